@@ -1,0 +1,3 @@
+//! Settings: environment first, then the TOML file, then defaults.
+
+pub mod settings;

@@ -1,0 +1,4 @@
+//! The engine: decides, and nothing else.
+
+pub mod calendar;
+pub mod policy;

@@ -1,0 +1,295 @@
+//! The names of things, parsed once at the border and trusted ever after.
+//!
+//! Nothing in the pure half holds a bare `String` for an app, a dyno or a token: a value of one of
+//! these types is known to be short, to be printable and to be safe as one segment of a URL path.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::limits;
+
+/// A watched app's place in the settings: what the engine keys its state by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppId(pub u32);
+
+/// The name (or the id) of a Heroku app, as it stands in the Platform API's paths.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppName(Arc<str>);
+
+/// A process type of a Procfile, such as `web`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessType(Arc<str>);
+
+/// One place in a formation, such as `web.2`: what a restart names, whichever instance fills it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DynoName {
+    process_type: ProcessType,
+    index: u32,
+}
+
+/// A dyno's name as it stands in a line, not yet copied out of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DynoRef<'b> {
+    /// The process type: letters, digits, `-` and `_`.
+    pub process_type: &'b str,
+    /// The place in the formation, from 1.
+    pub index: u32,
+}
+
+/// The `Logplex-Drain-Token` header and the `token` of a log-drain resource: `d.<uuid>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DrainToken(Arc<str>);
+
+/// The opaque id of one dyno instance: the Platform API's `id`, which a restart changes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId(Arc<str>);
+
+/// What was wrong with a name, and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{read:?} is not {what}: {allowed}")]
+pub struct NameError {
+    what: &'static str,
+    allowed: &'static str,
+    read: String,
+}
+
+impl NameError {
+    fn new(what: &'static str, allowed: &'static str, read: &str) -> Self {
+        // The text is an outsider's: enough of it to recognise, never all of it.
+        let read = read.chars().take(limits::QUOTED_CHARS_MAX).collect();
+        Self { what, allowed, read }
+    }
+}
+
+// === impl AppName ===
+
+impl AppName {
+    /// The name as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AppName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let fits = (1..=limits::NAME_BYTES_MAX).contains(&text.len())
+            && !text.starts_with('-')
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(NameError::new("an app's name", "lower-case letters, digits and -, at most 128", text))
+        }
+    }
+}
+
+impl fmt::Display for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl ProcessType ===
+
+impl ProcessType {
+    /// The process type as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProcessType {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if is_process_type(text.as_bytes()) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NameError::new("a process type", "letters, digits, - and _, at most 128", text))
+        }
+    }
+}
+
+impl fmt::Display for ProcessType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `^[-\w]{1,128}$` of the Platform API's schema (formation `type`).
+fn is_process_type(text: &[u8]) -> bool {
+    (1..=limits::NAME_BYTES_MAX).contains(&text.len())
+        && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+// === impl DynoName ===
+
+impl DynoName {
+    /// The dyno at place `index` of the formation of `process_type`.
+    pub fn new(process_type: ProcessType, index: u32) -> Self {
+        Self { process_type, index }
+    }
+
+    /// The process type in front of the dot.
+    pub fn process_type(&self) -> &ProcessType {
+        &self.process_type
+    }
+
+    /// The place in the formation, behind the dot.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+impl FromStr for DynoName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        DynoRef::parse(text.as_bytes())
+            .map(|dyno| Self::new(ProcessType(dyno.process_type.into()), dyno.index))
+            .ok_or_else(|| {
+                NameError::new("a dyno's name", "<process type>.<number from 1>, such as web.2", text)
+            })
+    }
+}
+
+impl fmt::Display for DynoName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.process_type, self.index)
+    }
+}
+
+// === impl DynoRef ===
+
+impl<'b> DynoRef<'b> {
+    /// Reads `<process type>.<number>`, the number without a leading zero; anything else is no dyno.
+    pub fn parse(text: &'b [u8]) -> Option<Self> {
+        let dot = memchr::memrchr(b'.', text)?;
+        let (process_type, digits) = (&text[..dot], &text[dot + 1..]);
+        // Ten digits hold every u32; the parse below refuses what is above it.
+        if !is_process_type(process_type)
+            || !(1..=10).contains(&digits.len())
+            || !digits.iter().all(u8::is_ascii_digit)
+            || digits[0] == b'0'
+        {
+            return None;
+        }
+        Some(Self {
+            process_type: std::str::from_utf8(process_type).ok()?,
+            index: std::str::from_utf8(digits).ok()?.parse().ok()?,
+        })
+    }
+}
+
+// === impl DrainToken ===
+
+impl DrainToken {
+    /// The token as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DrainToken {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let fits = text.len() > 2
+            && text.len() <= limits::NAME_BYTES_MAX
+            && text.starts_with("d.")
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(NameError::new("a drain token", "d.<uuid>, as `heroku drains --json` shows it", text))
+        }
+    }
+}
+
+impl fmt::Display for DrainToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl InstanceId ===
+
+impl InstanceId {
+    /// The id as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for InstanceId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if (1..=limits::NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NameError::new("a dyno's id", "printable ASCII without spaces, at most 128", text))
+        }
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AppName, DrainToken, DynoName, DynoRef, ProcessType};
+
+    #[test]
+    fn a_dyno_is_a_type_a_dot_and_a_number() {
+        for text in ["web.1", "web.20", "my_worker-2.4294967295", "run.9633"] {
+            assert_eq!(text.parse::<DynoName>().expect(text).to_string(), text);
+        }
+        for text in [
+            "",
+            "web",
+            "web.",
+            ".1",
+            "web.0",
+            "web.01",
+            "web.4294967296",
+            "web.1 ",
+            "we b.1",
+            "web.1.",
+            "web/1.1",
+            "web.-1",
+            "wéb.1",
+        ] {
+            assert!(text.parse::<DynoName>().is_err(), "{text}");
+        }
+        assert!(DynoRef::parse(b"web.12345678901").is_none());
+    }
+
+    #[test]
+    fn no_name_can_leave_its_path_segment() {
+        for text in ["../account", "a/b", "a?b", "a%2fb", "", "A", "-a", "a b"] {
+            assert!(text.parse::<AppName>().is_err(), "{text}");
+            assert!(
+                text.contains(|c: char| c.is_ascii_alphabetic() && c != 'x')
+                    || text.parse::<ProcessType>().is_err(),
+                "{text}"
+            );
+        }
+        assert!("acme-production".parse::<AppName>().is_ok());
+        assert!("01234567-89ab-cdef-0123-456789abcdef".parse::<AppName>().is_ok());
+    }
+
+    #[test]
+    fn a_drain_token_has_its_prefix() {
+        assert!("d.68bc07b8-b306-4fa6-985f-48f8a45912c3".parse::<DrainToken>().is_ok());
+        for text in ["", "d.", "68bc07b8", "d.a b", "d.a\n"] {
+            assert!(text.parse::<DrainToken>().is_err(), "{text}");
+        }
+    }
+}

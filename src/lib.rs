@@ -1,0 +1,11 @@
+//! dynowarden: a Heroku log drain that restarts the one web dyno that is out of memory, and says why.
+
+#![forbid(unsafe_code)]
+
+pub mod catalogue;
+pub mod config;
+pub mod engine;
+pub mod event;
+pub mod ident;
+pub mod limits;
+pub mod time;

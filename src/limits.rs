@@ -1,0 +1,76 @@
+//! Every bound in one place, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Bytes of any name. The Platform API's longest, a process type, is `^[-\w]{1,128}$`.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Characters of an outsider's text that a message quotes back.
+pub const QUOTED_CHARS_MAX: usize = 64;
+
+// === Wire ===
+
+/// Octets of one frame's line. Logplex caps a line at 10,240 with its header and splits dyno output at
+/// 10,000; six times that leaves room for what production may do differently.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// Digits of a frame's count: as many as `FRAME_BYTES_MAX` has. A longer number cannot be a count that
+/// we would follow, so it ends the batch before any arithmetic is done with it.
+pub const COUNT_DIGITS_MAX: usize = 5;
+
+const _: () = assert!(FRAME_BYTES_MAX < 10usize.pow(COUNT_DIGITS_MAX as u32));
+
+// === Ingest ===
+
+/// How long a frame id is remembered per drain. Logplex retries at once, three times at most; fifteen
+/// minutes also cover a retry that a proxy held back.
+pub const FRAME_ID_MEMORY: Duration = Duration::from_secs(15 * 60);
+
+/// Frame ids remembered per drain, oldest out. A batch a second for fifteen minutes is 900.
+pub const FRAME_IDS_PER_DRAIN_MAX: usize = 4096;
+
+/// Batches with something in them that wait for the engine. It takes microseconds for each, so a full
+/// queue means that the engine stands still, and logplex is asked to try again.
+pub const QUEUED_BATCHES_MAX: usize = 1024;
+
+/// Longer than the 90 s for which Heroku's router keeps an idle connection to us, so that it is always
+/// the router that closes (H13 and H18 otherwise), and than the 144 s + 15 s of logplex itself.
+pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(180);
+
+const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() > 159);
+
+// === Engine ===
+
+/// An error older than this, by the time in its line, is history: a backlog after an outage, not a dyno
+/// in trouble now. R14 repeats about every 21 s, so a living trouble is never older than this.
+pub const ERROR_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// How far ahead of our clock a line's time may be before the two clocks are said to disagree.
+pub const CLOCK_LEAD_MAX: Duration = Duration::from_secs(2 * 60);
+
+/// Dynos of one formation that may wait for their turn.
+pub const QUEUED_PER_FORMATION_MAX: usize = 256;
+
+/// Dynos that the engine keeps state for, over all apps; past it the longest quiet one is forgotten.
+pub const DYNOS_MAX: usize = 200_000;
+
+/// Tries of one look at the API before the attempt is given up; a fresh error arrives in 21 s anyway.
+pub const LOOKS_MAX: u32 = 3;
+
+/// DELETEs of one attempt, first try included.
+pub const DELETES_MAX: u32 = 3;
+
+/// After a DELETE without an answer, how long the old instance must still be seen before it is asked
+/// again: the first request may only be late, and then its restart shows within these seconds.
+pub const LOST_ANSWER_WAIT: Duration = Duration::from_secs(5);
+
+/// The account's API tokens when its bucket is full, and how many come back a minute (heroku.md §5).
+pub const API_TOKENS_MAX: u32 = 4500;
+/// See [`API_TOKENS_MAX`].
+pub const API_TOKENS_PER_MINUTE: u32 = 75;
+
+/// Tokens left to the account's other users: a fifth.
+pub const API_TOKENS_RESERVE: u32 = API_TOKENS_MAX / 5;
+
+/// Applies where the API says 429 and gives no time: one minute brings 75 tokens back.
+pub const THROTTLE_WAIT: Duration = Duration::from_secs(60);

@@ -1,0 +1,74 @@
+//! Time as a value: two clocks read together, by the shell, and handed to whoever decides.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// One reading of both clocks.
+///
+/// Waiting is measured on `mono`, which never jumps. `wall` is only compared with times that other
+/// machines wrote: in a line, in an API answer, in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Time since the process (or the simulation, or the replay) began; never decreases.
+    pub mono: Duration,
+    /// The time of day, as far as this machine knows it.
+    pub wall: Timestamp,
+}
+
+impl Now {
+    /// The reading that follows this one by `span`, with both clocks in step.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self { mono: self.mono.saturating_add(span), wall: later(self.wall, span) }
+    }
+}
+
+/// How long before `now` the time `then` was; zero when it lies ahead.
+pub fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or(Duration::ZERO)
+}
+
+/// `at` moved on by `span`, or the last time there is.
+pub fn later(at: Timestamp, span: Duration) -> Timestamp {
+    at.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// `at` moved back by `span`, or the first time there is.
+pub fn earlier(at: Timestamp, span: Duration) -> Timestamp {
+    at.checked_sub(span).unwrap_or(Timestamp::MIN)
+}
+
+/// A span as people say it, to the second: `45s`, `10m`, `1h 30m`.
+pub fn spoken(span: Duration) -> String {
+    let whole = Duration::from_secs(span.as_secs());
+    if whole.is_zero() && !span.is_zero() {
+        return humantime::format_duration(Duration::from_millis(span.as_millis().max(1) as u64)).to_string();
+    }
+    humantime::format_duration(whole).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{earlier, later, since, spoken};
+
+    #[test]
+    fn spans_never_go_below_zero_nor_off_the_end() {
+        let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
+        assert_eq!(since(at, later(at, Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(since(later(at, Duration::from_secs(7)), at), Duration::ZERO);
+        assert_eq!(later(at, Duration::MAX), Timestamp::MAX);
+        assert_eq!(earlier(at, Duration::MAX), Timestamp::MIN);
+    }
+
+    #[test]
+    fn spans_are_said_to_the_second() {
+        assert_eq!(spoken(Duration::from_millis(600_999)), "10m");
+        assert_eq!(spoken(Duration::from_millis(250)), "250ms");
+        assert_eq!(spoken(Duration::ZERO), "0s");
+    }
+}
