@@ -1,7 +1,6 @@
 //! The platform's error codes: what each is called, what it is about, and whether a restart can help.
 
 use std::fmt;
-use std::str::FromStr;
 
 /// One of the platform's codes, such as R14 (heroku.md §2.5; <https://devcenter.heroku.com/articles/error-codes>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,4 +49,10 @@ impl Code {
     pub const R14: Self = Self { family: Family::R, number: 14 };
     /// Memory quota vastly exceeded: the platform kills and restarts by itself.
     pub const R15: Self = Self { family: Family::R, number: 15 };
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}{}", self.family, self.number)
+    }
 }

@@ -1,0 +1,3 @@
+//! The shell: everything that touches a clock, a socket, a file or the runtime. Thin, around the pure half.
+
+pub mod driver;
