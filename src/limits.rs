@@ -72,5 +72,37 @@ pub const API_TOKENS_PER_MINUTE: u32 = 75;
 /// Tokens left to the account's other users: a fifth.
 pub const API_TOKENS_RESERVE: u32 = API_TOKENS_MAX / 5;
 
-/// Applies where the API says 429 and gives no time: one minute brings 75 tokens back.
-pub const THROTTLE_WAIT: Duration = Duration::from_secs(60);
+/// Where the API says 429 and gives no time: ten seconds bring a dozen calls back, a restart needs three.
+/// It doubles with every further 429.
+pub const THROTTLE_WAIT: Duration = Duration::from_secs(10);
+
+/// The longest wait that a 429 can ask for.
+pub const THROTTLE_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Between two looks of an attempt that waits for something outside; the first wait is the shortest.
+pub const WAIT_MIN: Duration = Duration::from_secs(5);
+/// See [`WAIT_MIN`].
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Between two looks for a dyno that is being restarted; the first comes soonest.
+pub const PEEK_MIN: Duration = Duration::from_secs(1);
+/// See [`PEEK_MIN`].
+pub const PEEK_MAX: Duration = Duration::from_secs(10);
+
+/// Between two looks for a dyno that did not come back in time.
+pub const FAILED_PEEK_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a person's order waits for its turn before it is dropped.
+pub const ORDER_PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// How often an erring dyno that was given up is looked at for a new release that no line announced.
+pub const GIVEN_UP_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// An error this soon after a restart says that restarting does not help.
+pub const NO_HELP_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// How far a memory reading may lie from the error that it is evidence for: three samples.
+pub const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// Orders of persons that may be waiting for their first look.
+pub const OPEN_ORDERS_MAX: usize = 64;
