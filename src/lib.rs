@@ -4,8 +4,10 @@
 
 pub mod catalogue;
 pub mod config;
+pub mod detect;
 pub mod engine;
 pub mod event;
 pub mod ident;
 pub mod limits;
 pub mod time;
+pub mod wire;
