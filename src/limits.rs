@@ -90,7 +90,7 @@ pub const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two looks for a dyno that is being restarted; the first comes soonest.
 pub const PEEK_MIN: Duration = Duration::from_secs(1);
 /// See [`PEEK_MIN`].
-pub const PEEK_MAX: Duration = Duration::from_secs(10);
+pub const PEEK_MAX: Duration = Duration::from_secs(5);
 
 /// Between two looks for a dyno that did not come back in time.
 pub const FAILED_PEEK_EVERY: Duration = Duration::from_secs(30);

@@ -23,6 +23,8 @@ mod judge;
 mod orders;
 pub mod policy;
 pub mod record;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 pub mod trigger;
 pub mod view;
