@@ -824,8 +824,8 @@ fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1);
     assert!(bench.timeline.last().expect("a line").ends_with("under_way"));
-    // The old instance runs on, and after a cool-down it may be tried again.
-    bench.pass(mins(8));
+    // The old instance runs on, and a cool-down after that became sure it may be tried again.
+    bench.pass(mins(10));
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
 }
