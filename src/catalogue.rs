@@ -51,3 +51,42 @@ impl Code {
     /// Memory quota vastly exceeded: the platform kills and restarts by itself.
     pub const R15: Self = Self { family: Family::R, number: 15 };
 }
+
+/// What the catalogue says about `code`.
+pub fn entry(code: Code) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.code == code)
+}
+
+const ENTRIES: [Entry; 5] = [
+    code(Family::R, 12, "Exit timeout", Scope::Dyno, false),
+    code(Family::R, 14, "Memory quota exceeded", Scope::Dyno, true),
+    code(Family::R, 15, "Memory quota vastly exceeded", Scope::Dyno, false),
+    code(Family::H, 14, "No web dynos running", Scope::App, false),
+    code(Family::L, 10, "Drain buffer overflow", Scope::Drain, false),
+];
+
+const fn code(family: Family, number: u16, title: &'static str, scope: Scope, restart_helps: bool) -> Entry {
+    Entry { code: Code { family, number }, title, scope, restart_helps }
+}
+
+impl FromStr for Code {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (family, digits) = text.split_at_checked(1).ok_or(())?;
+        let family = match family {
+            "H" => Family::H,
+            "L" => Family::L,
+            "R" => Family::R,
+            _ => return Err(()),
+        };
+        let number = digits.parse().map_err(|_| ())?;
+        entry(Self { family, number }).map(|entry| entry.code).ok_or(())
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}{}", self.family, self.number)
+    }
+}

@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod event;
 pub mod ident;
 pub mod limits;
 pub mod time;
+pub mod units;
