@@ -57,10 +57,11 @@ pub fn entry(code: Code) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.code == code)
 }
 
-const ENTRIES: [Entry; 5] = [
+const ENTRIES: [Entry; 6] = [
     code(Family::R, 12, "Exit timeout", Scope::Dyno, false),
     code(Family::R, 14, "Memory quota exceeded", Scope::Dyno, true),
     code(Family::R, 15, "Memory quota vastly exceeded", Scope::Dyno, false),
+    code(Family::H, 12, "Request timeout", Scope::Dyno, true),
     code(Family::H, 14, "No web dynos running", Scope::App, false),
     code(Family::L, 10, "Drain buffer overflow", Scope::Drain, false),
 ];

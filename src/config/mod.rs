@@ -16,9 +16,9 @@ mod secret;
 mod urls;
 mod value;
 
+use core::net::{IpAddr, Ipv4Addr};
 use std::ffi::OsString;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,11 +90,12 @@ fn explains(reader: &Reader<'_>, setting: &str) -> bool {
 const SYNTAX: &str = "TOML syntax";
 
 fn read_settings_file(reader: &mut Reader<'_>, config: Option<&Path>) -> (Arc<str>, Table) {
-    let (path, setting, origin) = match config {
-        Some(path) => (path, "--config", Origin::Argument),
-        None => (Path::new(DEFAULT_FILE), DEFAULT_FILE, Origin::Unset),
-    };
+    let path = config.unwrap_or(Path::new(DEFAULT_FILE));
     let shown: Arc<str> = path.to_string_lossy().into();
+    let (setting, origin) = match config {
+        Some(_) => ("--config", Origin::Argument),
+        None => (DEFAULT_FILE, Origin::File { path: Arc::clone(&shown), line: None, column: None }),
+    };
     let text = match reader.file(path) {
         Ok(text) => text,
         Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => {

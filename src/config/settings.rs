@@ -1,6 +1,6 @@
 //! The settings, validated: what the rest of the program is built from.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,8 +55,8 @@ impl Settings {
         if self.heroku.api_key.is_none() {
             lacks(
                 "HEROKU_API_KEY",
-                "serve needs a token; `heroku authorizations:create -s write` makes one (or heroku.api_key_file \
-                 names the file that holds it)",
+                "serve needs a token; `heroku authorizations:create -s write` makes one (or \
+                 heroku.api_key_file names the file that holds it)",
             );
         }
         if self.apps.is_empty() {

@@ -1,6 +1,6 @@
 //! The two addresses among the settings: the Platform API's and the store's.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::PathBuf;
 
 use http::Uri;
@@ -44,11 +44,17 @@ pub(super) fn api_url(text: &str) -> Option<ApiUrl> {
 
 /// An API address that was refused, without what could be a password in it.
 pub(super) fn shown_api_url(text: &str) -> String {
-    match (text.rsplit_once('@'), text.split_once("://")) {
-        (Some((_, host)), Some((scheme, _))) => quoted(&format!("{scheme}://…@{}", before_query(host))),
+    match (text.rsplit_once('@'), scheme_of(text)) {
+        (Some((_, host)), Some(scheme)) => quoted(&format!("{scheme}://…@{}", before_query(host))),
         (Some((_, host)), None) => quoted(&format!("…@{}", before_query(host))),
         (None, _) => quoted(before_query(text)),
     }
+}
+
+/// What is in front of `://`, where it can be nothing else than a scheme.
+fn scheme_of(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once("://")?;
+    scheme.bytes().all(|byte| byte.is_ascii_alphabetic()).then_some(scheme)
 }
 
 fn before_query(text: &str) -> &str {
@@ -80,8 +86,8 @@ pub(super) fn database(text: &str) -> Option<Database> {
 /// A store's address that was refused: of a URL no more than its scheme, since passwords stand in several
 /// places of one.
 pub(super) fn shown_database(text: &str) -> String {
-    match text.split_once("://") {
-        Some((scheme, _)) => quoted(&format!("{scheme}://…")),
+    match scheme_of(text) {
+        Some(scheme) => quoted(&format!("{scheme}://…")),
         None if text.contains(['@', ':', '=', ' ']) => "a text that is not shown".to_owned(),
         None => quoted(text),
     }
@@ -162,6 +168,7 @@ mod tests {
             "Memory",
             "postgres:u:canary@h",
             "host=h password=canary",
+            "u:canary@h://",
         ] {
             assert!(database(text).is_none(), "{text}");
             assert!(!shown_database(text).contains("canary"), "{text}");

@@ -73,20 +73,23 @@ impl Value {
 }
 
 /// Reads the text of the settings file. Where the syntax is wrong the table is empty, for what is behind a
-/// slip is often not what it seems: every slip is a problem.
+/// slip is often not what it seems; the first slip of each line is a problem.
 pub(super) fn parse_file(path: &Arc<str>, text: &str) -> (Table, Vec<Problem>) {
     let (root, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         return (table(root.get_ref(), &Places::File { path, text }), Vec::new());
     }
-    let problem = |error: toml::de::Error| {
+    let mut problems: Vec<(usize, Problem)> = Vec::new();
+    for error in errors {
         // The error's own display would show the line, and with it whatever secret was typed there.
-        let at = error.span().map_or(0, |span| span.start);
-        let (line, column) = line_and_column(text, at);
-        let origin = Origin::File { path: path.clone(), line: Some(line), column: Some(column) };
-        Problem::new("TOML syntax", origin, error.message())
-    };
-    (Table::new(), errors.into_iter().map(problem).collect())
+        let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
+        // What is behind a slip on the same line is mostly its echo.
+        if problems.iter().all(|(other, _)| *other != line) {
+            let origin = Origin::File { path: Arc::clone(path), line: Some(line), column: Some(column) };
+            problems.push((line, Problem::new("TOML syntax", origin, error.message())));
+        }
+    }
+    (Table::new(), problems.into_iter().map(|(_, problem)| problem).collect())
 }
 
 /// Reads a variable's value that is written as a TOML list.

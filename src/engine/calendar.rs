@@ -433,11 +433,13 @@ mod tests {
         fn every_minute_agrees_with_the_reference(
             picked in 1_u8..128, start in 0_u16..1440, end in 0_u16..=1440, zone in zones(),
             // Days beside changes of clocks, and any other: 2011 had the day that Apia skipped.
-            day in prop_oneof![Just(15_337_i64), Just(20_520), Just(20_755), Just(20_751), 15_000_i64..25_000],
+            day in prop_oneof![
+                Just(15_337_i64), Just(20_520), Just(20_755), Just(20_751), 15_000_i64..25_000
+            ],
         ) {
             proptest::prop_assume!(start != end);
-            let days: Vec<_> =
-                DAYS.iter().enumerate().filter(|(bit, _)| picked & (1 << bit) != 0).map(|(_, day)| *day).collect();
+            let is_picked = |(bit, _): &(usize, _)| picked & (1 << bit) != 0;
+            let days: Vec<_> = DAYS.iter().enumerate().filter(is_picked).map(|(_, day)| *day).collect();
             let names = days.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",");
             let days: Vec<_> = days.into_iter().map(|(_, day)| day).collect();
             let time = |minute: u16| Time::midnight().saturating_add(i64::from(minute).minutes());
