@@ -18,7 +18,7 @@ use crate::units::{self, UnitError};
 
 /// A Heroku log drain that restarts the one web dyno that is out of memory, and says why.
 #[derive(Debug, Parser)]
-#[command(name = "dynowarden", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(name = "dynowarden", bin_name = "dynowarden", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     serve: ServeArgs,
@@ -79,7 +79,7 @@ pub struct ReplayArgs {
     /// The app whose rules and policy apply, and whose name the decisions bear
     #[arg(long, value_name = "NAME")]
     pub app: Option<AppName>,
-    /// For people, or one JSON object a line
+    /// How to write it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
     /// Logs to read, plain or .gz; `-` is standard input
@@ -99,7 +99,7 @@ pub struct CheckArgs {
     /// Send a test message through each notifier
     #[arg(long)]
     pub notify: bool,
-    /// For people, or one JSON object a line
+    /// How to write it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -117,7 +117,7 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::HISTORY_ROWS_MAX)))]
     pub limit: u32,
-    /// For people, or one JSON object a line
+    /// How to write it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -227,15 +227,15 @@ Examples:
 Exit codes: 0 done, 1 failed while running, 2 wrong usage.";
 
 const REPLAY_HELP: &str = "\
-Reads raw logplex bodies, the text of `heroku logs` and Papertrail text, and tells them apart by itself.
+Reads raw logplex bodies, the text of `heroku logs` and Papertrail text, and tells them apart.
 The clock is the time in the lines. No token is needed and the API is never called.
 
 Examples:
   heroku logs -n 1500 -a acme | dynowarden replay --app acme -
   dynowarden replay --format json archive-*.log.gz
 
-JSON has one object a line, every decision with at, app, dyno, rule, decision (restart, hold or notify)
-and reason.
+JSON is one object a line; every decision has at, app, dyno, rule, decision (restart, hold or
+notify) and reason.
 Exit codes: 0 done, 1 a file could not be read, 2 wrong usage or settings.";
 
 const CHECK_HELP: &str = "\
