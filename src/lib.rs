@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod engine;
@@ -11,4 +12,5 @@ pub mod ident;
 pub mod limits;
 pub mod shell;
 pub mod time;
+pub mod units;
 pub mod wire;

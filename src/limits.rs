@@ -109,3 +109,68 @@ pub const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// Orders of persons that may be waiting for their first look.
 pub const OPEN_ORDERS_MAX: usize = 64;
+
+// === Settings ===
+
+/// Bytes of the settings file, and of a file that a setting names. A large one has a few kilobytes.
+pub const SETTINGS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of a password or a token. They travel in one header, which hyper and most proxies hold to 8 KiB.
+pub const SECRET_BYTES_MAX: usize = 1024;
+
+/// Watched apps. Two hundred are a normal day; each costs one start-up call, of 4,500 in the bucket.
+pub const APPS_MAX: usize = 1000;
+
+/// Rules of one app. Each is asked about each event of its app.
+pub const RULES_MAX: usize = 64;
+
+/// Characters of a rule's name, which stands in every record and in metric labels.
+pub const RULE_NAME_CHARS_MAX: usize = 64;
+
+/// Times within which a rule may count errors, and restarts that a rate may allow.
+pub const COUNT_MAX: u32 = 1000;
+
+/// Dynos of one process type that may be out at once; more than a formation can have.
+pub const CONCURRENT_MAX: u32 = 1000;
+
+/// Cool-down, `give_up_for` and the span of `max_restarts`: what the store is asked for at a start.
+pub const POLICY_SPAN_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// `settle` and `boot_timeout`: for so long a formation can stand still behind one dyno.
+pub const BOOT_SPAN_MAX: Duration = Duration::from_secs(3600);
+
+/// `min_uptime`, `within` and `for`: the platform replaces each dyno about once a day, so nothing about one
+/// instance can take longer.
+pub const INSTANCE_SPAN_MAX: Duration = Duration::from_secs(86_400);
+
+/// The shortest span in which something may be counted or waited for.
+pub const SPAN_MIN: Duration = Duration::from_secs(1);
+
+/// `heroku.request_timeout`: below it no call across the internet ends; above it the caller is asleep.
+pub const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// See [`REQUEST_TIMEOUT_MIN`].
+pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+
+/// `drain.max_body`: a batch is about 100 KiB, one line at least 10 KiB.
+pub const BODY_BYTES_LEAST: u64 = 1024;
+/// See [`BODY_BYTES_LEAST`]; as many bytes may be held for each connection.
+pub const BODY_BYTES_MOST: u64 = 256 * 1024 * 1024;
+/// Logplex drops a batch that is refused as too large, so a bound below this costs lines (heroku.md §8.9).
+pub const BODY_BYTES_SAFE: u64 = 1024 * 1024;
+
+/// `drain.max_connections`: as many file descriptors as a process can expect to be given.
+pub const CONNECTIONS_MAX: u64 = 65_536;
+
+/// `store.keep`: less would forget this morning's restarts before anybody asks.
+pub const KEEP_MIN: Duration = Duration::from_secs(3600);
+/// Ten years.
+pub const KEEP_MAX: Duration = Duration::from_secs(3650 * 86_400);
+
+// === Commands ===
+
+/// Rows that `history` prints at most.
+pub const HISTORY_ROWS_MAX: u32 = 100_000;
+
+/// How slow and how fast the demo may run. Twenty-one seconds between two R14 lines are twenty
+/// milliseconds at the fastest; below that HTTP itself is what one would see.
+pub const DEMO_SPEEDS: (f64, f64) = (0.1, 1000.0);
