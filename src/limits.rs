@@ -143,8 +143,8 @@ pub const BOOT_SPAN_MAX: Duration = Duration::from_secs(3600);
 /// instance can take longer.
 pub const INSTANCE_SPAN_MAX: Duration = Duration::from_secs(86_400);
 
-/// The shortest span in which something may be counted or waited for.
-pub const SPAN_MIN: Duration = Duration::from_secs(1);
+/// The shortest span in which something may be counted or waited for: anything but none.
+pub const SPAN_MIN: Duration = Duration::from_millis(1);
 
 /// `heroku.request_timeout`: below it no call across the internet ends; above it the caller is asleep.
 pub const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);

@@ -446,12 +446,12 @@ fn wrong_values_name_what_is_allowed() {
         ("drain.max_connections", "0", "0", "a whole number from 1 to 65536"),
         ("store.keep", "'1m'", "\"1m\"", &format!("{duration}, from 1h to 3650d")),
         ("policy.cooldown", "'31d'", "\"31d\"", &format!("{duration}, from 0s to 30d")),
-        ("policy.give_up_for", "'0s'", "\"0s\"", &format!("{duration}, from 1s to 30d")),
+        ("policy.give_up_for", "'0s'", "\"0s\"", &format!("{duration}, from 1ms to 30d")),
         (
             "policy.max_restarts",
             "'0/2h'",
             "\"0/2h\"",
-            "a number and a duration, such as 3/2h for three in any two hours, from 1 to 1000 in 1s to 30d",
+            "a number and a duration, such as 3/2h for three in any two hours, from 1 to 1000 in 1ms to 30d",
         ),
         ("policy.max_concurrent", "0", "0", "a whole number from 1 to 1000"),
         (
