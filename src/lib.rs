@@ -8,4 +8,5 @@ pub mod engine;
 pub mod event;
 pub mod ident;
 pub mod limits;
+pub mod sim;
 pub mod time;
