@@ -11,6 +11,7 @@ pub mod event;
 pub mod ident;
 pub mod limits;
 pub mod shell;
+pub mod sim;
 pub mod time;
 pub mod units;
 pub mod wire;

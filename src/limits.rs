@@ -174,3 +174,19 @@ pub const HISTORY_ROWS_MAX: u32 = 100_000;
 /// How slow and how fast the demo may run. Twenty-one seconds between two R14 lines are twenty
 /// milliseconds at the fastest; below that HTTP itself is what one would see.
 pub const DEMO_SPEEDS: (f64, f64) = (0.1, 1000.0);
+/// Applies where the API says 429 and gives no time: one minute brings 75 tokens back.
+pub const THROTTLE_WAIT: Duration = Duration::from_secs(60);
+
+// === Simulated Heroku ===
+
+/// Calls and posts that the simulated Heroku remembers for tests to look at, oldest out: some megabytes.
+pub const SIM_RECORDS_MAX: usize = 100_000;
+
+/// Bytes of the bodies among those posts, oldest out.
+pub const SIM_POSTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of a request body that the simulated Platform API reads; the largest real one is a URL.
+pub const SIM_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Lines that a subscriber of the simulated Heroku may be behind before it misses some.
+pub const SIM_LINES_BEHIND_MAX: usize = 4096;

@@ -1,0 +1,3 @@
+//! The commands, one file each: thin shells that turn arguments into a run and a run into an exit code.
+
+pub mod serve;
