@@ -174,8 +174,6 @@ pub const HISTORY_ROWS_MAX: u32 = 100_000;
 /// How slow and how fast the demo may run. Twenty-one seconds between two R14 lines are twenty
 /// milliseconds at the fastest; below that HTTP itself is what one would see.
 pub const DEMO_SPEEDS: (f64, f64) = (0.1, 1000.0);
-/// Applies where the API says 429 and gives no time: one minute brings 75 tokens back.
-pub const THROTTLE_WAIT: Duration = Duration::from_secs(60);
 
 // === Simulated Heroku ===
 
@@ -190,3 +188,14 @@ pub const SIM_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Lines that a subscriber of the simulated Heroku may be behind before it misses some.
 pub const SIM_LINES_BEHIND_MAX: usize = 4096;
+
+// === Driver ===
+
+/// Answers of the API and of the store that wait for the engine. A task that has one waits when it is full.
+pub const QUEUED_ANSWERS_MAX: usize = 1024;
+
+/// How long a shutdown waits for calls that were made; the platform kills after 30 s, and a call takes
+/// at most `heroku.request_timeout`, 10 s unless set.
+pub const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(11);
+
+// GRACE const _: () = assert!(HTTP_GRACE.as_secs() + LAST_ANSWERS_WAIT.as_secs() < 20);

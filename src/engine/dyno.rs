@@ -48,12 +48,14 @@ pub(super) struct Dyno {
 /// The last restart that the API accepted.
 #[derive(Clone, Debug)]
 pub(super) struct LastRestart {
-    /// On the engine's clock.
-    pub accepted: Duration,
     /// By the time of day, for records.
     pub accepted_at: Timestamp,
     /// Since when the new instance has been up, by the platform's clock, once it is.
     pub back_at: Option<Timestamp>,
+    /// When the cool-down ends, on the engine's clock.
+    pub cool_at: Duration,
+    /// Until when `max_restarts` counts it, on the engine's clock.
+    pub counts_until: Duration,
     /// Whether people were told that it did not help.
     pub told_no_help: bool,
 }
@@ -76,6 +78,8 @@ pub(super) struct GivenUp {
 /// One attempt at a restart, from the error to the settled new dyno.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
+    /// Whether it was begun by a process that died; nothing more is sent for it.
+    pub adopted: bool,
     pub ticket: Ticket,
     pub cause: Cause,
     pub phase: Phase,
@@ -152,6 +156,7 @@ impl Phase {
 impl Attempt {
     pub fn queue(ticket: Ticket, cause: Cause, now: Duration) -> Self {
         Self {
+            adopted: false,
             ticket,
             cause,
             phase: Phase::Queued,
@@ -167,6 +172,17 @@ impl Attempt {
             due: None,
             waiting_for: None,
         }
+    }
+
+    /// Takes over the watch from a process that died.
+    pub fn adopt(&mut self, target: Seen, now: Duration) {
+        assert!(matches!(self.phase, Phase::Queued), "adopt: from {:?}", self.phase);
+        self.adopted = true;
+        self.decided = true;
+        self.deletes = 1;
+        self.target = Some(target);
+        self.unresolved = Some(now);
+        self.phase = Phase::Doubting { sent: now, peeks: 0, asking: false };
     }
 
     /// Whether the dyno may be out because of us, so that it counts against `max_concurrent`.

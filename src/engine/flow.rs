@@ -301,7 +301,8 @@ impl Engine {
 
     /// The cool-down runs from here.
     fn remember_restart(&mut self, key: DynoKey) {
-        let (now, rate) = (self.now, self.policy(key).max_restarts);
+        let now = self.now;
+        let (rate, cooldown) = (self.policy(key).max_restarts, self.policy(key).cooldown);
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
         if let Some(attempt) = &mut dyno.attempt
             && !std::mem::replace(&mut attempt.spent, true)
@@ -310,9 +311,10 @@ impl Engine {
             self.budget.take(&mut dyno.slots, rate, now.mono);
         }
         dyno.last_restart = Some(LastRestart {
-            accepted: now.mono,
             accepted_at: now.wall,
             back_at: None,
+            cool_at: now.mono.saturating_add(cooldown),
+            counts_until: now.mono.saturating_add(rate.per),
             told_no_help: false,
         });
         dyno.forget_errors();
@@ -400,7 +402,7 @@ impl Engine {
         }
         let Some(attempt) = self.attempt_mut(key) else { return };
         let (tries, cause) = (attempt.deletes, attempt.cause.clone());
-        if tries >= limits::DELETES_MAX || is_late {
+        if attempt.adopted || tries >= limits::DELETES_MAX || is_late {
             self.unanswered(key, tries);
         } else if self.judge(key, &cause).is_ok() {
             self.look(key);
@@ -580,7 +582,7 @@ impl Engine {
             .collect()
     }
 
-    fn set_due(&mut self, key: DynoKey, span: Duration) {
+    pub(super) fn set_due(&mut self, key: DynoKey, span: Duration) {
         let at = self.now.mono.saturating_add(span);
         let Some(attempt) = self.attempt_mut(key) else { return };
         if let Some(before) = attempt.due.replace(at) {

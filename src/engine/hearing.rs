@@ -258,14 +258,14 @@ impl Engine {
     fn forget_one(&mut self) -> bool {
         let now = self.now.mono;
         let forgettable = self.quiet.iter().take(FORGET_LOOK_MAX).copied().find(|(_, key)| {
-            let cooldown = self.policy(*key).cooldown.max(self.policy(*key).max_restarts.per);
             self.dynos.get(key).is_none_or(|dyno| {
+                let is_over = |until: Duration| until <= now;
                 dyno.attempt.is_none()
-                    && dyno.given_up.as_ref().is_none_or(|given_up| given_up.until <= now)
+                    && dyno.given_up.as_ref().is_none_or(|given_up| is_over(given_up.until))
                     && dyno
                         .last_restart
                         .as_ref()
-                        .is_none_or(|restart| restart.accepted.saturating_add(cooldown) <= now)
+                        .is_none_or(|last| is_over(last.cool_at) && is_over(last.counts_until))
             })
         });
         let Some(entry) = forgettable else { return false };

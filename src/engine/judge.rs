@@ -34,12 +34,11 @@ pub(super) fn before_looking(cause: &Cause, dyno: &Dyno, policy: &Policy, now: N
         if let Some(seen) = &dyno.seen {
             older_than_error(seen, error_at)?;
         }
-        if let Some(restart) = &dyno.last_restart {
-            let end = restart.accepted.saturating_add(policy.cooldown);
-            if now.mono < end {
-                let until = later(now.wall, end - now.mono);
-                return Err(Hold::CoolingDown { until, cooldown: policy.cooldown });
-            }
+        if let Some(restart) = &dyno.last_restart
+            && now.mono < restart.cool_at
+        {
+            let until = later(now.wall, restart.cool_at - now.mono);
+            return Err(Hold::CoolingDown { until, cooldown: policy.cooldown });
         }
     }
     if let Some(given_up) = &dyno.given_up

@@ -21,6 +21,7 @@ mod flow;
 mod hearing;
 mod judge;
 mod orders;
+pub mod past;
 pub mod policy;
 pub mod record;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use crate::engine::backoff::Jitter;
 use crate::engine::budget::RestartBudget;
 use crate::engine::dyno::{Attempt, Dyno, DynoKey};
 use crate::engine::orders::OpenOrder;
+use crate::engine::past::{Past, PastPause};
 use crate::engine::policy::{AppPlan, Policy};
 use crate::engine::record::{Decision, Record, Ticket};
 use crate::engine::tokens::ApiTokens;
@@ -164,6 +166,10 @@ pub enum Input {
         /// Why.
         reason: Arc<str>,
     },
+    /// What the store remembers; the first input of a daemon that has a past.
+    Remember(Past),
+    /// Pauses as the store shared by all replicas has them.
+    Pauses(Vec<PastPause>),
     /// A person wants them again.
     Resume {
         /// The app, or all.
@@ -264,7 +270,9 @@ impl Engine {
             Input::Looked { ticket, answer } => self.looked(ticket, answer),
             Input::Order { order, app, dyno } => self.order(order, app, dyno),
             Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
+            Input::Pauses(pauses) => self.replace_pauses(pauses),
             Input::Peeked { ticket, answer } => self.peeked(ticket, answer),
+            Input::Remember(past) => self.remember(past),
             Input::Resume { app } => self.resume(app),
             Input::Wake => {}
         }

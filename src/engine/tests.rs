@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::catalogue::Code;
+use crate::engine::past::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
 use crate::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
 use crate::engine::record::{Record, Ticket};
 use crate::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
@@ -828,4 +829,72 @@ fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
     bench.pass(mins(10));
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
+}
+
+#[test]
+fn what_the_store_remembers_binds_the_next_life() {
+    let wall = Bench::new(plan(), 1).now.wall;
+    let restart =
+        |mins_ago| PastRestart { app: APP, dyno: dyno("web.1"), accepted_at: earlier(wall, mins(mins_ago)) };
+    // A cool-down goes on where it was.
+    let mut bench = Bench::new(plan(), 1);
+    bench.input(Input::Remember(Past { restarts: vec![restart(9)], ..Past::default() }));
+    bench.r14("web.1");
+    bench.pass(secs(61));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes, ["00:01:01 web.1"]);
+    // So does max_restarts.
+    let mut bench = Bench::new(plan(), 1);
+    let restarts = vec![restart(110), restart(60), restart(30)];
+    bench.input(Input::Remember(Past { restarts, ..Past::default() }));
+    bench.r14("web.1");
+    assert_eq!(bench.timeline[0], "00:00:00 web.1 hold max_restarts");
+    // A given-up dyno stays so, and is looked at in case there was a release meanwhile.
+    let mut bench = Bench::new(plan(), 1);
+    let given_up =
+        vec![PastGivingUp { app: APP, dyno: dyno("web.1"), until: later(wall, mins(60)), release: Some(7) }];
+    bench.input(Input::Remember(Past { given_up: given_up.clone(), ..Past::default() }));
+    bench.r14("web.1");
+    assert_eq!(bench.timeline, ["00:00:00 web.1 hold given_up"]);
+    bench.pass(mins(60));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1);
+    let pauses = vec![PastPause { app: None, until: later(wall, mins(5)), reason: "launch".into() }];
+    let mut bench = Bench::new(plan(), 1);
+    bench.input(Input::Remember(Past { pauses, ..Past::default() }));
+    bench.r14("web.1");
+    bench.input(Input::Pauses(Vec::new()));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1);
+}
+
+#[test]
+fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
+    // It had been carried out.
+    let mut bench = Bench::new(plan(), 2);
+    let target = bench.api[0].clone();
+    let claim = OpenClaim { ticket: Ticket(5), app: APP, target, rule: "r14".into() };
+    let past = Past { claims: vec![claim], ..Past::default() };
+    bench.replace("web.1");
+    bench.input(Input::Remember(past.clone()));
+    bench.r14("web.2");
+    bench.pass(mins(2));
+    assert_eq!(bench.deletes.len(), 1);
+    assert!(
+        bench.deletes[0].ends_with("web.2") && bench.deletes[0].as_str() > "00:00:30",
+        "{:?}",
+        bench.deletes
+    );
+    assert!(bench.timeline.contains(&"00:00:00 web.1 accepted".to_owned()), "{:#?}", bench.timeline);
+    bench.pass(mins(5));
+    bench.r14("web.1");
+    assert!(bench.timeline.last().expect("a line").ends_with("cooling_down"));
+    // It had not.
+    let mut bench = Bench::new(plan(), 2);
+    bench.input(Input::Remember(past));
+    bench.pass(secs(20));
+    assert!(bench.deletes.is_empty());
+    assert!(bench.timeline.iter().any(|line| line.ends_with("web.1 unanswered")), "{:#?}", bench.timeline);
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1);
 }
