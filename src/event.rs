@@ -22,7 +22,8 @@ pub type BorrowedEvent<'b> = Event<DynoRef<'b>>;
 /// The things that platform lines say which matter here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact<D = DynoName> {
-    /// `Error R14 (…)` of the dyno manager, or a router line's `code=H12 … dyno=web.1`.
+    /// `Error R14 (…)` of the dyno manager, a router line's `code=H12 … dyno=web.1`, or an L code other
+    /// than L10, which is a [`Fact::Loss`].
     Error {
         /// The platform's code.
         code: Code,
@@ -75,11 +76,12 @@ pub enum Fact<D = DynoName> {
 /// What happens to a dyno, by the dyno manager's lines (heroku.md §2.3 and §2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// `Restarting`, `Cycling` or `Stopping … with SIGTERM`: the platform is replacing the process.
+    /// `Restarting`, `Cycling`, `Stopping … with SIGTERM` or `… SIGKILL`: the platform is replacing the
+    /// process, or taking it away.
     Leaving,
     /// `Starting process with command …`: a new process begins.
     Starting,
-    /// `State changed from … to …`.
+    /// `State changed from … to …`; also `Idling` (idle) and `Unidling` (starting).
     State(DynoState),
     /// `Process exited with status …`; often of the old process, after the new one is up.
     Exited,

@@ -42,8 +42,15 @@ pub struct DynoRef<'b> {
 pub struct DrainToken(Arc<str>);
 
 /// The opaque id of one dyno instance: the Platform API's `id`, which a restart changes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InstanceId(Arc<str>);
+///
+/// It is kept in place rather than on the heap, because every runtime-metrics line carries one and lines
+/// are read without allocating.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId {
+    // The text first and zeros behind it, so that the derived order is that of the texts.
+    octets: [u8; limits::INSTANCE_ID_BYTES_MAX],
+    length: u8,
+}
 
 /// What was wrong with a name, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -218,9 +225,21 @@ impl fmt::Display for DrainToken {
 // === impl InstanceId ===
 
 impl InstanceId {
+    /// Reads an id out of a line; `None` when it is not one.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let fits = (1..=limits::INSTANCE_ID_BYTES_MAX).contains(&text.len())
+            && text.iter().all(u8::is_ascii_graphic);
+        if !fits {
+            return None;
+        }
+        let mut octets = [0; limits::INSTANCE_ID_BYTES_MAX];
+        octets[..text.len()].copy_from_slice(text);
+        Some(Self { octets, length: u8::try_from(text.len()).ok()? })
+    }
+
     /// The id as it is written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.octets[..usize::from(self.length)]).expect("`parse` lets nothing but ASCII in")
     }
 }
 
@@ -228,23 +247,27 @@ impl FromStr for InstanceId {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if (1..=limits::NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::new("a dyno's id", "printable ASCII without spaces, at most 128", text))
-        }
+        Self::parse(text.as_bytes()).ok_or_else(|| {
+            NameError::new("a dyno's id", "printable ASCII without spaces, at most 63 characters", text)
+        })
+    }
+}
+
+impl fmt::Debug for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InstanceId").field(&self.as_str()).finish()
     }
 }
 
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AppName, DrainToken, DynoName, DynoRef, ProcessType};
+    use super::{AppName, DrainToken, DynoName, DynoRef, InstanceId, ProcessType};
 
     #[test]
     fn a_dyno_is_a_type_a_dot_and_a_number() {
@@ -290,6 +313,19 @@ mod tests {
         assert!("d.68bc07b8-b306-4fa6-985f-48f8a45912c3".parse::<DrainToken>().is_ok());
         for text in ["", "d.", "68bc07b8", "d.a b", "d.a\n"] {
             assert!(text.parse::<DrainToken>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_instance_is_any_short_printable_word() {
+        let longest = "x".repeat(63);
+        for text in ["cd817c77-4f8e-4e68-b42a-3dea4e04d99c", "a", longest.as_str()] {
+            let id: InstanceId = text.parse().expect(text);
+            assert_eq!(id.as_str(), text);
+            assert_eq!(InstanceId::parse(text.as_bytes()), Some(id));
+        }
+        for text in ["", "a b", "a\n", "é", &"x".repeat(64)] {
+            assert!(text.parse::<InstanceId>().is_err(), "{text}");
         }
     }
 }

@@ -4,9 +4,11 @@
 
 pub mod catalogue;
 pub mod config;
+pub mod detect;
 pub mod engine;
 pub mod event;
 pub mod ident;
 pub mod limits;
 pub mod shell;
 pub mod time;
+pub mod wire;

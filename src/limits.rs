@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of any name. The Platform API's longest, a process type, is `^[-\w]{1,128}$`.
 pub const NAME_BYTES_MAX: usize = 128;
 
+/// Bytes of a dyno instance's id. The platform's are UUIDs of 36; this fills 64 with its length.
+pub const INSTANCE_ID_BYTES_MAX: usize = 63;
+
 /// Characters of an outsider's text that a message quotes back.
 pub const QUOTED_CHARS_MAX: usize = 64;
 

@@ -1,0 +1,196 @@
+//! Octet counting: where one frame ends and the next begins.
+//!
+//! ```text
+//! body  = *( frame [ LF ] )
+//! frame = LEN SP line          ; line is LEN octets of anything
+//! LEN   = 1*5DIGIT             ; the first of them 1-9
+//! ```
+//!
+//! The count is the only thing that ends a frame, so nothing inside one can pass for another: a dyno may
+//! print a whole forged frame and it stays text in the middle of its own. Logplex puts nothing between
+//! frames. The `LF` is our tolerance for senders who write a line break that they do not count; it cannot
+//! be mistaken, because a count begins with a digit.
+//!
+//! When a count cannot be read or followed, nobody can say where the next frame begins. Guessing would
+//! let text inside a frame become a frame, so that is where the batch ends.
+
+use nom::bytes::complete::take_while_m_n;
+use nom::character::complete::char;
+use nom::sequence::terminated;
+use nom::{IResult, Parser};
+
+use crate::limits;
+
+/// The frames of a batch's body, in order; after an error there are no more.
+#[derive(Clone, Debug)]
+pub struct Frames<'b> {
+    rest: &'b [u8],
+    offset: usize,
+}
+
+/// One frame: so many octets as its count says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'b> {
+    /// Where its count begins, in octets from the start of the body.
+    pub offset: usize,
+    /// What the count counts.
+    pub octets: &'b [u8],
+}
+
+/// Why the body could not be followed any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at octet {offset} of the body: {kind}")]
+pub struct FrameError {
+    /// Where the frame's count begins, or should, in octets from the start of the body.
+    pub offset: usize,
+    /// What is wrong there.
+    pub kind: FrameErrorKind,
+}
+
+/// What can be wrong with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameErrorKind {
+    /// No count where one must stand.
+    #[error("a count is 1 to {} digits, the first of them not 0, and a space", limits::COUNT_DIGITS_MAX)]
+    Count,
+    /// The body ends before the count is fulfilled.
+    #[error("the count says {counted} octets, and {left} are left")]
+    Cut {
+        /// What the count says.
+        counted: usize,
+        /// What there is.
+        left: usize,
+    },
+    /// A count above the longest line that is read.
+    #[error("the count says {counted} octets, and a line has at most {}", limits::FRAME_BYTES_MAX)]
+    TooLong {
+        /// What the count says.
+        counted: usize,
+    },
+}
+
+/// The frames of `body`.
+pub fn frames(body: &[u8]) -> Frames<'_> {
+    Frames { rest: body, offset: 0 }
+}
+
+impl<'b> Iterator for Frames<'b> {
+    type Item = Result<Frame<'b>, FrameError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let [b'\n', rest @ ..] = self.rest {
+            // Before the first frame too: a stray line break there is as harmless as between two.
+            (self.rest, self.offset) = (rest, self.offset + 1);
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        match frame(self.rest) {
+            Ok((octets, rest)) => {
+                let offset = self.offset;
+                self.offset += self.rest.len() - rest.len();
+                self.rest = rest;
+                Some(Ok(Frame { offset, octets }))
+            }
+            Err(kind) => {
+                self.rest = &[];
+                Some(Err(FrameError { offset: self.offset, kind }))
+            }
+        }
+    }
+}
+
+impl std::iter::FusedIterator for Frames<'_> {}
+
+/// Splits the frame at the start of `input` from what follows it.
+fn frame(input: &[u8]) -> Result<(&[u8], &[u8]), FrameErrorKind> {
+    let (rest, counted) = count(input).map_err(|_| FrameErrorKind::Count)?;
+    if counted > limits::FRAME_BYTES_MAX {
+        return Err(FrameErrorKind::TooLong { counted });
+    }
+    rest.split_at_checked(counted).ok_or(FrameErrorKind::Cut { counted, left: rest.len() })
+}
+
+/// `LEN SP`. Five digits are below 100,000, so the sum cannot overflow.
+fn count(input: &[u8]) -> IResult<&[u8], usize, ()> {
+    terminated(take_while_m_n(1, limits::COUNT_DIGITS_MAX, |octet: u8| octet.is_ascii_digit()), char(' '))
+        .map_opt(|digits: &[u8]| {
+            (digits[0] != b'0')
+                .then(|| digits.iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')))
+        })
+        .parse(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FrameError, FrameErrorKind, frames};
+    use crate::limits;
+
+    #[track_caller]
+    fn check(body: &[u8], expect: &[(usize, &[u8])], end: Option<(usize, FrameErrorKind)>) {
+        let mut read = Vec::new();
+        let mut error = None;
+        for frame in frames(body) {
+            assert!(error.is_none(), "a frame after the error that ends the batch");
+            match frame {
+                Ok(frame) => read.push((frame.offset, frame.octets)),
+                Err(FrameError { offset, kind }) => error = Some((offset, kind)),
+            }
+        }
+        assert_eq!(read, expect);
+        assert_eq!(error, end);
+    }
+
+    #[test]
+    fn a_count_ends_a_frame_and_nothing_else_does() {
+        check(b"", &[], None);
+        check(b"1 a", &[(0, b"a")], None);
+        check(b"3 abc10 0123456789", &[(0, b"abc"), (5, b"0123456789")], None);
+        check(b"7 1 a\n1 b2 cd", &[(0, b"1 a\n1 b"), (9, b"cd")], None);
+        check("3 aµ2 µ".as_bytes(), &[(0, "aµ".as_bytes()), (5, "µ".as_bytes())], None);
+        check(b"4 \0\xff\r\n1 x", &[(0, b"\0\xff\r\n"), (6, b"x")], None);
+    }
+
+    #[test]
+    fn one_uncounted_line_break_between_frames_is_forgiven() {
+        check(b"1 a\n1 b\n", &[(0, b"a"), (4, b"b")], None);
+        check(b"\n1 a", &[(1, b"a")], None);
+        check(b"1 a\n\n1 b", &[(0, b"a")], Some((4, FrameErrorKind::Count)));
+        check(b"1 a\r\n1 b", &[(0, b"a")], Some((3, FrameErrorKind::Count)));
+        check(b"1 a 1 b", &[(0, b"a")], Some((3, FrameErrorKind::Count)));
+    }
+
+    #[test]
+    fn what_cannot_be_framed_ends_the_batch() {
+        let no_count: [&[u8]; 9] =
+            [b"x", b"0 ", b"01 a", b" 1 a", b"-1 a", b"1", b"1a", b"123456 a", b"99999999999999999999 a"];
+        for body in no_count {
+            check(body, &[], Some((0, FrameErrorKind::Count)));
+        }
+        check(b"1 a2 b", &[(0, b"a")], Some((3, FrameErrorKind::Cut { counted: 2, left: 1 })));
+        check(b"5 ", &[], Some((0, FrameErrorKind::Cut { counted: 5, left: 0 })));
+        check(b"99999 a", &[], Some((0, FrameErrorKind::TooLong { counted: 99_999 })));
+    }
+
+    #[test]
+    fn the_longest_frame_is_read_and_one_octet_more_is_not() {
+        let line = vec![b'x'; limits::FRAME_BYTES_MAX];
+        let mut body = format!("{} ", line.len()).into_bytes();
+        body.extend_from_slice(&line);
+        check(&body, &[(0, &line)], None);
+
+        let counted = limits::FRAME_BYTES_MAX + 1;
+        let mut body = format!("{counted} ").into_bytes();
+        body.resize(body.len() + counted, b'x');
+        check(&body, &[], Some((0, FrameErrorKind::TooLong { counted })));
+    }
+
+    #[test]
+    fn an_error_says_where_and_what_is_allowed() {
+        let error = frames(b"1 a70000 b").nth(1).expect("a second item").expect_err("too long");
+        assert_eq!(
+            error.to_string(),
+            "at octet 3 of the body: the count says 70000 octets, and a line has at most 65536"
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! Key-value text: the `key=value` pairs of router and runtime-metrics lines.
+//!
+//! ```text
+//! text   = *SP *( pair 1*SP ) [ pair ]
+//! pair   = key [ "=" value ]
+//! key    = *( any octet but SP and "=" )
+//! value  = quoted / *( any octet but SP )
+//! quoted = DQUOTE *( "\" OCTET / any octet but DQUOTE and "\" ) DQUOTE [ *( any octet but SP ) ]
+//! ```
+//!
+//! What stands in quotes is one value, whatever it looks like. Most of a router line is an outsider's
+//! text (path, host, forwarded addresses), so a reader must also ask whether a key that it believes in
+//! stands there once only.
+
+/// The pairs of a text, in order. Nothing is copied and no text is refused.
+#[derive(Clone, Debug)]
+pub struct Pairs<'b> {
+    rest: &'b [u8],
+}
+
+/// One pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair<'b> {
+    /// What stands before the `=`; all of it, where there is none.
+    pub key: &'b [u8],
+    /// What stands behind the `=`: inside the quotes, escapes left as they are written.
+    pub value: &'b [u8],
+}
+
+/// The pairs of `text`.
+pub fn pairs(text: &[u8]) -> Pairs<'_> {
+    Pairs { rest: text }
+}
+
+impl<'b> Iterator for Pairs<'b> {
+    type Item = Pair<'b>;
+
+    fn next(&mut self) -> Option<Pair<'b>> {
+        let start = self.rest.iter().position(|octet| *octet != b' ')?;
+        let text = &self.rest[start..];
+        let (key, rest) = text.split_at(memchr::memchr2(b'=', b' ', text).unwrap_or(text.len()));
+        let (value, rest) = match rest {
+            [b'=', b'"', rest @ ..] => quoted(rest),
+            [b'=', rest @ ..] => word(rest),
+            _ => (&rest[..0], rest),
+        };
+        self.rest = rest;
+        Some(Pair { key, value })
+    }
+}
+
+impl std::iter::FusedIterator for Pairs<'_> {}
+
+/// The text up to the next space, and the rest from there.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(memchr::memchr(b' ', text).unwrap_or(text.len()))
+}
+
+/// The text up to the closing quote, and the rest from the next space on; all of it, where no quote closes.
+fn quoted(text: &[u8]) -> (&[u8], &[u8]) {
+    let mut from = 0;
+    while let Some(at) = memchr::memchr2(b'"', b'\\', &text[from..]).map(|at| from + at) {
+        if text[at] == b'"' {
+            let (_glued, rest) = word(&text[at + 1..]);
+            return (&text[..at], rest);
+        }
+        // The octet behind a backslash is text, a quote above all; there may be none.
+        from = (at + 2).min(text.len());
+    }
+    (text, &text[text.len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pairs;
+
+    #[track_caller]
+    fn check(text: &str, expect: &[(&str, &str)]) {
+        let read: Vec<(&str, &str)> = pairs(text.as_bytes())
+            .map(|pair| {
+                (str::from_utf8(pair.key).expect("UTF-8"), str::from_utf8(pair.value).expect("UTF-8"))
+            })
+            .collect();
+        assert_eq!(read, expect, "{text}");
+    }
+
+    #[test]
+    fn pairs_are_split_at_spaces_and_the_first_equals_sign() {
+        check("", &[]);
+        check("   ", &[]);
+        check("at=info", &[("at", "info")]);
+        check("  a=1  b=2 ", &[("a", "1"), ("b", "2")]);
+        check("a=b=c d", &[("a", "b=c"), ("d", "")]);
+        check("=x =", &[("", "x"), ("", "")]);
+        check("dyno= connect= service=", &[("dyno", ""), ("connect", ""), ("service", "")]);
+        check("sample#memory_total=1.00MB", &[("sample#memory_total", "1.00MB")]);
+    }
+
+    #[test]
+    fn what_stands_in_quotes_is_one_value() {
+        check(r#"desc="Request timeout" dyno=web.1"#, &[("desc", "Request timeout"), ("dyno", "web.1")]);
+        check(r#"path="/?code=H12 dyno=web.9" b=1"#, &[("path", "/?code=H12 dyno=web.9"), ("b", "1")]);
+        check(r#"path="" b=1"#, &[("path", ""), ("b", "1")]);
+        check(r#"path="/a\" dyno=web.9 " b=1"#, &[("path", r#"/a\" dyno=web.9 "#), ("b", "1")]);
+        check(r#"path="\\" b=1"#, &[("path", r"\\"), ("b", "1")]);
+        check(r#"path="/"glued" b=1"#, &[("path", "/"), ("b", "1")]);
+        check(r#"a=b"c d" e"#, &[("a", "b\"c"), ("d\"", ""), ("e", "")]);
+    }
+
+    #[test]
+    fn quotes_that_do_not_close_run_to_the_end() {
+        check(r#"path="/ dyno=web.9"#, &[("path", "/ dyno=web.9")]);
+        check(r#"path=""#, &[("path", "")]);
+        check(r#"path="\"#, &[("path", r"\")]);
+        check(r#"path="\""#, &[("path", r#"\""#)]);
+    }
+}

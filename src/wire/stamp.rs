@@ -1,0 +1,192 @@
+//! TIME: RFC 3339, as strictly as logplex writes it.
+//!
+//! ```text
+//! TIME  = year "-" month "-" day "T" hour ":" minute ":" second [ "." 1*9DIGIT ] zone
+//! zone  = "Z" / ( ( "+" / "-" ) hour ":" minute )
+//! ```
+//!
+//! Logplex trims the zeros at the end of a fraction, so it has no to six digits; nine are read. A leap
+//! second, which our clocks do not have, is the last moment of the second before it, so that time still
+//! does not run backwards.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use nom::branch::alt;
+use nom::bytes::complete::take_while_m_n;
+use nom::character::complete::char;
+use nom::combinator::{all_consuming, opt, value};
+use nom::sequence::preceded;
+use nom::{IResult, Parser};
+
+/// Why TIME is no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    /// Such a day, hour or zone does not exist.
+    #[error("there is no such time")]
+    Calendar,
+    /// Not written as RFC 3339 wants it.
+    #[error("a time is written as in 2025-08-08T06:59:08.592108+00:00")]
+    Shape,
+}
+
+/// The time that `text` is.
+///
+/// # Errors
+/// When it is not written like one, or there is no such time.
+pub fn parse(text: &[u8]) -> Result<Timestamp, TimeError> {
+    let (_, written) = all_consuming(written).parse(text).map_err(|_| TimeError::Shape)?;
+    written.timestamp().ok_or(TimeError::Calendar)
+}
+
+/// What is written, before anybody asks a calendar.
+struct Written {
+    year: i16,
+    month: i8,
+    day: i8,
+    hour: i8,
+    minute: i8,
+    second: i8,
+    nanos: i32,
+    zone: Zone,
+}
+
+#[derive(Clone, Copy)]
+struct Zone {
+    sign: i32,
+    hours: i8,
+    minutes: i8,
+}
+
+impl Written {
+    fn timestamp(&self) -> Option<Timestamp> {
+        let (second, nanos) = if self.second == 60 { (59, 999_999_999) } else { (self.second, self.nanos) };
+        let civil =
+            DateTime::new(self.year, self.month, self.day, self.hour, self.minute, second, nanos).ok()?;
+        self.zone.offset()?.to_timestamp(civil).ok()
+    }
+}
+
+impl Zone {
+    const UTC: Self = Self { sign: 1, hours: 0, minutes: 0 };
+
+    fn offset(self) -> Option<Offset> {
+        if self.hours > 23 || self.minutes > 59 {
+            return None;
+        }
+        Offset::from_seconds(self.sign * (i32::from(self.hours) * 3600 + i32::from(self.minutes) * 60)).ok()
+    }
+}
+
+fn written(input: &[u8]) -> IResult<&[u8], Written, ()> {
+    let (rest, (year, _, month, _, day)) = (four, char('-'), two, char('-'), two).parse(input)?;
+    let (rest, (_, hour, _, minute, _, second)) =
+        (char('T'), two, char(':'), two, char(':'), two).parse(rest)?;
+    let (rest, nanos) = opt(preceded(char('.'), fraction)).parse(rest)?;
+    let (rest, zone) = alt((value(Zone::UTC, char('Z')), numeric_zone)).parse(rest)?;
+    Ok((rest, Written { year, month, day, hour, minute, second, nanos: nanos.unwrap_or(0), zone }))
+}
+
+fn numeric_zone(input: &[u8]) -> IResult<&[u8], Zone, ()> {
+    let sign = alt((value(1, char('+')), value(-1, char('-'))));
+    let (rest, (sign, hours, _, minutes)) = (sign, two, char(':'), two).parse(input)?;
+    Ok((rest, Zone { sign, hours, minutes }))
+}
+
+/// One to nine digits behind the point, as nanoseconds.
+fn fraction(input: &[u8]) -> IResult<&[u8], i32, ()> {
+    take_while_m_n(1, 9, |octet: u8| octet.is_ascii_digit())
+        .map(|digits: &[u8]| {
+            let missing = (digits.len()..9).map(|_| b'0');
+            digits.iter().copied().chain(missing).fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0'))
+        })
+        .parse(input)
+}
+
+/// Two digits; 99 is below the 127 that an `i8` holds.
+fn two(input: &[u8]) -> IResult<&[u8], i8, ()> {
+    take_while_m_n(2, 2, |octet: u8| octet.is_ascii_digit())
+        .map(|digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + (digit - b'0').cast_signed()))
+        .parse(input)
+}
+
+/// Four digits.
+fn four(input: &[u8]) -> IResult<&[u8], i16, ()> {
+    let (rest, (high, low)) = (two, two).parse(input)?;
+    Ok((rest, i16::from(high) * 100 + i16::from(low)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TimeError, parse};
+
+    #[track_caller]
+    fn check(text: &str, expect: Result<&str, TimeError>) {
+        assert_eq!(parse(text.as_bytes()).map(|time| time.to_string()), expect.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn fractions_and_zones_are_optional_in_their_ways() {
+        check("2025-08-08T06:59:08.592108+00:00", Ok("2025-08-08T06:59:08.592108Z"));
+        check("2022-12-05T08:59:21.66229+00:00", Ok("2022-12-05T08:59:21.66229Z"));
+        check("2015-05-09T20:21:24+00:00", Ok("2015-05-09T20:21:24Z"));
+        check("2015-05-09T20:21:24Z", Ok("2015-05-09T20:21:24Z"));
+        check("2015-05-09T20:21:24.5Z", Ok("2015-05-09T20:21:24.5Z"));
+        check("2015-05-09T20:21:24.123456789Z", Ok("2015-05-09T20:21:24.123456789Z"));
+        check("2015-05-09T01:21:24+05:30", Ok("2015-05-08T19:51:24Z"));
+        check("2015-05-09T20:21:24-08:00", Ok("2015-05-10T04:21:24Z"));
+        check("2015-05-09T20:21:24-00:00", Ok("2015-05-09T20:21:24Z"));
+        check("0001-01-01T00:00:00Z", Ok("0001-01-01T00:00:00Z"));
+        check("2024-02-29T23:59:59+00:00", Ok("2024-02-29T23:59:59Z"));
+    }
+
+    #[test]
+    fn a_leap_second_is_the_end_of_the_second_before() {
+        check("2016-12-31T23:59:60Z", Ok("2016-12-31T23:59:59.999999999Z"));
+        check("2016-12-31T23:59:60.5Z", Ok("2016-12-31T23:59:59.999999999Z"));
+        check("2016-12-31T23:59:61Z", Err(TimeError::Calendar));
+    }
+
+    #[test]
+    fn what_is_not_in_the_calendar_is_refused() {
+        for text in [
+            "2025-00-08T06:59:08Z",
+            "2025-13-08T06:59:08Z",
+            "2025-02-29T06:59:08Z",
+            "2025-08-32T06:59:08Z",
+            "2025-08-08T24:00:00Z",
+            "2025-08-08T06:60:08Z",
+            "2025-08-08T06:59:08+24:00",
+            "2025-08-08T06:59:08+00:60",
+            "9999-12-31T23:59:59-23:59",
+        ] {
+            check(text, Err(TimeError::Calendar));
+        }
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_refused() {
+        for text in [
+            "",
+            "-",
+            "2025-08-08",
+            "2025-08-08 06:59:08Z",
+            "2025-08-08t06:59:08Z",
+            "2025-08-08T06:59:08z",
+            "2025-08-08T06:59:08",
+            "2025-08-08T06:59:08.Z",
+            "2025-08-08T06:59:08.1234567890Z",
+            "2025-08-08T06:59:08,5Z",
+            "2025-08-08T06:59Z",
+            "2025-8-8T06:59:08Z",
+            "+2025-08-08T06:59:08Z",
+            "2025-08-08T06:59:08+0000",
+            "2025-08-08T06:59:08+00",
+            "2025-08-08T06:59:08Z ",
+            "2025-08-08T06:59:08Z[UTC]",
+        ] {
+            check(text, Err(TimeError::Shape));
+        }
+        assert_eq!(parse(b"2025-08-08T06:59:0\xff8Z"), Err(TimeError::Shape));
+    }
+}
