@@ -4,7 +4,9 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod daemon;
 pub mod detect;
 pub mod engine;
 pub mod event;

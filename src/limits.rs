@@ -264,3 +264,6 @@ pub const API_CONNECT: Duration = Duration::from_secs(5);
 
 /// The longest wait that a 429 can impose.
 pub const API_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Records that a listener may be behind before it misses the oldest.
+pub const RECORDS_BEHIND_MAX: usize = 1024;
