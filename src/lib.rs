@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod catalogue;
 pub mod cli;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod engine;
 pub mod event;
 pub mod ident;
 pub mod limits;
+pub mod report;
 pub mod shell;
 pub mod time;
 pub mod units;

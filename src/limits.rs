@@ -174,3 +174,20 @@ pub const HISTORY_ROWS_MAX: u32 = 100_000;
 /// How slow and how fast the demo may run. Twenty-one seconds between two R14 lines are twenty
 /// milliseconds at the fastest; below that HTTP itself is what one would see.
 pub const DEMO_SPEEDS: (f64, f64) = (0.1, 1000.0);
+
+/// Bytes of one text line of an archive: as much as a frame may hold.
+pub const ARCHIVE_LINE_BYTES_MAX: usize = FRAME_BYTES_MAX;
+
+/// Apps in one replay. Each has an engine of its own; an archive of more is one whose system names are
+/// not names of apps.
+pub const REPLAY_APPS_MAX: usize = 256;
+
+/// Deadlines that a replay follows between two lines. A dyno that never comes back is looked for every
+/// 30 s, so this covers a silence of weeks; a longer one is jumped over.
+pub const REPLAY_WAKES_MAX: u32 = 50_000;
+
+/// How long a replay goes on behind the last line, for dynos that are waiting for their turn.
+pub const REPLAY_TAIL: Duration = Duration::from_secs(60 * 60);
+
+/// Dynos whose repeated refusals a replay counts at a time; past it all of them are printed.
+pub const REPLAY_FOLDS_MAX: usize = 4096;
