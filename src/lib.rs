@@ -5,12 +5,14 @@
 pub mod archive;
 pub mod catalogue;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod detect;
 pub mod engine;
 pub mod event;
 pub mod ident;
 pub mod limits;
+pub mod replay;
 pub mod report;
 pub mod shell;
 pub mod time;

@@ -191,3 +191,9 @@ pub const REPLAY_TAIL: Duration = Duration::from_secs(60 * 60);
 
 /// Dynos whose repeated refusals a replay counts at a time; past it all of them are printed.
 pub const REPLAY_FOLDS_MAX: usize = 4096;
+
+/// Bytes of an archive that are read at a time.
+pub const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes from which on a file is large enough to be waited for, and gets a progress bar.
+pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;

@@ -340,65 +340,57 @@ mod tests {
     const PAPERTRAIL: &str = "Jan 08 10:55:11 acme heroku/web.1: Error R14 (x)";
     const READ: &str = "heroku[web.1] | Error R14 (x)";
 
+    fn frame_at(octet: u64) -> String {
+        format!("octet {octet} | {READ}")
+    }
+
+    fn line_at(line: u64) -> String {
+        format!("{line} | {READ}")
+    }
+
     #[test]
     fn bodies_one_behind_the_other() {
         check("", &[]);
-        check(framed(&[FRAME, FRAME]), &[&format!("0 | {READ}")[..], &format!("65 | {READ}")].map(octet));
+        check(framed(&[FRAME, FRAME]), &[&frame_at(0), &frame_at(65)]);
         // Whoever collected them wrote line breaks between them.
         let body = framed(&[FRAME]);
-        check(
-            format!("\n{body}\r\n\n{body}\n"),
-            &[&format!("1 | {READ}")[..], &format!("69 | {READ}")].map(octet),
-        );
+        check(format!("\n{body}\r\n\n{body}\n"), &[&frame_at(1), &frame_at(69)]);
+        let why = "a frame without a line: it does not begin with <PRI>, a number from 0 to 191";
         check(
             framed(&[FRAME, "no header", FRAME]),
-            &[
-                &octet(&format!("0 | {READ}")),
-                "octet 65 ! a frame without a line: it does not begin with <PRI>, a number from 0 to 191",
-                &octet(&format!("76 | {READ}")),
-            ],
+            &[&frame_at(0), &format!("octet 65 ! {why}"), &frame_at(76)],
         );
-    }
-
-    fn octet(text: &str) -> &str {
-        Box::leak(format!("octet {text}").into_boxed_str())
     }
 
     #[test]
     fn a_body_that_cannot_be_followed_ends_its_file() {
-        let rest = "40 <134>1 2025-08-08T06:59:08Z host heroku web.1 - x\n";
+        let lost = "the file cannot be read on from here";
+        let count = "a count is 1 to 5 digits, the first of them not 0, and a space";
+        let body = framed(&[FRAME]);
         check(
-            format!("{}{rest}{}", framed(&[FRAME]), framed(&[FRAME])),
+            format!("{body}40 <134>1 2025-08-08T06:59:08Z host heroku web.1 - x\n{body}"),
             &[
-                octet(&format!("0 | {READ}")),
+                &frame_at(0),
                 "octet 65 ! a frame without a line: its header has no PROCID",
-                "octet 108 ! the file cannot be read on from here: a count is 1 to 5 digits, the first of \
-                 them not 0, and a space",
+                &format!("octet 108 ! {lost}: {count}"),
             ],
         );
         check(
-            format!("{}99 <134>1 x", framed(&[FRAME])),
-            &[
-                octet(&format!("0 | {READ}")),
-                "octet 65 ! the file cannot be read on from here: the count says 99 octets, and 8 are left",
-            ],
+            format!("{body}99 <134>1 x"),
+            &[&frame_at(0), &format!("octet 65 ! {lost}: the count says 99 octets, and 8 are left")],
         );
-        check(
-            "99999999999999999999 <134>1 x",
-            &["octet 0 ! the file cannot be read on from here: a count is 1 to 5 digits, the first of them \
-               not 0, and a space"],
-        );
+        check("99999999999999999999 <134>1 x", &[&format!("octet 0 ! {lost}: {count}")]);
     }
 
     #[test]
     fn texts_line_by_line() {
-        let lines = [&format!("1 | {READ}")[..], &format!("2 | {READ}")];
+        let lines = [&line_at(1)[..], &line_at(2)];
         check(format!("{SHOWN}\n{PAPERTRAIL}\n"), &lines);
         check(format!("\u{feff}{SHOWN}\r\n{PAPERTRAIL}"), &lines);
         check(format!("\x1b[36m{SHOWN}\x1b[0m\n{PAPERTRAIL}"), &lines);
         check(
             format!("one\n\n \n{SHOWN}\n"),
-            &["1 ! neither a line of `heroku logs` nor one of Papertrail's", &format!("4 | {READ}")],
+            &["1 ! neither a line of `heroku logs` nor one of Papertrail's", &line_at(4)],
         );
     }
 
