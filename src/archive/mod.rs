@@ -30,7 +30,7 @@ use crate::wire::line::{Line, LineError};
 use crate::wire::stamp::TimeError;
 
 /// One file, while it is read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Archive {
     buffer: Vec<u8>,
     /// Where the part of the buffer begins that is not read yet.

@@ -158,6 +158,7 @@ impl Run<'_> {
     ) -> Result<(), ReplayError> {
         let mut chunk = vec![0; limits::REPLAY_CHUNK_BYTES];
         let (mut entries, mut begins) = (0_u64, None);
+        let mut passed = 0;
         loop {
             let octets = match reader.read(&mut chunk) {
                 Ok(octets) => octets,
@@ -168,6 +169,10 @@ impl Run<'_> {
                 0 => archive.end(),
                 octets => archive.push(&chunk[..octets]),
             }
+            if passed < limits::REPLAY_CHUNK_BYTES {
+                self.announce(archive.clone());
+            }
+            passed += octets;
             while let Some((place, item)) = archive.read() {
                 match item {
                     Item::Entry(entry) => {
@@ -191,6 +196,15 @@ impl Run<'_> {
         match begins {
             Some(begins) if entries == 0 => Err(ReplayError::NoLog { file: path.to_owned(), begins }),
             _ => Ok(()),
+        }
+    }
+
+    /// Goes through the first part of a file for the apps that are in it.
+    fn announce(&mut self, mut archive: Archive) {
+        while let Some((_, item)) = archive.read() {
+            if let Item::Entry(entry) = item {
+                self.replay.announce(&entry);
+            }
         }
     }
 

@@ -79,6 +79,14 @@ impl<'s> Replay<'s> {
         }
     }
 
+    /// Takes note of whose line it is that is to be heard later. Knowing some of them beforehand tells
+    /// apart what a system's name means.
+    pub fn announce(&mut self, entry: &Entry<'_>) {
+        if let Some(system) = entry.system {
+            self.roster.announce(system);
+        }
+    }
+
     /// Hears the next line, and adds to `told` what the engine says up to it.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub struct Roster {
     default: AppName,
     /// `--app`: all lines are this app's, unless they are clearly another's.
     only: bool,
-    /// The system whose lines were taken for those of the app that was asked for.
+    /// The one system whose lines are those of the app that was asked for.
     stand_in: Option<Box<[u8]>>,
     systems: HashMap<Box<[u8]>, Option<usize>>,
 }
@@ -31,6 +31,14 @@ impl Roster {
             _ => "app".parse().expect("`app` is letters only"),
         });
         Self { apps: Vec::new(), configured, default, only, stand_in: None, systems: HashMap::new() }
+    }
+
+    /// Takes note of a system that a line further on names, so that the app that was asked for is not
+    /// looked for in another.
+    pub fn announce(&mut self, system: &[u8]) {
+        if self.only && self.default.as_str().as_bytes() == system {
+            self.settle_on(system);
+        }
     }
 
     /// The app whose place this is.
@@ -67,8 +75,16 @@ impl Roster {
         if !is_it && (is_other || self.stand_in.is_some()) {
             return None;
         }
-        self.stand_in = Some(system.into());
+        self.settle_on(system);
         Some(self.default.clone())
+    }
+
+    fn settle_on(&mut self, system: &[u8]) {
+        if let Some(other) = self.stand_in.replace(system.into())
+            && *other != *system
+        {
+            self.systems.insert(other, None);
+        }
     }
 
     fn enlist(&mut self, app: AppName) -> Option<usize> {
@@ -138,6 +154,18 @@ mod tests {
             &[Some("cliffs-1"), Some("beta"), None],
             &[Some("acme"), None, Some("acme")],
         );
+        // The name itself counts more than the first that came along.
+        check(
+            Some("acme"),
+            &[],
+            &[Some("beta"), Some("acme"), Some("beta")],
+            &[Some("acme"), Some("acme"), None],
+        );
+        let mut roster = Roster::new(names(&["acme"]).pop(), Vec::new());
+        for system in [&b"beta"[..], b"acme"] {
+            roster.announce(system);
+        }
+        assert_eq!([roster.place(Some(b"beta")), roster.place(Some(b"acme"))], [None, Some(0)]);
         check(Some("acme"), &["beta"], &[Some("beta"), Some("cliffs-1")], &[None, Some("acme")]);
     }
 
