@@ -84,6 +84,9 @@ impl fmt::Display for Summary {
         if self.lines_left_out > 0 {
             write!(f, "\n{} of other apps, left out", count(self.lines_left_out, "line"))?;
         }
+        if self.holds.contains_key("stale") {
+            f.write_str("\nStale errors stand behind later lines: were the files named oldest first?")?;
+        }
         if self.restarts > 0 {
             let boot = spoken(ASSUMED_BOOT);
             write!(
@@ -112,20 +115,21 @@ mod tests {
         summary.heard("2025-08-08T07:00:00Z".parse().ok());
         summary.heard("2025-08-08T06:59:00Z".parse().ok());
         summary.heard(None);
-        summary.holds.extend([("too_young", 2), ("cooling_down", 1)]);
+        summary.holds.extend([("too_young", 1), ("stale", 1), ("cooling_down", 1)]);
         summary.notifies = 1;
         summary.not_listed(true);
         summary.not_listed(false);
         summary.left_out();
         let text = summary.to_string();
-        let lines: Vec<_> = text.lines().take(4).collect();
+        let lines: Vec<_> = text.lines().take(5).collect();
         assert_eq!(
             lines,
             [
                 "3 lines, 2025-08-08 06:59:00Z to 2025-08-08 07:00:00Z (1m); 2 dynos of 1 app",
-                "1 restart, 3 holds (1 cooling_down, 2 too_young), told people 1 time",
+                "1 restart, 3 holds (1 cooling_down, 1 stale, 1 too_young), told people 1 time",
                 "1 error of process types that are not in policy.process_types, left alone",
                 "1 line of other apps, left out",
+                "Stale errors stand behind later lines: were the files named oldest first?",
             ]
         );
     }

@@ -43,7 +43,7 @@ struct Instance {
 
 /// The platform cycles every dyno about once a day, so nobody is much older; and a day is more than any
 /// sensible `min_uptime`.
-const ASSUMED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+pub const ASSUMED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// From a restart to the new process being up: between the three seconds that a small one takes
 /// (heroku.md §2.4) and the sixty after which the platform gives up.
