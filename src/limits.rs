@@ -126,8 +126,130 @@ pub const API_TOKENS_PER_MINUTE: u32 = 75;
 /// Tokens left to the account's other users: a fifth.
 pub const API_TOKENS_RESERVE: u32 = API_TOKENS_MAX / 5;
 
-/// Applies where the API says 429 and gives no time: one minute brings 75 tokens back.
-pub const THROTTLE_WAIT: Duration = Duration::from_secs(60);
+/// Where the API says 429 and gives no time: ten seconds bring a dozen calls back, a restart needs three.
+/// It doubles with every further 429.
+pub const THROTTLE_WAIT: Duration = Duration::from_secs(10);
+
+/// The longest wait that a 429 can ask for.
+pub const THROTTLE_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Between two looks of an attempt that waits for something outside; the first wait is the shortest.
+pub const WAIT_MIN: Duration = Duration::from_secs(5);
+/// See [`WAIT_MIN`].
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Between two looks for a dyno that is being restarted; the first comes soonest.
+pub const PEEK_MIN: Duration = Duration::from_secs(1);
+/// See [`PEEK_MIN`].
+pub const PEEK_MAX: Duration = Duration::from_secs(5);
+
+/// Between two looks for a dyno that did not come back in time.
+pub const FAILED_PEEK_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a person's order waits for its turn before it is dropped.
+pub const ORDER_PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// How often an erring dyno that was given up is looked at for a new release that no line announced.
+pub const GIVEN_UP_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// An error this soon after a restart says that restarting does not help.
+pub const NO_HELP_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// How far a memory reading may lie from the error that it is evidence for: three samples.
+pub const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// Orders of persons that may be waiting for their first look.
+pub const OPEN_ORDERS_MAX: usize = 64;
+
+// === Settings ===
+
+/// Bytes of the settings file, and of a file that a setting names. A large one has a few kilobytes.
+pub const SETTINGS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of a password or a token. They travel in one header, which hyper and most proxies hold to 8 KiB.
+pub const SECRET_BYTES_MAX: usize = 1024;
+
+/// Watched apps. Two hundred are a normal day; each costs one start-up call, of 4,500 in the bucket.
+pub const APPS_MAX: usize = 1000;
+
+/// Rules of one app. Each is asked about each event of its app.
+pub const RULES_MAX: usize = 64;
+
+/// Characters of a rule's name, which stands in every record and in metric labels.
+pub const RULE_NAME_CHARS_MAX: usize = 64;
+
+/// Times within which a rule may count errors, and restarts that a rate may allow.
+pub const COUNT_MAX: u32 = 1000;
+
+/// Dynos of one process type that may be out at once; more than a formation can have.
+pub const CONCURRENT_MAX: u32 = 1000;
+
+/// Cool-down, `give_up_for` and the span of `max_restarts`: what the store is asked for at a start.
+pub const POLICY_SPAN_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// `settle` and `boot_timeout`: for so long a formation can stand still behind one dyno.
+pub const BOOT_SPAN_MAX: Duration = Duration::from_secs(3600);
+
+/// `min_uptime`, `within` and `for`: the platform replaces each dyno about once a day, so nothing about one
+/// instance can take longer.
+pub const INSTANCE_SPAN_MAX: Duration = Duration::from_secs(86_400);
+
+/// The shortest span in which something may be counted or waited for: anything but none.
+pub const SPAN_MIN: Duration = Duration::from_millis(1);
+
+/// `heroku.request_timeout`: below it no call across the internet ends; above it the caller is asleep.
+pub const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// See [`REQUEST_TIMEOUT_MIN`].
+pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+
+/// `drain.max_body`: a batch is about 100 KiB, one line at least 10 KiB.
+pub const BODY_BYTES_LEAST: u64 = 1024;
+/// See [`BODY_BYTES_LEAST`]; as many bytes may be held for each connection.
+pub const BODY_BYTES_MOST: u64 = 256 * 1024 * 1024;
+/// Logplex drops a batch that is refused as too large, so a bound below this costs lines (heroku.md §8.9).
+pub const BODY_BYTES_SAFE: u64 = 1024 * 1024;
+
+/// `drain.max_connections`: as many file descriptors as a process can expect to be given.
+pub const CONNECTIONS_MAX: u64 = 65_536;
+
+/// `store.keep`: less would forget this morning's restarts before anybody asks.
+pub const KEEP_MIN: Duration = Duration::from_secs(3600);
+/// Ten years.
+pub const KEEP_MAX: Duration = Duration::from_secs(3650 * 86_400);
+
+// === Commands ===
+
+/// Rows that `history` prints at most.
+pub const HISTORY_ROWS_MAX: u32 = 100_000;
+
+/// How slow and how fast the demo may run. Twenty-one seconds between two R14 lines are twenty
+/// milliseconds at the fastest; below that HTTP itself is what one would see.
+pub const DEMO_SPEEDS: (f64, f64) = (0.1, 1000.0);
+
+// === Simulated Heroku ===
+
+/// Calls and posts that the simulated Heroku remembers for tests to look at, oldest out: some megabytes.
+pub const SIM_RECORDS_MAX: usize = 100_000;
+
+/// Bytes of the bodies among those posts, oldest out.
+pub const SIM_POSTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of a request body that the simulated Platform API reads; the largest real one is a URL.
+pub const SIM_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Lines that a subscriber of the simulated Heroku may be behind before it misses some.
+pub const SIM_LINES_BEHIND_MAX: usize = 4096;
+
+// === Driver ===
+
+/// Answers of the API and of the store that wait for the engine. A task that has one waits when it is full.
+pub const QUEUED_ANSWERS_MAX: usize = 1024;
+
+/// How long a shutdown waits for calls that were made; the platform kills after 30 s, and a call takes
+/// at most `heroku.request_timeout`, 10 s unless set.
+pub const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(11);
+
+const _: () = assert!(HTTP_GRACE.as_secs() + LAST_ANSWERS_WAIT.as_secs() < 20);
 
 // === Hands ===
 
@@ -142,3 +264,28 @@ pub const API_CONNECT: Duration = Duration::from_secs(5);
 
 /// The longest wait that a 429 can impose.
 pub const API_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Records that a listener may be behind before it misses the oldest.
+pub const RECORDS_BEHIND_MAX: usize = 1024;
+/// Bytes of one text line of an archive: as much as a frame may hold.
+pub const ARCHIVE_LINE_BYTES_MAX: usize = FRAME_BYTES_MAX;
+
+/// Apps in one replay. Each has an engine of its own; an archive of more is one whose system names are
+/// not names of apps.
+pub const REPLAY_APPS_MAX: usize = 256;
+
+/// Deadlines that a replay follows between two lines. A dyno that never comes back is looked for every
+/// 30 s, so this covers a silence of weeks; a longer one is jumped over.
+pub const REPLAY_WAKES_MAX: u32 = 50_000;
+
+/// How long a replay goes on behind the last line, for dynos that are waiting for their turn.
+pub const REPLAY_TAIL: Duration = Duration::from_secs(60 * 60);
+
+/// Dynos whose repeated refusals a replay counts at a time; past it all of them are printed.
+pub const REPLAY_FOLDS_MAX: usize = 4096;
+
+/// Bytes of an archive that are read at a time.
+pub const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes from which on a file is large enough to be waited for, and gets a progress bar.
+pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;

@@ -1,13 +1,14 @@
 //! The settings, validated: what the rest of the program is built from.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::config::problem::{Origin, Problem};
 use crate::engine::policy::AppPlan;
-use crate::ident::DrainToken;
+use crate::ident::{AppName, DrainToken};
 
 /// Everything a user can set, with defaults filled in.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Settings {
     pub apps: Vec<AppSettings>,
     /// `DATABASE_URL`.
     pub database: Database,
+    /// What applies to an app that has no settings of its own; its name stands for any.
+    pub defaults: AppPlan,
     /// `[drain]`.
     pub drain: DrainSettings,
     /// `[heroku]`.
@@ -26,11 +29,69 @@ pub struct Settings {
     pub hook_key: Option<SecretString>,
     /// The address to listen on.
     pub listen: IpAddr,
+    /// `RUST_LOG`, unparsed.
+    pub log_filter: Option<String>,
     /// `LOG_FORMAT`; none means text on a terminal and JSON elsewhere.
     pub log_format: Option<LogFormat>,
     /// `PORT`; 0 lets the system choose.
     pub port: u16,
+    /// `store.keep`: how long decisions are kept.
+    pub store_keep: Duration,
+    /// What is allowed and yet probably not meant, to be logged at the start.
+    pub warnings: Vec<String>,
 }
+
+impl Settings {
+    /// The plan of `name`: its own where it is watched, else the defaults under its name.
+    pub fn plan_for(&self, name: &AppName) -> AppPlan {
+        let own = self.apps.iter().find(|app| app.plan.name == *name);
+        own.map_or_else(|| AppPlan { name: name.clone(), ..self.defaults.clone() }, |app| app.plan.clone())
+    }
+
+    /// What `serve` cannot do without and is not set.
+    pub fn missing_for_serve(&self) -> Vec<Problem> {
+        let mut missing = Vec::new();
+        let mut lacks = |setting, text: &str| missing.push(Problem::new(setting, Origin::Unset, text));
+        if self.heroku.api_key.is_none() {
+            lacks(
+                "HEROKU_API_KEY",
+                "serve needs a token; `heroku authorizations:create -s write` makes one (or \
+                 heroku.api_key_file names the file that holds it)",
+            );
+        }
+        if self.apps.is_empty() {
+            lacks(
+                "HEROKU_APP",
+                "serve needs an app to watch, or several with commas between (or [[app]] tables)",
+            );
+        }
+        let open: Vec<&str> = self
+            .apps
+            .iter()
+            .filter(|app| app.drain_password.is_none())
+            .map(|app| app.plan.name.as_str())
+            .take(NAMED_APPS_MAX)
+            .collect();
+        if !open.is_empty() {
+            let text = format!(
+                "serve needs the password of the drain's URL; {} would be open to everybody (or \
+                 drain.password_file, or app.drain_password_file, names the file that holds it)",
+                open.join(", ")
+            );
+            lacks("DRAIN_PASSWORD", &text);
+        } else if self.apps.is_empty() && self.drain.password.is_none() {
+            lacks(
+                "DRAIN_PASSWORD",
+                "serve needs the password of the drain's URL (or drain.password_file names the file that \
+                 holds it)",
+            );
+        }
+        missing
+    }
+}
+
+/// Apps that one message names.
+const NAMED_APPS_MAX: usize = 5;
 
 /// One watched app.
 #[derive(Clone, Debug)]
@@ -61,6 +122,8 @@ pub struct DrainSettings {
     pub body_bytes_max: usize,
     /// Connections at once.
     pub connections_max: usize,
+    /// `DRAIN_PASSWORD` or `drain.password_file`, for the apps that have none of their own.
+    pub password: Option<SecretString>,
 }
 
 /// Where the record is kept.

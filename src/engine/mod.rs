@@ -1,18 +1,110 @@
-//! The engine: decides, and nothing else.
+//! The engine: decides which dyno is restarted, and why the others are not.
+//!
+//! It is a state machine without clock, network or runtime. The contract of its use:
+//!
+//! - [`Engine::handle`] takes one [`Input`] and the time, and returns the [`Effect`]s in the order in
+//!   which they must be carried out. `now.mono` never decreases; a reading that does is taken as the last.
+//! - Every [`Effect::Look`], [`Effect::Peek`], [`Effect::Claim`] and [`Effect::Delete`] is answered by
+//!   exactly one input with its ticket, whatever happens: time-outs are the answerer's.
+//! - After each input the caller sleeps until [`Engine::next_deadline`], or the next input, and hands in
+//!   [`Input::Wake`] when the deadline has come.
+//! - The same seed and the same inputs give the same effects, in the same order.
+//!
+//! Nothing is restarted without a look at the API that came after the error, a claim in the store that
+//! came after the look, and a decision on record that came after the claim.
 
+pub mod backoff;
+pub mod budget;
 pub mod calendar;
+mod dyno;
+mod flow;
+mod hearing;
+mod judge;
+mod orders;
+pub mod past;
 pub mod policy;
 pub mod record;
+pub mod status;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+pub mod trigger;
 pub mod view;
 
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::backoff::Jitter;
+use crate::engine::budget::RestartBudget;
+use crate::engine::dyno::{Attempt, Dyno, DynoKey};
+use crate::engine::orders::OpenOrder;
+use crate::engine::past::{Past, PastPause};
+use crate::engine::policy::{AppPlan, Policy};
 use crate::engine::record::{Decision, Record, Ticket};
+use crate::engine::tokens::ApiTokens;
+use crate::engine::trigger::Hits;
 use crate::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
 use crate::event::Event;
 use crate::ident::{AppId, DynoName};
+use crate::time::Now;
+
+/// The state machine. See the module's documentation for how it is used.
+#[derive(Debug)]
+pub struct Engine {
+    apps: Vec<App>,
+    budget: RestartBudget,
+    /// When each attempt that waits for time is due.
+    due: BTreeSet<(Duration, DynoKey)>,
+    dynos: HashMap<DynoKey, Dyno>,
+    effects: Vec<Effect>,
+    /// Formations in which somebody may have his turn now.
+    freed: BTreeSet<(AppId, u16)>,
+    /// Attempts by ticket, so that a late answer finds its own attempt or none.
+    attempts: HashMap<Ticket, DynoKey>,
+    jitter: Jitter,
+    /// The reading that came with the input in hand.
+    now: Now,
+    open_orders: HashMap<Ticket, OpenOrder>,
+    paused: Option<Pause>,
+    pruned: Duration,
+    /// Dynos in the order in which they were last heard of: who goes first when room is short.
+    quiet: BTreeSet<(Duration, DynoKey)>,
+    tickets_made: u64,
+    tokens: ApiTokens,
+}
+
+#[derive(Debug)]
+struct App {
+    /// What keeps the API from being seen for this app, once people were told.
+    blind_told: Option<&'static str>,
+    clock_told: bool,
+    formations: Vec<Formation>,
+    /// Errors that name no dyno, one for each rule.
+    hits: Vec<Hits>,
+    paused: Option<Pause>,
+    plan: AppPlan,
+    /// Restarts wait until then, because a release or a change of scale was announced.
+    settled_at: Duration,
+    /// Counts announced releases, so that a given-up dyno knows that there was one.
+    releases_heard: u64,
+}
+
+#[derive(Debug, Default)]
+struct Formation {
+    /// Dynos that have one of the `max_concurrent` places.
+    active: Vec<u32>,
+    /// Dynos that wait for one, first come first served.
+    queue: VecDeque<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Pause {
+    reason: Arc<str>,
+    until: Timestamp,
+}
 
 /// Everything that can make the engine work.
 #[derive(Clone, Debug)]
@@ -75,6 +167,10 @@ pub enum Input {
         /// Why.
         reason: Arc<str>,
     },
+    /// What the store remembers; the first input of a daemon that has a past.
+    Remember(Past),
+    /// Pauses as the store shared by all replicas has them.
+    Pauses(Vec<PastPause>),
     /// A person wants them again.
     Resume {
         /// The app, or all.
@@ -139,3 +235,143 @@ pub enum Effect {
 /// Names a person's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderId(pub u64);
+
+// === impl Engine ===
+
+impl Engine {
+    /// An engine for these apps, [`AppId`] being the place in the list; `seed` makes the jitter.
+    pub fn new(plans: Vec<AppPlan>, seed: u64) -> Self {
+        Self {
+            apps: plans.into_iter().map(App::new).collect(),
+            budget: RestartBudget::default(),
+            due: BTreeSet::new(),
+            dynos: HashMap::new(),
+            effects: Vec::new(),
+            freed: BTreeSet::new(),
+            attempts: HashMap::new(),
+            jitter: Jitter::new(seed),
+            now: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
+            open_orders: HashMap::new(),
+            paused: None,
+            pruned: Duration::ZERO,
+            quiet: BTreeSet::new(),
+            tickets_made: 0,
+            tokens: ApiTokens::full(),
+        }
+    }
+
+    /// Takes one input and says what has to be done about it.
+    pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
+        self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
+        match input {
+            Input::ApiTokens { remaining } => self.tokens.told(remaining, self.now.mono),
+            Input::Claimed { ticket, answer } => self.claimed(ticket, answer),
+            Input::Deleted { ticket, answer } => self.deleted(ticket, answer),
+            Input::Events { app, events } => self.hear(app, events),
+            Input::Looked { ticket, answer } => self.looked(ticket, answer),
+            Input::Order { order, app, dyno } => self.order(order, app, dyno),
+            Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
+            Input::Pauses(pauses) => self.replace_pauses(pauses),
+            Input::Peeked { ticket, answer } => self.peeked(ticket, answer),
+            Input::Remember(past) => self.remember(past),
+            Input::Resume { app } => self.resume(app),
+            Input::Wake => {}
+        }
+        self.wake();
+        self.advance();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Input::Wake`] is next wanted, on the engine's clock.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// How many dynos are watched.
+    pub fn dynos_watched(&self) -> usize {
+        self.dynos.len()
+    }
+
+    fn wake(&mut self) {
+        while let Some(&(at, key)) = self.due.first()
+            && at <= self.now.mono
+        {
+            self.due.remove(&(at, key));
+            self.attempt_due(key);
+        }
+        if self.now.mono.saturating_sub(self.pruned) >= PRUNE_EVERY {
+            self.pruned = self.now.mono;
+            self.budget.prune(self.now.mono);
+        }
+    }
+
+    fn app(&self, app: AppId) -> &App {
+        &self.apps[app.0 as usize]
+    }
+
+    fn app_mut(&mut self, app: AppId) -> &mut App {
+        &mut self.apps[app.0 as usize]
+    }
+
+    fn policy(&self, key: DynoKey) -> &Policy {
+        &self.app(key.app).plan.policy
+    }
+
+    fn formation_mut(&mut self, key: DynoKey) -> &mut Formation {
+        &mut self.app_mut(key.app).formations[usize::from(key.formation)]
+    }
+
+    /// The key of a dyno of a listed process type.
+    fn key(&self, app: AppId, dyno: &DynoName) -> Option<DynoKey> {
+        let types = &self.app(app).plan.policy.process_types;
+        let formation = types.iter().position(|listed| listed == dyno.process_type())?;
+        Some(DynoKey { app, formation: u16::try_from(formation).ok()?, index: dyno.index() })
+    }
+
+    fn name(&self, key: DynoKey) -> DynoName {
+        let types = &self.app(key.app).plan.policy.process_types;
+        DynoName::new(types[usize::from(key.formation)].clone(), key.index)
+    }
+
+    fn attempt_mut(&mut self, key: DynoKey) -> Option<&mut Attempt> {
+        self.dynos.get_mut(&key)?.attempt.as_mut()
+    }
+
+    fn new_ticket(&mut self) -> Ticket {
+        self.tickets_made += 1;
+        Ticket(self.tickets_made)
+    }
+
+    fn record(&mut self, record: Record) {
+        self.effects.push(Effect::Record(record));
+    }
+
+    /// The pause in force for an app, if there is one.
+    fn pause_of(&self, app: AppId) -> Option<&Pause> {
+        [&self.app(app).paused, &self.paused]
+            .into_iter()
+            .flatten()
+            .filter(|pause| pause.until > self.now.wall)
+            .max_by_key(|pause| pause.until)
+    }
+}
+
+/// Slots of `max_restarts` that are full again are forgotten this often.
+const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
+
+// === impl App ===
+
+impl App {
+    fn new(plan: AppPlan) -> Self {
+        Self {
+            blind_told: None,
+            clock_told: false,
+            formations: plan.policy.process_types.iter().map(|_| Formation::default()).collect(),
+            hits: vec![Hits::default(); plan.rules.len()],
+            paused: None,
+            plan,
+            settled_at: Duration::ZERO,
+            releases_heard: 0,
+        }
+    }
+}

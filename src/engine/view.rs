@@ -27,9 +27,11 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Whether this is the very instance that `other` was: neither the id nor the birth changed.
-    pub fn is_same_instance(&self, other: &Self) -> bool {
-        self.id == other.id && self.created_at == other.created_at
+    /// Whether this is the very process that `other` was.
+    ///
+    /// What a restart changes is not confirmed for each of the three, so one is enough to tell them apart.
+    pub fn is_same_process(&self, other: &Self) -> bool {
+        self.id == other.id && self.created_at == other.created_at && self.updated_at == other.updated_at
     }
 
     /// Since when it has been in its state.

@@ -38,6 +38,13 @@ pub struct Answered<T> {
     pub tokens_remaining: Option<u32>,
 }
 
+impl<T> Answered<T> {
+    /// The same answer, as something else.
+    pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Answered<U> {
+        Answered { value: into(self.value), tokens_remaining: self.tokens_remaining }
+    }
+}
+
 /// Why there can be no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {

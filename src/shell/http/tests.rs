@@ -3,9 +3,10 @@
 mod routes;
 mod sockets;
 
-use std::num::NonZeroU32;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -15,8 +16,8 @@ use http_body_util::{BodyExt, Full};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::settings::{AppSettings, Database, DrainSettings, HerokuSettings, Settings};
-use crate::engine::policy::{AppPlan, Policy, Rate};
+use crate::config::settings::{AppSettings, Settings};
+use crate::config::{self, Needs, Sources};
 use crate::shell::clock::Clock;
 use crate::shell::driver::{Command, Handle};
 use crate::shell::http::readiness::Readiness;
@@ -51,45 +52,23 @@ fn house_with_queue(settings: &Settings, queue: usize) -> House {
 }
 
 fn settings(apps: &[(&str, &str)]) -> Settings {
-    Settings {
-        admin_password: Some("admin".into()),
-        apps: apps.iter().map(|(name, password)| app(name, password)).collect(),
-        database: Database::Memory,
-        drain: DrainSettings { body_bytes_max: 4096, connections_max: 64 },
-        heroku: HerokuSettings {
-            api_key: None,
-            api_url: "http://127.0.0.1:1".to_owned(),
-            request_timeout: Duration::from_secs(1),
-        },
-        hook_key: Some("hook".into()),
-        listen: "127.0.0.1".parse().expect("an address"),
-        log_format: None,
-        port: 0,
-    }
-}
-
-fn app(name: &str, password: &str) -> AppSettings {
-    let one = NonZeroU32::MIN;
-    AppSettings {
-        drain_password: Some(SecretString::from(password)),
-        drain_tokens: vec![format!("d.{name}").parse().expect("a token")],
-        plan: AppPlan {
-            name: name.parse().expect("an app"),
-            dry_run: false,
-            policy: Policy {
-                process_types: vec!["web".parse().expect("a type")],
-                cooldown: Duration::from_secs(600),
-                max_restarts: Rate { count: one, per: Duration::from_secs(7200) },
-                give_up_for: Duration::from_secs(21_600),
-                max_concurrent: one,
-                settle: Duration::from_secs(30),
-                min_uptime: Duration::from_secs(180),
-                boot_timeout: Duration::from_secs(180),
-                window: Vec::new(),
-            },
-            rules: Vec::new(),
-        },
-    }
+    let pairs = [("ADMIN_PASSWORD", "admin"), ("HOOK_KEY", "hook"), ("DATABASE_URL", "memory")];
+    let env: Vec<(OsString, OsString)> =
+        pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    let no_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let sources = Sources { config: None, env: &env, read_file: &no_file };
+    let mut settings = config::load(&sources, Needs::Nothing).expect("settings");
+    settings.drain.body_bytes_max = 4096;
+    settings.drain.connections_max = 64;
+    settings.apps = apps
+        .iter()
+        .map(|(name, password)| AppSettings {
+            drain_password: Some(SecretString::from(*password)),
+            drain_tokens: vec![format!("d.{name}").parse().expect("a token")],
+            plan: settings.plan_for(&name.parse().expect("an app")),
+        })
+        .collect();
+    settings
 }
 
 fn basic(password: &str) -> String {

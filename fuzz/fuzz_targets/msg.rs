@@ -1,0 +1,5 @@
+//! Any text behind the headers of the router, a dyno, logplex, the API and an app.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::oracle::check_msg(octets));

@@ -1,0 +1,5 @@
+//! Any text as a time.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::oracle::check_time(octets));

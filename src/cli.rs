@@ -1,0 +1,365 @@
+//! The command line: what can be asked for, and the help that a newcomer works from.
+//!
+//! Also the one place where the process's environment and files become [`Settings`].
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::problem::Problems;
+use crate::config::settings::Settings;
+use crate::config::{self, Needs, Sources};
+use crate::ident::AppName;
+use crate::limits;
+use crate::units::{self, UnitError};
+
+/// A Heroku log drain that restarts the one web dyno that is out of memory, and says why.
+#[derive(Debug, Parser)]
+#[command(name = "dynowarden", bin_name = "dynowarden", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What is asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: take log drains, restart dynos (also what a bare `dynowarden` does)
+    Serve(ServeArgs),
+    /// Run the same daemon against a simulated Heroku, on this machine alone
+    Demo(DemoArgs),
+    /// Read archived logs and print what would have been done and why; calls nothing
+    Replay(ReplayArgs),
+    /// Look over the settings, the token, the apps and their drains, and say how to mend each finding
+    Check(CheckArgs),
+    /// Print past decisions from the store
+    History(HistoryArgs),
+}
+
+/// `serve`.
+#[derive(Args, Debug)]
+#[command(after_help = SERVE_HELP)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `demo`.
+#[derive(Args, Debug)]
+#[command(after_help = DEMO_HELP)]
+pub struct DemoArgs {
+    /// Port of the daemon on 127.0.0.1; 0 lets the system choose
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    pub port: u16,
+    /// Port of the simulated Platform API on 127.0.0.1; 0 lets the system choose
+    #[arg(long, value_name = "N", default_value_t = 8081)]
+    pub api_port: u16,
+    /// How many times as fast as life the simulated dynos leak and boot
+    #[arg(long, value_name = "X", default_value_t = 30.0, value_parser = parse_speed)]
+    pub speed: f64,
+    /// Chooses the story: the same seed gives the same leaks
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// End after this time, with exit code 0, instead of at Ctrl-C
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+}
+
+/// `replay`.
+#[derive(Args, Debug)]
+#[command(after_help = REPLAY_HELP)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The app whose rules and policy apply, and whose name the decisions bear
+    #[arg(long, value_name = "NAME")]
+    pub app: Option<AppName>,
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Logs to read, plain or .gz; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `check`.
+#[derive(Args, Debug)]
+#[command(after_help = CHECK_HELP)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Add the missing drains, to the daemon that is reached at this address
+    #[arg(long, value_name = "URL")]
+    pub register: Option<String>,
+    /// Send a test message through each notifier
+    #[arg(long)]
+    pub notify: bool,
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// `history`.
+#[derive(Args, Debug)]
+#[command(after_help = HISTORY_HELP)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Only decisions about this app
+    #[arg(long, value_name = "NAME")]
+    pub app: Option<AppName>,
+    /// At most so many, the newest first
+    #[arg(long, value_name = "N", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::HISTORY_ROWS_MAX)))]
+    pub limit: u32,
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// Which settings file.
+#[derive(Args, Debug)]
+pub struct ConfigArgs {
+    /// Settings file; without it, dynowarden.toml in the working directory if there is one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// How output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Cli {
+    /// The command; `serve` where none is named.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+impl ConfigArgs {
+    /// Reads the settings from the process's environment and from the file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them or, by `needs`, missing.
+    pub fn load(&self, needs: Needs) -> Result<Settings, Problems> {
+        let env: Vec<_> = std::env::vars_os().collect();
+        config::load(&Sources { config: self.config.as_deref(), env: &env, read_file: &read_file }, needs)
+    }
+}
+
+/// Reads a file that settings come from. It may be a device or a pipe, so its size is not believed.
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(limits::SETTINGS_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > limits::SETTINGS_FILE_BYTES_MAX {
+        let size = units::spell_bytes(limits::SETTINGS_FILE_BYTES_MAX);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {size}")));
+    }
+    Ok(text)
+}
+
+fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    units::duration(text)
+}
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let (slowest, fastest) = limits::DEMO_SPEEDS;
+    match text.parse() {
+        Ok(speed) if (slowest..=fastest).contains(&speed) => Ok(speed),
+        _ => Err(format!("allowed: a number from {slowest} to {fastest}")),
+    }
+}
+
+const AFTER_HELP: &str = "\
+A first run, which changes nothing at Heroku:
+  export HEROKU_API_KEY=$(heroku authorizations:create -s write --short)
+  export HEROKU_APP=acme DRAIN_PASSWORD=$(openssl rand -hex 16)
+  DYNOWARDEN_DRY_RUN=true dynowarden serve
+Then send the app's log to it, over HTTPS:
+  heroku drains:add https://drain:$DRAIN_PASSWORD@warden.example.com/logs/acme -a acme
+
+Settings: the environment first, then the file, then defaults.
+  HEROKU_API_KEY    token with scope write                              needed by serve
+  HEROKU_APP        app or apps to watch, comma-separated               needed by serve
+  DRAIN_PASSWORD    the password in the drain's URL                     needed by serve
+  ADMIN_PASSWORD    opens the status page, the JSON API and /metrics    unset: they answer 404
+  HOOK_KEY          opens POST /hooks/restart/{app}                     unset: it answers 404
+  DATABASE_URL      sqlite://FILE, postgres://... or memory             [sqlite://dynowarden.db]
+  PORT              port to listen on                                   [8080]
+  HEROKU_API_URL    the Platform API                                    [https://api.heroku.com]
+  LOG_FORMAT        text or json; RUST_LOG filters                      [text on a terminal]
+  DYNOWARDEN_SECTION__KEY    any key of the file, such as DYNOWARDEN_POLICY__COOLDOWN=15m
+Secrets can be in files instead: heroku.api_key_file, drain.password_file and so on.
+dynowarden.example.toml lists every key with its default.
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.";
+
+const SERVE_HELP: &str = "\
+Needs HEROKU_API_KEY, DRAIN_PASSWORD and an app (HEROKU_APP, or [[app]] in the file).
+`dynowarden --help` lists all variables.
+
+Examples:
+  HEROKU_APP=acme dynowarden serve
+  DYNOWARDEN_DRY_RUN=true dynowarden serve --config /etc/dynowarden.toml
+
+SIGTERM and Ctrl-C end it: what has begun is finished or kept, then it exits with 0.
+Exit codes: 0 ended as asked, 1 failed while running, 2 wrong usage or settings.";
+
+const DEMO_HELP: &str = "\
+Needs no settings and no account; both ports are on 127.0.0.1 only.
+The official command line can look at the simulated Heroku:
+  HEROKU_HOST=http://127.0.0.1:8081 heroku ps -a acme
+
+Examples:
+  dynowarden demo
+  dynowarden demo --speed 20 --for 60s
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage.";
+
+const REPLAY_HELP: &str = "\
+Reads raw logplex bodies, the text of `heroku logs` and Papertrail text, and tells them apart.
+The clock is the time in the lines. No token is needed and the API is never called.
+
+Examples:
+  heroku logs -n 1500 -a acme | dynowarden replay --app acme -
+  dynowarden replay --format json archive-*.log.gz
+
+JSON is one object a line; every decision has at, app, dyno, rule, decision (restart, hold or
+notify) and reason.
+Exit codes: 0 done, 1 a file could not be read, 2 wrong usage or settings.";
+
+const CHECK_HELP: &str = "\
+Looks, and changes nothing, unless --register or --notify is given.
+
+Examples:
+  dynowarden check
+  dynowarden check --register https://warden.example.com
+
+Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage or settings.";
+
+const HISTORY_HELP: &str = "\
+Examples:
+  dynowarden history --app acme --limit 20
+  DATABASE_URL=postgres://... dynowarden history --format json
+
+Exit codes: 0 done, 1 the store could not be read, 2 wrong usage or settings.";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::{Cli, Command, Format, read_file};
+    use crate::limits;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bare_call_serves() {
+        for line in ["dynowarden", "dynowarden serve"] {
+            let Ok(Command::Serve(args)) = parse(line) else { panic!("{line} serves") };
+            assert_eq!(args.config.config, None);
+        }
+        for line in ["dynowarden --config a.toml", "dynowarden serve --config a.toml"] {
+            let Ok(Command::Serve(args)) = parse(line) else { panic!("{line} serves") };
+            assert_eq!(args.config.config.as_deref(), Some(Path::new("a.toml")));
+        }
+    }
+
+    #[test]
+    fn every_command_takes_what_the_manual_says() {
+        let Ok(Command::Demo(demo)) =
+            parse("dynowarden demo --port 0 --api-port 1 --speed 20 --seed 7 --for 1m30s")
+        else {
+            panic!("a demo")
+        };
+        assert_eq!((demo.port, demo.api_port, demo.speed, demo.seed), (0, 1, 20.0, 7));
+        assert_eq!(demo.duration, Some(Duration::from_secs(90)));
+
+        let Ok(Command::Replay(replay)) = parse("dynowarden replay --app acme --format json a.log b.gz -")
+        else {
+            panic!("a replay")
+        };
+        assert_eq!(replay.app.expect("an app").as_str(), "acme");
+        assert_eq!((replay.format, replay.files.len()), (Format::Json, 3));
+
+        let Ok(Command::Check(check)) = parse("dynowarden check --register https://w.example.com --notify")
+        else {
+            panic!("a check")
+        };
+        assert_eq!(check.register.as_deref(), Some("https://w.example.com"));
+        assert!(check.notify);
+
+        let Ok(Command::History(history)) = parse("dynowarden history --app acme --limit 5") else {
+            panic!("a history")
+        };
+        assert_eq!((history.limit, history.format), (5, Format::Text));
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2() {
+        for line in [
+            "dynowarden replay",
+            "dynowarden replay --app A/B x.log",
+            "dynowarden replay --format xml x.log",
+            "dynowarden history --limit 0",
+            "dynowarden demo --speed nan",
+            "dynowarden demo --speed -1",
+            "dynowarden demo --for 5",
+            "dynowarden demo --port 70000",
+            "dynowarden --config",
+            "dynowarden serv",
+            "dynowarden --config a.toml serve",
+            "dynowarden --nonsense",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        for line in ["dynowarden --help", "dynowarden --version", "dynowarden help replay"] {
+            assert_eq!(parse(line).expect_err(line).exit_code(), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_variable_and_every_command() {
+        let help = Cli::command().render_help().to_string();
+        for word in
+            crate::config::keys::VARIABLES.iter().chain(&["serve", "demo", "replay", "check", "history"])
+        {
+            assert!(help.contains(word), "{word} in {help}");
+        }
+    }
+
+    #[test]
+    fn a_settings_file_is_read_to_its_bound() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x");
+        let bound = usize::try_from(limits::SETTINGS_FILE_BYTES_MAX).expect("it is small");
+        std::fs::write(&path, "x".repeat(bound)).expect("room on the disk");
+        assert_eq!(read_file(&path).expect("a file at the bound").len(), bound);
+        std::fs::write(&path, "x".repeat(bound + 1)).expect("room on the disk");
+        assert!(read_file(&path).is_err());
+        std::fs::write(&path, [0xff]).expect("room on the disk");
+        assert!(read_file(&path).is_err());
+        assert!(read_file(dir.path()).is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! What is wrong with the settings, said so that it can be mended without looking anything up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::limits;
+
+/// Where a setting came from; in the order in which the places are looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// An argument of the command.
+    Argument,
+    /// An environment variable.
+    Variable(Arc<str>),
+    /// The settings file.
+    File {
+        /// Its path, as it was given.
+        path: Arc<str>,
+        /// The line, from 1; none for the file as a whole.
+        line: Option<usize>,
+        /// The column, from 1; only where the syntax is wrong.
+        column: Option<usize>,
+    },
+    /// Nowhere: the setting is missing.
+    Unset,
+}
+
+/// One thing wrong with one setting.
+///
+/// Holds no secret: its makers show values only of settings that cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    setting: String,
+    origin: Origin,
+    text: String,
+}
+
+/// Everything that is wrong with the settings: each problem is a line of the `Display`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+// === impl Origin ===
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument => f.write_str("command line"),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::File { path, line, column } => {
+                f.write_str(path)?;
+                if let Some(line) = line {
+                    write!(f, " line {line}")?;
+                }
+                if let Some(column) = column {
+                    write!(f, " column {column}")?;
+                }
+                Ok(())
+            }
+            Self::Unset => f.write_str("not set"),
+        }
+    }
+}
+
+// === impl Problem ===
+
+impl Problem {
+    /// `text` about `setting`, which is named as a user types it: `policy.cooldown`, `HEROKU_API_KEY`.
+    pub fn new(setting: impl Into<String>, origin: Origin, text: impl Into<String>) -> Self {
+        Self { setting: setting.into(), origin, text: text.into() }
+    }
+
+    /// A value that is not one of those allowed.
+    pub fn value(
+        setting: impl Into<String>,
+        origin: Origin,
+        read: impl fmt::Display,
+        allowed: impl fmt::Display,
+    ) -> Self {
+        Self::new(setting, origin, format!("read {read}; allowed: {allowed}"))
+    }
+
+    /// The setting, as a user types it.
+    pub fn setting(&self) -> &str {
+        &self.setting
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.setting, self.origin, self.text)
+    }
+}
+
+// === impl Problems ===
+
+impl Problems {
+    /// `Ok` where there are none; else all of them, in the order of the places they came from.
+    ///
+    /// # Errors
+    /// The problems.
+    pub fn none_of(mut problems: Vec<Problem>) -> Result<(), Self> {
+        if problems.is_empty() {
+            return Ok(());
+        }
+        problems.sort_by(|one, other| one.origin.cmp(&other.origin));
+        Err(Self(problems))
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, problem) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A user's text in quotes: control characters escaped, and no more of it than is needed to recognise it.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(limits::QUOTED_CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}

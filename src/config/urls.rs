@@ -1,0 +1,177 @@
+//! The two addresses among the settings: the Platform API's and the store's.
+
+use core::net::IpAddr;
+use std::path::PathBuf;
+
+use http::Uri;
+
+use crate::config::problem::quoted;
+use crate::config::settings::Database;
+
+/// What an API address may be.
+pub(super) const API_URL_ALLOWED: &str =
+    "a URL such as https://api.heroku.com, with http or https, without a user, a query or a fragment";
+
+/// What a store's address may be.
+pub(super) const DATABASE_ALLOWED: &str = "sqlite://FILE, postgres://USER:PASSWORD@HOST/DATABASE or memory";
+
+/// An API address.
+pub(super) struct ApiUrl {
+    /// Without a trailing slash.
+    pub(super) text: String,
+    /// Whether the token would cross a network in clear.
+    pub(super) is_clear: bool,
+}
+
+/// Reads an API address.
+pub(super) fn api_url(text: &str) -> Option<ApiUrl> {
+    // `Uri` drops a fragment without a word.
+    if text.contains(['#', '@', '?']) {
+        return None;
+    }
+    let uri: Uri = text.parse().ok()?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
+    let authority = uri.authority()?;
+    let host = authority.host();
+    if host.is_empty() || (authority.as_str().len() > host.len() && authority.port_u16().is_none()) {
+        return None;
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let text = format!("{scheme}://{authority}{}", uri.path()).trim_end_matches('/').to_owned();
+    Some(ApiUrl { text, is_clear: scheme == "http" && !is_loopback })
+}
+
+/// An API address that was refused, without what could be a password in it.
+pub(super) fn shown_api_url(text: &str) -> String {
+    match (text.rsplit_once('@'), scheme_of(text)) {
+        (Some((_, host)), Some(scheme)) => quoted(&format!("{scheme}://…@{}", before_query(host))),
+        (Some((_, host)), None) => quoted(&format!("…@{}", before_query(host))),
+        (None, _) => quoted(before_query(text)),
+    }
+}
+
+/// What is in front of `://`, where it can be nothing else than a scheme.
+fn scheme_of(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once("://")?;
+    scheme.bytes().all(|byte| byte.is_ascii_alphabetic()).then_some(scheme)
+}
+
+fn before_query(text: &str) -> &str {
+    text.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// Reads a store's address.
+pub(super) fn database(text: &str) -> Option<Database> {
+    if text.chars().any(char::is_control) {
+        return None;
+    }
+    if let Some(server) = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://")) {
+        let has_place = !server.is_empty() && !server.contains(' ');
+        return has_place.then(|| Database::Postgres(text.into()));
+    }
+    let file = match text {
+        "memory" => return Some(Database::Memory),
+        _ => text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"))?,
+    };
+    match file {
+        "" => None,
+        ":memory:" => Some(Database::Memory),
+        // Other programs take options behind a `?`; a file of that name is nobody's wish.
+        _ if file.contains('?') => None,
+        _ => Some(Database::Sqlite(PathBuf::from(file))),
+    }
+}
+
+/// A store's address that was refused: of a URL no more than its scheme, since passwords stand in several
+/// places of one.
+pub(super) fn shown_database(text: &str) -> String {
+    match scheme_of(text) {
+        Some(scheme) => quoted(&format!("{scheme}://…")),
+        None if text.contains(['@', ':', '=', ' ']) => "a text that is not shown".to_owned(),
+        None => quoted(text),
+    }
+}
+
+/// Whether a store's address says who logs in: what belongs into the environment or a file of its own.
+pub(super) fn has_user(text: &str) -> bool {
+    text.contains('@') || text.contains("password=")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{api_url, database, shown_api_url, shown_database};
+    use crate::config::settings::Database;
+
+    #[test]
+    fn an_api_address_is_http_and_a_host() {
+        for (text, expect, is_clear) in [
+            ("https://api.heroku.com", "https://api.heroku.com", false),
+            ("https://api.heroku.com/", "https://api.heroku.com", false),
+            ("http://127.0.0.1:4000", "http://127.0.0.1:4000", false),
+            ("http://[::1]:4000/", "http://[::1]:4000", false),
+            ("http://localhost:4000/base/", "http://localhost:4000/base", false),
+            ("http://heroku:4000", "http://heroku:4000", true),
+        ] {
+            let url = api_url(text).expect(text);
+            assert_eq!((url.text.as_str(), url.is_clear), (expect, is_clear));
+        }
+        for text in [
+            "",
+            "api.heroku.com",
+            "/",
+            "ftp://api.heroku.com",
+            "https://",
+            "https://:443",
+            "https://host:port",
+            "https://host:99999",
+            "https://host:",
+            "https://user:pass@api.heroku.com",
+            "https://api.heroku.com?x=1",
+            "https://api.heroku.com#x",
+            "https://api heroku.com",
+            "*",
+        ] {
+            assert!(api_url(text).is_none(), "{text}");
+        }
+        for text in
+            ["https://user:canary@h?x", "user:canary@h", "https://h?key=canary", "https://a:can@ary@h"]
+        {
+            assert!(!shown_api_url(text).contains("canary"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_a_file_a_server_or_memory() {
+        for (text, expect) in [
+            ("memory", "Memory"),
+            ("sqlite::memory:", "Memory"),
+            ("sqlite://dynowarden.db", "Sqlite(\"dynowarden.db\")"),
+            ("sqlite:dynowarden.db", "Sqlite(\"dynowarden.db\")"),
+            ("sqlite:///var/lib/x.db", "Sqlite(\"/var/lib/x.db\")"),
+        ] {
+            assert_eq!(format!("{:?}", database(text).expect(text)), expect);
+        }
+        for text in ["postgres://u:canary@h/d", "postgresql://u:canary@h:5432/d?sslmode=require"] {
+            let postgres = database(text).expect(text);
+            assert!(matches!(postgres, Database::Postgres(_)));
+            assert!(!format!("{postgres:?}").contains("canary"));
+        }
+        for text in [
+            "",
+            "sqlite://",
+            "sqlite:",
+            "sqlite://x?mode=rwc",
+            "x.db",
+            "mysql://u:canary@h",
+            "postgres://",
+            "Memory",
+            "postgres:u:canary@h",
+            "host=h password=canary",
+            "u:canary@h://",
+        ] {
+            assert!(database(text).is_none(), "{text}");
+            assert!(!shown_database(text).contains("canary"), "{text}");
+        }
+    }
+}

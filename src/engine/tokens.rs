@@ -1,0 +1,110 @@
+//! The account's API calls: one budget for all apps, with a fifth left to the account's other users.
+//!
+//! Heroku counts calls per account in a bucket of 4,500 that gains 75 a minute, and says in every answer
+//! how many are left (heroku.md §5). Between answers the bucket is followed here.
+
+use std::time::Duration;
+
+use crate::limits::{API_TOKENS_MAX, API_TOKENS_PER_MINUTE, API_TOKENS_RESERVE};
+
+/// What is left of the account's calls, as far as we know.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiTokens {
+    /// Thousandths, so that a refill of 75 a minute loses nothing to rounding.
+    thousandths: u64,
+    at: Duration,
+}
+
+impl ApiTokens {
+    /// A full bucket: nothing is known yet.
+    pub fn full() -> Self {
+        Self { thousandths: u64::from(API_TOKENS_MAX) * 1000, at: Duration::ZERO }
+    }
+
+    /// What is left at `now`.
+    pub fn remaining(&self, now: Duration) -> u32 {
+        u32::try_from(self.level(now) / 1000).unwrap_or(API_TOKENS_MAX)
+    }
+
+    /// An answer said how many are left.
+    pub fn told(&mut self, remaining: u32, now: Duration) {
+        *self = Self { thousandths: u64::from(remaining.min(API_TOKENS_MAX)) * 1000, at: now };
+    }
+
+    /// Uses `calls`, unless that would touch the reserve.
+    ///
+    /// # Errors
+    /// How long it takes until they can be used.
+    pub fn take(&mut self, calls: u32, now: Duration) -> Result<(), Duration> {
+        let level = self.level(now);
+        let needed = u64::from(API_TOKENS_RESERVE + calls) * 1000;
+        if level < needed {
+            let micros = (needed - level) * 60_000 / u64::from(API_TOKENS_PER_MINUTE);
+            return Err(Duration::from_micros(micros).max(Duration::from_millis(1)));
+        }
+        *self = Self { thousandths: level - u64::from(calls) * 1000, at: now };
+        Ok(())
+    }
+
+    /// How much slower than usual to ask while calls run short: 1 in plenty, up to 8 near the reserve.
+    pub fn slowdown(&self, now: Duration) -> u32 {
+        match self.remaining(now) / API_TOKENS_RESERVE {
+            0 => 8,
+            1 => 4,
+            2 => 2,
+            _ => 1,
+        }
+    }
+
+    fn level(&self, now: Duration) -> u64 {
+        let millis = u64::try_from(now.saturating_sub(self.at).as_millis()).unwrap_or(u64::MAX);
+        let refill = millis.saturating_mul(u64::from(API_TOKENS_PER_MINUTE)) / 60;
+        self.thousandths.saturating_add(refill).min(u64::from(API_TOKENS_MAX) * 1000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::{prop, proptest};
+
+    use super::ApiTokens;
+    use crate::limits::{API_TOKENS_PER_MINUTE, API_TOKENS_RESERVE};
+
+    #[test]
+    fn a_fifth_is_left_to_others() {
+        let mut tokens = ApiTokens::full();
+        tokens.told(API_TOKENS_RESERVE + 2, Duration::ZERO);
+        assert_eq!(tokens.take(2, Duration::ZERO), Ok(()));
+        let wait = tokens.take(3, Duration::ZERO).expect_err("the reserve is touched");
+        assert_eq!(wait, Duration::from_millis(3 * 60_000 / u64::from(API_TOKENS_PER_MINUTE)));
+        assert_eq!(tokens.take(3, wait), Ok(()));
+    }
+
+    #[test]
+    fn asking_slows_down_as_calls_run_short() {
+        let mut tokens = ApiTokens::full();
+        let mut at = |remaining| {
+            tokens.told(remaining, Duration::ZERO);
+            tokens.slowdown(Duration::ZERO)
+        };
+        assert_eq!([at(4500), at(2600), at(1000), at(899)], [1, 2, 4, 8]);
+    }
+
+    proptest! {
+        /// Calls made in a span are at most what was there above the reserve plus what came back in it.
+        #[test]
+        fn calls_never_outrun_the_bucket(told in 0_u32..6000, gaps in prop::collection::vec(0_u64..30_000, 1..300)) {
+            let mut tokens = ApiTokens::full();
+            tokens.told(told, Duration::ZERO);
+            let (mut now, mut made) = (Duration::ZERO, 0_u64);
+            for gap in gaps {
+                now += Duration::from_millis(gap);
+                made += u64::from(tokens.take(2, now).is_ok()) * 2;
+                let back = now.as_millis() as u64 * u64::from(API_TOKENS_PER_MINUTE) / 60_000;
+                assert!(made <= u64::from(told.saturating_sub(API_TOKENS_RESERVE)) + back + 1);
+            }
+        }
+    }
+}

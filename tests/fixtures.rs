@@ -1,0 +1,119 @@
+//! What the fixtures say, line by line, as snapshots that read like a log of their own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use dynowarden::detect;
+use dynowarden::event::{Change, Fact};
+use dynowarden::ident::DynoRef;
+use dynowarden::wire::{self, BadFrame};
+
+/// The logplex bodies among the fixtures, by their names.
+fn bodies() -> BTreeMap<String, Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut folders: Vec<PathBuf> = vec![root.clone()];
+    let mut bodies = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder of fixtures") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "logplex") {
+                let name = path.strip_prefix(&root).expect("below the fixtures").with_extension("");
+                let name = name.to_str().expect("a plain name").replace('/', "-");
+                bodies.insert(name, std::fs::read(&path).expect("a fixture"));
+            }
+        }
+    }
+    bodies
+}
+
+/// Everything that a body says. Samples and other lines that say nothing bad are only counted.
+fn said(body: &[u8]) -> String {
+    let mut said = String::new();
+    let (mut samples, mut silent) = (0, 0);
+    for line in wire::lines(body) {
+        let line = match line {
+            Ok(line) => line,
+            Err(BadFrame::Frame(error)) => {
+                writeln!(said, "the end, {error}").expect("a string");
+                continue;
+            }
+            Err(BadFrame::Line { offset, error }) => {
+                writeln!(said, "skipped, at octet {offset}: {error}").expect("a string");
+                continue;
+            }
+        };
+        match detect::event(&line) {
+            Ok(None) => silent += 1,
+            Ok(Some(event)) => {
+                samples += usize::from(matches!(event.fact, Fact::Sample { .. }));
+                if samples <= 3 || !matches!(event.fact, Fact::Sample { .. }) {
+                    writeln!(said, "{} {}", event.at, shown(&event.fact)).expect("a string");
+                }
+            }
+            Err(error) => writeln!(said, "not understood, {}: {error}", error.label()).expect("a string"),
+        }
+    }
+    writeln!(said, "{samples} samples, {silent} lines that say nothing").expect("a string");
+    said
+}
+
+fn shown(fact: &Fact<DynoRef<'_>>) -> String {
+    let name = |dyno: &DynoRef<'_>| format!("{}.{}", dyno.process_type, dyno.index);
+    match fact {
+        Fact::Error { code, dyno } => {
+            format!("{code} {}", dyno.as_ref().map_or_else(|| "of no dyno".to_owned(), name))
+        }
+        Fact::Memory { dyno, used, permille } => format!("memory {} {used} {permille}‰", name(dyno)),
+        Fact::Sample { dyno, instance, total, quota } => {
+            format!("sample {} {total} of {quota} {instance}", name(dyno))
+        }
+        Fact::Life { dyno, change: Change::State(state) } => format!("{} is {}", name(dyno), state.word()),
+        Fact::Life { dyno, change } => format!("{} {}", name(dyno), format!("{change:?}").to_lowercase()),
+        Fact::Release { version: Some(version) } => format!("release v{version}"),
+        Fact::Release { version: None } => "release".to_owned(),
+        Fact::Scale => "scaled".to_owned(),
+        Fact::Loss { drain: Some(drain), messages } => format!("{messages} lost by {drain}"),
+        Fact::Loss { drain: None, messages } => format!("{messages} lost"),
+    }
+}
+
+#[test]
+fn every_fixture_says_what_its_snapshot_says() {
+    for (name, body) in bodies() {
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(name, said(&body));
+        });
+    }
+}
+
+#[test]
+fn every_count_of_a_good_fixture_is_right() {
+    let bodies = bodies();
+    assert!(bodies.len() > 10, "the fixtures are not where they should be");
+    for (name, body) in &bodies {
+        if !name.starts_with("broken-") {
+            for line in wire::lines(body) {
+                assert!(line.is_ok(), "{name}: {line:?}");
+            }
+            // And nothing stands between the frames, which would be forgiven.
+            let counted: usize = wire::frame::frames(body)
+                .map(|frame| frame.map_or(0, |frame| frame.octets.len()))
+                .map(|octets| octets.to_string().len() + 1 + octets)
+                .sum();
+            assert_eq!(counted, body.len(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn no_forgery_is_believed() {
+    let body = &bodies()["forgeries"];
+    let text = b"Error R14";
+    assert!(memchr::memmem::find_iter(body, text).count() > 10, "that would be no forgery");
+    for line in wire::lines(body) {
+        assert_eq!(detect::event(&line.expect("a line")), Ok(None));
+    }
+}

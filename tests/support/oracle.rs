@@ -1,0 +1,141 @@
+//! What must be true of every input there is: used by the property tests, by the replay of the corpus
+//! and by the fuzz targets. A panic is a finding.
+
+use dynowarden::catalogue::{self, Code, Scope};
+use dynowarden::detect;
+use dynowarden::event::Fact;
+use dynowarden::wire::line::Line;
+use dynowarden::wire::{self, BadFrame, frame, keyval, stamp};
+
+use crate::reference;
+
+/// The frames of a body are those that the slow reader finds, and put together again they are the body.
+pub fn check_frames(body: &[u8]) {
+    let mut read = reference::Batch::default();
+    let mut again = Vec::new();
+    for frame in frame::frames(body) {
+        assert_eq!(read.end, None, "nothing comes after the error that ends a batch");
+        match frame {
+            Ok(frame) => {
+                if again.len() < frame.offset {
+                    again.push(b'\n');
+                }
+                again.extend_from_slice(format!("{} ", frame.octets.len()).as_bytes());
+                again.extend_from_slice(frame.octets);
+                read.frames.push((frame.offset, frame.octets.to_vec()));
+            }
+            Err(error) => read.end = Some((error.offset, BadFrame::Frame(error).label())),
+        }
+    }
+    assert_eq!(read, reference::batch(body));
+    if read.end.is_none() && again.len() < body.len() {
+        again.push(b'\n');
+    }
+    assert!(body.starts_with(&again), "the frames are not the body");
+    assert!(read.end.is_some() || again.len() == body.len(), "something of the body is missing");
+}
+
+/// A line is what the slow reader reads, is written back to what it was, and says only what its writer can.
+pub fn check_line(octets: &[u8]) {
+    let expect = reference::line(octets);
+    let Ok(line) = Line::parse(octets) else {
+        assert_eq!(expect, None, "a good line was refused");
+        return;
+    };
+    let read = reference::Line {
+        priority: line.priority.into(),
+        fields: [line.time, line.host, line.app, line.procid, line.msgid].map(<[u8]>::to_vec),
+        msg: line.msg.to_vec(),
+    };
+    assert_eq!(Some(&read), expect.as_ref());
+
+    let text = octets.strip_suffix(b"\n").unwrap_or(octets);
+    let with = |between: &[u8]| [&header(&line), between, line.msg].concat();
+    assert!(with(b" ") == text || with(b" - ") == text || with(b"") == text, "it is not what was read");
+    assert_eq!(Line::parse(&[&with(b" - ")[..], b"\n"].concat()), Ok(line), "written and read again");
+
+    check_time(line.time);
+    check_meaning(&line, &read);
+}
+
+/// A body gives the lines of its frames, each as if it came alone.
+pub fn check_batch(body: &[u8]) {
+    check_frames(body);
+    let mut frames = frame::frames(body);
+    for line in wire::lines(body) {
+        match (line, frames.next()) {
+            (Ok(line), Some(Ok(frame))) => assert_eq!(Line::parse(frame.octets), Ok(line)),
+            (Err(BadFrame::Line { offset, error }), Some(Ok(frame))) => {
+                assert_eq!((Line::parse(frame.octets), offset), (Err(error), frame.offset));
+            }
+            (Err(BadFrame::Frame(error)), Some(frame)) => assert_eq!(frame, Err(error)),
+            (line, frame) => panic!("{line:?} came of {frame:?}"),
+        }
+    }
+    assert_eq!(frames.next(), None, "a frame without a line");
+    for (_, octets) in reference::batch(body).frames {
+        check_line(&octets);
+    }
+}
+
+/// Text behind `heroku router - ` and behind `heroku web.1 - `: the same as for any line.
+pub fn check_msg(msg: &[u8]) {
+    for (app, procid) in
+        [("heroku", "router"), ("heroku", "web.1"), ("heroku", "logplex"), ("app", "api"), ("app", "web.1")]
+    {
+        let head = format!("<134>1 2025-08-08T06:59:08.592108+00:00 host {app} {procid} - - ");
+        check_line(&[head.as_bytes(), msg].concat());
+    }
+    // Every octet of the text that is not a space, a quote, a glued rest or an `=` is in one of the pairs.
+    let kept: usize = keyval::pairs(msg).map(|pair| pair.key.len() + pair.value.len()).sum();
+    assert!(kept <= msg.len());
+}
+
+/// A time is the one that is counted by hand.
+pub fn check_time(text: &[u8]) {
+    match (stamp::parse(text), reference::nanos(text)) {
+        (Ok(time), Some(nanos)) => assert_eq!(time.as_nanosecond(), nanos),
+        (Err(_), None) => {}
+        // The last day of the year 9999 is cut off, to leave room for every zone.
+        (Err(stamp::TimeError::Calendar), Some(_)) => assert!(text.starts_with(b"9999-12-3")),
+        (real, slow) => panic!("{real:?} is not {slow:?}"),
+    }
+}
+
+fn check_meaning(line: &Line<'_>, read: &reference::Line) {
+    let said = detect::fact(line);
+    let event = detect::event(line);
+    match &said {
+        Ok(Some(fact)) => match event {
+            Ok(Some(event)) => assert_eq!((&event.fact, Ok(event.at)), (fact, line.time())),
+            Ok(None) => panic!("an event was lost"),
+            Err(error) => assert_eq!(Err(error), line.time().map_err(detect::DetectError::Time)),
+        },
+        other => assert_eq!(event.map(|event| event.map(|event| event.fact)), other.clone()),
+    }
+
+    let slow = reference::manager_error(read).or_else(|| reference::router_error(read));
+    match said {
+        Ok(Some(Fact::Error { code, dyno })) => {
+            let entry = catalogue::entry(code).expect("every code stands in the catalogue");
+            if entry.scope == Scope::Drain || code.family() == catalogue::Family::L {
+                assert!(dyno.is_none() && slow.is_none());
+            } else {
+                let dyno = dyno.map(|dyno| format!("{}.{}", dyno.process_type, dyno.index));
+                assert_eq!(slow, Some((code.to_string(), dyno)));
+                assert_eq!(line.app, b"heroku", "only the platform can blame a dyno");
+            }
+            assert_ne!(code, Code::L10, "a loss has its own fact");
+        }
+        Ok(Some(fact)) => {
+            assert_eq!(slow, None, "{fact:?} hides an error");
+            assert!(fact.dyno().is_none() || line.app == b"heroku", "only the platform speaks of dynos");
+        }
+        Ok(None) | Err(_) => assert_eq!(slow, None, "an error was missed"),
+    }
+}
+
+fn header(line: &Line<'_>) -> Vec<u8> {
+    let head = format!("<{}>1", line.priority);
+    [head.as_bytes(), line.time, line.host, line.app, line.procid, line.msgid].join(&b' ')
+}
