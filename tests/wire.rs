@@ -123,7 +123,10 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_cut_anywhere_keeps_what_was_whole(lines in vec(line(), 1..5), cut in any::<proptest::sample::Index>()) {
+    fn a_batch_cut_anywhere_keeps_what_was_whole(
+        lines in vec(line(), 1..5),
+        cut in any::<proptest::sample::Index>(),
+    ) {
         let body = render(&lines);
         let cut = cut.index(body.len());
         oracle::check_batch(&body[..cut]);
