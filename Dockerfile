@@ -12,7 +12,8 @@ RUN mkdir src benches \
  && cargo build --release --locked --bin dynowarden \
  && rm -r src target/release/deps/*dynowarden* target/release/.fingerprint/dynowarden-*
 
-COPY src src
+# .dockerignore lets through what the program is made from.
+COPY . .
 RUN cargo build --release --locked --bin dynowarden
 
 # /data is for the record, and like /tmp writable for whoever the container runs as: Heroku and OpenShift
