@@ -4,12 +4,17 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod daemon;
 pub mod detect;
 pub mod engine;
 pub mod event;
 pub mod ident;
+pub mod ingest;
 pub mod limits;
+pub mod platform_json;
+pub mod report;
 pub mod shell;
 pub mod sim;
 pub mod time;
