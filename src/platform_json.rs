@@ -414,7 +414,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_an_error_and_no_more(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 0_usize..500) {
+        fn garbage_is_an_error_and_no_more(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            cut in 0_usize..500,
+        ) {
             let listed = ["web".parse().expect("a type")];
             let _ = dynos(&bytes, &listed);
             let _ = error_id(&bytes);

@@ -49,11 +49,9 @@ fn calls(command: &str) -> Vec<Vec<String>> {
         .split(['|', '>', '<', '&', ';'])
         .filter_map(|part| {
             let words: Vec<&str> = part.split_whitespace().collect();
-            let is_container =
-                matches!(words.first(), Some(&"docker" | &"heroku" | &"systemctl" | &"journalctl"));
-            let at = words.iter().position(|word| {
-                *word == "dynowarden" || (word.ends_with("/dynowarden") && word.starts_with(['.', '/', 't']))
-            })?;
+            let others = ["docker", "heroku", "systemctl", "journalctl"];
+            let is_container = words.first().is_some_and(|first| others.contains(first));
+            let at = words.iter().position(|word| *word == "dynowarden")?;
             let is_call =
                 !is_container && words[..at].iter().all(|word| word.contains('=') || *word == "sudo");
             is_call
@@ -121,6 +119,27 @@ fn every_test_that_the_threat_model_names_is_there() {
         + &sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
     let missing: Vec<&&str> = names.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "SECURITY.md names tests that are not there: {missing:#?}");
+}
+
+#[test]
+fn every_word_that_operators_meet_is_explained() {
+    let manual = read("docs/operations.md");
+    let mut words = 0;
+    for path in ["src/engine/record.rs", "src/engine/view.rs"] {
+        for line in read(path).lines().map(str::trim).filter(|line| line.starts_with("Self::")) {
+            let Some(label) = line.split_once(" => \"").and_then(|(_, rest)| rest.strip_suffix("\",")) else {
+                continue;
+            };
+            if label.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                words += 1;
+                assert!(
+                    manual.contains(&format!("`{label}`")),
+                    "docs/operations.md says nothing about {label}"
+                );
+            }
+        }
+    }
+    assert!(words > 40, "{words} words were found");
 }
 
 fn sources(dir: &Path) -> String {
