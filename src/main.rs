@@ -1,17 +1,19 @@
 //! The program: arguments in, exit code out.
 
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use dynowarden::cli::{Cli, Command};
-use dynowarden::commands;
+use dynowarden::cli::{Cli, Command, ReplayArgs};
+use dynowarden::commands::{self, replay};
 use dynowarden::config::Needs;
 use dynowarden::config::problem::Problems;
+use dynowarden::shell::clock::Clock;
 
 fn main() -> ExitCode {
     match run(Cli::parse().into_command()) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dynowarden: {error:#}");
             // Wrong settings are the user's to mend before a second try; anything else happened on the way.
@@ -20,11 +22,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?)?,
-        Command::Demo(args) => commands::demo::run(&args)?,
-        _ => unreachable!("wired as they are merged"),
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Replay(args) => replay(&args),
+        Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?),
+        Command::Check(_) | Command::History(_) => unreachable!("wired as they are merged"),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
+    let settings = args.config.load(Needs::Nothing)?;
+    let is_terminal = io::stderr().is_terminal();
+    let streams = replay::Streams {
+        stdin: &mut io::stdin().lock(),
+        out: &mut io::stdout().lock(),
+        err: &mut io::stderr().lock(),
+        is_terminal,
+    };
+    Ok(replay::run(args, &settings, streams, Clock::system().now().wall)?)
 }

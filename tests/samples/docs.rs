@@ -43,7 +43,7 @@ fn commands(text: &str) -> Vec<String> {
     lines
 }
 
-/// The arguments of each call of dynowarden in a command line: behind a pipe, variables or a container's name.
+/// The arguments of each call of dynowarden in a command line, also behind a pipe or variables.
 fn calls(command: &str) -> Vec<Vec<String>> {
     command
         .split(['|', '>', '<', '&', ';'])
