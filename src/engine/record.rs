@@ -590,7 +590,8 @@ impl fmt::Display for NoticeKind {
             }
             Self::GaveUp { allowed, until } => write!(
                 f,
-                "gave up on this dyno after {allowed}; it is left alone until {} or the next release, and needs a person",
+                "gave up on this dyno after {allowed}; it is left alone until {} or the next release, and \
+                 needs a person",
                 clock(*until)
             ),
             Self::NoHelp { after } => write!(
