@@ -20,6 +20,7 @@ use crate::time::spoken;
 pub const BY_HAND: &str = "by-hand";
 
 /// One thing that the engine wants remembered and told.
+#[expect(clippy::large_enum_variant, reason = "nearly all are decisions, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// It decided something.

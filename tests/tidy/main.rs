@@ -147,8 +147,6 @@ const LONG_MODULES: &[(&str, &str)] = &[
         "one life of one attempt, in the order in which it is lived; a cut would hide the order",
     ),
     ("src/engine/record.rs", "one list of all reasons with their words and sentences, which grow together"),
-    ("src/shell/heroku.rs", "each call beside what its answers mean"),
-    ("src/shell/metrics.rs", "one list of all figures with their labels"),
 ];
 
 /// Functions that may be longer than [`FUNCTION_LINES_MAX`], because each is one table. Tests may be, too.
