@@ -10,6 +10,7 @@ pub mod engine;
 pub mod event;
 pub mod ident;
 pub mod limits;
+pub mod report;
 pub mod shell;
 pub mod sim;
 pub mod time;

@@ -1,0 +1,140 @@
+//! What the callers and the writer have in common: the connections, the queue, and how the store is.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::AnyConnection;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::engine::record::Ticket;
+use crate::ident::{AppId, AppName};
+use crate::shell::store::claims::Moment;
+use crate::shell::store::database::{self, Dialect, Link};
+use crate::shell::store::past::Reader;
+use crate::shell::store::queue::Queue;
+use crate::shell::store::rows::micros;
+use crate::shell::store::trouble::{self, Kind, StoreAway};
+use crate::shell::store::{JudgingClock, StoreOptions};
+use crate::time::{later, since, spoken};
+
+/// What the writer and the callers have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    apps: Vec<AppName>,
+    away: watch::Sender<Option<(Timestamp, StoreAway)>>,
+    clock: JudgingClock,
+    /// Tickets whose claims this process holds.
+    held: Mutex<HashSet<Ticket>>,
+    holder: Arc<str>,
+    keep: Duration,
+    /// The last time of day that a caller handed in, and when.
+    last_now: Mutex<(Timestamp, Instant)>,
+    link: Link,
+    queue: Queue,
+    rows_max: u64,
+    troubled: Notify,
+}
+
+/// A failed question, and what kind of failure it was.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    away: StoreAway,
+    kind: Kind,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn app(&self, app: AppId) -> Option<&AppName> {
+        self.apps.get(app.0 as usize)
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { apps: &self.apps, dialect: self.link.dialect, holder: &self.holder }
+    }
+
+    fn heard(&self, now: Timestamp) {
+        *self.last_now.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
+    }
+
+    /// The time of day, as far as the callers have told it.
+    fn wall(&self) -> Timestamp {
+        let (at, read) = *self.last_now.lock().unwrap_or_else(PoisonError::into_inner);
+        later(at, read.elapsed())
+    }
+
+    /// Reads the clock that judges leases.
+    async fn moment(&self, on: &mut AnyConnection, now: Timestamp) -> Result<Moment, sqlx::Error> {
+        if self.link.dialect == Dialect::Sqlite || self.clock == JudgingClock::Caller {
+            return Ok(Moment { now: micros(now), ahead: 0 });
+        }
+        let server: i64 = sqlx::query_scalar(SERVER_CLOCK).fetch_one(on).await?;
+        Ok(Moment { now: server, ahead: server.saturating_sub(micros(now)) })
+    }
+
+    /// Does something with the store, within a time, and notes whether the store is there.
+    async fn within<T>(
+        &self,
+        wait: Duration,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Trouble> {
+        let place = self.link.place.clone();
+        let trouble = match tokio::time::timeout(wait, work).await {
+            Ok(Ok(done)) => {
+                self.is_there();
+                return Ok(done);
+            }
+            Ok(Err(error)) => {
+                let kind = trouble::kind(&error, self.link.dialect);
+                Trouble { away: StoreAway { what: place.what(&error).into(), place }, kind }
+            }
+            Err(_) => {
+                Trouble { away: StoreAway { place, what: "no answer in time".into() }, kind: Kind::Away }
+            }
+        };
+        if trouble.kind != Kind::Data {
+            self.is_away(&trouble.away);
+        }
+        Err(trouble)
+    }
+
+    fn is_there(&self) {
+        let was_away = self.away.send_replace(None);
+        if let Some((at, away)) = was_away {
+            let (unwritten, _) = self.queue.figures();
+            let span = since(at, self.wall());
+            info!(place = %away.place, unwritten, "the store is back after {}", crate::time::spoken(span));
+        }
+    }
+
+    fn is_away(&self, away: &StoreAway) {
+        let now = self.wall();
+        let is_news = self.away.send_if_modified(|state| match state {
+            Some((_, known)) if known == away => false,
+            Some((_, known)) => {
+                *known = away.clone();
+                true
+            }
+            None => {
+                *state = Some((now, away.clone()));
+                true
+            }
+        });
+        if is_news {
+            warn!("{away}: nothing is restarted until it is back");
+            self.troubled.notify_one();
+        }
+    }
+}
+
+/// The server's time of day in microseconds; not that of the transaction's begin, which may have waited.
+const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
