@@ -13,6 +13,7 @@ mod database;
 pub mod pages;
 mod past;
 mod queue;
+pub mod reading;
 mod rows;
 mod schema;
 mod shared;
@@ -21,17 +22,15 @@ pub mod trouble;
 mod writer;
 
 use std::collections::HashSet;
-use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::config::settings::Database;
 use crate::engine::past::{Past, PastPause};
@@ -42,14 +41,12 @@ use crate::limits;
 use crate::shell::store::claims::{ClaimRequest, Claimant, Moment};
 use crate::shell::store::database::{Access, Dialect, Link};
 use crate::shell::store::pages::{Filter, Page};
-use crate::shell::store::past::Reader;
-use crate::shell::store::queue::Queue;
 use crate::shell::store::rows::{
     DecisionRow, GiveUpRow, HistoryRow, NoticeRow, OutcomeRow, RestartRow, micros,
 };
 use crate::shell::store::shared::Count;
-use crate::shell::store::trouble::{Kind, Place, StoreAway, StoreError};
-use crate::time::{later, since};
+use crate::shell::store::state::Shared;
+use crate::shell::store::trouble::{Place, StoreAway, StoreError};
 
 /// The record. Clones share it; when the last one goes, what waits is written and the connections end.
 #[derive(Clone, Debug)]
@@ -121,34 +118,12 @@ impl Store {
         options: StoreOptions,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        Self::begin(Link::open(database, Access::Serve).await?, options, now)
-    }
-
-    /// Opens the store to read it, beside a daemon that may be writing: nothing is created or changed.
-    ///
-    /// # Errors
-    /// It cannot be read, or nobody has ever served from it.
-    pub async fn open_to_read(database: &Database) -> Result<Reading, StoreError> {
-        Ok(Reading { link: Link::open(database, Access::Read).await? })
-    }
-
-    fn begin(link: Link, options: StoreOptions, now: Timestamp) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared {
-            apps: options.apps,
-            away: watch::Sender::default(),
-            clock: options.clock,
-            held: Mutex::default(),
-            holder: database::new_holder(),
-            keep: options.keep,
-            last_now: Mutex::new((now, Instant::now())),
-            link,
-            queue: Queue::new(),
-            rows_max: options.rows_max,
-            troubled: Notify::new(),
-        });
+        let link = Link::open(database, Access::Serve).await?;
+        let shared = Arc::new(Shared::new(link, options, now));
         let token = CancellationToken::new();
         let task = tokio::spawn(writer::run(shared.clone(), token.clone()));
-        let writing = Writing { _end: token.clone().drop_guard(), task: Mutex::new(Some(task)), token };
+        let end = token.clone().drop_guard();
+        let writing = Writing { _end: end, task: Mutex::new(Some(task)), token };
         Ok(Self { shared, writing: Arc::new(writing) })
     }
 
@@ -193,7 +168,7 @@ impl Store {
         }
         let left = limits::CLAIM_WAIT.saturating_sub(asked.elapsed());
         let answer = shared.within(left, async {
-            let mut transaction = shared.link.write.begin_with(shared.link.dialect.begin()).await?;
+            let mut transaction = shared.begin().await?;
             claims::lock(claimant, &mut transaction, shared.link.dialect).await?;
             let moment = shared.moment(&mut transaction, now).await?;
             let answer = claims::claim(claimant, &mut transaction, moment).await?;
@@ -234,7 +209,7 @@ impl Store {
             return Ok(());
         }
         let renewed = shared.within(limits::CLAIM_WAIT, async {
-            let mut transaction = shared.link.write.begin_with(shared.link.dialect.begin()).await?;
+            let mut transaction = shared.begin().await?;
             let moment = shared.moment(&mut transaction, now).await?;
             claims::renew(&shared.holder, &held, &mut transaction, moment).await?;
             transaction.commit().await
@@ -289,7 +264,7 @@ impl Store {
         let shared = &self.shared;
         shared.heard(now);
         let past = shared.within(limits::STORE_WAIT, async {
-            let mut transaction = shared.link.write.begin_with(shared.link.dialect.begin()).await?;
+            let mut transaction = shared.begin().await?;
             let moment = shared.moment(&mut transaction, now).await?;
             let past = past::read(shared.reader(), &mut transaction, span, moment).await?;
             transaction.commit().await?;
@@ -358,7 +333,7 @@ impl Store {
         let Some(app) = shared.app(hit.app) else { return Ok(vec![hit.at]) };
         let count = Count { app: app.as_str(), dyno: hit.dyno, rule: hit.rule, within: hit.within };
         let times = shared.within(limits::CLAIM_WAIT, async {
-            let mut transaction = shared.link.write.begin_with(shared.link.dialect.begin()).await?;
+            let mut transaction = shared.begin().await?;
             let times = shared::share_hit(count, &mut transaction, hit.at).await?;
             transaction.commit().await?;
             Ok(times)
@@ -407,34 +382,4 @@ pub struct Hit<'h> {
     pub at: Timestamp,
     /// The span in which the rule counts.
     pub within: Duration,
-}
-
-/// The store as a reader has it, beside a daemon.
-#[derive(Debug)]
-pub struct Reading {
-    link: Link,
-}
-
-impl Reading {
-    /// One page of the record, newest first.
-    ///
-    /// # Errors
-    /// The store is away.
-    pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
-        let place = self.link.place.clone();
-        let page = tokio::time::timeout(limits::STORE_WAIT, async {
-            let mut connection = self.link.read.acquire().await?;
-            pages::read(filter, &mut connection).await
-        });
-        match page.await {
-            Ok(Ok(page)) => Ok(page),
-            Ok(Err(error)) => Err(StoreAway { what: place.what(&error).into(), place }),
-            Err(_) => Err(StoreAway { place, what: "no answer in time".into() }),
-        }
-    }
-
-    /// Ends the connections.
-    pub async fn close(self) {
-        self.link.close().await;
-    }
 }

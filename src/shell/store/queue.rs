@@ -244,12 +244,6 @@ impl DecisionRow {
 
 const RESTART: &str = "restart";
 
-impl Batch {
-    pub fn is_empty(&self) -> bool {
-        self.history.is_empty() && self.restarts.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Queue;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::{Any, AnyConnection, Transaction};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -24,56 +24,77 @@ use crate::time::{later, since, spoken};
 
 /// What the writer and the callers have in common.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    apps: Vec<AppName>,
-    away: watch::Sender<Option<(Timestamp, StoreAway)>>,
-    clock: JudgingClock,
+pub(super) struct Shared {
+    pub apps: Vec<AppName>,
+    pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
+    pub clock: JudgingClock,
     /// Tickets whose claims this process holds.
-    held: Mutex<HashSet<Ticket>>,
-    holder: Arc<str>,
-    keep: Duration,
+    pub held: Mutex<HashSet<Ticket>>,
+    pub holder: Arc<str>,
+    pub keep: Duration,
     /// The last time of day that a caller handed in, and when.
-    last_now: Mutex<(Timestamp, Instant)>,
-    link: Link,
-    queue: Queue,
-    rows_max: u64,
-    troubled: Notify,
+    pub last_now: Mutex<(Timestamp, Instant)>,
+    pub link: Link,
+    pub queue: Queue,
+    pub rows_max: u64,
+    pub troubled: Notify,
 }
 
 /// A failed question, and what kind of failure it was.
 #[derive(Debug)]
-pub(crate) struct Trouble {
-    away: StoreAway,
-    kind: Kind,
+pub(super) struct Trouble {
+    pub away: StoreAway,
+    pub kind: Kind,
 }
 
 // === impl Shared ===
 
 impl Shared {
-    fn app(&self, app: AppId) -> Option<&AppName> {
+    pub fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
+        Self {
+            apps: options.apps,
+            away: watch::Sender::default(),
+            clock: options.clock,
+            held: Mutex::default(),
+            holder: database::new_holder(),
+            keep: options.keep,
+            last_now: Mutex::new((now, Instant::now())),
+            link,
+            queue: Queue::new(),
+            rows_max: options.rows_max,
+            troubled: Notify::new(),
+        }
+    }
+
+    /// The connection that writes, in a transaction.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.link.write.begin_with(self.link.dialect.begin()).await
+    }
+
+    pub fn app(&self, app: AppId) -> Option<&AppName> {
         self.apps.get(app.0 as usize)
     }
 
-    fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
+    pub fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reader(&self) -> Reader<'_> {
+    pub fn reader(&self) -> Reader<'_> {
         Reader { apps: &self.apps, dialect: self.link.dialect, holder: &self.holder }
     }
 
-    fn heard(&self, now: Timestamp) {
+    pub fn heard(&self, now: Timestamp) {
         *self.last_now.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
     }
 
     /// The time of day, as far as the callers have told it.
-    fn wall(&self) -> Timestamp {
+    pub fn wall(&self) -> Timestamp {
         let (at, read) = *self.last_now.lock().unwrap_or_else(PoisonError::into_inner);
         later(at, read.elapsed())
     }
 
     /// Reads the clock that judges leases.
-    async fn moment(&self, on: &mut AnyConnection, now: Timestamp) -> Result<Moment, sqlx::Error> {
+    pub async fn moment(&self, on: &mut AnyConnection, now: Timestamp) -> Result<Moment, sqlx::Error> {
         if self.link.dialect == Dialect::Sqlite || self.clock == JudgingClock::Caller {
             return Ok(Moment { now: micros(now), ahead: 0 });
         }
@@ -82,7 +103,7 @@ impl Shared {
     }
 
     /// Does something with the store, within a time, and notes whether the store is there.
-    async fn within<T>(
+    pub async fn within<T>(
         &self,
         wait: Duration,
         work: impl Future<Output = Result<T, sqlx::Error>>,
@@ -108,11 +129,15 @@ impl Shared {
     }
 
     fn is_there(&self) {
-        let was_away = self.away.send_replace(None);
+        let mut was_away = None;
+        self.away.send_if_modified(|state| {
+            was_away = state.take();
+            was_away.is_some()
+        });
         if let Some((at, away)) = was_away {
             let (unwritten, _) = self.queue.figures();
             let span = since(at, self.wall());
-            info!(place = %away.place, unwritten, "the store is back after {}", crate::time::spoken(span));
+            info!(place = %away.place, unwritten, "the store is back after {}", spoken(span));
         }
     }
 

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::limits;
-use crate::shell::store::Shared;
 use crate::shell::store::queue::Batch;
 use crate::shell::store::rows::{Writer, span_micros};
+use crate::shell::store::state::Shared;
 use crate::shell::store::trouble::Kind;
 
 /// Writes until `end`, and then what is still to be written, once.
@@ -75,7 +75,7 @@ async fn write(shared: &Shared) -> bool {
 }
 
 async fn write_batch(shared: &Shared, batch: &Batch) -> Result<(), sqlx::Error> {
-    let mut transaction = shared.link.write.begin_with(shared.link.dialect.begin()).await?;
+    let mut transaction = shared.begin().await?;
     let moment = shared.moment(&mut transaction, shared.wall()).await?;
     let by = Writer { holder: &shared.holder, ahead: moment.ahead };
     for row in &batch.restarts {
@@ -123,7 +123,7 @@ async fn write_singly(shared: &Shared, batch: Batch) -> bool {
 /// Deletes a few rows that are too old or too many; false when there are no more of them.
 async fn prune_some(shared: &Shared) -> bool {
     let pruned = shared.within(limits::STORE_WAIT, async {
-        let mut transaction = shared.link.write.begin_with(shared.link.dialect.begin()).await?;
+        let mut transaction = shared.begin().await?;
         let moment = shared.moment(&mut transaction, shared.wall()).await?;
         let wall = moment.now.saturating_sub(moment.ahead);
         let deleted = prune(shared, &mut transaction, (wall, moment.now)).await?;
