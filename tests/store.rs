@@ -13,6 +13,19 @@ use dynowarden::shell::store::reading::Reading;
 
 use support::{Bed, at, hold, start};
 
+fn sqlite() -> Bed {
+    let dir = tempfile::tempdir().expect("a directory");
+    // A name that a URL would trip over.
+    let database = Database::Sqlite(dir.path().join("the record?#%20é.db"));
+    Bed { database, outlives: true, shared: false, _dir: Some(dir) }
+}
+
+/// The URL of a file.
+fn sqlite_url(path: &Path) -> String {
+    let encoded: String = path.to_str().expect("UTF-8").bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("sqlite:{}", encoded.replace("%2F", "/"))
+}
+
 /// The suite, once in memory and once on a file.
 macro_rules! suite {
     ($($name:ident),+ $(,)?) => {
@@ -25,7 +38,7 @@ macro_rules! suite {
         mod sqlite {
             $(#[tokio::test]
             async fn $name() {
-                super::support::$name(super::Bed::sqlite()).await;
+                super::support::$name(super::sqlite()).await;
             })+
         }
     };
@@ -47,7 +60,7 @@ suite! {
 
 #[test]
 fn one_replica_keeps_the_promises_whenever_it_dies() {
-    support::lives_keep_the_promises(Bed::sqlite, 1, 24);
+    support::lives_keep_the_promises(sqlite, 1, 24);
 }
 
 async fn error(path: &Path) -> String {
@@ -100,7 +113,7 @@ async fn a_damaged_file_is_left_alone() {
 
 #[tokio::test]
 async fn a_file_is_served_from_once_and_read_by_many() {
-    let bed = Bed::sqlite();
+    let bed = sqlite();
     let Database::Sqlite(path) = &bed.database else { panic!("a file") };
     let missing = Reading::open(&bed.database).await.expect_err("nothing there").to_string();
     names(&missing, path, "there is no record yet");
@@ -122,10 +135,10 @@ async fn a_file_is_served_from_once_and_read_by_many() {
 
 #[tokio::test]
 async fn a_schema_from_the_future_is_refused() {
-    let bed = Bed::sqlite();
+    let bed = sqlite();
     bed.open().await.close().await;
     let Database::Sqlite(path) = &bed.database else { panic!("a file") };
-    support::execute(&support::sqlite_url(path), "UPDATE dynowarden_schema SET version = 1000").await;
+    support::execute(&sqlite_url(path), "UPDATE dynowarden_schema SET version = 1000").await;
     names(&error(path).await, path, "schema 1000");
     let read = Reading::open(&bed.database).await.expect_err("a newer one").to_string();
     names(&read, path, "newer version of dynowarden");

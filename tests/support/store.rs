@@ -37,13 +37,6 @@ impl Bed {
         Self { database: Database::Memory, outlives: false, shared: false, _dir: None }
     }
 
-    pub fn sqlite() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        // A name that a URL would trip over.
-        let database = Database::Sqlite(dir.path().join("the record?#%20é.db"));
-        Self { database, outlives: true, shared: false, _dir: Some(dir) }
-    }
-
     pub async fn open(&self) -> Store {
         self.open_with(self.options()).await
     }
@@ -723,13 +716,6 @@ pub fn lives_keep_the_promises(bed: impl Fn() -> Bed, replicas: usize, cases: u3
         })
         .expect("the promises are kept");
     assert!(granted.get() > cases as usize, "hardly anything was granted: {}", granted.get());
-}
-
-/// The URL of a file for [`execute`].
-pub fn sqlite_url(path: &std::path::Path) -> String {
-    let text = path.to_str().expect("UTF-8");
-    let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    format!("sqlite:{}", encoded.replace("%2F", "/"))
 }
 
 /// Does something to a database behind the store's back.

@@ -139,7 +139,8 @@ fn pool(connections: u32, dialect: Dialect, access: Access) -> AnyPoolOptions {
         .acquire_timeout(limits::CLAIM_WAIT)
         .after_connect(move |connection, _| Box::pin(prepare(connection, dialect, access)));
     match dialect {
-        Dialect::Postgres => options,
+        // One to write and one to claim, so that the first claim need not wait for a login.
+        Dialect::Postgres => options.min_connections(2),
         Dialect::Sqlite => options.max_lifetime(None).idle_timeout(None).test_before_acquire(false),
     }
 }

@@ -19,12 +19,16 @@ pub(super) async fn run(shared: Arc<Shared>, end: CancellationToken) {
     let mut pruned: Option<Instant> = None;
     loop {
         let has_ended = end.is_cancelled();
-        let is_there = if shared.queue.is_empty() { ask(&shared).await } else { write(&shared).await };
+        let mut is_there = if shared.queue.is_empty() { ask(&shared).await } else { write(&shared).await };
         if has_ended && (!is_there || shared.queue.is_empty()) {
             break;
         }
         if is_there && pruned.is_none_or(|at| at.elapsed() >= limits::PRUNE_RECORD_EVERY) {
-            pruned = (!prune_some(&shared).await).then(Instant::now);
+            match prune_some(&shared).await {
+                Some(Pruned::AllThere) => pruned = Some(Instant::now()),
+                Some(Pruned::Some) => pruned = None,
+                None => is_there = false,
+            }
         }
         if !is_there {
             pause(limits::STORE_TRY_EVERY, &end).await;
@@ -120,8 +124,16 @@ async fn write_singly(shared: &Shared, batch: Batch) -> bool {
     is_there
 }
 
-/// Deletes a few rows that are too old or too many; false when there are no more of them.
-async fn prune_some(shared: &Shared) -> bool {
+/// What a step of the retention found.
+enum Pruned {
+    /// Nothing that is too old or too many.
+    AllThere,
+    /// Some rows that are gone now, and perhaps there are more.
+    Some,
+}
+
+/// Deletes a few rows that are too old or too many; none when the store is away.
+async fn prune_some(shared: &Shared) -> Option<Pruned> {
     let pruned = shared.within(limits::STORE_WAIT, async {
         let mut transaction = shared.begin().await?;
         let moment = shared.moment(&mut transaction, shared.wall()).await?;
@@ -130,7 +142,7 @@ async fn prune_some(shared: &Shared) -> bool {
         transaction.commit().await?;
         Ok(deleted)
     });
-    pruned.await.is_ok_and(|deleted| deleted > 0)
+    Some(if pruned.await.ok()? > 0 { Pruned::Some } else { Pruned::AllThere })
 }
 
 async fn prune(shared: &Shared, to: &mut AnyConnection, (wall, now): (i64, i64)) -> Result<u64, sqlx::Error> {
