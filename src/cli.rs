@@ -18,7 +18,13 @@ use crate::units::{self, UnitError};
 
 /// A Heroku log drain that restarts the one web dyno that is out of memory, and says why.
 #[derive(Debug, Parser)]
-#[command(name = "dynowarden", bin_name = "dynowarden", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(
+    name = "dynowarden",
+    bin_name = "dynowarden",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = AFTER_HELP
+)]
 pub struct Cli {
     #[command(flatten)]
     serve: ServeArgs,
@@ -60,7 +66,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 8081)]
     pub api_port: u16,
     /// How many times as fast as life the simulated dynos leak and boot
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = parse_speed)]
+    #[arg(long, value_name = "X", default_value_t = 30.0, value_parser = parse_speed)]
     pub speed: f64,
     /// Chooses the story: the same seed gives the same leaks
     #[arg(long, value_name = "N", default_value_t = 1)]

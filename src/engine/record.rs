@@ -20,6 +20,7 @@ use crate::time::spoken;
 pub const BY_HAND: &str = "by-hand";
 
 /// One thing that the engine wants remembered and told.
+#[expect(clippy::large_enum_variant, reason = "nearly all are decisions, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// It decided something.
@@ -314,6 +315,19 @@ pub enum NoticeKind {
     SeesAgain,
 }
 
+// === impl Record ===
+
+impl Record {
+    /// The app that it is about.
+    pub fn app(&self) -> AppId {
+        match self {
+            Self::Decision(decision) => decision.app,
+            Self::Notice(notice) => notice.app,
+            Self::Outcome(outcome) => outcome.app,
+        }
+    }
+}
+
 // === impl Verdict ===
 
 impl Verdict {
@@ -577,7 +591,8 @@ impl fmt::Display for NoticeKind {
             }
             Self::GaveUp { allowed, until } => write!(
                 f,
-                "gave up on this dyno after {allowed}; it is left alone until {} or the next release, and needs a person",
+                "gave up on this dyno after {allowed}; it is left alone until {} or the next release, and \
+                 needs a person",
                 clock(*until)
             ),
             Self::NoHelp { after } => write!(

@@ -1,4 +1,11 @@
 //! The shell: everything that touches a clock, a socket, a file or the runtime. Thin, around the pure half.
 
+pub mod clock;
 pub mod driver;
+pub mod exposition;
+pub mod frame_ids;
+pub mod heroku;
+pub mod http;
+pub mod metrics;
 pub mod store;
+pub mod telemetry;

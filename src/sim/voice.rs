@@ -74,7 +74,8 @@ impl World {
         let size = |tenths: u64| format!("{}.{}0MB", tenths / 10, tenths % 10);
         let text = format!(
             "{head} sample#memory_total={} sample#memory_rss={} sample#memory_cache={} sample#memory_swap={} \
-             sample#memory_pgpgin={pages}pages sample#memory_pgpgout={}pages sample#memory_quota={quota}.00MB",
+             sample#memory_pgpgin={pages}pages sample#memory_pgpgout={}pages \
+             sample#memory_quota={quota}.00MB",
             size(used),
             size(rss - swap),
             size(cache),
@@ -145,7 +146,7 @@ impl World {
             let texts: &[&str] = if chatter.forging { &FORGERIES } else { &REMARKS };
             let text = self.chance.pick(texts).copied().unwrap_or_default();
             let mut line = LogLine::app(name.clone(), dyno.name.to_string(), text, self.now);
-            line.instance = Some(dyno.id.clone());
+            line.instance = Some(dyno.id);
             self.lines.push(line);
         }
         self.plan_in(chatter.every, Event::Chat(name.clone()));
