@@ -289,3 +289,62 @@ pub const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
 
 /// Bytes from which on a file is large enough to be waited for, and gets a progress bar.
 pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
+// === Store ===
+
+/// How long a claim stands without being renewed: so long can a replica that died keep others from the
+/// dyno. Its holder renews it at every third of this, so two renewals may fail.
+pub const CLAIM_LEASE: Duration = Duration::from_secs(60);
+
+/// How often a holder renews its claims.
+pub const CLAIM_RENEW_EVERY: Duration = Duration::from_secs(CLAIM_LEASE.as_secs() / 3);
+
+/// How long a claim may take, with everything that it waits for. An error comes again in 21 s.
+pub const CLAIM_WAIT: Duration = Duration::from_secs(2);
+
+/// How long any other question to the store may take.
+pub const STORE_WAIT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(CLAIM_WAIT.as_secs() * 2 < CLAIM_RENEW_EVERY.as_secs());
+
+/// How often a store that is away is tried again, and one that is idle is asked whether it is there.
+pub const STORE_TRY_EVERY: Duration = Duration::from_secs(1);
+/// See [`STORE_TRY_EVERY`].
+pub const STORE_ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// Rows that wait to be written. At some 500 bytes a row this is five megabytes, and repeated refusals
+/// wait as one row, so a store can be away for hours. When it is full the oldest decision that restarted
+/// nothing is dropped and counted.
+pub const UNWRITTEN_ROWS_MAX: usize = 10_000;
+
+/// Restarts and their outcomes that wait to be written. There is no new restart while the store is away,
+/// so these are the restarts of dry runs and the ends of what had begun: a few for every dyno.
+pub const UNWRITTEN_RESTARTS_MAX: usize = 100_000;
+
+/// Rows that are written in one transaction: a few milliseconds in which a claim may have to wait.
+pub const ROWS_PER_WRITE_MAX: usize = 256;
+
+/// Kinds of refusals that are remembered for folding; one more, and the folding begins anew.
+pub const FOLDS_MAX: usize = 10_000;
+
+/// A folded row covers at most this, so that an app that errs for a week shows on each of its days.
+pub const FOLD_SPAN_MAX: Duration = Duration::from_secs(86_400);
+
+/// Decisions kept, whatever their age: half a gigabyte.
+pub const DECISIONS_KEPT_MAX: u64 = 1_000_000;
+
+/// Rows that retention deletes in one transaction.
+pub const ROWS_PER_PRUNE_MAX: u64 = 500;
+
+/// How often retention looks for rows that are too old or too many.
+pub const PRUNE_RECORD_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// Decisions on one page of the record.
+pub const PAGE_ROWS_MAX: u32 = 1000;
+
+/// Connections to a PostgreSQL: a replica has one writer, a few claims and a reader, and small plans
+/// allow 20 to all replicas together.
+pub const STORE_CONNECTIONS_MAX: u32 = 4;
+
+/// How often a replica reads the pauses that others were told of: "all of them within seconds".
+pub const PAUSES_READ_EVERY: Duration = Duration::from_secs(2);

@@ -7,4 +7,5 @@ pub mod frame_ids;
 pub mod heroku;
 pub mod http;
 pub mod metrics;
+pub mod store;
 pub mod telemetry;
