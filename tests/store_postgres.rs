@@ -2,6 +2,8 @@
 //!
 //! `.ci/postgres run cargo test --features postgres-tests --test store_postgres`
 
+#![cfg(feature = "postgres-tests")]
+
 #[path = "support/proxy.rs"]
 mod proxy;
 #[path = "support/store.rs"]

@@ -76,6 +76,10 @@ impl Link {
 
     async fn memory(access: Access) -> Result<Self, StoreError> {
         let place = Place { shown: "memory".into(), user: None };
+        if access == Access::Read {
+            let what = "DATABASE_URL=memory keeps it within the daemon, and ends with it".to_owned();
+            return Err(StoreError::Missing { place, what });
+        }
         let options = options("sqlite::memory:").map_err(|_| StoreError::Address)?;
         // One connection that never ends: with it the memory would go, too.
         let pool = pool(1, Dialect::Sqlite, access).min_connections(1).connect_lazy_with(options);

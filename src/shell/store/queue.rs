@@ -3,6 +3,7 @@
 //! Restarts and what became of them go first and are kept longest: the promises are rebuilt from them. The
 //! rest is history, and when there is no room for all of it the oldest goes, counted.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -147,22 +148,24 @@ impl Queue {
 
     /// The rows are not in the store, and go first the next time.
     pub fn put_back(&self, batch: Batch) {
-        let mut inner = self.inner();
+        let mut guard = self.inner();
+        let inner = &mut *guard;
         for row in batch.restarts.into_iter().rev() {
             inner.restarts.push_front(row);
         }
         let mut superseded = 0;
         for row in batch.history.into_iter().rev() {
             let id = row.id();
-            if inner.history_rows.contains_key(&id) {
+            match inner.history_rows.entry(id) {
                 // It was folded into again meanwhile, and waits with a higher count.
-                superseded += 1;
-            } else {
-                inner.history_rows.insert(id, row);
-                inner.history.push_front(id);
+                Entry::Occupied(_) => superseded += 1,
+                Entry::Vacant(place) => {
+                    place.insert(row);
+                    inner.history.push_front(id);
+                }
             }
         }
-        drop(inner);
+        drop(guard);
         self.pushed(Done { history: superseded, restarts: 0 });
     }
 

@@ -228,7 +228,8 @@ pub(super) fn clean(text: String) -> String {
 /// Writing a row twice changes nothing, so a write whose answer was lost is simply written again.
 const WRITE_DECISION: &str = "\
     INSERT INTO dynowarden_decisions \
-        (id, holder, at, app, dyno, rule, decision, code, reason, dry_run, evidence, attempt, count, last_at) \
+        (id, holder, at, app, dyno, rule, decision, code, reason, dry_run, evidence, attempt, count, \
+         last_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
     ON CONFLICT (id, holder) DO UPDATE SET count = excluded.count, last_at = excluded.last_at";
 
