@@ -23,6 +23,8 @@ pub mod message;
 mod outage;
 mod release;
 #[cfg(test)]
+pub(crate) mod stories;
+#[cfg(test)]
 mod tests;
 mod text;
 
@@ -289,7 +291,8 @@ impl Incidents {
         };
         let part = case.part(Some(outcome.dyno.clone()), now.mono);
         let had_failed = part.come_out(outcome, now.mono);
-        if had_failed {
+        // Whoever was not told that something is wrong need not be told that it is right again.
+        if had_failed && case.telling.told.iter().any(|kind| kind.is_loud()) {
             case.want(Kind::Recovered, &self.plan, now.mono);
         }
     }
@@ -416,9 +419,11 @@ struct Telling {
 }
 
 impl Telling {
-    /// Asks for a message. A quiet kind is told once, and not after a more pressing quiet one.
+    /// Asks for a message. A quiet kind is told once, and not after a more pressing quiet one; but each time
+    /// that something is right again is news.
     fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
-        let is_told = !kind.is_loud() && self.told.iter().any(|told| !told.is_loud() && *told >= kind);
+        let is_news = kind.is_loud() || kind == Kind::Recovered;
+        let is_told = !is_news && self.told.iter().any(|told| !told.is_loud() && *told >= kind);
         if !plan.on.contains(&kind) || is_told {
             return;
         }

@@ -2,3 +2,5 @@
 
 pub mod clock;
 pub mod driver;
+pub mod notify;
+pub mod traffic;
