@@ -10,7 +10,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::limits;
-use crate::time::since;
+use crate::time::{since, spoken};
 
 /// What became of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub enum Delivery {
 #[derive(Clone, Debug)]
 pub(super) struct Poster {
     client: reqwest::Client,
+    timeout: Duration,
     url: SecretString,
 }
 
@@ -51,7 +52,7 @@ pub(super) struct Answer {
 impl Poster {
     /// # Errors
     /// HTTPS is not available here.
-    pub(super) fn new(url: &SecretString) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(url: &SecretString, timeout: Duration) -> Result<Self, reqwest::Error> {
         // Somebody may have installed it already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -59,12 +60,12 @@ impl Poster {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .timeout(limits::DELIVERY_TIMEOUT)
+            .timeout(timeout)
             .pool_idle_timeout(Duration::from_secs(20));
         if Url::parse(url.expose_secret()).is_ok_and(|url| is_loopback(&url)) {
             builder = builder.no_proxy();
         }
-        Ok(Self { client: builder.build()?, url: url.clone() })
+        Ok(Self { client: builder.build()?, timeout, url: url.clone() })
     }
 
     /// Posts JSON.
@@ -83,7 +84,7 @@ impl Poster {
             .headers(headers)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))
             .body(body);
-        let mut response = request.send().await.map_err(no_answer)?;
+        let mut response = request.send().await.map_err(|error| self.no_answer(error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers(), now));
         let mut text = Vec::new();
         while text.len() < limits::RECEIVER_ANSWER_BYTES_MAX {
@@ -91,12 +92,21 @@ impl Poster {
                 Ok(Some(chunk)) => text.extend_from_slice(&chunk),
                 Ok(None) => break,
                 // The status is there, which says most of it; only a success needs its body.
-                Err(error) if status.is_success() => return Err(no_answer(error)),
+                Err(error) if status.is_success() => return Err(self.no_answer(error)),
                 Err(_) => break,
             }
         }
         text.truncate(limits::RECEIVER_ANSWER_BYTES_MAX);
         Ok(Answer { status, text: String::from_utf8_lossy(&text).into_owned(), retry_after })
+    }
+
+    fn no_answer(&self, error: reqwest::Error) -> Delivery {
+        let why = if error.is_timeout() {
+            format!("no answer within {}", spoken(self.timeout))
+        } else {
+            with_causes(&error.without_url())
+        };
+        Delivery::Retry { after: None, why }
     }
 }
 
@@ -105,14 +115,6 @@ fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn no_answer(error: reqwest::Error) -> Delivery {
-    if error.is_timeout() {
-        let why = format!("no answer within {}", crate::time::spoken(limits::DELIVERY_TIMEOUT));
-        return Delivery::Retry { after: None, why };
-    }
-    Delivery::Retry { after: None, why: with_causes(&error.without_url()) }
 }
 
 /// An error and its causes in one line.

@@ -11,6 +11,8 @@ mod post;
 #[cfg(test)]
 mod samples;
 mod slack;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
 use std::collections::HashMap;
@@ -52,6 +54,7 @@ pub struct Notices {
 pub struct Notifying {
     clock: Clock,
     incidents: Vec<Incidents>,
+    pace: Pace,
     media: Vec<Medium>,
     posts: Arc<[Arc<Post>]>,
     readings: Arc<TrafficBook>,
@@ -112,6 +115,23 @@ enum Told {
     DrainHeard { app: AppId },
 }
 
+/// How long receivers are waited for.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// One try.
+    timeout: Duration,
+    /// Between the first try and the second.
+    wait_min: Duration,
+    /// Between any two.
+    wait_max: Duration,
+}
+
+const PACE: Pace = Pace {
+    timeout: limits::DELIVERY_TIMEOUT,
+    wait_min: limits::DELIVERY_WAIT_MIN,
+    wait_max: limits::DELIVERY_WAIT_MAX,
+};
+
 /// One medium with its receiver.
 enum Medium {
     Email(Box<Email>),
@@ -130,9 +150,22 @@ pub fn start(
     clock: Clock,
     seed: u64,
 ) -> Result<(Notices, Notifying), NotifyError> {
+    start_at(PACE, settings, readings, (clock, seed))
+}
+
+fn start_at(
+    pace: Pace,
+    settings: &Settings,
+    readings: Arc<TrafficBook>,
+    (clock, seed): (Clock, u64),
+) -> Result<(Notices, Notifying), NotifyError> {
     let (sender, told) = mpsc::channel(limits::QUEUED_NOTICES_MAX);
     let changed = Arc::new(Notify::new());
-    let media = settings.notifiers.iter().map(Medium::new).collect::<Result<Vec<_>, _>>()?;
+    let media = settings
+        .notifiers
+        .iter()
+        .map(|notifier| Medium::new(notifier, pace))
+        .collect::<Result<Vec<_>, _>>()?;
     let post = |notifier: &NotifierSettings| Arc::new(Post::new(notifier.name.clone(), changed.clone()));
     let posts: Arc<[Arc<Post>]> = settings.notifiers.iter().map(post).collect();
     let now = clock.now();
@@ -142,14 +175,14 @@ pub fn start(
         .collect();
     let notices =
         Notices { told: (!posts.is_empty()).then_some(sender), missed: Arc::default(), posts: posts.clone() };
-    Ok((notices, Notifying { clock, incidents, media, posts, readings, seed, changed, told }))
+    Ok((notices, Notifying { clock, incidents, pace, media, posts, readings, seed, changed, told }))
 }
 
 /// Sends a test message through every notifier of `settings`, one after the other.
 pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<(), Undelivered>)> {
     let mut results = Vec::new();
     for notifier in &settings.notifiers {
-        let result = match Medium::new(notifier) {
+        let result = match Medium::new(notifier, PACE) {
             Ok(medium) => match medium.deliver(&test_message(&notifier.name, now), now).await {
                 Delivery::Sent => Ok(()),
                 Delivery::Retry { why, .. } | Delivery::Refused { why } => Err(Undelivered(why)),
@@ -265,7 +298,11 @@ impl Notifying {
         let mut senders = JoinSet::new();
         for (place, medium) in (0_u64..).zip(std::mem::take(&mut self.media)) {
             let post = self.posts[place as usize].clone();
-            senders.spawn(post.run(medium, self.clock, self.seed.wrapping_add(place), stop.clone()));
+            senders.spawn(post.run(
+                medium,
+                (self.clock, self.pace, self.seed.wrapping_add(place)),
+                stop.clone(),
+            ));
         }
         let mut known_down: HashMap<usize, String> = HashMap::new();
         loop {
@@ -354,17 +391,17 @@ const IDLE_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
 // === impl Medium ===
 
 impl Medium {
-    fn new(notifier: &NotifierSettings) -> Result<Self, NotifyError> {
+    fn new(notifier: &NotifierSettings, pace: Pace) -> Result<Self, NotifyError> {
         let name = || notifier.name.clone();
         let http = |source| NotifyError::Http { name: name(), source };
         Ok(match &notifier.channel {
-            Channel::Slack { url } => Self::Slack(Slack::new(url).map_err(http)?),
+            Channel::Slack { url } => Self::Slack(Slack::new(url, pace.timeout).map_err(http)?),
             Channel::Webhook { url, secret } => {
-                Self::Webhook(Webhook::new(url, secret.clone()).map_err(http)?)
+                Self::Webhook(Webhook::new(url, secret.clone(), pace.timeout).map_err(http)?)
             }
             Channel::Email(settings) => {
-                let email =
-                    Email::new(settings).map_err(|source| NotifyError::Email { name: name(), source })?;
+                let email = Email::new(settings, pace.timeout)
+                    .map_err(|source| NotifyError::Email { name: name(), source })?;
                 Self::Email(Box::new(email))
             }
         })

@@ -14,7 +14,7 @@ use crate::incident::message::Message;
 use crate::limits;
 use crate::shell::clock::Clock;
 use crate::shell::notify::delivery::Delivery;
-use crate::shell::notify::{Medium, NotifierFigures};
+use crate::shell::notify::{Medium, NotifierFigures, Pace};
 use crate::time::Now;
 
 /// A queue of messages for one receiver; the oldest gives way when it is full.
@@ -93,14 +93,13 @@ impl Post {
     pub(super) async fn run(
         self: Arc<Self>,
         medium: Medium,
-        clock: Clock,
-        seed: u64,
+        (clock, pace, seed): (Clock, Pace, u64),
         stop: CancellationToken,
     ) {
         let mut jitter = Jitter::new(seed);
         loop {
             while let Some(queued) = self.take() {
-                self.deliver(&medium, &queued, (clock, &mut jitter), &stop).await;
+                self.deliver(&medium, &queued, (clock, pace, &mut jitter), &stop).await;
                 self.lock().is_delivering = false;
             }
             if stop.is_cancelled() {
@@ -125,7 +124,7 @@ impl Post {
         &self,
         medium: &Medium,
         queued: &Queued,
-        (clock, jitter): (Clock, &mut Jitter),
+        (clock, pace, jitter): (Clock, Pace, &mut Jitter),
         stop: &CancellationToken,
     ) {
         let name = &*self.name;
@@ -146,11 +145,7 @@ impl Post {
                 Delivery::Retry { after, why } => (after, why),
             };
             self.went_wrong(&why, false);
-            let wait = after.unwrap_or_default().max(jitter.delay(
-                limits::DELIVERY_WAIT_MIN,
-                tries,
-                limits::DELIVERY_WAIT_MAX,
-            ));
+            let wait = jitter.delay(pace.wait_min, tries, pace.wait_max).max(after.unwrap_or_default());
             let age = clock.now().mono.saturating_sub(queued.since);
             if was_stopping || clock.real(age) + wait > limits::MESSAGE_AGE_MAX {
                 warn!(notifier = name, id = queued.message.id, tries = tries + 1, "given up: {why}");

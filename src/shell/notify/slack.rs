@@ -4,6 +4,8 @@
 //! incoming webhook does not tell the id of what it posted, so the message that closes an incident cannot
 //! stand in the thread of the one that opened it: both name the incident instead.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -22,8 +24,8 @@ pub(super) struct Slack {
 impl Slack {
     /// # Errors
     /// HTTPS is not available here.
-    pub(super) fn new(url: &SecretString) -> Result<Self, reqwest::Error> {
-        Ok(Self { poster: Poster::new(url)? })
+    pub(super) fn new(url: &SecretString, timeout: Duration) -> Result<Self, reqwest::Error> {
+        Ok(Self { poster: Poster::new(url, timeout)? })
     }
 
     pub(super) async fn deliver(&self, message: &Message, now: Now) -> Delivery {
