@@ -68,12 +68,10 @@ mod tests {
     use crate::ident::DynoRef;
     use crate::wire::line::Line;
 
+    type Read = (&'static str, Option<u16>, Option<u32>, Option<&'static str>);
+
     #[track_caller]
-    fn check(
-        source: (&str, &str),
-        msg: &str,
-        expect: Option<(&str, Option<u16>, Option<u32>, Option<&str>)>,
-    ) {
+    fn check(source: (&str, &str), msg: &str, expect: Option<Read>) {
         let at = b"2025-08-08T06:59:08.592108+00:00";
         let line = Line::shown(at, source.0.as_bytes(), source.1.as_bytes(), msg.as_bytes());
         let expect = expect.map(|(dyno, status, service_ms, code)| Request {

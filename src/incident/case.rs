@@ -9,7 +9,8 @@ use crate::engine::record::{Decision, Hold, MemoryReading, Outcome, RestartResul
 use crate::ident::{AppId, DynoName, ProcessType};
 use crate::incident::kind::Kind;
 use crate::incident::message::{DynoReport, Helped, Message, Phase, Proof};
-use crate::incident::{Plan, Telling, WatchedApp, text};
+use crate::incident::telling::Telling;
+use crate::incident::{Plan, WatchedApp, text};
 use crate::limits;
 use crate::time::Now;
 use crate::traffic::{Figures, Readings, Span};
@@ -146,6 +147,11 @@ impl Case {
         if !told.iter().any(|kind| kind.is_loud()) {
             return quiet;
         }
+        // It was said that restarting does not help; that it is over makes nothing right.
+        let did_not_help = self.parts.values().any(|part| part.no_help.is_some());
+        if let Some(kind) = quiet.or(told.get(&Kind::NoHelp).copied()).filter(|_| did_not_help) {
+            return Some(kind);
+        }
         let has_failed = self.parts.values().any(|part| matches!(part.state, State::Failed { .. }));
         let kind = if has_failed { Kind::Failure } else { Kind::Recovered };
         if on.contains(&kind) { Some(kind) } else { quiet }
@@ -205,8 +211,8 @@ impl Part {
     /// A decision about it.
     pub(super) fn hear(&mut self, decision: &Decision, now: Now) {
         self.heard = now.mono;
-        self.reports = self.reports.saturating_add(1);
         let evidence = &decision.evidence;
+        self.reports = self.reports.saturating_add(1).max(evidence.lines);
         // What a restart was made for is told to its end; what comes after it is another question.
         if matches!(self.state, State::Heard | State::Held { .. } | State::Told | State::DryRun) {
             self.rule = Arc::clone(&decision.rule);

@@ -12,6 +12,9 @@ use jiff::tz::TimeZone;
 use crate::engine::calendar;
 use crate::engine::record::{NoticeKind, Record, RestartResult, Verdict};
 use crate::ident::{AppId, DynoName};
+use crate::incident::kind::Kind;
+use crate::incident::message::{Message, Phase};
+use crate::incident::{Incidents, text};
 use crate::limits;
 use crate::time::{later, spoken};
 
@@ -173,6 +176,36 @@ impl AppTally {
             parts.push(format!("{refused} {} left alone ({})", plural(refused, "time"), most.join(", ")));
         }
         format!("{}.", parts.join(", "))
+    }
+}
+
+impl Incidents {
+    /// Tells the day, if it is time.
+    pub(super) fn tell_digest(&mut self) {
+        let (Some(due), Some(daily)) = (self.digest_due, &self.plan.digest) else { return };
+        if due > self.now.wall {
+            return;
+        }
+        self.digest_due = Some(daily.next_after(self.now.wall));
+        let tally = std::mem::take(&mut self.tally);
+        self.made += 1;
+        let incident = format!("digest-{:08x}-{}", self.plan.tag, self.made);
+        let paragraphs = tally.paragraphs(|app| self.app_name(app).to_string());
+        let apps = paragraphs.iter().map(|(app, _)| self.app_name(*app)).collect();
+        let (title, body) =
+            text::digest(tally.restarts(), paragraphs.into_iter().map(|(_, text)| text).collect());
+        self.messages.push(Message {
+            id: format!("{incident}.1"),
+            incident,
+            at: self.now.wall,
+            opened_at: self.now.wall,
+            kind: Kind::Digest,
+            phase: Phase::Single,
+            apps,
+            title,
+            body,
+            dynos: Vec::new(),
+        });
     }
 }
 

@@ -60,7 +60,7 @@ pub struct DynoReport {
     pub rule: Arc<str>,
     /// The code that fired it.
     pub code: Option<Code>,
-    /// How often it was reported in this incident.
+    /// How often the error was reported in this incident, as far as it was counted.
     pub reports: u32,
     /// Its memory, when the rule fired.
     pub memory: Option<MemoryReading>,

@@ -24,6 +24,7 @@ mod outage;
 mod release;
 #[cfg(test)]
 pub(crate) mod stories;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -364,33 +365,6 @@ impl Incidents {
             }
         }
     }
-
-    fn tell_digest(&mut self) {
-        let (Some(due), Some(daily)) = (self.digest_due, &self.plan.digest) else { return };
-        if due > self.now.wall {
-            return;
-        }
-        self.digest_due = Some(daily.next_after(self.now.wall));
-        let tally = std::mem::take(&mut self.tally);
-        self.made += 1;
-        let incident = format!("digest-{:08x}-{}", self.plan.tag, self.made);
-        let paragraphs = tally.paragraphs(|app| self.app_name(app).to_string());
-        let apps = paragraphs.iter().map(|(app, _)| self.app_name(*app)).collect();
-        let (title, body) =
-            text::digest(tally.restarts(), paragraphs.into_iter().map(|(_, text)| text).collect());
-        self.messages.push(Message {
-            id: format!("{incident}.1"),
-            incident,
-            at: self.now.wall,
-            opened_at: self.now.wall,
-            kind: Kind::Digest,
-            phase: Phase::Single,
-            apps,
-            title,
-            body,
-            dynos: Vec::new(),
-        });
-    }
 }
 
 /// How often the wall clock is looked at for a digest.
@@ -401,58 +375,5 @@ fn app_of(record: &Record) -> AppId {
         Record::Decision(decision) => decision.app,
         Record::Notice(notice) => notice.app,
         Record::Outcome(outcome) => outcome.app,
-    }
-}
-
-/// What an incident has told and still has to tell.
-#[derive(Clone, Debug, Default)]
-struct Telling {
-    /// When a message is due.
-    due: Option<Duration>,
-    /// What it will be about.
-    pending: BTreeSet<Kind>,
-    /// When the last one was sent.
-    told_at: Option<Duration>,
-    /// What all were about.
-    told: BTreeSet<Kind>,
-    messages: u32,
-}
-
-impl Telling {
-    /// Asks for a message. A quiet kind is told once, and not after a more pressing quiet one; but each time
-    /// that something is right again is news.
-    fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
-        let is_news = kind.is_loud() || kind == Kind::Recovered;
-        let is_told = !is_news && self.told.iter().any(|told| !told.is_loud() && *told >= kind);
-        if !plan.on.contains(&kind) || is_told {
-            return;
-        }
-        self.pending.insert(kind);
-        let wait = if kind.is_loud() { Duration::ZERO } else { plan.group };
-        let due = now.saturating_add(wait);
-        self.due = Some(self.due.map_or(due, |before| before.min(due)));
-    }
-
-    /// Takes the message that is due, if one is.
-    fn due_at(&mut self, now: Duration) -> Option<(Kind, Phase)> {
-        self.due.filter(|due| *due <= now)?;
-        self.due = None;
-        let kind = *self.pending.last()?;
-        let phase = if self.told.is_empty() { Phase::Opened } else { Phase::Updated };
-        self.told.append(&mut self.pending);
-        self.told_at = Some(now);
-        Some((kind, phase))
-    }
-
-    /// When what was told last is told again, if it is loud.
-    fn repeat_at(&self, plan: &Plan) -> Option<Duration> {
-        let is_loud = self.told.iter().any(|kind| kind.is_loud());
-        self.told_at.filter(|_| is_loud && self.due.is_none()).map(|at| at.saturating_add(plan.repeat))
-    }
-
-    /// The id of the next message of `incident`.
-    fn next_id(&mut self, incident: &str) -> String {
-        self.messages += 1;
-        format!("{incident}.{}", self.messages)
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::ident::{AppId, AppName};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
-use crate::incident::{Incidents, Plan, Telling, text};
+use crate::incident::telling::Telling;
+use crate::incident::{Incidents, Plan, text};
 use crate::limits;
 use crate::time::Now;
 

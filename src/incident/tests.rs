@@ -51,7 +51,7 @@ fn a_plateau_is_told_as_no_help() {
         &[
             "    30s   opened restart         acme web.1: restarted, R14",
             "   252s  updated no_help         acme web.1: a restart does not help",
-            "   312s   closed recovered       acme web.1: back after 12s, but it did not help",
+            "   312s   closed restart         acme web.1: back after 12s, but it did not help",
         ],
     );
 }

@@ -21,9 +21,11 @@ pub(super) fn case(
     (kind, phase): (Kind, Phase),
     open_for: Duration,
 ) -> (String, Vec<String>) {
-    let about: Vec<&DynoReport> = match kind {
-        Kind::GiveUp => dynos.iter().filter(|dyno| dyno.state == "given_up").collect(),
-        Kind::Failure => dynos.iter().filter(|dyno| dyno.state == "failed").collect(),
+    let of_state = |state: &str| dynos.iter().filter(|dyno| dyno.state == state).collect();
+    let about: Vec<&DynoReport> = match (kind, phase) {
+        (Kind::GiveUp, _) => of_state("given_up"),
+        (Kind::Failure, _) => of_state("failed"),
+        (Kind::Recovered, Phase::Updated) => of_state("back"),
         _ => dynos.iter().collect(),
     };
     let subject = match about.as_slice() {

@@ -7,6 +7,7 @@
 
 mod delivery;
 mod email;
+mod medium;
 mod post;
 #[cfg(test)]
 mod samples;
@@ -25,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::config::settings::{Channel, NotifierSettings, Settings};
+use crate::config::settings::{NotifierSettings, Settings};
 use crate::engine::record::Record;
 use crate::ident::AppId;
 use crate::incident::kind::Kind;
@@ -34,10 +35,9 @@ use crate::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
 use crate::limits;
 use crate::shell::clock::Clock;
 use crate::shell::notify::delivery::Delivery;
-use crate::shell::notify::email::{Email, EmailError};
+use crate::shell::notify::email::EmailError;
+use crate::shell::notify::medium::Medium;
 use crate::shell::notify::post::Post;
-use crate::shell::notify::slack::Slack;
-use crate::shell::notify::webhook::Webhook;
 use crate::shell::traffic::TrafficBook;
 use crate::time::Now;
 
@@ -131,13 +131,6 @@ const PACE: Pace = Pace {
     wait_min: limits::DELIVERY_WAIT_MIN,
     wait_max: limits::DELIVERY_WAIT_MAX,
 };
-
-/// One medium with its receiver.
-enum Medium {
-    Email(Box<Email>),
-    Slack(Slack),
-    Webhook(Webhook),
-}
 
 /// The notifiers of `settings`: the handle, and the task to be run. `readings` says what the dynos do, `seed`
 /// makes the jitter and stands in the ids of messages, so it is another one for every life of the program.
@@ -387,31 +380,3 @@ impl Notifying {
 
 /// The wall clock may be set while nothing happens, and dynos go quiet.
 const IDLE_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
-
-// === impl Medium ===
-
-impl Medium {
-    fn new(notifier: &NotifierSettings, pace: Pace) -> Result<Self, NotifyError> {
-        let name = || notifier.name.clone();
-        let http = |source| NotifyError::Http { name: name(), source };
-        Ok(match &notifier.channel {
-            Channel::Slack { url } => Self::Slack(Slack::new(url, pace.timeout).map_err(http)?),
-            Channel::Webhook { url, secret } => {
-                Self::Webhook(Webhook::new(url, secret.clone(), pace.timeout).map_err(http)?)
-            }
-            Channel::Email(settings) => {
-                let email = Email::new(settings, pace.timeout)
-                    .map_err(|source| NotifyError::Email { name: name(), source })?;
-                Self::Email(Box::new(email))
-            }
-        })
-    }
-
-    async fn deliver(&self, message: &Message, now: Now) -> Delivery {
-        match self {
-            Self::Email(email) => email.deliver(message).await,
-            Self::Slack(slack) => slack.deliver(message, now).await,
-            Self::Webhook(webhook) => webhook.deliver(message, now).await,
-        }
-    }
-}

@@ -14,7 +14,8 @@ use crate::incident::message::Message;
 use crate::limits;
 use crate::shell::clock::Clock;
 use crate::shell::notify::delivery::Delivery;
-use crate::shell::notify::{Medium, NotifierFigures, Pace};
+use crate::shell::notify::medium::Medium;
+use crate::shell::notify::{NotifierFigures, Pace};
 use crate::time::Now;
 
 /// A queue of messages for one receiver; the oldest gives way when it is full.
