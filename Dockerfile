@@ -6,8 +6,8 @@ WORKDIR /build
 # The dependencies have a layer of their own, which is made anew only when Cargo.lock changes: everything that
 # Cargo.toml names is there, and empty.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches \
- && echo 'fn main() {}' | tee src/main.rs >benches/parse.rs \
+RUN mkdir src benches tests \
+ && echo 'fn main() {}' | tee src/main.rs benches/parse.rs >tests/smtp.rs \
  && touch src/lib.rs \
  && cargo build --release --locked --bin dynowarden \
  && rm -r src target/release/deps/*dynowarden* target/release/.fingerprint/dynowarden-*
