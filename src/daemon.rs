@@ -22,7 +22,9 @@ use crate::shell::http::readiness::Readiness;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
+use crate::shell::notify::{self, Notices};
 use crate::shell::store::{Store, StoreOptions};
+use crate::shell::traffic::TrafficBook;
 
 /// Binds the address of the settings.
 ///
@@ -73,12 +75,18 @@ pub async fn start(
             .await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
+    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && !settings.notifiers.is_empty()));
+    let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
+    let notify_shutdown = CancellationToken::new();
+    let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
+    let notify_watch = tokio::spawn(watch_notifiers(notices.clone(), readiness.clone()));
     let driver = Driver::new(Parts {
         clock,
         commands,
         handle: handle.clone(),
         heroku,
         metrics: metrics.clone(),
+        notices,
         plans,
         seed,
         store,
@@ -87,13 +95,15 @@ pub async fn start(
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
-    let wiring = Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens };
+    let wiring =
+        Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens, traffic };
     let service = Arc::new(Service::new(&settings, wiring));
     let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
-    let tasks = Tasks { door, driver, driver_shutdown, readiness, store_watch };
+    let watches = [store_watch, notify_watch];
+    let tasks = Tasks { door, driver, driver_shutdown, notify_shutdown, notifying, readiness, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -102,8 +112,11 @@ struct Tasks {
     door: JoinHandle<()>,
     driver: JoinHandle<()>,
     driver_shutdown: CancellationToken,
+    notify_shutdown: CancellationToken,
+    notifying: JoinHandle<()>,
     readiness: Arc<Readiness>,
-    store_watch: JoinHandle<()>,
+    /// Those that only tell of others' health.
+    watches: [JoinHandle<()>; 2],
 }
 
 impl Tasks {
@@ -118,9 +131,11 @@ impl Tasks {
         info!("shutting down");
         self.readiness.troubled("shutdown", "shutting down");
         self.door.await.context("the front door broke")?;
-        self.store_watch.abort();
+        self.watches.iter().for_each(JoinHandle::abort);
         self.driver_shutdown.cancel();
         self.driver.await.context("the driver broke")?;
+        self.notify_shutdown.cancel();
+        self.notifying.await.context("the notifiers broke")?;
         info!("down");
         Ok(())
     }
@@ -148,6 +163,21 @@ async fn watch_store(store: Store, readiness: Arc<Readiness>) {
         }
     }
 }
+
+/// Says when a notifier is down: nobody may read its messages to learn of it.
+async fn watch_notifiers(notices: Notices, readiness: Arc<Readiness>) {
+    let mut timer = tokio::time::interval(NOTIFIERS_LOOKED_AT_EVERY);
+    loop {
+        timer.tick().await;
+        match notices.trouble() {
+            Some(trouble) => readiness.troubled("notify", trouble),
+            None => readiness.mended("notify"),
+        }
+    }
+}
+
+/// `/readyz` is asked every few seconds where it is asked at all.
+const NOTIFIERS_LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
 
 fn broken(task: &str, ended: Result<(), JoinError>) -> anyhow::Error {
     match ended {

@@ -20,12 +20,13 @@ use crate::engine::policy::AppPlan;
 use crate::engine::record::{Decision, Record};
 use crate::engine::status::AppStatus;
 use crate::engine::{Effect, Engine, Hit, Input, OrderId};
-use crate::event::Event;
+use crate::event::{Event, Fact};
 use crate::ident::{AppId, AppName, DynoName, ProcessType};
 use crate::limits;
 use crate::shell::clock::Clock;
 use crate::shell::heroku::{Answered, Heroku};
 use crate::shell::metrics::Metrics;
+use crate::shell::notify::Notices;
 use crate::shell::store::claims::{ClaimBounds, ClaimRequest};
 use crate::shell::store::{self, Store};
 use crate::shell::telemetry;
@@ -70,6 +71,8 @@ pub(crate) struct Parts {
     pub heroku: Heroku,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// The way to the notifiers.
+    pub notices: Notices,
     /// The apps, [`AppId`] being the place in the list.
     pub plans: Vec<AppPlan>,
     /// Makes the jitter.
@@ -89,6 +92,7 @@ pub struct Driver {
     engine: Engine,
     heroku: Heroku,
     metrics: Arc<Metrics>,
+    notices: Notices,
     orders: HashMap<OrderId, oneshot::Sender<Vec<Decision>>>,
     orders_made: u64,
     plans: Vec<AppPlan>,
@@ -161,7 +165,7 @@ impl Handle {
 impl Driver {
     /// A driver at rest.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { clock, commands, handle, heroku, metrics, plans, seed, store } = parts;
+        let Parts { clock, commands, handle, heroku, metrics, notices, plans, seed, store } = parts;
         let (answerer, answers) = mpsc::channel(limits::QUEUED_ANSWERS_MAX);
         Self {
             answers,
@@ -171,6 +175,7 @@ impl Driver {
             engine: Engine::new(plans.clone(), seed),
             heroku,
             metrics,
+            notices,
             orders: HashMap::new(),
             orders_made: 0,
             plans,
@@ -228,6 +233,13 @@ impl Driver {
             info!(in_flight, "waiting for the answers of calls that were made");
         }
         drop(self.answerer);
+        let told = Told {
+            metrics: &self.metrics,
+            notices: &self.notices,
+            plans: &self.plans,
+            records: &self.records,
+            store: &self.store,
+        };
         let last_answers = async {
             while let Some(input) = self.answers.recv().await {
                 // A look or a claim that comes now would lead to a decision that nobody carries out.
@@ -236,9 +248,7 @@ impl Driver {
                 }
                 for effect in self.engine.handle(input, self.clock.now()) {
                     if let Effect::Record(record) = effect {
-                        let told =
-                            Told { metrics: &self.metrics, plans: &self.plans, records: &self.records };
-                        told.tell(record, &self.store, self.clock.now());
+                        told.tell(record, self.clock.now());
                     }
                 }
             }
@@ -258,7 +268,14 @@ impl Driver {
 
     fn obey(&mut self, command: Command) {
         let input = match command {
-            Command::Events { app, events } => Input::Events { app, events },
+            Command::Events { app, events } => {
+                for event in &events {
+                    if let Fact::Release { version } = event.fact {
+                        self.notices.released(app, version);
+                    }
+                }
+                Input::Events { app, events }
+            }
             Command::Order { app, dyno, answer } => {
                 self.orders_made += 1;
                 let order = OrderId(self.orders_made);
@@ -352,10 +369,7 @@ impl Driver {
                     answered.map(|answer| Input::Peeked { ticket, answer })
                 });
             }
-            Effect::Record(record) => {
-                let told = Told { metrics: &self.metrics, plans: &self.plans, records: &self.records };
-                told.tell(record, &self.store, self.clock.now());
-            }
+            Effect::Record(record) => self.told().tell(record, self.clock.now()),
             Effect::Share(hit) if self.store.is_shared() => self.share(hit),
             Effect::Share(_) => {}
         }
@@ -398,6 +412,16 @@ impl Driver {
         });
     }
 
+    fn told(&self) -> Told<'_> {
+        Told {
+            metrics: &self.metrics,
+            notices: &self.notices,
+            plans: &self.plans,
+            records: &self.records,
+            store: &self.store,
+        }
+    }
+
     fn name(&self, app: AppId) -> AppName {
         self.plans[app.0 as usize].name.clone()
     }
@@ -413,15 +437,18 @@ const IDLE_WAKE: Duration = Duration::from_secs(60);
 /// Who is told of a record.
 struct Told<'d> {
     metrics: &'d Metrics,
+    notices: &'d Notices,
     plans: &'d [AppPlan],
     records: &'d broadcast::Sender<Record>,
+    store: &'d Store,
 }
 
 impl Told<'_> {
     /// Logs and counts a record, writes it down, and hands it to whoever listens.
-    fn tell(&self, record: Record, store: &Store, now: Now) {
+    fn tell(&self, record: Record, now: Now) {
         telemetry::tell(&record, &self.plans[record.app().0 as usize], self.metrics);
-        store.write(&record, now.wall);
+        self.store.write(&record, now.wall);
+        self.notices.record(&record);
         // Nobody may be listening.
         let _listeners = self.records.send(record);
     }
