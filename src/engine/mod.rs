@@ -291,6 +291,11 @@ impl Engine {
         self.dynos.len()
     }
 
+    /// How many restarts are under way or wait for their turn.
+    pub fn attempts(&self) -> usize {
+        self.attempts.len()
+    }
+
     fn wake(&mut self) {
         while let Some(&(at, key)) = self.due.first()
             && at <= self.now.mono
