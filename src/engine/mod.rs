@@ -24,6 +24,7 @@ mod orders;
 pub mod past;
 pub mod policy;
 pub mod record;
+pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod tokens;

@@ -2,10 +2,12 @@
 //! them, and the logplex that carries their lines.
 //!
 //! `world`, `platform` and `logplex` are pure: time is an argument, chance is seeded, and the same seed
-//! with the same calls gives the same bytes, so a whole-system simulation can drive them for a year in a
-//! second. `server` and `delivery` put real sockets around the same three, for tests of the real program
-//! and for the demo. What stands here is what the documentation, public sources and published logs say;
-//! where they are silent the harder case for a restarter was chosen, and the comment says so.
+//! with the same calls gives the same bytes, so a whole-system simulation can drive them through a day in
+//! a second. `server`, with `clock`, `delivery` and `listener`, puts real sockets and the real time
+//! around the same three, for tests of the real program and for the demo.
+//!
+//! What stands here is what the documentation, public sources and published logs say; where they are
+//! silent the harder case for a restarter was chosen, and the comment says so.
 
 pub mod app;
 pub mod bucket;

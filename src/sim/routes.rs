@@ -77,7 +77,7 @@ pub fn route(world: &mut World, call: &Call<'_>, now: Timestamp) -> Outcome {
     match (call.method.as_str(), path.as_slice()) {
         ("GET", ["account"]) => ok(resource::account()),
         ("GET", ["dyno-sizes"]) => list(call, SIZES.iter().map(|size| resource::size(size)).collect()),
-        ("GET", ["apps"]) => list(call, world.apps().map(resource::app).collect()),
+        ("GET", ["apps"] | ["users", "~", "apps"]) => list(call, world.apps().map(resource::app).collect()),
         (_, ["apps", app, rest @ ..]) => {
             let name = world.app(app).ok_or(Missing::App)?.name().clone();
             match (call.method.as_str(), rest) {
@@ -234,7 +234,10 @@ fn change(world: &mut World, call: &Call<'_>, name: &AppName, rest: &[&str], now
 }
 
 fn quantity_of(body: &Value) -> Result<u32, Refusal> {
-    let quantity = body["quantity"].as_u64().and_then(|quantity| u32::try_from(quantity).ok());
+    // `heroku ps:scale` sends the number as a text.
+    let quantity = &body["quantity"];
+    let quantity = quantity.as_u64().or_else(|| quantity.as_str()?.parse().ok());
+    let quantity = quantity.and_then(|quantity| u32::try_from(quantity).ok());
     quantity.filter(|&quantity| quantity <= QUANTITY_MAX).ok_or_else(|| Refusal::new(422))
 }
 

@@ -74,7 +74,8 @@ impl World {
         let size = |tenths: u64| format!("{}.{}0MB", tenths / 10, tenths % 10);
         let text = format!(
             "{head} sample#memory_total={} sample#memory_rss={} sample#memory_cache={} sample#memory_swap={} \
-             sample#memory_pgpgin={pages}pages sample#memory_pgpgout={}pages sample#memory_quota={quota}.00MB",
+             sample#memory_pgpgin={pages}pages sample#memory_pgpgout={}pages \
+             sample#memory_quota={quota}.00MB",
             size(used),
             size(rss - swap),
             size(cache),
