@@ -326,7 +326,8 @@ impl Trial {
                     RestartResult::Back { .. }
                     | RestartResult::Gone
                     | RestartResult::Refused(_)
-                    | RestartResult::Unanswered { .. } => self.write(Write::Ended { holder }),
+                    | RestartResult::Unanswered { .. }
+                    | RestartResult::Withdrawn => self.write(Write::Ended { holder }),
                 }
                 Ok(())
             }

@@ -82,7 +82,10 @@ impl Store {
         let mut claims = Vec::new();
         for row in &mut self.rows {
             let dyno: DynoName = row.target.name.clone();
-            if let Some(accepted_at) = row.accepted_at {
+            // One whose claim is open is counted with the claim.
+            if let Some(accepted_at) = row.accepted_at
+                && row.has_ended
+            {
                 restarts.push(PastRestart { app: row.app, dyno, accepted_at });
             }
             if !row.has_ended {
