@@ -50,6 +50,9 @@ fn main() -> ExitCode {
             }
             Err(_) => {
                 let failure = trial::run(seed, day, true).expect_err("it fails again");
+                if options.timeline {
+                    failure.timeline.iter().for_each(|line| println!("{line}"));
+                }
                 println!("{failure}");
                 ExitCode::FAILURE
             }

@@ -19,7 +19,7 @@ use dynowarden::sim::platform::Reply;
 use dynowarden::time::{Now, later, since};
 
 use crate::trial::hands::{self, Answer, Fate, Flight, LATE_MAX, TIMEOUT, Truth, Want};
-use crate::trial::scene::{Event, Weather, secs};
+use crate::trial::scene::{DOWN_MAX, Event, Weather, secs};
 use crate::trial::store::{Row, Write};
 use crate::trial::truth::{DynoTruth, ListTruth};
 use crate::trial::watchdog::Trouble;
@@ -64,6 +64,8 @@ impl Trial {
             last_release: None,
         });
         self.watchdog.trouble(Trouble::Daemon, later(self.now, secs(90)));
+        let clock = self.clock();
+        self.judge.born(clock);
         let past = self.store.past(self.life);
         self.figures.did("claims_adopted", past.claims.len() as u64);
         for claim in &past.claims {
@@ -104,7 +106,7 @@ impl Trial {
         let away = if self.chance.hits(700) {
             self.chance.span(Duration::from_millis(100), secs(20))
         } else {
-            self.chance.span(secs(20), secs(1200))
+            self.chance.span(secs(20), DOWN_MAX)
         };
         self.plan_in(away, Due::Event(Event::Start));
         self.watchdog.trouble(Trouble::Daemon, later(now, away + secs(90)));
@@ -252,9 +254,8 @@ impl Trial {
         if life != self.life || self.daemon.is_none() {
             return Ok(());
         }
-        if granted && let Some(row) = self.store.rows.iter().position(|row| row.holder == (life, ticket)) {
-            let app = self.store.rows[row].app.0 as usize;
-            self.judge.claim_granted((life, ticket), row as u64, app, self.now);
+        if granted {
+            self.judge.claim_granted((life, ticket));
         }
         let refusal = if self.chance.hits(300) {
             ClaimRefusal::Elsewhere { until: later(self.clock().wall(), secs(30)) }

@@ -221,7 +221,9 @@ impl Trial {
             Due::ClaimAnswered { life, ticket, granted } => self.claim_answered(life, ticket, granted),
             Due::ClaimWritten { life, row } => {
                 if life == self.life && self.daemon.is_some() {
-                    self.store.claim(*row);
+                    let (app, dyno) = (row.app.0 as usize, row.target.name.clone());
+                    let row = self.store.claim(*row);
+                    self.judge.claim_written(row, app, &dyno, self.now);
                 }
                 Ok(())
             }

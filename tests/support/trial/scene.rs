@@ -72,6 +72,9 @@ pub struct Scene {
 /// For so long after everything got well the simulation runs on, and everything must come to rest.
 pub const REST: Duration = Duration::from_secs(100 * 60);
 
+/// The daemon is down for at most so long.
+pub const DOWN_MAX: Duration = Duration::from_secs(20 * 60);
+
 impl Scene {
     /// The day of this seed.
     pub fn draw(chance: &mut Chance, day: Duration) -> Self {

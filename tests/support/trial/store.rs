@@ -41,10 +41,16 @@ pub enum Write {
 
 impl Store {
     /// Puts the claim of an attempt down; an attempt that claims again has its old row again.
-    pub fn claim(&mut self, row: Row) {
-        match self.rows.iter_mut().find(|known| known.holder == row.holder) {
-            Some(known) => *known = row,
-            None => self.rows.push(row),
+    pub fn claim(&mut self, row: Row) -> u64 {
+        match self.rows.iter().position(|known| known.holder == row.holder) {
+            Some(place) => {
+                self.rows[place] = row;
+                place as u64
+            }
+            None => {
+                self.rows.push(row);
+                self.rows.len() as u64 - 1
+            }
         }
     }
 

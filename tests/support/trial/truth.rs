@@ -16,7 +16,7 @@ use dynowarden::sim::dyno::Dyno;
 use dynowarden::sim::world::World;
 use dynowarden::time::{later, since};
 
-use crate::trial::scene::secs;
+use crate::trial::scene::{DOWN_MAX, secs};
 
 /// A dyno as it really was when the API answered.
 #[derive(Clone, Debug)]
@@ -95,6 +95,8 @@ pub struct Judge {
     told_leaving: HashMap<(usize, DynoName), Timestamp>,
     /// What the API told the daemon last of its tokens, and when.
     tokens: Option<(u32, Timestamp)>,
+    /// How far the daemon's clock was off when it last began to live.
+    born_skew: SignedDuration,
 }
 
 /// The clock of the daemon: how far it is from the platform's.
@@ -132,6 +134,7 @@ impl Judge {
             pauses: BTreeMap::new(),
             told_leaving: HashMap::new(),
             tokens: None,
+            born_skew: SignedDuration::ZERO,
         }
     }
 
@@ -169,6 +172,11 @@ impl Judge {
             return Some("paused");
         }
         (!calendar::open(&self.policy(app).window, wall)).then_some("outside the window")
+    }
+
+    /// The daemon begins another life, and reads the times of the last one.
+    pub fn born(&mut self, clock: Clock) {
+        self.born_skew = clock.skew;
     }
 
     /// The daemon died: nobody waits for answers any more.
@@ -220,6 +228,12 @@ impl Judge {
             attempt.decided = true;
             attempt.by_hand = &*decision.rule == BY_HAND;
             attempt.decided_at = Some(clock.now);
+            if self.plans[app].dry_run
+                && let Some(dyno) = &decision.dyno
+            {
+                // It counts as if it had been sent.
+                self.places.entry((app, dyno.clone())).or_default().claimed_at.push(clock.now);
+            }
         }
         Ok(())
     }
@@ -229,8 +243,9 @@ impl Judge {
         let Some(dyno) = dyno else { return Ok(()) };
         let rate = self.policy(app).max_restarts;
         let place = self.places.entry((app, dyno.clone())).or_default();
-        // A clock that was wrong in an earlier life may make restarts look younger.
-        let span = rate.per + secs(900);
+        // A clock that was wrong in an earlier life may make restarts look younger, and one whose claim was
+        // adopted counts from then.
+        let span = rate.per + secs(600) + DOWN_MAX;
         let claims = place.claimed_at.iter().filter(|at| since(**at, now) <= span).count();
         hold!(
             claims >= rate.count.get() as usize,
@@ -253,14 +268,15 @@ impl Judge {
         Ok(())
     }
 
-    pub fn claim_granted(&mut self, holder: Holder, row: u64, app: usize, now: Timestamp) {
-        let attempt = self.attempts.entry(holder).or_default();
-        attempt.claim_granted = true;
-        if let Some(seen) = &attempt.claimed {
-            let place = self.places.entry((app, seen.name.clone())).or_default();
-            if place.claims.insert(row) {
-                place.claimed_at.push(now);
-            }
+    pub fn claim_granted(&mut self, holder: Holder) {
+        self.attempts.entry(holder).or_default().claim_granted = true;
+    }
+
+    /// A claim is in the store, whether or not the daemon lives to hear of it.
+    pub fn claim_written(&mut self, row: u64, app: usize, dyno: &DynoName, now: Timestamp) {
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        if place.claims.insert(row) {
+            place.claimed_at.push(now);
         }
     }
 
@@ -351,7 +367,7 @@ impl Judge {
         let place = self.places.entry((app, name.clone())).or_default();
         // What another life wrote down was by a clock that may have been set since.
         let seems = |restart: &Restart| {
-            let set = clock.skew.checked_sub(restart.skew).unwrap_or_default();
+            let set = self.born_skew.checked_sub(restart.skew).unwrap_or_default();
             let drift = if restart.life == life { SignedDuration::ZERO } else { set };
             since(restart.at, clock.now) + Duration::try_from(drift).unwrap_or_default()
         };
