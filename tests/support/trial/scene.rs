@@ -81,7 +81,7 @@ impl Scene {
         // A Thursday, so that windows of weekdays open and close.
         let start: Timestamp = "2026-03-05T00:00:00Z".parse().expect("a time");
         let heals_at = later(start, day);
-        let count = 1 + chance.below(3) as usize;
+        let count = 1 + usize::from(chance.hits(450)) + usize::from(chance.hits(150));
         let apps: Vec<SceneApp> = (0..count).map(|index| app(chance, index)).collect();
         let mut scene = Self {
             apps,
@@ -254,19 +254,19 @@ fn app(chance: &mut Chance, index: usize) -> SceneApp {
 
 fn dyno_plan(chance: &mut Chance) -> DynoPlan {
     let behaviour = match chance.below(100) {
-        0..45 => {
-            // From the start to the quota in 20 minutes to 6 hours.
-            let mb_per_min = 1 + chance.below(12) as u32;
+        0..40 => {
+            // From the start to the quota in a quarter of an hour to two hours, and on to the kill.
+            let mb_per_min = 2 + chance.below(18) as u32;
             Behaviour::Leak { from_mb: 180 + chance.below(120) as u32, mb_per_min }
         }
-        45..53 => Behaviour::Plateau { permille: 1050 + chance.below(700) as u32 },
-        53..63 => {
+        40..43 => Behaviour::Plateau { permille: 1050 + chance.below(700) as u32 },
+        43..54 => {
             let every = chance.span(secs(1800), secs(4 * 3600));
             let lasting = chance.span(secs(30), secs(900));
             let permille = 1050 + chance.below(400) as u32;
             Behaviour::Spike { permille, every, lasting }
         }
-        63..66 => Behaviour::Leak { from_mb: 300, mb_per_min: 100 + chance.below(200) as u32 },
+        54..58 => Behaviour::Leak { from_mb: 300, mb_per_min: 100 + chance.below(200) as u32 },
         _ => Behaviour::Steady { mb: 150 + chance.below(300) as u32 },
     };
     DynoPlan {
@@ -293,7 +293,7 @@ fn policy(chance: &mut Chance) -> Policy {
         1 => chance.span(secs(180), secs(600)),
         _ => secs(180),
     };
-    let window = if chance.hits(150) {
+    let window = if chance.hits(80) {
         let from = chance.below(24);
         let text = format!("{from:02}:00-{:02}:30 America/New_York", (from + 6) % 24);
         vec![text.parse().expect("a window")]
