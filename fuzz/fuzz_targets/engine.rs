@@ -2,4 +2,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::engine_ops::check_octets(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
+    dynowarden_fuzz::engine_ops::check_octets(octets);
+});

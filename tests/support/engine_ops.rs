@@ -23,23 +23,24 @@ use dynowarden::time::{Now, earlier, later};
 pub type Op = [u8; 4];
 
 /// Runs any octets as operations.
-pub fn check_octets(octets: &[u8]) {
-    let ops: Vec<Op> = octets.as_chunks::<4>().0.to_vec();
-    check(&ops);
+pub fn check_octets(octets: &[u8]) -> usize {
+    check(octets.as_chunks::<4>().0)
 }
 
-/// Lets all of it happen to an engine, and holds it to its promises after every step.
-pub fn check(ops: &[Op]) {
+/// Lets all of it happen to an engine, and holds it to its promises after every step; gives the number
+/// of restarts that were asked for.
+pub fn check(ops: &[Op]) -> usize {
     let mut bench = Bench::new();
     for op in ops {
         bench.happen(*op);
     }
+    bench.deletes
 }
 
 /// What an engine was asked for and has not been told.
 #[derive(Clone, Debug)]
 enum Open {
-    Claim { key: Key, by_hand: bool },
+    Claim { by_hand: bool },
     Delete { key: Key },
     Look { key: Option<Key> },
     Peek { key: Key },
@@ -65,6 +66,7 @@ struct Bench {
     accepted: HashMap<Key, Vec<Duration>>,
     instances: u32,
     orders: u64,
+    deletes: usize,
 }
 
 fn plan(name: &str, dry_run: bool) -> AppPlan {
@@ -116,6 +118,7 @@ impl Bench {
             accepted: HashMap::new(),
             instances: 0,
             orders: 0,
+            deletes: 0,
         }
     }
 
@@ -257,7 +260,7 @@ impl Bench {
                 };
                 self.input(Input::Peeked { ticket, answer });
             }
-            Open::Claim { by_hand, .. } => {
+            Open::Claim { by_hand } => {
                 let until = later(self.wall, Duration::from_secs(60));
                 let answer = match b % 12 {
                     8 => Err(ClaimRefusal::Elsewhere { until }),
@@ -354,7 +357,8 @@ impl Bench {
             Effect::Answer { decisions, .. } => assert!(decisions.len() <= 4),
             Effect::Claim { ticket, app, seen, by_hand } => {
                 assert!(self.steps.get(&ticket).is_some_and(|steps| steps.looked), "a claim without a look");
-                self.asks(ticket, Open::Claim { key: (app, seen.name), by_hand });
+                assert_eq!(app, AppId(0), "a claim on {} in a dry run", seen.name);
+                self.asks(ticket, Open::Claim { by_hand });
             }
             Effect::Delete { ticket, app, dyno } => self.hold_delete(ticket, (app, dyno)),
             Effect::Look { ticket, app, dyno } => {
@@ -387,6 +391,7 @@ impl Bench {
         }
         let recent = accepted.iter().filter(|at| self.mono - **at < policy.max_restarts.per).count();
         assert!(recent < policy.max_restarts.count.get() as usize, "past max_restarts");
+        self.deletes += 1;
         self.asks(ticket, Open::Delete { key });
     }
 }

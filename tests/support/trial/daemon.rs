@@ -83,6 +83,9 @@ impl Trial {
             return;
         }
         self.figures.fault("kill");
+        if self.agenda.values().any(|due| matches!(due, Due::ClaimAnswered { life, .. } if *life == self.life)) {
+            self.figures.fault("kill_between_claim_and_delete");
+        }
         self.judge.died();
         let (now, life) = (self.now, self.life);
         // What was asked for and has not arrived may still do so, but not for long.
@@ -230,7 +233,7 @@ impl Trial {
         let (life, place) = (self.life, app.0 as usize);
         let claims = self.judge.claims((life, ticket), place, &seen, by_hand);
         claims.map_err(|what| (Some(place), what))?;
-        let commit = if self.chance.hits(30) {
+        let commit = if self.chance.hits(80) {
             self.chance.span(secs(1), secs(5))
         } else {
             self.chance.span(Duration::from_millis(1), Duration::from_millis(40))
@@ -247,6 +250,11 @@ impl Trial {
         let answer = self.chance.span(Duration::ZERO, Duration::from_millis(20));
         self.plan_in(commit + answer, Due::ClaimAnswered { life, ticket, granted });
         self.snipe();
+        if self.chance.hits(10) {
+            // A person stops it at the last moment.
+            let (span, until) = (self.chance.span(Duration::ZERO, commit), self.chance.span(secs(60), secs(1800)));
+            self.plan_in(span, Due::Event(Event::Pause { app: Some(place), span: until }));
+        }
         Ok(())
     }
 
@@ -383,7 +391,7 @@ impl Trial {
             Want::Delete(_) => Truth::None,
             Want::List { .. } => {
                 let dynos = world.dynos(&name).map(|dyno| DynoTruth::of(dyno, self.now)).collect();
-                Truth::List(ListTruth { at: self.now, dynos })
+                Truth::List(ListTruth { dynos })
             }
             Want::OneOfLook { dyno, .. } | Want::Peek(dyno) => {
                 let dyno = world.dyno(&name, &dyno.to_string());
@@ -441,13 +449,9 @@ impl Trial {
         self.figures.did("restarts", 1);
         let clock = self.clock();
         // By its own policy a dyno is left alone while another may still write under its name.
-        let policy = self.judge.policy(app);
         let overlap = if self.scene.apps[app].spec.preboot { secs(215) } else { secs(35) };
-        if !self.judge.is_writer(holder, app, hit) {
+        if !self.judge.is_writer(holder, app, overlap).map_err(|what| (Some(app), what))? {
             self.figures.did("line_of_another_instance", 1);
-            if policy.min_uptime > overlap {
-                self.figures.did("line_of_another_instance_in_spite_of_min_uptime", 1);
-            }
         }
         let raced = self.judge.effect(holder, app, hit, clock).map_err(|what| (Some(app), what))?;
         if raced {

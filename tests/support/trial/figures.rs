@@ -15,6 +15,8 @@ pub struct Figures {
     pub seeds: u64,
     /// Time that passed in them.
     pub simulated: Duration,
+    /// The longest wait of an erring dyno that nothing excused.
+    pub longest_wait: Duration,
     /// What was done to the system, by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// Why dynos were left as they were, by the engine's label.
@@ -43,6 +45,7 @@ impl Figures {
     pub fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
         self.simulated += other.simulated;
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
         for (mine, theirs) in [
             (&mut self.faults, &other.faults),
             (&mut self.holds, &other.holds),
@@ -57,7 +60,8 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} seeds, {} simulated hours", self.seeds, self.simulated.as_secs() / 3600)?;
+        let (hours, wait) = (self.simulated.as_secs() / 3600, self.longest_wait.as_secs());
+        writeln!(f, "{} seeds, {hours} simulated hours, longest wait without excuse {wait} s", self.seeds)?;
         for (title, counts) in [("done", &self.done), ("injected", &self.faults), ("held", &self.holds)] {
             write!(f, "{title}:")?;
             for (kind, count) in counts {

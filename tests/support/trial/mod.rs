@@ -92,6 +92,7 @@ pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Ve
         Ok(()) => {
             trial.figures.seeds = 1;
             trial.figures.simulated = since(trial.scene.start, trial.now);
+            trial.figures.longest_wait = trial.watchdog.longest;
             let timeline = trial.timeline.of(None).map(str::to_owned).collect();
             Ok((trial.figures, timeline))
         }
@@ -120,6 +121,8 @@ impl Trial {
             world.add_drain(&app.spec.name, &format!("https://drain/{}", app.spec.name), start).expect("added");
         }
         let platform = Platform::new(world, chance.draw(), start);
+        let mut figures = Figures::default();
+        scene.count(&mut figures);
         let mut logplex = Logplex::new(scene.drain, chance.draw());
         logplex.sync(&platform.world);
         let plans = scene.apps.iter().map(|app| app.plan.clone()).collect();
@@ -128,7 +131,7 @@ impl Trial {
             chance,
             daemon: None,
             drawn: 0,
-            figures: Figures::default(),
+            figures,
             flights: HashMap::new(),
             judge: Judge::new(plans),
             life: 0,

@@ -15,6 +15,8 @@ use dynowarden::sim::node::{Chaos, DrainPolicy, Wording};
 use dynowarden::sim::operations::Rollout;
 use dynowarden::time::later;
 
+use crate::trial::figures::Figures;
+
 /// One watched app: what it is, and what its user set.
 #[derive(Clone, Debug)]
 pub struct SceneApp {
@@ -96,6 +98,22 @@ impl Scene {
         scene.draw_weather(chance, day);
         scene.events.push((heals_at, Event::Heal));
         scene
+    }
+
+    /// Counts what goes on all day.
+    pub fn count(&self, figures: &mut Figures) {
+        let chaos = self.drain.chaos;
+        for (kind, is_there) in [
+            ("lines_delayed", chaos.delay_permille > 0),
+            ("lines_out_of_order", chaos.reorder_permille > 0),
+            ("lines_twice", chaos.duplicate_permille > 0),
+            ("preboot", self.apps.iter().any(|app| app.spec.preboot)),
+            ("two_nodes", self.drain.nodes > 1),
+        ] {
+            if is_there {
+                figures.fault(kind);
+            }
+        }
     }
 
     fn draw_world(&mut self, chance: &mut Chance, day: Duration) {

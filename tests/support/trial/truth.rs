@@ -32,7 +32,6 @@ pub struct DynoTruth {
 /// An app's dynos as they really were when the API listed them.
 #[derive(Clone, Debug)]
 pub struct ListTruth {
-    pub at: Timestamp,
     pub dynos: Vec<DynoTruth>,
 }
 
@@ -388,10 +387,19 @@ impl Judge {
         Ok(())
     }
 
-    /// Whether the line that led to a DELETE was written by the instance that it hit.
-    pub fn is_writer(&self, holder: Holder, app: usize, hit: &Dyno) -> bool {
-        let Some(line_at) = self.attempts.get(&holder).and_then(|attempt| attempt.line_at) else { return true };
-        self.writers.get(&(app, hit.name.clone(), line_at)).is_none_or(|writer| *writer == hit.id)
+    /// Whether the line that led to a DELETE was written by the instance that was looked at; another one
+    /// may still write under its name for no longer than `overlap`.
+    pub fn is_writer(&self, holder: Holder, app: usize, overlap: Duration) -> Result<bool, String> {
+        let Some(attempt) = self.attempts.get(&holder) else { return Ok(true) };
+        let (Some(line_at), Some((looked, _))) = (attempt.line_at, &attempt.looked) else { return Ok(true) };
+        let writer = self.writers.get(&(app, looked.name.clone(), line_at));
+        let is_writer = writer.is_none_or(|writer| *writer == looked.id);
+        hold!(
+            is_writer || self.policy(app).min_uptime <= overlap,
+            "{} is restarted for what another instance wrote under its name",
+            looked.name
+        );
+        Ok(is_writer)
     }
 
     /// Takes those off the list that are up and settled; to be asked before the world goes on.
