@@ -120,7 +120,8 @@ impl Tally {
                     RestartResult::NotBack { .. }
                     | RestartResult::Gone
                     | RestartResult::Refused(_)
-                    | RestartResult::Unanswered { .. } => {}
+                    | RestartResult::Unanswered { .. }
+                    | RestartResult::Withdrawn => {}
                 }
             }
             Record::Notice(notice) => {
