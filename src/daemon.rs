@@ -22,6 +22,7 @@ use crate::shell::http::readiness::Readiness;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
+use crate::shell::rounds::Rounds;
 use crate::shell::store::{Store, StoreOptions};
 
 /// Binds the address of the settings.
@@ -77,7 +78,7 @@ pub async fn start(
         clock,
         commands,
         handle: handle.clone(),
-        heroku,
+        heroku: heroku.clone(),
         metrics: metrics.clone(),
         plans,
         seed,
@@ -88,12 +89,13 @@ pub async fn start(
 
     let address = listener.local_addr()?;
     let wiring = Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens };
+    let rounds = tokio::spawn(Rounds::new(&settings, heroku, wiring.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, wiring));
     let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
-    let tasks = Tasks { door, driver, driver_shutdown, readiness, store_watch };
+    let tasks = Tasks { door, driver, driver_shutdown, readiness, rounds, store_watch };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -103,6 +105,7 @@ struct Tasks {
     driver: JoinHandle<()>,
     driver_shutdown: CancellationToken,
     readiness: Arc<Readiness>,
+    rounds: JoinHandle<()>,
     store_watch: JoinHandle<()>,
 }
 
@@ -114,9 +117,11 @@ impl Tasks {
             // A daemon that takes batches and decides nothing, or the other way round, is worse than none.
             ended = &mut self.driver => return Err(broken("driver", ended)),
             ended = &mut self.door => return Err(broken("front door", ended)),
+            ended = &mut self.rounds => return Err(broken("rounds", ended)),
         }
         info!("shutting down");
         self.readiness.troubled("shutdown", "shutting down");
+        self.rounds.await.context("the rounds broke")?;
         self.door.await.context("the front door broke")?;
         self.store_watch.abort();
         self.driver_shutdown.cancel();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::config::problem::{Origin, Problem};
+use crate::drain_url::PublicUrl;
 use crate::engine::policy::AppPlan;
 use crate::ident::{AppName, DrainToken};
 
@@ -35,6 +36,10 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// `PORT`; 0 lets the system choose.
     pub port: u16,
+    /// `public_url`: where the world reaches this program.
+    pub public_url: Option<PublicUrl>,
+    /// `heroku.status_url`: Heroku's status page, where that is to be read.
+    pub status_url: Option<String>,
     /// `store.keep`: how long decisions are kept.
     pub store_keep: Duration,
     /// What is allowed and yet probably not meant, to be logged at the start.
@@ -124,6 +129,8 @@ pub struct DrainSettings {
     pub connections_max: usize,
     /// `DRAIN_PASSWORD` or `drain.password_file`, for the apps that have none of their own.
     pub password: Option<SecretString>,
+    /// `drain.silent_after`; none means by what each app usually sends.
+    pub silent_after: Option<Duration>,
 }
 
 /// Where the record is kept.
