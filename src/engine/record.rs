@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::catalogue::{self, Code};
+use crate::concern::Concern;
 use crate::engine::policy::Rate;
 use crate::engine::view::{Blind, Seen};
 use crate::event::{DynoState, Megabytes};
@@ -315,6 +316,8 @@ pub enum NoticeKind {
     RestartFailed(RestartResult),
     /// The API is seen again.
     SeesAgain,
+    /// The program's own eyes and ears.
+    Vigil(Concern),
 }
 
 // === impl Record ===
@@ -583,6 +586,7 @@ impl NoticeKind {
             Self::NoHelp { .. } => "no_help",
             Self::RestartFailed(_) => "failure",
             Self::SeesAgain => "recovered",
+            Self::Vigil(concern) => concern.label(),
         }
     }
 }
@@ -611,6 +615,7 @@ impl fmt::Display for NoticeKind {
             ),
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
             Self::SeesAgain => f.write_str("the API answers again"),
+            Self::Vigil(concern) => concern.fmt(f),
         }
     }
 }

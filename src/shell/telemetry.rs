@@ -110,12 +110,19 @@ fn tell_notice(notice: &Notice, plan: &AppPlan, metrics: &Metrics) {
         NoticeKind::Blind(Blind::Unauthorized | Blind::Forbidden { .. } | Blind::NoSuchApp) => {
             error!(%app, dyno, notice = label, "{app}: {what}");
         }
+        NoticeKind::Vigil(concern) if concern.needs_person() => {
+            error!(%app, dyno, notice = label, "{app}: {what}");
+        }
         NoticeKind::SeesAgain => info!(%app, dyno, notice = label, "{app}: {what}"),
+        NoticeKind::Vigil(concern) if concern.is_relief() => {
+            info!(%app, dyno, notice = label, "{app}: {what}");
+        }
         NoticeKind::Blind(_)
         | NoticeKind::ClockDisagrees { .. }
         | NoticeKind::GaveUp { .. }
         | NoticeKind::NoHelp { .. }
-        | NoticeKind::RestartFailed(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
+        | NoticeKind::RestartFailed(_)
+        | NoticeKind::Vigil(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
     }
 }
 

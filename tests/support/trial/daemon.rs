@@ -126,7 +126,7 @@ impl Trial {
         let mut events = Vec::new();
         let mut counts = Counts::default();
         let take = || {
-            events = ingest::admit(&post.body, &daemon.watches[app], &mut counts);
+            events = ingest::admit(&post.body, &daemon.watches[app], post.token.as_ref(), &mut counts);
             Ok::<(), ()>(())
         };
         let frame = post.frame_id.as_ref().map(|id| id.as_bytes());
