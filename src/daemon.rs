@@ -23,6 +23,7 @@ use crate::shell::http::tokens::DrainTokens;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
 use crate::shell::notify::{self, Notices};
+use crate::shell::rounds::Rounds;
 use crate::shell::store::{Store, StoreOptions};
 use crate::shell::traffic::TrafficBook;
 
@@ -84,7 +85,7 @@ pub async fn start(
         clock,
         commands,
         handle: handle.clone(),
-        heroku,
+        heroku: heroku.clone(),
         metrics: metrics.clone(),
         notices,
         plans,
@@ -97,13 +98,15 @@ pub async fn start(
     let address = listener.local_addr()?;
     let wiring =
         Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens, traffic };
+    let rounds = tokio::spawn(Rounds::new(&settings, heroku, wiring.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, wiring));
     let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
     let watches = [store_watch, notify_watch];
-    let tasks = Tasks { door, driver, driver_shutdown, notify_shutdown, notifying, readiness, watches };
+    let tasks =
+        Tasks { door, driver, driver_shutdown, notify_shutdown, notifying, readiness, rounds, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -115,6 +118,7 @@ struct Tasks {
     notify_shutdown: CancellationToken,
     notifying: JoinHandle<()>,
     readiness: Arc<Readiness>,
+    rounds: JoinHandle<()>,
     /// Those that only tell of others' health.
     watches: [JoinHandle<()>; 2],
 }
@@ -127,9 +131,11 @@ impl Tasks {
             // A daemon that takes batches and decides nothing, or the other way round, is worse than none.
             ended = &mut self.driver => return Err(broken("driver", ended)),
             ended = &mut self.door => return Err(broken("front door", ended)),
+            ended = &mut self.rounds => return Err(broken("rounds", ended)),
         }
         info!("shutting down");
         self.readiness.troubled("shutdown", "shutting down");
+        self.rounds.await.context("the rounds broke")?;
         self.door.await.context("the front door broke")?;
         self.watches.iter().for_each(JoinHandle::abort);
         self.driver_shutdown.cancel();

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::catalogue::Code;
 use crate::detect;
 use crate::event::{Event, Fact};
-use crate::ident::{DynoName, DynoRef, ProcessType};
+use crate::ident::{DrainToken, DynoName, DynoRef, ProcessType};
 use crate::wire::{self, line::Line};
 
 /// What one app wants to hear of.
@@ -27,7 +27,9 @@ pub struct Counts {
     pub events: BTreeMap<EventKind, u64>,
     /// Events about dynos of other types.
     pub left_alone: u64,
-    /// Messages that L10 lines report as dropped.
+    /// Messages that L10 lines report as dropped on the way to other drains, which see the app's log too.
+    pub lost_elsewhere: u64,
+    /// Messages that L10 lines report as dropped on their way here.
     pub lost_messages: u64,
 }
 
@@ -54,14 +56,17 @@ pub enum EventKind {
 ///
 /// A frame that cannot be read costs itself only, unless its very count is broken: then nobody can say
 /// where the next one begins, and the batch ends there.
-pub fn admit(body: &[u8], watch: &Watch, counts: &mut Counts) -> Vec<Event> {
-    admit_and_show(body, watch, counts, |_| {})
+///
+/// `own` is the drain that brought the batch, if it said so: losses of others are told apart by it.
+pub fn admit(body: &[u8], watch: &Watch, own: Option<&DrainToken>, counts: &mut Counts) -> Vec<Event> {
+    admit_and_show(body, watch, own, counts, |_| {})
 }
 
 /// Does the same as [`admit`], and shows every line that could be read to `show`, for statistics.
 pub fn admit_and_show<'b>(
     body: &'b [u8],
     watch: &Watch,
+    own: Option<&DrainToken>,
     counts: &mut Counts,
     mut show: impl FnMut(&Line<'b>),
 ) -> Vec<Event> {
@@ -81,7 +86,7 @@ pub fn admit_and_show<'b>(
                 let at = event.at;
                 match event.fact.name_dyno(|dyno| watch.listed(dyno)) {
                     Some(fact) => {
-                        counts.event(&fact);
+                        counts.event(&fact, own);
                         events.push(Event { at, fact });
                     }
                     None => counts.left_alone += 1,
@@ -107,9 +112,12 @@ impl Counts {
         *self.bad_frames.entry(kind).or_default() += 1;
     }
 
-    fn event(&mut self, fact: &Fact) {
-        if let Fact::Loss { messages, .. } = fact {
-            self.lost_messages = self.lost_messages.saturating_add(*messages);
+    fn event(&mut self, fact: &Fact, own: Option<&DrainToken>) {
+        if let Fact::Loss { drain, messages } = fact {
+            // Without a name it is the reader's own (heroku.md §1.5).
+            let is_other = drain.as_ref().zip(own).is_some_and(|(drain, own)| drain != own);
+            let lost = if is_other { &mut self.lost_elsewhere } else { &mut self.lost_messages };
+            *lost = lost.saturating_add(*messages);
         }
         *self.events.entry(EventKind::of(fact)).or_default() += 1;
     }
@@ -162,7 +170,7 @@ mod tests {
     #[track_caller]
     fn check(body: &str, dynos: &[Option<&str>], expect: &Counts) {
         let mut counts = Counts::default();
-        let events = admit(body.as_bytes(), &watch(), &mut counts);
+        let events = admit(body.as_bytes(), &watch(), None, &mut counts);
         let named: Vec<_> = events.iter().map(|event| event.fact.dyno().map(ToString::to_string)).collect();
         let named: Vec<_> = named.iter().map(Option::as_deref).collect();
         assert_eq!(named, dynos);
@@ -191,6 +199,7 @@ mod tests {
             frames: 7,
             events: events.into_iter().map(|kind| (kind, 1)).collect(),
             left_alone: 2,
+            lost_elsewhere: 0,
             lost_messages: 5,
             bad_frames: BTreeMap::new(),
         };
@@ -218,10 +227,28 @@ mod tests {
     }
 
     #[test]
+    fn losses_are_told_apart_by_their_drain() {
+        let l10 =
+            |text: &str| frame("heroku", "logplex", &format!("Error L10 (output buffer overflow): {text}"));
+        let body = [
+            l10("1 messages dropped since 2026-01-02T03:04:05Z."),
+            l10("drain 'd.own' dropped 20 messages since 2026-01-02T03:04:05Z."),
+            l10("drain 'd.other' dropped 300 messages since 2026-01-02T03:04:05Z."),
+        ]
+        .concat();
+        let own = "d.own".parse().expect("a token");
+        for (own, here, elsewhere) in [(Some(&own), 21, 300), (None, 321, 0)] {
+            let mut counts = Counts::default();
+            admit(body.as_bytes(), &watch(), own, &mut counts);
+            assert_eq!((counts.lost_messages, counts.lost_elsewhere), (here, elsewhere), "{own:?}");
+        }
+    }
+
+    #[test]
     fn events_share_the_text_of_their_process_type() {
         let watch = watch();
         let body = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
-        let events = admit(body.as_bytes(), &watch, &mut Counts::default());
+        let events = admit(body.as_bytes(), &watch, None, &mut Counts::default());
         let dyno = events[0].fact.dyno().expect("a dyno");
         assert!(std::ptr::eq(dyno.process_type().as_str(), watch.process_types[0].as_str()));
     }

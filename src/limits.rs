@@ -394,6 +394,79 @@ pub const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
 /// Bytes from which on a file is large enough to be waited for, and gets a progress bar.
 pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
+// === Vigil ===
+
+/// Between two rounds of the watched apps: what each is, and its drains. With many apps it is longer.
+pub const ROUND_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// Calls that rounds may take in the long run: a fifth of what the account gets back.
+pub const ROUND_CALLS_PER_MINUTE: u32 = API_TOKENS_PER_MINUTE / 5;
+
+/// Calls of rounds that may be under way at once. At 100 ms each, 200 apps are listed in 3 s at a start.
+pub const ROUND_CALLS_AT_ONCE: usize = 8;
+
+/// Until something of an app is asked again that had no answer; it doubles with every failure.
+pub const ROUND_AGAIN: Duration = Duration::from_secs(60);
+
+/// Between two probes of the token, which cost nothing.
+pub const PROBE_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// Until the token is probed again after a probe that failed; it doubles with every failure.
+pub const PROBE_AGAIN: Duration = Duration::from_secs(60);
+
+/// Probes in a row that must fail before the API is said to be away: over four minutes.
+pub const PROBES_FAILED: u32 = 3;
+
+/// Between two looks at Heroku's status page.
+pub const STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
+
+/// Bytes of Heroku's status page.
+pub const STATUS_BYTES_MAX: usize = 256 * 1024;
+
+/// Systems that Heroku's status page may name, and characters of a name: there are three.
+pub const STATUS_SYSTEMS_MAX: usize = 16;
+
+/// Between two looks at what has been heard.
+pub const LISTEN_EVERY: Duration = Duration::from_secs(15);
+
+/// The least and the most silence that is remarkable of an app with runtime metrics: nine samples of 20 s.
+pub const SILENCE_SAMPLED: (Duration, Duration) = (Duration::from_secs(3 * 60), Duration::from_secs(30 * 60));
+
+/// The same of an app without them, which may have nothing to say.
+pub const SILENCE_UNSAMPLED: (Duration, Duration) =
+    (Duration::from_secs(30 * 60), Duration::from_secs(12 * 60 * 60));
+
+/// Samples that have not come for so long, while other lines did, have been switched off.
+pub const SAMPLES_STOPPED: Duration = Duration::from_secs(3 * 60);
+
+/// `drain.silent_after`: below it an ordinary pause would be told.
+pub const SILENT_AFTER_MIN: Duration = Duration::from_secs(1);
+/// See [`SILENT_AFTER_MIN`].
+pub const SILENT_AFTER_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// How often a silence is looked into that was harmless, because nothing runs.
+pub const SILENCE_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// A drain that is in no list is looked for once more after so long: it may be being changed.
+pub const UNLISTED_RECHECK: Duration = Duration::from_secs(60);
+
+/// Lost lines are told once in so long.
+pub const LOSS_TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// For how long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
+pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
+
+/// Drains of one app that are remembered because batches came from them; an app has five at most.
+pub const DRAINS_HEARD_MAX: usize = 8;
+
+// === Doctor ===
+
+/// For how long preboot keeps a release's old dynos beside the new ones (heroku.md §2.4).
+pub const PREBOOT_OVERLAP: Duration = Duration::from_secs(3 * 60);
+
+/// Apps that the doctor asks about at once.
+pub const CHECKED_AT_ONCE: usize = 8;
+
 // === Store ===
 
 /// How long a claim stands without being renewed: so long can a replica that died keep others from the

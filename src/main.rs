@@ -13,7 +13,9 @@ use dynowarden::shell::clock::Clock;
 
 fn main() -> ExitCode {
     match run(Cli::parse().into_command()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        // What was found has been said.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("dynowarden: {error:#}");
             // Wrong settings are the user's to mend before a second try; anything else happened on the way.
@@ -22,17 +24,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+/// Does what is asked for; says whether all is well.
+fn run(command: Command) -> anyhow::Result<bool> {
     match command {
-        Command::Demo(args) => commands::demo::run(&args),
-        Command::Replay(args) => replay(&args),
-        Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?),
+        Command::Check(args) => {
+            let settings = args.config.load(Needs::Nothing)?;
+            return commands::check::run(&args, &settings, &mut io::stdout().lock());
+        }
+        Command::Demo(args) => commands::demo::run(&args)?,
+        Command::Replay(args) => replay(&args)?,
+        Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?)?,
         Command::History(args) => {
             let settings = args.config.load(Needs::Nothing)?;
-            Ok(commands::history::run(&args, &settings, &mut io::stdout().lock())?)
+            commands::history::run(&args, &settings, &mut io::stdout().lock())?;
         }
-        Command::Check(_) => unreachable!("wired as they are merged"),
     }
+    Ok(true)
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<()> {

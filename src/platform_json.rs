@@ -42,6 +42,8 @@ pub struct AppInfo {
     pub generation: Option<String>,
     /// The Private Space that it lives in.
     pub space: Option<String>,
+    /// Where it serves, where the answer says so.
+    pub web_url: Option<String>,
 }
 
 /// One of `GET /apps/{app}/log-drains`.
@@ -127,6 +129,7 @@ pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
         maintenance: dto.maintenance,
         generation: dto.generation.map(|named| named.name),
         space: dto.space.map(|named| named.name),
+        web_url: dto.web_url,
     })
 }
 
@@ -164,6 +167,29 @@ pub fn rate_limits(body: &[u8]) -> Result<u32, Garbled> {
         remaining: u32,
     }
     Ok(serde_json::from_slice::<Dto>(body)?.remaining)
+}
+
+/// `GET https://status.heroku.com/api/v4/current-status`: the systems that are red.
+///
+/// # Errors
+/// It is no JSON, or of another shape.
+pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
+    #[derive(Deserialize)]
+    struct Page {
+        status: Vec<System>,
+    }
+    #[derive(Deserialize)]
+    struct System {
+        system: String,
+        status: String,
+    }
+    let page: Page = serde_json::from_slice(body)?;
+    let red = page.status.into_iter().filter(|system| system.status == "red");
+    let name = |system: System| -> String {
+        let shown = system.system.chars().filter(|c| !c.is_control());
+        shown.take(limits::QUOTED_CHARS_MAX).collect()
+    };
+    Ok(red.map(name).take(limits::STATUS_SYSTEMS_MAX).collect())
 }
 
 /// The word for an error in an error's body, such as `rate_limit`; `-` when there is none.
@@ -215,6 +241,8 @@ struct AppDto {
     generation: Option<NamedDto>,
     #[serde(default)]
     space: Option<NamedDto>,
+    #[serde(default)]
+    web_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -282,7 +310,9 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
-    use super::{Account, Feature, Formation, app, drains, dyno, dynos, error_id, plain, rate_limits};
+    use super::{
+        Account, Feature, Formation, app, drains, dyno, dynos, error_id, plain, rate_limits, red_systems,
+    };
     use crate::event::DynoState;
     use crate::ident::ProcessType;
 
@@ -397,6 +427,9 @@ mod tests {
         let account: Account = plain(br#"{"email":"ops@example.com","id":"1"}"#).expect("an account");
         assert_eq!(account.email, "ops@example.com");
         assert_eq!(rate_limits(br#"{"remaining":2399}"#).expect("a number"), 2399);
+        let body = br#"{"status":[{"system":"Apps","status":"red"},{"system":"Data","status":"green"}]}"#;
+        assert_eq!(red_systems(body).expect("a page"), ["Apps"]);
+        assert!(red_systems(b"{}").is_err() && red_systems(b"<html>").is_err());
     }
 
     #[test]

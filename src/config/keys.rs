@@ -10,6 +10,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
         &[
             "listen",
             "port",
+            "public_url",
             "dry_run",
             "log_format",
             "heroku",
@@ -23,8 +24,8 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
             "notify",
         ],
     ),
-    ("heroku", &["api_url", "api_key_file", "request_timeout"]),
-    ("drain", &["password_file", "max_body", "max_connections", "statistics"]),
+    ("heroku", &["api_url", "api_key_file", "request_timeout", "status_url"]),
+    ("drain", &["password_file", "max_body", "max_connections", "statistics", "silent_after"]),
     ("admin", &["password_file"]),
     ("hook", &["key_file"]),
     ("store", &["url", "url_file", "keep"]),

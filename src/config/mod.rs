@@ -33,6 +33,7 @@ use crate::config::reader::{Reader, Section};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{Database, DrainSettings, HerokuSettings, LogFormat, Settings};
 use crate::config::value::Table;
+use crate::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use crate::engine::policy::AppPlan;
 use crate::limits;
 use crate::units;
@@ -119,6 +120,9 @@ fn read_settings_file(reader: &mut Reader<'_>, config: Option<&Path>) -> (Arc<st
 
 fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
     let heroku = reader.section(root, "heroku", "heroku");
+    let status_url = reader.value(&heroku, "status_url", STATUS_URL_ALLOWED, |value| {
+        urls::api_url(value.text()?).map(|url| url.text)
+    });
     let heroku = read_heroku(reader, &heroku);
     let drain = reader.section(root, "drain", "drain");
     let drain = read_drain(reader, &drain);
@@ -163,6 +167,8 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
             .integer(root, "port", 0..=u64::from(u16::MAX))
             .and_then(|port| u16::try_from(port).ok())
             .unwrap_or(PORT),
+        public_url: read_public_url(reader, root),
+        status_url,
         store_keep: store_keep.unwrap_or(KEEP),
         warnings: Vec::new(),
     };
@@ -172,6 +178,22 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
 
 const PORT: u16 = 8080;
 const KEEP: Duration = Duration::from_secs(90 * 86_400);
+
+const STATUS_URL_ALLOWED: &str =
+    "a URL such as https://status.heroku.com/api/v4/current-status, without a user, a query or a fragment";
+
+fn read_public_url(reader: &mut Reader<'_>, root: &Section) -> Option<PublicUrl> {
+    let found = reader.find(root, "public_url")?;
+    let url = found.value.text().and_then(PublicUrl::parse);
+    // Whoever writes a whole drain's URL here writes its password, too.
+    let url = url.filter(|url| !url.has_userinfo());
+    if url.is_none() {
+        let read = found.value.text().map_or_else(|| found.value.shown(), urls::shown_api_url);
+        let allowed = format!("{PUBLIC_URL_ALLOWED}, and without a user");
+        reader.problems.push(Problem::value(found.setting, found.origin, read, allowed));
+    }
+    url
+}
 
 fn read_heroku(reader: &mut Reader<'_>, section: &Section) -> HerokuSettings {
     let api_key = secret::read(
@@ -234,11 +256,14 @@ fn read_drain(reader: &mut Reader<'_>, section: &Section) -> DrainSettings {
         reader.warnings.push(warning);
     }
     let connections = reader.integer(section, "max_connections", 1..=limits::CONNECTIONS_MAX);
+    let silences = limits::SILENT_AFTER_MIN..=limits::SILENT_AFTER_MAX;
+    let silent_after = reader.duration(section, "silent_after", silences);
     DrainSettings {
         body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
         connections_max: connections.and_then(|count| usize::try_from(count).ok()).unwrap_or(CONNECTIONS),
         password,
         statistics: reader.boolean(section, "statistics").unwrap_or(true),
+        silent_after,
     }
 }
 

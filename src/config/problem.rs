@@ -106,6 +106,11 @@ impl Problems {
         Err(Self(problems))
     }
 
+    /// The one that there is.
+    pub fn one(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::config::problem::{Origin, Problem};
+use crate::drain_url::PublicUrl;
 use crate::engine::policy::AppPlan;
 use crate::ident::{AppName, DrainToken};
 use crate::incident::digest::DailyTime;
@@ -41,6 +42,10 @@ pub struct Settings {
     pub notifiers: Vec<NotifierSettings>,
     /// `PORT`; 0 lets the system choose.
     pub port: u16,
+    /// `public_url`: where the world reaches this program.
+    pub public_url: Option<PublicUrl>,
+    /// `heroku.status_url`: Heroku's status page, where that is to be read.
+    pub status_url: Option<String>,
     /// `store.keep`: how long decisions are kept.
     pub store_keep: Duration,
     /// What is allowed and yet probably not meant, to be logged at the start.
@@ -132,6 +137,8 @@ pub struct DrainSettings {
     pub password: Option<SecretString>,
     /// `drain.statistics`: whether requests are counted, so that messages can say what a restart changed.
     pub statistics: bool,
+    /// `drain.silent_after`; none means by what each app usually sends.
+    pub silent_after: Option<Duration>,
 }
 
 /// One `[[notify]]`.

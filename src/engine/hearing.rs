@@ -22,6 +22,7 @@ use crate::time::since;
 impl Engine {
     pub(super) fn hear(&mut self, app: AppId, events: Vec<Event>) {
         for Event { at, fact } in events {
+            self.platform_clock.heard(at, self.now.mono);
             match fact {
                 Fact::Error { code, dyno: Some(dyno) } => self.hear_error(app, &dyno, code, at),
                 Fact::Error { code, dyno: None } => self.hear_error_of_app(app, code, at),
@@ -185,7 +186,10 @@ impl Engine {
         }
         self.tell_if_no_help(key, &cause);
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
-        attempt.cause.error_at = attempt.cause.error_at.max(cause.error_at);
+        // A person's order stays one: an error beside it takes none of its rights away.
+        if !attempt.cause.is_by_hand() {
+            attempt.cause.error_at = attempt.cause.error_at.max(cause.error_at);
+        }
         let ticket = attempt.ticket;
         let hold = match (&attempt.phase, &attempt.waiting_for) {
             (Phase::Queued | Phase::Waiting, Some(hold)) => hold.clone(),

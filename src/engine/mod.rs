@@ -50,7 +50,7 @@ use crate::engine::trigger::Hits;
 use crate::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
 use crate::event::Event;
 use crate::ident::{AppId, DynoName};
-use crate::time::Now;
+use crate::time::{Now, later};
 
 /// The state machine. See the module's documentation for how it is used.
 #[derive(Debug)]
@@ -70,6 +70,7 @@ pub struct Engine {
     now: Now,
     open_orders: HashMap<Ticket, OpenOrder>,
     paused: Option<Pause>,
+    platform_clock: PlatformClock,
     pruned: Duration,
     /// Dynos in the order in which they were last heard of: who goes first when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
@@ -281,6 +282,7 @@ impl Engine {
             now: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
             open_orders: HashMap::new(),
             paused: None,
+            platform_clock: PlatformClock::default(),
             pruned: Duration::ZERO,
             quiet: BTreeSet::new(),
             tickets_made: 0,
@@ -328,6 +330,11 @@ impl Engine {
         tickets
     }
 
+    /// How many restarts are under way or wait for their turn.
+    pub fn attempts(&self) -> usize {
+        self.attempts.len()
+    }
+
     fn wake(&mut self) {
         while let Some(&(at, key)) = self.due.first()
             && at <= self.now.mono
@@ -339,6 +346,13 @@ impl Engine {
             self.pruned = self.now.mono;
             self.budget.prune(self.now.mono);
         }
+    }
+
+    /// The time by which the age of a dyno is judged: the earlier of our clock and the platform's, so that
+    /// a clock that is wrong makes dynos look younger than they are, and never older.
+    fn cautious_now(&self) -> Now {
+        let wall = self.platform_clock.at(self.now.mono).map_or(self.now.wall, |at| at.min(self.now.wall));
+        Now { wall, ..self.now }
     }
 
     fn app(&self, app: AppId) -> &App {
@@ -389,6 +403,25 @@ impl Engine {
             .flatten()
             .filter(|pause| pause.until > self.now.wall)
             .max_by_key(|pause| pause.until)
+    }
+}
+
+/// What is known of the platform's clock: no line is written before its time, so it shows at least the
+/// latest time in any line and what has passed since that line was heard.
+#[derive(Clone, Copy, Debug, Default)]
+struct PlatformClock {
+    latest: Option<(Timestamp, Duration)>,
+}
+
+impl PlatformClock {
+    fn heard(&mut self, at: Timestamp, mono: Duration) {
+        if self.at(mono).is_none_or(|known| known < at) {
+            self.latest = Some((at, mono));
+        }
+    }
+
+    fn at(&self, mono: Duration) -> Option<Timestamp> {
+        self.latest.map(|(at, heard)| later(at, mono.saturating_sub(heard)))
     }
 }
 

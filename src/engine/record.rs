@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::catalogue::{self, Code};
+use crate::concern::Concern;
 use crate::engine::policy::Rate;
 use crate::engine::view::{Blind, Seen};
 use crate::event::{DynoState, Megabytes};
@@ -272,6 +273,8 @@ pub enum RestartResult {
         /// How many times.
         tries: u32,
     },
+    /// It was claimed and then held before anything was sent; nothing happened and nothing is spent.
+    Withdrawn,
 }
 
 /// Something that people are told, beside decisions and outcomes.
@@ -313,6 +316,8 @@ pub enum NoticeKind {
     RestartFailed(RestartResult),
     /// The API is seen again.
     SeesAgain,
+    /// The program's own eyes and ears.
+    Vigil(Concern),
 }
 
 // === impl Record ===
@@ -537,6 +542,7 @@ impl RestartResult {
             Self::Gone => "gone",
             Self::Refused(_) => "refused",
             Self::Unanswered { .. } => "unanswered",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -563,6 +569,7 @@ impl fmt::Display for RestartResult {
             Self::Unanswered { tries } => {
                 write!(f, "asked {tries} times without an answer, and the old instance is still there")
             }
+            Self::Withdrawn => f.write_str("held after it was claimed and before it was sent"),
         }
     }
 }
@@ -579,6 +586,7 @@ impl NoticeKind {
             Self::NoHelp { .. } => "no_help",
             Self::RestartFailed(_) => "failure",
             Self::SeesAgain => "recovered",
+            Self::Vigil(concern) => concern.label(),
         }
     }
 }
@@ -607,6 +615,7 @@ impl fmt::Display for NoticeKind {
             ),
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
             Self::SeesAgain => f.write_str("the API answers again"),
+            Self::Vigil(concern) => concern.fmt(f),
         }
     }
 }

@@ -106,6 +106,15 @@ impl Engine {
         apps
     }
 
+    /// How many dynos each app has state for, in the order of the apps.
+    pub fn dynos_by_app(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.apps.len()];
+        for key in self.dynos.keys() {
+            counts[key.app.0 as usize] += 1;
+        }
+        counts
+    }
+
     fn dyno_status(&self, key: DynoKey, dyno: &Dyno) -> DynoStatus {
         let now = self.now;
         let cooling = dyno.last_restart.as_ref().filter(|last| last.cool_at > now.mono);

@@ -277,7 +277,10 @@ impl Part {
             RestartResult::Refused(_) if !had_failed => {
                 self.state = State::Held { reason: outcome.result.to_string() };
             }
-            RestartResult::NotBack { .. } | RestartResult::Refused(_) | RestartResult::Unanswered { .. } => {}
+            RestartResult::NotBack { .. }
+            | RestartResult::Refused(_)
+            | RestartResult::Unanswered { .. }
+            | RestartResult::Withdrawn => {}
         }
         false
     }

@@ -120,7 +120,8 @@ impl Tally {
                     RestartResult::NotBack { .. }
                     | RestartResult::Gone
                     | RestartResult::Refused(_)
-                    | RestartResult::Unanswered { .. } => {}
+                    | RestartResult::Unanswered { .. }
+                    | RestartResult::Withdrawn => {}
                 }
             }
             Record::Notice(notice) => {
@@ -129,7 +130,10 @@ impl Tally {
                     NoticeKind::GaveUp { .. } => app.given_up += 1,
                     NoticeKind::NoHelp { .. } => app.no_help += 1,
                     NoticeKind::RestartFailed(_) => app.failed += 1,
-                    NoticeKind::Blind(_) | NoticeKind::ClockDisagrees { .. } | NoticeKind::SeesAgain => {}
+                    NoticeKind::Blind(_)
+                    | NoticeKind::ClockDisagrees { .. }
+                    | NoticeKind::SeesAgain
+                    | NoticeKind::Vigil(_) => {}
                 }
             }
         }

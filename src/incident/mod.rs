@@ -262,6 +262,7 @@ impl Incidents {
                 return self.trouble(Subject::Clock, Some(notice.app), notice.what.to_string());
             }
             NoticeKind::SeesAgain => return self.seen_again(notice.app),
+            NoticeKind::Vigil(concern) => return self.concerned(notice.app, concern),
             NoticeKind::GaveUp { .. } => Kind::GiveUp,
             NoticeKind::NoHelp { .. } => Kind::NoHelp,
             NoticeKind::RestartFailed(_) => Kind::Failure,
@@ -276,7 +277,10 @@ impl Incidents {
             }
             NoticeKind::NoHelp { after } => part.no_help = Some(*after),
             NoticeKind::RestartFailed(result) => part.fail(result),
-            NoticeKind::Blind(_) | NoticeKind::ClockDisagrees { .. } | NoticeKind::SeesAgain => {}
+            NoticeKind::Blind(_)
+            | NoticeKind::ClockDisagrees { .. }
+            | NoticeKind::SeesAgain
+            | NoticeKind::Vigil(_) => {}
         }
         case.want(kind, &self.plan, now.mono);
     }

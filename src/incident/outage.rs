@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::concern::Concern;
+use crate::engine::view::Blind;
 use crate::ident::{AppId, AppName};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
@@ -23,8 +25,14 @@ pub(super) enum Subject {
     Clock,
     /// Drains without lines.
     Drain,
+    /// Lines that logplex lost.
+    Losses,
     /// A notifier.
     Notifier(String),
+    /// Heroku itself, by its status page.
+    Platform,
+    /// The settings of an app, by what is wrong with watching it.
+    Watching(&'static str),
 }
 
 /// One outage.
@@ -38,7 +46,7 @@ pub(super) struct Outage {
     opened: Now,
     pub(super) telling: Telling,
     text: String,
-    /// Ends by itself then; nothing says that the clocks agree again.
+    /// Ends by itself then, where nothing says that it is over.
     over: Option<Duration>,
 }
 
@@ -46,15 +54,34 @@ impl Subject {
     fn kind(&self) -> Kind {
         match self {
             Self::Drain => Kind::DrainSilent,
-            Self::Api(_) | Self::Clock | Self::Notifier(_) => Kind::Failure,
+            Self::Api(_)
+            | Self::Clock
+            | Self::Losses
+            | Self::Notifier(_)
+            | Self::Platform
+            | Self::Watching(_) => Kind::Failure,
         }
     }
 
     /// Whether it is the same for all apps, so that one that is well again speaks for all.
     fn is_common(&self) -> bool {
-        !matches!(self, Self::Drain | Self::Api("forbidden" | "no_such_app" | "refused"))
+        !matches!(
+            self,
+            Self::Drain
+                | Self::Losses
+                | Self::Watching(_)
+                | Self::Api("forbidden" | "no_such_app" | "refused")
+        )
+    }
+
+    /// Whether nothing will say that it is over, so that it ends by itself.
+    fn fades(&self) -> bool {
+        matches!(self, Self::Clock | Self::Losses | Self::Watching(_))
     }
 }
+
+/// The label of an API that gives no answer, the same as that of a look that got none.
+const UNREACHABLE: &str = "unreachable";
 
 impl Incidents {
     /// Something that a person must mend.
@@ -66,7 +93,7 @@ impl Incidents {
         if let (Subject::Api(_), Some(app)) = (&subject, app) {
             self.moved_from_other_api_trouble(&subject, app);
         }
-        let is_clock = subject == Subject::Clock;
+        let fades = subject.fades();
         let outage = self.outages.entry(subject).or_insert_with(|| {
             self.made += 1;
             Outage {
@@ -76,7 +103,7 @@ impl Incidents {
                 opened: now,
                 telling: Telling::default(),
                 text: String::new(),
-                over: is_clock.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
+                over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
             }
         });
         outage.text = text;
@@ -89,6 +116,27 @@ impl Incidents {
             outage.telling.pending.insert(kind);
             outage.telling.due.get_or_insert(now.mono.saturating_add(self.plan.group));
         }
+    }
+
+    /// What the vigil is concerned about, or relieved of.
+    pub(super) fn concerned(&mut self, app: AppId, concern: &Concern) {
+        let subject = match concern {
+            Concern::ApiAway { .. } => Subject::Api(UNREACHABLE),
+            Concern::ApiBack => return self.mended(&Subject::Api(UNREACHABLE), None),
+            Concern::AppHidden { blind } => Subject::Api(blind.label()),
+            Concern::AppSeen => return self.seen_again(app),
+            Concern::AppIsFir => Subject::Watching("a Fir app has no drains"),
+            Concern::AppRenamed { .. } => Subject::Watching("the app was renamed"),
+            Concern::DrainLoops => Subject::Watching("its drain feeds itself"),
+            Concern::DrainMissing | Concern::DrainSilent { .. } => Subject::Drain,
+            Concern::DrainSpeaks => return self.mended(&Subject::Drain, Some(app)),
+            Concern::LinesLost { .. } => Subject::Losses,
+            Concern::PlatformGreen => return self.mended(&Subject::Platform, None),
+            Concern::PlatformRed { .. } => Subject::Platform,
+            Concern::TokenAccepted => return self.mended(&Subject::Api(Blind::Unauthorized.label()), None),
+            Concern::TokenRefused => Subject::Api(Blind::Unauthorized.label()),
+        };
+        self.trouble(subject, Some(app), concern.to_string());
     }
 
     /// An app has one trouble with the API at a time.

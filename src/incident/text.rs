@@ -211,6 +211,10 @@ pub(super) fn outage(
         (Subject::Clock, _) => format!("{of_apps}line times and this machine's clock disagree"),
         (Subject::Drain, Phase::Closed) => format!("{of_apps}the drain has lines again after {lasted}"),
         (Subject::Drain, _) => format!("{of_apps}the drain is silent"),
+        (Subject::Losses, _) => format!("{of_apps}logplex loses lines on their way here"),
+        (Subject::Platform, Phase::Closed) => format!("Heroku's status is green again after {lasted}"),
+        (Subject::Platform, _) => "Heroku's status is red".to_owned(),
+        (Subject::Watching(what), _) => format!("{of_apps}{what}"),
         (Subject::Notifier(name), Phase::Closed) => {
             format!("the notifier {name} delivers again after {lasted}")
         }

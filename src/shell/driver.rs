@@ -51,9 +51,11 @@ pub struct Stopped;
 
 #[derive(Debug)]
 pub(crate) enum Command {
+    ApiTokens { remaining: u32 },
     Events { app: AppId, events: Vec<Event> },
     Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
     Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str> },
+    Publish(Box<Record>),
     Resume { app: Option<AppId> },
     Status { answer: oneshot::Sender<Vec<AppStatus>> },
 }
@@ -97,6 +99,8 @@ pub struct Driver {
     orders_made: u64,
     plans: Vec<AppPlan>,
     records: broadcast::Sender<Record>,
+    /// How many dynos the figures show, and when that was counted, in `mono` time.
+    shown: (usize, Duration),
     store: Store,
     tasks: TaskTracker,
 }
@@ -130,6 +134,20 @@ impl Handle {
     /// The queue is full, or the driver is gone: nothing was taken.
     pub fn report(&self, app: AppId, events: Vec<Event>) -> Result<(), QueueFull> {
         self.commands.try_send(Command::Events { app, events }).map_err(|_| QueueFull)
+    }
+
+    /// Tells the engine how many calls are left to the account, as somebody else has learnt; a queue that is
+    /// full has no room for it, and the next answer says it again.
+    pub fn api_tokens(&self, remaining: u32) {
+        let _full = self.commands.try_send(Command::ApiTokens { remaining });
+    }
+
+    /// Puts on record what another task has found out: it is logged, counted and told like the engine's own.
+    ///
+    /// # Errors
+    /// The driver is gone.
+    pub async fn publish(&self, record: Record) -> Result<(), Stopped> {
+        self.commands.send(Command::Publish(Box::new(record))).await.map_err(|_| Stopped)
     }
 
     /// Asks for a restart by hand: of one dyno, or of every running one of the listed process types.
@@ -180,6 +198,7 @@ impl Driver {
             orders_made: 0,
             plans,
             records: handle.records,
+            shown: (0, Duration::ZERO),
             store,
             tasks: TaskTracker::new(),
         }
@@ -195,6 +214,7 @@ impl Driver {
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         loop {
+            self.show_dynos();
             let deadline = self.deadline();
             tokio::select! {
                 biased;
@@ -261,13 +281,27 @@ impl Driver {
 
     fn deadline(&self) -> Instant {
         let now = self.clock.now();
-        let span =
-            self.engine.next_deadline().map_or(IDLE_WAKE, |at| at.saturating_sub(now.mono).min(IDLE_WAKE));
+        let idle = if self.shown.0 == self.engine.dynos_watched() { IDLE_WAKE } else { COUNT_EVERY };
+        let span = self.engine.next_deadline().map_or(idle, |at| at.saturating_sub(now.mono).min(idle));
         Instant::now() + self.clock.real(span)
+    }
+
+    /// Shows how many dynos of each app are watched, now and then: counting them takes as long as a few
+    /// thousand events.
+    fn show_dynos(&mut self) {
+        let (shown, counted_at) = self.shown;
+        let (watched, now) = (self.engine.dynos_watched(), self.clock.now().mono);
+        if watched != shown && (shown == 0 || now.saturating_sub(counted_at) >= COUNT_EVERY) {
+            self.shown = (watched, now);
+            for (app, count) in (0..).map(AppId).zip(self.engine.dynos_by_app()) {
+                self.metrics.dynos(app, count);
+            }
+        }
     }
 
     fn obey(&mut self, command: Command) {
         let input = match command {
+            Command::ApiTokens { remaining } => Input::ApiTokens { remaining },
             Command::Events { app, events } => {
                 for event in &events {
                     if let Fact::Release { version } = event.fact {
@@ -285,6 +319,10 @@ impl Driver {
             Command::Pause { app, until, reason } => {
                 self.keep_pause(app, until, reason.clone());
                 Input::Pause { app, until, reason }
+            }
+            Command::Publish(record) => {
+                self.tell(*record);
+                return;
             }
             Command::Resume { app } => {
                 self.keep_no_pause(app);
@@ -325,6 +363,11 @@ impl Driver {
                 inputs.extend(self.carry_out(effect));
             }
         }
+    }
+
+    /// Keeps, logs and counts a record, and hands it to whoever listens.
+    fn tell(&self, record: Record) {
+        self.told().tell(record, self.clock.now());
     }
 
     /// Carries out one effect; what can be answered at once is.
@@ -369,7 +412,7 @@ impl Driver {
                     answered.map(|answer| Input::Peeked { ticket, answer })
                 });
             }
-            Effect::Record(record) => self.told().tell(record, self.clock.now()),
+            Effect::Record(record) => self.tell(record),
             Effect::Share(hit) if self.store.is_shared() => self.share(hit),
             Effect::Share(_) => {}
         }
@@ -430,6 +473,9 @@ impl Driver {
         self.plans[app.0 as usize].policy.process_types.clone()
     }
 }
+
+/// Between two counts of the watched dynos, where their number has changed.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// The driver wakes the engine this often even when it waits for nothing, for its housekeeping.
 const IDLE_WAKE: Duration = Duration::from_secs(60);

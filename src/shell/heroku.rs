@@ -138,6 +138,13 @@ impl Heroku {
         self.fetch(Call::Account, platform_json::plain).await
     }
 
+    /// The token's scope, such as `global` or `write`, once an answer has said it: `Oauth-Scope` stands in
+    /// every answer, but is documented for none
+    /// (<https://blog.heroku.com/oauth-for-platform-api-in-public-beta>).
+    pub fn scope(&self) -> Option<&str> {
+        self.transport.scope()
+    }
+
     /// What an app is.
     pub async fn app(&self, app: &AppName) -> Answered<Result<AppInfo, Blind>> {
         self.fetch(Call::App(app), platform_json::app).await

@@ -18,13 +18,14 @@ use prometheus_client::registry::Registry;
 
 use crate::engine::policy::AppPlan;
 use crate::ident::{AppId, ProcessType};
-use crate::ingest::Counts;
+use crate::ingest::{Counts, EventKind};
 use crate::shell::exposition::Exposition;
 use crate::shell::metrics::labels::{
     ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventLabels, KindLabels, RefusalLabels,
     RestartLabels, TypeLabel,
 };
 use crate::time::Now;
+use crate::vigil::Hearing;
 
 /// All figures of the program; shared behind an `Arc`.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Metrics {
     apps: Vec<AppLabel>,
     /// When the last batch of each app came, in `mono` milliseconds from 1; 0 before the first.
     last_batch_at: Vec<AtomicU64>,
+    /// The same of the last batch with a runtime-metrics sample in it.
+    last_sample_at: Vec<AtomicU64>,
     families: Families,
 }
 
@@ -57,6 +60,8 @@ pub enum Refusal {
     UnknownApp,
     /// A content encoding that is not read.
     UnknownEncoding,
+    /// Not all drains are known yet, and this one is not.
+    Unlisted,
 }
 
 #[derive(Debug)]
@@ -68,10 +73,12 @@ struct Families {
     connections: Gauge<i64, AtomicI64>,
     decisions: Family<DecisionLabels, Counter>,
     drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>,
+    drain_silent: Family<AppLabels, Gauge<i64, AtomicI64>>,
     dynos: Family<AppLabels, Gauge<i64, AtomicI64>>,
     events: Family<EventLabels, Counter>,
     frames: Family<AppLabels, Counter>,
     left_alone: Family<AppLabels, Counter>,
+    lost_elsewhere: Family<AppLabels, Counter>,
     lost_messages: Family<AppLabels, Counter>,
     notices: Family<KindLabels, Counter>,
     ready: Gauge<i64, AtomicI64>,
@@ -79,12 +86,13 @@ struct Families {
     repeated_batches: Family<AppLabels, Counter>,
     restart_seconds: Family<AppLabels, Histogram, fn() -> Histogram>,
     restarts: Family<RestartLabels, Counter>,
+    token_accepted: Gauge<i64, AtomicI64>,
 }
 
 /// The ends and stages of a restart that exist from the start; see
 /// [`RestartResult::label`](crate::engine::record::RestartResult::label).
-const RESTART_OUTCOMES: [&str; 7] =
-    ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered"];
+const RESTART_OUTCOMES: [&str; 8] =
+    ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered", "withdrawn"];
 
 /// Seconds out of service: a small app is back in 10 s, `boot_timeout` is 3 min by default.
 const RESTART_SECONDS: [f64; 11] = [5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0];
@@ -103,8 +111,9 @@ impl Metrics {
             families.begin(&label, &plan.policy.process_types);
             apps.push(label);
         }
-        let last_batch_at = apps.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { registry, apps, last_batch_at, families }
+        let never = || apps.iter().map(|_| AtomicU64::new(0)).collect();
+        let (last_batch_at, last_sample_at) = (never(), never());
+        Self { registry, apps, last_batch_at, last_sample_at, families }
     }
 
     /// A batch was taken.
@@ -115,6 +124,7 @@ impl Metrics {
         self.families.frames.get_or_create(&of_app).inc_by(counts.frames);
         self.families.left_alone.get_or_create(&of_app).inc_by(counts.left_alone);
         self.families.lost_messages.get_or_create(&of_app).inc_by(counts.lost_messages);
+        self.families.lost_elsewhere.get_or_create(&of_app).inc_by(counts.lost_elsewhere);
         for (kind, count) in &counts.bad_frames {
             let labels = KindLabels { app: label.clone(), kind };
             self.families.bad_frames.get_or_create(&labels).inc_by(*count);
@@ -123,7 +133,10 @@ impl Metrics {
             let labels = EventLabels { app: label.clone(), kind: kind.to_string() };
             self.families.events.get_or_create(&labels).inc_by(*count);
         }
-        self.heard(app, now);
+        if counts.events.contains_key(&EventKind::Sample) {
+            note(&self.last_sample_at, app, now);
+        }
+        note(&self.last_batch_at, app, now);
     }
 
     /// A batch came that had been taken before.
@@ -131,13 +144,37 @@ impl Metrics {
         if let Some(label) = self.label(app) {
             self.families.repeated_batches.get_or_create(&AppLabels { app: label.clone() }).inc();
         }
-        self.heard(app, now);
+        note(&self.last_batch_at, app, now);
     }
 
     /// When the last batch of an app came, repeated ones included, in `mono` time; none so far if none.
     pub fn last_batch_at(&self, app: AppId) -> Option<Duration> {
-        let at = self.last_batch_at.get(index(app))?.load(Ordering::Relaxed);
-        at.checked_sub(1).map(Duration::from_millis)
+        noted(&self.last_batch_at, app)
+    }
+
+    /// What has been heard of an app so far.
+    pub fn hearing(&self, app: AppId) -> Hearing {
+        let lost = |label: &AppLabel| {
+            self.families.lost_messages.get_or_create(&AppLabels { app: label.clone() }).get()
+        };
+        Hearing {
+            last_batch_at: noted(&self.last_batch_at, app),
+            last_sample_at: noted(&self.last_sample_at, app),
+            lost_messages: self.label(app).map_or(0, lost),
+        }
+    }
+
+    /// Whether an app's drain is silent or missing.
+    pub fn drain_silent(&self, app: AppId, silent: bool) {
+        if let Some(label) = self.label(app) {
+            let labels = AppLabels { app: label.clone() };
+            self.families.drain_silent.get_or_create(&labels).set(silent.into());
+        }
+    }
+
+    /// Whether the API accepts the token; none before it was asked.
+    pub fn token_accepted(&self, accepted: Option<bool>) {
+        self.families.token_accepted.set(accepted.map_or(-1, i64::from));
     }
 
     /// The front door turned somebody away.
@@ -223,16 +260,21 @@ impl Metrics {
         exposition.of_open_metrics(page)
     }
 
-    fn heard(&self, app: AppId, now: Now) {
-        if let Some(at) = self.last_batch_at.get(index(app)) {
-            let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1);
-            at.fetch_max(millis + 1, Ordering::Relaxed);
-        }
-    }
-
     fn label(&self, app: AppId) -> Option<&AppLabel> {
         self.apps.get(index(app))
     }
+}
+
+/// Notes that something came; times count from 1, so that 0 is never.
+fn note(times: &[AtomicU64], app: AppId, now: Now) {
+    if let Some(at) = times.get(index(app)) {
+        let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1);
+        at.fetch_max(millis + 1, Ordering::Relaxed);
+    }
+}
+
+fn noted(times: &[AtomicU64], app: AppId) -> Option<Duration> {
+    times.get(index(app))?.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
 }
 
 fn index(app: AppId) -> usize {
@@ -251,10 +293,12 @@ impl Families {
             connections: Gauge::default(),
             decisions: Family::default(),
             drain_last_batch: Family::default(),
+            drain_silent: Family::default(),
             dynos: Family::default(),
             events: Family::default(),
             frames: Family::default(),
             left_alone: Family::default(),
+            lost_elsewhere: Family::default(),
             lost_messages: Family::default(),
             notices: Family::default(),
             ready: Gauge::default(),
@@ -262,6 +306,7 @@ impl Families {
             repeated_batches: Family::default(),
             restart_seconds: Family::new_with_constructor(|| Histogram::new(RESTART_SECONDS)),
             restarts: Family::default(),
+            token_accepted: Gauge::default(),
         }
     }
 
@@ -277,8 +322,10 @@ impl Families {
         to.register("events", "Platform events found, by kind", f.events.clone());
         let help = "Events of dynos whose process type is not listed";
         to.register("left_alone_events", help, f.left_alone.clone());
-        let help = "Messages that L10 lines report as dropped before they reached a drain";
+        let help = "Messages that L10 lines report as dropped on their way here";
         to.register("lost_messages", help, f.lost_messages.clone());
+        let help = "Messages that L10 lines report as dropped on their way to an app's other drains";
+        to.register("other_drains_lost_messages", help, f.lost_elsewhere.clone());
         to.register("decisions", "Decisions, refusals included", f.decisions.clone());
         let help = "Restarts by stage or end: accepted, then one of back, back_late, not_back, gone";
         to.register("restarts", help, f.restarts.clone());
@@ -292,6 +339,11 @@ impl Families {
         to.register("dynos", "Dynos that state is kept for", f.dynos.clone());
         let help = "Seconds since the last batch of an app, or since the start before the first";
         to.register("drain_last_batch_seconds", help, f.drain_last_batch.clone());
+        let help = "1 while nothing comes from an app whose dynos run, or no drain of it leads here";
+        to.register("drain_silent", help, f.drain_silent.clone());
+        let help = "1 while the Platform API accepts the token, 0 while not; -1 before it was asked";
+        f.token_accepted.set(-1);
+        to.register("token_accepted", help, f.token_accepted.clone());
         to.register("connections", "Open connections", f.connections.clone());
         let help = "Requests and connections that the front door turned away";
         to.register("refused_requests", help, f.refusals.clone());
@@ -300,11 +352,17 @@ impl Families {
 
     fn begin(&self, app: &AppLabel, process_types: &[ProcessType]) {
         let of_app = AppLabels { app: app.clone() };
-        for family in
-            [&self.batches, &self.frames, &self.left_alone, &self.lost_messages, &self.repeated_batches]
-        {
+        for family in [
+            &self.batches,
+            &self.frames,
+            &self.left_alone,
+            &self.lost_elsewhere,
+            &self.lost_messages,
+            &self.repeated_batches,
+        ] {
             begin(family, &of_app);
         }
+        begin(&self.drain_silent, &of_app);
         begin(&self.dynos, &of_app);
         begin(&self.restart_seconds, &of_app);
         begin(&self.bad_frames, &KindLabels { app: app.clone(), kind: "header" });
@@ -352,6 +410,7 @@ impl Refusal {
             Self::Unauthorized => "unauthorized",
             Self::UnknownApp => "unknown_app",
             Self::UnknownEncoding => "unknown_encoding",
+            Self::Unlisted => "drains_unlisted",
         }
     }
 }

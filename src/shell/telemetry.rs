@@ -84,7 +84,10 @@ fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
     }
     let (app, dyno, result) = (&plan.name, &outcome.dyno, &outcome.result);
     match result {
-        RestartResult::Accepted { .. } | RestartResult::Back { late: false, .. } | RestartResult::Gone => {
+        RestartResult::Accepted { .. }
+        | RestartResult::Back { late: false, .. }
+        | RestartResult::Gone
+        | RestartResult::Withdrawn => {
             info!(%app, %dyno, outcome = label, "restart of {dyno} of {app}: {result}");
         }
         RestartResult::Back { late: true, .. }
@@ -107,12 +110,19 @@ fn tell_notice(notice: &Notice, plan: &AppPlan, metrics: &Metrics) {
         NoticeKind::Blind(Blind::Unauthorized | Blind::Forbidden { .. } | Blind::NoSuchApp) => {
             error!(%app, dyno, notice = label, "{app}: {what}");
         }
+        NoticeKind::Vigil(concern) if concern.needs_person() => {
+            error!(%app, dyno, notice = label, "{app}: {what}");
+        }
         NoticeKind::SeesAgain => info!(%app, dyno, notice = label, "{app}: {what}"),
+        NoticeKind::Vigil(concern) if concern.is_relief() => {
+            info!(%app, dyno, notice = label, "{app}: {what}");
+        }
         NoticeKind::Blind(_)
         | NoticeKind::ClockDisagrees { .. }
         | NoticeKind::GaveUp { .. }
         | NoticeKind::NoHelp { .. }
-        | NoticeKind::RestartFailed(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
+        | NoticeKind::RestartFailed(_)
+        | NoticeKind::Vigil(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
     }
 }
 

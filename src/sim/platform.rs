@@ -44,12 +44,25 @@ pub struct Platform {
 /// What a token may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rights {
+    /// Look and change, the account included.
+    Global,
     /// Look, and change nothing.
     Read,
     /// Look and change.
     Write,
     /// Look and change, but only at these apps.
     WriteTo(Vec<AppName>),
+}
+
+impl Rights {
+    /// `Oauth-Scope` of the answers.
+    fn scope(&self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Read => "read",
+            Self::Write | Self::WriteTo(_) => "write",
+        }
+    }
 }
 
 /// A call as it was answered.
@@ -119,7 +132,10 @@ impl Platform {
             .faults
             .iter_mut()
             .find_map(|rule| rule.strikes(method, path, &mut self.chance).then(|| rule.fault.clone()));
-        let reply = self.reply(request, struck.as_ref(), now);
+        let mut reply = self.reply(request, struck.as_ref(), now);
+        if let (Ok(rights), Reply::Answer { response, .. }) = (self.rights(request.headers()), &mut reply) {
+            response.headers_mut().insert("oauth-scope", HeaderValue::from_static(rights.scope()));
+        }
         let status = match &reply {
             Reply::Answer { response, .. } => Some(response.status().as_u16()),
             Reply::Break | Reply::Silence => None,
@@ -204,6 +220,9 @@ impl Platform {
         if !self.bucket.take(now) {
             return Err(Refusal::new(429));
         }
+        if call.path == ["account"] && rights != Rights::Global {
+            return Err(Refusal::new(403));
+        }
         match rights {
             Rights::Read if changes(request.method()) => return Err(Refusal::new(403)),
             Rights::WriteTo(apps) => {
@@ -214,7 +233,7 @@ impl Platform {
                     return Err(Refusal::new(403));
                 }
             }
-            Rights::Read | Rights::Write => {}
+            Rights::Global | Rights::Read | Rights::Write => {}
         }
         routes::route(&mut self.world, &call, now)
     }
@@ -247,7 +266,7 @@ impl Platform {
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(token_of);
         let token = token.filter(|token| !token.is_empty()).ok_or(Refusal::new(401))?;
         if self.tokens.is_empty() {
-            return Ok(Rights::Write);
+            return Ok(Rights::Global);
         }
         self.tokens.get(&token).cloned().ok_or(Refusal::new(401))
     }

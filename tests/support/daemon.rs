@@ -1,5 +1,6 @@
 //! The real binary, started for one test and stopped with it.
 
+#![allow(dead_code, reason = "each test program uses its own part of it")]
 #![expect(clippy::disallowed_methods, reason = "a test that waits for a process has no other clock")]
 #![allow(dead_code, reason = "several tests share it, and each uses a part")]
 
@@ -145,6 +146,19 @@ impl Log {
             }
             lines = self.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+}
+
+/// Asks again and again until there is an answer; whoever tells a thing shows it a moment later.
+#[track_caller]
+pub fn eventually<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::yield_now();
     }
 }
 

@@ -1,7 +1,7 @@
 //! The way to the Platform API: one request out, one answer in, within its bounds.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -26,6 +26,7 @@ pub(super) struct Transport {
     client: reqwest::Client,
     metrics: Arc<Metrics>,
     request_timeout: Duration,
+    scope: Arc<OnceLock<String>>,
 }
 
 /// A 2xx.
@@ -81,6 +82,7 @@ impl Transport {
             client: builder.build().map_err(ClientError::Tls)?,
             metrics,
             request_timeout: settings.request_timeout,
+            scope: Arc::default(),
         })
     }
 
@@ -192,8 +194,18 @@ impl Transport {
         }
     }
 
+    /// The token's scope, once an answer has said it.
+    pub(super) fn scope(&self) -> Option<&str> {
+        self.scope.get().map(String::as_str)
+    }
+
     /// What an answer says is left to the account.
     pub(super) fn tokens(&self, headers: &HeaderMap) -> Option<u32> {
+        if self.scope.get().is_none()
+            && let Some(scope) = headers.get("oauth-scope").and_then(|value| value.to_str().ok())
+        {
+            self.scope.get_or_init(|| scope.chars().take(limits::QUOTED_CHARS_MAX).collect());
+        }
         let remaining = headers.get("ratelimit-remaining")?.to_str().ok()?.trim().parse().ok()?;
         self.metrics.api_tokens(remaining);
         Some(remaining)

@@ -2,7 +2,7 @@
 //!
 //! What logplex makes of an answer (heroku.md §1.4) rules this file: 2xx ends a frame, 4xx loses it for
 //! good, anything else brings it back. So whatever is wrong inside a batch, its answer is 204, and the
-//! faults are counted; and only a full queue says 503.
+//! faults are counted; and only a full queue says 503, or a start at which nobody knows yet whose drain it is.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,6 +17,7 @@ use crate::shell::frame_ids::{Source, Taken};
 use crate::shell::http::auth::{self, Entry};
 use crate::shell::http::body::{self, BodyError, Encoding, Unpacked};
 use crate::shell::http::reply::{self, ReplyBody};
+use crate::shell::http::tokens::Unlisted;
 use crate::shell::http::{Service, refuse_unread};
 use crate::shell::metrics::Refusal;
 
@@ -35,7 +36,18 @@ impl Service {
             Some(name) => self.app(name),
             None => self.app_of_drain(drain.as_ref()),
         };
-        let app = match self.door.open(auth::basic(&head.headers).as_ref(), wanted) {
+        let shown = auth::basic(&head.headers);
+        let mut entry = self.door.open(shown.as_ref(), wanted);
+        if let (Entry::UnknownApp, None, Some(drain)) = (entry, named, &drain) {
+            match self.tokens.app_soon(drain).await {
+                Ok(found) => entry = self.door.open(shown.as_ref(), found),
+                Err(Unlisted) => {
+                    self.metrics.refused(Refusal::Unlisted);
+                    return refuse_unread(&body, reply::overloaded());
+                }
+            }
+        }
+        let app = match entry {
             Entry::App(app) => app,
             Entry::Unauthorized => {
                 self.metrics.refused(Refusal::Unauthorized);
@@ -71,18 +83,20 @@ impl Service {
 
     fn report(&self, source: Source, frame: Option<&[u8]>, batch: &Unpacked) -> Response<ReplyBody> {
         let app = source.app;
+        let drain = source.drain.clone();
         let Some(watched) = self.of(app) else { return reply::not_found() };
         let mut counts = Counts::default();
         let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
         let wants_requests = self.traffic.is_on();
-        let events = ingest::admit_and_show(&batch.bytes, &watched.watch, &mut counts, |line| {
-            if wants_requests
-                && let Some(request) = detect::request::request(line)
-                && let Some(dyno) = watched.watch.listed(request.dyno)
-            {
-                requests.push((dyno, request));
-            }
-        });
+        let events =
+            ingest::admit_and_show(&batch.bytes, &watched.watch, drain.as_ref(), &mut counts, |line| {
+                if wants_requests
+                    && let Some(request) = detect::request::request(line)
+                    && let Some(dyno) = watched.watch.listed(request.dyno)
+                {
+                    requests.push((dyno, request));
+                }
+            });
         if !batch.whole {
             counts.bad_frame("packing");
         }
@@ -104,6 +118,9 @@ impl Service {
                 self.metrics.refused(Refusal::QueueFull);
                 return reply::overloaded();
             }
+        }
+        if let Some(drain) = &drain {
+            self.tokens.heard(app, drain);
         }
         reply::empty(StatusCode::NO_CONTENT)
     }

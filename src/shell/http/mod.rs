@@ -169,7 +169,7 @@ impl Service {
 
     fn show_readiness(&self) -> Response<ReplyBody> {
         match self.readiness.trouble() {
-            None => reply::text(StatusCode::OK, "ready\n"),
+            None => reply::text(StatusCode::OK, format!("ready{}\n", self.readiness.remarks())),
             Some(trouble) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
         }
     }

@@ -8,13 +8,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// It begins with one trouble, that it is still starting, which [`Readiness::started`] ends.
 #[derive(Debug)]
 pub struct Readiness {
-    troubles: Mutex<BTreeMap<&'static str, String>>,
+    remarks: Mutex<Subjects>,
+    troubles: Mutex<Subjects>,
 }
+
+type Subjects = BTreeMap<&'static str, String>;
 
 impl Readiness {
     /// A program that is still starting.
     pub fn starting() -> Self {
-        Self { troubles: Mutex::new(BTreeMap::from([(STARTING, "not up yet".to_owned())])) }
+        Self {
+            remarks: Mutex::default(),
+            troubles: Mutex::new(BTreeMap::from([(STARTING, "not up yet".to_owned())])),
+        }
     }
 
     /// Everything is there that the work needs.
@@ -24,33 +30,46 @@ impl Readiness {
 
     /// Something keeps the program from its work. Anyone may read the text, so it names no secret.
     pub fn troubled(&self, subject: &'static str, text: impl Into<String>) {
-        self.lock().insert(subject, text.into());
+        lock(&self.troubles).insert(subject, text.into());
     }
 
     /// It does no longer.
     pub fn mended(&self, subject: &'static str) {
-        self.lock().remove(subject);
+        lock(&self.troubles).remove(subject);
     }
 
     /// All troubles in one line; none when ready.
     pub fn trouble(&self) -> Option<String> {
-        let troubles = self.lock();
+        let troubles = lock(&self.troubles);
         if troubles.is_empty() {
             return None;
         }
-        Some(
-            troubles
-                .iter()
-                .map(|(subject, text)| format!("{subject}: {text}"))
-                .collect::<Vec<_>>()
-                .join("; "),
-        )
+        Some(joined(&troubles))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
-        // The map is whole after every statement that changes it, so a panic elsewhere spoils nothing.
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Something is amiss that the program can work with, or is no longer. Anyone may read the text.
+    pub fn remark(&self, subject: &'static str, text: Option<String>) {
+        let mut remarks = lock(&self.remarks);
+        match text {
+            Some(text) => drop(remarks.insert(subject, text)),
+            None => drop(remarks.remove(subject)),
+        }
     }
+
+    /// All remarks, to go behind the word `ready`; empty when there are none.
+    pub fn remarks(&self) -> String {
+        let remarks = lock(&self.remarks);
+        if remarks.is_empty() { String::new() } else { format!("; {}", joined(&remarks)) }
+    }
+}
+
+fn joined(subjects: &Subjects) -> String {
+    subjects.iter().map(|(subject, text)| format!("{subject}: {text}")).collect::<Vec<_>>().join("; ")
+}
+
+fn lock(subjects: &Mutex<Subjects>) -> MutexGuard<'_, Subjects> {
+    // The map is whole after every statement that changes it, so a panic elsewhere spoils nothing.
+    subjects.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const STARTING: &str = "starting";
@@ -68,5 +87,9 @@ mod tests {
         assert_eq!(readiness.trouble().as_deref(), Some("store: away"));
         readiness.mended("store");
         assert_eq!(readiness.trouble(), None);
+        readiness.remark("drains", Some("1 silent".to_owned()));
+        assert_eq!((readiness.trouble(), readiness.remarks()), (None, "; drains: 1 silent".to_owned()));
+        readiness.remark("drains", None);
+        assert_eq!(readiness.remarks(), "");
     }
 }

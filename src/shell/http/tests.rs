@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::config::settings::{AppSettings, Settings};
 use crate::config::{self, Needs, Sources};
+use crate::ident::AppId;
 use crate::shell::clock::Clock;
 use crate::shell::driver::{Command, Handle};
 use crate::shell::http::readiness::Readiness;
@@ -47,10 +48,17 @@ fn house_with_queue(settings: &Settings, queue: usize) -> House {
         handle: Handle::new(sender),
         metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
         readiness: readiness.clone(),
-        tokens: Arc::new(DrainTokens::new(settings)),
+        tokens: listed(settings),
         traffic: Arc::new(TrafficBook::new(true)),
     };
     House { service: Arc::new(Service::new(settings, wiring)), commands, readiness }
+}
+
+/// The tokens of the settings, after the API has listed no others.
+fn listed(settings: &Settings) -> Arc<DrainTokens> {
+    let tokens = DrainTokens::new(settings);
+    (0..).map(AppId).zip(&settings.apps).for_each(|(app, _)| tokens.replace(app, []));
+    Arc::new(tokens)
 }
 
 fn settings(apps: &[(&str, &str)]) -> Settings {

@@ -38,6 +38,8 @@ pub(super) enum Access {
 #[derive(Debug)]
 pub(super) struct Link {
     pub dialect: Dialect,
+    /// Whether all ends with the connection.
+    pub is_memory: bool,
     pub place: Place,
     /// For questions that change nothing.
     pub read: AnyPool,
@@ -88,7 +90,8 @@ impl Link {
             schema::migrate(&mut connection, Dialect::Sqlite).await
         };
         migrated.await.map_err(|error| place.cannot_open(error, Dialect::Sqlite))?;
-        Ok(Self { dialect: Dialect::Sqlite, place, read: pool.clone(), write: pool, _lock: None })
+        let (read, write) = (pool.clone(), pool);
+        Ok(Self { dialect: Dialect::Sqlite, is_memory: true, place, read, write, _lock: None })
     }
 
     async fn sqlite(path: &Path, access: Access) -> Result<Self, StoreError> {
@@ -107,7 +110,7 @@ impl Link {
         first_contact(&options, &place, (Dialect::Sqlite, access)).await?;
         let write = pool(1, Dialect::Sqlite, access).connect_lazy_with(options.clone());
         let read = pool(SQLITE_READERS, Dialect::Sqlite, access).connect_lazy_with(options);
-        Ok(Self { dialect: Dialect::Sqlite, place, read, write, _lock: lock })
+        Ok(Self { dialect: Dialect::Sqlite, is_memory: false, place, read, write, _lock: lock })
     }
 
     async fn postgres(url: &SecretString, access: Access) -> Result<Self, StoreError> {
@@ -126,7 +129,8 @@ impl Link {
         first_contact(&options, &place, (Dialect::Postgres, access)).await?;
         let connections = limits::STORE_CONNECTIONS_MAX;
         let pool = pool(connections, Dialect::Postgres, access).connect_lazy_with(options);
-        Ok(Self { dialect: Dialect::Postgres, place, read: pool.clone(), write: pool, _lock: None })
+        let (read, write) = (pool.clone(), pool);
+        Ok(Self { dialect: Dialect::Postgres, is_memory: false, place, read, write, _lock: None })
     }
 }
 

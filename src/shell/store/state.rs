@@ -68,7 +68,16 @@ impl Shared {
 
     /// The connection that writes, in a transaction.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.link.write.begin_with(self.link.dialect.begin()).await
+        let Link { dialect, write, .. } = &self.link;
+        match write.begin_with(dialect.begin()).await {
+            // SQLite ended a transaction by itself, as it does when the disk is full, and the client waits for
+            // its end for ever. What is in memory would go with its connection.
+            Err(sqlx::Error::InvalidSavePointStatement) if !self.link.is_memory => {
+                write.acquire().await?.close().await?;
+                write.begin_with(dialect.begin()).await
+            }
+            begun => begun,
+        }
     }
 
     pub fn app(&self, app: AppId) -> Option<&AppName> {
@@ -163,3 +172,49 @@ impl Shared {
 
 /// The server's time of day in microseconds; not that of the transaction's begin, which may have waited.
 const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::config::settings::Database;
+    use crate::engine::record::{Decision, Evidence, Hold, Record, Verdict};
+    use crate::ident::AppId;
+    use crate::shell::store::{Store, StoreOptions};
+
+    fn refusal(n: u32) -> Record {
+        Record::Decision(Decision {
+            at: "2026-03-01T00:00:00Z".parse().expect("a time"),
+            app: AppId(0),
+            dyno: Some(format!("web.{n}").parse().expect("a dyno")),
+            rule: "r14".into(),
+            verdict: Verdict::Hold(Hold::UnderWay),
+            evidence: Evidence::default(),
+            ticket: None,
+        })
+    }
+
+    /// SQLite ends the transaction that meets a full disk by itself, and nobody tells its client.
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_outlived() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let database = Database::Sqlite(dir.path().join("x.db"));
+        let options = StoreOptions::new(vec!["acme".parse().expect("an app")], Duration::from_secs(3600));
+        let now = "2026-03-01T00:00:00Z".parse().expect("a time");
+        let store = Store::open(&database, options, now).await.expect("a store");
+        let mut health = store.watch();
+        {
+            let mut connection = store.shared.link.write.acquire().await.expect("the connection");
+            let bound = sqlx::raw_sql("PRAGMA max_page_count = 30").execute(&mut *connection);
+            bound.await.expect("a bound on this connection alone");
+        }
+        (1..=2000).for_each(|n| store.write(&refusal(n), now));
+        let away = health.wait_for(Option::is_some).await.expect("a store").clone();
+        let (_, away) = away.expect("it was waited for");
+        assert!(away.to_string().contains("disk is full"), "{away}");
+        // The next connection has no such bound: as if somebody had made room.
+        assert!(store.flush(Duration::from_secs(30)).await);
+        assert_eq!(store.health(), Default::default());
+        store.close().await;
+    }
+}

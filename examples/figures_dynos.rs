@@ -1,0 +1,102 @@
+//! What a watched dyno costs: memory, and time per event, at 10,000 and at 100,000 dynos.
+//!
+//! Drives the engine alone, on the usual rule and one about memory, with samples that make nothing happen
+//! but bookkeeping: the load of a day on which all is well. Run it with `--release`.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use dynowarden::catalogue::Code;
+use dynowarden::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
+use dynowarden::engine::{Engine, Input};
+use dynowarden::event::{Event, Fact, Megabytes};
+use dynowarden::ident::{AppId, DynoName, InstanceId, ProcessType};
+use dynowarden::time::{Now, later};
+use jiff::Timestamp;
+
+/// Dynos of one app.
+const DYNOS_PER_APP: u32 = 20;
+
+/// Samples of each dyno that are timed.
+const ROUNDS: u32 = 20;
+
+fn main() {
+    println!("{:>8} {:>6} {:>16} {:>18}", "dynos", "apps", "bytes per dyno", "ns per event");
+    // The smaller one first: memory that is freed is not always given back.
+    for dynos in [10_000, 100_000] {
+        measure(dynos);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it measures how long the engine takes")]
+fn measure(dynos: u32) {
+    let apps = dynos / DYNOS_PER_APP;
+    let web: ProcessType = "web".parse().expect("a type");
+    let plans = (0..apps).map(|place| plan(place, &web)).collect();
+    let mut engine = Engine::new(plans, 1);
+    let mut now = Now { mono: Duration::ZERO, wall: "2026-01-02T03:04:05Z".parse().expect("a time") };
+    let before = resident_bytes();
+    round(&mut engine, apps, &web, now);
+    let after = resident_bytes();
+    assert_eq!(engine.dynos_watched(), dynos as usize);
+    let began = Instant::now();
+    for _ in 0..ROUNDS {
+        now = now.after(Duration::from_secs(20));
+        round(&mut engine, apps, &web, now);
+    }
+    let per_event = began.elapsed().as_nanos() / u128::from(ROUNDS * dynos);
+    let per_dyno = (after - before) / u64::from(dynos);
+    println!("{dynos:>8} {apps:>6} {per_dyno:>16} {per_event:>18}");
+}
+
+/// One sample of every dyno, an app's in one batch.
+fn round(engine: &mut Engine, apps: u32, web: &ProcessType, now: Now) {
+    for app in 0..apps {
+        let events = (1..=DYNOS_PER_APP).map(|index| sample(app, index, web, now.wall)).collect();
+        let effects = engine.handle(Input::Events { app: AppId(app), events }, now);
+        assert!(effects.is_empty(), "{effects:?}");
+    }
+}
+
+fn sample(app: u32, index: u32, web: &ProcessType, at: Timestamp) -> Event {
+    let instance = InstanceId::parse(format!("{app:08x}-0000-4000-8000-{index:012x}").as_bytes());
+    Event {
+        at: later(at, Duration::from_millis(u64::from(index))),
+        fact: Fact::Sample {
+            dyno: DynoName::new(web.clone(), index),
+            instance: instance.expect("a UUID"),
+            total: Megabytes { hundredths: 30_000 },
+            quota: Megabytes { hundredths: 51_200 },
+        },
+    }
+}
+
+fn plan(place: u32, web: &ProcessType) -> AppPlan {
+    let one = NonZeroU32::MIN;
+    let minute = Duration::from_secs(60);
+    let errors = Trigger::Errors { codes: vec![Code::R14], count: one, within: 5 * minute };
+    let memory = Trigger::Memory { above: MemoryBound::OfQuota { permille: 950 }, lasting: 3 * minute };
+    let rule = |name: &str, trigger| Rule { name: name.into(), trigger, act: Act::Restart };
+    AppPlan {
+        name: format!("app-{place}").parse().expect("an app"),
+        dry_run: false,
+        policy: Policy {
+            process_types: vec![web.clone()],
+            cooldown: 10 * minute,
+            max_restarts: Rate { count: NonZeroU32::new(3).expect("three"), per: 120 * minute },
+            give_up_for: 360 * minute,
+            max_concurrent: one,
+            settle: minute / 2,
+            min_uptime: 3 * minute,
+            boot_timeout: 3 * minute,
+            window: Vec::new(),
+        },
+        rules: vec![rule("memory-quota-exceeded", errors), rule("memory-high", memory)],
+    }
+}
+
+/// What the kernel says this process has in memory; 0 where there is no such kernel.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}

@@ -1,0 +1,151 @@
+//! What the doctor goes by: the settings, and what the API, the store and the notifiers answered.
+
+use secrecy::SecretString;
+
+use crate::config::problem::Problem;
+use crate::drain_url::PublicUrl;
+use crate::engine::policy::AppPlan;
+use crate::engine::view::Blind;
+use crate::ident::AppName;
+use crate::platform_json::{Account, AppInfo, Drain, Feature, Formation};
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The watched apps; empty where there is no token to ask with.
+    pub apps: Vec<AppFacts>,
+    /// A password that nobody uses yet, for the commands that need one.
+    pub fresh_password: String,
+    /// Where the doctor runs.
+    pub home: Home,
+    /// What `serve` needs and is not set.
+    pub missing: Vec<Problem>,
+    /// The notifiers.
+    pub notifiers: Vec<NotifierFact>,
+    /// Whether a test through each notifier was asked for.
+    pub notify_asked: bool,
+    /// Where the daemon is reached, as far as that is known.
+    pub public_url: Option<PublicUrl>,
+    /// The store.
+    pub store: StoreFact,
+    /// The token.
+    pub token: TokenFacts,
+    /// What is set and probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// Where the doctor runs.
+#[derive(Clone, Debug, Default)]
+pub struct Home {
+    /// The app that it runs in, by name, as dyno metadata tells it.
+    pub app_name: Option<String>,
+    /// The same by id.
+    pub app_id: Option<String>,
+    /// Whether it runs on a dyno.
+    pub is_on_dyno: bool,
+}
+
+/// The token.
+#[derive(Clone, Debug)]
+pub enum TokenFacts {
+    /// The API was asked with it.
+    Asked {
+        /// Whose it is.
+        account: Result<Account, Blind>,
+        /// `Oauth-Scope` of the answers.
+        scope: Option<String>,
+        /// The calls left to the account.
+        calls_left: Option<u32>,
+    },
+    /// There is none.
+    Missing,
+    /// It cannot be sent.
+    Unusable {
+        /// Why.
+        what: String,
+    },
+}
+
+/// One app.
+#[derive(Clone, Debug)]
+pub struct AppFacts {
+    /// Its place in the answers, and its rules.
+    pub plan: AppPlan,
+    /// What the API says it is.
+    pub info: Result<AppInfo, Blind>,
+    /// Its drains.
+    pub drains: Result<Vec<Drain>, Blind>,
+    /// Its features.
+    pub features: Result<Vec<Feature>, Blind>,
+    /// Its formation.
+    pub formation: Result<Vec<Formation>, Blind>,
+    /// The password that its drain must have.
+    pub password: Option<SecretString>,
+    /// Where that password comes from.
+    pub password_place: PasswordPlace,
+    /// What became of adding its drain, where that was tried.
+    pub registered: Option<Result<(), Blind>>,
+}
+
+/// How a command to type names the drain's password without showing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordPlace {
+    /// A file that the settings name.
+    File,
+    /// `DRAIN_PASSWORD`.
+    Variable,
+}
+
+/// The store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreFact {
+    /// There is nothing in it yet, and the first start makes it.
+    Empty {
+        /// Where it is, without a password.
+        place: String,
+    },
+    /// It cannot be used.
+    Failed {
+        /// Where it is, without a password.
+        place: String,
+        /// Why not.
+        what: String,
+    },
+    /// Nothing is kept.
+    Memory,
+    /// It was opened.
+    Opened {
+        /// Where it is, without a password.
+        place: String,
+    },
+}
+
+/// One notifier.
+#[derive(Clone, Debug)]
+pub struct NotifierFact {
+    /// What the findings call it; holds no secret.
+    pub name: String,
+    /// What became of the test, where one was sent.
+    pub test: Option<Result<(), String>>,
+}
+
+impl StoreFact {
+    /// Whether it is a file on this machine.
+    pub fn is_file(&self) -> bool {
+        match self {
+            Self::Empty { place } | Self::Failed { place, .. } | Self::Opened { place } => {
+                place.starts_with("sqlite:")
+            }
+            Self::Memory => false,
+        }
+    }
+}
+
+impl Home {
+    /// Whether the app is the one that the doctor runs in.
+    pub fn is(&self, app: &AppName, info: &AppInfo) -> bool {
+        let names = [app.as_str(), &info.name];
+        self.app_name.as_deref().is_some_and(|home| names.contains(&home))
+            || self.app_id.as_deref().is_some_and(|home| home == info.id || home == app.as_str())
+    }
+}

@@ -1,0 +1,94 @@
+//! The doctor: what `check` finds, and what to do about each finding.
+//!
+//! Pure: whoever asked the API, the store and the notifiers puts what came back into [`facts::Facts`],
+//! and [`examine`] says what that means. No finding shows a secret, except a fresh password that nobody
+//! has set yet.
+
+mod app;
+pub mod drains;
+pub mod facts;
+pub mod finding;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use crate::doctor::facts::{Facts, NotifierFact, StoreFact};
+use crate::doctor::finding::{Finding, Subject};
+
+/// Everything there is to say, in the order in which a person would mend it.
+pub fn examine(facts: &Facts) -> Vec<Finding> {
+    let mut findings = settings(facts);
+    findings.extend(token::examine(facts));
+    for app in &facts.apps {
+        findings.extend(app::examine(facts, app));
+    }
+    findings.extend(store(facts));
+    findings.extend(notifiers(facts));
+    findings
+}
+
+fn settings(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for missing in &facts.missing {
+        // The token and the password have findings of their own, with a mend to type.
+        let is_told = missing.setting() == "HEROKU_API_KEY"
+            || (missing.setting() == "DRAIN_PASSWORD" && !facts.apps.is_empty());
+        if !is_told {
+            let mend = match missing.setting() {
+                "HEROKU_APP" => "set HEROKU_APP to the apps to watch, with commas between".to_owned(),
+                "DRAIN_PASSWORD" => {
+                    format!("set DRAIN_PASSWORD, for instance to {}", facts.fresh_password)
+                }
+                other => format!("set {other}"),
+            };
+            findings.push(Finding::error(Subject::Settings, missing.to_string()).mend(mend));
+        }
+    }
+    let warned = facts.warnings.iter();
+    findings.extend(warned.map(|text| Finding::warning(Subject::Settings, text.clone()).mend(MEND_WARNING)));
+    if findings.is_empty() {
+        findings.push(Finding::ok(Subject::Settings, "read, and nothing is missing"));
+    }
+    findings
+}
+
+const MEND_WARNING: &str = "change the setting, unless it is meant so";
+
+fn store(facts: &Facts) -> Vec<Finding> {
+    let mut findings = match &facts.store {
+        StoreFact::Memory => {
+            let text = "memory: cool-downs and the record are gone with every restart of the daemon";
+            let mend = "set DATABASE_URL to sqlite://FILE, or to postgres://… where files do not last";
+            vec![Finding::warning(Subject::Store, text).mend(mend)]
+        }
+        StoreFact::Empty { place } => {
+            vec![Finding::ok(Subject::Store, format!("{place}: the first start makes it"))]
+        }
+        StoreFact::Opened { place } => vec![Finding::ok(Subject::Store, format!("{place}: opened"))],
+        StoreFact::Failed { what, .. } => {
+            let mend = "mend what is in the way, or set DATABASE_URL to another place";
+            vec![Finding::error(Subject::Store, what.clone()).mend(mend)]
+        }
+    };
+    if facts.home.is_on_dyno && facts.store.is_file() {
+        let text = "a file of a dyno is lost with every restart of the dyno, about once a day";
+        let mend = "heroku addons:create heroku-postgresql, which sets DATABASE_URL";
+        findings.push(Finding::warning(Subject::Store, text).mend(mend));
+    }
+    findings
+}
+
+fn notifiers(facts: &Facts) -> Vec<Finding> {
+    if facts.notifiers.is_empty() && facts.notify_asked {
+        let text = "there is none, so nobody is told anything";
+        let mend = "add a [[notify]] table to the settings file; dynowarden.example.toml shows one";
+        return vec![Finding::warning(Subject::Notifier, text).mend(mend)];
+    }
+    let finding = |NotifierFact { name, test }: &NotifierFact| match test {
+        None => Finding::ok(Subject::Notifier, format!("{name}: not tried; --notify sends a test")),
+        Some(Ok(())) => Finding::ok(Subject::Notifier, format!("{name}: took the test")),
+        Some(Err(what)) => Finding::error(Subject::Notifier, format!("{name}: {what}"))
+            .mend("mend its address or its secret in the [[notify]] table"),
+    };
+    facts.notifiers.iter().map(finding).collect()
+}

@@ -1,0 +1,369 @@
+//! Where a drain leads: the URL of a registered drain taken apart, and the URL that it should have.
+//!
+//! Both hold a password. It is kept secret, compared in constant time, and shown only by who asks for it.
+
+use core::net::IpAddr;
+use std::fmt::Write as _;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::ident::AppName;
+
+/// The URL of a registered drain, as logplex reads it (heroku.md §1.1).
+#[derive(Clone, Debug)]
+pub struct DrainUrl {
+    place: Place,
+    /// Path and query; logplex sends no fragment.
+    path: String,
+    userinfo: Option<SecretString>,
+}
+
+/// The address under which the world reaches this program.
+#[derive(Clone, Debug)]
+pub struct PublicUrl {
+    place: Place,
+    path: PublicPath,
+    userinfo: Option<SecretString>,
+}
+
+/// What a public URL may be.
+pub const PUBLIC_URL_ALLOWED: &str = "a URL such as https://warden.example.com, with https \
+     (http only on loopback), without a query or a fragment";
+
+/// Scheme, host and port: what decides which machine it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug)]
+enum PublicPath {
+    /// Whatever is in front of `/logs/{app}`: nothing, or the prefix of a proxy.
+    Prefix(String),
+    /// All of it, as it ends with `/logs` or `/logs/{app}`.
+    Whole(String),
+}
+
+// === impl DrainUrl ===
+
+impl DrainUrl {
+    /// Takes a URL apart; none where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (place, userinfo, path) = take_apart(text)?;
+        Some(Self { place, path, userinfo })
+    }
+
+    /// Whether it leads to the machine at `public`.
+    pub fn is_at(&self, public: &PublicUrl) -> bool {
+        self.place.host == public.place.host && self.place.port() == public.place.port()
+    }
+
+    /// Whether its path is one under which batches of `app` are taken: `/logs/{app}` or `/logs`.
+    pub fn is_path_of(&self, app: &AppName) -> bool {
+        let path = self.path.split('?').next().unwrap_or_default();
+        path.ends_with("/logs") || path.strip_suffix(app.as_str()).is_some_and(|p| p.ends_with("/logs/"))
+    }
+
+    /// Whether it is HTTP, encrypted or not; else a syslog drain, which has no batches.
+    pub fn is_http(&self) -> bool {
+        matches!(&*self.place.scheme, "http" | "https")
+    }
+
+    /// Whether its password crosses a network in clear.
+    pub fn is_clear(&self) -> bool {
+        self.place.is_clear()
+    }
+
+    /// The host, in small letters.
+    pub fn host(&self) -> &str {
+        &self.place.host
+    }
+
+    /// Its place and path, without what is secret.
+    pub fn shown(&self) -> String {
+        format!("{}{}", self.place.shown(), self.path.split('?').next().unwrap_or_default())
+    }
+
+    /// Whether it has any user info.
+    pub fn has_password(&self) -> bool {
+        self.userinfo.as_ref().and_then(password_of).is_some()
+    }
+
+    /// Whether its password is this one; `%41` and its like count as what they stand for.
+    pub fn password_is(&self, expected: &SecretString) -> bool {
+        let Some(password) = self.userinfo.as_ref().and_then(password_of) else { return false };
+        let expected = Sha256::digest(expected.expose_secret().as_bytes());
+        let raw = Sha256::digest(password.as_bytes()).ct_eq(&expected);
+        let decoded = Sha256::digest(percent_decoded(password)).ct_eq(&expected);
+        (raw | decoded).into()
+    }
+}
+
+// === impl PublicUrl ===
+
+impl PublicUrl {
+    /// Reads an address; none where batches could not, or should not, be sent there.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.contains(['#', '?']) || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return None;
+        }
+        let (place, userinfo, path) = take_apart(text)?;
+        if !matches!(&*place.scheme, "http" | "https") || place.is_clear() {
+            return None;
+        }
+        let path = path.trim_end_matches('/');
+        let last_two = path.rsplit('/').nth(1);
+        let path = if path.ends_with("/logs") || last_two == Some("logs") {
+            PublicPath::Whole(path.to_owned())
+        } else {
+            PublicPath::Prefix(path.to_owned())
+        };
+        Some(Self { place, path, userinfo })
+    }
+
+    /// The drain's URL of an app without its user info; none where the address is that of another app.
+    pub fn of_app(&self, app: &AppName) -> Option<String> {
+        self.path_of(app).map(|path| format!("{}{path}", self.place.shown()))
+    }
+
+    /// The drain's URL of an app with `userinfo` in it, as it stands.
+    pub fn with_userinfo(&self, userinfo: &str, app: &AppName) -> Option<String> {
+        let Place { scheme, .. } = &self.place;
+        self.path_of(app).map(|path| format!("{scheme}://{userinfo}@{}{path}", self.place.authority()))
+    }
+
+    /// Whether it holds user info.
+    pub fn has_userinfo(&self) -> bool {
+        self.userinfo.is_some()
+    }
+
+    /// Whether the password in it, if there is one, is this one.
+    pub fn agrees_with(&self, password: &SecretString) -> bool {
+        let Self { place, userinfo, .. } = self;
+        userinfo.is_none()
+            || DrainUrl { place: place.clone(), path: String::new(), userinfo: userinfo.clone() }
+                .password_is(password)
+    }
+
+    fn path_of(&self, app: &AppName) -> Option<String> {
+        match &self.path {
+            PublicPath::Prefix(prefix) => Some(format!("{prefix}/logs/{app}")),
+            PublicPath::Whole(path) => {
+                let (_, last) = path.rsplit_once('/')?;
+                (last == "logs" || last == app.as_str()).then(|| path.clone())
+            }
+        }
+    }
+}
+
+/// A password as it may stand in a URL.
+pub fn percent_encoded(password: &str) -> String {
+    let mut encoded = String::with_capacity(password.len());
+    for byte in password.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a `String` cannot fail.
+            let _written = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// The host of any URL, in small letters.
+pub fn host_of(url: &str) -> Option<String> {
+    take_apart(url).map(|(place, ..)| place.host)
+}
+
+// === impl Place ===
+
+impl Place {
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.scheme == "http" { 80 } else { 443 })
+    }
+
+    fn is_clear(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        let is_loopback = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        self.scheme == "http" && !is_loopback
+    }
+
+    fn authority(&self) -> String {
+        self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
+    }
+
+    fn shown(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority())
+    }
+}
+
+fn take_apart(text: &str) -> Option<(Place, Option<SecretString>, String)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (userinfo, host_and_port) = match authority.rsplit_once('@') {
+        Some((userinfo, host)) => (Some(SecretString::from(userinfo)), host),
+        None => (None, authority),
+    };
+    // The colons of an IPv6 address are inside brackets.
+    let (host, port) = match host_and_port.rsplit_once(':') {
+        Some((host, digits)) if !digits.contains(']') => (host, Some(digits.parse().ok()?)),
+        _ => (host_and_port, None),
+    };
+    let is_scheme = !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+');
+    let is_host = !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'[' | b']' | b':'));
+    (is_scheme && is_host).then(|| {
+        let place = Place { scheme: scheme.to_ascii_lowercase(), host: host.to_ascii_lowercase(), port };
+        (place, userinfo, path.to_owned())
+    })
+}
+
+/// What is behind the first colon; without one there is a user only.
+fn password_of(userinfo: &SecretString) -> Option<&str> {
+    userinfo.expose_secret().split_once(':').map(|(_, password)| password).filter(|text| !text.is_empty())
+}
+
+/// `%41` undone; what is not an escape stands for itself.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let mut rest = text.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        if let (b'%', [high, low, after @ ..]) = (*first, behind)
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            decoded.push(high << 4 | low);
+            rest = after;
+        } else {
+            decoded.push(*first);
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+    use secrecy::SecretString;
+
+    use super::{DrainUrl, PublicUrl, host_of, percent_encoded};
+    use crate::ident::AppName;
+
+    fn acme() -> AppName {
+        "acme".parse().expect("an app")
+    }
+
+    fn drain(text: &str) -> DrainUrl {
+        DrainUrl::parse(text).expect(text)
+    }
+
+    #[test]
+    fn a_drain_leads_here_by_host_and_port() {
+        let public = PublicUrl::parse("https://Warden.example.com").expect("an address");
+        for (text, is_at) in [
+            ("https://u:p@warden.example.com/logs/acme", true),
+            ("https://u:p@WARDEN.example.com:443/logs", true),
+            ("https://u:p@warden.example.com:8443/logs/acme", false),
+            ("https://u:p@warden.example.com.evil.example/logs/acme", false),
+            ("https://warden.example.com:p@other.example/logs/acme", false),
+            ("http://warden.example.com/logs/acme", false),
+            ("syslog://logs.example.com:514", false),
+        ] {
+            assert_eq!(drain(text).is_at(&public), is_at, "{text}");
+        }
+        let here = PublicUrl::parse("http://[::1]:8080/").expect("loopback");
+        assert!(drain("http://u:p@[::1]:8080/logs").is_at(&here));
+    }
+
+    #[test]
+    fn batches_are_taken_under_two_paths() {
+        for (path, expect) in [
+            ("/logs/acme", true),
+            ("/logs", true),
+            ("/prefix/logs/acme?x=1", true),
+            ("/logs/acme/", false),
+            ("/logs/other", false),
+            ("/logs/xacme", false),
+            ("/xlogs/acme", false),
+            ("/", false),
+            ("", false),
+        ] {
+            assert_eq!(drain(&format!("https://h.example{path}")).is_path_of(&acme()), expect, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_compared_as_it_stands_and_decoded() {
+        let expected = SecretString::from("p%40ss");
+        for (userinfo, expect) in [
+            ("u:p%40ss@", true),
+            ("u:p%2540ss@", true),
+            ("u:p@ss@", false),
+            ("u:p%40s@", false),
+            ("p%40ss@", false),
+            ("u:@", false),
+            ("", false),
+        ] {
+            let url = drain(&format!("https://{userinfo}h.example/logs"));
+            assert_eq!(url.password_is(&expected), expect, "{userinfo}");
+            assert!(!format!("{url:?}{}", url.shown()).contains("40ss"), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_gives_each_app_its_drain() {
+        for (text, expect) in [
+            ("https://w.example", Some("https://w.example/logs/acme")),
+            ("https://w.example/", Some("https://w.example/logs/acme")),
+            ("https://w.example:8443/warden/", Some("https://w.example:8443/warden/logs/acme")),
+            ("https://w.example/logs", Some("https://w.example/logs")),
+            ("https://w.example/logs/acme/", Some("https://w.example/logs/acme")),
+            ("https://w.example/logs/other", None),
+            ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080/logs/acme")),
+            ("https://u:p@w.example", Some("https://w.example/logs/acme")),
+        ] {
+            let public = PublicUrl::parse(text).expect(text);
+            assert_eq!(public.of_app(&acme()).as_deref(), expect, "{text}");
+        }
+        for text in [
+            "",
+            "w.example",
+            "http://w.example",
+            "ftp://w.example",
+            "https://",
+            "https://:443",
+            "https://w.example:x",
+            "https://w.example?x=1",
+            "https://w.example/#x",
+            "https://w.example/a b",
+        ] {
+            assert!(PublicUrl::parse(text).is_none(), "{text}");
+        }
+        assert_eq!(host_of("https://Acme-1.herokuapp.com/").as_deref(), Some("acme-1.herokuapp.com"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_found_again(password in "[^:\\s\\p{C}]{1,40}") {
+            let public = PublicUrl::parse("https://w.example").expect("an address");
+            let userinfo = format!("drain:{}", percent_encoded(&password));
+            let url = public.with_userinfo(&userinfo, &acme()).expect("its own");
+            let url = DrainUrl::parse(&url).expect("a URL");
+            assert!(url.password_is(&SecretString::from(password)) && url.is_at(&public));
+        }
+
+        #[test]
+        fn no_text_is_too_strange(text in any::<String>()) {
+            let _ = DrainUrl::parse(&text);
+            let _ = PublicUrl::parse(&text);
+        }
+    }
+}

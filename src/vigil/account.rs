@@ -1,0 +1,63 @@
+//! The account: whether the API answers, and accepts the token.
+
+use crate::concern::Concern;
+use crate::engine::view::Blind;
+use crate::limits;
+use crate::time::Now;
+use crate::vigil::chore::Chore;
+
+#[derive(Debug)]
+pub(super) struct Account {
+    is_away_told: bool,
+    pub(super) probe: Chore,
+    pub(super) token_accepted: Option<bool>,
+}
+
+impl Account {
+    pub(super) fn new(now: Now) -> Self {
+        Self { is_away_told: false, probe: Chore::at(now.mono), token_accepted: None }
+    }
+
+    /// Whether people were told that the API is away.
+    pub(super) fn is_away(&self) -> bool {
+        self.is_away_told
+    }
+
+    /// Somebody was told that the token is not accepted: that is worth a probe.
+    pub(super) fn doubt(&mut self, now: Now) {
+        if self.token_accepted != Some(false) {
+            self.probe.hasten(now.mono);
+        }
+    }
+
+    pub(super) fn probed(&mut self, answer: Result<u32, Blind>, now: Now) -> Option<Concern> {
+        match answer {
+            Ok(_) => {
+                self.probe.done(now.mono.saturating_add(limits::PROBE_EVERY));
+                let was_refused = self.token_accepted.replace(true) == Some(false);
+                let was_away = std::mem::take(&mut self.is_away_told);
+                match (was_refused, was_away) {
+                    (true, _) => Some(Concern::TokenAccepted),
+                    (false, true) => Some(Concern::ApiBack),
+                    (false, false) => None,
+                }
+            }
+            Err(Blind::Unauthorized) => {
+                self.probe.failed(limits::PROBE_AGAIN, limits::PROBE_EVERY, now.mono);
+                let is_news = self.token_accepted.replace(false) != Some(false);
+                is_news.then_some(Concern::TokenRefused)
+            }
+            // The API is there, and short of calls.
+            Err(Blind::Throttled { .. }) => {
+                self.probe.done(now.mono.saturating_add(limits::PROBE_AGAIN));
+                None
+            }
+            Err(blind) => {
+                self.probe.failed(limits::PROBE_AGAIN, limits::PROBE_EVERY, now.mono);
+                let is_news = self.probe.failures() >= limits::PROBES_FAILED && !self.is_away_told;
+                self.is_away_told |= is_news;
+                is_news.then_some(Concern::ApiAway { blind })
+            }
+        }
+    }
+}
