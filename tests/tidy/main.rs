@@ -258,7 +258,9 @@ fn lines_functions_and_modules_have_a_length() {
         for (number, line) in (1..).zip(&source.lines) {
             let columns = line.raw.chars().count();
             // A line of a log stands in one piece in the test that quotes it.
-            let is_quoted = line.is_test && line.raw.contains('"');
+            let is_comment = line.raw.trim_start().starts_with("//");
+            let is_quoted =
+                line.is_test && (line.raw.contains('"') || line.code.trim().is_empty()) && !is_comment;
             if columns > LINE_COLUMNS_MAX && !is_quoted {
                 amiss.push(format!("{path}:{number}: {columns} columns, allowed: {LINE_COLUMNS_MAX}"));
             }
