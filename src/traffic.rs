@@ -299,7 +299,9 @@ mod tests {
         }
 
         #[test]
-        fn a_percentile_is_off_by_a_bucket_at_most(mut times in prop::collection::vec(1_u32..60_000, 20..200)) {
+        fn a_percentile_is_off_by_a_bucket_at_most(
+            mut times in prop::collection::vec(1_u32..60_000, 20..200),
+        ) {
             let mut traffic = Traffic::default();
             times.iter().for_each(|time| traffic.request(&request(200, *time, None), Duration::ZERO));
             times.sort_unstable();

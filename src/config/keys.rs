@@ -145,8 +145,8 @@ fn all_paths() -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether `key` names a section that is one table; `rule`, `app` and `notify` are lists, which a variable can
-/// hold.
+/// Whether `key` names a section that is one table; `rule`, `app` and `notify` are lists, which a variable
+/// can hold.
 fn is_plain_section(key: &str) -> bool {
     !matches!(key, "rule" | "app" | "notify") && SECTIONS.iter().any(|(section, _)| *section == key)
 }

@@ -336,8 +336,8 @@ fn email(reader: &mut Reader<'_>, section: &Section, parts: EmailParts) -> Optio
         (Some(_), None) => {
             refuse(
                 "url",
-                "there is a user and no password; allowed: password_env or password_file, which name a variable \
-                 or a file that holds it, or smtps://USER:PASSWORD@HOST:465",
+                "there is a user and no password; allowed: password_env or password_file, which name a \
+                 variable or a file that holds it, or smtps://USER:PASSWORD@HOST:465",
             );
             return None;
         }

@@ -15,8 +15,9 @@ pub(super) const SLACK_URL_ALLOWED: &str =
 pub(super) const WEBHOOK_URL_ALLOWED: &str = "a URL with http or https, a host and no fragment";
 
 /// What a mail server's address may be.
-pub(super) const SMTP_URL_ALLOWED: &str = "smtps://USER:PASSWORD@HOST:465 or smtp://USER:PASSWORD@HOST:587?tls=required, the user's special characters \
-     as %40 and the like; smtp://localhost:25 for a server on this machine";
+pub(super) const SMTP_URL_ALLOWED: &str = "smtps://USER:PASSWORD@HOST:465 or \
+     smtp://USER:PASSWORD@HOST:587?tls=required, the user's special characters as %40 and the like; \
+     smtp://localhost:25 for a server on this machine";
 
 /// What an e-mail address may be.
 pub(super) const ADDRESS_ALLOWED: &str = "an e-mail address such as ops@example.com";

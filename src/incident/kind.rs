@@ -64,8 +64,8 @@ impl Kind {
     ];
 
     /// [`Kind::CHOICES`], in words.
-    pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, no_help, suspect_release, notify, \
-                                     recovered, hold";
+    pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, no_help, suspect_release, \
+                                     notify, recovered, hold";
 
     /// The word for it in settings, in JSON and in metrics.
     pub fn word(self) -> &'static str {

@@ -1,4 +1,4 @@
-//! What must hold across crashes and replicas, on whatever store: the scenes that SQLite and PostgreSQL share.
+//! What must hold across crashes and replicas, on whatever store: scenes that SQLite and PostgreSQL share.
 
 use std::time::Duration;
 
