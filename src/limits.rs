@@ -42,6 +42,57 @@ pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(180);
 
 const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() > 159);
 
+/// Drains whose frame ids are remembered, longest quiet one out: 200 apps with the five drains that an
+/// app may have.
+pub const FRAME_ID_DRAINS_MAX: usize = 1024;
+
+/// What a refused batch's sender is told to wait. Logplex itself tries again at once.
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+// === Front door ===
+
+/// Bytes of a request's head. Logplex sends about 400 and Heroku's router adds as many again.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Header lines of a request. Behind Heroku's router there are about 20.
+pub const HEADERS_MAX: usize = 64;
+
+/// From the first byte of a request (of a new connection: from its start) to the end of its head. A
+/// half-open request is gone well within 30 s.
+pub const HEAD_READ: Duration = Duration::from_secs(15);
+
+/// From the end of a head to the end of its body. Logplex gives up after 5 s.
+pub const BODY_READ: Duration = Duration::from_secs(10);
+
+/// For how long one write may stand still because the peer reads nothing.
+pub const WRITE_STALL: Duration = Duration::from_secs(20);
+
+/// For how long what a refused peer still sends is thrown away, so that it can read the refusal: an
+/// outright close would reset the connection and take the answer with it.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// For how long requests in flight are waited for at shutdown; a platform kills after 30 s.
+pub const HTTP_GRACE: Duration = Duration::from_secs(8);
+
+/// Bytes of the body of a hook or an admin request.
+pub const ADMIN_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// For how long a hook waits for its decisions; Heroku's router gives up after 30 s.
+pub const ORDER_WAIT: Duration = Duration::from_secs(25);
+
+/// The longest pause that a person may ask for.
+pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Characters of a person's reason for a pause.
+pub const PAUSE_REASON_CHARS_MAX: usize = 256;
+
+/// Pause between two tries to accept a connection when the system refuses (no descriptors left), from
+/// the first to the longest.
+pub const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+const _: () = assert!(HEAD_READ.as_secs() + BODY_READ.as_secs() < 30);
+const _: () = assert!(HEAD_BYTES_MAX >= 8192, "hyper takes no smaller buffer");
+
 // === Engine ===
 
 /// An error older than this, by the time in its line, is history: a backlog after an outage, not a dyno
@@ -199,3 +250,17 @@ pub const QUEUED_ANSWERS_MAX: usize = 1024;
 pub const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(11);
 
 // GRACE const _: () = assert!(HTTP_GRACE.as_secs() + LAST_ANSWERS_WAIT.as_secs() < 20);
+
+// === Hands ===
+
+/// Bytes of one answer of the Platform API. A page holds at most 1,000 dynos of about 700 bytes.
+pub const API_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Pages of one list: 200 entries each unless the API says otherwise.
+pub const API_PAGES_MAX: usize = 16;
+
+/// The connect part of `heroku.request_timeout`, where that is longer.
+pub const API_CONNECT: Duration = Duration::from_secs(5);
+
+/// The longest wait that a 429 can impose.
+pub const API_WAIT_MAX: Duration = Duration::from_secs(60 * 60);

@@ -1,3 +1,9 @@
 //! The shell: everything that touches a clock, a socket, a file or the runtime. Thin, around the pure half.
 
+pub mod clock;
 pub mod driver;
+pub mod frame_ids;
+pub mod heroku;
+pub mod http;
+pub mod metrics;
+pub mod telemetry;

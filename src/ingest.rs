@@ -1,0 +1,130 @@
+//! From the body of a batch to the events that the engine is told about, with everything else counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::catalogue::Code;
+use crate::detect;
+use crate::event::{Event, Fact};
+use crate::ident::{DynoName, DynoRef, ProcessType};
+use crate::wire;
+
+/// What one app wants to hear of.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The listed process types. Events share their text, so that an event costs no allocation of its own.
+    pub process_types: Vec<ProcessType>,
+}
+
+/// What was in a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames, bad ones included.
+    pub frames: u64,
+    /// Frames that could not be read, by kind.
+    pub bad_frames: BTreeMap<&'static str, u64>,
+    /// Events about the app and about dynos of the listed types, by kind.
+    pub events: BTreeMap<EventKind, u64>,
+    /// Events about dynos of other types.
+    pub left_alone: u64,
+    /// Messages that L10 lines report as dropped.
+    pub lost_messages: u64,
+}
+
+/// The word for an event in metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventKind {
+    /// One of the platform's errors.
+    Error(Code),
+    /// A dyno's life cycle.
+    Life,
+    /// L10.
+    Loss,
+    /// Memory beside an R14.
+    Memory,
+    /// A release.
+    Release,
+    /// Runtime memory.
+    Sample,
+    /// A change of scale.
+    Scale,
+}
+
+/// Reads a batch: hands out the events that matter to `watch` and adds everything up in `counts`.
+///
+/// A frame that cannot be read costs itself only, unless its very count is broken: then nobody can say
+/// where the next one begins, and the batch ends there.
+pub fn admit(body: &[u8], watch: &Watch, counts: &mut Counts) -> Vec<Event> {
+    let mut events = Vec::new();
+    for line in wire::lines(body) {
+        counts.frames += 1;
+        let found = match line {
+            Ok(line) => detect::event(&line).map_err(|error| error.label()),
+            Err(bad) => Err(bad.label()),
+        };
+        match found {
+            Ok(None) => {}
+            Ok(Some(event)) => {
+                let at = event.at;
+                match event.fact.name_dyno(|dyno| watch.listed(dyno)) {
+                    Some(fact) => {
+                        counts.event(&fact);
+                        events.push(Event { at, fact });
+                    }
+                    None => counts.left_alone += 1,
+                }
+            }
+            Err(kind) => counts.bad_frame(kind),
+        }
+    }
+    events
+}
+
+impl Watch {
+    fn listed(&self, dyno: DynoRef<'_>) -> Option<DynoName> {
+        let listed = self.process_types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
+        Some(DynoName::new(listed.clone(), dyno.index))
+    }
+}
+
+impl Counts {
+    /// Counts a frame that could not be read.
+    pub fn bad_frame(&mut self, kind: &'static str) {
+        *self.bad_frames.entry(kind).or_default() += 1;
+    }
+
+    fn event(&mut self, fact: &Fact) {
+        if let Fact::Loss { messages, .. } = fact {
+            self.lost_messages = self.lost_messages.saturating_add(*messages);
+        }
+        *self.events.entry(EventKind::of(fact)).or_default() += 1;
+    }
+}
+
+impl EventKind {
+    fn of(fact: &Fact) -> Self {
+        match fact {
+            Fact::Error { code, .. } => Self::Error(*code),
+            Fact::Life { .. } => Self::Life,
+            Fact::Loss { .. } => Self::Loss,
+            Fact::Memory { .. } => Self::Memory,
+            Fact::Release { .. } => Self::Release,
+            Fact::Sample { .. } => Self::Sample,
+            Fact::Scale => Self::Scale,
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(code) => code.fmt(f),
+            Self::Life => f.write_str("life"),
+            Self::Loss => f.write_str("loss"),
+            Self::Memory => f.write_str("memory"),
+            Self::Release => f.write_str("release"),
+            Self::Sample => f.write_str("sample"),
+            Self::Scale => f.write_str("scale"),
+        }
+    }
+}

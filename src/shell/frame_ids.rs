@@ -1,0 +1,232 @@
+//! What batches were already taken: the memory that makes a redelivered frame count once.
+//!
+//! Logplex sends the same `Logplex-Frame-Id` on every attempt of a frame (heroku.md §1.4), though the
+//! body may differ. The memory is split by drain, so that connections of different drains do not wait
+//! for one another; within a drain, taking a batch and remembering its id is one step.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use sha2::{Digest, Sha256};
+
+use crate::ident::{AppId, DrainToken};
+use crate::limits;
+use crate::time::Now;
+
+/// Whose frame ids are kept together: a drain, or all senders of an app that name none.
+///
+/// The app is part of it, so that a sender of one app cannot speak for the drain of another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// The app that the batch is for.
+    pub app: AppId,
+    /// Its `Logplex-Drain-Token`; space logging sends none.
+    pub drain: Option<DrainToken>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was here before, and was not taken again.
+    Again,
+    /// It was taken.
+    Now,
+}
+
+/// The frame ids of the last minutes, bounded by time, by number per drain and by drains.
+#[derive(Debug, Default)]
+pub struct FrameIds {
+    drains: DashMap<Source, Recent>,
+}
+
+impl FrameIds {
+    /// Runs `take` unless this frame was taken before; remembers it once `take` has succeeded.
+    ///
+    /// A batch without an id is always taken. While `take` runs, other batches of the same drain wait,
+    /// so it must not block.
+    ///
+    /// # Errors
+    /// What `take` says; the frame is not remembered then, so that a retry counts.
+    pub fn once<E>(
+        &self,
+        source: Source,
+        frame: Option<&[u8]>,
+        take: impl FnOnce() -> Result<(), E>,
+        now: Now,
+    ) -> Result<Taken, E> {
+        let Some(frame) = frame.map(fingerprint) else {
+            take()?;
+            return Ok(Taken::Now);
+        };
+        if !self.drains.contains_key(&source) {
+            self.make_room(now);
+        }
+        let mut recent = self.drains.entry(source).or_default();
+        recent.forget_old(now);
+        if recent.known.contains(&frame) {
+            return Ok(Taken::Again);
+        }
+        take()?;
+        recent.remember(frame, now);
+        Ok(Taken::Now)
+    }
+
+    /// Drains that are remembered at the moment.
+    pub fn drains(&self) -> usize {
+        self.drains.len()
+    }
+
+    fn make_room(&self, now: Now) {
+        if self.drains.len() < limits::FRAME_ID_DRAINS_MAX {
+            return;
+        }
+        self.drains.retain(|_, recent| recent.last_at + limits::FRAME_ID_MEMORY > now.mono);
+        if self.drains.len() >= limits::FRAME_ID_DRAINS_MAX {
+            let quietest =
+                self.drains.iter().min_by_key(|drain| drain.last_at).map(|drain| drain.key().clone());
+            if let Some(quietest) = quietest {
+                self.drains.remove(&quietest);
+            }
+        }
+    }
+}
+
+/// Ids are opaque and of any length; sixteen bytes of their digest bound the memory for each.
+type Fingerprint = [u8; 16];
+
+fn fingerprint(frame: &[u8]) -> Fingerprint {
+    let digest = Sha256::digest(frame);
+    let mut short = Fingerprint::default();
+    short.copy_from_slice(&digest[..16]);
+    short
+}
+
+/// The frames of one drain.
+#[derive(Debug, Default)]
+struct Recent {
+    known: HashSet<Fingerprint>,
+    /// Oldest first, each with the `mono` time of its arrival.
+    order: VecDeque<(Duration, Fingerprint)>,
+    last_at: Duration,
+}
+
+impl Recent {
+    fn forget_old(&mut self, now: Now) {
+        self.last_at = now.mono;
+        while let Some((at, _)) = self.order.front() {
+            if *at + limits::FRAME_ID_MEMORY > now.mono {
+                break;
+            }
+            self.forget_oldest();
+        }
+    }
+
+    fn remember(&mut self, frame: Fingerprint, now: Now) {
+        if self.order.len() >= limits::FRAME_IDS_PER_DRAIN_MAX {
+            self.forget_oldest();
+        }
+        self.known.insert(frame);
+        self.order.push_back((now.mono, frame));
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, frame)) = self.order.pop_front() {
+            self.known.remove(&frame);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{FrameIds, Source, Taken};
+    use crate::ident::AppId;
+    use crate::limits;
+    use crate::time::Now;
+
+    const START: Now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+
+    fn source(app: u32, drain: Option<&str>) -> Source {
+        Source { app: AppId(app), drain: drain.map(|token| token.parse().expect("a token")) }
+    }
+
+    #[track_caller]
+    fn check(ids: &FrameIds, source: Source, frame: Option<&str>, now: Now, expect: Taken) {
+        let taken = ids.once(source, frame.map(str::as_bytes), || Ok::<(), ()>(()), now);
+        assert_eq!(taken, Ok(expect));
+    }
+
+    #[test]
+    fn a_frame_counts_once_per_drain_within_its_time() {
+        let ids = FrameIds::default();
+        check(&ids, source(0, Some("d.a")), Some("f1"), START, Taken::Now);
+        check(&ids, source(0, Some("d.a")), Some("f1"), START, Taken::Again);
+        check(&ids, source(0, Some("d.b")), Some("f1"), START, Taken::Now);
+        check(&ids, source(0, None), Some("f1"), START, Taken::Now);
+        check(&ids, source(1, Some("d.a")), Some("f1"), START, Taken::Now);
+        check(&ids, source(0, Some("d.a")), Some("f2"), START, Taken::Now);
+        let almost = START.after(limits::FRAME_ID_MEMORY - Duration::from_millis(1));
+        check(&ids, source(0, Some("d.a")), Some("f1"), almost, Taken::Again);
+        check(&ids, source(0, Some("d.a")), Some("f1"), START.after(limits::FRAME_ID_MEMORY), Taken::Now);
+    }
+
+    #[test]
+    fn a_frame_without_an_id_always_counts() {
+        let ids = FrameIds::default();
+        check(&ids, source(0, None), None, START, Taken::Now);
+        check(&ids, source(0, None), None, START, Taken::Now);
+        assert_eq!(ids.drains(), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_taken_is_not_remembered() {
+        let ids = FrameIds::default();
+        let full = ids.once(source(0, None), Some(b"f1"), || Err("full"), START);
+        assert_eq!(full, Err("full"));
+        check(&ids, source(0, None), Some("f1"), START, Taken::Now);
+    }
+
+    #[test]
+    fn both_memories_are_bounded_and_forget_the_oldest() {
+        let ids = FrameIds::default();
+        for n in 0..=limits::FRAME_IDS_PER_DRAIN_MAX {
+            check(&ids, source(0, None), Some(&n.to_string()), START, Taken::Now);
+        }
+        check(&ids, source(0, None), Some("1"), START, Taken::Again);
+        check(&ids, source(0, None), Some("0"), START, Taken::Now);
+
+        let ids = FrameIds::default();
+        for n in 0..=limits::FRAME_ID_DRAINS_MAX as u32 {
+            check(&ids, source(n, None), Some("f"), START.after(Duration::from_millis(n.into())), Taken::Now);
+            assert!(ids.drains() <= limits::FRAME_ID_DRAINS_MAX);
+        }
+        let later = START.after(Duration::from_secs(60));
+        check(&ids, source(1, None), Some("f"), later, Taken::Again);
+        check(&ids, source(0, None), Some("f"), later, Taken::Now);
+    }
+
+    #[test]
+    fn retries_at_the_same_time_count_once() {
+        let ids = FrameIds::default();
+        let counted = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for n in 0..200 {
+                        let take = || {
+                            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                            Ok::<(), ()>(())
+                        };
+                        ids.once(source(0, None), Some(format!("{n}").as_bytes()), take, START)
+                            .expect("taken");
+                    }
+                });
+            }
+        });
+        assert_eq!(counted.into_inner(), 200);
+    }
+}

@@ -1,0 +1,213 @@
+//! What only admins may see and do: `/metrics`, and pausing restarts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST, HeaderMap, ORIGIN};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use hyper::body::Body;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::ident::AppId;
+use crate::limits;
+use crate::shell::http::auth;
+use crate::shell::http::body;
+use crate::shell::http::reply::{self, ReplyBody};
+use crate::shell::http::{Service, refuse_unread};
+use crate::shell::metrics::{Exposition, Refusal};
+use crate::time::later;
+
+/// The body of `POST /api/v1/pause`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PauseOrder {
+    /// One app; all without it.
+    app: Option<String>,
+    /// For how long, such as `2h`.
+    r#for: String,
+    /// Why, for the record.
+    #[serde(default)]
+    reason: String,
+}
+
+/// The body of `POST /api/v1/resume`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResumeOrder {
+    /// One app; all without it.
+    app: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Paused<'p> {
+    app: Option<&'p str>,
+    paused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'p str>,
+}
+
+impl Service {
+    pub(super) fn show_metrics(&self, head: &Parts) -> Response<ReplyBody> {
+        if let Err(refusal) = self.let_admin_in(&head.headers) {
+            return refusal;
+        }
+        let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        let exposition = Exposition::accepted_by(accept);
+        self.metrics.ready(self.readiness.trouble().is_none());
+        let page = self.metrics.render(exposition, self.clock.now());
+        reply::private(reply::typed(StatusCode::OK, exposition.content_type(), page.into()))
+    }
+
+    pub(super) async fn pause<B>(&self, head: &Parts, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let order: PauseOrder = match self.admin_order(head, body).await {
+            Ok(order) => order,
+            Err(refusal) => return refusal,
+        };
+        let app = match self.admin_app(order.app.as_deref()) {
+            Ok(app) => app,
+            Err(refusal) => return refusal,
+        };
+        let span = match pause_span(&order.r#for) {
+            Ok(span) => span,
+            Err(problem) => return reply::complaint(StatusCode::BAD_REQUEST, &problem),
+        };
+        let until = later(self.clock.now().wall, span);
+        let reason: Arc<str> =
+            order.reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect::<String>().into();
+        if self.handle.pause(app, until, reason.clone()).await.is_err() {
+            return reply::overloaded();
+        }
+        let answer = Paused {
+            app: order.app.as_deref(),
+            paused: true,
+            until: Some(until.to_string()),
+            reason: Some(&reason),
+        };
+        reply::private(reply::json(StatusCode::OK, &answer))
+    }
+
+    pub(super) async fn resume<B>(&self, head: &Parts, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let order: ResumeOrder = match self.admin_order(head, body).await {
+            Ok(order) => order,
+            Err(refusal) => return refusal,
+        };
+        let app = match self.admin_app(order.app.as_deref()) {
+            Ok(app) => app,
+            Err(refusal) => return refusal,
+        };
+        if self.handle.resume(app).await.is_err() {
+            return reply::overloaded();
+        }
+        let answer = Paused { app: order.app.as_deref(), paused: false, until: None, reason: None };
+        reply::private(reply::json(StatusCode::OK, &answer))
+    }
+
+    /// Lets somebody in who shows `ADMIN_PASSWORD`, by Basic or Bearer.
+    fn let_admin_in(&self, headers: &HeaderMap) -> Result<(), Response<ReplyBody>> {
+        let Some(password) = &self.admin else { return Err(reply::not_found()) };
+        let shown = auth::basic(headers).or_else(|| auth::bearer(headers));
+        if password.is(shown.as_ref()) {
+            return Ok(());
+        }
+        self.metrics.refused(Refusal::Unauthorized);
+        Err(reply::unauthorized(auth::BASIC_CHALLENGE))
+    }
+
+    /// The order of an admin, who is not a page that has the admin's browser in its hands.
+    async fn admin_order<B, T>(&self, head: &Parts, body: B) -> Result<T, Response<ReplyBody>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        T: DeserializeOwned,
+    {
+        if let Err(refusal) = self.let_admin_in(&head.headers) {
+            return Err(refuse_unread(&body, refusal));
+        }
+        if !is_same_origin(&head.headers) {
+            let refusal = reply::complaint(StatusCode::FORBIDDEN, "asked for by another site's page");
+            return Err(refuse_unread(&body, refusal));
+        }
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(|e| self.refuse_body(e))?;
+        let body: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { &body };
+        serde_json::from_slice(body).map_err(|error| {
+            reply::complaint(StatusCode::BAD_REQUEST, &format!("the body is not the JSON expected: {error}"))
+        })
+    }
+
+    fn admin_app(&self, name: Option<&str>) -> Result<Option<AppId>, Response<ReplyBody>> {
+        let Some(name) = name else { return Ok(None) };
+        match self.app(name) {
+            Some(app) => Ok(Some(app)),
+            None => Err(reply::complaint(StatusCode::NOT_FOUND, "unknown app")),
+        }
+    }
+}
+
+/// Browsers keep a Basic password and send it along whoever asks, so what changes something must come
+/// from our own page or from no browser at all (<https://www.w3.org/TR/fetch-metadata/>).
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let host = headers.get(HOST).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    let origin = origin.as_bytes();
+    let after_scheme = memchr::memmem::find(origin, b"://").map(|at| &origin[at + 3..]);
+    after_scheme.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+fn pause_span(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(span) if !span.is_zero() && span <= limits::PAUSE_MAX => Ok(span),
+        Ok(_) => Err(format!("for: {text:?} must be more than 0s and at most 90d")),
+        Err(_) => Err(format!("for: {text:?} is not a duration such as 30m, 2h or 1d")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+
+    use super::{is_same_origin, pause_span};
+
+    #[test]
+    fn another_sites_page_is_not_an_admin() {
+        let site = HeaderName::from_static("sec-fetch-site");
+        for (sent, expect) in [
+            (vec![], true),
+            (vec![(&site, "same-origin")], true),
+            (vec![(&site, "none")], true),
+            (vec![(&site, "cross-site")], false),
+            (vec![(&site, "same-site")], false),
+            (vec![(&ORIGIN, "https://dyno.example"), (&HOST, "dyno.example")], true),
+            (vec![(&ORIGIN, "http://localhost:8080"), (&HOST, "localhost:8080")], true),
+            (vec![(&ORIGIN, "https://evil.example"), (&HOST, "dyno.example")], false),
+            (vec![(&ORIGIN, "null"), (&HOST, "dyno.example")], false),
+            (vec![(&ORIGIN, "https://evil.example")], false),
+        ] {
+            let headers: HeaderMap =
+                sent.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_static(value))).collect();
+            assert_eq!(is_same_origin(&headers), expect, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_has_an_end() {
+        assert_eq!(pause_span("2h"), Ok(Duration::from_secs(7200)));
+        for text in ["", "0s", "91d", "soon", "-1h", "99999999999999999999d"] {
+            assert!(pause_span(text).is_err_and(|problem| problem.starts_with("for: ")), "{text}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! One connection: HTTP/1.1 on it, and the deadline that each of its phases has.
+//!
+//! hyper has one time-out for "the next head", which it also applies to an idle connection. We need two:
+//! a half-open request must be gone within seconds, an idle keep-alive connection must outlast Heroku's
+//! router. So hyper's is off, and a [`Pulse`] beside the connection knows which phase it is in.
+
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits;
+use crate::shell::http::Service;
+use crate::shell::http::reply::ReplyBody;
+use crate::shell::metrics::Refusal;
+
+/// Where a connection is between two requests, and since when; shared with whoever may have to close it.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    began: Instant,
+    /// The phase in the two low bits, milliseconds since `began` above them.
+    phase: AtomicU64,
+    /// Milliseconds since `began`, plus one, from when the peer has taken nothing; 0 when it does.
+    stalled: AtomicU64,
+    evicted: CancellationToken,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// New, or in the middle of a head.
+    Head,
+    /// Answered, and waiting for the next request.
+    Idle,
+    /// Between a head and the last byte of its answer.
+    Busy,
+}
+
+/// While it lives, a request is being answered.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pulse: Arc<Pulse>,
+}
+
+/// Serves one connection until it ends, is evicted or overstays, or the program shuts down.
+pub(super) async fn serve<IO>(io: IO, service: Arc<Service>, pulse: Arc<Pulse>, shutdown: CancellationToken)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Watched { io, pulse: pulse.clone() });
+    let handler = {
+        let (service, pulse) = (service.clone(), pulse.clone());
+        service_fn(move |request| answer(service.clone(), pulse.clone(), request))
+    };
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_headers(limits::HEADERS_MAX)
+        .max_header_size(limits::HEAD_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(io, handler);
+
+    let mut deadline = pin!(tokio::time::sleep_until(pulse.deadline()));
+    let mut evicted = pin!(pulse.evicted.cancelled());
+    let mut stopping = pin!(shutdown.cancelled());
+    let mut last_call = None;
+    let end = std::future::poll_fn(|cx| {
+        if last_call.is_none() && stopping.as_mut().poll(cx).is_ready() {
+            // Idle connections close by this; one with half a head gets a moment for the rest.
+            Pin::new(&mut connection).graceful_shutdown();
+            let grace = if pulse.phase().0 == Phase::Busy { limits::HTTP_GRACE } else { HEAD_GRACE };
+            last_call = Some(Instant::now() + grace);
+        }
+        if connection.poll_without_shutdown(cx).is_ready() {
+            return Poll::Ready(End::Closed);
+        }
+        if evicted.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Evicted);
+        }
+        let due = last_call.map_or(pulse.deadline(), |call| call.min(pulse.deadline()));
+        overdue(deadline.as_mut(), due, cx).map(|()| End::Overdue)
+    })
+    .await;
+    match end {
+        // Nothing keeps a stopping program waiting that has no answer to wait for.
+        End::Closed if last_call.is_some() => {}
+        End::Closed => linger(connection.into_parts().io.into_inner(), &pulse).await,
+        End::Evicted => service.metrics.refused(Refusal::Evicted),
+        End::Overdue if pulse.phase().0 == Phase::Head => service.metrics.refused(Refusal::HeadSlow),
+        End::Overdue => {}
+    }
+}
+
+/// hyper's read buffer grows to this; a pipelining peer can hold no more of our memory.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// For how long the rest of a head is waited for at shutdown.
+const HEAD_GRACE: Duration = Duration::from_secs(1);
+
+enum End {
+    Closed,
+    Evicted,
+    Overdue,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, std::convert::Infallible>> + Send>>;
+
+fn answer(service: Arc<Service>, pulse: Arc<Pulse>, request: Request<Incoming>) -> Answer {
+    pulse.enter(Phase::Busy);
+    let in_flight = InFlight { pulse };
+    Box::pin(async move {
+        let mut response = service.answer(request).await;
+        response.body_mut().hold(in_flight);
+        Ok(response)
+    })
+}
+
+/// Ready once `due` has passed; `due` may move between polls.
+fn overdue(mut sleep: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    if sleep.deadline() != due {
+        sleep.as_mut().reset(due);
+    }
+    sleep.poll(cx)
+}
+
+/// Closes our side and throws away what the peer still sends: closing with unread bytes would reset the
+/// connection, and the peer might never see the answer.
+async fn linger<IO>(mut io: Watched<IO>, pulse: &Pulse)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    pulse.enter(Phase::Head);
+    let discard = async {
+        io.shutdown().await?;
+        let mut void = [0; 4096];
+        while io.read(&mut void).await? > 0 {}
+        io::Result::Ok(())
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(limits::LINGER, discard) => {}
+        () = pulse.evicted.cancelled() => {}
+    }
+}
+
+// === impl Pulse ===
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            phase: AtomicU64::new(Phase::Head as u64),
+            stalled: AtomicU64::new(0),
+            evicted: CancellationToken::new(),
+        }
+    }
+
+    /// Asks the connection's task to close it at once.
+    pub(super) fn evict(&self) {
+        self.evicted.cancel();
+    }
+
+    /// The phase, and for how long it has lasted.
+    pub(super) fn phase(&self) -> (Phase, Duration) {
+        let (phase, since) = self.read();
+        (phase, since.elapsed())
+    }
+
+    fn enter(&self, phase: Phase) {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
+        self.phase.store(millis << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> (Phase, Instant) {
+        let packed = self.phase.load(Ordering::Relaxed);
+        let phase = match packed & 3 {
+            0 => Phase::Head,
+            1 => Phase::Idle,
+            _ => Phase::Busy,
+        };
+        (phase, self.began + Duration::from_millis(packed >> 2))
+    }
+
+    fn deadline(&self) -> Instant {
+        let (phase, since) = self.read();
+        let due = match phase {
+            Phase::Head => since + limits::HEAD_READ,
+            Phase::Idle => since + limits::KEEP_ALIVE_IDLE,
+            // The handlers bound their own work; what is left is a peer that does not read.
+            Phase::Busy => since + FAR_AWAY,
+        };
+        match self.stalled.load(Ordering::Relaxed).checked_sub(1) {
+            Some(millis) => due.min(self.began + Duration::from_millis(millis) + limits::WRITE_STALL),
+            None => due,
+        }
+    }
+
+    fn wrote<T>(&self, progress: &Poll<T>) {
+        if progress.is_ready() {
+            self.stalled.store(0, Ordering::Relaxed);
+        } else if self.stalled.load(Ordering::Relaxed) == 0 {
+            let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+            self.stalled.store(millis + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Ten years: a stream of events may stay open for as long as both sides live.
+const FAR_AWAY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.pulse.enter(Phase::Idle);
+    }
+}
+
+/// The socket, watched for the first byte of a request and for a peer that takes nothing.
+struct Watched<IO> {
+    io: IO,
+    pulse: Arc<Pulse>,
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if buffer.filled().len() > before && self.pulse.read().0 == Phase::Idle {
+            self.pulse.enter(Phase::Head);
+        }
+        read
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.pulse.wrote(&written);
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.pulse.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}

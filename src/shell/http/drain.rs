@@ -1,0 +1,117 @@
+//! `POST /logs/{app}` and `POST /logs`: logplex and its like deliver a batch.
+//!
+//! What logplex makes of an answer (heroku.md §1.4) rules this file: 2xx ends a frame, 4xx loses it for
+//! good, anything else brings it back. So whatever is wrong inside a batch, its answer is 204, and the
+//! faults are counted; and only a full queue says 503.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
+use hyper::body::Body;
+
+use crate::ident::{AppId, DrainToken};
+use crate::ingest::{self, Counts};
+use crate::shell::driver::QueueFull;
+use crate::shell::frame_ids::{Source, Taken};
+use crate::shell::http::auth::{self, Entry};
+use crate::shell::http::body::{self, BodyError, Encoding, Unpacked};
+use crate::shell::http::reply::{self, ReplyBody};
+use crate::shell::http::{Service, refuse_unread};
+use crate::shell::metrics::Refusal;
+
+impl Service {
+    pub(super) async fn take_batch<B>(
+        &self,
+        named: Option<&str>,
+        head: &Parts,
+        body: B,
+    ) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let drain = drain_token(&head.headers);
+        let wanted = match named {
+            Some(name) => self.app(name),
+            None => self.app_of_drain(drain.as_ref()),
+        };
+        let app = match self.door.open(auth::basic(&head.headers).as_ref(), wanted) {
+            Entry::App(app) => app,
+            Entry::Unauthorized => {
+                self.metrics.refused(Refusal::Unauthorized);
+                return refuse_unread(&body, reply::unauthorized(auth::BASIC_CHALLENGE));
+            }
+            Entry::UnknownApp => {
+                self.metrics.refused(Refusal::UnknownApp);
+                return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
+            }
+        };
+        let Some(encoding) = Encoding::of(&head.headers) else {
+            self.metrics.refused(Refusal::UnknownEncoding);
+            let text = "Content-Encoding must be gzip, identity or absent\n";
+            return refuse_unread(&body, reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+        };
+        let packed = match body::read(body, self.body_bytes_max).await {
+            Ok(packed) => packed,
+            Err(error) => return self.refuse_body(error),
+        };
+        match encoding.unpack(packed, self.body_bytes_max) {
+            Ok(batch) => self.report(Source { app, drain }, frame_id(&head.headers), &batch),
+            Err(error) => self.refuse_body(error),
+        }
+    }
+
+    /// The one app that is watched, else the one that the drain belongs to.
+    fn app_of_drain(&self, drain: Option<&DrainToken>) -> Option<AppId> {
+        match self.apps.len() {
+            1 => Some(AppId(0)),
+            _ => self.tokens.app(drain?),
+        }
+    }
+
+    fn report(&self, source: Source, frame: Option<&[u8]>, batch: &Unpacked) -> Response<ReplyBody> {
+        let app = source.app;
+        let Some(watched) = self.of(app) else { return reply::not_found() };
+        let mut counts = Counts::default();
+        let events = ingest::admit(&batch.bytes, &watched.watch, &mut counts);
+        if !batch.whole {
+            counts.bad_frame("packing");
+        }
+        let now = self.clock.now();
+        // Most batches say nothing; they need no place in the queue.
+        let take = || if events.is_empty() { Ok(()) } else { self.handle.report(app, events) };
+        match self.frame_ids.once(source, frame, take, now) {
+            Ok(Taken::Now) => self.metrics.batch(app, &counts, now),
+            Ok(Taken::Again) => self.metrics.repeated_batch(app, now),
+            Err(QueueFull) => {
+                self.metrics.refused(Refusal::QueueFull);
+                return reply::overloaded();
+            }
+        }
+        reply::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// Whoever's body could not be read may still be sending it.
+    pub(super) fn refuse_body(&self, error: BodyError) -> Response<ReplyBody> {
+        reply::closing(match error {
+            BodyError::Broken => reply::text(StatusCode::BAD_REQUEST, "the body broke off\n"),
+            BodyError::Slow => {
+                self.metrics.refused(Refusal::BodySlow);
+                reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n")
+            }
+            BodyError::TooLarge => {
+                self.metrics.refused(Refusal::TooLarge);
+                reply::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is over the limit\n")
+            }
+        })
+    }
+}
+
+/// The drain's token. Space logging has none; one that is no token counts as none.
+fn drain_token(headers: &HeaderMap) -> Option<DrainToken> {
+    headers.get("logplex-drain-token")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// The frame's id, which is opaque.
+fn frame_id(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get("logplex-frame-id").map(http::HeaderValue::as_bytes).filter(|id| !id.is_empty())
+}

@@ -1,0 +1,186 @@
+//! Accepting connections: how many at once, and who goes when they are too many.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::limits;
+use crate::shell::http::Service;
+use crate::shell::http::connection::{self, Phase, Pulse};
+use crate::shell::metrics::Refusal;
+
+/// Serves every connection that comes until `shutdown`; then accepts no more, closes idle ones, answers
+/// what is in flight and returns, within [`limits::HTTP_GRACE`] and a moment.
+pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: CancellationToken) {
+    let connections = Arc::new(Connections::new(service.connections_max));
+    let tasks = TaskTracker::new();
+    let mut backoff = limits::ACCEPT_BACKOFF.0;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _peer)) => stream,
+            Err(error) => {
+                if backoff == limits::ACCEPT_BACKOFF.0 {
+                    warn!(%error, "a connection cannot be accepted");
+                }
+                // Out of descriptors, most likely: whoever uses theirs least gives it back.
+                service.metrics.refused(Refusal::NoRoom);
+                connections.evict_one();
+                tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    () = tokio::time::sleep(backoff) => {}
+                }
+                backoff = (backoff * 2).min(limits::ACCEPT_BACKOFF.1);
+                continue;
+            }
+        };
+        backoff = limits::ACCEPT_BACKOFF.0;
+        let Some(seat) = connections.seat() else {
+            service.metrics.refused(Refusal::NoRoom);
+            continue;
+        };
+        // An answer is one small write; there is nothing to wait for. A socket that refuses is broken,
+        // and the first read will say so.
+        let _ = stream.set_nodelay(true);
+        service.metrics.connections(connections.open());
+        let (service, connections, shutdown) = (service.clone(), connections.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            connection::serve(stream, service.clone(), seat.pulse.clone(), shutdown).await;
+            drop(seat);
+            service.metrics.connections(connections.open());
+        });
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// The open connections.
+#[derive(Debug)]
+struct Connections {
+    open: Mutex<HashMap<u64, Arc<Pulse>>>,
+    next: AtomicU64,
+    max: usize,
+}
+
+/// A connection's place among them.
+#[derive(Debug)]
+struct Seat {
+    connections: Arc<Connections>,
+    number: u64,
+    pulse: Arc<Pulse>,
+}
+
+impl Connections {
+    fn new(max: usize) -> Self {
+        Self { open: Mutex::default(), next: AtomicU64::new(0), max: max.max(1) }
+    }
+
+    /// A place for a newcomer, made by closing somebody else's connection if need be; none when
+    /// everybody is busy.
+    fn seat(self: &Arc<Self>) -> Option<Seat> {
+        if self.open() >= self.max && !self.evict_one() {
+            return None;
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let pulse = Arc::new(Pulse::new());
+        self.lock().insert(number, pulse.clone());
+        Some(Seat { connections: self.clone(), number, pulse })
+    }
+
+    /// Closes the connection that is missed least. Its place is free at once.
+    fn evict_one(&self) -> bool {
+        let mut open = self.lock();
+        let least = open
+            .iter()
+            .filter_map(|(number, pulse)| {
+                let (phase, lasted) = pulse.phase();
+                Some((worth(phase, lasted)?, *number))
+            })
+            .min();
+        let Some(pulse) = least.and_then(|(_, number)| open.remove(&number)) else { return false };
+        pulse.evict();
+        true
+    }
+
+    fn open(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Pulse>>> {
+        // The map is whole after every statement that changes it, so a panic elsewhere spoils nothing.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What closing a connection would cost, least first; none for one with a request in flight.
+///
+/// A head that takes longer than a moment is an attack or a broken peer. An idle peer opens another
+/// connection when it needs one. A new connection gets its moment, unless all are new.
+fn worth(phase: Phase, lasted: Duration) -> Option<(u8, std::cmp::Reverse<Duration>)> {
+    let class = match phase {
+        Phase::Head if lasted > A_MOMENT => 0,
+        Phase::Idle => 1,
+        Phase::Head => 2,
+        Phase::Busy => return None,
+    };
+    Some((class, std::cmp::Reverse(lasted)))
+}
+
+/// A head of a few hundred bytes comes in one packet; a second covers a lost one.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.connections.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Connections, worth};
+    use crate::shell::http::connection::Phase;
+
+    #[test]
+    fn slow_heads_go_first_then_idle_ones_then_new_ones_and_busy_ones_stay() {
+        let (short, long) = (Duration::from_millis(10), Duration::from_secs(20));
+        let in_order = [
+            (Phase::Head, long),
+            (Phase::Head, Duration::from_secs(2)),
+            (Phase::Idle, long),
+            (Phase::Idle, short),
+            (Phase::Head, short),
+        ];
+        let worths: Vec<_> = in_order.iter().map(|(phase, lasted)| worth(*phase, *lasted)).collect();
+        assert!(worths.is_sorted() && worths.iter().all(Option::is_some), "{worths:?}");
+        assert_eq!(worth(Phase::Busy, long), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_takes_the_place_of_the_longest_waiting() {
+        let connections = Arc::new(Connections::new(2));
+        let first = connections.seat().expect("a seat");
+        tokio::time::advance(Duration::from_millis(5)).await;
+        let second = connections.seat().expect("a seat");
+        tokio::time::advance(Duration::from_millis(5)).await;
+        let third = connections.seat().expect("a seat");
+        assert_eq!(connections.open(), 2);
+        drop(first);
+        assert_eq!(connections.open(), 2, "the evicted one has no place to give back");
+        drop((second, third));
+        assert_eq!(connections.open(), 0);
+    }
+}

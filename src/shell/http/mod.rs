@@ -1,0 +1,221 @@
+//! The front door: an HTTP/1.1 server for logplex, for the hook and for admins.
+//!
+//! ```text
+//! listener              accepts connections, and makes room when there are too many
+//! connection            one peer: HTTP on its socket, and a deadline for every phase
+//! mod                   which route a request is for
+//! drain, hooks, admin   the routes
+//! auth, body, reply     what they share
+//! readiness, tokens     what others tell the front door
+//! ```
+//!
+//! Nothing here decides anything about dynos: batches become events and go to the driver by its
+//! [`Handle`], which never makes logplex wait.
+
+mod admin;
+mod auth;
+mod body;
+mod connection;
+mod drain;
+mod hooks;
+pub mod listener;
+pub mod readiness;
+pub mod reply;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Body;
+use tracing::debug;
+
+use crate::config::settings::Settings;
+use crate::ident::{AppId, AppName};
+use crate::ingest::Watch;
+use crate::shell::clock::Clock;
+use crate::shell::driver::Handle;
+use crate::shell::frame_ids::FrameIds;
+use crate::shell::http::auth::{DrainDoor, Secret};
+use crate::shell::http::readiness::Readiness;
+use crate::shell::http::reply::ReplyBody;
+use crate::shell::http::tokens::DrainTokens;
+use crate::shell::metrics::Metrics;
+
+/// Everything that the front door needs from the rest of the program.
+#[derive(Clone, Debug)]
+pub struct Wiring {
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The way to the engine.
+    pub handle: Handle,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// What `/readyz` says.
+    pub readiness: Arc<Readiness>,
+    /// Which drain belongs to which app.
+    pub tokens: Arc<DrainTokens>,
+}
+
+/// Answers requests; one for all connections, behind an `Arc`.
+#[derive(Debug)]
+pub struct Service {
+    admin: Option<Secret>,
+    /// In the order of the settings, as [`AppId`] counts.
+    apps: Vec<App>,
+    body_bytes_max: usize,
+    by_name: HashMap<AppName, AppId>,
+    clock: Clock,
+    connections_max: usize,
+    door: DrainDoor,
+    frame_ids: FrameIds,
+    handle: Handle,
+    hook: Option<Secret>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    tokens: Arc<DrainTokens>,
+}
+
+#[derive(Debug)]
+struct App {
+    name: AppName,
+    watch: Watch,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route<'p> {
+    /// `POST /logs/{app}`, or `POST /logs` for an app that only the drain's token names.
+    Drain(Option<&'p str>),
+    /// `GET /healthz`.
+    Health,
+    /// `POST /hooks/restart/{app}`.
+    Hook(&'p str),
+    /// `GET /metrics`.
+    Metrics,
+    /// `POST /api/v1/pause`.
+    Pause,
+    /// `GET /readyz`.
+    Ready,
+    /// `POST /api/v1/resume`.
+    Resume,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// The front door that these settings ask for.
+    pub fn new(settings: &Settings, wiring: Wiring) -> Self {
+        let apps: Vec<App> = settings
+            .apps
+            .iter()
+            .map(|app| App {
+                name: app.plan.name.clone(),
+                watch: Watch { process_types: app.plan.policy.process_types.clone() },
+            })
+            .collect();
+        let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
+        let Wiring { clock, handle, metrics, readiness, tokens } = wiring;
+        Self {
+            admin: settings.admin_password.as_ref().map(Secret::held),
+            apps,
+            body_bytes_max: settings.drain.body_bytes_max,
+            by_name,
+            clock,
+            connections_max: settings.drain.connections_max,
+            door: DrainDoor::new(settings.apps.iter().map(|app| app.drain_password.as_ref())),
+            frame_ids: FrameIds::default(),
+            handle,
+            hook: settings.hook_key.as_ref().map(Secret::held),
+            metrics,
+            readiness,
+            tokens,
+        }
+    }
+
+    /// Answers one request. Its body is read only by a route that has let its sender in.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (head, body) = request.into_parts();
+        let Some(route) = Route::of(head.uri.path()) else {
+            return refuse_unread(&body, reply::not_found());
+        };
+        if !route.takes(&head.method) {
+            return refuse_unread(&body, reply::method_not_allowed(route.methods()));
+        }
+        let response = match route {
+            Route::Drain(app) => self.take_batch(app, &head, body).await,
+            Route::Health => reply::text(StatusCode::OK, "alive\n"),
+            Route::Hook(app) => self.restart_by_hook(app, &head, body).await,
+            Route::Metrics => self.show_metrics(&head),
+            Route::Pause => self.pause(&head, body).await,
+            Route::Ready => self.show_readiness(),
+            Route::Resume => self.resume(&head, body).await,
+        };
+        debug!(method = %head.method, path = head.uri.path(), status = response.status().as_u16(), "answered");
+        response
+    }
+
+    fn show_readiness(&self) -> Response<ReplyBody> {
+        match self.readiness.trouble() {
+            None => reply::text(StatusCode::OK, "ready\n"),
+            Some(trouble) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        }
+    }
+
+    fn app(&self, name: &str) -> Option<AppId> {
+        self.by_name.get(&name.parse().ok()?).copied()
+    }
+
+    fn of(&self, app: AppId) -> Option<&App> {
+        self.apps.get(app.0 as usize)
+    }
+}
+
+/// A refusal to somebody whose body was not read: unless there is none, the connection ends with it.
+fn refuse_unread(body: &impl Body, refusal: Response<ReplyBody>) -> Response<ReplyBody> {
+    if body.is_end_stream() { refusal } else { reply::closing(refusal) }
+}
+
+// === impl Route ===
+
+impl<'p> Route<'p> {
+    fn of(path: &'p str) -> Option<Self> {
+        Some(match path {
+            "/api/v1/pause" => Self::Pause,
+            "/api/v1/resume" => Self::Resume,
+            "/healthz" => Self::Health,
+            "/logs" => Self::Drain(None),
+            "/metrics" => Self::Metrics,
+            "/readyz" => Self::Ready,
+            _ => match path.strip_prefix("/hooks/restart/") {
+                Some(app) => Self::Hook(segment(app)?),
+                None => Self::Drain(Some(segment(path.strip_prefix("/logs/")?)?)),
+            },
+        })
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Health | Self::Metrics | Self::Ready => matches!(*method, Method::GET | Method::HEAD),
+            Self::Drain(_) | Self::Hook(_) | Self::Pause | Self::Resume => *method == Method::POST,
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Health | Self::Metrics | Self::Ready => "GET, HEAD",
+            Self::Drain(_) | Self::Hook(_) | Self::Pause | Self::Resume => "POST",
+        }
+    }
+}
+
+/// The last segment of a path, which must be the last.
+fn segment(rest: &str) -> Option<&str> {
+    (!rest.is_empty() && !rest.contains('/')).then_some(rest)
+}

@@ -1,0 +1,469 @@
+//! What `/metrics` shows: every figure, its labels and their bounds.
+//!
+//! Labels are the configured apps, their listed process types and closed sets of words, so nothing that
+//! a peer sends can grow the number of series. Series whose labels are known at the start are there from
+//! the start, at zero, so that a rate over them has something to begin with.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::engine::policy::AppPlan;
+use crate::ident::{AppId, AppName, ProcessType};
+use crate::ingest::Counts;
+use crate::time::Now;
+
+/// All figures of the program; shared behind an `Arc`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    apps: Vec<AppLabel>,
+    /// When the last batch of each app came, in `mono` milliseconds from 1; 0 before the first.
+    last_batch_at: Vec<AtomicU64>,
+    families: Families,
+}
+
+/// The two text forms of a scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposition {
+    /// OpenMetrics 1.0, for a scraper that asks for it.
+    OpenMetrics,
+    /// The Prometheus text format 0.0.4, which everything reads.
+    Prometheus,
+}
+
+/// Why the front door did not take a request or a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The body did not arrive in time.
+    BodySlow,
+    /// A connection was closed to let a newcomer in.
+    Evicted,
+    /// The head did not arrive in time.
+    HeadSlow,
+    /// No descriptor, or no connection that could make room.
+    NoRoom,
+    /// The queue to the engine was full.
+    QueueFull,
+    /// The body was over the limit.
+    TooLarge,
+    /// A wrong password or none.
+    Unauthorized,
+    /// An app that is not watched.
+    UnknownApp,
+    /// A content encoding that is not read.
+    UnknownEncoding,
+}
+
+#[derive(Debug)]
+struct Families {
+    api_rate_limit_remaining: Gauge<i64, AtomicI64>,
+    api_requests: Family<ApiLabels, Counter>,
+    bad_frames: Family<KindLabels, Counter>,
+    batches: Family<AppLabels, Counter>,
+    connections: Gauge<i64, AtomicI64>,
+    decisions: Family<DecisionLabels, Counter>,
+    drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>,
+    dynos: Family<AppLabels, Gauge<i64, AtomicI64>>,
+    events: Family<EventLabels, Counter>,
+    frames: Family<AppLabels, Counter>,
+    left_alone: Family<AppLabels, Counter>,
+    lost_messages: Family<AppLabels, Counter>,
+    notices: Family<KindLabels, Counter>,
+    ready: Gauge<i64, AtomicI64>,
+    refusals: Family<RefusalLabels, Counter>,
+    repeated_batches: Family<AppLabels, Counter>,
+    restart_seconds: Family<AppLabels, Histogram, fn() -> Histogram>,
+    restarts: Family<RestartLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct AppLabel(AppName);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct TypeLabel(ProcessType);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AppLabels {
+    app: AppLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    app: AppLabel,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    app: AppLabel,
+    kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    app: AppLabel,
+    decision: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RestartLabels {
+    app: AppLabel,
+    process_type: TypeLabel,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiLabels {
+    call: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+/// The ends and stages of a restart that exist from the start; see
+/// [`RestartResult::label`](crate::engine::record::RestartResult::label).
+const RESTART_OUTCOMES: [&str; 7] =
+    ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered"];
+
+/// Seconds out of service: a small app is back in 10 s, `boot_timeout` is 3 min by default.
+const RESTART_SECONDS: [f64; 11] = [5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0];
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// The figures of a program that watches these apps, in the order of the settings.
+    pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>) -> Self {
+        let families = Families::new();
+        let mut registry = Registry::with_prefix("dynowarden");
+        families.register(&mut registry);
+        let mut apps = Vec::new();
+        for plan in plans {
+            let label = AppLabel(plan.name.clone());
+            families.begin(&label, &plan.policy.process_types);
+            apps.push(label);
+        }
+        let last_batch_at = apps.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { registry, apps, last_batch_at, families }
+    }
+
+    /// A batch was taken.
+    pub fn batch(&self, app: AppId, counts: &Counts, now: Now) {
+        let Some(label) = self.label(app) else { return };
+        let of_app = AppLabels { app: label.clone() };
+        self.families.batches.get_or_create(&of_app).inc();
+        self.families.frames.get_or_create(&of_app).inc_by(counts.frames);
+        self.families.left_alone.get_or_create(&of_app).inc_by(counts.left_alone);
+        self.families.lost_messages.get_or_create(&of_app).inc_by(counts.lost_messages);
+        for (kind, count) in &counts.bad_frames {
+            let labels = KindLabels { app: label.clone(), kind };
+            self.families.bad_frames.get_or_create(&labels).inc_by(*count);
+        }
+        for (kind, count) in &counts.events {
+            let labels = EventLabels { app: label.clone(), kind: kind.to_string() };
+            self.families.events.get_or_create(&labels).inc_by(*count);
+        }
+        self.heard(app, now);
+    }
+
+    /// A batch came that had been taken before.
+    pub fn repeated_batch(&self, app: AppId, now: Now) {
+        if let Some(label) = self.label(app) {
+            self.families.repeated_batches.get_or_create(&AppLabels { app: label.clone() }).inc();
+        }
+        self.heard(app, now);
+    }
+
+    /// When the last batch of an app came, repeated ones included, in `mono` time; none so far if none.
+    pub fn last_batch_at(&self, app: AppId) -> Option<Duration> {
+        let at = self.last_batch_at.get(index(app))?.load(Ordering::Relaxed);
+        at.checked_sub(1).map(Duration::from_millis)
+    }
+
+    /// The front door turned somebody away.
+    pub fn refused(&self, refusal: Refusal) {
+        self.families.refusals.get_or_create(&RefusalLabels { reason: refusal.label() }).inc();
+    }
+
+    /// Connections that are open at the moment.
+    pub fn connections(&self, open: usize) {
+        self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// The engine decided something.
+    pub fn decision(&self, app: AppId, decision: &'static str, reason: &'static str) {
+        if let Some(label) = self.label(app) {
+            let labels = DecisionLabels { app: label.clone(), decision, reason };
+            self.families.decisions.get_or_create(&labels).inc();
+        }
+    }
+
+    /// A restart reached a stage or an end.
+    pub fn restart(&self, app: AppId, process_type: &ProcessType, outcome: &'static str) {
+        if let Some(label) = self.label(app) {
+            let process_type = TypeLabel(process_type.clone());
+            let labels = RestartLabels { app: label.clone(), process_type, outcome };
+            self.families.restarts.get_or_create(&labels).inc();
+        }
+    }
+
+    /// A restarted dyno is up again.
+    pub fn restart_took(&self, app: AppId, out_for: Duration) {
+        if let Some(label) = self.label(app) {
+            let labels = AppLabels { app: label.clone() };
+            self.families.restart_seconds.get_or_create(&labels).observe(out_for.as_secs_f64());
+        }
+    }
+
+    /// People were told something.
+    pub fn notice(&self, app: AppId, kind: &'static str) {
+        if let Some(label) = self.label(app) {
+            self.families.notices.get_or_create(&KindLabels { app: label.clone(), kind }).inc();
+        }
+    }
+
+    /// The Platform API was asked something; `outcome` is `ok` or the label of a
+    /// [`Blind`](crate::engine::view::Blind).
+    pub fn api_request(&self, call: &'static str, outcome: &'static str) {
+        self.families.api_requests.get_or_create(&ApiLabels { call, outcome }).inc();
+    }
+
+    /// `RateLimit-Remaining` of the last answer.
+    pub fn api_tokens(&self, remaining: u32) {
+        self.families.api_rate_limit_remaining.set(remaining.into());
+    }
+
+    /// Dynos of an app that the engine keeps state for.
+    pub fn dynos(&self, app: AppId, tracked: usize) {
+        if let Some(label) = self.label(app) {
+            let labels = AppLabels { app: label.clone() };
+            self.families.dynos.get_or_create(&labels).set(i64::try_from(tracked).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Whether `/readyz` says yes.
+    pub fn ready(&self, ready: bool) {
+        self.families.ready.set(ready.into());
+    }
+
+    /// All figures as text. Ages are those at `now`.
+    pub fn render(&self, exposition: Exposition, now: Now) -> String {
+        for (app, heard_at) in self.apps.iter().zip(&self.last_batch_at) {
+            // Before the first batch it is the time since the start, so that an alert on a silent drain
+            // also sees one that never spoke.
+            let at = Duration::from_millis(heard_at.load(Ordering::Relaxed).saturating_sub(1));
+            let age = now.mono.saturating_sub(at).as_secs_f64();
+            self.families.drain_last_batch.get_or_create(&AppLabels { app: app.clone() }).set(age);
+        }
+        let mut page = String::new();
+        // Writing to a `String` cannot fail, and no encoder of ours does.
+        if text::encode(&mut page, &self.registry).is_err() {
+            page.clear();
+        }
+        match exposition {
+            Exposition::OpenMetrics => page,
+            Exposition::Prometheus => to_prometheus(&page),
+        }
+    }
+
+    fn heard(&self, app: AppId, now: Now) {
+        if let Some(at) = self.last_batch_at.get(index(app)) {
+            let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1);
+            at.fetch_max(millis + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn label(&self, app: AppId) -> Option<&AppLabel> {
+        self.apps.get(index(app))
+    }
+}
+
+fn index(app: AppId) -> usize {
+    app.0 as usize
+}
+
+// === impl Families ===
+
+impl Families {
+    fn new() -> Self {
+        Self {
+            api_rate_limit_remaining: Gauge::default(),
+            api_requests: Family::default(),
+            bad_frames: Family::default(),
+            batches: Family::default(),
+            connections: Gauge::default(),
+            decisions: Family::default(),
+            drain_last_batch: Family::default(),
+            dynos: Family::default(),
+            events: Family::default(),
+            frames: Family::default(),
+            left_alone: Family::default(),
+            lost_messages: Family::default(),
+            notices: Family::default(),
+            ready: Gauge::default(),
+            refusals: Family::default(),
+            repeated_batches: Family::default(),
+            restart_seconds: Family::new_with_constructor(|| Histogram::new(RESTART_SECONDS)),
+            restarts: Family::default(),
+        }
+    }
+
+    fn register(&self, to: &mut Registry) {
+        let f = self;
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        to.register("build_info", "The program's version", build);
+        to.register("batches", "Batches taken, repeated ones not counted", f.batches.clone());
+        to.register("repeated_batches", "Batches acknowledged by their frame id", f.repeated_batches.clone());
+        to.register("frames", "Frames in the batches taken", f.frames.clone());
+        to.register("bad_frames", "Frames that could not be read, by kind", f.bad_frames.clone());
+        to.register("events", "Platform events found, by kind", f.events.clone());
+        let help = "Events of dynos whose process type is not listed";
+        to.register("left_alone_events", help, f.left_alone.clone());
+        let help = "Messages that L10 lines report as dropped before they reached a drain";
+        to.register("lost_messages", help, f.lost_messages.clone());
+        to.register("decisions", "Decisions, refusals included", f.decisions.clone());
+        let help = "Restarts by stage or end: accepted, then one of back, back_late, not_back, gone";
+        to.register("restarts", help, f.restarts.clone());
+        let help = "From the acceptance of a restart until the new dyno was seen up";
+        to.register("restart_seconds", help, f.restart_seconds.clone());
+        to.register("notices", "Things that people were told, by kind", f.notices.clone());
+        to.register("api_requests", "Calls of the Platform API by outcome", f.api_requests.clone());
+        let help = "Calls left to the account when the Platform API last said so; -1 before that";
+        f.api_rate_limit_remaining.set(-1);
+        to.register("api_rate_limit_remaining", help, f.api_rate_limit_remaining.clone());
+        to.register("dynos", "Dynos that state is kept for", f.dynos.clone());
+        let help = "Seconds since the last batch of an app, or since the start before the first";
+        to.register("drain_last_batch_seconds", help, f.drain_last_batch.clone());
+        to.register("connections", "Open connections", f.connections.clone());
+        let help = "Requests and connections that the front door turned away";
+        to.register("refused_requests", help, f.refusals.clone());
+        to.register("ready", "1 when /readyz says yes", f.ready.clone());
+    }
+
+    fn begin(&self, app: &AppLabel, process_types: &[ProcessType]) {
+        let of_app = AppLabels { app: app.clone() };
+        for family in
+            [&self.batches, &self.frames, &self.left_alone, &self.lost_messages, &self.repeated_batches]
+        {
+            begin(family, &of_app);
+        }
+        begin(&self.dynos, &of_app);
+        begin(&self.restart_seconds, &of_app);
+        begin(&self.bad_frames, &KindLabels { app: app.clone(), kind: "header" });
+        begin(&self.events, &EventLabels { app: app.clone(), kind: "R14".to_owned() });
+        let rule = DecisionLabels { app: app.clone(), decision: "restart", reason: "rule" };
+        begin(&self.decisions, &rule);
+        for process_type in process_types {
+            for outcome in RESTART_OUTCOMES {
+                let process_type = TypeLabel(process_type.clone());
+                begin(&self.restarts, &RestartLabels { app: app.clone(), process_type, outcome });
+            }
+        }
+        for outcome in ["ok", "unreachable"] {
+            for call in ["delete_dyno", "list_dynos"] {
+                begin(&self.api_requests, &ApiLabels { call, outcome });
+            }
+        }
+        for reason in [Refusal::QueueFull, Refusal::Unauthorized] {
+            begin(&self.refusals, &RefusalLabels { reason: reason.label() });
+        }
+    }
+}
+
+/// Lets a series be there from now on.
+fn begin<S, M, C>(family: &Family<S, M, C>, labels: &S)
+where
+    S: Clone + std::hash::Hash + Eq,
+    M: Clone,
+    C: MetricConstructor<M>,
+{
+    drop(family.get_or_create(labels));
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn label(self) -> &'static str {
+        match self {
+            Self::BodySlow => "body_slow",
+            Self::Evicted => "evicted",
+            Self::HeadSlow => "head_slow",
+            Self::NoRoom => "no_room",
+            Self::QueueFull => "queue_full",
+            Self::TooLarge => "too_large",
+            Self::Unauthorized => "unauthorized",
+            Self::UnknownApp => "unknown_app",
+            Self::UnknownEncoding => "unknown_encoding",
+        }
+    }
+}
+
+// === impl Exposition ===
+
+impl Exposition {
+    /// The form that an `Accept` header asks for.
+    pub fn accepted_by(accept: &str) -> Self {
+        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
+    }
+
+    /// The `Content-Type` of the form.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// Turns an OpenMetrics page into the older text format: there, a counter's `HELP` and `TYPE` carry the
+/// name of its sample, `_total` included, and there are neither units nor an end mark
+/// (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+fn to_prometheus(page: &str) -> String {
+    let mut out = String::with_capacity(page.len());
+    let mut help: Option<(&str, &str)> = None;
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = rest.split_once(' ');
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            if let Some((_, text)) = help.take() {
+                out.push_str(&format!("# HELP {name}{suffix} {text}\n"));
+            }
+            out.push_str(&format!("# TYPE {name}{suffix} {kind}\n"));
+        } else if !line.starts_with('#') {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+impl EncodeLabelValue for AppLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        EncodeLabelValue::encode(&self.0.as_str(), encoder)
+    }
+}
+
+impl EncodeLabelValue for TypeLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        EncodeLabelValue::encode(&self.0.as_str(), encoder)
+    }
+}
