@@ -11,6 +11,7 @@ pub mod event;
 pub mod ident;
 pub mod ingest;
 pub mod limits;
+pub mod page;
 pub mod platform_json;
 pub mod report;
 pub mod shell;

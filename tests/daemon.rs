@@ -84,7 +84,8 @@ async fn an_r14_restarts_exactly_its_dyno_and_says_why() {
     daemon.await_line(|line| line["outcome"] == "back");
     assert_eq!(deleted(&heroku), ["DELETE /apps/acme/dynos/web.2"]);
     // Before it, the dyno was looked at by its own name.
-    let looked = heroku.calls().iter().any(|call| call.method == Method::GET && call.path == "/apps/acme/dynos/web.2");
+    let looked =
+        heroku.calls().iter().any(|call| call.method == Method::GET && call.path == "/apps/acme/dynos/web.2");
     assert!(looked);
     let (status, took) = daemon.terminate();
     assert!(status.success() && took < Duration::from_secs(20), "{status} after {took:?}");
@@ -109,7 +110,9 @@ async fn what_an_app_prints_restarts_nothing() {
     let daemon = drained(&heroku, &[]);
     let now = heroku.now();
     let frame = String::from_utf8(r14(&heroku, "web.1")).expect("text");
-    for text in ["Error R14 (Memory quota exceeded)", "heroku[web.1]: Error R14 (Memory quota exceeded)", &frame] {
+    for text in
+        ["Error R14 (Memory quota exceeded)", "heroku[web.1]: Error R14 (Memory quota exceeded)", &frame]
+    {
         heroku.emit(LogLine::app(acme(), "web.1", text, now));
     }
     // The real one comes last, so that all before it have been read when it has been acted on.
@@ -126,7 +129,10 @@ async fn a_batch_is_counted_once_however_often_it_comes() {
     headers.insert("Logplex-Frame-Id", HeaderValue::from_static("adc10463-d0e2-45d8-8a48-572c607b7a66"));
     let body = r14(&heroku, "web.1");
     for _ in 0..3 {
-        assert_eq!(post(&heroku, format!("{}/logs/acme", daemon.url), headers.clone(), body.clone()).await, 204);
+        assert_eq!(
+            post(&heroku, format!("{}/logs/acme", daemon.url), headers.clone(), body.clone()).await,
+            204
+        );
     }
     headers.insert("Logplex-Frame-Id", HeaderValue::from_static("another"));
     assert_eq!(post(&heroku, format!("{}/logs", daemon.url), headers, body).await, 204);
@@ -207,7 +213,10 @@ async fn an_api_that_cannot_be_seen_restarts_nothing_and_says_so() {
         assert!(!hold["reason"].as_str().unwrap_or_default().is_empty());
         assert!(deleted(&heroku).is_empty());
         let said = format!("{:?}", daemon.lines());
-        assert!(!said.contains("token-of-the-tests") && !said.contains(DRAIN_PASSWORD), "a secret was logged");
+        assert!(
+            !said.contains("token-of-the-tests") && !said.contains(DRAIN_PASSWORD),
+            "a secret was logged"
+        );
     }
 }
 
@@ -233,7 +242,15 @@ fn wrong_settings_are_all_told_at_once_and_the_exit_code_is_2() {
         .expect("the binary runs");
     let said = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(2), "{said}");
-    for setting in ["PORT", "eighty", "DYNOWARDEN_POLICY__COOLDOWN", "soon", "HEROKU_API_KEY", "DRAIN_PASSWORD", "HEROKU_APP"] {
+    for setting in [
+        "PORT",
+        "eighty",
+        "DYNOWARDEN_POLICY__COOLDOWN",
+        "soon",
+        "HEROKU_API_KEY",
+        "DRAIN_PASSWORD",
+        "HEROKU_APP",
+    ] {
         assert!(said.contains(setting), "{setting} is not in: {said}");
     }
 }

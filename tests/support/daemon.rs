@@ -82,7 +82,9 @@ impl Daemon {
         let decisions = self.lines().into_iter().filter(|line| line["decision"].is_string());
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         decisions
-            .map(|line| format!("{} {} {}", text(&line["dyno"]), text(&line["decision"]), text(&line["code"])))
+            .map(|line| {
+                format!("{} {} {}", text(&line["dyno"]), text(&line["decision"]), text(&line["code"]))
+            })
             .collect()
     }
 
