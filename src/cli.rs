@@ -60,7 +60,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 8081)]
     pub api_port: u16,
     /// How many times as fast as life the simulated dynos leak and boot
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = parse_speed)]
+    #[arg(long, value_name = "X", default_value_t = 30.0, value_parser = parse_speed)]
     pub speed: f64,
     /// Chooses the story: the same seed gives the same leaks
     #[arg(long, value_name = "N", default_value_t = 1)]

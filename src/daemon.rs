@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::task::JoinError;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::settings::Settings;
+use crate::limits;
 use crate::shell::clock::Clock;
-use crate::shell::driver::{Driver, Handle};
+use crate::shell::driver::{Driver, Handle, Parts};
 use crate::shell::heroku::Heroku;
 use crate::shell::http::listener;
 use crate::shell::http::readiness::Readiness;
@@ -30,54 +32,85 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Runs the daemon on `listener` until `shutdown`, and then ends it: first no more connections, then no
-/// more calls of the API, then the answers of those that were made.
+/// A daemon that has started.
+#[derive(Debug)]
+pub struct Running {
+    /// Done when the daemon has ended, in order or broken.
+    pub ended: JoinHandle<anyhow::Result<()>>,
+    /// The way to the engine.
+    pub handle: Handle,
+}
+
+/// Starts the daemon on `listener`. It runs until `shutdown`, and then ends in order: first no more
+/// connections, then no more calls of the API, then the answers of those that were made.
 ///
 /// # Errors
 /// It cannot start.
-pub async fn run(
+pub async fn start(
     settings: Settings,
     listener: TcpListener,
     clock: Clock,
     shutdown: CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Running> {
+    for warning in &settings.warnings {
+        warn!("{warning}");
+    }
     let plans: Vec<_> = settings.apps.iter().map(|app| app.plan.clone()).collect();
     let metrics = Arc::new(Metrics::new(&plans));
     let heroku = Heroku::new(&settings.heroku, metrics.clone())?;
     let readiness = Arc::new(Readiness::starting());
     let tokens = Arc::new(DrainTokens::new(&settings));
-    let (handle, commands) = Handle::new();
-
-    for warning in &settings.warnings {
-        warn!("{warning}");
-    }
+    let (queue, commands) = mpsc::channel(limits::QUEUED_BATCHES_MAX);
+    let handle = Handle::new(queue);
     // The seed need not be secret, only different between replicas that would otherwise keep in step.
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
-    let driver = Driver::new(plans, heroku, metrics.clone(), commands, (clock, seed));
+    let driver = Driver::new(Parts {
+        clock,
+        commands,
+        handle: handle.clone(),
+        heroku,
+        metrics: metrics.clone(),
+        plans,
+        seed,
+    });
     let driver_shutdown = CancellationToken::new();
-    let mut driver = tokio::spawn(driver.run(driver_shutdown.clone()));
+    let driver = tokio::spawn(driver.run(driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
-    let wiring = Wiring { clock, handle, metrics, readiness: readiness.clone(), tokens };
+    let wiring = Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens };
     let service = Arc::new(Service::new(&settings, wiring));
-    let mut door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
+    let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
+    let tasks = Tasks { door, driver, driver_shutdown, readiness };
+    Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
+}
 
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        // A daemon that takes batches and decides nothing, or the other way round, is worse than none.
-        ended = &mut driver => return Err(broken("driver", ended)),
-        ended = &mut door => return Err(broken("front door", ended)),
+/// The tasks that must all live, or none.
+struct Tasks {
+    door: JoinHandle<()>,
+    driver: JoinHandle<()>,
+    driver_shutdown: CancellationToken,
+    readiness: Arc<Readiness>,
+}
+
+impl Tasks {
+    async fn watch(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            // A daemon that takes batches and decides nothing, or the other way round, is worse than none.
+            ended = &mut self.driver => return Err(broken("driver", ended)),
+            ended = &mut self.door => return Err(broken("front door", ended)),
+        }
+        info!("shutting down");
+        self.readiness.troubled("shutdown", "shutting down");
+        self.door.await.context("the front door broke")?;
+        self.driver_shutdown.cancel();
+        self.driver.await.context("the driver broke")?;
+        info!("down");
+        Ok(())
     }
-    info!("shutting down");
-    readiness.troubled("shutdown", "shutting down");
-    door.await.context("the front door broke")?;
-    driver_shutdown.cancel();
-    driver.await.context("the driver broke")?;
-    info!("down");
-    Ok(())
 }
 
 fn broken(task: &str, ended: Result<(), JoinError>) -> anyhow::Error {

@@ -128,3 +128,87 @@ impl fmt::Display for EventKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Counts, EventKind, Watch, admit};
+    use crate::catalogue::Code;
+
+    fn frame(app: &str, procid: &str, message: &str) -> String {
+        let line = format!("<134>1 2026-01-02T03:04:05Z host {app} {procid} - {message}\n");
+        format!("{} {line}", line.len())
+    }
+
+    fn watch() -> Watch {
+        Watch { process_types: vec!["web".parse().expect("a type"), "api".parse().expect("a type")] }
+    }
+
+    #[track_caller]
+    fn check(body: &str, dynos: &[Option<&str>], expect: &Counts) {
+        let mut counts = Counts::default();
+        let events = admit(body.as_bytes(), &watch(), &mut counts);
+        let named: Vec<_> = events.iter().map(|event| event.fact.dyno().map(ToString::to_string)).collect();
+        let named: Vec<_> = named.iter().map(Option::as_deref).collect();
+        assert_eq!(named, dynos);
+        assert_eq!(&counts, expect);
+    }
+
+    #[test]
+    fn events_of_listed_types_and_of_the_app_pass() {
+        let r14 = "Error R14 (Memory quota exceeded)";
+        let body = [
+            frame("heroku", "web.1", r14),
+            frame("heroku", "worker.1", r14),
+            frame("heroku", "api.2", "Process running mem=646M(126.2%)"),
+            frame("app", "web.1", r14),
+            frame("heroku", "run.7", "State changed from starting to up"),
+            frame("app", "api", "Release v12 created by user a@example.com"),
+            frame(
+                "heroku",
+                "logplex",
+                "Error L10 (output buffer overflow): 5 messages dropped since 2026-01-02T03:04:05Z.",
+            ),
+        ]
+        .concat();
+        let events = [EventKind::Error(Code::R14), EventKind::Memory, EventKind::Release, EventKind::Loss];
+        let expect = Counts {
+            frames: 7,
+            events: events.into_iter().map(|kind| (kind, 1)).collect(),
+            left_alone: 2,
+            lost_messages: 5,
+            bad_frames: BTreeMap::new(),
+        };
+        check(&body, &[Some("web.1"), Some("api.2"), None, None], &expect);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_by_kind() {
+        let r14 = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
+        let counts = |frames, events: u64, bad: &[(&'static str, u64)]| Counts {
+            frames,
+            events: (0..events.min(1)).map(|_| (EventKind::Error(Code::R14), events)).collect(),
+            bad_frames: bad.iter().copied().collect(),
+            ..Counts::default()
+        };
+        check("", &[], &counts(0, 0, &[]));
+        check(
+            &format!("{r14}4 nonsense{r14}"),
+            &[Some("web.1")],
+            &counts(3, 1, &[("header", 1), ("count", 1)]),
+        );
+        check(&format!("3 non{r14}"), &[Some("web.1")], &counts(2, 1, &[("header", 1)]));
+        check(&format!("{r14}500 half"), &[Some("web.1")], &counts(2, 1, &[("cut", 1)]));
+        check(&r14.replace("2026-01", "2026-99"), &[], &counts(1, 0, &[("time", 1)]));
+    }
+
+    #[test]
+    fn events_share_the_text_of_their_process_type() {
+        let watch = watch();
+        let body = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
+        let events = admit(body.as_bytes(), &watch, &mut Counts::default());
+        let dyno = events[0].fact.dyno().expect("a dyno");
+        assert!(std::ptr::eq(dyno.process_type().as_str(), watch.process_types[0].as_str()));
+    }
+}

@@ -2,9 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod catalogue;
 pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod daemon;
 pub mod detect;
 pub mod engine;
 pub mod event;
@@ -13,6 +16,7 @@ pub mod ingest;
 pub mod limits;
 pub mod page;
 pub mod platform_json;
+pub mod replay;
 pub mod report;
 pub mod shell;
 pub mod sim;

@@ -249,7 +249,7 @@ pub const QUEUED_ANSWERS_MAX: usize = 1024;
 /// at most `heroku.request_timeout`, 10 s unless set.
 pub const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(11);
 
-// GRACE const _: () = assert!(HTTP_GRACE.as_secs() + LAST_ANSWERS_WAIT.as_secs() < 20);
+const _: () = assert!(HTTP_GRACE.as_secs() + LAST_ANSWERS_WAIT.as_secs() < 20);
 
 // === Hands ===
 
@@ -264,6 +264,31 @@ pub const API_CONNECT: Duration = Duration::from_secs(5);
 
 /// The longest wait that a 429 can impose.
 pub const API_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Records that a listener may be behind before it misses the oldest.
+pub const RECORDS_BEHIND_MAX: usize = 1024;
+/// Bytes of one text line of an archive: as much as a frame may hold.
+pub const ARCHIVE_LINE_BYTES_MAX: usize = FRAME_BYTES_MAX;
+
+/// Apps in one replay. Each has an engine of its own; an archive of more is one whose system names are
+/// not names of apps.
+pub const REPLAY_APPS_MAX: usize = 256;
+
+/// Deadlines that a replay follows between two lines. A dyno that never comes back is looked for every
+/// 30 s, so this covers a silence of weeks; a longer one is jumped over.
+pub const REPLAY_WAKES_MAX: u32 = 50_000;
+
+/// How long a replay goes on behind the last line, for dynos that are waiting for their turn.
+pub const REPLAY_TAIL: Duration = Duration::from_secs(60 * 60);
+
+/// Dynos whose repeated refusals a replay counts at a time; past it all of them are printed.
+pub const REPLAY_FOLDS_MAX: usize = 4096;
+
+/// Bytes of an archive that are read at a time.
+pub const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes from which on a file is large enough to be waited for, and gets a progress bar.
+pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
 // === Page ===
 

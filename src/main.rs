@@ -1,1 +1,44 @@
-fn main() {}
+//! The program: arguments in, exit code out.
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use dynowarden::cli::{Cli, Command, ReplayArgs};
+use dynowarden::commands::{self, replay};
+use dynowarden::config::Needs;
+use dynowarden::config::problem::Problems;
+use dynowarden::shell::clock::Clock;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().into_command()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dynowarden: {error:#}");
+            // Wrong settings are the user's to mend before a second try; anything else happened on the way.
+            ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Replay(args) => replay(&args),
+        Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?),
+        Command::Check(_) | Command::History(_) => unreachable!("wired as they are merged"),
+    }
+}
+
+fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
+    let settings = args.config.load(Needs::Nothing)?;
+    let is_terminal = io::stderr().is_terminal();
+    let streams = replay::Streams {
+        stdin: &mut io::stdin().lock(),
+        out: &mut io::stdout().lock(),
+        err: &mut io::stderr().lock(),
+        is_terminal,
+    };
+    Ok(replay::run(args, &settings, streams, Clock::system().now().wall)?)
+}

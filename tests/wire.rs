@@ -123,7 +123,9 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_cut_anywhere_keeps_what_was_whole(lines in vec(line(), 1..5), cut in any::<proptest::sample::Index>()) {
+    fn a_batch_cut_anywhere_keeps_what_was_whole(
+        lines in vec(line(), 1..5), cut in any::<proptest::sample::Index>(),
+    ) {
         let body = render(&lines);
         let cut = cut.index(body.len());
         oracle::check_batch(&body[..cut]);
@@ -159,7 +161,9 @@ proptest! {
 
     #[test]
     fn nothing_that_a_dyno_prints_says_anything(
-        dyno in "[-_A-Za-z0-9]{1,12}\\.[1-9][0-9]{0,3}", msg in prop_oneof![msg(), octets(200)], lines in vec(line(), 0..3),
+        dyno in "[-_A-Za-z0-9]{1,12}\\.[1-9][0-9]{0,3}",
+        msg in prop_oneof![msg(), octets(200)],
+        lines in vec(line(), 0..3),
     ) {
         // Whole frames of the platform's too, as text.
         let msg = [msg, render(&lines)].concat();

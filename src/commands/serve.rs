@@ -20,12 +20,13 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         let shutdown = CancellationToken::new();
         cancel_on_signal(shutdown.clone())?;
         let listener = daemon::bind(&settings).await?;
-        daemon::run(settings, listener, Clock::system(), shutdown).await
+        let running = daemon::start(settings, listener, Clock::system(), shutdown).await?;
+        running.ended.await?
     })
 }
 
 /// A platform may send SIGTERM more than once; the first is enough, and the others change nothing.
-fn cancel_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(super) fn cancel_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {

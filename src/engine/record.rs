@@ -314,6 +314,19 @@ pub enum NoticeKind {
     SeesAgain,
 }
 
+// === impl Record ===
+
+impl Record {
+    /// The app that it is about.
+    pub fn app(&self) -> AppId {
+        match self {
+            Self::Decision(decision) => decision.app,
+            Self::Notice(notice) => notice.app,
+            Self::Outcome(outcome) => outcome.app,
+        }
+    }
+}
+
 // === impl Verdict ===
 
 impl Verdict {

@@ -1,18 +1,37 @@
 //! The one task that owns the engine, and the handle by which all others reach it.
+//!
+//! The driver hands inputs to the engine one at a time and carries out its effects in order. Whatever
+//! takes time (a call of the API, a claim in the store) runs in a task of its own and comes back as an
+//! input, so that one app's slow answers never hold up another's.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
 
-use crate::engine::record::Decision;
+use crate::engine::policy::AppPlan;
+use crate::engine::record::{Decision, Record};
+use crate::engine::status::AppStatus;
+use crate::engine::{Effect, Engine, Input, OrderId};
 use crate::event::Event;
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, AppName, DynoName, ProcessType};
+use crate::limits;
+use crate::shell::clock::Clock;
+use crate::shell::heroku::{Answered, Heroku};
+use crate::shell::metrics::Metrics;
+use crate::shell::telemetry;
 
 /// What other tasks may ask of the driver.
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    records: broadcast::Sender<Record>,
 }
 
 /// The queue to the engine is full; the sender should ask its peer to try again.
@@ -31,11 +50,67 @@ pub(crate) enum Command {
     Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
     Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str> },
     Resume { app: Option<AppId> },
+    Status { answer: oneshot::Sender<Vec<AppStatus>> },
 }
 
+/// What a driver is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The other end of `handle`.
+    pub commands: mpsc::Receiver<Command>,
+    /// The handle by which others reach the driver.
+    pub handle: Handle,
+    /// The Platform API.
+    pub heroku: Heroku,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// The apps, [`AppId`] being the place in the list.
+    pub plans: Vec<AppPlan>,
+    /// Makes the jitter.
+    pub seed: u64,
+}
+
+/// Owns the engine. [`Driver::run`] ends with the shutdown.
+#[derive(Debug)]
+pub struct Driver {
+    answers: mpsc::Receiver<Input>,
+    /// For the tasks that will answer.
+    answerer: mpsc::Sender<Input>,
+    clock: Clock,
+    commands: mpsc::Receiver<Command>,
+    engine: Engine,
+    heroku: Heroku,
+    metrics: Arc<Metrics>,
+    orders: HashMap<OrderId, oneshot::Sender<Vec<Decision>>>,
+    orders_made: u64,
+    plans: Vec<AppPlan>,
+    records: broadcast::Sender<Record>,
+    tasks: TaskTracker,
+}
+
+// === impl Handle ===
+
 impl Handle {
+    /// The handle of the driver that reads the other end of `commands`.
     pub(crate) fn new(commands: mpsc::Sender<Command>) -> Self {
-        Self { commands }
+        Self { commands, records: broadcast::Sender::new(limits::RECORDS_BEHIND_MAX) }
+    }
+
+    /// Everything that goes on record from now on. A reader who falls behind misses the oldest.
+    pub fn records(&self) -> broadcast::Receiver<Record> {
+        self.records.subscribe()
+    }
+
+    /// The state of every watched dyno.
+    ///
+    /// # Errors
+    /// The driver is gone.
+    pub async fn status(&self) -> Result<Vec<AppStatus>, Stopped> {
+        let (answer, status) = oneshot::channel();
+        self.commands.send(Command::Status { answer }).await.map_err(|_| Stopped)?;
+        status.await.map_err(|_| Stopped)
     }
 
     /// Hands the events of a batch to the engine, without waiting.
@@ -72,4 +147,170 @@ impl Handle {
     pub async fn resume(&self, app: Option<AppId>) -> Result<(), Stopped> {
         self.commands.send(Command::Resume { app }).await.map_err(|_| Stopped)
     }
+}
+
+// === impl Driver ===
+
+impl Driver {
+    /// A driver at rest.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { clock, commands, handle, heroku, metrics, plans, seed } = parts;
+        let (answerer, answers) = mpsc::channel(limits::QUEUED_ANSWERS_MAX);
+        Self {
+            answers,
+            answerer,
+            clock,
+            commands,
+            engine: Engine::new(plans.clone(), seed),
+            heroku,
+            metrics,
+            orders: HashMap::new(),
+            orders_made: 0,
+            plans,
+            records: handle.records,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Drives the engine until `shutdown`, and then until every call that is on its way has been answered.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(input) = self.answers.recv() => self.take(input),
+                Some(command) = self.commands.recv() => self.obey(command),
+                () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Learns what becomes of the calls that were made, and makes no new ones.
+    async fn finish(mut self) {
+        self.commands.close();
+        self.tasks.close();
+        let in_flight = self.tasks.len();
+        if in_flight > 0 {
+            info!(in_flight, "waiting for the answers of calls that were made");
+        }
+        drop(self.answerer);
+        let last_answers = async {
+            while let Some(input) = self.answers.recv().await {
+                for effect in self.engine.handle(input, self.clock.now()) {
+                    if let Effect::Record(record) = effect {
+                        tell(record, &self.plans, &self.metrics, &self.records);
+                    }
+                }
+            }
+        };
+        if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, last_answers).await.is_err() {
+            warn!("calls that were made are still without an answer; they are looked into at the next start");
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = self.clock.now();
+        let span =
+            self.engine.next_deadline().map_or(IDLE_WAKE, |at| at.saturating_sub(now.mono).min(IDLE_WAKE));
+        Instant::now() + self.clock.real(span)
+    }
+
+    fn obey(&mut self, command: Command) {
+        let input = match command {
+            Command::Events { app, events } => Input::Events { app, events },
+            Command::Order { app, dyno, answer } => {
+                self.orders_made += 1;
+                let order = OrderId(self.orders_made);
+                self.orders.insert(order, answer);
+                Input::Order { order, app, dyno }
+            }
+            Command::Pause { app, until, reason } => Input::Pause { app, until, reason },
+            Command::Resume { app } => Input::Resume { app },
+            Command::Status { answer } => {
+                // Who asked may have gone away.
+                let _gone = answer.send(self.engine.status());
+                return;
+            }
+        };
+        self.take(input);
+    }
+
+    /// Hands an input to the engine, and carries out what it asks for.
+    fn take(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in self.engine.handle(input, self.clock.now()) {
+                inputs.extend(self.carry_out(effect));
+            }
+        }
+    }
+
+    /// Carries out one effect; what can be answered at once is.
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Answer { order, decisions } => {
+                if let Some(answer) = self.orders.remove(&order) {
+                    // Who asked may have gone away; the decisions stand all the same.
+                    let _gone = answer.send(decisions);
+                }
+            }
+            Effect::Claim { ticket, .. } => return Some(Input::Claimed { ticket, answer: Ok(()) }),
+            Effect::Delete { ticket, app, dyno } => {
+                let (heroku, name) = (self.heroku.clone(), self.name(app));
+                self.call(async move {
+                    let answered = heroku.delete(&name, &dyno).await;
+                    answered.map(|answer| Input::Deleted { ticket, answer })
+                });
+            }
+            Effect::Look { ticket, app, dyno } => {
+                let (heroku, name, listed) = (self.heroku.clone(), self.name(app), self.listed(app));
+                self.call(async move {
+                    let answered = heroku.look(&name, &listed, dyno.as_ref()).await;
+                    answered.map(|answer| Input::Looked { ticket, answer })
+                });
+            }
+            Effect::Peek { ticket, app, dyno } => {
+                let (heroku, name) = (self.heroku.clone(), self.name(app));
+                self.call(async move {
+                    let answered = heroku.peek(&name, &dyno).await;
+                    answered.map(|answer| Input::Peeked { ticket, answer })
+                });
+            }
+            Effect::Record(record) => tell(record, &self.plans, &self.metrics, &self.records),
+        }
+        None
+    }
+
+    /// Makes a call in a task of its own; its answer comes back as an input.
+    fn call(&self, call: impl Future<Output = Answered<Input>> + Send + 'static) {
+        let answerer = self.answerer.clone();
+        self.tasks.spawn(async move {
+            let Answered { value, tokens_remaining } = call.await;
+            // The driver outlives its tasks, except at a shutdown that waited long enough.
+            if let Some(remaining) = tokens_remaining {
+                let _ended = answerer.send(Input::ApiTokens { remaining }).await;
+            }
+            let _ended = answerer.send(value).await;
+        });
+    }
+
+    fn name(&self, app: AppId) -> AppName {
+        self.plans[app.0 as usize].name.clone()
+    }
+
+    fn listed(&self, app: AppId) -> Vec<ProcessType> {
+        self.plans[app.0 as usize].policy.process_types.clone()
+    }
+}
+
+/// The driver wakes the engine this often even when it waits for nothing, for its housekeeping.
+const IDLE_WAKE: Duration = Duration::from_secs(60);
+
+/// Logs and counts a record, and hands it to whoever listens.
+fn tell(record: Record, plans: &[AppPlan], metrics: &Metrics, records: &broadcast::Sender<Record>) {
+    telemetry::tell(&record, &plans[record.app().0 as usize], metrics);
+    // Nobody may be listening.
+    let _listeners = records.send(record);
 }

@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 use crate::engine::policy::AppPlan;
 use crate::ident::{AppId, AppName, ProcessType};
 use crate::ingest::Counts;
+use crate::shell::exposition::Exposition;
 use crate::time::Now;
 
 /// All figures of the program; shared behind an `Arc`.
@@ -28,15 +29,6 @@ pub struct Metrics {
     /// When the last batch of each app came, in `mono` milliseconds from 1; 0 before the first.
     last_batch_at: Vec<AtomicU64>,
     families: Families,
-}
-
-/// The two text forms of a scrape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exposition {
-    /// OpenMetrics 1.0, for a scraper that asks for it.
-    OpenMetrics,
-    /// The Prometheus text format 0.0.4, which everything reads.
-    Prometheus,
 }
 
 /// Why the front door did not take a request or a connection.
@@ -276,10 +268,7 @@ impl Metrics {
         if text::encode(&mut page, &self.registry).is_err() {
             page.clear();
         }
-        match exposition {
-            Exposition::OpenMetrics => page,
-            Exposition::Prometheus => to_prometheus(&page),
-        }
+        exposition.of_open_metrics(page)
     }
 
     fn heard(&self, app: AppId, now: Now) {
@@ -415,47 +404,6 @@ impl Refusal {
     }
 }
 
-// === impl Exposition ===
-
-impl Exposition {
-    /// The form that an `Accept` header asks for.
-    pub fn accepted_by(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
-    }
-
-    /// The `Content-Type` of the form.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
-}
-
-/// Turns an OpenMetrics page into the older text format: there, a counter's `HELP` and `TYPE` carry the
-/// name of its sample, `_total` included, and there are neither units nor an end mark
-/// (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
-fn to_prometheus(page: &str) -> String {
-    let mut out = String::with_capacity(page.len());
-    let mut help: Option<(&str, &str)> = None;
-    for line in page.lines() {
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            help = rest.split_once(' ');
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
-        {
-            let suffix = if kind == "counter" { "_total" } else { "" };
-            if let Some((_, text)) = help.take() {
-                out.push_str(&format!("# HELP {name}{suffix} {text}\n"));
-            }
-            out.push_str(&format!("# TYPE {name}{suffix} {kind}\n"));
-        } else if !line.starts_with('#') {
-            out.push_str(line);
-            out.push('\n');
-        }
-    }
-    out
-}
-
 impl EncodeLabelValue for AppLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
         EncodeLabelValue::encode(&self.0.as_str(), encoder)
@@ -465,5 +413,75 @@ impl EncodeLabelValue for AppLabel {
 impl EncodeLabelValue for TypeLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
         EncodeLabelValue::encode(&self.0.as_str(), encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{Exposition, Metrics, Refusal};
+    use crate::engine::policy::{AppPlan, Policy, Rate};
+    use crate::ident::{AppId, ProcessType};
+    use crate::ingest::Counts;
+    use crate::time::Now;
+
+    const START: Now = Now { mono: Duration::from_secs(100), wall: Timestamp::UNIX_EPOCH };
+
+    fn watched() -> AppPlan {
+        let one = NonZeroU32::MIN;
+        let span = Duration::from_secs(60);
+        AppPlan {
+            name: "acme".parse().expect("an app"),
+            dry_run: false,
+            policy: Policy {
+                process_types: vec!["web".parse().expect("a type")],
+                cooldown: span,
+                max_restarts: Rate { count: one, per: span },
+                give_up_for: span,
+                max_concurrent: one,
+                settle: span,
+                min_uptime: span,
+                boot_timeout: span,
+                window: Vec::new(),
+            },
+            rules: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_age_of_the_last_batch_grows_until_the_next() {
+        let plan = watched();
+        let metrics = Metrics::new([&plan]);
+        let age = |now| {
+            let page = metrics.render(Exposition::Prometheus, now);
+            let name = "dynowarden_drain_last_batch_seconds{app=\"acme\"} ";
+            let line = page.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
+            line.parse::<f64>().expect("a number")
+        };
+        assert_eq!((metrics.last_batch_at(AppId(0)), age(START)), (None, 100.0));
+        metrics.batch(AppId(0), &Counts::default(), START);
+        assert_eq!(metrics.last_batch_at(AppId(0)), Some(START.mono));
+        assert_eq!(age(START.after(Duration::from_secs(7))), 7.0);
+        metrics.repeated_batch(AppId(0), START.after(Duration::from_secs(8)));
+        assert_eq!(age(START.after(Duration::from_secs(9))), 1.0);
+        assert_eq!(metrics.last_batch_at(AppId(1)), None);
+    }
+
+    #[test]
+    fn an_app_that_is_not_watched_makes_no_series() {
+        let plan = watched();
+        let metrics = Metrics::new([&plan]);
+        let before = metrics.render(Exposition::OpenMetrics, START);
+        let web: ProcessType = "web".parse().expect("a type");
+        metrics.batch(AppId(1), &Counts::default(), START);
+        metrics.decision(AppId(1), "hold", "stale");
+        metrics.restart(AppId(1), &web, "accepted");
+        assert_eq!(metrics.render(Exposition::OpenMetrics, START), before);
+        metrics.refused(Refusal::QueueFull);
+        assert_ne!(metrics.render(Exposition::OpenMetrics, START), before);
     }
 }

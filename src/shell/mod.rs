@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod driver;
+pub mod exposition;
 pub mod frame_ids;
 pub mod heroku;
 pub mod http;

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ident::AppId;
 use crate::limits;
+use crate::shell::exposition::Exposition;
 use crate::shell::http::auth;
 use crate::shell::http::body;
 use crate::shell::http::reply::{self, ReplyBody};
 use crate::shell::http::{Service, refuse_unread};
-use crate::shell::metrics::{Exposition, Refusal};
+use crate::shell::metrics::Refusal;
 use crate::time::later;
 
 /// The body of `POST /api/v1/pause`.

@@ -169,18 +169,13 @@ impl Pulse {
         self.evicted.cancel();
     }
 
-    /// The phase, and for how long it has lasted.
-    pub(super) fn phase(&self) -> (Phase, Duration) {
-        let (phase, since) = self.read();
-        (phase, since.elapsed())
-    }
-
     fn enter(&self, phase: Phase) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
         self.phase.store(millis << 2 | phase as u64, Ordering::Relaxed);
     }
 
-    fn read(&self) -> (Phase, Instant) {
+    /// The phase, and since when it has lasted.
+    pub(super) fn phase(&self) -> (Phase, Instant) {
         let packed = self.phase.load(Ordering::Relaxed);
         let phase = match packed & 3 {
             0 => Phase::Head,
@@ -191,7 +186,7 @@ impl Pulse {
     }
 
     fn deadline(&self) -> Instant {
-        let (phase, since) = self.read();
+        let (phase, since) = self.phase();
         let due = match phase {
             Phase::Head => since + limits::HEAD_READ,
             Phase::Idle => since + limits::KEEP_ALIVE_IDLE,
@@ -237,7 +232,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        if buffer.filled().len() > before && self.pulse.read().0 == Phase::Idle {
+        if buffer.filled().len() > before && self.pulse.phase().0 == Phase::Idle {
             self.pulse.enter(Phase::Head);
         }
         read

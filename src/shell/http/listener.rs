@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -100,12 +101,14 @@ impl Connections {
 
     /// Closes the connection that is missed least. Its place is free at once.
     fn evict_one(&self) -> bool {
+        let now = Instant::now();
         let mut open = self.lock();
         let least = open
             .iter()
             .filter_map(|(number, pulse)| {
-                let (phase, lasted) = pulse.phase();
-                Some((worth(phase, lasted)?, *number))
+                let (phase, since) = pulse.phase();
+                // Of two that are equal the older one goes.
+                Some((worth(phase, since, now)?, *number))
             })
             .min();
         let Some(pulse) = least.and_then(|(_, number)| open.remove(&number)) else { return false };
@@ -127,14 +130,14 @@ impl Connections {
 ///
 /// A head that takes longer than a moment is an attack or a broken peer. An idle peer opens another
 /// connection when it needs one. A new connection gets its moment, unless all are new.
-fn worth(phase: Phase, lasted: Duration) -> Option<(u8, std::cmp::Reverse<Duration>)> {
+fn worth(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
     let class = match phase {
-        Phase::Head if lasted > A_MOMENT => 0,
+        Phase::Head if now.saturating_duration_since(since) > A_MOMENT => 0,
         Phase::Idle => 1,
         Phase::Head => 2,
         Phase::Busy => return None,
     };
-    Some((class, std::cmp::Reverse(lasted)))
+    Some((class, since))
 }
 
 /// A head of a few hundred bytes comes in one packet; a second covers a lost one.
@@ -151,31 +154,32 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use tokio::time::Instant;
+
     use super::{Connections, worth};
     use crate::shell::http::connection::Phase;
 
     #[test]
     fn slow_heads_go_first_then_idle_ones_then_new_ones_and_busy_ones_stay() {
-        let (short, long) = (Duration::from_millis(10), Duration::from_secs(20));
+        let now = Instant::now() + Duration::from_secs(60);
+        let (short, long) = (now - Duration::from_millis(10), now - Duration::from_secs(20));
         let in_order = [
             (Phase::Head, long),
-            (Phase::Head, Duration::from_secs(2)),
+            (Phase::Head, now - Duration::from_secs(2)),
             (Phase::Idle, long),
             (Phase::Idle, short),
             (Phase::Head, short),
         ];
-        let worths: Vec<_> = in_order.iter().map(|(phase, lasted)| worth(*phase, *lasted)).collect();
+        let worths: Vec<_> = in_order.iter().map(|(phase, since)| worth(*phase, *since, now)).collect();
         assert!(worths.is_sorted() && worths.iter().all(Option::is_some), "{worths:?}");
-        assert_eq!(worth(Phase::Busy, long), None);
+        assert_eq!(worth(Phase::Busy, long, now), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_newcomer_takes_the_place_of_the_longest_waiting() {
+    #[test]
+    fn a_newcomer_takes_the_place_of_the_longest_waiting() {
         let connections = Arc::new(Connections::new(2));
         let first = connections.seat().expect("a seat");
-        tokio::time::advance(Duration::from_millis(5)).await;
         let second = connections.seat().expect("a seat");
-        tokio::time::advance(Duration::from_millis(5)).await;
         let third = connections.seat().expect("a seat");
         assert_eq!(connections.open(), 2);
         drop(first);

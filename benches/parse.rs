@@ -1,0 +1,80 @@
+//! From a batch's octets to events: how long, beside what could not be faster and what is not enough.
+//!
+//! - `floor`: hops over the counts and splits the six header fields, with no check and no meaning;
+//! - `memmem`: searches the body for `Error R14`, which an app can write too;
+//! - `wire`: all lines of the batch, checked; `wire_and_detect`: and what they say.
+//!
+//! `cargo bench --bench parse`. Hot is one batch over and over, cold a corpus larger than the caches.
+//! The allocation counts are part of the result: reading must not allocate.
+
+mod corpus;
+
+use std::hint::black_box;
+
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use dynowarden::{detect, wire};
+
+use crate::corpus::Corpus;
+
+#[global_allocator]
+static ALLOC: divan::AllocProfiler = divan::AllocProfiler::system();
+
+const SEED: u64 = 14;
+
+/// Frames of the two corpora: a batch of 100 KiB holds about 360, and 300,000 are some 80 MiB.
+const FRAMES: &[(&str, usize)] = &[("hot", 350), ("cold", 300_000)];
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = ["hot", "cold"])]
+fn floor(bencher: Bencher<'_, '_>, name: &str) {
+    bench(bencher, name, |body| {
+        let (mut rest, mut sum) = (body, 0);
+        while !rest.is_empty() {
+            let space = memchr::memchr(b' ', rest).expect("a good batch");
+            let counted = rest[..space].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
+            let (mut line, next) = rest[space + 1..].split_at(counted);
+            let mut fields: [&[u8]; 6] = [&[]; 6];
+            for field in &mut fields {
+                let end = memchr::memchr(b' ', line).expect("a good header");
+                (*field, line) = (&line[..end], &line[end + 1..]);
+            }
+            black_box((&fields, line));
+            sum += 1;
+            rest = next;
+        }
+        sum
+    });
+}
+
+#[divan::bench(args = ["hot", "cold"])]
+fn memmem(bencher: Bencher<'_, '_>, name: &str) {
+    let finder = memchr::memmem::Finder::new(b"Error R14");
+    bench(bencher, name, |body| finder.find_iter(body).count());
+}
+
+#[divan::bench(args = ["hot", "cold"])]
+fn wire(bencher: Bencher<'_, '_>, name: &str) {
+    bench(bencher, name, |body| wire::lines(body).map(black_box).filter(Result::is_ok).count());
+}
+
+#[divan::bench(args = ["hot", "cold"])]
+fn wire_and_detect(bencher: Bencher<'_, '_>, name: &str) {
+    bench(bencher, name, |body| {
+        let lines = wire::lines(body).filter_map(Result::ok);
+        lines.filter(|line| matches!(black_box(detect::event(line)), Ok(Some(_)))).count()
+    });
+}
+
+fn bench(bencher: Bencher<'_, '_>, name: &str, read: impl Fn(&[u8]) -> usize + Sync) {
+    let (_, frames) = FRAMES.iter().find(|(known, _)| *known == name).expect("one of the two");
+    let corpus = Corpus::new(SEED, *frames);
+    assert!(*frames < 1000 || corpus.errors > 0, "a corpus without an error");
+    bencher
+        .counter(ItemsCount::new(corpus.frames))
+        .counter(BytesCount::new(corpus.bytes))
+        .bench(|| corpus.batches.iter().map(|batch| read(black_box(batch))).sum::<usize>());
+}

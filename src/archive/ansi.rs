@@ -1,0 +1,58 @@
+//! Colours: `heroku logs` on a terminal paints the source of each line, and people keep what they saw.
+
+/// `text` without control sequences, for which `plain` is the room.
+///
+/// ```text
+/// sequence = ESC "[" *( %x30-3F ) *( %x20-2F ) %x40-7E      ; ECMA-48, 5.4
+/// ```
+pub(super) fn without_colours<'b>(text: &'b [u8], plain: &'b mut Vec<u8>) -> &'b [u8] {
+    if memchr::memchr(ESCAPE, text).is_none() {
+        return text;
+    }
+    plain.clear();
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(ESCAPE, rest) {
+        plain.extend_from_slice(&rest[..at]);
+        let sequence = sequence_len(&rest[at..]);
+        // What is no sequence is the app's own octet, and stays.
+        plain.extend_from_slice(&rest[at..at + usize::from(sequence == 0)]);
+        rest = &rest[at + sequence.max(1)..];
+    }
+    plain.extend_from_slice(rest);
+    plain
+}
+
+const ESCAPE: u8 = 0x1b;
+
+/// How long the sequence at the start of `text` is; 0 when there is none.
+fn sequence_len(text: &[u8]) -> usize {
+    let [ESCAPE, b'[', rest @ ..] = text else { return 0 };
+    match rest.iter().position(|octet| !(0x20..=0x3f).contains(octet)) {
+        Some(end) if (0x40..=0x7e).contains(&rest[end]) => end + 3,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_colours;
+
+    #[track_caller]
+    fn check(text: &str, expect: &str) {
+        let mut plain = Vec::new();
+        assert_eq!(without_colours(text.as_bytes(), &mut plain), expect.as_bytes());
+    }
+
+    #[test]
+    fn colours_go_and_everything_else_stays() {
+        check("", "");
+        check("plain [36m", "plain [36m");
+        check("\x1b[36m2025 heroku[web.1]:\x1b[0m Error R14", "2025 heroku[web.1]: Error R14");
+        check("\x1b[38;5;208ma\x1b[mb\x1b[K", "ab");
+        check("a\x1b", "a\x1b");
+        check("a\x1b[", "a\x1b[");
+        check("a\x1b[36", "a\x1b[36");
+        check("\x1b\x1b[1mx", "\x1bx");
+        check("\x1b]0;title\x07", "\x1b]0;title\x07");
+    }
+}

@@ -1,0 +1,341 @@
+//! `replay`: files in, decisions out.
+//!
+//! Standard output carries decisions and, in text, the summary; everything else goes to standard error.
+//! Decisions are written as soon as the lines are read, so that `heroku logs --tail` can be piped in; and
+//! when nobody reads them any more, as under `| head`, that is the end and no failure.
+
+use std::fmt::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+
+use crate::archive::{Archive, FORMS, Item, Place};
+use crate::cli::{Format, ReplayArgs};
+use crate::config::settings::Settings;
+use crate::engine::record::Record;
+use crate::limits;
+use crate::replay::roster::Roster;
+use crate::replay::summary::Summary;
+use crate::replay::timeline::Timeline;
+use crate::replay::{Replay, Told};
+use crate::report::DecisionJson;
+
+/// What the command reads and writes beside its files.
+pub struct Streams<'a> {
+    /// What `-` stands for.
+    pub stdin: &'a mut dyn Read,
+    /// For decisions.
+    pub out: &'a mut dyn Write,
+    /// For everything else.
+    pub err: &'a mut dyn Write,
+    /// Whether the process's standard error is a terminal, where large files get a progress bar.
+    pub is_terminal: bool,
+}
+
+/// Why a replay could not be finished. The message names the file and what is wrong with it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A folder.
+    #[error("{}: is a directory; name the files in it", .0.display())]
+    Directory(PathBuf),
+    /// A file in which there is nothing to replay.
+    #[error("{}: nothing in it can be read as a log; read are {FORMS}; it begins with {begins:?}", file.display())]
+    NoLog {
+        /// The file.
+        file: PathBuf,
+        /// How it begins.
+        begins: String,
+    },
+    /// A file that is not there, or cannot be read on.
+    #[error("{}: cannot be read", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The output cannot be written.
+    #[error("the output cannot be written")]
+    Write(#[source] io::Error),
+}
+
+/// Replays the files, in the order given, as one log.
+///
+/// # Errors
+/// A file that cannot be read, or has nothing in it that can: exit code 1. What was decided up to there
+/// has been printed.
+pub fn run(
+    args: &ReplayArgs,
+    settings: &Settings,
+    streams: Streams<'_>,
+    now: Timestamp,
+) -> Result<(), ReplayError> {
+    // A slip in the last of many names should not come to light after the others were read.
+    for file in args.files.iter().filter(|file| !is_stdin(file)) {
+        let found = fs::metadata(file).map_err(|source| ReplayError::Read { file: file.clone(), source })?;
+        if found.is_dir() {
+            return Err(ReplayError::Directory(file.clone()));
+        }
+    }
+    let configured = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let roster = Roster::new(args.app.clone(), configured);
+    let Streams { stdin, out, err, is_terminal } = streams;
+    let mut run = Run {
+        err,
+        has_bar: is_terminal,
+        now,
+        out,
+        page: Page::new(args.format),
+        replay: Replay::new(roster, |app| settings.plan_for(app)),
+        told: Vec::new(),
+        troubles: Troubles::default(),
+    };
+    match run.all(&args.files, stdin) {
+        Err(ReplayError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+struct Run<'a> {
+    err: &'a mut dyn Write,
+    has_bar: bool,
+    now: Timestamp,
+    out: &'a mut dyn Write,
+    page: Page,
+    replay: Replay<'a>,
+    told: Vec<Told>,
+    troubles: Troubles,
+}
+
+// === impl Run ===
+
+impl Run<'_> {
+    fn all(&mut self, files: &[PathBuf], stdin: &mut dyn Read) -> Result<(), ReplayError> {
+        let read = files.iter().try_for_each(|file| self.file(file, stdin));
+        if read.is_ok() {
+            self.replay.end(&mut self.told);
+        }
+        self.page.add(&mut self.told);
+        self.page.end(read.is_ok().then(|| self.replay.summary()));
+        // Standard error is where problems are told; when that is gone, there is nobody to tell.
+        let _told = self.err.write_all(self.troubles.to_string().as_bytes());
+        if read.is_ok() && matches!(self.page.form, Form::Json) {
+            let _told = writeln!(self.err, "{}", self.replay.summary());
+        }
+        self.flush(None).and(read)
+    }
+
+    fn file(&mut self, path: &Path, stdin: &mut dyn Read) -> Result<(), ReplayError> {
+        let broken = |source| ReplayError::Read { file: path.to_owned(), source };
+        if is_stdin(path) {
+            return self.read(path, Archive::new(self.now), unzipped(stdin).map_err(broken)?, None);
+        }
+        let file = File::open(path).map_err(broken)?;
+        let found = file.metadata().map_err(broken)?;
+        let written = found.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
+        let archive = Archive::new(written.unwrap_or(self.now));
+        if self.has_bar && found.len() >= limits::REPLAY_PROGRESS_BYTES_MIN {
+            let bar = bar(path, found.len());
+            let reader = unzipped(bar.wrap_read(file)).map_err(broken)?;
+            let result = self.read(path, archive, reader, Some(&bar));
+            bar.finish_and_clear();
+            return result;
+        }
+        self.read(path, archive, unzipped(file).map_err(broken)?, None)
+    }
+
+    fn read(
+        &mut self,
+        path: &Path,
+        mut archive: Archive,
+        mut reader: impl Read,
+        bar: Option<&ProgressBar>,
+    ) -> Result<(), ReplayError> {
+        let mut chunk = vec![0; limits::REPLAY_CHUNK_BYTES];
+        let (mut entries, mut begins) = (0_u64, None);
+        let mut passed = 0;
+        loop {
+            let octets = match reader.read(&mut chunk) {
+                Ok(octets) => octets,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(ReplayError::Read { file: path.to_owned(), source }),
+            };
+            match octets {
+                0 => archive.end(),
+                octets => archive.push(&chunk[..octets]),
+            }
+            if passed < limits::REPLAY_CHUNK_BYTES {
+                self.announce(archive.clone());
+            }
+            passed += octets;
+            while let Some((place, item)) = archive.read() {
+                match item {
+                    Item::Entry(entry) => {
+                        entries += 1;
+                        if let Err(error) = self.replay.hear(&entry, &mut self.told) {
+                            self.troubles.not_understood.add(path, place, error, entry.line.msg);
+                        }
+                    }
+                    Item::Unread(unread) => {
+                        begins.get_or_insert_with(|| quoted(unread.text));
+                        self.troubles.not_read.add(path, place, unread.why, unread.text);
+                    }
+                }
+                self.page.add(&mut self.told);
+            }
+            self.flush(bar)?;
+            if octets == 0 {
+                break;
+            }
+        }
+        match begins {
+            Some(begins) if entries == 0 => Err(ReplayError::NoLog { file: path.to_owned(), begins }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes through the first part of a file for the apps that are in it.
+    fn announce(&mut self, mut archive: Archive) {
+        while let Some((_, item)) = archive.read() {
+            if let Item::Entry(entry) = item {
+                self.replay.announce(&entry);
+            }
+        }
+    }
+
+    fn flush(&mut self, bar: Option<&ProgressBar>) -> Result<(), ReplayError> {
+        if self.page.text.is_empty() {
+            return Ok(());
+        }
+        let text = std::mem::take(&mut self.page.text);
+        let mut write = || self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        // The bar's line is taken away for as long as others are written.
+        let written = if let Some(bar) = bar { bar.suspend(write) } else { write() };
+        written.map_err(ReplayError::Write)
+    }
+}
+
+/// `-`.
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn bar(path: &Path, bytes: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}, {eta} to go")
+        .expect("the template names fields that there are");
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    ProgressBar::new(bytes).with_style(style).with_message(name)
+}
+
+/// The text in `reader`, which may be gzipped, in several members too, as archives are that were joined.
+fn unzipped<'r>(mut reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    let mut head = Vec::new();
+    reader.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
+    let is_gzipped = head == GZIP_MAGIC;
+    let whole = Cursor::new(head).chain(reader);
+    Ok(if is_gzipped { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+}
+
+/// RFC 1952, 2.3.1.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// An outsider's text, as much of it as one needs to recognise it.
+fn quoted(text: &[u8]) -> String {
+    // A character has four bytes at most.
+    let text = &text[..text.len().min(limits::QUOTED_CHARS_MAX * 4)];
+    String::from_utf8_lossy(text).trim_end().chars().take(limits::QUOTED_CHARS_MAX).collect()
+}
+
+// === Standard output ===
+
+/// What is to be printed next.
+struct Page {
+    form: Form,
+    is_begun: bool,
+    text: String,
+}
+
+enum Form {
+    Json,
+    Text(Timeline),
+}
+
+// === impl Page ===
+
+impl Page {
+    fn new(format: Format) -> Self {
+        let form = match format {
+            Format::Json => Form::Json,
+            Format::Text => Form::Text(Timeline::default()),
+        };
+        Self { form, is_begun: false, text: String::new() }
+    }
+
+    /// Adds the decisions. What became of a restart is made up in a replay, and is not printed.
+    fn add(&mut self, told: &mut Vec<Told>) {
+        for Told { app, record } in told.drain(..) {
+            let Record::Decision(decision) = record else { continue };
+            self.is_begun = true;
+            match &mut self.form {
+                Form::Json => {
+                    let json = serde_json::to_string(&DecisionJson::new(&decision, &app))
+                        .expect("texts and numbers always have a form in JSON");
+                    writeln!(self.text, "{json}").expect("a string takes everything");
+                }
+                Form::Text(timeline) => timeline.add(&app, &decision, &mut self.text),
+            }
+        }
+    }
+
+    fn end(&mut self, summary: Option<Summary>) {
+        let Form::Text(timeline) = &mut self.form else { return };
+        timeline.end(&mut self.text);
+        if let Some(summary) = summary {
+            let gap = if self.is_begun { "\n" } else { "" };
+            writeln!(self.text, "{gap}{summary}").expect("a string takes everything");
+        }
+    }
+}
+
+// === Standard error ===
+
+/// What could not be used.
+#[derive(Default)]
+struct Troubles {
+    not_read: Trouble,
+    not_understood: Trouble,
+}
+
+/// Troubles of one kind: how many, and the first.
+#[derive(Default)]
+struct Trouble {
+    count: u64,
+    first: String,
+}
+
+impl Trouble {
+    fn add(&mut self, path: &Path, place: Place, why: impl fmt::Display, text: &[u8]) {
+        if self.count == 0 {
+            self.first = format!("{}:{place}: {why}: {:?}", path.display(), quoted(text));
+        }
+        self.count += 1;
+    }
+}
+
+impl fmt::Display for Troubles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, trouble) in [("read", &self.not_read), ("understood", &self.not_understood)] {
+            match trouble.count {
+                0 => {}
+                1 => writeln!(f, "1 line was not {what}: {}", trouble.first)?,
+                count => writeln!(f, "{count} lines were not {what}, first {}", trouble.first)?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! Whose lines they are: the apps of a replay, by what an archive says and what was asked for.
+
+use std::collections::HashMap;
+
+use crate::ident::AppName;
+use crate::limits;
+
+/// The apps of a replay, each in the place in which it was first heard of.
+#[derive(Debug)]
+pub struct Roster {
+    apps: Vec<AppName>,
+    /// Apps with settings of their own.
+    configured: Vec<AppName>,
+    /// Whose lines they are that name no app.
+    default: AppName,
+    /// `--app`: all lines are this app's, unless they are clearly another's.
+    only: bool,
+    /// The one system whose lines are those of the app that was asked for.
+    stand_in: Option<Box<[u8]>>,
+    systems: HashMap<Box<[u8]>, Option<usize>>,
+}
+
+// === impl Roster ===
+
+impl Roster {
+    /// `named` is `--app`; without it lines without an app are the only configured app's, else `app`'s.
+    pub fn new(named: Option<AppName>, configured: Vec<AppName>) -> Self {
+        let only = named.is_some();
+        let default = named.unwrap_or_else(|| match configured.as_slice() {
+            [app] => app.clone(),
+            _ => "app".parse().expect("`app` is letters only"),
+        });
+        Self { apps: Vec::new(), configured, default, only, stand_in: None, systems: HashMap::new() }
+    }
+
+    /// Takes note of a system that a line further on names, so that the app that was asked for is not
+    /// looked for in another.
+    pub fn announce(&mut self, system: &[u8]) {
+        if self.only && self.default.as_str().as_bytes() == system {
+            self.settle_on(system);
+        }
+    }
+
+    /// The app whose place this is.
+    pub fn app(&self, place: usize) -> &AppName {
+        &self.apps[place]
+    }
+
+    /// The place of the app of a line that names this system; none for a line that is to be left out.
+    pub fn place(&mut self, system: Option<&[u8]>) -> Option<usize> {
+        let Some(system) = system else {
+            let default = self.default.clone();
+            return self.enlist(default);
+        };
+        if let Some(place) = self.systems.get(system) {
+            return *place;
+        }
+        let place = self.app_of(system).and_then(|app| self.enlist(app));
+        // Past the bound a system is looked at anew each time, which is slow and says the same.
+        if self.systems.len() < limits::REPLAY_APPS_MAX {
+            self.systems.insert(system.into(), place);
+        }
+        place
+    }
+
+    /// With `--app` a system of that name is the app; another one is, too, if it is the first that is
+    /// no app of the settings, because people give systems names of their own.
+    fn app_of(&mut self, system: &[u8]) -> Option<AppName> {
+        let name = str::from_utf8(system).ok().and_then(|name| name.parse::<AppName>().ok());
+        if !self.only {
+            return Some(name.unwrap_or_else(|| self.default.clone()));
+        }
+        let is_it = name.as_ref() == Some(&self.default);
+        let is_other = name.is_some_and(|name| self.configured.contains(&name));
+        if !is_it && (is_other || self.stand_in.is_some()) {
+            return None;
+        }
+        self.settle_on(system);
+        Some(self.default.clone())
+    }
+
+    fn settle_on(&mut self, system: &[u8]) {
+        if let Some(other) = self.stand_in.replace(system.into())
+            && *other != *system
+        {
+            self.systems.insert(other, None);
+        }
+    }
+
+    fn enlist(&mut self, app: AppName) -> Option<usize> {
+        if let Some(place) = self.apps.iter().position(|known| *known == app) {
+            return Some(place);
+        }
+        if self.apps.len() >= limits::REPLAY_APPS_MAX {
+            return None;
+        }
+        self.apps.push(app);
+        Some(self.apps.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Roster;
+    use crate::limits;
+
+    fn names(names: &[&str]) -> Vec<crate::ident::AppName> {
+        names.iter().map(|name| name.parse().expect("a name")).collect()
+    }
+
+    #[track_caller]
+    fn check(named: Option<&str>, configured: &[&str], lines: &[Option<&str>], expect: &[Option<&str>]) {
+        let named = named.map(|name| name.parse().expect("a name"));
+        let mut roster = Roster::new(named, names(configured));
+        let apps: Vec<Option<String>> = lines
+            .iter()
+            .map(|system| {
+                let place = roster.place(system.map(str::as_bytes))?;
+                Some(roster.app(place).to_string())
+            })
+            .collect();
+        assert_eq!(apps.iter().map(Option::as_deref).collect::<Vec<_>>(), expect);
+    }
+
+    #[test]
+    fn lines_without_an_app_are_the_only_one_s() {
+        check(None, &[], &[None], &[Some("app")]);
+        check(None, &["acme"], &[None], &[Some("acme")]);
+        check(None, &["acme", "beta"], &[None], &[Some("app")]);
+        check(Some("gamma"), &["acme"], &[None], &[Some("gamma")]);
+    }
+
+    #[test]
+    fn a_system_is_an_app_where_none_is_asked_for() {
+        check(
+            None,
+            &["acme"],
+            &[Some("beta"), Some("acme"), Some("My App"), None, Some("beta")],
+            &[Some("beta"), Some("acme"), Some("acme"), Some("acme"), Some("beta")],
+        );
+    }
+
+    #[test]
+    fn the_app_that_is_asked_for_has_one_system() {
+        check(
+            Some("acme"),
+            &[],
+            &[Some("acme"), Some("beta"), Some("acme")],
+            &[Some("acme"), None, Some("acme")],
+        );
+        check(
+            Some("acme"),
+            &[],
+            &[Some("cliffs-1"), Some("beta"), None],
+            &[Some("acme"), None, Some("acme")],
+        );
+        // The name itself counts more than the first that came along.
+        check(
+            Some("acme"),
+            &[],
+            &[Some("beta"), Some("acme"), Some("beta")],
+            &[Some("acme"), Some("acme"), None],
+        );
+        let mut roster = Roster::new(names(&["acme"]).pop(), Vec::new());
+        for system in [&b"beta"[..], b"acme"] {
+            roster.announce(system);
+        }
+        assert_eq!([roster.place(Some(b"beta")), roster.place(Some(b"acme"))], [None, Some(0)]);
+        check(Some("acme"), &["beta"], &[Some("beta"), Some("cliffs-1")], &[None, Some("acme")]);
+    }
+
+    #[test]
+    fn there_is_a_last_app() {
+        let mut roster = Roster::new(None, Vec::new());
+        for place in 0..limits::REPLAY_APPS_MAX {
+            assert_eq!(roster.place(Some(format!("a{place}").as_bytes())), Some(place));
+        }
+        assert_eq!(roster.place(Some(b"one-more")), None);
+        assert_eq!(roster.place(Some(b"a7")), Some(7));
+    }
+}

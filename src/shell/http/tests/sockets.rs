@@ -1,0 +1,300 @@
+//! Connections: what goes over the wire, how long each phase may last, and how they end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{House, basic, figure, house, r14, settings};
+use crate::limits;
+use crate::shell::driver::Command;
+use crate::shell::http::connection::{self, Pulse};
+use crate::shell::http::listener;
+
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+struct Server {
+    house: House,
+    address: std::net::SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+async fn server(connections_max: usize) -> Server {
+    let mut settings = settings(&[("acme", "drain")]);
+    settings.drain.connections_max = connections_max;
+    let house = house(&settings);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(listener::serve(listener, house.service.clone(), shutdown.clone()));
+    Server { house, address, shutdown, task }
+}
+
+/// A connection without a socket, so that paused time rules it alone.
+fn connected(house: &House) -> (DuplexStream, JoinHandle<()>) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let pulse = Arc::new(Pulse::new());
+    let task =
+        tokio::spawn(connection::serve(theirs, house.service.clone(), pulse, CancellationToken::new()));
+    (ours, task)
+}
+
+/// Reads one answer: its status line and headers, and the body that its `Content-Length` announces.
+async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).await.expect("readable") == 0 {
+            return String::from_utf8(head).expect("text");
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("text");
+    let length = head
+        .to_lowercase()
+        .split("content-length: ")
+        .nth(1)
+        .map_or(0, |rest| rest.split("\r\n").next().expect("a line").parse().expect("a number"));
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.expect("a body");
+    head + &String::from_utf8(body).expect("text")
+}
+
+async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.expect("written");
+    answer(stream).await
+}
+
+async fn is_closed(stream: &mut (impl AsyncRead + Unpin)) -> bool {
+    matches!(stream.read(&mut [0; 16]).await, Ok(0) | Err(_))
+}
+
+fn batch(password: &str, extra: &str, body: &str) -> String {
+    format!(
+        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: {}\r\n{extra}\r\n{body}",
+        basic(password),
+        body.len()
+    )
+}
+
+#[tokio::test]
+async fn batches_follow_one_another_on_one_connection() {
+    let mut server = server(8).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    for dyno in ["web.1", "web.2"] {
+        let answer = ask(&mut stream, &batch("drain", "", &r14(dyno))).await;
+        assert!(answer.starts_with("HTTP/1.1 204 No Content\r\n"), "{answer}");
+        let answer = answer.to_lowercase();
+        assert!(!answer.contains("content-length") && !answer.contains("transfer-encoding"), "{answer}");
+        assert!(matches!(server.house.commands.recv().await, Some(Command::Events { .. })));
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_before_the_body_is_asked_for() {
+    let server = server(8).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let request = format!(
+        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: 4000\r\nExpect: 100-continue\r\n\r\n",
+        basic("wrong")
+    );
+    let refused = ask(&mut stream, &request).await;
+    assert!(refused.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{refused}");
+    assert!(refused.to_lowercase().contains("\r\nwww-authenticate: basic realm="), "{refused}");
+    assert!(refused.to_lowercase().contains("\r\nconnection: close\r\n"), "{refused}");
+    assert!(is_closed(&mut stream).await);
+
+    // Who is let in is asked for it.
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let good = ask(&mut stream, &request.replace(&basic("wrong"), &basic("drain"))).await;
+    assert!(good.starts_with("HTTP/1.1 100 Continue\r\n"), "{good}");
+}
+
+#[tokio::test]
+async fn a_refusal_can_be_read_though_the_body_is_still_coming() {
+    let server = server(8).await;
+    for (password, status) in [("wrong", "401"), ("drain", "413")] {
+        let stream = TcpStream::connect(server.address).await.expect("connected");
+        let (mut reader, mut writer) = stream.into_split();
+        let body = "x".repeat(8 * 1024 * 1024);
+        let request = batch(password, "", &body);
+        let sender = tokio::spawn(async move { writer.write_all(request.as_bytes()).await });
+        let refused = answer(&mut reader).await;
+        assert!(refused.starts_with(&format!("HTTP/1.1 {status} ")), "{refused}");
+        let _ = sender.await.expect("no panic");
+    }
+}
+
+#[tokio::test]
+async fn chunks_are_added_up() {
+    let server = server(8).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    let request = format!(
+        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        basic("drain"),
+        chunk.repeat(5)
+    );
+    let refused = ask(&mut stream, &request).await;
+    assert!(refused.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_request_with_two_ends_is_no_request() {
+    let server = server(8).await;
+    let smuggled = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n\r\n";
+    for headers in [
+        "Content-Length: 3\r\nContent-Length: 90\r\n",
+        "Content-Length: 3, 90\r\n",
+        "Content-Length: +3\r\n",
+        "Content-Length: -1\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Content-Length : 3\r\n",
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.expect("connected");
+        let request = format!(
+            "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n{headers}\r\nabc{smuggled}",
+            basic("drain")
+        );
+        let refused = ask(&mut stream, &request).await;
+        assert!(refused.starts_with("HTTP/1.1 400 "), "{headers}: {refused}");
+        assert!(is_closed(&mut stream).await, "{headers}");
+    }
+    // With both, chunks rule and the connection ends: nothing behind them is a request of its own.
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let request = format!(
+        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}",
+        basic("drain")
+    );
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut all = String::new();
+    stream.read_to_string(&mut all).await.expect("readable");
+    assert!(!all.contains("dynowarden_"), "{all}");
+}
+
+#[tokio::test]
+async fn a_head_has_its_bounds() {
+    let server = server(8).await;
+    for head in [
+        format!("GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(limits::HEAD_BYTES_MAX)),
+        format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(limits::HEADERS_MAX + 1)),
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.expect("connected");
+        let refused = ask(&mut stream, &head).await;
+        assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
+    }
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    assert!(ask(&mut stream, "nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_outlasts_the_router_and_then_ends() {
+    let house = house(&settings(&[("acme", "drain")]));
+    let (mut stream, task) = connected(&house);
+    for _ in 0..3 {
+        assert!(ask(&mut stream, HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        tokio::time::sleep(limits::KEEP_ALIVE_IDLE - Duration::from_secs(1)).await;
+    }
+    assert!(ask(&mut stream, HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    let since = Instant::now();
+    assert!(is_closed(&mut stream).await);
+    let lasted = since.elapsed();
+    assert!((178..=182).contains(&lasted.as_secs()), "{lasted:?}");
+    task.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_request_is_gone_within_half_a_minute() {
+    let house = house(&settings(&[("acme", "drain")]));
+    for (first, half) in [("", ""), ("", "POST /logs/acme HT"), (HEALTH, "POST /logs/acme HT")] {
+        let (mut stream, task) = connected(&house);
+        if !first.is_empty() {
+            ask(&mut stream, first).await;
+            tokio::time::sleep(Duration::from_secs(100)).await;
+        }
+        // A byte now and then does not help.
+        stream.write_all(half.as_bytes()).await.expect("written");
+        let since = Instant::now();
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let drip = tokio::spawn(async move {
+            while !half.is_empty() && writer.write_all(b"T").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            writer
+        });
+        assert!(is_closed(&mut reader).await);
+        assert!(since.elapsed() < Duration::from_secs(30), "{half:?}: {:?}", since.elapsed());
+        drop(reader);
+        drip.await.expect("no panic");
+        task.await.expect("no panic");
+    }
+    assert_eq!(figure(&house, r#"refused_requests_total{reason="head_slow"}"#).await, Some(3.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_is_given_up() {
+    let house = house(&settings(&[("acme", "drain")]));
+    let (mut stream, _task) = connected(&house);
+    let request = batch("drain", "", &r14("web.1"));
+    let since = Instant::now();
+    let slow = ask(&mut stream, &request[..request.len() - 1]).await;
+    assert!(slow.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{slow}");
+    assert_eq!(since.elapsed().as_secs(), limits::BODY_READ.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_is_given_up() {
+    let house = house(&settings(&[("acme", "drain")]));
+    let (ours, theirs) = tokio::io::duplex(128);
+    let pulse = Arc::new(Pulse::new());
+    let task =
+        tokio::spawn(connection::serve(theirs, house.service.clone(), pulse, CancellationToken::new()));
+    let (_reader, mut writer) = tokio::io::split(ours);
+    let since = Instant::now();
+    writer.write_all(b"GET /metrics HTTP/1.1\r\nAuthorization: Bearer admin\r\n\r\n").await.expect("written");
+    task.await.expect("no panic");
+    assert_eq!(since.elapsed().as_secs(), limits::WRITE_STALL.as_secs());
+}
+
+#[tokio::test]
+async fn when_full_the_longest_waiting_makes_room() {
+    let server = server(3).await;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(server.address).await.expect("connected");
+        ask(&mut stream, HEALTH).await;
+        waiting.push(stream);
+    }
+    let mut newcomer = TcpStream::connect(server.address).await.expect("connected");
+    assert!(ask(&mut newcomer, HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(is_closed(&mut waiting[0]).await);
+    assert!(ask(&mut waiting[1], HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(figure(&server.house, r#"refused_requests_total{reason="evicted"}"#).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn shutdown_answers_what_is_in_flight_and_closes_what_is_idle() {
+    let mut server = server(8).await;
+    let mut idle = TcpStream::connect(server.address).await.expect("connected");
+    ask(&mut idle, HEALTH).await;
+    let mut busy = TcpStream::connect(server.address).await.expect("connected");
+    let hook = "POST /hooks/restart/acme?key=hook HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    busy.write_all(hook.as_bytes()).await.expect("written");
+    let Some(Command::Order { answer: order, .. }) = server.house.commands.recv().await else {
+        panic!("no order")
+    };
+
+    server.shutdown.cancel();
+    assert!(is_closed(&mut idle).await);
+    order.send(Vec::new()).expect("somebody waits");
+    let answered = answer(&mut busy).await;
+    assert!(answered.starts_with("HTTP/1.1 202 Accepted\r\n"), "{answered}");
+    server.task.await.expect("no panic");
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
