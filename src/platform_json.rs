@@ -377,13 +377,14 @@ mod tests {
 
     #[test]
     fn the_doctors_answers_are_read() {
-        let body = json!({"id": "1", "name": "acme", "maintenance": false, "generation": {"id": "2", "name": "cedar"},
+        let generation = json!({"id": "2", "name": "cedar"});
+        let body = json!({"id": "1", "name": "acme", "maintenance": false, "generation": generation,
             "space": null, "region": {"name": "us"}});
         let acme = app(body.to_string().as_bytes()).expect("an app");
         assert_eq!((acme.generation.as_deref(), acme.space), (Some("cedar"), None));
 
         let url = "https://drain:s3cret@dyno.example/logs/acme";
-        let body = json!([{"addon": null, "created_at": "x", "id": "1", "token": "d.1", "updated_at": "x", "url": url}]);
+        let body = json!([{"addon": null, "created_at": "x", "id": "1", "token": "d.1", "url": url}]);
         let read = drains(body.to_string().as_bytes()).expect("drains");
         assert_eq!(read[0].url.expose_secret(), url);
         assert!(!read[0].of_addon && !format!("{read:?}").contains("s3cret"));
@@ -414,7 +415,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_an_error_and_no_more(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 0_usize..500) {
+        fn garbage_is_an_error_and_no_more(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            cut in 0_usize..500,
+        ) {
             let listed = ["web".parse().expect("a type")];
             let _ = dynos(&bytes, &listed);
             let _ = error_id(&bytes);

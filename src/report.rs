@@ -254,22 +254,25 @@ mod tests {
 
     #[test]
     fn a_decision_reads_the_same_everywhere() {
-        let evidence = r#""evidence":{"error":"R14","line_at":"2026-01-02T03:04:05Z","lines":1,"memory":{"at":"2026-01-02T03:04:05Z","used_mb":646.0,"percent":126.2}}"#;
+        let memory = r#""memory":{"at":"2026-01-02T03:04:05Z","used_mb":646.0,"percent":126.2}"#;
+        let line = r#""error":"R14","line_at":"2026-01-02T03:04:05Z","lines":1"#;
+        let evidence = format!(r#""evidence":{{{line},{memory}}}"#);
+        let dry = "R14 at 646MB (126.2% of its quota) (dry run: nothing is sent)";
+        let hold = "a restart of this dyno is under way";
+        let shown = "2026-01-02 03:04:05Z acme web.2";
         let head =
             r#"{"at":"2026-01-02T03:04:05Z","app":"acme","dyno":"web.2","rule":"memory-quota-exceeded""#;
         check(
             Verdict::Restart { dry_run: true, formation: 2 },
             &format!(
-                r#"{head},"decision":"restart","reason":"R14 at 646MB (126.2% of its quota) (dry run: nothing is sent)","code":"dry_run","dry_run":true,{evidence}}}"#
+                r#"{head},"decision":"restart","reason":"{dry}","code":"dry_run","dry_run":true,{evidence}}}"#
             ),
-            "2026-01-02 03:04:05Z acme web.2 restart (memory-quota-exceeded): R14 at 646MB (126.2% of its quota) (dry run: nothing is sent)",
+            &format!("{shown} restart (memory-quota-exceeded): {dry}"),
         );
         check(
             Verdict::Hold(Hold::UnderWay),
-            &format!(
-                r#"{head},"decision":"hold","reason":"a restart of this dyno is under way","code":"under_way",{evidence}}}"#
-            ),
-            "2026-01-02 03:04:05Z acme web.2 hold (memory-quota-exceeded): a restart of this dyno is under way",
+            &format!(r#"{head},"decision":"hold","reason":"{hold}","code":"under_way",{evidence}}}"#),
+            &format!("{shown} hold (memory-quota-exceeded): {hold}"),
         );
     }
 }

@@ -63,8 +63,10 @@ mod tests {
     #[test]
     fn the_older_form_names_counters_by_their_samples() {
         let page = "# HELP n_frames Frames.\n# TYPE n_frames counter\nn_frames_total{app=\"a\"} 3\n\
-                    # HELP n_age_seconds Age.\n# TYPE n_age_seconds gauge\n# UNIT n_age_seconds seconds\nn_age_seconds 1.5\n# EOF\n";
-        let expect = "# HELP n_frames_total Frames.\n# TYPE n_frames_total counter\nn_frames_total{app=\"a\"} 3\n\
+                    # HELP n_age_seconds Age.\n# TYPE n_age_seconds gauge\n# UNIT n_age_seconds seconds\n\
+                    n_age_seconds 1.5\n# EOF\n";
+        let expect = "# HELP n_frames_total Frames.\n# TYPE n_frames_total counter\n\
+                      n_frames_total{app=\"a\"} 3\n\
                       # HELP n_age_seconds Age.\n# TYPE n_age_seconds gauge\nn_age_seconds 1.5\n";
         assert_eq!(Exposition::Prometheus.of_open_metrics(page.to_owned()), expect);
         assert_eq!(Exposition::OpenMetrics.of_open_metrics(page.to_owned()), page);

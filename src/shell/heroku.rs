@@ -7,15 +7,12 @@
 mod call;
 #[cfg(test)]
 mod tests;
+mod transport;
 
-use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, RETRY_AFTER};
-use reqwest::Url;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::config::settings::HerokuSettings;
 use crate::engine::view::{Blind, Deletion, Seen, View};
@@ -23,17 +20,13 @@ use crate::ident::{AppName, DynoName, ProcessType};
 use crate::limits;
 use crate::platform_json::{self, Account, AppInfo, Drain, Feature, Formation, Garbled};
 use crate::shell::heroku::call::Call;
+use crate::shell::heroku::transport::{Fault, Miss, Transport, is_passing};
 use crate::shell::metrics::Metrics;
-use crate::time::spoken;
 
 /// A client of the Platform API; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Heroku {
-    authorization: HeaderValue,
-    base: String,
-    client: reqwest::Client,
-    metrics: Arc<Metrics>,
-    request_timeout: Duration,
+    transport: Transport,
 }
 
 /// An answer, and what it costs.
@@ -69,28 +62,6 @@ pub enum ClientError {
     Url,
 }
 
-/// A 2xx.
-struct Page {
-    body: Vec<u8>,
-    /// Where the rest of a list is, for a 206.
-    next: Option<HeaderValue>,
-    is_partial: bool,
-}
-
-/// Why there is no page.
-enum Miss {
-    Blind(Blind),
-    NotFound,
-}
-
-/// Why there is no answer.
-enum Fault {
-    /// The request never left.
-    NotSent(String),
-    /// It may have arrived.
-    Lost(String),
-}
-
 // === impl Heroku ===
 
 impl Heroku {
@@ -99,32 +70,7 @@ impl Heroku {
     /// # Errors
     /// There is no usable token, address or TLS.
     pub fn new(settings: &HerokuSettings, metrics: Arc<Metrics>) -> Result<Self, ClientError> {
-        let token = settings.api_key.as_ref().ok_or(ClientError::NoToken)?;
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
-            .map_err(|_| ClientError::Token)?;
-        authorization.set_sensitive(true);
-        let base = Url::parse(&settings.api_url).map_err(|_| ClientError::Url)?;
-        // The other side may have installed it already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(settings.request_timeout.min(limits::API_CONNECT))
-            .timeout(settings.request_timeout)
-            .pool_idle_timeout(POOL_IDLE)
-            .https_only(base.scheme() == "https");
-        if is_loopback(&base) {
-            builder = builder.no_proxy();
-        }
-        Ok(Self {
-            authorization,
-            base: settings.api_url.clone(),
-            client: builder.build().map_err(ClientError::Tls)?,
-            metrics,
-            request_timeout: settings.request_timeout,
-        })
+        Ok(Self { transport: Transport::new(settings, metrics)? })
     }
 
     /// All dynos of the listed process types, then the one in question by its own name.
@@ -160,22 +106,22 @@ impl Heroku {
     pub async fn delete(&self, app: &AppName, dyno: &DynoName) -> Answered<Deletion> {
         let call = Call::DeleteDyno(app, dyno);
         let mut tokens = None;
-        let value = match self.send(call, None).await {
+        let value = match self.transport.send(call, None).await {
             Err(Fault::NotSent(what)) => Deletion::Refused(Blind::Unreachable { what }),
             Err(Fault::Lost(what)) => Deletion::Lost { what },
             Ok(response) => {
-                tokens = self.tokens(response.headers());
+                tokens = self.transport.tokens(response.headers());
                 let status = response.status();
                 match status {
                     _ if status.is_success() => Deletion::Accepted,
                     StatusCode::NOT_FOUND => Deletion::Gone,
                     // Whoever answered so may have passed the request on before.
                     _ if is_passing(status) => Deletion::Lost { what: format!("answered {status}") },
-                    _ => Deletion::Refused(self.refusal(response).await),
+                    _ => Deletion::Refused(self.transport.refusal(response).await),
                 }
             }
         };
-        self.metrics.api_request(
+        self.transport.count(
             call.label(),
             match &value {
                 Deletion::Accepted => "ok",
@@ -230,7 +176,7 @@ impl Heroku {
         name: &DynoName,
         tokens: &mut Option<u32>,
     ) -> Result<Option<Seen>, Blind> {
-        match self.page(Call::Dyno(app, name), None, tokens).await {
+        match self.transport.page(Call::Dyno(app, name), None, tokens).await {
             Err(Miss::NotFound) => Ok(None),
             Err(Miss::Blind(blind)) => Err(blind),
             Ok(page) => match platform_json::dyno(&page.body) {
@@ -249,7 +195,7 @@ impl Heroku {
         decode: impl Fn(&[u8]) -> Result<T, Garbled>,
     ) -> Answered<Result<T, Blind>> {
         let mut tokens = None;
-        let value = match self.page(call, None, &mut tokens).await {
+        let value = match self.transport.page(call, None, &mut tokens).await {
             Ok(page) => decode(&page.body).map_err(|garbled| unreadable(&garbled)),
             Err(miss) => Err(miss.blind(call)),
         };
@@ -276,7 +222,7 @@ impl Heroku {
         let mut all = Vec::new();
         let mut range = None;
         for _ in 0..limits::API_PAGES_MAX {
-            let page = self.page(call, range, tokens).await.map_err(|miss| miss.blind(call))?;
+            let page = self.transport.page(call, range, tokens).await.map_err(|miss| miss.blind(call))?;
             all.extend(decode(&page.body).map_err(|garbled| unreadable(&garbled))?);
             match (page.is_partial, page.next) {
                 (false, _) => return Ok(all),
@@ -289,162 +235,10 @@ impl Heroku {
         }
         Err(Blind::Garbled { what: format!("a list has more than {} pages", limits::API_PAGES_MAX) })
     }
-
-    async fn page(
-        &self,
-        call: Call<'_>,
-        range: Option<HeaderValue>,
-        tokens: &mut Option<u32>,
-    ) -> Result<Page, Miss> {
-        let page = self.page_uncounted(call, range, tokens).await;
-        self.metrics.api_request(
-            call.label(),
-            match &page {
-                Ok(_) => "ok",
-                Err(Miss::NotFound) => "not_found",
-                Err(Miss::Blind(blind)) => blind.label(),
-            },
-        );
-        page
-    }
-
-    async fn page_uncounted(
-        &self,
-        call: Call<'_>,
-        range: Option<HeaderValue>,
-        tokens: &mut Option<u32>,
-    ) -> Result<Page, Miss> {
-        let response = match self.send(call, range).await {
-            Ok(response) => response,
-            Err(Fault::NotSent(what) | Fault::Lost(what)) => {
-                return Err(Miss::Blind(Blind::Unreachable { what }));
-            }
-        };
-        *tokens = self.tokens(response.headers()).or(*tokens);
-        match response.status() {
-            StatusCode::NOT_FOUND => Err(Miss::NotFound),
-            status if status.is_success() => {
-                let next = response.headers().get("next-range").cloned();
-                let is_partial = status == StatusCode::PARTIAL_CONTENT;
-                let body = self.body(response, limits::API_BODY_BYTES_MAX).await.map_err(Miss::Blind)?;
-                Ok(Page { body, next, is_partial })
-            }
-            _ => Err(Miss::Blind(self.refusal(response).await)),
-        }
-    }
-
-    async fn send(&self, call: Call<'_>, range: Option<HeaderValue>) -> Result<reqwest::Response, Fault> {
-        let url = format!("{}{}", self.base, call.path());
-        let mut request = self
-            .client
-            .request(call.method(), url)
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        if let Some(range) = range {
-            request = request.header(RANGE, range);
-        }
-        if let Some(body) = call.body() {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body);
-        }
-        request.send().await.map_err(|error| {
-            let never_left = error.is_connect() || error.is_builder();
-            let what = self.what_happened(error);
-            if never_left { Fault::NotSent(what) } else { Fault::Lost(what) }
-        })
-    }
-
-    /// What a status that is neither 2xx nor a plain 404 means.
-    async fn refusal(&self, response: reqwest::Response) -> Blind {
-        let status = response.status();
-        let wait = retry_after(response.headers());
-        if is_passing(status) {
-            return Blind::Unreachable { what: format!("it answered {status}") };
-        }
-        // What the body says only names the refusal; without it, it is one all the same.
-        let body = self.body(response, ERROR_BYTES_MAX).await.unwrap_or_default();
-        let id = platform_json::error_id(&body);
-        match status {
-            StatusCode::UNAUTHORIZED => Blind::Unauthorized,
-            StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN => {
-                Blind::Forbidden { status: status.as_u16(), id }
-            }
-            StatusCode::TOO_MANY_REQUESTS => Blind::Throttled { wait },
-            _ => Blind::Refused { status: status.as_u16(), id },
-        }
-    }
-
-    async fn body(&self, mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, Blind> {
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(None) => return Ok(body),
-                Ok(Some(chunk)) if chunk.len() <= bytes_max - body.len() => body.extend_from_slice(&chunk),
-                Ok(Some(_)) => {
-                    return Err(Blind::Garbled { what: format!("its answer is over {bytes_max} bytes") });
-                }
-                Err(error) => return Err(Blind::Unreachable { what: self.what_happened(error) }),
-            }
-        }
-    }
-
-    fn tokens(&self, headers: &HeaderMap) -> Option<u32> {
-        let remaining = headers.get("ratelimit-remaining")?.to_str().ok()?.trim().parse().ok()?;
-        self.metrics.api_tokens(remaining);
-        Some(remaining)
-    }
-
-    /// An error and its causes in one line. There is no secret in it: the token is in no URL, and reqwest
-    /// shows no headers.
-    fn what_happened(&self, error: reqwest::Error) -> String {
-        if error.is_timeout() {
-            return format!("no answer within {}", spoken(self.request_timeout));
-        }
-        let error = error.without_url();
-        let mut line = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            line = format!("{line}: {next}");
-            cause = next.source();
-        }
-        line.chars().take(WHAT_CHARS_MAX).collect()
-    }
-}
-
-const USER_AGENT: &str =
-    concat!("dynowarden/", env!("CARGO_PKG_VERSION"), " (restarts dynos that are out of memory)");
-
-/// <https://devcenter.heroku.com/articles/platform-api-reference#clients>
-const ACCEPTED: &str = "application/vnd.heroku+json; version=3";
-
-/// Shorter than any idle time-out on the way, so that no call goes out on a connection that is just
-/// being closed: a DELETE whose fate is unknown costs a look.
-const POOL_IDLE: Duration = Duration::from_secs(20);
-
-/// An error's body is a sentence.
-const ERROR_BYTES_MAX: usize = 16 * 1024;
-
-const WHAT_CHARS_MAX: usize = 200;
-
-/// Answers of something in trouble, or in between: asking again may help.
-fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
-}
-
-/// `Retry-After` in seconds; its other form, a date, does not occur here.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(limits::API_WAIT_MAX))
 }
 
 fn unreadable(garbled: &Garbled) -> Blind {
     Blind::Garbled { what: garbled.to_string() }
-}
-
-/// A proxy of the environment is for the world outside.
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 // === impl Miss ===

@@ -4,11 +4,12 @@
 //! a peer sends can grow the number of series. Series whose labels are known at the start are there from
 //! the start, at zero, so that a rate over them has something to begin with.
 
-use std::fmt;
+mod labels;
+
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,9 +17,13 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::engine::policy::AppPlan;
-use crate::ident::{AppId, AppName, ProcessType};
+use crate::ident::{AppId, ProcessType};
 use crate::ingest::Counts;
 use crate::shell::exposition::Exposition;
+use crate::shell::metrics::labels::{
+    ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventLabels, KindLabels, RefusalLabels,
+    RestartLabels, TypeLabel,
+};
 use crate::time::Now;
 
 /// All figures of the program; shared behind an `Arc`.
@@ -74,59 +79,6 @@ struct Families {
     repeated_batches: Family<AppLabels, Counter>,
     restart_seconds: Family<AppLabels, Histogram, fn() -> Histogram>,
     restarts: Family<RestartLabels, Counter>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct AppLabel(AppName);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct TypeLabel(ProcessType);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AppLabels {
-    app: AppLabel,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabels {
-    app: AppLabel,
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EventLabels {
-    app: AppLabel,
-    kind: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DecisionLabels {
-    app: AppLabel,
-    decision: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RestartLabels {
-    app: AppLabel,
-    process_type: TypeLabel,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ApiLabels {
-    call: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabels {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
 }
 
 /// The ends and stages of a restart that exist from the start; see
@@ -401,18 +353,6 @@ impl Refusal {
             Self::UnknownApp => "unknown_app",
             Self::UnknownEncoding => "unknown_encoding",
         }
-    }
-}
-
-impl EncodeLabelValue for AppLabel {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        EncodeLabelValue::encode(&self.0.as_str(), encoder)
-    }
-}
-
-impl EncodeLabelValue for TypeLabel {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        EncodeLabelValue::encode(&self.0.as_str(), encoder)
     }
 }
 

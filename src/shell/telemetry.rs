@@ -115,3 +115,150 @@ fn tell_notice(notice: &Notice, plan: &AppPlan, metrics: &Metrics) {
         | NoticeKind::RestartFailed(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::num::NonZeroU32;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::{LogError, begin, tell};
+    use crate::engine::policy::{AppPlan, Policy, Rate};
+    use crate::engine::record::{
+        Decision, Evidence, Hold, Notice, NoticeKind, Outcome, Record, RestartResult, Ticket, Verdict,
+    };
+    use crate::engine::view::Blind;
+    use crate::ident::AppId;
+    use crate::shell::exposition::Exposition;
+    use crate::shell::metrics::Metrics;
+    use crate::time::Now;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'w> MakeWriter<'w> for Sink {
+        type Writer = Self;
+
+        fn make_writer(&'w self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn plan() -> AppPlan {
+        let one = NonZeroU32::MIN;
+        let span = Duration::from_secs(60);
+        AppPlan {
+            name: "acme".parse().expect("an app"),
+            dry_run: false,
+            policy: Policy {
+                process_types: vec!["web".parse().expect("a type")],
+                cooldown: span,
+                max_restarts: Rate { count: one, per: span },
+                give_up_for: span,
+                max_concurrent: one,
+                settle: span,
+                min_uptime: span,
+                boot_timeout: span,
+                window: Vec::new(),
+            },
+            rules: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(record: Record, level: &str, fields: &[(&str, &str)], figure: &str) {
+        let (sink, plan) = (Sink::default(), plan());
+        let metrics = Metrics::new([&plan]);
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(sink.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || tell(&record, &plan, &metrics));
+        let text = String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(line["level"], level, "{text}");
+        assert_eq!(line["app"], "acme", "{text}");
+        for (key, value) in fields {
+            assert_eq!(line[key], *value, "{text}");
+        }
+        let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+        let page = metrics.render(Exposition::Prometheus, now);
+        assert!(page.contains(&format!("dynowarden_{figure} 1\n")), "{page}");
+    }
+
+    #[test]
+    fn a_record_makes_one_line_and_one_figure() {
+        let at = Timestamp::UNIX_EPOCH;
+        let dyno = Some("web.2".parse().expect("a dyno"));
+        let decision = |verdict| {
+            let (app, rule, evidence) = (AppId(0), "r".into(), Evidence::default());
+            Record::Decision(Decision { at, app, dyno: dyno.clone(), rule, verdict, evidence, ticket: None })
+        };
+        let outcome = |result| {
+            let dyno = "web.2".parse().expect("a dyno");
+            Record::Outcome(Outcome { at, app: AppId(0), dyno, ticket: Ticket(1), result })
+        };
+        let notice = |what| Record::Notice(Notice { at, app: AppId(0), dyno: None, what });
+        check(
+            decision(Verdict::Hold(Hold::UnderWay)),
+            "INFO",
+            &[
+                ("dyno", "web.2"),
+                ("rule", "r"),
+                ("decision", "hold"),
+                ("code", "under_way"),
+                ("reason", "a restart of this dyno is under way"),
+            ],
+            r#"decisions_total{app="acme",decision="hold",reason="under_way"}"#,
+        );
+        check(
+            decision(Verdict::Restart { dry_run: false, formation: 2 }),
+            "INFO",
+            &[("decision", "restart"), ("message", "web.2 of acme is being restarted")],
+            r#"decisions_total{app="acme",decision="restart",reason="rule"}"#,
+        );
+        check(
+            outcome(RestartResult::Accepted { answer_lost: false }),
+            "INFO",
+            &[("outcome", "accepted")],
+            r#"restarts_total{app="acme",process_type="web",outcome="accepted"}"#,
+        );
+        let out_for = Duration::from_secs(12);
+        check(
+            outcome(RestartResult::Back { id: "i".parse().expect("an id"), out_for, late: false }),
+            "INFO",
+            &[("outcome", "back")],
+            r#"restart_seconds_count{app="acme"}"#,
+        );
+        check(
+            notice(NoticeKind::Blind(Blind::Unauthorized)),
+            "ERROR",
+            &[("notice", "failure"), ("dyno", "-")],
+            r#"notices_total{app="acme",kind="failure"}"#,
+        );
+        check(
+            notice(NoticeKind::NoHelp { after: out_for }),
+            "WARN",
+            &[("notice", "no_help")],
+            r#"notices_total{app="acme",kind="no_help"}"#,
+        );
+    }
+
+    #[test]
+    fn a_filter_that_is_none_is_told() {
+        assert!(matches!(begin(None, Some("dynowarden=loud")), Err(LogError::Filter(_))));
+    }
+}

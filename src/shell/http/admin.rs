@@ -1,6 +1,5 @@
 //! What only admins may see and do: `/metrics`, and pausing restarts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ident::AppId;
 use crate::limits;
+use crate::shell::driver::Stopped;
 use crate::shell::exposition::Exposition;
+use crate::shell::http::Service;
 use crate::shell::http::auth;
-use crate::shell::http::body;
+use crate::shell::http::body::{self, BodyError};
 use crate::shell::http::reply::{self, ReplyBody};
-use crate::shell::http::{Service, refuse_unread};
 use crate::shell::metrics::Refusal;
 use crate::time::later;
 
@@ -52,10 +52,24 @@ struct Paused<'p> {
     reason: Option<&'p str>,
 }
 
+/// Why an admin's request is not carried out.
+#[derive(Debug)]
+enum Denied {
+    Body(BodyError),
+    /// There is no `ADMIN_PASSWORD`, so there are no admins.
+    Closed,
+    Json(serde_json::Error),
+    OtherSite,
+    Span(String),
+    Stopping,
+    Unauthorized,
+    UnknownApp,
+}
+
 impl Service {
     pub(super) fn show_metrics(&self, head: &Parts) -> Response<ReplyBody> {
-        if let Err(refusal) = self.let_admin_in(&head.headers) {
-            return refusal;
+        if let Err(denied) = self.let_admin_in(&head.headers) {
+            return self.deny(denied);
         }
         let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let exposition = Exposition::accepted_by(accept);
@@ -68,88 +82,92 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let order: PauseOrder = match self.admin_order(head, body).await {
-            Ok(order) => order,
-            Err(refusal) => return refusal,
-        };
-        let app = match self.admin_app(order.app.as_deref()) {
-            Ok(app) => app,
-            Err(refusal) => return refusal,
-        };
-        let span = match pause_span(&order.r#for) {
-            Ok(span) => span,
-            Err(problem) => return reply::complaint(StatusCode::BAD_REQUEST, &problem),
-        };
-        let until = later(self.clock.now().wall, span);
-        let reason: Arc<str> =
-            order.reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect::<String>().into();
-        if self.handle.pause(app, until, reason.clone()).await.is_err() {
-            return reply::overloaded();
-        }
-        let answer = Paused {
-            app: order.app.as_deref(),
-            paused: true,
-            until: Some(until.to_string()),
-            reason: Some(&reason),
-        };
-        reply::private(reply::json(StatusCode::OK, &answer))
+        self.try_pause(head, body).await.unwrap_or_else(|denied| self.deny(denied))
     }
 
     pub(super) async fn resume<B>(&self, head: &Parts, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let order: ResumeOrder = match self.admin_order(head, body).await {
-            Ok(order) => order,
-            Err(refusal) => return refusal,
+        self.try_resume(head, body).await.unwrap_or_else(|denied| self.deny(denied))
+    }
+
+    async fn try_pause<B>(&self, head: &Parts, body: B) -> Result<Response<ReplyBody>, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let order: PauseOrder = self.admin_order(head, body).await?;
+        let app = self.admin_app(order.app.as_deref())?;
+        let until = later(self.clock.now().wall, pause_span(&order.r#for).map_err(Denied::Span)?);
+        let reason: String = order.reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect();
+        let sent = self.handle.pause(app, until, reason.as_str().into()).await;
+        sent.map_err(|Stopped| Denied::Stopping)?;
+        let answer = Paused {
+            app: order.app.as_deref(),
+            paused: true,
+            until: Some(until.to_string()),
+            reason: Some(&reason),
         };
-        let app = match self.admin_app(order.app.as_deref()) {
-            Ok(app) => app,
-            Err(refusal) => return refusal,
-        };
-        if self.handle.resume(app).await.is_err() {
-            return reply::overloaded();
-        }
+        Ok(reply::private(reply::json(StatusCode::OK, &answer)))
+    }
+
+    async fn try_resume<B>(&self, head: &Parts, body: B) -> Result<Response<ReplyBody>, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let order: ResumeOrder = self.admin_order(head, body).await?;
+        let app = self.admin_app(order.app.as_deref())?;
+        self.handle.resume(app).await.map_err(|Stopped| Denied::Stopping)?;
         let answer = Paused { app: order.app.as_deref(), paused: false, until: None, reason: None };
-        reply::private(reply::json(StatusCode::OK, &answer))
+        Ok(reply::private(reply::json(StatusCode::OK, &answer)))
     }
 
     /// Lets somebody in who shows `ADMIN_PASSWORD`, by Basic or Bearer.
-    fn let_admin_in(&self, headers: &HeaderMap) -> Result<(), Response<ReplyBody>> {
-        let Some(password) = &self.admin else { return Err(reply::not_found()) };
+    fn let_admin_in(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        let password = self.admin.as_ref().ok_or(Denied::Closed)?;
         let shown = auth::basic(headers).or_else(|| auth::bearer(headers));
-        if password.is(shown.as_ref()) {
-            return Ok(());
-        }
-        self.metrics.refused(Refusal::Unauthorized);
-        Err(reply::unauthorized(auth::BASIC_CHALLENGE))
+        if password.is(shown.as_ref()) { Ok(()) } else { Err(Denied::Unauthorized) }
     }
 
     /// The order of an admin, who is not a page that has the admin's browser in its hands.
-    async fn admin_order<B, T>(&self, head: &Parts, body: B) -> Result<T, Response<ReplyBody>>
+    async fn admin_order<B, T>(&self, head: &Parts, body: B) -> Result<T, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
         T: DeserializeOwned,
     {
-        if let Err(refusal) = self.let_admin_in(&head.headers) {
-            return Err(refuse_unread(&body, refusal));
-        }
+        self.let_admin_in(&head.headers)?;
         if !is_same_origin(&head.headers) {
-            let refusal = reply::complaint(StatusCode::FORBIDDEN, "asked for by another site's page");
-            return Err(refuse_unread(&body, refusal));
+            return Err(Denied::OtherSite);
         }
-        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(|e| self.refuse_body(e))?;
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
         let body: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { &body };
-        serde_json::from_slice(body).map_err(|error| {
-            reply::complaint(StatusCode::BAD_REQUEST, &format!("the body is not the JSON expected: {error}"))
-        })
+        serde_json::from_slice(body).map_err(Denied::Json)
     }
 
-    fn admin_app(&self, name: Option<&str>) -> Result<Option<AppId>, Response<ReplyBody>> {
-        let Some(name) = name else { return Ok(None) };
-        match self.app(name) {
-            Some(app) => Ok(Some(app)),
-            None => Err(reply::complaint(StatusCode::NOT_FOUND, "unknown app")),
+    fn admin_app(&self, name: Option<&str>) -> Result<Option<AppId>, Denied> {
+        name.map(|name| self.app(name).ok_or(Denied::UnknownApp)).transpose()
+    }
+
+    fn deny(&self, denied: Denied) -> Response<ReplyBody> {
+        match denied {
+            Denied::Body(error) => self.refuse_body(error),
+            // These come before the body is read, so the connection ends with them.
+            Denied::Closed => reply::closing(reply::not_found()),
+            Denied::OtherSite => {
+                let text = "asked for by another site's page";
+                reply::closing(reply::complaint(StatusCode::FORBIDDEN, text))
+            }
+            Denied::Unauthorized => {
+                self.metrics.refused(Refusal::Unauthorized);
+                reply::closing(reply::unauthorized(auth::BASIC_CHALLENGE))
+            }
+            Denied::Json(error) => {
+                let text = format!("the body is not the JSON expected: {error}");
+                reply::complaint(StatusCode::BAD_REQUEST, &text)
+            }
+            Denied::Span(problem) => reply::complaint(StatusCode::BAD_REQUEST, &problem),
+            Denied::Stopping => reply::overloaded(),
+            Denied::UnknownApp => reply::complaint(StatusCode::NOT_FOUND, "unknown app"),
         }
     }
 }

@@ -157,7 +157,8 @@ impl Service {
             Route::Ready => self.show_readiness(),
             Route::Resume => self.resume(&head, body).await,
         };
-        debug!(method = %head.method, path = head.uri.path(), status = response.status().as_u16(), "answered");
+        let status = response.status().as_u16();
+        debug!(method = %head.method, path = head.uri.path(), status, "answered");
         response
     }
 

@@ -100,7 +100,8 @@ async fn a_stranger_is_refused_before_the_body_is_asked_for() {
     let server = server(8).await;
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     let request = format!(
-        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: 4000\r\nExpect: 100-continue\r\n\r\n",
+        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\
+         Content-Length: 4000\r\nExpect: 100-continue\r\n\r\n",
         basic("wrong")
     );
     let refused = ask(&mut stream, &request).await;
@@ -169,7 +170,8 @@ async fn a_request_with_two_ends_is_no_request() {
     // With both, chunks rule and the connection ends: nothing behind them is a request of its own.
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     let request = format!(
-        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}",
+        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\
+         Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}",
         basic("drain")
     );
     stream.write_all(request.as_bytes()).await.expect("written");
@@ -276,6 +278,31 @@ async fn when_full_the_longest_waiting_makes_room() {
     assert!(is_closed(&mut waiting[0]).await);
     assert!(ask(&mut waiting[1], HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
     assert_eq!(figure(&server.house, r#"refused_requests_total{reason="evicted"}"#).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn half_open_requests_keep_nobody_out() {
+    let mut server = server(32).await;
+    let mut half_open = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(server.address).await.expect("connected");
+        // The oldest of them may be closed by now.
+        let _ = stream.write_all(b"POST /logs/acme HTTP/1.1\r\nHost:").await;
+        half_open.push(stream);
+    }
+    let mut newcomer = TcpStream::connect(server.address).await.expect("connected");
+    let answered = ask(&mut newcomer, &batch("drain", "", &r14("web.1"))).await;
+    assert!(answered.starts_with("HTTP/1.1 204 No Content\r\n"), "{answered}");
+    assert!(server.house.commands.recv().await.is_some());
+}
+
+#[tokio::test]
+async fn requests_sent_together_are_answered_in_order() {
+    let server = server(8).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let both = format!("{HEALTH}GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(ask(&mut stream, &both).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 404 Not Found\r\n"));
 }
 
 #[tokio::test]
