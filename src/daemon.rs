@@ -18,6 +18,7 @@ use crate::shell::heroku::Heroku;
 use crate::shell::http::listener;
 use crate::shell::http::readiness::Readiness;
 use crate::shell::http::tokens::DrainTokens;
+use crate::shell::http::watch;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
 
@@ -79,6 +80,7 @@ pub async fn start(
     let address = listener.local_addr()?;
     let wiring = Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens };
     let service = Arc::new(Service::new(&settings, wiring));
+    tokio::spawn(watch::watch(service.clone(), shutdown.clone()));
     let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();

@@ -350,3 +350,6 @@ pub const STATUS_SOON: Duration = Duration::from_millis(100);
 /// A drain that has said nothing for so long is shown as quiet. Runtime metrics come every 20 s; an app
 /// without them and without traffic may well be quiet for longer, so it is only shown.
 pub const DRAIN_QUIET: Duration = Duration::from_secs(15 * 60);
+
+/// For how long a form waits for its order to be judged before the browser is sent on to see for itself.
+pub const FORM_WAIT: Duration = Duration::from_secs(3);

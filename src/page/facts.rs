@@ -1,5 +1,6 @@
 //! What the pages are made of: one consistent picture of everything, taken at one moment.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +93,9 @@ pub struct Traffic {
 pub struct Ruling {
     /// The decision.
     pub decision: DecisionJson,
-    /// How many times in a row it was decided; the decision is the last of them.
+    /// When it was decided last; `decision.at` is the first time.
+    pub last_at: Timestamp,
+    /// How many times in a row it was decided.
     pub times: u32,
     /// What the restart led to.
     pub result: Option<RulingResult>,
@@ -104,7 +107,7 @@ pub struct RulingResult {
     /// When that was learnt.
     pub at: Timestamp,
     /// The word for it; see [`RestartResult::label`](crate::engine::record::RestartResult::label).
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// The sentence.
     pub text: String,
     /// The dyno's memory afterwards.
@@ -173,11 +176,11 @@ impl Traffic {
 // === impl Ruling ===
 
 impl Ruling {
-    /// Whether `earlier`, the next older one, says the same again and can stand behind a count.
-    pub fn repeats(&self, earlier: &DecisionJson) -> bool {
+    /// Whether `later`, the next about that dyno, says the same again and can stand behind a count.
+    pub fn repeats(&self, later: &DecisionJson) -> bool {
         let this = &self.decision;
         this.decision == Word::Hold
-            && (&this.app, &this.dyno, &this.code) == (&earlier.app, &earlier.dyno, &earlier.code)
-            && earlier.decision == Word::Hold
+            && (&this.app, &this.dyno, &this.code) == (&later.app, &later.dyno, &later.code)
+            && later.decision == Word::Hold
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::engine::record::{Notice, Outcome, RestartResult};
 use crate::ident::AppName;
-use crate::page::facts::{AppFacts, DynoFacts, Facts, Traffic};
+use crate::page::facts::{AppFacts, DynoFacts, Facts, Ruling, Traffic};
 use crate::report::{DecisionJson, MemoryJson};
 
 /// The answer to `GET /api/v1/dynos`.
@@ -77,9 +77,37 @@ pub struct TrafficJson {
 #[derive(Debug, Serialize)]
 pub struct DecisionsJson {
     /// Newest first.
-    pub decisions: Vec<DecisionJson>,
+    pub decisions: Vec<RulingJson>,
     /// What to ask for next as `cursor`; none at the end.
     pub next: Option<String>,
+}
+
+/// One decision and what is known of it since.
+#[derive(Debug, Serialize)]
+pub struct RulingJson {
+    /// The decision; `at` is the first time where it was repeated.
+    #[serde(flatten)]
+    pub decision: DecisionJson,
+    /// How many times in a row it was decided.
+    pub count: u32,
+    /// The last of these times.
+    pub last_at: String,
+    /// What the restart led to.
+    pub outcome: Option<ResultJson>,
+}
+
+/// What a restart led to.
+#[derive(Debug, Serialize)]
+pub struct ResultJson {
+    /// The word for it.
+    pub result: String,
+    /// The sentence.
+    pub told: String,
+    /// When that was learnt.
+    pub at: String,
+    /// The dyno's memory afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryJson>,
 }
 
 /// What became of a restart, as the event `outcome`.
@@ -173,11 +201,7 @@ impl DynoJson {
             process_type: status.name.process_type().to_string(),
             state: status.stage.word(),
             platform_state: status.seen.as_ref().map(|seen| seen.state.word()),
-            memory: status.memory.map(|memory| MemoryJson {
-                at: memory.at,
-                used_mb: memory.used.hundredths as f64 / 100.0,
-                percent: f64::from(memory.permille) / 10.0,
-            }),
+            memory: status.memory.as_ref().map(MemoryJson::new),
             traffic: dyno.traffic.map(TrafficJson::new),
             last_restart_at: text(status.last_restart_at),
             cooling_until: text(status.cooling_until),
@@ -193,6 +217,23 @@ impl TrafficJson {
             requests_per_minute: traffic.requests,
             errors_per_minute: traffic.errors,
             p95_ms: traffic.p95.map(|p95| u64::try_from(p95.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl RulingJson {
+    /// A ruling's public form.
+    pub fn new(ruling: Ruling) -> Self {
+        Self {
+            decision: ruling.decision,
+            count: ruling.times,
+            last_at: ruling.last_at.to_string(),
+            outcome: ruling.result.map(|result| ResultJson {
+                result: result.label.into_owned(),
+                told: result.text,
+                at: result.at.to_string(),
+                memory: result.memory.as_ref().map(MemoryJson::new),
+            }),
         }
     }
 }

@@ -9,7 +9,7 @@
 //! overview          `/`
 //! dynos             the table of dynos, and a page of a large app
 //! dyno              one dyno, and the question before its restart
-//! rulings           decisions
+//! ledger, rulings   the last decisions, and how they are shown
 //! parts             a page in pieces, and which of them have changed
 //! json              the same facts for programs
 //! assets            style and script, named by their content
@@ -25,9 +25,10 @@ pub mod dyno;
 mod dynos;
 pub mod facts;
 pub mod json;
+pub mod ledger;
 pub mod overview;
 pub mod parts;
-mod rulings;
+pub mod rulings;
 pub mod series;
 #[cfg(test)]
 mod tests;

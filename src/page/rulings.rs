@@ -46,7 +46,7 @@ fn row(ruling: &Ruling, now: Timestamp) -> Row {
                     None => a href={ "/apps/" (decision.app) } { (decision.app) },
                 }
                 @if ruling.times > 1 { span.times { (count(ruling.times as usize, "time", "times")) } }
-                (moment(decision.at, now))
+                (moment(ruling.last_at, now))
             }
             p.why { (decision.reason) }
             @if decision.decision == Word::Restart { (outcome(ruling)) }
@@ -60,7 +60,7 @@ fn outcome(ruling: &Ruling) -> Markup {
     let Some(result) = &ruling.result else {
         return html! { @if !ruling.decision.dry_run { p.then { "under way" } } };
     };
-    let tone = match result.label {
+    let tone = match &*result.label {
         "back" => Tone::Good,
         "accepted" | "gone" => Tone::Quiet,
         _ => Tone::Bad,

@@ -189,7 +189,8 @@ fn minute(at: Timestamp) -> i64 {
     at.as_second().div_euclid(60)
 }
 
-fn share(used: Megabytes, quota: Megabytes) -> Option<u32> {
+/// The share of the quota in tenths of a per cent; none of a quota of nought.
+pub fn share(used: Megabytes, quota: Megabytes) -> Option<u32> {
     let permille = u128::from(used.hundredths) * 1000 / u128::from(quota.hundredths.max(1));
     (quota.hundredths > 0).then_some(u32::try_from(permille).unwrap_or(u32::MAX))
 }

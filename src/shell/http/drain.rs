@@ -78,7 +78,12 @@ impl Service {
         }
         let now = self.clock.now();
         // Most batches say nothing; they need no place in the queue.
-        let take = || if events.is_empty() { Ok(()) } else { self.handle.report(app, events) };
+        let take = || {
+            if let Some(desk) = &self.desk {
+                desk.board.heard(app, &events, &counts, now);
+            }
+            if events.is_empty() { Ok(()) } else { self.handle.report(app, events) }
+        };
         match self.frame_ids.once(source, frame, take, now) {
             Ok(Taken::Now) => self.metrics.batch(app, &counts, now),
             Ok(Taken::Again) => self.metrics.repeated_batch(app, now),
