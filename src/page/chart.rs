@@ -90,51 +90,52 @@ fn strokes(trace: &Trace, now: Timestamp) -> Markup {
         let _ = write!(path, "M{x} 0v{HEIGHT}");
     }
     let dots = PreEscaped(ours.replace(&format!(" 0v{HEIGHT}"), " 8h0"));
+    let (line, area) = line(trace, top, now);
     html! {
-        path.line d=(PreEscaped(line(trace, top, now))) {}
+        path.area d=(PreEscaped(area)) {}
+        path.line d=(PreEscaped(line)) {}
         path.quota d={ "M0 " (height(1000, top)) "h" (WIDTH) } {}
         @if !others.is_empty() { path.other d=(PreEscaped(others)) {} }
         @if !ours.is_empty() { path.ours d=(PreEscaped(&ours)) {} path.dots d=(dots) {} }
     }
 }
 
-/// Areas under the line, closed below the drawing so that only the line itself is stroked inside it.
-fn line(trace: &Trace, top: u32, now: Timestamp) -> String {
-    let mut path = String::new();
+/// The line, in as many pieces as there are silences in it, and the areas under them.
+fn line(trace: &Trace, top: u32, now: Timestamp) -> (String, String) {
+    let (mut line, mut area, mut piece) = (String::new(), String::new(), String::new());
     let mut last: Option<(u16, u32)> = None;
     let mut level = 0;
     for Point { minutes_ago, permille } in trace.points(now) {
         let (x, y) = (WIDTH - minutes_ago, height(u32::from(permille), top));
         match last {
+            Some((before, at)) if x - before <= BRIDGED && y == at => level += x - before,
             Some((before, at)) if x - before <= BRIDGED => {
-                if y == at {
-                    level += x - before;
-                } else {
-                    rest(&mut path, &mut level);
-                    let (dx, dy) = (x - before, i64::from(y) - i64::from(at));
-                    let _ = write!(path, "l{dx} {dy}");
-                }
+                rest(&mut piece, &mut level);
+                let _ = write!(piece, "l{} {}", x - before, i64::from(y) - i64::from(at));
             }
-            Some(_) => {
-                rest(&mut path, &mut level);
-                let _ = write!(path, "h.6V{below}zM{x} {below}V{y}", below = HEIGHT + 20);
-            }
-            None => {
-                let _ = write!(path, "M{x} {}V{y}", HEIGHT + 20);
+            _ => {
+                end(&mut piece, &mut level, (&mut line, &mut area));
+                let _ = write!(piece, "M{x} {y}");
             }
         }
         last = Some((x, y));
     }
-    if last.is_some() {
-        rest(&mut path, &mut level);
-        let _ = write!(path, "h.6V{}z", HEIGHT + 20);
-    }
-    path
+    end(&mut piece, &mut level, (&mut line, &mut area));
+    (line, area)
 }
 
-fn rest(path: &mut String, level: &mut u16) {
+/// A piece is over: a stretch of half a minute, so that a single point is seen, and the way back below.
+fn end(piece: &mut String, level: &mut u16, (line, area): (&mut String, &mut String)) {
+    rest(piece, level);
+    let Some(start) = piece.strip_prefix('M').and_then(|piece| piece.split(' ').next()) else { return };
+    let _ = write!(line, "{piece}h.5");
+    let _ = write!(area, "{piece}h.5V{HEIGHT}H{start}z");
+    piece.clear();
+}
+
+fn rest(piece: &mut String, level: &mut u16) {
     if *level > 0 {
-        let _ = write!(path, "h{level}");
+        let _ = write!(piece, "h{level}");
         *level = 0;
     }
 }
@@ -191,20 +192,18 @@ mod tests {
         }
         let now = later(begin, Duration::from_secs(180 * 60));
         assert_eq!(top(&trace, now), top_expected);
-        assert_eq!(line(&trace, top_expected, now), path);
+        let (line, area) = line(&trace, top_expected, now);
+        assert_eq!(line, path);
+        assert_eq!(area.matches('z').count(), path.matches('M').count(), "{area}");
     }
 
     #[test]
     fn a_line_is_steps_and_level_stretches() {
         check(&[], "", 1250);
-        check(&[(170, 625)], "M170 120V50h.6V120z", 1250);
-        check(
-            &[(170, 625), (171, 625), (172, 626), (173, 750), (174, 750)],
-            "M170 120V50h2l1 -10h1h.6V120z",
-            1250,
-        );
-        check(&[(100, 625), (170, 1260)], "M100 120V59h.6V120zM170 120V16h.6V120z", 1500);
-        check(&[(170, 9_999_999)], "M170 120V1h.6V120z", 65_575);
+        check(&[(170, 625)], "M170 50h.5", 1250);
+        check(&[(170, 625), (171, 625), (172, 626), (173, 750), (174, 750)], "M170 50h2l1 -10h1h.5", 1250);
+        check(&[(100, 625), (170, 1260)], "M100 59h.5M170 16h.5", 1500);
+        check(&[(170, 9_999_999)], "M170 1h.5", 65_575);
     }
 
     #[test]

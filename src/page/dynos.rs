@@ -26,17 +26,17 @@ pub fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timestamp) -> 
                     table {
                         caption.hidden { "Dynos of " (name) }
                         thead { tr {
-                            th scope="col" { "Dyno" }
-                            th scope="col" { "State" }
-                            th.wide scope="col" { "Memory, last 3 hours" }
-                            th.figure scope="col" { "Memory" }
+                            th.c-dyno scope="col" { "Dyno" }
+                            th.c-state scope="col" { "State" }
+                            th scope="col" { "Memory, last 3 hours" }
+                            th.c-memory.figure scope="col" { "Memory" }
                             @if with_traffic {
-                                th.figure scope="col" { "Requests" small { " /min" } }
-                                th.figure scope="col" { "5xx" }
-                                th.figure scope="col" { "p95" }
+                                th.c-one.figure scope="col" { "Req/min" }
+                                th.c-one.figure scope="col" { "5xx" }
+                                th.c-one.figure scope="col" { "p95" }
                             }
-                            th scope="col" { "Last restart" }
-                            th scope="col" { span.hidden { "Actions" } }
+                            th.c-last scope="col" { "Last restart" }
+                            th.c-act scope="col" { span.hidden { "Actions" } }
                         } }
                         tbody { (rows) }
                     }

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::record::{Decision, MemoryReading, Outcome, RestartResult, Ticket};
+use crate::engine::record::{Decision, MemoryReading, Outcome, RestartResult, Ticket, Verdict};
 use crate::ident::{AppName, DynoName};
 use crate::limits;
 use crate::page::facts::{Ruling, RulingResult};
@@ -68,7 +68,9 @@ impl Ledger {
             return;
         }
         let ruling = Ruling { last_at: json.at, decision: json, times: 1, result: None };
-        self.push(ruling, decision.ticket);
+        // A refusal while a restart is under way carries the ticket of that restart, which is not its own.
+        let ticket = decision.ticket.filter(|_| matches!(decision.verdict, Verdict::Restart { .. }));
+        self.push(ruling, ticket);
     }
 
     /// Takes over what an earlier life left in the store, newest first as the store gives it.
@@ -242,6 +244,7 @@ mod tests {
         let dyno: crate::ident::DynoName = "web.1".parse().expect("a dyno");
         let reading =
             |second| MemoryReading { at: at(second), used: Megabytes { hundredths: 100 }, permille: 10 };
+        decide(&mut ledger, 2, "web.1", Verdict::Hold(Hold::UnderWay), Some(Ticket(7)));
         ledger.told(&acme(), &dyno, reading(5));
         ledger.learnt(&Outcome {
             at: at(10),
@@ -258,7 +261,9 @@ mod tests {
         assert!(ledger.awaits_memory());
         ledger.told(&acme(), &dyno, reading(12));
         ledger.told(&acme(), &dyno, reading(30));
-        let result = ledger.page(&wanted(1)).rulings.remove(0).result.expect("a result");
+        let rulings = ledger.page(&wanted(2)).rulings;
+        assert_eq!(rulings[0].result, None, "the refusal led to nothing");
+        let result = rulings[1].result.as_ref().expect("a result");
         assert_eq!((&*result.label, result.memory.map(|memory| memory.at)), ("back", Some(at(12))));
         assert!(!ledger.awaits_memory());
     }

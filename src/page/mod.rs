@@ -30,6 +30,4 @@ pub mod overview;
 pub mod parts;
 pub mod rulings;
 pub mod series;
-#[cfg(test)]
-mod tests;
 mod words;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
+use crate::catalogue;
 use crate::event::Megabytes;
 use crate::page::dynos::megabytes;
 use crate::page::facts::Ruling;
@@ -45,14 +46,23 @@ fn row(ruling: &Ruling, now: Timestamp) -> Row {
                     Some(dyno) => a href={ "/apps/" (decision.app) "/dynos/" (dyno) } { (decision.app) " " b { (dyno) } },
                     None => a href={ "/apps/" (decision.app) } { (decision.app) },
                 }
-                @if ruling.times > 1 { span.times { (count(ruling.times as usize, "time", "times")) } }
                 (moment(ruling.last_at, now))
             }
-            p.why { (decision.reason) }
+            p.why {
+                @if let Some(title) = title(decision) { (title) ": " }
+                (decision.reason)
+                @if ruling.times > 1 { span.times { " · " (count(ruling.times as usize, "time", "times")) } }
+            }
             @if decision.decision == Word::Restart { (outcome(ruling)) }
         }
     };
     Row { id, html: html.into_string() }
+}
+
+/// Heroku's own title of the code that asked for a restart or to be told; a refusal has a reason of its own.
+fn title(decision: &DecisionJson) -> Option<&'static str> {
+    let code = decision.evidence.error.as_ref().filter(|_| decision.decision != Word::Hold)?;
+    Some(catalogue::entry(code.parse().ok()?)?.title)
 }
 
 fn outcome(ruling: &Ruling) -> Markup {
