@@ -18,7 +18,13 @@ use crate::units::{self, UnitError};
 
 /// A Heroku log drain that restarts the one web dyno that is out of memory, and says why.
 #[derive(Debug, Parser)]
-#[command(name = "dynowarden", bin_name = "dynowarden", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(
+    name = "dynowarden",
+    bin_name = "dynowarden",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = AFTER_HELP
+)]
 pub struct Cli {
     #[command(flatten)]
     serve: ServeArgs,

@@ -100,6 +100,7 @@ struct Tasks {
 impl Tasks {
     async fn watch(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => {}
             // A daemon that takes batches and decides nothing, or the other way round, is worse than none.
             ended = &mut self.driver => return Err(broken("driver", ended)),

@@ -77,17 +77,11 @@ pub fn event<'b>(line: &Line<'b>) -> Result<Option<BorrowedEvent<'b>>, DetectErr
 /// # Errors
 /// When it should say something and cannot be understood.
 pub fn fact<'b>(line: &Line<'b>) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
-    // Archives pad the text with spaces, on either side.
-    let msg = line.msg.trim_ascii();
+    // Half of all lines are an app's own, and their text is not even looked at.
     match (line.app, line.procid) {
-        (b"heroku", b"router") => router(msg),
-        (b"heroku", b"logplex") => logplex(line.host, msg),
-        (b"heroku" | b"app", b"api") => Ok(api(msg)),
-        (b"heroku", procid) => match DynoRef::parse(procid) {
-            Some(dyno) => dyno_manager(dyno, procid, msg),
-            None => Ok(None),
-        },
-        (b"app", b"log-shuttle") => log_shuttle(msg),
+        (b"heroku", procid) => platform(line, procid),
+        (b"app", b"api") => Ok(api(line.msg.trim_ascii())),
+        (b"app", b"log-shuttle") => log_shuttle(line.msg.trim_ascii()),
         _ => Ok(None),
     }
 }
@@ -103,6 +97,20 @@ impl DetectError {
             Self::Time(_) => "time",
             Self::Unreadable(_) => "unreadable",
         }
+    }
+}
+
+fn platform<'b>(line: &Line<'b>, procid: &'b [u8]) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
+    // Archives pad the text with spaces, on either side.
+    let msg = line.msg.trim_ascii();
+    match procid {
+        b"router" => router(msg),
+        b"logplex" => logplex(line.host, msg),
+        b"api" => Ok(api(msg)),
+        procid => match DynoRef::parse(procid) {
+            Some(dyno) => dyno_manager(dyno, procid, msg),
+            None => Ok(None),
+        },
     }
 }
 

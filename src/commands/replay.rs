@@ -43,7 +43,10 @@ pub enum ReplayError {
     #[error("{}: is a directory; name the files in it", .0.display())]
     Directory(PathBuf),
     /// A file in which there is nothing to replay.
-    #[error("{}: nothing in it can be read as a log; read are {FORMS}; it begins with {begins:?}", file.display())]
+    #[error(
+        "{}: nothing in it can be read as a log; read are {FORMS}; it begins with {begins:?}",
+        file.display()
+    )]
     NoLog {
         /// The file.
         file: PathBuf,

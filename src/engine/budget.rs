@@ -39,7 +39,7 @@ type SlotLimiter = RateLimiter<u64, DashMapStateStore<u64>, EngineClock, NoOpMid
 // === impl RestartBudget ===
 
 impl RestartBudget {
-    /// Uses one restart of the dyno with these `slots`, if one is left at `now` (time since the engine began).
+    /// Uses one restart of the dyno with these `slots`, if one is left at `now`, on the engine's clock.
     pub fn take(&mut self, slots: &mut Slots, rate: Rate, now: Duration) -> bool {
         self.take_at(slots, rate, EPOCH.saturating_add(now))
     }
@@ -172,7 +172,8 @@ mod tests {
             ops in prop::collection::vec(op(), 1..200),
             offset in any::<u32>(),
         ) {
-            let (mut budget, mut slots, rate) = (RestartBudget::default(), Slots::default(), rate(count, 100));
+            let (mut budget, mut slots) = (RestartBudget::default(), Slots::default());
+            let rate = rate(count, 100);
             let mut list: VecDeque<u64> = VecDeque::new();
             let mut refundable = false;
             let mut now = u64::from(offset);

@@ -225,11 +225,7 @@ impl Attempt {
     }
 
     pub fn restart(&mut self, now: Duration) {
-        assert!(
-            matches!(self.phase, Phase::Claiming | Phase::Doubting { .. }),
-            "restart: from {:?}",
-            self.phase
-        );
+        assert!(matches!(self.phase, Phase::Claiming), "restart: from {:?}", self.phase);
         self.phase = Phase::Restarting { sent: now };
         self.deletes += 1;
     }

@@ -443,7 +443,7 @@ impl Engine {
                 attempt.settle();
             }
         }
-        self.outcome(key, RestartResult::Back { id: seen.id.clone(), out_for, late });
+        self.outcome(key, RestartResult::Back { id: seen.id, out_for, late });
         self.set_due(key, settle);
     }
 

@@ -95,7 +95,10 @@ mod tests {
     proptest! {
         /// Calls made in a span are at most what was there above the reserve plus what came back in it.
         #[test]
-        fn calls_never_outrun_the_bucket(told in 0_u32..6000, gaps in prop::collection::vec(0_u64..30_000, 1..300)) {
+        fn calls_never_outrun_the_bucket(
+            told in 0_u32..6000,
+            gaps in prop::collection::vec(0_u64..30_000, 1..300),
+        ) {
             let mut tokens = ApiTokens::full();
             tokens.told(told, Duration::ZERO);
             let (mut now, mut made) = (Duration::ZERO, 0_u64);

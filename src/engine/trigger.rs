@@ -81,7 +81,7 @@ impl MemoryTrend {
             return None;
         }
         if self.instance.as_ref() != Some(&sample.instance) {
-            self.previous = self.instance.replace(sample.instance.clone());
+            self.previous = self.instance.replace(sample.instance);
             self.above = None;
         }
         if !exceeds(sample, bound) {

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use crate::catalogue;
 use crate::event::Megabytes;
 use crate::page::dynos::megabytes;
 use crate::page::facts::Ruling;
@@ -49,7 +48,6 @@ fn row(ruling: &Ruling, now: Timestamp) -> Row {
                 (moment(ruling.last_at, now))
             }
             p.why {
-                @if let Some(title) = title(decision) { (title) ": " }
                 (decision.reason)
                 @if ruling.times > 1 { span.times { " · " (count(ruling.times as usize, "time", "times")) } }
             }
@@ -57,12 +55,6 @@ fn row(ruling: &Ruling, now: Timestamp) -> Row {
         }
     };
     Row { id, html: html.into_string() }
-}
-
-/// Heroku's own title of the code that asked for a restart or to be told; a refusal has a reason of its own.
-fn title(decision: &DecisionJson) -> Option<&'static str> {
-    let code = decision.evidence.error.as_ref().filter(|_| decision.decision != Word::Hold)?;
-    Some(catalogue::entry(code.parse().ok()?)?.title)
 }
 
 fn outcome(ruling: &Ruling) -> Markup {

@@ -206,7 +206,7 @@ impl World {
         let Some(dyno) = self.dynos.get(&key) else { return };
         let at = later(self.now, span);
         let mut line = LogLine::heroku(dyno.app.clone(), dyno.name.to_string(), text, at);
-        line.instance = Some(dyno.id.clone());
+        line.instance = Some(dyno.id);
         self.plan_at(at, Event::Line(line));
     }
 
@@ -393,7 +393,7 @@ mod tests {
         let mut world = world(plateau, |_| {});
         world.advance(at(99));
         world.restart(&acme(), &web(1), at(100)).expect("it is there");
-        let new = world.dyno(&acme(), "web.1").expect("it is there").id.clone();
+        let new = world.dyno(&acme(), "web.1").expect("it is there").id;
         let lines = world.advance(at(130));
         let old_errors = lines.iter().filter(|line| {
             line.procid == "web.1"
@@ -526,7 +526,7 @@ mod tests {
     #[test]
     fn metrics_name_the_instance() {
         let mut world = world(DynoPlan::default(), |spec| spec.metrics = true);
-        let id = world.dyno(&acme(), "web.1").expect("it is up").id.clone();
+        let id = world.dyno(&acme(), "web.1").expect("it is up").id;
         let lines = told(&mut world, 18);
         let memory = lines.iter().find(|line| line.contains("memory_total") && line.contains("source=web.1"));
         let memory = memory.expect("a line of metrics");

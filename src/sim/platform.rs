@@ -535,7 +535,7 @@ mod tests {
         let path = "/apps/acme/dynos/web.1";
         let id = |platform: &Platform| {
             let app = "acme".parse().expect("a name");
-            platform.world.dyno(&app, "web.1").expect("it is there").id.clone()
+            platform.world.dyno(&app, "web.1").expect("it is there").id
         };
         for (fault, status, done) in [
             (Fault::BreakAfter, None, true),

@@ -527,9 +527,7 @@ mod tests {
     async fn the_api_restarts_and_breaks_over_real_sockets() {
         let heroku = heroku().await;
         let path = "/apps/acme/dynos/web.1";
-        let id = |heroku: &SimHeroku| {
-            heroku.see(|p, _| p.world.dyno(&acme(), "web.1").map(|dyno| dyno.id.clone()))
-        };
+        let id = |heroku: &SimHeroku| heroku.see(|p, _| p.world.dyno(&acme(), "web.1").map(|dyno| dyno.id));
         let first = id(&heroku);
         heroku.add_fault(FaultRule::once(Method::DELETE, "/web.1", Fault::BreakBefore));
         assert_eq!(call(&heroku, Method::DELETE, path).await, None);

@@ -146,7 +146,7 @@ impl World {
             let texts: &[&str] = if chatter.forging { &FORGERIES } else { &REMARKS };
             let text = self.chance.pick(texts).copied().unwrap_or_default();
             let mut line = LogLine::app(name.clone(), dyno.name.to_string(), text, self.now);
-            line.instance = Some(dyno.id.clone());
+            line.instance = Some(dyno.id);
             self.lines.push(line);
         }
         self.plan_in(chatter.every, Event::Chat(name.clone()));

@@ -1,5 +1,7 @@
 //! The real binary, started for one test and stopped with it.
 
+#![expect(clippy::disallowed_methods, reason = "a test that waits for a process has no other clock")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -88,22 +90,11 @@ impl Daemon {
             .collect()
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends SIGTERM, and gives its end and how long that took.
     pub fn terminate(mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();
         self.signal("-TERM");
         (self.child.wait().expect("a child"), began.elapsed())
-    }
-
-    /// Sends SIGKILL, as a crash of the machine would.
-    pub fn kill(mut self) {
-        self.signal("-KILL");
-        let _ended = self.child.wait();
     }
 
     fn signal(&self, signal: &str) {

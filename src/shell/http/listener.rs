@@ -22,6 +22,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: Cance
     let connections = Arc::new(Connections::new(service.connections_max));
     let tasks = TaskTracker::new();
     let mut backoff = limits::ACCEPT_BACKOFF.0;
+    let mut told_at: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -31,12 +32,15 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: Cance
         let stream = match accepted {
             Ok((stream, _peer)) => stream,
             Err(error) => {
-                if backoff == limits::ACCEPT_BACKOFF.0 {
-                    warn!(%error, "a connection cannot be accepted");
+                if told_at.is_none_or(|at| at.elapsed() > TOLD_EVERY) {
+                    told_at = Some(Instant::now());
+                    warn!(%error, open = connections.open(), "a connection cannot be accepted");
                 }
-                // Out of descriptors, most likely: whoever uses theirs least gives it back.
+                // Out of descriptors, most likely: those who use theirs least give them back.
                 service.metrics.refused(Refusal::NoRoom);
-                connections.evict_one();
+                for _ in 0..=connections.open() / EVICTED_SHARE {
+                    connections.evict_one();
+                }
                 tokio::select! {
                     () = shutdown.cancelled() => break,
                     () = tokio::time::sleep(backoff) => {}
@@ -65,6 +69,12 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: Cance
     tasks.close();
     tasks.wait().await;
 }
+
+/// Descriptors can be short for hours; the figure counts on.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// One connection in so many goes when descriptors are short, so that the next ones find room at once.
+const EVICTED_SHARE: usize = 16;
 
 /// The open connections.
 #[derive(Debug)]
