@@ -12,7 +12,7 @@ use crate::limits;
 use crate::page::chart;
 use crate::page::facts::{AppFacts, DynoFacts, Traffic};
 use crate::page::parts::{Part, Row};
-use crate::page::words::{badge, count, grouped, left, moment, percent, rate, state};
+use crate::page::words::{Clock, badge, count, grouped, left, percent, rate, state};
 
 /// Some dynos of an app, as a table whose rows are kept up to date one by one.
 pub fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timestamp) -> Part {
@@ -35,7 +35,6 @@ pub fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timestamp) -> 
                                 th.c-one.figure scope="col" { "5xx" }
                                 th.c-one.figure scope="col" { "p95" }
                             }
-                            th.c-last scope="col" { "Last restart" }
                             th.c-act scope="col" { span.hidden { "Actions" } }
                         } }
                         tbody { (rows) }
@@ -66,9 +65,6 @@ fn row(app: &AppName, dyno: &DynoFacts, with_traffic: bool, now: Timestamp) -> R
             td.wide { (chart::small(dyno, now)) }
             td.figure data-label="Memory" { (memory(dyno)) }
             @if with_traffic { (traffic(dyno.traffic.unwrap_or_default())) }
-            td data-label="Last restart" {
-                @match status.last_restart_at { Some(at) => (moment(at, now)), None => span.none { "none" } }
-            }
             td.act { a.button href={ (here) "#restart" } { "Restart…" span.hidden { " " (status.name) } } }
         }
     };
@@ -116,6 +112,7 @@ pub fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
         }
         Stage::Failed => Some("looked at every half minute".to_owned()),
         Stage::Settling => Some("up again, settling".to_owned()),
+        Stage::Watched => status.last_restart_at.map(|at| format!("restarted {}", Clock { at, now })),
         _ => None,
     }
 }

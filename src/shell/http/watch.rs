@@ -54,6 +54,10 @@ impl Watcher<'_> {
         let mut beat = tokio::time::interval(limits::STREAM_BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut due = Instant::now() + limits::STATUS_EVERY;
+        // What pages show that are made before the first change: only what differs from it is news.
+        if let Ok(facts) = self.service.facts(self.desk).await {
+            self.shown.parts = Overview::new(&self.desk.frame(""), &facts).parts();
+        }
         loop {
             tokio::select! {
                 biased;
