@@ -76,10 +76,13 @@ pub fn spread(shares: &[u32]) -> Markup {
         count(shares.len(), "dyno", "dynos"),
         percent(highest)
     );
-    html! { svg.spread viewBox={ "0 0 240 " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
-        path.bars d=(path) {}
-        path.quota d={ "M200 0v" (HEIGHT) } {}
-    } }
+    html! {
+        svg.spread viewBox={ "0 0 240 " (HEIGHT) } preserveAspectRatio="none" role="img"
+            aria-label=(label) {
+            path.bars d=(path) {}
+            path.quota d={ "M200 0v" (HEIGHT) } {}
+        }
+    }
 }
 
 fn strokes(trace: &Trace, now: Timestamp) -> Markup {

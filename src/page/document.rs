@@ -98,4 +98,8 @@ fn foot(frame: &Frame<'_>) -> Markup {
 }
 
 /// A shield with a level in it.
-const MARK: &str = r#"<svg class="mark" viewBox="0 0 24 24" aria-hidden="true"><path class="shield" d="M12 1.5 3.5 4.6v6.6c0 5.2 3.5 9.3 8.5 11.3 5-2 8.5-6.1 8.5-11.3V4.6z"/><path class="beat" d="M6.6 13h2.6l1.7-5 2.6 8.4 1.6-3.4h2.3"/></svg>"#;
+const MARK: &str = concat!(
+    r#"<svg class="mark" viewBox="0 0 24 24" aria-hidden="true"><path class="shield" "#,
+    r#"d="M12 1.5 3.5 4.6v6.6c0 5.2 3.5 9.3 8.5 11.3 5-2 8.5-6.1 8.5-11.3V4.6z"/>"#,
+    r#"<path class="beat" d="M6.6 13h2.6l1.7-5 2.6 8.4 1.6-3.4h2.3"/></svg>"#,
+);

@@ -30,7 +30,7 @@ pub fn app_page(frame: &Frame<'_>, facts: &Facts, app: &AppFacts, number: NonZer
                 }
                 section.card.pad id="pause" aria-labelledby="pause-title" {
                     h2 id="pause-title" { "Pause restarts" }
-                    p { "While paused, errors of this app are still read and recorded, and nothing is restarted." }
+                    p { "Errors of this app are still read and recorded, and nothing is restarted." }
                     (pause_form(frame, Some(app)))
                 }
             }
@@ -102,7 +102,10 @@ fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
         dl.known {
             @if let Some(memory) = status.memory {
                 dt { "Memory" }
-                dd { (megabytes(memory.used)) ", " (percent(memory.permille)) " of its quota, at " (moment(memory.at, now)) }
+                dd {
+                    (megabytes(memory.used)) ", " (percent(memory.permille)) " of its quota, at "
+                    (moment(memory.at, now))
+                }
             }
             @if let Some(at) = status.last_restart_at { dt { "Last restart by us" } dd { (moment(at, now)) } }
             @if let Some(seen) = &status.seen {
@@ -127,10 +130,13 @@ fn restart_form(frame: &Frame<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let under_way = matches!(dyno.status.stage, Stage::Restarting | Stage::Booting);
     html! {
         p {
-            "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) } ": Heroku stops this one process and starts a new one. "
-            "It waits its turn behind other restarts of its type, and passes the cool-down because a person asks."
+            "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) }
+            ": Heroku stops this one process and starts a new one. It waits its turn behind other "
+            "restarts of its type, and passes the cool-down because a person asks."
         }
-        @if alone == 1 { p.note { "It is the only dyno of its type known here: the app may be away for the time of a boot." } }
+        @if alone == 1 {
+            p.note { "It is the only dyno of its type known here: the app may be away while it boots." }
+        }
         @if under_way { p.note { "A restart of it is under way already." } }
         @if app.dry_run { p.note { "Dry run: the decision is recorded and nothing is sent." } }
         details.confirm {

@@ -48,7 +48,9 @@ pub fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timestamp) -> 
 /// What there is to say where no dyno is shown.
 fn nobody(app: &AppFacts) -> Markup {
     if app.dynos.is_empty() {
-        return html! { p.none { "No dyno heard of yet. They appear with their first platform line or sample." } };
+        return html! {
+            p.none { "No dyno heard of yet. They appear with their first platform line or sample." }
+        };
     }
     html! {}
 }

@@ -322,8 +322,13 @@ fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
                 tr id=(id) {
                     th scope="row" { a href={ "/apps/" (app.name) } { (app.name) } }
                     td.figure { (app.dynos.len()) }
-                    td.figure { @match highest { Some(highest) => (percent(highest)), None => span.none { "none" } } }
-                    td { (drain(&app.drain)) @if let Some(left) = paused { " " (badge(Tone::Warn, "Paused")) " " (left) } }
+                    td.figure {
+                        @match highest { Some(highest) => (percent(highest)), None => span.none { "none" } }
+                    }
+                    td {
+                        (drain(&app.drain))
+                        @if let Some(left) = paused { " " (badge(Tone::Warn, "Paused")) " " (left) }
+                    }
                 }
             };
             Row { id, html: html.into_string() }
@@ -376,7 +381,10 @@ pub fn pause_form(frame: &Frame<'_>, app: Option<&AppFacts>) -> Markup {
                 option value="1d" { "1 day" }
                 option value="7d" { "7 days" }
             } }
-            label { "Because " input type="text" name="reason" maxlength=(limits::PAUSE_REASON_CHARS_MAX) placeholder="e.g. load test"; }
+            label { "Because "
+                input type="text" name="reason" maxlength=(limits::PAUSE_REASON_CHARS_MAX)
+                    placeholder="e.g. load test";
+            }
             button type="submit" { "Pause " (app.map_or("all apps", |app| app.name.as_str())) }
         }
     }
@@ -409,7 +417,9 @@ pub fn decisions_page(frame: &Frame<'_>, facts: &Facts, older: Option<&str>) -> 
                 (rulings::list(&html! { @for row in &rows { (maud::PreEscaped(&row.html)) } }))
             }
             @if let Some(older) = older {
-                nav.pages aria-label="Pages of decisions" { a href={ "/decisions?cursor=" (older) } rel="next" { "Older →" } }
+                nav.pages aria-label="Pages of decisions" {
+                    a href={ "/decisions?cursor=" (older) } rel="next" { "Older →" }
+                }
             }
         }
     };

@@ -42,7 +42,9 @@ fn row(ruling: &Ruling, now: Timestamp) -> Row {
             p.what {
                 (badge(tone, word)) " "
                 @match &decision.dyno {
-                    Some(dyno) => a href={ "/apps/" (decision.app) "/dynos/" (dyno) } { (decision.app) " " b { (dyno) } },
+                    Some(dyno) => {
+                        a href={ "/apps/" (decision.app) "/dynos/" (dyno) } { (decision.app) " " b { (dyno) } }
+                    }
                     None => a href={ "/apps/" (decision.app) } { (decision.app) },
                 }
                 (moment(ruling.last_at, now))

@@ -52,10 +52,16 @@ impl History {
     pub fn hear(&mut self, app: AppId, events: &[Event], now: Timestamp) {
         for event in events {
             match &event.fact {
-                Fact::Memory { dyno, permille, .. } => self.told(app, dyno, *permille, event.at, now),
+                Fact::Memory { dyno, permille, .. } => {
+                    if let Some(trace) = self.room_for(app, dyno, now) {
+                        trace.tell(event.at, *permille, now);
+                    }
+                }
                 Fact::Sample { dyno, total, quota, .. } => {
-                    if let Some(permille) = share(*total, *quota) {
-                        self.told(app, dyno, permille, event.at, now);
+                    if let Some(permille) = share(*total, *quota)
+                        && let Some(trace) = self.room_for(app, dyno, now)
+                    {
+                        trace.tell(event.at, permille, now);
                     }
                 }
                 Fact::Life { dyno, change: Change::Starting } => {
@@ -80,12 +86,6 @@ impl History {
     /// How many dynos have a trace.
     pub fn traced(&self) -> usize {
         self.traces.len()
-    }
-
-    fn told(&mut self, app: AppId, dyno: &DynoName, permille: u32, at: Timestamp, now: Timestamp) {
-        if let Some(trace) = self.room_for(app, dyno, now) {
-            trace.tell(at, permille, now);
-        }
     }
 
     fn marked(&mut self, app: AppId, dyno: &DynoName, mark: Mark, now: Timestamp) {

@@ -110,7 +110,7 @@ pub fn coarse(span: Duration) -> String {
     match (span.as_secs(), minutes) {
         (seconds @ 0..90, _) => format!("{seconds} s"),
         (_, 0..90) => format!("{minutes} min"),
-        (_, 90..2880) if minutes % 60 == 0 => format!("{} h", minutes / 60),
+        (_, 90..2880) if minutes.is_multiple_of(60) => format!("{} h", minutes / 60),
         (_, 90..2880) => format!("{} h {} min", minutes / 60, minutes % 60),
         _ => format!("{} days", minutes / 1440),
     }
@@ -136,7 +136,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -1,5 +1,6 @@
 //! The real binary, started for one test and stopped with it.
 
+#![allow(dead_code, reason = "each test uses what it needs of it")]
 #![expect(clippy::disallowed_methods, reason = "a test that waits for a process has no other clock")]
 
 use std::io::{BufRead, BufReader};
