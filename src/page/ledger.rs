@@ -134,7 +134,7 @@ impl Ledger {
     }
 
     fn push(&mut self, ruling: Ruling, ticket: Option<Ticket>) {
-        if self.entries.len() >= limits::DECISIONS_KEPT_MAX {
+        if self.entries.len() >= limits::RULINGS_KEPT_MAX {
             self.entries.pop_front();
         }
         self.made += 1;
@@ -271,11 +271,11 @@ mod tests {
     #[test]
     fn the_oldest_go_first() {
         let mut ledger = Ledger::default();
-        for index in 1..=limits::DECISIONS_KEPT_MAX as u64 + 5 {
+        for index in 1..=limits::RULINGS_KEPT_MAX as u64 + 5 {
             decide(&mut ledger, index, &format!("web.{index}"), Verdict::Notify, None);
         }
         let all = ledger.page(&wanted(usize::MAX));
-        assert_eq!((all.rulings.len(), all.next), (limits::DECISIONS_KEPT_MAX, None));
+        assert_eq!((all.rulings.len(), all.next), (limits::RULINGS_KEPT_MAX, None));
         assert_eq!(all.rulings.last().and_then(|ruling| ruling.decision.dyno.as_deref()), Some("web.6"));
     }
 }

@@ -3,8 +3,8 @@
 //! The engine's own state is asked of the driver at each look; here stands what it does not keep: the
 //! charts, the last decisions and what the drains did.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::engine::policy::AppPlan;
 use crate::engine::record::{MemoryReading, Record, RestartResult};
@@ -16,7 +16,9 @@ use crate::limits;
 use crate::page::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, Traffic};
 use crate::page::ledger::{Ledger, Page, Wanted};
 use crate::page::series::{History, share};
+use crate::shell::traffic::TrafficBook;
 use crate::time::Now;
+use crate::traffic::{Readings as _, Span};
 
 /// The picture; shared behind an `Arc`.
 #[derive(Debug)]
@@ -24,14 +26,8 @@ pub struct Board {
     /// In the order of the settings, as [`AppId`] counts.
     apps: Vec<(AppName, bool)>,
     kept: Mutex<Kept>,
-    traffic: OnceLock<TrafficSource>,
+    traffic: Arc<TrafficBook>,
 }
-
-/// Where the traffic of a dyno in the last minute can be read.
-#[derive(Clone)]
-pub struct TrafficSource(Arc<Reader>);
-
-type Reader = dyn Fn(AppId, &DynoName, Now) -> Option<Traffic> + Send + Sync;
 
 #[derive(Debug)]
 struct Kept {
@@ -49,31 +45,13 @@ struct Drain {
     trouble: Option<String>,
 }
 
-impl TrafficSource {
-    /// A source that reads by `read`.
-    pub fn new(read: impl Fn(AppId, &DynoName, Now) -> Option<Traffic> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
-    }
-}
-
-impl fmt::Debug for TrafficSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TrafficSource(…)")
-    }
-}
-
 impl Board {
     /// An empty picture of these apps, in the order of the settings.
-    pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>) -> Self {
+    pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>, traffic: Arc<TrafficBook>) -> Self {
         let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
         let drains = vec![Drain::default(); apps.len()];
         let kept = Kept { drains, history: History::default(), ledger: Ledger::default() };
-        Self { apps, kept: Mutex::new(kept), traffic: OnceLock::new() }
-    }
-
-    /// From now on traffic is read from there. Only the first source counts.
-    pub fn read_traffic_from(&self, source: TrafficSource) {
-        let _second = self.traffic.set(source);
+        Self { apps, kept: Mutex::new(kept), traffic }
     }
 
     /// A batch was taken, with these events in it.
@@ -134,7 +112,7 @@ impl Board {
     /// Everything, with the engine's state as it was just now.
     pub fn facts(&self, status: Vec<AppStatus>, trouble: Option<String>, now: Now) -> Facts {
         let kept = self.lock();
-        let newest = Wanted { app: None, dyno: None, before: None, limit: limits::DECISIONS_KEPT_MAX };
+        let newest = Wanted { app: None, dyno: None, before: None, limit: limits::RULINGS_KEPT_MAX };
         let apps = status.into_iter().filter_map(|app| self.app_facts(app, &kept, now)).collect();
         Facts {
             now: now.wall,
@@ -151,7 +129,7 @@ impl Board {
         let drain = kept.drains.get(app.0 as usize)?;
         let dynos = status.dynos.into_iter().map(|dyno| DynoFacts {
             trace: kept.history.trace(app, &dyno.name).cloned(),
-            traffic: self.traffic.get().and_then(|source| source.0(app, &dyno.name, now)),
+            traffic: self.traffic_of(app, &dyno.name, now),
             status: dyno,
         });
         Some(AppFacts {
@@ -172,6 +150,19 @@ impl Board {
     /// The name of a watched app.
     pub fn name(&self, app: AppId) -> Option<&AppName> {
         self.apps.get(app.0 as usize).map(|(name, _)| name)
+    }
+
+    /// The last whole minute of a dyno, where anything has been told of its requests lately.
+    fn traffic_of(&self, app: AppId, dyno: &DynoName, now: Now) -> Option<Traffic> {
+        let minute = now.mono.as_secs() / 60;
+        let read = |from: u64, to: u64| {
+            let at = |minute| Duration::from_secs(minute * 60);
+            self.traffic.read(app, dyno, Span { from: at(from), to: at(to) })
+        };
+        read(0, minute).filter(|lately| lately.requests > 0)?;
+        let last = minute.checked_sub(1)?;
+        let figures = read(last, last)?;
+        Some(Traffic { requests: figures.requests, errors: figures.errors, p95: figures.p95 })
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -56,6 +56,7 @@ use crate::shell::http::readiness::Readiness;
 use crate::shell::http::reply::ReplyBody;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::metrics::Metrics;
+use crate::shell::traffic::TrafficBook;
 
 /// Everything that the front door needs from the rest of the program.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub struct Wiring {
     pub readiness: Arc<Readiness>,
     /// Which drain belongs to which app.
     pub tokens: Arc<DrainTokens>,
+    /// What the dynos do.
+    pub traffic: Arc<TrafficBook>,
 }
 
 /// Answers requests; one for all connections, behind an `Arc`.
@@ -90,6 +93,7 @@ pub struct Service {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     tokens: Arc<DrainTokens>,
+    traffic: Arc<TrafficBook>,
 }
 
 #[derive(Debug)]
@@ -133,9 +137,9 @@ impl Service {
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
-        let Wiring { clock, handle, metrics, readiness, tokens } = wiring;
+        let Wiring { clock, handle, metrics, readiness, tokens, traffic } = wiring;
         let desk = settings.admin_password.as_ref().map(|password| {
-            let board = Arc::new(Board::new(settings.apps.iter().map(|app| &app.plan)));
+            let board = Arc::new(Board::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
             Desk::new(password, board, clock.now().wall.as_millisecond().unsigned_abs())
         });
         Self {
@@ -153,6 +157,7 @@ impl Service {
             metrics,
             readiness,
             tokens,
+            traffic,
         }
     }
 
