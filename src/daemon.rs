@@ -14,16 +14,19 @@ use tracing::{error, info, warn};
 use crate::config::settings::Settings;
 use crate::engine::policy::AppPlan;
 use crate::limits;
+use crate::page::facts::{Ruling, RulingResult};
 use crate::shell::clock::Clock;
 use crate::shell::driver::{Driver, Handle, Parts};
 use crate::shell::heroku::Heroku;
 use crate::shell::http::listener;
 use crate::shell::http::readiness::Readiness;
 use crate::shell::http::tokens::DrainTokens;
+use crate::shell::http::watch;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
 use crate::shell::notify::{self, Notices};
 use crate::shell::rounds::Rounds;
+use crate::shell::store::pages::{Filter, PastDecision};
 use crate::shell::store::{Store, StoreOptions};
 use crate::shell::traffic::TrafficBook;
 
@@ -76,11 +79,14 @@ pub async fn start(
             .await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
-    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && !settings.notifiers.is_empty()));
+    // By those who tell people, and by the status page.
+    let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
+    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
     let notify_watch = tokio::spawn(watch_notifiers(notices.clone(), readiness.clone()));
+    let decided = store.clone();
     let driver = Driver::new(Parts {
         clock,
         commands,
@@ -100,6 +106,10 @@ pub async fn start(
         Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens, traffic };
     let rounds = tokio::spawn(Rounds::new(&settings, heroku, wiring.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, wiring));
+    if let Some(board) = service.board() {
+        board.remember(last_rulings(&decided).await);
+    }
+    tokio::spawn(watch::watch(service.clone(), shutdown.clone()));
     let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
@@ -167,6 +177,29 @@ async fn watch_store(store: Store, readiness: Arc<Readiness>) {
                 readiness.mended("store");
             }
         }
+    }
+}
+
+/// What an earlier life decided, for the status page. It can begin without, so a store that does not
+/// answer now is not waited for.
+async fn last_rulings(store: &Store) -> Vec<Ruling> {
+    let newest = Filter { limit: limits::PAGE_ROWS_MAX, ..Filter::default() };
+    let page = store.decisions(&newest).await;
+    page.map(|page| page.decisions.into_iter().map(ruling).collect()).unwrap_or_default()
+}
+
+fn ruling(past: PastDecision) -> Ruling {
+    let result = past.outcome.map(|outcome| RulingResult {
+        at: past.last_at,
+        text: outcome.told.unwrap_or_else(|| outcome.result.clone()),
+        label: outcome.result.into(),
+        memory: None,
+    });
+    Ruling {
+        decision: past.decision,
+        last_at: past.last_at,
+        times: u32::try_from(past.count).unwrap_or(u32::MAX),
+        result,
     }
 }
 

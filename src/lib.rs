@@ -18,6 +18,7 @@ pub mod ident;
 pub mod incident;
 pub mod ingest;
 pub mod limits;
+pub mod page;
 pub mod platform_json;
 pub mod replay;
 pub mod report;

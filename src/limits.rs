@@ -418,7 +418,7 @@ pub const PROBE_AGAIN: Duration = Duration::from_secs(60);
 pub const PROBES_FAILED: u32 = 3;
 
 /// Between two looks at Heroku's status page.
-pub const STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
+pub const PLATFORM_STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
 
 /// Bytes of Heroku's status page.
 pub const STATUS_BYTES_MAX: usize = 256 * 1024;
@@ -525,3 +525,67 @@ pub const STORE_CONNECTIONS_MAX: u32 = 4;
 
 /// How often a replica reads the pauses that others were told of: "all of them within seconds".
 pub const PAUSES_READ_EVERY: Duration = Duration::from_secs(2);
+
+// === Page ===
+
+/// Points of one dyno's chart: a minute each, three hours.
+pub const TRACE_POINTS_MAX: usize = 180;
+
+/// Restarts marked on one dyno's chart. `max_restarts` is 3 in 2 h unless set.
+pub const TRACE_MARKS_MAX: usize = 32;
+
+/// Dynos that have a chart. At 360 bytes of points each, all of them take about 10 MB.
+pub const TRACES_MAX: usize = 20_000;
+
+/// Dynos of one app that the overview shows; the healthy ones past it stand behind a count.
+pub const DYNOS_SHOWN_MAX: usize = 50;
+
+/// Dynos on one page of an app.
+pub const DYNOS_PER_PAGE: usize = 100;
+
+/// Dynos that the overview shows at most with the healthy ones among them; past it only the others.
+pub const ROWS_SHOWN_MAX: usize = 200;
+
+/// Apps whose dynos the overview shows; the others stand in a line each.
+pub const APPS_SHOWN_MAX: usize = 20;
+
+/// Things that need attention in the overview's list.
+pub const ATTENTION_SHOWN_MAX: usize = 40;
+
+/// Decisions on the overview, and on one page of decisions.
+pub const DECISIONS_SHOWN: usize = 25;
+
+/// Decisions on one page of them.
+pub const DECISIONS_PER_PAGE: usize = 100;
+
+/// Decisions that are kept in memory for the page, oldest out; about 1 KB each.
+pub const RULINGS_KEPT_MAX: usize = 1000;
+
+/// Decisions that `GET /api/v1/decisions` answers with when it is not told how many, and at most.
+pub const DECISIONS_ANSWERED: (usize, usize) = (100, 1000);
+
+/// Open event streams. Each takes a connection and some 20 KB; a wall display and a dozen people take 13.
+pub const STREAMS_MAX: usize = 256;
+
+/// Events that a stream may be behind before it is ended and told to come again.
+pub const STREAM_BACKLOG_MAX: usize = 256;
+
+/// Events that are kept for a reader that comes again with `Last-Event-ID`.
+pub const EVENTS_KEPT_MAX: usize = 256;
+
+/// Between two comments on a quiet stream. Heroku's router ends a connection on which nothing moved for
+/// 55 s.
+pub const STREAM_BEAT: Duration = Duration::from_secs(15);
+
+/// Between two looks at the state of all dynos while somebody watches.
+pub const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Between a change and the look at it, so that changes that come together are shown together.
+pub const STATUS_SOON: Duration = Duration::from_millis(100);
+
+/// A drain that has said nothing for so long is shown as quiet. Runtime metrics come every 20 s; an app
+/// without them and without traffic may well be quiet for longer, so it is only shown.
+pub const DRAIN_QUIET: Duration = Duration::from_secs(15 * 60);
+
+/// For how long a form waits for its order to be judged before the browser is sent on to see for itself.
+pub const FORM_WAIT: Duration = Duration::from_secs(3);

@@ -161,7 +161,8 @@ impl EvidenceJson {
 }
 
 impl MemoryJson {
-    fn new(reading: &MemoryReading) -> Self {
+    /// The public form of a reading.
+    pub fn new(reading: &MemoryReading) -> Self {
         Self {
             at: reading.at,
             used_mb: reading.used.hundredths as f64 / 100.0,

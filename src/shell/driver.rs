@@ -118,6 +118,12 @@ impl Handle {
         self.records.subscribe()
     }
 
+    /// Puts something on record without a driver.
+    #[cfg(test)]
+    pub(crate) fn tell(&self, record: Record) {
+        let _listeners = self.records.send(record);
+    }
+
     /// The state of every watched dyno.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The shell: everything that touches a clock, a socket, a file or the runtime. Thin, around the pure half.
 
+pub mod board;
 pub mod clock;
 pub mod driver;
 pub mod exposition;

@@ -308,7 +308,7 @@ impl Vigil {
 
     fn status_read(&mut self, red: Option<Vec<String>>) {
         if let Some(chore) = &mut self.status {
-            chore.done(self.now.mono.saturating_add(limits::STATUS_EVERY));
+            chore.done(self.now.mono.saturating_add(limits::PLATFORM_STATUS_EVERY));
         }
         // A status page that cannot be read says nothing, neither red nor green.
         let Some(red) = red else { return };

@@ -1,6 +1,5 @@
 //! The real binary, started for one test and stopped with it.
 
-#![allow(dead_code, reason = "each test program uses its own part of it")]
 #![expect(clippy::disallowed_methods, reason = "a test that waits for a process has no other clock")]
 #![allow(dead_code, reason = "several tests share it, and each uses a part")]
 

@@ -17,6 +17,7 @@ use crate::shell::exposition::Exposition;
 use crate::shell::http::Service;
 use crate::shell::http::auth;
 use crate::shell::http::body::{self, BodyError};
+use crate::shell::http::pages::Desk;
 use crate::shell::http::reply::{self, ReplyBody};
 use crate::shell::metrics::Refusal;
 use crate::time::later;
@@ -54,13 +55,14 @@ struct Paused<'p> {
 
 /// Why an admin's request is not carried out.
 #[derive(Debug)]
-enum Denied {
+pub(super) enum Denied {
     Body(BodyError),
     /// There is no `ADMIN_PASSWORD`, so there are no admins.
     Closed,
     Json(serde_json::Error),
     OtherSite,
-    Span(String),
+    /// A field of a form or of the query, or the span of a pause.
+    Query(String),
     Stopping,
     Unauthorized,
     UnknownApp,
@@ -98,7 +100,7 @@ impl Service {
     {
         let order: PauseOrder = self.admin_order(head, body).await?;
         let app = self.admin_app(order.app.as_deref())?;
-        let until = later(self.clock.now().wall, pause_span(&order.r#for).map_err(Denied::Span)?);
+        let until = later(self.clock.now().wall, pause_span(&order.r#for).map_err(Denied::Query)?);
         let reason: String = order.reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect();
         let sent = self.handle.pause(app, until, reason.as_str().into()).await;
         sent.map_err(|Stopped| Denied::Stopping)?;
@@ -123,10 +125,16 @@ impl Service {
     }
 
     /// Lets somebody in who shows `ADMIN_PASSWORD`, by Basic or Bearer.
-    fn let_admin_in(&self, headers: &HeaderMap) -> Result<(), Denied> {
+    pub(super) fn let_admin_in(&self, headers: &HeaderMap) -> Result<(), Denied> {
         let password = self.admin.as_ref().ok_or(Denied::Closed)?;
         let shown = auth::basic(headers).or_else(|| auth::bearer(headers));
         if password.is(shown.as_ref()) { Ok(()) } else { Err(Denied::Unauthorized) }
+    }
+
+    /// The same, for what is only there where there are admins.
+    pub(super) fn let_admin_to_desk(&self, headers: &HeaderMap) -> Result<&Desk, Denied> {
+        self.let_admin_in(headers)?;
+        self.desk.as_ref().ok_or(Denied::Closed)
     }
 
     /// The order of an admin, who is not a page that has the admin's browser in its hands.
@@ -144,11 +152,11 @@ impl Service {
         serde_json::from_slice(body).map_err(Denied::Json)
     }
 
-    fn admin_app(&self, name: Option<&str>) -> Result<Option<AppId>, Denied> {
+    pub(super) fn admin_app(&self, name: Option<&str>) -> Result<Option<AppId>, Denied> {
         name.map(|name| self.app(name).ok_or(Denied::UnknownApp)).transpose()
     }
 
-    fn deny(&self, denied: Denied) -> Response<ReplyBody> {
+    pub(super) fn deny(&self, denied: Denied) -> Response<ReplyBody> {
         match denied {
             Denied::Body(error) => self.refuse_body(error),
             // These come before the body is read, so the connection ends with them.
@@ -165,7 +173,7 @@ impl Service {
                 let text = format!("the body is not the JSON expected: {error}");
                 reply::complaint(StatusCode::BAD_REQUEST, &text)
             }
-            Denied::Span(problem) => reply::complaint(StatusCode::BAD_REQUEST, &problem),
+            Denied::Query(problem) => reply::complaint(StatusCode::BAD_REQUEST, &problem),
             Denied::Stopping => reply::overloaded(),
             Denied::UnknownApp => reply::complaint(StatusCode::NOT_FOUND, "unknown app"),
         }
@@ -174,7 +182,7 @@ impl Service {
 
 /// Browsers keep a Basic password and send it along whoever asks, so what changes something must come
 /// from our own page or from no browser at all (<https://www.w3.org/TR/fetch-metadata/>).
-fn is_same_origin(headers: &HeaderMap) -> bool {
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return matches!(site.as_bytes(), b"same-origin" | b"none");
     }
@@ -185,7 +193,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     after_scheme.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-fn pause_span(text: &str) -> Result<Duration, String> {
+pub(super) fn pause_span(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(span) if !span.is_zero() && span <= limits::PAUSE_MAX => Ok(span),
         Ok(_) => Err(format!("for: {text:?} must be more than 0s and at most 90d")),

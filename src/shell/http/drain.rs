@@ -103,6 +103,9 @@ impl Service {
         let now = self.clock.now();
         // Most batches say nothing; they need no place in the queue.
         let take = || {
+            if let Some(desk) = &self.desk {
+                desk.board.heard(app, &events, &counts, now);
+            }
             self.traffic.hear(app, &events, now);
             if events.is_empty() { Ok(()) } else { self.handle.report(app, events) }
         };

@@ -4,7 +4,10 @@
 //! listener              accepts connections, and makes room when there are too many
 //! connection            one peer: HTTP on its socket, and a deadline for every phase
 //! mod                   which route a request is for
-//! drain, hooks, admin   the routes
+//! drain, hooks, admin   the routes of machines
+//! pages, api, actions   the status page: to be read, as JSON, and what its forms do
+//! live, watch           streams of events, and the task that fills them
+//! forms                 who sent a form
 //! auth, body, reply     what they share
 //! readiness, tokens     what others tell the front door
 //! ```
@@ -12,23 +15,30 @@
 //! Nothing here decides anything about dynos: batches become events and go to the driver by its
 //! [`Handle`], which never makes logplex wait.
 
+mod actions;
 mod admin;
+mod api;
 mod auth;
 mod body;
 mod connection;
 mod drain;
+mod forms;
 mod hooks;
 pub mod listener;
+mod live;
+pub mod pages;
 pub mod readiness;
 pub mod reply;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
+pub mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use tracing::debug;
@@ -36,10 +46,12 @@ use tracing::debug;
 use crate::config::settings::Settings;
 use crate::ident::{AppId, AppName};
 use crate::ingest::Watch;
+use crate::shell::board::Board;
 use crate::shell::clock::Clock;
 use crate::shell::driver::Handle;
 use crate::shell::frame_ids::FrameIds;
 use crate::shell::http::auth::{DrainDoor, Secret};
+use crate::shell::http::pages::{Desk, PageRoute};
 use crate::shell::http::readiness::Readiness;
 use crate::shell::http::reply::ReplyBody;
 use crate::shell::http::tokens::DrainTokens;
@@ -73,6 +85,7 @@ pub struct Service {
     by_name: HashMap<AppName, AppId>,
     clock: Clock,
     connections_max: usize,
+    desk: Option<Desk>,
     door: DrainDoor,
     frame_ids: FrameIds,
     handle: Handle,
@@ -100,6 +113,8 @@ enum Route<'p> {
     Hook(&'p str),
     /// `GET /metrics`.
     Metrics,
+    /// The status page.
+    Page(PageRoute<'p>),
     /// `POST /api/v1/pause`.
     Pause,
     /// `GET /readyz`.
@@ -123,6 +138,10 @@ impl Service {
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
         let Wiring { clock, handle, metrics, readiness, tokens, traffic } = wiring;
+        let desk = settings.admin_password.as_ref().map(|password| {
+            let board = Arc::new(Board::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
+            Desk::new(password, board, clock.now().wall.as_millisecond().unsigned_abs())
+        });
         Self {
             admin: settings.admin_password.as_ref().map(Secret::held),
             apps,
@@ -130,6 +149,7 @@ impl Service {
             by_name,
             clock,
             connections_max: settings.drain.connections_max,
+            desk,
             door: DrainDoor::new(settings.apps.iter().map(|app| app.drain_password.as_ref())),
             frame_ids: FrameIds::default(),
             handle,
@@ -139,6 +159,12 @@ impl Service {
             tokens,
             traffic,
         }
+    }
+
+    /// The picture that the status page shows, for those who have something to add to it; none where there
+    /// is no such page.
+    pub fn board(&self) -> Option<&Arc<Board>> {
+        self.desk.as_ref().map(|desk| &desk.board)
     }
 
     /// Answers one request. Its body is read only by a route that has let its sender in.
@@ -158,6 +184,7 @@ impl Service {
             Route::Health => reply::text(StatusCode::OK, "alive\n"),
             Route::Hook(app) => self.restart_by_hook(app, &head, body).await,
             Route::Metrics => self.show_metrics(&head),
+            Route::Page(page) => self.serve_page(page, &head, body).await,
             Route::Pause => self.pause(&head, body).await,
             Route::Ready => self.show_readiness(),
             Route::Resume => self.resume(&head, body).await,
@@ -165,6 +192,20 @@ impl Service {
         let status = response.status().as_u16();
         debug!(method = %head.method, path = head.uri.path(), status, "answered");
         response
+    }
+
+    async fn serve_page<B>(&self, route: PageRoute<'_>, head: &Parts, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let served = match route {
+            PageRoute::ListDecisions => self.list_decisions(head),
+            PageRoute::ListDynos => self.list_dynos(head).await,
+            PageRoute::Pause | PageRoute::Restart | PageRoute::Resume => self.act(route, head, body).await,
+            PageRoute::Stream => self.stream_events(head),
+            _ => self.show_page(route, head).await,
+        };
+        served.unwrap_or_else(|denied| self.deny(denied))
     }
 
     fn show_readiness(&self) -> Response<ReplyBody> {
@@ -199,9 +240,10 @@ impl<'p> Route<'p> {
             "/logs" => Self::Drain(None),
             "/metrics" => Self::Metrics,
             "/readyz" => Self::Ready,
-            _ => match path.strip_prefix("/hooks/restart/") {
-                Some(app) => Self::Hook(segment(app)?),
-                None => Self::Drain(Some(segment(path.strip_prefix("/logs/")?)?)),
+            _ => match (path.strip_prefix("/hooks/restart/"), path.strip_prefix("/logs/")) {
+                (Some(app), _) => Self::Hook(segment(app)?),
+                (None, Some(app)) => Self::Drain(Some(segment(app)?)),
+                (None, None) => Self::Page(PageRoute::of(path)?),
             },
         })
     }
@@ -209,6 +251,7 @@ impl<'p> Route<'p> {
     fn takes(self, method: &Method) -> bool {
         match self {
             Self::Health | Self::Metrics | Self::Ready => matches!(*method, Method::GET | Method::HEAD),
+            Self::Page(page) => page.takes(method),
             Self::Drain(_) | Self::Hook(_) | Self::Pause | Self::Resume => *method == Method::POST,
         }
     }
@@ -216,6 +259,7 @@ impl<'p> Route<'p> {
     fn methods(self) -> &'static str {
         match self {
             Self::Health | Self::Metrics | Self::Ready => "GET, HEAD",
+            Self::Page(page) => page.methods(),
             Self::Drain(_) | Self::Hook(_) | Self::Pause | Self::Resume => "POST",
         }
     }

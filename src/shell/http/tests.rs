@@ -1,5 +1,6 @@
 //! The front door as its peers see it: routes without a socket, then the socket itself.
 
+mod pages;
 mod routes;
 mod sockets;
 

@@ -1,0 +1,77 @@
+// Keeps an open page up to date: the server sends elements, this puts them in their places.
+"use strict";
+(() => {
+  const body = document.body, lamp = document.getElementById("live"), said = document.getElementById("said");
+  const whole = body.dataset.live === "whole";
+  const retry = 3000, spacing = 2000;
+  let stream, seen = body.dataset.seen, fetching = false, again = false, fetchedAt = 0, timer = 0;
+
+  const show = (state, text) => { lamp.dataset.state = state; lamp.textContent = text; };
+
+  // Whoever stands on a link or in a form with the keyboard must not be thrown out of it.
+  const keeping = (root, act) => {
+    const at = document.activeElement, inside = at && root.contains(at) && at !== root;
+    const way = inside && (at.id ? "#" + CSS.escape(at.id) : at.getAttribute("href") &&
+      '[href="' + CSS.escape(at.getAttribute("href")) + '"]');
+    const fresh = act();
+    const target = way && fresh.querySelector(way);
+    if (target) target.focus({ preventScroll: true });
+  };
+  const busy = (root) => root.querySelector("details[open] form, form :focus, form:focus-within");
+
+  const put = (id, html) => {
+    const old = document.getElementById(id);
+    if (!old || (old.tagName !== "TR" && busy(old))) return;
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    const fresh = template.content.firstElementChild;
+    if (fresh) keeping(old, () => { old.replaceWith(fresh); return fresh; });
+  };
+
+  // Fetches this very page and takes over its content; at most one at a time, and not too often.
+  const renew = async () => {
+    if (fetching) { again = true; return; }
+    const wait = fetchedAt + spacing - Date.now();
+    if (wait > 0) { if (!timer) timer = setTimeout(() => { timer = 0; renew(); }, wait); return; }
+    fetching = true;
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (!answer.ok) throw new Error(answer.status);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const old = document.getElementById("main"), fresh = page.getElementById("main");
+      seen = page.body.dataset.seen;
+      if (fresh && !busy(old)) keeping(old, () => { old.replaceChildren(...fresh.childNodes); return old; });
+    } catch { /* The stream's own retry brings the next try. */ }
+    fetchedAt = Date.now();
+    fetching = false;
+    if (again) { again = false; renew(); }
+  };
+
+  const close = () => { if (stream) stream.close(); stream = null; };
+  const open = () => {
+    close();
+    stream = new EventSource("/api/v1/events?as=html&seen=" + encodeURIComponent(seen));
+    stream.onopen = () => show("on", "Live");
+    stream.onerror = () => {
+      show("off", "Reconnecting …");
+      // A browser gives up after an answer such as 503; then it is for us to come again.
+      if (stream && stream.readyState === 2) { close(); setTimeout(() => { if (!stream && !document.hidden) open(); }, retry); }
+    };
+    stream.addEventListener("part", (event) => {
+      seen = event.lastEventId;
+      if (whole) { renew(); return; }
+      const cut = event.data.indexOf("\n");
+      put(event.data.slice(0, cut), event.data.slice(cut + 1));
+    });
+    stream.addEventListener("rebuilt", (event) => { seen = event.lastEventId; renew(); });
+    stream.addEventListener("said", (event) => { said.textContent = event.data; });
+  };
+
+  // A page that nobody sees costs nothing: browsers allow few streams, and so do we.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { close(); show("off", "Paused"); } else open();
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (event) => { if (event.persisted) open(); });
+  open();
+})();

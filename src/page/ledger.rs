@@ -1,0 +1,281 @@
+//! The last decisions, with what became of them: what the page and `GET /api/v1/decisions` show.
+//!
+//! It is a ring. The whole record is the store's; this is the part of it that is looked at all the time.
+
+use std::collections::VecDeque;
+
+use crate::engine::record::{Decision, MemoryReading, Outcome, RestartResult, Ticket, Verdict};
+use crate::ident::{AppName, DynoName};
+use crate::limits;
+use crate::page::facts::{Ruling, RulingResult};
+use crate::report::DecisionJson;
+
+/// The ring.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Oldest first.
+    entries: VecDeque<Entry>,
+    made: u64,
+}
+
+/// Which decisions are wanted.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Only those about this app.
+    pub app: Option<String>,
+    /// Only those about this dyno.
+    pub dyno: Option<String>,
+    /// Only those older than this one.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Some decisions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// Newest first.
+    pub rulings: Vec<Ruling>,
+    /// What [`Wanted::before`] is for the next page; none at the end.
+    pub next: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    /// Whether the memory of the new process is still to be told.
+    awaits_memory: bool,
+    number: u64,
+    ruling: Ruling,
+    ticket: Option<Ticket>,
+}
+
+impl Ledger {
+    /// Notes a decision. One that only repeats the last about that dyno is counted with it.
+    pub fn decided(&mut self, decision: &Decision, app: &AppName) {
+        let json = DecisionJson::new(decision, app);
+        // Looked for among the newest only: what lies further back was interrupted by other news.
+        let recent = self.entries.iter_mut().rev().take(FOLD_REACH);
+        let last = recent
+            .filter(|entry| {
+                (&entry.ruling.decision.app, &entry.ruling.decision.dyno) == (&json.app, &json.dyno)
+            })
+            .take(1)
+            .find(|entry| entry.ruling.repeats(&json));
+        if let Some(entry) = last {
+            entry.ruling.times = entry.ruling.times.saturating_add(1);
+            entry.ruling.last_at = json.at;
+            entry.ruling.decision.reason = json.reason;
+            return;
+        }
+        let ruling = Ruling { last_at: json.at, decision: json, times: 1, result: None };
+        // A refusal while a restart is under way carries the ticket of that restart, which is not its own.
+        let ticket = decision.ticket.filter(|_| matches!(decision.verdict, Verdict::Restart { .. }));
+        self.push(ruling, ticket);
+    }
+
+    /// Takes over what an earlier life left in the store, newest first as the store gives it.
+    pub fn remember(&mut self, past: impl IntoIterator<Item = Ruling, IntoIter: DoubleEndedIterator>) {
+        for ruling in past.into_iter().rev() {
+            self.push(ruling, None);
+        }
+    }
+
+    /// Notes what became of a restart.
+    pub fn learnt(&mut self, outcome: &Outcome) {
+        let known = self.entries.iter_mut().rev().find(|entry| entry.ticket == Some(outcome.ticket));
+        let Some(entry) = known else { return };
+        entry.awaits_memory = matches!(outcome.result, RestartResult::Back { .. });
+        entry.ruling.result = Some(RulingResult {
+            at: outcome.at,
+            label: outcome.result.label().into(),
+            text: outcome.result.to_string(),
+            memory: None,
+        });
+    }
+
+    /// Notes a memory reading: the first after a restart stands beside the one that led to it.
+    pub fn told(&mut self, app: &AppName, dyno: &DynoName, reading: MemoryReading) {
+        let waiting = self.entries.iter_mut().rev().filter(|entry| entry.awaits_memory);
+        for entry in waiting {
+            let Some(result) = &mut entry.ruling.result else { continue };
+            let decision = &entry.ruling.decision;
+            let is_this = decision.app == app.as_str()
+                && decision.dyno.as_deref().and_then(|name| name.parse().ok()).as_ref() == Some(dyno);
+            if is_this && reading.at >= result.at {
+                result.memory = Some(reading);
+                entry.awaits_memory = false;
+            }
+        }
+    }
+
+    /// Whether any reading is waited for.
+    pub fn awaits_memory(&self) -> bool {
+        self.entries.iter().any(|entry| entry.awaits_memory)
+    }
+
+    /// One page of decisions.
+    pub fn page(&self, wanted: &Wanted) -> Page {
+        let mut matching = self
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| wanted.before.is_none_or(|before| entry.number < before))
+            .filter(|entry| {
+                let decision = &entry.ruling.decision;
+                wanted.app.as_ref().is_none_or(|app| *app == decision.app)
+                    && wanted.dyno.as_ref().is_none_or(|dyno| Some(dyno) == decision.dyno.as_ref())
+            });
+        let shown: Vec<&Entry> = matching.by_ref().take(wanted.limit).collect();
+        let more = matching.next().is_some();
+        Page {
+            next: shown.last().filter(|_| more).map(|last| last.number),
+            rulings: shown.into_iter().map(|entry| entry.ruling.clone()).collect(),
+        }
+    }
+
+    fn push(&mut self, ruling: Ruling, ticket: Option<Ticket>) {
+        if self.entries.len() >= limits::RULINGS_KEPT_MAX {
+            self.entries.pop_front();
+        }
+        self.made += 1;
+        self.entries.push_back(Entry { awaits_memory: false, number: self.made, ruling, ticket });
+    }
+}
+
+/// How many decisions back a repetition is looked for: more than the dynos that err at one time.
+const FOLD_REACH: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{Ledger, Wanted};
+    use crate::engine::record::{
+        Decision, Evidence, Hold, MemoryReading, Outcome, RestartResult, Ticket, Verdict,
+    };
+    use crate::event::Megabytes;
+    use crate::ident::{AppId, AppName};
+    use crate::limits;
+    use crate::time::later;
+
+    fn at(seconds: u64) -> Timestamp {
+        later("2026-01-02T00:00:00Z".parse().expect("a time"), Duration::from_secs(seconds))
+    }
+
+    fn decide(ledger: &mut Ledger, second: u64, dyno: &str, verdict: Verdict, ticket: Option<Ticket>) {
+        let decision = Decision {
+            at: at(second),
+            app: AppId(0),
+            dyno: Some(dyno.parse().expect("a dyno")),
+            rule: "r".into(),
+            verdict,
+            evidence: Evidence::default(),
+            ticket,
+        };
+        ledger.decided(&decision, &acme());
+    }
+
+    fn acme() -> AppName {
+        "acme".parse().expect("an app")
+    }
+
+    fn wanted(limit: usize) -> Wanted {
+        Wanted { app: None, dyno: None, before: None, limit }
+    }
+
+    #[test]
+    fn refusals_of_one_kind_are_counted_and_others_stand_apart() {
+        let mut ledger = Ledger::default();
+        for (second, dyno, hold) in [
+            (1, "web.1", Hold::UnderWay),
+            (2, "web.2", Hold::UnderWay),
+            (3, "web.1", Hold::UnderWay),
+            (4, "web.1", Hold::Gone),
+            (5, "web.1", Hold::UnderWay),
+        ] {
+            decide(&mut ledger, second, dyno, Verdict::Hold(hold), None);
+        }
+        let shown: Vec<_> = ledger
+            .page(&wanted(10))
+            .rulings
+            .into_iter()
+            .map(|ruling| (ruling.decision.dyno.unwrap_or_default(), ruling.decision.code, ruling.times))
+            .collect();
+        let expect = [
+            ("web.1", "under_way", 1),
+            ("web.1", "gone", 1),
+            ("web.2", "under_way", 1),
+            ("web.1", "under_way", 2),
+        ];
+        assert_eq!(shown, expect.map(|(dyno, code, times)| (dyno.to_owned(), code.to_owned(), times)));
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_repetition() {
+        let mut ledger = Ledger::default();
+        for index in 1..=25 {
+            decide(&mut ledger, index, &format!("web.{index}"), Verdict::Notify, None);
+        }
+        let mut seen = Vec::new();
+        let mut before = None;
+        loop {
+            let page = ledger.page(&Wanted { before, ..wanted(10) });
+            seen.extend(page.rulings.iter().filter_map(|ruling| ruling.decision.dyno.clone()));
+            // What is decided meanwhile does not move the pages behind.
+            decide(&mut ledger, 100, "web.99", Verdict::Hold(Hold::Gone), None);
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, (1..=25).rev().map(|index| format!("web.{index}")).collect::<Vec<_>>());
+        let only = Wanted { dyno: Some("web.7".to_owned()), ..wanted(10) };
+        assert_eq!(ledger.page(&only).rulings.len(), 1);
+        assert!(ledger.page(&Wanted { app: Some("other".to_owned()), ..wanted(10) }).rulings.is_empty());
+    }
+
+    #[test]
+    fn a_restart_shows_its_result_and_the_memory_behind_it() {
+        let mut ledger = Ledger::default();
+        let restart = Verdict::Restart { dry_run: false, formation: 2 };
+        decide(&mut ledger, 1, "web.1", restart, Some(Ticket(7)));
+        let dyno: crate::ident::DynoName = "web.1".parse().expect("a dyno");
+        let reading =
+            |second| MemoryReading { at: at(second), used: Megabytes { hundredths: 100 }, permille: 10 };
+        decide(&mut ledger, 2, "web.1", Verdict::Hold(Hold::UnderWay), Some(Ticket(7)));
+        ledger.told(&acme(), &dyno, reading(5));
+        ledger.learnt(&Outcome {
+            at: at(10),
+            app: AppId(0),
+            dyno: dyno.clone(),
+            ticket: Ticket(7),
+            result: RestartResult::Back {
+                id: "i".parse().expect("an id"),
+                out_for: Duration::from_secs(9),
+                late: false,
+            },
+        });
+        ledger.told(&acme(), &dyno, reading(9));
+        assert!(ledger.awaits_memory());
+        ledger.told(&acme(), &dyno, reading(12));
+        ledger.told(&acme(), &dyno, reading(30));
+        let rulings = ledger.page(&wanted(2)).rulings;
+        assert_eq!(rulings[0].result, None, "the refusal led to nothing");
+        let result = rulings[1].result.as_ref().expect("a result");
+        assert_eq!((&*result.label, result.memory.map(|memory| memory.at)), ("back", Some(at(12))));
+        assert!(!ledger.awaits_memory());
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let mut ledger = Ledger::default();
+        for index in 1..=limits::RULINGS_KEPT_MAX as u64 + 5 {
+            decide(&mut ledger, index, &format!("web.{index}"), Verdict::Notify, None);
+        }
+        let all = ledger.page(&wanted(usize::MAX));
+        assert_eq!((all.rulings.len(), all.next), (limits::RULINGS_KEPT_MAX, None));
+        assert_eq!(all.rulings.last().and_then(|ruling| ruling.decision.dyno.as_deref()), Some("web.6"));
+    }
+}

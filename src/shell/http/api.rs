@@ -1,0 +1,124 @@
+//! `GET /api/v1/dynos`, `/decisions` and `/events`: the status page for programs.
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::limits;
+use crate::page::json::{DecisionsJson, DynosJson, RulingJson};
+use crate::page::ledger::Wanted;
+use crate::shell::http::Service;
+use crate::shell::http::admin::Denied;
+use crate::shell::http::forms::Fields;
+use crate::shell::http::live::{Form, NoStream};
+use crate::shell::http::pages::packable;
+use crate::shell::http::reply::{self, ReplyBody};
+
+impl Service {
+    /// `GET /api/v1/dynos?app=`.
+    pub(super) async fn list_dynos(&self, head: &Parts) -> Result<Response<ReplyBody>, Denied> {
+        let desk = self.let_admin_to_desk(&head.headers)?;
+        let fields = query(head);
+        let app = fields.filled("app");
+        if app.is_some_and(|app| self.app(app).is_none()) {
+            return Err(Denied::UnknownApp);
+        }
+        Ok(json(&DynosJson::new(&self.facts(desk).await?, app), head))
+    }
+
+    /// `GET /api/v1/decisions?app=&dyno=&limit=&cursor=`.
+    pub(super) fn list_decisions(&self, head: &Parts) -> Result<Response<ReplyBody>, Denied> {
+        let desk = self.let_admin_to_desk(&head.headers)?;
+        let page = desk.board.decisions(&wanted(&query(head)).map_err(Denied::Query)?);
+        let answer = DecisionsJson {
+            decisions: page.rulings.into_iter().map(RulingJson::new).collect(),
+            next: page.next.map(|next| next.to_string()),
+        };
+        Ok(json(&answer, head))
+    }
+
+    /// `GET /api/v1/events`.
+    pub(super) fn stream_events(&self, head: &Parts) -> Result<Response<ReplyBody>, Denied> {
+        let desk = self.let_admin_to_desk(&head.headers)?;
+        let fields = query(head);
+        let form = match fields.value("as") {
+            None | Some("json") => Form::Json,
+            Some("html") => Form::Html,
+            Some(other) => {
+                let shown: String = other.chars().take(limits::QUOTED_CHARS_MAX).collect();
+                return Err(Denied::Query(format!("as: {shown:?} is neither json nor html")));
+            }
+        };
+        // A browser that comes again by itself says so in a header, which is newer than the address.
+        let header = head.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+        let last = header.or_else(|| fields.value("seen"));
+        match desk.streams.open(form, last) {
+            Ok(stream) => {
+                let mut response = Response::new(ReplyBody::stream(stream));
+                let to = response.headers_mut();
+                to.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+                // Some proxies hold answers back to pack them together.
+                to.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+                Ok(reply::private(response))
+            }
+            Err(NoStream::Closed) => Err(Denied::Stopping),
+            Err(NoStream::Full) => Ok(reply::overloaded()),
+        }
+    }
+}
+
+fn query(head: &Parts) -> Fields {
+    Fields::read(head.uri.query().unwrap_or_default().as_bytes())
+}
+
+fn json(value: &impl Serialize, head: &Parts) -> Response<ReplyBody> {
+    match serde_json::to_vec(value) {
+        Ok(body) => reply::private(packable(StatusCode::OK, "application/json", body.into(), &head.headers)),
+        Err(_) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON\n"),
+    }
+}
+
+fn wanted(fields: &Fields) -> Result<Wanted, String> {
+    let (usual, most) = limits::DECISIONS_ANSWERED;
+    let number = |name: &str| {
+        let Some(text) = fields.filled(name) else { return Ok(None) };
+        let shown: String = text.chars().take(limits::QUOTED_CHARS_MAX).collect();
+        text.parse::<u64>().map(Some).map_err(|_| format!("{name}: {shown:?} is not a number"))
+    };
+    let limit = number("limit")?.map_or(usual, |limit| usize::try_from(limit).unwrap_or(most));
+    if limit == 0 {
+        return Err(format!("limit: 0 is not from 1 to {most}"));
+    }
+    Ok(Wanted {
+        app: fields.filled("app").map(str::to_owned),
+        dyno: fields.filled("dyno").map(str::to_owned),
+        before: number("cursor")?,
+        limit: limit.min(most),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+    use crate::shell::http::forms::Fields;
+
+    #[test]
+    fn limits_and_cursors_are_numbers() {
+        for (query, expect) in [
+            ("", Ok((100, None))),
+            ("limit=5&cursor=17", Ok((5, Some(17)))),
+            ("limit=999999999999", Ok((1000, None))),
+            ("limit=0", Err("limit: 0 is not from 1 to 1000")),
+            ("limit=-1", Err("limit: \"-1\" is not a number")),
+            ("cursor=x", Err("cursor: \"x\" is not a number")),
+        ] {
+            let read = wanted(&Fields::read(query.as_bytes()));
+            assert_eq!(
+                read.map(|wanted| (wanted.limit, wanted.before)),
+                expect.map_err(str::to_owned),
+                "{query}"
+            );
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Forms of the status page: what a person at a browser may do, and the proof that it is that person.
+//!
+//! Browsers send a Basic password along with whatever page asks for it. So a form must come from our own
+//! origin by the browser's word, and carry a token that only who could read our page knows. The token is
+//! made of the admin's password alone: it outlives a restart of the program, holds for every replica
+//! behind one address, and ends with the password.
+
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+/// What stands in every form.
+#[derive(Clone)]
+pub struct FormToken(String);
+
+/// The fields of a form that was sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(Vec<(String, String)>);
+
+impl FormToken {
+    /// The token that belongs to this password.
+    pub fn of(password: &SecretString) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(password.expose_secret().as_bytes())
+            .expect("HMAC takes a key of any length");
+        mac.update(b"dynowarden form token, version 1");
+        Self(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The token as it stands in a form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether these fields carry it.
+    pub fn is_in(&self, fields: &Fields) -> bool {
+        fields.value("token").is_some_and(|shown| self.0.as_bytes().ct_eq(shown.as_bytes()).into())
+    }
+}
+
+impl std::fmt::Debug for FormToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FormToken(…)")
+    }
+}
+
+impl Fields {
+    /// Reads a body of type `application/x-www-form-urlencoded`.
+    pub fn read(body: &[u8]) -> Self {
+        Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    /// The first value of that name.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of that name, where it is not empty.
+    pub fn filled(&self, name: &str) -> Option<&str> {
+        self.value(name).filter(|value| !value.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::{Fields, FormToken};
+
+    fn token(password: &str) -> FormToken {
+        FormToken::of(&SecretString::from(password))
+    }
+
+    #[test]
+    fn a_token_is_of_one_password_and_does_not_show_it() {
+        let (ours, theirs) = (token("pa55"), token("other"));
+        assert_eq!(ours.as_str(), token("pa55").as_str());
+        assert_eq!(ours.as_str().len(), 64);
+        assert_eq!(format!("{ours:?}"), "FormToken(…)");
+        for (body, expect) in [
+            (format!("app=acme&token={}", ours.as_str()), true),
+            (format!("token={}", theirs.as_str()), false),
+            (format!("token={}", &ours.as_str()[1..]), false),
+            (format!("token=&token={}", ours.as_str()), false),
+            ("token=".to_owned(), false),
+            ("app=acme".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(ours.is_in(&Fields::read(body.as_bytes())), expect, "{body}");
+        }
+    }
+
+    #[test]
+    fn fields_are_unpacked() {
+        let fields = Fields::read(b"reason=load+test+%26+%3Cb%3E%0Amore&for=2h&app=&bad=%zz%ff");
+        assert_eq!(fields.value("reason"), Some("load test & <b>\nmore"));
+        assert_eq!(
+            (fields.filled("for"), fields.filled("app"), fields.value("app")),
+            (Some("2h"), None, Some(""))
+        );
+        assert_eq!(fields.value("bad"), Some("%zz\u{fffd}"));
+    }
+}
