@@ -38,7 +38,7 @@ pub struct ListTruth {
 impl DynoTruth {
     pub fn of(dyno: &Dyno, now: Timestamp) -> Self {
         let since = dyno.created_at.max(dyno.updated_at);
-        Self { at: now, name: dyno.name.clone(), id: dyno.id.clone(), state: dyno.state, since }
+        Self { at: now, name: dyno.name.clone(), id: dyno.id, state: dyno.state, since }
     }
 
     fn is_settled(&self, settle: Duration, now: Timestamp) -> bool {
@@ -370,6 +370,7 @@ impl Judge {
         Ok(raced)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
     fn within_the_rate(
         &mut self,
         life: u32,
