@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::settings::Settings;
+use crate::engine::policy::AppPlan;
 use crate::limits;
 use crate::shell::clock::Clock;
 use crate::shell::driver::{Driver, Handle, Parts};
@@ -20,6 +22,9 @@ use crate::shell::http::readiness::Readiness;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
+use crate::shell::notify::{self, Notices};
+use crate::shell::store::{Store, StoreOptions};
+use crate::shell::traffic::TrafficBook;
 
 /// Binds the address of the settings.
 ///
@@ -64,26 +69,41 @@ pub async fn start(
     let handle = Handle::new(queue);
     // The seed need not be secret, only different between replicas that would otherwise keep in step.
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let store =
+        Store::open(&settings.database, StoreOptions::new(names, settings.store_keep), clock.now().wall)
+            .await?;
+    let past = store.past(remembered_span(&plans), clock.now().wall).await?;
+    let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
+    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && !settings.notifiers.is_empty()));
+    let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
+    let notify_shutdown = CancellationToken::new();
+    let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
+    let notify_watch = tokio::spawn(watch_notifiers(notices.clone(), readiness.clone()));
     let driver = Driver::new(Parts {
         clock,
         commands,
         handle: handle.clone(),
         heroku,
         metrics: metrics.clone(),
+        notices,
         plans,
         seed,
+        store,
     });
     let driver_shutdown = CancellationToken::new();
-    let driver = tokio::spawn(driver.run(driver_shutdown.clone()));
+    let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
-    let wiring = Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens };
+    let wiring =
+        Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens, traffic };
     let service = Arc::new(Service::new(&settings, wiring));
     let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
-    let tasks = Tasks { door, driver, driver_shutdown, readiness };
+    let watches = [store_watch, notify_watch];
+    let tasks = Tasks { door, driver, driver_shutdown, notify_shutdown, notifying, readiness, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -92,7 +112,11 @@ struct Tasks {
     door: JoinHandle<()>,
     driver: JoinHandle<()>,
     driver_shutdown: CancellationToken,
+    notify_shutdown: CancellationToken,
+    notifying: JoinHandle<()>,
     readiness: Arc<Readiness>,
+    /// Those that only tell of others' health.
+    watches: [JoinHandle<()>; 2],
 }
 
 impl Tasks {
@@ -107,12 +131,53 @@ impl Tasks {
         info!("shutting down");
         self.readiness.troubled("shutdown", "shutting down");
         self.door.await.context("the front door broke")?;
+        self.watches.iter().for_each(JoinHandle::abort);
         self.driver_shutdown.cancel();
         self.driver.await.context("the driver broke")?;
+        self.notify_shutdown.cancel();
+        self.notifying.await.context("the notifiers broke")?;
         info!("down");
         Ok(())
     }
 }
+
+/// As far back as a cool-down or a `max_restarts` counts.
+fn remembered_span(plans: &[AppPlan]) -> Duration {
+    let spans = plans.iter().map(|plan| plan.policy.cooldown.max(plan.policy.max_restarts.per));
+    spans.max().unwrap_or_default()
+}
+
+/// Says when the store goes away, and when it is back.
+async fn watch_store(store: Store, readiness: Arc<Readiness>) {
+    let mut health = store.watch();
+    while health.changed().await.is_ok() {
+        match &*health.borrow_and_update() {
+            Some((_, away)) => {
+                error!(store = %store.place(), "the store is away, and nothing is restarted: {away}");
+                readiness.troubled("store", "away; batches are taken, and nothing is restarted");
+            }
+            None => {
+                info!(store = %store.place(), "the store is back");
+                readiness.mended("store");
+            }
+        }
+    }
+}
+
+/// Says when a notifier is down: nobody may read its messages to learn of it.
+async fn watch_notifiers(notices: Notices, readiness: Arc<Readiness>) {
+    let mut timer = tokio::time::interval(NOTIFIERS_LOOKED_AT_EVERY);
+    loop {
+        timer.tick().await;
+        match notices.trouble() {
+            Some(trouble) => readiness.troubled("notify", trouble),
+            None => readiness.mended("notify"),
+        }
+    }
+}
+
+/// `/readyz` is asked every few seconds where it is asked at all.
+const NOTIFIERS_LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
 
 fn broken(task: &str, ended: Result<(), JoinError>) -> anyhow::Error {
     match ended {

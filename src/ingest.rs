@@ -7,7 +7,7 @@ use crate::catalogue::Code;
 use crate::detect;
 use crate::event::{Event, Fact};
 use crate::ident::{DynoName, DynoRef, ProcessType};
-use crate::wire;
+use crate::wire::{self, line::Line};
 
 /// What one app wants to hear of.
 #[derive(Clone, Debug)]
@@ -55,11 +55,24 @@ pub enum EventKind {
 /// A frame that cannot be read costs itself only, unless its very count is broken: then nobody can say
 /// where the next one begins, and the batch ends there.
 pub fn admit(body: &[u8], watch: &Watch, counts: &mut Counts) -> Vec<Event> {
+    admit_and_show(body, watch, counts, |_| {})
+}
+
+/// Does the same as [`admit`], and shows every line that could be read to `show`, for statistics.
+pub fn admit_and_show<'b>(
+    body: &'b [u8],
+    watch: &Watch,
+    counts: &mut Counts,
+    mut show: impl FnMut(&Line<'b>),
+) -> Vec<Event> {
     let mut events = Vec::new();
     for line in wire::lines(body) {
         counts.frames += 1;
         let found = match line {
-            Ok(line) => detect::event(&line).map_err(|error| error.label()),
+            Ok(line) => {
+                show(&line);
+                detect::event(&line).map_err(|error| error.label())
+            }
             Err(bad) => Err(bad.label()),
         };
         match found {
@@ -81,7 +94,8 @@ pub fn admit(body: &[u8], watch: &Watch, counts: &mut Counts) -> Vec<Event> {
 }
 
 impl Watch {
-    fn listed(&self, dyno: DynoRef<'_>) -> Option<DynoName> {
+    /// The name of a dyno of a listed process type.
+    pub fn listed(&self, dyno: DynoRef<'_>) -> Option<DynoName> {
         let listed = self.process_types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
         Some(DynoName::new(listed.clone(), dyno.index))
     }

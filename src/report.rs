@@ -123,7 +123,7 @@ impl DecisionJson {
 }
 
 impl fmt::Display for DecisionJson {
-    /// One line for people: `2026-01-02 03:04:05Z acme web.2 restart (memory-quota-exceeded): R14 (Memory quota exceeded)`.
+    /// One line for people: `2026-01-02 03:04:05Z acme web.2 restart (rule): R14 (Memory quota exceeded)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dyno = self.dyno.as_deref().unwrap_or("-");
         write!(

@@ -3,33 +3,19 @@
 #[path = "support/daemon.rs"]
 mod daemon;
 
+#[path = "support/house.rs"]
+mod house;
+
 use std::time::Duration;
 
-use bytes::Bytes;
 use dynowarden::event::DynoState;
-use dynowarden::ident::{AppName, DynoName};
-use dynowarden::sim::app::AppSpec;
 use dynowarden::sim::fault::{Fault, FaultRule};
-use dynowarden::sim::line::{Dialect, LogLine};
-use dynowarden::sim::server::{RawPost, SimHeroku, SimOptions};
+use dynowarden::sim::line::LogLine;
+use dynowarden::sim::server::SimHeroku;
 use http::Method;
 
-use crate::daemon::{DRAIN_PASSWORD, Daemon, HOOK_KEY, PATIENCE};
-
-fn acme() -> AppName {
-    "acme".parse().expect("an app")
-}
-
-fn dyno(name: &str) -> DynoName {
-    name.parse().expect("a dyno")
-}
-
-/// A simulated Heroku with `acme` and so many web dynos, all up for an hour.
-async fn heroku(webs: u32) -> SimHeroku {
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(acme(), webs));
-    heroku
-}
+use crate::daemon::{DRAIN_PASSWORD, Daemon, HOOK_KEY};
+use crate::house::{Headers, acme, await_restart, basic, deleted, dyno, heroku, post, r14};
 
 /// A daemon that `acme` drains to.
 fn drained(heroku: &SimHeroku, env: &[(&str, &str)]) -> Daemon {
@@ -37,39 +23,6 @@ fn drained(heroku: &SimHeroku, env: &[(&str, &str)]) -> Daemon {
     let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
     heroku.add_drain(&acme(), &url).expect("an app");
     daemon
-}
-
-fn is_delete(call: &dynowarden::sim::platform::RecordedCall) -> bool {
-    call.method == Method::DELETE
-}
-
-async fn await_restart(heroku: &SimHeroku, name: &str) {
-    let path = format!("/apps/acme/dynos/{name}");
-    let wanted = |call: &dynowarden::sim::platform::RecordedCall| is_delete(call) && call.path == path;
-    heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name}"));
-}
-
-fn deleted(heroku: &SimHeroku) -> Vec<String> {
-    heroku.changes().into_iter().map(|call| format!("{} {}", call.method, call.path)).collect()
-}
-
-fn basic(password: &str) -> Headers {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(format!("logplex:{password}"));
-    vec![("Authorization".to_owned(), format!("Basic {text}"))]
-}
-
-type Headers = Vec<(String, String)>;
-
-/// An R14 of the platform, as the octets of a body.
-fn r14(heroku: &SimHeroku, name: &str) -> Vec<u8> {
-    let text = "Error R14 (Memory quota exceeded)";
-    LogLine::heroku(acme(), name, text, heroku.now()).frames(Dialect::Logplex).concat()
-}
-
-async fn post(heroku: &SimHeroku, url: String, headers: Headers, body: impl Into<Bytes>) -> u16 {
-    let post = RawPost { body: body.into(), headers, method: Method::POST, url };
-    heroku.post(post).await.expect("an answer").status.as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,8 +93,8 @@ pub(super) struct Attempt {
     pub blind_looks: u32,
     /// Waits in a row, for the back-off.
     pub waits: u32,
-    /// When a DELETE was sent of which nobody knows yet whether it was carried out.
-    pub unresolved: Option<Duration>,
+    /// A DELETE of which nobody knows yet whether it was carried out.
+    pub unresolved: Option<Unresolved>,
     /// Whether it has used up one of the dyno's `max_restarts`.
     pub spent: bool,
     /// The instance to be replaced, from the look before.
@@ -105,6 +105,15 @@ pub(super) struct Attempt {
     pub due: Option<Duration>,
     /// What it waits for, once that is on record.
     pub waiting_for: Option<Hold>,
+}
+
+/// A DELETE without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unresolved {
+    /// When it was sent.
+    pub sent: Duration,
+    /// When it became known that no answer will come; until a while after that it may yet be carried out.
+    pub lost: Duration,
 }
 
 /// Who asked, and on what grounds.
@@ -147,9 +156,11 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    /// Whether nothing has been sent yet, so that the attempt can still be dropped.
+    /// Whether nothing has been sent and nobody has been asked anything, so that the attempt can be dropped
+    /// at once. One that waits for an answer is judged again when it comes: a look then finds its own
+    /// attempt and no later one, and a claim that was given is given back.
     pub fn can_be_dropped(&self) -> bool {
-        matches!(self, Self::Queued | Self::Looking | Self::Waiting | Self::Claiming)
+        matches!(self, Self::Queued | Self::Waiting)
     }
 }
 
@@ -181,7 +192,7 @@ impl Attempt {
         self.decided = true;
         self.deletes = 1;
         self.target = Some(target);
-        self.unresolved = Some(now);
+        self.unresolved = Some(Unresolved { sent: now, lost: now });
         self.phase = Phase::Doubting { sent: now, peeks: 0, asking: false };
     }
 
@@ -230,7 +241,7 @@ impl Attempt {
         self.deletes += 1;
     }
 
-    pub fn doubt(&mut self, sent: Duration) {
+    pub fn doubt(&mut self, unresolved: Unresolved) {
         assert!(
             matches!(
                 self.phase,
@@ -243,8 +254,8 @@ impl Attempt {
             "doubt: from {:?}",
             self.phase
         );
-        self.phase = Phase::Doubting { sent, peeks: 0, asking: false };
-        self.unresolved = Some(sent);
+        self.phase = Phase::Doubting { sent: unresolved.sent, peeks: 0, asking: false };
+        self.unresolved = Some(unresolved);
     }
 
     pub fn boot(&mut self, accepted: Duration) {
@@ -375,7 +386,9 @@ mod tests {
     #[test]
     fn what_was_sent_cannot_be_dropped() {
         let sent = Duration::ZERO;
-        assert!(Phase::Claiming.can_be_dropped());
+        assert!(Phase::Waiting.can_be_dropped());
+        assert!(!Phase::Looking.can_be_dropped(), "its answer would find another attempt");
+        assert!(!Phase::Claiming.can_be_dropped(), "nobody would give the claim back");
         assert!(!Phase::Restarting { sent }.can_be_dropped());
         assert!(!Phase::Doubting { sent, peeks: 0, asking: false }.can_be_dropped());
     }

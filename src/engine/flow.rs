@@ -1,11 +1,11 @@
 //! The life of an attempt: look, claim, restart, watch, settle.
 //!
 //! Each method is one thing that can happen; which of them can follow which is asserted by
-//! [`Attempt`](crate::engine::dyno::Attempt).
+//! [`Attempt`].
 
 use std::time::Duration;
 
-use crate::engine::dyno::{Attempt, DynoKey, GivenUp, LastRestart, Phase};
+use crate::engine::dyno::{Attempt, DynoKey, GivenUp, LastRestart, Phase, Unresolved};
 use crate::engine::judge::{self, Sight};
 use crate::engine::record::{Hold, NoticeKind, Outcome, Record, RestartResult, Ticket, Verdict};
 use crate::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
@@ -48,6 +48,10 @@ impl Engine {
         let cause = attempt.cause.clone();
         if let Err(hold) = self.judge(key, &cause) {
             return self.leave(key, hold);
+        }
+        if let Some(dyno) = self.failed_beside(key) {
+            let span = self.wait_span(key);
+            return self.wait(key, Hold::FormationFailed { dyno }, span);
         }
         let (now, settled_at) = (self.now, self.app(key.app).settled_at);
         if now.mono < settled_at {
@@ -112,7 +116,6 @@ impl Engine {
     /// Judges by the API's answer, and goes on to the claim.
     fn judge_view(&mut self, key: DynoKey, view: &View) {
         self.tell_seen(key.app);
-        let now = self.now;
         let name = self.name(key);
         let ours_out = self.ours_out(key);
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
@@ -120,22 +123,25 @@ impl Engine {
         let Some(attempt) = &mut dyno.attempt else { return };
         attempt.blind_looks = 0;
         let cause = attempt.cause.clone();
-        if let Some(sent) = attempt.unresolved
+        if let Some(unresolved) = attempt.unresolved
             && self.is_resolved(key, view.dyno.as_ref())
         {
-            return self.resolved(key, sent, view.dyno.clone());
+            return self.resolved(key, unresolved.sent, view.dyno.clone());
         }
         // Lines that came in while the API was asked may have changed what is known.
         if let Err(hold) = self.judge(key, &cause) {
             return self.leave(key, hold);
         }
-        let policy = self.policy(key);
+        if let Some(dyno) = self.failed_beside(key) {
+            let span = self.wait_span(key);
+            return self.wait(key, Hold::FormationFailed { dyno }, span);
+        }
+        let (policy, cautious) = (self.policy(key), self.cautious_now());
         let sight = Sight { cause: &cause, name: &name, policy, ours_out: &ours_out, view };
-        match judge::by_view(&sight, now) {
+        match judge::by_view(&sight, cautious) {
             judge::Verdict::Leave(hold) => self.leave(key, hold),
             judge::Verdict::Wait(hold) => {
-                let waits = self.attempt_mut(key).map_or(0, |attempt| attempt.waits);
-                let span = self.jitter.delay(limits::WAIT_MIN, waits, limits::WAIT_MAX);
+                let span = self.wait_span(key);
                 self.wait(key, hold, span);
             }
             judge::Verdict::Go(seen, formation) => self.go(key, *seen, formation),
@@ -206,6 +212,11 @@ impl Engine {
         }
         match answer {
             Ok(()) => {
+                let Some(cause) = self.attempt_mut(key).map(|attempt| attempt.cause.clone()) else { return };
+                // A line, a person or the clock may have spoken while the store was asked.
+                if let Err(hold) = self.judge(key, &cause) {
+                    return self.withdraw(key, hold);
+                }
                 self.decide_restart(key);
                 self.send_delete(key);
             }
@@ -230,6 +241,16 @@ impl Engine {
         }
     }
 
+    /// Gives a claim back that was given for nothing: the attempt is dropped before anything was sent.
+    fn withdraw(&mut self, key: DynoKey, hold: Hold) {
+        let is_resolved = self.attempt_mut(key).is_none_or(|attempt| attempt.unresolved.is_none());
+        if is_resolved {
+            self.refund(key);
+            self.outcome(key, RestartResult::Withdrawn);
+        }
+        self.leave(key, hold);
+    }
+
     fn decide_restart(&mut self, key: DynoKey) {
         let dry_run = self.app(key.app).plan.dry_run;
         let Some(attempt) = self.attempt_mut(key) else { return };
@@ -250,17 +271,20 @@ impl Engine {
 
     /// What became of a DELETE.
     pub(super) fn deleted(&mut self, ticket: Ticket, answer: Deletion) {
+        let now = self.now.mono;
         let Some(&key) = self.attempts.get(&ticket) else { return };
         let Some(attempt) = self.attempt_mut(key) else { return };
         let Phase::Restarting { sent } = attempt.phase else { return };
         match answer {
             Deletion::Accepted => self.accepted(key, sent, false),
+            // One sent before, whose answer was lost, may be what took it away.
+            Deletion::Gone if attempt.unresolved.is_some() => self.resolved(key, sent, None),
             Deletion::Gone => {
                 self.refund(key);
                 self.end(key, RestartResult::Gone);
             }
             Deletion::Lost { .. } => {
-                attempt.doubt(sent);
+                attempt.doubt(Unresolved { sent, lost: now });
                 self.set_due(key, limits::PEEK_MIN);
             }
             Deletion::Refused(blind) => self.refused(key, blind),
@@ -299,15 +323,16 @@ impl Engine {
         self.set_due(key, limits::PEEK_MIN);
     }
 
-    /// The cool-down runs from here.
+    /// The cool-down runs from here, and so does what `max_restarts` counts: a restart took effect at some
+    /// time before this, and what was used up at the decision would be free again too soon.
     fn remember_restart(&mut self, key: DynoKey) {
         let now = self.now;
         let (rate, cooldown) = (self.policy(key).max_restarts, self.policy(key).cooldown);
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
-        if let Some(attempt) = &mut dyno.attempt
-            && !std::mem::replace(&mut attempt.spent, true)
-        {
-            // What was given back when the restart seemed not to happen is used after all.
+        if let Some(attempt) = &mut dyno.attempt {
+            if std::mem::replace(&mut attempt.spent, true) {
+                self.budget.refund(&mut dyno.slots);
+            }
             self.budget.take(&mut dyno.slots, rate, now.mono);
         }
         dyno.last_restart = Some(LastRestart {
@@ -365,7 +390,7 @@ impl Engine {
         let is_late = waited >= self.policy(key).boot_timeout;
         match answer {
             Ok(seen) if self.is_resolved(key, seen.as_ref()) => self.resolved(key, sent, seen),
-            Ok(_) => self.still_there(key, waited, is_late),
+            Ok(_) => self.still_there(key, is_late),
             Err(_) if is_late => {
                 // Nobody can say whether it was carried out, so everything is as if it had been.
                 self.remember_restart(key);
@@ -385,7 +410,11 @@ impl Engine {
 
     fn resolved(&mut self, key: DynoKey, sent: Duration, seen: Option<Seen>) {
         match seen {
-            None => self.end(key, RestartResult::Gone),
+            None => {
+                // Whether it was replaced before it was scaled away, nobody can say: as if it had been.
+                self.remember_restart(key);
+                self.end(key, RestartResult::Gone);
+            }
             Some(seen) => {
                 self.accepted(key, sent, true);
                 self.booting(key, sent, Ok(Some(seen)));
@@ -396,11 +425,13 @@ impl Engine {
     /// The old instance is there after a DELETE without an answer. The request may be late, so it is asked
     /// again only after a while, and only if nothing else has come up; then all is judged from the start,
     /// for the formation may be another one by now.
-    fn still_there(&mut self, key: DynoKey, waited: Duration, is_late: bool) {
-        if waited < limits::LOST_ANSWER_WAIT {
+    fn still_there(&mut self, key: DynoKey, is_late: bool) {
+        let now = self.now.mono;
+        let Some(attempt) = self.attempt_mut(key) else { return };
+        let lost = attempt.unresolved.map_or(now, |unresolved| unresolved.lost);
+        if now.saturating_sub(lost) < limits::LOST_ANSWER_WAIT {
             return self.peek_later(key);
         }
-        let Some(attempt) = self.attempt_mut(key) else { return };
         let (tries, cause) = (attempt.deletes, attempt.cause.clone());
         if attempt.adopted || tries >= limits::DELETES_MAX || is_late {
             self.unanswered(key, tries);
@@ -468,7 +499,8 @@ impl Engine {
                 self.back(key, &seen, out_for, true);
             }
             Ok(Some(seen)) if seen.state == DynoState::Up && out_for >= self.policy(key).cooldown => {
-                self.close(key)
+                let tries = self.attempt_mut(key).map_or(0, |attempt| attempt.deletes);
+                self.end(key, RestartResult::Unanswered { tries });
             }
             Ok(_) | Err(_) => self.set_due(key, limits::FAILED_PEEK_EVERY),
         }
@@ -522,8 +554,8 @@ impl Engine {
     /// Drops an attempt, with its reason; but one of which a DELETE may yet be carried out is watched on.
     pub(super) fn leave(&mut self, key: DynoKey, hold: Hold) {
         let Some(attempt) = self.attempt_mut(key) else { return };
-        if let Some(sent) = attempt.unresolved {
-            attempt.doubt(sent);
+        if let Some(unresolved) = attempt.unresolved {
+            attempt.doubt(unresolved);
             return self.peek_later(key);
         }
         let (cause, ticket, decided) = (attempt.cause.clone(), attempt.ticket, attempt.decided);
@@ -580,6 +612,23 @@ impl Engine {
             })
             .map(|other| self.name(other))
             .collect()
+    }
+
+    /// Another dyno of the formation whose restart failed: until it is up no other goes, however many
+    /// places there are, for what kept it from booting may keep them all from it.
+    fn failed_beside(&self, key: DynoKey) -> Option<DynoName> {
+        let formation = &self.app(key.app).formations[usize::from(key.formation)];
+        let others = formation.active.iter().map(|index| DynoKey { index: *index, ..key });
+        let failed = others.filter(|other| *other != key).find(|other| {
+            let attempt = self.dynos.get(other).and_then(|dyno| dyno.attempt.as_ref());
+            attempt.is_some_and(|attempt| matches!(attempt.phase, Phase::Failed { .. }))
+        });
+        failed.map(|other| self.name(other))
+    }
+
+    fn wait_span(&mut self, key: DynoKey) -> Duration {
+        let waits = self.attempt_mut(key).map_or(0, |attempt| attempt.waits);
+        self.jitter.delay(limits::WAIT_MIN, waits, limits::WAIT_MAX)
     }
 
     pub(super) fn set_due(&mut self, key: DynoKey, span: Duration) {

@@ -109,7 +109,7 @@ pub(super) fn by_itself(
         }
         None => now.wall,
     };
-    let age = since(seen.in_state_since(), judged_at);
+    let age = since(seen.surely_in_state_since(), judged_at);
     if age < policy.min_uptime {
         return Err(Hold::TooYoung { age, min: policy.min_uptime });
     }
@@ -129,7 +129,7 @@ fn error_is_current(error_at: Timestamp, wall: Timestamp) -> Result<(), Hold> {
 }
 
 fn older_than_error(seen: &Seen, error_at: Timestamp) -> Result<(), Hold> {
-    if seen.in_state_since() >= error_at {
+    if seen.surely_in_state_since() >= error_at {
         return Err(Hold::Superseded { created_at: seen.in_state_since() });
     }
     Ok(())
@@ -151,7 +151,7 @@ const PREBOOT_OVERLAP: Duration = Duration::from_secs(2 * 60);
 
 fn too_many_out(formation: &[&Seen], sight: &Sight<'_>, now: Now) -> Option<Hold> {
     let is_out = |seen: &Seen| {
-        seen.state != DynoState::Up || since(seen.in_state_since(), now.wall) < sight.policy.settle
+        seen.state != DynoState::Up || since(seen.surely_in_state_since(), now.wall) < sight.policy.settle
     };
     let mut out: Vec<(&DynoName, DynoState)> = formation
         .iter()

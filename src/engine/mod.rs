@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::catalogue::Code;
 use crate::engine::backoff::Jitter;
 use crate::engine::budget::RestartBudget;
 use crate::engine::dyno::{Attempt, Dyno, DynoKey};
@@ -49,7 +50,7 @@ use crate::engine::trigger::Hits;
 use crate::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
 use crate::event::Event;
 use crate::ident::{AppId, DynoName};
-use crate::time::Now;
+use crate::time::{Now, later};
 
 /// The state machine. See the module's documentation for how it is used.
 #[derive(Debug)]
@@ -69,6 +70,7 @@ pub struct Engine {
     now: Now,
     open_orders: HashMap<Ticket, OpenOrder>,
     paused: Option<Pause>,
+    platform_clock: PlatformClock,
     pruned: Duration,
     /// Dynos in the order in which they were last heard of: who goes first when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
@@ -176,6 +178,13 @@ pub enum Input {
         /// The app, or all.
         app: Option<AppId>,
     },
+    /// What all replicas heard, this one included, of what [`Effect::Share`] was about.
+    Shared {
+        /// The error that was shared.
+        hit: Hit,
+        /// The times in the lines, within the rule's span.
+        times: Vec<Timestamp>,
+    },
     /// Nothing but time has passed: a deadline is due.
     Wake,
 }
@@ -230,6 +239,26 @@ pub enum Effect {
     },
     /// Remember and tell.
     Record(Record),
+    /// Count this error together with those that other replicas heard, where there are others; answered by
+    /// [`Input::Shared`], or not at all.
+    Share(Hit),
+}
+
+/// An error that a rule counts and that did not yet make it fire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The app.
+    pub app: AppId,
+    /// The dyno.
+    pub dyno: DynoName,
+    /// The platform's code.
+    pub code: Code,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// The time in the line.
+    pub at: Timestamp,
+    /// The span in which the rule counts.
+    pub within: Duration,
 }
 
 /// Names a person's order.
@@ -253,6 +282,7 @@ impl Engine {
             now: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
             open_orders: HashMap::new(),
             paused: None,
+            platform_clock: PlatformClock::default(),
             pruned: Duration::ZERO,
             quiet: BTreeSet::new(),
             tickets_made: 0,
@@ -275,6 +305,7 @@ impl Engine {
             Input::Peeked { ticket, answer } => self.peeked(ticket, answer),
             Input::Remember(past) => self.remember(past),
             Input::Resume { app } => self.resume(app),
+            Input::Shared { hit, times } => self.hear_shared(&hit, &times),
             Input::Wake => {}
         }
         self.wake();
@@ -292,6 +323,18 @@ impl Engine {
         self.dynos.len()
     }
 
+    /// The tickets of all attempts under way, whose claims are still wanted.
+    pub fn open_tickets(&self) -> Vec<Ticket> {
+        let mut tickets: Vec<Ticket> = self.attempts.keys().copied().collect();
+        tickets.sort_unstable();
+        tickets
+    }
+
+    /// How many restarts are under way or wait for their turn.
+    pub fn attempts(&self) -> usize {
+        self.attempts.len()
+    }
+
     fn wake(&mut self) {
         while let Some(&(at, key)) = self.due.first()
             && at <= self.now.mono
@@ -303,6 +346,13 @@ impl Engine {
             self.pruned = self.now.mono;
             self.budget.prune(self.now.mono);
         }
+    }
+
+    /// The time by which the age of a dyno is judged: the earlier of our clock and the platform's, so that
+    /// a clock that is wrong makes dynos look younger than they are, and never older.
+    fn cautious_now(&self) -> Now {
+        let wall = self.platform_clock.at(self.now.mono).map_or(self.now.wall, |at| at.min(self.now.wall));
+        Now { wall, ..self.now }
     }
 
     fn app(&self, app: AppId) -> &App {
@@ -353,6 +403,25 @@ impl Engine {
             .flatten()
             .filter(|pause| pause.until > self.now.wall)
             .max_by_key(|pause| pause.until)
+    }
+}
+
+/// What is known of the platform's clock: no line is written before its time, so it shows at least the
+/// latest time in any line and what has passed since that line was heard.
+#[derive(Clone, Copy, Debug, Default)]
+struct PlatformClock {
+    latest: Option<(Timestamp, Duration)>,
+}
+
+impl PlatformClock {
+    fn heard(&mut self, at: Timestamp, mono: Duration) {
+        if self.at(mono).is_none_or(|known| known < at) {
+            self.latest = Some((at, mono));
+        }
+    }
+
+    fn at(&self, mono: Duration) -> Option<Timestamp> {
+        self.latest.map(|(at, heard)| later(at, mono.saturating_sub(heard)))
     }
 }
 

@@ -74,7 +74,7 @@ impl Engine {
             let ticket = attempt.ticket;
             return self.decide(key, &cause, Verdict::Hold(Hold::UnderWay), Some(ticket));
         }
-        let judged = judge::by_itself(&seen, &name, self.policy(key), &cause, self.now)
+        let judged = judge::by_itself(&seen, &name, self.policy(key), &cause, self.cautious_now())
             .and_then(|()| self.judge(key, &cause));
         if let Some(dyno) = self.dynos.get_mut(&key) {
             dyno.seen = Some(seen);

@@ -272,6 +272,8 @@ pub enum RestartResult {
         /// How many times.
         tries: u32,
     },
+    /// It was claimed and then held before anything was sent; nothing happened and nothing is spent.
+    Withdrawn,
 }
 
 /// Something that people are told, beside decisions and outcomes.
@@ -537,6 +539,7 @@ impl RestartResult {
             Self::Gone => "gone",
             Self::Refused(_) => "refused",
             Self::Unanswered { .. } => "unanswered",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -563,6 +566,7 @@ impl fmt::Display for RestartResult {
             Self::Unanswered { tries } => {
                 write!(f, "asked {tries} times without an answer, and the old instance is still there")
             }
+            Self::Withdrawn => f.write_str("held after it was claimed and before it was sent"),
         }
     }
 }

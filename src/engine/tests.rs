@@ -22,8 +22,12 @@ const APP: AppId = AppId(0);
 #[derive(Clone, Debug)]
 enum Fault {
     Claim(ClaimRefusal),
-    DeleteLost { done: bool },
+    DeleteLost {
+        done: bool,
+    },
     DeleteRefused(Blind),
+    /// The answer to the next effect of this kind comes only with [`Bench::answer`].
+    Hang(&'static str),
     Look(Blind),
     Peek(Blind),
 }
@@ -35,6 +39,10 @@ struct Bench {
     effects_of_orders: Vec<String>,
     engine: Engine,
     faults: VecDeque<Fault>,
+    /// Times of errors that another replica heard.
+    heard_elsewhere: Vec<Timestamp>,
+    /// Effects that hang.
+    hanging: VecDeque<Effect>,
     instances: u32,
     now: Now,
     timeline: Vec<String>,
@@ -95,6 +103,8 @@ impl Bench {
             effects_of_orders: Vec::new(),
             engine: Engine::new(vec![plan], 1),
             faults: VecDeque::new(),
+            heard_elsewhere: Vec::new(),
+            hanging: VecDeque::new(),
             instances: 0,
             now: Now { mono: Duration::ZERO, wall },
             timeline: Vec::new(),
@@ -157,8 +167,33 @@ impl Bench {
         }
     }
 
+    /// Answers what has hung longest, as things are now.
+    fn answer(&mut self) {
+        let effect = self.hanging.pop_front().expect("something hangs");
+        if let Some(input) = self.carry_out(effect) {
+            self.input(input);
+        }
+    }
+
+    /// The answer to the DELETE that has hung longest is lost; it was not carried out.
+    fn lose(&mut self) {
+        let Some(Effect::Delete { ticket, .. }) = self.hanging.pop_front() else { panic!("no DELETE hangs") };
+        self.input(Input::Deleted { ticket, answer: Deletion::Lost { what: "timed out".to_owned() } });
+    }
+
     fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         self.let_boot();
+        let kind = match &effect {
+            Effect::Claim { .. } => "claim",
+            Effect::Delete { .. } => "delete",
+            Effect::Look { .. } => "look",
+            _ => "other",
+        };
+        let hangs = self.take_fault(|fault| matches!(fault, Fault::Hang(of) if *of == kind).then_some(()));
+        if hangs.is_some() {
+            self.hanging.push_back(effect);
+            return None;
+        }
         let find = |api: &[Seen], name: &DynoName| api.iter().find(|seen| seen.name == *name).cloned();
         Some(match effect {
             Effect::Answer { decisions, .. } => {
@@ -198,6 +233,11 @@ impl Bench {
             Effect::Record(record) => {
                 self.note(&record);
                 return None;
+            }
+            Effect::Share(hit) => {
+                let at = hit.at;
+                let times = std::mem::take(&mut self.heard_elsewhere);
+                Input::Shared { hit, times: times.into_iter().chain([at]).collect() }
             }
         })
     }
@@ -827,6 +867,7 @@ fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
     assert!(bench.timeline.last().expect("a line").ends_with("under_way"));
     // The old instance runs on, and a cool-down after that became sure it may be tried again.
     bench.pass(mins(10));
+    assert!(bench.timeline.last().expect("a line").ends_with("unanswered"), "its claim has an end");
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
 }
@@ -897,4 +938,159 @@ fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
     assert!(bench.timeline.iter().any(|line| line.ends_with("web.1 unanswered")), "{:#?}", bench.timeline);
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1);
+}
+
+#[test]
+fn a_count_rule_counts_what_other_replicas_heard() {
+    let mut bench = Bench::new(AppPlan { rules: vec![rule(3, Act::Restart)], ..plan() }, 1);
+    bench.heard_elsewhere = vec![earlier(bench.now.wall, secs(42)), earlier(bench.now.wall, secs(21))];
+    bench.r14("web.1");
+    assert_eq!(bench.deletes, ["00:00:00 web.1"]);
+}
+
+#[test]
+fn a_request_that_may_only_be_late_is_not_sent_again() {
+    let mut bench = Bench::new(plan(), 1);
+    bench.faults.push_back(Fault::Hang("delete"));
+    bench.r14("web.1");
+    bench.pass(secs(10));
+    bench.lose();
+    // It is the loss that counts, not the sending: it may still be on its way for seconds.
+    bench.pass(secs(4));
+    assert!(bench.deletes.is_empty(), "{:?}", bench.deletes);
+    bench.pass(secs(10));
+    assert_eq!(bench.deletes.len(), 1);
+}
+
+#[test]
+fn a_dyno_that_is_gone_after_a_lost_answer_counts_as_restarted() {
+    let mut bench = Bench::new(plan(), 1);
+    bench.faults.push_back(Fault::DeleteLost { done: true });
+    bench.r14("web.1");
+    bench.api.clear();
+    bench.pass(mins(1));
+    assert!(bench.timeline.last().expect("a line").ends_with("web.1 gone"), "{:#?}", bench.timeline);
+    let back_at = earlier(bench.now.wall, secs(50));
+    let seen = bench.instance("web.1", back_at, DynoState::Up);
+    bench.api.push(seen);
+    bench.pass(mins(5));
+    bench.r14("web.1");
+    assert!(bench.timeline.last().expect("a line").ends_with("cooling_down"), "{:#?}", bench.timeline);
+}
+
+#[test]
+fn an_error_takes_no_right_from_a_persons_order() {
+    let mut bench = Bench::new(plan(), 2);
+    bench.r14("web.2");
+    bench.pass(mins(5));
+    bench.boot = secs(60);
+    bench.r14("web.1");
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")) });
+    assert_eq!(bench.effects_of_orders, ["web.2 restart rule"]);
+    // It waits for its turn in its cool-down, as only a person may ask for, and errs meanwhile.
+    bench.pass(secs(21));
+    bench.r14("web.2");
+    bench.pass(mins(3));
+    assert_eq!(bench.deletes.len(), 3, "{:#?}", bench.timeline);
+}
+
+#[test]
+fn what_is_said_while_the_store_is_asked_is_heard() {
+    let told: [fn(&mut Bench); 2] = [
+        |bench| bench.life("web.1", Change::Leaving),
+        |bench| {
+            let until = later(bench.now.wall, mins(30));
+            bench.input(Input::Pause { app: None, until, reason: "a launch".into() });
+        },
+    ];
+    for (tell, label) in told.into_iter().zip(["platform_acts", "paused"]) {
+        let mut bench = Bench::new(plan(), 1);
+        bench.faults.push_back(Fault::Hang("claim"));
+        bench.r14("web.1");
+        tell(&mut bench);
+        assert!(bench.timeline.is_empty(), "nobody would give the claim back: {:#?}", bench.timeline);
+        bench.answer();
+        bench.expect(&["00:00:00 web.1 withdrawn", &format!("00:00:00 web.1 hold {label}")]);
+        assert!(bench.deletes.is_empty());
+        assert_eq!(bench.engine.attempts(), 0);
+    }
+}
+
+#[test]
+fn a_look_is_never_taken_for_the_answer_to_a_later_one() {
+    let mut bench = Bench::new(plan(), 1);
+    bench.faults.extend([Fault::DeleteLost { done: false }, Fault::Hang("look"), Fault::Hang("look")]);
+    bench.r14("web.1");
+    bench.pass(secs(15));
+    assert_eq!(bench.hanging.len(), 1, "it looks again before it asks again");
+    bench.life("web.1", Change::Leaving);
+    bench.pass(mins(5));
+    assert_eq!(bench.hanging.len(), 1, "and has one question open at a time");
+    bench.answer();
+    assert_eq!(bench.deletes.len(), 1);
+}
+
+#[test]
+fn max_restarts_counts_from_the_acceptance() {
+    let mut plan = plan();
+    plan.policy.max_restarts = Rate { count: NonZeroU32::MIN, per: mins(20) };
+    let mut bench = Bench::new(plan, 1);
+    bench.faults.push_back(Fault::Hang("claim"));
+    bench.r14("web.1");
+    bench.pass(secs(5));
+    bench.answer();
+    bench.pass(mins(20) - secs(3));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes, ["00:00:05 web.1"]);
+    assert!(bench.timeline.contains(&"00:20:02 web.1 hold max_restarts".to_owned()), "{:#?}", bench.timeline);
+}
+
+#[test]
+fn a_clock_that_is_ahead_makes_no_dyno_older() {
+    let mut bench = Bench::new(plan(), 2);
+    let platform = bench.now.wall;
+    let young = earlier(platform, secs(10));
+    (bench.dyno_mut("web.2").created_at, bench.dyno_mut("web.2").updated_at) = (young, young);
+    bench.now.wall = later(platform, mins(3));
+    let r14 = Fact::Error { code: Code::R14, dyno: Some(dyno("web.1")) };
+    bench.input(Input::Events { app: APP, events: vec![Event { at: platform, fact: r14 }] });
+    // By our clock web.2 has been up for three minutes, by the platform's for ten seconds.
+    bench.expect(&["00:00:00 web.1 hold formation_out"]);
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")) });
+    assert_eq!(bench.effects_of_orders, ["web.2 hold too_young"]);
+}
+
+#[test]
+fn a_full_second_may_have_been_its_end() {
+    let mut bench = Bench::new(plan(), 1);
+    let up_at = earlier(bench.now.wall, mins(3));
+    (bench.dyno_mut("web.1").created_at, bench.dyno_mut("web.1").updated_at) = (up_at, up_at);
+    bench.pass(Duration::from_millis(900));
+    bench.r14("web.1");
+    bench.expect(&["00:00:00 web.1 hold too_young"]);
+    bench.pass(Duration::from_millis(100));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1);
+}
+
+#[test]
+fn a_failed_restart_holds_all_of_its_type() {
+    let mut plan = plan();
+    plan.policy.max_concurrent = NonZeroU32::new(3).expect("a count");
+    let mut bench = Bench::new(plan, 4);
+    bench.boot = mins(30);
+    bench.r14("web.1");
+    bench.pass(mins(4));
+    bench.r14("web.2");
+    bench.r14("web.3");
+    bench.pass(mins(1));
+    assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
+    let held: Vec<&str> = bench.timeline[4..].iter().map(|line| &line[9..]).collect();
+    assert_eq!(held, ["web.2 hold formation_failed", "web.3 hold formation_failed"]);
+    bench.boot = secs(1);
+    for _ in 0..4 {
+        bench.r14("web.2");
+        bench.pass(secs(30));
+    }
+    assert_eq!(bench.deletes.len(), 3, "{:#?}", bench.timeline);
 }

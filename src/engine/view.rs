@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::event::DynoState;
 use crate::ident::{DynoName, InstanceId, ProcessType};
+use crate::time::later;
 
 /// One dyno instance as the Platform API showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,14 @@ impl Seen {
         self.id == other.id && self.created_at == other.created_at && self.updated_at == other.updated_at
     }
 
-    /// Since when it has been in its state.
+    /// Since when it has surely been in its state. The API gives whole seconds, the rest cut off, so what is
+    /// said to have begun at a full second may have begun at any time of that second.
+    pub fn surely_in_state_since(&self) -> Timestamp {
+        let at = self.in_state_since();
+        if at.subsec_nanosecond() == 0 { later(at, Duration::from_secs(1)) } else { at }
+    }
+
+    /// Since when it has been in its state, as the API shows it.
     pub fn in_state_since(&self) -> Timestamp {
         self.created_at.max(self.updated_at)
     }

@@ -83,8 +83,8 @@ struct Families {
 
 /// The ends and stages of a restart that exist from the start; see
 /// [`RestartResult::label`](crate::engine::record::RestartResult::label).
-const RESTART_OUTCOMES: [&str; 7] =
-    ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered"];
+const RESTART_OUTCOMES: [&str; 8] =
+    ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered", "withdrawn"];
 
 /// Seconds out of service: a small app is back in 10 s, `boot_timeout` is 3 min by default.
 const RESTART_SECONDS: [f64; 11] = [5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0];

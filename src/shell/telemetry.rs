@@ -84,7 +84,10 @@ fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
     }
     let (app, dyno, result) = (&plan.name, &outcome.dyno, &outcome.result);
     match result {
-        RestartResult::Accepted { .. } | RestartResult::Back { late: false, .. } | RestartResult::Gone => {
+        RestartResult::Accepted { .. }
+        | RestartResult::Back { late: false, .. }
+        | RestartResult::Gone
+        | RestartResult::Withdrawn => {
             info!(%app, %dyno, outcome = label, "restart of {dyno} of {app}: {result}");
         }
         RestartResult::Back { late: true, .. }

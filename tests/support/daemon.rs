@@ -1,6 +1,7 @@
 //! The real binary, started for one test and stopped with it.
 
 #![expect(clippy::disallowed_methods, reason = "a test that waits for a process has no other clock")]
+#![allow(dead_code, reason = "several tests share it, and each uses a part")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -88,6 +89,12 @@ impl Daemon {
                 format!("{} {} {}", text(&line["dyno"]), text(&line["decision"]), text(&line["code"]))
             })
             .collect()
+    }
+
+    /// Sends SIGKILL, as a crash of the machine would.
+    pub fn kill(mut self) {
+        self.signal("-KILL");
+        let _ended = self.child.wait();
     }
 
     /// Sends SIGTERM, and gives its end and how long that took.

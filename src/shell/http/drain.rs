@@ -9,7 +9,8 @@ use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Body;
 
-use crate::ident::{AppId, DrainToken};
+use crate::detect::{self, request::Request};
+use crate::ident::{AppId, DrainToken, DynoName};
 use crate::ingest::{self, Counts};
 use crate::shell::driver::QueueFull;
 use crate::shell::frame_ids::{Source, Taken};
@@ -72,15 +73,32 @@ impl Service {
         let app = source.app;
         let Some(watched) = self.of(app) else { return reply::not_found() };
         let mut counts = Counts::default();
-        let events = ingest::admit(&batch.bytes, &watched.watch, &mut counts);
+        let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
+        let wants_requests = self.traffic.is_on();
+        let events = ingest::admit_and_show(&batch.bytes, &watched.watch, &mut counts, |line| {
+            if wants_requests
+                && let Some(request) = detect::request::request(line)
+                && let Some(dyno) = watched.watch.listed(request.dyno)
+            {
+                requests.push((dyno, request));
+            }
+        });
         if !batch.whole {
             counts.bad_frame("packing");
         }
         let now = self.clock.now();
         // Most batches say nothing; they need no place in the queue.
-        let take = || if events.is_empty() { Ok(()) } else { self.handle.report(app, events) };
+        let take = || {
+            self.traffic.hear(app, &events, now);
+            if events.is_empty() { Ok(()) } else { self.handle.report(app, events) }
+        };
         match self.frame_ids.once(source, frame, take, now) {
-            Ok(Taken::Now) => self.metrics.batch(app, &counts, now),
+            Ok(Taken::Now) => {
+                for (dyno, request) in requests {
+                    self.traffic.request(app, dyno, &request, now);
+                }
+                self.metrics.batch(app, &counts, now);
+            }
             Ok(Taken::Again) => self.metrics.repeated_batch(app, now),
             Err(QueueFull) => {
                 self.metrics.refused(Refusal::QueueFull);

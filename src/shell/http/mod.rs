@@ -44,6 +44,7 @@ use crate::shell::http::readiness::Readiness;
 use crate::shell::http::reply::ReplyBody;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::metrics::Metrics;
+use crate::shell::traffic::TrafficBook;
 
 /// Everything that the front door needs from the rest of the program.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Wiring {
     pub readiness: Arc<Readiness>,
     /// Which drain belongs to which app.
     pub tokens: Arc<DrainTokens>,
+    /// What the dynos do.
+    pub traffic: Arc<TrafficBook>,
 }
 
 /// Answers requests; one for all connections, behind an `Arc`.
@@ -77,6 +80,7 @@ pub struct Service {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     tokens: Arc<DrainTokens>,
+    traffic: Arc<TrafficBook>,
 }
 
 #[derive(Debug)]
@@ -118,7 +122,7 @@ impl Service {
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
-        let Wiring { clock, handle, metrics, readiness, tokens } = wiring;
+        let Wiring { clock, handle, metrics, readiness, tokens, traffic } = wiring;
         Self {
             admin: settings.admin_password.as_ref().map(Secret::held),
             apps,
@@ -133,6 +137,7 @@ impl Service {
             metrics,
             readiness,
             tokens,
+            traffic,
         }
     }
 

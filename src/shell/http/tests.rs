@@ -25,6 +25,7 @@ use crate::shell::http::reply::ReplyBody;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
+use crate::shell::traffic::TrafficBook;
 
 /// A front door, and the end of the queue that the engine would read.
 struct House {
@@ -47,6 +48,7 @@ fn house_with_queue(settings: &Settings, queue: usize) -> House {
         metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
         readiness: readiness.clone(),
         tokens: Arc::new(DrainTokens::new(settings)),
+        traffic: Arc::new(TrafficBook::new(true)),
     };
     House { service: Arc::new(Service::new(settings, wiring)), commands, readiness }
 }

@@ -138,7 +138,10 @@ impl OutcomeRow {
                 Stage::Back { instance: id.to_string(), out_for: *out_for }
             }
             RestartResult::NotBack { .. } => Stage::NotBack,
-            RestartResult::Gone | RestartResult::Refused(_) | RestartResult::Unanswered { .. } => Stage::Over,
+            RestartResult::Gone
+            | RestartResult::Refused(_)
+            | RestartResult::Unanswered { .. }
+            | RestartResult::Withdrawn => Stage::Over,
         };
         Self {
             at: micros(outcome.at),

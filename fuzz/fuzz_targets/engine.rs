@@ -1,0 +1,7 @@
+//! Any octets as things that happen to the engine.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
+    dynowarden_fuzz::engine_ops::check_octets(octets);
+});

@@ -1,0 +1,97 @@
+//! The record across crashes, with the real binary on SQLite: `kill -9` breaks no promise.
+
+#[path = "support/crashes.rs"]
+mod crashes;
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/house.rs"]
+mod house;
+
+use dynowarden::sim::fault::{Fault, FaultRule};
+use http::Method;
+use tempfile::TempDir;
+
+use crate::crashes::{age, err};
+use crate::daemon::Daemon;
+use crate::house::{await_restart, deleted, heroku};
+
+/// A file of its own, and the directory that ends with it.
+fn file() -> (String, TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    (format!("sqlite://{}/record.db", directory.path().display()), directory)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cool_down_outlives_a_kill() {
+    let (database, _directory) = file();
+    crashes::a_cool_down_outlives_a_kill(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_whose_answer_was_awaited_by_a_dead_process_is_not_repeated() {
+    let (database, _directory) = file();
+    a_claim_left_open_is_looked_at(&database, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_a_dead_process_that_was_never_carried_out_is_not_repeated_for_it() {
+    let (database, _directory) = file();
+    a_claim_left_open_is_looked_at(&database, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_at_any_moment_break_no_promise() {
+    let (database, _directory) = file();
+    crashes::kills_at_any_moment_break_no_promise(&database, 1, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_daemon_on_one_file_is_refused_in_a_sentence() {
+    let (database, _directory) = file();
+    let heroku = heroku(1).await;
+    let _first = Daemon::start(&heroku.api_url(), &[("DATABASE_URL", &database)]);
+    let output = daemon::command()
+        .env("HEROKU_API_URL", heroku.api_url())
+        .env("HEROKU_API_KEY", "k")
+        .env("HEROKU_APP", "acme")
+        .env("DRAIN_PASSWORD", "p")
+        .env("DYNOWARDEN_LISTEN", "127.0.0.1")
+        .env("PORT", "0")
+        .env("DATABASE_URL", &database)
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("record.db"), "{said}");
+    // Reading it is no second daemon.
+    let output = daemon::command().arg("history").env("DATABASE_URL", &database).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A DELETE whose answer never comes, and whose sender is killed while it waits, is looked into by the next
+/// life and not sent again.
+async fn a_claim_left_open_is_looked_at(database: &str, is_done: bool) {
+    let heroku = heroku(1).await;
+    let fault = if is_done { Fault::HangAfter } else { Fault::HangBefore };
+    heroku.add_fault(FaultRule::once(Method::DELETE, "/dynos/web.1", fault));
+    let env = [("DATABASE_URL", database)];
+    let first = Daemon::start(&heroku.api_url(), &env);
+    err(&heroku, &first, "web.1").await;
+    await_restart(&heroku, "web.1").await;
+    first.kill();
+    let second = Daemon::start(&heroku.api_url(), &env);
+    let outcome = if is_done { "accepted" } else { "unanswered" };
+    second.await_line(|line| line["outcome"] == outcome);
+    assert_eq!(deleted(&heroku).len(), 1);
+    if is_done {
+        age(&heroku, "web.1");
+        err(&heroku, &second, "web.1").await;
+        second.await_line(|line| line["decision"] == "hold");
+        assert_eq!(deleted(&heroku).len(), 1);
+    } else {
+        // Nothing was spent, so the next error may.
+        err(&heroku, &second, "web.1").await;
+        second.await_line(|line| line["outcome"] == "back");
+        assert_eq!(deleted(&heroku).len(), 2);
+    }
+}

@@ -1,0 +1,155 @@
+//! Several real daemons on one PostgreSQL, in front of one simulated Heroku.
+//!
+//! `.ci/postgres run cargo test --features postgres-tests --test replicas`
+
+#![cfg(feature = "postgres-tests")]
+
+#[path = "support/crashes.rs"]
+mod crashes;
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/house.rs"]
+mod house;
+#[path = "support/proxy.rs"]
+mod proxy;
+
+use std::env;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use dynowarden::limits;
+use dynowarden::sim::fault::{Fault, FaultRule};
+use http::Method;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::crashes::err;
+use crate::daemon::{ADMIN_PASSWORD, Daemon};
+use crate::house::{await_restart, basic, deleted, heroku, post};
+use crate::proxy::{Mood, Proxy};
+
+/// A database of its own on the server that the script started, which ends with the tests.
+async fn database() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let url = env::var("DYNOWARDEN_TEST_POSTGRES").expect("a server: .ci/postgres run cargo test …");
+    let name = format!("replicas_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    let mut server = PgConnection::connect(&url).await.expect("the server");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .execute(&mut server)
+        .await
+        .expect("a database");
+    format!("{}/{name}", url.rsplit_once('/').expect("a path").0)
+}
+
+fn replicas(
+    heroku: &dynowarden::sim::server::SimHeroku,
+    database: &str,
+    env: &[(&str, &str)],
+) -> Vec<Daemon> {
+    let mut env = env.to_vec();
+    env.push(("DATABASE_URL", database));
+    (0..3).map(|_| Daemon::start(&heroku.api_url(), &env)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_error_that_reaches_all_replicas_is_one_restart() {
+    let heroku = heroku(2).await;
+    let replicas = replicas(&heroku, &database().await, &[]);
+    for replica in &replicas {
+        err(&heroku, replica, "web.1").await;
+    }
+    await_restart(&heroku, "web.1").await;
+    // The others see what the first did, and another dyno's turn comes when that one has settled.
+    err(&heroku, &replicas[2], "web.2").await;
+    await_restart(&heroku, "web.2").await;
+    assert_eq!(deleted(&heroku), ["DELETE /apps/acme/dynos/web.1", "DELETE /apps/acme/dynos/web.2"]);
+    crashes::check(&heroku);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_adds_up_over_replicas() {
+    let heroku = heroku(1).await;
+    let rule = r#"[{name = "thrice", on = ["R14"], count = 3, within = "5m", do = "restart"}]"#;
+    let replicas = replicas(&heroku, &database().await, &[("DYNOWARDEN_RULE", rule)]);
+    for replica in &replicas {
+        err(&heroku, replica, "web.1").await;
+    }
+    await_restart(&heroku, "web.1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_reaches_all_replicas() {
+    let heroku = heroku(1).await;
+    let replicas = replicas(&heroku, &database().await, &[]);
+    let mut headers = basic(ADMIN_PASSWORD);
+    headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+    let url = format!("{}/api/v1/pause", replicas[0].url);
+    let body = r#"{"app":"acme","for":"1h","reason":"a launch"}"#;
+    assert_eq!(post(&heroku, url, headers, body).await, 200);
+    // Told to one, and read by the others within two seconds; an error that comes sooner is let wait here.
+    tokio::time::sleep(limits::PAUSES_READ_EVERY * 2).await;
+    for replica in &replicas {
+        err(&heroku, replica, "web.1").await;
+        replica.await_decision("web.1", "hold", "paused");
+    }
+    assert!(deleted(&heroku).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cool_down_outlives_a_kill() {
+    crashes::a_cool_down_outlives_a_kill(&database().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_at_any_moment_break_no_promise() {
+    crashes::kills_at_any_moment_break_no_promise(&database().await, 3, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_replicas_claim_blocks_for_its_lease_and_no_longer() {
+    let heroku = heroku(1).await;
+    heroku.add_fault(FaultRule::once(Method::DELETE, "/dynos/web.1", Fault::HangBefore));
+    let mut replicas = replicas(&heroku, &database().await, &[]);
+    err(&heroku, &replicas[0], "web.1").await;
+    await_restart(&heroku, "web.1").await;
+    replicas.remove(0).kill();
+    err(&heroku, &replicas[0], "web.1").await;
+    replicas[0].await_decision("web.1", "hold", "claimed_elsewhere");
+    // R14 repeats every 21 s; here more often, so that the figure is that of the lease.
+    let lease = limits::CLAIM_LEASE.as_secs();
+    for _ in 0..lease {
+        err(&heroku, &replicas[1], "web.1").await;
+        let again = |calls: usize| (calls == 2).then_some(());
+        let within = Duration::from_secs(2);
+        if heroku
+            .await_that(|platform| again(platform.calls().filter(|c| c.is_change()).count()), within)
+            .await
+            .is_some()
+        {
+            return;
+        }
+    }
+    panic!("nobody took over within {} s", 2 * lease);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_store_batches_are_taken_and_nothing_is_restarted() {
+    let heroku = heroku(1).await;
+    let url = database().await;
+    let (head, tail) = url.split_once('@').expect("a password");
+    let (server, name) = tail.split_once('/').expect("a database");
+    let proxy = Proxy::begin(server.to_owned()).await;
+    let database = format!("{head}@{}/{name}", proxy.address);
+    let daemon = Daemon::start(&heroku.api_url(), &[("DATABASE_URL", &database)]);
+    proxy.set(Mood::Cut);
+    err(&heroku, &daemon, "web.1").await;
+    daemon.await_decision("web.1", "hold", "store_away");
+    assert!(deleted(&heroku).is_empty());
+    proxy.set(Mood::Passing);
+    // It goes on by itself, with the first error after that.
+    daemon.await_line(|line| line["message"].as_str().is_some_and(|text| text.contains("the store is back")));
+    err(&heroku, &daemon, "web.1").await;
+    await_restart(&heroku, "web.1").await;
+    let said = format!("{:?}", daemon.lines());
+    let password = head.rsplit_once(':').expect("a password").1;
+    assert!(!said.contains(password), "the store's password was logged");
+}

@@ -1,0 +1,402 @@
+//! The engine under any sequence of inputs: it never panics, and what it asks for keeps its own promises.
+//!
+//! Shared by the property test and by the fuzzer. Every four octets are one thing that happens: time
+//! passes, clocks jump, lines come, answers come, late, twice or for tickets that nobody knows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use dynowarden::catalogue::Code;
+use dynowarden::engine::past::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
+use dynowarden::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
+use dynowarden::engine::record::{Record, Ticket, Verdict};
+use dynowarden::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
+use dynowarden::engine::{Effect, Engine, Input, OrderId};
+use dynowarden::event::{Change, DynoState, Event, Fact, Megabytes};
+use dynowarden::ident::{AppId, DynoName};
+use dynowarden::time::{Now, earlier, later};
+
+/// One thing that happens: what, and three octets that say more.
+pub type Op = [u8; 4];
+
+/// Runs any octets as operations.
+pub fn check_octets(octets: &[u8]) -> usize {
+    check(octets.as_chunks::<4>().0)
+}
+
+/// Lets all of it happen to an engine, and holds it to its promises after every step; gives the number
+/// of restarts that were asked for.
+pub fn check(ops: &[Op]) -> usize {
+    let mut bench = Bench::new();
+    for op in ops {
+        bench.happen(*op);
+    }
+    bench.deletes
+}
+
+/// What an engine was asked for and has not been told.
+#[derive(Clone, Debug)]
+enum Open {
+    Claim { by_hand: bool },
+    Delete { key: Key },
+    Look { key: Option<Key> },
+    Peek { key: Key },
+}
+
+type Key = (AppId, DynoName);
+
+/// How far an attempt has come, by what passed through here.
+#[derive(Clone, Copy, Debug, Default)]
+struct Steps {
+    looked: bool,
+    claimed: bool,
+    decided: bool,
+    by_hand: bool,
+}
+
+struct Bench {
+    engine: Engine,
+    mono: Duration,
+    wall: Timestamp,
+    open: BTreeMap<Ticket, Open>,
+    steps: HashMap<Ticket, Steps>,
+    accepted: HashMap<Key, Vec<Duration>>,
+    instances: u32,
+    orders: u64,
+    deletes: usize,
+}
+
+fn plan(name: &str, dry_run: bool) -> AppPlan {
+    let count = |count| NonZeroU32::new(count).expect("a count");
+    AppPlan {
+        name: name.parse().expect("a name"),
+        dry_run,
+        policy: Policy {
+            process_types: vec!["web".parse().expect("a type")],
+            cooldown: Duration::from_secs(600),
+            max_restarts: Rate { count: count(2), per: Duration::from_secs(3600) },
+            give_up_for: Duration::from_secs(7200),
+            max_concurrent: count(2),
+            settle: Duration::from_secs(30),
+            min_uptime: Duration::from_secs(60),
+            boot_timeout: Duration::from_secs(180),
+            window: Vec::new(),
+        },
+        rules: vec![
+            Rule {
+                name: "r14".into(),
+                trigger: Trigger::Errors {
+                    codes: vec![Code::R14],
+                    count: count(1),
+                    within: Duration::from_secs(300),
+                },
+                act: Act::Restart,
+            },
+            Rule {
+                name: "memory".into(),
+                trigger: Trigger::Memory {
+                    above: MemoryBound::OfQuota { permille: 900 },
+                    lasting: Duration::from_secs(40),
+                },
+                act: Act::Restart,
+            },
+        ],
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            engine: Engine::new(vec![plan("acme", false), plan("dry", true)], 1),
+            mono: Duration::ZERO,
+            wall: "2026-03-01T00:00:00Z".parse().expect("a time"),
+            open: BTreeMap::new(),
+            steps: HashMap::new(),
+            accepted: HashMap::new(),
+            instances: 0,
+            orders: 0,
+            deletes: 0,
+        }
+    }
+
+    fn happen(&mut self, [what, a, b, c]: Op) {
+        let key = key(a);
+        match what % 16 {
+            0 => self.pass(Duration::from_millis(u64::from(b) * 40)),
+            1 => self.pass(Duration::from_secs(u64::from(b) * 4)),
+            // Past a deadline, as a machine that slept.
+            2 => {
+                self.step(Duration::from_secs(u64::from(b) * 16));
+                self.input(Input::Wake);
+            }
+            3 => {
+                let jump = SignedDuration::from_secs(i64::from(b as i8) * 8);
+                self.wall = self.wall.checked_add(jump).expect("some years around 2026");
+                self.input(Input::Wake);
+            }
+            4..=6 => {
+                let at = SignedDuration::from_secs(i64::from(c as i8) * 4);
+                let at = if c % 2 == 0 { self.wall } else { self.wall.checked_add(at).expect("a time") };
+                let fact = self.fact(key.1, b);
+                self.input(Input::Events { app: key.0, events: vec![Event { at, fact }] });
+            }
+            7..=11 => {
+                let nth = usize::from(a) % self.open.len().max(1);
+                if let Some(ticket) = self.open.keys().nth(nth).copied() {
+                    self.answer(ticket, b, c);
+                }
+            }
+            12 => self.answer_out_of_turn(Ticket(u64::from(b % 40)), a, c),
+            13 => self.by_person(key, b, c),
+            14 => self.input(Input::ApiTokens { remaining: u32::from(b) * 16 }),
+            _ => self.remember(key, b, c),
+        }
+        assert!(self.engine.attempts() <= self.engine.dynos_watched());
+        assert!(self.engine.dynos_watched() <= 8, "two apps of four dynos");
+    }
+
+    fn fact(&mut self, dyno: DynoName, b: u8) -> Fact {
+        let life = |change| Fact::Life { dyno: dyno.clone(), change };
+        let total = Megabytes { hundredths: 50_000 };
+        let quota = Megabytes { hundredths: 51_200 };
+        match b % 16 {
+            0 => life(Change::Leaving),
+            1 => life(Change::Starting),
+            2 => life(Change::Exited),
+            3 => life(Change::State(DynoState::Up)),
+            4 => life(Change::State(DynoState::Crashed)),
+            5 => Fact::Release { version: None },
+            6 => Fact::Scale,
+            7 => Fact::Error { code: Code::R15, dyno: Some(dyno) },
+            8 => Fact::Memory { dyno, used: total, permille: 977 },
+            9 | 10 => Fact::Sample { dyno, instance: "i0".parse().expect("an id"), total, quota },
+            11 => Fact::Error { code: Code::R14, dyno: None },
+            _ => Fact::Error { code: Code::R14, dyno: Some(dyno) },
+        }
+    }
+
+    fn by_person(&mut self, (app, dyno): Key, b: u8, c: u8) {
+        let until = later(self.wall, Duration::from_secs(u64::from(c) * 30));
+        match b % 8 {
+            0 => self.input(Input::Pause { app: Some(app), until, reason: "a".into() }),
+            1 => self.input(Input::Pause { app: None, until, reason: "b".into() }),
+            2 => self.input(Input::Resume { app: Some(app) }),
+            3 => self.input(Input::Resume { app: None }),
+            4 => self.input(Input::Pauses(vec![PastPause { app: None, until, reason: "c".into() }])),
+            _ => {
+                self.orders += 1;
+                let dyno = (!c.is_multiple_of(3)).then_some(dyno);
+                self.input(Input::Order { order: OrderId(self.orders), app, dyno });
+            }
+        }
+    }
+
+    fn remember(&mut self, (app, dyno): Key, b: u8, c: u8) {
+        let at = earlier(self.wall, Duration::from_secs(u64::from(c) * 20));
+        let mut past = Past::default();
+        if b.is_multiple_of(2) {
+            past.restarts.push(PastRestart { app, dyno: dyno.clone(), accepted_at: at });
+        }
+        if b.is_multiple_of(3) {
+            let until = later(self.wall, Duration::from_secs(u64::from(c) * 20));
+            past.given_up.push(PastGivingUp { app, dyno: dyno.clone(), until, release: Some(7) });
+        }
+        // Adopted claims come with tickets that nobody has yet.
+        if b.is_multiple_of(4) && self.engine.attempts() == 0 && self.open.is_empty() {
+            let ticket = Ticket(self.steps.keys().map(|ticket| ticket.0).max().unwrap_or(0) + 1);
+            let target = self.seen(&dyno, c, 0);
+            past.claims.push(OpenClaim { ticket, app, target, rule: "r14".into() });
+            self.steps.insert(ticket, Steps::default());
+        }
+        self.input(Input::Remember(past));
+    }
+
+    fn seen(&mut self, dyno: &DynoName, b: u8, c: u8) -> Seen {
+        self.instances += u32::from(b.is_multiple_of(4));
+        let at = earlier(self.wall, Duration::from_secs(u64::from(c) * 8));
+        let states = [DynoState::Starting, DynoState::Crashed, DynoState::Down, DynoState::Other];
+        Seen {
+            name: dyno.clone(),
+            process_type: dyno.process_type().clone(),
+            id: format!("i{}", self.instances).parse().expect("an id"),
+            created_at: at,
+            updated_at: at,
+            state: states.get(usize::from(b / 8)).copied().unwrap_or(DynoState::Up),
+            release: Some(u64::from(7 + b % 2)),
+        }
+    }
+
+    fn blind(b: u8) -> Blind {
+        match b % 7 {
+            0 => Blind::Forbidden { status: 403, id: "forbidden".to_owned() },
+            1 => Blind::Garbled { what: "html".to_owned() },
+            2 => Blind::NoSuchApp,
+            3 => Blind::Refused { status: 422, id: "invalid_params".to_owned() },
+            4 => Blind::Throttled { wait: Some(Duration::from_secs(u64::from(b) * 9)) },
+            5 => Blind::Unauthorized,
+            _ => Blind::Unreachable { what: "reset".to_owned() },
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, b: u8, c: u8) {
+        let Some(open) = self.open.remove(&ticket) else { return };
+        match open {
+            Open::Look { key } => {
+                let answer = if b % 8 == 7 { Err(Self::blind(c)) } else { Ok(self.view(key.as_ref(), b, c)) };
+                let seen = answer.as_ref().ok().and_then(|view| view.dyno.as_ref());
+                let steps = self.steps.entry(ticket).or_default();
+                steps.looked = seen.is_some_and(|seen| seen.state == DynoState::Up);
+                steps.claimed = false;
+                self.input(Input::Looked { ticket, answer });
+            }
+            Open::Peek { key } => {
+                let answer = match b % 8 {
+                    7 => Err(Self::blind(c)),
+                    6 => Ok(None),
+                    _ => Ok(Some(self.seen(&key.1, b, c))),
+                };
+                self.input(Input::Peeked { ticket, answer });
+            }
+            Open::Claim { by_hand } => {
+                let until = later(self.wall, Duration::from_secs(60));
+                let answer = match b % 12 {
+                    8 => Err(ClaimRefusal::Elsewhere { until }),
+                    9 => Err(ClaimRefusal::FormationOut),
+                    10 => Err(ClaimRefusal::MaxRestarts),
+                    11 => Err(ClaimRefusal::StoreAway),
+                    _ => Ok(()),
+                };
+                let steps = self.steps.entry(ticket).or_default();
+                (steps.claimed, steps.by_hand) = (answer.is_ok(), by_hand);
+                self.input(Input::Claimed { ticket, answer });
+            }
+            Open::Delete { key } => {
+                let answer = match b % 8 {
+                    5 => Deletion::Gone,
+                    6 => Deletion::Lost { what: "reset".to_owned() },
+                    7 => Deletion::Refused(Self::blind(c)),
+                    _ => Deletion::Accepted,
+                };
+                if answer == Deletion::Accepted {
+                    self.accepted.entry(key).or_default().push(self.mono);
+                }
+                self.input(Input::Deleted { ticket, answer });
+            }
+        }
+    }
+
+    fn view(&mut self, key: Option<&Key>, b: u8, c: u8) -> View {
+        let dyno = key.filter(|_| b % 8 != 6).map(|(_, dyno)| self.seen(dyno, b, c));
+        let mut formation: Vec<Seen> = dyno.iter().cloned().collect();
+        for index in 0..c % 4 {
+            let name = self::key(index * 2).1;
+            if formation.iter().all(|seen| seen.name != name) {
+                formation.push(self.seen(&name, 63 + (b & 64), 255 - c));
+            }
+        }
+        View { dyno, formation }
+    }
+
+    /// An answer that nobody waits for: of another kind than the open question, or to none at all.
+    fn answer_out_of_turn(&mut self, ticket: Ticket, a: u8, c: u8) {
+        let open = self.open.get(&ticket).cloned();
+        match a % 4 {
+            0 if !matches!(open, Some(Open::Look { .. })) => {
+                let view = self.view(None, a, c);
+                self.input(Input::Looked { ticket, answer: Ok(view) });
+            }
+            1 if !matches!(open, Some(Open::Peek { .. })) => {
+                self.input(Input::Peeked { ticket, answer: Ok(None) });
+            }
+            2 if !matches!(open, Some(Open::Claim { .. })) => {
+                self.input(Input::Claimed { ticket, answer: Ok(()) });
+            }
+            3 if !matches!(open, Some(Open::Delete { .. })) => {
+                self.input(Input::Deleted { ticket, answer: Deletion::Accepted });
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, span: Duration) {
+        self.mono += span;
+        self.wall = later(self.wall, span);
+    }
+
+    /// Lets time pass, stopping at deadlines as the contract has it.
+    fn pass(&mut self, span: Duration) {
+        let end = self.mono + span;
+        let mut rounds = 0;
+        while let Some(at) = self.engine.next_deadline().filter(|at| *at <= end) {
+            self.step(at.saturating_sub(self.mono));
+            self.input(Input::Wake);
+            rounds += 1;
+            assert!(rounds < 20_000, "the engine never sleeps");
+        }
+        self.step(end.saturating_sub(self.mono));
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = Now { mono: self.mono, wall: self.wall };
+        for effect in self.engine.handle(input, now) {
+            self.hold(effect);
+        }
+        assert!(self.engine.next_deadline().is_none_or(|at| at > self.mono), "a deadline was left behind");
+    }
+
+    fn asks(&mut self, ticket: Ticket, open: Open) {
+        let before = self.open.insert(ticket, open);
+        assert!(before.is_none(), "two questions of one attempt are open: {before:?}");
+    }
+
+    fn hold(&mut self, effect: Effect) {
+        match effect {
+            Effect::Answer { decisions, .. } => assert!(decisions.len() <= 4),
+            Effect::Claim { ticket, app, seen, by_hand } => {
+                assert!(self.steps.get(&ticket).is_some_and(|steps| steps.looked), "a claim without a look");
+                assert_eq!(app, AppId(0), "a claim on {} in a dry run", seen.name);
+                self.asks(ticket, Open::Claim { by_hand });
+            }
+            Effect::Delete { ticket, app, dyno } => self.hold_delete(ticket, (app, dyno)),
+            Effect::Look { ticket, app, dyno } => {
+                self.asks(ticket, Open::Look { key: dyno.map(|dyno| (app, dyno)) });
+            }
+            Effect::Peek { ticket, app, dyno } => self.asks(ticket, Open::Peek { key: (app, dyno) }),
+            Effect::Record(Record::Decision(decision)) => {
+                assert!(!decision.reason().is_empty() && !decision.reason_label().is_empty());
+                if let (Verdict::Restart { .. }, Some(ticket)) = (&decision.verdict, decision.ticket) {
+                    let steps = self.steps.entry(ticket).or_default();
+                    assert!(!std::mem::replace(&mut steps.decided, true), "decided twice");
+                }
+            }
+            Effect::Record(_) | Effect::Share(_) => {}
+        }
+    }
+
+    fn hold_delete(&mut self, ticket: Ticket, key: Key) {
+        assert_eq!(key.0, AppId(0), "the other app is a dry run");
+        let steps = self.steps.entry(ticket).or_default();
+        assert!(steps.looked && steps.claimed && steps.decided, "{steps:?}");
+        let by_hand = steps.by_hand;
+        (steps.looked, steps.claimed) = (false, false);
+        let policy = plan("acme", false).policy;
+        let accepted = self.accepted.entry(key.clone()).or_default();
+        if let Some(last) = accepted.last()
+            && !by_hand
+        {
+            assert!(self.mono - *last >= policy.cooldown, "inside the cool-down");
+        }
+        let recent = accepted.iter().filter(|at| self.mono - **at < policy.max_restarts.per).count();
+        assert!(recent < policy.max_restarts.count.get() as usize, "past max_restarts");
+        self.deletes += 1;
+        self.asks(ticket, Open::Delete { key });
+    }
+}
+
+fn key(a: u8) -> Key {
+    let dyno = DynoName::new("web".parse().expect("a type"), u32::from(a / 2 % 4) + 1);
+    (AppId(u32::from(a % 8 == 7)), dyno)
+}

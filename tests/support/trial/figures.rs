@@ -1,0 +1,105 @@
+//! What a run adds up to, and the timeline of one that failed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use dynowarden::time::since;
+
+/// Everything that is counted, so that nobody takes a simulation at its word that injects nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Days run.
+    pub seeds: u64,
+    /// Time that passed in them.
+    pub simulated: Duration,
+    /// The longest wait of an erring dyno that nothing excused.
+    pub longest_wait: Duration,
+    /// What was done to the system, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Why dynos were left as they were, by the engine's label.
+    pub holds: BTreeMap<&'static str, u64>,
+    /// What the system did, by kind.
+    pub done: BTreeMap<&'static str, u64>,
+}
+
+impl Figures {
+    /// One more fault.
+    pub fn fault(&mut self, kind: &'static str) {
+        *self.faults.entry(kind).or_default() += 1;
+    }
+
+    /// One more hold.
+    pub fn hold(&mut self, label: &'static str) {
+        *self.holds.entry(label).or_default() += 1;
+    }
+
+    /// So many more things done.
+    pub fn did(&mut self, kind: &'static str, times: u64) {
+        *self.done.entry(kind).or_default() += times;
+    }
+
+    /// Adds those of another run.
+    pub fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.simulated += other.simulated;
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
+        for (mine, theirs) in [
+            (&mut self.faults, &other.faults),
+            (&mut self.holds, &other.holds),
+            (&mut self.done, &other.done),
+        ] {
+            for (kind, count) in theirs {
+                *mine.entry(kind).or_default() += count;
+            }
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (hours, wait) = (self.simulated.as_secs() / 3600, self.longest_wait.as_secs());
+        writeln!(f, "{} seeds, {hours} simulated hours, longest wait without excuse {wait} s", self.seeds)?;
+        for (title, counts) in [("done", &self.done), ("injected", &self.faults), ("held", &self.holds)] {
+            write!(f, "{title}:")?;
+            for (kind, count) in counts {
+                write!(f, " {kind} {count},")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// What happened, for people to read. Costs nothing unless it is wanted.
+#[derive(Debug)]
+pub struct Timeline {
+    start: Timestamp,
+    wanted: bool,
+    entries: Vec<(Option<usize>, String)>,
+}
+
+impl Timeline {
+    /// An empty one; an unwanted one stays so.
+    pub fn new(start: Timestamp, wanted: bool) -> Self {
+        Self { start, wanted, entries: Vec::new() }
+    }
+
+    /// Notes what `text` makes, about one app or about all.
+    pub fn note(&mut self, app: Option<usize>, text: impl FnOnce() -> String, now: Timestamp) {
+        if self.wanted {
+            let at = since(self.start, now);
+            let (secs, millis) = (at.as_secs(), at.subsec_millis());
+            let clock = format!("{:02}:{:02}:{:02}.{millis:03}", secs / 3600, secs / 60 % 60, secs % 60);
+            self.entries.push((app, format!("{clock} {}", text())));
+        }
+    }
+
+    /// The entries about one app and those about all of them.
+    pub fn of(&self, app: Option<usize>) -> impl Iterator<Item = &str> {
+        let fits = move |of: Option<usize>| app.is_none() || of.is_none() || of == app;
+        self.entries.iter().filter(move |(of, _)| fits(*of)).map(|(_, text)| text.as_str())
+    }
+}

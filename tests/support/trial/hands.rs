@@ -1,0 +1,316 @@
+//! The way to the Platform API and back: what a call meets, and what its answer means.
+//!
+//! The meaning of a status is that of the program's own client, over the same decoding of bodies.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+
+use dynowarden::engine::record::Ticket;
+use dynowarden::engine::view::{Blind, Deletion, Seen};
+use dynowarden::ident::{AppName, DynoName};
+use dynowarden::platform_json;
+use dynowarden::sim::chance::Chance;
+use dynowarden::sim::fault::Fault;
+
+use crate::trial::figures::Figures;
+use crate::trial::scene::{Weather, secs};
+use crate::trial::truth::{DynoTruth, ListTruth};
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    pub life: u32,
+    pub ticket: Ticket,
+    pub app: usize,
+    pub want: Want,
+    /// Nobody waits for the answer any more.
+    pub is_over: bool,
+    pub has_arrived: bool,
+    pub never_arrives: bool,
+    /// What goes wrong with the answer, if it gets that far.
+    pub trouble: Option<Trouble>,
+    /// From the API's answer until it is here; none when it never is.
+    pub way_back: Option<Duration>,
+    pub answer: Option<Answer>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub enum Want {
+    Delete(DynoName),
+    /// The first half of a look.
+    List {
+        dyno: Option<DynoName>,
+    },
+    /// The second.
+    OneOfLook {
+        dyno: DynoName,
+        formation: Vec<Seen>,
+        list: ListTruth,
+    },
+    Peek(DynoName),
+}
+
+/// What the API said.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub retry_after: Option<Duration>,
+    pub tokens: Option<u32>,
+    pub body: Bytes,
+    /// What was the case when it said so.
+    pub truth: Truth,
+}
+
+#[derive(Clone, Debug)]
+pub enum Truth {
+    Dyno(Option<DynoTruth>),
+    List(ListTruth),
+    None,
+}
+
+/// What goes wrong at the API.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// Not done; this status.
+    Status(u16, Option<Duration>),
+    /// Done, and a status that does not say so.
+    StatusAfter(u16),
+    /// Done, and the body is spoiled.
+    Spoiled(Fault),
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug)]
+pub struct Fate {
+    /// When it reaches the API, from now; none when it never does.
+    pub arrives: Option<Duration>,
+    pub trouble: Option<Trouble>,
+    pub way_back: Option<Duration>,
+    /// When the client learns that the connection broke.
+    pub breaks: Option<Duration>,
+}
+
+/// The client's `heroku.request_timeout`.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A lost request takes effect at most so much later than its sender gave up.
+pub const LATE_MAX: Duration = Duration::from_secs(4);
+
+impl Fate {
+    /// Draws what becomes of a call.
+    pub fn draw(chance: &mut Chance, weather: Weather, is_delete: bool, figures: &mut Figures) -> Self {
+        let way = |chance: &mut Chance| match chance.below(100) {
+            0..90 => chance.span(Duration::from_millis(10), Duration::from_millis(150)),
+            90..98 => chance.span(Duration::from_millis(150), Duration::from_millis(800)),
+            _ => chance.span(Duration::from_millis(800), Duration::from_millis(1500)),
+        };
+        let fair =
+            Self { arrives: Some(way(chance)), trouble: None, way_back: Some(way(chance)), breaks: None };
+        let mishap = match weather {
+            Weather::Fair if chance.hits(if is_delete { 120 } else { 20 }) => chance.below(14),
+            Weather::Fair => return fair,
+            Weather::Down => chance.below(7),
+            Weather::Slow => 4 + chance.below(2),
+            Weather::Garbled => 13,
+            Weather::Forbidden => {
+                figures.fault("forbidden");
+                let status = *chance.pick(&[402, 403]).expect("two");
+                return Self { trouble: Some(Trouble::Status(status, None)), ..fair };
+            }
+            Weather::Unauthorized => {
+                figures.fault("unauthorized");
+                return Self { trouble: Some(Trouble::Status(401, None)), ..fair };
+            }
+            Weather::Throttled { retry_after } => return fair.throttled(chance, retry_after, figures),
+        };
+        fair.spoil(chance, mishap, is_delete, figures)
+    }
+
+    fn spoil(mut self, chance: &mut Chance, mishap: u64, is_delete: bool, figures: &mut Figures) -> Self {
+        let soon = chance.span(Duration::ZERO, secs(3));
+        let kind = match mishap {
+            0 => {
+                (self.arrives, self.breaks) = (None, Some(soon));
+                "break_before"
+            }
+            1 => {
+                (self.way_back, self.breaks) = (None, Some(self.arrives.unwrap_or_default() + soon));
+                "break_after"
+            }
+            2 => {
+                self.arrives = None;
+                "hang_before"
+            }
+            3 => {
+                self.way_back = None;
+                "hang_after"
+            }
+            4 => {
+                self.arrives = Some(TIMEOUT + chance.span(Duration::ZERO, LATE_MAX));
+                "slow_before"
+            }
+            5 => {
+                self.way_back = Some(chance.span(TIMEOUT, 2 * TIMEOUT));
+                "slow_after"
+            }
+            6 => {
+                let status = *chance.pick(&[500, 502, 503, 504]).expect("four");
+                self.trouble = Some(Trouble::Status(status, None));
+                "5xx"
+            }
+            7 => {
+                self.trouble = Some(Trouble::StatusAfter(*chance.pick(&[502, 503, 504]).expect("three")));
+                "5xx_after"
+            }
+            8 | 9 if is_delete => {
+                let late = chance.span(Duration::ZERO, LATE_MAX);
+                (self.breaks, self.arrives, self.way_back) = (Some(soon), Some(soon + late), None);
+                "late"
+            }
+            8 | 9 => {
+                self.way_back = Some(chance.span(secs(1), secs(8)));
+                "slow"
+            }
+            10 => {
+                let has_time = chance.hits(500);
+                return self.throttled(chance, has_time, figures);
+            }
+            11 => {
+                let status = *chance.pick(&[400, 409, 422]).expect("three");
+                self.trouble = Some(Trouble::Status(status, None));
+                "refused"
+            }
+            _ => {
+                let (fault, kind) = spoiled(chance);
+                self.trouble = Some(Trouble::Spoiled(fault));
+                kind
+            }
+        };
+        figures.fault(kind);
+        self
+    }
+
+    fn throttled(mut self, chance: &mut Chance, retry_after: bool, figures: &mut Figures) -> Self {
+        figures.fault(if retry_after { "429_with_time" } else { "429" });
+        let wait = retry_after.then(|| secs(1 + chance.below(40)));
+        self.trouble = Some(Trouble::Status(429, wait));
+        self
+    }
+}
+
+fn spoiled(chance: &mut Chance) -> (Fault, &'static str) {
+    let fields = ["created_at", "id", "name", "state", "type", "updated_at"];
+    let field = (*chance.pick(&fields).expect("six")).to_owned();
+    match chance.below(5) {
+        0 => (Fault::MissingField(field), "missing_field"),
+        1 => (Fault::WrongType(field), "wrong_type"),
+        2 => (Fault::UnknownState("hibernating".to_owned()), "unknown_state"),
+        3 => (Fault::Html, "html"),
+        _ => (Fault::WrongJson, "cut_json"),
+    }
+}
+
+impl Want {
+    /// The call that asks for it.
+    pub fn request(&self, app: &AppName) -> Request<Bytes> {
+        let (method, path) = match self {
+            Self::Delete(dyno) => (Method::DELETE, format!("/apps/{app}/dynos/{dyno}")),
+            Self::List { .. } => (Method::GET, format!("/apps/{app}/dynos")),
+            Self::OneOfLook { dyno, .. } | Self::Peek(dyno) => {
+                (Method::GET, format!("/apps/{app}/dynos/{dyno}"))
+            }
+        };
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("accept", "application/vnd.heroku+json; version=3")
+            .header("authorization", "Bearer secret")
+            .body(Bytes::new())
+            .expect("names make a path")
+    }
+
+    pub fn is_delete(&self) -> bool {
+        matches!(self, Self::Delete(_))
+    }
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delete(dyno) => write!(f, "delete {dyno}"),
+            Self::List { .. } => f.write_str("list"),
+            Self::OneOfLook { dyno, .. } => write!(f, "look at {dyno}"),
+            Self::Peek(dyno) => write!(f, "peek at {dyno}"),
+        }
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { arrives, trouble, way_back, breaks } = self;
+        write!(f, "there in {arrives:?}, back in {way_back:?}")?;
+        if let Some(breaks) = breaks {
+            write!(f, ", breaks in {breaks:?}")?;
+        }
+        if let Some(trouble) = trouble {
+            write!(f, ", {trouble:?}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    pub fn read(response: Response<Bytes>, truth: Truth) -> Self {
+        let tokens = response.headers().get("ratelimit-remaining");
+        Self {
+            status: response.status().as_u16(),
+            retry_after: None,
+            tokens: tokens.and_then(|value| value.to_str().ok()?.parse().ok()),
+            body: response.into_body(),
+            truth,
+        }
+    }
+
+    /// The body of a 2xx; nothing for a 404.
+    pub fn body(&self) -> Result<Option<&[u8]>, Blind> {
+        match self.status {
+            200..=299 => Ok(Some(&self.body)),
+            404 => Ok(None),
+            _ => Err(self.refusal()),
+        }
+    }
+
+    pub fn deletion(&self) -> Deletion {
+        match self.status {
+            200..=299 => Deletion::Accepted,
+            404 => Deletion::Gone,
+            500..=599 => Deletion::Lost { what: format!("answered {}", self.status) },
+            _ => Deletion::Refused(self.refusal()),
+        }
+    }
+
+    fn refusal(&self) -> Blind {
+        let id = platform_json::error_id(&self.body);
+        match self.status {
+            401 => Blind::Unauthorized,
+            402 | 403 => Blind::Forbidden { status: self.status, id },
+            429 => Blind::Throttled { wait: self.retry_after },
+            500..=599 => Blind::Unreachable { what: format!("it answered {}", self.status) },
+            status => Blind::Refused { status, id },
+        }
+    }
+}
+
+/// A dyno of an answer, if it is the one that was asked for.
+pub fn one(body: Option<&[u8]>, name: &DynoName) -> Result<Option<Seen>, Blind> {
+    let Some(body) = body else { return Ok(None) };
+    match platform_json::dyno(body) {
+        Ok(seen) if seen.name == *name => Ok(Some(seen)),
+        Ok(_) => Err(Blind::Garbled { what: "another dyno".to_owned() }),
+        Err(garbled) => Err(Blind::Garbled { what: garbled.to_string() }),
+    }
+}

@@ -1,0 +1,116 @@
+//! What survives the daemon: claims before their DELETE, and what became of them a little later.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use dynowarden::engine::past::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
+use dynowarden::engine::record::Ticket;
+use dynowarden::engine::view::Seen;
+use dynowarden::ident::{AppId, DynoName};
+
+/// The record, as far as the next life needs it.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    pub rows: Vec<Row>,
+    pub given_up: Vec<PastGivingUp>,
+    pub pauses: Vec<PastPause>,
+    /// Nobody answers.
+    pub is_away: bool,
+}
+
+/// A claimed restart, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Who has it in hand: life and ticket.
+    pub holder: (u32, Ticket),
+    pub app: AppId,
+    pub target: Seen,
+    pub rule: Arc<str>,
+    pub accepted_at: Option<Timestamp>,
+    pub has_ended: bool,
+}
+
+/// Something that is written a little after it was learnt.
+#[derive(Clone, Debug)]
+pub enum Write {
+    Accepted { holder: (u32, Ticket), at: Timestamp },
+    Ended { holder: (u32, Ticket) },
+    GivenUp(PastGivingUp),
+}
+
+impl Store {
+    /// Puts the claim of an attempt down; an attempt that claims again has its old row again.
+    pub fn claim(&mut self, row: Row) -> u64 {
+        match self.rows.iter().position(|known| known.holder == row.holder) {
+            Some(place) => {
+                self.rows[place] = row;
+                place as u64
+            }
+            None => {
+                self.rows.push(row);
+                self.rows.len() as u64 - 1
+            }
+        }
+    }
+
+    pub fn write(&mut self, write: Write) {
+        match write {
+            Write::Accepted { holder, at } => {
+                if let Some(row) = self.row(holder) {
+                    row.accepted_at.get_or_insert(at);
+                }
+            }
+            Write::Ended { holder } => {
+                if let Some(row) = self.row(holder) {
+                    row.has_ended = true;
+                }
+            }
+            Write::GivenUp(given_up) => {
+                self.given_up.retain(|old| (old.app, &old.dyno) != (given_up.app, &given_up.dyno));
+                self.given_up.push(given_up);
+            }
+        }
+    }
+
+    pub fn pause(&mut self, pause: PastPause) {
+        self.pauses.retain(|old| old.app != pause.app);
+        self.pauses.push(pause);
+    }
+
+    pub fn resume(&mut self, app: Option<AppId>) {
+        self.pauses.retain(|pause| app.is_some() && pause.app != app);
+    }
+
+    /// What the engine of the next life is told; it takes the open claims over.
+    pub fn past(&mut self, life: u32) -> Past {
+        let mut restarts: Vec<PastRestart> = Vec::new();
+        let mut claims = Vec::new();
+        for row in &mut self.rows {
+            let dyno: DynoName = row.target.name.clone();
+            // One whose claim is open is counted with the claim.
+            if let Some(accepted_at) = row.accepted_at
+                && row.has_ended
+            {
+                restarts.push(PastRestart { app: row.app, dyno, accepted_at });
+            }
+            if !row.has_ended {
+                let ticket = Ticket(claims.len() as u64 + 1);
+                row.holder = (life, ticket);
+                let (target, rule) = (row.target.clone(), Arc::clone(&row.rule));
+                claims.push(OpenClaim { ticket, app: row.app, target, rule });
+            }
+        }
+        restarts.sort_by_key(|restart| restart.accepted_at);
+        Past { claims, given_up: self.given_up.clone(), pauses: self.pauses.clone(), restarts }
+    }
+
+    /// Claims that nobody has closed.
+    pub fn open_claims(&self) -> usize {
+        self.rows.iter().filter(|row| !row.has_ended).count()
+    }
+
+    fn row(&mut self, holder: (u32, Ticket)) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|row| row.holder == holder)
+    }
+}
