@@ -287,7 +287,11 @@ impl Judge {
             .map(ToString::to_string)
             .collect();
         let allowed = policy.max_concurrent.get() as usize;
-        hold!(out.len() < allowed, "{} is to go while {out:?} are or may be out, {allowed} allowed", seen.name);
+        hold!(
+            out.len() < allowed,
+            "{} is to go while {out:?} are or may be out, {allowed} allowed",
+            seen.name
+        );
         self.engaged.push((holder, app, seen.name.clone()));
         attempt.claimed = Some(seen.clone());
         attempt.claim_granted = false;
