@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::config::settings::Settings;
 use crate::engine::policy::AppPlan;
@@ -163,19 +163,13 @@ fn remembered_span(plans: &[AppPlan]) -> Duration {
     spans.max().unwrap_or_default()
 }
 
-/// Says when the store goes away, and when it is back.
+/// Lets `/readyz` say that the store is away; the store itself tells the log.
 async fn watch_store(store: Store, readiness: Arc<Readiness>) {
     let mut health = store.watch();
     while health.changed().await.is_ok() {
         match &*health.borrow_and_update() {
-            Some((_, away)) => {
-                error!(store = %store.place(), "the store is away, and nothing is restarted: {away}");
-                readiness.troubled("store", "away; batches are taken, and nothing is restarted");
-            }
-            None => {
-                info!(store = %store.place(), "the store is back");
-                readiness.mended("store");
-            }
+            Some(_) => readiness.troubled("store", "away; batches are taken, and nothing is restarted"),
+            None => readiness.mended("store"),
         }
     }
 }

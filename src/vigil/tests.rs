@@ -290,14 +290,14 @@ fn an_app_can_vanish_come_back_and_change_its_name() {
     let mut world = World::acme();
     world.run(minutes(1));
     world.app = Err(Blind::NoSuchApp);
-    world.run(minutes(30)).expect(&["failure the app cannot be seen"]);
+    world.run(minutes(30)).expect(&["failure it cannot be seen"]);
     assert_eq!(world.vigil.standing().hidden, 1);
     world.app = Ok(sight("acme"));
     world.by_id = Ok(sight("acme"));
     world.run(minutes(30)).expect(&["recovered the app is seen again"]);
     world.app = Err(Blind::NoSuchApp);
     world.by_id = Ok(sight("apex"));
-    world.run(minutes(60)).expect(&["failure the app is called apex now"]);
+    world.run(minutes(60)).expect(&["failure it is called apex now"]);
     let mut fir = World::acme();
     fir.app = Ok(Sight { is_fir: true, ..sight("acme") });
     fir.batches = None;
