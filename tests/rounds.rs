@@ -243,7 +243,7 @@ async fn two_hundred_apps_are_a_normal_day() {
                 || call.path.matches('/').count() == 2 && call.path.starts_with("/apps/")
         })
         .count();
-    assert_eq!(rounds, 400, "two calls for each app, of the account's 4,500");
+    assert!(rounds <= 400, "at most two calls for each app, of the account's 4,500: {rounds}");
     let up = heroku.see(|platform, _| {
         let of_app =
             |name: &String| platform.world.dynos(&app(name)).filter(|d| d.state != DynoState::Up).count();
