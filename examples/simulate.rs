@@ -1,7 +1,8 @@
-//! Runs any number of simulated days of the whole system: `cargo run --release --example simulate -- --seeds 10000`.
+//! Runs any number of simulated days of the whole system:
+//! `cargo run --release --example simulate -- --seeds 10000`.
 //!
-//! `--from N` begins with another seed, `--seed N` runs a single one, `--timeline` prints what happened in it,
-//! `--hours N` makes the days longer or shorter.
+//! `--from N` begins with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
+//! it, `--hours N` makes the days longer or shorter.
 
 #[path = "../tests/support/trial/mod.rs"]
 mod trial;

@@ -107,13 +107,16 @@ impl fmt::Display for Concern {
         match self {
             Self::ApiAway { blind } => write!(f, "nothing is seen and nothing restarted: {blind}"),
             Self::ApiBack => f.write_str("the API answers again"),
-            Self::AppHidden { blind } => write!(f, "the app cannot be seen, so nothing is restarted: {blind}"),
+            Self::AppHidden { blind } => {
+                write!(f, "the app cannot be seen, so nothing is restarted: {blind}")
+            }
             Self::AppIsFir => f.write_str(
-                "a Fir app has no log drains, and the platform restarts its dynos by itself when their memory \
-                 is used up: nothing is heard of it here",
+                "a Fir app has no log drains, and the platform restarts its dynos by itself when their \
+                 memory is used up: nothing is heard of it here",
             ),
             Self::AppRenamed { to } => {
-                write!(f, "the app is called {to} now: put that name into HEROKU_APP and into its drain's URL")
+                let where_to = "put that name into HEROKU_APP and into its drain's URL";
+                write!(f, "the app is called {to} now: {where_to}")
             }
             Self::AppSeen => f.write_str("the app is seen again"),
             Self::DrainLoops => f.write_str(

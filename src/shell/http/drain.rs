@@ -2,7 +2,8 @@
 //!
 //! What logplex makes of an answer (heroku.md §1.4) rules this file: 2xx ends a frame, 4xx loses it for
 //! good, anything else brings it back. So whatever is wrong inside a batch, its answer is 204, and the
-//! faults are counted; and only a full queue says 503, or a start at which nobody knows yet whose drain it is.
+//! faults are counted; and only a full queue says 503, or a start at which nobody knows yet whose drain it
+//! is.
 
 use bytes::Bytes;
 use http::request::Parts;

@@ -96,7 +96,9 @@ impl Trial {
         let moved: Vec<(Timestamp, u64)> = self
             .agenda
             .iter()
-            .filter(|(_, due)| matches!(due, Due::Arrives(id) if self.flights.get(id).is_some_and(|f| f.life == life)))
+            .filter(|(_, due)| {
+                matches!(due, Due::Arrives(id) if self.flights.get(id).is_some_and(|f| f.life == life))
+            })
             .map(|(key, _)| *key)
             .collect();
         for key in moved {
