@@ -20,8 +20,8 @@ pub(super) fn examine(facts: &Facts, app: &AppFacts) -> Vec<Finding> {
     };
     let mut findings = vec![identity(app, info)];
     if info.generation.as_deref() == Some("fir") {
-        let text = "a Fir app: it has no log drains, and the platform restarts its dynos by itself when their \
-                    memory is used up";
+        let text = "a Fir app: it has no log drains, and the platform restarts its dynos by itself when \
+                    their memory is used up";
         let mend = format!("take {name} out of HEROKU_APP (or its [[app]] table out of the file)");
         findings.push(Finding::error(Subject::App, text).mend(mend));
     } else {

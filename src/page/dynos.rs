@@ -76,7 +76,8 @@ fn row(app: &AppName, dyno: &DynoFacts, with_traffic: bool, now: Timestamp) -> R
 fn memory(dyno: &DynoFacts) -> Markup {
     match dyno.status.memory {
         Some(memory) => html! {
-            span.over[memory.permille > 1000] { (percent(memory.permille)) } small { (megabytes(memory.used)) }
+            span.over[memory.permille > 1000] { (percent(memory.permille)) }
+            small { (megabytes(memory.used)) }
         },
         None => html! { span.none { "none" } },
     }

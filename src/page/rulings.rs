@@ -43,7 +43,9 @@ fn row(ruling: &Ruling, now: Timestamp) -> Row {
                 (badge(tone, word)) " "
                 @match &decision.dyno {
                     Some(dyno) => {
-                        a href={ "/apps/" (decision.app) "/dynos/" (dyno) } { (decision.app) " " b { (dyno) } }
+                        a href={ "/apps/" (decision.app) "/dynos/" (dyno) } {
+                            (decision.app) " " b { (dyno) }
+                        }
                     }
                     None => a href={ "/apps/" (decision.app) } { (decision.app) },
                 }

@@ -170,6 +170,7 @@ const LONG_MODULES: &[(&str, &str)] = &[
     ),
     ("src/engine/mod.rs", "the contract: what the engine is told and what it asks for, two closed lists"),
     ("src/limits.rs", "every bound in one place, which is the point"),
+    ("src/page/overview.rs", "one page, from its top to its bottom"),
     ("src/shell/driver.rs", "the one task that owns the engine, and the handle by which others reach it"),
     ("src/shell/metrics.rs", "one list of all figures"),
     ("src/engine/record.rs", "one list of all reasons with their words and sentences, which grow together"),

@@ -70,8 +70,8 @@ impl Shared {
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let Link { dialect, write, .. } = &self.link;
         match write.begin_with(dialect.begin()).await {
-            // SQLite ended a transaction by itself, as it does when the disk is full, and the client waits for
-            // its end for ever. What is in memory would go with its connection.
+            // SQLite ended a transaction by itself, as it does when the disk is full, and the client waits
+            // for its end for ever. What is in memory would go with its connection.
             Err(sqlx::Error::InvalidSavePointStatement) if !self.link.is_memory => {
                 write.acquire().await?.close().await?;
                 write.begin_with(dialect.begin()).await
