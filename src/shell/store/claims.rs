@@ -350,3 +350,128 @@ fn is_formation_out(rows: &[Row], claimant: Claimant<'_>, now: i64) -> bool {
     out.dedup();
     out.len() >= claimant.request.bounds.max_concurrent as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ClaimBounds, ClaimRequest, Claimant, GiveUp, Judged, Refusal, Resolved, Row, judge};
+    use crate::engine::policy::Rate;
+    use crate::engine::record::Ticket;
+    use crate::engine::view::Seen;
+    use crate::event::DynoState;
+    use crate::ident::AppId;
+    use crate::shell::store::rows::{micros, timestamp};
+
+    const NOW: i64 = 1_750_000_000_000_000;
+
+    fn secs(secs: i64) -> i64 {
+        secs * 1_000_000
+    }
+
+    /// An open claim on web.1 by another replica, made `ago` seconds ago, that has lapsed.
+    fn lapsed(ago: i64) -> Row {
+        Row {
+            attempt: "dead-1".to_owned(),
+            holder: "dead".to_owned(),
+            ticket: 1,
+            dyno: "web.1".to_owned(),
+            instance: "i1".to_owned(),
+            created_at: NOW - secs(86_400),
+            updated_at: NOW - secs(86_400),
+            claimed_at: NOW - secs(ago),
+            lease_until: NOW - secs(ago) + secs(60),
+            accepted_at: None,
+            ended_at: None,
+        }
+    }
+
+    /// Our claim on web.1, which the API shows as `instance`.
+    fn request(instance: &str, by_hand: bool) -> ClaimRequest {
+        let created_at = timestamp(NOW - secs(86_400));
+        ClaimRequest {
+            ticket: Ticket(1),
+            app: AppId(0),
+            seen: Seen {
+                name: "web.1".parse().expect("a dyno"),
+                process_type: "web".parse().expect("a type"),
+                id: instance.parse().expect("an id"),
+                created_at,
+                updated_at: created_at,
+                state: DynoState::Up,
+                release: Some(7),
+            },
+            by_hand,
+            bounds: ClaimBounds {
+                cooldown: Duration::from_secs(600),
+                max_concurrent: 1,
+                max_restarts: Rate { count: 3.try_into().expect("three"), per: Duration::from_secs(7200) },
+                settle: Duration::from_secs(30),
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check(rows: &[Row], request: &ClaimRequest, refusal: Option<Refusal>, resolved: &[Option<i64>]) {
+        let claimant = Claimant { app: "acme", holder: "us", request };
+        let Judged { refusal: found, resolved: by_rows } = judge(rows, None, claimant, NOW);
+        assert_eq!(found, refusal);
+        assert_eq!(by_rows.iter().map(|row: &Resolved| row.accepted_at).collect::<Vec<_>>(), resolved);
+    }
+
+    fn elsewhere(in_secs: i64) -> Option<Refusal> {
+        Some(Refusal::Elsewhere { until: NOW + secs(in_secs) })
+    }
+
+    #[test]
+    fn the_instance_tells_what_became_of_a_dead_ones_claim() {
+        // Another instance: the restart was carried out, and its cool-down runs from the claim.
+        check(&[lapsed(100)], &request("i2", false), elsewhere(500), &[Some(NOW - secs(100))]);
+        check(&[lapsed(601)], &request("i2", false), None, &[Some(NOW - secs(601))]);
+        check(&[lapsed(100)], &request("i2", true), None, &[Some(NOW - secs(100))]);
+        // The same: nothing was carried out.
+        check(&[lapsed(100)], &request("i1", false), None, &[None]);
+        // It was known to be accepted, whatever the API shows.
+        let accepted = Row { accepted_at: Some(NOW - secs(99)), ..lapsed(100) };
+        for by_hand in [false, true] {
+            check(
+                std::slice::from_ref(&accepted),
+                &request("i1", by_hand),
+                elsewhere(501),
+                &[Some(NOW - secs(99))],
+            );
+        }
+        // What is presumed counts for `max_restarts`, too.
+        let rows = [7000, 6000, 5000].map(lapsed);
+        let presumed = [7000, 6000, 5000].map(|ago| Some(NOW - secs(ago)));
+        check(&rows, &request("i2", true), Some(Refusal::MaxRestarts), &presumed);
+    }
+
+    #[test]
+    fn a_claim_that_is_renewed_is_another_ones_to_end() {
+        let living = Row { lease_until: NOW + 1, ..lapsed(3600) };
+        let until = Some(Refusal::Elsewhere { until: NOW + 1 });
+        check(std::slice::from_ref(&living), &request("i2", true), until, &[]);
+        let next_door = Row { dyno: "web.2".to_owned(), ..living.clone() };
+        check(std::slice::from_ref(&next_door), &request("i2", true), Some(Refusal::FormationOut), &[]);
+        // Settling at another replica counts; our own engine sees to its own.
+        let settling = Row { ended_at: Some(NOW - 1), accepted_at: Some(NOW - secs(9)), ..next_door };
+        check(std::slice::from_ref(&settling), &request("i2", true), Some(Refusal::FormationOut), &[]);
+        let ours = Row { holder: "us".to_owned(), ticket: 2, ..settling };
+        check(&[ours], &request("i2", true), None, &[]);
+        // Asking again with the same ticket is the same claim.
+        let same = Row { holder: "us".to_owned(), ..living };
+        check(&[same], &request("i2", false), None, &[]);
+    }
+
+    #[test]
+    fn a_give_up_lasts_until_another_release() {
+        let request = request("i1", true);
+        let claimant = Claimant { app: "acme", holder: "us", request: &request };
+        for (release, expect) in [(Some(7), elsewhere(60)), (None, elsewhere(60)), (Some(6), None)] {
+            let give_up = GiveUp { until: NOW + secs(60), release };
+            assert_eq!(judge(&[], Some(give_up), claimant, NOW).refusal, expect, "{release:?}");
+        }
+        assert_eq!(micros(timestamp(NOW)), NOW);
+    }
+}

@@ -239,7 +239,7 @@ impl Trial {
 
     fn claim(&mut self, ticket: Ticket, app: AppId, seen: Seen, by_hand: bool) -> Result<(), Wrong> {
         let (life, place) = (self.life, app.0 as usize);
-        let claims = self.judge.claims((life, ticket), place, &seen, by_hand);
+        let claims = self.judge.claims((life, ticket), place, (&seen, by_hand), self.now);
         claims.map_err(|what| (Some(place), what))?;
         let commit = if self.chance.hits(80) {
             self.chance.span(secs(1), secs(5))
@@ -273,6 +273,8 @@ impl Trial {
         }
         if granted {
             self.judge.claim_granted((life, ticket));
+        } else {
+            self.judge.is_over((life, ticket));
         }
         let refusal = if self.chance.hits(300) {
             ClaimRefusal::Elsewhere { until: later(self.clock().wall(), secs(30)) }
@@ -353,7 +355,10 @@ impl Trial {
                     | RestartResult::Gone
                     | RestartResult::Refused(_)
                     | RestartResult::Unanswered { .. }
-                    | RestartResult::Withdrawn => self.write(Write::Ended { holder }),
+                    | RestartResult::Withdrawn => {
+                        self.judge.is_over(holder);
+                        self.write(Write::Ended { holder });
+                    }
                 }
                 Ok(())
             }

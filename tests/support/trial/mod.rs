@@ -207,7 +207,7 @@ impl Trial {
         {
             let micros = line.at.as_microsecond();
             let at = Timestamp::from_microsecond(micros).expect("it was one");
-            self.judge.error_line(app, dyno, instance.clone(), at);
+            self.judge.error_line(app, dyno, *instance, at);
         }
         let is_sample = line.text.starts_with(b"source=") || line.text.starts_with(b"at=");
         if !is_sample {

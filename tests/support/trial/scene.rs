@@ -306,9 +306,11 @@ fn policy(chance: &mut Chance) -> Policy {
     if chance.hits(300) {
         process_types.push("worker".parse().expect("a type"));
     }
-    let min_uptime = match chance.below(4) {
-        0 => chance.span(secs(60), secs(180)),
-        1 => chance.span(secs(180), secs(600)),
+    let min_uptime = match chance.below(10) {
+        // As good as none, so that only the error's age protects a new dyno.
+        0 => chance.span(Duration::from_millis(1), secs(5)),
+        1 | 2 => chance.span(secs(60), secs(180)),
+        3 | 4 => chance.span(secs(180), secs(600)),
         _ => secs(180),
     };
     let window = if chance.hits(80) {

@@ -38,7 +38,7 @@ pub struct ListTruth {
 impl DynoTruth {
     pub fn of(dyno: &Dyno, now: Timestamp) -> Self {
         let since = dyno.created_at.max(dyno.updated_at);
-        Self { at: now, name: dyno.name.clone(), id: dyno.id.clone(), state: dyno.state, since }
+        Self { at: now, name: dyno.name.clone(), id: dyno.id, state: dyno.state, since }
     }
 
     fn is_settled(&self, settle: Duration, now: Timestamp) -> bool {
@@ -84,6 +84,8 @@ pub struct Judge {
     plans: Vec<AppPlan>,
     attempts: HashMap<Holder, Attempt>,
     places: BTreeMap<(usize, DynoName), Place>,
+    /// Those whose restart was judged to be in order, until it is known what became of it.
+    engaged: Vec<(Holder, usize, DynoName)>,
     /// What we took out, until it has been up for `settle`.
     out: Vec<(usize, DynoName)>,
     /// Which instance wrote an error line: by app, dyno and the time in the line.
@@ -128,6 +130,7 @@ impl Judge {
             plans,
             attempts: HashMap::new(),
             places: BTreeMap::new(),
+            engaged: Vec::new(),
             out: Vec::new(),
             writers: HashMap::new(),
             pauses: BTreeMap::new(),
@@ -181,6 +184,7 @@ impl Judge {
     /// The daemon died: nobody waits for answers any more.
     pub fn died(&mut self) {
         self.tokens = None;
+        self.engaged.clear();
     }
 
     pub fn told_tokens(&mut self, remaining: u32, now: Timestamp) {
@@ -256,15 +260,44 @@ impl Judge {
     }
 
     /// The engine asks the store for a claim.
-    pub fn claims(&mut self, holder: Holder, app: usize, seen: &Seen, by_hand: bool) -> Verdicts {
+    pub fn claims(
+        &mut self,
+        holder: Holder,
+        app: usize,
+        (seen, by_hand): (&Seen, bool),
+        now: Timestamp,
+    ) -> Verdicts {
         let dry_run = self.plans[app].dry_run;
         hold!(!dry_run, "a claim on {} in a dry run", seen.name);
         let attempt = self.attempts.entry(holder).or_default();
-        hold!(attempt.looked.is_some(), "a claim on {} without a look that saw it", seen.name);
+        let Some((_, list)) = &attempt.looked else {
+            return Err(format!("a claim on {} without a look that saw it", seen.name));
+        };
+        // At this moment it is judged: whoever was judged before it may be out by the time it is.
+        let policy = &self.plans[app].policy;
+        let is_beside =
+            |other: &DynoName| *other != seen.name && other.process_type() == seen.name.process_type();
+        let engaged = self.engaged.iter().filter(|(_, of, _)| *of == app).map(|(_, _, name)| name);
+        let ours = self.out.iter().filter(|(of, _)| *of == app).map(|(_, name)| name);
+        let seen_out = list.dynos.iter().filter(|other| !other.is_settled(policy.settle, now));
+        let out: BTreeSet<String> = engaged
+            .chain(ours)
+            .chain(seen_out.map(|other| &other.name))
+            .filter(|other| is_beside(other))
+            .map(ToString::to_string)
+            .collect();
+        let allowed = policy.max_concurrent.get() as usize;
+        hold!(out.len() < allowed, "{} is to go while {out:?} are or may be out, {allowed} allowed", seen.name);
+        self.engaged.push((holder, app, seen.name.clone()));
         attempt.claimed = Some(seen.clone());
         attempt.claim_granted = false;
         attempt.by_hand |= by_hand;
         Ok(())
+    }
+
+    /// The attempt came to an end, or begins anew.
+    pub fn is_over(&mut self, holder: Holder) {
+        self.engaged.retain(|(of, _, _)| *of != holder);
     }
 
     pub fn claim_granted(&mut self, holder: Holder) {
@@ -370,6 +403,7 @@ impl Judge {
         Ok(raced)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
     fn within_the_rate(
         &mut self,
         life: u32,

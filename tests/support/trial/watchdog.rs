@@ -80,6 +80,7 @@ impl Watchdog {
     }
 
     /// An error line of a watched type reached the daemon.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
     pub fn erred(
         &mut self,
         app: usize,
@@ -110,6 +111,7 @@ impl Watchdog {
     }
 
     /// Why a dyno that errs now need not be restarted now.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
     fn excuse(
         &mut self,
         app: usize,
@@ -172,7 +174,7 @@ impl Watchdog {
         };
         // A failed restart holds all of its formation, however many may be out.
         let out = world.dynos(state.name()).filter(is_out).count();
-        if out > 0 && (out >= policy.max_concurrent.get() as usize || out > 0) {
+        if out > 0 {
             return Some("others are out");
         }
         None
