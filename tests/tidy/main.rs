@@ -59,6 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "archive",
             "catalogue",
+            "concern",
             "config",
             "detect",
             "doctor",
@@ -83,7 +84,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
+            "concern",
             "config",
+            "doctor",
             "engine",
             "event",
             "ident",
@@ -94,6 +97,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "report",
             "shell",
             "time",
+            "vigil",
         ],
     ),
     (
@@ -102,6 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "archive",
             "catalogue",
             "cli",
+            "concern",
             "config",
             "daemon",
             "detect",
