@@ -60,6 +60,8 @@ pub struct CodeError {
 // === impl Code ===
 
 impl Code {
+    /// Request timeout: the dyno took more than 30 s to answer.
+    pub const H12: Self = Self { family: Family::H, number: 12 };
     /// Drain buffer overflow: lines were lost before they reached a drain.
     pub const L10: Self = Self { family: Family::L, number: 10 };
     /// Local buffer overflow, told by the dyno's own log-shuttle.

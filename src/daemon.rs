@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::settings::Settings;
+use crate::engine::policy::AppPlan;
 use crate::limits;
 use crate::shell::clock::Clock;
 use crate::shell::driver::{Driver, Handle, Parts};
@@ -20,6 +22,7 @@ use crate::shell::http::readiness::Readiness;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
+use crate::shell::store::{Store, StoreOptions};
 
 /// Binds the address of the settings.
 ///
@@ -64,6 +67,12 @@ pub async fn start(
     let handle = Handle::new(queue);
     // The seed need not be secret, only different between replicas that would otherwise keep in step.
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let store =
+        Store::open(&settings.database, StoreOptions::new(names, settings.store_keep), clock.now().wall)
+            .await?;
+    let past = store.past(remembered_span(&plans), clock.now().wall).await?;
+    let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
     let driver = Driver::new(Parts {
         clock,
         commands,
@@ -72,9 +81,10 @@ pub async fn start(
         metrics: metrics.clone(),
         plans,
         seed,
+        store,
     });
     let driver_shutdown = CancellationToken::new();
-    let driver = tokio::spawn(driver.run(driver_shutdown.clone()));
+    let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
     let wiring = Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens };
@@ -83,7 +93,7 @@ pub async fn start(
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
-    let tasks = Tasks { door, driver, driver_shutdown, readiness };
+    let tasks = Tasks { door, driver, driver_shutdown, readiness, store_watch };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -93,6 +103,7 @@ struct Tasks {
     driver: JoinHandle<()>,
     driver_shutdown: CancellationToken,
     readiness: Arc<Readiness>,
+    store_watch: JoinHandle<()>,
 }
 
 impl Tasks {
@@ -107,10 +118,34 @@ impl Tasks {
         info!("shutting down");
         self.readiness.troubled("shutdown", "shutting down");
         self.door.await.context("the front door broke")?;
+        self.store_watch.abort();
         self.driver_shutdown.cancel();
         self.driver.await.context("the driver broke")?;
         info!("down");
         Ok(())
+    }
+}
+
+/// As far back as a cool-down or a `max_restarts` counts.
+fn remembered_span(plans: &[AppPlan]) -> Duration {
+    let spans = plans.iter().map(|plan| plan.policy.cooldown.max(plan.policy.max_restarts.per));
+    spans.max().unwrap_or_default()
+}
+
+/// Says when the store goes away, and when it is back.
+async fn watch_store(store: Store, readiness: Arc<Readiness>) {
+    let mut health = store.watch();
+    while health.changed().await.is_ok() {
+        match &*health.borrow_and_update() {
+            Some((_, away)) => {
+                error!(store = %store.place(), "the store is away, and nothing is restarted: {away}");
+                readiness.troubled("store", "away; batches are taken, and nothing is restarted");
+            }
+            None => {
+                info!(store = %store.place(), "the store is back");
+                readiness.mended("store");
+            }
+        }
     }
 }
 

@@ -18,6 +18,8 @@
 //! A line that looks like one of these and cannot be read is an error, to be counted: either its text is
 //! not the platform's, or the platform has changed its words and somebody should know.
 
+pub mod request;
+
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till1, take_while_m_n};
 use nom::character::complete::char;

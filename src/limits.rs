@@ -161,6 +161,110 @@ pub const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
 /// Orders of persons that may be waiting for their first look.
 pub const OPEN_ORDERS_MAX: usize = 64;
 
+// === Statistics ===
+
+/// Minutes of traffic that are kept of a dyno: ten before a restart, up to [`PROOF_SPAN_MAX`] after it, and
+/// a slow boot between. A minute is 170 bytes, so a dyno costs 8 KiB at most.
+pub const TRAFFIC_MINUTES: u64 = 45;
+
+/// Dynos of which traffic is kept, over all apps: 80 MB if every one of them is busy all the time.
+pub const TRAFFIC_DYNOS_MAX: usize = 10_000;
+
+/// Requests below which the 95th percentile is the word of one of them.
+pub const TRAFFIC_REQUESTS_LEAST: u64 = 20;
+
+// === Incidents ===
+
+/// How long before a restart the figures begin that it is compared with.
+pub const PROOF_BEFORE: Duration = Duration::from_secs(10 * 60);
+
+/// How long a dyno that is back is watched before it is said whether the restart helped. The first error of
+/// a restart that does not help came 17 s after `up` (heroku.md §3), and five minutes make a percentile.
+pub const PROOF_SPAN_MIN: Duration = Duration::from_secs(5 * 60);
+/// See [`PROOF_SPAN_MIN`]; it is `min_uptime` and two minutes, within these bounds.
+pub const PROOF_SPAN_MAX: Duration = Duration::from_secs(20 * 60);
+
+const _: () = assert!(PROOF_BEFORE.as_secs() + PROOF_SPAN_MAX.as_secs() < TRAFFIC_MINUTES * 60);
+
+/// An incident without a restart is over when nothing was heard of it for so long: an error repeats every
+/// 21 s, and a cool-down of ten minutes lies between.
+pub const INCIDENT_QUIET: Duration = Duration::from_secs(15 * 60);
+
+/// An incident that nothing ends is over then.
+pub const INCIDENT_SPAN_MAX: Duration = Duration::from_secs(86_400);
+
+/// Open incidents of one notifier; past it the oldest is forgotten.
+pub const INCIDENTS_MAX: usize = 1024;
+
+/// Dynos that one incident tells of; those beyond have one of their own.
+pub const INCIDENT_DYNOS_MAX: usize = 100;
+
+/// Dynos and apps that a message names one by one.
+pub const MESSAGE_NAMES_MAX: usize = 10;
+
+/// Restarted dynos of which is remembered when they were back.
+pub const RETURNS_MAX: usize = 10_000;
+
+/// Dynos of one type that err this soon after a release make it suspect.
+pub const SUSPECT_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// How many dynos make a release suspect: one may have had bad luck.
+pub const SUSPECT_DYNOS: usize = 2;
+
+/// A dyno that erred this long before a release says nothing against it.
+pub const SUSPECT_CLEAN: Duration = Duration::from_secs(60 * 60);
+
+// === Notifiers ===
+
+/// `[[notify]]` tables.
+pub const NOTIFIERS_MAX: usize = 32;
+
+/// Characters of a notifier's name, which stands in metrics.
+pub const NOTIFIER_NAME_CHARS_MAX: usize = 64;
+
+/// Bytes of a receiver's address. Slack's are 80; some webhooks carry a token of a kilobyte.
+pub const NOTIFIER_URL_BYTES_MAX: usize = 4096;
+
+/// Addresses that one e-mail goes to.
+pub const RECIPIENTS_MAX: usize = 50;
+
+/// `notify.group`: a quiet message that waits longer is no news.
+pub const GROUP_MAX: Duration = Duration::from_secs(3600);
+
+/// `notify.repeat`: more often is noise, more seldom is never.
+pub const REPEAT_MIN: Duration = Duration::from_secs(10 * 60);
+/// See [`REPEAT_MIN`].
+pub const REPEAT_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// Records that wait for the task that makes messages of them. It takes microseconds for each.
+pub const QUEUED_NOTICES_MAX: usize = 4096;
+
+/// Messages that wait for one receiver, oldest out: half a day of a busy one that is down.
+pub const QUEUED_MESSAGES_MAX: usize = 64;
+
+/// One try of a delivery, from connecting to the last byte of the answer.
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two tries of a delivery; doubled each time.
+pub const DELIVERY_WAIT_MIN: Duration = Duration::from_secs(2);
+/// See [`DELIVERY_WAIT_MIN`].
+pub const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// The longest wait that a receiver's `Retry-After` can ask for.
+pub const DELIVERY_RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// A message that could not be delivered for so long is history.
+pub const MESSAGE_AGE_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// Failed tries in a row after which a notifier is said to be down: it may only have been restarted.
+pub const NOTIFIER_DOWN_TRIES: u32 = 3;
+
+/// Bytes of a receiver's answer that are looked at: Slack's errors are a word.
+pub const RECEIVER_ANSWER_BYTES_MAX: usize = 4096;
+
+/// How long a shutdown waits for messages on their way.
+pub const LAST_MESSAGES_WAIT: Duration = Duration::from_secs(5);
+
 // === Settings ===
 
 /// Bytes of the settings file, and of a file that a setting names. A large one has a few kilobytes.
@@ -289,3 +393,62 @@ pub const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
 
 /// Bytes from which on a file is large enough to be waited for, and gets a progress bar.
 pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
+// === Store ===
+
+/// How long a claim stands without being renewed: so long can a replica that died keep others from the
+/// dyno. Its holder renews it at every third of this, so two renewals may fail.
+pub const CLAIM_LEASE: Duration = Duration::from_secs(60);
+
+/// How often a holder renews its claims.
+pub const CLAIM_RENEW_EVERY: Duration = Duration::from_secs(CLAIM_LEASE.as_secs() / 3);
+
+/// How long a claim may take, with everything that it waits for. An error comes again in 21 s.
+pub const CLAIM_WAIT: Duration = Duration::from_secs(2);
+
+/// How long any other question to the store may take.
+pub const STORE_WAIT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(CLAIM_WAIT.as_secs() * 2 < CLAIM_RENEW_EVERY.as_secs());
+
+/// How often a store that is away is tried again, and one that is idle is asked whether it is there.
+pub const STORE_TRY_EVERY: Duration = Duration::from_secs(1);
+/// See [`STORE_TRY_EVERY`].
+pub const STORE_ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// Rows that wait to be written. At some 500 bytes a row this is five megabytes, and repeated refusals
+/// wait as one row, so a store can be away for hours. When it is full the oldest decision that restarted
+/// nothing is dropped and counted.
+pub const UNWRITTEN_ROWS_MAX: usize = 10_000;
+
+/// Restarts and their outcomes that wait to be written. There is no new restart while the store is away,
+/// so these are the restarts of dry runs and the ends of what had begun: a few for every dyno.
+pub const UNWRITTEN_RESTARTS_MAX: usize = 100_000;
+
+/// Rows that are written in one transaction: a few milliseconds in which a claim may have to wait.
+pub const ROWS_PER_WRITE_MAX: usize = 256;
+
+/// Kinds of refusals that are remembered for folding; one more, and the folding begins anew.
+pub const FOLDS_MAX: usize = 10_000;
+
+/// A folded row covers at most this, so that an app that errs for a week shows on each of its days.
+pub const FOLD_SPAN_MAX: Duration = Duration::from_secs(86_400);
+
+/// Decisions kept, whatever their age: half a gigabyte.
+pub const DECISIONS_KEPT_MAX: u64 = 1_000_000;
+
+/// Rows that retention deletes in one transaction.
+pub const ROWS_PER_PRUNE_MAX: u64 = 500;
+
+/// How often retention looks for rows that are too old or too many.
+pub const PRUNE_RECORD_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// Decisions on one page of the record.
+pub const PAGE_ROWS_MAX: u32 = 1000;
+
+/// Connections to a PostgreSQL: a replica has one writer, a few claims and a reader, and small plans
+/// allow 20 to all replicas together.
+pub const STORE_CONNECTIONS_MAX: u32 = 4;
+
+/// How often a replica reads the pauses that others were told of: "all of them within seconds".
+pub const PAUSES_READ_EVERY: Duration = Duration::from_secs(2);

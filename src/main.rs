@@ -27,7 +27,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Replay(args) => replay(&args),
         Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?),
-        Command::Check(_) | Command::History(_) => unreachable!("wired as they are merged"),
+        Command::History(args) => {
+            let settings = args.config.load(Needs::Nothing)?;
+            Ok(commands::history::run(&args, &settings, &mut io::stdout().lock())?)
+        }
+        Command::Check(_) => unreachable!("wired as they are merged"),
     }
 }
 

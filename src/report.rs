@@ -123,7 +123,7 @@ impl DecisionJson {
 }
 
 impl fmt::Display for DecisionJson {
-    /// One line for people: `2026-01-02 03:04:05Z acme web.2 restart (memory-quota-exceeded): R14 × 1`.
+    /// One line for people: `2026-01-02 03:04:05Z acme web.2 restart (rule): R14 (Memory quota exceeded)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dyno = self.dyno.as_deref().unwrap_or("-");
         write!(
@@ -257,7 +257,7 @@ mod tests {
         let memory = r#""memory":{"at":"2026-01-02T03:04:05Z","used_mb":646.0,"percent":126.2}"#;
         let line = r#""error":"R14","line_at":"2026-01-02T03:04:05Z","lines":1"#;
         let evidence = format!(r#""evidence":{{{line},{memory}}}"#);
-        let dry = "R14 at 646MB (126.2% of its quota) (dry run: nothing is sent)";
+        let dry = "R14 (Memory quota exceeded) at 646MB (126.2% of its quota) (dry run: nothing is sent)";
         let hold = "a restart of this dyno is under way";
         let shown = "2026-01-02 03:04:05Z acme web.2";
         let head =

@@ -23,7 +23,7 @@ pub enum UnitError {
     /// See [`Rate`].
     #[error("a number and a duration, such as 3/2h for three in any two hours")]
     Rate,
-    /// See [`bytes`].
+    /// See [`bytes()`].
     #[error("a size such as 4096, 512KiB, 4MiB or 2MB")]
     Size,
 }
@@ -81,7 +81,7 @@ pub fn bytes(text: &str) -> Result<u64, UnitError> {
     number.checked_mul(*each).ok_or(UnitError::Size)
 }
 
-/// Writes a size the way [`bytes`] reads it, in the largest unit that divides it.
+/// Writes a size the way [`bytes()`] reads it, in the largest unit that divides it.
 pub fn spell_bytes(bytes: u64) -> String {
     let whole = SIZES.iter().find(|(_, each)| bytes >= *each && bytes.is_multiple_of(*each));
     whole.map_or_else(|| bytes.to_string(), |(unit, each)| format!("{}{unit}", bytes / each))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dynowarden::config::keys::SECTIONS;
 use dynowarden::config::problem::Problems;
-use dynowarden::config::settings::{Database, LogFormat, Settings};
+use dynowarden::config::settings::{Channel, Database, LogFormat, NotifierSettings, Settings, SmtpSecurity};
 use dynowarden::config::{self, Needs, Sources};
 use dynowarden::engine::policy::{Act, MemoryBound, Trigger};
 use proptest::prelude::{Strategy as _, any, proptest};
@@ -94,6 +94,7 @@ fn defaults_are_those_of_the_manual() {
     assert_eq!(settings.heroku.api_url, "https://api.heroku.com");
     assert_eq!(settings.heroku.request_timeout, Duration::from_secs(10));
     assert_eq!((settings.drain.body_bytes_max, settings.drain.connections_max), (4 << 20, 4096));
+    assert!(settings.drain.statistics && settings.notifiers.is_empty());
 
     assert!(!settings.defaults.dry_run);
     let policy = &settings.defaults.policy;
@@ -672,13 +673,157 @@ fn every_listed_key_is_read() {
             let line = format!("{key} = 2026-01-01\n");
             let (text, setting) = match *section {
                 "" => (line, (*key).to_owned()),
-                "rule" | "app" => (format!("[[{section}]]\n{line}"), format!("{section}.{key}")),
+                "rule" | "app" | "notify" => (format!("[[{section}]]\n{line}"), format!("{section}.{key}")),
                 _ => (format!("[{section}]\n{line}"), format!("{section}.{key}")),
             };
             let problems = Machine::new().toml(&text).load(Needs::Nothing).expect_err(&text);
             assert!(problems.iter().any(|problem| problem.setting() == setting), "{setting}: {problems}");
         }
     }
+}
+
+// === Notifiers ===
+
+#[test]
+fn notifiers_have_defaults_and_names() {
+    let settings = Machine::new()
+        .toml(
+            "[[notify]]\ntype = 'slack'\nurl = 'https://hooks.slack.com/services/a'\n\
+             [[notify]]\ntype = 'slack'\nurl_env = 'SLACK_URL'\non = ['give_up']\n\
+             [[notify]]\ntype = 'webhook'\nname = 'pager'\nurl_file = '/s'\nsecret = 'x'\ngroup = '0s'\non = []\n\
+             digest = '09:00 Europe/Berlin'\n\
+             [[notify]]\ntype = 'email'\nurl = 'smtps://me:pw@mail.example.com'\nfrom = 'a@b.c'\nto = ['d@e.f']\n",
+        )
+        .env("SLACK_URL", "https://hooks.slack.com/services/b")
+        .file("/s", "https://pager.example.com/\n")
+        .settings();
+    let [first, second, pager, email] = settings.notifiers.as_slice() else { panic!("four notifiers") };
+    assert_eq!(
+        (&*first.name, &*second.name, &*pager.name, &*email.name),
+        ("slack", "slack-2", "pager", "email")
+    );
+    assert_eq!((first.group, first.repeat), (Duration::from_secs(30), minutes(240)));
+    assert!(first.apps.is_none() && first.digest.is_none());
+    let on = |notifier: &NotifierSettings| {
+        notifier.on.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(on(first), "notify recovered restart suspect_release no_help drain_silent failure give_up");
+    assert_eq!((on(second).as_str(), on(pager).as_str()), ("give_up", ""));
+    assert_eq!(pager.group, Duration::ZERO);
+    let Channel::Webhook { url, secret } = &pager.channel else { panic!("a webhook") };
+    assert_eq!(url.expose_secret(), "https://pager.example.com/");
+    assert!(secret.is_some());
+    let Channel::Email(email) = &email.channel else { panic!("an e-mail") };
+    assert_eq!(
+        (email.host.as_str(), email.port, email.security),
+        ("mail.example.com", 465, SmtpSecurity::Tls)
+    );
+    assert_eq!(email.to, ["d@e.f"]);
+}
+
+#[test]
+fn wrong_notifiers_are_refused_with_the_reason() {
+    let slack = "[[notify]]\ntype = 'slack'\nurl = 'https://h/a'\n";
+    for (text, expect) in [
+        (
+            "[[notify]]\nurl = 'https://h'",
+            "notify.type (dynowarden.toml line 1): type is missing; allowed: slack, webhook or email",
+        ),
+        (
+            "[[notify]]\ntype = 'pager'\nurl = 'https://h'",
+            "notify.type (dynowarden.toml line 2): read \"pager\"; allowed: slack, webhook or email",
+        ),
+        (
+            "[[notify]]\ntype = 'slack'\nurl = 'https://h/a'\nsecret = 'x'",
+            "notify.secret (dynowarden.toml line 4): has no meaning with type = \"slack\"; allowed: leave it out",
+        ),
+        (
+            &format!("{slack}url_env = 'X'"),
+            "notify.url_env (dynowarden.toml line 4): is set beside notify.url; allowed: one of the two",
+        ),
+        (
+            "[[notify]]\ntype = 'webhook'\nurl_env = 'NO_SUCH'",
+            "notify.url_env (dynowarden.toml line 3): the environment has no variable NO_SUCH, or it is empty; \
+             allowed: a URL with http or https, a host and no fragment",
+        ),
+        (
+            &format!("{slack}on = ['restarts']"),
+            "notify.on (dynowarden.toml line 4): read \"restarts\"; allowed: kinds of messages: restart, give_up, \
+             failure, drain_silent, no_help, suspect_release, notify, recovered, hold (one of restart, give_up, \
+             failure, drain_silent, no_help, suspect_release, notify, recovered, hold)",
+        ),
+        (
+            &format!("{slack}on = []"),
+            "notify.on (dynowarden.toml line 4): read an empty list; allowed: at least one of the kinds of \
+             messages: restart, give_up, failure, drain_silent, no_help, suspect_release, notify, recovered, hold \
+             (none only beside a digest)",
+        ),
+        (
+            &format!("{slack}digest = '9 Uhr'"),
+            "notify.digest (dynowarden.toml line 4): read \"9 Uhr\"; allowed: a time of day and a time zone of the \
+             IANA database, such as \"09:00 Europe/Berlin\"",
+        ),
+        (
+            &format!("{slack}group = '2h'"),
+            "notify.group (dynowarden.toml line 4): read \"2h\"; allowed: a duration such as 300ms, 30s, 5m, 2h, 1d or \
+             1h30m in quotes, from 0s to 1h",
+        ),
+        (
+            "[[notify]]\ntype = 'email'\nurl = 'smtps://mail.example.com'\nfrom = 'a@b.c'",
+            "notify.to (dynowarden.toml line 1): to is missing; allowed: an e-mail address such as ops@example.com",
+        ),
+        (
+            "[[notify]]\ntype = 'email'\nurl = 'smtps://mail.example.com'\nfrom = 'a@b.c'\nto = []",
+            "notify.to (dynowarden.toml line 5): read 0 addresses; allowed: 1 to 50 addresses",
+        ),
+        (
+            "[[notify]]\ntype = 'email'\nurl = 'smtps://me@mail.example.com'\nfrom = 'a@b.c'\nto = ['d@e.f']",
+            "notify.url (dynowarden.toml line 1): there is a user and no password; allowed: password_env or \
+             password_file, which name a variable or a file that holds it, or smtps://USER:PASSWORD@HOST:465",
+        ),
+        (
+            &format!("{slack}name = 'a'\n{slack}name = 'a'"),
+            "notify.name (dynowarden.toml line 8): read \"a\"; allowed: a name that no other notifier has",
+        ),
+        (
+            "[[notify]]\ntype = 'email'\npassword = 'x'\nurl = 'smtps://h'\nfrom = 'a@b.c'\nto = ['d@e.f']",
+            "notify.password (dynowarden.toml line 3): secrets do not belong into this file; use \
+             notify.password_env or notify.password_file",
+        ),
+    ] {
+        check_toml(text, expect);
+    }
+}
+
+#[test]
+fn no_address_of_a_receiver_is_ever_shown() {
+    for (kind, url) in [
+        ("slack", "http://hooks.slack.com/services/canary"),
+        ("slack", "https://hooks.slack.com/services/x?canary"),
+        ("webhook", "ftp://h/canary"),
+        ("webhook", "https://u:canary@h:x/"),
+        ("email", "smtp://me:canary@mail.example.com"),
+        ("email", "smtps://me:canary@mail.example.com/x"),
+    ] {
+        for key in ["url", "url_env", "url_file"] {
+            let text =
+                format!("[[notify]]\ntype = '{kind}'\n{key} = '{url}'\nfrom = 'a@b.c'\nto = ['d@e.f']");
+            let problems = Machine::new().toml(&text).load(Needs::Nothing).expect_err(url);
+            assert!(!format!("{problems} {problems:?}").contains("canary"), "{problems}");
+        }
+    }
+    let settings = Machine::new()
+        .toml(
+            "[[notify]]\ntype = 'slack'\nurl = 'https://h/canary'\n\
+             [[notify]]\ntype = 'webhook'\nurl = 'http://h/canary'\nsecret = 'canary'\n\
+             [[notify]]\ntype = 'email'\nurl = 'smtps://u:canary@h'\nfrom = 'a@b.c'\nto = ['d@e.f']",
+        )
+        .settings();
+    assert_eq!(
+        settings.warnings,
+        ["notify.url (dynowarden.toml line 4): http to another machine sends messages in clear"]
+    );
+    assert!(!format!("{settings:?}").contains("canary"));
 }
 
 // === The example ===
@@ -715,10 +860,18 @@ fn the_example_shows_every_key_and_all_of_it_is_valid() {
         .file("/run/secrets/admin_password", "c")
         .file("/run/secrets/hook_key", "d")
         .file("/run/secrets/database_url", "memory")
-        .file("/run/secrets/acme_drain_password", "e");
+        .file("/run/secrets/acme_drain_password", "e")
+        .file("/run/secrets/pager_secret", "f")
+        .file("/run/secrets/script_url", "https://example.com/")
+        .file("/run/secrets/mail_password", "g")
+        .file("/etc/ssl/own-ca.pem", "-----BEGIN CERTIFICATE-----")
+        .env("PAGER_URL", "https://pager.example.com/?token=h")
+        .env("SCRIPT_SECRET", "i")
+        .env("MAIL_PASSWORD", "j");
     let settings = machine.load(Needs::Serving).unwrap_or_else(|problems| panic!("{problems}\n{whole}"));
     assert_eq!(settings.apps[0].plan.policy.process_types.len(), 2);
     assert_eq!((settings.defaults.rules.len(), settings.apps[0].plan.rules.len()), (2, 1));
+    assert_eq!(settings.notifiers.len(), 6);
 
     let mut section = "";
     let mut shown = Vec::new();
@@ -763,7 +916,7 @@ proptest! {
         let (section, key) = paths[place % paths.len()];
         let header = match section {
             "" => String::new(),
-            "rule" | "app" => format!("[[{section}]]\n"),
+            "rule" | "app" | "notify" => format!("[[{section}]]\n"),
             _ => format!("[{section}]\n"),
         };
         let machine = Machine::new()

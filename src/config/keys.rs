@@ -20,10 +20,11 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
             "policy",
             "rule",
             "app",
+            "notify",
         ],
     ),
     ("heroku", &["api_url", "api_key_file", "request_timeout"]),
-    ("drain", &["password_file", "max_body", "max_connections"]),
+    ("drain", &["password_file", "max_body", "max_connections", "statistics"]),
     ("admin", &["password_file"]),
     ("hook", &["key_file"]),
     ("store", &["url", "url_file", "keep"]),
@@ -43,6 +44,29 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ),
     ("rule", &["name", "on", "count", "within", "above", "for", "do"]),
     ("app", &["name", "drain_password_file", "drain_tokens", "process_types", "policy", "rule"]),
+    (
+        "notify",
+        &[
+            "type",
+            "name",
+            "url",
+            "url_env",
+            "url_file",
+            "secret",
+            "secret_env",
+            "secret_file",
+            "from",
+            "to",
+            "password_env",
+            "password_file",
+            "ca_file",
+            "on",
+            "apps",
+            "group",
+            "repeat",
+            "digest",
+        ],
+    ),
 ];
 
 /// The variables that have names of their own.
@@ -72,13 +96,14 @@ const NAMED: [(&str, &str); 4] = [
 
 /// Keys that people write for a secret, and what to use instead: a file of settings is copied, committed
 /// and shown around.
-const SECRETS: [(&str, &str); 7] = [
+const SECRETS: [(&str, &str); 8] = [
     ("admin.password", "ADMIN_PASSWORD or admin.password_file"),
     ("app.drain_password", "app.drain_password_file"),
     ("drain.password", "DRAIN_PASSWORD or drain.password_file"),
     ("heroku.api_key", "HEROKU_API_KEY or heroku.api_key_file"),
     ("heroku.token", "HEROKU_API_KEY or heroku.api_key_file"),
     ("hook.key", "HOOK_KEY or hook.key_file"),
+    ("notify.password", "notify.password_env or notify.password_file"),
     ("store.password", "DATABASE_URL or store.url_file"),
 ];
 
@@ -96,8 +121,8 @@ pub(super) fn keys_of(section: &str) -> &'static [&'static str] {
 /// The variables that may hold the setting at `path`, the one that counts first.
 pub(super) fn variables_of(path: &str) -> impl Iterator<Item = String> {
     let named = NAMED.iter().find(|(setting, _)| *setting == path).map(|(_, name)| (*name).to_owned());
-    // One section deep: the tables of `rule` and `app` have no names that a variable could use.
-    let reachable = !path.starts_with("rule.") && !path.starts_with("app.");
+    // One section deep: the tables of `rule`, `app` and `notify` have no names that a variable could use.
+    let reachable = !["rule.", "app.", "notify."].iter().any(|list| path.starts_with(list));
     let general = reachable.then(|| format!("{PREFIX}{}", path.replace('.', "__").to_ascii_uppercase()));
     named.into_iter().chain(general)
 }
@@ -119,9 +144,10 @@ fn all_paths() -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether `key` names a section that is one table; `rule` and `app` are lists, which a variable can hold.
+/// Whether `key` names a section that is one table; `rule`, `app` and `notify` are lists, which a variable can
+/// hold.
 fn is_plain_section(key: &str) -> bool {
-    !matches!(key, "rule" | "app") && SECTIONS.iter().any(|(section, _)| *section == key)
+    !matches!(key, "rule" | "app" | "notify") && SECTIONS.iter().any(|(section, _)| *section == key)
 }
 
 /// Whether a variable was made by an orchestrator and not by a user: for a service that is called

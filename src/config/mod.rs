@@ -9,8 +9,10 @@ pub mod problem;
 pub mod settings;
 
 mod apps;
+mod notify;
 mod policy;
 mod reader;
+mod receivers;
 mod rules;
 mod secret;
 mod urls;
@@ -137,6 +139,7 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
     };
     let common = Common { drain_password: drain.password.as_ref(), plan: defaults.clone() };
     let apps = apps::read(reader, root, &common);
+    let notifiers = notify::read(reader, root, &apps);
 
     let settings = Settings {
         admin_password,
@@ -155,6 +158,7 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
             "text" => Some(LogFormat::Text),
             _ => None,
         }),
+        notifiers,
         port: reader
             .integer(root, "port", 0..=u64::from(u16::MAX))
             .and_then(|port| u16::try_from(port).ok())
@@ -234,6 +238,7 @@ fn read_drain(reader: &mut Reader<'_>, section: &Section) -> DrainSettings {
         body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
         connections_max: connections.and_then(|count| usize::try_from(count).ok()).unwrap_or(CONNECTIONS),
         password,
+        statistics: reader.boolean(section, "statistics").unwrap_or(true),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Reader<'s> {
     /// Variables that are ours and not empty: an empty one is the usual way to unset one, and an empty
     /// password would be an open door.
     variables: BTreeMap<String, String>,
+    /// All variables, for a setting that names one.
+    env: &'s [(OsString, OsString)],
     read_file: &'s dyn Fn(&Path) -> io::Result<String>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
@@ -43,11 +45,11 @@ pub(super) struct Found {
 
 impl<'s> Reader<'s> {
     pub(super) fn new(
-        env: &[(OsString, OsString)],
+        env: &'s [(OsString, OsString)],
         read_file: &'s dyn Fn(&Path) -> io::Result<String>,
     ) -> Self {
         let mut reader =
-            Self { variables: BTreeMap::new(), read_file, problems: Vec::new(), warnings: Vec::new() };
+            Self { variables: BTreeMap::new(), env, read_file, problems: Vec::new(), warnings: Vec::new() };
         for (name, value) in env {
             let Some(name) = name.to_str() else { continue };
             let is_known = keys::is_variable(name);
@@ -135,6 +137,12 @@ impl<'s> Reader<'s> {
     pub(super) fn variable(&self, name: &str) -> Option<Found> {
         let value = self.variables.get(name)?;
         Some(Found::of(name, Origin::Variable(name.into()), Value::Plain(value.clone())))
+    }
+
+    /// The text of any variable that is not empty, ours or not: a setting names it.
+    pub(super) fn any_variable(&self, name: &str) -> Option<String> {
+        let (_, value) = self.env.iter().find(|(known, _)| known.to_str() == Some(name))?;
+        value.to_str().filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     /// The setting `key` of `section`: from the environment, else from the file.

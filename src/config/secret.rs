@@ -75,7 +75,9 @@ fn unterminated(mut text: String) -> String {
 /// A path for a message. What has neither `/` nor `.` may well be the secret itself, typed where the name
 /// of its file belongs.
 fn shown_path(path: &str) -> String {
-    if path.contains(['/', '.', '\\']) {
+    if path.contains("://") {
+        "a URL (not shown)".to_owned()
+    } else if path.contains(['/', '.', '\\']) {
         quoted(path)
     } else {
         "a name without / or . (not shown)".to_owned()

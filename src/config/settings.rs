@@ -1,7 +1,9 @@
 //! The settings, validated: what the rest of the program is built from.
 
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -9,6 +11,8 @@ use secrecy::SecretString;
 use crate::config::problem::{Origin, Problem};
 use crate::engine::policy::AppPlan;
 use crate::ident::{AppName, DrainToken};
+use crate::incident::digest::DailyTime;
+use crate::incident::kind::Kind;
 
 /// Everything a user can set, with defaults filled in.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct Settings {
     pub log_filter: Option<String>,
     /// `LOG_FORMAT`; none means text on a terminal and JSON elsewhere.
     pub log_format: Option<LogFormat>,
+    /// `[[notify]]`: who is told of what.
+    pub notifiers: Vec<NotifierSettings>,
     /// `PORT`; 0 lets the system choose.
     pub port: u16,
     /// `store.keep`: how long decisions are kept.
@@ -124,6 +130,76 @@ pub struct DrainSettings {
     pub connections_max: usize,
     /// `DRAIN_PASSWORD` or `drain.password_file`, for the apps that have none of their own.
     pub password: Option<SecretString>,
+    /// `drain.statistics`: whether requests are counted, so that messages can say what a restart changed.
+    pub statistics: bool,
+}
+
+/// One `[[notify]]`.
+#[derive(Clone, Debug)]
+pub struct NotifierSettings {
+    /// The apps that are told of; none means all.
+    pub apps: Option<Vec<AppName>>,
+    /// The medium and the receiver.
+    pub channel: Channel,
+    /// When the digest is sent, if one is.
+    pub digest: Option<DailyTime>,
+    /// How long quiet messages are held back.
+    pub group: Duration,
+    /// What metrics and messages call it; no other notifier has the name.
+    pub name: Arc<str>,
+    /// The kinds that are sent.
+    pub on: BTreeSet<Kind>,
+    /// How long until a loud message is told again.
+    pub repeat: Duration,
+}
+
+/// The medium of a notifier.
+#[derive(Clone, Debug)]
+pub enum Channel {
+    /// Mail through a server.
+    Email(EmailSettings),
+    /// An incoming webhook of Slack's.
+    Slack {
+        /// Its URL, a secret in itself.
+        url: SecretString,
+    },
+    /// Anything that takes JSON.
+    Webhook {
+        /// Where it is sent; may hold a token.
+        url: SecretString,
+        /// What the body is signed with.
+        secret: Option<SecretString>,
+    },
+}
+
+/// `[[notify]]` with `type = "email"`.
+#[derive(Clone, Debug)]
+pub struct EmailSettings {
+    /// The user and the password, where the server wants them.
+    pub credentials: Option<(String, SecretString)>,
+    /// The sender's address.
+    pub from: String,
+    /// The mail server, a name or an IP address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Certificates in PEM form that are trusted beside those of the system.
+    pub roots: Option<Arc<str>>,
+    /// How the connection is made safe.
+    pub security: SmtpSecurity,
+    /// The recipients' addresses; at least one.
+    pub to: Vec<String>,
+}
+
+/// How a connection to a mail server is made safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// Not at all; only to this machine itself.
+    None,
+    /// STARTTLS, or no mail.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
 }
 
 /// Where the record is kept.

@@ -175,7 +175,7 @@ impl fmt::Display for Window {
 const DAY_MINUTES: u16 = 24 * 60;
 
 /// Reads `HH:MM`, 24:00 included, as minutes after midnight.
-fn minute(text: &str) -> Result<u16, WindowError> {
+pub(crate) fn minute(text: &str) -> Result<u16, WindowError> {
     let bytes = text.as_bytes();
     if bytes.len() != 5 || bytes[2] != b':' {
         return Err(WindowError::Hours);
@@ -189,7 +189,7 @@ fn minute(text: &str) -> Result<u16, WindowError> {
     if minute < 60 && of_day <= DAY_MINUTES { Ok(of_day) } else { Err(WindowError::Hours) }
 }
 
-fn zone(name: &str) -> Result<TimeZone, WindowError> {
+pub(crate) fn zone(name: &str) -> Result<TimeZone, WindowError> {
     let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| WindowError::Zone)?;
     if zone.is_unknown() { Err(WindowError::Zone) } else { Ok(zone) }
 }

@@ -1,7 +1,7 @@
 //! The life of an attempt: look, claim, restart, watch, settle.
 //!
 //! Each method is one thing that can happen; which of them can follow which is asserted by
-//! [`Attempt`](crate::engine::dyno::Attempt).
+//! [`Attempt`].
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use crate::engine::record::{
     Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Record, Ticket, Verdict,
 };
 use crate::engine::trigger::{Hits, MemoryTrend, Sample};
-use crate::engine::{Engine, Pause};
+use crate::engine::{Effect, Engine, Hit, Pause};
 use crate::event::{Change, Event, Fact};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
@@ -59,11 +59,33 @@ impl Engine {
                 continue;
             }
             let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
+            let within = *within;
             let Some(state) = self.dynos.get_mut(&key) else { return };
-            let hits = entry_of(&mut state.hits, rule);
-            if let Some(lines) = hits.count(at, *count, *within) {
-                self.fire(key, act, Cause { rule: name, code: Some(code), lines, error_at: Some(at) });
+            match entry_of(&mut state.hits, rule).count(at, *count, within) {
+                Some(lines) => {
+                    self.fire(key, act, Cause { rule: name, code: Some(code), lines, error_at: Some(at) });
+                }
+                None => {
+                    let dyno = dyno.clone();
+                    self.effects.push(Effect::Share(Hit { app, dyno, code, rule: name, at, within }));
+                }
             }
+        }
+    }
+
+    /// Counts what other replicas heard of the same dyno and rule.
+    pub(super) fn hear_shared(&mut self, hit: &Hit, times: &[Timestamp]) {
+        let Some(key) = self.key(hit.app, &hit.dyno) else { return };
+        let rules = &self.app(hit.app).plan.rules;
+        let Some(rule) = rules.iter().position(|rule| rule.name == hit.rule) else { return };
+        let Trigger::Errors { count, within, .. } = rules[rule].trigger else { return };
+        let act = rules[rule].act;
+        let Some(state) = self.dynos.get_mut(&key) else { return };
+        let hits = entry_of(&mut state.hits, rule);
+        let fired = times.iter().filter_map(|at| hits.count(*at, count, within)).last();
+        if let Some(lines) = fired {
+            let rule = Arc::clone(&hit.rule);
+            self.fire(key, act, Cause { rule, code: Some(hit.code), lines, error_at: Some(hit.at) });
         }
     }
 

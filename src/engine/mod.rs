@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::catalogue::Code;
 use crate::engine::backoff::Jitter;
 use crate::engine::budget::RestartBudget;
 use crate::engine::dyno::{Attempt, Dyno, DynoKey};
@@ -176,6 +177,13 @@ pub enum Input {
         /// The app, or all.
         app: Option<AppId>,
     },
+    /// What all replicas heard, this one included, of what [`Effect::Share`] was about.
+    Shared {
+        /// The error that was shared.
+        hit: Hit,
+        /// The times in the lines, within the rule's span.
+        times: Vec<Timestamp>,
+    },
     /// Nothing but time has passed: a deadline is due.
     Wake,
 }
@@ -230,6 +238,26 @@ pub enum Effect {
     },
     /// Remember and tell.
     Record(Record),
+    /// Count this error together with those that other replicas heard, where there are others; answered by
+    /// [`Input::Shared`], or not at all.
+    Share(Hit),
+}
+
+/// An error that a rule counts and that did not yet make it fire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The app.
+    pub app: AppId,
+    /// The dyno.
+    pub dyno: DynoName,
+    /// The platform's code.
+    pub code: Code,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// The time in the line.
+    pub at: Timestamp,
+    /// The span in which the rule counts.
+    pub within: Duration,
 }
 
 /// Names a person's order.
@@ -275,6 +303,7 @@ impl Engine {
             Input::Peeked { ticket, answer } => self.peeked(ticket, answer),
             Input::Remember(past) => self.remember(past),
             Input::Resume { app } => self.resume(app),
+            Input::Shared { hit, times } => self.hear_shared(&hit, &times),
             Input::Wake => {}
         }
         self.wake();
@@ -290,6 +319,13 @@ impl Engine {
     /// How many dynos are watched.
     pub fn dynos_watched(&self) -> usize {
         self.dynos.len()
+    }
+
+    /// The tickets of all attempts under way, whose claims are still wanted.
+    pub fn open_tickets(&self) -> Vec<Ticket> {
+        let mut tickets: Vec<Ticket> = self.attempts.keys().copied().collect();
+        tickets.sort_unstable();
+        tickets
     }
 
     fn wake(&mut self) {

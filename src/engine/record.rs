@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::catalogue::Code;
+use crate::catalogue::{self, Code};
 use crate::engine::policy::Rate;
 use crate::engine::view::{Blind, Seen};
 use crate::event::{DynoState, Megabytes};
@@ -372,8 +372,8 @@ impl Decision {
 
     fn cause(&self) -> String {
         let mut text = match (&self.evidence.code, self.evidence.lines) {
-            (Some(code), 1) => code.to_string(),
-            (Some(code), lines) => format!("{code} × {lines}"),
+            (Some(code), 1) => titled(*code),
+            (Some(code), lines) => format!("{} × {lines}", titled(*code)),
             (None, _) if &*self.rule == BY_HAND => "asked for by hand".to_owned(),
             (None, _) => "memory above the rule's bound".to_owned(),
         };
@@ -382,6 +382,11 @@ impl Decision {
         }
         text
     }
+}
+
+/// A code as the platform writes it: `R14 (Memory quota exceeded)`.
+fn titled(code: Code) -> String {
+    catalogue::entry(code).map_or_else(|| code.to_string(), |entry| format!("{code} ({})", entry.title))
 }
 
 impl fmt::Display for MemoryReading {

@@ -35,6 +35,8 @@ struct Bench {
     effects_of_orders: Vec<String>,
     engine: Engine,
     faults: VecDeque<Fault>,
+    /// Times of errors that another replica heard.
+    heard_elsewhere: Vec<Timestamp>,
     instances: u32,
     now: Now,
     timeline: Vec<String>,
@@ -95,6 +97,7 @@ impl Bench {
             effects_of_orders: Vec::new(),
             engine: Engine::new(vec![plan], 1),
             faults: VecDeque::new(),
+            heard_elsewhere: Vec::new(),
             instances: 0,
             now: Now { mono: Duration::ZERO, wall },
             timeline: Vec::new(),
@@ -198,6 +201,11 @@ impl Bench {
             Effect::Record(record) => {
                 self.note(&record);
                 return None;
+            }
+            Effect::Share(hit) => {
+                let at = hit.at;
+                let times = std::mem::take(&mut self.heard_elsewhere);
+                Input::Shared { hit, times: times.into_iter().chain([at]).collect() }
             }
         })
     }
@@ -897,4 +905,12 @@ fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
     assert!(bench.timeline.iter().any(|line| line.ends_with("web.1 unanswered")), "{:#?}", bench.timeline);
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1);
+}
+
+#[test]
+fn a_count_rule_counts_what_other_replicas_heard() {
+    let mut bench = Bench::new(AppPlan { rules: vec![rule(3, Act::Restart)], ..plan() }, 1);
+    bench.heard_elsewhere = vec![earlier(bench.now.wall, secs(42)), earlier(bench.now.wall, secs(21))];
+    bench.r14("web.1");
+    assert_eq!(bench.deletes, ["00:00:00 web.1"]);
 }

@@ -213,8 +213,8 @@ impl<'s> Replay<'s> {
                 Effect::Peek { ticket, dyno, .. } => {
                     Input::Peeked { ticket, answer: Ok(app.world.peek(&dyno, now.wall)) }
                 }
-                // Nobody gives orders in a replay.
-                Effect::Answer { .. } => continue,
+                // Nobody gives orders in a replay, and nobody else hears.
+                Effect::Answer { .. } | Effect::Share(_) => continue,
             };
             effects.extend(app.engine.handle(answer, now));
         }

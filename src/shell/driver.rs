@@ -10,22 +10,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::engine::past::Past;
 use crate::engine::policy::AppPlan;
 use crate::engine::record::{Decision, Record};
 use crate::engine::status::AppStatus;
-use crate::engine::{Effect, Engine, Input, OrderId};
+use crate::engine::{Effect, Engine, Hit, Input, OrderId};
 use crate::event::Event;
 use crate::ident::{AppId, AppName, DynoName, ProcessType};
 use crate::limits;
 use crate::shell::clock::Clock;
 use crate::shell::heroku::{Answered, Heroku};
 use crate::shell::metrics::Metrics;
+use crate::shell::store::claims::{ClaimBounds, ClaimRequest};
+use crate::shell::store::{self, Store};
 use crate::shell::telemetry;
+use crate::time::Now;
 
 /// What other tasks may ask of the driver.
 #[derive(Clone, Debug)]
@@ -70,6 +74,8 @@ pub(crate) struct Parts {
     pub plans: Vec<AppPlan>,
     /// Makes the jitter.
     pub seed: u64,
+    /// The record.
+    pub store: Store,
 }
 
 /// Owns the engine. [`Driver::run`] ends with the shutdown.
@@ -87,6 +93,7 @@ pub struct Driver {
     orders_made: u64,
     plans: Vec<AppPlan>,
     records: broadcast::Sender<Record>,
+    store: Store,
     tasks: TaskTracker,
 }
 
@@ -154,7 +161,7 @@ impl Handle {
 impl Driver {
     /// A driver at rest.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { clock, commands, handle, heroku, metrics, plans, seed } = parts;
+        let Parts { clock, commands, handle, heroku, metrics, plans, seed, store } = parts;
         let (answerer, answers) = mpsc::channel(limits::QUEUED_ANSWERS_MAX);
         Self {
             answers,
@@ -168,12 +175,20 @@ impl Driver {
             orders_made: 0,
             plans,
             records: handle.records,
+            store,
             tasks: TaskTracker::new(),
         }
     }
 
-    /// Drives the engine until `shutdown`, and then until every call that is on its way has been answered.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    /// Drives the engine, which remembers `past`, until `shutdown`, and then until every call that is on
+    /// its way has been answered.
+    pub async fn run(mut self, past: Past, shutdown: CancellationToken) {
+        self.take(Input::Remember(past));
+        let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
+        let mut pauses = tokio::time::interval(limits::PAUSES_READ_EVERY);
+        for timer in [&mut renewal, &mut pauses] {
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         loop {
             let deadline = self.deadline();
             tokio::select! {
@@ -181,10 +196,27 @@ impl Driver {
                 () = shutdown.cancelled() => break,
                 Some(input) = self.answers.recv() => self.take(input),
                 Some(command) = self.commands.recv() => self.obey(command),
+                _ = renewal.tick() => self.renew_claims(),
+                _ = pauses.tick(), if self.store.is_shared() => self.read_pauses(),
                 () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
             }
         }
         self.finish().await;
+    }
+
+    fn renew_claims(&self) {
+        let open = self.engine.open_tickets();
+        let (store, clock) = (self.store.clone(), self.clock);
+        self.tasks.spawn(async move {
+            // A store that is away says so itself; the leases run on, and are renewed when it is back.
+            let _away = store.renew(&open, clock.now().wall).await;
+        });
+    }
+
+    /// What other replicas were told.
+    fn read_pauses(&self) {
+        let (store, clock) = (self.store.clone(), self.clock);
+        self.ask(async move { store.pauses(clock.now().wall).await.ok().map(Input::Pauses) });
     }
 
     /// Learns what becomes of the calls that were made, and makes no new ones.
@@ -198,9 +230,15 @@ impl Driver {
         drop(self.answerer);
         let last_answers = async {
             while let Some(input) = self.answers.recv().await {
+                // A look or a claim that comes now would lead to a decision that nobody carries out.
+                if !matches!(input, Input::Deleted { .. } | Input::Peeked { .. }) {
+                    continue;
+                }
                 for effect in self.engine.handle(input, self.clock.now()) {
                     if let Effect::Record(record) = effect {
-                        tell(record, &self.plans, &self.metrics, &self.records);
+                        let told =
+                            Told { metrics: &self.metrics, plans: &self.plans, records: &self.records };
+                        told.tell(record, &self.store, self.clock.now());
                     }
                 }
             }
@@ -208,6 +246,7 @@ impl Driver {
         if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, last_answers).await.is_err() {
             warn!("calls that were made are still without an answer; they are looked into at the next start");
         }
+        self.store.close().await;
     }
 
     fn deadline(&self) -> Instant {
@@ -226,8 +265,14 @@ impl Driver {
                 self.orders.insert(order, answer);
                 Input::Order { order, app, dyno }
             }
-            Command::Pause { app, until, reason } => Input::Pause { app, until, reason },
-            Command::Resume { app } => Input::Resume { app },
+            Command::Pause { app, until, reason } => {
+                self.keep_pause(app, until, reason.clone());
+                Input::Pause { app, until, reason }
+            }
+            Command::Resume { app } => {
+                self.keep_no_pause(app);
+                Input::Resume { app }
+            }
             Command::Status { answer } => {
                 // Who asked may have gone away.
                 let _gone = answer.send(self.engine.status());
@@ -235,6 +280,24 @@ impl Driver {
             }
         };
         self.take(input);
+    }
+
+    fn keep_pause(&self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) {
+        let store = self.store.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = store.set_pause(app, until, &reason).await {
+                warn!(%error, "this pause holds here, and is not known to other replicas or after a restart");
+            }
+        });
+    }
+
+    fn keep_no_pause(&self, app: Option<AppId>) {
+        let store = self.store.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = store.clear_pause(app).await {
+                warn!(%error, "this pause has ended here, and not for other replicas or after a restart");
+            }
+        });
     }
 
     /// Hands an input to the engine, and carries out what it asks for.
@@ -256,10 +319,21 @@ impl Driver {
                     let _gone = answer.send(decisions);
                 }
             }
-            Effect::Claim { ticket, .. } => return Some(Input::Claimed { ticket, answer: Ok(()) }),
+            Effect::Claim { ticket, app, seen, by_hand } => {
+                let bounds = ClaimBounds::from(&self.plans[app.0 as usize].policy);
+                let request = ClaimRequest { ticket, app, seen, by_hand, bounds };
+                let (store, clock) = (self.store.clone(), self.clock);
+                self.ask(async move {
+                    let answer = store.claim(&request, clock.now().wall).await;
+                    Some(Input::Claimed { ticket, answer })
+                });
+            }
             Effect::Delete { ticket, app, dyno } => {
-                let (heroku, name) = (self.heroku.clone(), self.name(app));
+                let (heroku, store, name) = (self.heroku.clone(), self.store.clone(), self.name(app));
                 self.call(async move {
+                    // The claim is written; that the decision is too should not keep a sick dyno waiting
+                    // for long.
+                    let _written = store.flush(limits::CLAIM_WAIT).await;
                     let answered = heroku.delete(&name, &dyno).await;
                     answered.map(|answer| Input::Deleted { ticket, answer })
                 });
@@ -278,9 +352,37 @@ impl Driver {
                     answered.map(|answer| Input::Peeked { ticket, answer })
                 });
             }
-            Effect::Record(record) => tell(record, &self.plans, &self.metrics, &self.records),
+            Effect::Record(record) => {
+                let told = Told { metrics: &self.metrics, plans: &self.plans, records: &self.records };
+                told.tell(record, &self.store, self.clock.now());
+            }
+            Effect::Share(hit) if self.store.is_shared() => self.share(hit),
+            Effect::Share(_) => {}
         }
         None
+    }
+
+    /// Counts an error together with what other replicas heard.
+    fn share(&self, hit: Hit) {
+        let record = self.store.clone();
+        self.ask(async move {
+            let Hit { app, dyno, rule, at, within, .. } = &hit;
+            let shared = store::Hit { app: *app, dyno, rule, at: *at, within: *within };
+            // With the store away nothing is restarted anyway.
+            let times = record.share_hit(&shared).await.ok()?;
+            Some(Input::Shared { hit, times })
+        });
+    }
+
+    /// Asks the store in a task of its own; its answer comes back as an input.
+    fn ask(&self, question: impl Future<Output = Option<Input>> + Send + 'static) {
+        let answerer = self.answerer.clone();
+        self.tasks.spawn(async move {
+            if let Some(input) = question.await {
+                // The driver outlives its tasks, except at a shutdown that waited long enough.
+                let _ended = answerer.send(input).await;
+            }
+        });
     }
 
     /// Makes a call in a task of its own; its answer comes back as an input.
@@ -308,9 +410,19 @@ impl Driver {
 /// The driver wakes the engine this often even when it waits for nothing, for its housekeeping.
 const IDLE_WAKE: Duration = Duration::from_secs(60);
 
-/// Logs and counts a record, and hands it to whoever listens.
-fn tell(record: Record, plans: &[AppPlan], metrics: &Metrics, records: &broadcast::Sender<Record>) {
-    telemetry::tell(&record, &plans[record.app().0 as usize], metrics);
-    // Nobody may be listening.
-    let _listeners = records.send(record);
+/// Who is told of a record.
+struct Told<'d> {
+    metrics: &'d Metrics,
+    plans: &'d [AppPlan],
+    records: &'d broadcast::Sender<Record>,
+}
+
+impl Told<'_> {
+    /// Logs and counts a record, writes it down, and hands it to whoever listens.
+    fn tell(&self, record: Record, store: &Store, now: Now) {
+        telemetry::tell(&record, &self.plans[record.app().0 as usize], self.metrics);
+        store.write(&record, now.wall);
+        // Nobody may be listening.
+        let _listeners = self.records.send(record);
+    }
 }

@@ -7,4 +7,7 @@ pub mod frame_ids;
 pub mod heroku;
 pub mod http;
 pub mod metrics;
+pub mod notify;
+pub mod store;
 pub mod telemetry;
+pub mod traffic;

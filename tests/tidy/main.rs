@@ -213,10 +213,9 @@ fn pure_modules_touch_nothing() {
 fn names(code: &str, what: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(what).any(|(at, _)| {
-        let ends_in_word = what.ends_with(is_word);
-        let starts_in_word = what.starts_with(is_word);
-        !(starts_in_word && code[..at].ends_with(is_word))
-            && !(ends_in_word && code[at + what.len()..].starts_with(is_word))
+        let goes_back = what.starts_with(is_word) && code[..at].ends_with(is_word);
+        let goes_on = what.ends_with(is_word) && code[at + what.len()..].starts_with(is_word);
+        !goes_back && !goes_on
     })
 }
 

@@ -1,0 +1,140 @@
+//! `history`: past decisions from the store, newest first, whether a daemon is serving from it or not.
+
+use std::io::{self, Write};
+
+use crate::cli::{Format, HistoryArgs};
+use crate::config::settings::Settings;
+use crate::limits;
+use crate::shell::store::pages::{Filter, Page, PastDecision};
+use crate::shell::store::reading::Reading;
+use crate::shell::store::trouble::{StoreAway, StoreError};
+
+/// Why the record could not be shown. The message names the file or the server, and no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// It went away meanwhile; what was read up to there has been printed.
+    #[error(transparent)]
+    Away(#[from] StoreAway),
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(#[from] StoreError),
+    /// The runtime cannot be had.
+    #[error("no runtime for the store's connections")]
+    Runtime(#[source] io::Error),
+    /// The output cannot be written.
+    #[error("the output cannot be written")]
+    Write(#[source] io::Error),
+}
+
+/// Prints decisions to `out`: one line each, or one JSON object a line.
+///
+/// # Errors
+/// The store cannot be read: exit code 1.
+pub fn run(args: &HistoryArgs, settings: &Settings, out: &mut dyn Write) -> Result<(), HistoryError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HistoryError::Runtime)?;
+    runtime.block_on(async {
+        let reading = Reading::open(&settings.database).await?;
+        let printed = print(args, &reading, out).await;
+        reading.close().await;
+        match printed {
+            // Nobody reads on, as under `| head`: that is the end, and no failure.
+            Err(HistoryError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            printed => printed,
+        }
+    })
+}
+
+async fn print(args: &HistoryArgs, reading: &Reading, out: &mut dyn Write) -> Result<(), HistoryError> {
+    let (mut left, mut before) = (args.limit, None);
+    while left > 0 {
+        let limit = left.min(limits::PAGE_ROWS_MAX);
+        let filter = Filter { app: args.app.clone(), dyno: None, before, limit };
+        let Page { decisions, next } = reading.decisions(&filter).await?;
+        for decision in &decisions {
+            print_one(decision, args.format, out).map_err(HistoryError::Write)?;
+        }
+        out.flush().map_err(HistoryError::Write)?;
+        left -= limit;
+        match next {
+            Some(next) => before = Some(next),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+fn print_one(decision: &PastDecision, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Json => {
+            serde_json::to_writer(&mut *out, decision)?;
+            writeln!(out)
+        }
+        Format::Text => writeln!(out, "{decision}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser as _;
+
+    use super::run;
+    use crate::cli::{Cli, Command, HistoryArgs};
+    use crate::config::{self, Needs, Sources};
+    use crate::engine::record::{Decision, Evidence, Hold, Record, Verdict};
+    use crate::ident::AppId;
+    use crate::shell::store::{Store, StoreOptions};
+
+    fn args(line: &str) -> HistoryArgs {
+        let parsed = Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command);
+        let Ok(Command::History(args)) = parsed else { panic!("{line}") };
+        args
+    }
+
+    #[test]
+    fn a_record_is_printed_for_people_and_for_programs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite://{}", dir.path().join("x.db").display());
+        let env = [("DATABASE_URL".into(), url.into())];
+        let sources =
+            Sources { config: None, env: &env, read_file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+        let settings = config::load(&sources, Needs::Nothing).expect("settings");
+        let shown = |line: &str| {
+            let mut out = Vec::new();
+            run(&args(line), &settings, &mut out).map(|()| String::from_utf8(out).expect("text"))
+        };
+        let missing = shown("dynowarden history").expect_err("nothing there").to_string();
+        assert!(missing.contains("there is no record yet"), "{missing}");
+
+        let at = "2026-03-01T00:00:00Z".parse().expect("a time");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let options = StoreOptions::new(vec!["acme".parse().expect("an app")], Duration::from_secs(3600));
+            let store = Store::open(&settings.database, options, at).await.expect("a store");
+            for _ in 0..3 {
+                let decision = Decision {
+                    at,
+                    app: AppId(0),
+                    dyno: Some("web.2".parse().expect("a dyno")),
+                    rule: "r14".into(),
+                    verdict: Verdict::Hold(Hold::UnderWay),
+                    evidence: Evidence::default(),
+                    ticket: None,
+                };
+                store.write(&Record::Decision(decision), at);
+            }
+            store.close().await;
+        });
+        let text = "2026-03-01 00:00:00Z acme web.2 hold (r14): a restart of this dyno is under way (× 3, last 2026-03-01 00:00:00Z)\n";
+        assert_eq!(shown("dynowarden history --app acme").expect("a record"), text);
+        assert_eq!(shown("dynowarden history --app other").expect("a record"), "");
+        let json = shown("dynowarden history --format json").expect("a record");
+        let json: serde_json::Value = serde_json::from_str(json.trim_end()).expect("one object");
+        assert_eq!(
+            (&json["decision"], &json["code"], &json["count"]),
+            (&"hold".into(), &"under_way".into(), &3.into())
+        );
+    }
+}

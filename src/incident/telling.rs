@@ -1,0 +1,61 @@
+//! When a message is due, and what it is about.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::incident::Plan;
+use crate::incident::kind::Kind;
+use crate::incident::message::Phase;
+
+/// What an incident has told and still has to tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Telling {
+    /// When a message is due.
+    pub(super) due: Option<Duration>,
+    /// What it will be about.
+    pub(super) pending: BTreeSet<Kind>,
+    /// When the last one was sent.
+    pub(super) told_at: Option<Duration>,
+    /// What all were about.
+    pub(super) told: BTreeSet<Kind>,
+    messages: u32,
+}
+
+impl Telling {
+    /// Asks for a message. A quiet kind is told once, and not after a more pressing quiet one; but each time
+    /// that something is right again is news.
+    pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
+        let is_news = kind.is_loud() || kind == Kind::Recovered;
+        let is_told = !is_news && self.told.iter().any(|told| !told.is_loud() && *told >= kind);
+        if !plan.on.contains(&kind) || is_told {
+            return;
+        }
+        self.pending.insert(kind);
+        let wait = if kind.is_loud() { Duration::ZERO } else { plan.group };
+        let due = now.saturating_add(wait);
+        self.due = Some(self.due.map_or(due, |before| before.min(due)));
+    }
+
+    /// Takes the message that is due, if one is.
+    pub(super) fn due_at(&mut self, now: Duration) -> Option<(Kind, Phase)> {
+        self.due.filter(|due| *due <= now)?;
+        self.due = None;
+        let kind = *self.pending.last()?;
+        let phase = if self.told.is_empty() { Phase::Opened } else { Phase::Updated };
+        self.told.append(&mut self.pending);
+        self.told_at = Some(now);
+        Some((kind, phase))
+    }
+
+    /// When what was told last is told again, if it is loud.
+    pub(super) fn repeat_at(&self, plan: &Plan) -> Option<Duration> {
+        let is_loud = self.told.iter().any(|kind| kind.is_loud());
+        self.told_at.filter(|_| is_loud && self.due.is_none()).map(|at| at.saturating_add(plan.repeat))
+    }
+
+    /// The id of the next message of `incident`.
+    pub(super) fn next_id(&mut self, incident: &str) -> String {
+        self.messages += 1;
+        format!("{incident}.{}", self.messages)
+    }
+}

@@ -1,0 +1,165 @@
+//! What the callers and the writer have in common: the connections, the queue, and how the store is.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{Any, AnyConnection, Transaction};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::engine::record::Ticket;
+use crate::ident::{AppId, AppName};
+use crate::shell::store::claims::Moment;
+use crate::shell::store::database::{self, Dialect, Link};
+use crate::shell::store::past::Reader;
+use crate::shell::store::queue::Queue;
+use crate::shell::store::rows::micros;
+use crate::shell::store::trouble::{self, Kind, StoreAway};
+use crate::shell::store::{JudgingClock, StoreOptions};
+use crate::time::{later, since, spoken};
+
+/// What the writer and the callers have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub apps: Vec<AppName>,
+    pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
+    pub clock: JudgingClock,
+    /// Tickets whose claims this process holds.
+    pub held: Mutex<HashSet<Ticket>>,
+    pub holder: Arc<str>,
+    pub keep: Duration,
+    /// The last time of day that a caller handed in, and when.
+    pub last_now: Mutex<(Timestamp, Instant)>,
+    pub link: Link,
+    pub queue: Queue,
+    pub rows_max: u64,
+    pub troubled: Notify,
+}
+
+/// A failed question, and what kind of failure it was.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub away: StoreAway,
+    pub kind: Kind,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
+        Self {
+            apps: options.apps,
+            away: watch::Sender::default(),
+            clock: options.clock,
+            held: Mutex::default(),
+            holder: database::new_holder(),
+            keep: options.keep,
+            last_now: Mutex::new((now, Instant::now())),
+            link,
+            queue: Queue::new(),
+            rows_max: options.rows_max,
+            troubled: Notify::new(),
+        }
+    }
+
+    /// The connection that writes, in a transaction.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.link.write.begin_with(self.link.dialect.begin()).await
+    }
+
+    pub fn app(&self, app: AppId) -> Option<&AppName> {
+        self.apps.get(app.0 as usize)
+    }
+
+    pub fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { apps: &self.apps, dialect: self.link.dialect, holder: &self.holder }
+    }
+
+    pub fn heard(&self, now: Timestamp) {
+        *self.last_now.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
+    }
+
+    /// The time of day, as far as the callers have told it.
+    pub fn wall(&self) -> Timestamp {
+        let (at, read) = *self.last_now.lock().unwrap_or_else(PoisonError::into_inner);
+        later(at, read.elapsed())
+    }
+
+    /// Reads the clock that judges leases.
+    pub async fn moment(&self, on: &mut AnyConnection, now: Timestamp) -> Result<Moment, sqlx::Error> {
+        if self.link.dialect == Dialect::Sqlite || self.clock == JudgingClock::Caller {
+            return Ok(Moment { now: micros(now), ahead: 0 });
+        }
+        let server: i64 = sqlx::query_scalar(SERVER_CLOCK).fetch_one(on).await?;
+        Ok(Moment { now: server, ahead: server.saturating_sub(micros(now)) })
+    }
+
+    /// Does something with the store, within a time, and notes whether the store is there.
+    pub async fn within<T>(
+        &self,
+        wait: Duration,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Trouble> {
+        let place = self.link.place.clone();
+        let trouble = match tokio::time::timeout(wait, work).await {
+            Ok(Ok(done)) => {
+                self.is_there();
+                return Ok(done);
+            }
+            Ok(Err(error)) => {
+                let kind = trouble::kind(&error, self.link.dialect);
+                Trouble { away: StoreAway { what: place.what(&error).into(), place }, kind }
+            }
+            Err(_) => {
+                Trouble { away: StoreAway { place, what: "no answer in time".into() }, kind: Kind::Away }
+            }
+        };
+        if trouble.kind != Kind::Data {
+            self.is_away(&trouble.away);
+        }
+        Err(trouble)
+    }
+
+    fn is_there(&self) {
+        let mut was_away = None;
+        self.away.send_if_modified(|state| {
+            was_away = state.take();
+            was_away.is_some()
+        });
+        if let Some((at, away)) = was_away {
+            let (unwritten, _) = self.queue.figures();
+            let span = since(at, self.wall());
+            info!(place = %away.place, unwritten, "the store is back after {}", spoken(span));
+        }
+    }
+
+    fn is_away(&self, away: &StoreAway) {
+        let now = self.wall();
+        let is_news = self.away.send_if_modified(|state| match state {
+            Some((_, known)) if known == away => false,
+            Some((_, known)) => {
+                *known = away.clone();
+                true
+            }
+            None => {
+                *state = Some((now, away.clone()));
+                true
+            }
+        });
+        if is_news {
+            warn!("{away}: nothing is restarted until it is back");
+            self.troubled.notify_one();
+        }
+    }
+}
+
+/// The server's time of day in microseconds; not that of the transaction's begin, which may have waited.
+const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";

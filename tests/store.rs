@@ -1,0 +1,145 @@
+//! The store on a file and in memory: the suite, and what can be wrong with a file.
+
+#[path = "support/store.rs"]
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use dynowarden::config::settings::Database;
+use dynowarden::shell::store::Store;
+use dynowarden::shell::store::pages::Filter;
+use dynowarden::shell::store::reading::Reading;
+
+use support::{Bed, at, hold, start};
+
+fn sqlite() -> Bed {
+    let dir = tempfile::tempdir().expect("a directory");
+    // A name that a URL would trip over.
+    let database = Database::Sqlite(dir.path().join("the record?#%20é.db"));
+    Bed { database, outlives: true, shared: false, _dir: Some(dir) }
+}
+
+/// The URL of a file.
+fn sqlite_url(path: &Path) -> String {
+    let encoded: String = path.to_str().expect("UTF-8").bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("sqlite:{}", encoded.replace("%2F", "/"))
+}
+
+/// The suite, once in memory and once on a file.
+macro_rules! suite {
+    ($($name:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $name() {
+                super::support::$name(super::Bed::memory()).await;
+            })+
+        }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::support::$name(super::sqlite()).await;
+            })+
+        }
+    };
+}
+
+suite! {
+    a_claim_keeps_the_cool_down,
+    a_dead_process_leaves_its_claims_to_the_next,
+    a_person_passes_the_cool_down_alone,
+    hits_are_counted_together,
+    no_more_are_out_than_may_be,
+    refusals_of_one_kind_are_one_row,
+    the_past_is_what_the_promises_need,
+    the_record_is_read_newest_first_in_pages,
+    the_record_stays_within_its_bounds,
+    what_became_of_a_restart_stands_beside_its_decision,
+    what_was_refused_or_gone_is_not_spent,
+}
+
+#[test]
+fn one_replica_keeps_the_promises_whenever_it_dies() {
+    support::lives_keep_the_promises(sqlite, 1, 24);
+}
+
+async fn error(path: &Path) -> String {
+    let bed = Bed::memory();
+    let opened = Store::open(&Database::Sqlite(path.to_owned()), bed.options(), start()).await;
+    opened.expect_err("no store").to_string()
+}
+
+#[track_caller]
+fn names(error: &str, path: &Path, what: &str) {
+    assert!(error.contains(&path.display().to_string()) && error.contains(what), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_had_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let missing = dir.path().join("no/such/dir.db");
+    names(&error(&missing).await, &missing, "No such file or directory");
+    let file = dir.path().join("file");
+    fs::write(&file, "x").expect("a file");
+    let beneath = file.join("x.db");
+    names(&error(&beneath).await, &beneath, "Not a directory");
+    names(&error(dir.path()).await, dir.path(), "unable to open database file");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.db");
+    let text = "this is no database, whatever its name says. ".repeat(100);
+    fs::write(&path, &text).expect("a file");
+    names(&error(&path).await, &path, "the store is damaged");
+    assert_eq!(fs::read_to_string(&path).expect("the file"), text);
+
+    // A database of which the middle is gone.
+    fs::remove_file(&path).expect("no file");
+    let bed = Bed { database: Database::Sqlite(path.clone()), ..Bed::memory() };
+    let store = bed.open().await;
+    for n in 0..500 {
+        let name = format!("web.{}", n + 1);
+        store.write(&hold(at(n), &name, dynowarden::engine::record::Hold::UnderWay), at(n));
+    }
+    store.close().await;
+    let mut bytes = fs::read(&path).expect("the file");
+    bytes[4096..].fill(0x5a);
+    fs::write(&path, bytes).expect("the file");
+    names(&error(&path).await, &path, "the store is damaged");
+}
+
+#[tokio::test]
+async fn a_file_is_served_from_once_and_read_by_many() {
+    let bed = sqlite();
+    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
+    let missing = Reading::open(&bed.database).await.expect_err("nothing there").to_string();
+    names(&missing, path, "there is no record yet");
+    assert!(!path.exists());
+    let store = bed.open().await;
+    names(&error(path).await, path, "another dynowarden serves from");
+    store.write(&hold(at(1), "web.1", dynowarden::engine::record::Hold::UnderWay), at(1));
+    assert!(store.flush(std::time::Duration::from_secs(10)).await);
+    let reading = Reading::open(&bed.database).await.expect("a reader");
+    let page = reading.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
+    assert_eq!(page.decisions.len(), 1);
+    reading.close().await;
+    store.close().await;
+    // The lock goes with the process.
+    bed.open().await.close().await;
+    let reading = Reading::open(&bed.database).await.expect("a reader of a file at rest");
+    reading.close().await;
+}
+
+#[tokio::test]
+async fn a_schema_from_the_future_is_refused() {
+    let bed = sqlite();
+    bed.open().await.close().await;
+    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
+    support::execute(&sqlite_url(path), "UPDATE dynowarden_schema SET version = 1000").await;
+    names(&error(path).await, path, "schema 1000");
+    let read = Reading::open(&bed.database).await.expect_err("a newer one").to_string();
+    names(&read, path, "newer version of dynowarden");
+}

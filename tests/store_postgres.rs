@@ -1,0 +1,309 @@
+//! The store on a real PostgreSQL: the suite, several replicas at once, and a server that goes away.
+//!
+//! `.ci/postgres run cargo test --features postgres-tests --test store_postgres`
+
+#![cfg(feature = "postgres-tests")]
+
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/store.rs"]
+mod support;
+
+use std::collections::HashMap;
+use std::env;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dynowarden::config::settings::Database;
+use dynowarden::engine::record::{Hold, Ticket};
+use dynowarden::engine::view::ClaimRefusal;
+use dynowarden::shell::store::claims::{ClaimBounds, ClaimRequest};
+use dynowarden::shell::store::pages::Filter;
+use dynowarden::shell::store::reading::Reading;
+use dynowarden::shell::store::{JudgingClock, Store, StoreOptions};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use proxy::{Mood, Proxy};
+use support::{Bed, accepted, at, back, bounds, hold, request, start};
+
+/// `postgres://USER:PASSWORD@HOST:PORT/` of the server, and what is between `//` and `/`.
+fn server() -> (String, String) {
+    let url = env::var("DYNOWARDEN_TEST_POSTGRES")
+        .expect("these tests need a server: .ci/postgres run cargo test --features postgres-tests …");
+    let authority = url.trim_start_matches("postgres://").split('/').next().expect("an authority").to_owned();
+    (url, authority)
+}
+
+/// A database of its own; the server ends with the tests, and so do its databases.
+async fn database() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let (url, authority) = server();
+    let name = format!("store_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    support::execute(&url, &format!("CREATE DATABASE {name}")).await;
+    format!("postgres://{authority}/{name}")
+}
+
+fn bed_at(url: &str) -> Bed {
+    Bed { database: Database::Postgres(url.into()), outlives: true, shared: true, _dir: None }
+}
+
+async fn bed() -> Bed {
+    bed_at(&database().await)
+}
+
+macro_rules! suite {
+    ($($name:ident),+ $(,)?) => {
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::support::$name(super::bed().await).await;
+            })+
+        }
+    };
+}
+
+suite! {
+    a_claim_keeps_the_cool_down,
+    a_dead_process_leaves_its_claims_to_the_next,
+    a_person_passes_the_cool_down_alone,
+    hits_are_counted_together,
+    no_more_are_out_than_may_be,
+    refusals_of_one_kind_are_one_row,
+    the_past_is_what_the_promises_need,
+    the_record_is_read_newest_first_in_pages,
+    the_record_stays_within_its_bounds,
+    what_became_of_a_restart_stands_beside_its_decision,
+    what_was_refused_or_gone_is_not_spent,
+}
+
+#[test]
+fn three_replicas_keep_the_promises_whenever_one_dies() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    support::lives_keep_the_promises(|| runtime.block_on(bed()), 3, 24);
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server's clock cannot be simulated")]
+fn wall() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Options by which the server's clock judges.
+fn by_server(bed: &Bed) -> StoreOptions {
+    StoreOptions { clock: JudgingClock::Server, ..bed.options() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_race_for_a_formation_never_take_too_much() {
+    const DYNOS: u64 = 5;
+    const OUT_MAX: u32 = 2;
+    let bed = bed().await;
+    let cooldown = Duration::from_millis(40);
+    let limits = ClaimBounds { cooldown, max_concurrent: OUT_MAX, settle: Duration::ZERO, ..bounds() };
+    let limits = ClaimBounds {
+        max_restarts: dynowarden::engine::policy::Rate {
+            count: 1000.try_into().expect("many"),
+            ..limits.max_restarts
+        },
+        ..limits
+    };
+    // When each dyno was last accepted, as its holder saw it, and which dynos are out.
+    let last: Arc<Mutex<HashMap<u64, Instant>>> = Arc::default();
+    let out: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let granted = Arc::new(AtomicU32::new(0));
+    let mut racers = Vec::new();
+    for racer in 0..8_u64 {
+        let store = bed.open_with(by_server(&bed)).await;
+        let (last, out, granted) = (last.clone(), out.clone(), granted.clone());
+        racers.push(tokio::spawn(async move {
+            for round in 0..40_u64 {
+                let dyno = (racer + round) % DYNOS;
+                let (name, ticket) = (format!("web.{}", dyno + 1), round + 1);
+                let generation = racer * 1000 + round;
+                let asked = ClaimRequest { bounds: limits, ..request(ticket, &name, generation) };
+                // On a busy machine the store may be too slow now and then, and says no.
+                if store.claim(&asked, wall()).await.is_err() {
+                    continue;
+                }
+                granted.fetch_add(1, Ordering::Relaxed);
+                {
+                    let mut out = out.lock().expect("a lock");
+                    assert!(!out.contains(&dyno), "{name} is in two hands");
+                    out.push(dyno);
+                    assert!(out.len() <= OUT_MAX as usize, "too many are out: {out:?}");
+                    if let Some(before) = last.lock().expect("a lock").get(&dyno) {
+                        // The server counts from when the outcome was made, up to a rounding.
+                        assert!(before.elapsed() + Duration::from_millis(1) >= cooldown, "{name}: too soon");
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                last.lock().expect("a lock").insert(dyno, Instant::now());
+                out.lock().expect("a lock").retain(|other| *other != dyno);
+                store.write(&accepted(wall(), &name, ticket), wall());
+                store.write(&back(wall(), &name, ticket), wall());
+            }
+            store.close().await;
+        }));
+    }
+    for racer in racers {
+        racer.await.expect("a fair race");
+    }
+    assert!(granted.load(Ordering::Relaxed) >= 8, "{granted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_may_start_at_once() {
+    let bed = Arc::new(bed().await);
+    let starts: Vec<_> = (0..6)
+        .map(|_| {
+            let bed = bed.clone();
+            tokio::spawn(async move { bed.open_with(by_server(&bed)).await.close().await })
+        })
+        .collect();
+    for start in starts {
+        start.await.expect("a start");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_reads_what_another_has_done() {
+    let bed = bed().await;
+    let (one, two) = (bed.open_with(by_server(&bed)).await, bed.open_with(by_server(&bed)).await);
+    one.claim(&request(1, "web.1", 0), wall()).await.expect("a claim");
+    let until = match two.claim(&request(1, "web.1", 0), wall()).await {
+        Err(ClaimRefusal::Elsewhere { until }) => until,
+        other => panic!("{other:?}"),
+    };
+    assert!(until > wall());
+    // Their clocks disagree by an hour, and the server's alone counts.
+    let wrong = dynowarden::time::earlier(wall(), Duration::from_secs(3600));
+    assert!(matches!(two.claim(&request(1, "web.1", 0), wrong).await, Err(ClaimRefusal::Elsewhere { .. })));
+    assert_eq!(two.claim(&request(2, "web.2", 0), wrong).await, Err(ClaimRefusal::FormationOut));
+    one.renew(&[Ticket(1)], wall()).await.expect("renewed");
+    one.write(&hold(wall(), "web.1", Hold::UnderWay), wall());
+    assert!(one.flush(Duration::from_secs(5)).await);
+    let reading = Reading::open(&bed.database).await.expect("a reader");
+    assert_eq!(reading.decisions(&Filter::default()).await.expect("a page").decisions.len(), 1);
+    reading.close().await;
+    one.close().await;
+    two.close().await;
+}
+
+async fn until_back(store: &Store) {
+    let mut health = store.watch();
+    let back = health.wait_for(Option::is_none);
+    tokio::time::timeout(Duration::from_secs(20), back).await.expect("it is back").expect("a store");
+}
+
+/// The store behind a proxy that goes into a mood, and out of it.
+async fn goes_away(mood: Mood) {
+    let url = database().await;
+    let (_, authority) = server();
+    let (user, address) = authority.rsplit_once('@').expect("a user");
+    let proxy = Proxy::begin(address.to_owned()).await;
+    let bed = bed_at(&url.replace(&authority, &format!("{user}@{}", proxy.address)));
+    let store = bed.open().await;
+    store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
+
+    proxy.set(mood);
+    let asked = Instant::now();
+    assert_eq!(store.claim(&request(2, "worker.1", 0), at(0)).await, Err(ClaimRefusal::StoreAway));
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    // From now on it is known, and nobody waits.
+    let asked = Instant::now();
+    assert_eq!(store.claim(&request(3, "worker.1", 0), at(0)).await, Err(ClaimRefusal::StoreAway));
+    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    store.write(&accepted(at(1), "web.1", 1), at(1));
+    for n in 0..300 {
+        let name = format!("web.{}", n % 10 + 1);
+        store.write(&hold(at(n), &name, Hold::UnderWay), at(n));
+    }
+    let health = store.health();
+    let (_, away) = health.away.expect("it is known to be away");
+    assert!(away.to_string().contains(&proxy.address.to_string()), "{away}");
+    let password = user.split(':').nth(1).expect("a password");
+    assert!(!away.to_string().contains(password) && !away.to_string().contains("dynowarden:"), "{away}");
+    // Ten rows of refusals, and the outcome.
+    assert_eq!((health.unwritten, health.dropped), (12, 0));
+
+    proxy.set(Mood::Passing);
+    until_back(&store).await;
+    assert!(store.flush(Duration::from_secs(20)).await);
+    let page = store.decisions(&Filter { limit: 100, ..Filter::default() }).await.expect("a page");
+    let counted: u64 = page.decisions.iter().map(|row| row.count).sum();
+    assert_eq!((page.decisions.len(), counted), (10, 300));
+    let cooling = store.claim(&request(4, "web.1", 1), at(100)).await;
+    assert_eq!(cooling, Err(ClaimRefusal::Elsewhere { until: at(601) }));
+    assert_eq!(store.health(), Default::default());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_cut_off_loses_nothing() {
+    goes_away(Mood::Cut).await;
+}
+
+#[tokio::test]
+async fn a_server_that_stands_still_loses_nothing() {
+    goes_away(Mood::Silent).await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_meanwhile_ends_soon() {
+    let url = database().await;
+    let (_, authority) = server();
+    let (user, address) = authority.rsplit_once('@').expect("a user");
+    let proxy = Proxy::begin(address.to_owned()).await;
+    let bed = bed_at(&url.replace(&authority, &format!("{user}@{}", proxy.address)));
+    let store = bed.open().await;
+    proxy.set(Mood::Silent);
+    store.write(&hold(at(0), "web.1", Hold::UnderWay), at(0));
+    let asked = Instant::now();
+    store.close().await;
+    assert!(asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
+}
+
+async fn error(url: &str) -> String {
+    let database = Database::Postgres(url.into());
+    let opened = Store::open(&database, Bed::memory().options(), start()).await;
+    let error = opened.expect_err("no store").to_string();
+    assert!(!error.contains("canary") && !error.contains('\n'), "{error}");
+    error
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_without_secrets() {
+    let (_, authority) = server();
+    let (_, address) = authority.rsplit_once('@').expect("a user");
+    let denied = error(&format!("postgres://dynowarden:canary@{address}/postgres")).await;
+    assert!(denied.contains(address) && denied.contains("is not accepted"), "{denied}");
+    let nobody = error(&format!("postgres://canary:x@{address}/postgres")).await;
+    assert!(nobody.contains("is not accepted"), "{nobody}");
+    let nowhere = error(&format!("postgres://{authority}/nowhere")).await;
+    assert!(nowhere.contains(address) && nowhere.contains("\"nowhere\" does not exist"), "{nowhere}");
+    let closed =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let closed = error(&format!("postgres://canary:canary@{closed}/x")).await;
+    assert!(closed.contains("cannot be reached") && closed.contains("refused"), "{closed}");
+    for url in ["postgres://canary:canary@host:port/x", "postgres://canary:canary@host/x?sslmode=canary"] {
+        assert!(error(url).await.contains("DATABASE_URL"), "{url}");
+    }
+    let unknown = error(&format!("postgres://dynowarden:canary@{address}/postgres?passwrod=canary")).await;
+    assert!(unknown.contains("is not accepted"), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_schema_from_the_future_is_refused() {
+    let url = database().await;
+    bed_at(&url).open().await.close().await;
+    support::execute(&url, "UPDATE dynowarden_schema SET version = 1000").await;
+    assert!(error(&url).await.contains("schema 1000"));
+}
+
+#[tokio::test]
+async fn nothing_to_read_is_said() {
+    let bed = bed().await;
+    let missing = Reading::open(&bed.database).await.expect_err("nothing there").to_string();
+    assert!(missing.contains("there is no record yet"), "{missing}");
+}

@@ -1,0 +1,729 @@
+//! The suite that every kind of store must pass, and the bed that it is run on.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dynowarden::catalogue::Code;
+use dynowarden::config::settings::Database;
+use dynowarden::engine::past::Past;
+use dynowarden::engine::policy::Rate;
+use dynowarden::engine::record::{
+    Decision, Evidence, Hold, Notice, NoticeKind, Outcome, Record, RestartResult, Ticket, Verdict,
+};
+use dynowarden::engine::view::{ClaimRefusal, Seen};
+use dynowarden::event::DynoState;
+use dynowarden::ident::{AppId, DynoName};
+use dynowarden::limits;
+use dynowarden::shell::store::claims::{ClaimBounds, ClaimRequest};
+use dynowarden::shell::store::pages::{Filter, Page};
+use dynowarden::shell::store::{Hit, JudgingClock, Store, StoreOptions};
+use dynowarden::time::{earlier, later};
+use jiff::Timestamp;
+
+/// A place for one store, which goes with it.
+pub struct Bed {
+    pub database: Database,
+    /// Whether the record is there again after the store was closed.
+    pub outlives: bool,
+    /// Whether several stores may serve from it.
+    pub shared: bool,
+    pub _dir: Option<tempfile::TempDir>,
+}
+
+impl Bed {
+    pub fn memory() -> Self {
+        Self { database: Database::Memory, outlives: false, shared: false, _dir: None }
+    }
+
+    pub async fn open(&self) -> Store {
+        self.open_with(self.options()).await
+    }
+
+    pub async fn open_with(&self, options: StoreOptions) -> Store {
+        Store::open(&self.database, options, start()).await.expect("a store")
+    }
+
+    pub fn options(&self) -> StoreOptions {
+        let apps = ["acme", "other"].map(|app| app.parse().expect("an app"));
+        StoreOptions {
+            clock: JudgingClock::Caller,
+            ..StoreOptions::new(apps.to_vec(), Duration::from_secs(90 * 86_400))
+        }
+    }
+}
+
+pub const ACME: AppId = AppId(0);
+pub const OTHER: AppId = AppId(1);
+
+pub fn start() -> Timestamp {
+    "2026-03-01T00:00:00Z".parse().expect("a time")
+}
+
+/// So many seconds after the start.
+pub fn at(secs: u64) -> Timestamp {
+    later(start(), Duration::from_secs(secs))
+}
+
+pub fn dyno(name: &str) -> DynoName {
+    name.parse().expect("a dyno")
+}
+
+pub fn bounds() -> ClaimBounds {
+    ClaimBounds {
+        cooldown: Duration::from_secs(600),
+        max_concurrent: 1,
+        max_restarts: Rate { count: NonZeroU32::new(3).expect("three"), per: Duration::from_secs(7200) },
+        settle: Duration::from_secs(30),
+    }
+}
+
+/// The `generation`th instance of a dyno.
+pub fn seen(name: &str, generation: u64) -> Seen {
+    let name = dyno(name);
+    let created_at = later(earlier(start(), Duration::from_secs(86_400)), Duration::from_secs(generation));
+    Seen {
+        process_type: name.process_type().clone(),
+        id: format!("{name}-{generation}").parse().expect("an id"),
+        name,
+        created_at,
+        updated_at: created_at,
+        state: DynoState::Up,
+        release: Some(7),
+    }
+}
+
+pub fn request(ticket: u64, name: &str, generation: u64) -> ClaimRequest {
+    ClaimRequest {
+        ticket: Ticket(ticket),
+        app: ACME,
+        seen: seen(name, generation),
+        by_hand: false,
+        bounds: bounds(),
+    }
+}
+
+pub fn hold(at: Timestamp, name: &str, hold: Hold) -> Record {
+    Record::Decision(Decision {
+        at,
+        app: ACME,
+        dyno: Some(dyno(name)),
+        rule: "memory-quota-exceeded".into(),
+        verdict: Verdict::Hold(hold),
+        evidence: evidence(at),
+        ticket: None,
+    })
+}
+
+pub fn restart(at: Timestamp, name: &str, ticket: u64) -> Record {
+    Record::Decision(Decision {
+        at,
+        app: ACME,
+        dyno: Some(dyno(name)),
+        rule: "memory-quota-exceeded".into(),
+        verdict: Verdict::Restart { dry_run: false, formation: 2 },
+        evidence: evidence(at),
+        ticket: Some(Ticket(ticket)),
+    })
+}
+
+fn evidence(at: Timestamp) -> Evidence {
+    Evidence {
+        code: Some(Code::R14),
+        line_at: Some(at),
+        lines: 1,
+        memory: None,
+        seen: Some(seen("web.1", 0)),
+    }
+}
+
+pub fn outcome(at: Timestamp, name: &str, ticket: u64, result: RestartResult) -> Record {
+    Record::Outcome(Outcome { at, app: ACME, dyno: dyno(name), ticket: Ticket(ticket), result })
+}
+
+pub fn accepted(at: Timestamp, name: &str, ticket: u64) -> Record {
+    outcome(at, name, ticket, RestartResult::Accepted { answer_lost: false })
+}
+
+pub fn back(at: Timestamp, name: &str, ticket: u64) -> Record {
+    let id = format!("{name}-back").parse().expect("an id");
+    let result = RestartResult::Back { id, out_for: Duration::from_millis(8250), late: false };
+    outcome(at, name, ticket, result)
+}
+
+async fn page(store: &Store, filter: Filter) -> Page {
+    assert!(store.flush(Duration::from_secs(10)).await, "the record is written");
+    store.decisions(&filter).await.expect("a page")
+}
+
+async fn refused(store: &Store, request: &ClaimRequest, now: Timestamp) -> ClaimRefusal {
+    store.claim(request, now).await.expect_err("a refusal")
+}
+
+fn until(until: Timestamp) -> ClaimRefusal {
+    ClaimRefusal::Elsewhere { until }
+}
+
+// === the record ===
+
+pub async fn the_record_is_read_newest_first_in_pages(bed: Bed) {
+    let store = bed.open().await;
+    for n in 0..25 {
+        let name = if n % 5 == 0 { "web.2" } else { "web.1" };
+        // Each of another kind than the one before, so that none is folded.
+        let held = if n % 2 == 0 { Hold::UnderWay } else { Hold::PlatformActs };
+        store.write(&hold(at(n), name, if name == "web.2" { Hold::Gone } else { held }), at(n));
+    }
+    let mut all = Vec::new();
+    let mut filter = Filter { limit: 7, ..Filter::default() };
+    loop {
+        let page = page(&store, filter.clone()).await;
+        assert!(page.decisions.len() <= 7);
+        all.extend(page.decisions);
+        let Some(next) = page.next else { break };
+        // The cursor is text to those who keep it.
+        filter.before = Some(next.to_string().parse().expect("a cursor"));
+    }
+    let times: Vec<Timestamp> = all.iter().map(|decision| decision.decision.at).collect();
+    assert!(times.is_sorted_by(|later, earlier| later > earlier), "{times:?}");
+    let counted: u64 = all.iter().map(|decision| decision.count).sum();
+    assert_eq!(counted, 25);
+
+    let of_dyno = Filter { dyno: Some(dyno("web.2")), limit: 100, ..Filter::default() };
+    let of_dyno = page(&store, of_dyno).await;
+    assert_eq!((of_dyno.decisions.len(), of_dyno.decisions[0].count, of_dyno.next), (1, 5, None));
+    let of_other = Filter { app: Some("other".parse().expect("an app")), limit: 100, ..Filter::default() };
+    assert_eq!(page(&store, of_other).await.decisions, []);
+    store.close().await;
+}
+
+pub async fn what_became_of_a_restart_stands_beside_its_decision(bed: Bed) {
+    let store = bed.open().await;
+    store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
+    store.write(&restart(at(0), "web.1", 1), at(0));
+    let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
+    assert_eq!(shown.decisions[0].outcome, None);
+    store.write(&accepted(at(1), "web.1", 1), at(1));
+    store.write(&back(at(9), "web.1", 1), at(9));
+    let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
+    let json = serde_json::to_value(&shown.decisions[0]).expect("JSON");
+    let expect = serde_json::json!({
+        "at": "2026-03-01T00:00:00Z", "app": "acme", "dyno": "web.1", "rule": "memory-quota-exceeded",
+        "decision": "restart", "reason": "R14", "code": "rule",
+        "evidence": {
+            "error": "R14", "line_at": "2026-03-01T00:00:00Z", "lines": 1,
+            "seen": {
+                "id": "web.1-0", "state": "up", "created_at": "2026-02-28T00:00:00Z",
+                "updated_at": "2026-02-28T00:00:00Z", "release": 7,
+            },
+        },
+        "count": 1, "last_at": "2026-03-01T00:00:00Z",
+        "outcome": {
+            "result": "back", "told": "up again after 8s", "instance": "web.1-0",
+            "new_instance": "web.1-back", "out_for": 8.25,
+        },
+    });
+    assert_eq!(json, expect);
+    store.close().await;
+}
+
+pub async fn refusals_of_one_kind_are_one_row(bed: Bed) {
+    let store = bed.open().await;
+    for n in 0..100 {
+        store.write(&hold(at(n * 21), "web.1", Hold::UnderWay), at(n * 21));
+        if n == 50 {
+            // What was written already is counted on.
+            assert!(store.flush(Duration::from_secs(10)).await);
+        }
+    }
+    // A text that PostgreSQL would not take as it is.
+    let odd = Hold::Paused { until: at(9), reason: "nul \0 and \u{1f980}".into() };
+    store.write(&hold(at(3000), "web.1", odd), at(3000));
+    store.write(&hold(at(3001), "web.1", Hold::UnderWay), at(3001));
+    let shown = page(&store, Filter { limit: 10, ..Filter::default() }).await;
+    let rows: Vec<_> =
+        shown.decisions.iter().map(|row| (row.decision.code.as_str(), row.count, row.last_at)).collect();
+    assert_eq!(rows, [("under_way", 1, at(3001)), ("paused", 1, at(3000)), ("under_way", 100, at(99 * 21))]);
+    assert!(shown.decisions[1].decision.reason.contains('\u{1f980}'));
+    assert_eq!(store.health().dropped, 0);
+    store.close().await;
+}
+
+pub async fn the_record_stays_within_its_bounds(bed: Bed) {
+    if !bed.outlives {
+        return;
+    }
+    let store = bed.open().await;
+    store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
+    store.write(&restart(at(0), "web.1", 1), at(0));
+    store.write(&accepted(at(0), "web.1", 1), at(0));
+    store.write(&back(at(9), "web.1", 1), at(9));
+    for n in 0..1500 {
+        let name = format!("web.{}", n + 1);
+        store.write(&hold(at(n * 100), &name, Hold::UnderWay), at(n * 100));
+    }
+    let notice = NoticeKind::SeesAgain;
+    store.write(&Record::Notice(Notice { at: at(0), app: ACME, dyno: None, what: notice }), at(0));
+    store.close().await;
+
+    // Too many, and the oldest go.
+    let keep = Duration::from_secs(50_000);
+    let options = StoreOptions { rows_max: 100, keep, ..bed.options() };
+    let store = Store::open(&bed.database, options.clone(), at(150_000)).await.expect("a store");
+    let all = Filter { limit: 1000, ..Filter::default() };
+    until_true(async || page(&store, all.clone()).await.decisions.len() == 100).await;
+    assert_eq!(page(&store, all.clone()).await.decisions[99].decision.at, at(140_000));
+    store.close().await;
+
+    // Too old; but the restart is needed much longer.
+    let now = at(145_000 + keep.as_secs() - 50);
+    let store = Store::open(&bed.database, options, now).await.expect("a store");
+    until_true(async || page(&store, all.clone()).await.decisions.len() == 50).await;
+    let past = store.past(Duration::from_secs(30 * 86_400), now).await.expect("a past");
+    assert_eq!(past.restarts.len(), 1);
+    store.close().await;
+}
+
+async fn until_true(is_true: impl AsyncFn() -> bool) {
+    let all = async {
+        while !is_true().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("it becomes true in time");
+}
+
+// === claims ===
+
+pub async fn a_claim_keeps_the_cool_down(bed: Bed) {
+    let store = bed.open().await;
+    store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
+    // A retry of the same attempt is the same claim.
+    store.claim(&request(1, "web.1", 0), at(3)).await.expect("the same claim");
+    store.write(&accepted(at(5), "web.1", 1), at(5));
+    store.write(&back(at(12), "web.1", 1), at(12));
+    assert_eq!(refused(&store, &request(2, "web.1", 1), at(604)).await, until(at(605)));
+    // A person's word passes the cool-down, but not for the very instance that was replaced.
+    let by_hand = ClaimRequest { by_hand: true, ..request(3, "web.1", 0) };
+    assert_eq!(refused(&store, &by_hand, at(604)).await, until(at(605)));
+    // Another app's dyno of the same name is another dyno.
+    let of_other = ClaimRequest { app: OTHER, ..request(4, "web.1", 0) };
+    store.claim(&of_other, at(604)).await.expect("a claim");
+    store.claim(&request(5, "web.1", 1), at(605)).await.expect("a claim");
+    store.close().await;
+}
+
+pub async fn a_person_passes_the_cool_down_alone(bed: Bed) {
+    let store = bed.open().await;
+    for ticket in 0..3 {
+        let now = at(ticket * 60);
+        let by_hand = ClaimRequest { by_hand: true, ..request(ticket, "web.1", ticket) };
+        store.claim(&by_hand, now).await.expect("a claim");
+        store.write(&accepted(now, "web.1", ticket), now);
+        store.write(&back(now, "web.1", ticket), now);
+    }
+    let by_hand = ClaimRequest { by_hand: true, ..request(9, "web.1", 9) };
+    assert_eq!(refused(&store, &by_hand, at(7199)).await, ClaimRefusal::MaxRestarts);
+    store.claim(&by_hand, at(7200)).await.expect("the first is two hours ago");
+    store.close().await;
+}
+
+pub async fn what_was_refused_or_gone_is_not_spent(bed: Bed) {
+    let store = bed.open().await;
+    for (ticket, result) in
+        [RestartResult::Gone, RestartResult::Unanswered { tries: 3 }].into_iter().enumerate()
+    {
+        let ticket = ticket as u64;
+        store.claim(&request(ticket, "web.1", 0), at(ticket)).await.expect("a claim");
+        store.write(&outcome(at(ticket), "web.1", ticket, result), at(ticket));
+    }
+    // The place is free at once for others, and the same attempt may come again.
+    let refusal = dynowarden::engine::view::Blind::Throttled { wait: None };
+    store.claim(&request(5, "web.1", 0), at(10)).await.expect("a claim");
+    store.write(&outcome(at(11), "web.1", 5, RestartResult::Refused(refusal)), at(11));
+    store.claim(&request(6, "web.2", 0), at(12)).await.expect("a claim");
+    assert_eq!(refused(&store, &request(5, "web.1", 0), at(12)).await, ClaimRefusal::FormationOut);
+    store.write(&outcome(at(13), "web.2", 6, RestartResult::Gone), at(13));
+    store.claim(&request(5, "web.1", 0), at(14)).await.expect("a claim");
+    store.close().await;
+}
+
+pub async fn no_more_are_out_than_may_be(bed: Bed) {
+    let store = bed.open().await;
+    let two = ClaimBounds { max_concurrent: 2, ..bounds() };
+    let ask = |ticket: u64, name: &str| ClaimRequest { bounds: two, ..request(ticket, name, 0) };
+    store.claim(&ask(1, "web.1"), at(0)).await.expect("a claim");
+    store.claim(&ask(2, "web.2"), at(0)).await.expect("a claim");
+    assert_eq!(refused(&store, &ask(3, "web.3"), at(1)).await, ClaimRefusal::FormationOut);
+    let worker = ClaimRequest { bounds: two, ..request(4, "worker.1", 0) };
+    store.claim(&worker, at(1)).await.expect("another process type");
+    // Renewed, it stands; not renewed, it lapses.
+    store.renew(&[Ticket(1), Ticket(9)], at(40)).await.expect("renewed");
+    store.claim(&ask(3, "web.3"), at(60)).await.expect("one has lapsed");
+    assert_eq!(refused(&store, &ask(5, "web.5"), at(99)).await, ClaimRefusal::FormationOut);
+    store.close().await;
+}
+
+// === what outlives a process ===
+
+pub async fn the_past_is_what_the_promises_need(bed: Bed) {
+    let store = bed.open().await;
+    store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
+    store.write(&accepted(at(1), "web.1", 1), at(1));
+    store.write(&back(at(9), "web.1", 1), at(9));
+    let allowed = bounds().max_restarts;
+    let given_up =
+        |at: Timestamp, name: &str, until: Timestamp| hold(at, name, Hold::MaxRestarts { allowed, until });
+    store.write(&given_up(at(20), "web.2", at(21_600)), at(20));
+    store.write(&given_up(at(20), "web.3", at(50)), at(20));
+    store.set_pause(Some(OTHER), at(500), "a sale").await.expect("a pause");
+    store.set_pause(None, at(400), "a move").await.expect("a pause");
+    store.set_pause(Some(ACME), at(60), "over").await.expect("a pause");
+    assert!(store.flush(Duration::from_secs(10)).await);
+    let store = if bed.outlives {
+        store.close().await;
+        bed.open().await
+    } else {
+        store
+    };
+    let past = store.past(Duration::from_secs(7200), at(100)).await.expect("a past");
+    let Past { claims, given_up, pauses, restarts } = &past;
+    assert_eq!(claims, &[]);
+    let restarts: Vec<_> = restarts.iter().map(|it| (it.app, it.dyno.to_string(), it.accepted_at)).collect();
+    assert_eq!(restarts, [(ACME, "web.1".to_owned(), at(1))]);
+    let given_up: Vec<_> = given_up.iter().map(|it| (it.dyno.to_string(), it.until, it.release)).collect();
+    assert_eq!(given_up, [("web.2".to_owned(), at(21_600), Some(7))]);
+    let shown: Vec<_> = pauses.iter().map(|it| (it.app, it.until, it.reason.to_string())).collect();
+    assert_eq!(shown, [(None, at(400), "a move".to_owned()), (Some(OTHER), at(500), "a sale".to_owned())]);
+    // Who was given up is refused to all, until there is another release.
+    assert_eq!(refused(&store, &request(9, "web.2", 1), at(100)).await, until(at(21_600)));
+    let mut released = request(10, "web.2", 1);
+    released.seen.release = Some(8);
+    store.claim(&released, at(100)).await.expect("another release is another chance");
+
+    assert_eq!(store.past(Duration::from_secs(50), at(100)).await.expect("a past").restarts, []);
+    store.clear_pause(Some(OTHER)).await.expect("no pause");
+    assert_eq!(store.pauses(at(100)).await.expect("pauses").len(), 1);
+    store.clear_pause(None).await.expect("no pause");
+    assert_eq!(store.pauses(at(100)).await.expect("pauses"), []);
+    store.close().await;
+}
+
+pub async fn a_dead_process_leaves_its_claims_to_the_next(bed: Bed) {
+    if !bed.outlives {
+        return;
+    }
+    let store = bed.open().await;
+    store.claim(&request(7, "web.1", 0), at(0)).await.expect("a claim");
+    store.write(&restart(at(0), "web.1", 7), at(0));
+    store.claim(&request(8, "worker.1", 0), at(0)).await.expect("a claim");
+    store.write(&accepted(at(1), "worker.1", 8), at(1));
+    store.close().await;
+
+    let store = bed.open().await;
+    // On a server another replica may still be at it; on a file nobody can be.
+    let lapsed = limits::CLAIM_LEASE.as_secs();
+    if bed.shared {
+        let past = store.past(Duration::from_secs(7200), at(lapsed - 1)).await.expect("a past");
+        assert_eq!((past.claims.len(), past.restarts.len()), (0, 1));
+    }
+    let now = at(if bed.shared { lapsed } else { 2 });
+    let past = store.past(Duration::from_secs(7200), now).await.expect("a past");
+    let mut claims: Vec<_> =
+        past.claims.iter().map(|claim| (claim.target.clone(), claim.rule.to_string())).collect();
+    claims.sort_by_key(|(target, _)| target.name.clone());
+    let expect =
+        [(seen("web.1", 0), "memory-quota-exceeded".to_owned()), (seen("worker.1", 0), "unknown".to_owned())];
+    assert_eq!(claims, expect);
+    // The accepted one comes with its claim, and is not counted twice.
+    assert_eq!(past.restarts, []);
+    // It is held by this process now, which says what became of it; the old decision shows that.
+    let ticket =
+        |name: &str| past.claims.iter().find(|it| it.target.name == dyno(name)).expect(name).ticket.0;
+    store.write(&accepted(now, "web.1", ticket("web.1")), now);
+    store.write(&back(now, "web.1", ticket("web.1")), now);
+    store.write(&outcome(now, "worker.1", ticket("worker.1"), RestartResult::Gone), now);
+    let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
+    assert_eq!(shown.decisions[0].outcome.as_ref().expect("an outcome").result, "back");
+    let again = store.past(Duration::from_secs(7200), now).await.expect("a past");
+    assert_eq!((again.claims.len(), again.restarts.len()), (0, 2));
+    store.close().await;
+}
+
+pub async fn hits_are_counted_together(bed: Bed) {
+    let store = bed.open().await;
+    let name = dyno("web.1");
+    let hit =
+        |secs: u64| Hit { app: ACME, dyno: &name, rule: "r", at: at(secs), within: Duration::from_secs(100) };
+    assert_eq!(store.share_hit(&hit(50)).await.expect("hits"), [at(50)]);
+    assert_eq!(store.share_hit(&hit(50)).await.expect("hits"), [at(50)]);
+    assert_eq!(store.share_hit(&hit(10)).await.expect("hits"), [at(10), at(50)]);
+    assert_eq!(store.share_hit(&hit(111)).await.expect("hits"), [at(50), at(111)]);
+    // One that is too old by the others does not count, nor does it undo them.
+    assert_eq!(store.share_hit(&hit(5)).await.expect("hits"), [at(50), at(111)]);
+    // A restart begins the count anew.
+    store.claim(&request(1, "web.1", 0), at(112)).await.expect("a claim");
+    store.write(&accepted(at(113), "web.1", 1), at(113));
+    assert!(store.flush(Duration::from_secs(10)).await);
+    assert_eq!(store.share_hit(&hit(120)).await.expect("hits"), [at(120)]);
+    store.close().await;
+}
+
+// === against a model ===
+
+/// One step of a life of several replicas.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A replica asks for a dyno and, if it may, restarts it; what then happens is `end`.
+    Attempt { replica: usize, dyno: usize, by_hand: bool, end: End },
+    /// Time goes by.
+    Wait { secs: u64 },
+    /// A replica renews what it has in hand.
+    Renew { replica: usize },
+    /// Those that are booting at a replica are up.
+    Boot { replica: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum End {
+    /// Accepted, and awaited.
+    Accepted,
+    /// The process dies before it sends the DELETE.
+    DiesBefore,
+    /// The process dies after it has sent the DELETE, and tells nobody.
+    DiesAfter,
+    /// The API refuses.
+    Refused,
+}
+
+/// Lives the steps on real stores, and holds what happens to the simulated dynos against the promises.
+pub struct Life {
+    bed: Bed,
+    /// Per dyno, how many instances there were.
+    generations: [u64; DYNOS],
+    now: u64,
+    /// What each replica has in hand: ticket, dyno, whether the dyno was restarted.
+    open: Vec<HashMap<u64, usize>>,
+    replicas: Vec<Store>,
+    /// Per dyno, when it was really restarted, and whether by hand.
+    restarted: [Vec<(u64, bool)>; DYNOS],
+    /// Per dyno, until when it surely must count as out: its claim is renewed or young.
+    tickets: u64,
+    pub grants: usize,
+}
+
+pub const DYNOS: usize = 3;
+
+impl Life {
+    pub async fn begin(bed: Bed, replicas: usize) -> Self {
+        let mut stores = Vec::new();
+        for _ in 0..replicas {
+            stores.push(bed.open().await);
+        }
+        Self {
+            bed,
+            generations: [0; DYNOS],
+            now: 0,
+            open: vec![HashMap::new(); replicas],
+            replicas: stores,
+            restarted: Default::default(),
+            tickets: 0,
+            grants: 0,
+        }
+    }
+
+    pub async fn step(&mut self, step: &Step) {
+        match step {
+            Step::Attempt { replica, dyno, by_hand, end } => {
+                let replica = replica % self.replicas.len();
+                if !self.open[replica].values().any(|open| open == dyno) {
+                    self.attempt(replica, *dyno, (*by_hand, *end)).await;
+                }
+            }
+            Step::Wait { secs } => {
+                // Living replicas renew at every third of the lease, so none of theirs lapses.
+                let mut left = *secs;
+                while left > 0 {
+                    let some = left.min(limits::CLAIM_RENEW_EVERY.as_secs());
+                    left -= some;
+                    self.now += some;
+                    for replica in 0..self.replicas.len() {
+                        self.renew(replica).await;
+                    }
+                }
+            }
+            Step::Renew { replica } => self.renew(replica % self.replicas.len()).await,
+            Step::Boot { replica } => {
+                let replica = replica % self.replicas.len();
+                for (ticket, dyno) in std::mem::take(&mut self.open[replica]) {
+                    let record = back(at(self.now), &Self::name(dyno), ticket);
+                    self.replicas[replica].write(&record, at(self.now));
+                }
+                assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);
+            }
+        }
+    }
+
+    fn name(dyno: usize) -> String {
+        format!("web.{}", dyno + 1)
+    }
+
+    async fn renew(&self, replica: usize) {
+        let tickets: Vec<Ticket> = self.open[replica].keys().map(|ticket| Ticket(*ticket)).collect();
+        self.replicas[replica].renew(&tickets, at(self.now)).await.expect("renewed");
+    }
+
+    async fn attempt(&mut self, replica: usize, dyno: usize, (by_hand, end): (bool, End)) {
+        self.tickets += 1;
+        let ticket = 1000 + self.tickets;
+        let name = Self::name(dyno);
+        let asked = ClaimRequest { by_hand, ..request(ticket, &name, self.generations[dyno]) };
+        if self.replicas[replica].claim(&asked, at(self.now)).await.is_err() {
+            return;
+        }
+        self.grants += 1;
+        let others: usize =
+            self.open.iter().flat_map(HashMap::values).filter(|other| **other != dyno).count();
+        assert!(others < bounds().max_concurrent as usize, "too many are out: {:?}", self.open);
+        assert!(
+            !self.open.iter().any(|open| open.values().any(|other| *other == dyno)),
+            "{name} is in two hands: {:?}",
+            self.open
+        );
+        match end {
+            End::Accepted => {
+                self.really_restart(dyno, by_hand);
+                let record = accepted(at(self.now), &name, ticket);
+                self.replicas[replica].write(&record, at(self.now));
+                assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);
+                self.open[replica].insert(ticket, dyno);
+            }
+            End::DiesBefore => self.die(replica).await,
+            End::DiesAfter => {
+                self.really_restart(dyno, by_hand);
+                self.die(replica).await;
+            }
+            End::Refused => {
+                let result = RestartResult::Refused(dynowarden::engine::view::Blind::NoSuchApp);
+                let record = outcome(at(self.now), &name, ticket, result);
+                self.replicas[replica].write(&record, at(self.now));
+                assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);
+            }
+        }
+    }
+
+    fn really_restart(&mut self, dyno: usize, by_hand: bool) {
+        let (now, bounds) = (self.now, bounds());
+        let name = Self::name(dyno);
+        let before = &self.restarted[dyno];
+        if let Some((last, _)) = before.last() {
+            assert!(
+                by_hand || now - last >= bounds.cooldown.as_secs(),
+                "{name}: restarted at {last} and at {now}"
+            );
+        }
+        let rate = bounds.max_restarts;
+        let recent = before.iter().filter(|(at, _)| now - at < rate.per.as_secs()).count();
+        assert!(recent < rate.count.get() as usize, "{name}: past max_restarts at {now}: {before:?}");
+        self.restarted[dyno].push((now, by_hand));
+        self.generations[dyno] += 1;
+    }
+
+    /// The process is gone, and another one starts in its place and looks at what it left.
+    async fn die(&mut self, replica: usize) {
+        self.open[replica].clear();
+        let heir = if self.bed.shared {
+            let heir = self.bed.open().await;
+            std::mem::replace(&mut self.replicas[replica], heir).close().await;
+            self.replicas[replica].clone()
+        } else {
+            let dead = self.replicas.remove(replica);
+            dead.close().await;
+            let heir = self.bed.open().await;
+            self.replicas.insert(replica, heir.clone());
+            heir
+        };
+        let past = heir.past(bounds().max_restarts.per, at(self.now)).await.expect("a past");
+        for claim in past.claims {
+            let dyno = claim.target.name.index() as usize - 1;
+            let (name, ticket) = (Self::name(dyno), claim.ticket.0);
+            let is_replaced = claim.target.id.as_str() != format!("{name}-{}", self.generations[dyno]);
+            if is_replaced {
+                heir.write(&accepted(at(self.now), &name, ticket), at(self.now));
+                heir.write(&back(at(self.now), &name, ticket), at(self.now));
+            } else {
+                let unanswered = RestartResult::Unanswered { tries: 1 };
+                heir.write(&outcome(at(self.now), &name, ticket, unanswered), at(self.now));
+            }
+        }
+        assert!(heir.flush(Duration::from_secs(10)).await);
+    }
+
+    pub async fn end(self) {
+        for store in self.replicas {
+            store.close().await;
+        }
+    }
+}
+
+/// Random lives.
+pub fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+    use proptest::prelude::{Just, Strategy as _, any, prop, prop_oneof};
+    let end = prop_oneof![
+        6 => Just(End::Accepted),
+        1 => Just(End::DiesBefore),
+        2 => Just(End::DiesAfter),
+        1 => Just(End::Refused),
+    ];
+    let attempt = (0_usize..3, 0..DYNOS, prop::bool::weighted(0.2), end)
+        .prop_map(|(replica, dyno, by_hand, end)| Step::Attempt { replica, dyno, by_hand, end });
+    let wait = prop_oneof![1_u64..40, 30_u64..700, 500_u64..4000].prop_map(|secs| Step::Wait { secs });
+    let step = prop_oneof![
+        8 => attempt,
+        4 => wait,
+        1 => any::<usize>().prop_map(|replica| Step::Renew { replica }),
+        4 => any::<usize>().prop_map(|replica| Step::Boot { replica }),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// Lives random lives until `cases` of them have kept the promises.
+pub fn lives_keep_the_promises(bed: impl Fn() -> Bed, replicas: usize, cases: u32) {
+    let runtime = Arc::new(
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime"),
+    );
+    let config = proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() };
+    let granted = std::cell::Cell::new(0);
+    proptest::test_runner::TestRunner::new(config)
+        .run(&steps(), |steps| {
+            let bed = bed();
+            let grants = runtime.block_on(async {
+                let mut life = Life::begin(bed, replicas).await;
+                for step in &steps {
+                    life.step(step).await;
+                }
+                let grants = life.grants;
+                life.end().await;
+                grants
+            });
+            granted.set(granted.get() + grants);
+            Ok(())
+        })
+        .expect("the promises are kept");
+    assert!(granted.get() > cases as usize, "hardly anything was granted: {}", granted.get());
+}
+
+/// Does something to a database behind the store's back.
+pub async fn execute(url: &str, statement: &str) {
+    use sqlx::Connection as _;
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await.expect("a connection");
+    let statement = sqlx::AssertSqlSafe(statement.to_owned());
+    sqlx::raw_sql(statement).execute(&mut connection).await.expect("done");
+    connection.close().await.expect("closed");
+}
