@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::config::settings::Settings;
 use crate::engine::policy::AppPlan;
 use crate::limits;
-use crate::page::facts::{Ruling, RulingResult};
+use crate::page::facts::Ruling;
 use crate::shell::clock::Clock;
 use crate::shell::driver::{Driver, Handle, Parts};
 use crate::shell::heroku::Heroku;
@@ -26,7 +26,7 @@ use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
 use crate::shell::notify::{self, Notices};
 use crate::shell::rounds::Rounds;
-use crate::shell::store::pages::{Filter, PastDecision};
+use crate::shell::store::pages::Filter;
 use crate::shell::store::{Store, StoreOptions};
 use crate::shell::traffic::TrafficBook;
 
@@ -86,7 +86,6 @@ pub async fn start(
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
     let notify_watch = tokio::spawn(watch_notifiers(notices.clone(), readiness.clone()));
-    let decided = store.clone();
     let driver = Driver::new(Parts {
         clock,
         commands,
@@ -96,18 +95,26 @@ pub async fn start(
         notices,
         plans,
         seed,
-        store,
+        store: store.clone(),
     });
     let driver_shutdown = CancellationToken::new();
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
-    let wiring =
-        Wiring { clock, handle: handle.clone(), metrics, readiness: readiness.clone(), tokens, traffic };
+    let past = last_rulings(&store).await;
+    let wiring = Wiring {
+        clock,
+        handle: handle.clone(),
+        metrics,
+        readiness: readiness.clone(),
+        store,
+        tokens,
+        traffic,
+    };
     let rounds = tokio::spawn(Rounds::new(&settings, heroku, wiring.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, wiring));
     if let Some(board) = service.board() {
-        board.remember(last_rulings(&decided).await);
+        board.remember(past);
     }
     tokio::spawn(watch::watch(service.clone(), shutdown.clone()));
     let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
@@ -179,22 +186,7 @@ async fn watch_store(store: Store, readiness: Arc<Readiness>) {
 async fn last_rulings(store: &Store) -> Vec<Ruling> {
     let newest = Filter { limit: limits::PAGE_ROWS_MAX, ..Filter::default() };
     let page = store.decisions(&newest).await;
-    page.map(|page| page.decisions.into_iter().map(ruling).collect()).unwrap_or_default()
-}
-
-fn ruling(past: PastDecision) -> Ruling {
-    let result = past.outcome.map(|outcome| RulingResult {
-        at: past.last_at,
-        text: outcome.told.unwrap_or_else(|| outcome.result.clone()),
-        label: outcome.result.into(),
-        memory: None,
-    });
-    Ruling {
-        decision: past.decision,
-        last_at: past.last_at,
-        times: u32::try_from(past.count).unwrap_or(u32::MAX),
-        result,
-    }
+    page.map(|page| page.decisions.into_iter().map(Ruling::from).collect()).unwrap_or_default()
 }
 
 /// Says when a notifier is down: nobody may read its messages to learn of it.

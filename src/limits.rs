@@ -555,14 +555,12 @@ pub const ATTENTION_SHOWN_MAX: usize = 40;
 /// Decisions on the overview, and on one page of decisions.
 pub const DECISIONS_SHOWN: usize = 25;
 
-/// Decisions on one page of them.
-pub const DECISIONS_PER_PAGE: usize = 100;
-
 /// Decisions that are kept in memory for the page, oldest out; about 1 KB each.
 pub const RULINGS_KEPT_MAX: usize = 1000;
 
-/// Decisions that `GET /api/v1/decisions` answers with when it is not told how many, and at most.
-pub const DECISIONS_ANSWERED: (usize, usize) = (100, 1000);
+/// Decisions on a page of `/decisions`, and in an answer of `GET /api/v1/decisions` when it is not told how
+/// many.
+pub const DECISIONS_ANSWERED: u32 = 100;
 
 /// Open event streams. Each takes a connection and some 20 KB; a wall display and a dozen people take 13.
 pub const STREAMS_MAX: usize = 256;

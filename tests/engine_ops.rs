@@ -25,3 +25,14 @@ fn such_sequences_do_restart_dynos() {
     let deletes: usize = (0..100).map(|_| engine_ops::check_octets(&octets())).sum();
     assert!(deletes > 200, "only {deletes} restarts in 40,000 operations");
 }
+
+#[test]
+fn the_corpus_of_the_fuzz_target_is_replayed() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/engine");
+    let mut deletes = 0;
+    for entry in std::fs::read_dir(corpus).expect("the corpus is here") {
+        let path = entry.expect("an entry can be read").path();
+        deletes += engine_ops::check_octets(&std::fs::read(&path).expect("a seed can be read"));
+    }
+    assert!(deletes > 0, "no seed in {corpus} gets as far as a restart");
+}

@@ -11,7 +11,7 @@ use dynowarden::page::assets::Assets;
 use dynowarden::page::document::Frame;
 use dynowarden::page::dyno::{app_page, dyno_page};
 use dynowarden::page::facts::{Facts, PauseFacts};
-use dynowarden::page::json::{DecisionsJson, DynosJson, RulingJson};
+use dynowarden::page::json::DynosJson;
 use dynowarden::page::overview::{Overview, decisions_page};
 use dynowarden::page::parts::{Change, changes};
 use flate2::Compression;
@@ -109,8 +109,6 @@ fn outside_text_stays_text_everywhere() {
     let json = serde_json::to_string(&DynosJson::new(&facts, None)).expect("JSON");
     let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(read["apps"][0]["paused"]["reason"], *harm);
-    let decisions = facts.rulings.into_iter().map(RulingJson::new).collect();
-    let json = serde_json::to_string(&DecisionsJson { decisions, next: None }).expect("JSON");
     assert!(!json.contains('\n'), "one line, as an event stream wants it");
 }
 

@@ -10,7 +10,7 @@ use crate::engine::calendar;
 use crate::engine::dyno::{Cause, Dyno};
 use crate::engine::policy::Policy;
 use crate::engine::record::Hold;
-use crate::engine::view::{Seen, View};
+use crate::engine::view::{Blind, Seen, View};
 use crate::event::DynoState;
 use crate::ident::DynoName;
 use crate::limits;
@@ -78,6 +78,9 @@ pub(super) fn by_view(sight: &Sight<'_>, now: Now) -> Verdict {
         .iter()
         .filter(|other| other.process_type == *sight.name.process_type())
         .collect();
+    if let Some(blind) = disagreement(seen, &formation) {
+        return Verdict::Wait(Hold::Blind(blind));
+    }
     if let Some(hold) = deploying(&formation, sight.policy, now) {
         return Verdict::Wait(hold);
     }
@@ -135,6 +138,16 @@ fn older_than_error(seen: &Seen, error_at: Timestamp) -> Result<(), Hold> {
     Ok(())
 }
 
+/// The two answers of a look tell of one process; where only one of them knows of a change of state since its
+/// creation, the other left `updated_at` out, of all that it told, and who came up just now is not known.
+fn disagreement(seen: &Seen, formation: &[&Seen]) -> Option<Blind> {
+    let knows_change = |seen: &Seen| seen.updated_at > seen.created_at;
+    let other = formation.iter().find(|other| other.id == seen.id && other.state == seen.state)?;
+    (knows_change(other) != knows_change(seen)).then(|| Blind::Garbled {
+        what: format!("{} has an updated_at in one answer and none in the other", seen.name),
+    })
+}
+
 /// Two releases side by side, while the newer one may still be booting or in preboot's overlap.
 fn deploying(formation: &[&Seen], policy: &Policy, now: Now) -> Option<Hold> {
     let from = formation.iter().filter_map(|seen| seen.release).min()?;
@@ -170,4 +183,39 @@ fn too_many_out(formation: &[&Seen], sight: &Sight<'_>, now: Now) -> Option<Hold
         state: *state,
         allowed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::{Seen, disagreement};
+    use crate::event::DynoState;
+
+    /// Found by the simulation: of a list whose `updated_at` was cut away, a dyno that had just come up looked
+    /// as if it had settled long ago.
+    #[test]
+    fn an_answer_without_updated_at_beside_one_with_it_is_not_believed() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let seen = |updated| Seen {
+            name: "web.1".parse().expect("a dyno"),
+            process_type: "web".parse().expect("a type"),
+            id: "i".parse().expect("an id"),
+            created_at: at(100),
+            updated_at: at(updated),
+            state: DynoState::Up,
+            release: None,
+        };
+        let elsewhere = Seen { id: "j".parse().expect("an id"), ..seen(100) };
+        for (one, list, is_believed) in [
+            (seen(130), seen(130), true),
+            (seen(100), seen(100), true),
+            (seen(130), seen(100), false),
+            (seen(100), seen(130), false),
+            (seen(130), elsewhere, true),
+            (seen(130), Seen { state: DynoState::Starting, ..seen(100) }, true),
+        ] {
+            assert_eq!(disagreement(&one, &[&list]).is_none(), is_believed, "{one:?} {list:?}");
+        }
+    }
 }

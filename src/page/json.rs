@@ -1,12 +1,12 @@
-//! The same facts for programs: `GET /api/v1/dynos`, `GET /api/v1/decisions` and the event stream.
+//! The same facts for programs: `GET /api/v1/dynos` and the event stream.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::engine::record::{Notice, Outcome, RestartResult};
 use crate::ident::AppName;
-use crate::page::facts::{AppFacts, DynoFacts, Facts, Ruling, Traffic};
-use crate::report::{DecisionJson, MemoryJson};
+use crate::page::facts::{AppFacts, DynoFacts, Facts, Traffic};
+use crate::report::MemoryJson;
 
 /// The answer to `GET /api/v1/dynos`.
 #[derive(Debug, Serialize)]
@@ -71,43 +71,6 @@ pub struct TrafficJson {
     requests_per_minute: u64,
     errors_per_minute: u64,
     p95_ms: Option<u64>,
-}
-
-/// The answer to `GET /api/v1/decisions`.
-#[derive(Debug, Serialize)]
-pub struct DecisionsJson {
-    /// Newest first.
-    pub decisions: Vec<RulingJson>,
-    /// What to ask for next as `cursor`; none at the end.
-    pub next: Option<String>,
-}
-
-/// One decision and what is known of it since.
-#[derive(Debug, Serialize)]
-pub struct RulingJson {
-    /// The decision; `at` is the first time where it was repeated.
-    #[serde(flatten)]
-    pub decision: DecisionJson,
-    /// How many times in a row it was decided.
-    pub count: u32,
-    /// The last of these times.
-    pub last_at: String,
-    /// What the restart led to.
-    pub outcome: Option<ResultJson>,
-}
-
-/// What a restart led to.
-#[derive(Debug, Serialize)]
-pub struct ResultJson {
-    /// The word for it.
-    pub result: String,
-    /// The sentence.
-    pub told: String,
-    /// When that was learnt.
-    pub at: String,
-    /// The dyno's memory afterwards.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryJson>,
 }
 
 /// What became of a restart, as the event `outcome`.
@@ -217,23 +180,6 @@ impl TrafficJson {
             requests_per_minute: traffic.requests,
             errors_per_minute: traffic.errors,
             p95_ms: traffic.p95.map(|p95| u64::try_from(p95.as_millis()).unwrap_or(u64::MAX)),
-        }
-    }
-}
-
-impl RulingJson {
-    /// A ruling's public form.
-    pub fn new(ruling: Ruling) -> Self {
-        Self {
-            decision: ruling.decision,
-            count: ruling.times,
-            last_at: ruling.last_at.to_string(),
-            outcome: ruling.result.map(|result| ResultJson {
-                result: result.label.into_owned(),
-                told: result.text,
-                at: result.at.to_string(),
-                memory: result.memory.as_ref().map(MemoryJson::new),
-            }),
         }
     }
 }

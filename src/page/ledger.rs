@@ -1,4 +1,4 @@
-//! The last decisions, with what became of them: what the page and `GET /api/v1/decisions` show.
+//! The last decisions, with what became of them: what the live page shows.
 //!
 //! It is a ring. The whole record is the store's; this is the part of it that is looked at all the time.
 
@@ -15,36 +15,12 @@ use crate::report::DecisionJson;
 pub struct Ledger {
     /// Oldest first.
     entries: VecDeque<Entry>,
-    made: u64,
-}
-
-/// Which decisions are wanted.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// Only those about this app.
-    pub app: Option<String>,
-    /// Only those about this dyno.
-    pub dyno: Option<String>,
-    /// Only those older than this one.
-    pub before: Option<u64>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// Some decisions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Page {
-    /// Newest first.
-    pub rulings: Vec<Ruling>,
-    /// What [`Wanted::before`] is for the next page; none at the end.
-    pub next: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     /// Whether the memory of the new process is still to be told.
     awaits_memory: bool,
-    number: u64,
     ruling: Ruling,
     ticket: Option<Ticket>,
 }
@@ -113,32 +89,16 @@ impl Ledger {
         self.entries.iter().any(|entry| entry.awaits_memory)
     }
 
-    /// One page of decisions.
-    pub fn page(&self, wanted: &Wanted) -> Page {
-        let mut matching = self
-            .entries
-            .iter()
-            .rev()
-            .filter(|entry| wanted.before.is_none_or(|before| entry.number < before))
-            .filter(|entry| {
-                let decision = &entry.ruling.decision;
-                wanted.app.as_ref().is_none_or(|app| *app == decision.app)
-                    && wanted.dyno.as_ref().is_none_or(|dyno| Some(dyno) == decision.dyno.as_ref())
-            });
-        let shown: Vec<&Entry> = matching.by_ref().take(wanted.limit).collect();
-        let more = matching.next().is_some();
-        Page {
-            next: shown.last().filter(|_| more).map(|last| last.number),
-            rulings: shown.into_iter().map(|entry| entry.ruling.clone()).collect(),
-        }
+    /// All that is kept, newest first.
+    pub fn rulings(&self) -> impl Iterator<Item = &Ruling> {
+        self.entries.iter().rev().map(|entry| &entry.ruling)
     }
 
     fn push(&mut self, ruling: Ruling, ticket: Option<Ticket>) {
         if self.entries.len() >= limits::RULINGS_KEPT_MAX {
             self.entries.pop_front();
         }
-        self.made += 1;
-        self.entries.push_back(Entry { awaits_memory: false, number: self.made, ruling, ticket });
+        self.entries.push_back(Entry { awaits_memory: false, ruling, ticket });
     }
 }
 
@@ -151,7 +111,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Ledger, Wanted};
+    use super::Ledger;
     use crate::engine::record::{
         Decision, Evidence, Hold, MemoryReading, Outcome, RestartResult, Ticket, Verdict,
     };
@@ -181,10 +141,6 @@ mod tests {
         "acme".parse().expect("an app")
     }
 
-    fn wanted(limit: usize) -> Wanted {
-        Wanted { app: None, dyno: None, before: None, limit }
-    }
-
     #[test]
     fn refusals_of_one_kind_are_counted_and_others_stand_apart() {
         let mut ledger = Ledger::default();
@@ -198,9 +154,8 @@ mod tests {
             decide(&mut ledger, second, dyno, Verdict::Hold(hold), None);
         }
         let shown: Vec<_> = ledger
-            .page(&wanted(10))
-            .rulings
-            .into_iter()
+            .rulings()
+            .cloned()
             .map(|ruling| (ruling.decision.dyno.unwrap_or_default(), ruling.decision.code, ruling.times))
             .collect();
         let expect = [
@@ -210,30 +165,6 @@ mod tests {
             ("web.1", "under_way", 2),
         ];
         assert_eq!(shown, expect.map(|(dyno, code, times)| (dyno.to_owned(), code.to_owned(), times)));
-    }
-
-    #[test]
-    fn pages_follow_each_other_without_gap_or_repetition() {
-        let mut ledger = Ledger::default();
-        for index in 1..=25 {
-            decide(&mut ledger, index, &format!("web.{index}"), Verdict::Notify, None);
-        }
-        let mut seen = Vec::new();
-        let mut before = None;
-        loop {
-            let page = ledger.page(&Wanted { before, ..wanted(10) });
-            seen.extend(page.rulings.iter().filter_map(|ruling| ruling.decision.dyno.clone()));
-            // What is decided meanwhile does not move the pages behind.
-            decide(&mut ledger, 100, "web.99", Verdict::Hold(Hold::Gone), None);
-            before = page.next;
-            if before.is_none() {
-                break;
-            }
-        }
-        assert_eq!(seen, (1..=25).rev().map(|index| format!("web.{index}")).collect::<Vec<_>>());
-        let only = Wanted { dyno: Some("web.7".to_owned()), ..wanted(10) };
-        assert_eq!(ledger.page(&only).rulings.len(), 1);
-        assert!(ledger.page(&Wanted { app: Some("other".to_owned()), ..wanted(10) }).rulings.is_empty());
     }
 
     #[test]
@@ -261,7 +192,7 @@ mod tests {
         assert!(ledger.awaits_memory());
         ledger.told(&acme(), &dyno, reading(12));
         ledger.told(&acme(), &dyno, reading(30));
-        let rulings = ledger.page(&wanted(2)).rulings;
+        let rulings: Vec<_> = ledger.rulings().collect();
         assert_eq!(rulings[0].result, None, "the refusal led to nothing");
         let result = rulings[1].result.as_ref().expect("a result");
         assert_eq!((&*result.label, result.memory.map(|memory| memory.at)), ("back", Some(at(12))));
@@ -274,8 +205,7 @@ mod tests {
         for index in 1..=limits::RULINGS_KEPT_MAX as u64 + 5 {
             decide(&mut ledger, index, &format!("web.{index}"), Verdict::Notify, None);
         }
-        let all = ledger.page(&wanted(usize::MAX));
-        assert_eq!((all.rulings.len(), all.next), (limits::RULINGS_KEPT_MAX, None));
-        assert_eq!(all.rulings.last().and_then(|ruling| ruling.decision.dyno.as_deref()), Some("web.6"));
+        assert_eq!(ledger.rulings().count(), limits::RULINGS_KEPT_MAX);
+        assert_eq!(ledger.rulings().last().and_then(|ruling| ruling.decision.dyno.as_deref()), Some("web.6"));
     }
 }

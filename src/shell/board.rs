@@ -6,15 +6,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::concern::Concern;
 use crate::engine::policy::AppPlan;
-use crate::engine::record::{MemoryReading, Record, RestartResult};
+use crate::engine::record::{MemoryReading, Notice, NoticeKind, Record, RestartResult};
 use crate::engine::status::AppStatus;
 use crate::event::{Event, Fact};
 use crate::ident::{AppId, AppName, DynoName};
 use crate::ingest::Counts;
-use crate::limits;
 use crate::page::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, Traffic};
-use crate::page::ledger::{Ledger, Page, Wanted};
+use crate::page::ledger::Ledger;
 use crate::page::series::{History, share};
 use crate::shell::traffic::TrafficBook;
 use crate::time::Now;
@@ -88,6 +88,17 @@ impl Board {
                 }
                 kept.ledger.learnt(outcome);
             }
+            Record::Notice(Notice { app, what: NoticeKind::Vigil(concern), .. }) => {
+                if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
+                    match concern {
+                        Concern::DrainLoops | Concern::DrainMissing | Concern::DrainSilent { .. } => {
+                            drain.trouble = Some(concern.to_string());
+                        }
+                        Concern::DrainSpeaks => drain.trouble = None,
+                        _ => {}
+                    }
+                }
+            }
             Record::Notice(_) => {}
         }
     }
@@ -97,29 +108,16 @@ impl Board {
         self.lock().ledger.remember(past);
     }
 
-    /// Something is wrong with an app's drain, or no longer.
-    pub fn drain_trouble(&self, app: AppId, trouble: Option<String>) {
-        if let Some(drain) = self.lock().drains.get_mut(app.0 as usize) {
-            drain.trouble = trouble;
-        }
-    }
-
-    /// One page of the last decisions.
-    pub fn decisions(&self, wanted: &Wanted) -> Page {
-        self.lock().ledger.page(wanted)
-    }
-
     /// Everything, with the engine's state as it was just now.
     pub fn facts(&self, status: Vec<AppStatus>, trouble: Option<String>, now: Now) -> Facts {
         let kept = self.lock();
-        let newest = Wanted { app: None, dyno: None, before: None, limit: limits::RULINGS_KEPT_MAX };
         let apps = status.into_iter().filter_map(|app| self.app_facts(app, &kept, now)).collect();
         Facts {
             now: now.wall,
             version: env!("CARGO_PKG_VERSION"),
             trouble,
             apps,
-            rulings: kept.ledger.page(&newest).rulings,
+            rulings: kept.ledger.rulings().cloned().collect(),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::shell::http::body::{self, BodyError};
 use crate::shell::http::pages::Desk;
 use crate::shell::http::reply::{self, ReplyBody};
 use crate::shell::metrics::Refusal;
+use crate::shell::store::trouble::StoreAway;
 use crate::time::later;
 
 /// The body of `POST /api/v1/pause`.
@@ -64,6 +65,7 @@ pub(super) enum Denied {
     /// A field of a form or of the query, or the span of a pause.
     Query(String),
     Stopping,
+    StoreAway(StoreAway),
     Unauthorized,
     UnknownApp,
 }
@@ -175,6 +177,7 @@ impl Service {
             }
             Denied::Query(problem) => reply::complaint(StatusCode::BAD_REQUEST, &problem),
             Denied::Stopping => reply::overloaded(),
+            Denied::StoreAway(away) => reply::complaint(StatusCode::SERVICE_UNAVAILABLE, &away.to_string()),
             Denied::UnknownApp => reply::complaint(StatusCode::NOT_FOUND, "unknown app"),
         }
     }

@@ -1,19 +1,21 @@
 //! `GET /api/v1/dynos`, `/decisions` and `/events`: the status page for programs.
 
+use std::str::FromStr;
+
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::limits;
-use crate::page::json::{DecisionsJson, DynosJson, RulingJson};
-use crate::page::ledger::Wanted;
+use crate::page::json::DynosJson;
 use crate::shell::http::Service;
 use crate::shell::http::admin::Denied;
 use crate::shell::http::forms::Fields;
 use crate::shell::http::live::{Form, NoStream};
 use crate::shell::http::pages::packable;
 use crate::shell::http::reply::{self, ReplyBody};
+use crate::shell::store::pages::Filter;
 
 impl Service {
     /// `GET /api/v1/dynos?app=`.
@@ -28,14 +30,11 @@ impl Service {
     }
 
     /// `GET /api/v1/decisions?app=&dyno=&limit=&cursor=`.
-    pub(super) fn list_decisions(&self, head: &Parts) -> Result<Response<ReplyBody>, Denied> {
-        let desk = self.let_admin_to_desk(&head.headers)?;
-        let page = desk.board.decisions(&wanted(&query(head)).map_err(Denied::Query)?);
-        let answer = DecisionsJson {
-            decisions: page.rulings.into_iter().map(RulingJson::new).collect(),
-            next: page.next.map(|next| next.to_string()),
-        };
-        Ok(json(&answer, head))
+    pub(super) async fn list_decisions(&self, head: &Parts) -> Result<Response<ReplyBody>, Denied> {
+        self.let_admin_to_desk(&head.headers)?;
+        let filter = wanted(&query(head)).map_err(Denied::Query)?;
+        let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
+        Ok(json(&page, head))
     }
 
     /// `GET /api/v1/events`.
@@ -79,23 +78,25 @@ fn json(value: &impl Serialize, head: &Parts) -> Response<ReplyBody> {
     }
 }
 
-fn wanted(fields: &Fields) -> Result<Wanted, String> {
-    let (usual, most) = limits::DECISIONS_ANSWERED;
-    let number = |name: &str| {
-        let Some(text) = fields.filled(name) else { return Ok(None) };
-        let shown: String = text.chars().take(limits::QUOTED_CHARS_MAX).collect();
-        text.parse::<u64>().map(Some).map_err(|_| format!("{name}: {shown:?} is not a number"))
-    };
-    let limit = number("limit")?.map_or(usual, |limit| usize::try_from(limit).unwrap_or(most));
+fn wanted(fields: &Fields) -> Result<Filter, String> {
+    let (usual, most) = (limits::DECISIONS_ANSWERED, limits::PAGE_ROWS_MAX);
+    let limit = field::<u64>(fields, "limit", "a number")?
+        .map_or(usual, |limit| u32::try_from(limit).unwrap_or(most).min(most));
     if limit == 0 {
         return Err(format!("limit: 0 is not from 1 to {most}"));
     }
-    Ok(Wanted {
-        app: fields.filled("app").map(str::to_owned),
-        dyno: fields.filled("dyno").map(str::to_owned),
-        before: number("cursor")?,
-        limit: limit.min(most),
+    Ok(Filter {
+        app: field(fields, "app", "the name of an app")?,
+        dyno: field(fields, "dyno", "the name of a dyno, such as web.2")?,
+        before: field(fields, "cursor", "the `next` of the page before")?,
+        limit,
     })
+}
+
+fn field<T: FromStr>(fields: &Fields, name: &str, allowed: &str) -> Result<Option<T>, String> {
+    let Some(text) = fields.filled(name) else { return Ok(None) };
+    let shown: String = text.chars().take(limits::QUOTED_CHARS_MAX).collect();
+    text.parse().map(Some).map_err(|_| format!("{name}: {shown:?} is not {allowed}"))
 }
 
 #[cfg(test)]
@@ -104,19 +105,22 @@ mod tests {
     use crate::shell::http::forms::Fields;
 
     #[test]
-    fn limits_and_cursors_are_numbers() {
+    fn what_is_wanted_is_parsed_before_the_store_is_asked() {
+        let cursor = "11-0123456789abcdef";
         for (query, expect) in [
             ("", Ok((100, None))),
-            ("limit=5&cursor=17", Ok((5, Some(17)))),
+            ("limit=5&cursor=11-0123456789abcdef&dyno=web.2&app=acme", Ok((5, Some(cursor)))),
             ("limit=999999999999", Ok((1000, None))),
             ("limit=0", Err("limit: 0 is not from 1 to 1000")),
             ("limit=-1", Err("limit: \"-1\" is not a number")),
-            ("cursor=x", Err("cursor: \"x\" is not a number")),
+            ("cursor=x", Err("cursor: \"x\" is not the `next` of the page before")),
+            ("dyno=2", Err("dyno: \"2\" is not the name of a dyno, such as web.2")),
+            ("app=%22", Err("app: \"\\\"\" is not the name of an app")),
         ] {
             let read = wanted(&Fields::read(query.as_bytes()));
             assert_eq!(
-                read.map(|wanted| (wanted.limit, wanted.before)),
-                expect.map_err(str::to_owned),
+                read.map(|filter| (filter.limit, filter.before.map(|before| before.to_string()))),
+                expect.map(|(limit, before)| (limit, before.map(str::to_owned))).map_err(str::to_owned),
                 "{query}"
             );
         }

@@ -56,6 +56,7 @@ use crate::shell::http::readiness::Readiness;
 use crate::shell::http::reply::ReplyBody;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::metrics::Metrics;
+use crate::shell::store::Store;
 use crate::shell::traffic::TrafficBook;
 
 /// Everything that the front door needs from the rest of the program.
@@ -69,6 +70,8 @@ pub struct Wiring {
     pub metrics: Arc<Metrics>,
     /// What `/readyz` says.
     pub readiness: Arc<Readiness>,
+    /// The record.
+    pub store: Store,
     /// Which drain belongs to which app.
     pub tokens: Arc<DrainTokens>,
     /// What the dynos do.
@@ -92,6 +95,7 @@ pub struct Service {
     hook: Option<Secret>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    store: Store,
     tokens: Arc<DrainTokens>,
     traffic: Arc<TrafficBook>,
 }
@@ -137,7 +141,7 @@ impl Service {
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
-        let Wiring { clock, handle, metrics, readiness, tokens, traffic } = wiring;
+        let Wiring { clock, handle, metrics, readiness, store, tokens, traffic } = wiring;
         let desk = settings.admin_password.as_ref().map(|password| {
             let board = Arc::new(Board::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
             Desk::new(password, board, clock.now().wall.as_millisecond().unsigned_abs())
@@ -156,6 +160,7 @@ impl Service {
             hook: settings.hook_key.as_ref().map(Secret::held),
             metrics,
             readiness,
+            store,
             tokens,
             traffic,
         }
@@ -199,7 +204,7 @@ impl Service {
         B: Body<Data = Bytes> + Unpin,
     {
         let served = match route {
-            PageRoute::ListDecisions => self.list_decisions(head),
+            PageRoute::ListDecisions => self.list_decisions(head).await,
             PageRoute::ListDynos => self.list_dynos(head).await,
             PageRoute::Pause | PageRoute::Restart | PageRoute::Resume => self.act(route, head, body).await,
             PageRoute::Stream => self.stream_events(head),

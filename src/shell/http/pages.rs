@@ -20,8 +20,7 @@ use crate::limits;
 use crate::page::assets::{Asset, Assets};
 use crate::page::document::{self, Frame};
 use crate::page::dyno::{app_page, dyno_page, problem_page};
-use crate::page::facts::Facts;
-use crate::page::ledger::Wanted;
+use crate::page::facts::{Facts, Ruling};
 use crate::page::overview::{Overview, decisions_page};
 use crate::shell::board::Board;
 use crate::shell::driver::Stopped;
@@ -30,6 +29,7 @@ use crate::shell::http::admin::Denied;
 use crate::shell::http::forms::{Fields, FormToken};
 use crate::shell::http::live::Streams;
 use crate::shell::http::reply::{self, ReplyBody};
+use crate::shell::store::pages::Filter;
 
 /// What the routes of the status page need beside the rest of the front door; there is none without an
 /// `ADMIN_PASSWORD`.
@@ -170,9 +170,9 @@ impl Service {
                 .map(|(app, dyno)| dyno_page(&frame, &facts, app, dyno)),
             PageRoute::Decisions => {
                 let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
-                let limit = limits::DECISIONS_PER_PAGE;
-                let page = desk.board.decisions(&Wanted { app: None, dyno: None, before, limit });
-                facts.rulings = page.rulings;
+                let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
+                let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
+                facts.rulings = page.decisions.into_iter().map(Ruling::from).collect();
                 Some(decisions_page(&frame, &facts, page.next.map(|next| next.to_string()).as_deref()))
             }
             _ => Some(Overview::new(&frame, &facts).page(&frame, &facts)),

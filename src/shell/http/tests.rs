@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -27,6 +28,7 @@ use crate::shell::http::reply::ReplyBody;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
+use crate::shell::store::{Store, StoreOptions};
 use crate::shell::traffic::TrafficBook;
 
 /// A front door, and the end of the queue that the engine would read.
@@ -37,11 +39,11 @@ struct House {
 }
 
 /// A front door with drain password `drain`, admin password `admin` and hook key `hook`.
-fn house(settings: &Settings) -> House {
-    house_with_queue(settings, 16)
+async fn house(settings: &Settings) -> House {
+    house_with_queue(settings, 16).await
 }
 
-fn house_with_queue(settings: &Settings, queue: usize) -> House {
+async fn house_with_queue(settings: &Settings, queue: usize) -> House {
     let (sender, commands) = mpsc::channel(queue);
     let readiness = Arc::new(Readiness::starting());
     let wiring = Wiring {
@@ -49,10 +51,22 @@ fn house_with_queue(settings: &Settings, queue: usize) -> House {
         handle: Handle::new(sender),
         metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
         readiness: readiness.clone(),
+        store: store(settings).await,
         tokens: listed(settings),
         traffic: Arc::new(TrafficBook::new(true)),
     };
     House { service: Arc::new(Service::new(settings, wiring)), commands, readiness }
+}
+
+/// An empty record. Paused time stands still while a blocking task runs, so no time-out of the store's ends.
+async fn store(settings: &Settings) -> Store {
+    let database = settings.database.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let opening = move || {
+        let options = StoreOptions::new(Vec::new(), Duration::from_secs(3600));
+        runtime.block_on(Store::open(&database, options, Clock::system().now().wall))
+    };
+    tokio::task::spawn_blocking(opening).await.expect("it does not panic").expect("a store")
 }
 
 /// The tokens of the settings, after the API has listed no others.

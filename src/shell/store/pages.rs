@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, FromRow, Row as _};
 
 use crate::ident::{AppName, DynoName};
 use crate::limits;
+use crate::page::facts::{Ruling, RulingResult};
 use crate::report::{DecisionJson, EvidenceJson, Word};
 use crate::shell::store::rows::timestamp;
 
@@ -124,6 +125,23 @@ impl fmt::Display for PastDecision {
             Some(OutcomeJson { told: Some(told), .. }) => write!(f, " -> {told}"),
             Some(OutcomeJson { result, .. }) => write!(f, " -> {result}"),
             None => Ok(()),
+        }
+    }
+}
+
+impl From<PastDecision> for Ruling {
+    fn from(past: PastDecision) -> Self {
+        let result = past.outcome.map(|outcome| RulingResult {
+            at: past.last_at,
+            text: outcome.told.unwrap_or_else(|| outcome.result.clone()),
+            label: outcome.result.into(),
+            memory: None,
+        });
+        Self {
+            decision: past.decision,
+            last_at: past.last_at,
+            times: u32::try_from(past.count).unwrap_or(u32::MAX),
+            result,
         }
     }
 }

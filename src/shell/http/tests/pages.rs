@@ -20,10 +20,10 @@ use crate::shell::http::reply::ReplyBody;
 use crate::shell::http::watch::watch;
 
 /// A house whose engine, at rest, tells its status; everything else that is asked of it is handed on.
-fn lively() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Command>) {
+async fn lively() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Command>) {
     let settings = settings(&[("acme", "drain"), ("blog", "own")]);
     let plans = settings.apps.iter().map(|app| app.plan.clone()).collect();
-    let House { service, mut commands, .. } = house(&settings);
+    let House { service, mut commands, .. } = house(&settings).await;
     let engine = Engine::new(plans, 1);
     let (others, seen) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -55,10 +55,10 @@ fn token(password: &str) -> String {
 
 #[tokio::test]
 async fn nothing_of_it_is_for_others() {
-    let (service, _seen) = lively();
+    let (service, _seen) = lively().await;
     let mut closed = settings(&[("acme", "drain")]);
     closed.admin_password = None;
-    let closed = house(&closed);
+    let closed = house(&closed).await;
     for path in [
         "/",
         "/apps/acme",
@@ -81,7 +81,7 @@ async fn nothing_of_it_is_for_others() {
 
 #[tokio::test]
 async fn a_page_comes_with_its_policy_and_its_assets_are_kept_for_ever() {
-    let (service, _seen) = lively();
+    let (service, _seen) = lively().await;
     let response = get(&service, "/", &[("accept-encoding", "gzip")]).await;
     assert_eq!(response.status(), StatusCode::OK);
     let headers = response.headers().clone();
@@ -116,7 +116,7 @@ async fn a_page_comes_with_its_policy_and_its_assets_are_kept_for_ever() {
 
 #[tokio::test]
 async fn a_form_of_ours_is_obeyed_and_no_other() {
-    let (service, mut seen) = lively();
+    let (service, mut seen) = lively().await;
     let admin = basic("admin");
     let ours = token("admin");
     let post = async |path: &str, headers: &[(&str, &str)], body: String| {
@@ -153,7 +153,7 @@ async fn a_form_of_ours_is_obeyed_and_no_other() {
 
 #[tokio::test]
 async fn queries_are_judged() {
-    let (service, _seen) = lively();
+    let (service, _seen) = lively().await;
     for (path, expect) in [
         ("/api/v1/dynos", 200),
         ("/api/v1/dynos?app=acme", 200),
@@ -172,7 +172,7 @@ async fn queries_are_judged() {
 
 #[tokio::test]
 async fn what_a_drain_says_is_on_the_page() {
-    let (service, _seen) = lively();
+    let (service, _seen) = lively().await;
     let drain = basic("drain");
     let lines = r14("web.1") + &frame("heroku", "web.1", "no platform line that is known") + "17 broken";
     let posted = service.answer(request("POST /logs/acme", &[("authorization", &drain)], lines)).await;
@@ -208,7 +208,7 @@ async fn until(body: &mut ReplyBody, event: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn streams_tell_what_happens_and_end_with_the_program() {
-    let (service, _seen) = lively();
+    let (service, _seen) = lively().await;
     let shutdown = CancellationToken::new();
     let watching = tokio::spawn(watch(service.clone(), shutdown.clone()));
     let mut json = get(&service, "/api/v1/events", &[]).await.into_body();

@@ -14,8 +14,8 @@ use crate::ident::AppId;
 use crate::shell::driver::Command;
 
 /// Two apps, the second with a password of its own.
-fn two_apps() -> House {
-    house(&settings(&[("acme", "drain"), ("blog", "own")]))
+async fn two_apps() -> House {
+    house(&settings(&[("acme", "drain"), ("blog", "own")])).await
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -26,7 +26,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_drain_is_let_in_by_its_own_password_only() {
-    let house = two_apps();
+    let house = two_apps().await;
     for (path, authorization, expect) in [
         ("POST /logs/acme", Some(basic("drain")), 204),
         ("POST /logs/acme?x=y", Some(basic("drain")), 204),
@@ -61,7 +61,7 @@ async fn a_drain_is_let_in_by_its_own_password_only() {
 
 #[tokio::test]
 async fn without_a_name_the_drains_token_says_which_app() {
-    let house = two_apps();
+    let house = two_apps().await;
     for (token, password, expect) in [
         (Some("d.acme"), "drain", 204),
         (Some("d.blog"), "own", 204),
@@ -79,7 +79,7 @@ async fn without_a_name_the_drains_token_says_which_app() {
         assert_eq!(response.status().as_u16(), expect, "{token:?} {password}");
     }
     // One app needs no token.
-    let single = super::house(&settings(&[("acme", "drain")]));
+    let single = super::house(&settings(&[("acme", "drain")])).await;
     let response =
         single.service.answer(request("POST /logs", &[("authorization", &basic("drain"))], "")).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
@@ -87,7 +87,7 @@ async fn without_a_name_the_drains_token_says_which_app() {
 
 #[tokio::test]
 async fn good_frames_count_beside_bad_ones() {
-    let mut house = two_apps();
+    let mut house = two_apps().await;
     let body = [
         r14("web.2"),
         "7 garbage".to_owned(),
@@ -119,7 +119,7 @@ async fn good_frames_count_beside_bad_ones() {
 
 #[tokio::test]
 async fn garbage_is_acknowledged() {
-    let mut house = two_apps();
+    let mut house = two_apps().await;
     for body in [&b"garbage"[..], b"12345678901234567890 x", b"\0\xff\xfe", b"5 ", b"{}"] {
         let body = body.to_vec();
         let request = request("POST /logs/acme", &[("authorization", &basic("drain"))], body);
@@ -130,7 +130,7 @@ async fn garbage_is_acknowledged() {
 
 #[tokio::test]
 async fn a_repeated_frame_counts_once() {
-    let mut house = two_apps();
+    let mut house = two_apps().await;
     let authorization = basic("drain");
     let headers = [
         ("authorization", authorization.as_str()),
@@ -149,7 +149,7 @@ async fn a_repeated_frame_counts_once() {
 
 #[tokio::test]
 async fn a_full_queue_says_so_and_the_retry_counts() {
-    let mut house = house_with_queue(&settings(&[("acme", "drain")]), 1);
+    let mut house = house_with_queue(&settings(&[("acme", "drain")]), 1).await;
     let authorization = basic("drain");
     let headers = |id| [("authorization", authorization.as_str()), ("logplex-frame-id", id)];
     let first = house.service.answer(request("POST /logs/acme", &headers("f1"), r14("web.1"))).await;
@@ -170,7 +170,7 @@ async fn a_full_queue_says_so_and_the_retry_counts() {
 
 #[tokio::test]
 async fn bodies_are_bounded_before_and_after_unpacking() {
-    let mut house = two_apps();
+    let mut house = two_apps().await;
     let bomb = gzip(&vec![b'x'; 1 << 20]);
     assert!(bomb.len() < 4096);
     let packed = gzip(r14("web.1").as_bytes());
@@ -203,7 +203,7 @@ async fn bodies_are_bounded_before_and_after_unpacking() {
 
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_one() {
-    let house = two_apps();
+    let house = two_apps().await;
     for (line, expect, allow) in [
         ("GET /logs/acme", 405, Some("POST")),
         ("PUT /logs", 405, Some("POST")),
@@ -226,7 +226,7 @@ async fn a_wrong_method_is_told_the_right_one() {
 
 #[tokio::test]
 async fn readiness_follows_the_programs_troubles() {
-    let house = two_apps();
+    let house = two_apps().await;
     let ask = |line| house.service.answer(request(line, &[], ""));
     assert_eq!(text(ask("GET /healthz").await).await, "alive\n");
     let response = ask("GET /readyz").await;
@@ -240,10 +240,10 @@ async fn readiness_follows_the_programs_troubles() {
 
 #[tokio::test]
 async fn admin_routes_open_to_admins_only() {
-    let house = two_apps();
+    let house = two_apps().await;
     let mut closed = settings(&[("acme", "drain")]);
     closed.admin_password = None;
-    let closed = super::house(&closed);
+    let closed = super::house(&closed).await;
     for line in ["GET /metrics", "POST /api/v1/pause", "POST /api/v1/resume"] {
         for (authorization, expect) in [
             (None, 401),
@@ -272,7 +272,7 @@ async fn admin_routes_open_to_admins_only() {
 
 #[tokio::test]
 async fn a_pause_and_its_end_reach_the_engine() {
-    let mut house = two_apps();
+    let mut house = two_apps().await;
     let admin = [("authorization", "Bearer admin")];
     let order = r#"{"app":"blog","for":"2h","reason":"Black Friday"}"#;
     let response = house.service.answer(request("POST /api/v1/pause", &admin, order)).await;
@@ -308,7 +308,7 @@ async fn a_pause_and_its_end_reach_the_engine() {
 
 #[tokio::test]
 async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
-    let mut house = two_apps();
+    let mut house = two_apps().await;
     let service = house.service.clone();
     let engine = tokio::spawn(async move {
         let mut orders = Vec::new();
@@ -354,14 +354,14 @@ async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
 
     let mut closed = settings(&[("acme", "drain")]);
     closed.hook_key = None;
-    let closed = super::house(&closed);
+    let closed = super::house(&closed).await;
     let response = closed.service.answer(request("POST /hooks/restart/acme?key=hook", &[], "")).await;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
 async fn a_hook_is_told_when_the_program_is_going_down() {
-    let house = two_apps();
+    let house = two_apps().await;
     drop(house.commands);
     let response = house.service.answer(request("POST /hooks/restart/acme?key=hook", &[], "")).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -369,7 +369,7 @@ async fn a_hook_is_told_when_the_program_is_going_down() {
 
 #[tokio::test]
 async fn every_figure_of_the_contract_is_there_from_the_start() {
-    let house = two_apps();
+    let house = two_apps().await;
     for name in [
         r#"api_rate_limit_remaining"#,
         r#"api_requests_total{call="delete_dyno",outcome="ok"}"#,

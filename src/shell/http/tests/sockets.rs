@@ -27,7 +27,7 @@ struct Server {
 async fn server(connections_max: usize) -> Server {
     let mut settings = settings(&[("acme", "drain")]);
     settings.drain.connections_max = connections_max;
-    let house = house(&settings);
+    let house = house(&settings).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let shutdown = CancellationToken::new();
@@ -197,7 +197,7 @@ async fn a_head_has_its_bounds() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_outlasts_the_router_and_then_ends() {
-    let house = house(&settings(&[("acme", "drain")]));
+    let house = house(&settings(&[("acme", "drain")])).await;
     let (mut stream, task) = connected(&house);
     for _ in 0..3 {
         assert!(ask(&mut stream, HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
@@ -213,7 +213,7 @@ async fn an_idle_connection_outlasts_the_router_and_then_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_half_open_request_is_gone_within_half_a_minute() {
-    let house = house(&settings(&[("acme", "drain")]));
+    let house = house(&settings(&[("acme", "drain")])).await;
     for (first, half) in [("", ""), ("", "POST /logs/acme HT"), (HEALTH, "POST /logs/acme HT")] {
         let (mut stream, task) = connected(&house);
         if !first.is_empty() {
@@ -241,7 +241,7 @@ async fn a_half_open_request_is_gone_within_half_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_drips_is_given_up() {
-    let house = house(&settings(&[("acme", "drain")]));
+    let house = house(&settings(&[("acme", "drain")])).await;
     let (mut stream, _task) = connected(&house);
     let request = batch("drain", "", &r14("web.1"));
     let since = Instant::now();
@@ -252,7 +252,7 @@ async fn a_body_that_drips_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_nothing_is_given_up() {
-    let house = house(&settings(&[("acme", "drain")]));
+    let house = house(&settings(&[("acme", "drain")])).await;
     let (ours, theirs) = tokio::io::duplex(128);
     let pulse = Arc::new(Pulse::new());
     let task =
