@@ -81,7 +81,8 @@ fn main() -> ExitCode {
     };
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-    println!("{}", figures.into_inner().expect("nobody panicked"));
+    let figures = figures.into_inner().expect("nobody panicked");
+    println!("{figures}");
     let failures = failures.into_inner().expect("nobody panicked");
     if let Some(seed) = failures.iter().min() {
         if !options.all {
@@ -89,6 +90,10 @@ fn main() -> ExitCode {
             println!("{failure}");
         }
         println!("{} seeds failed, the first is {seed}", failures.len());
+        return ExitCode::FAILURE;
+    }
+    if figures.seeds >= 1000 && !figures.missing().is_empty() {
+        println!("never happened: {}", figures.missing().join(", "));
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

@@ -27,6 +27,7 @@ use crate::shell::metrics::Metrics;
 use crate::shell::notify::{self, Notices};
 use crate::shell::rounds::Rounds;
 use crate::shell::store::pages::Filter;
+use crate::shell::store::trouble::StoreError;
 use crate::shell::store::{Store, StoreOptions};
 use crate::shell::traffic::TrafficBook;
 
@@ -73,10 +74,7 @@ pub async fn start(
     let handle = Handle::new(queue);
     // The seed need not be secret, only different between replicas that would otherwise keep in step.
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
-    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
-    let store =
-        Store::open(&settings.database, StoreOptions::new(names, settings.store_keep), clock.now().wall)
-            .await?;
+    let store = open_store(&settings, clock).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
     // By those who tell people, and by the status page.
@@ -162,6 +160,12 @@ impl Tasks {
         info!("down");
         Ok(())
     }
+}
+
+async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreError> {
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let options = StoreOptions::new(names, settings.store_keep);
+    Store::open(&settings.database, options, clock.now().wall).await
 }
 
 /// As far back as a cool-down or a `max_restarts` counts.

@@ -44,20 +44,29 @@ impl RestartBudget {
         self.take_at(slots, rate, EPOCH.saturating_add(now))
     }
 
-    /// Uses one restart that was made `age` before `now`, in an earlier life of the daemon.
-    pub fn restore(&mut self, slots: &mut Slots, rate: Rate, age: Duration, now: Duration) {
-        // One that does not fit was made under a larger rate; the slots are all in use as it is.
-        let _fits = self.take_at(slots, rate, EPOCH.saturating_add(now).saturating_sub(age));
+    /// Counts a restart that was made `age` before `now`. It counts where no slot is free, too: one that was
+    /// made under a larger rate, or after others whose times a wrong clock wrote down. It takes the slot that
+    /// has been in use longest, for it will count for longer.
+    pub fn count(&mut self, slots: &mut Slots, rate: Rate, age: Duration, now: Duration) {
+        let at = EPOCH.saturating_add(now).saturating_sub(age);
+        if !self.take_at(slots, rate, at) {
+            self.renew(slots, slots.next);
+            self.take_at(slots, rate, at);
+        }
     }
 
     /// Gives back what the last [`take`](Self::take) used: the restart was not made.
     pub fn refund(&mut self, slots: &mut Slots) {
-        // A cell is given only by a slot that is full again, and a slot never used is just that.
         let last = slots.next.checked_sub(1).unwrap_or(slots.serials.len().saturating_sub(1));
-        if let Some(serial) = slots.serials.get_mut(last) {
+        self.renew(slots, last);
+        slots.next = last;
+    }
+
+    /// A cell is given only by a slot that is full again, and a slot never used is just that.
+    fn renew(&mut self, slots: &mut Slots, place: usize) {
+        if let Some(serial) = slots.serials.get_mut(place) {
             self.slots_made += 1;
             *serial = self.slots_made;
-            slots.next = last;
         }
     }
 
@@ -143,11 +152,24 @@ mod tests {
         assert!(at(170));
     }
 
+    /// Found by the simulation: the restart before had a time written down by a clock that was minutes ahead,
+    /// so it seemed to fill the slot still, and the new one went uncounted.
+    #[test]
+    fn a_restart_that_was_made_counts_where_no_slot_is_free() {
+        let (mut budget, mut slots, rate) = (RestartBudget::default(), Slots::default(), rate(1, 2248));
+        let at = Duration::from_secs;
+        budget.count(&mut slots, rate, at(2163), Duration::ZERO);
+        budget.count(&mut slots, rate, Duration::ZERO, Duration::ZERO);
+        assert!(!budget.take(&mut slots, rate, at(1145)));
+        assert!(!budget.take(&mut slots, rate, at(2247)));
+        assert!(budget.take(&mut slots, rate, at(2248)));
+    }
+
     #[test]
     fn what_was_restored_counts() {
         let (mut budget, mut slots, rate) = (RestartBudget::default(), Slots::default(), rate(2, 7200));
-        budget.restore(&mut slots, rate, Duration::from_secs(7000), Duration::ZERO);
-        budget.restore(&mut slots, rate, Duration::from_secs(100), Duration::ZERO);
+        budget.count(&mut slots, rate, Duration::from_secs(7000), Duration::ZERO);
+        budget.count(&mut slots, rate, Duration::from_secs(100), Duration::ZERO);
         assert!(!budget.take(&mut slots, rate, Duration::from_secs(199)));
         assert!(budget.take(&mut slots, rate, Duration::from_secs(200)));
     }

@@ -333,7 +333,7 @@ impl Engine {
             if std::mem::replace(&mut attempt.spent, true) {
                 self.budget.refund(&mut dyno.slots);
             }
-            self.budget.take(&mut dyno.slots, rate, now.mono);
+            self.budget.count(&mut dyno.slots, rate, Duration::ZERO, now.mono);
         }
         dyno.last_restart = Some(LastRestart {
             accepted_at: now.wall,

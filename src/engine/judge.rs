@@ -192,7 +192,7 @@ mod tests {
     use super::{Seen, disagreement};
     use crate::event::DynoState;
 
-    /// Found by the simulation: of a list whose `updated_at` was cut away, a dyno that had just come up looked
+    /// Found by the simulation: in a list whose `updated_at` was cut away, a dyno that had just come up looked
     /// as if it had settled long ago.
     #[test]
     fn an_answer_without_updated_at_beside_one_with_it_is_not_believed() {

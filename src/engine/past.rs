@@ -107,7 +107,7 @@ impl Engine {
         let age = since(restart.accepted_at, now.wall);
         let (rate, left) = (policy.max_restarts, policy.cooldown.saturating_sub(age));
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
-        self.budget.restore(&mut dyno.slots, rate, age, now.mono);
+        self.budget.count(&mut dyno.slots, rate, age, now.mono);
         let cool_at = now.mono.saturating_add(left);
         if dyno.last_restart.as_ref().is_none_or(|last| last.cool_at <= cool_at) {
             dyno.last_restart = Some(LastRestart {

@@ -41,6 +41,14 @@ impl Figures {
         *self.done.entry(kind).or_default() += times;
     }
 
+    /// What a thousand days must hold and these do not: where nothing goes wrong, nothing is proven.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let of = |kinds: &'static [&'static str], counts: &BTreeMap<&'static str, u64>| {
+            kinds.iter().copied().filter(|kind| !counts.contains_key(kind)).collect::<Vec<_>>()
+        };
+        [of(&FAULTS, &self.faults), of(&HOLDS, &self.holds), of(&DONE, &self.done)].concat()
+    }
+
     /// Adds those of another run.
     pub fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
@@ -103,3 +111,98 @@ impl Timeline {
         self.entries.iter().filter(move |(of, _)| fits(*of)).map(|(_, text)| text.as_str())
     }
 }
+
+const FAULTS: [&str; 42] = [
+    "429",
+    "429_with_time",
+    "5xx",
+    "5xx_after",
+    "batch_again",
+    "batch_answer_lost",
+    "batch_refused",
+    "break_after",
+    "break_before",
+    "claim_unanswered",
+    "clock_jump",
+    "crash",
+    "cut_json",
+    "deploy",
+    "forbidden",
+    "hang_after",
+    "hang_before",
+    "html",
+    "idle",
+    "kill",
+    "killed_call_arrives",
+    "killed_call_lost",
+    "kill_between_claim_and_delete",
+    "late",
+    "lines_delayed",
+    "lines_lost",
+    "lines_out_of_order",
+    "lines_twice",
+    "missing_field",
+    "preboot",
+    "refused",
+    "restart_by_person",
+    "scale",
+    "slow",
+    "slow_after",
+    "slow_before",
+    "store_away",
+    "tokens_short",
+    "two_nodes",
+    "unauthorized",
+    "unknown_state",
+    "wrong_type",
+];
+
+const HOLDS: [&str; 24] = [
+    "api_reserve",
+    "claimed_elsewhere",
+    "clock_ahead",
+    "cooling_down",
+    "deploying",
+    "forbidden",
+    "formation_failed",
+    "formation_out",
+    "garbled",
+    "given_up",
+    "gone",
+    "max_restarts",
+    "not_listed",
+    "not_up",
+    "outside_window",
+    "paused",
+    "platform_acts",
+    "queued",
+    "releasing",
+    "stale",
+    "store_away",
+    "superseded",
+    "throttled",
+    "too_young",
+];
+
+const DONE: [&str; 20] = [
+    "accepted",
+    "back",
+    "back_late",
+    "claims_adopted",
+    "dry_runs",
+    "frames_known",
+    "give_ups",
+    "gone",
+    "lives",
+    "not_back",
+    "notify_decisions",
+    "orders_answered",
+    "orders_decisions",
+    "pauses",
+    "peeks",
+    "races_lost",
+    "refused",
+    "restarts",
+    "unanswered",
+    "withdrawn",
+];

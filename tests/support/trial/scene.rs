@@ -244,7 +244,7 @@ fn app(chance: &mut Chance, index: usize) -> SceneApp {
         spec.formations.push(formation);
     }
     spec.preboot = chance.hits(250);
-    spec.metrics = chance.hits(150);
+    spec.metrics = chance.hits(60);
     spec.uptime = chance.span(secs(600), secs(23 * 3600));
     if chance.hits(300) {
         spec.chatter = Some(Chatter { every: chance.span(secs(120), secs(900)), forging: true });
@@ -272,14 +272,14 @@ fn app(chance: &mut Chance, index: usize) -> SceneApp {
 
 fn dyno_plan(chance: &mut Chance) -> DynoPlan {
     let behaviour = match chance.below(100) {
-        0..40 => {
+        0..36 => {
             // From the start to the quota in a quarter of an hour to two hours, and on to the kill.
-            let mb_per_min = 2 + chance.below(18) as u32;
+            let mb_per_min = 3 + chance.below(20) as u32;
             Behaviour::Leak { from_mb: 180 + chance.below(120) as u32, mb_per_min }
         }
-        40..43 => Behaviour::Plateau { permille: 1050 + chance.below(700) as u32 },
-        43..54 => {
-            let every = chance.span(secs(1800), secs(4 * 3600));
+        36..38 => Behaviour::Plateau { permille: 1050 + chance.below(700) as u32 },
+        38..54 => {
+            let every = chance.span(secs(3600), secs(6 * 3600));
             let lasting = chance.span(secs(30), secs(900));
             let permille = 1050 + chance.below(400) as u32;
             Behaviour::Spike { permille, every, lasting }
