@@ -192,8 +192,8 @@ mod tests {
     use super::{Seen, disagreement};
     use crate::event::DynoState;
 
-    /// Found by the simulation: in a list whose `updated_at` was cut away, a dyno that had just come up looked
-    /// as if it had settled long ago.
+    /// Found by the simulation: in a list whose `updated_at` was cut away, a dyno that had just come up
+    /// looked as if it had settled long ago.
     #[test]
     fn an_answer_without_updated_at_beside_one_with_it_is_not_believed() {
         let at = |second| Timestamp::from_second(second).expect("a time");

@@ -345,6 +345,9 @@ impl Trial {
                 self.figures.did(outcome.result.label(), 1);
                 match &outcome.result {
                     RestartResult::Accepted { .. } => {
+                        // A lost answer is learnt late, and the cool-down runs from then.
+                        let until = later(self.now, self.judge.policy(app).cooldown + secs(30));
+                        self.watchdog.assume(app, outcome.dyno.clone(), until);
                         self.write(Write::Accepted { holder, at: outcome.at });
                     }
                     RestartResult::NotBack { .. } => {
@@ -371,7 +374,7 @@ impl Trial {
     }
 
     fn send(&mut self, ticket: Ticket, app: usize, want: Want) {
-        let fate = Fate::draw(&mut self.chance, self.weather, want.is_delete(), &mut self.figures);
+        let fate = Fate::draw(&mut self.chance, self.weather, &want, &mut self.figures);
         self.drawn += 1;
         let id = self.drawn;
         if want.is_delete()

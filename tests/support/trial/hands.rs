@@ -102,7 +102,7 @@ pub const LATE_MAX: Duration = Duration::from_secs(4);
 
 impl Fate {
     /// Draws what becomes of a call.
-    pub fn draw(chance: &mut Chance, weather: Weather, is_delete: bool, figures: &mut Figures) -> Self {
+    pub fn draw(chance: &mut Chance, weather: Weather, want: &Want, figures: &mut Figures) -> Self {
         let way = |chance: &mut Chance| match chance.below(100) {
             0..90 => chance.span(Duration::from_millis(10), Duration::from_millis(150)),
             90..98 => chance.span(Duration::from_millis(150), Duration::from_millis(800)),
@@ -111,7 +111,7 @@ impl Fate {
         let fair =
             Self { arrives: Some(way(chance)), trouble: None, way_back: Some(way(chance)), breaks: None };
         let mishap = match weather {
-            Weather::Fair if chance.hits(if is_delete { 120 } else { 20 }) => chance.below(14),
+            Weather::Fair if chance.hits(if want.is_delete() { 120 } else { 20 }) => chance.below(14),
             Weather::Fair => return fair,
             Weather::Down => chance.below(7),
             Weather::Slow => 4 + chance.below(2),
@@ -127,10 +127,10 @@ impl Fate {
             }
             Weather::Throttled { retry_after } => return fair.throttled(chance, retry_after, figures),
         };
-        fair.spoil(chance, mishap, is_delete, figures)
+        fair.spoil(chance, mishap, want, figures)
     }
 
-    fn spoil(mut self, chance: &mut Chance, mishap: u64, is_delete: bool, figures: &mut Figures) -> Self {
+    fn spoil(mut self, chance: &mut Chance, mishap: u64, want: &Want, figures: &mut Figures) -> Self {
         let soon = chance.span(Duration::ZERO, secs(3));
         let kind = match mishap {
             0 => {
@@ -166,7 +166,7 @@ impl Fate {
                 self.trouble = Some(Trouble::StatusAfter(*chance.pick(&[502, 503, 504]).expect("three")));
                 "5xx_after"
             }
-            8 | 9 if is_delete => {
+            8 | 9 if want.is_delete() => {
                 let late = chance.span(Duration::ZERO, LATE_MAX);
                 (self.breaks, self.arrives, self.way_back) = (Some(soon), Some(soon + late), None);
                 "late"
@@ -185,7 +185,7 @@ impl Fate {
                 "refused"
             }
             _ => {
-                let (fault, kind) = spoiled(chance);
+                let (fault, kind) = spoiled(chance, want);
                 self.trouble = Some(Trouble::Spoiled(fault));
                 kind
             }
@@ -202,9 +202,14 @@ impl Fate {
     }
 }
 
-fn spoiled(chance: &mut Chance) -> (Fault, &'static str) {
-    let fields = ["created_at", "id", "name", "state", "type", "updated_at"];
-    let field = (*chance.pick(&fields).expect("six")).to_owned();
+fn spoiled(chance: &mut Chance, want: &Want) -> (Fault, &'static str) {
+    let fields: &[_] = match want {
+        // An API that leaves `updated_at` out of both answers of a look is one that does not know it, and is
+        // believed; the engine holds where only one of them has it.
+        Want::OneOfLook { .. } => &["created_at", "id", "name", "state", "type"],
+        _ => &["created_at", "id", "name", "state", "type", "updated_at"],
+    };
+    let field = (*chance.pick(fields).expect("some")).to_owned();
     match chance.below(5) {
         0 => (Fault::MissingField(field), "missing_field"),
         1 => (Fault::WrongType(field), "wrong_type"),

@@ -234,7 +234,7 @@ fn web() -> ProcessType {
 
 fn app(chance: &mut Chance, index: usize) -> SceneApp {
     let name = format!("app-{index}").parse().expect("a name");
-    let webs = 1 + chance.below(8).min(chance.below(12)) as u32;
+    let webs = 1 + chance.below(7).min(chance.below(9)) as u32;
     let mut spec = AppSpec::new(name, webs);
     spec.formations[0].plan = dyno_plan(chance);
     if chance.hits(500) {
@@ -272,13 +272,13 @@ fn app(chance: &mut Chance, index: usize) -> SceneApp {
 
 fn dyno_plan(chance: &mut Chance) -> DynoPlan {
     let behaviour = match chance.below(100) {
-        0..36 => {
+        0..32 => {
             // From the start to the quota in a quarter of an hour to two hours, and on to the kill.
             let mb_per_min = 3 + chance.below(20) as u32;
             Behaviour::Leak { from_mb: 180 + chance.below(120) as u32, mb_per_min }
         }
-        36..38 => Behaviour::Plateau { permille: 1050 + chance.below(700) as u32 },
-        38..54 => {
+        32..34 => Behaviour::Plateau { permille: 1050 + chance.below(700) as u32 },
+        34..54 => {
             let every = chance.span(secs(3600), secs(6 * 3600));
             let lasting = chance.span(secs(30), secs(900));
             let permille = 1050 + chance.below(400) as u32;
