@@ -333,10 +333,9 @@ impl Store {
         let Some(app) = shared.app(hit.app) else { return Ok(vec![hit.at]) };
         let count = Count { app: app.as_str(), dyno: hit.dyno, rule: hit.rule, within: hit.within };
         let times = shared.within(limits::CLAIM_WAIT, async {
-            let mut transaction = shared.begin().await?;
-            let times = shared::share_hit(count, &mut transaction, hit.at).await?;
-            transaction.commit().await?;
-            Ok(times)
+            // No transaction: of replicas that add at one moment, the last to read must see what all added.
+            let mut connection = shared.link.write.acquire().await?;
+            shared::share_hit(count, &mut connection, hit.at).await
         });
         times.await.map_err(|trouble| trouble.away)
     }
