@@ -21,7 +21,7 @@ use dynowarden::engine::view::ClaimRefusal;
 use dynowarden::shell::store::claims::{ClaimBounds, ClaimRequest};
 use dynowarden::shell::store::pages::Filter;
 use dynowarden::shell::store::reading::Reading;
-use dynowarden::shell::store::{JudgingClock, Store, StoreOptions};
+use dynowarden::shell::store::{Hit, JudgingClock, Store, StoreOptions};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -150,6 +150,35 @@ async fn replicas_that_race_for_a_formation_never_take_too_much() {
         racer.await.expect("a fair race");
     }
     assert!(granted.load(Ordering::Relaxed) >= 8, "{granted:?}");
+}
+
+/// Found by three daemons that heard one line each: in transactions of their own, none saw the others' lines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_of_replicas_that_count_at_once_sees_all() {
+    const REPLICAS: u64 = 6;
+    let bed = bed().await;
+    let mut stores = Vec::new();
+    for _ in 0..REPLICAS {
+        stores.push(Arc::new(bed.open_with(by_server(&bed)).await));
+    }
+    for round in 0..30 {
+        let start = Arc::new(tokio::sync::Barrier::new(stores.len()));
+        let count = |(replica, store): (u64, &Arc<Store>)| {
+            let (store, start) = (store.clone(), start.clone());
+            tokio::spawn(async move {
+                let (dyno, at) = (support::dyno(&format!("web.{}", round + 1)), at(replica));
+                let within = Duration::from_secs(100);
+                let hit = Hit { app: support::ACME, dyno: &dyno, rule: "r", at, within };
+                start.wait().await;
+                store.share_hit(&hit).await.expect("hits").len() as u64
+            })
+        };
+        let mut most = 0;
+        for counted in (0..).zip(&stores).map(count).collect::<Vec<_>>() {
+            most = most.max(counted.await.expect("a count"));
+        }
+        assert_eq!(most, REPLICAS, "in round {round}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
