@@ -206,6 +206,7 @@ Settings: the environment first, then the file, then defaults.
   LOG_FORMAT        text or json; RUST_LOG filters                      [text on a terminal]
   DYNOWARDEN_SECTION__KEY    any key of the file, such as DYNOWARDEN_POLICY__COOLDOWN=15m
 Secrets can be in files instead: heroku.api_key_file, drain.password_file and so on.
+DRAIN_PASSWORD_OLD is let in beside DRAIN_PASSWORD, while a new one takes its place.
 dynowarden.example.toml lists every key with its default.
 
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.";

@@ -33,6 +33,13 @@ pub enum Concern {
     },
     /// The app is seen again.
     AppSeen,
+    /// This machine's clock is ahead of the API's, so errors look old. Told once, for the first app.
+    ClockAhead {
+        /// By how much.
+        lead: Duration,
+    },
+    /// It is not any more.
+    ClockRight,
     /// The program watches the app that it runs in: each batch makes a router line, hence a new batch.
     DrainLoops,
     /// No drain of the app leads here.
@@ -73,13 +80,17 @@ impl Concern {
             | Self::AppHidden { .. }
             | Self::AppIsFir
             | Self::AppRenamed { .. }
+            | Self::ClockAhead { .. }
             | Self::DrainLoops
             | Self::LinesLost { .. }
             | Self::PlatformRed { .. }
             | Self::TokenRefused => "failure",
-            Self::ApiBack | Self::AppSeen | Self::DrainSpeaks | Self::PlatformGreen | Self::TokenAccepted => {
-                "recovered"
-            }
+            Self::ApiBack
+            | Self::AppSeen
+            | Self::ClockRight
+            | Self::DrainSpeaks
+            | Self::PlatformGreen
+            | Self::TokenAccepted => "recovered",
         }
     }
 
@@ -116,6 +127,12 @@ impl fmt::Display for Concern {
                 write!(f, "it is called {to} now: put that name into HEROKU_APP and into its drain's URL")
             }
             Self::AppSeen => f.write_str("the app is seen again"),
+            Self::ClockAhead { lead } => write!(
+                f,
+                "this machine's clock is {} ahead of Heroku's: set it right, or errors look too old to act on",
+                spoken(*lead)
+            ),
+            Self::ClockRight => f.write_str("this machine's clock is right again"),
             Self::DrainLoops => f.write_str(
                 "this is the app that dynowarden runs in: each batch of its drain makes a router line, hence \
                  a new batch; take its drain away",

@@ -1,5 +1,6 @@
 //! The daemon: binds, starts every task, and ends them in order.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +38,18 @@ use crate::shell::traffic::TrafficBook;
 /// The address cannot be had; the message says which and what can be done.
 pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(settings.listen, settings.port);
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: another program may have the port; set PORT to a free one")
+    TcpListener::bind(address).await.map_err(|error| {
+        let mend = match error.kind() {
+            ErrorKind::AddrInUse => "another program has the port; set PORT to a free one, or stop that one",
+            ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; set listen to one that it has, or to 0.0.0.0 for all"
+            }
+            ErrorKind::PermissionDenied => {
+                "this port is for root; set PORT to one from 1024 on, such as 8080"
+            }
+            _ => "set listen and PORT to an address and a port that can be had",
+        };
+        anyhow::anyhow!("cannot listen on {address}: {mend} ({error})")
     })
 }
 

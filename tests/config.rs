@@ -83,6 +83,32 @@ fn minutes(count: u64) -> Duration {
 // === What is read ===
 
 #[test]
+fn an_old_drain_password_is_let_in_until_it_is_taken_out() {
+    let machine = Machine::new()
+        .toml("[[app]]\nname = 'b'\ndrain_password_file = '/b'\n[[app]]\nname = 'c'\ndrain_password_file = '/b'\n\
+               old_drain_password_file = '/c'")
+        .file("/b", "own")
+        .file("/c", "old-of-c")
+        .env("HEROKU_APP", "a")
+        .env("DRAIN_PASSWORD", "new")
+        .env("DRAIN_PASSWORD_OLD", "old");
+    let settings = machine.settings();
+    let passwords = |place: usize| -> Vec<&str> {
+        settings.apps[place].drain_passwords().map(|held| held.expose_secret()).collect()
+    };
+    assert_eq!(passwords(0), ["new", "old"]);
+    assert_eq!(passwords(1), ["own"], "the common one never was its own");
+    assert_eq!(passwords(2), ["own", "old-of-c"]);
+    assert!(
+        settings.warnings.iter().any(|warning| warning.contains("take it out")),
+        "{:?}",
+        settings.warnings
+    );
+    let machine = Machine::new().env("HEROKU_APP", "a").env("DRAIN_PASSWORD", "new");
+    assert!(machine.settings().warnings.is_empty());
+}
+
+#[test]
 fn defaults_are_those_of_the_manual() {
     let settings = Machine::new().settings();
     assert_eq!(settings.listen.to_string(), "0.0.0.0");
@@ -857,10 +883,12 @@ fn the_example_shows_every_key_and_all_of_it_is_valid() {
         .toml(&whole)
         .file("/run/secrets/heroku_api_key", "a")
         .file("/run/secrets/drain_password", "b")
+        .file("/run/secrets/drain_password_old", "b2")
         .file("/run/secrets/admin_password", "c")
         .file("/run/secrets/hook_key", "d")
         .file("/run/secrets/database_url", "memory")
         .file("/run/secrets/acme_drain_password", "e")
+        .file("/run/secrets/acme_drain_password_old", "e2")
         .file("/run/secrets/pager_secret", "f")
         .file("/run/secrets/script_url", "https://example.com/")
         .file("/run/secrets/mail_password", "g")

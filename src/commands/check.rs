@@ -1,6 +1,8 @@
 //! `dynowarden check`: gathers the facts, lets the doctor judge them, and prints what was found.
 
+use std::fs::{self, File};
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,14 +15,14 @@ use tokio::task::JoinSet;
 use crate::cli::{CheckArgs, Format};
 use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::settings::{AppSettings, Database, NotifierSettings, Settings};
-use crate::doctor::facts::{AppFacts, Facts, NotifierFact, PasswordPlace, StoreFact, TokenFacts};
+use crate::doctor::facts::{AppFacts, Clocks, Facts, NotifierFact, PasswordPlace, StoreFact, TokenFacts};
 use crate::doctor::finding::{Finding, Severity};
 use crate::doctor::{self, drains};
 use crate::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use crate::engine::view::Blind;
 use crate::limits;
 use crate::shell::clock::Clock;
-use crate::shell::heroku::Heroku;
+use crate::shell::heroku::{ClientError, Heroku};
 use crate::shell::home;
 use crate::shell::metrics::Metrics;
 use crate::shell::notify::{self, Undelivered};
@@ -69,16 +71,18 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
     let on_heroku = || home::host().and_then(|host| PublicUrl::parse(&format!("https://{host}")));
     let may_register = register.is_some();
     let public_url = register.or_else(|| settings.public_url.clone()).or_else(on_heroku);
-    let (token, apps) = match Heroku::new(&settings.heroku, Arc::new(Metrics::new([]))) {
+    let (token, clocks, apps) = match Heroku::new(&settings.heroku, Arc::new(Metrics::new([]))) {
         Ok(heroku) => {
             let registrar = public_url.as_ref().filter(|_| may_register);
             ask(&heroku, settings, registrar).await
         }
-        Err(_) if settings.heroku.api_key.is_none() => (TokenFacts::Missing, Vec::new()),
-        Err(error) => (TokenFacts::Unusable { what: error.to_string() }, Vec::new()),
+        Err(_) if settings.heroku.api_key.is_none() => (TokenFacts::Missing, None, Vec::new()),
+        Err(ClientError::Tls(_)) => (TokenFacts::NoHttps, None, Vec::new()),
+        Err(error) => (TokenFacts::Unusable { what: error.to_string() }, None, Vec::new()),
     };
     Ok(Facts {
         apps,
+        clocks,
         fresh_password: fresh_password()?,
         home: home::here(),
         missing: settings.missing_for_serve(),
@@ -110,8 +114,10 @@ async fn ask(
     heroku: &Heroku,
     settings: &Settings,
     register: Option<&PublicUrl>,
-) -> (TokenFacts, Vec<AppFacts>) {
+) -> (TokenFacts, Option<Clocks>, Vec<AppFacts>) {
     let account = heroku.account().await.value;
+    let here = Clock::system().now().wall;
+    let clocks = heroku.date().map(|there| Clocks { here, there });
     let is_deaf = matches!(&account, Err(Blind::Unauthorized | Blind::Unreachable { .. }));
     let mut apps = Vec::new();
     if !is_deaf {
@@ -132,7 +138,7 @@ async fn ask(
     }
     // Last, so that it is what is left after this look, too.
     let calls_left = if is_deaf { None } else { heroku.rate_limits().await.value.ok() };
-    (TokenFacts::Asked { account, scope: heroku.scope().map(str::to_owned), calls_left }, apps)
+    (TokenFacts::Asked { account, scope: heroku.scope().map(str::to_owned), calls_left }, clocks, apps)
 }
 
 async fn ask_about(
@@ -141,7 +147,7 @@ async fn ask_about(
     password_place: PasswordPlace,
     register: Option<&PublicUrl>,
 ) -> AppFacts {
-    let AppSettings { drain_password: password, plan, .. } = app;
+    let AppSettings { drain_password: password, old_drain_password: old_password, plan, .. } = app;
     let name = &plan.name;
     let info = heroku.app(name).await.value;
     let (drains, features, formation) = match &info {
@@ -153,8 +159,17 @@ async fn ask_about(
         // What is not there has nothing else to tell.
         Err(blind) => (Err(blind.clone()), Err(blind.clone()), Err(blind.clone())),
     };
-    let mut facts =
-        AppFacts { drains, features, formation, info, password, password_place, plan, registered: None };
+    let mut facts = AppFacts {
+        drains,
+        features,
+        formation,
+        info,
+        password,
+        old_password,
+        password_place,
+        plan,
+        registered: None,
+    };
     if let Some(public_url) = register {
         add_drain(heroku, public_url, &mut facts).await;
     }
@@ -218,17 +233,21 @@ async fn store(database: &Database) -> StoreFact {
             reading.close().await;
             StoreFact::Opened { place }
         }
-        // It is made at the first start, if its directory is there.
-        (Err(StoreError::Missing { .. }), Database::Sqlite(path)) => {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            match parent.map_or(Ok(()), |parent| std::fs::metadata(parent).map(drop)) {
-                Ok(()) => StoreFact::Empty { place },
-                Err(error) => StoreFact::Failed { what: format!("no directory for {place}: {error}"), place },
-            }
-        }
+        (Err(StoreError::Missing { .. }), Database::Sqlite(path)) => match try_beside(path) {
+            Ok(()) => StoreFact::Empty { place },
+            Err(error) => StoreFact::Failed { what: format!("{place} cannot be made: {error}"), place },
+        },
         (Err(StoreError::Missing { .. }), _) => StoreFact::Empty { place },
         (Err(error), _) => StoreFact::Failed { place, what: error.to_string() },
     }
+}
+
+/// Whether the first start could make a file at `path`: one beside it is made, and gone again.
+fn try_beside(path: &Path) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".check-{}", std::process::id()));
+    File::create_new(&name)?;
+    fs::remove_file(&name)
 }
 
 fn print(findings: &[Finding], format: Format, out: &mut dyn Write) -> io::Result<()> {

@@ -15,20 +15,32 @@ use crate::limits;
 /// What applies to an app that says nothing else.
 pub(super) struct Common<'a> {
     pub(super) drain_password: Option<&'a SecretString>,
+    pub(super) old_drain_password: Option<&'a SecretString>,
     /// Its name stands for all others and is replaced.
     pub(super) plan: AppPlan,
 }
 
 const APP_ALLOWED: &str = "names of Heroku apps, as `heroku apps` lists them";
 
+/// A drain's password, from a variable or a file.
+pub(super) fn read_drain_password(
+    reader: &mut Reader<'_>,
+    variable: Option<&str>,
+    section: &Section,
+    key: &'static str,
+) -> Option<SecretString> {
+    let (allowed, is_usable) = (DRAIN_PASSWORD_ALLOWED, is_drain_password as fn(&str) -> bool);
+    secret::read(reader, &SecretSource { variable, section, key, allowed, is_usable })
+}
+
 /// Whether a drain password can be in the URL of a drain. Logplex takes what is in front of the host apart
 /// at every `:` (heroku.md §1.6), and no URL has blanks or control characters.
-pub(super) fn is_drain_password(text: &str) -> bool {
+fn is_drain_password(text: &str) -> bool {
     !text.chars().any(|c| c == ':' || c.is_whitespace() || c.is_control())
 }
 
 /// See [`is_drain_password`].
-pub(super) const DRAIN_PASSWORD_ALLOWED: &str =
+const DRAIN_PASSWORD_ALLOWED: &str =
     "a password that can be part of a URL, without `:`, blanks and control characters; best [A-Za-z0-9_-]";
 
 /// All apps, those of `HEROKU_APP` first: an app is watched if it is in either place. A list in the
@@ -58,6 +70,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section, common: &Common<'_>)
             Some(place) => tables.remove(place),
             None => AppSettings {
                 drain_password: common.drain_password.cloned(),
+                old_drain_password: common.old_drain_password.cloned(),
                 drain_tokens: Vec::new(),
                 plan: AppPlan { name, ..common.plan.clone() },
             },
@@ -91,16 +104,8 @@ fn read_one(reader: &mut Reader<'_>, section: &Section, common: &Common<'_>) -> 
     }
     let name_allowed = "the name of a Heroku app: lower-case letters, digits and -, at most 128";
     let name = reader.parsed(section, "name", name_allowed);
-    let own_password = secret::read(
-        reader,
-        &SecretSource {
-            variable: None,
-            section,
-            key: "drain_password_file",
-            allowed: DRAIN_PASSWORD_ALLOWED,
-            is_usable: is_drain_password,
-        },
-    );
+    let own_password = read_drain_password(reader, None, section, "drain_password_file");
+    let own_old_password = read_drain_password(reader, None, section, "old_drain_password_file");
     let tokens: Option<Vec<DrainToken>> =
         reader.list(section, "drain_tokens", "drain tokens, as `heroku drains --json` shows them", at_commas);
     let own_types = policy::process_types(reader, section);
@@ -116,7 +121,10 @@ fn read_one(reader: &mut Reader<'_>, section: &Section, common: &Common<'_>) -> 
     }
     let own_rules = rules::read(reader, section, "app.rule");
     let rules = own_rules.unwrap_or_else(|| common.plan.rules.clone());
+    // The common one was never the password of an app that has its own.
+    let common_old = common.old_drain_password.filter(|_| own_password.is_none());
     Some(AppSettings {
+        old_drain_password: own_old_password.or_else(|| common_old.cloned()),
         drain_password: own_password.or_else(|| common.drain_password.cloned()),
         drain_tokens: tokens.unwrap_or_default(),
         plan: AppPlan { name: name?, dry_run: common.plan.dry_run, policy, rules },

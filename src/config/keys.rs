@@ -25,7 +25,10 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("heroku", &["api_url", "api_key_file", "request_timeout", "status_url"]),
-    ("drain", &["password_file", "max_body", "max_connections", "statistics", "silent_after"]),
+    (
+        "drain",
+        &["password_file", "old_password_file", "max_body", "max_connections", "statistics", "silent_after"],
+    ),
     ("admin", &["password_file"]),
     ("hook", &["key_file"]),
     ("store", &["url", "url_file", "keep"]),
@@ -44,7 +47,18 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("rule", &["name", "on", "count", "within", "above", "for", "do"]),
-    ("app", &["name", "drain_password_file", "drain_tokens", "process_types", "policy", "rule"]),
+    (
+        "app",
+        &[
+            "name",
+            "drain_password_file",
+            "old_drain_password_file",
+            "drain_tokens",
+            "process_types",
+            "policy",
+            "rule",
+        ],
+    ),
     (
         "notify",
         &[
@@ -76,6 +90,7 @@ pub const VARIABLES: &[&str] = &[
     "HEROKU_API_URL",
     "HEROKU_APP",
     "DRAIN_PASSWORD",
+    "DRAIN_PASSWORD_OLD",
     "ADMIN_PASSWORD",
     "HOOK_KEY",
     "DATABASE_URL",

@@ -27,11 +27,11 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::apps::{Common, DRAIN_PASSWORD_ALLOWED};
+use crate::config::apps::Common;
 use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::reader::{Reader, Section};
 use crate::config::secret::SecretSource;
-use crate::config::settings::{Database, DrainSettings, HerokuSettings, LogFormat, Settings};
+use crate::config::settings::{AppSettings, Database, DrainSettings, HerokuSettings, LogFormat, Settings};
 use crate::config::value::Table;
 use crate::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use crate::engine::policy::AppPlan;
@@ -141,7 +141,11 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
         policy: policy::read(reader, &policy, &policy::defaults()),
         rules: rules::read(reader, root, "rule").unwrap_or_else(rules::defaults),
     };
-    let common = Common { drain_password: drain.password.as_ref(), plan: defaults.clone() };
+    let common = Common {
+        drain_password: drain.password.as_ref(),
+        old_drain_password: drain.old_password.as_ref(),
+        plan: defaults.clone(),
+    };
     let apps = apps::read(reader, root, &common);
     let notifiers = notify::read(reader, root, &apps);
 
@@ -173,9 +177,14 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
         warnings: Vec::new(),
     };
     warn_of_one_secret_for_two(reader, &settings);
+    if settings.apps.iter().any(|app| app.old_drain_password.is_some()) {
+        reader.warnings.push(OLD_PASSWORD.to_owned());
+    }
     settings
 }
 
+const OLD_PASSWORD: &str = "an old drain password is let in beside the new one: take it out of the settings when \
+                            no drain has it any more";
 const PORT: u16 = 8080;
 const KEEP: Duration = Duration::from_secs(90 * 86_400);
 
@@ -235,16 +244,8 @@ const API_URL: &str = "https://api.heroku.com";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn read_drain(reader: &mut Reader<'_>, section: &Section) -> DrainSettings {
-    let password = secret::read(
-        reader,
-        &SecretSource {
-            variable: Some("DRAIN_PASSWORD"),
-            section,
-            key: "password_file",
-            allowed: DRAIN_PASSWORD_ALLOWED,
-            is_usable: apps::is_drain_password,
-        },
-    );
+    let password = apps::read_drain_password(reader, Some("DRAIN_PASSWORD"), section, "password_file");
+    let old = apps::read_drain_password(reader, Some("DRAIN_PASSWORD_OLD"), section, "old_password_file");
     let body = limits::BODY_BYTES_LEAST..=limits::BODY_BYTES_MOST;
     let body_bytes_max = reader.bytes(section, "max_body", body).unwrap_or(BODY_BYTES);
     if body_bytes_max < limits::BODY_BYTES_SAFE {
@@ -262,6 +263,7 @@ fn read_drain(reader: &mut Reader<'_>, section: &Section) -> DrainSettings {
         body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
         connections_max: connections.and_then(|count| usize::try_from(count).ok()).unwrap_or(CONNECTIONS),
         password,
+        old_password: old,
         statistics: reader.boolean(section, "statistics").unwrap_or(true),
         silent_after,
     }
@@ -324,8 +326,12 @@ fn read_database(reader: &mut Reader<'_>, section: &Section) -> Database {
 
 /// Every collaborator of an app sees its drain's password (`heroku drains`), so it must open nothing else.
 fn warn_of_one_secret_for_two(reader: &mut Reader<'_>, settings: &Settings) {
-    let drains: Vec<&str> =
-        settings.apps.iter().filter_map(|app| Some(app.drain_password.as_ref()?.expose_secret())).collect();
+    let drains: Vec<&str> = settings
+        .apps
+        .iter()
+        .flat_map(AppSettings::drain_passwords)
+        .map(|held| held.expose_secret())
+        .collect();
     for (name, secret) in [("ADMIN_PASSWORD", &settings.admin_password), ("HOOK_KEY", &settings.hook_key)] {
         if secret.as_ref().is_some_and(|secret| drains.contains(&secret.expose_secret())) {
             let warning =

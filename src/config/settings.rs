@@ -109,10 +109,19 @@ const NAMED_APPS_MAX: usize = 5;
 pub struct AppSettings {
     /// The password in this app's drain URL: its own, else `DRAIN_PASSWORD`.
     pub drain_password: Option<SecretString>,
+    /// The password that it replaces, which opens the drain as well.
+    pub old_drain_password: Option<SecretString>,
     /// Drain tokens known from the settings, beside those that the API tells.
     pub drain_tokens: Vec<DrainToken>,
     /// What the engine needs to know.
     pub plan: AppPlan,
+}
+
+impl AppSettings {
+    /// All that opens this app's drain.
+    pub fn drain_passwords(&self) -> impl Iterator<Item = &SecretString> {
+        [&self.drain_password, &self.old_drain_password].into_iter().flatten()
+    }
 }
 
 /// `[heroku]`.
@@ -135,6 +144,8 @@ pub struct DrainSettings {
     pub connections_max: usize,
     /// `DRAIN_PASSWORD` or `drain.password_file`, for the apps that have none of their own.
     pub password: Option<SecretString>,
+    /// `DRAIN_PASSWORD_OLD` or `drain.old_password_file`: what [`DrainSettings::password`] replaces.
+    pub old_password: Option<SecretString>,
     /// `drain.statistics`: whether requests are counted, so that messages can say what a restart changed.
     pub statistics: bool,
     /// `drain.silent_after`; none means by what each app usually sends.

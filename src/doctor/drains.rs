@@ -122,6 +122,10 @@ fn trouble_with(ours: &Ours<'_>, app: &AppFacts) -> Option<Finding> {
         format!("{} has the wrong path: /logs/{name} is the right one", url.shown())
     } else if !url.has_password() && app.password.is_some() {
         format!("{} has no password, so every batch is refused", url.shown())
+    } else if app.old_password.as_ref().is_some_and(|password| url.password_is(password)) {
+        let text = format!("{} has the old password, which is let in for now", url.shown());
+        let mend = format!("when one with the new password is there, {remove}");
+        return Some(Finding::warning(Subject::Drain, text).mend(mend));
     } else if app.password.as_ref().is_some_and(|password| !url.password_is(password)) {
         format!("{} has another password than DRAIN_PASSWORD, so every batch is refused", url.shown())
     } else if url.is_clear() {

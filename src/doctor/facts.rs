@@ -1,5 +1,6 @@
 //! What the doctor goes by: the settings, and what the API, the store and the notifiers answered.
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::config::problem::Problem;
@@ -14,6 +15,8 @@ use crate::platform_json::{Account, AppInfo, Drain, Feature, Formation};
 pub struct Facts {
     /// The watched apps; empty where there is no token to ask with.
     pub apps: Vec<AppFacts>,
+    /// What the clocks here and at the API said at one moment.
+    pub clocks: Option<Clocks>,
     /// A password that nobody uses yet, for the commands that need one.
     pub fresh_password: String,
     /// Where the doctor runs.
@@ -32,6 +35,15 @@ pub struct Facts {
     pub token: TokenFacts,
     /// What is set and probably not meant.
     pub warnings: Vec<String>,
+}
+
+/// Two clocks, read together.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// This machine's.
+    pub here: Timestamp,
+    /// The API's, to the second.
+    pub there: Timestamp,
 }
 
 /// Where the doctor runs.
@@ -59,6 +71,8 @@ pub enum TokenFacts {
     },
     /// There is none.
     Missing,
+    /// This machine cannot speak HTTPS, so nobody could be asked.
+    NoHttps,
     /// It cannot be sent.
     Unusable {
         /// Why.
@@ -81,6 +95,8 @@ pub struct AppFacts {
     pub formation: Result<Vec<Formation>, Blind>,
     /// The password that its drain must have.
     pub password: Option<SecretString>,
+    /// The one that it replaces, which is let in as well.
+    pub old_password: Option<SecretString>,
     /// Where that password comes from.
     pub password_place: PasswordPlace,
     /// What became of adding its drain, where that was tried.

@@ -40,6 +40,8 @@ pub enum Severity {
 pub enum Subject {
     /// The app itself.
     App,
+    /// This machine's clock.
+    Clock,
     /// Its drain.
     Drain,
     /// Its formation.
@@ -126,6 +128,7 @@ impl Subject {
     pub fn word(self) -> &'static str {
         match self {
             Self::App => "app",
+            Self::Clock => "clock",
             Self::Drain => "drain",
             Self::Formation => "formation",
             Self::Metrics => "metrics",

@@ -12,13 +12,18 @@ pub mod finding;
 mod tests;
 mod token;
 
-use crate::doctor::facts::{Facts, NotifierFact, StoreFact};
+use std::time::Duration;
+
+use crate::doctor::facts::{Clocks, Facts, NotifierFact, StoreFact};
 use crate::doctor::finding::{Finding, Subject};
+use crate::limits;
+use crate::time::{since, spoken};
 
 /// Everything there is to say, in the order in which a person would mend it.
 pub fn examine(facts: &Facts) -> Vec<Finding> {
     let mut findings = settings(facts);
     findings.extend(token::examine(facts));
+    findings.extend(clock(facts));
     for app in &facts.apps {
         findings.extend(app::examine(facts, app));
     }
@@ -54,6 +59,21 @@ fn settings(facts: &Facts) -> Vec<Finding> {
 
 const MEND_WARNING: &str = "change the setting, unless it is meant so";
 
+/// Errors are judged by the time in their lines, so a wrong clock keeps everything from being restarted.
+fn clock(facts: &Facts) -> Option<Finding> {
+    let Clocks { here, there } = facts.clocks?;
+    let (off, direction) = match (since(there, here), since(here, there)) {
+        (ahead, Duration::ZERO) => (ahead, "ahead of"),
+        (_, behind) => (behind, "behind"),
+    };
+    if off <= limits::CLOCK_LEAD_MAX {
+        return Some(Finding::ok(Subject::Clock, "as Heroku's"));
+    }
+    let text = format!("{} {direction} Heroku's: errors are told to be old or of the future", spoken(off));
+    let mend = "set it right: timedatectl set-ntp true, or whatever keeps the time on this machine";
+    Some(Finding::error(Subject::Clock, text).mend(mend))
+}
+
 fn store(facts: &Facts) -> Vec<Finding> {
     let mut findings = match &facts.store {
         StoreFact::Memory => {
@@ -66,7 +86,10 @@ fn store(facts: &Facts) -> Vec<Finding> {
         }
         StoreFact::Opened { place } => vec![Finding::ok(Subject::Store, format!("{place}: opened"))],
         StoreFact::Failed { what, .. } => {
-            let mend = "mend what is in the way, or set DATABASE_URL to another place";
+            let mend = match facts.store.is_file() {
+                true => "make its directory, let this user write there, or set DATABASE_URL to another file",
+                false => "see to it that the server runs, or set DATABASE_URL to the right one",
+            };
             vec![Finding::error(Subject::Store, what.clone()).mend(mend)]
         }
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::examine;
-use super::facts::{AppFacts, Facts, Home, NotifierFact, PasswordPlace, StoreFact, TokenFacts};
+use super::facts::{AppFacts, Clocks, Facts, Home, NotifierFact, PasswordPlace, StoreFact, TokenFacts};
 use super::finding::{Finding, Severity, Subject};
 use crate::catalogue::Code;
 use crate::config::problem::{Origin, Problem};
@@ -21,6 +21,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn well() -> Facts {
     Facts {
         apps: vec![acme()],
+        clocks: None,
         fresh_password: "FRESH-PASSWORD".to_owned(),
         home: Home::default(),
         missing: Vec::new(),
@@ -62,6 +63,7 @@ fn acme() -> AppFacts {
         features: Ok(Vec::new()),
         formation: Ok(vec![formation("web", 2), formation("worker", 1)]),
         password: Some(SecretString::from("s3cret")),
+        old_password: None,
         password_place: PasswordPlace::Variable,
         registered: None,
     }
@@ -151,7 +153,21 @@ fn what_is_not_set_is_found() {
     };
     check(no_token, Error, Subject::Token, "HEROKU_API_KEY is not set", "authorizations:create -s write");
     check(no_token, Error, Subject::Settings, "DRAIN_PASSWORD", "FRESH-PASSWORD");
+    check(|f| f.token = TokenFacts::NoHttps, Error, Subject::Token, "HTTPS", "ca-certificates");
     check(|f| f.warnings.push("odd".to_owned()), Warning, Subject::Settings, "odd", "change the setting");
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_found() {
+    let clocks = |here: &str| {
+        let there = "2026-01-02T03:00:00Z".parse().expect("a time");
+        let here = here.parse().expect("a time");
+        move |f: &mut Facts| f.clocks = Some(Clocks { here, there })
+    };
+    check(clocks("2026-01-02T03:01:59Z"), Well, Subject::Clock, "as Heroku's", "");
+    check(clocks("2026-01-02T02:58:01Z"), Well, Subject::Clock, "as Heroku's", "");
+    check(clocks("2026-01-02T05:00:00Z"), Error, Subject::Clock, "2h ahead of Heroku's", "set it right");
+    check(clocks("2026-01-02T02:00:00Z"), Error, Subject::Clock, "1h behind Heroku's", "set it right");
 }
 
 #[test]
@@ -266,6 +282,12 @@ fn a_drain_can_be_wrong_in_many_ways() {
         check(wrong, severity, Subject::Drain, text, mend);
         check(wrong, Error, Subject::Drain, "none that works leads here", "heroku drains:add");
     }
+    let old = |f: &mut Facts| {
+        f.apps[0].old_password = Some(SecretString::from("0ld"));
+        f.apps[0].drains = Ok(vec![drain("d.1", "https://u:0ld@warden.example.com/logs/acme")]);
+    };
+    check(old, Warning, Subject::Drain, "the old password", "drains:remove d.1 -a acme");
+    check(old, Error, Subject::Drain, "none that works leads here", "heroku drains:add");
     let by_token = |f: &mut Facts| {
         f.apps[0].drains = Ok(vec![drain("d.1", "https://:s3cret@warden.example.com/logs")]);
     };

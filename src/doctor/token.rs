@@ -11,6 +11,10 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
             let text = "HEROKU_API_KEY is not set, so nothing at Heroku could be looked at";
             return vec![Finding::error(Subject::Token, text).mend(NEW_TOKEN)];
         }
+        TokenFacts::NoHttps => {
+            let text = "HTTPS is not available here, so nothing at Heroku could be looked at";
+            return vec![Finding::error(Subject::Token, text).mend(NO_CERTIFICATES)];
+        }
         TokenFacts::Unusable { what } => {
             return vec![Finding::error(Subject::Token, what.clone()).mend(NEW_TOKEN)];
         }
@@ -75,6 +79,9 @@ fn judge(scope: Option<&str>, reads_account: bool) -> Finding {
     let text = format!("valid, but its scope is {scope}: it can do more than it needs ({more})");
     Finding::warning(Subject::Token, text).mend(NEW_TOKEN)
 }
+
+const NO_CERTIFICATES: &str =
+    "install the package ca-certificates, or name a file of certificates in SSL_CERT_FILE";
 
 const NEW_TOKEN: &str =
     "export HEROKU_API_KEY=$(heroku authorizations:create -s write -d dynowarden --short)";

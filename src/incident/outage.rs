@@ -21,7 +21,7 @@ use crate::time::Now;
 pub(super) enum Subject {
     /// The Platform API, by what is wrong.
     Api(&'static str),
-    /// This machine's clock, or theirs.
+    /// This machine's clock, or theirs, by the time in a line.
     Clock,
     /// Drains without lines.
     Drain,
@@ -29,6 +29,8 @@ pub(super) enum Subject {
     Losses,
     /// A notifier.
     Notifier(String),
+    /// This machine's clock, by the API's.
+    OwnClock,
     /// Heroku itself, by its status page.
     Platform,
     /// The settings of an app, by what is wrong with watching it.
@@ -58,6 +60,7 @@ impl Subject {
             | Self::Clock
             | Self::Losses
             | Self::Notifier(_)
+            | Self::OwnClock
             | Self::Platform
             | Self::Watching(_) => Kind::Failure,
         }
@@ -127,6 +130,8 @@ impl Incidents {
             Concern::AppSeen => return self.seen_again(app),
             Concern::AppIsFir => Subject::Watching("a Fir app has no drains"),
             Concern::AppRenamed { .. } => Subject::Watching("the app was renamed"),
+            Concern::ClockAhead { .. } => Subject::OwnClock,
+            Concern::ClockRight => return self.mended(&Subject::OwnClock, None),
             Concern::DrainLoops => Subject::Watching("its drain feeds itself"),
             Concern::DrainMissing | Concern::DrainSilent { .. } => Subject::Drain,
             Concern::DrainSpeaks => return self.mended(&Subject::Drain, Some(app)),

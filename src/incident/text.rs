@@ -212,6 +212,8 @@ pub(super) fn outage(
         (Subject::Drain, Phase::Closed) => format!("{of_apps}the drain has lines again after {lasted}"),
         (Subject::Drain, _) => format!("{of_apps}the drain is silent"),
         (Subject::Losses, _) => format!("{of_apps}logplex loses lines on their way here"),
+        (Subject::OwnClock, Phase::Closed) => format!("this machine's clock is right again after {lasted}"),
+        (Subject::OwnClock, _) => "this machine's clock is wrong, so nothing is restarted".to_owned(),
         (Subject::Platform, Phase::Closed) => format!("Heroku's status is green again after {lasted}"),
         (Subject::Platform, _) => "Heroku's status is red".to_owned(),
         (Subject::Watching(what), _) => format!("{of_apps}{what}"),

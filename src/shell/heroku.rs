@@ -12,6 +12,7 @@ mod transport;
 use std::sync::Arc;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::config::settings::HerokuSettings;
@@ -55,7 +56,10 @@ pub enum ClientError {
     #[error("HEROKU_API_KEY has characters that no token has, such as a line break")]
     Token,
     /// The system's certificates or the TLS library are not usable.
-    #[error("HTTPS is not available here")]
+    #[error(
+        "HTTPS is not available here; install the package ca-certificates, or name a file of certificates in \
+         SSL_CERT_FILE"
+    )]
     Tls(#[source] reqwest::Error),
     /// The API's address is no URL.
     #[error("HEROKU_API_URL is not a URL such as https://api.heroku.com")]
@@ -143,6 +147,11 @@ impl Heroku {
     /// (<https://blog.heroku.com/oauth-for-platform-api-in-public-beta>).
     pub fn scope(&self) -> Option<&str> {
         self.transport.scope()
+    }
+
+    /// What the API's clock said with its last answer, to the second.
+    pub fn date(&self) -> Option<Timestamp> {
+        self.transport.date()
     }
 
     /// What an app is.

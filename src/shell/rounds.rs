@@ -119,7 +119,9 @@ impl Rounds {
             Ask::Dynos(app) => self.ask_dynos(app).await,
             Ask::Probe => {
                 let Answered { value, tokens_remaining } = self.heroku.rate_limits().await;
-                (Input::Probed { answer: value }, tokens_remaining)
+                // Without an answer it would be the time of an earlier one.
+                let date = self.heroku.date().filter(|_| value.is_ok());
+                (Input::Probed { answer: value, date }, tokens_remaining)
             }
             Ask::Status => {
                 let red = match &self.status_page {

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -276,6 +277,8 @@ impl Platform {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("ratelimit-remaining", HeaderValue::from(self.bucket.remaining(now)));
         let mut text_headers = vec![("request-id", self.chance.uuid()), (ETAG.as_str(), entity_tag(&body))];
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
+        text_headers.extend(date.ok().map(|date| (DATE.as_str(), date)));
         text_headers.extend(next.map(|next| ("next-range", next)));
         for (name, text) in text_headers {
             if let Ok(value) = HeaderValue::try_from(text) {

@@ -1,21 +1,24 @@
 //! The account: whether the API answers, and accepts the token.
 
+use jiff::Timestamp;
+
 use crate::concern::Concern;
 use crate::engine::view::Blind;
 use crate::limits;
-use crate::time::Now;
+use crate::time::{Now, since};
 use crate::vigil::chore::Chore;
 
 #[derive(Debug)]
 pub(super) struct Account {
     is_away_told: bool,
+    is_clock_told: bool,
     pub(super) probe: Chore,
     pub(super) token_accepted: Option<bool>,
 }
 
 impl Account {
     pub(super) fn new(now: Now) -> Self {
-        Self { is_away_told: false, probe: Chore::at(now.mono), token_accepted: None }
+        Self { is_away_told: false, is_clock_told: false, probe: Chore::at(now.mono), token_accepted: None }
     }
 
     /// Whether people were told that the API is away.
@@ -28,6 +31,15 @@ impl Account {
         if self.token_accepted != Some(false) {
             self.probe.hasten(now.mono);
         }
+    }
+
+    /// Takes what the API's clock says. Where ours is ahead of it, every error looks old; where ours is
+    /// behind, the engine tells that with the next line.
+    pub(super) fn clock_read(&mut self, date: Timestamp, now: Now) -> Option<Concern> {
+        let lead = since(date, now.wall);
+        let is_wrong = lead > limits::CLOCK_LEAD_MAX;
+        let is_news = std::mem::replace(&mut self.is_clock_told, is_wrong) != is_wrong;
+        is_news.then_some(if is_wrong { Concern::ClockAhead { lead } } else { Concern::ClockRight })
     }
 
     pub(super) fn probed(&mut self, answer: Result<u32, Blind>, now: Now) -> Option<Concern> {

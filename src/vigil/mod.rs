@@ -20,6 +20,7 @@ mod tests;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use crate::concern::Concern;
@@ -115,6 +116,8 @@ pub enum Input {
     Probed {
         /// The calls left to the account.
         answer: Result<u32, Blind>,
+        /// What the API's clock says.
+        date: Option<Timestamp>,
     },
     /// The answer to [`Ask::Status`]: what is red.
     Status {
@@ -231,11 +234,13 @@ impl Vigil {
                     self.of(app, |watched, pace, tell| watched.listen(hearing, pace, tell, now));
                 }
             }
-            Input::Probed { answer } => {
+            Input::Probed { answer, date } => {
                 if let Ok(remaining) = answer {
                     self.told_tokens(remaining);
                 }
                 let concern = self.account.probed(answer, now);
+                self.tell_all(concern);
+                let concern = date.and_then(|date| self.account.clock_read(date, now));
                 self.tell_all(concern);
             }
             Input::Status { red } => self.status_read(red),

@@ -25,6 +25,8 @@ struct World {
     drains: Result<bool, Blind>,
     dynos: Result<usize, Blind>,
     probe: Result<u32, Blind>,
+    /// What the API's clock says.
+    date: Option<Timestamp>,
     app: Result<Sight, Blind>,
     by_id: Result<Sight, Blind>,
     red: Option<Vec<String>>,
@@ -61,6 +63,7 @@ impl World {
             drains: Ok(true),
             dynos: Ok(2),
             probe: Ok(limits::API_TOKENS_MAX),
+            date: None,
             app: Ok(sight("acme")),
             by_id: Err(Blind::NoSuchApp),
             red: Some(Vec::new()),
@@ -123,7 +126,7 @@ impl World {
             Ask::App { app, id: Some(_) } => (*app, Input::App { app: *app, answer: self.by_id.clone() }),
             Ask::Drains(app) => (*app, Input::Drains { app: *app, answer: self.drains.clone() }),
             Ask::Dynos(app) => (*app, Input::Dynos { app: *app, answer: self.dynos.clone() }),
-            Ask::Probe => (AppId(u32::MAX), Input::Probed { answer: self.probe.clone() }),
+            Ask::Probe => (AppId(u32::MAX), Input::Probed { answer: self.probe.clone(), date: self.date }),
             Ask::Status => (AppId(u32::MAX), Input::Status { red: self.red.clone() }),
         };
         self.asked.push((self.now.mono, ask));
@@ -260,6 +263,17 @@ fn a_revoked_token_is_told_once_and_so_is_its_return() {
     world.drains = Ok(true);
     world.app = Ok(sight("acme"));
     world.run(minutes(15)).expect(&["recovered the API accepts the token again"]);
+}
+
+#[test]
+fn a_clock_that_is_ahead_of_the_apis_is_told_once_and_so_is_its_mending() {
+    let mut world = World::acme();
+    world.date = Some(world.now.wall);
+    world.run(minutes(1)).expect(&[]);
+    // The API's clock stands still here, so ours gets ahead.
+    world.run(minutes(60)).expect(&["failure this machine's clock is"]);
+    world.date = Some(world.now.after(minutes(15)).wall);
+    world.run(minutes(15)).expect(&["recovered this machine's clock is right again"]);
 }
 
 #[test]

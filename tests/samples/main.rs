@@ -247,5 +247,7 @@ fn the_forge_runs_what_contributors_run() {
     let workflow = yaml(".github/workflows/ci.yml");
     let steps = workflow["jobs"]["ci"]["steps"].as_array().expect("steps");
     assert!(steps.iter().any(|step| step["run"] == ".ci/run"));
+    let dependencies = workflow["jobs"]["dependencies"]["steps"].as_array().expect("steps");
+    assert!(dependencies.iter().any(|step| step["run"] == "scripts/deny"));
     assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }));
 }

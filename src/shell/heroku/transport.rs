@@ -1,11 +1,14 @@
 //! The way to the Platform API: one request out, one answer in, within its bounds.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RANGE, RETRY_AFTER};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use reqwest::Url;
 use secrecy::ExposeSecret;
 
@@ -24,6 +27,8 @@ pub(super) struct Transport {
     authorization: HeaderValue,
     base: String,
     client: reqwest::Client,
+    /// `Date` of the last answer in seconds since 1970; 0 before the first.
+    date: Arc<AtomicI64>,
     metrics: Arc<Metrics>,
     request_timeout: Duration,
     scope: Arc<OnceLock<String>>,
@@ -80,6 +85,7 @@ impl Transport {
             authorization,
             base: settings.api_url.clone(),
             client: builder.build().map_err(ClientError::Tls)?,
+            date: Arc::default(),
             metrics,
             request_timeout: settings.request_timeout,
             scope: Arc::default(),
@@ -153,11 +159,15 @@ impl Transport {
         if let Some(body) = call.body() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body);
         }
-        request.send().await.map_err(|error| {
+        let response = request.send().await.map_err(|error| {
             let never_left = error.is_connect() || error.is_builder();
             let what = self.what_happened(error);
             if never_left { Fault::NotSent(what) } else { Fault::Lost(what) }
-        })
+        })?;
+        if let Some(date) = date(response.headers()) {
+            self.date.store(date.as_second(), Ordering::Relaxed);
+        }
+        Ok(response)
     }
 
     /// What a status that is neither 2xx nor a plain 404 means.
@@ -192,6 +202,12 @@ impl Transport {
                 Err(error) => return Err(Blind::Unreachable { what: self.what_happened(error) }),
             }
         }
+    }
+
+    /// What the API's clock said with its last answer.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        let seconds = self.date.load(Ordering::Relaxed);
+        Timestamp::from_second(seconds).ok().filter(|_| seconds != 0)
     }
 
     /// The token's scope, once an answer has said it.
@@ -246,6 +262,11 @@ const WHAT_CHARS_MAX: usize = 200;
 /// Answers of something in trouble, or in between: asking again may help.
 pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
+}
+
+/// When the answer was made, by the clock of whoever made it.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    rfc2822::parse(headers.get(DATE)?.to_str().ok()?).ok().map(|date| date.timestamp())
 }
 
 /// `Retry-After` in seconds; its other form, a date, does not occur here.

@@ -24,11 +24,11 @@ pub const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
-/// The drain's door: one password for each app.
+/// The drain's door: a password for each app, or two while one replaces the other.
 #[derive(Debug)]
 pub struct DrainDoor {
-    /// In the order of the settings. An app without a password cannot be entered.
-    passwords: Vec<Option<Secret>>,
+    /// An app without a password cannot be entered.
+    passwords: Vec<(AppId, Secret)>,
 }
 
 /// What the drain's door says.
@@ -74,19 +74,19 @@ impl std::fmt::Debug for Secret {
 // === impl DrainDoor ===
 
 impl DrainDoor {
-    /// A door with these passwords, in the order of the apps.
-    pub fn new<'s>(passwords: impl IntoIterator<Item = Option<&'s SecretString>>) -> Self {
-        Self { passwords: passwords.into_iter().map(|password| password.map(Secret::held)).collect() }
+    /// A door with these passwords.
+    pub fn new<'s>(passwords: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
+        let held = |(app, password)| (app, Secret::held(password));
+        Self { passwords: passwords.into_iter().map(held).collect() }
     }
 
     /// Judges who shows this password and wants to speak for this app.
     pub fn open(&self, shown: Option<&Secret>, wanted: Option<AppId>) -> Entry {
         let (mut any, mut this) = (Choice::from(0), Choice::from(0));
-        for (app, password) in (0_u32..).zip(&self.passwords) {
-            let Some(password) = password else { continue };
+        for (app, password) in &self.passwords {
             let matches = password.matches(shown);
             any |= matches;
-            this |= matches & Choice::from(u8::from(wanted == Some(AppId(app))));
+            this |= matches & Choice::from(u8::from(wanted == Some(*app)));
         }
         match wanted {
             Some(app) if this.into() => Entry::App(app),
@@ -227,13 +227,15 @@ mod tests {
 
     #[test]
     fn a_drain_password_opens_its_app_and_nothing_else() {
-        let passwords = ["shared", "own", "shared"].map(SecretString::from);
-        let [first, second, third] = &passwords;
-        let door = DrainDoor::new([Some(first), Some(second), Some(third), None]);
+        let passwords = [(0, "shared"), (1, "own"), (2, "shared"), (2, "old")];
+        let passwords = passwords.map(|(app, password)| (AppId(app), SecretString::from(password)));
+        let door = DrainDoor::new(passwords.iter().map(|(app, password)| (*app, password)));
         let (known, unknown) = (|app| Some(AppId(app)), None);
         for (shown, wanted, expect) in [
             (Some("shared"), known(0), Entry::App(AppId(0))),
             (Some("shared"), known(2), Entry::App(AppId(2))),
+            (Some("old"), known(2), Entry::App(AppId(2))),
+            (Some("old"), known(0), Entry::Unauthorized),
             (Some("own"), known(1), Entry::App(AppId(1))),
             (Some("shared"), known(1), Entry::Unauthorized),
             (Some("own"), known(0), Entry::Unauthorized),

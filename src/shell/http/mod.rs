@@ -154,7 +154,12 @@ impl Service {
             clock,
             connections_max: settings.drain.connections_max,
             desk,
-            door: DrainDoor::new(settings.apps.iter().map(|app| app.drain_password.as_ref())),
+            door: DrainDoor::new(
+                (0..)
+                    .map(AppId)
+                    .zip(&settings.apps)
+                    .flat_map(|(id, app)| app.drain_passwords().map(move |password| (id, password))),
+            ),
             frame_ids: FrameIds::default(),
             handle,
             hook: settings.hook_key.as_ref().map(Secret::held),

@@ -240,7 +240,7 @@ fn lock(path: &Path, place: &Place) -> Result<File, StoreError> {
     let name = PathBuf::from(name);
     let unusable = |error: std::io::Error| StoreError::Unusable {
         place: place.clone(),
-        what: format!("{} cannot be had: {error}", name.display()),
+        what: format!("{} cannot be made: {error}", name.display()),
     };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(unusable)?;
     match file.try_lock() {

@@ -15,7 +15,7 @@ pub enum StoreError {
     #[error("DATABASE_URL is not a URL of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
     Address,
     /// There is no answer.
-    #[error("the store cannot be reached: {place}: {what}")]
+    #[error("the store cannot be reached: {place}: {what}; {}", .place.mend())]
     Away {
         /// The file or the server.
         place: Place,
@@ -34,7 +34,8 @@ pub enum StoreError {
     },
     /// The server does not let us in.
     #[error(
-        "the store does not let us in: {place}: the user or the password in DATABASE_URL is not accepted"
+        "the store does not let us in: {place}: the user or the password in DATABASE_URL is not accepted; \
+         set the right ones"
     )]
     Denied {
         /// The server.
@@ -43,7 +44,7 @@ pub enum StoreError {
     /// A newer version of the program has used it.
     #[error(
         "the store belongs to a newer version of dynowarden: {place} has schema {found}, and this one \
-         knows none above {known}"
+         knows none above {known}; run the newer version, or bring back the copy from before it"
     )]
     Future {
         /// The file or the server.
@@ -71,7 +72,7 @@ pub enum StoreError {
         what: String,
     },
     /// It is there and cannot be used.
-    #[error("the store cannot be used: {place}: {what}")]
+    #[error("the store cannot be used: {place}: {what}; {}", .place.mend())]
     Unusable {
         /// The file or the server.
         place: Place,
@@ -118,6 +119,17 @@ pub(super) enum Kind {
 }
 
 impl Place {
+    /// What to do when there is nothing to be had at this place.
+    fn mend(&self) -> &'static str {
+        match &self.user {
+            Some(_) => "see to it that the server runs, and that DATABASE_URL names the right one",
+            None => {
+                "let the user that dynowarden runs as write in its directory, or name a file in another one: \
+                 DATABASE_URL=sqlite:///DIR/dynowarden.db"
+            }
+        }
+    }
+
     /// What is wrong, as one line without a secret.
     pub(super) fn what(&self, error: &sqlx::Error) -> String {
         let text = match error {
