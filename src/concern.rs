@@ -129,7 +129,7 @@ impl fmt::Display for Concern {
             Self::AppSeen => f.write_str("the app is seen again"),
             Self::ClockAhead { lead } => write!(
                 f,
-                "this machine's clock is {} ahead of Heroku's: set it right, or errors look too old to act on",
+                "this machine's clock is {} ahead of Heroku's: set it right, or every error looks too old",
                 spoken(*lead)
             ),
             Self::ClockRight => f.write_str("this machine's clock is right again"),

@@ -100,7 +100,7 @@ fn an_old_drain_password_is_let_in_until_it_is_taken_out() {
     assert_eq!(passwords(1), ["own"], "the common one never was its own");
     assert_eq!(passwords(2), ["own", "old-of-c"]);
     assert!(
-        settings.warnings.iter().any(|warning| warning.contains("take it out")),
+        settings.warnings.iter().any(|warning| warning.contains("take it out of the settings")),
         "{:?}",
         settings.warnings
     );

@@ -183,8 +183,8 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
     settings
 }
 
-const OLD_PASSWORD: &str = "an old drain password is let in beside the new one: take it out of the settings when \
-                            no drain has it any more";
+const OLD_PASSWORD: &str =
+    "an old drain password is let in beside the new one: take it out of the settings when no drain has it";
 const PORT: u16 = 8080;
 const KEEP: Duration = Duration::from_secs(90 * 86_400);
 
