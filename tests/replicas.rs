@@ -1,8 +1,6 @@
 //! Several real daemons on one PostgreSQL, in front of one simulated Heroku.
 //!
-//! `.ci/postgres run cargo test --features postgres-tests --test replicas`
-
-#![cfg(feature = "postgres-tests")]
+//! `.ci/postgres run cargo test --test replicas`
 
 #[path = "support/crashes.rs"]
 mod crashes;

@@ -1,8 +1,6 @@
 //! The store on a real PostgreSQL: the suite, several replicas at once, and a server that goes away.
 //!
-//! `.ci/postgres run cargo test --features postgres-tests --test store_postgres`
-
-#![cfg(feature = "postgres-tests")]
+//! `.ci/postgres run cargo test --test store_postgres`
 
 #[path = "support/proxy.rs"]
 mod proxy;
@@ -31,7 +29,7 @@ use support::{Bed, accepted, at, back, bounds, hold, request, start};
 /// `postgres://USER:PASSWORD@HOST:PORT/` of the server, and what is between `//` and `/`.
 fn server() -> (String, String) {
     let url = env::var("DYNOWARDEN_TEST_POSTGRES")
-        .expect("these tests need a server: .ci/postgres run cargo test --features postgres-tests …");
+        .expect("these tests need a server: .ci/postgres run cargo test …");
     let authority = url.trim_start_matches("postgres://").split('/').next().expect("an authority").to_owned();
     (url, authority)
 }
