@@ -196,6 +196,8 @@ pub const ENTRIES: &[Entry] = &[
     l(15, "Tail buffer temporarily unavailable", Scope::App),
     // The platform gives up on a dyno that does not boot and starts it again by itself.
     r(10, "Boot timeout", NO),
+    // A process that listens on another port than PORT. The article has it no longer; logs of 2013 do.
+    r(11, "Bad bind", NO),
     // The dyno is on its way out already.
     r(12, "Exit timeout", NO),
     // R13 and R16 are about one-off dynos with a person at the other end.

@@ -238,16 +238,21 @@ fn megabytes(text: &[u8]) -> Option<Megabytes> {
 /// write one too, by a quote that the router did not escape, the line says nothing rather than a lie.
 fn router(msg: &[u8]) -> Result<Option<Fact<DynoRef<'_>>>, DetectError> {
     // Nearly half of all lines begin like this, and none of them says anything.
-    if msg.starts_with(b"at=info ") {
+    if msg.starts_with(b"at=info method=") {
         return Ok(None);
     }
-    let mut pairs = keyval::pairs(msg);
+    let mut pairs = keyval::pairs(msg).peekable();
     let first = match pairs.next() {
         Some(pair) if pair.key == b"sock" => pairs.next(),
         pair => pair,
     };
     match first {
         Some(pair) if pair.key == b"at" && matches!(pair.value, b"error" | b"warning") => {}
+        // Maintenance mode and the blank app (H80, H81) have a code and are no errors to the router.
+        Some(pair)
+            if pair.key == b"at"
+                && pair.value == b"info"
+                && pairs.peek().is_some_and(|next| next.key == b"code") => {}
         _ => return Ok(None),
     }
     let (mut code, mut dyno) = (None, None);
@@ -601,6 +606,13 @@ mod tests {
         check("heroku[router]", nobody, error("H14", None));
         let info = r#"at=info method=GET path="/?code=H12&dyno=web.9" code=H12 dyno=web.1"#;
         check("heroku[router]", info, Ok(None));
+        check("heroku[router]", &info.replace("at=", "sock=client at="), Ok(None));
+        let maintenance = "at=info code=H80 desc=\"Maintenance mode\" method=GET path=\"/\" dyno= connect= \
+                           service= status=503 bytes= protocol=https";
+        check("heroku[router]", maintenance, error("H80", None));
+        let blank = "sock=client at=info code=H81 desc=\"Blank app\" method=GET path=\"/\" dyno= connect= \
+                     service= status=502 bytes= protocol=http1.1 tls=true";
+        check("heroku[router]", blank, error("H81", None));
         check("heroku[router]", "at=error method=GET dyno=web.1", Ok(None));
         check("heroku[router]", "http_error=\"oversized\" at=error code=H12 dyno=web.1", Ok(None));
     }

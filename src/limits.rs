@@ -13,15 +13,12 @@ pub const QUOTED_CHARS_MAX: usize = 64;
 
 // === Wire ===
 
-/// Octets of one frame's line. Logplex caps a line at 10,240 with its header and splits dyno output at
-/// 10,000; six times that leaves room for what production may do differently.
-pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Digits of a frame's count: as many as `BODY_BYTES_MOST` has, for a frame is no longer than its body. A
+/// longer number cannot be a count that we would follow, so it ends the batch before any arithmetic is done
+/// with it.
+pub const COUNT_DIGITS_MAX: usize = 9;
 
-/// Digits of a frame's count: as many as `FRAME_BYTES_MAX` has. A longer number cannot be a count that
-/// we would follow, so it ends the batch before any arithmetic is done with it.
-pub const COUNT_DIGITS_MAX: usize = 5;
-
-const _: () = assert!(FRAME_BYTES_MAX < 10usize.pow(COUNT_DIGITS_MAX as u32));
+const _: () = assert!(BODY_BYTES_MOST < 10u64.pow(COUNT_DIGITS_MAX as u32));
 
 // === Ingest ===
 
@@ -129,6 +126,10 @@ pub const API_TOKENS_RESERVE: u32 = API_TOKENS_MAX / 5;
 /// Where the API says 429 and gives no time: ten seconds bring a dozen calls back, a restart needs three.
 /// It doubles with every further 429.
 pub const THROTTLE_WAIT: Duration = Duration::from_secs(10);
+
+/// While something waits for calls to come back to the account, how many are left is asked this often. The
+/// question costs none of them.
+pub const TOKENS_ASKED_EVERY: Duration = Duration::from_secs(15);
 
 /// The longest wait that a 429 can ask for.
 pub const THROTTLE_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
@@ -371,8 +372,12 @@ pub const API_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Records that a listener may be behind before it misses the oldest.
 pub const RECORDS_BEHIND_MAX: usize = 1024;
-/// Bytes of one text line of an archive: as much as a frame may hold.
-pub const ARCHIVE_LINE_BYTES_MAX: usize = FRAME_BYTES_MAX;
+/// Bytes of one text line of an archive. Logplex caps a line at 10,240 with its header and splits dyno output
+/// at 10,000; six times that leaves room for what production may do differently.
+pub const ARCHIVE_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of one frame of an archive: as much as the daemon takes in one body unless it is told otherwise.
+pub const ARCHIVE_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Apps in one replay. Each has an engine of its own; an archive of more is one whose system names are
 /// not names of apps.

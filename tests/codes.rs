@@ -56,7 +56,7 @@ async fn await_restart(heroku: &SimHeroku, name: &str) {
 
 const RULES: &str = r#"[
     {name="slow",on=["H12","H13"],count=3,within="1m",do="restart"},
-    {name="down",on=["H10","L11","R15"],do="notify"},
+    {name="down",on=["H10","H80","L10","L11","R15"],do="notify"},
     {name="memory",on=["memory"],above="90%",for="40s",do="restart"}]"#;
 
 fn h12(dyno: &str, tail: &str) -> String {
@@ -95,6 +95,14 @@ async fn what_no_restart_helps_is_told() {
     post(&heroku, &daemon, frame("router", h10, heroku.now())).await;
     let told = daemon.await_line(|line| line["decision"] == "notify");
     assert_eq!((&told["rule"], &told["dyno"]), (&"down".into(), &"-".into()));
+    let h80 = r#"at=info code=H80 desc="Maintenance mode" method=GET path="/" host=x request_id=1 fwd="1.2.3.4" dyno= connect= service= status=503 bytes= protocol=https"#;
+    let lost = "Error L10 (output buffer overflow): 7 messages dropped since 2022-04-13T19:41:45+00:00.";
+    for (procid, text, code) in [("router", h80, "H80"), ("logplex", lost, "L10")] {
+        post(&heroku, &daemon, frame(procid, text, heroku.now())).await;
+        daemon.await_line(|line| {
+            line["decision"] == "notify" && line["reason"].as_str().is_some_and(|said| said.contains(code))
+        });
+    }
     post(&heroku, &daemon, frame("web.1", "Error R15 (Memory quota vastly exceeded)", heroku.now())).await;
     daemon.await_line(|line| line["decision"] == "notify" && line["dyno"] == "web.1");
     assert!(heroku.deletes().is_empty());

@@ -113,6 +113,18 @@ fn time() -> impl Strategy<Value = String> {
     })
 }
 
+/// A frame that is far too long for a line is skipped like any other that holds none.
+#[test]
+fn a_very_long_frame_costs_itself_only() {
+    let good = format!("{HEAD} heroku web.1 - Error R14 (Memory quota exceeded)\n").into_bytes();
+    for length in [65_536, 65_537, 100_000, 1_000_000] {
+        let body = render(&[vec![b'x'; length], good.clone()]);
+        let read: Vec<bool> = wire::lines(&body).map(|line| line.is_ok()).collect();
+        assert_eq!(read, [false, true], "{length}");
+        oracle::check_batch(&body);
+    }
+}
+
 proptest! {
     #[test]
     fn rendered_frames_come_back(lines in vec(line(), 0..8)) {

@@ -211,8 +211,7 @@ impl Archive {
             Err(error) => {
                 let may_go_on = match error.kind {
                     FrameErrorKind::Count => rest.len() <= limits::COUNT_DIGITS_MAX,
-                    FrameErrorKind::Cut { .. } => true,
-                    FrameErrorKind::TooLong { .. } => false,
+                    FrameErrorKind::Cut { counted, .. } => counted <= limits::ARCHIVE_FRAME_BYTES_MAX,
                 };
                 (self.is_ended || !may_go_on).then_some(Err(error.kind))
             }
@@ -270,7 +269,7 @@ impl Archive {
     }
 }
 
-/// Octets that tell the form: a count has five at most, a wrong one as many as somebody likes to write.
+/// Octets that tell the form: a count has nine at most, a wrong one as many as somebody likes to write.
 const SNIFFED_BYTES: usize = 64;
 
 /// What some editors begin a text file with.
@@ -365,7 +364,7 @@ mod tests {
     #[test]
     fn a_body_that_cannot_be_followed_ends_its_file() {
         let lost = "the file cannot be read on from here";
-        let count = "a count is 1 to 5 digits, the first of them not 0, and a space";
+        let count = "a count is 1 to 9 digits, the first of them not 0, and a space";
         let body = framed(&[FRAME]);
         check(
             format!("{body}40 <134>1 2025-08-08T06:59:08Z host heroku web.1 - x\n{body}"),
@@ -407,6 +406,25 @@ mod tests {
                 ],
                 "in chunks of {chunk}"
             );
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_very_long_leads_to_the_next() {
+        let frame = |line: String| format!("{} {line}", line.len());
+        let line = |msg: &str| frame(format!("<134>1 2025-01-02T03:04:05Z host heroku web.1 - {msg}\n"));
+        let file = line("a") + &frame("x".repeat(300_000)) + &line("b");
+        for chunk in [usize::MAX, 100_000, 777] {
+            let items = read(file.as_bytes(), chunk);
+            assert_eq!(items.len(), 3, "in chunks of {chunk}");
+            assert!(items[2].ends_with("| heroku[web.1] | b"), "in chunks of {chunk}: {}", items[2]);
+        }
+        // One that nothing would be left of memory for is not waited for.
+        let endless = line("a") + "999999999 " + &"x".repeat(100);
+        for chunk in [usize::MAX, 7] {
+            let items = read(endless.as_bytes(), chunk);
+            assert_eq!(items.len(), 2, "in chunks of {chunk}");
+            assert!(items[1].contains("cannot be read on"), "in chunks of {chunk}: {}", items[1]);
         }
     }
 

@@ -38,8 +38,8 @@ impl Engine {
                     let settle = self.app(app).plan.policy.settle;
                     self.postpone(app, settle);
                 }
-                // The drain's own health is watched by the shell that owns the drain.
-                Fact::Loss { .. } => {}
+                // The drain's own health is watched by the shell that owns the drain; here it is a code.
+                Fact::Loss { .. } => self.hear_error_of_app(app, Code::L10, at),
             }
         }
     }

@@ -3,13 +3,16 @@
 //! ```text
 //! body  = *( frame [ LF ] )
 //! frame = LEN SP line          ; line is LEN octets of anything
-//! LEN   = 1*5DIGIT             ; the first of them 1-9
+//! LEN   = 1*9DIGIT             ; the first of them 1-9
 //! ```
 //!
 //! The count is the only thing that ends a frame, so nothing inside one can pass for another: a dyno may
 //! print a whole forged frame and it stays text in the middle of its own. Logplex puts nothing between
 //! frames. The `LF` is our tolerance for senders who write a line break that they do not count; it cannot
 //! be mistaken, because a count begins with a digit.
+//!
+//! A frame may be as long as the body that it is in: one that is absurdly long holds nothing that anybody
+//! wants, and its count still says where the next one begins.
 //!
 //! When a count cannot be read or followed, nobody can say where the next frame begins. Guessing would
 //! let text inside a frame become a frame, so that is where the batch ends.
@@ -61,12 +64,6 @@ pub enum FrameErrorKind {
         /// What there is.
         left: usize,
     },
-    /// A count above the longest line that is read.
-    #[error("the count says {counted} octets, and a line has at most {}", limits::FRAME_BYTES_MAX)]
-    TooLong {
-        /// What the count says.
-        counted: usize,
-    },
 }
 
 /// The frames of `body`.
@@ -105,13 +102,10 @@ impl std::iter::FusedIterator for Frames<'_> {}
 /// Splits the frame at the start of `input` from what follows it.
 fn frame(input: &[u8]) -> Result<(&[u8], &[u8]), FrameErrorKind> {
     let (rest, counted) = count(input).map_err(|_| FrameErrorKind::Count)?;
-    if counted > limits::FRAME_BYTES_MAX {
-        return Err(FrameErrorKind::TooLong { counted });
-    }
     rest.split_at_checked(counted).ok_or(FrameErrorKind::Cut { counted, left: rest.len() })
 }
 
-/// `LEN SP`. Five digits are below 100,000, so the sum cannot overflow.
+/// `LEN SP`. Nine digits are below 2^30, so the sum cannot overflow.
 fn count(input: &[u8]) -> IResult<&[u8], usize, ()> {
     terminated(take_while_m_n(1, limits::COUNT_DIGITS_MAX, |octet: u8| octet.is_ascii_digit()), char(' '))
         .map_opt(|digits: &[u8]| {
@@ -124,7 +118,6 @@ fn count(input: &[u8]) -> IResult<&[u8], usize, ()> {
 #[cfg(test)]
 mod tests {
     use super::{FrameError, FrameErrorKind, frames};
-    use crate::limits;
 
     #[track_caller]
     fn check(body: &[u8], expect: &[(usize, &[u8])], end: Option<(usize, FrameErrorKind)>) {
@@ -163,34 +156,30 @@ mod tests {
     #[test]
     fn what_cannot_be_framed_ends_the_batch() {
         let no_count: [&[u8]; 9] =
-            [b"x", b"0 ", b"01 a", b" 1 a", b"-1 a", b"1", b"1a", b"123456 a", b"99999999999999999999 a"];
+            [b"x", b"0 ", b"01 a", b" 1 a", b"-1 a", b"1", b"1a", b"1234567890 a", b"99999999999999999999 a"];
         for body in no_count {
             check(body, &[], Some((0, FrameErrorKind::Count)));
         }
         check(b"1 a2 b", &[(0, b"a")], Some((3, FrameErrorKind::Cut { counted: 2, left: 1 })));
         check(b"5 ", &[], Some((0, FrameErrorKind::Cut { counted: 5, left: 0 })));
-        check(b"99999 a", &[], Some((0, FrameErrorKind::TooLong { counted: 99_999 })));
+        check(b"999999999 a", &[], Some((0, FrameErrorKind::Cut { counted: 999_999_999, left: 1 })));
     }
 
     #[test]
-    fn the_longest_frame_is_read_and_one_octet_more_is_not() {
-        let line = vec![b'x'; limits::FRAME_BYTES_MAX];
-        let mut body = format!("{} ", line.len()).into_bytes();
-        body.extend_from_slice(&line);
-        check(&body, &[(0, &line)], None);
-
-        let counted = limits::FRAME_BYTES_MAX + 1;
-        let mut body = format!("{counted} ").into_bytes();
-        body.resize(body.len() + counted, b'x');
-        check(&body, &[], Some((0, FrameErrorKind::TooLong { counted })));
+    fn a_frame_of_any_length_leads_to_the_next() {
+        let long = vec![b'x'; 300_000];
+        let mut body = format!("{} ", long.len()).into_bytes();
+        body.extend_from_slice(&long);
+        body.extend_from_slice(b"1 a");
+        check(&body, &[(0, &long), (300_007, b"a")], None);
     }
 
     #[test]
     fn an_error_says_where_and_what_is_allowed() {
-        let error = frames(b"1 a70000 b").nth(1).expect("a second item").expect_err("too long");
-        assert_eq!(
-            error.to_string(),
-            "at octet 3 of the body: the count says 70000 octets, and a line has at most 65536"
-        );
+        let error = frames(b"1 a70000 b").nth(1).expect("a second item").expect_err("cut");
+        assert_eq!(error.to_string(), "at octet 3 of the body: the count says 70000 octets, and 1 are left");
+        let error = frames(b"x").next().expect("an item").expect_err("no count");
+        let expect = "at octet 0 of the body: a count is 1 to 9 digits, the first of them not 0, and a space";
+        assert_eq!(error.to_string(), expect);
     }
 }

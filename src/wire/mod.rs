@@ -63,7 +63,6 @@ impl BadFrame {
             Self::Frame(FrameError { kind, .. }) => match kind {
                 FrameErrorKind::Count => "count",
                 FrameErrorKind::Cut { .. } => "cut",
-                FrameErrorKind::TooLong { .. } => "too_long",
             },
             Self::Line { .. } => "header",
         }

@@ -37,16 +37,12 @@ pub fn batch(body: &[u8]) -> Batch {
             digits.push(*octet as char);
             next += 1;
         }
-        let plain = !digits.is_empty() && !digits.starts_with('0') && digits.len() <= 5;
+        let plain = !digits.is_empty() && !digits.starts_with('0') && digits.len() <= 9;
         if !plain || body.get(next) != Some(&b' ') {
             batch.end = Some((at, "count"));
             return batch;
         }
-        let counted: u64 = digits.parse().expect("at most five digits");
-        if counted > 65_536 {
-            batch.end = Some((at, "too_long"));
-            return batch;
-        }
+        let counted: u64 = digits.parse().expect("at most nine digits");
         let mut octets = Vec::new();
         next += 1;
         for _ in 0..counted {
@@ -160,8 +156,9 @@ pub fn manager_error(line: &Line) -> Option<Error> {
     let text = String::from_utf8_lossy(line.msg.trim_ascii()).into_owned();
     let text = text.strip_prefix("Error ")?;
     let (code, rest) = text.split_once(" (")?;
-    let known =
-        ["R10", "R12", "R13", "R14", "R15", "R16", "R17", "R99"].contains(&code).then(|| code.to_owned())?;
+    let known = ["R10", "R11", "R12", "R13", "R14", "R15", "R16", "R17", "R99"]
+        .contains(&code)
+        .then(|| code.to_owned())?;
     let (name, tail) = rest.split_once(')')?;
     (!name.is_empty() && (tail.is_empty() || tail.starts_with(" -> "))).then_some((known, Some(dyno)))
 }
@@ -177,7 +174,8 @@ pub fn router_error(line: &Line) -> Option<Error> {
         pairs.remove(0);
     }
     let (key, level) = pairs.first()?;
-    if key != b"at" || !(level == b"error" || level == b"warning") {
+    let has_code_next = pairs.get(1).is_some_and(|(next, _)| next == b"code");
+    if key != b"at" || !(level == b"error" || level == b"warning" || level == b"info" && has_code_next) {
         return None;
     }
     let all = |key: &[u8]| -> Vec<Vec<u8>> {
