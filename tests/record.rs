@@ -7,12 +7,15 @@ mod daemon;
 #[path = "support/house.rs"]
 mod house;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use dynowarden::sim::fault::{Fault, FaultRule};
 use http::Method;
 use tempfile::TempDir;
 
 use crate::crashes::{age, err};
-use crate::daemon::Daemon;
+use crate::daemon::{ADMIN_PASSWORD, Daemon};
 use crate::house::{await_restart, deleted, heroku};
 
 /// A file of its own, and the directory that ends with it.
@@ -43,6 +46,42 @@ async fn a_request_of_a_dead_process_that_was_never_carried_out_is_not_repeated_
 async fn kills_at_any_moment_break_no_promise() {
     let (database, _directory) = file();
     crashes::kills_at_any_moment_break_no_promise(&database, 1, 12).await;
+}
+
+/// Whoever was told that it is paused, or that it no longer is, can rely on that at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_word_about_a_pause_outlives_a_kill() {
+    let (database, _directory) = file();
+    let heroku = heroku(1).await;
+    let env = [("DATABASE_URL", database.as_str())];
+    for _ in 0..4 {
+        let daemon = Daemon::start(&heroku.api_url(), &env);
+        say(&daemon, "pause", r#"{"app":"acme","for":"1h","reason":"first"}"#);
+        say(&daemon, "resume", r#"{"app":"acme"}"#);
+        say(&daemon, "pause", r#"{"app":"acme","for":"2h","reason":"a launch"}"#);
+        daemon.kill();
+        let daemon = Daemon::start(&heroku.api_url(), &env);
+        err(&heroku, &daemon, "web.1").await;
+        let hold = daemon.await_decision("web.1", "hold", "paused");
+        assert!(hold["reason"].as_str().is_some_and(|said| said.contains("a launch")), "{hold}");
+        say(&daemon, "resume", r#"{"app":"acme"}"#);
+        daemon.kill();
+    }
+    let daemon = Daemon::start(&heroku.api_url(), &env);
+    err(&heroku, &daemon, "web.1").await;
+    await_restart(&heroku, "web.1").await;
+}
+
+/// Asks for something of the JSON API, and sees it done.
+fn say(daemon: &Daemon, what: &str, body: &str) {
+    let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).expect("it listens");
+    let length = body.len();
+    let bearer = format!("Authorization: Bearer {ADMIN_PASSWORD}");
+    let head = format!("POST /api/v1/{what} HTTP/1.1\r\nHost: x\r\n{bearer}\r\nConnection: close\r\n");
+    write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,15 @@ impl RestartBudget {
         self.take_at(slots, rate, EPOCH.saturating_add(now))
     }
 
+    /// Whether a restart is left at `now`.
+    pub fn has_one(&mut self, slots: &mut Slots, rate: Rate, now: Duration) -> bool {
+        let is_taken = self.take(slots, rate, now);
+        if is_taken {
+            self.refund(slots);
+        }
+        is_taken
+    }
+
     /// Counts a restart that was made `age` before `now`. It counts where no slot is free, too: one that was
     /// made under a larger rate, or after others whose times a wrong clock wrote down. It takes the slot that
     /// has been in use longest, for it will count for longer.

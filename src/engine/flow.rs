@@ -44,6 +44,7 @@ impl Engine {
 
     /// Judges once more, and asks the API for the dyno and its formation.
     fn look(&mut self, key: DynoKey) {
+        self.starved.remove(&key);
         let Some(attempt) = self.attempt_mut(key) else { return };
         let cause = attempt.cause.clone();
         if let Err(hold) = self.judge(key, &cause) {
@@ -60,6 +61,7 @@ impl Engine {
         }
         if let Err(span) = self.tokens.take(CALLS_OF_A_RESTART, now.mono) {
             let remaining = self.tokens.remaining(now.mono);
+            self.starved.insert(key);
             return self.wait(key, Hold::ApiReserve { remaining }, span);
         }
         let (app, dyno) = (key.app, self.name(key));
@@ -140,9 +142,9 @@ impl Engine {
         let sight = Sight { cause: &cause, name: &name, policy, ours_out: &ours_out, view };
         match judge::by_view(&sight, cautious) {
             judge::Verdict::Leave(hold) => self.leave(key, hold),
-            judge::Verdict::Wait(hold) => {
-                let span = self.wait_span(key);
-                self.wait(key, hold, span);
+            judge::Verdict::Wait(hold, known) => {
+                let usual = self.wait_span(key);
+                self.wait(key, hold, known.map_or(usual, |span| span.min(limits::WAIT_MAX)));
             }
             judge::Verdict::Go(seen, formation) => self.go(key, *seen, formation),
         }
@@ -172,7 +174,7 @@ impl Engine {
     }
 
     /// A given-up dyno may go on only under another release.
-    fn end_giving_up(&mut self, key: DynoKey, seen: &Seen) -> Result<(), Hold> {
+    pub(super) fn end_giving_up(&mut self, key: DynoKey, seen: &Seen) -> Result<(), Hold> {
         let (now, heard) = (self.now.mono, self.app(key.app).releases_heard);
         let Some(dyno) = self.dynos.get_mut(&key) else { return Ok(()) };
         let Some(given_up) = &mut dyno.given_up else { return Ok(()) };
@@ -188,6 +190,13 @@ impl Engine {
     }
 
     fn give_up(&mut self, key: DynoKey) {
+        let (hold, told) = self.give_up_on(key);
+        self.leave(key, hold);
+        self.notice(key.app, Some(key), told);
+    }
+
+    /// From now on the dyno is left alone; says so to the record and to people.
+    pub(super) fn give_up_on(&mut self, key: DynoKey) -> (Hold, NoticeKind) {
         let (now, heard) = (self.now, self.app(key.app).releases_heard);
         let (allowed, give_up_for) = (self.policy(key).max_restarts, self.policy(key).give_up_for);
         let until_at = later(now.wall, give_up_for);
@@ -200,8 +209,7 @@ impl Engine {
                 releases_heard: heard,
             });
         }
-        self.leave(key, Hold::MaxRestarts { allowed, until: until_at });
-        self.notice(key.app, Some(key), NoticeKind::GaveUp { allowed, until: until_at });
+        (Hold::MaxRestarts { allowed, until: until_at }, NoticeKind::GaveUp { allowed, until: until_at })
     }
 
     /// The answer to a claim.
@@ -347,8 +355,10 @@ impl Engine {
 
     /// Asks the API for the dyno alone.
     fn peek(&mut self, key: DynoKey) {
+        self.starved.remove(&key);
         let now = self.now.mono;
         if let Err(span) = self.tokens.take(1, now) {
+            self.starved.insert(key);
             return self.set_due(key, span);
         }
         let (app, dyno) = (key.app, self.name(key));
@@ -429,8 +439,10 @@ impl Engine {
         let now = self.now.mono;
         let Some(attempt) = self.attempt_mut(key) else { return };
         let lost = attempt.unresolved.map_or(now, |unresolved| unresolved.lost);
-        if now.saturating_sub(lost) < limits::LOST_ANSWER_WAIT {
-            return self.peek_later(key);
+        let left = limits::LOST_ANSWER_WAIT.saturating_sub(now.saturating_sub(lost));
+        if !left.is_zero() {
+            self.peek_later(key);
+            return self.due_within(key, left);
         }
         let (tries, cause) = (attempt.deletes, attempt.cause.clone());
         if attempt.adopted || tries >= limits::DELETES_MAX || is_late {
@@ -572,6 +584,7 @@ impl Engine {
     fn close(&mut self, key: DynoKey) {
         let Some(attempt) = self.dynos.get_mut(&key).and_then(|dyno| dyno.attempt.take()) else { return };
         self.attempts.remove(&attempt.ticket);
+        self.starved.remove(&key);
         if let Some(due) = attempt.due {
             self.due.remove(&(due, key));
         }
@@ -640,6 +653,14 @@ impl Engine {
         self.due.insert((at, key));
     }
 
+    /// Brings forward what is due later than that.
+    fn due_within(&mut self, key: DynoKey, span: Duration) {
+        let at = self.now.mono.saturating_add(span);
+        if self.attempt_mut(key).and_then(|attempt| attempt.due).is_some_and(|due| due > at) {
+            self.set_due(key, span);
+        }
+    }
+
     /// Tells people, once, that nothing can be done for an app until the API is seen again.
     pub(super) fn tell_blind(&mut self, app: AppId, blind: &Blind) {
         let label = blind.label();
@@ -656,4 +677,4 @@ impl Engine {
 }
 
 /// Two looks and a DELETE.
-const CALLS_OF_A_RESTART: u32 = 3;
+pub(super) const CALLS_OF_A_RESTART: u32 = 3;

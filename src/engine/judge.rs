@@ -23,8 +23,8 @@ pub(super) enum Verdict {
     Go(Box<Seen>, usize),
     /// Not this dyno, not for this error.
     Leave(Hold),
-    /// Not yet: something beside the dyno is in the way.
-    Wait(Hold),
+    /// Not yet: something beside the dyno is in the way; for so long, where that is known.
+    Wait(Hold, Option<Duration>),
 }
 
 /// Judges by what is known without asking: first the error, then the dyno, then the hour.
@@ -79,13 +79,13 @@ pub(super) fn by_view(sight: &Sight<'_>, now: Now) -> Verdict {
         .filter(|other| other.process_type == *sight.name.process_type())
         .collect();
     if let Some(blind) = disagreement(seen, &formation) {
-        return Verdict::Wait(Hold::Blind(blind));
+        return Verdict::Wait(Hold::Blind(blind), None);
     }
     if let Some(hold) = deploying(&formation, sight.policy, now) {
-        return Verdict::Wait(hold);
+        return Verdict::Wait(hold, None);
     }
-    if let Some(hold) = too_many_out(&formation, sight, now) {
-        return Verdict::Wait(hold);
+    if let Some((hold, span)) = too_many_out(&formation, sight, now) {
+        return Verdict::Wait(hold, span);
     }
     Verdict::Go(Box::new(seen.clone()), formation.len().max(1))
 }
@@ -162,27 +162,31 @@ fn deploying(formation: &[&Seen], policy: &Policy, now: Now) -> Option<Hold> {
 /// (<https://devcenter.heroku.com/changelog-items/1121>).
 const PREBOOT_OVERLAP: Duration = Duration::from_secs(2 * 60);
 
-fn too_many_out(formation: &[&Seen], sight: &Sight<'_>, now: Now) -> Option<Hold> {
-    let is_out = |seen: &Seen| {
-        seen.state != DynoState::Up || since(seen.surely_in_state_since(), now.wall) < sight.policy.settle
-    };
-    let mut out: Vec<(&DynoName, DynoState)> = formation
-        .iter()
-        .filter(|seen| seen.name != *sight.name && is_out(seen))
-        .map(|seen| (&seen.name, seen.state))
-        .collect();
-    for ours in sight.ours_out {
-        if !out.iter().any(|(name, _)| *name == ours) {
-            out.push((ours, DynoState::Starting));
+/// Why this dyno would be one too many, and for how long, if the others only have to settle.
+fn too_many_out(formation: &[&Seen], sight: &Sight<'_>, now: Now) -> Option<(Hold, Option<Duration>)> {
+    let others = formation.iter().filter(|seen| seen.name != *sight.name);
+    // Each with what is left until it has settled, if it is up.
+    let mut out: Vec<(&DynoName, DynoState, Option<Duration>)> = Vec::new();
+    for seen in others {
+        let up_for = since(seen.surely_in_state_since(), now.wall);
+        let left = (seen.state == DynoState::Up).then(|| sight.policy.settle.saturating_sub(up_for));
+        if left != Some(Duration::ZERO) {
+            out.push((&seen.name, seen.state, left));
         }
     }
-    let allowed = sight.policy.max_concurrent.get();
-    let (dyno, state) = out.first()?;
-    (out.len() >= allowed as usize).then(|| Hold::FormationOut {
-        dyno: (*dyno).clone(),
-        state: *state,
-        allowed,
-    })
+    for ours in sight.ours_out {
+        if !out.iter().any(|(name, ..)| *name == ours) {
+            out.push((ours, DynoState::Starting, None));
+        }
+    }
+    let allowed = sight.policy.max_concurrent.get() as usize;
+    let (dyno, state, _) = *out.first()?;
+    let surplus = (out.len() + 1).checked_sub(allowed).filter(|surplus| *surplus > 0)?;
+    // So many have to settle before there is a place.
+    let mut left: Vec<Duration> = out.iter().filter_map(|(.., left)| *left).collect();
+    left.sort_unstable();
+    let hold = Hold::FormationOut { dyno: dyno.clone(), state, allowed: sight.policy.max_concurrent.get() };
+    Some((hold, left.get(surplus - 1).copied()))
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ use crate::engine::trigger::Hits;
 use crate::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
 use crate::event::Event;
 use crate::ident::{AppId, DynoName};
+use crate::limits;
 use crate::time::{Now, later};
 
 /// The state machine. See the module's documentation for how it is used.
@@ -74,6 +75,8 @@ pub struct Engine {
     pruned: Duration,
     /// Dynos in the order in which they were last heard of: who goes first when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
+    /// Attempts that wait for nothing but calls.
+    starved: BTreeSet<DynoKey>,
     tickets_made: u64,
     tokens: ApiTokens,
 }
@@ -285,6 +288,7 @@ impl Engine {
             platform_clock: PlatformClock::default(),
             pruned: Duration::ZERO,
             quiet: BTreeSet::new(),
+            starved: BTreeSet::new(),
             tickets_made: 0,
             tokens: ApiTokens::full(),
         }
@@ -294,7 +298,7 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
-            Input::ApiTokens { remaining } => self.tokens.told(remaining, self.now.mono),
+            Input::ApiTokens { remaining } => self.told_tokens(remaining),
             Input::Claimed { ticket, answer } => self.claimed(ticket, answer),
             Input::Deleted { ticket, answer } => self.deleted(ticket, answer),
             Input::Events { app, events } => self.hear(app, events),
@@ -333,6 +337,22 @@ impl Engine {
     /// How many restarts are under way or wait for their turn.
     pub fn attempts(&self) -> usize {
         self.attempts.len()
+    }
+
+    /// Whether a step waits for calls to come back to the account. How many are left can be asked for free,
+    /// and what is answered may be better than what was reckoned here.
+    pub fn waits_for_calls(&self) -> bool {
+        !self.starved.is_empty()
+    }
+
+    /// Those who waited for want of calls go on if there are enough.
+    fn told_tokens(&mut self, remaining: u32) {
+        self.tokens.told(remaining, self.now.mono);
+        if remaining >= flow::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE {
+            for key in std::mem::take(&mut self.starved) {
+                self.set_due(key, Duration::ZERO);
+            }
+        }
     }
 
     fn wake(&mut self) {

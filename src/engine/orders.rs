@@ -75,9 +75,18 @@ impl Engine {
             return self.decide(key, &cause, Verdict::Hold(Hold::UnderWay), Some(ticket));
         }
         let judged = judge::by_itself(&seen, &name, self.policy(key), &cause, self.cautious_now())
-            .and_then(|()| self.judge(key, &cause));
+            .and_then(|()| self.judge(key, &cause))
+            .and_then(|()| self.end_giving_up(key, &seen));
+        let (rate, now) = (self.policy(key).max_restarts, self.now.mono);
         if let Some(dyno) = self.dynos.get_mut(&key) {
             dyno.seen = Some(seen);
+            // A person is told now what the attempt would only find out in its turn.
+            if judged.is_ok() && !self.budget.has_one(&mut dyno.slots, rate, now) {
+                let (hold, told) = self.give_up_on(key);
+                let decision = self.decide(key, &cause, Verdict::Hold(hold), None);
+                self.notice(key.app, Some(key), told);
+                return decision;
+            }
         }
         let queued = judged.and_then(|()| self.enqueue(key, cause.clone()));
         match queued {

@@ -27,6 +27,7 @@ use crate::shell::clock::Clock;
 use crate::shell::heroku::{Answered, Heroku};
 use crate::shell::metrics::Metrics;
 use crate::shell::notify::Notices;
+use crate::shell::pauses::PauseKeeper;
 use crate::shell::store::claims::{ClaimBounds, ClaimRequest};
 use crate::shell::store::{self, Store};
 use crate::shell::telemetry;
@@ -54,9 +55,9 @@ pub(crate) enum Command {
     ApiTokens { remaining: u32 },
     Events { app: AppId, events: Vec<Event> },
     Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
-    Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str> },
+    Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str>, kept: oneshot::Sender<()> },
     Publish(Box<Record>),
-    Resume { app: Option<AppId> },
+    Resume { app: Option<AppId>, kept: oneshot::Sender<()> },
     Status { answer: oneshot::Sender<Vec<AppStatus>> },
 }
 
@@ -97,6 +98,7 @@ pub struct Driver {
     notices: Notices,
     orders: HashMap<OrderId, oneshot::Sender<Vec<Decision>>>,
     orders_made: u64,
+    pauses: PauseKeeper,
     plans: Vec<AppPlan>,
     records: broadcast::Sender<Record>,
     /// How many dynos the figures show, and when that was counted, in `mono` time.
@@ -167,20 +169,25 @@ impl Handle {
         decisions.await.map_err(|_| Stopped)
     }
 
-    /// Stops restarts of one app, or of all, until a time.
+    /// Stops restarts of one app, or of all, until a time. Answers once that is in force and kept: whoever
+    /// was told so can rely on it across a crash.
     ///
     /// # Errors
     /// The driver is gone.
     pub async fn pause(&self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) -> Result<(), Stopped> {
-        self.commands.send(Command::Pause { app, until, reason }).await.map_err(|_| Stopped)
+        let (kept, is_kept) = oneshot::channel();
+        self.commands.send(Command::Pause { app, until, reason, kept }).await.map_err(|_| Stopped)?;
+        is_kept.await.map_err(|_| Stopped)
     }
 
-    /// Allows restarts again.
+    /// Allows restarts again. Answers as [`pause`](Self::pause) does.
     ///
     /// # Errors
     /// The driver is gone.
     pub async fn resume(&self, app: Option<AppId>) -> Result<(), Stopped> {
-        self.commands.send(Command::Resume { app }).await.map_err(|_| Stopped)
+        let (kept, is_kept) = oneshot::channel();
+        self.commands.send(Command::Resume { app, kept }).await.map_err(|_| Stopped)?;
+        is_kept.await.map_err(|_| Stopped)
     }
 }
 
@@ -202,6 +209,7 @@ impl Driver {
             notices,
             orders: HashMap::new(),
             orders_made: 0,
+            pauses: PauseKeeper::new(store.clone()),
             plans,
             records: handle.records,
             shown: (0, Duration::ZERO),
@@ -216,7 +224,8 @@ impl Driver {
         self.take(Input::Remember(past));
         let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
         let mut pauses = tokio::time::interval(limits::PAUSES_READ_EVERY);
-        for timer in [&mut renewal, &mut pauses] {
+        let mut tokens = tokio::time::interval(self.clock.real(limits::TOKENS_ASKED_EVERY));
+        for timer in [&mut renewal, &mut pauses, &mut tokens] {
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         loop {
@@ -229,6 +238,7 @@ impl Driver {
                 Some(command) = self.commands.recv() => self.obey(command),
                 _ = renewal.tick() => self.renew_claims(),
                 _ = pauses.tick(), if self.store.is_shared() => self.read_pauses(),
+                _ = tokens.tick(), if self.engine.waits_for_calls() => self.ask_tokens(),
                 () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
             }
         }
@@ -246,8 +256,19 @@ impl Driver {
 
     /// What other replicas were told.
     fn read_pauses(&self) {
-        let (store, clock) = (self.store.clone(), self.clock);
-        self.ask(async move { store.pauses(clock.now().wall).await.ok().map(Input::Pauses) });
+        if let Some(reading) = self.pauses.reading() {
+            let clock = self.clock;
+            self.ask(async move { reading.read(clock.now().wall).await.map(Input::Pauses) });
+        }
+    }
+
+    /// How many calls are left to the account, which costs none.
+    fn ask_tokens(&self) {
+        let heroku = self.heroku.clone();
+        self.ask(async move {
+            let Answered { tokens_remaining, .. } = heroku.rate_limits().await;
+            tokens_remaining.map(|remaining| Input::ApiTokens { remaining })
+        });
     }
 
     /// Learns what becomes of the calls that were made, and makes no new ones.
@@ -279,7 +300,8 @@ impl Driver {
                 }
             }
         };
-        if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, last_answers).await.is_err() {
+        let all = async { tokio::join!(last_answers, self.pauses.kept()) };
+        if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, all).await.is_err() {
             warn!("calls that were made are still without an answer; they are looked into at the next start");
         }
         self.store.close().await;
@@ -322,16 +344,16 @@ impl Driver {
                 self.orders.insert(order, answer);
                 Input::Order { order, app, dyno }
             }
-            Command::Pause { app, until, reason } => {
-                self.keep_pause(app, until, reason.clone());
+            Command::Pause { app, until, reason, kept } => {
+                self.pauses.keep(app, until, reason.clone(), kept);
                 Input::Pause { app, until, reason }
             }
             Command::Publish(record) => {
                 self.tell(*record);
                 return;
             }
-            Command::Resume { app } => {
-                self.keep_no_pause(app);
+            Command::Resume { app, kept } => {
+                self.pauses.end(app, kept);
                 Input::Resume { app }
             }
             Command::Status { answer } => {
@@ -341,24 +363,6 @@ impl Driver {
             }
         };
         self.take(input);
-    }
-
-    fn keep_pause(&self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) {
-        let store = self.store.clone();
-        self.tasks.spawn(async move {
-            if let Err(error) = store.set_pause(app, until, &reason).await {
-                warn!(%error, "this pause holds here, and is not known to other replicas or after a restart");
-            }
-        });
-    }
-
-    fn keep_no_pause(&self, app: Option<AppId>) {
-        let store = self.store.clone();
-        self.tasks.spawn(async move {
-            if let Err(error) = store.clear_pause(app).await {
-                warn!(%error, "this pause has ended here, and not for other replicas or after a restart");
-            }
-        });
     }
 
     /// Hands an input to the engine, and carries out what it asks for.

@@ -10,6 +10,7 @@ pub mod home;
 pub mod http;
 pub mod metrics;
 pub mod notify;
+mod pauses;
 pub mod rounds;
 pub mod status_page;
 pub mod store;

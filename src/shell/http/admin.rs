@@ -1,5 +1,6 @@
 //! What only admins may see and do: `/metrics`, and pausing restarts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use http::header::{ACCEPT, HOST, HeaderMap, ORIGIN};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use hyper::body::Body;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -122,8 +124,24 @@ impl Service {
         let order: ResumeOrder = self.admin_order(head, body).await?;
         let app = self.admin_app(order.app.as_deref())?;
         self.handle.resume(app).await.map_err(|Stopped| Denied::Stopping)?;
-        let answer = Paused { app: order.app.as_deref(), paused: false, until: None, reason: None };
+        // A pause of all apps stands on when that of one has ended.
+        let standing = match app {
+            Some(app) => self.pause_of(app).await.map_err(|Stopped| Denied::Stopping)?,
+            None => None,
+        };
+        let answer = Paused {
+            app: order.app.as_deref(),
+            paused: standing.is_some(),
+            until: standing.as_ref().map(|(until, _)| until.to_string()),
+            reason: standing.as_ref().map(|(_, reason)| &**reason),
+        };
         Ok(reply::private(reply::json(StatusCode::OK, &answer)))
+    }
+
+    /// The pause in force for an app, if there is one.
+    async fn pause_of(&self, app: AppId) -> Result<Option<(Timestamp, Arc<str>)>, Stopped> {
+        let status = self.handle.status().await?;
+        Ok(status.into_iter().find(|status| status.app == app).and_then(|status| status.paused))
     }
 
     /// Lets somebody in who shows `ADMIN_PASSWORD`, by Basic or Bearer.

@@ -35,6 +35,16 @@ async fn lively() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Command
                     let (answer, _) = tokio::sync::oneshot::channel();
                     let _ = others.send(Command::Order { answer, app, dyno });
                 }
+                Command::Pause { app, until, reason, kept } => {
+                    let _ = kept.send(());
+                    let (kept, _) = tokio::sync::oneshot::channel();
+                    let _ = others.send(Command::Pause { app, until, reason, kept });
+                }
+                Command::Resume { app, kept } => {
+                    let _ = kept.send(());
+                    let (kept, _) = tokio::sync::oneshot::channel();
+                    let _ = others.send(Command::Resume { app, kept });
+                }
                 other => drop(others.send(other)),
             }
         }

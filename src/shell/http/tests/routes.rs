@@ -9,6 +9,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICAT
 
 use super::{House, basic, figure, frame, house, house_with_queue, r14, request, settings, text};
 use crate::engine::record::{BY_HAND, Decision, Evidence, Hold, Verdict};
+use crate::engine::status::AppStatus;
 use crate::event::Fact;
 use crate::ident::AppId;
 use crate::shell::driver::Command;
@@ -275,19 +276,44 @@ async fn a_pause_and_its_end_reach_the_engine() {
     let mut house = two_apps().await;
     let admin = [("authorization", "Bearer admin")];
     let order = r#"{"app":"blog","for":"2h","reason":"Black Friday"}"#;
-    let response = house.service.answer(request("POST /api/v1/pause", &admin, order)).await;
+    let asked = house.service.answer(request("POST /api/v1/pause", &admin, order));
+    let (response, said) = tokio::join!(asked, async {
+        let Some(Command::Pause { app, until, reason, kept }) = house.commands.recv().await else {
+            panic!("no pause")
+        };
+        kept.send(()).expect("the answer waits until the pause is kept");
+        (app, until, reason)
+    });
     assert_eq!(response.status(), StatusCode::OK);
     let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
     assert_eq!((&answer["app"], &answer["paused"]), (&"blog".into(), &true.into()));
-    let Ok(Command::Pause { app, until, reason }) = house.commands.try_recv() else { panic!("no pause") };
+    let (app, until, reason) = said;
     assert_eq!((app, &*reason), (Some(AppId(1)), "Black Friday"));
     assert_eq!(answer["until"], until.to_string());
 
     for body in ["", "{}", r#"{"app":null}"#] {
-        let response = house.service.answer(request("POST /api/v1/resume", &admin, body)).await;
+        let asked = house.service.answer(request("POST /api/v1/resume", &admin, body));
+        let (response, ()) = tokio::join!(asked, async {
+            let Some(Command::Resume { app: None, kept }) = house.commands.recv().await else {
+                panic!("no end: {body}")
+            };
+            kept.send(()).expect("the answer waits until the end is kept");
+        });
         assert_eq!(response.status(), StatusCode::OK, "{body}");
-        assert!(matches!(house.commands.try_recv(), Ok(Command::Resume { app: None })), "{body}");
     }
+    // A pause of all apps stands on for each of them.
+    let asked = house.service.answer(request("POST /api/v1/resume", &admin, r#"{"app":"blog"}"#));
+    let (response, ()) = tokio::join!(asked, async {
+        let Some(Command::Resume { app: Some(AppId(1)), kept }) = house.commands.recv().await else {
+            panic!("no end")
+        };
+        kept.send(()).expect("the answer waits until the end is kept");
+        let Some(Command::Status { answer }) = house.commands.recv().await else { panic!("no question") };
+        let paused = Some((until, "a launch".into()));
+        answer.send(vec![AppStatus { app: AppId(1), dynos: Vec::new(), paused }]).expect("it is waited for");
+    });
+    let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
+    assert_eq!((&answer["paused"], &answer["reason"]), (&true.into(), &"a launch".into()));
     for (body, expect) in [
         (r#"{"for":"2h","app":"none"}"#, 404),
         (r#"{"for":"soon"}"#, 400),
