@@ -211,6 +211,24 @@ fn wrong_settings_are_all_told_at_once_and_the_exit_code_is_2() {
 }
 
 #[test]
+fn a_log_filter_that_is_none_is_a_wrong_setting() {
+    let output = daemon::command()
+        .env("HEROKU_API_KEY", "k")
+        .env("HEROKU_APP", "acme")
+        .env("DRAIN_PASSWORD", "p")
+        .env("DATABASE_URL", "memory")
+        .env("RUST_LOG", "dynowarden=loud")
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in ["RUST_LOG (environment variable RUST_LOG)", "read \"dynowarden=loud\"", "allowed: a filter"]
+    {
+        assert!(said.contains(part), "{part} is not in: {said}");
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_said_in_a_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
     let port = taken.local_addr().expect("an address").port().to_string();

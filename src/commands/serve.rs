@@ -4,17 +4,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::daemon;
 use crate::shell::clock::Clock;
-use crate::shell::telemetry;
+use crate::shell::telemetry::{self, LogError};
 
 /// Runs the daemon until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// It cannot start, or broke.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    telemetry::begin(settings.log_format, settings.log_filter.as_deref())?;
+    begin_log(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -22,6 +23,20 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         let listener = daemon::bind(&settings).await?;
         let running = daemon::start(settings, listener, Clock::system(), shutdown).await?;
         running.ended.await?
+    })
+}
+
+/// A filter that cannot be read is a wrong setting like any other; the log alone knows what one is.
+fn begin_log(settings: &Settings) -> anyhow::Result<()> {
+    let filter = settings.log_filter.as_deref();
+    telemetry::begin(settings.log_format, filter).map_err(|error| match error {
+        LogError::Filter(reason) => {
+            let allowed = format!("a filter such as `info` or `dynowarden=debug,warn` ({reason})");
+            let read = format!("{:?}", filter.unwrap_or_default());
+            let origin = Origin::Variable("RUST_LOG".into());
+            Problems::one(Problem::value("RUST_LOG", origin, read, allowed)).into()
+        }
+        other @ LogError::Installed(_) => other.into(),
     })
 }
 

@@ -63,9 +63,17 @@ fn mend_of(blind: &Blind, app: &AppFacts) -> String {
     }
 }
 
+/// A 404 for a part of an app that was just found is not about the app.
+fn not_shown(subject: Subject) -> Finding {
+    let mend = "try again; https://status.heroku.com says whether the API is well";
+    Finding::warning(subject, "not known: the app is there, and the API shows nothing of this (404)")
+        .mend(mend)
+}
+
 fn formation(app: &AppFacts) -> Vec<Finding> {
     let formation = match &app.formation {
         Ok(formation) => formation,
+        Err(Blind::NoSuchApp) => return vec![not_shown(Subject::Formation)],
         Err(blind) => {
             return vec![Finding::error(Subject::Formation, blind.to_string()).mend(mend_of(blind, app))];
         }
@@ -78,7 +86,10 @@ fn formation(app: &AppFacts) -> Vec<Finding> {
             None => {
                 let known: Vec<&str> = formation.iter().map(|entry| &*entry.process_type).collect();
                 let text = format!("it has no process type {listed}");
-                let mend = format!("set process_types to some of: {}", known.join(", "));
+                let mend = match known.as_slice() {
+                    [] => "deploy it: it has no process types yet".to_owned(),
+                    known => format!("set process_types to some of: {}", known.join(", ")),
+                };
                 Finding::error(Subject::Formation, text).mend(mend)
             }
             Some(0) => {
@@ -146,6 +157,7 @@ fn preboot(app: &AppFacts) -> Option<Finding> {
             Subject::Preboot,
             format!("on; min_uptime of {} keeps a new dyno safe from its twin's errors", spoken(min_uptime)),
         )),
+        Err(Blind::NoSuchApp) => Some(not_shown(Subject::Preboot)),
         Err(blind) => {
             let text = format!("not known: {blind}");
             Some(Finding::warning(Subject::Preboot, text).mend(mend_of(blind, app)))

@@ -229,6 +229,13 @@ fn formations_and_preboot_are_looked_at() {
     check(scaled(0), Warning, Subject::Formation, "scaled to none", "ps:scale web=2");
     let no_web = |f: &mut Facts| f.apps[0].formation = Ok(vec![formation("api", 3), formation("clock", 1)]);
     check(no_web, Error, Subject::Formation, "no process type web", "api, clock");
+    let empty = |f: &mut Facts| f.apps[0].formation = Ok(Vec::new());
+    check(empty, Error, Subject::Formation, "no process type web", "deploy it");
+    // The app was found, so a 404 for a part of it does not say that it is not there.
+    let hidden = |f: &mut Facts| f.apps[0].formation = Err(Blind::NoSuchApp);
+    check(hidden, Warning, Subject::Formation, "the app is there", "try again");
+    let hidden = |f: &mut Facts| f.apps[0].features = Err(Blind::NoSuchApp);
+    check(hidden, Warning, Subject::Preboot, "the app is there", "try again");
     let preboot = |f: &mut Facts| {
         f.apps[0].features = Ok(vec![Feature { name: "preboot".to_owned(), enabled: true }]);
     };
