@@ -188,10 +188,14 @@ fn remembered_span(plans: &[AppPlan]) -> Duration {
 /// Lets `/readyz` say that the store is away; the store itself tells the log.
 async fn watch_store(store: Store, readiness: Arc<Readiness>) {
     let mut health = store.watch();
-    while health.changed().await.is_ok() {
+    loop {
+        // It may have gone away before anybody watched.
         match &*health.borrow_and_update() {
             Some(_) => readiness.troubled("store", "away; batches are taken, and nothing is restarted"),
             None => readiness.mended("store"),
+        }
+        if health.changed().await.is_err() {
+            return;
         }
     }
 }

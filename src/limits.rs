@@ -274,7 +274,7 @@ pub const SETTINGS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of a password or a token. They travel in one header, which hyper and most proxies hold to 8 KiB.
 pub const SECRET_BYTES_MAX: usize = 1024;
 
-/// Watched apps. Two hundred are a normal day; each costs one start-up call, of 4,500 in the bucket.
+/// Watched apps. Two hundred are a normal day; each costs two start-up calls, of 4,500 in the bucket.
 pub const APPS_MAX: usize = 1000;
 
 /// Rules of one app. Each is asked about each event of its app.

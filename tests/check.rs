@@ -257,6 +257,9 @@ async fn a_store_that_cannot_be_used_is_found() {
     add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
     let nowhere = [("DATABASE_URL", "sqlite:///no/such/directory/x.db")];
     check(&heroku, &[], &nowhere).expect(1, &["error    store", "/no/such/directory"]);
+    // A directory in which not even root makes files.
+    let unwritable = [("DATABASE_URL", "sqlite:///proc/x.db")];
+    check(&heroku, &[], &unwritable).expect(1, &["error    store", "/proc/x.db cannot be made"]);
     check(&heroku, &[], &[("DATABASE_URL", "memory")]).expect(0, &["warning  store"]);
     check(&heroku, &["--notify"], &[]).expect(0, &["warning  notifier"]);
 }

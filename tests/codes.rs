@@ -217,6 +217,12 @@ async fn the_figures_of_the_contract_are_there_from_the_start() {
         "lost_messages_total",
         "other_drains_lost_messages_total",
         "token_accepted",
+        "api_away",
+        "app_hidden",
+        "platform_red",
+        "store_away",
+        "store_dropped_rows_total",
+        "store_unwritten_rows",
     ] {
         let name = format!("dynowarden_{name}");
         let has_line = page.lines().any(|line| {

@@ -91,6 +91,21 @@ async fn await_restart(heroku: &SimHeroku, app_name: &str, name: &str) {
     heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name} of {app_name}"));
 }
 
+/// What each app is, and its drains; the account's limit is asked for besides, which is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_apps_cost_two_calls_each_at_a_start() {
+    let names: Vec<String> = (1..=200).map(|place| format!("app-{place}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let heroku = heroku(&names).await;
+    names.iter().for_each(|name| drop(add_drain(&heroku, name)));
+    let _daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", &names.join(","))]);
+    let all = |calls: usize| (calls >= 401).then_some(());
+    heroku.await_that(|platform| all(platform.calls().count()), PATIENCE).await.expect("all of them");
+    let calls = heroku.calls();
+    let count = |end: &str| calls.iter().filter(|call| call.path.ends_with(end)).count();
+    assert_eq!((count("/log-drains"), count("/account/rate-limits"), calls.len()), (200, 1, 401));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_without_a_name_belongs_to_the_app_of_its_drain() {
     let heroku = heroku(&["acme", "other"]).await;

@@ -111,6 +111,35 @@ async fn a_damaged_file_is_left_alone() {
     names(&error(&path).await, &path, "the store is damaged");
 }
 
+/// Much of it can still be read and written, and yet nobody can rely on what it says.
+#[tokio::test]
+async fn a_file_that_is_damaged_in_part_is_not_believed_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.db");
+    let bed = Bed { database: Database::Sqlite(path.clone()), ..Bed::memory() };
+    let store = bed.open().await;
+    for n in 0..500 {
+        let name = format!("web.{}", n + 1);
+        store.write(&hold(at(n), &name, dynowarden::engine::record::Hold::UnderWay), at(n));
+    }
+    store.close().await;
+    let mut bytes = fs::read(&path).expect("the file");
+    // The first pages are the schema and tables without rows.
+    bytes[20 * 4096..].fill(0x5a);
+    fs::write(&path, bytes).expect("the file");
+
+    let store = bed.open().await;
+    let mut health = store.watch();
+    let away = health.wait_for(Option::is_some).await.expect("a store").clone();
+    let (_, away) = away.expect("it was waited for");
+    names(&away.to_string(), &path, "move the file away");
+    store.pauses(at(600)).await.expect("this table is whole");
+    assert!(store.health().away.is_some(), "one table is not all");
+    let refusal = store.claim(&support::request(1, "web.1", 1), at(600)).await;
+    assert_eq!(refusal, Err(dynowarden::engine::view::ClaimRefusal::StoreAway));
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_file_is_served_from_once_and_read_by_many() {
     let bed = sqlite();

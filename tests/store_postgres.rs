@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use proxy::{Mood, Proxy};
-use support::{Bed, accepted, at, back, bounds, hold, request, start};
+use support::{Bed, accepted, at, back, bounds, dyno, hold, request, start};
 
 /// `postgres://USER:PASSWORD@HOST:PORT/` of the server, and what is between `//` and `/`.
 fn server() -> (String, String) {
@@ -206,7 +206,8 @@ async fn a_replica_reads_what_another_has_done() {
     // Their clocks disagree by an hour, and the server's alone counts.
     let wrong = dynowarden::time::earlier(wall(), Duration::from_secs(3600));
     assert!(matches!(two.claim(&request(1, "web.1", 0), wrong).await, Err(ClaimRefusal::Elsewhere { .. })));
-    assert_eq!(two.claim(&request(2, "web.2", 0), wrong).await, Err(ClaimRefusal::FormationOut));
+    let out = ClaimRefusal::FormationOut { dyno: dyno("web.1") };
+    assert_eq!(two.claim(&request(2, "web.2", 0), wrong).await, Err(out));
     one.renew(&[Ticket(1)], wall()).await.expect("renewed");
     one.write(&hold(wall(), "web.1", Hold::UnderWay), wall());
     assert!(one.flush(Duration::from_secs(5)).await);

@@ -13,7 +13,8 @@ pub(super) const API_URL_ALLOWED: &str =
     "a URL such as https://api.heroku.com, with http or https, without a user, a query or a fragment";
 
 /// What a store's address may be.
-pub(super) const DATABASE_ALLOWED: &str = "sqlite://FILE, postgres://USER:PASSWORD@HOST/DATABASE or memory";
+pub(super) const DATABASE_ALLOWED: &str = "sqlite://FILE, postgres://USER:PASSWORD@HOST/DATABASE (in which a \
+                                           / of the password is %2F, a ? %3F and a # %23) or memory";
 
 /// An API address.
 pub(super) struct ApiUrl {
@@ -67,7 +68,7 @@ pub(super) fn database(text: &str) -> Option<Database> {
         return None;
     }
     if let Some(server) = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://")) {
-        let has_place = !server.is_empty() && !server.contains(' ');
+        let has_place = !server.is_empty() && !server.contains(' ') && !splits_password(server);
         return has_place.then(|| Database::Postgres(text.into()));
     }
     let file = match text {
@@ -81,6 +82,19 @@ pub(super) fn database(text: &str) -> Option<Database> {
         _ if file.contains('?') => None,
         _ => Some(Database::Sqlite(PathBuf::from(file))),
     }
+}
+
+/// Whether a `/`, `?` or `#` stands in front of an `@`, most likely within a password: what would be taken
+/// for the host, the port and the database are parts of it then, and messages name those.
+fn splits_password(server: &str) -> bool {
+    let authority = server.split(['/', '?', '#']).next().unwrap_or_default();
+    let tail = &server[authority.len()..];
+    let (place, options) = tail.split_once('?').unwrap_or((tail, ""));
+    let is_in_option = |pair: &str| pair.split_once('=').map_or(pair, |(key, _)| key).contains('@');
+    place.contains(['@', '#'])
+        || options.contains('#')
+        || options.split('&').any(is_in_option)
+        || (!authority.contains('@') && options.contains('@'))
 }
 
 /// A store's address that was refused: of a URL no more than its scheme, since passwords stand in several
@@ -152,7 +166,12 @@ mod tests {
         ] {
             assert_eq!(format!("{:?}", database(text).expect(text)), expect);
         }
-        for text in ["postgres://u:canary@h/d", "postgresql://u:canary@h:5432/d?sslmode=require"] {
+        for text in [
+            "postgres://u:canary@h/d",
+            "postgresql://u:canary@h:5432/d?sslmode=require",
+            "postgres://u:can@ary@h/d",
+            "postgres://u:p%2Fcanary@h/d%40?application_name=a@b",
+        ] {
             let postgres = database(text).expect(text);
             assert!(matches!(postgres, Database::Postgres(_)));
             assert!(!format!("{postgres:?}").contains("canary"));
@@ -169,6 +188,14 @@ mod tests {
             "postgres:u:canary@h",
             "host=h password=canary",
             "u:canary@h://",
+            // What stands in front of the slash would be a host and its port.
+            "postgres://u:12/canary@h/d",
+            "postgres://u:12#canary@h/d",
+            "postgres://u:12?canary@h/d",
+            "postgres://u:12?a=canary@h/d",
+            "postgres://u:can@ary/x@h/d",
+            "postgres://u:can@ary?x@h/d",
+            "postgres://u:can@ary#x@h/d",
         ] {
             assert!(database(text).is_none(), "{text}");
             assert!(!shown_database(text).contains("canary"), "{text}");

@@ -233,10 +233,10 @@ impl Engine {
                 self.refund(key);
                 self.leave(key, Hold::ClaimedElsewhere { until });
             }
-            Err(ClaimRefusal::FormationOut) => {
+            Err(ClaimRefusal::FormationOut { dyno }) => {
                 self.refund(key);
                 let hold = Hold::FormationOut {
-                    dyno: self.name(key),
+                    dyno,
                     state: DynoState::Other,
                     allowed: self.policy(key).max_concurrent.get(),
                 };

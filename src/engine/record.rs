@@ -475,6 +475,8 @@ impl fmt::Display for Hold {
                     f,
                     "{dyno} is only just up, and max_concurrent = {allowed}: waiting for it to settle"
                 ),
+                // What another replica is at: its state was not asked for.
+                DynoState::Other => write!(f, "{dyno} is out, and max_concurrent = {allowed}"),
                 state => write!(f, "{dyno} is {}, and max_concurrent = {allowed}", state.word()),
             },
             Self::GivenUp { until } => {

@@ -748,7 +748,7 @@ fn a_claim_that_is_not_given_holds() {
     for (refusal, label) in [
         (ClaimRefusal::StoreAway, "store_away"),
         (ClaimRefusal::Elsewhere { until: Timestamp::UNIX_EPOCH }, "claimed_elsewhere"),
-        (ClaimRefusal::FormationOut, "formation_out"),
+        (ClaimRefusal::FormationOut { dyno: dyno("web.2") }, "formation_out"),
         (ClaimRefusal::MaxRestarts, "max_restarts"),
     ] {
         let mut bench = Bench::new(plan(), 1);

@@ -119,8 +119,11 @@ pub enum ClaimRefusal {
         /// When it may be tried again.
         until: Timestamp,
     },
-    /// Other replicas have as many dynos of this process type out as may be.
-    FormationOut,
+    /// As many dynos of this process type are out, over all replicas, as may be.
+    FormationOut {
+        /// One of those that are out.
+        dyno: DynoName,
+    },
     /// All replicas together have used up `max_restarts`.
     MaxRestarts,
     /// The store does not answer, and without it nobody knows what the others do.

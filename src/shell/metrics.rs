@@ -24,6 +24,7 @@ use crate::shell::metrics::labels::{
     ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventLabels, KindLabels, RefusalLabels,
     RestartLabels, TypeLabel,
 };
+use crate::shell::store::Health;
 use crate::time::Now;
 use crate::vigil::Hearing;
 
@@ -66,8 +67,10 @@ pub enum Refusal {
 
 #[derive(Debug)]
 struct Families {
+    api_away: Gauge<i64, AtomicI64>,
     api_rate_limit_remaining: Gauge<i64, AtomicI64>,
     api_requests: Family<ApiLabels, Counter>,
+    app_hidden: Family<AppLabels, Gauge<i64, AtomicI64>>,
     bad_frames: Family<KindLabels, Counter>,
     batches: Family<AppLabels, Counter>,
     connections: Gauge<i64, AtomicI64>,
@@ -81,11 +84,15 @@ struct Families {
     lost_elsewhere: Family<AppLabels, Counter>,
     lost_messages: Family<AppLabels, Counter>,
     notices: Family<KindLabels, Counter>,
+    platform_red: Gauge<i64, AtomicI64>,
     ready: Gauge<i64, AtomicI64>,
     refusals: Family<RefusalLabels, Counter>,
     repeated_batches: Family<AppLabels, Counter>,
     restart_seconds: Family<AppLabels, Histogram, fn() -> Histogram>,
     restarts: Family<RestartLabels, Counter>,
+    store_away: Gauge<i64, AtomicI64>,
+    store_dropped_rows: Counter,
+    store_unwritten_rows: Gauge<i64, AtomicI64>,
     token_accepted: Gauge<i64, AtomicI64>,
 }
 
@@ -170,6 +177,33 @@ impl Metrics {
             let labels = AppLabels { app: label.clone() };
             self.families.drain_silent.get_or_create(&labels).set(silent.into());
         }
+    }
+
+    /// Whether an app cannot be seen.
+    pub fn app_hidden(&self, app: AppId, hidden: bool) {
+        if let Some(label) = self.label(app) {
+            let labels = AppLabels { app: label.clone() };
+            self.families.app_hidden.get_or_create(&labels).set(hidden.into());
+        }
+    }
+
+    /// Whether the Platform API has not answered for a while.
+    pub fn api_away(&self, away: bool) {
+        self.families.api_away.set(away.into());
+    }
+
+    /// Whether Heroku's status page shows red.
+    pub fn platform_red(&self, red: bool) {
+        self.families.platform_red.set(red.into());
+    }
+
+    /// How the record is.
+    pub fn store(&self, health: &Health) {
+        let Families { store_away, store_dropped_rows, store_unwritten_rows, .. } = &self.families;
+        store_away.set(health.away.is_some().into());
+        store_unwritten_rows.set(i64::try_from(health.unwritten).unwrap_or(i64::MAX));
+        // The store counts; two scrapes at once may come here in any order.
+        store_dropped_rows.inner().fetch_max(health.dropped, Ordering::Relaxed);
     }
 
     /// Whether the API accepts the token; none before it was asked.
@@ -286,8 +320,10 @@ fn index(app: AppId) -> usize {
 impl Families {
     fn new() -> Self {
         Self {
+            api_away: Gauge::default(),
             api_rate_limit_remaining: Gauge::default(),
             api_requests: Family::default(),
+            app_hidden: Family::default(),
             bad_frames: Family::default(),
             batches: Family::default(),
             connections: Gauge::default(),
@@ -301,11 +337,15 @@ impl Families {
             lost_elsewhere: Family::default(),
             lost_messages: Family::default(),
             notices: Family::default(),
+            platform_red: Gauge::default(),
             ready: Gauge::default(),
             refusals: Family::default(),
             repeated_batches: Family::default(),
             restart_seconds: Family::new_with_constructor(|| Histogram::new(RESTART_SECONDS)),
             restarts: Family::default(),
+            store_away: Gauge::default(),
+            store_dropped_rows: Counter::default(),
+            store_unwritten_rows: Gauge::default(),
             token_accepted: Gauge::default(),
         }
     }
@@ -344,6 +384,16 @@ impl Families {
         let help = "1 while the Platform API accepts the token, 0 while not; -1 before it was asked";
         f.token_accepted.set(-1);
         to.register("token_accepted", help, f.token_accepted.clone());
+        let help = "1 while an app is gone, renamed, or not for this token";
+        to.register("app_hidden", help, f.app_hidden.clone());
+        to.register("api_away", "1 while the Platform API has not answered for a while", f.api_away.clone());
+        let help = "1 while Heroku's status page shows red; 0 also where it is not read";
+        to.register("platform_red", help, f.platform_red.clone());
+        to.register("store_away", "1 while the record's database is away", f.store_away.clone());
+        let help = "Rows of the record that wait to be written";
+        to.register("store_unwritten_rows", help, f.store_unwritten_rows.clone());
+        let help = "Rows of the record that there was no room for, or that the database would not take";
+        to.register("store_dropped_rows", help, f.store_dropped_rows.clone());
         to.register("connections", "Open connections", f.connections.clone());
         let help = "Requests and connections that the front door turned away";
         to.register("refused_requests", help, f.refusals.clone());
@@ -362,6 +412,7 @@ impl Families {
         ] {
             begin(family, &of_app);
         }
+        begin(&self.app_hidden, &of_app);
         begin(&self.drain_silent, &of_app);
         begin(&self.dynos, &of_app);
         begin(&self.restart_seconds, &of_app);

@@ -181,18 +181,22 @@ impl Rounds {
             return;
         }
         self.wiring.metrics.token_accepted(now.token_accepted);
-        for (app, silent) in (0..).map(AppId).zip(&now.silent) {
+        for (app, (silent, hidden)) in (0..).map(AppId).zip(now.silent.iter().zip(&now.hidden)) {
             self.wiring.metrics.drain_silent(app, *silent);
+            self.wiring.metrics.app_hidden(app, *hidden);
         }
+        self.wiring.metrics.api_away(now.api_away);
+        self.wiring.metrics.platform_red(now.red.is_some());
         if now.token_accepted == Some(false) {
             self.wiring.readiness.troubled("token", "the Platform API does not accept HEROKU_API_KEY");
         } else {
             self.wiring.readiness.mended("token");
         }
-        let silent = now.silent.iter().filter(|silent| **silent).count();
+        let so_many = |apps: &[bool]| apps.iter().filter(|is_so| **is_so).count();
+        let (silent, hidden) = (so_many(&now.silent), so_many(&now.hidden));
         let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
         self.wiring.readiness.remark("drains", count(silent, "of the drains silent or missing"));
-        self.wiring.readiness.remark("apps", count(now.hidden, "of the apps not seen"));
+        self.wiring.readiness.remark("apps", count(hidden, "of the apps not seen"));
         self.wiring.readiness.remark("api", now.api_away.then(|| "the Platform API is away".to_owned()));
         self.wiring.readiness.remark("heroku", now.red.clone().map(|red| format!("status red: {red}")));
     }

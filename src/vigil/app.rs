@@ -142,6 +142,10 @@ impl Watched {
                     self.info.hasten(now.mono);
                 }
                 self.drains.failed(limits::ROUND_AGAIN, pace.round, now.mono);
+                // A token may see dynos and no drains; that they run in silence is worth telling.
+                if let Silence::Suspected { .. } = self.silence {
+                    self.dynos.hasten(now.mono);
+                }
                 return;
             }
         };

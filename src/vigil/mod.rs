@@ -169,8 +169,8 @@ pub struct Standing {
     pub api_away: bool,
     /// Whether each app's drain is silent or missing.
     pub silent: Vec<bool>,
-    /// How many apps cannot be seen.
-    pub hidden: usize,
+    /// Whether each app cannot be seen: gone, renamed, or not for this token.
+    pub hidden: Vec<bool>,
     /// What Heroku's status page shows red.
     pub red: Option<String>,
 }
@@ -266,7 +266,7 @@ impl Vigil {
             token_accepted: self.account.token_accepted,
             api_away: self.account.is_away(),
             silent: self.apps.iter().map(Watched::is_silent).collect(),
-            hidden: self.apps.iter().filter(|app| app.is_hidden()).count(),
+            hidden: self.apps.iter().map(Watched::is_hidden).collect(),
             red: self.red.clone(),
         }
     }

@@ -213,6 +213,15 @@ fn without_samples_silence_takes_longer_and_a_quiet_app_teaches_its_gaps() {
 }
 
 #[test]
+fn silence_is_told_where_the_token_may_not_list_drains() {
+    let mut world = World::acme();
+    world.drains = Err(Blind::Forbidden { status: 403, id: "forbidden".to_owned() });
+    world.run(minutes(30)).expect(&[]);
+    world.batches = None;
+    world.run(minutes(5)).expect(&["drain_silent nothing has come from its drain for 3m"]);
+}
+
+#[test]
 fn where_nothing_runs_nothing_speaks() {
     let mut world = World::acme();
     world.run(minutes(30));
@@ -305,7 +314,7 @@ fn an_app_can_vanish_come_back_and_change_its_name() {
     world.run(minutes(1));
     world.app = Err(Blind::NoSuchApp);
     world.run(minutes(30)).expect(&["failure it cannot be seen"]);
-    assert_eq!(world.vigil.standing().hidden, 1);
+    assert_eq!(world.vigil.standing().hidden, [true]);
     world.app = Ok(sight("acme"));
     world.by_id = Ok(sight("acme"));
     world.run(minutes(30)).expect(&["recovered the app is seen again"]);

@@ -264,7 +264,7 @@ impl Bench {
                 let until = later(self.wall, Duration::from_secs(60));
                 let answer = match b % 12 {
                     8 => Err(ClaimRefusal::Elsewhere { until }),
-                    9 => Err(ClaimRefusal::FormationOut),
+                    9 => Err(ClaimRefusal::FormationOut { dyno: "web.2".parse().expect("a dyno") }),
                     10 => Err(ClaimRefusal::MaxRestarts),
                     11 => Err(ClaimRefusal::StoreAway),
                     _ => Ok(()),

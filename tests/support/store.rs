@@ -161,6 +161,10 @@ async fn refused(store: &Store, request: &ClaimRequest, now: Timestamp) -> Claim
     store.claim(request, now).await.expect_err("a refusal")
 }
 
+fn out(name: &str) -> ClaimRefusal {
+    ClaimRefusal::FormationOut { dyno: dyno(name) }
+}
+
 fn until(until: Timestamp) -> ClaimRefusal {
     ClaimRefusal::Elsewhere { until }
 }
@@ -344,7 +348,7 @@ pub async fn what_was_refused_or_gone_is_not_spent(bed: Bed) {
     store.claim(&request(5, "web.1", 0), at(10)).await.expect("a claim");
     store.write(&outcome(at(11), "web.1", 5, RestartResult::Refused(refusal)), at(11));
     store.claim(&request(6, "web.2", 0), at(12)).await.expect("a claim");
-    assert_eq!(refused(&store, &request(5, "web.1", 0), at(12)).await, ClaimRefusal::FormationOut);
+    assert_eq!(refused(&store, &request(5, "web.1", 0), at(12)).await, out("web.2"));
     store.write(&outcome(at(13), "web.2", 6, RestartResult::Gone), at(13));
     store.claim(&request(5, "web.1", 0), at(14)).await.expect("a claim");
     store.close().await;
@@ -356,13 +360,13 @@ pub async fn no_more_are_out_than_may_be(bed: Bed) {
     let ask = |ticket: u64, name: &str| ClaimRequest { bounds: two, ..request(ticket, name, 0) };
     store.claim(&ask(1, "web.1"), at(0)).await.expect("a claim");
     store.claim(&ask(2, "web.2"), at(0)).await.expect("a claim");
-    assert_eq!(refused(&store, &ask(3, "web.3"), at(1)).await, ClaimRefusal::FormationOut);
+    assert_eq!(refused(&store, &ask(3, "web.3"), at(1)).await, out("web.1"));
     let worker = ClaimRequest { bounds: two, ..request(4, "worker.1", 0) };
     store.claim(&worker, at(1)).await.expect("another process type");
     // Renewed, it stands; not renewed, it lapses.
     store.renew(&[Ticket(1), Ticket(9)], at(40)).await.expect("renewed");
     store.claim(&ask(3, "web.3"), at(60)).await.expect("one has lapsed");
-    assert_eq!(refused(&store, &ask(5, "web.5"), at(99)).await, ClaimRefusal::FormationOut);
+    assert_eq!(refused(&store, &ask(5, "web.5"), at(99)).await, out("web.1"));
     store.close().await;
 }
 

@@ -79,6 +79,7 @@ impl Service {
         }
         let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let exposition = Exposition::accepted_by(accept);
+        self.metrics.store(&self.store.health());
         self.metrics.ready(self.readiness.trouble().is_none());
         let page = self.metrics.render(exposition, self.clock.now());
         reply::private(reply::typed(StatusCode::OK, exposition.content_type(), page.into()))

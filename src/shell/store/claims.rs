@@ -114,16 +114,18 @@ pub(super) async fn claim(
             .execute(&mut *to)
             .await?;
     }
+    let seen = &request.seen;
     if let Some(refusal) = judged.refusal {
         return Ok(Err(match refusal {
             Refusal::Elsewhere { until } => {
                 ClaimRefusal::Elsewhere { until: moment.as_seen_by_caller(until) }
             }
-            Refusal::FormationOut => ClaimRefusal::FormationOut,
+            Refusal::FormationOut { dyno } => {
+                ClaimRefusal::FormationOut { dyno: dyno.parse().unwrap_or_else(|_| seen.name.clone()) }
+            }
             Refusal::MaxRestarts => ClaimRefusal::MaxRestarts,
         }));
     }
-    let seen = &request.seen;
     sqlx::query(CLAIM)
         .bind(attempt(claimant.holder, request.ticket))
         .bind(claimant.holder)
@@ -257,10 +259,10 @@ struct Judged {
     resolved: Vec<Resolved>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Refusal {
     Elsewhere { until: i64 },
-    FormationOut,
+    FormationOut { dyno: String },
     MaxRestarts,
 }
 
@@ -317,10 +319,8 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64
         Some(Refusal::Elsewhere { until })
     } else if is_used_up(&accepted, bounds.max_restarts, now) {
         Some(Refusal::MaxRestarts)
-    } else if is_formation_out(rows, claimant, now) {
-        Some(Refusal::FormationOut)
     } else {
-        None
+        out_in_formation(rows, claimant, now).map(|dyno| Refusal::FormationOut { dyno: dyno.to_owned() })
     };
     judged
 }
@@ -336,11 +336,11 @@ fn is_used_up(accepted: &[i64], rate: Rate, now: i64) -> bool {
     accepted.iter().filter(|at| **at > since).count() >= rate.count.get() as usize
 }
 
-/// Whether as many other dynos of the type are out as may be. Those of this holder that are only settling
-/// do not count: it watches them itself, to the moment.
-fn is_formation_out(rows: &[Row], claimant: Claimant<'_>, now: i64) -> bool {
+/// One of the other dynos of the type that are out, if they are as many as may be. Those of this holder
+/// that are only settling do not count: it watches them itself, to the moment.
+fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Option<&'r str> {
     let dyno = claimant.request.seen.name.to_string();
-    let mut out: Vec<&str> = rows
+    let mut out: Vec<&'r str> = rows
         .iter()
         .filter(|row| row.dyno != dyno && row.lease_until > now)
         .filter(|row| row.ended_at.is_none() || row.holder != claimant.holder)
@@ -348,7 +348,7 @@ fn is_formation_out(rows: &[Row], claimant: Claimant<'_>, now: i64) -> bool {
         .collect();
     out.sort_unstable();
     out.dedup();
-    out.len() >= claimant.request.bounds.max_concurrent as usize
+    out.first().copied().filter(|_| out.len() >= claimant.request.bounds.max_concurrent as usize)
 }
 
 #[cfg(test)]
@@ -453,10 +453,11 @@ mod tests {
         let until = Some(Refusal::Elsewhere { until: NOW + 1 });
         check(std::slice::from_ref(&living), &request("i2", true), until, &[]);
         let next_door = Row { dyno: "web.2".to_owned(), ..living.clone() };
-        check(std::slice::from_ref(&next_door), &request("i2", true), Some(Refusal::FormationOut), &[]);
+        let out = || Some(Refusal::FormationOut { dyno: "web.2".to_owned() });
+        check(std::slice::from_ref(&next_door), &request("i2", true), out(), &[]);
         // Settling at another replica counts; our own engine sees to its own.
         let settling = Row { ended_at: Some(NOW - 1), accepted_at: Some(NOW - secs(9)), ..next_door };
-        check(std::slice::from_ref(&settling), &request("i2", true), Some(Refusal::FormationOut), &[]);
+        check(std::slice::from_ref(&settling), &request("i2", true), out(), &[]);
         let ours = Row { holder: "us".to_owned(), ticket: 2, ..settling };
         check(&[ours], &request("i2", true), None, &[]);
         // Asking again with the same ticket is the same claim.

@@ -55,8 +55,9 @@ pub struct PastDecision {
 /// What became of a restart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutcomeJson {
-    /// `accepted`, `back`, `back_late`, `not_back`, `gone`, `refused`, `unanswered`, or, of restarts whose
-    /// process died, `presumed` (it was carried out) and `lapsed` (it was not).
+    /// `accepted`, `back`, `back_late`, `not_back`, `gone`, `refused`, `unanswered`, `withdrawn`,
+    /// `not_sent`, or, of restarts whose process died, `presumed` (it was carried out) and `lapsed` (it was
+    /// not).
     pub result: String,
     /// The same as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub apps: Vec<AppName>,
     pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
     pub clock: JudgingClock,
+    /// Whether the file was found damaged: no answer that it still gives is believed after that.
+    pub damaged: AtomicBool,
     /// Tickets whose claims this process holds.
     pub held: Mutex<HashSet<Ticket>>,
     pub holder: Arc<str>,
@@ -55,6 +58,7 @@ impl Shared {
             apps: options.apps,
             away: watch::Sender::default(),
             clock: options.clock,
+            damaged: AtomicBool::new(false),
             held: Mutex::default(),
             holder: database::new_holder(),
             keep: options.keep,
@@ -125,7 +129,13 @@ impl Shared {
             }
             Ok(Err(error)) => {
                 let kind = trouble::kind(&error, self.link.dialect);
-                Trouble { away: StoreAway { what: place.what(&error).into(), place }, kind }
+                let mut what = place.what(&error);
+                // A server may be mended while we wait; under a file nobody can mend anything.
+                if kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
+                    self.damaged.store(true, Ordering::Relaxed);
+                    what.push_str(DAMAGED);
+                }
+                Trouble { away: StoreAway { what: what.into(), place }, kind }
             }
             Err(_) => {
                 Trouble { away: StoreAway { place, what: "no answer in time".into() }, kind: Kind::Away }
@@ -138,6 +148,10 @@ impl Shared {
     }
 
     fn is_there(&self) {
+        // Some pages of a damaged file can still be read and written, and nobody knows which rows are gone.
+        if self.damaged.load(Ordering::Relaxed) {
+            return;
+        }
         let mut was_away = None;
         self.away.send_if_modified(|state| {
             was_away = state.take();
@@ -169,6 +183,9 @@ impl Shared {
         }
     }
 }
+
+/// What to do about a file that is damaged.
+const DAMAGED: &str = "; move the file away or bring back a copy, and start again";
 
 /// The server's time of day in microseconds; not that of the transaction's begin, which may have waited.
 const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
