@@ -33,6 +33,9 @@ pub const FRAME_IDS_PER_DRAIN_MAX: usize = 4096;
 /// queue means that the engine stands still, and logplex is asked to try again.
 pub const QUEUED_BATCHES_MAX: usize = 1024;
 
+/// Events of one app that wait for the engine, unless they are of one batch: at some ten microseconds each,
+/// a flood of one app keeps the others waiting for a tenth of a second.
+pub const QUEUED_EVENTS_PER_APP_MAX: usize = 10_000;
 /// Longer than the 90 s for which Heroku's router keeps an idle connection to us, so that it is always
 /// the router that closes (H13 and H18 otherwise), and than the 144 s + 15 s of logplex itself.
 pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(180);

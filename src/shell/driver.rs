@@ -28,6 +28,7 @@ use crate::shell::heroku::{Answered, Heroku};
 use crate::shell::metrics::Metrics;
 use crate::shell::notify::Notices;
 use crate::shell::pauses::PauseKeeper;
+use crate::shell::shares::{Share, Shares};
 use crate::shell::store::claims::{ClaimBounds, ClaimRequest};
 use crate::shell::store::{self, Store};
 use crate::shell::telemetry;
@@ -38,9 +39,10 @@ use crate::time::Now;
 pub struct Handle {
     commands: mpsc::Sender<Command>,
     records: broadcast::Sender<Record>,
+    shares: Shares,
 }
 
-/// The queue to the engine is full; the sender should ask its peer to try again.
+/// The queue to the engine is full, or this app's share of it; the sender should ask its peer to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue to the engine is full")]
 pub struct QueueFull;
@@ -53,7 +55,7 @@ pub struct Stopped;
 #[derive(Debug)]
 pub(crate) enum Command {
     ApiTokens { remaining: u32 },
-    Events { app: AppId, events: Vec<Event> },
+    Events { app: AppId, events: Vec<Event>, share: Share },
     Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
     Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str>, kept: oneshot::Sender<()> },
     Publish(Box<Record>),
@@ -112,7 +114,8 @@ pub struct Driver {
 impl Handle {
     /// The handle of the driver that reads the other end of `commands`.
     pub(crate) fn new(commands: mpsc::Sender<Command>) -> Self {
-        Self { commands, records: broadcast::Sender::new(limits::RECORDS_BEHIND_MAX) }
+        let records = broadcast::Sender::new(limits::RECORDS_BEHIND_MAX);
+        Self { commands, records, shares: Shares::default() }
     }
 
     /// Everything that goes on record from now on. A reader who falls behind misses the oldest.
@@ -141,7 +144,8 @@ impl Handle {
     /// # Errors
     /// The queue is full, or the driver is gone: nothing was taken.
     pub fn report(&self, app: AppId, events: Vec<Event>) -> Result<(), QueueFull> {
-        self.commands.try_send(Command::Events { app, events }).map_err(|_| QueueFull)
+        let share = self.shares.take(app, events.len()).ok_or(QueueFull)?;
+        self.commands.try_send(Command::Events { app, events, share }).map_err(|_| QueueFull)
     }
 
     /// Tells the engine how many calls are left to the account, as somebody else has learnt; a queue that is
@@ -330,7 +334,7 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let input = match command {
             Command::ApiTokens { remaining } => Input::ApiTokens { remaining },
-            Command::Events { app, events } => {
+            Command::Events { app, events, share: _given_back } => {
                 for event in &events {
                     if let Fact::Release { version } = event.fact {
                         self.notices.released(app, version);

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod notify;
 mod pauses;
 pub mod rounds;
+mod shares;
 pub mod status_page;
 pub mod store;
 pub mod telemetry;

@@ -101,7 +101,7 @@ async fn good_frames_count_beside_bad_ones() {
     let response =
         house.service.answer(request("POST /logs/acme", &[("authorization", &basic("drain"))], body)).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
-    let Ok(Command::Events { app, events }) = house.commands.try_recv() else { panic!("no events") };
+    let Ok(Command::Events { app, events, .. }) = house.commands.try_recv() else { panic!("no events") };
     assert_eq!(app, AppId(0));
     let dynos: Vec<_> = events.iter().map(|event| event.fact.dyno().expect("a dyno").to_string()).collect();
     assert_eq!(dynos, ["web.2", "web.1"]);
