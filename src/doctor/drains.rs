@@ -23,7 +23,7 @@ pub(super) fn examine(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Find
         }
     };
     let ours: Vec<Ours<'_>> = ours(facts.public_url.as_ref(), app, drains);
-    if let Some(finding) = look_for_loop(facts, app, info, &ours) {
+    if let Some(finding) = look_for_loop(facts, app, info, (drains, &ours)) {
         return vec![finding];
     }
     let good = ours.iter().filter(|drain| works(drain, app)).collect::<Vec<_>>();
@@ -95,18 +95,29 @@ fn works(ours: &Ours<'_>, app: &AppFacts) -> bool {
 }
 
 /// Each batch to an app that drains into itself makes a router line, and that a new batch (heroku.md §7).
-fn look_for_loop(facts: &Facts, app: &AppFacts, info: &AppInfo, ours: &[Ours<'_>]) -> Option<Finding> {
+/// That is so whatever its path is, and whoever reads the batches.
+fn look_for_loop(
+    facts: &Facts,
+    app: &AppFacts,
+    info: &AppInfo,
+    (drains, ours): (&[Drain], &[Ours<'_>]),
+) -> Option<Finding> {
     let own_host = info.web_url.as_deref().and_then(drain_url::host_of);
-    let looping = ours.iter().find(|drain| own_host.as_deref() == Some(drain.url.host()));
-    let looping = looping.or(ours.first().filter(|_| facts.home.is(&app.plan.name, info)));
+    let leads_home = |drain: &&Drain| {
+        let url = DrainUrl::parse(drain.url.expose_secret());
+        own_host.is_some() && url.as_ref().map(DrainUrl::host) == own_host.as_deref()
+    };
+    let is_home = facts.home.is(&app.plan.name, info);
+    let looping = drains.iter().find(leads_home);
+    let looping = looping.or(ours.first().filter(|_| is_home).map(|ours| ours.drain));
     let name = &app.plan.name;
     if let Some(looping) = looping {
         let text = "it drains into itself: each batch makes a router line, hence a new batch, without end";
-        let mend = format!("heroku drains:remove {} -a {name}", looping.drain.token);
+        let mend = format!("heroku drains:remove {} -a {name}", looping.token);
         return Some(Finding::error(Subject::Drain, text).mend(mend));
     }
     let would_loop = facts.public_url.as_ref().is_some_and(|url| would_loop(url, &facts.home, app));
-    (would_loop || facts.home.is(name, info)).then(|| {
+    (would_loop || is_home).then(|| {
         let text = "the app that dynowarden itself runs in: a drain of it would make a loop without end";
         Finding::error(Subject::Drain, text).mend(format!("take {name} out of HEROKU_APP"))
     })

@@ -323,6 +323,12 @@ fn an_app_that_drains_into_itself_is_a_loop() {
         f.apps[0].drains = Ok(vec![drain("d.1", url)]);
     };
     check(at_own_host, Error, Subject::Drain, "drains into itself", "drains:remove d.1 -a acme");
+    // Also beside a drain that works, and whatever it does with its own batches.
+    let elsewhere = |f: &mut Facts| {
+        let drains = f.apps[0].drains.as_mut().expect("well");
+        drains.push(drain("d.2", "https://acme-0a1b.herokuapp.com/my-own-logs"));
+    };
+    check(elsewhere, Error, Subject::Drain, "drains into itself", "drains:remove d.2 -a acme");
     let at_home = |f: &mut Facts| f.home.app_name = Some("acme".to_owned());
     check(at_home, Error, Subject::Drain, "drains into itself", "drains:remove d.1 -a acme");
     let not_yet = |f: &mut Facts| {
