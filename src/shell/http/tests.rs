@@ -89,7 +89,7 @@ fn settings(apps: &[(&str, &str)]) -> Settings {
         .iter()
         .map(|(name, password)| AppSettings {
             drain_password: Some(SecretString::from(*password)),
-            old_drain_password: None,
+            old_drain_password: Some(SecretString::from(format!("{password}-old"))),
             drain_tokens: vec![format!("d.{name}").parse().expect("a token")],
             plan: settings.plan_for(&name.parse().expect("an app")),
         })
