@@ -121,7 +121,7 @@ pub async fn start(
         traffic,
     };
     let rounds = tokio::spawn(Rounds::new(&settings, heroku, wiring.clone()).run(shutdown.clone()));
-    let service = Arc::new(Service::new(&settings, wiring));
+    let service = Arc::new(Service::new(&settings, wiring.clone()));
     if let Some(board) = service.board() {
         board.remember(past);
     }

@@ -22,6 +22,10 @@ const _: () = assert!(BODY_BYTES_MOST < 10u64.pow(COUNT_DIGITS_MAX as u32));
 
 // === Ingest ===
 
+/// Frames of one batch; what is behind them counts as one bad frame. Logplex holds 1,024 for a drain, and
+/// `drain.max_body` of 4 MiB has room for 87,000 of the shortest line.
+pub const FRAMES_PER_BATCH_MAX: u64 = 100_000;
+
 /// How long a frame id is remembered per drain. Logplex retries at once, three times at most; fifteen
 /// minutes also cover a retry that a proxy held back.
 pub const FRAME_ID_MEMORY: Duration = Duration::from_secs(15 * 60);
@@ -81,6 +85,22 @@ pub const ORDER_WAIT: Duration = Duration::from_secs(25);
 pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Characters of a person's reason for a pause.
+/// Wrong passwords that one address may show at once, and how long until it may show one more. Nobody types
+/// so many; a drain with a wrong password shows one for each batch.
+pub const WRONG_PASSWORDS: (u32, Duration) = (60, Duration::from_secs(1));
+
+/// For how long the answer to one beyond those is held back. Logplex gives up after 5 s.
+pub const WRONG_PASSWORD_HOLD: Duration = Duration::from_millis(250);
+
+/// Addresses whose wrong passwords are counted, at some 50 bytes each; all others share one budget.
+pub const WRONG_CALLERS_MAX: usize = 10_000;
+
+/// How often addresses are forgotten whose budget is whole again.
+pub const WRONG_PASSWORDS_SWEPT_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the log is told that an address is beyond its budget.
+pub const WRONG_PASSWORDS_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 pub const PAUSE_REASON_CHARS_MAX: usize = 256;
 
 /// Pause between two tries to accept a connection when the system refuses (no descriptors left), from
@@ -282,6 +302,9 @@ pub const RULES_MAX: usize = 64;
 
 /// Characters of a rule's name, which stands in every record and in metric labels.
 pub const RULE_NAME_CHARS_MAX: usize = 64;
+/// Networks of proxies that are believed.
+pub const PROXIES_MAX: usize = 256;
+
 
 /// Times within which a rule may count errors, and restarts that a rate may allow.
 pub const COUNT_MAX: u32 = 1000;

@@ -88,7 +88,7 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
         missing: settings.missing_for_serve(),
         notifiers: notifiers(settings, args.notify).await,
         notify_asked: args.notify,
-        public_url,
+        public_url: public_url.clone(),
         store: store(&settings.database).await,
         token,
         warnings: settings.warnings.clone(),

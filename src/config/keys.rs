@@ -11,6 +11,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
             "listen",
             "port",
             "public_url",
+            "trusted_proxies",
             "dry_run",
             "log_format",
             "heroku",

@@ -11,6 +11,7 @@ pub mod settings;
 mod apps;
 mod notify;
 mod policy;
+mod proxies;
 mod reader;
 mod receivers;
 mod rules;
@@ -160,6 +161,7 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
         listen: reader
             .parsed(root, "listen", "an IP address to listen on, such as 0.0.0.0, 127.0.0.1 or ::")
             .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        is_on_dyno: reader.any_variable("DYNO").is_some(),
         log_filter: reader.variable("RUST_LOG").and_then(|found| found.value.text().map(str::to_owned)),
         log_format: reader.value(root, "log_format", "text or json", |value| match value.text()? {
             "json" => Some(LogFormat::Json),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use crate::config::problem::{Origin, Problem};
@@ -33,6 +34,8 @@ pub struct Settings {
     /// `HOOK_KEY`; without it the hook does not exist.
     pub hook_key: Option<SecretString>,
     /// The address to listen on.
+    /// Whether the program runs behind Heroku's router, which appends to `X-Forwarded-For`.
+    pub is_on_dyno: bool,
     pub listen: IpAddr,
     /// `RUST_LOG`, unparsed.
     pub log_filter: Option<String>,

@@ -9,6 +9,7 @@ mod labels;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -54,10 +55,14 @@ pub enum Refusal {
     QueueFull,
     /// The body was over the limit.
     TooLarge,
+    /// The head has too many bytes or too many lines.
+    HeadTooLarge,
     /// A wrong password or none.
     Unauthorized,
     /// An app that is not watched.
     UnknownApp,
+    /// One wrong password of many from the same address.
+    Throttled,
     /// A content encoding that is not read.
     UnknownEncoding,
     /// Not all drains are known yet, and this one is not.
@@ -380,7 +385,7 @@ impl Families {
                 begin(&self.api_requests, &ApiLabels { call, outcome });
             }
         }
-        for reason in [Refusal::QueueFull, Refusal::Unauthorized] {
+        for reason in [Refusal::QueueFull, Refusal::Throttled, Refusal::Unauthorized] {
             begin(&self.refusals, &RefusalLabels { reason: reason.label() });
         }
     }
@@ -431,8 +436,10 @@ mod tests {
     const START: Now = Now { mono: Duration::from_secs(100), wall: Timestamp::UNIX_EPOCH };
 
     fn watched() -> AppPlan {
+            Self::HeadTooLarge => "head_too_large",
         let one = NonZeroU32::MIN;
         let span = Duration::from_secs(60);
+            Self::Throttled => "throttled",
         AppPlan {
             name: "acme".parse().expect("an app"),
             dry_run: false,

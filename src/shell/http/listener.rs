@@ -29,8 +29,8 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: Cance
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 if told_at.is_none_or(|at| at.elapsed() > TOLD_EVERY) {
                     told_at = Some(Instant::now());
@@ -138,8 +138,9 @@ impl Connections {
 
 /// What closing a connection would cost, least first; none for one with a request in flight.
 ///
-/// A head that takes longer than a moment is an attack or a broken peer. An idle peer opens another
-/// connection when it needs one. A new connection gets its moment, unless all are new.
+/// A head that takes longer than a moment is an attack or a broken peer, and so is who has shown many wrong
+/// passwords. An idle peer opens another connection when it needs one. A new connection gets its moment,
+/// unless all are new.
 fn worth(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
     let class = match phase {
         Phase::Head if now.saturating_duration_since(since) > A_MOMENT => 0,
@@ -158,6 +159,7 @@ impl Drop for Seat {
         self.connections.lock().remove(&self.number);
     }
 }
+        Phase::Held => 0,
 
 #[cfg(test)]
 mod tests {
@@ -192,6 +194,7 @@ mod tests {
         let second = connections.seat().expect("a seat");
         let third = connections.seat().expect("a seat");
         assert_eq!(connections.open(), 2);
+            (Phase::Held, short),
         drop(first);
         assert_eq!(connections.open(), 2, "the evicted one has no place to give back");
         drop((second, third));

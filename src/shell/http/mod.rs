@@ -4,12 +4,14 @@
 //! listener              accepts connections, and makes room when there are too many
 //! connection            one peer: HTTP on its socket, and a deadline for every phase
 //! mod                   which route a request is for
+//! framing               requests that have more than one end are none
 //! drain, hooks, admin   the routes of machines
 //! pages, api, actions   the status page: to be read, as JSON, and what its forms do
 //! live, watch           streams of events, and the task that fills them
 //! forms                 who sent a form
 //! auth, body, reply     what they share
 //! readiness, tokens     what others tell the front door
+//! caller, throttle      who it is, and how many wrong passwords that one has shown
 //! ```
 //!
 //! Nothing here decides anything about dynos: batches become events and go to the driver by its
@@ -21,9 +23,11 @@ mod api;
 mod auth;
 mod body;
 mod connection;
+mod caller;
 mod drain;
 mod forms;
 mod hooks;
+mod framing;
 pub mod listener;
 mod live;
 pub mod pages;
@@ -38,7 +42,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::request::Parts;
+use std::net::IpAddr;
+use std::time::Duration;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use tracing::debug;
@@ -54,9 +59,11 @@ use crate::shell::http::auth::{DrainDoor, Secret};
 use crate::shell::http::pages::{Desk, PageRoute};
 use crate::shell::http::readiness::Readiness;
 use crate::shell::http::reply::ReplyBody;
+use crate::shell::http::caller::{Head, Proxies};
 use crate::shell::http::tokens::DrainTokens;
-use crate::shell::metrics::Metrics;
+use crate::shell::metrics::{Metrics, Refusal};
 use crate::shell::store::Store;
+use crate::shell::http::throttle::Throttle;
 use crate::shell::traffic::TrafficBook;
 
 /// Everything that the front door needs from the rest of the program.
@@ -97,8 +104,10 @@ pub struct Service {
     readiness: Arc<Readiness>,
     store: Store,
     tokens: Arc<DrainTokens>,
+    proxies: Proxies,
     traffic: Arc<TrafficBook>,
 }
+    throttle: Throttle,
 
 #[derive(Debug)]
 struct App {
@@ -167,8 +176,10 @@ impl Service {
             readiness,
             store,
             tokens,
+            proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             traffic,
         }
+            throttle: Throttle::new(clock),
     }
 
     /// The picture that the status page shows, for those who have something to add to it; none where there
@@ -177,12 +188,13 @@ impl Service {
         self.desk.as_ref().map(|desk| &desk.board)
     }
 
-    /// Answers one request. Its body is read only by a route that has let its sender in.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<ReplyBody>
+    /// Answers one request of `peer`. Its body is read only by a route that has let its sender in.
+    pub async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (head, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let head = Head { parts, peer };
         let Some(route) = Route::of(head.uri.path()) else {
             return refuse_unread(&body, reply::not_found());
         };
@@ -204,7 +216,7 @@ impl Service {
         response
     }
 
-    async fn serve_page<B>(&self, route: PageRoute<'_>, head: &Parts, body: B) -> Response<ReplyBody>
+    async fn serve_page<B>(&self, route: PageRoute<'_>, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -228,6 +240,18 @@ impl Service {
     fn app(&self, name: &str) -> Option<AppId> {
         self.by_name.get(&name.parse().ok()?).copied()
     }
+    /// Counts somebody who was not let in. Says how long to wait to one who has shown too many wrong
+    /// passwords; who has shown none at all is a browser that is about to ask for it.
+    fn count_stranger(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
+        let counted = match shown {
+            Some(_) => self.throttle.count(self.proxies.caller(head)),
+            None => Ok(()),
+        };
+        let refusal = if counted.is_ok() { Refusal::Unauthorized } else { Refusal::Throttled };
+        self.metrics.refused(refusal);
+        counted
+    }
+
 
     fn of(&self, app: AppId) -> Option<&App> {
         self.apps.get(app.0 as usize)
