@@ -58,6 +58,19 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header lines of a request. Behind Heroku's router there are about 20.
 pub const HEADERS_MAX: usize = 64;
 
+/// From a new connection to the end of its TLS handshake, where the front door ends TLS by itself. On a slow
+/// line it is two round trips and 4 KiB of certificates.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How often the files of the certificate are looked at; what is new must be the same at two looks.
+pub const TLS_LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A certificate that is good for less should have been renewed: clients of Let's Encrypt do so 30 days before.
+pub const TLS_EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
+
+/// How often that is said.
+pub const TLS_END_TOLD_EVERY: Duration = Duration::from_secs(86_400);
+
 /// From the first byte of a request (of a new connection: from its start) to the end of its head. A
 /// half-open request is gone well within 30 s.
 pub const HEAD_READ: Duration = Duration::from_secs(15);
@@ -72,19 +85,6 @@ pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// outright close would reset the connection and take the answer with it.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// For how long requests in flight are waited for at shutdown; a platform kills after 30 s.
-pub const HTTP_GRACE: Duration = Duration::from_secs(8);
-
-/// Bytes of the body of a hook or an admin request.
-pub const ADMIN_BODY_BYTES_MAX: usize = 16 * 1024;
-
-/// For how long a hook waits for its decisions; Heroku's router gives up after 30 s.
-pub const ORDER_WAIT: Duration = Duration::from_secs(25);
-
-/// The longest pause that a person may ask for.
-pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-
-/// Characters of a person's reason for a pause.
 /// Wrong passwords that one address may show at once, and how long until it may show one more. Nobody types
 /// so many; a drain with a wrong password shows one for each batch.
 pub const WRONG_PASSWORDS: (u32, Duration) = (60, Duration::from_secs(1));
@@ -101,6 +101,19 @@ pub const WRONG_PASSWORDS_SWEPT_EVERY: Duration = Duration::from_secs(60);
 /// How often the log is told that an address is beyond its budget.
 pub const WRONG_PASSWORDS_TOLD_EVERY: Duration = Duration::from_secs(60);
 
+/// For how long requests in flight are waited for at shutdown; a platform kills after 30 s.
+pub const HTTP_GRACE: Duration = Duration::from_secs(8);
+
+/// Bytes of the body of a hook or an admin request.
+pub const ADMIN_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// For how long a hook waits for its decisions; Heroku's router gives up after 30 s.
+pub const ORDER_WAIT: Duration = Duration::from_secs(25);
+
+/// The longest pause that a person may ask for.
+pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Characters of a person's reason for a pause.
 pub const PAUSE_REASON_CHARS_MAX: usize = 256;
 
 /// Pause between two tries to accept a connection when the system refuses (no descriptors left), from
@@ -108,6 +121,7 @@ pub const PAUSE_REASON_CHARS_MAX: usize = 256;
 pub const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 const _: () = assert!(HEAD_READ.as_secs() + BODY_READ.as_secs() < 30);
+const _: () = assert!(HANDSHAKE.as_secs() + HEAD_READ.as_secs() < 30);
 const _: () = assert!(HEAD_BYTES_MAX >= 8192, "hyper takes no smaller buffer");
 
 // === Engine ===
@@ -288,6 +302,9 @@ pub const LAST_MESSAGES_WAIT: Duration = Duration::from_secs(5);
 
 // === Settings ===
 
+/// Networks of proxies that are believed.
+pub const PROXIES_MAX: usize = 256;
+
 /// Bytes of the settings file, and of a file that a setting names. A large one has a few kilobytes.
 pub const SETTINGS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -302,9 +319,6 @@ pub const RULES_MAX: usize = 64;
 
 /// Characters of a rule's name, which stands in every record and in metric labels.
 pub const RULE_NAME_CHARS_MAX: usize = 64;
-/// Networks of proxies that are believed.
-pub const PROXIES_MAX: usize = 256;
-
 
 /// Times within which a rule may count errors, and restarts that a rate may allow.
 pub const COUNT_MAX: u32 = 1000;

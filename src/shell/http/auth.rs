@@ -272,7 +272,8 @@ mod tests {
     fn a_wrong_password_costs_the_same_whatever_app_it_is_for() {
         let passwords = ["shared", "own"].map(SecretString::from);
         let [shared, own] = &passwords;
-        let door = DrainDoor::new([shared, own, shared].into_iter().zip(0..).map(|(text, app)| (AppId(app), text)));
+        let door =
+            DrainDoor::new([shared, own, shared].into_iter().zip(0..).map(|(text, app)| (AppId(app), text)));
         assert_eq!(door.passwords.len(), 2, "each is compared once");
         for shown in [Some("wrong"), Some(""), Some("share"), None] {
             let entry = door.open(shown.map(held).as_ref(), || panic!("the app was looked up for {shown:?}"));

@@ -199,6 +199,16 @@ impl Pulse {
         self.evicted.cancel();
     }
 
+    /// Ready once it was asked to.
+    pub(super) fn evicted(&self) -> impl Future<Output = ()> {
+        self.evicted.cancelled()
+    }
+
+    /// A handshake is over, and the time of the first head begins.
+    pub(super) fn begin_head(&self) {
+        self.enter(Phase::Head);
+    }
+
     fn enter(&self, phase: Phase) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
         self.phase.store(millis << 2 | phase as u64, Ordering::Relaxed);
@@ -252,6 +262,7 @@ impl Drop for InFlight {
 /// The socket, watched for the first byte of a request, for requests without one clear end, and for a peer
 /// that takes nothing.
 struct Watched<IO> {
+    framing: Framing,
     io: IO,
     pulse: Arc<Pulse>,
 }
@@ -262,7 +273,6 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-    framing: Framing,
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
         if buffer.filled().len() == before {
@@ -270,6 +280,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         }
         if self.pulse.phase().0 == Phase::Idle {
             self.pulse.enter(Phase::Head);
+        }
+        if let Err(passed) = self.framing.follow(&buffer.filled()[before..]) {
+            // No head can hold this octet, so hyper answers 400 and closes. It takes the place of a line.
+            buffer.set_filled(before + passed);
+            buffer.put_slice(b"\0");
         }
         read
     }
@@ -281,14 +296,12 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         self.pulse.wrote(&written);
         written
     }
-        if let Err(passed) = self.framing.follow(&buffer.filled()[before..]) {
-            // No head can hold this octet, so hyper answers 400 and closes. It takes the place of a line.
-            buffer.set_filled(before + passed);
-            buffer.put_slice(b"\0");
-        }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        // TLS keeps what the socket does not take, and says so here only.
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.pulse.wrote(&flushed);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

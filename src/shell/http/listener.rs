@@ -14,11 +14,17 @@ use tracing::warn;
 use crate::limits;
 use crate::shell::http::Service;
 use crate::shell::http::connection::{self, Phase, Pulse};
+use crate::shell::http::tls::Tls;
 use crate::shell::metrics::Refusal;
 
 /// Serves every connection that comes until `shutdown`; then accepts no more, closes idle ones, answers
 /// what is in flight and returns, within [`limits::HTTP_GRACE`] and a moment.
-pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) {
     let connections = Arc::new(Connections::new(service.connections_max));
     let tasks = TaskTracker::new();
     let mut backoff = limits::ACCEPT_BACKOFF.0;
@@ -59,8 +65,18 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: Cance
         let _ = stream.set_nodelay(true);
         service.metrics.connections(connections.open());
         let (service, connections, shutdown) = (service.clone(), connections.clone(), shutdown.clone());
+        let tls = tls.clone();
         tasks.spawn(async move {
-            connection::serve(stream, service.clone(), seat.pulse.clone(), shutdown).await;
+            let (service_here, pulse, peer) = (service.clone(), seat.pulse.clone(), peer.ip());
+            match tls {
+                None => connection::serve((stream, peer), service_here, pulse, shutdown).await,
+                Some(tls) => {
+                    let shaken = tls.shake_hands(stream, &pulse, &service.metrics, &shutdown).await;
+                    if let Some(stream) = shaken {
+                        connection::serve((stream, peer), service_here, pulse, shutdown).await;
+                    }
+                }
+            }
             drop(seat);
             service.metrics.connections(connections.open());
         });
@@ -143,6 +159,7 @@ impl Connections {
 /// unless all are new.
 fn worth(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
     let class = match phase {
+        Phase::Held => 0,
         Phase::Head if now.saturating_duration_since(since) > A_MOMENT => 0,
         Phase::Idle => 1,
         Phase::Head => 2,
@@ -159,7 +176,6 @@ impl Drop for Seat {
         self.connections.lock().remove(&self.number);
     }
 }
-        Phase::Held => 0,
 
 #[cfg(test)]
 mod tests {
@@ -178,6 +194,7 @@ mod tests {
         let in_order = [
             (Phase::Head, long),
             (Phase::Head, now - Duration::from_secs(2)),
+            (Phase::Held, short),
             (Phase::Idle, long),
             (Phase::Idle, short),
             (Phase::Head, short),
@@ -194,7 +211,6 @@ mod tests {
         let second = connections.seat().expect("a seat");
         let third = connections.seat().expect("a seat");
         assert_eq!(connections.open(), 2);
-            (Phase::Held, short),
         drop(first);
         assert_eq!(connections.open(), 2, "the evicted one has no place to give back");
         drop((second, third));

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! listener              accepts connections, and makes room when there are too many
+//! tls                   its handshakes and its certificate, where it ends TLS by itself
 //! connection            one peer: HTTP on its socket, and a deadline for every phase
-//! mod                   which route a request is for
 //! framing               requests that have more than one end are none
+//! mod                   which route a request is for
 //! drain, hooks, admin   the routes of machines
 //! pages, api, actions   the status page: to be read, as JSON, and what its forms do
 //! live, watch           streams of events, and the task that fills them
 //! forms                 who sent a form
 //! auth, body, reply     what they share
-//! readiness, tokens     what others tell the front door
 //! caller, throttle      who it is, and how many wrong passwords that one has shown
+//! readiness, tokens     what others tell the front door
 //! ```
 //!
 //! Nothing here decides anything about dynos: batches become events and go to the driver by its
@@ -22,12 +23,12 @@ mod admin;
 mod api;
 mod auth;
 mod body;
-mod connection;
 mod caller;
+mod connection;
 mod drain;
 mod forms;
-mod hooks;
 mod framing;
+mod hooks;
 pub mod listener;
 mod live;
 pub mod pages;
@@ -35,15 +36,17 @@ pub mod readiness;
 pub mod reply;
 #[cfg(test)]
 mod tests;
+mod throttle;
+pub mod tls;
 pub mod tokens;
 pub mod watch;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use std::net::IpAddr;
-use std::time::Duration;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use tracing::debug;
@@ -56,14 +59,14 @@ use crate::shell::clock::Clock;
 use crate::shell::driver::Handle;
 use crate::shell::frame_ids::FrameIds;
 use crate::shell::http::auth::{DrainDoor, Secret};
+use crate::shell::http::caller::{Head, Proxies};
 use crate::shell::http::pages::{Desk, PageRoute};
 use crate::shell::http::readiness::Readiness;
 use crate::shell::http::reply::ReplyBody;
-use crate::shell::http::caller::{Head, Proxies};
+use crate::shell::http::throttle::Throttle;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::metrics::{Metrics, Refusal};
 use crate::shell::store::Store;
-use crate::shell::http::throttle::Throttle;
 use crate::shell::traffic::TrafficBook;
 
 /// Everything that the front door needs from the rest of the program.
@@ -101,13 +104,13 @@ pub struct Service {
     handle: Handle,
     hook: Option<Secret>,
     metrics: Arc<Metrics>,
+    proxies: Proxies,
     readiness: Arc<Readiness>,
     store: Store,
+    throttle: Throttle,
     tokens: Arc<DrainTokens>,
-    proxies: Proxies,
     traffic: Arc<TrafficBook>,
 }
-    throttle: Throttle,
 
 #[derive(Debug)]
 struct App {
@@ -173,13 +176,13 @@ impl Service {
             handle,
             hook: settings.hook_key.as_ref().map(Secret::held),
             metrics,
+            proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
             store,
+            throttle: Throttle::new(clock),
             tokens,
-            proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             traffic,
         }
-            throttle: Throttle::new(clock),
     }
 
     /// The picture that the status page shows, for those who have something to add to it; none where there
@@ -237,9 +240,6 @@ impl Service {
         }
     }
 
-    fn app(&self, name: &str) -> Option<AppId> {
-        self.by_name.get(&name.parse().ok()?).copied()
-    }
     /// Counts somebody who was not let in. Says how long to wait to one who has shown too many wrong
     /// passwords; who has shown none at all is a browser that is about to ask for it.
     fn count_stranger(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
@@ -252,6 +252,9 @@ impl Service {
         counted
     }
 
+    fn app(&self, name: &str) -> Option<AppId> {
+        self.by_name.get(&name.parse().ok()?).copied()
+    }
 
     fn of(&self, app: AppId) -> Option<&App> {
         self.apps.get(app.0 as usize)

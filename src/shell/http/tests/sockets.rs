@@ -9,11 +9,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{House, basic, figure, house, r14, settings};
+use super::{House, PEER, basic, figure, house, r14, settings};
+use crate::certificate;
 use crate::limits;
 use crate::shell::driver::Command;
 use crate::shell::http::connection::{self, Pulse};
 use crate::shell::http::listener;
+use crate::shell::http::tls::Tls;
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -25,13 +27,17 @@ struct Server {
 }
 
 async fn server(connections_max: usize) -> Server {
+    server_with(connections_max, None).await
+}
+
+async fn server_with(connections_max: usize, tls: Option<Tls>) -> Server {
     let mut settings = settings(&[("acme", "drain")]);
     settings.drain.connections_max = connections_max;
     let house = house(&settings).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(listener::serve(listener, house.service.clone(), shutdown.clone()));
+    let task = tokio::spawn(listener::serve(listener, tls, house.service.clone(), shutdown.clone()));
     Server { house, address, shutdown, task }
 }
 
@@ -149,12 +155,6 @@ async fn chunks_are_added_up() {
     assert!(refused.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{refused}");
 }
 
-#[tokio::test]
-async fn a_request_with_two_ends_is_no_request() {
-    let server = server(64).await;
-    let shapes = [
-        // Two lengths, or one that some read and some do not.
-        "Content-Length: 3\r\nContent-Length: 90\r\n",
 /// Sends everything, then nothing more, and gives all that comes back.
 async fn exchange(server: &Server, octets: &str) -> String {
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
@@ -169,17 +169,17 @@ async fn exchange(server: &Server, octets: &str) -> String {
 /// own.
 const SMUGGLED: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n\r\n";
 
+#[tokio::test]
+async fn a_request_with_two_ends_is_no_request() {
+    let server = server(64).await;
+    let shapes = [
+        // Two lengths, or one that some read and some do not.
+        "Content-Length: 3\r\nContent-Length: 90\r\n",
+        "Content-Length: 3\r\nContent-Length: 3\r\n",
         "Content-Length: 3, 90\r\n",
+        "Content-Length: 3, 3\r\n",
         "Content-Length: +3\r\n",
         "Content-Length: -1\r\n",
-        "Transfer-Encoding: gzip\r\n",
-        "Transfer-Encoding: chunked, identity\r\n",
-        "Content-Length : 3\r\n",
-        "Content-Length: 3\r\nContent-Length: 3\r\n",
-    ] {
-        "Content-Length: 3, 3\r\n",
-        let mut stream = TcpStream::connect(server.address).await.expect("connected");
-        let request = format!(
         "Content-Length: 0x3\r\n",
         "Content-Length: 3 \u{b}\r\n",
         "Content-Length: 3;\r\n",
@@ -190,11 +190,10 @@ const SMUGGLED: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Beare
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
         "Content-Length: 0\r\nTransfer-Encoding: identity\r\n",
         // Codings that some take for chunks and some do not.
-            "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nTransfer-Encoding: chunked\r\n\r\n\
-             {chunks}{SMUGGLED}",
+        "Transfer-Encoding: gzip\r\n",
         "Transfer-Encoding: identity\r\n",
         "Transfer-Encoding: xchunked\r\n",
-            basic("drain")
+        "Transfer-Encoding: chunked, identity\r\n",
         "Transfer-Encoding: identity, chunked\r\n",
         "Transfer-Encoding: chunked, chunked\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
@@ -203,7 +202,7 @@ const SMUGGLED: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Beare
         "Transfer-Encoding: \"chunked\"\r\n",
         "Transfer-Encoding:\r\n",
         // Names and lines that are cut off elsewhere by others.
-        );
+        "Content-Length : 3\r\n",
         "Content-Length\t: 3\r\n",
         "Transfer-Encoding : chunked\r\n",
         " Content-Length: 3\r\n",
@@ -282,6 +281,12 @@ async fn nothing_behind_chunks_is_a_request() {
         ("3 3\r\nabc\r\n0\r\n\r\n", "400"),
         ("\r\nabc\r\n0\r\n\r\n", "400"),
         ("fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "400"),
+    ] {
+        let request = format!(
+            "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nTransfer-Encoding: chunked\r\n\r\n\
+             {chunks}{SMUGGLED}",
+            basic("drain")
+        );
         let all = exchange(&server, &request).await;
         assert_eq!(all.split(' ').nth(1), Some(expect), "{chunks:?}: {all}");
         assert!(all.to_lowercase().contains("\r\nconnection: close\r\n"), "{chunks:?}: {all}");
@@ -296,21 +301,22 @@ async fn a_head_has_its_bounds() {
         format!("GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(limits::HEAD_BYTES_MAX)),
         format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(limits::HEADERS_MAX + 1)),
     ] {
+        let mut stream = TcpStream::connect(server.address).await.expect("connected");
         let refused = ask(&mut stream, &head).await;
         assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
     }
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     assert!(ask(&mut stream, "nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    for (reason, count) in [("head_too_large", 2.0), ("head_broken", 1.0)] {
+        let name = format!(r#"refused_requests_total{{reason="{reason}"}}"#);
+        assert_eq!(figure(&server.house, &name).await, Some(count), "{reason}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_outlasts_the_router_and_then_ends() {
     let house = house(&settings(&[("acme", "drain")])).await;
     let (mut stream, task) = connected(&house);
-    for (reason, count) in [("head_too_large", 2.0), ("head_broken", 1.0)] {
-        let name = format!(r#"refused_requests_total{{reason="{reason}"}}"#);
-        assert_eq!(figure(&server.house, &name).await, Some(count), "{reason}");
-    }
     for _ in 0..3 {
         assert!(ask(&mut stream, HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
         tokio::time::sleep(limits::KEEP_ALIVE_IDLE - Duration::from_secs(1)).await;
@@ -378,6 +384,44 @@ async fn a_peer_that_reads_nothing_is_given_up() {
     writer.write_all(b"GET /metrics HTTP/1.1\r\nAuthorization: Bearer admin\r\n\r\n").await.expect("written");
     task.await.expect("no panic");
     assert_eq!(since.elapsed().as_secs(), limits::WRITE_STALL.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_one_wrong_password_of_many_comes_late_and_is_the_last() {
+    let house = house(&settings(&[("acme", "drain")])).await;
+    for _ in 0..limits::WRONG_PASSWORDS.0 {
+        let (mut stream, _task) = connected(&house);
+        let since = Instant::now();
+        assert!(ask(&mut stream, &batch("wrong", "", "")).await.starts_with("HTTP/1.1 401 "));
+        assert_eq!(since.elapsed(), Duration::ZERO);
+    }
+    let (mut stream, _task) = connected(&house);
+    let since = Instant::now();
+    assert!(ask(&mut stream, &batch("wrong", "", "")).await.starts_with("HTTP/1.1 401 "));
+    assert_eq!(since.elapsed(), limits::WRONG_PASSWORD_HOLD);
+    assert!(is_closed(&mut stream).await);
+    let (mut stream, _task) = connected(&house);
+    let since = Instant::now();
+    assert!(ask(&mut stream, &batch("drain", "", "")).await.starts_with("HTTP/1.1 204 "));
+    assert_eq!(since.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_handshake_is_gone_like_a_half_open_request() {
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let identity =
+        certificate::read(&key.cert.pem(), &key.signing_key.serialize_pem()).expect("a certificate");
+    for octets in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let server = server_with(8, Some(Tls::new(&identity))).await;
+        let mut stream = TcpStream::connect(server.address).await.expect("connected");
+        stream.write_all(octets).await.expect("written");
+        let since = Instant::now();
+        assert!(is_closed(&mut stream).await);
+        let lasted = since.elapsed();
+        assert!(lasted <= limits::HANDSHAKE + Duration::from_secs(1), "{lasted:?}");
+        let slow = figure(&server.house, r#"refused_requests_total{reason="handshake_slow"}"#).await;
+        assert_eq!(slow, Some(1.0));
+    }
 }
 
 #[tokio::test]
