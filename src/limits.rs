@@ -65,7 +65,7 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often the files of the certificate are looked at; what is new must be the same at two looks.
 pub const TLS_LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// A certificate that is good for less should have been renewed: clients of Let's Encrypt do so 30 days before.
+/// A certificate that is good for less should have been renewed: Let's Encrypt is asked 30 days before.
 pub const TLS_EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// How often that is said.
