@@ -21,6 +21,7 @@ use crate::shell::driver::{Driver, Handle, Parts};
 use crate::shell::heroku::Heroku;
 use crate::shell::http::listener;
 use crate::shell::http::readiness::Readiness;
+use crate::shell::http::tls::Tls;
 use crate::shell::http::tokens::DrainTokens;
 use crate::shell::http::watch;
 use crate::shell::http::{Service, Wiring};
@@ -121,16 +122,18 @@ pub async fn start(
         traffic,
     };
     let rounds = tokio::spawn(Rounds::new(&settings, heroku, wiring.clone()).run(shutdown.clone()));
-    let service = Arc::new(Service::new(&settings, wiring));
+    let service = Arc::new(Service::new(&settings, wiring.clone()));
     if let Some(board) = service.board() {
         board.remember(past);
     }
     tokio::spawn(watch::watch(service.clone(), shutdown.clone()));
-    let door = tokio::spawn(listener::serve(listener, service, shutdown.clone()));
+    let (tls, following) = open_tls(&settings, &wiring, &shutdown)?.unzip();
+    let watches = [store_watch, notify_watch].into_iter().chain(following).collect();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let door = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
-    info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
-    let watches = [store_watch, notify_watch];
+    info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
     let tasks =
         Tasks { door, driver, driver_shutdown, notify_shutdown, notifying, readiness, rounds, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
@@ -145,8 +148,8 @@ struct Tasks {
     notifying: JoinHandle<()>,
     readiness: Arc<Readiness>,
     rounds: JoinHandle<()>,
-    /// Those that only tell of others' health.
-    watches: [JoinHandle<()>; 2],
+    /// Those that only tell of others' health, or keep up with a file.
+    watches: Vec<JoinHandle<()>>,
 }
 
 impl Tasks {
@@ -171,6 +174,19 @@ impl Tasks {
         info!("down");
         Ok(())
     }
+}
+
+/// TLS of its own where it is set, and the task that keeps its certificate up with the files.
+fn open_tls(
+    settings: &Settings,
+    wiring: &Wiring,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<(Tls, JoinHandle<()>)>> {
+    let Some(of_tls) = &settings.tls else { return Ok(None) };
+    let tls = Tls::new(&of_tls.identity);
+    let follower = tls.follower(of_tls, wiring.clock, wiring.metrics.clone(), wiring.readiness.clone())?;
+    let following = tokio::spawn(follower.run(tls.clone(), shutdown.clone()));
+    Ok(Some((tls, following)))
 }
 
 async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreError> {

@@ -136,6 +136,16 @@ impl PublicUrl {
         self.path_of(app).map(|path| format!("{scheme}://{userinfo}@{}{path}", self.place.authority()))
     }
 
+    /// The host, in small letters.
+    pub fn host(&self) -> &str {
+        &self.place.host
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_https(&self) -> bool {
+        self.place.scheme == "https"
+    }
+
     /// Whether it holds user info.
     pub fn has_userinfo(&self) -> bool {
         self.userinfo.is_some()

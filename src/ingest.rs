@@ -7,6 +7,7 @@ use crate::catalogue::Code;
 use crate::detect;
 use crate::event::{Event, Fact};
 use crate::ident::{DrainToken, DynoName, DynoRef, ProcessType};
+use crate::limits;
 use crate::wire::{self, line::Line};
 
 /// What one app wants to hear of.
@@ -72,6 +73,10 @@ pub fn admit_and_show<'b>(
 ) -> Vec<Event> {
     let mut events = Vec::new();
     for line in wire::lines(body) {
+        if counts.frames >= limits::FRAMES_PER_BATCH_MAX {
+            counts.bad_frame("too_many");
+            break;
+        }
         counts.frames += 1;
         let found = match line {
             Ok(line) => {
@@ -157,6 +162,7 @@ mod tests {
 
     use super::{Counts, EventKind, Watch, admit};
     use crate::catalogue::Code;
+    use crate::limits;
 
     fn frame(app: &str, procid: &str, message: &str) -> String {
         let line = format!("<134>1 2026-01-02T03:04:05Z host {app} {procid} - {message}\n");
@@ -224,6 +230,20 @@ mod tests {
         check(&format!("3 non{r14}"), &[Some("web.1")], &counts(2, 1, &[("header", 1)]));
         check(&format!("{r14}500 half"), &[Some("web.1")], &counts(2, 1, &[("cut", 1)]));
         check(&r14.replace("2026-01", "2026-99"), &[], &counts(1, 0, &[("time", 1)]));
+    }
+
+    #[test]
+    fn a_batch_has_so_many_frames_and_no_more() {
+        let r14 = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
+        let most = usize::try_from(limits::FRAMES_PER_BATCH_MAX).expect("a number of frames");
+        for (silent, events, too_many) in [(most - 1, 1, None), (most, 0, Some(1))] {
+            let body = format!("{}{r14}{r14}", frame("app", "web.1", "x").repeat(silent));
+            let body = if too_many.is_none() { body[..body.len() - r14.len()].to_owned() } else { body };
+            let mut counts = Counts::default();
+            assert_eq!(admit(body.as_bytes(), &watch(), None, &mut counts).len(), events);
+            assert_eq!(counts.frames, limits::FRAMES_PER_BATCH_MAX);
+            assert_eq!(counts.bad_frames.get("too_many").copied(), too_many);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod catalogue;
+pub mod certificate;
 pub mod cli;
 pub mod commands;
 pub mod concern;

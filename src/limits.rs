@@ -22,6 +22,10 @@ const _: () = assert!(BODY_BYTES_MOST < 10u64.pow(COUNT_DIGITS_MAX as u32));
 
 // === Ingest ===
 
+/// Frames of one batch; what is behind them counts as one bad frame. Logplex holds 1,024 for a drain, and
+/// `drain.max_body` of 4 MiB has room for 87,000 of the shortest line.
+pub const FRAMES_PER_BATCH_MAX: u64 = 100_000;
+
 /// How long a frame id is remembered per drain. Logplex retries at once, three times at most; fifteen
 /// minutes also cover a retry that a proxy held back.
 pub const FRAME_ID_MEMORY: Duration = Duration::from_secs(15 * 60);
@@ -57,6 +61,19 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header lines of a request. Behind Heroku's router there are about 20.
 pub const HEADERS_MAX: usize = 64;
 
+/// From a new connection to the end of its TLS handshake, where the front door ends TLS by itself. On a slow
+/// line it is two round trips and 4 KiB of certificates.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How often the files of the certificate are looked at; what is new must be the same at two looks.
+pub const TLS_LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A certificate that is good for less should have been renewed: Let's Encrypt is asked 30 days before.
+pub const TLS_EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
+
+/// How often that is said.
+pub const TLS_END_TOLD_EVERY: Duration = Duration::from_secs(86_400);
+
 /// From the first byte of a request (of a new connection: from its start) to the end of its head. A
 /// half-open request is gone well within 30 s.
 pub const HEAD_READ: Duration = Duration::from_secs(15);
@@ -70,6 +87,22 @@ pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// For how long what a refused peer still sends is thrown away, so that it can read the refusal: an
 /// outright close would reset the connection and take the answer with it.
 pub const LINGER: Duration = Duration::from_secs(2);
+
+/// Wrong passwords that one address may show at once, and how long until it may show one more. Nobody types
+/// so many; a drain with a wrong password shows one for each batch.
+pub const WRONG_PASSWORDS: (u32, Duration) = (60, Duration::from_secs(1));
+
+/// For how long the answer to one beyond those is held back. Logplex gives up after 5 s.
+pub const WRONG_PASSWORD_HOLD: Duration = Duration::from_millis(250);
+
+/// Addresses whose wrong passwords are counted, at some 50 bytes each; all others share one budget.
+pub const WRONG_CALLERS_MAX: usize = 10_000;
+
+/// How often addresses are forgotten whose budget is whole again.
+pub const WRONG_PASSWORDS_SWEPT_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the log is told that an address is beyond its budget.
+pub const WRONG_PASSWORDS_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// For how long requests in flight are waited for at shutdown; a platform kills after 30 s.
 pub const HTTP_GRACE: Duration = Duration::from_secs(8);
@@ -91,6 +124,7 @@ pub const PAUSE_REASON_CHARS_MAX: usize = 256;
 pub const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 const _: () = assert!(HEAD_READ.as_secs() + BODY_READ.as_secs() < 30);
+const _: () = assert!(HANDSHAKE.as_secs() + HEAD_READ.as_secs() < 30);
 const _: () = assert!(HEAD_BYTES_MAX >= 8192, "hyper takes no smaller buffer");
 
 // === Engine ===
@@ -270,6 +304,9 @@ pub const RECEIVER_ANSWER_BYTES_MAX: usize = 4096;
 pub const LAST_MESSAGES_WAIT: Duration = Duration::from_secs(5);
 
 // === Settings ===
+
+/// Networks of proxies that are believed.
+pub const PROXIES_MAX: usize = 256;
 
 /// Bytes of the settings file, and of a file that a setting names. A large one has a few kilobytes.
 pub const SETTINGS_FILE_BYTES_MAX: u64 = 1024 * 1024;

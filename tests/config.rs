@@ -708,6 +708,92 @@ fn every_listed_key_is_read() {
     }
 }
 
+// === The front door ===
+
+/// A certificate and its key, in PEM form.
+fn certificate() -> (String, String) {
+    let made =
+        rcgen::generate_simple_self_signed(vec!["warden.example.com".to_owned()]).expect("a certificate");
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+#[test]
+fn trusted_proxies_are_networks_or_addresses() {
+    let listed = |machine: Machine| {
+        let networks = machine.settings().trusted_proxies;
+        networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let toml = |list: &str| Machine::new().toml(&format!("trusted_proxies = {list}"));
+    assert_eq!(listed(Machine::new()), "");
+    assert_eq!(listed(toml("[]")), "");
+    assert_eq!(
+        listed(toml(r#"["10.1.2.3/8", "192.0.2.1", "fd00::/8", "10.0.0.0/8"]"#)),
+        "10.0.0.0/8 192.0.2.1/32 fd00::/8"
+    );
+    let plain = Machine::new().env("DYNOWARDEN_TRUSTED_PROXIES", "127.0.0.1, ::1");
+    assert_eq!(listed(plain), "127.0.0.1/32 ::1/128");
+    for wrong in [r#"["proxy.example.com"]"#, r#"["10.0.0.0/33"]"#, "[10]", "true", r#"["10.0.0.0/8/8"]"#] {
+        let problems = toml(wrong).problems(Needs::Nothing);
+        assert!(problems.starts_with("trusted_proxies (dynowarden.toml line 1): read"), "{problems}");
+    }
+    let many: Vec<String> =
+        (0..300).map(|number| format!("\"10.0.{}.{}\"", number / 200, number % 200)).collect();
+    let problems = toml(&format!("[{}]", many.join(","))).problems(Needs::Nothing);
+    assert!(problems.contains("at most 256 networks"), "{problems}");
+    let all = toml(r#"["0.0.0.0/0"]"#).settings();
+    assert!(all.warnings.iter().any(|warning| warning.contains("every address")), "{:?}", all.warnings);
+    assert!(
+        !Machine::new().settings().is_on_dyno && Machine::new().env("DYNO", "web.1").settings().is_on_dyno
+    );
+}
+
+#[test]
+fn tls_needs_a_certificate_and_its_key() {
+    let (certificate, key) = certificate();
+    let (_, other_key) = self::certificate();
+    let machine = |text: &str| {
+        Machine::new()
+            .toml(&format!("[tls]\n{text}"))
+            .file("/c.pem", &certificate)
+            .file("/k.pem", &key)
+            .file("/other.pem", &other_key)
+            .file("/empty.pem", "")
+    };
+    assert!(Machine::new().settings().tls.is_none());
+    let settings = machine("cert = '/c.pem'\nkey = '/k.pem'").settings();
+    let tls = settings.tls.as_ref().expect("a certificate");
+    assert!(tls.identity.is_for("warden.example.com"));
+    assert!(!format!("{settings:?}").contains(key.lines().nth(1).expect("a line of the key")));
+    for (text, expect) in [
+        ("cert = '/c.pem'", "tls.key (dynowarden.toml line 1): key is missing"),
+        ("key = '/k.pem'", "tls.cert (dynowarden.toml line 1): cert is missing"),
+        (
+            "cert = '/none.pem'\nkey = '/k.pem'",
+            "tls.cert (dynowarden.toml line 2): read \"/none.pem\", but that file cannot",
+        ),
+        (
+            "cert = '/c.pem'\nkey = '/none.pem'",
+            "tls.key (dynowarden.toml line 3): read \"/none.pem\", but that file cannot",
+        ),
+        (
+            "cert = '/empty.pem'\nkey = '/k.pem'",
+            "tls.cert (dynowarden.toml line 2): read \"/empty.pem\", but there is no certificate",
+        ),
+        (
+            "cert = '/c.pem'\nkey = '/empty.pem'",
+            "tls.key (dynowarden.toml line 3): read \"/empty.pem\", but there is no private key",
+        ),
+        ("cert = '/c.pem'\nkey = '/other.pem'", "the key does not belong to the first"),
+        ("cert = 1\nkey = 2", "tls.cert (dynowarden.toml line 2): read 1; allowed: the path"),
+    ] {
+        let problems = machine(text).problems(Needs::Nothing);
+        assert!(problems.contains(expect), "{text}: {problems}");
+    }
+    let by_variables =
+        machine("").env("DYNOWARDEN_TLS__CERT", "/c.pem").env("DYNOWARDEN_TLS__KEY", "/k.pem").settings();
+    assert!(by_variables.tls.is_some());
+}
+
 // === Notifiers ===
 
 #[test]
@@ -879,6 +965,7 @@ fn uncommented() -> String {
 #[test]
 fn the_example_shows_every_key_and_all_of_it_is_valid() {
     let whole = uncommented();
+    let (certificate, key) = certificate();
     let machine = Machine::new()
         .toml(&whole)
         .file("/run/secrets/heroku_api_key", "a")
@@ -893,6 +980,8 @@ fn the_example_shows_every_key_and_all_of_it_is_valid() {
         .file("/run/secrets/script_url", "https://example.com/")
         .file("/run/secrets/mail_password", "g")
         .file("/etc/ssl/own-ca.pem", "-----BEGIN CERTIFICATE-----")
+        .file("/etc/dynowarden/tls/fullchain.pem", &certificate)
+        .file("/etc/dynowarden/tls/privkey.pem", &key)
         .env("PAGER_URL", "https://pager.example.com/?token=h")
         .env("SCRIPT_SECRET", "i")
         .env("MAIL_PASSWORD", "j");

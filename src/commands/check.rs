@@ -14,8 +14,10 @@ use tokio::task::JoinSet;
 
 use crate::cli::{CheckArgs, Format};
 use crate::config::problem::{Origin, Problem, Problems};
-use crate::config::settings::{AppSettings, Database, NotifierSettings, Settings};
-use crate::doctor::facts::{AppFacts, Clocks, Facts, NotifierFact, PasswordPlace, StoreFact, TokenFacts};
+use crate::config::settings::{AppSettings, Database, NotifierSettings, Settings, TlsSettings};
+use crate::doctor::facts::{
+    AppFacts, Clocks, Facts, NotifierFact, PasswordPlace, StoreFact, TlsFact, TokenFacts,
+};
 use crate::doctor::finding::{Finding, Severity};
 use crate::doctor::{self, drains};
 use crate::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
@@ -88,11 +90,20 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
         missing: settings.missing_for_serve(),
         notifiers: notifiers(settings, args.notify).await,
         notify_asked: args.notify,
-        public_url,
+        public_url: public_url.clone(),
         store: store(&settings.database).await,
+        tls: settings.tls.as_ref().map(|tls| tls_fact(tls, public_url.as_ref())),
         token,
         warnings: settings.warnings.clone(),
     })
+}
+
+fn tls_fact(tls: &TlsSettings, public_url: Option<&PublicUrl>) -> TlsFact {
+    TlsFact {
+        is_for_host: public_url.map(|public_url| tls.identity.is_for(public_url.host())),
+        not_after: tls.identity.not_after,
+        standing: tls.identity.standing(Clock::system().now().wall),
+    }
 }
 
 /// Every notifier by its name, and what became of a test message where one is asked for.

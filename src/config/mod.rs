@@ -11,10 +11,12 @@ pub mod settings;
 mod apps;
 mod notify;
 mod policy;
+mod proxies;
 mod reader;
 mod receivers;
 mod rules;
 mod secret;
+mod tls;
 mod urls;
 mod value;
 
@@ -130,6 +132,8 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
     let admin_password = read_password(reader, "ADMIN_PASSWORD", &admin, "password_file");
     let hook = reader.section(root, "hook", "hook");
     let hook_key = read_password(reader, "HOOK_KEY", &hook, "key_file");
+    let tls = reader.section(root, "tls", "tls");
+    let tls = tls::read(reader, &tls);
     let store = reader.section(root, "store", "store");
     let database = read_database(reader, &store);
     let store_keep = reader.duration(&store, "keep", limits::KEEP_MIN..=limits::KEEP_MAX);
@@ -157,6 +161,7 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
         drain,
         heroku,
         hook_key,
+        is_on_dyno: reader.any_variable("DYNO").is_some(),
         listen: reader
             .parsed(root, "listen", "an IP address to listen on, such as 0.0.0.0, 127.0.0.1 or ::")
             .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -174,6 +179,8 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
         public_url: read_public_url(reader, root),
         status_url,
         store_keep: store_keep.unwrap_or(KEEP),
+        tls,
+        trusted_proxies: proxies::read(reader, root),
         warnings: Vec::new(),
     };
     warn_of_one_secret_for_two(reader, &settings);

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 
+use crate::certificate::Identity;
 use crate::config::problem::{Origin, Problem};
 use crate::drain_url::PublicUrl;
 use crate::engine::policy::AppPlan;
@@ -32,6 +34,8 @@ pub struct Settings {
     pub heroku: HerokuSettings,
     /// `HOOK_KEY`; without it the hook does not exist.
     pub hook_key: Option<SecretString>,
+    /// Whether the program runs behind Heroku's router, which appends to `X-Forwarded-For`.
+    pub is_on_dyno: bool,
     /// The address to listen on.
     pub listen: IpAddr,
     /// `RUST_LOG`, unparsed.
@@ -48,6 +52,10 @@ pub struct Settings {
     pub status_url: Option<String>,
     /// `store.keep`: how long decisions are kept.
     pub store_keep: Duration,
+    /// `[tls]`; without it the front door speaks plain HTTP.
+    pub tls: Option<TlsSettings>,
+    /// `trusted_proxies`: whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// What is allowed and yet probably not meant, to be logged at the start.
     pub warnings: Vec<String>,
 }
@@ -150,6 +158,17 @@ pub struct DrainSettings {
     pub statistics: bool,
     /// `drain.silent_after`; none means by what each app usually sends.
     pub silent_after: Option<Duration>,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// The file of the certificate and its chain.
+    pub cert: PathBuf,
+    /// What was in the files.
+    pub identity: Identity,
+    /// The file of its key.
+    pub key: PathBuf,
 }
 
 /// One `[[notify]]`.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+use crate::certificate::Standing;
 use crate::config::problem::Problem;
 use crate::drain_url::PublicUrl;
 use crate::engine::policy::AppPlan;
@@ -31,6 +32,8 @@ pub struct Facts {
     pub public_url: Option<PublicUrl>,
     /// The store.
     pub store: StoreFact,
+    /// The certificate of `[tls]`; none where something in front ends TLS.
+    pub tls: Option<TlsFact>,
     /// The token.
     pub token: TokenFacts,
     /// What is set and probably not meant.
@@ -55,6 +58,17 @@ pub struct Home {
     pub app_id: Option<String>,
     /// Whether it runs on a dyno.
     pub is_on_dyno: bool,
+}
+
+/// The certificate of `[tls]`.
+#[derive(Clone, Debug)]
+pub struct TlsFact {
+    /// Whether it is one for the host of the public URL; none where that is not known.
+    pub is_for_host: Option<bool>,
+    /// Until when it is good.
+    pub not_after: Timestamp,
+    /// How it stands now.
+    pub standing: Standing,
 }
 
 /// The token.

@@ -56,6 +56,8 @@ pub enum Subject {
     Settings,
     /// The store.
     Store,
+    /// The certificate of the front door.
+    Tls,
     /// The token.
     Token,
 }
@@ -136,6 +138,7 @@ impl Subject {
             Self::Preboot => "preboot",
             Self::Settings => "settings",
             Self::Store => "store",
+            Self::Tls => "tls",
             Self::Token => "token",
         }
     }

@@ -14,7 +14,8 @@ mod token;
 
 use std::time::Duration;
 
-use crate::doctor::facts::{Clocks, Facts, NotifierFact, StoreFact};
+use crate::certificate::Standing;
+use crate::doctor::facts::{Clocks, Facts, NotifierFact, StoreFact, TlsFact};
 use crate::doctor::finding::{Finding, Subject};
 use crate::limits;
 use crate::time::{since, spoken};
@@ -27,6 +28,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     for app in &facts.apps {
         findings.extend(app::examine(facts, app));
     }
+    findings.extend(tls(facts));
     findings.extend(store(facts));
     findings.extend(notifiers(facts));
     findings
@@ -72,6 +74,41 @@ fn clock(facts: &Facts) -> Option<Finding> {
     let text = format!("{} {direction} Heroku's: errors are told to be old or of the future", spoken(off));
     let mend = "set it right: timedatectl set-ntp true, or whatever keeps the time on this machine";
     Some(Finding::error(Subject::Clock, text).mend(mend))
+}
+
+fn tls(facts: &Facts) -> Vec<Finding> {
+    let Some(TlsFact { is_for_host, not_after, standing }) = &facts.tls else { return Vec::new() };
+    let renew = "renew it: the files of tls.cert and tls.key are read again by themselves";
+    let mut findings = match standing {
+        Standing::Good => Vec::new(),
+        Standing::ExpiresSoon => {
+            let text = format!("the certificate expires soon, at {not_after}");
+            vec![Finding::warning(Subject::Tls, text).mend(renew)]
+        }
+        Standing::Expired => {
+            vec![Finding::error(Subject::Tls, format!("the certificate expired at {not_after}")).mend(renew)]
+        }
+        Standing::NotYet => {
+            let text = "the certificate is not good yet";
+            vec![Finding::error(Subject::Tls, text).mend("set this machine's clock, or wait")]
+        }
+    };
+    if let Some(public_url) = facts.public_url.as_ref().filter(|_| *is_for_host == Some(false)) {
+        let text = format!("the certificate is not one for {}", public_url.host());
+        findings.push(Finding::warning(Subject::Tls, text).mend("name another file in tls.cert"));
+    }
+    if facts.public_url.as_ref().is_some_and(|public_url| !public_url.is_https()) {
+        let text = "the front door speaks TLS, and public_url begins with http";
+        findings.push(Finding::error(Subject::Tls, text).mend("begin public_url with https"));
+    }
+    if facts.home.is_on_dyno {
+        let text = "Heroku's router speaks plain HTTP to a dyno, and gets no answer in TLS";
+        findings.push(Finding::error(Subject::Tls, text).mend("take [tls] out of the settings"));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(Subject::Tls, format!("the certificate is good until {not_after}")));
+    }
+    findings
 }
 
 fn store(facts: &Facts) -> Vec<Finding> {

@@ -6,9 +6,12 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::examine;
-use super::facts::{AppFacts, Clocks, Facts, Home, NotifierFact, PasswordPlace, StoreFact, TokenFacts};
+use super::facts::{
+    AppFacts, Clocks, Facts, Home, NotifierFact, PasswordPlace, StoreFact, TlsFact, TokenFacts,
+};
 use super::finding::{Finding, Severity, Subject};
 use crate::catalogue::Code;
+use crate::certificate::Standing;
 use crate::config::problem::{Origin, Problem};
 use crate::drain_url::PublicUrl;
 use crate::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
@@ -29,6 +32,7 @@ fn well() -> Facts {
         notify_asked: false,
         public_url: PublicUrl::parse("https://warden.example.com"),
         store: StoreFact::Opened { place: "sqlite://dynowarden.db".to_owned() },
+        tls: None,
         token: token(Err(forbidden()), Some("write"), 4000),
         warnings: Vec::new(),
     }
@@ -352,4 +356,33 @@ fn the_store_and_the_notifiers_are_looked_at() {
     check(notifier(Some(Ok(()))), Well, Subject::Notifier, "took the test", "");
     check(notifier(None), Well, Subject::Notifier, "not tried", "");
     check(notifier(Some(Err("404".into()))), Error, Subject::Notifier, "slack: 404", "[[notify]]");
+}
+
+#[test]
+fn a_certificate_of_its_own_is_looked_at() {
+    let with = |standing, is_for_host| {
+        move |f: &mut Facts| {
+            let not_after = "2026-03-04T05:06:07Z".parse().expect("a time");
+            f.tls = Some(TlsFact { is_for_host, not_after, standing });
+        }
+    };
+    let end = "2026-03-04T05:06:07Z";
+    check(with(Standing::Good, Some(true)), Well, Subject::Tls, end, "");
+    check(with(Standing::Good, None), Well, Subject::Tls, end, "");
+    check(with(Standing::Good, Some(false)), Warning, Subject::Tls, "warden.example.com", "tls.cert");
+    check(with(Standing::ExpiresSoon, Some(true)), Warning, Subject::Tls, end, "renew");
+    check(with(Standing::Expired, Some(true)), Error, Subject::Tls, end, "renew");
+    check(with(Standing::NotYet, Some(true)), Error, Subject::Tls, "not good yet", "clock");
+    let with_public_url = |url: &'static str| {
+        move |f: &mut Facts| {
+            with(Standing::Good, Some(true))(f);
+            f.public_url = PublicUrl::parse(url);
+        }
+    };
+    check(with_public_url("http://127.0.0.1"), Error, Subject::Tls, "public_url", "https");
+    let on_heroku = |f: &mut Facts| {
+        with(Standing::Good, Some(true))(f);
+        f.home.is_on_dyno = true;
+    };
+    check(on_heroku, Error, Subject::Tls, "router", "[tls]");
 }

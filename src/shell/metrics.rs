@@ -9,6 +9,7 @@ mod labels;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -21,8 +22,8 @@ use crate::ident::{AppId, ProcessType};
 use crate::ingest::{Counts, EventKind};
 use crate::shell::exposition::Exposition;
 use crate::shell::metrics::labels::{
-    ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventLabels, KindLabels, RefusalLabels,
-    RestartLabels, TypeLabel,
+    ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventLabels, KindLabels, ReadLabels,
+    RefusalLabels, RestartLabels, TypeLabel,
 };
 use crate::shell::store::Health;
 use crate::time::Now;
@@ -47,12 +48,22 @@ pub enum Refusal {
     BodySlow,
     /// A connection was closed to let a newcomer in.
     Evicted,
+    /// A TLS handshake that failed: plain HTTP, another version, or a peer that does not trust us.
+    HandshakeFailed,
+    /// The TLS handshake did not end in time.
+    HandshakeSlow,
+    /// The head is none, or could be read in two ways.
+    HeadBroken,
     /// The head did not arrive in time.
     HeadSlow,
+    /// The head has too many bytes or too many lines.
+    HeadTooLarge,
     /// No descriptor, or no connection that could make room.
     NoRoom,
     /// The queue to the engine was full.
     QueueFull,
+    /// One wrong password of many from the same address.
+    Throttled,
     /// The body was over the limit.
     TooLarge,
     /// A wrong password or none.
@@ -73,6 +84,8 @@ struct Families {
     app_hidden: Family<AppLabels, Gauge<i64, AtomicI64>>,
     bad_frames: Family<KindLabels, Counter>,
     batches: Family<AppLabels, Counter>,
+    certificate_ends: Gauge<i64, AtomicI64>,
+    certificate_reads: Family<ReadLabels, Counter>,
     connections: Gauge<i64, AtomicI64>,
     decisions: Family<DecisionLabels, Counter>,
     drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>,
@@ -216,6 +229,16 @@ impl Metrics {
         self.families.refusals.get_or_create(&RefusalLabels { reason: refusal.label() }).inc();
     }
 
+    /// When the certificate ends that the front door shows.
+    pub fn certificate_ends(&self, at: Timestamp) {
+        self.families.certificate_ends.set(at.as_second());
+    }
+
+    /// The certificate's files hold something new; `outcome` is `replaced` or `failed`.
+    pub fn certificate_read(&self, outcome: &'static str) {
+        self.families.certificate_reads.get_or_create(&ReadLabels { outcome }).inc();
+    }
+
     /// Connections that are open at the moment.
     pub fn connections(&self, open: usize) {
         self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
@@ -326,6 +349,8 @@ impl Families {
             app_hidden: Family::default(),
             bad_frames: Family::default(),
             batches: Family::default(),
+            certificate_ends: Gauge::default(),
+            certificate_reads: Family::default(),
             connections: Gauge::default(),
             decisions: Family::default(),
             drain_last_batch: Family::default(),
@@ -394,6 +419,10 @@ impl Families {
         to.register("store_unwritten_rows", help, f.store_unwritten_rows.clone());
         let help = "Rows of the record that there was no room for, or that the database would not take";
         to.register("store_dropped_rows", help, f.store_dropped_rows.clone());
+        let help = "When the certificate of [tls] ends, in seconds since 1970; 0 without one";
+        to.register("tls_certificate_expiry_timestamp_seconds", help, f.certificate_ends.clone());
+        let help = "New texts in the files of [tls]: replaced, or failed and the old one is still shown";
+        to.register("tls_certificate_reads", help, f.certificate_reads.clone());
         to.register("connections", "Open connections", f.connections.clone());
         let help = "Requests and connections that the front door turned away";
         to.register("refused_requests", help, f.refusals.clone());
@@ -431,7 +460,7 @@ impl Families {
                 begin(&self.api_requests, &ApiLabels { call, outcome });
             }
         }
-        for reason in [Refusal::QueueFull, Refusal::Unauthorized] {
+        for reason in [Refusal::QueueFull, Refusal::Throttled, Refusal::Unauthorized] {
             begin(&self.refusals, &RefusalLabels { reason: reason.label() });
         }
     }
@@ -454,9 +483,14 @@ impl Refusal {
         match self {
             Self::BodySlow => "body_slow",
             Self::Evicted => "evicted",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::HandshakeSlow => "handshake_slow",
+            Self::HeadBroken => "head_broken",
             Self::HeadSlow => "head_slow",
+            Self::HeadTooLarge => "head_too_large",
             Self::NoRoom => "no_room",
             Self::QueueFull => "queue_full",
+            Self::Throttled => "throttled",
             Self::TooLarge => "too_large",
             Self::Unauthorized => "unauthorized",
             Self::UnknownApp => "unknown_app",

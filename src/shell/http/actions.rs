@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION};
-use http::request::Parts;
 use http::{Response, StatusCode};
 use hyper::body::Body;
 
@@ -12,6 +11,7 @@ use crate::shell::driver::Stopped;
 use crate::shell::http::Service;
 use crate::shell::http::admin::{Denied, is_same_origin, pause_span};
 use crate::shell::http::body;
+use crate::shell::http::caller::Head;
 use crate::shell::http::forms::Fields;
 use crate::shell::http::pages::PageRoute;
 use crate::shell::http::reply::{self, ReplyBody};
@@ -22,13 +22,13 @@ impl Service {
     pub(super) async fn act<B>(
         &self,
         route: PageRoute<'_>,
-        head: &Parts,
+        head: &Head,
         body: B,
     ) -> Result<Response<ReplyBody>, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let desk = self.let_admin_to_desk(&head.headers)?;
+        let desk = self.let_admin_to_desk(head)?;
         if !is_same_origin(&head.headers) {
             return Err(Denied::OtherSite);
         }

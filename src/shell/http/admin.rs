@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, HOST, HeaderMap, ORIGIN};
-use http::request::Parts;
 use http::{Response, StatusCode};
 use hyper::body::Body;
 use jiff::Timestamp;
@@ -19,9 +18,9 @@ use crate::shell::exposition::Exposition;
 use crate::shell::http::Service;
 use crate::shell::http::auth;
 use crate::shell::http::body::{self, BodyError};
+use crate::shell::http::caller::Head;
 use crate::shell::http::pages::Desk;
 use crate::shell::http::reply::{self, ReplyBody};
-use crate::shell::metrics::Refusal;
 use crate::shell::store::trouble::StoreAway;
 use crate::time::later;
 
@@ -68,13 +67,15 @@ pub(super) enum Denied {
     Query(String),
     Stopping,
     StoreAway(StoreAway),
+    /// One wrong password too many; after so long the next is not.
+    Throttled(Duration),
     Unauthorized,
     UnknownApp,
 }
 
 impl Service {
-    pub(super) fn show_metrics(&self, head: &Parts) -> Response<ReplyBody> {
-        if let Err(denied) = self.let_admin_in(&head.headers) {
+    pub(super) fn show_metrics(&self, head: &Head) -> Response<ReplyBody> {
+        if let Err(denied) = self.let_admin_in(head) {
             return self.deny(denied);
         }
         let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
@@ -85,21 +86,21 @@ impl Service {
         reply::private(reply::typed(StatusCode::OK, exposition.content_type(), page.into()))
     }
 
-    pub(super) async fn pause<B>(&self, head: &Parts, body: B) -> Response<ReplyBody>
+    pub(super) async fn pause<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         self.try_pause(head, body).await.unwrap_or_else(|denied| self.deny(denied))
     }
 
-    pub(super) async fn resume<B>(&self, head: &Parts, body: B) -> Response<ReplyBody>
+    pub(super) async fn resume<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         self.try_resume(head, body).await.unwrap_or_else(|denied| self.deny(denied))
     }
 
-    async fn try_pause<B>(&self, head: &Parts, body: B) -> Result<Response<ReplyBody>, Denied>
+    async fn try_pause<B>(&self, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -118,7 +119,7 @@ impl Service {
         Ok(reply::private(reply::json(StatusCode::OK, &answer)))
     }
 
-    async fn try_resume<B>(&self, head: &Parts, body: B) -> Result<Response<ReplyBody>, Denied>
+    async fn try_resume<B>(&self, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -146,25 +147,29 @@ impl Service {
     }
 
     /// Lets somebody in who shows `ADMIN_PASSWORD`, by Basic or Bearer.
-    pub(super) fn let_admin_in(&self, headers: &HeaderMap) -> Result<(), Denied> {
+    pub(super) fn let_admin_in(&self, head: &Head) -> Result<(), Denied> {
         let password = self.admin.as_ref().ok_or(Denied::Closed)?;
-        let shown = auth::basic(headers).or_else(|| auth::bearer(headers));
-        if password.is(shown.as_ref()) { Ok(()) } else { Err(Denied::Unauthorized) }
+        let shown = auth::basic(&head.headers).or_else(|| auth::bearer(&head.headers));
+        if password.is(shown.as_ref()) {
+            return Ok(());
+        }
+        let counted = self.count_stranger(head, shown.as_ref());
+        Err(counted.map_or_else(Denied::Throttled, |()| Denied::Unauthorized))
     }
 
     /// The same, for what is only there where there are admins.
-    pub(super) fn let_admin_to_desk(&self, headers: &HeaderMap) -> Result<&Desk, Denied> {
-        self.let_admin_in(headers)?;
+    pub(super) fn let_admin_to_desk(&self, head: &Head) -> Result<&Desk, Denied> {
+        self.let_admin_in(head)?;
         self.desk.as_ref().ok_or(Denied::Closed)
     }
 
     /// The order of an admin, who is not a page that has the admin's browser in its hands.
-    async fn admin_order<B, T>(&self, head: &Parts, body: B) -> Result<T, Denied>
+    async fn admin_order<B, T>(&self, head: &Head, body: B) -> Result<T, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
         T: DeserializeOwned,
     {
-        self.let_admin_in(&head.headers)?;
+        self.let_admin_in(head)?;
         if !is_same_origin(&head.headers) {
             return Err(Denied::OtherSite);
         }
@@ -186,10 +191,8 @@ impl Service {
                 let text = "asked for by another site's page";
                 reply::closing(reply::complaint(StatusCode::FORBIDDEN, text))
             }
-            Denied::Unauthorized => {
-                self.metrics.refused(Refusal::Unauthorized);
-                reply::closing(reply::unauthorized(auth::BASIC_CHALLENGE))
-            }
+            Denied::Throttled(wait) => reply::closing(reply::too_many(wait)),
+            Denied::Unauthorized => reply::closing(reply::unauthorized(auth::BASIC_CHALLENGE)),
             Denied::Json(error) => {
                 let text = format!("the body is not the JSON expected: {error}");
                 reply::complaint(StatusCode::BAD_REQUEST, &text)

@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -11,6 +10,7 @@ use crate::limits;
 use crate::page::json::DynosJson;
 use crate::shell::http::Service;
 use crate::shell::http::admin::Denied;
+use crate::shell::http::caller::Head;
 use crate::shell::http::forms::Fields;
 use crate::shell::http::live::{Form, NoStream};
 use crate::shell::http::pages::packable;
@@ -19,8 +19,8 @@ use crate::shell::store::pages::Filter;
 
 impl Service {
     /// `GET /api/v1/dynos?app=`.
-    pub(super) async fn list_dynos(&self, head: &Parts) -> Result<Response<ReplyBody>, Denied> {
-        let desk = self.let_admin_to_desk(&head.headers)?;
+    pub(super) async fn list_dynos(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+        let desk = self.let_admin_to_desk(head)?;
         let fields = query(head);
         let app = fields.filled("app");
         if app.is_some_and(|app| self.app(app).is_none()) {
@@ -30,16 +30,16 @@ impl Service {
     }
 
     /// `GET /api/v1/decisions?app=&dyno=&limit=&cursor=`.
-    pub(super) async fn list_decisions(&self, head: &Parts) -> Result<Response<ReplyBody>, Denied> {
-        self.let_admin_to_desk(&head.headers)?;
+    pub(super) async fn list_decisions(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+        self.let_admin_to_desk(head)?;
         let filter = wanted(&query(head)).map_err(Denied::Query)?;
         let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
         Ok(json(&page, head))
     }
 
     /// `GET /api/v1/events`.
-    pub(super) fn stream_events(&self, head: &Parts) -> Result<Response<ReplyBody>, Denied> {
-        let desk = self.let_admin_to_desk(&head.headers)?;
+    pub(super) fn stream_events(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+        let desk = self.let_admin_to_desk(head)?;
         let fields = query(head);
         let form = match fields.value("as") {
             None | Some("json") => Form::Json,
@@ -67,11 +67,11 @@ impl Service {
     }
 }
 
-fn query(head: &Parts) -> Fields {
+fn query(head: &Head) -> Fields {
     Fields::read(head.uri.query().unwrap_or_default().as_bytes())
 }
 
-fn json(value: &impl Serialize, head: &Parts) -> Response<ReplyBody> {
+fn json(value: &impl Serialize, head: &Head) -> Response<ReplyBody> {
     match serde_json::to_vec(value) {
         Ok(body) => reply::private(packable(StatusCode::OK, "application/json", body.into(), &head.headers)),
         Err(_) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON\n"),

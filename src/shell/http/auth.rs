@@ -2,6 +2,9 @@
 //!
 //! Secrets are compared as SHA-256 digests of equal length, and a drain's password with those of all
 //! apps, so neither the length of a secret nor the existence of an app shows in the time that it takes.
+//! Which app is meant is not even looked up for somebody whose password is that of none.
+
+use std::collections::HashSet;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -10,7 +13,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::ident::AppId;
 
@@ -24,11 +27,13 @@ pub const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
-/// The drain's door: a password for each app, or two while one replaces the other.
+/// The drain's door: a password for each app, or two while one replaces the other; apps may share theirs.
 #[derive(Debug)]
 pub struct DrainDoor {
-    /// An app without a password cannot be entered.
-    passwords: Vec<(AppId, Secret)>,
+    /// Whom the password at which place lets in. An app without one cannot be entered.
+    entries: HashSet<(AppId, u64)>,
+    /// No two of them are the same.
+    passwords: Vec<Secret>,
 }
 
 /// What the drain's door says.
@@ -75,23 +80,34 @@ impl std::fmt::Debug for Secret {
 
 impl DrainDoor {
     /// A door with these passwords.
-    pub fn new<'s>(passwords: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
-        let held = |(app, password)| (app, Secret::held(password));
-        Self { passwords: passwords.into_iter().map(held).collect() }
+    pub fn new<'s>(of_apps: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
+        let mut passwords: Vec<Secret> = Vec::new();
+        let mut place = |password: Secret| {
+            let known = passwords.iter().position(|known| known.is(Some(&password)));
+            let place = known.unwrap_or(passwords.len());
+            if known.is_none() {
+                passwords.push(password);
+            }
+            place as u64
+        };
+        let entry = |(app, password)| (app, place(Secret::held(password)));
+        let entries = of_apps.into_iter().map(entry).collect();
+        Self { entries, passwords }
     }
 
-    /// Judges who shows this password and wants to speak for this app.
-    pub fn open(&self, shown: Option<&Secret>, wanted: Option<AppId>) -> Entry {
-        let (mut any, mut this) = (Choice::from(0), Choice::from(0));
-        for (app, password) in &self.passwords {
-            let matches = password.matches(shown);
-            any |= matches;
-            this |= matches & Choice::from(u8::from(wanted == Some(*app)));
+    /// Judges who shows this password and wants to speak for an app, which is looked up by `wanted`.
+    pub fn open(&self, shown: Option<&Secret>, wanted: impl FnOnce() -> Option<AppId>) -> Entry {
+        let mut found = u64::MAX;
+        for (place, password) in (0_u64..).zip(&self.passwords) {
+            found.conditional_assign(&place, password.matches(shown));
         }
-        match wanted {
-            Some(app) if this.into() => Entry::App(app),
-            None if any.into() => Entry::UnknownApp,
-            _ => Entry::Unauthorized,
+        if found == u64::MAX {
+            return Entry::Unauthorized;
+        }
+        match wanted() {
+            None => Entry::UnknownApp,
+            Some(app) if self.entries.contains(&(app, found)) => Entry::App(app),
+            Some(_) => Entry::Unauthorized,
         }
     }
 }
@@ -248,8 +264,27 @@ mod tests {
             (None, known(0), Entry::Unauthorized),
             (None, unknown, Entry::Unauthorized),
         ] {
-            assert_eq!(door.open(shown.map(held).as_ref(), wanted), expect, "{shown:?} {wanted:?}");
+            assert_eq!(door.open(shown.map(held).as_ref(), || wanted), expect, "{shown:?} {wanted:?}");
         }
+    }
+
+    #[test]
+    fn a_wrong_password_costs_the_same_whatever_app_it_is_for() {
+        let passwords = ["shared", "own"].map(SecretString::from);
+        let [shared, own] = &passwords;
+        let door =
+            DrainDoor::new([shared, own, shared].into_iter().zip(0..).map(|(text, app)| (AppId(app), text)));
+        assert_eq!(door.passwords.len(), 2, "each is compared once");
+        for shown in [Some("wrong"), Some(""), Some("share"), None] {
+            let entry = door.open(shown.map(held).as_ref(), || panic!("the app was looked up for {shown:?}"));
+            assert_eq!(entry, Entry::Unauthorized);
+        }
+        // Whatever the user is called, the same octets are hashed and compared.
+        let shown = |user: &str| {
+            basic(&headers(&[&format!("Basic {}", BASE64.encode(format!("{user}:wrong")))]))
+                .expect("a password")
+        };
+        assert_eq!(shown("drain").0, shown("somebody-else").0);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! router. So hyper's is off, and a [`Pulse`] beside the connection knows which phase it is in.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -22,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::shell::http::Service;
-use crate::shell::http::reply::ReplyBody;
+use crate::shell::http::framing::Framing;
+use crate::shell::http::reply::{self, ReplyBody};
 use crate::shell::metrics::Refusal;
 
 /// Where a connection is between two requests, and since when; shared with whoever may have to close it.
@@ -45,6 +47,8 @@ pub(super) enum Phase {
     Idle,
     /// Between a head and the last byte of its answer.
     Busy,
+    /// The same, with an answer that is held back.
+    Held,
 }
 
 /// While it lives, a request is being answered.
@@ -54,14 +58,18 @@ pub(super) struct InFlight {
 }
 
 /// Serves one connection until it ends, is evicted or overstays, or the program shuts down.
-pub(super) async fn serve<IO>(io: IO, service: Arc<Service>, pulse: Arc<Pulse>, shutdown: CancellationToken)
-where
+pub(super) async fn serve<IO>(
+    (io, peer): (IO, IpAddr),
+    service: Arc<Service>,
+    pulse: Arc<Pulse>,
+    shutdown: CancellationToken,
+) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(Watched { io, pulse: pulse.clone() });
+    let io = TokioIo::new(Watched { framing: Framing::default(), io, pulse: pulse.clone() });
     let handler = {
         let (service, pulse) = (service.clone(), pulse.clone());
-        service_fn(move |request| answer(service.clone(), pulse.clone(), request))
+        service_fn(move |request| answer(service.clone(), pulse.clone(), peer, request))
     };
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -81,8 +89,8 @@ where
             let grace = if pulse.phase().0 == Phase::Busy { limits::HTTP_GRACE } else { HEAD_GRACE };
             last_call = Some(Instant::now() + grace);
         }
-        if connection.poll_without_shutdown(cx).is_ready() {
-            return Poll::Ready(End::Closed);
+        if let Poll::Ready(closed) = connection.poll_without_shutdown(cx) {
+            return Poll::Ready(End::Closed(closed.err().and_then(|error| fault_of_head(&error))));
         }
         if evicted.as_mut().poll(cx).is_ready() {
             return Poll::Ready(End::Evicted);
@@ -91,10 +99,13 @@ where
         overdue(deadline.as_mut(), due, cx).map(|()| End::Overdue)
     })
     .await;
+    if let End::Closed(Some(fault)) = end {
+        service.metrics.refused(fault);
+    }
     match end {
         // Nothing keeps a stopping program waiting that has no answer to wait for.
-        End::Closed if last_call.is_some() => {}
-        End::Closed => linger(connection.into_parts().io.into_inner(), &pulse).await,
+        End::Closed(_) if last_call.is_some() => {}
+        End::Closed(_) => linger(connection.into_parts().io.into_inner(), &pulse).await,
         End::Evicted => service.metrics.refused(Refusal::Evicted),
         End::Overdue if pulse.phase().0 == Phase::Head => service.metrics.refused(Refusal::HeadSlow),
         End::Overdue => {}
@@ -108,21 +119,40 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 const HEAD_GRACE: Duration = Duration::from_secs(1);
 
 enum End {
-    Closed,
+    /// By the peer, or behind an answer; perhaps because of a head that could not be read.
+    Closed(Option<Refusal>),
     Evicted,
     Overdue,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, std::convert::Infallible>> + Send>>;
 
-fn answer(service: Arc<Service>, pulse: Arc<Pulse>, request: Request<Incoming>) -> Answer {
+fn answer(service: Arc<Service>, pulse: Arc<Pulse>, peer: IpAddr, request: Request<Incoming>) -> Answer {
     pulse.enter(Phase::Busy);
     let in_flight = InFlight { pulse };
+    // Of unknown length is a body that comes in chunks; see `framing`.
+    let is_last = request.body().size_hint().exact().is_none();
     Box::pin(async move {
-        let mut response = service.answer(request).await;
+        let mut response = service.answer(peer, request).await;
+        if reply::is_held(&response) {
+            in_flight.pulse.enter(Phase::Held);
+            tokio::time::sleep(limits::WRONG_PASSWORD_HOLD).await;
+        }
+        if is_last {
+            response = reply::closing(response);
+        }
         response.body_mut().hold(in_flight);
         Ok(response)
     })
+}
+
+/// What a head was refused for by hyper, which has answered 400 or 431.
+fn fault_of_head(error: &hyper::Error) -> Option<Refusal> {
+    if error.is_parse_too_large() {
+        Some(Refusal::HeadTooLarge)
+    } else {
+        error.is_parse().then_some(Refusal::HeadBroken)
+    }
 }
 
 /// Ready once `due` has passed; `due` may move between polls.
@@ -169,6 +199,16 @@ impl Pulse {
         self.evicted.cancel();
     }
 
+    /// Ready once it was asked to.
+    pub(super) fn evicted(&self) -> impl Future<Output = ()> {
+        self.evicted.cancelled()
+    }
+
+    /// A handshake is over, and the time of the first head begins.
+    pub(super) fn begin_head(&self) {
+        self.enter(Phase::Head);
+    }
+
     fn enter(&self, phase: Phase) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
         self.phase.store(millis << 2 | phase as u64, Ordering::Relaxed);
@@ -180,7 +220,8 @@ impl Pulse {
         let phase = match packed & 3 {
             0 => Phase::Head,
             1 => Phase::Idle,
-            _ => Phase::Busy,
+            2 => Phase::Busy,
+            _ => Phase::Held,
         };
         (phase, self.began + Duration::from_millis(packed >> 2))
     }
@@ -191,7 +232,7 @@ impl Pulse {
             Phase::Head => since + limits::HEAD_READ,
             Phase::Idle => since + limits::KEEP_ALIVE_IDLE,
             // The handlers bound their own work; what is left is a peer that does not read.
-            Phase::Busy => since + FAR_AWAY,
+            Phase::Busy | Phase::Held => since + FAR_AWAY,
         };
         match self.stalled.load(Ordering::Relaxed).checked_sub(1) {
             Some(millis) => due.min(self.began + Duration::from_millis(millis) + limits::WRITE_STALL),
@@ -218,8 +259,10 @@ impl Drop for InFlight {
     }
 }
 
-/// The socket, watched for the first byte of a request and for a peer that takes nothing.
+/// The socket, watched for the first byte of a request, for requests without one clear end, and for a peer
+/// that takes nothing.
 struct Watched<IO> {
+    framing: Framing,
     io: IO,
     pulse: Arc<Pulse>,
 }
@@ -232,8 +275,16 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        if buffer.filled().len() > before && self.pulse.phase().0 == Phase::Idle {
+        if buffer.filled().len() == before {
+            return read;
+        }
+        if self.pulse.phase().0 == Phase::Idle {
             self.pulse.enter(Phase::Head);
+        }
+        if let Err(passed) = self.framing.follow(&buffer.filled()[before..]) {
+            // No head can hold this octet, so hyper answers 400 and closes. It takes the place of a line.
+            buffer.set_filled(before + passed);
+            buffer.put_slice(b"\0");
         }
         read
     }
@@ -247,7 +298,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        // TLS keeps what the socket does not take, and says so here only.
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.pulse.wrote(&flushed);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,7 +6,6 @@
 //! is.
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Body;
 
@@ -17,23 +16,19 @@ use crate::shell::driver::QueueFull;
 use crate::shell::frame_ids::{Source, Taken};
 use crate::shell::http::auth::{self, Entry};
 use crate::shell::http::body::{self, BodyError, Encoding, Unpacked};
+use crate::shell::http::caller::Head;
 use crate::shell::http::reply::{self, ReplyBody};
 use crate::shell::http::tokens::Unlisted;
 use crate::shell::http::{Service, refuse_unread};
 use crate::shell::metrics::Refusal;
 
 impl Service {
-    pub(super) async fn take_batch<B>(
-        &self,
-        named: Option<&str>,
-        head: &Parts,
-        body: B,
-    ) -> Response<ReplyBody>
+    pub(super) async fn take_batch<B>(&self, named: Option<&str>, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let drain = drain_token(&head.headers);
-        let wanted = match named {
+        let wanted = || match named {
             Some(name) => self.app(name),
             None => self.app_of_drain(drain.as_ref()),
         };
@@ -41,7 +36,7 @@ impl Service {
         let mut entry = self.door.open(shown.as_ref(), wanted);
         if let (Entry::UnknownApp, None, Some(drain)) = (entry, named, &drain) {
             match self.tokens.app_soon(drain).await {
-                Ok(found) => entry = self.door.open(shown.as_ref(), found),
+                Ok(found) => entry = self.door.open(shown.as_ref(), || found),
                 Err(Unlisted) => {
                     self.metrics.refused(Refusal::Unlisted);
                     return refuse_unread(&body, reply::overloaded());
@@ -51,8 +46,12 @@ impl Service {
         let app = match entry {
             Entry::App(app) => app,
             Entry::Unauthorized => {
-                self.metrics.refused(Refusal::Unauthorized);
-                return refuse_unread(&body, reply::unauthorized(auth::BASIC_CHALLENGE));
+                let refusal = reply::unauthorized(auth::BASIC_CHALLENGE);
+                // Never 429, which brings a batch back three times (heroku.md §1.4).
+                return match self.count_stranger(head, shown.as_ref()) {
+                    Ok(()) => refuse_unread(&body, refusal),
+                    Err(_wait) => reply::closing(reply::held(refusal)),
+                };
             }
             Entry::UnknownApp => {
                 self.metrics.refused(Refusal::UnknownApp);

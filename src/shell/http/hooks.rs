@@ -1,7 +1,6 @@
 //! `POST /hooks/restart/{app}`: somebody else's alarm, or a person, asks for a restart.
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Response, StatusCode};
 use hyper::body::Body;
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use crate::limits;
 use crate::report::DecisionJson;
 use crate::shell::http::auth;
 use crate::shell::http::body;
+use crate::shell::http::caller::Head;
 use crate::shell::http::reply::{self, ReplyBody};
 use crate::shell::http::{Service, refuse_unread};
 use crate::shell::metrics::Refusal;
@@ -32,15 +32,18 @@ struct Judged {
 }
 
 impl Service {
-    pub(super) async fn restart_by_hook<B>(&self, name: &str, head: &Parts, body: B) -> Response<ReplyBody>
+    pub(super) async fn restart_by_hook<B>(&self, name: &str, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let Some(key) = &self.hook else { return refuse_unread(&body, reply::not_found()) };
         let shown = auth::bearer(&head.headers).or_else(|| auth::query_key(head.uri.query()));
         if !key.is(shown.as_ref()) {
-            self.metrics.refused(Refusal::Unauthorized);
-            return refuse_unread(&body, reply::unauthorized(auth::BEARER_CHALLENGE));
+            let refusal = match self.count_stranger(head, shown.as_ref()) {
+                Ok(()) => reply::unauthorized(auth::BEARER_CHALLENGE),
+                Err(wait) => reply::closing(reply::too_many(wait)),
+            };
+            return refuse_unread(&body, refusal);
         }
         let Some((app, watched)) = self.app(name).and_then(|app| Some((app, self.of(app)?))) else {
             self.metrics.refused(Refusal::UnknownApp);

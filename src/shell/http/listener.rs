@@ -14,11 +14,17 @@ use tracing::warn;
 use crate::limits;
 use crate::shell::http::Service;
 use crate::shell::http::connection::{self, Phase, Pulse};
+use crate::shell::http::tls::Tls;
 use crate::shell::metrics::Refusal;
 
 /// Serves every connection that comes until `shutdown`; then accepts no more, closes idle ones, answers
 /// what is in flight and returns, within [`limits::HTTP_GRACE`] and a moment.
-pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) {
     let connections = Arc::new(Connections::new(service.connections_max));
     let tasks = TaskTracker::new();
     let mut backoff = limits::ACCEPT_BACKOFF.0;
@@ -29,8 +35,8 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: Cance
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 if told_at.is_none_or(|at| at.elapsed() > TOLD_EVERY) {
                     told_at = Some(Instant::now());
@@ -59,8 +65,18 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: Cance
         let _ = stream.set_nodelay(true);
         service.metrics.connections(connections.open());
         let (service, connections, shutdown) = (service.clone(), connections.clone(), shutdown.clone());
+        let tls = tls.clone();
         tasks.spawn(async move {
-            connection::serve(stream, service.clone(), seat.pulse.clone(), shutdown).await;
+            let (service_here, pulse, peer) = (service.clone(), seat.pulse.clone(), peer.ip());
+            match tls {
+                None => connection::serve((stream, peer), service_here, pulse, shutdown).await,
+                Some(tls) => {
+                    let shaken = tls.shake_hands(stream, &pulse, &service.metrics, &shutdown).await;
+                    if let Some(stream) = shaken {
+                        connection::serve((stream, peer), service_here, pulse, shutdown).await;
+                    }
+                }
+            }
             drop(seat);
             service.metrics.connections(connections.open());
         });
@@ -138,10 +154,12 @@ impl Connections {
 
 /// What closing a connection would cost, least first; none for one with a request in flight.
 ///
-/// A head that takes longer than a moment is an attack or a broken peer. An idle peer opens another
-/// connection when it needs one. A new connection gets its moment, unless all are new.
+/// A head that takes longer than a moment is an attack or a broken peer, and so is who has shown many wrong
+/// passwords. An idle peer opens another connection when it needs one. A new connection gets its moment,
+/// unless all are new.
 fn worth(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
     let class = match phase {
+        Phase::Held => 0,
         Phase::Head if now.saturating_duration_since(since) > A_MOMENT => 0,
         Phase::Idle => 1,
         Phase::Head => 2,
@@ -176,6 +194,7 @@ mod tests {
         let in_order = [
             (Phase::Head, long),
             (Phase::Head, now - Duration::from_secs(2)),
+            (Phase::Held, short),
             (Phase::Idle, long),
             (Phase::Idle, short),
             (Phase::Head, short),

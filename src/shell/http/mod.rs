@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! listener              accepts connections, and makes room when there are too many
+//! tls                   its handshakes and its certificate, where it ends TLS by itself
 //! connection            one peer: HTTP on its socket, and a deadline for every phase
+//! framing               requests that have more than one end are none
 //! mod                   which route a request is for
 //! drain, hooks, admin   the routes of machines
 //! pages, api, actions   the status page: to be read, as JSON, and what its forms do
 //! live, watch           streams of events, and the task that fills them
 //! forms                 who sent a form
 //! auth, body, reply     what they share
+//! caller, throttle      who it is, and how many wrong passwords that one has shown
 //! readiness, tokens     what others tell the front door
 //! ```
 //!
@@ -20,9 +23,11 @@ mod admin;
 mod api;
 mod auth;
 mod body;
+mod caller;
 mod connection;
 mod drain;
 mod forms;
+mod framing;
 mod hooks;
 pub mod listener;
 mod live;
@@ -31,14 +36,17 @@ pub mod readiness;
 pub mod reply;
 #[cfg(test)]
 mod tests;
+mod throttle;
+pub mod tls;
 pub mod tokens;
 pub mod watch;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use tracing::debug;
@@ -51,11 +59,13 @@ use crate::shell::clock::Clock;
 use crate::shell::driver::Handle;
 use crate::shell::frame_ids::FrameIds;
 use crate::shell::http::auth::{DrainDoor, Secret};
+use crate::shell::http::caller::{Head, Proxies};
 use crate::shell::http::pages::{Desk, PageRoute};
 use crate::shell::http::readiness::Readiness;
 use crate::shell::http::reply::ReplyBody;
+use crate::shell::http::throttle::Throttle;
 use crate::shell::http::tokens::DrainTokens;
-use crate::shell::metrics::Metrics;
+use crate::shell::metrics::{Metrics, Refusal};
 use crate::shell::store::Store;
 use crate::shell::traffic::TrafficBook;
 
@@ -94,8 +104,10 @@ pub struct Service {
     handle: Handle,
     hook: Option<Secret>,
     metrics: Arc<Metrics>,
+    proxies: Proxies,
     readiness: Arc<Readiness>,
     store: Store,
+    throttle: Throttle,
     tokens: Arc<DrainTokens>,
     traffic: Arc<TrafficBook>,
 }
@@ -164,8 +176,10 @@ impl Service {
             handle,
             hook: settings.hook_key.as_ref().map(Secret::held),
             metrics,
+            proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
             store,
+            throttle: Throttle::new(clock),
             tokens,
             traffic,
         }
@@ -177,12 +191,13 @@ impl Service {
         self.desk.as_ref().map(|desk| &desk.board)
     }
 
-    /// Answers one request. Its body is read only by a route that has let its sender in.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<ReplyBody>
+    /// Answers one request of `peer`. Its body is read only by a route that has let its sender in.
+    pub async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (head, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let head = Head { parts, peer };
         let Some(route) = Route::of(head.uri.path()) else {
             return refuse_unread(&body, reply::not_found());
         };
@@ -204,7 +219,7 @@ impl Service {
         response
     }
 
-    async fn serve_page<B>(&self, route: PageRoute<'_>, head: &Parts, body: B) -> Response<ReplyBody>
+    async fn serve_page<B>(&self, route: PageRoute<'_>, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -223,6 +238,18 @@ impl Service {
             None => reply::text(StatusCode::OK, format!("ready{}\n", self.readiness.remarks())),
             Some(trouble) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
         }
+    }
+
+    /// Counts somebody who was not let in. Says how long to wait to one who has shown too many wrong
+    /// passwords; who has shown none at all is a browser that is about to ask for it.
+    fn count_stranger(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
+        let counted = match shown {
+            Some(_) => self.throttle.count(self.proxies.caller(head)),
+            None => Ok(()),
+        };
+        let refusal = if counted.is_ok() { Refusal::Unauthorized } else { Refusal::Throttled };
+        self.metrics.refused(refusal);
+        counted
     }
 
     fn app(&self, name: &str) -> Option<AppId> {

@@ -11,7 +11,6 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName,
     HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use maud::Markup;
 use secrecy::SecretString;
@@ -26,6 +25,7 @@ use crate::shell::board::Board;
 use crate::shell::driver::Stopped;
 use crate::shell::http::Service;
 use crate::shell::http::admin::Denied;
+use crate::shell::http::caller::Head;
 use crate::shell::http::forms::{Fields, FormToken};
 use crate::shell::http::live::Streams;
 use crate::shell::http::reply::{self, ReplyBody};
@@ -148,9 +148,9 @@ impl Service {
     pub(super) async fn show_page(
         &self,
         route: PageRoute<'_>,
-        head: &Parts,
+        head: &Head,
     ) -> Result<Response<ReplyBody>, Denied> {
-        let desk = self.let_admin_to_desk(&head.headers)?;
+        let desk = self.let_admin_to_desk(head)?;
         // Read before the facts, so that what happens between the two is told again, not missed.
         let seen = desk.streams.seen();
         let frame = desk.frame(&seen);

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -120,6 +121,29 @@ pub fn overloaded() -> Response<ReplyBody> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER.as_secs()));
     response
 }
+
+/// 429, held back: too many wrong passwords; the next one is answered as usual after `wait`.
+pub fn too_many(wait: Duration) -> Response<ReplyBody> {
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, "too many wrong passwords\n");
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    held(response)
+}
+
+/// The same answer, which goes out after [`limits::WRONG_PASSWORD_HOLD`] only.
+pub fn held(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+    response.extensions_mut().insert(Held);
+    response
+}
+
+/// Whether the answer is to be held back.
+pub fn is_held(response: &Response<ReplyBody>) -> bool {
+    response.extensions().get::<Held>().is_some()
+}
+
+/// Marks an answer that is held back.
+#[derive(Clone, Copy, Debug)]
+struct Held;
 
 /// The same answer, after which the connection is closed: what the peer still sends is not read.
 pub fn closing(mut response: Response<ReplyBody>) -> Response<ReplyBody> {

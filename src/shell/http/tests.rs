@@ -6,6 +6,7 @@ mod sockets;
 
 use std::ffi::OsString;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,9 @@ use crate::shell::http::{Service, Wiring};
 use crate::shell::metrics::Metrics;
 use crate::shell::store::{Store, StoreOptions};
 use crate::shell::traffic::TrafficBook;
+
+/// Who sends the requests.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 
 /// A front door, and the end of the queue that the engine would read.
 struct House {
@@ -129,7 +133,7 @@ async fn text(response: Response<ReplyBody>) -> String {
 /// One figure of `/metrics`, such as `frames_total{app="acme"}`.
 async fn figure(house: &House, name: &str) -> Option<f64> {
     let scrape = request("GET /metrics", &[("authorization", "Bearer admin")], "");
-    let response = house.service.answer(scrape).await;
+    let response = house.service.answer(PEER, scrape).await;
     assert_eq!(response.status(), StatusCode::OK);
     let page = text(response).await;
     let line = page.lines().find_map(|line| line.strip_prefix(&format!("dynowarden_{name} ")))?;

@@ -9,11 +9,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{House, basic, figure, house, r14, settings};
+use super::{House, PEER, basic, figure, house, r14, settings};
+use crate::certificate;
 use crate::limits;
 use crate::shell::driver::Command;
 use crate::shell::http::connection::{self, Pulse};
 use crate::shell::http::listener;
+use crate::shell::http::tls::Tls;
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -25,13 +27,17 @@ struct Server {
 }
 
 async fn server(connections_max: usize) -> Server {
+    server_with(connections_max, None).await
+}
+
+async fn server_with(connections_max: usize, tls: Option<Tls>) -> Server {
     let mut settings = settings(&[("acme", "drain")]);
     settings.drain.connections_max = connections_max;
     let house = house(&settings).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(listener::serve(listener, house.service.clone(), shutdown.clone()));
+    let task = tokio::spawn(listener::serve(listener, tls, house.service.clone(), shutdown.clone()));
     Server { house, address, shutdown, task }
 }
 
@@ -39,8 +45,12 @@ async fn server(connections_max: usize) -> Server {
 fn connected(house: &House) -> (DuplexStream, JoinHandle<()>) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let pulse = Arc::new(Pulse::new());
-    let task =
-        tokio::spawn(connection::serve(theirs, house.service.clone(), pulse, CancellationToken::new()));
+    let task = tokio::spawn(connection::serve(
+        (theirs, PEER),
+        house.service.clone(),
+        pulse,
+        CancellationToken::new(),
+    ));
     (ours, task)
 }
 
@@ -145,39 +155,143 @@ async fn chunks_are_added_up() {
     assert!(refused.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{refused}");
 }
 
+/// Sends everything, then nothing more, and gives all that comes back.
+async fn exchange(server: &Server, octets: &str) -> String {
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    // Who is refused before the end may have closed already.
+    let _ = stream.write_all(octets.as_bytes()).await;
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all).await;
+    String::from_utf8(all).expect("text")
+}
+
+/// What a smuggler wants to have answered: behind a head that an honest proxy vouches for, a request of its
+/// own.
+const SMUGGLED: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n\r\n";
+
 #[tokio::test]
 async fn a_request_with_two_ends_is_no_request() {
-    let server = server(8).await;
-    let smuggled = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n\r\n";
-    for headers in [
+    let server = server(64).await;
+    let shapes = [
+        // Two lengths, or one that some read and some do not.
         "Content-Length: 3\r\nContent-Length: 90\r\n",
+        "Content-Length: 3\r\nContent-Length: 3\r\n",
         "Content-Length: 3, 90\r\n",
+        "Content-Length: 3, 3\r\n",
         "Content-Length: +3\r\n",
         "Content-Length: -1\r\n",
+        "Content-Length: 0x3\r\n",
+        "Content-Length: 3 \u{b}\r\n",
+        "Content-Length: 3;\r\n",
+        "Content-Length: \r\n",
+        "Content-Length: 18446744073709551619\r\n",
+        // A length and chunks, in either order.
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "Content-Length: 0\r\nTransfer-Encoding: identity\r\n",
+        // Codings that some take for chunks and some do not.
         "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: identity\r\n",
+        "Transfer-Encoding: xchunked\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: identity, chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        "Transfer-Encoding: \u{b}chunked\r\n",
+        "Transfer-Encoding: \"chunked\"\r\n",
+        "Transfer-Encoding:\r\n",
+        // Names and lines that are cut off elsewhere by others.
         "Content-Length : 3\r\n",
+        "Content-Length\t: 3\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        " Content-Length: 3\r\n",
+        "X: y\r\n Content-Length: 3\r\n",
+        "X: y\r\n\tTransfer-Encoding: chunked\r\n",
+        "X: y\nContent-Length: 3\r\n",
+        "X: y\rContent-Length: 3\r\n",
+        "X: y\0\r\nContent-Length: 3\r\n",
+        "Content-Length: 3\n",
+        "Content-Length\r\n",
+        ": 3\r\n",
+        "Host: y\r\n",
+    ];
+    for headers in shapes {
+        for body in ["abc", "0\r\n\r\n", ""] {
+            let request = format!(
+                "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n{headers}\r\n{body}{SMUGGLED}",
+                basic("drain")
+            );
+            let all = exchange(&server, &request).await;
+            assert!(all.starts_with("HTTP/1.1 400 "), "{headers:?}: {all}");
+            assert!(
+                !all.contains("dynowarden_") && all.matches("HTTP/1.1 ").count() == 1,
+                "{headers:?}: {all}"
+            );
+        }
+    }
+    let refused = figure(&server.house, r#"refused_requests_total{reason="head_broken"}"#).await;
+    assert_eq!(refused, Some(3.0 * shapes.len() as f64));
+}
+
+#[tokio::test]
+async fn heads_that_are_none_are_refused() {
+    let server = server(64).await;
+    for (head, expect) in [
+        ("GET /healthz HTTP/1.1\nHost: x\n\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\n\n", "400"),
+        ("\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
+        ("GET  /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
+        ("GET /healthz  HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.1 \r\nHost: x\r\n\r\n", "400"),
+        (" GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
+        ("GET /healthz\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.2\r\nHost: x\r\n\r\n", "400"),
+        ("GET /healthz HTTP/3.0\r\nHost: x\r\n\r\n", "400"),
+        // A peer that speaks HTTP/2 at once understands no answer of HTTP/1.1.
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\nH\u{e4}: y\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\nX Y: z\r\n\r\n", "400"),
+        ("POST /logs/acme HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+        ("\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "200"),
+        ("GET /healthz HTTP/1.0\r\n\r\n", "200"),
+        ("GET http://x/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "200"),
     ] {
-        let mut stream = TcpStream::connect(server.address).await.expect("connected");
+        let all = exchange(&server, head).await;
+        assert_eq!(all.split(' ').nth(1).unwrap_or_default(), expect, "{head:?}: {all}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_behind_chunks_is_a_request() {
+    let server = server(64).await;
+    for (chunks, expect) in [
+        ("0\r\n\r\n", "204"),
+        ("3\r\nabc\r\n0\r\n\r\n", "204"),
+        ("3;name=value\r\nabc\r\n0\r\n\r\n", "204"),
+        ("0\r\nTrailer: x\r\n\r\n", "204"),
+        ("3\nabc\n0\n\n", "400"),
+        ("3\r\nabcd\r\n0\r\n\r\n", "400"),
+        ("3\r\nabc0\r\n\r\n", "400"),
+        ("3;name=\nvalue\r\nabc\r\n0\r\n\r\n", "400"),
+        ("0x3\r\nabc\r\n0\r\n\r\n", "400"),
+        ("+3\r\nabc\r\n0\r\n\r\n", "400"),
+        (" 3\r\nabc\r\n0\r\n\r\n", "400"),
+        ("-1\r\nabc\r\n0\r\n\r\n", "400"),
+        ("3 3\r\nabc\r\n0\r\n\r\n", "400"),
+        ("\r\nabc\r\n0\r\n\r\n", "400"),
+        ("fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "400"),
+    ] {
         let request = format!(
-            "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n{headers}\r\nabc{smuggled}",
+            "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nTransfer-Encoding: chunked\r\n\r\n\
+             {chunks}{SMUGGLED}",
             basic("drain")
         );
-        let refused = ask(&mut stream, &request).await;
-        assert!(refused.starts_with("HTTP/1.1 400 "), "{headers}: {refused}");
-        assert!(is_closed(&mut stream).await, "{headers}");
+        let all = exchange(&server, &request).await;
+        assert_eq!(all.split(' ').nth(1), Some(expect), "{chunks:?}: {all}");
+        assert!(all.to_lowercase().contains("\r\nconnection: close\r\n"), "{chunks:?}: {all}");
+        assert!(!all.contains("dynowarden_") && all.matches("HTTP/1.1 ").count() == 1, "{chunks:?}: {all}");
     }
-    // With both, chunks rule and the connection ends: nothing behind them is a request of its own.
-    let mut stream = TcpStream::connect(server.address).await.expect("connected");
-    let request = format!(
-        "POST /logs/acme HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\
-         Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}",
-        basic("drain")
-    );
-    stream.write_all(request.as_bytes()).await.expect("written");
-    let mut all = String::new();
-    stream.read_to_string(&mut all).await.expect("readable");
-    assert!(!all.contains("dynowarden_"), "{all}");
 }
 
 #[tokio::test]
@@ -193,6 +307,10 @@ async fn a_head_has_its_bounds() {
     }
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     assert!(ask(&mut stream, "nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    for (reason, count) in [("head_too_large", 2.0), ("head_broken", 1.0)] {
+        let name = format!(r#"refused_requests_total{{reason="{reason}"}}"#);
+        assert_eq!(figure(&server.house, &name).await, Some(count), "{reason}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,13 +373,55 @@ async fn a_peer_that_reads_nothing_is_given_up() {
     let house = house(&settings(&[("acme", "drain")])).await;
     let (ours, theirs) = tokio::io::duplex(128);
     let pulse = Arc::new(Pulse::new());
-    let task =
-        tokio::spawn(connection::serve(theirs, house.service.clone(), pulse, CancellationToken::new()));
+    let task = tokio::spawn(connection::serve(
+        (theirs, PEER),
+        house.service.clone(),
+        pulse,
+        CancellationToken::new(),
+    ));
     let (_reader, mut writer) = tokio::io::split(ours);
     let since = Instant::now();
     writer.write_all(b"GET /metrics HTTP/1.1\r\nAuthorization: Bearer admin\r\n\r\n").await.expect("written");
     task.await.expect("no panic");
     assert_eq!(since.elapsed().as_secs(), limits::WRITE_STALL.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_one_wrong_password_of_many_comes_late_and_is_the_last() {
+    let house = house(&settings(&[("acme", "drain")])).await;
+    for _ in 0..limits::WRONG_PASSWORDS.0 {
+        let (mut stream, _task) = connected(&house);
+        let since = Instant::now();
+        assert!(ask(&mut stream, &batch("wrong", "", "")).await.starts_with("HTTP/1.1 401 "));
+        assert_eq!(since.elapsed(), Duration::ZERO);
+    }
+    let (mut stream, _task) = connected(&house);
+    let since = Instant::now();
+    assert!(ask(&mut stream, &batch("wrong", "", "")).await.starts_with("HTTP/1.1 401 "));
+    assert_eq!(since.elapsed(), limits::WRONG_PASSWORD_HOLD);
+    assert!(is_closed(&mut stream).await);
+    let (mut stream, _task) = connected(&house);
+    let since = Instant::now();
+    assert!(ask(&mut stream, &batch("drain", "", "")).await.starts_with("HTTP/1.1 204 "));
+    assert_eq!(since.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_handshake_is_gone_like_a_half_open_request() {
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let identity =
+        certificate::read(&key.cert.pem(), &key.signing_key.serialize_pem()).expect("a certificate");
+    for octets in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let server = server_with(8, Some(Tls::new(&identity))).await;
+        let mut stream = TcpStream::connect(server.address).await.expect("connected");
+        stream.write_all(octets).await.expect("written");
+        let since = Instant::now();
+        assert!(is_closed(&mut stream).await);
+        let lasted = since.elapsed();
+        assert!(lasted <= limits::HANDSHAKE + Duration::from_secs(1), "{lasted:?}");
+        let slow = figure(&server.house, r#"refused_requests_total{reason="handshake_slow"}"#).await;
+        assert_eq!(slow, Some(1.0));
+    }
 }
 
 #[tokio::test]
