@@ -224,15 +224,13 @@ async fn last_rulings(store: &Store) -> Vec<Ruling> {
     page.map(|page| page.decisions.into_iter().map(Ruling::from).collect()).unwrap_or_default()
 }
 
-/// Says when a notifier is down: nobody may read its messages to learn of it.
+/// Says when a notifier is down: nobody may read its messages to learn of it. It is remarked only, for
+/// whoever takes the program out of service because of it would lose restarts, too.
 async fn watch_notifiers(notices: Notices, readiness: Arc<Readiness>) {
     let mut timer = tokio::time::interval(NOTIFIERS_LOOKED_AT_EVERY);
     loop {
         timer.tick().await;
-        match notices.trouble() {
-            Some(trouble) => readiness.troubled("notify", trouble),
-            None => readiness.mended("notify"),
-        }
+        readiness.remark("notify", notices.trouble());
     }
 }
 

@@ -174,6 +174,32 @@ fn hundreds_of_apps_stand_in_a_line_each() {
 }
 
 #[test]
+fn one_look_says_whether_all_is_well_and_so_does_the_tab() {
+    let mut facts = story::many_apps(2);
+    let titled = |facts: &Facts, expect: &str| {
+        let page = overview(facts);
+        assert!(
+            page.contains(&format!("<title>{expect} · dynowarden</title>")),
+            "{expect}: {}",
+            &page[..300]
+        );
+        assert!(page.contains(&format!("<p class=\"verdict\">{expect}</p>")), "{expect}");
+    };
+    titled(&facts, "All is well");
+    facts.apps[1].drain.last_batch_ago = None;
+    titled(&facts, "All is well");
+    // Whoever has heard nothing at all cannot say that all is well.
+    facts.apps[0].drain.last_batch_ago = None;
+    titled(&facts, "No drain has sent anything yet");
+    facts.remark = Some("notify: pager does not deliver".to_owned());
+    titled(&facts, "It works, but notify: pager does not deliver");
+    facts.apps[1].drain.trouble = Some("silent".to_owned());
+    titled(&facts, "The drain of app-2 is in trouble");
+    facts.trouble = Some("store: away".to_owned());
+    titled(&facts, "Not ready: store: away");
+}
+
+#[test]
 fn an_empty_world_has_a_page_too() {
     let name: AppName = "acme".parse().expect("an app");
     let mut facts = story::shop();
@@ -183,7 +209,9 @@ fn an_empty_world_has_a_page_too() {
     facts.apps[0].drain = Default::default();
     facts.apps[0].name = name;
     let page = overview(&facts);
-    for text in ["All is well", "No dyno heard of yet", "nothing received yet", "None so far"] {
+    for text in
+        ["No drain has sent anything yet", "No dyno heard of yet", "nothing received yet", "None so far"]
+    {
         assert!(page.contains(text), "{text}");
     }
 }

@@ -90,7 +90,8 @@ fn traffic(traffic: Traffic) -> Markup {
         td.figure data-label="5xx" { span.over[wrong >= 50] { (rate(wrong)) } }
         td.figure data-label="p95" {
             @match traffic.p95 {
-                Some(p95) => { (grouped(u64::try_from(p95.as_millis()).unwrap_or(u64::MAX))) small { "ms" } }
+                Some(p95) if p95.as_secs() > 0 => { (format!("{:.1}", p95.as_secs_f64())) small { "s" } }
+                Some(p95) => { (p95.as_millis()) small { "ms" } }
                 None => span.none { "–" },
             }
         }

@@ -72,7 +72,8 @@ impl Overview {
                 }
             }
         };
-        page(frame, Place::Overview, "Overview", content)
+        // The sentence is the title, too: a tab among many tells as much as the page.
+        page(frame, Place::Overview, &verdict(facts).1, content)
     }
 }
 
@@ -167,6 +168,12 @@ fn verdict(facts: &Facts) -> (Tone, String) {
     }
     if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
         return (Tone::Bad, format!("The drain of {} is in trouble", app.name));
+    }
+    if let Some(remark) = &facts.remark {
+        return (Tone::Warn, format!("It works, but {remark}"));
+    }
+    if facts.apps.iter().all(|app| app.drain.last_batch_ago.is_none()) {
+        return (Tone::Warn, "No drain has sent anything yet".to_owned());
     }
     let under_way: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.is_under_way()).collect();
     match under_way.as_slice() {

@@ -7,7 +7,7 @@ use crate::event::Megabytes;
 use crate::page::dynos::megabytes;
 use crate::page::facts::Ruling;
 use crate::page::parts::Row;
-use crate::page::words::{Tone, badge, count, moment, percent, ruling};
+use crate::page::words::{Clock, Tone, badge, count, moment, percent, ruling};
 use crate::report::{DecisionJson, Word};
 
 /// A list of decisions; an id makes its rows replaceable one by one.
@@ -49,11 +49,16 @@ fn row(ruling: &Ruling, now: Timestamp) -> Row {
                     }
                     None => a href={ "/apps/" (decision.app) } { (decision.app) },
                 }
-                (moment(ruling.last_at, now))
+                (moment(decision.at, now))
             }
             p.why {
                 (decision.reason)
-                @if ruling.times > 1 { span.times { " · " (count(ruling.times as usize, "time", "times")) } }
+                @if ruling.times > 1 {
+                    span.times {
+                        " · " (count(ruling.times as usize, "time", "times")) ", last "
+                        (Clock { at: ruling.last_at, now })
+                    }
+                }
             }
             @if decision.decision == Word::Restart { (outcome(ruling)) }
         }

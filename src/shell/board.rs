@@ -108,14 +108,15 @@ impl Board {
         self.lock().ledger.remember(past);
     }
 
-    /// Everything, with the engine's state as it was just now.
-    pub fn facts(&self, status: Vec<AppStatus>, trouble: Option<String>, now: Now) -> Facts {
+    /// Everything but the program's own health, with the engine's state as it was just now.
+    pub fn facts(&self, status: Vec<AppStatus>, now: Now) -> Facts {
         let kept = self.lock();
         let apps = status.into_iter().filter_map(|app| self.app_facts(app, &kept, now)).collect();
         Facts {
             now: now.wall,
             version: env!("CARGO_PKG_VERSION"),
-            trouble,
+            trouble: None,
+            remark: None,
             apps,
             rulings: kept.ledger.rulings().cloned().collect(),
         }

@@ -27,8 +27,12 @@ pub struct AppSpec {
     pub router_every: Option<Duration>,
     /// The Private Space that it runs in, if any.
     pub space: Option<String>,
+    /// Whether a dyno that is about to swap answers slowly, and one that swaps not always.
+    pub swaps: bool,
     /// How long its first dynos have been up.
     pub uptime: Duration,
+    /// For how much of that time their memory has been growing.
+    pub warm_for: Duration,
 }
 
 impl AppSpec {
@@ -44,7 +48,9 @@ impl AppSpec {
             preboot: false,
             router_every: None,
             space: None,
+            swaps: false,
             uptime: Duration::from_secs(3600),
+            warm_for: Duration::ZERO,
         }
     }
 }

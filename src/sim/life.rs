@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::event::DynoState;
 use crate::ident::{AppName, DynoName};
 use crate::sim::line::LogLine;
@@ -105,12 +107,12 @@ impl World {
     }
 
     /// The instance is up at once, without a line: how the dynos of a new app begin.
-    pub(super) fn come_up(&mut self, key: u64, since_at: jiff::Timestamp) {
+    pub(super) fn come_up(&mut self, key: u64, since_at: Timestamp, warm_since: Timestamp) {
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
         dyno.running = true;
         dyno.state = DynoState::Up;
         dyno.updated_at = since_at;
-        dyno.warm_since = self.now;
+        dyno.warm_since = warm_since;
         let crash_after = self.apps[&dyno.app].plan(&dyno.name).crash_after;
         let cycle_at = later(dyno.created_at, CYCLE_AFTER + self.chance.span(Duration::ZERO, CYCLE_SPREAD));
         self.plan_at(cycle_at.max(self.now), Event::Cycle(key));
@@ -143,7 +145,7 @@ impl World {
     fn up(&mut self, key: u64) {
         if self.dynos.get(&key).is_some_and(|dyno| dyno.running && self.is_current(key)) {
             self.say(key, Duration::ZERO, "State changed from starting to up");
-            self.come_up(key, self.now);
+            self.come_up(key, self.now, self.now);
         }
     }
 

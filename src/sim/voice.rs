@@ -115,22 +115,48 @@ impl World {
             .filter(|dyno| dyno.state == DynoState::Up && dyno.name.process_type().as_str() == "web")
             .map(|dyno| dyno.name.clone())
             .collect();
-        let service_ms = 2 + self.chance.below(240);
+        let drawn = self.chance.below(240);
         let (id, bytes) = (self.chance.uuid(), self.chance.below(9000));
         let request =
             format!("method=GET path=\"/\" host={name}.example.com request_id={id} fwd=\"192.0.2.7\"");
+        let tail = "protocol=http1.1 tls=true tls_version=tls1.3";
         let text = match self.chance.pick(&up) {
-            Some(dyno) => format!(
-                "at=info {request} dyno={dyno} connect=0ms service={service_ms}ms status=200 bytes={bytes} \
-                 protocol=http1.1 tls=true tls_version=tls1.3"
-            ),
+            Some(dyno) => match self.service_ms(name, dyno, drawn) {
+                Some(service_ms) => format!(
+                    "at=info {request} dyno={dyno} connect=0ms service={service_ms}ms status=200 \
+                     bytes={bytes} {tail}"
+                ),
+                None => format!(
+                    "at=error code=H12 desc=\"Request timeout\" {request} dyno={dyno} connect=0ms \
+                     service=30000ms status=503 bytes=0 {tail}"
+                ),
+            },
             None => format!(
                 "at=error code=H10 desc=\"App crashed\" {request} dyno= connect= service= status=503 bytes= \
-                 protocol=http1.1 tls=true tls_version=tls1.3"
+                 {tail}"
             ),
         };
         self.lines.push(LogLine::heroku(name.clone(), "router", text, self.now));
         self.plan_in(every, Event::Route(name.clone()));
+    }
+
+    /// How long a dyno takes for a request, by a number below 240; none where it does not answer in time.
+    ///
+    /// How much slower a dyno becomes is documented nowhere: here up to twentyfold over the last tenth of its
+    /// quota, and beyond the quota one request in thirty is lost.
+    fn service_ms(&self, app: &AppName, dyno: &DynoName, drawn: u64) -> Option<u64> {
+        let usual = 2 + drawn;
+        let state = self.apps.get(app).filter(|state| state.spec.swaps);
+        let Some((state, instance)) = state.zip(self.dyno(app, &dyno.to_string())) else {
+            return Some(usual);
+        };
+        let quota = u64::from(instance.size.quota_mb) * 10;
+        let used = instance.decimegabytes(state.plan(dyno).behaviour, self.now);
+        if used > quota && drawn.is_multiple_of(30) {
+            return None;
+        }
+        let pressed = used.min(quota).saturating_sub(quota * 9 / 10);
+        Some(usual + usual * 19 * pressed / (quota / 10))
     }
 
     /// A line that a dyno prints.

@@ -117,12 +117,13 @@ impl World {
             self.plan_in(chatter.every, Event::Chat(name.clone()));
         }
         let formations = app.spec.formations.clone();
+        let warm_since = earlier(self.now, app.spec.warm_for);
         self.apps.insert(name.clone(), app);
         for formation in formations {
             for index in 1..=formation.quantity {
                 let place = DynoName::new(formation.process_type.clone(), index);
                 let key = self.add_instance(&name, &place, born);
-                self.come_up(key, born);
+                self.come_up(key, born, warm_since);
             }
         }
     }

@@ -1,9 +1,8 @@
-// Starts `dynowarden demo` and a browser for it; shared by the tests and the screenshots.
+// Starts `dynowarden demo`, and a browser for it; shared by all that is done beside a demo.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
 
 const root = new URL("../..", import.meta.url).pathname;
 
@@ -23,15 +22,18 @@ export async function demo({ port = 0, speed = 60, seed = 7 } = {}) {
     }
   });
   const line = (pattern) => new Promise((found) => waiting.add({ pattern, found }));
-  const [, user, password, authority] = await line(/status page +http:\/\/([^:]+):([^@]+)@([^/]+)\//);
+  const place = line(/status page +http:\/\/([^:]+):([^@]+)@([^/]+)\//), platform = line(/Platform API +(http:\S+)/);
+  const [, user, password, authority] = await place;
+  const [, api] = await platform;
   const stop = async () => {
     if (child.exitCode === null) { child.kill("SIGTERM"); await once(child, "exit"); }
   };
-  return { url: `http://${authority}`, credentials: { username: user, password }, line, stop };
+  return { api, url: `http://${authority}`, credentials: { username: user, password }, line, stop };
 }
 
 /** The browser: CHROMIUM, or where Debian puts it. */
-export function browser() {
+export async function browser() {
+  const { chromium } = await import("playwright-core");
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   // In a container there is no room for a sandbox of its own, and nothing but our own page is opened.
   return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });

@@ -17,6 +17,7 @@ const TEXTS: &[&str] = &[
     "docs/architecture.md",
     "docs/install.md",
     "docs/operations.md",
+    "docs/page.md",
     "docs/states.md",
     "docs/webhook.md",
 ];

@@ -42,6 +42,7 @@ pub fn shop() -> Facts {
         now: now(),
         version: "0.0.0",
         trouble: None,
+        remark: None,
         apps: vec![
             AppFacts { dynos, ..app("acme-shop", lossy) },
             AppFacts {

@@ -26,6 +26,7 @@
     template.innerHTML = html;
     const fresh = template.content.firstElementChild;
     if (fresh) keeping(old, () => { old.replaceWith(fresh); return fresh; });
+    if (fresh && id === "headline") document.title = fresh.querySelector(".verdict").textContent + " · dynowarden";
   };
 
   // Fetches this very page and takes over its content; at most one at a time, and not too often.
@@ -40,6 +41,7 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const old = document.getElementById("main"), fresh = page.getElementById("main");
       seen = page.body.dataset.seen;
+      if (fresh) document.title = page.title;
       if (fresh && !busy(old)) keeping(old, () => { old.replaceChildren(...fresh.childNodes); return old; });
     } catch { /* The stream's own retry brings the next try. */ }
     fetchedAt = Date.now();

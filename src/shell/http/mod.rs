@@ -235,7 +235,10 @@ impl Service {
 
     fn show_readiness(&self) -> Response<ReplyBody> {
         match self.readiness.trouble() {
-            None => reply::text(StatusCode::OK, format!("ready{}\n", self.readiness.remarks())),
+            None => {
+                let remarks = self.readiness.remarks().map(|remarks| format!("; {remarks}"));
+                reply::text(StatusCode::OK, format!("ready{}\n", remarks.unwrap_or_default()))
+            }
             Some(trouble) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
         }
     }

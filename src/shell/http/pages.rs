@@ -142,7 +142,8 @@ impl Service {
     /// Everything as it is at this moment.
     pub(super) async fn facts(&self, desk: &Desk) -> Result<Facts, Denied> {
         let status = self.handle.status().await.map_err(|Stopped| Denied::Stopping)?;
-        Ok(desk.board.facts(status, self.readiness.trouble(), self.clock.now()))
+        let (trouble, remark) = (self.readiness.trouble(), self.readiness.remarks());
+        Ok(Facts { trouble, remark, ..desk.board.facts(status, self.clock.now()) })
     }
 
     pub(super) async fn show_page(

@@ -56,10 +56,10 @@ impl Readiness {
         }
     }
 
-    /// All remarks, to go behind the word `ready`; empty when there are none.
-    pub fn remarks(&self) -> String {
+    /// All remarks in one line, if there are any.
+    pub fn remarks(&self) -> Option<String> {
         let remarks = lock(&self.remarks);
-        if remarks.is_empty() { String::new() } else { format!("; {}", joined(&remarks)) }
+        (!remarks.is_empty()).then(|| joined(&remarks))
     }
 }
 
@@ -88,8 +88,8 @@ mod tests {
         readiness.mended("store");
         assert_eq!(readiness.trouble(), None);
         readiness.remark("drains", Some("1 silent".to_owned()));
-        assert_eq!((readiness.trouble(), readiness.remarks()), (None, "; drains: 1 silent".to_owned()));
+        assert_eq!((readiness.trouble(), readiness.remarks()), (None, Some("drains: 1 silent".to_owned())));
         readiness.remark("drains", None);
-        assert_eq!(readiness.remarks(), "");
+        assert_eq!(readiness.remarks(), None);
     }
 }

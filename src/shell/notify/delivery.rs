@@ -39,6 +39,10 @@ pub(super) struct Poster {
     url: SecretString,
 }
 
+/// Texts that no answer may make us say, should a receiver repeat them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Secrets(Vec<SecretString>);
+
 /// A receiver's answer.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -46,6 +50,35 @@ pub(super) struct Answer {
     pub(super) text: String,
     retry_after: Option<Duration>,
 }
+
+// === impl Secrets ===
+
+impl Secrets {
+    /// Those of these texts that are long enough to be told from any other word.
+    pub(super) fn new(texts: impl IntoIterator<Item = String>) -> Self {
+        let long = texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_LEAST);
+        Self(long.map(SecretString::from).collect())
+    }
+
+    /// The parts of a URL's path and its query: in such URLs any of them may be the key.
+    pub(super) fn of_url(url: &SecretString) -> Self {
+        let Ok(url) = Url::parse(url.expose_secret()) else { return Self::default() };
+        let path = url.path().split('/').map(str::to_owned);
+        let query = url.query_pairs().map(|(_, value)| value.into_owned());
+        let own = [url.username().to_owned(), url.password().unwrap_or_default().to_owned()];
+        let mut texts: Vec<String> = path.chain(query).chain(own).collect();
+        // The longest first: what is left of a text after a part of it was hidden would not be found.
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        Self::new(texts)
+    }
+
+    /// `text` without any of them.
+    pub(super) fn hide(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "…"))
+    }
+}
+
+const SECRET_BYTES_LEAST: usize = 4;
 
 // === impl Poster ===
 
@@ -66,6 +99,11 @@ impl Poster {
             builder = builder.no_proxy();
         }
         Ok(Self { client: builder.build()?, timeout, url: url.clone() })
+    }
+
+    /// What its answers must not make us say.
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::of_url(&self.url)
     }
 
     /// Posts JSON.
@@ -178,7 +216,7 @@ mod tests {
     use http::header::{HeaderValue, RETRY_AFTER};
     use jiff::Timestamp;
 
-    use super::{one_line, retry_after};
+    use super::{Secrets, one_line, retry_after};
 
     #[test]
     fn a_wait_is_a_number_or_a_date() {
@@ -196,6 +234,15 @@ mod tests {
             assert_eq!(retry_after(&headers, now), expect.map(Duration::from_secs), "{text}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn what_a_receiver_repeats_of_its_url_is_not_said() {
+        let url = "https://user:word@hooks.example.com/services/T000/B000/s3cr3t?key=hidden".into();
+        let told = "Cannot POST \\/services\\/T000\\/B000\\/s3cr3t?key=hidden for user:word, no_team";
+        let expect = "Cannot POST \\/…\\/…\\/…\\/…?key=… for …:…, no_team";
+        assert_eq!(Secrets::of_url(&url).hide(told), expect);
+        assert_eq!(Secrets::of_url(&"https://example.com/".into()).hide("no_team"), "no_team");
     }
 
     #[test]

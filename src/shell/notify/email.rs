@@ -5,6 +5,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart, header};
 use lettre::transport::smtp::authentication::Credentials;
@@ -15,11 +17,12 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::settings::{EmailSettings, SmtpSecurity};
 use crate::incident::message::{Message, Phase};
-use crate::shell::notify::delivery::{Delivery, one_line, with_causes};
+use crate::shell::notify::delivery::{Delivery, Secrets, one_line, with_causes};
 
 /// One mail server and its recipients.
 pub(super) struct Email {
     from: Mailbox,
+    secrets: Secrets,
     timeout: Duration,
     to: Vec<Mailbox>,
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -61,6 +64,7 @@ impl Email {
                 transport.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
         }
         Ok(Self {
+            secrets: secrets(settings),
             from: Mailbox { name: Some("dynowarden".to_owned()), ..mailbox(&settings.from)? },
             to: settings.to.iter().map(mailbox).collect::<Result<_, EmailError>>()?,
             timeout,
@@ -77,7 +81,7 @@ impl Email {
         let sent = tokio::time::timeout(self.timeout * COMMANDS, self.transport.send(mail));
         match sent.await {
             Ok(Ok(_)) => Delivery::Sent,
-            Ok(Err(error)) => judge(&error),
+            Ok(Err(error)) => judge(&error, &self.secrets),
             Err(_) => Delivery::Retry { after: None, why: "the server is too slow".to_owned() },
         }
     }
@@ -133,9 +137,17 @@ fn certificates(text: &str) -> impl Iterator<Item = String> {
 
 const CERTIFICATE_END: &str = "-----END CERTIFICATE-----";
 
+/// The password, as it is and as it is sent: a server may repeat what it refuses.
+fn secrets(settings: &EmailSettings) -> Secrets {
+    let Some((user, password)) = &settings.credentials else { return Secrets::default() };
+    let password = password.expose_secret();
+    let sent = [format!("\0{user}\0{password}"), password.to_owned()].map(|text| BASE64.encode(text));
+    Secrets::new(sent.into_iter().chain([password.to_owned()]))
+}
+
 /// A server's answer is either "not now" or "no"; a connection that fails may not fail the next time.
-fn judge(error: &lettre::transport::smtp::Error) -> Delivery {
-    let why = with_causes(error);
+fn judge(error: &lettre::transport::smtp::Error, secrets: &Secrets) -> Delivery {
+    let why = secrets.hide(&with_causes(error));
     if error.is_permanent() || error.is_client() {
         Delivery::Refused { why }
     } else {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::incident::kind::Kind;
 use crate::incident::message::{Helped, Message, Phase};
-use crate::shell::notify::delivery::{Delivery, Poster, one_line};
+use crate::shell::notify::delivery::{Delivery, Poster, Secrets, one_line};
 use crate::time::Now;
 
 /// One channel.
@@ -30,11 +30,12 @@ impl Slack {
 
     pub(super) async fn deliver(&self, message: &Message, now: Now) -> Delivery {
         let body = payload(message).to_string().into_bytes();
+        let secrets = self.poster.secrets();
         match self.poster.post(HeaderMap::new(), body, now.wall).await {
             Ok(answer) => match answer.delivery() {
-                Delivery::Sent => judge(&answer.text),
+                Delivery::Sent => judge(&answer.text, &secrets),
                 Delivery::Refused { why } if !answer.text.trim().is_empty() => {
-                    Delivery::Refused { why: format!("{why}: {}", word(&answer.text)) }
+                    Delivery::Refused { why: format!("{why}: {}", word(&answer.text, &secrets)) }
                 }
                 other => other,
             },
@@ -45,7 +46,7 @@ impl Slack {
 
 /// A 200 may hold an error: `ok` is the only word that is none. Others that take Slack's messages answer
 /// with an object, or with nothing.
-fn judge(text: &str) -> Delivery {
+fn judge(text: &str, secrets: &Secrets) -> Delivery {
     let text = text.trim();
     if text.is_empty() || text.eq_ignore_ascii_case("ok") {
         return Delivery::Sent;
@@ -61,7 +62,7 @@ fn judge(text: &str) -> Delivery {
         }
         _ => text.to_owned(),
     };
-    let why = format!("it answered 200, and in it {}", word(&error));
+    let why = format!("it answered 200, and in it {}", word(&error, secrets));
     match error.as_str() {
         "rate_limited" | "ratelimited" | "rollup_error" | "service_unavailable" | "internal_error" => {
             Delivery::Retry { after: None, why }
@@ -71,8 +72,12 @@ fn judge(text: &str) -> Delivery {
 }
 
 /// The receiver's own word for what is wrong, fit for a line of the log.
-fn word(text: &str) -> String {
-    let ascii: String = text.trim().chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
+fn word(text: &str, secrets: &Secrets) -> String {
+    let ascii: String = secrets
+        .hide(text.trim())
+        .chars()
+        .map(|c| if c.is_ascii_graphic() || c == '…' { c } else { ' ' })
+        .collect();
     one_line(&ascii, WORD_CHARS_MAX)
 }
 
@@ -152,8 +157,8 @@ fn escaped(text: &str, chars_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, judge, payload};
-    use crate::shell::notify::delivery::Delivery;
+    use super::{escaped, judge, payload, word};
+    use crate::shell::notify::delivery::{Delivery, Secrets};
     use crate::shell::notify::samples;
 
     #[test]
@@ -176,6 +181,7 @@ mod tests {
 
     #[test]
     fn a_200_may_hold_an_error() {
+        let judge = |text| judge(text, &Secrets::default());
         for text in ["ok", "ok\n", "OK", "", "{\"ok\":true}", "{\"success\":true}", "{}"] {
             assert_eq!(judge(text), Delivery::Sent, "{text}");
         }
@@ -185,5 +191,12 @@ mod tests {
             assert!(matches!(judge(text), Delivery::Refused { .. }), "{text}");
         }
         assert!(matches!(judge("{\"ok\":false,\"error\":\"ratelimited\"}"), Delivery::Retry { .. }));
+    }
+
+    #[test]
+    fn a_receiver_that_repeats_the_url_does_not_make_us_say_it() {
+        let secrets = Secrets::of_url(&"https://hooks.example.com/services/T000/B000/s3cr3t".into());
+        let told = word("Cannot POST /services/T000/B000/s3cr3t\r\n", &secrets);
+        assert_eq!(told, "Cannot POST /…/…/…/…");
     }
 }

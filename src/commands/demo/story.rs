@@ -1,0 +1,169 @@
+//! The story of the demo, line by line: what the platform says, what is decided, what people are told.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use crate::commands::demo::people::Letter;
+use crate::engine::record::{Hold, Record, RestartResult, Verdict};
+use crate::ident::{AppId, AppName, DynoName};
+use crate::sim::line::{LogLine, Source};
+use crate::time::spoken;
+
+/// Where the story comes from.
+pub(super) struct Tellers {
+    /// What the platform logs.
+    pub(super) lines: Receiver<LogLine>,
+    /// What the daemon records.
+    pub(super) records: Receiver<Record>,
+    /// What the daemon's notifier sends.
+    pub(super) letters: mpsc::Receiver<Letter>,
+}
+
+/// What was told so far.
+pub(super) struct Story {
+    apps: Vec<AppName>,
+    /// The last error of each dyno: it comes again every 20 s, and who watches has read it.
+    errors: HashMap<(AppName, String), Vec<u8>>,
+    /// The last refusal of each dyno: the same one comes with every error.
+    holds: HashMap<(AppId, DynoName), &'static str>,
+    tally: Tally,
+}
+
+/// What is said at the end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    back: u32,
+    given_up: u32,
+    out_for: Duration,
+    refusals: u64,
+    restarts: u32,
+}
+
+impl Story {
+    /// About `apps`, in the order of their ids.
+    pub(super) fn new(apps: Vec<AppName>) -> Self {
+        Self { apps, errors: HashMap::new(), holds: HashMap::new(), tally: Tally::default() }
+    }
+
+    /// Tells until one of those who know ends, or nobody reads any more, as after `| head`.
+    pub(super) async fn tell(&mut self, tellers: Tellers) {
+        let Tellers { mut lines, mut records, mut letters } = tellers;
+        loop {
+            let told = tokio::select! {
+                line = lines.recv() => match line {
+                    Ok(line) => self.platform(&line).into_iter().collect(),
+                    Err(RecvError::Lagged(_)) => Vec::new(),
+                    Err(RecvError::Closed) => return,
+                },
+                record = records.recv() => match record {
+                    Ok(record) => self.record(&record).into_iter().collect(),
+                    Err(RecvError::Lagged(_)) => Vec::new(),
+                    Err(RecvError::Closed) => return,
+                },
+                Some(letter) = letters.recv() => letter_lines(&letter),
+            };
+            let mut out = io::stdout().lock();
+            if told.iter().any(|line| writeln!(out, "{line}").is_err()) {
+                return;
+            }
+        }
+    }
+
+    /// How it went, in a sentence.
+    pub(super) fn ending(&self) -> String {
+        let Tally { back, given_up, out_for, refusals, restarts } = self.tally;
+        let mean = out_for.checked_div(back).unwrap_or_default();
+        let given_up = match given_up {
+            0 => String::new(),
+            dynos => format!(", {dynos} given up because it did not help"),
+        };
+        format!(
+            "restarts: {restarts}, each of one dyno, out for {} on average; left alone, each time with its \
+             reason on record: {refusals}{given_up}",
+            spoken(mean)
+        )
+    }
+
+    /// What the platform says that is worth telling: errors and changes of state, not each sample.
+    fn platform(&mut self, line: &LogLine) -> Option<String> {
+        let is_platform = matches!(line.source, Source::Heroku) || line.procid == "api";
+        let text = String::from_utf8_lossy(&line.text);
+        let place = || (line.app.clone(), line.procid.clone());
+        let is_news = if text.starts_with("Error R") {
+            self.errors.insert(place(), line.text.clone()).as_ref() != Some(&line.text)
+        } else if text.starts_with("State changed") {
+            self.errors.remove(&place());
+            true
+        } else {
+            text.starts_with("Release v")
+        };
+        (is_news && is_platform)
+            .then(|| told(line.at, line.app.as_str(), &line.procid, "heroku", text.trim_end()))
+    }
+
+    fn record(&mut self, record: &Record) -> Option<String> {
+        let app = |id: AppId| self.apps.get(id.0 as usize).map_or("?", AppName::as_str).to_owned();
+        match record {
+            Record::Decision(decision) => {
+                if matches!(decision.verdict, Verdict::Hold(_)) {
+                    self.tally.refusals += 1;
+                }
+                let app = app(decision.app);
+                if self.repeats(record) {
+                    return None;
+                }
+                let dyno = decision.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
+                Some(told(decision.at, &app, &dyno, decision.verdict.word(), &decision.reason()))
+            }
+            Record::Outcome(outcome) => {
+                match &outcome.result {
+                    RestartResult::Accepted { .. } => self.tally.restarts += 1,
+                    RestartResult::Back { out_for, .. } => {
+                        self.tally.back += 1;
+                        self.tally.out_for += *out_for;
+                    }
+                    _ => {}
+                }
+                let (label, text) = (outcome.result.label(), outcome.result.to_string());
+                Some(told(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
+            }
+            // People are told of it, and that is told here when it arrives.
+            Record::Notice(notice) => {
+                self.tally.given_up += u32::from(notice.what.label() == "give_up");
+                None
+            }
+        }
+    }
+
+    fn repeats(&mut self, record: &Record) -> bool {
+        let Record::Decision(decision) = record else { return false };
+        let Some(dyno) = &decision.dyno else { return false };
+        let place = (decision.app, dyno.clone());
+        match &decision.verdict {
+            Verdict::Hold(Hold::UnderWay) => true,
+            Verdict::Hold(hold) => self.holds.insert(place, hold.label()) == Some(hold.label()),
+            Verdict::Notify | Verdict::Restart { .. } => {
+                self.holds.remove(&place);
+                false
+            }
+        }
+    }
+}
+
+fn letter_lines(letter: &Letter) -> Vec<String> {
+    let mut lines = vec![told(letter.at, &letter.app, &letter.dyno, "message", &letter.title)];
+    for (dyno, proof) in &letter.proofs {
+        lines.push(told(letter.at, &letter.app, dyno, "proof", proof));
+    }
+    lines
+}
+
+fn told(at: Timestamp, app: &str, dyno: &str, who: &str, text: &str) -> String {
+    format!("{}  {app:<12} {dyno:<7} {who:<9} {text}", at.strftime("%H:%M:%S"))
+}
