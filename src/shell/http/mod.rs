@@ -20,7 +20,7 @@ mod admin;
 mod api;
 mod auth;
 mod body;
-mod connection;
+pub mod connection;
 mod drain;
 mod forms;
 mod hooks;
