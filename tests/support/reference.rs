@@ -149,35 +149,6 @@ fn numbers(text: &str, between: char, widths: &[usize]) -> Option<Vec<i128>> {
     fits.then(|| parts.iter().map(|part| part.parse().expect("digits")).collect())
 }
 
-/// A line as `heroku logs` shows it: its time, APP, PROCID and MSG.
-pub fn shown(line: &[u8]) -> Option<(i128, Vec<u8>, Vec<u8>, Vec<u8>)> {
-    let until = |text: &[u8], end: u8| {
-        let mut word = Vec::new();
-        for (at, octet) in text.iter().enumerate() {
-            if *octet == end {
-                return Some((word, text[at + 1..].to_vec()));
-            }
-            word.push(*octet);
-        }
-        None
-    };
-    let (time, rest) = until(line, b' ')?;
-    let (app, rest) = until(&rest, b'[')?;
-    let (procid, rest) = until(&rest, b']')?;
-    let (nothing, mut msg) = until(&rest, b':')?;
-    if !nothing.is_empty()
-        || app.is_empty()
-        || procid.is_empty()
-        || [&app[..], &procid].concat().contains(&b' ')
-    {
-        return None;
-    }
-    if msg.first() == Some(&b' ') {
-        msg.remove(0);
-    }
-    Some((nanos(&time)?, app, procid, msg))
-}
-
 /// The R code that the dyno manager's line names, in the strict shape of heroku.md §2.3.
 pub fn manager_error(line: &Line) -> Option<Error> {
     let [_, _, app, procid, _] = &line.fields;

@@ -115,8 +115,8 @@ fn check_lines(file: &[u8], items: &[Read]) {
         if line.len() > 60_000 || line.contains(&0x1b) || line.starts_with(b"9999-12-3") {
             continue;
         }
-        match (&item.line, reference::shown(line)) {
-            (Ok(entry), Some((nanos, app, procid, msg))) => {
+        match (&item.line, shown(line)) {
+            (Ok(entry), Some((nanos, [app, procid, msg]))) => {
                 assert_eq!(entry.at.map(Timestamp::as_nanosecond), Some(nanos));
                 assert_eq!((&entry.app, &entry.procid, &entry.msg), (&app, &procid, &msg));
             }
@@ -133,6 +133,35 @@ fn check_lines(file: &[u8], items: &[Read]) {
         }
     }
     assert_eq!(items.next(), None, "an item without a line");
+}
+
+/// A line as `heroku logs` shows it, read slowly: its time, and APP, PROCID and MSG.
+fn shown(line: &[u8]) -> Option<(i128, [Vec<u8>; 3])> {
+    let until = |text: &[u8], end: u8| {
+        let mut word = Vec::new();
+        for (at, octet) in text.iter().enumerate() {
+            if *octet == end {
+                return Some((word, text[at + 1..].to_vec()));
+            }
+            word.push(*octet);
+        }
+        None
+    };
+    let (time, rest) = until(line, b' ')?;
+    let (app, rest) = until(&rest, b'[')?;
+    let (procid, rest) = until(&rest, b']')?;
+    let (nothing, mut msg) = until(&rest, b':')?;
+    if !nothing.is_empty()
+        || app.is_empty()
+        || procid.is_empty()
+        || [&app[..], &procid].concat().contains(&b' ')
+    {
+        return None;
+    }
+    if msg.first() == Some(&b' ') {
+        msg.remove(0);
+    }
+    Some((reference::nanos(&time)?, [app, procid, msg]))
 }
 
 fn check_written_again(item: &Read) {
