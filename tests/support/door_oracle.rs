@@ -201,7 +201,7 @@ async fn take(ours: &mut DuplexStream, answers: &mut Vec<u8>) -> Option<bool> {
 /// What the engine's task would do, as far as the front door waits for it.
 fn obey(command: Command) -> Option<Heard> {
     match command {
-        Command::Events { app, events } => {
+        Command::Events { app, events, .. } => {
             let named = |fact: &Fact| fact.dyno().is_some();
             Some(Heard::Events(
                 app,
@@ -212,7 +212,10 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             Some(Heard::Order)
         }
-        Command::Pause { .. } | Command::Resume { .. } => Some(Heard::Pause),
+        Command::Pause { kept, .. } | Command::Resume { kept, .. } => {
+            let _gone = kept.send(());
+            Some(Heard::Pause)
+        }
         Command::Status { answer } => {
             let _gone = answer.send(Vec::new());
             None
