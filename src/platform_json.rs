@@ -1,10 +1,14 @@
 //! The Platform API's JSON, read into our own types: a body either says all that it must, or it is
 //! garbled and nothing is guessed (heroku.md §5; the API's schema is `schema.json` of heroku/platform-api).
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::engine::view::Seen;
@@ -93,7 +97,7 @@ pub struct Account {
 /// # Errors
 /// It is no JSON, or misses what a dyno must have.
 pub fn dyno(body: &[u8]) -> Result<Seen, Garbled> {
-    serde_json::from_slice::<DynoDto>(body)?.seen()
+    serde_json::from_slice::<Object<DynoDto>>(body)?.0.seen()
 }
 
 /// The dynos of the `listed` process types in one page of a list. The rest is not looked into: a one-off
@@ -111,7 +115,7 @@ pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<Seen>, Garbled> 
             _ => false,
         };
         if !is_other {
-            seen.push(serde_json::from_value::<DynoDto>(entry)?.seen()?);
+            seen.push(serde_json::from_value::<Object<DynoDto>>(entry)?.0.seen()?);
         }
     }
     Ok(seen)
@@ -122,13 +126,13 @@ pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<Seen>, Garbled> 
 /// # Errors
 /// It is no JSON, or misses what an app must have.
 pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
-    let dto: AppDto = serde_json::from_slice(body)?;
+    let dto = serde_json::from_slice::<Object<AppDto>>(body)?.0;
     Ok(AppInfo {
         id: dto.id,
         name: dto.name,
         maintenance: dto.maintenance,
-        generation: dto.generation.map(|named| named.name),
-        space: dto.space.map(|named| named.name),
+        generation: dto.generation.map(|named| named.0.name),
+        space: dto.space.map(|named| named.0.name),
         web_url: dto.web_url,
     })
 }
@@ -138,7 +142,7 @@ pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
 /// # Errors
 /// It is no JSON, or misses what a drain must have.
 pub fn drain(body: &[u8]) -> Result<Drain, Garbled> {
-    serde_json::from_slice::<DrainDto>(body)?.drain()
+    serde_json::from_slice::<Object<DrainDto>>(body)?.0.drain()
 }
 
 /// One page of drains.
@@ -146,15 +150,36 @@ pub fn drain(body: &[u8]) -> Result<Drain, Garbled> {
 /// # Errors
 /// It is no JSON, or one of them misses what it must have.
 pub fn drains(body: &[u8]) -> Result<Vec<Drain>, Garbled> {
-    serde_json::from_slice::<Vec<DrainDto>>(body)?.into_iter().map(DrainDto::drain).collect()
+    list::<DrainDto>(body)?.into_iter().map(DrainDto::drain).collect()
 }
 
-/// Anything whose JSON is its own.
+/// One page of formations.
 ///
 /// # Errors
-/// It is no JSON, or of another shape.
-pub fn plain<T: DeserializeOwned>(body: &[u8]) -> Result<T, Garbled> {
-    Ok(serde_json::from_slice(body)?)
+/// It is no JSON, or one of them misses what it must have.
+pub fn formation(body: &[u8]) -> Result<Vec<Formation>, Garbled> {
+    list(body)
+}
+
+/// One page of an app's features.
+///
+/// # Errors
+/// It is no JSON, or one of them misses what it must have.
+pub fn features(body: &[u8]) -> Result<Vec<Feature>, Garbled> {
+    list(body)
+}
+
+/// The account.
+///
+/// # Errors
+/// It is no JSON, or has no address.
+pub fn account(body: &[u8]) -> Result<Account, Garbled> {
+    Ok(serde_json::from_slice::<Object<Account>>(body)?.0)
+}
+
+fn list<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Vec<T>, Garbled> {
+    let all: Vec<Object<T>> = serde_json::from_slice(body)?;
+    Ok(all.into_iter().map(|object| object.0).collect())
 }
 
 /// `GET /account/rate-limits`: the calls that are left.
@@ -166,7 +191,7 @@ pub fn rate_limits(body: &[u8]) -> Result<u32, Garbled> {
     struct Dto {
         remaining: u32,
     }
-    Ok(serde_json::from_slice::<Dto>(body)?.remaining)
+    Ok(serde_json::from_slice::<Object<Dto>>(body)?.0.remaining)
 }
 
 /// `GET https://status.heroku.com/api/v4/current-status`: the systems that are red.
@@ -176,15 +201,15 @@ pub fn rate_limits(body: &[u8]) -> Result<u32, Garbled> {
 pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
     #[derive(Deserialize)]
     struct Page {
-        status: Vec<System>,
+        status: Vec<Object<System>>,
     }
     #[derive(Deserialize)]
     struct System {
         system: String,
         status: String,
     }
-    let page: Page = serde_json::from_slice(body)?;
-    let red = page.status.into_iter().filter(|system| system.status == "red");
+    let Object(page) = serde_json::from_slice::<Object<Page>>(body)?;
+    let red = page.status.into_iter().map(|system| system.0).filter(|system| system.status == "red");
     let name = |system: System| -> String {
         let shown = system.system.chars().filter(|c| !c.is_control());
         shown.take(limits::QUOTED_CHARS_MAX).collect()
@@ -198,7 +223,7 @@ pub fn error_id(body: &[u8]) -> String {
     struct Dto {
         id: String,
     }
-    let id = serde_json::from_slice::<Dto>(body).map(|dto| dto.id).unwrap_or_default();
+    let id = serde_json::from_slice::<Object<Dto>>(body).map(|dto| dto.0.id).unwrap_or_default();
     let is_word = (1..=limits::QUOTED_CHARS_MAX).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if is_word { id } else { "-".to_owned() }
@@ -211,13 +236,37 @@ fn shortened(error: &serde_json::Error) -> String {
 
 const ERROR_CHARS_MAX: usize = 160;
 
+/// A JSON object. By itself serde reads a struct from a list, too, by the order of its fields; none of the
+/// API's answers is that.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfObject<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfObject<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(OfObject(PhantomData)).map(Self)
+    }
+}
+
 #[derive(Deserialize)]
 struct DynoDto {
     created_at: String,
     id: String,
     name: String,
     #[serde(default)]
-    release: Option<ReleaseDto>,
+    release: Option<Object<ReleaseDto>>,
     state: String,
     #[serde(rename = "type")]
     process_type: String,
@@ -238,9 +287,9 @@ struct AppDto {
     #[serde(default)]
     maintenance: bool,
     #[serde(default)]
-    generation: Option<NamedDto>,
+    generation: Option<Object<NamedDto>>,
     #[serde(default)]
-    space: Option<NamedDto>,
+    space: Option<Object<NamedDto>>,
     #[serde(default)]
     web_url: Option<String>,
 }
@@ -284,7 +333,7 @@ impl DynoDto {
             created_at,
             updated_at,
             state: DynoState::from_word(&self.state),
-            release: self.release.and_then(|release| release.version),
+            release: self.release.and_then(|release| release.0.version),
         })
     }
 }
@@ -310,9 +359,7 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
-    use super::{
-        Account, Feature, Formation, app, drains, dyno, dynos, error_id, plain, rate_limits, red_systems,
-    };
+    use super::{account, app, drains, dyno, dynos, error_id, features, formation, rate_limits, red_systems};
     use crate::event::DynoState;
     use crate::ident::ProcessType;
 
@@ -391,6 +438,17 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_fields_is_no_object() {
+        let fields = r#"["2026-01-02T03:04:05Z","0123","web.1",null,"up","web",null]"#;
+        assert!(dyno(fields.as_bytes()).is_err() && dynos(format!("[{fields}]").as_bytes(), &[]).is_err());
+        assert!(dyno(&with("release", json!([11]))).is_err());
+        assert!(rate_limits(b"[2399]").is_err() && account(br#"["ops@example.com"]"#).is_err());
+        assert!(features(br#"[["preboot",true]]"#).is_err() && formation(br#"[["web",2]]"#).is_err());
+        assert!(red_systems(br#"[[["Apps","red"]]]"#).is_err());
+        assert_eq!(error_id(br#"["rate_limit"]"#), "-");
+    }
+
+    #[test]
     fn a_list_is_narrowed_to_the_listed_types() {
         let listed: Vec<ProcessType> = vec!["web".parse().expect("a type")];
         let strange = json!({"type": "run", "name": 7});
@@ -419,12 +477,12 @@ mod tests {
         assert_eq!(read[0].url.expose_secret(), url);
         assert!(!read[0].of_addon && !format!("{read:?}").contains("s3cret"));
 
-        let formation: Vec<Formation> =
-            plain(br#"[{"type":"web","quantity":2,"size":"Standard-1X"}]"#).expect("formation");
+        let formation =
+            formation(br#"[{"type":"web","quantity":2,"size":"Standard-1X"}]"#).expect("formation");
         assert_eq!(formation[0].quantity, 2);
-        let features: Vec<Feature> = plain(br#"[{"name":"preboot","enabled":true}]"#).expect("features");
+        let features = features(br#"[{"name":"preboot","enabled":true}]"#).expect("features");
         assert!(features[0].enabled);
-        let account: Account = plain(br#"{"email":"ops@example.com","id":"1"}"#).expect("an account");
+        let account = account(br#"{"email":"ops@example.com","id":"1"}"#).expect("an account");
         assert_eq!(account.email, "ops@example.com");
         assert_eq!(rate_limits(br#"{"remaining":2399}"#).expect("a number"), 2399);
         let body = br#"{"status":[{"system":"Apps","status":"red"},{"system":"Data","status":"green"}]}"#;

@@ -176,6 +176,16 @@ fn files_are_one_log_however_they_are_packed() {
     assert_eq!(replay("-", "", &members).out, expect);
 }
 
+/// Found by the fuzzer: the system that comes first stood in for the app, if the file was joined behind it.
+#[test]
+fn where_a_packed_file_was_joined_says_nothing_about_its_systems() {
+    let line = |system| format!("Dec 31 23:59:40 {system} heroku/web.1: Error R14 (Memory quota exceeded)\n");
+    let (other, own) = (line("acme-staging"), line("acme"));
+    let joined = [gzipped(other.as_bytes()), gzipped(own.as_bytes())].concat();
+    let expect = replay("--app acme -", "", (other + &own).as_bytes()).out;
+    assert_eq!(replay("--app acme -", "", &joined).out, expect);
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -241,7 +241,35 @@ fn unzipped<'r>(mut reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
     reader.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
     let is_gzipped = head == GZIP_MAGIC;
     let whole = Cursor::new(head).chain(reader);
-    Ok(if is_gzipped { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+    Ok(if is_gzipped {
+        Box::new(Filling { reader: MultiGzDecoder::new(whole), trouble: None })
+    } else {
+        Box::new(whole)
+    })
+}
+
+/// Gives as much as is asked for, or all that there is. An unpacker stops at the end of each member, and what
+/// a system's name means hangs on what else is in the first part of a file, wherever it was joined. A pipe
+/// that is not packed is not waited for: its lines are to be heard as they come.
+struct Filling<R> {
+    reader: R,
+    /// What ended the last part early, to be told in its turn.
+    trouble: Option<io::Error>,
+}
+
+impl<R: Read> Read for Filling<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < room.len() && self.trouble.is_none() {
+            match self.reader.read(&mut room[filled..]) {
+                Ok(0) => break,
+                Ok(octets) => filled += octets,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.trouble = Some(error),
+            }
+        }
+        if filled == 0 { self.trouble.take().map_or(Ok(0), Err) } else { Ok(filled) }
+    }
 }
 
 /// RFC 1952, 2.3.1.

@@ -1,6 +1,7 @@
 //! Which settings there are, and what was probably meant by one that is not.
 
 use crate::config::problem::{Origin, Problem};
+use crate::limits;
 
 /// Every section of the file and its keys; the first is the file's top level. `app.policy` and `app.rule`
 /// have the keys of `policy` and `rule`.
@@ -197,12 +198,25 @@ pub(super) fn unknown_key(section: &str, key: &str, origin: Origin) -> Problem {
         None if section.is_empty() => format!("there is no such setting; allowed: {}", here.join(", ")),
         None => format!("there is no such setting; allowed in {section}: {}", here.join(", ")),
     };
-    Problem::new(setting, origin, text)
+    Problem::new(typed(&setting), origin, text)
+}
+
+/// A name that a user made up, for a message: on one line, and no more of it than is needed.
+fn typed(name: &str) -> String {
+    let mut shown = String::new();
+    for c in name.chars().take(limits::NAME_BYTES_MAX) {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    if name.chars().nth(limits::NAME_BYTES_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// The problem of a `DYNOWARDEN_…` variable that stands for nothing.
 pub(super) fn unknown_variable(name: &str) -> Problem {
-    let origin = Origin::Variable(name.into());
+    let shown = typed(name);
+    let origin = Origin::Variable(shown.as_str().into());
     let rest = name.strip_prefix(PREFIX).unwrap_or(name);
     let setting = rest.to_ascii_lowercase().replace("__", ".");
     let meant = SECRETS
@@ -217,7 +231,7 @@ pub(super) fn unknown_variable(name: &str) -> Problem {
                  such as DYNOWARDEN_POLICY__COOLDOWN or DYNOWARDEN_DRY_RUN"
             .to_owned(),
     };
-    Problem::new(name, origin, text)
+    Problem::new(shown, origin, text)
 }
 
 /// The candidate that `typed` is a slip of: one letter in four, at least one, may differ; `_`, `-` and
@@ -269,6 +283,15 @@ mod tests {
         assert_eq!(count("coldown", "cooldown"), 1);
         assert_eq!(count("kitten", "sitting"), 3);
         assert_eq!(count("", "abc"), 3);
+    }
+
+    #[test]
+    fn a_name_that_is_none_stays_on_one_line() {
+        let origin = Origin::Variable("X".into());
+        let problem = unknown_key("policy", "a\nb\u{1b}[31m", origin);
+        assert_eq!(problem.setting(), "policy.a\\nb\\u{1b}[31m");
+        let problem = unknown_variable(&format!("DYNOWARDEN_\n{}", "x".repeat(10_000))).to_string();
+        assert!(problem.len() < 600 && !problem.contains('\n'), "{problem}");
     }
 
     #[test]

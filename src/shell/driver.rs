@@ -52,8 +52,10 @@ pub struct QueueFull;
 #[error("dynowarden is shutting down")]
 pub struct Stopped;
 
+/// What other tasks ask of the driver, by its [`Handle`].
 #[derive(Debug)]
-pub(crate) enum Command {
+#[expect(missing_docs, reason = "the methods of the handle say what each is")]
+pub enum Command {
     ApiTokens { remaining: u32 },
     Events { app: AppId, events: Vec<Event>, share: Share },
     Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
@@ -113,7 +115,7 @@ pub struct Driver {
 
 impl Handle {
     /// The handle of the driver that reads the other end of `commands`.
-    pub(crate) fn new(commands: mpsc::Sender<Command>) -> Self {
+    pub fn new(commands: mpsc::Sender<Command>) -> Self {
         let records = broadcast::Sender::new(limits::RECORDS_BEHIND_MAX);
         Self { commands, records, shares: Shares::default() }
     }

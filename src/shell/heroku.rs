@@ -139,7 +139,7 @@ impl Heroku {
 
     /// Whose token it is.
     pub async fn account(&self) -> Answered<Result<Account, Blind>> {
-        self.fetch(Call::Account, platform_json::plain).await
+        self.fetch(Call::Account, platform_json::account).await
     }
 
     /// The token's scope, such as `global` or `write`, once an answer has said it: `Oauth-Scope` stands in
@@ -178,12 +178,12 @@ impl Heroku {
 
     /// How many dynos each process type of an app should have.
     pub async fn formation(&self, app: &AppName) -> Answered<Result<Vec<Formation>, Blind>> {
-        self.fetch_list(Call::Formation(app), platform_json::plain).await
+        self.fetch_list(Call::Formation(app), platform_json::formation).await
     }
 
     /// Which features an app has switched on.
     pub async fn features(&self, app: &AppName) -> Answered<Result<Vec<Feature>, Blind>> {
-        self.fetch_list(Call::Features(app), platform_json::plain).await
+        self.fetch_list(Call::Features(app), platform_json::features).await
     }
 
     async fn one_dyno(

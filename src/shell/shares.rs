@@ -14,7 +14,7 @@ pub(crate) struct Shares {
 
 /// What one batch takes up of the queue, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     app: AppId,
     events: usize,
     shares: Shares,

@@ -3,7 +3,7 @@
 //! Shared by the property test and by the fuzzer. Every four octets are one thing that happens: time
 //! passes, clocks jump, lines come, answers come, late, twice or for tickets that nobody knows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden::catalogue::Code;
 use dynowarden::engine::past::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
 use dynowarden::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
-use dynowarden::engine::record::{Record, Ticket, Verdict};
+use dynowarden::engine::record::{Decision, Record, RestartResult, Ticket, Verdict};
 use dynowarden::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
 use dynowarden::engine::{Effect, Engine, Input, OrderId};
 use dynowarden::event::{Change, DynoState, Event, Fact, Megabytes};
@@ -49,12 +49,14 @@ enum Open {
 type Key = (AppId, DynoName);
 
 /// How far an attempt has come, by what passed through here.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Steps {
     looked: bool,
     claimed: bool,
     decided: bool,
     by_hand: bool,
+    /// Other dynos of the formation that the last look showed to be out.
+    others_out: BTreeSet<DynoName>,
 }
 
 struct Bench {
@@ -64,6 +66,10 @@ struct Bench {
     open: BTreeMap<Ticket, Open>,
     steps: HashMap<Ticket, Steps>,
     accepted: HashMap<Key, Vec<Duration>>,
+    /// The times of the lines that can make a rule fire.
+    heard: HashSet<(Key, Timestamp)>,
+    /// Dynos that a DELETE was sent for and that are not known to be back.
+    out: BTreeSet<DynoName>,
     instances: u32,
     orders: u64,
     deletes: usize,
@@ -116,6 +122,8 @@ impl Bench {
             open: BTreeMap::new(),
             steps: HashMap::new(),
             accepted: HashMap::new(),
+            heard: HashSet::new(),
+            out: BTreeSet::new(),
             instances: 0,
             orders: 0,
             deletes: 0,
@@ -140,7 +148,10 @@ impl Bench {
             4..=6 => {
                 let at = SignedDuration::from_secs(i64::from(c as i8) * 4);
                 let at = if c % 2 == 0 { self.wall } else { self.wall.checked_add(at).expect("a time") };
-                let fact = self.fact(key.1, b);
+                let fact = self.fact(key.1.clone(), b);
+                if matches!(fact, Fact::Error { code: Code::R14, .. } | Fact::Sample { .. }) {
+                    self.heard.insert((key.clone(), at));
+                }
                 self.input(Input::Events { app: key.0, events: vec![Event { at, fact }] });
             }
             7..=11 => {
@@ -250,6 +261,10 @@ impl Bench {
                 let steps = self.steps.entry(ticket).or_default();
                 steps.looked = seen.is_some_and(|seen| seen.state == DynoState::Up);
                 steps.claimed = false;
+                let formation = answer.as_ref().map(|view| view.formation.as_slice()).unwrap_or_default();
+                let settled_by = earlier(self.wall, plan("acme", false).policy.settle);
+                let is_out = |seen: &&Seen| seen.state != DynoState::Up || seen.updated_at > settled_by;
+                steps.others_out = formation.iter().filter(is_out).map(|seen| seen.name.clone()).collect();
                 self.input(Input::Looked { ticket, answer });
             }
             Open::Peek { key } => {
@@ -365,15 +380,37 @@ impl Bench {
                 self.asks(ticket, Open::Look { key: dyno.map(|dyno| (app, dyno)) });
             }
             Effect::Peek { ticket, app, dyno } => self.asks(ticket, Open::Peek { key: (app, dyno) }),
-            Effect::Record(Record::Decision(decision)) => {
-                assert!(!decision.reason().is_empty() && !decision.reason_label().is_empty());
-                if let (Verdict::Restart { .. }, Some(ticket)) = (&decision.verdict, decision.ticket) {
-                    let steps = self.steps.entry(ticket).or_default();
-                    assert!(!std::mem::replace(&mut steps.decided, true), "decided twice");
+            Effect::Record(Record::Decision(decision)) => self.hold_decision(&decision),
+            Effect::Record(Record::Outcome(outcome)) => match outcome.result {
+                // One that did not come back, or of which nobody knows, is out all the same.
+                RestartResult::Accepted { .. } | RestartResult::NotBack { .. } => {}
+                RestartResult::Back { .. }
+                | RestartResult::Gone
+                | RestartResult::Refused(_)
+                | RestartResult::Unanswered { .. }
+                | RestartResult::Withdrawn => {
+                    self.out.remove(&outcome.dyno);
                 }
-            }
-            Effect::Record(_) | Effect::Share(_) => {}
+            },
+            Effect::Record(Record::Notice(_)) | Effect::Share(_) => {}
         }
+    }
+
+    fn hold_decision(&mut self, decision: &Decision) {
+        assert!(!decision.reason().is_empty() && !decision.reason_label().is_empty());
+        let Verdict::Restart { .. } = decision.verdict else { return };
+        if let Some(ticket) = decision.ticket {
+            let steps = self.steps.entry(ticket).or_default();
+            assert!(!std::mem::replace(&mut steps.decided, true), "decided twice");
+        }
+        let dyno = decision.dyno.clone().expect("a restart is one of a dyno");
+        let Some(line_at) = decision.evidence.line_at else { return };
+        assert!(self.heard.contains(&((decision.app, dyno), line_at)), "nobody said that at {line_at}");
+        let seen = decision.evidence.seen.as_ref().expect("no restart without a look");
+        assert_eq!(seen.state, DynoState::Up);
+        let up_since = seen.created_at.max(seen.updated_at);
+        let min_uptime = plan("acme", false).policy.min_uptime;
+        assert!(up_since <= earlier(line_at, min_uptime), "up since {up_since}, and the error of {line_at}");
     }
 
     fn hold_delete(&mut self, ticket: Ticket, key: Key) {
@@ -383,6 +420,9 @@ impl Bench {
         let by_hand = steps.by_hand;
         (steps.looked, steps.claimed) = (false, false);
         let policy = plan("acme", false).policy;
+        let others = self.out.union(&steps.others_out).filter(|other| **other != key.1).count();
+        assert!(others < policy.max_concurrent.get() as usize, "{others} others are out");
+        self.out.insert(key.1.clone());
         let accepted = self.accepted.entry(key.clone()).or_default();
         if let Some(last) = accepted.last()
             && !by_hand

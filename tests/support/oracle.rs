@@ -114,6 +114,17 @@ fn check_meaning(line: &Line<'_>, read: &reference::Line) {
         other => assert_eq!(event.map(|event| event.map(|event| event.fact)), other.clone()),
     }
 
+    let memory = match &said {
+        Ok(Some(Fact::Memory { dyno, used, permille })) => {
+            Some((dyno, used.hundredths, u64::from(*permille)))
+        }
+        Ok(Some(Fact::Sample { dyno, total, quota, .. })) => Some((dyno, total.hundredths, quota.hundredths)),
+        _ => None,
+    };
+    let memory =
+        memory.map(|(dyno, one, other)| (format!("{}.{}", dyno.process_type, dyno.index), one, other));
+    assert_eq!(memory, reference::memory(read), "what is said of memory");
+
     let slow = reference::manager_error(read).or_else(|| reference::router_error(read));
     match said {
         Ok(Some(Fact::Error { code, dyno })) => {

@@ -163,6 +163,50 @@ pub fn manager_error(line: &Line) -> Option<Error> {
     (!name.is_empty() && (tail.is_empty() || tail.starts_with(" -> "))).then_some((known, Some(dyno)))
 }
 
+/// What a dyno's line says of its memory: the dyno, hundredths of megabytes, and tenths of a per cent of the
+/// quota (beside an R14) or hundredths of megabytes of it (in a sample).
+pub fn memory(line: &Line) -> Option<(String, u64, u64)> {
+    let [_, _, app, procid, _] = &line.fields;
+    let dyno = (app == b"heroku").then(|| self::dyno(procid)).flatten()?;
+    let text = line.msg.trim_ascii();
+    if let Some(text) =
+        std::str::from_utf8(text).ok().and_then(|text| text.strip_prefix("Process running mem="))
+    {
+        let (used, share) = text.split_once('(')?;
+        let used = used.strip_suffix("MB").or_else(|| used.strip_suffix('M'))?;
+        let share = number(share.strip_suffix("%)")?, 1)?;
+        return Some((dyno, number(used, 2)?, u64::from(u32::try_from(share).ok()?)));
+    }
+    if text.first().is_some_and(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let pairs = pairs(text);
+    let only = |key: &str| -> Option<&[u8]> {
+        let mut values = pairs.iter().filter(|pair| pair.0 == key.as_bytes());
+        let value = values.next()?;
+        values.next().is_none().then_some(&value.1)
+    };
+    let (source, instance) = (only("source")?, String::from_utf8_lossy(only("dyno")?).into_owned());
+    let parts: Vec<&str> = instance.split('.').collect();
+    let is_instance = parts.len() == 3
+        && parts[0] == "heroku"
+        && !parts[1].is_empty()
+        && (1..=63).contains(&parts[2].len())
+        && parts[2].chars().all(|c| c.is_ascii_graphic());
+    let size = |key| number(std::str::from_utf8(only(key)?).ok()?.strip_suffix("MB")?, 2);
+    let (total, quota) = (size("sample#memory_total")?, size("sample#memory_quota")?);
+    (source == procid && is_instance && quota > 0).then_some((dyno, total, quota))
+}
+
+/// `221.479` in hundredths is 22147: at most nine digits on either side of the point, and at least one.
+fn number(text: &str, places: usize) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let are_digits =
+        |digits: &str| (1..=9).contains(&digits.len()) && digits.chars().all(|digit| digit.is_ascii_digit());
+    let cut: String = format!("{fraction}00").chars().take(places).collect();
+    (are_digits(whole) && are_digits(fraction)).then(|| format!("{whole}{cut}").parse().expect("11 digits"))
+}
+
 /// The H code that the router's line names.
 pub fn router_error(line: &Line) -> Option<Error> {
     let [_, _, app, procid, _] = &line.fields;

@@ -29,7 +29,7 @@ use crate::shell::metrics::Refusal;
 
 /// Where a connection is between two requests, and since when; shared with whoever may have to close it.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub struct Pulse {
     began: Instant,
     /// The phase in the two low bits, milliseconds since `began` above them.
     phase: AtomicU64,
@@ -40,7 +40,7 @@ pub(super) struct Pulse {
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub enum Phase {
     /// New, or in the middle of a head.
     Head,
     /// Answered, and waiting for the next request.
@@ -58,7 +58,7 @@ pub(super) struct InFlight {
 }
 
 /// Serves one connection until it ends, is evicted or overstays, or the program shuts down.
-pub(super) async fn serve<IO>(
+pub async fn serve<IO>(
     (io, peer): (IO, IpAddr),
     service: Arc<Service>,
     pulse: Arc<Pulse>,
@@ -185,7 +185,9 @@ where
 // === impl Pulse ===
 
 impl Pulse {
-    pub(super) fn new() -> Self {
+    /// Of a new connection.
+    #[expect(clippy::new_without_default, reason = "it begins now, which is no default")]
+    pub fn new() -> Self {
         Self {
             began: Instant::now(),
             phase: AtomicU64::new(Phase::Head as u64),
@@ -215,7 +217,7 @@ impl Pulse {
     }
 
     /// The phase, and since when it has lasted.
-    pub(super) fn phase(&self) -> (Phase, Instant) {
+    pub fn phase(&self) -> (Phase, Instant) {
         let packed = self.phase.load(Ordering::Relaxed);
         let phase = match packed & 3 {
             0 => Phase::Head,

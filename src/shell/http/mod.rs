@@ -24,7 +24,7 @@ mod api;
 mod auth;
 mod body;
 mod caller;
-mod connection;
+pub mod connection;
 mod drain;
 mod forms;
 mod framing;

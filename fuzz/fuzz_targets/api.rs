@@ -1,0 +1,5 @@
+//! Any octets as an answer of the Platform API.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::api_oracle::check_answer(octets));

@@ -1,0 +1,5 @@
+//! Any octets as a file to replay.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::replay_oracle::check_file(octets));

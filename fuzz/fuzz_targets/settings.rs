@@ -1,0 +1,5 @@
+//! Any text as a settings file, variables and files of secrets.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::settings_oracle::check_settings(octets));

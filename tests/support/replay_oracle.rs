@@ -1,0 +1,254 @@
+//! What must be true of every file that somebody replays: how it is cut into parts changes nothing, each
+//! text line is what a slow reader finds in it, a line that is written again is the same line, no line of
+//! an app's leads to a decision, and no restart breaks the policy or lacks the platform's own word.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write as _};
+use std::path::PathBuf;
+
+use dynowarden::archive::{Archive, Item, Why};
+use dynowarden::cli::{ConfigArgs, Format, ReplayArgs};
+use dynowarden::commands::replay::{self, Streams};
+use dynowarden::config::settings::Settings;
+use dynowarden::config::{self, Needs, Sources};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::json::{self, Json};
+use crate::reference;
+
+/// Any octets as a file.
+pub fn check_file(file: &[u8]) {
+    let items = read(file, file.len().max(1));
+    for part in [1, 7, file.len() % 61 + 2] {
+        // Octet by octet takes the square of a long line's length.
+        if part > 1 || file.len() <= 512 {
+            assert_eq!(read(file, part), items, "in parts of {part} octets");
+        }
+    }
+    check_lines(file, &items);
+    for item in &items {
+        check_written_again(item);
+    }
+
+    let told = replayed(file);
+    let (front, back) = file.split_at(file.len() / 2);
+    if file.len() >= 2 {
+        // Whatever begins like gzip is gzip.
+        let is_packed = file.starts_with(&[0x1f, 0x8b]);
+        let packed = [gzip(front), gzip(back)].concat();
+        assert!(is_packed || replayed(&packed) == told, "packed and joined it is another file");
+    }
+    check_decisions(&told, file, &items);
+    check_forgeries(file);
+}
+
+/// A line, or why there is none, with its place.
+#[derive(Clone, Debug, PartialEq)]
+struct Read {
+    place: String,
+    line: Result<Entry, (Why, Vec<u8>)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    system: Option<Vec<u8>>,
+    at: Option<Timestamp>,
+    app: Vec<u8>,
+    procid: Vec<u8>,
+    msg: Vec<u8>,
+}
+
+fn latest() -> Timestamp {
+    "2026-06-01T00:00:00Z".parse().expect("a time")
+}
+
+fn read(file: &[u8], part: usize) -> Vec<Read> {
+    let mut archive = Archive::new(latest());
+    let mut items = Vec::new();
+    let mut drain = |archive: &mut Archive| {
+        while let Some((place, item)) = archive.read() {
+            let line = match item {
+                Item::Entry(entry) => Ok(Entry {
+                    system: entry.system.map(<[u8]>::to_vec),
+                    at: entry.at.ok(),
+                    app: entry.line.app.to_vec(),
+                    procid: entry.line.procid.to_vec(),
+                    msg: entry.line.msg.to_vec(),
+                }),
+                // Of what is too long or leads nowhere only the beginning at hand is shown.
+                Item::Unread(unread) => {
+                    let is_whole = matches!(unread.why, Why::Form | Why::Header(_));
+                    Err((unread.why, if is_whole { unread.text.to_vec() } else { Vec::new() }))
+                }
+            };
+            items.push(Read { place: place.to_string(), line });
+        }
+    };
+    for part in file.chunks(part) {
+        archive.push(part);
+        drain(&mut archive);
+    }
+    archive.end();
+    drain(&mut archive);
+    items
+}
+
+/// A file of text has one item for each line that is not blank, and the slow reader reads it the same.
+fn check_lines(file: &[u8], items: &[Read]) {
+    let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+    let front = text.trim_ascii_start();
+    let digits = front.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    if digits > 0 && front.get(digits) == Some(&b' ') {
+        return;
+    }
+    let lines = (1..).zip(text.split(|octet| *octet == b'\n'));
+    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+    let mut items = items.iter();
+    for (number, line) in lines {
+        let item = items.next().expect("every line is an item");
+        assert_eq!(item.place, number.to_string());
+        // The rest of a line that is too long, and colours, are the real reader's own affair.
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        // The last day of the year 9999 is cut off, to leave room for every zone.
+        if line.len() > 60_000 || line.contains(&0x1b) || line.starts_with(b"9999-12-3") {
+            continue;
+        }
+        match (&item.line, shown(line)) {
+            (Ok(entry), Some((nanos, [app, procid, msg]))) => {
+                assert_eq!(entry.at.map(Timestamp::as_nanosecond), Some(nanos));
+                assert_eq!((&entry.app, &entry.procid, &entry.msg), (&app, &procid, &msg));
+            }
+            (Ok(entry), None) => {
+                assert!(entry.system.is_some(), "only Papertrail's forms are left");
+                let source = [&entry.app[..], b"/", &entry.procid].concat();
+                let is_there = |text: &[u8]| memchr::memmem::find(line, text).is_some();
+                let is_foreign = entry.procid == b"-" && is_there(&entry.app);
+                assert!(is_there(&source) || is_foreign, "its source is not in the line");
+                assert!(line.ends_with(&entry.msg), "its text is not the end of the line");
+            }
+            (Err((Why::Form, _)), None) => {}
+            (item, slow) => panic!("{item:?} is not {slow:?}"),
+        }
+    }
+    assert_eq!(items.next(), None, "an item without a line");
+}
+
+/// A line as `heroku logs` shows it, read slowly: its time, and APP, PROCID and MSG.
+fn shown(line: &[u8]) -> Option<(i128, [Vec<u8>; 3])> {
+    let until = |text: &[u8], end: u8| {
+        let mut word = Vec::new();
+        for (at, octet) in text.iter().enumerate() {
+            if *octet == end {
+                return Some((word, text[at + 1..].to_vec()));
+            }
+            word.push(*octet);
+        }
+        None
+    };
+    let (time, rest) = until(line, b' ')?;
+    let (app, rest) = until(&rest, b'[')?;
+    let (procid, rest) = until(&rest, b']')?;
+    let (nothing, mut msg) = until(&rest, b':')?;
+    if !nothing.is_empty()
+        || app.is_empty()
+        || procid.is_empty()
+        || [&app[..], &procid].concat().contains(&b' ')
+    {
+        return None;
+    }
+    if msg.first() == Some(&b' ') {
+        msg.remove(0);
+    }
+    Some((reference::nanos(&time)?, [app, procid, msg]))
+}
+
+fn check_written_again(item: &Read) {
+    let Ok(Entry { system: None, at: Some(at), app, procid, msg }) = &item.line else { return };
+    // What a frame may hold and a text line may not.
+    let is_text = !msg.iter().any(|octet| matches!(octet, b'\n' | b'\r' | 0x1b))
+        && !app.iter().any(|octet| b"[\n\x1b".contains(octet))
+        && !procid.iter().any(|octet| b"]\n\x1b".contains(octet))
+        && (1970..9999).contains(&jiff::tz::Offset::UTC.to_datetime(*at).year());
+    if is_text && msg.len() < 60_000 {
+        let written = [at.to_string().as_bytes(), b" ", app, b"[", procid, b"]: ", msg].concat();
+        let again = read(&written, written.len());
+        assert_eq!(again.len(), 1, "{again:?}");
+        assert_eq!(again[0].line, item.line);
+    }
+}
+
+/// What `dynowarden replay --format json -` prints, and whether it found a log.
+fn replayed(file: &[u8]) -> (String, bool) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = ReplayArgs {
+        config: ConfigArgs { config: None },
+        app: Some("acme".parse().expect("an app")),
+        format: Format::Json,
+        files: vec![PathBuf::from("-")],
+    };
+    let mut stdin = Cursor::new(file);
+    let streams = Streams { stdin: &mut stdin, out: &mut out, err: &mut err, is_terminal: false };
+    let is_read = SETTINGS.with(|settings| replay::run(&args, settings, streams, latest()).is_ok());
+    (String::from_utf8(out).expect("JSON is UTF-8"), is_read)
+}
+
+thread_local! {
+    static SETTINGS: Settings = {
+        let no_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        config::load(&Sources { config: None, env: &[], read_file: &no_file }, Needs::Nothing)
+            .expect("the defaults are right")
+    };
+}
+
+fn gzip(octets: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::none());
+    packer.write_all(octets).and_then(|()| packer.finish()).expect("a Vec takes everything")
+}
+
+fn check_decisions((told, _): &(String, bool), file: &[u8], items: &[Read]) {
+    let mut accepted: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
+    for line in told.lines() {
+        let (decision, _) = json::read(line.as_bytes()).expect("JSON");
+        let text = |name| match decision.members(name)[..] {
+            [Json::Text(text)] => text.clone(),
+            _ => panic!("no {name} in {line}"),
+        };
+        assert!(matches!(decision.members("dyno")[..], [Json::Text(_) | Json::Null]), "{line}");
+        assert!(!text("reason").is_empty() && !text("rule").is_empty() && text("app") == "acme", "{line}");
+        let at: Timestamp = text("at").parse().expect("a time");
+        match text("decision").as_str() {
+            "hold" | "notify" => continue,
+            other => assert_eq!(other, "restart"),
+        }
+        let dyno = text("dyno");
+        assert!(dyno.starts_with("web."), "a restart of {dyno}");
+        let is_said = |item: &Read| {
+            let Ok(entry) = &item.line else { return false };
+            let is_platforms = entry.app == b"heroku" && entry.procid == dyno.as_bytes();
+            is_platforms && memchr::memmem::find(&entry.msg, b"R14").is_some()
+        };
+        let is_packed = file.starts_with(&[0x1f, 0x8b]);
+        assert!(is_packed || items.iter().any(is_said), "nothing said that {dyno} is out of memory");
+        let before = accepted.entry(dyno.clone()).or_default();
+        let ago = |span: i64| at.checked_sub(SignedDuration::from_mins(span)).unwrap_or(Timestamp::MIN);
+        assert!(before.iter().all(|before| *before <= ago(10)), "{dyno} inside its cool-down");
+        assert!(before.iter().filter(|before| **before > ago(120)).count() < 3, "{dyno} past max_restarts");
+        before.push(at);
+    }
+}
+
+/// The file as an app prints it, line by line and in one frame.
+fn check_forgeries(file: &[u8]) {
+    let shown = file
+        .split(|octet| *octet == b'\n')
+        .flat_map(|line| [b"2025-08-08T06:59:08Z app[web.1]: ", line, b"\n"].concat());
+    let framed = [b"<190>1 2025-08-08T06:59:08Z host app web.1 - - ", file, b"\n"].concat();
+    let framed = [format!("{} ", framed.len()).as_bytes(), &framed].concat();
+    for file in [shown.collect(), framed] {
+        let (told, is_read) = replayed(&file);
+        assert_eq!(told, "", "an app's words were believed");
+        assert!(is_read || file.len() > 60_000, "an app's words are lines all the same");
+    }
+}
