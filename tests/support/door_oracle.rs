@@ -153,7 +153,8 @@ impl House {
         runtime.block_on(async {
             let (mut ours, theirs) = tokio::io::duplex(256 * 1024);
             let pulse = Arc::new(Pulse::new());
-            let served = connection::serve((theirs, peer), service.clone(), pulse.clone(), CancellationToken::new());
+            let served =
+                connection::serve((theirs, peer), service.clone(), pulse.clone(), CancellationToken::new());
             let served = tokio::spawn(served);
             let mut talk = Talk { answers: Vec::new(), commands: Vec::new() };
             for part in octets.chunks(part) {
