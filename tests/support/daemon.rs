@@ -34,7 +34,11 @@ struct Log {
 impl Daemon {
     /// Starts it against the API at `api_url`, watching `acme`, with these variables beside the usual ones.
     pub fn start(api_url: &str, env: &[(&str, &str)]) -> Self {
-        let mut command = command();
+        Self::start_by(command(), api_url, env)
+    }
+
+    /// The same with a command that is the binary, or that becomes it.
+    pub fn start_by(mut command: Command, api_url: &str, env: &[(&str, &str)]) -> Self {
         command
             .arg("serve")
             .env("HEROKU_API_URL", api_url)
@@ -78,6 +82,16 @@ impl Daemon {
     /// What it has logged so far.
     pub fn lines(&self) -> Vec<Value> {
         self.log.lock().0.clone()
+    }
+
+    /// What it has logged after the first so many lines.
+    pub fn lines_from(&self, index: usize) -> Vec<Value> {
+        self.log.lock().0.get(index..).unwrap_or_default().to_vec()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The decisions that it has logged so far.
@@ -164,7 +178,14 @@ pub fn eventually<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
 
 /// The binary without any variable of this process that it would read.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dynowarden"));
+    command_by(&[])
+}
+
+/// The binary behind the words of a launcher, which runs it in its own place.
+pub fn command_by(launcher: &[&str]) -> Command {
+    let words = [launcher, &[env!("CARGO_BIN_EXE_dynowarden")]].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
     command.env_clear();
     // A directory without a settings file.
     command.current_dir(std::env::temp_dir());

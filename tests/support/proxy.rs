@@ -1,5 +1,7 @@
 //! A TCP proxy in front of a server, which can be cut or made to stand still.
 
+#![allow(dead_code, reason = "several tests share it, and each uses a part")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub enum Mood {
 pub struct Proxy {
     pub address: SocketAddr,
     mood: Arc<watch::Sender<Mood>>,
+    server: Arc<watch::Sender<String>>,
 }
 
 impl Proxy {
@@ -29,10 +32,11 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let mood = Arc::new(watch::Sender::new(Mood::Passing));
-        let moods = mood.clone();
+        let server = Arc::new(watch::Sender::new(server));
+        let (moods, servers) = (mood.clone(), server.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, moods) = (server.clone(), moods.clone());
+                let (server, moods) = (servers.borrow().clone(), moods.clone());
                 tokio::spawn(async move {
                     if *moods.borrow() == Mood::Cut {
                         return;
@@ -47,7 +51,12 @@ impl Proxy {
                 });
             }
         });
-        Self { address, mood }
+        Self { address, mood, server }
+    }
+
+    /// Leads new connections to another server.
+    pub fn lead_to(&self, server: String) {
+        self.server.send_replace(server);
     }
 
     pub fn set(&self, mood: Mood) {

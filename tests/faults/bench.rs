@@ -1,0 +1,417 @@
+//! One simulated Heroku with dynos that err all the time, one daemon beside it, and a judge of what it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use dynowarden::event::DynoState;
+use dynowarden::ident::{AppName, DynoName};
+use dynowarden::sim::app::AppSpec;
+use dynowarden::sim::chance::Chance;
+use dynowarden::sim::dyno::DynoPlan;
+use dynowarden::sim::node::{Chaos, DrainPolicy};
+use dynowarden::sim::server::{SimHeroku, SimOptions};
+use jiff::Timestamp;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::daemon::{self, DRAIN_PASSWORD, Daemon};
+use crate::judge::{Bounds, Judge, Others};
+use crate::process::{Held, held, read_as_admin};
+use crate::proxy::Proxy;
+
+/// Everything that a lane of faults needs.
+pub struct Bench {
+    pub chance: Chance,
+    pub directory: TempDir,
+    pub env: Vec<(String, String)>,
+    pub heroku: Arc<SimHeroku>,
+    /// Makes the command that starts the daemon.
+    pub launch: Box<dyn Fn() -> Command>,
+    pub rows: Vec<Row>,
+    pub storm: Arc<Storm>,
+    daemon: Option<Daemon>,
+    judge: Arc<Mutex<Judge>>,
+    /// Between logplex and the daemon.
+    pub proxy: Proxy,
+}
+
+/// The errors that dynos write, all the time while it is on.
+#[derive(Debug, Default)]
+pub struct Storm {
+    pub is_on: AtomicBool,
+    pub errors: AtomicU64,
+}
+
+/// What is told of a fault.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    pub fault: String,
+    pub times: u32,
+    /// Calls, or moments, in which the fault was felt.
+    pub struck: u64,
+    pub errors: u64,
+    pub deletes: u64,
+    pub restarts: u64,
+    /// The longest until every app had a restart again.
+    pub recovery: Duration,
+    /// Before the first time and after the last one.
+    pub held: Option<(Held, Held)>,
+    /// What else there is to say, such as the reasons for which dynos were left alone meanwhile.
+    pub notes: BTreeSet<String>,
+}
+
+/// What went wrong, in words.
+pub type Broken = String;
+
+/// The apps, and the dynos of each.
+const APPS: [&str; 3] = ["acme", "blog", "shop"];
+const WEBS: u32 = 3;
+
+/// All dynos, by app and number.
+pub const DYNOS: [(&str, u32); 9] = [
+    ("acme", 1),
+    ("acme", 2),
+    ("acme", 3),
+    ("blog", 1),
+    ("blog", 2),
+    ("blog", 3),
+    ("shop", 1),
+    ("shop", 2),
+    ("shop", 3),
+];
+
+/// As the daemon is told, and much quicker than the defaults.
+pub fn bounds() -> Bounds {
+    Bounds {
+        cooldown: Duration::from_secs(4),
+        min_uptime: Duration::from_secs(1),
+        settle: Duration::from_secs(1),
+        max_restarts: (1000, Duration::from_secs(3600)),
+    }
+}
+
+impl Bench {
+    /// A world whose dynos err from the start, and no daemon yet.
+    pub async fn begin(seed: u64, bounds: Bounds) -> Self {
+        let chaos = Chaos {
+            delay_permille: 20,
+            delay_max: Duration::from_secs(3),
+            duplicate_permille: 100,
+            lose_permille: 5,
+            reorder_permille: 50,
+        };
+        Self::begin_with(seed, bounds, chaos).await
+    }
+
+    /// The same with another logplex.
+    pub async fn begin_with(seed: u64, bounds: Bounds, chaos: Chaos) -> Self {
+        let mut chance = Chance::new(seed);
+        let drains = DrainPolicy { chaos, nodes: 2, ..DrainPolicy::default() };
+        let options = SimOptions { drains, seed: chance.draw(), ..SimOptions::default() };
+        let heroku = Arc::new(SimHeroku::start(options).await.expect("loopback"));
+        let proxy = Proxy::begin(String::new()).await;
+        for name in APPS {
+            let mut spec = AppSpec::new(app(name), WEBS);
+            spec.formations[0].plan = DynoPlan {
+                boot: Duration::from_millis(500),
+                linger: Duration::from_millis(500),
+                ..DynoPlan::default()
+            };
+            heroku.add_app(spec);
+            let url = format!("http://{}/logs/{name}", proxy.address);
+            let url = SimHeroku::drain_url(&url, "logplex", DRAIN_PASSWORD);
+            heroku.add_drain(&app(name), &url).expect("an app");
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        let (max, within) = bounds.max_restarts;
+        let env = [
+            ("HEROKU_APP", APPS.join(",")),
+            ("DATABASE_URL", format!("sqlite://{}/record.db", directory.path().display())),
+            ("DYNOWARDEN_HEROKU__REQUEST_TIMEOUT", "1s".to_owned()),
+            ("DYNOWARDEN_POLICY__COOLDOWN", format!("{}s", bounds.cooldown.as_secs())),
+            ("DYNOWARDEN_POLICY__MIN_UPTIME", format!("{}s", bounds.min_uptime.as_secs())),
+            ("DYNOWARDEN_POLICY__SETTLE", format!("{}s", bounds.settle.as_secs())),
+            ("DYNOWARDEN_POLICY__MAX_RESTARTS", format!("{max}/{}s", within.as_secs())),
+        ];
+        let judge = Arc::new(Mutex::new(Judge::new(bounds, Others::Nobody)));
+        let storm = Arc::new(Storm::default());
+        tokio::spawn(watch(Arc::clone(&heroku), Arc::clone(&judge)));
+        tokio::spawn(blow(Arc::clone(&heroku), Arc::clone(&storm), chance.split()));
+        Self {
+            chance,
+            directory,
+            env: env.map(|(key, value)| (key.to_owned(), value)).to_vec(),
+            heroku,
+            launch: Box::new(daemon::command),
+            rows: Vec::new(),
+            storm,
+            daemon: None,
+            judge,
+            proxy,
+        }
+    }
+
+    /// Starts the daemon, and leads logplex to it.
+    pub fn start(&mut self) {
+        let env: Vec<(&str, &str)> = self.env.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let daemon = Daemon::start_by((self.launch)(), &self.heroku.api_url(), &env);
+        self.proxy.lead_to(daemon.url.trim_start_matches("http://").to_owned());
+        self.daemon = Some(daemon);
+    }
+
+    /// Starts it, and lets it work for a while, so that what it holds afterwards is what it needs.
+    pub async fn warm_up(&mut self) -> Result<(), Broken> {
+        self.start();
+        self.storm(true);
+        let began = self.heroku.now();
+        self.await_restarts(began, "the start").await?;
+        Ok(())
+    }
+
+    pub fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().expect("started")
+    }
+
+    pub fn take_daemon(&mut self) -> Daemon {
+        self.daemon.take().expect("started")
+    }
+
+    pub fn storm(&self, is_on: bool) {
+        self.storm.is_on.store(is_on, Ordering::Relaxed);
+    }
+
+    pub fn judge(&self) -> MutexGuard<'_, Judge> {
+        self.judge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until every app has had a restart since then, and gives how long that took.
+    pub async fn await_restarts(&self, since: Timestamp, after: &str) -> Result<Duration, Broken> {
+        let began = Instant::now();
+        loop {
+            self.fail_if_broken(after)?;
+            if self.judge().all_restarted_since(since) {
+                return Ok(began.elapsed());
+            }
+            if began.elapsed() > RECOVERY_MAX {
+                let log: Vec<String> =
+                    self.daemon().lines().iter().rev().take(30).rev().map(Value::to_string).collect();
+                return Err(format!(
+                    "{after}: no restart in every app within {RECOVERY_MAX:?}\n{}",
+                    log.join("\n")
+                ));
+            }
+            pause(LOOK_EVERY).await;
+        }
+    }
+
+    /// Whatever the judge found.
+    pub fn fail_if_broken(&self, during: &str) -> Result<(), Broken> {
+        if STOP.load(Ordering::Relaxed) {
+            return Err("ended from outside".to_owned());
+        }
+        match self.judge().broken.first() {
+            Some(broken) => Err(format!("{during}: {broken}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a fault begin, last until it has been felt and end, and then waits until restarts go on.
+    pub async fn strike(
+        &mut self,
+        fault: &str,
+        span: Duration,
+        begin: impl AsyncFnOnce(&Self),
+        felt: impl Fn(&Self, usize) -> u64,
+        end: impl AsyncFnOnce(&Self),
+    ) -> Result<(), Broken> {
+        let before = held(self.daemon().id()).ok_or("the daemon is gone")?;
+        let (errors, deletes, restarts) = self.counts();
+        let lines = self.daemon().lines().len();
+        begin(self).await;
+        pause(span).await;
+        let began = Instant::now();
+        while felt(self, lines) == 0 && began.elapsed() < FELT_WITHIN {
+            self.fail_if_broken(fault)?;
+            pause(LOOK_EVERY).await;
+        }
+        let struck = felt(self, lines);
+        end(self).await;
+        let ended = self.heroku.now();
+        let recovery = self.await_restarts(ended, fault).await?;
+        let after = held(self.daemon().id()).ok_or_else(|| format!("{fault}: the daemon is gone"))?;
+        let now = self.counts();
+        let refusals = self.refusals(lines);
+        let row = self.row(fault);
+        row.times += 1;
+        row.struck += struck;
+        row.errors += now.0 - errors;
+        row.deletes += now.1 - deletes;
+        row.restarts += now.2 - restarts;
+        row.recovery = row.recovery.max(recovery);
+        row.held = Some((row.held.map_or(before, |(first, _)| first), after));
+        row.notes.extend(refusals);
+        if row.struck == 0 {
+            return Err(format!("{fault}: it was not felt, so it proves nothing"));
+        }
+        Ok(())
+    }
+
+    /// Why dynos were left alone since a line of the log, the ordinary reasons left out.
+    fn refusals(&self, lines: usize) -> BTreeSet<String> {
+        let lines = self.daemon().lines_from(lines);
+        let holds = lines.iter().filter(|line| line["decision"] == "hold");
+        let codes = holds.filter_map(|line| line["code"].as_str());
+        codes.filter(|code| !ORDINARY.contains(code)).map(str::to_owned).collect()
+    }
+
+    /// How often the daemon gave this reason since a line of its log.
+    pub fn said(&self, code: &str, lines: usize) -> u64 {
+        self.daemon().lines_from(lines).iter().filter(|line| line["code"] == code).count() as u64
+    }
+
+    /// The row of a fault, which is made when it is not there.
+    pub fn row(&mut self, fault: &str) -> &mut Row {
+        let at = self.rows.iter().position(|row| row.fault == fault).unwrap_or_else(|| {
+            self.rows.push(Row { fault: fault.to_owned(), ..Row::default() });
+            self.rows.len() - 1
+        });
+        &mut self.rows[at]
+    }
+
+    /// Errors, DELETEs and restarts so far.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let judge = self.judge();
+        (self.storm.errors.load(Ordering::Relaxed), judge.deleted, judge.restarts)
+    }
+
+    /// At rest, does the daemon hold no more than it did when it was warm?
+    pub async fn conclude(&self, warm: Held) -> Result<Held, Broken> {
+        self.storm(false);
+        let began = Instant::now();
+        loop {
+            let now = held(self.daemon().id()).ok_or("the daemon is gone")?;
+            let grown = now.descriptors > warm.descriptors + DESCRIPTORS_MORE_MAX
+                || now.threads > warm.threads + THREADS_MORE_MAX
+                || now.own_kib > warm.own_kib + OWN_KIB_MORE_MAX;
+            if !grown {
+                self.fail_if_broken("the end")?;
+                self.every_restart_is_on_record()?;
+                return Ok(now);
+            }
+            if began.elapsed() > RECOVERY_MAX {
+                return Err(format!("it holds {now:?}, and {warm:?} before"));
+            }
+            pause(LOOK_EVERY).await;
+        }
+    }
+
+    /// Nothing was restarted of which the record knows nothing.
+    fn every_restart_is_on_record(&self) -> Result<(), Broken> {
+        for (name, index) in DYNOS {
+            let path = format!("/api/v1/decisions?app={name}&dyno=web.{index}&limit=1000");
+            let page = read_as_admin(&self.daemon().url, &path).ok_or("the record could not be read")?;
+            let page: Value = serde_json::from_str(&page).map_err(|error| error.to_string())?;
+            let rows = page["decisions"].as_array().ok_or("no decisions in the record")?;
+            if rows.len() == 1000 {
+                continue;
+            }
+            let told = rows.iter().filter(|row| row["decision"] == "restart").count();
+            let made = self.judge().restarts_of(&app(name), &web(index));
+            if told < made {
+                return Err(format!("web.{index} of {name}: {made} restarts, and {told} on record"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks at the world all the time; a dyno takes two seconds at least to be replaced.
+async fn watch(heroku: Arc<SimHeroku>, judge: Arc<Mutex<Judge>>) {
+    loop {
+        heroku.see(|platform, _| judge.lock().unwrap_or_else(PoisonError::into_inner).look(platform));
+        pause(LOOK_EVERY).await;
+    }
+}
+
+/// Lets every dyno err two or three times a second; one that is not up now and then, as its old process does.
+async fn blow(heroku: Arc<SimHeroku>, storm: Arc<Storm>, mut chance: Chance) {
+    loop {
+        pause(chance.span(Duration::from_millis(200), Duration::from_millis(600))).await;
+        if !storm.is_on.load(Ordering::Relaxed) {
+            continue;
+        }
+        let erring: Vec<(AppName, DynoName)> = heroku.see(|platform, _| {
+            let dynos = DYNOS.iter().map(|&(name, index)| (app(name), web(index)));
+            let is_up = |(app, name): &(AppName, DynoName)| {
+                let dyno = platform.world.dyno(app, &name.to_string());
+                dyno.is_some_and(|dyno| dyno.state == DynoState::Up) || chance.hits(100)
+            };
+            dynos.filter(is_up).collect()
+        });
+        for (app, dyno) in erring {
+            heroku.emit_r14(&app, &dyno);
+            storm.errors.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+pub fn app(name: &str) -> AppName {
+    name.parse().expect("an app")
+}
+
+pub fn web(index: u32) -> DynoName {
+    DynoName::new("web".parse().expect("a type"), index)
+}
+
+/// A pause in which the world goes on: the only thing to wait for is time.
+pub async fn pause(span: Duration) {
+    tokio::time::sleep(span).await;
+}
+
+/// The figures of all lanes, one row for each fault.
+pub fn merge(rows: Vec<Row>) -> BTreeMap<String, Row> {
+    let mut merged: BTreeMap<String, Row> = BTreeMap::new();
+    for row in rows {
+        let entry = merged
+            .entry(row.fault.clone())
+            .or_insert_with(|| Row { fault: row.fault.clone(), ..Row::default() });
+        entry.times += row.times;
+        entry.struck += row.struck;
+        entry.errors += row.errors;
+        entry.deletes += row.deletes;
+        entry.restarts += row.restarts;
+        entry.recovery = entry.recovery.max(row.recovery);
+        entry.held = entry.held.or(row.held);
+        entry.notes.extend(row.notes);
+    }
+    merged
+}
+
+/// Somebody wants it to end.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long it may take until restarts go on after a fault: a cool-down, the others of the formation, a claim
+/// whose holder is dead, and a loaded machine.
+pub const RECOVERY_MAX: Duration = Duration::from_secs(120);
+
+/// How long a fault waits to be felt.
+const FELT_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why a dyno waits when nothing is wrong.
+const ORDINARY: [&str; 4] = ["cooling_down", "formation_out", "queued", "under_way"];
+
+/// A call of the API or two, and a write to the store, may be under way at the moment of the look.
+const DESCRIPTORS_MORE_MAX: u64 = 4;
+
+/// The runtime keeps threads for files, and lets them go again.
+const THREADS_MORE_MAX: u64 = 4;
+
+/// What the allocator may keep for itself.
+const OWN_KIB_MORE_MAX: u64 = 16 * 1024;

@@ -1,0 +1,115 @@
+//! SIGTERM and SIGKILL at random moments, again and again, while every dyno errs.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::bench::{Bench, Broken, DYNOS, RECOVERY_MAX, Row, bounds, pause, web};
+use crate::process::held;
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum End {
+    Kill,
+    Terminate,
+}
+
+/// Ends so many lives of the daemon on one record, each at a moment drawn by chance.
+pub async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
+    let name = match end {
+        End::Kill => "kill -9",
+        End::Terminate => "SIGTERM",
+    };
+    let mut bench = Bench::begin(seed, bounds()).await;
+    bench.warm_up().await?;
+    let (errors, deletes, restarts) = bench.counts();
+    let longest = end_lives(&mut bench, end, lives).await?;
+    let ended = bench.heroku.now();
+    bench.start();
+    let recovery = bench.await_restarts(ended, name).await?;
+    let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
+    bench.conclude(warm).await?;
+    let now = bench.counts();
+    let row = bench.row(name);
+    (row.times, row.struck) = (lives, u64::from(lives));
+    (row.errors, row.deletes, row.restarts) = (now.0 - errors, now.1 - deletes, now.2 - restarts);
+    row.recovery = recovery;
+    if end == End::Terminate {
+        row.notes.insert(format!("exit code 0 each time, after {} ms at most", longest.as_millis()));
+    }
+    Ok(bench.rows)
+}
+
+/// Kills with few restarts allowed: in the end every dyno has had all of them or is given up for those that
+/// may have been made, and none has had more.
+pub async fn run_to_the_last_restart(most: usize, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
+    let name = format!("kill -9, at most {most} restarts");
+    let mut bounds = bounds();
+    bounds.max_restarts.0 = most;
+    let mut bench = Bench::begin(seed, bounds).await;
+    bench.start();
+    bench.storm(true);
+    end_lives(&mut bench, End::Kill, lives).await?;
+    bench.start();
+    let began = Instant::now();
+    while !DYNOS.iter().all(|&(app, dyno)| is_over(&bench, app, dyno, most)) {
+        bench.fail_if_broken(&name)?;
+        if began.elapsed() > RECOVERY_MAX {
+            return Err(format!("{name}: some dynos are neither restarted nor given up"));
+        }
+        pause(Duration::from_millis(500)).await;
+    }
+    // All have had theirs: whatever comes now is one too many, and the judge would say so.
+    pause(bounds.cooldown * 2).await;
+    bench.fail_if_broken(&name)?;
+    let (errors, deletes, restarts) = bench.counts();
+    if restarts * 2 < (most * DYNOS.len()) as u64 {
+        return Err(format!("{name}: only {restarts} restarts were made"));
+    }
+    let row = bench.row(&name);
+    (row.times, row.struck) = (lives, u64::from(lives));
+    (row.errors, row.deletes, row.restarts) = (errors, deletes, restarts);
+    row.notes.insert(format!("of {} allowed, and none more", most * DYNOS.len()));
+    Ok(bench.rows)
+}
+
+/// Whether a dyno has had its restarts, or the daemon has said that it is left alone.
+fn is_over(bench: &Bench, app: &str, index: u32, most: usize) -> bool {
+    let dyno = web(index);
+    let is_given_up = |line: &Value| {
+        line["app"] == app
+            && line["dyno"] == *dyno.to_string()
+            && ["given_up", "max_restarts"].iter().any(|code| line["code"] == *code)
+    };
+    let restarts = bench.judge().restarts_of(&crate::bench::app(app), &dyno);
+    restarts == most || bench.daemon().lines().iter().any(is_given_up)
+}
+
+/// Gives the longest time that an ordered end took.
+async fn end_lives(bench: &mut Bench, end: End, lives: u32) -> Result<Duration, Broken> {
+    let mut longest = Duration::ZERO;
+    for life in 1..=lives {
+        // Long enough for a restart from the first line to the settled dyno, and often cut short.
+        pause(bench.chance.span(Duration::ZERO, Duration::from_millis(2500))).await;
+        bench.fail_if_broken(&format!("life {life}"))?;
+        let daemon = bench.take_daemon();
+        match end {
+            End::Kill => daemon.kill(),
+            End::Terminate => {
+                let (status, took) = daemon.terminate();
+                if !status.success() || took > TERMINATION_MAX {
+                    return Err(format!("life {life}: SIGTERM ended in {status} after {took:?}"));
+                }
+                longest = longest.max(took);
+            }
+        }
+        if life < lives {
+            bench.start();
+        }
+    }
+    Ok(longest)
+}
+
+/// Heroku waits 30 s before it kills.
+const TERMINATION_MAX: Duration = Duration::from_secs(20);

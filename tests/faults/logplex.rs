@@ -1,0 +1,45 @@
+//! A logplex that sends everything again, late and out of order.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use dynowarden::sim::node::Chaos;
+
+use crate::bench::{Bench, Broken, Row, bounds, pause};
+use crate::process::{held, metric, read_as_admin};
+use crate::proxy::Mood;
+
+/// Batches come twice, and messages up to ten seconds late.
+pub async fn repeats(seed: u64, span: Duration) -> Result<Vec<Row>, Broken> {
+    let chaos = Chaos {
+        delay_permille: 300,
+        delay_max: Duration::from_secs(10),
+        duplicate_permille: 500,
+        lose_permille: 20,
+        reorder_permille: 300,
+    };
+    let mut bench = Bench::begin_with(seed, bounds(), chaos).await;
+    bench.warm_up().await?;
+    let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
+    let nothing = async |_: &Bench| ();
+    // Batches that were taken before, by their frame id.
+    let repeated = |bench: &Bench, _| {
+        let page = read_as_admin(&bench.daemon().url, "/metrics").unwrap_or_default();
+        metric(&page, "dynowarden_repeated_batches_total").map_or(0, |batches| batches as u64)
+    };
+    bench.strike("logplex repeats, delays, reorders", span, nothing, repeated, nothing).await?;
+    // What was taken is not known to be taken, so it comes again, with the same frame id.
+    let began = Instant::now();
+    let cuts = async |bench: &Bench| {
+        while began.elapsed() < span {
+            pause(Duration::from_millis(150)).await;
+            bench.proxy.set(Mood::Cut);
+            pause(Duration::from_millis(20)).await;
+            bench.proxy.set(Mood::Passing);
+        }
+    };
+    bench.strike("connections from logplex cut", Duration::ZERO, cuts, repeated, nothing).await?;
+    bench.conclude(warm).await?;
+    Ok(bench.rows)
+}

@@ -1,0 +1,168 @@
+//! What was sampled, and whether it grows.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::process::Held;
+
+/// The daemon at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub at: Duration,
+    pub held: Held,
+    pub cpu_seconds: f64,
+    /// Of the simulated Heroku.
+    pub own_cpu_seconds: f64,
+    pub frames: f64,
+    pub batches: f64,
+    pub dynos: f64,
+    pub connections: f64,
+    pub decisions: i64,
+    pub restarts: i64,
+}
+
+/// All samples.
+#[derive(Debug, Default)]
+pub struct Samples(Vec<Sample>);
+
+/// A name, and where to read it.
+type Column = (&'static str, fn(&Sample) -> f64);
+
+/// A straight line through points: its slope, and the standard error of that.
+#[derive(Clone, Copy, Debug)]
+pub struct Slope {
+    pub per_hour: f64,
+    pub error: f64,
+}
+
+impl Samples {
+    pub fn add(&mut self, sample: Sample) {
+        self.0.push(sample);
+    }
+
+    /// All of them, for a spreadsheet.
+    pub fn table(&self) -> String {
+        let mut table = String::from(
+            "seconds\trss_kib\town_kib\tthreads\tdescriptors\tdynos\tconnections\tdecisions\trestarts\tframes\tbatches\tcpu\n",
+        );
+        for s in &self.0 {
+            let Held { rss_kib, own_kib, descriptors, threads } = s.held;
+            let _infallible = writeln!(
+                table,
+                "{}\t{rss_kib}\t{own_kib}\t{threads}\t{descriptors}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.2}",
+                s.at.as_secs(),
+                s.dynos,
+                s.connections,
+                s.decisions,
+                s.restarts,
+                s.frames,
+                s.batches,
+                s.cpu_seconds,
+            );
+        }
+        table
+    }
+
+    /// Prints the figures, and gives what grew; so many names of dynos there ever were.
+    pub fn conclude(&self, duration: Duration, names: u32) -> Vec<String> {
+        let warm: Vec<Sample> = self.0.iter().filter(|sample| sample.at >= duration / 4).copied().collect();
+        let (Some(first), Some(last)) = (warm.first(), warm.last()) else {
+            return vec!["too short for a sample".to_owned()];
+        };
+        let mut grown = Vec::new();
+        let span = (last.at - first.at).as_secs_f64();
+        let frames = (last.frames - first.frames) / span;
+        println!("after the first quarter, in {span:.0} s:");
+        println!(
+            "  {:.0} lines/s in {:.0} batches/s, {:.1} % of a core, and {:.1} % for the simulated Heroku",
+            frames,
+            (last.batches - first.batches) / span,
+            (last.cpu_seconds - first.cpu_seconds) / span * 100.0,
+            (last.own_cpu_seconds - first.own_cpu_seconds) / span * 100.0,
+        );
+        if let Some(all) = trend("RSS", &warm, |s| s.held.rss_kib as f64)
+            && let Some(own) = trend("of which heap and stacks", &warm, |s| s.held.own_kib as f64)
+        {
+            println!("  (a leak of one octet a line would be {:+.0} KiB/h)", frames * 3600.0 / 1024.0);
+            // The rest of the RSS are pages of the program's own file, which come as they are needed.
+            if (own.per_hour - 2.0 * own.error) * span / 3600.0 > FILLED_KIB {
+                grown.push(format!("memory grows by {:.0} KiB/h, RSS by {:.0}", own.per_hour, all.per_hour));
+            }
+        } else {
+            grown.push("too few samples for a slope".to_owned());
+        }
+        let columns: [Column; 3] = [
+            ("threads", |s| s.held.threads as f64),
+            ("descriptors", |s| s.held.descriptors as f64),
+            ("connections", |s| s.connections),
+        ];
+        let (head, tail) = warm.split_at(warm.len() / 2);
+        for (name, of) in columns {
+            let (before, after) = (bounds(head.iter().map(of)), bounds(tail.iter().map(of)));
+            println!("  {name}: {} to {}, then {} to {}", before.0, before.1, after.0, after.1);
+            // What is there for a moment, such as a connection to the API, is caught by one sample and not by another.
+            if after.0 > before.0 && after.1 > before.1 + 2.0 {
+                grown.push(format!("{name} grow"));
+            }
+        }
+        if last.dynos > names as f64 {
+            grown.push(format!("state is kept for {} dynos, and only {names} names ever were", last.dynos));
+        }
+        println!(
+            "  dynos that state is kept for: {} at the end, of {names} names that ever were",
+            last.dynos
+        );
+        println!("  record: {} decisions and {} restarts at the end", last.decisions, last.restarts);
+        grown
+    }
+}
+
+/// Prints the line through what was sampled of the memory.
+fn trend(name: &str, samples: &[Sample], of: fn(&Sample) -> f64) -> Option<Slope> {
+    let points: Vec<(f64, f64)> = samples.iter().map(|s| (s.at.as_secs_f64(), of(s))).collect();
+    let (least, most) = bounds(points.iter().map(|point| point.1));
+    let (plain, of_means) = (slope(&points)?, slope(&means(&points, MEANS))?);
+    println!(
+        "  {name}: {least:.0} to {most:.0} KiB, slope {:+.0} ± {:.0} KiB/h; of the means of {MEANS} parts {:+.0} ± {:.0}",
+        plain.per_hour, plain.error, of_means.per_hour, of_means.error
+    );
+    Some(of_means)
+}
+
+/// The means of so many parts of equal length: neighbouring samples of a process's memory are nearly the same,
+/// so their scatter about the line says little about how sure the slope is.
+fn means(points: &[(f64, f64)], parts: usize) -> Vec<(f64, f64)> {
+    let size = (points.len() / parts).max(1);
+    let mean = |part: &[(f64, f64)]| {
+        let count = part.len() as f64;
+        (part.iter().map(|p| p.0).sum::<f64>() / count, part.iter().map(|p| p.1).sum::<f64>() / count)
+    };
+    points.chunks_exact(size).map(mean).collect()
+}
+
+/// The line of least squares.
+fn slope(points: &[(f64, f64)]) -> Option<Slope> {
+    let count = points.len() as f64;
+    if points.len() < 4 {
+        return None;
+    }
+    let (mean_x, mean_y) =
+        (points.iter().map(|p| p.0).sum::<f64>() / count, points.iter().map(|p| p.1).sum::<f64>() / count);
+    let spread: f64 = points.iter().map(|p| (p.0 - mean_x).powi(2)).sum();
+    let slope = points.iter().map(|p| (p.0 - mean_x) * (p.1 - mean_y)).sum::<f64>() / spread;
+    let residues: f64 = points.iter().map(|p| (p.1 - mean_y - slope * (p.0 - mean_x)).powi(2)).sum();
+    let error = (residues / (count - 2.0) / spread).sqrt();
+    Some(Slope { per_hour: slope * 3600.0, error: error * 3600.0 })
+}
+
+fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)))
+}
+
+/// Parts of which the means are taken.
+const MEANS: usize = 9;
+
+/// What may still be filled after the first quarter, with the record: the caches of two connections to SQLite, 2 MiB
+/// each, and the thousand decisions that the page keeps, at a kilobyte. More than that, and surely, is growth.
+const FILLED_KIB: f64 = 5.0 * 1024.0;

@@ -1,0 +1,162 @@
+//! The apps of the soak, the policy that they are under, and what happens to them.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a simulated Heroku that runs for real has a clock of its own"
+)]
+
+use std::time::Duration;
+
+use dynowarden::ident::{AppName, DynoName};
+use dynowarden::sim::app::{AppSpec, Chatter, Formation};
+use dynowarden::sim::chance::Chance;
+use dynowarden::sim::clock::WorldClock;
+use dynowarden::sim::dyno::{Behaviour, DynoPlan};
+use dynowarden::sim::fault::{Fault, FaultRule, PathRule, Times};
+use dynowarden::sim::node::{Chaos, DrainPolicy};
+use dynowarden::sim::operations::Rollout;
+use dynowarden::sim::server::SimHeroku;
+use http::Method;
+use jiff::Timestamp;
+
+use crate::judge::Bounds;
+
+/// The policy, ten times as quick as the default, because the dynos leak that much quicker.
+pub const POLICY: [(&str, &str); 7] = [
+    ("DYNOWARDEN_POLICY__COOLDOWN", "1m"),
+    ("DYNOWARDEN_POLICY__MIN_UPTIME", "30s"),
+    ("DYNOWARDEN_POLICY__SETTLE", "3s"),
+    ("DYNOWARDEN_POLICY__MAX_RESTARTS", "12/30m"),
+    ("DYNOWARDEN_POLICY__GIVE_UP_FOR", "10m"),
+    ("DYNOWARDEN_STORE__KEEP", "1h"),
+    ("RUST_LOG", "info"),
+];
+
+/// The same for the judge.
+pub const BOUNDS: Bounds = Bounds {
+    cooldown: Duration::from_secs(60),
+    min_uptime: Duration::from_secs(30),
+    settle: Duration::from_secs(3),
+    max_restarts: (12, Duration::from_secs(1800)),
+};
+
+/// One app.
+pub struct App {
+    pub name: AppName,
+    pub webs: u32,
+    lines: u32,
+    metrics: bool,
+    /// The first so many stay above their quota whatever is done.
+    hopeless: u32,
+}
+
+/// The apps, which share so many lines a second.
+pub fn apps(lines: u32) -> Vec<App> {
+    let app = |name: &str, webs, percent: u32, metrics, hopeless| App {
+        name: name.parse().expect("a name"),
+        webs,
+        lines: (lines * percent / 100).max(1),
+        metrics,
+        hopeless,
+    };
+    vec![
+        app("shop", 10, 50, true, 0),
+        app("api", 10, 25, true, 0),
+        app("blog", 8, 10, false, 0),
+        app("admin", 4, 5, true, 0),
+        app("plateau", 4, 5, false, 2),
+        app("docs", 8, 5, false, 0),
+    ]
+}
+
+/// A clock that stands for a twentieth of a second at a time, so that lines come in batches as logplex
+/// makes them on a way of that length.
+pub fn clock() -> WorldClock {
+    WorldClock::new(1.0, || {
+        let micros = Timestamp::now().as_microsecond();
+        Timestamp::from_microsecond(micros - micros % 50_000).expect("a time of this century")
+    })
+}
+
+/// Two senders for each drain, which repeat, reorder and delay some of what they carry.
+pub fn drains() -> DrainPolicy {
+    let chaos = Chaos {
+        delay_permille: 2,
+        delay_max: Duration::from_secs(5),
+        duplicate_permille: 10,
+        lose_permille: 1,
+        reorder_permille: 10,
+    };
+    DrainPolicy { chaos, nodes: 2, ..DrainPolicy::default() }
+}
+
+/// Adds an app: each of its web dynos leaks at a rate of its own, and is above its quota in two to eight minutes.
+pub fn add(heroku: &SimHeroku, app: &App, chance: &mut Chance) {
+    let mut spec = AppSpec::new(app.name.clone(), app.webs);
+    spec.metrics = app.metrics;
+    spec.router_every = Some(Duration::from_secs(5) / (app.lines * 4));
+    spec.chatter = Some(Chatter { every: Duration::from_secs(5) / app.lines, forging: true });
+    let mut worker = Formation::new("worker".parse().expect("a type"), 2);
+    worker.plan.behaviour = Behaviour::Plateau { permille: 1200 };
+    spec.formations.push(worker);
+    heroku.add_app(spec);
+    heroku.with(|platform, _| {
+        for index in 1..=app.webs {
+            let mb_per_min = 16 + u32::try_from(chance.below(48)).expect("below 48");
+            let behaviour = match index <= app.hopeless {
+                true => Behaviour::Plateau { permille: 1300 },
+                false => Behaviour::Leak { from_mb: 384, mb_per_min },
+            };
+            let boot = chance.span(Duration::from_secs(2), Duration::from_secs(6));
+            let plan = DynoPlan { behaviour, boot, linger: Duration::from_secs(2), ..DynoPlan::default() };
+            platform.world.set_plan(&app.name, web(index), plan).expect("an app");
+        }
+    });
+}
+
+/// From now on, the API fails now and then.
+pub fn some_failures(heroku: &SimHeroku) {
+    for (fault, method, permille) in [
+        (Fault::Status(503), Method::GET, 5),
+        (Fault::Status(500), Method::DELETE, 10),
+        (Fault::Slow(Duration::from_secs(2)), Method::GET, 10),
+        (Fault::BreakAfter, Method::DELETE, 10),
+        (Fault::BreakBefore, Method::DELETE, 10),
+        (Fault::WrongJson, Method::GET, 5),
+    ] {
+        let path = PathRule::Contains("/dynos".to_owned());
+        heroku.add_fault(FaultRule { fault, method: Some(method), path, times: Times::Permille(permille) });
+    }
+}
+
+/// What people and chance do to one of the apps.
+pub fn mischief(heroku: &SimHeroku, apps: &[App], chance: &mut Chance) {
+    let Some(app) = chance.pick(apps) else { return };
+    let dyno = web(1 + u32::try_from(chance.below(u64::from(app.webs))).expect("as many as dynos"));
+    let choice = chance.below(8);
+    let more = u32::try_from(chance.below(u64::from(MORE_MAX) + 1)).expect("no more than that");
+    heroku.with(|platform, now| {
+        // A dyno that was scaled away is not there to crash.
+        let _done = match choice {
+            0 => platform.world.deploy(&app.name, Rollout::AtOnce, now).map(|_version| ()),
+            1 | 2 => platform.world.scale(&app.name, &"web".parse().expect("a type"), app.webs + more, now),
+            3 => platform.world.restart(&app.name, &dyno, now),
+            _ => platform.world.crash(&app.name, &dyno, now),
+        };
+    });
+}
+
+/// Dynos that an app is scaled up by, at most.
+const MORE_MAX: u32 = 2;
+
+/// How many names of web dynos there may ever be.
+pub fn names(apps: &[App]) -> u32 {
+    apps.iter().map(|app| app.webs + MORE_MAX).sum()
+}
+
+fn web(index: u32) -> DynoName {
+    DynoName::new("web".parse().expect("a type"), index)
+}
+
+/// Between two pieces of mischief.
+pub const MISCHIEF_EVERY: Duration = Duration::from_secs(60);

@@ -1,0 +1,92 @@
+//! Is every leak handled? A dyno above its quota is replaced within a bound, or refused for good with a reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use dynowarden::event::DynoState;
+use dynowarden::ident::InstanceId;
+use dynowarden::sim::platform::Platform;
+use dynowarden::time::since;
+use jiff::Timestamp;
+
+/// From the moment at which a dyno is above its quota until it is replaced: one look of the platform at its
+/// memory comes every 21 s, a minute of cool-down may be left, and all ten dynos of an app may have their
+/// turn before it, at some nine seconds each.
+const BOUND: Duration = Duration::from_secs(240);
+
+/// Reasons to leave a dyno as it is although it errs: restarts do not help it.
+const FOR_GOOD: [&str; 2] = ["given_up", "max_restarts"];
+
+/// What is owed to the dynos above their quota.
+#[derive(Debug, Default)]
+pub struct Watch {
+    owed: BTreeMap<(String, String), (InstanceId, Timestamp)>,
+    refused: BTreeMap<(String, String), Timestamp>,
+    waits: Vec<Duration>,
+    refused_for_good: BTreeSet<InstanceId>,
+    forgotten: BTreeMap<InstanceId, String>,
+}
+
+impl Watch {
+    /// Takes note of a refusal.
+    pub fn refused(&mut self, app: &str, dyno: &str, code: &str, now: Timestamp) {
+        if FOR_GOOD.contains(&code) {
+            self.refused.insert((app.to_owned(), dyno.to_owned()), now);
+        }
+    }
+
+    pub fn look(&mut self, platform: &Platform, now: Timestamp) {
+        let mut above = BTreeMap::new();
+        for app in platform.world.apps() {
+            for dyno in platform.world.dynos(app.name()) {
+                let quota = u64::from(dyno.size.quota_mb) * 10;
+                let used = platform.world.decimegabytes(app.name(), &dyno.name, now).unwrap_or_default();
+                if dyno.name.process_type().as_str() == "web" && dyno.state == DynoState::Up && used > quota {
+                    above.insert((app.name().to_string(), dyno.name.to_string()), dyno.id);
+                }
+            }
+        }
+        self.owed.retain(|key, (id, from)| {
+            let is_owed = above.get(key) == Some(id);
+            if !is_owed && !self.refused_for_good.contains(id) {
+                self.waits.push(since(*from, now));
+            }
+            is_owed
+        });
+        for (key, id) in above {
+            let (_, from) = *self.owed.entry(key.clone()).or_insert((id, now));
+            if since(from, now) <= BOUND {
+                continue;
+            }
+            if self.refused.get(&key).is_some_and(|at| since(*at, now) <= BOUND) {
+                self.refused_for_good.insert(id);
+            } else if !self.refused_for_good.contains(&id) {
+                self.forgotten.entry(id).or_insert_with(|| {
+                    format!("{} of {} has been above its quota since {from} and nobody helped", key.1, key.0)
+                });
+            }
+        }
+    }
+
+    pub fn broken(&self) -> Vec<String> {
+        self.forgotten.values().cloned().collect()
+    }
+}
+
+impl fmt::Display for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut waits = self.waits.clone();
+        waits.sort_unstable();
+        let at = |percent: usize| waits.get((waits.len() * percent / 100).min(waits.len().max(1) - 1));
+        let [half, most, all] = [50, 99, 100].map(|percent| at(percent).map_or(0, Duration::as_secs));
+        write!(
+            f,
+            "dynos above their quota that were replaced: {}, after {half} s (median), {most} s (99 %), {all} s \
+             (longest) of {} s allowed; left alone for good, with the reason: {}",
+            waits.len(),
+            BOUND.as_secs(),
+            self.refused_for_good.len()
+        )
+    }
+}
