@@ -7,6 +7,7 @@ mod api_oracle;
 mod door_oracle;
 #[path = "support/json.rs"]
 mod json;
+#[expect(dead_code, reason = "what lines say of memory is held against it by tests/wire.rs alone")]
 #[path = "support/reference.rs"]
 mod reference;
 #[path = "support/replay_oracle.rs"]

@@ -146,6 +146,7 @@ impl House {
     }
 
     /// Sends the octets in parts, reads what is answered until nothing more comes, and hangs up.
+    #[expect(clippy::disallowed_methods, reason = "the record is read on a thread that no other clock knows")]
     fn talk(&mut self, octets: &[u8], part: usize) -> Talk {
         let Self { callers, commands, runtime, service } = self;
         *callers += 1;

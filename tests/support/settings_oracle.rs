@@ -222,9 +222,9 @@ fn check_plan(policy: &Policy, rules: &[Rule]) {
     }
 }
 
-fn all_differ<T: Ord>(items: impl Iterator<Item = T>) -> bool {
+fn all_differ<T: Ord>(mut items: impl Iterator<Item = T>) -> bool {
     let mut seen = BTreeSet::new();
-    items.fold(true, |so_far, item| seen.insert(item) && so_far)
+    items.all(|item| seen.insert(item))
 }
 
 /// Settings that were accepted, written out as a file, are the same settings.
