@@ -1,5 +1,5 @@
-// Measures the page with twenty and with two thousand dynos, and what a hundred open streams cost:
-// `node figures.mjs [SECONDS]`. The daemon is the one that DYNOWARDEN names; a release build, please.
+// Measures the page with twenty and with two thousand dynos, a page that is open for a day, and what a hundred
+// open streams cost: `node figures.mjs [SECONDS [page|open|streams]]`. The daemon is the one that DYNOWARDEN names; a release build, please.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { browser as launch, demo, desk, program } from "./demo.mjs";
 
 const seconds = Number(process.argv[2] ?? 30);
+const wants = (what) => (process.argv[3] ?? what) === what;
 const credentials = { username: "admin", password: "figures" };
 const basic = (user, password) => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 const admin = { authorization: basic("admin", credentials.password) };
@@ -165,9 +166,11 @@ async function open(browser) {
   await shop.stop();
 }
 
-const browser = await launch();
-for (const count of [20, 2000]) await page(browser, count);
-await open(browser);
-await browser.close();
-for (const dynos of [20, 200, 2000]) for (const count of [0, 100]) await streams(count, dynos);
+if (wants("page") || wants("open")) {
+  const browser = await launch();
+  if (wants("page")) for (const count of [20, 2000]) await page(browser, count);
+  if (wants("open")) await open(browser);
+  await browser.close();
+}
+if (wants("streams")) for (const dynos of [20, 200, 2000]) for (const count of [0, 100]) await streams(count, dynos);
 agent.destroy();
