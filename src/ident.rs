@@ -3,6 +3,7 @@
 //! Nothing in the pure half holds a bare `String` for an app, a dyno or a token: a value of one of
 //! these types is known to be short, to be printable and to be safe as one segment of a URL path.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -74,6 +75,13 @@ impl NameError {
 impl AppName {
     /// The name as it is written.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+// Its hash is that of its text, as this asks for: it is derived, and there is nothing else in it.
+impl Borrow<str> for AppName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

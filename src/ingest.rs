@@ -69,7 +69,7 @@ pub fn admit_and_show<'b>(
     watch: &Watch,
     own: Option<&DrainToken>,
     counts: &mut Counts,
-    mut show: impl FnMut(&Line<'b>),
+    mut show: impl FnMut(Line<'b>),
 ) -> Vec<Event> {
     let mut events = Vec::new();
     for line in wire::lines(body) {
@@ -80,7 +80,7 @@ pub fn admit_and_show<'b>(
         counts.frames += 1;
         let found = match line {
             Ok(line) => {
-                show(&line);
+                show(line);
                 detect::event(&line).map_err(|error| error.label())
             }
             Err(bad) => Err(bad.label()),

@@ -81,6 +81,10 @@ pub const HEAD_READ: Duration = Duration::from_secs(15);
 /// From the end of a head to the end of its body. Logplex gives up after 5 s.
 pub const BODY_READ: Duration = Duration::from_secs(10);
 
+/// Bytes that are made room for at once on the word of a sender that has begun to send: a full batch of
+/// logplex is 100 KiB. What comes on top is made room for when it is there.
+pub const BODY_ROOM_BYTES: usize = 128 * 1024;
+
 /// For how long one write may stand still because the peer reads nothing.
 pub const WRITE_STALL: Duration = Duration::from_secs(20);
 

@@ -1,6 +1,8 @@
 //! Everything that is ever read from a drain, held against the slow reader: made-up batches, made-up
 //! garbage, the fixtures and the fuzz corpus.
 
+#[path = "../benches/corpus/mod.rs"]
+mod corpus;
 #[path = "support/oracle.rs"]
 mod oracle;
 #[path = "support/reference.rs"]
@@ -8,7 +10,10 @@ mod reference;
 
 use std::path::{Path, PathBuf};
 
+use dynowarden::catalogue::Code;
 use dynowarden::detect;
+use dynowarden::event::Fact;
+use dynowarden::ingest::{self, Counts, Watch};
 use dynowarden::wire;
 use dynowarden::wire::frame::frames;
 use proptest::collection::vec;
@@ -225,4 +230,59 @@ fn the_slow_reader_reads_the_fixtures_the_same() {
 #[test]
 fn the_slow_reader_reads_the_fuzzers_corpus_the_same() {
     check_all("fuzz/corpus", 50);
+}
+
+/// A corpus without an R14 in it, and one R14 to hide.
+fn haystack(frames: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let corpus = corpus::Corpus::new(14, frames);
+    let harmless =
+        |body: &Vec<u8>| String::from_utf8_lossy(body).replace("Error R14", "Error_R14").into_bytes();
+    let needle = render(&[format!("{HEAD} heroku web.7 - Error R14 (Memory quota exceeded)\n").into_bytes()]);
+    (corpus.batches.iter().map(harmless).collect(), needle)
+}
+
+/// The dynos that errors are found of.
+fn erring(body: &[u8], counts: &mut Counts) -> Vec<String> {
+    let watch = Watch { process_types: vec!["web".parse().expect("a type")] };
+    let events = ingest::admit(body, &watch, None, counts);
+    let errors = events.into_iter().filter_map(|event| match event.fact {
+        Fact::Error { code: Code::R14, dyno } => Some(dyno.expect("it is about a dyno").to_string()),
+        _ => None,
+    });
+    errors.collect()
+}
+
+#[test]
+fn one_error_among_a_million_frames_is_found() {
+    const FRAMES: u64 = 1_000_000;
+    let (bodies, needle) = haystack(10_000);
+    // Somewhere in the second half, and in the middle of nothing.
+    let hidden_at = 654_321;
+    let (mut counts, mut found) = (Counts::default(), Vec::new());
+    let mut is_hidden = false;
+    for body in bodies.iter().cycle() {
+        if counts.frames >= FRAMES && is_hidden {
+            break;
+        }
+        if counts.frames >= hidden_at && !is_hidden {
+            is_hidden = true;
+            found.extend(erring(&[&needle[..], body].concat(), &mut counts));
+        } else {
+            found.extend(erring(body, &mut counts));
+        }
+    }
+    assert_eq!(found, ["web.7"]);
+    assert!(counts.bad_frames.is_empty(), "{counts:?}");
+}
+
+#[test]
+fn an_error_is_found_wherever_it_stands_in_a_batch() {
+    let (bodies, needle) = haystack(3000);
+    for body in &bodies {
+        let starts = frames(body).map(|frame| frame.expect("a frame").offset).chain([body.len()]);
+        for start in starts.step_by(7) {
+            let hidden = [&body[..start], &needle, &body[start..]].concat();
+            assert_eq!(erring(&hidden, &mut Counts::default()), ["web.7"], "at octet {start}");
+        }
+    }
 }

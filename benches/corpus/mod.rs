@@ -2,7 +2,9 @@
 //!
 //! Of a thousand frames about 450 are router lines, 450 are an app's own lines of 80 to 400 octets, 90
 //! are runtime metrics, 9 are about a dyno's life or memory, and one is an R14. Batches are cut as
-//! logplex cuts them, at 102,400 octets.
+//! logplex cuts them, at 102,400 octets, or after so many frames.
+
+#![allow(dead_code, reason = "several benches share it, and each uses a part")]
 
 /// Where logplex cuts a batch (`http_drain_target_bytes`).
 const BATCH_BYTES: usize = 102_400;
@@ -15,28 +17,89 @@ pub struct Corpus {
     pub frames: usize,
     /// Octets in all of them.
     pub bytes: usize,
-    /// How many of the frames are an R14.
+    /// How many of the frames are of each kind.
+    pub kinds: Kinds,
+}
+
+/// How many frames are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// The app's own lines.
+    pub app: usize,
+    /// `Error R14`.
     pub errors: usize,
+    /// About a dyno's life, or its memory beside an R14.
+    pub life: usize,
+    /// Runtime metrics.
+    pub metrics: usize,
+    /// The router's lines.
+    pub router: usize,
 }
 
 impl Corpus {
-    /// As many batches as hold `frames` frames.
+    /// As many full batches as hold `frames` frames.
     pub fn new(seed: u64, frames: usize) -> Self {
-        let mut corpus = Self { batches: vec![Vec::new()], frames, bytes: 0, errors: 0 };
+        Self::cut(seed, frames, usize::MAX)
+    }
+
+    /// The same in batches of `batch_frames` frames at most.
+    pub fn cut(seed: u64, frames: usize, batch_frames: usize) -> Self {
+        let mut corpus = Self { batches: vec![Vec::new()], frames, bytes: 0, kinds: Kinds::default() };
         let mut writer = Writer { dice: Dice(seed), millis: 0 };
+        let mut in_batch = 0;
         for _ in 0..frames {
-            let line = writer.line(&mut corpus.errors);
+            let line = writer.line(&mut corpus.kinds);
             let frame = format!("{} {line}", line.len());
             corpus.bytes += frame.len();
             match corpus.batches.last_mut() {
-                Some(batch) if batch.len() + frame.len() <= BATCH_BYTES => {
-                    batch.extend_from_slice(frame.as_bytes())
+                Some(batch) if batch.len() + frame.len() <= BATCH_BYTES && in_batch < batch_frames => {
+                    batch.extend_from_slice(frame.as_bytes());
+                    in_batch += 1;
                 }
-                _ => corpus.batches.push(frame.into_bytes()),
+                _ => {
+                    corpus.batches.push(frame.into_bytes());
+                    in_batch = 1;
+                }
             }
         }
         corpus
     }
+
+    /// Checks that the mix is the one that is said above, to a tenth; of kinds that are rare, to a half.
+    pub fn check(&self) {
+        let Kinds { app, errors, life, metrics, router } = self.kinds;
+        assert_eq!(app + errors + life + metrics + router, self.frames);
+        for (kind, count, permille, tolerance) in [
+            ("router", router, 450, 0.1),
+            ("app", app, 450, 0.1),
+            ("metrics", metrics, 90, 0.1),
+            ("life", life, 9, 0.5),
+            ("errors", errors, 1, 0.5),
+        ] {
+            let (count, expect) = (count as f64, self.frames as f64 * f64::from(permille) / 1000.0);
+            assert!((count - expect).abs() <= expect * tolerance, "{count} of {kind} in {}", self.frames);
+        }
+    }
+}
+
+/// What could not be faster: hops over the counts and splits the six header fields, with no check and no
+/// meaning. Gives the number of frames.
+pub fn floor(body: &[u8]) -> usize {
+    let (mut rest, mut frames) = (body, 0);
+    while !rest.is_empty() {
+        let space = memchr::memchr(b' ', rest).expect("a good batch");
+        let counted = rest[..space].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
+        let (mut line, next) = rest[space + 1..].split_at(counted);
+        let mut fields: [&[u8]; 6] = [&[]; 6];
+        for field in &mut fields {
+            let end = memchr::memchr(b' ', line).expect("a good header");
+            (*field, line) = (&line[..end], &line[end + 1..]);
+        }
+        std::hint::black_box((&fields, line));
+        frames += 1;
+        rest = next;
+    }
+    frames
 }
 
 /// SplitMix64: small, fast enough and the same for ever.
@@ -62,15 +125,16 @@ struct Writer {
 }
 
 impl Writer {
-    fn line(&mut self, errors: &mut usize) -> String {
+    fn line(&mut self, kinds: &mut Kinds) -> String {
         self.millis += self.dice.below(20);
         let web = 1 + self.dice.below(20);
         match self.dice.below(1000) {
             0 => {
-                *errors += 1;
+                kinds.errors += 1;
                 self.framed(134, "heroku", &format!("web.{web}"), "Error R14 (Memory quota exceeded)")
             }
             1..=9 => {
+                kinds.life += 1;
                 let msg = match self.dice.below(4) {
                     0 => "Process running mem=646M(126.2%)",
                     1 => "State changed from starting to up",
@@ -79,9 +143,18 @@ impl Writer {
                 };
                 self.framed(134, "heroku", &format!("web.{web}"), msg)
             }
-            10..=99 => self.metrics(web),
-            100..=549 => self.router(web),
-            _ => self.app(web),
+            10..=99 => {
+                kinds.metrics += 1;
+                self.metrics(web)
+            }
+            100..=549 => {
+                kinds.router += 1;
+                self.router(web)
+            }
+            _ => {
+                kinds.app += 1;
+                self.app(web)
+            }
         }
     }
 

@@ -29,19 +29,8 @@ pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
     if (line.app, line.procid) != (b"heroku", b"router") {
         return None;
     }
-    let (mut code, mut dyno, mut service, mut status) = (None, None, None, None);
-    for pair in keyval::pairs(line.msg.trim_ascii_end()) {
-        let slot = match pair.key {
-            b"code" => &mut code,
-            b"dyno" => &mut dyno,
-            b"service" => &mut service,
-            b"status" => &mut status,
-            _ => continue,
-        };
-        if slot.replace(pair.value).is_some() {
-            return None;
-        }
-    }
+    let keys = ["code", "dyno", "service", "status"];
+    let [code, dyno, service, status] = keyval::values(line.msg.trim_ascii_end(), keys).ok()?;
     Some(Request {
         dyno: DynoRef::parse(dyno?)?,
         status: status.and_then(number).and_then(|status| u16::try_from(status).ok()),

@@ -59,10 +59,13 @@ impl FrameIds {
             take()?;
             return Ok(Taken::Now);
         };
-        if !self.drains.contains_key(&source) {
-            self.make_room(now);
-        }
-        let mut recent = self.drains.entry(source).or_default();
+        let mut recent = match self.drains.get_mut(&source) {
+            Some(recent) => recent,
+            None => {
+                self.make_room(now);
+                self.drains.entry(source).or_default()
+            }
+        };
         recent.forget_old(now);
         if recent.known.contains(&frame) {
             return Ok(Taken::Again);

@@ -74,6 +74,7 @@ pub fn frames(body: &[u8]) -> Frames<'_> {
 impl<'b> Iterator for Frames<'b> {
     type Item = Result<Frame<'b>, FrameError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if let [b'\n', rest @ ..] = self.rest {
             // Before the first frame too: a stray line break there is as harmless as between two.
@@ -100,12 +101,14 @@ impl<'b> Iterator for Frames<'b> {
 impl std::iter::FusedIterator for Frames<'_> {}
 
 /// Splits the frame at the start of `input` from what follows it.
+#[inline]
 fn frame(input: &[u8]) -> Result<(&[u8], &[u8]), FrameErrorKind> {
     let (rest, counted) = count(input).map_err(|_| FrameErrorKind::Count)?;
     rest.split_at_checked(counted).ok_or(FrameErrorKind::Cut { counted, left: rest.len() })
 }
 
 /// `LEN SP`. Nine digits are below 2^30, so the sum cannot overflow.
+#[inline]
 fn count(input: &[u8]) -> IResult<&[u8], usize, ()> {
     terminated(take_while_m_n(1, limits::COUNT_DIGITS_MAX, |octet: u8| octet.is_ascii_digit()), char(' '))
         .map_opt(|digits: &[u8]| {

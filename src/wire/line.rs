@@ -17,6 +17,7 @@ use nom::character::complete::char;
 use nom::sequence::delimited;
 use nom::{IResult, Parser};
 
+use crate::wire::scan;
 use crate::wire::stamp::{self, TimeError};
 
 /// A line whose header could be read; every field still borrows from the batch.
@@ -74,6 +75,31 @@ impl<'b> Line<'b> {
         Ok(Self { priority, time, host, app, procid, msgid, msg: after_structured_data(rest) })
     }
 
+    /// Reads a line in which nothing is odd and whose header ends within [`scan::BLOCK`] octets, as nearly
+    /// all do; what it does not read is read by the book.
+    #[inline(always)]
+    pub(super) fn parse_usual(octets: &'b [u8]) -> Option<Self> {
+        let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
+        let mut fields: [&[u8]; 6] = [&[]; 6];
+        let mut start = 0;
+        let mut spaces = scan::spaces(octets.first_chunk()?);
+        for field in &mut fields {
+            let end = spaces.next()?;
+            *field = octets.get(start..end)?;
+            start = end + 1;
+        }
+        let [first, time, host, app, procid, msgid] = fields;
+        let priority = match first {
+            [b'<', digits @ .., b'>', b'1'] => number_to_191(digits)?,
+            _ => return None,
+        };
+        if time.is_empty() || host.is_empty() || app.is_empty() || procid.is_empty() || msgid.is_empty() {
+            return None;
+        }
+        let msg = after_structured_data(octets.get(start..)?);
+        Some(Self { priority, time, host, app, procid, msgid, msg })
+    }
+
     /// The line that `heroku logs` shows as `TIME APP[PROCID]: MSG`: what it leaves out is filled in as
     /// logplex would.
     pub fn shown(time: &'b [u8], app: &'b [u8], procid: &'b [u8], msg: &'b [u8]) -> Self {
@@ -93,14 +119,25 @@ impl<'b> Line<'b> {
 const SHOWN_PRIORITY: u8 = 190;
 
 /// `"<" PRI ">"`.
+#[inline]
 fn priority(input: &[u8]) -> IResult<&[u8], u8, ()> {
     delimited(char('<'), take_while_m_n(1, 3, |octet: u8| octet.is_ascii_digit()), char('>'))
-        .map_opt(|digits: &[u8]| {
-            let number = digits.iter().fold(0_u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-            let plain = digits[0] != b'0' || digits.len() == 1;
-            u8::try_from(number).ok().filter(|number| plain && *number <= 191)
-        })
+        .map_opt(number_to_191)
         .parse(input)
+}
+
+/// 0 to 191, in digits, without leading zeros.
+#[inline]
+fn number_to_191(digits: &[u8]) -> Option<u8> {
+    let digit = |octet: &u8| octet.is_ascii_digit().then(|| u16::from(octet - b'0'));
+    let number = match digits {
+        [ones] => digit(ones)?,
+        [b'0', ..] => return None,
+        [tens, ones] => digit(tens)? * 10 + digit(ones)?,
+        [hundreds, tens, ones] => digit(hundreds)? * 100 + digit(tens)? * 10 + digit(ones)?,
+        _ => return None,
+    };
+    u8::try_from(number).ok().filter(|number| *number <= 191)
 }
 
 /// A header field and the space that ends it.

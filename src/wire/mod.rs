@@ -8,9 +8,10 @@
 pub mod frame;
 pub mod keyval;
 pub mod line;
+mod scan;
 pub mod stamp;
 
-use crate::wire::frame::{FrameError, FrameErrorKind, Frames};
+use crate::wire::frame::{Frame, FrameError, FrameErrorKind, Frames};
 use crate::wire::line::{Line, LineError};
 
 /// The lines of a batch, in order, with what is broken in between.
@@ -44,14 +45,25 @@ pub fn lines(body: &[u8]) -> Lines<'_> {
 impl<'b> Iterator for Lines<'b> {
     type Item = Result<Line<'b>, BadFrame>;
 
+    // Always, or a line that says nothing is put together in memory after all; see `detect::event`.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        Some(match self.frames.next()? {
-            Ok(frame) => {
-                Line::parse(frame.octets).map_err(|error| BadFrame::Line { offset: frame.offset, error })
-            }
-            Err(error) => Err(BadFrame::Frame(error)),
-        })
+        let frame = match self.frames.next()? {
+            Ok(frame) => frame,
+            Err(error) => return Some(Err(BadFrame::Frame(error))),
+        };
+        match Line::parse_usual(frame.octets) {
+            Some(line) => Some(Ok(line)),
+            None => Some(odd_line(&frame)),
+        }
     }
+}
+
+/// A line that is read by the book. Apart, so that the usual one is not moved about in memory on account of
+/// a result that only this can have.
+#[cold]
+fn odd_line<'b>(frame: &Frame<'b>) -> Result<Line<'b>, BadFrame> {
+    Line::parse(frame.octets).map_err(|error| BadFrame::Line { offset: frame.offset, error })
 }
 
 impl std::iter::FusedIterator for Lines<'_> {}

@@ -18,6 +18,7 @@ const TEXTS: &[&str] = &[
     "docs/install.md",
     "docs/operations.md",
     "docs/page.md",
+    "docs/performance.md",
     "docs/states.md",
     "docs/webhook.md",
 ];

@@ -3,8 +3,6 @@
 //! It shares no code and no way of working with the real reader (one octet at a time, everything copied,
 //! dates counted by hand), so that a mistake has to be made twice, in two ways, to stay unseen.
 
-#![allow(dead_code, reason = "several tests share it, and each uses a part")]
-
 /// A batch, read: its frames with their places, and where and why it ended early, if it did.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batch {

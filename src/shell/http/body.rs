@@ -101,6 +101,9 @@ where
             continue;
         }
         if all.is_empty() {
+            // Room for what is announced, as far as that is no more than a full batch of logplex.
+            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+            all.reserve_exact(first.len() + data.len() + announced.min(limits::BODY_ROOM_BYTES));
             all.extend_from_slice(&first);
         }
         all.extend_from_slice(&data);

@@ -112,8 +112,9 @@ pub async fn serve<IO>(
     }
 }
 
-/// hyper's read buffer grows to this; a pipelining peer can hold no more of our memory.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// hyper's read buffer grows to this; a pipelining peer can hold no more of our memory. A full batch fits
+/// in with its head, so that a busy daemon finds all of it in one piece and has nothing to put together.
+const BUFFER_BYTES_MAX: usize = limits::BODY_ROOM_BYTES;
 
 /// For how long the rest of a head is waited for at shutdown.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
@@ -156,11 +157,21 @@ fn fault_of_head(error: &hyper::Error) -> Option<Refusal> {
 }
 
 /// Ready once `due` has passed; `due` may move between polls.
+///
+/// Every request moves it, nearly always to a later time. Then the sleep is left to end too early and is
+/// prolonged at that moment: setting it anew each time would go through the runtime's timers, and their lock,
+/// twice for a request.
 fn overdue(mut sleep: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    if sleep.deadline() != due {
+    if due < sleep.deadline() {
         sleep.as_mut().reset(due);
     }
-    sleep.poll(cx)
+    while sleep.as_mut().poll(cx).is_ready() {
+        if due <= sleep.deadline() {
+            return Poll::Ready(());
+        }
+        sleep.as_mut().reset(due);
+    }
+    Poll::Pending
 }
 
 /// Closes our side and throws away what the peer still sends: closing with unread bytes would reset the

@@ -87,16 +87,18 @@ impl Service {
         let Some(watched) = self.of(app) else { return reply::not_found() };
         let mut counts = Counts::default();
         let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
-        let wants_requests = self.traffic.is_on();
-        let events =
-            ingest::admit_and_show(&batch.bytes, &watched.watch, drain.as_ref(), &mut counts, |line| {
-                if wants_requests
-                    && let Some(request) = detect::request::request(line)
+        let body = &batch.bytes;
+        let events = if self.traffic.is_on() {
+            ingest::admit_and_show(body, &watched.watch, drain.as_ref(), &mut counts, |line| {
+                if let Some(request) = detect::request::request(&line)
                     && let Some(dyno) = watched.watch.listed(request.dyno)
                 {
                     requests.push((dyno, request));
                 }
-            });
+            })
+        } else {
+            ingest::admit(body, &watched.watch, drain.as_ref(), &mut counts)
+        };
         if !batch.whole {
             counts.bad_frame("packing");
         }

@@ -256,7 +256,7 @@ impl Service {
     }
 
     fn app(&self, name: &str) -> Option<AppId> {
-        self.by_name.get(&name.parse().ok()?).copied()
+        self.by_name.get(name).copied()
     }
 
     fn of(&self, app: AppId) -> Option<&App> {

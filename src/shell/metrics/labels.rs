@@ -1,16 +1,20 @@
 //! The labels of the figures: names of the settings and closed sets of words, nothing a peer can make up.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
 use crate::ident::{AppName, ProcessType};
+use crate::ingest::EventKind;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AppLabel(pub(super) AppName);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TypeLabel(pub(super) ProcessType);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct EventKindLabel(pub(super) EventKind);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct AppLabels {
@@ -26,7 +30,7 @@ pub(super) struct KindLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct EventLabels {
     pub(super) app: AppLabel,
-    pub(super) kind: String,
+    pub(super) kind: EventKindLabel,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -73,5 +77,11 @@ impl EncodeLabelValue for AppLabel {
 impl EncodeLabelValue for TypeLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
         EncodeLabelValue::encode(&self.0.as_str(), encoder)
+    }
+}
+
+impl EncodeLabelValue for EventKindLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        write!(encoder, "{}", self.0)
     }
 }

@@ -1,0 +1,154 @@
+//! Requests a second and their times, beside a bare server, in rounds that take turns: what disturbs the
+//! machine disturbs all of them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::{self, Batches, DRAIN_PASSWORD, Load, Tally};
+use crate::corpus::Corpus;
+use crate::figures::{Spread, percentile};
+use crate::platform::Platform;
+use crate::server::Server;
+
+const CONNECTIONS: usize = 16;
+const COUNTED: Duration = Duration::from_millis(2500);
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// Frames of a batch; the last are as many as fit into the 100 KiB at which logplex cuts.
+const SIZES: [(&str, usize); 3] = [("5 frames", 5), ("100 frames", 100), ("full", usize::MAX)];
+
+/// Frames of the corpus: three megabytes for every size of batch, more than the caches near the core.
+const FRAMES: usize = 10_000;
+
+const SEED: u64 = 14;
+
+/// The processor of the servers; the load has the other one.
+const SERVER_CPU: &str = "0";
+
+/// What one server did in one round.
+struct Round {
+    per_second: f64,
+    p50: f64,
+    p99: f64,
+    cpu_micros: f64,
+}
+
+/// One kind of server, running, and its rounds.
+struct Contender {
+    name: &'static str,
+    server: Server,
+    rounds: Vec<Round>,
+}
+
+/// Measures as many requests as each can answer, or with `paced` half as many as the bare server can.
+pub async fn run(bare: &Path, daemon: &Path, paced: bool) -> anyhow::Result<()> {
+    let platform = Platform::start(20).await?;
+    for (size, batch_frames) in SIZES {
+        let corpus = Corpus::cut(SEED, FRAMES, batch_frames);
+        let octets = corpus.bytes / corpus.batches.len();
+        let frames = FRAMES / corpus.batches.len();
+        println!("\n{size}: {frames} frames, {:.1} KiB on average\n", octets as f64 / 1024.0);
+        let batches = Arc::new(Batches { bodies: corpus.batches, frames });
+        let mut contenders = contenders(bare, daemon, &platform)?;
+        let mut pace = None;
+        if paced {
+            let found = round(&contenders[0].server, &batches, None).await?;
+            pace = Some((found.per_second / 2.0) as u32);
+            println!("at {} requests a second", found.per_second as u32 / 2);
+        }
+        for _ in 0..rounds() {
+            for contender in &mut contenders {
+                let round = round(&contender.server, &batches, pace).await?;
+                contender.rounds.push(round);
+            }
+        }
+        report(size, &contenders);
+    }
+    Ok(())
+}
+
+fn contenders(bare: &Path, daemon: &Path, platform: &Platform) -> anyhow::Result<Vec<Contender>> {
+    let with = |statistics: bool| {
+        let env = daemon_env(platform, "acme", &[("DYNOWARDEN_DRAIN__STATISTICS", statistics.to_string())]);
+        Server::start(daemon, &["serve"], &env, Some(SERVER_CPU))
+    };
+    let contender = |name, server| Contender { name, server, rounds: Vec::new() };
+    Ok(vec![
+        contender("bare hyper", Server::start(bare, &[], &[], Some(SERVER_CPU))?),
+        contender("dynowarden", with(false)?),
+        contender("with statistics", with(true)?),
+    ])
+}
+
+/// Five, unless `LOAD_ROUNDS` says how many.
+fn rounds() -> usize {
+    std::env::var("LOAD_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+}
+
+/// The environment of a daemon that watches these apps, with everything on that costs time.
+pub fn daemon_env(
+    platform: &Platform,
+    apps: &str,
+    more: &[(&'static str, String)],
+) -> Vec<(&'static str, String)> {
+    let mut env = vec![
+        ("HEROKU_API_URL", format!("http://{}", platform.address)),
+        ("HEROKU_API_KEY", "a-token".into()),
+        ("HEROKU_APP", apps.into()),
+        ("DRAIN_PASSWORD", DRAIN_PASSWORD.into()),
+        ("ADMIN_PASSWORD", "admin-secret".into()),
+        ("DYNOWARDEN_LISTEN", "127.0.0.1".into()),
+        ("PORT", "0".into()),
+        ("LOG_FORMAT", "json".into()),
+    ];
+    env.extend_from_slice(more);
+    env
+}
+
+async fn round(server: &Server, batches: &Arc<Batches>, pace: Option<u32>) -> anyhow::Result<Round> {
+    let load = Load {
+        address: server.address,
+        app: "acme".into(),
+        batches: batches.clone(),
+        connections: CONNECTIONS,
+        pace,
+        warm_up: WARM_UP,
+        counted: COUNTED,
+    };
+    let mut cpu = Vec::new();
+    let Tally { mut latencies, span } = client::run(&load, || cpu.push(server.cpu())).await?;
+    let answered = latencies.len() as f64;
+    let micros = |nanos: u32| f64::from(nanos) / 1000.0;
+    Ok(Round {
+        per_second: answered / span.as_secs_f64(),
+        p50: micros(percentile(&mut latencies, 0.5)),
+        p99: micros(percentile(&mut latencies, 0.99)),
+        cpu_micros: (cpu[1] - cpu[0]).as_secs_f64() * 1e6 / answered,
+    })
+}
+
+fn report(size: &str, contenders: &[Contender]) {
+    println!(
+        "| batch | server | requests/s | of bare | p50 µs | p99 µs | of bare | CPU µs/request | of bare |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    let bare = &contenders[0].rounds;
+    for Contender { name, rounds, .. } in contenders {
+        let spread = |of: fn(&Round) -> f64| Spread::of(rounds.iter().map(of));
+        // Round by round, since the two of one round had the same neighbours.
+        let ratio = |of: fn(&Round) -> f64| {
+            Spread::of(rounds.iter().zip(bare).map(|(round, bare)| of(round) / of(bare)))
+        };
+        println!(
+            "| {size} | {name} | {} | {:.2} | {:.0} | {:.0} | {:.2} | {:.1} | {:.2} |",
+            spread(|round| round.per_second),
+            ratio(|round| round.per_second),
+            spread(|round| round.p50),
+            spread(|round| round.p99),
+            ratio(|round| round.p99),
+            spread(|round| round.cpu_micros),
+            ratio(|round| round.cpu_micros),
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! The daemon under load, on loopback and bounded: `scripts/load` builds what is measured and calls this.
+//!
+//! `load MODE BARE DAEMON`, the two being programs. The modes:
+//!
+//! - `beside`: requests a second, as many as each server answers, beside a bare one;
+//! - `paced`: their times, at half of what the bare one can;
+//! - `restarts`: from POST to DELETE, while 5,000 batches a second come in;
+//! - `needles`: one error in a million frames;
+//! - `memory`: start, memory at rest, under load and with 100,000 dynos.
+
+mod beside;
+mod client;
+#[path = "../../../../corpus/mod.rs"]
+mod corpus;
+mod figures;
+mod memory;
+mod platform;
+mod restarts;
+mod server;
+
+use std::path::Path;
+
+use anyhow::bail;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [mode, bare, daemon] = &arguments[..] else { bail!("usage: load MODE BARE DAEMON") };
+    let (bare, daemon) = (Path::new(bare), Path::new(daemon));
+    // One thread: it has one processor, and the servers have the other one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match mode.as_str() {
+            "beside" => beside::run(bare, daemon, false).await,
+            "paced" => beside::run(bare, daemon, true).await,
+            "restarts" => restarts::run(daemon).await,
+            "needles" => restarts::needles(daemon).await,
+            "memory" => memory::run(daemon).await,
+            _ => bail!("{mode} is no mode; see the head of this program"),
+        }
+    })
+}

@@ -1,0 +1,97 @@
+//! As much of a Platform API as a restart needs: every dyno that is asked for is up and an hour old, and a
+//! DELETE gives it a new id. It answers at once and notes when a DELETE came.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+
+/// The API, and what it was asked to restart.
+#[derive(Clone)]
+pub struct Platform {
+    pub address: SocketAddr,
+    /// When the DELETE of `app/dyno` came.
+    deletes: Arc<Mutex<HashMap<String, (Instant, Timestamp)>>>,
+    dynos_per_app: u32,
+}
+
+impl Platform {
+    pub async fn start(dynos_per_app: u32) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let platform = Self { address: listener.local_addr()?, deletes: Arc::default(), dynos_per_app };
+        let shared = platform.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _peer)) = listener.accept().await {
+                let _nodelay = stream.set_nodelay(true);
+                let platform = shared.clone();
+                let answer = service_fn(move |request| std::future::ready(platform.answer(&request)));
+                tokio::spawn(async move {
+                    let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                });
+            }
+        });
+        Ok(platform)
+    }
+
+    /// When the DELETE of this dyno came.
+    pub fn deleted(&self, app: &str, dyno: &str) -> Option<Instant> {
+        let deletes = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
+        deletes.get(&format!("{app}/{dyno}")).map(|(at, _)| *at)
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let came = Instant::now();
+        let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+        let (status, body) = match (request.method(), &path[..]) {
+            (&Method::GET, ["apps", app]) => (StatusCode::OK, self.app(app)),
+            (&Method::GET, ["apps", app, "dynos"]) => {
+                let dynos: Vec<String> =
+                    (1..=self.dynos_per_app).map(|index| self.dyno(app, &format!("web.{index}"))).collect();
+                (StatusCode::OK, format!("[{}]", dynos.join(",")))
+            }
+            (&Method::GET, ["apps", app, "dynos", dyno]) => (StatusCode::OK, self.dyno(app, dyno)),
+            (&Method::DELETE, ["apps", app, "dynos", dyno]) => {
+                let mut deletes = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
+                deletes.entry(format!("{app}/{dyno}")).or_insert((came, Timestamp::now()));
+                (StatusCode::ACCEPTED, "{}".to_owned())
+            }
+            (&Method::GET, ["apps", _, _]) => (StatusCode::OK, "[]".to_owned()),
+            (&Method::GET, ["account", "rate-limits"]) => {
+                (StatusCode::OK, r#"{"remaining":4500}"#.to_owned())
+            }
+            _ => (StatusCode::NOT_FOUND, r#"{"id":"not_found","message":"not here"}"#.to_owned()),
+        };
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = status;
+        Ok(response)
+    }
+
+    fn app(&self, app: &str) -> String {
+        format!(
+            r#"{{"id":"id-of-{app}","name":"{app}","maintenance":false,"generation":{{"name":"cedar"}},"space":null,"web_url":"https://{app}.herokuapp.com/"}}"#
+        )
+    }
+
+    fn dyno(&self, app: &str, dyno: &str) -> String {
+        let deletes = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (life, born) = match deletes.get(&format!("{app}/{dyno}")) {
+            Some((_, at)) => (2, *at),
+            None => (1, Timestamp::now() - Duration::from_secs(3600)),
+        };
+        let born = born.strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!(
+            r#"{{"id":"{app}-{dyno}-{life}","name":"{dyno}","type":"web","state":"up","size":"standard-1X","command":"serve","created_at":"{born}","updated_at":"{born}","release":{{"id":"release","version":7}},"app":{{"id":"id-of-{app}","name":"{app}"}}}}"#
+        )
+    }
+}
