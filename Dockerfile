@@ -7,7 +7,8 @@ WORKDIR /build
 # Cargo.toml names is there, and empty.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches tests \
- && echo 'fn main() {}' | tee src/main.rs benches/parse.rs tests/replicas.rs tests/smtp.rs >tests/store_postgres.rs \
+ && echo 'fn main() {}' | tee src/main.rs benches/parse.rs tests/faults.rs tests/replicas.rs tests/smtp.rs \
+      tests/soak.rs >tests/store_postgres.rs \
  && touch src/lib.rs \
  && cargo build --release --locked --bin dynowarden \
  && rm -r src target/release/deps/*dynowarden* target/release/.fingerprint/dynowarden-*

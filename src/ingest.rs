@@ -72,8 +72,8 @@ pub fn admit_and_show<'b>(
     mut show: impl FnMut(Line<'b>),
 ) -> Vec<Event> {
     let mut events = Vec::new();
-    for line in wire::lines(body) {
-        if counts.frames >= limits::FRAMES_PER_BATCH_MAX {
+    for (place, line) in (0_u64..).zip(wire::lines(body)) {
+        if place >= limits::FRAMES_PER_BATCH_MAX {
             counts.bad_frame("too_many");
             break;
         }

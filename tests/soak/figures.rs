@@ -100,7 +100,8 @@ impl Samples {
         for (name, of) in columns {
             let (before, after) = (bounds(head.iter().map(of)), bounds(tail.iter().map(of)));
             println!("  {name}: {} to {}, then {} to {}", before.0, before.1, after.0, after.1);
-            // What is there for a moment, such as a connection to the API, is caught by one sample and not by another.
+            // What is there for a moment, such as a connection to the API, is caught by one sample and not
+            // by another.
             if after.0 > before.0 && after.1 > before.1 + 2.0 {
                 grown.push(format!("{name} grow"));
             }
@@ -129,8 +130,8 @@ fn trend(name: &str, samples: &[Sample], of: fn(&Sample) -> f64) -> Option<Slope
     Some(of_means)
 }
 
-/// The means of so many parts of equal length: neighbouring samples of a process's memory are nearly the same,
-/// so their scatter about the line says little about how sure the slope is.
+/// The means of so many parts of equal length: neighbouring samples of a process's memory are nearly the
+/// same, so their scatter about the line says little about how sure the slope is.
 fn means(points: &[(f64, f64)], parts: usize) -> Vec<(f64, f64)> {
     let size = (points.len() / parts).max(1);
     let mean = |part: &[(f64, f64)]| {
@@ -163,6 +164,7 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
 /// Parts of which the means are taken.
 const MEANS: usize = 9;
 
-/// What may still be filled after the first quarter, with the record: the caches of two connections to SQLite, 2 MiB
-/// each, and the thousand decisions that the page keeps, at a kilobyte. More than that, and surely, is growth.
+/// What may still be filled after the first quarter, with the record: the caches of two connections to
+/// SQLite, 2 MiB each, and the thousand decisions that the page keeps, at a kilobyte. More than that, and
+/// surely, is growth.
 const FILLED_KIB: f64 = 5.0 * 1024.0;

@@ -90,7 +90,8 @@ pub fn drains() -> DrainPolicy {
     DrainPolicy { chaos, nodes: 2, ..DrainPolicy::default() }
 }
 
-/// Adds an app: each of its web dynos leaks at a rate of its own, and is above its quota in two to eight minutes.
+/// Adds an app: each of its web dynos leaks at a rate of its own, and is above its quota in two to eight
+/// minutes.
 pub fn add(heroku: &SimHeroku, app: &App, chance: &mut Chance) {
     let mut spec = AppSpec::new(app.name.clone(), app.webs);
     spec.metrics = app.metrics;

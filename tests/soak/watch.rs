@@ -1,4 +1,5 @@
-//! Is every leak handled? A dyno above its quota is replaced within a bound, or refused for good with a reason.
+//! Is every leak handled? A dyno above its quota is replaced within a bound, or refused for good with a
+//! reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
