@@ -133,6 +133,8 @@ impl Bench {
             ("HEROKU_APP", APPS.join(",")),
             ("DATABASE_URL", format!("sqlite://{}/record.db", directory.path().display())),
             ("DYNOWARDEN_HEROKU__REQUEST_TIMEOUT", "1s".to_owned()),
+            // So long does a line that says that the platform acts, with the one lost that says it has, hold.
+            ("DYNOWARDEN_POLICY__BOOT_TIMEOUT", "30s".to_owned()),
             ("DYNOWARDEN_POLICY__COOLDOWN", format!("{}s", bounds.cooldown.as_secs())),
             ("DYNOWARDEN_POLICY__MIN_UPTIME", format!("{}s", bounds.min_uptime.as_secs())),
             ("DYNOWARDEN_POLICY__SETTLE", format!("{}s", bounds.settle.as_secs())),
@@ -221,6 +223,7 @@ impl Bench {
     }
 
     /// Lets a fault begin, last until it has been felt and end, and then waits until restarts go on.
+    #[expect(clippy::too_many_arguments, reason = "a fault is its parts, each named where it is struck")]
     pub async fn strike(
         &mut self,
         fault: &str,
