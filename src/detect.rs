@@ -362,8 +362,10 @@ fn known((family, number): (Family, u16), writer: Family) -> Result<Code, Detect
 /// A letter and two or three digits: `R14`, `R151`.
 fn code(input: &[u8]) -> IResult<&[u8], (Family, u16), ()> {
     let family = map_opt(nom::number::complete::u8, Family::from_letter);
-    let number = take_while_m_n(2, 3, |octet: u8| octet.is_ascii_digit())
-        .map(|digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')));
+    // None begins with a nought: `H022` is somebody else's text.
+    let number = take_while_m_n(2, 3, |octet: u8| octet.is_ascii_digit()).map_opt(|digits: &[u8]| {
+        (digits[0] != b'0').then(|| digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
+    });
     (family, number).parse(input)
 }
 
@@ -619,6 +621,9 @@ mod tests {
                      service= status=502 bytes= protocol=http1.1 tls=true";
         check("heroku[router]", blank, error("H81", None));
         check("heroku[router]", "at=error method=GET dyno=web.1", Ok(None));
+        // Found by the fuzzer: it was taken for H22.
+        check("heroku[router]", "at=error code=H022 dyno=web.1", Err(DetectError::Unreadable("code=")));
+        check("heroku[web.1]", "Error R014 (Memory quota exceeded)", Ok(None));
         check("heroku[router]", "http_error=\"oversized\" at=error code=H12 dyno=web.1", Ok(None));
     }
 

@@ -402,11 +402,9 @@ impl Engine {
             Ok(seen) if self.is_resolved(key, seen.as_ref()) => self.resolved(key, sent, seen),
             Ok(_) => self.still_there(key, is_late),
             Err(_) if is_late => {
-                // Nobody can say whether it was carried out, so everything is as if it had been.
-                self.remember_restart(key);
-                if let Some(attempt) = self.attempt_mut(key) {
-                    attempt.boot(sent);
-                }
+                // Nobody can say whether it was carried out, so everything is as if it had been, on record too:
+                // the next life of this process must count it as well.
+                self.accepted(key, sent, true);
                 self.fail(key, None);
             }
             Err(_) => self.peek_later(key),

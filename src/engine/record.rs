@@ -245,7 +245,7 @@ pub struct Outcome {
 pub enum RestartResult {
     /// The API accepted it; the cool-down runs from here.
     Accepted {
-        /// Whether it was learnt by a look, because the answer was lost.
+        /// Whether the answer was lost: a look showed it, or none could be had and it counts as made.
         answer_lost: bool,
     },
     /// The new instance is up.
@@ -554,7 +554,7 @@ impl fmt::Display for RestartResult {
         match self {
             Self::Accepted { answer_lost: false } => f.write_str("the API accepted the restart"),
             Self::Accepted { answer_lost: true } => {
-                f.write_str("the API's answer was lost, but the dyno was seen to be replaced")
+                f.write_str("the API's answer was lost, and the restart counts as made")
             }
             Self::Back { out_for, late: false, .. } => write!(f, "up again after {}", spoken(*out_for)),
             Self::Back { out_for, late: true, .. } => {

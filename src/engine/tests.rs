@@ -929,6 +929,8 @@ fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1);
     assert!(bench.timeline.last().expect("a line").ends_with("under_way"));
+    // Found by the simulation: it was counted in memory alone, and a life after a kill knew nothing of it.
+    assert!(bench.timeline.iter().any(|line| line.ends_with("accepted")), "{:#?}", bench.timeline);
     // The old instance runs on, and a cool-down after that became sure it may be tried again.
     bench.pass(mins(10));
     assert!(bench.timeline.last().expect("a line").ends_with("unanswered"), "its claim has an end");
