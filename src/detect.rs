@@ -359,10 +359,9 @@ fn known((family, number): (Family, u16), writer: Family) -> Result<Code, Detect
         .ok_or(DetectError::Code { family, number })
 }
 
-/// A letter and two or three digits: `R14`, `R151`.
+/// A letter and two or three digits, the first of them not 0: `R14`, `R151`.
 fn code(input: &[u8]) -> IResult<&[u8], (Family, u16), ()> {
     let family = map_opt(nom::number::complete::u8, Family::from_letter);
-    // None begins with a nought: `H022` is somebody else's text.
     let number = take_while_m_n(2, 3, |octet: u8| octet.is_ascii_digit()).map_opt(|digits: &[u8]| {
         (digits[0] != b'0').then(|| digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
     });

@@ -402,8 +402,8 @@ impl Engine {
             Ok(seen) if self.is_resolved(key, seen.as_ref()) => self.resolved(key, sent, seen),
             Ok(_) => self.still_there(key, is_late),
             Err(_) if is_late => {
-                // Nobody can say whether it was carried out, so everything is as if it had been, on record too:
-                // the next life of this process must count it as well.
+                // Nobody can say whether it was carried out, so everything is as if it had been; on record
+                // too, for the next life of this process must count it as well.
                 self.accepted(key, sent, true);
                 self.fail(key, None);
             }
