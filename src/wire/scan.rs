@@ -52,7 +52,7 @@ fn matches(word: u64, octet: u8) -> u64 {
 }
 
 /// The high bit of the lowest octet of `word` that is `octet`, and perhaps of higher ones that are not: it
-/// takes two steps less than [`matches`].
+/// takes two steps less than [`matches()`].
 fn lowest_match(word: u64, octet: u8) -> u64 {
     let word = word ^ repeat(octet);
     word.wrapping_sub(repeat(0x01)) & !word & repeat(0x80)
