@@ -200,6 +200,12 @@ pub const NO_HELP_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// How far a memory reading may lie from the error that it is evidence for: three samples.
 pub const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
 
+/// How exactly the order is kept in which dynos are forgotten when room is short.
+pub const QUIET_STEP: Duration = Duration::from_secs(60);
+
+/// How long the old process of a dyno may live beside the new one (heroku.md §2.4).
+pub const OLD_PROCESS_MAX: Duration = Duration::from_secs(30);
+
 /// Orders of persons that may be waiting for their first look.
 pub const OPEN_ORDERS_MAX: usize = 64;
 

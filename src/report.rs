@@ -171,6 +171,12 @@ impl MemoryJson {
     }
 }
 
+impl fmt::Display for MemoryJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}MB ({:.1}% of its quota)", self.used_mb, self.percent)
+    }
+}
+
 impl SeenJson {
     fn new(seen: &Seen) -> Self {
         Self {

@@ -163,6 +163,26 @@ async fn a_file_is_served_from_once_and_read_by_many() {
 }
 
 #[tokio::test]
+async fn a_record_of_an_older_version_is_brought_up_to_date() {
+    let bed = sqlite();
+    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
+    let first = include_str!("../migrations/0001_record.sql");
+    let version = "CREATE TABLE dynowarden_schema (version BIGINT NOT NULL); \
+        INSERT INTO dynowarden_schema (version) VALUES (1);";
+    std::fs::File::create(path).expect("a file");
+    support::execute(&sqlite_url(path), &format!("{first}{version}")).await;
+    let row = "INSERT INTO dynowarden_decisions VALUES \
+        (1, '0123456789abcdef', 1, 'acme', 'web.1', 'r', 'hold', 'gone', 'x', 0, '{}', NULL, 1, 1)";
+    support::execute(&sqlite_url(path), row).await;
+    let read = Reading::open(&bed.database).await.expect_err("an older one").to_string();
+    names(&read, path, "start this version's daemon on it first");
+    let store = bed.open().await;
+    let page = store.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
+    assert_eq!(page.decisions.len(), 1);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_schema_from_the_future_is_refused() {
     let bed = sqlite();
     bed.open().await.close().await;

@@ -15,6 +15,7 @@ use crate::engine::trigger::{Hits, MemoryTrend};
 use crate::engine::view::Seen;
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
+use crate::limits;
 use crate::time::since;
 
 /// Which dyno: its app, its formation's place in `process_types`, its place in the formation.
@@ -38,6 +39,9 @@ pub(super) struct Dyno {
     pub life: Option<(Change, Timestamp)>,
     /// The instance that the API showed last.
     pub seen: Option<Seen>,
+    /// Its place among the dynos in the order of their silence: `touched`, as it was within
+    /// [`limits::QUIET_STEP`].
+    pub placed: Duration,
     pub slots: Slots,
     /// When something was last heard of it, on the engine's clock.
     pub touched: Duration,
@@ -58,6 +62,8 @@ pub(super) struct LastRestart {
     pub counts_until: Duration,
     /// Whether people were told that it did not help.
     pub told_no_help: bool,
+    /// The attempt, once the new instance is up and as long as nothing was told of its memory.
+    pub unread: Option<Ticket>,
 }
 
 /// A dyno that is left alone after too many restarts.
@@ -303,6 +309,15 @@ impl Attempt {
     pub fn fail(&mut self) {
         let Phase::Booting { accepted, .. } = self.phase else { panic!("fail: from {:?}", self.phase) };
         self.phase = Phase::Failed { accepted, asking: false };
+    }
+}
+
+impl LastRestart {
+    /// Notes that memory was told at `at`; gives the attempt if that is the first of the new instance.
+    pub fn read(&mut self, at: Timestamp) -> Option<Ticket> {
+        // The old process may speak beside the new one, and no line says for certain which of them did.
+        let is_alone = self.back_at.is_some_and(|back| since(back, at) >= limits::OLD_PROCESS_MAX);
+        if is_alone { self.unread.take() } else { None }
     }
 }
 

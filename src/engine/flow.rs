@@ -349,6 +349,7 @@ impl Engine {
             cool_at: now.mono.saturating_add(cooldown),
             counts_until: now.mono.saturating_add(rate.per),
             told_no_help: false,
+            unread: None,
         });
         dyno.forget_errors();
     }
@@ -476,12 +477,13 @@ impl Engine {
 
     fn back(&mut self, key: DynoKey, seen: &Seen, out_for: Duration, late: bool) {
         let settle = self.policy(key).settle;
-        if let Some(dyno) = self.dynos.get_mut(&key) {
+        if let Some(dyno) = self.dynos.get_mut(&key)
+            && let Some(attempt) = &mut dyno.attempt
+        {
+            attempt.settle();
             if let Some(restart) = &mut dyno.last_restart {
                 restart.back_at = Some(seen.in_state_since());
-            }
-            if let Some(attempt) = &mut dyno.attempt {
-                attempt.settle();
+                restart.unread = Some(attempt.ticket);
             }
         }
         self.outcome(key, RestartResult::Back { id: seen.id, out_for, late });

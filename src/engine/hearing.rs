@@ -10,7 +10,7 @@ use crate::engine::dyno::{Attempt, Cause, Dyno, DynoKey, Phase};
 use crate::engine::judge;
 use crate::engine::policy::{Act, Trigger};
 use crate::engine::record::{
-    Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Record, Ticket, Verdict,
+    Aftermath, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Record, Ticket, Verdict,
 };
 use crate::engine::trigger::{Hits, MemoryTrend, Sample};
 use crate::engine::{Effect, Engine, Hit, Pause};
@@ -135,13 +135,18 @@ impl Engine {
         }
     }
 
-    fn hear_memory(&mut self, app: AppId, dyno: &DynoName, reading: MemoryReading) {
-        let Some(key) = self.key(app, dyno) else { return };
-        if self.track(key)
-            && let Some(dyno) = self.dynos.get_mut(&key)
-            && dyno.memory.is_none_or(|last| last.at <= reading.at)
-        {
-            dyno.memory = Some(reading);
+    fn hear_memory(&mut self, app: AppId, name: &DynoName, memory: MemoryReading) {
+        let Some(key) = self.key(app, name) else { return };
+        if !self.track(key) {
+            return;
+        }
+        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        if dyno.memory.is_none_or(|last| last.at <= memory.at) {
+            dyno.memory = Some(memory);
+        }
+        if let Some(ticket) = dyno.last_restart.as_mut().and_then(|restart| restart.read(memory.at)) {
+            let dyno = name.clone();
+            self.record(Record::Aftermath(Aftermath { app, dyno, ticket, memory }));
         }
     }
 
@@ -268,13 +273,18 @@ impl Engine {
     pub(super) fn track(&mut self, key: DynoKey) -> bool {
         let now = self.now.mono;
         if let Some(dyno) = self.dynos.get_mut(&key) {
-            self.quiet.remove(&(dyno.touched, key));
             dyno.touched = now;
+            // To move it costs more than all else that is done for most events.
+            if now.saturating_sub(dyno.placed) < limits::QUIET_STEP {
+                return true;
+            }
+            self.quiet.remove(&(dyno.placed, key));
+            dyno.placed = now;
         } else {
             if self.dynos.len() >= limits::DYNOS_MAX && !self.forget_one() {
                 return false;
             }
-            self.dynos.insert(key, Dyno { touched: now, ..Dyno::default() });
+            self.dynos.insert(key, Dyno { placed: now, touched: now, ..Dyno::default() });
         }
         self.quiet.insert((now, key));
         true

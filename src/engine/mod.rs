@@ -73,7 +73,7 @@ pub struct Engine {
     paused: Option<Pause>,
     platform_clock: PlatformClock,
     pruned: Duration,
-    /// Dynos in the order in which they were last heard of: who goes first when room is short.
+    /// Dynos by when they were last heard of, to a minute or so: who goes first when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
     /// Attempts that wait for nothing but calls.
     starved: BTreeSet<DynoKey>,

@@ -116,6 +116,7 @@ impl Engine {
                 cool_at,
                 counts_until: now.mono.saturating_add(rate.per.saturating_sub(age)),
                 told_no_help: false,
+                unread: None,
             });
         }
     }

@@ -24,6 +24,8 @@ pub const BY_HAND: &str = "by-hand";
 #[expect(clippy::large_enum_variant, reason = "nearly all are decisions, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
+    /// It heard how much memory a restarted dyno uses.
+    Aftermath(Aftermath),
     /// It decided something.
     Decision(Decision),
     /// It told people something.
@@ -277,6 +279,19 @@ pub enum RestartResult {
     Withdrawn,
 }
 
+/// The memory of the instance that came up: the first that is told of it after a restart, if any is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aftermath {
+    /// The app.
+    pub app: AppId,
+    /// The dyno.
+    pub dyno: DynoName,
+    /// The attempt.
+    pub ticket: Ticket,
+    /// What it uses now.
+    pub memory: MemoryReading,
+}
+
 /// Something that people are told, beside decisions and outcomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
@@ -326,6 +341,7 @@ impl Record {
     /// The app that it is about.
     pub fn app(&self) -> AppId {
         match self {
+            Self::Aftermath(aftermath) => aftermath.app,
             Self::Decision(decision) => decision.app,
             Self::Notice(notice) => notice.app,
             Self::Outcome(outcome) => outcome.app,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::catalogue::Code;
 use crate::engine::past::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
 use crate::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
-use crate::engine::record::{Record, Ticket};
+use crate::engine::record::{Aftermath, Record, Ticket};
 use crate::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
 use crate::engine::{Effect, Engine, Input, OrderId};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
@@ -273,6 +273,7 @@ impl Bench {
 
     fn note(&mut self, record: &Record) {
         let line = match record {
+            Record::Aftermath(Aftermath { dyno, memory, .. }) => format!("{dyno} {memory}"),
             Record::Decision(decision) => {
                 let dyno = decision.dyno.as_ref().map_or("-".to_owned(), ToString::to_string);
                 assert!(!decision.reason().is_empty());
@@ -331,6 +332,28 @@ fn an_r14_restarts_its_dyno_and_sees_it_settle() {
     bench.pass(mins(2));
     bench.expect(&["00:00:00 web.2 restart rule", "00:00:00 web.2 accepted", "00:00:10 web.2 back"]);
     assert_eq!(bench.engine.next_deadline(), None);
+}
+
+#[test]
+fn the_memory_of_the_new_dyno_is_told_once_the_old_one_is_surely_gone() {
+    let mut bench = Bench::new(plan(), 2);
+    let told = |hundredths| Fact::Memory {
+        dyno: dyno("web.2"),
+        used: Megabytes { hundredths },
+        permille: u32::try_from(hundredths / 10).expect("small"),
+    };
+    bench.events(vec![told(1000)]);
+    bench.r14("web.2");
+    bench.pass(secs(35));
+    bench.events(vec![told(2000)]);
+    bench.pass(secs(10));
+    bench.events(vec![told(3000), told(4000)]);
+    bench.expect(&[
+        "00:00:00 web.2 restart rule",
+        "00:00:00 web.2 accepted",
+        "00:00:10 web.2 back",
+        "00:00:45 web.2 30MB (30.0% of its quota)",
+    ]);
 }
 
 #[test]

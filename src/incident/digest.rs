@@ -124,6 +124,7 @@ impl Tally {
                     | RestartResult::Withdrawn => {}
                 }
             }
+            Record::Aftermath(_) => {}
             Record::Notice(notice) => {
                 let app = self.apps.entry(notice.app).or_default();
                 match &notice.what {

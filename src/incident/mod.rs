@@ -169,7 +169,7 @@ impl Incidents {
     pub fn handle(&mut self, input: Input<'_>, readings: &dyn Readings, now: Now) -> Vec<Message> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
-            Input::Record(record) if self.is_told(app_of(record)) => self.record(record, readings),
+            Input::Record(record) if self.is_told(record.app()) => self.record(record, readings),
             Input::Release { app, version } if self.is_told(app) => {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
             }
@@ -220,6 +220,8 @@ impl Incidents {
             self.tally.count(record);
         }
         match record {
+            // What people are told of it is read from the traffic, which knows more.
+            Record::Aftermath(_) => {}
             Record::Decision(decision) => self.decided(decision, readings),
             Record::Notice(notice) => self.noticed(notice),
             Record::Outcome(outcome) => self.came_out(outcome),
@@ -373,11 +375,3 @@ impl Incidents {
 
 /// How often the wall clock is looked at for a digest.
 const WALL_LOOK_EVERY: Duration = Duration::from_secs(3600);
-
-fn app_of(record: &Record) -> AppId {
-    match record {
-        Record::Decision(decision) => decision.app,
-        Record::Notice(notice) => notice.app,
-        Record::Outcome(outcome) => outcome.app,
-    }
-}

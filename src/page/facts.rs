@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::engine::record::MemoryReading;
 use crate::engine::status::{DynoStatus, Stage};
 use crate::ident::AppName;
 use crate::page::series::Trace;
-use crate::report::{DecisionJson, Word};
+use crate::report::{DecisionJson, MemoryJson, Word};
 
 /// The whole picture.
 #[derive(Clone, Debug)]
@@ -113,7 +112,7 @@ pub struct RulingResult {
     /// The sentence.
     pub text: String,
     /// The dyno's memory afterwards.
-    pub memory: Option<MemoryReading>,
+    pub memory: Option<MemoryJson>,
 }
 
 // === impl Facts ===

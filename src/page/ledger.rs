@@ -4,11 +4,11 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::record::{Decision, MemoryReading, Outcome, RestartResult, Ticket, Verdict};
-use crate::ident::{AppName, DynoName};
+use crate::engine::record::{Aftermath, Decision, Outcome, Ticket, Verdict};
+use crate::ident::AppName;
 use crate::limits;
 use crate::page::facts::{Ruling, RulingResult};
-use crate::report::DecisionJson;
+use crate::report::{DecisionJson, MemoryJson};
 
 /// The ring.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +19,6 @@ pub struct Ledger {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    /// Whether the memory of the new process is still to be told.
-    awaits_memory: bool,
     ruling: Ruling,
     ticket: Option<Ticket>,
 }
@@ -58,9 +56,7 @@ impl Ledger {
 
     /// Notes what became of a restart.
     pub fn learnt(&mut self, outcome: &Outcome) {
-        let known = self.entries.iter_mut().rev().find(|entry| entry.ticket == Some(outcome.ticket));
-        let Some(entry) = known else { return };
-        entry.awaits_memory = matches!(outcome.result, RestartResult::Back { .. });
+        let Some(entry) = self.of(outcome.ticket) else { return };
         entry.ruling.result = Some(RulingResult {
             at: outcome.at,
             label: outcome.result.label().into(),
@@ -69,24 +65,15 @@ impl Ledger {
         });
     }
 
-    /// Notes a memory reading: the first after a restart stands beside the one that led to it.
-    pub fn told(&mut self, app: &AppName, dyno: &DynoName, reading: MemoryReading) {
-        let waiting = self.entries.iter_mut().rev().filter(|entry| entry.awaits_memory);
-        for entry in waiting {
-            let Some(result) = &mut entry.ruling.result else { continue };
-            let decision = &entry.ruling.decision;
-            let is_this = decision.app == app.as_str()
-                && decision.dyno.as_deref().and_then(|name| name.parse().ok()).as_ref() == Some(dyno);
-            if is_this && reading.at >= result.at {
-                result.memory = Some(reading);
-                entry.awaits_memory = false;
-            }
+    /// Notes the memory of a restarted dyno, which stands beside the one that led to the restart.
+    pub fn told(&mut self, aftermath: &Aftermath) {
+        if let Some(Entry { ruling: Ruling { result: Some(result), .. }, .. }) = self.of(aftermath.ticket) {
+            result.memory = Some(MemoryJson::new(&aftermath.memory));
         }
     }
 
-    /// Whether any reading is waited for.
-    pub fn awaits_memory(&self) -> bool {
-        self.entries.iter().any(|entry| entry.awaits_memory)
+    fn of(&mut self, ticket: Ticket) -> Option<&mut Entry> {
+        self.entries.iter_mut().rev().find(|entry| entry.ticket == Some(ticket))
     }
 
     /// All that is kept, newest first.
@@ -98,7 +85,7 @@ impl Ledger {
         if self.entries.len() >= limits::RULINGS_KEPT_MAX {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { awaits_memory: false, ruling, ticket });
+        self.entries.push_back(Entry { ruling, ticket });
     }
 }
 
@@ -113,7 +100,7 @@ mod tests {
 
     use super::Ledger;
     use crate::engine::record::{
-        Decision, Evidence, Hold, MemoryReading, Outcome, RestartResult, Ticket, Verdict,
+        Aftermath, Decision, Evidence, Hold, MemoryReading, Outcome, RestartResult, Ticket, Verdict,
     };
     use crate::event::Megabytes;
     use crate::ident::{AppId, AppName};
@@ -172,11 +159,8 @@ mod tests {
         let mut ledger = Ledger::default();
         let restart = Verdict::Restart { dry_run: false, formation: 2 };
         decide(&mut ledger, 1, "web.1", restart, Some(Ticket(7)));
-        let dyno: crate::ident::DynoName = "web.1".parse().expect("a dyno");
-        let reading =
-            |second| MemoryReading { at: at(second), used: Megabytes { hundredths: 100 }, permille: 10 };
         decide(&mut ledger, 2, "web.1", Verdict::Hold(Hold::UnderWay), Some(Ticket(7)));
-        ledger.told(&acme(), &dyno, reading(5));
+        let dyno: crate::ident::DynoName = "web.1".parse().expect("a dyno");
         ledger.learnt(&Outcome {
             at: at(10),
             app: AppId(0),
@@ -188,15 +172,15 @@ mod tests {
                 late: false,
             },
         });
-        ledger.told(&acme(), &dyno, reading(9));
-        assert!(ledger.awaits_memory());
-        ledger.told(&acme(), &dyno, reading(12));
-        ledger.told(&acme(), &dyno, reading(30));
+        let memory = MemoryReading { at: at(50), used: Megabytes { hundredths: 100 }, permille: 10 };
+        for ticket in [Ticket(8), Ticket(7)] {
+            ledger.told(&Aftermath { app: AppId(0), dyno: dyno.clone(), ticket, memory });
+        }
         let rulings: Vec<_> = ledger.rulings().collect();
         assert_eq!(rulings[0].result, None, "the refusal led to nothing");
         let result = rulings[1].result.as_ref().expect("a result");
-        assert_eq!((&*result.label, result.memory.map(|memory| memory.at)), ("back", Some(at(12))));
-        assert!(!ledger.awaits_memory());
+        let after = result.memory.as_ref().expect("its memory");
+        assert_eq!((&*result.label, after.at, after.used_mb), ("back", at(50), 1.0));
     }
 
     #[test]

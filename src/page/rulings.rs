@@ -82,8 +82,8 @@ fn outcome(ruling: &Ruling) -> Markup {
             @if let (Some(before), Some(after)) = (before, &result.memory) {
                 span.change {
                     span.hidden { "memory before and after: " }
-                    (megabytes(from_float(before.used_mb))) " → " b { (megabytes(after.used)) }
-                    " (" (percent(after.permille)) ")"
+                    (megabytes(from_float(before.used_mb))) " → " b { (megabytes(from_float(after.used_mb))) }
+                    " (" (percent((after.percent * 10.0).max(0.0) as u32)) ")"
                 }
             }
         }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use crate::concern::Concern;
 use crate::engine::policy::AppPlan;
-use crate::engine::record::{MemoryReading, Notice, NoticeKind, Record, RestartResult};
+use crate::engine::record::{Notice, NoticeKind, Record, RestartResult};
 use crate::engine::status::AppStatus;
-use crate::event::{Event, Fact};
+use crate::event::Event;
 use crate::ident::{AppId, AppName, DynoName};
 use crate::ingest::Counts;
 use crate::page::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, Traffic};
 use crate::page::ledger::Ledger;
-use crate::page::series::{History, share};
+use crate::page::series::History;
 use crate::shell::traffic::TrafficBook;
 use crate::time::Now;
 use crate::traffic::{Readings as _, Span};
@@ -58,13 +58,6 @@ impl Board {
     pub fn heard(&self, app: AppId, events: &[Event], counts: &Counts, now: Now) {
         let mut kept = self.lock();
         kept.history.hear(app, events, now.wall);
-        if kept.ledger.awaits_memory()
-            && let Some(name) = self.name(app)
-        {
-            for (dyno, reading) in events.iter().filter_map(reading) {
-                kept.ledger.told(name, dyno, reading);
-            }
-        }
         if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
             drain.batches += 1;
             drain.bad_frames += counts.bad_frames.values().sum::<u64>();
@@ -77,6 +70,7 @@ impl Board {
     pub fn record(&self, record: &Record) {
         let mut kept = self.lock();
         match record {
+            Record::Aftermath(aftermath) => kept.ledger.told(aftermath),
             Record::Decision(decision) => {
                 if let Some(name) = self.name(decision.app) {
                     kept.ledger.decided(decision, name);
@@ -167,18 +161,5 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Each statement that changes it leaves it whole, so a panic elsewhere spoils nothing.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn reading(event: &Event) -> Option<(&DynoName, MemoryReading)> {
-    match &event.fact {
-        Fact::Memory { dyno, used, permille } => {
-            Some((dyno, MemoryReading { at: event.at, used: *used, permille: *permille }))
-        }
-        Fact::Sample { dyno, total, quota, .. } => {
-            let permille = share(*total, *quota)?;
-            Some((dyno, MemoryReading { at: event.at, used: *total, permille }))
-        }
-        _ => None,
     }
 }

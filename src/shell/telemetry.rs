@@ -9,7 +9,9 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::settings::LogFormat;
 use crate::engine::policy::AppPlan;
-use crate::engine::record::{Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Verdict};
+use crate::engine::record::{
+    Aftermath, Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Verdict,
+};
 use crate::engine::view::Blind;
 use crate::shell::metrics::Metrics;
 
@@ -48,6 +50,10 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
 /// Tells one record: its line and its figures together, so that they cannot differ.
 pub fn tell(record: &Record, plan: &AppPlan, metrics: &Metrics) {
     match record {
+        Record::Aftermath(Aftermath { dyno, memory, .. }) => {
+            let app = &plan.name;
+            info!(%app, %dyno, outcome = "aftermath", "{dyno} of {app} is at {memory} after its restart");
+        }
         Record::Decision(decision) => tell_decision(decision, plan, metrics),
         Record::Notice(notice) => tell_notice(notice, plan, metrics),
         Record::Outcome(outcome) => tell_outcome(outcome, plan, metrics),

@@ -70,6 +70,8 @@ struct Bench {
     heard: HashSet<(Key, Timestamp)>,
     /// Dynos that a DELETE was sent for and that are not known to be back.
     out: BTreeSet<DynoName>,
+    /// Restarts whose dyno is up, and of whose memory nothing was told yet.
+    back: BTreeSet<Ticket>,
     instances: u32,
     orders: u64,
     deletes: usize,
@@ -124,6 +126,7 @@ impl Bench {
             accepted: HashMap::new(),
             heard: HashSet::new(),
             out: BTreeSet::new(),
+            back: BTreeSet::new(),
             instances: 0,
             orders: 0,
             deletes: 0,
@@ -384,14 +387,23 @@ impl Bench {
             Effect::Record(Record::Outcome(outcome)) => match outcome.result {
                 // One that did not come back, or of which nobody knows, is out all the same.
                 RestartResult::Accepted { .. } | RestartResult::NotBack { .. } => {}
-                RestartResult::Back { .. }
-                | RestartResult::Gone
+                RestartResult::Back { .. } => {
+                    self.out.remove(&outcome.dyno);
+                    self.back.insert(outcome.ticket);
+                }
+                RestartResult::Gone
                 | RestartResult::Refused(_)
                 | RestartResult::Unanswered { .. }
                 | RestartResult::Withdrawn => {
                     self.out.remove(&outcome.dyno);
                 }
             },
+            Effect::Record(Record::Aftermath(aftermath)) => {
+                assert!(
+                    self.back.remove(&aftermath.ticket),
+                    "memory after no restart, or twice: {aftermath:?}"
+                );
+            }
             Effect::Record(Record::Notice(_)) | Effect::Share(_) => {}
         }
     }

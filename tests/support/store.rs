@@ -10,10 +10,11 @@ use dynowarden::config::settings::Database;
 use dynowarden::engine::past::Past;
 use dynowarden::engine::policy::Rate;
 use dynowarden::engine::record::{
-    Decision, Evidence, Hold, Notice, NoticeKind, Outcome, Record, RestartResult, Ticket, Verdict,
+    Aftermath, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult,
+    Ticket, Verdict,
 };
 use dynowarden::engine::view::{ClaimRefusal, Seen};
-use dynowarden::event::DynoState;
+use dynowarden::event::{DynoState, Megabytes};
 use dynowarden::ident::{AppId, DynoName};
 use dynowarden::limits;
 use dynowarden::shell::store::claims::{ClaimBounds, ClaimRequest};
@@ -230,6 +231,15 @@ pub async fn what_became_of_a_restart_stands_beside_its_decision(bed: Bed) {
         },
     });
     assert_eq!(json, expect);
+    let memory = MemoryReading { at: at(50), used: Megabytes { hundredths: 21_240 }, permille: 414 };
+    let aftermath = Aftermath { app: ACME, dyno: dyno("web.1"), ticket: Ticket(1), memory };
+    store.write(&Record::Aftermath(aftermath), at(50));
+    let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
+    let json = serde_json::to_value(&shown.decisions[0]).expect("JSON");
+    let after = serde_json::json!({"at": "2026-03-01T00:00:50Z", "used_mb": 212.4, "percent": 41.4});
+    assert_eq!(json["outcome"]["memory"], after);
+    let text = shown.decisions[0].to_string();
+    assert!(text.ends_with("-> up again after 8s, now at 212.4MB (41.4% of its quota)"), "{text}");
     store.close().await;
 }
 

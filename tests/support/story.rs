@@ -150,10 +150,10 @@ fn rulings() -> Vec<Ruling> {
         at: earlier(now(), Duration::from_secs(2980)),
         label: "back".into(),
         text: "up again after 16s".to_owned(),
-        memory: Some(MemoryReading {
+        memory: Some(MemoryJson {
             at: earlier(now(), Duration::from_secs(2960)),
-            used: Megabytes { hundredths: 21_200 },
-            permille: 414,
+            used_mb: 212.0,
+            percent: 41.4,
         }),
     };
     let lost = RulingResult {

@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::commands::demo::people::Letter;
-use crate::engine::record::{Hold, Record, RestartResult, Verdict};
+use crate::engine::record::{Aftermath, Hold, Record, RestartResult, Verdict};
 use crate::ident::{AppId, AppName, DynoName};
 use crate::sim::line::{LogLine, Source};
 use crate::time::spoken;
@@ -110,6 +110,10 @@ impl Story {
     fn record(&mut self, record: &Record) -> Option<String> {
         let app = |id: AppId| self.apps.get(id.0 as usize).map_or("?", AppName::as_str).to_owned();
         match record {
+            Record::Aftermath(Aftermath { app: id, dyno, memory, .. }) => {
+                let text = format!("{memory} after its restart");
+                Some(told(memory.at, &app(*id), &dyno.to_string(), "memory", &text))
+            }
             Record::Decision(decision) => {
                 if matches!(decision.verdict, Verdict::Hold(_)) {
                     self.tally.refusals += 1;

@@ -82,6 +82,8 @@ impl Watcher<'_> {
     fn take(&mut self, record: &Record) {
         self.desk.board.record(record);
         match record {
+            // The next look at the page shows it.
+            Record::Aftermath(_) => {}
             Record::Decision(decision) => self.decided(decision),
             Record::Notice(notice) => self.noticed(notice),
             Record::Outcome(outcome) => self.learnt(outcome),

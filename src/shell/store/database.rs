@@ -2,6 +2,7 @@
 //!
 //! All statements are written once, for both; what differs is here, and nowhere else.
 
+use std::cmp::Ordering;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -185,13 +186,14 @@ async fn first_contact(
 /// How long a start waits for the database.
 const CONTACT_WAIT: Duration = Duration::from_secs(10);
 
-/// A reader takes the schema as it is, if it is one that it knows.
+/// A reader changes nothing, so the schema must be its own.
 async fn check(connection: &mut AnyConnection) -> Result<(), SchemaError> {
-    let found = schema::version(connection).await?;
-    if found > schema::VERSION {
-        return Err(SchemaError::Future { found, known: schema::VERSION });
+    let (found, known) = (schema::version(connection).await?, schema::VERSION);
+    match found.cmp(&known) {
+        Ordering::Less => Err(SchemaError::Past { found, known }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(SchemaError::Future { found, known }),
     }
-    Ok(())
 }
 
 /// Whether the table of the schema's version is not there.

@@ -222,6 +222,9 @@ impl Store {
         let shared = &self.shared;
         shared.heard(now);
         match record {
+            Record::Aftermath(aftermath) => {
+                shared.queue.restart(RestartRow::Aftermath(aftermath.ticket, aftermath.memory));
+            }
             Record::Decision(decision) => self.write_decision(decision),
             Record::Notice(notice) => {
                 let Some(app) = shared.app(notice.app) else { return };

@@ -9,10 +9,12 @@ use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, FromRow, Row as _};
 
+use crate::engine::record::MemoryReading;
+use crate::event::Megabytes;
 use crate::ident::{AppName, DynoName};
 use crate::limits;
 use crate::page::facts::{Ruling, RulingResult};
-use crate::report::{DecisionJson, EvidenceJson, Word};
+use crate::report::{DecisionJson, EvidenceJson, MemoryJson, Word};
 use crate::shell::store::rows::timestamp;
 
 /// Which decisions are wanted.
@@ -70,6 +72,9 @@ pub struct OutcomeJson {
     /// Seconds from the acceptance until the new instance was seen up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_for: Option<f64>,
+    /// What the new instance used when that was first told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryJson>,
 }
 
 /// A place in the record: opaque text.
@@ -123,8 +128,13 @@ impl fmt::Display for PastDecision {
             write!(f, " (× {}, last {})", self.count, self.last_at.strftime("%Y-%m-%d %H:%M:%SZ"))?;
         }
         match &self.outcome {
-            Some(OutcomeJson { told: Some(told), .. }) => write!(f, " -> {told}"),
-            Some(OutcomeJson { result, .. }) => write!(f, " -> {result}"),
+            Some(outcome) => {
+                write!(f, " -> {}", outcome.told.as_ref().unwrap_or(&outcome.result))?;
+                match &outcome.memory {
+                    Some(memory) => write!(f, ", now at {memory}"),
+                    None => Ok(()),
+                }
+            }
             None => Ok(()),
         }
     }
@@ -136,7 +146,7 @@ impl From<PastDecision> for Ruling {
             at: past.last_at,
             text: outcome.told.unwrap_or_else(|| outcome.result.clone()),
             label: outcome.result.into(),
-            memory: None,
+            memory: outcome.memory,
         });
         Self {
             decision: past.decision,
@@ -199,7 +209,7 @@ const SELECT: &str = "\
     SELECT decided.id, decided.holder, decided.at, decided.app, decided.dyno, decided.rule, \
         decided.decision, decided.code, decided.reason, decided.dry_run, decided.evidence, decided.count, \
         decided.last_at, restart.result, restart.told, restart.instance, restart.new_instance, \
-        restart.out_for_ms \
+        restart.out_for_ms, restart.after_at, restart.after_used, restart.after_permille \
     FROM dynowarden_decisions decided \
     LEFT JOIN dynowarden_restarts restart \
         ON restart.attempt = decided.attempt AND decided.decision = 'restart'";
@@ -229,6 +239,7 @@ impl FromRow<'_, AnyRow> for PageRow {
                 out_for: row
                     .try_get::<Option<i64>, _>("out_for_ms")?
                     .map(|millis| Duration::from_millis(millis.unsigned_abs()).as_secs_f64()),
+                memory: memory_after(row)?.as_ref().map(MemoryJson::new),
             }),
         };
         let decision = DecisionJson {
@@ -252,6 +263,16 @@ impl FromRow<'_, AnyRow> for PageRow {
             },
         })
     }
+}
+
+fn memory_after(row: &AnyRow) -> Result<Option<MemoryReading>, sqlx::Error> {
+    let Some(at) = row.try_get("after_at")? else { return Ok(None) };
+    let (used, permille): (i64, i64) = (row.try_get("after_used")?, row.try_get("after_permille")?);
+    Ok(Some(MemoryReading {
+        at: timestamp(at),
+        used: Megabytes { hundredths: used.unsigned_abs() },
+        permille: u32::try_from(permille).unwrap_or(u32::MAX),
+    }))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::AnyConnection;
 
-use crate::engine::record::{Decision, Hold, Notice, Outcome, RestartResult, Ticket, Verdict};
+use crate::engine::record::{Decision, Hold, MemoryReading, Notice, Outcome, RestartResult, Ticket, Verdict};
 use crate::ident::AppName;
 use crate::report::DecisionJson;
 
@@ -17,6 +17,8 @@ pub(super) enum RestartRow {
     Decision(DecisionRow),
     /// What became of it.
     Outcome(OutcomeRow),
+    /// The memory of the dyno that came up.
+    Aftermath(Ticket, MemoryReading),
     /// A dyno is left alone.
     GiveUp(GiveUpRow),
     /// A claim whose answer did not reach us in time, so that nothing was sent.
@@ -191,6 +193,7 @@ impl RestartRow {
         match self {
             Self::Decision(row) => write_decision(row, to, by).await,
             Self::Outcome(row) => write_outcome(row, to, by).await,
+            Self::Aftermath(ticket, memory) => write_aftermath(*ticket, memory, to, by).await,
             Self::GiveUp(row) => write_give_up(row, to, by).await,
             Self::Unclaim(ticket) => unclaim(*ticket, to, by).await,
         }
@@ -326,6 +329,27 @@ async fn write_outcome(row: &OutcomeRow, to: &mut AnyConnection, by: Writer<'_>)
         }
     }
     Ok(())
+}
+
+const AFTERMATH: &str = "\
+    UPDATE dynowarden_restarts SET after_at = $3, after_used = $4, after_permille = $5 \
+    WHERE holder = $1 AND ticket = $2";
+
+async fn write_aftermath(
+    ticket: Ticket,
+    memory: &MemoryReading,
+    to: &mut AnyConnection,
+    by: Writer<'_>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(AFTERMATH)
+        .bind(by.holder)
+        .bind(ticket_number(ticket))
+        .bind(micros(memory.at))
+        .bind(i64::try_from(memory.used.hundredths).unwrap_or(i64::MAX))
+        .bind(i64::from(memory.permille))
+        .execute(to)
+        .await
+        .map(|_| ())
 }
 
 const FORGET_HITS: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2";

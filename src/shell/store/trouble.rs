@@ -71,6 +71,19 @@ pub enum StoreError {
         /// What is missing.
         what: String,
     },
+    /// Only an older version of this program has served from it.
+    #[error(
+        "the record is of an older dynowarden: {place} has schema {found}, and this one reads {known}; \
+         start this version's daemon on it first"
+    )]
+    Past {
+        /// The file or the server.
+        place: Place,
+        /// Its version.
+        found: i64,
+        /// The version that this program works with.
+        known: i64,
+    },
     /// It is there and cannot be used.
     #[error("the store cannot be used: {place}: {what}; {}", .place.mend())]
     Unusable {
@@ -153,6 +166,7 @@ impl Place {
         let place = self.clone();
         let error = match error {
             SchemaError::Future { found, known } => return StoreError::Future { place, found, known },
+            SchemaError::Past { found, known } => return StoreError::Past { place, found, known },
             SchemaError::Database(error) => error,
         };
         let what = self.what(&error);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use dynowarden::catalogue::Code;
 use dynowarden::engine::past::PastGivingUp;
-use dynowarden::engine::record::{Hold, NoticeKind, Record, RestartResult, Ticket, Verdict};
+use dynowarden::engine::record::{Aftermath, Hold, NoticeKind, Record, RestartResult, Ticket, Verdict};
 use dynowarden::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
 use dynowarden::engine::{Effect, Engine, Input};
 use dynowarden::event::{Change, DynoState, Event as Heard, Fact};
@@ -313,6 +313,12 @@ impl Trial {
                     self.watchdog.assume(app, dyno.clone(), later(self.now, secs(120)));
                 }
                 self.judge.decided(life, decision, clock).map_err(|what| (Some(app), what))
+            }
+            Record::Aftermath(Aftermath { app, dyno, memory, .. }) => {
+                let app = app.0 as usize;
+                self.timeline.note(Some(app), || format!("AFTER  {dyno}: {memory}"), self.now);
+                self.figures.did("aftermaths", 1);
+                Ok(())
             }
             Record::Notice(notice) => {
                 let app = notice.app.0 as usize;
