@@ -39,7 +39,16 @@ pub fn check_frames(body: &[u8]) {
 /// A line is what the slow reader reads, is written back to what it was, and says only what its writer can.
 pub fn check_line(octets: &[u8]) {
     let expect = reference::line(octets);
-    let Ok(line) = Line::parse(octets) else {
+    let parsed = Line::parse(octets);
+    // In a batch most lines are read at a glance, and must come out the same.
+    let framed = [octets.len().to_string().as_bytes(), b" ", octets].concat();
+    match wire::lines(&framed).next() {
+        Some(Ok(line)) => assert_eq!(Ok(line), parsed),
+        Some(Err(BadFrame::Line { error, .. })) => assert_eq!(Err(error), parsed),
+        // A count of nought is none.
+        Some(Err(BadFrame::Frame(_))) | None => assert!(octets.is_empty()),
+    }
+    let Ok(line) = parsed else {
         assert_eq!(expect, None, "a good line was refused");
         return;
     };
