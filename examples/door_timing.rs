@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// What is wrong, the app that is named, and the user; the password is always a wrong one of one length.
-const KINDS: [(&str, &str, &str); 4] = [
-    ("wrong password", "", "drain"),
-    ("wrong password again", "", "drain"),
-    ("wrong app as well", "nobody-watches-this", "drain"),
-    ("other user as well", "", "admin"),
+/// What is wrong, whether the app is a watched one, and the user; all texts are of one length.
+const KINDS: [(&str, bool, &str); 4] = [
+    ("wrong password", true, "drain"),
+    ("wrong password again", true, "drain"),
+    ("wrong app as well", false, "drain"),
+    ("other user as well", true, "admin"),
 ];
 
 /// Fewer than the addresses that the daemon counts for, and so many that each shows few wrong passwords.
@@ -59,10 +59,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn ask(
     stream: &mut BufReader<TcpStream>,
     app: &str,
-    (_, other_app, user): (&str, &str, &str),
+    (_, is_watched, user): (&str, bool, &str),
     number: u32,
 ) -> Result<Duration, Box<dyn Error>> {
-    let app = if other_app.is_empty() { app } else { other_app };
+    let app = if is_watched { app.to_owned() } else { "x".repeat(app.len()) };
     let password = BASE64_STANDARD.encode(format!("{user}:wrong-{number:010}"));
     let [_, b, c, d] = (number % ADDRESSES).to_be_bytes();
     let request = format!(
