@@ -553,6 +553,10 @@ pub const UNWRITTEN_ROWS_MAX: usize = 10_000;
 /// so these are the restarts of dry runs and the ends of what had begun: a few for every dyno.
 pub const UNWRITTEN_RESTARTS_MAX: usize = 100_000;
 
+/// How often history is written while it keeps coming; restarts, and what somebody waits for, at once. A
+/// dyno that errs without end costs a few writes a second then, not one for each line.
+pub const HISTORY_WRITE_EVERY: Duration = Duration::from_millis(100);
+
 /// Rows that are written in one transaction: a few milliseconds in which a claim may have to wait.
 pub const ROWS_PER_WRITE_MAX: usize = 256;
 

@@ -409,7 +409,7 @@ impl Driver {
                 self.call(async move {
                     // The claim is written; that the decision is too should not keep a sick dyno waiting
                     // for long.
-                    let _written = store.flush(limits::CLAIM_WAIT).await;
+                    let _written = store.flush_restarts(limits::CLAIM_WAIT).await;
                     let answered = heroku.delete(&name, &dyno).await;
                     answered.map(|answer| Input::Deleted { ticket, answer })
                 });

@@ -252,8 +252,15 @@ impl Store {
         shared.queue.decision(DecisionRow::new(decision, app, &shared.holder));
     }
 
+    /// Waits until all that was handed to [`write`](Self::write) about restarts is in the store; false when
+    /// that is not so after `wait`. Best done before a DELETE, so that no restart can be without its
+    /// decision.
+    pub async fn flush_restarts(&self, wait: Duration) -> bool {
+        self.shared.queue.restarts_written(wait).await
+    }
+
     /// Waits until all that was handed to [`write`](Self::write) is in the store; false when that is not
-    /// so after `wait`. Best done before a DELETE, so that no restart can be without its decision.
+    /// so after `wait`.
     pub async fn flush(&self, wait: Duration) -> bool {
         self.shared.queue.all_written(wait).await
     }

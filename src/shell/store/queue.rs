@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::limits;
 use crate::shell::store::rows::{DecisionRow, HistoryRow, RestartRow};
@@ -34,6 +35,8 @@ struct Inner {
     folds: HashMap<FoldKey, DecisionRow>,
     history: VecDeque<i64>,
     history_taken_in: u64,
+    /// Somebody waits for what is in it.
+    is_awaited: bool,
     /// The rows of `history`, by their ids.
     history_rows: HashMap<i64, HistoryRow>,
     last_id: i64,
@@ -46,6 +49,15 @@ struct Inner {
 struct Done {
     history: u64,
     restarts: u64,
+}
+
+/// What became of a row of history.
+#[derive(Clone, Copy, Debug)]
+struct Pushed {
+    /// Rows that had to go for it.
+    dropped: u64,
+    /// Whether the writer should know of it.
+    is_news: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,18 +95,18 @@ impl Queue {
                 inner.folds.insert(key, row.clone());
             }
         }
-        let dropped = inner.push_history(row.id, HistoryRow::Decision(row));
+        let pushed = inner.push_history(row.id, HistoryRow::Decision(row));
         drop(inner);
-        self.pushed(Done { history: dropped, restarts: 0 });
+        self.pushed(pushed);
     }
 
     /// Takes in what people were told, or anything else that is history alone; `id` is its time.
     pub fn history(&self, id: i64, row: impl FnOnce(i64) -> HistoryRow) {
         let mut inner = self.inner();
         let id = inner.new_id(id);
-        let dropped = inner.push_history(id, row(id));
+        let pushed = inner.push_history(id, row(id));
         drop(inner);
-        self.pushed(Done { history: dropped, restarts: 0 });
+        self.pushed(pushed);
     }
 
     /// Takes in something about a restart.
@@ -109,13 +121,23 @@ impl Queue {
             dropped = 1;
         }
         drop(inner);
-        self.pushed(Done { history: 0, restarts: dropped });
+        self.done(Done { history: 0, restarts: dropped });
+        self.filled.notify_one();
     }
 
-    /// Waits until there is something to write.
-    pub async fn filled(&self) {
-        while self.is_empty() {
-            self.filled.notified().await;
+    /// Waits until something is to be written: a restart, much, or what somebody waits for at once; other
+    /// history from `not_before` on, so that a refusal that comes again and again is written now and then.
+    pub async fn ready(&self, not_before: Instant) {
+        loop {
+            let pressing = self.inner().is_pressing();
+            match pressing {
+                Some(true) => return,
+                Some(false) => tokio::select! {
+                    () = tokio::time::sleep_until(not_before) => return,
+                    () = self.filled.notified() => {}
+                },
+                None => self.filled.notified().await,
+            }
         }
     }
 
@@ -138,12 +160,13 @@ impl Queue {
         let restarts = inner.restarts.drain(..restarts).collect();
         let ids: Vec<i64> = inner.history.drain(..history).collect();
         let history = ids.iter().filter_map(|id| inner.history_rows.remove(id)).collect();
+        inner.is_awaited &= !inner.history.is_empty();
         Batch { history, restarts }
     }
 
     /// The rows are in the store.
     pub fn written(&self, history: usize, restarts: usize) {
-        self.pushed(Done { history: history as u64, restarts: restarts as u64 });
+        self.done(Done { history: history as u64, restarts: restarts as u64 });
     }
 
     /// The rows are not in the store, and go first the next time.
@@ -166,7 +189,7 @@ impl Queue {
             }
         }
         drop(guard);
-        self.pushed(Done { history: superseded, restarts: 0 });
+        self.done(Done { history: superseded, restarts: 0 });
     }
 
     /// A row that the database will never take.
@@ -184,9 +207,11 @@ impl Queue {
     /// Waits until all that has been taken in is written; `false` when that took too long.
     pub async fn all_written(&self, wait: Duration) -> bool {
         let (history, restarts) = {
-            let inner = self.inner();
+            let mut inner = self.inner();
+            inner.is_awaited = true;
             (inner.history_taken_in, inner.restarts_taken_in)
         };
+        self.filled.notify_one();
         self.reached(wait, |done| done.restarts >= restarts && done.history >= history).await
     }
 
@@ -196,14 +221,20 @@ impl Queue {
         matches!(tokio::time::timeout(wait, reached).await, Ok(Ok(_)))
     }
 
-    fn pushed(&self, done: Done) {
+    fn pushed(&self, pushed: Pushed) {
+        self.done(Done { history: pushed.dropped, restarts: 0 });
+        if pushed.is_news {
+            self.filled.notify_one();
+        }
+    }
+
+    fn done(&self, done: Done) {
         if done != Done::default() {
             self.done.send_modify(|sum| {
                 sum.history += done.history;
                 sum.restarts += done.restarts;
             });
         }
-        self.filled.notify_one();
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -219,21 +250,29 @@ impl Inner {
         self.last_id
     }
 
-    /// Returns how many rows had to go for it.
-    fn push_history(&mut self, id: i64, row: HistoryRow) -> u64 {
+    fn push_history(&mut self, id: i64, row: HistoryRow) -> Pushed {
         if self.history_rows.insert(id, row).is_some() {
-            return 0;
+            return Pushed { dropped: 0, is_news: false };
         }
         self.history_taken_in += 1;
         self.history.push_back(id);
-        if self.history.len() <= limits::UNWRITTEN_ROWS_MAX {
-            return 0;
+        let waiting = self.history.len();
+        if waiting <= limits::UNWRITTEN_ROWS_MAX {
+            return Pushed { dropped: 0, is_news: waiting == 1 || waiting >= limits::ROWS_PER_WRITE_MAX };
         }
         if let Some(oldest) = self.history.pop_front() {
             self.history_rows.remove(&oldest);
         }
         self.dropped += 1;
-        1
+        Pushed { dropped: 1, is_news: true }
+    }
+
+    /// Whether what waits cannot wait longer; none when nothing waits.
+    fn is_pressing(&self) -> Option<bool> {
+        if !self.restarts.is_empty() || self.history.len() >= limits::ROWS_PER_WRITE_MAX {
+            return Some(true);
+        }
+        (!self.history.is_empty()).then_some(self.is_awaited)
     }
 }
 
@@ -249,6 +288,10 @@ const RESTART: &str = "restart";
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
     use super::Queue;
     use crate::limits;
     use crate::shell::store::rows::{DecisionRow, HistoryRow};
@@ -327,6 +370,28 @@ mod tests {
         assert_eq!(&*oldest.rule, "r1");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn history_waits_for_its_time_and_nothing_else_does() {
+        let queue = Queue::new();
+        let later = Instant::now() + Duration::from_secs(60);
+        let is_ready = async |queue: &Queue| {
+            tokio::time::timeout(Duration::from_secs(1), queue.ready(later)).await.is_ok()
+        };
+        assert!(!is_ready(&queue).await, "nothing is there");
+        queue.decision(row(1, "r", "stale"));
+        assert!(!is_ready(&queue).await);
+        assert!(!queue.all_written(Duration::ZERO).await);
+        assert!(is_ready(&queue).await, "somebody waits for it");
+        queue.put_back(queue.take());
+        assert!(!is_ready(&queue).await, "nobody does any more");
+        queue.decision(row(2, "r", "restart"));
+        assert!(is_ready(&queue).await);
+        queue.take();
+        queue.decision(row(3, "r", "gone"));
+        queue.ready(later).await;
+        assert_eq!(Instant::now(), later);
+    }
+
     #[tokio::test]
     async fn what_could_not_be_written_is_written_first_and_once() {
         let queue = Queue::new();
@@ -335,9 +400,9 @@ mod tests {
         let batch = queue.take();
         queue.decision(row(3, "s", "stale"));
         queue.put_back(batch);
-        assert!(!queue.all_written(std::time::Duration::ZERO).await);
+        assert!(!queue.all_written(Duration::ZERO).await);
         assert_eq!(taken(&queue), [("stale".to_owned(), 1, 1), ("stale".to_owned(), 2, 3)]);
         queue.written(2, 0);
-        assert!(queue.all_written(std::time::Duration::ZERO).await);
+        assert!(queue.all_written(Duration::ZERO).await);
     }
 }

@@ -17,6 +17,7 @@ use crate::shell::store::trouble::Kind;
 /// Writes until `end`, and then what is still to be written, once.
 pub(super) async fn run(shared: Arc<Shared>, end: CancellationToken) {
     let mut pruned: Option<Instant> = None;
+    let mut written = Instant::now();
     loop {
         let has_ended = end.is_cancelled();
         let mut is_there = if shared.queue.is_empty() { ask(&shared).await } else { write(&shared).await };
@@ -32,11 +33,11 @@ pub(super) async fn run(shared: Arc<Shared>, end: CancellationToken) {
         }
         if !is_there {
             pause(limits::STORE_TRY_EVERY, &end).await;
-        } else if shared.queue.is_empty() && pruned.is_some() {
+        } else if pruned.is_some() {
             tokio::select! {
                 () = end.cancelled() => {}
                 () = shared.troubled.notified() => {}
-                () = shared.queue.filled() => {}
+                () = shared.queue.ready(written + limits::HISTORY_WRITE_EVERY) => written = Instant::now(),
                 () = tokio::time::sleep(limits::STORE_ASK_EVERY) => {}
             }
         }
