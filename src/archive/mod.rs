@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use crate::archive::text::{Shown, Written};
 use crate::archive::years::Years;
 use crate::limits;
-use crate::wire::frame::{self, FrameErrorKind};
+use crate::wire::frame::{self, FrameError, FrameErrorKind};
 use crate::wire::line::{Line, LineError};
 use crate::wire::stamp::TimeError;
 
@@ -90,6 +90,15 @@ pub enum Why {
     /// A count that leads nowhere.
     #[error("the file cannot be read on from here: {0}")]
     Lost(FrameErrorKind),
+    /// A frame longer than any that is read, which ends the file: it would have to be held whole.
+    #[error(
+        "the file cannot be read on from here: the count says {counted} octets, and a frame has {} at most",
+        limits::ARCHIVE_FRAME_BYTES_MAX
+    )]
+    TooLarge {
+        /// What its count says.
+        counted: usize,
+    },
     /// A text line longer than any that is read.
     #[error("a line of more than {} bytes", limits::ARCHIVE_LINE_BYTES_MAX)]
     TooLong,
@@ -176,11 +185,11 @@ impl Archive {
     fn read_frame(&mut self) -> Option<(Place, Item<'_>)> {
         let range = match self.next_frame()? {
             Ok(range) => range,
-            Err(kind) => {
+            Err(why) => {
                 let place = Place::Octet(self.passed + self.start as u64);
                 let from = std::mem::replace(&mut self.start, self.buffer.len());
                 self.is_lost = true;
-                let unread = Unread { why: Why::Lost(kind), text: &self.buffer[from..] };
+                let unread = Unread { why, text: &self.buffer[from..] };
                 return Some((place, Item::Unread(unread)));
             }
         };
@@ -197,7 +206,7 @@ impl Archive {
     }
 
     /// Where the line of the next frame lies in the buffer.
-    fn next_frame(&mut self) -> Option<Result<Range<usize>, FrameErrorKind>> {
+    fn next_frame(&mut self) -> Option<Result<Range<usize>, Why>> {
         // Whoever collects bodies writes line breaks between them; a count never begins with one.
         while let Some(b'\n' | b'\r') = self.buffer.get(self.start) {
             self.start += 1;
@@ -208,12 +217,17 @@ impl Archive {
                 let from = self.start + memchr::memchr(b' ', rest)? + 1;
                 Some(Ok(from..from + frame.octets.len()))
             }
-            Err(error) => {
-                let may_go_on = match error.kind {
+            Err(FrameError { kind: FrameErrorKind::Cut { counted, .. }, .. })
+                if counted > limits::ARCHIVE_FRAME_BYTES_MAX =>
+            {
+                Some(Err(Why::TooLarge { counted }))
+            }
+            Err(FrameError { kind, .. }) => {
+                let may_go_on = match kind {
                     FrameErrorKind::Count => rest.len() <= limits::COUNT_DIGITS_MAX,
-                    FrameErrorKind::Cut { counted, .. } => counted <= limits::ARCHIVE_FRAME_BYTES_MAX,
+                    FrameErrorKind::Cut { .. } => true,
                 };
-                (self.is_ended || !may_go_on).then_some(Err(error.kind))
+                (self.is_ended || !may_go_on).then_some(Err(Why::Lost(kind)))
             }
         }
     }
