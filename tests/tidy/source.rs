@@ -72,7 +72,8 @@ pub fn sources(dirs: &[&str]) -> Vec<Source> {
     paths.into_iter().map(|path| Source { lines: lines_of(&path, &read(&path)), path }).collect()
 }
 
-/// The files below a directory of the project, however deep; none if there is no such directory.
+/// The files below a directory of the project, however deep, but for what cargo built there; none if there
+/// is no such directory.
 pub fn files_below(dir: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut open = vec![root().join(dir)];
@@ -80,7 +81,9 @@ pub fn files_below(dir: &str) -> Vec<String> {
         for entry in fs::read_dir(dir).into_iter().flatten() {
             let path = entry.expect("an entry of a directory").path();
             if path.is_dir() {
-                open.push(path);
+                if !path.ends_with("target") {
+                    open.push(path);
+                }
             } else {
                 let path = path.strip_prefix(root()).expect("a path below the root");
                 paths.push(path.to_str().expect("a name in UTF-8").replace('\\', "/"));
