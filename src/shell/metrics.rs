@@ -120,6 +120,7 @@ struct Families {
     store_away: Gauge<i64, AtomicI64>,
     store_dropped_rows: Counter,
     store_unwritten_rows: Gauge<i64, AtomicI64>,
+    tasks: Gauge<i64, AtomicI64>,
     token_accepted: Gauge<i64, AtomicI64>,
 }
 
@@ -258,6 +259,11 @@ impl Metrics {
         self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
+    /// Tasks of the runtime that have not ended.
+    pub fn tasks(&self, alive: usize) {
+        self.families.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
+    }
+
     /// The engine decided something.
     pub fn decision(&self, app: AppId, decision: &'static str, reason: &'static str) {
         if let Some(label) = self.label(app) {
@@ -385,6 +391,7 @@ impl Families {
             store_away: Gauge::default(),
             store_dropped_rows: Counter::default(),
             store_unwritten_rows: Gauge::default(),
+            tasks: Gauge::default(),
             token_accepted: Gauge::default(),
         }
     }
@@ -438,6 +445,7 @@ impl Families {
         let help = "New texts in the files of [tls]: replaced, or failed and the old one is still shown";
         to.register("tls_certificate_reads", help, f.certificate_reads.clone());
         to.register("connections", "Open connections", f.connections.clone());
+        to.register("tasks", "Tasks that the program is running", f.tasks.clone());
         let help = "Requests and connections that the front door turned away";
         to.register("refused_requests", help, f.refusals.clone());
         to.register("ready", "1 when /readyz says yes", f.ready.clone());

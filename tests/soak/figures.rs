@@ -17,6 +17,7 @@ pub struct Sample {
     pub batches: f64,
     pub dynos: f64,
     pub connections: f64,
+    pub tasks: f64,
     pub decisions: i64,
     pub restarts: i64,
 }
@@ -43,16 +44,17 @@ impl Samples {
     /// All of them, for a spreadsheet.
     pub fn table(&self) -> String {
         let mut table = String::from(
-            "seconds\trss_kib\town_kib\tthreads\tdescriptors\tdynos\tconnections\tdecisions\trestarts\tframes\tbatches\tcpu\n",
+            "seconds\trss_kib\town_kib\tthreads\tdescriptors\tdynos\tconnections\ttasks\tdecisions\trestarts\tframes\tbatches\tcpu\n",
         );
         for s in &self.0 {
             let Held { rss_kib, own_kib, descriptors, threads } = s.held;
             let _infallible = writeln!(
                 table,
-                "{}\t{rss_kib}\t{own_kib}\t{threads}\t{descriptors}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.2}",
+                "{}\t{rss_kib}\t{own_kib}\t{threads}\t{descriptors}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.2}",
                 s.at.as_secs(),
                 s.dynos,
                 s.connections,
+                s.tasks,
                 s.decisions,
                 s.restarts,
                 s.frames,
@@ -91,10 +93,11 @@ impl Samples {
         } else {
             grown.push("too few samples for a slope".to_owned());
         }
-        let columns: [Column; 3] = [
+        let columns: [Column; 4] = [
             ("threads", |s| s.held.threads as f64),
             ("descriptors", |s| s.held.descriptors as f64),
             ("connections", |s| s.connections),
+            ("tasks", |s| s.tasks),
         ];
         let (head, tail) = warm.split_at(warm.len() / 2);
         for (name, of) in columns {

@@ -195,6 +195,7 @@ impl Soak {
             batches: metric(&page, "dynowarden_batches_total")?,
             dynos: metric(&page, "dynowarden_dynos")?,
             connections: metric(&page, "dynowarden_connections")?,
+            tasks: metric(&page, "dynowarden_tasks")?,
             decisions: row.get(0),
             restarts: row.get(1),
         })

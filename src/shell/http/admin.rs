@@ -10,6 +10,7 @@ use hyper::body::Body;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use crate::ident::AppId;
 use crate::limits;
@@ -61,6 +62,8 @@ pub(super) enum Denied {
     Body(BodyError),
     /// There is no `ADMIN_PASSWORD`, so there are no admins.
     Closed,
+    /// While a body is unread, nobody sees its sender hang up; a stream would outlive its reader.
+    HasBody,
     Json(serde_json::Error),
     OtherSite,
     /// A field of a form or of the query, or the span of a pause.
@@ -82,6 +85,7 @@ impl Service {
         let exposition = Exposition::accepted_by(accept);
         self.metrics.store(&self.store.health());
         self.metrics.ready(self.readiness.trouble().is_none());
+        self.metrics.tasks(Handle::current().metrics().num_alive_tasks());
         let page = self.metrics.render(exposition, self.clock.now());
         reply::private(reply::typed(StatusCode::OK, exposition.content_type(), page.into()))
     }
@@ -187,6 +191,10 @@ impl Service {
             Denied::Body(error) => self.refuse_body(error),
             // These come before the body is read, so the connection ends with them.
             Denied::Closed => reply::closing(reply::not_found()),
+            Denied::HasBody => {
+                let text = "a stream is asked for without a body";
+                reply::closing(reply::complaint(StatusCode::BAD_REQUEST, text))
+            }
             Denied::OtherSite => {
                 let text = "asked for by another site's page";
                 reply::closing(reply::complaint(StatusCode::FORBIDDEN, text))

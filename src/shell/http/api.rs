@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use hyper::body::Body;
 use serde::Serialize;
 
 use crate::limits;
@@ -38,8 +39,11 @@ impl Service {
     }
 
     /// `GET /api/v1/events`.
-    pub(super) fn stream_events(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+    pub(super) fn stream_events(&self, head: &Head, body: &impl Body) -> Result<Response<ReplyBody>, Denied> {
         let desk = self.let_admin_to_desk(head)?;
+        if !body.is_end_stream() {
+            return Err(Denied::HasBody);
+        }
         let fields = query(head);
         let form = match fields.value("as") {
             None | Some("json") => Form::Json,

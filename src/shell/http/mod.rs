@@ -227,7 +227,7 @@ impl Service {
             PageRoute::ListDecisions => self.list_decisions(head).await,
             PageRoute::ListDynos => self.list_dynos(head).await,
             PageRoute::Pause | PageRoute::Restart | PageRoute::Resume => self.act(route, head, body).await,
-            PageRoute::Stream => self.stream_events(head),
+            PageRoute::Stream => self.stream_events(head, &body),
             _ => self.show_page(route, head).await,
         };
         served.unwrap_or_else(|denied| self.deny(denied))

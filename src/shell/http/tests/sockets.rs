@@ -142,6 +142,22 @@ async fn a_refusal_can_be_read_though_the_body_is_still_coming() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_its_reader_and_so_has_no_body_to_wait_for() {
+    let server = server(8).await;
+    let head = format!("GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n", basic("admin"));
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let answer = ask(&mut stream, &format!("{head}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    stream.shutdown().await.expect("hung up");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.expect("the end");
+    for (more, body) in [("Content-Length: 38", "{\"app\":"), ("Transfer-Encoding: chunked", "9\r\n{\"app")] {
+        let answer = exchange(&server, &format!("{head}{more}\r\n\r\n{body}")).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{more}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn chunks_are_added_up() {
     let server = server(8).await;
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
