@@ -204,11 +204,12 @@ pub(super) fn unknown_key(section: &str, key: &str, origin: Origin) -> Problem {
 /// A name that a user made up, for a message: on one line, and no more of it than is needed.
 fn typed(name: &str) -> String {
     let mut shown = String::new();
-    for c in name.chars().take(limits::NAME_BYTES_MAX) {
+    for c in name.chars() {
+        if shown.len() >= limits::NAME_BYTES_MAX {
+            shown.push('…');
+            break;
+        }
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    if name.chars().nth(limits::NAME_BYTES_MAX).is_some() {
-        shown.push('…');
     }
     shown
 }
@@ -290,8 +291,10 @@ mod tests {
         let origin = Origin::Variable("X".into());
         let problem = unknown_key("policy", "a\nb\u{1b}[31m", origin);
         assert_eq!(problem.setting(), "policy.a\\nb\\u{1b}[31m");
-        let problem = unknown_variable(&format!("DYNOWARDEN_\n{}", "x".repeat(10_000))).to_string();
-        assert!(problem.len() < 600 && !problem.contains('\n'), "{problem}");
+        for letter in ["x", "\u{14}", "ü"] {
+            let problem = unknown_variable(&format!("DYNOWARDEN_\n{}", letter.repeat(10_000))).to_string();
+            assert!(problem.len() < 600 && !problem.contains(char::is_control), "{problem}");
+        }
     }
 
     #[test]
