@@ -148,7 +148,7 @@ fn notifiers(facts: &Facts) -> Vec<Finding> {
         None => Finding::ok(Subject::Notifier, format!("{name}: not tried; --notify sends a test")),
         Some(Ok(())) => Finding::ok(Subject::Notifier, format!("{name}: took the test")),
         Some(Err(what)) => Finding::error(Subject::Notifier, format!("{name}: {what}"))
-            .mend("mend its address or its secret in the [[notify]] table"),
+            .mend("try again; if it says so again, mend its address or its secret in the [[notify]] table"),
     };
     facts.notifiers.iter().map(finding).collect()
 }
