@@ -267,7 +267,15 @@ impl Bench {
                 let formation = answer.as_ref().map(|view| view.formation.as_slice()).unwrap_or_default();
                 let settled_by = earlier(self.wall, plan("acme", false).policy.settle);
                 let is_out = |seen: &&Seen| seen.state != DynoState::Up || seen.updated_at > settled_by;
-                steps.others_out = formation.iter().filter(is_out).map(|seen| seen.name.clone()).collect();
+                let out: BTreeSet<_> =
+                    formation.iter().filter(is_out).map(|seen| seen.name.clone()).collect();
+                if answer.is_ok() && key.is_some_and(|(app, _)| app == AppId(0)) {
+                    // Whoever has settled or is gone by this look is out no more, whatever others have seen.
+                    self.steps
+                        .values_mut()
+                        .for_each(|steps| steps.others_out.retain(|dyno| out.contains(dyno)));
+                }
+                self.steps.entry(ticket).or_default().others_out = out;
                 self.input(Input::Looked { ticket, answer });
             }
             Open::Peek { key } => {

@@ -108,7 +108,12 @@ impl Machine {
         for (key, value) in tables.flat_map(|table| table.iter()) {
             let is_secret = matches!(key.get_ref().as_ref(), "url" | "secret");
             let text = value.get_ref().as_str().filter(|text| text.len() >= 12 && is_secret);
-            secrets.extend(text.filter(|text| self.toml.matches(text).count() == 1).map(str::to_owned));
+            // Nobody keeps the name of a variable secret.
+            let is_elsewhere = |text: &str| {
+                let mut parts = self.env.iter().flat_map(|(name, value)| [name, value]);
+                self.toml.matches(text).count() > 1 || parts.any(|part| part.to_string_lossy().contains(text))
+            };
+            secrets.extend(text.filter(|text| !is_elsewhere(text)).map(str::to_owned));
         }
         secrets
     }
