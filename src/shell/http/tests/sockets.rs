@@ -157,6 +157,20 @@ async fn a_stream_ends_with_its_reader_and_so_has_no_body_to_wait_for() {
     }
 }
 
+/// As long as something is unread nobody looks whether the reader is there; then it shows when it is written to.
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_reader_is_gone_ends_with_the_next_beat() {
+    let house = house(&settings(&[("acme", "drain")])).await;
+    let (mut stream, served) = connected(&house);
+    let request =
+        format!("GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\r\nGET", basic("admin"));
+    let answer = ask(&mut stream, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    drop(stream);
+    house.service.desk.as_ref().expect("a page").streams.beat();
+    served.await.expect("no panic");
+}
+
 #[tokio::test]
 async fn chunks_are_added_up() {
     let server = server(8).await;
