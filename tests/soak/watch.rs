@@ -11,9 +11,9 @@ use dynowarden::sim::platform::Platform;
 use dynowarden::time::since;
 use jiff::Timestamp;
 
-/// From the moment at which a dyno is above its quota until it is replaced: one look of the platform at its
-/// memory comes every 21 s, a minute of cool-down may be left, and all ten dynos of an app may have their
-/// turn before it, at some nine seconds each.
+/// From the moment at which a dyno is above its quota, and none of its formation is crashed, until it is
+/// replaced: one look of the platform at its memory comes every 21 s, a minute of cool-down may be left, and
+/// all ten dynos of an app may have their turn before it, at some nine seconds each.
 const BOUND: Duration = Duration::from_secs(240);
 
 /// Reasons to leave a dyno as it is although it errs: restarts do not help it.
@@ -39,8 +39,12 @@ impl Watch {
 
     pub fn look(&mut self, platform: &Platform, now: Timestamp) {
         let mut above = BTreeMap::new();
+        let mut crashed = BTreeSet::new();
         for app in platform.world.apps() {
             for dyno in platform.world.dynos(app.name()) {
+                if dyno.name.process_type().as_str() == "web" && dyno.state == DynoState::Crashed {
+                    crashed.insert(app.name().to_string());
+                }
                 let quota = u64::from(dyno.size.quota_mb) * 10;
                 let used = platform.world.decimegabytes(app.name(), &dyno.name, now).unwrap_or_default();
                 if dyno.name.process_type().as_str() == "web" && dyno.state == DynoState::Up && used > quota {
@@ -56,7 +60,12 @@ impl Watch {
             is_owed
         });
         for (key, id) in above {
-            let (_, from) = *self.owed.entry(key.clone()).or_insert((id, now));
+            let (_, from) = self.owed.entry(key.clone()).or_insert((id, now));
+            if crashed.contains(&key.0) {
+                // One is out, for as long as the platform lets a crashed dyno wait: no other may go meanwhile.
+                *from = now;
+            }
+            let from = *from;
             if since(from, now) <= BOUND {
                 continue;
             }
