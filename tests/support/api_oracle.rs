@@ -54,11 +54,13 @@ fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool)
     };
     let shown = format!("{read:?}");
     let read = read.map(|drains| {
-        let ids: Vec<String> = drains.iter().map(|drain| drain.id.clone()).collect();
+        let names: Vec<String> =
+            drains.iter().flat_map(|drain| [drain.id.clone(), drain.token.to_string()]).collect();
         let told = |drain: platform_json::Drain| {
             let url = drain.url.expose_secret().to_owned();
-            // What is part of an id, which is shown, is no secret of the URL's.
-            let is_hidden = url.len() < 8 || ids.iter().any(|id| id.contains(&url)) || !shown.contains(&url);
+            // What is part of an id or a token, which are shown, is no secret of the URL's.
+            let is_named = names.iter().any(|name| name.contains(&url));
+            let is_hidden = url.len() < 8 || is_named || !shown.contains(&url);
             assert!(is_hidden, "the URL of a drain holds a password, and is shown");
             (drain.id, drain.token.to_string(), url, drain.of_addon)
         };

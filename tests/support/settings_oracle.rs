@@ -108,12 +108,14 @@ impl Machine {
         for (key, value) in tables.flat_map(|table| table.iter()) {
             let is_secret = matches!(key.get_ref().as_ref(), "url" | "secret");
             let text = value.get_ref().as_str().filter(|text| text.len() >= 12 && is_secret);
-            // Nobody keeps the name of a variable secret.
-            let is_elsewhere = |text: &str| {
+            // Nobody keeps the name of a setting secret, or a word of another one.
+            let is_known = |text: &str| {
                 let mut parts = self.env.iter().flat_map(|(name, value)| [name, value]);
-                self.toml.matches(text).count() > 1 || parts.any(|part| part.to_string_lossy().contains(text))
+                text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '.'))
+                    || self.toml.matches(text).count() > 1
+                    || parts.any(|part| part.to_string_lossy().contains(text))
             };
-            secrets.extend(text.filter(|text| !is_elsewhere(text)).map(str::to_owned));
+            secrets.extend(text.filter(|text| !is_known(text)).map(str::to_owned));
         }
         secrets
     }
