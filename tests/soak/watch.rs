@@ -62,7 +62,7 @@ impl Watch {
         for (key, id) in above {
             let (_, from) = self.owed.entry(key.clone()).or_insert((id, now));
             if crashed.contains(&key.0) {
-                // One is out, for as long as the platform lets a crashed dyno wait: no other may go meanwhile.
+                // As long as the platform lets a crashed dyno wait, one is out, and no other may go.
                 *from = now;
             }
             let from = *from;

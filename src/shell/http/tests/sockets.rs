@@ -157,7 +157,7 @@ async fn a_stream_ends_with_its_reader_and_so_has_no_body_to_wait_for() {
     }
 }
 
-/// As long as something is unread nobody looks whether the reader is there; then it shows when it is written to.
+/// While something is unread nobody looks whether the reader is there; it shows when it is written to.
 #[tokio::test(start_paused = true)]
 async fn a_stream_whose_reader_is_gone_ends_with_the_next_beat() {
     let house = house(&settings(&[("acme", "drain")])).await;
