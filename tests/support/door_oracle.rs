@@ -246,7 +246,8 @@ impl Talk {
     /// Whether it is a stream whose reader has sent more than the request: as long as that is unread, its
     /// going is noticed when something is written to it, as a beat is every 15 s, and there is none here.
     fn is_found_out_by_a_beat(&self, octets: &[u8]) -> bool {
-        contains(&self.answers, b"text/event-stream") && !octets.ends_with(b"\r\n\r\n")
+        let head = memchr::memmem::find(octets, b"\r\n\r\n").map_or(0, |end| end + 4);
+        contains(&self.answers, b"text/event-stream") && head < octets.len()
     }
 
     /// Whether an answer may still be on its way from the record, which is read on a thread of its own.
