@@ -67,14 +67,16 @@ impl Samples {
 
     /// Prints the figures, and gives what grew; so many names of dynos there ever were.
     pub fn conclude(&self, duration: Duration, names: u32) -> Vec<String> {
-        let warm: Vec<Sample> = self.0.iter().filter(|sample| sample.at >= duration / 4).copied().collect();
+        let (from, allowed_kib) =
+            if duration >= FILLED_BY * 3 / 2 { (FILLED_BY, FLAT_KIB) } else { (duration / 4, FILLED_KIB) };
+        let warm: Vec<Sample> = self.0.iter().filter(|sample| sample.at >= from).copied().collect();
         let (Some(first), Some(last)) = (warm.first(), warm.last()) else {
             return vec!["too short for a sample".to_owned()];
         };
         let mut grown = Vec::new();
         let span = (last.at - first.at).as_secs_f64();
         let frames = (last.frames - first.frames) / span;
-        println!("after the first quarter, in {span:.0} s:");
+        println!("after the first {} s, in {span:.0} s:", from.as_secs());
         println!(
             "  {:.0} lines/s in {:.0} batches/s, {:.1} % of a core, and {:.1} % for the simulated Heroku",
             frames,
@@ -87,7 +89,7 @@ impl Samples {
         {
             println!("  (a leak of one octet a line would be {:+.0} KiB/h)", frames * 3600.0 / 1024.0);
             // The rest of the RSS are pages of the program's own file, which come as they are needed.
-            if (own.per_hour - 2.0 * own.error) * span / 3600.0 > FILLED_KIB {
+            if (own.per_hour - 2.0 * own.error) * span / 3600.0 > allowed_kib {
                 grown.push(format!("memory grows by {:.0} KiB/h, RSS by {:.0}", own.per_hour, all.per_hour));
             }
         } else {
@@ -167,7 +169,14 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
 /// Parts of which the means are taken.
 const MEANS: usize = 9;
 
-/// What may still be filled after the first quarter, with the record: the caches of two connections to
-/// SQLite, 2 MiB each, and the thousand decisions that the page keeps, at a kilobyte. More than that, and
-/// surely, is growth.
+/// By when all is filled that has a bound: the 45 minutes of traffic that are kept of each dyno, and the
+/// thousand decisions that the page keeps.
+const FILLED_BY: Duration = Duration::from_secs(3600);
+
+/// What may be added before that, after the first quarter of a run, with what the allocator cannot use for
+/// other sizes.
 const FILLED_KIB: f64 = 5.0 * 1024.0;
+
+/// What may be added after that. More, and surely, is growth; only a run of more than an hour and a half can
+/// tell.
+const FLAT_KIB: f64 = 1024.0;
