@@ -184,6 +184,7 @@ mod tests {
             "mysql://u:canary@h",
             "postgres://",
             "Memory",
+            "canary",
             "postgres:u:canary@h",
             "host=h password=canary",
             "u:canary@h://",
