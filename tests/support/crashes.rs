@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use dynowarden::sim::platform::RecordedCall;
+use dynowarden::sim::platform::{Platform, RecordedCall};
 use dynowarden::sim::server::SimHeroku;
 use dynowarden::time::earlier;
+use http::Method;
 
 use crate::daemon::{DRAIN_PASSWORD, Daemon};
 use crate::house::{acme, basic, deleted, dyno, heroku, post, r14};
@@ -61,8 +62,22 @@ pub async fn kills_at_any_moment_break_no_promise(database: &str, daemons: usize
         running.remove(victim).kill();
         running.insert(victim, start());
     }
+    // Whoever was killed between its claim and its DELETE keeps all others waiting, as long as claims last.
+    for _ in 0..TRIES_PAST_A_CLAIM {
+        if !heroku.changes().is_empty() {
+            break;
+        }
+        for (index, daemon) in (1..).zip(&running) {
+            err(&heroku, daemon, &format!("web.{index}")).await;
+        }
+        let changed = |platform: &Platform| platform.calls().any(|call| call.method == Method::DELETE);
+        let _or_a_while = heroku.await_that(|platform| changed(platform).then_some(()), SOON).await;
+    }
     check(&heroku);
 }
+
+/// Tries of [`SOON`] each, together longer than the minute that a claim lasts.
+const TRIES_PAST_A_CLAIM: u32 = 45;
 
 /// How long a kill waits for its moment, which may never come: most dynos have had their restart by then.
 const SOON: Duration = Duration::from_secs(2);
