@@ -62,7 +62,7 @@ pub async fn kills_at_any_moment_break_no_promise(database: &str, daemons: usize
         running.remove(victim).kill();
         running.insert(victim, start());
     }
-    // Whoever was killed between its claim and its DELETE keeps all others waiting, as long as claims last.
+    // The kills may have come before every DELETE, or have left a claim that keeps the others waiting.
     for _ in 0..TRIES_PAST_A_CLAIM {
         if !heroku.changes().is_empty() {
             break;

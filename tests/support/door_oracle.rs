@@ -247,7 +247,15 @@ impl Talk {
     /// going is noticed when something is written to it, as a beat is every 15 s, and there is none here.
     fn is_found_out_by_a_beat(&self, octets: &[u8]) -> bool {
         let head = memchr::memmem::find(octets, b"\r\n\r\n").map_or(0, |end| end + 4);
-        contains(&self.answers, b"text/event-stream") && head < octets.len()
+        // One that announces a body is none that may be open.
+        let announces = |line: &str| {
+            let (name, value) = line.split_once(':').unwrap_or_default();
+            name.eq_ignore_ascii_case("content-length")
+                && value.trim().parse().is_ok_and(|length: u64| length > 0)
+        };
+        let has_body = octets.starts_with(b"GET /api/v1/events")
+            && String::from_utf8_lossy(&octets[..head]).split("\r\n").any(announces);
+        contains(&self.answers, b"text/event-stream") && head < octets.len() && !has_body
     }
 
     /// Whether an answer may still be on its way from the record, which is read on a thread of its own.

@@ -152,7 +152,10 @@ async fn a_stream_ends_with_its_reader_and_so_has_no_body_to_wait_for() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.expect("the end");
     for (more, body) in [("Content-Length: 38", "{\"app\":"), ("Transfer-Encoding: chunked", "9\r\n{\"app")] {
-        let answer = exchange(&server, &format!("{head}{more}\r\n\r\n{body}")).await;
+        let octets = format!("{head}{more}\r\n\r\n{body}");
+        // A stream that is opened after all does not end.
+        let answer = tokio::time::timeout(Duration::from_secs(10), exchange(&server, &octets)).await;
+        let answer = answer.expect("an answer that ends");
         assert!(answer.starts_with("HTTP/1.1 400 "), "{more}: {answer}");
     }
 }
@@ -167,8 +170,10 @@ async fn a_stream_whose_reader_is_gone_ends_with_the_next_beat() {
     let answer = ask(&mut stream, &request).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     drop(stream);
+    let gone = Instant::now();
     house.service.desk.as_ref().expect("a page").streams.beat();
     served.await.expect("no panic");
+    assert!(gone.elapsed() < limits::STREAM_BEAT, "something else ended it, after {:?}", gone.elapsed());
 }
 
 #[tokio::test]
