@@ -26,11 +26,12 @@ const _: () = assert!(BODY_BYTES_MOST < 10u64.pow(COUNT_DIGITS_MAX as u32));
 /// `drain.max_body` of 4 MiB has room for 87,000 of the shortest line.
 pub const FRAMES_PER_BATCH_MAX: u64 = 100_000;
 
-/// How long a frame id is remembered per drain. Logplex retries at once, three times at most; fifteen
-/// minutes also cover a retry that a proxy held back.
+/// How long a frame id is remembered per drain at least. Logplex retries at once, three times at most;
+/// fifteen minutes also cover a retry that a proxy held back.
 pub const FRAME_ID_MEMORY: Duration = Duration::from_secs(15 * 60);
 
-/// Frame ids remembered per drain, oldest out. A batch a second for fifteen minutes is 900.
+/// Frame ids remembered per drain at least, and twice as many at most, the oldest out. A batch a second for
+/// fifteen minutes is 900.
 pub const FRAME_IDS_PER_DRAIN_MAX: usize = 4096;
 
 /// Batches with something in them that wait for the engine. It takes microseconds for each, so a full

@@ -4,11 +4,12 @@
 //! body may differ. The memory is split by drain, so that connections of different drains do not wait
 //! for one another; within a drain, taking a batch and remembering its id is one step.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::mem;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use sha2::{Digest, Sha256};
 
 use crate::ident::{AppId, DrainToken};
 use crate::limits;
@@ -34,10 +35,12 @@ pub enum Taken {
     Now,
 }
 
-/// The frame ids of the last minutes, bounded by time, by number per drain and by drains.
+/// The frame ids of the last minutes, bounded by number per drain and by drains.
 #[derive(Debug, Default)]
 pub struct FrameIds {
     drains: DashMap<Source, Recent>,
+    /// The keys of fingerprints, which nobody outside knows.
+    keys: [RandomState; 2],
 }
 
 impl FrameIds {
@@ -55,7 +58,7 @@ impl FrameIds {
         take: impl FnOnce() -> Result<(), E>,
         now: Now,
     ) -> Result<Taken, E> {
-        let Some(frame) = frame.map(fingerprint) else {
+        let Some(frame) = frame.map(|frame| self.fingerprint(frame)) else {
             take()?;
             return Ok(Taken::Now);
         };
@@ -66,18 +69,22 @@ impl FrameIds {
                 self.drains.entry(source).or_default()
             }
         };
-        recent.forget_old(now);
-        if recent.known.contains(&frame) {
+        recent.age(now);
+        if recent.knows(&frame) {
             return Ok(Taken::Again);
         }
         take()?;
-        recent.remember(frame, now);
+        recent.newer.insert(frame);
         Ok(Taken::Now)
     }
 
     /// Drains that are remembered at the moment.
     pub fn drains(&self) -> usize {
         self.drains.len()
+    }
+
+    fn fingerprint(&self, frame: &[u8]) -> Fingerprint {
+        self.keys.each_ref().map(|key| key.hash_one(frame))
     }
 
     fn make_room(&self, now: Now) {
@@ -95,48 +102,42 @@ impl FrameIds {
     }
 }
 
-/// Ids are opaque and of any length; sixteen bytes of their digest bound the memory for each.
-type Fingerprint = [u8; 16];
+/// Ids are opaque and of any length; two keyed hashes bound the memory for each, and that two ids have both
+/// in common does not happen, by chance or on purpose.
+type Fingerprint = [u64; 2];
 
-fn fingerprint(frame: &[u8]) -> Fingerprint {
-    let digest = Sha256::digest(frame);
-    let mut short = Fingerprint::default();
-    short.copy_from_slice(&digest[..16]);
-    short
-}
-
-/// The frames of one drain.
+/// The frames of one drain, in two generations of which the older one goes as a whole.
+///
+/// So a frame is forgotten between [`limits::FRAME_ID_MEMORY`] and twice that, or after at least
+/// [`limits::FRAME_IDS_PER_DRAIN_MAX`] others. A queue that knew each one's time would be exact, and cost
+/// every batch two more places in memory that no cache holds.
 #[derive(Debug, Default)]
 struct Recent {
-    known: HashSet<Fingerprint>,
-    /// Oldest first, each with the `mono` time of its arrival.
-    order: VecDeque<(Duration, Fingerprint)>,
+    newer: HashSet<Fingerprint>,
+    older: HashSet<Fingerprint>,
+    /// When the newer generation began, in `mono` time.
+    began: Duration,
     last_at: Duration,
 }
 
 impl Recent {
-    fn forget_old(&mut self, now: Now) {
+    fn age(&mut self, now: Now) {
         self.last_at = now.mono;
-        while let Some((at, _)) = self.order.front() {
-            if *at + limits::FRAME_ID_MEMORY > now.mono {
-                break;
-            }
-            self.forget_oldest();
+        let age = now.mono.saturating_sub(self.began);
+        if age < limits::FRAME_ID_MEMORY && self.newer.len() < limits::FRAME_IDS_PER_DRAIN_MAX {
+            return;
         }
+        mem::swap(&mut self.newer, &mut self.older);
+        self.newer.clear();
+        if age >= 2 * limits::FRAME_ID_MEMORY {
+            // A drain that was silent: these came within the first memory of their generation.
+            self.older.clear();
+        }
+        self.began = now.mono;
     }
 
-    fn remember(&mut self, frame: Fingerprint, now: Now) {
-        if self.order.len() >= limits::FRAME_IDS_PER_DRAIN_MAX {
-            self.forget_oldest();
-        }
-        self.known.insert(frame);
-        self.order.push_back((now.mono, frame));
-    }
-
-    fn forget_oldest(&mut self) {
-        if let Some((_, frame)) = self.order.pop_front() {
-            self.known.remove(&frame);
-        }
+    fn knows(&self, frame: &Fingerprint) -> bool {
+        self.newer.contains(frame) || self.older.contains(frame)
     }
 }
 
@@ -172,9 +173,29 @@ mod tests {
         check(&ids, source(0, None), Some("f1"), START, Taken::Now);
         check(&ids, source(1, Some("d.a")), Some("f1"), START, Taken::Now);
         check(&ids, source(0, Some("d.a")), Some("f2"), START, Taken::Now);
-        let almost = START.after(limits::FRAME_ID_MEMORY - Duration::from_millis(1));
-        check(&ids, source(0, Some("d.a")), Some("f1"), almost, Taken::Again);
-        check(&ids, source(0, Some("d.a")), Some("f1"), START.after(limits::FRAME_ID_MEMORY), Taken::Now);
+    }
+
+    #[test]
+    fn a_frame_is_remembered_for_its_time_and_no_longer_than_twice() {
+        let moment = Duration::from_millis(1);
+        let (once, twice) = (limits::FRAME_ID_MEMORY, 2 * limits::FRAME_ID_MEMORY);
+        for between in [vec![], vec![moment], vec![once - moment], vec![moment, once, once + moment]] {
+            let ids = FrameIds::default();
+            check(&ids, source(0, None), Some("first"), START, Taken::Now);
+            for (place, at) in between.iter().enumerate() {
+                check(&ids, source(0, None), Some(&place.to_string()), START.after(*at), Taken::Now);
+                check(&ids, source(0, None), Some("first"), START.after(*at), Taken::Again);
+            }
+            check(&ids, source(0, None), Some("first"), START.after(twice), Taken::Now);
+        }
+        // The last of its generation has its time, too.
+        for (later, expect) in [(once - moment, Taken::Again), (twice, Taken::Now)] {
+            let ids = FrameIds::default();
+            check(&ids, source(0, None), Some("opening"), START, Taken::Now);
+            let last = START.after(once - moment);
+            check(&ids, source(0, None), Some("last"), last, Taken::Now);
+            check(&ids, source(0, None), Some("last"), last.after(later), expect);
+        }
     }
 
     #[test]
@@ -196,11 +217,14 @@ mod tests {
     #[test]
     fn both_memories_are_bounded_and_forget_the_oldest() {
         let ids = FrameIds::default();
-        for n in 0..=limits::FRAME_IDS_PER_DRAIN_MAX {
+        for n in 0..=2 * limits::FRAME_IDS_PER_DRAIN_MAX {
             check(&ids, source(0, None), Some(&n.to_string()), START, Taken::Now);
+            let recent = ids.drains.get(&source(0, None)).expect("remembered");
+            assert!(recent.newer.len().max(recent.older.len()) <= limits::FRAME_IDS_PER_DRAIN_MAX);
         }
-        check(&ids, source(0, None), Some("1"), START, Taken::Again);
-        check(&ids, source(0, None), Some("0"), START, Taken::Now);
+        let kept = limits::FRAME_IDS_PER_DRAIN_MAX;
+        check(&ids, source(0, None), Some(&kept.to_string()), START, Taken::Again);
+        check(&ids, source(0, None), Some(&(kept - 1).to_string()), START, Taken::Now);
 
         let ids = FrameIds::default();
         for n in 0..=limits::FRAME_ID_DRAINS_MAX as u32 {

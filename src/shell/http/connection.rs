@@ -17,12 +17,13 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::shell::http::Service;
+use crate::shell::http::caller::Head;
 use crate::shell::http::framing::Framing;
 use crate::shell::http::reply::{self, ReplyBody};
 use crate::shell::metrics::Refusal;
@@ -31,6 +32,9 @@ use crate::shell::metrics::Refusal;
 #[derive(Debug)]
 pub struct Pulse {
     began: Instant,
+    /// Milliseconds since `began` at which the connection's task was last woken: a request passes through
+    /// its phases within one such moment, and a look at the clock for each would be dearer than they are.
+    woken: AtomicU64,
     /// The phase in the two low bits, milliseconds since `began` above them.
     phase: AtomicU64,
     /// Milliseconds since `began`, plus one, from when the peer has taken nothing; 0 when it does.
@@ -83,6 +87,7 @@ pub async fn serve<IO>(
     let mut stopping = pin!(shutdown.cancelled());
     let mut last_call = None;
     let end = std::future::poll_fn(|cx| {
+        pulse.look_at_clock();
         if last_call.is_none() && stopping.as_mut().poll(cx).is_ready() {
             // Idle connections close by this; one with half a head gets a moment for the rest.
             Pin::new(&mut connection).graceful_shutdown();
@@ -131,10 +136,12 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, std::conve
 fn answer(service: Arc<Service>, pulse: Arc<Pulse>, peer: IpAddr, request: Request<Incoming>) -> Answer {
     pulse.enter(Phase::Busy);
     let in_flight = InFlight { pulse };
+    let (parts, body) = request.into_parts();
+    let head = Head { parts, peer };
     // Of unknown length is a body that comes in chunks; see `framing`.
-    let is_last = request.body().size_hint().exact().is_none();
+    let is_last = body.size_hint().exact().is_none();
     Box::pin(async move {
-        let mut response = service.answer(peer, request).await;
+        let mut response = service.answer(&head, body).await;
         if reply::is_held(&response) {
             in_flight.pulse.enter(Phase::Held);
             tokio::time::sleep(limits::WRONG_PASSWORD_HOLD).await;
@@ -183,9 +190,7 @@ where
     pulse.enter(Phase::Head);
     let discard = async {
         io.shutdown().await?;
-        let mut void = [0; 4096];
-        while io.read(&mut void).await? > 0 {}
-        io::Result::Ok(())
+        tokio::io::copy(&mut io, &mut tokio::io::sink()).await
     };
     tokio::select! {
         _ = tokio::time::timeout(limits::LINGER, discard) => {}
@@ -201,6 +206,7 @@ impl Pulse {
     pub fn new() -> Self {
         Self {
             began: Instant::now(),
+            woken: AtomicU64::new(0),
             phase: AtomicU64::new(Phase::Head as u64),
             stalled: AtomicU64::new(0),
             evicted: CancellationToken::new(),
@@ -219,11 +225,17 @@ impl Pulse {
 
     /// A handshake is over, and the time of the first head begins.
     pub(super) fn begin_head(&self) {
+        self.look_at_clock();
         self.enter(Phase::Head);
     }
 
-    fn enter(&self, phase: Phase) {
+    fn look_at_clock(&self) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
+        self.woken.store(millis, Ordering::Relaxed);
+    }
+
+    fn enter(&self, phase: Phase) {
+        let millis = self.woken.load(Ordering::Relaxed);
         self.phase.store(millis << 2 | phase as u64, Ordering::Relaxed);
     }
 
@@ -257,8 +269,7 @@ impl Pulse {
         if progress.is_ready() {
             self.stalled.store(0, Ordering::Relaxed);
         } else if self.stalled.load(Ordering::Relaxed) == 0 {
-            let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-            self.stalled.store(millis + 1, Ordering::Relaxed);
+            self.stalled.store(self.woken.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
     }
 }

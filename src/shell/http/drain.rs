@@ -6,7 +6,7 @@
 //! is.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use hyper::body::Body;
 
 use crate::detect::{self, request::Request};
@@ -146,12 +146,16 @@ impl Service {
     }
 }
 
+/// Made once: a name that is given as text is read and checked at every look-up.
+static DRAIN_TOKEN: HeaderName = HeaderName::from_static("logplex-drain-token");
+static FRAME_ID: HeaderName = HeaderName::from_static("logplex-frame-id");
+
 /// The drain's token. Space logging has none; one that is no token counts as none.
 fn drain_token(headers: &HeaderMap) -> Option<DrainToken> {
-    headers.get("logplex-drain-token")?.to_str().ok()?.trim().parse().ok()
+    headers.get(&DRAIN_TOKEN)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// The frame's id, which is opaque.
 fn frame_id(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get("logplex-frame-id").map(http::HeaderValue::as_bytes).filter(|id| !id.is_empty())
+    headers.get(&FRAME_ID).map(http::HeaderValue::as_bytes).filter(|id| !id.is_empty())
 }

@@ -42,12 +42,11 @@ pub mod tokens;
 pub mod watch;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use hyper::body::Body;
 use tracing::debug;
 
@@ -191,28 +190,28 @@ impl Service {
         self.desk.as_ref().map(|desk| &desk.board)
     }
 
-    /// Answers one request of `peer`. Its body is read only by a route that has let its sender in.
-    pub async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response<ReplyBody>
+    /// Answers one request. Its body is read only by a route that has let its sender in.
+    async fn answer<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (parts, body) = request.into_parts();
-        let head = Head { parts, peer };
         let Some(route) = Route::of(head.uri.path()) else {
             return refuse_unread(&body, reply::not_found());
         };
         if !route.takes(&head.method) {
             return refuse_unread(&body, reply::method_not_allowed(route.methods()));
         }
+        // All but the drain in a place of their own: each batch would make room for what a page needs, past
+        // the size that the allocator has at hand.
         let response = match route {
-            Route::Drain(app) => self.take_batch(app, &head, body).await,
+            Route::Drain(app) => self.take_batch(app, head, body).await,
             Route::Health => reply::text(StatusCode::OK, "alive\n"),
-            Route::Hook(app) => self.restart_by_hook(app, &head, body).await,
-            Route::Metrics => self.show_metrics(&head),
-            Route::Page(page) => self.serve_page(page, &head, body).await,
-            Route::Pause => self.pause(&head, body).await,
+            Route::Hook(app) => Box::pin(self.restart_by_hook(app, head, body)).await,
+            Route::Metrics => self.show_metrics(head),
+            Route::Page(page) => Box::pin(self.serve_page(page, head, body)).await,
+            Route::Pause => Box::pin(self.pause(head, body)).await,
             Route::Ready => self.show_readiness(),
-            Route::Resume => self.resume(&head, body).await,
+            Route::Resume => Box::pin(self.resume(head, body)).await,
         };
         let status = response.status().as_u16();
         debug!(method = %head.method, path = head.uri.path(), status, "answered");

@@ -24,6 +24,7 @@ use crate::config::{self, Needs, Sources};
 use crate::ident::AppId;
 use crate::shell::clock::Clock;
 use crate::shell::driver::{Command, Handle};
+use crate::shell::http::caller::Head;
 use crate::shell::http::readiness::Readiness;
 use crate::shell::http::reply::ReplyBody;
 use crate::shell::http::tokens::DrainTokens;
@@ -40,6 +41,14 @@ struct House {
     service: Arc<Service>,
     commands: mpsc::Receiver<Command>,
     readiness: Arc<Readiness>,
+}
+
+impl Service {
+    /// Answers a request of `peer` without a connection.
+    async fn ask(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Response<ReplyBody> {
+        let (parts, body) = request.into_parts();
+        self.answer(&Head { parts, peer }, body).await
+    }
 }
 
 /// A front door with drain password `drain`, admin password `admin` and hook key `hook`.
@@ -133,7 +142,7 @@ async fn text(response: Response<ReplyBody>) -> String {
 /// One figure of `/metrics`, such as `frames_total{app="acme"}`.
 async fn figure(house: &House, name: &str) -> Option<f64> {
     let scrape = request("GET /metrics", &[("authorization", "Bearer admin")], "");
-    let response = house.service.answer(PEER, scrape).await;
+    let response = house.service.ask(PEER, scrape).await;
     assert_eq!(response.status(), StatusCode::OK);
     let page = text(response).await;
     let line = page.lines().find_map(|line| line.strip_prefix(&format!("dynowarden_{name} ")))?;

@@ -56,7 +56,7 @@ async fn get(service: &Service, path: &str, headers: &[(&str, &str)]) -> Respons
     let admin = basic("admin");
     let all: Vec<_> =
         [("authorization", admin.as_str())].into_iter().chain(headers.iter().copied()).collect();
-    service.answer(PEER, request(&format!("GET {path}"), &all, "")).await
+    service.ask(PEER, request(&format!("GET {path}"), &all, "")).await
 }
 
 fn token(password: &str) -> String {
@@ -81,10 +81,10 @@ async fn nothing_of_it_is_for_others() {
     ] {
         for password in [None, Some(basic("drain")), Some("Bearer hook".to_owned())] {
             let headers: Vec<_> = password.iter().map(|shown| ("authorization", shown.as_str())).collect();
-            let refused = service.answer(PEER, request(&format!("GET {path}"), &headers, "")).await;
+            let refused = service.ask(PEER, request(&format!("GET {path}"), &headers, "")).await;
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{path} {password:?}");
         }
-        let refused = closed.service.answer(PEER, request(&format!("GET {path}"), &[], "")).await;
+        let refused = closed.service.ask(PEER, request(&format!("GET {path}"), &[], "")).await;
         assert_eq!(refused.status(), StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -132,7 +132,7 @@ async fn a_form_of_ours_is_obeyed_and_no_other() {
     let post = async |path: &str, headers: &[(&str, &str)], body: String| {
         let all: Vec<_> =
             [("authorization", admin.as_str())].into_iter().chain(headers.iter().copied()).collect();
-        service.answer(PEER, request(&format!("POST {path}"), &all, body)).await
+        service.ask(PEER, request(&format!("POST {path}"), &all, body)).await
     };
     for (path, headers, fields, expect) in [
         ("/pause", &[][..], format!("token={ours}&app=acme&for=2h&reason=x"), 303),
@@ -157,10 +157,7 @@ async fn a_form_of_ours_is_obeyed_and_no_other() {
         assert!(service.handle.status().await.is_ok());
         assert_eq!(seen.try_recv().is_ok(), expect == 303, "{path} {headers:?} {fields}");
     }
-    assert_eq!(
-        service.answer(PEER, request("POST /pause", &[], format!("token={ours}"))).await.status(),
-        401
-    );
+    assert_eq!(service.ask(PEER, request("POST /pause", &[], format!("token={ours}"))).await.status(), 401);
     assert_eq!(get(&service, "/pause", &[]).await.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
 
@@ -188,7 +185,7 @@ async fn what_a_drain_says_is_on_the_page() {
     let (service, _seen) = lively().await;
     let drain = basic("drain");
     let lines = r14("web.1") + &frame("heroku", "web.1", "no platform line that is known") + "17 broken";
-    let posted = service.answer(PEER, request("POST /logs/acme", &[("authorization", &drain)], lines)).await;
+    let posted = service.ask(PEER, request("POST /logs/acme", &[("authorization", &drain)], lines)).await;
     assert_eq!(posted.status(), StatusCode::NO_CONTENT);
     let dynos: serde_json::Value =
         serde_json::from_str(&text(get(&service, "/api/v1/dynos", &[]).await).await).expect("JSON");

@@ -55,7 +55,7 @@ async fn a_drain_is_let_in_by_its_own_password_only() {
         ("POST /logs/%61cme", Some(basic("drain")), 404),
     ] {
         let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
-        let response = house.service.answer(PEER, request(path, &headers, r14("run.1"))).await;
+        let response = house.service.ask(PEER, request(path, &headers, r14("run.1"))).await;
         assert_eq!(response.status().as_u16(), expect, "{path} {authorization:?}");
         let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
         assert_eq!(challenged, expect == 401, "{path} {authorization:?}");
@@ -82,13 +82,13 @@ async fn without_a_name_the_drains_token_says_which_app() {
         let authorization = basic(password);
         let mut headers = vec![("authorization", authorization.as_str())];
         headers.extend(token.map(|token| ("logplex-drain-token", token)));
-        let response = house.service.answer(PEER, request("POST /logs", &headers, "")).await;
+        let response = house.service.ask(PEER, request("POST /logs", &headers, "")).await;
         assert_eq!(response.status().as_u16(), expect, "{token:?} {password}");
     }
     // One app needs no token.
     let single = super::house(&settings(&[("acme", "drain")])).await;
     let response =
-        single.service.answer(PEER, request("POST /logs", &[("authorization", &basic("drain"))], "")).await;
+        single.service.ask(PEER, request("POST /logs", &[("authorization", &basic("drain"))], "")).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
 }
 
@@ -106,7 +106,7 @@ async fn good_frames_count_beside_bad_ones() {
     .concat();
     let response = house
         .service
-        .answer(PEER, request("POST /logs/acme", &[("authorization", &basic("drain"))], body))
+        .ask(PEER, request("POST /logs/acme", &[("authorization", &basic("drain"))], body))
         .await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     let Ok(Command::Events { app, events, .. }) = house.commands.try_recv() else { panic!("no events") };
@@ -132,7 +132,7 @@ async fn garbage_is_acknowledged() {
     for body in [&b"garbage"[..], b"12345678901234567890 x", b"\0\xff\xfe", b"5 ", b"{}"] {
         let body = body.to_vec();
         let request = request("POST /logs/acme", &[("authorization", &basic("drain"))], body);
-        assert_eq!(house.service.answer(PEER, request).await.status(), StatusCode::NO_CONTENT);
+        assert_eq!(house.service.ask(PEER, request).await.status(), StatusCode::NO_CONTENT);
     }
     assert!(house.commands.try_recv().is_err());
 }
@@ -147,7 +147,7 @@ async fn a_repeated_frame_counts_once() {
         ("logplex-drain-token", "d.acme"),
     ];
     for _ in 0..3 {
-        let response = house.service.answer(PEER, request("POST /logs/acme", &headers, r14("web.1"))).await;
+        let response = house.service.ask(PEER, request("POST /logs/acme", &headers, r14("web.1"))).await;
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
     }
     assert!(house.commands.try_recv().is_ok() && house.commands.try_recv().is_err());
@@ -161,16 +161,16 @@ async fn a_full_queue_says_so_and_the_retry_counts() {
     let mut house = house_with_queue(&settings(&[("acme", "drain")]), 1).await;
     let authorization = basic("drain");
     let headers = |id| [("authorization", authorization.as_str()), ("logplex-frame-id", id)];
-    let first = house.service.answer(PEER, request("POST /logs/acme", &headers("f1"), r14("web.1"))).await;
+    let first = house.service.ask(PEER, request("POST /logs/acme", &headers("f1"), r14("web.1"))).await;
     assert_eq!(first.status(), StatusCode::NO_CONTENT);
-    let second = house.service.answer(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
+    let second = house.service.ask(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
     assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(second.headers().contains_key(RETRY_AFTER));
     // A batch that says nothing needs no place.
-    let silent = house.service.answer(PEER, request("POST /logs/acme", &headers("f3"), "")).await;
+    let silent = house.service.ask(PEER, request("POST /logs/acme", &headers("f3"), "")).await;
     assert_eq!(silent.status(), StatusCode::NO_CONTENT);
     house.commands.try_recv().expect("the first batch");
-    let again = house.service.answer(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
+    let again = house.service.ask(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
     assert_eq!(again.status(), StatusCode::NO_CONTENT);
     house.commands.try_recv().expect("the second batch");
     assert_eq!(figure(&house, r#"refused_requests_total{reason="queue_full"}"#).await, Some(1.0));
@@ -199,7 +199,7 @@ async fn bodies_are_bounded_before_and_after_unpacking() {
         let authorization = basic("drain");
         let mut headers = vec![("authorization", authorization.as_str())];
         headers.extend(encoding.map(|encoding| ("content-encoding", encoding)));
-        let response = house.service.answer(PEER, request("POST /logs/acme", &headers, body)).await;
+        let response = house.service.ask(PEER, request("POST /logs/acme", &headers, body)).await;
         assert_eq!(response.status().as_u16(), expect, "{encoding:?}");
     }
     let mut reported = 0;
@@ -226,7 +226,7 @@ async fn a_wrong_method_is_told_the_right_one() {
         ("POST /hooks/restart/", 404, None),
         ("GET /../etc/passwd", 404, None),
     ] {
-        let response = house.service.answer(PEER, request(line, &[], "")).await;
+        let response = house.service.ask(PEER, request(line, &[], "")).await;
         assert_eq!(response.status().as_u16(), expect, "{line}");
         let told = response.headers().get(ALLOW).map(|allow| allow.to_str().expect("text"));
         assert_eq!(told, allow, "{line}");
@@ -236,7 +236,7 @@ async fn a_wrong_method_is_told_the_right_one() {
 #[tokio::test]
 async fn readiness_follows_the_programs_troubles() {
     let house = two_apps().await;
-    let ask = |line| house.service.answer(PEER, request(line, &[], ""));
+    let ask = |line| house.service.ask(PEER, request(line, &[], ""));
     assert_eq!(text(ask("GET /healthz").await).await, "alive\n");
     let response = ask("GET /readyz").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -263,16 +263,16 @@ async fn admin_routes_open_to_admins_only() {
         ] {
             let headers: Vec<_> =
                 authorization.iter().map(|value| ("authorization", value.as_str())).collect();
-            let response = house.service.answer(PEER, request(line, &headers, "{}")).await;
+            let response = house.service.ask(PEER, request(line, &headers, "{}")).await;
             assert_eq!(response.status().as_u16(), expect, "{line} {authorization:?}");
             assert!(response.headers().contains_key(WWW_AUTHENTICATE));
-            let response = closed.service.answer(PEER, request(line, &headers, "{}")).await;
+            let response = closed.service.ask(PEER, request(line, &headers, "{}")).await;
             assert_eq!(response.status().as_u16(), 404, "{line} {authorization:?}");
         }
     }
     for authorization in [basic("admin"), "Bearer admin".to_owned()] {
         let headers = [("authorization", authorization.as_str())];
-        let response = house.service.answer(PEER, request("GET /metrics", &headers, "")).await;
+        let response = house.service.ask(PEER, request("GET /metrics", &headers, "")).await;
         assert_eq!(response.status(), StatusCode::OK);
         let content_type = response.headers().get(CONTENT_TYPE).expect("a type");
         assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
@@ -284,7 +284,7 @@ async fn a_pause_and_its_end_reach_the_engine() {
     let mut house = two_apps().await;
     let admin = [("authorization", "Bearer admin")];
     let order = r#"{"app":"blog","for":"2h","reason":"Black Friday"}"#;
-    let asked = house.service.answer(PEER, request("POST /api/v1/pause", &admin, order));
+    let asked = house.service.ask(PEER, request("POST /api/v1/pause", &admin, order));
     let (response, said) = tokio::join!(asked, async {
         let Some(Command::Pause { app, until, reason, kept }) = house.commands.recv().await else {
             panic!("no pause")
@@ -300,7 +300,7 @@ async fn a_pause_and_its_end_reach_the_engine() {
     assert_eq!(answer["until"], until.to_string());
 
     for body in ["", "{}", r#"{"app":null}"#] {
-        let asked = house.service.answer(PEER, request("POST /api/v1/resume", &admin, body));
+        let asked = house.service.ask(PEER, request("POST /api/v1/resume", &admin, body));
         let (response, ()) = tokio::join!(asked, async {
             let Some(Command::Resume { app: None, kept }) = house.commands.recv().await else {
                 panic!("no end: {body}")
@@ -310,7 +310,7 @@ async fn a_pause_and_its_end_reach_the_engine() {
         assert_eq!(response.status(), StatusCode::OK, "{body}");
     }
     // A pause of all apps stands on for each of them.
-    let asked = house.service.answer(PEER, request("POST /api/v1/resume", &admin, r#"{"app":"blog"}"#));
+    let asked = house.service.ask(PEER, request("POST /api/v1/resume", &admin, r#"{"app":"blog"}"#));
     let (response, ()) = tokio::join!(asked, async {
         let Some(Command::Resume { app: Some(AppId(1)), kept }) = house.commands.recv().await else {
             panic!("no end")
@@ -330,13 +330,13 @@ async fn a_pause_and_its_end_reach_the_engine() {
         ("[]", 400),
         ("nonsense", 400),
     ] {
-        let response = house.service.answer(PEER, request("POST /api/v1/pause", &admin, body)).await;
+        let response = house.service.ask(PEER, request("POST /api/v1/pause", &admin, body)).await;
         assert_eq!(response.status().as_u16(), expect, "{body}");
         assert!(text(response).await.starts_with(r#"{"error":"#), "{body}");
     }
     assert!(house.commands.try_recv().is_err());
     let by_a_page = [("authorization", "Bearer admin"), ("sec-fetch-site", "cross-site")];
-    let response = house.service.answer(PEER, request("POST /api/v1/resume", &by_a_page, "{}")).await;
+    let response = house.service.ask(PEER, request("POST /api/v1/resume", &by_a_page, "{}")).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }
 
@@ -373,7 +373,7 @@ async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
         ("POST /hooks/restart/acme?key=hook", &[], "nonsense", 400),
         ("POST /hooks/restart/acme?key=hook", &[], r#"{"dyno":"web"}"#, 400),
     ] {
-        let response = service.answer(PEER, request(path, headers, body)).await;
+        let response = service.ask(PEER, request(path, headers, body)).await;
         assert_eq!(response.status().as_u16(), expect, "{path} {headers:?}");
         if expect == 202 {
             let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
@@ -389,7 +389,7 @@ async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
     let mut closed = settings(&[("acme", "drain")]);
     closed.hook_key = None;
     let closed = super::house(&closed).await;
-    let response = closed.service.answer(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
+    let response = closed.service.ask(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
@@ -397,14 +397,14 @@ async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
 async fn a_hook_is_told_when_the_program_is_going_down() {
     let house = two_apps().await;
     drop(house.commands);
-    let response = house.service.answer(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
+    let response = house.service.ask(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 /// Sends one request from `peer`, and gives its status and whether the answer is held back.
 async fn knock(house: &House, peer: [u8; 4], line: &str, authorization: Option<&str>) -> (u16, bool) {
     let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
-    let response = house.service.answer(peer.into(), request(line, &headers, "")).await;
+    let response = house.service.ask(peer.into(), request(line, &headers, "")).await;
     let is_held = reply::is_held(&response);
     assert_eq!(response.headers().contains_key(RETRY_AFTER), response.status() == 429);
     // Whoever is held back begins a connection anew for each try.
@@ -473,6 +473,6 @@ async fn every_figure_of_the_contract_is_there_from_the_start() {
         &[("authorization", "Bearer admin"), ("accept", "application/openmetrics-text; version=1.0.0")],
         "",
     );
-    let page = text(house.service.answer(PEER, scrape).await).await;
+    let page = text(house.service.ask(PEER, scrape).await).await;
     assert!(page.ends_with("# EOF\n") && page.contains("# TYPE dynowarden_frames counter"), "{page}");
 }
