@@ -5,6 +5,7 @@ mod story;
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use dynowarden::ident::AppName;
 use dynowarden::page::assets::Assets;
@@ -79,6 +80,7 @@ fn outside_text_stays_text_everywhere() {
         app.drain.trouble = Some(harm.to_string());
     }
     for ruling in &mut facts.rulings {
+        let ruling = Arc::make_mut(ruling);
         ruling.decision.reason = harm.to_string();
         if ruling.decision.dyno.as_deref() != Some("web.4") {
             ruling.decision.dyno = Some(harm.to_string());

@@ -25,7 +25,7 @@ pub struct Facts {
     /// The watched apps, in the order of the settings.
     pub apps: Vec<AppFacts>,
     /// The last decisions, newest first.
-    pub rulings: Vec<Ruling>,
+    pub rulings: Vec<Arc<Ruling>>,
 }
 
 /// One app.

@@ -3,6 +3,7 @@
 //! It is a ring. The whole record is the store's; this is the part of it that is looked at all the time.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::engine::record::{Aftermath, Decision, Outcome, Ticket, Verdict};
 use crate::ident::AppName;
@@ -19,7 +20,8 @@ pub struct Ledger {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    ruling: Ruling,
+    /// Shared with the pages that are being written.
+    ruling: Arc<Ruling>,
     ticket: Option<Ticket>,
 }
 
@@ -36,9 +38,10 @@ impl Ledger {
             .take(1)
             .find(|entry| entry.ruling.repeats(&json));
         if let Some(entry) = last {
-            entry.ruling.times = entry.ruling.times.saturating_add(1);
-            entry.ruling.last_at = json.at;
-            entry.ruling.decision.reason = json.reason;
+            let ruling = Arc::make_mut(&mut entry.ruling);
+            ruling.times = ruling.times.saturating_add(1);
+            ruling.last_at = json.at;
+            ruling.decision.reason = json.reason;
             return;
         }
         let ruling = Ruling { last_at: json.at, decision: json, times: 1, result: None };
@@ -56,8 +59,8 @@ impl Ledger {
 
     /// Notes what became of a restart.
     pub fn learnt(&mut self, outcome: &Outcome) {
-        let Some(entry) = self.of(outcome.ticket) else { return };
-        entry.ruling.result = Some(RulingResult {
+        let Some(ruling) = self.of(outcome.ticket) else { return };
+        ruling.result = Some(RulingResult {
             at: outcome.at,
             label: outcome.result.label().into(),
             text: outcome.result.to_string(),
@@ -67,17 +70,18 @@ impl Ledger {
 
     /// Notes the memory of a restarted dyno, which stands beside the one that led to the restart.
     pub fn told(&mut self, aftermath: &Aftermath) {
-        if let Some(Entry { ruling: Ruling { result: Some(result), .. }, .. }) = self.of(aftermath.ticket) {
+        if let Some(Ruling { result: Some(result), .. }) = self.of(aftermath.ticket) {
             result.memory = Some(MemoryJson::new(&aftermath.memory));
         }
     }
 
-    fn of(&mut self, ticket: Ticket) -> Option<&mut Entry> {
-        self.entries.iter_mut().rev().find(|entry| entry.ticket == Some(ticket))
+    fn of(&mut self, ticket: Ticket) -> Option<&mut Ruling> {
+        let entry = self.entries.iter_mut().rev().find(|entry| entry.ticket == Some(ticket))?;
+        Some(Arc::make_mut(&mut entry.ruling))
     }
 
     /// All that is kept, newest first.
-    pub fn rulings(&self) -> impl Iterator<Item = &Ruling> {
+    pub fn rulings(&self) -> impl Iterator<Item = &Arc<Ruling>> {
         self.entries.iter().rev().map(|entry| &entry.ruling)
     }
 
@@ -85,7 +89,7 @@ impl Ledger {
         if self.entries.len() >= limits::RULINGS_KEPT_MAX {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { ruling, ticket });
+        self.entries.push_back(Entry { ruling: Arc::new(ruling), ticket });
     }
 }
 
@@ -142,8 +146,10 @@ mod tests {
         }
         let shown: Vec<_> = ledger
             .rulings()
-            .cloned()
-            .map(|ruling| (ruling.decision.dyno.unwrap_or_default(), ruling.decision.code, ruling.times))
+            .map(|ruling| {
+                let decision = &ruling.decision;
+                (decision.dyno.clone().unwrap_or_default(), decision.code.clone(), ruling.times)
+            })
             .collect();
         let expect = [
             ("web.1", "under_way", 1),

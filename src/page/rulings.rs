@@ -1,5 +1,7 @@
 //! Decisions, newest first: what was decided, why, and what it led to.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use maud::{Markup, html};
 
@@ -11,7 +13,7 @@ use crate::page::words::{Clock, Tone, badge, count, moment, percent, ruling};
 use crate::report::{DecisionJson, Word};
 
 /// A list of decisions; an id makes its rows replaceable one by one.
-pub fn rows<'r>(rulings: impl IntoIterator<Item = &'r Ruling>, now: Timestamp) -> Vec<Row> {
+pub fn rows<'r>(rulings: impl IntoIterator<Item = &'r Arc<Ruling>>, now: Timestamp) -> Vec<Row> {
     rulings.into_iter().map(|ruling| row(ruling, now)).collect()
 }
 

@@ -55,7 +55,7 @@ pub fn shop() -> Facts {
                 ..app("acme-pay", quiet)
             },
         ],
-        rulings: rulings(),
+        rulings: rulings().into_iter().map(Arc::new).collect(),
     }
 }
 

@@ -173,7 +173,7 @@ impl Service {
                 let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
                 let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
                 let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
-                facts.rulings = page.decisions.into_iter().map(Ruling::from).collect();
+                facts.rulings = page.decisions.into_iter().map(Ruling::from).map(Arc::new).collect();
                 Some(decisions_page(&frame, &facts, page.next.map(|next| next.to_string()).as_deref()))
             }
             _ => Some(Overview::new(&frame, &facts).page(&frame, &facts)),
