@@ -155,9 +155,15 @@ fn marked(name: &str, value: &str) -> String {
     let is_plain = matches!(name, "HEROKU_API_URL" | "HEROKU_APP" | "PORT" | "LOG_FORMAT" | "RUST_LOG")
         || (name == "DATABASE_URL" && !value.starts_with("postgres"));
     if is_plain || value.is_empty() || name.starts_with("DYNOWARDEN_") {
-        value.to_owned()
-    } else {
-        format!("{value}{CANARY}")
+        return value.to_owned();
+    }
+    if !value.trim_start().to_ascii_lowercase().starts_with("smtp") {
+        return format!("{value}{CANARY}");
+    }
+    // The name of a mail server is no secret, and the password stands before it.
+    match value.rsplit_once('@') {
+        Some((login, host)) if login.matches(':').count() > 1 => format!("{login}{CANARY}@{host}"),
+        _ => value.to_owned(),
     }
 }
 
