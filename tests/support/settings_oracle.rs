@@ -16,6 +16,7 @@ use dynowarden::catalogue::{self, Scope};
 use dynowarden::config::problem::Problems;
 use dynowarden::config::settings::{AppSettings, Channel, Settings};
 use dynowarden::config::{self, DEFAULT_FILE, Needs, Sources, keys};
+use dynowarden::engine::calendar::Window;
 use dynowarden::engine::policy::{Act, Policy, Rule, Trigger};
 use dynowarden::limits;
 use dynowarden::units::{spell_bytes, spell_duration};
@@ -108,11 +109,13 @@ impl Machine {
         for (key, value) in tables.flat_map(|table| table.iter()) {
             let is_secret = matches!(key.get_ref().as_ref(), "url" | "secret");
             let text = value.get_ref().as_str().filter(|text| text.len() >= 12 && is_secret);
-            // Nobody keeps the name of a setting secret, or a word of another one.
+            // Nobody keeps the name of a setting secret, or a word of another one, or the hours that our
+            // own words give as an example.
             let is_known = |text: &str| {
                 let mut parts = self.env.iter().flat_map(|(name, value)| [name, value]);
                 text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '.'))
                     || self.toml.matches(text).count() > 1
+                    || text.parse::<Window>().is_ok()
                     || parts.any(|part| part.to_string_lossy().contains(text))
             };
             secrets.extend(text.filter(|text| !is_known(text)).map(str::to_owned));
