@@ -16,7 +16,6 @@ use dynowarden::catalogue::{self, Scope};
 use dynowarden::config::problem::Problems;
 use dynowarden::config::settings::{AppSettings, Channel, Settings};
 use dynowarden::config::{self, DEFAULT_FILE, Needs, Sources, keys};
-use dynowarden::engine::calendar::Window;
 use dynowarden::engine::policy::{Act, Policy, Rule, Trigger};
 use dynowarden::limits;
 use dynowarden::units::{spell_bytes, spell_duration};
@@ -28,16 +27,17 @@ pub fn check_settings(octets: &[u8]) {
     let secrets = machine.secrets();
     let relaxed = machine.load(Needs::Nothing);
     let strict = machine.load(Needs::Serving);
-    for loaded in [&relaxed, &strict] {
-        let shown = match loaded {
-            Ok(settings) => format!("{settings:?}\n{}", settings.warnings.join("\n")),
-            Err(problems) => {
-                machine.check_problems(problems);
-                problems.to_string()
-            }
-        };
-        for secret in &secrets {
-            assert!(!shown.contains(secret), "{secret:?} is a secret and is shown: {shown}");
+    for (loaded, needs) in [(&relaxed, Needs::Nothing), (&strict, Needs::Serving)] {
+        if let Err(problems) = loaded {
+            machine.check_problems(problems);
+        }
+        let said = shown(loaded);
+        for secret in secrets.iter().filter(|secret| said.contains(*secret)) {
+            // Our own examples may happen to hold it: those stand there without it, too.
+            let without =
+                Machine { toml: machine.toml.replace(secret, &"x".repeat(secret.len())), ..machine.clone() };
+            let is_ours = secret != CANARY && shown(&without.load(needs)).contains(secret);
+            assert!(is_ours, "{secret:?} is a secret and is shown: {said}");
         }
     }
     let backwards = Machine { env: machine.env.iter().rev().cloned().collect(), ..machine.clone() };
@@ -55,6 +55,14 @@ pub fn check_settings(octets: &[u8]) {
     if let Ok(settings) = &strict {
         assert!(settings.heroku.api_key.is_some() && !settings.apps.is_empty());
         assert!(settings.apps.iter().all(|app| app.drain_password.is_some()), "an open drain");
+    }
+}
+
+/// All that anybody gets to see of settings.
+fn shown(loaded: &Result<Settings, Problems>) -> String {
+    match loaded {
+        Ok(settings) => format!("{settings:?}\n{}", settings.warnings.join("\n")),
+        Err(problems) => problems.to_string(),
     }
 }
 
@@ -109,13 +117,11 @@ impl Machine {
         for (key, value) in tables.flat_map(|table| table.iter()) {
             let is_secret = matches!(key.get_ref().as_ref(), "url" | "secret");
             let text = value.get_ref().as_str().filter(|text| text.len() >= 12 && is_secret);
-            // Nobody keeps the name of a setting secret, or a word of another one, or the hours that our
-            // own words give as an example.
+            // Nobody keeps the name of a setting secret, or a word of another one.
             let is_known = |text: &str| {
                 let mut parts = self.env.iter().flat_map(|(name, value)| [name, value]);
                 text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '.'))
                     || self.toml.matches(text).count() > 1
-                    || text.parse::<Window>().is_ok()
                     || parts.any(|part| part.to_string_lossy().contains(text))
             };
             secrets.extend(text.filter(|text| !is_known(text)).map(str::to_owned));
