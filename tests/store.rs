@@ -47,6 +47,7 @@ macro_rules! suite {
 suite! {
     a_claim_keeps_the_cool_down,
     a_dead_process_leaves_its_claims_to_the_next,
+    a_decision_is_written_with_its_claim,
     a_person_passes_the_cool_down_alone,
     hits_are_counted_together,
     no_more_are_out_than_may_be,

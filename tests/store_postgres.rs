@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use proxy::{Mood, Proxy};
-use support::{Bed, accepted, at, back, bounds, dyno, hold, request, start};
+use support::{Bed, accepted, at, back, bounds, decided_request, dyno, hold, request, start};
 
 /// `postgres://USER:PASSWORD@HOST:PORT/` of the server, and what is between `//` and `/`.
 fn server() -> (String, String) {
@@ -65,6 +65,7 @@ macro_rules! suite {
 suite! {
     a_claim_keeps_the_cool_down,
     a_dead_process_leaves_its_claims_to_the_next,
+    a_decision_is_written_with_its_claim,
     a_person_passes_the_cool_down_alone,
     hits_are_counted_together,
     no_more_are_out_than_may_be,
@@ -236,7 +237,8 @@ async fn goes_away(mood: Mood) {
 
     proxy.set(mood);
     let asked = Instant::now();
-    assert_eq!(store.claim(&request(2, "worker.1", 0), at(0)).await, Err(ClaimRefusal::StoreAway));
+    let asks = decided_request(2, "worker.1", 0, at(0));
+    assert_eq!(store.claim(&asks, at(0)).await, Err(ClaimRefusal::StoreAway));
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     // From now on it is known, and nobody waits.
     let asked = Instant::now();
@@ -252,8 +254,8 @@ async fn goes_away(mood: Mood) {
     assert!(away.to_string().contains(&proxy.address.to_string()), "{away}");
     let password = user.split(':').nth(1).expect("a password");
     assert!(!away.to_string().contains(password) && !away.to_string().contains("dynowarden:"), "{away}");
-    // Ten rows of refusals, and the outcome.
-    assert_eq!((health.unwritten, health.dropped), (12, 0));
+    // Ten rows of refusals, the outcome, and what may have been written of the claim.
+    assert_eq!((health.unwritten, health.dropped), (13, 0));
 
     proxy.set(Mood::Passing);
     until_back(&store).await;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::catalogue::Code;
 use crate::engine::budget::Slots;
-use crate::engine::record::{Hold, MemoryReading, Ticket};
+use crate::engine::record::{Decision, Hold, MemoryReading, Ticket};
 use crate::engine::trigger::{Hits, MemoryTrend};
 use crate::engine::view::Seen;
 use crate::event::{Change, DynoState};
@@ -93,6 +93,8 @@ pub(super) struct Attempt {
     pub since: Duration,
     /// Whether its decision to restart is on record.
     pub decided: bool,
+    /// That decision, until it is.
+    pub draft: Option<Box<Decision>>,
     /// DELETEs sent.
     pub deletes: u32,
     /// Looks that failed in a row.
@@ -179,6 +181,7 @@ impl Attempt {
             phase: Phase::Queued,
             since: now,
             decided: false,
+            draft: None,
             deletes: 0,
             blind_looks: 0,
             waits: 0,

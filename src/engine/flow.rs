@@ -165,12 +165,14 @@ impl Engine {
         attempt.spent = true;
         attempt.claim(seen.clone(), formation);
         let (ticket, by_hand) = (attempt.ticket, attempt.cause.is_by_hand());
+        self.draft_decision(key);
         if self.app(key.app).plan.dry_run {
             self.decide_restart(key);
             self.remember_restart(key);
             return self.close(key);
         }
-        self.effects.push(Effect::Claim { ticket, app: key.app, seen, by_hand });
+        let decision = self.attempt_mut(key).and_then(|attempt| attempt.draft.clone());
+        self.effects.push(Effect::Claim { ticket, app: key.app, seen, by_hand, decision });
     }
 
     /// A given-up dyno may go on only under another release.
@@ -259,14 +261,23 @@ impl Engine {
         self.leave(key, hold);
     }
 
-    fn decide_restart(&mut self, key: DynoKey) {
+    /// Drafts the decision to restart, unless it is on record already.
+    fn draft_decision(&mut self, key: DynoKey) {
         let dry_run = self.app(key.app).plan.dry_run;
-        let Some(attempt) = self.attempt_mut(key) else { return };
-        if std::mem::replace(&mut attempt.decided, true) {
-            return;
-        }
+        let Some(attempt) = self.attempt_mut(key).filter(|attempt| !attempt.decided) else { return };
         let (cause, ticket, formation) = (attempt.cause.clone(), attempt.ticket, attempt.formation);
-        self.decide(key, &cause, Verdict::Restart { dry_run, formation }, Some(ticket));
+        let draft = self.decision(key, &cause, Verdict::Restart { dry_run, formation }, Some(ticket));
+        if let Some(attempt) = self.attempt_mut(key) {
+            attempt.draft = Some(Box::new(draft));
+        }
+    }
+
+    fn decide_restart(&mut self, key: DynoKey) {
+        let Some(attempt) = self.attempt_mut(key) else { return };
+        attempt.decided = true;
+        if let Some(draft) = attempt.draft.take() {
+            self.record(Record::Decision(*draft));
+        }
     }
 
     fn send_delete(&mut self, key: DynoKey) {

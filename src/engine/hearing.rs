@@ -318,7 +318,20 @@ impl Engine {
         verdict: Verdict,
         ticket: Option<Ticket>,
     ) -> Decision {
-        let decision = Decision {
+        let decision = self.decision(key, cause, verdict, ticket);
+        self.record(Record::Decision(decision.clone()));
+        decision
+    }
+
+    /// A decision that is not on record yet.
+    pub(super) fn decision(
+        &self,
+        key: DynoKey,
+        cause: &Cause,
+        verdict: Verdict,
+        ticket: Option<Ticket>,
+    ) -> Decision {
+        Decision {
             at: self.now.wall,
             app: key.app,
             dyno: Some(self.name(key)),
@@ -326,9 +339,7 @@ impl Engine {
             verdict,
             evidence: self.evidence(key, cause),
             ticket,
-        };
-        self.record(Record::Decision(decision.clone()));
-        decision
+        }
     }
 
     fn evidence(&self, key: DynoKey, cause: &Cause) -> Evidence {

@@ -212,6 +212,11 @@ pub enum Effect {
         seen: Seen,
         /// Whether a person asked, who may pass the cool-down.
         by_hand: bool,
+        /// The decision to restart, to be written down with the claim if that is given, so that no restart
+        /// can be without its reason. It is on record once it comes as [`Effect::Record`]; a claim that is
+        /// given back ([`RestartResult::Withdrawn`](record::RestartResult::Withdrawn)) takes it back, too.
+        /// None when it is on record already.
+        decision: Option<Box<Decision>>,
     },
     /// `DELETE /apps/{app}/dynos/{name}`.
     Delete {

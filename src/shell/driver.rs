@@ -395,9 +395,9 @@ impl Driver {
                     let _gone = answer.send(decisions);
                 }
             }
-            Effect::Claim { ticket, app, seen, by_hand } => {
+            Effect::Claim { ticket, app, seen, by_hand, decision } => {
                 let bounds = ClaimBounds::from(&self.plans[app.0 as usize].policy);
-                let request = ClaimRequest { ticket, app, seen, by_hand, bounds };
+                let request = ClaimRequest { ticket, app, seen, by_hand, decision, bounds };
                 let (store, clock) = (self.store.clone(), self.clock);
                 self.ask(async move {
                     let answer = store.claim(&request, clock.now().wall).await;
@@ -405,11 +405,8 @@ impl Driver {
                 });
             }
             Effect::Delete { ticket, app, dyno } => {
-                let (heroku, store, name) = (self.heroku.clone(), self.store.clone(), self.name(app));
+                let (heroku, name) = (self.heroku.clone(), self.name(app));
                 self.call(async move {
-                    // The claim is written; that the decision is too should not keep a sick dyno waiting
-                    // for long.
-                    let _written = store.flush_restarts(limits::CLAIM_WAIT).await;
                     let answered = heroku.delete(&name, &dyno).await;
                     answered.map(|answer| Input::Deleted { ticket, answer })
                 });

@@ -55,6 +55,8 @@ struct Steps {
     claimed: bool,
     decided: bool,
     by_hand: bool,
+    /// The decision that was to be written with the claim.
+    draft: Option<Box<Decision>>,
     /// Other dynos of the formation that the last look showed to be out.
     others_out: BTreeSet<DynoName>,
 }
@@ -381,8 +383,11 @@ impl Bench {
     fn hold(&mut self, effect: Effect) {
         match effect {
             Effect::Answer { decisions, .. } => assert!(decisions.len() <= 4),
-            Effect::Claim { ticket, app, seen, by_hand } => {
-                assert!(self.steps.get(&ticket).is_some_and(|steps| steps.looked), "a claim without a look");
+            Effect::Claim { ticket, app, seen, by_hand, decision } => {
+                let steps = self.steps.entry(ticket).or_default();
+                assert!(steps.looked, "a claim without a look");
+                assert_eq!(decision.is_none(), steps.decided, "the reason goes with the claim, once");
+                steps.draft = decision;
                 assert_eq!(app, AppId(0), "a claim on {} in a dry run", seen.name);
                 self.asks(ticket, Open::Claim { by_hand });
             }
@@ -422,6 +427,9 @@ impl Bench {
         if let Some(ticket) = decision.ticket {
             let steps = self.steps.entry(ticket).or_default();
             assert!(!std::mem::replace(&mut steps.decided, true), "decided twice");
+            if let Some(draft) = steps.draft.take() {
+                assert_eq!(*draft, *decision, "the record has another decision than was written");
+            }
         }
         let dyno = decision.dyno.clone().expect("a restart is one of a dyno");
         let Some(line_at) = decision.evidence.line_at else { return };

@@ -18,7 +18,7 @@ use dynowarden::event::{DynoState, Megabytes};
 use dynowarden::ident::{AppId, DynoName};
 use dynowarden::limits;
 use dynowarden::shell::store::claims::{ClaimBounds, ClaimRequest};
-use dynowarden::shell::store::pages::{Filter, Page};
+use dynowarden::shell::store::pages::{Filter, Page, PastDecision};
 use dynowarden::shell::store::{Hit, JudgingClock, Store, StoreOptions};
 use dynowarden::time::{earlier, later};
 use jiff::Timestamp;
@@ -101,8 +101,15 @@ pub fn request(ticket: u64, name: &str, generation: u64) -> ClaimRequest {
         app: ACME,
         seen: seen(name, generation),
         by_hand: false,
+        decision: None,
         bounds: bounds(),
     }
+}
+
+/// A claim with the decision that is to be written with it.
+pub fn decided_request(ticket: u64, name: &str, generation: u64, at: Timestamp) -> ClaimRequest {
+    let Record::Decision(decision) = restart(at, name, ticket) else { unreachable!("a decision") };
+    ClaimRequest { decision: Some(Box::new(decision)), ..request(ticket, name, generation) }
 }
 
 pub fn hold(at: Timestamp, name: &str, hold: Hold) -> Record {
@@ -240,6 +247,51 @@ pub async fn what_became_of_a_restart_stands_beside_its_decision(bed: Bed) {
     assert_eq!(json["outcome"]["memory"], after);
     let text = shown.decisions[0].to_string();
     assert!(text.ends_with("-> up again after 8s, now at 212.4MB (41.4% of its quota)"), "{text}");
+    store.close().await;
+}
+
+pub async fn a_decision_is_written_with_its_claim(bed: Bed) {
+    let store = bed.open().await;
+    let rows = async || {
+        let shown = page(&store, Filter { limit: 10, ..Filter::default() }).await;
+        let row = |row: &PastDecision| {
+            let outcome = row.outcome.as_ref().map(|outcome| outcome.result.clone());
+            (row.decision.dyno.clone().unwrap_or_default(), row.decision.code.clone(), row.count, outcome)
+        };
+        shown.decisions.iter().map(row).collect::<Vec<_>>()
+    };
+    let row = |dyno: &str, code: &str, outcome: Option<&str>| {
+        (dyno.to_owned(), code.to_owned(), 1, outcome.map(str::to_owned))
+    };
+    store.write(&hold(at(0), "web.1", Hold::UnderWay), at(0));
+    store.claim(&decided_request(1, "web.1", 0, at(1)), at(1)).await.expect("a claim");
+    let mut expect = vec![row("web.1", "rule", None), row("web.1", "under_way", None)];
+    assert_eq!(rows().await, expect);
+    // On record it is the same row, and the refusal after it is another one than that before.
+    store.write(&restart(at(1), "web.1", 1), at(1));
+    store.write(&hold(at(2), "web.1", Hold::UnderWay), at(2));
+    expect.insert(0, row("web.1", "under_way", None));
+    assert_eq!(rows().await, expect);
+
+    let refusal = refused(&store, &decided_request(2, "web.2", 0, at(3)), at(3)).await;
+    assert_eq!(refusal, out("web.1"));
+    assert_eq!(rows().await, expect, "what was not claimed was not decided");
+
+    store.write(&accepted(at(4), "web.1", 1), at(4));
+    store.write(&back(at(9), "web.1", 1), at(9));
+    store.claim(&decided_request(3, "web.2", 0, at(60)), at(60)).await.expect("a claim");
+    expect[1].3 = Some("back".to_owned());
+    assert_eq!(rows().await[0], row("web.2", "rule", None));
+    store.write(&outcome(at(61), "web.2", 3, RestartResult::Withdrawn), at(61));
+    assert_eq!(rows().await, expect, "it was taken back before it was on record");
+
+    // A retry's decision is on record, and stays there.
+    store.claim(&decided_request(4, "web.3", 0, at(70)), at(70)).await.expect("a claim");
+    store.write(&restart(at(70), "web.3", 4), at(70));
+    store.write(&outcome(at(71), "web.3", 4, RestartResult::Withdrawn), at(71));
+    expect.insert(0, row("web.3", "rule", Some("withdrawn")));
+    assert_eq!(rows().await, expect);
+    assert_eq!(store.health(), Default::default());
     store.close().await;
 }
 

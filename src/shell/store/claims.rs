@@ -10,12 +10,14 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::engine::policy::{Policy, Rate};
-use crate::engine::record::Ticket;
+use crate::engine::record::{Decision, Ticket};
 use crate::engine::view::{ClaimRefusal, Seen};
 use crate::ident::AppId;
 use crate::limits;
 use crate::shell::store::database::Dialect;
-use crate::shell::store::rows::{attempt, micros, span_micros, ticket_number, timestamp};
+use crate::shell::store::rows::{
+    DecisionRow, Writer, attempt, micros, span_micros, ticket_number, timestamp, write_decision,
+};
 
 /// A restart that somebody wants to send.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct ClaimRequest {
     pub seen: Seen,
     /// Whether a person asked, who may pass the cool-down.
     pub by_hand: bool,
+    /// The decision to restart, which is written with the claim; none when it is on record already.
+    pub decision: Option<Box<Decision>>,
     /// The app's policy, as far as claims go by it.
     pub bounds: ClaimBounds,
 }
@@ -62,6 +66,7 @@ pub(super) struct Claimant<'c> {
     pub app: &'c str,
     pub holder: &'c str,
     pub request: &'c ClaimRequest,
+    pub decision: Option<&'c DecisionRow>,
 }
 
 /// One reading of the clock that judges leases, and how far it is ahead of the caller's, in microseconds.
@@ -141,8 +146,12 @@ pub(super) async fn claim(
         .bind(span_micros(bounds.settle) / 1000)
         .bind(moment.now)
         .bind(moment.now.saturating_add(span_micros(limits::CLAIM_LEASE)))
-        .execute(to)
+        .execute(&mut *to)
         .await?;
+    if let Some(decision) = claimant.decision {
+        let by = Writer { holder: claimant.holder, ahead: moment.ahead };
+        write_decision(decision, to, by).await?;
+    }
     Ok(Ok(()))
 }
 
@@ -402,6 +411,7 @@ mod tests {
                 release: Some(7),
             },
             by_hand,
+            decision: None,
             bounds: ClaimBounds {
                 cooldown: Duration::from_secs(600),
                 max_concurrent: 1,
@@ -413,7 +423,7 @@ mod tests {
 
     #[track_caller]
     fn check(rows: &[Row], request: &ClaimRequest, refusal: Option<Refusal>, resolved: &[Option<i64>]) {
-        let claimant = Claimant { app: "acme", holder: "us", request };
+        let claimant = Claimant { app: "acme", holder: "us", request, decision: None };
         let Judged { refusal: found, resolved: by_rows } = judge(rows, None, claimant, NOW);
         assert_eq!(found, refusal);
         assert_eq!(by_rows.iter().map(|row: &Resolved| row.accepted_at).collect::<Vec<_>>(), resolved);
@@ -468,7 +478,7 @@ mod tests {
     #[test]
     fn a_give_up_lasts_until_another_release() {
         let request = request("i1", true);
-        let claimant = Claimant { app: "acme", holder: "us", request: &request };
+        let claimant = Claimant { app: "acme", holder: "us", request: &request, decision: None };
         for (release, expect) in [(Some(7), elsewhere(60)), (None, elsewhere(60)), (Some(6), None)] {
             let give_up = GiveUp { until: NOW + secs(60), release };
             assert_eq!(judge(&[], Some(give_up), claimant, NOW).refusal, expect, "{release:?}");

@@ -34,7 +34,7 @@ use tracing::warn;
 
 use crate::config::settings::Database;
 use crate::engine::past::{Past, PastPause};
-use crate::engine::record::{Decision, Record, RestartResult, Ticket};
+use crate::engine::record::{Decision, Record, RestartResult, Ticket, Verdict};
 use crate::engine::view::ClaimRefusal;
 use crate::ident::{AppId, AppName, DynoName};
 use crate::limits;
@@ -148,8 +148,12 @@ impl Store {
         self.shared.away.subscribe()
     }
 
-    /// Claims a restart. Whoever has the claim may send the DELETE; nobody else will until it is settled,
-    /// or until it has not been renewed for [`limits::CLAIM_LEASE`].
+    /// Claims a restart, and writes its decision in the same transaction. Whoever has the claim may send the
+    /// DELETE; nobody else will until it is settled, or until it has not been renewed for
+    /// [`limits::CLAIM_LEASE`].
+    ///
+    /// The decision stays a draft until it is handed to [`write`](Self::write), and an outcome that comes
+    /// before that takes it back.
     ///
     /// # Errors
     /// It is not given, and why; within [`limits::CLAIM_WAIT`], whatever the store does.
@@ -160,7 +164,13 @@ impl Store {
         if shared.away.borrow().is_some() {
             return Err(ClaimRefusal::StoreAway);
         }
-        let claimant = Claimant { app: app.as_str(), holder: &shared.holder, request };
+        let decision = request.decision.as_ref().map(|decision| {
+            let row = DecisionRow::new(decision, app, &shared.holder);
+            shared.queue.identified(row)
+        });
+        let draft = decision.as_ref().map(|row| row.id);
+        let claimant =
+            Claimant { app: app.as_str(), holder: &shared.holder, request, decision: decision.as_ref() };
         let asked = Instant::now();
         // What this process has learnt about its own restarts must be seen by the judgement.
         if !shared.queue.restarts_written(limits::CLAIM_WAIT).await {
@@ -178,6 +188,10 @@ impl Store {
         match answer.await {
             Ok(Ok(())) => {
                 shared.held().insert(request.ticket);
+                if let Some(row) = decision {
+                    shared.drafts().insert(request.ticket, row.id);
+                    shared.queue.end_fold(&row);
+                }
                 Ok(())
             }
             Ok(Err(refusal)) => Err(refusal),
@@ -185,6 +199,9 @@ impl Store {
                 if !shared.held().contains(&request.ticket) {
                     // It may have been written without our hearing of it, and nothing will be sent for it.
                     shared.queue.restart(RestartRow::Unclaim(request.ticket));
+                    if let Some(id) = draft {
+                        shared.queue.restart(RestartRow::Undecided(id));
+                    }
                 }
                 Err(ClaimRefusal::StoreAway)
             }
@@ -238,6 +255,9 @@ impl Store {
                 if !is_held_on {
                     shared.held().remove(&outcome.ticket);
                 }
+                if let Some(id) = shared.drafts().remove(&outcome.ticket) {
+                    shared.queue.restart(RestartRow::Undecided(id));
+                }
                 shared.queue.restart(RestartRow::Outcome(OutcomeRow::new(outcome, app)));
             }
         }
@@ -249,14 +269,13 @@ impl Store {
         if let Some(row) = GiveUpRow::new(decision, app) {
             shared.queue.restart(RestartRow::GiveUp(row));
         }
+        let is_restart = matches!(decision.verdict, Verdict::Restart { .. });
+        let written =
+            decision.ticket.filter(|_| is_restart).and_then(|ticket| shared.drafts().remove(&ticket));
+        if written.is_some() {
+            return;
+        }
         shared.queue.decision(DecisionRow::new(decision, app, &shared.holder));
-    }
-
-    /// Waits until all that was handed to [`write`](Self::write) about restarts is in the store; false when
-    /// that is not so after `wait`. Best done before a DELETE, so that no restart can be without its
-    /// decision.
-    pub async fn flush_restarts(&self, wait: Duration) -> bool {
-        self.shared.queue.restarts_written(wait).await
     }
 
     /// Waits until all that was handed to [`write`](Self::write) is in the store; false when that is not

@@ -76,7 +76,7 @@ impl Queue {
     pub fn decision(&self, mut row: DecisionRow) {
         let mut inner = self.inner();
         row.id = inner.new_id(row.id);
-        let key = FoldKey { app: row.app.clone(), dyno: row.dyno.clone(), rule: row.rule.clone() };
+        let key = FoldKey::of(&row);
         if row.decision == RESTART {
             inner.folds.remove(&key);
             drop(inner);
@@ -98,6 +98,17 @@ impl Queue {
         let pushed = inner.push_history(row.id, HistoryRow::Decision(row));
         drop(inner);
         self.pushed(pushed);
+    }
+
+    /// Gives a decision that is written elsewhere its id.
+    pub fn identified(&self, mut row: DecisionRow) -> DecisionRow {
+        row.id = self.inner().new_id(row.id);
+        row
+    }
+
+    /// The next refusal of the same dyno and rule is another row, because this decision stands between.
+    pub fn end_fold(&self, row: &DecisionRow) {
+        self.inner().folds.remove(&FoldKey::of(row));
     }
 
     /// Takes in what people were told, or anything else that is history alone; `id` is its time.
@@ -240,6 +251,12 @@ impl Queue {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Each change is whole before the lock is given back, so a panic elsewhere leaves nothing half done.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FoldKey {
+    fn of(row: &DecisionRow) -> Self {
+        Self { app: row.app.clone(), dyno: row.dyno.clone(), rule: row.rule.clone() }
     }
 }
 

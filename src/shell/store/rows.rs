@@ -23,6 +23,8 @@ pub(super) enum RestartRow {
     GiveUp(GiveUpRow),
     /// A claim whose answer did not reach us in time, so that nothing was sent.
     Unclaim(Ticket),
+    /// A decision that was written with its claim did not come to be, and goes by its id.
+    Undecided(i64),
 }
 
 /// A row that is history alone.
@@ -196,6 +198,7 @@ impl RestartRow {
             Self::Aftermath(ticket, memory) => write_aftermath(*ticket, memory, to, by).await,
             Self::GiveUp(row) => write_give_up(row, to, by).await,
             Self::Unclaim(ticket) => unclaim(*ticket, to, by).await,
+            Self::Undecided(id) => undecide(*id, to, by).await,
         }
     }
 }
@@ -239,7 +242,7 @@ const WRITE_DECISION: &str = "\
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
     ON CONFLICT (id, holder) DO UPDATE SET count = excluded.count, last_at = excluded.last_at";
 
-async fn write_decision(
+pub(super) async fn write_decision(
     row: &DecisionRow,
     to: &mut AnyConnection,
     by: Writer<'_>,
@@ -385,4 +388,10 @@ async fn unclaim(ticket: Ticket, to: &mut AnyConnection, by: Writer<'_>) -> Resu
         .execute(to)
         .await
         .map(|_| ())
+}
+
+const UNDECIDE: &str = "DELETE FROM dynowarden_decisions WHERE id = $1 AND holder = $2";
+
+async fn undecide(id: i64, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(UNDECIDE).bind(id).bind(by.holder).execute(to).await.map(|_| ())
 }

@@ -1,6 +1,6 @@
 //! What the callers and the writer have in common: the connections, the queue, and how the store is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub clock: JudgingClock,
     /// Whether the file was found damaged: no answer that it still gives is believed after that.
     pub damaged: AtomicBool,
+    /// Decisions that were written with their claims and are not on record yet, by their ids.
+    pub drafts: Mutex<HashMap<Ticket, i64>>,
     /// Tickets whose claims this process holds.
     pub held: Mutex<HashSet<Ticket>>,
     pub holder: Arc<str>,
@@ -59,6 +61,7 @@ impl Shared {
             away: watch::Sender::default(),
             clock: options.clock,
             damaged: AtomicBool::new(false),
+            drafts: Mutex::default(),
             held: Mutex::default(),
             holder: database::new_holder(),
             keep: options.keep,
@@ -86,6 +89,10 @@ impl Shared {
 
     pub fn app(&self, app: AppId) -> Option<&AppName> {
         self.apps.get(app.0 as usize)
+    }
+
+    pub fn drafts(&self) -> MutexGuard<'_, HashMap<Ticket, i64>> {
+        self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {

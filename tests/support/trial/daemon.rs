@@ -197,7 +197,7 @@ impl Trial {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { ticket, app, seen, by_hand } => self.claim(ticket, app, seen, by_hand),
+            Effect::Claim { ticket, app, seen, by_hand, .. } => self.claim(ticket, app, seen, by_hand),
             Effect::Delete { ticket, app, dyno } => {
                 let app = app.0 as usize;
                 let text = || format!("DELETE {dyno} ({life}:{})", ticket.0);
