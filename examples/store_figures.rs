@@ -59,7 +59,10 @@ async fn figures(name: &str, database: &Database) -> anyhow::Result<()> {
         spans.push(asked.elapsed());
     }
     spans.sort_unstable();
-    println!("{name}: a claim takes {:?}, at the 99th percentile {:?}", spans[250], spans[494]);
+    println!(
+        "{name}: a claim with its decision takes {:?}, at the 99th percentile {:?}",
+        spans[250], spans[494]
+    );
     let asked = Instant::now();
     let page = store.decisions(&Filter { limit: 50, ..Filter::default() }).await?;
     println!("{name}: a page of {} takes {:?}", page.decisions.len(), asked.elapsed());
@@ -85,16 +88,20 @@ async fn open(database: &Database, now: Timestamp) -> anyhow::Result<Store> {
 }
 
 fn hold(n: u32, now: Timestamp) -> anyhow::Result<Record> {
-    // Of another rule each, so that none is folded.
-    Ok(Record::Decision(Decision {
+    Ok(Record::Decision(decision(n, now, Verdict::Hold(Hold::UnderWay))?))
+}
+
+fn decision(n: u32, now: Timestamp, verdict: Verdict) -> anyhow::Result<Decision> {
+    Ok(Decision {
         at: later(now, Duration::from_millis(u64::from(n))),
         app: AppId(0),
         dyno: Some(format!("web.{}", n % 100 + 1).parse()?),
+        // Of another rule each, so that none is folded.
         rule: format!("memory-quota-{n}").into(),
-        verdict: Verdict::Hold(Hold::UnderWay),
+        verdict,
         evidence: Evidence { line_at: Some(now), lines: 1, seen: Some(seen(n, now)?), ..Evidence::default() },
         ticket: None,
-    }))
+    })
 }
 
 fn claim(n: u32, now: Timestamp) -> anyhow::Result<ClaimRequest> {
@@ -108,7 +115,16 @@ fn claim(n: u32, now: Timestamp) -> anyhow::Result<ClaimRequest> {
         settle: Duration::from_secs(30),
     };
     let ticket = Ticket(u64::from(n) + 1);
-    Ok(ClaimRequest { ticket, app: AppId(0), seen: seen(n, now)?, by_hand: false, bounds })
+    let verdict = Verdict::Restart { dry_run: false, formation: CLAIMS as usize };
+    let decision = Decision { ticket: Some(ticket), ..decision(n, now, verdict)? };
+    Ok(ClaimRequest {
+        ticket,
+        app: AppId(0),
+        seen: seen(n, now)?,
+        by_hand: false,
+        decision: Some(Box::new(decision)),
+        bounds,
+    })
 }
 
 fn seen(n: u32, now: Timestamp) -> anyhow::Result<Seen> {

@@ -16,6 +16,7 @@
 pub mod backoff;
 pub mod budget;
 pub mod calendar;
+mod decision;
 mod dyno;
 mod flow;
 mod hearing;

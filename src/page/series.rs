@@ -96,7 +96,7 @@ impl History {
 
     fn room_for(&mut self, app: AppId, dyno: &DynoName, now: Timestamp) -> Option<&mut Trace> {
         let key = (app, dyno.clone());
-        if !self.traces.contains_key(&key) && self.traces.len() >= limits::TRACES_MAX {
+        if self.traces.len() >= limits::TRACES_MAX && !self.traces.contains_key(&key) {
             // Those of dynos that are gone make room; if all are alive, the newcomer has no chart.
             let oldest = minute(now) - limits::TRACE_POINTS_MAX as i64;
             self.traces.retain(|_, trace| trace.last() > oldest);

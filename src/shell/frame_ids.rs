@@ -5,7 +5,7 @@
 //! for one another; within a drain, taking a batch and remembering its id is one step.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::mem;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl FrameIds {
     /// What `take` says; the frame is not remembered then, so that a retry counts.
     pub fn once<E>(
         &self,
-        source: Source,
+        source: &Source,
         frame: Option<&[u8]>,
         take: impl FnOnce() -> Result<(), E>,
         now: Now,
@@ -62,11 +62,11 @@ impl FrameIds {
             take()?;
             return Ok(Taken::Now);
         };
-        let mut recent = match self.drains.get_mut(&source) {
+        let mut recent = match self.drains.get_mut(source) {
             Some(recent) => recent,
             None => {
                 self.make_room(now);
-                self.drains.entry(source).or_default()
+                self.drains.entry(source.clone()).or_default()
             }
         };
         recent.age(now);
@@ -84,7 +84,8 @@ impl FrameIds {
     }
 
     fn fingerprint(&self, frame: &[u8]) -> Fingerprint {
-        self.keys.each_ref().map(|key| key.hash_one(frame))
+        let [hash, other_hash] = self.keys.each_ref().map(|key| key.hash_one(frame));
+        Fingerprint { hash, other_hash }
     }
 
     fn make_room(&self, now: Now) {
@@ -104,7 +105,37 @@ impl FrameIds {
 
 /// Ids are opaque and of any length; two keyed hashes bound the memory for each, and that two ids have both
 /// in common does not happen, by chance or on purpose.
-type Fingerprint = [u64; 2];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    hash: u64,
+    other_hash: u64,
+}
+
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// The hash of what is a keyed hash already.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        octets.iter().for_each(|octet| self.0 = self.0.rotate_left(8) ^ u64::from(*octet));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+type Fingerprints = HashSet<Fingerprint, BuildHasherDefault<AsItIs>>;
 
 /// The frames of one drain, in two generations of which the older one goes as a whole.
 ///
@@ -113,8 +144,8 @@ type Fingerprint = [u64; 2];
 /// every batch two more places in memory that no cache holds.
 #[derive(Debug, Default)]
 struct Recent {
-    newer: HashSet<Fingerprint>,
-    older: HashSet<Fingerprint>,
+    newer: Fingerprints,
+    older: Fingerprints,
     /// When the newer generation began, in `mono` time.
     began: Duration,
     last_at: Duration,
@@ -160,7 +191,7 @@ mod tests {
 
     #[track_caller]
     fn check(ids: &FrameIds, source: Source, frame: Option<&str>, now: Now, expect: Taken) {
-        let taken = ids.once(source, frame.map(str::as_bytes), || Ok::<(), ()>(()), now);
+        let taken = ids.once(&source, frame.map(str::as_bytes), || Ok::<(), ()>(()), now);
         assert_eq!(taken, Ok(expect));
     }
 
@@ -209,7 +240,7 @@ mod tests {
     #[test]
     fn what_could_not_be_taken_is_not_remembered() {
         let ids = FrameIds::default();
-        let full = ids.once(source(0, None), Some(b"f1"), || Err("full"), START);
+        let full = ids.once(&source(0, None), Some(b"f1"), || Err("full"), START);
         assert_eq!(full, Err("full"));
         check(&ids, source(0, None), Some("f1"), START, Taken::Now);
     }
@@ -248,7 +279,7 @@ mod tests {
                             counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                             Ok::<(), ()>(())
                         };
-                        ids.once(source(0, None), Some(format!("{n}").as_bytes()), take, START)
+                        ids.once(&source(0, None), Some(format!("{n}").as_bytes()), take, START)
                             .expect("taken");
                     }
                 });

@@ -1,6 +1,9 @@
 //! Reading a request's body within its bounds: bytes, time, and bytes again once it is unpacked.
 
+use std::future::poll_fn;
 use std::io::Read;
+use std::pin::pin;
+use std::task::Poll;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -81,7 +84,12 @@ where
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(BodyError::TooLarge);
     }
-    tokio::time::timeout(limits::BODY_READ, collect(body, bytes_max)).await.unwrap_or(Err(BodyError::Slow))
+    let mut collected = pin!(collect(body, bytes_max));
+    // Most bodies have come with their heads, and need no timer.
+    if let Poll::Ready(here) = poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
+        return here;
+    }
+    tokio::time::timeout(limits::BODY_READ, collected).await.unwrap_or(Err(BodyError::Slow))
 }
 
 async fn collect<B>(mut body: B, bytes_max: usize) -> Result<Bytes, BodyError>

@@ -68,7 +68,7 @@ impl Service {
             Err(error) => return self.refuse_body(error),
         };
         match encoding.unpack(packed, self.body_bytes_max) {
-            Ok(batch) => self.report(Source { app, drain }, frame_id(&head.headers), &batch),
+            Ok(batch) => self.report(&Source { app, drain }, frame_id(&head.headers), &batch),
             Err(error) => self.refuse_body(error),
         }
     }
@@ -81,9 +81,8 @@ impl Service {
         }
     }
 
-    fn report(&self, source: Source, frame: Option<&[u8]>, batch: &Unpacked) -> Response<ReplyBody> {
-        let app = source.app;
-        let drain = source.drain.clone();
+    fn report(&self, source: &Source, frame: Option<&[u8]>, batch: &Unpacked) -> Response<ReplyBody> {
+        let Source { app, ref drain } = *source;
         let Some(watched) = self.of(app) else { return reply::not_found() };
         let mut counts = Counts::default();
         let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
@@ -124,7 +123,7 @@ impl Service {
                 return reply::overloaded();
             }
         }
-        if let Some(drain) = &drain {
+        if let Some(drain) = drain {
             self.tokens.heard(app, drain);
         }
         reply::empty(StatusCode::NO_CONTENT)
@@ -152,7 +151,8 @@ static FRAME_ID: HeaderName = HeaderName::from_static("logplex-frame-id");
 
 /// The drain's token. Space logging has none; one that is no token counts as none.
 fn drain_token(headers: &HeaderMap) -> Option<DrainToken> {
-    headers.get(&DRAIN_TOKEN)?.to_str().ok()?.trim().parse().ok()
+    let shown = headers.get(&DRAIN_TOKEN)?.as_bytes().trim_ascii();
+    str::from_utf8(shown).ok()?.parse().ok()
 }
 
 /// The frame's id, which is opaque.

@@ -164,11 +164,7 @@ impl Store {
         if shared.away.borrow().is_some() {
             return Err(ClaimRefusal::StoreAway);
         }
-        let decision = request.decision.as_ref().map(|decision| {
-            let row = DecisionRow::new(decision, app, &shared.holder);
-            shared.queue.identified(row)
-        });
-        let draft = decision.as_ref().map(|row| row.id);
+        let decision = request.decision.as_ref().map(|decision| shared.draft(decision, app));
         let claimant =
             Claimant { app: app.as_str(), holder: &shared.holder, request, decision: decision.as_ref() };
         let asked = Instant::now();
@@ -187,22 +183,12 @@ impl Store {
         });
         match answer.await {
             Ok(Ok(())) => {
-                shared.held().insert(request.ticket);
-                if let Some(row) = decision {
-                    shared.drafts().insert(request.ticket, row.id);
-                    shared.queue.end_fold(&row);
-                }
+                shared.claimed(request.ticket, decision.as_ref());
                 Ok(())
             }
             Ok(Err(refusal)) => Err(refusal),
             Err(_) => {
-                if !shared.held().contains(&request.ticket) {
-                    // It may have been written without our hearing of it, and nothing will be sent for it.
-                    shared.queue.restart(RestartRow::Unclaim(request.ticket));
-                    if let Some(id) = draft {
-                        shared.queue.restart(RestartRow::Undecided(id));
-                    }
-                }
+                shared.unclaim(request.ticket, decision.as_ref());
                 Err(ClaimRefusal::StoreAway)
             }
         }

@@ -12,13 +12,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::engine::record::Ticket;
+use crate::engine::record::{Decision, Ticket};
 use crate::ident::{AppId, AppName};
 use crate::shell::store::claims::Moment;
 use crate::shell::store::database::{self, Dialect, Link};
 use crate::shell::store::past::Reader;
 use crate::shell::store::queue::Queue;
-use crate::shell::store::rows::micros;
+use crate::shell::store::rows::{DecisionRow, RestartRow, micros};
 use crate::shell::store::trouble::{self, Kind, StoreAway};
 use crate::shell::store::{JudgingClock, StoreOptions};
 use crate::time::{later, since, spoken};
@@ -97,6 +97,31 @@ impl Shared {
 
     pub fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The row of a decision that is to be written with its claim.
+    pub fn draft(&self, decision: &Decision, app: &AppName) -> DecisionRow {
+        self.queue.identified(DecisionRow::new(decision, app, &self.holder))
+    }
+
+    /// A claim was given, and its decision is written with it.
+    pub fn claimed(&self, ticket: Ticket, decision: Option<&DecisionRow>) {
+        self.held().insert(ticket);
+        if let Some(row) = decision {
+            self.drafts().insert(ticket, row.id);
+            self.queue.end_fold(row);
+        }
+    }
+
+    /// A claim may have been written without our hearing of it, and nothing will be sent for it.
+    pub fn unclaim(&self, ticket: Ticket, decision: Option<&DecisionRow>) {
+        if self.held().contains(&ticket) {
+            return;
+        }
+        self.queue.restart(RestartRow::Unclaim(ticket));
+        if let Some(row) = decision {
+            self.queue.restart(RestartRow::Undecided(row.id));
+        }
     }
 
     pub fn reader(&self) -> Reader<'_> {

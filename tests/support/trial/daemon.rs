@@ -132,7 +132,7 @@ impl Trial {
             Ok::<(), ()>(())
         };
         let frame = post.frame_id.as_ref().map(|id| id.as_bytes());
-        if daemon.frame_ids.once(source, frame, take, now) == Ok(Taken::Again) {
+        if daemon.frame_ids.once(&source, frame, take, now) == Ok(Taken::Again) {
             self.figures.did("frames_known", 1);
             return Ok(());
         }

@@ -24,12 +24,22 @@ pub struct Platform {
     /// When the DELETE of `app/dyno` came.
     deletes: Arc<Mutex<HashMap<String, (Instant, Timestamp)>>>,
     dynos_per_app: u32,
+    /// Since when every dyno is up that was not restarted, as text.
+    first_born: Arc<str>,
+    /// The list of each app, written when one of it was restarted: to write it is not the daemon's time.
+    lists: Arc<Mutex<HashMap<String, Bytes>>>,
 }
 
 impl Platform {
     pub async fn start(dynos_per_app: u32) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let platform = Self { address: listener.local_addr()?, deletes: Arc::default(), dynos_per_app };
+        let platform = Self {
+            address: listener.local_addr()?,
+            deletes: Arc::default(),
+            dynos_per_app,
+            first_born: born(Timestamp::now() - Duration::from_secs(3600)).into(),
+            lists: Arc::default(),
+        };
         let shared = platform.clone();
         tokio::spawn(async move {
             while let Ok((stream, _peer)) = listener.accept().await {
@@ -54,27 +64,41 @@ impl Platform {
         let came = Instant::now();
         let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
         let (status, body) = match (request.method(), &path[..]) {
-            (&Method::GET, ["apps", app]) => (StatusCode::OK, self.app(app)),
-            (&Method::GET, ["apps", app, "dynos"]) => {
-                let dynos: Vec<String> =
-                    (1..=self.dynos_per_app).map(|index| self.dyno(app, &format!("web.{index}"))).collect();
-                (StatusCode::OK, format!("[{}]", dynos.join(",")))
-            }
-            (&Method::GET, ["apps", app, "dynos", dyno]) => (StatusCode::OK, self.dyno(app, dyno)),
+            (&Method::GET, ["apps", app]) => (StatusCode::OK, self.app(app).into()),
+            (&Method::GET, ["apps", app, "dynos"]) => (StatusCode::OK, self.list(app)),
+            (&Method::GET, ["apps", app, "dynos", dyno]) => (StatusCode::OK, self.dyno(app, dyno).into()),
             (&Method::DELETE, ["apps", app, "dynos", dyno]) => {
-                let mut deletes = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
-                deletes.entry(format!("{app}/{dyno}")).or_insert((came, Timestamp::now()));
-                (StatusCode::ACCEPTED, "{}".to_owned())
+                self.note_delete(app, dyno, came);
+                self.write_list(app);
+                (StatusCode::ACCEPTED, Bytes::from_static(b"{}"))
             }
-            (&Method::GET, ["apps", _, _]) => (StatusCode::OK, "[]".to_owned()),
+            (&Method::GET, ["apps", _, _]) => (StatusCode::OK, Bytes::from_static(b"[]")),
             (&Method::GET, ["account", "rate-limits"]) => {
-                (StatusCode::OK, r#"{"remaining":4500}"#.to_owned())
+                (StatusCode::OK, Bytes::from_static(br#"{"remaining":4500}"#))
             }
-            _ => (StatusCode::NOT_FOUND, r#"{"id":"not_found","message":"not here"}"#.to_owned()),
+            _ => (StatusCode::NOT_FOUND, Bytes::from_static(br#"{"id":"not_found","message":"not here"}"#)),
         };
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
         Ok(response)
+    }
+
+    fn note_delete(&self, app: &str, dyno: &str, came: Instant) {
+        let mut deletes = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
+        deletes.entry(format!("{app}/{dyno}")).or_insert((came, Timestamp::now()));
+    }
+
+    fn list(&self, app: &str) -> Bytes {
+        let written = self.lists.lock().unwrap_or_else(PoisonError::into_inner).get(app).cloned();
+        written.unwrap_or_else(|| self.write_list(app))
+    }
+
+    fn write_list(&self, app: &str) -> Bytes {
+        let dynos: Vec<String> =
+            (1..=self.dynos_per_app).map(|index| self.dyno(app, &format!("web.{index}"))).collect();
+        let list = Bytes::from(format!("[{}]", dynos.join(",")));
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(app.to_owned(), list.clone());
+        list
     }
 
     fn app(&self, app: &str) -> String {
@@ -86,12 +110,15 @@ impl Platform {
     fn dyno(&self, app: &str, dyno: &str) -> String {
         let deletes = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
         let (life, born) = match deletes.get(&format!("{app}/{dyno}")) {
-            Some((_, at)) => (2, *at),
-            None => (1, Timestamp::now() - Duration::from_secs(3600)),
+            Some((_, at)) => (2, born(*at)),
+            None => (1, self.first_born.to_string()),
         };
-        let born = born.strftime("%Y-%m-%dT%H:%M:%SZ");
         format!(
             r#"{{"id":"{app}-{dyno}-{life}","name":"{dyno}","type":"web","state":"up","size":"standard-1X","command":"serve","created_at":"{born}","updated_at":"{born}","release":{{"id":"release","version":7}},"app":{{"id":"id-of-{app}","name":"{app}"}}}}"#
         )
     }
+}
+
+fn born(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
