@@ -322,7 +322,8 @@ impl Trial {
             }
             Record::Notice(notice) => {
                 let app = notice.app.0 as usize;
-                self.timeline.note(Some(app), || format!("TELL   {}", notice.what), self.now);
+                let text = || format!("TELL   {}: {}", notice.what.label(), notice.what);
+                self.timeline.note(Some(app), text, self.now);
                 if let (NoticeKind::GaveUp { until, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
                     self.figures.did("give_ups", 1);
                     let version =
@@ -344,8 +345,10 @@ impl Trial {
             }
             Record::Outcome(outcome) => {
                 let app = outcome.app.0 as usize;
-                let text =
-                    || format!("RESULT {} ({life}:{}): {}", outcome.dyno, outcome.ticket.0, outcome.result);
+                let text = || {
+                    let (ticket, label) = (outcome.ticket.0, outcome.result.label());
+                    format!("RESULT {} {label} ({life}:{ticket}): {}", outcome.dyno, outcome.result)
+                };
                 self.timeline.note(Some(app), text, self.now);
                 let holder = (life, outcome.ticket);
                 self.figures.did(outcome.result.label(), 1);
