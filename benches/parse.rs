@@ -13,7 +13,7 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use dynowarden::{detect, wire};
+use dynowarden_core::{detect, wire};
 
 use crate::corpus::Corpus;
 

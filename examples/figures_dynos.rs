@@ -6,12 +6,12 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use dynowarden::catalogue::Code;
-use dynowarden::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
-use dynowarden::engine::{Engine, Input};
-use dynowarden::event::{Event, Fact, Megabytes};
-use dynowarden::ident::{AppId, DynoName, InstanceId, ProcessType};
-use dynowarden::time::{Now, later};
+use dynowarden_core::codes::Code;
+use dynowarden_core::engine::{Engine, Input};
+use dynowarden_core::event::{Event, Fact, Megabytes};
+use dynowarden_core::ident::{AppId, DynoName, InstanceId, ProcessType};
+use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
+use dynowarden_core::time::{Now, later};
 use jiff::Timestamp;
 
 /// Dynos of one app, where there are so many.

@@ -10,10 +10,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use dynowarden::page::assets::Assets;
-use dynowarden::page::document::Frame;
-use dynowarden::page::facts::Facts;
-use dynowarden::page::overview::Overview;
+use dynowarden::ui::assets::Assets;
+use dynowarden::ui::document::Frame;
+use dynowarden::ui::facts::Facts;
+use dynowarden::ui::overview::Overview;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 

@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
+use dynowarden::clock::Clock;
 use dynowarden::config::settings::Database;
-use dynowarden::engine::record::{Decision, Evidence, Hold, Record, Ticket, Verdict};
-use dynowarden::engine::view::Seen;
-use dynowarden::event::DynoState;
-use dynowarden::ident::{AppId, DynoName};
-use dynowarden::shell::clock::Clock;
-use dynowarden::shell::store::claims::{ClaimBounds, ClaimRequest};
-use dynowarden::shell::store::pages::Filter;
-use dynowarden::shell::store::{Store, StoreOptions};
-use dynowarden::time::later;
+use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
+use dynowarden::store::pages::Filter;
+use dynowarden::store::{Store, StoreOptions};
+use dynowarden_core::api::Seen;
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::record::{Decision, Evidence, Hold, Record, Ticket, Verdict};
+use dynowarden_core::time::later;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -108,10 +108,7 @@ fn claim(n: u32, now: Timestamp) -> anyhow::Result<ClaimRequest> {
     let bounds = ClaimBounds {
         cooldown: Duration::from_secs(600),
         max_concurrent: 1000,
-        max_restarts: dynowarden::engine::policy::Rate {
-            count: 3.try_into()?,
-            per: Duration::from_secs(7200),
-        },
+        max_restarts: dynowarden_core::policy::Rate { count: 3.try_into()?, per: Duration::from_secs(7200) },
         settle: Duration::from_secs(30),
     };
     let ticket = Ticket(u64::from(n) + 1);

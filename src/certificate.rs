@@ -13,8 +13,9 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
-use crate::limits;
-use crate::time::since;
+use dynowarden_core::health::check::facts::CertificateState;
+use dynowarden_core::limits;
+use dynowarden_core::time::since;
 
 /// A certificate with its chain and its key.
 #[derive(Clone)]
@@ -53,19 +54,6 @@ pub enum CertificateError {
     UnusableKey,
 }
 
-/// How a certificate stands at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It is good, and will be for a while.
-    Good,
-    /// It is good for less than [`limits::TLS_EXPIRES_SOON`].
-    ExpiresSoon,
-    /// It was good.
-    Expired,
-    /// It will be good.
-    NotYet,
-}
-
 /// Reads a chain, the own certificate first, and its key.
 ///
 /// # Errors
@@ -90,16 +78,16 @@ pub fn read(certificates: &str, key: &str) -> Result<Identity, CertificateError>
 }
 
 impl Identity {
-    /// How it stands at `now`.
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    /// Its validity at `now`.
+    pub fn state(&self, now: Timestamp) -> CertificateState {
         if now < self.not_before {
-            Standing::NotYet
+            CertificateState::NotYet
         } else if now >= self.not_after {
-            Standing::Expired
+            CertificateState::Expired
         } else if self.left(now) < limits::TLS_EXPIRES_SOON {
-            Standing::ExpiresSoon
+            CertificateState::ExpiresSoon
         } else {
-            Standing::Good
+            CertificateState::Good
         }
     }
 
@@ -185,13 +173,15 @@ fn time(der: &[u8]) -> Option<(Timestamp, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use dynowarden_core::health::check::facts::CertificateState;
+
     use std::time::Duration;
 
     use jiff::Timestamp;
     use proptest::prelude::{any, prop, proptest};
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-    use super::{CertificateError, Standing, read, time, validity};
+    use super::{CertificateError, read, time, validity};
 
     /// A certificate for these names, and its key.
     fn made(names: &[&str]) -> (String, String) {
@@ -227,12 +217,12 @@ mod tests {
             assert_eq!(identity.is_for(host), expect, "{host}");
         }
         for (now, expect) in [
-            ("2019-12-31T00:00:00Z", Standing::NotYet),
-            ("2026-01-01T00:00:00Z", Standing::Good),
-            ("2055-03-01T00:00:00Z", Standing::ExpiresSoon),
-            ("2055-03-04T00:00:00Z", Standing::Expired),
+            ("2019-12-31T00:00:00Z", CertificateState::NotYet),
+            ("2026-01-01T00:00:00Z", CertificateState::Good),
+            ("2055-03-01T00:00:00Z", CertificateState::ExpiresSoon),
+            ("2055-03-04T00:00:00Z", CertificateState::Expired),
         ] {
-            assert_eq!(identity.standing(at(now)), expect, "{now}");
+            assert_eq!(identity.state(at(now)), expect, "{now}");
         }
         assert_eq!(identity.left(at("2055-03-03T23:59:00Z")), Duration::from_secs(60));
         assert_eq!(identity.left(at("2060-01-01T00:00:00Z")), Duration::ZERO);

@@ -12,9 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
-use crate::ident::AppName;
-use crate::limits;
-use crate::units::{self, UnitError};
+use dynowarden_core::ident::AppName;
+use dynowarden_core::limits;
+use dynowarden_core::units::{self, UnitError};
 
 /// A Heroku log drain that restarts the one web dyno that is out of memory, and says why.
 #[derive(Debug, Parser)]
@@ -269,7 +269,7 @@ mod tests {
     use clap::{CommandFactory as _, Parser as _};
 
     use super::{Cli, Command, Format, read_file};
-    use crate::limits;
+    use dynowarden_core::limits;
 
     fn parse(line: &str) -> Result<Command, clap::Error> {
         Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command)

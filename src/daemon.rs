@@ -12,26 +12,26 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::clock::Clock;
 use crate::config::settings::Settings;
-use crate::engine::policy::AppPlan;
-use crate::limits;
-use crate::page::facts::Ruling;
-use crate::shell::clock::Clock;
-use crate::shell::driver::{Driver, Handle, Parts};
-use crate::shell::heroku::Heroku;
-use crate::shell::http::listener;
-use crate::shell::http::readiness::Readiness;
-use crate::shell::http::tls::Tls;
-use crate::shell::http::tokens::DrainTokens;
-use crate::shell::http::watch;
-use crate::shell::http::{Service, Wiring};
-use crate::shell::metrics::Metrics;
-use crate::shell::notify::{self, Notices};
-use crate::shell::rounds::Rounds;
-use crate::shell::store::pages::Filter;
-use crate::shell::store::trouble::StoreError;
-use crate::shell::store::{Store, StoreOptions};
-use crate::shell::traffic::TrafficBook;
+use crate::driver::{Driver, Handle, Parts};
+use crate::heroku::Heroku;
+use crate::http::listener;
+use crate::http::readiness::Readiness;
+use crate::http::tls::Tls;
+use crate::http::tokens::DrainTokens;
+use crate::http::watch;
+use crate::http::{Service, Wiring};
+use crate::metrics::Metrics;
+use crate::notify::{self, Notices};
+use crate::store::pages::Filter;
+use crate::store::trouble::StoreError;
+use crate::store::{Store, StoreOptions};
+use crate::traffic::TrafficBook;
+use crate::ui::facts::Ruling;
+use crate::watchdog_task::Rounds;
+use dynowarden_core::limits;
+use dynowarden_core::policy::AppPlan;
 
 /// Binds the address of the settings.
 ///

@@ -1,32 +1,30 @@
-//! dynowarden: a Heroku log drain that restarts the one web dyno that is out of memory, and says why.
+//! dynowarden: a Heroku log drain that restarts the one web dyno that exceeds its memory quota, and says why.
+//!
+//! This package is the daemon and the command line. What decides lives in `dynowarden-core`, without a clock or a
+//! socket.
 
 #![forbid(unsafe_code)]
 
-pub mod archive;
-pub mod catalogue;
+pub mod board;
 pub mod certificate;
 pub mod cli;
+pub mod clock;
 pub mod commands;
-pub mod concern;
 pub mod config;
 pub mod daemon;
-pub mod detect;
-pub mod doctor;
-pub mod drain_url;
-pub mod engine;
-pub mod event;
-pub mod ident;
-pub mod incident;
-pub mod ingest;
-pub mod limits;
-pub mod page;
-pub mod platform_json;
-pub mod replay;
-pub mod report;
-pub mod shell;
-pub mod sim;
-pub mod time;
+pub mod dedup;
+pub mod driver;
+pub mod dyno_env;
+pub mod exposition;
+pub mod heroku;
+pub mod heroku_status;
+pub mod http;
+pub mod metrics;
+pub mod notify;
+mod pauses;
+mod queue_quota;
+pub mod store;
+pub mod telemetry;
 pub mod traffic;
-pub mod units;
-pub mod vigil;
-pub mod wire;
+pub mod ui;
+pub mod watchdog_task;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use dynowarden::cli::{Cli, Command, ReplayArgs};
+use dynowarden::clock::Clock;
 use dynowarden::commands::{self, replay};
 use dynowarden::config::Needs;
 use dynowarden::config::problem::Problems;
-use dynowarden::shell::clock::Clock;
 
 fn main() -> ExitCode {
     match run(Cli::parse().into_command()) {

@@ -1,313 +1,144 @@
-//! What a dyno did in the last minutes: requests, errors, service times and memory, in minute buckets.
+//! The traffic of all dynos, fed by every connection and read when a message is made.
 //!
-//! It answers one question, whether a restart helped, and so keeps no more than two spans of some minutes
-//! and what lies between them. Nothing is kept per request: a service time adds one to a bucket of a
-//! logarithmic histogram, whose buckets are a quarter of a doubling wide. A percentile read from it is off
-//! by an eighth at most, which is much finer than the difference that a restart is made for.
+//! It never goes through the engine's queue: requests are nearly every line, and no decision hangs on them.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use dashmap::DashMap;
 
-use crate::catalogue::Code;
-use crate::detect::request::Request;
-use crate::engine::record::MemoryReading;
-use crate::ident::{AppId, DynoName};
-use crate::limits;
+use dynowarden_core::detect::request::Request;
+use dynowarden_core::event::{Event, Fact};
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::limits;
+use dynowarden_core::record::MemoryReading;
+use dynowarden_core::time::Now;
+use dynowarden_core::traffic::{Figures, Readings, Span, Traffic};
 
-/// One dyno's last minutes, oldest first; minutes in which nothing was told are not kept.
-#[derive(Clone, Debug, Default)]
-pub struct Traffic {
-    minutes: VecDeque<Minute>,
+/// What the dynos did in the last minutes; shared behind an `Arc`.
+#[derive(Debug)]
+pub struct TrafficBook {
+    dynos: DashMap<(AppId, DynoName), Traffic>,
+    is_on: bool,
 }
 
-/// A span of `mono` time; both ends belong to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Where it begins.
-    pub from: Duration,
-    /// Where it ends.
-    pub to: Duration,
-}
+impl TrafficBook {
+    /// An empty book, which stays empty unless `is_on`.
+    pub fn new(is_on: bool) -> Self {
+        Self { dynos: DashMap::new(), is_on }
+    }
 
-/// What a dyno did in a span.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Requests that the router gave to it.
-    pub requests: u64,
-    /// Those that were answered with 5xx, by the dyno or for it.
-    pub errors: u64,
-    /// Those among them that the router gave up after 30 s (H12).
-    pub timeouts: u64,
-    /// The service time that 95 of 100 requests did not exceed, where there were enough to say so.
-    pub p95: Option<Duration>,
-    /// The last memory reading.
-    pub memory: Option<MemoryReading>,
-}
+    /// Whether requests are wanted; where not, their lines need not be read.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
 
-/// Where the figures of a dyno can be read.
-pub trait Readings {
-    /// What `dyno` did in `span`; none where nothing is kept of it.
-    fn read(&self, app: AppId, dyno: &DynoName, span: Span) -> Option<Figures>;
-}
+    /// Counts a request to `dyno`, which shares the text of a listed process type.
+    pub fn request(&self, app: AppId, dyno: DynoName, request: &Request<'_>, now: Now) {
+        self.with(app, dyno, now, |traffic| traffic.request(request, now.mono));
+    }
 
-#[derive(Clone, Debug)]
-struct Minute {
-    index: u64,
-    requests: u32,
-    errors: u32,
-    timeouts: u32,
-    memory: Option<MemoryReading>,
-    services: Histogram,
-}
-
-// === impl Traffic ===
-
-impl Traffic {
-    /// Counts a request.
-    pub fn request(&mut self, request: &Request<'_>, now: Duration) {
-        let minute = self.minute(now);
-        minute.requests = minute.requests.saturating_add(1);
-        if request.status.is_some_and(|status| (500..600).contains(&status)) {
-            minute.errors = minute.errors.saturating_add(1);
+    /// Notes what the events of a batch say of memory.
+    pub fn hear(&self, app: AppId, events: &[Event], now: Now) {
+        if !self.is_on {
+            return;
         }
-        if request.code == Some(Code::H12) {
-            minute.timeouts = minute.timeouts.saturating_add(1);
-        }
-        if let Some(service_ms) = request.service_ms {
-            minute.services.add(service_ms);
+        for Event { at, fact } in events {
+            let (dyno, reading) = match fact {
+                Fact::Memory { dyno, used, permille } => {
+                    (dyno, MemoryReading { at: *at, used: *used, permille: *permille })
+                }
+                Fact::Sample { dyno, total, quota, .. } => {
+                    let permille = u128::from(total.hundredths) * 1000 / u128::from(quota.hundredths.max(1));
+                    let permille = u32::try_from(permille).unwrap_or(u32::MAX);
+                    (dyno, MemoryReading { at: *at, used: *total, permille })
+                }
+                _ => continue,
+            };
+            self.with(app, dyno.clone(), now, |traffic| traffic.memory(reading, now.mono));
         }
     }
 
-    /// Notes a memory reading.
-    pub fn memory(&mut self, reading: MemoryReading, now: Duration) {
-        let memory = &mut self.minute(now).memory;
-        if memory.is_none_or(|last| last.at <= reading.at) {
-            *memory = Some(reading);
+    /// Forgets dynos of which nothing was heard for longer than is kept.
+    pub fn prune(&self, now: Now) {
+        self.dynos.retain(|_, traffic| !traffic.is_over(now.mono));
+    }
+
+    /// How many dynos are in it.
+    pub fn dynos(&self) -> usize {
+        self.dynos.len()
+    }
+
+    fn with(&self, app: AppId, dyno: DynoName, now: Now, count: impl FnOnce(&mut Traffic)) {
+        let key = (app, dyno);
+        if let Some(mut traffic) = self.dynos.get_mut(&key) {
+            return count(&mut traffic);
+        }
+        if self.dynos.len() >= limits::TRAFFIC_DYNOS_MAX {
+            self.prune(now);
+        }
+        // Statistics are worth less than the memory of the daemon: whoever is too many is not counted.
+        if self.dynos.len() < limits::TRAFFIC_DYNOS_MAX {
+            count(&mut self.dynos.entry(key).or_default());
         }
     }
-
-    /// What happened in the minutes that begin in `span`.
-    pub fn figures(&self, span: Span) -> Figures {
-        let first = span.from.as_nanos().div_ceil(MINUTE.as_nanos());
-        let last = span.to.as_nanos() / MINUTE.as_nanos();
-        let mut figures = Figures::default();
-        let mut services = [0_u64; Histogram::BUCKETS];
-        for minute in &self.minutes {
-            if !(first..=last).contains(&u128::from(minute.index)) {
-                continue;
-            }
-            figures.requests += u64::from(minute.requests);
-            figures.errors += u64::from(minute.errors);
-            figures.timeouts += u64::from(minute.timeouts);
-            figures.memory = minute.memory.or(figures.memory);
-            for (sum, count) in services.iter_mut().zip(&minute.services.counts) {
-                *sum += u64::from(*count);
-            }
-        }
-        figures.p95 = percentile_95(&services);
-        figures
-    }
-
-    /// Whether nothing was told for so long that nothing is worth keeping.
-    pub fn is_over(&self, now: Duration) -> bool {
-        self.minutes.back().is_none_or(|last| last.index + limits::TRAFFIC_MINUTES <= minute_of(now))
-    }
-
-    /// The bucket of `now`. Two connections may read the clock in one order and come here in the other, so
-    /// what is a moment late counts as now.
-    fn minute(&mut self, now: Duration) -> &mut Minute {
-        let index = minute_of(now);
-        if self.minutes.back().is_none_or(|last| last.index < index) {
-            while self.minutes.front().is_some_and(|first| first.index + limits::TRAFFIC_MINUTES <= index) {
-                self.minutes.pop_front();
-            }
-            self.minutes.push_back(Minute::new(index));
-        }
-        self.minutes.back_mut().expect("one was pushed if there was none")
-    }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-
-fn minute_of(now: Duration) -> u64 {
-    now.as_secs() / MINUTE.as_secs()
-}
-
-impl Minute {
-    fn new(index: u64) -> Self {
-        Self { index, requests: 0, errors: 0, timeouts: 0, memory: None, services: Histogram::default() }
+impl Readings for TrafficBook {
+    fn read(&self, app: AppId, dyno: &DynoName, span: Span) -> Option<Figures> {
+        self.is_on.then(|| {
+            let traffic = self.dynos.get(&(app, dyno.clone()));
+            traffic.map_or_else(Figures::default, |traffic| traffic.figures(span))
+        })
     }
-}
-
-// === Service times ===
-
-/// Counts of service times: four buckets for every doubling, from one millisecond to the 65 s that no
-/// request outlives (H12 ends it after 30 s, H15 after 55 s of silence).
-#[derive(Clone, Debug)]
-struct Histogram {
-    counts: [u16; Histogram::BUCKETS],
-}
-
-impl Histogram {
-    const BUCKETS: usize = 60;
-
-    fn add(&mut self, service_ms: u32) {
-        let count = &mut self.counts[bucket(service_ms)];
-        *count = count.saturating_add(1);
-    }
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { counts: [0; Self::BUCKETS] }
-    }
-}
-
-/// 0, 1, 2 and 3 have a bucket each; above, the two bits behind the highest one choose among four.
-fn bucket(service_ms: u32) -> usize {
-    let value = service_ms.min(u32::from(u16::MAX));
-    if value < 4 {
-        return value as usize;
-    }
-    let doubling = value.ilog2();
-    let quarter = (value >> (doubling - 2)) & 3;
-    ((doubling - 1) * 4 + quarter) as usize
-}
-
-/// Where a bucket begins, in milliseconds; that of the one behind the last is the end of the last.
-fn bucket_start(bucket: usize) -> u64 {
-    if bucket < 4 {
-        return bucket as u64;
-    }
-    let (doubling, quarter) = (bucket / 4 + 1, bucket % 4);
-    (4 + quarter as u64) << (doubling - 2)
-}
-
-/// The 95th percentile, taken as spread evenly over its bucket.
-fn percentile_95(counts: &[u64; Histogram::BUCKETS]) -> Option<Duration> {
-    let total: u64 = counts.iter().sum();
-    if total < limits::TRAFFIC_REQUESTS_LEAST {
-        return None;
-    }
-    let rank = (total * 95).div_ceil(100);
-    let mut below = 0;
-    for (bucket, count) in counts.iter().enumerate() {
-        if below + count >= rank {
-            let (start, end) = (bucket_start(bucket), bucket_start(bucket + 1));
-            return Some(Duration::from_millis(start + (end - start) * (rank - below) / (count + 1)));
-        }
-        below += count;
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use proptest::prelude::{any, prop, proptest};
+    use jiff::Timestamp;
 
-    use super::{Histogram, Span, Traffic, bucket, bucket_start};
-    use crate::detect::request::Request;
-    use crate::engine::record::MemoryReading;
-    use crate::event::Megabytes;
-    use crate::ident::DynoRef;
-    use crate::limits;
+    use super::TrafficBook;
+    use dynowarden_core::detect::request::Request;
+    use dynowarden_core::event::{Event, Fact, Megabytes};
+    use dynowarden_core::ident::{AppId, DynoName, DynoRef};
+    use dynowarden_core::limits;
+    use dynowarden_core::time::Now;
+    use dynowarden_core::traffic::{Readings, Span};
 
-    fn request(status: u16, service_ms: u32, code: Option<&str>) -> Request<'static> {
-        Request {
-            dyno: DynoRef { process_type: "web", index: 1 },
-            status: Some(status),
-            service_ms: Some(service_ms),
-            code: code.map(|code| code.parse().expect(code)),
-        }
+    const NOW: Now = Now { mono: Duration::from_secs(60), wall: Timestamp::UNIX_EPOCH };
+    const ALL: Span = Span { from: Duration::ZERO, to: Duration::MAX };
+
+    fn dyno(index: u32) -> DynoName {
+        DynoName::new("web".parse().expect("a type"), index)
     }
 
-    fn minutes(count: u64) -> Duration {
-        Duration::from_secs(count * 60)
-    }
-
-    fn span(from: u64, to: u64) -> Span {
-        Span { from: minutes(from), to: minutes(to) }
+    fn ask(book: &TrafficBook, index: u32) {
+        let named = DynoRef { process_type: "web", index };
+        let request = Request { dyno: named, status: Some(200), service_ms: Some(5), code: None };
+        book.request(AppId(0), dyno(index), &request, NOW);
     }
 
     #[test]
-    fn a_span_is_the_minutes_that_begin_in_it() {
-        let mut traffic = Traffic::default();
-        for minute in 0..20 {
-            let (status, code) = if minute < 10 { (503, Some("H12")) } else { (200, None) };
-            for _ in 0..10 {
-                traffic.request(&request(status, 100 * (20 - minute), code), minutes(minute.into()));
-            }
-        }
-        let before = traffic.figures(span(0, 9));
-        assert_eq!((before.requests, before.errors, before.timeouts), (100, 100, 100));
-        let after = traffic.figures(span(10, 19));
-        assert_eq!((after.requests, after.errors, after.timeouts), (100, 0, 0));
-        assert!(after.p95 < before.p95, "{:?} {:?}", after.p95, before.p95);
-        let from_within = Span { from: Duration::from_secs(61), to: minutes(3) };
-        assert_eq!(traffic.figures(from_within).requests, 20);
-        assert_eq!(traffic.figures(span(50, 60)), super::Figures::default());
+    fn requests_and_memory_are_kept_by_app_and_dyno() {
+        let book = TrafficBook::new(true);
+        ask(&book, 1);
+        ask(&book, 1);
+        ask(&book, 2);
+        let at = Timestamp::UNIX_EPOCH;
+        let used = Megabytes { hundredths: 51_200 };
+        book.hear(AppId(0), &[Event { at, fact: Fact::Memory { dyno: dyno(1), used, permille: 1000 } }], NOW);
+        let of = |app, index| book.read(AppId(app), &dyno(index), ALL).expect("it is on");
+        assert_eq!((of(0, 1).requests, of(0, 2).requests, of(1, 1).requests), (2, 1, 0));
+        assert_eq!(of(0, 1).memory.map(|memory| memory.used), Some(used));
+        book.prune(NOW.after(Duration::from_secs(limits::TRAFFIC_MINUTES * 60)));
+        assert_eq!(book.dynos(), 0);
+        assert_eq!(TrafficBook::new(false).read(AppId(0), &dyno(1), ALL), None);
     }
 
     #[test]
-    fn a_few_requests_make_no_percentile() {
-        let mut traffic = Traffic::default();
-        for _ in 1..limits::TRAFFIC_REQUESTS_LEAST {
-            traffic.request(&request(200, 5, None), Duration::ZERO);
-        }
-        assert_eq!(traffic.figures(span(0, 0)).p95, None);
-        traffic.request(&request(200, 5, None), Duration::ZERO);
-        assert_eq!(traffic.figures(span(0, 0)).p95, Some(Duration::from_millis(5)));
-    }
-
-    #[test]
-    fn the_last_memory_reading_counts() {
-        let mut traffic = Traffic::default();
-        let reading = |second: i64, permille| MemoryReading {
-            at: jiff::Timestamp::from_second(second).expect("a time"),
-            used: Megabytes { hundredths: 51_200 },
-            permille,
-        };
-        traffic.memory(reading(100, 1100), minutes(1));
-        traffic.memory(reading(90, 1000), minutes(1));
-        assert_eq!(traffic.figures(span(0, 9)).memory, Some(reading(100, 1100)));
-        traffic.memory(reading(200, 400), minutes(3));
-        assert_eq!(traffic.figures(span(0, 9)).memory, Some(reading(200, 400)));
-        assert_eq!(traffic.figures(span(0, 2)).memory, Some(reading(100, 1100)));
-    }
-
-    #[test]
-    fn no_more_than_the_window_is_kept() {
-        let mut traffic = Traffic::default();
-        assert!(traffic.is_over(Duration::ZERO));
-        for minute in 0..1000 {
-            traffic.request(&request(200, 1, None), minutes(minute));
-        }
-        assert_eq!(traffic.minutes.len() as u64, limits::TRAFFIC_MINUTES);
-        assert!(!traffic.is_over(minutes(1000)));
-        assert!(traffic.is_over(minutes(999 + limits::TRAFFIC_MINUTES)));
-    }
-
-    proptest! {
-        #[test]
-        fn every_time_lies_in_its_bucket(value in any::<u32>()) {
-            let bucket = bucket(value);
-            let value = u64::from(value.min(u32::from(u16::MAX)));
-            assert!(bucket < Histogram::BUCKETS);
-            assert!((bucket_start(bucket)..bucket_start(bucket + 1)).contains(&value));
-        }
-
-        #[test]
-        fn a_percentile_is_off_by_a_bucket_at_most(
-            mut times in prop::collection::vec(1_u32..60_000, 20..200),
-        ) {
-            let mut traffic = Traffic::default();
-            times.iter().for_each(|time| traffic.request(&request(200, *time, None), Duration::ZERO));
-            times.sort_unstable();
-            let exact = times[(times.len() * 95).div_ceil(100) - 1];
-            let read = traffic.figures(span(0, 0)).p95.expect("enough of them").as_millis() as u32;
-            assert_eq!(bucket(exact), bucket(read), "{exact} {read}");
-        }
+    fn the_book_is_bounded() {
+        let book = TrafficBook::new(true);
+        let max = u32::try_from(limits::TRAFFIC_DYNOS_MAX).expect("a small number");
+        (1..=max + 10).for_each(|index| ask(&book, index));
+        assert_eq!(book.dynos(), limits::TRAFFIC_DYNOS_MAX);
     }
 }

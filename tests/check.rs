@@ -2,11 +2,11 @@
 
 use std::process::{Command, Output};
 
-use dynowarden::ident::AppName;
-use dynowarden::sim::app::{AppSpec, Generation};
-use dynowarden::sim::fault::{Fault, FaultRule};
-use dynowarden::sim::platform::Rights;
-use dynowarden::sim::server::{SimHeroku, SimOptions};
+use dynowarden_core::ident::AppName;
+use heroku_sim::app::{AppSpec, Generation};
+use heroku_sim::fault::{Fault, FaultRule};
+use heroku_sim::platform::Rights;
+use heroku_sim::server::{SimHeroku, SimOptions};
 use http::Method;
 use serde_json::Value;
 

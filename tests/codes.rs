@@ -7,11 +7,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use dynowarden::ident::AppName;
-use dynowarden::sim::app::AppSpec;
-use dynowarden::sim::line::{Dialect, LogLine};
-use dynowarden::sim::server::{RawPost, SimHeroku, SimOptions};
-use dynowarden::time::earlier;
+use dynowarden_core::ident::AppName;
+use dynowarden_core::time::earlier;
+use heroku_sim::app::AppSpec;
+use heroku_sim::line::{Dialect, LogLine};
+use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
 use http::Method;
 use jiff::Timestamp;
 
@@ -50,7 +50,7 @@ fn metrics(daemon: &Daemon) -> String {
 async fn await_restart(heroku: &SimHeroku, name: &str) {
     let path = format!("/apps/acme/dynos/{name}");
     let deleted =
-        |call: &dynowarden::sim::platform::RecordedCall| call.method == Method::DELETE && call.path == path;
+        |call: &heroku_sim::platform::RecordedCall| call.method == Method::DELETE && call.path == path;
     heroku.await_call(deleted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name}"));
 }
 

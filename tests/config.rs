@@ -10,7 +10,7 @@ use dynowarden::config::keys::SECTIONS;
 use dynowarden::config::problem::Problems;
 use dynowarden::config::settings::{Channel, Database, LogFormat, NotifierSettings, Settings, SmtpSecurity};
 use dynowarden::config::{self, Needs, Sources};
-use dynowarden::engine::policy::{Act, MemoryBound, Trigger};
+use dynowarden_core::policy::{Act, MemoryBound, Trigger};
 use proptest::prelude::{Strategy as _, any, proptest};
 use secrecy::ExposeSecret as _;
 

@@ -8,10 +8,10 @@ mod house;
 
 use std::time::Duration;
 
-use dynowarden::event::DynoState;
-use dynowarden::sim::fault::{Fault, FaultRule};
-use dynowarden::sim::line::LogLine;
-use dynowarden::sim::server::SimHeroku;
+use dynowarden_core::event::DynoState;
+use heroku_sim::fault::{Fault, FaultRule};
+use heroku_sim::line::LogLine;
+use heroku_sim::server::SimHeroku;
 use http::Method;
 
 use crate::daemon::{DRAIN_PASSWORD, Daemon, HOOK_KEY};

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use dynowarden::sim::server::SimHeroku;
+use heroku_sim::server::SimHeroku;
 use rustls::version::{TLS12, TLS13};
 
 use crate::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, HOOK_KEY, PATIENCE, eventually};

@@ -3,7 +3,7 @@
 #[path = "support/engine_ops.rs"]
 mod engine_ops;
 
-use dynowarden::sim::chance::Chance;
+use heroku_sim::rng::Chance;
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 
 proptest! {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use dynowarden::detect;
-use dynowarden::event::{Change, Fact};
-use dynowarden::ident::DynoRef;
-use dynowarden::wire::{self, BadFrame};
+use dynowarden_core::detect;
+use dynowarden_core::event::{Change, Fact};
+use dynowarden_core::ident::DynoRef;
+use dynowarden_core::wire::{self, BadFrame};
 
 /// The logplex bodies among the fixtures, by their names.
 fn bodies() -> BTreeMap<String, Vec<u8>> {

@@ -7,9 +7,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use dynowarden::ident::AppName;
-use dynowarden::sim::app::AppSpec;
-use dynowarden::sim::server::{SimHeroku, SimOptions};
+use dynowarden_core::ident::AppName;
+use heroku_sim::app::AppSpec;
+use heroku_sim::server::{SimHeroku, SimOptions};
 use serde_json::Value;
 
 use crate::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, eventually};

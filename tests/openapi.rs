@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use base64::Engine as _;
-use dynowarden::ident::AppName;
-use dynowarden::sim::app::AppSpec;
-use dynowarden::sim::server::{SimHeroku, SimOptions};
+use dynowarden_core::ident::AppName;
+use heroku_sim::app::AppSpec;
+use heroku_sim::server::{SimHeroku, SimOptions};
 use serde_json::{Value, json};
 
 use crate::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, PATIENCE};

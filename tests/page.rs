@@ -7,14 +7,14 @@ use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use dynowarden::ident::AppName;
-use dynowarden::page::assets::Assets;
-use dynowarden::page::document::Frame;
-use dynowarden::page::dyno::{app_page, dyno_page};
-use dynowarden::page::facts::{Facts, PauseFacts};
-use dynowarden::page::json::DynosJson;
-use dynowarden::page::overview::{Overview, decisions_page};
-use dynowarden::page::parts::{Change, changes};
+use dynowarden::ui::assets::Assets;
+use dynowarden::ui::document::Frame;
+use dynowarden::ui::dyno::{app_page, dyno_page};
+use dynowarden::ui::facts::{Facts, PauseFacts};
+use dynowarden::ui::json::DynosJson;
+use dynowarden::ui::overview::{Overview, decisions_page};
+use dynowarden::ui::parts::{Change, changes};
+use dynowarden_core::ident::AppName;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 

@@ -10,7 +10,7 @@ mod house;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use dynowarden::sim::fault::{Fault, FaultRule};
+use heroku_sim::fault::{Fault, FaultRule};
 use http::Method;
 use tempfile::TempDir;
 

@@ -15,8 +15,8 @@ use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dynowarden::limits;
-use dynowarden::sim::fault::{Fault, FaultRule};
+use dynowarden_core::limits;
+use heroku_sim::fault::{Fault, FaultRule};
 use http::Method;
 use sqlx::{Connection as _, PgConnection};
 
@@ -38,11 +38,7 @@ async fn database() -> String {
     format!("{}/{name}", url.rsplit_once('/').expect("a path").0)
 }
 
-fn replicas(
-    heroku: &dynowarden::sim::server::SimHeroku,
-    database: &str,
-    env: &[(&str, &str)],
-) -> Vec<Daemon> {
+fn replicas(heroku: &heroku_sim::server::SimHeroku, database: &str, env: &[(&str, &str)]) -> Vec<Daemon> {
     let mut env = env.to_vec();
     env.push(("DATABASE_URL", database));
     (0..3).map(|_| Daemon::start(&heroku.api_url(), &env)).collect()

@@ -7,13 +7,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use dynowarden::event::DynoState;
-use dynowarden::ident::{AppName, DynoName};
-use dynowarden::sim::app::AppSpec;
-use dynowarden::sim::fault::{Fault, FaultRule, PathRule, Times};
-use dynowarden::sim::line::{Dialect, LogLine};
-use dynowarden::sim::platform::Rights;
-use dynowarden::sim::server::{RawPost, SimHeroku, SimOptions};
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{AppName, DynoName};
+use heroku_sim::app::AppSpec;
+use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
+use heroku_sim::line::{Dialect, LogLine};
+use heroku_sim::platform::Rights;
+use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
 use http::Method;
 
 use crate::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
@@ -87,7 +87,7 @@ fn await_notice(daemon: &Daemon, app_name: &str, label: &str, text: &str) {
 async fn await_restart(heroku: &SimHeroku, app_name: &str, name: &str) {
     let path = format!("/apps/{app_name}/dynos/{name}");
     let wanted =
-        |call: &dynowarden::sim::platform::RecordedCall| call.method == Method::DELETE && call.path == path;
+        |call: &heroku_sim::platform::RecordedCall| call.method == Method::DELETE && call.path == path;
     heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name} of {app_name}"));
 }
 
@@ -218,7 +218,7 @@ async fn an_app_that_hangs_holds_up_no_other() {
     drain_to(&heroku, &daemon, "hung");
     drain_to(&heroku, &daemon, "acme");
     heroku.emit_r14(&app("hung"), &dyno("web.1"));
-    let hung = |call: &dynowarden::sim::platform::RecordedCall| call.path == "/apps/hung/dynos";
+    let hung = |call: &heroku_sim::platform::RecordedCall| call.path == "/apps/hung/dynos";
     heroku.await_call(hung, PATIENCE).await.expect("a look that hangs");
     heroku.emit_r14(&app("acme"), &dyno("web.1"));
     // The call that hangs is given up after 10 s.
@@ -246,7 +246,7 @@ async fn two_hundred_apps_are_a_normal_day() {
     for place in [0, 57, 199] {
         await_restart(&heroku, &names[place], "web.20").await;
     }
-    let last_sight = |call: &dynowarden::sim::platform::RecordedCall| call.path == "/apps/app-199";
+    let last_sight = |call: &heroku_sim::platform::RecordedCall| call.path == "/apps/app-199";
     heroku.await_call(last_sight, PATIENCE).await.expect("every app is seen");
     let ends = |end: &str| heroku.calls().iter().filter(|call| call.path.ends_with(end)).count();
     assert_eq!((ends("/log-drains"), ends("/account/rate-limits")), (200, 1));

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dynowarden::clock::Clock;
 use dynowarden::config::settings::Settings;
 use dynowarden::config::{self, Needs, Sources};
-use dynowarden::engine::policy::Rate;
-use dynowarden::engine::record::{Notice, NoticeKind, Record};
-use dynowarden::ident::AppId;
-use dynowarden::shell::clock::Clock;
-use dynowarden::shell::notify;
-use dynowarden::shell::traffic::TrafficBook;
+use dynowarden::notify;
+use dynowarden::traffic::TrafficBook;
+use dynowarden_core::ident::AppId;
+use dynowarden_core::policy::Rate;
+use dynowarden_core::record::{Notice, NoticeKind, Record};
 use tokio_util::sync::CancellationToken;
 
 const USER: &str = "me%40example.com";

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use dynowarden::config::settings::Database;
-use dynowarden::shell::store::Store;
-use dynowarden::shell::store::pages::Filter;
-use dynowarden::shell::store::reading::Reading;
+use dynowarden::store::Store;
+use dynowarden::store::pages::Filter;
+use dynowarden::store::reading::Reading;
 
 use support::{Bed, at, hold, start};
 
@@ -103,7 +103,7 @@ async fn a_damaged_file_is_left_alone() {
     let store = bed.open().await;
     for n in 0..500 {
         let name = format!("web.{}", n + 1);
-        store.write(&hold(at(n), &name, dynowarden::engine::record::Hold::UnderWay), at(n));
+        store.write(&hold(at(n), &name, dynowarden_core::record::Hold::UnderWay), at(n));
     }
     store.close().await;
     let mut bytes = fs::read(&path).expect("the file");
@@ -121,7 +121,7 @@ async fn a_file_that_is_damaged_in_part_is_not_believed_again() {
     let store = bed.open().await;
     for n in 0..500 {
         let name = format!("web.{}", n + 1);
-        store.write(&hold(at(n), &name, dynowarden::engine::record::Hold::UnderWay), at(n));
+        store.write(&hold(at(n), &name, dynowarden_core::record::Hold::UnderWay), at(n));
     }
     store.close().await;
     let mut bytes = fs::read(&path).expect("the file");
@@ -137,7 +137,7 @@ async fn a_file_that_is_damaged_in_part_is_not_believed_again() {
     store.pauses(at(600)).await.expect("this table is whole");
     assert!(store.health().away.is_some(), "one table is not all");
     let refusal = store.claim(&support::request(1, "web.1", 1), at(600)).await;
-    assert_eq!(refusal, Err(dynowarden::engine::view::ClaimRefusal::StoreAway));
+    assert_eq!(refusal, Err(dynowarden_core::api::ClaimRefusal::StoreAway));
     store.close().await;
 }
 
@@ -150,7 +150,7 @@ async fn a_file_is_served_from_once_and_read_by_many() {
     assert!(!path.exists());
     let store = bed.open().await;
     names(&error(path).await, path, "another dynowarden serves from");
-    store.write(&hold(at(1), "web.1", dynowarden::engine::record::Hold::UnderWay), at(1));
+    store.write(&hold(at(1), "web.1", dynowarden_core::record::Hold::UnderWay), at(1));
     assert!(store.flush(std::time::Duration::from_secs(10)).await);
     let reading = Reading::open(&bed.database).await.expect("a reader");
     let page = reading.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");

@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dynowarden::config::settings::Database;
-use dynowarden::engine::record::{Hold, Ticket};
-use dynowarden::engine::view::ClaimRefusal;
-use dynowarden::shell::store::claims::{ClaimBounds, ClaimRequest};
-use dynowarden::shell::store::pages::Filter;
-use dynowarden::shell::store::reading::Reading;
-use dynowarden::shell::store::{Hit, JudgingClock, Store, StoreOptions};
+use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
+use dynowarden::store::pages::Filter;
+use dynowarden::store::reading::Reading;
+use dynowarden::store::{Hit, JudgingClock, Store, StoreOptions};
+use dynowarden_core::api::ClaimRefusal;
+use dynowarden_core::record::{Hold, Ticket};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -101,7 +101,7 @@ async fn replicas_that_race_for_a_formation_never_take_too_much() {
     let cooldown = Duration::from_millis(40);
     let limits = ClaimBounds { cooldown, max_concurrent: OUT_MAX, settle: Duration::ZERO, ..bounds() };
     let limits = ClaimBounds {
-        max_restarts: dynowarden::engine::policy::Rate {
+        max_restarts: dynowarden_core::policy::Rate {
             count: 1000.try_into().expect("many"),
             ..limits.max_restarts
         },
@@ -205,7 +205,7 @@ async fn a_replica_reads_what_another_has_done() {
     };
     assert!(until > wall());
     // Their clocks disagree by an hour, and the server's alone counts.
-    let wrong = dynowarden::time::earlier(wall(), Duration::from_secs(3600));
+    let wrong = dynowarden_core::time::earlier(wall(), Duration::from_secs(3600));
     assert!(matches!(two.claim(&request(1, "web.1", 0), wrong).await, Err(ClaimRefusal::Elsewhere { .. })));
     let out = ClaimRefusal::FormationOut { dyno: dyno("web.1") };
     assert_eq!(two.claim(&request(2, "web.2", 0), wrong).await, Err(out));

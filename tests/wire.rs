@@ -10,12 +10,12 @@ mod reference;
 
 use std::path::{Path, PathBuf};
 
-use dynowarden::catalogue::Code;
-use dynowarden::detect;
-use dynowarden::event::Fact;
-use dynowarden::ingest::{self, Counts, Watch};
-use dynowarden::wire;
-use dynowarden::wire::frame::frames;
+use dynowarden_core::codes::Code;
+use dynowarden_core::detect;
+use dynowarden_core::event::Fact;
+use dynowarden_core::ingest::{self, Counts, Watch};
+use dynowarden_core::wire;
+use dynowarden_core::wire::frame::frames;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -3,6 +3,7 @@
 
 #[path = "../../tests/support/api_oracle.rs"]
 pub mod api_oracle;
+#[cfg(feature = "daemon")]
 #[path = "../../tests/support/door_oracle.rs"]
 pub mod door_oracle;
 #[path = "../../tests/support/engine_ops.rs"]
@@ -13,7 +14,9 @@ pub mod json;
 pub mod oracle;
 #[path = "../../tests/support/reference.rs"]
 pub mod reference;
+#[cfg(feature = "daemon")]
 #[path = "../../tests/support/replay_oracle.rs"]
 pub mod replay_oracle;
+#[cfg(feature = "daemon")]
 #[path = "../../tests/support/settings_oracle.rs"]
 pub mod settings_oracle;

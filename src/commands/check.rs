@@ -13,23 +13,23 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::cli::{CheckArgs, Format};
+use crate::clock::Clock;
 use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::settings::{AppSettings, Database, NotifierSettings, Settings, TlsSettings};
-use crate::doctor::facts::{
-    AppFacts, Clocks, Facts, NotifierFact, PasswordPlace, StoreFact, TlsFact, TokenFacts,
+use crate::dyno_env;
+use crate::heroku::{ClientError, Heroku};
+use crate::metrics::Metrics;
+use crate::notify::{self, Undelivered};
+use crate::store::reading::Reading;
+use crate::store::trouble::StoreError;
+use dynowarden_core::api::Blind;
+use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
+use dynowarden_core::health::check::facts::{
+    AppFacts, Clocks, Facts, MissingSetting, NotifierFact, PasswordPlace, StoreFact, TlsFact, TokenFacts,
 };
-use crate::doctor::finding::{Finding, Severity};
-use crate::doctor::{self, drains};
-use crate::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
-use crate::engine::view::Blind;
-use crate::limits;
-use crate::shell::clock::Clock;
-use crate::shell::heroku::{ClientError, Heroku};
-use crate::shell::home;
-use crate::shell::metrics::Metrics;
-use crate::shell::notify::{self, Undelivered};
-use crate::shell::store::reading::Reading;
-use crate::shell::store::trouble::StoreError;
+use dynowarden_core::health::check::finding::{Finding, Severity};
+use dynowarden_core::health::check::{self, drains};
+use dynowarden_core::limits;
 
 /// Looks over everything and prints the findings; says whether nothing is wrong.
 ///
@@ -39,7 +39,7 @@ pub fn run(args: &CheckArgs, settings: &Settings, out: &mut dyn Write) -> anyhow
     let register = args.register.as_deref().map(|text| address(text, settings)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let facts = runtime.block_on(gather(args, settings, register))?;
-    let findings = doctor::examine(&facts);
+    let findings = check::examine(&facts);
     print(&findings, args.format, out).context("cannot write the findings")?;
     Ok(findings.iter().all(|finding| finding.severity < Severity::Error))
 }
@@ -70,7 +70,7 @@ fn address(text: &str, settings: &Settings) -> Result<PublicUrl, Problems> {
 }
 
 async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUrl>) -> anyhow::Result<Facts> {
-    let on_heroku = || home::host().and_then(|host| PublicUrl::parse(&format!("https://{host}")));
+    let on_heroku = || dyno_env::host().and_then(|host| PublicUrl::parse(&format!("https://{host}")));
     let may_register = register.is_some();
     let public_url = register.or_else(|| settings.public_url.clone()).or_else(on_heroku);
     let (token, clocks, apps) = match Heroku::new(&settings.heroku, Arc::new(Metrics::new([]))) {
@@ -86,8 +86,8 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
         apps,
         clocks,
         fresh_password: fresh_password()?,
-        home: home::here(),
-        missing: settings.missing_for_serve(),
+        home: dyno_env::here(),
+        missing: settings.missing_for_serve().iter().map(missing_setting).collect(),
         notifiers: notifiers(settings, args.notify).await,
         notify_asked: args.notify,
         public_url: public_url.clone(),
@@ -98,11 +98,15 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
     })
 }
 
+fn missing_setting(problem: &Problem) -> MissingSetting {
+    MissingSetting { name: problem.setting().to_owned(), message: problem.to_string() }
+}
+
 fn tls_fact(tls: &TlsSettings, public_url: Option<&PublicUrl>) -> TlsFact {
     TlsFact {
         is_for_host: public_url.map(|public_url| tls.identity.is_for(public_url.host())),
         not_after: tls.identity.not_after,
-        standing: tls.identity.standing(Clock::system().now().wall),
+        state: tls.identity.state(Clock::system().now().wall),
     }
 }
 
@@ -192,7 +196,7 @@ async fn add_drain(heroku: &Heroku, public_url: &PublicUrl, facts: &mut AppFacts
     let has_drains = facts.drains.is_ok()
         && facts.info.as_ref().is_ok_and(|info| info.generation.as_deref() != Some("fir"));
     if !has_drains
-        || drains::would_loop(public_url, &home::here(), facts)
+        || drains::would_loop(public_url, &dyno_env::here(), facts)
         || drains::is_registered(Some(public_url), facts)
     {
         return;

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use crate::cli::{Format, HistoryArgs};
 use crate::config::settings::Settings;
-use crate::limits;
-use crate::shell::store::pages::{Filter, Page, PastDecision};
-use crate::shell::store::reading::Reading;
-use crate::shell::store::trouble::{StoreAway, StoreError};
+use crate::store::pages::{Filter, Page, PastDecision};
+use crate::store::reading::Reading;
+use crate::store::trouble::{StoreAway, StoreError};
+use dynowarden_core::limits;
 
 /// Why the record could not be shown. The message names the file or the server, and no secret.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +83,9 @@ mod tests {
     use super::run;
     use crate::cli::{Cli, Command, HistoryArgs};
     use crate::config::{self, Needs, Sources};
-    use crate::engine::record::{Decision, Evidence, Hold, Record, Verdict};
-    use crate::ident::AppId;
-    use crate::shell::store::{Store, StoreOptions};
+    use crate::store::{Store, StoreOptions};
+    use dynowarden_core::ident::AppId;
+    use dynowarden_core::record::{Decision, Evidence, Hold, Record, Verdict};
 
     fn args(line: &str) -> HistoryArgs {
         let parsed = Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command);

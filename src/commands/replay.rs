@@ -13,16 +13,16 @@ use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use crate::archive::{Archive, FORMS, Item, Place};
 use crate::cli::{Format, ReplayArgs};
 use crate::config::settings::Settings;
-use crate::engine::record::Record;
-use crate::limits;
-use crate::replay::roster::Roster;
-use crate::replay::summary::Summary;
-use crate::replay::timeline::Timeline;
-use crate::replay::{Replay, Told};
-use crate::report::DecisionJson;
+use dynowarden_core::limits;
+use dynowarden_core::record::Record;
+use dynowarden_core::record::view::DecisionJson;
+use dynowarden_core::replay::archive::{Archive, FORMS, Item, Place};
+use dynowarden_core::replay::roster::Roster;
+use dynowarden_core::replay::summary::Summary;
+use dynowarden_core::replay::timeline::Timeline;
+use dynowarden_core::replay::{Replay, Told};
 
 /// What the command reads and writes beside its files.
 pub struct Streams<'a> {

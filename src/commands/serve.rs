@@ -4,11 +4,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::clock::Clock;
 use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::daemon;
-use crate::shell::clock::Clock;
-use crate::shell::telemetry::{self, LogError};
+use crate::telemetry::{self, LogError};
 
 /// Runs the daemon until SIGTERM or SIGINT.
 ///

@@ -8,9 +8,9 @@ use crate::config::reader::{Reader, Section, at_commas};
 use crate::config::rules;
 use crate::config::secret::{self, SecretSource};
 use crate::config::settings::AppSettings;
-use crate::engine::policy::AppPlan;
-use crate::ident::{AppName, DrainToken};
-use crate::limits;
+use dynowarden_core::ident::{AppName, DrainToken};
+use dynowarden_core::limits;
+use dynowarden_core::policy::AppPlan;
 
 /// What applies to an app that says nothing else.
 pub(super) struct Common<'a> {

@@ -1,7 +1,7 @@
 //! Which settings there are, and what was probably meant by one that is not.
 
 use crate::config::problem::{Origin, Problem};
-use crate::limits;
+use dynowarden_core::limits;
 
 /// Every section of the file and its keys; the first is the file's top level. `app.policy` and `app.rule`
 /// have the keys of `policy` and `rule`.

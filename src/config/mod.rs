@@ -35,10 +35,10 @@ use crate::config::reader::{Reader, Section};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{AppSettings, Database, DrainSettings, HerokuSettings, LogFormat, Settings};
 use crate::config::value::Table;
-use crate::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
-use crate::engine::policy::AppPlan;
-use crate::limits;
-use crate::units;
+use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
+use dynowarden_core::limits;
+use dynowarden_core::policy::AppPlan;
+use dynowarden_core::units;
 
 /// The file that is read where no other is named, if there is one.
 pub const DEFAULT_FILE: &str = "dynowarden.toml";

@@ -14,9 +14,9 @@ use crate::config::reader::{Found, Reader, Section, at_commas};
 use crate::config::receivers::{self, SmtpUrl};
 use crate::config::secret::{self, SecretSource};
 use crate::config::settings::{AppSettings, Channel, EmailSettings, NotifierSettings};
-use crate::ident::AppName;
-use crate::incident::kind::Kind;
-use crate::limits;
+use dynowarden_core::ident::AppName;
+use dynowarden_core::incident::kind::Kind;
+use dynowarden_core::limits;
 
 /// All notifiers, in the order of the settings.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section, apps: &[AppSettings]) -> Vec<NotifierSettings> {

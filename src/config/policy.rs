@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::config::problem::Problem;
 use crate::config::reader::{Reader, Section, at_commas};
-use crate::engine::calendar;
-use crate::engine::policy::{Policy, Rate};
-use crate::ident::{NameError, ProcessType};
-use crate::limits;
-use crate::units::{self, UnitError};
+use dynowarden_core::calendar;
+use dynowarden_core::ident::{NameError, ProcessType};
+use dynowarden_core::limits;
+use dynowarden_core::policy::{Policy, Rate};
+use dynowarden_core::units::{self, UnitError};
 
 /// What applies where nothing is set.
 pub(super) fn defaults() -> Policy {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::limits;
+use dynowarden_core::limits;
 
 /// Where a setting came from; in the order in which the places are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

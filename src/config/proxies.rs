@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use crate::config::reader::{self, Reader, Section};
-use crate::limits;
+use dynowarden_core::limits;
 
 /// A network, or one address.
 #[derive(PartialEq)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::config::keys;
 use crate::config::problem::{Origin, Problem};
 use crate::config::value::{self, Table, Value};
-use crate::units::{self, UnitError};
+use dynowarden_core::units::{self, UnitError};
 
 /// Where values come from and where problems go.
 pub(super) struct Reader<'s> {

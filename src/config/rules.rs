@@ -4,13 +4,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalogue::{self, Code, Scope};
 use crate::config::policy::count;
 use crate::config::problem::{Problem, quoted};
 use crate::config::reader::{Found, Reader, Section, at_commas};
-use crate::engine::policy::{Act, MemoryBound, Rule, Trigger};
-use crate::limits;
-use crate::units::UnitError;
+use dynowarden_core::codes::{self, Code, Scope};
+use dynowarden_core::limits;
+use dynowarden_core::policy::{Act, MemoryBound, Rule, Trigger};
+use dynowarden_core::units::UnitError;
 
 /// The rule that applies where there is none in the file.
 pub(super) fn defaults() -> Vec<Rule> {
@@ -135,7 +135,7 @@ fn read_on(reader: &mut Reader<'_>, section: &Section) -> Option<On> {
     let mut is_whole = true;
     for item in items {
         let code = item.value.text().and_then(|text| text.parse::<Code>().ok());
-        match code.filter(|code| catalogue::entry(*code).is_some()) {
+        match code.filter(|code| codes::entry(*code).is_some()) {
             Some(code) if codes.iter().any(|(other, _)| *other == code) => {}
             Some(code) => codes.push((code, item)),
             None => {
@@ -150,7 +150,7 @@ fn read_on(reader: &mut Reader<'_>, section: &Section) -> Option<On> {
 /// Refuses to restart for a code that names no dyno; warns where no restart helps.
 fn codes_restart(reader: &mut Reader<'_>, section: &Section, codes: &[(Code, Found)]) {
     for (code, item) in codes {
-        let Some(entry) = catalogue::entry(*code) else { continue };
+        let Some(entry) = codes::entry(*code) else { continue };
         let about = match entry.scope {
             Scope::App => "the app as a whole",
             Scope::Drain => "a log drain",

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use crate::config::problem::{Problem, quoted};
 use crate::config::reader::{Reader, Section};
-use crate::limits;
+use dynowarden_core::limits;
 
 /// The variable and the key (of a file's path) that a secret may come from, and what it must be.
 pub(super) struct SecretSource<'a> {

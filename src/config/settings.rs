@@ -11,11 +11,11 @@ use secrecy::SecretString;
 
 use crate::certificate::Identity;
 use crate::config::problem::{Origin, Problem};
-use crate::drain_url::PublicUrl;
-use crate::engine::policy::AppPlan;
-use crate::ident::{AppName, DrainToken};
-use crate::incident::digest::DailyTime;
-use crate::incident::kind::Kind;
+use dynowarden_core::drain_url::PublicUrl;
+use dynowarden_core::ident::{AppName, DrainToken};
+use dynowarden_core::incident::digest::DailyTime;
+use dynowarden_core::incident::kind::Kind;
+use dynowarden_core::policy::AppPlan;
 
 /// Everything a user can set, with defaults filled in.
 #[derive(Clone, Debug)]

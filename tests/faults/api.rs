@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dynowarden::sim::fault::{Fault, FaultRule, PathRule, Times};
-use dynowarden::sim::platform::RecordedCall;
+use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
+use heroku_sim::platform::RecordedCall;
 use http::Method;
 
 use crate::bench::{Bench, Broken, Row, bounds};

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use dynowarden::event::DynoState;
-use dynowarden::ident::{AppName, DynoName};
-use dynowarden::sim::app::AppSpec;
-use dynowarden::sim::chance::Chance;
-use dynowarden::sim::dyno::DynoPlan;
-use dynowarden::sim::node::{Chaos, DrainPolicy};
-use dynowarden::sim::server::{SimHeroku, SimOptions};
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{AppName, DynoName};
+use heroku_sim::app::AppSpec;
+use heroku_sim::dyno::DynoPlan;
+use heroku_sim::rng::Chance;
+use heroku_sim::sender::{Chaos, DrainPolicy};
+use heroku_sim::server::{SimHeroku, SimOptions};
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use dynowarden::sim::node::Chaos;
+use heroku_sim::sender::Chaos;
 
 use crate::bench::{Bench, Broken, Row, bounds, pause};
 use crate::process::{held, metric, read_as_admin};

@@ -20,8 +20,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use dynowarden::sim::chance::Chance;
-use dynowarden::sim::server::{SimHeroku, SimOptions};
+use heroku_sim::rng::Chance;
+use heroku_sim::server::{SimHeroku, SimOptions};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Row as _};
 use tokio::signal::unix::{SignalKind, signal};

@@ -7,15 +7,15 @@
 
 use std::time::Duration;
 
-use dynowarden::ident::{AppName, DynoName};
-use dynowarden::sim::app::{AppSpec, Chatter, Formation};
-use dynowarden::sim::chance::Chance;
-use dynowarden::sim::clock::WorldClock;
-use dynowarden::sim::dyno::{Behaviour, DynoPlan};
-use dynowarden::sim::fault::{Fault, FaultRule, PathRule, Times};
-use dynowarden::sim::node::{Chaos, DrainPolicy};
-use dynowarden::sim::operations::Rollout;
-use dynowarden::sim::server::SimHeroku;
+use dynowarden_core::ident::{AppName, DynoName};
+use heroku_sim::app::{AppSpec, Chatter, Formation};
+use heroku_sim::clock::WorldClock;
+use heroku_sim::dyno::{Behaviour, DynoPlan};
+use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
+use heroku_sim::operations::Rollout;
+use heroku_sim::rng::Chance;
+use heroku_sim::sender::{Chaos, DrainPolicy};
+use heroku_sim::server::SimHeroku;
 use http::Method;
 use jiff::Timestamp;
 

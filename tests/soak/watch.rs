@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use dynowarden::event::DynoState;
-use dynowarden::ident::InstanceId;
-use dynowarden::sim::platform::Platform;
-use dynowarden::time::since;
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::InstanceId;
+use dynowarden_core::time::since;
+use heroku_sim::platform::Platform;
 use jiff::Timestamp;
 
 /// From the moment at which a dyno is above its quota, and none of its formation is crashed, until it is

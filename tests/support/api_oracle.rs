@@ -1,10 +1,10 @@
 //! What must be true of every answer of the Platform API: a body says exactly what a slow reader of JSON
 //! finds in it, or it is garbled; and nothing is up that does not say so.
 
-use dynowarden::engine::view::Seen;
-use dynowarden::event::DynoState;
-use dynowarden::ident::ProcessType;
-use dynowarden::platform_json::{self, Garbled};
+use dynowarden_core::api::Seen;
+use dynowarden_core::api::json::{self as api, Garbled};
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::ProcessType;
 use secrecy::ExposeSecret as _;
 
 use crate::json::{self, Json};
@@ -20,10 +20,10 @@ pub fn check_answer(body: &[u8]) {
     };
     let value = read.as_ref().map(|(value, _)| value);
 
-    let dyno = told(platform_json::dyno(body));
+    let dyno = told(api::dyno(body));
     assert!(exact(agree(dyno.as_ref(), value, |value| slow_dyno(value, One))), "{dyno:?}");
     let listed: Vec<ProcessType> = LISTED.map(|word| word.parse().expect("a process type")).to_vec();
-    let dynos = told(platform_json::dynos(body, &listed));
+    let dynos = told(api::dynos(body, &listed));
     let expect = |value: &Json| slow_dynos(value);
     match (&dynos, value.map(expect)) {
         (Some(read), Some(Some(slow))) => {
@@ -34,7 +34,7 @@ pub fn check_answer(body: &[u8]) {
         (read, slow) => assert!(exact(read.is_none() == slow.flatten().is_none()), "{read:?}"),
     }
 
-    let app = told(platform_json::app(body));
+    let app = told(api::app(body));
     let expect = value.and_then(slow_app);
     let app = app.map(|app| {
         let maintenance = app.maintenance.to_string();
@@ -47,7 +47,7 @@ pub fn check_answer(body: &[u8]) {
 }
 
 fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool) {
-    let read = told(platform_json::drains(body));
+    let read = told(api::drains(body));
     let expect = match value {
         Some(Json::List(items)) => items.iter().map(slow_drain).collect::<Option<Vec<_>>>(),
         _ => None,
@@ -56,7 +56,7 @@ fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool)
     let read = read.map(|drains| {
         let names: Vec<String> =
             drains.iter().flat_map(|drain| [drain.id.clone(), drain.token.to_string()]).collect();
-        let told = |drain: platform_json::Drain| {
+        let told = |drain: api::Drain| {
             let url = drain.url.expose_secret().to_owned();
             // What is part of an id or a token, which are shown, is no secret of the URL's.
             let is_named = names.iter().any(|name| name.contains(&url));
@@ -67,7 +67,7 @@ fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool)
         drains.into_iter().map(told).collect::<Vec<_>>()
     });
     assert!(exact(read == expect), "{shown} is not {expect:?}");
-    let one = told(platform_json::drain(body));
+    let one = told(api::drain(body));
     assert!(exact(one.is_some() == value.and_then(slow_drain).is_some()));
 }
 
@@ -76,15 +76,15 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
         [one] => Some(one.clone()),
         _ => None,
     };
-    let left = told(platform_json::rate_limits(body));
+    let left = told(api::rate_limits(body));
     let expect = value.and_then(|value| u32::try_from(only(value, "remaining")?.whole()?).ok());
     assert!(exact(left == expect), "{left:?} is not {expect:?}");
 
-    let account = told(platform_json::account(body)).map(|account| account.email);
+    let account = told(api::account(body)).map(|account| account.email);
     let expect = value.and_then(|value| only(value, "email")?.text().map(str::to_owned));
     assert!(exact(account == expect));
 
-    let features = told(platform_json::features(body))
+    let features = told(api::features(body))
         .map(|all| all.into_iter().map(|feature| (feature.name, feature.enabled)).collect::<Vec<_>>());
     let expect = list(value, |item| {
         let Json::Bool(enabled) = only(item, "enabled")? else { return None };
@@ -92,7 +92,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
     });
     assert!(exact(features == expect), "{features:?} is not {expect:?}");
 
-    let formation = told(platform_json::formation(body)).map(|all| {
+    let formation = told(api::formation(body)).map(|all| {
         all.into_iter().map(|one| (one.process_type, u64::from(one.quantity), one.size)).collect::<Vec<_>>()
     });
     let expect = list(value, |item| {
@@ -102,7 +102,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
     });
     assert!(exact(formation == expect), "{formation:?} is not {expect:?}");
 
-    let red = told(platform_json::red_systems(body));
+    let red = told(api::red_systems(body));
     let systems = value.and_then(|value| only(value, "status"));
     let named = list(systems.as_ref(), |item| {
         let state = only(item, "status")?;
@@ -114,7 +114,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
         assert!(name.chars().count() <= 64 && !name.chars().any(char::is_control));
     }
 
-    let id = platform_json::error_id(body);
+    let id = api::error_id(body);
     let is_plain = |id: &str| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     assert!(!id.is_empty() && id.len() <= 64 && is_plain(&id));
     let expect = value.and_then(|value| only(value, "id")?.text().map(str::to_owned));

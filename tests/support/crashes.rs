@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use dynowarden::sim::platform::{Platform, RecordedCall};
-use dynowarden::sim::server::SimHeroku;
-use dynowarden::time::earlier;
+use dynowarden_core::time::earlier;
+use heroku_sim::platform::{Platform, RecordedCall};
+use heroku_sim::server::SimHeroku;
 use http::Method;
 
 use crate::daemon::{DRAIN_PASSWORD, Daemon};

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden::catalogue::Code;
-use dynowarden::engine::past::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
-use dynowarden::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
-use dynowarden::engine::record::{Decision, Record, RestartResult, Ticket, Verdict};
-use dynowarden::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
-use dynowarden::engine::{Effect, Engine, Input, OrderId};
-use dynowarden::event::{Change, DynoState, Event, Fact, Megabytes};
-use dynowarden::ident::{AppId, DynoName};
-use dynowarden::time::{Now, earlier, later};
+use dynowarden_core::api::{Blind, ClaimRefusal, Deletion, Seen, View};
+use dynowarden_core::codes::Code;
+use dynowarden_core::engine::restore::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
+use dynowarden_core::engine::{Effect, Engine, Input, OrderId};
+use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
+use dynowarden_core::record::{Decision, Record, RestartResult, Ticket, Verdict};
+use dynowarden_core::time::{Now, earlier, later};
 
 /// One thing that happens: what, and three octets that say more.
 pub type Op = [u8; 4];

@@ -3,11 +3,11 @@
 #![allow(dead_code, reason = "several tests share it, and each uses a part")]
 
 use bytes::Bytes;
-use dynowarden::ident::{AppName, DynoName};
-use dynowarden::sim::app::AppSpec;
-use dynowarden::sim::line::{Dialect, LogLine};
-use dynowarden::sim::platform::RecordedCall;
-use dynowarden::sim::server::{RawPost, SimHeroku, SimOptions};
+use dynowarden_core::ident::{AppName, DynoName};
+use heroku_sim::app::AppSpec;
+use heroku_sim::line::{Dialect, LogLine};
+use heroku_sim::platform::RecordedCall;
+use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
 use http::Method;
 
 use crate::daemon::PATIENCE;

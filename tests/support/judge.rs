@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use dynowarden::event::DynoState;
-use dynowarden::ident::{AppName, DynoName, InstanceId};
-use dynowarden::sim::platform::Platform;
-use dynowarden::time::{later, since};
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{AppName, DynoName, InstanceId};
+use dynowarden_core::time::{later, since};
+use heroku_sim::platform::Platform;
 use http::Method;
 use jiff::Timestamp;
 

@@ -1,11 +1,11 @@
 //! What must be true of every input there is: used by the property tests, by the replay of the corpus
 //! and by the fuzz targets. A panic is a finding.
 
-use dynowarden::catalogue::{self, Code, Scope};
-use dynowarden::detect;
-use dynowarden::event::Fact;
-use dynowarden::wire::line::Line;
-use dynowarden::wire::{self, BadFrame, frame, keyval, stamp};
+use dynowarden_core::codes::{self, Code, Scope};
+use dynowarden_core::detect;
+use dynowarden_core::event::Fact;
+use dynowarden_core::wire::line::Line;
+use dynowarden_core::wire::{self, BadFrame, frame, logfmt, timestamp};
 use jiff::Timestamp;
 
 use crate::reference;
@@ -97,17 +97,17 @@ pub fn check_msg(msg: &[u8]) {
         check_line(&[head.as_bytes(), msg].concat());
     }
     // Every octet of the text that is not a space, a quote, a glued rest or an `=` is in one of the pairs.
-    let kept: usize = keyval::pairs(msg).map(|pair| pair.key.len() + pair.value.len()).sum();
+    let kept: usize = logfmt::pairs(msg).map(|pair| pair.key.len() + pair.value.len()).sum();
     assert!(kept <= msg.len());
 }
 
 /// A time is the one that is counted by hand.
 pub fn check_time(text: &[u8]) {
-    match (stamp::parse(text), reference::nanos(text)) {
+    match (timestamp::parse(text), reference::nanos(text)) {
         (Ok(time), Some(nanos)) => assert_eq!(time.as_nanosecond(), nanos),
         (Err(_), None) => {}
         // The last hours of the year 9999 are cut off, to leave room for every zone.
-        (Err(stamp::TimeError::Calendar), Some(nanos)) => assert!(nanos > Timestamp::MAX.as_nanosecond()),
+        (Err(timestamp::TimeError::Calendar), Some(nanos)) => assert!(nanos > Timestamp::MAX.as_nanosecond()),
         (real, slow) => panic!("{real:?} is not {slow:?}"),
     }
 }
@@ -138,8 +138,8 @@ fn check_meaning(line: &Line<'_>, read: &reference::Line) {
     let slow = reference::manager_error(read).or_else(|| reference::router_error(read));
     match said {
         Ok(Some(Fact::Error { code, dyno })) => {
-            let entry = catalogue::entry(code).expect("every code stands in the catalogue");
-            if entry.scope == Scope::Drain || code.family() == catalogue::Family::L {
+            let entry = codes::entry(code).expect("every code stands in the catalogue");
+            if entry.scope == Scope::Drain || code.family() == codes::Family::L {
                 assert!(dyno.is_none() && slow.is_none());
             } else {
                 let dyno = dyno.map(|dyno| format!("{}.{}", dyno.process_type, dyno.index));

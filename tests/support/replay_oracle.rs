@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
 
-use dynowarden::archive::{Archive, Item, Why};
 use dynowarden::cli::{ConfigArgs, Format, ReplayArgs};
 use dynowarden::commands::replay::{self, Streams};
 use dynowarden::config::settings::Settings;
 use dynowarden::config::{self, Needs, Sources};
+use dynowarden_core::replay::archive::{Archive, Item, Why};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};

@@ -12,13 +12,13 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use dynowarden::catalogue::{self, Scope};
 use dynowarden::config::problem::Problems;
 use dynowarden::config::settings::{AppSettings, Channel, Settings};
 use dynowarden::config::{self, DEFAULT_FILE, Needs, Sources, keys};
-use dynowarden::engine::policy::{Act, Policy, Rule, Trigger};
-use dynowarden::limits;
-use dynowarden::units::{spell_bytes, spell_duration};
+use dynowarden_core::codes::{self, Scope};
+use dynowarden_core::limits;
+use dynowarden_core::policy::{Act, Policy, Rule, Trigger};
+use dynowarden_core::units::{spell_bytes, spell_duration};
 use toml::de::{DeTable, DeValue};
 
 /// Any octets as a machine's settings.
@@ -233,7 +233,7 @@ fn check_plan(policy: &Policy, rules: &[Rule]) {
             Trigger::Errors { codes, count, within } => {
                 assert!(!codes.is_empty() && all_differ(codes.iter()) && count.get() <= limits::COUNT_MAX);
                 for code in codes {
-                    let entry = catalogue::entry(*code).expect("it stands in the catalogue");
+                    let entry = codes::entry(*code).expect("it stands in the catalogue");
                     assert!(rule.act == Act::Notify || entry.scope == Scope::Dyno, "{code} names no dyno");
                 }
                 within

@@ -5,22 +5,22 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynowarden::catalogue::Code;
 use dynowarden::config::settings::Database;
-use dynowarden::engine::past::Past;
-use dynowarden::engine::policy::Rate;
-use dynowarden::engine::record::{
+use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
+use dynowarden::store::pages::{Filter, Page, PastDecision};
+use dynowarden::store::{Hit, JudgingClock, Store, StoreOptions};
+use dynowarden_core::api::{ClaimRefusal, Seen};
+use dynowarden_core::codes::Code;
+use dynowarden_core::engine::restore::Past;
+use dynowarden_core::event::{DynoState, Megabytes};
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::limits;
+use dynowarden_core::policy::Rate;
+use dynowarden_core::record::{
     Aftermath, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult,
     Ticket, Verdict,
 };
-use dynowarden::engine::view::{ClaimRefusal, Seen};
-use dynowarden::event::{DynoState, Megabytes};
-use dynowarden::ident::{AppId, DynoName};
-use dynowarden::limits;
-use dynowarden::shell::store::claims::{ClaimBounds, ClaimRequest};
-use dynowarden::shell::store::pages::{Filter, Page, PastDecision};
-use dynowarden::shell::store::{Hit, JudgingClock, Store, StoreOptions};
-use dynowarden::time::{earlier, later};
+use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
 
 /// A place for one store, which goes with it.
@@ -406,7 +406,7 @@ pub async fn what_was_refused_or_gone_is_not_spent(bed: Bed) {
         store.write(&outcome(at(ticket), "web.1", ticket, result), at(ticket));
     }
     // The place is free at once for others, and the same attempt may come again.
-    let refusal = dynowarden::engine::view::Blind::Throttled { wait: None };
+    let refusal = dynowarden_core::api::Blind::Throttled { wait: None };
     store.claim(&request(5, "web.1", 0), at(10)).await.expect("a claim");
     store.write(&outcome(at(11), "web.1", 5, RestartResult::Refused(refusal)), at(11));
     store.claim(&request(6, "web.2", 0), at(12)).await.expect("a claim");
@@ -671,7 +671,7 @@ impl Life {
                 self.die(replica).await;
             }
             End::Refused => {
-                let result = RestartResult::Refused(dynowarden::engine::view::Blind::NoSuchApp);
+                let result = RestartResult::Refused(dynowarden_core::api::Blind::NoSuchApp);
                 let record = outcome(at(self.now), &name, ticket, result);
                 self.replicas[replica].write(&record, at(self.now));
                 assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);

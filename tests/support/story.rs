@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynowarden::engine::record::{Hold, MemoryReading};
-use dynowarden::engine::status::{DynoStatus, Stage};
-use dynowarden::engine::view::Seen;
-use dynowarden::event::{DynoState, Megabytes};
-use dynowarden::ident::DynoName;
-use dynowarden::page::facts::{
+use dynowarden::ui::facts::{
     AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, RulingResult, Traffic,
 };
-use dynowarden::page::series::{Mark, Trace};
-use dynowarden::report::{DecisionJson, EvidenceJson, MemoryJson, Word};
-use dynowarden::time::{earlier, later};
+use dynowarden::ui::series::{Mark, Trace};
+use dynowarden_core::api::Seen;
+use dynowarden_core::engine::status::{DynoStatus, Stage};
+use dynowarden_core::event::{DynoState, Megabytes};
+use dynowarden_core::ident::DynoName;
+use dynowarden_core::record::view::{DecisionJson, EvidenceJson, MemoryJson, Word};
+use dynowarden_core::record::{Hold, MemoryReading};
+use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
 
 /// The moment of all these facts.

@@ -5,244 +5,209 @@
 mod source;
 mod states;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::source::{Line, Source, files_below, read, sources};
+use crate::source::{Line, PRODUCT, Source, files_below, read, sources};
 
-/// Who may import whom, top-level module by top-level module. An edge that is not here is a decision about
-/// the architecture: make it here first, and in docs/architecture.md.
-const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("limits", &[]),
-    ("time", &[]),
-    ("ident", &["limits"]),
-    ("certificate", &["limits", "time"]),
-    ("catalogue", &["limits"]),
-    ("event", &["catalogue", "ident"]),
-    ("units", &["engine", "event", "limits"]),
-    ("wire", &["limits"]),
-    ("detect", &["catalogue", "event", "ident", "limits", "wire"]),
-    ("ingest", &["catalogue", "detect", "event", "ident", "limits", "wire"]),
-    ("engine", &["catalogue", "concern", "event", "ident", "limits", "time"]),
-    ("platform_json", &["engine", "event", "ident", "limits"]),
-    ("report", &["catalogue", "engine", "event", "ident", "limits", "time"]),
-    // An engine's notice may hold a concern, and a concern the engine's word for what the API did not show.
-    ("concern", &["engine", "time"]),
-    ("drain_url", &["ident"]),
-    ("vigil", &["concern", "drain_url", "engine", "ident", "limits", "platform_json", "time"]),
+/// Parts that must not know certain others, whatever the compiler allows: the importer, what it must not import,
+/// and why.
+const MUST_NOT_IMPORT: &[(&str, &[&str], &str)] = &[
     (
-        "doctor",
-        &[
-            "catalogue",
-            "certificate",
-            "config",
-            "drain_url",
-            "engine",
-            "ident",
-            "limits",
-            "platform_json",
-            "time",
-        ],
-    ),
-    ("page", &["engine", "event", "ident", "limits", "report", "time"]),
-    ("traffic", &["catalogue", "detect", "engine", "ident", "limits"]),
-    ("incident", &["catalogue", "concern", "engine", "event", "ident", "limits", "time", "traffic"]),
-    ("config", &["catalogue", "certificate", "drain_url", "engine", "ident", "incident", "limits", "units"]),
-    ("archive", &["catalogue", "detect", "event", "ident", "limits", "time", "wire"]),
-    (
-        "replay",
-        &[
-            "archive",
-            "catalogue",
-            "detect",
-            "engine",
-            "event",
-            "ident",
-            "ingest",
-            "limits",
-            "report",
-            "time",
-            "wire",
-        ],
-    ),
-    // The simulated Heroku shares words with the daemon and nothing that thinks, so that the two can
-    // disagree.
-    ("sim", &["catalogue", "event", "ident", "limits", "time", "units"]),
-    ("cli", &["config", "ident", "limits", "units"]),
-    (
-        "shell",
-        &[
-            "archive",
-            "catalogue",
-            "certificate",
-            "concern",
-            "config",
-            "detect",
-            "doctor",
-            "drain_url",
-            "engine",
-            "event",
-            "ident",
-            "incident",
-            "ingest",
-            "limits",
-            "page",
-            "platform_json",
-            "replay",
-            "report",
-            "time",
-            "traffic",
-            "units",
-            "vigil",
-            "wire",
-        ],
+        "crates/core/src/wire",
+        &["crate::detect", "crate::event", "crate::ingest", "crate::engine"],
+        "frames and lines have no meaning yet",
     ),
     (
-        "daemon",
-        &[
-            "concern",
-            "config",
-            "doctor",
-            "engine",
-            "event",
-            "ident",
-            "ingest",
-            "limits",
-            "page",
-            "platform_json",
-            "report",
-            "shell",
-            "time",
-            "vigil",
-        ],
+        "crates/core/src/engine",
+        &["crate::wire", "crate::detect", "crate::ingest", "crate::replay", "crate::health::check"],
+        "the engine never sees a line or a setting's text",
     ),
     (
-        "commands",
+        "crates/heroku-sim/src",
         &[
-            "archive",
-            "catalogue",
-            "cli",
-            "concern",
-            "config",
-            "daemon",
-            "detect",
-            "doctor",
-            "drain_url",
-            "engine",
-            "event",
-            "ident",
-            "ingest",
-            "limits",
-            "platform_json",
-            "replay",
-            "report",
-            "shell",
-            "sim",
-            "time",
-            "units",
-            "wire",
+            "dynowarden_core::api",
+            "dynowarden_core::detect",
+            "dynowarden_core::engine",
+            "dynowarden_core::health",
+            "dynowarden_core::ingest",
+            "dynowarden_core::policy",
+            "dynowarden_core::wire",
         ],
+        "the simulated Heroku shares words with the daemon and nothing that thinks, so that the two can disagree",
     ),
-    ("main", &["cli", "commands", "config", "daemon", "shell"]),
-    ("lib", &[]),
+    ("src/store", &["crate::http", "crate::ui"], "the store keeps facts, not pages"),
 ];
 
-/// What touches a clock, a socket, a file or the runtime. Everything else is pure.
+/// Who may import the HTTP server: whoever starts it.
+const HTTP_IMPORTERS: &[&str] = &["src/http/", "src/daemon.rs"];
+
+/// The files of the pure crates that touch sockets and real time: the simulated Heroku's `server` feature.
 const IMPURE: &[&str] = &[
-    "src/cli.rs",
-    "src/commands.rs",
-    "src/commands/",
-    "src/daemon.rs",
-    "src/main.rs",
-    "src/shell/",
-    "src/sim/clock.rs",
-    "src/sim/delivery.rs",
-    "src/sim/listener.rs",
-    "src/sim/server.rs",
-    "src/sim/target.rs",
+    "crates/heroku-sim/src/clock.rs",
+    "crates/heroku-sim/src/delivery.rs",
+    "crates/heroku-sim/src/listener.rs",
+    "crates/heroku-sim/src/server.rs",
 ];
 
-/// What the pure modules do not name: there the time, the facts and the chance come in as arguments.
-const NOT_IN_PURE_CODE: &[&str] = &[
-    "tokio",
-    "hyper",
-    "reqwest",
-    "tracing",
-    "prometheus_client",
-    "rand",
-    "std::env",
-    "std::fs",
-    "std::net",
-    "std::thread",
-    "std::{",
-    "::now(",
-];
+/// What a manifest cannot keep out of the pure crates: the standard library's own ways to the world.
+const NOT_IN_PURE_CODE: &[&str] =
+    &["std::env", "std::fs", "std::io", "std::net", "std::process", "std::thread", "std::{", "::now("];
+
+/// What the manifest of the core must not name.
+const NOT_IN_THE_CORE: &[&str] =
+    &["tokio", "hyper", "reqwest", "sqlx", "rustls", "lettre", "tracing", "rand", "getrandom", "clap"];
 
 /// Files with more lines than [`MODULE_LINES_MAX`], each with its reason.
 const LONG_MODULES: &[(&str, &str)] = &[
     (
-        "src/engine/flow.rs",
+        "crates/core/src/engine/restart.rs",
         "one life of one attempt, in the order in which it is lived; a cut would hide the order",
     ),
-    ("src/engine/mod.rs", "the contract and its two closed lists, which are read together or not at all"),
-    ("src/engine/record.rs", "one list of all reasons with their words and sentences, which grow together"),
-    ("src/limits.rs", "one list of all bounds: whoever looks for one looks here"),
-    ("src/page/overview.rs", "one page, in the order in which it is read"),
-    ("src/shell/driver.rs", "one match over all effects, and the handle whose commands it obeys"),
-    ("src/shell/metrics.rs", "one list of all figures, each registered and told in the same place"),
+    (
+        "crates/core/src/engine/mod.rs",
+        "the contract and its two closed lists, which are read together or not at all",
+    ),
+    (
+        "crates/core/src/record.rs",
+        "one list of all reasons with their words and sentences, which grow together",
+    ),
+    (LIMITS, "one list of all bounds: whoever looks for one looks here"),
+    ("src/ui/overview.rs", "one page, in the order in which it is read"),
+    ("src/driver.rs", "one match over all effects, and the handle whose commands it obeys"),
+    ("src/metrics.rs", "one list of all figures, each registered and told in the same place"),
 ];
 
 /// Functions that may be longer than [`FUNCTION_LINES_MAX`], because each is one table. Tests may be, too.
 const LONG_TABLES: &[(&str, &str)] = &[
     // A sentence for each reason to hold.
-    ("src/engine/record.rs", "fmt"),
+    ("crates/core/src/record.rs", "fmt"),
 ];
+
+/// Every bound, with its unit and its reason.
+const LIMITS: &str = "crates/core/src/limits.rs";
 
 const MODULE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 const LINE_COLUMNS_MAX: usize = 110;
 
 /// Everything that is Rust and ours.
-const ALL: &[&str] = &["src", "tests", "benches", "examples", "fuzz/fuzz_targets", "fuzz/src"];
+const ALL: &[&str] = &["src", "crates", "tests", "benches", "examples", "fuzz/fuzz_targets", "fuzz/src"];
 
 #[test]
-fn modules_import_only_what_they_may() {
+fn no_part_imports_what_it_must_not_know() {
     let mut amiss = Vec::new();
-    for source in sources(&["src"]) {
-        let module = source.module();
-        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == module) else {
-            amiss.push(format!("{}: MAY_IMPORT in tests/tidy says nothing about `{module}`", source.path));
-            continue;
-        };
+    for source in sources(PRODUCT) {
         for (number, line) in source.code_lines() {
-            for imported in imports(&line.code) {
-                if imported != module && !allowed.contains(&imported) {
-                    amiss.push(format!("{}:{number}: `{module}` may not import `{imported}`", source.path));
+            for (part, banned, why) in MUST_NOT_IMPORT {
+                if source.path.starts_with(part)
+                    && let Some(named) = banned.iter().find(|banned| names(&line.code, banned))
+                {
+                    amiss.push(format!("{}:{number}: `{named}` in {part}: {why}", source.path));
                 }
+            }
+            let may_import_http = HTTP_IMPORTERS.iter().any(|importer| source.path.starts_with(importer));
+            if source.path.starts_with("src/") && names(&line.code, "crate::http") && !may_import_http {
+                amiss
+                    .push(format!("{}:{number}: nobody but the daemon imports the HTTP server", source.path));
             }
         }
     }
     none(&amiss);
 }
 
-/// The top-level modules that a line names.
-fn imports(code: &str) -> impl Iterator<Item = &str> {
-    let behind = |root: &'static str| code.split(root).skip(1);
-    behind("crate::").chain(behind("dynowarden::")).map(|rest| {
-        rest.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .next()
-            .filter(|name| !name.is_empty())
-            .unwrap_or(rest)
-    })
+#[test]
+fn no_file_is_in_a_circle_of_imports() {
+    let all = sources(PRODUCT);
+    let paths: BTreeSet<&str> = all.iter().map(|source| source.path.as_str()).collect();
+    let imported_by = |source: &Source| -> BTreeSet<String> {
+        let root = source.crate_root();
+        let lines = source.code_lines().flat_map(|(_, line)| imports(&line.code));
+        lines
+            .filter_map(|import| file_of(root, &import, &paths))
+            // A folder's `mod.rs` and its files are parts of one thing.
+            .filter(|file| !is_family(file, &source.path) && !is_family(&source.path, file))
+            .collect()
+    };
+    let edges: BTreeMap<&str, BTreeSet<String>> =
+        all.iter().map(|source| (source.path.as_str(), imported_by(source))).collect();
+    let circles: Vec<String> = paths
+        .iter()
+        .filter_map(|start| circle_through(start, &edges))
+        .map(|circle| circle.join(" -> "))
+        .collect();
+    none(&circles);
+}
+
+/// The paths behind `crate::` in a line, groups taken apart at their first level.
+fn imports(code: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let is_path = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':');
+        let path: String = rest.chars().take_while(|c| is_path(*c)).collect();
+        let group = rest[path.len()..].strip_prefix('{').and_then(|group| group.split('}').next());
+        match group {
+            Some(group) => all.extend(group.split(',').map(|name| format!("{path}{}", name.trim()))),
+            None => all.push(path),
+        }
+    }
+    all
+}
+
+/// The file that defines the longest part of a path that is a module.
+fn file_of(root: &str, import: &str, paths: &BTreeSet<&str>) -> Option<String> {
+    let mut segments: Vec<&str> = import.split("::").filter(|segment| !segment.is_empty()).collect();
+    while !segments.is_empty() {
+        let base = format!("{root}/{}", segments.join("/"));
+        for file in [format!("{base}.rs"), format!("{base}/mod.rs")] {
+            if paths.contains(file.as_str()) {
+                return Some(file);
+            }
+        }
+        segments.pop();
+    }
+    None
+}
+
+/// Whether `parent` is the module file of a folder that holds `child`.
+fn is_family(parent: &str, child: &str) -> bool {
+    let folder = parent.strip_suffix("/mod.rs").or_else(|| parent.strip_suffix(".rs"));
+    folder.is_some_and(|folder| child.starts_with(&format!("{folder}/")))
+}
+
+/// The way from a file back to itself, if there is one.
+fn circle_through(start: &str, edges: &BTreeMap<&str, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut open = vec![vec![start.to_owned()]];
+    let mut seen = BTreeSet::new();
+    while let Some(way) = open.pop() {
+        for next in edges.get(way.last()?.as_str()).into_iter().flatten() {
+            let longer = [way.as_slice(), &[next.clone()]].concat();
+            if next == start {
+                return Some(longer);
+            }
+            if seen.insert(next.clone()) {
+                open.push(longer);
+            }
+        }
+    }
+    None
 }
 
 #[test]
-fn pure_modules_touch_nothing() {
-    let mut amiss = Vec::new();
-    for source in sources(&["src"]) {
-        if IMPURE.iter().any(|impure| source.path.starts_with(impure)) {
-            continue;
-        }
-        for (number, line) in source.code_lines() {
+fn the_core_cannot_reach_the_world() {
+    let manifest = read("crates/core/Cargo.toml");
+    let (_, rest) = manifest.split_once("\n[dependencies]\n").expect("the core has dependencies");
+    let dependencies = rest.split("\n[").next().unwrap_or(rest);
+    let named = |line: &str| line.split(['.', ' ', '=']).next().unwrap_or(line).to_owned();
+    let mut amiss: Vec<String> = dependencies
+        .lines()
+        .map(named)
+        .filter(|name| NOT_IN_THE_CORE.contains(&name.as_str()))
+        .map(|name| format!("crates/core/Cargo.toml: {name}"))
+        .collect();
+    for source in sources(&["crates"]) {
+        let is_pure = PRODUCT.iter().any(|root| source.path.starts_with(root))
+            && !IMPURE.iter().any(|impure| source.path.starts_with(impure));
+        for (number, line) in source.code_lines().filter(|_| is_pure) {
             for banned in NOT_IN_PURE_CODE.iter().filter(|banned| names(&line.code, banned)) {
                 amiss.push(format!("{}:{number}: `{banned}` in a pure module", source.path));
             }
@@ -269,12 +234,12 @@ fn every_file_begins_with_what_it_is() {
 
 #[test]
 fn every_file_belongs_to_a_module() {
-    let all = sources(&["src"]);
+    let all = sources(PRODUCT);
     let is_declared = |source: &Source| {
         let path = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parents = [format!("{dir}/lib.rs"), format!("{dir}/mod.rs"), format!("{dir}.rs")];
-        let is_root = ["src/lib.rs", "src/main.rs"].contains(&source.path.as_str());
+        let is_root = source.path.ends_with("src/lib.rs") || source.path.ends_with("src/main.rs");
         let declares = |line: &Line| {
             names(&line.code, &format!("mod {name};")) || line.code.starts_with(&format!("mod {name};"))
         };
@@ -282,7 +247,7 @@ fn every_file_belongs_to_a_module() {
             || all.iter().any(|parent| parents.contains(&parent.path) && parent.lines.iter().any(declares))
     };
     none(&complaints(
-        &["src"],
+        PRODUCT,
         |source| !is_declared(source),
         |source| format!("{}: no `mod` names it", source.path),
     ));
@@ -357,7 +322,7 @@ fn nothing_unwraps_globs_or_reexports_outside_tests() {
         ("#[allow(", "use #[expect(…, reason = …)], which says when it is needed no more"),
     ];
     let mut amiss = Vec::new();
-    for source in sources(&["src"]) {
+    for source in sources(PRODUCT) {
         for (number, line) in source.code_lines() {
             for (word, instead) in banned.iter().filter(|(word, _)| line.code.contains(word)) {
                 amiss.push(format!("{}:{number}: {word} {instead}", source.path));
@@ -365,24 +330,24 @@ fn nothing_unwraps_globs_or_reexports_outside_tests() {
         }
     }
     none(&amiss);
-    assert!(read("src/lib.rs").contains("#![forbid(unsafe_code)]"), "src/lib.rs forbids unsafe code");
+    let roots = PRODUCT.iter().map(|root| format!("{root}/lib.rs"));
+    none(&roots.filter(|root| !read(root).contains("#![forbid(unsafe_code)]")).collect::<Vec<_>>());
 }
 
 #[test]
 fn every_limit_is_in_force() {
-    let all = sources(&["src"]);
-    let (limits, others): (Vec<&Source>, Vec<&Source>) =
-        all.iter().partition(|source| source.path == "src/limits.rs");
+    let all = sources(PRODUCT);
+    let (limits, others): (Vec<&Source>, Vec<&Source>) = all.iter().partition(|source| source.path == LIMITS);
     let declared = |line: &Line| line.code.strip_prefix("pub const ")?.split(':').next().map(str::to_owned);
     let names_of: BTreeSet<String> =
         limits.iter().flat_map(|source| source.lines.iter().filter_map(declared)).collect();
-    assert!(!names_of.is_empty(), "src/limits.rs has limits");
+    assert!(!names_of.is_empty(), "the limits are there");
     let is_used =
         |name: &str| others.iter().any(|source| source.code_lines().any(|(_, line)| names(&line.code, name)));
     let idle: Vec<String> = names_of
         .into_iter()
         .filter(|name| !is_used(name))
-        .map(|name| format!("src/limits.rs: nothing uses {name}"))
+        .map(|name| format!("{LIMITS}: nothing uses {name}"))
         .collect();
     none(&idle);
 }

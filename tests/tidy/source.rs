@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The sources of the three crates.
+pub const PRODUCT: &[&str] = &["src", "crates/core/src", "crates/heroku-sim/src"];
+
 /// One source file.
 pub struct Source {
     /// Its path from the project's root, with `/` between the parts.
@@ -29,10 +32,10 @@ pub struct Function<'s> {
 }
 
 impl Source {
-    /// The top-level module: `engine` for `src/engine/flow.rs`, `ident` for `src/ident.rs`.
-    pub fn module(&self) -> &str {
-        let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
-        inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
+    /// The folder of its crate's sources: `crates/core/src` for `crates/core/src/engine/mod.rs`.
+    pub fn crate_root(&self) -> &str {
+        let end = self.path.find("src/").map_or(0, |at| at + "src".len());
+        &self.path[..end]
     }
 
     /// The lines that are not tests, counted from 1.
@@ -104,7 +107,8 @@ fn root() -> PathBuf {
 }
 
 fn lines_of(path: &str, text: &str) -> Vec<Line> {
-    let is_test_file = !path.starts_with("src/") || path.ends_with("/tests.rs") || path.contains("/tests/");
+    let is_product = PRODUCT.iter().any(|root| path.starts_with(root));
+    let is_test_file = !is_product || path.ends_with("/tests.rs") || path.contains("/tests/");
     let code = without_comments_and_quotes(text);
     // `mod tests {` is the last thing in a file, so all below it are tests.
     let inline_tests = |code: &str| code.starts_with("mod ") && code.trim_end().ends_with('{');

@@ -35,10 +35,10 @@ fn the_drawing_shows_what_the_table_says() {
     assert_eq!(methods(&drawing), methods(&table), "each method is drawn at least once");
 }
 
-const DYNO: &str = "src/engine/dyno.rs";
+const DYNO: &str = "crates/core/src/engine/dyno.rs";
 
 fn dyno_source() -> Source {
-    sources(&["src/engine"]).into_iter().find(|source| source.path == DYNO).expect(DYNO)
+    sources(&["crates/core/src/engine"]).into_iter().find(|source| source.path == DYNO).expect(DYNO)
 }
 
 /// The transitions of `impl Attempt`: each method that sets the phase, with the phases it allows before.

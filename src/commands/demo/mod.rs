@@ -18,20 +18,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
+use crate::clock::Clock;
 use crate::commands::demo::story::{Story, Tellers};
 use crate::commands::serve::cancel_on_signal;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
 use crate::daemon::{self, Running};
-use crate::ident::AppName;
-use crate::limits;
-use crate::shell::clock::Clock;
-use crate::shell::telemetry;
-use crate::sim::app::AppSpec;
-use crate::sim::clock::WorldClock;
-use crate::sim::dyno::{Behaviour, DynoPlan};
-use crate::sim::operations::Rollout;
-use crate::sim::server::{SimHeroku, SimOptions};
+use crate::telemetry;
+use dynowarden_core::ident::AppName;
+use dynowarden_core::limits;
+use heroku_sim::app::AppSpec;
+use heroku_sim::clock::WorldClock;
+use heroku_sim::dyno::{Behaviour, DynoPlan};
+use heroku_sim::operations::Rollout;
+use heroku_sim::server::{SimHeroku, SimOptions};
 
 /// Runs the demo until its time is over, or SIGTERM or SIGINT.
 ///

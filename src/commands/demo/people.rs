@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::limits;
+use dynowarden_core::limits;
 
 /// A message that arrived.
 pub(super) struct Letter {

@@ -10,10 +10,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::commands::demo::people::Letter;
-use crate::engine::record::{Aftermath, Hold, Record, RestartResult, Verdict};
-use crate::ident::{AppId, AppName, DynoName};
-use crate::sim::line::{LogLine, Source};
-use crate::time::spoken;
+use dynowarden_core::ident::{AppId, AppName, DynoName};
+use dynowarden_core::record::{Aftermath, Hold, Record, RestartResult, Verdict};
+use dynowarden_core::time::spoken;
+use heroku_sim::line::{LogLine, Source};
 
 /// Where the story comes from.
 pub(super) struct Tellers {

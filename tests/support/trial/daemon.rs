@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden::catalogue::Code;
-use dynowarden::engine::past::PastGivingUp;
-use dynowarden::engine::record::{Aftermath, Hold, NoticeKind, Record, RestartResult, Ticket, Verdict};
-use dynowarden::engine::view::{Blind, ClaimRefusal, Deletion, Seen, View};
-use dynowarden::engine::{Effect, Engine, Input};
-use dynowarden::event::{Change, DynoState, Event as Heard, Fact};
-use dynowarden::ident::AppId;
-use dynowarden::ingest::{self, Counts, Watch};
-use dynowarden::shell::frame_ids::{FrameIds, Source, Taken};
-use dynowarden::sim::fault::{FaultRule, PathRule, Times};
-use dynowarden::sim::node::Post;
-use dynowarden::sim::platform::Reply;
-use dynowarden::time::{Now, later, since};
+use dynowarden::dedup::{FrameIds, Source, Taken};
+use dynowarden_core::api::{Blind, ClaimRefusal, Deletion, Seen, View};
+use dynowarden_core::codes::Code;
+use dynowarden_core::engine::restore::PastGivingUp;
+use dynowarden_core::engine::{Effect, Engine, Input};
+use dynowarden_core::event::{Change, DynoState, Event as Heard, Fact};
+use dynowarden_core::ident::AppId;
+use dynowarden_core::ingest::{self, Counts, Watch};
+use dynowarden_core::record::{Aftermath, Hold, NoticeKind, Record, RestartResult, Ticket, Verdict};
+use dynowarden_core::time::{Now, later, since};
+use heroku_sim::fault::{FaultRule, PathRule, Times};
+use heroku_sim::platform::Reply;
+use heroku_sim::sender::Post;
 
 use crate::trial::hands::{self, Answer, Fate, Flight, LATE_MAX, TIMEOUT, Truth, Want};
 use crate::trial::scene::{DOWN_MAX, Event, Weather, secs};
@@ -53,7 +53,7 @@ impl Trial {
         self.life += 1;
         self.figures.did("lives", 1);
         let plans: Vec<_> = self.scene.apps.iter().map(|app| app.plan.clone()).collect();
-        let watch = |plan: &dynowarden::engine::policy::AppPlan| Watch {
+        let watch = |plan: &dynowarden_core::policy::AppPlan| Watch {
             process_types: plan.policy.process_types.clone(),
         };
         self.daemon = Some(Daemon {
@@ -445,7 +445,7 @@ impl Trial {
         };
         let (fault, after) = match &flight.trouble {
             Some(hands::Trouble::Status(status, _)) => {
-                (Some(dynowarden::sim::fault::Fault::Status(*status)), None)
+                (Some(heroku_sim::fault::Fault::Status(*status)), None)
             }
             Some(hands::Trouble::StatusAfter(status)) => (None, Some(*status)),
             Some(hands::Trouble::Spoiled(fault)) => (Some(fault.clone()), None),
@@ -486,7 +486,7 @@ impl Trial {
         Ok(())
     }
 
-    fn took_effect(&mut self, flight: &Flight, hit: &dynowarden::sim::dyno::Dyno) -> Result<(), Wrong> {
+    fn took_effect(&mut self, flight: &Flight, hit: &heroku_sim::dyno::Dyno) -> Result<(), Wrong> {
         let (app, holder) = (flight.app, (flight.life, flight.ticket));
         self.timeline.note(Some(app), || format!("EFFECT {} {} is replaced", hit.name, hit.id), self.now);
         self.figures.did("restarts", 1);
@@ -553,7 +553,7 @@ impl Trial {
                 let formation = match answer.body() {
                     Err(blind) => Err(blind),
                     Ok(None) => Err(Blind::NoSuchApp),
-                    Ok(Some(body)) => dynowarden::platform_json::dynos(body, listed)
+                    Ok(Some(body)) => dynowarden_core::api::json::dynos(body, listed)
                         .map_err(|garbled| Blind::Garbled { what: garbled.to_string() }),
                 };
                 match (formation, dyno) {

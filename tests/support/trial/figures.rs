@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden::time::since;
+use dynowarden_core::time::since;
 
 /// Everything that is counted, so that nobody takes a simulation at its word that injects nothing.
 #[derive(Clone, Debug, Default)]

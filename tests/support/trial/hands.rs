@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
-use dynowarden::engine::record::Ticket;
-use dynowarden::engine::view::{Blind, Deletion, Seen};
-use dynowarden::ident::{AppName, DynoName};
-use dynowarden::platform_json;
-use dynowarden::sim::chance::Chance;
-use dynowarden::sim::fault::Fault;
+use dynowarden_core::api::json;
+use dynowarden_core::api::{Blind, Deletion, Seen};
+use dynowarden_core::ident::{AppName, DynoName};
+use dynowarden_core::record::Ticket;
+use heroku_sim::fault::Fault;
+use heroku_sim::rng::Chance;
 
 use crate::trial::figures::Figures;
 use crate::trial::scene::{Weather, secs};
@@ -299,7 +299,7 @@ impl Answer {
     }
 
     fn refusal(&self) -> Blind {
-        let id = platform_json::error_id(&self.body);
+        let id = json::error_id(&self.body);
         match self.status {
             401 => Blind::Unauthorized,
             402 | 403 => Blind::Forbidden { status: self.status, id },
@@ -313,7 +313,7 @@ impl Answer {
 /// A dyno of an answer, if it is the one that was asked for.
 pub fn one(body: Option<&[u8]>, name: &DynoName) -> Result<Option<Seen>, Blind> {
     let Some(body) = body else { return Ok(None) };
-    match platform_json::dyno(body) {
+    match json::dyno(body) {
         Ok(seen) if seen.name == *name => Ok(Some(seen)),
         Ok(_) => Err(Blind::Garbled { what: "another dyno".to_owned() }),
         Err(garbled) => Err(Blind::Garbled { what: garbled.to_string() }),

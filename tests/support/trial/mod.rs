@@ -15,19 +15,19 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden::engine::past::PastPause;
-use dynowarden::engine::record::Ticket;
-use dynowarden::engine::{Input, OrderId};
-use dynowarden::event::DynoState;
-use dynowarden::ident::{AppId, DynoName};
-use dynowarden::sim::chance::Chance;
-use dynowarden::sim::dyno::DynoPlan;
-use dynowarden::sim::line::LogLine;
-use dynowarden::sim::logplex::Logplex;
-use dynowarden::sim::node::{Outcome, Post};
-use dynowarden::sim::platform::Platform;
-use dynowarden::sim::world::World;
-use dynowarden::time::{later, since};
+use dynowarden_core::engine::restore::PastPause;
+use dynowarden_core::engine::{Input, OrderId};
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::record::Ticket;
+use dynowarden_core::time::{later, since};
+use heroku_sim::dyno::DynoPlan;
+use heroku_sim::line::LogLine;
+use heroku_sim::logplex::Logplex;
+use heroku_sim::platform::Platform;
+use heroku_sim::rng::Chance;
+use heroku_sim::sender::{Outcome, Post};
+use heroku_sim::world::World;
 
 use crate::trial::daemon::Daemon;
 use crate::trial::figures::{Figures, Timeline};

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden::catalogue::Code;
-use dynowarden::engine::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
-use dynowarden::ident::{DynoName, ProcessType};
-use dynowarden::sim::app::{AppSpec, Chatter, Formation};
-use dynowarden::sim::chance::Chance;
-use dynowarden::sim::dyno::{Behaviour, DynoPlan};
-use dynowarden::sim::node::{Chaos, DrainPolicy, Wording};
-use dynowarden::sim::operations::Rollout;
-use dynowarden::time::later;
+use dynowarden_core::codes::Code;
+use dynowarden_core::ident::{DynoName, ProcessType};
+use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
+use dynowarden_core::time::later;
+use heroku_sim::app::{AppSpec, Chatter, Formation};
+use heroku_sim::dyno::{Behaviour, DynoPlan};
+use heroku_sim::operations::Rollout;
+use heroku_sim::rng::Chance;
+use heroku_sim::sender::{Chaos, DrainPolicy, Wording};
 
 use crate::trial::figures::Figures;
 

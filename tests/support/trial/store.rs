@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use dynowarden::engine::past::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
-use dynowarden::engine::record::Ticket;
-use dynowarden::engine::view::Seen;
-use dynowarden::ident::{AppId, DynoName};
+use dynowarden_core::api::Seen;
+use dynowarden_core::engine::restore::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::record::Ticket;
 
 /// The record, as far as the next life needs it.
 #[derive(Clone, Debug, Default)]

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden::engine::calendar;
-use dynowarden::engine::policy::{AppPlan, Policy};
-use dynowarden::engine::record::{BY_HAND, Decision, Ticket, Verdict};
-use dynowarden::engine::view::Seen;
-use dynowarden::event::DynoState;
-use dynowarden::ident::{DynoName, InstanceId};
-use dynowarden::limits;
-use dynowarden::sim::dyno::Dyno;
-use dynowarden::sim::world::World;
-use dynowarden::time::{later, since};
+use dynowarden_core::api::Seen;
+use dynowarden_core::calendar;
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{DynoName, InstanceId};
+use dynowarden_core::limits;
+use dynowarden_core::policy::{AppPlan, Policy};
+use dynowarden_core::record::{BY_HAND, Decision, Ticket, Verdict};
+use dynowarden_core::time::{later, since};
+use heroku_sim::dyno::Dyno;
+use heroku_sim::world::World;
 
 use crate::trial::scene::{DOWN_MAX, secs};
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden::event::DynoState;
-use dynowarden::ident::DynoName;
-use dynowarden::limits;
-use dynowarden::sim::dyno::Dyno;
-use dynowarden::sim::world::World;
-use dynowarden::time::{later, since};
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::DynoName;
+use dynowarden_core::limits;
+use dynowarden_core::time::{later, since};
+use heroku_sim::dyno::Dyno;
+use heroku_sim::world::World;
 
 use crate::trial::scene::secs;
 use crate::trial::truth::{Clock, Judge, settled_at};

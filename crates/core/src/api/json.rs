@@ -1,0 +1,525 @@
+//! The Platform API's JSON, read into our own types: a body either says all that it must, or it is
+//! garbled and nothing is guessed (heroku.md §5; the API's schema is `schema.json` of heroku/platform-api).
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::api::Seen;
+use crate::event::DynoState;
+use crate::ident::{DrainToken, NameError, ProcessType};
+use crate::limits;
+
+/// Why a body makes no sense. Neither form quotes more than a few characters of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Garbled {
+    /// A name is not one.
+    #[error("{0}")]
+    Name(#[from] NameError),
+    /// It is no JSON, or JSON of another shape.
+    #[error("{}", shortened(.0))]
+    Shape(#[from] serde_json::Error),
+    /// A time is not one.
+    #[error("{field} is not a time")]
+    Time {
+        /// Its key.
+        field: &'static str,
+    },
+}
+
+/// `GET /apps/{app}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppInfo {
+    /// Its id, which a change of name leaves alone.
+    pub id: String,
+    /// Its present name.
+    pub name: String,
+    /// Whether it is in maintenance mode.
+    pub maintenance: bool,
+    /// `cedar` or `fir`, where the answer says so.
+    pub generation: Option<String>,
+    /// The Private Space that it lives in.
+    pub space: Option<String>,
+    /// Where it serves, where the answer says so.
+    pub web_url: Option<String>,
+}
+
+/// One of `GET /apps/{app}/log-drains`.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// Its id.
+    pub id: String,
+    /// The token that its batches carry.
+    pub token: DrainToken,
+    /// Where it delivers; holds a password.
+    pub url: SecretString,
+    /// Whether an add-on owns it.
+    pub of_addon: bool,
+}
+
+/// One of `GET /apps/{app}/formation`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Formation {
+    /// The process type.
+    #[serde(rename = "type")]
+    pub process_type: String,
+    /// How many dynos it should have.
+    pub quantity: u32,
+    /// Their size, such as `Standard-1X`.
+    #[serde(default)]
+    pub size: Option<String>,
+}
+
+/// One of `GET /apps/{app}/features`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Feature {
+    /// Such as `log-runtime-metrics` or `preboot`.
+    pub name: String,
+    /// Whether it is on.
+    pub enabled: bool,
+}
+
+/// `GET /account`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Account {
+    /// Whose token it is.
+    pub email: String,
+}
+
+/// One dyno.
+///
+/// # Errors
+/// It is no JSON, or misses what a dyno must have.
+pub fn dyno(body: &[u8]) -> Result<Seen, Garbled> {
+    serde_json::from_slice::<Object<DynoDto>>(body)?.0.seen()
+}
+
+/// The dynos of the `listed` process types in one page of a list. The rest is not looked into: a one-off
+/// dyno of a shape that we do not know must not blind us for the formation.
+///
+/// # Errors
+/// It is no JSON, or a dyno of a listed type misses what it must have.
+pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<Seen>, Garbled> {
+    let all: Vec<Value> = serde_json::from_slice(body)?;
+    let mut seen = Vec::new();
+    for entry in all {
+        let is_other = match entry.get("type") {
+            Some(Value::String(word)) => !listed.iter().any(|listed| listed.as_str() == word),
+            // Without a type it could be one of ours.
+            _ => false,
+        };
+        if !is_other {
+            seen.push(serde_json::from_value::<Object<DynoDto>>(entry)?.0.seen()?);
+        }
+    }
+    Ok(seen)
+}
+
+/// One app.
+///
+/// # Errors
+/// It is no JSON, or misses what an app must have.
+pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
+    let dto = serde_json::from_slice::<Object<AppDto>>(body)?.0;
+    Ok(AppInfo {
+        id: dto.id,
+        name: dto.name,
+        maintenance: dto.maintenance,
+        generation: dto.generation.map(|named| named.0.name),
+        space: dto.space.map(|named| named.0.name),
+        web_url: dto.web_url,
+    })
+}
+
+/// One drain.
+///
+/// # Errors
+/// It is no JSON, or misses what a drain must have.
+pub fn drain(body: &[u8]) -> Result<Drain, Garbled> {
+    serde_json::from_slice::<Object<DrainDto>>(body)?.0.drain()
+}
+
+/// One page of drains.
+///
+/// # Errors
+/// It is no JSON, or one of them misses what it must have.
+pub fn drains(body: &[u8]) -> Result<Vec<Drain>, Garbled> {
+    list::<DrainDto>(body)?.into_iter().map(DrainDto::drain).collect()
+}
+
+/// One page of formations.
+///
+/// # Errors
+/// It is no JSON, or one of them misses what it must have.
+pub fn formation(body: &[u8]) -> Result<Vec<Formation>, Garbled> {
+    list(body)
+}
+
+/// One page of an app's features.
+///
+/// # Errors
+/// It is no JSON, or one of them misses what it must have.
+pub fn features(body: &[u8]) -> Result<Vec<Feature>, Garbled> {
+    list(body)
+}
+
+/// The account.
+///
+/// # Errors
+/// It is no JSON, or has no address.
+pub fn account(body: &[u8]) -> Result<Account, Garbled> {
+    Ok(serde_json::from_slice::<Object<Account>>(body)?.0)
+}
+
+fn list<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Vec<T>, Garbled> {
+    let all: Vec<Object<T>> = serde_json::from_slice(body)?;
+    Ok(all.into_iter().map(|object| object.0).collect())
+}
+
+/// `GET /account/rate-limits`: the calls that are left.
+///
+/// # Errors
+/// It is no JSON, or has no such number.
+pub fn rate_limits(body: &[u8]) -> Result<u32, Garbled> {
+    #[derive(Deserialize)]
+    struct Dto {
+        remaining: u32,
+    }
+    Ok(serde_json::from_slice::<Object<Dto>>(body)?.0.remaining)
+}
+
+/// `GET https://status.heroku.com/api/v4/current-status`: the systems that are red.
+///
+/// # Errors
+/// It is no JSON, or of another shape.
+pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
+    #[derive(Deserialize)]
+    struct Page {
+        status: Vec<Object<System>>,
+    }
+    #[derive(Deserialize)]
+    struct System {
+        system: String,
+        status: String,
+    }
+    let Object(page) = serde_json::from_slice::<Object<Page>>(body)?;
+    let red = page.status.into_iter().map(|system| system.0).filter(|system| system.status == "red");
+    let name = |system: System| -> String {
+        let shown = system.system.chars().filter(|c| !c.is_control());
+        shown.take(limits::QUOTED_CHARS_MAX).collect()
+    };
+    Ok(red.map(name).take(limits::STATUS_SYSTEMS_MAX).collect())
+}
+
+/// The word for an error in an error's body, such as `rate_limit`; `-` when there is none.
+pub fn error_id(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Dto {
+        id: String,
+    }
+    let id = serde_json::from_slice::<Object<Dto>>(body).map(|dto| dto.0.id).unwrap_or_default();
+    let is_word = (1..=limits::QUOTED_CHARS_MAX).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if is_word { id } else { "-".to_owned() }
+}
+
+/// serde quotes what it did not expect, which may be long.
+fn shortened(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(ERROR_CHARS_MAX).collect()
+}
+
+const ERROR_CHARS_MAX: usize = 160;
+
+/// A JSON object. By itself serde reads a struct from a list, too, by the order of its fields; none of the
+/// API's answers is that.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfObject<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfObject<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(OfObject(PhantomData)).map(Self)
+    }
+}
+
+#[derive(Deserialize)]
+struct DynoDto {
+    created_at: String,
+    id: String,
+    name: String,
+    #[serde(default)]
+    release: Option<Object<ReleaseDto>>,
+    state: String,
+    #[serde(rename = "type")]
+    process_type: String,
+    #[serde(default)]
+    updated_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ReleaseDto {
+    #[serde(default)]
+    version: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct AppDto {
+    id: String,
+    name: String,
+    #[serde(default)]
+    maintenance: bool,
+    #[serde(default)]
+    generation: Option<Object<NamedDto>>,
+    #[serde(default)]
+    space: Option<Object<NamedDto>>,
+    #[serde(default)]
+    web_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct NamedDto {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct DrainDto {
+    #[serde(default)]
+    addon: Option<Value>,
+    id: String,
+    token: String,
+    url: SecretUrl,
+}
+
+/// Keeps a URL's password out of every message from the moment it is read.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+struct SecretUrl(SecretString);
+
+impl From<String> for SecretUrl {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl DynoDto {
+    fn seen(self) -> Result<Seen, Garbled> {
+        let created_at = time("created_at", &self.created_at)?;
+        let updated_at = match &self.updated_at {
+            Some(text) => time("updated_at", text)?,
+            None => created_at,
+        };
+        Ok(Seen {
+            name: self.name.parse()?,
+            process_type: self.process_type.parse()?,
+            id: self.id.parse()?,
+            created_at,
+            updated_at,
+            state: DynoState::from_word(&self.state),
+            release: self.release.and_then(|release| release.0.version),
+        })
+    }
+}
+
+impl DrainDto {
+    fn drain(self) -> Result<Drain, Garbled> {
+        Ok(Drain {
+            id: self.id,
+            token: self.token.parse()?,
+            url: self.url.0,
+            of_addon: self.addon.is_some_and(|addon| !addon.is_null()),
+        })
+    }
+}
+
+fn time(field: &'static str, text: &str) -> Result<Timestamp, Garbled> {
+    text.parse().map_err(|_| Garbled::Time { field })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop, proptest};
+    use secrecy::ExposeSecret;
+    use serde_json::{Value, json};
+
+    use super::{account, app, drains, dyno, dynos, error_id, features, formation, rate_limits, red_systems};
+    use crate::event::DynoState;
+    use crate::ident::ProcessType;
+
+    /// The dyno of the API's own schema, with a name and a time of ours.
+    fn web_1() -> Value {
+        json!({
+            "attach_url": null,
+            "command": "bundle exec puma",
+            "created_at": "2026-01-02T03:04:05Z",
+            "id": "01234567-89ab-cdef-0123-456789abcdef",
+            "name": "web.1",
+            "release": {"id": "01234567-89ab-cdef-0123-456789abcdef", "version": 11},
+            "app": {"name": "acme", "id": "01234567-89ab-cdef-0123-456789abcdef"},
+            "size": "standard-1X",
+            "state": "up",
+            "type": "web",
+            "updated_at": "2026-01-02T03:05:00Z"
+        })
+    }
+
+    fn with(key: &str, value: Value) -> Vec<u8> {
+        let mut dyno = web_1();
+        dyno[key] = value;
+        dyno.to_string().into_bytes()
+    }
+
+    fn without(key: &str) -> Vec<u8> {
+        let mut dyno = web_1();
+        dyno.as_object_mut().expect("an object").remove(key).expect("a key");
+        dyno.to_string().into_bytes()
+    }
+
+    #[test]
+    fn a_dyno_is_read_whole() {
+        let seen = dyno(web_1().to_string().as_bytes()).expect("a dyno");
+        assert_eq!(seen.name.to_string(), "web.1");
+        assert_eq!(seen.process_type.as_str(), "web");
+        assert_eq!(seen.id.as_str(), "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(seen.created_at.to_string(), "2026-01-02T03:04:05Z");
+        assert_eq!(seen.updated_at.to_string(), "2026-01-02T03:05:00Z");
+        assert_eq!((seen.state, seen.release), (DynoState::Up, Some(11)));
+    }
+
+    #[test]
+    fn what_may_be_missing_has_a_meaning() {
+        let seen = dyno(&without("updated_at")).expect("a dyno");
+        assert_eq!(seen.updated_at, seen.created_at);
+        for body in [without("release"), with("release", Value::Null), with("release", json!({}))] {
+            assert_eq!(dyno(&body).expect("a dyno").release, None);
+        }
+        assert_eq!(dyno(&with("state", json!("hovering"))).expect("a dyno").state, DynoState::Other);
+    }
+
+    #[test]
+    fn what_must_be_there_is_never_guessed() {
+        for key in ["created_at", "id", "name", "state", "type"] {
+            let error = dyno(&without(key)).expect_err(key).to_string();
+            assert!(error.contains(key), "{error}");
+            assert!(dyno(&with(key, Value::Null)).is_err(), "{key}");
+        }
+        for (key, value) in [
+            ("name", json!("web-1234abcde-123ab")),
+            ("name", json!("../account")),
+            ("type", json!("")),
+            ("id", json!("")),
+            ("created_at", json!("yesterday")),
+            ("updated_at", json!("2026-01-02")),
+            ("release", json!({"version": -1})),
+        ] {
+            assert!(dyno(&with(key, value.clone())).is_err(), "{key} {value}");
+        }
+        for body in ["", "<html>Bad gateway</html>", "null", "[]", "{}", "\"web.1\"", "{\"name\":"] {
+            let error = dyno(body.as_bytes()).expect_err(body).to_string();
+            assert!(error.chars().count() <= 160, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_fields_is_no_object() {
+        let fields = r#"["2026-01-02T03:04:05Z","0123","web.1",null,"up","web",null]"#;
+        assert!(dyno(fields.as_bytes()).is_err() && dynos(format!("[{fields}]").as_bytes(), &[]).is_err());
+        assert!(dyno(&with("release", json!([11]))).is_err());
+        assert!(rate_limits(b"[2399]").is_err() && account(br#"["ops@example.com"]"#).is_err());
+        assert!(features(br#"[["preboot",true]]"#).is_err() && formation(br#"[["web",2]]"#).is_err());
+        assert!(red_systems(br#"[[["Apps","red"]]]"#).is_err());
+        assert_eq!(error_id(br#"["rate_limit"]"#), "-");
+    }
+
+    #[test]
+    fn a_list_is_narrowed_to_the_listed_types() {
+        let listed: Vec<ProcessType> = vec!["web".parse().expect("a type")];
+        let strange = json!({"type": "run", "name": 7});
+        let page = json!([web_1(), strange]).to_string();
+        let seen = dynos(page.as_bytes(), &listed).expect("a list");
+        assert_eq!(seen.len(), 1);
+        for broken in [json!({"type": "web"}), json!({"name": "web.1"}), json!(null), json!({"type": 1})] {
+            let page = json!([web_1(), broken]).to_string();
+            assert!(dynos(page.as_bytes(), &listed).is_err(), "{broken}");
+        }
+        assert!(dynos(b"{}", &listed).is_err());
+        assert!(dynos(b"[]", &listed).expect("a list").is_empty());
+    }
+
+    #[test]
+    fn the_doctors_answers_are_read() {
+        let generation = json!({"id": "2", "name": "cedar"});
+        let body = json!({"id": "1", "name": "acme", "maintenance": false, "generation": generation,
+            "space": null, "region": {"name": "us"}});
+        let acme = app(body.to_string().as_bytes()).expect("an app");
+        assert_eq!((acme.generation.as_deref(), acme.space), (Some("cedar"), None));
+
+        let url = "https://drain:s3cret@dyno.example/logs/acme";
+        let body = json!([{"addon": null, "created_at": "x", "id": "1", "token": "d.1", "url": url}]);
+        let read = drains(body.to_string().as_bytes()).expect("drains");
+        assert_eq!(read[0].url.expose_secret(), url);
+        assert!(!read[0].of_addon && !format!("{read:?}").contains("s3cret"));
+
+        let formation =
+            formation(br#"[{"type":"web","quantity":2,"size":"Standard-1X"}]"#).expect("formation");
+        assert_eq!(formation[0].quantity, 2);
+        let features = features(br#"[{"name":"preboot","enabled":true}]"#).expect("features");
+        assert!(features[0].enabled);
+        let account = account(br#"{"email":"ops@example.com","id":"1"}"#).expect("an account");
+        assert_eq!(account.email, "ops@example.com");
+        assert_eq!(rate_limits(br#"{"remaining":2399}"#).expect("a number"), 2399);
+        let body = br#"{"status":[{"system":"Apps","status":"red"},{"system":"Data","status":"green"}]}"#;
+        assert_eq!(red_systems(body).expect("a page"), ["Apps"]);
+        assert!(red_systems(b"{}").is_err() && red_systems(b"<html>").is_err());
+    }
+
+    #[test]
+    fn an_errors_word_is_a_word() {
+        for (body, expect) in [
+            (r#"{"id":"rate_limit","message":"Your account reached the API rate limit"}"#, "rate_limit"),
+            (r#"{"message":"no id"}"#, "-"),
+            (r#"{"id":"two words"}"#, "-"),
+            (r#"{"id":""}"#, "-"),
+            ("<html>", "-"),
+            ("", "-"),
+        ] {
+            assert_eq!(error_id(body.as_bytes()), expect, "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_an_error_and_no_more(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            cut in 0_usize..500,
+        ) {
+            let listed = ["web".parse().expect("a type")];
+            let _ = dynos(&bytes, &listed);
+            let _ = error_id(&bytes);
+            let whole = web_1().to_string().into_bytes();
+            let cut = cut.min(whole.len() - 1);
+            assert!(dyno(&whole[..cut]).is_err());
+            let mut mixed = whole;
+            let at = cut.min(mixed.len());
+            mixed.splice(at..at, bytes);
+            let _ = dyno(&mixed);
+        }
+    }
+}

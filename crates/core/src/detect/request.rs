@@ -1,0 +1,114 @@
+//! Router lines as requests: who answered, with what and how soon.
+//!
+//! Apart from the facts, because it is another question: a fact may move a dyno and is rare, a request
+//! only counts and is nearly every line. So it is asked for where statistics are wanted, it costs no
+//! allocation, and a line in which anything is odd is not counted at all.
+
+use crate::codes::{Code, Family};
+use crate::ident::DynoRef;
+use crate::wire::line::Line;
+use crate::wire::logfmt;
+
+/// One request, as the router tells of it (heroku.md §2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'b> {
+    /// The dyno that it was given to.
+    pub dyno: DynoRef<'b>,
+    /// `status=`; none where the router writes none.
+    pub status: Option<u16>,
+    /// `service=` in milliseconds; none where the router writes none.
+    pub service_ms: Option<u32>,
+    /// `code=`, where the router reports an error.
+    pub code: Option<Code>,
+}
+
+/// The request that `line` tells of, if it is a line of the router's about a dyno.
+///
+/// A key that matters must stand there once, as in the facts: the rest is an outsider's text.
+pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
+    if (line.app, line.procid) != (b"heroku", b"router") {
+        return None;
+    }
+    let keys = ["code", "dyno", "service", "status"];
+    let [code, dyno, service, status] = logfmt::values(line.msg.trim_ascii_end(), keys).ok()?;
+    Some(Request {
+        dyno: DynoRef::parse(dyno?)?,
+        status: status.and_then(number).and_then(|status| u16::try_from(status).ok()),
+        service_ms: service.and_then(|text: &[u8]| number(text.strip_suffix(b"ms")?)),
+        code: code.and_then(router_code),
+    })
+}
+
+/// `H12`. Not through the catalogue's own reader, which compares texts.
+fn router_code(text: &[u8]) -> Option<Code> {
+    let number = u16::try_from(number(text.strip_prefix(b"H")?)?).ok()?;
+    Code::find(Family::H, number)
+}
+
+/// Digits, few enough that 32 bits hold them: nine nines are below 2^30.
+fn number(text: &[u8]) -> Option<u32> {
+    let fits = (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    fits.then(|| text.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Request, request};
+    use crate::ident::DynoRef;
+    use crate::wire::line::Line;
+
+    type Read = (&'static str, Option<u16>, Option<u32>, Option<&'static str>);
+
+    #[track_caller]
+    fn check(source: (&str, &str), msg: &str, expect: Option<Read>) {
+        let at = b"2025-08-08T06:59:08.592108+00:00";
+        let line = Line::shown(at, source.0.as_bytes(), source.1.as_bytes(), msg.as_bytes());
+        let expect = expect.map(|(dyno, status, service_ms, code)| Request {
+            dyno: DynoRef::parse(dyno.as_bytes()).expect(dyno),
+            status,
+            service_ms,
+            code: code.map(|code| code.parse().expect(code)),
+        });
+        assert_eq!(request(&line), expect, "{msg}");
+    }
+
+    const ROUTER: (&str, &str) = ("heroku", "router");
+
+    #[test]
+    fn a_request_has_a_dyno_a_status_and_a_time() {
+        check(
+            ROUTER,
+            "at=info method=GET path=\"/\" host=a.herokuapp.com request_id=59da6323 fwd=\"181.167.87.140\" \
+             dyno=web.1 connect=0ms service=3ms status=200 bytes=6979 protocol=https\n",
+            Some(("web.1", Some(200), Some(3), None)),
+        );
+        check(
+            ROUTER,
+            "sock=backend at=error code=H12 desc=\"Request timeout\" method=GET path=\"/\" dyno=web.20 \
+             connect=1ms service=30000ms status=503 bytes=0 protocol=http1.1 tls=true tls_version=tls1.3",
+            Some(("web.20", Some(503), Some(30_000), Some("H12"))),
+        );
+        check(
+            ROUTER,
+            "at=error code=H18 dyno=web.1 service= status=",
+            Some(("web.1", None, None, Some("H18"))),
+        );
+    }
+
+    #[test]
+    fn what_is_not_the_routers_or_is_odd_does_not_count() {
+        let line = "at=info dyno=web.1 service=3ms status=200";
+        check(("app", "router"), line, None);
+        check(("heroku", "web.1"), line, None);
+        check(ROUTER, "at=error code=H14 dyno= connect= service= status=503", None);
+        check(ROUTER, "at=info path=\"/\" dyno=web.9 dyno=web.1 service=3ms status=200", None);
+        check(ROUTER, "at=info path=\"/\" dyno=web.1 service=3ms status=200 status=500", None);
+        check(
+            ROUTER,
+            "at=info path=\"/?a=\\\" dyno=web.9\" dyno=web.1 status=200",
+            Some(("web.1", Some(200), None, None)),
+        );
+        check(ROUTER, "dyno=web.1 service=99999999999ms status=70000", Some(("web.1", None, None, None)));
+        check(ROUTER, "", None);
+    }
+}

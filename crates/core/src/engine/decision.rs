@@ -1,0 +1,58 @@
+//! Decisions, each with what it was made on.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::dyno::{Cause, DynoKey};
+use crate::limits;
+use crate::record::{Decision, Evidence, MemoryReading, Record, Ticket, Verdict};
+use crate::time::since;
+
+impl Engine {
+    /// Puts a decision on record.
+    pub(super) fn decide(
+        &mut self,
+        key: DynoKey,
+        cause: &Cause,
+        verdict: Verdict,
+        ticket: Option<Ticket>,
+    ) -> Decision {
+        let decision = self.decision(key, cause, verdict, ticket);
+        self.record(Record::Decision(decision.clone()));
+        decision
+    }
+
+    /// A decision that is not on record yet.
+    pub(super) fn decision(
+        &self,
+        key: DynoKey,
+        cause: &Cause,
+        verdict: Verdict,
+        ticket: Option<Ticket>,
+    ) -> Decision {
+        Decision {
+            at: self.now.wall,
+            app: key.app,
+            dyno: Some(self.name(key)),
+            rule: Arc::clone(&cause.rule),
+            verdict,
+            evidence: self.evidence(key, cause),
+            ticket,
+        }
+    }
+
+    fn evidence(&self, key: DynoKey, cause: &Cause) -> Evidence {
+        let dyno = self.dynos.get(&key);
+        let at = cause.error_at.unwrap_or(self.now.wall);
+        let is_near = |reading: &MemoryReading| {
+            since(reading.at, at).max(since(at, reading.at)) <= limits::EVIDENCE_AGE_MAX
+        };
+        Evidence {
+            code: cause.code,
+            line_at: cause.error_at,
+            lines: cause.lines,
+            memory: dyno.and_then(|dyno| dyno.memory).filter(is_near),
+            seen: dyno.and_then(|dyno| dyno.seen.clone()),
+        }
+    }
+}

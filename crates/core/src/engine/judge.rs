@@ -1,0 +1,225 @@
+//! The judgement: whether a dyno may be restarted, from what is known here and from what the API shows.
+//!
+//! Nothing here changes anything, so each refusal can be read, and tested, by itself.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{Blind, Seen, View};
+use crate::calendar;
+use crate::engine::dyno::{Cause, Dyno};
+use crate::event::DynoState;
+use crate::ident::DynoName;
+use crate::limits;
+use crate::policy::Policy;
+use crate::record::Hold;
+use crate::time::{Now, later, since};
+
+/// What an attempt should do now.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Replace this instance, one of so many of its type.
+    Go(Box<Seen>, usize),
+    /// Not this dyno, not for this error.
+    Leave(Hold),
+    /// Not yet: something beside the dyno is in the way; for so long, where that is known.
+    Wait(Hold, Option<Duration>),
+}
+
+/// Judges by what is known without asking: first the error, then the dyno, then the hour.
+pub(super) fn before_looking(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(), Hold> {
+    if let Some(error_at) = cause.error_at {
+        error_is_current(error_at, now.wall)?;
+        if let Some(seen) = &dyno.seen {
+            older_than_error(seen, error_at)?;
+        }
+        if let Some(restart) = &dyno.last_restart
+            && now.mono < restart.cool_at
+        {
+            let until = later(now.wall, restart.cool_at - now.mono);
+            return Err(Hold::CoolingDown { until, cooldown: policy.cooldown });
+        }
+    }
+    if let Some(given_up) = &dyno.given_up
+        && now.mono < given_up.until
+        && now.mono < given_up.look_again
+    {
+        return Err(Hold::GivenUp { until: given_up.until_at });
+    }
+    if !calendar::open(&policy.window, now.wall) {
+        return Err(Hold::OutsideWindow { opens: calendar::next_open(&policy.window, now.wall) });
+    }
+    if dyno.platform_acts(cause.error_at.unwrap_or(now.wall), policy.boot_timeout) {
+        return Err(Hold::PlatformActs);
+    }
+    Ok(())
+}
+
+/// The facts of one look, and those of our own that belong to it.
+pub(super) struct Sight<'a> {
+    pub cause: &'a Cause,
+    pub name: &'a DynoName,
+    pub policy: &'a Policy,
+    /// Other dynos of the formation that may be out because of us.
+    pub ours_out: &'a [DynoName],
+    pub view: &'a View,
+}
+
+/// Judges by what the API shows: first the dyno itself, then its formation.
+pub(super) fn by_view(sight: &Sight<'_>, now: Now) -> Verdict {
+    let Some(seen) = &sight.view.dyno else { return Verdict::Leave(Hold::Gone) };
+    if let Err(hold) = by_itself(seen, sight.name, sight.policy, sight.cause, now) {
+        return Verdict::Leave(hold);
+    }
+    let formation: Vec<&Seen> = sight
+        .view
+        .formation
+        .iter()
+        .filter(|other| other.process_type == *sight.name.process_type())
+        .collect();
+    if let Some(blind) = disagreement(seen, &formation) {
+        return Verdict::Wait(Hold::Blind(blind), None);
+    }
+    if let Some(hold) = deploying(&formation, sight.policy, now) {
+        return Verdict::Wait(hold, None);
+    }
+    if let Some((hold, span)) = too_many_out(&formation, sight, now) {
+        return Verdict::Wait(hold, span);
+    }
+    Verdict::Go(Box::new(seen.clone()), formation.len().max(1))
+}
+
+/// Judges the dyno alone, as the API shows it.
+pub(super) fn by_itself(
+    seen: &Seen,
+    name: &DynoName,
+    policy: &Policy,
+    cause: &Cause,
+    now: Now,
+) -> Result<(), Hold> {
+    if seen.name != *name || seen.process_type != *name.process_type() {
+        return Err(Hold::WrongType);
+    }
+    if seen.state != DynoState::Up {
+        return Err(Hold::NotUp { state: seen.state });
+    }
+    // An error's age and a dyno's age are both by the platform's clock, so ours need not be right.
+    let judged_at = match cause.error_at {
+        Some(error_at) => {
+            older_than_error(seen, error_at)?;
+            error_at
+        }
+        None => now.wall,
+    };
+    let age = since(seen.surely_in_state_since(), judged_at);
+    if age < policy.min_uptime {
+        return Err(Hold::TooYoung { age, min: policy.min_uptime });
+    }
+    Ok(())
+}
+
+fn error_is_current(error_at: Timestamp, wall: Timestamp) -> Result<(), Hold> {
+    let age = since(error_at, wall);
+    if age > limits::ERROR_AGE_MAX {
+        return Err(Hold::Stale { age });
+    }
+    let lead = since(wall, error_at);
+    if lead > limits::CLOCK_LEAD_MAX {
+        return Err(Hold::ClockAhead { lead });
+    }
+    Ok(())
+}
+
+fn older_than_error(seen: &Seen, error_at: Timestamp) -> Result<(), Hold> {
+    if seen.surely_in_state_since() >= error_at {
+        return Err(Hold::Superseded { created_at: seen.in_state_since() });
+    }
+    Ok(())
+}
+
+/// The two answers of a look tell of one process; where only one of them knows of a change of state since its
+/// creation, the other left `updated_at` out, of all that it told, and who came up just now is not known.
+fn disagreement(seen: &Seen, formation: &[&Seen]) -> Option<Blind> {
+    let knows_change = |seen: &Seen| seen.updated_at > seen.created_at;
+    let other = formation.iter().find(|other| other.id == seen.id && other.state == seen.state)?;
+    (knows_change(other) != knows_change(seen)).then(|| Blind::Garbled {
+        what: format!("{} has an updated_at in one answer and none in the other", seen.name),
+    })
+}
+
+/// Two releases side by side, while the newer one may still be booting or in preboot's overlap.
+fn deploying(formation: &[&Seen], policy: &Policy, now: Now) -> Option<Hold> {
+    let from = formation.iter().filter_map(|seen| seen.release).min()?;
+    let to = formation.iter().filter_map(|seen| seen.release).max()?;
+    let youngest =
+        formation.iter().filter(|seen| seen.release == Some(to)).map(|seen| seen.created_at).max()?;
+    let overlap = policy.boot_timeout.saturating_add(PREBOOT_OVERLAP);
+    (from != to && since(youngest, now.wall) < overlap).then_some(Hold::Deploying { from, to })
+}
+
+/// Preboot keeps the old dynos for the boot timeout and two minutes more
+/// (<https://devcenter.heroku.com/changelog-items/1121>).
+const PREBOOT_OVERLAP: Duration = Duration::from_secs(2 * 60);
+
+/// Why this dyno would be one too many, and for how long, if the others only have to settle.
+fn too_many_out(formation: &[&Seen], sight: &Sight<'_>, now: Now) -> Option<(Hold, Option<Duration>)> {
+    let others = formation.iter().filter(|seen| seen.name != *sight.name);
+    // Each with what is left until it has settled, if it is up.
+    let mut out: Vec<(&DynoName, DynoState, Option<Duration>)> = Vec::new();
+    for seen in others {
+        let up_for = since(seen.surely_in_state_since(), now.wall);
+        let left = (seen.state == DynoState::Up).then(|| sight.policy.settle.saturating_sub(up_for));
+        if left != Some(Duration::ZERO) {
+            out.push((&seen.name, seen.state, left));
+        }
+    }
+    for ours in sight.ours_out {
+        if !out.iter().any(|(name, ..)| *name == ours) {
+            out.push((ours, DynoState::Starting, None));
+        }
+    }
+    let allowed = sight.policy.max_concurrent.get() as usize;
+    let (dyno, state, _) = *out.first()?;
+    let surplus = (out.len() + 1).checked_sub(allowed).filter(|surplus| *surplus > 0)?;
+    // So many have to settle before there is a place.
+    let mut left: Vec<Duration> = out.iter().filter_map(|(.., left)| *left).collect();
+    left.sort_unstable();
+    let hold = Hold::FormationOut { dyno: dyno.clone(), state, allowed: sight.policy.max_concurrent.get() };
+    Some((hold, left.get(surplus - 1).copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::{Seen, disagreement};
+    use crate::event::DynoState;
+
+    /// Found by the simulation: in a list whose `updated_at` was cut away, a dyno that had just come up
+    /// looked as if it had settled long ago.
+    #[test]
+    fn an_answer_without_updated_at_beside_one_with_it_is_not_believed() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let seen = |updated| Seen {
+            name: "web.1".parse().expect("a dyno"),
+            process_type: "web".parse().expect("a type"),
+            id: "i".parse().expect("an id"),
+            created_at: at(100),
+            updated_at: at(updated),
+            state: DynoState::Up,
+            release: None,
+        };
+        let elsewhere = Seen { id: "j".parse().expect("an id"), ..seen(100) };
+        for (one, list, is_believed) in [
+            (seen(130), seen(130), true),
+            (seen(100), seen(100), true),
+            (seen(130), seen(100), false),
+            (seen(100), seen(130), false),
+            (seen(130), elsewhere, true),
+            (seen(130), Seen { state: DynoState::Starting, ..seen(100) }, true),
+        ] {
+            assert_eq!(disagreement(&one, &[&list]).is_none(), is_believed, "{one:?} {list:?}");
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! The engine: decides which dyno is restarted, and why the others are not.
+//!
+//! It is a state machine without clock, network or runtime. The contract of its use:
+//!
+//! - [`Engine::handle`] takes one [`Input`] and the time, and returns the [`Effect`]s in the order in
+//!   which they must be carried out. `now.mono` never decreases; a reading that does is taken as the last.
+//! - Every [`Effect::Look`], [`Effect::Peek`], [`Effect::Claim`] and [`Effect::Delete`] is answered by
+//!   exactly one input with its ticket, whatever happens: time-outs are the answerer's.
+//! - After each input the caller sleeps until [`Engine::next_deadline`], or the next input, and hands in
+//!   [`Input::Wake`] when the deadline has come.
+//! - The same seed and the same inputs give the same effects, in the same order.
+//!
+//! Nothing is restarted without a look at the API that came after the error, a claim in the store that
+//! came after the look, and a decision on record that came after the claim.
+
+pub mod budget;
+pub mod counts;
+mod decision;
+mod dyno;
+mod judge;
+mod orders;
+pub mod quota;
+mod restart;
+pub mod restore;
+pub mod status;
+#[cfg(test)]
+mod tests;
+mod triggers;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{Blind, ClaimRefusal, Deletion, Seen, View};
+use crate::backoff::Jitter;
+use crate::codes::Code;
+use crate::engine::budget::RestartBudget;
+use crate::engine::counts::Hits;
+use crate::engine::dyno::{Attempt, Dyno, DynoKey};
+use crate::engine::orders::OpenOrder;
+use crate::engine::quota::ApiTokens;
+use crate::engine::restore::{Past, PastPause};
+use crate::event::Event;
+use crate::ident::{AppId, DynoName};
+use crate::limits;
+use crate::policy::{AppPlan, Policy};
+use crate::record::{Decision, Record, Ticket};
+use crate::time::{Now, later};
+
+/// The state machine. See the module's documentation for how it is used.
+#[derive(Debug)]
+pub struct Engine {
+    apps: Vec<App>,
+    budget: RestartBudget,
+    /// When each attempt that waits for time is due.
+    due: BTreeSet<(Duration, DynoKey)>,
+    dynos: HashMap<DynoKey, Dyno>,
+    effects: Vec<Effect>,
+    /// Formations in which somebody may have his turn now.
+    freed: BTreeSet<(AppId, u16)>,
+    /// Attempts by ticket, so that a late answer finds its own attempt or none.
+    attempts: HashMap<Ticket, DynoKey>,
+    jitter: Jitter,
+    /// The reading that came with the input in hand.
+    now: Now,
+    open_orders: HashMap<Ticket, OpenOrder>,
+    paused: Option<Pause>,
+    platform_clock: PlatformClock,
+    pruned: Duration,
+    /// Dynos by when they were last heard of, to a minute or so: who goes first when room is short.
+    quiet: BTreeSet<(Duration, DynoKey)>,
+    /// Attempts that wait for nothing but calls.
+    starved: BTreeSet<DynoKey>,
+    tickets_made: u64,
+    tokens: ApiTokens,
+}
+
+#[derive(Debug)]
+struct App {
+    /// What keeps the API from being seen for this app, once people were told.
+    blind_told: Option<&'static str>,
+    clock_told: bool,
+    formations: Vec<Formation>,
+    /// Errors that name no dyno, one for each rule.
+    hits: Vec<Hits>,
+    paused: Option<Pause>,
+    plan: AppPlan,
+    /// Restarts wait until then, because a release or a change of scale was announced.
+    settled_at: Duration,
+    /// Counts announced releases, so that a given-up dyno knows that there was one.
+    releases_heard: u64,
+}
+
+#[derive(Debug, Default)]
+struct Formation {
+    /// Dynos that have one of the `max_concurrent` places.
+    active: Vec<u32>,
+    /// Dynos that wait for one, first come first served.
+    queue: VecDeque<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Pause {
+    reason: Arc<str>,
+    until: Timestamp,
+}
+
+/// Everything that can make the engine work.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The events of one batch of one app, in the order of its lines.
+    Events {
+        /// The app.
+        app: AppId,
+        /// Events about dynos of the listed process types, and about the app.
+        events: Vec<Event>,
+    },
+    /// The answer to [`Effect::Look`].
+    Looked {
+        /// The look's ticket.
+        ticket: Ticket,
+        /// What was seen.
+        answer: Result<View, Blind>,
+    },
+    /// The answer to [`Effect::Peek`].
+    Peeked {
+        /// The peek's ticket.
+        ticket: Ticket,
+        /// The dyno; none when there is none of that name.
+        answer: Result<Option<Seen>, Blind>,
+    },
+    /// The answer to [`Effect::Claim`].
+    Claimed {
+        /// The claim's ticket.
+        ticket: Ticket,
+        /// Whether it was given.
+        answer: Result<(), ClaimRefusal>,
+    },
+    /// The answer to [`Effect::Delete`].
+    Deleted {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// What became of it.
+        answer: Deletion,
+    },
+    /// `RateLimit-Remaining` of any answer of the API.
+    ApiTokens {
+        /// Calls left to the account.
+        remaining: u32,
+    },
+    /// A person asks for a restart; answered by [`Effect::Answer`].
+    Order {
+        /// Names the order.
+        order: OrderId,
+        /// The app.
+        app: AppId,
+        /// One dyno, or every running one of the listed process types.
+        dyno: Option<DynoName>,
+    },
+    /// A person wants no restarts for a while.
+    Pause {
+        /// The app, or all.
+        app: Option<AppId>,
+        /// Until when.
+        until: Timestamp,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// What the store remembers; the first input of a daemon that has a past.
+    Remember(Past),
+    /// Pauses as the store shared by all replicas has them.
+    Pauses(Vec<PastPause>),
+    /// A person wants them again.
+    Resume {
+        /// The app, or all.
+        app: Option<AppId>,
+    },
+    /// What all replicas heard, this one included, of what [`Effect::Share`] was about.
+    Shared {
+        /// The error that was shared.
+        hit: Hit,
+        /// The times in the lines, within the rule's span.
+        times: Vec<Timestamp>,
+    },
+    /// Nothing but time has passed: a deadline is due.
+    Wake,
+}
+
+/// Everything that the engine can ask of the world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Answer an order.
+    Answer {
+        /// The order.
+        order: OrderId,
+        /// The decisions, one for every dyno that it touches.
+        decisions: Vec<Decision>,
+    },
+    /// Write down that this restart is about to be asked for, unless somebody else has done so.
+    Claim {
+        /// To be given back with the answer.
+        ticket: Ticket,
+        /// The app.
+        app: AppId,
+        /// The instance to be replaced.
+        seen: Seen,
+        /// Whether a person asked, who may pass the cool-down.
+        by_hand: bool,
+        /// The decision to restart, to be written down with the claim if that is given, so that no restart
+        /// can be without its reason. It is on record once it comes as [`Effect::Record`]; a claim that is
+        /// given back ([`RestartResult::Withdrawn`](record::RestartResult::Withdrawn)) takes it back, too.
+        /// None when it is on record already.
+        decision: Option<Box<Decision>>,
+    },
+    /// `DELETE /apps/{app}/dynos/{name}`.
+    Delete {
+        /// To be given back with the answer.
+        ticket: Ticket,
+        /// The app.
+        app: AppId,
+        /// The dyno.
+        dyno: DynoName,
+    },
+    /// `GET /apps/{app}/dynos`, then `GET /apps/{app}/dynos/{name}` if a dyno is named.
+    Look {
+        /// To be given back with the answer.
+        ticket: Ticket,
+        /// The app.
+        app: AppId,
+        /// The dyno in question.
+        dyno: Option<DynoName>,
+    },
+    /// `GET /apps/{app}/dynos/{name}`.
+    Peek {
+        /// To be given back with the answer.
+        ticket: Ticket,
+        /// The app.
+        app: AppId,
+        /// The dyno.
+        dyno: DynoName,
+    },
+    /// Remember and tell.
+    Record(Record),
+    /// Count this error together with those that other replicas heard, where there are others; answered by
+    /// [`Input::Shared`], or not at all.
+    Share(Hit),
+}
+
+/// An error that a rule counts and that did not yet make it fire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The app.
+    pub app: AppId,
+    /// The dyno.
+    pub dyno: DynoName,
+    /// The platform's code.
+    pub code: Code,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// The time in the line.
+    pub at: Timestamp,
+    /// The span in which the rule counts.
+    pub within: Duration,
+}
+
+/// Names a person's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderId(pub u64);
+
+// === impl Engine ===
+
+impl Engine {
+    /// An engine for these apps, [`AppId`] being the place in the list; `seed` makes the jitter.
+    pub fn new(plans: Vec<AppPlan>, seed: u64) -> Self {
+        Self {
+            apps: plans.into_iter().map(App::new).collect(),
+            budget: RestartBudget::default(),
+            due: BTreeSet::new(),
+            dynos: HashMap::new(),
+            effects: Vec::new(),
+            freed: BTreeSet::new(),
+            attempts: HashMap::new(),
+            jitter: Jitter::new(seed),
+            now: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
+            open_orders: HashMap::new(),
+            paused: None,
+            platform_clock: PlatformClock::default(),
+            pruned: Duration::ZERO,
+            quiet: BTreeSet::new(),
+            starved: BTreeSet::new(),
+            tickets_made: 0,
+            tokens: ApiTokens::full(),
+        }
+    }
+
+    /// Takes one input and says what has to be done about it.
+    pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
+        self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
+        match input {
+            Input::ApiTokens { remaining } => self.told_tokens(remaining),
+            Input::Claimed { ticket, answer } => self.claimed(ticket, answer),
+            Input::Deleted { ticket, answer } => self.deleted(ticket, answer),
+            Input::Events { app, events } => self.hear(app, events),
+            Input::Looked { ticket, answer } => self.looked(ticket, answer),
+            Input::Order { order, app, dyno } => self.order(order, app, dyno),
+            Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
+            Input::Pauses(pauses) => self.replace_pauses(pauses),
+            Input::Peeked { ticket, answer } => self.peeked(ticket, answer),
+            Input::Remember(past) => self.remember(past),
+            Input::Resume { app } => self.resume(app),
+            Input::Shared { hit, times } => self.hear_shared(&hit, &times),
+            Input::Wake => {}
+        }
+        self.wake();
+        self.advance();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Input::Wake`] is next wanted, on the engine's clock.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// How many dynos are watched.
+    pub fn dynos_watched(&self) -> usize {
+        self.dynos.len()
+    }
+
+    /// The tickets of all attempts under way, whose claims are still wanted.
+    pub fn open_tickets(&self) -> Vec<Ticket> {
+        let mut tickets: Vec<Ticket> = self.attempts.keys().copied().collect();
+        tickets.sort_unstable();
+        tickets
+    }
+
+    /// How many restarts are under way or wait for their turn.
+    pub fn attempts(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// Whether a step waits for calls to come back to the account. How many are left can be asked for free,
+    /// and what is answered may be better than what was reckoned here.
+    pub fn waits_for_calls(&self) -> bool {
+        !self.starved.is_empty()
+    }
+
+    /// Those who waited for want of calls go on if there are enough.
+    fn told_tokens(&mut self, remaining: u32) {
+        self.tokens.told(remaining, self.now.mono);
+        if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE {
+            for key in std::mem::take(&mut self.starved) {
+                self.set_due(key, Duration::ZERO);
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        while let Some(&(at, key)) = self.due.first()
+            && at <= self.now.mono
+        {
+            self.due.remove(&(at, key));
+            self.attempt_due(key);
+        }
+        if self.now.mono.saturating_sub(self.pruned) >= PRUNE_EVERY {
+            self.pruned = self.now.mono;
+            self.budget.prune(self.now.mono);
+        }
+    }
+
+    /// The time by which the age of a dyno is judged: the earlier of our clock and the platform's, so that
+    /// a clock that is wrong makes dynos look younger than they are, and never older.
+    fn cautious_now(&self) -> Now {
+        let wall = self.platform_clock.at(self.now.mono).map_or(self.now.wall, |at| at.min(self.now.wall));
+        Now { wall, ..self.now }
+    }
+
+    fn app(&self, app: AppId) -> &App {
+        &self.apps[app.0 as usize]
+    }
+
+    fn app_mut(&mut self, app: AppId) -> &mut App {
+        &mut self.apps[app.0 as usize]
+    }
+
+    fn policy(&self, key: DynoKey) -> &Policy {
+        &self.app(key.app).plan.policy
+    }
+
+    fn formation_mut(&mut self, key: DynoKey) -> &mut Formation {
+        &mut self.app_mut(key.app).formations[usize::from(key.formation)]
+    }
+
+    /// The key of a dyno of a listed process type.
+    fn key(&self, app: AppId, dyno: &DynoName) -> Option<DynoKey> {
+        let types = &self.app(app).plan.policy.process_types;
+        let formation = types.iter().position(|listed| listed == dyno.process_type())?;
+        Some(DynoKey { app, formation: u16::try_from(formation).ok()?, index: dyno.index() })
+    }
+
+    fn name(&self, key: DynoKey) -> DynoName {
+        let types = &self.app(key.app).plan.policy.process_types;
+        DynoName::new(types[usize::from(key.formation)].clone(), key.index)
+    }
+
+    fn attempt_mut(&mut self, key: DynoKey) -> Option<&mut Attempt> {
+        self.dynos.get_mut(&key)?.attempt.as_mut()
+    }
+
+    fn new_ticket(&mut self) -> Ticket {
+        self.tickets_made += 1;
+        Ticket(self.tickets_made)
+    }
+
+    fn record(&mut self, record: Record) {
+        self.effects.push(Effect::Record(record));
+    }
+
+    /// The pause in force for an app, if there is one.
+    fn pause_of(&self, app: AppId) -> Option<&Pause> {
+        [&self.app(app).paused, &self.paused]
+            .into_iter()
+            .flatten()
+            .filter(|pause| pause.until > self.now.wall)
+            .max_by_key(|pause| pause.until)
+    }
+}
+
+/// What is known of the platform's clock: no line is written before its time, so it shows at least the
+/// latest time in any line and what has passed since that line was heard.
+#[derive(Clone, Copy, Debug, Default)]
+struct PlatformClock {
+    latest: Option<(Timestamp, Duration)>,
+}
+
+impl PlatformClock {
+    fn heard(&mut self, at: Timestamp, mono: Duration) {
+        if self.at(mono).is_none_or(|known| known < at) {
+            self.latest = Some((at, mono));
+        }
+    }
+
+    fn at(&self, mono: Duration) -> Option<Timestamp> {
+        self.latest.map(|(at, heard)| later(at, mono.saturating_sub(heard)))
+    }
+}
+
+/// Slots of `max_restarts` that are full again are forgotten this often.
+const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
+
+// === impl App ===
+
+impl App {
+    fn new(plan: AppPlan) -> Self {
+        Self {
+            blind_told: None,
+            clock_told: false,
+            formations: plan.policy.process_types.iter().map(|_| Formation::default()).collect(),
+            hits: vec![Hits::default(); plan.rules.len()],
+            paused: None,
+            plan,
+            settled_at: Duration::ZERO,
+            releases_heard: 0,
+        }
+    }
+}

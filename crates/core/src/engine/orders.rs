@@ -1,0 +1,156 @@
+//! By a person: restarts on demand, pauses and their end.
+
+use std::collections::BTreeMap;
+
+use crate::api::{Blind, Seen, View};
+use crate::engine::dyno::Cause;
+use crate::engine::judge;
+use crate::engine::{Effect, Engine, OrderId, Pause};
+use crate::event::DynoState;
+use crate::ident::{AppId, DynoName};
+use crate::limits;
+use crate::record::{BY_HAND, Decision, Evidence, Hold, Record, Ticket, Verdict};
+
+/// An order that waits for its first look.
+#[derive(Clone, Debug)]
+pub(super) struct OpenOrder {
+    order: OrderId,
+    app: AppId,
+    dyno: Option<DynoName>,
+}
+
+impl Engine {
+    pub(super) fn order(&mut self, order: OrderId, app: AppId, dyno: Option<DynoName>) {
+        let open = OpenOrder { order, app, dyno };
+        if let Some(dyno) = &open.dyno
+            && self.key(app, dyno).is_none()
+        {
+            return self.refuse(&open, Hold::NotListed);
+        }
+        if self.open_orders.len() >= limits::OPEN_ORDERS_MAX {
+            return self.refuse(&open, Hold::QueueFull { max: limits::OPEN_ORDERS_MAX });
+        }
+        let now = self.now.mono;
+        if self.tokens.take(2, now).is_err() {
+            let remaining = self.tokens.remaining(now);
+            return self.refuse(&open, Hold::ApiReserve { remaining });
+        }
+        let ticket = self.new_ticket();
+        self.effects.push(Effect::Look { ticket, app, dyno: open.dyno.clone() });
+        self.open_orders.insert(ticket, open);
+    }
+
+    /// The API has answered the order's look: each dyno is judged, and those that may go are queued.
+    pub(super) fn ordered(&mut self, open: OpenOrder, answer: Result<View, Blind>) {
+        let view = match answer {
+            Ok(view) => view,
+            Err(blind) => {
+                if blind.needs_person() {
+                    self.tell_blind(open.app, &blind);
+                }
+                return self.refuse(&open, Hold::Blind(blind));
+            }
+        };
+        self.tell_seen(open.app);
+        let dynos: Vec<Seen> = match &open.dyno {
+            Some(_) => view.dyno.iter().cloned().collect(),
+            None => running(&view),
+        };
+        if dynos.is_empty() && open.dyno.is_some() {
+            return self.refuse(&open, Hold::Gone);
+        }
+        let decisions = dynos.into_iter().map(|seen| self.order_one(&open, seen, &view)).collect();
+        self.effects.push(Effect::Answer { order: open.order, decisions });
+    }
+
+    fn order_one(&mut self, open: &OpenOrder, seen: Seen, view: &View) -> Decision {
+        let cause = by_hand();
+        let name = open.dyno.clone().unwrap_or_else(|| seen.name.clone());
+        let tracked = self.key(open.app, &name).filter(|key| self.track(*key));
+        let Some(key) = tracked else {
+            return self.hold_without_dyno(open, Some(name), Hold::TooManyDynos { max: limits::DYNOS_MAX });
+        };
+        if let Some(attempt) = self.attempt_mut(key) {
+            let ticket = attempt.ticket;
+            return self.decide(key, &cause, Verdict::Hold(Hold::UnderWay), Some(ticket));
+        }
+        let judged = judge::by_itself(&seen, &name, self.policy(key), &cause, self.cautious_now())
+            .and_then(|()| self.judge(key, &cause))
+            .and_then(|()| self.end_giving_up(key, &seen));
+        let (rate, now) = (self.policy(key).max_restarts, self.now.mono);
+        if let Some(dyno) = self.dynos.get_mut(&key) {
+            dyno.seen = Some(seen);
+            // A person is told now what the attempt would only find out in its turn.
+            if judged.is_ok() && !self.budget.has_one(&mut dyno.slots, rate, now) {
+                let (hold, told) = self.give_up_on(key);
+                let decision = self.decide(key, &cause, Verdict::Hold(hold), None);
+                self.notice(key.app, Some(key), told);
+                return decision;
+            }
+        }
+        let queued = judged.and_then(|()| self.enqueue(key, cause.clone()));
+        match queued {
+            Err(hold) => self.decide(key, &cause, Verdict::Hold(hold), None),
+            // It will be restarted in its turn, and a person who asked for that is told so now.
+            Ok(waiting_for) => {
+                let formation =
+                    view.formation.iter().filter(|other| other.process_type == *name.process_type()).count();
+                let dry_run = self.app(open.app).plan.dry_run;
+                let mut ticket = None;
+                if let Some(attempt) = self.attempt_mut(key) {
+                    attempt.decided = true;
+                    attempt.waiting_for = waiting_for;
+                    ticket = Some(attempt.ticket);
+                }
+                self.decide(key, &cause, Verdict::Restart { dry_run, formation: formation.max(1) }, ticket)
+            }
+        }
+    }
+
+    fn refuse(&mut self, open: &OpenOrder, hold: Hold) {
+        let decision = self.hold_without_dyno(open, open.dyno.clone(), hold);
+        self.effects.push(Effect::Answer { order: open.order, decisions: vec![decision] });
+    }
+
+    fn hold_without_dyno(&mut self, open: &OpenOrder, dyno: Option<DynoName>, hold: Hold) -> Decision {
+        let decision = Decision {
+            at: self.now.wall,
+            app: open.app,
+            dyno,
+            rule: BY_HAND.into(),
+            verdict: Verdict::Hold(hold),
+            evidence: Evidence::default(),
+            ticket: None::<Ticket>,
+        };
+        self.record(Record::Decision(decision.clone()));
+        decision
+    }
+
+    pub(super) fn pause(&mut self, app: Option<AppId>, pause: Pause) {
+        match app {
+            Some(app) => self.app_mut(app).paused = Some(pause),
+            None => self.paused = Some(pause),
+        }
+    }
+
+    pub(super) fn resume(&mut self, app: Option<AppId>) {
+        match app {
+            Some(app) => self.app_mut(app).paused = None,
+            None => {
+                self.paused = None;
+                self.apps.iter_mut().for_each(|app| app.paused = None);
+            }
+        }
+    }
+}
+
+fn by_hand() -> Cause {
+    Cause { rule: BY_HAND.into(), code: None, lines: 0, error_at: None }
+}
+
+/// The running dynos of the listed process types, in the order of their names, each once.
+fn running(view: &View) -> Vec<Seen> {
+    let up = view.formation.iter().filter(|seen| seen.state == DynoState::Up);
+    let by_name: BTreeMap<DynoName, Seen> = up.map(|seen| (seen.name.clone(), seen.clone())).collect();
+    by_name.into_values().collect()
+}

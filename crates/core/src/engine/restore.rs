@@ -1,0 +1,164 @@
+//! What was before: the part of the record that the promises need across a restart of the daemon.
+//!
+//! Plain data, read from the store at start and handed to the engine as its first input.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::Seen;
+use crate::engine::dyno::{Attempt, Cause, GivenUp, LastRestart};
+use crate::engine::{Engine, Pause};
+use crate::ident::{AppId, DynoName};
+use crate::record::Ticket;
+use crate::time::since;
+
+/// What the engine must know of its earlier lives, and of its replicas'.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Past {
+    /// Claims of a process that died between its DELETE and the end of the attempt, adopted by this one.
+    pub claims: Vec<OpenClaim>,
+    /// Dynos that are still given up.
+    pub given_up: Vec<PastGivingUp>,
+    /// Pauses in force.
+    pub pauses: Vec<PastPause>,
+    /// Accepted restarts that a cool-down or a `max_restarts` still counts, oldest first.
+    pub restarts: Vec<PastRestart>,
+}
+
+/// An accepted restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastRestart {
+    /// The app.
+    pub app: AppId,
+    /// The dyno.
+    pub dyno: DynoName,
+    /// When the API accepted it.
+    pub accepted_at: Timestamp,
+}
+
+/// A dyno that was given up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastGivingUp {
+    /// The app.
+    pub app: AppId,
+    /// The dyno.
+    pub dyno: DynoName,
+    /// Until when.
+    pub until: Timestamp,
+    /// Under which release.
+    pub release: Option<u64>,
+}
+
+/// A pause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastPause {
+    /// The app, or all.
+    pub app: Option<AppId>,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+/// A claim whose holder died; its DELETE may have been sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenClaim {
+    /// The ticket under which this process holds it now.
+    pub ticket: Ticket,
+    /// The app.
+    pub app: AppId,
+    /// The instance that was to be replaced.
+    pub target: Seen,
+    /// The rule that had asked.
+    pub rule: Arc<str>,
+}
+
+impl Engine {
+    pub(super) fn remember(&mut self, past: Past) {
+        for restart in past.restarts {
+            self.remember_past_restart(&restart);
+        }
+        for given_up in past.given_up {
+            self.remember_giving_up(&given_up);
+        }
+        self.replace_pauses(past.pauses);
+        for claim in past.claims {
+            self.adopt(claim);
+        }
+    }
+
+    /// Puts these pauses in place of all others.
+    pub(super) fn replace_pauses(&mut self, pauses: Vec<PastPause>) {
+        self.resume(None);
+        for PastPause { app, until, reason } in pauses {
+            self.pause(app, Pause { reason, until });
+        }
+    }
+
+    fn remember_past_restart(&mut self, restart: &PastRestart) {
+        let Some(key) = self.key(restart.app, &restart.dyno) else { return };
+        if !self.track(key) {
+            return;
+        }
+        let (now, policy) = (self.now, self.policy(key));
+        // One from the future, by a clock that was wrong, counts as made now: longer, never shorter.
+        let age = since(restart.accepted_at, now.wall);
+        let (rate, left) = (policy.max_restarts, policy.cooldown.saturating_sub(age));
+        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        self.budget.count(&mut dyno.slots, rate, age, now.mono);
+        let cool_at = now.mono.saturating_add(left);
+        if dyno.last_restart.as_ref().is_none_or(|last| last.cool_at <= cool_at) {
+            dyno.last_restart = Some(LastRestart {
+                accepted_at: restart.accepted_at,
+                back_at: None,
+                cool_at,
+                counts_until: now.mono.saturating_add(rate.per.saturating_sub(age)),
+                told_no_help: false,
+                unread: None,
+            });
+        }
+    }
+
+    fn remember_giving_up(&mut self, given_up: &PastGivingUp) {
+        let Some(key) = self.key(given_up.app, &given_up.dyno) else { return };
+        if !self.track(key) {
+            return;
+        }
+        let (now, heard) = (self.now, self.app(key.app).releases_heard);
+        if let Some(dyno) = self.dynos.get_mut(&key) {
+            dyno.given_up = Some(GivenUp {
+                until: now.mono.saturating_add(since(now.wall, given_up.until)),
+                until_at: given_up.until,
+                release: given_up.release,
+                // There may have been a release meanwhile.
+                look_again: now.mono,
+                releases_heard: heard,
+            });
+        }
+    }
+
+    /// Watches what became of a DELETE that a dead process may have sent; it is never sent again.
+    fn adopt(&mut self, claim: OpenClaim) {
+        self.tickets_made = self.tickets_made.max(claim.ticket.0);
+        let Some(key) = self.key(claim.app, &claim.target.name) else { return };
+        if !self.track(key) {
+            return;
+        }
+        let (now, rate) = (self.now, self.policy(key).max_restarts);
+        let cause = Cause { rule: claim.rule, code: None, lines: 0, error_at: Some(now.wall) };
+        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        if dyno.attempt.is_some() {
+            return;
+        }
+        let mut attempt = Attempt::queue(claim.ticket, cause, now.mono);
+        attempt.adopt(claim.target, now.mono);
+        // A restart that was not made gives it back.
+        attempt.spent = self.budget.take(&mut dyno.slots, rate, now.mono);
+        dyno.attempt = Some(attempt);
+        self.attempts.insert(claim.ticket, key);
+        self.formation_mut(key).active.push(key.index);
+        self.set_due(key, Duration::ZERO);
+    }
+}

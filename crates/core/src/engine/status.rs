@@ -1,0 +1,145 @@
+//! What the engine knows, laid out for people: the state of every watched dyno.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::Seen;
+use crate::engine::Engine;
+use crate::engine::dyno::{Dyno, DynoKey, Phase};
+use crate::ident::{AppId, DynoName};
+use crate::record::{Hold, MemoryReading};
+use crate::time::later;
+
+/// One app and its watched dynos, in the order of their names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppStatus {
+    /// The app.
+    pub app: AppId,
+    /// Its dynos.
+    pub dynos: Vec<DynoStatus>,
+    /// The pause in force, and why.
+    pub paused: Option<(Timestamp, Arc<str>)>,
+}
+
+/// One watched dyno.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DynoStatus {
+    /// Until when it cools down, if it does.
+    pub cooling_until: Option<Timestamp>,
+    /// Until when it is given up, if it is.
+    pub given_up_until: Option<Timestamp>,
+    /// When the API last accepted a restart of it.
+    pub last_restart_at: Option<Timestamp>,
+    /// Its memory, when that was last told.
+    pub memory: Option<MemoryReading>,
+    /// Its name.
+    pub name: DynoName,
+    /// How long nothing has been heard of it.
+    pub quiet_for: Duration,
+    /// The instance that the API showed last.
+    pub seen: Option<Seen>,
+    /// Where it stands.
+    pub stage: Stage,
+    /// What its attempt waits for, if it waits.
+    pub waiting_for: Option<Hold>,
+}
+
+/// Where a dyno stands: the phases of an attempt, and what there is between attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing is the matter.
+    Watched,
+    /// In the queue of its formation.
+    Queued,
+    /// Being looked at, or waiting for something beside it.
+    Waiting,
+    /// Being restarted.
+    Restarting,
+    /// Restarted, and not yet up.
+    Booting,
+    /// Up again, and settling.
+    Settling,
+    /// Restarted, and not up in time.
+    Failed,
+    /// Restarted not long ago.
+    CoolingDown,
+    /// Left alone after too many restarts.
+    GivenUp,
+}
+
+impl Stage {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Watched => "watched",
+            Self::Queued => "queued",
+            Self::Waiting => "waiting",
+            Self::Restarting => "restarting",
+            Self::Booting => "booting",
+            Self::Settling => "settling",
+            Self::Failed => "failed",
+            Self::CoolingDown => "cooling_down",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+impl Engine {
+    /// The state of every watched dyno, and of the pauses, app by app.
+    pub fn status(&self) -> Vec<AppStatus> {
+        let mut apps: Vec<AppStatus> = (0..)
+            .zip(&self.apps)
+            .map(|(app, _)| AppStatus {
+                app: AppId(app),
+                dynos: Vec::new(),
+                paused: self.pause_of(AppId(app)).map(|pause| (pause.until, Arc::clone(&pause.reason))),
+            })
+            .collect();
+        for (key, dyno) in &self.dynos {
+            apps[key.app.0 as usize].dynos.push(self.dyno_status(*key, dyno));
+        }
+        for app in &mut apps {
+            app.dynos.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        }
+        apps
+    }
+
+    /// How many dynos each app has state for, in the order of the apps.
+    pub fn dynos_by_app(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.apps.len()];
+        for key in self.dynos.keys() {
+            counts[key.app.0 as usize] += 1;
+        }
+        counts
+    }
+
+    fn dyno_status(&self, key: DynoKey, dyno: &Dyno) -> DynoStatus {
+        let now = self.now;
+        let cooling = dyno.last_restart.as_ref().filter(|last| last.cool_at > now.mono);
+        let given_up = dyno.given_up.as_ref().filter(|given_up| given_up.until > now.mono);
+        let stage = match dyno.attempt.as_ref().map(|attempt| &attempt.phase) {
+            Some(Phase::Queued) => Stage::Queued,
+            Some(Phase::Looking | Phase::Waiting | Phase::Claiming) => Stage::Waiting,
+            Some(Phase::Restarting { .. } | Phase::Doubting { .. }) => Stage::Restarting,
+            Some(Phase::Booting { .. }) => Stage::Booting,
+            Some(Phase::Settling) => Stage::Settling,
+            Some(Phase::Failed { .. }) => Stage::Failed,
+            None if given_up.is_some() => Stage::GivenUp,
+            None if cooling.is_some() => Stage::CoolingDown,
+            None => Stage::Watched,
+        };
+        DynoStatus {
+            cooling_until: cooling.map(|last| later(now.wall, last.cool_at.saturating_sub(now.mono))),
+            given_up_until: given_up.map(|given_up| given_up.until_at),
+            last_restart_at: dyno.last_restart.as_ref().map(|last| last.accepted_at),
+            memory: dyno.memory,
+            name: self.name(key),
+            quiet_for: now.mono.saturating_sub(dyno.touched),
+            seen: dyno.seen.clone(),
+            stage,
+            waiting_for: dyno.attempt.as_ref().and_then(|attempt| attempt.waiting_for.clone()),
+        }
+    }
+}

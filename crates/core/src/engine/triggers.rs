@@ -1,0 +1,357 @@
+//! From events to attempts: which rule a line fires, and whether that is worth a look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::codes::Code;
+use crate::engine::counts::{Hits, MemoryTrend, Sample};
+use crate::engine::dyno::{Attempt, Cause, Dyno, DynoKey, Phase};
+use crate::engine::judge;
+use crate::engine::{Effect, Engine, Hit, Pause};
+use crate::event::{Change, Event, Fact};
+use crate::ident::{AppId, DynoName};
+use crate::limits;
+use crate::policy::{Act, Trigger};
+use crate::record::{
+    Aftermath, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Record, Verdict,
+};
+use crate::time::since;
+
+impl Engine {
+    pub(super) fn hear(&mut self, app: AppId, events: Vec<Event>) {
+        for Event { at, fact } in events {
+            self.platform_clock.heard(at, self.now.mono);
+            match fact {
+                Fact::Error { code, dyno: Some(dyno) } => self.hear_error(app, &dyno, code, at),
+                Fact::Error { code, dyno: None } => self.hear_error_of_app(app, code, at),
+                Fact::Life { dyno, change } => self.hear_life(app, &dyno, change, at),
+                Fact::Memory { dyno, used, permille } => {
+                    self.hear_memory(app, &dyno, MemoryReading { at, used, permille });
+                }
+                Fact::Release { .. } => self.hear_release(app),
+                Fact::Sample { dyno, instance, total, quota } => {
+                    self.hear_sample(app, &dyno, &Sample { at, instance, total, quota });
+                }
+                Fact::Scale => {
+                    let settle = self.app(app).plan.policy.settle;
+                    self.postpone(app, settle);
+                }
+                // The drain's own health is watched by the shell that owns the drain; here it is a code.
+                Fact::Loss { .. } => self.hear_error_of_app(app, Code::L10, at),
+            }
+        }
+    }
+
+    fn hear_error(&mut self, app: AppId, dyno: &DynoName, code: Code, at: Timestamp) {
+        let Some(key) = self.key(app, dyno) else { return };
+        if !self.track(key) {
+            return;
+        }
+        if code == Code::R15 {
+            // The platform kills and restarts the dyno by itself.
+            self.change(key, Change::Leaving, at);
+        }
+        for rule in 0..self.app(app).plan.rules.len() {
+            let rule_of = &self.apps[app.0 as usize].plan.rules[rule];
+            let Trigger::Errors { codes, count, within } = &rule_of.trigger else { continue };
+            if !codes.contains(&code) {
+                continue;
+            }
+            let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
+            let within = *within;
+            let Some(state) = self.dynos.get_mut(&key) else { return };
+            match entry_of(&mut state.hits, rule).count(at, *count, within) {
+                Some(lines) => {
+                    self.fire(key, act, Cause { rule: name, code: Some(code), lines, error_at: Some(at) });
+                }
+                None => {
+                    let dyno = dyno.clone();
+                    self.effects.push(Effect::Share(Hit { app, dyno, code, rule: name, at, within }));
+                }
+            }
+        }
+    }
+
+    /// Counts what other replicas heard of the same dyno and rule.
+    pub(super) fn hear_shared(&mut self, hit: &Hit, times: &[Timestamp]) {
+        let Some(key) = self.key(hit.app, &hit.dyno) else { return };
+        let rules = &self.app(hit.app).plan.rules;
+        let Some(rule) = rules.iter().position(|rule| rule.name == hit.rule) else { return };
+        let Trigger::Errors { count, within, .. } = rules[rule].trigger else { return };
+        let act = rules[rule].act;
+        let Some(state) = self.dynos.get_mut(&key) else { return };
+        let hits = entry_of(&mut state.hits, rule);
+        let fired = times.iter().filter_map(|at| hits.count(*at, count, within)).last();
+        if let Some(lines) = fired {
+            let rule = Arc::clone(&hit.rule);
+            self.fire(key, act, Cause { rule, code: Some(hit.code), lines, error_at: Some(hit.at) });
+        }
+    }
+
+    fn hear_error_of_app(&mut self, app: AppId, code: Code, at: Timestamp) {
+        let now = self.now;
+        let state = self.app_mut(app);
+        let mut fired: Vec<Decision> = Vec::new();
+        for (rule, hits) in state.plan.rules.iter().zip(&mut state.hits) {
+            let Trigger::Errors { codes, count, within } = &rule.trigger else { continue };
+            // Settings refuse to restart on a code that names no dyno, and a line may still name none.
+            if rule.act == Act::Notify
+                && codes.contains(&code)
+                && let Some(lines) = hits.count(at, *count, *within)
+            {
+                fired.push(Decision {
+                    at: now.wall,
+                    app,
+                    dyno: None,
+                    rule: Arc::clone(&rule.name),
+                    verdict: Verdict::Notify,
+                    evidence: Evidence { code: Some(code), line_at: Some(at), lines, ..Evidence::default() },
+                    ticket: None,
+                });
+            }
+        }
+        fired.into_iter().for_each(|decision| self.record(Record::Decision(decision)));
+    }
+
+    fn hear_life(&mut self, app: AppId, dyno: &DynoName, change: Change, at: Timestamp) {
+        let Some(key) = self.key(app, dyno) else { return };
+        if self.track(key) {
+            self.change(key, change, at);
+        }
+    }
+
+    fn change(&mut self, key: DynoKey, change: Change, at: Timestamp) {
+        let recently = self.policy(key).boot_timeout;
+        let now = self.now.wall;
+        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        dyno.live(change, at);
+        let Some(attempt) = &dyno.attempt else { return };
+        if attempt.phase.can_be_dropped()
+            && dyno.platform_acts(attempt.cause.error_at.unwrap_or(now), recently)
+        {
+            self.leave(key, Hold::PlatformActs);
+        }
+    }
+
+    fn hear_memory(&mut self, app: AppId, name: &DynoName, memory: MemoryReading) {
+        let Some(key) = self.key(app, name) else { return };
+        if !self.track(key) {
+            return;
+        }
+        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        if dyno.memory.is_none_or(|last| last.at <= memory.at) {
+            dyno.memory = Some(memory);
+        }
+        if let Some(ticket) = dyno.last_restart.as_mut().and_then(|restart| restart.read(memory.at)) {
+            let dyno = name.clone();
+            self.record(Record::Aftermath(Aftermath { app, dyno, ticket, memory }));
+        }
+    }
+
+    fn hear_sample(&mut self, app: AppId, dyno: &DynoName, sample: &Sample) {
+        let permille = (u128::from(sample.total.hundredths) * 1000)
+            .checked_div(u128::from(sample.quota.hundredths))
+            .and_then(|permille| u32::try_from(permille).ok());
+        if let Some(permille) = permille {
+            self.hear_memory(app, dyno, MemoryReading { at: sample.at, used: sample.total, permille });
+        }
+        let Some(key) = self.key(app, dyno) else { return };
+        for rule in 0..self.app(app).plan.rules.len() {
+            let rule_of = &self.apps[app.0 as usize].plan.rules[rule];
+            let Trigger::Memory { above, lasting } = rule_of.trigger else { continue };
+            let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
+            let Some(state) = self.dynos.get_mut(&key) else { return };
+            let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
+            if let Some(lines) = trend.sample(sample, above, lasting) {
+                self.fire(key, act, Cause { rule: name, code: None, lines, error_at: Some(sample.at) });
+            }
+        }
+    }
+
+    fn hear_release(&mut self, app: AppId) {
+        // Until the API shows the new release, or preboot's twin is gone: as long as a dyno is too young.
+        let min_uptime = self.app(app).plan.policy.min_uptime;
+        self.app_mut(app).releases_heard += 1;
+        self.postpone(app, min_uptime);
+    }
+
+    fn postpone(&mut self, app: AppId, span: Duration) {
+        let until = self.now.mono.saturating_add(span);
+        let app = self.app_mut(app);
+        app.settled_at = app.settled_at.max(until);
+    }
+
+    /// A rule asks for something.
+    fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
+        if act == Act::Notify {
+            self.decide(key, &cause, Verdict::Notify, None);
+            return;
+        }
+        self.tell_if_no_help(key, &cause);
+        let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
+        // A person's order stays one: an error beside it takes none of its rights away.
+        if !attempt.cause.is_by_hand() {
+            attempt.cause.error_at = attempt.cause.error_at.max(cause.error_at);
+        }
+        let ticket = attempt.ticket;
+        let hold = match (&attempt.phase, &attempt.waiting_for) {
+            (Phase::Queued | Phase::Waiting, Some(hold)) => hold.clone(),
+            _ => Hold::UnderWay,
+        };
+        self.decide(key, &cause, Verdict::Hold(hold), Some(ticket));
+    }
+
+    /// Takes a dyno into the queue of its formation, or says why not.
+    fn admit(&mut self, key: DynoKey, cause: Cause) {
+        let judged = self.judge(key, &cause);
+        self.watch_clock(key, judged.as_ref().err());
+        if let Err(hold) = judged {
+            self.decide(key, &cause, Verdict::Hold(hold), None);
+            return;
+        }
+        match self.enqueue(key, cause.clone()) {
+            Ok(Some(hold)) => {
+                if let Some(attempt) = self.attempt_mut(key) {
+                    attempt.waiting_for = Some(hold.clone());
+                }
+                self.decide(key, &cause, Verdict::Hold(hold), None);
+            }
+            Ok(None) => {}
+            Err(hold) => {
+                self.decide(key, &cause, Verdict::Hold(hold), None);
+            }
+        }
+    }
+
+    /// Puts a dyno into the queue of its formation; says whom it waits for, if it must wait.
+    pub(super) fn enqueue(&mut self, key: DynoKey, cause: Cause) -> Result<Option<Hold>, Hold> {
+        let places = self.policy(key).max_concurrent.get() as usize;
+        let formation = self.formation_mut(key);
+        if formation.queue.len() >= limits::QUEUED_PER_FORMATION_MAX {
+            return Err(Hold::QueueFull { max: limits::QUEUED_PER_FORMATION_MAX });
+        }
+        let in_front = formation.active.first().or(formation.queue.front()).copied();
+        let must_wait = formation.active.len() + formation.queue.len() >= places;
+        formation.queue.push_back(key.index);
+        self.freed.insert((key.app, key.formation));
+        let ticket = self.new_ticket();
+        let now = self.now.mono;
+        self.attempts.insert(ticket, key);
+        if let Some(dyno) = self.dynos.get_mut(&key) {
+            dyno.attempt = Some(Attempt::queue(ticket, cause, now));
+        }
+        Ok(in_front.filter(|_| must_wait).map(|index| {
+            let front = DynoKey { index, ..key };
+            let behind = self.name(front);
+            match self.attempt_mut(front).map(|attempt| &attempt.phase) {
+                Some(Phase::Failed { .. }) => Hold::FormationFailed { dyno: behind },
+                _ => Hold::Queued { behind },
+            }
+        }))
+    }
+
+    /// Judges a dyno by what is known without asking.
+    pub(super) fn judge(&mut self, key: DynoKey, cause: &Cause) -> Result<(), Hold> {
+        if let Some(Pause { reason, until }) = self.pause_of(key.app) {
+            return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
+        }
+        let heard = self.app(key.app).releases_heard;
+        let now = self.now;
+        let Some(dyno) = self.dynos.get_mut(&key) else { return Ok(()) };
+        if let Some(given_up) = &mut dyno.given_up
+            && given_up.releases_heard != heard
+        {
+            given_up.look_again = now.mono;
+        }
+        let dyno = &self.dynos[&key];
+        judge::before_looking(cause, dyno, self.policy(key), now)
+    }
+
+    /// Makes room for a dyno and marks it as heard of; false when there is no room.
+    pub(super) fn track(&mut self, key: DynoKey) -> bool {
+        let now = self.now.mono;
+        if let Some(dyno) = self.dynos.get_mut(&key) {
+            dyno.touched = now;
+            // To move it costs more than all else that is done for most events.
+            if now.saturating_sub(dyno.placed) < limits::QUIET_STEP {
+                return true;
+            }
+            self.quiet.remove(&(dyno.placed, key));
+            dyno.placed = now;
+        } else {
+            if self.dynos.len() >= limits::DYNOS_MAX && !self.forget_one() {
+                return false;
+            }
+            self.dynos.insert(key, Dyno { placed: now, touched: now, ..Dyno::default() });
+        }
+        self.quiet.insert((now, key));
+        true
+    }
+
+    /// Forgets the dyno that has been quiet longest, of those whose bounds are not in force.
+    fn forget_one(&mut self) -> bool {
+        let now = self.now.mono;
+        let forgettable = self.quiet.iter().take(FORGET_LOOK_MAX).copied().find(|(_, key)| {
+            self.dynos.get(key).is_none_or(|dyno| {
+                let is_over = |until: Duration| until <= now;
+                dyno.attempt.is_none()
+                    && dyno.given_up.as_ref().is_none_or(|given_up| is_over(given_up.until))
+                    && dyno
+                        .last_restart
+                        .as_ref()
+                        .is_none_or(|last| is_over(last.cool_at) && is_over(last.counts_until))
+            })
+        });
+        let Some(entry) = forgettable else { return false };
+        self.quiet.remove(&entry);
+        self.dynos.remove(&entry.1);
+        true
+    }
+
+    fn tell_if_no_help(&mut self, key: DynoKey, cause: &Cause) {
+        let min_uptime = self.policy(key).min_uptime;
+        let Some(restart) = self.dynos.get_mut(&key).and_then(|dyno| dyno.last_restart.as_mut()) else {
+            return;
+        };
+        let (Some(error_at), Some(back_at)) = (cause.error_at, restart.back_at) else { return };
+        // Before min_uptime the lines may still be those of the old process.
+        let after = since(back_at, error_at);
+        if restart.told_no_help || after < min_uptime || after > limits::NO_HELP_WITHIN {
+            return;
+        }
+        restart.told_no_help = true;
+        self.notice(key.app, Some(key), NoticeKind::NoHelp { after });
+    }
+
+    fn watch_clock(&mut self, key: DynoKey, hold: Option<&Hold>) {
+        let app = self.app_mut(key.app);
+        let lead = match hold {
+            Some(Hold::ClockAhead { lead }) => *lead,
+            _ => return app.clock_told = false,
+        };
+        if !std::mem::replace(&mut app.clock_told, true) {
+            self.notice(key.app, None, NoticeKind::ClockDisagrees { lead });
+        }
+    }
+
+    /// Tells people something.
+    pub(super) fn notice(&mut self, app: AppId, key: Option<DynoKey>, what: NoticeKind) {
+        let dyno = key.map(|key| self.name(key));
+        self.record(Record::Notice(Notice { at: self.now.wall, app, dyno, what }));
+    }
+}
+
+/// Dynos that are looked at for one to forget; those beyond are not older in effect.
+const FORGET_LOOK_MAX: usize = 16;
+
+/// The entry of one rule, made when it is first wanted: most dynos never err.
+fn entry_of<T: Clone + Default>(entries: &mut Vec<T>, rule: usize) -> &mut T {
+    if entries.len() <= rule {
+        entries.resize(rule + 1, T::default());
+    }
+    &mut entries[rule]
+}
+
+const _: fn(&mut Vec<Hits>, usize) -> &mut Hits = entry_of::<Hits>;

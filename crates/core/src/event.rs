@@ -1,0 +1,174 @@
+//! What platform lines say, once they are understood: the words that `detect` hands to the engine.
+
+use jiff::Timestamp;
+
+use crate::codes::Code;
+use crate::ident::{DrainToken, DynoName, DynoRef, InstanceId};
+
+/// One thing that a platform line said, at the time in the line.
+///
+/// `D` is the dyno's name: borrowed from the batch ([`DynoRef`]) until somebody wants to keep it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event<D = DynoName> {
+    /// The time in the line: the platform's clock, in no order that could be relied on.
+    pub at: Timestamp,
+    /// What the line said.
+    pub fact: Fact<D>,
+}
+
+/// An event that still borrows from its batch.
+pub type BorrowedEvent<'b> = Event<DynoRef<'b>>;
+
+/// The things that platform lines say which matter here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact<D = DynoName> {
+    /// `Error R14 (…)` of the dyno manager, a router line's `code=H12 … dyno=web.1`, or an L code other
+    /// than L10, which is a [`Fact::Loss`].
+    Error {
+        /// The platform's code.
+        code: Code,
+        /// The dyno that it is about; none for a code that has none, or a router line with `dyno=`.
+        dyno: Option<D>,
+    },
+    /// `Process running mem=646M(126.2%)`: evidence beside an R14, never a trigger.
+    Memory {
+        /// The dyno.
+        dyno: D,
+        /// What it uses.
+        used: Megabytes,
+        /// Share of its quota, in tenths of a per cent.
+        permille: u32,
+    },
+    /// `sample#memory_total=… sample#memory_quota=…` of log-runtime-metrics.
+    Sample {
+        /// The dyno, from `source=`.
+        dyno: D,
+        /// The instance, from the last part of `dyno=heroku.<app>.<uuid>`.
+        instance: InstanceId,
+        /// `sample#memory_total`.
+        total: Megabytes,
+        /// `sample#memory_quota`.
+        quota: Megabytes,
+    },
+    /// A line about a dyno's life cycle.
+    Life {
+        /// The dyno.
+        dyno: D,
+        /// What happens to it.
+        change: Change,
+    },
+    /// `Release v12 created by user …` or `Deploy 1a2b3c4 by user …` of `app[api]`.
+    Release {
+        /// The number behind `v`, where the line has one.
+        version: Option<u64>,
+    },
+    /// `Scaled to web@4:Standard-1X by user …` of `app[api]`.
+    Scale,
+    /// L10: the drain lost messages before they reached us.
+    Loss {
+        /// The drain that lost them; the old wording does not say and means the reader's own.
+        drain: Option<DrainToken>,
+        /// How many.
+        messages: u64,
+    },
+}
+
+/// What happens to a dyno, by the dyno manager's lines (heroku.md §2.3 and §2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// `Restarting`, `Cycling`, `Stopping … with SIGTERM` or `… SIGKILL`: the platform is replacing the
+    /// process, or taking it away.
+    Leaving,
+    /// `Starting process with command …`: a new process begins.
+    Starting,
+    /// `State changed from … to …`; also `Idling` (idle) and `Unidling` (starting).
+    State(DynoState),
+    /// `Process exited with status …`; often of the old process, after the new one is up.
+    Exited,
+}
+
+/// The states of a dyno, those of the Platform API and those that only lines name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DynoState {
+    /// The process ended by itself; the platform restarts it with growing pauses.
+    Crashed,
+    /// Not running.
+    Down,
+    /// Asleep for want of traffic.
+    Idle,
+    /// Booting.
+    Starting,
+    /// Running.
+    Up,
+    /// Any other word: never guessed at, never restarted.
+    Other,
+}
+
+impl DynoState {
+    /// The state that a word of the API or of a line names.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "crashed" => Self::Crashed,
+            "down" => Self::Down,
+            "idle" => Self::Idle,
+            "starting" => Self::Starting,
+            "up" => Self::Up,
+            _ => Self::Other,
+        }
+    }
+
+    /// The word for it in records and pages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Crashed => "crashed",
+            Self::Down => "down",
+            Self::Idle => "idle",
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Other => "unknown",
+        }
+    }
+}
+
+/// Memory in the platform's megabytes, in hundredths: `sample#memory_total=221.47MB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Megabytes {
+    /// Hundredths of a megabyte.
+    pub hundredths: u64,
+}
+
+impl<D> Fact<D> {
+    /// The dyno that the fact is about, if it is about one.
+    pub fn dyno(&self) -> Option<&D> {
+        match self {
+            Self::Error { dyno, .. } => dyno.as_ref(),
+            Self::Memory { dyno, .. } | Self::Sample { dyno, .. } | Self::Life { dyno, .. } => Some(dyno),
+            Self::Release { .. } | Self::Scale | Self::Loss { .. } => None,
+        }
+    }
+
+    /// The same fact with its dyno named in another way; `None` where `name` does not want the dyno.
+    pub fn name_dyno<E>(self, name: impl FnOnce(D) -> Option<E>) -> Option<Fact<E>> {
+        Some(match self {
+            Self::Error { code, dyno: Some(dyno) } => Fact::Error { code, dyno: Some(name(dyno)?) },
+            Self::Error { code, dyno: None } => Fact::Error { code, dyno: None },
+            Self::Memory { dyno, used, permille } => Fact::Memory { dyno: name(dyno)?, used, permille },
+            Self::Sample { dyno, instance, total, quota } => {
+                Fact::Sample { dyno: name(dyno)?, instance, total, quota }
+            }
+            Self::Life { dyno, change } => Fact::Life { dyno: name(dyno)?, change },
+            Self::Release { version } => Fact::Release { version },
+            Self::Scale => Fact::Scale,
+            Self::Loss { drain, messages } => Fact::Loss { drain, messages },
+        })
+    }
+}
+
+impl std::fmt::Display for Megabytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.hundredths % 100 {
+            0 => write!(f, "{}MB", self.hundredths / 100),
+            rest => write!(f, "{}.{rest:02}MB", self.hundredths / 100),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What keeps the program from seeing what it watches, and that it sees again.
+//!
+//! The engine says why a dyno is left alone; these are about the eyes and ears themselves: the drain, the
+//! token, the app's name, the platform's own health. A blind program restarts nothing, so it has to say so.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::api::Blind;
+use crate::time::spoken;
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Concern {
+    /// The Platform API has not answered for a while. About the account: told once, for the first app.
+    ApiAway {
+        /// What it does instead.
+        blind: Blind,
+    },
+    /// The Platform API answers again.
+    ApiBack,
+    /// An app that the token cannot see: gone, or not for this token.
+    AppHidden {
+        /// What the API says.
+        blind: Blind,
+    },
+    /// A Fir app: it has no drains, and the platform itself restarts what is out of memory.
+    AppIsFir,
+    /// The app is known by another name now.
+    AppRenamed {
+        /// Its present name.
+        to: String,
+    },
+    /// The app is seen again.
+    AppSeen,
+    /// This machine's clock is ahead of the API's, so errors look old. Told once, for the first app.
+    ClockAhead {
+        /// By how much.
+        lead: Duration,
+    },
+    /// It is not any more.
+    ClockRight,
+    /// The program watches the app that it runs in: each batch makes a router line, hence a new batch.
+    DrainLoops,
+    /// No drain of the app leads here.
+    DrainMissing,
+    /// Nothing comes from an app whose dynos run.
+    DrainSilent {
+        /// For how long nothing has come.
+        quiet_for: Duration,
+        /// Dynos of the listed process types that are up.
+        running: usize,
+    },
+    /// The drain is there, and heard, again.
+    DrainSpeaks,
+    /// Logplex lost lines on their way to us.
+    LinesLost {
+        /// How many since it was last told.
+        messages: u64,
+    },
+    /// Heroku's status page shows nothing red any more.
+    PlatformGreen,
+    /// Heroku's status page shows red.
+    PlatformRed {
+        /// What is red, such as `Apps`.
+        systems: String,
+    },
+    /// The token is accepted again.
+    TokenAccepted,
+    /// The token is wrong, expired or revoked. About the account: told once, for the first app.
+    TokenRefused,
+}
+
+impl Concern {
+    /// The word for it in JSON, in metrics and in `notify.on`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::DrainMissing | Self::DrainSilent { .. } => "drain_silent",
+            Self::ApiAway { .. }
+            | Self::AppHidden { .. }
+            | Self::AppIsFir
+            | Self::AppRenamed { .. }
+            | Self::ClockAhead { .. }
+            | Self::DrainLoops
+            | Self::LinesLost { .. }
+            | Self::PlatformRed { .. }
+            | Self::TokenRefused => "failure",
+            Self::ApiBack
+            | Self::AppSeen
+            | Self::ClockRight
+            | Self::DrainSpeaks
+            | Self::PlatformGreen
+            | Self::TokenAccepted => "recovered",
+        }
+    }
+
+    /// Whether it is that something is well again.
+    pub fn is_relief(&self) -> bool {
+        self.label() == "recovered"
+    }
+
+    /// Whether nothing is seen of an app, or of all, until a person has mended it.
+    pub fn needs_person(&self) -> bool {
+        matches!(
+            self,
+            Self::AppHidden { .. }
+                | Self::AppIsFir
+                | Self::AppRenamed { .. }
+                | Self::DrainLoops
+                | Self::DrainMissing
+                | Self::TokenRefused
+        )
+    }
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiAway { blind } => write!(f, "nothing is seen and nothing restarted: {blind}"),
+            Self::ApiBack => f.write_str("the API answers again"),
+            Self::AppHidden { blind } => write!(f, "it cannot be seen, so nothing is restarted: {blind}"),
+            Self::AppIsFir => f.write_str(
+                "a Fir app has no log drains, and the platform itself restarts its dynos when their memory \
+                 is used up: nothing is heard of it here",
+            ),
+            Self::AppRenamed { to } => {
+                write!(f, "it is called {to} now: put that name into HEROKU_APP and into its drain's URL")
+            }
+            Self::AppSeen => f.write_str("the app is seen again"),
+            Self::ClockAhead { lead } => write!(
+                f,
+                "this machine's clock is {} ahead of Heroku's: set it right, or every error looks too old",
+                spoken(*lead)
+            ),
+            Self::ClockRight => f.write_str("this machine's clock is right again"),
+            Self::DrainLoops => f.write_str(
+                "this is the app that dynowarden runs in: each batch of its drain makes a router line, hence \
+                 a new batch; take its drain away",
+            ),
+            Self::DrainMissing => f.write_str(
+                "no drain of the app leads here, so nothing is heard: `dynowarden check` says how to add it",
+            ),
+            Self::DrainSilent { quiet_for, running } => write!(
+                f,
+                "nothing has come from its drain for {} while {running} of its dynos run",
+                spoken(*quiet_for)
+            ),
+            Self::DrainSpeaks => f.write_str("its drain is heard again"),
+            Self::LinesLost { messages } => {
+                write!(f, "{messages} lines were lost on their way here (L10): errors may have been missed")
+            }
+            Self::PlatformGreen => f.write_str("Heroku's status page shows nothing red any more"),
+            Self::PlatformRed { systems } => write!(f, "Heroku's status page shows red: {systems}"),
+            Self::TokenAccepted => f.write_str("the API accepts the token again"),
+            Self::TokenRefused => f.write_str(
+                "the API does not accept the token (401): wrong, expired or revoked; nothing is seen and \
+                 nothing restarted, for any app",
+            ),
+        }
+    }
+}

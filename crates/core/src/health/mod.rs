@@ -1,0 +1,5 @@
+//! Health: whether dynowarden can still see and act on the apps that it watches.
+
+pub mod alert;
+pub mod check;
+pub mod watchdog;

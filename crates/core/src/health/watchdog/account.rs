@@ -1,0 +1,75 @@
+//! The account: whether the API answers, and accepts the token.
+
+use jiff::Timestamp;
+
+use crate::api::Blind;
+use crate::health::alert::Concern;
+use crate::health::watchdog::chore::Chore;
+use crate::limits;
+use crate::time::{Now, since};
+
+#[derive(Debug)]
+pub(super) struct Account {
+    is_away_told: bool,
+    is_clock_told: bool,
+    pub(super) probe: Chore,
+    pub(super) token_accepted: Option<bool>,
+}
+
+impl Account {
+    pub(super) fn new(now: Now) -> Self {
+        Self { is_away_told: false, is_clock_told: false, probe: Chore::at(now.mono), token_accepted: None }
+    }
+
+    /// Whether people were told that the API is away.
+    pub(super) fn is_away(&self) -> bool {
+        self.is_away_told
+    }
+
+    /// Somebody was told that the token is not accepted: that is worth a probe.
+    pub(super) fn doubt(&mut self, now: Now) {
+        if self.token_accepted != Some(false) {
+            self.probe.hasten(now.mono);
+        }
+    }
+
+    /// Takes what the API's clock says. Where ours is ahead of it, every error looks old; where ours is
+    /// behind, the engine tells that with the next line.
+    pub(super) fn clock_read(&mut self, date: Timestamp, now: Now) -> Option<Concern> {
+        let lead = since(date, now.wall);
+        let is_wrong = lead > limits::CLOCK_LEAD_MAX;
+        let is_news = std::mem::replace(&mut self.is_clock_told, is_wrong) != is_wrong;
+        is_news.then_some(if is_wrong { Concern::ClockAhead { lead } } else { Concern::ClockRight })
+    }
+
+    pub(super) fn probed(&mut self, answer: Result<u32, Blind>, now: Now) -> Option<Concern> {
+        match answer {
+            Ok(_) => {
+                self.probe.done(now.mono.saturating_add(limits::PROBE_EVERY));
+                let was_refused = self.token_accepted.replace(true) == Some(false);
+                let was_away = std::mem::take(&mut self.is_away_told);
+                match (was_refused, was_away) {
+                    (true, _) => Some(Concern::TokenAccepted),
+                    (false, true) => Some(Concern::ApiBack),
+                    (false, false) => None,
+                }
+            }
+            Err(Blind::Unauthorized) => {
+                self.probe.failed(limits::PROBE_AGAIN, limits::PROBE_EVERY, now.mono);
+                let is_news = self.token_accepted.replace(false) != Some(false);
+                is_news.then_some(Concern::TokenRefused)
+            }
+            // The API is there, and short of calls.
+            Err(Blind::Throttled { .. }) => {
+                self.probe.done(now.mono.saturating_add(limits::PROBE_AGAIN));
+                None
+            }
+            Err(blind) => {
+                self.probe.failed(limits::PROBE_AGAIN, limits::PROBE_EVERY, now.mono);
+                let is_news = self.probe.failures() >= limits::PROBES_FAILED && !self.is_away_told;
+                self.is_away_told |= is_news;
+                is_news.then_some(Concern::ApiAway { blind })
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One incident of one dyno, or of several of one formation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::codes::Code;
+use crate::ident::{AppId, DynoName, ProcessType};
+use crate::incident::kind::Kind;
+use crate::incident::message::{DynoReport, Helped, Message, Phase, Proof};
+use crate::incident::telling::Telling;
+use crate::incident::{Plan, WatchedApp, text};
+use crate::limits;
+use crate::record::{Decision, Hold, MemoryReading, Outcome, RestartResult, Ticket, Verdict};
+use crate::time::Now;
+use crate::traffic::{Figures, Readings, Span};
+
+/// An open incident.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) id: String,
+    pub(super) app: AppId,
+    /// None for a rule about the app.
+    process_type: Option<ProcessType>,
+    opened: Now,
+    parts: BTreeMap<Option<DynoName>, Part>,
+    pub(super) telling: Telling,
+}
+
+/// One dyno of it.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) rule: Arc<str>,
+    pub(super) code: Option<Code>,
+    pub(super) reports: u32,
+    pub(super) memory: Option<MemoryReading>,
+    pub(super) state: State,
+    /// When it was last heard of.
+    heard: Duration,
+    /// How long after a restart the error was back, in the engine's own words.
+    pub(super) no_help: Option<Duration>,
+    /// How long it was out, in a restart of this incident.
+    out_for: Option<Duration>,
+    /// How long after its restart before this incident the error was back.
+    pub(super) returned_after: Option<Duration>,
+    /// How long after the restart of this incident the error was back.
+    back_after: Option<Duration>,
+    pub(super) before: Option<Figures>,
+    proof: Option<Proof>,
+}
+
+/// What was done about a dyno, as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum State {
+    /// Restarted, and up again.
+    Back { since: Duration, late: bool },
+    /// It would have been restarted.
+    DryRun,
+    /// The restart failed; whether it may still come back.
+    Failed { text: String, may_return: bool },
+    /// Left alone after too many restarts.
+    GivenUp { text: String, over: Duration },
+    /// Scaled away.
+    Gone,
+    /// Nothing was decided yet.
+    Heard,
+    /// Left as it is.
+    Held { reason: String },
+    /// The API accepted the restart.
+    Out { ticket: Ticket, since: Duration },
+    /// The restart is being asked for.
+    Restarting { ticket: Option<Ticket> },
+    /// People are told, and nothing is done.
+    Told,
+}
+
+// === impl Case ===
+
+impl Case {
+    pub(super) fn new(id: String, app: AppId, process_type: Option<ProcessType>, now: Now) -> Self {
+        Self { id, app, process_type, opened: now, parts: BTreeMap::new(), telling: Telling::default() }
+    }
+
+    pub(super) fn has(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
+        self.app == app && self.parts.keys().any(|name| name.as_ref() == dyno)
+    }
+
+    /// Whether a dyno of the same formation becomes part of this incident.
+    pub(super) fn takes_in(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
+        self.app == app
+            && self.process_type.as_ref() == dyno.map(DynoName::process_type)
+            && self.telling.told.is_empty()
+            && self.parts.len() < limits::INCIDENT_DYNOS_MAX
+    }
+
+    pub(super) fn part(&mut self, dyno: Option<DynoName>, now: Duration) -> &mut Part {
+        self.parts.entry(dyno).or_insert_with(|| Part::new(now))
+    }
+
+    pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
+        self.telling.want(kind, plan, now);
+    }
+
+    /// When something is to be done about it.
+    pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
+        let watch_for = plan.apps[self.app.0 as usize].watch_for;
+        let repeat = self.telling.repeat_at(plan).filter(|_| self.stands());
+        [self.telling.due, repeat, Some(self.over_at(watch_for))].into_iter().flatten()
+    }
+
+    /// Whether a person is still needed.
+    fn stands(&self) -> bool {
+        let stands = |part: &Part| {
+            matches!(part.state, State::GivenUp { .. } | State::Failed { may_return: true, .. })
+        };
+        self.parts.values().any(stands)
+    }
+
+    /// What is told again, if it is time.
+    pub(super) fn reminder(&mut self, plan: &Plan, now: Duration) -> Option<Kind> {
+        self.telling.repeat_at(plan).filter(|at| *at <= now && self.stands())?;
+        self.telling.told_at = Some(now);
+        self.telling.told.last().copied()
+    }
+
+    pub(super) fn is_over(&self, watch_for: Duration, now: Duration) -> bool {
+        self.telling.due.is_none() && self.over_at(watch_for) <= now
+    }
+
+    fn over_at(&self, watch_for: Duration) -> Duration {
+        let last = self.parts.values().map(|part| part.over_at(watch_for)).max().unwrap_or_default();
+        last.min(self.opened.mono.saturating_add(limits::INCIDENT_SPAN_MAX).max(self.given_up_until()))
+    }
+
+    fn given_up_until(&self) -> Duration {
+        let over = |part: &Part| match part.state {
+            State::GivenUp { over, .. } => Some(over),
+            _ => None,
+        };
+        self.parts.values().filter_map(over).max().unwrap_or_default()
+    }
+
+    /// What the message that closes it is about; none where none is wanted, because nothing was told.
+    pub(super) fn closing_kind(&self, on: &BTreeSet<Kind>) -> Option<Kind> {
+        let told = &self.telling.told;
+        let quiet = told.iter().rev().find(|kind| !kind.is_loud() && **kind != Kind::Recovered).copied();
+        if !told.iter().any(|kind| kind.is_loud()) {
+            return quiet;
+        }
+        // It was said that restarting does not help; that it is over makes nothing right.
+        let did_not_help = self.parts.values().any(|part| part.no_help.is_some());
+        if let Some(kind) = quiet.or(told.get(&Kind::NoHelp).copied()).filter(|_| did_not_help) {
+            return Some(kind);
+        }
+        let has_failed = self.parts.values().any(|part| matches!(part.state, State::Failed { .. }));
+        let kind = if has_failed { Kind::Failure } else { Kind::Recovered };
+        if on.contains(&kind) { Some(kind) } else { quiet }
+    }
+
+    /// Reads what came of the restarts.
+    pub(super) fn prove(&mut self, readings: &dyn Readings, now: Duration) {
+        for (name, part) in &mut self.parts {
+            if let (Some(name), State::Back { since, .. }) = (name, &part.state) {
+                let after = readings.read(self.app, name, Span { from: *since, to: now });
+                part.proof = Some(part.judge(after, now.saturating_sub(*since)));
+            }
+        }
+    }
+
+    pub(super) fn message(&mut self, kind: Kind, phase: Phase, app: &WatchedApp, now: Now) -> Message {
+        let dynos: Vec<DynoReport> =
+            self.parts.iter().map(|(name, part)| part.report(name.as_ref(), now.mono)).collect();
+        let process_type = self.process_type.as_ref().map_or("", |process_type| process_type.as_str());
+        let open_for = now.mono.saturating_sub(self.opened.mono);
+        let (title, body) = text::case((&app.name, process_type), &dynos, (kind, phase), open_for);
+        Message {
+            id: self.telling.next_id(&self.id),
+            incident: self.id.clone(),
+            at: now.wall,
+            opened_at: self.opened.wall,
+            kind,
+            phase,
+            apps: vec![app.name.clone()],
+            title,
+            body,
+            dynos,
+        }
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    fn new(now: Duration) -> Self {
+        Self {
+            rule: "".into(),
+            code: None,
+            reports: 0,
+            memory: None,
+            state: State::Heard,
+            heard: now,
+            no_help: None,
+            out_for: None,
+            returned_after: None,
+            back_after: None,
+            before: None,
+            proof: None,
+        }
+    }
+
+    /// A decision about it.
+    pub(super) fn hear(&mut self, decision: &Decision, now: Now) {
+        self.heard = now.mono;
+        let evidence = &decision.evidence;
+        self.reports = self.reports.saturating_add(1).max(evidence.lines);
+        // What a restart was made for is told to its end; what comes after it is another question.
+        if matches!(self.state, State::Heard | State::Held { .. } | State::Told | State::DryRun) {
+            self.rule = Arc::clone(&decision.rule);
+            self.code = evidence.code;
+            self.memory = evidence.memory.or(self.memory);
+        }
+        match &decision.verdict {
+            Verdict::Restart { dry_run: true, .. } => self.state = State::DryRun,
+            Verdict::Restart { dry_run: false, .. } => {
+                self.state = State::Restarting { ticket: decision.ticket };
+                self.memory = evidence.memory.or(self.memory);
+                self.back_after = None;
+            }
+            Verdict::Notify => {
+                if self.state == State::Heard {
+                    self.state = State::Told;
+                }
+            }
+            Verdict::Hold(hold) => self.hold(hold, now.mono),
+        }
+    }
+
+    fn hold(&mut self, hold: &Hold, now: Duration) {
+        match &self.state {
+            State::Heard | State::Held { .. } | State::Told | State::DryRun | State::Gone => {
+                self.state = State::Held { reason: hold.to_string() };
+            }
+            // These may still be lines of the process that was replaced.
+            State::Back { since, .. }
+                if !matches!(hold, Hold::Superseded { .. } | Hold::Stale { .. } | Hold::TooYoung { .. }) =>
+            {
+                self.back_after = self.back_after.or(Some(now.saturating_sub(*since)));
+            }
+            State::Back { .. }
+            | State::Failed { .. }
+            | State::GivenUp { .. }
+            | State::Out { .. }
+            | State::Restarting { .. } => {}
+        }
+    }
+
+    pub(super) fn fail(&mut self, result: &RestartResult) {
+        let may_return = matches!(result, RestartResult::NotBack { .. });
+        self.state = State::Failed { text: result.to_string(), may_return };
+    }
+
+    /// What became of its restart; says whether it had failed and is back after all.
+    pub(super) fn come_out(&mut self, outcome: &Outcome, now: Duration) -> bool {
+        self.heard = now;
+        let had_failed = matches!(self.state, State::Failed { .. });
+        match &outcome.result {
+            RestartResult::Accepted { .. } => {
+                self.state = State::Out { ticket: outcome.ticket, since: now };
+            }
+            RestartResult::Back { out_for, late, .. } => {
+                self.out_for = Some(*out_for);
+                self.state = State::Back { since: now, late: *late };
+                return had_failed;
+            }
+            RestartResult::Gone => self.state = State::Gone,
+            // Refused for a moment: it is asked again, or a notice says that it failed.
+            RestartResult::Refused(_) if !had_failed => {
+                self.state = State::Held { reason: outcome.result.to_string() };
+            }
+            RestartResult::NotBack { .. }
+            | RestartResult::Refused(_)
+            | RestartResult::Unanswered { .. }
+            | RestartResult::Withdrawn => {}
+        }
+        false
+    }
+
+    fn over_at(&self, watch_for: Duration) -> Duration {
+        match &self.state {
+            State::Back { since, .. } => since.saturating_add(watch_for),
+            State::Gone => self.heard,
+            State::GivenUp { over, .. } => *over,
+            State::Failed { may_return: true, .. } | State::Out { .. } | State::Restarting { .. } => {
+                self.heard.saturating_add(limits::INCIDENT_SPAN_MAX)
+            }
+            State::DryRun
+            | State::Failed { may_return: false, .. }
+            | State::Heard
+            | State::Held { .. }
+            | State::Told => self.heard.saturating_add(limits::INCIDENT_QUIET),
+        }
+    }
+
+    fn judge(&self, after: Option<Figures>, watched_for: Duration) -> Proof {
+        let back_after = self.no_help.or(self.back_after);
+        let is_silent = |figures: &Figures| figures.requests == 0 && figures.memory.is_none();
+        let had_traffic = self.before.is_some_and(|before| before.requests > 0);
+        let helped = match back_after {
+            Some(_) => Helped::No,
+            None if had_traffic && after.as_ref().is_none_or(is_silent) => Helped::Unknown,
+            None => Helped::Yes,
+        };
+        Proof { helped, watched_for, back_after, before: self.before, after }
+    }
+
+    fn report(&self, name: Option<&DynoName>, now: Duration) -> DynoReport {
+        let mut report = DynoReport {
+            name: name.cloned(),
+            rule: Arc::clone(&self.rule),
+            code: self.code,
+            reports: self.reports,
+            memory: self.memory,
+            state: self.state.word(),
+            text: String::new(),
+            out_for: self.out_for,
+            returned_after: self.returned_after,
+            proof: self.proof.clone(),
+        };
+        report.text = text::dyno(&report, &self.state, self.no_help, now);
+        report
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Back { .. } => "back",
+            Self::DryRun => "dry_run",
+            Self::Failed { .. } => "failed",
+            Self::GivenUp { .. } => "given_up",
+            Self::Gone => "gone",
+            Self::Heard => "heard",
+            Self::Held { .. } => "held",
+            Self::Out { .. } => "out",
+            Self::Restarting { .. } => "restarting",
+            Self::Told => "told",
+        }
+    }
+}

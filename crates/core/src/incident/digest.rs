@@ -1,0 +1,254 @@
+//! `notify.digest`: what happened since yesterday, in one message.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+
+use crate::calendar;
+use crate::ident::{AppId, DynoName};
+use crate::incident::kind::Kind;
+use crate::incident::message::{Message, Phase};
+use crate::incident::{Incidents, text};
+use crate::limits;
+use crate::record::{NoticeKind, Record, RestartResult, Verdict};
+use crate::time::{later, spoken};
+
+/// A time of day on the clock of a zone, such as `09:00 Europe/Berlin`; UTC without a zone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DailyTime {
+    minute: u16,
+    zone: TimeZone,
+}
+
+/// A text that is no time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time of day and a time zone, such as \"09:00 Europe/Berlin\"")]
+pub struct DailyTimeError;
+
+/// What is counted between two digests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    apps: BTreeMap<AppId, AppTally>,
+}
+
+/// One app's counts.
+#[derive(Clone, Debug, Default)]
+struct AppTally {
+    restarts: u64,
+    back: u64,
+    out_for: Duration,
+    failed: u64,
+    given_up: u64,
+    no_help: u64,
+    holds: BTreeMap<&'static str, u64>,
+    restarted: BTreeMap<DynoName, u64>,
+}
+
+// === impl DailyTime ===
+
+impl DailyTime {
+    /// The first instant after `at` at which the clock shows this time; one that the clock skips comes as
+    /// much later.
+    pub fn next_after(&self, at: Timestamp) -> Timestamp {
+        let time = Time::midnight().wrapping_add(Duration::from_secs(u64::from(self.minute) * 60));
+        let today = self.zone.to_datetime(at).date();
+        today
+            .series(jiff::Span::new().days(1))
+            .take(DAYS)
+            .filter_map(|day| self.zone.to_ambiguous_timestamp(day.to_datetime(time)).compatible().ok())
+            .find(|next| *next > at)
+            .unwrap_or_else(|| later(at, Duration::from_secs(86_400)))
+    }
+}
+
+/// Today, tomorrow, and a day for a zone that skips one.
+const DAYS: usize = 3;
+
+impl FromStr for DailyTime {
+    type Err = DailyTimeError;
+
+    fn from_str(text: &str) -> Result<Self, DailyTimeError> {
+        let mut parts = text.split_whitespace();
+        let minute = parts.next().and_then(|time| calendar::minute(time).ok());
+        let zone = parts.next().map_or(Some(TimeZone::UTC), |name| calendar::zone(name).ok());
+        match (minute.filter(|minute| *minute < 24 * 60), zone, parts.next()) {
+            (Some(minute), Some(zone), None) => Ok(Self { minute, zone }),
+            _ => Err(DailyTimeError),
+        }
+    }
+}
+
+impl fmt::Display for DailyTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = self.zone.iana_name().unwrap_or("UTC");
+        write!(f, "{:02}:{:02} {zone}", self.minute / 60, self.minute % 60)
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    pub(super) fn count(&mut self, record: &Record) {
+        match record {
+            Record::Decision(decision) => {
+                let app = self.apps.entry(decision.app).or_default();
+
+                match &decision.verdict {
+                    Verdict::Hold(hold) => *app.holds.entry(hold.label()).or_default() += 1,
+                    Verdict::Notify | Verdict::Restart { .. } => {}
+                }
+            }
+            Record::Outcome(outcome) => {
+                let app = self.apps.entry(outcome.app).or_default();
+                match &outcome.result {
+                    RestartResult::Accepted { .. } => {
+                        app.restarts += 1;
+                        let is_known = app.restarted.contains_key(&outcome.dyno);
+                        if is_known || app.restarted.len() < limits::INCIDENT_DYNOS_MAX {
+                            *app.restarted.entry(outcome.dyno.clone()).or_default() += 1;
+                        }
+                    }
+                    RestartResult::Back { out_for, .. } => {
+                        app.back += 1;
+                        app.out_for += *out_for;
+                    }
+                    RestartResult::NotBack { .. }
+                    | RestartResult::Gone
+                    | RestartResult::Refused(_)
+                    | RestartResult::Unanswered { .. }
+                    | RestartResult::Withdrawn => {}
+                }
+            }
+            Record::Aftermath(_) => {}
+            Record::Notice(notice) => {
+                let app = self.apps.entry(notice.app).or_default();
+                match &notice.what {
+                    NoticeKind::GaveUp { .. } => app.given_up += 1,
+                    NoticeKind::NoHelp { .. } => app.no_help += 1,
+                    NoticeKind::RestartFailed(_) => app.failed += 1,
+                    NoticeKind::Blind(_)
+                    | NoticeKind::ClockDisagrees { .. }
+                    | NoticeKind::SeesAgain
+                    | NoticeKind::Vigil(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The apps of which there is something to tell, each with its paragraph.
+    pub(super) fn paragraphs(&self, name: impl Fn(AppId) -> String) -> Vec<(AppId, String)> {
+        let of = |(app, tally): (&AppId, &AppTally)| (*app, format!("{}: {}", name(*app), tally.sentence()));
+        self.apps.iter().map(of).collect()
+    }
+
+    pub(super) fn restarts(&self) -> u64 {
+        self.apps.values().map(|app| app.restarts).sum()
+    }
+}
+
+impl AppTally {
+    fn sentence(&self) -> String {
+        let mut parts = vec![format!("{} {}", self.restarts, plural(self.restarts, "restart"))];
+        if let Some(mean) = u32::try_from(self.back).ok().filter(|back| *back > 0) {
+            parts.push(format!("out for {} on average", spoken(self.out_for / mean)));
+        }
+        if let Some((dyno, times)) = self.restarted.iter().max_by_key(|(_, times)| **times)
+            && *times > 1
+        {
+            parts.push(format!("{dyno} the most often ({times} times)"));
+        }
+        for (count, what) in
+            [(self.failed, "failed"), (self.given_up, "given up"), (self.no_help, "without help")]
+        {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        let refused: u64 = self.holds.values().sum();
+        if refused > 0 {
+            let mut holds: Vec<_> = self.holds.iter().collect();
+            holds.sort_by_key(|(label, count)| (std::cmp::Reverse(**count), **label));
+            let most: Vec<String> = holds
+                .iter()
+                .take(3)
+                .map(|(label, count)| format!("{} {count}", label.replace('_', " ")))
+                .collect();
+            parts.push(format!("{refused} {} left alone ({})", plural(refused, "time"), most.join(", ")));
+        }
+        format!("{}.", parts.join(", "))
+    }
+}
+
+impl Incidents {
+    /// Tells the day, if it is time.
+    pub(super) fn tell_digest(&mut self) {
+        let (Some(due), Some(daily)) = (self.digest_due, &self.plan.digest) else { return };
+        if due > self.now.wall {
+            return;
+        }
+        self.digest_due = Some(daily.next_after(self.now.wall));
+        let tally = std::mem::take(&mut self.tally);
+        self.made += 1;
+        let incident = format!("digest-{:08x}-{}", self.plan.tag, self.made);
+        let paragraphs = tally.paragraphs(|app| self.app_name(app).to_string());
+        let apps = paragraphs.iter().map(|(app, _)| self.app_name(*app)).collect();
+        let (title, body) =
+            text::digest(tally.restarts(), paragraphs.into_iter().map(|(_, text)| text).collect());
+        self.messages.push(Message {
+            id: format!("{incident}.1"),
+            incident,
+            at: self.now.wall,
+            opened_at: self.now.wall,
+            kind: Kind::Digest,
+            phase: Phase::Single,
+            apps,
+            title,
+            body,
+            dynos: Vec::new(),
+        });
+    }
+}
+
+/// `noun`, with an s for any count but one.
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::DailyTime;
+
+    #[track_caller]
+    fn check(time: &str, at: &str, expect: &str) {
+        let time: DailyTime = time.parse().expect(time);
+        let at: Timestamp = at.parse().expect(at);
+        assert_eq!(time.next_after(at).to_string(), expect);
+    }
+
+    #[test]
+    fn a_daily_time_comes_once_a_day_on_its_clock() {
+        check("09:00", "2026-01-02T08:59:59Z", "2026-01-02T09:00:00Z");
+        check("09:00", "2026-01-02T09:00:00Z", "2026-01-03T09:00:00Z");
+        check("09:00 Europe/Berlin", "2026-01-02T00:00:00Z", "2026-01-02T08:00:00Z");
+        check("09:00 Europe/Berlin", "2026-07-02T00:00:00Z", "2026-07-02T07:00:00Z");
+        // 02:30 is skipped on that night, and is shown as 03:30.
+        check("02:30 Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-29T01:30:00Z");
+        check("00:00 Pacific/Auckland", "2026-01-01T10:59:59Z", "2026-01-01T11:00:00Z");
+    }
+
+    #[test]
+    fn what_is_no_time_of_day_is_refused() {
+        for text in ["", "9:00", "24:00", "09:60", "Europe/Berlin", "09:00 Berlin", "09:00 UTC x"] {
+            assert!(text.parse::<DailyTime>().is_err(), "{text}");
+        }
+        let time: DailyTime = "09:05 Europe/Berlin".parse().expect("a time");
+        assert_eq!(time.to_string(), "09:05 Europe/Berlin");
+    }
+}

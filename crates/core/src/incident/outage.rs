@@ -1,0 +1,236 @@
+//! Troubles of an app, or of the daemon: what they have in common is that a person must mend them.
+//!
+//! One cause often strikes many apps at once, a revoked token all of them. So an outage is of one subject,
+//! and the apps that it strikes are told together.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::api::Blind;
+use crate::health::alert::Concern;
+use crate::ident::{AppId, AppName};
+use crate::incident::kind::Kind;
+use crate::incident::message::{Message, Phase};
+use crate::incident::telling::Telling;
+use crate::incident::{Incidents, Plan, text};
+use crate::limits;
+use crate::time::Now;
+
+/// What an outage is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    /// The Platform API, by what is wrong.
+    Api(&'static str),
+    /// This machine's clock, or theirs, by the time in a line.
+    Clock,
+    /// Drains without lines.
+    Drain,
+    /// Lines that logplex lost.
+    Losses,
+    /// A notifier.
+    Notifier(String),
+    /// This machine's clock, by the API's.
+    OwnClock,
+    /// Heroku itself, by its status page.
+    Platform,
+    /// The settings of an app, by what is wrong with watching it.
+    Watching(&'static str),
+}
+
+/// One outage.
+#[derive(Debug)]
+pub(super) struct Outage {
+    id: String,
+    /// The apps that it strikes.
+    apps: BTreeSet<AppId>,
+    /// All that it ever struck.
+    struck: BTreeSet<AppId>,
+    opened: Now,
+    pub(super) telling: Telling,
+    text: String,
+    /// Ends by itself then, where nothing says that it is over.
+    over: Option<Duration>,
+}
+
+impl Subject {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Drain => Kind::DrainSilent,
+            Self::Api(_)
+            | Self::Clock
+            | Self::Losses
+            | Self::Notifier(_)
+            | Self::OwnClock
+            | Self::Platform
+            | Self::Watching(_) => Kind::Failure,
+        }
+    }
+
+    /// Whether it is the same for all apps, so that one that is well again speaks for all.
+    fn is_common(&self) -> bool {
+        !matches!(
+            self,
+            Self::Drain
+                | Self::Losses
+                | Self::Watching(_)
+                | Self::Api("forbidden" | "no_such_app" | "refused")
+        )
+    }
+
+    /// Whether nothing will say that it is over, so that it ends by itself.
+    fn fades(&self) -> bool {
+        matches!(self, Self::Clock | Self::Losses | Self::Watching(_))
+    }
+}
+
+/// The label of an API that gives no answer, the same as that of a look that got none.
+const UNREACHABLE: &str = "unreachable";
+
+impl Incidents {
+    /// Something that a person must mend.
+    pub(super) fn trouble(&mut self, subject: Subject, app: Option<AppId>, text: String) {
+        let (kind, now) = (subject.kind(), self.now);
+        if !self.plan.on.contains(&kind) {
+            return;
+        }
+        if let (Subject::Api(_), Some(app)) = (&subject, app) {
+            self.moved_from_other_api_trouble(&subject, app);
+        }
+        let fades = subject.fades();
+        let outage = self.outages.entry(subject).or_insert_with(|| {
+            self.made += 1;
+            Outage {
+                id: format!("outage-{:08x}-{}", self.plan.tag, self.made),
+                apps: BTreeSet::new(),
+                struck: BTreeSet::new(),
+                opened: now,
+                telling: Telling::default(),
+                text: String::new(),
+                over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
+            }
+        });
+        outage.text = text;
+        outage.apps.extend(app);
+        let is_new = app.is_none_or(|app| outage.struck.insert(app));
+        if outage.telling.told.is_empty() {
+            outage.telling.want(kind, &self.plan, now.mono);
+        } else if is_new && app.is_some() {
+            // The others that the same cause strikes are told together.
+            outage.telling.pending.insert(kind);
+            outage.telling.due.get_or_insert(now.mono.saturating_add(self.plan.group));
+        }
+    }
+
+    /// What the vigil is concerned about, or relieved of.
+    pub(super) fn concerned(&mut self, app: AppId, concern: &Concern) {
+        let subject = match concern {
+            Concern::ApiAway { .. } => Subject::Api(UNREACHABLE),
+            Concern::ApiBack => return self.mended(&Subject::Api(UNREACHABLE), None),
+            Concern::AppHidden { blind } => Subject::Api(blind.label()),
+            Concern::AppSeen => return self.seen_again(app),
+            Concern::AppIsFir => Subject::Watching("a Fir app has no drains"),
+            Concern::AppRenamed { .. } => Subject::Watching("the app was renamed"),
+            Concern::ClockAhead { .. } => Subject::OwnClock,
+            Concern::ClockRight => return self.mended(&Subject::OwnClock, None),
+            Concern::DrainLoops => Subject::Watching("its drain feeds itself"),
+            Concern::DrainMissing | Concern::DrainSilent { .. } => Subject::Drain,
+            Concern::DrainSpeaks => return self.mended(&Subject::Drain, Some(app)),
+            Concern::LinesLost { .. } => Subject::Losses,
+            Concern::PlatformGreen => return self.mended(&Subject::Platform, None),
+            Concern::PlatformRed { .. } => Subject::Platform,
+            Concern::TokenAccepted => return self.mended(&Subject::Api(Blind::Unauthorized.label()), None),
+            Concern::TokenRefused => Subject::Api(Blind::Unauthorized.label()),
+        };
+        self.trouble(subject, Some(app), concern.to_string());
+    }
+
+    /// An app has one trouble with the API at a time.
+    fn moved_from_other_api_trouble(&mut self, subject: &Subject, app: AppId) {
+        for (other, outage) in &mut self.outages {
+            if matches!(other, Subject::Api(_)) && other != subject {
+                outage.apps.remove(&app);
+            }
+        }
+        self.outages.retain(|other, outage| !(matches!(other, Subject::Api(_)) && outage.apps.is_empty()));
+    }
+
+    /// The API is seen again for an app.
+    pub(super) fn seen_again(&mut self, app: AppId) {
+        let api: Vec<Subject> =
+            self.outages.keys().filter(|subject| matches!(subject, Subject::Api(_))).cloned().collect();
+        for subject in api {
+            let all = subject.is_common();
+            if self.outages.get(&subject).is_some_and(|outage| outage.apps.contains(&app)) {
+                self.mended(&subject, if all { None } else { Some(app) });
+            }
+        }
+    }
+
+    /// The trouble is over, for one app or as a whole.
+    pub(super) fn mended(&mut self, subject: &Subject, app: Option<AppId>) {
+        let Some(outage) = self.outages.get_mut(subject) else { return };
+        match app {
+            Some(app) => outage.apps.remove(&app),
+            None => {
+                outage.apps.clear();
+                true
+            }
+        };
+        if !outage.apps.is_empty() {
+            return;
+        }
+        let Some(mut outage) = self.outages.remove(subject) else { return };
+        if !outage.telling.told.is_empty() && self.plan.on.contains(&Kind::Recovered) {
+            let message = outage.message(subject, (Kind::Recovered, Phase::Closed), &self.plan, self.now);
+            self.messages.push(message);
+        }
+    }
+
+    pub(super) fn tell_outages(&mut self) {
+        let now = self.now;
+        for (subject, outage) in &mut self.outages {
+            let reminder = outage.repeat_at(&self.plan).filter(|at| *at <= now.mono);
+            let due = match outage.telling.due_at(now.mono) {
+                None if reminder.is_some() => {
+                    outage.telling.told_at = Some(now.mono);
+                    Some((subject.kind(), Phase::Reminder))
+                }
+                due => due,
+            };
+            if let Some(due) = due {
+                self.messages.push(outage.message(subject, due, &self.plan, now));
+            }
+        }
+        self.outages.retain(|_, outage| outage.over.is_none_or(|over| over > now.mono));
+    }
+}
+
+impl Outage {
+    pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
+        [self.telling.due, self.repeat_at(plan), self.over].into_iter().flatten()
+    }
+
+    fn repeat_at(&self, plan: &Plan) -> Option<Duration> {
+        self.telling.repeat_at(plan).filter(|_| self.over.is_none())
+    }
+
+    fn message(&mut self, subject: &Subject, about: (Kind, Phase), plan: &Plan, now: Now) -> Message {
+        let (kind, phase) = about;
+        let apps = if phase == Phase::Closed { &self.struck } else { &self.apps };
+        let apps: Vec<AppName> = apps.iter().map(|app| plan.apps[app.0 as usize].name.clone()).collect();
+        let lasted = now.mono.saturating_sub(self.opened.mono);
+        let (title, body) = text::outage(subject, phase, &apps, &self.text, lasted);
+        Message {
+            id: self.telling.next_id(&self.id),
+            incident: self.id.clone(),
+            at: now.wall,
+            opened_at: self.opened.wall,
+            kind,
+            phase,
+            apps,
+            title,
+            body,
+            dynos: Vec::new(),
+        }
+    }
+}

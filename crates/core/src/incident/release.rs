@@ -1,0 +1,128 @@
+//! Suspect releases: several dynos of one type that begin to err soon after a release.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use crate::ident::{DynoName, ProcessType};
+use crate::incident::Incidents;
+use crate::incident::kind::Kind;
+use crate::incident::message::{Message, Phase};
+use crate::incident::text;
+use crate::limits;
+use crate::record::{Decision, Hold, Verdict};
+use crate::time::since;
+
+/// An app's last release, and who has erred since.
+#[derive(Debug, Default)]
+pub(super) struct Releases {
+    version: Option<u64>,
+    /// None while only its number is known, not its time.
+    at: Option<Duration>,
+    /// Dynos that erred shortly before it, too: it is not to blame for them.
+    ill: BTreeSet<DynoName>,
+    suspects: BTreeMap<ProcessType, BTreeSet<DynoName>>,
+    told: BTreeSet<ProcessType>,
+    erred: HashMap<DynoName, Duration>,
+}
+
+impl Releases {
+    /// A line announced a release. A deploy is announced twice, by what was deployed and by its number.
+    pub(super) fn announced(&mut self, version: Option<u64>, now: Duration) {
+        let is_same = match (self.version, version) {
+            (Some(known), Some(version)) => known == version,
+            _ => self.at.is_some_and(|at| now.saturating_sub(at) <= ONE_DEPLOY),
+        };
+        if is_same && self.at.is_some() {
+            self.version = self.version.or(version);
+        } else {
+            self.begin(version, now);
+        }
+    }
+
+    /// The API showed a dyno of this release, which is as old as the dyno at least.
+    fn seen(&mut self, version: u64, created: Duration) {
+        match self.version {
+            Some(known) if version > known => self.begin(Some(version), created),
+            Some(_) => {}
+            None => self.version = Some(version),
+        }
+    }
+
+    fn begin(&mut self, version: Option<u64>, at: Duration) {
+        let clean = at.saturating_sub(limits::SUSPECT_CLEAN);
+        self.erred.retain(|_, erred| *erred >= clean);
+        self.ill =
+            self.erred.iter().filter(|(_, erred)| **erred < at).map(|(dyno, _)| dyno.clone()).collect();
+        self.at = Some(at);
+        self.version = version;
+        self.suspects.clear();
+        self.told.clear();
+    }
+
+    /// A dyno erred; says which dynos make the release suspect, the first time that they do.
+    fn err(&mut self, dyno: &DynoName, now: Duration) -> Option<Vec<DynoName>> {
+        if self.erred.len() >= limits::RETURNS_MAX {
+            self.erred.clear();
+        }
+        self.erred.insert(dyno.clone(), now);
+        let at = self.at.filter(|at| now.saturating_sub(*at) <= limits::SUSPECT_WITHIN && *at <= now)?;
+        debug_assert!(at <= now, "filtered above");
+        if self.ill.contains(dyno) || self.told.contains(dyno.process_type()) {
+            return None;
+        }
+        let suspects = self.suspects.entry(dyno.process_type().clone()).or_default();
+        suspects.insert(dyno.clone());
+        if suspects.len() < limits::SUSPECT_DYNOS {
+            return None;
+        }
+        self.told.insert(dyno.process_type().clone());
+        Some(suspects.iter().cloned().collect())
+    }
+}
+
+/// How far apart the two announcements of one deploy may be: a build lies before both.
+const ONE_DEPLOY: Duration = Duration::from_secs(5 * 60);
+
+impl Incidents {
+    /// Holds an erring dyno against the release, if it came soon after one.
+    pub(super) fn suspect(&mut self, decision: &Decision) {
+        let (Some(dyno), Some(code)) = (&decision.dyno, decision.evidence.code) else { return };
+        let is_history = matches!(
+            &decision.verdict,
+            Verdict::Hold(
+                Hold::Stale { .. } | Hold::Superseded { .. } | Hold::ClockAhead { .. } | Hold::Gone
+            )
+        );
+        if is_history {
+            return;
+        }
+        let now = self.now;
+        let releases = self.releases.entry(decision.app).or_default();
+        if let Some(seen) = &decision.evidence.seen
+            && let Some(version) = seen.release
+        {
+            releases.seen(version, now.mono.saturating_sub(since(seen.created_at, now.wall)));
+        }
+        let Some(suspects) = releases.err(dyno, now.mono) else { return };
+        if !self.plan.on.contains(&Kind::SuspectRelease) {
+            return;
+        }
+        let (version, age) = (releases.version, now.mono.saturating_sub(releases.at.unwrap_or(now.mono)));
+        let app = self.app_name(decision.app);
+        self.made += 1;
+        let incident = format!("{app}-{:08x}-{}", self.plan.tag, self.made);
+        let (title, body) = text::suspect(&app, version, &suspects, code, age);
+        self.messages.push(Message {
+            id: format!("{incident}.1"),
+            incident,
+            at: now.wall,
+            opened_at: now.wall,
+            kind: Kind::SuspectRelease,
+            phase: Phase::Single,
+            apps: vec![app],
+            title,
+            body,
+            dynos: Vec::new(),
+        });
+    }
+}

@@ -1,0 +1,310 @@
+//! Stories to tell: records in the order in which the engine makes them, on a clock that only steps.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{Blind, Seen};
+use crate::event::{DynoState, Megabytes};
+use crate::ident::{AppId, DynoName};
+use crate::incident::kind::Kind;
+use crate::incident::message::Message;
+use crate::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
+use crate::policy::Rate;
+use crate::record::{
+    Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult, Ticket,
+    Verdict,
+};
+use crate::time::{Now, earlier, later};
+use crate::traffic::{Figures, Readings, Span};
+
+/// A notifier's incidents, and what it was told so far.
+pub(crate) struct Story {
+    incidents: Incidents,
+    pub(crate) now: Now,
+    pub(crate) told: Vec<Message>,
+    pub(crate) release: Option<u64>,
+    traffic: Fixed,
+}
+
+/// The same traffic before every restart, and the same after it.
+#[derive(Default)]
+struct Fixed {
+    before: Figures,
+    after: Figures,
+    /// Until when it is before.
+    turn: HashMap<DynoName, Duration>,
+}
+
+impl Readings for Fixed {
+    fn read(&self, _: AppId, dyno: &DynoName, span: Span) -> Option<Figures> {
+        let is_after = self.turn.get(dyno).is_some_and(|turn| span.from >= *turn);
+        Some(if is_after { self.after } else { self.before })
+    }
+}
+
+pub(crate) fn web(index: u32) -> DynoName {
+    DynoName::new("web".parse().expect("a type"), index)
+}
+
+pub(crate) fn memory(hundredths: u64, permille: u32) -> MemoryReading {
+    MemoryReading { at: start(), used: Megabytes { hundredths }, permille }
+}
+
+fn start() -> Timestamp {
+    "2026-03-04T05:06:07Z".parse().expect("a time")
+}
+
+pub(crate) fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+pub(crate) fn minutes(count: u64) -> Duration {
+    seconds(count * 60)
+}
+
+pub(crate) fn plan(apps: &[&str], on: &[Kind]) -> Plan {
+    let app = |name: &&str| WatchedApp {
+        name: name.parse().expect("a name"),
+        is_told: true,
+        watch_for: minutes(5),
+    };
+    Plan {
+        apps: apps.iter().map(app).collect(),
+        digest: None,
+        group: seconds(30),
+        on: on.iter().copied().collect(),
+        repeat: minutes(240),
+        tag: 0xcafe,
+    }
+}
+
+impl Story {
+    /// Two apps, and what is told where nothing is chosen.
+    pub(crate) fn new() -> Self {
+        Self::of(plan(&["acme", "other"], &Kind::DEFAULT))
+    }
+
+    pub(crate) fn of(plan: Plan) -> Self {
+        let now = Now { mono: minutes(60), wall: start() };
+        let before = Figures {
+            requests: 1200,
+            errors: 51,
+            timeouts: 14,
+            p95: Some(Duration::from_millis(4270)),
+            memory: Some(memory(64_600, 1262)),
+        };
+        let after = Figures {
+            requests: 640,
+            errors: 1,
+            timeouts: 0,
+            p95: Some(Duration::from_millis(180)),
+            memory: Some(memory(21_000, 410)),
+        };
+        let traffic = Fixed { before, after, turn: HashMap::new() };
+        Self { incidents: Incidents::new(plan, now), now, told: Vec::new(), release: None, traffic }
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub(crate) fn wait(&mut self, span: Duration) -> &mut Self {
+        let end = self.now.after(span);
+        for _ in 0..10_000 {
+            let Some(due) = self.incidents.next_deadline().filter(|due| *due <= end.mono) else { break };
+            let step = due.saturating_sub(self.now.mono);
+            self.now = self.now.after(step);
+            let before = self.told.len();
+            self.input(Input::Wake);
+            let is_stuck = step.is_zero() && before == self.told.len();
+            assert!(
+                !is_stuck || self.incidents.next_deadline().is_none_or(|next| next > due),
+                "a deadline stays"
+            );
+        }
+        self.now = end;
+        self.input(Input::Wake)
+    }
+
+    pub(crate) fn input(&mut self, input: Input<'_>) -> &mut Self {
+        self.told.extend(self.incidents.handle(input, &self.traffic, self.now));
+        self
+    }
+
+    /// R14 of a dyno, and what was decided about it.
+    pub(crate) fn r14(&mut self, index: u32, verdict: Verdict) -> &mut Self {
+        let seen = self.release.map(|release| Seen {
+            name: web(index),
+            process_type: "web".parse().expect("a type"),
+            id: "01234567".parse().expect("an id"),
+            created_at: earlier(self.now.wall, minutes(10)),
+            updated_at: earlier(self.now.wall, minutes(10)),
+            state: DynoState::Up,
+            release: Some(release),
+        });
+        let evidence = Evidence {
+            code: Some("R14".parse().expect("a code")),
+            line_at: Some(self.now.wall),
+            lines: 1,
+            memory: Some(memory(64_600, 1262)),
+            seen,
+        };
+        self.decide(Some(web(index)), "memory-quota-exceeded", verdict, evidence)
+    }
+
+    pub(crate) fn decide(
+        &mut self,
+        dyno: Option<DynoName>,
+        rule: &str,
+        verdict: Verdict,
+        evidence: Evidence,
+    ) -> &mut Self {
+        let ticket = matches!(verdict, Verdict::Restart { .. }).then_some(Ticket(1));
+        let decision =
+            Decision { at: self.now.wall, app: AppId(0), dyno, rule: rule.into(), verdict, evidence, ticket };
+        self.input(Input::Record(&Record::Decision(decision)))
+    }
+
+    pub(crate) fn restart(&mut self, index: u32) -> &mut Self {
+        self.r14(index, Verdict::Restart { dry_run: false, formation: 3 })
+    }
+
+    pub(crate) fn outcome(&mut self, index: u32, result: RestartResult) -> &mut Self {
+        if let RestartResult::Back { .. } = result {
+            self.traffic.turn.insert(web(index), self.now.mono);
+        }
+        let outcome =
+            Outcome { at: self.now.wall, app: AppId(0), dyno: web(index), ticket: Ticket(1), result };
+        self.input(Input::Record(&Record::Outcome(outcome)))
+    }
+
+    pub(crate) fn accepted(&mut self, index: u32) -> &mut Self {
+        self.outcome(index, RestartResult::Accepted { answer_lost: false })
+    }
+
+    pub(crate) fn back(&mut self, index: u32, out_for: u64, late: bool) -> &mut Self {
+        let id = "89abcdef".parse().expect("an id");
+        self.outcome(index, RestartResult::Back { id, out_for: seconds(out_for), late })
+    }
+
+    pub(crate) fn notice(&mut self, index: Option<u32>, what: NoticeKind) -> &mut Self {
+        self.notice_of(AppId(0), index, what)
+    }
+
+    pub(crate) fn notice_of(&mut self, app: AppId, index: Option<u32>, what: NoticeKind) -> &mut Self {
+        let notice = Notice { at: self.now.wall, app, dyno: index.map(web), what };
+        self.input(Input::Record(&Record::Notice(notice)))
+    }
+
+    pub(crate) fn not_back(&mut self, index: u32) -> &mut Self {
+        let result = RestartResult::NotBack { state: Some(DynoState::Starting), waited: minutes(3) };
+        self.outcome(index, result.clone());
+        self.notice(Some(index), NoticeKind::RestartFailed(result))
+    }
+
+    pub(crate) fn give_up(&mut self, index: u32) -> &mut Self {
+        let allowed = Rate { count: 3.try_into().expect("not zero"), per: minutes(120) };
+        let until = later(self.now.wall, minutes(360));
+        self.r14(index, Verdict::Hold(Hold::MaxRestarts { allowed, until }));
+        self.notice(Some(index), NoticeKind::GaveUp { allowed, until })
+    }
+
+    pub(crate) fn blind(&mut self, app: u32) -> &mut Self {
+        self.notice_of(AppId(app), None, NoticeKind::Blind(Blind::Unauthorized))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.incidents.next_deadline()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.incidents.forgotten()
+    }
+
+    pub(crate) fn queued(&mut self, index: u32, behind: u32) -> &mut Self {
+        self.r14(index, Verdict::Hold(Hold::Queued { behind: web(behind) }))
+    }
+
+    /// What was told, a line each.
+    #[cfg(test)]
+    pub(crate) fn timeline(&self) -> Vec<String> {
+        let line = |message: &Message| {
+            let at = message.at.duration_since(start()).as_secs();
+            format!("{at:>6}s {:>8} {:<15} {}", message.phase.word(), message.kind.word(), message.title)
+        };
+        self.told.iter().map(line).collect()
+    }
+}
+
+/// One message of every sort, by name.
+pub fn messages() -> Vec<(&'static str, Message)> {
+    let mut all = Vec::new();
+    let mut keep = |name: &'static str, story: &Story| {
+        all.push((name, story.told.last().expect("something was told").clone()));
+    };
+    let mut story = Story::new();
+    story.restart(1).wait(seconds(1)).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(1));
+    keep("restart", &story);
+    story.wait(minutes(10));
+    keep("restart-helped", &story);
+    story.wait(minutes(133)).restart(1).accepted(1).wait(seconds(40));
+    keep("restart-again", &story);
+    story.back(1, 40, false).wait(minutes(4)).notice(Some(1), NoticeKind::NoHelp { after: minutes(4) });
+    keep("no-help", &story);
+    story.wait(minutes(10));
+    keep("restart-did-not-help", &story);
+
+    let mut story = Story::new();
+    story.restart(1).queued(2, 1).queued(3, 1).wait(seconds(30));
+    keep("restart-of-several", &story);
+    story.accepted(1).wait(minutes(3)).not_back(1);
+    keep("failure", &story);
+    story.wait(minutes(240));
+    keep("failure-reminder", &story);
+    story.back(1, 14_580, true).wait(seconds(30));
+    keep("recovered", &story);
+
+    let mut story = Story::new();
+    story.give_up(2);
+    keep("give-up", &story);
+    story.r14(4, Verdict::Restart { dry_run: true, formation: 1 }).wait(minutes(1));
+    keep("dry-run", &story);
+    story.blind(0);
+    keep("api-unseen", &story);
+    story.blind(1).wait(seconds(30));
+    keep("api-unseen-of-several", &story);
+    story.wait(minutes(12)).notice(None, NoticeKind::SeesAgain);
+    keep("api-seen-again", &story);
+    story.input(Input::Trouble(Trouble::DrainSilent { app: AppId(0), quiet_for: minutes(30) }));
+    keep("drain-silent", &story);
+    story.input(Input::Trouble(Trouble::NotifierDown { name: "ops", why: "it answered 404 Not Found" }));
+    keep("notifier-down", &story);
+
+    let mut story = Story::new();
+    story.input(Input::Release { app: AppId(0), version: Some(42) }).wait(minutes(9));
+    story.queued(1, 2).wait(minutes(2)).queued(2, 1);
+    keep("suspect-release", &story);
+
+    let mut story = Story::of(Plan {
+        digest: Some("09:00 Europe/Berlin".parse().expect("a time")),
+        ..plan(&["acme", "other"], &[])
+    });
+    story
+        .restart(1)
+        .accepted(1)
+        .back(1, 12, false)
+        .queued(2, 1)
+        .queued(3, 1)
+        .give_up(2)
+        .wait(minutes(24 * 60));
+    keep("digest", &story);
+
+    let mut story = Story::of(plan(&["acme"], &Kind::CHOICES));
+    story.r14(1, Verdict::Hold(Hold::TooYoung { age: minutes(1), min: minutes(3) })).wait(seconds(30));
+    keep("hold", &story);
+    let evidence = Evidence { code: Some("H99".parse().expect("a code")), lines: 20, ..Evidence::default() };
+    story.decide(None, "platform-errors", Verdict::Notify, evidence).wait(seconds(30));
+    keep("notify", &story);
+    all
+}

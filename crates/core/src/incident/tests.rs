@@ -1,0 +1,367 @@
+//! Incidents, told as timelines.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
+
+use crate::api::Blind;
+use crate::ident::AppId;
+use crate::incident::kind::Kind;
+use crate::incident::message::{Helped, Phase};
+use crate::incident::stories::{Story, minutes, plan, seconds, web};
+use crate::incident::{Input, Plan, Trouble};
+use crate::limits;
+use crate::record::{Hold, NoticeKind, RestartResult, Verdict};
+
+#[track_caller]
+fn check(story: &Story, expect: &[&str]) {
+    assert_eq!(story.timeline(), expect, "\n{:#?}", story.timeline());
+}
+
+#[test]
+fn a_restart_that_helps_is_two_messages() {
+    let mut story = Story::new();
+    story.restart(1).wait(seconds(1)).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(60));
+    check(
+        &story,
+        &[
+            "    30s   opened restart         acme web.1: restarted, R14",
+            "   313s   closed restart         acme web.1: back after 12s, and it helped",
+        ],
+    );
+    let [opened, closed] = story.told.as_slice() else { panic!("two messages") };
+    assert_eq!(opened.incident, closed.incident);
+    assert_ne!(opened.id, closed.id);
+    let proof = closed.dynos[0].proof.as_ref().expect("a proof");
+    assert_eq!(proof.helped, Helped::Yes);
+    assert_eq!(proof.before.map(|figures| figures.requests), Some(1200));
+    assert_eq!(proof.after.map(|figures| figures.requests), Some(640));
+    assert_eq!(story.next_deadline(), None);
+}
+
+#[test]
+fn a_plateau_is_told_as_no_help() {
+    let mut story = Story::new();
+    story.restart(1).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(4));
+    story.notice(Some(1), NoticeKind::NoHelp { after: minutes(4) });
+    let until = story.now.wall;
+    story.r14(1, Verdict::Hold(Hold::CoolingDown { until, cooldown: minutes(10) })).wait(minutes(30));
+    check(
+        &story,
+        &[
+            "    30s   opened restart         acme web.1: restarted, R14",
+            "   252s  updated no_help         acme web.1: a restart does not help",
+            "   312s   closed restart         acme web.1: back after 12s, but it did not help",
+        ],
+    );
+}
+
+#[test]
+fn dynos_of_one_formation_are_one_incident() {
+    let mut story = Story::new();
+    story.restart(1).wait(seconds(3)).queued(2, 1).wait(seconds(3)).queued(3, 1);
+    story.accepted(1).wait(seconds(60)).back(1, 60, false);
+    story.restart(2).accepted(2).wait(seconds(60)).back(2, 60, false).wait(minutes(60));
+    check(
+        &story,
+        &[
+            "    30s   opened restart         acme web (3 dynos): restarted, R14",
+            "   906s   closed restart         acme web (3 dynos): over after 15m 6s; a restart helped 2 of 2",
+        ],
+    );
+    assert_eq!(
+        story.told[0].dynos.iter().map(|dyno| dyno.state).collect::<Vec<_>>(),
+        ["out", "held", "held"]
+    );
+}
+
+#[test]
+fn a_dyno_that_errs_later_has_an_incident_of_its_own() {
+    let mut story = Story::new();
+    story.restart(1).wait(minutes(1)).restart(2).wait(minutes(1));
+    check(
+        &story,
+        &[
+            "    30s   opened restart         acme web.1: restarted, R14",
+            "    90s   opened restart         acme web.2: restarted, R14",
+        ],
+    );
+}
+
+#[test]
+fn a_failed_restart_is_loud_and_repeated_until_it_is_back() {
+    let mut story = Story::new();
+    story.restart(1).accepted(1).wait(minutes(3)).not_back(1).wait(minutes(500));
+    story.back(1, 30_180, true).wait(minutes(60));
+    check(
+        &story,
+        &[
+            "    30s   opened restart         acme web.1: restarted, R14",
+            "   180s  updated failure         acme web.1: the restart failed",
+            " 14580s reminder failure         still: acme web.1: the restart failed",
+            " 28980s reminder failure         still: acme web.1: the restart failed",
+            " 30210s  updated recovered       acme web.1: back after all",
+            " 30480s   closed recovered       acme web.1: back after 8h 23m, and it helped",
+        ],
+    );
+}
+
+#[test]
+fn a_dyno_that_is_given_up_is_told_at_once() {
+    let mut story = Story::new();
+    story.give_up(1).wait(minutes(30));
+    let until = story.now.wall;
+    story.r14(1, Verdict::Hold(Hold::GivenUp { until })).wait(minutes(600));
+    check(
+        &story,
+        &[
+            "     0s   opened give_up         acme web.1: given up after too many restarts",
+            " 14400s reminder give_up         still: acme web.1: given up after too many restarts",
+            " 21600s   closed recovered       acme web.1: over after 6h",
+        ],
+    );
+}
+
+#[test]
+fn what_is_not_chosen_is_not_told() {
+    let mut story = Story::of(plan(&["acme"], &[Kind::GiveUp]));
+    story.restart(1).accepted(1).back(1, 5, false).wait(minutes(20)).queued(2, 1).blind(0).wait(minutes(60));
+    check(&story, &[]);
+    story.give_up(1);
+    assert_eq!(story.told.len(), 1);
+
+    let mut story = Story::of(plan(&["acme"], &Kind::DEFAULT));
+    story.queued(2, 1).wait(minutes(60));
+    check(&story, &[]);
+    let mut quiet = plan(&["acme"], &Kind::CHOICES);
+    quiet.apps[0].is_told = false;
+    let mut story = Story::of(quiet);
+    story.restart(1).give_up(1).blind(0).wait(minutes(60));
+    check(&story, &[]);
+}
+
+#[test]
+fn a_refusal_is_told_once_however_often_it_repeats() {
+    let mut story = Story::of(plan(&["acme"], &Kind::CHOICES));
+    for _ in 0..100 {
+        story.r14(1, Verdict::Hold(Hold::OutsideWindow { opens: None })).wait(seconds(21));
+    }
+    story.wait(minutes(60));
+    check(
+        &story,
+        &[
+            "    30s   opened hold            acme web.1: left alone, R14",
+            "  2979s   closed hold            acme web.1: over after 49m 39s",
+        ],
+    );
+}
+
+#[test]
+fn one_revoked_token_is_not_a_message_for_every_app() {
+    let names: Vec<String> = (0..200).map(|number| format!("app-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut story = Story::of(plan(&names, &Kind::DEFAULT));
+    for app in 0..200 {
+        story.blind(app);
+    }
+    story.wait(minutes(1)).notice_of(AppId(7), None, NoticeKind::SeesAgain).wait(minutes(60));
+    check(
+        &story,
+        &[
+            "     0s   opened failure         app-0: the API cannot be seen, so nothing is restarted",
+            "    30s  updated failure         200 apps: the API cannot be seen, so nothing is restarted",
+            "    60s   closed recovered       200 apps: the API is seen again after 1m",
+        ],
+    );
+}
+
+#[test]
+fn a_trouble_of_one_app_ends_with_that_app() {
+    let mut story = Story::new();
+    let blind = || NoticeKind::Blind(Blind::NoSuchApp);
+    story.notice_of(AppId(0), None, blind()).notice_of(AppId(1), None, blind()).wait(minutes(1));
+    story.notice_of(AppId(1), None, NoticeKind::SeesAgain).wait(minutes(1));
+    assert_eq!(story.told.len(), 2);
+    story.notice_of(AppId(0), None, NoticeKind::SeesAgain);
+    assert_eq!(story.told.last().map(|message| message.phase), Some(Phase::Closed));
+    assert_eq!(story.next_deadline(), None);
+}
+
+#[test]
+fn a_silent_drain_is_told_until_it_is_heard() {
+    let silent = Trouble::DrainSilent { app: AppId(1), quiet_for: minutes(30) };
+    let mut story = Story::new();
+    story.input(Input::Trouble(silent)).wait(minutes(10)).input(Input::Trouble(silent)).wait(minutes(300));
+    story.input(Input::Mended(silent)).wait(minutes(600));
+    check(
+        &story,
+        &[
+            "     0s   opened drain_silent    other: the drain is silent",
+            " 14400s reminder drain_silent    still: other: the drain is silent",
+            " 18600s   closed recovered       other: the drain has lines again after 5h 10m",
+        ],
+    );
+}
+
+#[test]
+fn several_dynos_that_err_after_a_release_make_it_suspect() {
+    let suspects = |story: &Story| story.told.iter().filter(|told| told.kind == Kind::SuspectRelease).count();
+    let release = |version| Input::Release { app: AppId(0), version };
+    let mut story = Story::new();
+    story.input(release(None)).input(release(Some(42))).wait(minutes(9)).queued(1, 2).queued(1, 2);
+    assert_eq!(suspects(&story), 0, "one dyno is bad luck");
+    story.queued(2, 1).queued(3, 1);
+    check(&story, &["   540s   single suspect_release acme: suspect release v42, 2 dynos err since"]);
+
+    let mut story = Story::new();
+    story.queued(1, 2).queued(2, 1).wait(minutes(20)).input(release(Some(42))).queued(1, 2).queued(2, 1);
+    assert_eq!(suspects(&story), 0, "they erred before it, too");
+    story.wait(minutes(31)).queued(3, 1).queued(4, 1);
+    assert_eq!(suspects(&story), 0, "too late to blame it");
+
+    let mut story = Story::new();
+    story.release = Some(41);
+    story.queued(1, 2).wait(minutes(120));
+    story.release = Some(42);
+    story.queued(2, 1).queued(3, 1);
+    assert_eq!(suspects(&story), 1, "the API showed the release");
+}
+
+#[test]
+fn a_digest_comes_at_its_time_and_starts_afresh() {
+    let daily = "09:00 Europe/Berlin".parse().expect("a time");
+    let mut story = Story::of(Plan { digest: Some(daily), ..plan(&["acme"], &[]) });
+    story.restart(1).accepted(1).back(1, 12, false).wait(minutes(48 * 60));
+    check(
+        &story,
+        &[
+            " 10433s   single digest          digest: 1 restart",
+            " 96833s   single digest          digest: a quiet day",
+        ],
+    );
+}
+
+#[test]
+fn at_the_end_nothing_is_held_back() {
+    let mut story = Story::new();
+    story.restart(1).input(Input::End);
+    check(&story, &["     0s   opened restart         acme web.1: restarted, R14"]);
+}
+
+#[test]
+fn incidents_are_bounded() {
+    let mut story = Story::new();
+    for index in 1..=1100 {
+        story.restart(index).wait(seconds(31));
+    }
+    assert_eq!(story.forgotten(), 1100 - limits::INCIDENTS_MAX as u64);
+    let mut story = Story::new();
+    for index in 1..=250 {
+        story.queued(index, 1);
+    }
+    story.restart(1).wait(seconds(30));
+    assert!(story.told[0].dynos.len() <= limits::INCIDENT_DYNOS_MAX);
+    assert!(story.told[0].body.len() <= limits::MESSAGE_NAMES_MAX + 1);
+}
+
+#[test]
+fn a_refused_restart_that_is_asked_again_is_not_over() {
+    let mut story = Story::new();
+    let throttled = RestartResult::Refused(Blind::Throttled { wait: None });
+    story.restart(1).outcome(1, throttled).wait(seconds(40)).accepted(1).wait(seconds(10)).back(1, 10, false);
+    story.wait(minutes(30));
+    check(
+        &story,
+        &[
+            "    30s   opened restart         acme web.1: restarted, R14",
+            "   350s   closed restart         acme web.1: back after 10s, and it helped",
+        ],
+    );
+    assert_eq!(story.told[1].dynos[0].name, Some(web(1)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Accepted(u32),
+    Back(u32),
+    Blind,
+    GiveUp(u32),
+    Hold(u32),
+    NoHelp(u32),
+    NotBack(u32),
+    Release,
+    Restart(u32),
+    SeesAgain,
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let dyno = 1_u32..5;
+    prop_oneof![
+        dyno.clone().prop_map(Step::Accepted),
+        dyno.clone().prop_map(Step::Back),
+        Just(Step::Blind),
+        dyno.clone().prop_map(Step::GiveUp),
+        dyno.clone().prop_map(Step::Hold),
+        dyno.clone().prop_map(Step::NoHelp),
+        dyno.clone().prop_map(Step::NotBack),
+        Just(Step::Release),
+        dyno.prop_map(Step::Restart),
+        Just(Step::SeesAgain),
+        (0_u64..5000).prop_map(Step::Wait),
+    ]
+}
+
+fn run(story: &mut Story, steps: &[Step]) {
+    for step in steps {
+        match *step {
+            Step::Accepted(index) => story.accepted(index),
+            Step::Back(index) => story.back(index, 10, false),
+            Step::Blind => story.blind(0),
+            Step::GiveUp(index) => story.give_up(index),
+            Step::Hold(index) => story.queued(index, 9),
+            Step::NoHelp(index) => story.notice(Some(index), NoticeKind::NoHelp { after: minutes(4) }),
+            Step::NotBack(index) => story.not_back(index),
+            Step::Release => story.input(Input::Release { app: AppId(0), version: None }),
+            Step::Restart(index) => story.restart(index),
+            Step::SeesAgain => story.notice(None, NoticeKind::SeesAgain),
+            Step::Wait(span) => story.wait(seconds(span)),
+        };
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_ids_differ_kinds_are_chosen_and_all_ends(
+        steps in prop::collection::vec(step(), 0..60),
+        chosen in prop::collection::btree_set((0_usize..9).prop_map(|place| Kind::CHOICES[place]), 1..9),
+    ) {
+        let chosen: Vec<Kind> = chosen.into_iter().collect();
+        let mut story = Story::of(plan(&["acme"], &chosen));
+        run(&mut story, &steps);
+        story.notice(None, NoticeKind::SeesAgain).wait(minutes(3 * 24 * 60));
+        let ids: BTreeSet<&str> = story.told.iter().map(|told| told.id.as_str()).collect();
+        assert_eq!(ids.len(), story.told.len());
+        assert!(story.told.iter().all(|told| chosen.contains(&told.kind)), "{:#?}", story.timeline());
+        assert_eq!(story.next_deadline(), None, "{:#?}", story.timeline());
+        // Whatever was opened was closed, if its end may be told.
+        for opened in story.told.iter().filter(|told| told.phase == Phase::Opened) {
+            let is_closed = |told: &&crate::incident::message::Message| {
+                told.incident == opened.incident && told.phase == Phase::Closed
+            };
+            let may_end_untold = opened.kind.is_loud()
+                && !(chosen.contains(&Kind::Recovered) && chosen.contains(&Kind::Failure));
+            assert!(may_end_untold || story.told.iter().any(|told| is_closed(&told)), "{:#?}", story.timeline());
+        }
+    }
+
+    #[test]
+    fn the_same_story_is_told_the_same_way(steps in prop::collection::vec(step(), 0..40)) {
+        let told = || {
+            let mut story = Story::new();
+            run(&mut story, &steps);
+            story.told
+        };
+        assert_eq!(told(), told());
+    }
+}

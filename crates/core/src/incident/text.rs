@@ -1,0 +1,317 @@
+//! How incidents are worded: one title, and a paragraph for each dyno.
+
+use std::time::Duration;
+
+use crate::codes;
+use crate::ident::{AppName, DynoName};
+use crate::incident::case::State;
+use crate::incident::digest::plural;
+use crate::incident::kind::Kind;
+use crate::incident::message::{DynoReport, Helped, Phase, Proof, quota_megabytes};
+use crate::incident::outage::Subject;
+use crate::limits;
+use crate::record::{BY_HAND, MemoryReading};
+use crate::time::spoken;
+use crate::traffic::Figures;
+
+/// The title and the paragraphs of an incident of dynos.
+pub(super) fn case(
+    (app, process_type): (&AppName, &str),
+    dynos: &[DynoReport],
+    (kind, phase): (Kind, Phase),
+    open_for: Duration,
+) -> (String, Vec<String>) {
+    let of_state = |state: &str| dynos.iter().filter(|dyno| dyno.state == state).collect();
+    let about: Vec<&DynoReport> = match (kind, phase) {
+        (Kind::GiveUp, _) => of_state("given_up"),
+        (Kind::Failure, _) => of_state("failed"),
+        (Kind::Recovered, Phase::Updated) => of_state("back"),
+        _ => dynos.iter().collect(),
+    };
+    let subject = match about.as_slice() {
+        [DynoReport { name: Some(name), .. }] => format!("{app} {name}"),
+        [_] => app.to_string(),
+        several => format!("{app} {process_type} ({} dynos)", several.len()),
+    };
+    let what = match phase {
+        Phase::Closed => ended(dynos, open_for),
+        _ => happened(kind, dynos),
+    };
+    let still = if phase == Phase::Reminder { "still: " } else { "" };
+    let is_one = dynos.len() == 1;
+    let paragraph = |dyno: &DynoReport| match &dyno.name {
+        Some(name) if !is_one => format!("{name}: {}", dyno.text),
+        _ => dyno.text.clone(),
+    };
+    let mut body: Vec<String> = dynos.iter().take(limits::MESSAGE_NAMES_MAX).map(paragraph).collect();
+    if dynos.len() > limits::MESSAGE_NAMES_MAX {
+        body.push(format!("And {} more.", dynos.len() - limits::MESSAGE_NAMES_MAX));
+    }
+    (format!("{still}{subject}: {what}"), body)
+}
+
+fn happened(kind: Kind, dynos: &[DynoReport]) -> String {
+    let cause = dynos.first().map_or_else(String::new, short_cause);
+    let are_dry = dynos.iter().any(|dyno| dyno.state == "dry_run");
+    match kind {
+        Kind::GiveUp => "given up after too many restarts".to_owned(),
+        Kind::Failure => "the restart failed".to_owned(),
+        Kind::NoHelp => "a restart does not help".to_owned(),
+        Kind::Recovered => "back after all".to_owned(),
+        Kind::Restart if are_dry => format!("would be restarted, {cause}"),
+        Kind::Restart => format!("restarted, {cause}"),
+        Kind::Hold => format!("left alone, {cause}"),
+        _ => cause,
+    }
+}
+
+fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
+    let proofs: Vec<&Proof> = dynos.iter().filter_map(|dyno| dyno.proof.as_ref()).collect();
+    if let ([dyno], [proof]) = (dynos, proofs.as_slice()) {
+        let back = match dyno.out_for {
+            Some(out_for) => format!("back after {}", spoken(out_for)),
+            None => "back".to_owned(),
+        };
+        return match proof.helped {
+            Helped::Yes => format!("{back}, and it helped"),
+            Helped::No => format!("{back}, but it did not help"),
+            Helped::Unknown => back,
+        };
+    }
+    let helped = proofs.iter().filter(|proof| proof.helped == Helped::Yes).count();
+    match proofs.len() {
+        0 => format!("over after {}", spoken(open_for)),
+        restarted => format!("over after {}; a restart helped {helped} of {restarted}", spoken(open_for)),
+    }
+}
+
+/// `R14`, `by hand`, `memory too high`.
+fn short_cause(dyno: &DynoReport) -> String {
+    match dyno.code {
+        Some(code) => code.to_string(),
+        None if &*dyno.rule == BY_HAND => "asked for by hand".to_owned(),
+        None if dyno.rule.is_empty() => "an earlier error".to_owned(),
+        None => "memory too high".to_owned(),
+    }
+}
+
+/// What happened to a dyno, what was done about it and what came of it.
+pub(super) fn dyno(dyno: &DynoReport, state: &State, no_help: Option<Duration>, now: Duration) -> String {
+    let mut sentences = Vec::new();
+    if !dyno.rule.is_empty() {
+        sentences.push(cause(dyno));
+    }
+    if let Some(after) = dyno.returned_after {
+        sentences.push(format!("The error was back {} after its last restart.", spoken(after)));
+    }
+    sentences.extend(done(state, dyno.out_for, now));
+    match (&dyno.proof, no_help) {
+        (Some(proof), _) => sentences.push(proven(proof, dyno.memory)),
+        (None, Some(after)) => {
+            let after = spoken(after);
+            sentences
+                .push(format!("A restart does not help: the error was back {after} after the last one."));
+        }
+        (None, None) => {}
+    }
+    sentences.join(" ")
+}
+
+fn cause(dyno: &DynoReport) -> String {
+    let mut text = match dyno.code {
+        Some(code) => {
+            let title = codes::entry(code).map_or("", |entry| entry.title);
+            format!("{code} ({title})")
+        }
+        None if &*dyno.rule == BY_HAND => return "Asked for by hand.".to_owned(),
+        None => format!("Memory above the bound of the rule {}", dyno.rule),
+    };
+    if dyno.reports > 1 {
+        text.push_str(&format!(", reported {} times", dyno.reports));
+    }
+    if let Some(memory) = dyno.memory {
+        text.push_str(&format!(", at {}", of_quota(memory)));
+    }
+    text.push('.');
+    text
+}
+
+fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<String> {
+    Some(match state {
+        State::Back { late, .. } => {
+            let late = if *late { ", later than boot_timeout" } else { "" };
+            format!("Restarted, and up again after {}{late}.", spoken(out_for.unwrap_or_default()))
+        }
+        State::DryRun => "It would have been restarted; with dry_run nothing is sent.".to_owned(),
+        State::Failed { text, .. } => format!("The restart failed: {text}. It needs a person."),
+        State::GivenUp { text, .. } => format!("{}.", capitalised(text)),
+        State::Gone => "There is no dyno of that name any more: scaled away.".to_owned(),
+        State::Heard => return None,
+        State::Held { reason } => format!("Left alone: {reason}."),
+        State::Out { since, .. } => {
+            format!("Restarted {} ago, not up yet.", spoken(now.saturating_sub(*since)))
+        }
+        State::Restarting { .. } => "It is being restarted.".to_owned(),
+        State::Told => "Nothing is done about it: the rule asks to tell.".to_owned(),
+    })
+}
+
+fn proven(proof: &Proof, told: Option<MemoryReading>) -> String {
+    let mut sentences = vec![match (proof.helped, proof.back_after) {
+        (Helped::Yes, _) => {
+            format!("It helped: the error was not back within {}.", spoken(proof.watched_for))
+        }
+        (Helped::No, Some(after)) => format!("It did not help: the error was back after {}.", spoken(after)),
+        (Helped::No, None) => "It did not help.".to_owned(),
+        (Helped::Unknown, _) => {
+            "Nothing was heard of it since, so nobody knows whether it helped.".to_owned()
+        }
+    }];
+    let (before, after) = (proof.before.unwrap_or_default(), proof.after.unwrap_or_default());
+    match (before.memory.or(told), after.memory) {
+        (Some(before), Some(after)) => {
+            sentences.push(format!("Memory {} before, {} after.", of_quota(before), of_quota(after)));
+        }
+        (Some(before), None) => {
+            sentences.push(format!("Memory {} before, not reported since.", of_quota(before)));
+        }
+        (None, _) => {}
+    }
+    if before.requests > 0 && after.requests > 0 {
+        let rates = |what: &str, of: fn(&Figures) -> u64| {
+            let share = |figures: &Figures| percent(of(figures), figures.requests);
+            format!("{what} {} before, {} after.", share(&before), share(&after))
+        };
+        sentences.push(rates("Answers with 5xx", |figures| figures.errors));
+        sentences.push(rates("H12", |figures| figures.timeouts));
+    }
+    if let (Some(before), Some(after)) = (before.p95, after.p95) {
+        sentences.push(format!("Service time (p95) {} before, {} after.", short(before), short(after)));
+    }
+    sentences.join(" ")
+}
+
+/// The title and the paragraphs of an outage.
+pub(super) fn outage(
+    subject: &Subject,
+    phase: Phase,
+    apps: &[AppName],
+    text: &str,
+    lasted: Duration,
+) -> (String, Vec<String>) {
+    let of_apps = match apps {
+        [] => String::new(),
+        [app] => format!("{app}: "),
+        several => format!("{} apps: ", several.len()),
+    };
+    let lasted = spoken(lasted);
+    let title = match (subject, phase) {
+        (Subject::Api(_), Phase::Closed) => format!("{of_apps}the API is seen again after {lasted}"),
+        (Subject::Api(_), _) => format!("{of_apps}the API cannot be seen, so nothing is restarted"),
+        (Subject::Clock, _) => format!("{of_apps}line times and this machine's clock disagree"),
+        (Subject::Drain, Phase::Closed) => format!("{of_apps}the drain has lines again after {lasted}"),
+        (Subject::Drain, _) => format!("{of_apps}the drain is silent"),
+        (Subject::Losses, _) => format!("{of_apps}logplex loses lines on their way here"),
+        (Subject::OwnClock, Phase::Closed) => format!("this machine's clock is right again after {lasted}"),
+        (Subject::OwnClock, _) => "this machine's clock is wrong, so nothing is restarted".to_owned(),
+        (Subject::Platform, Phase::Closed) => format!("Heroku's status is green again after {lasted}"),
+        (Subject::Platform, _) => "Heroku's status is red".to_owned(),
+        (Subject::Watching(what), _) => format!("{of_apps}{what}"),
+        (Subject::Notifier(name), Phase::Closed) => {
+            format!("the notifier {name} delivers again after {lasted}")
+        }
+        (Subject::Notifier(name), _) => format!("the notifier {name} does not deliver"),
+    };
+    let still = if phase == Phase::Reminder { "still: " } else { "" };
+    let mut body = Vec::new();
+    if phase != Phase::Closed {
+        body.push(format!("{}.", capitalised(text)));
+    }
+    if apps.len() > 1 {
+        let names = list(apps.iter().map(AppName::to_string));
+        body.push(format!("Apps: {names}."));
+    }
+    (format!("{still}{title}"), body)
+}
+
+/// What is said of a drain without lines.
+pub(super) fn drain_silent(quiet_for: Duration) -> String {
+    format!(
+        "no line has come from the drain for {}, so no error would be seen: check `heroku drains` and \
+         `dynowarden check`",
+        spoken(quiet_for)
+    )
+}
+
+/// The title and the paragraph of a suspect release.
+pub(super) fn suspect(
+    app: &AppName,
+    version: Option<u64>,
+    dynos: &[DynoName],
+    code: codes::Code,
+    age: Duration,
+) -> (String, Vec<String>) {
+    let (short, long) = match version {
+        Some(version) => (format!("suspect release v{version}"), format!("release v{version}")),
+        None => ("suspect release".to_owned(), "the last release".to_owned()),
+    };
+    let title = format!("{app}: {short}, {} dynos err since", dynos.len());
+    let names = list(dynos.iter().map(DynoName::to_string));
+    let body = format!(
+        "{names} err within {} of {long}, the last with {code}, and did not in the hour before. If it is the \
+         release, restarts will not help for long: consider `heroku rollback`.",
+        spoken(age)
+    );
+    (title, vec![body])
+}
+
+/// The title and the paragraphs of a digest.
+pub(super) fn digest(restarts: u64, paragraphs: Vec<String>) -> (String, Vec<String>) {
+    if paragraphs.is_empty() {
+        return (
+            "digest: a quiet day".to_owned(),
+            vec!["No dyno was restarted, and none needed it.".to_owned()],
+        );
+    }
+    let title = format!("digest: {restarts} {}", plural(restarts, "restart"));
+    let more = paragraphs.len().saturating_sub(DIGEST_APPS_MAX);
+    let mut body: Vec<String> = paragraphs.into_iter().take(DIGEST_APPS_MAX).collect();
+    if more > 0 {
+        body.push(format!("And {more} more {}.", plural(more as u64, "app")));
+    }
+    (title, body)
+}
+
+/// Slack takes fifty blocks in a message.
+const DIGEST_APPS_MAX: usize = 40;
+
+/// The first few, and how many more there are.
+fn list(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(limits::MESSAGE_NAMES_MAX);
+    let first = names.take(limits::MESSAGE_NAMES_MAX).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
+}
+
+/// `646MB of 512MB (126.2%)`.
+fn of_quota(memory: MemoryReading) -> String {
+    let share = format!("{}.{}%", memory.permille / 10, memory.permille % 10);
+    let quota = quota_megabytes(memory).map_or_else(String::new, |quota| format!(" of {quota}MB"));
+    format!("{}{quota} ({share})", memory.used)
+}
+
+/// A share, to a tenth of a per cent.
+fn percent(count: u64, of: u64) -> String {
+    let permille = count * 1000 / of.max(1);
+    format!("{}.{}%", permille / 10, permille % 10)
+}
+
+/// `180ms`, `4.2s`.
+fn short(span: Duration) -> String {
+    let ms = span.as_millis();
+    if ms < 1000 { format!("{ms}ms") } else { format!("{}.{}s", ms / 1000, ms % 1000 / 100) }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,275 @@
+//! From the body of a batch to the events that the engine is told about, with everything else counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::codes::Code;
+use crate::detect;
+use crate::event::{Event, Fact};
+use crate::ident::{DrainToken, DynoName, DynoRef, ProcessType};
+use crate::limits;
+use crate::wire::{self, line::Line};
+
+/// What one app wants to hear of.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The listed process types. Events share their text, so that an event costs no allocation of its own.
+    pub process_types: Vec<ProcessType>,
+}
+
+/// What was in a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames, bad ones included.
+    pub frames: u64,
+    /// Frames that could not be read, by kind.
+    pub bad_frames: BTreeMap<&'static str, u64>,
+    /// Events about the app and about dynos of the listed types, by kind.
+    pub events: BTreeMap<EventKind, u64>,
+    /// Events about dynos of other types.
+    pub left_alone: u64,
+    /// Messages that L10 lines report as dropped on the way to other drains, which see the app's log too.
+    pub lost_elsewhere: u64,
+    /// Messages that L10 lines report as dropped on their way here.
+    pub lost_messages: u64,
+}
+
+/// The word for an event in metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventKind {
+    /// One of the platform's errors.
+    Error(Code),
+    /// A dyno's life cycle.
+    Life,
+    /// L10.
+    Loss,
+    /// Memory beside an R14.
+    Memory,
+    /// A release.
+    Release,
+    /// Runtime memory.
+    Sample,
+    /// A change of scale.
+    Scale,
+}
+
+/// Reads a batch: hands out the events that matter to `watch` and adds everything up in `counts`.
+///
+/// A frame that cannot be read costs itself only, unless its very count is broken: then nobody can say
+/// where the next one begins, and the batch ends there.
+///
+/// `own` is the drain that brought the batch, if it said so: losses of others are told apart by it.
+pub fn admit(body: &[u8], watch: &Watch, own: Option<&DrainToken>, counts: &mut Counts) -> Vec<Event> {
+    admit_and_show(body, watch, own, counts, |_| {})
+}
+
+/// Does the same as [`admit`], and shows every line that could be read to `show`, for statistics.
+pub fn admit_and_show<'b>(
+    body: &'b [u8],
+    watch: &Watch,
+    own: Option<&DrainToken>,
+    counts: &mut Counts,
+    mut show: impl FnMut(Line<'b>),
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (place, line) in (0_u64..).zip(wire::lines(body)) {
+        if place >= limits::FRAMES_PER_BATCH_MAX {
+            counts.bad_frame("too_many");
+            break;
+        }
+        counts.frames += 1;
+        let found = match line {
+            Ok(line) => {
+                show(line);
+                detect::event(&line).map_err(|error| error.label())
+            }
+            Err(bad) => Err(bad.label()),
+        };
+        match found {
+            Ok(None) => {}
+            Ok(Some(event)) => {
+                let at = event.at;
+                match event.fact.name_dyno(|dyno| watch.listed(dyno)) {
+                    Some(fact) => {
+                        counts.event(&fact, own);
+                        events.push(Event { at, fact });
+                    }
+                    None => counts.left_alone += 1,
+                }
+            }
+            Err(kind) => counts.bad_frame(kind),
+        }
+    }
+    events
+}
+
+impl Watch {
+    /// The name of a dyno of a listed process type.
+    pub fn listed(&self, dyno: DynoRef<'_>) -> Option<DynoName> {
+        let listed = self.process_types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
+        Some(DynoName::new(listed.clone(), dyno.index))
+    }
+}
+
+impl Counts {
+    /// Counts a frame that could not be read.
+    pub fn bad_frame(&mut self, kind: &'static str) {
+        *self.bad_frames.entry(kind).or_default() += 1;
+    }
+
+    fn event(&mut self, fact: &Fact, own: Option<&DrainToken>) {
+        if let Fact::Loss { drain, messages } = fact {
+            // Without a name it is the reader's own (heroku.md §1.5).
+            let is_other = drain.as_ref().zip(own).is_some_and(|(drain, own)| drain != own);
+            let lost = if is_other { &mut self.lost_elsewhere } else { &mut self.lost_messages };
+            *lost = lost.saturating_add(*messages);
+        }
+        *self.events.entry(EventKind::of(fact)).or_default() += 1;
+    }
+}
+
+impl EventKind {
+    fn of(fact: &Fact) -> Self {
+        match fact {
+            Fact::Error { code, .. } => Self::Error(*code),
+            Fact::Life { .. } => Self::Life,
+            Fact::Loss { .. } => Self::Loss,
+            Fact::Memory { .. } => Self::Memory,
+            Fact::Release { .. } => Self::Release,
+            Fact::Sample { .. } => Self::Sample,
+            Fact::Scale => Self::Scale,
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(code) => code.fmt(f),
+            Self::Life => f.write_str("life"),
+            Self::Loss => f.write_str("loss"),
+            Self::Memory => f.write_str("memory"),
+            Self::Release => f.write_str("release"),
+            Self::Sample => f.write_str("sample"),
+            Self::Scale => f.write_str("scale"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Counts, EventKind, Watch, admit};
+    use crate::codes::Code;
+    use crate::limits;
+
+    fn frame(app: &str, procid: &str, message: &str) -> String {
+        let line = format!("<134>1 2026-01-02T03:04:05Z host {app} {procid} - {message}\n");
+        format!("{} {line}", line.len())
+    }
+
+    fn watch() -> Watch {
+        Watch { process_types: vec!["web".parse().expect("a type"), "api".parse().expect("a type")] }
+    }
+
+    #[track_caller]
+    fn check(body: &str, dynos: &[Option<&str>], expect: &Counts) {
+        let mut counts = Counts::default();
+        let events = admit(body.as_bytes(), &watch(), None, &mut counts);
+        let named: Vec<_> = events.iter().map(|event| event.fact.dyno().map(ToString::to_string)).collect();
+        let named: Vec<_> = named.iter().map(Option::as_deref).collect();
+        assert_eq!(named, dynos);
+        assert_eq!(&counts, expect);
+    }
+
+    #[test]
+    fn events_of_listed_types_and_of_the_app_pass() {
+        let r14 = "Error R14 (Memory quota exceeded)";
+        let body = [
+            frame("heroku", "web.1", r14),
+            frame("heroku", "worker.1", r14),
+            frame("heroku", "api.2", "Process running mem=646M(126.2%)"),
+            frame("app", "web.1", r14),
+            frame("heroku", "run.7", "State changed from starting to up"),
+            frame("app", "api", "Release v12 created by user a@example.com"),
+            frame(
+                "heroku",
+                "logplex",
+                "Error L10 (output buffer overflow): 5 messages dropped since 2026-01-02T03:04:05Z.",
+            ),
+        ]
+        .concat();
+        let events = [EventKind::Error(Code::R14), EventKind::Memory, EventKind::Release, EventKind::Loss];
+        let expect = Counts {
+            frames: 7,
+            events: events.into_iter().map(|kind| (kind, 1)).collect(),
+            left_alone: 2,
+            lost_elsewhere: 0,
+            lost_messages: 5,
+            bad_frames: BTreeMap::new(),
+        };
+        check(&body, &[Some("web.1"), Some("api.2"), None, None], &expect);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_by_kind() {
+        let r14 = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
+        let counts = |frames, events: u64, bad: &[(&'static str, u64)]| Counts {
+            frames,
+            events: (0..events.min(1)).map(|_| (EventKind::Error(Code::R14), events)).collect(),
+            bad_frames: bad.iter().copied().collect(),
+            ..Counts::default()
+        };
+        check("", &[], &counts(0, 0, &[]));
+        check(
+            &format!("{r14}4 nonsense{r14}"),
+            &[Some("web.1")],
+            &counts(3, 1, &[("header", 1), ("count", 1)]),
+        );
+        check(&format!("3 non{r14}"), &[Some("web.1")], &counts(2, 1, &[("header", 1)]));
+        check(&format!("{r14}500 half"), &[Some("web.1")], &counts(2, 1, &[("cut", 1)]));
+        check(&r14.replace("2026-01", "2026-99"), &[], &counts(1, 0, &[("time", 1)]));
+    }
+
+    #[test]
+    fn a_batch_has_so_many_frames_and_no_more() {
+        let r14 = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
+        let most = usize::try_from(limits::FRAMES_PER_BATCH_MAX).expect("a number of frames");
+        for (silent, events, too_many) in [(most - 1, 1, None), (most, 0, Some(1))] {
+            let body = format!("{}{r14}{r14}", frame("app", "web.1", "x").repeat(silent));
+            let body = if too_many.is_none() { body[..body.len() - r14.len()].to_owned() } else { body };
+            let mut counts = Counts::default();
+            assert_eq!(admit(body.as_bytes(), &watch(), None, &mut counts).len(), events);
+            assert_eq!(counts.frames, limits::FRAMES_PER_BATCH_MAX);
+            assert_eq!(counts.bad_frames.get("too_many").copied(), too_many);
+        }
+    }
+
+    #[test]
+    fn losses_are_told_apart_by_their_drain() {
+        let l10 =
+            |text: &str| frame("heroku", "logplex", &format!("Error L10 (output buffer overflow): {text}"));
+        let body = [
+            l10("1 messages dropped since 2026-01-02T03:04:05Z."),
+            l10("drain 'd.own' dropped 20 messages since 2026-01-02T03:04:05Z."),
+            l10("drain 'd.other' dropped 300 messages since 2026-01-02T03:04:05Z."),
+        ]
+        .concat();
+        let own = "d.own".parse().expect("a token");
+        for (own, here, elsewhere) in [(Some(&own), 21, 300), (None, 321, 0)] {
+            let mut counts = Counts::default();
+            admit(body.as_bytes(), &watch(), own, &mut counts);
+            assert_eq!((counts.lost_messages, counts.lost_elsewhere), (here, elsewhere), "{own:?}");
+        }
+    }
+
+    #[test]
+    fn events_share_the_text_of_their_process_type() {
+        let watch = watch();
+        let body = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
+        let events = admit(body.as_bytes(), &watch, None, &mut Counts::default());
+        let dyno = events[0].fact.dyno().expect("a dyno");
+        assert!(std::ptr::eq(dyno.process_type().as_str(), watch.process_types[0].as_str()));
+    }
+}

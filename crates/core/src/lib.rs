@@ -1,0 +1,28 @@
+//! The pure core of dynowarden: log lines in, decisions with their reasons out.
+//!
+//! Nothing here knows a clock, a network, a file, an environment or a runtime. Time and facts come in as
+//! arguments, and decisions go out as values, so replay, simulation and fuzzing run the code that production
+//! runs.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod backoff;
+pub mod calendar;
+pub mod codes;
+pub mod detect;
+pub mod drain_url;
+pub mod engine;
+pub mod event;
+pub mod health;
+pub mod ident;
+pub mod incident;
+pub mod ingest;
+pub mod limits;
+pub mod policy;
+pub mod record;
+pub mod replay;
+pub mod time;
+pub mod traffic;
+pub mod units;
+pub mod wire;

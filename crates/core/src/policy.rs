@@ -1,0 +1,115 @@
+//! What a user allows: the rules that ask for something, and the policy that bounds what is done.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::calendar::Window;
+use crate::codes::Code;
+use crate::event::Megabytes;
+use crate::ident::{AppName, ProcessType};
+
+/// One watched app, as the engine knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppPlan {
+    /// The app's name, for records.
+    pub name: AppName,
+    /// Decide and record, touch nothing.
+    pub dry_run: bool,
+    /// The bounds.
+    pub policy: Policy,
+    /// What to look for, in the order of the settings.
+    pub rules: Vec<Rule>,
+}
+
+/// The bounds within which dynos of one app are restarted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Process types whose dynos may be restarted; all others are left alone.
+    pub process_types: Vec<ProcessType>,
+    /// Per dyno, from a restart that the API accepted to the next.
+    pub cooldown: Duration,
+    /// Per dyno; past it the dyno is given up.
+    pub max_restarts: Rate,
+    /// How long a given-up dyno is left alone, unless a release comes first.
+    pub give_up_for: Duration,
+    /// Dynos of one process type that may be out at once, whoever took them out.
+    pub max_concurrent: NonZeroU32,
+    /// A new dyno must be up this long before the next one goes.
+    pub settle: Duration,
+    /// Younger dynos are left alone.
+    pub min_uptime: Duration,
+    /// A restarted dyno that is not up by then has failed.
+    pub boot_timeout: Duration,
+    /// When restarts are allowed; empty means always.
+    pub window: Vec<Window>,
+}
+
+/// So many in any span of such a length: `3/2h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    /// How many, at most.
+    pub count: NonZeroU32,
+    /// In any span of this length.
+    pub per: Duration,
+}
+
+/// One `[[rule]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// What records call it.
+    pub name: Arc<str>,
+    /// What it looks for.
+    pub trigger: Trigger,
+    /// What it asks for.
+    pub act: Act,
+}
+
+/// What makes a rule fire.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trigger {
+    /// Any of `codes`, `count` times within `within`, by the time in the lines.
+    Errors {
+        /// The codes.
+        codes: Vec<Code>,
+        /// How many.
+        count: NonZeroU32,
+        /// In a span of this length.
+        within: Duration,
+    },
+    /// Runtime memory above `above` in every sample of a span of `lasting`.
+    Memory {
+        /// The bound.
+        above: MemoryBound,
+        /// How long, by the time in the lines.
+        lasting: Duration,
+    },
+}
+
+/// The bound of a memory rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryBound {
+    /// A share of `sample#memory_quota`, in tenths of a per cent.
+    OfQuota {
+        /// Tenths of a per cent.
+        permille: u32,
+    },
+    /// A size.
+    Size(Megabytes),
+}
+
+/// What a rule asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Tell people.
+    Notify,
+    /// Restart the dyno.
+    Restart,
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.count, crate::time::spoken(self.per))
+    }
+}

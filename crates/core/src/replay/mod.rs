@@ -1,0 +1,263 @@
+//! Replay: the engine, driven by a log.
+//!
+//! Detection and decisions are those of the daemon, to the letter: the same `detect`, the same [`Engine`].
+//! Only the world around them is another. Time is that of the log: before a line is heard, everything that
+//! was due by its time is done, at its own time, and what the engine asks of the API is answered at once by
+//! what the log shows ([`World`]). Each app has an engine of its own, because apps turn up as the log goes
+//! on. `dry_run` is passed over: nothing is sent anyway, and what is wanted is what would have been done.
+
+pub mod archive;
+pub mod roster;
+pub mod summary;
+pub mod timeline;
+pub mod world;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::detect::{self, DetectError};
+use crate::engine::{Effect, Engine, Input};
+use crate::event::{Event, Fact};
+use crate::ident::{AppId, AppName, DynoName, DynoRef};
+use crate::limits;
+use crate::policy::AppPlan;
+use crate::record::Record;
+use crate::replay::archive::Entry;
+use crate::replay::roster::Roster;
+use crate::replay::summary::Summary;
+use crate::replay::world::World;
+use crate::time::{Now, later, since};
+use crate::wire::line::Line;
+use crate::wire::logfmt;
+
+/// A log's run through the engine.
+pub struct Replay<'s> {
+    apps: Vec<App>,
+    clock: Option<Clock>,
+    /// When something is next due in any app.
+    due: Option<Duration>,
+    plan_for: Box<dyn Fn(&AppName) -> AppPlan + 's>,
+    roster: Roster,
+    summary: Summary,
+}
+
+/// One thing that the engine put on record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// The app that it is about.
+    pub app: AppName,
+    /// The record. What it says of the API's view of a dyno is made up, and left out.
+    pub record: Record,
+}
+
+struct App {
+    engine: Engine,
+    plan: AppPlan,
+    world: World,
+}
+
+/// The log's time: the latest that the platform wrote so far.
+#[derive(Clone, Copy)]
+struct Clock {
+    first: Timestamp,
+    now: Now,
+}
+
+// === impl Replay ===
+
+impl<'s> Replay<'s> {
+    /// A replay for the apps of `roster`; `plan_for` says by which rules and policy each is judged.
+    pub fn new(roster: Roster, plan_for: impl Fn(&AppName) -> AppPlan + 's) -> Self {
+        Self {
+            apps: Vec::new(),
+            clock: None,
+            due: None,
+            plan_for: Box::new(plan_for),
+            roster,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Takes note of whose line it is that is to be heard later. Knowing some of them beforehand tells
+    /// apart what a system's name means.
+    pub fn announce(&mut self, entry: &Entry<'_>) {
+        if let Some(system) = entry.system {
+            self.roster.announce(system);
+        }
+    }
+
+    /// Hears the next line, and adds to `told` what the engine says up to it.
+    ///
+    /// # Errors
+    /// A line of the platform's that could not be understood. It counts for nothing, as in the daemon.
+    pub fn hear(&mut self, entry: &Entry<'_>, told: &mut Vec<Told>) -> Result<(), DetectError> {
+        self.summary.heard(entry.at.ok());
+        let Some(place) = self.place(entry.system) else { return Ok(()) };
+        let fact = detect::fact(&entry.line)?;
+        let at = match (entry.at, &fact) {
+            (Ok(at), _) => at,
+            (Err(error), Some(_)) => return Err(error.into()),
+            (Err(_), None) => return Ok(()),
+        };
+        // Anybody may have written another line, with any time.
+        if entry.line.app == b"heroku" || fact.is_some() {
+            self.advance(at, told);
+        }
+        let app = &mut self.apps[place];
+        if let Some(dyno) = writer_or_served(&entry.line).and_then(|dyno| app.listed(&dyno)) {
+            app.world.exists(&dyno, at);
+        }
+        if let Some(fact) = fact {
+            self.take(place, fact, at, told);
+        }
+        Ok(())
+    }
+
+    /// Ends the log: what still waits has its turn, within [`limits::REPLAY_TAIL`].
+    pub fn end(&mut self, told: &mut Vec<Told>) {
+        if let Some(clock) = self.clock {
+            self.run_until(clock.now.mono.saturating_add(limits::REPLAY_TAIL), told);
+        }
+    }
+
+    /// What there was, so far.
+    pub fn summary(&self) -> Summary {
+        let mut summary = self.summary.clone();
+        summary.apps = self.apps.len();
+        summary.dynos = self.apps.iter().map(|app| app.world.dynos()).sum();
+        summary
+    }
+
+    /// The app of a line, with an engine.
+    fn place(&mut self, system: Option<&[u8]>) -> Option<usize> {
+        let Some(place) = self.roster.place(system) else {
+            self.summary.left_out();
+            return None;
+        };
+        if place == self.apps.len() {
+            let plan = AppPlan { dry_run: false, ..(self.plan_for)(self.roster.app(place)) };
+            self.apps.push(App {
+                engine: Engine::new(vec![plan.clone()], SEED),
+                plan,
+                world: World::default(),
+            });
+        }
+        Some(place)
+    }
+
+    /// A line says something.
+    fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, told: &mut Vec<Told>) {
+        let app = &mut self.apps[place];
+        let is_error = matches!(fact, Fact::Error { .. });
+        let Some(fact) = fact.name_dyno(|dyno| app.listed(&dyno)) else {
+            self.summary.not_listed(is_error);
+            return;
+        };
+        if let Some(dyno) = fact.dyno() {
+            app.world.exists(dyno, at);
+        }
+        app.world.learn(&fact, at);
+        let now = self.clock.map_or(Now { mono: Duration::ZERO, wall: at }, |clock| clock.now);
+        self.handle(place, Input::Events { app: ONLY, events: vec![Event { at, fact }] }, now, told);
+    }
+
+    /// Moves the clock to `at`, unless it is past that already.
+    fn advance(&mut self, at: Timestamp, told: &mut Vec<Told>) {
+        let clock =
+            self.clock.get_or_insert(Clock { first: at, now: Now { mono: Duration::ZERO, wall: at } });
+        let mono = since(clock.first, at);
+        if mono > clock.now.mono {
+            self.run_until(mono, told);
+        }
+    }
+
+    /// Does all that is due until `end`, each at its time, and leaves the clock there.
+    fn run_until(&mut self, end: Duration, told: &mut Vec<Told>) {
+        let Some(Clock { first, .. }) = self.clock else { return };
+        let reading = |mono| Now { mono, wall: later(first, mono) };
+        let mut wakes = 0;
+        while let Some(due) = self.due.filter(|due| *due <= end) {
+            // Through a long silence it is enough to look at its end once more.
+            let mono = if wakes < limits::REPLAY_WAKES_MAX { due } else { end };
+            wakes += 1;
+            let is_due = |app: &App| app.engine.next_deadline().is_some_and(|deadline| deadline <= mono);
+            let Some(place) = self.apps.iter().position(is_due) else { break };
+            self.handle(place, Input::Wake, reading(mono), told);
+            if wakes > limits::REPLAY_WAKES_MAX + self.apps.len() as u32 {
+                break;
+            }
+        }
+        self.clock = Some(Clock { first, now: reading(end) });
+    }
+
+    /// Hands an input to an app's engine, and does what it asks for until it asks for nothing more.
+    fn handle(&mut self, place: usize, input: Input, now: Now, told: &mut Vec<Told>) {
+        let app = &mut self.apps[place];
+        let mut effects: VecDeque<Effect> = app.engine.handle(input, now).into();
+        while let Some(effect) = effects.pop_front() {
+            let answer = match effect {
+                Effect::Record(record) => {
+                    let record = without_sight(record);
+                    self.summary.told(&record);
+                    told.push(Told { app: app.plan.name.clone(), record });
+                    continue;
+                }
+                Effect::Claim { ticket, .. } => Input::Claimed { ticket, answer: Ok(()) },
+                Effect::Delete { ticket, dyno, .. } => {
+                    Input::Deleted { ticket, answer: app.world.delete(&dyno, now.wall) }
+                }
+                Effect::Look { ticket, dyno, .. } => {
+                    Input::Looked { ticket, answer: Ok(app.world.look(dyno.as_ref(), now.wall)) }
+                }
+                Effect::Peek { ticket, dyno, .. } => {
+                    Input::Peeked { ticket, answer: Ok(app.world.peek(&dyno, now.wall)) }
+                }
+                // Nobody gives orders in a replay, and nobody else hears.
+                Effect::Answer { .. } | Effect::Share(_) => continue,
+            };
+            effects.extend(app.engine.handle(answer, now));
+        }
+        self.due = self.apps.iter().filter_map(|app| app.engine.next_deadline()).min();
+    }
+}
+
+/// The dyno that a line shows to be there: the one that wrote it, or that served the router's request.
+fn writer_or_served<'b>(line: &Line<'b>) -> Option<DynoRef<'b>> {
+    match (line.app, line.procid) {
+        (b"heroku", b"router") => {
+            let dyno = logfmt::pairs(line.msg).find(|pair| pair.key == b"dyno")?;
+            DynoRef::parse(dyno.value)
+        }
+        (_, procid) => DynoRef::parse(procid),
+    }
+}
+
+/// Any will do, as long as it is the same each time: a replay is repeatable.
+const SEED: u64 = 14;
+
+/// Each engine has one app.
+const ONLY: AppId = AppId(0);
+
+/// The record without what the API is supposed to have shown.
+fn without_sight(record: Record) -> Record {
+    match record {
+        Record::Decision(mut decision) => {
+            decision.evidence.seen = None;
+            Record::Decision(decision)
+        }
+        record => record,
+    }
+}
+
+// === impl App ===
+
+impl App {
+    /// The dyno's name, if it is of a listed process type.
+    fn listed(&self, dyno: &DynoRef<'_>) -> Option<DynoName> {
+        let types = &self.plan.policy.process_types;
+        let process_type = types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
+        Some(DynoName::new(process_type.clone(), dyno.index))
+    }
+}

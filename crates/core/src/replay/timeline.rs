@@ -1,0 +1,158 @@
+//! Decisions for people: a line each, and a row of equal refusals in two.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::ident::{AppName, DynoName};
+use crate::limits;
+use crate::record::{Decision, Verdict};
+
+/// Writes decisions as they are made.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    app_width: usize,
+    dyno_width: usize,
+    folds: BTreeMap<Subject, Fold>,
+}
+
+/// Whom a decision is about, and who asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Subject {
+    app: AppName,
+    dyno: Option<DynoName>,
+    rule: Arc<str>,
+}
+
+/// A row of equal decisions, of which the first is written already; the time and the reason are the last's.
+#[derive(Debug)]
+struct Fold {
+    at: Timestamp,
+    more: u64,
+    reason: String,
+    label: &'static str,
+    word: &'static str,
+}
+
+impl Timeline {
+    /// Adds a decision about a dyno of `app`.
+    pub fn add(&mut self, app: &AppName, decision: &Decision, out: &mut String) {
+        let subject =
+            Subject { app: app.clone(), dyno: decision.dyno.clone(), rule: Arc::clone(&decision.rule) };
+        let (word, label) = (decision.verdict.word(), decision.reason_label());
+        if let Some(fold) = self.folds.get_mut(&subject)
+            && (fold.word, fold.label) == (word, label)
+        {
+            fold.more += 1;
+            fold.at = decision.at;
+            fold.reason = decision.reason();
+            return;
+        }
+        if let Some(fold) = self.folds.remove(&subject) {
+            self.unfold(&subject, &fold, out);
+        }
+        let fold = Fold { at: decision.at, more: 0, reason: decision.reason(), label, word };
+        self.write(&subject, &fold, &fold.reason, out);
+        if matches!(decision.verdict, Verdict::Restart { .. }) {
+            return;
+        }
+        if self.folds.len() >= limits::REPLAY_FOLDS_MAX {
+            self.end(out);
+        }
+        self.folds.insert(subject, fold);
+    }
+
+    /// Writes what is left, at the end.
+    pub fn end(&mut self, out: &mut String) {
+        let mut folds: Vec<_> = std::mem::take(&mut self.folds).into_iter().collect();
+        folds.sort_by_key(|(_, fold)| fold.at);
+        for (subject, fold) in &folds {
+            self.unfold(subject, fold, out);
+        }
+    }
+
+    fn unfold(&mut self, subject: &Subject, fold: &Fold, out: &mut String) {
+        match fold.more {
+            0 => {}
+            1 => self.write(subject, fold, &fold.reason, out),
+            more => self.write(subject, fold, &format!("… {more} more like this until then"), out),
+        }
+    }
+
+    fn write(&mut self, subject: &Subject, Fold { at, word, .. }: &Fold, text: &str, out: &mut String) {
+        let app = subject.app.as_str();
+        let dyno = subject.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        // The longest so far: nobody knows how long the next one is.
+        self.app_width = self.app_width.max(app.len());
+        self.dyno_width = self.dyno_width.max(dyno.len());
+        let (app_width, dyno_width) = (self.app_width, self.dyno_width);
+        let at = at.strftime("%Y-%m-%d %H:%M:%SZ");
+        writeln!(out, "{at}  {app:app_width$}  {dyno:dyno_width$}  {word:7}  {text}")
+            .expect("a string takes everything");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::Timeline;
+    use crate::event::DynoState;
+    use crate::ident::AppId;
+    use crate::record::{Decision, Evidence, Hold, Verdict};
+
+    fn decision(secs: i64, dyno: &str, verdict: Verdict) -> Decision {
+        Decision {
+            at: Timestamp::from_second(1_754_636_400 + secs).expect("a time"),
+            app: AppId(0),
+            dyno: Some(dyno.parse().expect("a dyno")),
+            rule: "r".into(),
+            verdict,
+            evidence: Evidence {
+                code: Some("R14".parse().expect("a code")),
+                lines: 1,
+                ..Evidence::default()
+            },
+            ticket: None,
+        }
+    }
+
+    #[test]
+    fn a_row_of_equal_refusals_is_two_lines() {
+        let (mut timeline, mut out) = (Timeline::default(), String::new());
+        let mut add = |secs, dyno: &str, verdict| {
+            timeline.add(&"acme".parse().expect("an app"), &decision(secs, dyno, verdict), &mut out);
+        };
+        let restart = || Verdict::Restart { dry_run: false, formation: 2 };
+        add(0, "web.1", restart());
+        for secs in 1..5 {
+            add(secs, "web.1", Verdict::Hold(Hold::UnderWay));
+            add(secs, "web.10", Verdict::Hold(Hold::NotUp { state: DynoState::Starting }));
+        }
+        add(5, "web.1", Verdict::Hold(Hold::Gone));
+        add(6, "web.1", restart());
+        add(7, "web.1", restart());
+        add(8, "web.10", restart());
+        add(9, "web.10", Verdict::Hold(Hold::Gone));
+        add(10, "web.10", Verdict::Hold(Hold::Gone));
+        timeline.end(&mut out);
+        assert_eq!(
+            out,
+            "\
+2025-08-08 07:00:00Z  acme  web.1  restart  R14 (Memory quota exceeded)
+2025-08-08 07:00:01Z  acme  web.1  hold     a restart of this dyno is under way
+2025-08-08 07:00:01Z  acme  web.10  hold     the dyno is starting, not up
+2025-08-08 07:00:04Z  acme  web.1   hold     … 3 more like this until then
+2025-08-08 07:00:05Z  acme  web.1   hold     the API knows no dyno of that name: scaled away or never there
+2025-08-08 07:00:06Z  acme  web.1   restart  R14 (Memory quota exceeded)
+2025-08-08 07:00:07Z  acme  web.1   restart  R14 (Memory quota exceeded)
+2025-08-08 07:00:04Z  acme  web.10  hold     … 3 more like this until then
+2025-08-08 07:00:08Z  acme  web.10  restart  R14 (Memory quota exceeded)
+2025-08-08 07:00:09Z  acme  web.10  hold     the API knows no dyno of that name: scaled away or never there
+2025-08-08 07:00:10Z  acme  web.10  hold     the API knows no dyno of that name: scaled away or never there
+"
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! What the Platform API would have shown, as far as a log tells.
+//!
+//! - A dyno that writes, or of which the platform writes, is there. Unless its start is in the log, it has
+//!   been up for a day ([`ASSUMED_AGE`]).
+//! - The lines about its life say the rest: when an instance began, when it came up, when it went.
+//! - A release is known from the first line that numbers one; what ran before it is the release before.
+//! - A restart that is asked for makes a new instance at once, which is up after [`ASSUMED_BOOT`], unless
+//!   the log's own lines say otherwise. The log itself goes on as it was written: if nobody restarted that
+//!   dyno in life, the lines that follow are those of the process that ran on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{Deletion, Seen, View};
+use crate::event::{Change, DynoState, Fact};
+use crate::ident::{DynoName, InstanceId};
+use crate::limits;
+use crate::time::{earlier, later};
+
+/// The dynos of one app.
+#[derive(Debug, Default)]
+pub struct World {
+    dynos: BTreeMap<DynoName, Instance>,
+    instances_made: u64,
+    /// The last release that a line numbered; 0 until one does, which is older than any.
+    release: u64,
+}
+
+#[derive(Debug)]
+struct Instance {
+    /// When it is up, if nothing but our restart says that it began.
+    boots_at: Option<Timestamp>,
+    created_at: Timestamp,
+    id: InstanceId,
+    release: u64,
+    state: DynoState,
+    /// The time in the last line about its life.
+    told_at: Option<Timestamp>,
+    updated_at: Timestamp,
+}
+
+/// The platform cycles every dyno about once a day, so nobody is much older; and a day is more than any
+/// sensible `min_uptime`.
+pub const ASSUMED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// From a restart to the new process being up: between the three seconds that a small one takes
+/// (heroku.md §2.4) and the sixty after which the platform gives up.
+pub const ASSUMED_BOOT: Duration = Duration::from_secs(10);
+
+// === impl World ===
+
+impl World {
+    /// How many dynos have been heard of.
+    pub fn dynos(&self) -> usize {
+        self.dynos.len()
+    }
+
+    /// A line of this dyno, or about it, was written at `at`.
+    pub fn exists(&mut self, dyno: &DynoName, at: Timestamp) {
+        if self.dynos.contains_key(dyno) || self.dynos.len() >= limits::DYNOS_MAX {
+            return;
+        }
+        let created_at = earlier(at, ASSUMED_AGE);
+        let release = self.release;
+        let instance = self.instance(created_at, release, DynoState::Up);
+        self.dynos.insert(dyno.clone(), instance);
+    }
+
+    /// Takes in what a line says.
+    pub fn learn(&mut self, fact: &Fact, at: Timestamp) {
+        match fact {
+            Fact::Life { dyno, change } => self.live(dyno, *change, at),
+            Fact::Release { version: Some(version) } => self.released(*version),
+            _ => {}
+        }
+    }
+
+    fn live(&mut self, dyno: &DynoName, change: Change, at: Timestamp) {
+        let state = match change {
+            Change::Starting => DynoState::Starting,
+            Change::State(state) => state,
+            // The old process's end, which the API does not show.
+            Change::Exited | Change::Leaving => return,
+        };
+        let Some(instance) = self.dynos.get(dyno) else { return };
+        // Lines come out of order, and twice.
+        if instance.told_at.is_some_and(|told_at| at <= told_at) {
+            return;
+        }
+        let is_under_way =
+            instance.state == DynoState::Starting && instance.boots_at.is_none_or(|up| at < up);
+        if state == DynoState::Starting && !is_under_way {
+            let release = self.release;
+            let instance = self.instance(at, release, state);
+            self.dynos.insert(dyno.clone(), instance);
+        }
+        if let Some(instance) = self.dynos.get_mut(dyno) {
+            instance.boots_at = None;
+            instance.state = state;
+            instance.told_at = Some(at);
+            instance.updated_at = at;
+        }
+    }
+
+    fn released(&mut self, version: u64) {
+        if self.release == 0 {
+            for instance in self.dynos.values_mut() {
+                instance.release = version.saturating_sub(1);
+            }
+        }
+        self.release = version;
+    }
+
+    /// The dyno, as the API would show it.
+    pub fn peek(&self, dyno: &DynoName, now: Timestamp) -> Option<Seen> {
+        let instance = self.dynos.get(dyno)?;
+        let (state, updated_at) = match instance.boots_at {
+            Some(up_at) if up_at <= now => (DynoState::Up, up_at),
+            _ => (instance.state, instance.updated_at),
+        };
+        // A dyno that went down for good was scaled away, and the API does not list it.
+        (state != DynoState::Down).then(|| Seen {
+            name: dyno.clone(),
+            process_type: dyno.process_type().clone(),
+            id: instance.id,
+            created_at: instance.created_at,
+            updated_at,
+            state,
+            release: Some(instance.release),
+        })
+    }
+
+    /// All dynos, and the one in question.
+    pub fn look(&self, dyno: Option<&DynoName>, now: Timestamp) -> View {
+        View {
+            dyno: dyno.and_then(|dyno| self.peek(dyno, now)),
+            formation: self.dynos.keys().filter_map(|dyno| self.peek(dyno, now)).collect(),
+        }
+    }
+
+    /// Restarts a dyno.
+    pub fn delete(&mut self, dyno: &DynoName, now: Timestamp) -> Deletion {
+        if self.peek(dyno, now).is_none() {
+            return Deletion::Gone;
+        }
+        let told_at = self.dynos.get(dyno).and_then(|instance| instance.told_at);
+        let release = self.release;
+        let instance = self.instance(now, release, DynoState::Starting);
+        let boots_at = Some(later(now, ASSUMED_BOOT));
+        self.dynos.insert(dyno.clone(), Instance { boots_at, told_at, ..instance });
+        Deletion::Accepted
+    }
+
+    fn instance(&mut self, created_at: Timestamp, release: u64, state: DynoState) -> Instance {
+        self.instances_made += 1;
+        let id = format!("instance-{}", self.instances_made);
+        Instance {
+            boots_at: None,
+            created_at,
+            id: id.parse().expect("a word and a number of 20 digits at most are an id"),
+            release,
+            state,
+            told_at: None,
+            updated_at: created_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::World;
+    use crate::api::Deletion;
+    use crate::event::{Change, DynoState, Fact};
+    use crate::ident::DynoName;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(1_750_000_000 + secs).expect("a time")
+    }
+
+    fn web(index: u32) -> DynoName {
+        DynoName::new("web".parse().expect("a type"), index)
+    }
+
+    fn tell(world: &mut World, changes: &[(Change, i64)]) {
+        for (change, secs) in changes {
+            world.exists(&web(1), at(*secs));
+            world.learn(&Fact::Life { dyno: web(1), change: *change }, at(*secs));
+        }
+    }
+
+    /// State, seconds since it was created and since it is in its state.
+    #[track_caller]
+    fn check(world: &World, secs: i64, expect: Option<(DynoState, i64, i64)>) {
+        let seen = world.peek(&web(1), at(secs)).map(|seen| {
+            let ago = |then: Timestamp| at(secs).duration_since(then).as_secs();
+            (seen.state, ago(seen.created_at), ago(seen.in_state_since()))
+        });
+        assert_eq!(seen, expect);
+    }
+
+    const STARTING: Change = Change::State(DynoState::Starting);
+    const UP: Change = Change::State(DynoState::Up);
+
+    #[test]
+    fn a_dyno_that_is_heard_of_has_been_up_for_a_day() {
+        let mut world = World::default();
+        check(&world, 0, None);
+        world.exists(&web(1), at(0));
+        world.exists(&web(1), at(60));
+        check(&world, 60, Some((DynoState::Up, 86_460, 86_460)));
+        assert_eq!(world.look(None, at(0)).formation.len(), 1);
+    }
+
+    #[test]
+    fn lines_about_its_life_say_more() {
+        let mut world = World::default();
+        tell(&mut world, &[(Change::Leaving, 0), (STARTING, 1), (Change::Starting, 3), (Change::Leaving, 4)]);
+        check(&world, 5, Some((DynoState::Starting, 4, 2)));
+        tell(&mut world, &[(UP, 8), (Change::Exited, 9), (STARTING, 2)]);
+        check(&world, 10, Some((DynoState::Up, 9, 2)));
+        tell(&mut world, &[(Change::State(DynoState::Crashed), 20)]);
+        check(&world, 21, Some((DynoState::Crashed, 20, 1)));
+        tell(&mut world, &[(Change::State(DynoState::Down), 30)]);
+        check(&world, 31, None);
+        assert_eq!(world.look(None, at(31)).formation, []);
+        // What it wrote before it went may arrive behind that.
+        world.exists(&web(1), at(32));
+        check(&world, 32, None);
+        tell(&mut world, &[(Change::Starting, 40)]);
+        check(&world, 41, Some((DynoState::Starting, 1, 1)));
+    }
+
+    #[test]
+    fn a_restart_makes_an_instance_that_boots() {
+        let mut world = World::default();
+        assert_eq!(world.delete(&web(1), at(0)), Deletion::Gone);
+        world.exists(&web(1), at(0));
+        let before = world.peek(&web(1), at(0)).expect("a dyno");
+        assert_eq!(world.delete(&web(1), at(0)), Deletion::Accepted);
+        check(&world, 9, Some((DynoState::Starting, 9, 9)));
+        check(&world, 12, Some((DynoState::Up, 12, 2)));
+        assert!(!world.peek(&web(1), at(12)).expect("a dyno").is_same_process(&before));
+    }
+
+    #[test]
+    fn the_log_s_own_lines_about_a_restart_count_more() {
+        let mut world = World::default();
+        world.exists(&web(1), at(0));
+        world.delete(&web(1), at(0));
+        tell(&mut world, &[(STARTING, 2)]);
+        // The same restart, not another one; and it takes as long as the log says.
+        check(&world, 15, Some((DynoState::Starting, 15, 13)));
+        tell(&mut world, &[(UP, 20)]);
+        check(&world, 21, Some((DynoState::Up, 21, 1)));
+        world.delete(&web(1), at(30));
+        tell(&mut world, &[(STARTING, 50)]);
+        check(&world, 51, Some((DynoState::Starting, 1, 1)));
+    }
+
+    #[test]
+    fn releases_are_known_from_the_first_that_is_numbered() {
+        let mut world = World::default();
+        world.exists(&web(1), at(0));
+        let release = |world: &World| world.peek(&web(1), at(100)).and_then(|seen| seen.release);
+        world.learn(&Fact::Release { version: None }, at(1));
+        assert_eq!(release(&world), Some(0));
+        world.learn(&Fact::Release { version: Some(12) }, at(1));
+        assert_eq!(release(&world), Some(11));
+        tell(&mut world, &[(STARTING, 2)]);
+        assert_eq!(release(&world), Some(12));
+        world.learn(&Fact::Release { version: Some(13) }, at(3));
+        assert_eq!(release(&world), Some(12));
+    }
+}

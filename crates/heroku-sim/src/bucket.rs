@@ -1,0 +1,84 @@
+//! The Platform API's rate limit: a bucket of tokens per account, refilled steadily (heroku.md §5).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use dynowarden_core::limits;
+use dynowarden_core::time::{later, since};
+
+/// A token bucket. It counts in sixty-thousandths of a token, which a refill by the minute gives whole
+/// numbers of in every millisecond, so that many small steps refill exactly as much as one large one.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    full: u64,
+    left: u64,
+    per_minute: u64,
+    read_at: Timestamp,
+}
+
+impl Bucket {
+    /// A full bucket of Heroku's size and refill.
+    pub fn new(now: Timestamp) -> Self {
+        Self::with_rate(limits::API_TOKENS_MAX, limits::API_TOKENS_PER_MINUTE, now)
+    }
+
+    /// A full bucket of `tokens_max`, refilled by `per_minute`.
+    pub fn with_rate(tokens_max: u32, per_minute: u32, now: Timestamp) -> Self {
+        let full = u64::from(tokens_max) * TOKEN;
+        Self { full, left: full, per_minute: u64::from(per_minute), read_at: now }
+    }
+
+    /// Leaves `tokens` in the bucket, or as many as it holds.
+    pub fn set(&mut self, tokens: u32, now: Timestamp) {
+        (self.left, self.read_at) = ((u64::from(tokens) * TOKEN).min(self.full), now);
+    }
+
+    /// Takes one token, if there is one.
+    pub fn take(&mut self, now: Timestamp) -> bool {
+        self.refill(now);
+        let some = self.left >= TOKEN;
+        if some {
+            self.left -= TOKEN;
+        }
+        some
+    }
+
+    /// Whole tokens left.
+    pub fn remaining(&mut self, now: Timestamp) -> u64 {
+        self.refill(now);
+        self.left / TOKEN
+    }
+
+    fn refill(&mut self, now: Timestamp) {
+        let elapsed_ms = u64::try_from(since(self.read_at, now).as_millis()).unwrap_or(u64::MAX);
+        self.left = self.left.saturating_add(elapsed_ms.saturating_mul(self.per_minute)).min(self.full);
+        self.read_at = later(self.read_at, Duration::from_millis(elapsed_ms));
+    }
+}
+
+const TOKEN: u64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::Bucket;
+    use dynowarden_core::time::later;
+
+    #[test]
+    fn an_empty_bucket_gives_75_a_minute() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut bucket = Bucket::new(now);
+        assert_eq!((0..5000).filter(|_| bucket.take(now)).count(), 4500);
+        for millisecond in 0..60_000 {
+            bucket.remaining(later(now, Duration::from_millis(millisecond)));
+        }
+        assert_eq!(bucket.remaining(later(now, Duration::from_secs(60))), 75);
+        assert_eq!(bucket.remaining(later(now, Duration::from_secs(86_400))), 4500);
+        bucket.set(1, now);
+        assert!(bucket.take(now) && !bucket.take(now));
+    }
+}

@@ -1,0 +1,154 @@
+//! Faults of the Platform API, on demand: what a restarter must survive.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::Value;
+
+use crate::rng::Chance;
+
+/// What goes wrong with a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The call is done, and the connection breaks before the answer.
+    BreakAfter,
+    /// The connection breaks, and nothing was done.
+    BreakBefore,
+    /// The call is done, and the answer never comes.
+    HangAfter,
+    /// Nothing is done, and no answer ever comes.
+    HangBefore,
+    /// 200 with a page for people.
+    Html,
+    /// The connection breaks, and a restart takes effect so much later.
+    Late(Duration),
+    /// The named field is not in the answer, nor in any of a list.
+    MissingField(String),
+    /// The body takes so long, byte by byte.
+    Slow(Duration),
+    /// Nothing is done; this status with the error body that goes with it.
+    Status(u16),
+    /// Every `state` in the answer is this word.
+    UnknownState(String),
+    /// 200 with a body that ends in the middle of its JSON.
+    WrongJson,
+    /// The named field holds a list of a list instead.
+    WrongType(String),
+}
+
+/// When a fault strikes.
+#[derive(Clone, Debug)]
+pub struct FaultRule {
+    /// What goes wrong.
+    pub fault: Fault,
+    /// Only calls with this method; none means any.
+    pub method: Option<Method>,
+    /// Only calls to such a path.
+    pub path: PathRule,
+    /// How often.
+    pub times: Times,
+}
+
+/// Which paths a fault strikes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathRule {
+    /// All.
+    Any,
+    /// Exactly this one.
+    Exactly(String),
+    /// Those that end like this.
+    EndsWith(String),
+    /// Those that have this in them.
+    Contains(String),
+}
+
+/// How often a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// Every time.
+    Always,
+    /// In so many of a thousand calls.
+    Permille(u32),
+    /// The next so many times.
+    Next(u32),
+}
+
+impl FaultRule {
+    /// The next call with this method to a path that ends like this.
+    pub fn once(method: Method, path_end: &str, fault: Fault) -> Self {
+        Self { fault, method: Some(method), path: PathRule::EndsWith(path_end.into()), times: Times::Next(1) }
+    }
+
+    /// Every call with this method to a path that ends like this, until the rule is taken back.
+    pub fn always(method: Method, path_end: &str, fault: Fault) -> Self {
+        Self { times: Times::Always, ..Self::once(method, path_end, fault) }
+    }
+
+    /// Whether the fault strikes this call, which counts.
+    pub fn strikes(&mut self, method: &Method, path: &str, chance: &mut Chance) -> bool {
+        let fits = self.method.as_ref().is_none_or(|wanted| wanted == method)
+            && match &self.path {
+                PathRule::Any => true,
+                PathRule::Exactly(text) => path == text,
+                PathRule::EndsWith(text) => path.ends_with(text.as_str()),
+                PathRule::Contains(text) => path.contains(text.as_str()),
+            };
+        fits && match &mut self.times {
+            Times::Always => true,
+            Times::Permille(permille) => chance.hits(*permille),
+            Times::Next(left) => {
+                let strikes = *left > 0;
+                *left = left.saturating_sub(1);
+                strikes
+            }
+        }
+    }
+}
+
+impl Fault {
+    /// What the call's answer looks like with this fault, for the faults that spoil a JSON body.
+    pub fn spoil(&self, body: &mut Value) {
+        let Some((field, value)) = (match self {
+            Self::MissingField(field) => Some((field.as_str(), None)),
+            Self::UnknownState(word) => Some(("state", Some(Value::from(word.as_str())))),
+            Self::WrongType(field) => Some((field.as_str(), Some(Value::from(vec![Value::from(vec![0])])))),
+            _ => None,
+        }) else {
+            return;
+        };
+        let objects = match body {
+            Value::Array(items) => items.iter_mut().collect(),
+            single => vec![single],
+        };
+        for object in objects.into_iter().filter_map(Value::as_object_mut) {
+            if object.contains_key(field) {
+                match &value {
+                    Some(value) => object.insert(field.into(), value.clone()),
+                    None => object.remove(field),
+                };
+            }
+        }
+    }
+}
+
+/// The `id` and `message` of an error answer (heroku.md §5).
+pub fn error_words(status: u16) -> (&'static str, &'static str) {
+    match status {
+        400 => ("bad_request", "The request could not be read."),
+        401 => ("unauthorized", "Invalid credentials provided."),
+        402 => ("delinquent", "Your account is delinquent."),
+        403 => ("forbidden", "You do not have access to this resource."),
+        404 => ("not_found", "The requested API endpoint was not found."),
+        406 => ("not_acceptable", "The Accept header has to name version 3."),
+        409 => ("conflict", "Another change to this resource is under way."),
+        410 => ("gone", "The resource is no longer available."),
+        416 => ("requested_range_not_satisfiable", "The Range header could not be read."),
+        422 => ("invalid_params", "The parameters are not valid."),
+        429 => {
+            ("rate_limit", "Your account reached the API rate limit. Please wait before making new requests.")
+        }
+        500 => ("internal_server_error", "An error occurred."),
+        503 => ("service_unavailable", "The service is temporarily unavailable."),
+        _ => ("error", "The call failed."),
+    }
+}

@@ -1,0 +1,38 @@
+//! A simulated Heroku: dynos that live, leak and die in simulated time, the Platform API that restarts
+//! them, and the logplex that carries their lines.
+//!
+//! `world`, `platform` and `logplex` are pure: time is an argument, chance is seeded, and the same seed
+//! with the same calls gives the same bytes, so a whole-system simulation can drive them through a day in
+//! a second. `server`, with `clock`, `delivery` and `listener`, puts real sockets and the real time
+//! around the same three, for tests of the real program and for the demo.
+//!
+//! What stands here is what the documentation, public sources and published logs say; where they are
+//! silent the harder case for a restarter was chosen, and the comment says so.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod bucket;
+#[cfg(feature = "server")]
+pub mod clock;
+#[cfg(feature = "server")]
+mod delivery;
+pub mod dyno;
+pub mod fault;
+mod lifecycle;
+pub mod line;
+#[cfg(feature = "server")]
+mod listener;
+pub mod logplex;
+pub mod operations;
+pub mod paging;
+pub mod platform;
+mod platform_lines;
+pub mod resource;
+pub mod rng;
+mod routes;
+pub mod sender;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod target;
+pub mod world;

@@ -1,0 +1,136 @@
+//! Logplex: carries the lines of the world to every registered drain.
+//!
+//! Contract of use: [`Logplex::sync`] with the world after anything changed, [`Logplex::push`] every line,
+//! then [`Logplex::poll`] until it gives nothing, send what it gave and say with [`Logplex::answered`] what
+//! became of it; [`Logplex::next_poll_at`] says when to poll again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::line::LogLine;
+use crate::rng::Chance;
+use crate::sender::{DrainPolicy, Lane, Node, Outcome, Post};
+use crate::world::World;
+use dynowarden_core::ident::AppName;
+
+/// The senders of all drains.
+#[derive(Clone, Debug)]
+pub struct Logplex {
+    chance: Chance,
+    lanes: BTreeMap<Lane, (AppName, Node)>,
+    policy: DrainPolicy,
+}
+
+impl Logplex {
+    /// Without a drain.
+    pub fn new(policy: DrainPolicy, seed: u64) -> Self {
+        Self { chance: Chance::new(seed), lanes: BTreeMap::new(), policy }
+    }
+
+    /// Begins to serve drains that are new in `world`, with another policy than those before if it was
+    /// changed meanwhile, and forgets those that are gone, with all that waited for them.
+    pub fn sync(&mut self, world: &World) {
+        let drains = || world.apps().flat_map(|app| app.drains.iter().map(move |drain| (app, drain)));
+        self.lanes.retain(|lane, _| drains().any(|(_, drain)| drain.token == lane.token));
+        for (app, drain) in drains() {
+            for node in 0..self.policy.nodes.max(1) {
+                let lane = Lane { token: drain.token.clone(), node };
+                if !self.lanes.contains_key(&lane) {
+                    let (app, url, chance) = (app.name().clone(), drain.url.clone(), self.chance.split());
+                    let sender = Node::new(app.clone(), lane.clone(), url, self.policy, chance);
+                    self.lanes.insert(lane, (app, sender));
+                }
+            }
+        }
+    }
+
+    /// The policy of drains that [`Logplex::sync`] finds from now on.
+    pub fn set_policy(&mut self, policy: DrainPolicy) {
+        self.policy = policy;
+    }
+
+    /// Takes a line for every drain of its app; which node of a drain sends it is chance.
+    pub fn push(&mut self, line: &LogLine, now: Timestamp) {
+        let draw = self.chance.draw();
+        for (lane, (app, node)) in &mut self.lanes {
+            if *app == line.app && u64::from(lane.node) == draw % u64::from(self.policy.nodes.max(1)) {
+                node.push(line, now);
+            }
+        }
+    }
+
+    /// A request to send now, if there is one.
+    pub fn poll(&mut self, now: Timestamp) -> Option<Post> {
+        let notices: Vec<LogLine> =
+            self.lanes.values_mut().filter_map(|(_, node)| node.notice(now)).collect();
+        for notice in notices {
+            self.push(&notice, now);
+        }
+        self.lanes.values_mut().find_map(|(_, node)| node.poll(now))
+    }
+
+    /// Takes what became of a request.
+    pub fn answered(&mut self, lane: &Lane, outcome: Outcome, now: Timestamp) {
+        if let Some((_, node)) = self.lanes.get_mut(lane) {
+            node.answered(outcome, now);
+        }
+    }
+
+    /// When to poll again, if not only after an answer or a new line.
+    pub fn next_poll_at(&self) -> Option<Timestamp> {
+        self.lanes.values().filter_map(|(_, node)| node.next_poll_at()).min()
+    }
+
+    /// Messages that wait anywhere.
+    pub fn waiting(&self) -> usize {
+        self.lanes.values().map(|(_, node)| node.waiting()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::Logplex;
+    use crate::app::AppSpec;
+    use crate::line::LogLine;
+    use crate::sender::{DrainPolicy, Outcome};
+    use crate::world::World;
+
+    #[test]
+    fn each_drain_gets_every_line_of_its_own_app_once() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut world = World::new(1, now);
+        for name in ["acme", "other"] {
+            world.add_app(AppSpec::new(name.parse().expect("a name"), 1), now);
+        }
+        let acme = "acme".parse().expect("a name");
+        for url in ["http://one/", "http://two/"] {
+            world.add_drain(&acme, url, now).expect("acme is there");
+        }
+        let mut logplex = Logplex::new(DrainPolicy { nodes: 2, ..DrainPolicy::default() }, 7);
+        logplex.sync(&world);
+        for text in ["a", "b", "c", "d", "e", "f"] {
+            logplex.push(&LogLine::app(acme.clone(), "web.1", text, now), now);
+            logplex.push(&LogLine::app("other".parse().expect("a name"), "web.1", text, now), now);
+        }
+        let mut counts = std::collections::BTreeMap::new();
+        let mut lanes = std::collections::BTreeSet::new();
+        while let Some(post) = logplex.poll(now) {
+            *counts.entry(post.url.clone()).or_insert(0) += post.count;
+            lanes.insert(post.lane.clone());
+            logplex.answered(&post.lane, Outcome::Status(204), now);
+        }
+        assert_eq!(
+            counts.into_iter().collect::<Vec<_>>(),
+            [("http://one/".into(), 6), ("http://two/".into(), 6)]
+        );
+        assert_eq!(lanes.len(), 4, "both nodes of both drains");
+
+        logplex.push(&LogLine::app(acme.clone(), "web.1", "late", now), now);
+        world.remove_drain(&acme, "http://one/").expect("it was registered");
+        logplex.sync(&world);
+        assert_eq!(logplex.waiting(), 1, "what waited for a removed drain is gone");
+    }
+}

@@ -1,0 +1,588 @@
+//! A simulated Heroku on real sockets: what end-to-end tests and the demo talk to.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{AppSpec, DrainResource};
+use crate::clock::WorldClock;
+use crate::fault::FaultRule;
+use crate::line::LogLine;
+use crate::logplex::Logplex;
+use crate::operations::Missing;
+use crate::platform::{Platform, RecordedCall, Reply};
+use crate::sender::{DrainPolicy, Outcome, Post};
+use crate::target::Target;
+use crate::world::World;
+use crate::{delivery, listener};
+use dynowarden_core::ident::{AppName, DrainToken, DynoName};
+use dynowarden_core::limits;
+
+/// How a simulated Heroku begins.
+#[derive(Clone, Debug)]
+pub struct SimOptions {
+    /// Its clock.
+    pub clock: WorldClock,
+    /// How drains are served.
+    pub drains: DrainPolicy,
+    /// The port of the Platform API on loopback; 0 lets the system choose.
+    pub port: u16,
+    /// What all chance in it comes from.
+    pub seed: u64,
+}
+
+impl Default for SimOptions {
+    fn default() -> Self {
+        Self { clock: WorldClock::real(), drains: DrainPolicy::default(), port: 0, seed: 1 }
+    }
+}
+
+/// A running simulated Heroku. Dropping it stops it; [`SimHeroku::shutdown`] also waits.
+#[derive(Debug)]
+pub struct SimHeroku {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What became of one request to a drain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedPost {
+    /// When the answer came, or did not.
+    pub at: Timestamp,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The request.
+    pub post: Post,
+}
+
+/// A request to a drain with whatever a test wants in it, right or wrong.
+#[derive(Clone, Debug)]
+pub struct RawPost {
+    /// The body.
+    pub body: Bytes,
+    /// The headers, `Host` excepted; `Content-Length` is added, and Basic auth when the URL has user info.
+    pub headers: Vec<(String, String)>,
+    /// POST, unless a test wants another.
+    pub method: Method,
+    /// Where to, with `http` and perhaps with user info.
+    pub url: String,
+}
+
+/// What tasks share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) clock: WorldClock,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    /// Something was said to the world or to logplex: the driver has to look.
+    pub(super) wake: Notify,
+    changed: watch::Sender<()>,
+    lines: broadcast::Sender<LogLine>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    logplex: Logplex,
+    platform: Platform,
+    posted_bytes: usize,
+    posts: VecDeque<RecordedPost>,
+}
+
+impl SimHeroku {
+    /// Starts with an empty world.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub async fn start(options: SimOptions) -> io::Result<Self> {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+        let address = socket.local_addr()?;
+        let now = options.clock.now();
+        let seed = options.seed;
+        let state = State {
+            logplex: Logplex::new(options.drains, seed.wrapping_add(2)),
+            platform: Platform::new(World::new(seed, now), seed.wrapping_add(1), now),
+            posted_bytes: 0,
+            posts: VecDeque::new(),
+        };
+        let shared = Arc::new(Shared {
+            changed: watch::Sender::new(()),
+            clock: options.clock,
+            lines: broadcast::Sender::new(limits::SIM_LINES_BEHIND_MAX),
+            state: Mutex::new(state),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            wake: Notify::new(),
+        });
+        shared.tasks.spawn(listener::accept(socket, Arc::clone(&shared)));
+        shared.tasks.spawn(delivery::drive(Arc::clone(&shared)));
+        Ok(Self { address, shared })
+    }
+
+    /// The base of the Platform API's URLs: `HEROKU_API_URL`, or `HEROKU_HOST` for the official command.
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What the time is in the world.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Looks at or changes anything: the world, the faults, the tokens, the rate limit.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Platform, Timestamp) -> T) -> T {
+        let result = act(&mut self.shared.lock().platform, self.shared.clock.now());
+        self.shared.stir();
+        result
+    }
+
+    /// Looks at anything. [`SimHeroku::with`] would wake everybody who waits for a change.
+    pub fn see<T>(&self, look: impl FnOnce(&Platform, Timestamp) -> T) -> T {
+        look(&self.shared.lock().platform, self.shared.clock.now())
+    }
+
+    /// Adds an app whose dynos are up.
+    pub fn add_app(&self, spec: AppSpec) {
+        self.with(|platform, now| platform.world.add_app(spec, now));
+    }
+
+    /// Registers a drain, as `heroku drains:add` does.
+    ///
+    /// # Errors
+    /// When there is no such app.
+    pub fn add_drain(&self, app: &AppName, url: &str) -> Result<DrainResource, Missing> {
+        self.with(|platform, now| platform.world.add_drain(app, url, now))
+    }
+
+    /// Makes something go wrong.
+    pub fn add_fault(&self, rule: FaultRule) {
+        self.with(|platform, _| platform.faults.push(rule));
+    }
+
+    /// Makes nothing go wrong any more.
+    pub fn clear_faults(&self) {
+        self.with(|platform, _| platform.faults.clear());
+    }
+
+    /// Serves drains that are registered from now on in another way.
+    pub fn set_drain_policy(&self, policy: DrainPolicy) {
+        self.shared.lock().logplex.set_policy(policy);
+    }
+
+    /// Writes a line into its app's log, now.
+    pub fn emit(&self, line: LogLine) {
+        self.with(|platform, _| platform.world.emit(line));
+    }
+
+    /// Lets the platform complain about a dyno's memory, now: the pair of lines of one look at it.
+    pub fn emit_r14(&self, app: &AppName, dyno: &DynoName) {
+        let now = self.now();
+        for text in ["Process running mem=646M(126.2%)", "Error R14 (Memory quota exceeded)"] {
+            self.emit(LogLine::heroku(app.clone(), dyno.to_string(), text, now));
+        }
+    }
+
+    /// Every line written from now on; a receiver that falls behind misses some and is told so.
+    pub fn lines(&self) -> broadcast::Receiver<LogLine> {
+        self.shared.lines.subscribe()
+    }
+
+    /// The calls of the Platform API so far.
+    pub fn calls(&self) -> Vec<RecordedCall> {
+        self.shared.lock().platform.calls().cloned().collect()
+    }
+
+    /// The calls so far that could change something, those about drains excepted: what a restarter is
+    /// judged by.
+    pub fn changes(&self) -> Vec<RecordedCall> {
+        let mut calls = self.calls();
+        calls.retain(|call| call.is_change() && !call.path.contains("/log-drains"));
+        calls
+    }
+
+    /// The DELETEs among [`SimHeroku::changes`].
+    pub fn deletes(&self) -> Vec<RecordedCall> {
+        let mut calls = self.changes();
+        calls.retain(|call| call.method == Method::DELETE);
+        calls
+    }
+
+    /// The requests to drains so far.
+    pub fn posts(&self) -> Vec<RecordedPost> {
+        self.shared.lock().posts.iter().cloned().collect()
+    }
+
+    /// Messages that wait for drains.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().logplex.waiting()
+    }
+
+    /// The first call that fits, past or to come; none when there was none `within` that time.
+    pub async fn await_call(
+        &self,
+        fits: impl Fn(&RecordedCall) -> bool,
+        within: Duration,
+    ) -> Option<RecordedCall> {
+        self.await_state(|state| state.platform.calls().find(|call| fits(call)).cloned(), within).await
+    }
+
+    /// The first request to a drain that fits, past or to come; none when there was none `within` that time.
+    pub async fn await_post(
+        &self,
+        fits: impl Fn(&RecordedPost) -> bool,
+        within: Duration,
+    ) -> Option<RecordedPost> {
+        self.await_state(|state| state.posts.iter().find(|post| fits(post)).cloned(), within).await
+    }
+
+    /// What `look` finds, tried again after everything that happens; none when it took longer.
+    ///
+    /// `look` must not call this simulation's methods: it is handed all there is to see, under the lock.
+    pub async fn await_that<T>(&self, look: impl Fn(&Platform) -> Option<T>, within: Duration) -> Option<T> {
+        self.await_state(|state| look(&state.platform), within).await
+    }
+
+    /// Sends one request on a connection of its own, past logplex, and gives the status and headers.
+    ///
+    /// # Errors
+    /// When there was no connection, no answer, or no such URL.
+    pub async fn post(&self, raw: RawPost) -> io::Result<http::response::Parts> {
+        let failed = |what: &str| io::Error::other(what.to_owned());
+        let target = Target::parse(&raw.url).ok_or_else(|| failed("no http URL"))?;
+        let mut builder =
+            Request::builder().method(raw.method).uri(&target.path).header("host", &target.host);
+        if let Some(authorization) = &target.authorization {
+            builder = builder.header("authorization", authorization);
+        }
+        for (name, value) in &raw.headers {
+            builder = builder.header(name, value);
+        }
+        let request = builder.body(Full::new(raw.body)).map_err(io::Error::other)?;
+        let sender = delivery::connect(&target.address, &self.shared.tasks).await;
+        let mut sender = sender.ok_or_else(|| failed("no connection"))?;
+        let (parts, body) = sender.send_request(request).await.map_err(io::Error::other)?.into_parts();
+        body.collect().await.map_err(io::Error::other)?;
+        Ok(parts)
+    }
+
+    /// The URL of a drain at `base`, such as `http://127.0.0.1:8080/logs/acme`, with user info in it.
+    pub fn drain_url(base: &str, user: &str, password: &str) -> String {
+        match base.split_once("://") {
+            Some((scheme, rest)) => format!("{scheme}://{user}:{password}@{rest}"),
+            None => base.to_owned(),
+        }
+    }
+
+    /// The token of a drain of an app, by its URL.
+    pub fn drain_token(&self, app: &AppName, url: &str) -> Option<DrainToken> {
+        self.see(|platform, _| {
+            let app = platform.world.app(app.as_str())?;
+            app.drains.iter().find(|drain| drain.url == url).map(|drain| drain.token.clone())
+        })
+    }
+
+    async fn await_state<T>(&self, look: impl Fn(&State) -> Option<T>, within: Duration) -> Option<T> {
+        let mut changed = self.shared.changed.subscribe();
+        let found = async {
+            loop {
+                changed.borrow_and_update();
+                let found = look(&self.shared.lock());
+                if let Some(found) = found {
+                    return found;
+                }
+                if changed.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        };
+        tokio::time::timeout(within, found).await.ok()
+    }
+
+    /// Stops everything and waits until it has stopped.
+    pub async fn shutdown(self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl Drop for SimHeroku {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+impl Shared {
+    /// Answers a call of the Platform API.
+    pub(super) fn answer(&self, request: &Request<Bytes>) -> Reply {
+        let reply = self.lock().platform.answer(request, self.clock.now());
+        self.stir();
+        reply
+    }
+
+    /// Lets the world go on until now and gives what is to be sent, and when there is more to do.
+    pub(super) fn step(&self) -> (Vec<Post>, Option<Timestamp>) {
+        let now = self.clock.now();
+        let mut guard = self.lock();
+        let State { logplex, platform, .. } = &mut *guard;
+        logplex.sync(&platform.world);
+        let lines = platform.world.advance(now);
+        for line in &lines {
+            logplex.push(line, now);
+        }
+        let posts = std::iter::from_fn(|| logplex.poll(now)).collect();
+        let next_at = [platform.world.next_event_at(), logplex.next_poll_at()].into_iter().flatten().min();
+        drop(guard);
+        for line in lines {
+            // Without a subscriber there is nobody to tell.
+            let _told = self.lines.send(line);
+        }
+        self.changed.send_replace(());
+        (posts, next_at)
+    }
+
+    /// Takes what became of a request to a drain.
+    pub(super) fn delivered(&self, post: &Post, outcome: Outcome) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.logplex.answered(&post.lane, outcome, now);
+        state.posted_bytes += post.body.len();
+        state.posts.push_back(RecordedPost { at: now, outcome, post: post.clone() });
+        while state.posts.len() > limits::SIM_RECORDS_MAX || state.posted_bytes > limits::SIM_POSTED_BYTES_MAX
+        {
+            let Some(oldest) = state.posts.pop_front() else { break };
+            state.posted_bytes -= oldest.post.body.len();
+        }
+        drop(state);
+        self.stir();
+    }
+
+    fn stir(&self) {
+        self.wake.notify_one();
+        self.changed.send_replace(());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A test that failed while it held the lock is the only way to poison it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http::{Method, Request, Response, StatusCode};
+    use http_body_util::{BodyExt, Empty, Full};
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::net::TcpListener;
+    use tokio_util::task::TaskTracker;
+
+    use super::{RawPost, SimHeroku, SimOptions};
+    use crate::app::AppSpec;
+    use crate::clock::WorldClock;
+    use crate::delivery;
+    use crate::fault::{Fault, FaultRule};
+    use crate::line::LogLine;
+    use crate::sender::Outcome;
+    use dynowarden_core::event::DynoState;
+    use dynowarden_core::ident::{AppName, DynoName};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn acme() -> AppName {
+        "acme".parse().expect("a name")
+    }
+
+    fn web_1() -> DynoName {
+        "web.1".parse().expect("a dyno")
+    }
+
+    async fn heroku() -> SimHeroku {
+        let heroku = SimHeroku::start(SimOptions::default()).await.expect("a port");
+        heroku.add_app(AppSpec::new(acme(), 1));
+        heroku
+    }
+
+    type Received = Arc<Mutex<Vec<(http::request::Parts, Bytes)>>>;
+
+    /// A drain that answers with `statuses` in turn, the last for ever.
+    async fn drain(statuses: Vec<u16>) -> (String, Received) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://logplex:secret@{}/logs/acme?x=1#y", listener.local_addr().expect("bound"));
+        let received = Received::default();
+        let kept = Arc::clone(&received);
+        tokio::spawn(async move {
+            loop {
+                let Ok((stream, _)) = listener.accept().await else { return };
+                let (received, statuses) = (Arc::clone(&kept), statuses.clone());
+                let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                    let (received, statuses) = (Arc::clone(&received), statuses.clone());
+                    async move {
+                        let (head, body) = request.into_parts();
+                        let body = body.collect().await?.to_bytes();
+                        let mut received = received.lock().expect("no test panics with it");
+                        received.push((head, body));
+                        let status = statuses[received.len().min(statuses.len()) - 1];
+                        let mut response = Response::new(Empty::<Bytes>::new());
+                        *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+                        Ok::<_, hyper::Error>(response)
+                    }
+                });
+                let connection = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        (url, received)
+    }
+
+    /// A call of the Platform API over a real socket; none when the connection broke.
+    async fn call(heroku: &SimHeroku, method: Method, path: &str) -> Option<(StatusCode, Bytes)> {
+        let address = heroku.api_url().split_off("http://".len());
+        let mut sender = delivery::connect(&address, &TaskTracker::new()).await.expect("it listens");
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &address)
+            .header("accept", "application/vnd.heroku+json; version=3")
+            .header("authorization", "Bearer any")
+            .body(Full::default())
+            .expect("a request");
+        let response = sender.send_request(request).await.ok()?;
+        let status = response.status();
+        Some((status, response.into_body().collect().await.ok()?.to_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_line_reaches_the_drain_as_logplex_sends_it() {
+        let heroku = heroku().await;
+        let (url, received) = drain(vec![204]).await;
+        let token = heroku.add_drain(&acme(), &url).expect("acme is there").token;
+        heroku.emit_r14(&acme(), &web_1());
+        let found =
+            heroku.await_post(|post| post.post.body.ends_with(b"Error R14 (Memory quota exceeded)\n"), SOON);
+        assert_eq!(found.await.map(|post| post.outcome), Some(Outcome::Status(204)));
+
+        let received = received.lock().expect("no test panics with it");
+        let frames: usize = received
+            .iter()
+            .map(|(head, _)| {
+                head.headers["logplex-msg-count"].to_str().expect("text").parse::<usize>().expect("a number")
+            })
+            .sum();
+        assert_eq!(frames, 2);
+        let (head, body) = received.last().expect("a request");
+        assert_eq!((head.method.as_str(), head.uri.to_string().as_str()), ("POST", "/logs/acme?x=1"));
+        for (name, value) in [
+            ("content-type", "application/logplex-1"),
+            ("authorization", "Basic bG9ncGxleDpzZWNyZXQ="),
+            ("logplex-drain-token", token.as_str()),
+            ("content-length", &body.len().to_string()),
+        ] {
+            assert_eq!(head.headers[name], value, "{name}");
+        }
+        assert!(
+            head.headers.contains_key("logplex-frame-id") && !head.headers.contains_key("transfer-encoding")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_batch_is_tried_again_with_its_id_and_a_removed_drain_is_left_alone() {
+        let heroku = heroku().await;
+        let (url, received) = drain(vec![503, 500, 204]).await;
+        let drain = heroku.add_drain(&acme(), &url).expect("acme is there");
+        heroku.emit(LogLine::app(acme(), "web.1", "hello", heroku.now()));
+        let third =
+            heroku.await_post(|post| post.outcome == Outcome::Status(204), SOON).await.expect("it arrives");
+        assert_eq!(third.post.attempt, 3);
+        let ids: std::collections::BTreeSet<_> =
+            heroku.posts().into_iter().map(|post| post.post.frame_id).collect();
+        assert_eq!((ids.len(), received.lock().expect("no test panics with it").len()), (1, 3));
+
+        heroku
+            .with(|platform, _| platform.world.remove_drain(&acme(), &drain.id).map(drop))
+            .expect("it is there");
+        heroku.emit(LogLine::app(acme(), "web.1", "nobody hears", heroku.now()));
+        let mut lines = heroku.lines();
+        heroku.emit(LogLine::app(acme(), "web.1", "the end", heroku.now()));
+        while lines.recv().await.expect("a line").text != b"the end" {}
+        assert_eq!((heroku.waiting(), heroku.posts().len()), (0, 3));
+    }
+
+    #[tokio::test]
+    async fn the_api_restarts_and_breaks_over_real_sockets() {
+        let heroku = heroku().await;
+        let path = "/apps/acme/dynos/web.1";
+        let id = |heroku: &SimHeroku| heroku.see(|p, _| p.world.dyno(&acme(), "web.1").map(|dyno| dyno.id));
+        let first = id(&heroku);
+        heroku.add_fault(FaultRule::once(Method::DELETE, "/web.1", Fault::BreakBefore));
+        assert_eq!(call(&heroku, Method::DELETE, path).await, None);
+        assert_eq!(id(&heroku), first);
+        heroku.add_fault(FaultRule::once(Method::DELETE, "/web.1", Fault::BreakAfter));
+        assert_eq!(call(&heroku, Method::DELETE, path).await, None);
+        let second = id(&heroku);
+        assert_ne!(second, first);
+        assert_eq!(
+            call(&heroku, Method::DELETE, path).await,
+            Some((StatusCode::ACCEPTED, Bytes::from("{}")))
+        );
+        assert_ne!(id(&heroku), second);
+        heroku.add_fault(FaultRule::once(Method::GET, "/web.1", Fault::Slow(Duration::from_millis(60))));
+        let (status, body) = call(&heroku, Method::GET, path).await.expect("an answer");
+        assert!(status == StatusCode::OK && body.ends_with(b"}"));
+        heroku.add_fault(FaultRule::once(Method::GET, "/web.1", Fault::HangBefore));
+        let hanging = call(&heroku, Method::GET, path);
+        let seen = heroku.await_call(|call| call.fault == Some(Fault::HangBefore), SOON);
+        tokio::select! {
+            answer = hanging => panic!("{answer:?}"),
+            seen = seen => assert_eq!(seen.expect("it came").status, None),
+        }
+        assert_eq!((heroku.deletes().len(), heroku.changes().len()), (3, 3));
+        heroku.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_fast_clock_boots_a_dyno_in_no_time() {
+        let options = SimOptions { clock: WorldClock::scaled(600.0), ..SimOptions::default() };
+        let heroku = SimHeroku::start(options).await.expect("a port");
+        heroku.add_app(AppSpec::new(acme(), 1));
+        let restarted = heroku.with(|platform, now| platform.world.restart(&acme(), &web_1(), now));
+        assert_eq!(restarted, Ok(()));
+        let up = heroku.await_that(
+            |platform| {
+                platform.world.dyno(&acme(), "web.1").filter(|dyno| dyno.state == DynoState::Up).map(|_| ())
+            },
+            SOON,
+        );
+        assert_eq!(up.await, Some(()));
+    }
+
+    #[tokio::test]
+    async fn a_raw_post_says_what_it_was_answered() {
+        let heroku = heroku().await;
+        let (url, received) = drain(vec![401]).await;
+        let raw = RawPost {
+            body: Bytes::from("nonsense"),
+            headers: vec![("logplex-msg-count".into(), "7".into())],
+            method: Method::PUT,
+            url,
+        };
+        assert_eq!(heroku.post(raw).await.expect("an answer").status, 401);
+        assert_eq!(received.lock().expect("no test panics with it")[0].1, "nonsense");
+        assert_eq!(SimHeroku::drain_url("http://127.0.0.1:1/logs", "u", "p"), "http://u:p@127.0.0.1:1/logs");
+    }
+}

@@ -1,0 +1,165 @@
+//! The picture of everything that the status page shows, kept up to date by whoever learns something.
+//!
+//! The engine's own state is asked of the driver at each look; here stands what it does not keep: the
+//! charts, the last decisions and what the drains did.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::traffic::TrafficBook;
+use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, Traffic};
+use crate::ui::ledger::Ledger;
+use crate::ui::series::History;
+use dynowarden_core::engine::status::AppStatus;
+use dynowarden_core::event::Event;
+use dynowarden_core::health::alert::Concern;
+use dynowarden_core::ident::{AppId, AppName, DynoName};
+use dynowarden_core::ingest::Counts;
+use dynowarden_core::policy::AppPlan;
+use dynowarden_core::record::{Notice, NoticeKind, Record, RestartResult};
+use dynowarden_core::time::Now;
+use dynowarden_core::traffic::{Readings as _, Span};
+
+/// The picture; shared behind an `Arc`.
+#[derive(Debug)]
+pub struct Board {
+    /// In the order of the settings, as [`AppId`] counts.
+    apps: Vec<(AppName, bool)>,
+    kept: Mutex<Kept>,
+    traffic: Arc<TrafficBook>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    drains: Vec<Drain>,
+    history: History,
+    ledger: Ledger,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Drain {
+    bad_frames: u64,
+    batches: u64,
+    heard: Option<Now>,
+    lost_messages: u64,
+    trouble: Option<String>,
+}
+
+impl Board {
+    /// An empty picture of these apps, in the order of the settings.
+    pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>, traffic: Arc<TrafficBook>) -> Self {
+        let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
+        let drains = vec![Drain::default(); apps.len()];
+        let kept = Kept { drains, history: History::default(), ledger: Ledger::default() };
+        Self { apps, kept: Mutex::new(kept), traffic }
+    }
+
+    /// A batch was taken, with these events in it.
+    pub fn heard(&self, app: AppId, events: &[Event], counts: &Counts, now: Now) {
+        let mut kept = self.lock();
+        kept.history.hear(app, events, now.wall);
+        if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
+            drain.batches += 1;
+            drain.bad_frames += counts.bad_frames.values().sum::<u64>();
+            drain.lost_messages = drain.lost_messages.saturating_add(counts.lost_messages);
+            drain.heard = Some(now);
+        }
+    }
+
+    /// Something went on record.
+    pub fn record(&self, record: &Record) {
+        let mut kept = self.lock();
+        match record {
+            Record::Aftermath(aftermath) => kept.ledger.told(aftermath),
+            Record::Decision(decision) => {
+                if let Some(name) = self.name(decision.app) {
+                    kept.ledger.decided(decision, name);
+                }
+            }
+            Record::Outcome(outcome) => {
+                if let RestartResult::Accepted { .. } = outcome.result {
+                    kept.history.restarted(outcome.app, &outcome.dyno, outcome.at);
+                }
+                kept.ledger.learnt(outcome);
+            }
+            Record::Notice(Notice { app, what: NoticeKind::Vigil(concern), .. }) => {
+                if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
+                    match concern {
+                        Concern::DrainLoops | Concern::DrainMissing | Concern::DrainSilent { .. } => {
+                            drain.trouble = Some(concern.to_string());
+                        }
+                        Concern::DrainSpeaks => drain.trouble = None,
+                        _ => {}
+                    }
+                }
+            }
+            Record::Notice(_) => {}
+        }
+    }
+
+    /// Takes over decisions of an earlier life, newest first.
+    pub fn remember(&self, past: Vec<Ruling>) {
+        self.lock().ledger.remember(past);
+    }
+
+    /// Everything but the program's own health, with the engine's state as it was just now.
+    pub fn facts(&self, status: Vec<AppStatus>, now: Now) -> Facts {
+        let kept = self.lock();
+        let apps = status.into_iter().filter_map(|app| self.app_facts(app, &kept, now)).collect();
+        Facts {
+            now: now.wall,
+            version: env!("CARGO_PKG_VERSION"),
+            trouble: None,
+            remark: None,
+            apps,
+            rulings: kept.ledger.rulings().cloned().collect(),
+        }
+    }
+
+    fn app_facts(&self, status: AppStatus, kept: &Kept, now: Now) -> Option<AppFacts> {
+        let app = status.app;
+        let (name, dry_run) = self.apps.get(app.0 as usize)?;
+        let drain = kept.drains.get(app.0 as usize)?;
+        let dynos = status.dynos.into_iter().map(|dyno| DynoFacts {
+            trace: kept.history.trace(app, &dyno.name).cloned(),
+            traffic: self.traffic_of(app, &dyno.name, now),
+            status: dyno,
+        });
+        Some(AppFacts {
+            name: name.clone(),
+            dry_run: *dry_run,
+            paused: status.paused.map(|(until, reason)| PauseFacts { until, reason }),
+            drain: DrainFacts {
+                last_batch_ago: drain.heard.map(|heard| now.mono.saturating_sub(heard.mono)),
+                batches: drain.batches,
+                bad_frames: drain.bad_frames,
+                lost_messages: drain.lost_messages,
+                trouble: drain.trouble.clone(),
+            },
+            dynos: dynos.collect(),
+        })
+    }
+
+    /// The name of a watched app.
+    pub fn name(&self, app: AppId) -> Option<&AppName> {
+        self.apps.get(app.0 as usize).map(|(name, _)| name)
+    }
+
+    /// The last whole minute of a dyno, where anything has been told of its requests lately.
+    fn traffic_of(&self, app: AppId, dyno: &DynoName, now: Now) -> Option<Traffic> {
+        let minute = now.mono.as_secs() / 60;
+        let read = |from: u64, to: u64| {
+            let at = |minute| Duration::from_secs(minute * 60);
+            self.traffic.read(app, dyno, Span { from: at(from), to: at(to) })
+        };
+        read(0, minute).filter(|lately| lately.requests > 0)?;
+        let last = minute.checked_sub(1)?;
+        let figures = read(last, last)?;
+        Some(Traffic { requests: figures.requests, errors: figures.errors, p95: figures.p95 })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Each statement that changes it leaves it whole, so a panic elsewhere spoils nothing.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

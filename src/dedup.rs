@@ -1,0 +1,290 @@
+//! What batches were already taken: the memory that makes a redelivered frame count once.
+//!
+//! Logplex sends the same `Logplex-Frame-Id` on every attempt of a frame (heroku.md §1.4), though the
+//! body may differ. The memory is split by drain, so that connections of different drains do not wait
+//! for one another; within a drain, taking a batch and remembering its id is one step.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::mem;
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use dynowarden_core::ident::{AppId, DrainToken};
+use dynowarden_core::limits;
+use dynowarden_core::time::Now;
+
+/// Whose frame ids are kept together: a drain, or all senders of an app that name none.
+///
+/// The app is part of it, so that a sender of one app cannot speak for the drain of another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// The app that the batch is for.
+    pub app: AppId,
+    /// Its `Logplex-Drain-Token`; space logging sends none.
+    pub drain: Option<DrainToken>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was here before, and was not taken again.
+    Again,
+    /// It was taken.
+    Now,
+}
+
+/// The frame ids of the last minutes, bounded by number per drain and by drains.
+#[derive(Debug, Default)]
+pub struct FrameIds {
+    drains: DashMap<Source, Recent>,
+    /// The keys of fingerprints, which nobody outside knows.
+    keys: [RandomState; 2],
+}
+
+impl FrameIds {
+    /// Runs `take` unless this frame was taken before; remembers it once `take` has succeeded.
+    ///
+    /// A batch without an id is always taken. While `take` runs, other batches of the same drain wait,
+    /// so it must not block.
+    ///
+    /// # Errors
+    /// What `take` says; the frame is not remembered then, so that a retry counts.
+    pub fn once<E>(
+        &self,
+        source: &Source,
+        frame: Option<&[u8]>,
+        take: impl FnOnce() -> Result<(), E>,
+        now: Now,
+    ) -> Result<Taken, E> {
+        let Some(frame) = frame.map(|frame| self.fingerprint(frame)) else {
+            take()?;
+            return Ok(Taken::Now);
+        };
+        let mut recent = match self.drains.get_mut(source) {
+            Some(recent) => recent,
+            None => {
+                self.make_room(now);
+                self.drains.entry(source.clone()).or_default()
+            }
+        };
+        recent.age(now);
+        if recent.knows(&frame) {
+            return Ok(Taken::Again);
+        }
+        take()?;
+        recent.newer.insert(frame);
+        Ok(Taken::Now)
+    }
+
+    /// Drains that are remembered at the moment.
+    pub fn drains(&self) -> usize {
+        self.drains.len()
+    }
+
+    fn fingerprint(&self, frame: &[u8]) -> Fingerprint {
+        let [hash, other_hash] = self.keys.each_ref().map(|key| key.hash_one(frame));
+        Fingerprint { hash, other_hash }
+    }
+
+    fn make_room(&self, now: Now) {
+        if self.drains.len() < limits::FRAME_ID_DRAINS_MAX {
+            return;
+        }
+        self.drains.retain(|_, recent| recent.last_at + limits::FRAME_ID_MEMORY > now.mono);
+        if self.drains.len() >= limits::FRAME_ID_DRAINS_MAX {
+            let quietest =
+                self.drains.iter().min_by_key(|drain| drain.last_at).map(|drain| drain.key().clone());
+            if let Some(quietest) = quietest {
+                self.drains.remove(&quietest);
+            }
+        }
+    }
+}
+
+/// Ids are opaque and of any length; two keyed hashes bound the memory for each, and that two ids have both
+/// in common does not happen, by chance or on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    hash: u64,
+    other_hash: u64,
+}
+
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// The hash of what is a keyed hash already.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        octets.iter().for_each(|octet| self.0 = self.0.rotate_left(8) ^ u64::from(*octet));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+type Fingerprints = HashSet<Fingerprint, BuildHasherDefault<AsItIs>>;
+
+/// The frames of one drain, in two generations of which the older one goes as a whole.
+///
+/// So a frame is forgotten between [`limits::FRAME_ID_MEMORY`] and twice that, or after at least
+/// [`limits::FRAME_IDS_PER_DRAIN_MAX`] others. A queue that knew each one's time would be exact, and cost
+/// every batch two more places in memory that no cache holds.
+#[derive(Debug, Default)]
+struct Recent {
+    newer: Fingerprints,
+    older: Fingerprints,
+    /// When the newer generation began, in `mono` time.
+    began: Duration,
+    last_at: Duration,
+}
+
+impl Recent {
+    fn age(&mut self, now: Now) {
+        self.last_at = now.mono;
+        let age = now.mono.saturating_sub(self.began);
+        if age < limits::FRAME_ID_MEMORY && self.newer.len() < limits::FRAME_IDS_PER_DRAIN_MAX {
+            return;
+        }
+        mem::swap(&mut self.newer, &mut self.older);
+        self.newer.clear();
+        if age >= 2 * limits::FRAME_ID_MEMORY {
+            // A drain that was silent: these came within the first memory of their generation.
+            self.older.clear();
+        }
+        self.began = now.mono;
+    }
+
+    fn knows(&self, frame: &Fingerprint) -> bool {
+        self.newer.contains(frame) || self.older.contains(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{FrameIds, Source, Taken};
+    use dynowarden_core::ident::AppId;
+    use dynowarden_core::limits;
+    use dynowarden_core::time::Now;
+
+    const START: Now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+
+    fn source(app: u32, drain: Option<&str>) -> Source {
+        Source { app: AppId(app), drain: drain.map(|token| token.parse().expect("a token")) }
+    }
+
+    #[track_caller]
+    fn check(ids: &FrameIds, source: Source, frame: Option<&str>, now: Now, expect: Taken) {
+        let taken = ids.once(&source, frame.map(str::as_bytes), || Ok::<(), ()>(()), now);
+        assert_eq!(taken, Ok(expect));
+    }
+
+    #[test]
+    fn a_frame_counts_once_per_drain_within_its_time() {
+        let ids = FrameIds::default();
+        check(&ids, source(0, Some("d.a")), Some("f1"), START, Taken::Now);
+        check(&ids, source(0, Some("d.a")), Some("f1"), START, Taken::Again);
+        check(&ids, source(0, Some("d.b")), Some("f1"), START, Taken::Now);
+        check(&ids, source(0, None), Some("f1"), START, Taken::Now);
+        check(&ids, source(1, Some("d.a")), Some("f1"), START, Taken::Now);
+        check(&ids, source(0, Some("d.a")), Some("f2"), START, Taken::Now);
+    }
+
+    #[test]
+    fn a_frame_is_remembered_for_its_time_and_no_longer_than_twice() {
+        let moment = Duration::from_millis(1);
+        let (once, twice) = (limits::FRAME_ID_MEMORY, 2 * limits::FRAME_ID_MEMORY);
+        for between in [vec![], vec![moment], vec![once - moment], vec![moment, once, once + moment]] {
+            let ids = FrameIds::default();
+            check(&ids, source(0, None), Some("first"), START, Taken::Now);
+            for (place, at) in between.iter().enumerate() {
+                check(&ids, source(0, None), Some(&place.to_string()), START.after(*at), Taken::Now);
+                check(&ids, source(0, None), Some("first"), START.after(*at), Taken::Again);
+            }
+            check(&ids, source(0, None), Some("first"), START.after(twice), Taken::Now);
+        }
+        // The last of its generation has its time, too.
+        for (later, expect) in [(once - moment, Taken::Again), (twice, Taken::Now)] {
+            let ids = FrameIds::default();
+            check(&ids, source(0, None), Some("opening"), START, Taken::Now);
+            let last = START.after(once - moment);
+            check(&ids, source(0, None), Some("last"), last, Taken::Now);
+            check(&ids, source(0, None), Some("last"), last.after(later), expect);
+        }
+    }
+
+    #[test]
+    fn a_frame_without_an_id_always_counts() {
+        let ids = FrameIds::default();
+        check(&ids, source(0, None), None, START, Taken::Now);
+        check(&ids, source(0, None), None, START, Taken::Now);
+        assert_eq!(ids.drains(), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_taken_is_not_remembered() {
+        let ids = FrameIds::default();
+        let full = ids.once(&source(0, None), Some(b"f1"), || Err("full"), START);
+        assert_eq!(full, Err("full"));
+        check(&ids, source(0, None), Some("f1"), START, Taken::Now);
+    }
+
+    #[test]
+    fn both_memories_are_bounded_and_forget_the_oldest() {
+        let ids = FrameIds::default();
+        for n in 0..=2 * limits::FRAME_IDS_PER_DRAIN_MAX {
+            check(&ids, source(0, None), Some(&n.to_string()), START, Taken::Now);
+            let recent = ids.drains.get(&source(0, None)).expect("remembered");
+            assert!(recent.newer.len().max(recent.older.len()) <= limits::FRAME_IDS_PER_DRAIN_MAX);
+        }
+        let kept = limits::FRAME_IDS_PER_DRAIN_MAX;
+        check(&ids, source(0, None), Some(&kept.to_string()), START, Taken::Again);
+        check(&ids, source(0, None), Some(&(kept - 1).to_string()), START, Taken::Now);
+
+        let ids = FrameIds::default();
+        for n in 0..=limits::FRAME_ID_DRAINS_MAX as u32 {
+            check(&ids, source(n, None), Some("f"), START.after(Duration::from_millis(n.into())), Taken::Now);
+            assert!(ids.drains() <= limits::FRAME_ID_DRAINS_MAX);
+        }
+        let later = START.after(Duration::from_secs(60));
+        check(&ids, source(1, None), Some("f"), later, Taken::Again);
+        check(&ids, source(0, None), Some("f"), later, Taken::Now);
+    }
+
+    #[test]
+    fn retries_at_the_same_time_count_once() {
+        let ids = FrameIds::default();
+        let counted = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for n in 0..200 {
+                        let take = || {
+                            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                            Ok::<(), ()>(())
+                        };
+                        ids.once(&source(0, None), Some(format!("{n}").as_bytes()), take, START)
+                            .expect("taken");
+                    }
+                });
+            }
+        });
+        assert_eq!(counted.into_inner(), 200);
+    }
+}

@@ -1,0 +1,514 @@
+//! The one task that owns the engine, and the handle by which all others reach it.
+//!
+//! The driver hands inputs to the engine one at a time and carries out its effects in order. Whatever
+//! takes time (a call of the API, a claim in the store) runs in a task of its own and comes back as an
+//! input, so that one app's slow answers never hold up another's.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::heroku::{Answered, Heroku};
+use crate::metrics::Metrics;
+use crate::notify::Notices;
+use crate::pauses::PauseKeeper;
+use crate::queue_quota::{Share, Shares};
+use crate::store::claims::{ClaimBounds, ClaimRequest};
+use crate::store::{self, Store};
+use crate::telemetry;
+use dynowarden_core::engine::restore::Past;
+use dynowarden_core::engine::status::AppStatus;
+use dynowarden_core::engine::{Effect, Engine, Hit, Input, OrderId};
+use dynowarden_core::event::{Event, Fact};
+use dynowarden_core::ident::{AppId, AppName, DynoName, ProcessType};
+use dynowarden_core::limits;
+use dynowarden_core::policy::AppPlan;
+use dynowarden_core::record::{Decision, Record};
+use dynowarden_core::time::Now;
+
+/// What other tasks may ask of the driver.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    records: broadcast::Sender<Record>,
+    shares: Shares,
+}
+
+/// The queue to the engine is full, or this app's share of it; the sender should ask its peer to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue to the engine is full")]
+pub struct QueueFull;
+
+/// The driver has ended, as it does at shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("dynowarden is shutting down")]
+pub struct Stopped;
+
+/// What other tasks ask of the driver, by its [`Handle`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the methods of the handle say what each is")]
+pub enum Command {
+    ApiTokens { remaining: u32 },
+    Events { app: AppId, events: Vec<Event>, share: Share },
+    Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
+    Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str>, kept: oneshot::Sender<()> },
+    Publish(Box<Record>),
+    Resume { app: Option<AppId>, kept: oneshot::Sender<()> },
+    Status { answer: oneshot::Sender<Vec<AppStatus>> },
+}
+
+/// What a driver is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The other end of `handle`.
+    pub commands: mpsc::Receiver<Command>,
+    /// The handle by which others reach the driver.
+    pub handle: Handle,
+    /// The Platform API.
+    pub heroku: Heroku,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// The way to the notifiers.
+    pub notices: Notices,
+    /// The apps, [`AppId`] being the place in the list.
+    pub plans: Vec<AppPlan>,
+    /// Makes the jitter.
+    pub seed: u64,
+    /// The record.
+    pub store: Store,
+}
+
+/// Owns the engine. [`Driver::run`] ends with the shutdown.
+#[derive(Debug)]
+pub struct Driver {
+    answers: mpsc::Receiver<Input>,
+    /// For the tasks that will answer.
+    answerer: mpsc::Sender<Input>,
+    clock: Clock,
+    commands: mpsc::Receiver<Command>,
+    engine: Engine,
+    heroku: Heroku,
+    metrics: Arc<Metrics>,
+    notices: Notices,
+    orders: HashMap<OrderId, oneshot::Sender<Vec<Decision>>>,
+    orders_made: u64,
+    pauses: PauseKeeper,
+    plans: Vec<AppPlan>,
+    records: broadcast::Sender<Record>,
+    /// How many dynos the figures show, and when that was counted, in `mono` time.
+    shown: (usize, Duration),
+    store: Store,
+    tasks: TaskTracker,
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// The handle of the driver that reads the other end of `commands`.
+    pub fn new(commands: mpsc::Sender<Command>) -> Self {
+        let records = broadcast::Sender::new(limits::RECORDS_BEHIND_MAX);
+        Self { commands, records, shares: Shares::default() }
+    }
+
+    /// Everything that goes on record from now on. A reader who falls behind misses the oldest.
+    pub fn records(&self) -> broadcast::Receiver<Record> {
+        self.records.subscribe()
+    }
+
+    /// Puts something on record without a driver.
+    #[cfg(test)]
+    pub(crate) fn tell(&self, record: Record) {
+        let _listeners = self.records.send(record);
+    }
+
+    /// The state of every watched dyno.
+    ///
+    /// # Errors
+    /// The driver is gone.
+    pub async fn status(&self) -> Result<Vec<AppStatus>, Stopped> {
+        let (answer, status) = oneshot::channel();
+        self.commands.send(Command::Status { answer }).await.map_err(|_| Stopped)?;
+        status.await.map_err(|_| Stopped)
+    }
+
+    /// Hands the events of a batch to the engine, without waiting.
+    ///
+    /// # Errors
+    /// The queue is full, or the driver is gone: nothing was taken.
+    pub fn report(&self, app: AppId, events: Vec<Event>) -> Result<(), QueueFull> {
+        let share = self.shares.take(app, events.len()).ok_or(QueueFull)?;
+        self.commands.try_send(Command::Events { app, events, share }).map_err(|_| QueueFull)
+    }
+
+    /// Tells the engine how many calls are left to the account, as somebody else has learnt; a queue that is
+    /// full has no room for it, and the next answer says it again.
+    pub fn api_tokens(&self, remaining: u32) {
+        let _full = self.commands.try_send(Command::ApiTokens { remaining });
+    }
+
+    /// Puts on record what another task has found out: it is logged, counted and told like the engine's own.
+    ///
+    /// # Errors
+    /// The driver is gone.
+    pub async fn publish(&self, record: Record) -> Result<(), Stopped> {
+        self.commands.send(Command::Publish(Box::new(record))).await.map_err(|_| Stopped)
+    }
+
+    /// Asks for a restart by hand: of one dyno, or of every running one of the listed process types.
+    /// Answers once each of them has been judged.
+    ///
+    /// # Errors
+    /// The driver is gone.
+    pub async fn order(&self, app: AppId, dyno: Option<DynoName>) -> Result<Vec<Decision>, Stopped> {
+        let (answer, decisions) = oneshot::channel();
+        self.commands.send(Command::Order { app, dyno, answer }).await.map_err(|_| Stopped)?;
+        decisions.await.map_err(|_| Stopped)
+    }
+
+    /// Stops restarts of one app, or of all, until a time. Answers once that is in force and kept: whoever
+    /// was told so can rely on it across a crash.
+    ///
+    /// # Errors
+    /// The driver is gone.
+    pub async fn pause(&self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) -> Result<(), Stopped> {
+        let (kept, is_kept) = oneshot::channel();
+        self.commands.send(Command::Pause { app, until, reason, kept }).await.map_err(|_| Stopped)?;
+        is_kept.await.map_err(|_| Stopped)
+    }
+
+    /// Allows restarts again. Answers as [`pause`](Self::pause) does.
+    ///
+    /// # Errors
+    /// The driver is gone.
+    pub async fn resume(&self, app: Option<AppId>) -> Result<(), Stopped> {
+        let (kept, is_kept) = oneshot::channel();
+        self.commands.send(Command::Resume { app, kept }).await.map_err(|_| Stopped)?;
+        is_kept.await.map_err(|_| Stopped)
+    }
+}
+
+// === impl Driver ===
+
+impl Driver {
+    /// A driver at rest.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { clock, commands, handle, heroku, metrics, notices, plans, seed, store } = parts;
+        let (answerer, answers) = mpsc::channel(limits::QUEUED_ANSWERS_MAX);
+        Self {
+            answers,
+            answerer,
+            clock,
+            commands,
+            engine: Engine::new(plans.clone(), seed),
+            heroku,
+            metrics,
+            notices,
+            orders: HashMap::new(),
+            orders_made: 0,
+            pauses: PauseKeeper::new(store.clone()),
+            plans,
+            records: handle.records,
+            shown: (0, Duration::ZERO),
+            store,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Drives the engine, which remembers `past`, until `shutdown`, and then until every call that is on
+    /// its way has been answered.
+    pub async fn run(mut self, past: Past, shutdown: CancellationToken) {
+        self.take(Input::Remember(past));
+        let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
+        let mut pauses = tokio::time::interval(limits::PAUSES_READ_EVERY);
+        let mut tokens = tokio::time::interval(self.clock.real(limits::TOKENS_ASKED_EVERY));
+        for timer in [&mut renewal, &mut pauses, &mut tokens] {
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            self.show_dynos();
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(input) = self.answers.recv() => self.take(input),
+                Some(command) = self.commands.recv() => self.obey(command),
+                _ = renewal.tick() => self.renew_claims(),
+                _ = pauses.tick(), if self.store.is_shared() => self.read_pauses(),
+                _ = tokens.tick(), if self.engine.waits_for_calls() => self.ask_tokens(),
+                () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
+            }
+        }
+        self.finish().await;
+    }
+
+    fn renew_claims(&self) {
+        let open = self.engine.open_tickets();
+        let (store, clock) = (self.store.clone(), self.clock);
+        self.tasks.spawn(async move {
+            // A store that is away says so itself; the leases run on, and are renewed when it is back.
+            let _away = store.renew(&open, clock.now().wall).await;
+        });
+    }
+
+    /// What other replicas were told.
+    fn read_pauses(&self) {
+        if let Some(reading) = self.pauses.reading() {
+            let clock = self.clock;
+            self.ask(async move { reading.read(clock.now().wall).await.map(Input::Pauses) });
+        }
+    }
+
+    /// How many calls are left to the account, which costs none.
+    fn ask_tokens(&self) {
+        let heroku = self.heroku.clone();
+        self.ask(async move {
+            let Answered { tokens_remaining, .. } = heroku.rate_limits().await;
+            tokens_remaining.map(|remaining| Input::ApiTokens { remaining })
+        });
+    }
+
+    /// Learns what becomes of the calls that were made, and makes no new ones.
+    async fn finish(mut self) {
+        self.commands.close();
+        self.tasks.close();
+        let in_flight = self.tasks.len();
+        if in_flight > 0 {
+            info!(in_flight, "waiting for the answers of calls that were made");
+        }
+        drop(self.answerer);
+        let told = Told {
+            metrics: &self.metrics,
+            notices: &self.notices,
+            plans: &self.plans,
+            records: &self.records,
+            store: &self.store,
+        };
+        let last_answers = async {
+            while let Some(input) = self.answers.recv().await {
+                // A look or a claim that comes now would lead to a decision that nobody carries out.
+                if !matches!(input, Input::Deleted { .. } | Input::Peeked { .. }) {
+                    continue;
+                }
+                for effect in self.engine.handle(input, self.clock.now()) {
+                    if let Effect::Record(record) = effect {
+                        told.tell(record, self.clock.now());
+                    }
+                }
+            }
+        };
+        let all = async { tokio::join!(last_answers, self.pauses.kept()) };
+        if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, all).await.is_err() {
+            warn!("calls that were made are still without an answer; they are looked into at the next start");
+        }
+        self.store.close().await;
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = self.clock.now();
+        let idle = if self.shown.0 == self.engine.dynos_watched() { IDLE_WAKE } else { COUNT_EVERY };
+        let span = self.engine.next_deadline().map_or(idle, |at| at.saturating_sub(now.mono).min(idle));
+        Instant::now() + self.clock.real(span)
+    }
+
+    /// Shows how many dynos of each app are watched, now and then: counting them takes as long as a few
+    /// thousand events.
+    fn show_dynos(&mut self) {
+        let (shown, counted_at) = self.shown;
+        let (watched, now) = (self.engine.dynos_watched(), self.clock.now().mono);
+        if watched != shown && (shown == 0 || now.saturating_sub(counted_at) >= COUNT_EVERY) {
+            self.shown = (watched, now);
+            for (app, count) in (0..).map(AppId).zip(self.engine.dynos_by_app()) {
+                self.metrics.dynos(app, count);
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let input = match command {
+            Command::ApiTokens { remaining } => Input::ApiTokens { remaining },
+            Command::Events { app, events, share: _given_back } => {
+                for event in &events {
+                    if let Fact::Release { version } = event.fact {
+                        self.notices.released(app, version);
+                    }
+                }
+                Input::Events { app, events }
+            }
+            Command::Order { app, dyno, answer } => {
+                self.orders_made += 1;
+                let order = OrderId(self.orders_made);
+                self.orders.insert(order, answer);
+                Input::Order { order, app, dyno }
+            }
+            Command::Pause { app, until, reason, kept } => {
+                self.pauses.keep(app, until, reason.clone(), kept);
+                Input::Pause { app, until, reason }
+            }
+            Command::Publish(record) => {
+                self.tell(*record);
+                return;
+            }
+            Command::Resume { app, kept } => {
+                self.pauses.end(app, kept);
+                Input::Resume { app }
+            }
+            Command::Status { answer } => {
+                // Who asked may have gone away.
+                let _gone = answer.send(self.engine.status());
+                return;
+            }
+        };
+        self.take(input);
+    }
+
+    /// Hands an input to the engine, and carries out what it asks for.
+    fn take(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in self.engine.handle(input, self.clock.now()) {
+                inputs.extend(self.carry_out(effect));
+            }
+        }
+    }
+
+    /// Keeps, logs and counts a record, and hands it to whoever listens.
+    fn tell(&self, record: Record) {
+        self.told().tell(record, self.clock.now());
+    }
+
+    /// Carries out one effect; what can be answered at once is.
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Answer { order, decisions } => {
+                if let Some(answer) = self.orders.remove(&order) {
+                    // Who asked may have gone away; the decisions stand all the same.
+                    let _gone = answer.send(decisions);
+                }
+            }
+            Effect::Claim { ticket, app, seen, by_hand, decision } => {
+                let bounds = ClaimBounds::from(&self.plans[app.0 as usize].policy);
+                let request = ClaimRequest { ticket, app, seen, by_hand, decision, bounds };
+                let (store, clock) = (self.store.clone(), self.clock);
+                self.ask(async move {
+                    let answer = store.claim(&request, clock.now().wall).await;
+                    Some(Input::Claimed { ticket, answer })
+                });
+            }
+            Effect::Delete { ticket, app, dyno } => {
+                let (heroku, name) = (self.heroku.clone(), self.name(app));
+                self.call(async move {
+                    let answered = heroku.delete(&name, &dyno).await;
+                    answered.map(|answer| Input::Deleted { ticket, answer })
+                });
+            }
+            Effect::Look { ticket, app, dyno } => {
+                let (heroku, name, listed) = (self.heroku.clone(), self.name(app), self.listed(app));
+                self.call(async move {
+                    let answered = heroku.look(&name, &listed, dyno.as_ref()).await;
+                    answered.map(|answer| Input::Looked { ticket, answer })
+                });
+            }
+            Effect::Peek { ticket, app, dyno } => {
+                let (heroku, name) = (self.heroku.clone(), self.name(app));
+                self.call(async move {
+                    let answered = heroku.peek(&name, &dyno).await;
+                    answered.map(|answer| Input::Peeked { ticket, answer })
+                });
+            }
+            Effect::Record(record) => self.tell(record),
+            Effect::Share(hit) if self.store.is_shared() => self.share(hit),
+            Effect::Share(_) => {}
+        }
+        None
+    }
+
+    /// Counts an error together with what other replicas heard.
+    fn share(&self, hit: Hit) {
+        let record = self.store.clone();
+        self.ask(async move {
+            let Hit { app, dyno, rule, at, within, .. } = &hit;
+            let shared = store::Hit { app: *app, dyno, rule, at: *at, within: *within };
+            // With the store away nothing is restarted anyway.
+            let times = record.share_hit(&shared).await.ok()?;
+            Some(Input::Shared { hit, times })
+        });
+    }
+
+    /// Asks the store in a task of its own; its answer comes back as an input.
+    fn ask(&self, question: impl Future<Output = Option<Input>> + Send + 'static) {
+        let answerer = self.answerer.clone();
+        self.tasks.spawn(async move {
+            if let Some(input) = question.await {
+                // The driver outlives its tasks, except at a shutdown that waited long enough.
+                let _ended = answerer.send(input).await;
+            }
+        });
+    }
+
+    /// Makes a call in a task of its own; its answer comes back as an input.
+    fn call(&self, call: impl Future<Output = Answered<Input>> + Send + 'static) {
+        let answerer = self.answerer.clone();
+        self.tasks.spawn(async move {
+            let Answered { value, tokens_remaining } = call.await;
+            // The driver outlives its tasks, except at a shutdown that waited long enough.
+            if let Some(remaining) = tokens_remaining {
+                let _ended = answerer.send(Input::ApiTokens { remaining }).await;
+            }
+            let _ended = answerer.send(value).await;
+        });
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told {
+            metrics: &self.metrics,
+            notices: &self.notices,
+            plans: &self.plans,
+            records: &self.records,
+            store: &self.store,
+        }
+    }
+
+    fn name(&self, app: AppId) -> AppName {
+        self.plans[app.0 as usize].name.clone()
+    }
+
+    fn listed(&self, app: AppId) -> Vec<ProcessType> {
+        self.plans[app.0 as usize].policy.process_types.clone()
+    }
+}
+
+/// Between two counts of the watched dynos, where their number has changed.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
+/// The driver wakes the engine this often even when it waits for nothing, for its housekeeping.
+const IDLE_WAKE: Duration = Duration::from_secs(60);
+
+/// Who is told of a record.
+struct Told<'d> {
+    metrics: &'d Metrics,
+    notices: &'d Notices,
+    plans: &'d [AppPlan],
+    records: &'d broadcast::Sender<Record>,
+    store: &'d Store,
+}
+
+impl Told<'_> {
+    /// Logs and counts a record, writes it down, and hands it to whoever listens.
+    fn tell(&self, record: Record, now: Now) {
+        telemetry::tell(&record, &self.plans[record.app().0 as usize], self.metrics);
+        self.store.write(&record, now.wall);
+        self.notices.record(&record);
+        // Nobody may be listening.
+        let _listeners = self.records.send(record);
+    }
+}

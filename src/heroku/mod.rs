@@ -1,0 +1,272 @@
+//! The hands: the few calls of the Platform API that this program can make, and what each answer means.
+//!
+//! The list of calls is compiled in ([`Call`]); a path is made of typed names only, so there is no way
+//! to restart a whole process type or a whole app from here. Nothing is tried twice here either: whether
+//! to ask again is the engine's to decide, after a look.
+
+mod call;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::config::settings::HerokuSettings;
+use crate::heroku::call::Call;
+use crate::heroku::transport::{Fault, Miss, Transport, is_passing};
+use crate::metrics::Metrics;
+use dynowarden_core::api::json::{self, Account, AppInfo, Drain, Feature, Formation, Garbled};
+use dynowarden_core::api::{Blind, Deletion, Seen, View};
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
+use dynowarden_core::limits;
+
+/// A client of the Platform API; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Heroku {
+    transport: Transport,
+}
+
+/// An answer, and what it costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered<T> {
+    /// What was answered.
+    pub value: T,
+    /// `RateLimit-Remaining` of the last answer: the calls that are left to the account.
+    pub tokens_remaining: Option<u32>,
+}
+
+impl<T> Answered<T> {
+    /// The same answer, as something else.
+    pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Answered<U> {
+        Answered { value: into(self.value), tokens_remaining: self.tokens_remaining }
+    }
+}
+
+/// Why there can be no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no token.
+    #[error("there is no HEROKU_API_KEY")]
+    NoToken,
+    /// The token could not be sent.
+    #[error("HEROKU_API_KEY has characters that no token has, such as a line break")]
+    Token,
+    /// The system's certificates or the TLS library are not usable.
+    #[error(
+        "HTTPS is not available here; install the package ca-certificates, or name a file of certificates in \
+         SSL_CERT_FILE"
+    )]
+    Tls(#[source] reqwest::Error),
+    /// The API's address is no URL.
+    #[error("HEROKU_API_URL is not a URL such as https://api.heroku.com")]
+    Url,
+}
+
+// === impl Heroku ===
+
+impl Heroku {
+    /// A client with the token and the address of the settings.
+    ///
+    /// # Errors
+    /// There is no usable token, address or TLS.
+    pub fn new(settings: &HerokuSettings, metrics: Arc<Metrics>) -> Result<Self, ClientError> {
+        Ok(Self { transport: Transport::new(settings, metrics)? })
+    }
+
+    /// All dynos of the listed process types, then the one in question by its own name.
+    pub async fn look(
+        &self,
+        app: &AppName,
+        listed: &[ProcessType],
+        dyno: Option<&DynoName>,
+    ) -> Answered<Result<View, Blind>> {
+        let mut tokens = None;
+        let list = |body: &[u8]| json::dynos(body, listed);
+        let value = match self.list(Call::Dynos(app), list, &mut tokens).await {
+            Err(blind) => Err(blind),
+            Ok(formation) => match dyno {
+                None => Ok(View { dyno: None, formation }),
+                Some(name) => {
+                    let one = self.one_dyno(app, name, &mut tokens).await;
+                    one.map(|dyno| View { dyno, formation })
+                }
+            },
+        };
+        Answered { value, tokens_remaining: tokens }
+    }
+
+    /// One dyno by its name; none when the API knows none of that name.
+    pub async fn peek(&self, app: &AppName, dyno: &DynoName) -> Answered<Result<Option<Seen>, Blind>> {
+        let mut tokens = None;
+        let value = self.one_dyno(app, dyno, &mut tokens).await;
+        Answered { value, tokens_remaining: tokens }
+    }
+
+    /// `DELETE` of exactly one dyno: the platform replaces it.
+    pub async fn delete(&self, app: &AppName, dyno: &DynoName) -> Answered<Deletion> {
+        let call = Call::DeleteDyno(app, dyno);
+        let mut tokens = None;
+        let value = match self.transport.send(call, None).await {
+            Err(Fault::NotSent(what)) => Deletion::Refused(Blind::Unreachable { what }),
+            Err(Fault::Lost(what)) => Deletion::Lost { what },
+            Ok(response) => {
+                tokens = self.transport.tokens(response.headers());
+                let status = response.status();
+                match status {
+                    _ if status.is_success() => Deletion::Accepted,
+                    StatusCode::NOT_FOUND => Deletion::Gone,
+                    // Whoever answered so may have passed the request on before.
+                    _ if is_passing(status) => Deletion::Lost { what: format!("answered {status}") },
+                    _ => Deletion::Refused(self.transport.refusal(response).await),
+                }
+            }
+        };
+        self.transport.count(
+            call.label(),
+            match &value {
+                Deletion::Accepted => "ok",
+                Deletion::Gone => "not_found",
+                Deletion::Lost { .. } => "lost",
+                Deletion::Refused(blind) => blind.label(),
+            },
+        );
+        Answered { value, tokens_remaining: tokens }
+    }
+
+    /// Whose token it is.
+    pub async fn account(&self) -> Answered<Result<Account, Blind>> {
+        self.fetch(Call::Account, json::account).await
+    }
+
+    /// The token's scope, such as `global` or `write`, once an answer has said it: `Oauth-Scope` stands in
+    /// every answer, but is documented for none
+    /// (<https://blog.heroku.com/oauth-for-platform-api-in-public-beta>).
+    pub fn scope(&self) -> Option<&str> {
+        self.transport.scope()
+    }
+
+    /// What the API's clock said with its last answer, to the second.
+    pub fn date(&self) -> Option<Timestamp> {
+        self.transport.date()
+    }
+
+    /// What an app is.
+    pub async fn app(&self, app: &AppName) -> Answered<Result<AppInfo, Blind>> {
+        self.fetch(Call::App(app), json::app).await
+    }
+
+    /// The calls left to the account, at the price of none.
+    pub async fn rate_limits(&self) -> Answered<Result<u32, Blind>> {
+        let answered = self.fetch(Call::RateLimits, json::rate_limits).await;
+        let tokens_remaining = answered.value.as_ref().ok().copied().or(answered.tokens_remaining);
+        Answered { tokens_remaining, ..answered }
+    }
+
+    /// An app's drains.
+    pub async fn drains(&self, app: &AppName) -> Answered<Result<Vec<Drain>, Blind>> {
+        self.fetch_list(Call::Drains(app), json::drains).await
+    }
+
+    /// Registers a drain.
+    pub async fn create_drain(&self, app: &AppName, url: &SecretString) -> Answered<Result<Drain, Blind>> {
+        self.fetch(Call::CreateDrain(app, url), json::drain).await
+    }
+
+    /// How many dynos each process type of an app should have.
+    pub async fn formation(&self, app: &AppName) -> Answered<Result<Vec<Formation>, Blind>> {
+        self.fetch_list(Call::Formation(app), json::formation).await
+    }
+
+    /// Which features an app has switched on.
+    pub async fn features(&self, app: &AppName) -> Answered<Result<Vec<Feature>, Blind>> {
+        self.fetch_list(Call::Features(app), json::features).await
+    }
+
+    async fn one_dyno(
+        &self,
+        app: &AppName,
+        name: &DynoName,
+        tokens: &mut Option<u32>,
+    ) -> Result<Option<Seen>, Blind> {
+        match self.transport.page(Call::Dyno(app, name), None, tokens).await {
+            Err(Miss::NotFound) => Ok(None),
+            Err(Miss::Blind(blind)) => Err(blind),
+            Ok(page) => match json::dyno(&page.body) {
+                Ok(seen) if seen.name == *name => Ok(Some(seen)),
+                Ok(seen) => {
+                    Err(Blind::Garbled { what: format!("asked for {name}, it told of {}", seen.name) })
+                }
+                Err(garbled) => Err(unreadable(&garbled)),
+            },
+        }
+    }
+
+    async fn fetch<T>(
+        &self,
+        call: Call<'_>,
+        decode: impl Fn(&[u8]) -> Result<T, Garbled>,
+    ) -> Answered<Result<T, Blind>> {
+        let mut tokens = None;
+        let value = match self.transport.page(call, None, &mut tokens).await {
+            Ok(page) => decode(&page.body).map_err(|garbled| unreadable(&garbled)),
+            Err(miss) => Err(miss.blind(call)),
+        };
+        Answered { value, tokens_remaining: tokens }
+    }
+
+    async fn fetch_list<T>(
+        &self,
+        call: Call<'_>,
+        decode: impl Fn(&[u8]) -> Result<Vec<T>, Garbled>,
+    ) -> Answered<Result<Vec<T>, Blind>> {
+        let mut tokens = None;
+        let value = self.list(call, decode, &mut tokens).await;
+        Answered { value, tokens_remaining: tokens }
+    }
+
+    /// All pages of a list.
+    async fn list<T>(
+        &self,
+        call: Call<'_>,
+        decode: impl Fn(&[u8]) -> Result<Vec<T>, Garbled>,
+        tokens: &mut Option<u32>,
+    ) -> Result<Vec<T>, Blind> {
+        let mut all = Vec::new();
+        let mut range = None;
+        for _ in 0..limits::API_PAGES_MAX {
+            let page = self.transport.page(call, range, tokens).await.map_err(|miss| miss.blind(call))?;
+            all.extend(decode(&page.body).map_err(|garbled| unreadable(&garbled))?);
+            match (page.is_partial, page.next) {
+                (false, _) => return Ok(all),
+                (true, Some(next)) => range = Some(next),
+                (true, None) => {
+                    let what = "a list is cut off, and the answer does not say where it goes on".to_owned();
+                    return Err(Blind::Garbled { what });
+                }
+            }
+        }
+        Err(Blind::Garbled { what: format!("a list has more than {} pages", limits::API_PAGES_MAX) })
+    }
+}
+
+fn unreadable(garbled: &Garbled) -> Blind {
+    Blind::Garbled { what: garbled.to_string() }
+}
+
+// === impl Miss ===
+
+impl Miss {
+    fn blind(self, call: Call<'_>) -> Blind {
+        match self {
+            Self::Blind(blind) => blind,
+            Self::NotFound if call.is_about_app() => Blind::NoSuchApp,
+            Self::NotFound => {
+                Blind::Refused { status: StatusCode::NOT_FOUND.as_u16(), id: "not_found".to_owned() }
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The client against a peer that says what it is told to say.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::{Answered, ClientError, Heroku};
+use crate::config::settings::HerokuSettings;
+use crate::metrics::Metrics;
+use dynowarden_core::api::{Blind, Deletion};
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
+
+/// Answers connections in turn: with the bytes given, or by closing, or never.
+struct Peer {
+    address: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Clone)]
+enum Say {
+    Bytes(String),
+    Hang,
+    Hangup,
+}
+
+fn say(status: &str, headers: &str, body: &str) -> Say {
+    Say::Bytes(format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    ))
+}
+
+impl Peer {
+    async fn listen(script: impl Into<VecDeque<Say>>) -> Self {
+        let mut script: VecDeque<Say> = script.into();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = heads.clone();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Some(next) = script.pop_front() {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut head = Vec::new();
+                while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                    let byte = stream.read_u8().await.expect("a head");
+                    head.push(byte);
+                }
+                seen.lock().expect("no panic").push(String::from_utf8(head).expect("text"));
+                match next {
+                    Say::Bytes(bytes) => {
+                        stream.write_all(bytes.as_bytes()).await.expect("written");
+                        stream.shutdown().await.expect("closed");
+                    }
+                    Say::Hang => held.push(stream),
+                    Say::Hangup => drop(stream),
+                }
+            }
+            std::future::pending::<()>().await;
+        });
+        Self { address, heads }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().expect("no panic").clone()
+    }
+}
+
+fn client(address: &str, timeout: Duration) -> Heroku {
+    let settings = HerokuSettings {
+        api_key: Some(SecretString::from("HRKU-s3cret")),
+        api_url: address.to_owned(),
+        request_timeout: timeout,
+    };
+    Heroku::new(&settings, Arc::new(Metrics::new([]))).expect("a client")
+}
+
+fn names() -> (AppName, DynoName, Vec<ProcessType>) {
+    ("acme".parse().expect("an app"), "web.2".parse().expect("a dyno"), vec!["web".parse().expect("a type")])
+}
+
+fn dyno_json(name: &str) -> serde_json::Value {
+    let process_type = name.split('.').next().expect("a type");
+    json!({"id": format!("id-{name}"), "name": name, "type": process_type, "state": "up",
+        "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:25Z",
+        "release": {"version": 7}})
+}
+
+const LONG: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn a_look_reads_all_pages_and_then_the_dyno_by_name() {
+    let first = json!([dyno_json("web.1"), dyno_json("run.77")]).to_string();
+    let second = json!([dyno_json("web.2"), dyno_json("worker.1")]).to_string();
+    let peer = Peer::listen([
+        say("206 Partial Content", "Next-Range: ]web.1..; max=2\r\nRateLimit-Remaining: 4001\r\n", &first),
+        say("200 OK", "RateLimit-Remaining: 4000\r\n", &second),
+        say("200 OK", "RateLimit-Remaining: 3999\r\n", &dyno_json("web.2").to_string()),
+    ])
+    .await;
+    let (app, dyno, listed) = names();
+    let Answered { value, tokens_remaining } =
+        client(&peer.address, LONG).look(&app, &listed, Some(&dyno)).await;
+    let view = value.expect("a view");
+    let formation: Vec<String> = view.formation.iter().map(|seen| seen.name.to_string()).collect();
+    assert_eq!(formation, ["web.1", "web.2"]);
+    assert_eq!(view.dyno.map(|seen| seen.name), Some(dyno));
+    assert_eq!(tokens_remaining, Some(3999));
+
+    let heads = peer.heads();
+    assert!(heads[0].starts_with("GET /apps/acme/dynos HTTP/1.1\r\n"), "{}", heads[0]);
+    assert!(heads[1].to_lowercase().contains("\r\nrange: ]web.1..; max=2\r\n"), "{}", heads[1]);
+    assert!(heads[2].starts_with("GET /apps/acme/dynos/web.2 HTTP/1.1\r\n"), "{}", heads[2]);
+    for head in heads {
+        let head = head.to_lowercase();
+        assert!(head.contains("\r\nauthorization: bearer hrku-s3cret\r\n"), "{head}");
+        assert!(head.contains("\r\naccept: application/vnd.heroku+json; version=3\r\n"), "{head}");
+        assert!(head.contains("\r\nuser-agent: dynowarden/"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_to_a_look_has_one_meaning() {
+    let throttled = |seconds| Blind::Throttled { wait: Some(Duration::from_secs(seconds)) };
+    for (status, headers, body, expect) in [
+        ("401 Unauthorized", "", r#"{"id":"unauthorized"}"#, Blind::Unauthorized),
+        (
+            "403 Forbidden",
+            "",
+            r#"{"id":"suspended"}"#,
+            Blind::Forbidden { status: 403, id: "suspended".into() },
+        ),
+        (
+            "402 Payment Required",
+            "",
+            r#"{"id":"delinquent"}"#,
+            Blind::Forbidden { status: 402, id: "delinquent".into() },
+        ),
+        ("404 Not Found", "", r#"{"id":"not_found"}"#, Blind::NoSuchApp),
+        ("409 Conflict", "", "<html>", Blind::Refused { status: 409, id: "-".into() }),
+        ("422 Unprocessable", "", r#"{"id":"x"}"#, Blind::Refused { status: 422, id: "x".into() }),
+        ("301 Moved", "Location: /elsewhere\r\n", "", Blind::Refused { status: 301, id: "-".into() }),
+        ("429 Too Many", "", r#"{"id":"rate_limit"}"#, Blind::Throttled { wait: None }),
+        ("429 Too Many", "Retry-After: 7\r\n", "", throttled(7)),
+        ("429 Too Many", "Retry-After: 99999999999\r\n", "", throttled(3600)),
+        ("429 Too Many", "Retry-After: soon\r\n", "", Blind::Throttled { wait: None }),
+    ] {
+        let peer = Peer::listen([say(status, headers, body)]).await;
+        let (app, dyno, listed) = names();
+        let answered = client(&peer.address, LONG).look(&app, &listed, Some(&dyno)).await;
+        assert_eq!(answered.value, Err(expect), "{status}");
+    }
+    for (status, body, expect) in [
+        ("503 Service Unavailable", "", "unreachable"),
+        ("500 Internal Server Error", "{}", "unreachable"),
+        ("200 OK", "<html>all is well</html>", "garbled"),
+        ("200 OK", "{}", "garbled"),
+        ("200 OK", r#"[{"type":"web"}]"#, "garbled"),
+        ("206 Partial Content", "[]", "garbled"),
+    ] {
+        let peer = Peer::listen([say(status, "", body)]).await;
+        let (app, _, listed) = names();
+        let blind = client(&peer.address, LONG).look(&app, &listed, None).await.value.expect_err(status);
+        assert_eq!(blind.label(), expect, "{status} {body}: {blind}");
+    }
+}
+
+#[tokio::test]
+async fn a_dyno_that_is_not_there_is_none_and_another_one_is_garbled() {
+    let (app, dyno, listed) = names();
+    let list = json!([dyno_json("web.1")]).to_string();
+    let peer = Peer::listen([say("200 OK", "", &list), say("404 Not Found", "", "{}")]).await;
+    let view = client(&peer.address, LONG).look(&app, &listed, Some(&dyno)).await.value.expect("a view");
+    assert_eq!((view.dyno, view.formation.len()), (None, 1));
+
+    let peer = Peer::listen([
+        say("404 Not Found", "", "{}"),
+        say("200 OK", "", &dyno_json("web.1").to_string()),
+        say("200 OK", "", &dyno_json("web.2").to_string()),
+    ])
+    .await;
+    let heroku = client(&peer.address, LONG);
+    assert_eq!(heroku.peek(&app, &dyno).await.value, Ok(None));
+    assert!(matches!(heroku.peek(&app, &dyno).await.value, Err(Blind::Garbled { .. })));
+    assert!(heroku.peek(&app, &dyno).await.value.is_ok_and(|seen| seen.is_some()));
+}
+
+#[tokio::test]
+async fn every_answer_to_a_delete_has_one_meaning() {
+    for (said, expect) in [
+        (say("202 Accepted", "", "{}"), "accepted"),
+        (say("200 OK", "", ""), "accepted"),
+        (say("404 Not Found", "", "{}"), "gone"),
+        (say("500 Internal Server Error", "", ""), "lost"),
+        (say("503 Service Unavailable", "", ""), "lost"),
+        (say("401 Unauthorized", "", ""), "unauthorized"),
+        (say("403 Forbidden", "", ""), "forbidden"),
+        (say("409 Conflict", "", ""), "refused"),
+        (say("429 Too Many", "Retry-After: 1\r\n", ""), "throttled"),
+        (Say::Hangup, "lost"),
+        (Say::Hang, "lost"),
+        (Say::Bytes("SSH-2.0-OpenSSH\r\n".to_owned()), "lost"),
+    ] {
+        let peer = Peer::listen([said]).await;
+        let (app, dyno, _) = names();
+        let timeout = if expect == "lost" { SHORT } else { LONG };
+        let deletion = client(&peer.address, timeout).delete(&app, &dyno).await.value;
+        let word = match &deletion {
+            Deletion::Accepted => "accepted",
+            Deletion::Gone => "gone",
+            Deletion::Lost { .. } => "lost",
+            Deletion::Refused(blind) => blind.label(),
+        };
+        assert_eq!(word, expect, "{deletion:?}");
+        assert!(!format!("{deletion:?}").contains("s3cret"), "{deletion:?}");
+        let heads = peer.heads();
+        assert_eq!(heads.len(), 1, "asked once, whatever comes back");
+        assert!(heads[0].starts_with("DELETE /apps/acme/dynos/web.2 HTTP/1.1\r\n"), "{}", heads[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_delete_that_never_left_is_not_lost() {
+    // A port that was free a moment ago.
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        format!("http://{}", listener.local_addr().expect("an address"))
+    };
+    let (app, dyno, _) = names();
+    let heroku = client(&address, LONG);
+    let deletion = heroku.delete(&app, &dyno).await.value;
+    assert!(matches!(&deletion, Deletion::Refused(Blind::Unreachable { .. })), "{deletion:?}");
+    let peeked = heroku.peek(&app, &dyno).await.value;
+    assert!(matches!(&peeked, Err(Blind::Unreachable { .. })), "{peeked:?}");
+    assert!(!format!("{heroku:?}").contains("s3cret"), "{heroku:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_hangs_or_never_ends_is_cut_off() {
+    let (app, _, listed) = names();
+    let peer = Peer::listen([Say::Hang]).await;
+    let blind = client(&peer.address, SHORT).look(&app, &listed, None).await.value.expect_err("blind");
+    assert_eq!(blind, Blind::Unreachable { what: "no answer within 300ms".to_owned() });
+
+    let huge = format!("[{}]", " ".repeat(dynowarden_core::limits::API_BODY_BYTES_MAX));
+    let peer = Peer::listen([say("200 OK", "", &huge)]).await;
+    let blind = client(&peer.address, LONG).look(&app, &listed, None).await.value.expect_err("blind");
+    assert_eq!(blind.label(), "garbled");
+
+    let page = say("206 Partial Content", "Next-Range: ]a..\r\n", "[]");
+    let peer = Peer::listen(vec![page; dynowarden_core::limits::API_PAGES_MAX + 1]).await;
+    let blind = client(&peer.address, LONG).look(&app, &listed, None).await.value.expect_err("blind");
+    assert_eq!(blind.label(), "garbled");
+    assert_eq!(peer.heads().len(), dynowarden_core::limits::API_PAGES_MAX);
+}
+
+#[tokio::test]
+async fn a_drain_is_registered_by_its_url() {
+    let drain = json!({"addon": null, "id": "1", "token": "d.1", "url": "https://x"}).to_string();
+    let peer = Peer::listen([say("201 Created", "", &drain)]).await;
+    let (app, _, _) = names();
+    let url = SecretString::from("https://u:p@dyno.example/logs/acme");
+    let created = client(&peer.address, LONG).create_drain(&app, &url).await.value.expect("a drain");
+    assert_eq!(created.token.as_str(), "d.1");
+    let heads = peer.heads();
+    assert!(heads[0].starts_with("POST /apps/acme/log-drains HTTP/1.1\r\n"), "{}", heads[0]);
+}
+
+#[test]
+fn what_is_set_wrong_is_said() {
+    let settings = |key: Option<&str>, url: &str| HerokuSettings {
+        api_key: key.map(SecretString::from),
+        api_url: url.to_owned(),
+        request_timeout: LONG,
+    };
+    let new = |key, url| Heroku::new(&settings(key, url), Arc::new(Metrics::new([])));
+    assert!(matches!(new(None, "https://api.heroku.com"), Err(ClientError::NoToken)));
+    assert!(matches!(new(Some("a\nb"), "https://api.heroku.com"), Err(ClientError::Token)));
+    assert!(matches!(new(Some("a"), "api.heroku.com"), Err(ClientError::Url)));
+    assert!(new(Some("a"), "http://127.0.0.1:1").is_ok());
+}

@@ -1,0 +1,283 @@
+//! The way to the Platform API: one request out, one answer in, within its bounds.
+
+use std::error::Error;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RANGE, RETRY_AFTER};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::Url;
+use secrecy::ExposeSecret;
+
+use crate::config::settings::HerokuSettings;
+use crate::heroku::ClientError;
+use crate::heroku::call::Call;
+use crate::metrics::Metrics;
+use dynowarden_core::api::Blind;
+use dynowarden_core::api::json;
+use dynowarden_core::limits;
+use dynowarden_core::time::spoken;
+
+/// Where requests go out, with the token on them.
+#[derive(Clone, Debug)]
+pub(super) struct Transport {
+    authorization: HeaderValue,
+    base: String,
+    client: reqwest::Client,
+    /// `Date` of the last answer in seconds since 1970; 0 before the first.
+    date: Arc<AtomicI64>,
+    metrics: Arc<Metrics>,
+    request_timeout: Duration,
+    scope: Arc<OnceLock<String>>,
+}
+
+/// A 2xx.
+pub(super) struct Page {
+    pub(super) body: Vec<u8>,
+    /// Where the rest of a list is, for a 206.
+    pub(super) next: Option<HeaderValue>,
+    pub(super) is_partial: bool,
+}
+
+/// Why there is no page.
+pub(super) enum Miss {
+    Blind(Blind),
+    NotFound,
+}
+
+/// Why there is no answer.
+pub(super) enum Fault {
+    /// The request never left.
+    NotSent(String),
+    /// It may have arrived.
+    Lost(String),
+}
+
+impl Transport {
+    pub(super) fn new(settings: &HerokuSettings, metrics: Arc<Metrics>) -> Result<Self, ClientError> {
+        let token = settings.api_key.as_ref().ok_or(ClientError::NoToken)?;
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| ClientError::Token)?;
+        authorization.set_sensitive(true);
+        let base = Url::parse(&settings.api_url).map_err(|_| ClientError::Url)?;
+        // The other side may have installed it already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(settings.request_timeout.min(limits::API_CONNECT))
+            .timeout(settings.request_timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .https_only(base.scheme() == "https");
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        if base.scheme() == "http" {
+            // A machine without certificates can still talk to a Platform API that needs none.
+            builder = builder.tls_certs_only([]);
+        }
+        Ok(Self {
+            authorization,
+            base: settings.api_url.clone(),
+            client: builder.build().map_err(ClientError::Tls)?,
+            date: Arc::default(),
+            metrics,
+            request_timeout: settings.request_timeout,
+            scope: Arc::default(),
+        })
+    }
+
+    /// Counts a call by what came of it.
+    pub(super) fn count(&self, call: &'static str, outcome: &'static str) {
+        self.metrics.api_request(call, outcome);
+    }
+
+    /// A 2xx, read whole and counted.
+    pub(super) async fn page(
+        &self,
+        call: Call<'_>,
+        range: Option<HeaderValue>,
+        tokens: &mut Option<u32>,
+    ) -> Result<Page, Miss> {
+        let page = self.page_uncounted(call, range, tokens).await;
+        self.count(
+            call.label(),
+            match &page {
+                Ok(_) => "ok",
+                Err(Miss::NotFound) => "not_found",
+                Err(Miss::Blind(blind)) => blind.label(),
+            },
+        );
+        page
+    }
+
+    async fn page_uncounted(
+        &self,
+        call: Call<'_>,
+        range: Option<HeaderValue>,
+        tokens: &mut Option<u32>,
+    ) -> Result<Page, Miss> {
+        let response = match self.send(call, range).await {
+            Ok(response) => response,
+            Err(Fault::NotSent(what) | Fault::Lost(what)) => {
+                return Err(Miss::Blind(Blind::Unreachable { what }));
+            }
+        };
+        *tokens = self.tokens(response.headers()).or(*tokens);
+        match response.status() {
+            StatusCode::NOT_FOUND => Err(Miss::NotFound),
+            status if status.is_success() => {
+                let next = response.headers().get("next-range").cloned();
+                let is_partial = status == StatusCode::PARTIAL_CONTENT;
+                let body = self.body(response, limits::API_BODY_BYTES_MAX).await.map_err(Miss::Blind)?;
+                Ok(Page { body, next, is_partial })
+            }
+            _ => Err(Miss::Blind(self.refusal(response).await)),
+        }
+    }
+
+    /// Sends a request, once.
+    pub(super) async fn send(
+        &self,
+        call: Call<'_>,
+        range: Option<HeaderValue>,
+    ) -> Result<reqwest::Response, Fault> {
+        let url = format!("{}{}", self.base, call.path());
+        let mut request = self
+            .client
+            .request(call.method(), url)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        if let Some(range) = range {
+            request = request.header(RANGE, range);
+        }
+        if let Some(body) = call.body() {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body);
+        }
+        let response = request.send().await.map_err(|error| {
+            let never_left = error.is_connect() || error.is_builder();
+            let what = self.what_happened(error);
+            if never_left { Fault::NotSent(what) } else { Fault::Lost(what) }
+        })?;
+        if let Some(date) = date(response.headers()) {
+            self.date.store(date.as_second(), Ordering::Relaxed);
+        }
+        Ok(response)
+    }
+
+    /// What a status that is neither 2xx nor a plain 404 means.
+    pub(super) async fn refusal(&self, response: reqwest::Response) -> Blind {
+        let status = response.status();
+        let wait = retry_after(response.headers());
+        if is_passing(status) {
+            return Blind::Unreachable { what: format!("it answered {status}") };
+        }
+        // What the body says only names the refusal; without it, it is one all the same.
+        let body = self.body(response, ERROR_BYTES_MAX).await.unwrap_or_default();
+        let id = json::error_id(&body);
+        match status {
+            StatusCode::UNAUTHORIZED => Blind::Unauthorized,
+            StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN => {
+                Blind::Forbidden { status: status.as_u16(), id }
+            }
+            StatusCode::TOO_MANY_REQUESTS => Blind::Throttled { wait },
+            _ => Blind::Refused { status: status.as_u16(), id },
+        }
+    }
+
+    async fn body(&self, mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, Blind> {
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(None) => return Ok(body),
+                Ok(Some(chunk)) if chunk.len() <= bytes_max - body.len() => body.extend_from_slice(&chunk),
+                Ok(Some(_)) => {
+                    return Err(Blind::Garbled { what: format!("its answer is over {bytes_max} bytes") });
+                }
+                Err(error) => return Err(Blind::Unreachable { what: self.what_happened(error) }),
+            }
+        }
+    }
+
+    /// What the API's clock said with its last answer.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        let seconds = self.date.load(Ordering::Relaxed);
+        Timestamp::from_second(seconds).ok().filter(|_| seconds != 0)
+    }
+
+    /// The token's scope, once an answer has said it.
+    pub(super) fn scope(&self) -> Option<&str> {
+        self.scope.get().map(String::as_str)
+    }
+
+    /// What an answer says is left to the account.
+    pub(super) fn tokens(&self, headers: &HeaderMap) -> Option<u32> {
+        if self.scope.get().is_none()
+            && let Some(scope) = headers.get("oauth-scope").and_then(|value| value.to_str().ok())
+        {
+            self.scope.get_or_init(|| scope.chars().take(limits::QUOTED_CHARS_MAX).collect());
+        }
+        let remaining = headers.get("ratelimit-remaining")?.to_str().ok()?.trim().parse().ok()?;
+        self.metrics.api_tokens(remaining);
+        Some(remaining)
+    }
+
+    /// An error and its causes in one line. There is no secret in it: the token is in no URL, and reqwest
+    /// shows no headers.
+    fn what_happened(&self, error: reqwest::Error) -> String {
+        if error.is_timeout() {
+            return format!("no answer within {}", spoken(self.request_timeout));
+        }
+        let error = error.without_url();
+        let mut line = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            line = format!("{line}: {next}");
+            cause = next.source();
+        }
+        line.chars().take(WHAT_CHARS_MAX).collect()
+    }
+}
+
+const USER_AGENT: &str =
+    concat!("dynowarden/", env!("CARGO_PKG_VERSION"), " (restarts dynos that are out of memory)");
+
+/// <https://devcenter.heroku.com/articles/platform-api-reference#clients>
+const ACCEPTED: &str = "application/vnd.heroku+json; version=3";
+
+/// Shorter than any idle time-out on the way, so that no call goes out on a connection that is just
+/// being closed: a DELETE whose fate is unknown costs a look.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+
+/// An error's body is a sentence.
+const ERROR_BYTES_MAX: usize = 16 * 1024;
+
+const WHAT_CHARS_MAX: usize = 200;
+
+/// Answers of something in trouble, or in between: asking again may help.
+pub(super) fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
+}
+
+/// When the answer was made, by the clock of whoever made it.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    rfc2822::parse(headers.get(DATE)?.to_str().ok()?).ok().map(|date| date.timestamp())
+}
+
+/// `Retry-After` in seconds; its other form, a date, does not occur here.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(limits::API_WAIT_MAX))
+}
+
+/// A proxy of the environment is for the world outside.
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,40 @@
+//! Heroku's status page: another machine than the API, and none that the token is shown to.
+
+use std::time::Duration;
+
+use dynowarden_core::api::json;
+use dynowarden_core::limits;
+
+/// A reader of the page.
+#[derive(Clone, Debug)]
+pub struct StatusPage {
+    client: reqwest::Client,
+    url: String,
+}
+
+impl StatusPage {
+    /// A reader of the page at `url`; none where HTTPS is not available.
+    pub fn new(url: &str, request_timeout: Duration) -> Option<Self> {
+        // The other side may have installed it already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("dynowarden/", env!("CARGO_PKG_VERSION")))
+            .timeout(request_timeout)
+            .build()
+            .ok()?;
+        Some(Self { client, url: url.to_owned() })
+    }
+
+    /// The systems that it shows red; none when it cannot be read.
+    pub async fn red(&self) -> Option<Vec<String>> {
+        let mut response = self.client.get(&self.url).send().await.ok()?.error_for_status().ok()?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.ok()? {
+            if chunk.len() > limits::STATUS_BYTES_MAX - body.len() {
+                return None;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        json::red_systems(&body).ok()
+    }
+}

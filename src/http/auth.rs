@@ -1,0 +1,294 @@
+//! Who may come in: every comparison of a secret, in constant time.
+//!
+//! Secrets are compared as SHA-256 digests of equal length, and a drain's password with those of all
+//! apps, so neither the length of a secret nor the existence of an app shows in the time that it takes.
+//! Which app is meant is not even looked up for somebody whose password is that of none.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use dynowarden_core::ident::AppId;
+
+/// The challenge of the drain and of the admin routes.
+pub const BASIC_CHALLENGE: &str = r#"Basic realm="dynowarden", charset="UTF-8""#;
+
+/// The challenge of the hook.
+pub const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
+
+/// A secret that we hold, or one that somebody has shown.
+#[derive(Clone)]
+pub struct Secret([u8; 32]);
+
+/// The drain's door: a password for each app, or two while one replaces the other; apps may share theirs.
+#[derive(Debug)]
+pub struct DrainDoor {
+    /// Whom the password at which place lets in. An app without one cannot be entered.
+    entries: HashSet<(AppId, u64)>,
+    /// No two of them are the same.
+    passwords: Vec<Secret>,
+}
+
+/// What the drain's door says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Come in, for this app.
+    App(AppId),
+    /// No password, or a wrong one.
+    Unauthorized,
+    /// A drain's password, but no such app: only who knows a password learns which apps there are.
+    UnknownApp,
+}
+
+// === impl Secret ===
+
+impl Secret {
+    /// One that we hold.
+    pub fn held(secret: &SecretString) -> Self {
+        Self::of(secret.expose_secret().as_bytes())
+    }
+
+    /// Whether somebody has shown this one.
+    pub fn is(&self, shown: Option<&Self>) -> bool {
+        self.matches(shown).into()
+    }
+
+    fn of(text: &[u8]) -> Self {
+        Self(Sha256::digest(text).into())
+    }
+
+    fn matches(&self, shown: Option<&Self>) -> Choice {
+        let digest = shown.map_or(&[0; 32], |shown| &shown.0);
+        self.0.ct_eq(digest) & Choice::from(u8::from(shown.is_some()))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+// === impl DrainDoor ===
+
+impl DrainDoor {
+    /// A door with these passwords.
+    pub fn new<'s>(of_apps: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
+        let mut passwords: Vec<Secret> = Vec::new();
+        let mut place = |password: Secret| {
+            let known = passwords.iter().position(|known| known.is(Some(&password)));
+            let place = known.unwrap_or(passwords.len());
+            if known.is_none() {
+                passwords.push(password);
+            }
+            place as u64
+        };
+        let entry = |(app, password)| (app, place(Secret::held(password)));
+        let entries = of_apps.into_iter().map(entry).collect();
+        Self { entries, passwords }
+    }
+
+    /// Judges who shows this password and wants to speak for an app, which is looked up by `wanted`.
+    pub fn open(&self, shown: Option<&Secret>, wanted: impl FnOnce() -> Option<AppId>) -> Entry {
+        let mut found = u64::MAX;
+        for (place, password) in (0_u64..).zip(&self.passwords) {
+            found.conditional_assign(&place, password.matches(shown));
+        }
+        if found == u64::MAX {
+            return Entry::Unauthorized;
+        }
+        match wanted() {
+            None => Entry::UnknownApp,
+            Some(app) if self.entries.contains(&(app, found)) => Entry::App(app),
+            Some(_) => Entry::Unauthorized,
+        }
+    }
+}
+
+/// The password of an `Authorization: Basic`, whatever the user's name.
+pub fn basic(headers: &HeaderMap) -> Option<Secret> {
+    let decoded = BASE64.decode(credentials(headers, "basic")?).ok()?;
+    let colon = memchr::memchr(b':', &decoded)?;
+    Some(Secret::of(&decoded[colon + 1..]))
+}
+
+/// The token of an `Authorization: Bearer`.
+pub fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    credentials(headers, "bearer").map(Secret::of)
+}
+
+/// The value of `key` in a query.
+pub fn query_key(query: Option<&str>) -> Option<Secret> {
+    query?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("key="))
+        .map(|value| Secret::of(&percent_decode(value)))
+}
+
+/// Some clients leave the padding out (RFC 7617 does not allow it, but nothing is gained by refusing).
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What follows the scheme. Two `Authorization` headers are none: which of them would a proxy mean?
+fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h [u8]> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let value = all.next()?.as_bytes();
+    if all.next().is_some() {
+        return None;
+    }
+    let space = memchr::memchr(b' ', value)?;
+    value[..space].eq_ignore_ascii_case(scheme.as_bytes()).then(|| value[space..].trim_ascii())
+}
+
+/// `%41` and `+` undone; what is not an escape stands for itself.
+fn percent_decode(text: &str) -> Vec<u8> {
+    let mut rest = text.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        decoded.push(match (first, behind) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = after;
+                    high << 4 | low
+                }
+                _ => b'%',
+            },
+            _ => *first,
+        });
+    }
+    decoded
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use http::HeaderMap;
+    use http::header::{AUTHORIZATION, HeaderValue};
+    use secrecy::SecretString;
+
+    use super::{BASE64, DrainDoor, Entry, Secret, basic, bearer, percent_decode, query_key};
+    use dynowarden_core::ident::AppId;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect("a header"));
+        }
+        headers
+    }
+
+    fn held(text: &str) -> Secret {
+        Secret::held(&SecretString::from(text))
+    }
+
+    #[test]
+    fn the_password_of_basic_counts_and_the_user_does_not() {
+        let encoded = |text: &str| BASE64.encode(text);
+        for (value, shown) in [
+            (format!("Basic {}", encoded("user:pa55")), true),
+            (format!("basic {}", encoded(":pa55")), true),
+            (format!("BASIC   {}", encoded("a b:pa55")), true),
+            (format!("Basic {}", encoded("user:pa55").trim_end_matches('=')), true),
+            (format!("Basic {}", encoded("pa55")), false),
+            (format!("Basic {}", encoded("pa55:")), false),
+            (format!("Basic {}", encoded("user:pa55 ")), false),
+            (format!("Basic {}", encoded("user:x:pa55")), false),
+            (format!("Bearer {}", encoded("user:pa55")), false),
+            ("Basic".to_owned(), false),
+            ("Basic ".to_owned(), false),
+            ("Basic \u{7f}!!".replace('\u{7f}', "~"), false),
+            ("pa55".to_owned(), false),
+        ] {
+            assert_eq!(held("pa55").is(basic(&headers(&[&value])).as_ref()), shown, "{value}");
+        }
+        let good = format!("Basic {}", encoded("u:pa55"));
+        assert!(basic(&headers(&[&good, &good])).is_none());
+        assert!(held("a:b").is(basic(&headers(&[&format!("Basic {}", encoded("u:a:b"))])).as_ref()));
+        assert!(!held("").is(None));
+    }
+
+    #[test]
+    fn keys_come_by_bearer_or_query() {
+        assert!(held("k3y").is(bearer(&headers(&["Bearer k3y"])).as_ref()));
+        assert!(held("k3y").is(bearer(&headers(&["bearer  k3y "])).as_ref()));
+        assert!(bearer(&headers(&["Basic k3y"])).is_none());
+        for (query, expect) in [
+            (Some("key=k3y"), true),
+            (Some("a=b&key=k3y&c"), true),
+            (Some("key=k%33y"), true),
+            (Some("key="), false),
+            (Some("akey=k3y"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            assert_eq!(held("k3y").is(query_key(query).as_ref()), expect, "{query:?}");
+        }
+        assert_eq!(percent_decode("a+b%2B%zz%4"), b"a b+%zz%4");
+    }
+
+    #[test]
+    fn a_drain_password_opens_its_app_and_nothing_else() {
+        let passwords = [(0, "shared"), (1, "own"), (2, "shared"), (2, "old")];
+        let passwords = passwords.map(|(app, password)| (AppId(app), SecretString::from(password)));
+        let door = DrainDoor::new(passwords.iter().map(|(app, password)| (*app, password)));
+        let (known, unknown) = (|app| Some(AppId(app)), None);
+        for (shown, wanted, expect) in [
+            (Some("shared"), known(0), Entry::App(AppId(0))),
+            (Some("shared"), known(2), Entry::App(AppId(2))),
+            (Some("old"), known(2), Entry::App(AppId(2))),
+            (Some("old"), known(0), Entry::Unauthorized),
+            (Some("own"), known(1), Entry::App(AppId(1))),
+            (Some("shared"), known(1), Entry::Unauthorized),
+            (Some("own"), known(0), Entry::Unauthorized),
+            (Some("shared"), unknown, Entry::UnknownApp),
+            (Some("own"), unknown, Entry::UnknownApp),
+            (Some("shared"), known(3), Entry::Unauthorized),
+            (Some(""), known(3), Entry::Unauthorized),
+            (Some("wrong"), known(0), Entry::Unauthorized),
+            (Some("wrong"), unknown, Entry::Unauthorized),
+            (None, known(0), Entry::Unauthorized),
+            (None, unknown, Entry::Unauthorized),
+        ] {
+            assert_eq!(door.open(shown.map(held).as_ref(), || wanted), expect, "{shown:?} {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_costs_the_same_whatever_app_it_is_for() {
+        let passwords = ["shared", "own"].map(SecretString::from);
+        let [shared, own] = &passwords;
+        let door =
+            DrainDoor::new([shared, own, shared].into_iter().zip(0..).map(|(text, app)| (AppId(app), text)));
+        assert_eq!(door.passwords.len(), 2, "each is compared once");
+        for shown in [Some("wrong"), Some(""), Some("share"), None] {
+            let entry = door.open(shown.map(held).as_ref(), || panic!("the app was looked up for {shown:?}"));
+            assert_eq!(entry, Entry::Unauthorized);
+        }
+        // Whatever the user is called, the same octets are hashed and compared.
+        let shown = |user: &str| {
+            basic(&headers(&[&format!("Basic {}", BASE64.encode(format!("{user}:wrong")))]))
+                .expect("a password")
+        };
+        assert_eq!(shown("drain").0, shown("somebody-else").0);
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        assert_eq!(format!("{:?}", held("pa55")), "Secret(…)");
+    }
+}

@@ -1,0 +1,161 @@
+//! `POST /logs/{app}` and `POST /logs`: logplex and its like deliver a batch.
+//!
+//! What logplex makes of an answer (heroku.md §1.4) rules this file: 2xx ends a frame, 4xx loses it for
+//! good, anything else brings it back. So whatever is wrong inside a batch, its answer is 204, and the
+//! faults are counted; and only a full queue says 503, or a start at which nobody knows yet whose drain it
+//! is.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Response, StatusCode};
+use hyper::body::Body;
+
+use crate::dedup::{Source, Taken};
+use crate::driver::QueueFull;
+use crate::http::auth::{self, Entry};
+use crate::http::body::{self, BodyError, Encoding, Unpacked};
+use crate::http::caller::Head;
+use crate::http::reply::{self, ReplyBody};
+use crate::http::tokens::Unlisted;
+use crate::http::{Service, refuse_unread};
+use crate::metrics::Refusal;
+use dynowarden_core::detect::{self, request::Request};
+use dynowarden_core::ident::{AppId, DrainToken, DynoName};
+use dynowarden_core::ingest::{self, Counts};
+
+impl Service {
+    pub(super) async fn take_batch<B>(&self, named: Option<&str>, head: &Head, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let drain = drain_token(&head.headers);
+        let wanted = || match named {
+            Some(name) => self.app(name),
+            None => self.app_of_drain(drain.as_ref()),
+        };
+        let shown = auth::basic(&head.headers);
+        let mut entry = self.door.open(shown.as_ref(), wanted);
+        if let (Entry::UnknownApp, None, Some(drain)) = (entry, named, &drain) {
+            match self.tokens.app_soon(drain).await {
+                Ok(found) => entry = self.door.open(shown.as_ref(), || found),
+                Err(Unlisted) => {
+                    self.metrics.refused(Refusal::Unlisted);
+                    return refuse_unread(&body, reply::overloaded());
+                }
+            }
+        }
+        let app = match entry {
+            Entry::App(app) => app,
+            Entry::Unauthorized => {
+                let refusal = reply::unauthorized(auth::BASIC_CHALLENGE);
+                // Never 429, which brings a batch back three times (heroku.md §1.4).
+                return match self.count_stranger(head, shown.as_ref()) {
+                    Ok(()) => refuse_unread(&body, refusal),
+                    Err(_wait) => reply::closing(reply::held(refusal)),
+                };
+            }
+            Entry::UnknownApp => {
+                self.metrics.refused(Refusal::UnknownApp);
+                return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
+            }
+        };
+        let Some(encoding) = Encoding::of(&head.headers) else {
+            self.metrics.refused(Refusal::UnknownEncoding);
+            let text = "Content-Encoding must be gzip, identity or absent\n";
+            return refuse_unread(&body, reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+        };
+        let packed = match body::read(body, self.body_bytes_max).await {
+            Ok(packed) => packed,
+            Err(error) => return self.refuse_body(error),
+        };
+        match encoding.unpack(packed, self.body_bytes_max) {
+            Ok(batch) => self.report(&Source { app, drain }, frame_id(&head.headers), &batch),
+            Err(error) => self.refuse_body(error),
+        }
+    }
+
+    /// The one app that is watched, else the one that the drain belongs to.
+    fn app_of_drain(&self, drain: Option<&DrainToken>) -> Option<AppId> {
+        match self.apps.len() {
+            1 => Some(AppId(0)),
+            _ => self.tokens.app(drain?),
+        }
+    }
+
+    fn report(&self, source: &Source, frame: Option<&[u8]>, batch: &Unpacked) -> Response<ReplyBody> {
+        let Source { app, ref drain } = *source;
+        let Some(watched) = self.of(app) else { return reply::not_found() };
+        let mut counts = Counts::default();
+        let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
+        let body = &batch.bytes;
+        let events = if self.traffic.is_on() {
+            ingest::admit_and_show(body, &watched.watch, drain.as_ref(), &mut counts, |line| {
+                if let Some(request) = detect::request::request(&line)
+                    && let Some(dyno) = watched.watch.listed(request.dyno)
+                {
+                    requests.push((dyno, request));
+                }
+            })
+        } else {
+            ingest::admit(body, &watched.watch, drain.as_ref(), &mut counts)
+        };
+        if !batch.whole {
+            counts.bad_frame("packing");
+        }
+        let now = self.clock.now();
+        // Most batches say nothing; they need no place in the queue.
+        let take = || {
+            if let Some(desk) = &self.desk {
+                desk.board.heard(app, &events, &counts, now);
+            }
+            self.traffic.hear(app, &events, now);
+            if events.is_empty() { Ok(()) } else { self.handle.report(app, events) }
+        };
+        match self.frame_ids.once(source, frame, take, now) {
+            Ok(Taken::Now) => {
+                for (dyno, request) in requests {
+                    self.traffic.request(app, dyno, &request, now);
+                }
+                self.metrics.batch(app, &counts, now);
+            }
+            Ok(Taken::Again) => self.metrics.repeated_batch(app, now),
+            Err(QueueFull) => {
+                self.metrics.refused(Refusal::QueueFull);
+                return reply::overloaded();
+            }
+        }
+        if let Some(drain) = drain {
+            self.tokens.heard(app, drain);
+        }
+        reply::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// Whoever's body could not be read may still be sending it.
+    pub(super) fn refuse_body(&self, error: BodyError) -> Response<ReplyBody> {
+        reply::closing(match error {
+            BodyError::Broken => reply::text(StatusCode::BAD_REQUEST, "the body broke off\n"),
+            BodyError::Slow => {
+                self.metrics.refused(Refusal::BodySlow);
+                reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n")
+            }
+            BodyError::TooLarge => {
+                self.metrics.refused(Refusal::TooLarge);
+                reply::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is over the limit\n")
+            }
+        })
+    }
+}
+
+/// Made once: a name that is given as text is read and checked at every look-up.
+static DRAIN_TOKEN: HeaderName = HeaderName::from_static("logplex-drain-token");
+static FRAME_ID: HeaderName = HeaderName::from_static("logplex-frame-id");
+
+/// The drain's token. Space logging has none; one that is no token counts as none.
+fn drain_token(headers: &HeaderMap) -> Option<DrainToken> {
+    let shown = headers.get(&DRAIN_TOKEN)?.as_bytes().trim_ascii();
+    str::from_utf8(shown).ok()?.parse().ok()
+}
+
+/// The frame's id, which is opaque.
+fn frame_id(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(&FRAME_ID).map(http::HeaderValue::as_bytes).filter(|id| !id.is_empty())
+}

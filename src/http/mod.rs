@@ -1,0 +1,310 @@
+//! The front door: an HTTP/1.1 server for logplex, for the hook and for admins.
+//!
+//! ```text
+//! listener              accepts connections, and makes room when there are too many
+//! tls                   its handshakes and its certificate, where it ends TLS by itself
+//! connection            one peer: HTTP on its socket, and a deadline for every phase
+//! framing               requests that have more than one end are none
+//! mod                   which route a request is for
+//! drain, hooks, admin   the routes of machines
+//! pages, api, actions   the status page: to be read, as JSON, and what its forms do
+//! live, watch           streams of events, and the task that fills them
+//! forms                 who sent a form
+//! auth, body, reply     what they share
+//! caller, throttle      who it is, and how many wrong passwords that one has shown
+//! readiness, tokens     what others tell the front door
+//! ```
+//!
+//! Nothing here decides anything about dynos: batches become events and go to the driver by its
+//! [`Handle`], which never makes logplex wait.
+
+mod actions;
+mod admin;
+mod api;
+mod auth;
+mod body;
+mod caller;
+pub mod connection;
+mod drain;
+mod forms;
+mod framing;
+mod hooks;
+pub mod listener;
+mod live;
+pub mod pages;
+pub mod readiness;
+pub mod reply;
+#[cfg(test)]
+mod tests;
+mod throttle;
+pub mod tls;
+pub mod tokens;
+pub mod watch;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use hyper::body::Body;
+use tracing::debug;
+
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::config::settings::Settings;
+use crate::dedup::FrameIds;
+use crate::driver::Handle;
+use crate::http::auth::{DrainDoor, Secret};
+use crate::http::caller::{Head, Proxies};
+use crate::http::pages::{Desk, PageRoute};
+use crate::http::readiness::Readiness;
+use crate::http::reply::ReplyBody;
+use crate::http::throttle::Throttle;
+use crate::http::tokens::DrainTokens;
+use crate::metrics::{Metrics, Refusal};
+use crate::store::Store;
+use crate::traffic::TrafficBook;
+use dynowarden_core::ident::{AppId, AppName};
+use dynowarden_core::ingest::Watch;
+
+/// Everything that the front door needs from the rest of the program.
+#[derive(Clone, Debug)]
+pub struct Wiring {
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The way to the engine.
+    pub handle: Handle,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// What `/readyz` says.
+    pub readiness: Arc<Readiness>,
+    /// The record.
+    pub store: Store,
+    /// Which drain belongs to which app.
+    pub tokens: Arc<DrainTokens>,
+    /// What the dynos do.
+    pub traffic: Arc<TrafficBook>,
+}
+
+/// Answers requests; one for all connections, behind an `Arc`.
+#[derive(Debug)]
+pub struct Service {
+    admin: Option<Secret>,
+    /// In the order of the settings, as [`AppId`] counts.
+    apps: Vec<App>,
+    body_bytes_max: usize,
+    by_name: HashMap<AppName, AppId>,
+    clock: Clock,
+    connections_max: usize,
+    desk: Option<Desk>,
+    door: DrainDoor,
+    frame_ids: FrameIds,
+    handle: Handle,
+    hook: Option<Secret>,
+    metrics: Arc<Metrics>,
+    proxies: Proxies,
+    readiness: Arc<Readiness>,
+    store: Store,
+    throttle: Throttle,
+    tokens: Arc<DrainTokens>,
+    traffic: Arc<TrafficBook>,
+}
+
+#[derive(Debug)]
+struct App {
+    name: AppName,
+    watch: Watch,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route<'p> {
+    /// `POST /logs/{app}`, or `POST /logs` for an app that only the drain's token names.
+    Drain(Option<&'p str>),
+    /// `GET /healthz`.
+    Health,
+    /// `POST /hooks/restart/{app}`.
+    Hook(&'p str),
+    /// `GET /metrics`.
+    Metrics,
+    /// The status page.
+    Page(PageRoute<'p>),
+    /// `POST /api/v1/pause`.
+    Pause,
+    /// `GET /readyz`.
+    Ready,
+    /// `POST /api/v1/resume`.
+    Resume,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// The front door that these settings ask for.
+    pub fn new(settings: &Settings, wiring: Wiring) -> Self {
+        let apps: Vec<App> = settings
+            .apps
+            .iter()
+            .map(|app| App {
+                name: app.plan.name.clone(),
+                watch: Watch { process_types: app.plan.policy.process_types.clone() },
+            })
+            .collect();
+        let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
+        let Wiring { clock, handle, metrics, readiness, store, tokens, traffic } = wiring;
+        let desk = settings.admin_password.as_ref().map(|password| {
+            let board = Arc::new(Board::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
+            Desk::new(password, board, clock.now().wall.as_millisecond().unsigned_abs())
+        });
+        Self {
+            admin: settings.admin_password.as_ref().map(Secret::held),
+            apps,
+            body_bytes_max: settings.drain.body_bytes_max,
+            by_name,
+            clock,
+            connections_max: settings.drain.connections_max,
+            desk,
+            door: DrainDoor::new(
+                (0..)
+                    .map(AppId)
+                    .zip(&settings.apps)
+                    .flat_map(|(id, app)| app.drain_passwords().map(move |password| (id, password))),
+            ),
+            frame_ids: FrameIds::default(),
+            handle,
+            hook: settings.hook_key.as_ref().map(Secret::held),
+            metrics,
+            proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
+            readiness,
+            store,
+            throttle: Throttle::new(clock),
+            tokens,
+            traffic,
+        }
+    }
+
+    /// The picture that the status page shows, for those who have something to add to it; none where there
+    /// is no such page.
+    pub fn board(&self) -> Option<&Arc<Board>> {
+        self.desk.as_ref().map(|desk| &desk.board)
+    }
+
+    /// Answers one request. Its body is read only by a route that has let its sender in.
+    async fn answer<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let Some(route) = Route::of(head.uri.path()) else {
+            return refuse_unread(&body, reply::not_found());
+        };
+        if !route.takes(&head.method) {
+            return refuse_unread(&body, reply::method_not_allowed(route.methods()));
+        }
+        // All but the drain in a place of their own: each batch would make room for what a page needs, past
+        // the size that the allocator has at hand.
+        let response = match route {
+            Route::Drain(app) => self.take_batch(app, head, body).await,
+            Route::Health => reply::text(StatusCode::OK, "alive\n"),
+            Route::Hook(app) => Box::pin(self.restart_by_hook(app, head, body)).await,
+            Route::Metrics => self.show_metrics(head),
+            Route::Page(page) => Box::pin(self.serve_page(page, head, body)).await,
+            Route::Pause => Box::pin(self.pause(head, body)).await,
+            Route::Ready => self.show_readiness(),
+            Route::Resume => Box::pin(self.resume(head, body)).await,
+        };
+        let status = response.status().as_u16();
+        debug!(method = %head.method, path = head.uri.path(), status, "answered");
+        response
+    }
+
+    async fn serve_page<B>(&self, route: PageRoute<'_>, head: &Head, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let served = match route {
+            PageRoute::ListDecisions => self.list_decisions(head).await,
+            PageRoute::ListDynos => self.list_dynos(head).await,
+            PageRoute::Pause | PageRoute::Restart | PageRoute::Resume => self.act(route, head, body).await,
+            PageRoute::Stream => self.stream_events(head, &body),
+            _ => self.show_page(route, head).await,
+        };
+        served.unwrap_or_else(|denied| self.deny(denied))
+    }
+
+    fn show_readiness(&self) -> Response<ReplyBody> {
+        match self.readiness.trouble() {
+            None => {
+                let remarks = self.readiness.remarks().map(|remarks| format!("; {remarks}"));
+                reply::text(StatusCode::OK, format!("ready{}\n", remarks.unwrap_or_default()))
+            }
+            Some(trouble) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        }
+    }
+
+    /// Counts somebody who was not let in. Says how long to wait to one who has shown too many wrong
+    /// passwords; who has shown none at all is a browser that is about to ask for it.
+    fn count_stranger(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
+        let counted = match shown {
+            Some(_) => self.throttle.count(self.proxies.caller(head)),
+            None => Ok(()),
+        };
+        let refusal = if counted.is_ok() { Refusal::Unauthorized } else { Refusal::Throttled };
+        self.metrics.refused(refusal);
+        counted
+    }
+
+    fn app(&self, name: &str) -> Option<AppId> {
+        self.by_name.get(name).copied()
+    }
+
+    fn of(&self, app: AppId) -> Option<&App> {
+        self.apps.get(app.0 as usize)
+    }
+}
+
+/// A refusal to somebody whose body was not read: unless there is none, the connection ends with it.
+fn refuse_unread(body: &impl Body, refusal: Response<ReplyBody>) -> Response<ReplyBody> {
+    if body.is_end_stream() { refusal } else { reply::closing(refusal) }
+}
+
+// === impl Route ===
+
+impl<'p> Route<'p> {
+    fn of(path: &'p str) -> Option<Self> {
+        Some(match path {
+            "/api/v1/pause" => Self::Pause,
+            "/api/v1/resume" => Self::Resume,
+            "/healthz" => Self::Health,
+            "/logs" => Self::Drain(None),
+            "/metrics" => Self::Metrics,
+            "/readyz" => Self::Ready,
+            _ => match (path.strip_prefix("/hooks/restart/"), path.strip_prefix("/logs/")) {
+                (Some(app), _) => Self::Hook(segment(app)?),
+                (None, Some(app)) => Self::Drain(Some(segment(app)?)),
+                (None, None) => Self::Page(PageRoute::of(path)?),
+            },
+        })
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Health | Self::Metrics | Self::Ready => matches!(*method, Method::GET | Method::HEAD),
+            Self::Page(page) => page.takes(method),
+            Self::Drain(_) | Self::Hook(_) | Self::Pause | Self::Resume => *method == Method::POST,
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Health | Self::Metrics | Self::Ready => "GET, HEAD",
+            Self::Page(page) => page.methods(),
+            Self::Drain(_) | Self::Hook(_) | Self::Pause | Self::Resume => "POST",
+        }
+    }
+}
+
+/// The last segment of a path, which must be the last.
+fn segment(rest: &str) -> Option<&str> {
+    (!rest.is_empty() && !rest.contains('/')).then_some(rest)
+}

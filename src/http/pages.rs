@@ -1,0 +1,319 @@
+//! The status page and its assets, over HTTP.
+
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Method, Response, StatusCode};
+use maud::Markup;
+use secrecy::SecretString;
+
+use crate::board::Board;
+use crate::driver::Stopped;
+use crate::http::Service;
+use crate::http::admin::Denied;
+use crate::http::caller::Head;
+use crate::http::forms::{Fields, FormToken};
+use crate::http::live::Streams;
+use crate::http::reply::{self, ReplyBody};
+use crate::store::pages::Filter;
+use crate::ui::assets::{Asset, Assets};
+use crate::ui::document::{self, Frame};
+use crate::ui::dyno::{app_page, dyno_page, problem_page};
+use crate::ui::facts::{Facts, Ruling};
+use crate::ui::overview::{Overview, decisions_page};
+use dynowarden_core::limits;
+
+/// What the routes of the status page need beside the rest of the front door; there is none without an
+/// `ADMIN_PASSWORD`.
+#[derive(Debug)]
+pub struct Desk {
+    pub(super) board: Arc<Board>,
+    pub(super) streams: Streams,
+    pub(super) token: FormToken,
+    assets: Assets,
+    /// The style sheet, the script and the icon, packed once.
+    packed: Vec<(String, Bytes)>,
+}
+
+/// What a path below the status page leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageRoute<'p> {
+    /// `GET /apps/{app}`.
+    App(&'p str),
+    /// `GET /assets/{name}`.
+    Asset(&'p str),
+    /// `GET /decisions`.
+    Decisions,
+    /// `GET /apps/{app}/dynos/{dyno}`.
+    Dyno(&'p str, &'p str),
+    /// `GET /api/v1/decisions`.
+    ListDecisions,
+    /// `GET /api/v1/dynos`.
+    ListDynos,
+    /// `GET /`.
+    Overview,
+    /// `POST /pause`.
+    Pause,
+    /// `POST /restart`.
+    Restart,
+    /// `POST /resume`.
+    Resume,
+    /// `GET /api/v1/events`.
+    Stream,
+}
+
+// === impl PageRoute ===
+
+impl<'p> PageRoute<'p> {
+    pub(super) fn of(path: &'p str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Overview,
+            "/api/v1/decisions" => Self::ListDecisions,
+            "/api/v1/dynos" => Self::ListDynos,
+            "/api/v1/events" => Self::Stream,
+            "/decisions" => Self::Decisions,
+            "/pause" => Self::Pause,
+            "/restart" => Self::Restart,
+            "/resume" => Self::Resume,
+            _ if path.starts_with("/assets/") => Self::Asset(path),
+            _ => match path.strip_prefix("/apps/")?.split_once('/') {
+                None => Self::App(path.strip_prefix("/apps/").filter(|app| !app.is_empty())?),
+                Some((app, rest)) => {
+                    Self::Dyno(app, rest.strip_prefix("dynos/").filter(|dyno| !dyno.contains('/'))?)
+                }
+            },
+        })
+    }
+
+    pub(super) fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Pause | Self::Restart | Self::Resume => *method == Method::POST,
+            Self::Stream => *method == Method::GET,
+            _ => matches!(*method, Method::GET | Method::HEAD),
+        }
+    }
+
+    pub(super) fn methods(self) -> &'static str {
+        match self {
+            Self::Pause | Self::Restart | Self::Resume => "POST",
+            Self::Stream => "GET",
+            _ => "GET, HEAD",
+        }
+    }
+}
+
+// === impl Desk ===
+
+impl Desk {
+    /// A desk for the admins who know this password; `life` is a number that no other life of the program
+    /// has.
+    pub fn new(password: &SecretString, board: Arc<Board>, life: u64) -> Self {
+        let assets = Assets::embedded();
+        let packed = [&assets.icon, &assets.script, &assets.style]
+            .into_iter()
+            .map(|asset| (asset.path.clone(), pack(asset.content.as_bytes(), Compression::best())))
+            .collect();
+        Self { assets, board, packed, streams: Streams::new(life), token: FormToken::of(password) }
+    }
+
+    /// What stands around a page whose maker has seen everything up to `seen`.
+    pub(super) fn frame<'f>(&'f self, seen: &'f str) -> Frame<'f> {
+        Frame { assets: &self.assets, seen, token: self.token.as_str(), version: env!("CARGO_PKG_VERSION") }
+    }
+
+    fn asset(&self, path: &str) -> Option<(&Asset, Bytes)> {
+        let asset = self.assets.find(path)?;
+        let (_, packed) = self.packed.iter().find(|(name, _)| name == path)?;
+        Some((asset, packed.clone()))
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Everything as it is at this moment.
+    pub(super) async fn facts(&self, desk: &Desk) -> Result<Facts, Denied> {
+        let status = self.handle.status().await.map_err(|Stopped| Denied::Stopping)?;
+        let (trouble, remark) = (self.readiness.trouble(), self.readiness.remarks());
+        Ok(Facts { trouble, remark, ..desk.board.facts(status, self.clock.now()) })
+    }
+
+    pub(super) async fn show_page(
+        &self,
+        route: PageRoute<'_>,
+        head: &Head,
+    ) -> Result<Response<ReplyBody>, Denied> {
+        let desk = self.let_admin_to_desk(head)?;
+        // Read before the facts, so that what happens between the two is told again, not missed.
+        let seen = desk.streams.seen();
+        let frame = desk.frame(&seen);
+        let fields = Fields::read(head.uri.query().unwrap_or_default().as_bytes());
+        if let PageRoute::Asset(path) = route {
+            return Ok(desk.asset(path).map_or_else(reply::not_found, |found| asset(found, &head.headers)));
+        }
+        let mut facts = self.facts(desk).await?;
+        let page = match route {
+            PageRoute::App(name) => facts.apps.iter().find(|app| app.name.as_str() == name).map(|app| {
+                let number = fields.value("page").and_then(|page| page.parse().ok());
+                app_page(&frame, &facts, app, number.unwrap_or(NonZeroUsize::MIN))
+            }),
+            PageRoute::Dyno(app, dyno) => facts
+                .each_dyno()
+                .find(|(of, known)| of.name.as_str() == app && known.status.name.to_string() == dyno)
+                .map(|(app, dyno)| dyno_page(&frame, &facts, app, dyno)),
+            PageRoute::Decisions => {
+                let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
+                let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
+                let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
+                facts.rulings = page.decisions.into_iter().map(Ruling::from).map(Arc::new).collect();
+                Some(decisions_page(&frame, &facts, page.next.map(|next| next.to_string()).as_deref()))
+            }
+            _ => Some(Overview::new(&frame, &facts).page(&frame, &facts)),
+        };
+        let (status, page) = match page {
+            Some(page) => (StatusCode::OK, page),
+            None => (StatusCode::NOT_FOUND, nothing_there(&frame)),
+        };
+        Ok(html(status, page, &head.headers))
+    }
+
+    /// The page that tells a person what went wrong.
+    pub(super) fn show_problem(
+        &self,
+        desk: &Desk,
+        status: StatusCode,
+        (title, text): (&str, &str),
+    ) -> Response<ReplyBody> {
+        let seen = desk.streams.seen();
+        html(status, problem_page(&desk.frame(&seen), title, text), &HeaderMap::new())
+    }
+}
+
+fn nothing_there(frame: &Frame<'_>) -> Markup {
+    let text = "No app or dyno of that name is watched. It may have been scaled away, or not been heard of \
+                since the start.";
+    problem_page(frame, "Nothing there", text)
+}
+
+/// An answer with a page in it, packed where the browser takes it.
+fn html(status: StatusCode, page: Markup, headers: &HeaderMap) -> Response<ReplyBody> {
+    let page = page.into_string();
+    let mut response = packable(status, "text/html; charset=utf-8", page.into_bytes().into(), headers);
+    let to = response.headers_mut();
+    to.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(document::CONTENT_SECURITY_POLICY));
+    to.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    to.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
+    to.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    reply::private(response)
+}
+
+/// An answer that is packed where the peer takes it and it is worth it.
+pub(super) fn packable(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Bytes,
+    headers: &HeaderMap,
+) -> Response<ReplyBody> {
+    let packs = takes_gzip(headers) && body.len() >= PACKED_FROM;
+    let body = if packs { pack(&body, Compression::new(4)) } else { body };
+    let mut response = reply::typed(status, content_type, body);
+    let to = response.headers_mut();
+    to.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if packs {
+        to.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// Bytes from which on packing saves a network packet.
+const PACKED_FROM: usize = 1400;
+
+/// An asset, which a browser may keep for ever: its name changes with its content.
+fn asset((asset, packed): (&Asset, Bytes), headers: &HeaderMap) -> Response<ReplyBody> {
+    let tag = format!("\"{}\"", asset.path.trim_start_matches("/assets/"));
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut response = if known {
+        reply::empty(StatusCode::NOT_MODIFIED)
+    } else if takes_gzip(headers) {
+        let mut response = reply::typed(StatusCode::OK, asset.content_type, packed);
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response
+    } else {
+        reply::typed(StatusCode::OK, asset.content_type, Bytes::from_static(asset.content.as_bytes()))
+    };
+    let to = response.headers_mut();
+    to.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    to.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    // The name is made of letters, digits, dots and dashes.
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        to.insert(ETAG, tag);
+    }
+    response
+}
+
+/// Whether gzip is named and not refused with a weight of nought.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+            let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+            name.trim().eq_ignore_ascii_case("gzip") && !refused
+        })
+    })
+}
+
+fn pack(body: &[u8], level: Compression) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), level);
+    encoder.write_all(body).and_then(|()| encoder.finish()).expect("a vector takes every byte").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+
+    use super::{PageRoute, takes_gzip};
+
+    #[test]
+    fn paths_lead_to_pages() {
+        for (path, expect) in [
+            ("/", Some(PageRoute::Overview)),
+            ("/apps/acme", Some(PageRoute::App("acme"))),
+            ("/apps/acme/dynos/web.1", Some(PageRoute::Dyno("acme", "web.1"))),
+            ("/assets/x.js", Some(PageRoute::Asset("/assets/x.js"))),
+            ("/api/v1/events", Some(PageRoute::Stream)),
+            ("/apps/", None),
+            ("/apps/acme/", None),
+            ("/apps/acme/dynos/web.1/x", None),
+            ("/apps/acme/web.1", None),
+            ("/index.html", None),
+            ("", None),
+        ] {
+            assert_eq!(PageRoute::of(path), expect, "{path}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        for (sent, expect) in [
+            ("gzip, deflate, br", true),
+            ("br;q=1.0, GZIP;q=0.8", true),
+            ("gzip;q=0", false),
+            ("gzip;q=0.0, br", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(sent))]);
+            assert_eq!(takes_gzip(&headers), expect, "{sent}");
+        }
+    }
+}

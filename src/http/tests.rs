@@ -1,0 +1,150 @@
+//! The front door as its peers see it: routes without a socket, then the socket itself.
+
+mod pages;
+mod routes;
+mod sockets;
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::config::settings::{AppSettings, Settings};
+use crate::config::{self, Needs, Sources};
+use crate::driver::{Command, Handle};
+use crate::http::caller::Head;
+use crate::http::readiness::Readiness;
+use crate::http::reply::ReplyBody;
+use crate::http::tokens::DrainTokens;
+use crate::http::{Service, Wiring};
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreOptions};
+use crate::traffic::TrafficBook;
+use dynowarden_core::ident::AppId;
+
+/// Who sends the requests.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
+
+/// A front door, and the end of the queue that the engine would read.
+struct House {
+    service: Arc<Service>,
+    commands: mpsc::Receiver<Command>,
+    readiness: Arc<Readiness>,
+}
+
+impl Service {
+    /// Answers a request of `peer` without a connection.
+    async fn ask(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Response<ReplyBody> {
+        let (parts, body) = request.into_parts();
+        self.answer(&Head { parts, peer }, body).await
+    }
+}
+
+/// A front door with drain password `drain`, admin password `admin` and hook key `hook`.
+async fn house(settings: &Settings) -> House {
+    house_with_queue(settings, 16).await
+}
+
+async fn house_with_queue(settings: &Settings, queue: usize) -> House {
+    let (sender, commands) = mpsc::channel(queue);
+    let readiness = Arc::new(Readiness::starting());
+    let wiring = Wiring {
+        clock: Clock::system(),
+        handle: Handle::new(sender),
+        metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
+        readiness: readiness.clone(),
+        store: store(settings).await,
+        tokens: listed(settings),
+        traffic: Arc::new(TrafficBook::new(true)),
+    };
+    House { service: Arc::new(Service::new(settings, wiring)), commands, readiness }
+}
+
+/// An empty record. Paused time stands still while a blocking task runs, so no time-out of the store's ends.
+async fn store(settings: &Settings) -> Store {
+    let database = settings.database.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let opening = move || {
+        let options = StoreOptions::new(Vec::new(), Duration::from_secs(3600));
+        runtime.block_on(Store::open(&database, options, Clock::system().now().wall))
+    };
+    tokio::task::spawn_blocking(opening).await.expect("it does not panic").expect("a store")
+}
+
+/// The tokens of the settings, after the API has listed no others.
+fn listed(settings: &Settings) -> Arc<DrainTokens> {
+    let tokens = DrainTokens::new(settings);
+    (0..).map(AppId).zip(&settings.apps).for_each(|(app, _)| tokens.replace(app, []));
+    Arc::new(tokens)
+}
+
+fn settings(apps: &[(&str, &str)]) -> Settings {
+    let pairs = [("ADMIN_PASSWORD", "admin"), ("HOOK_KEY", "hook"), ("DATABASE_URL", "memory")];
+    let env: Vec<(OsString, OsString)> =
+        pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    let no_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let sources = Sources { config: None, env: &env, read_file: &no_file };
+    let mut settings = config::load(&sources, Needs::Nothing).expect("settings");
+    settings.drain.body_bytes_max = 4096;
+    settings.drain.connections_max = 64;
+    settings.apps = apps
+        .iter()
+        .map(|(name, password)| AppSettings {
+            drain_password: Some(SecretString::from(*password)),
+            old_drain_password: Some(SecretString::from(format!("{password}-old"))),
+            drain_tokens: vec![format!("d.{name}").parse().expect("a token")],
+            plan: settings.plan_for(&name.parse().expect("an app")),
+        })
+        .collect();
+    settings
+}
+
+fn basic(password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("drain:{password}")))
+}
+
+/// One frame as logplex writes it.
+fn frame(app: &str, procid: &str, message: &str) -> String {
+    let line = format!("<134>1 2026-01-02T03:04:05.123+00:00 host {app} {procid} - {message}\n");
+    format!("{} {line}", line.len())
+}
+
+fn r14(dyno: &str) -> String {
+    frame("heroku", dyno, "Error R14 (Memory quota exceeded)")
+}
+
+/// A request line by line: `POST /logs/acme`, then headers.
+fn request(line: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let (method, uri) = line.split_once(' ').expect("a method and a path");
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(body.into())).expect("a request")
+}
+
+async fn text(response: Response<ReplyBody>) -> String {
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    String::from_utf8(body.to_vec()).expect("text")
+}
+
+/// One figure of `/metrics`, such as `frames_total{app="acme"}`.
+async fn figure(house: &House, name: &str) -> Option<f64> {
+    let scrape = request("GET /metrics", &[("authorization", "Bearer admin")], "");
+    let response = house.service.ask(PEER, scrape).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let page = text(response).await;
+    let line = page.lines().find_map(|line| line.strip_prefix(&format!("dynowarden_{name} ")))?;
+    Some(line.parse().expect("a number"))
+}

@@ -1,0 +1,478 @@
+//! Every route: who may take it, and what it answers.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::StatusCode;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+
+use super::{House, PEER, basic, figure, frame, house, house_with_queue, r14, request, settings, text};
+use crate::driver::Command;
+use crate::http::reply;
+use dynowarden_core::engine::status::AppStatus;
+use dynowarden_core::event::Fact;
+use dynowarden_core::ident::AppId;
+use dynowarden_core::limits;
+use dynowarden_core::record::{BY_HAND, Decision, Evidence, Hold, Verdict};
+
+/// Two apps, the second with a password of its own.
+async fn two_apps() -> House {
+    house(&settings(&[("acme", "drain"), ("blog", "own")])).await
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).expect("packed");
+    encoder.finish().expect("packed")
+}
+
+#[tokio::test]
+async fn a_drain_is_let_in_by_its_own_password_only() {
+    let house = two_apps().await;
+    for (path, authorization, expect) in [
+        ("POST /logs/acme", Some(basic("drain")), 204),
+        ("POST /logs/acme?x=y", Some(basic("drain")), 204),
+        ("POST /logs/blog", Some(basic("own")), 204),
+        ("POST /logs/acme", Some(basic("drain-old")), 204),
+        ("POST /logs/blog", Some(basic("own-old")), 204),
+        ("POST /logs/blog", Some(basic("drain-old")), 401),
+        ("POST /logs/acme", Some(basic("-old")), 401),
+        ("POST /logs/blog", Some(basic("drain")), 401),
+        ("POST /logs/acme", Some(basic("own")), 401),
+        ("POST /logs/acme", Some(basic("wrong")), 401),
+        ("POST /logs/acme", Some(basic("")), 401),
+        ("POST /logs/acme", Some("Bearer drain".to_owned()), 401),
+        ("POST /logs/acme", Some(basic("admin")), 401),
+        ("POST /logs/acme", None, 401),
+        ("POST /logs/none", Some(basic("drain")), 404),
+        ("POST /logs/none", Some(basic("own")), 404),
+        ("POST /logs/none", Some(basic("wrong")), 401),
+        ("POST /logs/none", None, 401),
+        ("POST /logs/ACME", Some(basic("drain")), 404),
+        ("POST /logs/acme/", Some(basic("drain")), 404),
+        ("POST /logs/", Some(basic("drain")), 404),
+        ("POST /logs/%61cme", Some(basic("drain")), 404),
+    ] {
+        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        let response = house.service.ask(PEER, request(path, &headers, r14("run.1"))).await;
+        assert_eq!(response.status().as_u16(), expect, "{path} {authorization:?}");
+        let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
+        assert_eq!(challenged, expect == 401, "{path} {authorization:?}");
+        let closes = response.headers().get(CONNECTION).is_some();
+        assert_eq!(closes, expect != 204, "{path} {authorization:?}");
+        let body = text(response).await;
+        assert_eq!(body.is_empty(), expect == 204, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_name_the_drains_token_says_which_app() {
+    let house = two_apps().await;
+    for (token, password, expect) in [
+        (Some("d.acme"), "drain", 204),
+        (Some("d.blog"), "own", 204),
+        (Some("d.blog"), "drain", 401),
+        (Some("d.other"), "drain", 404),
+        (Some("not a token"), "drain", 404),
+        (Some("d.other"), "wrong", 401),
+        (None, "drain", 404),
+        (None, "wrong", 401),
+    ] {
+        let authorization = basic(password);
+        let mut headers = vec![("authorization", authorization.as_str())];
+        headers.extend(token.map(|token| ("logplex-drain-token", token)));
+        let response = house.service.ask(PEER, request("POST /logs", &headers, "")).await;
+        assert_eq!(response.status().as_u16(), expect, "{token:?} {password}");
+    }
+    // One app needs no token.
+    let single = super::house(&settings(&[("acme", "drain")])).await;
+    let response =
+        single.service.ask(PEER, request("POST /logs", &[("authorization", &basic("drain"))], "")).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn good_frames_count_beside_bad_ones() {
+    let mut house = two_apps().await;
+    let body = [
+        r14("web.2"),
+        "7 garbage".to_owned(),
+        frame("app", "web.1", "Error R14 (Memory quota exceeded)"),
+        r14("worker.1"),
+        r14("web.1"),
+        "99 half a frame".to_owned(),
+    ]
+    .concat();
+    let response = house
+        .service
+        .ask(PEER, request("POST /logs/acme", &[("authorization", &basic("drain"))], body))
+        .await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let Ok(Command::Events { app, events, .. }) = house.commands.try_recv() else { panic!("no events") };
+    assert_eq!(app, AppId(0));
+    let dynos: Vec<_> = events.iter().map(|event| event.fact.dyno().expect("a dyno").to_string()).collect();
+    assert_eq!(dynos, ["web.2", "web.1"]);
+    assert!(events.iter().all(|event| matches!(event.fact, Fact::Error { .. })));
+    for (name, expect) in [
+        (r#"batches_total{app="acme"}"#, 1.0),
+        (r#"frames_total{app="acme"}"#, 6.0),
+        (r#"bad_frames_total{app="acme",kind="header"}"#, 1.0),
+        (r#"bad_frames_total{app="acme",kind="cut"}"#, 1.0),
+        (r#"events_total{app="acme",kind="R14"}"#, 2.0),
+        (r#"left_alone_events_total{app="acme"}"#, 1.0),
+    ] {
+        assert_eq!(figure(&house, name).await, Some(expect), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_acknowledged() {
+    let mut house = two_apps().await;
+    for body in [&b"garbage"[..], b"12345678901234567890 x", b"\0\xff\xfe", b"5 ", b"{}"] {
+        let body = body.to_vec();
+        let request = request("POST /logs/acme", &[("authorization", &basic("drain"))], body);
+        assert_eq!(house.service.ask(PEER, request).await.status(), StatusCode::NO_CONTENT);
+    }
+    assert!(house.commands.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_repeated_frame_counts_once() {
+    let mut house = two_apps().await;
+    let authorization = basic("drain");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("logplex-frame-id", "f1"),
+        ("logplex-drain-token", "d.acme"),
+    ];
+    for _ in 0..3 {
+        let response = house.service.ask(PEER, request("POST /logs/acme", &headers, r14("web.1"))).await;
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    }
+    assert!(house.commands.try_recv().is_ok() && house.commands.try_recv().is_err());
+    assert_eq!(figure(&house, r#"frames_total{app="acme"}"#).await, Some(1.0));
+    assert_eq!(figure(&house, r#"batches_total{app="acme"}"#).await, Some(1.0));
+    assert_eq!(figure(&house, r#"repeated_batches_total{app="acme"}"#).await, Some(2.0));
+}
+
+#[tokio::test]
+async fn a_full_queue_says_so_and_the_retry_counts() {
+    let mut house = house_with_queue(&settings(&[("acme", "drain")]), 1).await;
+    let authorization = basic("drain");
+    let headers = |id| [("authorization", authorization.as_str()), ("logplex-frame-id", id)];
+    let first = house.service.ask(PEER, request("POST /logs/acme", &headers("f1"), r14("web.1"))).await;
+    assert_eq!(first.status(), StatusCode::NO_CONTENT);
+    let second = house.service.ask(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
+    assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(second.headers().contains_key(RETRY_AFTER));
+    // A batch that says nothing needs no place.
+    let silent = house.service.ask(PEER, request("POST /logs/acme", &headers("f3"), "")).await;
+    assert_eq!(silent.status(), StatusCode::NO_CONTENT);
+    house.commands.try_recv().expect("the first batch");
+    let again = house.service.ask(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
+    assert_eq!(again.status(), StatusCode::NO_CONTENT);
+    house.commands.try_recv().expect("the second batch");
+    assert_eq!(figure(&house, r#"refused_requests_total{reason="queue_full"}"#).await, Some(1.0));
+    assert_eq!(figure(&house, r#"frames_total{app="acme"}"#).await, Some(2.0));
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_before_and_after_unpacking() {
+    let mut house = two_apps().await;
+    let bomb = gzip(&vec![b'x'; 1 << 20]);
+    assert!(bomb.len() < 4096);
+    let packed = gzip(r14("web.1").as_bytes());
+    let cut = gzip([r14("web.2"), frame("app", "web.1", &"0123456789abcdef".repeat(99))].concat().as_bytes());
+    for (encoding, body, expect) in [
+        (None, vec![b'x'; 4097], 413),
+        (None, vec![b'x'; 4096], 204),
+        (Some("identity"), r14("web.1").into_bytes(), 204),
+        (Some("gzip"), packed, 204),
+        (Some("gzip"), bomb, 413),
+        (Some("gzip"), b"no gzip at all".to_vec(), 204),
+        (Some("gzip"), cut[..cut.len() - 9].to_vec(), 204),
+        (Some("br"), r14("web.1").into_bytes(), 415),
+        (Some("deflate"), Vec::new(), 415),
+        (Some("gzip, gzip"), Vec::new(), 415),
+    ] {
+        let authorization = basic("drain");
+        let mut headers = vec![("authorization", authorization.as_str())];
+        headers.extend(encoding.map(|encoding| ("content-encoding", encoding)));
+        let response = house.service.ask(PEER, request("POST /logs/acme", &headers, body)).await;
+        assert_eq!(response.status().as_u16(), expect, "{encoding:?}");
+    }
+    let mut reported = 0;
+    while house.commands.try_recv().is_ok() {
+        reported += 1;
+    }
+    assert_eq!(reported, 3, "plain, packed, and the good part of the broken one");
+    assert_eq!(figure(&house, r#"bad_frames_total{app="acme",kind="packing"}"#).await, Some(2.0));
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_one() {
+    let house = two_apps().await;
+    for (line, expect, allow) in [
+        ("GET /logs/acme", 405, Some("POST")),
+        ("PUT /logs", 405, Some("POST")),
+        ("GET /hooks/restart/acme", 405, Some("POST")),
+        ("GET /api/v1/pause", 405, Some("POST")),
+        ("POST /healthz", 405, Some("GET, HEAD")),
+        ("DELETE /metrics", 405, Some("GET, HEAD")),
+        ("HEAD /healthz", 200, None),
+        ("GET /nowhere", 404, None),
+        ("GET /logs/acme/x", 404, None),
+        ("POST /hooks/restart/", 404, None),
+        ("GET /../etc/passwd", 404, None),
+    ] {
+        let response = house.service.ask(PEER, request(line, &[], "")).await;
+        assert_eq!(response.status().as_u16(), expect, "{line}");
+        let told = response.headers().get(ALLOW).map(|allow| allow.to_str().expect("text"));
+        assert_eq!(told, allow, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_follows_the_programs_troubles() {
+    let house = two_apps().await;
+    let ask = |line| house.service.ask(PEER, request(line, &[], ""));
+    assert_eq!(text(ask("GET /healthz").await).await, "alive\n");
+    let response = ask("GET /readyz").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(text(response).await, "starting: not up yet\n");
+    house.readiness.started();
+    let response = ask("GET /readyz").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(text(response).await, "ready\n");
+}
+
+#[tokio::test]
+async fn admin_routes_open_to_admins_only() {
+    let house = two_apps().await;
+    let mut closed = settings(&[("acme", "drain")]);
+    closed.admin_password = None;
+    let closed = super::house(&closed).await;
+    for line in ["GET /metrics", "POST /api/v1/pause", "POST /api/v1/resume"] {
+        for (authorization, expect) in [
+            (None, 401),
+            (Some(basic("drain")), 401),
+            (Some(basic("hook")), 401),
+            (Some("Bearer drain".to_owned()), 401),
+            (Some("Bearer ".to_owned()), 401),
+        ] {
+            let headers: Vec<_> =
+                authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+            let response = house.service.ask(PEER, request(line, &headers, "{}")).await;
+            assert_eq!(response.status().as_u16(), expect, "{line} {authorization:?}");
+            assert!(response.headers().contains_key(WWW_AUTHENTICATE));
+            let response = closed.service.ask(PEER, request(line, &headers, "{}")).await;
+            assert_eq!(response.status().as_u16(), 404, "{line} {authorization:?}");
+        }
+    }
+    for authorization in [basic("admin"), "Bearer admin".to_owned()] {
+        let headers = [("authorization", authorization.as_str())];
+        let response = house.service.ask(PEER, request("GET /metrics", &headers, "")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let content_type = response.headers().get(CONTENT_TYPE).expect("a type");
+        assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_and_its_end_reach_the_engine() {
+    let mut house = two_apps().await;
+    let admin = [("authorization", "Bearer admin")];
+    let order = r#"{"app":"blog","for":"2h","reason":"Black Friday"}"#;
+    let asked = house.service.ask(PEER, request("POST /api/v1/pause", &admin, order));
+    let (response, said) = tokio::join!(asked, async {
+        let Some(Command::Pause { app, until, reason, kept }) = house.commands.recv().await else {
+            panic!("no pause")
+        };
+        kept.send(()).expect("the answer waits until the pause is kept");
+        (app, until, reason)
+    });
+    assert_eq!(response.status(), StatusCode::OK);
+    let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
+    assert_eq!((&answer["app"], &answer["paused"]), (&"blog".into(), &true.into()));
+    let (app, until, reason) = said;
+    assert_eq!((app, &*reason), (Some(AppId(1)), "Black Friday"));
+    assert_eq!(answer["until"], until.to_string());
+
+    for body in ["", "{}", r#"{"app":null}"#] {
+        let asked = house.service.ask(PEER, request("POST /api/v1/resume", &admin, body));
+        let (response, ()) = tokio::join!(asked, async {
+            let Some(Command::Resume { app: None, kept }) = house.commands.recv().await else {
+                panic!("no end: {body}")
+            };
+            kept.send(()).expect("the answer waits until the end is kept");
+        });
+        assert_eq!(response.status(), StatusCode::OK, "{body}");
+    }
+    // A pause of all apps stands on for each of them.
+    let asked = house.service.ask(PEER, request("POST /api/v1/resume", &admin, r#"{"app":"blog"}"#));
+    let (response, ()) = tokio::join!(asked, async {
+        let Some(Command::Resume { app: Some(AppId(1)), kept }) = house.commands.recv().await else {
+            panic!("no end")
+        };
+        kept.send(()).expect("the answer waits until the end is kept");
+        let Some(Command::Status { answer }) = house.commands.recv().await else { panic!("no question") };
+        let paused = Some((until, "a launch".into()));
+        answer.send(vec![AppStatus { app: AppId(1), dynos: Vec::new(), paused }]).expect("it is waited for");
+    });
+    let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
+    assert_eq!((&answer["paused"], &answer["reason"]), (&true.into(), &"a launch".into()));
+    for (body, expect) in [
+        (r#"{"for":"2h","app":"none"}"#, 404),
+        (r#"{"for":"soon"}"#, 400),
+        (r#"{"app":"blog"}"#, 400),
+        (r#"{"for":"2h","until":"x"}"#, 400),
+        ("[]", 400),
+        ("nonsense", 400),
+    ] {
+        let response = house.service.ask(PEER, request("POST /api/v1/pause", &admin, body)).await;
+        assert_eq!(response.status().as_u16(), expect, "{body}");
+        assert!(text(response).await.starts_with(r#"{"error":"#), "{body}");
+    }
+    assert!(house.commands.try_recv().is_err());
+    let by_a_page = [("authorization", "Bearer admin"), ("sec-fetch-site", "cross-site")];
+    let response = house.service.ask(PEER, request("POST /api/v1/resume", &by_a_page, "{}")).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
+    let mut house = two_apps().await;
+    let service = house.service.clone();
+    let engine = tokio::spawn(async move {
+        let mut orders = Vec::new();
+        while let Some(command) = house.commands.recv().await {
+            let Command::Order { app, dyno, answer } = command else { panic!("no order: {command:?}") };
+            let decision = Decision {
+                at: "2026-01-02T03:04:05Z".parse().expect("a time"),
+                app,
+                dyno: dyno.clone().or_else(|| "web.1".parse().ok()),
+                rule: BY_HAND.into(),
+                verdict: Verdict::Hold(Hold::UnderWay),
+                evidence: Evidence::default(),
+                ticket: None,
+            };
+            answer.send(vec![decision]).expect("somebody waits");
+            orders.push((app, dyno.map(|dyno| dyno.to_string())));
+        }
+        orders
+    });
+    for (path, headers, body, expect) in [
+        ("POST /hooks/restart/acme?key=hook", &[][..], "", 202),
+        ("POST /hooks/restart/blog", &[("authorization", "Bearer hook")], r#"{"dyno":"web.2"}"#, 202),
+        ("POST /hooks/restart/blog", &[("authorization", "Bearer wrong")], "", 401),
+        ("POST /hooks/restart/blog?key=wrong", &[], "", 401),
+        ("POST /hooks/restart/blog", &[], "", 401),
+        ("POST /hooks/restart/none", &[], "", 401),
+        ("POST /hooks/restart/none?key=hook", &[], "", 404),
+        ("POST /hooks/restart/acme?key=hook", &[], "nonsense", 400),
+        ("POST /hooks/restart/acme?key=hook", &[], r#"{"dyno":"web"}"#, 400),
+    ] {
+        let response = service.ask(PEER, request(path, headers, body)).await;
+        assert_eq!(response.status().as_u16(), expect, "{path} {headers:?}");
+        if expect == 202 {
+            let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
+            assert_eq!(answer["decisions"][0]["decision"], "hold");
+            assert_eq!(answer["decisions"][0]["rule"], BY_HAND);
+            assert_eq!(answer["decisions"][0]["code"], "under_way");
+        }
+    }
+    drop((service, house.service));
+    let orders = engine.await.expect("no panic");
+    assert_eq!(orders, [(AppId(0), None), (AppId(1), Some("web.2".to_owned()))]);
+
+    let mut closed = settings(&[("acme", "drain")]);
+    closed.hook_key = None;
+    let closed = super::house(&closed).await;
+    let response = closed.service.ask(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_hook_is_told_when_the_program_is_going_down() {
+    let house = two_apps().await;
+    drop(house.commands);
+    let response = house.service.ask(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// Sends one request from `peer`, and gives its status and whether the answer is held back.
+async fn knock(house: &House, peer: [u8; 4], line: &str, authorization: Option<&str>) -> (u16, bool) {
+    let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
+    let response = house.service.ask(peer.into(), request(line, &headers, "")).await;
+    let is_held = reply::is_held(&response);
+    assert_eq!(response.headers().contains_key(RETRY_AFTER), response.status() == 429);
+    // Whoever is held back begins a connection anew for each try.
+    assert!(!is_held || response.headers().get(CONNECTION).is_some());
+    (response.status().as_u16(), is_held)
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_passwords_come_late_and_right_ones_never() {
+    let house = two_apps().await;
+    let (burst, period) = limits::WRONG_PASSWORDS;
+    for (last, (line, right, let_in, beyond)) in (1_u8..).zip([
+        ("POST /logs/acme", basic("drain"), 204, 401),
+        ("POST /logs/none", basic("drain"), 404, 401),
+        ("POST /logs", basic("drain"), 404, 401),
+        ("GET /metrics", basic("admin"), 200, 429),
+        ("GET /assets/none", "Bearer admin".to_owned(), 404, 429),
+        ("POST /pause", basic("admin"), 403, 429),
+        ("POST /hooks/restart/none", "Bearer hook".to_owned(), 404, 429),
+    ]) {
+        let (us, others) = ([198, 51, 100, last], [203, 0, 113, last]);
+        // Without a password nothing was tried: browsers begin like that.
+        for _ in 0..2 * burst {
+            assert_eq!(knock(&house, us, line, None).await, (401, false), "{line}");
+        }
+        let wrong = |number| match right.strip_prefix("Bearer ") {
+            Some(_) => format!("Bearer guess-{number}"),
+            None => basic(&format!("guess-{number}")),
+        };
+        for number in 0..burst {
+            assert_eq!(knock(&house, us, line, Some(&wrong(number))).await, (401, false), "{line}");
+        }
+        for number in 0..burst {
+            assert_eq!(knock(&house, us, line, Some(&wrong(number))).await, (beyond, true), "{line}");
+            assert_eq!(knock(&house, us, line, Some(&right)).await, (let_in, false), "{line}");
+        }
+        assert_eq!(knock(&house, others, line, Some(&wrong(0))).await, (401, false), "{line}");
+        tokio::time::advance(period).await;
+        assert_eq!(knock(&house, us, line, Some(&wrong(0))).await, (401, false), "{line}");
+        assert_eq!(knock(&house, us, line, Some(&wrong(0))).await, (beyond, true), "{line}");
+    }
+    let throttled = figure(&house, r#"refused_requests_total{reason="throttled"}"#).await;
+    assert_eq!(throttled, Some(7.0 * f64::from(burst + 1)));
+}
+
+#[tokio::test]
+async fn every_figure_of_the_contract_is_there_from_the_start() {
+    let house = two_apps().await;
+    for name in [
+        r#"api_rate_limit_remaining"#,
+        r#"api_requests_total{call="delete_dyno",outcome="ok"}"#,
+        r#"bad_frames_total{app="acme",kind="header"}"#,
+        r#"batches_total{app="acme"}"#,
+        r#"decisions_total{app="acme",decision="restart",reason="rule"}"#,
+        r#"drain_last_batch_seconds{app="blog"}"#,
+        r#"dynos{app="acme"}"#,
+        r#"events_total{app="acme",kind="R14"}"#,
+        r#"frames_total{app="acme"}"#,
+        r#"restart_seconds_count{app="acme"}"#,
+        r#"restarts_total{app="acme",process_type="web",outcome="accepted"}"#,
+    ] {
+        assert!(figure(&house, name).await.is_some(), "{name}");
+    }
+    let scrape = request(
+        "GET /metrics",
+        &[("authorization", "Bearer admin"), ("accept", "application/openmetrics-text; version=1.0.0")],
+        "",
+    );
+    let page = text(house.service.ask(PEER, scrape).await).await;
+    assert!(page.ends_with("# EOF\n") && page.contains("# TYPE dynowarden_frames counter"), "{page}");
+}

@@ -1,0 +1,158 @@
+//! Which drain belongs to which app: what `POST /logs` goes by.
+
+use std::collections::{BTreeSet, HashSet};
+
+use dashmap::DashMap;
+use tokio::sync::watch;
+
+use crate::config::settings::Settings;
+use dynowarden_core::ident::{AppId, DrainToken};
+use dynowarden_core::limits;
+
+/// The drain tokens that are known, from the settings and from the API; shared behind an `Arc`.
+///
+/// Bounded by what it is fed from: each app has a handful of drains.
+#[derive(Debug, Default)]
+pub struct DrainTokens {
+    apps: DashMap<DrainToken, Known>,
+    /// Drains that batches have come from.
+    heard: DashMap<AppId, Vec<DrainToken>>,
+    /// Apps whose drains have not been listed since the start.
+    unlisted: watch::Sender<BTreeSet<AppId>>,
+}
+
+/// A token that is not known, while not all drains are: it may be one that will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unlisted;
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    app: AppId,
+    /// A token of the settings stays, whatever the API says.
+    fixed: bool,
+}
+
+impl DrainTokens {
+    /// The tokens of the settings; those of the API are still to come, app by app.
+    pub fn new(settings: &Settings) -> Self {
+        let tokens = Self::default();
+        for (app, of_app) in (0_u32..).zip(&settings.apps) {
+            tokens.unlisted.send_if_modified(|unlisted| unlisted.insert(AppId(app)));
+            for token in &of_app.drain_tokens {
+                tokens.apps.insert(token.clone(), Known { app: AppId(app), fixed: true });
+            }
+        }
+        tokens
+    }
+
+    /// The app that a drain belongs to.
+    pub fn app(&self, token: &DrainToken) -> Option<AppId> {
+        self.apps.get(token).map(|known| known.app)
+    }
+
+    /// The app that a drain belongs to; waits a moment for the lists of a start, where that may help.
+    ///
+    /// # Errors
+    /// The token is not known, and not all drains are listed yet: a 404 would lose the batch for good.
+    pub async fn app_soon(&self, token: &DrainToken) -> Result<Option<AppId>, Unlisted> {
+        let mut unlisted = self.unlisted.subscribe();
+        let found = async {
+            loop {
+                let all_listed = unlisted.borrow_and_update().is_empty();
+                let found = self.app(token);
+                if found.is_some() || all_listed || unlisted.changed().await.is_err() {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(limits::FIRST_LIST_WAIT, found).await.map_err(|_| Unlisted)
+    }
+
+    /// A batch of the app came from this drain.
+    pub fn heard(&self, app: AppId, token: &DrainToken) {
+        let is_known = self.heard.get(&app).is_some_and(|heard| heard.contains(token));
+        if is_known {
+            return;
+        }
+        let mut heard = self.heard.entry(app).or_default();
+        if heard.len() >= limits::DRAINS_HEARD_MAX {
+            heard.remove(0);
+        }
+        heard.push(token.clone());
+    }
+
+    /// The drains that batches of the app have come from.
+    pub fn heard_of(&self, app: AppId) -> Vec<DrainToken> {
+        self.heard.get(&app).map(|heard| heard.clone()).unwrap_or_default()
+    }
+
+    /// Takes over what the API lists as the drains of an app: others of that app are forgotten, except
+    /// those of the settings.
+    pub fn replace(&self, app: AppId, listed: impl IntoIterator<Item = DrainToken>) {
+        let listed: HashSet<DrainToken> = listed.into_iter().collect();
+        self.apps.retain(|token, known| known.app != app || known.fixed || listed.contains(token));
+        for token in listed {
+            self.apps.entry(token).or_insert(Known { app, fixed: false });
+        }
+        // Last, so that whoever waits for the list finds it.
+        self.unlisted.send_if_modified(|unlisted| unlisted.remove(&app));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DrainTokens, Known, Unlisted};
+    use dynowarden_core::ident::{AppId, DrainToken};
+    use dynowarden_core::limits;
+
+    fn token(text: &str) -> DrainToken {
+        text.parse().expect("a token")
+    }
+
+    #[test]
+    fn the_api_adds_and_removes_but_not_what_is_set() {
+        let tokens = DrainTokens::default();
+        tokens.apps.insert(token("d.set"), Known { app: AppId(0), fixed: true });
+        tokens.replace(AppId(0), [token("d.one"), token("d.two")]);
+        tokens.replace(AppId(1), [token("d.other"), token("d.set")]);
+        tokens.replace(AppId(0), [token("d.two"), token("d.three")]);
+        for (text, expect) in [
+            ("d.set", Some(0)),
+            ("d.one", None),
+            ("d.two", Some(0)),
+            ("d.three", Some(0)),
+            ("d.other", Some(1)),
+            ("d.unknown", None),
+        ] {
+            assert_eq!(tokens.app(&token(text)), expect.map(AppId), "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_unknown_only_once_all_drains_are_listed() {
+        let tokens = DrainTokens::default();
+        tokens.unlisted.send_modify(|unlisted| unlisted.extend([AppId(0), AppId(1)]));
+        tokens.replace(AppId(0), [token("d.one")]);
+        assert_eq!(tokens.app_soon(&token("d.one")).await, Ok(Some(AppId(0))));
+        assert_eq!(tokens.app_soon(&token("d.two")).await, Err(Unlisted));
+        let wanted = token("d.two");
+        let (found, ()) = tokio::join!(tokens.app_soon(&wanted), async {
+            tokio::task::yield_now().await;
+            tokens.replace(AppId(1), [token("d.two")]);
+        });
+        assert_eq!(found, Ok(Some(AppId(1))));
+        assert_eq!(tokens.app_soon(&token("d.three")).await, Ok(None));
+    }
+
+    #[test]
+    fn the_drains_heard_are_few() {
+        let tokens = DrainTokens::default();
+        for place in 0..2 * limits::DRAINS_HEARD_MAX {
+            tokens.heard(AppId(0), &token(&format!("d.{place}")));
+            tokens.heard(AppId(0), &token(&format!("d.{place}")));
+        }
+        let heard = tokens.heard_of(AppId(0));
+        assert_eq!((heard.len(), &heard[0]), (limits::DRAINS_HEARD_MAX, &token("d.8")));
+        assert!(tokens.heard_of(AppId(1)).is_empty());
+    }
+}

@@ -1,0 +1,185 @@
+//! The task that turns what happens into news for the open streams.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::http::Service;
+use crate::http::live::{Form, News};
+use crate::http::pages::Desk;
+use crate::ui::facts::Facts;
+use crate::ui::json::{AppJson, DynoJson, NoticeJson, OutcomeJson, StatusJson};
+use crate::ui::overview::Overview;
+use crate::ui::parts::{Change, Part, changes};
+use crate::ui::rulings::sentence;
+use dynowarden_core::limits;
+use dynowarden_core::record::view::DecisionJson;
+use dynowarden_core::record::{Decision, Notice, Outcome, Record, RestartResult, Verdict};
+
+/// Keeps the board and the open streams up to date until `shutdown`, and then ends the streams.
+///
+/// It listens from the moment of the call, not of the first poll. Without an `ADMIN_PASSWORD` there is
+/// nothing to do, and it is done at once.
+pub fn watch(service: Arc<Service>, shutdown: CancellationToken) -> impl Future<Output = ()> + Send {
+    let records = service.handle.records();
+    async move {
+        if let Some(desk) = &service.desk {
+            Watcher { desk, records, service: &service, shown: Shown::default() }.run(&shutdown).await;
+            desk.streams.close();
+        }
+    }
+}
+
+struct Watcher<'s> {
+    desk: &'s Desk,
+    records: Receiver<Record>,
+    service: &'s Service,
+    shown: Shown,
+}
+
+/// What the readers have been told of the state of things.
+#[derive(Default)]
+struct Shown {
+    apps: HashMap<String, AppJson>,
+    dynos: HashMap<(String, String), DynoJson>,
+    parts: Vec<Part>,
+}
+
+impl Watcher<'_> {
+    async fn run(mut self, shutdown: &CancellationToken) {
+        let mut beat = tokio::time::interval(limits::STREAM_BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut due = Instant::now() + limits::STATUS_EVERY;
+        // What pages show that are made before the first change: only what differs from it is news.
+        if let Ok(facts) = self.service.facts(self.desk).await {
+            self.shown.parts = Overview::new(&self.desk.frame(""), &facts).parts();
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                record = self.records.recv() => match record {
+                    Ok(record) => {
+                        self.take(&record);
+                        due = due.min(Instant::now() + limits::STATUS_SOON);
+                    }
+                    Err(RecvError::Lagged(_)) => self.desk.streams.tell_programs("reset", &MISSED),
+                    Err(RecvError::Closed) => return,
+                },
+                _ = beat.tick() => self.desk.streams.beat(),
+                () = tokio::time::sleep_until(due) => {
+                    self.look().await;
+                    due = Instant::now() + limits::STATUS_EVERY;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, record: &Record) {
+        self.desk.board.record(record);
+        match record {
+            // The next look at the page shows it.
+            Record::Aftermath(_) => {}
+            Record::Decision(decision) => self.decided(decision),
+            Record::Notice(notice) => self.noticed(notice),
+            Record::Outcome(outcome) => self.learnt(outcome),
+        }
+    }
+
+    fn decided(&self, decision: &Decision) {
+        let Some(app) = self.desk.board.name(decision.app) else { return };
+        let json = DecisionJson::new(decision, app);
+        self.desk.streams.tell_programs("decision", &json);
+        // A refusal comes with every line of a dyno that errs; reading each out would drown the rest.
+        if !matches!(decision.verdict, Verdict::Hold(_)) {
+            self.say(&sentence(&json));
+        }
+    }
+
+    fn noticed(&self, notice: &Notice) {
+        let Some(app) = self.desk.board.name(notice.app) else { return };
+        self.desk.streams.tell_programs("notice", &NoticeJson::new(notice, app));
+        let dyno = notice.dyno.as_ref().map(|dyno| format!(" {dyno}")).unwrap_or_default();
+        self.say(&format!("{app}{dyno}: {}", notice.what));
+    }
+
+    fn learnt(&self, outcome: &Outcome) {
+        let Some(app) = self.desk.board.name(outcome.app) else { return };
+        self.desk.streams.tell_programs("outcome", &OutcomeJson::new(outcome, app));
+        if !matches!(outcome.result, RestartResult::Accepted { .. }) {
+            self.say(&format!("{app} {}: {}", outcome.dyno, outcome.result));
+        }
+    }
+
+    fn say(&self, data: &str) {
+        self.desk.streams.mention_to_pages(&News { event: "said", data });
+    }
+
+    /// Looks at the state of everything, if anybody wants to know it, and tells what has changed.
+    async fn look(&mut self) {
+        let (html, json) =
+            (self.desk.streams.has_readers(Form::Html), self.desk.streams.has_readers(Form::Json));
+        if !html && !json {
+            return;
+        }
+        let Ok(facts) = self.service.facts(self.desk).await else { return };
+        if html {
+            self.tell_pages(&facts);
+        }
+        if json {
+            self.tell_programs(&facts);
+        }
+    }
+
+    fn tell_pages(&mut self, facts: &Facts) {
+        // No part shows what has been seen; the page around them does.
+        let frame = self.desk.frame("");
+        let parts = Overview::new(&frame, facts).parts();
+        match changes(&self.shown.parts, &parts) {
+            Change::Rebuilt => self.desk.streams.tell_pages(&[News { event: "rebuilt", data: "" }]),
+            Change::Elements(rows) if rows.is_empty() => {}
+            Change::Elements(rows) => {
+                let data: Vec<_> = rows.iter().map(|row| format!("{}\n{}", row.id, row.html)).collect();
+                let all: Vec<_> = data.iter().map(|data| News { event: "part", data }).collect();
+                self.desk.streams.tell_pages(&all);
+            }
+        }
+        self.shown.parts = parts;
+    }
+
+    fn tell_programs(&mut self, facts: &Facts) {
+        let (mut apps, mut dynos) = (HashMap::new(), HashMap::new());
+        let mut news = StatusJson { at: facts.now.to_string(), apps: Vec::new(), dynos: Vec::new() };
+        for app in &facts.apps {
+            let json = AppJson::new(app);
+            let name = app.name.to_string();
+            if self.shown.apps.get(&name).is_none_or(|shown| json.differs(shown)) {
+                news.apps.push(json.clone());
+            }
+            apps.insert(name.clone(), json);
+            for dyno in &app.dynos {
+                let json = DynoJson::new(&app.name, dyno);
+                let key = (name.clone(), dyno.status.name.to_string());
+                if self.shown.dynos.get(&key) != Some(&json) {
+                    news.dynos.push(json.clone());
+                }
+                dynos.insert(key, json);
+            }
+        }
+        (self.shown.apps, self.shown.dynos) = (apps, dynos);
+        if !news.apps.is_empty() || !news.dynos.is_empty() {
+            self.desk.streams.tell_programs("status", &news);
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Missed {
+    why: &'static str,
+}
+
+const MISSED: Missed = Missed { why: "more happened at once than could be told" };

@@ -1,0 +1,598 @@
+//! What `/metrics` shows: every figure, its labels and their bounds.
+//!
+//! Labels are the configured apps, their listed process types and closed sets of words, so nothing that
+//! a peer sends can grow the number of series. Series whose labels are known at the start are there from
+//! the start, at zero, so that a rate over them has something to begin with.
+
+mod labels;
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::exposition::Exposition;
+use crate::metrics::labels::{
+    ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventKindLabel, EventLabels, KindLabels,
+    ReadLabels, RefusalLabels, RestartLabels, TypeLabel,
+};
+use crate::store::Health;
+use dynowarden_core::codes::Code;
+use dynowarden_core::health::watchdog::Hearing;
+use dynowarden_core::ident::{AppId, ProcessType};
+use dynowarden_core::ingest::{Counts, EventKind};
+use dynowarden_core::policy::AppPlan;
+use dynowarden_core::time::Now;
+
+/// All figures of the program; shared behind an `Arc`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    apps: Vec<AppLabel>,
+    /// What every batch adds to, app by app.
+    tallies: Vec<Tally>,
+    /// When the last batch of each app came, in `mono` milliseconds from 1; 0 before the first.
+    last_batch_at: Vec<AtomicU64>,
+    /// The same of the last batch with a runtime-metrics sample in it.
+    last_sample_at: Vec<AtomicU64>,
+    families: Families,
+}
+
+/// Why the front door did not take a request or a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The body did not arrive in time.
+    BodySlow,
+    /// A connection was closed to let a newcomer in.
+    Evicted,
+    /// A TLS handshake that failed: plain HTTP, another version, or a peer that does not trust us.
+    HandshakeFailed,
+    /// The TLS handshake did not end in time.
+    HandshakeSlow,
+    /// The head is none, or could be read in two ways.
+    HeadBroken,
+    /// The head did not arrive in time.
+    HeadSlow,
+    /// The head has too many bytes or too many lines.
+    HeadTooLarge,
+    /// No descriptor, or no connection that could make room.
+    NoRoom,
+    /// The queue to the engine was full.
+    QueueFull,
+    /// One wrong password of many from the same address.
+    Throttled,
+    /// The body was over the limit.
+    TooLarge,
+    /// A wrong password or none.
+    Unauthorized,
+    /// An app that is not watched.
+    UnknownApp,
+    /// A content encoding that is not read.
+    UnknownEncoding,
+    /// Not all drains are known yet, and this one is not.
+    Unlisted,
+}
+
+/// The counters of one app that every batch adds to. To look them up by their labels takes a hash of the
+/// app's name and a lock for each: an eighth of the work on a batch of five frames, by its instructions.
+#[derive(Debug)]
+struct Tally {
+    batches: Counter,
+    frames: Counter,
+    left_alone: Counter,
+    lost_elsewhere: Counter,
+    lost_messages: Counter,
+}
+
+#[derive(Debug)]
+struct Families {
+    api_away: Gauge<i64, AtomicI64>,
+    api_rate_limit_remaining: Gauge<i64, AtomicI64>,
+    api_requests: Family<ApiLabels, Counter>,
+    app_hidden: Family<AppLabels, Gauge<i64, AtomicI64>>,
+    bad_frames: Family<KindLabels, Counter>,
+    batches: Family<AppLabels, Counter>,
+    certificate_ends: Gauge<i64, AtomicI64>,
+    certificate_reads: Family<ReadLabels, Counter>,
+    connections: Gauge<i64, AtomicI64>,
+    decisions: Family<DecisionLabels, Counter>,
+    drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>,
+    drain_silent: Family<AppLabels, Gauge<i64, AtomicI64>>,
+    dynos: Family<AppLabels, Gauge<i64, AtomicI64>>,
+    events: Family<EventLabels, Counter>,
+    frames: Family<AppLabels, Counter>,
+    left_alone: Family<AppLabels, Counter>,
+    lost_elsewhere: Family<AppLabels, Counter>,
+    lost_messages: Family<AppLabels, Counter>,
+    notices: Family<KindLabels, Counter>,
+    platform_red: Gauge<i64, AtomicI64>,
+    ready: Gauge<i64, AtomicI64>,
+    refusals: Family<RefusalLabels, Counter>,
+    repeated_batches: Family<AppLabels, Counter>,
+    restart_seconds: Family<AppLabels, Histogram, fn() -> Histogram>,
+    restarts: Family<RestartLabels, Counter>,
+    store_away: Gauge<i64, AtomicI64>,
+    store_dropped_rows: Counter,
+    store_unwritten_rows: Gauge<i64, AtomicI64>,
+    tasks: Gauge<i64, AtomicI64>,
+    token_accepted: Gauge<i64, AtomicI64>,
+}
+
+/// The ends and stages of a restart that exist from the start; see
+/// [`RestartResult::label`](dynowarden_core::record::RestartResult::label).
+const RESTART_OUTCOMES: [&str; 8] =
+    ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered", "withdrawn"];
+
+/// Seconds out of service: a small app is back in 10 s, `boot_timeout` is 3 min by default.
+const RESTART_SECONDS: [f64; 11] = [5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0];
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// The figures of a program that watches these apps, in the order of the settings.
+    pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>) -> Self {
+        let families = Families::new();
+        let mut registry = Registry::with_prefix("dynowarden");
+        families.register(&mut registry);
+        let mut apps = Vec::new();
+        for plan in plans {
+            let label = AppLabel(plan.name.clone());
+            families.begin(&label, &plan.policy.process_types);
+            apps.push(label);
+        }
+        let tallies = apps.iter().map(|label| families.tally(label)).collect();
+        let never = || apps.iter().map(|_| AtomicU64::new(0)).collect();
+        let (last_batch_at, last_sample_at) = (never(), never());
+        Self { registry, apps, tallies, last_batch_at, last_sample_at, families }
+    }
+
+    /// A batch was taken.
+    pub fn batch(&self, app: AppId, counts: &Counts, now: Now) {
+        let (Some(label), Some(tally)) = (self.label(app), self.tallies.get(index(app))) else { return };
+        tally.batches.inc();
+        tally.frames.inc_by(counts.frames);
+        tally.left_alone.inc_by(counts.left_alone);
+        tally.lost_messages.inc_by(counts.lost_messages);
+        tally.lost_elsewhere.inc_by(counts.lost_elsewhere);
+        for (kind, count) in &counts.bad_frames {
+            let labels = KindLabels { app: label.clone(), kind };
+            self.families.bad_frames.get_or_create(&labels).inc_by(*count);
+        }
+        for (kind, count) in &counts.events {
+            let labels = EventLabels { app: label.clone(), kind: EventKindLabel(*kind) };
+            self.families.events.get_or_create(&labels).inc_by(*count);
+        }
+        if counts.events.contains_key(&EventKind::Sample) {
+            note(&self.last_sample_at, app, now);
+        }
+        note(&self.last_batch_at, app, now);
+    }
+
+    /// A batch came that had been taken before.
+    pub fn repeated_batch(&self, app: AppId, now: Now) {
+        if let Some(label) = self.label(app) {
+            self.families.repeated_batches.get_or_create(&AppLabels { app: label.clone() }).inc();
+        }
+        note(&self.last_batch_at, app, now);
+    }
+
+    /// When the last batch of an app came, repeated ones included, in `mono` time; none so far if none.
+    pub fn last_batch_at(&self, app: AppId) -> Option<Duration> {
+        noted(&self.last_batch_at, app)
+    }
+
+    /// What has been heard of an app so far.
+    pub fn hearing(&self, app: AppId) -> Hearing {
+        let lost = |label: &AppLabel| {
+            self.families.lost_messages.get_or_create(&AppLabels { app: label.clone() }).get()
+        };
+        Hearing {
+            last_batch_at: noted(&self.last_batch_at, app),
+            last_sample_at: noted(&self.last_sample_at, app),
+            lost_messages: self.label(app).map_or(0, lost),
+        }
+    }
+
+    /// Whether an app's drain is silent or missing.
+    pub fn drain_silent(&self, app: AppId, silent: bool) {
+        if let Some(label) = self.label(app) {
+            let labels = AppLabels { app: label.clone() };
+            self.families.drain_silent.get_or_create(&labels).set(silent.into());
+        }
+    }
+
+    /// Whether an app cannot be seen.
+    pub fn app_hidden(&self, app: AppId, hidden: bool) {
+        if let Some(label) = self.label(app) {
+            let labels = AppLabels { app: label.clone() };
+            self.families.app_hidden.get_or_create(&labels).set(hidden.into());
+        }
+    }
+
+    /// Whether the Platform API has not answered for a while.
+    pub fn api_away(&self, away: bool) {
+        self.families.api_away.set(away.into());
+    }
+
+    /// Whether Heroku's status page shows red.
+    pub fn platform_red(&self, red: bool) {
+        self.families.platform_red.set(red.into());
+    }
+
+    /// How the record is.
+    pub fn store(&self, health: &Health) {
+        let Families { store_away, store_dropped_rows, store_unwritten_rows, .. } = &self.families;
+        store_away.set(health.away.is_some().into());
+        store_unwritten_rows.set(i64::try_from(health.unwritten).unwrap_or(i64::MAX));
+        // The store counts; two scrapes at once may come here in any order.
+        store_dropped_rows.inner().fetch_max(health.dropped, Ordering::Relaxed);
+    }
+
+    /// Whether the API accepts the token; none before it was asked.
+    pub fn token_accepted(&self, accepted: Option<bool>) {
+        self.families.token_accepted.set(accepted.map_or(-1, i64::from));
+    }
+
+    /// The front door turned somebody away.
+    pub fn refused(&self, refusal: Refusal) {
+        self.families.refusals.get_or_create(&RefusalLabels { reason: refusal.label() }).inc();
+    }
+
+    /// When the certificate ends that the front door shows.
+    pub fn certificate_ends(&self, at: Timestamp) {
+        self.families.certificate_ends.set(at.as_second());
+    }
+
+    /// The certificate's files hold something new; `outcome` is `replaced` or `failed`.
+    pub fn certificate_read(&self, outcome: &'static str) {
+        self.families.certificate_reads.get_or_create(&ReadLabels { outcome }).inc();
+    }
+
+    /// Connections that are open at the moment.
+    pub fn connections(&self, open: usize) {
+        self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// Tasks of the runtime that have not ended.
+    pub fn tasks(&self, alive: usize) {
+        self.families.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
+    }
+
+    /// The engine decided something.
+    pub fn decision(&self, app: AppId, decision: &'static str, reason: &'static str) {
+        if let Some(label) = self.label(app) {
+            let labels = DecisionLabels { app: label.clone(), decision, reason };
+            self.families.decisions.get_or_create(&labels).inc();
+        }
+    }
+
+    /// A restart reached a stage or an end.
+    pub fn restart(&self, app: AppId, process_type: &ProcessType, outcome: &'static str) {
+        if let Some(label) = self.label(app) {
+            let process_type = TypeLabel(process_type.clone());
+            let labels = RestartLabels { app: label.clone(), process_type, outcome };
+            self.families.restarts.get_or_create(&labels).inc();
+        }
+    }
+
+    /// A restarted dyno is up again.
+    pub fn restart_took(&self, app: AppId, out_for: Duration) {
+        if let Some(label) = self.label(app) {
+            let labels = AppLabels { app: label.clone() };
+            self.families.restart_seconds.get_or_create(&labels).observe(out_for.as_secs_f64());
+        }
+    }
+
+    /// People were told something.
+    pub fn notice(&self, app: AppId, kind: &'static str) {
+        if let Some(label) = self.label(app) {
+            self.families.notices.get_or_create(&KindLabels { app: label.clone(), kind }).inc();
+        }
+    }
+
+    /// The Platform API was asked something; `outcome` is `ok` or the label of a
+    /// [`Blind`](dynowarden_core::api::Blind).
+    pub fn api_request(&self, call: &'static str, outcome: &'static str) {
+        self.families.api_requests.get_or_create(&ApiLabels { call, outcome }).inc();
+    }
+
+    /// `RateLimit-Remaining` of the last answer.
+    pub fn api_tokens(&self, remaining: u32) {
+        self.families.api_rate_limit_remaining.set(remaining.into());
+    }
+
+    /// Dynos of an app that the engine keeps state for.
+    pub fn dynos(&self, app: AppId, tracked: usize) {
+        if let Some(label) = self.label(app) {
+            let labels = AppLabels { app: label.clone() };
+            self.families.dynos.get_or_create(&labels).set(i64::try_from(tracked).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Whether `/readyz` says yes.
+    pub fn ready(&self, ready: bool) {
+        self.families.ready.set(ready.into());
+    }
+
+    /// All figures as text. Ages are those at `now`.
+    pub fn render(&self, exposition: Exposition, now: Now) -> String {
+        for (app, heard_at) in self.apps.iter().zip(&self.last_batch_at) {
+            // Before the first batch it is the time since the start, so that an alert on a silent drain
+            // also sees one that never spoke.
+            let at = Duration::from_millis(heard_at.load(Ordering::Relaxed).saturating_sub(1));
+            let age = now.mono.saturating_sub(at).as_secs_f64();
+            self.families.drain_last_batch.get_or_create(&AppLabels { app: app.clone() }).set(age);
+        }
+        let mut page = String::new();
+        // Writing to a `String` cannot fail, and no encoder of ours does.
+        if text::encode(&mut page, &self.registry).is_err() {
+            page.clear();
+        }
+        exposition.of_open_metrics(page)
+    }
+
+    fn label(&self, app: AppId) -> Option<&AppLabel> {
+        self.apps.get(index(app))
+    }
+}
+
+/// Notes that something came; times count from 1, so that 0 is never.
+fn note(times: &[AtomicU64], app: AppId, now: Now) {
+    if let Some(at) = times.get(index(app)) {
+        let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1);
+        at.fetch_max(millis + 1, Ordering::Relaxed);
+    }
+}
+
+fn noted(times: &[AtomicU64], app: AppId) -> Option<Duration> {
+    times.get(index(app))?.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
+}
+
+fn index(app: AppId) -> usize {
+    app.0 as usize
+}
+
+// === impl Families ===
+
+impl Families {
+    fn new() -> Self {
+        Self {
+            api_away: Gauge::default(),
+            api_rate_limit_remaining: Gauge::default(),
+            api_requests: Family::default(),
+            app_hidden: Family::default(),
+            bad_frames: Family::default(),
+            batches: Family::default(),
+            certificate_ends: Gauge::default(),
+            certificate_reads: Family::default(),
+            connections: Gauge::default(),
+            decisions: Family::default(),
+            drain_last_batch: Family::default(),
+            drain_silent: Family::default(),
+            dynos: Family::default(),
+            events: Family::default(),
+            frames: Family::default(),
+            left_alone: Family::default(),
+            lost_elsewhere: Family::default(),
+            lost_messages: Family::default(),
+            notices: Family::default(),
+            platform_red: Gauge::default(),
+            ready: Gauge::default(),
+            refusals: Family::default(),
+            repeated_batches: Family::default(),
+            restart_seconds: Family::new_with_constructor(|| Histogram::new(RESTART_SECONDS)),
+            restarts: Family::default(),
+            store_away: Gauge::default(),
+            store_dropped_rows: Counter::default(),
+            store_unwritten_rows: Gauge::default(),
+            tasks: Gauge::default(),
+            token_accepted: Gauge::default(),
+        }
+    }
+
+    fn register(&self, to: &mut Registry) {
+        let f = self;
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        to.register("build_info", "The program's version", build);
+        to.register("batches", "Batches taken, repeated ones not counted", f.batches.clone());
+        to.register("repeated_batches", "Batches acknowledged by their frame id", f.repeated_batches.clone());
+        to.register("frames", "Frames in the batches taken", f.frames.clone());
+        to.register("bad_frames", "Frames that could not be read, by kind", f.bad_frames.clone());
+        to.register("events", "Platform events found, by kind", f.events.clone());
+        let help = "Events of dynos whose process type is not listed";
+        to.register("left_alone_events", help, f.left_alone.clone());
+        let help = "Messages that L10 lines report as dropped on their way here";
+        to.register("lost_messages", help, f.lost_messages.clone());
+        let help = "Messages that L10 lines report as dropped on their way to an app's other drains";
+        to.register("other_drains_lost_messages", help, f.lost_elsewhere.clone());
+        to.register("decisions", "Decisions, refusals included", f.decisions.clone());
+        let help = "Restarts by stage or end: accepted, then one of back, back_late, not_back, gone";
+        to.register("restarts", help, f.restarts.clone());
+        let help = "From the acceptance of a restart until the new dyno was seen up";
+        to.register("restart_seconds", help, f.restart_seconds.clone());
+        to.register("notices", "Things that people were told, by kind", f.notices.clone());
+        to.register("api_requests", "Calls of the Platform API by outcome", f.api_requests.clone());
+        let help = "Calls left to the account when the Platform API last said so; -1 before that";
+        f.api_rate_limit_remaining.set(-1);
+        to.register("api_rate_limit_remaining", help, f.api_rate_limit_remaining.clone());
+        to.register("dynos", "Dynos that state is kept for", f.dynos.clone());
+        let help = "Seconds since the last batch of an app, or since the start before the first";
+        to.register("drain_last_batch_seconds", help, f.drain_last_batch.clone());
+        let help = "1 while nothing comes from an app whose dynos run, or no drain of it leads here";
+        to.register("drain_silent", help, f.drain_silent.clone());
+        let help = "1 while the Platform API accepts the token, 0 while not; -1 before it was asked";
+        f.token_accepted.set(-1);
+        to.register("token_accepted", help, f.token_accepted.clone());
+        let help = "1 while an app is gone, renamed, or not for this token";
+        to.register("app_hidden", help, f.app_hidden.clone());
+        to.register("api_away", "1 while the Platform API has not answered for a while", f.api_away.clone());
+        let help = "1 while Heroku's status page shows red; 0 also where it is not read";
+        to.register("platform_red", help, f.platform_red.clone());
+        to.register("store_away", "1 while the record's database is away", f.store_away.clone());
+        let help = "Rows of the record that wait to be written";
+        to.register("store_unwritten_rows", help, f.store_unwritten_rows.clone());
+        let help = "Rows of the record that there was no room for, or that the database would not take";
+        to.register("store_dropped_rows", help, f.store_dropped_rows.clone());
+        let help = "When the certificate of [tls] ends, in seconds since 1970; 0 without one";
+        to.register("tls_certificate_expiry_timestamp_seconds", help, f.certificate_ends.clone());
+        let help = "New texts in the files of [tls]: replaced, or failed and the old one is still shown";
+        to.register("tls_certificate_reads", help, f.certificate_reads.clone());
+        to.register("connections", "Open connections", f.connections.clone());
+        to.register("tasks", "Tasks that the program is running", f.tasks.clone());
+        let help = "Requests and connections that the front door turned away";
+        to.register("refused_requests", help, f.refusals.clone());
+        to.register("ready", "1 when /readyz says yes", f.ready.clone());
+    }
+
+    fn tally(&self, app: &AppLabel) -> Tally {
+        let of_app = AppLabels { app: app.clone() };
+        Tally {
+            batches: self.batches.get_or_create_owned(&of_app),
+            frames: self.frames.get_or_create_owned(&of_app),
+            left_alone: self.left_alone.get_or_create_owned(&of_app),
+            lost_elsewhere: self.lost_elsewhere.get_or_create_owned(&of_app),
+            lost_messages: self.lost_messages.get_or_create_owned(&of_app),
+        }
+    }
+
+    fn begin(&self, app: &AppLabel, process_types: &[ProcessType]) {
+        let of_app = AppLabels { app: app.clone() };
+        begin(&self.repeated_batches, &of_app);
+        begin(&self.app_hidden, &of_app);
+        begin(&self.drain_silent, &of_app);
+        begin(&self.dynos, &of_app);
+        begin(&self.restart_seconds, &of_app);
+        begin(&self.bad_frames, &KindLabels { app: app.clone(), kind: "header" });
+        begin(
+            &self.events,
+            &EventLabels { app: app.clone(), kind: EventKindLabel(EventKind::Error(Code::R14)) },
+        );
+        let rule = DecisionLabels { app: app.clone(), decision: "restart", reason: "rule" };
+        begin(&self.decisions, &rule);
+        for process_type in process_types {
+            for outcome in RESTART_OUTCOMES {
+                let process_type = TypeLabel(process_type.clone());
+                begin(&self.restarts, &RestartLabels { app: app.clone(), process_type, outcome });
+            }
+        }
+        for outcome in ["ok", "unreachable"] {
+            for call in ["delete_dyno", "list_dynos"] {
+                begin(&self.api_requests, &ApiLabels { call, outcome });
+            }
+        }
+        for reason in [Refusal::QueueFull, Refusal::Throttled, Refusal::Unauthorized] {
+            begin(&self.refusals, &RefusalLabels { reason: reason.label() });
+        }
+    }
+}
+
+/// Lets a series be there from now on.
+fn begin<S, M, C>(family: &Family<S, M, C>, labels: &S)
+where
+    S: Clone + std::hash::Hash + Eq,
+    M: Clone,
+    C: MetricConstructor<M>,
+{
+    drop(family.get_or_create(labels));
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn label(self) -> &'static str {
+        match self {
+            Self::BodySlow => "body_slow",
+            Self::Evicted => "evicted",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::HandshakeSlow => "handshake_slow",
+            Self::HeadBroken => "head_broken",
+            Self::HeadSlow => "head_slow",
+            Self::HeadTooLarge => "head_too_large",
+            Self::NoRoom => "no_room",
+            Self::QueueFull => "queue_full",
+            Self::Throttled => "throttled",
+            Self::TooLarge => "too_large",
+            Self::Unauthorized => "unauthorized",
+            Self::UnknownApp => "unknown_app",
+            Self::UnknownEncoding => "unknown_encoding",
+            Self::Unlisted => "drains_unlisted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{Exposition, Metrics, Refusal};
+    use dynowarden_core::ident::{AppId, ProcessType};
+    use dynowarden_core::ingest::Counts;
+    use dynowarden_core::policy::{AppPlan, Policy, Rate};
+    use dynowarden_core::time::Now;
+
+    const START: Now = Now { mono: Duration::from_secs(100), wall: Timestamp::UNIX_EPOCH };
+
+    fn watched() -> AppPlan {
+        let one = NonZeroU32::MIN;
+        let span = Duration::from_secs(60);
+        AppPlan {
+            name: "acme".parse().expect("an app"),
+            dry_run: false,
+            policy: Policy {
+                process_types: vec!["web".parse().expect("a type")],
+                cooldown: span,
+                max_restarts: Rate { count: one, per: span },
+                give_up_for: span,
+                max_concurrent: one,
+                settle: span,
+                min_uptime: span,
+                boot_timeout: span,
+                window: Vec::new(),
+            },
+            rules: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_age_of_the_last_batch_grows_until_the_next() {
+        let plan = watched();
+        let metrics = Metrics::new([&plan]);
+        let age = |now| {
+            let page = metrics.render(Exposition::Prometheus, now);
+            let name = "dynowarden_drain_last_batch_seconds{app=\"acme\"} ";
+            let line = page.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
+            line.parse::<f64>().expect("a number")
+        };
+        assert_eq!((metrics.last_batch_at(AppId(0)), age(START)), (None, 100.0));
+        metrics.batch(AppId(0), &Counts::default(), START);
+        assert_eq!(metrics.last_batch_at(AppId(0)), Some(START.mono));
+        assert_eq!(age(START.after(Duration::from_secs(7))), 7.0);
+        metrics.repeated_batch(AppId(0), START.after(Duration::from_secs(8)));
+        assert_eq!(age(START.after(Duration::from_secs(9))), 1.0);
+        assert_eq!(metrics.last_batch_at(AppId(1)), None);
+    }
+
+    #[test]
+    fn an_app_that_is_not_watched_makes_no_series() {
+        let plan = watched();
+        let metrics = Metrics::new([&plan]);
+        let before = metrics.render(Exposition::OpenMetrics, START);
+        let web: ProcessType = "web".parse().expect("a type");
+        metrics.batch(AppId(1), &Counts::default(), START);
+        metrics.decision(AppId(1), "hold", "stale");
+        metrics.restart(AppId(1), &web, "accepted");
+        assert_eq!(metrics.render(Exposition::OpenMetrics, START), before);
+        metrics.refused(Refusal::QueueFull);
+        assert_ne!(metrics.render(Exposition::OpenMetrics, START), before);
+    }
+}

@@ -1,0 +1,254 @@
+//! What a receiver's answer means, and the client that posts.
+
+use std::error::Error;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use jiff::Timestamp;
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use dynowarden_core::limits;
+use dynowarden_core::time::{since, spoken};
+
+/// What became of one try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The receiver has it.
+    Sent,
+    /// Not now; trying again may help.
+    Retry {
+        /// What the receiver asks to wait.
+        after: Option<Duration>,
+        /// What happened, without any secret.
+        why: String,
+    },
+    /// The receiver does not want it, and will not later.
+    Refused {
+        /// What happened, without any secret.
+        why: String,
+    },
+}
+
+/// Posts to one URL.
+#[derive(Clone, Debug)]
+pub(super) struct Poster {
+    client: reqwest::Client,
+    timeout: Duration,
+    url: SecretString,
+}
+
+/// Texts that no answer may make us say, should a receiver repeat them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Secrets(Vec<SecretString>);
+
+/// A receiver's answer.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// The beginning of its body.
+    pub(super) text: String,
+    retry_after: Option<Duration>,
+}
+
+// === impl Secrets ===
+
+impl Secrets {
+    /// Those of these texts that are long enough to be told from any other word.
+    pub(super) fn new(texts: impl IntoIterator<Item = String>) -> Self {
+        let long = texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_LEAST);
+        Self(long.map(SecretString::from).collect())
+    }
+
+    /// The parts of a URL's path and its query: in such URLs any of them may be the key.
+    pub(super) fn of_url(url: &SecretString) -> Self {
+        let Ok(url) = Url::parse(url.expose_secret()) else { return Self::default() };
+        let path = url.path().split('/').map(str::to_owned);
+        let query = url.query_pairs().map(|(_, value)| value.into_owned());
+        let own = [url.username().to_owned(), url.password().unwrap_or_default().to_owned()];
+        let mut texts: Vec<String> = path.chain(query).chain(own).collect();
+        // The longest first: what is left of a text after a part of it was hidden would not be found.
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        Self::new(texts)
+    }
+
+    /// `text` without any of them.
+    pub(super) fn hide(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "…"))
+    }
+}
+
+const SECRET_BYTES_LEAST: usize = 4;
+
+// === impl Poster ===
+
+impl Poster {
+    /// # Errors
+    /// HTTPS is not available here.
+    pub(super) fn new(url: &SecretString, timeout: Duration) -> Result<Self, reqwest::Error> {
+        // Somebody may have installed it already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("dynowarden/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .timeout(timeout)
+            .pool_idle_timeout(Duration::from_secs(20));
+        if Url::parse(url.expose_secret()).is_ok_and(|url| is_loopback(&url)) {
+            builder = builder.no_proxy();
+        }
+        Ok(Self { client: builder.build()?, timeout, url: url.clone() })
+    }
+
+    /// What its answers must not make us say.
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::of_url(&self.url)
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// There was no answer; the delivery says so.
+    pub(super) async fn post(
+        &self,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Answer, Delivery> {
+        let request = self
+            .client
+            .post(self.url.expose_secret())
+            .headers(headers)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))
+            .body(body);
+        let mut response = request.send().await.map_err(|error| self.no_answer(error))?;
+        let (status, retry_after) = (response.status(), retry_after(response.headers(), now));
+        let mut text = Vec::new();
+        while text.len() < limits::RECEIVER_ANSWER_BYTES_MAX {
+            match response.chunk().await {
+                Ok(Some(chunk)) => text.extend_from_slice(&chunk),
+                Ok(None) => break,
+                // The status is there, which says most of it; only a success needs its body.
+                Err(error) if status.is_success() => return Err(self.no_answer(error)),
+                Err(_) => break,
+            }
+        }
+        text.truncate(limits::RECEIVER_ANSWER_BYTES_MAX);
+        Ok(Answer { status, text: String::from_utf8_lossy(&text).into_owned(), retry_after })
+    }
+
+    fn no_answer(&self, error: reqwest::Error) -> Delivery {
+        let why = if error.is_timeout() {
+            format!("no answer within {}", spoken(self.timeout))
+        } else {
+            with_causes(&error.without_url())
+        };
+        Delivery::Retry { after: None, why }
+    }
+}
+
+/// A proxy of the environment is for the world outside.
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// An error and its causes in one line.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let text = next.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = next.source();
+    }
+    one_line(&line, WHY_CHARS_MAX)
+}
+
+const WHY_CHARS_MAX: usize = 200;
+
+/// A text without control characters, of so many characters at most.
+pub(super) fn one_line(text: &str, chars_max: usize) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match line.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// `Retry-After`: seconds or a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => since(now, jiff::fmt::rfc2822::parse(text).ok()?.timestamp()),
+    };
+    Some(wait.min(limits::DELIVERY_RETRY_AFTER_MAX))
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// What its status means.
+    pub(super) fn delivery(&self) -> Delivery {
+        let why = format!("it answered {}", self.status);
+        match self.status {
+            status if status.is_success() => Delivery::Sent,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                Delivery::Retry { after: self.retry_after, why }
+            }
+            status if status.is_server_error() => Delivery::Retry { after: self.retry_after, why },
+            // A redirect may lead anywhere, and this body is for one receiver only.
+            _ => Delivery::Refused { why },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderMap;
+    use http::header::{HeaderValue, RETRY_AFTER};
+    use jiff::Timestamp;
+
+    use super::{Secrets, one_line, retry_after};
+
+    #[test]
+    fn a_wait_is_a_number_or_a_date() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
+        for (text, expect) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("99999999", Some(3600)),
+            ("Fri, 02 Jan 2026 03:05:05 GMT", Some(60)),
+            ("Fri, 02 Jan 2026 03:00:00 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            assert_eq!(retry_after(&headers, now), expect.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn what_a_receiver_repeats_of_its_url_is_not_said() {
+        let url = "https://user:word@hooks.example.com/services/T000/B000/s3cr3t?key=hidden".into();
+        let told = "Cannot POST \\/services\\/T000\\/B000\\/s3cr3t?key=hidden for user:word, no_team";
+        let expect = "Cannot POST \\/…\\/…\\/…\\/…?key=… for …:…, no_team";
+        assert_eq!(Secrets::of_url(&url).hide(told), expect);
+        assert_eq!(Secrets::of_url(&"https://example.com/".into()).hide("no_team"), "no_team");
+    }
+
+    #[test]
+    fn a_line_is_one_line() {
+        assert_eq!(one_line("a\r\nb\0c", 10), "a  b c");
+        assert_eq!(one_line("äöü", 2), "äö…");
+        assert_eq!(one_line("äöü", 3), "äöü");
+    }
+}

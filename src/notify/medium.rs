@@ -1,0 +1,43 @@
+//! The three media behind one word.
+
+use crate::config::settings::{Channel, NotifierSettings};
+use crate::notify::delivery::Delivery;
+use crate::notify::email::Email;
+use crate::notify::slack::Slack;
+use crate::notify::webhook::Webhook;
+use crate::notify::{NotifyError, Pace};
+use dynowarden_core::incident::message::Message;
+use dynowarden_core::time::Now;
+
+/// One medium with its receiver.
+pub(super) enum Medium {
+    Email(Box<Email>),
+    Slack(Slack),
+    Webhook(Webhook),
+}
+
+impl Medium {
+    pub(super) fn new(notifier: &NotifierSettings, pace: Pace) -> Result<Self, NotifyError> {
+        let name = || notifier.name.clone();
+        let http = |source| NotifyError::Http { name: name(), source };
+        Ok(match &notifier.channel {
+            Channel::Slack { url } => Self::Slack(Slack::new(url, pace.timeout).map_err(http)?),
+            Channel::Webhook { url, secret } => {
+                Self::Webhook(Webhook::new(url, secret.clone(), pace.timeout).map_err(http)?)
+            }
+            Channel::Email(settings) => {
+                let email = Email::new(settings, pace.timeout)
+                    .map_err(|source| NotifyError::Email { name: name(), source })?;
+                Self::Email(Box::new(email))
+            }
+        })
+    }
+
+    pub(super) async fn deliver(&self, message: &Message, now: Now) -> Delivery {
+        match self {
+            Self::Email(email) => email.deliver(message).await,
+            Self::Slack(slack) => slack.deliver(message, now).await,
+            Self::Webhook(webhook) => webhook.deliver(message, now).await,
+        }
+    }
+}

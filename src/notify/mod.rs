@@ -1,0 +1,382 @@
+//! Notifiers: from records to messages that arrive, without ever standing in the way of a restart.
+//!
+//! Whoever has something to tell hands it to [`Notices`], which never waits: a full queue costs the notice,
+//! and that is counted. One task makes messages of what it is handed, with one state of incidents for each
+//! notifier. Each notifier has a task of its own and a queue that drops its oldest message, so that one that
+//! is down holds up nobody else.
+
+mod delivery;
+mod email;
+mod medium;
+mod post;
+#[cfg(test)]
+mod samples;
+mod slack;
+#[cfg(test)]
+mod tests;
+mod webhook;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::clock::Clock;
+use crate::config::settings::{NotifierSettings, Settings};
+use crate::notify::delivery::Delivery;
+use crate::notify::email::EmailError;
+use crate::notify::medium::Medium;
+use crate::notify::post::Post;
+use crate::traffic::TrafficBook;
+use dynowarden_core::ident::AppId;
+use dynowarden_core::incident::kind::Kind;
+use dynowarden_core::incident::message::{Message, Phase};
+use dynowarden_core::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
+use dynowarden_core::limits;
+use dynowarden_core::record::Record;
+use dynowarden_core::time::Now;
+
+/// By which other tasks tell; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Notices {
+    /// None without any notifier.
+    told: Option<mpsc::Sender<Told>>,
+    missed: Arc<AtomicU64>,
+    posts: Arc<[Arc<Post>]>,
+}
+
+/// The task that makes messages, before it runs.
+pub struct Notifying {
+    clock: Clock,
+    incidents: Vec<Incidents>,
+    pace: Pace,
+    media: Vec<Medium>,
+    posts: Arc<[Arc<Post>]>,
+    readings: Arc<TrafficBook>,
+    seed: u64,
+    /// Rung when a notifier goes down or comes up.
+    changed: Arc<Notify>,
+    told: mpsc::Receiver<Told>,
+}
+
+/// What a notifier has done; what metrics show of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifierFigures {
+    /// Its name, one of those in the settings.
+    pub name: Arc<str>,
+    /// Messages that arrived.
+    pub delivered: u64,
+    /// Messages that were given up.
+    pub failed: u64,
+    /// Messages that gave way to newer ones.
+    pub dropped: u64,
+    /// Messages that wait, the one on its way included.
+    pub waiting: usize,
+    /// Whether it is down.
+    pub is_down: bool,
+}
+
+/// Why a notifier cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// A mail notifier.
+    #[error("the notifier {name} cannot be used")]
+    Email {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        source: EmailError,
+    },
+    /// One that posts over HTTP.
+    #[error("the notifier {name} cannot be used: HTTPS is not available here")]
+    Http {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        source: reqwest::Error,
+    },
+}
+
+/// A test message that did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Undelivered(pub String);
+
+#[derive(Debug)]
+enum Told {
+    Record(Box<Record>),
+    Release { app: AppId, version: Option<u64> },
+    DrainSilent { app: AppId, quiet_for: Duration },
+    DrainHeard { app: AppId },
+}
+
+/// How long receivers are waited for.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// One try.
+    timeout: Duration,
+    /// Between the first try and the second.
+    wait_min: Duration,
+    /// Between any two.
+    wait_max: Duration,
+}
+
+const PACE: Pace = Pace {
+    timeout: limits::DELIVERY_TIMEOUT,
+    wait_min: limits::DELIVERY_WAIT_MIN,
+    wait_max: limits::DELIVERY_WAIT_MAX,
+};
+
+/// The notifiers of `settings`: the handle, and the task to be run. `readings` says what the dynos do, `seed`
+/// makes the jitter and stands in the ids of messages, so it is another one for every life of the program.
+///
+/// # Errors
+/// A notifier cannot be used: its certificates, or TLS at all.
+pub fn start(
+    settings: &Settings,
+    readings: Arc<TrafficBook>,
+    clock: Clock,
+    seed: u64,
+) -> Result<(Notices, Notifying), NotifyError> {
+    start_at(PACE, settings, readings, (clock, seed))
+}
+
+fn start_at(
+    pace: Pace,
+    settings: &Settings,
+    readings: Arc<TrafficBook>,
+    (clock, seed): (Clock, u64),
+) -> Result<(Notices, Notifying), NotifyError> {
+    let (sender, told) = mpsc::channel(limits::QUEUED_NOTICES_MAX);
+    let changed = Arc::new(Notify::new());
+    let media = settings
+        .notifiers
+        .iter()
+        .map(|notifier| Medium::new(notifier, pace))
+        .collect::<Result<Vec<_>, _>>()?;
+    let post = |notifier: &NotifierSettings| Arc::new(Post::new(notifier.name.clone(), changed.clone()));
+    let posts: Arc<[Arc<Post>]> = settings.notifiers.iter().map(post).collect();
+    let now = clock.now();
+    let incidents = (0..)
+        .zip(&settings.notifiers)
+        .map(|(place, notifier)| Incidents::new(plan(settings, notifier, tag(seed, place)), now))
+        .collect();
+    let notices =
+        Notices { told: (!posts.is_empty()).then_some(sender), missed: Arc::default(), posts: posts.clone() };
+    Ok((notices, Notifying { clock, incidents, pace, media, posts, readings, seed, changed, told }))
+}
+
+/// Sends a test message through every notifier of `settings`, one after the other.
+pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<(), Undelivered>)> {
+    let mut results = Vec::new();
+    for notifier in &settings.notifiers {
+        let result = match Medium::new(notifier, PACE) {
+            Ok(medium) => match medium.deliver(&test_message(&notifier.name, now), now).await {
+                Delivery::Sent => Ok(()),
+                Delivery::Retry { why, .. } | Delivery::Refused { why } => Err(Undelivered(why)),
+            },
+            Err(error) => Err(Undelivered(delivery::with_causes(&error))),
+        };
+        results.push((notifier.name.clone(), result));
+    }
+    results
+}
+
+fn test_message(name: &str, now: Now) -> Message {
+    let incident = format!("test-{name}-{}", now.wall.as_second());
+    Message {
+        id: format!("{incident}.1"),
+        incident,
+        at: now.wall,
+        opened_at: now.wall,
+        kind: Kind::Test,
+        phase: Phase::Single,
+        apps: Vec::new(),
+        title: "a test message from dynowarden".to_owned(),
+        body: vec![format!("The notifier {name} works: `dynowarden check --notify` sent this.")],
+        dynos: Vec::new(),
+    }
+}
+
+fn plan(settings: &Settings, notifier: &NotifierSettings, tag: u32) -> Plan {
+    let is_told = |name| notifier.apps.as_ref().is_none_or(|apps| apps.contains(name));
+    let apps = settings.apps.iter().map(|app| WatchedApp::new(&app.plan, is_told(&app.plan.name))).collect();
+    Plan {
+        apps,
+        digest: notifier.digest.clone(),
+        group: notifier.group,
+        on: notifier.on.clone(),
+        repeat: notifier.repeat,
+        tag,
+    }
+}
+
+fn tag(seed: u64, place: u32) -> u32 {
+    // Folded, since the seed may differ in its upper half only; notifiers differ by their place.
+    let folded = (seed ^ (seed >> 32)) as u32;
+    folded.wrapping_add(place)
+}
+
+// === impl Notices ===
+
+impl Notices {
+    /// Tells nobody: for commands that decide and do not tell.
+    pub fn none() -> Self {
+        Self { told: None, missed: Arc::default(), posts: Arc::new([]) }
+    }
+
+    /// Something went on record.
+    pub fn record(&self, record: &Record) {
+        self.tell(|| Told::Record(Box::new(record.clone())));
+    }
+
+    /// A line announced a release.
+    pub fn released(&self, app: AppId, version: Option<u64>) {
+        self.tell(|| Told::Release { app, version });
+    }
+
+    /// A drain that should have lines has none.
+    pub fn drain_silent(&self, app: AppId, quiet_for: Duration) {
+        self.tell(|| Told::DrainSilent { app, quiet_for });
+    }
+
+    /// A drain that was silent has lines again.
+    pub fn drain_heard(&self, app: AppId) {
+        self.tell(|| Told::DrainHeard { app });
+    }
+
+    /// What is wrong with the notifiers, for `/readyz`; none when all of them deliver.
+    pub fn trouble(&self) -> Option<String> {
+        let down: Vec<String> = self
+            .posts
+            .iter()
+            .filter_map(|post| Some(format!("{} does not deliver: {}", post.name(), post.trouble()?)))
+            .collect();
+        (!down.is_empty()).then(|| down.join("; "))
+    }
+
+    /// What each notifier has done, in the order of the settings.
+    pub fn figures(&self) -> Vec<NotifierFigures> {
+        self.posts.iter().map(|post| post.figures()).collect()
+    }
+
+    /// How many notices were lost because the queue was full.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, told: impl FnOnce() -> Told) {
+        let Some(sender) = &self.told else { return };
+        if sender.try_send(told()).is_err() {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+// === impl Notifying ===
+
+impl Notifying {
+    /// Makes messages and has them delivered until `shutdown`; then what is held back is told, and the
+    /// messages on their way get a few seconds more.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        if self.incidents.is_empty() {
+            return shutdown.cancelled().await;
+        }
+        let stop = CancellationToken::new();
+        let mut senders = JoinSet::new();
+        for (place, medium) in (0_u64..).zip(std::mem::take(&mut self.media)) {
+            let post = self.posts[place as usize].clone();
+            senders.spawn(post.run(
+                medium,
+                (self.clock, self.pace, self.seed.wrapping_add(place)),
+                stop.clone(),
+            ));
+        }
+        let mut known_down: HashMap<usize, String> = HashMap::new();
+        loop {
+            let wake = self.sleep_until_due();
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                told = self.told.recv() => match told {
+                    Some(told) => self.take(&told),
+                    // Nobody is left who could tell anything.
+                    None => break,
+                },
+                () = self.changed.notified() => self.tell_of_notifiers(&mut known_down),
+                () = tokio::time::sleep(wake) => {
+                    self.readings.prune(self.clock.now());
+                    self.input_to_all(|| Input::Wake);
+                }
+                Some(ended) = senders.join_next() => {
+                    // A notifier never ends by itself; the others go on.
+                    error!("a notifier's task broke: {ended:?}");
+                }
+            }
+        }
+        while let Ok(told) = self.told.try_recv() {
+            self.take(&told);
+        }
+        self.input_to_all(|| Input::End);
+        stop.cancel();
+        let all_ended = async { while senders.join_next().await.is_some() {} };
+        if tokio::time::timeout(limits::LAST_MESSAGES_WAIT, all_ended).await.is_err() {
+            info!("messages that were on their way at the end are lost");
+        }
+    }
+
+    fn sleep_until_due(&self) -> Duration {
+        let due = self.incidents.iter().filter_map(Incidents::next_deadline).min();
+        let now = self.clock.now().mono;
+        due.map_or(IDLE_LOOK_EVERY, |due| self.clock.real(due.saturating_sub(now)).min(IDLE_LOOK_EVERY))
+    }
+
+    fn take(&mut self, told: &Told) {
+        self.input_to_all(|| match told {
+            Told::Record(record) => Input::Record(record),
+            Told::Release { app, version } => Input::Release { app: *app, version: *version },
+            Told::DrainSilent { app, quiet_for } => {
+                Input::Trouble(Trouble::DrainSilent { app: *app, quiet_for: *quiet_for })
+            }
+            Told::DrainHeard { app } => {
+                Input::Mended(Trouble::DrainSilent { app: *app, quiet_for: Duration::ZERO })
+            }
+        });
+    }
+
+    fn input_to_all<'a>(&mut self, input: impl Fn() -> Input<'a>) {
+        (0..self.incidents.len()).for_each(|place| self.input_to(place, input()));
+    }
+
+    fn input_to(&mut self, place: usize, input: Input<'_>) {
+        let now = self.clock.now();
+        for message in self.incidents[place].handle(input, &*self.readings, now) {
+            self.posts[place].push(message, now);
+        }
+    }
+
+    /// Tells the others that a notifier is down, and that it is up again.
+    fn tell_of_notifiers(&mut self, known_down: &mut HashMap<usize, String>) {
+        for (place, post) in self.posts.clone().iter().enumerate() {
+            let (is_known, trouble) = (known_down.contains_key(&place), post.trouble());
+            let (name, why) = (post.name().to_owned(), trouble.clone().unwrap_or_default());
+            let news = Trouble::NotifierDown { name: &name, why: &why };
+            match (is_known, trouble) {
+                (false, Some(why)) => drop(known_down.insert(place, why)),
+                (true, None) => drop(known_down.remove(&place)),
+                _ => continue,
+            }
+            for other in (0..self.incidents.len()).filter(|other| *other != place) {
+                let input = if is_known { Input::Mended(news) } else { Input::Trouble(news) };
+                self.input_to(other, input);
+            }
+        }
+    }
+}
+
+/// The wall clock may be set while nothing happens, and dynos go quiet.
+const IDLE_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);

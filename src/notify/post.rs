@@ -1,0 +1,193 @@
+//! One notifier's queue, and the task that empties it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::clock::Clock;
+use crate::notify::delivery::Delivery;
+use crate::notify::medium::Medium;
+use crate::notify::{NotifierFigures, Pace};
+use dynowarden_core::backoff::Jitter;
+use dynowarden_core::incident::message::Message;
+use dynowarden_core::limits;
+use dynowarden_core::time::Now;
+
+/// A queue of messages for one receiver; the oldest gives way when it is full.
+#[derive(Debug)]
+pub(super) struct Post {
+    changed: Arc<Notify>,
+    delivered: AtomicU64,
+    dropped: AtomicU64,
+    failed: AtomicU64,
+    name: Arc<str>,
+    pushed: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Queued>,
+    is_delivering: bool,
+    /// Failed tries since the last that did not.
+    failures: u32,
+    /// What is wrong, once it is said to be down.
+    trouble: Option<String>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    message: Message,
+    since: Duration,
+}
+
+impl Post {
+    pub(super) fn new(name: Arc<str>, changed: Arc<Notify>) -> Self {
+        Self {
+            changed,
+            delivered: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            name,
+            pushed: Notify::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
+    pub(super) fn figures(&self) -> NotifierFigures {
+        let state = self.lock();
+        NotifierFigures {
+            name: self.name.clone(),
+            delivered: self.delivered.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            waiting: state.queue.len() + usize::from(state.is_delivering),
+            is_down: state.trouble.is_some(),
+        }
+    }
+
+    pub(super) fn push(&self, message: Message, now: Now) {
+        let mut state = self.lock();
+        if state.queue.len() >= limits::QUEUED_MESSAGES_MAX {
+            state.queue.pop_front();
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        state.queue.push_back(Queued { message, since: now.mono });
+        drop(state);
+        self.pushed.notify_one();
+    }
+
+    /// Delivers until `stop`; then what waits gets one try.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        medium: Medium,
+        (clock, pace, seed): (Clock, Pace, u64),
+        stop: CancellationToken,
+    ) {
+        let mut jitter = Jitter::new(seed);
+        loop {
+            while let Some(queued) = self.take() {
+                self.deliver(&medium, &queued, (clock, pace, &mut jitter), &stop).await;
+                self.lock().is_delivering = false;
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = self.pushed.notified() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Queued> {
+        let mut state = self.lock();
+        let queued = state.queue.pop_front();
+        state.is_delivering = queued.is_some();
+        queued
+    }
+
+    /// Tries until the receiver has it, refuses it, or the message is history.
+    async fn deliver(
+        &self,
+        medium: &Medium,
+        queued: &Queued,
+        (clock, pace, jitter): (Clock, Pace, &mut Jitter),
+        stop: &CancellationToken,
+    ) {
+        let name = &*self.name;
+        for tries in 0.. {
+            let was_stopping = stop.is_cancelled();
+            let (after, why) = match medium.deliver(&queued.message, clock.now()).await {
+                Delivery::Sent => {
+                    self.delivered.fetch_add(1, Ordering::Relaxed);
+                    debug!(notifier = name, id = queued.message.id, "delivered");
+                    return self.went_well();
+                }
+                Delivery::Refused { why } => {
+                    warn!(notifier = name, id = queued.message.id, "refused: {why}");
+                    self.went_wrong(&why, true);
+                    self.failed.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Delivery::Retry { after, why } => (after, why),
+            };
+            self.went_wrong(&why, false);
+            let wait = jitter.delay(pace.wait_min, tries, pace.wait_max).max(after.unwrap_or_default());
+            let age = clock.now().mono.saturating_sub(queued.since);
+            if was_stopping || clock.real(age) + wait > limits::MESSAGE_AGE_MAX {
+                warn!(notifier = name, id = queued.message.id, tries = tries + 1, "given up: {why}");
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            info!(notifier = name, id = queued.message.id, "not delivered yet: {why}");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn went_well(&self) {
+        let mut state = self.lock();
+        state.failures = 0;
+        let was_down = state.trouble.take().is_some();
+        drop(state);
+        if was_down {
+            info!(notifier = &*self.name, "delivers again");
+            self.changed.notify_one();
+        }
+    }
+
+    fn went_wrong(&self, why: &str, is_final: bool) {
+        let mut state = self.lock();
+        state.failures = state.failures.saturating_add(1);
+        if !is_final && state.failures < limits::NOTIFIER_DOWN_TRIES {
+            return;
+        }
+        let was_up = state.trouble.replace(why.to_owned()).is_none();
+        drop(state);
+        if was_up {
+            warn!(notifier = &*self.name, "does not deliver: {why}");
+            self.changed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole after every statement that changes it, so a panic elsewhere spoils nothing.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,19 @@
+//! Messages to dress: one of every sort, and one that is full of tricks.
+
+use dynowarden_core::incident::message::Message;
+use dynowarden_core::incident::stories;
+
+pub(super) fn all() -> Vec<(&'static str, Message)> {
+    let mut all = stories::messages();
+    all.push(("hostile", hostile()));
+    all
+}
+
+pub(super) fn hostile() -> Message {
+    let (_, mut message) = stories::messages().remove(0);
+    let trick =
+        "<!channel> <@U1> & \"<script>alert('x')</script>\" <img src=x>\r\nBcc: everybody@example.com\u{7}";
+    message.title = format!("acme web.1: {trick}");
+    message.body = vec![trick.repeat(40), "*bold* _it_ `code`".to_owned()];
+    message
+}

@@ -1,0 +1,202 @@
+//! Slack's incoming webhooks: Block Kit, and answers that are a word.
+//!
+//! <https://api.slack.com/messaging/webhooks>, <https://api.slack.com/reference/block-kit/blocks>. An
+//! incoming webhook does not tell the id of what it posted, so the message that closes an incident cannot
+//! stand in the thread of the one that opened it: both name the incident instead.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::notify::delivery::{Delivery, Poster, Secrets, one_line};
+use dynowarden_core::incident::kind::Kind;
+use dynowarden_core::incident::message::{Helped, Message, Phase};
+use dynowarden_core::time::Now;
+
+/// One channel.
+#[derive(Clone, Debug)]
+pub(super) struct Slack {
+    poster: Poster,
+}
+
+impl Slack {
+    /// # Errors
+    /// HTTPS is not available here.
+    pub(super) fn new(url: &SecretString, timeout: Duration) -> Result<Self, reqwest::Error> {
+        Ok(Self { poster: Poster::new(url, timeout)? })
+    }
+
+    pub(super) async fn deliver(&self, message: &Message, now: Now) -> Delivery {
+        let body = payload(message).to_string().into_bytes();
+        let secrets = self.poster.secrets();
+        match self.poster.post(HeaderMap::new(), body, now.wall).await {
+            Ok(answer) => match answer.delivery() {
+                Delivery::Sent => judge(&answer.text, &secrets),
+                Delivery::Refused { why } if !answer.text.trim().is_empty() => {
+                    Delivery::Refused { why: format!("{why}: {}", word(&answer.text, &secrets)) }
+                }
+                other => other,
+            },
+            Err(delivery) => delivery,
+        }
+    }
+}
+
+/// A 200 may hold an error: `ok` is the only word that is none. Others that take Slack's messages answer
+/// with an object, or with nothing.
+fn judge(text: &str, secrets: &Secrets) -> Delivery {
+    let text = text.trim();
+    if text.is_empty() || text.eq_ignore_ascii_case("ok") {
+        return Delivery::Sent;
+    }
+    let error = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(answer)) => {
+            let is_no = |key: &str| answer.get(key) == Some(&Value::Bool(false));
+            match answer.get("error") {
+                Some(Value::String(error)) => error.clone(),
+                None | Some(Value::Null) if !is_no("ok") && !is_no("success") => return Delivery::Sent,
+                _ => "an error".to_owned(),
+            }
+        }
+        _ => text.to_owned(),
+    };
+    let why = format!("it answered 200, and in it {}", word(&error, secrets));
+    match error.as_str() {
+        "rate_limited" | "ratelimited" | "rollup_error" | "service_unavailable" | "internal_error" => {
+            Delivery::Retry { after: None, why }
+        }
+        _ => Delivery::Refused { why },
+    }
+}
+
+/// The receiver's own word for what is wrong, fit for a line of the log.
+fn word(text: &str, secrets: &Secrets) -> String {
+    let ascii: String = secrets
+        .hide(text.trim())
+        .chars()
+        .map(|c| if c.is_ascii_graphic() || c == '…' { c } else { ' ' })
+        .collect();
+    one_line(&ascii, WORD_CHARS_MAX)
+}
+
+const WORD_CHARS_MAX: usize = 64;
+
+/// The message in Block Kit. All text is `plain_text`, in which Slack reads no markup, and escaped as well.
+fn payload(message: &Message) -> Value {
+    let title = format!("{} {}", mark(message), message.title);
+    let mut blocks = vec![json!({ "type": "header", "text": plain(&title, HEADER_CHARS_MAX) })];
+    blocks.extend(
+        message
+            .body
+            .iter()
+            .take(SECTIONS_MAX)
+            .map(|paragraph| json!({ "type": "section", "text": plain(paragraph, SECTION_CHARS_MAX) })),
+    );
+    let since = message.opened_at.strftime("%Y-%m-%d %H:%M:%SZ");
+    let context = format!(
+        "dynowarden · {} · {} · incident {} since {since}",
+        message.kind,
+        message.phase.word(),
+        message.incident
+    );
+    blocks.push(json!({ "type": "context", "elements": [plain(&context, SECTION_CHARS_MAX)] }));
+    json!({
+        "text": escaped(&title, SECTION_CHARS_MAX),
+        "blocks": blocks,
+        "mrkdwn": false,
+        "link_names": false,
+        "unfurl_links": false,
+        "unfurl_media": false,
+    })
+}
+
+/// Slack's own bounds are 150, 3000 and 50; escaping makes a text longer.
+const HEADER_CHARS_MAX: usize = 140;
+const SECTION_CHARS_MAX: usize = 2900;
+const SECTIONS_MAX: usize = 45;
+
+fn mark(message: &Message) -> char {
+    let did_not_help =
+        message.dynos.iter().any(|dyno| dyno.proof.as_ref().is_some_and(|proof| proof.helped == Helped::No));
+    match (message.kind, message.phase) {
+        (kind, _) if kind.is_loud() => '🔴',
+        _ if did_not_help => '🔴',
+        (Kind::Recovered, _) | (_, Phase::Closed) => '🟢',
+        (Kind::Digest | Kind::Test, _) => '⚪',
+        _ => '🟡',
+    }
+}
+
+fn plain(text: &str, chars_max: usize) -> Value {
+    json!({ "type": "plain_text", "text": escaped(text, chars_max), "emoji": false })
+}
+
+/// `&`, `<` and `>` are all that Slack gives a meaning to: `<!channel>`, `<@U…>`, `<https://…>`. What does
+/// not fit is cut off between two characters, never within an escape.
+fn escaped(text: &str, chars_max: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = 0;
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        let piece = match c {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            _ => "",
+        };
+        chars += piece.len().max(1);
+        if chars > chars_max {
+            out.push('…');
+            break;
+        }
+        if piece.is_empty() { out.push(c) } else { out.push_str(piece) }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, judge, payload, word};
+    use crate::notify::delivery::{Delivery, Secrets};
+    use crate::notify::samples;
+
+    #[test]
+    fn every_message_reads_well() {
+        for (name, message) in samples::all() {
+            let text = serde_json::to_string_pretty(&payload(&message)).expect("JSON");
+            insta::assert_snapshot!(format!("slack-{name}"), text);
+        }
+    }
+
+    #[test]
+    fn no_text_can_call_the_channel() {
+        assert_eq!(escaped("<!channel> & <@U1>\n", 100), "&lt;!channel&gt; &amp; &lt;@U1&gt; ");
+        assert_eq!(escaped("a<b", 4), "a…");
+        assert_eq!(escaped("a<b", 5), "a&lt;…");
+        assert_eq!(escaped(&"ä".repeat(200), 140).chars().count(), 141);
+        let text = payload(&samples::hostile()).to_string();
+        assert!(!text.contains('<') && !text.contains('>'), "{text}");
+    }
+
+    #[test]
+    fn a_200_may_hold_an_error() {
+        let judge = |text| judge(text, &Secrets::default());
+        for text in ["ok", "ok\n", "OK", "", "{\"ok\":true}", "{\"success\":true}", "{}"] {
+            assert_eq!(judge(text), Delivery::Sent, "{text}");
+        }
+        for text in
+            ["no_service", "{\"ok\":false,\"error\":\"channel_not_found\"}", "<html>", "{\"ok\":false}"]
+        {
+            assert!(matches!(judge(text), Delivery::Refused { .. }), "{text}");
+        }
+        assert!(matches!(judge("{\"ok\":false,\"error\":\"ratelimited\"}"), Delivery::Retry { .. }));
+    }
+
+    #[test]
+    fn a_receiver_that_repeats_the_url_does_not_make_us_say_it() {
+        let secrets = Secrets::of_url(&"https://hooks.example.com/services/T000/B000/s3cr3t".into());
+        let told = word("Cannot POST /services/T000/B000/s3cr3t\r\n", &secrets);
+        assert_eq!(told, "Cannot POST /…/…/…/…");
+    }
+}

@@ -1,0 +1,488 @@
+//! Claims: who may restart which dyno now, decided in one transaction and one process type at a time.
+//!
+//! The judgement is a function of the rows; the database only sees to it that nobody else judges the same
+//! process type meanwhile.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, FromRow, Row as _};
+
+use crate::store::database::Dialect;
+use crate::store::rows::{
+    DecisionRow, Writer, attempt, micros, span_micros, ticket_number, timestamp, write_decision,
+};
+use dynowarden_core::api::{ClaimRefusal, Seen};
+use dynowarden_core::ident::AppId;
+use dynowarden_core::limits;
+use dynowarden_core::policy::{Policy, Rate};
+use dynowarden_core::record::{Decision, Ticket};
+
+/// A restart that somebody wants to send.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// The attempt; asking again with it repeats the question.
+    pub ticket: Ticket,
+    /// The app.
+    pub app: AppId,
+    /// The instance to be replaced, as the API showed it just now.
+    pub seen: Seen,
+    /// Whether a person asked, who may pass the cool-down.
+    pub by_hand: bool,
+    /// The decision to restart, which is written with the claim; none when it is on record already.
+    pub decision: Option<Box<Decision>>,
+    /// The app's policy, as far as claims go by it.
+    pub bounds: ClaimBounds,
+}
+
+/// The part of a policy that claims go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimBounds {
+    /// Per dyno, from an accepted restart to the next.
+    pub cooldown: Duration,
+    /// Dynos of one process type that may be out at once.
+    pub max_concurrent: u32,
+    /// Per dyno.
+    pub max_restarts: Rate,
+    /// A new dyno must be up this long before the next one goes.
+    pub settle: Duration,
+}
+
+impl From<&Policy> for ClaimBounds {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            cooldown: policy.cooldown,
+            max_concurrent: policy.max_concurrent.get(),
+            max_restarts: policy.max_restarts,
+            settle: policy.settle,
+        }
+    }
+}
+
+/// Who asks for which app.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claimant<'c> {
+    pub app: &'c str,
+    pub holder: &'c str,
+    pub request: &'c ClaimRequest,
+    pub decision: Option<&'c DecisionRow>,
+}
+
+/// One reading of the clock that judges leases, and how far it is ahead of the caller's, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub now: i64,
+    pub ahead: i64,
+}
+
+impl Moment {
+    /// A time of the clock that judges leases, by the caller's clock.
+    pub fn as_seen_by_caller(self, at: i64) -> Timestamp {
+        timestamp(at.saturating_sub(self.ahead))
+    }
+}
+
+/// Judges a request and, if nothing is in the way, claims. The transaction must hold the lock of the
+/// process type ([`lock`]).
+pub(super) async fn claim(
+    claimant: Claimant<'_>,
+    to: &mut AnyConnection,
+    moment: Moment,
+) -> Result<Result<(), ClaimRefusal>, sqlx::Error> {
+    let Claimant { app, request, .. } = claimant;
+    let bounds = &request.bounds;
+    let since = moment.now.saturating_sub(span_micros(bounds.cooldown.max(bounds.max_restarts.per)));
+    let dyno = request.seen.name.to_string();
+    let rows: Vec<Row> = sqlx::query_as(ROWS)
+        .bind(app)
+        .bind(request.seen.process_type.as_str())
+        .bind(moment.now)
+        .bind(dyno.as_str())
+        .bind(since)
+        .fetch_all(&mut *to)
+        .await?;
+    let give_up: Option<(i64, Option<i64>)> = sqlx::query_as(GIVE_UP)
+        .bind(app)
+        .bind(dyno.as_str())
+        .bind(moment.now)
+        .fetch_optional(&mut *to)
+        .await?;
+    let give_up = give_up.map(|(until, release)| GiveUp { until, release });
+    let judged = judge(&rows, give_up, claimant, moment.now);
+    for resolved in &judged.resolved {
+        sqlx::query(RESOLVE)
+            .bind(resolved.attempt.as_str())
+            .bind(if resolved.accepted_at.is_some() { "presumed" } else { "lapsed" })
+            .bind(moment.now)
+            .bind(resolved.accepted_at)
+            .execute(&mut *to)
+            .await?;
+    }
+    let seen = &request.seen;
+    if let Some(refusal) = judged.refusal {
+        return Ok(Err(match refusal {
+            Refusal::Elsewhere { until } => {
+                ClaimRefusal::Elsewhere { until: moment.as_seen_by_caller(until) }
+            }
+            Refusal::FormationOut { dyno } => {
+                ClaimRefusal::FormationOut { dyno: dyno.parse().unwrap_or_else(|_| seen.name.clone()) }
+            }
+            Refusal::MaxRestarts => ClaimRefusal::MaxRestarts,
+        }));
+    }
+    sqlx::query(CLAIM)
+        .bind(attempt(claimant.holder, request.ticket))
+        .bind(claimant.holder)
+        .bind(ticket_number(request.ticket))
+        .bind(app)
+        .bind(seen.process_type.as_str())
+        .bind(dyno)
+        .bind(i64::from(request.by_hand))
+        .bind(seen.id.as_str())
+        .bind(micros(seen.created_at))
+        .bind(micros(seen.updated_at))
+        .bind(seen.release.and_then(|release| i64::try_from(release).ok()))
+        .bind(span_micros(bounds.settle) / 1000)
+        .bind(moment.now)
+        .bind(moment.now.saturating_add(span_micros(limits::CLAIM_LEASE)))
+        .execute(&mut *to)
+        .await?;
+    if let Some(decision) = claimant.decision {
+        let by = Writer { holder: claimant.holder, ahead: moment.ahead };
+        write_decision(decision, to, by).await?;
+    }
+    Ok(Ok(()))
+}
+
+/// Keeps others from judging the same process type until the transaction ends. SQLite has one writer, so
+/// there the transaction itself is the lock.
+pub(super) async fn lock(
+    claimant: Claimant<'_>,
+    to: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<(), sqlx::Error> {
+    if dialect == Dialect::Sqlite {
+        return Ok(());
+    }
+    let formation = format!("dynowarden {} {}", claimant.app, claimant.request.seen.process_type);
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(formation)
+        .execute(to)
+        .await
+        .map(|_| ())
+}
+
+/// Renews the claims of a holder; one that lapsed and was taken over stays lost.
+pub(super) async fn renew(
+    holder: &str,
+    tickets: &[Ticket],
+    to: &mut AnyConnection,
+    moment: Moment,
+) -> Result<(), sqlx::Error> {
+    for ticket in tickets {
+        sqlx::query(RENEW)
+            .bind(holder)
+            .bind(ticket_number(*ticket))
+            .bind(moment.now.saturating_add(span_micros(limits::CLAIM_LEASE)))
+            .execute(&mut *to)
+            .await?;
+    }
+    Ok(())
+}
+
+/// All that can be in the way: what is open or settling in this process type, and what was restarted of
+/// this dyno since the longest of its bounds began.
+const ROWS: &str = "\
+    SELECT attempt, holder, ticket, dyno, instance, created_at, updated_at, claimed_at, lease_until, \
+        accepted_at, ended_at \
+    FROM dynowarden_restarts \
+    WHERE app = $1 AND process_type = $2 \
+        AND (ended_at IS NULL OR lease_until > $3 OR (dyno = $4 AND accepted_at > $5))";
+
+const GIVE_UP: &str =
+    "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2 AND until > $3";
+
+const RESOLVE: &str = "\
+    UPDATE dynowarden_restarts SET result = COALESCE(result, $2), ended_at = $3, lease_until = 0, \
+        accepted_at = COALESCE(accepted_at, $4) \
+    WHERE attempt = $1";
+
+const CLAIM: &str = "\
+    INSERT INTO dynowarden_restarts \
+        (attempt, holder, ticket, app, process_type, dyno, by_hand, instance, created_at, updated_at, \
+         release, settle_ms, tries, claimed_at, lease_until) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14) \
+    ON CONFLICT (attempt) DO UPDATE SET \
+        instance = excluded.instance, created_at = excluded.created_at, updated_at = excluded.updated_at, \
+        release = excluded.release, tries = dynowarden_restarts.tries + 1, \
+        claimed_at = excluded.claimed_at, lease_until = excluded.lease_until, \
+        ended_at = NULL, result = NULL, told = NULL";
+
+const RENEW: &str = "\
+    UPDATE dynowarden_restarts SET lease_until = $3 \
+    WHERE holder = $1 AND ticket = $2 AND ended_at IS NULL AND lease_until < $3";
+
+#[derive(Clone, Debug)]
+struct Row {
+    attempt: String,
+    holder: String,
+    ticket: i64,
+    dyno: String,
+    instance: String,
+    created_at: i64,
+    updated_at: i64,
+    claimed_at: i64,
+    lease_until: i64,
+    accepted_at: Option<i64>,
+    ended_at: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct GiveUp {
+    until: i64,
+    release: Option<i64>,
+}
+
+impl FromRow<'_, AnyRow> for Row {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            attempt: row.try_get("attempt")?,
+            holder: row.try_get("holder")?,
+            ticket: row.try_get("ticket")?,
+            dyno: row.try_get("dyno")?,
+            instance: row.try_get("instance")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+            claimed_at: row.try_get("claimed_at")?,
+            lease_until: row.try_get("lease_until")?,
+            accepted_at: row.try_get("accepted_at")?,
+            ended_at: row.try_get("ended_at")?,
+        })
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Judged {
+    refusal: Option<Refusal>,
+    resolved: Vec<Resolved>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Refusal {
+    Elsewhere { until: i64 },
+    FormationOut { dyno: String },
+    MaxRestarts,
+}
+
+/// A claim that its holder left open, and what it must have come to.
+#[derive(Debug, PartialEq)]
+struct Resolved {
+    attempt: String,
+    /// None when the instance is still the one that was claimed, so that nothing was sent or carried out.
+    accepted_at: Option<i64>,
+}
+
+fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64) -> Judged {
+    let Claimant { holder, request, .. } = claimant;
+    let (bounds, dyno) = (&request.bounds, request.seen.name.to_string());
+    let is_mine = |row: &Row| row.holder == holder && row.ticket == ticket_number(request.ticket);
+    let mut judged = Judged { refusal: None, resolved: Vec::new() };
+    if rows.iter().any(|row| is_mine(row) && row.ended_at.is_none() && row.lease_until > now) {
+        return judged;
+    }
+    let is_same_process = |row: &Row| {
+        row.instance == request.seen.id.as_str()
+            && row.created_at == micros(request.seen.created_at)
+            && row.updated_at == micros(request.seen.updated_at)
+    };
+    let (mut blocked_until, mut accepted, mut replaced_at) = (None, Vec::new(), None);
+    for row in rows.iter().filter(|row| row.dyno == dyno) {
+        if row.holder != holder && row.lease_until > now {
+            // The claim of another, open or settling.
+            blocked_until = blocked_until.max(Some(row.lease_until));
+        }
+        let mut accepted_at = row.accepted_at;
+        let is_abandoned = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
+        if is_abandoned && !is_mine(row) {
+            if accepted_at.is_none() && !is_same_process(row) {
+                // The instance is another: the restart was carried out, and nobody was left to say so.
+                accepted_at = Some(row.claimed_at);
+            }
+            judged.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
+        }
+        if let Some(at) = accepted_at {
+            accepted.push(at);
+            if is_same_process(row) {
+                replaced_at = replaced_at.max(Some(at));
+            }
+        }
+    }
+    let cooldown = span_micros(bounds.cooldown);
+    let last = if request.by_hand { replaced_at } else { accepted.iter().max().copied() };
+    let cool_at = last.map(|at| at.saturating_add(cooldown));
+    let given_up_until =
+        give_up.filter(|give_up| !is_over(give_up, &request.seen)).map(|give_up| give_up.until);
+    let until = blocked_until.max(cool_at).max(given_up_until).filter(|until| *until > now);
+    judged.refusal = if let Some(until) = until {
+        Some(Refusal::Elsewhere { until })
+    } else if is_used_up(&accepted, bounds.max_restarts, now) {
+        Some(Refusal::MaxRestarts)
+    } else {
+        out_in_formation(rows, claimant, now).map(|dyno| Refusal::FormationOut { dyno: dyno.to_owned() })
+    };
+    judged
+}
+
+/// A dyno is given up under one release; another one is another chance.
+fn is_over(give_up: &GiveUp, seen: &Seen) -> bool {
+    let release = seen.release.and_then(|release| i64::try_from(release).ok());
+    give_up.release.is_some() && release.is_some() && give_up.release != release
+}
+
+fn is_used_up(accepted: &[i64], rate: Rate, now: i64) -> bool {
+    let since = now.saturating_sub(span_micros(rate.per));
+    accepted.iter().filter(|at| **at > since).count() >= rate.count.get() as usize
+}
+
+/// One of the other dynos of the type that are out, if they are as many as may be. Those of this holder
+/// that are only settling do not count: it watches them itself, to the moment.
+fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Option<&'r str> {
+    let dyno = claimant.request.seen.name.to_string();
+    let mut out: Vec<&'r str> = rows
+        .iter()
+        .filter(|row| row.dyno != dyno && row.lease_until > now)
+        .filter(|row| row.ended_at.is_none() || row.holder != claimant.holder)
+        .map(|row| row.dyno.as_str())
+        .collect();
+    out.sort_unstable();
+    out.dedup();
+    out.first().copied().filter(|_| out.len() >= claimant.request.bounds.max_concurrent as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ClaimBounds, ClaimRequest, Claimant, GiveUp, Judged, Refusal, Resolved, Row, judge};
+    use crate::store::rows::{micros, timestamp};
+    use dynowarden_core::api::Seen;
+    use dynowarden_core::event::DynoState;
+    use dynowarden_core::ident::AppId;
+    use dynowarden_core::policy::Rate;
+    use dynowarden_core::record::Ticket;
+
+    const NOW: i64 = 1_750_000_000_000_000;
+
+    fn secs(secs: i64) -> i64 {
+        secs * 1_000_000
+    }
+
+    /// An open claim on web.1 by another replica, made `ago` seconds ago, that has lapsed.
+    fn lapsed(ago: i64) -> Row {
+        Row {
+            attempt: "dead-1".to_owned(),
+            holder: "dead".to_owned(),
+            ticket: 1,
+            dyno: "web.1".to_owned(),
+            instance: "i1".to_owned(),
+            created_at: NOW - secs(86_400),
+            updated_at: NOW - secs(86_400),
+            claimed_at: NOW - secs(ago),
+            lease_until: NOW - secs(ago) + secs(60),
+            accepted_at: None,
+            ended_at: None,
+        }
+    }
+
+    /// Our claim on web.1, which the API shows as `instance`.
+    fn request(instance: &str, by_hand: bool) -> ClaimRequest {
+        let created_at = timestamp(NOW - secs(86_400));
+        ClaimRequest {
+            ticket: Ticket(1),
+            app: AppId(0),
+            seen: Seen {
+                name: "web.1".parse().expect("a dyno"),
+                process_type: "web".parse().expect("a type"),
+                id: instance.parse().expect("an id"),
+                created_at,
+                updated_at: created_at,
+                state: DynoState::Up,
+                release: Some(7),
+            },
+            by_hand,
+            decision: None,
+            bounds: ClaimBounds {
+                cooldown: Duration::from_secs(600),
+                max_concurrent: 1,
+                max_restarts: Rate { count: 3.try_into().expect("three"), per: Duration::from_secs(7200) },
+                settle: Duration::from_secs(30),
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check(rows: &[Row], request: &ClaimRequest, refusal: Option<Refusal>, resolved: &[Option<i64>]) {
+        let claimant = Claimant { app: "acme", holder: "us", request, decision: None };
+        let Judged { refusal: found, resolved: by_rows } = judge(rows, None, claimant, NOW);
+        assert_eq!(found, refusal);
+        assert_eq!(by_rows.iter().map(|row: &Resolved| row.accepted_at).collect::<Vec<_>>(), resolved);
+    }
+
+    fn elsewhere(in_secs: i64) -> Option<Refusal> {
+        Some(Refusal::Elsewhere { until: NOW + secs(in_secs) })
+    }
+
+    #[test]
+    fn the_instance_tells_what_became_of_a_dead_ones_claim() {
+        // Another instance: the restart was carried out, and its cool-down runs from the claim.
+        check(&[lapsed(100)], &request("i2", false), elsewhere(500), &[Some(NOW - secs(100))]);
+        check(&[lapsed(601)], &request("i2", false), None, &[Some(NOW - secs(601))]);
+        check(&[lapsed(100)], &request("i2", true), None, &[Some(NOW - secs(100))]);
+        // The same: nothing was carried out.
+        check(&[lapsed(100)], &request("i1", false), None, &[None]);
+        // It was known to be accepted, whatever the API shows.
+        let accepted = Row { accepted_at: Some(NOW - secs(99)), ..lapsed(100) };
+        for by_hand in [false, true] {
+            check(
+                std::slice::from_ref(&accepted),
+                &request("i1", by_hand),
+                elsewhere(501),
+                &[Some(NOW - secs(99))],
+            );
+        }
+        // What is presumed counts for `max_restarts`, too.
+        let rows = [7000, 6000, 5000].map(lapsed);
+        let presumed = [7000, 6000, 5000].map(|ago| Some(NOW - secs(ago)));
+        check(&rows, &request("i2", true), Some(Refusal::MaxRestarts), &presumed);
+    }
+
+    #[test]
+    fn a_claim_that_is_renewed_is_another_ones_to_end() {
+        let living = Row { lease_until: NOW + 1, ..lapsed(3600) };
+        let until = Some(Refusal::Elsewhere { until: NOW + 1 });
+        check(std::slice::from_ref(&living), &request("i2", true), until, &[]);
+        let next_door = Row { dyno: "web.2".to_owned(), ..living.clone() };
+        let out = || Some(Refusal::FormationOut { dyno: "web.2".to_owned() });
+        check(std::slice::from_ref(&next_door), &request("i2", true), out(), &[]);
+        // Settling at another replica counts; our own engine sees to its own.
+        let settling = Row { ended_at: Some(NOW - 1), accepted_at: Some(NOW - secs(9)), ..next_door };
+        check(std::slice::from_ref(&settling), &request("i2", true), out(), &[]);
+        let ours = Row { holder: "us".to_owned(), ticket: 2, ..settling };
+        check(&[ours], &request("i2", true), None, &[]);
+        // Asking again with the same ticket is the same claim.
+        let same = Row { holder: "us".to_owned(), ..living };
+        check(&[same], &request("i2", false), None, &[]);
+    }
+
+    #[test]
+    fn a_give_up_lasts_until_another_release() {
+        let request = request("i1", true);
+        let claimant = Claimant { app: "acme", holder: "us", request: &request, decision: None };
+        for (release, expect) in [(Some(7), elsewhere(60)), (None, elsewhere(60)), (Some(6), None)] {
+            let give_up = GiveUp { until: NOW + secs(60), release };
+            assert_eq!(judge(&[], Some(give_up), claimant, NOW).refusal, expect, "{release:?}");
+        }
+        assert_eq!(micros(timestamp(NOW)), NOW);
+    }
+}

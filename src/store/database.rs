@@ -1,0 +1,313 @@
+//! Connections to the one database or the other, and what is particular to each.
+//!
+//! All statements are written once, for both; what differs is here, and nowhere else.
+
+use std::cmp::Ordering;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
+
+use crate::config::settings::Database;
+use crate::store::schema::{self, SchemaError};
+use crate::store::trouble::{Place, StoreError};
+use dynowarden_core::limits;
+
+/// Which of the two databases speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+/// What the connections are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// To read what another process writes, or has written.
+    Read,
+    /// To keep the record.
+    Serve,
+}
+
+/// The connections.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub dialect: Dialect,
+    /// Whether all ends with the connection.
+    pub is_memory: bool,
+    pub place: Place,
+    /// For questions that change nothing.
+    pub read: AnyPool,
+    /// SQLite lets one write at a time, so there is one connection for that.
+    pub write: AnyPool,
+    /// Held as long as the file is served from; the system gives it back when the process dies.
+    _lock: Option<File>,
+}
+
+impl Dialect {
+    /// Begins a transaction that will write, and that sees what others committed before each statement.
+    pub fn begin(self) -> &'static str {
+        match self {
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+}
+
+impl Link {
+    /// Opens the database and, to serve, brings its schema up to date.
+    pub async fn open(database: &Database, access: Access) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        match database {
+            Database::Memory => Self::memory(access).await,
+            Database::Postgres(url) => Self::postgres(url, access).await,
+            Database::Sqlite(path) => Self::sqlite(path, access).await,
+        }
+    }
+
+    /// Closes all connections, as soon as nobody uses them.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    async fn memory(access: Access) -> Result<Self, StoreError> {
+        let place = Place { shown: "memory".into(), user: None };
+        if access == Access::Read {
+            let what = "DATABASE_URL=memory keeps it within the daemon, and ends with it".to_owned();
+            return Err(StoreError::Missing { place, what });
+        }
+        let options = options("sqlite::memory:").map_err(|_| StoreError::Address)?;
+        // One connection that never ends: with it the memory would go, too.
+        let pool = pool(1, Dialect::Sqlite, access).min_connections(1).connect_lazy_with(options);
+        let migrated = async {
+            let mut connection = pool.acquire().await?;
+            schema::migrate(&mut connection, Dialect::Sqlite).await
+        };
+        migrated.await.map_err(|error| place.cannot_open(error, Dialect::Sqlite))?;
+        let (read, write) = (pool.clone(), pool);
+        Ok(Self { dialect: Dialect::Sqlite, is_memory: true, place, read, write, _lock: None })
+    }
+
+    async fn sqlite(path: &Path, access: Access) -> Result<Self, StoreError> {
+        let place = Place { shown: path.display().to_string().into(), user: None };
+        if access == Access::Read && !path.exists() {
+            return Err(StoreError::Missing { place, what: "no such file".to_owned() });
+        }
+        let lock = match access {
+            Access::Read => None,
+            Access::Serve => Some(lock(path, &place)?),
+        };
+        let mode = if access == Access::Serve { "rwc" } else { "ro" };
+        let Ok(options) = options(&format!("sqlite:{}?mode={mode}", encoded(path))) else {
+            return Err(StoreError::Unusable { place, what: "this name cannot be used".to_owned() });
+        };
+        first_contact(&options, &place, (Dialect::Sqlite, access)).await?;
+        let write = pool(1, Dialect::Sqlite, access).connect_lazy_with(options.clone());
+        let read = pool(SQLITE_READERS, Dialect::Sqlite, access).connect_lazy_with(options);
+        Ok(Self { dialect: Dialect::Sqlite, is_memory: false, place, read, write, _lock: lock })
+    }
+
+    async fn postgres(url: &SecretString, access: Access) -> Result<Self, StoreError> {
+        let url = known_options(url.expose_secret());
+        let server = PgConnectOptions::from_str(&url).map_err(|_| StoreError::Address)?;
+        let host = match server.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", server.get_host(), server.get_port()),
+        };
+        let shown = match server.get_database() {
+            Some(database) => format!("PostgreSQL at {host}, database {database}"),
+            None => format!("PostgreSQL at {host}"),
+        };
+        let place = Place { shown: shown.into(), user: Some(server.get_username().into()) };
+        let options = options(&url).map_err(|_| StoreError::Address)?;
+        first_contact(&options, &place, (Dialect::Postgres, access)).await?;
+        let connections = limits::STORE_CONNECTIONS_MAX;
+        let pool = pool(connections, Dialect::Postgres, access).connect_lazy_with(options);
+        let (read, write) = (pool.clone(), pool);
+        Ok(Self { dialect: Dialect::Postgres, is_memory: false, place, read, write, _lock: None })
+    }
+}
+
+/// Connections that read a SQLite file beside the one that writes.
+const SQLITE_READERS: u32 = 2;
+
+fn options(url: &str) -> Result<AnyConnectOptions, sqlx::Error> {
+    Ok(AnyConnectOptions::from_str(url)?.disable_statement_logging())
+}
+
+fn pool(connections: u32, dialect: Dialect, access: Access) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(limits::CLAIM_WAIT)
+        .after_connect(move |connection, _| Box::pin(prepare(connection, dialect, access)));
+    match dialect {
+        // One to write and one to claim, so that the first claim need not wait for a login.
+        Dialect::Postgres => options.min_connections(2),
+        Dialect::Sqlite => options.max_lifetime(None).idle_timeout(None).test_before_acquire(false),
+    }
+}
+
+/// Connects once without a pool, which would hide why it could not.
+async fn first_contact(
+    options: &AnyConnectOptions,
+    place: &Place,
+    (dialect, access): (Dialect, Access),
+) -> Result<(), StoreError> {
+    let contact = async {
+        let mut connection = options.connect().await?;
+        prepare(&mut connection, dialect, access).await?;
+        let checked = match access {
+            Access::Serve => schema::migrate(&mut connection, dialect).await,
+            Access::Read => check(&mut connection).await,
+        };
+        // What matters was learnt already.
+        let _closed = connection.close().await;
+        checked
+    };
+    let contacted = tokio::time::timeout(CONTACT_WAIT, contact).await;
+    let Ok(contacted) = contacted else {
+        return Err(StoreError::Away { place: place.clone(), what: "no answer in time".to_owned() });
+    };
+    contacted.map_err(|error| match error {
+        SchemaError::Database(error) if access == Access::Read && is_missing(&error) => {
+            StoreError::Missing { place: place.clone(), what: "no dynowarden has served from it".to_owned() }
+        }
+        error => place.cannot_open(error, dialect),
+    })
+}
+
+/// How long a start waits for the database.
+const CONTACT_WAIT: Duration = Duration::from_secs(10);
+
+/// A reader changes nothing, so the schema must be its own.
+async fn check(connection: &mut AnyConnection) -> Result<(), SchemaError> {
+    let (found, known) = (schema::version(connection).await?, schema::VERSION);
+    match found.cmp(&known) {
+        Ordering::Less => Err(SchemaError::Past { found, known }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(SchemaError::Future { found, known }),
+    }
+}
+
+/// Whether the table of the schema's version is not there.
+fn is_missing(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
+    })
+}
+
+/// Sets a new connection up.
+async fn prepare(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    access: Access,
+) -> Result<(), sqlx::Error> {
+    let statements = match (dialect, access) {
+        (Dialect::Postgres, _) => POSTGRES_SETTINGS,
+        (Dialect::Sqlite, Access::Serve) => SQLITE_SETTINGS,
+        (Dialect::Sqlite, Access::Read) => SQLITE_READER_SETTINGS,
+    };
+    sqlx::raw_sql(statements).execute(connection).await.map(|_| ())
+}
+
+/// A claim that was answered must be there after a power failure, so commits wait for the disk. The waits
+/// are a little below ours (`CLAIM_WAIT`, `STORE_WAIT`), so that the server gives up what we have given up.
+const POSTGRES_SETTINGS: &str = "\
+    SET synchronous_commit = on;
+    SET statement_timeout = 4500;
+    SET lock_timeout = 1900;
+    SET idle_in_transaction_session_timeout = 10000;
+    SET client_min_messages = warning";
+
+/// In WAL mode `FULL` waits for the disk at each commit (<https://www.sqlite.org/pragma.html>). Of its pages
+/// each connection keeps 512 KiB instead of 2 MiB: what matters of a record are its last rows, and the
+/// system's cache has the others.
+const SQLITE_SETTINGS: &str = "\
+    PRAGMA busy_timeout = 1900;
+    PRAGMA cache_size = -512;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA journal_size_limit = 16777216";
+
+const SQLITE_READER_SETTINGS: &str =
+    "PRAGMA busy_timeout = 1900; PRAGMA cache_size = -512; PRAGMA query_only = on";
+
+/// Takes the file for this process alone. The lock is on a file beside it, so that others can still read.
+fn lock(path: &Path, place: &Place) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let unusable = |error: std::io::Error| StoreError::Unusable {
+        place: place.clone(),
+        what: format!("{} cannot be made: {error}", name.display()),
+    };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { place: place.clone() }),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// A path as it stands in a URL.
+fn encoded(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut url = String::new();
+    for byte in absolute.to_string_lossy().bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => url.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => url.push(char::from(byte)),
+            byte => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
+}
+
+/// The URL without the parameters that the client does not know: it would log them, and what was meant as
+/// `password=` may be written differently.
+fn known_options(url: &str) -> String {
+    let Some((base, query)) = url.split_once('?') else { return url.to_owned() };
+    let (known, unknown): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| {
+        let key = pair.split('=').next().unwrap_or_default();
+        POSTGRES_OPTIONS.contains(&key) || key.starts_with("options[")
+    });
+    if !unknown.is_empty() {
+        tracing::warn!("DATABASE_URL has {} options that are not known; they are ignored", unknown.len());
+    }
+    if known.is_empty() { base.to_owned() } else { format!("{base}?{}", known.join("&")) }
+}
+
+const POSTGRES_OPTIONS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
+/// The name that a process goes by in the record: nothing but different from all others.
+pub(super) fn new_holder() -> Arc<str> {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Each state has keys of its own, which the standard library has from the system's randomness.
+    format!("{:016x}", RandomState::new().hash_one(std::process::id())).into()
+}

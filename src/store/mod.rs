@@ -1,0 +1,397 @@
+//! The record: what was decided and what became of it, in SQLite, in PostgreSQL or in memory.
+//!
+//! Three kinds of things are in it. History is written by one task, in batches, and nobody waits for it.
+//! Claims are asked for before a restart and answered from the database, in one transaction, because they
+//! are what keeps several replicas, and a process and the one before it, from restarting the same dyno.
+//! And a few facts that all replicas act by: pauses, give-ups, and the times of errors that a rule counts.
+//!
+//! Leases and cool-downs are judged by one clock: the server's for PostgreSQL, the caller's for SQLite,
+//! which has one process at a time.
+
+pub mod claims;
+mod database;
+pub mod pages;
+mod past;
+mod queue;
+pub mod reading;
+mod rows;
+mod schema;
+mod shared;
+mod state;
+pub mod trouble;
+mod writer;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::warn;
+
+use crate::config::settings::Database;
+use crate::store::claims::{ClaimRequest, Claimant, Moment};
+use crate::store::database::{Access, Dialect, Link};
+use crate::store::pages::{Filter, Page};
+use crate::store::rows::{DecisionRow, GiveUpRow, HistoryRow, NoticeRow, OutcomeRow, RestartRow, micros};
+use crate::store::shared::Count;
+use crate::store::state::Shared;
+use crate::store::trouble::{Place, StoreAway, StoreError};
+use dynowarden_core::api::ClaimRefusal;
+use dynowarden_core::engine::restore::{Past, PastPause};
+use dynowarden_core::ident::{AppId, AppName, DynoName};
+use dynowarden_core::limits;
+use dynowarden_core::record::{Decision, Record, RestartResult, Ticket, Verdict};
+
+/// The record. Clones share it; when the last one goes, what waits is written and the connections end.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+    writing: Arc<Writing>,
+}
+
+/// How a store is kept.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The watched apps, [`AppId`] being the place in the list.
+    pub apps: Vec<AppName>,
+    /// Whose clock judges leases and cool-downs; SQLite knows the caller's alone.
+    pub clock: JudgingClock,
+    /// How long decisions are kept.
+    pub keep: Duration,
+    /// How many are kept.
+    pub rows_max: u64,
+}
+
+/// Whose clock judges leases and cool-downs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JudgingClock {
+    /// Each caller's own, as it is handed in: for simulated time, in which all callers agree.
+    Caller,
+    /// The database server's, which all replicas have in common.
+    Server,
+}
+
+/// How the store is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// Since when it is away, and what it said.
+    pub away: Option<(Timestamp, StoreAway)>,
+    /// Rows that there was no room for, or that the database would not take.
+    pub dropped: u64,
+    /// Rows that wait to be written.
+    pub unwritten: usize,
+}
+
+/// The writing task, which ends with the last of those who have something to be written.
+#[derive(Debug)]
+struct Writing {
+    _end: DropGuard,
+    task: Mutex<Option<JoinHandle<()>>>,
+    token: CancellationToken,
+}
+
+// === impl StoreOptions ===
+
+impl StoreOptions {
+    /// The usual way: by the server's clock, and at most [`limits::DECISIONS_KEPT_MAX`] rows.
+    pub fn new(apps: Vec<AppName>, keep: Duration) -> Self {
+        Self { apps, clock: JudgingClock::Server, keep, rows_max: limits::DECISIONS_KEPT_MAX }
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Opens the store to serve from it: a file is created, locked against other processes and brought up
+    /// to date; so is a server's schema.
+    ///
+    /// # Errors
+    /// It cannot be used; the message names the file or the server, and no secret.
+    pub async fn open(
+        database: &Database,
+        options: StoreOptions,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let link = Link::open(database, Access::Serve).await?;
+        let shared = Arc::new(Shared::new(link, options, now));
+        let token = CancellationToken::new();
+        let task = tokio::spawn(writer::run(shared.clone(), token.clone()));
+        let end = token.clone().drop_guard();
+        let writing = Writing { _end: end, task: Mutex::new(Some(task)), token };
+        Ok(Self { shared, writing: Arc::new(writing) })
+    }
+
+    /// What a message may call the store: its file or its server, without user or password.
+    pub fn place(&self) -> &Place {
+        &self.shared.link.place
+    }
+
+    /// Whether other replicas may share it, so that what they do must be asked for.
+    pub fn is_shared(&self) -> bool {
+        self.shared.link.dialect == Dialect::Postgres
+    }
+
+    /// How the store is, just now.
+    pub fn health(&self) -> Health {
+        let (unwritten, dropped) = self.shared.queue.figures();
+        Health { away: self.shared.away.borrow().clone(), dropped, unwritten }
+    }
+
+    /// Tells when the store goes away, since when and why, and when it is back.
+    pub fn watch(&self) -> watch::Receiver<Option<(Timestamp, StoreAway)>> {
+        self.shared.away.subscribe()
+    }
+
+    /// Claims a restart, and writes its decision in the same transaction. Whoever has the claim may send the
+    /// DELETE; nobody else will until it is settled, or until it has not been renewed for
+    /// [`limits::CLAIM_LEASE`].
+    ///
+    /// The decision stays a draft until it is handed to [`write`](Self::write), and an outcome that comes
+    /// before that takes it back.
+    ///
+    /// # Errors
+    /// It is not given, and why; within [`limits::CLAIM_WAIT`], whatever the store does.
+    pub async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Result<(), ClaimRefusal> {
+        let shared = &self.shared;
+        shared.heard(now);
+        let Some(app) = shared.app(request.app) else { return Err(ClaimRefusal::StoreAway) };
+        if shared.away.borrow().is_some() {
+            return Err(ClaimRefusal::StoreAway);
+        }
+        let decision = request.decision.as_ref().map(|decision| shared.draft(decision, app));
+        let claimant =
+            Claimant { app: app.as_str(), holder: &shared.holder, request, decision: decision.as_ref() };
+        let asked = Instant::now();
+        // What this process has learnt about its own restarts must be seen by the judgement.
+        if !shared.queue.restarts_written(limits::CLAIM_WAIT).await {
+            return Err(ClaimRefusal::StoreAway);
+        }
+        let left = limits::CLAIM_WAIT.saturating_sub(asked.elapsed());
+        let answer = shared.within(left, async {
+            let mut transaction = shared.begin().await?;
+            claims::lock(claimant, &mut transaction, shared.link.dialect).await?;
+            let moment = shared.moment(&mut transaction, now).await?;
+            let answer = claims::claim(claimant, &mut transaction, moment).await?;
+            transaction.commit().await?;
+            Ok(answer)
+        });
+        match answer.await {
+            Ok(Ok(())) => {
+                shared.claimed(request.ticket, decision.as_ref());
+                Ok(())
+            }
+            Ok(Err(refusal)) => Err(refusal),
+            Err(_) => {
+                shared.unclaim(request.ticket, decision.as_ref());
+                Err(ClaimRefusal::StoreAway)
+            }
+        }
+    }
+
+    /// Renews this process's claims, of those attempts that are still `open`; the others lapse. To be
+    /// called every [`limits::CLAIM_RENEW_EVERY`].
+    ///
+    /// # Errors
+    /// The store is away; claims stand until their leases end.
+    pub async fn renew(&self, open: &[Ticket], now: Timestamp) -> Result<(), StoreAway> {
+        let shared = &self.shared;
+        shared.heard(now);
+        let held: Vec<Ticket> = {
+            let open: HashSet<&Ticket> = open.iter().collect();
+            let mut held = shared.held();
+            held.retain(|ticket| open.contains(ticket));
+            held.iter().copied().collect()
+        };
+        if held.is_empty() {
+            return Ok(());
+        }
+        let renewed = shared.within(limits::CLAIM_WAIT, async {
+            let mut transaction = shared.begin().await?;
+            let moment = shared.moment(&mut transaction, now).await?;
+            claims::renew(&shared.holder, &held, &mut transaction, moment).await?;
+            transaction.commit().await
+        });
+        renewed.await.map_err(|trouble| trouble.away)
+    }
+
+    /// Takes a record to be written, without waiting. Outcomes move their claims on.
+    pub fn write(&self, record: &Record, now: Timestamp) {
+        let shared = &self.shared;
+        shared.heard(now);
+        match record {
+            Record::Aftermath(aftermath) => {
+                shared.queue.restart(RestartRow::Aftermath(aftermath.ticket, aftermath.memory));
+            }
+            Record::Decision(decision) => self.write_decision(decision),
+            Record::Notice(notice) => {
+                let Some(app) = shared.app(notice.app) else { return };
+                let row = |id| HistoryRow::Notice(NoticeRow::new(notice, app, id));
+                shared.queue.history(micros(notice.at), row);
+            }
+            Record::Outcome(outcome) => {
+                let Some(app) = shared.app(outcome.app) else { return };
+                let is_held_on =
+                    matches!(outcome.result, RestartResult::Accepted { .. } | RestartResult::NotBack { .. });
+                if !is_held_on {
+                    shared.held().remove(&outcome.ticket);
+                }
+                if let Some(id) = shared.drafts().remove(&outcome.ticket) {
+                    shared.queue.restart(RestartRow::Undecided(id));
+                }
+                shared.queue.restart(RestartRow::Outcome(OutcomeRow::new(outcome, app)));
+            }
+        }
+    }
+
+    fn write_decision(&self, decision: &Decision) {
+        let shared = &self.shared;
+        let Some(app) = shared.app(decision.app) else { return };
+        if let Some(row) = GiveUpRow::new(decision, app) {
+            shared.queue.restart(RestartRow::GiveUp(row));
+        }
+        let is_restart = matches!(decision.verdict, Verdict::Restart { .. });
+        let written =
+            decision.ticket.filter(|_| is_restart).and_then(|ticket| shared.drafts().remove(&ticket));
+        if written.is_some() {
+            return;
+        }
+        shared.queue.decision(DecisionRow::new(decision, app, &shared.holder));
+    }
+
+    /// Waits until all that was handed to [`write`](Self::write) is in the store; false when that is not
+    /// so after `wait`.
+    pub async fn flush(&self, wait: Duration) -> bool {
+        self.shared.queue.all_written(wait).await
+    }
+
+    /// What the engine must know of before: of restarts, those of the last `span`. Takes over the claims
+    /// that dead processes left open; asked once, at the start.
+    ///
+    /// # Errors
+    /// The store is away, and nothing was taken over.
+    pub async fn past(&self, span: Duration, now: Timestamp) -> Result<Past, StoreAway> {
+        let shared = &self.shared;
+        shared.heard(now);
+        let past = shared.within(limits::STORE_WAIT, async {
+            let mut transaction = shared.begin().await?;
+            let moment = shared.moment(&mut transaction, now).await?;
+            let past = past::read(shared.reader(), &mut transaction, span, moment).await?;
+            transaction.commit().await?;
+            Ok(past)
+        });
+        let past = past.await.map_err(|trouble| trouble.away)?;
+        shared.held().extend(past.claims.iter().map(|claim| claim.ticket));
+        Ok(past)
+    }
+
+    /// The pauses in force; asked every two seconds where the store is shared.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn pauses(&self, now: Timestamp) -> Result<Vec<PastPause>, StoreAway> {
+        let shared = &self.shared;
+        shared.heard(now);
+        let pauses = shared.within(limits::STORE_WAIT, async {
+            let mut connection = shared.link.read.acquire().await?;
+            let moment = Moment { now: micros(now), ahead: 0 };
+            past::pauses(shared.reader(), &mut connection, moment).await
+        });
+        pauses.await.map_err(|trouble| trouble.away)
+    }
+
+    /// Puts a pause of one app, or of all, in place of the one before.
+    ///
+    /// # Errors
+    /// The store is away: other replicas, and a next start, do not know of it.
+    pub async fn set_pause(
+        &self,
+        app: Option<AppId>,
+        until: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreAway> {
+        let shared = &self.shared;
+        let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
+        let set = shared.within(limits::STORE_WAIT, async {
+            let mut connection = shared.link.write.acquire().await?;
+            shared::set_pause(app, until, reason, &mut connection).await
+        });
+        set.await.map_err(|trouble| trouble.away)
+    }
+
+    /// Ends the pause of one app; without an app, all pauses.
+    ///
+    /// # Errors
+    /// The store is away: other replicas, and a next start, do not know of it.
+    pub async fn clear_pause(&self, app: Option<AppId>) -> Result<(), StoreAway> {
+        let shared = &self.shared;
+        let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
+        let cleared = shared.within(limits::STORE_WAIT, async {
+            let mut connection = shared.link.write.acquire().await?;
+            shared::clear_pause(app, &mut connection).await
+        });
+        cleared.await.map_err(|trouble| trouble.away)
+    }
+
+    /// Adds the time of an error that a rule counts, and returns all of that dyno and rule within the span
+    /// that ends at the newest, oldest first. Adding one twice changes nothing.
+    ///
+    /// # Errors
+    /// The store is away: what other replicas heard is not known.
+    pub async fn share_hit(&self, hit: &Hit<'_>) -> Result<Vec<Timestamp>, StoreAway> {
+        let shared = &self.shared;
+        let Some(app) = shared.app(hit.app) else { return Ok(vec![hit.at]) };
+        let count = Count { app: app.as_str(), dyno: hit.dyno, rule: hit.rule, within: hit.within };
+        let times = shared.within(limits::CLAIM_WAIT, async {
+            // No transaction: of replicas that add at one moment, the last to read must see what all added.
+            let mut connection = shared.link.write.acquire().await?;
+            shared::share_hit(count, &mut connection, hit.at).await
+        });
+        times.await.map_err(|trouble| trouble.away)
+    }
+
+    /// One page of the record, newest first, with what waits to be written if that is quickly done.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
+        self.shared.queue.all_written(PAGE_FLUSH_WAIT).await;
+        let page = self.shared.within(limits::STORE_WAIT, async {
+            let mut connection = self.shared.link.read.acquire().await?;
+            pages::read(filter, &mut connection).await
+        });
+        page.await.map_err(|trouble| trouble.away)
+    }
+
+    /// Writes what waits, if the store is there, and ends the connections.
+    pub async fn close(self) {
+        self.writing.token.cancel();
+        let task = self.writing.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            warn!("the store's writer broke: {error}");
+        }
+    }
+}
+
+/// How long a reader of the record waits for the newest rows to be written.
+const PAGE_FLUSH_WAIT: Duration = Duration::from_millis(500);
+
+/// An error that a rule counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Hit<'h> {
+    /// The app.
+    pub app: AppId,
+    /// The dyno.
+    pub dyno: &'h DynoName,
+    /// The rule's name.
+    pub rule: &'h str,
+    /// The time in the line.
+    pub at: Timestamp,
+    /// The span in which the rule counts.
+    pub within: Duration,
+}

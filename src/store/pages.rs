@@ -1,0 +1,291 @@
+//! The record as other programs and people read it: pages of decisions, newest first.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, FromRow, Row as _};
+
+use crate::store::rows::timestamp;
+use crate::ui::facts::{Ruling, RulingResult};
+use dynowarden_core::event::Megabytes;
+use dynowarden_core::ident::{AppName, DynoName};
+use dynowarden_core::limits;
+use dynowarden_core::record::MemoryReading;
+use dynowarden_core::record::view::{DecisionJson, EvidenceJson, MemoryJson, Word};
+
+/// Which decisions are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those about this app.
+    pub app: Option<AppName>,
+    /// Only those about this dyno.
+    pub dyno: Option<DynoName>,
+    /// Only those before this place in the record: the `next` of the page before.
+    pub before: Option<Cursor>,
+    /// At most so many; a page has at most [`limits::PAGE_ROWS_MAX`], and at least one.
+    pub limit: u32,
+}
+
+/// Some decisions, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Page {
+    /// The decisions.
+    pub decisions: Vec<PastDecision>,
+    /// Where the next page begins; none at the end of the record.
+    pub next: Option<Cursor>,
+}
+
+/// One decision on record, as a JSON object: a [`DecisionJson`] and what was learnt since.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PastDecision {
+    /// The decision; `at` is the time of the first where several are folded into one.
+    #[serde(flatten)]
+    pub decision: DecisionJson,
+    /// How many decisions of this kind in a row the object stands for.
+    pub count: u64,
+    /// The time of the last of them.
+    #[serde(serialize_with = "rfc3339")]
+    pub last_at: Timestamp,
+    /// What became of the restart; null for everything else, and as long as nothing is known.
+    pub outcome: Option<OutcomeJson>,
+}
+
+/// What became of a restart.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OutcomeJson {
+    /// `accepted`, `back`, `back_late`, `not_back`, `gone`, `refused`, `unanswered`, `withdrawn`,
+    /// `not_sent`, or, of restarts whose process died, `presumed` (it was carried out) and `lapsed` (it was
+    /// not).
+    pub result: String,
+    /// The same as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
+    /// The instance that was replaced.
+    pub instance: String,
+    /// The instance that came up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_instance: Option<String>,
+    /// Seconds from the acceptance until the new instance was seen up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_for: Option<f64>,
+    /// What the new instance used when that was first told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryJson>,
+}
+
+/// A place in the record: opaque text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    id: i64,
+    holder: String,
+}
+
+/// A text that is no cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor: allowed is the `next` of a page before")]
+pub struct CursorError;
+
+// === impl Cursor ===
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let (id, holder) = text.split_once('-').ok_or(CursorError)?;
+        let id = i64::from_str_radix(id, 16).ok().filter(|id| *id >= 0).ok_or(CursorError)?;
+        let fits = holder.len() == 16 && holder.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if fits { Ok(Self { id, holder: holder.to_owned() }) } else { Err(CursorError) }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.id, self.holder)
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+fn rfc3339<S: serde::Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(at)
+}
+
+// === impl PastDecision ===
+
+impl fmt::Display for PastDecision {
+    /// One line for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.decision)?;
+        if self.count > 1 {
+            write!(f, " (× {}, last {})", self.count, self.last_at.strftime("%Y-%m-%d %H:%M:%SZ"))?;
+        }
+        match &self.outcome {
+            Some(outcome) => {
+                write!(f, " -> {}", outcome.told.as_ref().unwrap_or(&outcome.result))?;
+                match &outcome.memory {
+                    Some(memory) => write!(f, ", now at {memory}"),
+                    None => Ok(()),
+                }
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<PastDecision> for Ruling {
+    fn from(past: PastDecision) -> Self {
+        let result = past.outcome.map(|outcome| RulingResult {
+            at: past.last_at,
+            text: outcome.told.unwrap_or_else(|| outcome.result.clone()),
+            label: outcome.result.into(),
+            memory: outcome.memory,
+        });
+        Self {
+            decision: past.decision,
+            last_at: past.last_at,
+            times: u32::try_from(past.count).unwrap_or(u32::MAX),
+            result,
+        }
+    }
+}
+
+// === reading ===
+
+/// Reads one page.
+pub(super) async fn read(filter: &Filter, from: &mut AnyConnection) -> Result<Page, sqlx::Error> {
+    let limit = filter.limit.clamp(1, limits::PAGE_ROWS_MAX);
+    let mut statement = SELECT.to_owned();
+    let mut bound = 0;
+    let mut condition = |text: &str, values: usize| {
+        statement.push_str(if bound == 0 { " WHERE " } else { " AND " });
+        for part in text.split_inclusive('?') {
+            match part.strip_suffix('?') {
+                Some(part) => {
+                    bound += 1;
+                    statement.push_str(&format!("{part}${bound}"));
+                }
+                None => statement.push_str(part),
+            }
+        }
+        debug_assert_eq!(text.matches('?').count(), values);
+    };
+    if filter.app.is_some() {
+        condition("decided.app = ?", 1);
+    }
+    if filter.dyno.is_some() {
+        condition("decided.dyno = ?", 1);
+    }
+    if filter.before.is_some() {
+        condition("(decided.id, decided.holder) < (?, ?)", 2);
+    }
+    statement.push_str(&format!(" ORDER BY decided.id DESC, decided.holder DESC LIMIT ${}", bound + 1));
+    // Nothing of it comes from outside: the values are bound.
+    let mut query = sqlx::query_as::<_, PageRow>(AssertSqlSafe(statement));
+    if let Some(app) = &filter.app {
+        query = query.bind(app.as_str());
+    }
+    if let Some(dyno) = &filter.dyno {
+        query = query.bind(dyno.to_string());
+    }
+    if let Some(before) = &filter.before {
+        query = query.bind(before.id).bind(before.holder.as_str());
+    }
+    let mut rows = query.bind(i64::from(limit) + 1).fetch_all(from).await?;
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| has_more).map(|row| row.cursor.clone());
+    Ok(Page { decisions: rows.into_iter().map(|row| row.decision).collect(), next })
+}
+
+const SELECT: &str = "\
+    SELECT decided.id, decided.holder, decided.at, decided.app, decided.dyno, decided.rule, \
+        decided.decision, decided.code, decided.reason, decided.dry_run, decided.evidence, decided.count, \
+        decided.last_at, restart.result, restart.told, restart.instance, restart.new_instance, \
+        restart.out_for_ms, restart.after_at, restart.after_used, restart.after_permille \
+    FROM dynowarden_decisions decided \
+    LEFT JOIN dynowarden_restarts restart \
+        ON restart.attempt = decided.attempt AND decided.decision = 'restart'";
+
+struct PageRow {
+    cursor: Cursor,
+    decision: PastDecision,
+}
+
+impl FromRow<'_, AnyRow> for PageRow {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let word = match row.try_get::<String, _>("decision")?.as_str() {
+            "restart" => Word::Restart,
+            "notify" => Word::Notify,
+            _ => Word::Hold,
+        };
+        let evidence: String = row.try_get("evidence")?;
+        let evidence: EvidenceJson = serde_json::from_str(&evidence).unwrap_or_default();
+        let result: Option<String> = row.try_get("result")?;
+        let outcome = match result {
+            None => None,
+            Some(result) => Some(OutcomeJson {
+                result,
+                told: row.try_get("told")?,
+                instance: row.try_get("instance")?,
+                new_instance: row.try_get("new_instance")?,
+                out_for: row
+                    .try_get::<Option<i64>, _>("out_for_ms")?
+                    .map(|millis| Duration::from_millis(millis.unsigned_abs()).as_secs_f64()),
+                memory: memory_after(row)?.as_ref().map(MemoryJson::new),
+            }),
+        };
+        let decision = DecisionJson {
+            at: timestamp(row.try_get("at")?),
+            app: row.try_get("app")?,
+            dyno: row.try_get("dyno")?,
+            rule: row.try_get("rule")?,
+            decision: word,
+            reason: row.try_get("reason")?,
+            code: row.try_get("code")?,
+            dry_run: row.try_get::<i64, _>("dry_run")? != 0,
+            evidence,
+        };
+        Ok(Self {
+            cursor: Cursor { id: row.try_get("id")?, holder: row.try_get("holder")? },
+            decision: PastDecision {
+                decision,
+                count: row.try_get::<i64, _>("count")?.unsigned_abs(),
+                last_at: timestamp(row.try_get("last_at")?),
+                outcome,
+            },
+        })
+    }
+}
+
+fn memory_after(row: &AnyRow) -> Result<Option<MemoryReading>, sqlx::Error> {
+    let Some(at) = row.try_get("after_at")? else { return Ok(None) };
+    let (used, permille): (i64, i64) = (row.try_get("after_used")?, row.try_get("after_permille")?);
+    Ok(Some(MemoryReading {
+        at: timestamp(at),
+        used: Megabytes { hundredths: used.unsigned_abs() },
+        permille: u32::try_from(permille).unwrap_or(u32::MAX),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cursor;
+
+    #[test]
+    fn a_cursor_is_what_a_page_gave() {
+        let cursor = Cursor { id: 1_750_000_000_000_000, holder: "0123456789abcdef".to_owned() };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for text in ["", "1", "1-", "-1-0123456789abcdef", "1-0123456789abcdeg", "1-x", "x-0123456789abcdef"]
+        {
+            assert!(text.parse::<Cursor>().is_err(), "{text}");
+        }
+    }
+}

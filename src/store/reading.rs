@@ -1,0 +1,45 @@
+//! The record beside a running daemon: read, and nothing else.
+
+use crate::config::settings::Database;
+use crate::store::database::{Access, Link};
+use crate::store::pages::{self, Filter, Page};
+use crate::store::trouble::{StoreAway, StoreError};
+use dynowarden_core::limits;
+
+/// The store as a reader has it, beside a daemon.
+#[derive(Debug)]
+pub struct Reading {
+    link: Link,
+}
+
+impl Reading {
+    /// Opens the store to read it, beside a daemon that may be writing: nothing is created or changed.
+    ///
+    /// # Errors
+    /// It cannot be read, or nobody has ever served from it.
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self { link: Link::open(database, Access::Read).await? })
+    }
+
+    /// One page of the record, newest first.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
+        let place = self.link.place.clone();
+        let page = tokio::time::timeout(limits::STORE_WAIT, async {
+            let mut connection = self.link.read.acquire().await?;
+            pages::read(filter, &mut connection).await
+        });
+        match page.await {
+            Ok(Ok(page)) => Ok(page),
+            Ok(Err(error)) => Err(StoreAway { what: place.what(&error).into(), place }),
+            Err(_) => Err(StoreAway { place, what: "no answer in time".into() }),
+        }
+    }
+
+    /// Ends the connections.
+    pub async fn close(self) {
+        self.link.close().await;
+    }
+}

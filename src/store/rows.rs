@@ -1,0 +1,399 @@
+//! Records as rows, and the statements that write them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::AnyConnection;
+
+use dynowarden_core::ident::AppName;
+use dynowarden_core::record::view::DecisionJson;
+use dynowarden_core::record::{
+    Decision, Hold, MemoryReading, Notice, Outcome, RestartResult, Ticket, Verdict,
+};
+
+/// A row about a restart, which is never dropped for want of room.
+#[derive(Clone, Debug)]
+pub(super) enum RestartRow {
+    /// The decision to restart.
+    Decision(DecisionRow),
+    /// What became of it.
+    Outcome(OutcomeRow),
+    /// The memory of the dyno that came up.
+    Aftermath(Ticket, MemoryReading),
+    /// A dyno is left alone.
+    GiveUp(GiveUpRow),
+    /// A claim whose answer did not reach us in time, so that nothing was sent.
+    Unclaim(Ticket),
+    /// A decision that was written with its claim did not come to be, and goes by its id.
+    Undecided(i64),
+}
+
+/// A row that is history alone.
+#[derive(Clone, Debug)]
+pub(super) enum HistoryRow {
+    Decision(DecisionRow),
+    Notice(NoticeRow),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct DecisionRow {
+    pub id: i64,
+    pub at: i64,
+    pub app: Arc<str>,
+    pub dyno: Option<Arc<str>>,
+    pub rule: Arc<str>,
+    pub decision: &'static str,
+    pub code: Arc<str>,
+    pub reason: String,
+    pub dry_run: bool,
+    pub evidence: String,
+    pub attempt: Option<String>,
+    pub count: i64,
+    pub last_at: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct NoticeRow {
+    pub id: i64,
+    pub at: i64,
+    pub app: Arc<str>,
+    pub dyno: Option<Arc<str>>,
+    pub kind: &'static str,
+    pub told: String,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct OutcomeRow {
+    pub at: i64,
+    pub app: Arc<str>,
+    pub dyno: Arc<str>,
+    pub ticket: Ticket,
+    pub result: &'static str,
+    pub told: String,
+    pub stage: Stage,
+}
+
+/// How far an outcome moves a claim on.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    Accepted,
+    Back { instance: String, out_for: Duration },
+    NotBack,
+    Over,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct GiveUpRow {
+    pub app: Arc<str>,
+    pub dyno: Arc<str>,
+    pub at: i64,
+    pub until: i64,
+    pub release: Option<i64>,
+}
+
+/// Who writes, and how far the clock that judges leases is ahead of this machine's, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writer<'w> {
+    pub holder: &'w str,
+    pub ahead: i64,
+}
+
+// === impl rows ===
+
+impl DecisionRow {
+    pub fn new(decision: &Decision, app: &AppName, holder: &str) -> Self {
+        let shown = DecisionJson::new(decision, app);
+        let at = micros(decision.at);
+        Self {
+            id: at,
+            at,
+            app: app.as_str().into(),
+            dyno: shown.dyno.map(Into::into),
+            rule: clean(shown.rule).into(),
+            decision: decision.verdict.word(),
+            code: shown.code.into(),
+            reason: clean(shown.reason),
+            dry_run: shown.dry_run,
+            evidence: serde_json::to_string(&shown.evidence).unwrap_or_else(|_| "{}".to_owned()),
+            attempt: decision.ticket.map(|ticket| attempt(holder, ticket)),
+            count: 1,
+            last_at: at,
+        }
+    }
+}
+
+impl NoticeRow {
+    pub fn new(notice: &Notice, app: &AppName, id: i64) -> Self {
+        Self {
+            id,
+            at: micros(notice.at),
+            app: app.as_str().into(),
+            dyno: notice.dyno.as_ref().map(|dyno| dyno.to_string().into()),
+            kind: notice.what.label(),
+            told: clean(notice.what.to_string()),
+        }
+    }
+}
+
+impl OutcomeRow {
+    pub fn new(outcome: &Outcome, app: &AppName) -> Self {
+        let stage = match &outcome.result {
+            RestartResult::Accepted { .. } => Stage::Accepted,
+            RestartResult::Back { id, out_for, .. } => {
+                Stage::Back { instance: id.to_string(), out_for: *out_for }
+            }
+            RestartResult::NotBack { .. } => Stage::NotBack,
+            RestartResult::Gone
+            | RestartResult::Refused(_)
+            | RestartResult::Unanswered { .. }
+            | RestartResult::Withdrawn => Stage::Over,
+        };
+        Self {
+            at: micros(outcome.at),
+            app: app.as_str().into(),
+            dyno: outcome.dyno.to_string().into(),
+            ticket: outcome.ticket,
+            result: outcome.result.label(),
+            told: clean(outcome.result.to_string()),
+            stage,
+        }
+    }
+}
+
+impl GiveUpRow {
+    /// The giving up that a decision is, if it is one.
+    pub fn new(decision: &Decision, app: &AppName) -> Option<Self> {
+        let Verdict::Hold(Hold::MaxRestarts { until, .. }) = &decision.verdict else { return None };
+        let release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
+        Some(Self {
+            app: app.as_str().into(),
+            dyno: decision.dyno.as_ref()?.to_string().into(),
+            at: micros(decision.at),
+            until: micros(*until),
+            release: release.and_then(|release| i64::try_from(release).ok()),
+        })
+    }
+}
+
+impl HistoryRow {
+    pub fn id(&self) -> i64 {
+        match self {
+            Self::Decision(row) => row.id,
+            Self::Notice(row) => row.id,
+        }
+    }
+
+    pub async fn write(&self, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Decision(row) => write_decision(row, to, by).await,
+            Self::Notice(row) => write_notice(row, to, by).await,
+        }
+    }
+}
+
+impl RestartRow {
+    pub async fn write(&self, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Decision(row) => write_decision(row, to, by).await,
+            Self::Outcome(row) => write_outcome(row, to, by).await,
+            Self::Aftermath(ticket, memory) => write_aftermath(*ticket, memory, to, by).await,
+            Self::GiveUp(row) => write_give_up(row, to, by).await,
+            Self::Unclaim(ticket) => unclaim(*ticket, to, by).await,
+            Self::Undecided(id) => undecide(*id, to, by).await,
+        }
+    }
+}
+
+/// The name of an attempt in the record, the same for ever.
+pub(super) fn attempt(holder: &str, ticket: Ticket) -> String {
+    format!("{holder}-{}", ticket.0)
+}
+
+/// A time as a column has it.
+pub(super) fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+/// A span as a column has it.
+pub(super) fn span_micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A time from a column; one that is none is the first there is.
+pub(super) fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MIN)
+}
+
+pub(super) fn ticket_number(ticket: Ticket) -> i64 {
+    i64::try_from(ticket.0).unwrap_or(i64::MAX)
+}
+
+/// PostgreSQL takes any text but NUL, and part of this text is an outsider's.
+pub(super) fn clean(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+// === statements ===
+
+/// Writing a row twice changes nothing, so a write whose answer was lost is simply written again.
+const WRITE_DECISION: &str = "\
+    INSERT INTO dynowarden_decisions \
+        (id, holder, at, app, dyno, rule, decision, code, reason, dry_run, evidence, attempt, count, \
+         last_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+    ON CONFLICT (id, holder) DO UPDATE SET count = excluded.count, last_at = excluded.last_at";
+
+pub(super) async fn write_decision(
+    row: &DecisionRow,
+    to: &mut AnyConnection,
+    by: Writer<'_>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(WRITE_DECISION)
+        .bind(row.id)
+        .bind(by.holder)
+        .bind(row.at)
+        .bind(&*row.app)
+        .bind(row.dyno.as_deref())
+        .bind(&*row.rule)
+        .bind(row.decision)
+        .bind(&*row.code)
+        .bind(row.reason.as_str())
+        .bind(i64::from(row.dry_run))
+        .bind(row.evidence.as_str())
+        .bind(row.attempt.as_deref())
+        .bind(row.count)
+        .bind(row.last_at)
+        .execute(to)
+        .await
+        .map(|_| ())
+}
+
+const WRITE_NOTICE: &str = "\
+    INSERT INTO dynowarden_notices (id, holder, at, app, dyno, kind, told) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id, holder) DO NOTHING";
+
+async fn write_notice(row: &NoticeRow, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(WRITE_NOTICE)
+        .bind(row.id)
+        .bind(by.holder)
+        .bind(row.at)
+        .bind(&*row.app)
+        .bind(row.dyno.as_deref())
+        .bind(row.kind)
+        .bind(row.told.as_str())
+        .execute(to)
+        .await
+        .map(|_| ())
+}
+
+const ACCEPT: &str = "\
+    UPDATE dynowarden_restarts SET result = $3, told = $4, accepted_at = COALESCE(accepted_at, $5) \
+    WHERE holder = $1 AND ticket = $2";
+
+/// Others wait for the new dyno to settle, and then the claim is no more.
+const BACK: &str = "\
+    UPDATE dynowarden_restarts SET result = $3, told = $4, ended_at = $5, \
+        lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7 \
+    WHERE holder = $1 AND ticket = $2";
+
+/// Its holder watches on, and keeps the claim as long as it renews it.
+const NOT_BACK: &str = "\
+    UPDATE dynowarden_restarts SET result = $3, told = $4 WHERE holder = $1 AND ticket = $2";
+
+const OVER: &str = "\
+    UPDATE dynowarden_restarts SET result = $3, told = $4, ended_at = $5, lease_until = 0 \
+    WHERE holder = $1 AND ticket = $2";
+
+async fn write_outcome(row: &OutcomeRow, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+    let statement = match &row.stage {
+        Stage::Accepted => ACCEPT,
+        Stage::Back { .. } => BACK,
+        Stage::NotBack => NOT_BACK,
+        Stage::Over => OVER,
+    };
+    let query = sqlx::query(statement)
+        .bind(by.holder)
+        .bind(ticket_number(row.ticket))
+        .bind(row.result)
+        .bind(row.told.as_str());
+    let at = row.at.saturating_add(by.ahead);
+    let query = match &row.stage {
+        Stage::Accepted | Stage::Over => query.bind(at),
+        Stage::Back { instance, out_for } => {
+            let millis = i64::try_from(out_for.as_millis()).unwrap_or(i64::MAX);
+            query.bind(at).bind(instance.as_str()).bind(millis)
+        }
+        Stage::NotBack => query,
+    };
+    query.execute(&mut *to).await?;
+    if let Stage::Accepted = row.stage {
+        // What was counted belongs to an instance that is gone, and who is restarted is not given up.
+        for statement in [FORGET_HITS, FORGET_GIVE_UP] {
+            sqlx::query(statement).bind(&*row.app).bind(&*row.dyno).execute(&mut *to).await?;
+        }
+    }
+    Ok(())
+}
+
+const AFTERMATH: &str = "\
+    UPDATE dynowarden_restarts SET after_at = $3, after_used = $4, after_permille = $5 \
+    WHERE holder = $1 AND ticket = $2";
+
+async fn write_aftermath(
+    ticket: Ticket,
+    memory: &MemoryReading,
+    to: &mut AnyConnection,
+    by: Writer<'_>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(AFTERMATH)
+        .bind(by.holder)
+        .bind(ticket_number(ticket))
+        .bind(micros(memory.at))
+        .bind(i64::try_from(memory.used.hundredths).unwrap_or(i64::MAX))
+        .bind(i64::from(memory.permille))
+        .execute(to)
+        .await
+        .map(|_| ())
+}
+
+const FORGET_HITS: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2";
+
+const FORGET_GIVE_UP: &str = "DELETE FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2";
+
+const GIVE_UP: &str = "\
+    INSERT INTO dynowarden_give_ups (app, dyno, at, until, release) VALUES ($1, $2, $3, $4, $5) \
+    ON CONFLICT (app, dyno) DO UPDATE SET \
+        at = excluded.at, until = excluded.until, release = excluded.release";
+
+async fn write_give_up(row: &GiveUpRow, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(GIVE_UP)
+        .bind(&*row.app)
+        .bind(&*row.dyno)
+        .bind(row.at.saturating_add(by.ahead))
+        .bind(row.until.saturating_add(by.ahead))
+        .bind(row.release)
+        .execute(to)
+        .await
+        .map(|_| ())
+}
+
+const UNCLAIM: &str = "\
+    UPDATE dynowarden_restarts SET result = 'not_sent', told = $3, ended_at = claimed_at, lease_until = 0 \
+    WHERE holder = $1 AND ticket = $2 AND accepted_at IS NULL AND ended_at IS NULL";
+
+async fn unclaim(ticket: Ticket, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(UNCLAIM)
+        .bind(by.holder)
+        .bind(ticket_number(ticket))
+        .bind("the store did not answer in time, so nothing was sent")
+        .execute(to)
+        .await
+        .map(|_| ())
+}
+
+const UNDECIDE: &str = "DELETE FROM dynowarden_decisions WHERE id = $1 AND holder = $2";
+
+async fn undecide(id: i64, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(UNDECIDE).bind(id).bind(by.holder).execute(to).await.map(|_| ())
+}

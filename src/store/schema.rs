@@ -1,0 +1,68 @@
+//! The schema, brought up to date at every start.
+//!
+//! Several replicas may start at once, so looking and changing is one transaction under a lock, which both
+//! databases undo if it does not end.
+
+use sqlx::{AnyConnection, Connection as _};
+
+use crate::store::database::Dialect;
+
+/// Why the schema is not the one that this version works with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SchemaError {
+    /// The database did not do as it was told.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// A newer version of the program was here.
+    #[error("schema {found} is newer than {known}")]
+    Future { found: i64, known: i64 },
+    /// Only an older version of the program was here.
+    #[error("schema {found} is older than {known}")]
+    Past { found: i64, known: i64 },
+}
+
+/// Every change of the schema, in order; the version of a schema is how many of them it has seen. One that
+/// was released is never changed again.
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/0001_record.sql"), include_str!("../../migrations/0002_aftermath.sql")];
+
+/// The version that this program works with.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the schema up to date.
+pub(super) async fn migrate(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), SchemaError> {
+    let mut transaction = connection.begin_with(dialect.begin()).await?;
+    if dialect == Dialect::Postgres {
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(MIGRATION_LOCK)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS dynowarden_schema (version BIGINT NOT NULL)")
+        .execute(&mut *transaction)
+        .await?;
+    let found = version(&mut transaction).await?;
+    let Some(missing) = usize::try_from(found).ok().and_then(|seen| MIGRATIONS.get(seen..)) else {
+        return Err(SchemaError::Future { found, known: VERSION });
+    };
+    if !missing.is_empty() {
+        for migration in missing {
+            sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        }
+        sqlx::raw_sql("DELETE FROM dynowarden_schema").execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO dynowarden_schema (version) VALUES ($1)")
+            .bind(VERSION)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The version of the schema; 0 where there is none yet.
+pub(super) async fn version(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM dynowarden_schema").fetch_one(connection).await
+}
+
+/// Any number, as long as all replicas take the same.
+const MIGRATION_LOCK: i64 = 0x6479_6e6f_7761_7264;

@@ -1,0 +1,82 @@
+//! What replicas share beside claims: pauses, and the times of errors that a rule counts.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::AnyConnection;
+
+use crate::store::past::ALL_APPS;
+use crate::store::rows::{clean, micros, span_micros, timestamp};
+use dynowarden_core::ident::DynoName;
+use dynowarden_core::limits;
+
+/// One count: of the lines about one dyno that match one rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Count<'c> {
+    pub app: &'c str,
+    pub dyno: &'c DynoName,
+    pub rule: &'c str,
+    pub within: Duration,
+}
+
+/// Adds an error's time, forgets those before the span, and returns the others, oldest first.
+pub(super) async fn share_hit(
+    count: Count<'_>,
+    to: &mut AnyConnection,
+    at: Timestamp,
+) -> Result<Vec<Timestamp>, sqlx::Error> {
+    let (dyno, rule) = (count.dyno.to_string(), clean(count.rule.to_owned()));
+    sqlx::query(ADD).bind(count.app).bind(&*dyno).bind(&*rule).bind(micros(at)).execute(&mut *to).await?;
+    let times: Vec<i64> = sqlx::query_scalar(TIMES)
+        .bind(count.app)
+        .bind(&*dyno)
+        .bind(&*rule)
+        .bind(i64::from(limits::COUNT_MAX))
+        .fetch_all(&mut *to)
+        .await?;
+    // By the time in the lines, which is the platform's clock alone.
+    let newest = times.first().copied().unwrap_or_default();
+    let since = newest.saturating_sub(span_micros(count.within));
+    let (kept, old): (Vec<i64>, Vec<i64>) = times.into_iter().partition(|time| *time >= since);
+    if !old.is_empty() {
+        sqlx::query(FORGET).bind(count.app).bind(&*dyno).bind(&*rule).bind(since).execute(to).await?;
+    }
+    Ok(kept.into_iter().rev().map(timestamp).collect())
+}
+
+const ADD: &str = "\
+    INSERT INTO dynowarden_hits (app, dyno, rule, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+
+const TIMES: &str = "\
+    SELECT at FROM dynowarden_hits WHERE app = $1 AND dyno = $2 AND rule = $3 ORDER BY at DESC LIMIT $4";
+
+const FORGET: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2 AND rule = $3 AND at < $4";
+
+/// Puts a pause in place of the one before.
+pub(super) async fn set_pause(
+    app: Option<&str>,
+    until: Timestamp,
+    reason: &str,
+    to: &mut AnyConnection,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(SET_PAUSE)
+        .bind(app.unwrap_or(ALL_APPS))
+        .bind(micros(until))
+        .bind(clean(reason.to_owned()))
+        .execute(to)
+        .await
+        .map(|_| ())
+}
+
+const SET_PAUSE: &str = "\
+    INSERT INTO dynowarden_pauses (app, until, reason) VALUES ($1, $2, $3) \
+    ON CONFLICT (app) DO UPDATE SET until = excluded.until, reason = excluded.reason";
+
+/// Ends the pause of one app; without one, all pauses.
+pub(super) async fn clear_pause(app: Option<&str>, to: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let query = match app {
+        Some(app) => sqlx::query("DELETE FROM dynowarden_pauses WHERE app = $1").bind(app),
+        None => sqlx::query("DELETE FROM dynowarden_pauses"),
+    };
+    query.execute(to).await.map(|_| ())
+}

@@ -1,0 +1,269 @@
+//! What the callers and the writer have in common: the connections, the queue, and how the store is.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{Any, AnyConnection, Transaction};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::store::claims::Moment;
+use crate::store::database::{self, Dialect, Link};
+use crate::store::past::Reader;
+use crate::store::queue::Queue;
+use crate::store::rows::{DecisionRow, RestartRow, micros};
+use crate::store::trouble::{self, Kind, StoreAway};
+use crate::store::{JudgingClock, StoreOptions};
+use dynowarden_core::ident::{AppId, AppName};
+use dynowarden_core::record::{Decision, Ticket};
+use dynowarden_core::time::{later, since, spoken};
+
+/// What the writer and the callers have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub apps: Vec<AppName>,
+    pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
+    pub clock: JudgingClock,
+    /// Whether the file was found damaged: no answer that it still gives is believed after that.
+    pub damaged: AtomicBool,
+    /// Decisions that were written with their claims and are not on record yet, by their ids.
+    pub drafts: Mutex<HashMap<Ticket, i64>>,
+    /// Tickets whose claims this process holds.
+    pub held: Mutex<HashSet<Ticket>>,
+    pub holder: Arc<str>,
+    pub keep: Duration,
+    /// The last time of day that a caller handed in, and when.
+    pub last_now: Mutex<(Timestamp, Instant)>,
+    pub link: Link,
+    pub queue: Queue,
+    pub rows_max: u64,
+    pub troubled: Notify,
+}
+
+/// A failed question, and what kind of failure it was.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub away: StoreAway,
+    pub kind: Kind,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
+        Self {
+            apps: options.apps,
+            away: watch::Sender::default(),
+            clock: options.clock,
+            damaged: AtomicBool::new(false),
+            drafts: Mutex::default(),
+            held: Mutex::default(),
+            holder: database::new_holder(),
+            keep: options.keep,
+            last_now: Mutex::new((now, Instant::now())),
+            link,
+            queue: Queue::new(),
+            rows_max: options.rows_max,
+            troubled: Notify::new(),
+        }
+    }
+
+    /// The connection that writes, in a transaction.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let Link { dialect, write, .. } = &self.link;
+        match write.begin_with(dialect.begin()).await {
+            // SQLite ended a transaction by itself, as it does when the disk is full, and the client waits
+            // for its end for ever. What is in memory would go with its connection.
+            Err(sqlx::Error::InvalidSavePointStatement) if !self.link.is_memory => {
+                write.acquire().await?.close().await?;
+                write.begin_with(dialect.begin()).await
+            }
+            begun => begun,
+        }
+    }
+
+    pub fn app(&self, app: AppId) -> Option<&AppName> {
+        self.apps.get(app.0 as usize)
+    }
+
+    pub fn drafts(&self) -> MutexGuard<'_, HashMap<Ticket, i64>> {
+        self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The row of a decision that is to be written with its claim.
+    pub fn draft(&self, decision: &Decision, app: &AppName) -> DecisionRow {
+        self.queue.identified(DecisionRow::new(decision, app, &self.holder))
+    }
+
+    /// A claim was given, and its decision is written with it.
+    pub fn claimed(&self, ticket: Ticket, decision: Option<&DecisionRow>) {
+        self.held().insert(ticket);
+        if let Some(row) = decision {
+            self.drafts().insert(ticket, row.id);
+            self.queue.end_fold(row);
+        }
+    }
+
+    /// A claim may have been written without our hearing of it, and nothing will be sent for it.
+    pub fn unclaim(&self, ticket: Ticket, decision: Option<&DecisionRow>) {
+        if self.held().contains(&ticket) {
+            return;
+        }
+        self.queue.restart(RestartRow::Unclaim(ticket));
+        if let Some(row) = decision {
+            self.queue.restart(RestartRow::Undecided(row.id));
+        }
+    }
+
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { apps: &self.apps, dialect: self.link.dialect, holder: &self.holder }
+    }
+
+    pub fn heard(&self, now: Timestamp) {
+        *self.last_now.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
+    }
+
+    /// The time of day, as far as the callers have told it.
+    pub fn wall(&self) -> Timestamp {
+        let (at, read) = *self.last_now.lock().unwrap_or_else(PoisonError::into_inner);
+        later(at, read.elapsed())
+    }
+
+    /// Reads the clock that judges leases.
+    pub async fn moment(&self, on: &mut AnyConnection, now: Timestamp) -> Result<Moment, sqlx::Error> {
+        if self.link.dialect == Dialect::Sqlite || self.clock == JudgingClock::Caller {
+            return Ok(Moment { now: micros(now), ahead: 0 });
+        }
+        let server: i64 = sqlx::query_scalar(SERVER_CLOCK).fetch_one(on).await?;
+        Ok(Moment { now: server, ahead: server.saturating_sub(micros(now)) })
+    }
+
+    /// Does something with the store, within a time, and notes whether the store is there.
+    pub async fn within<T>(
+        &self,
+        wait: Duration,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Trouble> {
+        let place = self.link.place.clone();
+        let trouble = match tokio::time::timeout(wait, work).await {
+            Ok(Ok(done)) => {
+                self.is_there();
+                return Ok(done);
+            }
+            Ok(Err(error)) => {
+                let kind = trouble::kind(&error, self.link.dialect);
+                let mut what = place.what(&error);
+                // A server may be mended while we wait; under a file nobody can mend anything.
+                if kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
+                    self.damaged.store(true, Ordering::Relaxed);
+                    what.push_str(DAMAGED);
+                }
+                Trouble { away: StoreAway { what: what.into(), place }, kind }
+            }
+            Err(_) => {
+                Trouble { away: StoreAway { place, what: "no answer in time".into() }, kind: Kind::Away }
+            }
+        };
+        if trouble.kind != Kind::Data {
+            self.is_away(&trouble.away);
+        }
+        Err(trouble)
+    }
+
+    fn is_there(&self) {
+        // Some pages of a damaged file can still be read and written, and nobody knows which rows are gone.
+        if self.damaged.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut was_away = None;
+        self.away.send_if_modified(|state| {
+            was_away = state.take();
+            was_away.is_some()
+        });
+        if let Some((at, away)) = was_away {
+            let (unwritten, _) = self.queue.figures();
+            let span = since(at, self.wall());
+            info!(place = %away.place, unwritten, "the store is back after {}", spoken(span));
+        }
+    }
+
+    fn is_away(&self, away: &StoreAway) {
+        let now = self.wall();
+        let is_news = self.away.send_if_modified(|state| match state {
+            Some((_, known)) if known == away => false,
+            Some((_, known)) => {
+                *known = away.clone();
+                true
+            }
+            None => {
+                *state = Some((now, away.clone()));
+                true
+            }
+        });
+        if is_news {
+            warn!("{away}: nothing is restarted until it is back");
+            self.troubled.notify_one();
+        }
+    }
+}
+
+/// What to do about a file that is damaged.
+const DAMAGED: &str = "; move the file away or bring back a copy, and start again";
+
+/// The server's time of day in microseconds; not that of the transaction's begin, which may have waited.
+const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::config::settings::Database;
+    use crate::store::{Store, StoreOptions};
+    use dynowarden_core::ident::AppId;
+    use dynowarden_core::record::{Decision, Evidence, Hold, Record, Verdict};
+
+    fn refusal(n: u32) -> Record {
+        Record::Decision(Decision {
+            at: "2026-03-01T00:00:00Z".parse().expect("a time"),
+            app: AppId(0),
+            dyno: Some(format!("web.{n}").parse().expect("a dyno")),
+            rule: "r14".into(),
+            verdict: Verdict::Hold(Hold::UnderWay),
+            evidence: Evidence::default(),
+            ticket: None,
+        })
+    }
+
+    /// SQLite ends the transaction that meets a full disk by itself, and nobody tells its client.
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_outlived() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let database = Database::Sqlite(dir.path().join("x.db"));
+        let options = StoreOptions::new(vec!["acme".parse().expect("an app")], Duration::from_secs(3600));
+        let now = "2026-03-01T00:00:00Z".parse().expect("a time");
+        let store = Store::open(&database, options, now).await.expect("a store");
+        let mut health = store.watch();
+        {
+            let mut connection = store.shared.link.write.acquire().await.expect("the connection");
+            let bound = sqlx::raw_sql("PRAGMA max_page_count = 30").execute(&mut *connection);
+            bound.await.expect("a bound on this connection alone");
+        }
+        (1..=2000).for_each(|n| store.write(&refusal(n), now));
+        let away = health.wait_for(Option::is_some).await.expect("a store").clone();
+        let (_, away) = away.expect("it was waited for");
+        assert!(away.to_string().contains("disk is full"), "{away}");
+        // The next connection has no such bound: as if somebody had made room.
+        assert!(store.flush(Duration::from_secs(30)).await);
+        assert_eq!(store.health(), Default::default());
+        store.close().await;
+    }
+}

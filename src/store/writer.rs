@@ -1,0 +1,205 @@
+//! The one task that writes the record, keeps it within its bounds and asks whether the store is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::AnyConnection;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::store::queue::Batch;
+use crate::store::rows::{Writer, span_micros};
+use crate::store::state::Shared;
+use crate::store::trouble::Kind;
+use dynowarden_core::limits;
+
+/// Writes until `end`, and then what is still to be written, once.
+pub(super) async fn run(shared: Arc<Shared>, end: CancellationToken) {
+    let mut pruned: Option<Instant> = None;
+    let mut written = Instant::now();
+    loop {
+        let has_ended = end.is_cancelled();
+        let mut is_there = if shared.queue.is_empty() { ask(&shared).await } else { write(&shared).await };
+        if has_ended && (!is_there || shared.queue.is_empty()) {
+            break;
+        }
+        if is_there && pruned.is_none_or(|at| at.elapsed() >= limits::PRUNE_RECORD_EVERY) {
+            match prune_some(&shared).await {
+                Some(Pruned::AllThere) => pruned = Some(Instant::now()),
+                Some(Pruned::Some) => pruned = None,
+                None => is_there = false,
+            }
+        }
+        if !is_there {
+            pause(limits::STORE_TRY_EVERY, &end).await;
+        } else if pruned.is_some() {
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = shared.troubled.notified() => {}
+                () = shared.queue.ready(written + limits::HISTORY_WRITE_EVERY) => written = Instant::now(),
+                () = tokio::time::sleep(limits::STORE_ASK_EVERY) => {}
+            }
+        }
+    }
+    shared.link.close().await;
+}
+
+async fn pause(span: Duration, end: &CancellationToken) {
+    tokio::select! {
+        () = end.cancelled() => {}
+        () = tokio::time::sleep(span) => {}
+    }
+}
+
+/// Asks whether the store is there.
+async fn ask(shared: &Shared) -> bool {
+    let asked = shared.within(limits::STORE_WAIT, async {
+        let mut connection = shared.link.write.acquire().await?;
+        sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dynowarden_schema")
+            .fetch_one(&mut *connection)
+            .await
+    });
+    asked.await.is_ok()
+}
+
+/// Writes one batch; false when the store is away.
+async fn write(shared: &Shared) -> bool {
+    let batch = shared.queue.take();
+    match shared.within(limits::STORE_WAIT, write_batch(shared, &batch)).await {
+        Ok(()) => {
+            shared.queue.written(batch.history.len(), batch.restarts.len());
+            true
+        }
+        Err(trouble) if trouble.kind == Kind::Data => write_singly(shared, batch).await,
+        Err(_) => {
+            shared.queue.put_back(batch);
+            false
+        }
+    }
+}
+
+async fn write_batch(shared: &Shared, batch: &Batch) -> Result<(), sqlx::Error> {
+    let mut transaction = shared.begin().await?;
+    let moment = shared.moment(&mut transaction, shared.wall()).await?;
+    let by = Writer { holder: &shared.holder, ahead: moment.ahead };
+    for row in &batch.restarts {
+        row.write(&mut transaction, by).await?;
+    }
+    for row in &batch.history {
+        row.write(&mut transaction, by).await?;
+    }
+    transaction.commit().await
+}
+
+/// One row of a batch is one that the database will never take: it is dropped, and the others are written.
+async fn write_singly(shared: &Shared, batch: Batch) -> bool {
+    let mut rest = Batch::default();
+    let mut is_there = true;
+    let restarts = batch.restarts.into_iter().map(|row| Batch { restarts: vec![row], history: Vec::new() });
+    let history = batch.history.into_iter().map(|row| Batch { restarts: Vec::new(), history: vec![row] });
+    for mut single in restarts.chain(history) {
+        let counts = (single.history.len(), single.restarts.len());
+        let written = match is_there {
+            true => shared.within(limits::STORE_WAIT, write_batch(shared, &single)).await,
+            false => {
+                rest.restarts.append(&mut single.restarts);
+                rest.history.append(&mut single.history);
+                continue;
+            }
+        };
+        match written {
+            Ok(()) => shared.queue.written(counts.0, counts.1),
+            Err(trouble) if trouble.kind == Kind::Data => {
+                warn!("the store does not take a row, which is dropped: {}", trouble.away);
+                shared.queue.give_up(counts);
+            }
+            Err(_) => {
+                is_there = false;
+                rest.restarts.append(&mut single.restarts);
+                rest.history.append(&mut single.history);
+            }
+        }
+    }
+    shared.queue.put_back(rest);
+    is_there
+}
+
+/// What a step of the retention found.
+enum Pruned {
+    /// Nothing that is too old or too many.
+    AllThere,
+    /// Some rows that are gone now, and perhaps there are more.
+    Some,
+}
+
+/// Deletes a few rows that are too old or too many; none when the store is away.
+async fn prune_some(shared: &Shared) -> Option<Pruned> {
+    let pruned = shared.within(limits::STORE_WAIT, async {
+        let mut transaction = shared.begin().await?;
+        let moment = shared.moment(&mut transaction, shared.wall()).await?;
+        let wall = moment.now.saturating_sub(moment.ahead);
+        let deleted = prune(shared, &mut transaction, (wall, moment.now)).await?;
+        transaction.commit().await?;
+        Ok(deleted)
+    });
+    Some(if pruned.await.ok()? > 0 { Pruned::Some } else { Pruned::AllThere })
+}
+
+async fn prune(shared: &Shared, to: &mut AnyConnection, (wall, now): (i64, i64)) -> Result<u64, sqlx::Error> {
+    let keep = span_micros(shared.keep);
+    let step = i64::try_from(limits::ROWS_PER_PRUNE_MAX).unwrap_or(i64::MAX);
+    let too_old = wall.saturating_sub(keep);
+    // What a cool-down, a `max_restarts` or a give-up may still need stays, however short `keep` is.
+    let needed = now.saturating_sub(keep.max(span_micros(limits::POLICY_SPAN_MAX)));
+    let mut deleted = 0;
+    for (statement, bound) in [
+        (OLD_DECISIONS, too_old),
+        (OLD_NOTICES, too_old),
+        (OLD_RESTARTS, needed),
+        (OLD_GIVE_UPS, now),
+        (OLD_PAUSES, wall),
+        (OLD_HITS, wall.saturating_sub(span_micros(limits::INSTANCE_SPAN_MAX))),
+    ] {
+        deleted += sqlx::query(statement).bind(bound).bind(step).execute(&mut *to).await?.rows_affected();
+    }
+    let count: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM dynowarden_decisions").fetch_one(&mut *to).await?;
+    let surplus = count.saturating_sub(i64::try_from(shared.rows_max).unwrap_or(i64::MAX));
+    if surplus > 0 {
+        let oldest =
+            sqlx::query(OLDEST_DECISIONS).bind(surplus.min(step)).execute(&mut *to).await?.rows_affected();
+        deleted += oldest;
+    }
+    Ok(deleted)
+}
+
+/// A row's id is not above its time of beginning, and not far below it.
+const OLD_DECISIONS: &str = "\
+    DELETE FROM dynowarden_decisions WHERE (id, holder) IN \
+        (SELECT id, holder FROM dynowarden_decisions WHERE id < $1 AND last_at < $1 ORDER BY id LIMIT $2)";
+
+const OLD_NOTICES: &str = "\
+    DELETE FROM dynowarden_notices WHERE (id, holder) IN \
+        (SELECT id, holder FROM dynowarden_notices WHERE id < $1 ORDER BY id LIMIT $2)";
+
+const OLD_RESTARTS: &str = "\
+    DELETE FROM dynowarden_restarts WHERE attempt IN \
+        (SELECT attempt FROM dynowarden_restarts \
+         WHERE claimed_at < $1 AND lease_until < $1 AND COALESCE(accepted_at, 0) < $1 LIMIT $2)";
+
+const OLD_GIVE_UPS: &str = "\
+    DELETE FROM dynowarden_give_ups WHERE (app, dyno) IN \
+        (SELECT app, dyno FROM dynowarden_give_ups WHERE until < $1 LIMIT $2)";
+
+const OLD_PAUSES: &str = "\
+    DELETE FROM dynowarden_pauses WHERE app IN \
+        (SELECT app FROM dynowarden_pauses WHERE until < $1 LIMIT $2)";
+
+const OLD_HITS: &str = "\
+    DELETE FROM dynowarden_hits WHERE (app, dyno, rule, at) IN \
+        (SELECT app, dyno, rule, at FROM dynowarden_hits WHERE at < $1 LIMIT $2)";
+
+const OLDEST_DECISIONS: &str = "\
+    DELETE FROM dynowarden_decisions WHERE (id, holder) IN \
+        (SELECT id, holder FROM dynowarden_decisions ORDER BY id LIMIT $1)";

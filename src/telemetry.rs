@@ -1,0 +1,280 @@
+//! What operators read: the log, and one place where a record becomes its log line and its figures.
+
+use std::io::IsTerminal;
+
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::config::settings::LogFormat;
+use crate::metrics::Metrics;
+use dynowarden_core::api::Blind;
+use dynowarden_core::policy::AppPlan;
+use dynowarden_core::record::{
+    Aftermath, Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Verdict,
+};
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// `RUST_LOG` is not a filter.
+    #[error("RUST_LOG is not a filter such as `info` or `dynowarden=debug,warn`")]
+    Filter(#[source] tracing_subscriber::filter::ParseError),
+    /// Somebody else has set up a log in this process.
+    #[error("there is a log already")]
+    Installed(#[source] TryInitError),
+}
+
+/// Sets up the log on standard output, where a twelve-factor program's belongs.
+///
+/// `filter` is `RUST_LOG`; without it everything from `info` on is shown. Without a format it is text on
+/// a terminal and JSON elsewhere.
+///
+/// # Errors
+/// The filter cannot be read, or there is a log already.
+pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogError> {
+    let filter = filter.filter(|text| !text.trim().is_empty()).unwrap_or("info");
+    let filter = EnvFilter::builder().parse(filter).map_err(LogError::Filter)?;
+    let on_terminal = std::io::stdout().is_terminal();
+    let format = format.unwrap_or(if on_terminal { LogFormat::Text } else { LogFormat::Json });
+    let layer = tracing_subscriber::fmt::layer().with_ansi(on_terminal);
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+        LogFormat::Text => registry.with(layer).try_init(),
+    }
+    .map_err(LogError::Installed)
+}
+
+/// Tells one record: its line and its figures together, so that they cannot differ.
+pub fn tell(record: &Record, plan: &AppPlan, metrics: &Metrics) {
+    match record {
+        Record::Aftermath(Aftermath { dyno, memory, .. }) => {
+            let app = &plan.name;
+            info!(%app, %dyno, outcome = "aftermath", "{dyno} of {app} is at {memory} after its restart");
+        }
+        Record::Decision(decision) => tell_decision(decision, plan, metrics),
+        Record::Notice(notice) => tell_notice(notice, plan, metrics),
+        Record::Outcome(outcome) => tell_outcome(outcome, plan, metrics),
+    }
+}
+
+fn tell_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
+    let word = decision.verdict.word();
+    let code = decision.reason_label();
+    metrics.decision(decision.app, word, code);
+    let app = &plan.name;
+    let dyno = decision.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let rule = &decision.rule;
+    let reason = decision.reason();
+    match &decision.verdict {
+        Verdict::Hold(_) => {
+            info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} is left alone");
+        }
+        Verdict::Notify => info!(%app, dyno, %rule, decision = word, code, reason, "{rule} of {app} fired"),
+        Verdict::Restart { dry_run: true, .. } => {
+            info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} would be restarted");
+        }
+        Verdict::Restart { .. } => {
+            info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} is being restarted");
+        }
+    }
+}
+
+fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
+    let label = outcome.result.label();
+    metrics.restart(outcome.app, outcome.dyno.process_type(), label);
+    if let RestartResult::Back { out_for, .. } = &outcome.result {
+        metrics.restart_took(outcome.app, *out_for);
+    }
+    let (app, dyno, result) = (&plan.name, &outcome.dyno, &outcome.result);
+    match result {
+        RestartResult::Accepted { .. }
+        | RestartResult::Back { late: false, .. }
+        | RestartResult::Gone
+        | RestartResult::Withdrawn => {
+            info!(%app, %dyno, outcome = label, "restart of {dyno} of {app}: {result}");
+        }
+        RestartResult::Back { late: true, .. }
+        | RestartResult::NotBack { .. }
+        | RestartResult::Refused(_)
+        | RestartResult::Unanswered { .. } => {
+            warn!(%app, %dyno, outcome = label, "restart of {dyno} of {app}: {result}");
+        }
+    }
+}
+
+fn tell_notice(notice: &Notice, plan: &AppPlan, metrics: &Metrics) {
+    let label = notice.what.label();
+    metrics.notice(notice.app, label);
+    let app = &plan.name;
+    let dyno = notice.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let what = &notice.what;
+    match what {
+        // Only a person can mend these, and until then nothing is restarted.
+        NoticeKind::Blind(Blind::Unauthorized | Blind::Forbidden { .. } | Blind::NoSuchApp) => {
+            error!(%app, dyno, notice = label, "{app}: {what}");
+        }
+        NoticeKind::Vigil(concern) if concern.needs_person() => {
+            error!(%app, dyno, notice = label, "{app}: {what}");
+        }
+        NoticeKind::SeesAgain => info!(%app, dyno, notice = label, "{app}: {what}"),
+        NoticeKind::Vigil(concern) if concern.is_relief() => {
+            info!(%app, dyno, notice = label, "{app}: {what}");
+        }
+        NoticeKind::Blind(_)
+        | NoticeKind::ClockDisagrees { .. }
+        | NoticeKind::GaveUp { .. }
+        | NoticeKind::NoHelp { .. }
+        | NoticeKind::RestartFailed(_)
+        | NoticeKind::Vigil(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::num::NonZeroU32;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::{LogError, begin, tell};
+    use crate::exposition::Exposition;
+    use crate::metrics::Metrics;
+    use dynowarden_core::api::Blind;
+    use dynowarden_core::ident::AppId;
+    use dynowarden_core::policy::{AppPlan, Policy, Rate};
+    use dynowarden_core::record::{
+        Decision, Evidence, Hold, Notice, NoticeKind, Outcome, Record, RestartResult, Ticket, Verdict,
+    };
+    use dynowarden_core::time::Now;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'w> MakeWriter<'w> for Sink {
+        type Writer = Self;
+
+        fn make_writer(&'w self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn plan() -> AppPlan {
+        let one = NonZeroU32::MIN;
+        let span = Duration::from_secs(60);
+        AppPlan {
+            name: "acme".parse().expect("an app"),
+            dry_run: false,
+            policy: Policy {
+                process_types: vec!["web".parse().expect("a type")],
+                cooldown: span,
+                max_restarts: Rate { count: one, per: span },
+                give_up_for: span,
+                max_concurrent: one,
+                settle: span,
+                min_uptime: span,
+                boot_timeout: span,
+                window: Vec::new(),
+            },
+            rules: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(record: Record, level: &str, fields: &[(&str, &str)], figure: &str) {
+        let (sink, plan) = (Sink::default(), plan());
+        let metrics = Metrics::new([&plan]);
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(sink.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || tell(&record, &plan, &metrics));
+        let text = String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(line["level"], level, "{text}");
+        assert_eq!(line["app"], "acme", "{text}");
+        for (key, value) in fields {
+            assert_eq!(line[key], *value, "{text}");
+        }
+        let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+        let page = metrics.render(Exposition::Prometheus, now);
+        assert!(page.contains(&format!("dynowarden_{figure} 1\n")), "{page}");
+    }
+
+    #[test]
+    fn a_record_makes_one_line_and_one_figure() {
+        let at = Timestamp::UNIX_EPOCH;
+        let dyno = Some("web.2".parse().expect("a dyno"));
+        let decision = |verdict| {
+            let (app, rule, evidence) = (AppId(0), "r".into(), Evidence::default());
+            Record::Decision(Decision { at, app, dyno: dyno.clone(), rule, verdict, evidence, ticket: None })
+        };
+        let outcome = |result| {
+            let dyno = "web.2".parse().expect("a dyno");
+            Record::Outcome(Outcome { at, app: AppId(0), dyno, ticket: Ticket(1), result })
+        };
+        let notice = |what| Record::Notice(Notice { at, app: AppId(0), dyno: None, what });
+        check(
+            decision(Verdict::Hold(Hold::UnderWay)),
+            "INFO",
+            &[
+                ("dyno", "web.2"),
+                ("rule", "r"),
+                ("decision", "hold"),
+                ("code", "under_way"),
+                ("reason", "a restart of this dyno is under way"),
+            ],
+            r#"decisions_total{app="acme",decision="hold",reason="under_way"}"#,
+        );
+        check(
+            decision(Verdict::Restart { dry_run: false, formation: 2 }),
+            "INFO",
+            &[("decision", "restart"), ("message", "web.2 of acme is being restarted")],
+            r#"decisions_total{app="acme",decision="restart",reason="rule"}"#,
+        );
+        check(
+            outcome(RestartResult::Accepted { answer_lost: false }),
+            "INFO",
+            &[("outcome", "accepted")],
+            r#"restarts_total{app="acme",process_type="web",outcome="accepted"}"#,
+        );
+        let out_for = Duration::from_secs(12);
+        check(
+            outcome(RestartResult::Back { id: "i".parse().expect("an id"), out_for, late: false }),
+            "INFO",
+            &[("outcome", "back")],
+            r#"restart_seconds_count{app="acme"}"#,
+        );
+        check(
+            notice(NoticeKind::Blind(Blind::Unauthorized)),
+            "ERROR",
+            &[("notice", "failure"), ("dyno", "-")],
+            r#"notices_total{app="acme",kind="failure"}"#,
+        );
+        check(
+            notice(NoticeKind::NoHelp { after: out_for }),
+            "WARN",
+            &[("notice", "no_help")],
+            r#"notices_total{app="acme",kind="no_help"}"#,
+        );
+    }
+
+    #[test]
+    fn a_filter_that_is_none_is_told() {
+        assert!(matches!(begin(None, Some("dynowarden=loud")), Err(LogError::Filter(_))));
+    }
+}

@@ -1,0 +1,105 @@
+//! What stands around every page: head, banner, navigation and foot.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::ui::assets::Assets;
+
+/// What every page of one moment has in common.
+#[derive(Clone, Debug)]
+pub struct Frame<'f> {
+    /// The style sheet and the script.
+    pub assets: &'f Assets,
+    /// The last piece of news before the page was made; a stream that begins later says so.
+    pub seen: &'f str,
+    /// Proves that a form was made by us; it stands in every form.
+    pub token: &'f str,
+    /// The program's version.
+    pub version: &'f str,
+}
+
+/// Which page it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `/`, kept up to date element by element.
+    Overview,
+    /// `/decisions`.
+    Decisions,
+    /// A page of one app or one dyno.
+    Inside,
+    /// An answer to something that went wrong; it does not live.
+    Aside,
+}
+
+/// What goes into every answer with a page in it.
+///
+/// Nothing but what we serve ourselves, no framing, no base, and forms to ourselves only.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// A whole page.
+pub fn page(frame: &Frame<'_>, place: Place, title: &str, content: Markup) -> Markup {
+    let live = match place {
+        Place::Overview => "parts",
+        Place::Decisions | Place::Inside => "whole",
+        Place::Aside => "no",
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                title { (title) " · dynowarden" }
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                link rel="icon" href=(frame.assets.icon.path) type="image/svg+xml";
+                link rel="stylesheet" href=(frame.assets.style.path);
+                @if place != Place::Aside { script src=(frame.assets.script.path) defer {} }
+            }
+            body data-live=(live) data-seen=(frame.seen) {
+                a.skip href="#main" { "Skip to content" }
+                (banner(place))
+                main id="main" tabindex="-1" { (content) }
+                p.hidden id="said" role="status" aria-live="polite" {}
+                (foot(frame))
+            }
+        }
+    }
+}
+
+/// The fields that every form carries.
+pub fn token_field(frame: &Frame<'_>) -> Markup {
+    html! { input type="hidden" name="token" value=(frame.token); }
+}
+
+fn banner(place: Place) -> Markup {
+    let current = |here: bool| here.then_some("page");
+    html! {
+        header.top {
+            a.brand href="/" { (PreEscaped(MARK)) "dynowarden" }
+            nav aria-label="Pages" {
+                a href="/" aria-current=[current(place == Place::Overview)] { "Overview" }
+                a href="/decisions" aria-current=[current(place == Place::Decisions)] { "Decisions" }
+            }
+            @if place != Place::Aside { span.live id="live" data-state="off" { "Not live" } }
+        }
+    }
+}
+
+fn foot(frame: &Frame<'_>) -> Markup {
+    html! {
+        footer {
+            p { "dynowarden " (frame.version) " · all times are UTC" }
+            p {
+                "As JSON: " a href="/api/v1/dynos" { "dynos" } ", " a href="/api/v1/decisions" { "decisions" }
+                " · " a href="/metrics" { "metrics" }
+            }
+        }
+    }
+}
+
+/// A shield with a level in it.
+const MARK: &str = concat!(
+    r#"<svg class="mark" viewBox="0 0 24 24" aria-hidden="true"><path class="shield" "#,
+    r#"d="M12 1.5 3.5 4.6v6.6c0 5.2 3.5 9.3 8.5 11.3 5-2 8.5-6.1 8.5-11.3V4.6z"/>"#,
+    r#"<path class="beat" d="M6.6 13h2.6l1.7-5 2.6 8.4 1.6-3.4h2.3"/></svg>"#,
+);

@@ -1,0 +1,153 @@
+//! The pages of one app and of one dyno, with what a person can do about them.
+
+use std::num::NonZeroUsize;
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::ui::chart;
+use crate::ui::document::{Frame, Place, page, token_field};
+use crate::ui::dynos::{AppPage, detail, megabytes};
+use crate::ui::facts::{AppFacts, DynoFacts, Facts};
+use crate::ui::overview::{app_state, pause_form};
+use crate::ui::rulings;
+use crate::ui::words::{badge, count, moment, percent, state};
+use dynowarden_core::engine::status::Stage;
+
+/// The page of one app: all its dynos, a hundred at a time, and its pause.
+pub fn app_page(frame: &Frame<'_>, facts: &Facts, app: &AppFacts, number: NonZeroUsize) -> Markup {
+    let of_app = facts.rulings.iter().filter(|ruling| ruling.decision.app == app.name.as_str());
+    let content = html! {
+        div.title {
+            h1 { (app.name) }
+            p.sub { (count(app.dynos.len(), "dyno", "dynos")) }
+        }
+        div.columns {
+            div {
+                section.card aria-labelledby="dynos-title" {
+                    h2.hidden id="dynos-title" { "Dynos" }
+                    (app_state(frame, app, "state", facts.now))
+                    (AppPage { app, page: number }.render(facts.now))
+                }
+                section.card.pad id="pause" aria-labelledby="pause-title" {
+                    h2 id="pause-title" { "Pause restarts" }
+                    p { "Errors of this app are still read and recorded, and nothing is restarted." }
+                    (pause_form(frame, Some(app)))
+                }
+            }
+            (decided(&rulings::rows(of_app, facts.now)))
+        }
+    };
+    page(frame, Place::Inside, app.name.as_str(), content)
+}
+
+/// The page of one dyno: its chart, its decisions, and its restart by hand.
+pub fn dyno_page(frame: &Frame<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
+    let (name, now) = (dyno.status.name.to_string(), facts.now);
+    let (tone, word) = state(dyno);
+    let of_dyno = facts.rulings.iter().filter(|ruling| {
+        ruling.decision.app == app.name.as_str() && ruling.decision.dyno.as_deref() == Some(&name)
+    });
+    let content = html! {
+        div.title {
+            p.crumb { a href={ "/apps/" (app.name) } { (app.name) } }
+            h1 { (name) " " (badge(tone, word)) }
+            @if let Some(detail) = detail(dyno, now) { p.sub { (detail) } }
+        }
+        div.columns {
+            div {
+                section.card.pad aria-labelledby="memory-title" {
+                    h2 id="memory-title" { "Memory" }
+                    (chart::large(dyno, now))
+                    (known(dyno, facts))
+                }
+                section.card.pad id="restart" aria-labelledby="restart-title" {
+                    h2 id="restart-title" { "Restart " (name) }
+                    (restart_form(frame, app, dyno))
+                }
+            }
+            (decided(&rulings::rows(of_dyno, now)))
+        }
+    };
+    page(frame, Place::Inside, &format!("{name} of {}", app.name), content)
+}
+
+/// An answer to something that went wrong, for a person at a browser.
+pub fn problem_page(frame: &Frame<'_>, title: &str, text: &str) -> Markup {
+    let content = html! {
+        section.card.pad.narrow aria-labelledby="problem" {
+            h1 id="problem" { (title) }
+            p { (text) }
+            p { a.button href="/" { "Back to the overview" } }
+        }
+    };
+    page(frame, Place::Aside, title, content)
+}
+
+fn decided(rows: &[crate::ui::parts::Row]) -> Markup {
+    html! {
+        section.side aria-labelledby="decided-title" {
+            h2 id="decided-title" { "Decisions" }
+            @if rows.is_empty() { p.none { "None kept." } } @else {
+                (rulings::list(&html! { @for row in rows { (PreEscaped(&row.html)) } }))
+            }
+        }
+    }
+}
+
+/// Facts about the instance, as a list of terms.
+fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
+    let status = &dyno.status;
+    let now = facts.now;
+    html! {
+        dl.known {
+            @if let Some(memory) = status.memory {
+                dt { "Memory" }
+                dd {
+                    (megabytes(memory.used)) ", " (percent(memory.permille)) " of its quota, at "
+                    (moment(memory.at, now))
+                }
+            }
+            @if let Some(at) = status.last_restart_at { dt { "Last restart by us" } dd { (moment(at, now)) } }
+            @if let Some(seen) = &status.seen {
+                dt { "Seen by the API" }
+                dd {
+                    (seen.state.word()) ", created " (moment(seen.created_at, now))
+                    @if let Some(release) = seen.release { ", release v" (release) }
+                }
+                dt { "Instance" } dd.id { (seen.id) }
+            }
+            dt { "Last heard of" }
+            dd { (crate::ui::words::coarse(status.quiet_for)) " ago" }
+        }
+    }
+}
+
+/// The question before a restart. The button is behind a disclosure, so that no single click restarts.
+fn restart_form(frame: &Frame<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup {
+    let name = &dyno.status.name;
+    let alone =
+        app.dynos.iter().filter(|other| other.status.name.process_type() == name.process_type()).count();
+    let under_way = matches!(dyno.status.stage, Stage::Restarting | Stage::Booting);
+    html! {
+        p {
+            "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) }
+            ": Heroku stops this one process and starts a new one. It waits its turn behind other "
+            "restarts of its type, and passes the cool-down because a person asks."
+        }
+        @if alone == 1 {
+            p.note { "It is the only dyno of its type known here: the app may be away while it boots." }
+        }
+        @if under_way { p.note { "A restart of it is under way already." } }
+        @if app.dry_run { p.note { "Dry run: the decision is recorded and nothing is sent." } }
+        details.confirm {
+            summary.button { "Restart…" }
+            form method="post" action="/restart" {
+                (token_field(frame))
+                input type="hidden" name="app" value=(app.name);
+                input type="hidden" name="dyno" value=(name);
+                p { "Restart " b { (name) } " of " b { (app.name) } " now?" }
+                button.danger type="submit" { "Yes, restart " (name) }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What the pages are made of: one consistent picture of everything, taken at one moment.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ui::series::Trace;
+use dynowarden_core::engine::status::{DynoStatus, Stage};
+use dynowarden_core::ident::AppName;
+use dynowarden_core::record::view::{DecisionJson, MemoryJson, Word};
+
+/// The whole picture.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The moment.
+    pub now: Timestamp,
+    /// The program's version.
+    pub version: &'static str,
+    /// What keeps the program from its work, as `/readyz` says it.
+    pub trouble: Option<String>,
+    /// What is amiss that it can work with, as `/readyz` says it.
+    pub remark: Option<String>,
+    /// The watched apps, in the order of the settings.
+    pub apps: Vec<AppFacts>,
+    /// The last decisions, newest first.
+    pub rulings: Vec<Arc<Ruling>>,
+}
+
+/// One app.
+#[derive(Clone, Debug)]
+pub struct AppFacts {
+    /// Its name.
+    pub name: AppName,
+    /// Whether nothing is sent for it.
+    pub dry_run: bool,
+    /// The pause in force.
+    pub paused: Option<PauseFacts>,
+    /// Its drain.
+    pub drain: DrainFacts,
+    /// Its dynos, in the order of their names.
+    pub dynos: Vec<DynoFacts>,
+}
+
+/// A pause in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseFacts {
+    /// Until when.
+    pub until: Timestamp,
+    /// The person's reason; may be empty.
+    pub reason: Arc<str>,
+}
+
+/// How an app's lines reach us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DrainFacts {
+    /// How long ago the last batch came; none when none has come since the start.
+    pub last_batch_ago: Option<Duration>,
+    /// Batches since the start.
+    pub batches: u64,
+    /// Frames in them that could not be read.
+    pub bad_frames: u64,
+    /// Messages that logplex dropped before they reached us (L10).
+    pub lost_messages: u64,
+    /// What is wrong with the drain itself, in words, where that is known.
+    pub trouble: Option<String>,
+}
+
+/// One dyno.
+#[derive(Clone, Debug)]
+pub struct DynoFacts {
+    /// What the engine knows of it.
+    pub status: DynoStatus,
+    /// Its memory over time.
+    pub trace: Option<Trace>,
+    /// Its share of the app's requests.
+    pub traffic: Option<Traffic>,
+}
+
+/// Requests of the last whole minute, as the router told them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests.
+    pub requests: u64,
+    /// Those that were answered with 5xx.
+    pub errors: u64,
+    /// The service time that 95 of a hundred requests stayed below.
+    pub p95: Option<Duration>,
+}
+
+/// A decision, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ruling {
+    /// The decision.
+    pub decision: DecisionJson,
+    /// When it was decided last; `decision.at` is the first time.
+    pub last_at: Timestamp,
+    /// How many times in a row it was decided.
+    pub times: u32,
+    /// What the restart led to.
+    pub result: Option<RulingResult>,
+}
+
+/// What a restart led to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RulingResult {
+    /// When that was learnt.
+    pub at: Timestamp,
+    /// The word for it; see [`RestartResult::label`](dynowarden_core::record::RestartResult::label).
+    pub label: Cow<'static, str>,
+    /// The sentence.
+    pub text: String,
+    /// The dyno's memory afterwards.
+    pub memory: Option<MemoryJson>,
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// How many dynos are watched.
+    pub fn dynos(&self) -> usize {
+        self.apps.iter().map(|app| app.dynos.len()).sum()
+    }
+
+    /// Every app with each of its dynos.
+    pub fn each_dyno(&self) -> impl Iterator<Item = (&AppFacts, &DynoFacts)> {
+        self.apps.iter().flat_map(|app| app.dynos.iter().map(move |dyno| (app, dyno)))
+    }
+}
+
+// === impl AppFacts ===
+
+impl AppFacts {
+    /// The traffic of all its dynos together, where any is known. The slowest dyno's p95 stands for all.
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.dynos.iter().filter_map(|dyno| dyno.traffic).reduce(|all, one| Traffic {
+            requests: all.requests.saturating_add(one.requests),
+            errors: all.errors.saturating_add(one.errors),
+            p95: all.p95.max(one.p95),
+        })
+    }
+}
+
+// === impl DynoFacts ===
+
+impl DynoFacts {
+    /// Whether it stands as it should and there is nothing to say about it.
+    pub fn is_calm(&self) -> bool {
+        let over = self.status.memory.is_some_and(|memory| memory.permille > 1000);
+        self.status.stage == Stage::Watched && !over
+    }
+
+    /// Whether a restart of it is on its way.
+    pub fn is_under_way(&self) -> bool {
+        matches!(
+            self.status.stage,
+            Stage::Queued | Stage::Waiting | Stage::Restarting | Stage::Booting | Stage::Settling
+        )
+    }
+
+    /// Whether it needs a person.
+    pub fn needs_person(&self) -> bool {
+        matches!(self.status.stage, Stage::Failed | Stage::GivenUp)
+    }
+}
+
+// === impl Traffic ===
+
+impl Traffic {
+    /// Errors per thousand requests.
+    pub fn errors_permille(&self) -> u64 {
+        self.errors.saturating_mul(1000).checked_div(self.requests).unwrap_or(0)
+    }
+}
+
+// === impl Ruling ===
+
+impl Ruling {
+    /// Whether `later`, the next about that dyno, says the same again and can stand behind a count.
+    pub fn repeats(&self, later: &DecisionJson) -> bool {
+        let this = &self.decision;
+        this.decision == Word::Hold
+            && (&this.app, &this.dyno, &this.code) == (&later.app, &later.dyno, &later.code)
+            && later.decision == Word::Hold
+    }
+}

@@ -1,0 +1,216 @@
+//! The same facts for programs: `GET /api/v1/dynos` and the event stream.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::ui::facts::{AppFacts, DynoFacts, Facts, Traffic};
+use dynowarden_core::ident::AppName;
+use dynowarden_core::record::view::MemoryJson;
+use dynowarden_core::record::{Notice, Outcome, RestartResult};
+
+/// The answer to `GET /api/v1/dynos`.
+#[derive(Debug, Serialize)]
+pub struct DynosJson {
+    at: String,
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+    apps: Vec<AppJson>,
+    dynos: Vec<DynoJson>,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AppJson {
+    app: String,
+    dry_run: bool,
+    paused: Option<PauseJson>,
+    drain: DrainJson,
+    dynos: usize,
+}
+
+/// A pause in force.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PauseJson {
+    until: String,
+    reason: String,
+}
+
+/// How an app's lines reach us.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DrainJson {
+    last_batch_seconds_ago: Option<u64>,
+    batches: u64,
+    bad_frames: u64,
+    lost_messages: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+}
+
+/// One dyno.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DynoJson {
+    app: String,
+    dyno: String,
+    process_type: String,
+    /// Where it stands; see [`Stage::word`](dynowarden_core::engine::status::Stage::word).
+    state: &'static str,
+    /// The state that the API showed last.
+    platform_state: Option<&'static str>,
+    memory: Option<MemoryJson>,
+    traffic: Option<TrafficJson>,
+    last_restart_at: Option<String>,
+    cooling_until: Option<String>,
+    given_up_until: Option<String>,
+    waiting_for: Option<String>,
+}
+
+/// A minute's requests of one dyno.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrafficJson {
+    requests_per_minute: u64,
+    errors_per_minute: u64,
+    p95_ms: Option<u64>,
+}
+
+/// What became of a restart, as the event `outcome`.
+#[derive(Debug, Serialize)]
+pub struct OutcomeJson {
+    at: String,
+    app: String,
+    dyno: String,
+    outcome: &'static str,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out_for_seconds: Option<f64>,
+}
+
+/// Something that people are told, as the event `notice`.
+#[derive(Debug, Serialize)]
+pub struct NoticeJson {
+    at: String,
+    app: String,
+    dyno: Option<String>,
+    kind: &'static str,
+    text: String,
+}
+
+/// Dynos and apps whose state has changed, as the event `status`.
+#[derive(Debug, Serialize)]
+pub struct StatusJson {
+    /// The moment.
+    pub at: String,
+    /// The apps.
+    pub apps: Vec<AppJson>,
+    /// The dynos.
+    pub dynos: Vec<DynoJson>,
+}
+
+impl DynosJson {
+    /// All dynos of all apps, or of one.
+    pub fn new(facts: &Facts, app: Option<&str>) -> Self {
+        let wanted = |of: &&AppFacts| app.is_none_or(|app| of.name.as_str() == app);
+        let apps: Vec<&AppFacts> = facts.apps.iter().filter(wanted).collect();
+        Self {
+            at: facts.now.to_string(),
+            ready: facts.trouble.is_none(),
+            trouble: facts.trouble.clone(),
+            dynos: apps
+                .iter()
+                .flat_map(|app| app.dynos.iter().map(|dyno| DynoJson::new(&app.name, dyno)))
+                .collect(),
+            apps: apps.into_iter().map(AppJson::new).collect(),
+        }
+    }
+}
+
+impl AppJson {
+    /// One app's public form.
+    pub fn new(app: &AppFacts) -> Self {
+        let drain = &app.drain;
+        Self {
+            app: app.name.to_string(),
+            dry_run: app.dry_run,
+            paused: app
+                .paused
+                .as_ref()
+                .map(|pause| PauseJson { until: pause.until.to_string(), reason: pause.reason.to_string() }),
+            drain: DrainJson {
+                last_batch_seconds_ago: drain.last_batch_ago.map(|ago| ago.as_secs()),
+                batches: drain.batches,
+                bad_frames: drain.bad_frames,
+                lost_messages: drain.lost_messages,
+                trouble: drain.trouble.clone(),
+            },
+            dynos: app.dynos.len(),
+        }
+    }
+
+    /// Whether something else than the passing of time lies between this and `other`.
+    pub fn differs(&self, other: &Self) -> bool {
+        (&self.paused, self.dynos, &self.drain.trouble, self.drain.lost_messages)
+            != (&other.paused, other.dynos, &other.drain.trouble, other.drain.lost_messages)
+    }
+}
+
+impl DynoJson {
+    /// One dyno's public form.
+    pub fn new(app: &AppName, dyno: &DynoFacts) -> Self {
+        let status = &dyno.status;
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        Self {
+            app: app.to_string(),
+            dyno: status.name.to_string(),
+            process_type: status.name.process_type().to_string(),
+            state: status.stage.word(),
+            platform_state: status.seen.as_ref().map(|seen| seen.state.word()),
+            memory: status.memory.as_ref().map(MemoryJson::new),
+            traffic: dyno.traffic.map(TrafficJson::new),
+            last_restart_at: text(status.last_restart_at),
+            cooling_until: text(status.cooling_until),
+            given_up_until: text(status.given_up_until),
+            waiting_for: status.waiting_for.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl TrafficJson {
+    fn new(traffic: Traffic) -> Self {
+        Self {
+            requests_per_minute: traffic.requests,
+            errors_per_minute: traffic.errors,
+            p95_ms: traffic.p95.map(|p95| u64::try_from(p95.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl OutcomeJson {
+    /// An outcome's public form.
+    pub fn new(outcome: &Outcome, app: &AppName) -> Self {
+        let out_for = match &outcome.result {
+            RestartResult::Back { out_for, .. } => Some(out_for.as_secs_f64()),
+            _ => None,
+        };
+        Self {
+            at: outcome.at.to_string(),
+            app: app.to_string(),
+            dyno: outcome.dyno.to_string(),
+            outcome: outcome.result.label(),
+            text: outcome.result.to_string(),
+            out_for_seconds: out_for,
+        }
+    }
+}
+
+impl NoticeJson {
+    /// A notice's public form.
+    pub fn new(notice: &Notice, app: &AppName) -> Self {
+        Self {
+            at: notice.at.to_string(),
+            app: app.to_string(),
+            dyno: notice.dyno.as_ref().map(ToString::to_string),
+            kind: notice.what.label(),
+            text: notice.what.to_string(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The last decisions, with what became of them: what the live page shows.
+//!
+//! It is a ring. The whole record is the store's; this is the part of it that is looked at all the time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::ui::facts::{Ruling, RulingResult};
+use dynowarden_core::ident::AppName;
+use dynowarden_core::limits;
+use dynowarden_core::record::view::{DecisionJson, MemoryJson};
+use dynowarden_core::record::{Aftermath, Decision, Outcome, Ticket, Verdict};
+
+/// The ring.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Oldest first.
+    entries: VecDeque<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    /// Shared with the pages that are being written.
+    ruling: Arc<Ruling>,
+    ticket: Option<Ticket>,
+}
+
+impl Ledger {
+    /// Notes a decision. One that only repeats the last about that dyno is counted with it.
+    pub fn decided(&mut self, decision: &Decision, app: &AppName) {
+        let json = DecisionJson::new(decision, app);
+        // Looked for among the newest only: what lies further back was interrupted by other news.
+        let recent = self.entries.iter_mut().rev().take(FOLD_REACH);
+        let last = recent
+            .filter(|entry| {
+                (&entry.ruling.decision.app, &entry.ruling.decision.dyno) == (&json.app, &json.dyno)
+            })
+            .take(1)
+            .find(|entry| entry.ruling.repeats(&json));
+        if let Some(entry) = last {
+            let ruling = Arc::make_mut(&mut entry.ruling);
+            ruling.times = ruling.times.saturating_add(1);
+            ruling.last_at = json.at;
+            ruling.decision.reason = json.reason;
+            return;
+        }
+        let ruling = Ruling { last_at: json.at, decision: json, times: 1, result: None };
+        // A refusal while a restart is under way carries the ticket of that restart, which is not its own.
+        let ticket = decision.ticket.filter(|_| matches!(decision.verdict, Verdict::Restart { .. }));
+        self.push(ruling, ticket);
+    }
+
+    /// Takes over what an earlier life left in the store, newest first as the store gives it.
+    pub fn remember(&mut self, past: impl IntoIterator<Item = Ruling, IntoIter: DoubleEndedIterator>) {
+        for ruling in past.into_iter().rev() {
+            self.push(ruling, None);
+        }
+    }
+
+    /// Notes what became of a restart.
+    pub fn learnt(&mut self, outcome: &Outcome) {
+        let Some(ruling) = self.of(outcome.ticket) else { return };
+        ruling.result = Some(RulingResult {
+            at: outcome.at,
+            label: outcome.result.label().into(),
+            text: outcome.result.to_string(),
+            memory: None,
+        });
+    }
+
+    /// Notes the memory of a restarted dyno, which stands beside the one that led to the restart.
+    pub fn told(&mut self, aftermath: &Aftermath) {
+        if let Some(Ruling { result: Some(result), .. }) = self.of(aftermath.ticket) {
+            result.memory = Some(MemoryJson::new(&aftermath.memory));
+        }
+    }
+
+    fn of(&mut self, ticket: Ticket) -> Option<&mut Ruling> {
+        let entry = self.entries.iter_mut().rev().find(|entry| entry.ticket == Some(ticket))?;
+        Some(Arc::make_mut(&mut entry.ruling))
+    }
+
+    /// All that is kept, newest first.
+    pub fn rulings(&self) -> impl Iterator<Item = &Arc<Ruling>> {
+        self.entries.iter().rev().map(|entry| &entry.ruling)
+    }
+
+    fn push(&mut self, ruling: Ruling, ticket: Option<Ticket>) {
+        if self.entries.len() >= limits::RULINGS_KEPT_MAX {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry { ruling: Arc::new(ruling), ticket });
+    }
+}
+
+/// How many decisions back a repetition is looked for: more than the dynos that err at one time.
+const FOLD_REACH: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::Ledger;
+    use dynowarden_core::event::Megabytes;
+    use dynowarden_core::ident::{AppId, AppName};
+    use dynowarden_core::limits;
+    use dynowarden_core::record::{
+        Aftermath, Decision, Evidence, Hold, MemoryReading, Outcome, RestartResult, Ticket, Verdict,
+    };
+    use dynowarden_core::time::later;
+
+    fn at(seconds: u64) -> Timestamp {
+        later("2026-01-02T00:00:00Z".parse().expect("a time"), Duration::from_secs(seconds))
+    }
+
+    fn decide(ledger: &mut Ledger, second: u64, dyno: &str, verdict: Verdict, ticket: Option<Ticket>) {
+        let decision = Decision {
+            at: at(second),
+            app: AppId(0),
+            dyno: Some(dyno.parse().expect("a dyno")),
+            rule: "r".into(),
+            verdict,
+            evidence: Evidence::default(),
+            ticket,
+        };
+        ledger.decided(&decision, &acme());
+    }
+
+    fn acme() -> AppName {
+        "acme".parse().expect("an app")
+    }
+
+    #[test]
+    fn refusals_of_one_kind_are_counted_and_others_stand_apart() {
+        let mut ledger = Ledger::default();
+        for (second, dyno, hold) in [
+            (1, "web.1", Hold::UnderWay),
+            (2, "web.2", Hold::UnderWay),
+            (3, "web.1", Hold::UnderWay),
+            (4, "web.1", Hold::Gone),
+            (5, "web.1", Hold::UnderWay),
+        ] {
+            decide(&mut ledger, second, dyno, Verdict::Hold(hold), None);
+        }
+        let shown: Vec<_> = ledger
+            .rulings()
+            .map(|ruling| {
+                let decision = &ruling.decision;
+                (decision.dyno.clone().unwrap_or_default(), decision.code.clone(), ruling.times)
+            })
+            .collect();
+        let expect = [
+            ("web.1", "under_way", 1),
+            ("web.1", "gone", 1),
+            ("web.2", "under_way", 1),
+            ("web.1", "under_way", 2),
+        ];
+        assert_eq!(shown, expect.map(|(dyno, code, times)| (dyno.to_owned(), code.to_owned(), times)));
+    }
+
+    #[test]
+    fn a_restart_shows_its_result_and_the_memory_behind_it() {
+        let mut ledger = Ledger::default();
+        let restart = Verdict::Restart { dry_run: false, formation: 2 };
+        decide(&mut ledger, 1, "web.1", restart, Some(Ticket(7)));
+        decide(&mut ledger, 2, "web.1", Verdict::Hold(Hold::UnderWay), Some(Ticket(7)));
+        let dyno: dynowarden_core::ident::DynoName = "web.1".parse().expect("a dyno");
+        ledger.learnt(&Outcome {
+            at: at(10),
+            app: AppId(0),
+            dyno: dyno.clone(),
+            ticket: Ticket(7),
+            result: RestartResult::Back {
+                id: "i".parse().expect("an id"),
+                out_for: Duration::from_secs(9),
+                late: false,
+            },
+        });
+        let memory = MemoryReading { at: at(50), used: Megabytes { hundredths: 100 }, permille: 10 };
+        for ticket in [Ticket(8), Ticket(7)] {
+            ledger.told(&Aftermath { app: AppId(0), dyno: dyno.clone(), ticket, memory });
+        }
+        let rulings: Vec<_> = ledger.rulings().collect();
+        assert_eq!(rulings[0].result, None, "the refusal led to nothing");
+        let result = rulings[1].result.as_ref().expect("a result");
+        let after = result.memory.as_ref().expect("its memory");
+        assert_eq!((&*result.label, after.at, after.used_mb), ("back", at(50), 1.0));
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let mut ledger = Ledger::default();
+        for index in 1..=limits::RULINGS_KEPT_MAX as u64 + 5 {
+            decide(&mut ledger, index, &format!("web.{index}"), Verdict::Notify, None);
+        }
+        assert_eq!(ledger.rulings().count(), limits::RULINGS_KEPT_MAX);
+        assert_eq!(ledger.rulings().last().and_then(|ruling| ruling.decision.dyno.as_deref()), Some("web.6"));
+    }
+}

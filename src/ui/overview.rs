@@ -1,0 +1,434 @@
+//! `/`: is all well, what needs a person, every app with its dynos, and what was decided.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use crate::ui::chart;
+use crate::ui::document::{Frame, Place, page, token_field};
+use crate::ui::dynos::{detail, table};
+use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
+use crate::ui::parts::{Part, Row};
+use crate::ui::rulings;
+use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state};
+use dynowarden_core::limits;
+use dynowarden_core::record::view::Word;
+use dynowarden_core::time::{earlier, since};
+
+/// The overview at one moment.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    apps: Vec<AppParts>,
+    attention: Part,
+    decided: Part,
+    headline: Part,
+    others: Part,
+}
+
+/// The parts of one app that is shown with its dynos.
+#[derive(Clone, Debug)]
+struct AppParts {
+    state: Part,
+    table: Part,
+    folded: Part,
+}
+
+impl Overview {
+    /// The overview of these facts.
+    pub fn new(frame: &Frame<'_>, facts: &Facts) -> Self {
+        let shown = shown(facts);
+        let others = facts.apps.iter().enumerate().filter(|(place, _)| !shown.contains(place));
+        Self {
+            headline: headline(facts),
+            attention: attention(facts),
+            apps: shown.iter().map(|place| AppParts::new(frame, *place, facts)).collect(),
+            others: other_apps(&others.map(|(_, app)| app).collect::<Vec<_>>(), facts.now),
+            decided: decided(facts),
+        }
+    }
+
+    /// Its parts, in an order that is the same as long as the same apps are shown.
+    pub fn parts(self) -> Vec<Part> {
+        let apps = self.apps.into_iter().flat_map(|app| [app.state, app.table, app.folded]);
+        [self.headline, self.attention].into_iter().chain(apps).chain([self.others, self.decided]).collect()
+    }
+
+    /// The page.
+    pub fn page(&self, frame: &Frame<'_>, facts: &Facts) -> Markup {
+        let content = html! {
+            h1.hidden { "Status" }
+            (self.headline)
+            div.columns {
+                section aria-labelledby="apps-title" {
+                    h2.hidden id="apps-title" { "Apps" }
+                    @for (app, place) in self.apps.iter().zip(shown(facts)) {
+                        @if let Some(of) = facts.apps.get(place) { (app.article(frame, of, place)) }
+                    }
+                    (self.others)
+                    @if facts.apps.len() > 1 { (pause_all(frame)) }
+                }
+                div.side {
+                    (self.attention)
+                    (self.decided)
+                }
+            }
+        };
+        // The sentence is the title, too: a tab among many tells as much as the page.
+        page(frame, Place::Overview, &verdict(facts).1, content)
+    }
+}
+
+impl AppParts {
+    fn new(frame: &Frame<'_>, place: usize, facts: &Facts) -> Self {
+        let app = &facts.apps[place];
+        let folds = folds(app, facts);
+        let listed: Vec<_> =
+            app.dynos.iter().filter(|dyno| !folds || !dyno.is_calm()).take(limits::DYNOS_SHOWN_MAX).collect();
+        Self {
+            state: Part::whole(format!("s-{place}"), app_state(frame, app, &format!("s-{place}"), facts.now)),
+            table: table(app, &format!("t-{place}"), &listed, facts.now),
+            folded: folded(app, &format!("f-{place}"), listed.len()),
+        }
+    }
+
+    fn article(&self, frame: &Frame<'_>, app: &AppFacts, place: usize) -> Markup {
+        let title = format!("a-{place}");
+        html! {
+            article.card aria-labelledby=(title) {
+                header.app {
+                    h3 id=(title) { a href={ "/apps/" (app.name) } { (app.name) } }
+                    (self.state)
+                    details.menu {
+                        summary.button { "Pause…" span.hidden { " " (app.name) } }
+                        (pause_form(frame, Some(app)))
+                    }
+                }
+                (self.table)
+                (self.folded)
+            }
+        }
+    }
+}
+
+/// Which apps are shown with their dynos: all, or where they are many, those with something to tell.
+fn shown(facts: &Facts) -> Vec<usize> {
+    let many = facts.apps.len() > limits::APPS_SHOWN_MAX;
+    let telling = |app: &AppFacts| app.paused.is_some() || app.dynos.iter().any(|dyno| !dyno.is_calm());
+    (0..facts.apps.len())
+        .filter(|place| !many || telling(&facts.apps[*place]))
+        .take(limits::APPS_SHOWN_MAX)
+        .collect()
+}
+
+/// Whether the healthy dynos of an app stand behind a count.
+fn folds(app: &AppFacts, facts: &Facts) -> bool {
+    app.dynos.len() > limits::DYNOS_SHOWN_MAX || facts.dynos() > limits::ROWS_SHOWN_MAX
+}
+
+fn headline(facts: &Facts) -> Part {
+    let (tone, text) = verdict(facts);
+    let day = earlier(facts.now, std::time::Duration::from_secs(86_400));
+    let today = facts.rulings.iter().filter(|ruling| ruling.decision.at >= day);
+    let (mut restarts, mut holds) = (0_u64, 0_u64);
+    for ruling in today {
+        match ruling.decision.decision {
+            Word::Restart if !ruling.decision.dry_run => restarts += 1,
+            Word::Hold => holds += u64::from(ruling.times),
+            _ => {}
+        }
+    }
+    let under_way = facts.each_dyno().filter(|(_, dyno)| dyno.is_under_way()).count();
+    let figures = [
+        ("Apps", grouped(facts.apps.len() as u64)),
+        ("Dynos", grouped(facts.dynos() as u64)),
+        ("Under way", grouped(under_way as u64)),
+        ("Restarts, 24 h", grouped(restarts)),
+        ("Left alone, 24 h", grouped(holds)),
+    ];
+    Part::whole(
+        "headline",
+        html! {
+            section.headline.(tone.class()) id="headline" aria-label="Summary" {
+                p.verdict { (text) }
+                dl { @for (term, figure) in &figures { div { dt { (term) } dd { (figure) } } } }
+            }
+        },
+    )
+}
+
+/// The one sentence, about the worst there is.
+fn verdict(facts: &Facts) -> (Tone, String) {
+    if let Some(trouble) = &facts.trouble {
+        return (Tone::Bad, format!("Not ready: {trouble}"));
+    }
+    let lost: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.needs_person()).collect();
+    match lost.as_slice() {
+        [] => {}
+        [(app, dyno)] => return (Tone::Bad, format!("{} of {} needs a person", dyno.status.name, app.name)),
+        many => return (Tone::Bad, format!("{} dynos need a person", many.len())),
+    }
+    if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
+        return (Tone::Bad, format!("The drain of {} is in trouble", app.name));
+    }
+    if let Some(remark) = &facts.remark {
+        return (Tone::Warn, format!("It works, but {remark}"));
+    }
+    if facts.apps.iter().all(|app| app.drain.last_batch_ago.is_none()) {
+        return (Tone::Warn, "No drain has sent anything yet".to_owned());
+    }
+    let under_way: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.is_under_way()).collect();
+    match under_way.as_slice() {
+        [] => {}
+        [(app, dyno)] => {
+            let (_, word) = state(dyno);
+            return (Tone::Busy, format!("{word}: {} of {}", dyno.status.name, app.name));
+        }
+        many => return (Tone::Busy, format!("{} dynos are on their way", many.len())),
+    }
+    let paused = facts.apps.iter().filter(|app| app.paused.is_some()).count();
+    match (paused, facts.apps.len()) {
+        (0, _) => (Tone::Good, "All is well".to_owned()),
+        (paused, all) if paused == all => (Tone::Warn, "Restarts are paused".to_owned()),
+        (paused, _) => (Tone::Warn, format!("Restarts are paused for {}", count(paused, "app", "apps"))),
+    }
+}
+
+/// Everything that is paused, cooling down, given up or on its way, with the time that is left.
+fn attention(facts: &Facts) -> Part {
+    let now = facts.now;
+    let mut rows = Vec::new();
+    for app in &facts.apps {
+        if let Some(trouble) = &app.drain.trouble {
+            rows.push((Tone::Bad, attention_row(&app.name.to_string(), None, (Tone::Bad, "Drain"), trouble)));
+        }
+        if let Some(pause) = &app.paused {
+            let text = match &*pause.reason {
+                "" => left(pause.until, now),
+                reason => format!("{}: {reason}", left(pause.until, now)),
+            };
+            rows.push((
+                Tone::Warn,
+                attention_row(&app.name.to_string(), None, (Tone::Warn, "Paused"), &text),
+            ));
+        }
+        for dyno in app.dynos.iter().filter(|dyno| !dyno.is_calm()) {
+            let (tone, word) = state(dyno);
+            let text = detail(dyno, now).unwrap_or_default();
+            let name = dyno.status.name.to_string();
+            rows.push((tone, attention_row(&app.name.to_string(), Some(&name), (tone, word), &text)));
+        }
+    }
+    // The loudest first; within one tone as the settings have them.
+    rows.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
+    let more = rows.len().saturating_sub(limits::ATTENTION_SHOWN_MAX);
+    rows.truncate(limits::ATTENTION_SHOWN_MAX);
+    let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
+    let none = rows.is_empty();
+    Part::of_rows("attention", rows, |rows| {
+        html! {
+            section.attention id="attention" aria-labelledby="attention-title" {
+                h2 id="attention-title" { "Now" }
+                @if none { p.none { "Nothing is paused, cooling down, given up or on its way." } }
+                @else { ul { (rows) } }
+                @if more > 0 { p.none { "… and " (count(more, "more", "more")) } }
+            }
+        }
+    })
+}
+
+fn attention_row(app: &str, dyno: Option<&str>, (tone, word): (Tone, &str), text: &str) -> Row {
+    let id = format!("n-{app}-{}-{word}", dyno.unwrap_or("app")).replace(' ', "-");
+    let href = match dyno {
+        Some(dyno) => format!("/apps/{app}/dynos/{dyno}"),
+        None => format!("/apps/{app}"),
+    };
+    let html = html! {
+        li id=(id) .(tone.class()) {
+            a href=(href) { (app) @if let Some(dyno) = dyno { " " b { (dyno) } } } " " (badge(tone, word))
+            @if !text.is_empty() { small { (text) } }
+        }
+    };
+    Row { id, html: html.into_string() }
+}
+
+/// What is to be said of an app as a whole: its drain, its traffic, its pause.
+pub fn app_state(frame: &Frame<'_>, app: &AppFacts, id: &str, now: Timestamp) -> Markup {
+    html! {
+        div.about id=(id) {
+            @if app.dry_run { (badge(Tone::Quiet, "Dry run")) }
+            (drain(&app.drain))
+            @if let Some(traffic) = app.traffic() {
+                span.traffic {
+                    (grouped(traffic.requests)) " req/min, " span.over[traffic.errors_permille() >= 50] {
+                        (rate(traffic.errors_permille())) " 5xx"
+                    }
+                }
+            }
+            @if let Some(pause) = &app.paused {
+                form.paused method="post" action="/resume" {
+                    (token_field(frame))
+                    input type="hidden" name="app" value=(app.name);
+                    (badge(Tone::Warn, "Paused")) " " (left(pause.until, now))
+                    @if !pause.reason.is_empty() { ": " q { (pause.reason) } }
+                    button type="submit" { "Resume" span.hidden { " " (app.name) } }
+                }
+            }
+        }
+    }
+}
+
+fn drain(drain: &DrainFacts) -> Markup {
+    let (tone, text) = match (&drain.trouble, drain.last_batch_ago) {
+        (Some(trouble), _) => (Tone::Bad, format!("Drain: {trouble}")),
+        (None, None) => (Tone::Warn, "Drain: nothing received yet".to_owned()),
+        (None, Some(ago)) if ago >= limits::DRAIN_QUIET => {
+            (Tone::Warn, format!("Drain quiet for {}", coarse(ago)))
+        }
+        (None, Some(_)) => (Tone::Good, "Drain receiving".to_owned()),
+    };
+    html! {
+        span.drain.(tone.class()) { (text) }
+        @if drain.lost_messages > 0 { span.drain.warn { (grouped(drain.lost_messages)) " lines lost (L10)" } }
+        @if drain.bad_frames > 0 { span.drain.warn { (grouped(drain.bad_frames)) " bad frames" } }
+    }
+}
+
+/// The dynos that are not in the table.
+fn folded(app: &AppFacts, id: &str, listed: usize) -> Part {
+    let rest = app.dynos.len() - listed;
+    let calm: Vec<&DynoFacts> = app.dynos.iter().filter(|dyno| dyno.is_calm()).collect();
+    let shares: Vec<u32> = calm.iter().filter_map(|dyno| Some(dyno.status.memory?.permille)).collect();
+    let highest = shares.iter().copied().max();
+    Part::whole(
+        id,
+        html! {
+            div.folded id=(id) {
+                @if rest > 0 {
+                    p {
+                        a href={ "/apps/" (app.name) } {
+                            @if rest == calm.len() { (count(rest, "healthy dyno", "healthy dynos")) }
+                            @else { (count(rest, "more dyno", "more dynos")) }
+                        }
+                        @if let Some(highest) = highest { ", memory up to " (percent(highest)) }
+                    }
+                    @if shares.len() > 1 { (chart::spread(&shares)) }
+                }
+            }
+        },
+    )
+}
+
+/// Apps with nothing to tell, where there are too many to show each with its dynos.
+fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
+    let rows = apps
+        .iter()
+        .map(|app| {
+            let id = format!("o-{}", app.name);
+            let highest = app.dynos.iter().filter_map(|dyno| Some(dyno.status.memory?.permille)).max();
+            let paused = app.paused.as_ref().map(|pause| left(pause.until, now));
+            let html = html! {
+                tr id=(id) {
+                    th scope="row" { a href={ "/apps/" (app.name) } { (app.name) } }
+                    td.figure { (app.dynos.len()) }
+                    td.figure {
+                        @match highest { Some(highest) => (percent(highest)), None => span.none { "none" } }
+                    }
+                    td {
+                        (drain(&app.drain))
+                        @if let Some(left) = paused { " " (badge(Tone::Warn, "Paused")) " " (left) }
+                    }
+                }
+            };
+            Row { id, html: html.into_string() }
+        })
+        .collect();
+    let none = apps.is_empty();
+    Part::of_rows("others", rows, |rows| {
+        html! {
+            div id="others" {
+                @if !none {
+                    div.card {
+                        table.others {
+                            caption { (count(apps.len(), "more app", "more apps")) }
+                            thead { tr {
+                                th scope="col" { "App" } th.figure scope="col" { "Dynos" }
+                                th.figure scope="col" { "Highest memory" } th scope="col" { "Drain" }
+                            } }
+                            tbody { (rows) }
+                        }
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn decided(facts: &Facts) -> Part {
+    let rows = rulings::rows(facts.rulings.iter().take(limits::DECISIONS_SHOWN), facts.now);
+    let none = rows.is_empty();
+    Part::of_rows("decided", rows, |rows| {
+        html! {
+            section id="decided" aria-labelledby="decided-title" {
+                h2 id="decided-title" { "Decisions" }
+                @if none { p.none { "None so far. Every decision appears here, refusals included." } }
+                @else { (rulings::list(rows)) p { a href="/decisions" { "All decisions" } } }
+            }
+        }
+    })
+}
+
+/// The form that pauses one app, or all.
+pub fn pause_form(frame: &Frame<'_>, app: Option<&AppFacts>) -> Markup {
+    html! {
+        form.pause method="post" action="/pause" {
+            (token_field(frame))
+            @if let Some(app) = app { input type="hidden" name="app" value=(app.name); }
+            label { "For " select name="for" {
+                option value="30m" { "30 minutes" }
+                option value="2h" selected { "2 hours" }
+                option value="1d" { "1 day" }
+                option value="7d" { "7 days" }
+            } }
+            label { "Because "
+                input type="text" name="reason" maxlength=(limits::PAUSE_REASON_CHARS_MAX)
+                    placeholder="e.g. load test";
+            }
+            button type="submit" { "Pause " (app.map_or("all apps", |app| app.name.as_str())) }
+        }
+    }
+}
+
+fn pause_all(frame: &Frame<'_>) -> Markup {
+    html! {
+        details.all {
+            summary.button { "Pause or resume all apps…" }
+            (pause_form(frame, None))
+            form.pause method="post" action="/resume" {
+                (token_field(frame))
+                button type="submit" { "Resume all apps" }
+            }
+        }
+    }
+}
+
+/// The page of older decisions.
+pub fn decisions_page(frame: &Frame<'_>, facts: &Facts, older: Option<&str>) -> Markup {
+    let rows = rulings::rows(&facts.rulings, facts.now);
+    let oldest = facts.rulings.last().map(|ruling| since(ruling.decision.at, facts.now));
+    let content = html! {
+        div.title {
+            h1 { "Decisions" }
+            @if let Some(oldest) = oldest { p.sub { "newest first, " (coarse(oldest)) " back" } }
+        }
+        section.reading aria-label="Decisions, newest first" {
+            @if rows.is_empty() { p.none { "None." } } @else {
+                (rulings::list(&html! { @for row in &rows { (maud::PreEscaped(&row.html)) } }))
+            }
+            @if let Some(older) = older {
+                nav.pages aria-label="Pages of decisions" {
+                    a href={ "/decisions?cursor=" (older) } rel="next" { "Older →" }
+                }
+            }
+        }
+    };
+    page(frame, Place::Decisions, "Decisions", content)
+}

@@ -1,0 +1,289 @@
+//! What happened to each dyno's memory in the last hours: the material of the charts.
+//!
+//! One point a minute and a fixed number of them, so a dyno costs the same however chatty it is and
+//! however long it is watched.
+
+use std::collections::{HashMap, VecDeque};
+
+use jiff::Timestamp;
+
+use dynowarden_core::event::{Change, Event, Fact, Megabytes};
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::limits;
+
+/// The traces of all dynos, at most [`limits::TRACES_MAX`].
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    traces: HashMap<(AppId, DynoName), Trace>,
+}
+
+/// One dyno's memory, minute by minute, and when it was restarted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// The minute of the last slot, counted from the epoch.
+    end: i64,
+    marks: VecDeque<Mark>,
+    /// Peak of each minute in tenths of a per cent of the quota; [`GAP`] where nothing was told.
+    peaks: VecDeque<u16>,
+}
+
+/// A moment at which the process was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at: Timestamp,
+    /// Whether we asked for it; otherwise the platform, a release or a person did.
+    pub ours: bool,
+}
+
+/// One minute of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// How many minutes before the end of the chart.
+    pub minutes_ago: u16,
+    /// The peak in tenths of a per cent of the quota.
+    pub permille: u16,
+}
+
+// === impl History ===
+
+impl History {
+    /// Takes what a batch says about memory and about new processes.
+    pub fn hear(&mut self, app: AppId, events: &[Event], now: Timestamp) {
+        for event in events {
+            match &event.fact {
+                Fact::Memory { dyno, permille, .. } => {
+                    if let Some(trace) = self.room_for(app, dyno, now) {
+                        trace.tell(event.at, *permille, now);
+                    }
+                }
+                Fact::Sample { dyno, total, quota, .. } => {
+                    if let Some(permille) = share(*total, *quota)
+                        && let Some(trace) = self.room_for(app, dyno, now)
+                    {
+                        trace.tell(event.at, permille, now);
+                    }
+                }
+                Fact::Life { dyno, change: Change::Starting } => {
+                    self.marked(app, dyno, Mark { at: event.at.min(now), ours: false }, now);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The API accepted a restart that we asked for.
+    pub fn restarted(&mut self, app: AppId, dyno: &DynoName, at: Timestamp) {
+        self.marked(app, dyno, Mark { at, ours: true }, at);
+    }
+
+    /// What is known of one dyno.
+    pub fn trace(&self, app: AppId, dyno: &DynoName) -> Option<&Trace> {
+        // The key owns its name; a lookup clones two counted references, never text.
+        self.traces.get(&(app, dyno.clone()))
+    }
+
+    /// How many dynos have a trace.
+    pub fn traced(&self) -> usize {
+        self.traces.len()
+    }
+
+    fn marked(&mut self, app: AppId, dyno: &DynoName, mark: Mark, now: Timestamp) {
+        if let Some(trace) = self.room_for(app, dyno, now) {
+            trace.mark(mark);
+        }
+    }
+
+    fn room_for(&mut self, app: AppId, dyno: &DynoName, now: Timestamp) -> Option<&mut Trace> {
+        let key = (app, dyno.clone());
+        if self.traces.len() >= limits::TRACES_MAX && !self.traces.contains_key(&key) {
+            // Those of dynos that are gone make room; if all are alive, the newcomer has no chart.
+            let oldest = minute(now) - limits::TRACE_POINTS_MAX as i64;
+            self.traces.retain(|_, trace| trace.last() > oldest);
+            if self.traces.len() >= limits::TRACES_MAX {
+                return None;
+            }
+        }
+        Some(self.traces.entry(key).or_default())
+    }
+}
+
+// === impl Trace ===
+
+impl Trace {
+    /// Notes a reading. One that is too old for the chart is left out, one from the future counts as now.
+    pub fn tell(&mut self, at: Timestamp, permille: u32, now: Timestamp) {
+        let slot = minute(at.min(now));
+        let permille = u16::try_from(permille).unwrap_or(u16::MAX).max(GAP + 1);
+        if self.peaks.is_empty() {
+            self.end = slot;
+            self.peaks.push_back(permille);
+            return;
+        }
+        let ahead = slot - self.end;
+        if ahead > 0 {
+            let gaps = usize::try_from(ahead - 1).unwrap_or(usize::MAX).min(limits::TRACE_POINTS_MAX);
+            self.peaks.extend(std::iter::repeat_n(GAP, gaps));
+            self.peaks.push_back(permille);
+            self.end = slot;
+            let surplus = self.peaks.len().saturating_sub(limits::TRACE_POINTS_MAX);
+            self.peaks.drain(..surplus);
+        } else if let Some(peak) = usize::try_from(-ahead)
+            .ok()
+            .and_then(|back| self.peaks.len().checked_sub(back + 1))
+            .and_then(|place| self.peaks.get_mut(place))
+        {
+            *peak = (*peak).max(permille);
+        }
+    }
+
+    /// Notes that the process was replaced.
+    pub fn mark(&mut self, mark: Mark) {
+        // The platform's own line about a restart of ours follows it: one restart, one mark.
+        let told = |known: &Mark| (minute(known.at) - minute(mark.at)).abs() <= MARKS_APART;
+        if self.marks.iter().any(|known| told(known) && (known.ours || !mark.ours)) {
+            return;
+        }
+        if mark.ours {
+            self.marks.retain(|known| known.ours || !told(known));
+        }
+        if self.marks.len() >= limits::TRACE_MARKS_MAX {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(mark);
+    }
+
+    /// The last minute of which something is known.
+    fn last(&self) -> i64 {
+        self.marks.back().map_or(self.end, |mark| self.end.max(minute(mark.at)))
+    }
+
+    /// The minutes of the chart that ends at `now`, oldest first; minutes without a reading are left out.
+    pub fn points(&self, now: Timestamp) -> impl Iterator<Item = Point> + '_ {
+        let behind = (minute(now) - self.end).max(0);
+        let length = self.peaks.len();
+        self.peaks.iter().enumerate().filter_map(move |(place, &permille)| {
+            let minutes_ago = i64::try_from(length - 1 - place).ok()?.saturating_add(behind);
+            let in_chart = permille != GAP && minutes_ago < limits::TRACE_POINTS_MAX as i64;
+            in_chart.then_some(Point { minutes_ago: u16::try_from(minutes_ago).ok()?, permille })
+        })
+    }
+
+    /// The restarts within the chart that ends at `now`, oldest first, with how many minutes ago.
+    pub fn marks(&self, now: Timestamp) -> impl Iterator<Item = (u16, Mark)> + '_ {
+        self.marks.iter().filter_map(move |mark| {
+            let minutes_ago = (minute(now) - minute(mark.at)).max(0);
+            let in_chart = minutes_ago < limits::TRACE_POINTS_MAX as i64;
+            in_chart.then_some((u16::try_from(minutes_ago).ok()?, *mark))
+        })
+    }
+}
+
+/// No reading in that minute. A share of nought is kept as a tenth of a per cent.
+const GAP: u16 = 0;
+
+/// Minutes between two marks that are taken for two restarts: a boot takes about one.
+const MARKS_APART: i64 = 2;
+
+fn minute(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
+}
+
+/// The share of the quota in tenths of a per cent; none of a quota of nought.
+pub fn share(used: Megabytes, quota: Megabytes) -> Option<u32> {
+    let permille = u128::from(used.hundredths) * 1000 / u128::from(quota.hundredths.max(1));
+    (quota.hundredths > 0).then_some(u32::try_from(permille).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{GAP, History, Mark, Trace};
+    use dynowarden_core::event::{Change, Event, Fact, Megabytes};
+    use dynowarden_core::ident::AppId;
+    use dynowarden_core::limits;
+    use dynowarden_core::time::later;
+
+    fn at(seconds: u64) -> Timestamp {
+        later("2026-01-02T00:00:00Z".parse().expect("a time"), Duration::from_secs(seconds))
+    }
+
+    fn points(trace: &Trace, now: Timestamp) -> Vec<(u16, u16)> {
+        trace.points(now).map(|point| (point.minutes_ago, point.permille)).collect()
+    }
+
+    #[test]
+    fn a_minute_keeps_its_peak_and_silence_is_a_gap() {
+        let mut trace = Trace::default();
+        for (seconds, permille) in [(0, 500), (20, 700), (40, 600), (200, 800), (61, 550)] {
+            trace.tell(at(seconds), permille, at(300));
+        }
+        assert_eq!(points(&trace, at(200)), [(3, 700), (2, 550), (0, 800)]);
+        assert_eq!(points(&trace, at(260)), [(4, 700), (3, 550), (1, 800)]);
+        assert!(trace.peaks.contains(&GAP));
+    }
+
+    #[test]
+    fn a_trace_is_as_long_as_its_chart() {
+        let mut trace = Trace::default();
+        for minute in 0..1000 {
+            trace.tell(at(minute * 60), 900, at(minute * 60));
+        }
+        assert_eq!(trace.peaks.len(), limits::TRACE_POINTS_MAX);
+        assert_eq!(trace.points(at(999 * 60)).count(), limits::TRACE_POINTS_MAX);
+        trace.tell(at(5000 * 60), 900, at(5000 * 60));
+        assert_eq!(points(&trace, at(5000 * 60)), [(0, 900)]);
+    }
+
+    #[test]
+    fn a_wrong_clock_neither_empties_a_chart_nor_writes_ahead() {
+        let mut trace = Trace::default();
+        trace.tell(at(0), 500, at(0));
+        trace.tell(at(1_000_000), 600, at(60));
+        trace.tell(Timestamp::MIN, 900, at(60));
+        assert_eq!(points(&trace, at(60)), [(1, 500), (0, 600)]);
+    }
+
+    #[test]
+    fn one_restart_has_one_mark_and_ours_is_named() {
+        let mut trace = Trace::default();
+        trace.mark(Mark { at: at(0), ours: true });
+        trace.mark(Mark { at: at(5), ours: false });
+        trace.mark(Mark { at: at(3600), ours: false });
+        trace.mark(Mark { at: at(3610), ours: true });
+        let marks: Vec<_> = trace.marks(at(7200)).map(|(ago, mark)| (ago, mark.ours)).collect();
+        assert_eq!(marks, [(120, true), (60, true)]);
+        for hour in 0..200 {
+            trace.mark(Mark { at: at(hour * 3600), ours: true });
+        }
+        assert!(trace.marks.len() <= limits::TRACE_MARKS_MAX);
+    }
+
+    #[test]
+    fn the_number_of_traces_is_bounded_and_the_gone_make_room() {
+        let mut history = History::default();
+        let sample = |index: usize, seconds| Event {
+            at: at(seconds),
+            fact: Fact::Sample {
+                dyno: format!("web.{index}").parse().expect("a dyno"),
+                instance: "i".parse().expect("an id"),
+                total: Megabytes { hundredths: 25_600 },
+                quota: Megabytes { hundredths: 51_200 },
+            },
+        };
+        let all: Vec<_> = (1..=limits::TRACES_MAX + 5).map(|index| sample(index, 0)).collect();
+        history.hear(AppId(0), &all, at(0));
+        assert_eq!(history.traced(), limits::TRACES_MAX);
+        let starting = Event {
+            at: at(86_400),
+            fact: Fact::Life { dyno: "web.1".parse().expect("a dyno"), change: Change::Starting },
+        };
+        history.hear(AppId(1), &[starting, sample(1, 86_400)], at(86_400));
+        assert_eq!(history.traced(), 1);
+        let trace = history.trace(AppId(1), &"web.1".parse().expect("a dyno")).expect("a trace");
+        assert_eq!(points(trace, at(86_400)), [(0, 500)]);
+    }
+}

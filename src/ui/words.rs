@@ -1,0 +1,198 @@
+//! The words, colours and spans that all pages share.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use crate::ui::facts::DynoFacts;
+use dynowarden_core::engine::status::Stage;
+use dynowarden_core::record::view::Word;
+use dynowarden_core::time::since;
+
+/// How loud something is: the class that the style sheet colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// Nothing to look at.
+    Quiet,
+    /// Something is on its way.
+    Busy,
+    /// Worth a look.
+    Warn,
+    /// Needs a person.
+    Bad,
+}
+
+impl Tone {
+    /// The class.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Quiet => "quiet",
+            Self::Busy => "busy",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// A word in a coloured lozenge; the word says everything, the colour only repeats it.
+pub fn badge(tone: Tone, word: &str) -> Markup {
+    html! { span.badge.(tone.class()) { (word) } }
+}
+
+/// The state of a dyno in one or two words.
+pub fn state(dyno: &DynoFacts) -> (Tone, &'static str) {
+    match dyno.status.stage {
+        Stage::Watched if dyno.is_calm() => (Tone::Good, "Healthy"),
+        Stage::Watched => (Tone::Warn, "Over quota"),
+        Stage::Queued => (Tone::Busy, "Queued"),
+        Stage::Waiting => (Tone::Busy, "Waiting"),
+        Stage::Restarting => (Tone::Busy, "Restarting"),
+        Stage::Booting => (Tone::Busy, "Booting"),
+        Stage::Settling => (Tone::Busy, "Settling"),
+        Stage::Failed => (Tone::Bad, "Did not come back"),
+        Stage::CoolingDown => (Tone::Quiet, "Cooling down"),
+        Stage::GivenUp => (Tone::Bad, "Given up"),
+    }
+}
+
+/// What a decision is called.
+pub fn ruling(word: Word, dry_run: bool) -> (Tone, &'static str) {
+    match word {
+        Word::Restart if dry_run => (Tone::Quiet, "Would restart"),
+        Word::Restart => (Tone::Busy, "Restart"),
+        Word::Hold => (Tone::Quiet, "Left alone"),
+        Word::Notify => (Tone::Warn, "Told"),
+    }
+}
+
+/// A point in time: the time of day, and the date where it is not today's. The whole of it in `datetime`.
+pub fn moment(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) { (Clock { at, now }) } }
+}
+
+/// A time of day for sentences, in UTC.
+pub struct Clock {
+    /// The time.
+    pub at: Timestamp,
+    /// What "today" is.
+    pub now: Timestamp,
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let day = |at: Timestamp| at.as_second().div_euclid(86_400);
+        if day(self.at) == day(self.now) {
+            self.at.strftime("%H:%M:%S").fmt(f)
+        } else {
+            self.at.strftime("%-d %b %H:%M").fmt(f)
+        }
+    }
+}
+
+/// How long it still is until `at`, coarse enough that it does not change every second for hours.
+pub fn left(at: Timestamp, now: Timestamp) -> String {
+    let span = since(now, at);
+    match span.as_secs() {
+        0 => "any moment now".to_owned(),
+        1..90 => format!("{} s left", span.as_secs().div_ceil(5) * 5),
+        _ => format!("{} left", coarse(span)),
+    }
+}
+
+/// A span in its one or two largest units.
+pub fn coarse(span: Duration) -> String {
+    let minutes = span.as_secs().div_ceil(60);
+    match (span.as_secs(), minutes) {
+        (seconds @ 0..90, _) => format!("{seconds} s"),
+        (_, 0..90) => format!("{minutes} min"),
+        (_, 90..2880) if minutes.is_multiple_of(60) => format!("{} h", minutes / 60),
+        (_, 90..2880) => format!("{} h {} min", minutes / 60, minutes % 60),
+        _ => format!("{} days", minutes / 1440),
+    }
+}
+
+/// A share in per cent, from tenths of one.
+pub fn percent(permille: u32) -> String {
+    format!("{}%", (permille + 5) / 10)
+}
+
+/// A share of errors: as many digits as it needs to tell a few from none.
+pub fn rate(permille: u64) -> String {
+    format!("{}.{}%", permille / 10, permille % 10)
+}
+
+/// A count and its noun.
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number as u64), if number == 1 { one } else { many })
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{Clock, coarse, count, grouped, left, percent, rate};
+    use dynowarden_core::time::later;
+
+    #[test]
+    fn spans_are_said_in_their_largest_units() {
+        for (seconds, expect) in [
+            (0, "0 s"),
+            (89, "89 s"),
+            (90, "2 min"),
+            (5400, "1 h 30 min"),
+            (7200, "2 h"),
+            (7260, "2 h 1 min"),
+            (3 * 86_400, "3 days"),
+        ] {
+            assert_eq!(coarse(Duration::from_secs(seconds)), expect);
+        }
+    }
+
+    #[test]
+    fn what_is_left_moves_in_steps() {
+        let now: Timestamp = "2026-01-02T23:59:00Z".parse().expect("a time");
+        let at = |seconds| later(now, Duration::from_secs(seconds));
+        assert_eq!(left(now, now), "any moment now");
+        assert_eq!(left(at(1), now), "5 s left");
+        assert_eq!(left(at(11), now), "15 s left");
+        assert_eq!(left(at(600), now), "10 min left");
+        assert_eq!(Clock { at: now, now }.to_string(), "23:59:00");
+        assert_eq!(Clock { at: at(60), now }.to_string(), "3 Jan 00:00");
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            (grouped(0), grouped(999), grouped(1_234_567)),
+            ("0".into(), "999".into(), "1,234,567".into())
+        );
+        assert_eq!(
+            (count(1, "dyno", "dynos"), count(2000, "dyno", "dynos")),
+            ("1 dyno".into(), "2,000 dynos".into())
+        );
+        assert_eq!(
+            (percent(1262), percent(4), rate(0), rate(25)),
+            ("126%".into(), "0%".into(), "0.0%".into(), "2.5%".into())
+        );
+    }
+}
