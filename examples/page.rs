@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dynowarden::ui::assets::Assets;
-use dynowarden::ui::document::Frame;
 use dynowarden::ui::facts::Facts;
+use dynowarden::ui::layout::Layout;
 use dynowarden::ui::overview::Overview;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -20,7 +20,7 @@ use flate2::write::GzEncoder;
 fn main() -> io::Result<()> {
     let directory = std::env::args_os().nth(1).map(PathBuf::from);
     let assets = Assets::embedded();
-    let frame = Frame { assets: &assets, seen: "7-1", token: "", version: env!("CARGO_PKG_VERSION") };
+    let frame = Layout { assets: &assets, seen: "7-1", token: "", version: env!("CARGO_PKG_VERSION") };
     for asset in [&assets.style, &assets.script, &assets.icon] {
         println!("{:28} {:>7} bytes, {:>6} packed", asset.path, asset.content.len(), packed(asset.content)?);
     }
@@ -46,7 +46,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn render(frame: &Frame<'_>, facts: &Facts) -> String {
+fn render(frame: &Layout<'_>, facts: &Facts) -> String {
     Overview::new(frame, facts).page(frame, facts).into_string()
 }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use dynowarden::clock::Clock;
 use dynowarden::config::settings::Database;
 use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
-use dynowarden::store::pages::Filter;
+use dynowarden::store::history::Filter;
 use dynowarden::store::{Store, StoreOptions};
-use dynowarden_core::api::Seen;
+use dynowarden_core::api::DynoInfo;
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppId, DynoName};
-use dynowarden_core::record::{Decision, Evidence, Hold, Record, Ticket, Verdict};
+use dynowarden_core::record::{Action, AttemptId, Decision, Evidence, Hold, Record};
 use dynowarden_core::time::later;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -88,19 +88,19 @@ async fn open(database: &Database, now: Timestamp) -> anyhow::Result<Store> {
 }
 
 fn hold(n: u32, now: Timestamp) -> anyhow::Result<Record> {
-    Ok(Record::Decision(decision(n, now, Verdict::Hold(Hold::UnderWay))?))
+    Ok(Record::Decision(decision(n, now, Action::Hold(Hold::UnderWay))?))
 }
 
-fn decision(n: u32, now: Timestamp, verdict: Verdict) -> anyhow::Result<Decision> {
+fn decision(n: u32, now: Timestamp, action: Action) -> anyhow::Result<Decision> {
     Ok(Decision {
         at: later(now, Duration::from_millis(u64::from(n))),
         app: AppId(0),
         dyno: Some(format!("web.{}", n % 100 + 1).parse()?),
         // Of another rule each, so that none is folded.
         rule: format!("memory-quota-{n}").into(),
-        verdict,
+        action,
         evidence: Evidence { line_at: Some(now), lines: 1, seen: Some(seen(n, now)?), ..Evidence::default() },
-        ticket: None,
+        attempt_id: None,
     })
 }
 
@@ -111,22 +111,22 @@ fn claim(n: u32, now: Timestamp) -> anyhow::Result<ClaimRequest> {
         max_restarts: dynowarden_core::policy::Rate { count: 3.try_into()?, per: Duration::from_secs(7200) },
         settle: Duration::from_secs(30),
     };
-    let ticket = Ticket(u64::from(n) + 1);
-    let verdict = Verdict::Restart { dry_run: false, formation: CLAIMS as usize };
-    let decision = Decision { ticket: Some(ticket), ..decision(n, now, verdict)? };
+    let attempt_id = AttemptId(u64::from(n) + 1);
+    let action = Action::Restart { dry_run: false, formation: CLAIMS as usize };
+    let decision = Decision { attempt_id: Some(attempt_id), ..decision(n, now, action)? };
     Ok(ClaimRequest {
-        ticket,
+        attempt_id,
         app: AppId(0),
         seen: seen(n, now)?,
-        by_hand: false,
+        is_manual: false,
         decision: Some(Box::new(decision)),
         bounds,
     })
 }
 
-fn seen(n: u32, now: Timestamp) -> anyhow::Result<Seen> {
+fn seen(n: u32, now: Timestamp) -> anyhow::Result<DynoInfo> {
     let name: DynoName = format!("web.{}", n + 1).parse()?;
-    Ok(Seen {
+    Ok(DynoInfo {
         process_type: name.process_type().clone(),
         name,
         id: "01234567-89ab-cdef-0123-456789abcdef".parse()?,

@@ -14,22 +14,22 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::settings::Settings;
+use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
 use crate::heroku::Heroku;
 use crate::http::listener;
-use crate::http::readiness::Readiness;
 use crate::http::tls::Tls;
-use crate::http::tokens::DrainTokens;
 use crate::http::watch;
-use crate::http::{Service, Wiring};
+use crate::http::{Context, Service};
 use crate::metrics::Metrics;
-use crate::notify::{self, Notices};
-use crate::store::pages::Filter;
-use crate::store::trouble::StoreError;
+use crate::notify::{self, NotifierHandle};
+use crate::readiness::Readiness;
+use crate::store::error::StoreError;
+use crate::store::history::Filter;
 use crate::store::{Store, StoreOptions};
 use crate::traffic::TrafficBook;
 use crate::ui::facts::Ruling;
-use crate::watchdog_task::Rounds;
+use crate::watchdog_task::WatchdogTask;
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 
@@ -112,7 +112,7 @@ pub async fn start(
 
     let address = listener.local_addr()?;
     let past = last_rulings(&store).await;
-    let wiring = Wiring {
+    let context = Context {
         clock,
         handle: handle.clone(),
         metrics,
@@ -121,13 +121,13 @@ pub async fn start(
         tokens,
         traffic,
     };
-    let rounds = tokio::spawn(Rounds::new(&settings, heroku, wiring.clone()).run(shutdown.clone()));
-    let service = Arc::new(Service::new(&settings, wiring.clone()));
-    if let Some(board) = service.board() {
-        board.remember(past);
+    let rounds = tokio::spawn(WatchdogTask::new(&settings, heroku, context.clone()).run(shutdown.clone()));
+    let service = Arc::new(Service::new(&settings, context.clone()));
+    if let Some(status_model) = service.status_model() {
+        status_model.remember(past);
     }
     tokio::spawn(watch::watch(service.clone(), shutdown.clone()));
-    let (tls, following) = open_tls(&settings, &wiring, &shutdown)?.unzip();
+    let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
     let watches = [store_watch, notify_watch].into_iter().chain(following).collect();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let door = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
@@ -163,7 +163,7 @@ impl Tasks {
             ended = &mut self.rounds => return Err(broken("rounds", ended)),
         }
         info!("shutting down");
-        self.readiness.troubled("shutdown", "shutting down");
+        self.readiness.fail("shutdown", "shutting down");
         self.rounds.await.context("the rounds broke")?;
         self.door.await.context("the front door broke")?;
         self.watches.iter().for_each(JoinHandle::abort);
@@ -179,12 +179,12 @@ impl Tasks {
 /// TLS of its own where it is set, and the task that keeps its certificate up with the files.
 fn open_tls(
     settings: &Settings,
-    wiring: &Wiring,
+    context: &Context,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Option<(Tls, JoinHandle<()>)>> {
     let Some(of_tls) = &settings.tls else { return Ok(None) };
     let tls = Tls::new(&of_tls.identity);
-    let follower = tls.follower(of_tls, wiring.clock, wiring.metrics.clone(), wiring.readiness.clone())?;
+    let follower = tls.follower(of_tls, context.clock, context.metrics.clone(), context.readiness.clone())?;
     let following = tokio::spawn(follower.run(tls.clone(), shutdown.clone()));
     Ok(Some((tls, following)))
 }
@@ -207,8 +207,8 @@ async fn watch_store(store: Store, readiness: Arc<Readiness>) {
     loop {
         // It may have gone away before anybody watched.
         match &*health.borrow_and_update() {
-            Some(_) => readiness.troubled("store", "away; batches are taken, and nothing is restarted"),
-            None => readiness.mended("store"),
+            Some(_) => readiness.fail("store", "away; batches are taken, and nothing is restarted"),
+            None => readiness.recover("store"),
         }
         if health.changed().await.is_err() {
             return;
@@ -226,11 +226,11 @@ async fn last_rulings(store: &Store) -> Vec<Ruling> {
 
 /// Says when a notifier is down: nobody may read its messages to learn of it. It is remarked only, for
 /// whoever takes the program out of service because of it would lose restarts, too.
-async fn watch_notifiers(notices: Notices, readiness: Arc<Readiness>) {
+async fn watch_notifiers(notices: NotifierHandle, readiness: Arc<Readiness>) {
     let mut timer = tokio::time::interval(NOTIFIERS_LOOKED_AT_EVERY);
     loop {
         timer.tick().await;
-        readiness.remark("notify", notices.trouble());
+        readiness.warn("notify", notices.trouble());
     }
 }
 

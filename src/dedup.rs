@@ -28,22 +28,22 @@ pub struct Source {
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum Delivery {
     /// It was here before, and was not taken again.
-    Again,
+    Duplicate,
     /// It was taken.
-    Now,
+    New,
 }
 
 /// The frame ids of the last minutes, bounded by number per drain and by drains.
 #[derive(Debug, Default)]
-pub struct FrameIds {
+pub struct FrameDedup {
     drains: DashMap<Source, Recent>,
     /// The keys of fingerprints, which nobody outside knows.
     keys: [RandomState; 2],
 }
 
-impl FrameIds {
+impl FrameDedup {
     /// Runs `take` unless this frame was taken before; remembers it once `take` has succeeded.
     ///
     /// A batch without an id is always taken. While `take` runs, other batches of the same drain wait,
@@ -57,10 +57,10 @@ impl FrameIds {
         frame: Option<&[u8]>,
         take: impl FnOnce() -> Result<(), E>,
         now: Now,
-    ) -> Result<Taken, E> {
+    ) -> Result<Delivery, E> {
         let Some(frame) = frame.map(|frame| self.fingerprint(frame)) else {
             take()?;
-            return Ok(Taken::Now);
+            return Ok(Delivery::New);
         };
         let mut recent = match self.drains.get_mut(source) {
             Some(recent) => recent,
@@ -71,11 +71,11 @@ impl FrameIds {
         };
         recent.age(now);
         if recent.knows(&frame) {
-            return Ok(Taken::Again);
+            return Ok(Delivery::Duplicate);
         }
         take()?;
         recent.newer.insert(frame);
-        Ok(Taken::Now)
+        Ok(Delivery::New)
     }
 
     /// Drains that are remembered at the moment.
@@ -178,7 +178,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{FrameIds, Source, Taken};
+    use super::{Delivery, FrameDedup, Source};
     use dynowarden_core::ident::AppId;
     use dynowarden_core::limits;
     use dynowarden_core::time::Now;
@@ -190,20 +190,20 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(ids: &FrameIds, source: Source, frame: Option<&str>, now: Now, expect: Taken) {
+    fn check(ids: &FrameDedup, source: Source, frame: Option<&str>, now: Now, expect: Delivery) {
         let taken = ids.once(&source, frame.map(str::as_bytes), || Ok::<(), ()>(()), now);
         assert_eq!(taken, Ok(expect));
     }
 
     #[test]
     fn a_frame_counts_once_per_drain_within_its_time() {
-        let ids = FrameIds::default();
-        check(&ids, source(0, Some("d.a")), Some("f1"), START, Taken::Now);
-        check(&ids, source(0, Some("d.a")), Some("f1"), START, Taken::Again);
-        check(&ids, source(0, Some("d.b")), Some("f1"), START, Taken::Now);
-        check(&ids, source(0, None), Some("f1"), START, Taken::Now);
-        check(&ids, source(1, Some("d.a")), Some("f1"), START, Taken::Now);
-        check(&ids, source(0, Some("d.a")), Some("f2"), START, Taken::Now);
+        let ids = FrameDedup::default();
+        check(&ids, source(0, Some("d.a")), Some("f1"), START, Delivery::New);
+        check(&ids, source(0, Some("d.a")), Some("f1"), START, Delivery::Duplicate);
+        check(&ids, source(0, Some("d.b")), Some("f1"), START, Delivery::New);
+        check(&ids, source(0, None), Some("f1"), START, Delivery::New);
+        check(&ids, source(1, Some("d.a")), Some("f1"), START, Delivery::New);
+        check(&ids, source(0, Some("d.a")), Some("f2"), START, Delivery::New);
     }
 
     #[test]
@@ -211,65 +211,71 @@ mod tests {
         let moment = Duration::from_millis(1);
         let (once, twice) = (limits::FRAME_ID_MEMORY, 2 * limits::FRAME_ID_MEMORY);
         for between in [vec![], vec![moment], vec![once - moment], vec![moment, once, once + moment]] {
-            let ids = FrameIds::default();
-            check(&ids, source(0, None), Some("first"), START, Taken::Now);
+            let ids = FrameDedup::default();
+            check(&ids, source(0, None), Some("first"), START, Delivery::New);
             for (place, at) in between.iter().enumerate() {
-                check(&ids, source(0, None), Some(&place.to_string()), START.after(*at), Taken::Now);
-                check(&ids, source(0, None), Some("first"), START.after(*at), Taken::Again);
+                check(&ids, source(0, None), Some(&place.to_string()), START.after(*at), Delivery::New);
+                check(&ids, source(0, None), Some("first"), START.after(*at), Delivery::Duplicate);
             }
-            check(&ids, source(0, None), Some("first"), START.after(twice), Taken::Now);
+            check(&ids, source(0, None), Some("first"), START.after(twice), Delivery::New);
         }
         // The last of its generation has its time, too.
-        for (later, expect) in [(once - moment, Taken::Again), (twice, Taken::Now)] {
-            let ids = FrameIds::default();
-            check(&ids, source(0, None), Some("opening"), START, Taken::Now);
+        for (later, expect) in [(once - moment, Delivery::Duplicate), (twice, Delivery::New)] {
+            let ids = FrameDedup::default();
+            check(&ids, source(0, None), Some("opening"), START, Delivery::New);
             let last = START.after(once - moment);
-            check(&ids, source(0, None), Some("last"), last, Taken::Now);
+            check(&ids, source(0, None), Some("last"), last, Delivery::New);
             check(&ids, source(0, None), Some("last"), last.after(later), expect);
         }
     }
 
     #[test]
     fn a_frame_without_an_id_always_counts() {
-        let ids = FrameIds::default();
-        check(&ids, source(0, None), None, START, Taken::Now);
-        check(&ids, source(0, None), None, START, Taken::Now);
+        let ids = FrameDedup::default();
+        check(&ids, source(0, None), None, START, Delivery::New);
+        check(&ids, source(0, None), None, START, Delivery::New);
         assert_eq!(ids.drains(), 0);
     }
 
     #[test]
     fn what_could_not_be_taken_is_not_remembered() {
-        let ids = FrameIds::default();
+        let ids = FrameDedup::default();
         let full = ids.once(&source(0, None), Some(b"f1"), || Err("full"), START);
         assert_eq!(full, Err("full"));
-        check(&ids, source(0, None), Some("f1"), START, Taken::Now);
+        check(&ids, source(0, None), Some("f1"), START, Delivery::New);
     }
 
     #[test]
     fn both_memories_are_bounded_and_forget_the_oldest() {
-        let ids = FrameIds::default();
+        let ids = FrameDedup::default();
         for n in 0..=2 * limits::FRAME_IDS_PER_DRAIN_MAX {
-            check(&ids, source(0, None), Some(&n.to_string()), START, Taken::Now);
+            check(&ids, source(0, None), Some(&n.to_string()), START, Delivery::New);
             let recent = ids.drains.get(&source(0, None)).expect("remembered");
             assert!(recent.newer.len().max(recent.older.len()) <= limits::FRAME_IDS_PER_DRAIN_MAX);
         }
         let kept = limits::FRAME_IDS_PER_DRAIN_MAX;
-        check(&ids, source(0, None), Some(&kept.to_string()), START, Taken::Again);
-        check(&ids, source(0, None), Some(&(kept - 1).to_string()), START, Taken::Now);
+        check(&ids, source(0, None), Some(&kept.to_string()), START, Delivery::Duplicate);
+        check(&ids, source(0, None), Some(&(kept - 1).to_string()), START, Delivery::New);
 
-        let ids = FrameIds::default();
+        let ids = FrameDedup::default();
         for n in 0..=limits::FRAME_ID_DRAINS_MAX as u32 {
-            check(&ids, source(n, None), Some("f"), START.after(Duration::from_millis(n.into())), Taken::Now);
+            check(
+                &ids,
+                source(n, None),
+                Some("f"),
+                START.after(Duration::from_millis(n.into())),
+                Delivery::New,
+            );
             assert!(ids.drains() <= limits::FRAME_ID_DRAINS_MAX);
         }
         let later = START.after(Duration::from_secs(60));
-        check(&ids, source(1, None), Some("f"), later, Taken::Again);
-        check(&ids, source(0, None), Some("f"), later, Taken::Now);
+        check(&ids, source(1, None), Some("f"), later, Delivery::Duplicate);
+        check(&ids, source(0, None), Some("f"), later, Delivery::New);
     }
 
     #[test]
     fn retries_at_the_same_time_count_once() {
-        let ids = FrameIds::default();
+        let ids = FrameDedup::default();
         let counted = std::sync::atomic::AtomicU32::new(0);
         std::thread::scope(|scope| {
             for _ in 0..8 {

@@ -18,15 +18,15 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::heroku::{Answered, Heroku};
 use crate::metrics::Metrics;
-use crate::notify::Notices;
+use crate::notify::NotifierHandle;
 use crate::pauses::PauseKeeper;
-use crate::queue_quota::{Share, Shares};
+use crate::queue_quota::{QueuePermit, QueueQuota};
+use crate::store::Store;
 use crate::store::claims::{ClaimBounds, ClaimRequest};
-use crate::store::{self, Store};
 use crate::telemetry;
-use dynowarden_core::engine::restore::Past;
+use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::engine::status::AppStatus;
-use dynowarden_core::engine::{Effect, Engine, Hit, Input, OrderId};
+use dynowarden_core::engine::{Effect, Engine, Input, OrderId, RuleHit};
 use dynowarden_core::event::{Event, Fact};
 use dynowarden_core::ident::{AppId, AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
@@ -39,7 +39,7 @@ use dynowarden_core::time::Now;
 pub struct Handle {
     commands: mpsc::Sender<Command>,
     records: broadcast::Sender<Record>,
-    shares: Shares,
+    shares: QueueQuota,
 }
 
 /// The queue to the engine is full, or this app's share of it; the sender should ask its peer to try again.
@@ -56,8 +56,8 @@ pub struct Stopped;
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the methods of the handle say what each is")]
 pub enum Command {
-    ApiTokens { remaining: u32 },
-    Events { app: AppId, events: Vec<Event>, share: Share },
+    ApiQuota { remaining: u32 },
+    Events { app: AppId, events: Vec<Event>, share: QueuePermit },
     Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
     Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str>, kept: oneshot::Sender<()> },
     Publish(Box<Record>),
@@ -79,7 +79,7 @@ pub(crate) struct Parts {
     /// The figures.
     pub metrics: Arc<Metrics>,
     /// The way to the notifiers.
-    pub notices: Notices,
+    pub notices: NotifierHandle,
     /// The apps, [`AppId`] being the place in the list.
     pub plans: Vec<AppPlan>,
     /// Makes the jitter.
@@ -99,7 +99,7 @@ pub struct Driver {
     engine: Engine,
     heroku: Heroku,
     metrics: Arc<Metrics>,
-    notices: Notices,
+    notices: NotifierHandle,
     orders: HashMap<OrderId, oneshot::Sender<Vec<Decision>>>,
     orders_made: u64,
     pauses: PauseKeeper,
@@ -117,7 +117,7 @@ impl Handle {
     /// The handle of the driver that reads the other end of `commands`.
     pub fn new(commands: mpsc::Sender<Command>) -> Self {
         let records = broadcast::Sender::new(limits::RECORDS_BEHIND_MAX);
-        Self { commands, records, shares: Shares::default() }
+        Self { commands, records, shares: QueueQuota::default() }
     }
 
     /// Everything that goes on record from now on. A reader who falls behind misses the oldest.
@@ -153,7 +153,7 @@ impl Handle {
     /// Tells the engine how many calls are left to the account, as somebody else has learnt; a queue that is
     /// full has no room for it, and the next answer says it again.
     pub fn api_tokens(&self, remaining: u32) {
-        let _full = self.commands.try_send(Command::ApiTokens { remaining });
+        let _full = self.commands.try_send(Command::ApiQuota { remaining });
     }
 
     /// Puts on record what another task has found out: it is logged, counted and told like the engine's own.
@@ -226,8 +226,8 @@ impl Driver {
 
     /// Drives the engine, which remembers `past`, until `shutdown`, and then until every call that is on
     /// its way has been answered.
-    pub async fn run(mut self, past: Past, shutdown: CancellationToken) {
-        self.take(Input::Remember(past));
+    pub async fn run(mut self, past: RestoredState, shutdown: CancellationToken) {
+        self.take(Input::Restore(past));
         let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
         let mut pauses = tokio::time::interval(limits::PAUSES_READ_EVERY);
         let mut tokens = tokio::time::interval(self.clock.real(limits::TOKENS_ASKED_EVERY));
@@ -252,7 +252,7 @@ impl Driver {
     }
 
     fn renew_claims(&self) {
-        let open = self.engine.open_tickets();
+        let open = self.engine.open_attempts();
         let (store, clock) = (self.store.clone(), self.clock);
         self.tasks.spawn(async move {
             // A store that is away says so itself; the leases run on, and are renewed when it is back.
@@ -273,7 +273,7 @@ impl Driver {
         let heroku = self.heroku.clone();
         self.ask(async move {
             let Answered { tokens_remaining, .. } = heroku.rate_limits().await;
-            tokens_remaining.map(|remaining| Input::ApiTokens { remaining })
+            tokens_remaining.map(|remaining| Input::ApiQuota { remaining })
         });
     }
 
@@ -286,7 +286,7 @@ impl Driver {
             info!(in_flight, "waiting for the answers of calls that were made");
         }
         drop(self.answerer);
-        let told = Told {
+        let told = RecordSinks {
             metrics: &self.metrics,
             notices: &self.notices,
             plans: &self.plans,
@@ -296,7 +296,7 @@ impl Driver {
         let last_answers = async {
             while let Some(input) = self.answers.recv().await {
                 // A look or a claim that comes now would lead to a decision that nobody carries out.
-                if !matches!(input, Input::Deleted { .. } | Input::Peeked { .. }) {
+                if !matches!(input, Input::Deleted { .. } | Input::Polled { .. }) {
                     continue;
                 }
                 for effect in self.engine.handle(input, self.clock.now()) {
@@ -335,7 +335,7 @@ impl Driver {
 
     fn obey(&mut self, command: Command) {
         let input = match command {
-            Command::ApiTokens { remaining } => Input::ApiTokens { remaining },
+            Command::ApiQuota { remaining } => Input::ApiQuota { remaining },
             Command::Events { app, events, share: _given_back } => {
                 for event in &events {
                     if let Fact::Release { version } = event.fact {
@@ -395,52 +395,50 @@ impl Driver {
                     let _gone = answer.send(decisions);
                 }
             }
-            Effect::Claim { ticket, app, seen, by_hand, decision } => {
+            Effect::Claim { attempt_id, app, seen, is_manual, decision } => {
                 let bounds = ClaimBounds::from(&self.plans[app.0 as usize].policy);
-                let request = ClaimRequest { ticket, app, seen, by_hand, decision, bounds };
+                let request = ClaimRequest { attempt_id, app, seen, is_manual, decision, bounds };
                 let (store, clock) = (self.store.clone(), self.clock);
                 self.ask(async move {
                     let answer = store.claim(&request, clock.now().wall).await;
-                    Some(Input::Claimed { ticket, answer })
+                    Some(Input::Claimed { attempt_id, answer })
                 });
             }
-            Effect::Delete { ticket, app, dyno } => {
+            Effect::Delete { attempt_id, app, dyno } => {
                 let (heroku, name) = (self.heroku.clone(), self.name(app));
                 self.call(async move {
                     let answered = heroku.delete(&name, &dyno).await;
-                    answered.map(|answer| Input::Deleted { ticket, answer })
+                    answered.map(|answer| Input::Deleted { attempt_id, answer })
                 });
             }
-            Effect::Look { ticket, app, dyno } => {
+            Effect::Inspect { attempt_id, app, dyno } => {
                 let (heroku, name, listed) = (self.heroku.clone(), self.name(app), self.listed(app));
                 self.call(async move {
-                    let answered = heroku.look(&name, &listed, dyno.as_ref()).await;
-                    answered.map(|answer| Input::Looked { ticket, answer })
+                    let answered = heroku.inspect(&name, &listed, dyno.as_ref()).await;
+                    answered.map(|answer| Input::Inspected { attempt_id, answer })
                 });
             }
-            Effect::Peek { ticket, app, dyno } => {
+            Effect::Poll { attempt_id, app, dyno } => {
                 let (heroku, name) = (self.heroku.clone(), self.name(app));
                 self.call(async move {
-                    let answered = heroku.peek(&name, &dyno).await;
-                    answered.map(|answer| Input::Peeked { ticket, answer })
+                    let answered = heroku.poll(&name, &dyno).await;
+                    answered.map(|answer| Input::Polled { attempt_id, answer })
                 });
             }
             Effect::Record(record) => self.tell(record),
-            Effect::Share(hit) if self.store.is_shared() => self.share(hit),
-            Effect::Share(_) => {}
+            Effect::CountAcrossReplicas(hit) if self.store.is_shared() => self.share(hit),
+            Effect::CountAcrossReplicas(_) => {}
         }
         None
     }
 
     /// Counts an error together with what other replicas heard.
-    fn share(&self, hit: Hit) {
+    fn share(&self, hit: RuleHit) {
         let record = self.store.clone();
         self.ask(async move {
-            let Hit { app, dyno, rule, at, within, .. } = &hit;
-            let shared = store::Hit { app: *app, dyno, rule, at: *at, within: *within };
             // With the store away nothing is restarted anyway.
-            let times = record.share_hit(&shared).await.ok()?;
-            Some(Input::Shared { hit, times })
+            let times = record.share_hit(&hit).await.ok()?;
+            Some(Input::CountedAcrossReplicas { hit, times })
         });
     }
 
@@ -462,14 +460,14 @@ impl Driver {
             let Answered { value, tokens_remaining } = call.await;
             // The driver outlives its tasks, except at a shutdown that waited long enough.
             if let Some(remaining) = tokens_remaining {
-                let _ended = answerer.send(Input::ApiTokens { remaining }).await;
+                let _ended = answerer.send(Input::ApiQuota { remaining }).await;
             }
             let _ended = answerer.send(value).await;
         });
     }
 
-    fn told(&self) -> Told<'_> {
-        Told {
+    fn told(&self) -> RecordSinks<'_> {
+        RecordSinks {
             metrics: &self.metrics,
             notices: &self.notices,
             plans: &self.plans,
@@ -494,15 +492,15 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 const IDLE_WAKE: Duration = Duration::from_secs(60);
 
 /// Who is told of a record.
-struct Told<'d> {
+struct RecordSinks<'d> {
     metrics: &'d Metrics,
-    notices: &'d Notices,
+    notices: &'d NotifierHandle,
     plans: &'d [AppPlan],
     records: &'d broadcast::Sender<Record>,
     store: &'d Store,
 }
 
-impl Told<'_> {
+impl RecordSinks<'_> {
     /// Logs and counts a record, writes it down, and hands it to whoever listens.
     fn tell(&self, record: Record, now: Now) {
         telemetry::tell(&record, &self.plans[record.app().0 as usize], self.metrics);

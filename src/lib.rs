@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod board;
 pub mod certificate;
 pub mod cli;
 pub mod clock;
@@ -13,6 +12,7 @@ pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod dedup;
+pub mod drain_tokens;
 pub mod driver;
 pub mod dyno_env;
 pub mod exposition;
@@ -23,6 +23,8 @@ pub mod metrics;
 pub mod notify;
 mod pauses;
 mod queue_quota;
+pub mod readiness;
+pub mod status_model;
 pub mod store;
 pub mod telemetry;
 pub mod traffic;

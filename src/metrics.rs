@@ -24,7 +24,7 @@ use crate::metrics::labels::{
 };
 use crate::store::Health;
 use dynowarden_core::codes::Code;
-use dynowarden_core::health::watchdog::Hearing;
+use dynowarden_core::health::watchdog::DrainActivity;
 use dynowarden_core::ident::{AppId, ProcessType};
 use dynowarden_core::ingest::{Counts, EventKind};
 use dynowarden_core::policy::AppPlan;
@@ -188,11 +188,11 @@ impl Metrics {
     }
 
     /// What has been heard of an app so far.
-    pub fn hearing(&self, app: AppId) -> Hearing {
+    pub fn hearing(&self, app: AppId) -> DrainActivity {
         let lost = |label: &AppLabel| {
             self.families.lost_messages.get_or_create(&AppLabels { app: label.clone() }).get()
         };
-        Hearing {
+        DrainActivity {
             last_batch_at: noted(&self.last_batch_at, app),
             last_sample_at: noted(&self.last_sample_at, app),
             lost_messages: self.label(app).map_or(0, lost),
@@ -297,7 +297,7 @@ impl Metrics {
     }
 
     /// The Platform API was asked something; `outcome` is `ok` or the label of a
-    /// [`Blind`](dynowarden_core::api::Blind).
+    /// [`ApiError`](dynowarden_core::api::Blind).
     pub fn api_request(&self, call: &'static str, outcome: &'static str) {
         self.families.api_requests.get_or_create(&ApiLabels { call, outcome }).inc();
     }

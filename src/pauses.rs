@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::store::Store;
-use dynowarden_core::engine::restore::PastPause;
+use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::ident::AppId;
 
 /// Writes pauses and their ends down, in the order in which they were asked for.
@@ -109,7 +109,7 @@ impl PauseKeeper {
 
 impl Reading {
     /// The pauses in the store; none where something was said here since this reading began.
-    pub async fn read(self, now: Timestamp) -> Option<Vec<PastPause>> {
+    pub async fn read(self, now: Timestamp) -> Option<Vec<RestoredPause>> {
         let pauses = self.store.pauses(now).await.ok()?;
         (self.said.load(Ordering::Relaxed) == self.said_before).then_some(pauses)
     }

@@ -8,28 +8,28 @@ use dynowarden_core::limits;
 
 /// How many events of each app wait for the engine.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shares {
+pub(crate) struct QueueQuota {
     waiting: Arc<Mutex<HashMap<AppId, usize>>>,
 }
 
 /// What one batch takes up of the queue, given back when it is dropped.
 #[derive(Debug)]
-pub struct Share {
+pub struct QueuePermit {
     app: AppId,
     events: usize,
-    shares: Shares,
+    shares: QueueQuota,
 }
 
-impl Shares {
+impl QueueQuota {
     /// Takes room for a batch; none where too much of this app waits already. A batch alone always has room.
-    pub(crate) fn take(&self, app: AppId, events: usize) -> Option<Share> {
+    pub(crate) fn take(&self, app: AppId, events: usize) -> Option<QueuePermit> {
         let mut waiting = self.lock();
         let sum = waiting.entry(app).or_default();
         if *sum > 0 && *sum + events > limits::QUEUED_EVENTS_PER_APP_MAX {
             return None;
         }
         *sum += events;
-        Some(Share { app, events, shares: self.clone() })
+        Some(QueuePermit { app, events, shares: self.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AppId, usize>> {
@@ -38,7 +38,7 @@ impl Shares {
     }
 }
 
-impl Drop for Share {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         if let Some(sum) = self.shares.lock().get_mut(&self.app) {
             *sum = sum.saturating_sub(self.events);
@@ -48,13 +48,13 @@ impl Drop for Share {
 
 #[cfg(test)]
 mod tests {
-    use super::Shares;
+    use super::QueueQuota;
     use dynowarden_core::ident::AppId;
     use dynowarden_core::limits;
 
     #[test]
     fn who_floods_the_queue_waits_alone() {
-        let shares = Shares::default();
+        let shares = QueueQuota::default();
         let (flooding, other) = (AppId(0), AppId(1));
         let huge = shares.take(flooding, limits::QUEUED_EVENTS_PER_APP_MAX * 2).expect("a batch alone");
         assert!(shares.take(flooding, 1).is_none());

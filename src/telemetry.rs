@@ -9,10 +9,10 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::settings::LogFormat;
 use crate::metrics::Metrics;
-use dynowarden_core::api::Blind;
+use dynowarden_core::api::ApiError;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::record::{
-    Aftermath, Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Verdict,
+    Action, Decision, MemoryAfterRestart, Notice, NoticeKind, Outcome, Record, RestartResult,
 };
 
 /// Why the log could not be set up.
@@ -50,7 +50,7 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
 /// Tells one record: its line and its figures together, so that they cannot differ.
 pub fn tell(record: &Record, plan: &AppPlan, metrics: &Metrics) {
     match record {
-        Record::Aftermath(Aftermath { dyno, memory, .. }) => {
+        Record::MemoryAfterRestart(MemoryAfterRestart { dyno, memory, .. }) => {
             let app = &plan.name;
             info!(%app, %dyno, outcome = "aftermath", "{dyno} of {app} is at {memory} after its restart");
         }
@@ -61,22 +61,22 @@ pub fn tell(record: &Record, plan: &AppPlan, metrics: &Metrics) {
 }
 
 fn tell_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
-    let word = decision.verdict.word();
+    let word = decision.action.word();
     let code = decision.reason_label();
     metrics.decision(decision.app, word, code);
     let app = &plan.name;
     let dyno = decision.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let rule = &decision.rule;
     let reason = decision.reason();
-    match &decision.verdict {
-        Verdict::Hold(_) => {
+    match &decision.action {
+        Action::Hold(_) => {
             info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} is left alone");
         }
-        Verdict::Notify => info!(%app, dyno, %rule, decision = word, code, reason, "{rule} of {app} fired"),
-        Verdict::Restart { dry_run: true, .. } => {
+        Action::Notify => info!(%app, dyno, %rule, decision = word, code, reason, "{rule} of {app} fired"),
+        Action::Restart { dry_run: true, .. } => {
             info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} would be restarted");
         }
-        Verdict::Restart { .. } => {
+        Action::Restart { .. } => {
             info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} is being restarted");
         }
     }
@@ -113,22 +113,22 @@ fn tell_notice(notice: &Notice, plan: &AppPlan, metrics: &Metrics) {
     let what = &notice.what;
     match what {
         // Only a person can mend these, and until then nothing is restarted.
-        NoticeKind::Blind(Blind::Unauthorized | Blind::Forbidden { .. } | Blind::NoSuchApp) => {
+        NoticeKind::ApiError(ApiError::Unauthorized | ApiError::Forbidden { .. } | ApiError::NoSuchApp) => {
             error!(%app, dyno, notice = label, "{app}: {what}");
         }
-        NoticeKind::Vigil(concern) if concern.needs_person() => {
+        NoticeKind::Health(alert) if alert.needs_person() => {
             error!(%app, dyno, notice = label, "{app}: {what}");
         }
-        NoticeKind::SeesAgain => info!(%app, dyno, notice = label, "{app}: {what}"),
-        NoticeKind::Vigil(concern) if concern.is_relief() => {
+        NoticeKind::ApiRecovered => info!(%app, dyno, notice = label, "{app}: {what}"),
+        NoticeKind::Health(alert) if alert.is_relief() => {
             info!(%app, dyno, notice = label, "{app}: {what}");
         }
-        NoticeKind::Blind(_)
+        NoticeKind::ApiError(_)
         | NoticeKind::ClockDisagrees { .. }
         | NoticeKind::GaveUp { .. }
         | NoticeKind::NoHelp { .. }
         | NoticeKind::RestartFailed(_)
-        | NoticeKind::Vigil(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
+        | NoticeKind::Health(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
     }
 }
 
@@ -145,11 +145,11 @@ mod tests {
     use super::{LogError, begin, tell};
     use crate::exposition::Exposition;
     use crate::metrics::Metrics;
-    use dynowarden_core::api::Blind;
+    use dynowarden_core::api::ApiError;
     use dynowarden_core::ident::AppId;
     use dynowarden_core::policy::{AppPlan, Policy, Rate};
     use dynowarden_core::record::{
-        Decision, Evidence, Hold, Notice, NoticeKind, Outcome, Record, RestartResult, Ticket, Verdict,
+        Action, AttemptId, Decision, Evidence, Hold, Notice, NoticeKind, Outcome, Record, RestartResult,
     };
     use dynowarden_core::time::Now;
 
@@ -219,17 +219,25 @@ mod tests {
     fn a_record_makes_one_line_and_one_figure() {
         let at = Timestamp::UNIX_EPOCH;
         let dyno = Some("web.2".parse().expect("a dyno"));
-        let decision = |verdict| {
+        let decision = |action| {
             let (app, rule, evidence) = (AppId(0), "r".into(), Evidence::default());
-            Record::Decision(Decision { at, app, dyno: dyno.clone(), rule, verdict, evidence, ticket: None })
+            Record::Decision(Decision {
+                at,
+                app,
+                dyno: dyno.clone(),
+                rule,
+                action,
+                evidence,
+                attempt_id: None,
+            })
         };
         let outcome = |result| {
             let dyno = "web.2".parse().expect("a dyno");
-            Record::Outcome(Outcome { at, app: AppId(0), dyno, ticket: Ticket(1), result })
+            Record::Outcome(Outcome { at, app: AppId(0), dyno, attempt_id: AttemptId(1), result })
         };
         let notice = |what| Record::Notice(Notice { at, app: AppId(0), dyno: None, what });
         check(
-            decision(Verdict::Hold(Hold::UnderWay)),
+            decision(Action::Hold(Hold::UnderWay)),
             "INFO",
             &[
                 ("dyno", "web.2"),
@@ -241,7 +249,7 @@ mod tests {
             r#"decisions_total{app="acme",decision="hold",reason="under_way"}"#,
         );
         check(
-            decision(Verdict::Restart { dry_run: false, formation: 2 }),
+            decision(Action::Restart { dry_run: false, formation: 2 }),
             "INFO",
             &[("decision", "restart"), ("message", "web.2 of acme is being restarted")],
             r#"decisions_total{app="acme",decision="restart",reason="rule"}"#,
@@ -260,7 +268,7 @@ mod tests {
             r#"restart_seconds_count{app="acme"}"#,
         );
         check(
-            notice(NoticeKind::Blind(Blind::Unauthorized)),
+            notice(NoticeKind::ApiError(ApiError::Unauthorized)),
             "ERROR",
             &[("notice", "failure"), ("dyno", "-")],
             r#"notices_total{app="acme",kind="failure"}"#,

@@ -133,7 +133,7 @@ async fn every_line_of_json_is_a_finding() {
             assert!(finding[key].is_string(), "{key} of {finding}");
         }
         let is_well = finding["severity"] == "ok";
-        assert_eq!(finding["mend"].is_null(), is_well, "{finding}");
+        assert_eq!(finding["fix"].is_null(), is_well, "{finding}");
     }
     let ghost = findings.iter().find(|finding| finding["app"] == "ghost").expect("a finding about it");
     assert_eq!((&ghost["severity"], &ghost["subject"]), (&"error".into(), &"app".into()));

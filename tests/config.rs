@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use dynowarden::config::keys::SECTIONS;
 use dynowarden::config::problem::Problems;
-use dynowarden::config::settings::{Channel, Database, LogFormat, NotifierSettings, Settings, SmtpSecurity};
+use dynowarden::config::settings::{
+    ChannelSettings, Database, LogFormat, NotifierSettings, Settings, SmtpSecurity,
+};
 use dynowarden::config::{self, Needs, Sources};
 use dynowarden_core::policy::{Act, MemoryBound, Trigger};
 use proptest::prelude::{Strategy as _, any, proptest};
@@ -822,10 +824,10 @@ fn notifiers_have_defaults_and_names() {
     assert_eq!(on(first), "notify recovered restart suspect_release no_help drain_silent failure give_up");
     assert_eq!((on(second).as_str(), on(pager).as_str()), ("give_up", ""));
     assert_eq!(pager.group, Duration::ZERO);
-    let Channel::Webhook { url, secret } = &pager.channel else { panic!("a webhook") };
+    let ChannelSettings::Webhook { url, secret } = &pager.channel else { panic!("a webhook") };
     assert_eq!(url.expose_secret(), "https://pager.example.com/");
     assert!(secret.is_some());
-    let Channel::Email(email) = &email.channel else { panic!("an e-mail") };
+    let ChannelSettings::Email(email) = &email.channel else { panic!("an e-mail") };
     assert_eq!(
         (email.host.as_str(), email.port, email.security),
         ("mail.example.com", 465, SmtpSecurity::Tls)

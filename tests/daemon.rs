@@ -36,9 +36,9 @@ async fn an_r14_restarts_exactly_its_dyno_and_says_why() {
     daemon.await_line(|line| line["outcome"] == "back");
     assert_eq!(deleted(&heroku), ["DELETE /apps/acme/dynos/web.2"]);
     // Before it, the dyno was looked at by its own name.
-    let looked =
+    let inspected =
         heroku.calls().iter().any(|call| call.method == Method::GET && call.path == "/apps/acme/dynos/web.2");
-    assert!(looked);
+    assert!(inspected);
     let (status, took) = daemon.terminate();
     assert!(status.success() && took < Duration::from_secs(20), "{status} after {took:?}");
 }

@@ -8,19 +8,19 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use dynowarden::ui::assets::Assets;
-use dynowarden::ui::document::Frame;
 use dynowarden::ui::dyno::{app_page, dyno_page};
 use dynowarden::ui::facts::{Facts, PauseFacts};
 use dynowarden::ui::json::DynosJson;
+use dynowarden::ui::layout::Layout;
 use dynowarden::ui::overview::{Overview, decisions_page};
 use dynowarden::ui::parts::{Change, changes};
 use dynowarden_core::ident::AppName;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-fn with_frame<T>(act: impl FnOnce(&Frame<'_>) -> T) -> T {
+fn with_frame<T>(act: impl FnOnce(&Layout<'_>) -> T) -> T {
     let assets = Assets::embedded();
-    act(&Frame { assets: &assets, seen: "7-1", token: "t0k3n", version: "0.0.0" })
+    act(&Layout { assets: &assets, seen: "7-1", token: "t0k3n", version: "0.0.0" })
 }
 
 fn overview(facts: &Facts) -> String {
@@ -193,7 +193,7 @@ fn one_look_says_whether_all_is_well_and_so_does_the_tab() {
     // Whoever has heard nothing at all cannot say that all is well.
     facts.apps[0].drain.last_batch_ago = None;
     titled(&facts, "No drain has sent anything yet");
-    facts.remark = Some("notify: pager does not deliver".to_owned());
+    facts.warn = Some("notify: pager does not deliver".to_owned());
     titled(&facts, "It works, but notify: pager does not deliver");
     facts.apps[1].drain.trouble = Some("silent".to_owned());
     titled(&facts, "The drain of app-2 is in trouble");

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use dynowarden::config::settings::Database;
 use dynowarden::store::Store;
-use dynowarden::store::pages::Filter;
-use dynowarden::store::reading::Reading;
+use dynowarden::store::history::Filter;
+use dynowarden::store::read_only::ReadOnlyStore;
 
 use support::{Bed, at, hold, start};
 
@@ -145,21 +145,21 @@ async fn a_file_that_is_damaged_in_part_is_not_believed_again() {
 async fn a_file_is_served_from_once_and_read_by_many() {
     let bed = sqlite();
     let Database::Sqlite(path) = &bed.database else { panic!("a file") };
-    let missing = Reading::open(&bed.database).await.expect_err("nothing there").to_string();
+    let missing = ReadOnlyStore::open(&bed.database).await.expect_err("nothing there").to_string();
     names(&missing, path, "there is no record yet");
     assert!(!path.exists());
     let store = bed.open().await;
     names(&error(path).await, path, "another dynowarden serves from");
     store.write(&hold(at(1), "web.1", dynowarden_core::record::Hold::UnderWay), at(1));
     assert!(store.flush(std::time::Duration::from_secs(10)).await);
-    let reading = Reading::open(&bed.database).await.expect("a reader");
+    let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader");
     let page = reading.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
     assert_eq!(page.decisions.len(), 1);
     reading.close().await;
     store.close().await;
     // The lock goes with the process.
     bed.open().await.close().await;
-    let reading = Reading::open(&bed.database).await.expect("a reader of a file at rest");
+    let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader of a file at rest");
     reading.close().await;
 }
 
@@ -175,7 +175,7 @@ async fn a_record_of_an_older_version_is_brought_up_to_date() {
     let row = "INSERT INTO dynowarden_decisions VALUES \
         (1, '0123456789abcdef', 1, 'acme', 'web.1', 'r', 'hold', 'gone', 'x', 0, '{}', NULL, 1, 1)";
     support::execute(&sqlite_url(path), row).await;
-    let read = Reading::open(&bed.database).await.expect_err("an older one").to_string();
+    let read = ReadOnlyStore::open(&bed.database).await.expect_err("an older one").to_string();
     names(&read, path, "start this version's daemon on it first");
     let store = bed.open().await;
     let page = store.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
@@ -190,6 +190,6 @@ async fn a_schema_from_the_future_is_refused() {
     let Database::Sqlite(path) = &bed.database else { panic!("a file") };
     support::execute(&sqlite_url(path), "UPDATE dynowarden_schema SET version = 1000").await;
     names(&error(path).await, path, "schema 1000");
-    let read = Reading::open(&bed.database).await.expect_err("a newer one").to_string();
+    let read = ReadOnlyStore::open(&bed.database).await.expect_err("a newer one").to_string();
     names(&read, path, "newer version of dynowarden");
 }

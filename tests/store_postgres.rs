@@ -15,11 +15,13 @@ use std::time::Duration;
 
 use dynowarden::config::settings::Database;
 use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
-use dynowarden::store::pages::Filter;
-use dynowarden::store::reading::Reading;
-use dynowarden::store::{Hit, JudgingClock, Store, StoreOptions};
+use dynowarden::store::history::Filter;
+use dynowarden::store::read_only::ReadOnlyStore;
+use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::ClaimRefusal;
-use dynowarden_core::record::{Hold, Ticket};
+use dynowarden_core::codes::Code;
+use dynowarden_core::engine::RuleHit;
+use dynowarden_core::record::{AttemptId, Hold};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -118,9 +120,9 @@ async fn replicas_that_race_for_a_formation_never_take_too_much() {
         racers.push(tokio::spawn(async move {
             for round in 0..40_u64 {
                 let dyno = (racer + round) % DYNOS;
-                let (name, ticket) = (format!("web.{}", dyno + 1), round + 1);
+                let (name, attempt_id) = (format!("web.{}", dyno + 1), round + 1);
                 let generation = racer * 1000 + round;
-                let asked = ClaimRequest { bounds: limits, ..request(ticket, &name, generation) };
+                let asked = ClaimRequest { bounds: limits, ..request(attempt_id, &name, generation) };
                 // On a busy machine the store may be too slow now and then, and says no.
                 if store.claim(&asked, wall()).await.is_err() {
                     continue;
@@ -139,8 +141,8 @@ async fn replicas_that_race_for_a_formation_never_take_too_much() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 last.lock().expect("a lock").insert(dyno, Instant::now());
                 out.lock().expect("a lock").retain(|other| *other != dyno);
-                store.write(&accepted(wall(), &name, ticket), wall());
-                store.write(&back(wall(), &name, ticket), wall());
+                store.write(&accepted(wall(), &name, attempt_id), wall());
+                store.write(&back(wall(), &name, attempt_id), wall());
             }
             store.close().await;
         }));
@@ -167,7 +169,14 @@ async fn the_last_of_replicas_that_count_at_once_sees_all() {
             tokio::spawn(async move {
                 let (dyno, at) = (support::dyno(&format!("web.{}", round + 1)), at(replica));
                 let within = Duration::from_secs(100);
-                let hit = Hit { app: support::ACME, dyno: &dyno, rule: "r", at, within };
+                let hit = RuleHit {
+                    app: support::ACME,
+                    dyno: dyno.clone(),
+                    code: Code::R14,
+                    rule: "r".into(),
+                    at,
+                    within,
+                };
                 start.wait().await;
                 store.share_hit(&hit).await.expect("hits").len() as u64
             })
@@ -209,10 +218,10 @@ async fn a_replica_reads_what_another_has_done() {
     assert!(matches!(two.claim(&request(1, "web.1", 0), wrong).await, Err(ClaimRefusal::Elsewhere { .. })));
     let out = ClaimRefusal::FormationOut { dyno: dyno("web.1") };
     assert_eq!(two.claim(&request(2, "web.2", 0), wrong).await, Err(out));
-    one.renew(&[Ticket(1)], wall()).await.expect("renewed");
+    one.renew(&[AttemptId(1)], wall()).await.expect("renewed");
     one.write(&hold(wall(), "web.1", Hold::UnderWay), wall());
     assert!(one.flush(Duration::from_secs(5)).await);
-    let reading = Reading::open(&bed.database).await.expect("a reader");
+    let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader");
     assert_eq!(reading.decisions(&Filter::default()).await.expect("a page").decisions.len(), 1);
     reading.close().await;
     one.close().await;
@@ -334,6 +343,6 @@ async fn a_schema_from_the_future_is_refused() {
 #[tokio::test]
 async fn nothing_to_read_is_said() {
     let bed = bed().await;
-    let missing = Reading::open(&bed.database).await.expect_err("nothing there").to_string();
+    let missing = ReadOnlyStore::open(&bed.database).await.expect_err("nothing there").to_string();
     assert!(missing.contains("there is no record yet"), "{missing}");
 }

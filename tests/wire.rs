@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use dynowarden_core::codes::Code;
 use dynowarden_core::detect;
 use dynowarden_core::event::Fact;
-use dynowarden_core::ingest::{self, Counts, Watch};
+use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
 use dynowarden_core::wire;
 use dynowarden_core::wire::frame::frames;
 use proptest::collection::vec;
@@ -243,8 +243,8 @@ fn haystack(frames: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
 
 /// The dynos that errors are found of.
 fn erring(body: &[u8], counts: &mut Counts) -> Vec<String> {
-    let watch = Watch { process_types: vec!["web".parse().expect("a type")] };
-    let events = ingest::admit(body, &watch, None, counts);
+    let watch = ProcessTypeFilter { process_types: vec!["web".parse().expect("a type")] };
+    let events = ingest::read_batch(body, &watch, None, counts);
     let errors = events.into_iter().filter_map(|event| match event.fact {
         Fact::Error { code: Code::R14, dyno } => Some(dyno.expect("it is about a dyno").to_string()),
         _ => None,

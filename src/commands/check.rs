@@ -20,9 +20,9 @@ use crate::dyno_env;
 use crate::heroku::{ClientError, Heroku};
 use crate::metrics::Metrics;
 use crate::notify::{self, Undelivered};
-use crate::store::reading::Reading;
-use crate::store::trouble::StoreError;
-use dynowarden_core::api::Blind;
+use crate::store::error::StoreError;
+use crate::store::read_only::ReadOnlyStore;
+use dynowarden_core::api::ApiError;
 use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use dynowarden_core::health::check::facts::{
     AppFacts, Clocks, Facts, MissingSetting, NotifierFact, PasswordPlace, StoreFact, TlsFact, TokenFacts,
@@ -133,7 +133,7 @@ async fn ask(
     let account = heroku.account().await.value;
     let here = Clock::system().now().wall;
     let clocks = heroku.date().map(|there| Clocks { here, there });
-    let is_deaf = matches!(&account, Err(Blind::Unauthorized | Blind::Unreachable { .. }));
+    let is_deaf = matches!(&account, Err(ApiError::Unauthorized | ApiError::Unreachable { .. }));
     let mut apps = Vec::new();
     if !is_deaf {
         let places = Arc::new(Semaphore::new(limits::CHECKED_AT_ONCE));
@@ -172,7 +172,7 @@ async fn ask_about(
             heroku.formation(name).await.value,
         ),
         // What is not there has nothing else to tell.
-        Err(blind) => (Err(blind.clone()), Err(blind.clone()), Err(blind.clone())),
+        Err(error) => (Err(error.clone()), Err(error.clone()), Err(error.clone())),
     };
     let mut facts = AppFacts {
         drains,
@@ -243,7 +243,7 @@ async fn store(database: &Database) -> StoreFact {
         Database::Postgres(_) => "postgres://…".to_owned(),
         Database::Sqlite(path) => format!("sqlite://{}", path.display()),
     };
-    match (Reading::open(database).await, database) {
+    match (ReadOnlyStore::open(database).await, database) {
         (Ok(reading), _) => {
             reading.close().await;
             StoreFact::Opened { place }

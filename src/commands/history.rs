@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use crate::cli::{Format, HistoryArgs};
 use crate::config::settings::Settings;
-use crate::store::pages::{Filter, Page, PastDecision};
-use crate::store::reading::Reading;
-use crate::store::trouble::{StoreAway, StoreError};
+use crate::store::error::{StoreAway, StoreError};
+use crate::store::history::{Filter, Page, PastDecision};
+use crate::store::read_only::ReadOnlyStore;
 use dynowarden_core::limits;
 
 /// Why the record could not be shown. The message names the file or the server, and no secret.
@@ -34,7 +34,7 @@ pub fn run(args: &HistoryArgs, settings: &Settings, out: &mut dyn Write) -> Resu
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HistoryError::Runtime)?;
     runtime.block_on(async {
-        let reading = Reading::open(&settings.database).await?;
+        let reading = ReadOnlyStore::open(&settings.database).await?;
         let printed = print(args, &reading, out).await;
         reading.close().await;
         match printed {
@@ -45,7 +45,7 @@ pub fn run(args: &HistoryArgs, settings: &Settings, out: &mut dyn Write) -> Resu
     })
 }
 
-async fn print(args: &HistoryArgs, reading: &Reading, out: &mut dyn Write) -> Result<(), HistoryError> {
+async fn print(args: &HistoryArgs, reading: &ReadOnlyStore, out: &mut dyn Write) -> Result<(), HistoryError> {
     let (mut left, mut before) = (args.limit, None);
     while left > 0 {
         let limit = left.min(limits::PAGE_ROWS_MAX);
@@ -85,7 +85,7 @@ mod tests {
     use crate::config::{self, Needs, Sources};
     use crate::store::{Store, StoreOptions};
     use dynowarden_core::ident::AppId;
-    use dynowarden_core::record::{Decision, Evidence, Hold, Record, Verdict};
+    use dynowarden_core::record::{Action, Decision, Evidence, Hold, Record};
 
     fn args(line: &str) -> HistoryArgs {
         let parsed = Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command);
@@ -119,9 +119,9 @@ mod tests {
                     app: AppId(0),
                     dyno: Some("web.2".parse().expect("a dyno")),
                     rule: "r14".into(),
-                    verdict: Verdict::Hold(Hold::UnderWay),
+                    action: Action::Hold(Hold::UnderWay),
                     evidence: Evidence::default(),
-                    ticket: None,
+                    attempt_id: None,
                 };
                 store.write(&Record::Decision(decision), at);
             }

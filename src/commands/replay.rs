@@ -22,7 +22,7 @@ use dynowarden_core::replay::archive::{Archive, FORMS, Item, Place};
 use dynowarden_core::replay::roster::Roster;
 use dynowarden_core::replay::summary::Summary;
 use dynowarden_core::replay::timeline::Timeline;
-use dynowarden_core::replay::{Replay, Told};
+use dynowarden_core::replay::{Replay, ReplayOutput};
 
 /// What the command reads and writes beside its files.
 pub struct Streams<'a> {
@@ -111,7 +111,7 @@ struct Run<'a> {
     out: &'a mut dyn Write,
     page: Page,
     replay: Replay<'a>,
-    told: Vec<Told>,
+    told: Vec<ReplayOutput>,
     troubles: Troubles,
 }
 
@@ -308,8 +308,8 @@ impl Page {
     }
 
     /// Adds the decisions. What became of a restart is made up in a replay, and is not printed.
-    fn add(&mut self, told: &mut Vec<Told>) {
-        for Told { app, record } in told.drain(..) {
+    fn add(&mut self, told: &mut Vec<ReplayOutput>) {
+        for ReplayOutput { app, record } in told.drain(..) {
             let Record::Decision(decision) = record else { continue };
             self.is_begun = true;
             match &mut self.form {

@@ -13,7 +13,7 @@ use crate::config::problem::Problem;
 use crate::config::reader::{Found, Reader, Section, at_commas};
 use crate::config::receivers::{self, SmtpUrl};
 use crate::config::secret::{self, SecretSource};
-use crate::config::settings::{AppSettings, Channel, EmailSettings, NotifierSettings};
+use crate::config::settings::{AppSettings, ChannelSettings, EmailSettings, NotifierSettings};
 use dynowarden_core::ident::AppName;
 use dynowarden_core::incident::kind::Kind;
 use dynowarden_core::limits;
@@ -47,7 +47,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section, apps: &[AppSettings]
 
 /// The media, in the words of `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Medium {
+enum ChannelType {
     Email,
     Slack,
     Webhook,
@@ -61,12 +61,13 @@ fn read_one(reader: &mut Reader<'_>, section: &Section, apps: &[AppSettings]) ->
     if reader.find(section, "type").is_none() {
         reader.missing(section, "type", "slack, webhook or email");
     }
-    let medium = reader.value(section, "type", "slack, webhook or email", |value| match value.text()? {
-        "email" => Some(Medium::Email),
-        "slack" => Some(Medium::Slack),
-        "webhook" => Some(Medium::Webhook),
-        _ => None,
-    });
+    let channel_type =
+        reader.value(section, "type", "slack, webhook or email", |value| match value.text()? {
+            "email" => Some(ChannelType::Email),
+            "slack" => Some(ChannelType::Slack),
+            "webhook" => Some(ChannelType::Webhook),
+            _ => None,
+        });
     let name = reader.value(section, "name", NAME_ALLOWED, |value| {
         let text = value.text()?;
         let fits = (1..=limits::NOTIFIER_NAME_CHARS_MAX).contains(&text.len())
@@ -82,28 +83,28 @@ fn read_one(reader: &mut Reader<'_>, section: &Section, apps: &[AppSettings]) ->
     let told = read_apps(reader, section, apps);
     let group = reader.duration(section, "group", Duration::ZERO..=limits::GROUP_MAX);
     let repeat = reader.duration(section, "repeat", limits::REPEAT_MIN..=limits::REPEAT_MAX);
-    let url = read_url(reader, section, medium);
+    let url = read_url(reader, section, channel_type);
     let keys = ["secret", "secret_env", "secret_file"];
     let signing = read_secret(reader, section, keys, is_signing_secret, SIGNING_ALLOWED);
     let keys = ["", "password_env", "password_file"];
     let password = read_secret(reader, section, keys, is_password, PASSWORD_ALLOWED);
     let addresses = read_addresses(reader, section);
     let roots = read_roots(reader, section);
-    let medium = medium?;
-    refuse_foreign(reader, section, medium);
-    let channel = match medium {
-        Medium::Slack => Channel::Slack { url: url? },
-        Medium::Webhook => Channel::Webhook { url: url?, secret: signing },
-        Medium::Email => {
+    let channel_type = channel_type?;
+    refuse_foreign(reader, section, channel_type);
+    let channel = match channel_type {
+        ChannelType::Slack => ChannelSettings::Slack { url: url? },
+        ChannelType::Webhook => ChannelSettings::Webhook { url: url?, secret: signing },
+        ChannelType::Email => {
             let (from, to) = email_addresses(reader, section, addresses)?;
             let url = receivers::smtp_url(url?.expose_secret())?;
-            Channel::Email(email(reader, section, EmailParts { url, password, from, to, roots })?)
+            ChannelSettings::Email(email(reader, section, EmailParts { url, password, from, to, roots })?)
         }
     };
-    let word = match medium {
-        Medium::Email => "email",
-        Medium::Slack => "slack",
-        Medium::Webhook => "webhook",
+    let word = match channel_type {
+        ChannelType::Email => "email",
+        ChannelType::Slack => "slack",
+        ChannelType::Webhook => "webhook",
     };
     Some(NotifierSettings {
         apps: told,
@@ -146,11 +147,15 @@ fn read_apps(reader: &mut Reader<'_>, section: &Section, apps: &[AppSettings]) -
     Some(named)
 }
 
-fn read_url(reader: &mut Reader<'_>, section: &Section, medium: Option<Medium>) -> Option<SecretString> {
-    let (is_usable, allowed): (fn(&str) -> bool, _) = match medium {
-        Some(Medium::Slack) => (receivers::is_slack_url, receivers::SLACK_URL_ALLOWED),
-        Some(Medium::Webhook) => (receivers::is_webhook_url, receivers::WEBHOOK_URL_ALLOWED),
-        Some(Medium::Email) => (|text| receivers::smtp_url(text).is_some(), receivers::SMTP_URL_ALLOWED),
+fn read_url(
+    reader: &mut Reader<'_>,
+    section: &Section,
+    channel_type: Option<ChannelType>,
+) -> Option<SecretString> {
+    let (is_usable, allowed): (fn(&str) -> bool, _) = match channel_type {
+        Some(ChannelType::Slack) => (receivers::is_slack_url, receivers::SLACK_URL_ALLOWED),
+        Some(ChannelType::Webhook) => (receivers::is_webhook_url, receivers::WEBHOOK_URL_ALLOWED),
+        Some(ChannelType::Email) => (|text| receivers::smtp_url(text).is_some(), receivers::SMTP_URL_ALLOWED),
         None => (|_| true, "an address"),
     };
     let keys = ["url", "url_env", "url_file"];
@@ -161,7 +166,7 @@ fn read_url(reader: &mut Reader<'_>, section: &Section, medium: Option<Medium>) 
         reader.missing(section, "url", allowed);
     }
     let url = read_secret(reader, section, keys, is_usable, allowed)?;
-    let is_web = matches!(medium, Some(Medium::Slack | Medium::Webhook));
+    let is_web = matches!(channel_type, Some(ChannelType::Slack | ChannelType::Webhook));
     if is_web && receivers::is_clear(url.expose_secret()) {
         let warning =
             format!("notify.url ({}): http to another machine sends messages in clear", section.origin);
@@ -355,15 +360,15 @@ fn email(reader: &mut Reader<'_>, section: &Section, parts: EmailParts) -> Optio
 }
 
 /// Refuses keys of another medium: they would be without effect.
-fn refuse_foreign(reader: &mut Reader<'_>, section: &Section, medium: Medium) {
+fn refuse_foreign(reader: &mut Reader<'_>, section: &Section, channel_type: ChannelType) {
     let (email, signing) = (
         &["from", "to", "password_env", "password_file", "ca_file"][..],
         &["secret", "secret_env", "secret_file"][..],
     );
-    let (word, foreign) = match medium {
-        Medium::Email => ("email", vec![signing]),
-        Medium::Slack => ("slack", vec![email, signing]),
-        Medium::Webhook => ("webhook", vec![email]),
+    let (word, foreign) = match channel_type {
+        ChannelType::Email => ("email", vec![signing]),
+        ChannelType::Slack => ("slack", vec![email, signing]),
+        ChannelType::Webhook => ("webhook", vec![email]),
     };
     for key in foreign.into_iter().flatten() {
         if let Some(found) = reader.find(section, key) {

@@ -177,7 +177,7 @@ pub struct NotifierSettings {
     /// The apps that are told of; none means all.
     pub apps: Option<Vec<AppName>>,
     /// The medium and the receiver.
-    pub channel: Channel,
+    pub channel: ChannelSettings,
     /// When the digest is sent, if one is.
     pub digest: Option<DailyTime>,
     /// How long quiet messages are held back.
@@ -192,7 +192,7 @@ pub struct NotifierSettings {
 
 /// The medium of a notifier.
 #[derive(Clone, Debug)]
-pub enum Channel {
+pub enum ChannelSettings {
     /// Mail through a server.
     Email(EmailSettings),
     /// An incoming webhook of Slack's.

@@ -20,7 +20,7 @@ use crate::heroku::call::Call;
 use crate::heroku::transport::{Fault, Miss, Transport, is_passing};
 use crate::metrics::Metrics;
 use dynowarden_core::api::json::{self, Account, AppInfo, Drain, Feature, Formation, Garbled};
-use dynowarden_core::api::{Blind, Deletion, Seen, View};
+use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, FormationInfo};
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
 
@@ -78,21 +78,21 @@ impl Heroku {
     }
 
     /// All dynos of the listed process types, then the one in question by its own name.
-    pub async fn look(
+    pub async fn inspect(
         &self,
         app: &AppName,
         listed: &[ProcessType],
         dyno: Option<&DynoName>,
-    ) -> Answered<Result<View, Blind>> {
+    ) -> Answered<Result<FormationInfo, ApiError>> {
         let mut tokens = None;
         let list = |body: &[u8]| json::dynos(body, listed);
         let value = match self.list(Call::Dynos(app), list, &mut tokens).await {
-            Err(blind) => Err(blind),
+            Err(error) => Err(error),
             Ok(formation) => match dyno {
-                None => Ok(View { dyno: None, formation }),
+                None => Ok(FormationInfo { dyno: None, formation }),
                 Some(name) => {
                     let one = self.one_dyno(app, name, &mut tokens).await;
-                    one.map(|dyno| View { dyno, formation })
+                    one.map(|dyno| FormationInfo { dyno, formation })
                 }
             },
         };
@@ -100,45 +100,45 @@ impl Heroku {
     }
 
     /// One dyno by its name; none when the API knows none of that name.
-    pub async fn peek(&self, app: &AppName, dyno: &DynoName) -> Answered<Result<Option<Seen>, Blind>> {
+    pub async fn poll(&self, app: &AppName, dyno: &DynoName) -> Answered<Result<Option<DynoInfo>, ApiError>> {
         let mut tokens = None;
         let value = self.one_dyno(app, dyno, &mut tokens).await;
         Answered { value, tokens_remaining: tokens }
     }
 
     /// `DELETE` of exactly one dyno: the platform replaces it.
-    pub async fn delete(&self, app: &AppName, dyno: &DynoName) -> Answered<Deletion> {
+    pub async fn delete(&self, app: &AppName, dyno: &DynoName) -> Answered<DeleteResult> {
         let call = Call::DeleteDyno(app, dyno);
         let mut tokens = None;
         let value = match self.transport.send(call, None).await {
-            Err(Fault::NotSent(what)) => Deletion::Refused(Blind::Unreachable { what }),
-            Err(Fault::Lost(what)) => Deletion::Lost { what },
+            Err(Fault::NotSent(what)) => DeleteResult::Refused(ApiError::Unreachable { what }),
+            Err(Fault::Lost(what)) => DeleteResult::Lost { what },
             Ok(response) => {
                 tokens = self.transport.tokens(response.headers());
                 let status = response.status();
                 match status {
-                    _ if status.is_success() => Deletion::Accepted,
-                    StatusCode::NOT_FOUND => Deletion::Gone,
+                    _ if status.is_success() => DeleteResult::Accepted,
+                    StatusCode::NOT_FOUND => DeleteResult::Gone,
                     // Whoever answered so may have passed the request on before.
-                    _ if is_passing(status) => Deletion::Lost { what: format!("answered {status}") },
-                    _ => Deletion::Refused(self.transport.refusal(response).await),
+                    _ if is_passing(status) => DeleteResult::Lost { what: format!("answered {status}") },
+                    _ => DeleteResult::Refused(self.transport.refusal(response).await),
                 }
             }
         };
         self.transport.count(
             call.label(),
             match &value {
-                Deletion::Accepted => "ok",
-                Deletion::Gone => "not_found",
-                Deletion::Lost { .. } => "lost",
-                Deletion::Refused(blind) => blind.label(),
+                DeleteResult::Accepted => "ok",
+                DeleteResult::Gone => "not_found",
+                DeleteResult::Lost { .. } => "lost",
+                DeleteResult::Refused(error) => error.label(),
             },
         );
         Answered { value, tokens_remaining: tokens }
     }
 
     /// Whose token it is.
-    pub async fn account(&self) -> Answered<Result<Account, Blind>> {
+    pub async fn account(&self) -> Answered<Result<Account, ApiError>> {
         self.fetch(Call::Account, json::account).await
     }
 
@@ -155,34 +155,34 @@ impl Heroku {
     }
 
     /// What an app is.
-    pub async fn app(&self, app: &AppName) -> Answered<Result<AppInfo, Blind>> {
+    pub async fn app(&self, app: &AppName) -> Answered<Result<AppInfo, ApiError>> {
         self.fetch(Call::App(app), json::app).await
     }
 
     /// The calls left to the account, at the price of none.
-    pub async fn rate_limits(&self) -> Answered<Result<u32, Blind>> {
+    pub async fn rate_limits(&self) -> Answered<Result<u32, ApiError>> {
         let answered = self.fetch(Call::RateLimits, json::rate_limits).await;
         let tokens_remaining = answered.value.as_ref().ok().copied().or(answered.tokens_remaining);
         Answered { tokens_remaining, ..answered }
     }
 
     /// An app's drains.
-    pub async fn drains(&self, app: &AppName) -> Answered<Result<Vec<Drain>, Blind>> {
+    pub async fn drains(&self, app: &AppName) -> Answered<Result<Vec<Drain>, ApiError>> {
         self.fetch_list(Call::Drains(app), json::drains).await
     }
 
     /// Registers a drain.
-    pub async fn create_drain(&self, app: &AppName, url: &SecretString) -> Answered<Result<Drain, Blind>> {
+    pub async fn create_drain(&self, app: &AppName, url: &SecretString) -> Answered<Result<Drain, ApiError>> {
         self.fetch(Call::CreateDrain(app, url), json::drain).await
     }
 
     /// How many dynos each process type of an app should have.
-    pub async fn formation(&self, app: &AppName) -> Answered<Result<Vec<Formation>, Blind>> {
+    pub async fn formation(&self, app: &AppName) -> Answered<Result<Vec<Formation>, ApiError>> {
         self.fetch_list(Call::Formation(app), json::formation).await
     }
 
     /// Which features an app has switched on.
-    pub async fn features(&self, app: &AppName) -> Answered<Result<Vec<Feature>, Blind>> {
+    pub async fn features(&self, app: &AppName) -> Answered<Result<Vec<Feature>, ApiError>> {
         self.fetch_list(Call::Features(app), json::features).await
     }
 
@@ -191,14 +191,14 @@ impl Heroku {
         app: &AppName,
         name: &DynoName,
         tokens: &mut Option<u32>,
-    ) -> Result<Option<Seen>, Blind> {
+    ) -> Result<Option<DynoInfo>, ApiError> {
         match self.transport.page(Call::Dyno(app, name), None, tokens).await {
             Err(Miss::NotFound) => Ok(None),
-            Err(Miss::Blind(blind)) => Err(blind),
+            Err(Miss::ApiError(error)) => Err(error),
             Ok(page) => match json::dyno(&page.body) {
                 Ok(seen) if seen.name == *name => Ok(Some(seen)),
                 Ok(seen) => {
-                    Err(Blind::Garbled { what: format!("asked for {name}, it told of {}", seen.name) })
+                    Err(ApiError::Garbled { what: format!("asked for {name}, it told of {}", seen.name) })
                 }
                 Err(garbled) => Err(unreadable(&garbled)),
             },
@@ -209,11 +209,11 @@ impl Heroku {
         &self,
         call: Call<'_>,
         decode: impl Fn(&[u8]) -> Result<T, Garbled>,
-    ) -> Answered<Result<T, Blind>> {
+    ) -> Answered<Result<T, ApiError>> {
         let mut tokens = None;
         let value = match self.transport.page(call, None, &mut tokens).await {
             Ok(page) => decode(&page.body).map_err(|garbled| unreadable(&garbled)),
-            Err(miss) => Err(miss.blind(call)),
+            Err(miss) => Err(miss.error(call)),
         };
         Answered { value, tokens_remaining: tokens }
     }
@@ -222,7 +222,7 @@ impl Heroku {
         &self,
         call: Call<'_>,
         decode: impl Fn(&[u8]) -> Result<Vec<T>, Garbled>,
-    ) -> Answered<Result<Vec<T>, Blind>> {
+    ) -> Answered<Result<Vec<T>, ApiError>> {
         let mut tokens = None;
         let value = self.list(call, decode, &mut tokens).await;
         Answered { value, tokens_remaining: tokens }
@@ -234,38 +234,38 @@ impl Heroku {
         call: Call<'_>,
         decode: impl Fn(&[u8]) -> Result<Vec<T>, Garbled>,
         tokens: &mut Option<u32>,
-    ) -> Result<Vec<T>, Blind> {
+    ) -> Result<Vec<T>, ApiError> {
         let mut all = Vec::new();
         let mut range = None;
         for _ in 0..limits::API_PAGES_MAX {
-            let page = self.transport.page(call, range, tokens).await.map_err(|miss| miss.blind(call))?;
+            let page = self.transport.page(call, range, tokens).await.map_err(|miss| miss.error(call))?;
             all.extend(decode(&page.body).map_err(|garbled| unreadable(&garbled))?);
             match (page.is_partial, page.next) {
                 (false, _) => return Ok(all),
                 (true, Some(next)) => range = Some(next),
                 (true, None) => {
                     let what = "a list is cut off, and the answer does not say where it goes on".to_owned();
-                    return Err(Blind::Garbled { what });
+                    return Err(ApiError::Garbled { what });
                 }
             }
         }
-        Err(Blind::Garbled { what: format!("a list has more than {} pages", limits::API_PAGES_MAX) })
+        Err(ApiError::Garbled { what: format!("a list has more than {} pages", limits::API_PAGES_MAX) })
     }
 }
 
-fn unreadable(garbled: &Garbled) -> Blind {
-    Blind::Garbled { what: garbled.to_string() }
+fn unreadable(garbled: &Garbled) -> ApiError {
+    ApiError::Garbled { what: garbled.to_string() }
 }
 
 // === impl Miss ===
 
 impl Miss {
-    fn blind(self, call: Call<'_>) -> Blind {
+    fn error(self, call: Call<'_>) -> ApiError {
         match self {
-            Self::Blind(blind) => blind,
-            Self::NotFound if call.is_about_app() => Blind::NoSuchApp,
+            Self::ApiError(error) => error,
+            Self::NotFound if call.is_about_app() => ApiError::NoSuchApp,
             Self::NotFound => {
-                Blind::Refused { status: StatusCode::NOT_FOUND.as_u16(), id: "not_found".to_owned() }
+                ApiError::Refused { status: StatusCode::NOT_FOUND.as_u16(), id: "not_found".to_owned() }
             }
         }
     }

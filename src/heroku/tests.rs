@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::{Answered, ClientError, Heroku};
 use crate::config::settings::HerokuSettings;
 use crate::metrics::Metrics;
-use dynowarden_core::api::{Blind, Deletion};
+use dynowarden_core::api::{ApiError, DeleteResult};
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 
 /// Answers connections in turn: with the bytes given, or by closing, or never.
@@ -106,7 +106,7 @@ async fn a_look_reads_all_pages_and_then_the_dyno_by_name() {
     .await;
     let (app, dyno, listed) = names();
     let Answered { value, tokens_remaining } =
-        client(&peer.address, LONG).look(&app, &listed, Some(&dyno)).await;
+        client(&peer.address, LONG).inspect(&app, &listed, Some(&dyno)).await;
     let view = value.expect("a view");
     let formation: Vec<String> = view.formation.iter().map(|seen| seen.name.to_string()).collect();
     assert_eq!(formation, ["web.1", "web.2"]);
@@ -127,33 +127,33 @@ async fn a_look_reads_all_pages_and_then_the_dyno_by_name() {
 
 #[tokio::test]
 async fn every_answer_to_a_look_has_one_meaning() {
-    let throttled = |seconds| Blind::Throttled { wait: Some(Duration::from_secs(seconds)) };
+    let throttled = |seconds| ApiError::Throttled { wait: Some(Duration::from_secs(seconds)) };
     for (status, headers, body, expect) in [
-        ("401 Unauthorized", "", r#"{"id":"unauthorized"}"#, Blind::Unauthorized),
+        ("401 Unauthorized", "", r#"{"id":"unauthorized"}"#, ApiError::Unauthorized),
         (
             "403 Forbidden",
             "",
             r#"{"id":"suspended"}"#,
-            Blind::Forbidden { status: 403, id: "suspended".into() },
+            ApiError::Forbidden { status: 403, id: "suspended".into() },
         ),
         (
             "402 Payment Required",
             "",
             r#"{"id":"delinquent"}"#,
-            Blind::Forbidden { status: 402, id: "delinquent".into() },
+            ApiError::Forbidden { status: 402, id: "delinquent".into() },
         ),
-        ("404 Not Found", "", r#"{"id":"not_found"}"#, Blind::NoSuchApp),
-        ("409 Conflict", "", "<html>", Blind::Refused { status: 409, id: "-".into() }),
-        ("422 Unprocessable", "", r#"{"id":"x"}"#, Blind::Refused { status: 422, id: "x".into() }),
-        ("301 Moved", "Location: /elsewhere\r\n", "", Blind::Refused { status: 301, id: "-".into() }),
-        ("429 Too Many", "", r#"{"id":"rate_limit"}"#, Blind::Throttled { wait: None }),
+        ("404 Not Found", "", r#"{"id":"not_found"}"#, ApiError::NoSuchApp),
+        ("409 Conflict", "", "<html>", ApiError::Refused { status: 409, id: "-".into() }),
+        ("422 Unprocessable", "", r#"{"id":"x"}"#, ApiError::Refused { status: 422, id: "x".into() }),
+        ("301 Moved", "Location: /elsewhere\r\n", "", ApiError::Refused { status: 301, id: "-".into() }),
+        ("429 Too Many", "", r#"{"id":"rate_limit"}"#, ApiError::Throttled { wait: None }),
         ("429 Too Many", "Retry-After: 7\r\n", "", throttled(7)),
         ("429 Too Many", "Retry-After: 99999999999\r\n", "", throttled(3600)),
-        ("429 Too Many", "Retry-After: soon\r\n", "", Blind::Throttled { wait: None }),
+        ("429 Too Many", "Retry-After: soon\r\n", "", ApiError::Throttled { wait: None }),
     ] {
         let peer = Peer::listen([say(status, headers, body)]).await;
         let (app, dyno, listed) = names();
-        let answered = client(&peer.address, LONG).look(&app, &listed, Some(&dyno)).await;
+        let answered = client(&peer.address, LONG).inspect(&app, &listed, Some(&dyno)).await;
         assert_eq!(answered.value, Err(expect), "{status}");
     }
     for (status, body, expect) in [
@@ -166,8 +166,8 @@ async fn every_answer_to_a_look_has_one_meaning() {
     ] {
         let peer = Peer::listen([say(status, "", body)]).await;
         let (app, _, listed) = names();
-        let blind = client(&peer.address, LONG).look(&app, &listed, None).await.value.expect_err(status);
-        assert_eq!(blind.label(), expect, "{status} {body}: {blind}");
+        let error = client(&peer.address, LONG).inspect(&app, &listed, None).await.value.expect_err(status);
+        assert_eq!(error.label(), expect, "{status} {body}: {error}");
     }
 }
 
@@ -176,7 +176,7 @@ async fn a_dyno_that_is_not_there_is_none_and_another_one_is_garbled() {
     let (app, dyno, listed) = names();
     let list = json!([dyno_json("web.1")]).to_string();
     let peer = Peer::listen([say("200 OK", "", &list), say("404 Not Found", "", "{}")]).await;
-    let view = client(&peer.address, LONG).look(&app, &listed, Some(&dyno)).await.value.expect("a view");
+    let view = client(&peer.address, LONG).inspect(&app, &listed, Some(&dyno)).await.value.expect("a view");
     assert_eq!((view.dyno, view.formation.len()), (None, 1));
 
     let peer = Peer::listen([
@@ -186,9 +186,9 @@ async fn a_dyno_that_is_not_there_is_none_and_another_one_is_garbled() {
     ])
     .await;
     let heroku = client(&peer.address, LONG);
-    assert_eq!(heroku.peek(&app, &dyno).await.value, Ok(None));
-    assert!(matches!(heroku.peek(&app, &dyno).await.value, Err(Blind::Garbled { .. })));
-    assert!(heroku.peek(&app, &dyno).await.value.is_ok_and(|seen| seen.is_some()));
+    assert_eq!(heroku.poll(&app, &dyno).await.value, Ok(None));
+    assert!(matches!(heroku.poll(&app, &dyno).await.value, Err(ApiError::Garbled { .. })));
+    assert!(heroku.poll(&app, &dyno).await.value.is_ok_and(|seen| seen.is_some()));
 }
 
 #[tokio::test]
@@ -212,10 +212,10 @@ async fn every_answer_to_a_delete_has_one_meaning() {
         let timeout = if expect == "lost" { SHORT } else { LONG };
         let deletion = client(&peer.address, timeout).delete(&app, &dyno).await.value;
         let word = match &deletion {
-            Deletion::Accepted => "accepted",
-            Deletion::Gone => "gone",
-            Deletion::Lost { .. } => "lost",
-            Deletion::Refused(blind) => blind.label(),
+            DeleteResult::Accepted => "accepted",
+            DeleteResult::Gone => "gone",
+            DeleteResult::Lost { .. } => "lost",
+            DeleteResult::Refused(error) => error.label(),
         };
         assert_eq!(word, expect, "{deletion:?}");
         assert!(!format!("{deletion:?}").contains("s3cret"), "{deletion:?}");
@@ -235,9 +235,9 @@ async fn a_delete_that_never_left_is_not_lost() {
     let (app, dyno, _) = names();
     let heroku = client(&address, LONG);
     let deletion = heroku.delete(&app, &dyno).await.value;
-    assert!(matches!(&deletion, Deletion::Refused(Blind::Unreachable { .. })), "{deletion:?}");
-    let peeked = heroku.peek(&app, &dyno).await.value;
-    assert!(matches!(&peeked, Err(Blind::Unreachable { .. })), "{peeked:?}");
+    assert!(matches!(&deletion, DeleteResult::Refused(ApiError::Unreachable { .. })), "{deletion:?}");
+    let polled = heroku.poll(&app, &dyno).await.value;
+    assert!(matches!(&polled, Err(ApiError::Unreachable { .. })), "{polled:?}");
     assert!(!format!("{heroku:?}").contains("s3cret"), "{heroku:?}");
 }
 
@@ -245,18 +245,18 @@ async fn a_delete_that_never_left_is_not_lost() {
 async fn an_answer_that_hangs_or_never_ends_is_cut_off() {
     let (app, _, listed) = names();
     let peer = Peer::listen([Say::Hang]).await;
-    let blind = client(&peer.address, SHORT).look(&app, &listed, None).await.value.expect_err("blind");
-    assert_eq!(blind, Blind::Unreachable { what: "no answer within 300ms".to_owned() });
+    let error = client(&peer.address, SHORT).inspect(&app, &listed, None).await.value.expect_err("blind");
+    assert_eq!(error, ApiError::Unreachable { what: "no answer within 300ms".to_owned() });
 
     let huge = format!("[{}]", " ".repeat(dynowarden_core::limits::API_BODY_BYTES_MAX));
     let peer = Peer::listen([say("200 OK", "", &huge)]).await;
-    let blind = client(&peer.address, LONG).look(&app, &listed, None).await.value.expect_err("blind");
-    assert_eq!(blind.label(), "garbled");
+    let error = client(&peer.address, LONG).inspect(&app, &listed, None).await.value.expect_err("blind");
+    assert_eq!(error.label(), "garbled");
 
     let page = say("206 Partial Content", "Next-Range: ]a..\r\n", "[]");
     let peer = Peer::listen(vec![page; dynowarden_core::limits::API_PAGES_MAX + 1]).await;
-    let blind = client(&peer.address, LONG).look(&app, &listed, None).await.value.expect_err("blind");
-    assert_eq!(blind.label(), "garbled");
+    let error = client(&peer.address, LONG).inspect(&app, &listed, None).await.value.expect_err("blind");
+    assert_eq!(error.label(), "garbled");
     assert_eq!(peer.heads().len(), dynowarden_core::limits::API_PAGES_MAX);
 }
 

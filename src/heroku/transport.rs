@@ -16,7 +16,7 @@ use crate::config::settings::HerokuSettings;
 use crate::heroku::ClientError;
 use crate::heroku::call::Call;
 use crate::metrics::Metrics;
-use dynowarden_core::api::Blind;
+use dynowarden_core::api::ApiError;
 use dynowarden_core::api::json;
 use dynowarden_core::limits;
 use dynowarden_core::time::spoken;
@@ -44,7 +44,7 @@ pub(super) struct Page {
 
 /// Why there is no page.
 pub(super) enum Miss {
-    Blind(Blind),
+    ApiError(ApiError),
     NotFound,
 }
 
@@ -110,7 +110,7 @@ impl Transport {
             match &page {
                 Ok(_) => "ok",
                 Err(Miss::NotFound) => "not_found",
-                Err(Miss::Blind(blind)) => blind.label(),
+                Err(Miss::ApiError(error)) => error.label(),
             },
         );
         page
@@ -125,7 +125,7 @@ impl Transport {
         let response = match self.send(call, range).await {
             Ok(response) => response,
             Err(Fault::NotSent(what) | Fault::Lost(what)) => {
-                return Err(Miss::Blind(Blind::Unreachable { what }));
+                return Err(Miss::ApiError(ApiError::Unreachable { what }));
             }
         };
         *tokens = self.tokens(response.headers()).or(*tokens);
@@ -134,10 +134,10 @@ impl Transport {
             status if status.is_success() => {
                 let next = response.headers().get("next-range").cloned();
                 let is_partial = status == StatusCode::PARTIAL_CONTENT;
-                let body = self.body(response, limits::API_BODY_BYTES_MAX).await.map_err(Miss::Blind)?;
+                let body = self.body(response, limits::API_BODY_BYTES_MAX).await.map_err(Miss::ApiError)?;
                 Ok(Page { body, next, is_partial })
             }
-            _ => Err(Miss::Blind(self.refusal(response).await)),
+            _ => Err(Miss::ApiError(self.refusal(response).await)),
         }
     }
 
@@ -171,35 +171,35 @@ impl Transport {
     }
 
     /// What a status that is neither 2xx nor a plain 404 means.
-    pub(super) async fn refusal(&self, response: reqwest::Response) -> Blind {
+    pub(super) async fn refusal(&self, response: reqwest::Response) -> ApiError {
         let status = response.status();
         let wait = retry_after(response.headers());
         if is_passing(status) {
-            return Blind::Unreachable { what: format!("it answered {status}") };
+            return ApiError::Unreachable { what: format!("it answered {status}") };
         }
         // What the body says only names the refusal; without it, it is one all the same.
         let body = self.body(response, ERROR_BYTES_MAX).await.unwrap_or_default();
         let id = json::error_id(&body);
         match status {
-            StatusCode::UNAUTHORIZED => Blind::Unauthorized,
+            StatusCode::UNAUTHORIZED => ApiError::Unauthorized,
             StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN => {
-                Blind::Forbidden { status: status.as_u16(), id }
+                ApiError::Forbidden { status: status.as_u16(), id }
             }
-            StatusCode::TOO_MANY_REQUESTS => Blind::Throttled { wait },
-            _ => Blind::Refused { status: status.as_u16(), id },
+            StatusCode::TOO_MANY_REQUESTS => ApiError::Throttled { wait },
+            _ => ApiError::Refused { status: status.as_u16(), id },
         }
     }
 
-    async fn body(&self, mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, Blind> {
+    async fn body(&self, mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
                 Ok(None) => return Ok(body),
                 Ok(Some(chunk)) if chunk.len() <= bytes_max - body.len() => body.extend_from_slice(&chunk),
                 Ok(Some(_)) => {
-                    return Err(Blind::Garbled { what: format!("its answer is over {bytes_max} bytes") });
+                    return Err(ApiError::Garbled { what: format!("its answer is over {bytes_max} bytes") });
                 }
-                Err(error) => return Err(Blind::Unreachable { what: self.what_happened(error) }),
+                Err(error) => return Err(ApiError::Unreachable { what: self.what_happened(error) }),
             }
         }
     }

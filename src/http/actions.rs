@@ -28,16 +28,16 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let desk = self.let_admin_to_desk(head)?;
+        let admin_ui = self.let_admin_to_desk(head)?;
         if !is_same_origin(&head.headers) {
             return Err(Denied::OtherSite);
         }
         let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
         let fields = Fields::read(&body);
-        if !desk.token.is_in(&fields) {
+        if !admin_ui.token.is_in(&fields) {
             let text = "This form was not made by this dynowarden, or its password has changed since. \
                         Go back, reload the page and try again.";
-            return Ok(self.show_problem(desk, StatusCode::FORBIDDEN, ("Not done", text)));
+            return Ok(self.show_problem(admin_ui, StatusCode::FORBIDDEN, ("Not done", text)));
         }
         let done = match route {
             PageRoute::Pause => self.pause_by_form(&fields).await,
@@ -47,11 +47,11 @@ impl Service {
         match done {
             Ok(to) => Ok(see_other(&to)),
             Err(Denied::Query(problem)) => {
-                Ok(self.show_problem(desk, StatusCode::BAD_REQUEST, ("Not done", &problem)))
+                Ok(self.show_problem(admin_ui, StatusCode::BAD_REQUEST, ("Not done", &problem)))
             }
             Err(Denied::UnknownApp) => {
                 let text = "No app of that name is watched.";
-                Ok(self.show_problem(desk, StatusCode::NOT_FOUND, ("Not done", text)))
+                Ok(self.show_problem(admin_ui, StatusCode::NOT_FOUND, ("Not done", text)))
             }
             Err(other) => Err(other),
         }

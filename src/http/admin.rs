@@ -18,9 +18,9 @@ use crate::http::Service;
 use crate::http::auth;
 use crate::http::body::{self, BodyError};
 use crate::http::caller::Head;
-use crate::http::pages::Desk;
+use crate::http::pages::AdminUi;
 use crate::http::reply::{self, ReplyBody};
-use crate::store::trouble::StoreAway;
+use crate::store::error::StoreAway;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
 use dynowarden_core::time::later;
@@ -162,9 +162,9 @@ impl Service {
     }
 
     /// The same, for what is only there where there are admins.
-    pub(super) fn let_admin_to_desk(&self, head: &Head) -> Result<&Desk, Denied> {
+    pub(super) fn let_admin_to_desk(&self, head: &Head) -> Result<&AdminUi, Denied> {
         self.let_admin_in(head)?;
-        self.desk.as_ref().ok_or(Denied::Closed)
+        self.admin_ui.as_ref().ok_or(Denied::Closed)
     }
 
     /// The order of an admin, who is not a page that has the admin's browser in its hands.

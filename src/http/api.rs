@@ -14,20 +14,20 @@ use crate::http::forms::Fields;
 use crate::http::live::{Form, NoStream};
 use crate::http::pages::packable;
 use crate::http::reply::{self, ReplyBody};
-use crate::store::pages::Filter;
+use crate::store::history::Filter;
 use crate::ui::json::DynosJson;
 use dynowarden_core::limits;
 
 impl Service {
     /// `GET /api/v1/dynos?app=`.
     pub(super) async fn list_dynos(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
-        let desk = self.let_admin_to_desk(head)?;
+        let admin_ui = self.let_admin_to_desk(head)?;
         let fields = query(head);
         let app = fields.filled("app");
         if app.is_some_and(|app| self.app(app).is_none()) {
             return Err(Denied::UnknownApp);
         }
-        Ok(json(&DynosJson::new(&self.facts(desk).await?, app), head))
+        Ok(json(&DynosJson::new(&self.facts(admin_ui).await?, app), head))
     }
 
     /// `GET /api/v1/decisions?app=&dyno=&limit=&cursor=`.
@@ -40,7 +40,7 @@ impl Service {
 
     /// `GET /api/v1/events`.
     pub(super) fn stream_events(&self, head: &Head, body: &impl Body) -> Result<Response<ReplyBody>, Denied> {
-        let desk = self.let_admin_to_desk(head)?;
+        let admin_ui = self.let_admin_to_desk(head)?;
         if !body.is_end_stream() {
             return Err(Denied::HasBody);
         }
@@ -56,7 +56,7 @@ impl Service {
         // A browser that comes again by itself says so in a header, which is newer than the address.
         let header = head.headers.get("last-event-id").and_then(|id| id.to_str().ok());
         let last = header.or_else(|| fields.value("seen"));
-        match desk.streams.open(form, last) {
+        match admin_ui.streams.open(form, last) {
             Ok(stream) => {
                 let mut response = Response::new(ReplyBody::stream(stream));
                 let to = response.headers_mut();

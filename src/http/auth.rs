@@ -29,7 +29,7 @@ pub struct Secret([u8; 32]);
 
 /// The drain's door: a password for each app, or two while one replaces the other; apps may share theirs.
 #[derive(Debug)]
-pub struct DrainDoor {
+pub struct DrainAuth {
     /// Whom the password at which place lets in. An app without one cannot be entered.
     entries: HashSet<(AppId, u64)>,
     /// No two of them are the same.
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Secret {
 
 // === impl DrainDoor ===
 
-impl DrainDoor {
+impl DrainAuth {
     /// A door with these passwords.
     pub fn new<'s>(of_apps: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
         let mut passwords: Vec<Secret> = Vec::new();
@@ -181,7 +181,7 @@ mod tests {
     use http::header::{AUTHORIZATION, HeaderValue};
     use secrecy::SecretString;
 
-    use super::{BASE64, DrainDoor, Entry, Secret, basic, bearer, percent_decode, query_key};
+    use super::{BASE64, DrainAuth, Entry, Secret, basic, bearer, percent_decode, query_key};
     use dynowarden_core::ident::AppId;
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -245,7 +245,7 @@ mod tests {
     fn a_drain_password_opens_its_app_and_nothing_else() {
         let passwords = [(0, "shared"), (1, "own"), (2, "shared"), (2, "old")];
         let passwords = passwords.map(|(app, password)| (AppId(app), SecretString::from(password)));
-        let door = DrainDoor::new(passwords.iter().map(|(app, password)| (*app, password)));
+        let door = DrainAuth::new(passwords.iter().map(|(app, password)| (*app, password)));
         let (known, unknown) = (|app| Some(AppId(app)), None);
         for (shown, wanted, expect) in [
             (Some("shared"), known(0), Entry::App(AppId(0))),
@@ -273,7 +273,7 @@ mod tests {
         let passwords = ["shared", "own"].map(SecretString::from);
         let [shared, own] = &passwords;
         let door =
-            DrainDoor::new([shared, own, shared].into_iter().zip(0..).map(|(text, app)| (AppId(app), text)));
+            DrainAuth::new([shared, own, shared].into_iter().zip(0..).map(|(text, app)| (AppId(app), text)));
         assert_eq!(door.passwords.len(), 2, "each is compared once");
         for shown in [Some("wrong"), Some(""), Some("share"), None] {
             let entry = door.open(shown.map(held).as_ref(), || panic!("the app was looked up for {shown:?}"));

@@ -29,9 +29,9 @@ pub(super) struct Proxies {
 /// An address as far as it tells one sender from another: a household or a server has 2^64 addresses of
 /// IPv6, so their common half is one caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Caller {
+pub(super) enum ClientAddr {
     /// All for whom there is no place of their own.
-    Others,
+    Overflow,
     V4(Ipv4Addr),
     /// The first 64 bits.
     V6(u64),
@@ -52,8 +52,8 @@ impl Proxies {
     }
 
     /// Who has sent this.
-    pub(super) fn caller(&self, head: &Head) -> Caller {
-        Caller::of(self.address(&head.headers, head.peer))
+    pub(super) fn caller(&self, head: &Head) -> ClientAddr {
+        ClientAddr::of(self.address(&head.headers, head.peer))
     }
 
     fn address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
@@ -81,7 +81,7 @@ fn read_address(hop: &[u8]) -> Option<IpAddr> {
     bare.parse().ok().or_else(with_port)
 }
 
-impl Caller {
+impl ClientAddr {
     fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::V4(address),
@@ -90,10 +90,10 @@ impl Caller {
     }
 }
 
-impl fmt::Display for Caller {
+impl fmt::Display for ClientAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Others => f.write_str("many addresses"),
+            Self::Overflow => f.write_str("many addresses"),
             Self::V4(address) => address.fmt(f),
             Self::V6(half) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*half) << 64)),
         }
@@ -105,7 +105,7 @@ mod tests {
     use http::HeaderMap;
     use http::header::HeaderValue;
 
-    use super::{Caller, Proxies};
+    use super::{ClientAddr, Proxies};
 
     #[track_caller]
     fn check(proxies: &Proxies, peer: &str, forwarded: &[&str], expect: &str) {
@@ -114,7 +114,7 @@ mod tests {
             headers.append("x-forwarded-for", HeaderValue::from_str(value).expect("a header"));
         }
         let address = proxies.address(&headers, peer.parse().expect("an address"));
-        assert_eq!(Caller::of(address).to_string(), expect, "{peer} {forwarded:?}");
+        assert_eq!(ClientAddr::of(address).to_string(), expect, "{peer} {forwarded:?}");
     }
 
     #[test]

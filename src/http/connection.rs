@@ -2,7 +2,7 @@
 //!
 //! hyper has one time-out for "the next head", which it also applies to an idle connection. We need two:
 //! a half-open request must be gone within seconds, an idle keep-alive connection must outlast Heroku's
-//! router. So hyper's is off, and a [`Pulse`] beside the connection knows which phase it is in.
+//! router. So hyper's is off, and a [`ConnectionState`] beside the connection knows which phase it is in.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -30,7 +30,7 @@ use dynowarden_core::limits;
 
 /// Where a connection is between two requests, and since when; shared with whoever may have to close it.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct ConnectionState {
     began: Instant,
     /// Milliseconds since `began` at which the connection's task was last woken: a request passes through
     /// its phases within one such moment, and a look at the clock for each would be dearer than they are.
@@ -52,20 +52,20 @@ pub enum Phase {
     /// Between a head and the last byte of its answer.
     Busy,
     /// The same, with an answer that is held back.
-    Held,
+    Delayed,
 }
 
 /// While it lives, a request is being answered.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnectionState>,
 }
 
 /// Serves one connection until it ends, is evicted or overstays, or the program shuts down.
 pub async fn serve<IO>(
     (io, peer): (IO, IpAddr),
     service: Arc<Service>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnectionState>,
     shutdown: CancellationToken,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -133,7 +133,12 @@ enum End {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, std::convert::Infallible>> + Send>>;
 
-fn answer(service: Arc<Service>, pulse: Arc<Pulse>, peer: IpAddr, request: Request<Incoming>) -> Answer {
+fn answer(
+    service: Arc<Service>,
+    pulse: Arc<ConnectionState>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Answer {
     pulse.enter(Phase::Busy);
     let in_flight = InFlight { pulse };
     let (parts, body) = request.into_parts();
@@ -142,8 +147,8 @@ fn answer(service: Arc<Service>, pulse: Arc<Pulse>, peer: IpAddr, request: Reque
     let is_last = body.size_hint().exact().is_none();
     Box::pin(async move {
         let mut response = service.answer(&head, body).await;
-        if reply::is_held(&response) {
-            in_flight.pulse.enter(Phase::Held);
+        if reply::is_delayed(&response) {
+            in_flight.pulse.enter(Phase::Delayed);
             tokio::time::sleep(limits::WRONG_PASSWORD_HOLD).await;
         }
         if is_last {
@@ -183,7 +188,7 @@ fn overdue(mut sleep: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Po
 
 /// Closes our side and throws away what the peer still sends: closing with unread bytes would reset the
 /// connection, and the peer might never see the answer.
-async fn linger<IO>(mut io: Watched<IO>, pulse: &Pulse)
+async fn linger<IO>(mut io: Watched<IO>, pulse: &ConnectionState)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -200,7 +205,7 @@ where
 
 // === impl Pulse ===
 
-impl Pulse {
+impl ConnectionState {
     /// Of a new connection.
     #[expect(clippy::new_without_default, reason = "it begins now, which is no default")]
     pub fn new() -> Self {
@@ -246,7 +251,7 @@ impl Pulse {
             0 => Phase::Head,
             1 => Phase::Idle,
             2 => Phase::Busy,
-            _ => Phase::Held,
+            _ => Phase::Delayed,
         };
         (phase, self.began + Duration::from_millis(packed >> 2))
     }
@@ -257,7 +262,7 @@ impl Pulse {
             Phase::Head => since + limits::HEAD_READ,
             Phase::Idle => since + limits::KEEP_ALIVE_IDLE,
             // The handlers bound their own work; what is left is a peer that does not read.
-            Phase::Busy | Phase::Held => since + FAR_AWAY,
+            Phase::Busy | Phase::Delayed => since + FAR_AWAY,
         };
         match self.stalled.load(Ordering::Relaxed).checked_sub(1) {
             Some(millis) => due.min(self.began + Duration::from_millis(millis) + limits::WRITE_STALL),
@@ -288,7 +293,7 @@ impl Drop for InFlight {
 struct Watched<IO> {
     framing: Framing,
     io: IO,
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnectionState>,
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use hyper::body::Body;
 
-use crate::dedup::{Source, Taken};
+use crate::dedup::{Delivery, Source};
+use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
 use crate::http::auth::{self, Entry};
 use crate::http::body::{self, BodyError, Encoding, Unpacked};
 use crate::http::caller::Head;
 use crate::http::reply::{self, ReplyBody};
-use crate::http::tokens::Unlisted;
 use crate::http::{Service, refuse_unread};
 use crate::metrics::Refusal;
 use dynowarden_core::detect::{self, request::Request};
@@ -88,7 +88,7 @@ impl Service {
         let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
         let body = &batch.bytes;
         let events = if self.traffic.is_on() {
-            ingest::admit_and_show(body, &watched.watch, drain.as_ref(), &mut counts, |line| {
+            ingest::read_batch_with(body, &watched.watch, drain.as_ref(), &mut counts, |line| {
                 if let Some(request) = detect::request::request(&line)
                     && let Some(dyno) = watched.watch.listed(request.dyno)
                 {
@@ -96,7 +96,7 @@ impl Service {
                 }
             })
         } else {
-            ingest::admit(body, &watched.watch, drain.as_ref(), &mut counts)
+            ingest::read_batch(body, &watched.watch, drain.as_ref(), &mut counts)
         };
         if !batch.whole {
             counts.bad_frame("packing");
@@ -104,20 +104,20 @@ impl Service {
         let now = self.clock.now();
         // Most batches say nothing; they need no place in the queue.
         let take = || {
-            if let Some(desk) = &self.desk {
-                desk.board.heard(app, &events, &counts, now);
+            if let Some(admin_ui) = &self.admin_ui {
+                admin_ui.status_model.heard(app, &events, &counts, now);
             }
             self.traffic.hear(app, &events, now);
             if events.is_empty() { Ok(()) } else { self.handle.report(app, events) }
         };
         match self.frame_ids.once(source, frame, take, now) {
-            Ok(Taken::Now) => {
+            Ok(Delivery::New) => {
                 for (dyno, request) in requests {
                     self.traffic.request(app, dyno, &request, now);
                 }
                 self.metrics.batch(app, &counts, now);
             }
-            Ok(Taken::Again) => self.metrics.repeated_batch(app, now),
+            Ok(Delivery::Duplicate) => self.metrics.repeated_batch(app, now),
             Err(QueueFull) => {
                 self.metrics.refused(Refusal::QueueFull);
                 return reply::overloaded();

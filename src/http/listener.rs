@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::http::Service;
-use crate::http::connection::{self, Phase, Pulse};
+use crate::http::connection::{self, ConnectionState, Phase};
 use crate::http::tls::Tls;
 use crate::metrics::Refusal;
 use dynowarden_core::limits;
@@ -95,17 +95,17 @@ const EVICTED_SHARE: usize = 16;
 /// The open connections.
 #[derive(Debug)]
 struct Connections {
-    open: Mutex<HashMap<u64, Arc<Pulse>>>,
+    open: Mutex<HashMap<u64, Arc<ConnectionState>>>,
     next: AtomicU64,
     max: usize,
 }
 
 /// A connection's place among them.
 #[derive(Debug)]
-struct Seat {
+struct ConnectionSlot {
     connections: Arc<Connections>,
     number: u64,
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnectionState>,
 }
 
 impl Connections {
@@ -115,14 +115,14 @@ impl Connections {
 
     /// A place for a newcomer, made by closing somebody else's connection if need be; none when
     /// everybody is busy.
-    fn seat(self: &Arc<Self>) -> Option<Seat> {
+    fn seat(self: &Arc<Self>) -> Option<ConnectionSlot> {
         if self.open() >= self.max && !self.evict_one() {
             return None;
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(ConnectionState::new());
         self.lock().insert(number, pulse.clone());
-        Some(Seat { connections: self.clone(), number, pulse })
+        Some(ConnectionSlot { connections: self.clone(), number, pulse })
     }
 
     /// Closes the connection that is missed least. Its place is free at once.
@@ -146,7 +146,7 @@ impl Connections {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Pulse>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<ConnectionState>>> {
         // The map is whole after every statement that changes it, so a panic elsewhere spoils nothing.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,7 +159,7 @@ impl Connections {
 /// unless all are new.
 fn worth(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
     let class = match phase {
-        Phase::Held => 0,
+        Phase::Delayed => 0,
         Phase::Head if now.saturating_duration_since(since) > A_MOMENT => 0,
         Phase::Idle => 1,
         Phase::Head => 2,
@@ -171,7 +171,7 @@ fn worth(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
 /// A head of a few hundred bytes comes in one packet; a second covers a lost one.
 const A_MOMENT: Duration = Duration::from_secs(1);
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.lock().remove(&self.number);
     }
@@ -194,7 +194,7 @@ mod tests {
         let in_order = [
             (Phase::Head, long),
             (Phase::Head, now - Duration::from_secs(2)),
-            (Phase::Held, short),
+            (Phase::Delayed, short),
             (Phase::Idle, long),
             (Phase::Idle, short),
             (Phase::Head, short),

@@ -32,13 +32,11 @@ mod hooks;
 pub mod listener;
 mod live;
 pub mod pages;
-pub mod readiness;
 pub mod reply;
 #[cfg(test)]
 mod tests;
 mod throttle;
 pub mod tls;
-pub mod tokens;
 pub mod watch;
 
 use std::collections::HashMap;
@@ -50,27 +48,27 @@ use http::{Method, Response, StatusCode};
 use hyper::body::Body;
 use tracing::debug;
 
-use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
-use crate::dedup::FrameIds;
+use crate::dedup::FrameDedup;
+use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
-use crate::http::auth::{DrainDoor, Secret};
+use crate::http::auth::{DrainAuth, Secret};
 use crate::http::caller::{Head, Proxies};
-use crate::http::pages::{Desk, PageRoute};
-use crate::http::readiness::Readiness;
+use crate::http::pages::{AdminUi, PageRoute};
 use crate::http::reply::ReplyBody;
 use crate::http::throttle::Throttle;
-use crate::http::tokens::DrainTokens;
 use crate::metrics::{Metrics, Refusal};
+use crate::readiness::Readiness;
+use crate::status_model::StatusModel;
 use crate::store::Store;
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::{AppId, AppName};
-use dynowarden_core::ingest::Watch;
+use dynowarden_core::ingest::ProcessTypeFilter;
 
 /// Everything that the front door needs from the rest of the program.
 #[derive(Clone, Debug)]
-pub struct Wiring {
+pub struct Context {
     /// Where the time comes from.
     pub clock: Clock,
     /// The way to the engine.
@@ -97,9 +95,9 @@ pub struct Service {
     by_name: HashMap<AppName, AppId>,
     clock: Clock,
     connections_max: usize,
-    desk: Option<Desk>,
-    door: DrainDoor,
-    frame_ids: FrameIds,
+    admin_ui: Option<AdminUi>,
+    door: DrainAuth,
+    frame_ids: FrameDedup,
     handle: Handle,
     hook: Option<Secret>,
     metrics: Arc<Metrics>,
@@ -114,7 +112,7 @@ pub struct Service {
 #[derive(Debug)]
 struct App {
     name: AppName,
-    watch: Watch,
+    watch: ProcessTypeFilter,
 }
 
 /// What a path leads to.
@@ -142,20 +140,21 @@ enum Route<'p> {
 
 impl Service {
     /// The front door that these settings ask for.
-    pub fn new(settings: &Settings, wiring: Wiring) -> Self {
+    pub fn new(settings: &Settings, context: Context) -> Self {
         let apps: Vec<App> = settings
             .apps
             .iter()
             .map(|app| App {
                 name: app.plan.name.clone(),
-                watch: Watch { process_types: app.plan.policy.process_types.clone() },
+                watch: ProcessTypeFilter { process_types: app.plan.policy.process_types.clone() },
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
-        let Wiring { clock, handle, metrics, readiness, store, tokens, traffic } = wiring;
-        let desk = settings.admin_password.as_ref().map(|password| {
-            let board = Arc::new(Board::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
-            Desk::new(password, board, clock.now().wall.as_millisecond().unsigned_abs())
+        let Context { clock, handle, metrics, readiness, store, tokens, traffic } = context;
+        let admin_ui = settings.admin_password.as_ref().map(|password| {
+            let status_model =
+                Arc::new(StatusModel::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
+            AdminUi::new(password, status_model, clock.now().wall.as_millisecond().unsigned_abs())
         });
         Self {
             admin: settings.admin_password.as_ref().map(Secret::held),
@@ -164,14 +163,14 @@ impl Service {
             by_name,
             clock,
             connections_max: settings.drain.connections_max,
-            desk,
-            door: DrainDoor::new(
+            admin_ui,
+            door: DrainAuth::new(
                 (0..)
                     .map(AppId)
                     .zip(&settings.apps)
                     .flat_map(|(id, app)| app.drain_passwords().map(move |password| (id, password))),
             ),
-            frame_ids: FrameIds::default(),
+            frame_ids: FrameDedup::default(),
             handle,
             hook: settings.hook_key.as_ref().map(Secret::held),
             metrics,
@@ -186,8 +185,8 @@ impl Service {
 
     /// The picture that the status page shows, for those who have something to add to it; none where there
     /// is no such page.
-    pub fn board(&self) -> Option<&Arc<Board>> {
-        self.desk.as_ref().map(|desk| &desk.board)
+    pub fn status_model(&self) -> Option<&Arc<StatusModel>> {
+        self.admin_ui.as_ref().map(|admin_ui| &admin_ui.status_model)
     }
 
     /// Answers one request. Its body is read only by a route that has let its sender in.

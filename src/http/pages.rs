@@ -15,7 +15,6 @@ use http::{Method, Response, StatusCode};
 use maud::Markup;
 use secrecy::SecretString;
 
-use crate::board::Board;
 use crate::driver::Stopped;
 use crate::http::Service;
 use crate::http::admin::Denied;
@@ -23,19 +22,20 @@ use crate::http::caller::Head;
 use crate::http::forms::{Fields, FormToken};
 use crate::http::live::Streams;
 use crate::http::reply::{self, ReplyBody};
-use crate::store::pages::Filter;
+use crate::status_model::StatusModel;
+use crate::store::history::Filter;
 use crate::ui::assets::{Asset, Assets};
-use crate::ui::document::{self, Frame};
 use crate::ui::dyno::{app_page, dyno_page, problem_page};
 use crate::ui::facts::{Facts, Ruling};
+use crate::ui::layout::{self, Layout};
 use crate::ui::overview::{Overview, decisions_page};
 use dynowarden_core::limits;
 
 /// What the routes of the status page need beside the rest of the front door; there is none without an
 /// `ADMIN_PASSWORD`.
 #[derive(Debug)]
-pub struct Desk {
-    pub(super) board: Arc<Board>,
+pub struct AdminUi {
+    pub(super) status_model: Arc<StatusModel>,
     pub(super) streams: Streams,
     pub(super) token: FormToken,
     assets: Assets,
@@ -112,21 +112,21 @@ impl<'p> PageRoute<'p> {
 
 // === impl Desk ===
 
-impl Desk {
+impl AdminUi {
     /// A desk for the admins who know this password; `life` is a number that no other life of the program
     /// has.
-    pub fn new(password: &SecretString, board: Arc<Board>, life: u64) -> Self {
+    pub fn new(password: &SecretString, status_model: Arc<StatusModel>, life: u64) -> Self {
         let assets = Assets::embedded();
         let packed = [&assets.icon, &assets.script, &assets.style]
             .into_iter()
             .map(|asset| (asset.path.clone(), pack(asset.content.as_bytes(), Compression::best())))
             .collect();
-        Self { assets, board, packed, streams: Streams::new(life), token: FormToken::of(password) }
+        Self { assets, status_model, packed, streams: Streams::new(life), token: FormToken::of(password) }
     }
 
     /// What stands around a page whose maker has seen everything up to `seen`.
-    pub(super) fn frame<'f>(&'f self, seen: &'f str) -> Frame<'f> {
-        Frame { assets: &self.assets, seen, token: self.token.as_str(), version: env!("CARGO_PKG_VERSION") }
+    pub(super) fn frame<'f>(&'f self, seen: &'f str) -> Layout<'f> {
+        Layout { assets: &self.assets, seen, token: self.token.as_str(), version: env!("CARGO_PKG_VERSION") }
     }
 
     fn asset(&self, path: &str) -> Option<(&Asset, Bytes)> {
@@ -140,10 +140,10 @@ impl Desk {
 
 impl Service {
     /// Everything as it is at this moment.
-    pub(super) async fn facts(&self, desk: &Desk) -> Result<Facts, Denied> {
+    pub(super) async fn facts(&self, admin_ui: &AdminUi) -> Result<Facts, Denied> {
         let status = self.handle.status().await.map_err(|Stopped| Denied::Stopping)?;
-        let (trouble, remark) = (self.readiness.trouble(), self.readiness.remarks());
-        Ok(Facts { trouble, remark, ..desk.board.facts(status, self.clock.now()) })
+        let (trouble, warn) = (self.readiness.trouble(), self.readiness.remarks());
+        Ok(Facts { trouble, warn, ..admin_ui.status_model.facts(status, self.clock.now()) })
     }
 
     pub(super) async fn show_page(
@@ -151,15 +151,17 @@ impl Service {
         route: PageRoute<'_>,
         head: &Head,
     ) -> Result<Response<ReplyBody>, Denied> {
-        let desk = self.let_admin_to_desk(head)?;
+        let admin_ui = self.let_admin_to_desk(head)?;
         // Read before the facts, so that what happens between the two is told again, not missed.
-        let seen = desk.streams.seen();
-        let frame = desk.frame(&seen);
+        let seen = admin_ui.streams.seen();
+        let frame = admin_ui.frame(&seen);
         let fields = Fields::read(head.uri.query().unwrap_or_default().as_bytes());
         if let PageRoute::Asset(path) = route {
-            return Ok(desk.asset(path).map_or_else(reply::not_found, |found| asset(found, &head.headers)));
+            return Ok(admin_ui
+                .asset(path)
+                .map_or_else(reply::not_found, |found| asset(found, &head.headers)));
         }
-        let mut facts = self.facts(desk).await?;
+        let mut facts = self.facts(admin_ui).await?;
         let page = match route {
             PageRoute::App(name) => facts.apps.iter().find(|app| app.name.as_str() == name).map(|app| {
                 let number = fields.value("page").and_then(|page| page.parse().ok());
@@ -188,16 +190,16 @@ impl Service {
     /// The page that tells a person what went wrong.
     pub(super) fn show_problem(
         &self,
-        desk: &Desk,
+        admin_ui: &AdminUi,
         status: StatusCode,
         (title, text): (&str, &str),
     ) -> Response<ReplyBody> {
-        let seen = desk.streams.seen();
-        html(status, problem_page(&desk.frame(&seen), title, text), &HeaderMap::new())
+        let seen = admin_ui.streams.seen();
+        html(status, problem_page(&admin_ui.frame(&seen), title, text), &HeaderMap::new())
     }
 }
 
-fn nothing_there(frame: &Frame<'_>) -> Markup {
+fn nothing_there(frame: &Layout<'_>) -> Markup {
     let text = "No app or dyno of that name is watched. It may have been scaled away, or not been heard of \
                 since the start.";
     problem_page(frame, "Nothing there", text)
@@ -208,7 +210,7 @@ fn html(status: StatusCode, page: Markup, headers: &HeaderMap) -> Response<Reply
     let page = page.into_string();
     let mut response = packable(status, "text/html; charset=utf-8", page.into_bytes().into(), headers);
     let to = response.headers_mut();
-    to.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(document::CONTENT_SECURITY_POLICY));
+    to.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(layout::CONTENT_SECURITY_POLICY));
     to.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     to.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
     to.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));

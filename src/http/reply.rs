@@ -132,18 +132,18 @@ pub fn too_many(wait: Duration) -> Response<ReplyBody> {
 
 /// The same answer, which goes out after [`limits::WRONG_PASSWORD_HOLD`] only.
 pub fn held(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
-    response.extensions_mut().insert(Held);
+    response.extensions_mut().insert(Delayed);
     response
 }
 
 /// Whether the answer is to be held back.
-pub fn is_held(response: &Response<ReplyBody>) -> bool {
-    response.extensions().get::<Held>().is_some()
+pub fn is_delayed(response: &Response<ReplyBody>) -> bool {
+    response.extensions().get::<Delayed>().is_some()
 }
 
 /// Marks an answer that is held back.
 #[derive(Clone, Copy, Debug)]
-struct Held;
+struct Delayed;
 
 /// The same answer, after which the connection is closed: what the peer still sends is not read.
 pub fn closing(mut response: Response<ReplyBody>) -> Response<ReplyBody> {

@@ -22,13 +22,13 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::config::settings::{AppSettings, Settings};
 use crate::config::{self, Needs, Sources};
+use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
 use crate::http::caller::Head;
-use crate::http::readiness::Readiness;
 use crate::http::reply::ReplyBody;
-use crate::http::tokens::DrainTokens;
-use crate::http::{Service, Wiring};
+use crate::http::{Context, Service};
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::store::{Store, StoreOptions};
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
@@ -59,7 +59,7 @@ async fn house(settings: &Settings) -> House {
 async fn house_with_queue(settings: &Settings, queue: usize) -> House {
     let (sender, commands) = mpsc::channel(queue);
     let readiness = Arc::new(Readiness::starting());
-    let wiring = Wiring {
+    let context = Context {
         clock: Clock::system(),
         handle: Handle::new(sender),
         metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
@@ -68,7 +68,7 @@ async fn house_with_queue(settings: &Settings, queue: usize) -> House {
         tokens: listed(settings),
         traffic: Arc::new(TrafficBook::new(true)),
     };
-    House { service: Arc::new(Service::new(settings, wiring)), commands, readiness }
+    House { service: Arc::new(Service::new(settings, context)), commands, readiness }
 }
 
 /// An empty record. Paused time stands still while a blocking task runs, so no time-out of the store's ends.

@@ -19,13 +19,13 @@ use governor::{Quota, RateLimiter};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::http::caller::Caller;
+use crate::http::caller::ClientAddr;
 use dynowarden_core::limits;
 
 /// Counts the wrong passwords of each caller.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    limiter: RateLimiter<Caller, Places, Mono, NoOpMiddleware<Nanos>>,
+    limiter: RateLimiter<ClientAddr, Places, Mono, NoOpMiddleware<Nanos>>,
     /// Those beyond the budget since the log was last told.
     beyond: AtomicU64,
     /// `mono` milliseconds.
@@ -41,7 +41,7 @@ struct Mono(Clock);
 /// What is kept of each caller. When all places are taken, those who have none share one.
 #[derive(Debug, Default)]
 struct Places {
-    callers: DashMapStateStore<Caller>,
+    callers: DashMapStateStore<ClientAddr>,
 }
 
 impl Throttle {
@@ -61,7 +61,7 @@ impl Throttle {
     ///
     /// # Errors
     /// It is one too many; after so long the next is not.
-    pub(super) fn count(&self, caller: Caller) -> Result<(), Duration> {
+    pub(super) fn count(&self, caller: ClientAddr) -> Result<(), Duration> {
         let now = self.limiter.clock().now();
         if is_due(&self.swept_at, now, limits::WRONG_PASSWORDS_SWEPT_EVERY) {
             self.limiter.retain_recent();
@@ -96,18 +96,18 @@ impl governor::clock::Clock for Mono {
 }
 
 impl StateStore for Places {
-    type Key = Caller;
+    type Key = ClientAddr;
 
-    fn measure_and_replace<T, F, E>(&self, caller: &Caller, f: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, caller: &ClientAddr, f: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         let has_place = self.callers.len() < limits::WRONG_CALLERS_MAX || self.callers.contains_key(caller);
-        self.callers.measure_and_replace(if has_place { caller } else { &Caller::Others }, f)
+        self.callers.measure_and_replace(if has_place { caller } else { &ClientAddr::Overflow }, f)
     }
 }
 
-impl ShrinkableKeyedStateStore<Caller> for Places {
+impl ShrinkableKeyedStateStore<ClientAddr> for Places {
     fn retain_recent(&self, drop_below: Nanos) {
         self.callers.retain_recent(drop_below);
     }
@@ -131,11 +131,11 @@ mod tests {
 
     use super::Throttle;
     use crate::clock::Clock;
-    use crate::http::caller::Caller;
+    use crate::http::caller::ClientAddr;
     use dynowarden_core::limits;
 
-    fn caller(number: u32) -> Caller {
-        Caller::V4(Ipv4Addr::from_bits(number))
+    fn caller(number: u32) -> ClientAddr {
+        ClientAddr::V4(Ipv4Addr::from_bits(number))
     }
 
     #[tokio::test(start_paused = true)]

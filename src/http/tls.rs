@@ -25,9 +25,9 @@ use tracing::{debug, info, warn};
 use crate::certificate::{self, Identity};
 use crate::clock::Clock;
 use crate::config::settings::TlsSettings;
-use crate::http::connection::Pulse;
-use crate::http::readiness::Readiness;
+use crate::http::connection::ConnectionState;
 use crate::metrics::{Metrics, Refusal};
+use crate::readiness::Readiness;
 use dynowarden_core::health::check::facts::CertificateState;
 use dynowarden_core::limits;
 
@@ -108,7 +108,7 @@ impl Tls {
     pub(super) async fn shake_hands(
         &self,
         stream: TcpStream,
-        pulse: &Pulse,
+        pulse: &ConnectionState,
         metrics: &Metrics,
         shutdown: &CancellationToken,
     ) -> Option<TlsStream<TcpStream>> {
@@ -246,7 +246,7 @@ impl Follower {
         }
         let trouble = self.trouble.as_ref().map(|what| format!("the new one cannot be shown: {what}"));
         let all: Vec<String> = said.into_iter().chain(trouble).collect();
-        self.readiness.remark("certificate", (!all.is_empty()).then(|| all.join(", ")));
+        self.readiness.warn("certificate", (!all.is_empty()).then(|| all.join(", ")));
     }
 
     async fn read(&self) -> io::Result<Texts> {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::Service;
 use crate::http::live::{Form, News};
-use crate::http::pages::Desk;
+use crate::http::pages::AdminUi;
 use crate::ui::facts::Facts;
 use crate::ui::json::{AppJson, DynoJson, NoticeJson, OutcomeJson, StatusJson};
 use crate::ui::overview::Overview;
@@ -18,7 +18,7 @@ use crate::ui::parts::{Change, Part, changes};
 use crate::ui::rulings::sentence;
 use dynowarden_core::limits;
 use dynowarden_core::record::view::DecisionJson;
-use dynowarden_core::record::{Decision, Notice, Outcome, Record, RestartResult, Verdict};
+use dynowarden_core::record::{Action, Decision, Notice, Outcome, Record, RestartResult};
 
 /// Keeps the board and the open streams up to date until `shutdown`, and then ends the streams.
 ///
@@ -27,15 +27,15 @@ use dynowarden_core::record::{Decision, Notice, Outcome, Record, RestartResult, 
 pub fn watch(service: Arc<Service>, shutdown: CancellationToken) -> impl Future<Output = ()> + Send {
     let records = service.handle.records();
     async move {
-        if let Some(desk) = &service.desk {
-            Watcher { desk, records, service: &service, shown: Shown::default() }.run(&shutdown).await;
-            desk.streams.close();
+        if let Some(admin_ui) = &service.admin_ui {
+            Watcher { admin_ui, records, service: &service, shown: Shown::default() }.run(&shutdown).await;
+            admin_ui.streams.close();
         }
     }
 }
 
 struct Watcher<'s> {
-    desk: &'s Desk,
+    admin_ui: &'s AdminUi,
     records: Receiver<Record>,
     service: &'s Service,
     shown: Shown,
@@ -55,8 +55,8 @@ impl Watcher<'_> {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut due = Instant::now() + limits::STATUS_EVERY;
         // What pages show that are made before the first change: only what differs from it is news.
-        if let Ok(facts) = self.service.facts(self.desk).await {
-            self.shown.parts = Overview::new(&self.desk.frame(""), &facts).parts();
+        if let Ok(facts) = self.service.facts(self.admin_ui).await {
+            self.shown.parts = Overview::new(&self.admin_ui.frame(""), &facts).parts();
         }
         loop {
             tokio::select! {
@@ -67,10 +67,10 @@ impl Watcher<'_> {
                         self.take(&record);
                         due = due.min(Instant::now() + limits::STATUS_SOON);
                     }
-                    Err(RecvError::Lagged(_)) => self.desk.streams.tell_programs("reset", &MISSED),
+                    Err(RecvError::Lagged(_)) => self.admin_ui.streams.tell_programs("reset", &MISSED),
                     Err(RecvError::Closed) => return,
                 },
-                _ = beat.tick() => self.desk.streams.beat(),
+                _ = beat.tick() => self.admin_ui.streams.beat(),
                 () = tokio::time::sleep_until(due) => {
                     self.look().await;
                     due = Instant::now() + limits::STATUS_EVERY;
@@ -80,10 +80,10 @@ impl Watcher<'_> {
     }
 
     fn take(&mut self, record: &Record) {
-        self.desk.board.record(record);
+        self.admin_ui.status_model.record(record);
         match record {
             // The next look at the page shows it.
-            Record::Aftermath(_) => {}
+            Record::MemoryAfterRestart(_) => {}
             Record::Decision(decision) => self.decided(decision),
             Record::Notice(notice) => self.noticed(notice),
             Record::Outcome(outcome) => self.learnt(outcome),
@@ -91,42 +91,42 @@ impl Watcher<'_> {
     }
 
     fn decided(&self, decision: &Decision) {
-        let Some(app) = self.desk.board.name(decision.app) else { return };
+        let Some(app) = self.admin_ui.status_model.name(decision.app) else { return };
         let json = DecisionJson::new(decision, app);
-        self.desk.streams.tell_programs("decision", &json);
+        self.admin_ui.streams.tell_programs("decision", &json);
         // A refusal comes with every line of a dyno that errs; reading each out would drown the rest.
-        if !matches!(decision.verdict, Verdict::Hold(_)) {
+        if !matches!(decision.action, Action::Hold(_)) {
             self.say(&sentence(&json));
         }
     }
 
     fn noticed(&self, notice: &Notice) {
-        let Some(app) = self.desk.board.name(notice.app) else { return };
-        self.desk.streams.tell_programs("notice", &NoticeJson::new(notice, app));
+        let Some(app) = self.admin_ui.status_model.name(notice.app) else { return };
+        self.admin_ui.streams.tell_programs("notice", &NoticeJson::new(notice, app));
         let dyno = notice.dyno.as_ref().map(|dyno| format!(" {dyno}")).unwrap_or_default();
         self.say(&format!("{app}{dyno}: {}", notice.what));
     }
 
     fn learnt(&self, outcome: &Outcome) {
-        let Some(app) = self.desk.board.name(outcome.app) else { return };
-        self.desk.streams.tell_programs("outcome", &OutcomeJson::new(outcome, app));
+        let Some(app) = self.admin_ui.status_model.name(outcome.app) else { return };
+        self.admin_ui.streams.tell_programs("outcome", &OutcomeJson::new(outcome, app));
         if !matches!(outcome.result, RestartResult::Accepted { .. }) {
             self.say(&format!("{app} {}: {}", outcome.dyno, outcome.result));
         }
     }
 
     fn say(&self, data: &str) {
-        self.desk.streams.mention_to_pages(&News { event: "said", data });
+        self.admin_ui.streams.mention_to_pages(&News { event: "said", data });
     }
 
     /// Looks at the state of everything, if anybody wants to know it, and tells what has changed.
     async fn look(&mut self) {
         let (html, json) =
-            (self.desk.streams.has_readers(Form::Html), self.desk.streams.has_readers(Form::Json));
+            (self.admin_ui.streams.has_readers(Form::Html), self.admin_ui.streams.has_readers(Form::Json));
         if !html && !json {
             return;
         }
-        let Ok(facts) = self.service.facts(self.desk).await else { return };
+        let Ok(facts) = self.service.facts(self.admin_ui).await else { return };
         if html {
             self.tell_pages(&facts);
         }
@@ -137,15 +137,15 @@ impl Watcher<'_> {
 
     fn tell_pages(&mut self, facts: &Facts) {
         // No part shows what has been seen; the page around them does.
-        let frame = self.desk.frame("");
+        let frame = self.admin_ui.frame("");
         let parts = Overview::new(&frame, facts).parts();
         match changes(&self.shown.parts, &parts) {
-            Change::Rebuilt => self.desk.streams.tell_pages(&[News { event: "rebuilt", data: "" }]),
+            Change::Rebuilt => self.admin_ui.streams.tell_pages(&[News { event: "rebuilt", data: "" }]),
             Change::Elements(rows) if rows.is_empty() => {}
             Change::Elements(rows) => {
                 let data: Vec<_> = rows.iter().map(|row| format!("{}\n{}", row.id, row.html)).collect();
                 let all: Vec<_> = data.iter().map(|data| News { event: "part", data }).collect();
-                self.desk.streams.tell_pages(&all);
+                self.admin_ui.streams.tell_pages(&all);
             }
         }
         self.shown.parts = parts;
@@ -172,7 +172,7 @@ impl Watcher<'_> {
         }
         (self.shown.apps, self.shown.dynos) = (apps, dynos);
         if !news.apps.is_empty() || !news.dynos.is_empty() {
-            self.desk.streams.tell_programs("status", &news);
+            self.admin_ui.streams.tell_programs("status", &news);
         }
     }
 }

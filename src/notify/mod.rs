@@ -1,14 +1,14 @@
 //! Notifiers: from records to messages that arrive, without ever standing in the way of a restart.
 //!
-//! Whoever has something to tell hands it to [`Notices`], which never waits: a full queue costs the notice,
+//! Whoever has something to tell hands it to [`NotifierHandle`], which never waits: a full queue costs the notice,
 //! and that is counted. One task makes messages of what it is handed, with one state of incidents for each
 //! notifier. Each notifier has a task of its own and a queue that drops its oldest message, so that one that
 //! is down holds up nobody else.
 
+mod channel;
 mod delivery;
 mod email;
-mod medium;
-mod post;
+mod outbox;
 #[cfg(test)]
 mod samples;
 mod slack;
@@ -28,10 +28,10 @@ use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::config::settings::{NotifierSettings, Settings};
+use crate::notify::channel::Channel;
 use crate::notify::delivery::Delivery;
 use crate::notify::email::EmailError;
-use crate::notify::medium::Medium;
-use crate::notify::post::Post;
+use crate::notify::outbox::Outbox;
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::incident::kind::Kind;
@@ -43,25 +43,25 @@ use dynowarden_core::time::Now;
 
 /// By which other tasks tell; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Notices {
+pub struct NotifierHandle {
     /// None without any notifier.
-    told: Option<mpsc::Sender<Told>>,
+    told: Option<mpsc::Sender<NotifierInput>>,
     missed: Arc<AtomicU64>,
-    posts: Arc<[Arc<Post>]>,
+    posts: Arc<[Arc<Outbox>]>,
 }
 
 /// The task that makes messages, before it runs.
-pub struct Notifying {
+pub struct NotifierTask {
     clock: Clock,
     incidents: Vec<Incidents>,
-    pace: Pace,
-    media: Vec<Medium>,
-    posts: Arc<[Arc<Post>]>,
+    pace: RetryPolicy,
+    media: Vec<Channel>,
+    posts: Arc<[Arc<Outbox>]>,
     readings: Arc<TrafficBook>,
     seed: u64,
     /// Rung when a notifier goes down or comes up.
     changed: Arc<Notify>,
-    told: mpsc::Receiver<Told>,
+    told: mpsc::Receiver<NotifierInput>,
 }
 
 /// What a notifier has done; what metrics show of it.
@@ -108,7 +108,7 @@ pub enum NotifyError {
 pub struct Undelivered(pub String);
 
 #[derive(Debug)]
-enum Told {
+enum NotifierInput {
     Record(Box<Record>),
     Release { app: AppId, version: Option<u64> },
     DrainSilent { app: AppId, quiet_for: Duration },
@@ -117,7 +117,7 @@ enum Told {
 
 /// How long receivers are waited for.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+struct RetryPolicy {
     /// One try.
     timeout: Duration,
     /// Between the first try and the second.
@@ -126,7 +126,7 @@ struct Pace {
     wait_max: Duration,
 }
 
-const PACE: Pace = Pace {
+const PACE: RetryPolicy = RetryPolicy {
     timeout: limits::DELIVERY_TIMEOUT,
     wait_min: limits::DELIVERY_WAIT_MIN,
     wait_max: limits::DELIVERY_WAIT_MAX,
@@ -142,40 +142,43 @@ pub fn start(
     readings: Arc<TrafficBook>,
     clock: Clock,
     seed: u64,
-) -> Result<(Notices, Notifying), NotifyError> {
+) -> Result<(NotifierHandle, NotifierTask), NotifyError> {
     start_at(PACE, settings, readings, (clock, seed))
 }
 
 fn start_at(
-    pace: Pace,
+    pace: RetryPolicy,
     settings: &Settings,
     readings: Arc<TrafficBook>,
     (clock, seed): (Clock, u64),
-) -> Result<(Notices, Notifying), NotifyError> {
+) -> Result<(NotifierHandle, NotifierTask), NotifyError> {
     let (sender, told) = mpsc::channel(limits::QUEUED_NOTICES_MAX);
     let changed = Arc::new(Notify::new());
     let media = settings
         .notifiers
         .iter()
-        .map(|notifier| Medium::new(notifier, pace))
+        .map(|notifier| Channel::new(notifier, pace))
         .collect::<Result<Vec<_>, _>>()?;
-    let post = |notifier: &NotifierSettings| Arc::new(Post::new(notifier.name.clone(), changed.clone()));
-    let posts: Arc<[Arc<Post>]> = settings.notifiers.iter().map(post).collect();
+    let post = |notifier: &NotifierSettings| Arc::new(Outbox::new(notifier.name.clone(), changed.clone()));
+    let posts: Arc<[Arc<Outbox>]> = settings.notifiers.iter().map(post).collect();
     let now = clock.now();
     let incidents = (0..)
         .zip(&settings.notifiers)
         .map(|(place, notifier)| Incidents::new(plan(settings, notifier, tag(seed, place)), now))
         .collect();
-    let notices =
-        Notices { told: (!posts.is_empty()).then_some(sender), missed: Arc::default(), posts: posts.clone() };
-    Ok((notices, Notifying { clock, incidents, pace, media, posts, readings, seed, changed, told }))
+    let notices = NotifierHandle {
+        told: (!posts.is_empty()).then_some(sender),
+        missed: Arc::default(),
+        posts: posts.clone(),
+    };
+    Ok((notices, NotifierTask { clock, incidents, pace, media, posts, readings, seed, changed, told }))
 }
 
 /// Sends a test message through every notifier of `settings`, one after the other.
 pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<(), Undelivered>)> {
     let mut results = Vec::new();
     for notifier in &settings.notifiers {
-        let result = match Medium::new(notifier, PACE) {
+        let result = match Channel::new(notifier, PACE) {
             Ok(medium) => match medium.deliver(&test_message(&notifier.name, now), now).await {
                 Delivery::Sent => Ok(()),
                 Delivery::Retry { why, .. } | Delivery::Refused { why } => Err(Undelivered(why)),
@@ -224,7 +227,7 @@ fn tag(seed: u64, place: u32) -> u32 {
 
 // === impl Notices ===
 
-impl Notices {
+impl NotifierHandle {
     /// Tells nobody: for commands that decide and do not tell.
     pub fn none() -> Self {
         Self { told: None, missed: Arc::default(), posts: Arc::new([]) }
@@ -232,22 +235,22 @@ impl Notices {
 
     /// Something went on record.
     pub fn record(&self, record: &Record) {
-        self.tell(|| Told::Record(Box::new(record.clone())));
+        self.tell(|| NotifierInput::Record(Box::new(record.clone())));
     }
 
     /// A line announced a release.
     pub fn released(&self, app: AppId, version: Option<u64>) {
-        self.tell(|| Told::Release { app, version });
+        self.tell(|| NotifierInput::Release { app, version });
     }
 
     /// A drain that should have lines has none.
     pub fn drain_silent(&self, app: AppId, quiet_for: Duration) {
-        self.tell(|| Told::DrainSilent { app, quiet_for });
+        self.tell(|| NotifierInput::DrainSilent { app, quiet_for });
     }
 
     /// A drain that was silent has lines again.
     pub fn drain_heard(&self, app: AppId) {
-        self.tell(|| Told::DrainHeard { app });
+        self.tell(|| NotifierInput::DrainHeard { app });
     }
 
     /// What is wrong with the notifiers, for `/readyz`; none when all of them deliver.
@@ -270,7 +273,7 @@ impl Notices {
         self.missed.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, told: impl FnOnce() -> Told) {
+    fn tell(&self, told: impl FnOnce() -> NotifierInput) {
         let Some(sender) = &self.told else { return };
         if sender.try_send(told()).is_err() {
             self.missed.fetch_add(1, Ordering::Relaxed);
@@ -280,7 +283,7 @@ impl Notices {
 
 // === impl Notifying ===
 
-impl Notifying {
+impl NotifierTask {
     /// Makes messages and has them delivered until `shutdown`; then what is held back is told, and the
     /// messages on their way get a few seconds more.
     pub async fn run(mut self, shutdown: CancellationToken) {
@@ -335,14 +338,14 @@ impl Notifying {
         due.map_or(IDLE_LOOK_EVERY, |due| self.clock.real(due.saturating_sub(now)).min(IDLE_LOOK_EVERY))
     }
 
-    fn take(&mut self, told: &Told) {
+    fn take(&mut self, told: &NotifierInput) {
         self.input_to_all(|| match told {
-            Told::Record(record) => Input::Record(record),
-            Told::Release { app, version } => Input::Release { app: *app, version: *version },
-            Told::DrainSilent { app, quiet_for } => {
+            NotifierInput::Record(record) => Input::Record(record),
+            NotifierInput::Release { app, version } => Input::Release { app: *app, version: *version },
+            NotifierInput::DrainSilent { app, quiet_for } => {
                 Input::Trouble(Trouble::DrainSilent { app: *app, quiet_for: *quiet_for })
             }
-            Told::DrainHeard { app } => {
+            NotifierInput::DrainHeard { app } => {
                 Input::Mended(Trouble::DrainSilent { app: *app, quiet_for: Duration::ZERO })
             }
         });

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::notify::delivery::{Delivery, Poster, Secrets, one_line};
 use dynowarden_core::incident::kind::Kind;
-use dynowarden_core::incident::message::{Helped, Message, Phase};
+use dynowarden_core::incident::message::{Improved, Message, Phase};
 use dynowarden_core::time::Now;
 
 /// One channel.
@@ -118,8 +118,10 @@ const SECTION_CHARS_MAX: usize = 2900;
 const SECTIONS_MAX: usize = 45;
 
 fn mark(message: &Message) -> char {
-    let did_not_help =
-        message.dynos.iter().any(|dyno| dyno.proof.as_ref().is_some_and(|proof| proof.helped == Helped::No));
+    let did_not_help = message
+        .dynos
+        .iter()
+        .any(|dyno| dyno.proof.as_ref().is_some_and(|proof| proof.helped == Improved::No));
     match (message.kind, message.phase) {
         (kind, _) if kind.is_loud() => '🔴',
         _ if did_not_help => '🔴',

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Notices, Pace, start_at, test_all};
+use super::{NotifierHandle, RetryPolicy, start_at, test_all};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
@@ -163,14 +163,14 @@ fn webhook(name: &str, receiver: &Receiver) -> String {
     )
 }
 
-const QUICK: Pace = Pace {
+const QUICK: RetryPolicy = RetryPolicy {
     timeout: Duration::from_millis(300),
     wait_min: Duration::from_millis(5),
     wait_max: Duration::from_millis(20),
 };
 
 struct Running {
-    notices: Notices,
+    notices: NotifierHandle,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -366,6 +366,6 @@ async fn without_notifiers_nothing_is_told_and_nothing_breaks() {
     let running = run("");
     running.give_up(1);
     assert_eq!((running.notices.trouble(), running.notices.figures().len()), (None, 0));
-    Notices::none().record(&give_up(1));
+    NotifierHandle::none().record(&give_up(1));
     running.end().await;
 }

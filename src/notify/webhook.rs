@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use crate::notify::delivery::{Delivery, Poster};
 use dynowarden_core::codes;
-use dynowarden_core::incident::message::{DynoReport, Message, Proof, quota_megabytes};
+use dynowarden_core::incident::message::{DynoReport, Message, RestartEffect, quota_megabytes};
 use dynowarden_core::record::MemoryReading;
 use dynowarden_core::time::Now;
 use dynowarden_core::traffic::Figures;
@@ -183,7 +183,7 @@ impl<'a> DynoBody<'a> {
 }
 
 impl ProofBody {
-    fn of(proof: &Proof) -> Self {
+    fn of(proof: &RestartEffect) -> Self {
         Self {
             helped: proof.helped.word(),
             watched_seconds: proof.watched_for.as_secs(),

@@ -11,25 +11,25 @@ use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::store::database::Dialect;
 use crate::store::rows::{
-    DecisionRow, Writer, attempt, micros, span_micros, ticket_number, timestamp, write_decision,
+    DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp, write_decision,
 };
-use dynowarden_core::api::{ClaimRefusal, Seen};
+use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
 use dynowarden_core::policy::{Policy, Rate};
-use dynowarden_core::record::{Decision, Ticket};
+use dynowarden_core::record::{AttemptId, Decision};
 
 /// A restart that somebody wants to send.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
     /// The attempt; asking again with it repeats the question.
-    pub ticket: Ticket,
+    pub attempt_id: AttemptId,
     /// The app.
     pub app: AppId,
     /// The instance to be replaced, as the API showed it just now.
-    pub seen: Seen,
+    pub seen: DynoInfo,
     /// Whether a person asked, who may pass the cool-down.
-    pub by_hand: bool,
+    pub is_manual: bool,
     /// The decision to restart, which is written with the claim; none when it is on record already.
     pub decision: Option<Box<Decision>>,
     /// The app's policy, as far as claims go by it.
@@ -71,12 +71,12 @@ pub(super) struct Claimant<'c> {
 
 /// One reading of the clock that judges leases, and how far it is ahead of the caller's, in microseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct DbTime {
     pub now: i64,
     pub ahead: i64,
 }
 
-impl Moment {
+impl DbTime {
     /// A time of the clock that judges leases, by the caller's clock.
     pub fn as_seen_by_caller(self, at: i64) -> Timestamp {
         timestamp(at.saturating_sub(self.ahead))
@@ -88,16 +88,16 @@ impl Moment {
 pub(super) async fn claim(
     claimant: Claimant<'_>,
     to: &mut AnyConnection,
-    moment: Moment,
+    db_time: DbTime,
 ) -> Result<Result<(), ClaimRefusal>, sqlx::Error> {
     let Claimant { app, request, .. } = claimant;
     let bounds = &request.bounds;
-    let since = moment.now.saturating_sub(span_micros(bounds.cooldown.max(bounds.max_restarts.per)));
+    let since = db_time.now.saturating_sub(span_micros(bounds.cooldown.max(bounds.max_restarts.per)));
     let dyno = request.seen.name.to_string();
     let rows: Vec<Row> = sqlx::query_as(ROWS)
         .bind(app)
         .bind(request.seen.process_type.as_str())
-        .bind(moment.now)
+        .bind(db_time.now)
         .bind(dyno.as_str())
         .bind(since)
         .fetch_all(&mut *to)
@@ -105,16 +105,16 @@ pub(super) async fn claim(
     let give_up: Option<(i64, Option<i64>)> = sqlx::query_as(GIVE_UP)
         .bind(app)
         .bind(dyno.as_str())
-        .bind(moment.now)
+        .bind(db_time.now)
         .fetch_optional(&mut *to)
         .await?;
     let give_up = give_up.map(|(until, release)| GiveUp { until, release });
-    let judged = judge(&rows, give_up, claimant, moment.now);
+    let judged = judge(&rows, give_up, claimant, db_time.now);
     for resolved in &judged.resolved {
         sqlx::query(RESOLVE)
             .bind(resolved.attempt.as_str())
             .bind(if resolved.accepted_at.is_some() { "presumed" } else { "lapsed" })
-            .bind(moment.now)
+            .bind(db_time.now)
             .bind(resolved.accepted_at)
             .execute(&mut *to)
             .await?;
@@ -123,7 +123,7 @@ pub(super) async fn claim(
     if let Some(refusal) = judged.refusal {
         return Ok(Err(match refusal {
             Refusal::Elsewhere { until } => {
-                ClaimRefusal::Elsewhere { until: moment.as_seen_by_caller(until) }
+                ClaimRefusal::Elsewhere { until: db_time.as_seen_by_caller(until) }
             }
             Refusal::FormationOut { dyno } => {
                 ClaimRefusal::FormationOut { dyno: dyno.parse().unwrap_or_else(|_| seen.name.clone()) }
@@ -132,24 +132,24 @@ pub(super) async fn claim(
         }));
     }
     sqlx::query(CLAIM)
-        .bind(attempt(claimant.holder, request.ticket))
+        .bind(attempt(claimant.holder, request.attempt_id))
         .bind(claimant.holder)
-        .bind(ticket_number(request.ticket))
+        .bind(attempt_number(request.attempt_id))
         .bind(app)
         .bind(seen.process_type.as_str())
         .bind(dyno)
-        .bind(i64::from(request.by_hand))
+        .bind(i64::from(request.is_manual))
         .bind(seen.id.as_str())
         .bind(micros(seen.created_at))
         .bind(micros(seen.updated_at))
         .bind(seen.release.and_then(|release| i64::try_from(release).ok()))
         .bind(span_micros(bounds.settle) / 1000)
-        .bind(moment.now)
-        .bind(moment.now.saturating_add(span_micros(limits::CLAIM_LEASE)))
+        .bind(db_time.now)
+        .bind(db_time.now.saturating_add(span_micros(limits::CLAIM_LEASE)))
         .execute(&mut *to)
         .await?;
     if let Some(decision) = claimant.decision {
-        let by = Writer { holder: claimant.holder, ahead: moment.ahead };
+        let by = WriteContext { holder: claimant.holder, ahead: db_time.ahead };
         write_decision(decision, to, by).await?;
     }
     Ok(Ok(()))
@@ -176,15 +176,15 @@ pub(super) async fn lock(
 /// Renews the claims of a holder; one that lapsed and was taken over stays lost.
 pub(super) async fn renew(
     holder: &str,
-    tickets: &[Ticket],
+    attempt_ids: &[AttemptId],
     to: &mut AnyConnection,
-    moment: Moment,
+    db_time: DbTime,
 ) -> Result<(), sqlx::Error> {
-    for ticket in tickets {
+    for attempt_id in attempt_ids {
         sqlx::query(RENEW)
             .bind(holder)
-            .bind(ticket_number(*ticket))
-            .bind(moment.now.saturating_add(span_micros(limits::CLAIM_LEASE)))
+            .bind(attempt_number(*attempt_id))
+            .bind(db_time.now.saturating_add(span_micros(limits::CLAIM_LEASE)))
             .execute(&mut *to)
             .await?;
     }
@@ -227,7 +227,7 @@ const RENEW: &str = "\
 struct Row {
     attempt: String,
     holder: String,
-    ticket: i64,
+    attempt_id: i64,
     dyno: String,
     instance: String,
     created_at: i64,
@@ -249,7 +249,7 @@ impl FromRow<'_, AnyRow> for Row {
         Ok(Self {
             attempt: row.try_get("attempt")?,
             holder: row.try_get("holder")?,
-            ticket: row.try_get("ticket")?,
+            attempt_id: row.try_get("ticket")?,
             dyno: row.try_get("dyno")?,
             instance: row.try_get("instance")?,
             created_at: row.try_get("created_at")?,
@@ -286,7 +286,7 @@ struct Resolved {
 fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64) -> Judged {
     let Claimant { holder, request, .. } = claimant;
     let (bounds, dyno) = (&request.bounds, request.seen.name.to_string());
-    let is_mine = |row: &Row| row.holder == holder && row.ticket == ticket_number(request.ticket);
+    let is_mine = |row: &Row| row.holder == holder && row.attempt_id == attempt_number(request.attempt_id);
     let mut judged = Judged { refusal: None, resolved: Vec::new() };
     if rows.iter().any(|row| is_mine(row) && row.ended_at.is_none() && row.lease_until > now) {
         return judged;
@@ -319,7 +319,7 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64
         }
     }
     let cooldown = span_micros(bounds.cooldown);
-    let last = if request.by_hand { replaced_at } else { accepted.iter().max().copied() };
+    let last = if request.is_manual { replaced_at } else { accepted.iter().max().copied() };
     let cool_at = last.map(|at| at.saturating_add(cooldown));
     let given_up_until =
         give_up.filter(|give_up| !is_over(give_up, &request.seen)).map(|give_up| give_up.until);
@@ -335,7 +335,7 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64
 }
 
 /// A dyno is given up under one release; another one is another chance.
-fn is_over(give_up: &GiveUp, seen: &Seen) -> bool {
+fn is_over(give_up: &GiveUp, seen: &DynoInfo) -> bool {
     let release = seen.release.and_then(|release| i64::try_from(release).ok());
     give_up.release.is_some() && release.is_some() && give_up.release != release
 }
@@ -366,11 +366,11 @@ mod tests {
 
     use super::{ClaimBounds, ClaimRequest, Claimant, GiveUp, Judged, Refusal, Resolved, Row, judge};
     use crate::store::rows::{micros, timestamp};
-    use dynowarden_core::api::Seen;
+    use dynowarden_core::api::DynoInfo;
     use dynowarden_core::event::DynoState;
     use dynowarden_core::ident::AppId;
     use dynowarden_core::policy::Rate;
-    use dynowarden_core::record::Ticket;
+    use dynowarden_core::record::AttemptId;
 
     const NOW: i64 = 1_750_000_000_000_000;
 
@@ -383,7 +383,7 @@ mod tests {
         Row {
             attempt: "dead-1".to_owned(),
             holder: "dead".to_owned(),
-            ticket: 1,
+            attempt_id: 1,
             dyno: "web.1".to_owned(),
             instance: "i1".to_owned(),
             created_at: NOW - secs(86_400),
@@ -396,12 +396,12 @@ mod tests {
     }
 
     /// Our claim on web.1, which the API shows as `instance`.
-    fn request(instance: &str, by_hand: bool) -> ClaimRequest {
+    fn request(instance: &str, is_manual: bool) -> ClaimRequest {
         let created_at = timestamp(NOW - secs(86_400));
         ClaimRequest {
-            ticket: Ticket(1),
+            attempt_id: AttemptId(1),
             app: AppId(0),
-            seen: Seen {
+            seen: DynoInfo {
                 name: "web.1".parse().expect("a dyno"),
                 process_type: "web".parse().expect("a type"),
                 id: instance.parse().expect("an id"),
@@ -410,7 +410,7 @@ mod tests {
                 state: DynoState::Up,
                 release: Some(7),
             },
-            by_hand,
+            is_manual,
             decision: None,
             bounds: ClaimBounds {
                 cooldown: Duration::from_secs(600),
@@ -443,10 +443,10 @@ mod tests {
         check(&[lapsed(100)], &request("i1", false), None, &[None]);
         // It was known to be accepted, whatever the API shows.
         let accepted = Row { accepted_at: Some(NOW - secs(99)), ..lapsed(100) };
-        for by_hand in [false, true] {
+        for is_manual in [false, true] {
             check(
                 std::slice::from_ref(&accepted),
-                &request("i1", by_hand),
+                &request("i1", is_manual),
                 elsewhere(501),
                 &[Some(NOW - secs(99))],
             );
@@ -468,7 +468,7 @@ mod tests {
         // Settling at another replica counts; our own engine sees to its own.
         let settling = Row { ended_at: Some(NOW - 1), accepted_at: Some(NOW - secs(9)), ..next_door };
         check(std::slice::from_ref(&settling), &request("i2", true), out(), &[]);
-        let ours = Row { holder: "us".to_owned(), ticket: 2, ..settling };
+        let ours = Row { holder: "us".to_owned(), attempt_id: 2, ..settling };
         check(&[ours], &request("i2", true), None, &[]);
         // Asking again with the same ticket is the same claim.
         let same = Row { holder: "us".to_owned(), ..living };

@@ -15,8 +15,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
 
 use crate::config::settings::Database;
+use crate::store::error::{StoreError, StoreLocation};
 use crate::store::schema::{self, SchemaError};
-use crate::store::trouble::{Place, StoreError};
 use dynowarden_core::limits;
 
 /// Which of the two databases speaks.
@@ -41,7 +41,7 @@ pub(super) struct Link {
     pub dialect: Dialect,
     /// Whether all ends with the connection.
     pub is_memory: bool,
-    pub place: Place,
+    pub place: StoreLocation,
     /// For questions that change nothing.
     pub read: AnyPool,
     /// SQLite lets one write at a time, so there is one connection for that.
@@ -78,7 +78,7 @@ impl Link {
     }
 
     async fn memory(access: Access) -> Result<Self, StoreError> {
-        let place = Place { shown: "memory".into(), user: None };
+        let place = StoreLocation { shown: "memory".into(), user: None };
         if access == Access::Read {
             let what = "DATABASE_URL=memory keeps it within the daemon, and ends with it".to_owned();
             return Err(StoreError::Missing { place, what });
@@ -96,7 +96,7 @@ impl Link {
     }
 
     async fn sqlite(path: &Path, access: Access) -> Result<Self, StoreError> {
-        let place = Place { shown: path.display().to_string().into(), user: None };
+        let place = StoreLocation { shown: path.display().to_string().into(), user: None };
         if access == Access::Read && !path.exists() {
             return Err(StoreError::Missing { place, what: "no such file".to_owned() });
         }
@@ -125,7 +125,7 @@ impl Link {
             Some(database) => format!("PostgreSQL at {host}, database {database}"),
             None => format!("PostgreSQL at {host}"),
         };
-        let place = Place { shown: shown.into(), user: Some(server.get_username().into()) };
+        let place = StoreLocation { shown: shown.into(), user: Some(server.get_username().into()) };
         let options = options(&url).map_err(|_| StoreError::Address)?;
         first_contact(&options, &place, (Dialect::Postgres, access)).await?;
         let connections = limits::STORE_CONNECTIONS_MAX;
@@ -157,7 +157,7 @@ fn pool(connections: u32, dialect: Dialect, access: Access) -> AnyPoolOptions {
 /// Connects once without a pool, which would hide why it could not.
 async fn first_contact(
     options: &AnyConnectOptions,
-    place: &Place,
+    place: &StoreLocation,
     (dialect, access): (Dialect, Access),
 ) -> Result<(), StoreError> {
     let contact = async {
@@ -190,7 +190,7 @@ const CONTACT_WAIT: Duration = Duration::from_secs(10);
 async fn check(connection: &mut AnyConnection) -> Result<(), SchemaError> {
     let (found, known) = (schema::version(connection).await?, schema::VERSION);
     match found.cmp(&known) {
-        Ordering::Less => Err(SchemaError::Past { found, known }),
+        Ordering::Less => Err(SchemaError::RestoredState { found, known }),
         Ordering::Equal => Ok(()),
         Ordering::Greater => Err(SchemaError::Future { found, known }),
     }
@@ -240,7 +240,7 @@ const SQLITE_READER_SETTINGS: &str =
     "PRAGMA busy_timeout = 1900; PRAGMA cache_size = -512; PRAGMA query_only = on";
 
 /// Takes the file for this process alone. The lock is on a file beside it, so that others can still read.
-fn lock(path: &Path, place: &Place) -> Result<File, StoreError> {
+fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);

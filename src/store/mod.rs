@@ -10,15 +10,15 @@
 
 pub mod claims;
 mod database;
-pub mod pages;
+pub mod error;
+pub mod history;
 mod past;
 mod queue;
-pub mod reading;
+pub mod read_only;
+mod replica_counts;
 mod rows;
 mod schema;
-mod shared;
 mod state;
-pub mod trouble;
 mod writer;
 
 use std::collections::HashSet;
@@ -33,23 +33,24 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use crate::config::settings::Database;
-use crate::store::claims::{ClaimRequest, Claimant, Moment};
+use crate::store::claims::{ClaimRequest, Claimant, DbTime};
 use crate::store::database::{Access, Dialect, Link};
-use crate::store::pages::{Filter, Page};
+use crate::store::error::{StoreAway, StoreError, StoreLocation};
+use crate::store::history::{Filter, Page};
+use crate::store::replica_counts::Count;
 use crate::store::rows::{DecisionRow, GiveUpRow, HistoryRow, NoticeRow, OutcomeRow, RestartRow, micros};
-use crate::store::shared::Count;
-use crate::store::state::Shared;
-use crate::store::trouble::{Place, StoreAway, StoreError};
+use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
-use dynowarden_core::engine::restore::{Past, PastPause};
-use dynowarden_core::ident::{AppId, AppName, DynoName};
+use dynowarden_core::engine::RuleHit;
+use dynowarden_core::engine::restore::{RestoredPause, RestoredState};
+use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
-use dynowarden_core::record::{Decision, Record, RestartResult, Ticket, Verdict};
+use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 
 /// The record. Clones share it; when the last one goes, what waits is written and the connections end.
 #[derive(Clone, Debug)]
 pub struct Store {
-    shared: Arc<Shared>,
+    shared: Arc<StoreInner>,
     writing: Arc<Writing>,
 }
 
@@ -117,7 +118,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let link = Link::open(database, Access::Serve).await?;
-        let shared = Arc::new(Shared::new(link, options, now));
+        let shared = Arc::new(StoreInner::new(link, options, now));
         let token = CancellationToken::new();
         let task = tokio::spawn(writer::run(shared.clone(), token.clone()));
         let end = token.clone().drop_guard();
@@ -126,7 +127,7 @@ impl Store {
     }
 
     /// What a message may call the store: its file or its server, without user or password.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &StoreLocation {
         &self.shared.link.place
     }
 
@@ -174,19 +175,19 @@ impl Store {
         let answer = shared.within(left, async {
             let mut transaction = shared.begin().await?;
             claims::lock(claimant, &mut transaction, shared.link.dialect).await?;
-            let moment = shared.moment(&mut transaction, now).await?;
-            let answer = claims::claim(claimant, &mut transaction, moment).await?;
+            let db_time = shared.db_time(&mut transaction, now).await?;
+            let answer = claims::claim(claimant, &mut transaction, db_time).await?;
             transaction.commit().await?;
             Ok(answer)
         });
         match answer.await {
             Ok(Ok(())) => {
-                shared.claimed(request.ticket, decision.as_ref());
+                shared.claimed(request.attempt_id, decision.as_ref());
                 Ok(())
             }
             Ok(Err(refusal)) => Err(refusal),
             Err(_) => {
-                shared.unclaim(request.ticket, decision.as_ref());
+                shared.unclaim(request.attempt_id, decision.as_ref());
                 Err(ClaimRefusal::StoreAway)
             }
         }
@@ -197,13 +198,13 @@ impl Store {
     ///
     /// # Errors
     /// The store is away; claims stand until their leases end.
-    pub async fn renew(&self, open: &[Ticket], now: Timestamp) -> Result<(), StoreAway> {
+    pub async fn renew(&self, open: &[AttemptId], now: Timestamp) -> Result<(), StoreAway> {
         let shared = &self.shared;
         shared.heard(now);
-        let held: Vec<Ticket> = {
-            let open: HashSet<&Ticket> = open.iter().collect();
+        let held: Vec<AttemptId> = {
+            let open: HashSet<&AttemptId> = open.iter().collect();
             let mut held = shared.held();
-            held.retain(|ticket| open.contains(ticket));
+            held.retain(|attempt_id| open.contains(attempt_id));
             held.iter().copied().collect()
         };
         if held.is_empty() {
@@ -211,8 +212,8 @@ impl Store {
         }
         let renewed = shared.within(limits::CLAIM_WAIT, async {
             let mut transaction = shared.begin().await?;
-            let moment = shared.moment(&mut transaction, now).await?;
-            claims::renew(&shared.holder, &held, &mut transaction, moment).await?;
+            let db_time = shared.db_time(&mut transaction, now).await?;
+            claims::renew(&shared.holder, &held, &mut transaction, db_time).await?;
             transaction.commit().await
         });
         renewed.await.map_err(|trouble| trouble.away)
@@ -223,8 +224,8 @@ impl Store {
         let shared = &self.shared;
         shared.heard(now);
         match record {
-            Record::Aftermath(aftermath) => {
-                shared.queue.restart(RestartRow::Aftermath(aftermath.ticket, aftermath.memory));
+            Record::MemoryAfterRestart(aftermath) => {
+                shared.queue.restart(RestartRow::MemoryAfterRestart(aftermath.attempt_id, aftermath.memory));
             }
             Record::Decision(decision) => self.write_decision(decision),
             Record::Notice(notice) => {
@@ -237,9 +238,9 @@ impl Store {
                 let is_held_on =
                     matches!(outcome.result, RestartResult::Accepted { .. } | RestartResult::NotBack { .. });
                 if !is_held_on {
-                    shared.held().remove(&outcome.ticket);
+                    shared.held().remove(&outcome.attempt_id);
                 }
-                if let Some(id) = shared.drafts().remove(&outcome.ticket) {
+                if let Some(id) = shared.drafts().remove(&outcome.attempt_id) {
                     shared.queue.restart(RestartRow::Undecided(id));
                 }
                 shared.queue.restart(RestartRow::Outcome(OutcomeRow::new(outcome, app)));
@@ -253,9 +254,11 @@ impl Store {
         if let Some(row) = GiveUpRow::new(decision, app) {
             shared.queue.restart(RestartRow::GiveUp(row));
         }
-        let is_restart = matches!(decision.verdict, Verdict::Restart { .. });
-        let written =
-            decision.ticket.filter(|_| is_restart).and_then(|ticket| shared.drafts().remove(&ticket));
+        let is_restart = matches!(decision.action, Action::Restart { .. });
+        let written = decision
+            .attempt_id
+            .filter(|_| is_restart)
+            .and_then(|attempt_id| shared.drafts().remove(&attempt_id));
         if written.is_some() {
             return;
         }
@@ -273,18 +276,18 @@ impl Store {
     ///
     /// # Errors
     /// The store is away, and nothing was taken over.
-    pub async fn past(&self, span: Duration, now: Timestamp) -> Result<Past, StoreAway> {
+    pub async fn past(&self, span: Duration, now: Timestamp) -> Result<RestoredState, StoreAway> {
         let shared = &self.shared;
         shared.heard(now);
         let past = shared.within(limits::STORE_WAIT, async {
             let mut transaction = shared.begin().await?;
-            let moment = shared.moment(&mut transaction, now).await?;
-            let past = past::read(shared.reader(), &mut transaction, span, moment).await?;
+            let db_time = shared.db_time(&mut transaction, now).await?;
+            let past = past::read(shared.reader(), &mut transaction, span, db_time).await?;
             transaction.commit().await?;
             Ok(past)
         });
         let past = past.await.map_err(|trouble| trouble.away)?;
-        shared.held().extend(past.claims.iter().map(|claim| claim.ticket));
+        shared.held().extend(past.claims.iter().map(|claim| claim.attempt_id));
         Ok(past)
     }
 
@@ -292,13 +295,13 @@ impl Store {
     ///
     /// # Errors
     /// The store is away.
-    pub async fn pauses(&self, now: Timestamp) -> Result<Vec<PastPause>, StoreAway> {
+    pub async fn pauses(&self, now: Timestamp) -> Result<Vec<RestoredPause>, StoreAway> {
         let shared = &self.shared;
         shared.heard(now);
         let pauses = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.read.acquire().await?;
-            let moment = Moment { now: micros(now), ahead: 0 };
-            past::pauses(shared.reader(), &mut connection, moment).await
+            let db_time = DbTime { now: micros(now), ahead: 0 };
+            past::pauses(shared.reader(), &mut connection, db_time).await
         });
         pauses.await.map_err(|trouble| trouble.away)
     }
@@ -317,7 +320,7 @@ impl Store {
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
         let set = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.write.acquire().await?;
-            shared::set_pause(app, until, reason, &mut connection).await
+            replica_counts::set_pause(app, until, reason, &mut connection).await
         });
         set.await.map_err(|trouble| trouble.away)
     }
@@ -331,7 +334,7 @@ impl Store {
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
         let cleared = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.write.acquire().await?;
-            shared::clear_pause(app, &mut connection).await
+            replica_counts::clear_pause(app, &mut connection).await
         });
         cleared.await.map_err(|trouble| trouble.away)
     }
@@ -341,14 +344,14 @@ impl Store {
     ///
     /// # Errors
     /// The store is away: what other replicas heard is not known.
-    pub async fn share_hit(&self, hit: &Hit<'_>) -> Result<Vec<Timestamp>, StoreAway> {
+    pub async fn share_hit(&self, hit: &RuleHit) -> Result<Vec<Timestamp>, StoreAway> {
         let shared = &self.shared;
         let Some(app) = shared.app(hit.app) else { return Ok(vec![hit.at]) };
-        let count = Count { app: app.as_str(), dyno: hit.dyno, rule: hit.rule, within: hit.within };
+        let count = Count { app: app.as_str(), dyno: &hit.dyno, rule: &hit.rule, within: hit.within };
         let times = shared.within(limits::CLAIM_WAIT, async {
             // No transaction: of replicas that add at one moment, the last to read must see what all added.
             let mut connection = shared.link.write.acquire().await?;
-            shared::share_hit(count, &mut connection, hit.at).await
+            replica_counts::share_hit(count, &mut connection, hit.at).await
         });
         times.await.map_err(|trouble| trouble.away)
     }
@@ -361,7 +364,7 @@ impl Store {
         self.shared.queue.all_written(PAGE_FLUSH_WAIT).await;
         let page = self.shared.within(limits::STORE_WAIT, async {
             let mut connection = self.shared.link.read.acquire().await?;
-            pages::read(filter, &mut connection).await
+            history::read(filter, &mut connection).await
         });
         page.await.map_err(|trouble| trouble.away)
     }
@@ -380,18 +383,3 @@ impl Store {
 
 /// How long a reader of the record waits for the newest rows to be written.
 const PAGE_FLUSH_WAIT: Duration = Duration::from_millis(500);
-
-/// An error that a rule counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Hit<'h> {
-    /// The app.
-    pub app: AppId,
-    /// The dyno.
-    pub dyno: &'h DynoName,
-    /// The rule's name.
-    pub rule: &'h str,
-    /// The time in the line.
-    pub at: Timestamp,
-    /// The span in which the rule counts.
-    pub within: Duration,
-}

@@ -8,15 +8,17 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 use tracing::warn;
 
-use crate::store::claims::Moment;
+use crate::store::claims::DbTime;
 use crate::store::database::Dialect;
-use crate::store::rows::{span_micros, ticket_number, timestamp};
-use dynowarden_core::api::Seen;
-use dynowarden_core::engine::restore::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
+use crate::store::rows::{attempt_number, span_micros, timestamp};
+use dynowarden_core::api::DynoInfo;
+use dynowarden_core::engine::restore::{
+    OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
+};
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::limits;
-use dynowarden_core::record::{BY_HAND, Ticket};
+use dynowarden_core::record::{AttemptId, MANUAL};
 
 /// Who reads his past.
 #[derive(Clone, Copy, Debug)]
@@ -39,15 +41,15 @@ pub(super) async fn read(
     reader: Reader<'_>,
     from: &mut AnyConnection,
     span: Duration,
-    moment: Moment,
-) -> Result<Past, sqlx::Error> {
-    let claims = adopt(reader, &mut *from, moment).await?;
-    let adopted: HashSet<(AppId, DynoName)> =
+    db_time: DbTime,
+) -> Result<RestoredState, sqlx::Error> {
+    let claims = resume_unconfirmed(reader, &mut *from, db_time).await?;
+    let is_resumed: HashSet<(AppId, DynoName)> =
         claims.iter().map(|claim| (claim.app, claim.target.name.clone())).collect();
-    Ok(Past {
-        restarts: restarts(reader, &mut *from, &adopted, (span, moment)).await?,
-        given_up: given_up(reader, &mut *from, moment).await?,
-        pauses: pauses(reader, from, moment).await?,
+    Ok(RestoredState {
+        restarts: restarts(reader, &mut *from, &is_resumed, (span, db_time)).await?,
+        given_up: given_up(reader, &mut *from, db_time).await?,
+        pauses: pauses(reader, from, db_time).await?,
         claims,
     })
 }
@@ -56,14 +58,14 @@ pub(super) async fn read(
 pub(super) async fn pauses(
     reader: Reader<'_>,
     from: &mut AnyConnection,
-    moment: Moment,
-) -> Result<Vec<PastPause>, sqlx::Error> {
+    db_time: DbTime,
+) -> Result<Vec<RestoredPause>, sqlx::Error> {
     // A pause ends at a time of day that a person chose, so it is by the reader's clock.
     let rows: Vec<(String, i64, String)> =
-        sqlx::query_as(PAUSES).bind(moment.now.saturating_sub(moment.ahead)).fetch_all(from).await?;
+        sqlx::query_as(PAUSES).bind(db_time.now.saturating_sub(db_time.ahead)).fetch_all(from).await?;
     let pauses = rows.into_iter().filter_map(|(app, until, reason)| {
         let app = if app == ALL_APPS { None } else { Some(reader.app(&app)?) };
-        Some(PastPause { app, until: timestamp(until), reason: reason.into() })
+        Some(RestoredPause { app, until: timestamp(until), reason: reason.into() })
     });
     Ok(pauses.collect())
 }
@@ -77,19 +79,19 @@ const PAUSES: &str = "SELECT app, until, reason FROM dynowarden_pauses WHERE unt
 async fn restarts(
     reader: Reader<'_>,
     from: &mut AnyConnection,
-    adopted: &HashSet<(AppId, DynoName)>,
-    (span, moment): (Duration, Moment),
-) -> Result<Vec<PastRestart>, sqlx::Error> {
+    is_resumed: &HashSet<(AppId, DynoName)>,
+    (span, db_time): (Duration, DbTime),
+) -> Result<Vec<RestoredRestart>, sqlx::Error> {
     let rows: Vec<(String, String, i64, String, Option<i64>)> =
-        sqlx::query_as(RESTARTS).bind(moment.now.saturating_sub(span_micros(span))).fetch_all(from).await?;
+        sqlx::query_as(RESTARTS).bind(db_time.now.saturating_sub(span_micros(span))).fetch_all(from).await?;
     let restarts = rows.into_iter().filter_map(|(app, dyno, accepted_at, holder, ended_at)| {
         let (app, dyno) = (reader.app(&app)?, dyno_of(&dyno)?);
         let key = (app, dyno);
-        if holder == reader.holder && ended_at.is_none() && adopted.contains(&key) {
+        if holder == reader.holder && ended_at.is_none() && is_resumed.contains(&key) {
             return None;
         }
         let (app, dyno) = key;
-        Some(PastRestart { app, dyno, accepted_at: moment.as_seen_by_caller(accepted_at) })
+        Some(RestoredRestart { app, dyno, accepted_at: db_time.as_seen_by_caller(accepted_at) })
     });
     Ok(restarts.collect())
 }
@@ -101,15 +103,15 @@ const RESTARTS: &str = "\
 async fn given_up(
     reader: Reader<'_>,
     from: &mut AnyConnection,
-    moment: Moment,
-) -> Result<Vec<PastGivingUp>, sqlx::Error> {
+    db_time: DbTime,
+) -> Result<Vec<RestoredGiveUp>, sqlx::Error> {
     let rows: Vec<(String, String, i64, Option<i64>)> =
-        sqlx::query_as(GIVEN_UP).bind(moment.now).fetch_all(from).await?;
+        sqlx::query_as(GIVEN_UP).bind(db_time.now).fetch_all(from).await?;
     let given_up = rows.into_iter().filter_map(|(app, dyno, until, release)| {
-        Some(PastGivingUp {
+        Some(RestoredGiveUp {
             app: reader.app(&app)?,
             dyno: dyno_of(&dyno)?,
-            until: moment.as_seen_by_caller(until),
+            until: db_time.as_seen_by_caller(until),
             release: release.and_then(|release| u64::try_from(release).ok()),
         })
     });
@@ -121,21 +123,21 @@ const GIVEN_UP: &str =
 
 /// Takes over the claims that dead processes left open. On a file there is only one process, so all that
 /// is open is a dead one's; on a server it is what was not renewed in time.
-async fn adopt(
+async fn resume_unconfirmed(
     reader: Reader<'_>,
     from: &mut AnyConnection,
-    moment: Moment,
+    db_time: DbTime,
 ) -> Result<Vec<OpenClaim>, sqlx::Error> {
     let lapsed_at = match reader.dialect {
-        Dialect::Postgres => moment.now,
+        Dialect::Postgres => db_time.now,
         Dialect::Sqlite => i64::MAX,
     };
     let rows: Vec<OpenRow> =
         sqlx::query_as(OPEN).bind(lapsed_at).bind(reader.holder).fetch_all(&mut *from).await?;
-    let lease_until = moment.now.saturating_add(span_micros(limits::CLAIM_LEASE));
+    let lease_until = db_time.now.saturating_add(span_micros(limits::CLAIM_LEASE));
     let mut claims: Vec<OpenClaim> = Vec::new();
     for row in rows {
-        let Some(claim) = row.claim(reader, Ticket(claims.len() as u64 + 1)) else { continue };
+        let Some(claim) = row.claim(reader, AttemptId(claims.len() as u64 + 1)) else { continue };
         let is_known = |known: &OpenClaim| known.app == claim.app && known.target.name == claim.target.name;
         if claims.iter().any(is_known) {
             // An older one of the same dyno; the newest is the one that counts.
@@ -146,7 +148,7 @@ async fn adopt(
             .bind(row.holder.as_str())
             .bind(row.lease_until)
             .bind(reader.holder)
-            .bind(ticket_number(claim.ticket))
+            .bind(attempt_number(claim.attempt_id))
             .bind(lease_until)
             .execute(&mut *from)
             .await?;
@@ -178,7 +180,7 @@ struct OpenRow {
     app: String,
     process_type: String,
     dyno: String,
-    by_hand: i64,
+    is_manual: i64,
     instance: String,
     created_at: i64,
     updated_at: i64,
@@ -195,7 +197,7 @@ impl FromRow<'_, AnyRow> for OpenRow {
             app: row.try_get("app")?,
             process_type: row.try_get("process_type")?,
             dyno: row.try_get("dyno")?,
-            by_hand: row.try_get("by_hand")?,
+            is_manual: row.try_get("by_hand")?,
             instance: row.try_get("instance")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
@@ -206,13 +208,13 @@ impl FromRow<'_, AnyRow> for OpenRow {
 }
 
 impl OpenRow {
-    fn claim(&self, reader: Reader<'_>, ticket: Ticket) -> Option<OpenClaim> {
-        let rule: Arc<str> = match (&self.rule, self.by_hand) {
+    fn claim(&self, reader: Reader<'_>, attempt_id: AttemptId) -> Option<OpenClaim> {
+        let rule: Arc<str> = match (&self.rule, self.is_manual) {
             (Some(rule), _) => rule.as_str().into(),
             (None, 0) => UNKNOWN_RULE.into(),
-            (None, _) => BY_HAND.into(),
+            (None, _) => MANUAL.into(),
         };
-        let target = Seen {
+        let target = DynoInfo {
             name: dyno_of(&self.dyno)?,
             process_type: self.process_type.parse().ok()?,
             id: self.instance.parse().ok()?,
@@ -222,7 +224,7 @@ impl OpenRow {
             state: DynoState::Up,
             release: self.release.and_then(|release| u64::try_from(release).ok()),
         };
-        Some(OpenClaim { ticket, app: reader.app(&self.app)?, target, rule })
+        Some(OpenClaim { attempt_id, app: reader.app(&self.app)?, target, rule })
     }
 }
 

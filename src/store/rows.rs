@@ -9,7 +9,7 @@ use sqlx::AnyConnection;
 use dynowarden_core::ident::AppName;
 use dynowarden_core::record::view::DecisionJson;
 use dynowarden_core::record::{
-    Decision, Hold, MemoryReading, Notice, Outcome, RestartResult, Ticket, Verdict,
+    Action, AttemptId, Decision, Hold, MemoryReading, Notice, Outcome, RestartResult,
 };
 
 /// A row about a restart, which is never dropped for want of room.
@@ -20,11 +20,11 @@ pub(super) enum RestartRow {
     /// What became of it.
     Outcome(OutcomeRow),
     /// The memory of the dyno that came up.
-    Aftermath(Ticket, MemoryReading),
+    MemoryAfterRestart(AttemptId, MemoryReading),
     /// A dyno is left alone.
     GiveUp(GiveUpRow),
     /// A claim whose answer did not reach us in time, so that nothing was sent.
-    Unclaim(Ticket),
+    Unclaim(AttemptId),
     /// A decision that was written with its claim did not come to be, and goes by its id.
     Undecided(i64),
 }
@@ -68,7 +68,7 @@ pub(super) struct OutcomeRow {
     pub at: i64,
     pub app: Arc<str>,
     pub dyno: Arc<str>,
-    pub ticket: Ticket,
+    pub attempt_id: AttemptId,
     pub result: &'static str,
     pub told: String,
     pub stage: Stage,
@@ -94,7 +94,7 @@ pub(super) struct GiveUpRow {
 
 /// Who writes, and how far the clock that judges leases is ahead of this machine's, in microseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Writer<'w> {
+pub(super) struct WriteContext<'w> {
     pub holder: &'w str,
     pub ahead: i64,
 }
@@ -111,12 +111,12 @@ impl DecisionRow {
             app: app.as_str().into(),
             dyno: shown.dyno.map(Into::into),
             rule: clean(shown.rule).into(),
-            decision: decision.verdict.word(),
+            decision: decision.action.word(),
             code: shown.code.into(),
             reason: clean(shown.reason),
             dry_run: shown.dry_run,
             evidence: serde_json::to_string(&shown.evidence).unwrap_or_else(|_| "{}".to_owned()),
-            attempt: decision.ticket.map(|ticket| attempt(holder, ticket)),
+            attempt: decision.attempt_id.map(|attempt_id| attempt(holder, attempt_id)),
             count: 1,
             last_at: at,
         }
@@ -153,7 +153,7 @@ impl OutcomeRow {
             at: micros(outcome.at),
             app: app.as_str().into(),
             dyno: outcome.dyno.to_string().into(),
-            ticket: outcome.ticket,
+            attempt_id: outcome.attempt_id,
             result: outcome.result.label(),
             told: clean(outcome.result.to_string()),
             stage,
@@ -164,7 +164,7 @@ impl OutcomeRow {
 impl GiveUpRow {
     /// The giving up that a decision is, if it is one.
     pub fn new(decision: &Decision, app: &AppName) -> Option<Self> {
-        let Verdict::Hold(Hold::MaxRestarts { until, .. }) = &decision.verdict else { return None };
+        let Action::Hold(Hold::MaxRestarts { until, .. }) = &decision.action else { return None };
         let release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
         Some(Self {
             app: app.as_str().into(),
@@ -184,7 +184,7 @@ impl HistoryRow {
         }
     }
 
-    pub async fn write(&self, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+    pub async fn write(&self, to: &mut AnyConnection, by: WriteContext<'_>) -> Result<(), sqlx::Error> {
         match self {
             Self::Decision(row) => write_decision(row, to, by).await,
             Self::Notice(row) => write_notice(row, to, by).await,
@@ -193,21 +193,23 @@ impl HistoryRow {
 }
 
 impl RestartRow {
-    pub async fn write(&self, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+    pub async fn write(&self, to: &mut AnyConnection, by: WriteContext<'_>) -> Result<(), sqlx::Error> {
         match self {
             Self::Decision(row) => write_decision(row, to, by).await,
             Self::Outcome(row) => write_outcome(row, to, by).await,
-            Self::Aftermath(ticket, memory) => write_aftermath(*ticket, memory, to, by).await,
+            Self::MemoryAfterRestart(attempt_id, memory) => {
+                write_aftermath(*attempt_id, memory, to, by).await
+            }
             Self::GiveUp(row) => write_give_up(row, to, by).await,
-            Self::Unclaim(ticket) => unclaim(*ticket, to, by).await,
+            Self::Unclaim(attempt_id) => unclaim(*attempt_id, to, by).await,
             Self::Undecided(id) => undecide(*id, to, by).await,
         }
     }
 }
 
 /// The name of an attempt in the record, the same for ever.
-pub(super) fn attempt(holder: &str, ticket: Ticket) -> String {
-    format!("{holder}-{}", ticket.0)
+pub(super) fn attempt(holder: &str, attempt_id: AttemptId) -> String {
+    format!("{holder}-{}", attempt_id.0)
 }
 
 /// A time as a column has it.
@@ -225,8 +227,8 @@ pub(super) fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MIN)
 }
 
-pub(super) fn ticket_number(ticket: Ticket) -> i64 {
-    i64::try_from(ticket.0).unwrap_or(i64::MAX)
+pub(super) fn attempt_number(attempt_id: AttemptId) -> i64 {
+    i64::try_from(attempt_id.0).unwrap_or(i64::MAX)
 }
 
 /// PostgreSQL takes any text but NUL, and part of this text is an outsider's.
@@ -247,7 +249,7 @@ const WRITE_DECISION: &str = "\
 pub(super) async fn write_decision(
     row: &DecisionRow,
     to: &mut AnyConnection,
-    by: Writer<'_>,
+    by: WriteContext<'_>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(WRITE_DECISION)
         .bind(row.id)
@@ -273,7 +275,11 @@ const WRITE_NOTICE: &str = "\
     INSERT INTO dynowarden_notices (id, holder, at, app, dyno, kind, told) \
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id, holder) DO NOTHING";
 
-async fn write_notice(row: &NoticeRow, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+async fn write_notice(
+    row: &NoticeRow,
+    to: &mut AnyConnection,
+    by: WriteContext<'_>,
+) -> Result<(), sqlx::Error> {
     sqlx::query(WRITE_NOTICE)
         .bind(row.id)
         .bind(by.holder)
@@ -305,7 +311,11 @@ const OVER: &str = "\
     UPDATE dynowarden_restarts SET result = $3, told = $4, ended_at = $5, lease_until = 0 \
     WHERE holder = $1 AND ticket = $2";
 
-async fn write_outcome(row: &OutcomeRow, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+async fn write_outcome(
+    row: &OutcomeRow,
+    to: &mut AnyConnection,
+    by: WriteContext<'_>,
+) -> Result<(), sqlx::Error> {
     let statement = match &row.stage {
         Stage::Accepted => ACCEPT,
         Stage::Back { .. } => BACK,
@@ -314,7 +324,7 @@ async fn write_outcome(row: &OutcomeRow, to: &mut AnyConnection, by: Writer<'_>)
     };
     let query = sqlx::query(statement)
         .bind(by.holder)
-        .bind(ticket_number(row.ticket))
+        .bind(attempt_number(row.attempt_id))
         .bind(row.result)
         .bind(row.told.as_str());
     let at = row.at.saturating_add(by.ahead);
@@ -341,14 +351,14 @@ const AFTERMATH: &str = "\
     WHERE holder = $1 AND ticket = $2";
 
 async fn write_aftermath(
-    ticket: Ticket,
+    attempt_id: AttemptId,
     memory: &MemoryReading,
     to: &mut AnyConnection,
-    by: Writer<'_>,
+    by: WriteContext<'_>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(AFTERMATH)
         .bind(by.holder)
-        .bind(ticket_number(ticket))
+        .bind(attempt_number(attempt_id))
         .bind(micros(memory.at))
         .bind(i64::try_from(memory.used.hundredths).unwrap_or(i64::MAX))
         .bind(i64::from(memory.permille))
@@ -366,7 +376,11 @@ const GIVE_UP: &str = "\
     ON CONFLICT (app, dyno) DO UPDATE SET \
         at = excluded.at, until = excluded.until, release = excluded.release";
 
-async fn write_give_up(row: &GiveUpRow, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+async fn write_give_up(
+    row: &GiveUpRow,
+    to: &mut AnyConnection,
+    by: WriteContext<'_>,
+) -> Result<(), sqlx::Error> {
     sqlx::query(GIVE_UP)
         .bind(&*row.app)
         .bind(&*row.dyno)
@@ -382,10 +396,14 @@ const UNCLAIM: &str = "\
     UPDATE dynowarden_restarts SET result = 'not_sent', told = $3, ended_at = claimed_at, lease_until = 0 \
     WHERE holder = $1 AND ticket = $2 AND accepted_at IS NULL AND ended_at IS NULL";
 
-async fn unclaim(ticket: Ticket, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+async fn unclaim(
+    attempt_id: AttemptId,
+    to: &mut AnyConnection,
+    by: WriteContext<'_>,
+) -> Result<(), sqlx::Error> {
     sqlx::query(UNCLAIM)
         .bind(by.holder)
-        .bind(ticket_number(ticket))
+        .bind(attempt_number(attempt_id))
         .bind("the store did not answer in time, so nothing was sent")
         .execute(to)
         .await
@@ -394,6 +412,6 @@ async fn unclaim(ticket: Ticket, to: &mut AnyConnection, by: Writer<'_>) -> Resu
 
 const UNDECIDE: &str = "DELETE FROM dynowarden_decisions WHERE id = $1 AND holder = $2";
 
-async fn undecide(id: i64, to: &mut AnyConnection, by: Writer<'_>) -> Result<(), sqlx::Error> {
+async fn undecide(id: i64, to: &mut AnyConnection, by: WriteContext<'_>) -> Result<(), sqlx::Error> {
     sqlx::query(UNDECIDE).bind(id).bind(by.holder).execute(to).await.map(|_| ())
 }

@@ -18,7 +18,7 @@ pub(super) enum SchemaError {
     Future { found: i64, known: i64 },
     /// Only an older version of the program was here.
     #[error("schema {found} is older than {known}")]
-    Past { found: i64, known: i64 },
+    RestoredState { found: i64, known: i64 },
 }
 
 /// Every change of the schema, in order; the version of a schema is how many of them it has seen. One that

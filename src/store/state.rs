@@ -12,29 +12,29 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::store::claims::Moment;
+use crate::store::claims::DbTime;
 use crate::store::database::{self, Dialect, Link};
+use crate::store::error::{self, Kind, StoreAway};
 use crate::store::past::Reader;
 use crate::store::queue::Queue;
 use crate::store::rows::{DecisionRow, RestartRow, micros};
-use crate::store::trouble::{self, Kind, StoreAway};
 use crate::store::{JudgingClock, StoreOptions};
 use dynowarden_core::ident::{AppId, AppName};
-use dynowarden_core::record::{Decision, Ticket};
+use dynowarden_core::record::{AttemptId, Decision};
 use dynowarden_core::time::{later, since, spoken};
 
 /// What the writer and the callers have in common.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct StoreInner {
     pub apps: Vec<AppName>,
     pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
     pub clock: JudgingClock,
     /// Whether the file was found damaged: no answer that it still gives is believed after that.
     pub damaged: AtomicBool,
     /// Decisions that were written with their claims and are not on record yet, by their ids.
-    pub drafts: Mutex<HashMap<Ticket, i64>>,
+    pub drafts: Mutex<HashMap<AttemptId, i64>>,
     /// Tickets whose claims this process holds.
-    pub held: Mutex<HashSet<Ticket>>,
+    pub held: Mutex<HashSet<AttemptId>>,
     pub holder: Arc<str>,
     pub keep: Duration,
     /// The last time of day that a caller handed in, and when.
@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub link: Link,
     pub queue: Queue,
     pub rows_max: u64,
-    pub troubled: Notify,
+    pub fail: Notify,
 }
 
 /// A failed question, and what kind of failure it was.
@@ -54,7 +54,7 @@ pub(super) struct Trouble {
 
 // === impl Shared ===
 
-impl Shared {
+impl StoreInner {
     pub fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
         Self {
             apps: options.apps,
@@ -69,7 +69,7 @@ impl Shared {
             link,
             queue: Queue::new(),
             rows_max: options.rows_max,
-            troubled: Notify::new(),
+            fail: Notify::new(),
         }
     }
 
@@ -91,11 +91,11 @@ impl Shared {
         self.apps.get(app.0 as usize)
     }
 
-    pub fn drafts(&self) -> MutexGuard<'_, HashMap<Ticket, i64>> {
+    pub fn drafts(&self) -> MutexGuard<'_, HashMap<AttemptId, i64>> {
         self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
+    pub fn held(&self) -> MutexGuard<'_, HashSet<AttemptId>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -105,20 +105,20 @@ impl Shared {
     }
 
     /// A claim was given, and its decision is written with it.
-    pub fn claimed(&self, ticket: Ticket, decision: Option<&DecisionRow>) {
-        self.held().insert(ticket);
+    pub fn claimed(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
+        self.held().insert(attempt_id);
         if let Some(row) = decision {
-            self.drafts().insert(ticket, row.id);
+            self.drafts().insert(attempt_id, row.id);
             self.queue.end_fold(row);
         }
     }
 
     /// A claim may have been written without our hearing of it, and nothing will be sent for it.
-    pub fn unclaim(&self, ticket: Ticket, decision: Option<&DecisionRow>) {
-        if self.held().contains(&ticket) {
+    pub fn unclaim(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
+        if self.held().contains(&attempt_id) {
             return;
         }
-        self.queue.restart(RestartRow::Unclaim(ticket));
+        self.queue.restart(RestartRow::Unclaim(attempt_id));
         if let Some(row) = decision {
             self.queue.restart(RestartRow::Undecided(row.id));
         }
@@ -139,12 +139,12 @@ impl Shared {
     }
 
     /// Reads the clock that judges leases.
-    pub async fn moment(&self, on: &mut AnyConnection, now: Timestamp) -> Result<Moment, sqlx::Error> {
+    pub async fn db_time(&self, on: &mut AnyConnection, now: Timestamp) -> Result<DbTime, sqlx::Error> {
         if self.link.dialect == Dialect::Sqlite || self.clock == JudgingClock::Caller {
-            return Ok(Moment { now: micros(now), ahead: 0 });
+            return Ok(DbTime { now: micros(now), ahead: 0 });
         }
         let server: i64 = sqlx::query_scalar(SERVER_CLOCK).fetch_one(on).await?;
-        Ok(Moment { now: server, ahead: server.saturating_sub(micros(now)) })
+        Ok(DbTime { now: server, ahead: server.saturating_sub(micros(now)) })
     }
 
     /// Does something with the store, within a time, and notes whether the store is there.
@@ -160,7 +160,7 @@ impl Shared {
                 return Ok(done);
             }
             Ok(Err(error)) => {
-                let kind = trouble::kind(&error, self.link.dialect);
+                let kind = error::kind(&error, self.link.dialect);
                 let mut what = place.what(&error);
                 // A server may be mended while we wait; under a file nobody can mend anything.
                 if kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
@@ -211,7 +211,7 @@ impl Shared {
         });
         if is_news {
             warn!("{away}: nothing is restarted until it is back");
-            self.troubled.notify_one();
+            self.fail.notify_one();
         }
     }
 }
@@ -229,7 +229,7 @@ mod tests {
     use crate::config::settings::Database;
     use crate::store::{Store, StoreOptions};
     use dynowarden_core::ident::AppId;
-    use dynowarden_core::record::{Decision, Evidence, Hold, Record, Verdict};
+    use dynowarden_core::record::{Action, Decision, Evidence, Hold, Record};
 
     fn refusal(n: u32) -> Record {
         Record::Decision(Decision {
@@ -237,9 +237,9 @@ mod tests {
             app: AppId(0),
             dyno: Some(format!("web.{n}").parse().expect("a dyno")),
             rule: "r14".into(),
-            verdict: Verdict::Hold(Hold::UnderWay),
+            action: Action::Hold(Hold::UnderWay),
             evidence: Evidence::default(),
-            ticket: None,
+            attempt_id: None,
         })
     }
 

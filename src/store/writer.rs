@@ -8,14 +8,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::store::error::Kind;
 use crate::store::queue::Batch;
-use crate::store::rows::{Writer, span_micros};
-use crate::store::state::Shared;
-use crate::store::trouble::Kind;
+use crate::store::rows::{WriteContext, span_micros};
+use crate::store::state::StoreInner;
 use dynowarden_core::limits;
 
 /// Writes until `end`, and then what is still to be written, once.
-pub(super) async fn run(shared: Arc<Shared>, end: CancellationToken) {
+pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
     let mut pruned: Option<Instant> = None;
     let mut written = Instant::now();
     loop {
@@ -36,7 +36,7 @@ pub(super) async fn run(shared: Arc<Shared>, end: CancellationToken) {
         } else if pruned.is_some() {
             tokio::select! {
                 () = end.cancelled() => {}
-                () = shared.troubled.notified() => {}
+                () = shared.fail.notified() => {}
                 () = shared.queue.ready(written + limits::HISTORY_WRITE_EVERY) => written = Instant::now(),
                 () = tokio::time::sleep(limits::STORE_ASK_EVERY) => {}
             }
@@ -53,7 +53,7 @@ async fn pause(span: Duration, end: &CancellationToken) {
 }
 
 /// Asks whether the store is there.
-async fn ask(shared: &Shared) -> bool {
+async fn ask(shared: &StoreInner) -> bool {
     let asked = shared.within(limits::STORE_WAIT, async {
         let mut connection = shared.link.write.acquire().await?;
         sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dynowarden_schema")
@@ -64,7 +64,7 @@ async fn ask(shared: &Shared) -> bool {
 }
 
 /// Writes one batch; false when the store is away.
-async fn write(shared: &Shared) -> bool {
+async fn write(shared: &StoreInner) -> bool {
     let batch = shared.queue.take();
     match shared.within(limits::STORE_WAIT, write_batch(shared, &batch)).await {
         Ok(()) => {
@@ -79,10 +79,10 @@ async fn write(shared: &Shared) -> bool {
     }
 }
 
-async fn write_batch(shared: &Shared, batch: &Batch) -> Result<(), sqlx::Error> {
+async fn write_batch(shared: &StoreInner, batch: &Batch) -> Result<(), sqlx::Error> {
     let mut transaction = shared.begin().await?;
-    let moment = shared.moment(&mut transaction, shared.wall()).await?;
-    let by = Writer { holder: &shared.holder, ahead: moment.ahead };
+    let db_time = shared.db_time(&mut transaction, shared.wall()).await?;
+    let by = WriteContext { holder: &shared.holder, ahead: db_time.ahead };
     for row in &batch.restarts {
         row.write(&mut transaction, by).await?;
     }
@@ -93,7 +93,7 @@ async fn write_batch(shared: &Shared, batch: &Batch) -> Result<(), sqlx::Error> 
 }
 
 /// One row of a batch is one that the database will never take: it is dropped, and the others are written.
-async fn write_singly(shared: &Shared, batch: Batch) -> bool {
+async fn write_singly(shared: &StoreInner, batch: Batch) -> bool {
     let mut rest = Batch::default();
     let mut is_there = true;
     let restarts = batch.restarts.into_iter().map(|row| Batch { restarts: vec![row], history: Vec::new() });
@@ -134,19 +134,23 @@ enum Pruned {
 }
 
 /// Deletes a few rows that are too old or too many; none when the store is away.
-async fn prune_some(shared: &Shared) -> Option<Pruned> {
+async fn prune_some(shared: &StoreInner) -> Option<Pruned> {
     let pruned = shared.within(limits::STORE_WAIT, async {
         let mut transaction = shared.begin().await?;
-        let moment = shared.moment(&mut transaction, shared.wall()).await?;
-        let wall = moment.now.saturating_sub(moment.ahead);
-        let deleted = prune(shared, &mut transaction, (wall, moment.now)).await?;
+        let db_time = shared.db_time(&mut transaction, shared.wall()).await?;
+        let wall = db_time.now.saturating_sub(db_time.ahead);
+        let deleted = prune(shared, &mut transaction, (wall, db_time.now)).await?;
         transaction.commit().await?;
         Ok(deleted)
     });
     Some(if pruned.await.ok()? > 0 { Pruned::Some } else { Pruned::AllThere })
 }
 
-async fn prune(shared: &Shared, to: &mut AnyConnection, (wall, now): (i64, i64)) -> Result<u64, sqlx::Error> {
+async fn prune(
+    shared: &StoreInner,
+    to: &mut AnyConnection,
+    (wall, now): (i64, i64),
+) -> Result<u64, sqlx::Error> {
     let keep = span_micros(shared.keep);
     let step = i64::try_from(limits::ROWS_PER_PRUNE_MAX).unwrap_or(i64::MAX);
     let too_old = wall.saturating_sub(keep);

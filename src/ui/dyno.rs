@@ -5,16 +5,16 @@ use std::num::NonZeroUsize;
 use maud::{Markup, PreEscaped, html};
 
 use crate::ui::chart;
-use crate::ui::document::{Frame, Place, page, token_field};
 use crate::ui::dynos::{AppPage, detail, megabytes};
 use crate::ui::facts::{AppFacts, DynoFacts, Facts};
+use crate::ui::layout::{Layout, Place, page, token_field};
 use crate::ui::overview::{app_state, pause_form};
 use crate::ui::rulings;
 use crate::ui::words::{badge, count, moment, percent, state};
 use dynowarden_core::engine::status::Stage;
 
 /// The page of one app: all its dynos, a hundred at a time, and its pause.
-pub fn app_page(frame: &Frame<'_>, facts: &Facts, app: &AppFacts, number: NonZeroUsize) -> Markup {
+pub fn app_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZeroUsize) -> Markup {
     let of_app = facts.rulings.iter().filter(|ruling| ruling.decision.app == app.name.as_str());
     let content = html! {
         div.title {
@@ -41,7 +41,7 @@ pub fn app_page(frame: &Frame<'_>, facts: &Facts, app: &AppFacts, number: NonZer
 }
 
 /// The page of one dyno: its chart, its decisions, and its restart by hand.
-pub fn dyno_page(frame: &Frame<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
+pub fn dyno_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let (name, now) = (dyno.status.name.to_string(), facts.now);
     let (tone, word) = state(dyno);
     let of_dyno = facts.rulings.iter().filter(|ruling| {
@@ -72,7 +72,7 @@ pub fn dyno_page(frame: &Frame<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFa
 }
 
 /// An answer to something that went wrong, for a person at a browser.
-pub fn problem_page(frame: &Frame<'_>, title: &str, text: &str) -> Markup {
+pub fn problem_page(frame: &Layout<'_>, title: &str, text: &str) -> Markup {
     let content = html! {
         section.card.pad.narrow aria-labelledby="problem" {
             h1 id="problem" { (title) }
@@ -123,7 +123,7 @@ fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
 }
 
 /// The question before a restart. The button is behind a disclosure, so that no single click restarts.
-fn restart_form(frame: &Frame<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup {
+fn restart_form(frame: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let name = &dyno.status.name;
     let alone =
         app.dynos.iter().filter(|other| other.status.name.process_type() == name.process_type()).count();

@@ -21,7 +21,7 @@ pub struct Facts {
     /// What keeps the program from its work, as `/readyz` says it.
     pub trouble: Option<String>,
     /// What is amiss that it can work with, as `/readyz` says it.
-    pub remark: Option<String>,
+    pub warn: Option<String>,
     /// The watched apps, in the order of the settings.
     pub apps: Vec<AppFacts>,
     /// The last decisions, newest first.

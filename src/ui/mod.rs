@@ -20,14 +20,14 @@
 
 pub mod assets;
 mod chart;
-pub mod document;
 pub mod dyno;
 mod dynos;
 pub mod facts;
 pub mod json;
-pub mod ledger;
+pub mod layout;
 pub mod overview;
 pub mod parts;
+pub mod recent_decisions;
 pub mod rulings;
 pub mod series;
 mod words;

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::ui::chart;
-use crate::ui::document::{Frame, Place, page, token_field};
 use crate::ui::dynos::{detail, table};
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
+use crate::ui::layout::{Layout, Place, page, token_field};
 use crate::ui::parts::{Part, Row};
 use crate::ui::rulings;
 use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state};
@@ -34,7 +34,7 @@ struct AppParts {
 
 impl Overview {
     /// The overview of these facts.
-    pub fn new(frame: &Frame<'_>, facts: &Facts) -> Self {
+    pub fn new(frame: &Layout<'_>, facts: &Facts) -> Self {
         let shown = shown(facts);
         let others = facts.apps.iter().enumerate().filter(|(place, _)| !shown.contains(place));
         Self {
@@ -53,7 +53,7 @@ impl Overview {
     }
 
     /// The page.
-    pub fn page(&self, frame: &Frame<'_>, facts: &Facts) -> Markup {
+    pub fn page(&self, frame: &Layout<'_>, facts: &Facts) -> Markup {
         let content = html! {
             h1.hidden { "Status" }
             (self.headline)
@@ -73,12 +73,12 @@ impl Overview {
             }
         };
         // The sentence is the title, too: a tab among many tells as much as the page.
-        page(frame, Place::Overview, &verdict(facts).1, content)
+        page(frame, Place::Overview, &action(facts).1, content)
     }
 }
 
 impl AppParts {
-    fn new(frame: &Frame<'_>, place: usize, facts: &Facts) -> Self {
+    fn new(frame: &Layout<'_>, place: usize, facts: &Facts) -> Self {
         let app = &facts.apps[place];
         let folds = folds(app, facts);
         let listed: Vec<_> =
@@ -90,7 +90,7 @@ impl AppParts {
         }
     }
 
-    fn article(&self, frame: &Frame<'_>, app: &AppFacts, place: usize) -> Markup {
+    fn article(&self, frame: &Layout<'_>, app: &AppFacts, place: usize) -> Markup {
         let title = format!("a-{place}");
         html! {
             article.card aria-labelledby=(title) {
@@ -125,7 +125,7 @@ fn folds(app: &AppFacts, facts: &Facts) -> bool {
 }
 
 fn headline(facts: &Facts) -> Part {
-    let (tone, text) = verdict(facts);
+    let (tone, text) = action(facts);
     let day = earlier(facts.now, std::time::Duration::from_secs(86_400));
     let today = facts.rulings.iter().filter(|ruling| ruling.decision.at >= day);
     let (mut restarts, mut holds) = (0_u64, 0_u64);
@@ -148,7 +148,7 @@ fn headline(facts: &Facts) -> Part {
         "headline",
         html! {
             section.headline.(tone.class()) id="headline" aria-label="Summary" {
-                p.verdict { (text) }
+                p.action { (text) }
                 dl { @for (term, figure) in &figures { div { dt { (term) } dd { (figure) } } } }
             }
         },
@@ -156,7 +156,7 @@ fn headline(facts: &Facts) -> Part {
 }
 
 /// The one sentence, about the worst there is.
-fn verdict(facts: &Facts) -> (Tone, String) {
+fn action(facts: &Facts) -> (Tone, String) {
     if let Some(trouble) = &facts.trouble {
         return (Tone::Bad, format!("Not ready: {trouble}"));
     }
@@ -169,8 +169,8 @@ fn verdict(facts: &Facts) -> (Tone, String) {
     if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
         return (Tone::Bad, format!("The drain of {} is in trouble", app.name));
     }
-    if let Some(remark) = &facts.remark {
-        return (Tone::Warn, format!("It works, but {remark}"));
+    if let Some(warn) = &facts.warn {
+        return (Tone::Warn, format!("It works, but {warn}"));
     }
     if facts.apps.iter().all(|app| app.drain.last_batch_ago.is_none()) {
         return (Tone::Warn, "No drain has sent anything yet".to_owned());
@@ -251,7 +251,7 @@ fn attention_row(app: &str, dyno: Option<&str>, (tone, word): (Tone, &str), text
 }
 
 /// What is to be said of an app as a whole: its drain, its traffic, its pause.
-pub fn app_state(frame: &Frame<'_>, app: &AppFacts, id: &str, now: Timestamp) -> Markup {
+pub fn app_state(frame: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) -> Markup {
     html! {
         div.about id=(id) {
             @if app.dry_run { (badge(Tone::Quiet, "Dry run")) }
@@ -377,7 +377,7 @@ fn decided(facts: &Facts) -> Part {
 }
 
 /// The form that pauses one app, or all.
-pub fn pause_form(frame: &Frame<'_>, app: Option<&AppFacts>) -> Markup {
+pub fn pause_form(frame: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
     html! {
         form.pause method="post" action="/pause" {
             (token_field(frame))
@@ -397,7 +397,7 @@ pub fn pause_form(frame: &Frame<'_>, app: Option<&AppFacts>) -> Markup {
     }
 }
 
-fn pause_all(frame: &Frame<'_>) -> Markup {
+fn pause_all(frame: &Layout<'_>) -> Markup {
     html! {
         details.all {
             summary.button { "Pause or resume all apps…" }
@@ -411,7 +411,7 @@ fn pause_all(frame: &Frame<'_>) -> Markup {
 }
 
 /// The page of older decisions.
-pub fn decisions_page(frame: &Frame<'_>, facts: &Facts, older: Option<&str>) -> Markup {
+pub fn decisions_page(frame: &Layout<'_>, facts: &Facts, older: Option<&str>) -> Markup {
     let rows = rulings::rows(&facts.rulings, facts.now);
     let oldest = facts.rulings.last().map(|ruling| since(ruling.decision.at, facts.now));
     let content = html! {

@@ -54,7 +54,7 @@ struct Dose {
     span: Duration,
 }
 
-type Lane = (String, Box<dyn FnOnce() -> Run + Send>);
+type SenderId = (String, Box<dyn FnOnce() -> Run + Send>);
 type Run = Pin<Box<dyn Future<Output = Result<Vec<Row>, Broken>>>>;
 
 fn main() -> ExitCode {
@@ -100,10 +100,10 @@ fn main() -> ExitCode {
 }
 
 /// What runs side by side, each with a daemon and a simulated Heroku of its own.
-fn lanes(seed: u64, dose: Dose) -> Vec<Lane> {
+fn lanes(seed: u64, dose: Dose) -> Vec<SenderId> {
     let Dose { lives, restarts, rounds, span } = dose;
-    let mut lanes: Vec<Lane> = (0..api::LANES)
-        .map(|lane| -> Lane {
+    let mut lanes: Vec<SenderId> = (0..api::LANES)
+        .map(|lane| -> SenderId {
             let seed = seed * 100 + lane as u64;
             (format!("api {lane}"), Box::new(move || Box::pin(api::run(lane, seed, rounds, span))))
         })
@@ -123,7 +123,7 @@ fn lanes(seed: u64, dose: Dose) -> Vec<Lane> {
     lanes
 }
 
-fn lane<F>(name: &str, run: impl FnOnce() -> F + Send + 'static) -> Lane
+fn lane<F>(name: &str, run: impl FnOnce() -> F + Send + 'static) -> SenderId
 where
     F: Future<Output = Result<Vec<Row>, Broken>> + 'static,
 {

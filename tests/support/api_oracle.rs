@@ -1,7 +1,7 @@
 //! What must be true of every answer of the Platform API: a body says exactly what a slow reader of JSON
 //! finds in it, or it is garbled; and nothing is up that does not say so.
 
-use dynowarden_core::api::Seen;
+use dynowarden_core::api::DynoInfo;
 use dynowarden_core::api::json::{self as api, Garbled};
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::ProcessType;
@@ -134,7 +134,7 @@ fn told<T>(read: Result<T, Garbled>) -> Option<T> {
     .ok()
 }
 
-fn agree(read: Option<&Seen>, value: Option<&Json>, slow: impl Fn(&Json) -> Option<Slow>) -> bool {
+fn agree(read: Option<&DynoInfo>, value: Option<&Json>, slow: impl Fn(&Json) -> Option<Slow>) -> bool {
     match (read, value.and_then(slow)) {
         (Some(read), Some(slow)) => slow.is(read),
         (read, slow) => read.is_none() == slow.is_none(),
@@ -154,7 +154,7 @@ struct Slow {
 }
 
 impl Slow {
-    fn is(&self, read: &Seen) -> bool {
+    fn is(&self, read: &DynoInfo) -> bool {
         assert_eq!(read.state == DynoState::Up, self.state == "up", "nothing is up that does not say so");
         (&self.name, self.process_type.as_str()) == (&read.name.to_string(), read.process_type.as_str())
             && self.id == read.id.as_str()

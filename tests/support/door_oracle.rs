@@ -20,12 +20,12 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use dynowarden::clock::Clock;
 use dynowarden::config::settings::Settings;
 use dynowarden::config::{self, Needs, Sources};
+use dynowarden::drain_tokens::DrainTokens;
 use dynowarden::driver::{Command, Handle};
-use dynowarden::http::connection::{self, Phase, Pulse};
-use dynowarden::http::readiness::Readiness;
-use dynowarden::http::tokens::DrainTokens;
-use dynowarden::http::{Service, Wiring};
+use dynowarden::http::connection::{self, ConnectionState, Phase};
+use dynowarden::http::{Context, Service};
 use dynowarden::metrics::Metrics;
+use dynowarden::readiness::Readiness;
 use dynowarden::store::{Store, StoreOptions};
 use dynowarden::traffic::TrafficBook;
 use dynowarden_core::event::Fact;
@@ -133,7 +133,7 @@ impl House {
         let clock = Clock::system();
         let options = StoreOptions::new(Vec::new(), Duration::from_secs(3600));
         let store = runtime.block_on(Store::open(&settings.database, options, clock.now().wall));
-        let wiring = Wiring {
+        let context = Context {
             clock,
             handle: Handle::new(sender),
             metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
@@ -142,7 +142,7 @@ impl House {
             tokens: Arc::new(tokens),
             traffic: Arc::new(TrafficBook::new(true)),
         };
-        Self { callers: 0, commands, runtime, service: Arc::new(Service::new(&settings, wiring)) }
+        Self { callers: 0, commands, runtime, service: Arc::new(Service::new(&settings, context)) }
     }
 
     /// Sends the octets in parts, reads what is answered until nothing more comes, and hangs up.
@@ -153,7 +153,7 @@ impl House {
         let peer = IpAddr::from(Ipv4Addr::from_bits(*callers));
         runtime.block_on(async {
             let (mut ours, theirs) = tokio::io::duplex(256 * 1024);
-            let pulse = Arc::new(Pulse::new());
+            let pulse = Arc::new(ConnectionState::new());
             let served =
                 connection::serve((theirs, peer), service.clone(), pulse.clone(), CancellationToken::new());
             let served = tokio::spawn(served);
@@ -238,7 +238,7 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::ApiTokens { .. } | Command::Publish(_) => panic!("that is none of the front door's"),
+        Command::ApiQuota { .. } | Command::Publish(_) => panic!("that is none of the front door's"),
     }
 }
 
@@ -259,7 +259,7 @@ impl Talk {
     }
 
     /// Whether an answer may still be on its way from the record, which is read on a thread of its own.
-    fn may_wait(&self, octets: &[u8], pulse: &Pulse, began: Instant) -> bool {
+    fn may_wait(&self, octets: &[u8], pulse: &ConnectionState, began: Instant) -> bool {
         contains(octets, b"decisions")
             && shows(octets, ADMIN)
             && pulse.phase().0 == Phase::Busy

@@ -1,7 +1,7 @@
 //! The engine under any sequence of inputs: it never panics, and what it asks for keeps its own promises.
 //!
 //! Shared by the property test and by the fuzzer. Every four octets are one thing that happens: time
-//! passes, clocks jump, lines come, answers come, late, twice or for tickets that nobody knows.
+//! passes, clocks jump, lines come, answers come, late, twice or for attempt ids that nobody knows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU32;
@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden_core::api::{Blind, ClaimRefusal, Deletion, Seen, View};
+use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use dynowarden_core::codes::Code;
-use dynowarden_core::engine::restore::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
+use dynowarden_core::engine::restore::{
+    OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
+};
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId};
 use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
-use dynowarden_core::record::{Decision, Record, RestartResult, Ticket, Verdict};
+use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 use dynowarden_core::time::{Now, earlier, later};
 
 /// One thing that happens: what, and three octets that say more.
@@ -40,10 +42,10 @@ pub fn check(ops: &[Op]) -> usize {
 /// What an engine was asked for and has not been told.
 #[derive(Clone, Debug)]
 enum Open {
-    Claim { by_hand: bool },
+    Claim { is_manual: bool },
     Delete { key: Key },
-    Look { key: Option<Key> },
-    Peek { key: Key },
+    Inspect { key: Option<Key> },
+    Poll { key: Key },
 }
 
 type Key = (AppId, DynoName);
@@ -51,10 +53,10 @@ type Key = (AppId, DynoName);
 /// How far an attempt has come, by what passed through here.
 #[derive(Clone, Debug, Default)]
 struct Steps {
-    looked: bool,
+    inspected: bool,
     claimed: bool,
     decided: bool,
-    by_hand: bool,
+    is_manual: bool,
     /// The decision that was to be written with the claim.
     draft: Option<Box<Decision>>,
     /// Other dynos of the formation that the last look showed to be out.
@@ -65,15 +67,15 @@ struct Bench {
     engine: Engine,
     mono: Duration,
     wall: Timestamp,
-    open: BTreeMap<Ticket, Open>,
-    steps: HashMap<Ticket, Steps>,
+    open: BTreeMap<AttemptId, Open>,
+    steps: HashMap<AttemptId, Steps>,
     accepted: HashMap<Key, Vec<Duration>>,
     /// The times of the lines that can make a rule fire.
     heard: HashSet<(Key, Timestamp)>,
     /// Dynos that a DELETE was sent for and that are not known to be back.
     out: BTreeSet<DynoName>,
     /// Restarts whose dyno is up, and of whose memory nothing was told yet.
-    back: BTreeSet<Ticket>,
+    back: BTreeSet<AttemptId>,
     instances: u32,
     orders: u64,
     deletes: usize,
@@ -161,13 +163,13 @@ impl Bench {
             }
             7..=11 => {
                 let nth = usize::from(a) % self.open.len().max(1);
-                if let Some(ticket) = self.open.keys().nth(nth).copied() {
-                    self.answer(ticket, b, c);
+                if let Some(attempt_id) = self.open.keys().nth(nth).copied() {
+                    self.answer(attempt_id, b, c);
                 }
             }
-            12 => self.answer_out_of_turn(Ticket(u64::from(b % 40)), a, c),
+            12 => self.answer_out_of_turn(AttemptId(u64::from(b % 40)), a, c),
             13 => self.by_person(key, b, c),
-            14 => self.input(Input::ApiTokens { remaining: u32::from(b) * 16 }),
+            14 => self.input(Input::ApiQuota { remaining: u32::from(b) * 16 }),
             _ => self.remember(key, b, c),
         }
         assert!(self.engine.attempts() <= self.engine.dynos_watched());
@@ -201,7 +203,7 @@ impl Bench {
             1 => self.input(Input::Pause { app: None, until, reason: "b".into() }),
             2 => self.input(Input::Resume { app: Some(app) }),
             3 => self.input(Input::Resume { app: None }),
-            4 => self.input(Input::Pauses(vec![PastPause { app: None, until, reason: "c".into() }])),
+            4 => self.input(Input::Pauses(vec![RestoredPause { app: None, until, reason: "c".into() }])),
             _ => {
                 self.orders += 1;
                 let dyno = (!c.is_multiple_of(3)).then_some(dyno);
@@ -212,29 +214,30 @@ impl Bench {
 
     fn remember(&mut self, (app, dyno): Key, b: u8, c: u8) {
         let at = earlier(self.wall, Duration::from_secs(u64::from(c) * 20));
-        let mut past = Past::default();
+        let mut past = RestoredState::default();
         if b.is_multiple_of(2) {
-            past.restarts.push(PastRestart { app, dyno: dyno.clone(), accepted_at: at });
+            past.restarts.push(RestoredRestart { app, dyno: dyno.clone(), accepted_at: at });
         }
         if b.is_multiple_of(3) {
             let until = later(self.wall, Duration::from_secs(u64::from(c) * 20));
-            past.given_up.push(PastGivingUp { app, dyno: dyno.clone(), until, release: Some(7) });
+            past.given_up.push(RestoredGiveUp { app, dyno: dyno.clone(), until, release: Some(7) });
         }
-        // Adopted claims come with tickets that nobody has yet.
+        // Adopted claims come with attempt ids that nobody has yet.
         if b.is_multiple_of(4) && self.engine.attempts() == 0 && self.open.is_empty() {
-            let ticket = Ticket(self.steps.keys().map(|ticket| ticket.0).max().unwrap_or(0) + 1);
+            let attempt_id =
+                AttemptId(self.steps.keys().map(|attempt_id| attempt_id.0).max().unwrap_or(0) + 1);
             let target = self.seen(&dyno, c, 0);
-            past.claims.push(OpenClaim { ticket, app, target, rule: "r14".into() });
-            self.steps.insert(ticket, Steps::default());
+            past.claims.push(OpenClaim { attempt_id, app, target, rule: "r14".into() });
+            self.steps.insert(attempt_id, Steps::default());
         }
-        self.input(Input::Remember(past));
+        self.input(Input::Restore(past));
     }
 
-    fn seen(&mut self, dyno: &DynoName, b: u8, c: u8) -> Seen {
+    fn seen(&mut self, dyno: &DynoName, b: u8, c: u8) -> DynoInfo {
         self.instances += u32::from(b.is_multiple_of(4));
         let at = earlier(self.wall, Duration::from_secs(u64::from(c) * 8));
         let states = [DynoState::Starting, DynoState::Crashed, DynoState::Down, DynoState::Other];
-        Seen {
+        DynoInfo {
             name: dyno.clone(),
             process_type: dyno.process_type().clone(),
             id: format!("i{}", self.instances).parse().expect("an id"),
@@ -245,30 +248,30 @@ impl Bench {
         }
     }
 
-    fn blind(b: u8) -> Blind {
+    fn error(b: u8) -> ApiError {
         match b % 7 {
-            0 => Blind::Forbidden { status: 403, id: "forbidden".to_owned() },
-            1 => Blind::Garbled { what: "html".to_owned() },
-            2 => Blind::NoSuchApp,
-            3 => Blind::Refused { status: 422, id: "invalid_params".to_owned() },
-            4 => Blind::Throttled { wait: Some(Duration::from_secs(u64::from(b) * 9)) },
-            5 => Blind::Unauthorized,
-            _ => Blind::Unreachable { what: "reset".to_owned() },
+            0 => ApiError::Forbidden { status: 403, id: "forbidden".to_owned() },
+            1 => ApiError::Garbled { what: "html".to_owned() },
+            2 => ApiError::NoSuchApp,
+            3 => ApiError::Refused { status: 422, id: "invalid_params".to_owned() },
+            4 => ApiError::Throttled { wait: Some(Duration::from_secs(u64::from(b) * 9)) },
+            5 => ApiError::Unauthorized,
+            _ => ApiError::Unreachable { what: "reset".to_owned() },
         }
     }
 
-    fn answer(&mut self, ticket: Ticket, b: u8, c: u8) {
-        let Some(open) = self.open.remove(&ticket) else { return };
+    fn answer(&mut self, attempt_id: AttemptId, b: u8, c: u8) {
+        let Some(open) = self.open.remove(&attempt_id) else { return };
         match open {
-            Open::Look { key } => {
-                let answer = if b % 8 == 7 { Err(Self::blind(c)) } else { Ok(self.view(key.as_ref(), b, c)) };
+            Open::Inspect { key } => {
+                let answer = if b % 8 == 7 { Err(Self::error(c)) } else { Ok(self.view(key.as_ref(), b, c)) };
                 let seen = answer.as_ref().ok().and_then(|view| view.dyno.as_ref());
-                let steps = self.steps.entry(ticket).or_default();
-                steps.looked = seen.is_some_and(|seen| seen.state == DynoState::Up);
+                let steps = self.steps.entry(attempt_id).or_default();
+                steps.inspected = seen.is_some_and(|seen| seen.state == DynoState::Up);
                 steps.claimed = false;
                 let formation = answer.as_ref().map(|view| view.formation.as_slice()).unwrap_or_default();
                 let settled_by = earlier(self.wall, plan("acme", false).policy.settle);
-                let is_out = |seen: &&Seen| seen.state != DynoState::Up || seen.updated_at > settled_by;
+                let is_out = |seen: &&DynoInfo| seen.state != DynoState::Up || seen.updated_at > settled_by;
                 let out: BTreeSet<_> =
                     formation.iter().filter(is_out).map(|seen| seen.name.clone()).collect();
                 if answer.is_ok() && key.is_some_and(|(app, _)| app == AppId(0)) {
@@ -277,18 +280,18 @@ impl Bench {
                         .values_mut()
                         .for_each(|steps| steps.others_out.retain(|dyno| out.contains(dyno)));
                 }
-                self.steps.entry(ticket).or_default().others_out = out;
-                self.input(Input::Looked { ticket, answer });
+                self.steps.entry(attempt_id).or_default().others_out = out;
+                self.input(Input::Inspected { attempt_id, answer });
             }
-            Open::Peek { key } => {
+            Open::Poll { key } => {
                 let answer = match b % 8 {
-                    7 => Err(Self::blind(c)),
+                    7 => Err(Self::error(c)),
                     6 => Ok(None),
                     _ => Ok(Some(self.seen(&key.1, b, c))),
                 };
-                self.input(Input::Peeked { ticket, answer });
+                self.input(Input::Polled { attempt_id, answer });
             }
-            Open::Claim { by_hand } => {
+            Open::Claim { is_manual } => {
                 let until = later(self.wall, Duration::from_secs(60));
                 let answer = match b % 12 {
                     8 => Err(ClaimRefusal::Elsewhere { until }),
@@ -297,53 +300,53 @@ impl Bench {
                     11 => Err(ClaimRefusal::StoreAway),
                     _ => Ok(()),
                 };
-                let steps = self.steps.entry(ticket).or_default();
-                (steps.claimed, steps.by_hand) = (answer.is_ok(), by_hand);
-                self.input(Input::Claimed { ticket, answer });
+                let steps = self.steps.entry(attempt_id).or_default();
+                (steps.claimed, steps.is_manual) = (answer.is_ok(), is_manual);
+                self.input(Input::Claimed { attempt_id, answer });
             }
             Open::Delete { key } => {
                 let answer = match b % 8 {
-                    5 => Deletion::Gone,
-                    6 => Deletion::Lost { what: "reset".to_owned() },
-                    7 => Deletion::Refused(Self::blind(c)),
-                    _ => Deletion::Accepted,
+                    5 => DeleteResult::Gone,
+                    6 => DeleteResult::Lost { what: "reset".to_owned() },
+                    7 => DeleteResult::Refused(Self::error(c)),
+                    _ => DeleteResult::Accepted,
                 };
-                if answer == Deletion::Accepted {
+                if answer == DeleteResult::Accepted {
                     self.accepted.entry(key).or_default().push(self.mono);
                 }
-                self.input(Input::Deleted { ticket, answer });
+                self.input(Input::Deleted { attempt_id, answer });
             }
         }
     }
 
-    fn view(&mut self, key: Option<&Key>, b: u8, c: u8) -> View {
+    fn view(&mut self, key: Option<&Key>, b: u8, c: u8) -> FormationInfo {
         let dyno = key.filter(|_| b % 8 != 6).map(|(_, dyno)| self.seen(dyno, b, c));
-        let mut formation: Vec<Seen> = dyno.iter().cloned().collect();
+        let mut formation: Vec<DynoInfo> = dyno.iter().cloned().collect();
         for index in 0..c % 4 {
             let name = self::key(index * 2).1;
             if formation.iter().all(|seen| seen.name != name) {
                 formation.push(self.seen(&name, 63 + (b & 64), 255 - c));
             }
         }
-        View { dyno, formation }
+        FormationInfo { dyno, formation }
     }
 
     /// An answer that nobody waits for: of another kind than the open question, or to none at all.
-    fn answer_out_of_turn(&mut self, ticket: Ticket, a: u8, c: u8) {
-        let open = self.open.get(&ticket).cloned();
+    fn answer_out_of_turn(&mut self, attempt_id: AttemptId, a: u8, c: u8) {
+        let open = self.open.get(&attempt_id).cloned();
         match a % 4 {
-            0 if !matches!(open, Some(Open::Look { .. })) => {
+            0 if !matches!(open, Some(Open::Inspect { .. })) => {
                 let view = self.view(None, a, c);
-                self.input(Input::Looked { ticket, answer: Ok(view) });
+                self.input(Input::Inspected { attempt_id, answer: Ok(view) });
             }
-            1 if !matches!(open, Some(Open::Peek { .. })) => {
-                self.input(Input::Peeked { ticket, answer: Ok(None) });
+            1 if !matches!(open, Some(Open::Poll { .. })) => {
+                self.input(Input::Polled { attempt_id, answer: Ok(None) });
             }
             2 if !matches!(open, Some(Open::Claim { .. })) => {
-                self.input(Input::Claimed { ticket, answer: Ok(()) });
+                self.input(Input::Claimed { attempt_id, answer: Ok(()) });
             }
             3 if !matches!(open, Some(Open::Delete { .. })) => {
-                self.input(Input::Deleted { ticket, answer: Deletion::Accepted });
+                self.input(Input::Deleted { attempt_id, answer: DeleteResult::Accepted });
             }
             _ => {}
         }
@@ -375,34 +378,34 @@ impl Bench {
         assert!(self.engine.next_deadline().is_none_or(|at| at > self.mono), "a deadline was left behind");
     }
 
-    fn asks(&mut self, ticket: Ticket, open: Open) {
-        let before = self.open.insert(ticket, open);
+    fn asks(&mut self, attempt_id: AttemptId, open: Open) {
+        let before = self.open.insert(attempt_id, open);
         assert!(before.is_none(), "two questions of one attempt are open: {before:?}");
     }
 
     fn hold(&mut self, effect: Effect) {
         match effect {
             Effect::Answer { decisions, .. } => assert!(decisions.len() <= 4),
-            Effect::Claim { ticket, app, seen, by_hand, decision } => {
-                let steps = self.steps.entry(ticket).or_default();
-                assert!(steps.looked, "a claim without a look");
+            Effect::Claim { attempt_id, app, seen, is_manual, decision } => {
+                let steps = self.steps.entry(attempt_id).or_default();
+                assert!(steps.inspected, "a claim without a look");
                 assert_eq!(decision.is_none(), steps.decided, "the reason goes with the claim, once");
                 steps.draft = decision;
                 assert_eq!(app, AppId(0), "a claim on {} in a dry run", seen.name);
-                self.asks(ticket, Open::Claim { by_hand });
+                self.asks(attempt_id, Open::Claim { is_manual });
             }
-            Effect::Delete { ticket, app, dyno } => self.hold_delete(ticket, (app, dyno)),
-            Effect::Look { ticket, app, dyno } => {
-                self.asks(ticket, Open::Look { key: dyno.map(|dyno| (app, dyno)) });
+            Effect::Delete { attempt_id, app, dyno } => self.hold_delete(attempt_id, (app, dyno)),
+            Effect::Inspect { attempt_id, app, dyno } => {
+                self.asks(attempt_id, Open::Inspect { key: dyno.map(|dyno| (app, dyno)) });
             }
-            Effect::Peek { ticket, app, dyno } => self.asks(ticket, Open::Peek { key: (app, dyno) }),
+            Effect::Poll { attempt_id, app, dyno } => self.asks(attempt_id, Open::Poll { key: (app, dyno) }),
             Effect::Record(Record::Decision(decision)) => self.hold_decision(&decision),
             Effect::Record(Record::Outcome(outcome)) => match outcome.result {
                 // One that did not come back, or of which nobody knows, is out all the same.
                 RestartResult::Accepted { .. } | RestartResult::NotBack { .. } => {}
                 RestartResult::Back { .. } => {
                     self.out.remove(&outcome.dyno);
-                    self.back.insert(outcome.ticket);
+                    self.back.insert(outcome.attempt_id);
                 }
                 RestartResult::Gone
                 | RestartResult::Refused(_)
@@ -411,21 +414,21 @@ impl Bench {
                     self.out.remove(&outcome.dyno);
                 }
             },
-            Effect::Record(Record::Aftermath(aftermath)) => {
+            Effect::Record(Record::MemoryAfterRestart(aftermath)) => {
                 assert!(
-                    self.back.remove(&aftermath.ticket),
+                    self.back.remove(&aftermath.attempt_id),
                     "memory after no restart, or twice: {aftermath:?}"
                 );
             }
-            Effect::Record(Record::Notice(_)) | Effect::Share(_) => {}
+            Effect::Record(Record::Notice(_)) | Effect::CountAcrossReplicas(_) => {}
         }
     }
 
     fn hold_decision(&mut self, decision: &Decision) {
         assert!(!decision.reason().is_empty() && !decision.reason_label().is_empty());
-        let Verdict::Restart { .. } = decision.verdict else { return };
-        if let Some(ticket) = decision.ticket {
-            let steps = self.steps.entry(ticket).or_default();
+        let Action::Restart { .. } = decision.action else { return };
+        if let Some(attempt_id) = decision.attempt_id {
+            let steps = self.steps.entry(attempt_id).or_default();
             assert!(!std::mem::replace(&mut steps.decided, true), "decided twice");
             if let Some(draft) = steps.draft.take() {
                 assert_eq!(*draft, *decision, "the record has another decision than was written");
@@ -441,26 +444,26 @@ impl Bench {
         assert!(up_since <= earlier(line_at, min_uptime), "up since {up_since}, and the error of {line_at}");
     }
 
-    fn hold_delete(&mut self, ticket: Ticket, key: Key) {
+    fn hold_delete(&mut self, attempt_id: AttemptId, key: Key) {
         assert_eq!(key.0, AppId(0), "the other app is a dry run");
-        let steps = self.steps.entry(ticket).or_default();
-        assert!(steps.looked && steps.claimed && steps.decided, "{steps:?}");
-        let by_hand = steps.by_hand;
-        (steps.looked, steps.claimed) = (false, false);
+        let steps = self.steps.entry(attempt_id).or_default();
+        assert!(steps.inspected && steps.claimed && steps.decided, "{steps:?}");
+        let is_manual = steps.is_manual;
+        (steps.inspected, steps.claimed) = (false, false);
         let policy = plan("acme", false).policy;
         let others = self.out.union(&steps.others_out).filter(|other| **other != key.1).count();
         assert!(others < policy.max_concurrent.get() as usize, "{others} others are out");
         self.out.insert(key.1.clone());
         let accepted = self.accepted.entry(key.clone()).or_default();
         if let Some(last) = accepted.last()
-            && !by_hand
+            && !is_manual
         {
             assert!(self.mono - *last >= policy.cooldown, "inside the cool-down");
         }
         let recent = accepted.iter().filter(|at| self.mono - **at < policy.max_restarts.per).count();
         assert!(recent < policy.max_restarts.count.get() as usize, "past max_restarts");
         self.deletes += 1;
-        self.asks(ticket, Open::Delete { key });
+        self.asks(attempt_id, Open::Delete { key });
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dynowarden::config::problem::Problems;
-use dynowarden::config::settings::{AppSettings, Channel, Settings};
+use dynowarden::config::settings::{AppSettings, ChannelSettings, Settings};
 use dynowarden::config::{self, DEFAULT_FILE, Needs, Sources, keys};
 use dynowarden_core::codes::{self, Scope};
 use dynowarden_core::limits;
@@ -200,7 +200,7 @@ fn check_limits(settings: &Settings) {
     for notifier in notifiers {
         assert!(notifier.group <= limits::GROUP_MAX);
         assert!((limits::REPEAT_MIN..=limits::REPEAT_MAX).contains(&notifier.repeat));
-        if let Channel::Email(mail) = &notifier.channel {
+        if let ChannelSettings::Email(mail) = &notifier.channel {
             assert!((1..=limits::RECIPIENTS_MAX).contains(&mail.to.len()));
             for address in mail.to.iter().chain([&mail.from]) {
                 assert!(!address.contains(|c: char| c.is_control() || c == ' ' || c == ','), "{address:?}");

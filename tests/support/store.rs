@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use dynowarden::config::settings::Database;
 use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
-use dynowarden::store::pages::{Filter, Page, PastDecision};
-use dynowarden::store::{Hit, JudgingClock, Store, StoreOptions};
-use dynowarden_core::api::{ClaimRefusal, Seen};
+use dynowarden::store::history::{Filter, Page, PastDecision};
+use dynowarden::store::{JudgingClock, Store, StoreOptions};
+use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::codes::Code;
-use dynowarden_core::engine::restore::Past;
+use dynowarden_core::engine::RuleHit;
+use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::Rate;
 use dynowarden_core::record::{
-    Aftermath, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult,
-    Ticket, Verdict,
+    Action, AttemptId, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind,
+    Outcome, Record, RestartResult,
 };
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
@@ -81,10 +82,10 @@ pub fn bounds() -> ClaimBounds {
 }
 
 /// The `generation`th instance of a dyno.
-pub fn seen(name: &str, generation: u64) -> Seen {
+pub fn seen(name: &str, generation: u64) -> DynoInfo {
     let name = dyno(name);
     let created_at = later(earlier(start(), Duration::from_secs(86_400)), Duration::from_secs(generation));
-    Seen {
+    DynoInfo {
         process_type: name.process_type().clone(),
         id: format!("{name}-{generation}").parse().expect("an id"),
         name,
@@ -95,21 +96,21 @@ pub fn seen(name: &str, generation: u64) -> Seen {
     }
 }
 
-pub fn request(ticket: u64, name: &str, generation: u64) -> ClaimRequest {
+pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
     ClaimRequest {
-        ticket: Ticket(ticket),
+        attempt_id: AttemptId(attempt_id),
         app: ACME,
         seen: seen(name, generation),
-        by_hand: false,
+        is_manual: false,
         decision: None,
         bounds: bounds(),
     }
 }
 
 /// A claim with the decision that is to be written with it.
-pub fn decided_request(ticket: u64, name: &str, generation: u64, at: Timestamp) -> ClaimRequest {
-    let Record::Decision(decision) = restart(at, name, ticket) else { unreachable!("a decision") };
-    ClaimRequest { decision: Some(Box::new(decision)), ..request(ticket, name, generation) }
+pub fn decided_request(attempt_id: u64, name: &str, generation: u64, at: Timestamp) -> ClaimRequest {
+    let Record::Decision(decision) = restart(at, name, attempt_id) else { unreachable!("a decision") };
+    ClaimRequest { decision: Some(Box::new(decision)), ..request(attempt_id, name, generation) }
 }
 
 pub fn hold(at: Timestamp, name: &str, hold: Hold) -> Record {
@@ -118,21 +119,21 @@ pub fn hold(at: Timestamp, name: &str, hold: Hold) -> Record {
         app: ACME,
         dyno: Some(dyno(name)),
         rule: "memory-quota-exceeded".into(),
-        verdict: Verdict::Hold(hold),
+        action: Action::Hold(hold),
         evidence: evidence(at),
-        ticket: None,
+        attempt_id: None,
     })
 }
 
-pub fn restart(at: Timestamp, name: &str, ticket: u64) -> Record {
+pub fn restart(at: Timestamp, name: &str, attempt_id: u64) -> Record {
     Record::Decision(Decision {
         at,
         app: ACME,
         dyno: Some(dyno(name)),
         rule: "memory-quota-exceeded".into(),
-        verdict: Verdict::Restart { dry_run: false, formation: 2 },
+        action: Action::Restart { dry_run: false, formation: 2 },
         evidence: evidence(at),
-        ticket: Some(Ticket(ticket)),
+        attempt_id: Some(AttemptId(attempt_id)),
     })
 }
 
@@ -146,18 +147,18 @@ fn evidence(at: Timestamp) -> Evidence {
     }
 }
 
-pub fn outcome(at: Timestamp, name: &str, ticket: u64, result: RestartResult) -> Record {
-    Record::Outcome(Outcome { at, app: ACME, dyno: dyno(name), ticket: Ticket(ticket), result })
+pub fn outcome(at: Timestamp, name: &str, attempt_id: u64, result: RestartResult) -> Record {
+    Record::Outcome(Outcome { at, app: ACME, dyno: dyno(name), attempt_id: AttemptId(attempt_id), result })
 }
 
-pub fn accepted(at: Timestamp, name: &str, ticket: u64) -> Record {
-    outcome(at, name, ticket, RestartResult::Accepted { answer_lost: false })
+pub fn accepted(at: Timestamp, name: &str, attempt_id: u64) -> Record {
+    outcome(at, name, attempt_id, RestartResult::Accepted { answer_lost: false })
 }
 
-pub fn back(at: Timestamp, name: &str, ticket: u64) -> Record {
+pub fn back(at: Timestamp, name: &str, attempt_id: u64) -> Record {
     let id = format!("{name}-back").parse().expect("an id");
     let result = RestartResult::Back { id, out_for: Duration::from_millis(8250), late: false };
-    outcome(at, name, ticket, result)
+    outcome(at, name, attempt_id, result)
 }
 
 async fn page(store: &Store, filter: Filter) -> Page {
@@ -239,8 +240,8 @@ pub async fn what_became_of_a_restart_stands_beside_its_decision(bed: Bed) {
     });
     assert_eq!(json, expect);
     let memory = MemoryReading { at: at(50), used: Megabytes { hundredths: 21_240 }, permille: 414 };
-    let aftermath = Aftermath { app: ACME, dyno: dyno("web.1"), ticket: Ticket(1), memory };
-    store.write(&Record::Aftermath(aftermath), at(50));
+    let aftermath = MemoryAfterRestart { app: ACME, dyno: dyno("web.1"), attempt_id: AttemptId(1), memory };
+    store.write(&Record::MemoryAfterRestart(aftermath), at(50));
     let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
     let json = serde_json::to_value(&shown.decisions[0]).expect("JSON");
     let after = serde_json::json!({"at": "2026-03-01T00:00:50Z", "used_mb": 212.4, "percent": 41.4});
@@ -330,7 +331,7 @@ pub async fn the_record_stays_within_its_bounds(bed: Bed) {
         let name = format!("web.{}", n + 1);
         store.write(&hold(at(n * 100), &name, Hold::UnderWay), at(n * 100));
     }
-    let notice = NoticeKind::SeesAgain;
+    let notice = NoticeKind::ApiRecovered;
     store.write(&Record::Notice(Notice { at: at(0), app: ACME, dyno: None, what: notice }), at(0));
     store.close().await;
 
@@ -372,8 +373,8 @@ pub async fn a_claim_keeps_the_cool_down(bed: Bed) {
     store.write(&back(at(12), "web.1", 1), at(12));
     assert_eq!(refused(&store, &request(2, "web.1", 1), at(604)).await, until(at(605)));
     // A person's word passes the cool-down, but not for the very instance that was replaced.
-    let by_hand = ClaimRequest { by_hand: true, ..request(3, "web.1", 0) };
-    assert_eq!(refused(&store, &by_hand, at(604)).await, until(at(605)));
+    let is_manual = ClaimRequest { is_manual: true, ..request(3, "web.1", 0) };
+    assert_eq!(refused(&store, &is_manual, at(604)).await, until(at(605)));
     // Another app's dyno of the same name is another dyno.
     let of_other = ClaimRequest { app: OTHER, ..request(4, "web.1", 0) };
     store.claim(&of_other, at(604)).await.expect("a claim");
@@ -383,30 +384,30 @@ pub async fn a_claim_keeps_the_cool_down(bed: Bed) {
 
 pub async fn a_person_passes_the_cool_down_alone(bed: Bed) {
     let store = bed.open().await;
-    for ticket in 0..3 {
-        let now = at(ticket * 60);
-        let by_hand = ClaimRequest { by_hand: true, ..request(ticket, "web.1", ticket) };
-        store.claim(&by_hand, now).await.expect("a claim");
-        store.write(&accepted(now, "web.1", ticket), now);
-        store.write(&back(now, "web.1", ticket), now);
+    for attempt_id in 0..3 {
+        let now = at(attempt_id * 60);
+        let is_manual = ClaimRequest { is_manual: true, ..request(attempt_id, "web.1", attempt_id) };
+        store.claim(&is_manual, now).await.expect("a claim");
+        store.write(&accepted(now, "web.1", attempt_id), now);
+        store.write(&back(now, "web.1", attempt_id), now);
     }
-    let by_hand = ClaimRequest { by_hand: true, ..request(9, "web.1", 9) };
-    assert_eq!(refused(&store, &by_hand, at(7199)).await, ClaimRefusal::MaxRestarts);
-    store.claim(&by_hand, at(7200)).await.expect("the first is two hours ago");
+    let is_manual = ClaimRequest { is_manual: true, ..request(9, "web.1", 9) };
+    assert_eq!(refused(&store, &is_manual, at(7199)).await, ClaimRefusal::MaxRestarts);
+    store.claim(&is_manual, at(7200)).await.expect("the first is two hours ago");
     store.close().await;
 }
 
 pub async fn what_was_refused_or_gone_is_not_spent(bed: Bed) {
     let store = bed.open().await;
-    for (ticket, result) in
+    for (attempt_id, result) in
         [RestartResult::Gone, RestartResult::Unanswered { tries: 3 }].into_iter().enumerate()
     {
-        let ticket = ticket as u64;
-        store.claim(&request(ticket, "web.1", 0), at(ticket)).await.expect("a claim");
-        store.write(&outcome(at(ticket), "web.1", ticket, result), at(ticket));
+        let attempt_id = attempt_id as u64;
+        store.claim(&request(attempt_id, "web.1", 0), at(attempt_id)).await.expect("a claim");
+        store.write(&outcome(at(attempt_id), "web.1", attempt_id, result), at(attempt_id));
     }
     // The place is free at once for others, and the same attempt may come again.
-    let refusal = dynowarden_core::api::Blind::Throttled { wait: None };
+    let refusal = dynowarden_core::api::ApiError::Throttled { wait: None };
     store.claim(&request(5, "web.1", 0), at(10)).await.expect("a claim");
     store.write(&outcome(at(11), "web.1", 5, RestartResult::Refused(refusal)), at(11));
     store.claim(&request(6, "web.2", 0), at(12)).await.expect("a claim");
@@ -419,14 +420,14 @@ pub async fn what_was_refused_or_gone_is_not_spent(bed: Bed) {
 pub async fn no_more_are_out_than_may_be(bed: Bed) {
     let store = bed.open().await;
     let two = ClaimBounds { max_concurrent: 2, ..bounds() };
-    let ask = |ticket: u64, name: &str| ClaimRequest { bounds: two, ..request(ticket, name, 0) };
+    let ask = |attempt_id: u64, name: &str| ClaimRequest { bounds: two, ..request(attempt_id, name, 0) };
     store.claim(&ask(1, "web.1"), at(0)).await.expect("a claim");
     store.claim(&ask(2, "web.2"), at(0)).await.expect("a claim");
     assert_eq!(refused(&store, &ask(3, "web.3"), at(1)).await, out("web.1"));
     let worker = ClaimRequest { bounds: two, ..request(4, "worker.1", 0) };
     store.claim(&worker, at(1)).await.expect("another process type");
     // Renewed, it stands; not renewed, it lapses.
-    store.renew(&[Ticket(1), Ticket(9)], at(40)).await.expect("renewed");
+    store.renew(&[AttemptId(1), AttemptId(9)], at(40)).await.expect("renewed");
     store.claim(&ask(3, "web.3"), at(60)).await.expect("one has lapsed");
     assert_eq!(refused(&store, &ask(5, "web.5"), at(99)).await, out("web.1"));
     store.close().await;
@@ -455,7 +456,7 @@ pub async fn the_past_is_what_the_promises_need(bed: Bed) {
         store
     };
     let past = store.past(Duration::from_secs(7200), at(100)).await.expect("a past");
-    let Past { claims, given_up, pauses, restarts } = &past;
+    let RestoredState { claims, given_up, pauses, restarts } = &past;
     assert_eq!(claims, &[]);
     let restarts: Vec<_> = restarts.iter().map(|it| (it.app, it.dyno.to_string(), it.accepted_at)).collect();
     assert_eq!(restarts, [(ACME, "web.1".to_owned(), at(1))]);
@@ -506,11 +507,11 @@ pub async fn a_dead_process_leaves_its_claims_to_the_next(bed: Bed) {
     // The accepted one comes with its claim, and is not counted twice.
     assert_eq!(past.restarts, []);
     // It is held by this process now, which says what became of it; the old decision shows that.
-    let ticket =
-        |name: &str| past.claims.iter().find(|it| it.target.name == dyno(name)).expect(name).ticket.0;
-    store.write(&accepted(now, "web.1", ticket("web.1")), now);
-    store.write(&back(now, "web.1", ticket("web.1")), now);
-    store.write(&outcome(now, "worker.1", ticket("worker.1"), RestartResult::Gone), now);
+    let attempt_id =
+        |name: &str| past.claims.iter().find(|it| it.target.name == dyno(name)).expect(name).attempt_id.0;
+    store.write(&accepted(now, "web.1", attempt_id("web.1")), now);
+    store.write(&back(now, "web.1", attempt_id("web.1")), now);
+    store.write(&outcome(now, "worker.1", attempt_id("worker.1"), RestartResult::Gone), now);
     let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
     assert_eq!(shown.decisions[0].outcome.as_ref().expect("an outcome").result, "back");
     let again = store.past(Duration::from_secs(7200), now).await.expect("a past");
@@ -521,8 +522,14 @@ pub async fn a_dead_process_leaves_its_claims_to_the_next(bed: Bed) {
 pub async fn hits_are_counted_together(bed: Bed) {
     let store = bed.open().await;
     let name = dyno("web.1");
-    let hit =
-        |secs: u64| Hit { app: ACME, dyno: &name, rule: "r", at: at(secs), within: Duration::from_secs(100) };
+    let hit = |secs: u64| RuleHit {
+        app: ACME,
+        dyno: name.clone(),
+        code: Code::R14,
+        rule: "r".into(),
+        at: at(secs),
+        within: Duration::from_secs(100),
+    };
     assert_eq!(store.share_hit(&hit(50)).await.expect("hits"), [at(50)]);
     assert_eq!(store.share_hit(&hit(50)).await.expect("hits"), [at(50)]);
     assert_eq!(store.share_hit(&hit(10)).await.expect("hits"), [at(10), at(50)]);
@@ -543,7 +550,7 @@ pub async fn hits_are_counted_together(bed: Bed) {
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A replica asks for a dyno and, if it may, restarts it; what then happens is `end`.
-    Attempt { replica: usize, dyno: usize, by_hand: bool, end: End },
+    Attempt { replica: usize, dyno: usize, is_manual: bool, end: End },
     /// Time goes by.
     Wait { secs: u64 },
     /// A replica renews what it has in hand.
@@ -570,12 +577,12 @@ pub struct Life {
     /// Per dyno, how many instances there were.
     generations: [u64; DYNOS],
     now: u64,
-    /// What each replica has in hand: ticket, dyno, whether the dyno was restarted.
+    /// What each replica has in hand: attempt id, dyno, whether the dyno was restarted.
     open: Vec<HashMap<u64, usize>>,
     replicas: Vec<Store>,
     /// Per dyno, when it was really restarted, and whether by hand.
     restarted: [Vec<(u64, bool)>; DYNOS],
-    tickets: u64,
+    attempt_ids: u64,
     pub grants: usize,
 }
 
@@ -594,17 +601,17 @@ impl Life {
             open: vec![HashMap::new(); replicas],
             replicas: stores,
             restarted: Default::default(),
-            tickets: 0,
+            attempt_ids: 0,
             grants: 0,
         }
     }
 
     pub async fn step(&mut self, step: &Step) {
         match step {
-            Step::Attempt { replica, dyno, by_hand, end } => {
+            Step::Attempt { replica, dyno, is_manual, end } => {
                 let replica = replica % self.replicas.len();
                 if !self.open[replica].values().any(|open| open == dyno) {
-                    self.attempt(replica, *dyno, (*by_hand, *end)).await;
+                    self.attempt(replica, *dyno, (*is_manual, *end)).await;
                 }
             }
             Step::Wait { secs } => {
@@ -622,8 +629,8 @@ impl Life {
             Step::Renew { replica } => self.renew(replica % self.replicas.len()).await,
             Step::Boot { replica } => {
                 let replica = replica % self.replicas.len();
-                for (ticket, dyno) in std::mem::take(&mut self.open[replica]) {
-                    let record = back(at(self.now), &Self::name(dyno), ticket);
+                for (attempt_id, dyno) in std::mem::take(&mut self.open[replica]) {
+                    let record = back(at(self.now), &Self::name(dyno), attempt_id);
                     self.replicas[replica].write(&record, at(self.now));
                 }
                 assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);
@@ -636,15 +643,16 @@ impl Life {
     }
 
     async fn renew(&self, replica: usize) {
-        let tickets: Vec<Ticket> = self.open[replica].keys().map(|ticket| Ticket(*ticket)).collect();
-        self.replicas[replica].renew(&tickets, at(self.now)).await.expect("renewed");
+        let attempt_ids: Vec<AttemptId> =
+            self.open[replica].keys().map(|attempt_id| AttemptId(*attempt_id)).collect();
+        self.replicas[replica].renew(&attempt_ids, at(self.now)).await.expect("renewed");
     }
 
-    async fn attempt(&mut self, replica: usize, dyno: usize, (by_hand, end): (bool, End)) {
-        self.tickets += 1;
-        let ticket = 1000 + self.tickets;
+    async fn attempt(&mut self, replica: usize, dyno: usize, (is_manual, end): (bool, End)) {
+        self.attempt_ids += 1;
+        let attempt_id = 1000 + self.attempt_ids;
         let name = Self::name(dyno);
-        let asked = ClaimRequest { by_hand, ..request(ticket, &name, self.generations[dyno]) };
+        let asked = ClaimRequest { is_manual, ..request(attempt_id, &name, self.generations[dyno]) };
         if self.replicas[replica].claim(&asked, at(self.now)).await.is_err() {
             return;
         }
@@ -659,40 +667,40 @@ impl Life {
         );
         match end {
             End::Accepted => {
-                self.really_restart(dyno, by_hand);
-                let record = accepted(at(self.now), &name, ticket);
+                self.really_restart(dyno, is_manual);
+                let record = accepted(at(self.now), &name, attempt_id);
                 self.replicas[replica].write(&record, at(self.now));
                 assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);
-                self.open[replica].insert(ticket, dyno);
+                self.open[replica].insert(attempt_id, dyno);
             }
             End::DiesBefore => self.die(replica).await,
             End::DiesAfter => {
-                self.really_restart(dyno, by_hand);
+                self.really_restart(dyno, is_manual);
                 self.die(replica).await;
             }
             End::Refused => {
-                let result = RestartResult::Refused(dynowarden_core::api::Blind::NoSuchApp);
-                let record = outcome(at(self.now), &name, ticket, result);
+                let result = RestartResult::Refused(dynowarden_core::api::ApiError::NoSuchApp);
+                let record = outcome(at(self.now), &name, attempt_id, result);
                 self.replicas[replica].write(&record, at(self.now));
                 assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);
             }
         }
     }
 
-    fn really_restart(&mut self, dyno: usize, by_hand: bool) {
+    fn really_restart(&mut self, dyno: usize, is_manual: bool) {
         let (now, bounds) = (self.now, bounds());
         let name = Self::name(dyno);
         let before = &self.restarted[dyno];
         if let Some((last, _)) = before.last() {
             assert!(
-                by_hand || now - last >= bounds.cooldown.as_secs(),
+                is_manual || now - last >= bounds.cooldown.as_secs(),
                 "{name}: restarted at {last} and at {now}"
             );
         }
         let rate = bounds.max_restarts;
         let recent = before.iter().filter(|(at, _)| now - at < rate.per.as_secs()).count();
         assert!(recent < rate.count.get() as usize, "{name}: past max_restarts at {now}: {before:?}");
-        self.restarted[dyno].push((now, by_hand));
+        self.restarted[dyno].push((now, is_manual));
         self.generations[dyno] += 1;
     }
 
@@ -713,14 +721,14 @@ impl Life {
         let past = heir.past(bounds().max_restarts.per, at(self.now)).await.expect("a past");
         for claim in past.claims {
             let dyno = claim.target.name.index() as usize - 1;
-            let (name, ticket) = (Self::name(dyno), claim.ticket.0);
+            let (name, attempt_id) = (Self::name(dyno), claim.attempt_id.0);
             let is_replaced = claim.target.id.as_str() != format!("{name}-{}", self.generations[dyno]);
             if is_replaced {
-                heir.write(&accepted(at(self.now), &name, ticket), at(self.now));
-                heir.write(&back(at(self.now), &name, ticket), at(self.now));
+                heir.write(&accepted(at(self.now), &name, attempt_id), at(self.now));
+                heir.write(&back(at(self.now), &name, attempt_id), at(self.now));
             } else {
                 let unanswered = RestartResult::Unanswered { tries: 1 };
-                heir.write(&outcome(at(self.now), &name, ticket, unanswered), at(self.now));
+                heir.write(&outcome(at(self.now), &name, attempt_id, unanswered), at(self.now));
             }
         }
         assert!(heir.flush(Duration::from_secs(10)).await);
@@ -743,7 +751,7 @@ pub fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
         1 => Just(End::Refused),
     ];
     let attempt = (0_usize..3, 0..DYNOS, prop::bool::weighted(0.2), end)
-        .prop_map(|(replica, dyno, by_hand, end)| Step::Attempt { replica, dyno, by_hand, end });
+        .prop_map(|(replica, dyno, is_manual, end)| Step::Attempt { replica, dyno, is_manual, end });
     let wait =
         prop_oneof![1_u64..40, 61_u64..400, 61_u64..700, 500_u64..4000].prop_map(|secs| Step::Wait { secs });
     let step = prop_oneof![

@@ -7,7 +7,7 @@ use dynowarden::ui::facts::{
     AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, RulingResult, Traffic,
 };
 use dynowarden::ui::series::{Mark, Trace};
-use dynowarden_core::api::Seen;
+use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::status::{DynoStatus, Stage};
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::DynoName;
@@ -42,7 +42,7 @@ pub fn shop() -> Facts {
         now: now(),
         version: "0.0.0",
         trouble: None,
-        remark: None,
+        warn: None,
         apps: vec![
             AppFacts { dynos, ..app("acme-shop", lossy) },
             AppFacts {
@@ -114,8 +114,8 @@ fn dyno(index: u32, stage: Stage, permille: u32) -> DynoFacts {
     }
 }
 
-fn seen(name: &DynoName) -> Seen {
-    Seen {
+fn seen(name: &DynoName) -> DynoInfo {
+    DynoInfo {
         name: name.clone(),
         process_type: name.process_type().clone(),
         id: "f1a2b3c4-0000-4000-8000-000000000001".parse().expect("an id"),

@@ -79,7 +79,7 @@ fn table(text: &str) -> BTreeSet<Edge> {
     .collect()
 }
 
-/// The arrows of the drawing, `Queued --> Looking: look`; `[*]` is `new` before and `over` after.
+/// The arrows of the drawing, `Queued --> Inspecting: look`; `[*]` is `new` before and `over` after.
 fn drawing(text: &str) -> BTreeSet<Edge> {
     let arrows = text.lines().filter_map(|line| {
         let (from, rest) = line.trim().split_once(" --> ")?;

@@ -12,7 +12,7 @@ use crate::time::later;
 
 /// One dyno instance as the Platform API showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct DynoInfo {
     /// Its name.
     pub name: DynoName,
     /// Its `type`, which must be the one in its name.
@@ -29,7 +29,7 @@ pub struct Seen {
     pub release: Option<u64>,
 }
 
-impl Seen {
+impl DynoInfo {
     /// Whether this is the very process that `other` was.
     ///
     /// What a restart changes is not confirmed for each of the three, so one is enough to tell them apart.
@@ -52,16 +52,16 @@ impl Seen {
 
 /// What a look before a restart saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
+pub struct FormationInfo {
     /// The dyno in question; none when the API says that there is none of that name.
-    pub dyno: Option<Seen>,
+    pub dyno: Option<DynoInfo>,
     /// All dynos of the listed process types.
-    pub formation: Vec<Seen>,
+    pub formation: Vec<DynoInfo>,
 }
 
 /// Why the API showed nothing. Each calls for something else, so each is its own variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Blind {
+pub enum ApiError {
     /// 403, 402: the token is known but may not do this, or the account is suspended or owes money.
     Forbidden {
         /// The status.
@@ -99,7 +99,7 @@ pub enum Blind {
 
 /// What became of a DELETE.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deletion {
+pub enum DeleteResult {
     /// 2xx: queued, which is all that the API promises.
     Accepted,
     /// 404: no dyno of that name any more.
@@ -110,7 +110,7 @@ pub enum Deletion {
         what: String,
     },
     /// It was not carried out, and the API said why.
-    Refused(Blind),
+    Refused(ApiError),
 }
 
 /// Why a claim on a restart was not given.
@@ -132,7 +132,7 @@ pub enum ClaimRefusal {
     StoreAway,
 }
 
-impl Blind {
+impl ApiError {
     /// The word for it in metrics.
     pub fn label(&self) -> &'static str {
         match self {
@@ -152,7 +152,7 @@ impl Blind {
     }
 }
 
-impl std::fmt::Display for Blind {
+impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Forbidden { status, id } => {

@@ -12,7 +12,7 @@ use crate::wire::{self, line::Line};
 
 /// What one app wants to hear of.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct ProcessTypeFilter {
     /// The listed process types. Events share their text, so that an event costs no allocation of its own.
     pub process_types: Vec<ProcessType>,
 }
@@ -59,14 +59,19 @@ pub enum EventKind {
 /// where the next one begins, and the batch ends there.
 ///
 /// `own` is the drain that brought the batch, if it said so: losses of others are told apart by it.
-pub fn admit(body: &[u8], watch: &Watch, own: Option<&DrainToken>, counts: &mut Counts) -> Vec<Event> {
-    admit_and_show(body, watch, own, counts, |_| {})
+pub fn read_batch(
+    body: &[u8],
+    watch: &ProcessTypeFilter,
+    own: Option<&DrainToken>,
+    counts: &mut Counts,
+) -> Vec<Event> {
+    read_batch_with(body, watch, own, counts, |_| {})
 }
 
-/// Does the same as [`admit`], and shows every line that could be read to `show`, for statistics.
-pub fn admit_and_show<'b>(
+/// Does the same as [`read_batch`], and shows every line that could be read to `show`, for statistics.
+pub fn read_batch_with<'b>(
     body: &'b [u8],
-    watch: &Watch,
+    watch: &ProcessTypeFilter,
     own: Option<&DrainToken>,
     counts: &mut Counts,
     mut show: impl FnMut(Line<'b>),
@@ -103,7 +108,7 @@ pub fn admit_and_show<'b>(
     events
 }
 
-impl Watch {
+impl ProcessTypeFilter {
     /// The name of a dyno of a listed process type.
     pub fn listed(&self, dyno: DynoRef<'_>) -> Option<DynoName> {
         let listed = self.process_types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
@@ -160,7 +165,7 @@ impl fmt::Display for EventKind {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Counts, EventKind, Watch, admit};
+    use super::{Counts, EventKind, ProcessTypeFilter, read_batch};
     use crate::codes::Code;
     use crate::limits;
 
@@ -169,14 +174,16 @@ mod tests {
         format!("{} {line}", line.len())
     }
 
-    fn watch() -> Watch {
-        Watch { process_types: vec!["web".parse().expect("a type"), "api".parse().expect("a type")] }
+    fn watch() -> ProcessTypeFilter {
+        ProcessTypeFilter {
+            process_types: vec!["web".parse().expect("a type"), "api".parse().expect("a type")],
+        }
     }
 
     #[track_caller]
     fn check(body: &str, dynos: &[Option<&str>], expect: &Counts) {
         let mut counts = Counts::default();
-        let events = admit(body.as_bytes(), &watch(), None, &mut counts);
+        let events = read_batch(body.as_bytes(), &watch(), None, &mut counts);
         let named: Vec<_> = events.iter().map(|event| event.fact.dyno().map(ToString::to_string)).collect();
         let named: Vec<_> = named.iter().map(Option::as_deref).collect();
         assert_eq!(named, dynos);
@@ -240,7 +247,7 @@ mod tests {
             let body = format!("{}{r14}{r14}", frame("app", "web.1", "x").repeat(silent));
             let body = if too_many.is_none() { body[..body.len() - r14.len()].to_owned() } else { body };
             let mut counts = Counts::default();
-            assert_eq!(admit(body.as_bytes(), &watch(), None, &mut counts).len(), events);
+            assert_eq!(read_batch(body.as_bytes(), &watch(), None, &mut counts).len(), events);
             assert_eq!(counts.frames, limits::FRAMES_PER_BATCH_MAX);
             assert_eq!(counts.bad_frames.get("too_many").copied(), too_many);
         }
@@ -259,7 +266,7 @@ mod tests {
         let own = "d.own".parse().expect("a token");
         for (own, here, elsewhere) in [(Some(&own), 21, 300), (None, 321, 0)] {
             let mut counts = Counts::default();
-            admit(body.as_bytes(), &watch(), own, &mut counts);
+            read_batch(body.as_bytes(), &watch(), own, &mut counts);
             assert_eq!((counts.lost_messages, counts.lost_elsewhere), (here, elsewhere), "{own:?}");
         }
     }
@@ -268,7 +275,7 @@ mod tests {
     fn events_share_the_text_of_their_process_type() {
         let watch = watch();
         let body = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
-        let events = admit(body.as_bytes(), &watch, None, &mut Counts::default());
+        let events = read_batch(body.as_bytes(), &watch, None, &mut Counts::default());
         let dyno = events[0].fact.dyno().expect("a dyno");
         assert!(std::ptr::eq(dyno.process_type().as_str(), watch.process_types[0].as_str()));
     }

@@ -148,7 +148,7 @@ pub const QUEUED_PER_FORMATION_MAX: usize = 256;
 pub const DYNOS_MAX: usize = 200_000;
 
 /// Tries of one look at the API before the attempt is given up; a fresh error arrives in 21 s anyway.
-pub const LOOKS_MAX: u32 = 3;
+pub const INSPECTIONS_MAX: u32 = 3;
 
 /// DELETEs of one attempt, first try included.
 pub const DELETES_MAX: u32 = 3;
@@ -182,12 +182,12 @@ pub const WAIT_MIN: Duration = Duration::from_secs(5);
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Between two looks for a dyno that is being restarted; the first comes soonest.
-pub const PEEK_MIN: Duration = Duration::from_secs(1);
-/// See [`PEEK_MIN`].
-pub const PEEK_MAX: Duration = Duration::from_secs(5);
+pub const POLL_MIN: Duration = Duration::from_secs(1);
+/// See [`POLL_MIN`].
+pub const POLL_MAX: Duration = Duration::from_secs(5);
 
 /// Between two looks for a dyno that did not come back in time.
-pub const FAILED_PEEK_EVERY: Duration = Duration::from_secs(30);
+pub const FAILED_POLL_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a person's order waits for its turn before it is dropped.
 pub const ORDER_PATIENCE: Duration = Duration::from_secs(60 * 60);

@@ -11,23 +11,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Blind, Seen};
+use crate::api::{ApiError, DynoInfo};
 use crate::codes::{self, Code};
 use crate::event::{DynoState, Megabytes};
-use crate::health::alert::Concern;
+use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
 use crate::policy::Rate;
 use crate::time::spoken;
 
 /// The rule's name in decisions that a person asked for.
-pub const BY_HAND: &str = "by-hand";
+pub const MANUAL: &str = "by-hand";
 
 /// One thing that the engine wants remembered and told.
 #[expect(clippy::large_enum_variant, reason = "nearly all are decisions, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// It heard how much memory a restarted dyno uses.
-    Aftermath(Aftermath),
+    MemoryAfterRestart(MemoryAfterRestart),
     /// It decided something.
     Decision(Decision),
     /// It told people something.
@@ -38,7 +38,7 @@ pub enum Record {
 
 /// Names one attempt at a restart in all records about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
+pub struct AttemptId(pub u64);
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,19 +49,19 @@ pub struct Decision {
     pub app: AppId,
     /// The dyno; none for a rule about an app or a drain.
     pub dyno: Option<DynoName>,
-    /// The rule that asked, or [`BY_HAND`].
+    /// The rule that asked, or [`MANUAL`].
     pub rule: Arc<str>,
     /// What was decided, and why.
-    pub verdict: Verdict,
+    pub action: Action,
     /// What it was decided on.
     pub evidence: Evidence,
     /// The restart that it led to, if it did.
-    pub ticket: Option<Ticket>,
+    pub attempt_id: Option<AttemptId>,
 }
 
 /// What was decided.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum Action {
     /// The dyno is left as it is.
     Hold(Hold),
     /// People are told, as the rule asks.
@@ -87,7 +87,7 @@ pub struct Evidence {
     /// The last `Process running mem=…` or memory sample of that dyno.
     pub memory: Option<MemoryReading>,
     /// The dyno as the API showed it.
-    pub seen: Option<Seen>,
+    pub seen: Option<DynoInfo>,
 }
 
 /// What a dyno used when its memory was last told.
@@ -110,7 +110,7 @@ pub enum Hold {
         remaining: u32,
     },
     /// The API showed nothing to judge by.
-    Blind(Blind),
+    ApiError(ApiError),
     /// Another replica holds the claim.
     ClaimedElsewhere {
         /// When its claim or the cool-down ends.
@@ -239,7 +239,7 @@ pub struct Outcome {
     /// The dyno.
     pub dyno: DynoName,
     /// The attempt.
-    pub ticket: Ticket,
+    pub attempt_id: AttemptId,
     /// What happened.
     pub result: RestartResult,
 }
@@ -271,7 +271,7 @@ pub enum RestartResult {
     /// The dyno was scaled away meanwhile.
     Gone,
     /// The API refused; nothing happened and the cool-down is not spent.
-    Refused(Blind),
+    Refused(ApiError),
     /// The request was sent so many times and the old instance is still there.
     Unanswered {
         /// How many times.
@@ -283,13 +283,13 @@ pub enum RestartResult {
 
 /// The memory of the instance that came up: the first that is told of it after a restart, if any is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Aftermath {
+pub struct MemoryAfterRestart {
     /// The app.
     pub app: AppId,
     /// The dyno.
     pub dyno: DynoName,
     /// The attempt.
-    pub ticket: Ticket,
+    pub attempt_id: AttemptId,
     /// What it uses now.
     pub memory: MemoryReading,
 }
@@ -311,7 +311,7 @@ pub struct Notice {
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoticeKind {
     /// The API cannot be seen, so nothing is restarted for this app.
-    Blind(Blind),
+    ApiError(ApiError),
     /// Line times and our clock disagree.
     ClockDisagrees {
         /// How far the line is ahead of us.
@@ -332,9 +332,9 @@ pub enum NoticeKind {
     /// A restart failed.
     RestartFailed(RestartResult),
     /// The API is seen again.
-    SeesAgain,
+    ApiRecovered,
     /// The program's own eyes and ears.
-    Vigil(Concern),
+    Health(HealthAlert),
 }
 
 // === impl Record ===
@@ -343,7 +343,7 @@ impl Record {
     /// The app that it is about.
     pub fn app(&self) -> AppId {
         match self {
-            Self::Aftermath(aftermath) => aftermath.app,
+            Self::MemoryAfterRestart(aftermath) => aftermath.app,
             Self::Decision(decision) => decision.app,
             Self::Notice(notice) => notice.app,
             Self::Outcome(outcome) => outcome.app,
@@ -353,7 +353,7 @@ impl Record {
 
 // === impl Verdict ===
 
-impl Verdict {
+impl Action {
     /// The word of the contract: `restart`, `hold` or `notify`.
     pub fn word(&self) -> &'static str {
         match self {
@@ -367,21 +367,21 @@ impl Verdict {
 impl Decision {
     /// The word for the reason: the same for all refusals of one kind.
     pub fn reason_label(&self) -> &'static str {
-        match &self.verdict {
-            Verdict::Hold(hold) => hold.label(),
-            Verdict::Notify => "rule",
-            Verdict::Restart { dry_run: true, .. } => "dry_run",
-            Verdict::Restart { .. } => "rule",
+        match &self.action {
+            Action::Hold(hold) => hold.label(),
+            Action::Notify => "rule",
+            Action::Restart { dry_run: true, .. } => "dry_run",
+            Action::Restart { .. } => "rule",
         }
     }
 
     /// The reason as a sentence.
     pub fn reason(&self) -> String {
         let cause = self.cause();
-        match &self.verdict {
-            Verdict::Hold(hold) => hold.to_string(),
-            Verdict::Notify => cause,
-            Verdict::Restart { dry_run, formation } => {
+        match &self.action {
+            Action::Hold(hold) => hold.to_string(),
+            Action::Notify => cause,
+            Action::Restart { dry_run, formation } => {
                 let only = if *formation == 1 {
                     "; the only dyno of its type, so the app is away meanwhile"
                 } else {
@@ -397,7 +397,7 @@ impl Decision {
         let mut text = match (&self.evidence.code, self.evidence.lines) {
             (Some(code), 1) => titled(*code),
             (Some(code), lines) => format!("{} × {lines}", titled(*code)),
-            (None, _) if &*self.rule == BY_HAND => "asked for by hand".to_owned(),
+            (None, _) if &*self.rule == MANUAL => "asked for by hand".to_owned(),
             (None, _) => "memory above the rule's bound".to_owned(),
         };
         if let Some(memory) = &self.evidence.memory {
@@ -425,7 +425,7 @@ impl Hold {
     pub fn label(&self) -> &'static str {
         match self {
             Self::ApiReserve { .. } => "api_reserve",
-            Self::Blind(blind) => blind.label(),
+            Self::ApiError(error) => error.label(),
             Self::ClaimedElsewhere { .. } => "claimed_elsewhere",
             Self::ClockAhead { .. } => "clock_ahead",
             Self::CoolingDown { .. } => "cooling_down",
@@ -463,7 +463,7 @@ impl fmt::Display for Hold {
                     "only {remaining} API calls are left to the account, and a fifth is kept for others"
                 )
             }
-            Self::Blind(blind) => write!(f, "cannot see: {blind}"),
+            Self::ApiError(error) => write!(f, "cannot see: {error}"),
             Self::ClaimedElsewhere { until } => {
                 write!(f, "another replica has this dyno in hand until {}", clock(*until))
             }
@@ -585,7 +585,7 @@ impl fmt::Display for RestartResult {
                 write!(f, "not seen up within boot_timeout = {}", spoken(*waited))
             }
             Self::Gone => f.write_str("no dyno of that name any more: scaled away meanwhile"),
-            Self::Refused(blind) => write!(f, "not restarted: {blind}"),
+            Self::Refused(error) => write!(f, "not restarted: {error}"),
             Self::Unanswered { tries } => {
                 write!(f, "asked {tries} times without an answer, and the old instance is still there")
             }
@@ -600,13 +600,13 @@ impl NoticeKind {
     /// The word for it in JSON, in metrics and in `notify.on`.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Blind(_) => "failure",
+            Self::ApiError(_) => "failure",
             Self::ClockDisagrees { .. } => "failure",
             Self::GaveUp { .. } => "give_up",
             Self::NoHelp { .. } => "no_help",
             Self::RestartFailed(_) => "failure",
-            Self::SeesAgain => "recovered",
-            Self::Vigil(concern) => concern.label(),
+            Self::ApiRecovered => "recovered",
+            Self::Health(alert) => alert.label(),
         }
     }
 }
@@ -614,7 +614,7 @@ impl NoticeKind {
 impl fmt::Display for NoticeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blind(blind) => write!(f, "nothing is restarted: {blind}"),
+            Self::ApiError(error) => write!(f, "nothing is restarted: {error}"),
             Self::ClockDisagrees { lead } => {
                 write!(
                     f,
@@ -634,8 +634,8 @@ impl fmt::Display for NoticeKind {
                 spoken(*after)
             ),
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
-            Self::SeesAgain => f.write_str("the API answers again"),
-            Self::Vigil(concern) => concern.fmt(f),
+            Self::ApiRecovered => f.write_str("the API answers again"),
+            Self::Health(alert) => alert.fmt(f),
         }
     }
 }

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
-use crate::sender::{Lane, Outcome, Post};
+use crate::sender::{Outcome, Post, SenderId};
 use crate::server::Shared;
 use crate::target::Target;
 
@@ -43,7 +43,7 @@ pub(super) async fn drive(shared: Arc<Shared>) {
 
 /// The kept connection of each sender.
 #[derive(Default)]
-struct Connections(Mutex<BTreeMap<Lane, SendRequest<Full<Bytes>>>>);
+struct Connections(Mutex<BTreeMap<SenderId, SendRequest<Full<Bytes>>>>);
 
 impl Connections {
     async fn send(&self, post: &Post, tasks: &TaskTracker) -> Outcome {

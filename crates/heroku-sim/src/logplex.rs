@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::line::LogLine;
 use crate::rng::Chance;
-use crate::sender::{DrainPolicy, Lane, Node, Outcome, Post};
+use crate::sender::{DrainPolicy, DrainSender, Outcome, Post, SenderId};
 use crate::world::World;
 use dynowarden_core::ident::AppName;
 
@@ -18,7 +18,7 @@ use dynowarden_core::ident::AppName;
 #[derive(Clone, Debug)]
 pub struct Logplex {
     chance: Chance,
-    lanes: BTreeMap<Lane, (AppName, Node)>,
+    lanes: BTreeMap<SenderId, (AppName, DrainSender)>,
     policy: DrainPolicy,
 }
 
@@ -35,10 +35,10 @@ impl Logplex {
         self.lanes.retain(|lane, _| drains().any(|(_, drain)| drain.token == lane.token));
         for (app, drain) in drains() {
             for node in 0..self.policy.nodes.max(1) {
-                let lane = Lane { token: drain.token.clone(), node };
+                let lane = SenderId { token: drain.token.clone(), node };
                 if !self.lanes.contains_key(&lane) {
                     let (app, url, chance) = (app.name().clone(), drain.url.clone(), self.chance.split());
-                    let sender = Node::new(app.clone(), lane.clone(), url, self.policy, chance);
+                    let sender = DrainSender::new(app.clone(), lane.clone(), url, self.policy, chance);
                     self.lanes.insert(lane, (app, sender));
                 }
             }
@@ -71,7 +71,7 @@ impl Logplex {
     }
 
     /// Takes what became of a request.
-    pub fn answered(&mut self, lane: &Lane, outcome: Outcome, now: Timestamp) {
+    pub fn answered(&mut self, lane: &SenderId, outcome: Outcome, now: Timestamp) {
         if let Some((_, node)) = self.lanes.get_mut(lane) {
             node.answered(outcome, now);
         }

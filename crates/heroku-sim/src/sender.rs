@@ -94,7 +94,7 @@ pub struct Post {
     /// `Logplex-Frame-Id`; none from space logging.
     pub frame_id: Option<String>,
     /// Who waits for the answer.
-    pub lane: Lane,
+    pub lane: SenderId,
     /// `Logplex-Drain-Token`; none from space logging.
     pub token: Option<DrainToken>,
     /// Where it goes.
@@ -103,7 +103,7 @@ pub struct Post {
 
 /// One sender of one drain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lane {
+pub struct SenderId {
     /// The drain.
     pub token: DrainToken,
     /// Which of its senders, from 0.
@@ -123,7 +123,7 @@ pub enum Outcome {
 
 /// The sender.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct DrainSender {
     app: AppName,
     buffer: VecDeque<Vec<u8>>,
     chance: Chance,
@@ -132,7 +132,7 @@ pub struct Node {
     failing_since: Option<Timestamp>,
     flight: Option<Flight>,
     held: BTreeMap<(Timestamp, u64), Vec<u8>>,
-    lane: Lane,
+    lane: SenderId,
     loss: Option<Loss>,
     not_before: Timestamp,
     policy: DrainPolicy,
@@ -158,9 +158,9 @@ struct Loss {
     since: Timestamp,
 }
 
-impl Node {
+impl DrainSender {
     /// A sender without anything to send.
-    pub fn new(app: AppName, lane: Lane, url: String, policy: DrainPolicy, chance: Chance) -> Self {
+    pub fn new(app: AppName, lane: SenderId, url: String, policy: DrainPolicy, chance: Chance) -> Self {
         Self {
             app,
             buffer: VecDeque::new(),
@@ -375,7 +375,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Chaos, DrainPolicy, Lane, Node, Outcome, Post, Wording};
+    use super::{Chaos, DrainPolicy, DrainSender, Outcome, Post, SenderId, Wording};
     use crate::line::{Dialect, LogLine};
     use crate::rng::Chance;
     use dynowarden_core::time::later;
@@ -387,12 +387,12 @@ mod tests {
         later(start, Duration::from_secs(seconds))
     }
 
-    fn node(policy: DrainPolicy) -> Node {
-        let lane = Lane { token: TOKEN.parse().expect("a token"), node: 0 };
-        Node::new("acme".parse().expect("a name"), lane, "http://x/".into(), policy, Chance::new(1))
+    fn node(policy: DrainPolicy) -> DrainSender {
+        let lane = SenderId { token: TOKEN.parse().expect("a token"), node: 0 };
+        DrainSender::new("acme".parse().expect("a name"), lane, "http://x/".into(), policy, Chance::new(1))
     }
 
-    fn push(node: &mut Node, texts: impl IntoIterator<Item = String>, now: Timestamp) {
+    fn push(node: &mut DrainSender, texts: impl IntoIterator<Item = String>, now: Timestamp) {
         for text in texts {
             node.push(&LogLine::app("acme".parse().expect("a name"), "web.1", text, now), now);
         }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::commands::demo::people::Letter;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
-use dynowarden_core::record::{Aftermath, Hold, Record, RestartResult, Verdict};
+use dynowarden_core::record::{Action, Hold, MemoryAfterRestart, Record, RestartResult};
 use dynowarden_core::time::spoken;
 use heroku_sim::line::{LogLine, Source};
 
@@ -110,12 +110,12 @@ impl Story {
     fn record(&mut self, record: &Record) -> Option<String> {
         let app = |id: AppId| self.apps.get(id.0 as usize).map_or("?", AppName::as_str).to_owned();
         match record {
-            Record::Aftermath(Aftermath { app: id, dyno, memory, .. }) => {
+            Record::MemoryAfterRestart(MemoryAfterRestart { app: id, dyno, memory, .. }) => {
                 let text = format!("{memory} after its restart");
                 Some(told(memory.at, &app(*id), &dyno.to_string(), "memory", &text))
             }
             Record::Decision(decision) => {
-                if matches!(decision.verdict, Verdict::Hold(_)) {
+                if matches!(decision.action, Action::Hold(_)) {
                     self.tally.refusals += 1;
                 }
                 let app = app(decision.app);
@@ -123,7 +123,7 @@ impl Story {
                     return None;
                 }
                 let dyno = decision.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
-                Some(told(decision.at, &app, &dyno, decision.verdict.word(), &decision.reason()))
+                Some(told(decision.at, &app, &dyno, decision.action.word(), &decision.reason()))
             }
             Record::Outcome(outcome) => {
                 match &outcome.result {
@@ -149,10 +149,10 @@ impl Story {
         let Record::Decision(decision) = record else { return false };
         let Some(dyno) = &decision.dyno else { return false };
         let place = (decision.app, dyno.clone());
-        match &decision.verdict {
-            Verdict::Hold(Hold::UnderWay) => true,
-            Verdict::Hold(hold) => self.holds.insert(place, hold.label()) == Some(hold.label()),
-            Verdict::Notify | Verdict::Restart { .. } => {
+        match &decision.action {
+            Action::Hold(Hold::UnderWay) => true,
+            Action::Hold(hold) => self.holds.insert(place, hold.label()) == Some(hold.label()),
+            Action::Notify | Action::Restart { .. } => {
                 self.holds.remove(&place);
                 false
             }

@@ -17,7 +17,7 @@ use crate::http::reply::ReplyBody;
 use crate::http::watch::watch;
 use dynowarden_core::engine::Engine;
 use dynowarden_core::ident::AppId;
-use dynowarden_core::record::{Decision, Evidence, Hold, Notice, NoticeKind, Record, Verdict};
+use dynowarden_core::record::{Action, Decision, Evidence, Hold, Notice, NoticeKind, Record};
 
 /// A house whose engine, at rest, tells its status; everything else that is asked of it is handed on.
 async fn lively() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Command>) {
@@ -230,14 +230,14 @@ async fn streams_tell_what_happens_and_end_with_the_program() {
         app: AppId(0),
         dyno: Some("web.1".parse().expect("a dyno")),
         rule: "line\nend".into(),
-        verdict: Verdict::Hold(Hold::Paused { until: at, reason: "a\n\nevent: evil\r".into() }),
+        action: Action::Hold(Hold::Paused { until: at, reason: "a\n\nevent: evil\r".into() }),
         evidence: Evidence::default(),
-        ticket: None,
+        attempt_id: None,
     };
     service.handle.tell(Record::Decision(decision));
     let told = until(&mut json, "decision").await;
     assert!(told.lines().all(|line| line != "event: evil"), "{told}");
-    let notice = Notice { at, app: AppId(0), dyno: None, what: NoticeKind::SeesAgain };
+    let notice = Notice { at, app: AppId(0), dyno: None, what: NoticeKind::ApiRecovered };
     service.handle.tell(Record::Notice(notice));
     until(&mut json, "notice").await;
     assert!(until(&mut html, "said").await.contains("data: acme: the API answers again"));

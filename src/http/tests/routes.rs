@@ -14,7 +14,7 @@ use dynowarden_core::engine::status::AppStatus;
 use dynowarden_core::event::Fact;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
-use dynowarden_core::record::{BY_HAND, Decision, Evidence, Hold, Verdict};
+use dynowarden_core::record::{Action, Decision, Evidence, Hold, MANUAL};
 
 /// Two apps, the second with a password of its own.
 async fn two_apps() -> House {
@@ -352,10 +352,10 @@ async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
                 at: "2026-01-02T03:04:05Z".parse().expect("a time"),
                 app,
                 dyno: dyno.clone().or_else(|| "web.1".parse().ok()),
-                rule: BY_HAND.into(),
-                verdict: Verdict::Hold(Hold::UnderWay),
+                rule: MANUAL.into(),
+                action: Action::Hold(Hold::UnderWay),
                 evidence: Evidence::default(),
-                ticket: None,
+                attempt_id: None,
             };
             answer.send(vec![decision]).expect("somebody waits");
             orders.push((app, dyno.map(|dyno| dyno.to_string())));
@@ -378,7 +378,7 @@ async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
         if expect == 202 {
             let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
             assert_eq!(answer["decisions"][0]["decision"], "hold");
-            assert_eq!(answer["decisions"][0]["rule"], BY_HAND);
+            assert_eq!(answer["decisions"][0]["rule"], MANUAL);
             assert_eq!(answer["decisions"][0]["code"], "under_way");
         }
     }
@@ -405,11 +405,11 @@ async fn a_hook_is_told_when_the_program_is_going_down() {
 async fn knock(house: &House, peer: [u8; 4], line: &str, authorization: Option<&str>) -> (u16, bool) {
     let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
     let response = house.service.ask(peer.into(), request(line, &headers, "")).await;
-    let is_held = reply::is_held(&response);
+    let is_delayed = reply::is_delayed(&response);
     assert_eq!(response.headers().contains_key(RETRY_AFTER), response.status() == 429);
     // Whoever is held back begins a connection anew for each try.
-    assert!(!is_held || response.headers().get(CONNECTION).is_some());
-    (response.status().as_u16(), is_held)
+    assert!(!is_delayed || response.headers().get(CONNECTION).is_some());
+    (response.status().as_u16(), is_delayed)
 }
 
 #[tokio::test(start_paused = true)]

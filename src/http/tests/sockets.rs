@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{House, PEER, basic, figure, house, r14, settings};
 use crate::certificate;
 use crate::driver::Command;
-use crate::http::connection::{self, Pulse};
+use crate::http::connection::{self, ConnectionState};
 use crate::http::listener;
 use crate::http::tls::Tls;
 use dynowarden_core::limits;
@@ -44,7 +44,7 @@ async fn server_with(connections_max: usize, tls: Option<Tls>) -> Server {
 /// A connection without a socket, so that paused time rules it alone.
 fn connected(house: &House) -> (DuplexStream, JoinHandle<()>) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    let pulse = Arc::new(Pulse::new());
+    let pulse = Arc::new(ConnectionState::new());
     let task = tokio::spawn(connection::serve(
         (theirs, PEER),
         house.service.clone(),
@@ -171,7 +171,7 @@ async fn a_stream_whose_reader_is_gone_ends_with_the_next_beat() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     drop(stream);
     let gone = Instant::now();
-    house.service.desk.as_ref().expect("a page").streams.beat();
+    house.service.admin_ui.as_ref().expect("a page").streams.beat();
     served.await.expect("no panic");
     assert!(gone.elapsed() < limits::STREAM_BEAT, "something else ended it, after {:?}", gone.elapsed());
 }
@@ -407,7 +407,7 @@ async fn a_body_that_drips_is_given_up() {
 async fn a_peer_that_reads_nothing_is_given_up() {
     let house = house(&settings(&[("acme", "drain")])).await;
     let (ours, theirs) = tokio::io::duplex(128);
-    let pulse = Arc::new(Pulse::new());
+    let pulse = Arc::new(ConnectionState::new());
     let task = tokio::spawn(connection::serve(
         (theirs, PEER),
         house.service.clone(),

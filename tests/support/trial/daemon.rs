@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden::dedup::{FrameIds, Source, Taken};
-use dynowarden_core::api::{Blind, ClaimRefusal, Deletion, Seen, View};
+use dynowarden::dedup::{Delivery, FrameDedup, Source};
+use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use dynowarden_core::codes::Code;
-use dynowarden_core::engine::restore::PastGivingUp;
+use dynowarden_core::engine::restore::RestoredGiveUp;
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as Heard, Fact};
 use dynowarden_core::ident::AppId;
-use dynowarden_core::ingest::{self, Counts, Watch};
-use dynowarden_core::record::{Aftermath, Hold, NoticeKind, Record, RestartResult, Ticket, Verdict};
+use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
+use dynowarden_core::record::{
+    Action, AttemptId, Hold, MemoryAfterRestart, NoticeKind, Record, RestartResult,
+};
 use dynowarden_core::time::{Now, later, since};
 use heroku_sim::fault::{FaultRule, PathRule, Times};
 use heroku_sim::platform::Reply;
@@ -29,8 +31,8 @@ use crate::trial::{Due, Trial, Wrong};
 pub struct Daemon {
     born: Timestamp,
     engine: Engine,
-    frame_ids: FrameIds,
-    watches: Vec<Watch>,
+    frame_ids: FrameDedup,
+    watches: Vec<ProcessTypeFilter>,
     /// Release under which a dyno was seen last when it was held, for what the store keeps of give-ups.
     last_release: Option<u64>,
 }
@@ -53,14 +55,14 @@ impl Trial {
         self.life += 1;
         self.figures.did("lives", 1);
         let plans: Vec<_> = self.scene.apps.iter().map(|app| app.plan.clone()).collect();
-        let watch = |plan: &dynowarden_core::policy::AppPlan| Watch {
+        let watch = |plan: &dynowarden_core::policy::AppPlan| ProcessTypeFilter {
             process_types: plan.policy.process_types.clone(),
         };
         self.daemon = Some(Daemon {
             born: self.now,
             watches: plans.iter().map(watch).collect(),
             engine: Engine::new(plans, self.chance.draw()),
-            frame_ids: FrameIds::default(),
+            frame_ids: FrameDedup::default(),
             last_release: None,
         });
         self.watchdog.trouble(Trouble::Daemon, later(self.now, secs(90)));
@@ -74,7 +76,7 @@ impl Trial {
             // If it was replaced by anybody, that counts as our restart: better once too few.
             self.watchdog.assume(app, claim.target.name.clone(), until);
         }
-        self.input(Input::Remember(past))
+        self.input(Input::Restore(past))
     }
 
     /// `kill -9`.
@@ -128,11 +130,11 @@ impl Trial {
         let mut events = Vec::new();
         let mut counts = Counts::default();
         let take = || {
-            events = ingest::admit(&post.body, &daemon.watches[app], post.token.as_ref(), &mut counts);
+            events = ingest::read_batch(&post.body, &daemon.watches[app], post.token.as_ref(), &mut counts);
             Ok::<(), ()>(())
         };
         let frame = post.frame_id.as_ref().map(|id| id.as_bytes());
-        if daemon.frame_ids.once(&source, frame, take, now) == Ok(Taken::Again) {
+        if daemon.frame_ids.once(&source, frame, take, now) == Ok(Delivery::Duplicate) {
             self.figures.did("frames_known", 1);
             return Ok(());
         }
@@ -197,35 +199,37 @@ impl Trial {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { ticket, app, seen, by_hand, .. } => self.claim(ticket, app, seen, by_hand),
-            Effect::Delete { ticket, app, dyno } => {
+            Effect::Claim { attempt_id, app, seen, is_manual, .. } => {
+                self.claim(attempt_id, app, seen, is_manual)
+            }
+            Effect::Delete { attempt_id, app, dyno } => {
                 let app = app.0 as usize;
-                let text = || format!("DELETE {dyno} ({life}:{})", ticket.0);
+                let text = || format!("DELETE {dyno} ({life}:{})", attempt_id.0);
                 self.timeline.note(Some(app), text, self.now);
                 self.figures.did("deletes", 1);
-                let sent = self.judge.sends_delete((life, ticket), app, &dyno, clock);
+                let sent = self.judge.sends_delete((life, attempt_id), app, &dyno, clock);
                 sent.map_err(|what| (Some(app), what))?;
-                self.send(ticket, app, Want::Delete(dyno));
+                self.send(attempt_id, app, Want::Delete(dyno));
                 self.snipe();
                 Ok(())
             }
-            Effect::Look { ticket, app, dyno } => {
+            Effect::Inspect { attempt_id, app, dyno } => {
                 let app = app.0 as usize;
                 self.judge.asks(2, self.now).map_err(|what| (Some(app), what))?;
                 self.figures.did("looks", 1);
-                self.send(ticket, app, Want::List { dyno });
+                self.send(attempt_id, app, Want::List { dyno });
                 Ok(())
             }
-            Effect::Peek { ticket, app, dyno } => {
+            Effect::Poll { attempt_id, app, dyno } => {
                 let app = app.0 as usize;
                 self.judge.asks(1, self.now).map_err(|what| (Some(app), what))?;
                 self.figures.did("peeks", 1);
-                self.send(ticket, app, Want::Peek(dyno));
+                self.send(attempt_id, app, Want::Poll(dyno));
                 Ok(())
             }
             Effect::Record(record) => self.record(&record),
             // One daemon at a time lives here; replicas on one store are tested with real processes.
-            Effect::Share(_) => Ok(()),
+            Effect::CountAcrossReplicas(_) => Ok(()),
         }
     }
 
@@ -237,9 +241,15 @@ impl Trial {
         }
     }
 
-    fn claim(&mut self, ticket: Ticket, app: AppId, seen: Seen, by_hand: bool) -> Result<(), Wrong> {
+    fn claim(
+        &mut self,
+        attempt_id: AttemptId,
+        app: AppId,
+        seen: DynoInfo,
+        is_manual: bool,
+    ) -> Result<(), Wrong> {
         let (life, place) = (self.life, app.0 as usize);
-        let claims = self.judge.claims((life, ticket), place, (&seen, by_hand), self.now);
+        let claims = self.judge.claims((life, attempt_id), place, (&seen, is_manual), self.now);
         claims.map_err(|what| (Some(place), what))?;
         let commit = if self.chance.hits(80) {
             self.chance.span(secs(1), secs(5))
@@ -249,14 +259,20 @@ impl Trial {
         let granted = !self.store.is_away;
         if granted {
             let rule = "r14".into();
-            let row =
-                Row { holder: (life, ticket), app, target: seen, rule, accepted_at: None, has_ended: false };
+            let row = Row {
+                holder: (life, attempt_id),
+                app,
+                target: seen,
+                rule,
+                accepted_at: None,
+                has_ended: false,
+            };
             self.plan_in(commit, Due::ClaimWritten { life, row: Box::new(row) });
         } else {
             self.figures.fault("claim_unanswered");
         }
         let answer = self.chance.span(Duration::ZERO, Duration::from_millis(20));
-        self.plan_in(commit + answer, Due::ClaimAnswered { life, ticket, granted });
+        self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, granted });
         self.snipe();
         if self.chance.hits(10) {
             // A person stops it at the last moment.
@@ -267,14 +283,19 @@ impl Trial {
         Ok(())
     }
 
-    pub(super) fn claim_answered(&mut self, life: u32, ticket: Ticket, granted: bool) -> Result<(), Wrong> {
+    pub(super) fn claim_answered(
+        &mut self,
+        life: u32,
+        attempt_id: AttemptId,
+        granted: bool,
+    ) -> Result<(), Wrong> {
         if life != self.life || self.daemon.is_none() {
             return Ok(());
         }
         if granted {
-            self.judge.claim_granted((life, ticket));
+            self.judge.claim_granted((life, attempt_id));
         } else {
-            self.judge.is_over((life, ticket));
+            self.judge.is_over((life, attempt_id));
         }
         let refusal = if self.chance.hits(300) {
             ClaimRefusal::Elsewhere { until: later(self.clock().wall(), secs(30)) }
@@ -282,7 +303,7 @@ impl Trial {
             ClaimRefusal::StoreAway
         };
         let answer = if granted { Ok(()) } else { Err(refusal) };
-        self.input(Input::Claimed { ticket, answer })
+        self.input(Input::Claimed { attempt_id, answer })
     }
 
     fn record(&mut self, record: &Record) -> Result<(), Wrong> {
@@ -292,29 +313,30 @@ impl Trial {
                 let app = decision.app.0 as usize;
                 let text = || {
                     let dyno = decision.dyno.as_ref().map_or("-".to_owned(), ToString::to_string);
-                    let (word, label) = (decision.verdict.word(), decision.reason_label());
-                    let ticket =
-                        decision.ticket.map_or(String::new(), |ticket| format!(" ({life}:{})", ticket.0));
-                    format!("DECIDE {dyno} {word} {label}{ticket}: {}", decision.reason())
+                    let (word, label) = (decision.action.word(), decision.reason_label());
+                    let attempt_id = decision
+                        .attempt_id
+                        .map_or(String::new(), |attempt_id| format!(" ({life}:{})", attempt_id.0));
+                    format!("DECIDE {dyno} {word} {label}{attempt_id}: {}", decision.reason())
                 };
                 self.timeline.note(Some(app), text, self.now);
                 if let Some(daemon) = &mut self.daemon {
                     daemon.last_release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
                 }
-                match &decision.verdict {
-                    Verdict::Hold(hold) => self.figures.hold(hold.label()),
-                    Verdict::Notify => self.figures.did("notify_decisions", 1),
-                    Verdict::Restart { dry_run: true, .. } => self.figures.did("dry_runs", 1),
-                    Verdict::Restart { .. } => self.figures.did("restart_decisions", 1),
+                match &decision.action {
+                    Action::Hold(hold) => self.figures.hold(hold.label()),
+                    Action::Notify => self.figures.did("notify_decisions", 1),
+                    Action::Restart { dry_run: true, .. } => self.figures.did("dry_runs", 1),
+                    Action::Restart { .. } => self.figures.did("restart_decisions", 1),
                 }
-                if let (Verdict::Hold(Hold::ClaimedElsewhere { .. } | Hold::StoreAway), Some(dyno)) =
-                    (&decision.verdict, &decision.dyno)
+                if let (Action::Hold(Hold::ClaimedElsewhere { .. } | Hold::StoreAway), Some(dyno)) =
+                    (&decision.action, &decision.dyno)
                 {
                     self.watchdog.assume(app, dyno.clone(), later(self.now, secs(120)));
                 }
                 self.judge.decided(life, decision, clock).map_err(|what| (Some(app), what))
             }
-            Record::Aftermath(Aftermath { app, dyno, memory, .. }) => {
+            Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
                 let app = app.0 as usize;
                 self.timeline.note(Some(app), || format!("AFTER  {dyno}: {memory}"), self.now);
                 self.figures.did("aftermaths", 1);
@@ -336,7 +358,7 @@ impl Trial {
                     );
                     let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
                     let given_up =
-                        PastGivingUp { app: notice.app, dyno: dyno.clone(), until: *until, release };
+                        RestoredGiveUp { app: notice.app, dyno: dyno.clone(), until: *until, release };
                     self.write(Write::GivenUp(given_up));
                     let justified = self.judge.gave_up(app, Some(dyno), self.now);
                     return justified.map_err(|what| (Some(app), what));
@@ -346,11 +368,11 @@ impl Trial {
             Record::Outcome(outcome) => {
                 let app = outcome.app.0 as usize;
                 let text = || {
-                    let (ticket, label) = (outcome.ticket.0, outcome.result.label());
-                    format!("RESULT {} {label} ({life}:{ticket}): {}", outcome.dyno, outcome.result)
+                    let (attempt_id, label) = (outcome.attempt_id.0, outcome.result.label());
+                    format!("RESULT {} {label} ({life}:{attempt_id}): {}", outcome.dyno, outcome.result)
                 };
                 self.timeline.note(Some(app), text, self.now);
-                let holder = (life, outcome.ticket);
+                let holder = (life, outcome.attempt_id);
                 self.figures.did(outcome.result.label(), 1);
                 match &outcome.result {
                     RestartResult::Accepted { .. } => {
@@ -382,7 +404,7 @@ impl Trial {
         self.plan_in(span, Due::Written { life: self.life, write });
     }
 
-    fn send(&mut self, ticket: Ticket, app: usize, want: Want) {
+    fn send(&mut self, attempt_id: AttemptId, app: usize, want: Want) {
         let fate = Fate::draw(&mut self.chance, self.weather, &want, &mut self.figures);
         self.drawn += 1;
         let id = self.drawn;
@@ -400,7 +422,7 @@ impl Trial {
         }
         self.timeline.note(
             Some(app),
-            || format!("CALL   {want} ({}:{}) {fate}", self.life, ticket.0),
+            || format!("CALL   {want} ({}:{}) {fate}", self.life, attempt_id.0),
             self.now,
         );
         if let Some(span) = fate.arrives {
@@ -410,7 +432,7 @@ impl Trial {
         self.plan_in(gives_up, Due::Broken(id));
         let flight = Flight {
             life: self.life,
-            ticket,
+            attempt_id,
             app,
             want,
             is_over: false,
@@ -434,7 +456,7 @@ impl Trial {
                 let dynos = world.dynos(&name).map(|dyno| DynoTruth::of(dyno, self.now)).collect();
                 Truth::List(ListTruth { dynos })
             }
-            Want::OneOfLook { dyno, .. } | Want::Peek(dyno) => {
+            Want::OneOfLook { dyno, .. } | Want::Poll(dyno) => {
                 let dyno = world.dyno(&name, &dyno.to_string());
                 Truth::Dyno(dyno.map(|dyno| DynoTruth::of(dyno, self.now)))
             }
@@ -487,7 +509,7 @@ impl Trial {
     }
 
     fn took_effect(&mut self, flight: &Flight, hit: &heroku_sim::dyno::Dyno) -> Result<(), Wrong> {
-        let (app, holder) = (flight.app, (flight.life, flight.ticket));
+        let (app, holder) = (flight.app, (flight.life, flight.attempt_id));
         self.timeline.note(Some(app), || format!("EFFECT {} {} is replaced", hit.name, hit.id), self.now);
         self.figures.did("restarts", 1);
         let clock = self.clock();
@@ -518,14 +540,14 @@ impl Trial {
             return Ok(());
         }
         let what = "lost".to_owned();
-        let (ticket, blind) = (flight.ticket, Blind::Unreachable { what: what.clone() });
+        let (attempt_id, error) = (flight.attempt_id, ApiError::Unreachable { what: what.clone() });
         self.timeline.note(Some(flight.app), || format!("LOST   {}", flight.want), self.now);
         match flight.want {
-            Want::Delete(_) => self.input(Input::Deleted { ticket, answer: Deletion::Lost { what } }),
+            Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: DeleteResult::Lost { what } }),
             Want::List { .. } | Want::OneOfLook { .. } => {
-                self.input(Input::Looked { ticket, answer: Err(blind) })
+                self.input(Input::Inspected { attempt_id, answer: Err(error) })
             }
-            Want::Peek(_) => self.input(Input::Peeked { ticket, answer: Err(blind) }),
+            Want::Poll(_) => self.input(Input::Polled { attempt_id, answer: Err(error) }),
         }
     }
 
@@ -536,33 +558,34 @@ impl Trial {
         if flight.is_over || flight.life != self.life || self.daemon.is_none() {
             return Ok(());
         }
-        let (app, ticket) = (flight.app, flight.ticket);
+        let (app, attempt_id) = (flight.app, flight.attempt_id);
         if let Some(remaining) = answer.tokens {
             self.judge.told_tokens(remaining, self.now);
-            self.input(Input::ApiTokens { remaining })?;
+            self.input(Input::ApiQuota { remaining })?;
         }
         match flight.want {
-            Want::Delete(_) => self.input(Input::Deleted { ticket, answer: answer.deletion() }),
-            Want::Peek(dyno) => {
-                let peeked = answer.body().and_then(|body| hands::one(body, &dyno));
-                self.input(Input::Peeked { ticket, answer: peeked })
+            Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: answer.deletion() }),
+            Want::Poll(dyno) => {
+                let polled = answer.body().and_then(|body| hands::one(body, &dyno));
+                self.input(Input::Polled { attempt_id, answer: polled })
             }
             Want::List { dyno } => {
                 let Truth::List(list) = answer.truth.clone() else { return Ok(()) };
                 let listed = &self.judge.policy(app).process_types;
                 let formation = match answer.body() {
-                    Err(blind) => Err(blind),
-                    Ok(None) => Err(Blind::NoSuchApp),
+                    Err(error) => Err(error),
+                    Ok(None) => Err(ApiError::NoSuchApp),
                     Ok(Some(body)) => dynowarden_core::api::json::dynos(body, listed)
-                        .map_err(|garbled| Blind::Garbled { what: garbled.to_string() }),
+                        .map_err(|garbled| ApiError::Garbled { what: garbled.to_string() }),
                 };
                 match (formation, dyno) {
-                    (Err(blind), _) => self.input(Input::Looked { ticket, answer: Err(blind) }),
-                    (Ok(formation), None) => {
-                        self.input(Input::Looked { ticket, answer: Ok(View { dyno: None, formation }) })
-                    }
+                    (Err(error), _) => self.input(Input::Inspected { attempt_id, answer: Err(error) }),
+                    (Ok(formation), None) => self.input(Input::Inspected {
+                        attempt_id,
+                        answer: Ok(FormationInfo { dyno: None, formation }),
+                    }),
                     (Ok(formation), Some(dyno)) => {
-                        self.send(ticket, app, Want::OneOfLook { dyno, formation, list });
+                        self.send(attempt_id, app, Want::OneOfLook { dyno, formation, list });
                         Ok(())
                     }
                 }
@@ -570,8 +593,11 @@ impl Trial {
             Want::OneOfLook { dyno, formation, list } => {
                 let Truth::Dyno(truth) = answer.truth.clone() else { return Ok(()) };
                 let one = answer.body().and_then(|body| hands::one(body, &dyno));
-                self.judge.looked((self.life, ticket), truth, list);
-                self.input(Input::Looked { ticket, answer: one.map(|dyno| View { dyno, formation }) })
+                self.judge.inspected((self.life, attempt_id), truth, list);
+                self.input(Input::Inspected {
+                    attempt_id,
+                    answer: one.map(|dyno| FormationInfo { dyno, formation }),
+                })
             }
         }
     }

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 
 use dynowarden_core::api::json;
-use dynowarden_core::api::{Blind, Deletion, Seen};
+use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo};
 use dynowarden_core::ident::{AppName, DynoName};
-use dynowarden_core::record::Ticket;
+use dynowarden_core::record::AttemptId;
 use heroku_sim::fault::Fault;
 use heroku_sim::rng::Chance;
 
@@ -23,7 +23,7 @@ use crate::trial::truth::{DynoTruth, ListTruth};
 #[derive(Clone, Debug)]
 pub struct Flight {
     pub life: u32,
-    pub ticket: Ticket,
+    pub attempt_id: AttemptId,
     pub app: usize,
     pub want: Want,
     /// Nobody waits for the answer any more.
@@ -48,10 +48,10 @@ pub enum Want {
     /// The second.
     OneOfLook {
         dyno: DynoName,
-        formation: Vec<Seen>,
+        formation: Vec<DynoInfo>,
         list: ListTruth,
     },
-    Peek(DynoName),
+    Poll(DynoName),
 }
 
 /// What the API said.
@@ -225,7 +225,7 @@ impl Want {
         let (method, path) = match self {
             Self::Delete(dyno) => (Method::DELETE, format!("/apps/{app}/dynos/{dyno}")),
             Self::List { .. } => (Method::GET, format!("/apps/{app}/dynos")),
-            Self::OneOfLook { dyno, .. } | Self::Peek(dyno) => {
+            Self::OneOfLook { dyno, .. } | Self::Poll(dyno) => {
                 (Method::GET, format!("/apps/{app}/dynos/{dyno}"))
             }
         };
@@ -249,7 +249,7 @@ impl fmt::Display for Want {
             Self::Delete(dyno) => write!(f, "delete {dyno}"),
             Self::List { .. } => f.write_str("list"),
             Self::OneOfLook { dyno, .. } => write!(f, "look at {dyno}"),
-            Self::Peek(dyno) => write!(f, "peek at {dyno}"),
+            Self::Poll(dyno) => write!(f, "peek at {dyno}"),
         }
     }
 }
@@ -281,7 +281,7 @@ impl Answer {
     }
 
     /// The body of a 2xx; nothing for a 404.
-    pub fn body(&self) -> Result<Option<&[u8]>, Blind> {
+    pub fn body(&self) -> Result<Option<&[u8]>, ApiError> {
         match self.status {
             200..=299 => Ok(Some(&self.body)),
             404 => Ok(None),
@@ -289,33 +289,33 @@ impl Answer {
         }
     }
 
-    pub fn deletion(&self) -> Deletion {
+    pub fn deletion(&self) -> DeleteResult {
         match self.status {
-            200..=299 => Deletion::Accepted,
-            404 => Deletion::Gone,
-            500..=599 => Deletion::Lost { what: format!("answered {}", self.status) },
-            _ => Deletion::Refused(self.refusal()),
+            200..=299 => DeleteResult::Accepted,
+            404 => DeleteResult::Gone,
+            500..=599 => DeleteResult::Lost { what: format!("answered {}", self.status) },
+            _ => DeleteResult::Refused(self.refusal()),
         }
     }
 
-    fn refusal(&self) -> Blind {
+    fn refusal(&self) -> ApiError {
         let id = json::error_id(&self.body);
         match self.status {
-            401 => Blind::Unauthorized,
-            402 | 403 => Blind::Forbidden { status: self.status, id },
-            429 => Blind::Throttled { wait: self.retry_after },
-            500..=599 => Blind::Unreachable { what: format!("it answered {}", self.status) },
-            status => Blind::Refused { status, id },
+            401 => ApiError::Unauthorized,
+            402 | 403 => ApiError::Forbidden { status: self.status, id },
+            429 => ApiError::Throttled { wait: self.retry_after },
+            500..=599 => ApiError::Unreachable { what: format!("it answered {}", self.status) },
+            status => ApiError::Refused { status, id },
         }
     }
 }
 
 /// A dyno of an answer, if it is the one that was asked for.
-pub fn one(body: Option<&[u8]>, name: &DynoName) -> Result<Option<Seen>, Blind> {
+pub fn one(body: Option<&[u8]>, name: &DynoName) -> Result<Option<DynoInfo>, ApiError> {
     let Some(body) = body else { return Ok(None) };
     match json::dyno(body) {
         Ok(seen) if seen.name == *name => Ok(Some(seen)),
-        Ok(_) => Err(Blind::Garbled { what: "another dyno".to_owned() }),
-        Err(garbled) => Err(Blind::Garbled { what: garbled.to_string() }),
+        Ok(_) => Err(ApiError::Garbled { what: "another dyno".to_owned() }),
+        Err(garbled) => Err(ApiError::Garbled { what: garbled.to_string() }),
     }
 }

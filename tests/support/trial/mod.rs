@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden_core::engine::restore::PastPause;
+use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::engine::{Input, OrderId};
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppId, DynoName};
-use dynowarden_core::record::Ticket;
+use dynowarden_core::record::AttemptId;
 use dynowarden_core::time::{later, since};
 use heroku_sim::dyno::DynoPlan;
 use heroku_sim::line::LogLine;
@@ -35,7 +35,7 @@ use crate::trial::hands::Flight;
 use crate::trial::scene::{Event, Scene, Weather, secs};
 use crate::trial::store::{Store, Write};
 use crate::trial::truth::{Clock, Judge};
-use crate::trial::watchdog::{Trouble, Watchdog};
+use crate::trial::watchdog::{Liveness, Trouble};
 
 /// One day of one seed.
 pub struct Trial {
@@ -55,7 +55,7 @@ pub struct Trial {
     skew: SignedDuration,
     store: Store,
     timeline: Timeline,
-    watchdog: Watchdog,
+    watchdog: Liveness,
     weather: Weather,
 }
 
@@ -64,7 +64,7 @@ enum Due {
     Answered(u64),
     Arrives(u64),
     Broken(u64),
-    ClaimAnswered { life: u32, ticket: Ticket, granted: bool },
+    ClaimAnswered { life: u32, attempt_id: AttemptId, granted: bool },
     ClaimWritten { life: u32, row: Box<store::Row> },
     Event(Event),
     Posted(Box<Post>),
@@ -145,7 +145,7 @@ impl Trial {
             skew: SignedDuration::ZERO,
             store: Store::default(),
             timeline: Timeline::new(start, with_timeline),
-            watchdog: Watchdog::default(),
+            watchdog: Liveness::default(),
             weather: Weather::Fair,
             scene,
         };
@@ -224,7 +224,9 @@ impl Trial {
             Due::Answered(id) => self.answered(id),
             Due::Arrives(id) => self.arrives(id),
             Due::Broken(id) => self.broken(id),
-            Due::ClaimAnswered { life, ticket, granted } => self.claim_answered(life, ticket, granted),
+            Due::ClaimAnswered { life, attempt_id, granted } => {
+                self.claim_answered(life, attempt_id, granted)
+            }
             Due::ClaimWritten { life, row } => {
                 if life == self.life && self.daemon.is_some() {
                     let (app, dyno) = (row.app.0 as usize, row.target.name.clone());
@@ -366,7 +368,7 @@ impl Trial {
         }
         self.figures.did("pauses", 1);
         let until = later(self.clock().wall(), span);
-        let pause = PastPause { app: app.map(app_id), until, reason: "a launch".into() };
+        let pause = RestoredPause { app: app.map(app_id), until, reason: "a launch".into() };
         self.store.pause(pause.clone());
         self.judge.pause(app, until);
         self.input(Input::Pause { app: pause.app, until, reason: pause.reason })

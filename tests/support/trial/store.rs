@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use dynowarden_core::api::Seen;
-use dynowarden_core::engine::restore::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
+use dynowarden_core::api::DynoInfo;
+use dynowarden_core::engine::restore::{
+    OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
+};
 use dynowarden_core::ident::{AppId, DynoName};
-use dynowarden_core::record::Ticket;
+use dynowarden_core::record::AttemptId;
 
 /// The record, as far as the next life needs it.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     pub rows: Vec<Row>,
-    pub given_up: Vec<PastGivingUp>,
-    pub pauses: Vec<PastPause>,
+    pub given_up: Vec<RestoredGiveUp>,
+    pub pauses: Vec<RestoredPause>,
     /// Nobody answers.
     pub is_away: bool,
 }
@@ -22,10 +24,10 @@ pub struct Store {
 /// A claimed restart, and what became of it.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Who has it in hand: life and ticket.
-    pub holder: (u32, Ticket),
+    /// Who has it in hand: life and attempt id.
+    pub holder: (u32, AttemptId),
     pub app: AppId,
-    pub target: Seen,
+    pub target: DynoInfo,
     pub rule: Arc<str>,
     pub accepted_at: Option<Timestamp>,
     pub has_ended: bool,
@@ -34,9 +36,9 @@ pub struct Row {
 /// Something that is written a little after it was learnt.
 #[derive(Clone, Debug)]
 pub enum Write {
-    Accepted { holder: (u32, Ticket), at: Timestamp },
-    Ended { holder: (u32, Ticket) },
-    GivenUp(PastGivingUp),
+    Accepted { holder: (u32, AttemptId), at: Timestamp },
+    Ended { holder: (u32, AttemptId) },
+    GivenUp(RestoredGiveUp),
 }
 
 impl Store {
@@ -73,7 +75,7 @@ impl Store {
         }
     }
 
-    pub fn pause(&mut self, pause: PastPause) {
+    pub fn pause(&mut self, pause: RestoredPause) {
         self.pauses.retain(|old| old.app != pause.app);
         self.pauses.push(pause);
     }
@@ -83,8 +85,8 @@ impl Store {
     }
 
     /// What the engine of the next life is told; it takes the open claims over.
-    pub fn past(&mut self, life: u32) -> Past {
-        let mut restarts: Vec<PastRestart> = Vec::new();
+    pub fn past(&mut self, life: u32) -> RestoredState {
+        let mut restarts: Vec<RestoredRestart> = Vec::new();
         let mut claims = Vec::new();
         for row in &mut self.rows {
             let dyno: DynoName = row.target.name.clone();
@@ -92,17 +94,17 @@ impl Store {
             if let Some(accepted_at) = row.accepted_at
                 && row.has_ended
             {
-                restarts.push(PastRestart { app: row.app, dyno, accepted_at });
+                restarts.push(RestoredRestart { app: row.app, dyno, accepted_at });
             }
             if !row.has_ended {
-                let ticket = Ticket(claims.len() as u64 + 1);
-                row.holder = (life, ticket);
+                let attempt_id = AttemptId(claims.len() as u64 + 1);
+                row.holder = (life, attempt_id);
                 let (target, rule) = (row.target.clone(), Arc::clone(&row.rule));
-                claims.push(OpenClaim { ticket, app: row.app, target, rule });
+                claims.push(OpenClaim { attempt_id, app: row.app, target, rule });
             }
         }
         restarts.sort_by_key(|restart| restart.accepted_at);
-        Past { claims, given_up: self.given_up.clone(), pauses: self.pauses.clone(), restarts }
+        RestoredState { claims, given_up: self.given_up.clone(), pauses: self.pauses.clone(), restarts }
     }
 
     /// Claims that nobody has closed.
@@ -110,7 +112,7 @@ impl Store {
         self.rows.iter().filter(|row| !row.has_ended).count()
     }
 
-    fn row(&mut self, holder: (u32, Ticket)) -> Option<&mut Row> {
+    fn row(&mut self, holder: (u32, AttemptId)) -> Option<&mut Row> {
         self.rows.iter_mut().find(|row| row.holder == holder)
     }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden_core::api::Seen;
+use dynowarden_core::api::DynoInfo;
 use dynowarden_core::calendar;
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{DynoName, InstanceId};
 use dynowarden_core::limits;
 use dynowarden_core::policy::{AppPlan, Policy};
-use dynowarden_core::record::{BY_HAND, Decision, Ticket, Verdict};
+use dynowarden_core::record::{Action, AttemptId, Decision, MANUAL};
 use dynowarden_core::time::{later, since};
 use heroku_sim::dyno::Dyno;
 use heroku_sim::world::World;
@@ -46,17 +46,17 @@ impl DynoTruth {
     }
 }
 
-/// An attempt, named by the life of the daemon and the ticket.
-pub type Holder = (u32, Ticket);
+/// An attempt, named by the life of the daemon and the attempt id.
+pub type Holder = (u32, AttemptId);
 
 /// What was promised for an attempt, step by step.
 #[derive(Clone, Debug, Default)]
 struct Attempt {
-    looked: Option<(DynoTruth, ListTruth)>,
-    claimed: Option<Seen>,
+    inspected: Option<(DynoTruth, ListTruth)>,
+    claimed: Option<DynoInfo>,
     claim_granted: bool,
     decided: bool,
-    by_hand: bool,
+    is_manual: bool,
     line_at: Option<Timestamp>,
     decided_at: Option<Timestamp>,
 }
@@ -204,9 +204,9 @@ impl Judge {
     }
 
     /// A look was answered to the engine.
-    pub fn looked(&mut self, holder: Holder, dyno: Option<DynoTruth>, list: ListTruth) {
+    pub fn inspected(&mut self, holder: Holder, dyno: Option<DynoTruth>, list: ListTruth) {
         let attempt = self.attempts.entry(holder).or_default();
-        attempt.looked = dyno.map(|dyno| (dyno, list));
+        attempt.inspected = dyno.map(|dyno| (dyno, list));
         attempt.claim_granted = false;
     }
 
@@ -216,20 +216,20 @@ impl Judge {
         hold!(!decision.reason().is_empty(), "a decision about {dyno} without a reason");
         hold!(!decision.reason_label().is_empty(), "a decision about {dyno} without a word for its reason");
         let app = decision.app.0 as usize;
-        if let Verdict::Restart { dry_run, formation } = decision.verdict {
+        if let Action::Restart { dry_run, formation } = decision.action {
             hold!(formation >= 1, "a restart of {dyno} in a formation of none");
             hold!(dry_run == self.plans[app].dry_run, "{dyno}: dry run and not are mixed up");
             if let Some(what) = self.forbidden(app, clock.wall()) {
                 return Err(format!("a restart of {dyno} was decided while {what}"));
             }
         }
-        let Some(ticket) = decision.ticket else { return Ok(()) };
-        let attempt = self.attempts.entry((life, ticket)).or_default();
+        let Some(attempt_id) = decision.attempt_id else { return Ok(()) };
+        let attempt = self.attempts.entry((life, attempt_id)).or_default();
         attempt.line_at = attempt.line_at.max(decision.evidence.line_at);
-        if let Verdict::Restart { .. } = decision.verdict {
+        if let Action::Restart { .. } = decision.action {
             hold!(!attempt.decided, "{dyno}: two decisions to restart for one attempt");
             attempt.decided = true;
-            attempt.by_hand = &*decision.rule == BY_HAND;
+            attempt.is_manual = &*decision.rule == MANUAL;
             attempt.decided_at = Some(clock.now);
             if self.plans[app].dry_run
                 && let Some(dyno) = &decision.dyno
@@ -264,13 +264,13 @@ impl Judge {
         &mut self,
         holder: Holder,
         app: usize,
-        (seen, by_hand): (&Seen, bool),
+        (seen, is_manual): (&DynoInfo, bool),
         now: Timestamp,
     ) -> Verdicts {
         let dry_run = self.plans[app].dry_run;
         hold!(!dry_run, "a claim on {} in a dry run", seen.name);
         let attempt = self.attempts.entry(holder).or_default();
-        let Some((_, list)) = &attempt.looked else {
+        let Some((_, list)) = &attempt.inspected else {
             return Err(format!("a claim on {} without a look that saw it", seen.name));
         };
         // At this moment it is judged: whoever was judged before it may be out by the time it is.
@@ -295,7 +295,7 @@ impl Judge {
         self.engaged.push((holder, app, seen.name.clone()));
         attempt.claimed = Some(seen.clone());
         attempt.claim_granted = false;
-        attempt.by_hand |= by_hand;
+        attempt.is_manual |= is_manual;
         Ok(())
     }
 
@@ -333,9 +333,9 @@ impl Judge {
         );
         attempt.claim_granted = false;
         attempt.decided_at = Some(clock.now);
-        let Some((looked, _)) = &attempt.looked else { return Err(format!("DELETE of {dyno} unseen")) };
+        let Some((inspected, _)) = &attempt.inspected else { return Err(format!("DELETE of {dyno} unseen")) };
         if let Some(told) = self.told_leaving.get(&(app, dyno.clone())) {
-            hold!(*told <= looked.at, "DELETE of {dyno} after the platform said that it replaces it");
+            hold!(*told <= inspected.at, "DELETE of {dyno} after the platform said that it replaces it");
         }
         Ok(())
     }
@@ -346,32 +346,34 @@ impl Judge {
         let name = hit.name.clone();
         let policy = self.plans[app].policy.clone();
         let attempt = self.attempts.get(&holder).cloned().unwrap_or_default();
-        let Some((looked, list)) = &attempt.looked else { return Err(format!("{name} was never looked at")) };
+        let Some((inspected, list)) = &attempt.inspected else {
+            return Err(format!("{name} was never looked at"));
+        };
 
-        hold!(looked.state == DynoState::Up, "{name} was {:?} at the look", looked.state);
-        hold!(looked.name == name && name.process_type() == hit.name.process_type(), "{name}: wrong dyno");
-        let judged_at = if attempt.by_hand {
+        hold!(inspected.state == DynoState::Up, "{name} was {:?} at the look", inspected.state);
+        hold!(inspected.name == name && name.process_type() == hit.name.process_type(), "{name}: wrong dyno");
+        let judged_at = if attempt.is_manual {
             // A person's word stands for the error; the look came after it.
-            looked.at
+            inspected.at
         } else {
             let line_at = attempt.line_at.ok_or_else(|| format!("{name}: no error in the evidence"))?;
-            hold!(looked.since < line_at, "{name}: the error is older than the dyno");
+            hold!(inspected.since < line_at, "{name}: the error is older than the dyno");
             line_at
         };
-        let age = since(looked.since, judged_at);
+        let age = since(inspected.since, judged_at);
         // By hand the age is read on our clock at the answer's arrival, and a look takes its time.
         let slack =
-            if attempt.by_hand { since(looked.at, attempt.decided_at.unwrap_or(now)) } else { secs(0) };
+            if attempt.is_manual { since(inspected.at, attempt.decided_at.unwrap_or(now)) } else { secs(0) };
         hold!(
             age + slack >= policy.min_uptime,
             "{name} was only {age:?} up, min_uptime is {:?}",
             policy.min_uptime
         );
 
-        let raced = looked.id != hit.id;
+        let raced = inspected.id != hit.id;
         if raced {
             // Replaced by somebody else while the request was on its way: nobody could have known.
-            hold!(hit.created_at >= looked.at, "{name}: DELETE of another instance than was looked at");
+            hold!(hit.created_at >= inspected.at, "{name}: DELETE of another instance than was looked at");
         }
 
         let others_out = self
@@ -398,7 +400,7 @@ impl Judge {
             "{name} taken out while {out:?} were out when the API was asked, {allowed} allowed"
         );
 
-        self.within_the_rate(holder.0, app, &name, attempt.by_hand, clock)?;
+        self.within_the_rate(holder.0, app, &name, attempt.is_manual, clock)?;
         let place = self.places.entry((app, name.clone())).or_default();
         place.restarts.push(Restart { at: now, life: holder.0, skew: clock.skew });
         if !self.out.contains(&(app, name.clone())) {
@@ -413,7 +415,7 @@ impl Judge {
         life: u32,
         app: usize,
         name: &DynoName,
-        by_hand: bool,
+        is_manual: bool,
         clock: Clock,
     ) -> Verdicts {
         let policy = self.plans[app].policy.clone();
@@ -425,7 +427,7 @@ impl Judge {
             since(restart.at, clock.now) + Duration::try_from(drift).unwrap_or_default()
         };
         if let Some(last) = place.restarts.last()
-            && !by_hand
+            && !is_manual
         {
             let span = seems(last);
             hold!(
@@ -449,13 +451,15 @@ impl Judge {
     /// may still write under its name for no longer than `overlap`.
     pub fn is_writer(&self, holder: Holder, app: usize, overlap: Duration) -> Result<bool, String> {
         let Some(attempt) = self.attempts.get(&holder) else { return Ok(true) };
-        let (Some(line_at), Some((looked, _))) = (attempt.line_at, &attempt.looked) else { return Ok(true) };
-        let writer = self.writers.get(&(app, looked.name.clone(), line_at));
-        let is_writer = writer.is_none_or(|writer| *writer == looked.id);
+        let (Some(line_at), Some((inspected, _))) = (attempt.line_at, &attempt.inspected) else {
+            return Ok(true);
+        };
+        let writer = self.writers.get(&(app, inspected.name.clone(), line_at));
+        let is_writer = writer.is_none_or(|writer| *writer == inspected.id);
         hold!(
             is_writer || self.policy(app).min_uptime <= overlap,
             "{} is restarted for what another instance wrote under its name",
-            looked.name
+            inspected.name
         );
         Ok(is_writer)
     }

@@ -34,7 +34,7 @@ pub enum Trouble {
 
 /// Watches over all that err.
 #[derive(Debug, Default)]
-pub struct Watchdog {
+pub struct Liveness {
     owed: HashMap<(usize, DynoName), Owed>,
     /// Until when each trouble excuses.
     troubles: HashMap<Trouble, Timestamp>,
@@ -54,7 +54,7 @@ struct Owed {
     last: Timestamp,
 }
 
-impl Watchdog {
+impl Liveness {
     pub fn trouble(&mut self, trouble: Trouble, until: Timestamp) {
         let entry = self.troubles.entry(trouble).or_insert(until);
         *entry = (*entry).max(until);

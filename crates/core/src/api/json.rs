@@ -11,7 +11,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::Seen;
+use crate::api::DynoInfo;
 use crate::event::DynoState;
 use crate::ident::{DrainToken, NameError, ProcessType};
 use crate::limits;
@@ -96,7 +96,7 @@ pub struct Account {
 ///
 /// # Errors
 /// It is no JSON, or misses what a dyno must have.
-pub fn dyno(body: &[u8]) -> Result<Seen, Garbled> {
+pub fn dyno(body: &[u8]) -> Result<DynoInfo, Garbled> {
     serde_json::from_slice::<Object<DynoDto>>(body)?.0.seen()
 }
 
@@ -105,7 +105,7 @@ pub fn dyno(body: &[u8]) -> Result<Seen, Garbled> {
 ///
 /// # Errors
 /// It is no JSON, or a dyno of a listed type misses what it must have.
-pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<Seen>, Garbled> {
+pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<DynoInfo>, Garbled> {
     let all: Vec<Value> = serde_json::from_slice(body)?;
     let mut seen = Vec::new();
     for entry in all {
@@ -320,13 +320,13 @@ impl From<String> for SecretUrl {
 }
 
 impl DynoDto {
-    fn seen(self) -> Result<Seen, Garbled> {
+    fn seen(self) -> Result<DynoInfo, Garbled> {
         let created_at = time("created_at", &self.created_at)?;
         let updated_at = match &self.updated_at {
             Some(text) => time("updated_at", text)?,
             None => created_at,
         };
-        Ok(Seen {
+        Ok(DynoInfo {
             name: self.name.parse()?,
             process_type: self.process_type.parse()?,
             id: self.id.parse()?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::dyno::{Cause, DynoKey};
 use crate::limits;
-use crate::record::{Decision, Evidence, MemoryReading, Record, Ticket, Verdict};
+use crate::record::{Action, AttemptId, Decision, Evidence, MemoryReading, Record};
 use crate::time::since;
 
 impl Engine {
@@ -14,10 +14,10 @@ impl Engine {
         &mut self,
         key: DynoKey,
         cause: &Cause,
-        verdict: Verdict,
-        ticket: Option<Ticket>,
+        action: Action,
+        attempt_id: Option<AttemptId>,
     ) -> Decision {
-        let decision = self.decision(key, cause, verdict, ticket);
+        let decision = self.decision(key, cause, action, attempt_id);
         self.record(Record::Decision(decision.clone()));
         decision
     }
@@ -27,17 +27,17 @@ impl Engine {
         &self,
         key: DynoKey,
         cause: &Cause,
-        verdict: Verdict,
-        ticket: Option<Ticket>,
+        action: Action,
+        attempt_id: Option<AttemptId>,
     ) -> Decision {
         Decision {
             at: self.now.wall,
             app: key.app,
             dyno: Some(self.name(key)),
             rule: Arc::clone(&cause.rule),
-            verdict,
+            action,
             evidence: self.evidence(key, cause),
-            ticket,
+            attempt_id,
         }
     }
 

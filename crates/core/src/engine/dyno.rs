@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::Seen;
+use crate::api::DynoInfo;
 use crate::codes::Code;
 use crate::engine::budget::Slots;
 use crate::engine::counts::{Hits, MemoryTrend};
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
 use crate::limits;
-use crate::record::{Decision, Hold, MemoryReading, Ticket};
+use crate::record::{AttemptId, Decision, Hold, MemoryReading};
 use crate::time::since;
 
 /// Which dyno: its app, its formation's place in `process_types`, its place in the formation.
@@ -38,7 +38,7 @@ pub(super) struct Dyno {
     /// The last thing that the platform said about its life, by the time in the lines.
     pub life: Option<(Change, Timestamp)>,
     /// The instance that the API showed last.
-    pub seen: Option<Seen>,
+    pub seen: Option<DynoInfo>,
     /// Its place among the dynos in the order of their silence: `touched`, as it was within
     /// [`limits::QUIET_STEP`].
     pub placed: Duration,
@@ -63,7 +63,7 @@ pub(super) struct LastRestart {
     /// Whether people were told that it did not help.
     pub told_no_help: bool,
     /// The attempt, once the new instance is up and as long as nothing was told of its memory.
-    pub unread: Option<Ticket>,
+    pub unread: Option<AttemptId>,
 }
 
 /// A dyno that is left alone after too many restarts.
@@ -85,8 +85,8 @@ pub(super) struct GivenUp {
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     /// Whether it was begun by a process that died; nothing more is sent for it.
-    pub adopted: bool,
-    pub ticket: Ticket,
+    pub is_resumed: bool,
+    pub attempt_id: AttemptId,
     pub cause: Cause,
     pub phase: Phase,
     /// When it entered the queue.
@@ -98,7 +98,7 @@ pub(super) struct Attempt {
     /// DELETEs sent.
     pub deletes: u32,
     /// Looks that failed in a row.
-    pub blind_looks: u32,
+    pub failed_inspections: u32,
     /// Waits in a row, for the back-off.
     pub waits: u32,
     /// A DELETE of which nobody knows yet whether it was carried out.
@@ -106,7 +106,7 @@ pub(super) struct Attempt {
     /// Whether it has used up one of the dyno's `max_restarts`.
     pub spent: bool,
     /// The instance to be replaced, from the look before.
-    pub target: Option<Seen>,
+    pub target: Option<DynoInfo>,
     /// How many dynos its formation had at that look.
     pub formation: usize,
     /// When it is due, if it waits for time.
@@ -135,7 +135,7 @@ pub(super) struct Cause {
 }
 
 impl Cause {
-    pub fn is_by_hand(&self) -> bool {
+    pub fn is_manual(&self) -> bool {
         self.error_at.is_none()
     }
 }
@@ -146,7 +146,7 @@ pub(super) enum Phase {
     /// Waiting for a place among the `max_concurrent`.
     Queued,
     /// The API has been asked for the dyno and its formation.
-    Looking,
+    Inspecting,
     /// Something outside is in the way; it looks again later.
     Waiting,
     /// The store has been asked for the claim.
@@ -154,9 +154,9 @@ pub(super) enum Phase {
     /// The DELETE is on its way.
     Restarting { sent: Duration },
     /// The DELETE's answer was lost, and the dyno is watched.
-    Doubting { sent: Duration, peeks: u32, asking: bool },
+    Unconfirmed { sent: Duration, polls: u32, asking: bool },
     /// The API accepted; the new instance is awaited.
-    Booting { accepted: Duration, peeks: u32, asking: bool },
+    Booting { accepted: Duration, polls: u32, asking: bool },
     /// The new instance is up and is given its time to settle.
     Settling,
     /// The new instance did not come up in time; it is still watched.
@@ -173,17 +173,17 @@ impl Phase {
 }
 
 impl Attempt {
-    pub fn queue(ticket: Ticket, cause: Cause, now: Duration) -> Self {
+    pub fn queue(attempt_id: AttemptId, cause: Cause, now: Duration) -> Self {
         Self {
-            adopted: false,
-            ticket,
+            is_resumed: false,
+            attempt_id,
             cause,
             phase: Phase::Queued,
             since: now,
             decided: false,
             draft: None,
             deletes: 0,
-            blind_looks: 0,
+            failed_inspections: 0,
             waits: 0,
             unresolved: None,
             spent: false,
@@ -195,28 +195,28 @@ impl Attempt {
     }
 
     /// Takes over the watch from a process that died.
-    pub fn adopt(&mut self, target: Seen, now: Duration) {
+    pub fn resume_unconfirmed(&mut self, target: DynoInfo, now: Duration) {
         assert!(matches!(self.phase, Phase::Queued), "adopt: from {:?}", self.phase);
-        self.adopted = true;
+        self.is_resumed = true;
         self.decided = true;
         self.deletes = 1;
         self.target = Some(target);
         self.unresolved = Some(Unresolved { sent: now, lost: now });
-        self.phase = Phase::Doubting { sent: now, peeks: 0, asking: false };
+        self.phase = Phase::Unconfirmed { sent: now, polls: 0, asking: false };
     }
 
     /// Whether the dyno may be out because of us, so that it counts against `max_concurrent`.
     pub fn may_be_out(&self) -> bool {
-        self.unresolved.is_some() || !matches!(self.phase, Phase::Queued | Phase::Looking | Phase::Waiting)
+        self.unresolved.is_some() || !matches!(self.phase, Phase::Queued | Phase::Inspecting | Phase::Waiting)
     }
 
-    pub fn look(&mut self) {
+    pub fn inspect(&mut self) {
         assert!(
-            matches!(self.phase, Phase::Queued | Phase::Waiting | Phase::Doubting { .. }),
+            matches!(self.phase, Phase::Queued | Phase::Waiting | Phase::Unconfirmed { .. }),
             "look: from {:?}",
             self.phase
         );
-        self.phase = Phase::Looking;
+        self.phase = Phase::Inspecting;
     }
 
     pub fn wait(&mut self) {
@@ -224,11 +224,11 @@ impl Attempt {
             matches!(
                 self.phase,
                 Phase::Queued
-                    | Phase::Looking
+                    | Phase::Inspecting
                     | Phase::Waiting
                     | Phase::Claiming
                     | Phase::Restarting { .. }
-                    | Phase::Doubting { .. }
+                    | Phase::Unconfirmed { .. }
             ),
             "wait: from {:?}",
             self.phase
@@ -237,8 +237,8 @@ impl Attempt {
         self.waits += 1;
     }
 
-    pub fn claim(&mut self, target: Seen, formation: usize) {
-        assert!(matches!(self.phase, Phase::Looking), "claim: from {:?}", self.phase);
+    pub fn claim(&mut self, target: DynoInfo, formation: usize) {
+        assert!(matches!(self.phase, Phase::Inspecting), "claim: from {:?}", self.phase);
         self.phase = Phase::Claiming;
         self.target = Some(target);
         self.formation = formation;
@@ -250,40 +250,40 @@ impl Attempt {
         self.deletes += 1;
     }
 
-    pub fn doubt(&mut self, unresolved: Unresolved) {
+    pub fn lose_answer(&mut self, unresolved: Unresolved) {
         assert!(
             matches!(
                 self.phase,
                 Phase::Restarting { .. }
-                    | Phase::Looking
+                    | Phase::Inspecting
                     | Phase::Waiting
                     | Phase::Claiming
-                    | Phase::Doubting { .. }
+                    | Phase::Unconfirmed { .. }
             ),
             "doubt: from {:?}",
             self.phase
         );
-        self.phase = Phase::Doubting { sent: unresolved.sent, peeks: 0, asking: false };
+        self.phase = Phase::Unconfirmed { sent: unresolved.sent, polls: 0, asking: false };
         self.unresolved = Some(unresolved);
     }
 
     pub fn boot(&mut self, accepted: Duration) {
         assert!(
-            matches!(self.phase, Phase::Restarting { .. } | Phase::Doubting { .. } | Phase::Looking),
+            matches!(self.phase, Phase::Restarting { .. } | Phase::Unconfirmed { .. } | Phase::Inspecting),
             "boot: from {:?}",
             self.phase
         );
         assert!(self.deletes > 0, "boot: nothing was sent");
-        self.phase = Phase::Booting { accepted, peeks: 0, asking: false };
+        self.phase = Phase::Booting { accepted, polls: 0, asking: false };
         self.unresolved = None;
     }
 
     /// The API is being asked for the dyno.
     pub fn ask(&mut self) {
         match &mut self.phase {
-            Phase::Doubting { asking, peeks, .. } | Phase::Booting { asking, peeks, .. } => {
+            Phase::Unconfirmed { asking, polls, .. } | Phase::Booting { asking, polls, .. } => {
                 *asking = true;
-                *peeks += 1;
+                *polls += 1;
             }
             Phase::Failed { asking, .. } => *asking = true,
             phase => panic!("ask: from {phase:?}"),
@@ -293,9 +293,9 @@ impl Attempt {
     /// An answer came; false when none was expected.
     pub fn answered(&mut self) -> bool {
         match &mut self.phase {
-            Phase::Doubting { asking, .. } | Phase::Booting { asking, .. } | Phase::Failed { asking, .. } => {
-                std::mem::take(asking)
-            }
+            Phase::Unconfirmed { asking, .. }
+            | Phase::Booting { asking, .. }
+            | Phase::Failed { asking, .. } => std::mem::take(asking),
             _ => false,
         }
     }
@@ -317,7 +317,7 @@ impl Attempt {
 
 impl LastRestart {
     /// Notes that memory was told at `at`; gives the attempt if that is the first of the new instance.
-    pub fn read(&mut self, at: Timestamp) -> Option<Ticket> {
+    pub fn read(&mut self, at: Timestamp) -> Option<AttemptId> {
         // The old process may speak beside the new one, and no line says for certain which of them did.
         let is_alone = self.back_at.is_some_and(|back| since(back, at) >= limits::OLD_PROCESS_MAX);
         if is_alone { self.unread.take() } else { None }
@@ -362,7 +362,7 @@ mod tests {
 
     use super::{Attempt, Cause, Dyno, Phase};
     use crate::event::{Change, DynoState};
-    use crate::record::Ticket;
+    use crate::record::AttemptId;
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_second(1_750_000_000 + secs).expect("a time")
@@ -398,16 +398,16 @@ mod tests {
     #[should_panic(expected = "restart: from Queued")]
     fn nothing_is_restarted_without_a_claim() {
         let cause = Cause { rule: "r".into(), code: None, lines: 0, error_at: None };
-        Attempt::queue(Ticket(1), cause, Duration::ZERO).restart(Duration::ZERO);
+        Attempt::queue(AttemptId(1), cause, Duration::ZERO).restart(Duration::ZERO);
     }
 
     #[test]
     fn what_was_sent_cannot_be_dropped() {
         let sent = Duration::ZERO;
         assert!(Phase::Waiting.can_be_dropped());
-        assert!(!Phase::Looking.can_be_dropped(), "its answer would find another attempt");
+        assert!(!Phase::Inspecting.can_be_dropped(), "its answer would find another attempt");
         assert!(!Phase::Claiming.can_be_dropped(), "nobody would give the claim back");
         assert!(!Phase::Restarting { sent }.can_be_dropped());
-        assert!(!Phase::Doubting { sent, peeks: 0, asking: false }.can_be_dropped());
+        assert!(!Phase::Unconfirmed { sent, polls: 0, asking: false }.can_be_dropped());
     }
 }

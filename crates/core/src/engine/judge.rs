@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Blind, Seen, View};
+use crate::api::{ApiError, DynoInfo, FormationInfo};
 use crate::calendar;
 use crate::engine::dyno::{Cause, Dyno};
 use crate::event::DynoState;
@@ -18,9 +18,9 @@ use crate::time::{Now, later, since};
 
 /// What an attempt should do now.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum Assessment {
     /// Replace this instance, one of so many of its type.
-    Go(Box<Seen>, usize),
+    Go(Box<DynoInfo>, usize),
     /// Not this dyno, not for this error.
     Leave(Hold),
     /// Not yet: something beside the dyno is in the way; for so long, where that is known.
@@ -57,42 +57,42 @@ pub(super) fn before_looking(cause: &Cause, dyno: &Dyno, policy: &Policy, now: N
 }
 
 /// The facts of one look, and those of our own that belong to it.
-pub(super) struct Sight<'a> {
+pub(super) struct Inspection<'a> {
     pub cause: &'a Cause,
     pub name: &'a DynoName,
     pub policy: &'a Policy,
     /// Other dynos of the formation that may be out because of us.
     pub ours_out: &'a [DynoName],
-    pub view: &'a View,
+    pub view: &'a FormationInfo,
 }
 
 /// Judges by what the API shows: first the dyno itself, then its formation.
-pub(super) fn by_view(sight: &Sight<'_>, now: Now) -> Verdict {
-    let Some(seen) = &sight.view.dyno else { return Verdict::Leave(Hold::Gone) };
+pub(super) fn by_view(sight: &Inspection<'_>, now: Now) -> Assessment {
+    let Some(seen) = &sight.view.dyno else { return Assessment::Leave(Hold::Gone) };
     if let Err(hold) = by_itself(seen, sight.name, sight.policy, sight.cause, now) {
-        return Verdict::Leave(hold);
+        return Assessment::Leave(hold);
     }
-    let formation: Vec<&Seen> = sight
+    let formation: Vec<&DynoInfo> = sight
         .view
         .formation
         .iter()
         .filter(|other| other.process_type == *sight.name.process_type())
         .collect();
-    if let Some(blind) = disagreement(seen, &formation) {
-        return Verdict::Wait(Hold::Blind(blind), None);
+    if let Some(error) = disagreement(seen, &formation) {
+        return Assessment::Wait(Hold::ApiError(error), None);
     }
     if let Some(hold) = deploying(&formation, sight.policy, now) {
-        return Verdict::Wait(hold, None);
+        return Assessment::Wait(hold, None);
     }
     if let Some((hold, span)) = too_many_out(&formation, sight, now) {
-        return Verdict::Wait(hold, span);
+        return Assessment::Wait(hold, span);
     }
-    Verdict::Go(Box::new(seen.clone()), formation.len().max(1))
+    Assessment::Go(Box::new(seen.clone()), formation.len().max(1))
 }
 
 /// Judges the dyno alone, as the API shows it.
 pub(super) fn by_itself(
-    seen: &Seen,
+    seen: &DynoInfo,
     name: &DynoName,
     policy: &Policy,
     cause: &Cause,
@@ -131,7 +131,7 @@ fn error_is_current(error_at: Timestamp, wall: Timestamp) -> Result<(), Hold> {
     Ok(())
 }
 
-fn older_than_error(seen: &Seen, error_at: Timestamp) -> Result<(), Hold> {
+fn older_than_error(seen: &DynoInfo, error_at: Timestamp) -> Result<(), Hold> {
     if seen.surely_in_state_since() >= error_at {
         return Err(Hold::Superseded { created_at: seen.in_state_since() });
     }
@@ -140,16 +140,16 @@ fn older_than_error(seen: &Seen, error_at: Timestamp) -> Result<(), Hold> {
 
 /// The two answers of a look tell of one process; where only one of them knows of a change of state since its
 /// creation, the other left `updated_at` out, of all that it told, and who came up just now is not known.
-fn disagreement(seen: &Seen, formation: &[&Seen]) -> Option<Blind> {
-    let knows_change = |seen: &Seen| seen.updated_at > seen.created_at;
+fn disagreement(seen: &DynoInfo, formation: &[&DynoInfo]) -> Option<ApiError> {
+    let knows_change = |seen: &DynoInfo| seen.updated_at > seen.created_at;
     let other = formation.iter().find(|other| other.id == seen.id && other.state == seen.state)?;
-    (knows_change(other) != knows_change(seen)).then(|| Blind::Garbled {
+    (knows_change(other) != knows_change(seen)).then(|| ApiError::Garbled {
         what: format!("{} has an updated_at in one answer and none in the other", seen.name),
     })
 }
 
 /// Two releases side by side, while the newer one may still be booting or in preboot's overlap.
-fn deploying(formation: &[&Seen], policy: &Policy, now: Now) -> Option<Hold> {
+fn deploying(formation: &[&DynoInfo], policy: &Policy, now: Now) -> Option<Hold> {
     let from = formation.iter().filter_map(|seen| seen.release).min()?;
     let to = formation.iter().filter_map(|seen| seen.release).max()?;
     let youngest =
@@ -163,7 +163,11 @@ fn deploying(formation: &[&Seen], policy: &Policy, now: Now) -> Option<Hold> {
 const PREBOOT_OVERLAP: Duration = Duration::from_secs(2 * 60);
 
 /// Why this dyno would be one too many, and for how long, if the others only have to settle.
-fn too_many_out(formation: &[&Seen], sight: &Sight<'_>, now: Now) -> Option<(Hold, Option<Duration>)> {
+fn too_many_out(
+    formation: &[&DynoInfo],
+    sight: &Inspection<'_>,
+    now: Now,
+) -> Option<(Hold, Option<Duration>)> {
     let others = formation.iter().filter(|seen| seen.name != *sight.name);
     // Each with what is left until it has settled, if it is up.
     let mut out: Vec<(&DynoName, DynoState, Option<Duration>)> = Vec::new();
@@ -193,7 +197,7 @@ fn too_many_out(formation: &[&Seen], sight: &Sight<'_>, now: Now) -> Option<(Hol
 mod tests {
     use jiff::Timestamp;
 
-    use super::{Seen, disagreement};
+    use super::{DynoInfo, disagreement};
     use crate::event::DynoState;
 
     /// Found by the simulation: in a list whose `updated_at` was cut away, a dyno that had just come up
@@ -201,7 +205,7 @@ mod tests {
     #[test]
     fn an_answer_without_updated_at_beside_one_with_it_is_not_believed() {
         let at = |second| Timestamp::from_second(second).expect("a time");
-        let seen = |updated| Seen {
+        let seen = |updated| DynoInfo {
             name: "web.1".parse().expect("a dyno"),
             process_type: "web".parse().expect("a type"),
             id: "i".parse().expect("an id"),
@@ -210,14 +214,14 @@ mod tests {
             state: DynoState::Up,
             release: None,
         };
-        let elsewhere = Seen { id: "j".parse().expect("an id"), ..seen(100) };
+        let elsewhere = DynoInfo { id: "j".parse().expect("an id"), ..seen(100) };
         for (one, list, is_believed) in [
             (seen(130), seen(130), true),
             (seen(100), seen(100), true),
             (seen(130), seen(100), false),
             (seen(100), seen(130), false),
             (seen(130), elsewhere, true),
-            (seen(130), Seen { state: DynoState::Starting, ..seen(100) }, true),
+            (seen(130), DynoInfo { state: DynoState::Starting, ..seen(100) }, true),
         ] {
             assert_eq!(disagreement(&one, &[&list]).is_none(), is_believed, "{one:?} {list:?}");
         }

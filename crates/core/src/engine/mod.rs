@@ -4,7 +4,7 @@
 //!
 //! - [`Engine::handle`] takes one [`Input`] and the time, and returns the [`Effect`]s in the order in
 //!   which they must be carried out. `now.mono` never decreases; a reading that does is taken as the last.
-//! - Every [`Effect::Look`], [`Effect::Peek`], [`Effect::Claim`] and [`Effect::Delete`] is answered by
+//! - Every [`Effect::Inspect`], [`Effect::Poll`], [`Effect::Claim`] and [`Effect::Delete`] is answered by
 //!   exactly one input with its ticket, whatever happens: time-outs are the answerer's.
 //! - After each input the caller sleeps until [`Engine::next_deadline`], or the next input, and hands in
 //!   [`Input::Wake`] when the deadline has come.
@@ -33,20 +33,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Blind, ClaimRefusal, Deletion, Seen, View};
+use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::backoff::Jitter;
 use crate::codes::Code;
 use crate::engine::budget::RestartBudget;
 use crate::engine::counts::Hits;
 use crate::engine::dyno::{Attempt, Dyno, DynoKey};
 use crate::engine::orders::OpenOrder;
-use crate::engine::quota::ApiTokens;
-use crate::engine::restore::{Past, PastPause};
+use crate::engine::quota::ApiQuota;
+use crate::engine::restore::{RestoredPause, RestoredState};
 use crate::event::Event;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::policy::{AppPlan, Policy};
-use crate::record::{Decision, Record, Ticket};
+use crate::record::{AttemptId, Decision, Record};
 use crate::time::{Now, later};
 
 /// The state machine. See the module's documentation for how it is used.
@@ -61,11 +61,11 @@ pub struct Engine {
     /// Formations in which somebody may have his turn now.
     freed: BTreeSet<(AppId, u16)>,
     /// Attempts by ticket, so that a late answer finds its own attempt or none.
-    attempts: HashMap<Ticket, DynoKey>,
+    attempts: HashMap<AttemptId, DynoKey>,
     jitter: Jitter,
     /// The reading that came with the input in hand.
     now: Now,
-    open_orders: HashMap<Ticket, OpenOrder>,
+    open_orders: HashMap<AttemptId, OpenOrder>,
     paused: Option<Pause>,
     platform_clock: PlatformClock,
     pruned: Duration,
@@ -73,14 +73,14 @@ pub struct Engine {
     quiet: BTreeSet<(Duration, DynoKey)>,
     /// Attempts that wait for nothing but calls.
     starved: BTreeSet<DynoKey>,
-    tickets_made: u64,
-    tokens: ApiTokens,
+    attempts_made: u64,
+    tokens: ApiQuota,
 }
 
 #[derive(Debug)]
 struct App {
     /// What keeps the API from being seen for this app, once people were told.
-    blind_told: Option<&'static str>,
+    reported_api_error: Option<&'static str>,
     clock_told: bool,
     formations: Vec<Formation>,
     /// Errors that name no dyno, one for each rule.
@@ -117,36 +117,36 @@ pub enum Input {
         /// Events about dynos of the listed process types, and about the app.
         events: Vec<Event>,
     },
-    /// The answer to [`Effect::Look`].
-    Looked {
+    /// The answer to [`Effect::Inspect`].
+    Inspected {
         /// The look's ticket.
-        ticket: Ticket,
+        attempt_id: AttemptId,
         /// What was seen.
-        answer: Result<View, Blind>,
+        answer: Result<FormationInfo, ApiError>,
     },
-    /// The answer to [`Effect::Peek`].
-    Peeked {
+    /// The answer to [`Effect::Poll`].
+    Polled {
         /// The peek's ticket.
-        ticket: Ticket,
+        attempt_id: AttemptId,
         /// The dyno; none when there is none of that name.
-        answer: Result<Option<Seen>, Blind>,
+        answer: Result<Option<DynoInfo>, ApiError>,
     },
     /// The answer to [`Effect::Claim`].
     Claimed {
         /// The claim's ticket.
-        ticket: Ticket,
+        attempt_id: AttemptId,
         /// Whether it was given.
         answer: Result<(), ClaimRefusal>,
     },
     /// The answer to [`Effect::Delete`].
     Deleted {
         /// The request's ticket.
-        ticket: Ticket,
+        attempt_id: AttemptId,
         /// What became of it.
-        answer: Deletion,
+        answer: DeleteResult,
     },
     /// `RateLimit-Remaining` of any answer of the API.
-    ApiTokens {
+    ApiQuota {
         /// Calls left to the account.
         remaining: u32,
     },
@@ -169,18 +169,18 @@ pub enum Input {
         reason: Arc<str>,
     },
     /// What the store remembers; the first input of a daemon that has a past.
-    Remember(Past),
+    Restore(RestoredState),
     /// Pauses as the store shared by all replicas has them.
-    Pauses(Vec<PastPause>),
+    Pauses(Vec<RestoredPause>),
     /// A person wants them again.
     Resume {
         /// The app, or all.
         app: Option<AppId>,
     },
-    /// What all replicas heard, this one included, of what [`Effect::Share`] was about.
-    Shared {
+    /// What all replicas heard, this one included, of what [`Effect::CountAcrossReplicas`] was about.
+    CountedAcrossReplicas {
         /// The error that was shared.
-        hit: Hit,
+        hit: RuleHit,
         /// The times in the lines, within the rule's span.
         times: Vec<Timestamp>,
     },
@@ -201,13 +201,13 @@ pub enum Effect {
     /// Write down that this restart is about to be asked for, unless somebody else has done so.
     Claim {
         /// To be given back with the answer.
-        ticket: Ticket,
+        attempt_id: AttemptId,
         /// The app.
         app: AppId,
         /// The instance to be replaced.
-        seen: Seen,
+        seen: DynoInfo,
         /// Whether a person asked, who may pass the cool-down.
-        by_hand: bool,
+        is_manual: bool,
         /// The decision to restart, to be written down with the claim if that is given, so that no restart
         /// can be without its reason. It is on record once it comes as [`Effect::Record`]; a claim that is
         /// given back ([`RestartResult::Withdrawn`](record::RestartResult::Withdrawn)) takes it back, too.
@@ -217,25 +217,25 @@ pub enum Effect {
     /// `DELETE /apps/{app}/dynos/{name}`.
     Delete {
         /// To be given back with the answer.
-        ticket: Ticket,
+        attempt_id: AttemptId,
         /// The app.
         app: AppId,
         /// The dyno.
         dyno: DynoName,
     },
     /// `GET /apps/{app}/dynos`, then `GET /apps/{app}/dynos/{name}` if a dyno is named.
-    Look {
+    Inspect {
         /// To be given back with the answer.
-        ticket: Ticket,
+        attempt_id: AttemptId,
         /// The app.
         app: AppId,
         /// The dyno in question.
         dyno: Option<DynoName>,
     },
     /// `GET /apps/{app}/dynos/{name}`.
-    Peek {
+    Poll {
         /// To be given back with the answer.
-        ticket: Ticket,
+        attempt_id: AttemptId,
         /// The app.
         app: AppId,
         /// The dyno.
@@ -244,13 +244,13 @@ pub enum Effect {
     /// Remember and tell.
     Record(Record),
     /// Count this error together with those that other replicas heard, where there are others; answered by
-    /// [`Input::Shared`], or not at all.
-    Share(Hit),
+    /// [`Input::CountedAcrossReplicas`], or not at all.
+    CountAcrossReplicas(RuleHit),
 }
 
 /// An error that a rule counts and that did not yet make it fire.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
+pub struct RuleHit {
     /// The app.
     pub app: AppId,
     /// The dyno.
@@ -290,8 +290,8 @@ impl Engine {
             pruned: Duration::ZERO,
             quiet: BTreeSet::new(),
             starved: BTreeSet::new(),
-            tickets_made: 0,
-            tokens: ApiTokens::full(),
+            attempts_made: 0,
+            tokens: ApiQuota::full(),
         }
     }
 
@@ -299,18 +299,18 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
-            Input::ApiTokens { remaining } => self.told_tokens(remaining),
-            Input::Claimed { ticket, answer } => self.claimed(ticket, answer),
-            Input::Deleted { ticket, answer } => self.deleted(ticket, answer),
-            Input::Events { app, events } => self.hear(app, events),
-            Input::Looked { ticket, answer } => self.looked(ticket, answer),
+            Input::ApiQuota { remaining } => self.told_tokens(remaining),
+            Input::Claimed { attempt_id, answer } => self.claimed(attempt_id, answer),
+            Input::Deleted { attempt_id, answer } => self.deleted(attempt_id, answer),
+            Input::Events { app, events } => self.on_events(app, events),
+            Input::Inspected { attempt_id, answer } => self.inspected(attempt_id, answer),
             Input::Order { order, app, dyno } => self.order(order, app, dyno),
             Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
-            Input::Peeked { ticket, answer } => self.peeked(ticket, answer),
-            Input::Remember(past) => self.remember(past),
+            Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),
+            Input::Restore(past) => self.restore(past),
             Input::Resume { app } => self.resume(app),
-            Input::Shared { hit, times } => self.hear_shared(&hit, &times),
+            Input::CountedAcrossReplicas { hit, times } => self.hear_shared(&hit, &times),
             Input::Wake => {}
         }
         self.wake();
@@ -329,10 +329,10 @@ impl Engine {
     }
 
     /// The tickets of all attempts under way, whose claims are still wanted.
-    pub fn open_tickets(&self) -> Vec<Ticket> {
-        let mut tickets: Vec<Ticket> = self.attempts.keys().copied().collect();
-        tickets.sort_unstable();
-        tickets
+    pub fn open_attempts(&self) -> Vec<AttemptId> {
+        let mut attempt_ids: Vec<AttemptId> = self.attempts.keys().copied().collect();
+        attempt_ids.sort_unstable();
+        attempt_ids
     }
 
     /// How many restarts are under way or wait for their turn.
@@ -408,9 +408,9 @@ impl Engine {
         self.dynos.get_mut(&key)?.attempt.as_mut()
     }
 
-    fn new_ticket(&mut self) -> Ticket {
-        self.tickets_made += 1;
-        Ticket(self.tickets_made)
+    fn new_attempt_id(&mut self) -> AttemptId {
+        self.attempts_made += 1;
+        AttemptId(self.attempts_made)
     }
 
     fn record(&mut self, record: Record) {
@@ -454,7 +454,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
 impl App {
     fn new(plan: AppPlan) -> Self {
         Self {
-            blind_told: None,
+            reported_api_error: None,
             clock_told: false,
             formations: plan.policy.process_types.iter().map(|_| Formation::default()).collect(),
             hits: vec![Hits::default(); plan.rules.len()],

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{Blind, Seen, View};
+use crate::api::{ApiError, DynoInfo, FormationInfo};
 use crate::engine::dyno::Cause;
 use crate::engine::judge;
 use crate::engine::{Effect, Engine, OrderId, Pause};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
-use crate::record::{BY_HAND, Decision, Evidence, Hold, Record, Ticket, Verdict};
+use crate::record::{Action, AttemptId, Decision, Evidence, Hold, MANUAL, Record};
 
 /// An order that waits for its first look.
 #[derive(Clone, Debug)]
@@ -35,24 +35,24 @@ impl Engine {
             let remaining = self.tokens.remaining(now);
             return self.refuse(&open, Hold::ApiReserve { remaining });
         }
-        let ticket = self.new_ticket();
-        self.effects.push(Effect::Look { ticket, app, dyno: open.dyno.clone() });
-        self.open_orders.insert(ticket, open);
+        let attempt_id = self.new_attempt_id();
+        self.effects.push(Effect::Inspect { attempt_id, app, dyno: open.dyno.clone() });
+        self.open_orders.insert(attempt_id, open);
     }
 
     /// The API has answered the order's look: each dyno is judged, and those that may go are queued.
-    pub(super) fn ordered(&mut self, open: OpenOrder, answer: Result<View, Blind>) {
+    pub(super) fn ordered(&mut self, open: OpenOrder, answer: Result<FormationInfo, ApiError>) {
         let view = match answer {
             Ok(view) => view,
-            Err(blind) => {
-                if blind.needs_person() {
-                    self.tell_blind(open.app, &blind);
+            Err(error) => {
+                if error.needs_person() {
+                    self.report_api_error(open.app, &error);
                 }
-                return self.refuse(&open, Hold::Blind(blind));
+                return self.refuse(&open, Hold::ApiError(error));
             }
         };
-        self.tell_seen(open.app);
-        let dynos: Vec<Seen> = match &open.dyno {
+        self.report_api_recovered(open.app);
+        let dynos: Vec<DynoInfo> = match &open.dyno {
             Some(_) => view.dyno.iter().cloned().collect(),
             None => running(&view),
         };
@@ -63,16 +63,16 @@ impl Engine {
         self.effects.push(Effect::Answer { order: open.order, decisions });
     }
 
-    fn order_one(&mut self, open: &OpenOrder, seen: Seen, view: &View) -> Decision {
-        let cause = by_hand();
+    fn order_one(&mut self, open: &OpenOrder, seen: DynoInfo, view: &FormationInfo) -> Decision {
+        let cause = is_manual();
         let name = open.dyno.clone().unwrap_or_else(|| seen.name.clone());
         let tracked = self.key(open.app, &name).filter(|key| self.track(*key));
         let Some(key) = tracked else {
             return self.hold_without_dyno(open, Some(name), Hold::TooManyDynos { max: limits::DYNOS_MAX });
         };
         if let Some(attempt) = self.attempt_mut(key) {
-            let ticket = attempt.ticket;
-            return self.decide(key, &cause, Verdict::Hold(Hold::UnderWay), Some(ticket));
+            let attempt_id = attempt.attempt_id;
+            return self.decide(key, &cause, Action::Hold(Hold::UnderWay), Some(attempt_id));
         }
         let judged = judge::by_itself(&seen, &name, self.policy(key), &cause, self.cautious_now())
             .and_then(|()| self.judge(key, &cause))
@@ -83,26 +83,26 @@ impl Engine {
             // A person is told now what the attempt would only find out in its turn.
             if judged.is_ok() && !self.budget.has_one(&mut dyno.slots, rate, now) {
                 let (hold, told) = self.give_up_on(key);
-                let decision = self.decide(key, &cause, Verdict::Hold(hold), None);
+                let decision = self.decide(key, &cause, Action::Hold(hold), None);
                 self.notice(key.app, Some(key), told);
                 return decision;
             }
         }
         let queued = judged.and_then(|()| self.enqueue(key, cause.clone()));
         match queued {
-            Err(hold) => self.decide(key, &cause, Verdict::Hold(hold), None),
+            Err(hold) => self.decide(key, &cause, Action::Hold(hold), None),
             // It will be restarted in its turn, and a person who asked for that is told so now.
             Ok(waiting_for) => {
                 let formation =
                     view.formation.iter().filter(|other| other.process_type == *name.process_type()).count();
                 let dry_run = self.app(open.app).plan.dry_run;
-                let mut ticket = None;
+                let mut attempt_id = None;
                 if let Some(attempt) = self.attempt_mut(key) {
                     attempt.decided = true;
                     attempt.waiting_for = waiting_for;
-                    ticket = Some(attempt.ticket);
+                    attempt_id = Some(attempt.attempt_id);
                 }
-                self.decide(key, &cause, Verdict::Restart { dry_run, formation: formation.max(1) }, ticket)
+                self.decide(key, &cause, Action::Restart { dry_run, formation: formation.max(1) }, attempt_id)
             }
         }
     }
@@ -117,10 +117,10 @@ impl Engine {
             at: self.now.wall,
             app: open.app,
             dyno,
-            rule: BY_HAND.into(),
-            verdict: Verdict::Hold(hold),
+            rule: MANUAL.into(),
+            action: Action::Hold(hold),
             evidence: Evidence::default(),
-            ticket: None::<Ticket>,
+            attempt_id: None::<AttemptId>,
         };
         self.record(Record::Decision(decision.clone()));
         decision
@@ -144,13 +144,13 @@ impl Engine {
     }
 }
 
-fn by_hand() -> Cause {
-    Cause { rule: BY_HAND.into(), code: None, lines: 0, error_at: None }
+fn is_manual() -> Cause {
+    Cause { rule: MANUAL.into(), code: None, lines: 0, error_at: None }
 }
 
 /// The running dynos of the listed process types, in the order of their names, each once.
-fn running(view: &View) -> Vec<Seen> {
+fn running(view: &FormationInfo) -> Vec<DynoInfo> {
     let up = view.formation.iter().filter(|seen| seen.state == DynoState::Up);
-    let by_name: BTreeMap<DynoName, Seen> = up.map(|seen| (seen.name.clone(), seen.clone())).collect();
+    let by_name: BTreeMap<DynoName, DynoInfo> = up.map(|seen| (seen.name.clone(), seen.clone())).collect();
     by_name.into_values().collect()
 }

@@ -9,13 +9,13 @@ use crate::limits::{API_TOKENS_MAX, API_TOKENS_PER_MINUTE, API_TOKENS_RESERVE};
 
 /// What is left of the account's calls, as far as we know.
 #[derive(Clone, Copy, Debug)]
-pub struct ApiTokens {
+pub struct ApiQuota {
     /// Thousandths, so that a refill of 75 a minute loses nothing to rounding.
     thousandths: u64,
     at: Duration,
 }
 
-impl ApiTokens {
+impl ApiQuota {
     /// A full bucket: nothing is known yet.
     pub fn full() -> Self {
         Self { thousandths: u64::from(API_TOKENS_MAX) * 1000, at: Duration::ZERO }
@@ -69,12 +69,12 @@ mod tests {
 
     use proptest::prelude::{prop, proptest};
 
-    use super::ApiTokens;
+    use super::ApiQuota;
     use crate::limits::{API_TOKENS_PER_MINUTE, API_TOKENS_RESERVE};
 
     #[test]
     fn a_fifth_is_left_to_others() {
-        let mut tokens = ApiTokens::full();
+        let mut tokens = ApiQuota::full();
         tokens.told(API_TOKENS_RESERVE + 2, Duration::ZERO);
         assert_eq!(tokens.take(2, Duration::ZERO), Ok(()));
         let wait = tokens.take(3, Duration::ZERO).expect_err("the reserve is touched");
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn asking_slows_down_as_calls_run_short() {
-        let mut tokens = ApiTokens::full();
+        let mut tokens = ApiQuota::full();
         let mut at = |remaining| {
             tokens.told(remaining, Duration::ZERO);
             tokens.slowdown(Duration::ZERO)
@@ -99,7 +99,7 @@ mod tests {
             told in 0_u32..6000,
             gaps in prop::collection::vec(0_u64..30_000, 1..300),
         ) {
-            let mut tokens = ApiTokens::full();
+            let mut tokens = ApiQuota::full();
             tokens.told(told, Duration::ZERO);
             let (mut now, mut made) = (Duration::ZERO, 0_u64);
             for gap in gaps {

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use crate::api::{Blind, ClaimRefusal, Deletion, Seen, View};
+use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::engine::dyno::{Attempt, DynoKey, GivenUp, LastRestart, Phase, Unresolved};
-use crate::engine::judge::{self, Sight};
+use crate::engine::judge::{self, Inspection};
 use crate::engine::{Effect, Engine};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
-use crate::record::{Hold, NoticeKind, Outcome, Record, RestartResult, Ticket, Verdict};
+use crate::record::{Action, AttemptId, Hold, NoticeKind, Outcome, Record, RestartResult};
 use crate::time::later;
 
 impl Engine {
@@ -25,7 +25,7 @@ impl Engine {
                 && let Some(index) = self.formation_mut(key).queue.pop_front()
             {
                 self.formation_mut(key).active.push(index);
-                self.look(DynoKey { index, ..key });
+                self.inspect(DynoKey { index, ..key });
             }
         }
     }
@@ -35,15 +35,15 @@ impl Engine {
         let Some(attempt) = self.attempt_mut(key) else { return };
         attempt.due = None;
         match attempt.phase {
-            Phase::Waiting => self.look(key),
-            Phase::Doubting { .. } | Phase::Booting { .. } | Phase::Failed { .. } => self.peek(key),
+            Phase::Waiting => self.inspect(key),
+            Phase::Unconfirmed { .. } | Phase::Booting { .. } | Phase::Failed { .. } => self.poll(key),
             Phase::Settling => self.close(key),
-            Phase::Queued | Phase::Looking | Phase::Claiming | Phase::Restarting { .. } => {}
+            Phase::Queued | Phase::Inspecting | Phase::Claiming | Phase::Restarting { .. } => {}
         }
     }
 
     /// Judges once more, and asks the API for the dyno and its formation.
-    fn look(&mut self, key: DynoKey) {
+    fn inspect(&mut self, key: DynoKey) {
         self.starved.remove(&key);
         let Some(attempt) = self.attempt_mut(key) else { return };
         let cause = attempt.cause.clone();
@@ -66,43 +66,43 @@ impl Engine {
         }
         let (app, dyno) = (key.app, self.name(key));
         if let Some(attempt) = self.attempt_mut(key) {
-            attempt.look();
-            let ticket = attempt.ticket;
-            self.effects.push(Effect::Look { ticket, app, dyno: Some(dyno) });
+            attempt.inspect();
+            let attempt_id = attempt.attempt_id;
+            self.effects.push(Effect::Inspect { attempt_id, app, dyno: Some(dyno) });
         }
     }
 
     /// The answer to a look.
-    pub(super) fn looked(&mut self, ticket: Ticket, answer: Result<View, Blind>) {
-        if let Some(open) = self.open_orders.remove(&ticket) {
+    pub(super) fn inspected(&mut self, attempt_id: AttemptId, answer: Result<FormationInfo, ApiError>) {
+        if let Some(open) = self.open_orders.remove(&attempt_id) {
             return self.ordered(open, answer);
         }
-        let Some(&key) = self.attempts.get(&ticket) else { return };
-        if self.attempt_mut(key).is_none_or(|attempt| attempt.phase != Phase::Looking) {
+        let Some(&key) = self.attempts.get(&attempt_id) else { return };
+        if self.attempt_mut(key).is_none_or(|attempt| attempt.phase != Phase::Inspecting) {
             return;
         }
         match answer {
-            Err(blind) => self.cannot_look(key, blind),
+            Err(error) => self.inspection_failed(key, error),
             Ok(view) => self.judge_view(key, &view),
         }
     }
 
-    fn cannot_look(&mut self, key: DynoKey, blind: Blind) {
+    fn inspection_failed(&mut self, key: DynoKey, error: ApiError) {
         let Some(attempt) = self.attempt_mut(key) else { return };
-        attempt.blind_looks += 1;
-        let tries = attempt.blind_looks;
-        match &blind {
-            Blind::Throttled { wait } => {
+        attempt.failed_inspections += 1;
+        let tries = attempt.failed_inspections;
+        match &error {
+            ApiError::Throttled { wait } => {
                 let span = self.throttled(*wait, tries);
-                self.wait(key, Hold::Blind(blind), span);
+                self.wait(key, Hold::ApiError(error), span);
             }
-            Blind::Unreachable { .. } if tries < limits::LOOKS_MAX => {
-                let span = self.jitter.delay(limits::PEEK_MIN, tries - 1, limits::PEEK_MAX);
-                self.retry_look(key, span);
+            ApiError::Unreachable { .. } if tries < limits::INSPECTIONS_MAX => {
+                let span = self.jitter.delay(limits::POLL_MIN, tries - 1, limits::POLL_MAX);
+                self.retry_inspection(key, span);
             }
             _ => {
-                self.tell_blind(key.app, &blind);
-                self.leave(key, Hold::Blind(blind));
+                self.report_api_error(key.app, &error);
+                self.leave(key, Hold::ApiError(error));
             }
         }
     }
@@ -112,18 +112,18 @@ impl Engine {
         let asked = wait.unwrap_or_default().min(limits::THROTTLE_WAIT_MAX);
         let ours =
             self.jitter.delay(limits::THROTTLE_WAIT * 2, tries.saturating_sub(1), limits::THROTTLE_WAIT_MAX);
-        if wait.is_some() { asked + self.jitter.delay(limits::PEEK_MIN, 0, limits::PEEK_MIN) } else { ours }
+        if wait.is_some() { asked + self.jitter.delay(limits::POLL_MIN, 0, limits::POLL_MIN) } else { ours }
     }
 
     /// Judges by the API's answer, and goes on to the claim.
-    fn judge_view(&mut self, key: DynoKey, view: &View) {
-        self.tell_seen(key.app);
+    fn judge_view(&mut self, key: DynoKey, view: &FormationInfo) {
+        self.report_api_recovered(key.app);
         let name = self.name(key);
         let ours_out = self.ours_out(key);
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
         dyno.seen.clone_from(&view.dyno);
         let Some(attempt) = &mut dyno.attempt else { return };
-        attempt.blind_looks = 0;
+        attempt.failed_inspections = 0;
         let cause = attempt.cause.clone();
         if let Some(unresolved) = attempt.unresolved
             && self.is_resolved(key, view.dyno.as_ref())
@@ -139,19 +139,19 @@ impl Engine {
             return self.wait(key, Hold::FormationFailed { dyno }, span);
         }
         let (policy, cautious) = (self.policy(key), self.cautious_now());
-        let sight = Sight { cause: &cause, name: &name, policy, ours_out: &ours_out, view };
+        let sight = Inspection { cause: &cause, name: &name, policy, ours_out: &ours_out, view };
         match judge::by_view(&sight, cautious) {
-            judge::Verdict::Leave(hold) => self.leave(key, hold),
-            judge::Verdict::Wait(hold, known) => {
+            judge::Assessment::Leave(hold) => self.leave(key, hold),
+            judge::Assessment::Wait(hold, known) => {
                 let usual = self.wait_span(key);
                 self.wait(key, hold, known.map_or(usual, |span| span.min(limits::WAIT_MAX)));
             }
-            judge::Verdict::Go(seen, formation) => self.go(key, *seen, formation),
+            judge::Assessment::Go(seen, formation) => self.go(key, *seen, formation),
         }
     }
 
     /// Nothing is in the way: uses up a restart, and claims it.
-    fn go(&mut self, key: DynoKey, seen: Seen, formation: usize) {
+    fn go(&mut self, key: DynoKey, seen: DynoInfo, formation: usize) {
         if let Err(hold) = self.end_giving_up(key, &seen) {
             return self.leave(key, hold);
         }
@@ -164,7 +164,7 @@ impl Engine {
         }
         attempt.spent = true;
         attempt.claim(seen.clone(), formation);
-        let (ticket, by_hand) = (attempt.ticket, attempt.cause.is_by_hand());
+        let (attempt_id, is_manual) = (attempt.attempt_id, attempt.cause.is_manual());
         self.draft_decision(key);
         if self.app(key.app).plan.dry_run {
             self.decide_restart(key);
@@ -172,11 +172,11 @@ impl Engine {
             return self.close(key);
         }
         let decision = self.attempt_mut(key).and_then(|attempt| attempt.draft.clone());
-        self.effects.push(Effect::Claim { ticket, app: key.app, seen, by_hand, decision });
+        self.effects.push(Effect::Claim { attempt_id, app: key.app, seen, is_manual, decision });
     }
 
     /// A given-up dyno may go on only under another release.
-    pub(super) fn end_giving_up(&mut self, key: DynoKey, seen: &Seen) -> Result<(), Hold> {
+    pub(super) fn end_giving_up(&mut self, key: DynoKey, seen: &DynoInfo) -> Result<(), Hold> {
         let (now, heard) = (self.now.mono, self.app(key.app).releases_heard);
         let Some(dyno) = self.dynos.get_mut(&key) else { return Ok(()) };
         let Some(given_up) = &mut dyno.given_up else { return Ok(()) };
@@ -215,8 +215,8 @@ impl Engine {
     }
 
     /// The answer to a claim.
-    pub(super) fn claimed(&mut self, ticket: Ticket, answer: Result<(), ClaimRefusal>) {
-        let Some(&key) = self.attempts.get(&ticket) else { return };
+    pub(super) fn claimed(&mut self, attempt_id: AttemptId, answer: Result<(), ClaimRefusal>) {
+        let Some(&key) = self.attempts.get(&attempt_id) else { return };
         if self.attempt_mut(key).is_none_or(|attempt| attempt.phase != Phase::Claiming) {
             return;
         }
@@ -265,8 +265,8 @@ impl Engine {
     fn draft_decision(&mut self, key: DynoKey) {
         let dry_run = self.app(key.app).plan.dry_run;
         let Some(attempt) = self.attempt_mut(key).filter(|attempt| !attempt.decided) else { return };
-        let (cause, ticket, formation) = (attempt.cause.clone(), attempt.ticket, attempt.formation);
-        let draft = self.decision(key, &cause, Verdict::Restart { dry_run, formation }, Some(ticket));
+        let (cause, attempt_id, formation) = (attempt.cause.clone(), attempt.attempt_id, attempt.formation);
+        let draft = self.decision(key, &cause, Action::Restart { dry_run, formation }, Some(attempt_id));
         if let Some(attempt) = self.attempt_mut(key) {
             attempt.draft = Some(Box::new(draft));
         }
@@ -284,51 +284,51 @@ impl Engine {
         let (now, app, dyno) = (self.now.mono, key.app, self.name(key));
         let Some(attempt) = self.attempt_mut(key) else { return };
         attempt.restart(now);
-        let ticket = attempt.ticket;
-        self.effects.push(Effect::Delete { ticket, app, dyno });
+        let attempt_id = attempt.attempt_id;
+        self.effects.push(Effect::Delete { attempt_id, app, dyno });
     }
 
     /// What became of a DELETE.
-    pub(super) fn deleted(&mut self, ticket: Ticket, answer: Deletion) {
+    pub(super) fn deleted(&mut self, attempt_id: AttemptId, answer: DeleteResult) {
         let now = self.now.mono;
-        let Some(&key) = self.attempts.get(&ticket) else { return };
+        let Some(&key) = self.attempts.get(&attempt_id) else { return };
         let Some(attempt) = self.attempt_mut(key) else { return };
         let Phase::Restarting { sent } = attempt.phase else { return };
         match answer {
-            Deletion::Accepted => self.accepted(key, sent, false),
+            DeleteResult::Accepted => self.accepted(key, sent, false),
             // One sent before, whose answer was lost, may be what took it away.
-            Deletion::Gone if attempt.unresolved.is_some() => self.resolved(key, sent, None),
-            Deletion::Gone => {
+            DeleteResult::Gone if attempt.unresolved.is_some() => self.resolved(key, sent, None),
+            DeleteResult::Gone => {
                 self.refund(key);
                 self.end(key, RestartResult::Gone);
             }
-            Deletion::Lost { .. } => {
-                attempt.doubt(Unresolved { sent, lost: now });
-                self.set_due(key, limits::PEEK_MIN);
+            DeleteResult::Lost { .. } => {
+                attempt.lose_answer(Unresolved { sent, lost: now });
+                self.set_due(key, limits::POLL_MIN);
             }
-            Deletion::Refused(blind) => self.refused(key, blind),
+            DeleteResult::Refused(error) => self.refused(key, error),
         }
     }
 
     /// The API did not do it, and said why: nothing is spent.
-    fn refused(&mut self, key: DynoKey, blind: Blind) {
+    fn refused(&mut self, key: DynoKey, error: ApiError) {
         self.refund(key);
         let Some(attempt) = self.attempt_mut(key) else { return };
-        attempt.blind_looks += 1;
-        let tries = attempt.blind_looks;
-        let may_pass = matches!(blind, Blind::Throttled { .. } | Blind::Unreachable { .. });
+        attempt.failed_inspections += 1;
+        let tries = attempt.failed_inspections;
+        let may_pass = matches!(error, ApiError::Throttled { .. } | ApiError::Unreachable { .. });
         if may_pass && attempt.deletes < limits::DELETES_MAX {
-            let span = match &blind {
-                Blind::Throttled { wait } => self.throttled(*wait, tries),
-                _ => self.jitter.delay(limits::PEEK_MIN, tries, limits::PEEK_MAX),
+            let span = match &error {
+                ApiError::Throttled { wait } => self.throttled(*wait, tries),
+                _ => self.jitter.delay(limits::POLL_MIN, tries, limits::POLL_MAX),
             };
-            self.outcome(key, RestartResult::Refused(blind.clone()));
-            return self.wait(key, Hold::Blind(blind), span);
+            self.outcome(key, RestartResult::Refused(error.clone()));
+            return self.wait(key, Hold::ApiError(error), span);
         }
-        if blind.needs_person() {
-            self.tell_blind(key.app, &blind);
+        if error.needs_person() {
+            self.report_api_error(key.app, &error);
         }
-        let result = RestartResult::Refused(blind);
+        let result = RestartResult::Refused(error);
         self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));
         self.end(key, result);
     }
@@ -339,7 +339,7 @@ impl Engine {
             attempt.boot(sent);
         }
         self.outcome(key, RestartResult::Accepted { answer_lost });
-        self.set_due(key, limits::PEEK_MIN);
+        self.set_due(key, limits::POLL_MIN);
     }
 
     /// The cool-down runs from here, and so does what `max_restarts` counts: a restart took effect at some
@@ -366,7 +366,7 @@ impl Engine {
     }
 
     /// Asks the API for the dyno alone.
-    fn peek(&mut self, key: DynoKey) {
+    fn poll(&mut self, key: DynoKey) {
         self.starved.remove(&key);
         let now = self.now.mono;
         if let Err(span) = self.tokens.take(1, now) {
@@ -376,22 +376,22 @@ impl Engine {
         let (app, dyno) = (key.app, self.name(key));
         if let Some(attempt) = self.attempt_mut(key) {
             attempt.ask();
-            let ticket = attempt.ticket;
-            self.effects.push(Effect::Peek { ticket, app, dyno });
+            let attempt_id = attempt.attempt_id;
+            self.effects.push(Effect::Poll { attempt_id, app, dyno });
         }
     }
 
     /// The answer to a peek.
-    pub(super) fn peeked(&mut self, ticket: Ticket, answer: Result<Option<Seen>, Blind>) {
-        let Some(&key) = self.attempts.get(&ticket) else { return };
+    pub(super) fn polled(&mut self, attempt_id: AttemptId, answer: Result<Option<DynoInfo>, ApiError>) {
+        let Some(&key) = self.attempts.get(&attempt_id) else { return };
         match &answer {
             Ok(seen) => {
-                self.tell_seen(key.app);
+                self.report_api_recovered(key.app);
                 if let (Some(seen), Some(dyno)) = (seen, self.dynos.get_mut(&key)) {
                     dyno.seen = Some(seen.clone());
                 }
             }
-            Err(blind) if blind.needs_person() => self.tell_blind(key.app, blind),
+            Err(error) if error.needs_person() => self.report_api_error(key.app, error),
             Err(_) => {}
         }
         let Some(attempt) = self.attempt_mut(key) else { return };
@@ -399,7 +399,7 @@ impl Engine {
             return;
         }
         match attempt.phase {
-            Phase::Doubting { sent, .. } => self.doubting(key, sent, answer),
+            Phase::Unconfirmed { sent, .. } => self.unconfirmed(key, sent, answer),
             Phase::Booting { accepted, .. } => self.booting(key, accepted, answer),
             Phase::Failed { accepted, .. } => self.failed(key, accepted, answer),
             _ => {}
@@ -407,7 +407,7 @@ impl Engine {
     }
 
     /// A DELETE's answer was lost: was it carried out?
-    fn doubting(&mut self, key: DynoKey, sent: Duration, answer: Result<Option<Seen>, Blind>) {
+    fn unconfirmed(&mut self, key: DynoKey, sent: Duration, answer: Result<Option<DynoInfo>, ApiError>) {
         let waited = self.now.mono.saturating_sub(sent);
         let is_late = waited >= self.policy(key).boot_timeout;
         match answer {
@@ -419,16 +419,16 @@ impl Engine {
                 self.accepted(key, sent, true);
                 self.fail(key, None);
             }
-            Err(_) => self.peek_later(key),
+            Err(_) => self.poll_later(key),
         }
     }
 
     /// Whether a look shows that a DELETE without an answer was carried out.
-    fn is_resolved(&mut self, key: DynoKey, seen: Option<&Seen>) -> bool {
+    fn is_resolved(&mut self, key: DynoKey, seen: Option<&DynoInfo>) -> bool {
         seen.is_none_or(|seen| self.is_replaced(key, seen))
     }
 
-    fn resolved(&mut self, key: DynoKey, sent: Duration, seen: Option<Seen>) {
+    fn resolved(&mut self, key: DynoKey, sent: Duration, seen: Option<DynoInfo>) {
         match seen {
             None => {
                 // Whether it was replaced before it was scaled away, nobody can say: as if it had been.
@@ -451,16 +451,16 @@ impl Engine {
         let lost = attempt.unresolved.map_or(now, |unresolved| unresolved.lost);
         let left = limits::LOST_ANSWER_WAIT.saturating_sub(now.saturating_sub(lost));
         if !left.is_zero() {
-            self.peek_later(key);
+            self.poll_later(key);
             return self.due_within(key, left);
         }
         let (tries, cause) = (attempt.deletes, attempt.cause.clone());
-        if attempt.adopted || tries >= limits::DELETES_MAX || is_late {
+        if attempt.is_resumed || tries >= limits::DELETES_MAX || is_late {
             self.unanswered(key, tries);
         } else if self.judge(key, &cause).is_ok() {
-            self.look(key);
+            self.inspect(key);
         } else {
-            self.peek_later(key);
+            self.poll_later(key);
         }
     }
 
@@ -472,7 +472,7 @@ impl Engine {
     }
 
     /// A restart was accepted: is the new instance up?
-    fn booting(&mut self, key: DynoKey, accepted: Duration, answer: Result<Option<Seen>, Blind>) {
+    fn booting(&mut self, key: DynoKey, accepted: Duration, answer: Result<Option<DynoInfo>, ApiError>) {
         let out_for = self.now.mono.saturating_sub(accepted);
         let is_late = out_for >= self.policy(key).boot_timeout;
         match answer {
@@ -482,11 +482,11 @@ impl Engine {
             Ok(None) if is_late => self.end(key, RestartResult::Gone),
             Ok(Some(seen)) if is_late => self.fail(key, Some(seen.state)),
             Err(_) if is_late => self.fail(key, None),
-            Ok(_) | Err(_) => self.peek_later(key),
+            Ok(_) | Err(_) => self.poll_later(key),
         }
     }
 
-    fn back(&mut self, key: DynoKey, seen: &Seen, out_for: Duration, late: bool) {
+    fn back(&mut self, key: DynoKey, seen: &DynoInfo, out_for: Duration, late: bool) {
         let settle = self.policy(key).settle;
         if let Some(dyno) = self.dynos.get_mut(&key)
             && let Some(attempt) = &mut dyno.attempt
@@ -494,7 +494,7 @@ impl Engine {
             attempt.settle();
             if let Some(restart) = &mut dyno.last_restart {
                 restart.back_at = Some(seen.in_state_since());
-                restart.unread = Some(attempt.ticket);
+                restart.unread = Some(attempt.attempt_id);
             }
         }
         self.outcome(key, RestartResult::Back { id: seen.id, out_for, late });
@@ -509,12 +509,12 @@ impl Engine {
         let result = RestartResult::NotBack { state, waited };
         self.outcome(key, result.clone());
         self.notice(key.app, Some(key), NoticeKind::RestartFailed(result));
-        self.set_due(key, limits::FAILED_PEEK_EVERY);
+        self.set_due(key, limits::FAILED_POLL_EVERY);
     }
 
     /// A restart failed, and the rest of the formation holds until its dyno is up, or gone, or was never
     /// replaced and has run on for a cool-down.
-    fn failed(&mut self, key: DynoKey, accepted: Duration, answer: Result<Option<Seen>, Blind>) {
+    fn failed(&mut self, key: DynoKey, accepted: Duration, answer: Result<Option<DynoInfo>, ApiError>) {
         let out_for = self.now.mono.saturating_sub(accepted);
         match answer {
             Ok(None) => self.end(key, RestartResult::Gone),
@@ -525,26 +525,26 @@ impl Engine {
                 let tries = self.attempt_mut(key).map_or(0, |attempt| attempt.deletes);
                 self.end(key, RestartResult::Unanswered { tries });
             }
-            Ok(_) | Err(_) => self.set_due(key, limits::FAILED_PEEK_EVERY),
+            Ok(_) | Err(_) => self.set_due(key, limits::FAILED_POLL_EVERY),
         }
     }
 
-    fn is_replaced(&mut self, key: DynoKey, seen: &Seen) -> bool {
+    fn is_replaced(&mut self, key: DynoKey, seen: &DynoInfo) -> bool {
         self.attempt_mut(key)
             .and_then(|attempt| attempt.target.as_ref())
             .is_some_and(|target| !target.is_same_process(seen))
     }
 
-    fn peek_later(&mut self, key: DynoKey) {
+    fn poll_later(&mut self, key: DynoKey) {
         let now = self.now.mono;
         let Some(attempt) = self.attempt_mut(key) else { return };
-        let (peeks, end) = match attempt.phase {
-            Phase::Doubting { sent, peeks, .. } => (peeks, sent),
-            Phase::Booting { accepted, peeks, .. } => (peeks, accepted),
+        let (polls, end) = match attempt.phase {
+            Phase::Unconfirmed { sent, polls, .. } => (polls, sent),
+            Phase::Booting { accepted, polls, .. } => (polls, accepted),
             _ => return,
         };
         let end = end.saturating_add(self.policy(key).boot_timeout);
-        let span = self.jitter.delay(limits::PEEK_MIN, peeks, limits::PEEK_MAX) * self.tokens.slowdown(now);
+        let span = self.jitter.delay(limits::POLL_MIN, polls, limits::POLL_MAX) * self.tokens.slowdown(now);
         // The last look comes at the end of the boot time, not up to a back-off later.
         let left = end.saturating_sub(now);
         self.set_due(key, if left.is_zero() { span } else { span.min(left) });
@@ -554,20 +554,20 @@ impl Engine {
     fn wait(&mut self, key: DynoKey, hold: Hold, span: Duration) {
         let now = self.now.mono;
         let Some(attempt) = self.attempt_mut(key) else { return };
-        if attempt.cause.is_by_hand() && now.saturating_sub(attempt.since) >= limits::ORDER_PATIENCE {
+        if attempt.cause.is_manual() && now.saturating_sub(attempt.since) >= limits::ORDER_PATIENCE {
             return self.leave(key, hold);
         }
         attempt.wait();
         let is_told = attempt.waiting_for.as_ref().is_some_and(|told| told.label() == hold.label());
         attempt.waiting_for = Some(hold.clone());
-        let (cause, ticket) = (attempt.cause.clone(), attempt.ticket);
+        let (cause, attempt_id) = (attempt.cause.clone(), attempt.attempt_id);
         if !is_told {
-            self.decide(key, &cause, Verdict::Hold(hold), Some(ticket));
+            self.decide(key, &cause, Action::Hold(hold), Some(attempt_id));
         }
         self.set_due(key, span);
     }
 
-    fn retry_look(&mut self, key: DynoKey, span: Duration) {
+    fn retry_inspection(&mut self, key: DynoKey, span: Duration) {
         if let Some(attempt) = self.attempt_mut(key) {
             attempt.wait();
             self.set_due(key, span);
@@ -578,11 +578,11 @@ impl Engine {
     pub(super) fn leave(&mut self, key: DynoKey, hold: Hold) {
         let Some(attempt) = self.attempt_mut(key) else { return };
         if let Some(unresolved) = attempt.unresolved {
-            attempt.doubt(unresolved);
-            return self.peek_later(key);
+            attempt.lose_answer(unresolved);
+            return self.poll_later(key);
         }
-        let (cause, ticket, decided) = (attempt.cause.clone(), attempt.ticket, attempt.decided);
-        self.decide(key, &cause, Verdict::Hold(hold), decided.then_some(ticket));
+        let (cause, attempt_id, decided) = (attempt.cause.clone(), attempt.attempt_id, attempt.decided);
+        self.decide(key, &cause, Action::Hold(hold), decided.then_some(attempt_id));
         self.close(key);
     }
 
@@ -594,7 +594,7 @@ impl Engine {
     /// The attempt is over, and its place is free.
     fn close(&mut self, key: DynoKey) {
         let Some(attempt) = self.dynos.get_mut(&key).and_then(|dyno| dyno.attempt.take()) else { return };
-        self.attempts.remove(&attempt.ticket);
+        self.attempts.remove(&attempt.attempt_id);
         self.starved.remove(&key);
         if let Some(due) = attempt.due {
             self.due.remove(&(due, key));
@@ -618,8 +618,8 @@ impl Engine {
         let dyno = self.name(key);
         let at = self.now.wall;
         let Some(attempt) = self.attempt_mut(key) else { return };
-        let ticket = attempt.ticket;
-        self.record(Record::Outcome(Outcome { at, app: key.app, dyno, ticket, result }));
+        let attempt_id = attempt.attempt_id;
+        self.record(Record::Outcome(Outcome { at, app: key.app, dyno, attempt_id, result }));
     }
 
     /// Other dynos of the formation that may be out because of us.
@@ -673,16 +673,16 @@ impl Engine {
     }
 
     /// Tells people, once, that nothing can be done for an app until the API is seen again.
-    pub(super) fn tell_blind(&mut self, app: AppId, blind: &Blind) {
-        let label = blind.label();
-        if self.app_mut(app).blind_told.replace(label) != Some(label) {
-            self.notice(app, None, NoticeKind::Blind(blind.clone()));
+    pub(super) fn report_api_error(&mut self, app: AppId, error: &ApiError) {
+        let label = error.label();
+        if self.app_mut(app).reported_api_error.replace(label) != Some(label) {
+            self.notice(app, None, NoticeKind::ApiError(error.clone()));
         }
     }
 
-    pub(super) fn tell_seen(&mut self, app: AppId) {
-        if self.app_mut(app).blind_told.take().is_some() {
-            self.notice(app, None, NoticeKind::SeesAgain);
+    pub(super) fn report_api_recovered(&mut self, app: AppId) {
+        if self.app_mut(app).reported_api_error.take().is_some() {
+            self.notice(app, None, NoticeKind::ApiRecovered);
         }
     }
 }

@@ -7,29 +7,29 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::Seen;
+use crate::api::DynoInfo;
 use crate::engine::dyno::{Attempt, Cause, GivenUp, LastRestart};
 use crate::engine::{Engine, Pause};
 use crate::ident::{AppId, DynoName};
-use crate::record::Ticket;
+use crate::record::AttemptId;
 use crate::time::since;
 
 /// What the engine must know of its earlier lives, and of its replicas'.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Past {
+pub struct RestoredState {
     /// Claims of a process that died between its DELETE and the end of the attempt, adopted by this one.
     pub claims: Vec<OpenClaim>,
     /// Dynos that are still given up.
-    pub given_up: Vec<PastGivingUp>,
+    pub given_up: Vec<RestoredGiveUp>,
     /// Pauses in force.
-    pub pauses: Vec<PastPause>,
+    pub pauses: Vec<RestoredPause>,
     /// Accepted restarts that a cool-down or a `max_restarts` still counts, oldest first.
-    pub restarts: Vec<PastRestart>,
+    pub restarts: Vec<RestoredRestart>,
 }
 
 /// An accepted restart.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PastRestart {
+pub struct RestoredRestart {
     /// The app.
     pub app: AppId,
     /// The dyno.
@@ -40,7 +40,7 @@ pub struct PastRestart {
 
 /// A dyno that was given up.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PastGivingUp {
+pub struct RestoredGiveUp {
     /// The app.
     pub app: AppId,
     /// The dyno.
@@ -53,7 +53,7 @@ pub struct PastGivingUp {
 
 /// A pause.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PastPause {
+pub struct RestoredPause {
     /// The app, or all.
     pub app: Option<AppId>,
     /// Until when.
@@ -66,17 +66,17 @@ pub struct PastPause {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenClaim {
     /// The ticket under which this process holds it now.
-    pub ticket: Ticket,
+    pub attempt_id: AttemptId,
     /// The app.
     pub app: AppId,
     /// The instance that was to be replaced.
-    pub target: Seen,
+    pub target: DynoInfo,
     /// The rule that had asked.
     pub rule: Arc<str>,
 }
 
 impl Engine {
-    pub(super) fn remember(&mut self, past: Past) {
+    pub(super) fn restore(&mut self, past: RestoredState) {
         for restart in past.restarts {
             self.remember_past_restart(&restart);
         }
@@ -85,19 +85,19 @@ impl Engine {
         }
         self.replace_pauses(past.pauses);
         for claim in past.claims {
-            self.adopt(claim);
+            self.resume_unconfirmed(claim);
         }
     }
 
     /// Puts these pauses in place of all others.
-    pub(super) fn replace_pauses(&mut self, pauses: Vec<PastPause>) {
+    pub(super) fn replace_pauses(&mut self, pauses: Vec<RestoredPause>) {
         self.resume(None);
-        for PastPause { app, until, reason } in pauses {
+        for RestoredPause { app, until, reason } in pauses {
             self.pause(app, Pause { reason, until });
         }
     }
 
-    fn remember_past_restart(&mut self, restart: &PastRestart) {
+    fn remember_past_restart(&mut self, restart: &RestoredRestart) {
         let Some(key) = self.key(restart.app, &restart.dyno) else { return };
         if !self.track(key) {
             return;
@@ -121,7 +121,7 @@ impl Engine {
         }
     }
 
-    fn remember_giving_up(&mut self, given_up: &PastGivingUp) {
+    fn remember_giving_up(&mut self, given_up: &RestoredGiveUp) {
         let Some(key) = self.key(given_up.app, &given_up.dyno) else { return };
         if !self.track(key) {
             return;
@@ -140,8 +140,8 @@ impl Engine {
     }
 
     /// Watches what became of a DELETE that a dead process may have sent; it is never sent again.
-    fn adopt(&mut self, claim: OpenClaim) {
-        self.tickets_made = self.tickets_made.max(claim.ticket.0);
+    fn resume_unconfirmed(&mut self, claim: OpenClaim) {
+        self.attempts_made = self.attempts_made.max(claim.attempt_id.0);
         let Some(key) = self.key(claim.app, &claim.target.name) else { return };
         if !self.track(key) {
             return;
@@ -152,12 +152,12 @@ impl Engine {
         if dyno.attempt.is_some() {
             return;
         }
-        let mut attempt = Attempt::queue(claim.ticket, cause, now.mono);
-        attempt.adopt(claim.target, now.mono);
+        let mut attempt = Attempt::queue(claim.attempt_id, cause, now.mono);
+        attempt.resume_unconfirmed(claim.target, now.mono);
         // A restart that was not made gives it back.
         attempt.spent = self.budget.take(&mut dyno.slots, rate, now.mono);
         dyno.attempt = Some(attempt);
-        self.attempts.insert(claim.ticket, key);
+        self.attempts.insert(claim.attempt_id, key);
         self.formation_mut(key).active.push(key.index);
         self.set_due(key, Duration::ZERO);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::Seen;
+use crate::api::DynoInfo;
 use crate::engine::Engine;
 use crate::engine::dyno::{Dyno, DynoKey, Phase};
 use crate::ident::{AppId, DynoName};
@@ -39,7 +39,7 @@ pub struct DynoStatus {
     /// How long nothing has been heard of it.
     pub quiet_for: Duration,
     /// The instance that the API showed last.
-    pub seen: Option<Seen>,
+    pub seen: Option<DynoInfo>,
     /// Where it stands.
     pub stage: Stage,
     /// What its attempt waits for, if it waits.
@@ -121,8 +121,8 @@ impl Engine {
         let given_up = dyno.given_up.as_ref().filter(|given_up| given_up.until > now.mono);
         let stage = match dyno.attempt.as_ref().map(|attempt| &attempt.phase) {
             Some(Phase::Queued) => Stage::Queued,
-            Some(Phase::Looking | Phase::Waiting | Phase::Claiming) => Stage::Waiting,
-            Some(Phase::Restarting { .. } | Phase::Doubting { .. }) => Stage::Restarting,
+            Some(Phase::Inspecting | Phase::Waiting | Phase::Claiming) => Stage::Waiting,
+            Some(Phase::Restarting { .. } | Phase::Unconfirmed { .. }) => Stage::Restarting,
             Some(Phase::Booting { .. }) => Stage::Booting,
             Some(Phase::Settling) => Stage::Settling,
             Some(Phase::Failed { .. }) => Stage::Failed,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Blind, ClaimRefusal, Deletion, Seen, View};
+use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::codes::Code;
-use crate::engine::restore::{OpenClaim, Past, PastGivingUp, PastPause, PastRestart};
+use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
 use crate::engine::{Effect, Engine, Input, OrderId};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
 use crate::ident::{AppId, DynoName};
 use crate::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
-use crate::record::{Aftermath, Record, Ticket};
+use crate::record::{AttemptId, MemoryAfterRestart, Record};
 use crate::time::{Now, earlier, later};
 
 const APP: AppId = AppId(0);
@@ -25,15 +25,15 @@ enum Fault {
     DeleteLost {
         done: bool,
     },
-    DeleteRefused(Blind),
+    DeleteRefused(ApiError),
     /// The answer to the next effect of this kind comes only with [`Bench::answer`].
     Hang(&'static str),
-    Look(Blind),
-    Peek(Blind),
+    Inspect(ApiError),
+    Poll(ApiError),
 }
 
 struct Bench {
-    api: Vec<Seen>,
+    api: Vec<DynoInfo>,
     boot: Duration,
     deletes: Vec<String>,
     effects_of_orders: Vec<String>,
@@ -116,10 +116,10 @@ impl Bench {
         bench
     }
 
-    fn instance(&mut self, name: &str, at: Timestamp, state: DynoState) -> Seen {
+    fn instance(&mut self, name: &str, at: Timestamp, state: DynoState) -> DynoInfo {
         self.instances += 1;
         let name = dyno(name);
-        Seen {
+        DynoInfo {
             process_type: name.process_type().clone(),
             name,
             id: format!("i{}", self.instances).parse().expect("an id"),
@@ -130,7 +130,7 @@ impl Bench {
         }
     }
 
-    fn dyno_mut(&mut self, name: &str) -> &mut Seen {
+    fn dyno_mut(&mut self, name: &str) -> &mut DynoInfo {
         let name = dyno(name);
         self.api.iter_mut().find(|seen| seen.name == name).expect("a dyno of that name")
     }
@@ -177,8 +177,13 @@ impl Bench {
 
     /// The answer to the DELETE that has hung longest is lost; it was not carried out.
     fn lose(&mut self) {
-        let Some(Effect::Delete { ticket, .. }) = self.hanging.pop_front() else { panic!("no DELETE hangs") };
-        self.input(Input::Deleted { ticket, answer: Deletion::Lost { what: "timed out".to_owned() } });
+        let Some(Effect::Delete { attempt_id, .. }) = self.hanging.pop_front() else {
+            panic!("no DELETE hangs")
+        };
+        self.input(Input::Deleted {
+            attempt_id,
+            answer: DeleteResult::Lost { what: "timed out".to_owned() },
+        });
     }
 
     fn carry_out(&mut self, effect: Effect) -> Option<Input> {
@@ -186,7 +191,7 @@ impl Bench {
         let kind = match &effect {
             Effect::Claim { .. } => "claim",
             Effect::Delete { .. } => "delete",
-            Effect::Look { .. } => "look",
+            Effect::Inspect { .. } => "look",
             _ => "other",
         };
         let hangs = self.take_fault(|fault| matches!(fault, Fault::Hang(of) if *of == kind).then_some(()));
@@ -194,55 +199,57 @@ impl Bench {
             self.hanging.push_back(effect);
             return None;
         }
-        let find = |api: &[Seen], name: &DynoName| api.iter().find(|seen| seen.name == *name).cloned();
+        let find = |api: &[DynoInfo], name: &DynoName| api.iter().find(|seen| seen.name == *name).cloned();
         Some(match effect {
             Effect::Answer { decisions, .. } => {
                 let words = decisions.iter().map(|decision| {
                     let dyno = decision.dyno.as_ref().map_or("-".to_owned(), ToString::to_string);
-                    format!("{dyno} {} {}", decision.verdict.word(), decision.reason_label())
+                    format!("{dyno} {} {}", decision.action.word(), decision.reason_label())
                 });
                 self.effects_of_orders.extend(words);
                 return None;
             }
-            Effect::Claim { ticket, .. } => {
+            Effect::Claim { attempt_id, .. } => {
                 let refusal = self.take_fault(|fault| match fault {
                     Fault::Claim(refusal) => Some(refusal.clone()),
                     _ => None,
                 });
-                Input::Claimed { ticket, answer: refusal.map_or(Ok(()), Err) }
+                Input::Claimed { attempt_id, answer: refusal.map_or(Ok(()), Err) }
             }
-            Effect::Delete { ticket, dyno, .. } => {
-                Input::Deleted { ticket, answer: self.delete(&dyno, ticket) }
+            Effect::Delete { attempt_id, dyno, .. } => {
+                Input::Deleted { attempt_id, answer: self.delete(&dyno, attempt_id) }
             }
-            Effect::Look { ticket, dyno, .. } => {
-                let blind = self.take_fault(|fault| match fault {
-                    Fault::Look(blind) => Some(blind.clone()),
+            Effect::Inspect { attempt_id, dyno, .. } => {
+                let error = self.take_fault(|fault| match fault {
+                    Fault::Inspect(error) => Some(error.clone()),
                     _ => None,
                 });
-                let view =
-                    View { dyno: dyno.and_then(|name| find(&self.api, &name)), formation: self.api.clone() };
-                Input::Looked { ticket, answer: blind.map_or(Ok(view), Err) }
+                let view = FormationInfo {
+                    dyno: dyno.and_then(|name| find(&self.api, &name)),
+                    formation: self.api.clone(),
+                };
+                Input::Inspected { attempt_id, answer: error.map_or(Ok(view), Err) }
             }
-            Effect::Peek { ticket, dyno, .. } => {
-                let blind = self.take_fault(|fault| match fault {
-                    Fault::Peek(blind) => Some(blind.clone()),
+            Effect::Poll { attempt_id, dyno, .. } => {
+                let error = self.take_fault(|fault| match fault {
+                    Fault::Poll(error) => Some(error.clone()),
                     _ => None,
                 });
-                Input::Peeked { ticket, answer: blind.map_or(Ok(find(&self.api, &dyno)), Err) }
+                Input::Polled { attempt_id, answer: error.map_or(Ok(find(&self.api, &dyno)), Err) }
             }
             Effect::Record(record) => {
                 self.note(&record);
                 return None;
             }
-            Effect::Share(hit) => {
+            Effect::CountAcrossReplicas(hit) => {
                 let at = hit.at;
                 let times = std::mem::take(&mut self.heard_elsewhere);
-                Input::Shared { hit, times: times.into_iter().chain([at]).collect() }
+                Input::CountedAcrossReplicas { hit, times: times.into_iter().chain([at]).collect() }
             }
         })
     }
 
-    fn delete(&mut self, name: &DynoName, _ticket: Ticket) -> Deletion {
+    fn delete(&mut self, name: &DynoName, _ticket: AttemptId) -> DeleteResult {
         let text = name.to_string();
         self.deletes.push(format!("{} {text}", self.clock()));
         let fault = self.take_fault(|fault| match fault {
@@ -250,20 +257,20 @@ impl Bench {
             _ => None,
         });
         match fault {
-            Some(Fault::DeleteRefused(blind)) => return Deletion::Refused(blind),
+            Some(Fault::DeleteRefused(error)) => return DeleteResult::Refused(error),
             Some(Fault::DeleteLost { done }) => {
                 if done {
                     self.replace(&text);
                 }
-                return Deletion::Lost { what: "timed out".to_owned() };
+                return DeleteResult::Lost { what: "timed out".to_owned() };
             }
             _ => {}
         }
         if !self.api.iter().any(|seen| seen.name == *name) {
-            return Deletion::Gone;
+            return DeleteResult::Gone;
         }
         self.replace(&text);
-        Deletion::Accepted
+        DeleteResult::Accepted
     }
 
     fn clock(&self) -> String {
@@ -273,11 +280,11 @@ impl Bench {
 
     fn note(&mut self, record: &Record) {
         let line = match record {
-            Record::Aftermath(Aftermath { dyno, memory, .. }) => format!("{dyno} {memory}"),
+            Record::MemoryAfterRestart(MemoryAfterRestart { dyno, memory, .. }) => format!("{dyno} {memory}"),
             Record::Decision(decision) => {
                 let dyno = decision.dyno.as_ref().map_or("-".to_owned(), ToString::to_string);
                 assert!(!decision.reason().is_empty());
-                format!("{dyno} {} {}", decision.verdict.word(), decision.reason_label())
+                format!("{dyno} {} {}", decision.action.word(), decision.reason_label())
             }
             Record::Notice(notice) => format!("tell {}", notice.what.label()),
             Record::Outcome(outcome) => format!("{} {}", outcome.dyno, outcome.result.label()),
@@ -458,7 +465,7 @@ fn a_refused_attempt_does_not_spend_the_cool_down() {
     let mut bench = Bench::new(plan(), 1);
     bench
         .faults
-        .push_back(Fault::DeleteRefused(Blind::Refused { status: 422, id: "invalid_params".to_owned() }));
+        .push_back(Fault::DeleteRefused(ApiError::Refused { status: 422, id: "invalid_params".to_owned() }));
     bench.r14("web.1");
     bench.pass(secs(21));
     bench.r14("web.1");
@@ -678,7 +685,7 @@ fn a_restart_that_does_not_help_is_told_once() {
 fn a_token_without_rights_stops_and_is_told_once() {
     let mut bench = Bench::new(plan(), 1);
     for _ in 0..3 {
-        bench.faults.push_back(Fault::Look(Blind::Unauthorized));
+        bench.faults.push_back(Fault::Inspect(ApiError::Unauthorized));
         bench.r14("web.1");
         bench.pass(secs(21));
     }
@@ -696,7 +703,7 @@ fn a_token_without_rights_stops_and_is_told_once() {
 
 #[test]
 fn an_api_that_stumbles_is_asked_again_and_one_that_is_down_is_not() {
-    let away = || Fault::Look(Blind::Unreachable { what: "timed out".to_owned() });
+    let away = || Fault::Inspect(ApiError::Unreachable { what: "timed out".to_owned() });
     let mut bench = Bench::new(plan(), 1);
     bench.faults.extend([away(), away()]);
     bench.r14("web.1");
@@ -714,7 +721,7 @@ fn an_api_that_stumbles_is_asked_again_and_one_that_is_down_is_not() {
 #[test]
 fn a_throttled_account_is_waited_for() {
     let mut bench = Bench::new(plan(), 1);
-    bench.faults.push_back(Fault::Look(Blind::Throttled { wait: Some(secs(40)) }));
+    bench.faults.push_back(Fault::Inspect(ApiError::Throttled { wait: Some(secs(40)) }));
     bench.r14("web.1");
     bench.pass(mins(1));
     bench.expect(&[
@@ -728,7 +735,7 @@ fn a_throttled_account_is_waited_for() {
 #[test]
 fn the_accounts_reserve_is_not_touched() {
     let mut bench = Bench::new(plan(), 1);
-    bench.input(Input::ApiTokens { remaining: 900 });
+    bench.input(Input::ApiQuota { remaining: 900 });
     bench.r14("web.1");
     bench.pass(secs(10));
     assert_eq!(bench.deletes, ["00:00:02 web.1"]);
@@ -738,20 +745,20 @@ fn the_accounts_reserve_is_not_touched() {
 #[test]
 fn calls_that_came_back_sooner_are_used_at_once() {
     let mut bench = Bench::new(plan(), 1);
-    bench.input(Input::ApiTokens { remaining: 0 });
+    bench.input(Input::ApiQuota { remaining: 0 });
     bench.r14("web.1");
     bench.pass(secs(5));
     assert!(bench.deletes.is_empty() && bench.engine.waits_for_calls());
-    bench.input(Input::ApiTokens { remaining: 902 });
+    bench.input(Input::ApiQuota { remaining: 902 });
     assert!(bench.deletes.is_empty() && bench.engine.waits_for_calls(), "the reserve is left alone");
-    bench.input(Input::ApiTokens { remaining: 903 });
+    bench.input(Input::ApiQuota { remaining: 903 });
     assert_eq!(bench.deletes, ["00:00:05 web.1"]);
     // The looks after it wait for calls, too.
-    bench.input(Input::ApiTokens { remaining: 0 });
+    bench.input(Input::ApiQuota { remaining: 0 });
     bench.pass(secs(1));
     assert!(bench.engine.waits_for_calls());
     bench.pass(secs(10));
-    bench.input(Input::ApiTokens { remaining: 2000 });
+    bench.input(Input::ApiQuota { remaining: 2000 });
     assert!(bench.timeline.last().is_some_and(|line| line == "00:00:16 web.1 back"), "{:?}", bench.timeline);
     assert!(!bench.engine.waits_for_calls());
 }
@@ -821,7 +828,7 @@ fn an_order_passes_the_cool_down_and_nothing_else() {
     bench.pass(mins(15));
     assert_eq!(one(&mut bench, "web.1"), "web.1 hold given_up");
     assert_eq!(bench.deletes.len(), 3, "max_restarts holds for a person too");
-    bench.faults.push_back(Fault::Look(Blind::Unauthorized));
+    bench.faults.push_back(Fault::Inspect(ApiError::Unauthorized));
     assert_eq!(one(&mut bench, "web.1"), "web.1 hold unauthorized");
 }
 
@@ -927,7 +934,7 @@ fn two_may_be_out_where_two_are_allowed() {
 #[test]
 fn a_restart_that_cannot_be_watched_counts_as_failed_until_it_is_seen() {
     let mut bench = Bench::new(plan(), 2);
-    bench.faults.extend((0..60).map(|_| Fault::Peek(Blind::Unreachable { what: "reset".to_owned() })));
+    bench.faults.extend((0..60).map(|_| Fault::Poll(ApiError::Unreachable { what: "reset".to_owned() })));
     bench.r14("web.1");
     bench.pass(mins(4));
     bench.r14("web.2");
@@ -945,7 +952,7 @@ fn a_restart_that_cannot_be_watched_counts_as_failed_until_it_is_seen() {
 fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::DeleteLost { done: false });
-    bench.faults.extend((0..60).map(|_| Fault::Peek(Blind::Unreachable { what: "reset".to_owned() })));
+    bench.faults.extend((0..60).map(|_| Fault::Poll(ApiError::Unreachable { what: "reset".to_owned() })));
     bench.r14("web.1");
     bench.pass(mins(4));
     bench.faults.clear();
@@ -964,11 +971,14 @@ fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
 #[test]
 fn what_the_store_remembers_binds_the_next_life() {
     let wall = Bench::new(plan(), 1).now.wall;
-    let restart =
-        |mins_ago| PastRestart { app: APP, dyno: dyno("web.1"), accepted_at: earlier(wall, mins(mins_ago)) };
+    let restart = |mins_ago| RestoredRestart {
+        app: APP,
+        dyno: dyno("web.1"),
+        accepted_at: earlier(wall, mins(mins_ago)),
+    };
     // A cool-down goes on where it was.
     let mut bench = Bench::new(plan(), 1);
-    bench.input(Input::Remember(Past { restarts: vec![restart(9)], ..Past::default() }));
+    bench.input(Input::Restore(RestoredState { restarts: vec![restart(9)], ..RestoredState::default() }));
     bench.r14("web.1");
     bench.pass(secs(61));
     bench.r14("web.1");
@@ -976,22 +986,26 @@ fn what_the_store_remembers_binds_the_next_life() {
     // So does max_restarts.
     let mut bench = Bench::new(plan(), 1);
     let restarts = vec![restart(110), restart(60), restart(30)];
-    bench.input(Input::Remember(Past { restarts, ..Past::default() }));
+    bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
     bench.r14("web.1");
     assert_eq!(bench.timeline[0], "00:00:00 web.1 hold max_restarts");
     // A given-up dyno stays so, and is looked at in case there was a release meanwhile.
     let mut bench = Bench::new(plan(), 1);
-    let given_up =
-        vec![PastGivingUp { app: APP, dyno: dyno("web.1"), until: later(wall, mins(60)), release: Some(7) }];
-    bench.input(Input::Remember(Past { given_up: given_up.clone(), ..Past::default() }));
+    let given_up = vec![RestoredGiveUp {
+        app: APP,
+        dyno: dyno("web.1"),
+        until: later(wall, mins(60)),
+        release: Some(7),
+    }];
+    bench.input(Input::Restore(RestoredState { given_up: given_up.clone(), ..RestoredState::default() }));
     bench.r14("web.1");
     assert_eq!(bench.timeline, ["00:00:00 web.1 hold given_up"]);
     bench.pass(mins(60));
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1);
-    let pauses = vec![PastPause { app: None, until: later(wall, mins(5)), reason: "launch".into() }];
+    let pauses = vec![RestoredPause { app: None, until: later(wall, mins(5)), reason: "launch".into() }];
     let mut bench = Bench::new(plan(), 1);
-    bench.input(Input::Remember(Past { pauses, ..Past::default() }));
+    bench.input(Input::Restore(RestoredState { pauses, ..RestoredState::default() }));
     bench.r14("web.1");
     bench.input(Input::Pauses(Vec::new()));
     bench.r14("web.1");
@@ -1003,10 +1017,10 @@ fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
     // It had been carried out.
     let mut bench = Bench::new(plan(), 2);
     let target = bench.api[0].clone();
-    let claim = OpenClaim { ticket: Ticket(5), app: APP, target, rule: "r14".into() };
-    let past = Past { claims: vec![claim], ..Past::default() };
+    let claim = OpenClaim { attempt_id: AttemptId(5), app: APP, target, rule: "r14".into() };
+    let past = RestoredState { claims: vec![claim], ..RestoredState::default() };
     bench.replace("web.1");
-    bench.input(Input::Remember(past.clone()));
+    bench.input(Input::Restore(past.clone()));
     bench.r14("web.2");
     bench.pass(mins(2));
     assert_eq!(bench.deletes.len(), 1);
@@ -1021,7 +1035,7 @@ fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
     assert!(bench.timeline.last().expect("a line").ends_with("cooling_down"));
     // It had not.
     let mut bench = Bench::new(plan(), 2);
-    bench.input(Input::Remember(past));
+    bench.input(Input::Restore(past));
     bench.pass(secs(20));
     assert!(bench.deletes.is_empty());
     assert!(bench.timeline.iter().any(|line| line.ends_with("web.1 unanswered")), "{:#?}", bench.timeline);

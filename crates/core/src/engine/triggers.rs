@@ -9,18 +9,18 @@ use crate::codes::Code;
 use crate::engine::counts::{Hits, MemoryTrend, Sample};
 use crate::engine::dyno::{Attempt, Cause, Dyno, DynoKey, Phase};
 use crate::engine::judge;
-use crate::engine::{Effect, Engine, Hit, Pause};
+use crate::engine::{Effect, Engine, Pause, RuleHit};
 use crate::event::{Change, Event, Fact};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::policy::{Act, Trigger};
 use crate::record::{
-    Aftermath, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Record, Verdict,
+    Action, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Record,
 };
 use crate::time::since;
 
 impl Engine {
-    pub(super) fn hear(&mut self, app: AppId, events: Vec<Event>) {
+    pub(super) fn on_events(&mut self, app: AppId, events: Vec<Event>) {
         for Event { at, fact } in events {
             self.platform_clock.heard(at, self.now.mono);
             match fact {
@@ -68,14 +68,21 @@ impl Engine {
                 }
                 None => {
                     let dyno = dyno.clone();
-                    self.effects.push(Effect::Share(Hit { app, dyno, code, rule: name, at, within }));
+                    self.effects.push(Effect::CountAcrossReplicas(RuleHit {
+                        app,
+                        dyno,
+                        code,
+                        rule: name,
+                        at,
+                        within,
+                    }));
                 }
             }
         }
     }
 
     /// Counts what other replicas heard of the same dyno and rule.
-    pub(super) fn hear_shared(&mut self, hit: &Hit, times: &[Timestamp]) {
+    pub(super) fn hear_shared(&mut self, hit: &RuleHit, times: &[Timestamp]) {
         let Some(key) = self.key(hit.app, &hit.dyno) else { return };
         let rules = &self.app(hit.app).plan.rules;
         let Some(rule) = rules.iter().position(|rule| rule.name == hit.rule) else { return };
@@ -106,9 +113,9 @@ impl Engine {
                     app,
                     dyno: None,
                     rule: Arc::clone(&rule.name),
-                    verdict: Verdict::Notify,
+                    action: Action::Notify,
                     evidence: Evidence { code: Some(code), line_at: Some(at), lines, ..Evidence::default() },
-                    ticket: None,
+                    attempt_id: None,
                 });
             }
         }
@@ -144,9 +151,9 @@ impl Engine {
         if dyno.memory.is_none_or(|last| last.at <= memory.at) {
             dyno.memory = Some(memory);
         }
-        if let Some(ticket) = dyno.last_restart.as_mut().and_then(|restart| restart.read(memory.at)) {
+        if let Some(attempt_id) = dyno.last_restart.as_mut().and_then(|restart| restart.read(memory.at)) {
             let dyno = name.clone();
-            self.record(Record::Aftermath(Aftermath { app, dyno, ticket, memory }));
+            self.record(Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, attempt_id, memory }));
         }
     }
 
@@ -186,21 +193,21 @@ impl Engine {
     /// A rule asks for something.
     fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
         if act == Act::Notify {
-            self.decide(key, &cause, Verdict::Notify, None);
+            self.decide(key, &cause, Action::Notify, None);
             return;
         }
         self.tell_if_no_help(key, &cause);
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
         // A person's order stays one: an error beside it takes none of its rights away.
-        if !attempt.cause.is_by_hand() {
+        if !attempt.cause.is_manual() {
             attempt.cause.error_at = attempt.cause.error_at.max(cause.error_at);
         }
-        let ticket = attempt.ticket;
+        let attempt_id = attempt.attempt_id;
         let hold = match (&attempt.phase, &attempt.waiting_for) {
             (Phase::Queued | Phase::Waiting, Some(hold)) => hold.clone(),
             _ => Hold::UnderWay,
         };
-        self.decide(key, &cause, Verdict::Hold(hold), Some(ticket));
+        self.decide(key, &cause, Action::Hold(hold), Some(attempt_id));
     }
 
     /// Takes a dyno into the queue of its formation, or says why not.
@@ -208,7 +215,7 @@ impl Engine {
         let judged = self.judge(key, &cause);
         self.watch_clock(key, judged.as_ref().err());
         if let Err(hold) = judged {
-            self.decide(key, &cause, Verdict::Hold(hold), None);
+            self.decide(key, &cause, Action::Hold(hold), None);
             return;
         }
         match self.enqueue(key, cause.clone()) {
@@ -216,11 +223,11 @@ impl Engine {
                 if let Some(attempt) = self.attempt_mut(key) {
                     attempt.waiting_for = Some(hold.clone());
                 }
-                self.decide(key, &cause, Verdict::Hold(hold), None);
+                self.decide(key, &cause, Action::Hold(hold), None);
             }
             Ok(None) => {}
             Err(hold) => {
-                self.decide(key, &cause, Verdict::Hold(hold), None);
+                self.decide(key, &cause, Action::Hold(hold), None);
             }
         }
     }
@@ -236,11 +243,11 @@ impl Engine {
         let must_wait = formation.active.len() + formation.queue.len() >= places;
         formation.queue.push_back(key.index);
         self.freed.insert((key.app, key.formation));
-        let ticket = self.new_ticket();
+        let attempt_id = self.new_attempt_id();
         let now = self.now.mono;
-        self.attempts.insert(ticket, key);
+        self.attempts.insert(attempt_id, key);
         if let Some(dyno) = self.dynos.get_mut(&key) {
-            dyno.attempt = Some(Attempt::queue(ticket, cause, now));
+            dyno.attempt = Some(Attempt::queue(attempt_id, cause, now));
         }
         Ok(in_front.filter(|_| must_wait).map(|index| {
             let front = DynoKey { index, ..key };

@@ -6,23 +6,23 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::api::Blind;
+use crate::api::ApiError;
 use crate::time::spoken;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Concern {
+pub enum HealthAlert {
     /// The Platform API has not answered for a while. About the account: told once, for the first app.
     ApiAway {
         /// What it does instead.
-        blind: Blind,
+        error: ApiError,
     },
     /// The Platform API answers again.
     ApiBack,
     /// An app that the token cannot see: gone, or not for this token.
     AppHidden {
         /// What the API says.
-        blind: Blind,
+        error: ApiError,
     },
     /// A Fir app: it has no drains, and the platform itself restarts what is out of memory.
     AppIsFir,
@@ -71,7 +71,7 @@ pub enum Concern {
     TokenRefused,
 }
 
-impl Concern {
+impl HealthAlert {
     /// The word for it in JSON, in metrics and in `notify.on`.
     pub fn label(&self) -> &'static str {
         match self {
@@ -113,12 +113,12 @@ impl Concern {
     }
 }
 
-impl fmt::Display for Concern {
+impl fmt::Display for HealthAlert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ApiAway { blind } => write!(f, "nothing is seen and nothing restarted: {blind}"),
+            Self::ApiAway { error } => write!(f, "nothing is seen and nothing restarted: {error}"),
             Self::ApiBack => f.write_str("the API answers again"),
-            Self::AppHidden { blind } => write!(f, "it cannot be seen, so nothing is restarted: {blind}"),
+            Self::AppHidden { error } => write!(f, "it cannot be seen, so nothing is restarted: {error}"),
             Self::AppIsFir => f.write_str(
                 "a Fir app has no log drains, and the platform itself restarts its dynos when their memory \
                  is used up: nothing is heard of it here",

@@ -15,7 +15,7 @@ use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::{Incidents, text};
 use crate::limits;
-use crate::record::{NoticeKind, Record, RestartResult, Verdict};
+use crate::record::{Action, NoticeKind, Record, RestartResult};
 use crate::time::{later, spoken};
 
 /// A time of day on the clock of a zone, such as `09:00 Europe/Berlin`; UTC without a zone.
@@ -98,9 +98,9 @@ impl Tally {
             Record::Decision(decision) => {
                 let app = self.apps.entry(decision.app).or_default();
 
-                match &decision.verdict {
-                    Verdict::Hold(hold) => *app.holds.entry(hold.label()).or_default() += 1,
-                    Verdict::Notify | Verdict::Restart { .. } => {}
+                match &decision.action {
+                    Action::Hold(hold) => *app.holds.entry(hold.label()).or_default() += 1,
+                    Action::Notify | Action::Restart { .. } => {}
                 }
             }
             Record::Outcome(outcome) => {
@@ -124,17 +124,17 @@ impl Tally {
                     | RestartResult::Withdrawn => {}
                 }
             }
-            Record::Aftermath(_) => {}
+            Record::MemoryAfterRestart(_) => {}
             Record::Notice(notice) => {
                 let app = self.apps.entry(notice.app).or_default();
                 match &notice.what {
                     NoticeKind::GaveUp { .. } => app.given_up += 1,
                     NoticeKind::NoHelp { .. } => app.no_help += 1,
                     NoticeKind::RestartFailed(_) => app.failed += 1,
-                    NoticeKind::Blind(_)
+                    NoticeKind::ApiError(_)
                     | NoticeKind::ClockDisagrees { .. }
-                    | NoticeKind::SeesAgain
-                    | NoticeKind::Vigil(_) => {}
+                    | NoticeKind::ApiRecovered
+                    | NoticeKind::Health(_) => {}
                 }
             }
         }

@@ -73,14 +73,14 @@ pub struct DynoReport {
     /// How long after its restart before this one the error was back.
     pub returned_after: Option<Duration>,
     /// Whether the restart helped, once that can be said.
-    pub proof: Option<Proof>,
+    pub proof: Option<RestartEffect>,
 }
 
 /// What can be said about a restart afterwards.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Proof {
+pub struct RestartEffect {
     /// The verdict.
-    pub helped: Helped,
+    pub helped: Improved,
     /// How long the dyno was watched after it was back.
     pub watched_for: Duration,
     /// How long after it was back the error was, too.
@@ -93,7 +93,7 @@ pub struct Proof {
 
 /// Whether a restart helped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Helped {
+pub enum Improved {
     /// The error was back.
     No,
     /// Nothing was heard of the dyno since.
@@ -115,7 +115,7 @@ impl Phase {
     }
 }
 
-impl Helped {
+impl Improved {
     /// The word for it in JSON.
     pub fn word(self) -> &'static str {
         match self {

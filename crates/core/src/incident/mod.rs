@@ -16,15 +16,15 @@
 //! once; loud kinds are told at once. While a loud one stands and nothing changes it is told again every
 //! [`Plan::repeat`]. An incident that was told is told again when it is over.
 
-mod case;
 pub mod digest;
+mod incident;
 pub mod kind;
 pub mod message;
 mod outage;
 mod release;
+mod schedule;
 #[cfg(any(test, feature = "samples"))]
 pub mod stories;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -35,15 +35,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::ident::{AppId, AppName, DynoName};
-use crate::incident::case::{Case, State};
 use crate::incident::digest::{DailyTime, Tally};
+use crate::incident::incident::{DynoIncident, State};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::outage::{Outage, Subject};
 use crate::incident::release::Releases;
 use crate::limits;
 use crate::policy::AppPlan;
-use crate::record::{Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Verdict};
+use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, RestartResult};
 use crate::time::{Now, since};
 use crate::traffic::{Readings, Span};
 
@@ -120,7 +120,7 @@ pub enum Trouble<'a> {
 #[derive(Debug)]
 pub struct Incidents {
     plan: Plan,
-    cases: BTreeMap<u64, Case>,
+    cases: BTreeMap<u64, DynoIncident>,
     digest_due: Option<Timestamp>,
     forgotten: u64,
     made: u64,
@@ -179,9 +179,9 @@ impl Incidents {
             Input::Trouble(Trouble::NotifierDown { name, why }) => {
                 self.trouble(Subject::Notifier(name.to_owned()), None, why.to_owned());
             }
-            Input::Mended(Trouble::DrainSilent { app, .. }) => self.mended(&Subject::Drain, Some(app)),
+            Input::Mended(Trouble::DrainSilent { app, .. }) => self.recover(&Subject::Drain, Some(app)),
             Input::Mended(Trouble::NotifierDown { name, .. }) => {
-                self.mended(&Subject::Notifier(name.to_owned()), None);
+                self.recover(&Subject::Notifier(name.to_owned()), None);
             }
             Input::End => self.hurry(),
             Input::Record(_) | Input::Release { .. } | Input::Trouble(_) | Input::Wake => {}
@@ -221,7 +221,7 @@ impl Incidents {
         }
         match record {
             // What people are told of it is read from the traffic, which knows more.
-            Record::Aftermath(_) => {}
+            Record::MemoryAfterRestart(_) => {}
             Record::Decision(decision) => self.decided(decision, readings),
             Record::Notice(notice) => self.noticed(notice),
             Record::Outcome(outcome) => self.came_out(outcome),
@@ -241,10 +241,10 @@ impl Incidents {
         let part = case.part(decision.dyno.clone(), now.mono);
         part.returned_after = part.returned_after.or(returned_after.filter(|_| part.reports == 0));
         part.hear(decision, now);
-        let kind = match &decision.verdict {
-            Verdict::Hold(_) => Kind::Hold,
-            Verdict::Notify => Kind::Notify,
-            Verdict::Restart { .. } => {
+        let kind = match &decision.action {
+            Action::Hold(_) => Kind::Hold,
+            Action::Notify => Kind::Notify,
+            Action::Restart { .. } => {
                 let from = now.mono.saturating_sub(limits::PROOF_BEFORE);
                 let span = Span { from, to: now.mono };
                 part.before = decision.dyno.as_ref().and_then(|dyno| readings.read(decision.app, dyno, span));
@@ -257,14 +257,14 @@ impl Incidents {
     fn noticed(&mut self, notice: &Notice) {
         let now = self.now;
         let kind = match &notice.what {
-            NoticeKind::Blind(blind) => {
-                return self.trouble(Subject::Api(blind.label()), Some(notice.app), notice.what.to_string());
+            NoticeKind::ApiError(error) => {
+                return self.trouble(Subject::Api(error.label()), Some(notice.app), notice.what.to_string());
             }
             NoticeKind::ClockDisagrees { .. } => {
                 return self.trouble(Subject::Clock, Some(notice.app), notice.what.to_string());
             }
-            NoticeKind::SeesAgain => return self.seen_again(notice.app),
-            NoticeKind::Vigil(concern) => return self.concerned(notice.app, concern),
+            NoticeKind::ApiRecovered => return self.seen_again(notice.app),
+            NoticeKind::Health(alert) => return self.concerned(notice.app, alert),
             NoticeKind::GaveUp { .. } => Kind::GiveUp,
             NoticeKind::NoHelp { .. } => Kind::NoHelp,
             NoticeKind::RestartFailed(_) => Kind::Failure,
@@ -279,10 +279,10 @@ impl Incidents {
             }
             NoticeKind::NoHelp { after } => part.no_help = Some(*after),
             NoticeKind::RestartFailed(result) => part.fail(result),
-            NoticeKind::Blind(_)
+            NoticeKind::ApiError(_)
             | NoticeKind::ClockDisagrees { .. }
-            | NoticeKind::SeesAgain
-            | NoticeKind::Vigil(_) => {}
+            | NoticeKind::ApiRecovered
+            | NoticeKind::Health(_) => {}
         }
         case.want(kind, &self.plan, now.mono);
     }
@@ -330,7 +330,7 @@ impl Incidents {
         let (now, name) = (self.now, &self.plan.apps[app.0 as usize].name);
         let tag = self.plan.tag;
         self.cases.entry(id).or_insert_with(|| {
-            Case::new(
+            DynoIncident::new(
                 format!("{name}-{tag:08x}-{id}"),
                 app,
                 dyno.map(|dyno| dyno.process_type().clone()),

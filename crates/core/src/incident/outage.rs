@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::api::Blind;
-use crate::health::alert::Concern;
+use crate::api::ApiError;
+use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, AppName};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
-use crate::incident::telling::Telling;
+use crate::incident::schedule::NotificationSchedule;
 use crate::incident::{Incidents, Plan, text};
 use crate::limits;
 use crate::time::Now;
@@ -46,7 +46,7 @@ pub(super) struct Outage {
     /// All that it ever struck.
     struck: BTreeSet<AppId>,
     opened: Now,
-    pub(super) telling: Telling,
+    pub(super) telling: NotificationSchedule,
     text: String,
     /// Ends by itself then, where nothing says that it is over.
     over: Option<Duration>,
@@ -104,7 +104,7 @@ impl Incidents {
                 apps: BTreeSet::new(),
                 struck: BTreeSet::new(),
                 opened: now,
-                telling: Telling::default(),
+                telling: NotificationSchedule::default(),
                 text: String::new(),
                 over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
             }
@@ -122,26 +122,28 @@ impl Incidents {
     }
 
     /// What the vigil is concerned about, or relieved of.
-    pub(super) fn concerned(&mut self, app: AppId, concern: &Concern) {
-        let subject = match concern {
-            Concern::ApiAway { .. } => Subject::Api(UNREACHABLE),
-            Concern::ApiBack => return self.mended(&Subject::Api(UNREACHABLE), None),
-            Concern::AppHidden { blind } => Subject::Api(blind.label()),
-            Concern::AppSeen => return self.seen_again(app),
-            Concern::AppIsFir => Subject::Watching("a Fir app has no drains"),
-            Concern::AppRenamed { .. } => Subject::Watching("the app was renamed"),
-            Concern::ClockAhead { .. } => Subject::OwnClock,
-            Concern::ClockRight => return self.mended(&Subject::OwnClock, None),
-            Concern::DrainLoops => Subject::Watching("its drain feeds itself"),
-            Concern::DrainMissing | Concern::DrainSilent { .. } => Subject::Drain,
-            Concern::DrainSpeaks => return self.mended(&Subject::Drain, Some(app)),
-            Concern::LinesLost { .. } => Subject::Losses,
-            Concern::PlatformGreen => return self.mended(&Subject::Platform, None),
-            Concern::PlatformRed { .. } => Subject::Platform,
-            Concern::TokenAccepted => return self.mended(&Subject::Api(Blind::Unauthorized.label()), None),
-            Concern::TokenRefused => Subject::Api(Blind::Unauthorized.label()),
+    pub(super) fn concerned(&mut self, app: AppId, alert: &HealthAlert) {
+        let subject = match alert {
+            HealthAlert::ApiAway { .. } => Subject::Api(UNREACHABLE),
+            HealthAlert::ApiBack => return self.recover(&Subject::Api(UNREACHABLE), None),
+            HealthAlert::AppHidden { error } => Subject::Api(error.label()),
+            HealthAlert::AppSeen => return self.seen_again(app),
+            HealthAlert::AppIsFir => Subject::Watching("a Fir app has no drains"),
+            HealthAlert::AppRenamed { .. } => Subject::Watching("the app was renamed"),
+            HealthAlert::ClockAhead { .. } => Subject::OwnClock,
+            HealthAlert::ClockRight => return self.recover(&Subject::OwnClock, None),
+            HealthAlert::DrainLoops => Subject::Watching("its drain feeds itself"),
+            HealthAlert::DrainMissing | HealthAlert::DrainSilent { .. } => Subject::Drain,
+            HealthAlert::DrainSpeaks => return self.recover(&Subject::Drain, Some(app)),
+            HealthAlert::LinesLost { .. } => Subject::Losses,
+            HealthAlert::PlatformGreen => return self.recover(&Subject::Platform, None),
+            HealthAlert::PlatformRed { .. } => Subject::Platform,
+            HealthAlert::TokenAccepted => {
+                return self.recover(&Subject::Api(ApiError::Unauthorized.label()), None);
+            }
+            HealthAlert::TokenRefused => Subject::Api(ApiError::Unauthorized.label()),
         };
-        self.trouble(subject, Some(app), concern.to_string());
+        self.trouble(subject, Some(app), alert.to_string());
     }
 
     /// An app has one trouble with the API at a time.
@@ -161,13 +163,13 @@ impl Incidents {
         for subject in api {
             let all = subject.is_common();
             if self.outages.get(&subject).is_some_and(|outage| outage.apps.contains(&app)) {
-                self.mended(&subject, if all { None } else { Some(app) });
+                self.recover(&subject, if all { None } else { Some(app) });
             }
         }
     }
 
     /// The trouble is over, for one app or as a whole.
-    pub(super) fn mended(&mut self, subject: &Subject, app: Option<AppId>) {
+    pub(super) fn recover(&mut self, subject: &Subject, app: Option<AppId>) {
         let Some(outage) = self.outages.get_mut(subject) else { return };
         match app {
             Some(app) => outage.apps.remove(&app),

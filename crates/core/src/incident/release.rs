@@ -9,7 +9,7 @@ use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::text;
 use crate::limits;
-use crate::record::{Decision, Hold, Verdict};
+use crate::record::{Action, Decision, Hold};
 use crate::time::since;
 
 /// An app's last release, and who has erred since.
@@ -88,10 +88,8 @@ impl Incidents {
     pub(super) fn suspect(&mut self, decision: &Decision) {
         let (Some(dyno), Some(code)) = (&decision.dyno, decision.evidence.code) else { return };
         let is_history = matches!(
-            &decision.verdict,
-            Verdict::Hold(
-                Hold::Stale { .. } | Hold::Superseded { .. } | Hold::ClockAhead { .. } | Hold::Gone
-            )
+            &decision.action,
+            Action::Hold(Hold::Stale { .. } | Hold::Superseded { .. } | Hold::ClockAhead { .. } | Hold::Gone)
         );
         if is_history {
             return;

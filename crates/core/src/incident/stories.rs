@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Blind, Seen};
+use crate::api::{ApiError, DynoInfo};
 use crate::event::{DynoState, Megabytes};
 use crate::ident::{AppId, DynoName};
 use crate::incident::kind::Kind;
@@ -13,8 +13,8 @@ use crate::incident::message::Message;
 use crate::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
 use crate::policy::Rate;
 use crate::record::{
-    Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult, Ticket,
-    Verdict,
+    Action, AttemptId, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Outcome, Record,
+    RestartResult,
 };
 use crate::time::{Now, earlier, later};
 use crate::traffic::{Figures, Readings, Span};
@@ -131,8 +131,8 @@ impl Story {
     }
 
     /// R14 of a dyno, and what was decided about it.
-    pub(crate) fn r14(&mut self, index: u32, verdict: Verdict) -> &mut Self {
-        let seen = self.release.map(|release| Seen {
+    pub(crate) fn r14(&mut self, index: u32, action: Action) -> &mut Self {
+        let seen = self.release.map(|release| DynoInfo {
             name: web(index),
             process_type: "web".parse().expect("a type"),
             id: "01234567".parse().expect("an id"),
@@ -148,24 +148,31 @@ impl Story {
             memory: Some(memory(64_600, 1262)),
             seen,
         };
-        self.decide(Some(web(index)), "memory-quota-exceeded", verdict, evidence)
+        self.decide(Some(web(index)), "memory-quota-exceeded", action, evidence)
     }
 
     pub(crate) fn decide(
         &mut self,
         dyno: Option<DynoName>,
         rule: &str,
-        verdict: Verdict,
+        action: Action,
         evidence: Evidence,
     ) -> &mut Self {
-        let ticket = matches!(verdict, Verdict::Restart { .. }).then_some(Ticket(1));
-        let decision =
-            Decision { at: self.now.wall, app: AppId(0), dyno, rule: rule.into(), verdict, evidence, ticket };
+        let attempt_id = matches!(action, Action::Restart { .. }).then_some(AttemptId(1));
+        let decision = Decision {
+            at: self.now.wall,
+            app: AppId(0),
+            dyno,
+            rule: rule.into(),
+            action,
+            evidence,
+            attempt_id,
+        };
         self.input(Input::Record(&Record::Decision(decision)))
     }
 
     pub(crate) fn restart(&mut self, index: u32) -> &mut Self {
-        self.r14(index, Verdict::Restart { dry_run: false, formation: 3 })
+        self.r14(index, Action::Restart { dry_run: false, formation: 3 })
     }
 
     pub(crate) fn outcome(&mut self, index: u32, result: RestartResult) -> &mut Self {
@@ -173,7 +180,7 @@ impl Story {
             self.traffic.turn.insert(web(index), self.now.mono);
         }
         let outcome =
-            Outcome { at: self.now.wall, app: AppId(0), dyno: web(index), ticket: Ticket(1), result };
+            Outcome { at: self.now.wall, app: AppId(0), dyno: web(index), attempt_id: AttemptId(1), result };
         self.input(Input::Record(&Record::Outcome(outcome)))
     }
 
@@ -204,12 +211,12 @@ impl Story {
     pub(crate) fn give_up(&mut self, index: u32) -> &mut Self {
         let allowed = Rate { count: 3.try_into().expect("not zero"), per: minutes(120) };
         let until = later(self.now.wall, minutes(360));
-        self.r14(index, Verdict::Hold(Hold::MaxRestarts { allowed, until }));
+        self.r14(index, Action::Hold(Hold::MaxRestarts { allowed, until }));
         self.notice(Some(index), NoticeKind::GaveUp { allowed, until })
     }
 
-    pub(crate) fn blind(&mut self, app: u32) -> &mut Self {
-        self.notice_of(AppId(app), None, NoticeKind::Blind(Blind::Unauthorized))
+    pub(crate) fn error(&mut self, app: u32) -> &mut Self {
+        self.notice_of(AppId(app), None, NoticeKind::ApiError(ApiError::Unauthorized))
     }
 
     #[cfg(test)]
@@ -223,7 +230,7 @@ impl Story {
     }
 
     pub(crate) fn queued(&mut self, index: u32, behind: u32) -> &mut Self {
-        self.r14(index, Verdict::Hold(Hold::Queued { behind: web(behind) }))
+        self.r14(index, Action::Hold(Hold::Queued { behind: web(behind) }))
     }
 
     /// What was told, a line each.
@@ -268,13 +275,13 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     let mut story = Story::new();
     story.give_up(2);
     keep("give-up", &story);
-    story.r14(4, Verdict::Restart { dry_run: true, formation: 1 }).wait(minutes(1));
+    story.r14(4, Action::Restart { dry_run: true, formation: 1 }).wait(minutes(1));
     keep("dry-run", &story);
-    story.blind(0);
+    story.error(0);
     keep("api-unseen", &story);
-    story.blind(1).wait(seconds(30));
+    story.error(1).wait(seconds(30));
     keep("api-unseen-of-several", &story);
-    story.wait(minutes(12)).notice(None, NoticeKind::SeesAgain);
+    story.wait(minutes(12)).notice(None, NoticeKind::ApiRecovered);
     keep("api-seen-again", &story);
     story.input(Input::Trouble(Trouble::DrainSilent { app: AppId(0), quiet_for: minutes(30) }));
     keep("drain-silent", &story);
@@ -301,10 +308,10 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     keep("digest", &story);
 
     let mut story = Story::of(plan(&["acme"], &Kind::CHOICES));
-    story.r14(1, Verdict::Hold(Hold::TooYoung { age: minutes(1), min: minutes(3) })).wait(seconds(30));
+    story.r14(1, Action::Hold(Hold::TooYoung { age: minutes(1), min: minutes(3) })).wait(seconds(30));
     keep("hold", &story);
     let evidence = Evidence { code: Some("H99".parse().expect("a code")), lines: 20, ..Evidence::default() };
-    story.decide(None, "platform-errors", Verdict::Notify, evidence).wait(seconds(30));
+    story.decide(None, "platform-errors", Action::Notify, evidence).wait(seconds(30));
     keep("notify", &story);
     all
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 
-use crate::api::Blind;
+use crate::api::ApiError;
 use crate::ident::AppId;
 use crate::incident::kind::Kind;
-use crate::incident::message::{Helped, Phase};
+use crate::incident::message::{Improved, Phase};
 use crate::incident::stories::{Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, Trouble};
 use crate::limits;
-use crate::record::{Hold, NoticeKind, RestartResult, Verdict};
+use crate::record::{Action, Hold, NoticeKind, RestartResult};
 
 #[track_caller]
 fn check(story: &Story, expect: &[&str]) {
@@ -33,7 +33,7 @@ fn a_restart_that_helps_is_two_messages() {
     assert_eq!(opened.incident, closed.incident);
     assert_ne!(opened.id, closed.id);
     let proof = closed.dynos[0].proof.as_ref().expect("a proof");
-    assert_eq!(proof.helped, Helped::Yes);
+    assert_eq!(proof.helped, Improved::Yes);
     assert_eq!(proof.before.map(|figures| figures.requests), Some(1200));
     assert_eq!(proof.after.map(|figures| figures.requests), Some(640));
     assert_eq!(story.next_deadline(), None);
@@ -45,7 +45,7 @@ fn a_plateau_is_told_as_no_help() {
     story.restart(1).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(4));
     story.notice(Some(1), NoticeKind::NoHelp { after: minutes(4) });
     let until = story.now.wall;
-    story.r14(1, Verdict::Hold(Hold::CoolingDown { until, cooldown: minutes(10) })).wait(minutes(30));
+    story.r14(1, Action::Hold(Hold::CoolingDown { until, cooldown: minutes(10) })).wait(minutes(30));
     check(
         &story,
         &[
@@ -111,7 +111,7 @@ fn a_dyno_that_is_given_up_is_told_at_once() {
     let mut story = Story::new();
     story.give_up(1).wait(minutes(30));
     let until = story.now.wall;
-    story.r14(1, Verdict::Hold(Hold::GivenUp { until })).wait(minutes(600));
+    story.r14(1, Action::Hold(Hold::GivenUp { until })).wait(minutes(600));
     check(
         &story,
         &[
@@ -125,7 +125,7 @@ fn a_dyno_that_is_given_up_is_told_at_once() {
 #[test]
 fn what_is_not_chosen_is_not_told() {
     let mut story = Story::of(plan(&["acme"], &[Kind::GiveUp]));
-    story.restart(1).accepted(1).back(1, 5, false).wait(minutes(20)).queued(2, 1).blind(0).wait(minutes(60));
+    story.restart(1).accepted(1).back(1, 5, false).wait(minutes(20)).queued(2, 1).error(0).wait(minutes(60));
     check(&story, &[]);
     story.give_up(1);
     assert_eq!(story.told.len(), 1);
@@ -136,7 +136,7 @@ fn what_is_not_chosen_is_not_told() {
     let mut quiet = plan(&["acme"], &Kind::CHOICES);
     quiet.apps[0].is_told = false;
     let mut story = Story::of(quiet);
-    story.restart(1).give_up(1).blind(0).wait(minutes(60));
+    story.restart(1).give_up(1).error(0).wait(minutes(60));
     check(&story, &[]);
 }
 
@@ -144,7 +144,7 @@ fn what_is_not_chosen_is_not_told() {
 fn a_refusal_is_told_once_however_often_it_repeats() {
     let mut story = Story::of(plan(&["acme"], &Kind::CHOICES));
     for _ in 0..100 {
-        story.r14(1, Verdict::Hold(Hold::OutsideWindow { opens: None })).wait(seconds(21));
+        story.r14(1, Action::Hold(Hold::OutsideWindow { opens: None })).wait(seconds(21));
     }
     story.wait(minutes(60));
     check(
@@ -162,9 +162,9 @@ fn one_revoked_token_is_not_a_message_for_every_app() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut story = Story::of(plan(&names, &Kind::DEFAULT));
     for app in 0..200 {
-        story.blind(app);
+        story.error(app);
     }
-    story.wait(minutes(1)).notice_of(AppId(7), None, NoticeKind::SeesAgain).wait(minutes(60));
+    story.wait(minutes(1)).notice_of(AppId(7), None, NoticeKind::ApiRecovered).wait(minutes(60));
     check(
         &story,
         &[
@@ -178,11 +178,11 @@ fn one_revoked_token_is_not_a_message_for_every_app() {
 #[test]
 fn a_trouble_of_one_app_ends_with_that_app() {
     let mut story = Story::new();
-    let blind = || NoticeKind::Blind(Blind::NoSuchApp);
-    story.notice_of(AppId(0), None, blind()).notice_of(AppId(1), None, blind()).wait(minutes(1));
-    story.notice_of(AppId(1), None, NoticeKind::SeesAgain).wait(minutes(1));
+    let error = || NoticeKind::ApiError(ApiError::NoSuchApp);
+    story.notice_of(AppId(0), None, error()).notice_of(AppId(1), None, error()).wait(minutes(1));
+    story.notice_of(AppId(1), None, NoticeKind::ApiRecovered).wait(minutes(1));
     assert_eq!(story.told.len(), 2);
-    story.notice_of(AppId(0), None, NoticeKind::SeesAgain);
+    story.notice_of(AppId(0), None, NoticeKind::ApiRecovered);
     assert_eq!(story.told.last().map(|message| message.phase), Some(Phase::Closed));
     assert_eq!(story.next_deadline(), None);
 }
@@ -267,7 +267,7 @@ fn incidents_are_bounded() {
 #[test]
 fn a_refused_restart_that_is_asked_again_is_not_over() {
     let mut story = Story::new();
-    let throttled = RestartResult::Refused(Blind::Throttled { wait: None });
+    let throttled = RestartResult::Refused(ApiError::Throttled { wait: None });
     story.restart(1).outcome(1, throttled).wait(seconds(40)).accepted(1).wait(seconds(10)).back(1, 10, false);
     story.wait(minutes(30));
     check(
@@ -284,14 +284,14 @@ fn a_refused_restart_that_is_asked_again_is_not_over() {
 enum Step {
     Accepted(u32),
     Back(u32),
-    Blind,
+    ApiError,
     GiveUp(u32),
     Hold(u32),
     NoHelp(u32),
     NotBack(u32),
     Release,
     Restart(u32),
-    SeesAgain,
+    ApiRecovered,
     Wait(u64),
 }
 
@@ -300,14 +300,14 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         dyno.clone().prop_map(Step::Accepted),
         dyno.clone().prop_map(Step::Back),
-        Just(Step::Blind),
+        Just(Step::ApiError),
         dyno.clone().prop_map(Step::GiveUp),
         dyno.clone().prop_map(Step::Hold),
         dyno.clone().prop_map(Step::NoHelp),
         dyno.clone().prop_map(Step::NotBack),
         Just(Step::Release),
         dyno.prop_map(Step::Restart),
-        Just(Step::SeesAgain),
+        Just(Step::ApiRecovered),
         (0_u64..5000).prop_map(Step::Wait),
     ]
 }
@@ -317,14 +317,14 @@ fn run(story: &mut Story, steps: &[Step]) {
         match *step {
             Step::Accepted(index) => story.accepted(index),
             Step::Back(index) => story.back(index, 10, false),
-            Step::Blind => story.blind(0),
+            Step::ApiError => story.error(0),
             Step::GiveUp(index) => story.give_up(index),
             Step::Hold(index) => story.queued(index, 9),
             Step::NoHelp(index) => story.notice(Some(index), NoticeKind::NoHelp { after: minutes(4) }),
             Step::NotBack(index) => story.not_back(index),
             Step::Release => story.input(Input::Release { app: AppId(0), version: None }),
             Step::Restart(index) => story.restart(index),
-            Step::SeesAgain => story.notice(None, NoticeKind::SeesAgain),
+            Step::ApiRecovered => story.notice(None, NoticeKind::ApiRecovered),
             Step::Wait(span) => story.wait(seconds(span)),
         };
     }
@@ -339,7 +339,7 @@ proptest! {
         let chosen: Vec<Kind> = chosen.into_iter().collect();
         let mut story = Story::of(plan(&["acme"], &chosen));
         run(&mut story, &steps);
-        story.notice(None, NoticeKind::SeesAgain).wait(minutes(3 * 24 * 60));
+        story.notice(None, NoticeKind::ApiRecovered).wait(minutes(3 * 24 * 60));
         let ids: BTreeSet<&str> = story.told.iter().map(|told| told.id.as_str()).collect();
         assert_eq!(ids.len(), story.told.len());
         assert!(story.told.iter().all(|told| chosen.contains(&told.kind)), "{:#?}", story.timeline());

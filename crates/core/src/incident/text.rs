@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::codes;
 use crate::ident::{AppName, DynoName};
-use crate::incident::case::State;
 use crate::incident::digest::plural;
+use crate::incident::incident::State;
 use crate::incident::kind::Kind;
-use crate::incident::message::{DynoReport, Helped, Phase, Proof, quota_megabytes};
+use crate::incident::message::{DynoReport, Improved, Phase, RestartEffect, quota_megabytes};
 use crate::incident::outage::Subject;
 use crate::limits;
-use crate::record::{BY_HAND, MemoryReading};
+use crate::record::{MANUAL, MemoryReading};
 use crate::time::spoken;
 use crate::traffic::Figures;
 
@@ -66,19 +66,19 @@ fn happened(kind: Kind, dynos: &[DynoReport]) -> String {
 }
 
 fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
-    let proofs: Vec<&Proof> = dynos.iter().filter_map(|dyno| dyno.proof.as_ref()).collect();
+    let proofs: Vec<&RestartEffect> = dynos.iter().filter_map(|dyno| dyno.proof.as_ref()).collect();
     if let ([dyno], [proof]) = (dynos, proofs.as_slice()) {
         let back = match dyno.out_for {
             Some(out_for) => format!("back after {}", spoken(out_for)),
             None => "back".to_owned(),
         };
         return match proof.helped {
-            Helped::Yes => format!("{back}, and it helped"),
-            Helped::No => format!("{back}, but it did not help"),
-            Helped::Unknown => back,
+            Improved::Yes => format!("{back}, and it helped"),
+            Improved::No => format!("{back}, but it did not help"),
+            Improved::Unknown => back,
         };
     }
-    let helped = proofs.iter().filter(|proof| proof.helped == Helped::Yes).count();
+    let helped = proofs.iter().filter(|proof| proof.helped == Improved::Yes).count();
     match proofs.len() {
         0 => format!("over after {}", spoken(open_for)),
         restarted => format!("over after {}; a restart helped {helped} of {restarted}", spoken(open_for)),
@@ -89,7 +89,7 @@ fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
 fn short_cause(dyno: &DynoReport) -> String {
     match dyno.code {
         Some(code) => code.to_string(),
-        None if &*dyno.rule == BY_HAND => "asked for by hand".to_owned(),
+        None if &*dyno.rule == MANUAL => "asked for by hand".to_owned(),
         None if dyno.rule.is_empty() => "an earlier error".to_owned(),
         None => "memory too high".to_owned(),
     }
@@ -123,7 +123,7 @@ fn cause(dyno: &DynoReport) -> String {
             let title = codes::entry(code).map_or("", |entry| entry.title);
             format!("{code} ({title})")
         }
-        None if &*dyno.rule == BY_HAND => return "Asked for by hand.".to_owned(),
+        None if &*dyno.rule == MANUAL => return "Asked for by hand.".to_owned(),
         None => format!("Memory above the bound of the rule {}", dyno.rule),
     };
     if dyno.reports > 1 {
@@ -156,14 +156,16 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
     })
 }
 
-fn proven(proof: &Proof, told: Option<MemoryReading>) -> String {
+fn proven(proof: &RestartEffect, told: Option<MemoryReading>) -> String {
     let mut sentences = vec![match (proof.helped, proof.back_after) {
-        (Helped::Yes, _) => {
+        (Improved::Yes, _) => {
             format!("It helped: the error was not back within {}.", spoken(proof.watched_for))
         }
-        (Helped::No, Some(after)) => format!("It did not help: the error was back after {}.", spoken(after)),
-        (Helped::No, None) => "It did not help.".to_owned(),
-        (Helped::Unknown, _) => {
+        (Improved::No, Some(after)) => {
+            format!("It did not help: the error was back after {}.", spoken(after))
+        }
+        (Improved::No, None) => "It did not help.".to_owned(),
+        (Improved::Unknown, _) => {
             "Nothing was heard of it since, so nobody knows whether it helped.".to_owned()
         }
     }];

@@ -6,9 +6,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Seen;
+use crate::api::DynoInfo;
 use crate::ident::AppName;
-use crate::record::{Decision, Evidence, MemoryReading, Verdict};
+use crate::record::{Action, Decision, Evidence, MemoryReading};
 
 /// One decision as a JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,10 +103,10 @@ pub struct SeenJson {
 impl DecisionJson {
     /// The public form of a decision about the app of that name.
     pub fn new(decision: &Decision, app: &AppName) -> Self {
-        let (word, dry_run) = match decision.verdict {
-            Verdict::Hold(_) => (Word::Hold, false),
-            Verdict::Notify => (Word::Notify, false),
-            Verdict::Restart { dry_run, .. } => (Word::Restart, dry_run),
+        let (word, dry_run) = match decision.action {
+            Action::Hold(_) => (Word::Hold, false),
+            Action::Notify => (Word::Notify, false),
+            Action::Restart { dry_run, .. } => (Word::Restart, dry_run),
         };
         Self {
             at: decision.at,
@@ -178,7 +178,7 @@ impl fmt::Display for MemoryJson {
 }
 
 impl SeenJson {
-    fn new(seen: &Seen) -> Self {
+    fn new(seen: &DynoInfo) -> Self {
         Self {
             id: seen.id.to_string(),
             state: seen.state.word().to_owned(),
@@ -227,9 +227,9 @@ mod tests {
     use crate::codes::Code;
     use crate::event::Megabytes;
     use crate::ident::AppId;
-    use crate::record::{Decision, Evidence, Hold, MemoryReading, Verdict};
+    use crate::record::{Action, Decision, Evidence, Hold, MemoryReading};
 
-    fn decision(verdict: Verdict) -> Decision {
+    fn decision(action: Action) -> Decision {
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
         let memory = MemoryReading { at, used: Megabytes { hundredths: 64_600 }, permille: 1262 };
         Decision {
@@ -237,7 +237,7 @@ mod tests {
             app: AppId(0),
             dyno: Some("web.2".parse().expect("a dyno")),
             rule: "memory-quota-exceeded".into(),
-            verdict,
+            action,
             evidence: Evidence {
                 code: Some(Code::R14),
                 line_at: Some(at),
@@ -245,14 +245,14 @@ mod tests {
                 memory: Some(memory),
                 seen: None,
             },
-            ticket: None,
+            attempt_id: None,
         }
     }
 
     #[track_caller]
-    fn check(verdict: Verdict, json: &str, text: &str) {
+    fn check(action: Action, json: &str, text: &str) {
         let app = "acme".parse().expect("an app");
-        let shown = DecisionJson::new(&decision(verdict), &app);
+        let shown = DecisionJson::new(&decision(action), &app);
         let written = serde_json::to_string(&shown).expect("JSON");
         assert_eq!(written, json);
         assert_eq!(serde_json::from_str::<DecisionJson>(&written).expect("read again"), shown);
@@ -270,14 +270,14 @@ mod tests {
         let head =
             r#"{"at":"2026-01-02T03:04:05Z","app":"acme","dyno":"web.2","rule":"memory-quota-exceeded""#;
         check(
-            Verdict::Restart { dry_run: true, formation: 2 },
+            Action::Restart { dry_run: true, formation: 2 },
             &format!(
                 r#"{head},"decision":"restart","reason":"{dry}","code":"dry_run","dry_run":true,{evidence}}}"#
             ),
             &format!("{shown} restart (memory-quota-exceeded): {dry}"),
         );
         check(
-            Verdict::Hold(Hold::UnderWay),
+            Action::Hold(Hold::UnderWay),
             &format!(r#"{head},"decision":"hold","reason":"{hold}","code":"under_way",{evidence}}}"#),
             &format!("{shown} hold (memory-quota-exceeded): {hold}"),
         );

@@ -45,7 +45,7 @@ pub struct Replay<'s> {
 
 /// One thing that the engine put on record.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct ReplayOutput {
     /// The app that it is about.
     pub app: AppName,
     /// The record. What it says of the API's view of a dyno is made up, and left out.
@@ -92,7 +92,7 @@ impl<'s> Replay<'s> {
     ///
     /// # Errors
     /// A line of the platform's that could not be understood. It counts for nothing, as in the daemon.
-    pub fn hear(&mut self, entry: &Entry<'_>, told: &mut Vec<Told>) -> Result<(), DetectError> {
+    pub fn hear(&mut self, entry: &Entry<'_>, told: &mut Vec<ReplayOutput>) -> Result<(), DetectError> {
         self.summary.heard(entry.at.ok());
         let Some(place) = self.place(entry.system) else { return Ok(()) };
         let fact = detect::fact(&entry.line)?;
@@ -116,7 +116,7 @@ impl<'s> Replay<'s> {
     }
 
     /// Ends the log: what still waits has its turn, within [`limits::REPLAY_TAIL`].
-    pub fn end(&mut self, told: &mut Vec<Told>) {
+    pub fn end(&mut self, told: &mut Vec<ReplayOutput>) {
         if let Some(clock) = self.clock {
             self.run_until(clock.now.mono.saturating_add(limits::REPLAY_TAIL), told);
         }
@@ -148,7 +148,7 @@ impl<'s> Replay<'s> {
     }
 
     /// A line says something.
-    fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, told: &mut Vec<Told>) {
+    fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, told: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
         let is_error = matches!(fact, Fact::Error { .. });
         let Some(fact) = fact.name_dyno(|dyno| app.listed(&dyno)) else {
@@ -164,7 +164,7 @@ impl<'s> Replay<'s> {
     }
 
     /// Moves the clock to `at`, unless it is past that already.
-    fn advance(&mut self, at: Timestamp, told: &mut Vec<Told>) {
+    fn advance(&mut self, at: Timestamp, told: &mut Vec<ReplayOutput>) {
         let clock =
             self.clock.get_or_insert(Clock { first: at, now: Now { mono: Duration::ZERO, wall: at } });
         let mono = since(clock.first, at);
@@ -174,7 +174,7 @@ impl<'s> Replay<'s> {
     }
 
     /// Does all that is due until `end`, each at its time, and leaves the clock there.
-    fn run_until(&mut self, end: Duration, told: &mut Vec<Told>) {
+    fn run_until(&mut self, end: Duration, told: &mut Vec<ReplayOutput>) {
         let Some(Clock { first, .. }) = self.clock else { return };
         let reading = |mono| Now { mono, wall: later(first, mono) };
         let mut wakes = 0;
@@ -193,7 +193,7 @@ impl<'s> Replay<'s> {
     }
 
     /// Hands an input to an app's engine, and does what it asks for until it asks for nothing more.
-    fn handle(&mut self, place: usize, input: Input, now: Now, told: &mut Vec<Told>) {
+    fn handle(&mut self, place: usize, input: Input, now: Now, told: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
         let mut effects: VecDeque<Effect> = app.engine.handle(input, now).into();
         while let Some(effect) = effects.pop_front() {
@@ -201,21 +201,21 @@ impl<'s> Replay<'s> {
                 Effect::Record(record) => {
                     let record = without_sight(record);
                     self.summary.told(&record);
-                    told.push(Told { app: app.plan.name.clone(), record });
+                    told.push(ReplayOutput { app: app.plan.name.clone(), record });
                     continue;
                 }
-                Effect::Claim { ticket, .. } => Input::Claimed { ticket, answer: Ok(()) },
-                Effect::Delete { ticket, dyno, .. } => {
-                    Input::Deleted { ticket, answer: app.world.delete(&dyno, now.wall) }
+                Effect::Claim { attempt_id, .. } => Input::Claimed { attempt_id, answer: Ok(()) },
+                Effect::Delete { attempt_id, dyno, .. } => {
+                    Input::Deleted { attempt_id, answer: app.world.delete(&dyno, now.wall) }
                 }
-                Effect::Look { ticket, dyno, .. } => {
-                    Input::Looked { ticket, answer: Ok(app.world.look(dyno.as_ref(), now.wall)) }
+                Effect::Inspect { attempt_id, dyno, .. } => {
+                    Input::Inspected { attempt_id, answer: Ok(app.world.look(dyno.as_ref(), now.wall)) }
                 }
-                Effect::Peek { ticket, dyno, .. } => {
-                    Input::Peeked { ticket, answer: Ok(app.world.peek(&dyno, now.wall)) }
+                Effect::Poll { attempt_id, dyno, .. } => {
+                    Input::Polled { attempt_id, answer: Ok(app.world.poll(&dyno, now.wall)) }
                 }
                 // Nobody gives orders in a replay, and nobody else hears.
-                Effect::Answer { .. } | Effect::Share(_) => continue,
+                Effect::Answer { .. } | Effect::CountAcrossReplicas(_) => continue,
             };
             effects.extend(app.engine.handle(answer, now));
         }

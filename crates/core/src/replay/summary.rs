@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::record::{Record, Verdict};
+use crate::record::{Action, Record};
 use crate::replay::world::ASSUMED_BOOT;
 use crate::time::{since, spoken};
 
@@ -52,10 +52,10 @@ impl Summary {
 
     pub(super) fn told(&mut self, record: &Record) {
         let Record::Decision(decision) = record else { return };
-        match &decision.verdict {
-            Verdict::Hold(hold) => *self.holds.entry(hold.label()).or_default() += 1,
-            Verdict::Notify => self.notifies += 1,
-            Verdict::Restart { .. } => self.restarts += 1,
+        match &decision.action {
+            Action::Hold(hold) => *self.holds.entry(hold.label()).or_default() += 1,
+            Action::Notify => self.notifies += 1,
+            Action::Restart { .. } => self.restarts += 1,
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::ident::{AppName, DynoName};
 use crate::limits;
-use crate::record::{Decision, Verdict};
+use crate::record::{Action, Decision};
 
 /// Writes decisions as they are made.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Timeline {
     pub fn add(&mut self, app: &AppName, decision: &Decision, out: &mut String) {
         let subject =
             Subject { app: app.clone(), dyno: decision.dyno.clone(), rule: Arc::clone(&decision.rule) };
-        let (word, label) = (decision.verdict.word(), decision.reason_label());
+        let (word, label) = (decision.action.word(), decision.reason_label());
         if let Some(fold) = self.folds.get_mut(&subject)
             && (fold.word, fold.label) == (word, label)
         {
@@ -55,7 +55,7 @@ impl Timeline {
         }
         let fold = Fold { at: decision.at, more: 0, reason: decision.reason(), label, word };
         self.write(&subject, &fold, &fold.reason, out);
-        if matches!(decision.verdict, Verdict::Restart { .. }) {
+        if matches!(decision.action, Action::Restart { .. }) {
             return;
         }
         if self.folds.len() >= limits::REPLAY_FOLDS_MAX {
@@ -101,42 +101,42 @@ mod tests {
     use super::Timeline;
     use crate::event::DynoState;
     use crate::ident::AppId;
-    use crate::record::{Decision, Evidence, Hold, Verdict};
+    use crate::record::{Action, Decision, Evidence, Hold};
 
-    fn decision(secs: i64, dyno: &str, verdict: Verdict) -> Decision {
+    fn decision(secs: i64, dyno: &str, action: Action) -> Decision {
         Decision {
             at: Timestamp::from_second(1_754_636_400 + secs).expect("a time"),
             app: AppId(0),
             dyno: Some(dyno.parse().expect("a dyno")),
             rule: "r".into(),
-            verdict,
+            action,
             evidence: Evidence {
                 code: Some("R14".parse().expect("a code")),
                 lines: 1,
                 ..Evidence::default()
             },
-            ticket: None,
+            attempt_id: None,
         }
     }
 
     #[test]
     fn a_row_of_equal_refusals_is_two_lines() {
         let (mut timeline, mut out) = (Timeline::default(), String::new());
-        let mut add = |secs, dyno: &str, verdict| {
-            timeline.add(&"acme".parse().expect("an app"), &decision(secs, dyno, verdict), &mut out);
+        let mut add = |secs, dyno: &str, action| {
+            timeline.add(&"acme".parse().expect("an app"), &decision(secs, dyno, action), &mut out);
         };
-        let restart = || Verdict::Restart { dry_run: false, formation: 2 };
+        let restart = || Action::Restart { dry_run: false, formation: 2 };
         add(0, "web.1", restart());
         for secs in 1..5 {
-            add(secs, "web.1", Verdict::Hold(Hold::UnderWay));
-            add(secs, "web.10", Verdict::Hold(Hold::NotUp { state: DynoState::Starting }));
+            add(secs, "web.1", Action::Hold(Hold::UnderWay));
+            add(secs, "web.10", Action::Hold(Hold::NotUp { state: DynoState::Starting }));
         }
-        add(5, "web.1", Verdict::Hold(Hold::Gone));
+        add(5, "web.1", Action::Hold(Hold::Gone));
         add(6, "web.1", restart());
         add(7, "web.1", restart());
         add(8, "web.10", restart());
-        add(9, "web.10", Verdict::Hold(Hold::Gone));
-        add(10, "web.10", Verdict::Hold(Hold::Gone));
+        add(9, "web.10", Action::Hold(Hold::Gone));
+        add(10, "web.10", Action::Hold(Hold::Gone));
         timeline.end(&mut out);
         assert_eq!(
             out,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Deletion, Seen, View};
+use crate::api::{DeleteResult, DynoInfo, FormationInfo};
 use crate::event::{Change, DynoState, Fact};
 use crate::ident::{DynoName, InstanceId};
 use crate::limits;
@@ -114,14 +114,14 @@ impl World {
     }
 
     /// The dyno, as the API would show it.
-    pub fn peek(&self, dyno: &DynoName, now: Timestamp) -> Option<Seen> {
+    pub fn poll(&self, dyno: &DynoName, now: Timestamp) -> Option<DynoInfo> {
         let instance = self.dynos.get(dyno)?;
         let (state, updated_at) = match instance.boots_at {
             Some(up_at) if up_at <= now => (DynoState::Up, up_at),
             _ => (instance.state, instance.updated_at),
         };
         // A dyno that went down for good was scaled away, and the API does not list it.
-        (state != DynoState::Down).then(|| Seen {
+        (state != DynoState::Down).then(|| DynoInfo {
             name: dyno.clone(),
             process_type: dyno.process_type().clone(),
             id: instance.id,
@@ -133,24 +133,24 @@ impl World {
     }
 
     /// All dynos, and the one in question.
-    pub fn look(&self, dyno: Option<&DynoName>, now: Timestamp) -> View {
-        View {
-            dyno: dyno.and_then(|dyno| self.peek(dyno, now)),
-            formation: self.dynos.keys().filter_map(|dyno| self.peek(dyno, now)).collect(),
+    pub fn look(&self, dyno: Option<&DynoName>, now: Timestamp) -> FormationInfo {
+        FormationInfo {
+            dyno: dyno.and_then(|dyno| self.poll(dyno, now)),
+            formation: self.dynos.keys().filter_map(|dyno| self.poll(dyno, now)).collect(),
         }
     }
 
     /// Restarts a dyno.
-    pub fn delete(&mut self, dyno: &DynoName, now: Timestamp) -> Deletion {
-        if self.peek(dyno, now).is_none() {
-            return Deletion::Gone;
+    pub fn delete(&mut self, dyno: &DynoName, now: Timestamp) -> DeleteResult {
+        if self.poll(dyno, now).is_none() {
+            return DeleteResult::Gone;
         }
         let told_at = self.dynos.get(dyno).and_then(|instance| instance.told_at);
         let release = self.release;
         let instance = self.instance(now, release, DynoState::Starting);
         let boots_at = Some(later(now, ASSUMED_BOOT));
         self.dynos.insert(dyno.clone(), Instance { boots_at, told_at, ..instance });
-        Deletion::Accepted
+        DeleteResult::Accepted
     }
 
     fn instance(&mut self, created_at: Timestamp, release: u64, state: DynoState) -> Instance {
@@ -173,7 +173,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::World;
-    use crate::api::Deletion;
+    use crate::api::DeleteResult;
     use crate::event::{Change, DynoState, Fact};
     use crate::ident::DynoName;
 
@@ -195,7 +195,7 @@ mod tests {
     /// State, seconds since it was created and since it is in its state.
     #[track_caller]
     fn check(world: &World, secs: i64, expect: Option<(DynoState, i64, i64)>) {
-        let seen = world.peek(&web(1), at(secs)).map(|seen| {
+        let seen = world.poll(&web(1), at(secs)).map(|seen| {
             let ago = |then: Timestamp| at(secs).duration_since(then).as_secs();
             (seen.state, ago(seen.created_at), ago(seen.in_state_since()))
         });
@@ -237,13 +237,13 @@ mod tests {
     #[test]
     fn a_restart_makes_an_instance_that_boots() {
         let mut world = World::default();
-        assert_eq!(world.delete(&web(1), at(0)), Deletion::Gone);
+        assert_eq!(world.delete(&web(1), at(0)), DeleteResult::Gone);
         world.exists(&web(1), at(0));
-        let before = world.peek(&web(1), at(0)).expect("a dyno");
-        assert_eq!(world.delete(&web(1), at(0)), Deletion::Accepted);
+        let before = world.poll(&web(1), at(0)).expect("a dyno");
+        assert_eq!(world.delete(&web(1), at(0)), DeleteResult::Accepted);
         check(&world, 9, Some((DynoState::Starting, 9, 9)));
         check(&world, 12, Some((DynoState::Up, 12, 2)));
-        assert!(!world.peek(&web(1), at(12)).expect("a dyno").is_same_process(&before));
+        assert!(!world.poll(&web(1), at(12)).expect("a dyno").is_same_process(&before));
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
     fn releases_are_known_from_the_first_that_is_numbered() {
         let mut world = World::default();
         world.exists(&web(1), at(0));
-        let release = |world: &World| world.peek(&web(1), at(100)).and_then(|seen| seen.release);
+        let release = |world: &World| world.poll(&web(1), at(100)).and_then(|seen| seen.release);
         world.learn(&Fact::Release { version: None }, at(1));
         assert_eq!(release(&world), Some(0));
         world.learn(&Fact::Release { version: Some(12) }, at(1));

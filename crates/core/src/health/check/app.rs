@@ -1,6 +1,6 @@
 //! One app: whether it is there, whether it can be watched, and what a restart does to it.
 
-use crate::api::Blind;
+use crate::api::ApiError;
 use crate::api::json::{AppInfo, Feature};
 use crate::codes::Code;
 use crate::health::check::drains;
@@ -14,16 +14,16 @@ pub(super) fn examine(facts: &Facts, app: &AppFacts) -> Vec<Finding> {
     let name = &app.plan.name;
     let info = match &app.info {
         Ok(info) => info,
-        Err(blind) => {
-            return vec![Finding::error(Subject::App, blind.to_string()).mend(mend_of(blind, app)).of(name)];
+        Err(error) => {
+            return vec![Finding::error(Subject::App, error.to_string()).fix(fix_for(error, app)).of(name)];
         }
     };
     let mut findings = vec![identity(app, info)];
     if info.generation.as_deref() == Some("fir") {
         let text = "a Fir app: it has no log drains, and the platform itself restarts its dynos when their \
                     memory is used up";
-        let mend = format!("take {name} out of HEROKU_APP (or its [[app]] table out of the file)");
-        findings.push(Finding::error(Subject::App, text).mend(mend));
+        let fix = format!("take {name} out of HEROKU_APP (or its [[app]] table out of the file)");
+        findings.push(Finding::error(Subject::App, text).fix(fix));
     } else {
         findings.extend(drains::examine(facts, app, info));
         findings.extend(formation(app));
@@ -37,8 +37,8 @@ fn identity(app: &AppFacts, info: &AppInfo) -> Finding {
     let name = &app.plan.name;
     if info.name != name.as_str() && info.id != name.as_str() {
         let text = format!("found, and called {} now", info.name);
-        let mend = format!("put {} into HEROKU_APP and into its drain's URL", info.name);
-        return Finding::warning(Subject::App, text).mend(mend);
+        let fix = format!("put {} into HEROKU_APP and into its drain's URL", info.name);
+        return Finding::warning(Subject::App, text).fix(fix);
     }
     let generation = info.generation.as_deref().unwrap_or("cedar");
     let space = info.space.as_ref().map(|space| format!(", in the space {space}")).unwrap_or_default();
@@ -46,17 +46,17 @@ fn identity(app: &AppFacts, info: &AppInfo) -> Finding {
     Finding::ok(Subject::App, format!("found: {generation}{space}{maintenance}"))
 }
 
-fn mend_of(blind: &Blind, app: &AppFacts) -> String {
+fn fix_for(error: &ApiError, app: &AppFacts) -> String {
     let name = &app.plan.name;
-    match blind {
-        Blind::NoSuchApp => "`heroku apps` lists those that the token's account sees; put the right name \
+    match error {
+        ApiError::NoSuchApp => "`heroku apps` lists those that the token's account sees; put the right name \
                              into HEROKU_APP, or let the account in: heroku access:add EMAIL -a APP \
                              -p deploy,operate"
             .to_owned(),
-        Blind::Forbidden { .. } => {
+        ApiError::Forbidden { .. } => {
             format!("let the token's account in: heroku access:add EMAIL -a {name} -p deploy,operate")
         }
-        Blind::Throttled { .. } => {
+        ApiError::Throttled { .. } => {
             format!("wait a little; {} calls a minute come back", limits::API_TOKENS_PER_MINUTE)
         }
         _ => "try again; https://status.heroku.com says whether the API is well".to_owned(),
@@ -65,17 +65,16 @@ fn mend_of(blind: &Blind, app: &AppFacts) -> String {
 
 /// A 404 for a part of an app that was just found is not about the app.
 fn not_shown(subject: Subject) -> Finding {
-    let mend = "try again; https://status.heroku.com says whether the API is well";
-    Finding::warning(subject, "not known: the app is there, and the API shows nothing of this (404)")
-        .mend(mend)
+    let fix = "try again; https://status.heroku.com says whether the API is well";
+    Finding::warning(subject, "not known: the app is there, and the API shows nothing of this (404)").fix(fix)
 }
 
 fn formation(app: &AppFacts) -> Vec<Finding> {
     let formation = match &app.formation {
         Ok(formation) => formation,
-        Err(Blind::NoSuchApp) => return vec![not_shown(Subject::Formation)],
-        Err(blind) => {
-            return vec![Finding::error(Subject::Formation, blind.to_string()).mend(mend_of(blind, app))];
+        Err(ApiError::NoSuchApp) => return vec![not_shown(Subject::Formation)],
+        Err(error) => {
+            return vec![Finding::error(Subject::Formation, error.to_string()).fix(fix_for(error, app))];
         }
     };
     let name = &app.plan.name;
@@ -86,20 +85,20 @@ fn formation(app: &AppFacts) -> Vec<Finding> {
             None => {
                 let known: Vec<&str> = formation.iter().map(|entry| &*entry.process_type).collect();
                 let text = format!("it has no process type {listed}");
-                let mend = match known.as_slice() {
+                let fix = match known.as_slice() {
                     [] => "deploy it: it has no process types yet".to_owned(),
                     known => format!("set process_types to some of: {}", known.join(", ")),
                 };
-                Finding::error(Subject::Formation, text).mend(mend)
+                Finding::error(Subject::Formation, text).fix(fix)
             }
             Some(0) => {
-                let mend = format!("heroku ps:scale {listed}=2 -a {name}, if there should be any");
-                Finding::warning(Subject::Formation, format!("{listed} is scaled to none")).mend(mend)
+                let fix = format!("heroku ps:scale {listed}=2 -a {name}, if there should be any");
+                Finding::warning(Subject::Formation, format!("{listed} is scaled to none")).fix(fix)
             }
             Some(1) => {
                 let text = format!("{listed} has one dyno: each restart is an outage until it is up again");
-                let mend = format!("heroku ps:scale {listed}=2 -a {name}, if that is not acceptable");
-                Finding::warning(Subject::Formation, text).mend(mend)
+                let fix = format!("heroku ps:scale {listed}=2 -a {name}, if that is not acceptable");
+                Finding::warning(Subject::Formation, text).fix(fix)
             }
             Some(quantity) => Finding::ok(Subject::Formation, format!("{listed} has {quantity} dynos")),
         });
@@ -119,19 +118,19 @@ fn space_and_metrics(app: &AppFacts, info: &AppInfo) -> Vec<Finding> {
     if info.space.is_some() && !has_memory_rule {
         let rules = if restarts_on_r14 { "the rule on R14 never fires" } else { "there is none to go by" };
         let text = format!("dynos of a Private Space do not swap and so log no R14: {rules}");
-        let mend = "add a [[rule]] with on = [\"memory\"], above = \"95%\", for = \"3m\", do = \"restart\", \
+        let fix = "add a [[rule]] with on = [\"memory\"], above = \"95%\", for = \"3m\", do = \"restart\", \
                     and switch runtime metrics on";
-        findings.push(Finding::warning(Subject::App, text).mend(mend));
+        findings.push(Finding::warning(Subject::App, text).fix(fix));
     }
     if has_memory_rule {
         findings.push(match feature(app, METRICS) {
             Ok(true) => Finding::ok(Subject::Metrics, "log-runtime-metrics is on"),
             Ok(false) => {
                 let text = "log-runtime-metrics is off, and a rule about memory goes by nothing else";
-                let mend = format!("heroku labs:enable {METRICS} -a {name} && heroku restart -a {name}");
-                Finding::error(Subject::Metrics, text).mend(mend)
+                let fix = format!("heroku labs:enable {METRICS} -a {name} && heroku restart -a {name}");
+                Finding::error(Subject::Metrics, text).fix(fix)
             }
-            Err(blind) => Finding::error(Subject::Metrics, blind.to_string()).mend(mend_of(blind, app)),
+            Err(error) => Finding::error(Subject::Metrics, error.to_string()).fix(fix_for(error, app)),
         });
     }
     findings
@@ -150,22 +149,22 @@ fn preboot(app: &AppFacts) -> Option<Finding> {
                 spoken(limits::PREBOOT_OVERLAP),
                 spoken(min_uptime)
             );
-            let mend = format!("set policy.min_uptime to \"{}\" or more", spoken(limits::PREBOOT_OVERLAP));
-            Some(Finding::warning(Subject::Preboot, text).mend(mend))
+            let fix = format!("set policy.min_uptime to \"{}\" or more", spoken(limits::PREBOOT_OVERLAP));
+            Some(Finding::warning(Subject::Preboot, text).fix(fix))
         }
         Ok(true) => Some(Finding::ok(
             Subject::Preboot,
             format!("on; min_uptime of {} keeps a new dyno safe from its twin's errors", spoken(min_uptime)),
         )),
-        Err(Blind::NoSuchApp) => Some(not_shown(Subject::Preboot)),
-        Err(blind) => {
-            let text = format!("not known: {blind}");
-            Some(Finding::warning(Subject::Preboot, text).mend(mend_of(blind, app)))
+        Err(ApiError::NoSuchApp) => Some(not_shown(Subject::Preboot)),
+        Err(error) => {
+            let text = format!("not known: {error}");
+            Some(Finding::warning(Subject::Preboot, text).fix(fix_for(error, app)))
         }
     }
 }
 
-fn feature<'f>(app: &'f AppFacts, name: &str) -> Result<bool, &'f Blind> {
+fn feature<'f>(app: &'f AppFacts, name: &str) -> Result<bool, &'f ApiError> {
     let is_on = |features: &Vec<Feature>| features.iter().any(|f| f.name == name && f.enabled);
     app.features.as_ref().map(is_on)
 }

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::api::Blind;
+use crate::api::ApiError;
 use crate::api::json::{AppInfo, Drain};
 use crate::drain_url::{self, DrainUrl, PublicUrl};
 use crate::health::check::facts::{AppFacts, Facts, Home, PasswordPlace};
@@ -17,9 +17,9 @@ struct Ours<'d> {
 pub(super) fn examine(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Finding> {
     let drains = match &app.drains {
         Ok(drains) => drains,
-        Err(blind) => {
-            let mend = "check that the token has the scope write, and try again";
-            return vec![Finding::error(Subject::Drain, blind.to_string()).mend(mend)];
+        Err(error) => {
+            let fix = "check that the token has the scope write, and try again";
+            return vec![Finding::error(Subject::Drain, error.to_string()).fix(fix)];
         }
     };
     let ours: Vec<Ours<'_>> = ours(facts.public_url.as_ref(), app, drains);
@@ -42,8 +42,8 @@ pub(super) fn examine(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Find
             let text = format!("{} drains lead here, so every line comes that often", good.len());
             let name = &app.plan.name;
             let remove = |ours: &&Ours<'_>| format!("heroku drains:remove {} -a {name}", ours.drain.token);
-            let mend = more.iter().map(remove).collect::<Vec<_>>().join(" && ");
-            Finding::warning(Subject::Drain, text).mend(mend)
+            let fix = more.iter().map(remove).collect::<Vec<_>>().join(" && ");
+            Finding::warning(Subject::Drain, text).fix(fix)
         }
     });
     findings
@@ -113,13 +113,13 @@ fn look_for_loop(
     let name = &app.plan.name;
     if let Some(looping) = looping {
         let text = "it drains into itself: each batch makes a router line, hence a new batch, without end";
-        let mend = format!("heroku drains:remove {} -a {name}", looping.token);
-        return Some(Finding::error(Subject::Drain, text).mend(mend));
+        let fix = format!("heroku drains:remove {} -a {name}", looping.token);
+        return Some(Finding::error(Subject::Drain, text).fix(fix));
     }
     let would_loop = facts.public_url.as_ref().is_some_and(|url| would_loop(url, &facts.home, app));
     (would_loop || is_home).then(|| {
         let text = "the app that dynowarden itself runs in: a drain of it would make a loop without end";
-        Finding::error(Subject::Drain, text).mend(format!("take {name} out of HEROKU_APP"))
+        Finding::error(Subject::Drain, text).fix(format!("take {name} out of HEROKU_APP"))
     })
 }
 
@@ -135,33 +135,31 @@ fn trouble_with(ours: &Ours<'_>, app: &AppFacts) -> Option<Finding> {
         format!("{} has no password, so every batch is refused", url.shown())
     } else if app.old_password.as_ref().is_some_and(|password| url.password_is(password)) {
         let text = format!("{} has the old password, which is let in for now", url.shown());
-        let mend = format!("when one with the new password is there, {remove}");
-        return Some(Finding::warning(Subject::Drain, text).mend(mend));
+        let fix = format!("when one with the new password is there, {remove}");
+        return Some(Finding::warning(Subject::Drain, text).fix(fix));
     } else if app.password.as_ref().is_some_and(|password| !url.password_is(password)) {
         format!("{} has another password than DRAIN_PASSWORD, so every batch is refused", url.shown())
     } else if url.is_clear() {
         let text = format!("{} sends logs and password in clear", url.shown());
-        return Some(
-            Finding::warning(Subject::Drain, text).mend(format!("{remove}, then add it with https")),
-        );
+        return Some(Finding::warning(Subject::Drain, text).fix(format!("{remove}, then add it with https")));
     } else {
         return None;
     };
-    Some(Finding::error(Subject::Drain, text).mend(remove))
+    Some(Finding::error(Subject::Drain, text).fix(remove))
 }
 
 fn missing(facts: &Facts, app: &AppFacts, drains: &[Drain], some_are_wrong: bool) -> Finding {
-    if let Some(Err(blind)) = &app.registered {
-        let text = format!("its drain could not be added: {blind}");
-        let mend = match blind {
-            Blind::Refused { status: 422, .. } => "look at `heroku drains` for its five drains at most",
+    if let Some(Err(error)) = &app.registered {
+        let text = format!("its drain could not be added: {error}");
+        let fix = match error {
+            ApiError::Refused { status: 422, .. } => "look at `heroku drains` for its five drains at most",
             _ => "check that the token has the scope write, then try again",
         };
-        return Finding::error(Subject::Drain, text).mend(mend);
+        return Finding::error(Subject::Drain, text).fix(fix);
     }
     let what = if some_are_wrong { "none that works leads here" } else { "none of its drains leads here" };
     let elsewhere = elsewhere(facts, app, drains);
-    Finding::error(Subject::Drain, format!("{what}{elsewhere}")).mend(add_command(facts, app))
+    Finding::error(Subject::Drain, format!("{what}{elsewhere}")).fix(add_command(facts, app))
 }
 
 /// A drain with our path at another machine is most often the same daemon under another name.

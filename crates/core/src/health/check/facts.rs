@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::api::Blind;
+use crate::api::ApiError;
 use crate::api::json::{Account, AppInfo, Drain, Feature, Formation};
 use crate::drain_url::PublicUrl;
 use crate::ident::AppName;
@@ -97,7 +97,7 @@ pub enum TokenFacts {
     /// The API was asked with it.
     Asked {
         /// Whose it is.
-        account: Result<Account, Blind>,
+        account: Result<Account, ApiError>,
         /// `Oauth-Scope` of the answers.
         scope: Option<String>,
         /// The calls left to the account.
@@ -120,13 +120,13 @@ pub struct AppFacts {
     /// Its place in the answers, and its rules.
     pub plan: AppPlan,
     /// What the API says it is.
-    pub info: Result<AppInfo, Blind>,
+    pub info: Result<AppInfo, ApiError>,
     /// Its drains.
-    pub drains: Result<Vec<Drain>, Blind>,
+    pub drains: Result<Vec<Drain>, ApiError>,
     /// Its features.
-    pub features: Result<Vec<Feature>, Blind>,
+    pub features: Result<Vec<Feature>, ApiError>,
     /// Its formation.
-    pub formation: Result<Vec<Formation>, Blind>,
+    pub formation: Result<Vec<Formation>, ApiError>,
     /// The password that its drain must have.
     pub password: Option<SecretString>,
     /// The one that it replaces, which is let in as well.
@@ -134,7 +134,7 @@ pub struct AppFacts {
     /// Where that password comes from.
     pub password_place: PasswordPlace,
     /// What became of adding its drain, where that was tried.
-    pub registered: Option<Result<(), Blind>>,
+    pub registered: Option<Result<(), ApiError>>,
 }
 
 /// How a command to type names the drain's password without showing it.

@@ -19,7 +19,7 @@ pub struct Finding {
     /// What was found.
     pub text: String,
     /// What to do: often a command to type. Null where all is well.
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 /// How bad a finding is, the worst last.
@@ -89,26 +89,26 @@ impl Finding {
 
     /// The same finding with what to do about it.
     #[must_use]
-    pub fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = Some(mend.into());
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
         self
     }
 
     fn new(severity: Severity, subject: Subject, text: impl Into<String>) -> Self {
-        Self { severity, subject, app: None, text: text.into(), mend: None }
+        Self { severity, subject, app: None, text: text.into(), fix: None }
     }
 }
 
 impl fmt::Display for Finding {
-    /// One line: `error    acme drain: none of its drains leads here; mend: heroku drains:add …`.
+    /// One line: `error    acme drain: none of its drains leads here; fix: heroku drains:add …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<8} ", self.severity.word())?;
         if let Some(app) = &self.app {
             write!(f, "{app} ")?;
         }
         write!(f, "{}: {}", self.subject.word(), self.text)?;
-        if let Some(mend) = &self.mend {
-            write!(f, "; mend: {mend}")?;
+        if let Some(fix) = &self.fix {
+            write!(f, "; fix: {fix}")?;
         }
         Ok(())
     }

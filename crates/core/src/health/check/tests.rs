@@ -11,7 +11,7 @@ use super::facts::{
     TlsFact, TokenFacts,
 };
 use super::finding::{Finding, Severity, Subject};
-use crate::api::Blind;
+use crate::api::ApiError;
 use crate::api::json::{Account, AppInfo, Drain, Feature, Formation};
 use crate::codes::Code;
 use crate::drain_url::PublicUrl;
@@ -81,11 +81,11 @@ fn formation(process_type: &str, quantity: u32) -> Formation {
     Formation { process_type: process_type.to_owned(), quantity, size: None }
 }
 
-fn forbidden() -> Blind {
-    Blind::Forbidden { status: 403, id: "forbidden".to_owned() }
+fn forbidden() -> ApiError {
+    ApiError::Forbidden { status: 403, id: "forbidden".to_owned() }
 }
 
-fn token(account: Result<Account, Blind>, scope: Option<&str>, left: u32) -> TokenFacts {
+fn token(account: Result<Account, ApiError>, scope: Option<&str>, left: u32) -> TokenFacts {
     TokenFacts::Asked { account, scope: scope.map(str::to_owned), calls_left: Some(left) }
 }
 
@@ -96,15 +96,15 @@ fn memory_rule() -> Rule {
 
 /// Changes the facts where all is well, and looks for one finding with these parts of text and mend.
 #[track_caller]
-fn check(change: impl FnOnce(&mut Facts), severity: Severity, subject: Subject, text: &str, mend: &str) {
+fn check(change: impl FnOnce(&mut Facts), severity: Severity, subject: Subject, text: &str, fix: &str) {
     let findings = found(change);
     let fits = |finding: &&Finding| {
         finding.severity == severity
             && finding.subject == subject
             && finding.text.contains(text)
-            && finding.mend.as_deref().unwrap_or_default().contains(mend)
+            && finding.fix.as_deref().unwrap_or_default().contains(fix)
     };
-    assert!(findings.iter().any(|finding| fits(&finding)), "{text} / {mend}: {findings:#?}");
+    assert!(findings.iter().any(|finding| fits(&finding)), "{text} / {fix}: {findings:#?}");
 }
 
 /// The findings, none of which shows a secret and all of which say what to do.
@@ -116,7 +116,7 @@ fn found(change: impl FnOnce(&mut Facts)) -> Vec<Finding> {
     for finding in &findings {
         let line = finding.to_string();
         assert!(!line.contains("s3cret") && !line.contains("other-pass") && !line.contains('\n'), "{line}");
-        assert_eq!(finding.mend.is_none(), finding.severity == Severity::Ok, "{line}");
+        assert_eq!(finding.fix.is_none(), finding.severity == Severity::Ok, "{line}");
     }
     findings
 }
@@ -142,7 +142,7 @@ fn where_all_is_well_nothing_is_to_be_mended() {
     let json = serde_json::to_value(&findings[3]).expect("JSON");
     assert_eq!(json["severity"], "ok");
     assert_eq!((&json["subject"], &json["app"]), (&"drain".into(), &"acme".into()));
-    assert!(json["mend"].is_null() && json["text"].is_string());
+    assert!(json["fix"].is_null() && json["text"].is_string());
 }
 
 #[test]
@@ -179,10 +179,10 @@ fn a_clock_that_is_wrong_is_found() {
 #[test]
 fn a_token_can_be_wrong_or_do_too_much() {
     let account = || Ok(Account { email: "ops@example.com".to_owned() });
-    let unreachable = || Blind::Unreachable { what: "no answer".to_owned() };
-    let suspended = || Blind::Forbidden { status: 403, id: "suspended".to_owned() };
-    for (facts, severity, text, mend) in [
-        (token(Err(Blind::Unauthorized), None, 0), Error, "401", "authorizations:create -s write"),
+    let unreachable = || ApiError::Unreachable { what: "no answer".to_owned() };
+    let suspended = || ApiError::Forbidden { status: 403, id: "suspended".to_owned() };
+    for (facts, severity, text, fix) in [
+        (token(Err(ApiError::Unauthorized), None, 0), Error, "401", "authorizations:create -s write"),
         (token(Err(unreachable()), None, 0), Error, "no answer", "HEROKU_API_URL"),
         (token(Err(suspended()), Some("write"), 4000), Error, "suspended", "dashboard"),
         (token(account(), Some("global"), 4000), Warning, "more than it needs", "-s write"),
@@ -194,7 +194,7 @@ fn a_token_can_be_wrong_or_do_too_much() {
         (token(Err(forbidden()), None, 4000), Well, "not global", ""),
         (token(Err(forbidden()), Some("write"), 899), Warning, "only 899 API calls", "75 a minute"),
     ] {
-        check(|f| f.token = facts, severity, Subject::Token, text, mend);
+        check(|f| f.token = facts, severity, Subject::Token, text, fix);
     }
 }
 
@@ -203,7 +203,7 @@ fn an_app_can_be_gone_renamed_or_not_watchable() {
     let is_fir = |f: &mut Facts| {
         f.apps[0].info.as_mut().expect("well").generation = Some("fir".to_owned());
     };
-    check(|f| f.apps[0].info = Err(Blind::NoSuchApp), Error, Subject::App, "404", "heroku apps");
+    check(|f| f.apps[0].info = Err(ApiError::NoSuchApp), Error, Subject::App, "404", "heroku apps");
     check(|f| f.apps[0].info = Err(forbidden()), Error, Subject::App, "403", "access:add EMAIL -a acme");
     check(is_fir, Error, Subject::App, "no log drains", "take acme out of HEROKU_APP");
     assert!(found(is_fir).iter().all(|finding| finding.subject != Subject::Drain));
@@ -238,9 +238,9 @@ fn formations_and_preboot_are_looked_at() {
     let empty = |f: &mut Facts| f.apps[0].formation = Ok(Vec::new());
     check(empty, Error, Subject::Formation, "no process type web", "deploy it");
     // The app was found, so a 404 for a part of it does not say that it is not there.
-    let hidden = |f: &mut Facts| f.apps[0].formation = Err(Blind::NoSuchApp);
+    let hidden = |f: &mut Facts| f.apps[0].formation = Err(ApiError::NoSuchApp);
     check(hidden, Warning, Subject::Formation, "the app is there", "try again");
-    let hidden = |f: &mut Facts| f.apps[0].features = Err(Blind::NoSuchApp);
+    let hidden = |f: &mut Facts| f.apps[0].features = Err(ApiError::NoSuchApp);
     check(hidden, Warning, Subject::Preboot, "the app is there", "try again");
     let preboot = |f: &mut Facts| {
         f.apps[0].features = Ok(vec![Feature { name: "preboot".to_owned(), enabled: true }]);
@@ -284,7 +284,7 @@ fn a_missing_drain_comes_with_the_command_that_adds_it() {
 
 #[test]
 fn a_drain_can_be_wrong_in_many_ways() {
-    for (url, severity, text, mend) in [
+    for (url, severity, text, fix) in [
         ("https://u:other-pass@warden.example.com/logs/acme", Error, "another password", "drains:remove d.1"),
         ("https://warden.example.com/logs/acme", Error, "no password", "drains:remove d.1 -a acme"),
         ("https://u:s3cret@warden.example.com/log/acme", Error, "wrong path", "drains:remove d.1"),
@@ -292,7 +292,7 @@ fn a_drain_can_be_wrong_in_many_ways() {
         ("syslog+tls://warden.example.com:443", Error, "syslog drain", "drains:remove d.1"),
     ] {
         let wrong = |f: &mut Facts| f.apps[0].drains = Ok(vec![drain("d.1", url)]);
-        check(wrong, severity, Subject::Drain, text, mend);
+        check(wrong, severity, Subject::Drain, text, fix);
         check(wrong, Error, Subject::Drain, "none that works leads here", "heroku drains:add");
     }
     let old = |f: &mut Facts| {

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::api::Blind;
-use crate::health::alert::Concern;
-use crate::health::watchdog::chore::Chore;
+use crate::api::ApiError;
+use crate::health::alert::HealthAlert;
+use crate::health::watchdog::schedule::PeriodicCheck;
 use crate::limits;
 use crate::time::{Now, since};
 
@@ -12,13 +12,18 @@ use crate::time::{Now, since};
 pub(super) struct Account {
     is_away_told: bool,
     is_clock_told: bool,
-    pub(super) probe: Chore,
+    pub(super) probe: PeriodicCheck,
     pub(super) token_accepted: Option<bool>,
 }
 
 impl Account {
     pub(super) fn new(now: Now) -> Self {
-        Self { is_away_told: false, is_clock_told: false, probe: Chore::at(now.mono), token_accepted: None }
+        Self {
+            is_away_told: false,
+            is_clock_told: false,
+            probe: PeriodicCheck::at(now.mono),
+            token_accepted: None,
+        }
     }
 
     /// Whether people were told that the API is away.
@@ -27,7 +32,7 @@ impl Account {
     }
 
     /// Somebody was told that the token is not accepted: that is worth a probe.
-    pub(super) fn doubt(&mut self, now: Now) {
+    pub(super) fn lose_answer(&mut self, now: Now) {
         if self.token_accepted != Some(false) {
             self.probe.hasten(now.mono);
         }
@@ -35,40 +40,40 @@ impl Account {
 
     /// Takes what the API's clock says. Where ours is ahead of it, every error looks old; where ours is
     /// behind, the engine tells that with the next line.
-    pub(super) fn clock_read(&mut self, date: Timestamp, now: Now) -> Option<Concern> {
+    pub(super) fn clock_read(&mut self, date: Timestamp, now: Now) -> Option<HealthAlert> {
         let lead = since(date, now.wall);
         let is_wrong = lead > limits::CLOCK_LEAD_MAX;
         let is_news = std::mem::replace(&mut self.is_clock_told, is_wrong) != is_wrong;
-        is_news.then_some(if is_wrong { Concern::ClockAhead { lead } } else { Concern::ClockRight })
+        is_news.then_some(if is_wrong { HealthAlert::ClockAhead { lead } } else { HealthAlert::ClockRight })
     }
 
-    pub(super) fn probed(&mut self, answer: Result<u32, Blind>, now: Now) -> Option<Concern> {
+    pub(super) fn probed(&mut self, answer: Result<u32, ApiError>, now: Now) -> Option<HealthAlert> {
         match answer {
             Ok(_) => {
                 self.probe.done(now.mono.saturating_add(limits::PROBE_EVERY));
                 let was_refused = self.token_accepted.replace(true) == Some(false);
                 let was_away = std::mem::take(&mut self.is_away_told);
                 match (was_refused, was_away) {
-                    (true, _) => Some(Concern::TokenAccepted),
-                    (false, true) => Some(Concern::ApiBack),
+                    (true, _) => Some(HealthAlert::TokenAccepted),
+                    (false, true) => Some(HealthAlert::ApiBack),
                     (false, false) => None,
                 }
             }
-            Err(Blind::Unauthorized) => {
+            Err(ApiError::Unauthorized) => {
                 self.probe.failed(limits::PROBE_AGAIN, limits::PROBE_EVERY, now.mono);
                 let is_news = self.token_accepted.replace(false) != Some(false);
-                is_news.then_some(Concern::TokenRefused)
+                is_news.then_some(HealthAlert::TokenRefused)
             }
             // The API is there, and short of calls.
-            Err(Blind::Throttled { .. }) => {
+            Err(ApiError::Throttled { .. }) => {
                 self.probe.done(now.mono.saturating_add(limits::PROBE_AGAIN));
                 None
             }
-            Err(blind) => {
+            Err(error) => {
                 self.probe.failed(limits::PROBE_AGAIN, limits::PROBE_EVERY, now.mono);
                 let is_news = self.probe.failures() >= limits::PROBES_FAILED && !self.is_away_told;
                 self.is_away_told |= is_news;
-                is_news.then_some(Concern::ApiAway { blind })
+                is_news.then_some(HealthAlert::ApiAway { error })
             }
         }
     }

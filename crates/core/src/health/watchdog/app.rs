@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::api::Blind;
-use crate::health::alert::Concern;
-use crate::health::watchdog::chore::Chore;
-use crate::health::watchdog::ear::Ear;
-use crate::health::watchdog::{Ask, Hearing, Pace, Sight};
+use crate::api::ApiError;
+use crate::health::alert::HealthAlert;
+use crate::health::watchdog::schedule::PeriodicCheck;
+use crate::health::watchdog::silence::SilenceDetector;
+use crate::health::watchdog::{AppIdentity, Ask, DrainActivity, Pace};
 use crate::ident::{AppId, AppName};
 use crate::limits;
 use crate::time::Now;
@@ -16,25 +16,25 @@ pub(super) struct Watched {
     app: AppId,
     /// Its name is not known any more; its id may be.
     asks_by_id: bool,
-    drains: Chore,
+    drains: PeriodicCheck,
     /// Never due but when a silence is looked into.
-    dynos: Chore,
-    ear: Ear,
+    dynos: PeriodicCheck,
+    detector: SilenceDetector,
     /// What it was when it was last seen.
     id: Option<String>,
     is_home: bool,
     /// Until its first round is over, so long; later rounds take their usual time.
     first_round: Option<Duration>,
-    info: Chore,
+    info: PeriodicCheck,
     losses: Losses,
     name: String,
     silence: Silence,
-    told: Option<Told>,
+    told: Option<LastAlert>,
 }
 
 /// What people were told about the app itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum LastAlert {
     Fir,
     Hidden,
     Home,
@@ -53,7 +53,7 @@ enum Silence {
     /// It has been silent for long, and that was harmless: nothing runs. Looked into again later.
     Harmless { until: Duration },
     /// People were told.
-    Told,
+    LastAlert,
 }
 
 #[derive(Debug, Default)]
@@ -63,20 +63,20 @@ struct Losses {
     tell_again_at: Duration,
 }
 
-type Tell<'t> = &'t mut dyn FnMut(Concern);
+type Tell<'t> = &'t mut dyn FnMut(HealthAlert);
 
 impl Watched {
     pub(super) fn new(app: AppId, name: &AppName, is_home: bool, first_round: Duration, now: Now) -> Self {
         Self {
             app,
             asks_by_id: false,
-            drains: Chore::at(now.mono),
-            dynos: Chore::at(Duration::MAX),
-            ear: Ear::new(now.mono),
+            drains: PeriodicCheck::at(now.mono),
+            dynos: PeriodicCheck::at(Duration::MAX),
+            detector: SilenceDetector::new(now.mono),
             id: None,
             is_home,
             first_round: Some(first_round),
-            info: Chore::at(now.mono),
+            info: PeriodicCheck::at(now.mono),
             losses: Losses::default(),
             name: name.to_string(),
             silence: Silence::None,
@@ -84,16 +84,16 @@ impl Watched {
         }
     }
 
-    pub(super) fn chores(&self) -> [&Chore; 3] {
+    pub(super) fn chores(&self) -> [&PeriodicCheck; 3] {
         [&self.drains, &self.dynos, &self.info]
     }
 
     pub(super) fn is_silent(&self) -> bool {
-        self.silence == Silence::Told
+        self.silence == Silence::LastAlert
     }
 
     pub(super) fn is_hidden(&self) -> bool {
-        matches!(self.told, Some(Told::Hidden | Told::Renamed))
+        matches!(self.told, Some(LastAlert::Hidden | LastAlert::Renamed))
     }
 
     pub(super) fn ask_drains(&mut self, now: Duration) -> Option<Ask> {
@@ -110,17 +110,18 @@ impl Watched {
     }
 
     /// Takes what has been heard so far.
-    pub(super) fn listen(&mut self, hearing: Hearing, pace: Pace, tell: Tell<'_>, now: Now) {
-        if self.ear.listen(hearing) {
+    pub(super) fn listen(&mut self, hearing: DrainActivity, pace: Pace, tell: Tell<'_>, now: Now) {
+        if self.detector.listen(hearing) {
             if self.is_silent() {
-                tell(Concern::DrainSpeaks);
+                tell(HealthAlert::DrainSpeaks);
             }
             self.silence = Silence::None;
-        } else if self.is_unusual(pace, now) && !matches!(self.told, Some(Told::Fir | Told::Hidden)) {
+        } else if self.is_unusual(pace, now) && !matches!(self.told, Some(LastAlert::Fir | LastAlert::Hidden))
+        {
             let looks = match self.silence {
                 Silence::None => true,
                 Silence::Harmless { until } => until <= now.mono,
-                Silence::Suspected { .. } | Silence::Told | Silence::Unlisted => false,
+                Silence::Suspected { .. } | Silence::LastAlert | Silence::Unlisted => false,
             };
             if looks {
                 self.silence = Silence::Suspected { is_listed: true };
@@ -129,16 +130,22 @@ impl Watched {
         }
         self.losses.total = self.losses.total.max(hearing.lost_messages);
         if let Some(messages) = self.losses.news(now.mono) {
-            tell(Concern::LinesLost { messages });
+            tell(HealthAlert::LinesLost { messages });
         }
     }
 
     /// Takes whether one of its drains leads here.
-    pub(super) fn drains_seen(&mut self, answer: Result<bool, Blind>, pace: Pace, tell: Tell<'_>, now: Now) {
+    pub(super) fn drains_seen(
+        &mut self,
+        answer: Result<bool, ApiError>,
+        pace: Pace,
+        tell: Tell<'_>,
+        now: Now,
+    ) {
         let is_listed = match answer {
             Ok(is_listed) => is_listed,
-            Err(blind) => {
-                if blind == Blind::NoSuchApp {
+            Err(error) => {
+                if error == ApiError::NoSuchApp {
                     self.info.hasten(now.mono);
                 }
                 self.drains.failed(limits::ROUND_AGAIN, pace.round, now.mono);
@@ -153,7 +160,7 @@ impl Watched {
         self.drains.done(now.mono.saturating_add(round));
         // Drains of a space are not in its apps' lists, so batches count for more than the list.
         let recheck = pace.silent_after.unwrap_or(limits::UNLISTED_RECHECK).min(limits::UNLISTED_RECHECK);
-        let is_quiet = self.ear.silent_for(now.mono) >= recheck;
+        let is_quiet = self.detector.silent_for(now.mono) >= recheck;
         match self.silence {
             Silence::Suspected { .. } => {
                 self.silence = Silence::Suspected { is_listed };
@@ -165,34 +172,40 @@ impl Watched {
             }
             Silence::Unlisted if is_listed || !is_quiet => self.silence = Silence::None,
             Silence::Unlisted => {
-                self.silence = Silence::Told;
-                if self.told != Some(Told::Fir) {
-                    tell(Concern::DrainMissing);
+                self.silence = Silence::LastAlert;
+                if self.told != Some(LastAlert::Fir) {
+                    tell(HealthAlert::DrainMissing);
                 }
             }
-            Silence::None | Silence::Harmless { .. } | Silence::Told => {}
+            Silence::None | Silence::Harmless { .. } | Silence::LastAlert => {}
         }
         if self.is_home && is_listed && self.told.is_none() {
-            self.told = Some(Told::Home);
-            tell(Concern::DrainLoops);
+            self.told = Some(LastAlert::Home);
+            tell(HealthAlert::DrainLoops);
         }
     }
 
     /// Takes how many of its dynos are up.
-    pub(super) fn dynos_seen(&mut self, answer: Result<usize, Blind>, pace: Pace, tell: Tell<'_>, now: Now) {
-        self.dynos = Chore::at(Duration::MAX);
+    pub(super) fn dynos_seen(
+        &mut self,
+        answer: Result<usize, ApiError>,
+        pace: Pace,
+        tell: Tell<'_>,
+        now: Now,
+    ) {
+        self.dynos = PeriodicCheck::at(Duration::MAX);
         let Silence::Suspected { is_listed } = self.silence else { return };
         let harmless = Silence::Harmless { until: now.mono.saturating_add(limits::SILENCE_LOOK_EVERY) };
         self.silence = match answer {
             // It may have spoken while we looked.
             Ok(_) if !self.is_unusual(pace, now) => Silence::None,
             Ok(_) if !is_listed => {
-                tell(Concern::DrainMissing);
-                Silence::Told
+                tell(HealthAlert::DrainMissing);
+                Silence::LastAlert
             }
             Ok(running) if running > 0 => {
-                tell(Concern::DrainSilent { quiet_for: self.ear.silent_for(now.mono), running });
-                Silence::Told
+                tell(HealthAlert::DrainSilent { quiet_for: self.detector.silent_for(now.mono), running });
+                Silence::LastAlert
             }
             // Nothing runs, so nothing speaks; or nobody knows what runs, which is told elsewhere.
             Ok(_) | Err(_) => harmless,
@@ -200,7 +213,13 @@ impl Watched {
     }
 
     /// Takes what it was seen to be.
-    pub(super) fn seen(&mut self, answer: Result<Sight, Blind>, pace: Pace, tell: Tell<'_>, now: Now) {
+    pub(super) fn seen(
+        &mut self,
+        answer: Result<AppIdentity, ApiError>,
+        pace: Pace,
+        tell: Tell<'_>,
+        now: Now,
+    ) {
         let by_id = std::mem::take(&mut self.asks_by_id);
         match answer {
             Ok(sight) => {
@@ -208,43 +227,43 @@ impl Watched {
                 self.identified(sight, tell);
             }
             // It may only have another name now.
-            Err(Blind::NoSuchApp) if !by_id && self.id.is_some() => {
+            Err(ApiError::NoSuchApp) if !by_id && self.id.is_some() => {
                 self.asks_by_id = true;
                 self.info.done(now.mono);
             }
-            Err(blind) => {
+            Err(error) => {
                 self.info.failed(limits::ROUND_AGAIN, pace.round, now.mono);
-                let is_hidden = matches!(blind, Blind::NoSuchApp | Blind::Forbidden { .. });
-                if is_hidden && self.told != Some(Told::Hidden) {
-                    self.told = Some(Told::Hidden);
-                    tell(Concern::AppHidden { blind });
+                let is_hidden = matches!(error, ApiError::NoSuchApp | ApiError::Forbidden { .. });
+                if is_hidden && self.told != Some(LastAlert::Hidden) {
+                    self.told = Some(LastAlert::Hidden);
+                    tell(HealthAlert::AppHidden { error });
                 }
             }
         }
     }
 
-    fn identified(&mut self, sight: Sight, tell: Tell<'_>) {
+    fn identified(&mut self, sight: AppIdentity, tell: Tell<'_>) {
         let is_renamed = sight.name != self.name && sight.id != self.name;
         self.id = Some(sight.id);
-        let (told, concern) = if is_renamed {
-            (Told::Renamed, Concern::AppRenamed { to: sight.name })
+        let (told, alert) = if is_renamed {
+            (LastAlert::Renamed, HealthAlert::AppRenamed { to: sight.name })
         } else if sight.is_fir {
-            (Told::Fir, Concern::AppIsFir)
+            (LastAlert::Fir, HealthAlert::AppIsFir)
         } else {
             if self.is_hidden() {
                 self.told = None;
-                tell(Concern::AppSeen);
+                tell(HealthAlert::AppSeen);
             }
             return;
         };
         if self.told != Some(told) {
             self.told = Some(told);
-            tell(concern);
+            tell(alert);
         }
     }
 
     fn is_unusual(&self, pace: Pace, now: Now) -> bool {
-        self.ear.silent_for(now.mono) >= pace.silent_after.unwrap_or_else(|| self.ear.bound())
+        self.detector.silent_for(now.mono) >= pace.silent_after.unwrap_or_else(|| self.detector.bound())
     }
 }
 

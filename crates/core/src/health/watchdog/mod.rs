@@ -2,10 +2,10 @@
 //!
 //! A state machine without clock or network, like the engine and beside it:
 //!
-//! - [`Vigil::handle`] takes one [`Input`] and the time, and returns [`Effect`]s to be carried out in order.
+//! - [`Watchdog::handle`] takes one [`Input`] and the time, and returns [`Effect`]s to be carried out in order.
 //! - Every [`Effect::Ask`] is answered by exactly one input about the same thing; time-outs are the
 //!   answerer's.
-//! - After each input the caller sleeps until [`Vigil::next_deadline`], or the next input, and hands in
+//! - After each input the caller sleeps until [`Watchdog::next_deadline`], or the next input, and hands in
 //!   [`Input::Heard`] when the deadline has come.
 //!
 //! What it asks is paced: few calls at once, none below the reserve that is left to the account's other
@@ -13,8 +13,8 @@
 
 mod account;
 mod app;
-mod chore;
-mod ear;
+mod schedule;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -23,13 +23,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
-use crate::api::Blind;
+use crate::api::ApiError;
 use crate::api::json::Drain;
 use crate::drain_url::{DrainUrl, PublicUrl};
-use crate::health::alert::Concern;
+use crate::health::alert::HealthAlert;
 use crate::health::watchdog::account::Account;
 use crate::health::watchdog::app::Watched;
-use crate::health::watchdog::chore::Chore;
+use crate::health::watchdog::schedule::PeriodicCheck;
 use crate::ident::{AppId, AppName, DrainToken};
 use crate::limits;
 use crate::record::{Notice, NoticeKind};
@@ -37,7 +37,7 @@ use crate::time::Now;
 
 /// The state machine. See the module's documentation for how it is used.
 #[derive(Debug)]
-pub struct Vigil {
+pub struct Watchdog {
     account: Account,
     apps: Vec<Watched>,
     effects: Vec<Effect>,
@@ -48,7 +48,7 @@ pub struct Vigil {
     out: usize,
     pace: Pace,
     red: Option<String>,
-    status: Option<Chore>,
+    status: Option<PeriodicCheck>,
 }
 
 /// What is set about it.
@@ -66,7 +66,7 @@ pub struct Options {
 
 /// What has been heard of one app so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hearing {
+pub struct DrainActivity {
     /// When its last batch came, in `mono` time.
     pub last_batch_at: Option<Duration>,
     /// When its last runtime-metrics sample came, in `mono` time.
@@ -77,7 +77,7 @@ pub struct Hearing {
 
 /// What an app was seen to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct AppIdentity {
     /// Its id.
     pub id: String,
     /// Its present name.
@@ -94,28 +94,28 @@ pub enum Input {
         /// The app.
         app: AppId,
         /// What it is.
-        answer: Result<Sight, Blind>,
+        answer: Result<AppIdentity, ApiError>,
     },
     /// The answer to [`Ask::Drains`]: whether one of the app's drains leads here.
     Drains {
         /// The app.
         app: AppId,
         /// See [`leads_here`].
-        answer: Result<bool, Blind>,
+        answer: Result<bool, ApiError>,
     },
     /// The answer to [`Ask::Dynos`]: how many of the listed types are up.
     Dynos {
         /// The app.
         app: AppId,
         /// How many.
-        answer: Result<usize, Blind>,
+        answer: Result<usize, ApiError>,
     },
     /// Time has passed: what has been heard meanwhile, in the order of the apps.
-    Heard(Vec<Hearing>),
+    Heard(Vec<DrainActivity>),
     /// The answer to [`Ask::Probe`].
     Probed {
         /// The calls left to the account.
-        answer: Result<u32, Blind>,
+        answer: Result<u32, ApiError>,
         /// What the API's clock says.
         date: Option<Timestamp>,
     },
@@ -187,7 +187,7 @@ struct Pace {
 
 // === impl Vigil ===
 
-impl Vigil {
+impl Watchdog {
     /// A vigil that begins at `now`.
     pub fn new(options: Options, now: Now) -> Self {
         let Options { apps, home, reads_status, silent_after } = options;
@@ -209,7 +209,7 @@ impl Vigil {
             out: 0,
             pace,
             red: None,
-            status: reads_status.then(|| Chore::at(now.mono)),
+            status: reads_status.then(|| PeriodicCheck::at(now.mono)),
         }
     }
 
@@ -238,10 +238,10 @@ impl Vigil {
                 if let Ok(remaining) = answer {
                     self.told_tokens(remaining);
                 }
-                let concern = self.account.probed(answer, now);
-                self.tell_all(concern);
-                let concern = date.and_then(|date| self.account.clock_read(date, now));
-                self.tell_all(concern);
+                let alert = self.account.probed(answer, now);
+                self.tell_all(alert);
+                let alert = date.and_then(|date| self.account.clock_read(date, now));
+                self.tell_all(alert);
             }
             Input::Status { red } => self.status_read(red),
             Input::Tokens { remaining } => self.told_tokens(remaining),
@@ -253,9 +253,9 @@ impl Vigil {
     /// When [`Input::Heard`] is next wanted, in `mono` time.
     pub fn next_deadline(&self) -> Duration {
         let held = self.held_until;
-        let chores = self.apps.iter().flat_map(Watched::chores).filter_map(Chore::due_at);
+        let chores = self.apps.iter().flat_map(Watched::chores).filter_map(PeriodicCheck::due_at);
         let paid = chores.map(|due| due.max(held)).filter(|_| self.out < limits::ROUND_CALLS_AT_ONCE);
-        let free = [self.account.probe.due_at(), self.status.as_ref().and_then(Chore::due_at)];
+        let free = [self.account.probe.due_at(), self.status.as_ref().and_then(PeriodicCheck::due_at)];
         let tick = self.now.mono.saturating_add(self.pace.tick);
         paid.chain(free.into_iter().flatten()).min().map_or(tick, |due| due.clamp(self.now.mono, tick))
     }
@@ -271,32 +271,32 @@ impl Vigil {
         }
     }
 
-    fn of(&mut self, app: AppId, act: impl FnOnce(&mut Watched, Pace, &mut dyn FnMut(Concern))) {
+    fn of(&mut self, app: AppId, act: impl FnOnce(&mut Watched, Pace, &mut dyn FnMut(HealthAlert))) {
         let (at, pace) = (self.now.wall, self.pace);
         let Some(watched) = self.apps.get_mut(app.0 as usize) else { return };
         let effects = &mut self.effects;
-        act(watched, pace, &mut |concern| {
-            let what = NoticeKind::Vigil(concern);
+        act(watched, pace, &mut |alert| {
+            let what = NoticeKind::Health(alert);
             effects.push(Effect::Tell(Notice { at, app, dyno: None, what }));
         });
     }
 
     /// A record belongs to an app; what is about the account is told once, for the first.
-    fn tell_all(&mut self, concern: Option<Concern>) {
-        if let Some(concern) = concern
+    fn tell_all(&mut self, alert: Option<HealthAlert>) {
+        if let Some(alert) = alert
             && !self.apps.is_empty()
         {
-            let what = NoticeKind::Vigil(concern);
+            let what = NoticeKind::Health(alert);
             self.effects.push(Effect::Tell(Notice { at: self.now.wall, app: AppId(0), dyno: None, what }));
         }
     }
 
     /// Takes what a call that cost something says about the account.
-    fn answered(&mut self, blind: Option<&Blind>) {
+    fn answered(&mut self, error: Option<&ApiError>) {
         self.out = self.out.saturating_sub(1);
-        match blind {
-            Some(Blind::Unauthorized) => self.account.doubt(self.now),
-            Some(Blind::Throttled { wait }) => {
+        match error {
+            Some(ApiError::Unauthorized) => self.account.lose_answer(self.now),
+            Some(ApiError::Throttled { wait }) => {
                 let wait = wait.unwrap_or(limits::THROTTLE_WAIT).max(limits::THROTTLE_WAIT);
                 self.held_until = self.held_until.max(self.now.mono.saturating_add(wait));
             }
@@ -320,8 +320,8 @@ impl Vigil {
         let red = (!red.is_empty()).then(|| red.join(", "));
         if self.red != red {
             self.tell_all(Some(match &red {
-                Some(systems) => Concern::PlatformRed { systems: systems.clone() },
-                None => Concern::PlatformGreen,
+                Some(systems) => HealthAlert::PlatformRed { systems: systems.clone() },
+                None => HealthAlert::PlatformGreen,
             }));
             self.red = red;
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{Ask, Effect, Hearing, Input, Options, Sight, Vigil, leads_here};
-use crate::api::Blind;
+use super::{AppIdentity, Ask, DrainActivity, Effect, Input, Options, Watchdog, leads_here};
+use crate::api::ApiError;
 use crate::api::json::Drain;
 use crate::drain_url::PublicUrl;
 use crate::ident::{AppId, AppName, DrainToken};
@@ -17,18 +17,18 @@ use crate::time::Now;
 
 /// What everybody says, until a test changes it.
 struct World {
-    vigil: Vigil,
+    watchdog: Watchdog,
     now: Now,
-    hearings: Vec<Hearing>,
+    hearings: Vec<DrainActivity>,
     /// Batches come this often from every app, with a sample in each or without.
     batches: Option<(Duration, bool)>,
-    drains: Result<bool, Blind>,
-    dynos: Result<usize, Blind>,
-    probe: Result<u32, Blind>,
+    drains: Result<bool, ApiError>,
+    dynos: Result<usize, ApiError>,
+    probe: Result<u32, ApiError>,
     /// What the API's clock says.
     date: Option<Timestamp>,
-    app: Result<Sight, Blind>,
-    by_id: Result<Sight, Blind>,
+    app: Result<AppIdentity, ApiError>,
+    by_id: Result<AppIdentity, ApiError>,
     red: Option<Vec<String>>,
     /// Whose calls are never answered.
     hanging: BTreeSet<AppId>,
@@ -39,8 +39,8 @@ struct World {
     most_at_once: usize,
 }
 
-fn sight(name: &str) -> Sight {
-    Sight { id: "the-id".to_owned(), name: name.to_owned(), is_fir: false }
+fn sight(name: &str) -> AppIdentity {
+    AppIdentity { id: "the-id".to_owned(), name: name.to_owned(), is_fir: false }
 }
 
 const fn secs(count: u64) -> Duration {
@@ -54,9 +54,9 @@ const fn minutes(count: u64) -> Duration {
 impl World {
     fn new(options: Options) -> Self {
         let now = Now { mono: secs(5), wall: Timestamp::UNIX_EPOCH };
-        let hearings = options.apps.iter().map(|_| Hearing::default()).collect();
+        let hearings = options.apps.iter().map(|_| DrainActivity::default()).collect();
         Self {
-            vigil: Vigil::new(options, now),
+            watchdog: Watchdog::new(options, now),
             now,
             hearings,
             batches: Some((secs(20), true)),
@@ -65,7 +65,7 @@ impl World {
             probe: Ok(limits::API_TOKENS_MAX),
             date: None,
             app: Ok(sight("acme")),
-            by_id: Err(Blind::NoSuchApp),
+            by_id: Err(ApiError::NoSuchApp),
             red: Some(Vec::new()),
             hanging: BTreeSet::new(),
             on_the_way: Vec::new(),
@@ -87,7 +87,7 @@ impl World {
             steps += 1;
             assert!(steps < 200_000, "it never sleeps");
             let answer = self.on_the_way.iter().map(|(at, _)| *at).min().unwrap_or(Duration::MAX);
-            let at = self.vigil.next_deadline().min(answer).min(end).max(self.now.mono);
+            let at = self.watchdog.next_deadline().min(answer).min(end).max(self.now.mono);
             self.now = self.now.after(at - self.now.mono);
             let place = self.on_the_way.iter().position(|(due, _)| *due <= at);
             let input = match place {
@@ -97,12 +97,12 @@ impl World {
                     Input::Heard(self.hearings.clone())
                 }
             };
-            for effect in self.vigil.handle(input, self.now) {
+            for effect in self.watchdog.handle(input, self.now) {
                 match effect {
                     Effect::Ask(ask) => self.take(ask),
                     Effect::Tell(notice) => {
-                        let NoticeKind::Vigil(concern) = &notice.what else { panic!("{notice:?}") };
-                        self.told.push(format!("{} {concern}", concern.label()));
+                        let NoticeKind::Health(alert) = &notice.what else { panic!("{notice:?}") };
+                        self.told.push(format!("{} {alert}", alert.label()));
                     }
                 }
             }
@@ -169,7 +169,7 @@ fn a_day_on_which_all_is_well_has_nothing_to_tell() {
 fn two_hundred_apps_cost_two_calls_each_and_later_a_fifth_of_the_refill() {
     let apps: Vec<_> = (0..200).map(|place| name(&format!("app-{place}"))).collect();
     let mut world = World::new(Options { apps, ..Options::default() });
-    world.app = Err(Blind::Unreachable { what: String::new() });
+    world.app = Err(ApiError::Unreachable { what: String::new() });
     world.run(minutes(1));
     let drains_listed = world.asked.iter().filter(|(_, ask)| matches!(ask, Ask::Drains(_)));
     assert_eq!(drains_listed.clone().count(), 200);
@@ -192,11 +192,11 @@ fn silence_is_told_once_somebody_has_looked_and_ends_with_the_next_batch() {
     world.batches = None;
     world.run(secs(170)).expect(&[]);
     world.run(secs(40)).expect(&["drain_silent nothing has come from its drain for 3m"]);
-    assert_eq!(world.vigil.standing().silent, [true]);
+    assert_eq!(world.watchdog.standing().silent, [true]);
     world.run(minutes(300)).expect(&[]);
     world.batches = Some((secs(20), true));
     world.run(minutes(1)).expect(&["recovered its drain is heard again"]);
-    assert_eq!(world.vigil.standing().silent, [false]);
+    assert_eq!(world.watchdog.standing().silent, [false]);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn without_samples_silence_takes_longer_and_a_quiet_app_teaches_its_gaps() {
 #[test]
 fn silence_is_told_where_the_token_may_not_list_drains() {
     let mut world = World::acme();
-    world.drains = Err(Blind::Forbidden { status: 403, id: "forbidden".to_owned() });
+    world.drains = Err(ApiError::Forbidden { status: 403, id: "forbidden".to_owned() });
     world.run(minutes(30)).expect(&[]);
     world.batches = None;
     world.run(minutes(5)).expect(&["drain_silent nothing has come from its drain for 3m"]);
@@ -262,12 +262,12 @@ fn a_set_silence_counts_instead_of_the_usual_one() {
 fn a_revoked_token_is_told_once_and_so_is_its_return() {
     let mut world = World::acme();
     world.run(minutes(15)).expect(&[]);
-    assert_eq!(world.vigil.standing().token_accepted, Some(true));
-    world.probe = Err(Blind::Unauthorized);
-    world.drains = Err(Blind::Unauthorized);
-    world.app = Err(Blind::Unauthorized);
+    assert_eq!(world.watchdog.standing().token_accepted, Some(true));
+    world.probe = Err(ApiError::Unauthorized);
+    world.drains = Err(ApiError::Unauthorized);
+    world.app = Err(ApiError::Unauthorized);
     world.run(minutes(120)).expect(&["failure the API does not accept the token (401)"]);
-    assert_eq!(world.vigil.standing().token_accepted, Some(false));
+    assert_eq!(world.watchdog.standing().token_accepted, Some(false));
     world.probe = Ok(4000);
     world.drains = Ok(true);
     world.app = Ok(sight("acme"));
@@ -289,8 +289,8 @@ fn a_clock_that_is_ahead_of_the_apis_is_told_once_and_so_is_its_mending() {
 fn a_call_that_is_not_authorized_is_worth_a_probe_at_once() {
     let mut world = World::acme();
     world.run(minutes(5));
-    world.probe = Err(Blind::Unauthorized);
-    world.app = Err(Blind::Unauthorized);
+    world.probe = Err(ApiError::Unauthorized);
+    world.app = Err(ApiError::Unauthorized);
     let before = world.asked.len();
     world.run(minutes(5) + secs(2)).expect(&["failure the API does not accept"]);
     let asked: Vec<_> = world.asked[before..].iter().map(|(_, ask)| ask).collect();
@@ -300,10 +300,10 @@ fn a_call_that_is_not_authorized_is_worth_a_probe_at_once() {
 #[test]
 fn an_api_that_is_away_is_told_after_some_probes() {
     let mut world = World::acme();
-    world.probe = Err(Blind::Unreachable { what: "no answer".to_owned() });
+    world.probe = Err(ApiError::Unreachable { what: "no answer".to_owned() });
     world.run(secs(100)).expect(&[]);
     world.run(minutes(20)).expect(&["failure nothing is seen and nothing restarted"]);
-    assert!(world.vigil.standing().api_away);
+    assert!(world.watchdog.standing().api_away);
     world.probe = Ok(4000);
     world.run(minutes(15)).expect(&["recovered the API answers again"]);
 }
@@ -312,17 +312,17 @@ fn an_api_that_is_away_is_told_after_some_probes() {
 fn an_app_can_vanish_come_back_and_change_its_name() {
     let mut world = World::acme();
     world.run(minutes(1));
-    world.app = Err(Blind::NoSuchApp);
+    world.app = Err(ApiError::NoSuchApp);
     world.run(minutes(30)).expect(&["failure it cannot be seen"]);
-    assert_eq!(world.vigil.standing().hidden, [true]);
+    assert_eq!(world.watchdog.standing().hidden, [true]);
     world.app = Ok(sight("acme"));
     world.by_id = Ok(sight("acme"));
     world.run(minutes(30)).expect(&["recovered the app is seen again"]);
-    world.app = Err(Blind::NoSuchApp);
+    world.app = Err(ApiError::NoSuchApp);
     world.by_id = Ok(sight("apex"));
     world.run(minutes(60)).expect(&["failure it is called apex now"]);
     let mut fir = World::acme();
-    fir.app = Ok(Sight { is_fir: true, ..sight("acme") });
+    fir.app = Ok(AppIdentity { is_fir: true, ..sight("acme") });
     fir.batches = None;
     fir.drains = Ok(false);
     fir.run(minutes(120)).expect(&["failure a Fir app"]);
@@ -350,11 +350,11 @@ fn where_calls_run_short_the_rounds_wait() {
     world.run(minutes(3));
     assert_eq!(world.calls(), early, "300 calls are missing from the reserve: four minutes");
     let mut throttled = World::acme();
-    throttled.drains = Err(Blind::Throttled { wait: Some(minutes(5)) });
-    throttled.app = Err(Blind::Throttled { wait: Some(minutes(5)) });
+    throttled.drains = Err(ApiError::Throttled { wait: Some(minutes(5)) });
+    throttled.app = Err(ApiError::Throttled { wait: Some(minutes(5)) });
     throttled.run(secs(1));
     let early = throttled.calls();
-    throttled.probe = Err(Blind::Throttled { wait: None });
+    throttled.probe = Err(ApiError::Throttled { wait: None });
     throttled.run(minutes(4)).expect(&[]);
     assert_eq!(throttled.calls(), early);
 }

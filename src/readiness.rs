@@ -25,16 +25,16 @@ impl Readiness {
 
     /// Everything is there that the work needs.
     pub fn started(&self) {
-        self.mended(STARTING);
+        self.recover(STARTING);
     }
 
     /// Something keeps the program from its work. Anyone may read the text, so it names no secret.
-    pub fn troubled(&self, subject: &'static str, text: impl Into<String>) {
+    pub fn fail(&self, subject: &'static str, text: impl Into<String>) {
         lock(&self.troubles).insert(subject, text.into());
     }
 
     /// It does no longer.
-    pub fn mended(&self, subject: &'static str) {
+    pub fn recover(&self, subject: &'static str) {
         lock(&self.troubles).remove(subject);
     }
 
@@ -48,7 +48,7 @@ impl Readiness {
     }
 
     /// Something is amiss that the program can work with, or is no longer. Anyone may read the text.
-    pub fn remark(&self, subject: &'static str, text: Option<String>) {
+    pub fn warn(&self, subject: &'static str, text: Option<String>) {
         let mut remarks = lock(&self.remarks);
         match text {
             Some(text) => drop(remarks.insert(subject, text)),
@@ -82,14 +82,14 @@ mod tests {
     fn ready_is_the_absence_of_trouble() {
         let readiness = Readiness::starting();
         assert_eq!(readiness.trouble().as_deref(), Some("starting: not up yet"));
-        readiness.troubled("store", "away");
+        readiness.fail("store", "away");
         readiness.started();
         assert_eq!(readiness.trouble().as_deref(), Some("store: away"));
-        readiness.mended("store");
+        readiness.recover("store");
         assert_eq!(readiness.trouble(), None);
-        readiness.remark("drains", Some("1 silent".to_owned()));
+        readiness.warn("drains", Some("1 silent".to_owned()));
         assert_eq!((readiness.trouble(), readiness.remarks()), (None, Some("drains: 1 silent".to_owned())));
-        readiness.remark("drains", None);
+        readiness.warn("drains", None);
         assert_eq!(readiness.remarks(), None);
     }
 }

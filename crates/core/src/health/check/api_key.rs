@@ -1,6 +1,6 @@
 //! The token: whether the API takes it, and whether it can do what it must and no more.
 
-use crate::api::Blind;
+use crate::api::ApiError;
 use crate::health::check::facts::{Facts, TokenFacts};
 use crate::health::check::finding::{Finding, Subject};
 use crate::limits;
@@ -9,29 +9,29 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
     let (account, scope, calls_left) = match &facts.token {
         TokenFacts::Missing => {
             let text = "HEROKU_API_KEY is not set, so nothing at Heroku could be looked at";
-            return vec![Finding::error(Subject::Token, text).mend(NEW_TOKEN)];
+            return vec![Finding::error(Subject::Token, text).fix(NEW_TOKEN)];
         }
         TokenFacts::NoHttps => {
             let text = "HTTPS is not available here, so nothing at Heroku could be looked at";
-            return vec![Finding::error(Subject::Token, text).mend(NO_CERTIFICATES)];
+            return vec![Finding::error(Subject::Token, text).fix(NO_CERTIFICATES)];
         }
         TokenFacts::Unusable { what } => {
-            return vec![Finding::error(Subject::Token, what.clone()).mend(NEW_TOKEN)];
+            return vec![Finding::error(Subject::Token, what.clone()).fix(NEW_TOKEN)];
         }
         TokenFacts::Asked { account, scope, calls_left } => (account, scope.as_deref(), *calls_left),
     };
     let mut findings = vec![match account {
-        Err(blind @ Blind::Unauthorized) => {
-            return vec![Finding::error(Subject::Token, blind.to_string()).mend(NEW_TOKEN)];
+        Err(error @ ApiError::Unauthorized) => {
+            return vec![Finding::error(Subject::Token, error.to_string()).fix(NEW_TOKEN)];
         }
-        Err(blind @ (Blind::Unreachable { .. } | Blind::Garbled { .. })) => {
-            let mend = "look at HEROKU_API_URL, the network and https://status.heroku.com";
-            return vec![Finding::error(Subject::Token, blind.to_string()).mend(mend)];
+        Err(error @ (ApiError::Unreachable { .. } | ApiError::Garbled { .. })) => {
+            let fix = "look at HEROKU_API_URL, the network and https://status.heroku.com";
+            return vec![Finding::error(Subject::Token, error.to_string()).fix(fix)];
         }
         // A suspended or delinquent account is refused whatever its token may do.
-        Err(blind @ Blind::Forbidden { id, .. }) if matches!(&**id, "suspended" | "delinquent") => {
-            let mend = "settle the account at https://dashboard.heroku.com/account";
-            return vec![Finding::error(Subject::Token, blind.to_string()).mend(mend)];
+        Err(error @ ApiError::Forbidden { id, .. }) if matches!(&**id, "suspended" | "delinquent") => {
+            let fix = "settle the account at https://dashboard.heroku.com/account";
+            return vec![Finding::error(Subject::Token, error.to_string()).fix(fix)];
         }
         _ => judge(scope, account.is_ok()),
     }];
@@ -40,11 +40,11 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
             "only {left} API calls are left to the account; below {} nothing is restarted",
             limits::API_TOKENS_RESERVE
         );
-        let mend = format!(
+        let fix = format!(
             "wait, {} a minute come back, and find who else uses the account",
             limits::API_TOKENS_PER_MINUTE
         );
-        findings.push(Finding::warning(Subject::Token, text).mend(mend));
+        findings.push(Finding::warning(Subject::Token, text).fix(fix));
     }
     findings
 }
@@ -58,7 +58,7 @@ fn judge(scope: Option<&str>, reads_account: bool) -> Finding {
                 Subject::Token,
                 "valid; it can read the account, which it need not: its scope is probably global",
             )
-            .mend(NEW_TOKEN),
+            .fix(NEW_TOKEN),
             false => {
                 Finding::ok(Subject::Token, "valid, and not global; the API does not say which scope it has")
             }
@@ -68,7 +68,7 @@ fn judge(scope: Option<&str>, reads_account: bool) -> Finding {
     let has = |word| words.contains(&word);
     if !(has("global") || has("write") || has("write-protected")) {
         let text = format!("valid, but its scope is {scope}: it cannot restart anything");
-        return Finding::error(Subject::Token, text).mend(NEW_TOKEN);
+        return Finding::error(Subject::Token, text).fix(NEW_TOKEN);
     }
     let more = match () {
         () if has("global") => "everything the account can, config vars and billing included",
@@ -77,7 +77,7 @@ fn judge(scope: Option<&str>, reads_account: bool) -> Finding {
         () => return Finding::ok(Subject::Token, format!("valid, scope {scope}: what it needs and no more")),
     };
     let text = format!("valid, but its scope is {scope}: it can do more than it needs ({more})");
-    Finding::warning(Subject::Token, text).mend(NEW_TOKEN)
+    Finding::warning(Subject::Token, text).fix(NEW_TOKEN)
 }
 
 const NO_CERTIFICATES: &str =

@@ -7,29 +7,29 @@ use std::time::Duration;
 use crate::codes::Code;
 use crate::ident::{AppId, DynoName, ProcessType};
 use crate::incident::kind::Kind;
-use crate::incident::message::{DynoReport, Helped, Message, Phase, Proof};
-use crate::incident::telling::Telling;
+use crate::incident::message::{DynoReport, Improved, Message, Phase, RestartEffect};
+use crate::incident::schedule::NotificationSchedule;
 use crate::incident::{Plan, WatchedApp, text};
 use crate::limits;
-use crate::record::{Decision, Hold, MemoryReading, Outcome, RestartResult, Ticket, Verdict};
+use crate::record::{Action, AttemptId, Decision, Hold, MemoryReading, Outcome, RestartResult};
 use crate::time::Now;
 use crate::traffic::{Figures, Readings, Span};
 
 /// An open incident.
 #[derive(Debug)]
-pub(super) struct Case {
+pub(super) struct DynoIncident {
     pub(super) id: String,
     pub(super) app: AppId,
     /// None for a rule about the app.
     process_type: Option<ProcessType>,
     opened: Now,
-    parts: BTreeMap<Option<DynoName>, Part>,
-    pub(super) telling: Telling,
+    parts: BTreeMap<Option<DynoName>, AffectedDyno>,
+    pub(super) telling: NotificationSchedule,
 }
 
 /// One dyno of it.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct AffectedDyno {
     pub(super) rule: Arc<str>,
     pub(super) code: Option<Code>,
     pub(super) reports: u32,
@@ -46,7 +46,7 @@ pub(super) struct Part {
     /// How long after the restart of this incident the error was back.
     back_after: Option<Duration>,
     pub(super) before: Option<Figures>,
-    proof: Option<Proof>,
+    proof: Option<RestartEffect>,
 }
 
 /// What was done about a dyno, as far as it is known.
@@ -67,18 +67,25 @@ pub(super) enum State {
     /// Left as it is.
     Held { reason: String },
     /// The API accepted the restart.
-    Out { ticket: Ticket, since: Duration },
+    Out { attempt_id: AttemptId, since: Duration },
     /// The restart is being asked for.
-    Restarting { ticket: Option<Ticket> },
+    Restarting { attempt_id: Option<AttemptId> },
     /// People are told, and nothing is done.
     Told,
 }
 
 // === impl Case ===
 
-impl Case {
+impl DynoIncident {
     pub(super) fn new(id: String, app: AppId, process_type: Option<ProcessType>, now: Now) -> Self {
-        Self { id, app, process_type, opened: now, parts: BTreeMap::new(), telling: Telling::default() }
+        Self {
+            id,
+            app,
+            process_type,
+            opened: now,
+            parts: BTreeMap::new(),
+            telling: NotificationSchedule::default(),
+        }
     }
 
     pub(super) fn has(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
@@ -93,8 +100,8 @@ impl Case {
             && self.parts.len() < limits::INCIDENT_DYNOS_MAX
     }
 
-    pub(super) fn part(&mut self, dyno: Option<DynoName>, now: Duration) -> &mut Part {
-        self.parts.entry(dyno).or_insert_with(|| Part::new(now))
+    pub(super) fn part(&mut self, dyno: Option<DynoName>, now: Duration) -> &mut AffectedDyno {
+        self.parts.entry(dyno).or_insert_with(|| AffectedDyno::new(now))
     }
 
     pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
@@ -110,7 +117,7 @@ impl Case {
 
     /// Whether a person is still needed.
     fn stands(&self) -> bool {
-        let stands = |part: &Part| {
+        let stands = |part: &AffectedDyno| {
             matches!(part.state, State::GivenUp { .. } | State::Failed { may_return: true, .. })
         };
         self.parts.values().any(stands)
@@ -133,7 +140,7 @@ impl Case {
     }
 
     fn given_up_until(&self) -> Duration {
-        let over = |part: &Part| match part.state {
+        let over = |part: &AffectedDyno| match part.state {
             State::GivenUp { over, .. } => Some(over),
             _ => None,
         };
@@ -190,7 +197,7 @@ impl Case {
 
 // === impl Part ===
 
-impl Part {
+impl AffectedDyno {
     fn new(now: Duration) -> Self {
         Self {
             rule: "".into(),
@@ -219,19 +226,19 @@ impl Part {
             self.code = evidence.code;
             self.memory = evidence.memory.or(self.memory);
         }
-        match &decision.verdict {
-            Verdict::Restart { dry_run: true, .. } => self.state = State::DryRun,
-            Verdict::Restart { dry_run: false, .. } => {
-                self.state = State::Restarting { ticket: decision.ticket };
+        match &decision.action {
+            Action::Restart { dry_run: true, .. } => self.state = State::DryRun,
+            Action::Restart { dry_run: false, .. } => {
+                self.state = State::Restarting { attempt_id: decision.attempt_id };
                 self.memory = evidence.memory.or(self.memory);
                 self.back_after = None;
             }
-            Verdict::Notify => {
+            Action::Notify => {
                 if self.state == State::Heard {
                     self.state = State::Told;
                 }
             }
-            Verdict::Hold(hold) => self.hold(hold, now.mono),
+            Action::Hold(hold) => self.hold(hold, now.mono),
         }
     }
 
@@ -265,7 +272,7 @@ impl Part {
         let had_failed = matches!(self.state, State::Failed { .. });
         match &outcome.result {
             RestartResult::Accepted { .. } => {
-                self.state = State::Out { ticket: outcome.ticket, since: now };
+                self.state = State::Out { attempt_id: outcome.attempt_id, since: now };
             }
             RestartResult::Back { out_for, late, .. } => {
                 self.out_for = Some(*out_for);
@@ -301,16 +308,16 @@ impl Part {
         }
     }
 
-    fn judge(&self, after: Option<Figures>, watched_for: Duration) -> Proof {
+    fn judge(&self, after: Option<Figures>, watched_for: Duration) -> RestartEffect {
         let back_after = self.no_help.or(self.back_after);
         let is_silent = |figures: &Figures| figures.requests == 0 && figures.memory.is_none();
         let had_traffic = self.before.is_some_and(|before| before.requests > 0);
         let helped = match back_after {
-            Some(_) => Helped::No,
-            None if had_traffic && after.as_ref().is_none_or(is_silent) => Helped::Unknown,
-            None => Helped::Yes,
+            Some(_) => Improved::No,
+            None if had_traffic && after.as_ref().is_none_or(is_silent) => Improved::Unknown,
+            None => Improved::Yes,
         };
-        Proof { helped, watched_for, back_after, before: self.before, after }
+        RestartEffect { helped, watched_for, back_after, before: self.before, after }
     }
 
     fn report(&self, name: Option<&DynoName>, now: Duration) -> DynoReport {

@@ -1,31 +1,31 @@
 //! The three media behind one word.
 
-use crate::config::settings::{Channel, NotifierSettings};
+use crate::config::settings::{ChannelSettings, NotifierSettings};
 use crate::notify::delivery::Delivery;
 use crate::notify::email::Email;
 use crate::notify::slack::Slack;
 use crate::notify::webhook::Webhook;
-use crate::notify::{NotifyError, Pace};
+use crate::notify::{NotifyError, RetryPolicy};
 use dynowarden_core::incident::message::Message;
 use dynowarden_core::time::Now;
 
 /// One medium with its receiver.
-pub(super) enum Medium {
+pub(super) enum Channel {
     Email(Box<Email>),
     Slack(Slack),
     Webhook(Webhook),
 }
 
-impl Medium {
-    pub(super) fn new(notifier: &NotifierSettings, pace: Pace) -> Result<Self, NotifyError> {
+impl Channel {
+    pub(super) fn new(notifier: &NotifierSettings, pace: RetryPolicy) -> Result<Self, NotifyError> {
         let name = || notifier.name.clone();
         let http = |source| NotifyError::Http { name: name(), source };
         Ok(match &notifier.channel {
-            Channel::Slack { url } => Self::Slack(Slack::new(url, pace.timeout).map_err(http)?),
-            Channel::Webhook { url, secret } => {
+            ChannelSettings::Slack { url } => Self::Slack(Slack::new(url, pace.timeout).map_err(http)?),
+            ChannelSettings::Webhook { url, secret } => {
                 Self::Webhook(Webhook::new(url, secret.clone(), pace.timeout).map_err(http)?)
             }
-            Channel::Email(settings) => {
+            ChannelSettings::Email(settings) => {
                 let email = Email::new(settings, pace.timeout)
                     .map_err(|source| NotifyError::Email { name: name(), source })?;
                 Self::Email(Box::new(email))

@@ -6,7 +6,7 @@ use crate::ui::assets::Assets;
 
 /// What every page of one moment has in common.
 #[derive(Clone, Debug)]
-pub struct Frame<'f> {
+pub struct Layout<'f> {
     /// The style sheet and the script.
     pub assets: &'f Assets,
     /// The last piece of news before the page was made; a stream that begins later says so.
@@ -37,7 +37,7 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
      connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// A whole page.
-pub fn page(frame: &Frame<'_>, place: Place, title: &str, content: Markup) -> Markup {
+pub fn page(frame: &Layout<'_>, place: Place, title: &str, content: Markup) -> Markup {
     let live = match place {
         Place::Overview => "parts",
         Place::Decisions | Place::Inside => "whole",
@@ -67,7 +67,7 @@ pub fn page(frame: &Frame<'_>, place: Place, title: &str, content: Markup) -> Ma
 }
 
 /// The fields that every form carries.
-pub fn token_field(frame: &Frame<'_>) -> Markup {
+pub fn token_field(frame: &Layout<'_>) -> Markup {
     html! { input type="hidden" name="token" value=(frame.token); }
 }
 
@@ -85,7 +85,7 @@ fn banner(place: Place) -> Markup {
     }
 }
 
-fn foot(frame: &Frame<'_>) -> Markup {
+fn foot(frame: &Layout<'_>) -> Markup {
     html! {
         footer {
             p { "dynowarden " (frame.version) " · all times are UTC" }

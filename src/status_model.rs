@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::traffic::TrafficBook;
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, Traffic};
-use crate::ui::ledger::Ledger;
+use crate::ui::recent_decisions::RecentDecisions;
 use crate::ui::series::History;
 use dynowarden_core::engine::status::AppStatus;
 use dynowarden_core::event::Event;
-use dynowarden_core::health::alert::Concern;
+use dynowarden_core::health::alert::HealthAlert;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::ingest::Counts;
 use dynowarden_core::policy::AppPlan;
@@ -22,7 +22,7 @@ use dynowarden_core::traffic::{Readings as _, Span};
 
 /// The picture; shared behind an `Arc`.
 #[derive(Debug)]
-pub struct Board {
+pub struct StatusModel {
     /// In the order of the settings, as [`AppId`] counts.
     apps: Vec<(AppName, bool)>,
     kept: Mutex<Kept>,
@@ -33,7 +33,7 @@ pub struct Board {
 struct Kept {
     drains: Vec<Drain>,
     history: History,
-    ledger: Ledger,
+    recent_decisions: RecentDecisions,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -45,12 +45,12 @@ struct Drain {
     trouble: Option<String>,
 }
 
-impl Board {
+impl StatusModel {
     /// An empty picture of these apps, in the order of the settings.
     pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>, traffic: Arc<TrafficBook>) -> Self {
         let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
         let drains = vec![Drain::default(); apps.len()];
-        let kept = Kept { drains, history: History::default(), ledger: Ledger::default() };
+        let kept = Kept { drains, history: History::default(), recent_decisions: RecentDecisions::default() };
         Self { apps, kept: Mutex::new(kept), traffic }
     }
 
@@ -70,25 +70,27 @@ impl Board {
     pub fn record(&self, record: &Record) {
         let mut kept = self.lock();
         match record {
-            Record::Aftermath(aftermath) => kept.ledger.told(aftermath),
+            Record::MemoryAfterRestart(aftermath) => kept.recent_decisions.told(aftermath),
             Record::Decision(decision) => {
                 if let Some(name) = self.name(decision.app) {
-                    kept.ledger.decided(decision, name);
+                    kept.recent_decisions.decided(decision, name);
                 }
             }
             Record::Outcome(outcome) => {
                 if let RestartResult::Accepted { .. } = outcome.result {
                     kept.history.restarted(outcome.app, &outcome.dyno, outcome.at);
                 }
-                kept.ledger.learnt(outcome);
+                kept.recent_decisions.learnt(outcome);
             }
-            Record::Notice(Notice { app, what: NoticeKind::Vigil(concern), .. }) => {
+            Record::Notice(Notice { app, what: NoticeKind::Health(alert), .. }) => {
                 if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
-                    match concern {
-                        Concern::DrainLoops | Concern::DrainMissing | Concern::DrainSilent { .. } => {
-                            drain.trouble = Some(concern.to_string());
+                    match alert {
+                        HealthAlert::DrainLoops
+                        | HealthAlert::DrainMissing
+                        | HealthAlert::DrainSilent { .. } => {
+                            drain.trouble = Some(alert.to_string());
                         }
-                        Concern::DrainSpeaks => drain.trouble = None,
+                        HealthAlert::DrainSpeaks => drain.trouble = None,
                         _ => {}
                     }
                 }
@@ -99,7 +101,7 @@ impl Board {
 
     /// Takes over decisions of an earlier life, newest first.
     pub fn remember(&self, past: Vec<Ruling>) {
-        self.lock().ledger.remember(past);
+        self.lock().recent_decisions.remember(past);
     }
 
     /// Everything but the program's own health, with the engine's state as it was just now.
@@ -110,9 +112,9 @@ impl Board {
             now: now.wall,
             version: env!("CARGO_PKG_VERSION"),
             trouble: None,
-            remark: None,
+            warn: None,
             apps,
-            rulings: kept.ledger.rulings().cloned().collect(),
+            rulings: kept.recent_decisions.rulings().cloned().collect(),
         }
     }
 

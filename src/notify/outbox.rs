@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
+use crate::notify::channel::Channel;
 use crate::notify::delivery::Delivery;
-use crate::notify::medium::Medium;
-use crate::notify::{NotifierFigures, Pace};
+use crate::notify::{NotifierFigures, RetryPolicy};
 use dynowarden_core::backoff::Jitter;
 use dynowarden_core::incident::message::Message;
 use dynowarden_core::limits;
@@ -20,7 +20,7 @@ use dynowarden_core::time::Now;
 
 /// A queue of messages for one receiver; the oldest gives way when it is full.
 #[derive(Debug)]
-pub(super) struct Post {
+pub(super) struct Outbox {
     changed: Arc<Notify>,
     delivered: AtomicU64,
     dropped: AtomicU64,
@@ -46,7 +46,7 @@ struct Queued {
     since: Duration,
 }
 
-impl Post {
+impl Outbox {
     pub(super) fn new(name: Arc<str>, changed: Arc<Notify>) -> Self {
         Self {
             changed,
@@ -93,8 +93,8 @@ impl Post {
     /// Delivers until `stop`; then what waits gets one try.
     pub(super) async fn run(
         self: Arc<Self>,
-        medium: Medium,
-        (clock, pace, seed): (Clock, Pace, u64),
+        medium: Channel,
+        (clock, pace, seed): (Clock, RetryPolicy, u64),
         stop: CancellationToken,
     ) {
         let mut jitter = Jitter::new(seed);
@@ -123,9 +123,9 @@ impl Post {
     /// Tries until the receiver has it, refuses it, or the message is history.
     async fn deliver(
         &self,
-        medium: &Medium,
+        medium: &Channel,
         queued: &Queued,
-        (clock, pace, jitter): (Clock, Pace, &mut Jitter),
+        (clock, pace, jitter): (Clock, RetryPolicy, &mut Jitter),
         stop: &CancellationToken,
     ) {
         let name = &*self.name;

@@ -18,7 +18,7 @@ pub enum StoreError {
     #[error("the store cannot be reached: {place}: {what}; {}", .place.mend())]
     Away {
         /// The file or the server.
-        place: Place,
+        place: StoreLocation,
         /// What happened.
         what: String,
     },
@@ -28,7 +28,7 @@ pub enum StoreError {
     )]
     Damaged {
         /// The file or the server.
-        place: Place,
+        place: StoreLocation,
         /// What was found.
         what: String,
     },
@@ -39,7 +39,7 @@ pub enum StoreError {
     )]
     Denied {
         /// The server.
-        place: Place,
+        place: StoreLocation,
     },
     /// A newer version of the program has used it.
     #[error(
@@ -48,7 +48,7 @@ pub enum StoreError {
     )]
     Future {
         /// The file or the server.
-        place: Place,
+        place: StoreLocation,
         /// The schema that is there.
         found: i64,
         /// The newest that we know.
@@ -61,13 +61,13 @@ pub enum StoreError {
     )]
     InUse {
         /// The file.
-        place: Place,
+        place: StoreLocation,
     },
     /// There is nothing to read.
     #[error("there is no record yet: {place}: {what}")]
     Missing {
         /// The file or the server.
-        place: Place,
+        place: StoreLocation,
         /// What is missing.
         what: String,
     },
@@ -76,9 +76,9 @@ pub enum StoreError {
         "the record is of an older dynowarden: {place} has schema {found}, and this one reads {known}; \
          start this version's daemon on it first"
     )]
-    Past {
+    RestoredState {
         /// The file or the server.
-        place: Place,
+        place: StoreLocation,
         /// Its version.
         found: i64,
         /// The version that this program works with.
@@ -88,7 +88,7 @@ pub enum StoreError {
     #[error("the store cannot be used: {place}: {what}; {}", .place.mend())]
     Unusable {
         /// The file or the server.
-        place: Place,
+        place: StoreLocation,
         /// Why.
         what: String,
     },
@@ -98,19 +98,19 @@ pub enum StoreError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store is away: {place}: {what}")]
 pub struct StoreAway {
-    pub(super) place: Place,
+    pub(super) place: StoreLocation,
     pub(super) what: Arc<str>,
 }
 
 /// A file or a server, as it may be shown: without the user and the password of its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StoreLocation {
     pub(super) shown: Arc<str>,
     /// The user's name, which a server's messages may quote.
     pub(super) user: Option<Arc<str>>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
@@ -131,7 +131,7 @@ pub(super) enum Kind {
     Unusable,
 }
 
-impl Place {
+impl StoreLocation {
     /// What to do when there is nothing to be had at this place.
     fn mend(&self) -> &'static str {
         match &self.user {
@@ -166,7 +166,9 @@ impl Place {
         let place = self.clone();
         let error = match error {
             SchemaError::Future { found, known } => return StoreError::Future { place, found, known },
-            SchemaError::Past { found, known } => return StoreError::Past { place, found, known },
+            SchemaError::RestoredState { found, known } => {
+                return StoreError::RestoredState { place, found, known };
+            }
             SchemaError::Database(error) => error,
         };
         let what = self.what(&error);

@@ -9,11 +9,11 @@ use crate::ui::facts::{Ruling, RulingResult};
 use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 use dynowarden_core::record::view::{DecisionJson, MemoryJson};
-use dynowarden_core::record::{Aftermath, Decision, Outcome, Ticket, Verdict};
+use dynowarden_core::record::{Action, AttemptId, Decision, MemoryAfterRestart, Outcome};
 
 /// The ring.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
+pub struct RecentDecisions {
     /// Oldest first.
     entries: VecDeque<Entry>,
 }
@@ -22,10 +22,10 @@ pub struct Ledger {
 struct Entry {
     /// Shared with the pages that are being written.
     ruling: Arc<Ruling>,
-    ticket: Option<Ticket>,
+    attempt_id: Option<AttemptId>,
 }
 
-impl Ledger {
+impl RecentDecisions {
     /// Notes a decision. One that only repeats the last about that dyno is counted with it.
     pub fn decided(&mut self, decision: &Decision, app: &AppName) {
         let json = DecisionJson::new(decision, app);
@@ -46,8 +46,8 @@ impl Ledger {
         }
         let ruling = Ruling { last_at: json.at, decision: json, times: 1, result: None };
         // A refusal while a restart is under way carries the ticket of that restart, which is not its own.
-        let ticket = decision.ticket.filter(|_| matches!(decision.verdict, Verdict::Restart { .. }));
-        self.push(ruling, ticket);
+        let attempt_id = decision.attempt_id.filter(|_| matches!(decision.action, Action::Restart { .. }));
+        self.push(ruling, attempt_id);
     }
 
     /// Takes over what an earlier life left in the store, newest first as the store gives it.
@@ -59,7 +59,7 @@ impl Ledger {
 
     /// Notes what became of a restart.
     pub fn learnt(&mut self, outcome: &Outcome) {
-        let Some(ruling) = self.of(outcome.ticket) else { return };
+        let Some(ruling) = self.of(outcome.attempt_id) else { return };
         ruling.result = Some(RulingResult {
             at: outcome.at,
             label: outcome.result.label().into(),
@@ -69,14 +69,14 @@ impl Ledger {
     }
 
     /// Notes the memory of a restarted dyno, which stands beside the one that led to the restart.
-    pub fn told(&mut self, aftermath: &Aftermath) {
-        if let Some(Ruling { result: Some(result), .. }) = self.of(aftermath.ticket) {
+    pub fn told(&mut self, aftermath: &MemoryAfterRestart) {
+        if let Some(Ruling { result: Some(result), .. }) = self.of(aftermath.attempt_id) {
             result.memory = Some(MemoryJson::new(&aftermath.memory));
         }
     }
 
-    fn of(&mut self, ticket: Ticket) -> Option<&mut Ruling> {
-        let entry = self.entries.iter_mut().rev().find(|entry| entry.ticket == Some(ticket))?;
+    fn of(&mut self, attempt_id: AttemptId) -> Option<&mut Ruling> {
+        let entry = self.entries.iter_mut().rev().find(|entry| entry.attempt_id == Some(attempt_id))?;
         Some(Arc::make_mut(&mut entry.ruling))
     }
 
@@ -85,11 +85,11 @@ impl Ledger {
         self.entries.iter().rev().map(|entry| &entry.ruling)
     }
 
-    fn push(&mut self, ruling: Ruling, ticket: Option<Ticket>) {
+    fn push(&mut self, ruling: Ruling, attempt_id: Option<AttemptId>) {
         if self.entries.len() >= limits::RULINGS_KEPT_MAX {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { ruling: Arc::new(ruling), ticket });
+        self.entries.push_back(Entry { ruling: Arc::new(ruling), attempt_id });
     }
 }
 
@@ -102,12 +102,13 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::Ledger;
+    use super::RecentDecisions;
     use dynowarden_core::event::Megabytes;
     use dynowarden_core::ident::{AppId, AppName};
     use dynowarden_core::limits;
     use dynowarden_core::record::{
-        Aftermath, Decision, Evidence, Hold, MemoryReading, Outcome, RestartResult, Ticket, Verdict,
+        Action, AttemptId, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Outcome,
+        RestartResult,
     };
     use dynowarden_core::time::later;
 
@@ -115,17 +116,23 @@ mod tests {
         later("2026-01-02T00:00:00Z".parse().expect("a time"), Duration::from_secs(seconds))
     }
 
-    fn decide(ledger: &mut Ledger, second: u64, dyno: &str, verdict: Verdict, ticket: Option<Ticket>) {
+    fn decide(
+        recent_decisions: &mut RecentDecisions,
+        second: u64,
+        dyno: &str,
+        action: Action,
+        attempt_id: Option<AttemptId>,
+    ) {
         let decision = Decision {
             at: at(second),
             app: AppId(0),
             dyno: Some(dyno.parse().expect("a dyno")),
             rule: "r".into(),
-            verdict,
+            action,
             evidence: Evidence::default(),
-            ticket,
+            attempt_id,
         };
-        ledger.decided(&decision, &acme());
+        recent_decisions.decided(&decision, &acme());
     }
 
     fn acme() -> AppName {
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn refusals_of_one_kind_are_counted_and_others_stand_apart() {
-        let mut ledger = Ledger::default();
+        let mut recent_decisions = RecentDecisions::default();
         for (second, dyno, hold) in [
             (1, "web.1", Hold::UnderWay),
             (2, "web.2", Hold::UnderWay),
@@ -142,9 +149,9 @@ mod tests {
             (4, "web.1", Hold::Gone),
             (5, "web.1", Hold::UnderWay),
         ] {
-            decide(&mut ledger, second, dyno, Verdict::Hold(hold), None);
+            decide(&mut recent_decisions, second, dyno, Action::Hold(hold), None);
         }
-        let shown: Vec<_> = ledger
+        let shown: Vec<_> = recent_decisions
             .rulings()
             .map(|ruling| {
                 let decision = &ruling.decision;
@@ -162,16 +169,16 @@ mod tests {
 
     #[test]
     fn a_restart_shows_its_result_and_the_memory_behind_it() {
-        let mut ledger = Ledger::default();
-        let restart = Verdict::Restart { dry_run: false, formation: 2 };
-        decide(&mut ledger, 1, "web.1", restart, Some(Ticket(7)));
-        decide(&mut ledger, 2, "web.1", Verdict::Hold(Hold::UnderWay), Some(Ticket(7)));
+        let mut recent_decisions = RecentDecisions::default();
+        let restart = Action::Restart { dry_run: false, formation: 2 };
+        decide(&mut recent_decisions, 1, "web.1", restart, Some(AttemptId(7)));
+        decide(&mut recent_decisions, 2, "web.1", Action::Hold(Hold::UnderWay), Some(AttemptId(7)));
         let dyno: dynowarden_core::ident::DynoName = "web.1".parse().expect("a dyno");
-        ledger.learnt(&Outcome {
+        recent_decisions.learnt(&Outcome {
             at: at(10),
             app: AppId(0),
             dyno: dyno.clone(),
-            ticket: Ticket(7),
+            attempt_id: AttemptId(7),
             result: RestartResult::Back {
                 id: "i".parse().expect("an id"),
                 out_for: Duration::from_secs(9),
@@ -179,10 +186,15 @@ mod tests {
             },
         });
         let memory = MemoryReading { at: at(50), used: Megabytes { hundredths: 100 }, permille: 10 };
-        for ticket in [Ticket(8), Ticket(7)] {
-            ledger.told(&Aftermath { app: AppId(0), dyno: dyno.clone(), ticket, memory });
+        for attempt_id in [AttemptId(8), AttemptId(7)] {
+            recent_decisions.told(&MemoryAfterRestart {
+                app: AppId(0),
+                dyno: dyno.clone(),
+                attempt_id,
+                memory,
+            });
         }
-        let rulings: Vec<_> = ledger.rulings().collect();
+        let rulings: Vec<_> = recent_decisions.rulings().collect();
         assert_eq!(rulings[0].result, None, "the refusal led to nothing");
         let result = rulings[1].result.as_ref().expect("a result");
         let after = result.memory.as_ref().expect("its memory");
@@ -191,11 +203,14 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first() {
-        let mut ledger = Ledger::default();
+        let mut recent_decisions = RecentDecisions::default();
         for index in 1..=limits::RULINGS_KEPT_MAX as u64 + 5 {
-            decide(&mut ledger, index, &format!("web.{index}"), Verdict::Notify, None);
+            decide(&mut recent_decisions, index, &format!("web.{index}"), Action::Notify, None);
         }
-        assert_eq!(ledger.rulings().count(), limits::RULINGS_KEPT_MAX);
-        assert_eq!(ledger.rulings().last().and_then(|ruling| ruling.decision.dyno.as_deref()), Some("web.6"));
+        assert_eq!(recent_decisions.rulings().count(), limits::RULINGS_KEPT_MAX);
+        assert_eq!(
+            recent_decisions.rulings().last().and_then(|ruling| ruling.decision.dyno.as_deref()),
+            Some("web.6")
+        );
     }
 }

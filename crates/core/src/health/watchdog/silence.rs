@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use crate::health::watchdog::Hearing;
+use crate::health::watchdog::DrainActivity;
 use crate::limits;
 
 /// The gaps between an app's batches.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ear {
+pub(super) struct SilenceDetector {
     began: Duration,
-    hearing: Hearing,
+    hearing: DrainActivity,
     /// The longest gap of late; older ones fade within a week or so.
     longest_gap: Duration,
 }
 
-impl Ear {
+impl SilenceDetector {
     pub(super) fn new(now: Duration) -> Self {
-        Self { began: now, hearing: Hearing::default(), longest_gap: Duration::ZERO }
+        Self { began: now, hearing: DrainActivity::default(), longest_gap: Duration::ZERO }
     }
 
     /// Takes what has been heard so far; says whether there was a batch since the last time.
-    pub(super) fn listen(&mut self, hearing: Hearing) -> bool {
+    pub(super) fn listen(&mut self, hearing: DrainActivity) -> bool {
         let (before, after) = (self.hearing.last_batch_at, hearing.last_batch_at);
         self.hearing = hearing;
         let Some(after) = after.filter(|_| before != after) else { return false };
@@ -41,7 +41,7 @@ impl Ear {
     /// that nobody uses writes nothing; it is first taken for one that does so for half an hour at most,
     /// and a longer gap that turned out to be harmless teaches better.
     pub(super) fn bound(&self) -> Duration {
-        let Hearing { last_batch_at, last_sample_at, .. } = self.hearing;
+        let DrainActivity { last_batch_at, last_sample_at, .. } = self.hearing;
         let is_sampled = last_sample_at
             .zip(last_batch_at)
             .is_some_and(|(sample, batch)| batch.saturating_sub(sample) < limits::SAMPLES_STOPPED);
@@ -60,29 +60,29 @@ const FADE: Duration = Duration::from_secs(7 * 86_400);
 mod tests {
     use std::time::Duration;
 
-    use super::Ear;
-    use crate::health::watchdog::Hearing;
+    use super::SilenceDetector;
+    use crate::health::watchdog::DrainActivity;
 
     const fn minutes(count: u64) -> Duration {
         Duration::from_secs(count * 60)
     }
 
-    fn heard(at: Duration, sampled: bool) -> Hearing {
-        Hearing { last_batch_at: Some(at), last_sample_at: sampled.then_some(at), lost_messages: 0 }
+    fn heard(at: Duration, sampled: bool) -> DrainActivity {
+        DrainActivity { last_batch_at: Some(at), last_sample_at: sampled.then_some(at), lost_messages: 0 }
     }
 
     #[test]
     fn the_bound_follows_what_the_app_usually_sends() {
-        let mut ear = Ear::new(Duration::ZERO);
-        assert_eq!(ear.bound(), minutes(30), "nothing is known yet");
+        let mut detector = SilenceDetector::new(Duration::ZERO);
+        assert_eq!(detector.bound(), minutes(30), "nothing is known yet");
         for minute in 1..=60 {
-            assert!(ear.listen(heard(minutes(minute), true)));
+            assert!(detector.listen(heard(minutes(minute), true)));
         }
-        assert!(!ear.listen(heard(minutes(60), true)), "the same batch");
-        assert_eq!(ear.bound(), minutes(4), "a batch a minute, with samples in it");
-        ear.listen(Hearing { last_sample_at: Some(minutes(60)), ..heard(minutes(61), false) });
-        assert_eq!(ear.bound(), minutes(4), "the samples stopped only a minute ago");
-        let mut quiet = Ear::new(Duration::ZERO);
+        assert!(!detector.listen(heard(minutes(60), true)), "the same batch");
+        assert_eq!(detector.bound(), minutes(4), "a batch a minute, with samples in it");
+        detector.listen(DrainActivity { last_sample_at: Some(minutes(60)), ..heard(minutes(61), false) });
+        assert_eq!(detector.bound(), minutes(4), "the samples stopped only a minute ago");
+        let mut quiet = SilenceDetector::new(Duration::ZERO);
         quiet.listen(heard(minutes(1), false));
         quiet.listen(heard(minutes(121), false));
         assert_eq!(quiet.bound(), minutes(480), "it has been silent for two hours before");

@@ -2,17 +2,17 @@
 
 use crate::config::settings::Database;
 use crate::store::database::{Access, Link};
-use crate::store::pages::{self, Filter, Page};
-use crate::store::trouble::{StoreAway, StoreError};
+use crate::store::error::{StoreAway, StoreError};
+use crate::store::history::{self, Filter, Page};
 use dynowarden_core::limits;
 
 /// The store as a reader has it, beside a daemon.
 #[derive(Debug)]
-pub struct Reading {
+pub struct ReadOnlyStore {
     link: Link,
 }
 
-impl Reading {
+impl ReadOnlyStore {
     /// Opens the store to read it, beside a daemon that may be writing: nothing is created or changed.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Reading {
         let place = self.link.place.clone();
         let page = tokio::time::timeout(limits::STORE_WAIT, async {
             let mut connection = self.link.read.acquire().await?;
-            pages::read(filter, &mut connection).await
+            history::read(filter, &mut connection).await
         });
         match page.await {
             Ok(Ok(page)) => Ok(page),

@@ -9,7 +9,7 @@ use crate::incident::message::Phase;
 
 /// What an incident has told and still has to tell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Telling {
+pub(super) struct NotificationSchedule {
     /// When a message is due.
     pub(super) due: Option<Duration>,
     /// What it will be about.
@@ -21,7 +21,7 @@ pub(super) struct Telling {
     messages: u32,
 }
 
-impl Telling {
+impl NotificationSchedule {
     /// Asks for a message. A quiet kind is told once, and not after a more pressing quiet one; but each time
     /// that something is right again is news.
     pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {

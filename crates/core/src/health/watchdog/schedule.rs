@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// When it is asked next, and whether an answer is outstanding.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Chore {
+pub(super) struct PeriodicCheck {
     due: Duration,
     is_out: bool,
     failures: u32,
 }
 
-impl Chore {
+impl PeriodicCheck {
     /// One that is first due at this time.
     pub(super) fn at(due: Duration) -> Self {
         Self { due, is_out: false, failures: 0 }
