@@ -14,13 +14,14 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::settings::Settings;
+use crate::context::Context;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
 use crate::heroku::Heroku;
+use crate::http::Service;
 use crate::http::listener;
 use crate::http::tls::Tls;
 use crate::http::watch;
-use crate::http::{Context, Service};
 use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod context;
 pub mod daemon;
 pub mod dedup;
 pub mod drain_tokens;

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::Settings;
+use crate::context::Context;
 use crate::dyno_env;
 use crate::heroku::{Answered, Heroku};
 use crate::heroku_status::StatusPage;
-use crate::http::Context;
 use dynowarden_core::api::ApiError;
 use dynowarden_core::drain_url::PublicUrl;
 use dynowarden_core::event::DynoState;

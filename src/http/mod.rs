@@ -50,6 +50,7 @@ use tracing::debug;
 
 use crate::clock::Clock;
 use crate::config::settings::Settings;
+use crate::context::Context;
 use crate::dedup::FrameDedup;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
@@ -65,25 +66,6 @@ use crate::store::Store;
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::ingest::ProcessTypeFilter;
-
-/// Everything that the front door needs from the rest of the program.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// Where the time comes from.
-    pub clock: Clock,
-    /// The way to the engine.
-    pub handle: Handle,
-    /// The figures.
-    pub metrics: Arc<Metrics>,
-    /// What `/readyz` says.
-    pub readiness: Arc<Readiness>,
-    /// The record.
-    pub store: Store,
-    /// Which drain belongs to which app.
-    pub tokens: Arc<DrainTokens>,
-    /// What the dynos do.
-    pub traffic: Arc<TrafficBook>,
-}
 
 /// Answers requests; one for all connections, behind an `Arc`.
 #[derive(Debug)]
