@@ -3,17 +3,7 @@
 FROM docker.io/library/rust:1.95-bookworm AS builder
 WORKDIR /build
 
-# The dependencies have a layer of their own, which is made anew only when Cargo.lock changes: everything that
-# Cargo.toml names is there, and empty.
-COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches tests \
- && echo 'fn main() {}' | tee src/main.rs benches/parse.rs tests/faults.rs tests/replicas.rs tests/smtp.rs \
-      tests/soak.rs >tests/store_postgres.rs \
- && touch src/lib.rs \
- && cargo build --release --locked --bin dynowarden \
- && rm -r src target/release/deps/*dynowarden* target/release/.fingerprint/dynowarden-*
-
-# .dockerignore lets through what the program is made from.
+# .dockerignore passes only what the build needs.
 COPY . .
 RUN cargo build --release --locked --bin dynowarden
 

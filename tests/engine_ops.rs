@@ -1,5 +1,7 @@
 //! The engine under any sequence of inputs.
 
+#[path = "support/corpus.rs"]
+mod corpus;
 #[path = "support/engine_ops.rs"]
 mod engine_ops;
 
@@ -28,11 +30,7 @@ fn such_sequences_do_restart_dynos() {
 
 #[test]
 fn the_corpus_of_the_fuzz_target_is_replayed() {
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/engine");
-    let mut deletes = 0;
-    for entry in std::fs::read_dir(corpus).expect("the corpus is here") {
-        let path = entry.expect("an entry can be read").path();
-        deletes += engine_ops::check_octets(&std::fs::read(&path).expect("a seed can be read"));
-    }
-    assert!(deletes > 0, "no seed in {corpus} gets as far as a restart");
+    let inputs = corpus::inputs("engine");
+    let deletes: usize = inputs.iter().map(|input| engine_ops::check_octets(input)).sum();
+    assert!(deletes > 0, "no input gets as far as a restart");
 }

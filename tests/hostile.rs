@@ -3,6 +3,8 @@
 
 #[path = "support/api_oracle.rs"]
 mod api_oracle;
+#[path = "support/corpus.rs"]
+mod corpus;
 #[path = "support/door_oracle.rs"]
 mod door_oracle;
 #[path = "support/json.rs"]
@@ -23,14 +25,9 @@ use proptest::sample::select;
 
 /// Holds every seed of a target against its oracle.
 fn replay_corpus(target: &str, at_least: usize, check: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let mut seeds = 0;
-    for entry in std::fs::read_dir(&folder).expect("the corpus is here") {
-        let path = entry.expect("an entry can be read").path();
-        check(&std::fs::read(&path).expect("a seed can be read"));
-        seeds += 1;
-    }
-    assert!(seeds >= at_least, "{seeds} seeds in {}", folder.display());
+    let inputs = corpus::inputs(target);
+    inputs.iter().for_each(|input| check(input));
+    assert!(inputs.len() >= at_least, "only {} inputs for {target}", inputs.len());
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn is_locked_down(service: &Value) {
 
 #[test]
 fn compose_runs_one_daemon_with_its_record_in_a_volume() {
-    let compose = yaml("compose.yaml");
+    let compose = yaml("deploy/compose.yaml");
     let service = &compose["services"]["dynowarden"];
     is_locked_down(service);
     let image = image::Image::read();
@@ -109,7 +109,7 @@ fn compose_runs_one_daemon_with_its_record_in_a_volume() {
 
 #[test]
 fn compose_replicas_share_one_record_behind_one_proxy() {
-    let compose = yaml("compose.replicas.yaml");
+    let compose = yaml("deploy/compose.replicas.yaml");
     let services = compose["services"].as_object().expect("services");
     let replicas: Vec<&String> = services.keys().filter(|name| name.starts_with("warden-")).collect();
     assert_eq!(replicas.len(), 3);
@@ -192,7 +192,7 @@ fn heroku_builds_the_dockerfile_and_runs_its_command() {
 
 #[test]
 fn the_service_has_no_rights_and_finds_its_secrets() {
-    let unit = read("dynowarden.service");
+    let unit = read("deploy/dynowarden.service");
     let values = |key: &str| -> Vec<String> {
         let of = |line: &str| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned);
         unit.lines().filter_map(of).collect()
