@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use dynowarden::clock::Clock;
 use dynowarden::config::settings::Database;
-use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
+use dynowarden::store::claims::ClaimRequest;
 use dynowarden::store::history::Filter;
 use dynowarden::store::{Store, StoreOptions};
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::{Action, AttemptId, Decision, Evidence, Hold, Record};
 use dynowarden_core::time::later;
 use jiff::Timestamp;
@@ -105,9 +106,9 @@ fn decision(n: u32, now: Timestamp, action: Action) -> anyhow::Result<Decision> 
 }
 
 fn claim(n: u32, now: Timestamp) -> anyhow::Result<ClaimRequest> {
-    let bounds = ClaimBounds {
+    let bounds = Bounds {
         cooldown: Duration::from_secs(600),
-        max_concurrent: 1000,
+        max_concurrent: 1000.try_into().expect("a thousand"),
         max_restarts: dynowarden_core::policy::Rate { count: 3.try_into()?, per: Duration::from_secs(7200) },
         settle: Duration::from_secs(30),
     };

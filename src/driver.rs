@@ -22,7 +22,7 @@ use crate::notify::NotifierHandle;
 use crate::pauses::PauseKeeper;
 use crate::queue_quota::{QueuePermit, QueueQuota};
 use crate::store::Store;
-use crate::store::claims::{ClaimBounds, ClaimRequest};
+use crate::store::claims::ClaimRequest;
 use crate::telemetry;
 use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::engine::status::AppStatus;
@@ -31,6 +31,7 @@ use dynowarden_core::event::{Event, Fact};
 use dynowarden_core::ident::{AppId, AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
+use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::{Decision, Record};
 use dynowarden_core::time::Now;
 
@@ -396,7 +397,7 @@ impl Driver {
                 }
             }
             Effect::Claim { attempt_id, app, seen, is_manual, decision } => {
-                let bounds = ClaimBounds::from(&self.plans[app.0 as usize].policy);
+                let bounds = Bounds::from(&self.plans[app.0 as usize].policy);
                 let request = ClaimRequest { attempt_id, app, seen, is_manual, decision, bounds };
                 let (store, clock) = (self.store.clone(), self.clock);
                 self.ask(async move {

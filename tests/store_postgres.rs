@@ -14,13 +14,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dynowarden::config::settings::Database;
-use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
+use dynowarden::store::claims::ClaimRequest;
 use dynowarden::store::history::Filter;
 use dynowarden::store::read_only::ReadOnlyStore;
 use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::codes::Code;
 use dynowarden_core::engine::RuleHit;
+use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::{AttemptId, Hold};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -101,8 +102,13 @@ async fn replicas_that_race_for_a_formation_never_take_too_much() {
     const OUT_MAX: u32 = 2;
     let bed = bed().await;
     let cooldown = Duration::from_millis(40);
-    let limits = ClaimBounds { cooldown, max_concurrent: OUT_MAX, settle: Duration::ZERO, ..bounds() };
-    let limits = ClaimBounds {
+    let limits = Bounds {
+        cooldown,
+        max_concurrent: OUT_MAX.try_into().expect("not zero"),
+        settle: Duration::ZERO,
+        ..bounds()
+    };
+    let limits = Bounds {
         max_restarts: dynowarden_core::policy::Rate {
             count: 1000.try_into().expect("many"),
             ..limits.max_restarts

@@ -1,11 +1,9 @@
 //! Claims: who may restart which dyno now, decided in one transaction and one process type at a time.
 //!
-//! The judgement is a function of the rows; the database only sees to it that nobody else judges the same
-//! process type meanwhile.
+//! The verdict is [`verdict`]'s, over the rows of all replicas. The database only ensures that no other replica judges
+//! the same process type meanwhile.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
@@ -16,7 +14,7 @@ use crate::store::rows::{
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
-use dynowarden_core::policy::{Policy, Rate};
+use dynowarden_core::policy::verdict::{self, Bounds, History, earliest, verdict};
 use dynowarden_core::record::{AttemptId, Decision};
 
 /// A restart that somebody wants to send.
@@ -33,31 +31,7 @@ pub struct ClaimRequest {
     /// The decision to restart, which is written with the claim; none when it is on record already.
     pub decision: Option<Box<Decision>>,
     /// The app's policy, as far as claims go by it.
-    pub bounds: ClaimBounds,
-}
-
-/// The part of a policy that claims go by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimBounds {
-    /// Per dyno, from an accepted restart to the next.
-    pub cooldown: Duration,
-    /// Dynos of one process type that may be out at once.
-    pub max_concurrent: u32,
-    /// Per dyno.
-    pub max_restarts: Rate,
-    /// A new dyno must be up this long before the next one goes.
-    pub settle: Duration,
-}
-
-impl From<&Policy> for ClaimBounds {
-    fn from(policy: &Policy) -> Self {
-        Self {
-            cooldown: policy.cooldown,
-            max_concurrent: policy.max_concurrent.get(),
-            max_restarts: policy.max_restarts,
-            settle: policy.settle,
-        }
-    }
+    pub bounds: Bounds,
 }
 
 /// Who asks for which app.
@@ -318,18 +292,28 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64
             }
         }
     }
-    let cooldown = span_micros(bounds.cooldown);
     let last = if request.is_manual { replaced_at } else { accepted.iter().max().copied() };
-    let cool_at = last.map(|at| at.saturating_add(cooldown));
-    let given_up_until =
-        give_up.filter(|give_up| !is_over(give_up, &request.seen)).map(|give_up| give_up.until);
-    let until = blocked_until.max(cool_at).max(given_up_until).filter(|until| *until > now);
-    judged.refusal = if let Some(until) = until {
-        Some(Refusal::Elsewhere { until })
-    } else if is_used_up(&accepted, bounds.max_restarts, now) {
-        Some(Refusal::MaxRestarts)
-    } else {
-        out_in_formation(rows, claimant, now).map(|dyno| Refusal::FormationOut { dyno: dyno.to_owned() })
+    let given_up = give_up.filter(|give_up| !is_over(give_up, &request.seen));
+    let accepted: Vec<SignedDuration> = accepted.into_iter().map(SignedDuration::from_micros).collect();
+    let out = out_in_formation(rows, claimant, now);
+    let history = History {
+        accepted: &accepted,
+        claimed_until: blocked_until.map(SignedDuration::from_micros),
+        cooling_from: last.map(SignedDuration::from_micros),
+        given_up_until: given_up.map(|give_up| SignedDuration::from_micros(give_up.until)),
+        others_out: out.len(),
+    };
+    let now = SignedDuration::from_micros(now);
+    judged.refusal = match (verdict(&history, bounds, now), out.first()) {
+        (Ok(()), _) => None,
+        (Err(verdict::Refusal::MaxRestarts), _) => Some(Refusal::MaxRestarts),
+        (Err(verdict::Refusal::FormationOut), Some(dyno)) => {
+            Some(Refusal::FormationOut { dyno: (*dyno).to_owned() })
+        }
+        (Err(_), _) => {
+            let until = earliest(&history, bounds, now).unwrap_or(now);
+            Some(Refusal::Elsewhere { until: i64::try_from(until.as_micros()).unwrap_or(i64::MAX) })
+        }
     };
     judged
 }
@@ -340,14 +324,9 @@ fn is_over(give_up: &GiveUp, seen: &DynoInfo) -> bool {
     give_up.release.is_some() && release.is_some() && give_up.release != release
 }
 
-fn is_used_up(accepted: &[i64], rate: Rate, now: i64) -> bool {
-    let since = now.saturating_sub(span_micros(rate.per));
-    accepted.iter().filter(|at| **at > since).count() >= rate.count.get() as usize
-}
-
-/// One of the other dynos of the type that are out, if they are as many as may be. Those of this holder
-/// that are only settling do not count: it watches them itself, to the moment.
-fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Option<&'r str> {
+/// The other dynos of the type that are out, in the order of their names. Those of this holder that are only settling
+/// do not count: it watches them itself, to the moment.
+fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Vec<&'r str> {
     let dyno = claimant.request.seen.name.to_string();
     let mut out: Vec<&'r str> = rows
         .iter()
@@ -357,14 +336,14 @@ fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Op
         .collect();
     out.sort_unstable();
     out.dedup();
-    out.first().copied().filter(|_| out.len() >= claimant.request.bounds.max_concurrent as usize)
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{ClaimBounds, ClaimRequest, Claimant, GiveUp, Judged, Refusal, Resolved, Row, judge};
+    use super::{Bounds, ClaimRequest, Claimant, GiveUp, Judged, Refusal, Resolved, Row, judge};
     use crate::store::rows::{micros, timestamp};
     use dynowarden_core::api::DynoInfo;
     use dynowarden_core::event::DynoState;
@@ -412,9 +391,9 @@ mod tests {
             },
             is_manual,
             decision: None,
-            bounds: ClaimBounds {
+            bounds: Bounds {
                 cooldown: Duration::from_secs(600),
-                max_concurrent: 1,
+                max_concurrent: 1.try_into().expect("one"),
                 max_restarts: Rate { count: 3.try_into().expect("three"), per: Duration::from_secs(7200) },
                 settle: Duration::from_secs(30),
             },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dynowarden::config::settings::Database;
-use dynowarden::store::claims::{ClaimBounds, ClaimRequest};
+use dynowarden::store::claims::ClaimRequest;
 use dynowarden::store::history::{Filter, Page, PastDecision};
 use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
@@ -17,6 +17,7 @@ use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::Rate;
+use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::{
     Action, AttemptId, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind,
     Outcome, Record, RestartResult,
@@ -72,10 +73,10 @@ pub fn dyno(name: &str) -> DynoName {
     name.parse().expect("a dyno")
 }
 
-pub fn bounds() -> ClaimBounds {
-    ClaimBounds {
+pub fn bounds() -> Bounds {
+    Bounds {
         cooldown: Duration::from_secs(600),
-        max_concurrent: 1,
+        max_concurrent: 1.try_into().expect("one"),
         max_restarts: Rate { count: NonZeroU32::new(3).expect("three"), per: Duration::from_secs(7200) },
         settle: Duration::from_secs(30),
     }
@@ -419,7 +420,7 @@ pub async fn what_was_refused_or_gone_is_not_spent(bed: Bed) {
 
 pub async fn no_more_are_out_than_may_be(bed: Bed) {
     let store = bed.open().await;
-    let two = ClaimBounds { max_concurrent: 2, ..bounds() };
+    let two = Bounds { max_concurrent: 2.try_into().expect("two"), ..bounds() };
     let ask = |attempt_id: u64, name: &str| ClaimRequest { bounds: two, ..request(attempt_id, name, 0) };
     store.claim(&ask(1, "web.1"), at(0)).await.expect("a claim");
     store.claim(&ask(2, "web.2"), at(0)).await.expect("a claim");
@@ -659,7 +660,7 @@ impl Life {
         self.grants += 1;
         let others: usize =
             self.open.iter().flat_map(HashMap::values).filter(|other| **other != dyno).count();
-        assert!(others < bounds().max_concurrent as usize, "too many are out: {:?}", self.open);
+        assert!(others < bounds().max_concurrent.get() as usize, "too many are out: {:?}", self.open);
         assert!(
             !self.open.iter().any(|open| open.values().any(|other| *other == dyno)),
             "{name} is in two hands: {:?}",

@@ -14,10 +14,10 @@ const ENDS: [&str; 3] = ["close", "end", "leave"];
 #[test]
 fn the_table_of_transitions_is_the_code() {
     let table = table(&read("docs/states.md"));
-    let code = edges_of(&dyno_source());
-    assert!(!code.is_empty(), "no transitions found in {DYNO}");
+    let code = edges_of(&attempt_source());
+    assert!(!code.is_empty(), "no transitions found in {ATTEMPT}");
     let drawn: BTreeSet<Edge> = table.iter().filter(|(_, _, to)| to != "over").cloned().collect();
-    assert_eq!(drawn, code, "docs/states.md (left) says something else than {DYNO} (right)");
+    assert_eq!(drawn, code, "docs/states.md (left) says something else than {ATTEMPT} (right)");
     for (method, from, _) in table.difference(&drawn) {
         assert!(ENDS.contains(&method.as_str()), "docs/states.md: {method} ends an attempt from {from}");
     }
@@ -35,35 +35,79 @@ fn the_drawing_shows_what_the_table_says() {
     assert_eq!(methods(&drawing), methods(&table), "each method is drawn at least once");
 }
 
-const DYNO: &str = "crates/core/src/engine/dyno.rs";
+const ATTEMPT: &str = "crates/core/src/engine/attempt.rs";
 
-fn dyno_source() -> Source {
-    sources(&["crates/core/src/engine"]).into_iter().find(|source| source.path == DYNO).expect(DYNO)
+fn attempt_source() -> Source {
+    sources(&["crates/core/src/engine"]).into_iter().find(|source| source.path == ATTEMPT).expect(ATTEMPT)
 }
 
-/// The transitions of `impl Attempt`: each method that sets the phase, with the phases it allows before.
+/// The transitions in the code: methods of a state that return a state, and those of traits for each state that has them.
 fn edges_of(source: &Source) -> BTreeSet<Edge> {
-    let mut edges = BTreeSet::new();
-    for function in source.functions() {
-        let code: String = function.lines.iter().flat_map(|line| [line.code.as_str(), "\n"]).collect();
-        let (before, after, from_nothing) =
-            match (code.split_once("self.phase = Phase::"), code.split_once("phase: Phase::")) {
-                (Some((before, after)), _) => (before, after, false),
-                (None, Some((before, after))) => (before, after, true),
-                (None, None) => continue,
-            };
-        if source.lines[function.first_line - 1].is_test {
-            continue;
+    let code: Vec<&str> =
+        source.lines.iter().filter(|line| !line.is_test).map(|line| line.code.as_str()).collect();
+    let states = states(&code);
+    let (mut edges, mut block) = (BTreeSet::new(), Block::Other);
+    let mut traits: Vec<(String, String, String)> = Vec::new();
+    let mut having: BTreeSet<(String, String)> = BTreeSet::new();
+    for line in &code {
+        if let Some(rest) = line.strip_prefix("impl ") {
+            let words: Vec<&str> = rest.split([' ', '{', '}']).filter(|word| !word.is_empty()).collect();
+            block = Block::Other;
+            match words.as_slice() {
+                [state] => block = Block::State((*state).to_owned()),
+                [of, "for", state] => {
+                    having.insert(((*of).to_owned(), (*state).to_owned()));
+                }
+                _ => {}
+            }
+        } else if let Some(rest) = line.strip_prefix("pub(super) trait ") {
+            block = Block::Trait(first_word(rest));
+        } else if let Some(rest) = line.strip_prefix("revocable! {") {
+            let named = rest.trim_end_matches(['}', ' ']).split_whitespace();
+            having.extend(named.map(|state| ("Revocable".to_owned(), state.to_owned())));
         }
-        let mut origins: Vec<String> = before.split("Phase::").skip(1).map(first_word).collect();
-        if from_nothing {
-            origins.push("new".to_owned());
+        let Some((head, to)) = line.split_once(" -> ") else { continue };
+        let Some((_, method)) = head.split_once("fn ") else { continue };
+        let (method, to) = (first_word(method), first_word(to));
+        match &block {
+            Block::State(from) if head.contains("(self") && states.contains(&to) => {
+                edges.insert((method, from.clone(), to));
+            }
+            Block::State(state) if to == "Self" && states.contains(state) && line.contains("pub fn") => {
+                edges.insert((method, "new".to_owned(), state.clone()));
+            }
+            Block::Trait(name) if states.contains(&to) || to == "Left" => {
+                traits.push((name.clone(), method, to));
+            }
+            _ => {}
         }
-        for from in origins {
-            edges.insert((function.name.to_owned(), from, first_word(after)));
+    }
+    for (of, method, to) in traits {
+        for (_, state) in having.iter().filter(|(name, _)| *name == of) {
+            match to.as_str() {
+                // A queued attempt has sent nothing, so it can only be over.
+                "Left" if state == "Queued" => {}
+                "Left" => drop(edges.insert((method.clone(), state.clone(), "Unconfirmed".to_owned()))),
+                to => drop(edges.insert((method.clone(), state.clone(), to.to_owned()))),
+            }
         }
     }
     edges
+}
+
+/// What a line of attempt.rs belongs to.
+enum Block {
+    Other,
+    State(String),
+    Trait(String),
+}
+
+/// The variants of `Attempt`.
+fn states(code: &[&str]) -> BTreeSet<String> {
+    let begins =
+        code.iter().position(|line| line.starts_with("pub(super) enum Attempt")).expect("the states");
+    let variants = code[begins + 1..].iter().take_while(|line| !line.starts_with('}'));
+    variants.map(|line| first_word(line.trim())).filter(|word| !word.is_empty()).collect()
 }
 
 /// The rows of the table of transitions: a method, the states before it, the state after it, and when.
@@ -91,5 +135,5 @@ fn drawing(text: &str) -> BTreeSet<Edge> {
 }
 
 fn first_word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric()).collect()
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }

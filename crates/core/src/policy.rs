@@ -1,5 +1,7 @@
 //! What a user allows: the rules that ask for something, and the policy that bounds what is done.
 
+pub mod verdict;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! Decisions, each with what it was made on.
 
-use std::sync::Arc;
-
 use crate::engine::Engine;
-use crate::engine::dyno::{Cause, DynoKey};
+use crate::engine::attempt::Cause;
+use crate::engine::dyno::DynoKey;
 use crate::limits;
 use crate::record::{Action, AttemptId, Decision, Evidence, MemoryReading, Record};
 use crate::time::since;
@@ -34,7 +33,7 @@ impl Engine {
             at: self.now.wall,
             app: key.app,
             dyno: Some(self.name(key)),
-            rule: Arc::clone(&cause.rule),
+            rule: cause.rule(),
             action,
             evidence: self.evidence(key, cause),
             attempt_id,
@@ -43,14 +42,18 @@ impl Engine {
 
     fn evidence(&self, key: DynoKey, cause: &Cause) -> Evidence {
         let dyno = self.dynos.get(&key);
-        let at = cause.error_at.unwrap_or(self.now.wall);
+        let at = cause.error_at().unwrap_or(self.now.wall);
         let is_near = |reading: &MemoryReading| {
             since(reading.at, at).max(since(at, reading.at)) <= limits::EVIDENCE_AGE_MAX
         };
+        let (code, lines) = match cause {
+            Cause::Manual => (None, 0),
+            Cause::Rule { code, lines, .. } => (*code, *lines),
+        };
         Evidence {
-            code: cause.code,
-            line_at: cause.error_at,
-            lines: cause.lines,
+            code,
+            line_at: cause.error_at(),
+            lines,
             memory: dyno.and_then(|dyno| dyno.memory).filter(is_near),
             seen: dyno.and_then(|dyno| dyno.seen.clone()),
         }

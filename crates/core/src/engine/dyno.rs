@@ -1,21 +1,17 @@
-//! One dyno: what is known of it, and the attempt at a restart that is under way, if one is.
-//!
-//! The states of an attempt and the transitions between them are drawn in docs/states.md; the edges of
-//! that drawing are the methods of [`Attempt`].
+//! What the engine knows of one dyno.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DynoInfo;
-use crate::codes::Code;
-use crate::engine::budget::Slots;
+use crate::engine::attempt::Attempt;
 use crate::engine::counts::{Hits, MemoryTrend};
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
 use crate::limits;
-use crate::record::{AttemptId, Decision, Hold, MemoryReading};
+use crate::policy::verdict::RestartTimes;
+use crate::record::{AttemptId, MemoryReading};
 use crate::time::since;
 
 /// Which dyno: its app, its formation's place in `process_types`, its place in the formation.
@@ -30,6 +26,8 @@ pub(super) struct DynoKey {
 #[derive(Debug, Default)]
 pub(super) struct Dyno {
     pub attempt: Option<Attempt>,
+    /// When its attempt is due, if that waits for time.
+    pub due: Option<Duration>,
     pub given_up: Option<GivenUp>,
     /// One for each rule, made when the first line counts.
     pub hits: Vec<Hits>,
@@ -42,7 +40,8 @@ pub(super) struct Dyno {
     /// Its place among the dynos in the order of their silence: `touched`, as it was within
     /// [`limits::QUIET_STEP`].
     pub placed: Duration,
-    pub slots: Slots,
+    /// Accepted restarts that `max_restarts` may still count, on the engine's clock.
+    pub restarts: RestartTimes,
     /// When something was last heard of it, on the engine's clock.
     pub touched: Duration,
     /// One for each rule, made when the first sample counts.
@@ -56,10 +55,8 @@ pub(super) struct LastRestart {
     pub accepted_at: Timestamp,
     /// Since when the new instance has been up, by the platform's clock, once it is.
     pub back_at: Option<Timestamp>,
-    /// When the cool-down ends, on the engine's clock.
-    pub cool_at: Duration,
-    /// Until when `max_restarts` counts it, on the engine's clock.
-    pub counts_until: Duration,
+    /// The same on the engine's clock; before its zero for a restart of an earlier process.
+    pub accepted: SignedDuration,
     /// Whether people were told that it did not help.
     pub told_no_help: bool,
     /// The attempt, once the new instance is up and as long as nothing was told of its memory.
@@ -79,240 +76,6 @@ pub(super) struct GivenUp {
     pub look_again: Duration,
     /// How many releases of the app had been announced at the last look.
     pub releases_heard: u64,
-}
-
-/// One attempt at a restart, from the error to the settled new dyno.
-#[derive(Clone, Debug)]
-pub(super) struct Attempt {
-    /// Whether it was begun by a process that died; nothing more is sent for it.
-    pub is_resumed: bool,
-    pub attempt_id: AttemptId,
-    pub cause: Cause,
-    pub phase: Phase,
-    /// When it entered the queue.
-    pub since: Duration,
-    /// Whether its decision to restart is on record.
-    pub decided: bool,
-    /// That decision, until it is.
-    pub draft: Option<Box<Decision>>,
-    /// DELETEs sent.
-    pub deletes: u32,
-    /// Looks that failed in a row.
-    pub failed_inspections: u32,
-    /// Waits in a row, for the back-off.
-    pub waits: u32,
-    /// A DELETE of which nobody knows yet whether it was carried out.
-    pub unresolved: Option<Unresolved>,
-    /// Whether it has used up one of the dyno's `max_restarts`.
-    pub spent: bool,
-    /// The instance to be replaced, from the look before.
-    pub target: Option<DynoInfo>,
-    /// How many dynos its formation had at that look.
-    pub formation: usize,
-    /// When it is due, if it waits for time.
-    pub due: Option<Duration>,
-    /// What it waits for, once that is on record.
-    pub waiting_for: Option<Hold>,
-}
-
-/// A DELETE without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unresolved {
-    /// When it was sent.
-    pub sent: Duration,
-    /// When it became known that no answer will come; until a while after that it may yet be carried out.
-    pub lost: Duration,
-}
-
-/// Who asked, and on what grounds.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Cause {
-    pub rule: Arc<str>,
-    pub code: Option<Code>,
-    pub lines: u32,
-    /// The time in the last line; none for a person's order.
-    pub error_at: Option<Timestamp>,
-}
-
-impl Cause {
-    pub fn is_manual(&self) -> bool {
-        self.error_at.is_none()
-    }
-}
-
-/// Where an attempt stands, in the order of its life.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Phase {
-    /// Waiting for a place among the `max_concurrent`.
-    Queued,
-    /// The API has been asked for the dyno and its formation.
-    Inspecting,
-    /// Something outside is in the way; it looks again later.
-    Waiting,
-    /// The store has been asked for the claim.
-    Claiming,
-    /// The DELETE is on its way.
-    Restarting { sent: Duration },
-    /// The DELETE's answer was lost, and the dyno is watched.
-    Unconfirmed { sent: Duration, polls: u32, asking: bool },
-    /// The API accepted; the new instance is awaited.
-    Booting { accepted: Duration, polls: u32, asking: bool },
-    /// The new instance is up and is given its time to settle.
-    Settling,
-    /// The new instance did not come up in time; it is still watched.
-    Failed { accepted: Duration, asking: bool },
-}
-
-impl Phase {
-    /// Whether nothing has been sent and nobody has been asked anything, so that the attempt can be dropped
-    /// at once. One that waits for an answer is judged again when it comes: a look then finds its own
-    /// attempt and no later one, and a claim that was given is given back.
-    pub fn can_be_dropped(&self) -> bool {
-        matches!(self, Self::Queued | Self::Waiting)
-    }
-}
-
-impl Attempt {
-    pub fn queue(attempt_id: AttemptId, cause: Cause, now: Duration) -> Self {
-        Self {
-            is_resumed: false,
-            attempt_id,
-            cause,
-            phase: Phase::Queued,
-            since: now,
-            decided: false,
-            draft: None,
-            deletes: 0,
-            failed_inspections: 0,
-            waits: 0,
-            unresolved: None,
-            spent: false,
-            target: None,
-            formation: 0,
-            due: None,
-            waiting_for: None,
-        }
-    }
-
-    /// Takes over the watch from a process that died.
-    pub fn resume_unconfirmed(&mut self, target: DynoInfo, now: Duration) {
-        assert!(matches!(self.phase, Phase::Queued), "adopt: from {:?}", self.phase);
-        self.is_resumed = true;
-        self.decided = true;
-        self.deletes = 1;
-        self.target = Some(target);
-        self.unresolved = Some(Unresolved { sent: now, lost: now });
-        self.phase = Phase::Unconfirmed { sent: now, polls: 0, asking: false };
-    }
-
-    /// Whether the dyno may be out because of us, so that it counts against `max_concurrent`.
-    pub fn may_be_out(&self) -> bool {
-        self.unresolved.is_some() || !matches!(self.phase, Phase::Queued | Phase::Inspecting | Phase::Waiting)
-    }
-
-    pub fn inspect(&mut self) {
-        assert!(
-            matches!(self.phase, Phase::Queued | Phase::Waiting | Phase::Unconfirmed { .. }),
-            "look: from {:?}",
-            self.phase
-        );
-        self.phase = Phase::Inspecting;
-    }
-
-    pub fn wait(&mut self) {
-        assert!(
-            matches!(
-                self.phase,
-                Phase::Queued
-                    | Phase::Inspecting
-                    | Phase::Waiting
-                    | Phase::Claiming
-                    | Phase::Restarting { .. }
-                    | Phase::Unconfirmed { .. }
-            ),
-            "wait: from {:?}",
-            self.phase
-        );
-        self.phase = Phase::Waiting;
-        self.waits += 1;
-    }
-
-    pub fn claim(&mut self, target: DynoInfo, formation: usize) {
-        assert!(matches!(self.phase, Phase::Inspecting), "claim: from {:?}", self.phase);
-        self.phase = Phase::Claiming;
-        self.target = Some(target);
-        self.formation = formation;
-    }
-
-    pub fn restart(&mut self, now: Duration) {
-        assert!(matches!(self.phase, Phase::Claiming), "restart: from {:?}", self.phase);
-        self.phase = Phase::Restarting { sent: now };
-        self.deletes += 1;
-    }
-
-    pub fn lose_answer(&mut self, unresolved: Unresolved) {
-        assert!(
-            matches!(
-                self.phase,
-                Phase::Restarting { .. }
-                    | Phase::Inspecting
-                    | Phase::Waiting
-                    | Phase::Claiming
-                    | Phase::Unconfirmed { .. }
-            ),
-            "doubt: from {:?}",
-            self.phase
-        );
-        self.phase = Phase::Unconfirmed { sent: unresolved.sent, polls: 0, asking: false };
-        self.unresolved = Some(unresolved);
-    }
-
-    pub fn boot(&mut self, accepted: Duration) {
-        assert!(
-            matches!(self.phase, Phase::Restarting { .. } | Phase::Unconfirmed { .. } | Phase::Inspecting),
-            "boot: from {:?}",
-            self.phase
-        );
-        assert!(self.deletes > 0, "boot: nothing was sent");
-        self.phase = Phase::Booting { accepted, polls: 0, asking: false };
-        self.unresolved = None;
-    }
-
-    /// The API is being asked for the dyno.
-    pub fn ask(&mut self) {
-        match &mut self.phase {
-            Phase::Unconfirmed { asking, polls, .. } | Phase::Booting { asking, polls, .. } => {
-                *asking = true;
-                *polls += 1;
-            }
-            Phase::Failed { asking, .. } => *asking = true,
-            phase => panic!("ask: from {phase:?}"),
-        }
-    }
-
-    /// An answer came; false when none was expected.
-    pub fn answered(&mut self) -> bool {
-        match &mut self.phase {
-            Phase::Unconfirmed { asking, .. }
-            | Phase::Booting { asking, .. }
-            | Phase::Failed { asking, .. } => std::mem::take(asking),
-            _ => false,
-        }
-    }
-
-    pub fn settle(&mut self) {
-        assert!(
-            matches!(self.phase, Phase::Booting { .. } | Phase::Failed { .. }),
-            "settle: from {:?}",
-            self.phase
-        );
-        self.phase = Phase::Settling;
-    }
-
-    pub fn fail(&mut self) {
-        let Phase::Booting { accepted, .. } = self.phase else { panic!("fail: from {:?}", self.phase) };
-        self.phase = Phase::Failed { accepted, asking: false };
-    }
 }
 
 impl LastRestart {
@@ -360,9 +123,8 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Attempt, Cause, Dyno, Phase};
+    use super::Dyno;
     use crate::event::{Change, DynoState};
-    use crate::record::AttemptId;
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_second(1_750_000_000 + secs).expect("a time")
@@ -392,22 +154,5 @@ mod tests {
         acts(&[(crashed, 0)], 10, true);
         // The line that would have ended it was lost.
         acts(&[(Change::Leaving, 0)], 180, false);
-    }
-
-    #[test]
-    #[should_panic(expected = "restart: from Queued")]
-    fn nothing_is_restarted_without_a_claim() {
-        let cause = Cause { rule: "r".into(), code: None, lines: 0, error_at: None };
-        Attempt::queue(AttemptId(1), cause, Duration::ZERO).restart(Duration::ZERO);
-    }
-
-    #[test]
-    fn what_was_sent_cannot_be_dropped() {
-        let sent = Duration::ZERO;
-        assert!(Phase::Waiting.can_be_dropped());
-        assert!(!Phase::Inspecting.can_be_dropped(), "its answer would find another attempt");
-        assert!(!Phase::Claiming.can_be_dropped(), "nobody would give the claim back");
-        assert!(!Phase::Restarting { sent }.can_be_dropped());
-        assert!(!Phase::Unconfirmed { sent, polls: 0, asking: false }.can_be_dropped());
     }
 }

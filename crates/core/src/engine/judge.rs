@@ -4,15 +4,17 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ApiError, DynoInfo, FormationInfo};
 use crate::calendar;
-use crate::engine::dyno::{Cause, Dyno};
+use crate::engine::attempt::Cause;
+use crate::engine::dyno::Dyno;
 use crate::event::DynoState;
 use crate::ident::DynoName;
 use crate::limits;
 use crate::policy::Policy;
+use crate::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
 use crate::record::Hold;
 use crate::time::{Now, later, since};
 
@@ -29,34 +31,54 @@ pub(super) enum Assessment {
 
 /// Judges by what is known without asking: first the error, then the dyno, then the hour.
 pub(super) fn before_looking(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(), Hold> {
-    if let Some(error_at) = cause.error_at {
+    if let Some(error_at) = cause.error_at() {
         error_is_current(error_at, now.wall)?;
         if let Some(seen) = &dyno.seen {
             older_than_error(seen, error_at)?;
         }
-        if let Some(restart) = &dyno.last_restart
-            && now.mono < restart.cool_at
-        {
-            let until = later(now.wall, restart.cool_at - now.mono);
-            return Err(Hold::CoolingDown { until, cooldown: policy.cooldown });
-        }
     }
-    if let Some(given_up) = &dyno.given_up
-        && now.mono < given_up.until
-        && now.mono < given_up.look_again
-    {
-        return Err(Hold::GivenUp { until: given_up.until_at });
-    }
+    by_history(cause, dyno, policy, now)?;
     if !calendar::open(&policy.window, now.wall) {
         return Err(Hold::OutsideWindow { opens: calendar::next_open(&policy.window, now.wall) });
     }
-    if dyno.platform_acts(cause.error_at.unwrap_or(now.wall), policy.boot_timeout) {
+    if dyno.platform_acts(cause.error_at().unwrap_or(now.wall), policy.boot_timeout) {
         return Err(Hold::PlatformActs);
     }
     Ok(())
 }
 
-/// The facts of one look, and those of our own that belong to it.
+/// Judges by the restarts so far. A given-up dyno is inspected now and then, in case there is another release.
+fn by_history(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(), Hold> {
+    let given_up = dyno.given_up.as_ref();
+    let history = History {
+        cooling_from: dyno.last_restart.as_ref().filter(|_| !cause.is_manual()).map(|last| last.accepted),
+        given_up_until: given_up.map(|given_up| on_axis(given_up.until.min(given_up.look_again))),
+        ..History::default()
+    };
+    match (verdict(&history, &Bounds::from(policy), on_axis(now.mono)), given_up) {
+        (Err(Refusal::CoolingDown { until }), _) => {
+            let left = Duration::try_from(until.saturating_sub(on_axis(now.mono))).unwrap_or_default();
+            Err(Hold::CoolingDown { until: later(now.wall, left), cooldown: policy.cooldown })
+        }
+        (Err(Refusal::GivenUp { .. }), Some(given_up)) => Err(Hold::GivenUp { until: given_up.until_at }),
+        _ => Ok(()),
+    }
+}
+
+/// What is left of the cool-down; none when it is over.
+pub(super) fn cool_down_left(dyno: &Dyno, policy: &Policy, now: Duration) -> Option<Duration> {
+    let cooling_from = dyno.last_restart.as_ref().map(|restart| restart.accepted);
+    let history = History { cooling_from, ..History::default() };
+    let ends = earliest(&history, &Bounds::from(policy), on_axis(now))?;
+    Duration::try_from(ends.saturating_sub(on_axis(now))).ok()
+}
+
+/// A time of the engine's clock on the axis of verdicts.
+pub(super) fn on_axis(mono: Duration) -> SignedDuration {
+    SignedDuration::try_from(mono).unwrap_or(SignedDuration::MAX)
+}
+
+/// The facts of one inspection, and those of our own that belong to it.
 pub(super) struct Inspection<'a> {
     pub cause: &'a Cause,
     pub name: &'a DynoName,
@@ -67,24 +89,24 @@ pub(super) struct Inspection<'a> {
 }
 
 /// Judges by what the API shows: first the dyno itself, then its formation.
-pub(super) fn by_view(sight: &Inspection<'_>, now: Now) -> Assessment {
-    let Some(seen) = &sight.view.dyno else { return Assessment::Leave(Hold::Gone) };
-    if let Err(hold) = by_itself(seen, sight.name, sight.policy, sight.cause, now) {
+pub(super) fn by_view(inspection: &Inspection<'_>, now: Now) -> Assessment {
+    let Some(seen) = &inspection.view.dyno else { return Assessment::Leave(Hold::Gone) };
+    if let Err(hold) = by_itself(seen, inspection.name, inspection.policy, inspection.cause, now) {
         return Assessment::Leave(hold);
     }
-    let formation: Vec<&DynoInfo> = sight
+    let formation: Vec<&DynoInfo> = inspection
         .view
         .formation
         .iter()
-        .filter(|other| other.process_type == *sight.name.process_type())
+        .filter(|other| other.process_type == *inspection.name.process_type())
         .collect();
     if let Some(error) = disagreement(seen, &formation) {
         return Assessment::Wait(Hold::ApiError(error), None);
     }
-    if let Some(hold) = deploying(&formation, sight.policy, now) {
+    if let Some(hold) = deploying(&formation, inspection.policy, now) {
         return Assessment::Wait(hold, None);
     }
-    if let Some((hold, span)) = too_many_out(&formation, sight, now) {
+    if let Some((hold, span)) = too_many_out(&formation, inspection, now) {
         return Assessment::Wait(hold, span);
     }
     Assessment::Go(Box::new(seen.clone()), formation.len().max(1))
@@ -105,7 +127,7 @@ pub(super) fn by_itself(
         return Err(Hold::NotUp { state: seen.state });
     }
     // An error's age and a dyno's age are both by the platform's clock, so ours need not be right.
-    let judged_at = match cause.error_at {
+    let judged_at = match cause.error_at() {
         Some(error_at) => {
             older_than_error(seen, error_at)?;
             error_at
@@ -165,31 +187,34 @@ const PREBOOT_OVERLAP: Duration = Duration::from_secs(2 * 60);
 /// Why this dyno would be one too many, and for how long, if the others only have to settle.
 fn too_many_out(
     formation: &[&DynoInfo],
-    sight: &Inspection<'_>,
+    inspection: &Inspection<'_>,
     now: Now,
 ) -> Option<(Hold, Option<Duration>)> {
-    let others = formation.iter().filter(|seen| seen.name != *sight.name);
+    let others = formation.iter().filter(|seen| seen.name != *inspection.name);
     // Each with what is left until it has settled, if it is up.
     let mut out: Vec<(&DynoName, DynoState, Option<Duration>)> = Vec::new();
     for seen in others {
         let up_for = since(seen.surely_in_state_since(), now.wall);
-        let left = (seen.state == DynoState::Up).then(|| sight.policy.settle.saturating_sub(up_for));
+        let left = (seen.state == DynoState::Up).then(|| inspection.policy.settle.saturating_sub(up_for));
         if left != Some(Duration::ZERO) {
             out.push((&seen.name, seen.state, left));
         }
     }
-    for ours in sight.ours_out {
+    for ours in inspection.ours_out {
         if !out.iter().any(|(name, ..)| *name == ours) {
             out.push((ours, DynoState::Starting, None));
         }
     }
-    let allowed = sight.policy.max_concurrent.get() as usize;
+    let allowed = inspection.policy.max_concurrent.get() as usize;
     let (dyno, state, _) = *out.first()?;
-    let surplus = (out.len() + 1).checked_sub(allowed).filter(|surplus| *surplus > 0)?;
+    let history = History { others_out: out.len(), ..History::default() };
+    verdict(&history, &Bounds::from(inspection.policy), on_axis(now.mono)).err()?;
+    let surplus = (out.len() + 1).saturating_sub(allowed);
     // So many have to settle before there is a place.
     let mut left: Vec<Duration> = out.iter().filter_map(|(.., left)| *left).collect();
     left.sort_unstable();
-    let hold = Hold::FormationOut { dyno: dyno.clone(), state, allowed: sight.policy.max_concurrent.get() };
+    let hold =
+        Hold::FormationOut { dyno: dyno.clone(), state, allowed: inspection.policy.max_concurrent.get() };
     Some((hold, left.get(surplus - 1).copied()))
 }
 

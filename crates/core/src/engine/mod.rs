@@ -13,7 +13,8 @@
 //! Nothing is restarted without a look at the API that came after the error, a claim in the store that
 //! came after the look, and a decision on record that came after the claim.
 
-pub mod budget;
+mod attempt;
+mod boot;
 pub mod counts;
 mod decision;
 mod dyno;
@@ -31,14 +32,14 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::backoff::Jitter;
 use crate::codes::Code;
-use crate::engine::budget::RestartBudget;
+use crate::engine::attempt::Attempt;
 use crate::engine::counts::Hits;
-use crate::engine::dyno::{Attempt, Dyno, DynoKey};
+use crate::engine::dyno::{Dyno, DynoKey};
 use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
 use crate::engine::restore::{RestoredPause, RestoredState};
@@ -53,7 +54,6 @@ use crate::time::{Now, later};
 #[derive(Debug)]
 pub struct Engine {
     apps: Vec<App>,
-    budget: RestartBudget,
     /// When each attempt that waits for time is due.
     due: BTreeSet<(Duration, DynoKey)>,
     dynos: HashMap<DynoKey, Dyno>,
@@ -68,9 +68,10 @@ pub struct Engine {
     open_orders: HashMap<AttemptId, OpenOrder>,
     paused: Option<Pause>,
     platform_clock: PlatformClock,
-    pruned: Duration,
     /// Dynos by when they were last heard of, to a minute or so: who goes first when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
+    /// Answers that came when nobody waited for them any more.
+    stale_answers: u64,
     /// Attempts that wait for nothing but calls.
     starved: BTreeSet<DynoKey>,
     attempts_made: u64,
@@ -276,7 +277,6 @@ impl Engine {
     pub fn new(plans: Vec<AppPlan>, seed: u64) -> Self {
         Self {
             apps: plans.into_iter().map(App::new).collect(),
-            budget: RestartBudget::default(),
             due: BTreeSet::new(),
             dynos: HashMap::new(),
             effects: Vec::new(),
@@ -287,8 +287,8 @@ impl Engine {
             open_orders: HashMap::new(),
             paused: None,
             platform_clock: PlatformClock::default(),
-            pruned: Duration::ZERO,
             quiet: BTreeSet::new(),
+            stale_answers: 0,
             starved: BTreeSet::new(),
             attempts_made: 0,
             tokens: ApiQuota::full(),
@@ -340,6 +340,11 @@ impl Engine {
         self.attempts.len()
     }
 
+    /// How many answers came when nobody waited for them any more.
+    pub fn stale_answers(&self) -> u64 {
+        self.stale_answers
+    }
+
     /// Whether a step waits for calls to come back to the account. How many are left can be asked for free,
     /// and what is answered may be better than what was reckoned here.
     pub fn waits_for_calls(&self) -> bool {
@@ -362,10 +367,6 @@ impl Engine {
         {
             self.due.remove(&(at, key));
             self.attempt_due(key);
-        }
-        if self.now.mono.saturating_sub(self.pruned) >= PRUNE_EVERY {
-            self.pruned = self.now.mono;
-            self.budget.prune(self.now.mono);
         }
     }
 
@@ -408,6 +409,16 @@ impl Engine {
         self.dynos.get_mut(&key)?.attempt.as_mut()
     }
 
+    /// A dyno that is known to be tracked: one with an attempt is never forgotten, and `track` makes the others.
+    fn dyno_mut(&mut self, key: DynoKey) -> &mut Dyno {
+        self.dynos.get_mut(&key).expect("a dyno is tracked as long as it has an attempt")
+    }
+
+    /// The engine's clock on the axis of verdicts.
+    fn mono(&self) -> SignedDuration {
+        judge::on_axis(self.now.mono)
+    }
+
     fn new_attempt_id(&mut self) -> AttemptId {
         self.attempts_made += 1;
         AttemptId(self.attempts_made)
@@ -445,9 +456,6 @@ impl PlatformClock {
         self.latest.map(|(at, heard)| later(at, mono.saturating_sub(heard)))
     }
 }
-
-/// Slots of `max_restarts` that are full again are forgotten this often.
-const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
 
 // === impl App ===
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::{ApiError, DynoInfo, FormationInfo};
-use crate::engine::dyno::Cause;
+use crate::engine::attempt::Cause;
 use crate::engine::judge;
 use crate::engine::{Effect, Engine, OrderId, Pause};
 use crate::event::DynoState;
@@ -64,29 +64,26 @@ impl Engine {
     }
 
     fn order_one(&mut self, open: &OpenOrder, seen: DynoInfo, view: &FormationInfo) -> Decision {
-        let cause = is_manual();
+        let cause = Cause::Manual;
         let name = open.dyno.clone().unwrap_or_else(|| seen.name.clone());
         let tracked = self.key(open.app, &name).filter(|key| self.track(*key));
         let Some(key) = tracked else {
             return self.hold_without_dyno(open, Some(name), Hold::TooManyDynos { max: limits::DYNOS_MAX });
         };
         if let Some(attempt) = self.attempt_mut(key) {
-            let attempt_id = attempt.attempt_id;
+            let attempt_id = attempt.request().id;
             return self.decide(key, &cause, Action::Hold(Hold::UnderWay), Some(attempt_id));
         }
         let judged = judge::by_itself(&seen, &name, self.policy(key), &cause, self.cautious_now())
             .and_then(|()| self.judge(key, &cause))
             .and_then(|()| self.end_giving_up(key, &seen));
-        let (rate, now) = (self.policy(key).max_restarts, self.now.mono);
-        if let Some(dyno) = self.dynos.get_mut(&key) {
-            dyno.seen = Some(seen);
-            // A person is told now what the attempt would only find out in its turn.
-            if judged.is_ok() && !self.budget.has_one(&mut dyno.slots, rate, now) {
-                let (hold, told) = self.give_up_on(key);
-                let decision = self.decide(key, &cause, Action::Hold(hold), None);
-                self.notice(key.app, Some(key), told);
-                return decision;
-            }
+        self.dyno_mut(key).seen = Some(seen);
+        // A person is told now what the attempt would only find out in its turn.
+        if judged.is_ok() && self.is_used_up(key) {
+            let (hold, notice) = self.give_up_on(key);
+            let decision = self.decide(key, &cause, Action::Hold(hold), None);
+            self.notice(key.app, Some(key), notice);
+            return decision;
         }
         let queued = judged.and_then(|()| self.enqueue(key, cause.clone()));
         match queued {
@@ -98,9 +95,10 @@ impl Engine {
                 let dry_run = self.app(open.app).plan.dry_run;
                 let mut attempt_id = None;
                 if let Some(attempt) = self.attempt_mut(key) {
-                    attempt.decided = true;
-                    attempt.waiting_for = waiting_for;
-                    attempt_id = Some(attempt.attempt_id);
+                    let request = attempt.request_mut();
+                    request.decided = true;
+                    request.waiting_for = waiting_for;
+                    attempt_id = Some(request.id);
                 }
                 self.decide(key, &cause, Action::Restart { dry_run, formation: formation.max(1) }, attempt_id)
             }
@@ -142,10 +140,6 @@ impl Engine {
             }
         }
     }
-}
-
-fn is_manual() -> Cause {
-    Cause { rule: MANUAL.into(), code: None, lines: 0, error_at: None }
 }
 
 /// The running dynos of the listed process types, in the order of their names, each once.

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DynoInfo;
-use crate::engine::dyno::{Attempt, Cause, GivenUp, LastRestart};
+use crate::engine::attempt::{Cause, Queued};
+use crate::engine::dyno::{GivenUp, LastRestart};
 use crate::engine::{Engine, Pause};
 use crate::ident::{AppId, DynoName};
 use crate::record::AttemptId;
@@ -102,19 +103,18 @@ impl Engine {
         if !self.track(key) {
             return;
         }
-        let (now, policy) = (self.now, self.policy(key));
+        let (now, rate) = (self.mono(), self.policy(key).max_restarts);
         // One from the future, by a clock that was wrong, counts as made now: longer, never shorter.
-        let age = since(restart.accepted_at, now.wall);
-        let (rate, left) = (policy.max_restarts, policy.cooldown.saturating_sub(age));
-        let Some(dyno) = self.dynos.get_mut(&key) else { return };
-        self.budget.count(&mut dyno.slots, rate, age, now.mono);
-        let cool_at = now.mono.saturating_add(left);
-        if dyno.last_restart.as_ref().is_none_or(|last| last.cool_at <= cool_at) {
+        let age = since(restart.accepted_at, self.now.wall);
+        let accepted =
+            SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
+        let dyno = self.dyno_mut(key);
+        dyno.restarts.add(accepted, rate, now);
+        if dyno.last_restart.as_ref().is_none_or(|last| last.accepted <= accepted) {
             dyno.last_restart = Some(LastRestart {
                 accepted_at: restart.accepted_at,
+                accepted,
                 back_at: None,
-                cool_at,
-                counts_until: now.mono.saturating_add(rate.per.saturating_sub(age)),
                 told_no_help: false,
                 unread: None,
             });
@@ -127,16 +127,14 @@ impl Engine {
             return;
         }
         let (now, heard) = (self.now, self.app(key.app).releases_heard);
-        if let Some(dyno) = self.dynos.get_mut(&key) {
-            dyno.given_up = Some(GivenUp {
-                until: now.mono.saturating_add(since(now.wall, given_up.until)),
-                until_at: given_up.until,
-                release: given_up.release,
-                // There may have been a release meanwhile.
-                look_again: now.mono,
-                releases_heard: heard,
-            });
-        }
+        self.dyno_mut(key).given_up = Some(GivenUp {
+            until: now.mono.saturating_add(since(now.wall, given_up.until)),
+            until_at: given_up.until,
+            release: given_up.release,
+            // There may have been a release meanwhile.
+            look_again: now.mono,
+            releases_heard: heard,
+        });
     }
 
     /// Watches what became of a DELETE that a dead process may have sent; it is never sent again.
@@ -146,17 +144,14 @@ impl Engine {
         if !self.track(key) {
             return;
         }
-        let (now, rate) = (self.now, self.policy(key).max_restarts);
-        let cause = Cause { rule: claim.rule, code: None, lines: 0, error_at: Some(now.wall) };
-        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        let now = self.now;
+        let cause = Cause::Rule { rule: claim.rule, code: None, lines: 0, error_at: now.wall };
+        let dyno = self.dyno_mut(key);
         if dyno.attempt.is_some() {
             return;
         }
-        let mut attempt = Attempt::queue(claim.attempt_id, cause, now.mono);
-        attempt.resume_unconfirmed(claim.target, now.mono);
-        // A restart that was not made gives it back.
-        attempt.spent = self.budget.take(&mut dyno.slots, rate, now.mono);
-        dyno.attempt = Some(attempt);
+        let queued = Queued::queue(claim.attempt_id, cause, now.mono);
+        dyno.attempt = Some(queued.resume_unconfirmed(claim.target, now.mono).into());
         self.attempts.insert(claim.attempt_id, key);
         self.formation_mut(key).active.push(key.index);
         self.set_due(key, Duration::ZERO);

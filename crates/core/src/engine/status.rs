@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::api::DynoInfo;
 use crate::engine::Engine;
-use crate::engine::dyno::{Dyno, DynoKey, Phase};
+use crate::engine::attempt::Attempt;
+use crate::engine::dyno::{Dyno, DynoKey};
+use crate::engine::judge;
 use crate::ident::{AppId, DynoName};
 use crate::record::{Hold, MemoryReading};
 use crate::time::later;
@@ -117,21 +119,21 @@ impl Engine {
 
     fn dyno_status(&self, key: DynoKey, dyno: &Dyno) -> DynoStatus {
         let now = self.now;
-        let cooling = dyno.last_restart.as_ref().filter(|last| last.cool_at > now.mono);
+        let cooling = judge::cool_down_left(dyno, self.policy(key), now.mono);
         let given_up = dyno.given_up.as_ref().filter(|given_up| given_up.until > now.mono);
-        let stage = match dyno.attempt.as_ref().map(|attempt| &attempt.phase) {
-            Some(Phase::Queued) => Stage::Queued,
-            Some(Phase::Inspecting | Phase::Waiting | Phase::Claiming) => Stage::Waiting,
-            Some(Phase::Restarting { .. } | Phase::Unconfirmed { .. }) => Stage::Restarting,
-            Some(Phase::Booting { .. }) => Stage::Booting,
-            Some(Phase::Settling) => Stage::Settling,
-            Some(Phase::Failed { .. }) => Stage::Failed,
+        let stage = match &dyno.attempt {
+            Some(Attempt::Queued(_)) => Stage::Queued,
+            Some(Attempt::Inspecting(_) | Attempt::Waiting(_) | Attempt::Claiming(_)) => Stage::Waiting,
+            Some(Attempt::Restarting(_) | Attempt::Unconfirmed(_)) => Stage::Restarting,
+            Some(Attempt::Booting(_)) => Stage::Booting,
+            Some(Attempt::Settling(_)) => Stage::Settling,
+            Some(Attempt::Failed(_)) => Stage::Failed,
             None if given_up.is_some() => Stage::GivenUp,
             None if cooling.is_some() => Stage::CoolingDown,
             None => Stage::Watched,
         };
         DynoStatus {
-            cooling_until: cooling.map(|last| later(now.wall, last.cool_at.saturating_sub(now.mono))),
+            cooling_until: cooling.map(|left| later(now.wall, left)),
             given_up_until: given_up.map(|given_up| given_up.until_at),
             last_restart_at: dyno.last_restart.as_ref().map(|last| last.accepted_at),
             memory: dyno.memory,
@@ -139,7 +141,7 @@ impl Engine {
             quiet_for: now.mono.saturating_sub(dyno.touched),
             seen: dyno.seen.clone(),
             stage,
-            waiting_for: dyno.attempt.as_ref().and_then(|attempt| attempt.waiting_for.clone()),
+            waiting_for: dyno.attempt.as_ref().and_then(|attempt| attempt.request().waiting_for.clone()),
         }
     }
 }

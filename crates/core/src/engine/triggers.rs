@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::codes::Code;
-use crate::engine::counts::{Hits, MemoryTrend, Sample};
-use crate::engine::dyno::{Attempt, Cause, Dyno, DynoKey, Phase};
+use crate::engine::attempt::{Attempt, Cause, Queued};
+use crate::engine::counts::{MemoryTrend, Sample};
+use crate::engine::dyno::{Dyno, DynoKey};
 use crate::engine::judge;
 use crate::engine::{Effect, Engine, Pause, RuleHit};
 use crate::event::{Change, Event, Fact};
@@ -64,7 +65,7 @@ impl Engine {
             let Some(state) = self.dynos.get_mut(&key) else { return };
             match entry_of(&mut state.hits, rule).count(at, *count, within) {
                 Some(lines) => {
-                    self.fire(key, act, Cause { rule: name, code: Some(code), lines, error_at: Some(at) });
+                    self.fire(key, act, Cause::Rule { rule: name, code: Some(code), lines, error_at: at });
                 }
                 None => {
                     let dyno = dyno.clone();
@@ -93,7 +94,7 @@ impl Engine {
         let fired = times.iter().filter_map(|at| hits.count(*at, count, within)).last();
         if let Some(lines) = fired {
             let rule = Arc::clone(&hit.rule);
-            self.fire(key, act, Cause { rule, code: Some(hit.code), lines, error_at: Some(hit.at) });
+            self.fire(key, act, Cause::Rule { rule, code: Some(hit.code), lines, error_at: hit.at });
         }
     }
 
@@ -132,13 +133,17 @@ impl Engine {
     fn change(&mut self, key: DynoKey, change: Change, at: Timestamp) {
         let recently = self.policy(key).boot_timeout;
         let now = self.now.wall;
-        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        let dyno = self.dyno_mut(key);
         dyno.live(change, at);
-        let Some(attempt) = &dyno.attempt else { return };
-        if attempt.phase.can_be_dropped()
-            && dyno.platform_acts(attempt.cause.error_at.unwrap_or(now), recently)
-        {
-            self.leave(key, Hold::PlatformActs);
+        let error_at = dyno.attempt.as_ref().map(|attempt| attempt.request().cause.error_at().unwrap_or(now));
+        if !error_at.is_some_and(|error_at| dyno.platform_acts(error_at, recently)) {
+            return;
+        }
+        // An attempt that waits for an answer is judged again when that comes.
+        match dyno.attempt.take() {
+            Some(Attempt::Queued(queued)) => self.leave(key, queued, Hold::PlatformActs),
+            Some(Attempt::Waiting(waiting)) => self.leave(key, waiting, Hold::PlatformActs),
+            other => dyno.attempt = other,
         }
     }
 
@@ -172,7 +177,7 @@ impl Engine {
             let Some(state) = self.dynos.get_mut(&key) else { return };
             let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
             if let Some(lines) = trend.sample(sample, above, lasting) {
-                self.fire(key, act, Cause { rule: name, code: None, lines, error_at: Some(sample.at) });
+                self.fire(key, act, Cause::Rule { rule: name, code: None, lines, error_at: sample.at });
             }
         }
     }
@@ -199,12 +204,13 @@ impl Engine {
         self.tell_if_no_help(key, &cause);
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
         // A person's order stays one: an error beside it takes none of its rights away.
-        if !attempt.cause.is_manual() {
-            attempt.cause.error_at = attempt.cause.error_at.max(cause.error_at);
+        let new_error_at = cause.error_at();
+        if let (Cause::Rule { error_at, .. }, Some(new)) = (&mut attempt.request_mut().cause, new_error_at) {
+            *error_at = new.max(*error_at);
         }
-        let attempt_id = attempt.attempt_id;
-        let hold = match (&attempt.phase, &attempt.waiting_for) {
-            (Phase::Queued | Phase::Waiting, Some(hold)) => hold.clone(),
+        let attempt_id = attempt.request().id;
+        let hold = match (&*attempt, &attempt.request().waiting_for) {
+            (Attempt::Queued(_) | Attempt::Waiting(_), Some(hold)) => hold.clone(),
             _ => Hold::UnderWay,
         };
         self.decide(key, &cause, Action::Hold(hold), Some(attempt_id));
@@ -221,7 +227,7 @@ impl Engine {
         match self.enqueue(key, cause.clone()) {
             Ok(Some(hold)) => {
                 if let Some(attempt) = self.attempt_mut(key) {
-                    attempt.waiting_for = Some(hold.clone());
+                    attempt.request_mut().waiting_for = Some(hold.clone());
                 }
                 self.decide(key, &cause, Action::Hold(hold), None);
             }
@@ -246,14 +252,12 @@ impl Engine {
         let attempt_id = self.new_attempt_id();
         let now = self.now.mono;
         self.attempts.insert(attempt_id, key);
-        if let Some(dyno) = self.dynos.get_mut(&key) {
-            dyno.attempt = Some(Attempt::queue(attempt_id, cause, now));
-        }
+        self.put(key, Queued::queue(attempt_id, cause, now));
         Ok(in_front.filter(|_| must_wait).map(|index| {
             let front = DynoKey { index, ..key };
             let behind = self.name(front);
-            match self.attempt_mut(front).map(|attempt| &attempt.phase) {
-                Some(Phase::Failed { .. }) => Hold::FormationFailed { dyno: behind },
+            match self.attempt_mut(front) {
+                Some(Attempt::Failed(_)) => Hold::FormationFailed { dyno: behind },
                 _ => Hold::Queued { behind },
             }
         }))
@@ -305,10 +309,7 @@ impl Engine {
                 let is_over = |until: Duration| until <= now;
                 dyno.attempt.is_none()
                     && dyno.given_up.as_ref().is_none_or(|given_up| is_over(given_up.until))
-                    && dyno
-                        .last_restart
-                        .as_ref()
-                        .is_none_or(|last| is_over(last.cool_at) && is_over(last.counts_until))
+                    && dyno.last_restart.as_ref().is_none_or(|_| !self.is_bounded(*key, dyno))
             })
         });
         let Some(entry) = forgettable else { return false };
@@ -317,12 +318,19 @@ impl Engine {
         true
     }
 
+    /// Whether a restart of the dyno still counts for its cool-down or for `max_restarts`.
+    fn is_bounded(&self, key: DynoKey, dyno: &Dyno) -> bool {
+        let policy = self.policy(key);
+        judge::cool_down_left(dyno, policy, self.now.mono).is_some()
+            || dyno.restarts.count_at(policy.max_restarts, self.mono())
+    }
+
     fn tell_if_no_help(&mut self, key: DynoKey, cause: &Cause) {
         let min_uptime = self.policy(key).min_uptime;
         let Some(restart) = self.dynos.get_mut(&key).and_then(|dyno| dyno.last_restart.as_mut()) else {
             return;
         };
-        let (Some(error_at), Some(back_at)) = (cause.error_at, restart.back_at) else { return };
+        let (Some(error_at), Some(back_at)) = (cause.error_at(), restart.back_at) else { return };
         // Before min_uptime the lines may still be those of the old process.
         let after = since(back_at, error_at);
         if restart.told_no_help || after < min_uptime || after > limits::NO_HELP_WITHIN {
@@ -360,5 +368,3 @@ fn entry_of<T: Clone + Default>(entries: &mut Vec<T>, rule: usize) -> &mut T {
     }
     &mut entries[rule]
 }
-
-const _: fn(&mut Vec<Hits>, usize) -> &mut Hits = entry_of::<Hits>;
