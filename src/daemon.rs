@@ -29,10 +29,10 @@ use crate::store::error::StoreError;
 use crate::store::history::Filter;
 use crate::store::{Store, StoreOptions};
 use crate::traffic::TrafficBook;
-use crate::ui::facts::Ruling;
 use crate::watchdog_task::WatchdogTask;
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
+use dynowarden_core::record::view::DecisionView;
 
 /// Binds the address of the settings.
 ///
@@ -112,7 +112,7 @@ pub async fn start(
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
-    let past = last_rulings(&store).await;
+    let past = last_decisions(&store).await;
     let context = Context {
         clock,
         handle: handle.clone(),
@@ -219,10 +219,10 @@ async fn watch_store(store: Store, readiness: Arc<Readiness>) {
 
 /// What an earlier life decided, for the status page. It can begin without, so a store that does not
 /// answer now is not waited for.
-async fn last_rulings(store: &Store) -> Vec<Ruling> {
+async fn last_decisions(store: &Store) -> Vec<DecisionView> {
     let newest = Filter { limit: limits::PAGE_ROWS_MAX, ..Filter::default() };
     let page = store.decisions(&newest).await;
-    page.map(|page| page.decisions.into_iter().map(Ruling::from).collect()).unwrap_or_default()
+    page.map(|page| page.decisions).unwrap_or_default()
 }
 
 /// Says when a notifier is down: nobody may read its messages to learn of it. It is remarked only, for

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::traffic::TrafficBook;
-use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, Traffic};
+use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
 use crate::ui::recent_decisions::RecentDecisions;
 use crate::ui::series::History;
 use dynowarden_core::engine::status::AppStatus;
@@ -16,6 +16,7 @@ use dynowarden_core::health::alert::HealthAlert;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::ingest::Counts;
 use dynowarden_core::policy::AppPlan;
+use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{Notice, NoticeKind, Record, RestartResult};
 use dynowarden_core::time::Now;
 use dynowarden_core::traffic::{Readings as _, Span};
@@ -100,7 +101,7 @@ impl StatusModel {
     }
 
     /// Takes over decisions of an earlier life, newest first.
-    pub fn remember(&self, past: Vec<Ruling>) {
+    pub fn remember(&self, past: Vec<DecisionView>) {
         self.lock().recent_decisions.remember(past);
     }
 
@@ -114,7 +115,7 @@ impl StatusModel {
             trouble: None,
             warn: None,
             apps,
-            rulings: kept.recent_decisions.rulings().cloned().collect(),
+            decisions: kept.recent_decisions.views().cloned().collect(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The net below a refactoring: hashes of twelve simulated days and of every replay snapshot.
 //!
-//! Each day has two hashes. `decisions` covers what dynowarden did (decisions, requests, outcomes, notices, each by
-//! its code); a change of behaviour changes it. `words` covers the whole timeline with its sentences; a change of
-//! wording changes only that one. `UPDATE_NET=1 cargo test --test net` writes tests/net.txt again.
+//! Each day has two hashes. `decisions` covers what dynowarden did (decisions, requests, outcomes, notices,
+//! each by its code); a change of behaviour changes it. `words` covers the whole timeline with its
+//! sentences; a change of wording changes only that one. `UPDATE_NET=1 cargo test --test net` writes
+//! tests/net.txt again.
 
 #[expect(dead_code, reason = "figures are printed by tests/simulation.rs alone")]
 #[path = "support/trial/mod.rs"]

@@ -150,7 +150,9 @@ fn until_back_and_shown(stream: &mut impl BufRead) -> String {
     loop {
         let mut line = String::new();
         assert!(stream.read_line(&mut line).expect("the stream goes on") > 0, "it ended: {text}");
-        back |= line.contains(r#""outcome":"back""#);
+        back |= line.contains(r#""result":"back""#);
+        // Beats keep an idle stream going, so only their number can end the wait.
+        assert!(text.lines().count() < 2000, "the restart is never over: {text}");
         let shown = back && line.starts_with("event: status");
         text.push_str(&line);
         if shown {

@@ -79,16 +79,16 @@ fn outside_text_stays_text_everywhere() {
         app.paused = Some(PauseFacts { until: story::now(), reason: harm.clone() });
         app.drain.trouble = Some(harm.to_string());
     }
-    for ruling in &mut facts.rulings {
-        let ruling = Arc::make_mut(ruling);
-        ruling.decision.reason = harm.to_string();
-        if ruling.decision.dyno.as_deref() != Some("web.4") {
-            ruling.decision.dyno = Some(harm.to_string());
+    for decision in &mut facts.decisions {
+        let decision = Arc::make_mut(decision);
+        decision.reason = harm.to_string();
+        if decision.dyno.as_deref() != Some("web.4") {
+            decision.dyno = Some(harm.to_string());
         }
-        ruling.decision.rule = harm.to_string();
-        ruling.decision.code = harm.to_string();
-        if let Some(result) = &mut ruling.result {
-            result.text = harm.to_string();
+        decision.rule = harm.to_string();
+        decision.code = harm.to_string();
+        if let Some(outcome) = &mut decision.outcome {
+            outcome.text = harm.to_string();
         }
     }
     let app = &facts.apps[0];
@@ -205,7 +205,7 @@ fn one_look_says_whether_all_is_well_and_so_does_the_tab() {
 fn an_empty_world_has_a_page_too() {
     let name: AppName = "acme".parse().expect("an app");
     let mut facts = story::shop();
-    facts.rulings.clear();
+    facts.decisions.clear();
     facts.apps.truncate(1);
     facts.apps[0].dynos.clear();
     facts.apps[0].drain = Default::default();

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use crate::cli::{Format, HistoryArgs};
 use crate::config::settings::Settings;
 use crate::store::error::{StoreAway, StoreError};
-use crate::store::history::{Filter, Page, PastDecision};
+use crate::store::history::{Filter, Page};
 use crate::store::read_only::ReadOnlyStore;
 use dynowarden_core::limits;
+use dynowarden_core::record::view::DecisionView;
 
 /// Why the record could not be shown. The message names the file or the server, and no secret.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ async fn print(args: &HistoryArgs, reading: &ReadOnlyStore, out: &mut dyn Write)
     Ok(())
 }
 
-fn print_one(decision: &PastDecision, format: Format, out: &mut dyn Write) -> io::Result<()> {
+fn print_one(decision: &DecisionView, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Json => {
             serde_json::to_writer(&mut *out, decision)?;

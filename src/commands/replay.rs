@@ -17,7 +17,7 @@ use crate::cli::{Format, ReplayArgs};
 use crate::config::settings::Settings;
 use dynowarden_core::limits;
 use dynowarden_core::record::Record;
-use dynowarden_core::record::view::DecisionJson;
+use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::replay::archive::{Archive, FORMS, Item, Place};
 use dynowarden_core::replay::roster::Roster;
 use dynowarden_core::replay::summary::Summary;
@@ -314,7 +314,7 @@ impl Page {
             self.is_begun = true;
             match &mut self.form {
                 Form::Json => {
-                    let json = serde_json::to_string(&DecisionJson::new(&decision, &app))
+                    let json = serde_json::to_string(&DecisionView::new(&decision, &app))
                         .expect("texts and numbers always have a form in JSON");
                     writeln!(self.text, "{json}").expect("a string takes everything");
                 }

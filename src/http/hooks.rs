@@ -13,7 +13,7 @@ use crate::http::{Service, refuse_unread};
 use crate::metrics::Refusal;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
-use dynowarden_core::record::view::DecisionJson;
+use dynowarden_core::record::view::DecisionView;
 
 /// The optional body of a hook.
 #[derive(Debug, Default, Deserialize)]
@@ -25,7 +25,7 @@ struct Order {
 
 #[derive(Debug, Serialize)]
 struct Judged {
-    decisions: Vec<DecisionJson>,
+    decisions: Vec<DecisionView>,
     /// Not all are judged yet; the record will show the rest.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pending: bool,
@@ -59,7 +59,7 @@ impl Service {
         };
         match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno)).await {
             Ok(Ok(decisions)) => {
-                let shown = |decision| DecisionJson::new(decision, &watched.name);
+                let shown = |decision| DecisionView::new(decision, &watched.name);
                 accepted(decisions.iter().map(shown).collect(), false)
             }
             Ok(Err(_stopped)) => reply::overloaded(),
@@ -68,7 +68,7 @@ impl Service {
     }
 }
 
-fn accepted(decisions: Vec<DecisionJson>, pending: bool) -> Response<ReplyBody> {
+fn accepted(decisions: Vec<DecisionView>, pending: bool) -> Response<ReplyBody> {
     reply::private(reply::json(StatusCode::ACCEPTED, &Judged { decisions, pending }))
 }
 

@@ -26,7 +26,7 @@ use crate::status_model::StatusModel;
 use crate::store::history::Filter;
 use crate::ui::assets::{Asset, Assets};
 use crate::ui::dyno::{app_page, dyno_page, problem_page};
-use crate::ui::facts::{Facts, Ruling};
+use crate::ui::facts::Facts;
 use crate::ui::layout::{self, Layout};
 use crate::ui::overview::{Overview, decisions_page};
 use dynowarden_core::limits;
@@ -175,7 +175,7 @@ impl Service {
                 let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
                 let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
                 let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
-                facts.rulings = page.decisions.into_iter().map(Ruling::from).map(Arc::new).collect();
+                facts.decisions = page.decisions.into_iter().map(Arc::new).collect();
                 Some(decisions_page(&frame, &facts, page.next.map(|next| next.to_string()).as_deref()))
             }
             _ => Some(Overview::new(&frame, &facts).page(&frame, &facts)),

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use crate::http::Service;
 use crate::http::live::{Form, News};
 use crate::http::pages::AdminUi;
+use crate::ui::decisions::sentence;
 use crate::ui::facts::Facts;
-use crate::ui::json::{AppJson, DynoJson, NoticeJson, OutcomeJson, StatusJson};
+use crate::ui::json::{AppJson, DynoJson, NoticeJson, OutcomeEvent, StatusJson};
 use crate::ui::overview::Overview;
 use crate::ui::parts::{Change, Part, changes};
-use crate::ui::rulings::sentence;
 use dynowarden_core::limits;
-use dynowarden_core::record::view::DecisionJson;
+use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{Action, Decision, Notice, Outcome, Record, RestartResult};
 
 /// Keeps the board and the open streams up to date until `shutdown`, and then ends the streams.
@@ -92,7 +92,7 @@ impl Watcher<'_> {
 
     fn decided(&self, decision: &Decision) {
         let Some(app) = self.admin_ui.status_model.name(decision.app) else { return };
-        let json = DecisionJson::new(decision, app);
+        let json = DecisionView::new(decision, app);
         self.admin_ui.streams.tell_programs("decision", &json);
         // A refusal comes with every line of a dyno that errs; reading each out would drown the rest.
         if !matches!(decision.action, Action::Hold(_)) {
@@ -109,7 +109,7 @@ impl Watcher<'_> {
 
     fn learnt(&self, outcome: &Outcome) {
         let Some(app) = self.admin_ui.status_model.name(outcome.app) else { return };
-        self.admin_ui.streams.tell_programs("outcome", &OutcomeJson::new(outcome, app));
+        self.admin_ui.streams.tell_programs("outcome", &OutcomeEvent::new(outcome, app));
         if !matches!(outcome.result, RestartResult::Accepted { .. }) {
             self.say(&format!("{app} {}: {}", outcome.dyno, outcome.result));
         }

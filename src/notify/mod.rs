@@ -1,9 +1,9 @@
 //! Notifiers: from records to messages that arrive, without ever standing in the way of a restart.
 //!
-//! Whoever has something to tell hands it to [`NotifierHandle`], which never waits: a full queue costs the notice,
-//! and that is counted. One task makes messages of what it is handed, with one state of incidents for each
-//! notifier. Each notifier has a task of its own and a queue that drops its oldest message, so that one that
-//! is down holds up nobody else.
+//! Whoever has something to tell hands it to [`NotifierHandle`], which never waits: a full queue costs the
+//! notice, and that is counted. One task makes messages of what it is handed, with one state of incidents
+//! for each notifier. Each notifier has a task of its own and a queue that drops its oldest message, so that
+//! one that is down holds up nobody else.
 
 mod channel;
 mod delivery;

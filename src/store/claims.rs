@@ -1,13 +1,13 @@
 //! Claims: who may restart which dyno now, decided in one transaction and one process type at a time.
 //!
-//! The verdict is [`verdict`]'s, over the rows of all replicas. The database only ensures that no other replica judges
-//! the same process type meanwhile.
+//! The verdict is [`verdict`]'s, over the rows of all replicas. The database only ensures that no other
+//! replica judges the same process type meanwhile.
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
-use crate::store::database::Dialect;
+use crate::store::dialect::Dialect;
 use crate::store::rows::{
     DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp, write_decision,
 };
@@ -324,8 +324,8 @@ fn is_over(give_up: &GiveUp, seen: &DynoInfo) -> bool {
     give_up.release.is_some() && release.is_some() && give_up.release != release
 }
 
-/// The other dynos of the type that are out, in the order of their names. Those of this holder that are only settling
-/// do not count: it watches them itself, to the moment.
+/// The other dynos of the type that are out, in the order of their names. Those of this holder that are only
+/// settling do not count: it watches them itself, to the moment.
 fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Vec<&'r str> {
     let dyno = claimant.request.seen.name.to_string();
     let mut out: Vec<&'r str> = rows

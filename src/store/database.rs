@@ -15,16 +15,10 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
 
 use crate::config::settings::Database;
+use crate::store::dialect::Dialect;
 use crate::store::error::{StoreError, StoreLocation};
 use crate::store::schema::{self, SchemaError};
 use dynowarden_core::limits;
-
-/// Which of the two databases speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    Postgres,
-    Sqlite,
-}
 
 /// What the connections are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +42,6 @@ pub(super) struct Link {
     pub write: AnyPool,
     /// Held as long as the file is served from; the system gives it back when the process dies.
     _lock: Option<File>,
-}
-
-impl Dialect {
-    /// Begins a transaction that will write, and that sees what others committed before each statement.
-    pub fn begin(self) -> &'static str {
-        match self {
-            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-            Self::Sqlite => "BEGIN IMMEDIATE",
-        }
-    }
 }
 
 impl Link {

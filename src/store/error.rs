@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
 
-use crate::store::database::Dialect;
+use crate::store::dialect::Dialect;
 use crate::store::schema::SchemaError;
 
 /// Why the store cannot be opened.

@@ -1,21 +1,19 @@
-//! The record as other programs and people read it: pages of decisions, newest first.
+//! Decision history: pages of decisions, newest first.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, FromRow, Row as _};
 
 use crate::store::rows::timestamp;
-use crate::ui::facts::{Ruling, RulingResult};
 use dynowarden_core::event::Megabytes;
 use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::MemoryReading;
-use dynowarden_core::record::view::{DecisionJson, EvidenceJson, MemoryJson, Word};
+use dynowarden_core::record::view::{DecisionView, EvidenceView, MemoryView, OutcomeView, Word};
 
 /// Which decisions are wanted.
 #[derive(Clone, Debug, Default)]
@@ -34,47 +32,9 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Page {
     /// The decisions.
-    pub decisions: Vec<PastDecision>,
+    pub decisions: Vec<DecisionView>,
     /// Where the next page begins; none at the end of the record.
     pub next: Option<Cursor>,
-}
-
-/// One decision on record, as a JSON object: a [`DecisionJson`] and what was learnt since.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PastDecision {
-    /// The decision; `at` is the time of the first where several are folded into one.
-    #[serde(flatten)]
-    pub decision: DecisionJson,
-    /// How many decisions of this kind in a row the object stands for.
-    pub count: u64,
-    /// The time of the last of them.
-    #[serde(serialize_with = "rfc3339")]
-    pub last_at: Timestamp,
-    /// What became of the restart; null for everything else, and as long as nothing is known.
-    pub outcome: Option<OutcomeJson>,
-}
-
-/// What became of a restart.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct OutcomeJson {
-    /// `accepted`, `back`, `back_late`, `not_back`, `gone`, `refused`, `unanswered`, `withdrawn`,
-    /// `not_sent`, or, of restarts whose process died, `presumed` (it was carried out) and `lapsed` (it was
-    /// not).
-    pub result: String,
-    /// The same as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub told: Option<String>,
-    /// The instance that was replaced.
-    pub instance: String,
-    /// The instance that came up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub new_instance: Option<String>,
-    /// Seconds from the acceptance until the new instance was seen up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub out_for: Option<f64>,
-    /// What the new instance used when that was first told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryJson>,
 }
 
 /// A place in the record: opaque text.
@@ -111,49 +71,6 @@ impl fmt::Display for Cursor {
 impl Serialize for Cursor {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
-    }
-}
-
-fn rfc3339<S: serde::Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(at)
-}
-
-// === impl PastDecision ===
-
-impl fmt::Display for PastDecision {
-    /// One line for people.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.decision)?;
-        if self.count > 1 {
-            write!(f, " (× {}, last {})", self.count, self.last_at.strftime("%Y-%m-%d %H:%M:%SZ"))?;
-        }
-        match &self.outcome {
-            Some(outcome) => {
-                write!(f, " -> {}", outcome.told.as_ref().unwrap_or(&outcome.result))?;
-                match &outcome.memory {
-                    Some(memory) => write!(f, ", now at {memory}"),
-                    None => Ok(()),
-                }
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl From<PastDecision> for Ruling {
-    fn from(past: PastDecision) -> Self {
-        let result = past.outcome.map(|outcome| RulingResult {
-            at: past.last_at,
-            text: outcome.told.unwrap_or_else(|| outcome.result.clone()),
-            label: outcome.result.into(),
-            memory: outcome.memory,
-        });
-        Self {
-            decision: past.decision,
-            last_at: past.last_at,
-            times: u32::try_from(past.count).unwrap_or(u32::MAX),
-            result,
-        }
     }
 }
 
@@ -216,7 +133,7 @@ const SELECT: &str = "\
 
 struct PageRow {
     cursor: Cursor,
-    decision: PastDecision,
+    decision: DecisionView,
 }
 
 impl FromRow<'_, AnyRow> for PageRow {
@@ -227,22 +144,22 @@ impl FromRow<'_, AnyRow> for PageRow {
             _ => Word::Hold,
         };
         let evidence: String = row.try_get("evidence")?;
-        let evidence: EvidenceJson = serde_json::from_str(&evidence).unwrap_or_default();
+        let evidence: EvidenceView = serde_json::from_str(&evidence).unwrap_or_default();
         let result: Option<String> = row.try_get("result")?;
         let outcome = match result {
             None => None,
-            Some(result) => Some(OutcomeJson {
-                result,
-                told: row.try_get("told")?,
+            Some(result) => Some(OutcomeView {
+                text: row.try_get::<Option<String>, _>("told")?.unwrap_or_else(|| result.clone()),
+                result: result.into(),
                 instance: row.try_get("instance")?,
                 new_instance: row.try_get("new_instance")?,
-                out_for: row
+                out_for_seconds: row
                     .try_get::<Option<i64>, _>("out_for_ms")?
                     .map(|millis| Duration::from_millis(millis.unsigned_abs()).as_secs_f64()),
-                memory: memory_after(row)?.as_ref().map(MemoryJson::new),
+                memory: memory_after(row)?.as_ref().map(MemoryView::new),
             }),
         };
-        let decision = DecisionJson {
+        let decision = DecisionView {
             at: timestamp(row.try_get("at")?),
             app: row.try_get("app")?,
             dyno: row.try_get("dyno")?,
@@ -252,16 +169,12 @@ impl FromRow<'_, AnyRow> for PageRow {
             code: row.try_get("code")?,
             dry_run: row.try_get::<i64, _>("dry_run")? != 0,
             evidence,
+            count: row.try_get::<i64, _>("count")?.unsigned_abs(),
+            last_at: timestamp(row.try_get("last_at")?),
+            outcome,
         };
-        Ok(Self {
-            cursor: Cursor { id: row.try_get("id")?, holder: row.try_get("holder")? },
-            decision: PastDecision {
-                decision,
-                count: row.try_get::<i64, _>("count")?.unsigned_abs(),
-                last_at: timestamp(row.try_get("last_at")?),
-                outcome,
-            },
-        })
+        let cursor = Cursor { id: row.try_get("id")?, holder: row.try_get("holder")? };
+        Ok(Self { cursor, decision })
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub mod claims;
 mod database;
+mod dialect;
 pub mod error;
 pub mod history;
 mod past;
@@ -34,7 +35,8 @@ use tracing::warn;
 
 use crate::config::settings::Database;
 use crate::store::claims::{ClaimRequest, Claimant, DbTime};
-use crate::store::database::{Access, Dialect, Link};
+use crate::store::database::{Access, Link};
+use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
 use crate::store::replica_counts::Count;

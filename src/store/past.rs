@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, FromRow, Row as _};
 use tracing::warn;
 
 use crate::store::claims::DbTime;
-use crate::store::database::Dialect;
+use crate::store::dialect::Dialect;
 use crate::store::rows::{attempt_number, span_micros, timestamp};
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{

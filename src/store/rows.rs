@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::AnyConnection;
 
 use dynowarden_core::ident::AppName;
-use dynowarden_core::record::view::DecisionJson;
+use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{
     Action, AttemptId, Decision, Hold, MemoryReading, Notice, Outcome, RestartResult,
 };
@@ -103,7 +103,7 @@ pub(super) struct WriteContext<'w> {
 
 impl DecisionRow {
     pub fn new(decision: &Decision, app: &AppName, holder: &str) -> Self {
-        let shown = DecisionJson::new(decision, app);
+        let shown = DecisionView::new(decision, app);
         let at = micros(decision.at);
         Self {
             id: at,

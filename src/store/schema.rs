@@ -5,7 +5,7 @@
 
 use sqlx::{AnyConnection, Connection as _};
 
-use crate::store::database::Dialect;
+use crate::store::dialect::Dialect;
 
 /// Why the schema is not the one that this version works with.
 #[derive(Debug, thiserror::Error)]

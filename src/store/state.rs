@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::store::claims::DbTime;
-use crate::store::database::{self, Dialect, Link};
+use crate::store::database::{self, Link};
+use crate::store::dialect::Dialect;
 use crate::store::error::{self, Kind, StoreAway};
 use crate::store::past::Reader;
 use crate::store::queue::Queue;

@@ -5,17 +5,17 @@ use std::num::NonZeroUsize;
 use maud::{Markup, PreEscaped, html};
 
 use crate::ui::chart;
+use crate::ui::decisions;
 use crate::ui::dynos::{AppPage, detail, megabytes};
 use crate::ui::facts::{AppFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, Place, page, token_field};
 use crate::ui::overview::{app_state, pause_form};
-use crate::ui::rulings;
 use crate::ui::words::{badge, count, moment, percent, state};
 use dynowarden_core::engine::status::Stage;
 
 /// The page of one app: all its dynos, a hundred at a time, and its pause.
 pub fn app_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZeroUsize) -> Markup {
-    let of_app = facts.rulings.iter().filter(|ruling| ruling.decision.app == app.name.as_str());
+    let of_app = facts.decisions.iter().filter(|decision| decision.app == app.name.as_str());
     let content = html! {
         div.title {
             h1 { (app.name) }
@@ -34,7 +34,7 @@ pub fn app_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZe
                     (pause_form(frame, Some(app)))
                 }
             }
-            (decided(&rulings::rows(of_app, facts.now)))
+            (decided(&decisions::rows(of_app, facts.now)))
         }
     };
     page(frame, Place::Inside, app.name.as_str(), content)
@@ -44,9 +44,10 @@ pub fn app_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZe
 pub fn dyno_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let (name, now) = (dyno.status.name.to_string(), facts.now);
     let (tone, word) = state(dyno);
-    let of_dyno = facts.rulings.iter().filter(|ruling| {
-        ruling.decision.app == app.name.as_str() && ruling.decision.dyno.as_deref() == Some(&name)
-    });
+    let of_dyno = facts
+        .decisions
+        .iter()
+        .filter(|decision| decision.app == app.name.as_str() && decision.dyno.as_deref() == Some(&name));
     let content = html! {
         div.title {
             p.crumb { a href={ "/apps/" (app.name) } { (app.name) } }
@@ -65,7 +66,7 @@ pub fn dyno_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoF
                     (restart_form(frame, app, dyno))
                 }
             }
-            (decided(&rulings::rows(of_dyno, now)))
+            (decided(&decisions::rows(of_dyno, now)))
         }
     };
     page(frame, Place::Inside, &format!("{name} of {}", app.name), content)
@@ -88,7 +89,7 @@ fn decided(rows: &[crate::ui::parts::Row]) -> Markup {
         section.side aria-labelledby="decided-title" {
             h2 id="decided-title" { "Decisions" }
             @if rows.is_empty() { p.none { "None kept." } } @else {
-                (rulings::list(&html! { @for row in rows { (PreEscaped(&row.html)) } }))
+                (decisions::list(&html! { @for row in rows { (PreEscaped(&row.html)) } }))
             }
         }
     }

@@ -1,6 +1,5 @@
 //! What the pages are made of: one consistent picture of everything, taken at one moment.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use jiff::Timestamp;
 use crate::ui::series::Trace;
 use dynowarden_core::engine::status::{DynoStatus, Stage};
 use dynowarden_core::ident::AppName;
-use dynowarden_core::record::view::{DecisionJson, MemoryJson, Word};
+use dynowarden_core::record::view::DecisionView;
 
 /// The whole picture.
 #[derive(Clone, Debug)]
@@ -25,7 +24,7 @@ pub struct Facts {
     /// The watched apps, in the order of the settings.
     pub apps: Vec<AppFacts>,
     /// The last decisions, newest first.
-    pub rulings: Vec<Arc<Ruling>>,
+    pub decisions: Vec<Arc<DecisionView>>,
 }
 
 /// One app.
@@ -89,32 +88,6 @@ pub struct Traffic {
     pub p95: Option<Duration>,
 }
 
-/// A decision, and what became of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ruling {
-    /// The decision.
-    pub decision: DecisionJson,
-    /// When it was decided last; `decision.at` is the first time.
-    pub last_at: Timestamp,
-    /// How many times in a row it was decided.
-    pub times: u32,
-    /// What the restart led to.
-    pub result: Option<RulingResult>,
-}
-
-/// What a restart led to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RulingResult {
-    /// When that was learnt.
-    pub at: Timestamp,
-    /// The word for it; see [`RestartResult::label`](dynowarden_core::record::RestartResult::label).
-    pub label: Cow<'static, str>,
-    /// The sentence.
-    pub text: String,
-    /// The dyno's memory afterwards.
-    pub memory: Option<MemoryJson>,
-}
-
 // === impl Facts ===
 
 impl Facts {
@@ -171,17 +144,5 @@ impl Traffic {
     /// Errors per thousand requests.
     pub fn errors_permille(&self) -> u64 {
         self.errors.saturating_mul(1000).checked_div(self.requests).unwrap_or(0)
-    }
-}
-
-// === impl Ruling ===
-
-impl Ruling {
-    /// Whether `later`, the next about that dyno, says the same again and can stand behind a count.
-    pub fn repeats(&self, later: &DecisionJson) -> bool {
-        let this = &self.decision;
-        this.decision == Word::Hold
-            && (&this.app, &this.dyno, &this.code) == (&later.app, &later.dyno, &later.code)
-            && later.decision == Word::Hold
     }
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::ui::facts::{AppFacts, DynoFacts, Facts, Traffic};
 use dynowarden_core::ident::AppName;
-use dynowarden_core::record::view::MemoryJson;
-use dynowarden_core::record::{Notice, Outcome, RestartResult};
+use dynowarden_core::record::view::{MemoryView, OutcomeView};
+use dynowarden_core::record::{Notice, Outcome};
 
 /// The answer to `GET /api/v1/dynos`.
 #[derive(Debug, Serialize)]
@@ -57,7 +57,7 @@ pub struct DynoJson {
     state: &'static str,
     /// The state that the API showed last.
     platform_state: Option<&'static str>,
-    memory: Option<MemoryJson>,
+    memory: Option<MemoryView>,
     traffic: Option<TrafficJson>,
     last_restart_at: Option<String>,
     cooling_until: Option<String>,
@@ -75,14 +75,11 @@ pub struct TrafficJson {
 
 /// What became of a restart, as the event `outcome`.
 #[derive(Debug, Serialize)]
-pub struct OutcomeJson {
+pub struct OutcomeEvent {
     at: String,
     app: String,
     dyno: String,
-    outcome: &'static str,
-    text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    out_for_seconds: Option<f64>,
+    outcome: OutcomeView,
 }
 
 /// Something that people are told, as the event `notice`.
@@ -164,7 +161,7 @@ impl DynoJson {
             process_type: status.name.process_type().to_string(),
             state: status.stage.word(),
             platform_state: status.seen.as_ref().map(|seen| seen.state.word()),
-            memory: status.memory.as_ref().map(MemoryJson::new),
+            memory: status.memory.as_ref().map(MemoryView::new),
             traffic: dyno.traffic.map(TrafficJson::new),
             last_restart_at: text(status.last_restart_at),
             cooling_until: text(status.cooling_until),
@@ -184,20 +181,14 @@ impl TrafficJson {
     }
 }
 
-impl OutcomeJson {
-    /// An outcome's public form.
+impl OutcomeEvent {
+    /// The public form of an outcome about the app of that name.
     pub fn new(outcome: &Outcome, app: &AppName) -> Self {
-        let out_for = match &outcome.result {
-            RestartResult::Back { out_for, .. } => Some(out_for.as_secs_f64()),
-            _ => None,
-        };
         Self {
             at: outcome.at.to_string(),
             app: app.to_string(),
             dyno: outcome.dyno.to_string(),
-            outcome: outcome.result.label(),
-            text: outcome.result.to_string(),
-            out_for_seconds: out_for,
+            outcome: OutcomeView::new(outcome),
         }
     }
 }

@@ -20,6 +20,7 @@
 
 pub mod assets;
 mod chart;
+pub mod decisions;
 pub mod dyno;
 mod dynos;
 pub mod facts;
@@ -28,6 +29,5 @@ pub mod layout;
 pub mod overview;
 pub mod parts;
 pub mod recent_decisions;
-pub mod rulings;
 pub mod series;
 mod words;

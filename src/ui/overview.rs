@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::ui::chart;
+use crate::ui::decisions;
 use crate::ui::dynos::{detail, table};
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, Place, page, token_field};
 use crate::ui::parts::{Part, Row};
-use crate::ui::rulings;
 use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state};
 use dynowarden_core::limits;
 use dynowarden_core::record::view::Word;
@@ -127,12 +127,12 @@ fn folds(app: &AppFacts, facts: &Facts) -> bool {
 fn headline(facts: &Facts) -> Part {
     let (tone, text) = action(facts);
     let day = earlier(facts.now, std::time::Duration::from_secs(86_400));
-    let today = facts.rulings.iter().filter(|ruling| ruling.decision.at >= day);
+    let today = facts.decisions.iter().filter(|decision| decision.at >= day);
     let (mut restarts, mut holds) = (0_u64, 0_u64);
-    for ruling in today {
-        match ruling.decision.decision {
-            Word::Restart if !ruling.decision.dry_run => restarts += 1,
-            Word::Hold => holds += u64::from(ruling.times),
+    for decision in today {
+        match decision.decision {
+            Word::Restart if !decision.dry_run => restarts += 1,
+            Word::Hold => holds += decision.count,
             _ => {}
         }
     }
@@ -363,14 +363,14 @@ fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
 }
 
 fn decided(facts: &Facts) -> Part {
-    let rows = rulings::rows(facts.rulings.iter().take(limits::DECISIONS_SHOWN), facts.now);
+    let rows = decisions::rows(facts.decisions.iter().take(limits::DECISIONS_SHOWN), facts.now);
     let none = rows.is_empty();
     Part::of_rows("decided", rows, |rows| {
         html! {
             section id="decided" aria-labelledby="decided-title" {
                 h2 id="decided-title" { "Decisions" }
                 @if none { p.none { "None so far. Every decision appears here, refusals included." } }
-                @else { (rulings::list(rows)) p { a href="/decisions" { "All decisions" } } }
+                @else { (decisions::list(rows)) p { a href="/decisions" { "All decisions" } } }
             }
         }
     })
@@ -412,8 +412,8 @@ fn pause_all(frame: &Layout<'_>) -> Markup {
 
 /// The page of older decisions.
 pub fn decisions_page(frame: &Layout<'_>, facts: &Facts, older: Option<&str>) -> Markup {
-    let rows = rulings::rows(&facts.rulings, facts.now);
-    let oldest = facts.rulings.last().map(|ruling| since(ruling.decision.at, facts.now));
+    let rows = decisions::rows(&facts.decisions, facts.now);
+    let oldest = facts.decisions.last().map(|decision| since(decision.at, facts.now));
     let content = html! {
         div.title {
             h1 { "Decisions" }
@@ -421,7 +421,7 @@ pub fn decisions_page(frame: &Layout<'_>, facts: &Facts, older: Option<&str>) ->
         }
         section.reading aria-label="Decisions, newest first" {
             @if rows.is_empty() { p.none { "None." } } @else {
-                (rulings::list(&html! { @for row in &rows { (maud::PreEscaped(&row.html)) } }))
+                (decisions::list(&html! { @for row in &rows { (maud::PreEscaped(&row.html)) } }))
             }
             @if let Some(older) = older {
                 nav.pages aria-label="Pages of decisions" {

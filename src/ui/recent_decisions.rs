@@ -5,10 +5,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::ui::facts::{Ruling, RulingResult};
 use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
-use dynowarden_core::record::view::{DecisionJson, MemoryJson};
+use dynowarden_core::record::view::{DecisionView, MemoryView, OutcomeView};
 use dynowarden_core::record::{Action, AttemptId, Decision, MemoryAfterRestart, Outcome};
 
 /// The ring.
@@ -21,75 +20,68 @@ pub struct RecentDecisions {
 #[derive(Clone, Debug)]
 struct Entry {
     /// Shared with the pages that are being written.
-    ruling: Arc<Ruling>,
+    view: Arc<DecisionView>,
     attempt_id: Option<AttemptId>,
 }
 
 impl RecentDecisions {
     /// Notes a decision. One that only repeats the last about that dyno is counted with it.
     pub fn decided(&mut self, decision: &Decision, app: &AppName) {
-        let json = DecisionJson::new(decision, app);
+        let view = DecisionView::new(decision, app);
         // Looked for among the newest only: what lies further back was interrupted by other news.
         let recent = self.entries.iter_mut().rev().take(FOLD_REACH);
         let last = recent
-            .filter(|entry| {
-                (&entry.ruling.decision.app, &entry.ruling.decision.dyno) == (&json.app, &json.dyno)
-            })
+            .filter(|entry| (&entry.view.app, &entry.view.dyno) == (&view.app, &view.dyno))
             .take(1)
-            .find(|entry| entry.ruling.repeats(&json));
+            .find(|entry| entry.view.repeats(&view));
         if let Some(entry) = last {
-            let ruling = Arc::make_mut(&mut entry.ruling);
-            ruling.times = ruling.times.saturating_add(1);
-            ruling.last_at = json.at;
-            ruling.decision.reason = json.reason;
+            let before = Arc::make_mut(&mut entry.view);
+            before.count = before.count.saturating_add(1);
+            before.last_at = view.at;
+            before.reason = view.reason;
             return;
         }
-        let ruling = Ruling { last_at: json.at, decision: json, times: 1, result: None };
-        // A refusal while a restart is under way carries the ticket of that restart, which is not its own.
+        // A refusal while a restart is under way carries the id of that attempt, which is not its own.
         let attempt_id = decision.attempt_id.filter(|_| matches!(decision.action, Action::Restart { .. }));
-        self.push(ruling, attempt_id);
+        self.push(view, attempt_id);
     }
 
     /// Takes over what an earlier life left in the store, newest first as the store gives it.
-    pub fn remember(&mut self, past: impl IntoIterator<Item = Ruling, IntoIter: DoubleEndedIterator>) {
-        for ruling in past.into_iter().rev() {
-            self.push(ruling, None);
+    pub fn remember(&mut self, past: impl IntoIterator<Item = DecisionView, IntoIter: DoubleEndedIterator>) {
+        for view in past.into_iter().rev() {
+            self.push(view, None);
         }
     }
 
     /// Notes what became of a restart.
     pub fn learnt(&mut self, outcome: &Outcome) {
-        let Some(ruling) = self.of(outcome.attempt_id) else { return };
-        ruling.result = Some(RulingResult {
-            at: outcome.at,
-            label: outcome.result.label().into(),
-            text: outcome.result.to_string(),
-            memory: None,
-        });
+        if let Some(view) = self.of(outcome.attempt_id) {
+            view.outcome = Some(OutcomeView::new(outcome));
+        }
     }
 
     /// Notes the memory of a restarted dyno, which stands beside the one that led to the restart.
     pub fn told(&mut self, aftermath: &MemoryAfterRestart) {
-        if let Some(Ruling { result: Some(result), .. }) = self.of(aftermath.attempt_id) {
-            result.memory = Some(MemoryJson::new(&aftermath.memory));
+        if let Some(DecisionView { outcome: Some(outcome), .. }) = self.of(aftermath.attempt_id) {
+            outcome.memory = Some(MemoryView::new(&aftermath.memory));
         }
     }
 
-    fn of(&mut self, attempt_id: AttemptId) -> Option<&mut Ruling> {
+    fn of(&mut self, attempt_id: AttemptId) -> Option<&mut DecisionView> {
         let entry = self.entries.iter_mut().rev().find(|entry| entry.attempt_id == Some(attempt_id))?;
-        Some(Arc::make_mut(&mut entry.ruling))
+        Some(Arc::make_mut(&mut entry.view))
     }
 
     /// All that is kept, newest first.
-    pub fn rulings(&self) -> impl Iterator<Item = &Arc<Ruling>> {
-        self.entries.iter().rev().map(|entry| &entry.ruling)
+    pub fn views(&self) -> impl Iterator<Item = &Arc<DecisionView>> {
+        self.entries.iter().rev().map(|entry| &entry.view)
     }
 
-    fn push(&mut self, ruling: Ruling, attempt_id: Option<AttemptId>) {
+    fn push(&mut self, view: DecisionView, attempt_id: Option<AttemptId>) {
         if self.entries.len() >= limits::RULINGS_KEPT_MAX {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { ruling: Arc::new(ruling), attempt_id });
+        self.entries.push_back(Entry { view: Arc::new(view), attempt_id });
     }
 }
 
@@ -152,11 +144,8 @@ mod tests {
             decide(&mut recent_decisions, second, dyno, Action::Hold(hold), None);
         }
         let shown: Vec<_> = recent_decisions
-            .rulings()
-            .map(|ruling| {
-                let decision = &ruling.decision;
-                (decision.dyno.clone().unwrap_or_default(), decision.code.clone(), ruling.times)
-            })
+            .views()
+            .map(|view| (view.dyno.clone().unwrap_or_default(), view.code.clone(), view.count))
             .collect();
         let expect = [
             ("web.1", "under_way", 1),
@@ -194,11 +183,11 @@ mod tests {
                 memory,
             });
         }
-        let rulings: Vec<_> = recent_decisions.rulings().collect();
-        assert_eq!(rulings[0].result, None, "the refusal led to nothing");
-        let result = rulings[1].result.as_ref().expect("a result");
+        let views: Vec<_> = recent_decisions.views().collect();
+        assert_eq!(views[0].outcome, None, "the refusal led to nothing");
+        let result = views[1].outcome.as_ref().expect("a result");
         let after = result.memory.as_ref().expect("its memory");
-        assert_eq!((&*result.label, after.at, after.used_mb), ("back", at(50), 1.0));
+        assert_eq!((&*result.result, after.at, after.used_mb), ("back", at(50), 1.0));
     }
 
     #[test]
@@ -207,9 +196,9 @@ mod tests {
         for index in 1..=limits::RULINGS_KEPT_MAX as u64 + 5 {
             decide(&mut recent_decisions, index, &format!("web.{index}"), Action::Notify, None);
         }
-        assert_eq!(recent_decisions.rulings().count(), limits::RULINGS_KEPT_MAX);
+        assert_eq!(recent_decisions.views().count(), limits::RULINGS_KEPT_MAX);
         assert_eq!(
-            recent_decisions.rulings().last().and_then(|ruling| ruling.decision.dyno.as_deref()),
+            recent_decisions.views().last().and_then(|view| view.dyno.as_deref()),
             Some("web.6")
         );
     }

@@ -61,7 +61,7 @@ pub fn state(dyno: &DynoFacts) -> (Tone, &'static str) {
 }
 
 /// What a decision is called.
-pub fn ruling(word: Word, dry_run: bool) -> (Tone, &'static str) {
+pub fn verdict(word: Word, dry_run: bool) -> (Tone, &'static str) {
     match word {
         Word::Restart if dry_run => (Tone::Quiet, "Would restart"),
         Word::Restart => (Tone::Busy, "Restart"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dynowarden::config::settings::Database;
 use dynowarden::store::claims::ClaimRequest;
-use dynowarden::store::history::{Filter, Page, PastDecision};
+use dynowarden::store::history::{Filter, Page};
 use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::codes::Code;
@@ -18,6 +18,7 @@ use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::Rate;
 use dynowarden_core::policy::verdict::Bounds;
+use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{
     Action, AttemptId, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind,
     Outcome, Record, RestartResult,
@@ -199,7 +200,7 @@ pub async fn the_record_is_read_newest_first_in_pages(bed: Bed) {
         // The cursor is text to those who keep it.
         filter.before = Some(next.to_string().parse().expect("a cursor"));
     }
-    let times: Vec<Timestamp> = all.iter().map(|decision| decision.decision.at).collect();
+    let times: Vec<Timestamp> = all.iter().map(|decision| decision.at).collect();
     assert!(times.is_sorted_by(|later, earlier| later > earlier), "{times:?}");
     let counted: u64 = all.iter().map(|decision| decision.count).sum();
     assert_eq!(counted, 25);
@@ -256,9 +257,9 @@ pub async fn a_decision_is_written_with_its_claim(bed: Bed) {
     let store = bed.open().await;
     let rows = async || {
         let shown = page(&store, Filter { limit: 10, ..Filter::default() }).await;
-        let row = |row: &PastDecision| {
-            let outcome = row.outcome.as_ref().map(|outcome| outcome.result.clone());
-            (row.decision.dyno.clone().unwrap_or_default(), row.decision.code.clone(), row.count, outcome)
+        let row = |row: &DecisionView| {
+            let outcome = row.outcome.as_ref().map(|outcome| outcome.result.clone().into_owned());
+            (row.dyno.clone().unwrap_or_default(), row.code.clone(), row.count, outcome)
         };
         shown.decisions.iter().map(row).collect::<Vec<_>>()
     };
@@ -312,9 +313,9 @@ pub async fn refusals_of_one_kind_are_one_row(bed: Bed) {
     store.write(&hold(at(3001), "web.1", Hold::UnderWay), at(3001));
     let shown = page(&store, Filter { limit: 10, ..Filter::default() }).await;
     let rows: Vec<_> =
-        shown.decisions.iter().map(|row| (row.decision.code.as_str(), row.count, row.last_at)).collect();
+        shown.decisions.iter().map(|row| (row.code.as_str(), row.count, row.last_at)).collect();
     assert_eq!(rows, [("under_way", 1, at(3001)), ("paused", 1, at(3000)), ("under_way", 100, at(99 * 21))]);
-    assert!(shown.decisions[1].decision.reason.contains('\u{1f980}'));
+    assert!(shown.decisions[1].reason.contains('\u{1f980}'));
     assert_eq!(store.health().dropped, 0);
     store.close().await;
 }
@@ -342,7 +343,7 @@ pub async fn the_record_stays_within_its_bounds(bed: Bed) {
     let store = Store::open(&bed.database, options.clone(), at(150_000)).await.expect("a store");
     let all = Filter { limit: 1000, ..Filter::default() };
     until_true(async || page(&store, all.clone()).await.decisions.len() == 100).await;
-    assert_eq!(page(&store, all.clone()).await.decisions[99].decision.at, at(140_000));
+    assert_eq!(page(&store, all.clone()).await.decisions[99].at, at(140_000));
     store.close().await;
 
     // Too old; but the restart is needed much longer.

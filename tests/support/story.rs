@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynowarden::ui::facts::{
-    AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Ruling, RulingResult, Traffic,
-};
+use dynowarden::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
 use dynowarden::ui::series::{Mark, Trace};
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::status::{DynoStatus, Stage};
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::DynoName;
-use dynowarden_core::record::view::{DecisionJson, EvidenceJson, MemoryJson, Word};
+use dynowarden_core::record::view::{DecisionView, EvidenceView, MemoryView, OutcomeView, Word};
 use dynowarden_core::record::{Hold, MemoryReading};
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
@@ -55,7 +53,7 @@ pub fn shop() -> Facts {
                 ..app("acme-pay", quiet)
             },
         ],
-        rulings: rulings().into_iter().map(Arc::new).collect(),
+        decisions: decisions().into_iter().map(Arc::new).collect(),
     }
 }
 
@@ -141,61 +139,58 @@ fn trace(index: u32, permille: u32) -> Trace {
     trace
 }
 
-fn rulings() -> Vec<Ruling> {
-    let hold = |minutes, dyno: &str, reason: &str, code: &str, times| Ruling {
-        times,
-        ..ruling(minutes, dyno, (Word::Hold, reason, code))
+fn decisions() -> Vec<DecisionView> {
+    let hold = |minutes, dyno: &str, reason: &str, code: &str, count| DecisionView {
+        count,
+        ..decision(minutes, dyno, (Word::Hold, reason, code))
     };
-    let back = RulingResult {
-        at: earlier(now(), Duration::from_secs(2980)),
-        label: "back".into(),
+    let back = OutcomeView {
+        result: "back".into(),
         text: "up again after 16s".to_owned(),
-        memory: Some(MemoryJson {
+        memory: Some(MemoryView {
             at: earlier(now(), Duration::from_secs(2960)),
             used_mb: 212.0,
             percent: 41.4,
         }),
+        ..OutcomeView::default()
     };
-    let lost = RulingResult {
-        label: "not_back".into(),
+    let lost = OutcomeView {
+        result: "not_back".into(),
         text: "not up within boot_timeout = 3m: last seen crashed".to_owned(),
-        memory: None,
-        ..back.clone()
+        ..OutcomeView::default()
     };
     let restart = (Word::Restart, "R14 at 646MB (126.2% of its quota)", "rule");
     vec![
-        ruling(1, "web.4", restart),
+        decision(1, "web.4", restart),
         hold(2, "web.2", "waiting for its turn behind web.4", "queued", 3),
         hold(9, "web.8", "cool-down of 10m after its last restart, until 14:11:40", "cooling_down", 12),
-        Ruling { result: Some(lost), ..ruling(40, "web.7", restart) },
-        Ruling { result: Some(back), ..ruling(50, "web.8", restart) },
-        ruling(55, "web.3", (Word::Notify, "H12 × 20", "rule")),
+        DecisionView { outcome: Some(lost), ..decision(40, "web.7", restart) },
+        DecisionView { outcome: Some(back), ..decision(50, "web.8", restart) },
+        decision(55, "web.3", (Word::Notify, "H12 × 20", "rule")),
     ]
 }
 
-fn ruling(minutes: u64, dyno: &str, (decision, reason, code): (Word, &str, &str)) -> Ruling {
+fn decision(minutes: u64, dyno: &str, (decision, reason, code): (Word, &str, &str)) -> DecisionView {
     let at = earlier(now(), Duration::from_secs(minutes * 60));
-    let memory = MemoryJson { at, used_mb: 646.0, percent: 126.2 };
-    Ruling {
-        last_at: at,
-        times: 1,
-        result: None,
-        decision: DecisionJson {
-            at,
-            app: "acme-shop".to_owned(),
-            dyno: Some(dyno.to_owned()),
-            rule: "memory-quota-exceeded".to_owned(),
-            decision,
-            reason: reason.to_owned(),
-            code: code.to_owned(),
-            dry_run: false,
-            evidence: EvidenceJson {
-                error: Some("R14".to_owned()),
-                lines: 1,
-                memory: Some(memory),
-                ..EvidenceJson::default()
-            },
+    let memory = MemoryView { at, used_mb: 646.0, percent: 126.2 };
+    DecisionView {
+        at,
+        app: "acme-shop".to_owned(),
+        dyno: Some(dyno.to_owned()),
+        rule: "memory-quota-exceeded".to_owned(),
+        decision,
+        reason: reason.to_owned(),
+        code: code.to_owned(),
+        dry_run: false,
+        evidence: EvidenceView {
+            error: Some("R14".to_owned()),
+            lines: 1,
+            memory: Some(memory),
+            ..EvidenceView::default()
         },
+        count: 1,
+        last_at: at,
+        outcome: None,
     }
 }
 

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::source::{Line, PRODUCT, Source, files_below, read, sources};
 
-/// Parts that must not know certain others, whatever the compiler allows: the importer, what it must not import,
-/// and why.
+/// Parts that must not know certain others, whatever the compiler allows: the importer, what it must not
+/// import, and why.
 const MUST_NOT_IMPORT: &[(&str, &[&str], &str)] = &[
     (
         "crates/core/src/wire",

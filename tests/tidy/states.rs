@@ -41,7 +41,8 @@ fn attempt_source() -> Source {
     sources(&["crates/core/src/engine"]).into_iter().find(|source| source.path == ATTEMPT).expect(ATTEMPT)
 }
 
-/// The transitions in the code: methods of a state that return a state, and those of traits for each state that has them.
+/// The transitions in the code: methods of a state that return a state, and those of traits for each state
+/// that has them.
 fn edges_of(source: &Source) -> BTreeSet<Edge> {
     let code: Vec<&str> =
         source.lines.iter().filter(|line| !line.is_test).map(|line| line.code.as_str()).collect();

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
 use crate::sender::{Outcome, Post, SenderId};
-use crate::server::Shared;
+use crate::state::Shared;
 use crate::target::Target;
 
 /// Lets the world go on and sends what there is to send, until the simulation is shut down.

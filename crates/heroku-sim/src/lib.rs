@@ -34,5 +34,7 @@ mod routes;
 pub mod sender;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod state;
 pub mod target;
 pub mod world;

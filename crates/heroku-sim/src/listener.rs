@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
 
 use crate::platform::Reply;
-use crate::server::Shared;
+use crate::state::Shared;
 use dynowarden_core::limits;
 
 /// Accepts connections until the simulation is shut down.

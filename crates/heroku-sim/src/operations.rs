@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::app::{DrainResource, Release};
 use crate::dyno::DynoPlan;
-use crate::world::{Cause, Event, OWNER, World};
+use crate::world::{Cause, Event, Missing, OWNER, World};
 use dynowarden_core::ident::{AppName, DrainToken, DynoName, ProcessType};
 
 /// How a release reaches the dynos.
@@ -16,23 +16,6 @@ pub enum Rollout {
     AtOnce,
     /// One after the other, so far apart, as in Private Spaces.
     Rolling(Duration),
-}
-
-/// What an operation names is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
-    /// No such app.
-    #[error("there is no such app")]
-    App,
-    /// No such dyno of it.
-    #[error("the app has no such dyno")]
-    Dyno,
-    /// No such drain of it.
-    #[error("the app has no such drain")]
-    Drain,
-    /// No such process type of it.
-    #[error("the app has no such process type")]
-    Formation,
 }
 
 impl World {

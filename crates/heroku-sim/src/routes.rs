@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::dyno::SIZES;
 use crate::fault;
-use crate::operations::Missing;
 use crate::paging;
 use crate::resource;
+use crate::world::Missing;
 use crate::world::World;
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,10 +20,11 @@ use crate::clock::WorldClock;
 use crate::fault::FaultRule;
 use crate::line::LogLine;
 use crate::logplex::Logplex;
-use crate::operations::Missing;
-use crate::platform::{Platform, RecordedCall, Reply};
-use crate::sender::{DrainPolicy, Outcome, Post};
+use crate::platform::{Platform, RecordedCall};
+use crate::sender::DrainPolicy;
+use crate::state::{RecordedPost, Shared, State};
 use crate::target::Target;
+use crate::world::Missing;
 use crate::world::World;
 use crate::{delivery, listener};
 use dynowarden_core::ident::{AppName, DrainToken, DynoName};
@@ -55,17 +56,6 @@ pub struct SimHeroku {
     shared: Arc<Shared>,
 }
 
-/// What became of one request to a drain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedPost {
-    /// When the answer came, or did not.
-    pub at: Timestamp,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// The request.
-    pub post: Post,
-}
-
 /// A request to a drain with whatever a test wants in it, right or wrong.
 #[derive(Clone, Debug)]
 pub struct RawPost {
@@ -77,27 +67,6 @@ pub struct RawPost {
     pub method: Method,
     /// Where to, with `http` and perhaps with user info.
     pub url: String,
-}
-
-/// What tasks share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) clock: WorldClock,
-    pub(super) stop: CancellationToken,
-    pub(super) tasks: TaskTracker,
-    /// Something was said to the world or to logplex: the driver has to look.
-    pub(super) wake: Notify,
-    changed: watch::Sender<()>,
-    lines: broadcast::Sender<LogLine>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    logplex: Logplex,
-    platform: Platform,
-    posted_bytes: usize,
-    posts: VecDeque<RecordedPost>,
 }
 
 impl SimHeroku {
@@ -323,62 +292,6 @@ impl Drop for SimHeroku {
     }
 }
 
-impl Shared {
-    /// Answers a call of the Platform API.
-    pub(super) fn answer(&self, request: &Request<Bytes>) -> Reply {
-        let reply = self.lock().platform.answer(request, self.clock.now());
-        self.stir();
-        reply
-    }
-
-    /// Lets the world go on until now and gives what is to be sent, and when there is more to do.
-    pub(super) fn step(&self) -> (Vec<Post>, Option<Timestamp>) {
-        let now = self.clock.now();
-        let mut guard = self.lock();
-        let State { logplex, platform, .. } = &mut *guard;
-        logplex.sync(&platform.world);
-        let lines = platform.world.advance(now);
-        for line in &lines {
-            logplex.push(line, now);
-        }
-        let posts = std::iter::from_fn(|| logplex.poll(now)).collect();
-        let next_at = [platform.world.next_event_at(), logplex.next_poll_at()].into_iter().flatten().min();
-        drop(guard);
-        for line in lines {
-            // Without a subscriber there is nobody to tell.
-            let _told = self.lines.send(line);
-        }
-        self.changed.send_replace(());
-        (posts, next_at)
-    }
-
-    /// Takes what became of a request to a drain.
-    pub(super) fn delivered(&self, post: &Post, outcome: Outcome) {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        state.logplex.answered(&post.lane, outcome, now);
-        state.posted_bytes += post.body.len();
-        state.posts.push_back(RecordedPost { at: now, outcome, post: post.clone() });
-        while state.posts.len() > limits::SIM_RECORDS_MAX || state.posted_bytes > limits::SIM_POSTED_BYTES_MAX
-        {
-            let Some(oldest) = state.posts.pop_front() else { break };
-            state.posted_bytes -= oldest.post.body.len();
-        }
-        drop(state);
-        self.stir();
-    }
-
-    fn stir(&self) {
-        self.wake.notify_one();
-        self.changed.send_replace(());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A test that failed while it held the lock is the only way to poison it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -399,6 +312,7 @@ mod tests {
     use crate::fault::{Fault, FaultRule};
     use crate::line::LogLine;
     use crate::sender::Outcome;
+    use crate::state::{RecordedPost, Shared, State};
     use dynowarden_core::event::DynoState;
     use dynowarden_core::ident::{AppName, DynoName};
 

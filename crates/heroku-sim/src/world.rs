@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use crate::app::{App, AppSpec, Formation, Release};
 use crate::dyno::Dyno;
 use crate::line::LogLine;
-use crate::operations::Missing;
 use crate::rng::Chance;
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppName, DynoName, InstanceId};
@@ -59,6 +58,23 @@ pub(super) enum Cause {
     Killed,
     Person,
     Release,
+}
+
+/// What an operation names is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// No such app.
+    #[error("there is no such app")]
+    App,
+    /// No such dyno of it.
+    #[error("the app has no such dyno")]
+    Dyno,
+    /// No such drain of it.
+    #[error("the app has no such drain")]
+    Drain,
+    /// No such process type of it.
+    #[error("the app has no such process type")]
+    Formation,
 }
 
 impl World {

@@ -1,7 +1,7 @@
 //! One attempt at a restart, from the error to the settled new dyno.
 //!
-//! Each state is a type of its own, and each step consumes the state that it starts from, so a step in the wrong
-//! state does not compile. docs/states.md draws the states; its arrows are the methods here.
+//! Each state is a type of its own, and each step consumes the state that it starts from, so a step in the
+//! wrong state does not compile. docs/states.md draws the states; its arrows are the methods here.
 
 use std::sync::Arc;
 use std::time::Duration;

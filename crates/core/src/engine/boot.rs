@@ -18,7 +18,8 @@ impl Engine {
         self.put(key, booting);
     }
 
-    /// The cool-down and `max_restarts` count from the acceptance: a restart took effect at some time before this.
+    /// The cool-down and `max_restarts` count from the acceptance: a restart took effect at some time before
+    /// this.
     pub(super) fn remember_restart(&mut self, key: DynoKey) {
         let (wall, now, rate) = (self.now.wall, self.mono(), self.policy(key).max_restarts);
         let dyno = self.dyno_mut(key);
@@ -93,8 +94,8 @@ impl Engine {
             }
             Ok(Some(_)) => self.still_there(key, attempt, is_late),
             Err(_) if is_late => {
-                // It cannot be known whether the DELETE was carried out, so it counts as carried out; on record too,
-                // because the next life of this process must count it as well.
+                // It cannot be known whether the DELETE was carried out, so it counts as carried out; on
+                // record too, because the next life of this process must count it as well.
                 let booting = attempt.boot();
                 self.accepted(key, booting.clone(), true);
                 self.fail(key, booting, None);
@@ -109,16 +110,16 @@ impl Engine {
         self.booting(key, booting, Ok(Some(seen)));
     }
 
-    /// The dyno is gone after a DELETE without an answer. It cannot be known whether it was replaced before it was
-    /// scaled away, so it counts as replaced.
+    /// The dyno is gone after a DELETE without an answer. It cannot be known whether it was replaced before
+    /// it was scaled away, so it counts as replaced.
     pub(super) fn gone_unconfirmed(&mut self, key: DynoKey, request: Request) {
         self.remember_restart(key);
         self.end(key, &request, RestartResult::Gone);
     }
 
-    /// The old instance is there after a DELETE without an answer. The request may be late, so it is sent again only
-    /// after a while, and only if nothing else has come up; then everything is judged from the start, because the
-    /// formation may have changed.
+    /// The old instance is there after a DELETE without an answer. The request may be late, so it is sent
+    /// again only after a while, and only if nothing else has come up; then everything is judged from the
+    /// start, because the formation may have changed.
     fn still_there(&mut self, key: DynoKey, attempt: Unconfirmed, is_late: bool) {
         let left = limits::LOST_ANSWER_WAIT.saturating_sub(self.now.mono.saturating_sub(attempt.lost.lost));
         if !left.is_zero() {
@@ -178,8 +179,8 @@ impl Engine {
         self.set_due(key, limits::FAILED_POLL_EVERY);
     }
 
-    /// A restart failed. The rest of the formation holds until the dyno is up, or gone, or was never replaced and has
-    /// run on for a cool-down.
+    /// A restart failed. The rest of the formation holds until the dyno is up, or gone, or was never
+    /// replaced and has run on for a cool-down.
     fn failed(&mut self, key: DynoKey, attempt: Failed, answer: Result<Option<DynoInfo>, ApiError>) {
         let out_for = self.now.mono.saturating_sub(attempt.accepted);
         match answer {

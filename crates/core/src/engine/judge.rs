@@ -47,7 +47,8 @@ pub(super) fn before_looking(cause: &Cause, dyno: &Dyno, policy: &Policy, now: N
     Ok(())
 }
 
-/// Judges by the restarts so far. A given-up dyno is inspected now and then, in case there is another release.
+/// Judges by the restarts so far. A given-up dyno is inspected now and then, in case there is another
+/// release.
 fn by_history(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(), Hold> {
     let given_up = dyno.given_up.as_ref();
     let history = History {

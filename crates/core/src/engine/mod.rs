@@ -409,7 +409,8 @@ impl Engine {
         self.dynos.get_mut(&key)?.attempt.as_mut()
     }
 
-    /// A dyno that is known to be tracked: one with an attempt is never forgotten, and `track` makes the others.
+    /// A dyno that is known to be tracked: one with an attempt is never forgotten, and `track` makes the
+    /// others.
     fn dyno_mut(&mut self, key: DynoKey) -> &mut Dyno {
         self.dynos.get_mut(&key).expect("a dyno is tracked as long as it has an attempt")
     }

@@ -1,7 +1,7 @@
 //! An attempt up to the DELETE: queue, inspection, claim, request.
 //!
-//! A step takes the attempt out of its dyno, in the type of its state, and puts the next state back. What follows a
-//! DELETE is in [`boot`](super::boot).
+//! A step takes the attempt out of its dyno, in the type of its state, and puts the next state back. What
+//! follows a DELETE is in [`boot`](super::boot).
 
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ impl Engine {
         }
     }
 
-    /// Takes the attempt that an answer belongs to out of its dyno. An answer that came too late belongs to none.
+    /// Takes the attempt that an answer belongs to out of its dyno. An answer that came too late belongs to
+    /// none.
     pub(super) fn take(&mut self, id: AttemptId) -> Option<(DynoKey, Attempt)> {
         let key = self.attempts.get(&id).copied();
         let taken = key.and_then(|key| self.dyno_mut(key).attempt.take().map(|attempt| (key, attempt)));
@@ -406,8 +407,8 @@ impl Engine {
         self.active_beside(key, Attempt::may_be_out).map(|other| self.name(other)).collect()
     }
 
-    /// Another dyno of the formation whose restart failed. Until it is up no other goes, however many places there
-    /// are: what kept it from booting may keep them all from it.
+    /// Another dyno of the formation whose restart failed. Until it is up no other goes, however many places
+    /// there are: what kept it from booting may keep them all from it.
     fn failed_beside(&self, key: DynoKey) -> Option<DynoName> {
         let failed = |attempt: &Attempt| matches!(attempt, Attempt::Failed(_));
         self.active_beside(key, failed).next().map(|other| self.name(other))

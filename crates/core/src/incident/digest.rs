@@ -153,7 +153,7 @@ impl Tally {
 
 impl AppTally {
     fn sentence(&self) -> String {
-        let mut parts = vec![format!("{} {}", self.restarts, plural(self.restarts, "restart"))];
+        let mut parts = vec![format!("{} {}", self.restarts, text::plural(self.restarts, "restart"))];
         if let Some(mean) = u32::try_from(self.back).ok().filter(|back| *back > 0) {
             parts.push(format!("out for {} on average", spoken(self.out_for / mean)));
         }
@@ -178,7 +178,11 @@ impl AppTally {
                 .take(3)
                 .map(|(label, count)| format!("{} {count}", label.replace('_', " ")))
                 .collect();
-            parts.push(format!("{refused} {} left alone ({})", plural(refused, "time"), most.join(", ")));
+            parts.push(format!(
+                "{refused} {} left alone ({})",
+                text::plural(refused, "time"),
+                most.join(", ")
+            ));
         }
         format!("{}.", parts.join(", "))
     }
@@ -215,10 +219,6 @@ impl Incidents {
 }
 
 /// `noun`, with an s for any count but one.
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

@@ -9,9 +9,10 @@ use crate::ident::{AppId, DynoName, ProcessType};
 use crate::incident::kind::Kind;
 use crate::incident::message::{DynoReport, Improved, Message, Phase, RestartEffect};
 use crate::incident::schedule::NotificationSchedule;
+use crate::incident::state::State;
 use crate::incident::{Plan, WatchedApp, text};
 use crate::limits;
-use crate::record::{Action, AttemptId, Decision, Hold, MemoryReading, Outcome, RestartResult};
+use crate::record::{Action, Decision, Hold, MemoryReading, Outcome, RestartResult};
 use crate::time::Now;
 use crate::traffic::{Figures, Readings, Span};
 
@@ -49,32 +50,7 @@ pub(super) struct AffectedDyno {
     proof: Option<RestartEffect>,
 }
 
-/// What was done about a dyno, as far as it is known.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum State {
-    /// Restarted, and up again.
-    Back { since: Duration, late: bool },
-    /// It would have been restarted.
-    DryRun,
-    /// The restart failed; whether it may still come back.
-    Failed { text: String, may_return: bool },
-    /// Left alone after too many restarts.
-    GivenUp { text: String, over: Duration },
-    /// Scaled away.
-    Gone,
-    /// Nothing was decided yet.
-    Heard,
-    /// Left as it is.
-    Held { reason: String },
-    /// The API accepted the restart.
-    Out { attempt_id: AttemptId, since: Duration },
-    /// The restart is being asked for.
-    Restarting { attempt_id: Option<AttemptId> },
-    /// People are told, and nothing is done.
-    Told,
-}
-
-// === impl Case ===
+// === impl DynoIncident ===
 
 impl DynoIncident {
     pub(super) fn new(id: String, app: AppId, process_type: Option<ProcessType>, now: Now) -> Self {

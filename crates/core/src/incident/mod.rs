@@ -23,6 +23,7 @@ pub mod message;
 mod outage;
 mod release;
 mod schedule;
+mod state;
 #[cfg(any(test, feature = "samples"))]
 pub mod stories;
 #[cfg(test)]
@@ -36,11 +37,12 @@ use jiff::Timestamp;
 
 use crate::ident::{AppId, AppName, DynoName};
 use crate::incident::digest::{DailyTime, Tally};
-use crate::incident::incident::{DynoIncident, State};
+use crate::incident::incident::DynoIncident;
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
-use crate::incident::outage::{Outage, Subject};
+use crate::incident::outage::Outage;
 use crate::incident::release::Releases;
+use crate::incident::state::{State, Subject};
 use crate::limits;
 use crate::policy::AppPlan;
 use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, RestartResult};

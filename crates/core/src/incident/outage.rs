@@ -12,30 +12,10 @@ use crate::ident::{AppId, AppName};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::schedule::NotificationSchedule;
+use crate::incident::state::Subject;
 use crate::incident::{Incidents, Plan, text};
 use crate::limits;
 use crate::time::Now;
-
-/// What an outage is of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subject {
-    /// The Platform API, by what is wrong.
-    Api(&'static str),
-    /// This machine's clock, or theirs, by the time in a line.
-    Clock,
-    /// Drains without lines.
-    Drain,
-    /// Lines that logplex lost.
-    Losses,
-    /// A notifier.
-    Notifier(String),
-    /// This machine's clock, by the API's.
-    OwnClock,
-    /// Heroku itself, by its status page.
-    Platform,
-    /// The settings of an app, by what is wrong with watching it.
-    Watching(&'static str),
-}
 
 /// One outage.
 #[derive(Debug)]

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use crate::codes;
 use crate::ident::{AppName, DynoName};
-use crate::incident::digest::plural;
-use crate::incident::incident::State;
 use crate::incident::kind::Kind;
 use crate::incident::message::{DynoReport, Improved, Phase, RestartEffect, quota_megabytes};
-use crate::incident::outage::Subject;
+use crate::incident::state::{State, Subject};
 use crate::limits;
 use crate::record::{MANUAL, MemoryReading};
 use crate::time::spoken;
@@ -316,4 +314,8 @@ fn short(span: Duration) -> String {
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
 }

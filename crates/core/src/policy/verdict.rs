@@ -1,8 +1,8 @@
 //! The one judge of cool-down, `max_restarts`, give-up and `max_concurrent`.
 //!
-//! The engine asks it about its own dynos, and the store asks it about all replicas in the transaction of a claim,
-//! so the two cannot disagree. All times are on one axis, measured from an origin that the caller chooses: the
-//! engine's clock, or the clock of the store.
+//! The engine asks it about its own dynos, and the store asks it about all replicas in the transaction of a
+//! claim, so the two cannot disagree. All times are on one axis, measured from an origin that the caller
+//! chooses: the engine's clock, or the clock of the store.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -32,8 +32,8 @@ pub struct History<'h> {
     pub accepted: &'h [SignedDuration],
     /// The claim of another replica on this dyno ends then.
     pub claimed_until: Option<SignedDuration>,
-    /// The restart that the cool-down runs from. A manual restart passes the cool-down, so its caller leaves this
-    /// empty unless the restart was of the very process that is to be replaced again.
+    /// The restart that the cool-down runs from. A manual restart passes the cool-down, so its caller leaves
+    /// this empty unless the restart was of the very process that is to be replaced again.
     pub cooling_from: Option<SignedDuration>,
     /// The dyno is given up until then.
     pub given_up_until: Option<SignedDuration>,

@@ -1,6 +1,7 @@
-//! A decision as other programs and people read it: `replay`, `history`, the JSON API and the hook all
-//! show this one form.
+//! The serialised form of a decision, the same for `replay`, `history`, the store, the JSON API, the page and the
+//! hook.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -8,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::DynoInfo;
 use crate::ident::AppName;
-use crate::record::{Action, Decision, Evidence, MemoryReading};
+use crate::record::{Action, Decision, Evidence, MemoryReading, Outcome, RestartResult};
 
 /// One decision as a JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DecisionJson {
+pub struct DecisionView {
     /// When it was made, in RFC 3339.
     #[serde(with = "rfc3339")]
     pub at: Timestamp,
@@ -33,7 +34,38 @@ pub struct DecisionJson {
     pub dry_run: bool,
     /// The facts behind it.
     #[serde(default)]
-    pub evidence: EvidenceJson,
+    pub evidence: EvidenceView,
+    /// How many decisions of this kind in a row the object stands for; `at` is the time of the first.
+    #[serde(default = "one")]
+    pub count: u64,
+    /// The time of the last of them.
+    #[serde(with = "rfc3339")]
+    pub last_at: Timestamp,
+    /// The outcome of the restart; null for every other decision, and while nothing is known.
+    #[serde(default)]
+    pub outcome: Option<OutcomeView>,
+}
+
+/// The outcome of a restart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OutcomeView {
+    /// `accepted`, `back`, `back_late`, `not_back`, `gone`, `refused`, `unanswered`, `withdrawn`, `not_sent`, or, for
+    /// a restart whose process died, `presumed` (it was carried out) and `lapsed` (it was not).
+    pub result: Cow<'static, str>,
+    /// The same as a sentence.
+    pub text: String,
+    /// Seconds from the acceptance until the new instance was seen up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_for_seconds: Option<f64>,
+    /// The id of the instance that was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The id of the instance that came up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_instance: Option<String>,
+    /// The first memory reading of the new instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryView>,
 }
 
 /// What was decided.
@@ -50,7 +82,7 @@ pub enum Word {
 
 /// The facts behind a decision.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EvidenceJson {
+pub struct EvidenceView {
     /// The platform's code, such as `R14`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -62,15 +94,15 @@ pub struct EvidenceJson {
     pub lines: u32,
     /// The dyno's memory when it was last told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryJson>,
+    pub memory: Option<MemoryView>,
     /// The dyno as the API showed it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub seen: Option<SeenJson>,
+    pub seen: Option<InstanceView>,
 }
 
 /// A dyno's memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MemoryJson {
+pub struct MemoryView {
     /// The time in the line.
     #[serde(with = "rfc3339")]
     pub at: Timestamp,
@@ -82,7 +114,7 @@ pub struct MemoryJson {
 
 /// One instance of a dyno.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SeenJson {
+pub struct InstanceView {
     /// Its `id`.
     pub id: String,
     /// Its `state`.
@@ -98,9 +130,9 @@ pub struct SeenJson {
     pub release: Option<u64>,
 }
 
-// === impl DecisionJson ===
+// === impl DecisionView ===
 
-impl DecisionJson {
+impl DecisionView {
     /// The public form of a decision about the app of that name.
     pub fn new(decision: &Decision, app: &AppName) -> Self {
         let (word, dry_run) = match decision.action {
@@ -117,12 +149,43 @@ impl DecisionJson {
             reason: decision.reason(),
             code: decision.reason_label().to_owned(),
             dry_run,
-            evidence: EvidenceJson::new(&decision.evidence),
+            evidence: EvidenceView::new(&decision.evidence),
+            count: 1,
+            last_at: decision.at,
+            outcome: None,
+        }
+    }
+
+    /// Whether `later`, the next decision about that dyno, repeats this refusal and can be folded into it.
+    pub fn repeats(&self, later: &Self) -> bool {
+        self.decision == Word::Hold
+            && later.decision == Word::Hold
+            && (&self.app, &self.dyno, &self.code) == (&later.app, &later.dyno, &later.code)
+    }
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl OutcomeView {
+    /// The public form of an outcome.
+    pub fn new(outcome: &Outcome) -> Self {
+        let (new_instance, out_for) = match &outcome.result {
+            RestartResult::Back { id, out_for, .. } => (Some(id.to_string()), Some(*out_for)),
+            _ => (None, None),
+        };
+        Self {
+            result: outcome.result.label().into(),
+            text: outcome.result.to_string(),
+            out_for_seconds: out_for.map(|out_for| (out_for.as_secs_f64() * 1000.0).round() / 1000.0),
+            new_instance,
+            ..Self::default()
         }
     }
 }
 
-impl fmt::Display for DecisionJson {
+impl fmt::Display for DecisionView {
     /// One line for people: `2026-01-02 03:04:05Z acme web.2 restart (rule): R14 (Memory quota exceeded)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dyno = self.dyno.as_deref().unwrap_or("-");
@@ -134,7 +197,16 @@ impl fmt::Display for DecisionJson {
             self.decision,
             self.rule,
             self.reason
-        )
+        )?;
+        if self.count > 1 {
+            write!(f, " (× {}, last {})", self.count, self.last_at.strftime("%Y-%m-%d %H:%M:%SZ"))?;
+        }
+        let Some(outcome) = &self.outcome else { return Ok(()) };
+        write!(f, " -> {}", if outcome.text.is_empty() { &outcome.result } else { outcome.text.as_str() })?;
+        match &outcome.memory {
+            Some(memory) => write!(f, ", now at {memory}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -148,19 +220,19 @@ impl fmt::Display for Word {
     }
 }
 
-impl EvidenceJson {
+impl EvidenceView {
     fn new(evidence: &Evidence) -> Self {
         Self {
             error: evidence.code.as_ref().map(ToString::to_string),
             line_at: evidence.line_at,
             lines: evidence.lines,
-            memory: evidence.memory.as_ref().map(MemoryJson::new),
-            seen: evidence.seen.as_ref().map(SeenJson::new),
+            memory: evidence.memory.as_ref().map(MemoryView::new),
+            seen: evidence.seen.as_ref().map(InstanceView::new),
         }
     }
 }
 
-impl MemoryJson {
+impl MemoryView {
     /// The public form of a reading.
     pub fn new(reading: &MemoryReading) -> Self {
         Self {
@@ -171,13 +243,13 @@ impl MemoryJson {
     }
 }
 
-impl fmt::Display for MemoryJson {
+impl fmt::Display for MemoryView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}MB ({:.1}% of its quota)", self.used_mb, self.percent)
     }
 }
 
-impl SeenJson {
+impl InstanceView {
     fn new(seen: &DynoInfo) -> Self {
         Self {
             id: seen.id.to_string(),
@@ -223,7 +295,7 @@ mod rfc3339_option {
 mod tests {
     use jiff::Timestamp;
 
-    use super::DecisionJson;
+    use super::DecisionView;
     use crate::codes::Code;
     use crate::event::Megabytes;
     use crate::ident::AppId;
@@ -252,10 +324,10 @@ mod tests {
     #[track_caller]
     fn check(action: Action, json: &str, text: &str) {
         let app = "acme".parse().expect("an app");
-        let shown = DecisionJson::new(&decision(action), &app);
+        let shown = DecisionView::new(&decision(action), &app);
         let written = serde_json::to_string(&shown).expect("JSON");
         assert_eq!(written, json);
-        assert_eq!(serde_json::from_str::<DecisionJson>(&written).expect("read again"), shown);
+        assert_eq!(serde_json::from_str::<DecisionView>(&written).expect("read again"), shown);
         assert_eq!(shown.to_string(), text);
     }
 
@@ -264,6 +336,7 @@ mod tests {
         let memory = r#""memory":{"at":"2026-01-02T03:04:05Z","used_mb":646.0,"percent":126.2}"#;
         let line = r#""error":"R14","line_at":"2026-01-02T03:04:05Z","lines":1"#;
         let evidence = format!(r#""evidence":{{{line},{memory}}}"#);
+        let tail = r#""count":1,"last_at":"2026-01-02T03:04:05Z","outcome":null"#;
         let dry = "R14 (Memory quota exceeded) at 646MB (126.2% of its quota) (dry run: nothing is sent)";
         let hold = "a restart of this dyno is under way";
         let shown = "2026-01-02 03:04:05Z acme web.2";
@@ -272,13 +345,13 @@ mod tests {
         check(
             Action::Restart { dry_run: true, formation: 2 },
             &format!(
-                r#"{head},"decision":"restart","reason":"{dry}","code":"dry_run","dry_run":true,{evidence}}}"#
+                r#"{head},"decision":"restart","reason":"{dry}","code":"dry_run","dry_run":true,{evidence},{tail}}}"#
             ),
             &format!("{shown} restart (memory-quota-exceeded): {dry}"),
         );
         check(
             Action::Hold(Hold::UnderWay),
-            &format!(r#"{head},"decision":"hold","reason":"{hold}","code":"under_way",{evidence}}}"#),
+            &format!(r#"{head},"decision":"hold","reason":"{hold}","code":"under_way",{evidence},{tail}}}"#),
             &format!("{shown} hold (memory-quota-exceeded): {hold}"),
         );
     }

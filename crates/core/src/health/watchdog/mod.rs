@@ -2,7 +2,8 @@
 //!
 //! A state machine without clock or network, like the engine and beside it:
 //!
-//! - [`Watchdog::handle`] takes one [`Input`] and the time, and returns [`Effect`]s to be carried out in order.
+//! - [`Watchdog::handle`] takes one [`Input`] and the time, and returns [`Effect`]s to be carried out in
+//!   order.
 //! - Every [`Effect::Ask`] is answered by exactly one input about the same thing; time-outs are the
 //!   answerer's.
 //! - After each input the caller sleeps until [`Watchdog::next_deadline`], or the next input, and hands in

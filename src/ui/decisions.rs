@@ -1,0 +1,96 @@
+//! Decisions, newest first: what was decided, why, and what it led to.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use crate::ui::dynos::megabytes;
+use crate::ui::parts::Row;
+use crate::ui::words::{Clock, Tone, badge, count, moment, percent, verdict};
+use dynowarden_core::event::Megabytes;
+use dynowarden_core::record::view::{DecisionView, Word};
+
+/// A list of decisions; an id makes its rows replaceable one by one.
+pub fn rows<'r>(decisions: impl IntoIterator<Item = &'r Arc<DecisionView>>, now: Timestamp) -> Vec<Row> {
+    decisions.into_iter().map(|decision| row(decision, now)).collect()
+}
+
+/// The sentence that is read out when a decision is made.
+pub fn sentence(decision: &DecisionView) -> String {
+    let (_, word) = verdict(decision.decision, decision.dry_run);
+    let dyno = decision.dyno.as_deref().map(|dyno| format!(" {dyno}")).unwrap_or_default();
+    format!("{word}: {}{dyno}. {}", decision.app, decision.reason)
+}
+
+/// Where the whole list stands.
+pub fn list(rows: &Markup) -> Markup {
+    html! { ol.rulings { (rows) } }
+}
+
+fn row(decision: &DecisionView, now: Timestamp) -> Row {
+    let id = format!(
+        "r-{}-{}-{}-{}",
+        decision.at.as_microsecond(),
+        decision.app,
+        decision.dyno.as_deref().unwrap_or("app"),
+        decision.code
+    );
+    let (tone, word) = crate::ui::words::verdict(decision.decision, decision.dry_run);
+    let html = html! {
+        li id=(id) .(tone.class()) {
+            p.what {
+                (badge(tone, word)) " "
+                @match &decision.dyno {
+                    Some(dyno) => {
+                        a href={ "/apps/" (decision.app) "/dynos/" (dyno) } {
+                            (decision.app) " " b { (dyno) }
+                        }
+                    }
+                    None => a href={ "/apps/" (decision.app) } { (decision.app) },
+                }
+                (moment(decision.at, now))
+            }
+            p.why {
+                (decision.reason)
+                @if decision.count > 1 {
+                    span.times {
+                        " · " (count(usize::try_from(decision.count).unwrap_or(usize::MAX), "time", "times")) ", last "
+                        (Clock { at: decision.last_at, now })
+                    }
+                }
+            }
+            @if decision.decision == Word::Restart { (outcome(decision)) }
+        }
+    };
+    Row { id, html: html.into_string() }
+}
+
+fn outcome(decision: &DecisionView) -> Markup {
+    let before = decision.evidence.memory.as_ref();
+    let Some(result) = &decision.outcome else {
+        return html! { @if !decision.dry_run { p.then { "under way" } } };
+    };
+    let tone = match &*result.result {
+        "back" => Tone::Good,
+        "accepted" | "gone" => Tone::Quiet,
+        _ => Tone::Bad,
+    };
+    html! {
+        p.then.(tone.class()) {
+            (result.text)
+            @if let (Some(before), Some(after)) = (before, &result.memory) {
+                span.change {
+                    span.hidden { "memory before and after: " }
+                    (megabytes(from_float(before.used_mb))) " → " b { (megabytes(from_float(after.used_mb))) }
+                    " (" (percent((after.percent * 10.0).max(0.0) as u32)) ")"
+                }
+            }
+        }
+    }
+}
+
+/// The public form of a decision has its megabytes as a number.
+fn from_float(megabytes: f64) -> Megabytes {
+    Megabytes { hundredths: (megabytes * 100.0).max(0.0) as u64 }
+}
