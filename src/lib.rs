@@ -12,7 +12,6 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod daemon;
-pub mod dedup;
 pub mod drain_tokens;
 pub mod driver;
 pub mod dyno_env;

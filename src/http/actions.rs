@@ -7,9 +7,10 @@ use hyper::body::Body;
 
 use crate::driver::Stopped;
 use crate::http::Service;
-use crate::http::admin::{Denied, is_same_origin, pause_span};
+use crate::http::admin::{is_same_origin, pause_span};
 use crate::http::body;
 use crate::http::caller::Head;
+use crate::http::denied::Denied;
 use crate::http::forms::Fields;
 use crate::http::pages::PageRoute;
 use crate::http::reply::{self, ReplyBody};

@@ -16,11 +16,11 @@ use crate::driver::Stopped;
 use crate::exposition::Exposition;
 use crate::http::Service;
 use crate::http::auth;
-use crate::http::body::{self, BodyError};
+use crate::http::body::{self};
 use crate::http::caller::Head;
+use crate::http::denied::Denied;
 use crate::http::pages::AdminUi;
 use crate::http::reply::{self, ReplyBody};
-use crate::store::error::StoreAway;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
 use dynowarden_core::time::later;
@@ -54,26 +54,6 @@ struct Paused<'p> {
     until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'p str>,
-}
-
-/// Why an admin's request is not carried out.
-#[derive(Debug)]
-pub(super) enum Denied {
-    Body(BodyError),
-    /// There is no `ADMIN_PASSWORD`, so there are no admins.
-    Closed,
-    /// While a body is unread, nobody sees its sender hang up; a stream would outlive its reader.
-    HasBody,
-    Json(serde_json::Error),
-    OtherSite,
-    /// A field of a form or of the query, or the span of a pause.
-    Query(String),
-    Stopping,
-    StoreAway(StoreAway),
-    /// One wrong password too many; after so long the next is not.
-    Throttled(Duration),
-    Unauthorized,
-    UnknownApp,
 }
 
 impl Service {

@@ -8,8 +8,8 @@ use hyper::body::Body;
 use serde::Serialize;
 
 use crate::http::Service;
-use crate::http::admin::Denied;
 use crate::http::caller::Head;
+use crate::http::denied::Denied;
 use crate::http::forms::Fields;
 use crate::http::live::{Form, NoStream};
 use crate::http::pages::packable;

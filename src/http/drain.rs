@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use hyper::body::Body;
 
-use crate::dedup::{Delivery, Source};
 use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
 use crate::http::auth::{self, Entry};
@@ -18,6 +17,7 @@ use crate::http::caller::Head;
 use crate::http::reply::{self, ReplyBody};
 use crate::http::{Service, refuse_unread};
 use crate::metrics::Refusal;
+use dynowarden_core::dedup::{Delivery, FrameClaim, Source};
 use dynowarden_core::detect::{self, request::Request};
 use dynowarden_core::ident::{AppId, DrainToken, DynoName};
 use dynowarden_core::ingest::{self, Counts};
@@ -67,8 +67,18 @@ impl Service {
             Ok(packed) => packed,
             Err(error) => return self.refuse_body(error),
         };
+        let source = Source { app, drain };
+        let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
+            Delivery::New(claim) => claim,
+            Delivery::Duplicate => {
+                self.metrics.repeated_batch(app, self.clock.now());
+                return reply::empty(StatusCode::NO_CONTENT);
+            }
+            // The first attempt may still be refused, and this one would then be the only other chance.
+            Delivery::InProgress => return reply::overloaded(),
+        };
         match encoding.unpack(packed, self.body_bytes_max) {
-            Ok(batch) => self.report(&Source { app, drain }, frame_id(&head.headers), &batch),
+            Ok(batch) => self.report(&source, claim, &batch),
             Err(error) => self.refuse_body(error),
         }
     }
@@ -81,7 +91,7 @@ impl Service {
         }
     }
 
-    fn report(&self, source: &Source, frame: Option<&[u8]>, batch: &Unpacked) -> Response<ReplyBody> {
+    fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: &Unpacked) -> Response<ReplyBody> {
         let Source { app, ref drain } = *source;
         let Some(watched) = self.of(app) else { return reply::not_found() };
         let mut counts = Counts::default();
@@ -103,26 +113,19 @@ impl Service {
         }
         let now = self.clock.now();
         // Most batches say nothing; they need no place in the queue.
-        let take = || {
-            if let Some(admin_ui) = &self.admin_ui {
-                admin_ui.status_model.heard(app, &events, &counts, now);
-            }
-            self.traffic.hear(app, &events, now);
-            if events.is_empty() { Ok(()) } else { self.handle.report(app, events) }
-        };
-        match self.frame_ids.once(source, frame, take, now) {
-            Ok(Delivery::New) => {
-                for (dyno, request) in requests {
-                    self.traffic.request(app, dyno, &request, now);
-                }
-                self.metrics.batch(app, &counts, now);
-            }
-            Ok(Delivery::Duplicate) => self.metrics.repeated_batch(app, now),
-            Err(QueueFull) => {
-                self.metrics.refused(Refusal::QueueFull);
-                return reply::overloaded();
-            }
+        if !events.is_empty() && self.handle.report(app, events.clone()) == Err(QueueFull) {
+            self.metrics.refused(Refusal::QueueFull);
+            return reply::overloaded();
         }
+        claim.commit();
+        if let Some(admin_ui) = &self.admin_ui {
+            admin_ui.status_model.heard(app, &events, &counts, now);
+        }
+        self.traffic.hear(app, &events, now);
+        for (dyno, request) in requests {
+            self.traffic.request(app, dyno, &request, now);
+        }
+        self.metrics.batch(app, &counts, now);
         if let Some(drain) = drain {
             self.tokens.heard(app, drain);
         }

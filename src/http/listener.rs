@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::http::Service;
-use crate::http::connection::{self, ConnectionState, Phase};
+use crate::http::connection;
+use crate::http::connection_state::{ConnectionState, Phase};
 use crate::http::tls::Tls;
 use crate::metrics::Refusal;
 use dynowarden_core::limits;
@@ -185,7 +186,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Connections, worth};
-    use crate::http::connection::Phase;
+    use crate::http::connection_state::Phase;
 
     #[test]
     fn slow_heads_go_first_then_idle_ones_then_new_ones_and_busy_ones_stay() {

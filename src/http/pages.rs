@@ -17,8 +17,8 @@ use secrecy::SecretString;
 
 use crate::driver::Stopped;
 use crate::http::Service;
-use crate::http::admin::Denied;
 use crate::http::caller::Head;
+use crate::http::denied::Denied;
 use crate::http::forms::{Fields, FormToken};
 use crate::http::live::Streams;
 use crate::http::reply::{self, ReplyBody};

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
 
-use crate::http::connection::InFlight;
+use crate::http::connection_state::InFlight;
 use dynowarden_core::limits;
 
 /// The body of an answer. While it is alive its request counts as being answered.

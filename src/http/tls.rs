@@ -25,7 +25,7 @@ use tracing::{debug, info, warn};
 use crate::certificate::{self, Identity};
 use crate::clock::Clock;
 use crate::config::settings::TlsSettings;
-use crate::http::connection::ConnectionState;
+use crate::http::connection_state::ConnectionState;
 use crate::metrics::{Metrics, Refusal};
 use crate::readiness::Readiness;
 use dynowarden_core::health::check::facts::CertificateState;

@@ -73,7 +73,7 @@ impl Overview {
             }
         };
         // The sentence is the title, too: a tab among many tells as much as the page.
-        page(frame, Place::Overview, &action(facts).1, content)
+        page(frame, Place::Overview, &verdict(facts).1, content)
     }
 }
 
@@ -125,7 +125,7 @@ fn folds(app: &AppFacts, facts: &Facts) -> bool {
 }
 
 fn headline(facts: &Facts) -> Part {
-    let (tone, text) = action(facts);
+    let (tone, text) = verdict(facts);
     let day = earlier(facts.now, std::time::Duration::from_secs(86_400));
     let today = facts.decisions.iter().filter(|decision| decision.at >= day);
     let (mut restarts, mut holds) = (0_u64, 0_u64);
@@ -148,7 +148,7 @@ fn headline(facts: &Facts) -> Part {
         "headline",
         html! {
             section.headline.(tone.class()) id="headline" aria-label="Summary" {
-                p.action { (text) }
+                p.verdict { (text) }
                 dl { @for (term, figure) in &figures { div { dt { (term) } dd { (figure) } } } }
             }
         },
@@ -156,7 +156,7 @@ fn headline(facts: &Facts) -> Part {
 }
 
 /// The one sentence, about the worst there is.
-fn action(facts: &Facts) -> (Tone, String) {
+fn verdict(facts: &Facts) -> (Tone, String) {
     if let Some(trouble) = &facts.trouble {
         return (Tone::Bad, format!("Not ready: {trouble}"));
     }

@@ -197,9 +197,6 @@ mod tests {
             decide(&mut recent_decisions, index, &format!("web.{index}"), Action::Notify, None);
         }
         assert_eq!(recent_decisions.views().count(), limits::RULINGS_KEPT_MAX);
-        assert_eq!(
-            recent_decisions.views().last().and_then(|view| view.dyno.as_deref()),
-            Some("web.6")
-        );
+        assert_eq!(recent_decisions.views().last().and_then(|view| view.dyno.as_deref()), Some("web.6"));
     }
 }

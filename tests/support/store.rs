@@ -236,8 +236,8 @@ pub async fn what_became_of_a_restart_stands_beside_its_decision(bed: Bed) {
         },
         "count": 1, "last_at": "2026-03-01T00:00:00Z",
         "outcome": {
-            "result": "back", "told": "up again after 8s", "instance": "web.1-0",
-            "new_instance": "web.1-back", "out_for": 8.25,
+            "result": "back", "text": "up again after 8s", "instance": "web.1-0",
+            "new_instance": "web.1-back", "out_for_seconds": 8.25,
         },
     });
     assert_eq!(json, expect);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use dynowarden_core::codes::Code;
+use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::engine::restore::RestoredGiveUp;
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as Heard, Fact};
@@ -127,17 +127,14 @@ impl Trial {
         let Some(daemon) = &self.daemon else { return Ok(()) };
         let now = Now { mono: since(daemon.born, self.now), wall: self.clock().wall() };
         let source = Source { app: AppId(app as u32), drain: post.token.clone() };
-        let mut events = Vec::new();
         let mut counts = Counts::default();
-        let take = || {
-            events = ingest::read_batch(&post.body, &daemon.watches[app], post.token.as_ref(), &mut counts);
-            Ok::<(), ()>(())
-        };
         let frame = post.frame_id.as_ref().map(|id| id.as_bytes());
-        if daemon.frame_ids.once(&source, frame, take, now) == Ok(Delivery::Duplicate) {
+        let Delivery::New(claim) = daemon.frame_ids.begin(&source, frame, now) else {
             self.figures.did("frames_known", 1);
             return Ok(());
-        }
+        };
+        let events = ingest::read_batch(&post.body, &daemon.watches[app], post.token.as_ref(), &mut counts);
+        claim.commit();
         if !counts.bad_frames.is_empty() {
             return Err((Some(app), format!("frames could not be read: {:?}", counts.bad_frames)));
         }

@@ -1,8 +1,8 @@
-//! What batches were already taken: the memory that makes a redelivered frame count once.
+//! The memory of frame ids, which makes a redelivered frame count once.
 //!
 //! Logplex sends the same `Logplex-Frame-Id` on every attempt of a frame (heroku.md §1.4), though the
-//! body may differ. The memory is split by drain, so that connections of different drains do not wait
-//! for one another; within a drain, taking a batch and remembering its id is one step.
+//! body may differ. The memory is split by drain, so that connections of different drains do not wait for one
+//! another. A frame is looked up before its batch is read and remembered after the engine's queue has taken it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 
-use dynowarden_core::ident::{AppId, DrainToken};
-use dynowarden_core::limits;
-use dynowarden_core::time::Now;
+use crate::ident::{AppId, DrainToken};
+use crate::limits;
+use crate::time::Now;
 
 /// Whose frame ids are kept together: a drain, or all senders of an app that name none.
 ///
@@ -26,13 +26,23 @@ pub struct Source {
     pub drain: Option<DrainToken>,
 }
 
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// It was here before, and was not taken again.
+/// Whether a batch is to be taken.
+#[derive(Debug)]
+pub enum Delivery<'d> {
+    /// It was taken before.
     Duplicate,
-    /// It was taken.
-    New,
+    /// The same frame is being taken just now, and nobody knows yet whether that will succeed.
+    InProgress,
+    /// It is new. It is remembered once the claim is committed.
+    New(FrameClaim<'d>),
+}
+
+/// The right to take a frame. Unless it is committed, the frame is forgotten, so that a retry counts.
+#[derive(Debug)]
+#[must_use = "a frame that is not committed counts again"]
+pub struct FrameClaim<'d> {
+    dedup: &'d FrameDedup,
+    frame: Option<(Source, Fingerprint)>,
 }
 
 /// The frame ids of the last minutes, bounded by number per drain and by drains.
@@ -44,23 +54,10 @@ pub struct FrameDedup {
 }
 
 impl FrameDedup {
-    /// Runs `take` unless this frame was taken before; remembers it once `take` has succeeded.
-    ///
-    /// A batch without an id is always taken. While `take` runs, other batches of the same drain wait,
-    /// so it must not block.
-    ///
-    /// # Errors
-    /// What `take` says; the frame is not remembered then, so that a retry counts.
-    pub fn once<E>(
-        &self,
-        source: &Source,
-        frame: Option<&[u8]>,
-        take: impl FnOnce() -> Result<(), E>,
-        now: Now,
-    ) -> Result<Delivery, E> {
+    /// Looks a frame up before its batch is read. A batch without an id is always new.
+    pub fn begin(&self, source: &Source, frame: Option<&[u8]>, now: Now) -> Delivery<'_> {
         let Some(frame) = frame.map(|frame| self.fingerprint(frame)) else {
-            take()?;
-            return Ok(Delivery::New);
+            return Delivery::New(FrameClaim { dedup: self, frame: None });
         };
         let mut recent = match self.drains.get_mut(source) {
             Some(recent) => recent,
@@ -71,11 +68,13 @@ impl FrameDedup {
         };
         recent.age(now);
         if recent.knows(&frame) {
-            return Ok(Delivery::Duplicate);
+            return Delivery::Duplicate;
         }
-        take()?;
-        recent.newer.insert(frame);
-        Ok(Delivery::New)
+        if recent.pending.contains(&frame) {
+            return Delivery::InProgress;
+        }
+        recent.pending.push(frame);
+        Delivery::New(FrameClaim { dedup: self, frame: Some((source.clone(), frame)) })
     }
 
     /// Drains that are remembered at the moment.
@@ -99,6 +98,27 @@ impl FrameDedup {
             if let Some(quietest) = quietest {
                 self.drains.remove(&quietest);
             }
+        }
+    }
+}
+
+impl FrameClaim<'_> {
+    /// Remembers the frame: its batch was taken.
+    pub fn commit(mut self) {
+        if let Some((source, frame)) = self.frame.take() {
+            let mut recent = self.dedup.drains.entry(source).or_default();
+            recent.pending.retain(|pending| *pending != frame);
+            recent.newer.insert(frame);
+        }
+    }
+}
+
+impl Drop for FrameClaim<'_> {
+    fn drop(&mut self) {
+        if let Some((source, frame)) = self.frame.take()
+            && let Some(mut recent) = self.dedup.drains.get_mut(&source)
+        {
+            recent.pending.retain(|pending| *pending != frame);
         }
     }
 }
@@ -146,6 +166,8 @@ type Fingerprints = HashSet<Fingerprint, BuildHasherDefault<AsItIs>>;
 struct Recent {
     newer: Fingerprints,
     older: Fingerprints,
+    /// Frames that are being taken: as many as the drain has requests under way.
+    pending: Vec<Fingerprint>,
     /// When the newer generation began, in `mono` time.
     began: Duration,
     last_at: Duration,
@@ -179,9 +201,9 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{Delivery, FrameDedup, Source};
-    use dynowarden_core::ident::AppId;
-    use dynowarden_core::limits;
-    use dynowarden_core::time::Now;
+    use crate::ident::AppId;
+    use crate::limits;
+    use crate::time::Now;
 
     const START: Now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
 
@@ -189,21 +211,34 @@ mod tests {
         Source { app: AppId(app), drain: drain.map(|token| token.parse().expect("a token")) }
     }
 
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Seen {
+        Duplicate,
+        New,
+    }
+
     #[track_caller]
-    fn check(ids: &FrameDedup, source: Source, frame: Option<&str>, now: Now, expect: Delivery) {
-        let taken = ids.once(&source, frame.map(str::as_bytes), || Ok::<(), ()>(()), now);
-        assert_eq!(taken, Ok(expect));
+    fn check(ids: &FrameDedup, source: Source, frame: Option<&str>, now: Now, expect: Seen) {
+        let seen = match ids.begin(&source, frame.map(str::as_bytes), now) {
+            Delivery::New(claim) => {
+                claim.commit();
+                Seen::New
+            }
+            Delivery::Duplicate => Seen::Duplicate,
+            Delivery::InProgress => panic!("nothing else is under way"),
+        };
+        assert_eq!(seen, expect);
     }
 
     #[test]
     fn a_frame_counts_once_per_drain_within_its_time() {
         let ids = FrameDedup::default();
-        check(&ids, source(0, Some("d.a")), Some("f1"), START, Delivery::New);
-        check(&ids, source(0, Some("d.a")), Some("f1"), START, Delivery::Duplicate);
-        check(&ids, source(0, Some("d.b")), Some("f1"), START, Delivery::New);
-        check(&ids, source(0, None), Some("f1"), START, Delivery::New);
-        check(&ids, source(1, Some("d.a")), Some("f1"), START, Delivery::New);
-        check(&ids, source(0, Some("d.a")), Some("f2"), START, Delivery::New);
+        check(&ids, source(0, Some("d.a")), Some("f1"), START, Seen::New);
+        check(&ids, source(0, Some("d.a")), Some("f1"), START, Seen::Duplicate);
+        check(&ids, source(0, Some("d.b")), Some("f1"), START, Seen::New);
+        check(&ids, source(0, None), Some("f1"), START, Seen::New);
+        check(&ids, source(1, Some("d.a")), Some("f1"), START, Seen::New);
+        check(&ids, source(0, Some("d.a")), Some("f2"), START, Seen::New);
     }
 
     #[test]
@@ -212,19 +247,19 @@ mod tests {
         let (once, twice) = (limits::FRAME_ID_MEMORY, 2 * limits::FRAME_ID_MEMORY);
         for between in [vec![], vec![moment], vec![once - moment], vec![moment, once, once + moment]] {
             let ids = FrameDedup::default();
-            check(&ids, source(0, None), Some("first"), START, Delivery::New);
+            check(&ids, source(0, None), Some("first"), START, Seen::New);
             for (place, at) in between.iter().enumerate() {
-                check(&ids, source(0, None), Some(&place.to_string()), START.after(*at), Delivery::New);
-                check(&ids, source(0, None), Some("first"), START.after(*at), Delivery::Duplicate);
+                check(&ids, source(0, None), Some(&place.to_string()), START.after(*at), Seen::New);
+                check(&ids, source(0, None), Some("first"), START.after(*at), Seen::Duplicate);
             }
-            check(&ids, source(0, None), Some("first"), START.after(twice), Delivery::New);
+            check(&ids, source(0, None), Some("first"), START.after(twice), Seen::New);
         }
         // The last of its generation has its time, too.
-        for (later, expect) in [(once - moment, Delivery::Duplicate), (twice, Delivery::New)] {
+        for (later, expect) in [(once - moment, Seen::Duplicate), (twice, Seen::New)] {
             let ids = FrameDedup::default();
-            check(&ids, source(0, None), Some("opening"), START, Delivery::New);
+            check(&ids, source(0, None), Some("opening"), START, Seen::New);
             let last = START.after(once - moment);
-            check(&ids, source(0, None), Some("last"), last, Delivery::New);
+            check(&ids, source(0, None), Some("last"), last, Seen::New);
             check(&ids, source(0, None), Some("last"), last.after(later), expect);
         }
     }
@@ -232,45 +267,44 @@ mod tests {
     #[test]
     fn a_frame_without_an_id_always_counts() {
         let ids = FrameDedup::default();
-        check(&ids, source(0, None), None, START, Delivery::New);
-        check(&ids, source(0, None), None, START, Delivery::New);
+        check(&ids, source(0, None), None, START, Seen::New);
+        check(&ids, source(0, None), None, START, Seen::New);
         assert_eq!(ids.drains(), 0);
     }
 
     #[test]
-    fn what_could_not_be_taken_is_not_remembered() {
+    fn a_frame_that_was_not_taken_is_not_remembered() {
         let ids = FrameDedup::default();
-        let full = ids.once(&source(0, None), Some(b"f1"), || Err("full"), START);
-        assert_eq!(full, Err("full"));
-        check(&ids, source(0, None), Some("f1"), START, Delivery::New);
+        let Delivery::New(claim) = ids.begin(&source(0, None), Some(b"f1"), START) else {
+            panic!("it is new")
+        };
+        let again = ids.begin(&source(0, None), Some(b"f1"), START);
+        assert!(matches!(again, Delivery::InProgress), "its retry must not be acknowledged yet: {again:?}");
+        drop(claim);
+        check(&ids, source(0, None), Some("f1"), START, Seen::New);
+        check(&ids, source(0, None), Some("f1"), START, Seen::Duplicate);
     }
 
     #[test]
     fn both_memories_are_bounded_and_forget_the_oldest() {
         let ids = FrameDedup::default();
         for n in 0..=2 * limits::FRAME_IDS_PER_DRAIN_MAX {
-            check(&ids, source(0, None), Some(&n.to_string()), START, Delivery::New);
+            check(&ids, source(0, None), Some(&n.to_string()), START, Seen::New);
             let recent = ids.drains.get(&source(0, None)).expect("remembered");
             assert!(recent.newer.len().max(recent.older.len()) <= limits::FRAME_IDS_PER_DRAIN_MAX);
         }
         let kept = limits::FRAME_IDS_PER_DRAIN_MAX;
-        check(&ids, source(0, None), Some(&kept.to_string()), START, Delivery::Duplicate);
-        check(&ids, source(0, None), Some(&(kept - 1).to_string()), START, Delivery::New);
+        check(&ids, source(0, None), Some(&kept.to_string()), START, Seen::Duplicate);
+        check(&ids, source(0, None), Some(&(kept - 1).to_string()), START, Seen::New);
 
         let ids = FrameDedup::default();
         for n in 0..=limits::FRAME_ID_DRAINS_MAX as u32 {
-            check(
-                &ids,
-                source(n, None),
-                Some("f"),
-                START.after(Duration::from_millis(n.into())),
-                Delivery::New,
-            );
+            check(&ids, source(n, None), Some("f"), START.after(Duration::from_millis(n.into())), Seen::New);
             assert!(ids.drains() <= limits::FRAME_ID_DRAINS_MAX);
         }
         let later = START.after(Duration::from_secs(60));
-        check(&ids, source(1, None), Some("f"), later, Delivery::Duplicate);
-        check(&ids, source(0, None), Some("f"), later, Delivery::New);
+        check(&ids, source(1, None), Some("f"), later, Seen::Duplicate);
+        check(&ids, source(0, None), Some("f"), later, Seen::New);
     }
 
     #[test]
@@ -281,12 +315,13 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for n in 0..200 {
-                        let take = || {
+                        let frame = format!("{n}");
+                        if let Delivery::New(claim) =
+                            ids.begin(&source(0, None), Some(frame.as_bytes()), START)
+                        {
                             counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                            Ok::<(), ()>(())
-                        };
-                        ids.once(&source(0, None), Some(format!("{n}").as_bytes()), take, START)
-                            .expect("taken");
+                            claim.commit();
+                        }
                     }
                 });
             }
