@@ -16,7 +16,7 @@ use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 use dynowarden_core::units::{self, UnitError};
 
-/// A Heroku log drain that restarts the one web dyno that is out of memory, and says why.
+/// A Heroku log drain that restarts the one web dyno that exceeds its memory quota, and says why.
 #[derive(Debug, Parser)]
 #[command(
     name = "dynowarden",
@@ -35,13 +35,13 @@ pub struct Cli {
 /// What is asked for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon: take log drains, restart dynos (also what a bare `dynowarden` does)
+    /// Run the daemon: receive log drains, restart dynos (the default command)
     Serve(ServeArgs),
-    /// Run the same daemon against a simulated Heroku, on this machine alone
+    /// Run the daemon against a simulated Heroku on this machine
     Demo(DemoArgs),
-    /// Read archived logs and print what would have been done and why; calls nothing
+    /// Read archived logs and print what dynowarden would have done, and why; makes no API calls
     Replay(ReplayArgs),
-    /// Look over the settings, the token, the apps and their drains, and say how to mend each finding
+    /// Check the settings, the token, the apps and their drains, and print a fix for every problem
     Check(CheckArgs),
     /// Print past decisions from the store
     History(HistoryArgs),
@@ -59,19 +59,19 @@ pub struct ServeArgs {
 #[derive(Args, Debug)]
 #[command(after_help = DEMO_HELP)]
 pub struct DemoArgs {
-    /// Port of the daemon on 127.0.0.1; 0 lets the system choose
+    /// Port of the daemon on 127.0.0.1; 0 picks a free port
     #[arg(long, value_name = "N", default_value_t = 8080)]
     pub port: u16,
-    /// Port of the simulated Platform API on 127.0.0.1; 0 lets the system choose
+    /// Port of the simulated Platform API on 127.0.0.1; 0 picks a free port
     #[arg(long, value_name = "N", default_value_t = 8081)]
     pub api_port: u16,
-    /// How many times as fast as life the simulated dynos leak and boot
+    /// Speed-up factor for simulated time
     #[arg(long, value_name = "X", default_value_t = 30.0, value_parser = parse_speed)]
     pub speed: f64,
-    /// Chooses the story: the same seed gives the same leaks
+    /// Random seed: the same seed gives the same leaks
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// End after this time, with exit code 0, instead of at Ctrl-C
+    /// Stop after this time with exit code 0
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 }
@@ -82,10 +82,10 @@ pub struct DemoArgs {
 pub struct ReplayArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// The app whose rules and policy apply, and whose name the decisions bear
+    /// The app whose rules, policy and name are used
     #[arg(long, value_name = "NAME")]
     pub app: Option<AppName>,
-    /// How to write it
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
     /// Logs to read, plain or .gz; `-` is standard input
@@ -99,13 +99,13 @@ pub struct ReplayArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Add the missing drains, to the daemon that is reached at this address
+    /// Add missing drains that deliver to this address
     #[arg(long, value_name = "URL")]
     pub register: Option<String>,
     /// Send a test message through each notifier
     #[arg(long)]
     pub notify: bool,
-    /// How to write it
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -119,11 +119,11 @@ pub struct HistoryArgs {
     /// Only decisions about this app
     #[arg(long, value_name = "NAME")]
     pub app: Option<AppName>,
-    /// At most so many, the newest first
+    /// Maximum number of decisions, newest first
     #[arg(long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::HISTORY_ROWS_MAX)))]
     pub limit: u32,
-    /// How to write it
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -131,7 +131,7 @@ pub struct HistoryArgs {
 /// Which settings file.
 #[derive(Args, Debug)]
 pub struct ConfigArgs {
-    /// Settings file; without it, dynowarden.toml in the working directory if there is one
+    /// Settings file (default: dynowarden.toml in the working directory, if present)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -206,7 +206,7 @@ Settings: the environment first, then the file, then defaults.
   LOG_FORMAT        text or json; RUST_LOG filters                      [text on a terminal]
   DYNOWARDEN_SECTION__KEY    any key of the file, such as DYNOWARDEN_POLICY__COOLDOWN=15m
 Secrets can be in files instead: heroku.api_key_file, drain.password_file and so on.
-DRAIN_PASSWORD_OLD is let in beside DRAIN_PASSWORD, while a new one takes its place.
+DRAIN_PASSWORD_OLD is also accepted, so a password can be rotated without losing logs.
 dynowarden.example.toml lists every key with its default.
 
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.";

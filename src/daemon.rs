@@ -96,7 +96,7 @@ pub async fn start(
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
-    let notify_watch = tokio::spawn(watch_notifiers(notices.clone(), readiness.clone()));
+    let notify_watch = tokio::spawn(watch_notifiers(notices.clone(), metrics.clone(), readiness.clone()));
     let driver = Driver::new(Parts {
         clock,
         commands,
@@ -227,11 +227,12 @@ async fn last_decisions(store: &Store) -> Vec<DecisionView> {
 
 /// Says when a notifier is down: nobody may read its messages to learn of it. It is remarked only, for
 /// whoever takes the program out of service because of it would lose restarts, too.
-async fn watch_notifiers(notices: NotifierHandle, readiness: Arc<Readiness>) {
+async fn watch_notifiers(notices: NotifierHandle, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
     let mut timer = tokio::time::interval(NOTIFIERS_LOOKED_AT_EVERY);
     loop {
         timer.tick().await;
         readiness.warn("notify", notices.trouble());
+        metrics.notifiers(&notices.figures());
     }
 }
 

@@ -309,7 +309,7 @@ impl Driver {
         };
         let all = async { tokio::join!(last_answers, self.pauses.kept()) };
         if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, all).await.is_err() {
-            warn!("calls that were made are still without an answer; they are looked into at the next start");
+            warn!("shut down with API calls in flight; their outcome will be checked at next startup");
         }
         self.store.close().await;
     }
@@ -324,6 +324,7 @@ impl Driver {
     /// Shows how many dynos of each app are watched, now and then: counting them takes as long as a few
     /// thousand events.
     fn show_dynos(&mut self) {
+        self.metrics.stale_answers(self.engine.stale_answers());
         let (shown, counted_at) = self.shown;
         let (watched, now) = (self.engine.dynos_watched(), self.clock.now().mono);
         if watched != shown && (shown == 0 || now.saturating_sub(counted_at) >= COUNT_EVERY) {
@@ -504,7 +505,7 @@ struct RecordSinks<'d> {
 impl RecordSinks<'_> {
     /// Logs and counts a record, writes it down, and hands it to whoever listens.
     fn tell(&self, record: Record, now: Now) {
-        telemetry::tell(&record, &self.plans[record.app().0 as usize], self.metrics);
+        telemetry::tell(&record, self.plans, self.metrics);
         self.store.write(&record, now.wall);
         self.notices.record(&record);
         // Nobody may be listening.

@@ -20,8 +20,9 @@ use prometheus_client::registry::Registry;
 use crate::exposition::Exposition;
 use crate::metrics::labels::{
     ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventKindLabel, EventLabels, KindLabels,
-    ReadLabels, RefusalLabels, RestartLabels, TypeLabel,
+    NotifierLabels, ReadLabels, RefusalLabels, RestartLabels, TypeLabel,
 };
+use crate::notify::NotifierFigures;
 use crate::store::Health;
 use dynowarden_core::codes::Code;
 use dynowarden_core::health::watchdog::DrainActivity;
@@ -111,6 +112,8 @@ struct Families {
     lost_elsewhere: Family<AppLabels, Counter>,
     lost_messages: Family<AppLabels, Counter>,
     notices: Family<KindLabels, Counter>,
+    notifications: Family<NotifierLabels, Counter>,
+    stale_answers: Counter,
     platform_red: Gauge<i64, AtomicI64>,
     ready: Gauge<i64, AtomicI64>,
     refusals: Family<RefusalLabels, Counter>,
@@ -264,6 +267,29 @@ impl Metrics {
         self.families.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
     }
 
+    /// What each notifier has done with its messages.
+    pub fn notifiers(&self, notifiers: &[NotifierFigures]) {
+        for figures in notifiers {
+            for (outcome, count) in [
+                ("delivered", figures.delivered),
+                ("dropped", figures.dropped),
+                ("failed", figures.failed),
+                ("forgotten", figures.forgotten),
+                ("missed", figures.missed),
+            ] {
+                let labels = NotifierLabels { notifier: figures.name.to_string(), outcome };
+                // The notifier counts; this shows its count.
+                let counter = self.families.notifications.get_or_create(&labels);
+                counter.inner().fetch_max(count, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// How many answers came when the engine no longer waited for them.
+    pub fn stale_answers(&self, count: u64) {
+        self.families.stale_answers.inner().fetch_max(count, Ordering::Relaxed);
+    }
+
     /// The engine decided something.
     pub fn decision(&self, app: AppId, decision: &'static str, reason: &'static str) {
         if let Some(label) = self.label(app) {
@@ -382,6 +408,8 @@ impl Families {
             lost_elsewhere: Family::default(),
             lost_messages: Family::default(),
             notices: Family::default(),
+            notifications: Family::default(),
+            stale_answers: Counter::default(),
             platform_red: Gauge::default(),
             ready: Gauge::default(),
             refusals: Family::default(),
@@ -417,9 +445,9 @@ impl Families {
         to.register("restarts", help, f.restarts.clone());
         let help = "From the acceptance of a restart until the new dyno was seen up";
         to.register("restart_seconds", help, f.restart_seconds.clone());
-        to.register("notices", "Things that people were told, by kind", f.notices.clone());
+        to.register("notices", "Notices to people, by kind", f.notices.clone());
         to.register("api_requests", "Calls of the Platform API by outcome", f.api_requests.clone());
-        let help = "Calls left to the account when the Platform API last said so; -1 before that";
+        let help = "API calls left to the account, as last reported; -1 before the first answer";
         f.api_rate_limit_remaining.set(-1);
         to.register("api_rate_limit_remaining", help, f.api_rate_limit_remaining.clone());
         to.register("dynos", "Dynos that state is kept for", f.dynos.clone());
@@ -444,11 +472,16 @@ impl Families {
         to.register("tls_certificate_expiry_timestamp_seconds", help, f.certificate_ends.clone());
         let help = "New texts in the files of [tls]: replaced, or failed and the old one is still shown";
         to.register("tls_certificate_reads", help, f.certificate_reads.clone());
+        let help =
+            "Messages of each notifier: delivered, dropped from a full queue, failed, forgotten, missed";
+        to.register("notifications", help, f.notifications.clone());
+        let help = "API and store answers that came when the engine no longer waited for them";
+        to.register("stale_answers", help, f.stale_answers.clone());
         to.register("connections", "Open connections", f.connections.clone());
         to.register("tasks", "Tasks that the program is running", f.tasks.clone());
         let help = "Requests and connections that the front door turned away";
         to.register("refused_requests", help, f.refusals.clone());
-        to.register("ready", "1 when /readyz says yes", f.ready.clone());
+        to.register("ready", "1 if /readyz answers 200", f.ready.clone());
     }
 
     fn tally(&self, app: &AppLabel) -> Tally {

@@ -17,7 +17,7 @@ use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::ingest::Counts;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::record::view::DecisionView;
-use dynowarden_core::record::{Notice, NoticeKind, Record, RestartResult};
+use dynowarden_core::record::{Notice, NoticeKind, Record, RestartResult, Scope};
 use dynowarden_core::time::Now;
 use dynowarden_core::traffic::{Readings as _, Span};
 
@@ -83,7 +83,7 @@ impl StatusModel {
                 }
                 kept.recent_decisions.learnt(outcome);
             }
-            Record::Notice(Notice { app, what: NoticeKind::Health(alert), .. }) => {
+            Record::Notice(Notice { scope: Scope::App(app), what: NoticeKind::Health(alert), .. }) => {
                 if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
                     match alert {
                         HealthAlert::DrainLoops

@@ -10,9 +10,10 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use crate::config::settings::LogFormat;
 use crate::metrics::Metrics;
 use dynowarden_core::api::ApiError;
+use dynowarden_core::ident::AppId;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::record::{
-    Action, Decision, MemoryAfterRestart, Notice, NoticeKind, Outcome, Record, RestartResult,
+    Action, Decision, MemoryAfterRestart, Notice, NoticeKind, Outcome, Record, RestartResult, Scope,
 };
 
 /// Why the log could not be set up.
@@ -48,15 +49,16 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
 }
 
 /// Tells one record: its line and its figures together, so that they cannot differ.
-pub fn tell(record: &Record, plan: &AppPlan, metrics: &Metrics) {
+pub fn tell(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
+    let plan = |app: AppId| &plans[app.0 as usize];
     match record {
-        Record::MemoryAfterRestart(MemoryAfterRestart { dyno, memory, .. }) => {
-            let app = &plan.name;
+        Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
+            let app = &plan(*app).name;
             info!(%app, %dyno, outcome = "aftermath", "{dyno} of {app} is at {memory} after its restart");
         }
-        Record::Decision(decision) => tell_decision(decision, plan, metrics),
-        Record::Notice(notice) => tell_notice(notice, plan, metrics),
-        Record::Outcome(outcome) => tell_outcome(outcome, plan, metrics),
+        Record::Decision(decision) => tell_decision(decision, plan(decision.app), metrics),
+        Record::Notice(notice) => tell_notice(notice, plans, metrics),
+        Record::Outcome(outcome) => tell_outcome(outcome, plan(outcome.app), metrics),
     }
 }
 
@@ -105,10 +107,19 @@ fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
     }
 }
 
-fn tell_notice(notice: &Notice, plan: &AppPlan, metrics: &Metrics) {
+fn tell_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
     let label = notice.what.label();
-    metrics.notice(notice.app, label);
-    let app = &plan.name;
+    let app = match notice.scope {
+        // It is about every app, so each app's counter has it.
+        Scope::Account => {
+            (0..).map(AppId).zip(plans).for_each(|(app, _)| metrics.notice(app, label));
+            "account"
+        }
+        Scope::App(app) => {
+            metrics.notice(app, label);
+            plans[app.0 as usize].name.as_str()
+        }
+    };
     let dyno = notice.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let what = &notice.what;
     match what {
@@ -150,6 +161,7 @@ mod tests {
     use dynowarden_core::policy::{AppPlan, Policy, Rate};
     use dynowarden_core::record::{
         Action, AttemptId, Decision, Evidence, Hold, Notice, NoticeKind, Outcome, Record, RestartResult,
+        Scope,
     };
     use dynowarden_core::time::Now;
 
@@ -197,11 +209,11 @@ mod tests {
 
     #[track_caller]
     fn check(record: Record, level: &str, fields: &[(&str, &str)], figure: &str) {
-        let (sink, plan) = (Sink::default(), plan());
-        let metrics = Metrics::new([&plan]);
+        let (sink, plans) = (Sink::default(), [plan()]);
+        let metrics = Metrics::new(&plans);
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(sink.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || tell(&record, &plan, &metrics));
+        tracing::subscriber::with_default(subscriber, || tell(&record, &plans, &metrics));
         let text = String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text");
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -235,7 +247,7 @@ mod tests {
             let dyno = "web.2".parse().expect("a dyno");
             Record::Outcome(Outcome { at, app: AppId(0), dyno, attempt_id: AttemptId(1), result })
         };
-        let notice = |what| Record::Notice(Notice { at, app: AppId(0), dyno: None, what });
+        let notice = |what| Record::Notice(Notice { at, scope: Scope::App(AppId(0)), dyno: None, what });
         check(
             decision(Action::Hold(Hold::UnderWay)),
             "INFO",

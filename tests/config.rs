@@ -435,7 +435,7 @@ fn unknown_settings_name_what_was_meant() {
     );
     check_toml(
         "[heroku]\napi_key = \"canary\"",
-        "heroku.api_key (dynowarden.toml line 2): secrets do not belong into this file; use HEROKU_API_KEY \
+        "heroku.api_key (dynowarden.toml line 2): secrets must not be stored in this file; use HEROKU_API_KEY \
          or \
          heroku.api_key_file",
     );
@@ -853,7 +853,7 @@ fn wrong_notifiers_are_refused_with_the_reason() {
         ),
         (
             &format!("{slack}url_env = 'X'"),
-            "notify.url_env (dynowarden.toml line 4): is set beside notify.url; allowed: one of the two",
+            "notify.url_env (dynowarden.toml line 4): is set together with notify.url; allowed: one of the two",
         ),
         (
             "[[notify]]\ntype = 'webhook'\nurl_env = 'NO_SUCH'",
@@ -870,7 +870,7 @@ fn wrong_notifiers_are_refused_with_the_reason() {
             &format!("{slack}on = []"),
             "notify.on (dynowarden.toml line 4): read an empty list; allowed: at least one of the kinds of \
              messages: restart, give_up, failure, drain_silent, no_help, suspect_release, notify, recovered, hold \
-             (none only beside a digest)",
+             (none only with a digest)",
         ),
         (
             &format!("{slack}digest = '9 Uhr'"),
@@ -901,7 +901,7 @@ fn wrong_notifiers_are_refused_with_the_reason() {
         ),
         (
             "[[notify]]\ntype = 'email'\npassword = 'x'\nurl = 'smtps://h'\nfrom = 'a@b.c'\nto = ['d@e.f']",
-            "notify.password (dynowarden.toml line 3): secrets do not belong into this file; use \
+            "notify.password (dynowarden.toml line 3): secrets must not be stored in this file; use \
              notify.password_env or notify.password_file",
         ),
     ] {

@@ -232,7 +232,7 @@ fn what_is_passed_over_is_told() {
     let told: Vec<_> = ran.err.lines().collect();
     assert_eq!(
         told[0],
-        "2 lines were not read, first -:2: neither a line of `heroku logs` nor one of Papertrail's: \"Traceback\""
+        "2 lines were not read, first -:2: unrecognised log format (expected `heroku logs` or Papertrail output): \"Traceback\""
     );
     assert_eq!(
         told[1],

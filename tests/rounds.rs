@@ -149,7 +149,7 @@ async fn silence_is_told_and_so_is_its_end() {
 async fn a_drain_that_was_taken_away_is_told() {
     let heroku = heroku(&["acme"]).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
-    await_notice(&daemon, "acme", "drain_silent", "no drain of the app leads here");
+    await_notice(&daemon, "acme", "drain_silent", "no drain of the app delivers here");
     assert!(heroku.deletes().is_empty());
 }
 
@@ -202,7 +202,7 @@ async fn lost_lines_are_counted_by_whose_they_were() {
     {
         assert!(page.contains(line), "{line} is not in {page}");
     }
-    await_notice(&daemon, "acme", "failure", "21 lines were lost");
+    await_notice(&daemon, "acme", "failure", "logplex lost 21 lines");
 }
 
 #[tokio::test(flavor = "multi_thread")]

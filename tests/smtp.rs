@@ -13,7 +13,7 @@ use dynowarden::notify;
 use dynowarden::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::policy::Rate;
-use dynowarden_core::record::{Notice, NoticeKind, Record};
+use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
 use tokio_util::sync::CancellationToken;
 
 const USER: &str = "me%40example.com";
@@ -165,7 +165,7 @@ async fn an_incident_is_mailed() {
     let allowed = Rate { count: 3.try_into().expect("not zero"), per: Duration::from_secs(7200) };
     notices.record(&Record::Notice(Notice {
         at: now,
-        app: AppId(0),
+        scope: Scope::App(AppId(0)),
         dyno: Some("web.1".parse().expect("a dyno")),
         what: NoticeKind::GaveUp { allowed, until: now + Duration::from_secs(3600) },
     }));

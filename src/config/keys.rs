@@ -187,7 +187,7 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
 pub(super) fn unknown_key(section: &str, key: &str, origin: Origin) -> Problem {
     let setting = path(section, key);
     if let Some((_, instead)) = SECRETS.iter().find(|(secret, _)| *secret == setting) {
-        let text = format!("secrets do not belong into this file; use {instead}");
+        let text = format!("secrets must not be stored in this file; use {instead}");
         return Problem::new(setting, origin, text);
     }
     let here = keys_of(section);

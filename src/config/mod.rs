@@ -191,7 +191,7 @@ fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
 }
 
 const OLD_PASSWORD: &str =
-    "an old drain password is let in beside the new one: take it out of the settings when no drain has it";
+    "an old drain password is still accepted: remove it from the settings once no drain uses it";
 const PORT: u16 = 8080;
 const KEEP: Duration = Duration::from_secs(90 * 86_400);
 
@@ -257,7 +257,7 @@ fn read_drain(reader: &mut Reader<'_>, section: &Section) -> DrainSettings {
     let body_bytes_max = reader.bytes(section, "max_body", body).unwrap_or(BODY_BYTES);
     if body_bytes_max < limits::BODY_BYTES_SAFE {
         let warning = format!(
-            "drain.max_body is {}: logplex drops a larger batch for good; {} is safe",
+            "drain.max_body is {}: logplex permanently drops a larger batch; {} is safe",
             units::spell_bytes(body_bytes_max),
             units::spell_bytes(limits::BODY_BYTES_SAFE)
         );
@@ -319,7 +319,7 @@ fn read_database(reader: &mut Reader<'_>, section: &Section) -> Database {
     let Some(found) = found else { return default() };
     let text = found.value.text();
     if matches!(found.origin, Origin::File { .. }) && text.is_some_and(urls::has_user) {
-        let text = "secrets do not belong into this file; use DATABASE_URL or store.url_file";
+        let text = "secrets must not be stored in this file; use DATABASE_URL or store.url_file";
         reader.problems.push(Problem::new(found.setting, found.origin, text));
         return default();
     }
@@ -342,7 +342,7 @@ fn warn_of_one_secret_for_two(reader: &mut Reader<'_>, settings: &Settings) {
     for (name, secret) in [("ADMIN_PASSWORD", &settings.admin_password), ("HOOK_KEY", &settings.hook_key)] {
         if secret.as_ref().is_some_and(|secret| drains.contains(&secret.expose_secret())) {
             let warning =
-                format!("{name} is a drain's password, too: everybody who can list the app's drains has it");
+                format!("{name} is also a drain password: everyone who can list the app's drains knows it");
             reader.warnings.push(warning);
         }
     }

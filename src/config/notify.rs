@@ -129,7 +129,7 @@ fn read_on(reader: &mut Reader<'_>, section: &Section, has_digest: bool) -> Opti
         return None;
     }
     if kinds.is_empty() && !has_digest {
-        let allowed = format!("at least one of the {allowed} (none only beside a digest)");
+        let allowed = format!("at least one of the {allowed} (none only with a digest)");
         reader.problems.push(Problem::value(found.setting, found.origin, "an empty list", allowed));
         return None;
     }
@@ -140,8 +140,10 @@ fn read_apps(reader: &mut Reader<'_>, section: &Section, apps: &[AppSettings]) -
     let found = reader.find(section, "apps")?;
     let named: Vec<AppName> = reader.list(section, "apps", "names of watched apps", at_commas)?;
     for name in named.iter().filter(|name| apps.iter().all(|app| app.plan.name != **name)) {
-        let warning =
-            format!("{} ({}): {name} is not watched, so nothing is told of it", found.setting, found.origin);
+        let warning = format!(
+            "{} ({}): {name} is not watched, so nothing is reported for it",
+            found.setting, found.origin
+        );
         reader.warnings.push(warning);
     }
     Some(named)
@@ -201,7 +203,7 @@ fn read_secret(
         keys.into_iter().filter(|key| !key.is_empty() && reader.find(section, key).is_some()).collect();
     if let [first, second, ..] = set.as_slice() {
         let found = reader.find(section, second)?;
-        let text = format!("is set beside notify.{first}; allowed: one of the two");
+        let text = format!("is set together with notify.{first}; allowed: one of the two");
         reader.problems.push(Problem::new(found.setting, found.origin, text));
     }
     let key = *set.first()?;

@@ -94,7 +94,7 @@ struct Lasting(ProcessType);
 enum LastingError {
     #[error("{0}")]
     Name(NameError),
-    #[error("dynos of this type run one command for somebody and are never restarted")]
+    #[error("one-off dynos are never restarted")]
     OneOff,
 }
 

@@ -44,7 +44,7 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// `[[notify]]`: who is told of what.
     pub notifiers: Vec<NotifierSettings>,
-    /// `PORT`; 0 lets the system choose.
+    /// `PORT`; 0 picks a free port.
     pub port: u16,
     /// `public_url`: where the world reaches this program.
     pub public_url: Option<PublicUrl>,

@@ -44,7 +44,7 @@ pub enum NoStream {
     #[error("shutting down")]
     Closed,
     /// There are [`limits::STREAMS_MAX`] already.
-    #[error("as many streams are open as may be")]
+    #[error("too many open event streams")]
     Full,
 }
 

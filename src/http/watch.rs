@@ -16,6 +16,7 @@ use crate::ui::facts::Facts;
 use crate::ui::json::{AppJson, DynoJson, NoticeJson, OutcomeEvent, StatusJson};
 use crate::ui::overview::Overview;
 use crate::ui::parts::{Change, Part, changes};
+use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{Action, Decision, Notice, Outcome, Record, RestartResult};
@@ -101,8 +102,9 @@ impl Watcher<'_> {
     }
 
     fn noticed(&self, notice: &Notice) {
-        let Some(app) = self.admin_ui.status_model.name(notice.app) else { return };
+        let app = notice.scope.app().and_then(|app| self.admin_ui.status_model.name(app));
         self.admin_ui.streams.tell_programs("notice", &NoticeJson::new(notice, app));
+        let app = app.map_or("account", AppName::as_str);
         let dyno = notice.dyno.as_ref().map(|dyno| format!(" {dyno}")).unwrap_or_default();
         self.say(&format!("{app}{dyno}: {}", notice.what));
     }
@@ -182,4 +184,4 @@ struct Missed {
     why: &'static str,
 }
 
-const MISSED: Missed = Missed { why: "more happened at once than could be told" };
+const MISSED: Missed = Missed { why: "events were dropped because too many happened at once" };

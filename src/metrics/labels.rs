@@ -54,6 +54,12 @@ pub(super) struct ApiLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct NotifierLabels {
+    pub(super) notifier: String,
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReadLabels {
     pub(super) outcome: &'static str,
 }

@@ -73,8 +73,12 @@ pub struct NotifierFigures {
     pub delivered: u64,
     /// Messages that were given up.
     pub failed: u64,
-    /// Messages that gave way to newer ones.
+    /// Messages that were evicted from a full queue.
     pub dropped: u64,
+    /// Incidents that were forgotten because too many were open.
+    pub forgotten: u64,
+    /// Records that never became messages, because the queue of all notifiers was full.
+    pub missed: u64,
     /// Messages that wait, the one on its way included.
     pub waiting: usize,
     /// Whether it is down.
@@ -111,8 +115,6 @@ pub struct Undelivered(pub String);
 enum NotifierInput {
     Record(Box<Record>),
     Release { app: AppId, version: Option<u64> },
-    DrainSilent { app: AppId, quiet_for: Duration },
-    DrainHeard { app: AppId },
 }
 
 /// How long receivers are waited for.
@@ -243,16 +245,6 @@ impl NotifierHandle {
         self.tell(|| NotifierInput::Release { app, version });
     }
 
-    /// A drain that should have lines has none.
-    pub fn drain_silent(&self, app: AppId, quiet_for: Duration) {
-        self.tell(|| NotifierInput::DrainSilent { app, quiet_for });
-    }
-
-    /// A drain that was silent has lines again.
-    pub fn drain_heard(&self, app: AppId) {
-        self.tell(|| NotifierInput::DrainHeard { app });
-    }
-
     /// What is wrong with the notifiers, for `/readyz`; none when all of them deliver.
     pub fn trouble(&self) -> Option<String> {
         let down: Vec<String> = self
@@ -265,12 +257,8 @@ impl NotifierHandle {
 
     /// What each notifier has done, in the order of the settings.
     pub fn figures(&self) -> Vec<NotifierFigures> {
-        self.posts.iter().map(|post| post.figures()).collect()
-    }
-
-    /// How many notices were lost because the queue was full.
-    pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+        let missed = self.missed.load(Ordering::Relaxed);
+        self.posts.iter().map(|post| NotifierFigures { missed, ..post.figures() }).collect()
     }
 
     fn tell(&self, told: impl FnOnce() -> NotifierInput) {
@@ -342,12 +330,6 @@ impl NotifierTask {
         self.input_to_all(|| match told {
             NotifierInput::Record(record) => Input::Record(record),
             NotifierInput::Release { app, version } => Input::Release { app: *app, version: *version },
-            NotifierInput::DrainSilent { app, quiet_for } => {
-                Input::Trouble(Trouble::DrainSilent { app: *app, quiet_for: *quiet_for })
-            }
-            NotifierInput::DrainHeard { app } => {
-                Input::Mended(Trouble::DrainSilent { app: *app, quiet_for: Duration::ZERO })
-            }
         });
     }
 
@@ -360,6 +342,7 @@ impl NotifierTask {
         for message in self.incidents[place].handle(input, &*self.readings, now) {
             self.posts[place].push(message, now);
         }
+        self.posts[place].forgot(self.incidents[place].forgotten());
     }
 
     /// Tells the others that a notifier is down, and that it is up again.

@@ -25,6 +25,7 @@ pub(super) struct Outbox {
     delivered: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
+    forgotten: AtomicU64,
     name: Arc<str>,
     pushed: Notify,
     state: Mutex<State>,
@@ -53,6 +54,7 @@ impl Outbox {
             delivered: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
             name,
             pushed: Notify::new(),
             state: Mutex::default(),
@@ -74,9 +76,16 @@ impl Outbox {
             delivered: self.delivered.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
+            forgotten: self.forgotten.load(Ordering::Relaxed),
+            missed: 0,
             waiting: state.queue.len() + usize::from(state.is_delivering),
             is_down: state.trouble.is_some(),
         }
+    }
+
+    /// Notes how many incidents were forgotten so far.
+    pub(super) fn forgot(&self, incidents: u64) {
+        self.forgotten.store(incidents, Ordering::Relaxed);
     }
 
     pub(super) fn push(&self, message: Message, now: Now) {

@@ -29,7 +29,7 @@ use crate::traffic::TrafficBook;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::Rate;
-use dynowarden_core::record::{Notice, NoticeKind, Record};
+use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
 
 /// What a receiver does with a request.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ fn give_up(index: u32) -> Record {
     let allowed = Rate { count: 3.try_into().expect("not zero"), per: Duration::from_secs(7200) };
     Record::Notice(Notice {
         at,
-        app: AppId(0),
+        scope: Scope::App(AppId(0)),
         dyno: Some(DynoName::new("web".parse().expect("a type"), index)),
         what: NoticeKind::GaveUp { allowed, until: at + Duration::from_secs(3600) },
     })
@@ -317,7 +317,7 @@ async fn a_receiver_that_hangs_holds_up_nobody_and_loses_the_oldest() {
     assert_eq!((figures[1].dropped, figures[1].failed), (0, 0));
     soon(|| running.notices.trouble().is_some()).await;
     assert!(running.notices.trouble().is_some_and(|text| text.contains("no answer within")));
-    assert_eq!(running.notices.missed(), 0);
+    assert_eq!(running.notices.figures()[0].missed, 0);
     running.end().await;
 }
 

@@ -231,7 +231,7 @@ impl Store {
             }
             Record::Decision(decision) => self.write_decision(decision),
             Record::Notice(notice) => {
-                let Some(app) = shared.app(notice.app) else { return };
+                let app = notice.scope.app().and_then(|app| shared.app(app));
                 let row = |id| HistoryRow::Notice(NoticeRow::new(notice, app, id));
                 shared.queue.history(micros(notice.at), row);
             }

@@ -124,11 +124,12 @@ impl DecisionRow {
 }
 
 impl NoticeRow {
-    pub fn new(notice: &Notice, app: &AppName, id: i64) -> Self {
+    /// A notice about the account has no app.
+    pub fn new(notice: &Notice, app: Option<&AppName>, id: i64) -> Self {
         Self {
             id,
             at: micros(notice.at),
-            app: app.as_str().into(),
+            app: app.map_or("", AppName::as_str).into(),
             dyno: notice.dyno.as_ref().map(|dyno| dyno.to_string().into()),
             kind: notice.what.label(),
             told: clean(notice.what.to_string()),

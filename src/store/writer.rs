@@ -111,7 +111,7 @@ async fn write_singly(shared: &StoreInner, batch: Batch) -> bool {
         match written {
             Ok(()) => shared.queue.written(counts.0, counts.1),
             Err(trouble) if trouble.kind == Kind::Data => {
-                warn!("the store does not take a row, which is dropped: {}", trouble.away);
+                warn!("database rejected a row; dropped it: {}", trouble.away);
                 shared.queue.give_up(counts);
             }
             Err(_) => {

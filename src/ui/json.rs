@@ -86,7 +86,8 @@ pub struct OutcomeEvent {
 #[derive(Debug, Serialize)]
 pub struct NoticeJson {
     at: String,
-    app: String,
+    /// None for a notice about the account.
+    app: Option<String>,
     dyno: Option<String>,
     kind: &'static str,
     text: String,
@@ -195,10 +196,10 @@ impl OutcomeEvent {
 
 impl NoticeJson {
     /// A notice's public form.
-    pub fn new(notice: &Notice, app: &AppName) -> Self {
+    pub fn new(notice: &Notice, app: Option<&AppName>) -> Self {
         Self {
             at: notice.at.to_string(),
-            app: app.to_string(),
+            app: app.map(ToString::to_string),
             dyno: notice.dyno.as_ref().map(ToString::to_string),
             kind: notice.what.label(),
             text: notice.what.to_string(),

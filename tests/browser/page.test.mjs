@@ -125,7 +125,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.locator("summary", { hasText: "Restart…" }).click();
     await sure.click();
     await page.waitForURL(/\/apps\/acme-pay\/dynos\/web\.1$/);
-    for (let tries = 0; !/asked for by hand/.test(await page.textContent("main")); tries += 1) {
+    for (let tries = 0; !/manual restart/.test(await page.textContent("main")); tries += 1) {
       assert.ok(tries < 50, "the decision is shown");
       await page.waitForTimeout(200);
       if (!javaScriptEnabled) await page.reload();

@@ -21,7 +21,7 @@ use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{
     Action, AttemptId, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind,
-    Outcome, Record, RestartResult,
+    Outcome, Record, RestartResult, Scope,
 };
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
@@ -334,7 +334,10 @@ pub async fn the_record_stays_within_its_bounds(bed: Bed) {
         store.write(&hold(at(n * 100), &name, Hold::UnderWay), at(n * 100));
     }
     let notice = NoticeKind::ApiRecovered;
-    store.write(&Record::Notice(Notice { at: at(0), app: ACME, dyno: None, what: notice }), at(0));
+    store.write(
+        &Record::Notice(Notice { at: at(0), scope: Scope::App(ACME), dyno: None, what: notice }),
+        at(0),
+    );
     store.close().await;
 
     // Too many, and the oldest go.

@@ -158,13 +158,13 @@ impl std::fmt::Display for ApiError {
             Self::Forbidden { status, id } => {
                 write!(
                     f,
-                    "the token may not do this ({status} {id}): check its scope and the account's access"
+                    "the token is not allowed to do this ({status} {id}): check its scope and the account's access"
                 )
             }
-            Self::Garbled { what } => write!(f, "the API's answer makes no sense: {what}"),
-            Self::NoSuchApp => {
-                f.write_str("the API knows no such app (404): renamed, deleted, or not the token's")
-            }
+            Self::Garbled { what } => write!(f, "unexpected answer from the API: {what}"),
+            Self::NoSuchApp => f.write_str(
+                "the API knows no such app (404): renamed, deleted, or not accessible with this token",
+            ),
             Self::Refused { status, id } => write!(f, "the API refused ({status} {id})"),
             Self::Throttled { .. } => f.write_str("the account's API calls are used up (429)"),
             Self::Unauthorized => {

@@ -38,7 +38,7 @@ use crate::wire::timestamp::TimeError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DetectError {
     /// A code that its writer does not have.
-    #[error("{family}{number} is not a code that is known from there")]
+    #[error("unexpected code {family}{number} from this source")]
     Code {
         /// The letter.
         family: Family,

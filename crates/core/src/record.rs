@@ -294,17 +294,36 @@ pub struct MemoryAfterRestart {
     pub memory: MemoryReading,
 }
 
-/// Something that people are told, beside decisions and outcomes.
+/// Something to report to people, besides decisions and outcomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
     /// When.
     pub at: Timestamp,
-    /// The app.
-    pub app: AppId,
+    /// What it is about.
+    pub scope: Scope,
     /// The dyno, where it is about one.
     pub dyno: Option<DynoName>,
     /// What.
     pub what: NoticeKind,
+}
+
+/// How much a notice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole Heroku account, and so every watched app: a revoked token, an API that is down.
+    Account,
+    /// One app.
+    App(AppId),
+}
+
+impl Scope {
+    /// The app; none for the account.
+    pub fn app(self) -> Option<AppId> {
+        match self {
+            Self::Account => None,
+            Self::App(app) => Some(app),
+        }
+    }
 }
 
 /// The kinds of notices.
@@ -340,13 +359,13 @@ pub enum NoticeKind {
 // === impl Record ===
 
 impl Record {
-    /// The app that it is about.
-    pub fn app(&self) -> AppId {
+    /// What it is about.
+    pub fn scope(&self) -> Scope {
         match self {
-            Self::MemoryAfterRestart(aftermath) => aftermath.app,
-            Self::Decision(decision) => decision.app,
-            Self::Notice(notice) => notice.app,
-            Self::Outcome(outcome) => outcome.app,
+            Self::MemoryAfterRestart(aftermath) => Scope::App(aftermath.app),
+            Self::Decision(decision) => Scope::App(decision.app),
+            Self::Notice(notice) => notice.scope,
+            Self::Outcome(outcome) => Scope::App(outcome.app),
         }
     }
 }
@@ -383,7 +402,7 @@ impl Decision {
             Action::Notify => cause,
             Action::Restart { dry_run, formation } => {
                 let only = if *formation == 1 {
-                    "; the only dyno of its type, so the app is away meanwhile"
+                    "; the only dyno of its type: the app will be down during the restart"
                 } else {
                     ""
                 };
@@ -397,7 +416,7 @@ impl Decision {
         let mut text = match (&self.evidence.code, self.evidence.lines) {
             (Some(code), 1) => titled(*code),
             (Some(code), lines) => format!("{} × {lines}", titled(*code)),
-            (None, _) if &*self.rule == MANUAL => "asked for by hand".to_owned(),
+            (None, _) if &*self.rule == MANUAL => "manual restart".to_owned(),
             (None, _) => "memory above the rule's bound".to_owned(),
         };
         if let Some(memory) = &self.evidence.memory {
@@ -460,12 +479,12 @@ impl fmt::Display for Hold {
             Self::ApiReserve { remaining } => {
                 write!(
                     f,
-                    "only {remaining} API calls are left to the account, and a fifth is kept for others"
+                    "only {remaining} API calls are left to the account; a fifth is reserved for its other users"
                 )
             }
-            Self::ApiError(error) => write!(f, "cannot see: {error}"),
+            Self::ApiError(error) => write!(f, "no usable answer from the API: {error}"),
             Self::ClaimedElsewhere { until } => {
-                write!(f, "another replica has this dyno in hand until {}", clock(*until))
+                write!(f, "another replica is handling this dyno until {}", clock(*until))
             }
             Self::ClockAhead { lead } => {
                 write!(
@@ -486,7 +505,10 @@ impl fmt::Display for Hold {
                 write!(f, "a deploy is under way: releases v{from} and v{to} run side by side")
             }
             Self::FormationFailed { dyno } => {
-                write!(f, "{dyno} did not come back from its restart, so the rest of its type stays up")
+                write!(
+                    f,
+                    "{dyno} did not come back from its restart, so the other dynos of its type are left running"
+                )
             }
             Self::FormationOut { dyno, state, allowed } => match state {
                 DynoState::Up => write!(
@@ -500,7 +522,7 @@ impl fmt::Display for Hold {
             Self::GivenUp { until } => {
                 write!(f, "given up after too many restarts, until {} or the next release", clock(*until))
             }
-            Self::Gone => f.write_str("the API knows no dyno of that name: scaled away or never there"),
+            Self::Gone => f.write_str("no dyno of that name exists: scaled away"),
             Self::MaxRestarts { allowed, until } => {
                 write!(
                     f,
@@ -515,31 +537,25 @@ impl fmt::Display for Hold {
             }
             Self::OutsideWindow { opens: None } => f.write_str("outside policy.window, which never opens"),
             Self::Paused { until, reason } => write!(f, "paused until {}: {reason}", clock(*until)),
-            Self::PlatformActs => f.write_str("the platform is already replacing this process"),
+            Self::PlatformActs => f.write_str("Heroku is already replacing this process"),
             Self::QueueFull { max } => write!(f, "{max} dynos of its type are waiting already"),
             Self::Queued { behind } => write!(f, "waiting for its turn behind {behind}"),
             Self::Releasing { until } => {
-                write!(
-                    f,
-                    "a release or a change of scale was announced; waiting until {} to see it through",
-                    clock(*until)
-                )
+                write!(f, "a release or a scaling was announced; waiting until {}", clock(*until))
             }
             Self::Stale { age } => {
-                write!(f, "stale: the error is {} old by the time in its line", spoken(*age))
+                write!(f, "stale: the error is {} old", spoken(*age))
             }
-            Self::StoreAway => {
-                f.write_str("the store does not answer, and without it nobody knows what was restarted")
-            }
+            Self::StoreAway => f.write_str("the store does not answer, so earlier restarts are unknown"),
             Self::Superseded { created_at } => {
-                write!(f, "the error is older than the dyno, which was created {}", clock(*created_at))
+                write!(f, "the error is older than the dyno, which started {}", clock(*created_at))
             }
             Self::TooManyDynos { max } => write!(f, "{max} dynos are watched already"),
             Self::TooYoung { age, min } => {
                 write!(f, "too young: up for {} of min_uptime = {}", spoken(*age), spoken(*min))
             }
             Self::UnderWay => f.write_str("a restart of this dyno is under way"),
-            Self::WrongType => f.write_str("the API says that it is of another process type than its name"),
+            Self::WrongType => f.write_str("the API reports another process type than the dyno's name"),
         }
     }
 }
@@ -572,7 +588,7 @@ impl fmt::Display for RestartResult {
         match self {
             Self::Accepted { answer_lost: false } => f.write_str("the API accepted the restart"),
             Self::Accepted { answer_lost: true } => {
-                f.write_str("the API's answer was lost, and the restart counts as made")
+                f.write_str("the API's answer was lost; the restart counts as carried out")
             }
             Self::Back { out_for, late: false, .. } => write!(f, "up again after {}", spoken(*out_for)),
             Self::Back { out_for, late: true, .. } => {
@@ -584,12 +600,12 @@ impl fmt::Display for RestartResult {
             Self::NotBack { state: None, waited } => {
                 write!(f, "not seen up within boot_timeout = {}", spoken(*waited))
             }
-            Self::Gone => f.write_str("no dyno of that name any more: scaled away meanwhile"),
+            Self::Gone => f.write_str("the dyno no longer exists: scaled away"),
             Self::Refused(error) => write!(f, "not restarted: {error}"),
             Self::Unanswered { tries } => {
-                write!(f, "asked {tries} times without an answer, and the old instance is still there")
+                write!(f, "sent {tries} times without an answer, and the old instance is still running")
             }
-            Self::Withdrawn => f.write_str("held after it was claimed and before it was sent"),
+            Self::Withdrawn => f.write_str("held back before the request was sent"),
         }
     }
 }
@@ -618,19 +634,19 @@ impl fmt::Display for NoticeKind {
             Self::ClockDisagrees { lead } => {
                 write!(
                     f,
-                    "lines are {} ahead of this machine's clock: set it right, or nothing is restarted",
+                    "log lines are {} ahead of this machine's clock: fix the clock, or nothing is restarted",
                     spoken(*lead)
                 )
             }
             Self::GaveUp { allowed, until } => write!(
                 f,
-                "gave up on this dyno after {allowed}; it is left alone until {} or the next release, and \
-                 needs a person",
+                "gave up on this dyno after {allowed}; it is left alone until {} or the next release, and a \
+                 person needs to look at it",
                 clock(*until)
             ),
             Self::NoHelp { after } => write!(
                 f,
-                "a restart does not help: the error was back {} after the new dyno was created",
+                "restarting does not help: the error was back {} after the new dyno started",
                 spoken(*after)
             ),
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),

@@ -37,7 +37,7 @@ pub struct SimOptions {
     pub clock: WorldClock,
     /// How drains are served.
     pub drains: DrainPolicy,
-    /// The port of the Platform API on loopback; 0 lets the system choose.
+    /// The port of the Platform API on loopback; 0 picks a free port.
     pub port: u16,
     /// What all chance in it comes from.
     pub seed: u64,

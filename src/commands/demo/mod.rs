@@ -184,7 +184,7 @@ fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "heroku: the platform; message: what people are told; all else: what dynowarden does, and why."
+        "heroku: the platform; message: what people are notified of; all else: what dynowarden does, and why."
     )?;
     writeln!(out)?;
     out.flush()

@@ -17,7 +17,7 @@ use crate::http::reply::ReplyBody;
 use crate::http::watch::watch;
 use dynowarden_core::engine::Engine;
 use dynowarden_core::ident::AppId;
-use dynowarden_core::record::{Action, Decision, Evidence, Hold, Notice, NoticeKind, Record};
+use dynowarden_core::record::{Action, Decision, Evidence, Hold, Notice, NoticeKind, Record, Scope};
 
 /// A house whose engine, at rest, tells its status; everything else that is asked of it is handed on.
 async fn lively() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Command>) {
@@ -237,7 +237,7 @@ async fn streams_tell_what_happens_and_end_with_the_program() {
     service.handle.tell(Record::Decision(decision));
     let told = until(&mut json, "decision").await;
     assert!(told.lines().all(|line| line != "event: evil"), "{told}");
-    let notice = Notice { at, app: AppId(0), dyno: None, what: NoticeKind::ApiRecovered };
+    let notice = Notice { at, scope: Scope::App(AppId(0)), dyno: None, what: NoticeKind::ApiRecovered };
     service.handle.tell(Record::Notice(notice));
     until(&mut json, "notice").await;
     assert!(until(&mut html, "said").await.contains("data: acme: the API answers again"));

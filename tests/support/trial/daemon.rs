@@ -13,7 +13,7 @@ use dynowarden_core::event::{Change, DynoState, Event as Heard, Fact};
 use dynowarden_core::ident::AppId;
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
 use dynowarden_core::record::{
-    Action, AttemptId, Hold, MemoryAfterRestart, NoticeKind, Record, RestartResult,
+    Action, AttemptId, Hold, MemoryAfterRestart, NoticeKind, Record, RestartResult, Scope,
 };
 use dynowarden_core::time::{Now, later, since};
 use heroku_sim::fault::{FaultRule, PathRule, Times};
@@ -340,7 +340,10 @@ impl Trial {
                 Ok(())
             }
             Record::Notice(notice) => {
-                let app = notice.app.0 as usize;
+                let Scope::App(of) = notice.scope else {
+                    return Err((None, "the engine knows one app at a time".to_owned()));
+                };
+                let app = of.0 as usize;
                 let text = || format!("TELL   {}: {}", notice.what.label(), notice.what);
                 self.timeline.note(Some(app), text, self.now);
                 if let (NoticeKind::GaveUp { until, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
@@ -354,8 +357,7 @@ impl Trial {
                         version,
                     );
                     let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
-                    let given_up =
-                        RestoredGiveUp { app: notice.app, dyno: dyno.clone(), until: *until, release };
+                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release };
                     self.write(Write::GivenUp(given_up));
                     let justified = self.judge.gave_up(app, Some(dyno), self.now);
                     return justified.map_err(|what| (Some(app), what));

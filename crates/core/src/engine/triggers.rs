@@ -16,7 +16,7 @@ use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::policy::{Act, Trigger};
 use crate::record::{
-    Action, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Record,
+    Action, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Record, Scope,
 };
 use crate::time::since;
 
@@ -354,7 +354,7 @@ impl Engine {
     /// Tells people something.
     pub(super) fn notice(&mut self, app: AppId, key: Option<DynoKey>, what: NoticeKind) {
         let dyno = key.map(|key| self.name(key));
-        self.record(Record::Notice(Notice { at: self.now.wall, app, dyno, what }));
+        self.record(Record::Notice(Notice { at: self.now.wall, scope: Scope::App(app), dyno, what }));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::time::spoken;
 /// One of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HealthAlert {
-    /// The Platform API has not answered for a while. About the account: told once, for the first app.
+    /// The Platform API has not answered for a while. About the whole account.
     ApiAway {
         /// What it does instead.
         error: ApiError,
@@ -33,7 +33,7 @@ pub enum HealthAlert {
     },
     /// The app is seen again.
     AppSeen,
-    /// This machine's clock is ahead of the API's, so errors look old. Told once, for the first app.
+    /// This machine's clock is ahead of the API's, so errors look old. About the whole account.
     ClockAhead {
         /// By how much.
         lead: Duration,
@@ -58,7 +58,7 @@ pub enum HealthAlert {
         /// How many since it was last told.
         messages: u64,
     },
-    /// Heroku's status page shows nothing red any more.
+    /// Heroku's status page no longer shows red.
     PlatformGreen,
     /// Heroku's status page shows red.
     PlatformRed {
@@ -67,7 +67,7 @@ pub enum HealthAlert {
     },
     /// The token is accepted again.
     TokenAccepted,
-    /// The token is wrong, expired or revoked. About the account: told once, for the first app.
+    /// The token is wrong, expired or revoked. About the whole account.
     TokenRefused,
 }
 
@@ -116,17 +116,17 @@ impl HealthAlert {
 impl fmt::Display for HealthAlert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ApiAway { error } => write!(f, "nothing is seen and nothing restarted: {error}"),
+            Self::ApiAway { error } => write!(f, "nothing is restarted: {error}"),
             Self::ApiBack => f.write_str("the API answers again"),
-            Self::AppHidden { error } => write!(f, "it cannot be seen, so nothing is restarted: {error}"),
+            Self::AppHidden { error } => write!(f, "the app is not accessible, so nothing is restarted: {error}"),
             Self::AppIsFir => f.write_str(
                 "a Fir app has no log drains, and the platform itself restarts its dynos when their memory \
-                 is used up: nothing is heard of it here",
+                 is used up: dynowarden receives nothing from it",
             ),
             Self::AppRenamed { to } => {
-                write!(f, "it is called {to} now: put that name into HEROKU_APP and into its drain's URL")
+                write!(f, "renamed to {to}: use that name in HEROKU_APP and in the drain's URL")
             }
-            Self::AppSeen => f.write_str("the app is seen again"),
+            Self::AppSeen => f.write_str("the app is accessible again"),
             Self::ClockAhead { lead } => write!(
                 f,
                 "this machine's clock is {} ahead of Heroku's: set it right, or every error looks too old",
@@ -134,27 +134,27 @@ impl fmt::Display for HealthAlert {
             ),
             Self::ClockRight => f.write_str("this machine's clock is right again"),
             Self::DrainLoops => f.write_str(
-                "this is the app that dynowarden runs in: each batch of its drain makes a router line, hence \
-                 a new batch; take its drain away",
+                "this is the app that dynowarden runs in: each batch causes a router line, and so \
+                 another batch; remove its drain",
             ),
             Self::DrainMissing => f.write_str(
-                "no drain of the app leads here, so nothing is heard: `dynowarden check` says how to add it",
+                "no drain of the app delivers here, so no logs arrive: run `dynowarden check` for the command that adds one",
             ),
             Self::DrainSilent { quiet_for, running } => write!(
                 f,
-                "nothing has come from its drain for {} while {running} of its dynos run",
+                "no logs from its drain for {} while {running} of its dynos are up",
                 spoken(*quiet_for)
             ),
-            Self::DrainSpeaks => f.write_str("its drain is heard again"),
+            Self::DrainSpeaks => f.write_str("logs arrive from its drain again"),
             Self::LinesLost { messages } => {
-                write!(f, "{messages} lines were lost on their way here (L10): errors may have been missed")
+                write!(f, "logplex lost {messages} lines (L10): errors may have been missed")
             }
-            Self::PlatformGreen => f.write_str("Heroku's status page shows nothing red any more"),
+            Self::PlatformGreen => f.write_str("Heroku's status page no longer shows red"),
             Self::PlatformRed { systems } => write!(f, "Heroku's status page shows red: {systems}"),
             Self::TokenAccepted => f.write_str("the API accepts the token again"),
             Self::TokenRefused => f.write_str(
-                "the API does not accept the token (401): wrong, expired or revoked; nothing is seen and \
-                 nothing restarted, for any app",
+                "the API does not accept the token (401): wrong, expired or revoked; no app is \
+                 restarted",
             ),
         }
     }

@@ -126,7 +126,8 @@ impl Tally {
             }
             Record::MemoryAfterRestart(_) => {}
             Record::Notice(notice) => {
-                let app = self.apps.entry(notice.app).or_default();
+                let Some(app) = notice.scope.app() else { return };
+                let app = self.apps.entry(app).or_default();
                 match &notice.what {
                     NoticeKind::GaveUp { .. } => app.given_up += 1,
                     NoticeKind::NoHelp { .. } => app.no_help += 1,

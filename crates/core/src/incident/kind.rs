@@ -19,7 +19,7 @@ pub enum Kind {
     Recovered,
     /// A dyno was restarted, and whether it helped.
     Restart,
-    /// Several dynos err since a release.
+    /// Several dynos started failing a release.
     SuspectRelease,
     /// A restart does not help.
     NoHelp,

@@ -45,7 +45,7 @@ use crate::incident::release::Releases;
 use crate::incident::state::{State, Subject};
 use crate::limits;
 use crate::policy::AppPlan;
-use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, RestartResult};
+use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Scope};
 use crate::time::{Now, since};
 use crate::traffic::{Readings, Span};
 
@@ -102,13 +102,6 @@ pub enum Input<'a> {
 /// Troubles that are not the engine's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble<'a> {
-    /// A drain that should have lines has none.
-    DrainSilent {
-        /// The app whose drain it is.
-        app: AppId,
-        /// For how long.
-        quiet_for: Duration,
-    },
     /// Another notifier cannot deliver.
     NotifierDown {
         /// Its name.
@@ -171,22 +164,20 @@ impl Incidents {
     pub fn handle(&mut self, input: Input<'_>, readings: &dyn Readings, now: Now) -> Vec<Message> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
-            Input::Record(record) if self.is_told(record.app()) => self.record(record, readings),
+            Input::Record(record) if record.scope().app().is_none_or(|app| self.is_told(app)) => {
+                self.record(record, readings);
+            }
             Input::Release { app, version } if self.is_told(app) => {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
-            }
-            Input::Trouble(Trouble::DrainSilent { app, quiet_for }) if self.is_told(app) => {
-                self.trouble(Subject::Drain, Some(app), text::drain_silent(quiet_for));
             }
             Input::Trouble(Trouble::NotifierDown { name, why }) => {
                 self.trouble(Subject::Notifier(name.to_owned()), None, why.to_owned());
             }
-            Input::Mended(Trouble::DrainSilent { app, .. }) => self.recover(&Subject::Drain, Some(app)),
             Input::Mended(Trouble::NotifierDown { name, .. }) => {
                 self.recover(&Subject::Notifier(name.to_owned()), None);
             }
             Input::End => self.hurry(),
-            Input::Record(_) | Input::Release { .. } | Input::Trouble(_) | Input::Wake => {}
+            Input::Record(_) | Input::Release { .. } | Input::Wake => {}
         }
         self.tell_cases(readings);
         self.tell_outages();
@@ -256,22 +247,36 @@ impl Incidents {
         case.want(kind, &self.plan, now.mono);
     }
 
+    /// A notice about the account concerns every app that this notifier reports on.
+    fn noticed_for_all(&mut self, what: &NoticeKind) {
+        let told = (0..).map(AppId).zip(&self.plan.apps).filter(|(_, app)| app.is_told);
+        let told: Vec<AppId> = told.map(|(app, _)| app).collect();
+        for app in told {
+            if let NoticeKind::Health(alert) = what {
+                self.concerned(app, alert);
+            }
+        }
+    }
+
     fn noticed(&mut self, notice: &Notice) {
         let now = self.now;
+        let Scope::App(app) = notice.scope else {
+            return self.noticed_for_all(&notice.what);
+        };
         let kind = match &notice.what {
             NoticeKind::ApiError(error) => {
-                return self.trouble(Subject::Api(error.label()), Some(notice.app), notice.what.to_string());
+                return self.trouble(Subject::Api(error.label()), Some(app), notice.what.to_string());
             }
             NoticeKind::ClockDisagrees { .. } => {
-                return self.trouble(Subject::Clock, Some(notice.app), notice.what.to_string());
+                return self.trouble(Subject::Clock, Some(app), notice.what.to_string());
             }
-            NoticeKind::ApiRecovered => return self.seen_again(notice.app),
-            NoticeKind::Health(alert) => return self.concerned(notice.app, alert),
+            NoticeKind::ApiRecovered => return self.seen_again(app),
+            NoticeKind::Health(alert) => return self.concerned(app, alert),
             NoticeKind::GaveUp { .. } => Kind::GiveUp,
             NoticeKind::NoHelp { .. } => Kind::NoHelp,
             NoticeKind::RestartFailed(_) => Kind::Failure,
         };
-        let id = self.case_of(notice.app, notice.dyno.as_ref());
+        let id = self.case_of(app, notice.dyno.as_ref());
         let Some(case) = self.cases.get_mut(&id) else { return };
         let part = case.part(notice.dyno.clone(), now.mono);
         match &notice.what {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::{ApiError, DynoInfo};
 use crate::event::{DynoState, Megabytes};
+use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName};
 use crate::incident::kind::Kind;
 use crate::incident::message::Message;
@@ -14,7 +15,7 @@ use crate::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
 use crate::policy::Rate;
 use crate::record::{
     Action, AttemptId, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Outcome, Record,
-    RestartResult,
+    RestartResult, Scope,
 };
 use crate::time::{Now, earlier, later};
 use crate::traffic::{Figures, Readings, Span};
@@ -198,7 +199,7 @@ impl Story {
     }
 
     pub(crate) fn notice_of(&mut self, app: AppId, index: Option<u32>, what: NoticeKind) -> &mut Self {
-        let notice = Notice { at: self.now.wall, app, dyno: index.map(web), what };
+        let notice = Notice { at: self.now.wall, scope: Scope::App(app), dyno: index.map(web), what };
         self.input(Input::Record(&Record::Notice(notice)))
     }
 
@@ -283,7 +284,7 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     keep("api-unseen-of-several", &story);
     story.wait(minutes(12)).notice(None, NoticeKind::ApiRecovered);
     keep("api-seen-again", &story);
-    story.input(Input::Trouble(Trouble::DrainSilent { app: AppId(0), quiet_for: minutes(30) }));
+    story.notice(None, NoticeKind::Health(HealthAlert::DrainSilent { quiet_for: minutes(30), running: 2 }));
     keep("drain-silent", &story);
     story.input(Input::Trouble(Trouble::NotifierDown { name: "ops", why: "it answered 404 Not Found" }));
     keep("notifier-down", &story);

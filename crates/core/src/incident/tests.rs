@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 
 use crate::api::ApiError;
+use crate::health::alert::HealthAlert;
 use crate::ident::AppId;
 use crate::incident::kind::Kind;
 use crate::incident::message::{Improved, Phase};
 use crate::incident::stories::{Story, minutes, plan, seconds, web};
-use crate::incident::{Input, Plan, Trouble};
+use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
-use crate::record::{Action, Hold, NoticeKind, RestartResult};
+use crate::record::{Action, Hold, Notice, NoticeKind, Record, RestartResult, Scope};
 
 #[track_caller]
 fn check(story: &Story, expect: &[&str]) {
@@ -168,9 +170,9 @@ fn one_revoked_token_is_not_a_message_for_every_app() {
     check(
         &story,
         &[
-            "     0s   opened failure         app-0: the API cannot be seen, so nothing is restarted",
-            "    30s  updated failure         200 apps: the API cannot be seen, so nothing is restarted",
-            "    60s   closed recovered       200 apps: the API is seen again after 1m",
+            "     0s   opened failure         app-0: the API cannot be used, so nothing is restarted",
+            "    30s  updated failure         200 apps: the API cannot be used, so nothing is restarted",
+            "    60s   closed recovered       200 apps: the API answers again after 1m",
         ],
     );
 }
@@ -187,12 +189,34 @@ fn a_trouble_of_one_app_ends_with_that_app() {
     assert_eq!(story.next_deadline(), None);
 }
 
+/// A notifier for some apps only missed what was reported for the first app.
+#[test]
+fn a_notifier_for_the_second_app_hears_of_a_revoked_token() {
+    let mut story = Story::of(Plan {
+        apps: vec![
+            WatchedApp { is_told: false, ..plan(&["acme"], &Kind::CHOICES).apps.remove(0) },
+            plan(&["other"], &Kind::CHOICES).apps.remove(0),
+        ],
+        ..plan(&["acme", "other"], &Kind::CHOICES)
+    });
+    let notice = |alert| {
+        let (at, what) = (Timestamp::UNIX_EPOCH, NoticeKind::Health(alert));
+        Record::Notice(Notice { at, scope: Scope::Account, dyno: None, what })
+    };
+    story.input(Input::Record(&notice(HealthAlert::TokenRefused))).wait(minutes(1));
+    assert_eq!(story.told.len(), 1);
+    assert_eq!(story.told[0].apps, ["other".parse().expect("an app")]);
+    story.input(Input::Record(&notice(HealthAlert::TokenAccepted))).wait(minutes(1));
+    assert_eq!(story.told.last().map(|message| message.kind), Some(Kind::Recovered));
+}
+
 #[test]
 fn a_silent_drain_is_told_until_it_is_heard() {
-    let silent = Trouble::DrainSilent { app: AppId(1), quiet_for: minutes(30) };
+    let silent = || NoticeKind::Health(HealthAlert::DrainSilent { quiet_for: minutes(30), running: 2 });
     let mut story = Story::new();
-    story.input(Input::Trouble(silent)).wait(minutes(10)).input(Input::Trouble(silent)).wait(minutes(300));
-    story.input(Input::Mended(silent)).wait(minutes(600));
+    story.notice_of(AppId(1), None, silent()).wait(minutes(10));
+    story.notice_of(AppId(1), None, silent()).wait(minutes(300));
+    story.notice_of(AppId(1), None, NoticeKind::Health(HealthAlert::DrainSpeaks)).wait(minutes(600));
     check(
         &story,
         &[
@@ -211,7 +235,7 @@ fn several_dynos_that_err_after_a_release_make_it_suspect() {
     story.input(release(None)).input(release(Some(42))).wait(minutes(9)).queued(1, 2).queued(1, 2);
     assert_eq!(suspects(&story), 0, "one dyno is bad luck");
     story.queued(2, 1).queued(3, 1);
-    check(&story, &["   540s   single suspect_release acme: suspect release v42, 2 dynos err since"]);
+    check(&story, &["   540s   single suspect_release acme: suspect release v42, 2 dynos started failing"]);
 
     let mut story = Story::new();
     story.queued(1, 2).queued(2, 1).wait(minutes(20)).input(release(Some(42))).queued(1, 2).queued(2, 1);

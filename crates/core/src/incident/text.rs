@@ -87,7 +87,7 @@ fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
 fn short_cause(dyno: &DynoReport) -> String {
     match dyno.code {
         Some(code) => code.to_string(),
-        None if &*dyno.rule == MANUAL => "asked for by hand".to_owned(),
+        None if &*dyno.rule == MANUAL => "manual restart".to_owned(),
         None if dyno.rule.is_empty() => "an earlier error".to_owned(),
         None => "memory too high".to_owned(),
     }
@@ -107,8 +107,9 @@ pub(super) fn dyno(dyno: &DynoReport, state: &State, no_help: Option<Duration>, 
         (Some(proof), _) => sentences.push(proven(proof, dyno.memory)),
         (None, Some(after)) => {
             let after = spoken(after);
-            sentences
-                .push(format!("A restart does not help: the error was back {after} after the last one."));
+            sentences.push(format!(
+                "Restarting does not help: the error was back {after} after the last restart."
+            ));
         }
         (None, None) => {}
     }
@@ -121,7 +122,7 @@ fn cause(dyno: &DynoReport) -> String {
             let title = codes::entry(code).map_or("", |entry| entry.title);
             format!("{code} ({title})")
         }
-        None if &*dyno.rule == MANUAL => return "Asked for by hand.".to_owned(),
+        None if &*dyno.rule == MANUAL => return "Manual restart.".to_owned(),
         None => format!("Memory above the bound of the rule {}", dyno.rule),
     };
     if dyno.reports > 1 {
@@ -140,17 +141,17 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
             let late = if *late { ", later than boot_timeout" } else { "" };
             format!("Restarted, and up again after {}{late}.", spoken(out_for.unwrap_or_default()))
         }
-        State::DryRun => "It would have been restarted; with dry_run nothing is sent.".to_owned(),
-        State::Failed { text, .. } => format!("The restart failed: {text}. It needs a person."),
+        State::DryRun => "Would have been restarted (dry run).".to_owned(),
+        State::Failed { text, .. } => format!("The restart failed: {text}. A person needs to look at it."),
         State::GivenUp { text, .. } => format!("{}.", capitalised(text)),
-        State::Gone => "There is no dyno of that name any more: scaled away.".to_owned(),
+        State::Gone => "The dyno no longer exists: scaled away.".to_owned(),
         State::Heard => return None,
-        State::Held { reason } => format!("Left alone: {reason}."),
+        State::Held { reason } => format!("Not restarted: {reason}."),
         State::Out { since, .. } => {
             format!("Restarted {} ago, not up yet.", spoken(now.saturating_sub(*since)))
         }
         State::Restarting { .. } => "It is being restarted.".to_owned(),
-        State::Told => "Nothing is done about it: the rule asks to tell.".to_owned(),
+        State::Told => "No action: this rule only sends notifications.".to_owned(),
     })
 }
 
@@ -163,9 +164,7 @@ fn proven(proof: &RestartEffect, told: Option<MemoryReading>) -> String {
             format!("It did not help: the error was back after {}.", spoken(after))
         }
         (Improved::No, None) => "It did not help.".to_owned(),
-        (Improved::Unknown, _) => {
-            "Nothing was heard of it since, so nobody knows whether it helped.".to_owned()
-        }
+        (Improved::Unknown, _) => "No data since the restart; unknown whether it helped.".to_owned(),
     }];
     let (before, after) = (proof.before.unwrap_or_default(), proof.after.unwrap_or_default());
     match (before.memory.or(told), after.memory) {
@@ -206,12 +205,12 @@ pub(super) fn outage(
     };
     let lasted = spoken(lasted);
     let title = match (subject, phase) {
-        (Subject::Api(_), Phase::Closed) => format!("{of_apps}the API is seen again after {lasted}"),
-        (Subject::Api(_), _) => format!("{of_apps}the API cannot be seen, so nothing is restarted"),
+        (Subject::Api(_), Phase::Closed) => format!("{of_apps}the API answers again after {lasted}"),
+        (Subject::Api(_), _) => format!("{of_apps}the API cannot be used, so nothing is restarted"),
         (Subject::Clock, _) => format!("{of_apps}line times and this machine's clock disagree"),
         (Subject::Drain, Phase::Closed) => format!("{of_apps}the drain has lines again after {lasted}"),
         (Subject::Drain, _) => format!("{of_apps}the drain is silent"),
-        (Subject::Losses, _) => format!("{of_apps}logplex loses lines on their way here"),
+        (Subject::Losses, _) => format!("{of_apps}logplex is losing lines"),
         (Subject::OwnClock, Phase::Closed) => format!("this machine's clock is right again after {lasted}"),
         (Subject::OwnClock, _) => "this machine's clock is wrong, so nothing is restarted".to_owned(),
         (Subject::Platform, Phase::Closed) => format!("Heroku's status is green again after {lasted}"),
@@ -234,15 +233,6 @@ pub(super) fn outage(
     (format!("{still}{title}"), body)
 }
 
-/// What is said of a drain without lines.
-pub(super) fn drain_silent(quiet_for: Duration) -> String {
-    format!(
-        "no line has come from the drain for {}, so no error would be seen: check `heroku drains` and \
-         `dynowarden check`",
-        spoken(quiet_for)
-    )
-}
-
 /// The title and the paragraph of a suspect release.
 pub(super) fn suspect(
     app: &AppName,
@@ -255,7 +245,7 @@ pub(super) fn suspect(
         Some(version) => (format!("suspect release v{version}"), format!("release v{version}")),
         None => ("suspect release".to_owned(), "the last release".to_owned()),
     };
-    let title = format!("{app}: {short}, {} dynos err since", dynos.len());
+    let title = format!("{app}: {short}, {} dynos started failing", dynos.len());
     let names = list(dynos.iter().map(DynoName::to_string));
     let body = format!(
         "{names} err within {} of {long}, the last with {code}, and did not in the hour before. If it is the \

@@ -75,7 +75,7 @@ impl fmt::Display for Summary {
             f.write_str(")")?;
         }
         if self.notifies > 0 {
-            write!(f, ", told people {}", count(self.notifies, "time"))?;
+            write!(f, ", notified {}", count(self.notifies, "time"))?;
         }
         if self.errors_not_listed > 0 {
             let errors = count(self.errors_not_listed, "error");
@@ -126,7 +126,7 @@ mod tests {
             lines,
             [
                 "3 lines, 2025-08-08 06:59:00Z to 2025-08-08 07:00:00Z (1m); 2 dynos of 1 app",
-                "1 restart, 3 holds (1 cooling_down, 1 stale, 1 too_young), told people 1 time",
+                "1 restart, 3 holds (1 cooling_down, 1 stale, 1 too_young), notified 1 time",
                 "1 error of process types that are not in policy.process_types, left alone",
                 "1 line of other apps, left out",
                 "Stale errors stand behind later lines: were the files named oldest first?",

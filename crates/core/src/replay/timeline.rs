@@ -145,13 +145,13 @@ mod tests {
 2025-08-08 07:00:01Z  acme  web.1  hold     a restart of this dyno is under way
 2025-08-08 07:00:01Z  acme  web.10  hold     the dyno is starting, not up
 2025-08-08 07:00:04Z  acme  web.1   hold     … 3 more like this until then
-2025-08-08 07:00:05Z  acme  web.1   hold     the API knows no dyno of that name: scaled away or never there
+2025-08-08 07:00:05Z  acme  web.1   hold     no dyno of that name exists: scaled away
 2025-08-08 07:00:06Z  acme  web.1   restart  R14 (Memory quota exceeded)
 2025-08-08 07:00:07Z  acme  web.1   restart  R14 (Memory quota exceeded)
 2025-08-08 07:00:04Z  acme  web.10  hold     … 3 more like this until then
 2025-08-08 07:00:08Z  acme  web.10  restart  R14 (Memory quota exceeded)
-2025-08-08 07:00:09Z  acme  web.10  hold     the API knows no dyno of that name: scaled away or never there
-2025-08-08 07:00:10Z  acme  web.10  hold     the API knows no dyno of that name: scaled away or never there
+2025-08-08 07:00:09Z  acme  web.10  hold     no dyno of that name exists: scaled away
+2025-08-08 07:00:10Z  acme  web.10  hold     no dyno of that name exists: scaled away
 "
         );
     }

@@ -59,9 +59,7 @@ fn judge(scope: Option<&str>, reads_account: bool) -> Finding {
                 "valid; it can read the account, which it need not: its scope is probably global",
             )
             .fix(NEW_TOKEN),
-            false => {
-                Finding::ok(Subject::Token, "valid, and not global; the API does not say which scope it has")
-            }
+            false => Finding::ok(Subject::Token, "valid and not global; the API does not report its scope"),
         };
     };
     let words: Vec<&str> = scope.split([' ', ',']).filter(|word| !word.is_empty()).collect();

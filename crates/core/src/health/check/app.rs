@@ -59,13 +59,13 @@ fn fix_for(error: &ApiError, app: &AppFacts) -> String {
         ApiError::Throttled { .. } => {
             format!("wait a little; {} calls a minute come back", limits::API_TOKENS_PER_MINUTE)
         }
-        _ => "try again; https://status.heroku.com says whether the API is well".to_owned(),
+        _ => "try again; https://status.heroku.com shows whether the API is up".to_owned(),
     }
 }
 
 /// A 404 for a part of an app that was just found is not about the app.
 fn not_shown(subject: Subject) -> Finding {
-    let fix = "try again; https://status.heroku.com says whether the API is well";
+    let fix = "try again; https://status.heroku.com shows whether the API is up";
     Finding::warning(subject, "not known: the app is there, and the API shows nothing of this (404)").fix(fix)
 }
 

@@ -134,7 +134,7 @@ fn trouble_with(ours: &Ours<'_>, app: &AppFacts) -> Option<Finding> {
     } else if !url.has_password() && app.password.is_some() {
         format!("{} has no password, so every batch is refused", url.shown())
     } else if app.old_password.as_ref().is_some_and(|password| url.password_is(password)) {
-        let text = format!("{} has the old password, which is let in for now", url.shown());
+        let text = format!("{} has the old password, which is still accepted", url.shown());
         let fix = format!("when one with the new password is there, {remove}");
         return Some(Finding::warning(Subject::Drain, text).fix(fix));
     } else if app.password.as_ref().is_some_and(|password| !url.password_is(password)) {

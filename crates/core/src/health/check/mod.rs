@@ -58,7 +58,7 @@ fn settings(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-const MEND_WARNING: &str = "change the setting, unless it is meant so";
+const MEND_WARNING: &str = "change this setting unless it is intentional";
 
 /// Errors are judged by the time in their lines, so a wrong clock keeps everything from being restarted.
 fn clock(facts: &Facts) -> Option<Finding> {
@@ -70,7 +70,7 @@ fn clock(facts: &Facts) -> Option<Finding> {
     if off <= limits::CLOCK_LEAD_MAX {
         return Some(Finding::ok(Subject::Clock, "as Heroku's"));
     }
-    let text = format!("{} {direction} Heroku's: errors are told to be old or of the future", spoken(off));
+    let text = format!("{} {direction} Heroku's: errors will look stale or future-dated", spoken(off));
     let fix = "set it right: timedatectl set-ntp true, or whatever keeps the time on this machine";
     Some(Finding::error(Subject::Clock, text).fix(fix))
 }

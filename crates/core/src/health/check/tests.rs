@@ -160,7 +160,7 @@ fn what_is_not_set_is_found() {
     check(no_token, Error, Subject::Token, "HEROKU_API_KEY is not set", "authorizations:create -s write");
     check(no_token, Error, Subject::Settings, "DRAIN_PASSWORD", "FRESH-PASSWORD");
     check(|f| f.token = TokenFacts::NoHttps, Error, Subject::Token, "HTTPS", "ca-certificates");
-    check(|f| f.warnings.push("odd".to_owned()), Warning, Subject::Settings, "odd", "change the setting");
+    check(|f| f.warnings.push("odd".to_owned()), Warning, Subject::Settings, "odd", "change this setting");
 }
 
 #[test]

@@ -33,7 +33,7 @@ use crate::health::watchdog::app::Watched;
 use crate::health::watchdog::schedule::PeriodicCheck;
 use crate::ident::{AppId, AppName, DrainToken};
 use crate::limits;
-use crate::record::{Notice, NoticeKind};
+use crate::record::{Notice, NoticeKind, Scope};
 use crate::time::Now;
 
 /// The state machine. See the module's documentation for how it is used.
@@ -278,17 +278,20 @@ impl Watchdog {
         let effects = &mut self.effects;
         act(watched, pace, &mut |alert| {
             let what = NoticeKind::Health(alert);
-            effects.push(Effect::Tell(Notice { at, app, dyno: None, what }));
+            effects.push(Effect::Tell(Notice { at, scope: Scope::App(app), dyno: None, what }));
         });
     }
 
-    /// A record belongs to an app; what is about the account is told once, for the first.
+    /// Reports something about the whole account.
     fn tell_all(&mut self, alert: Option<HealthAlert>) {
-        if let Some(alert) = alert
-            && !self.apps.is_empty()
-        {
+        if let Some(alert) = alert {
             let what = NoticeKind::Health(alert);
-            self.effects.push(Effect::Tell(Notice { at: self.now.wall, app: AppId(0), dyno: None, what }));
+            self.effects.push(Effect::Tell(Notice {
+                at: self.now.wall,
+                scope: Scope::Account,
+                dyno: None,
+                what,
+            }));
         }
     }
 

@@ -191,11 +191,11 @@ fn silence_is_told_once_somebody_has_looked_and_ends_with_the_next_batch() {
     world.run(minutes(30)).expect(&[]);
     world.batches = None;
     world.run(secs(170)).expect(&[]);
-    world.run(secs(40)).expect(&["drain_silent nothing has come from its drain for 3m"]);
+    world.run(secs(40)).expect(&["drain_silent no logs from its drain for 3m"]);
     assert_eq!(world.watchdog.standing().silent, [true]);
     world.run(minutes(300)).expect(&[]);
     world.batches = Some((secs(20), true));
-    world.run(minutes(1)).expect(&["recovered its drain is heard again"]);
+    world.run(minutes(1)).expect(&["recovered logs arrive from its drain again"]);
     assert_eq!(world.watchdog.standing().silent, [false]);
 }
 
@@ -206,7 +206,7 @@ fn without_samples_silence_takes_longer_and_a_quiet_app_teaches_its_gaps() {
     world.run(minutes(60)).expect(&[]);
     world.batches = None;
     world.run(minutes(29)).expect(&[]);
-    world.run(minutes(2)).expect(&["drain_silent nothing has come"]);
+    world.run(minutes(2)).expect(&["drain_silent no logs from"]);
     world.run(minutes(89));
     world.batches = Some((secs(7200), false));
     world.run(minutes(24 * 60)).expect(&["recovered"]);
@@ -218,7 +218,7 @@ fn silence_is_told_where_the_token_may_not_list_drains() {
     world.drains = Err(ApiError::Forbidden { status: 403, id: "forbidden".to_owned() });
     world.run(minutes(30)).expect(&[]);
     world.batches = None;
-    world.run(minutes(5)).expect(&["drain_silent nothing has come from its drain for 3m"]);
+    world.run(minutes(5)).expect(&["drain_silent no logs from its drain for 3m"]);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_drain_that_is_gone_is_told_unless_batches_come() {
     world.drains = Ok(false);
     world.run(minutes(30)).expect(&[]);
     world.batches = None;
-    world.run(minutes(5)).expect(&["drain_silent no drain of the app leads here"]);
+    world.run(minutes(5)).expect(&["drain_silent no drain of the app delivers here"]);
     let mut never = World::acme();
     never.batches = None;
     never.drains = Ok(false);
@@ -302,7 +302,7 @@ fn an_api_that_is_away_is_told_after_some_probes() {
     let mut world = World::acme();
     world.probe = Err(ApiError::Unreachable { what: "no answer".to_owned() });
     world.run(secs(100)).expect(&[]);
-    world.run(minutes(20)).expect(&["failure nothing is seen and nothing restarted"]);
+    world.run(minutes(20)).expect(&["failure nothing is restarted"]);
     assert!(world.watchdog.standing().api_away);
     world.probe = Ok(4000);
     world.run(minutes(15)).expect(&["recovered the API answers again"]);
@@ -313,14 +313,14 @@ fn an_app_can_vanish_come_back_and_change_its_name() {
     let mut world = World::acme();
     world.run(minutes(1));
     world.app = Err(ApiError::NoSuchApp);
-    world.run(minutes(30)).expect(&["failure it cannot be seen"]);
+    world.run(minutes(30)).expect(&["failure the app is not accessible"]);
     assert_eq!(world.watchdog.standing().hidden, [true]);
     world.app = Ok(sight("acme"));
     world.by_id = Ok(sight("acme"));
-    world.run(minutes(30)).expect(&["recovered the app is seen again"]);
+    world.run(minutes(30)).expect(&["recovered the app is accessible again"]);
     world.app = Err(ApiError::NoSuchApp);
     world.by_id = Ok(sight("apex"));
-    world.run(minutes(60)).expect(&["failure it is called apex now"]);
+    world.run(minutes(60)).expect(&["failure renamed to apex"]);
     let mut fir = World::acme();
     fir.app = Ok(AppIdentity { is_fir: true, ..sight("acme") });
     fir.batches = None;
@@ -333,11 +333,11 @@ fn lost_lines_are_told_once_an_hour() {
     let mut world = World::acme();
     world.run(minutes(1));
     world.hearings[0].lost_messages = 7;
-    world.run(minutes(1)).expect(&["failure 7 lines were lost"]);
+    world.run(minutes(1)).expect(&["failure logplex lost 7 lines"]);
     world.hearings[0].lost_messages = 10;
     world.run(minutes(30)).expect(&[]);
     world.hearings[0].lost_messages = 20;
-    world.run(minutes(31)).expect(&["failure 13 lines were lost"]);
+    world.run(minutes(31)).expect(&["failure logplex lost 13 lines"]);
 }
 
 #[test]

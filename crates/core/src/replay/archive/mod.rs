@@ -82,7 +82,7 @@ pub struct Unread<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
     /// A text line of no known form.
-    #[error("neither a line of `heroku logs` nor one of Papertrail's")]
+    #[error("unrecognised log format (expected `heroku logs` or Papertrail output)")]
     Form,
     /// A frame that holds no line.
     #[error("a frame without a line: {0}")]
@@ -403,7 +403,7 @@ mod tests {
         check(format!("\x1b[36m{SHOWN}\x1b[0m\n{PAPERTRAIL}"), &lines);
         check(
             format!("one\n\n \n{SHOWN}\n"),
-            &["1 ! neither a line of `heroku logs` nor one of Papertrail's", &line_at(4)],
+            &["1 ! unrecognised log format (expected `heroku logs` or Papertrail output)", &line_at(4)],
         );
     }
 
