@@ -184,8 +184,8 @@ async fn an_api_that_is_away_or_garbled_is_a_finding_and_no_panic() {
         (Fault::Status(503), "cannot be reached"),
         (Fault::BreakBefore, "cannot be reached"),
         (Fault::HangBefore, "no answer within 300ms"),
-        (Fault::WrongJson, "makes no sense"),
-        (Fault::Html, "makes no sense"),
+        (Fault::WrongJson, "unexpected answer"),
+        (Fault::Html, "unexpected answer"),
         (Fault::Status(429), "used up"),
     ] {
         let heroku = heroku().await;

@@ -102,7 +102,7 @@ fn an_old_drain_password_is_let_in_until_it_is_taken_out() {
     assert_eq!(passwords(1), ["own"], "the common one never was its own");
     assert_eq!(passwords(2), ["own", "old-of-c"]);
     assert!(
-        settings.warnings.iter().any(|warning| warning.contains("take it out of the settings")),
+        settings.warnings.iter().any(|warning| warning.contains("remove it from the settings")),
         "{:?}",
         settings.warnings
     );
@@ -343,7 +343,7 @@ fn what_is_allowed_and_unwise_is_warned_of() {
         .env("ADMIN_PASSWORD", "canary")
         .settings();
     let warnings = settings.warnings.join("\n");
-    for part in ["sends the token in clear", "drain.max_body is 2KiB", "R15 (", "ADMIN_PASSWORD is a drain's"]
+    for part in ["sends the token in clear", "drain.max_body is 2KiB", "R15 (", "ADMIN_PASSWORD is also a drain password"]
     {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }

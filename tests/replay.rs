@@ -236,7 +236,7 @@ fn what_is_passed_over_is_told() {
     );
     assert_eq!(
         told[1],
-        "1 line was not understood: -:4: R18 is not a code that is known from there: \"Error R18 (Something new)\""
+        "1 line was not understood: -:4: unexpected code R18 from this source: \"Error R18 (Something new)\""
     );
     assert!(told[2].starts_with("2 lines, 2025-08-08 06:59:08Z"), "{}", told[2]);
 }
