@@ -3,8 +3,7 @@
 //! Prints what a page weighs and how long it takes to make, with twenty and with two thousand dynos, and
 //! writes the pages to the directory if there is one.
 
-#[path = "../tests/support/story.rs"]
-mod story;
+use support::story;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

@@ -37,12 +37,12 @@ pub(super) struct Reading {
 // === impl PauseKeeper ===
 
 impl PauseKeeper {
-    pub fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         Self { last: None, said: Arc::default(), store }
     }
 
     /// Writes a pause down and then answers `kept`.
-    pub fn keep(
+    pub(crate) fn keep(
         &mut self,
         app: Option<AppId>,
         until: Timestamp,
@@ -59,7 +59,7 @@ impl PauseKeeper {
     }
 
     /// Writes down that a pause has ended and then answers `kept`.
-    pub fn end(&mut self, app: Option<AppId>, kept: oneshot::Sender<()>) {
+    pub(crate) fn end(&mut self, app: Option<AppId>, kept: oneshot::Sender<()>) {
         let store = self.store.clone();
         let write = async move {
             if let Err(error) = store.clear_pause(app).await {
@@ -70,7 +70,7 @@ impl PauseKeeper {
     }
 
     /// Waits until all that was asked for has been written, or has failed to be.
-    pub async fn kept(&mut self) {
+    pub(crate) async fn kept(&mut self) {
         if let Some(last) = self.last.take() {
             // A write that broke has nothing more to wait for.
             let _broken = last.await;
@@ -78,7 +78,7 @@ impl PauseKeeper {
     }
 
     /// A reading, unless something is on its way into the store that it may or may not show.
-    pub fn reading(&self) -> Option<Reading> {
+    pub(crate) fn reading(&self) -> Option<Reading> {
         let is_quiet = self.last.as_ref().is_none_or(JoinHandle::is_finished);
         is_quiet.then(|| Reading {
             said: Arc::clone(&self.said),
@@ -109,7 +109,7 @@ impl PauseKeeper {
 
 impl Reading {
     /// The pauses in the store; none where something was said here since this reading began.
-    pub async fn read(self, now: Timestamp) -> Option<Vec<RestoredPause>> {
+    pub(crate) async fn read(self, now: Timestamp) -> Option<Vec<RestoredPause>> {
         let pauses = self.store.pauses(now).await.ok()?;
         (self.said.load(Ordering::Relaxed) == self.said_before).then_some(pauses)
     }

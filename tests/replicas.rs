@@ -2,15 +2,6 @@
 //!
 //! `.ci/postgres run cargo test --test replicas`
 
-#[path = "support/crashes.rs"]
-mod crashes;
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/house.rs"]
-mod house;
-#[path = "support/proxy.rs"]
-mod proxy;
-
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -20,10 +11,10 @@ use heroku_sim::fault::{Fault, FaultRule};
 use http::Method;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::crashes::err;
-use crate::daemon::{ADMIN_PASSWORD, Daemon};
-use crate::house::{await_restart, basic, deleted, heroku, post};
-use crate::proxy::{Mood, Proxy};
+use support::crashes::err;
+use support::daemon::{ADMIN_PASSWORD, Daemon};
+use support::fixtures::{await_restart, basic, deleted, heroku, post};
+use support::proxy::{Mood, Proxy};
 
 /// A database of its own on the server that the script started, which ends with the tests.
 async fn database() -> String {
@@ -56,7 +47,7 @@ async fn one_error_that_reaches_all_replicas_is_one_restart() {
     err(&heroku, &replicas[2], "web.2").await;
     await_restart(&heroku, "web.2").await;
     assert_eq!(deleted(&heroku), ["DELETE /apps/acme/dynos/web.1", "DELETE /apps/acme/dynos/web.2"]);
-    crashes::check(&heroku);
+    support::crashes::check(&heroku);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,12 +81,12 @@ async fn a_pause_reaches_all_replicas() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cool_down_outlives_a_kill() {
-    crashes::a_cool_down_outlives_a_kill(&database().await).await;
+    support::crashes::a_cool_down_outlives_a_kill(&database().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_at_any_moment_break_no_promise() {
-    crashes::kills_at_any_moment_break_no_promise(&database().await, 3, 12).await;
+    support::crashes::kills_at_any_moment_break_no_promise(&database().await, 3, 12).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

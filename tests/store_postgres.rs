@@ -2,16 +2,12 @@
 //!
 //! `.ci/postgres run cargo test --test store_postgres`
 
-#[path = "support/proxy.rs"]
-mod proxy;
-#[path = "support/store.rs"]
-mod support;
-
 use std::collections::HashMap;
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use support::store as suite;
 
 use dynowarden::config::settings::Database;
 use dynowarden::store::claims::ClaimRequest;
@@ -26,8 +22,8 @@ use dynowarden_core::record::{AttemptId, Hold};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use proxy::{Mood, Proxy};
-use support::{Bed, accepted, at, back, bounds, decided_request, dyno, hold, request, start};
+use suite::{Bed, accepted, at, back, bounds, decided_request, dyno, hold, request, start};
+use support::proxy::{Mood, Proxy};
 
 /// `postgres://USER:PASSWORD@HOST:PORT/` of the server, and what is between `//` and `/`.
 fn server() -> (String, String) {
@@ -42,7 +38,7 @@ async fn database() -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let (url, authority) = server();
     let name = format!("store_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-    support::execute(&url, &format!("CREATE DATABASE {name}")).await;
+    suite::execute(&url, &format!("CREATE DATABASE {name}")).await;
     format!("postgres://{authority}/{name}")
 }
 
@@ -59,7 +55,7 @@ macro_rules! suite {
         mod postgres {
             $(#[tokio::test]
             async fn $name() {
-                super::support::$name(super::bed().await).await;
+                support::store::$name(super::bed().await).await;
             })+
         }
     };
@@ -83,7 +79,7 @@ suite! {
 #[test]
 fn three_replicas_keep_the_promises_whenever_one_dies() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    support::lives_keep_the_promises(|| runtime.block_on(bed()), 3, 24);
+    suite::lives_keep_the_promises(|| runtime.block_on(bed()), 3, 24);
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server's clock cannot be simulated")]
@@ -173,10 +169,10 @@ async fn the_last_of_replicas_that_count_at_once_sees_all() {
         let count = |(replica, store): (u64, &Arc<Store>)| {
             let (store, start) = (store.clone(), start.clone());
             tokio::spawn(async move {
-                let (dyno, at) = (support::dyno(&format!("web.{}", round + 1)), at(replica));
+                let (dyno, at) = (dyno(&format!("web.{}", round + 1)), at(replica));
                 let within = Duration::from_secs(100);
                 let hit = RuleHit {
-                    app: support::ACME,
+                    app: suite::ACME,
                     dyno: dyno.clone(),
                     code: Code::R14,
                     rule: "r".into(),
@@ -342,7 +338,7 @@ async fn what_is_wrong_is_said_without_secrets() {
 async fn a_schema_from_the_future_is_refused() {
     let url = database().await;
     bed_at(&url).open().await.close().await;
-    support::execute(&url, "UPDATE dynowarden_schema SET version = 1000").await;
+    suite::execute(&url, "UPDATE dynowarden_schema SET version = 1000").await;
     assert!(error(&url).await.contains("schema 1000"));
 }
 

@@ -10,7 +10,7 @@
 const BATCH_BYTES: usize = 102_400;
 
 /// Batches, and what is in them.
-pub struct Corpus {
+pub(super) struct Corpus {
     /// The bodies.
     pub batches: Vec<Vec<u8>>,
     /// Frames in all of them.
@@ -23,7 +23,7 @@ pub struct Corpus {
 
 /// How many frames are of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kinds {
+pub(super) struct Kinds {
     /// The app's own lines.
     pub app: usize,
     /// `Error R14`.
@@ -38,12 +38,12 @@ pub struct Kinds {
 
 impl Corpus {
     /// As many full batches as hold `frames` frames.
-    pub fn new(seed: u64, frames: usize) -> Self {
+    pub(super) fn new(seed: u64, frames: usize) -> Self {
         Self::cut(seed, frames, usize::MAX)
     }
 
     /// The same in batches of `batch_frames` frames at most.
-    pub fn cut(seed: u64, frames: usize, batch_frames: usize) -> Self {
+    pub(super) fn cut(seed: u64, frames: usize, batch_frames: usize) -> Self {
         let mut corpus = Self { batches: vec![Vec::new()], frames, bytes: 0, kinds: Kinds::default() };
         let mut writer = Writer { dice: Dice(seed), millis: 0 };
         let mut in_batch = 0;
@@ -66,7 +66,7 @@ impl Corpus {
     }
 
     /// Checks that the mix is the one that is said above, to a tenth; of kinds that are rare, to a half.
-    pub fn check(&self) {
+    pub(super) fn check(&self) {
         let Kinds { app, errors, life, metrics, router } = self.kinds;
         assert_eq!(app + errors + life + metrics + router, self.frames);
         for (kind, count, permille, tolerance) in [
@@ -84,7 +84,7 @@ impl Corpus {
 
 /// What could not be faster: hops over the counts and splits the six header fields, with no check and no
 /// meaning. Gives the number of frames.
-pub fn floor(body: &[u8]) -> usize {
+pub(super) fn floor(body: &[u8]) -> usize {
     let (mut rest, mut frames) = (body, 0);
     while !rest.is_empty() {
         let space = memchr::memchr(b' ', rest).expect("a good batch");

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::api_oracle::check_answer(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_test_support::api_oracle::check_answer(octets));

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::oracle::check_batch(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_test_support::oracle::check_batch(octets));

@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
-    dynowarden_fuzz::engine_ops::check_octets(octets);
+    dynowarden_test_support::engine_ops::check_octets(octets);
 });

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::door_oracle::check_peer(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_test_support::door_oracle::check_peer(octets));

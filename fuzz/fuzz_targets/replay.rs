@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::replay_oracle::check_file(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_test_support::replay_oracle::check_file(octets));

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_fuzz::settings_oracle::check_settings(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_test_support::settings_oracle::check_settings(octets));

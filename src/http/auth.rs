@@ -18,18 +18,18 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use dynowarden_core::ident::AppId;
 
 /// The challenge of the drain and of the admin routes.
-pub const BASIC_CHALLENGE: &str = r#"Basic realm="dynowarden", charset="UTF-8""#;
+pub(super) const BASIC_CHALLENGE: &str = r#"Basic realm="dynowarden", charset="UTF-8""#;
 
 /// The challenge of the hook.
-pub const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
+pub(super) const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
 
 /// A secret that we hold, or one that somebody has shown.
 #[derive(Clone)]
-pub struct Secret([u8; 32]);
+pub(super) struct Secret([u8; 32]);
 
 /// The drain's door: a password for each app, or two while one replaces the other; apps may share theirs.
 #[derive(Debug)]
-pub struct DrainAuth {
+pub(super) struct DrainAuth {
     /// Whom the password at which place lets in. An app without one cannot be entered.
     entries: HashSet<(AppId, u64)>,
     /// No two of them are the same.
@@ -38,7 +38,7 @@ pub struct DrainAuth {
 
 /// What the drain's door says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub(super) enum Entry {
     /// Come in, for this app.
     App(AppId),
     /// No password, or a wrong one.
@@ -51,12 +51,12 @@ pub enum Entry {
 
 impl Secret {
     /// One that we hold.
-    pub fn held(secret: &SecretString) -> Self {
+    pub(super) fn held(secret: &SecretString) -> Self {
         Self::of(secret.expose_secret().as_bytes())
     }
 
     /// Whether somebody has shown this one.
-    pub fn is(&self, shown: Option<&Self>) -> bool {
+    pub(super) fn is(&self, shown: Option<&Self>) -> bool {
         self.matches(shown).into()
     }
 
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Secret {
 
 impl DrainAuth {
     /// A door with these passwords.
-    pub fn new<'s>(of_apps: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
+    pub(super) fn new<'s>(of_apps: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
         let mut passwords: Vec<Secret> = Vec::new();
         let mut place = |password: Secret| {
             let known = passwords.iter().position(|known| known.is(Some(&password)));
@@ -96,7 +96,7 @@ impl DrainAuth {
     }
 
     /// Judges who shows this password and wants to speak for an app, which is looked up by `wanted`.
-    pub fn open(&self, shown: Option<&Secret>, wanted: impl FnOnce() -> Option<AppId>) -> Entry {
+    pub(super) fn open(&self, shown: Option<&Secret>, wanted: impl FnOnce() -> Option<AppId>) -> Entry {
         let mut found = u64::MAX;
         for (place, password) in (0_u64..).zip(&self.passwords) {
             found.conditional_assign(&place, password.matches(shown));
@@ -113,19 +113,19 @@ impl DrainAuth {
 }
 
 /// The password of an `Authorization: Basic`, whatever the user's name.
-pub fn basic(headers: &HeaderMap) -> Option<Secret> {
+pub(super) fn basic(headers: &HeaderMap) -> Option<Secret> {
     let decoded = BASE64.decode(credentials(headers, "basic")?).ok()?;
     let colon = memchr::memchr(b':', &decoded)?;
     Some(Secret::of(&decoded[colon + 1..]))
 }
 
 /// The token of an `Authorization: Bearer`.
-pub fn bearer(headers: &HeaderMap) -> Option<Secret> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<Secret> {
     credentials(headers, "bearer").map(Secret::of)
 }
 
 /// The value of `key` in a query.
-pub fn query_key(query: Option<&str>) -> Option<Secret> {
+pub(super) fn query_key(query: Option<&str>) -> Option<Secret> {
     query?
         .split('&')
         .find_map(|pair| pair.strip_prefix("key="))

@@ -16,7 +16,7 @@ use dynowarden_core::limits;
 
 /// How a body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub(super) enum Encoding {
     /// As gzip.
     Gzip,
     /// Not at all.
@@ -25,7 +25,7 @@ pub enum Encoding {
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
+pub(super) enum BodyError {
     /// The connection broke, or the chunks on it make no sense.
     #[error("the body broke off")]
     Broken,
@@ -39,7 +39,7 @@ pub enum BodyError {
 
 /// A body after unpacking.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unpacked {
+pub(super) struct Unpacked {
     /// What could be unpacked.
     pub bytes: Bytes,
     /// Whether that was all of it; false for a packed body that is cut off or corrupt.
@@ -48,7 +48,7 @@ pub struct Unpacked {
 
 impl Encoding {
     /// The one that the headers name; none for any other than gzip.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut named = headers.get_all(CONTENT_ENCODING).iter();
         let Some(first) = named.next() else { return Some(Self::Identity) };
         if named.next().is_some() {
@@ -65,7 +65,7 @@ impl Encoding {
     ///
     /// # Errors
     /// [`BodyError::TooLarge`] when more would come out.
-    pub fn unpack(self, packed: Bytes, bytes_max: usize) -> Result<Unpacked, BodyError> {
+    pub(super) fn unpack(self, packed: Bytes, bytes_max: usize) -> Result<Unpacked, BodyError> {
         match self {
             Self::Identity => Ok(Unpacked { bytes: packed, whole: true }),
             Self::Gzip => gunzip(&packed, bytes_max),
@@ -77,7 +77,7 @@ impl Encoding {
 ///
 /// # Errors
 /// When it is too large, too slow or broken.
-pub async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+pub(super) async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {

@@ -12,15 +12,15 @@ use subtle::ConstantTimeEq;
 
 /// What stands in every form.
 #[derive(Clone)]
-pub struct FormToken(String);
+pub(super) struct FormToken(String);
 
 /// The fields of a form that was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(String, String)>);
+pub(super) struct Fields(Vec<(String, String)>);
 
 impl FormToken {
     /// The token that belongs to this password.
-    pub fn of(password: &SecretString) -> Self {
+    pub(super) fn of(password: &SecretString) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(password.expose_secret().as_bytes())
             .expect("HMAC takes a key of any length");
         mac.update(b"dynowarden form token, version 1");
@@ -28,12 +28,12 @@ impl FormToken {
     }
 
     /// The token as it stands in a form.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether these fields carry it.
-    pub fn is_in(&self, fields: &Fields) -> bool {
+    pub(super) fn is_in(&self, fields: &Fields) -> bool {
         fields.value("token").is_some_and(|shown| self.0.as_bytes().ct_eq(shown.as_bytes()).into())
     }
 }
@@ -46,17 +46,17 @@ impl std::fmt::Debug for FormToken {
 
 impl Fields {
     /// Reads a body of type `application/x-www-form-urlencoded`.
-    pub fn read(body: &[u8]) -> Self {
+    pub(super) fn read(body: &[u8]) -> Self {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
     /// The first value of that name.
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The first value of that name, where it is not empty.
-    pub fn filled(&self, name: &str) -> Option<&str> {
+    pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.value(name).filter(|value| !value.is_empty())
     }
 }

@@ -22,7 +22,7 @@ use dynowarden_core::limits;
 
 /// All open streams.
 #[derive(Debug)]
-pub struct Streams {
+pub(super) struct Streams {
     /// Tells the ids of this life of the program from those of another.
     life: u64,
     open: Mutex<Open>,
@@ -30,7 +30,7 @@ pub struct Streams {
 
 /// What a reader wants its news in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     /// Elements that replace those of an open page.
     Html,
     /// Objects.
@@ -39,7 +39,7 @@ pub enum Form {
 
 /// Why no stream is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoStream {
+pub(super) enum NoStream {
     /// The program is shutting down.
     #[error("shutting down")]
     Closed,
@@ -50,7 +50,7 @@ pub enum NoStream {
 
 /// One event before it is sent.
 #[derive(Clone, Debug)]
-pub struct News<'n> {
+pub(super) struct News<'n> {
     /// Its `event:`.
     pub event: &'n str,
     /// Its `data:`, of any number of lines.
@@ -59,7 +59,7 @@ pub struct News<'n> {
 
 /// The body of one stream.
 #[derive(Debug)]
-pub struct Stream {
+pub(super) struct Stream {
     first: Option<Bytes>,
     news: mpsc::Receiver<Bytes>,
 }
@@ -79,12 +79,12 @@ struct Open {
 
 impl Streams {
     /// No streams; `life` is a number that no other life of the program has.
-    pub fn new(life: u64) -> Self {
+    pub(super) fn new(life: u64) -> Self {
         Self { life, open: Mutex::default() }
     }
 
     /// The id of the last event for pages: what a page that is made now has seen.
-    pub fn seen(&self) -> String {
+    pub(super) fn seen(&self) -> String {
         self.id(self.lock().html_sent)
     }
 
@@ -92,7 +92,7 @@ impl Streams {
     ///
     /// # Errors
     /// There are too many, or the program is shutting down.
-    pub fn open(&self, form: Form, last: Option<&str>) -> Result<Stream, NoStream> {
+    pub(super) fn open(&self, form: Form, last: Option<&str>) -> Result<Stream, NoStream> {
         let mut open = self.lock();
         if open.closed {
             return Err(NoStream::Closed);
@@ -121,14 +121,14 @@ impl Streams {
     }
 
     /// Whether anybody reads news in this form.
-    pub fn has_readers(&self, form: Form) -> bool {
+    pub(super) fn has_readers(&self, form: Form) -> bool {
         let mut open = self.lock();
         open.forget_the_gone();
         !open.of(form).is_empty()
     }
 
     /// Sends an event that every page must have: its id is new.
-    pub fn tell_pages(&self, all: &[News<'_>]) {
+    pub(super) fn tell_pages(&self, all: &[News<'_>]) {
         let mut open = self.lock();
         open.html_sent += 1;
         let id = self.id(open.html_sent);
@@ -140,14 +140,14 @@ impl Streams {
     }
 
     /// Sends an event that may be missed, such as what is read out.
-    pub fn mention_to_pages(&self, news: &News<'_>) {
+    pub(super) fn mention_to_pages(&self, news: &News<'_>) {
         let mut text = String::new();
         write_event(&mut text, None, news);
         self.lock().send(Form::Html, &text.into());
     }
 
     /// Sends an event to programs, and keeps it for those who come again.
-    pub fn tell_programs(&self, event: &str, data: &impl Serialize) {
+    pub(super) fn tell_programs(&self, event: &str, data: &impl Serialize) {
         // Our own events are structs of strings and numbers, which always can be written.
         let Ok(data) = serde_json::to_string(data) else { return };
         let mut open = self.lock();
@@ -164,7 +164,7 @@ impl Streams {
     }
 
     /// Sends a comment on all streams, so that nobody on the way takes them for dead.
-    pub fn beat(&self) {
+    pub(super) fn beat(&self) {
         let mut open = self.lock();
         let beat = Bytes::from_static(b":\n\n");
         open.send(Form::Html, &beat);
@@ -172,7 +172,7 @@ impl Streams {
     }
 
     /// Ends all streams and opens no more.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         let mut open = self.lock();
         open.closed = true;
         open.html.clear();

@@ -14,7 +14,7 @@ use dynowarden_core::time::{since, spoken};
 
 /// What became of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub(super) enum Delivery {
     /// The receiver has it.
     Sent,
     /// Not now; trying again may help.

@@ -52,7 +52,7 @@ pub(super) struct DbTime {
 
 impl DbTime {
     /// A time of the clock that judges leases, by the caller's clock.
-    pub fn as_seen_by_caller(self, at: i64) -> Timestamp {
+    pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
         timestamp(at.saturating_sub(self.ahead))
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Opens the database and, to serve, brings its schema up to date.
-    pub async fn open(database: &Database, access: Access) -> Result<Self, StoreError> {
+    pub(super) async fn open(database: &Database, access: Access) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         match database {
             Database::Memory => Self::memory(access).await,
@@ -56,7 +56,7 @@ impl Link {
     }
 
     /// Closes all connections, as soon as nobody uses them.
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
     }

@@ -9,7 +9,7 @@ pub(super) enum Dialect {
 
 impl Dialect {
     /// Begins a transaction that will write, and that sees what others committed before each statement.
-    pub fn begin(self) -> &'static str {
+    pub(super) fn begin(self) -> &'static str {
         match self {
             Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
             Self::Sqlite => "BEGIN IMMEDIATE",

@@ -30,7 +30,7 @@ pub(super) struct Reader<'r> {
 
 impl Reader<'_> {
     /// The app of that name, if it is still watched.
-    pub fn app(&self, name: &str) -> Option<AppId> {
+    pub(super) fn app(&self, name: &str) -> Option<AppId> {
         let place = self.apps.iter().position(|app| app.as_str() == name)?;
         u32::try_from(place).ok().map(AppId)
     }

@@ -68,12 +68,12 @@ struct FoldKey {
 }
 
 impl Queue {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { done: watch::Sender::default(), filled: Notify::new(), inner: Mutex::default() }
     }
 
     /// Takes a decision in; one that repeats the last of its dyno and rule is added to that one's row.
-    pub fn decision(&self, mut row: DecisionRow) {
+    pub(super) fn decision(&self, mut row: DecisionRow) {
         let mut inner = self.inner();
         row.id = inner.new_id(row.id);
         let key = FoldKey::of(&row);
@@ -101,18 +101,18 @@ impl Queue {
     }
 
     /// Gives a decision that is written elsewhere its id.
-    pub fn identified(&self, mut row: DecisionRow) -> DecisionRow {
+    pub(super) fn identified(&self, mut row: DecisionRow) -> DecisionRow {
         row.id = self.inner().new_id(row.id);
         row
     }
 
     /// The next refusal of the same dyno and rule is another row, because this decision stands between.
-    pub fn end_fold(&self, row: &DecisionRow) {
+    pub(super) fn end_fold(&self, row: &DecisionRow) {
         self.inner().folds.remove(&FoldKey::of(row));
     }
 
     /// Takes in what people were told, or anything else that is history alone; `id` is its time.
-    pub fn history(&self, id: i64, row: impl FnOnce(i64) -> HistoryRow) {
+    pub(super) fn history(&self, id: i64, row: impl FnOnce(i64) -> HistoryRow) {
         let mut inner = self.inner();
         let id = inner.new_id(id);
         let pushed = inner.push_history(id, row(id));
@@ -121,7 +121,7 @@ impl Queue {
     }
 
     /// Takes in something about a restart.
-    pub fn restart(&self, row: RestartRow) {
+    pub(super) fn restart(&self, row: RestartRow) {
         let mut inner = self.inner();
         inner.restarts_taken_in += 1;
         inner.restarts.push_back(row);
@@ -138,7 +138,7 @@ impl Queue {
 
     /// Waits until something is to be written: a restart, much, or what somebody waits for at once; other
     /// history from `not_before` on, so that a refusal that comes again and again is written now and then.
-    pub async fn ready(&self, not_before: Instant) {
+    pub(super) async fn ready(&self, not_before: Instant) {
         loop {
             let pressing = self.inner().is_pressing();
             match pressing {
@@ -152,19 +152,19 @@ impl Queue {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let inner = self.inner();
         inner.restarts.is_empty() && inner.history.is_empty()
     }
 
     /// How many rows wait, and how many were dropped.
-    pub fn figures(&self) -> (usize, u64) {
+    pub(super) fn figures(&self) -> (usize, u64) {
         let inner = self.inner();
         (inner.restarts.len() + inner.history.len(), inner.dropped)
     }
 
     /// Takes rows out; they are given back with [`written`](Self::written) or [`put_back`](Self::put_back).
-    pub fn take(&self) -> Batch {
+    pub(super) fn take(&self) -> Batch {
         let mut inner = self.inner();
         let restarts = inner.restarts.len().min(limits::ROWS_PER_WRITE_MAX);
         let history = inner.history.len().min(limits::ROWS_PER_WRITE_MAX - restarts);
@@ -176,12 +176,12 @@ impl Queue {
     }
 
     /// The rows are in the store.
-    pub fn written(&self, history: usize, restarts: usize) {
+    pub(super) fn written(&self, history: usize, restarts: usize) {
         self.done(Done { history: history as u64, restarts: restarts as u64 });
     }
 
     /// The rows are not in the store, and go first the next time.
-    pub fn put_back(&self, batch: Batch) {
+    pub(super) fn put_back(&self, batch: Batch) {
         let mut guard = self.inner();
         let inner = &mut *guard;
         for row in batch.restarts.into_iter().rev() {
@@ -204,19 +204,19 @@ impl Queue {
     }
 
     /// A row that the database will never take.
-    pub fn give_up(&self, done: (usize, usize)) {
+    pub(super) fn give_up(&self, done: (usize, usize)) {
         self.inner().dropped += (done.0 + done.1) as u64;
         self.written(done.0, done.1);
     }
 
     /// Waits until all that has been taken in about restarts is written; `false` when that took too long.
-    pub async fn restarts_written(&self, wait: Duration) -> bool {
+    pub(super) async fn restarts_written(&self, wait: Duration) -> bool {
         let target = self.inner().restarts_taken_in;
         self.reached(wait, |done| done.restarts >= target).await
     }
 
     /// Waits until all that has been taken in is written; `false` when that took too long.
-    pub async fn all_written(&self, wait: Duration) -> bool {
+    pub(super) async fn all_written(&self, wait: Duration) -> bool {
         let (history, restarts) = {
             let mut inner = self.inner();
             inner.is_awaited = true;

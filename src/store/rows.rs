@@ -102,7 +102,7 @@ pub(super) struct WriteContext<'w> {
 // === impl rows ===
 
 impl DecisionRow {
-    pub fn new(decision: &Decision, app: &AppName, holder: &str) -> Self {
+    pub(super) fn new(decision: &Decision, app: &AppName, holder: &str) -> Self {
         let shown = DecisionView::new(decision, app);
         let at = micros(decision.at);
         Self {
@@ -125,7 +125,7 @@ impl DecisionRow {
 
 impl NoticeRow {
     /// A notice about the account has no app.
-    pub fn new(notice: &Notice, app: Option<&AppName>, id: i64) -> Self {
+    pub(super) fn new(notice: &Notice, app: Option<&AppName>, id: i64) -> Self {
         Self {
             id,
             at: micros(notice.at),
@@ -138,7 +138,7 @@ impl NoticeRow {
 }
 
 impl OutcomeRow {
-    pub fn new(outcome: &Outcome, app: &AppName) -> Self {
+    pub(super) fn new(outcome: &Outcome, app: &AppName) -> Self {
         let stage = match &outcome.result {
             RestartResult::Accepted { .. } => Stage::Accepted,
             RestartResult::Back { id, out_for, .. } => {
@@ -164,7 +164,7 @@ impl OutcomeRow {
 
 impl GiveUpRow {
     /// The giving up that a decision is, if it is one.
-    pub fn new(decision: &Decision, app: &AppName) -> Option<Self> {
+    pub(super) fn new(decision: &Decision, app: &AppName) -> Option<Self> {
         let Action::Hold(Hold::MaxRestarts { until, .. }) = &decision.action else { return None };
         let release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
         Some(Self {
@@ -178,14 +178,18 @@ impl GiveUpRow {
 }
 
 impl HistoryRow {
-    pub fn id(&self) -> i64 {
+    pub(super) fn id(&self) -> i64 {
         match self {
             Self::Decision(row) => row.id,
             Self::Notice(row) => row.id,
         }
     }
 
-    pub async fn write(&self, to: &mut AnyConnection, by: WriteContext<'_>) -> Result<(), sqlx::Error> {
+    pub(super) async fn write(
+        &self,
+        to: &mut AnyConnection,
+        by: WriteContext<'_>,
+    ) -> Result<(), sqlx::Error> {
         match self {
             Self::Decision(row) => write_decision(row, to, by).await,
             Self::Notice(row) => write_notice(row, to, by).await,
@@ -194,7 +198,11 @@ impl HistoryRow {
 }
 
 impl RestartRow {
-    pub async fn write(&self, to: &mut AnyConnection, by: WriteContext<'_>) -> Result<(), sqlx::Error> {
+    pub(super) async fn write(
+        &self,
+        to: &mut AnyConnection,
+        by: WriteContext<'_>,
+    ) -> Result<(), sqlx::Error> {
         match self {
             Self::Decision(row) => write_decision(row, to, by).await,
             Self::Outcome(row) => write_outcome(row, to, by).await,

@@ -56,7 +56,7 @@ pub(super) struct Trouble {
 // === impl Shared ===
 
 impl StoreInner {
-    pub fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
+    pub(super) fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
         Self {
             apps: options.apps,
             away: watch::Sender::default(),
@@ -75,7 +75,7 @@ impl StoreInner {
     }
 
     /// The connection that writes, in a transaction.
-    pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let Link { dialect, write, .. } = &self.link;
         match write.begin_with(dialect.begin()).await {
             // SQLite ended a transaction by itself, as it does when the disk is full, and the client waits
@@ -88,25 +88,25 @@ impl StoreInner {
         }
     }
 
-    pub fn app(&self, app: AppId) -> Option<&AppName> {
+    pub(super) fn app(&self, app: AppId) -> Option<&AppName> {
         self.apps.get(app.0 as usize)
     }
 
-    pub fn drafts(&self) -> MutexGuard<'_, HashMap<AttemptId, i64>> {
+    pub(super) fn drafts(&self) -> MutexGuard<'_, HashMap<AttemptId, i64>> {
         self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn held(&self) -> MutexGuard<'_, HashSet<AttemptId>> {
+    pub(super) fn held(&self) -> MutexGuard<'_, HashSet<AttemptId>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The row of a decision that is to be written with its claim.
-    pub fn draft(&self, decision: &Decision, app: &AppName) -> DecisionRow {
+    pub(super) fn draft(&self, decision: &Decision, app: &AppName) -> DecisionRow {
         self.queue.identified(DecisionRow::new(decision, app, &self.holder))
     }
 
     /// A claim was given, and its decision is written with it.
-    pub fn claimed(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
+    pub(super) fn claimed(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
         self.held().insert(attempt_id);
         if let Some(row) = decision {
             self.drafts().insert(attempt_id, row.id);
@@ -115,7 +115,7 @@ impl StoreInner {
     }
 
     /// A claim may have been written without our hearing of it, and nothing will be sent for it.
-    pub fn unclaim(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
+    pub(super) fn unclaim(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
         if self.held().contains(&attempt_id) {
             return;
         }
@@ -125,22 +125,26 @@ impl StoreInner {
         }
     }
 
-    pub fn reader(&self) -> Reader<'_> {
+    pub(super) fn reader(&self) -> Reader<'_> {
         Reader { apps: &self.apps, dialect: self.link.dialect, holder: &self.holder }
     }
 
-    pub fn heard(&self, now: Timestamp) {
+    pub(super) fn heard(&self, now: Timestamp) {
         *self.last_now.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
     }
 
     /// The time of day, as far as the callers have told it.
-    pub fn wall(&self) -> Timestamp {
+    pub(super) fn wall(&self) -> Timestamp {
         let (at, read) = *self.last_now.lock().unwrap_or_else(PoisonError::into_inner);
         later(at, read.elapsed())
     }
 
     /// Reads the clock that judges leases.
-    pub async fn db_time(&self, on: &mut AnyConnection, now: Timestamp) -> Result<DbTime, sqlx::Error> {
+    pub(super) async fn db_time(
+        &self,
+        on: &mut AnyConnection,
+        now: Timestamp,
+    ) -> Result<DbTime, sqlx::Error> {
         if self.link.dialect == Dialect::Sqlite || self.clock == JudgingClock::Caller {
             return Ok(DbTime { now: micros(now), ahead: 0 });
         }
@@ -149,7 +153,7 @@ impl StoreInner {
     }
 
     /// Does something with the store, within a time, and notes whether the store is there.
-    pub async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         wait: Duration,
         work: impl Future<Output = Result<T, sqlx::Error>>,

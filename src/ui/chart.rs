@@ -24,14 +24,14 @@ const HEIGHT: u32 = 100;
 const BRIDGED: u16 = 3;
 
 /// A dyno's chart, to be looked at beside others: the quota is at the same height in nearly all.
-pub fn small(dyno: &DynoFacts, now: Timestamp) -> Markup {
+pub(super) fn small(dyno: &DynoFacts, now: Timestamp) -> Markup {
     let Some(trace) = &dyno.trace else { return html! { span.none { "no reading" } } };
     html! { svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
     aria-label=(said(dyno, trace, now)) { (strokes(trace, now)) } }
 }
 
 /// A dyno's chart with its axes, to be read by itself.
-pub fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
+pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
     let Some(trace) = &dyno.trace else {
         return html! { p.none {
             "No memory reading yet. Dynos tell theirs every 20 seconds after "
@@ -56,7 +56,7 @@ pub fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
 }
 
 /// How the memory of many dynos is spread, in steps of five per cent of the quota.
-pub fn spread(shares: &[u32]) -> Markup {
+pub(super) fn spread(shares: &[u32]) -> Markup {
     const STEP: u32 = 50;
     const STEPS: usize = 24;
     let mut bins = [0_u32; STEPS];

@@ -36,7 +36,7 @@ fn row(decision: &DecisionView, now: Timestamp) -> Row {
         decision.dyno.as_deref().unwrap_or("app"),
         decision.code
     );
-    let (tone, word) = crate::ui::words::verdict(decision.decision, decision.dry_run);
+    let (tone, word) = verdict(decision.decision, decision.dry_run);
     let html = html! {
         li id=(id) .(tone.class()) {
             p.what {

@@ -15,7 +15,7 @@ use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 
 /// Some dynos of an app, as a table whose rows are kept up to date one by one.
-pub fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timestamp) -> Part {
+pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timestamp) -> Part {
     let name = &app.name;
     let with_traffic = app.dynos.iter().any(|dyno| dyno.traffic.is_some());
     let rows = shown.iter().map(|dyno| row(name, dyno, with_traffic, now)).collect();
@@ -99,12 +99,12 @@ fn traffic(traffic: Traffic) -> Markup {
 }
 
 /// Whole megabytes; the platform's hundredths help nobody on a page.
-pub fn megabytes(size: Megabytes) -> String {
+pub(super) fn megabytes(size: Megabytes) -> String {
     format!("{} MB", grouped((size.hundredths + 50) / 100))
 }
 
 /// What a dyno's state means for the next minutes.
-pub fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
+pub(super) fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
     let status = &dyno.status;
     if let Some(hold) = &status.waiting_for {
         return Some(hold.to_string());
@@ -122,7 +122,7 @@ pub fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
 }
 
 /// One page of all dynos of an app.
-pub struct AppPage<'p> {
+pub(super) struct AppPage<'p> {
     /// The app.
     pub app: &'p AppFacts,
     /// Which page, from 1.
@@ -131,12 +131,12 @@ pub struct AppPage<'p> {
 
 impl AppPage<'_> {
     /// How many pages there are.
-    pub fn pages(&self) -> usize {
+    pub(super) fn pages(&self) -> usize {
         self.app.dynos.len().div_ceil(limits::DYNOS_PER_PAGE).max(1)
     }
 
     /// The page's table, and the way to the others.
-    pub fn render(&self, now: Timestamp) -> Markup {
+    pub(super) fn render(&self, now: Timestamp) -> Markup {
         let page = self.page.get().min(self.pages());
         let first = (page - 1) * limits::DYNOS_PER_PAGE;
         let shown: Vec<_> = self.app.dynos.iter().skip(first).take(limits::DYNOS_PER_PAGE).collect();

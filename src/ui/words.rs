@@ -13,7 +13,7 @@ use dynowarden_core::time::since;
 
 /// How loud something is: the class that the style sheet colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tone {
+pub(super) enum Tone {
     /// As it should be.
     Good,
     /// Nothing to look at.
@@ -28,7 +28,7 @@ pub enum Tone {
 
 impl Tone {
     /// The class.
-    pub fn class(self) -> &'static str {
+    pub(super) fn class(self) -> &'static str {
         match self {
             Self::Good => "good",
             Self::Quiet => "quiet",
@@ -40,12 +40,12 @@ impl Tone {
 }
 
 /// A word in a coloured lozenge; the word says everything, the colour only repeats it.
-pub fn badge(tone: Tone, word: &str) -> Markup {
+pub(super) fn badge(tone: Tone, word: &str) -> Markup {
     html! { span.badge.(tone.class()) { (word) } }
 }
 
 /// The state of a dyno in one or two words.
-pub fn state(dyno: &DynoFacts) -> (Tone, &'static str) {
+pub(super) fn state(dyno: &DynoFacts) -> (Tone, &'static str) {
     match dyno.status.stage {
         Stage::Watched if dyno.is_calm() => (Tone::Good, "Healthy"),
         Stage::Watched => (Tone::Warn, "Over quota"),
@@ -61,7 +61,7 @@ pub fn state(dyno: &DynoFacts) -> (Tone, &'static str) {
 }
 
 /// What a decision is called.
-pub fn verdict(word: Word, dry_run: bool) -> (Tone, &'static str) {
+pub(super) fn verdict(word: Word, dry_run: bool) -> (Tone, &'static str) {
     match word {
         Word::Restart if dry_run => (Tone::Quiet, "Would restart"),
         Word::Restart => (Tone::Busy, "Restart"),
@@ -71,12 +71,12 @@ pub fn verdict(word: Word, dry_run: bool) -> (Tone, &'static str) {
 }
 
 /// A point in time: the time of day, and the date where it is not today's. The whole of it in `datetime`.
-pub fn moment(at: Timestamp, now: Timestamp) -> Markup {
+pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) { (Clock { at, now }) } }
 }
 
 /// A time of day for sentences, in UTC.
-pub struct Clock {
+pub(super) struct Clock {
     /// The time.
     pub at: Timestamp,
     /// What "today" is.
@@ -95,7 +95,7 @@ impl fmt::Display for Clock {
 }
 
 /// How long it still is until `at`, coarse enough that it does not change every second for hours.
-pub fn left(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn left(at: Timestamp, now: Timestamp) -> String {
     let span = since(now, at);
     match span.as_secs() {
         0 => "any moment now".to_owned(),
@@ -105,7 +105,7 @@ pub fn left(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// A span in its one or two largest units.
-pub fn coarse(span: Duration) -> String {
+pub(super) fn coarse(span: Duration) -> String {
     let minutes = span.as_secs().div_ceil(60);
     match (span.as_secs(), minutes) {
         (seconds @ 0..90, _) => format!("{seconds} s"),
@@ -117,22 +117,22 @@ pub fn coarse(span: Duration) -> String {
 }
 
 /// A share in per cent, from tenths of one.
-pub fn percent(permille: u32) -> String {
+pub(super) fn percent(permille: u32) -> String {
     format!("{}%", (permille + 5) / 10)
 }
 
 /// A share of errors: as many digits as it needs to tell a few from none.
-pub fn rate(permille: u64) -> String {
+pub(super) fn rate(permille: u64) -> String {
     format!("{}.{}%", permille / 10, permille % 10)
 }
 
 /// A count and its noun.
-pub fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number as u64), if number == 1 { one } else { many })
 }
 
 /// A number with its thousands apart.
-pub fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {

@@ -7,7 +7,7 @@ use heroku_sim::platform::RecordedCall;
 use http::Method;
 
 use crate::bench::{Bench, Broken, Row, bounds};
-use crate::process::held;
+use support::process::held;
 
 /// A name, and what goes wrong.
 type Case = (String, FaultRule);
@@ -55,10 +55,10 @@ fn cases() -> Vec<Case> {
 }
 
 /// How many lanes share the cases.
-pub const LANES: usize = 6;
+pub(crate) const LANES: usize = 6;
 
 /// One lane's share of the cases, so many times over in an order of its own, on one daemon.
-pub async fn run(lane: usize, seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn run(lane: usize, seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     bench.warm_up().await?;
     let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;

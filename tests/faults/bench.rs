@@ -19,13 +19,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::daemon::{self, DRAIN_PASSWORD, Daemon};
-use crate::judge::{Bounds, Judge, Others};
-use crate::process::{Held, held, read_as_admin};
-use crate::proxy::Proxy;
+use support::daemon::{DRAIN_PASSWORD, Daemon};
+use support::judge::{Bounds, Judge, Others};
+use support::process::{Held, held, read_as_admin};
+use support::proxy::Proxy;
 
 /// Everything that a lane of faults needs.
-pub struct Bench {
+pub(crate) struct Bench {
     pub chance: Chance,
     pub directory: TempDir,
     pub env: Vec<(String, String)>,
@@ -42,14 +42,14 @@ pub struct Bench {
 
 /// The errors that dynos write, all the time while it is on.
 #[derive(Debug, Default)]
-pub struct Storm {
+pub(crate) struct Storm {
     pub is_on: AtomicBool,
     pub errors: AtomicU64,
 }
 
 /// What is told of a fault.
 #[derive(Clone, Debug, Default)]
-pub struct Row {
+pub(crate) struct Row {
     pub fault: String,
     pub times: u32,
     /// Calls, or moments, in which the fault was felt.
@@ -66,14 +66,14 @@ pub struct Row {
 }
 
 /// What went wrong, in words.
-pub type Broken = String;
+pub(crate) type Broken = String;
 
 /// The apps, and the dynos of each.
 const APPS: [&str; 3] = ["acme", "blog", "shop"];
 const WEBS: u32 = 3;
 
 /// All dynos, by app and number.
-pub const DYNOS: [(&str, u32); 9] = [
+pub(crate) const DYNOS: [(&str, u32); 9] = [
     ("acme", 1),
     ("acme", 2),
     ("acme", 3),
@@ -86,7 +86,7 @@ pub const DYNOS: [(&str, u32); 9] = [
 ];
 
 /// As the daemon is told, and much quicker than the defaults.
-pub fn bounds() -> Bounds {
+pub(crate) fn bounds() -> Bounds {
     Bounds {
         cooldown: Duration::from_secs(4),
         min_uptime: Duration::from_secs(1),
@@ -97,7 +97,7 @@ pub fn bounds() -> Bounds {
 
 impl Bench {
     /// A world whose dynos err from the start, and no daemon yet.
-    pub async fn begin(seed: u64, bounds: Bounds) -> Self {
+    pub(crate) async fn begin(seed: u64, bounds: Bounds) -> Self {
         let chaos = Chaos {
             delay_permille: 20,
             delay_max: Duration::from_secs(3),
@@ -109,7 +109,7 @@ impl Bench {
     }
 
     /// The same with another logplex.
-    pub async fn begin_with(seed: u64, bounds: Bounds, chaos: Chaos) -> Self {
+    pub(crate) async fn begin_with(seed: u64, bounds: Bounds, chaos: Chaos) -> Self {
         let mut chance = Chance::new(seed);
         let drains = DrainPolicy { chaos, nodes: 2, ..DrainPolicy::default() };
         let options = SimOptions { drains, seed: chance.draw(), ..SimOptions::default() };
@@ -149,7 +149,7 @@ impl Bench {
             directory,
             env: env.map(|(key, value)| (key.to_owned(), value)).to_vec(),
             heroku,
-            launch: Box::new(daemon::command),
+            launch: Box::new(support::daemon::command),
             rows: Vec::new(),
             storm,
             daemon: None,
@@ -159,7 +159,7 @@ impl Bench {
     }
 
     /// Starts the daemon, and leads logplex to it.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let env: Vec<(&str, &str)> = self.env.iter().map(|(key, value)| (&**key, &**value)).collect();
         let daemon = Daemon::start_by((self.launch)(), &self.heroku.api_url(), &env);
         self.proxy.lead_to(daemon.url.trim_start_matches("http://").to_owned());
@@ -167,7 +167,7 @@ impl Bench {
     }
 
     /// Starts it, and lets it work for a while, so that what it holds afterwards is what it needs.
-    pub async fn warm_up(&mut self) -> Result<(), Broken> {
+    pub(crate) async fn warm_up(&mut self) -> Result<(), Broken> {
         self.start();
         self.storm(true);
         let began = self.heroku.now();
@@ -175,24 +175,24 @@ impl Bench {
         Ok(())
     }
 
-    pub fn daemon(&self) -> &Daemon {
+    pub(crate) fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().expect("started")
     }
 
-    pub fn take_daemon(&mut self) -> Daemon {
+    pub(crate) fn take_daemon(&mut self) -> Daemon {
         self.daemon.take().expect("started")
     }
 
-    pub fn storm(&self, is_on: bool) {
+    pub(crate) fn storm(&self, is_on: bool) {
         self.storm.is_on.store(is_on, Ordering::Relaxed);
     }
 
-    pub fn judge(&self) -> MutexGuard<'_, Judge> {
+    pub(crate) fn judge(&self) -> MutexGuard<'_, Judge> {
         self.judge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until every app has had a restart since then, and gives how long that took.
-    pub async fn await_restarts(&self, since: Timestamp, after: &str) -> Result<Duration, Broken> {
+    pub(crate) async fn await_restarts(&self, since: Timestamp, after: &str) -> Result<Duration, Broken> {
         let began = Instant::now();
         loop {
             self.fail_if_broken(after)?;
@@ -212,7 +212,7 @@ impl Bench {
     }
 
     /// Whatever the judge found.
-    pub fn fail_if_broken(&self, during: &str) -> Result<(), Broken> {
+    pub(crate) fn fail_if_broken(&self, during: &str) -> Result<(), Broken> {
         if STOP.load(Ordering::Relaxed) {
             return Err("ended from outside".to_owned());
         }
@@ -224,7 +224,7 @@ impl Bench {
 
     /// Lets a fault begin, last until it has been felt and end, and then waits until restarts go on.
     #[expect(clippy::too_many_arguments, reason = "a fault is its parts, each named where it is struck")]
-    pub async fn strike(
+    pub(crate) async fn strike(
         &mut self,
         fault: &str,
         span: Duration,
@@ -273,12 +273,12 @@ impl Bench {
     }
 
     /// How often the daemon gave this reason since a line of its log.
-    pub fn said(&self, code: &str, lines: usize) -> u64 {
+    pub(crate) fn said(&self, code: &str, lines: usize) -> u64 {
         self.daemon().lines_from(lines).iter().filter(|line| line["code"] == code).count() as u64
     }
 
     /// The row of a fault, which is made when it is not there.
-    pub fn row(&mut self, fault: &str) -> &mut Row {
+    pub(crate) fn row(&mut self, fault: &str) -> &mut Row {
         let at = self.rows.iter().position(|row| row.fault == fault).unwrap_or_else(|| {
             self.rows.push(Row { fault: fault.to_owned(), ..Row::default() });
             self.rows.len() - 1
@@ -287,13 +287,13 @@ impl Bench {
     }
 
     /// Errors, DELETEs and restarts so far.
-    pub fn counts(&self) -> (u64, u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let judge = self.judge();
         (self.storm.errors.load(Ordering::Relaxed), judge.deleted, judge.restarts)
     }
 
     /// At rest, does the daemon hold no more than it did when it was warm?
-    pub async fn conclude(&self, warm: Held) -> Result<Held, Broken> {
+    pub(crate) async fn conclude(&self, warm: Held) -> Result<Held, Broken> {
         self.storm(false);
         let began = Instant::now();
         loop {
@@ -363,21 +363,21 @@ async fn blow(heroku: Arc<SimHeroku>, storm: Arc<Storm>, mut chance: Chance) {
     }
 }
 
-pub fn app(name: &str) -> AppName {
+pub(crate) fn app(name: &str) -> AppName {
     name.parse().expect("an app")
 }
 
-pub fn web(index: u32) -> DynoName {
+pub(crate) fn web(index: u32) -> DynoName {
     DynoName::new("web".parse().expect("a type"), index)
 }
 
 /// A pause in which the world goes on: the only thing to wait for is time.
-pub async fn pause(span: Duration) {
+pub(crate) async fn pause(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
 /// The figures of all lanes, one row for each fault.
-pub fn merge(rows: Vec<Row>) -> BTreeMap<String, Row> {
+pub(crate) fn merge(rows: Vec<Row>) -> BTreeMap<String, Row> {
     let mut merged: BTreeMap<String, Row> = BTreeMap::new();
     for row in rows {
         let entry = merged
@@ -396,13 +396,13 @@ pub fn merge(rows: Vec<Row>) -> BTreeMap<String, Row> {
 }
 
 /// Somebody wants it to end.
-pub static STOP: AtomicBool = AtomicBool::new(false);
+pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How long it may take until restarts go on after a fault: a cool-down, the others of the formation, a claim
 /// whose holder is dead, and a loaded machine.
-pub const RECOVERY_MAX: Duration = Duration::from_secs(120);
+pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(120);
 
 /// How long a fault waits to be felt.
 const FELT_WITHIN: Duration = Duration::from_secs(30);

@@ -6,17 +6,17 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::bench::{Bench, Broken, DYNOS, RECOVERY_MAX, Row, bounds, pause, web};
-use crate::process::held;
+use support::process::held;
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum End {
+pub(crate) enum End {
     Kill,
     Terminate,
 }
 
 /// Ends so many lives of the daemon on one record, each at a moment drawn by chance.
-pub async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
     let name = match end {
         End::Kill => "kill -9",
         End::Terminate => "SIGTERM",
@@ -43,7 +43,7 @@ pub async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
 
 /// Kills with few restarts allowed: in the end every dyno has had all of them or is given up for those that
 /// may have been made, and none has had more.
-pub async fn run_to_the_last_restart(most: usize, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn run_to_the_last_restart(most: usize, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
     let name = format!("kill -9, at most {most} restarts");
     let mut bounds = bounds();
     bounds.max_restarts.0 = most;

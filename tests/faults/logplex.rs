@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use heroku_sim::sender::Chaos;
 
 use crate::bench::{Bench, Broken, Row, bounds, pause};
-use crate::process::{held, metric, read_as_admin};
-use crate::proxy::Mood;
+use support::process::{held, metric, read_as_admin};
+use support::proxy::Mood;
 
 /// Batches come twice, and messages up to ten seconds late.
-pub async fn repeats(seed: u64, span: Duration) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn repeats(seed: u64, span: Duration) -> Result<Vec<Row>, Broken> {
     let chaos = Chaos {
         delay_permille: 300,
         delay_max: Duration::from_secs(10),

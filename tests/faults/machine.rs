@@ -13,12 +13,12 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 
 use crate::bench::{Bench, Broken, Row, bounds};
-use crate::daemon;
-use crate::process::held;
-use crate::proxy::{Mood, Proxy};
+use support::daemon;
+use support::process::held;
+use support::proxy::{Mood, Proxy};
 
 /// No descriptor is left: by a limit below what it has open, and by connections up to its limit.
-pub async fn descriptors(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn descriptors(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     if !is_there("prlimit") {
         return Ok(vec![not_run("descriptors used up", "needs prlimit, of util-linux")]);
@@ -66,7 +66,7 @@ fn limit_descriptors(pid: u32, soft: &str) {
 }
 
 /// The disk is full.
-pub async fn full(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn full(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     // A small disk of its own, which only the daemon sees, and whoever goes through its /proc entry.
     let mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"];
@@ -96,7 +96,7 @@ pub async fn full(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Br
 }
 
 /// Somebody else has the record's file locked.
-pub async fn locked(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn locked(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     bench.warm_up().await?;
     let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
@@ -138,7 +138,7 @@ async fn lock_record(file: &Path) -> SqliteConnection {
 }
 
 /// A PostgreSQL that is cut off, and one that takes what it is sent and says nothing.
-pub async fn away(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn away(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let Ok(server) = std::env::var("DYNOWARDEN_TEST_POSTGRES") else {
         return Ok(vec![not_run("PostgreSQL away", "needs .ci/postgres run")]);
     };
@@ -166,7 +166,7 @@ pub async fn away(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Br
 }
 
 /// The daemon's clock jumps, while that of the platform goes on.
-pub async fn clock(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
+pub(crate) async fn clock(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let Some(library) = fake_clock() else {
         return Ok(vec![not_run("clock jumps", "needs libfaketime, of Debian's package faketime")]);
     };

@@ -7,17 +7,9 @@
 
 mod api;
 mod bench;
-#[path = "../support/daemon.rs"]
-mod daemon;
-#[path = "../support/judge.rs"]
-mod judge;
 mod kills;
 mod logplex;
 mod machine;
-#[path = "../support/process.rs"]
-mod process;
-#[path = "../support/proxy.rs"]
-mod proxy;
 
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -145,7 +137,7 @@ fn print(rows: Vec<Row>) {
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
     for row in bench::merge(rows).into_values() {
-        let change = |of: fn(&process::Held) -> u64| {
+        let change = |of: fn(&support::process::Held) -> u64| {
             row.held.map_or(String::new(), |(before, after)| format!("{} → {}", of(&before), of(&after)))
         };
         let recovery = row.recovery.as_secs_f64();

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::process::Held;
+use support::process::Held;
 
 /// The daemon at one moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     pub at: Duration,
     pub held: Held,
     pub cpu_seconds: f64,
@@ -24,25 +24,25 @@ pub struct Sample {
 
 /// All samples.
 #[derive(Debug, Default)]
-pub struct Samples(Vec<Sample>);
+pub(crate) struct Samples(Vec<Sample>);
 
 /// A name, and where to read it.
 type Column = (&'static str, fn(&Sample) -> f64);
 
 /// A straight line through points: its slope, and the standard error of that.
 #[derive(Clone, Copy, Debug)]
-pub struct Slope {
+pub(crate) struct Slope {
     pub per_hour: f64,
     pub error: f64,
 }
 
 impl Samples {
-    pub fn add(&mut self, sample: Sample) {
+    pub(crate) fn add(&mut self, sample: Sample) {
         self.0.push(sample);
     }
 
     /// All of them, for a spreadsheet.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut table = String::from(
             "seconds\trss_kib\town_kib\tthreads\tdescriptors\tdynos\tconnections\ttasks\tdecisions\trestarts\tframes\tbatches\tcpu\n",
         );
@@ -66,7 +66,7 @@ impl Samples {
     }
 
     /// Prints the figures, and gives what grew; so many names of dynos there ever were.
-    pub fn conclude(&self, duration: Duration, names: u32) -> Vec<String> {
+    pub(crate) fn conclude(&self, duration: Duration, names: u32) -> Vec<String> {
         let (from, allowed_kib) =
             if duration >= FILLED_BY * 3 / 2 { (FILLED_BY, FLAT_KIB) } else { (duration / 4, FILLED_KIB) };
         let warm: Vec<Sample> = self.0.iter().filter(|sample| sample.at >= from).copied().collect();

@@ -5,13 +5,7 @@
 //! and the metrics. Meanwhile it is sampled what the daemon holds, and watched that it keeps its promises
 //! and leaves no leak alone. Any growth, broken promise or forgotten dyno ends it with exit code 1.
 
-#[path = "../support/daemon.rs"]
-mod daemon;
 mod figures;
-#[path = "../support/judge.rs"]
-mod judge;
-#[path = "../support/process.rs"]
-mod process;
 mod scene;
 mod watch;
 
@@ -27,11 +21,11 @@ use sqlx::{ConnectOptions as _, Row as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::daemon::Daemon;
 use crate::figures::{Sample, Samples};
-use crate::judge::{Judge, Others};
-use crate::process::{cpu_seconds, held, metric, read_as_admin};
 use crate::watch::Watch;
+use support::daemon::Daemon;
+use support::judge::{Judge, Others};
+use support::process::{cpu_seconds, held, metric, read_as_admin};
 
 /// An hour, or as long as is asked for, of realistic load on the real binary.
 #[derive(Debug, Parser)]
@@ -97,7 +91,7 @@ async fn run(options: &Options) -> Vec<String> {
     let daemon = Daemon::start(&heroku.api_url(), &env);
     for app in &apps {
         let url = format!("{}/logs/{}", daemon.url, app.name);
-        let url = SimHeroku::drain_url(&url, "logplex", daemon::DRAIN_PASSWORD);
+        let url = SimHeroku::drain_url(&url, "logplex", support::daemon::DRAIN_PASSWORD);
         heroku.add_drain(&app.name, &url).expect("an app");
     }
     scene::some_failures(&heroku);

@@ -19,10 +19,10 @@ use heroku_sim::server::SimHeroku;
 use http::Method;
 use jiff::Timestamp;
 
-use crate::judge::Bounds;
+use support::judge::Bounds;
 
 /// The policy, ten times as quick as the default, because the dynos leak that much quicker.
-pub const POLICY: [(&str, &str); 7] = [
+pub(crate) const POLICY: [(&str, &str); 7] = [
     ("DYNOWARDEN_POLICY__COOLDOWN", "1m"),
     ("DYNOWARDEN_POLICY__MIN_UPTIME", "30s"),
     ("DYNOWARDEN_POLICY__SETTLE", "3s"),
@@ -33,7 +33,7 @@ pub const POLICY: [(&str, &str); 7] = [
 ];
 
 /// The same for the judge.
-pub const BOUNDS: Bounds = Bounds {
+pub(crate) const BOUNDS: Bounds = Bounds {
     cooldown: Duration::from_secs(60),
     min_uptime: Duration::from_secs(30),
     settle: Duration::from_secs(3),
@@ -41,7 +41,7 @@ pub const BOUNDS: Bounds = Bounds {
 };
 
 /// One app.
-pub struct App {
+pub(crate) struct App {
     pub name: AppName,
     pub webs: u32,
     lines: u32,
@@ -51,7 +51,7 @@ pub struct App {
 }
 
 /// The apps, which share so many lines a second.
-pub fn apps(lines: u32) -> Vec<App> {
+pub(crate) fn apps(lines: u32) -> Vec<App> {
     let app = |name: &str, webs, percent: u32, metrics, hopeless| App {
         name: name.parse().expect("a name"),
         webs,
@@ -71,7 +71,7 @@ pub fn apps(lines: u32) -> Vec<App> {
 
 /// A clock that stands for a twentieth of a second at a time, so that lines come in batches as logplex
 /// makes them on a way of that length.
-pub fn clock() -> WorldClock {
+pub(crate) fn clock() -> WorldClock {
     WorldClock::new(1.0, || {
         let micros = Timestamp::now().as_microsecond();
         Timestamp::from_microsecond(micros - micros % 50_000).expect("a time of this century")
@@ -79,7 +79,7 @@ pub fn clock() -> WorldClock {
 }
 
 /// Two senders for each drain, which repeat, reorder and delay some of what they carry.
-pub fn drains() -> DrainPolicy {
+pub(crate) fn drains() -> DrainPolicy {
     let chaos = Chaos {
         delay_permille: 2,
         delay_max: Duration::from_secs(5),
@@ -92,7 +92,7 @@ pub fn drains() -> DrainPolicy {
 
 /// Adds an app: each of its web dynos leaks at a rate of its own, and is above its quota in two to eight
 /// minutes.
-pub fn add(heroku: &SimHeroku, app: &App, chance: &mut Chance) {
+pub(crate) fn add(heroku: &SimHeroku, app: &App, chance: &mut Chance) {
     let mut spec = AppSpec::new(app.name.clone(), app.webs);
     spec.metrics = app.metrics;
     spec.router_every = Some(Duration::from_secs(5) / (app.lines * 4));
@@ -116,7 +116,7 @@ pub fn add(heroku: &SimHeroku, app: &App, chance: &mut Chance) {
 }
 
 /// From now on, the API fails now and then.
-pub fn some_failures(heroku: &SimHeroku) {
+pub(crate) fn some_failures(heroku: &SimHeroku) {
     for (fault, method, permille) in [
         (Fault::Status(503), Method::GET, 5),
         (Fault::Status(500), Method::DELETE, 10),
@@ -131,7 +131,7 @@ pub fn some_failures(heroku: &SimHeroku) {
 }
 
 /// What people and chance do to one of the apps.
-pub fn mischief(heroku: &SimHeroku, apps: &[App], chance: &mut Chance) {
+pub(crate) fn mischief(heroku: &SimHeroku, apps: &[App], chance: &mut Chance) {
     let Some(app) = chance.pick(apps) else { return };
     let dyno = web(1 + u32::try_from(chance.below(u64::from(app.webs))).expect("as many as dynos"));
     let choice = chance.below(8);
@@ -151,7 +151,7 @@ pub fn mischief(heroku: &SimHeroku, apps: &[App], chance: &mut Chance) {
 const MORE_MAX: u32 = 2;
 
 /// How many names of web dynos there may ever be.
-pub fn names(apps: &[App]) -> u32 {
+pub(crate) fn names(apps: &[App]) -> u32 {
     apps.iter().map(|app| app.webs + MORE_MAX).sum()
 }
 
@@ -160,4 +160,4 @@ fn web(index: u32) -> DynoName {
 }
 
 /// Between two pieces of mischief.
-pub const MISCHIEF_EVERY: Duration = Duration::from_secs(60);
+pub(crate) const MISCHIEF_EVERY: Duration = Duration::from_secs(60);

@@ -21,7 +21,7 @@ const FOR_GOOD: [&str; 2] = ["given_up", "max_restarts"];
 
 /// What is owed to the dynos above their quota.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     owed: BTreeMap<(String, String), (InstanceId, Timestamp)>,
     refused: BTreeMap<(String, String), Timestamp>,
     waits: Vec<Duration>,
@@ -31,13 +31,13 @@ pub struct Watch {
 
 impl Watch {
     /// Takes note of a refusal.
-    pub fn refused(&mut self, app: &str, dyno: &str, code: &str, now: Timestamp) {
+    pub(crate) fn refused(&mut self, app: &str, dyno: &str, code: &str, now: Timestamp) {
         if FOR_GOOD.contains(&code) {
             self.refused.insert((app.to_owned(), dyno.to_owned()), now);
         }
     }
 
-    pub fn look(&mut self, platform: &Platform, now: Timestamp) {
+    pub(crate) fn look(&mut self, platform: &Platform, now: Timestamp) {
         let mut above = BTreeMap::new();
         let mut crashed = BTreeSet::new();
         for app in platform.world.apps() {
@@ -79,7 +79,7 @@ impl Watch {
         }
     }
 
-    pub fn broken(&self) -> Vec<String> {
+    pub(crate) fn broken(&self) -> Vec<String> {
         self.forgotten.values().cloned().collect()
     }
 }

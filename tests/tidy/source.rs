@@ -5,17 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The sources of the three crates.
-pub const PRODUCT: &[&str] = &["src", "crates/core/src", "crates/heroku-sim/src"];
+pub(crate) const PRODUCT: &[&str] = &["src", "crates/core/src", "crates/heroku-sim/src"];
 
 /// One source file.
-pub struct Source {
+pub(crate) struct Source {
     /// Its path from the project's root, with `/` between the parts.
     pub path: String,
     pub lines: Vec<Line>,
 }
 
 /// One line of a source file.
-pub struct Line {
+pub(crate) struct Line {
     /// As it is written.
     pub raw: String,
     /// Comments and the insides of literals are blanks here, so that a rule about words meets code only.
@@ -24,7 +24,7 @@ pub struct Line {
 }
 
 /// One function, from its `fn` to its closing brace.
-pub struct Function<'s> {
+pub(crate) struct Function<'s> {
     pub name: &'s str,
     /// Counted from 1.
     pub first_line: usize,
@@ -33,18 +33,18 @@ pub struct Function<'s> {
 
 impl Source {
     /// The folder of its crate's sources: `crates/core/src` for `crates/core/src/engine/mod.rs`.
-    pub fn crate_root(&self) -> &str {
+    pub(crate) fn crate_root(&self) -> &str {
         let end = self.path.find("src/").map_or(0, |at| at + "src".len());
         &self.path[..end]
     }
 
     /// The lines that are not tests, counted from 1.
-    pub fn code_lines(&self) -> impl Iterator<Item = (usize, &Line)> {
+    pub(crate) fn code_lines(&self) -> impl Iterator<Item = (usize, &Line)> {
         (1..).zip(&self.lines).filter(|(_, line)| !line.is_test)
     }
 
     /// Its functions. rustfmt puts a function's closing brace under the first letter of its first line.
-    pub fn functions(&self) -> impl Iterator<Item = Function<'_>> {
+    pub(crate) fn functions(&self) -> impl Iterator<Item = Function<'_>> {
         (0..self.lines.len()).filter_map(|at| {
             let code = &self.lines[at].code;
             let indent = code.len() - code.trim_start().len();
@@ -69,7 +69,7 @@ fn name_of_function(code: &str) -> Option<&str> {
 }
 
 /// All sources below the directories `dirs` of the project, in the order of their paths.
-pub fn sources(dirs: &[&str]) -> Vec<Source> {
+pub(crate) fn sources(dirs: &[&str]) -> Vec<Source> {
     let mut paths: Vec<String> = dirs.iter().flat_map(|dir| files_below(dir)).collect();
     paths.retain(|path| path.ends_with(".rs"));
     paths.into_iter().map(|path| Source { lines: lines_of(&path, &read(&path)), path }).collect()
@@ -77,7 +77,7 @@ pub fn sources(dirs: &[&str]) -> Vec<Source> {
 
 /// The files below a directory of the project, however deep, but for what cargo built there; none if there
 /// is no such directory.
-pub fn files_below(dir: &str) -> Vec<String> {
+pub(crate) fn files_below(dir: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut open = vec![root().join(dir)];
     while let Some(dir) = open.pop() {
@@ -98,7 +98,7 @@ pub fn files_below(dir: &str) -> Vec<String> {
 }
 
 /// A file of the project.
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 

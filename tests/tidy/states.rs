@@ -74,7 +74,7 @@ fn edges_of(source: &Source) -> BTreeSet<Edge> {
             Block::State(from) if head.contains("(self") && states.contains(&to) => {
                 edges.insert((method, from.clone(), to));
             }
-            Block::State(state) if to == "Self" && states.contains(state) && line.contains("pub fn") => {
+            Block::State(state) if to == "Self" && states.contains(state) && head.contains("fn queue") => {
                 edges.insert((method, "new".to_owned(), state.clone()));
             }
             Block::Trait(name) if states.contains(&to) || to == "Left" => {

@@ -14,7 +14,7 @@ use crate::world::World;
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 
 /// A call, taken apart.
-pub struct Call<'r> {
+pub(crate) struct Call<'r> {
     /// The body; `null` without one.
     pub body: Value,
     /// The headers.
@@ -29,7 +29,7 @@ pub struct Call<'r> {
 
 /// What a call that worked answers.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The body.
     pub body: Value,
     /// `Next-Range`, where a list goes on.
@@ -40,7 +40,7 @@ pub struct Answer {
 
 /// Why a call did not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The `message` of the body.
     pub message: &'static str,
     /// The status.
@@ -49,7 +49,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// The refusal with this status and the usual words.
-    pub fn new(status: u16) -> Self {
+    pub(crate) fn new(status: u16) -> Self {
         Self { message: fault::error_words(status).1, status }
     }
 }
@@ -72,7 +72,7 @@ type Outcome = Result<Answer, Refusal>;
 ///
 /// # Errors
 /// When the real API would refuse it, as far as that is known.
-pub fn route(world: &mut World, call: &Call<'_>, now: Timestamp) -> Outcome {
+pub(crate) fn route(world: &mut World, call: &Call<'_>, now: Timestamp) -> Outcome {
     let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
     match (call.method.as_str(), path.as_slice()) {
         ("GET", ["account"]) => ok(resource::account()),
@@ -93,7 +93,7 @@ pub fn route(world: &mut World, call: &Call<'_>, now: Timestamp) -> Outcome {
 }
 
 /// The one dyno that a call restarts, if that is what it does: the only call whose effect can be late.
-pub fn restarted_dyno(world: &World, call: &Call<'_>) -> Option<(AppName, DynoName)> {
+pub(crate) fn restarted_dyno(world: &World, call: &Call<'_>) -> Option<(AppName, DynoName)> {
     match call.path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["apps", app, "dynos", dyno] if *call.method == Method::DELETE => {
             let app = world.app(app)?.name().clone();

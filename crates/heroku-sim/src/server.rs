@@ -312,7 +312,7 @@ mod tests {
     use crate::fault::{Fault, FaultRule};
     use crate::line::LogLine;
     use crate::sender::Outcome;
-    use crate::state::{RecordedPost, Shared, State};
+
     use dynowarden_core::event::DynoState;
     use dynowarden_core::ident::{AppName, DynoName};
 

@@ -28,12 +28,12 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    pub fn is_manual(&self) -> bool {
+    pub(super) fn is_manual(&self) -> bool {
         matches!(self, Self::Manual)
     }
 
     /// The time in the newest line; none for a person's request.
-    pub fn error_at(&self) -> Option<Timestamp> {
+    pub(super) fn error_at(&self) -> Option<Timestamp> {
         match self {
             Self::Manual => None,
             Self::Rule { error_at, .. } => Some(*error_at),
@@ -41,7 +41,7 @@ impl Cause {
     }
 
     /// The rule's name in decisions.
-    pub fn rule(&self) -> Arc<str> {
+    pub(super) fn rule(&self) -> Arc<str> {
         match self {
             Self::Manual => MANUAL.into(),
             Self::Rule { rule, .. } => Arc::clone(rule),
@@ -248,7 +248,7 @@ impl Restarted for Failed {
 // === the steps ===
 
 impl Queued {
-    pub fn queue(id: AttemptId, cause: Cause, now: Duration) -> Self {
+    pub(super) fn queue(id: AttemptId, cause: Cause, now: Duration) -> Self {
         let request = Request {
             id,
             cause,
@@ -264,7 +264,7 @@ impl Queued {
     }
 
     /// Takes over the watch from a process that died between its DELETE and the end of the attempt.
-    pub fn resume_unconfirmed(self, target: DynoInfo, now: Duration) -> Unconfirmed {
+    pub(super) fn resume_unconfirmed(self, target: DynoInfo, now: Duration) -> Unconfirmed {
         let request = Request { decided: true, deletes: 1, is_resumed: true, ..self.request };
         Unconfirmed {
             request,
@@ -276,19 +276,19 @@ impl Queued {
 
 impl Inspecting {
     /// Nothing is in the way: the store is asked.
-    pub fn claim(self, target: DynoInfo, draft: Option<Box<Decision>>) -> Claiming {
+    pub(super) fn claim(self, target: DynoInfo, draft: Option<Box<Decision>>) -> Claiming {
         Claiming { request: self.request, lost: self.lost, target, draft }
     }
 
     /// The inspection showed that a DELETE without an answer was carried out.
-    pub fn boot(self, lost: LostAnswer) -> Booting {
+    pub(super) fn boot(self, lost: LostAnswer) -> Booting {
         Booting::new(self.request, lost.target, lost.sent)
     }
 }
 
 impl Claiming {
     /// The claim is given: the DELETE is sent.
-    pub fn restart(self, now: Duration) -> Restarting {
+    pub(super) fn restart(self, now: Duration) -> Restarting {
         let request = Request { deletes: self.request.deletes + 1, ..self.request };
         Restarting { request, lost: self.lost, target: self.target, sent: now }
     }
@@ -296,12 +296,12 @@ impl Claiming {
 
 impl Restarting {
     /// The API accepted.
-    pub fn boot(self) -> Booting {
+    pub(super) fn boot(self) -> Booting {
         Booting::new(self.request, self.target, self.sent)
     }
 
     /// No answer will come.
-    pub fn lose_answer(self, now: Duration) -> Unconfirmed {
+    pub(super) fn lose_answer(self, now: Duration) -> Unconfirmed {
         let lost = LostAnswer { sent: self.sent, lost: now, target: self.target };
         Unconfirmed { request: self.request, lost, polling: Polling::default() }
     }
@@ -309,7 +309,7 @@ impl Restarting {
 
 impl Unconfirmed {
     /// A poll showed that the DELETE was carried out, or nobody can tell and it counts as carried out.
-    pub fn boot(self) -> Booting {
+    pub(super) fn boot(self) -> Booting {
         Booting::new(self.request, self.lost.target, self.lost.sent)
     }
 }
@@ -320,14 +320,14 @@ impl Booting {
     }
 
     /// The new instance was not up in time.
-    pub fn fail(self) -> Failed {
+    pub(super) fn fail(self) -> Failed {
         let Self { request, target, accepted, .. } = self;
         Failed { request, target, accepted, polling: Polling::default() }
     }
 }
 
 impl Polling {
-    pub fn ask(&mut self) {
+    pub(super) fn ask(&mut self) {
         self.count += 1;
         self.is_out = true;
     }
@@ -336,7 +336,7 @@ impl Polling {
 // === impl Attempt ===
 
 impl Attempt {
-    pub fn request(&self) -> &Request {
+    pub(super) fn request(&self) -> &Request {
         match self {
             Self::Queued(attempt) => &attempt.request,
             Self::Inspecting(attempt) => &attempt.request,
@@ -350,7 +350,7 @@ impl Attempt {
         }
     }
 
-    pub fn request_mut(&mut self) -> &mut Request {
+    pub(super) fn request_mut(&mut self) -> &mut Request {
         match self {
             Self::Queued(attempt) => &mut attempt.request,
             Self::Inspecting(attempt) => &mut attempt.request,
@@ -365,7 +365,7 @@ impl Attempt {
     }
 
     /// Whether the dyno may be out because of us, so that it counts against `max_concurrent`.
-    pub fn may_be_out(&self) -> bool {
+    pub(super) fn may_be_out(&self) -> bool {
         match self {
             Self::Queued(_) => false,
             Self::Inspecting(Inspecting { lost, .. }) | Self::Waiting(Waiting { lost, .. }) => lost.is_some(),

@@ -80,7 +80,7 @@ pub(super) struct GivenUp {
 
 impl LastRestart {
     /// Notes that memory was told at `at`; gives the attempt if that is the first of the new instance.
-    pub fn read(&mut self, at: Timestamp) -> Option<AttemptId> {
+    pub(super) fn read(&mut self, at: Timestamp) -> Option<AttemptId> {
         // The old process may speak beside the new one, and no line says for certain which of them did.
         let is_alone = self.back_at.is_some_and(|back| since(back, at) >= limits::OLD_PROCESS_MAX);
         if is_alone { self.unread.take() } else { None }
@@ -89,7 +89,7 @@ impl LastRestart {
 
 impl Dyno {
     /// Notes what the platform says of the dyno's life; lines come out of order.
-    pub fn live(&mut self, change: Change, at: Timestamp) {
+    pub(super) fn live(&mut self, change: Change, at: Timestamp) {
         if self.life.is_none_or(|(_, last)| last <= at) {
             // The old process's end is told after the new one is up, and says nothing about that one.
             if change != Change::Exited {
@@ -100,7 +100,7 @@ impl Dyno {
 
     /// Whether the platform said, after the error of `error_at` or within `recently` before it, that it
     /// is replacing the process, and has not yet said that the new one is up.
-    pub fn platform_acts(&self, error_at: Timestamp, recently: Duration) -> bool {
+    pub(super) fn platform_acts(&self, error_at: Timestamp, recently: Duration) -> bool {
         let Some((change, at)) = self.life else { return false };
         match change {
             Change::Leaving | Change::Starting => at >= error_at || since(at, error_at) < recently,
@@ -111,7 +111,7 @@ impl Dyno {
     }
 
     /// Begins to count anew: what was counted belongs to an instance that is gone.
-    pub fn forget_errors(&mut self) {
+    pub(super) fn forget_errors(&mut self) {
         self.hits.iter_mut().for_each(Hits::clear);
         self.trends.iter_mut().for_each(MemoryTrend::clear);
     }

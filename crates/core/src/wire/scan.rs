@@ -5,14 +5,14 @@
 //! machine on which `floor` takes 43 ns). Where a text may be long, `memchr` is the better one.
 
 /// Octets that [`spaces`] looks at: as many as a `u64` has bits. A platform line's header has about 60.
-pub const BLOCK: usize = u64::BITS as usize;
+pub(super) const BLOCK: usize = u64::BITS as usize;
 
 const WORD: usize = size_of::<u64>();
 const LOWS: u64 = repeat(0x7f);
 
 /// Where the spaces are, in order.
 #[inline]
-pub fn spaces(block: &[u8; BLOCK]) -> impl Iterator<Item = usize> {
+pub(super) fn spaces(block: &[u8; BLOCK]) -> impl Iterator<Item = usize> {
     let (words, _) = block.as_chunks::<WORD>();
     let mut places = words.iter().enumerate().fold(0, |places, (index, word)| {
         let matches = matches(u64::from_le_bytes(*word), b' ');
@@ -30,7 +30,7 @@ pub fn spaces(block: &[u8; BLOCK]) -> impl Iterator<Item = usize> {
 
 /// Where the first octet is that is one of `wanted`; the end of the text where there is none.
 #[inline]
-pub fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
+pub(super) fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
     let (words, tail) = text.as_chunks::<WORD>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);

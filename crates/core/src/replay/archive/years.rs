@@ -29,12 +29,12 @@ pub(super) struct Years {
 }
 
 impl Years {
-    pub fn new(latest: Timestamp) -> Self {
+    pub(super) fn new(latest: Timestamp) -> Self {
         Self { latest, last: None }
     }
 
     /// The time, in UTC; none when no year near has such a day.
-    pub fn date(&mut self, day: Day) -> Option<Timestamp> {
+    pub(super) fn date(&mut self, day: Day) -> Option<Timestamp> {
         let at = match self.last {
             Some(last) => day.after(last)?,
             None => day.not_after(later(self.latest, SLACK))?,

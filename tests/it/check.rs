@@ -1,0 +1,265 @@
+//! End to end: `dynowarden check`, the real binary against the simulated Heroku.
+
+use std::process::{Command, Output};
+
+use dynowarden_core::ident::AppName;
+use heroku_sim::app::{AppSpec, Generation};
+use heroku_sim::fault::{Fault, FaultRule};
+use heroku_sim::platform::Rights;
+use heroku_sim::server::{SimHeroku, SimOptions};
+use http::Method;
+use serde_json::Value;
+
+const PASSWORD: &str = "drain-secret";
+const TOKEN: &str = "token-of-the-tests";
+const HERE: &str = "http://127.0.0.1:4567";
+
+fn app(name: &str) -> AppName {
+    name.parse().expect("an app")
+}
+
+/// A simulated Heroku with `acme` and two web dynos, and a token of scope `write`.
+async fn heroku() -> SimHeroku {
+    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
+    heroku.add_app(AppSpec::new(app("acme"), 2));
+    heroku.with(|platform, _| platform.tokens.insert(TOKEN.to_owned(), Rights::Write));
+    heroku
+}
+
+fn add_drain(heroku: &SimHeroku, app_name: &str, path: &str, password: &str) {
+    let url = SimHeroku::drain_url(&format!("{HERE}{path}"), "logplex", password);
+    heroku.add_drain(&app(app_name), &url).expect("an app");
+}
+
+/// What one run has said.
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs `check` on `acme` with these arguments, and these variables in place of or beside the usual ones.
+fn check(heroku: &SimHeroku, args: &[&str], env: &[(&str, &str)]) -> Said {
+    let mut command = Command::new(support::daemon::binary());
+    command
+        .env_clear()
+        .current_dir(std::env::temp_dir())
+        .arg("check")
+        .args(args)
+        .env("HEROKU_API_URL", heroku.api_url())
+        .env("HEROKU_API_KEY", TOKEN)
+        .env("HEROKU_APP", "acme")
+        .env("DRAIN_PASSWORD", PASSWORD)
+        .env("DATABASE_URL", "sqlite://no-such-file-yet.db")
+        .envs(env.iter().copied());
+    let Output { status, stdout, stderr } =
+        tokio::task::block_in_place(|| command.output().expect("the binary runs"));
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    let said = Said { code: status.code(), stdout: text(stdout), stderr: text(stderr) };
+    let all = format!("{}{}", said.stdout, said.stderr);
+    assert!(!all.contains(PASSWORD) && !all.contains(TOKEN), "a secret was printed: {all}");
+    said
+}
+
+impl Said {
+    #[track_caller]
+    fn expect(&self, code: i32, parts: &[&str]) -> &Self {
+        let all = format!("{}{}", self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "{all}");
+        for part in parts {
+            assert!(all.contains(part), "{part:?} is not in: {all}");
+        }
+        self
+    }
+}
+
+fn changes(heroku: &SimHeroku) -> Vec<String> {
+    let changes = heroku.calls().into_iter().filter(|call| call.is_change());
+    let mut changes: Vec<_> = changes.map(|call| format!("{} {}", call.method, call.path)).collect();
+    // Apps are asked side by side, in no order.
+    changes.sort_unstable();
+    changes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_is_well_it_says_so_and_changes_nothing() {
+    let heroku = heroku().await;
+    add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
+    let said = check(&heroku, &[], &[]);
+    said.expect(0, &["scope write", "acme app: found: cedar", "/logs/acme (d.", "web has 2", "all is well"]);
+    assert!(changes(&heroku).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_drain_comes_with_the_line_to_type() {
+    let heroku = heroku().await;
+    let exact = r#"heroku drains:add "https://drain:$DRAIN_PASSWORD@warden.example.com/logs/acme" -a acme"#;
+    check(&heroku, &[], &[("DYNOWARDEN_PUBLIC_URL", "https://warden.example.com")]).expect(1, &[exact]);
+    check(&heroku, &[], &[("HEROKU_APP_DEFAULT_DOMAIN_NAME", "w-1.herokuapp.com")])
+        .expect(1, &["@w-1.herokuapp.com/logs/acme"]);
+    // An empty variable is as good as none: the line has a password that nobody has used yet.
+    let fresh = |said: &Said| {
+        let (_, rest) = said.stdout.split_once("'https://drain:").expect("a line to type");
+        rest.split_once('@').expect("a URL").0.to_owned()
+    };
+    let unset = [("DRAIN_PASSWORD", "")];
+    let (one, other) = (check(&heroku, &[], &unset), check(&heroku, &[], &unset));
+    assert!(fresh(&one).len() >= 24 && fresh(&one) != fresh(&other), "{}", one.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_drain_is_told_with_what_is_wrong() {
+    for (path, password, expect) in [
+        ("/logs/acme", "stale-secret", "another password"),
+        ("/logs/other", PASSWORD, "wrong path"),
+        ("/log", PASSWORD, "wrong path"),
+    ] {
+        let heroku = heroku().await;
+        add_drain(&heroku, "acme", path, password);
+        let said = check(&heroku, &["--format", "json"], &[("DYNOWARDEN_PUBLIC_URL", HERE)]);
+        said.expect(1, &[expect, "heroku drains:remove d."]);
+        assert!(!said.stdout.contains("stale-secret"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_json_is_a_finding() {
+    let heroku = heroku().await;
+    let said = check(&heroku, &["--format", "json"], &[("HEROKU_APP", "acme,ghost")]);
+    let findings: Vec<Value> =
+        said.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    for finding in &findings {
+        for key in ["severity", "subject", "text"] {
+            assert!(finding[key].is_string(), "{key} of {finding}");
+        }
+        let is_well = finding["severity"] == "ok";
+        assert_eq!(finding["fix"].is_null(), is_well, "{finding}");
+    }
+    let ghost = findings.iter().find(|finding| finding["app"] == "ghost").expect("a finding about it");
+    assert_eq!((&ghost["severity"], &ghost["subject"]), (&"error".into(), &"app".into()));
+    assert_eq!(said.code, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fir_spaces_and_single_dynos_are_told_apart() {
+    let heroku = heroku().await;
+    let mut fir = AppSpec::new(app("firry"), 2);
+    fir.generation = Generation::Fir;
+    heroku.add_app(fir);
+    let mut spaced = AppSpec::new(app("spaced"), 1);
+    spaced.space = Some("hq".to_owned());
+    spaced.preboot = true;
+    heroku.add_app(spaced);
+    let said = check(&heroku, &[], &[("HEROKU_APP", "firry,spaced")]);
+    said.expect(1, &["firry app: a Fir app", "no log drains", "the platform itself restarts its dynos"]);
+    said.expect(
+        1,
+        &["spaced app: dynos of a Private Space", "on = [\"memory\"]", "an outage", "preboot: on"],
+    );
+    assert!(!said.stdout.contains("firry drain"), "{}", said.stdout);
+    let memory = r#"[{name="memory",on=["memory"],above="95%",for="3m",do="restart"}]"#;
+    check(&heroku, &[], &[("HEROKU_APP", "spaced"), ("DYNOWARDEN_RULE", memory)])
+        .expect(1, &["log-runtime-metrics is off", "labs:enable log-runtime-metrics -a spaced"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_judged_by_its_scope() {
+    let heroku = heroku().await;
+    add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
+    let with = |rights| {
+        heroku.with(|platform, _| platform.tokens.insert(TOKEN.to_owned(), rights));
+        check(&heroku, &[], &[])
+    };
+    with(Rights::Global).expect(0, &["warning  token", "more than it needs", "-s write"]);
+    with(Rights::Read).expect(1, &["error    token", "scope is read", "cannot restart"]);
+    with(Rights::WriteTo(Vec::new())).expect(1, &["acme app", "403", "access:add"]);
+    heroku.with(|platform, _| platform.tokens = [("another".to_owned(), Rights::Write)].into());
+    check(&heroku, &[], &[]).expect(1, &["401", "authorizations:create"]);
+    check(&heroku, &[], &[("HEROKU_API_KEY", "")]).expect(1, &["HEROKU_API_KEY is not set"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_is_away_or_garbled_is_a_finding_and_no_panic() {
+    for (fault, expect) in [
+        (Fault::Status(503), "cannot be reached"),
+        (Fault::BreakBefore, "cannot be reached"),
+        (Fault::HangBefore, "no answer within 300ms"),
+        (Fault::WrongJson, "unexpected answer"),
+        (Fault::Html, "unexpected answer"),
+        (Fault::Status(429), "used up"),
+    ] {
+        let heroku = heroku().await;
+        heroku.add_fault(FaultRule::always(Method::GET, "acme", fault));
+        check(&heroku, &[], &[("DYNOWARDEN_HEROKU__REQUEST_TIMEOUT", "300ms")]).expect(1, &[expect]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn register_adds_what_is_missing_and_nothing_twice() {
+    let heroku = heroku().await;
+    heroku.add_app(AppSpec::new(app("other"), 2));
+    let mut fir = AppSpec::new(app("firry"), 2);
+    fir.generation = Generation::Fir;
+    heroku.add_app(fir);
+    let apps = [("HEROKU_APP", "acme,other")];
+    check(&heroku, &["--register", HERE], &apps).expect(0, &["added: http://127.0.0.1:4567/logs/acme"]);
+    check(&heroku, &["--register", &format!("{HERE}/")], &apps).expect(0, &["/logs/other (d."]);
+    assert_eq!(changes(&heroku), ["POST /apps/acme/log-drains", "POST /apps/other/log-drains"]);
+    let url = format!("http://drain:{PASSWORD}@127.0.0.1:4567/logs/acme");
+    assert!(heroku.drain_token(&app("acme"), &url).is_some());
+    // A drain with a stale password is not taken away, and told.
+    heroku
+        .with(|platform, now| {
+            platform.world.add_drain(&app("acme"), "http://u:stale@127.0.0.1:4567/logs/acme", now).map(drop)
+        })
+        .expect("an app");
+    check(&heroku, &["--register", HERE], &apps)
+        .expect(0, &["warning  acme drain", "another password", "drains:remove"]);
+    check(&heroku, &["--register", HERE], &[("HEROKU_APP", "firry")]).expect(1, &["a Fir app"]);
+    check(&heroku, &["--register", HERE], &[("DRAIN_PASSWORD", "")]).expect(1, &["DRAIN_PASSWORD="]);
+    assert_eq!(changes(&heroku).len(), 2);
+    heroku.with(|platform, _| platform.tokens.insert(TOKEN.to_owned(), Rights::Read));
+    let elsewhere = "http://127.0.0.1:9";
+    check(&heroku, &["--register", elsewhere], &apps).expect(1, &["could not be added", "scope write"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_app_that_it_runs_in_gets_no_drain() {
+    let heroku = heroku().await;
+    let env = [("HEROKU_APP_NAME", "acme"), ("DYNO", "web.1")];
+    check(&heroku, &["--register", HERE], &env).expect(1, &["loop", "take acme out", "file of a dyno"]);
+    let own = "https://acme.herokuapp.com";
+    check(&heroku, &["--register", own], &[]).expect(1, &["loop"]);
+    assert!(changes(&heroku).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_cannot_be_is_wrong_usage() {
+    let heroku = heroku().await;
+    for url in [
+        "http://warden.example.com",
+        "warden.example.com",
+        "https://warden.example.com/logs/other",
+        "https://u:stale@warden.example.com",
+        "https://warden.example.com/?x=1",
+    ] {
+        let said = check(&heroku, &["--register", url], &[]);
+        said.expect(2, &["--register", "allowed"]);
+        assert!(!said.stderr.contains("stale"), "{}", said.stderr);
+    }
+    check(&heroku, &[], &[("DYNOWARDEN_PUBLIC_URL", "http://warden.example.com")]).expect(2, &["public_url"]);
+    assert!(heroku.calls().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_used_is_found() {
+    let heroku = heroku().await;
+    add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
+    let nowhere = [("DATABASE_URL", "sqlite:///no/such/directory/x.db")];
+    check(&heroku, &[], &nowhere).expect(1, &["error    store", "/no/such/directory"]);
+    // A directory in which not even root makes files.
+    let unwritable = [("DATABASE_URL", "sqlite:///proc/x.db")];
+    check(&heroku, &[], &unwritable).expect(1, &["error    store", "/proc/x.db cannot be made"]);
+    check(&heroku, &[], &[("DATABASE_URL", "memory")]).expect(0, &["warning  store"]);
+    check(&heroku, &["--notify"], &[]).expect(0, &["warning  notifier"]);
+}

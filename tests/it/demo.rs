@@ -1,0 +1,95 @@
+//! The demo: the program as a newcomer starts it, and the story that it tells.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Longer than anything here takes on a loaded machine.
+const LATE: Duration = Duration::from_secs(120);
+
+/// A demo, and its lines as they come.
+struct Demo {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Demo {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(support::daemon::binary())
+            .args(["demo", "--port", "0", "--api-port", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            out.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok());
+        });
+        Self { child, lines }
+    }
+
+    /// The next line; fails when none comes.
+    fn line(&self, what: &str) -> String {
+        self.lines.recv_timeout(LATE).unwrap_or_else(|error| panic!("{error}, waiting for {what}"))
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+/// The parts of a line behind its time: app, dyno, who, text.
+fn parts(line: &str) -> Option<(&str, &str, &str, &str)> {
+    let (_, line) = line.split_once("  ")?;
+    let [app, dyno, who] = [line.get(..12)?, line.get(13..20)?, line.get(21..30)?];
+    Some((app.trim(), dyno.trim(), who.trim(), line.get(31..)?))
+}
+
+#[test]
+fn it_tells_every_kind_of_story_within_a_minute_of_speed_20() {
+    // Three times as fast as the README's, so a third of a minute, and then some for a loaded machine.
+    let demo = Demo::start(&["--speed", "60", "--seed", "1"]);
+    let first = demo.line("the first line");
+    assert!(first.starts_with("status page   http://admin:demo-admin@127.0.0.1:"), "{first}");
+    let chapters: [(&str, &str, &str); 12] = [
+        ("acme-shop", "heroku", "Error R14 (Memory quota exceeded)"),
+        ("acme-shop", "restart", "R14 (Memory quota exceeded) at 51"),
+        ("acme-shop", "hold", "waiting for its turn behind web."),
+        ("acme-shop", "back", "up again after "),
+        ("acme-shop", "message", "; a restart helped 3 of 3"),
+        ("acme-shop", "proof", "memory 51"),
+        ("acme-search", "hold", "cool-down of 10m after its last restart"),
+        ("acme-search", "message", "a restart does not help"),
+        ("acme-search", "message", "given up after too many restarts"),
+        ("acme-blog", "heroku", "State changed from up to crashed"),
+        ("acme-pay", "heroku", "Release v2 created by "),
+        ("acme-pay", "heroku", "State changed from starting to up"),
+    ];
+    let mut missing = chapters.to_vec();
+    let mut told = Vec::new();
+    while !missing.is_empty() {
+        let line = demo.line(&format!("{missing:?}"));
+        if let Some((app, _, who, text)) = parts(&line) {
+            missing.retain(|chapter| (chapter.0, chapter.1) != (app, who) || !text.contains(chapter.2));
+        }
+        told.push(line);
+    }
+    let restarted: Vec<_> =
+        told.iter().filter_map(|line| parts(line)).filter(|line| line.2 == "restart").collect();
+    assert!(restarted.iter().all(|line| matches!(line.0, "acme-shop" | "acme-search")), "{restarted:?}");
+    // What comes again and again is told once, so the story can be read.
+    assert!(told.len() < 140, "{} lines", told.len());
+}
+
+#[test]
+fn it_ends_by_itself_and_sums_up() {
+    let mut demo = Demo::start(&["--speed", "60", "--for", "3s"]);
+    let told: Vec<String> = demo.lines.iter().collect();
+    assert!(demo.child.wait().expect("it ran").success());
+    let last = told.last().expect("it says something");
+    assert!(last.starts_with("restarts: ") && last.contains("each of one dyno"), "{last}");
+}

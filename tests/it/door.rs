@@ -1,0 +1,320 @@
+//! The front door of the real binary: strangers who hold on, who try passwords, and who speak TLS.
+
+#![expect(clippy::disallowed_methods, reason = "what a peer waits for is measured by the clock on its wall")]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use heroku_sim::server::SimHeroku;
+use rustls::version::{TLS12, TLS13};
+
+use support::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, HOOK_KEY, PATIENCE, eventually};
+use support::fixtures::{await_restart, heroku, r14};
+use support::tls::{Made, Peer};
+
+fn authority(daemon: &Daemon) -> &str {
+    daemon.url.trim_start_matches("http://")
+}
+
+/// A request line by line; the body's length is told.
+fn request(line: &str, password: &str, more: &str, body: &str) -> String {
+    let password = BASE64_STANDARD.encode(format!("anybody:{password}"));
+    format!(
+        "{line} HTTP/1.1\r\nHost: warden\r\nAuthorization: Basic {password}\r\n{more}Content-Length: {}\r\n\r\n\
+         {body}",
+        body.len()
+    )
+}
+
+fn connect(daemon: &Daemon) -> TcpStream {
+    let stream = TcpStream::connect(authority(daemon)).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
+}
+
+/// Sends a request on a connection of its own, and gives the answer.
+fn ask(daemon: &Daemon, request: &str) -> String {
+    let mut stream = connect(daemon);
+    stream.write_all(request.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or_default()
+}
+
+/// A figure of `/metrics`; nought before there is one.
+fn figure(page: &str, name: &str) -> f64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0.0, |number| number.parse().expect("a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_hundred_half_open_requests_delay_nobody_and_are_gone_within_half_a_minute() {
+    let heroku = heroku(1).await;
+    let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__MAX_CONNECTIONS", "256")]);
+    let whole = request(
+        "POST /logs/acme",
+        DRAIN_PASSWORD,
+        "",
+        &String::from_utf8(r14(&heroku, "web.1")).expect("text"),
+    );
+    let began = Instant::now();
+    let halves = [0, 1, 20, 60, whole.len() - 20, whole.len() - 1];
+    let mut held: Vec<TcpStream> = (0..600)
+        .map(|number| {
+            let mut stream = connect(&daemon);
+            // Some are closed to let others in while this goes on.
+            let _ = stream.write_all(&whole.as_bytes()[..halves[number % halves.len()]]);
+            stream
+        })
+        .collect();
+    let mut waits: Vec<Duration> = (0..9)
+        .map(|_| {
+            let asked = Instant::now();
+            assert_eq!(status(&ask(&daemon, &request("POST /logs/acme", DRAIN_PASSWORD, "", ""))), "204");
+            asked.elapsed()
+        })
+        .collect();
+    waits.sort();
+    assert!(waits[4] < Duration::from_secs(1), "{waits:?}");
+    assert_eq!(status(&ask(&daemon, &whole)), "204");
+    await_restart(&heroku, "web.1").await;
+    for stream in &mut held {
+        let left = Duration::from_secs(30).saturating_sub(began.elapsed());
+        stream.set_read_timeout(Some(left.max(Duration::from_millis(1)))).expect("a socket");
+        let mut rest = Vec::new();
+        // A reset is an end, too; what is not one is that nothing comes until the time is over.
+        if let Err(error) = stream.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "after {:?}", began.elapsed());
+        }
+        let answer = String::from_utf8_lossy(&rest);
+        assert!(rest.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    assert!(shown(&daemon, r#"dynowarden_refused_requests_total{reason="evicted"}"#) > 0.0);
+    // The last that was asked for this may not be over yet.
+    eventually("only the one that asks is there", || {
+        (shown(&daemon, "dynowarden_connections") == 1.0).then_some(())
+    });
+}
+
+/// A figure of `/metrics` as it is now.
+fn shown(daemon: &Daemon, name: &str) -> f64 {
+    figure(&ask(daemon, &request("GET /metrics", ADMIN_PASSWORD, "", "")), name)
+}
+
+/// What becomes of wrong passwords, when each says that it comes from elsewhere; until one is too many.
+fn guess(daemon: &Daemon, line: &str, forwarded: impl Fn(u32) -> String) -> Vec<String> {
+    let mut statuses = Vec::new();
+    for number in 0..200 {
+        let more = format!("X-Forwarded-For: {}\r\n", forwarded(number));
+        statuses.push(status(&ask(daemon, &request(line, &format!("guess-{number}"), &more, ""))).to_owned());
+        if statuses.last().is_some_and(|status| status == "429") {
+            break;
+        }
+    }
+    statuses
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_passwords_are_counted_by_the_address_that_is_to_be_believed() {
+    let heroku = heroku(1).await;
+    let changing = |number: u32| format!("198.51.100.{number}");
+    let same_behind = |number: u32| format!("198.51.100.{number}, 203.0.113.9");
+    let same_before = |number: u32| format!("203.0.113.9, 198.51.100.{number}");
+    for (env, forwarded, is_one) in [
+        // A stranger may write what he likes.
+        (&[][..], &changing as &dyn Fn(u32) -> String, true),
+        (&[("DYNOWARDEN_TRUSTED_PROXIES", "10.0.0.0/8")], &changing, true),
+        (&[("DYNOWARDEN_TRUSTED_PROXIES", "127.0.0.0/8")], &changing, false),
+        (&[("DYNOWARDEN_TRUSTED_PROXIES", "127.0.0.0/8")], &same_behind, true),
+        (&[("DYNOWARDEN_TRUSTED_PROXIES", "127.0.0.0/8")], &same_before, false),
+        (&[("DYNO", "web.1")], &changing, false),
+        (&[("DYNO", "web.1")], &same_behind, true),
+        (&[("DYNO", "web.1")], &same_before, false),
+    ] {
+        let daemon = Daemon::start(&heroku.api_url(), env);
+        let statuses = guess(&daemon, "GET /metrics", forwarded);
+        assert_eq!(statuses[0], "401");
+        assert_eq!(statuses.contains(&"429".to_owned()), is_one, "{env:?}: {statuses:?}");
+        // The right one opens, from there as from anywhere.
+        let more = format!("X-Forwarded-For: {}\r\n", forwarded(0));
+        assert_eq!(status(&ask(&daemon, &request("GET /metrics", ADMIN_PASSWORD, &more, ""))), "200");
+        assert_eq!(
+            daemon.lines().iter().any(|line| line["caller"].is_string()),
+            is_one,
+            "{:?}",
+            daemon.lines()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_passwords_does_not_shut_logplex_out() {
+    let heroku = heroku(1).await;
+    let daemon = Daemon::start(&heroku.api_url(), &[]);
+    let throttled = || shown(&daemon, r#"dynowarden_refused_requests_total{reason="throttled"}"#);
+    // A stranger's drain with a wrong password comes from the addresses of logplex.
+    eventually("one wrong password too many", || {
+        let refused = ask(&daemon, &request("POST /logs/acme", "guess", "", ""));
+        assert_eq!(status(&refused), "401", "never 429, which logplex repeats");
+        (throttled() > 0.0).then_some(())
+    });
+    assert!(
+        guess(&daemon, "POST /hooks/restart/acme?key=guess", |_| String::new()).contains(&"429".to_owned())
+    );
+    let body = String::from_utf8(r14(&heroku, "web.1")).expect("text");
+    assert_eq!(status(&ask(&daemon, &request("POST /logs/acme", DRAIN_PASSWORD, "", &body))), "204");
+    await_restart(&heroku, "web.1").await;
+    let hook = format!("POST /hooks/restart/acme?key={HOOK_KEY}");
+    assert_eq!(status(&ask(&daemon, &request(&hook, "x", "", r#"{"dyno":"web.9"}"#))), "202");
+    assert!(throttled() > 1.0);
+}
+
+// === TLS ===
+
+/// A daemon with a certificate of its own, and the directory that it is in.
+fn with_tls(heroku: &SimHeroku, made: &Made) -> (Daemon, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    put(&dir, made);
+    let path = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let daemon =
+        Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_TLS__CERT", &cert), ("DYNOWARDEN_TLS__KEY", &key)]);
+    (daemon, dir)
+}
+
+fn put(dir: &tempfile::TempDir, made: &Made) {
+    std::fs::write(dir.path().join("cert.pem"), &made.certificate).expect("room on the disk");
+    std::fs::write(dir.path().join("key.pem"), &made.key).expect("room on the disk");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_comes_in_over_tls_of_its_own() {
+    let heroku = heroku(1).await;
+    let made = Made::new();
+    let (daemon, _dir) = with_tls(&heroku, &made);
+    daemon.await_line(|line| {
+        line["message"].as_str().is_some_and(|said| said.contains("listening on https://"))
+    });
+    let body = String::from_utf8(r14(&heroku, "web.1")).expect("text");
+    let mut peer = Peer::modern(authority(&daemon), &[&made]).expect("a handshake");
+    assert_eq!(peer.protocol(), Some(&b"http/1.1"[..]));
+    for _ in 0..3 {
+        let answer = peer.ask(&request("POST /logs/acme", DRAIN_PASSWORD, "", &body)).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    }
+    await_restart(&heroku, "web.1").await;
+    let wrong = peer.ask(&request("POST /logs/acme", "wrong", "", &body)).expect("an answer");
+    assert!(wrong.starts_with("HTTP/1.1 401 "), "{wrong}");
+    // A form of the status page, as a browser sends it, does what it says.
+    let mut peer = Peer::modern(authority(&daemon), &[&made]).expect("a handshake");
+    let page = peer.ask(&request("GET /", ADMIN_PASSWORD, "", "")).expect("a page");
+    let token = page.split("name=\"token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let form = format!("token={}&for=1h&reason=test", token.expect("a token"));
+    for (origin, expect) in [("https://warden", "303"), ("https://evil.example", "403")] {
+        let more = format!("Origin: {origin}\r\nContent-Type: application/x-www-form-urlencoded\r\n");
+        let mut peer = Peer::modern(authority(&daemon), &[&made]).expect("a handshake");
+        let answer = peer.ask(&request("POST /pause", ADMIN_PASSWORD, &more, &form)).expect("an answer");
+        assert_eq!(status(&answer), expect, "{origin}: {answer}");
+    }
+    let (status, took) = daemon.terminate();
+    assert!(status.success() && took < Duration::from_secs(20), "{status} after {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_1_2_or_newer_and_http_1_1() {
+    let heroku = heroku(1).await;
+    let made = Made::new();
+    let (daemon, _dir) = with_tls(&heroku, &made);
+    let address = authority(&daemon);
+    for (versions, protocols, is_fine) in [
+        (&[&TLS13][..], &["http/1.1"][..], true),
+        (&[&TLS12], &["http/1.1"], true),
+        (&[&TLS12], &[], true),
+        (&[&TLS13], &["h2", "http/1.1"], true),
+        (&[&TLS13], &["h2"], false),
+    ] {
+        let answer = Peer::connect(address, &[&made], versions, protocols)
+            .and_then(|mut peer| peer.ask(&request("GET /healthz", "x", "", "")));
+        assert_eq!(
+            answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")),
+            is_fine,
+            "{versions:?} {protocols:?}"
+        );
+    }
+    assert!(Peer::modern(address, &[&Made::new()]).is_err(), "another certificate");
+    // A client of TLS 1.1 with one old suite: record, handshake, version, random, suites, no compression.
+    let mut old = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x02".to_vec();
+    old.extend([7; 32]);
+    old.extend(b"\x00\x00\x02\x00\x2f\x01\x00");
+    for (octets, answer) in [(&old[..], &b"\x15\x03"[..]), (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"")]
+    {
+        let mut stream = connect(&daemon);
+        stream.write_all(octets).expect("written");
+        let mut all = Vec::new();
+        // Closed with unread octets, a connection may be reset.
+        let _ = stream.read_to_end(&mut all);
+        assert!(all.starts_with(answer) && all.len() < 16 && !all.starts_with(b"HTTP"), "{all:?}");
+    }
+    let mut peer = Peer::modern(address, &[&made]).expect("a handshake");
+    let page = peer.ask(&request("GET /metrics", ADMIN_PASSWORD, "", "")).expect("a page");
+    assert!(
+        figure(&page, r#"dynowarden_refused_requests_total{reason="handshake_failed"}"#) >= 4.0,
+        "{page}"
+    );
+    assert!(figure(&page, "dynowarden_tls_certificate_expiry_timestamp_seconds") > 2e9, "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_certificate_is_shown_and_a_broken_one_is_not() {
+    let heroku = heroku(1).await;
+    let made = [Made::new(), Made::new(), Made::new()];
+    let (daemon, dir) = with_tls(&heroku, &made[0]);
+    let address = authority(&daemon);
+    let shows = |made: &Made| Peer::modern(address, &[made]).ok();
+    let health = request("GET /healthz", "x", "", "");
+    let mut first = shows(&made[0]).expect("the first certificate");
+    assert!(first.ask(&health).expect("an answer").starts_with("HTTP/1.1 200 "));
+
+    put(&dir, &made[1]);
+    let mut second = eventually("the second certificate", || shows(&made[1]));
+    assert!(shows(&made[0]).is_none());
+    // Who was there before stays.
+    assert!(first.ask(&health).expect("an answer").starts_with("HTTP/1.1 200 "));
+
+    // The certificate of one and the key of another: half of a renewal, or a mistake.
+    std::fs::write(dir.path().join("cert.pem"), &made[2].certificate).expect("room on the disk");
+    let says = |part: &str| {
+        daemon.await_line(|line| line["message"].as_str().is_some_and(|said| said.contains(part)))
+    };
+    says("the new certificate cannot be shown, and the old one still is: the key does not belong");
+    let ready = eventually("a remark", || {
+        let ready = shows(&made[1])?.ask(&request("GET /readyz", "x", "", "")).expect("an answer");
+        ready.contains("certificate: the new one cannot be shown").then_some(ready)
+    });
+    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
+    assert!(shows(&made[1]).is_some() && shows(&made[2]).is_none());
+
+    // A signal does not wait for the next look.
+    std::fs::write(dir.path().join("key.pem"), &made[2].key).expect("room on the disk");
+    daemon.signal("-HUP");
+    let mut third = eventually("the third certificate", || shows(&made[2]));
+    for peer in [&mut first, &mut second, &mut third] {
+        assert!(peer.ask(&health).expect("an answer").starts_with("HTTP/1.1 200 "));
+    }
+    let page = third.ask(&request("GET /metrics", ADMIN_PASSWORD, "", "")).expect("a page");
+    for (outcome, count) in [("replaced", 2.0), ("failed", 1.0)] {
+        let name = format!(r#"dynowarden_tls_certificate_reads_total{{outcome="{outcome}"}}"#);
+        assert_eq!(figure(&page, &name), count, "{page}");
+    }
+    let ready = third.ask(&request("GET /readyz", "x", "", "")).expect("an answer");
+    assert!(!ready.contains("certificate"), "{ready}");
+    let said = format!("{:?}", daemon.lines());
+    assert!(!said.contains("PRIVATE KEY") && !said.contains(made[2].key.lines().nth(1).expect("a line")));
+}

@@ -1,0 +1,22 @@
+//! Integration tests that need nothing but this machine: one binary, one module for each subject.
+
+mod check;
+mod codes;
+mod config;
+mod daemon;
+mod demo;
+mod door;
+mod engine_ops;
+mod fixtures;
+mod hostile;
+mod net;
+mod notify;
+mod openapi;
+mod page;
+mod record;
+mod replay;
+mod rounds;
+mod samples;
+mod simulation;
+mod store;
+mod wire;

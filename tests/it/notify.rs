@@ -1,0 +1,104 @@
+//! End to end: messages of the real binary, to receivers on real sockets.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use dynowarden_core::ident::AppName;
+use heroku_sim::app::AppSpec;
+use heroku_sim::server::{SimHeroku, SimOptions};
+use serde_json::Value;
+
+use support::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, eventually};
+
+/// What was posted to a receiver, by path.
+type Posted = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// Takes everything but what is posted to `/services`: that it answers with 404, and repeats the path.
+fn receiver() -> (String, Posted) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let posted = Posted::default();
+    let kept = posted.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let kept = kept.clone();
+            // A connection that breaks is one that the daemon makes again.
+            std::thread::spawn(move || drop(serve(stream, &kept)));
+        }
+    });
+    (address, posted)
+}
+
+fn serve(mut stream: TcpStream, kept: &Posted) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut length = 0;
+        while line.trim() != "" {
+            line.clear();
+            reader.read_line(&mut line)?;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        let body = serde_json::from_slice(&body).expect("JSON");
+        kept.lock().expect("no test panicked in here").push((path.clone(), body));
+        let (status, text) = if path.starts_with("/services") {
+            ("404 Not Found", format!("Cannot POST {path}"))
+        } else {
+            ("200 OK", "ok".to_owned())
+        };
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{text}", text.len())?;
+    }
+}
+
+fn get(daemon: &Daemon, path: &str) -> String {
+    let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).expect("it listens");
+    let bearer = format!("Authorization: Bearer {ADMIN_PASSWORD}\r\n");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n").expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notifier_that_is_down_is_told_everywhere_and_its_address_nowhere() {
+    let acme: AppName = "acme".parse().expect("an app");
+    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
+    heroku.add_app(AppSpec::new(acme.clone(), 1));
+    let (address, posted) = receiver();
+    let notifiers = format!(
+        r#"[{{type="webhook",name="pager",url="http://{address}/pager",group="0s"}},
+            {{type="slack",name="channel",url="http://{address}/services/T000/B000/s3cr3t",group="0s"}}]"#
+    );
+    let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_NOTIFY", &notifiers)]);
+    let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
+    heroku.add_drain(&acme, &url).expect("acme is there");
+    heroku.emit_r14(&acme, &"web.1".parse().expect("a dyno"));
+
+    let told = |kind: &str| {
+        let posted = posted.lock().expect("no test panicked in here");
+        let of_kind = |(path, body): &&(String, Value)| path == "/pager" && body["kind"] == *kind;
+        posted.iter().find(of_kind).map(|(_, body)| body.clone())
+    };
+    let restart = eventually("the restart is told", || told("restart"));
+    assert_eq!((&restart["dyno"], &restart["phase"]), (&"web.1".into(), &"opened".into()));
+    let down = eventually("the others are told", || told("failure"));
+    assert_eq!(down["title"], "the notifier channel does not deliver");
+    let why = "It answered 404 Not Found: Cannot POST /…/…/…/….";
+    assert_eq!(down["text"], why);
+    // Whoever is ready stays so: no restart waits for a message.
+    let ready = "ready; notify: channel does not deliver: it answered 404 Not Found";
+    eventually("/readyz says so", || get(&daemon, "/readyz").contains(ready).then_some(()));
+    assert!(get(&daemon, "/readyz").starts_with("HTTP/1.1 200 "));
+    assert!(get(&daemon, "/").contains("It works, but notify: channel does not deliver"));
+    let said = format!("{:?}{}{}", daemon.lines(), get(&daemon, "/metrics"), get(&daemon, "/"));
+    assert!(!said.contains("s3cr3t") && !said.contains("B000"), "{said}");
+}

@@ -1,0 +1,130 @@
+//! The record across crashes, with the real binary on SQLite: `kill -9` breaks no promise.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use heroku_sim::fault::{Fault, FaultRule};
+use http::Method;
+use tempfile::TempDir;
+
+use support::crashes::{age, err};
+use support::daemon::{ADMIN_PASSWORD, Daemon};
+use support::fixtures::{await_restart, deleted, heroku};
+
+/// A file of its own, and the directory that ends with it.
+fn file() -> (String, TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    (format!("sqlite://{}/record.db", directory.path().display()), directory)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cool_down_outlives_a_kill() {
+    let (database, _directory) = file();
+    support::crashes::a_cool_down_outlives_a_kill(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_whose_answer_was_awaited_by_a_dead_process_is_not_repeated() {
+    let (database, _directory) = file();
+    a_claim_left_open_is_looked_at(&database, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_a_dead_process_that_was_never_carried_out_is_not_repeated_for_it() {
+    let (database, _directory) = file();
+    a_claim_left_open_is_looked_at(&database, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_at_any_moment_break_no_promise() {
+    let (database, _directory) = file();
+    support::crashes::kills_at_any_moment_break_no_promise(&database, 1, 12).await;
+}
+
+/// Whoever was told that it is paused, or that it no longer is, can rely on that at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_word_about_a_pause_outlives_a_kill() {
+    let (database, _directory) = file();
+    let heroku = heroku(1).await;
+    let env = [("DATABASE_URL", database.as_str())];
+    for _ in 0..4 {
+        let daemon = Daemon::start(&heroku.api_url(), &env);
+        say(&daemon, "pause", r#"{"app":"acme","for":"1h","reason":"first"}"#);
+        say(&daemon, "resume", r#"{"app":"acme"}"#);
+        say(&daemon, "pause", r#"{"app":"acme","for":"2h","reason":"a launch"}"#);
+        daemon.kill();
+        let daemon = Daemon::start(&heroku.api_url(), &env);
+        err(&heroku, &daemon, "web.1").await;
+        let hold = daemon.await_decision("web.1", "hold", "paused");
+        assert!(hold["reason"].as_str().is_some_and(|said| said.contains("a launch")), "{hold}");
+        say(&daemon, "resume", r#"{"app":"acme"}"#);
+        daemon.kill();
+    }
+    let daemon = Daemon::start(&heroku.api_url(), &env);
+    err(&heroku, &daemon, "web.1").await;
+    await_restart(&heroku, "web.1").await;
+}
+
+/// Asks for something of the JSON API, and sees it done.
+fn say(daemon: &Daemon, what: &str, body: &str) {
+    let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).expect("it listens");
+    let length = body.len();
+    let bearer = format!("Authorization: Bearer {ADMIN_PASSWORD}");
+    let head = format!("POST /api/v1/{what} HTTP/1.1\r\nHost: x\r\n{bearer}\r\nConnection: close\r\n");
+    write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_daemon_on_one_file_is_refused_in_a_sentence() {
+    let (database, _directory) = file();
+    let heroku = heroku(1).await;
+    let _first = Daemon::start(&heroku.api_url(), &[("DATABASE_URL", &database)]);
+    let output = support::daemon::command()
+        .env("HEROKU_API_URL", heroku.api_url())
+        .env("HEROKU_API_KEY", "k")
+        .env("HEROKU_APP", "acme")
+        .env("DRAIN_PASSWORD", "p")
+        .env("DYNOWARDEN_LISTEN", "127.0.0.1")
+        .env("PORT", "0")
+        .env("DATABASE_URL", &database)
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("record.db"), "{said}");
+    // Reading it is no second daemon.
+    let output =
+        support::daemon::command().arg("history").env("DATABASE_URL", &database).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A DELETE whose answer never comes, and whose sender is killed while it waits, is looked into by the next
+/// life and not sent again.
+async fn a_claim_left_open_is_looked_at(database: &str, is_done: bool) {
+    let heroku = heroku(1).await;
+    let fault = if is_done { Fault::HangAfter } else { Fault::HangBefore };
+    heroku.add_fault(FaultRule::once(Method::DELETE, "/dynos/web.1", fault));
+    let env = [("DATABASE_URL", database)];
+    let first = Daemon::start(&heroku.api_url(), &env);
+    err(&heroku, &first, "web.1").await;
+    await_restart(&heroku, "web.1").await;
+    first.kill();
+    let second = Daemon::start(&heroku.api_url(), &env);
+    let outcome = if is_done { "accepted" } else { "unanswered" };
+    second.await_line(|line| line["outcome"] == outcome);
+    assert_eq!(deleted(&heroku).len(), 1);
+    if is_done {
+        age(&heroku, "web.1");
+        err(&heroku, &second, "web.1").await;
+        second.await_line(|line| line["decision"] == "hold");
+        assert_eq!(deleted(&heroku).len(), 1);
+    } else {
+        // Nothing was spent, so the next error may.
+        err(&heroku, &second, "web.1").await;
+        second.await_line(|line| line["outcome"] == "back");
+        assert_eq!(deleted(&heroku).len(), 2);
+    }
+}

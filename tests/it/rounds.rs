@@ -1,0 +1,266 @@
+//! End to end: whose batches come, and what is told when none do.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{AppName, DynoName};
+use heroku_sim::app::AppSpec;
+use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
+use heroku_sim::line::{Dialect, LogLine};
+use heroku_sim::platform::Rights;
+use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
+use http::Method;
+
+use support::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
+
+fn app(name: &str) -> AppName {
+    name.parse().expect("an app")
+}
+
+fn dyno(name: &str) -> DynoName {
+    name.parse().expect("a dyno")
+}
+
+/// A simulated Heroku with these apps, two web dynos each.
+async fn heroku(apps: &[&str]) -> SimHeroku {
+    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
+    for name in apps {
+        heroku.add_app(AppSpec::new(app(name), 2));
+    }
+    heroku
+}
+
+/// A drain that leads nowhere, registered before there is a daemon; gives its token.
+fn add_drain(heroku: &SimHeroku, name: &str) -> String {
+    let url = format!("http://u:p@127.0.0.1:1/logs/{name}");
+    heroku.add_drain(&app(name), &url).expect("an app").token.to_string()
+}
+
+fn drain_to(heroku: &SimHeroku, daemon: &Daemon, name: &str) {
+    let url = SimHeroku::drain_url(&format!("{}/logs/{name}", daemon.url), "logplex", DRAIN_PASSWORD);
+    heroku.add_drain(&app(name), &url).expect("an app");
+}
+
+/// Posts an R14 of a dyno on `/logs`, by the drain's token; gives the status, and `Retry-After`.
+async fn post_r14(heroku: &SimHeroku, daemon: &Daemon, token: &str, name: &str) -> (u16, Option<String>) {
+    let line = LogLine::heroku(app("any"), name, "Error R14 (Memory quota exceeded)", heroku.now());
+    let post = RawPost {
+        body: line.frames(Dialect::Logplex).concat().into(),
+        headers: vec![("Logplex-Drain-Token".to_owned(), token.to_owned())],
+        method: Method::POST,
+        url: SimHeroku::drain_url(&format!("{}/logs", daemon.url), "logplex", DRAIN_PASSWORD),
+    };
+    let answer = heroku.post(post).await.expect("an answer");
+    let retry = answer.headers.get("retry-after").map(|value| value.to_str().expect("text").to_owned());
+    (answer.status.as_u16(), retry)
+}
+
+/// `GET`, with the admin's password.
+fn get(daemon: &Daemon, path: &str) -> String {
+    let address = daemon.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let bearer = format!("Authorization: Bearer {ADMIN_PASSWORD}\r\n");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n").expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[track_caller]
+fn await_page(daemon: &Daemon, path: &str, wanted: &str) {
+    eventually(wanted, || get(daemon, path).contains(wanted).then_some(()));
+}
+
+fn await_notice(daemon: &Daemon, app_name: &str, label: &str, text: &str) {
+    daemon.await_line(|line| {
+        line["app"] == app_name
+            && line["notice"] == label
+            && line["message"].as_str().is_some_and(|message| message.contains(text))
+    });
+}
+
+async fn await_restart(heroku: &SimHeroku, app_name: &str, name: &str) {
+    let path = format!("/apps/{app_name}/dynos/{name}");
+    let wanted =
+        |call: &heroku_sim::platform::RecordedCall| call.method == Method::DELETE && call.path == path;
+    heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name} of {app_name}"));
+}
+
+/// What each app is, and its drains; the account's limit is asked for besides, which is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_apps_cost_two_calls_each_at_a_start() {
+    let names: Vec<String> = (1..=200).map(|place| format!("app-{place}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let heroku = heroku(&names).await;
+    names.iter().for_each(|name| drop(add_drain(&heroku, name)));
+    let _daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", &names.join(","))]);
+    let all = |calls: usize| (calls >= 401).then_some(());
+    heroku.await_that(|platform| all(platform.calls().count()), PATIENCE).await.expect("all of them");
+    let calls = heroku.calls();
+    let count = |end: &str| calls.iter().filter(|call| call.path.ends_with(end)).count();
+    assert_eq!((count("/log-drains"), count("/account/rate-limits"), calls.len()), (200, 1, 401));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_without_a_name_belongs_to_the_app_of_its_drain() {
+    let heroku = heroku(&["acme", "other"]).await;
+    let tokens = [add_drain(&heroku, "acme"), add_drain(&heroku, "other")];
+    let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "acme,other")]);
+    assert_eq!(post_r14(&heroku, &daemon, &tokens[1], "web.2").await.0, 204);
+    await_restart(&heroku, "other", "web.2").await;
+    assert_eq!(post_r14(&heroku, &daemon, "d.unknown", "web.1").await.0, 404);
+    assert_eq!(post_r14(&heroku, &daemon, "", "web.1").await.0, 404);
+    assert_eq!(heroku.deletes().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_not_all_drains_are_listed_an_unknown_one_is_asked_to_come_again() {
+    let heroku = heroku(&["acme", "other"]).await;
+    let known = add_drain(&heroku, "acme");
+    let hidden = add_drain(&heroku, "other");
+    heroku.add_fault(FaultRule::always(Method::GET, "/other/log-drains", Fault::Status(503)));
+    let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "acme,other")]);
+    assert_eq!(post_r14(&heroku, &daemon, &known, "web.1").await.0, 204);
+    let (status, retry) = post_r14(&heroku, &daemon, &hidden, "web.1").await;
+    assert_eq!((status, retry.as_deref()), (503, Some("2")));
+    assert!(get(&daemon, "/metrics").contains("reason=\"drains_unlisted\"} 1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_told_and_so_is_its_end() {
+    let heroku = heroku(&["acme"]).await;
+    let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "2s")]);
+    drain_to(&heroku, &daemon, "acme");
+    heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
+    await_notice(&daemon, "acme", "drain_silent", "while 2 of its dynos run");
+    await_page(&daemon, "/metrics", "dynowarden_drain_silent{app=\"acme\"} 1");
+    await_page(&daemon, "/readyz", "ready; drains: 1 of the drains silent or missing\n");
+    heroku.emit(LogLine::app(app("acme"), "web.1", "again", heroku.now()));
+    await_notice(&daemon, "acme", "recovered", "heard again");
+    await_page(&daemon, "/metrics", "dynowarden_notices_total{app=\"acme\",kind=\"drain_silent\"} 1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_was_taken_away_is_told() {
+    let heroku = heroku(&["acme"]).await;
+    let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
+    await_notice(&daemon, "acme", "drain_silent", "no drain of the app delivers here");
+    assert!(heroku.deletes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_is_told_and_nothing_is_ready_without_one() {
+    let heroku = heroku(&["acme"]).await;
+    heroku.with(|platform, _| platform.tokens = [("token-of-the-tests".to_owned(), Rights::Write)].into());
+    let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
+    await_page(&daemon, "/metrics", "dynowarden_token_accepted 1");
+    heroku.with(|platform, _| platform.tokens = [("another".to_owned(), Rights::Write)].into());
+    drain_to(&heroku, &daemon, "acme");
+    heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
+    await_notice(&daemon, "acme", "failure", "does not accept the token");
+    await_page(&daemon, "/metrics", "dynowarden_token_accepted 0");
+    await_page(&daemon, "/readyz", "503 Service Unavailable");
+    await_page(&daemon, "/readyz", "token: the Platform API does not accept HEROKU_API_KEY");
+    assert!(!format!("{:?}", daemon.lines()).contains("token-of-the-tests"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_lines_are_counted_by_whose_they_were() {
+    let heroku = heroku(&["acme"]).await;
+    let own = add_drain(&heroku, "acme");
+    let daemon = Daemon::start(&heroku.api_url(), &[]);
+    let l10 = |text: String| {
+        LogLine::heroku(
+            app("acme"),
+            "logplex",
+            format!("Error L10 (output buffer overflow): {text}"),
+            heroku.now(),
+        )
+        .frames(Dialect::Logplex)
+        .concat()
+    };
+    let body = [
+        l10("1 messages dropped since 2026-01-02T03:04:05.678+00:00.".to_owned()),
+        l10(format!("drain '{own}' dropped 20 messages since 2026-01-02T03:04:05.678+00:00.")),
+        l10("drain 'd.other' dropped 300 messages since 2026-01-02T03:04:05.678+00:00.".to_owned()),
+    ]
+    .concat();
+    let post = RawPost {
+        body: body.into(),
+        headers: vec![("Logplex-Drain-Token".to_owned(), own)],
+        method: Method::POST,
+        url: SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD),
+    };
+    assert_eq!(heroku.post(post).await.expect("an answer").status.as_u16(), 204);
+    let page = get(&daemon, "/metrics");
+    for line in ["lost_messages_total{app=\"acme\"} 21", "other_drains_lost_messages_total{app=\"acme\"} 300"]
+    {
+        assert!(page.contains(line), "{line} is not in {page}");
+    }
+    await_notice(&daemon, "acme", "failure", "logplex lost 21 lines");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_hangs_holds_up_no_other() {
+    let heroku = heroku(&["hung", "acme"]).await;
+    heroku.add_fault(FaultRule {
+        fault: Fault::HangBefore,
+        method: None,
+        path: PathRule::Contains("/apps/hung".to_owned()),
+        times: Times::Always,
+    });
+    let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "hung,acme")]);
+    drain_to(&heroku, &daemon, "hung");
+    drain_to(&heroku, &daemon, "acme");
+    heroku.emit_r14(&app("hung"), &dyno("web.1"));
+    let hung = |call: &heroku_sim::platform::RecordedCall| call.path == "/apps/hung/dynos";
+    heroku.await_call(hung, PATIENCE).await.expect("a look that hangs");
+    heroku.emit_r14(&app("acme"), &dyno("web.1"));
+    // The call that hangs is given up after 10 s.
+    tokio::time::timeout(Duration::from_secs(8), await_restart(&heroku, "acme", "web.1"))
+        .await
+        .expect("in time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_apps_are_a_normal_day() {
+    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
+    let names: Vec<String> = (0..200).map(|place| format!("app-{place}")).collect();
+    let mut tokens = Vec::new();
+    for name in &names {
+        heroku.add_app(AppSpec::new(app(name), 20));
+        tokens.push(add_drain(&heroku, name));
+    }
+    let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", &names.join(","))]);
+    // At once after the start, before all drains can have been listed.
+    assert_eq!(post_r14(&heroku, &daemon, &tokens[137], "web.7").await.0, 204);
+    await_restart(&heroku, "app-137", "web.7").await;
+    for place in [0, 57, 199] {
+        assert_eq!(post_r14(&heroku, &daemon, &tokens[place], "web.20").await.0, 204);
+    }
+    for place in [0, 57, 199] {
+        await_restart(&heroku, &names[place], "web.20").await;
+    }
+    let last_sight = |call: &heroku_sim::platform::RecordedCall| call.path == "/apps/app-199";
+    heroku.await_call(last_sight, PATIENCE).await.expect("every app is seen");
+    let ends = |end: &str| heroku.calls().iter().filter(|call| call.path.ends_with(end)).count();
+    assert_eq!((ends("/log-drains"), ends("/account/rate-limits")), (200, 1));
+    let rounds = heroku
+        .calls()
+        .iter()
+        .filter(|call| {
+            call.path.ends_with("/log-drains")
+                || call.path.matches('/').count() == 2 && call.path.starts_with("/apps/")
+        })
+        .count();
+    assert!(rounds <= 400, "at most two calls for each app, of the account's 4,500: {rounds}");
+    let up = heroku.see(|platform, _| {
+        let of_app =
+            |name: &String| platform.world.dynos(&app(name)).filter(|d| d.state != DynoState::Up).count();
+        names.iter().map(of_app).sum::<usize>()
+    });
+    assert!(up <= 4, "only the four are out");
+    assert_eq!(heroku.deletes().len(), 4);
+}

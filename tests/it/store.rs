@@ -1,0 +1,193 @@
+//! The store on a file and in memory: the suite, and what can be wrong with a file.
+
+use std::fs;
+use std::path::Path;
+use support::store as suite;
+
+use dynowarden::config::settings::Database;
+use dynowarden::store::Store;
+use dynowarden::store::history::Filter;
+use dynowarden::store::read_only::ReadOnlyStore;
+
+use suite::{Bed, at, hold, start};
+
+fn sqlite() -> Bed {
+    let dir = tempfile::tempdir().expect("a directory");
+    // A name that a URL would trip over.
+    let database = Database::Sqlite(dir.path().join("the record?#%20é.db"));
+    Bed { database, outlives: true, shared: false, _dir: Some(dir) }
+}
+
+/// The URL of a file.
+fn sqlite_url(path: &Path) -> String {
+    let encoded: String = path.to_str().expect("UTF-8").bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("sqlite:{}", encoded.replace("%2F", "/"))
+}
+
+/// The suite, once in memory and once on a file.
+macro_rules! suite {
+    ($($name:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $name() {
+                support::store::$name(super::Bed::memory()).await;
+            })+
+        }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                support::store::$name(super::sqlite()).await;
+            })+
+        }
+    };
+}
+
+suite! {
+    a_claim_keeps_the_cool_down,
+    a_dead_process_leaves_its_claims_to_the_next,
+    a_decision_is_written_with_its_claim,
+    a_person_passes_the_cool_down_alone,
+    hits_are_counted_together,
+    no_more_are_out_than_may_be,
+    refusals_of_one_kind_are_one_row,
+    the_past_is_what_the_promises_need,
+    the_record_is_read_newest_first_in_pages,
+    the_record_stays_within_its_bounds,
+    what_became_of_a_restart_stands_beside_its_decision,
+    what_was_refused_or_gone_is_not_spent,
+}
+
+#[test]
+fn one_replica_keeps_the_promises_whenever_it_dies() {
+    suite::lives_keep_the_promises(sqlite, 1, 24);
+}
+
+async fn error(path: &Path) -> String {
+    let bed = Bed::memory();
+    let opened = Store::open(&Database::Sqlite(path.to_owned()), bed.options(), start()).await;
+    opened.expect_err("no store").to_string()
+}
+
+#[track_caller]
+fn names(error: &str, path: &Path, what: &str) {
+    assert!(error.contains(&path.display().to_string()) && error.contains(what), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_had_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let missing = dir.path().join("no/such/dir.db");
+    names(&error(&missing).await, &missing, "No such file or directory");
+    let file = dir.path().join("file");
+    fs::write(&file, "x").expect("a file");
+    let beneath = file.join("x.db");
+    names(&error(&beneath).await, &beneath, "Not a directory");
+    names(&error(dir.path()).await, dir.path(), "unable to open database file");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.db");
+    let text = "this is no database, whatever its name says. ".repeat(100);
+    fs::write(&path, &text).expect("a file");
+    names(&error(&path).await, &path, "the store is damaged");
+    assert_eq!(fs::read_to_string(&path).expect("the file"), text);
+
+    // A database of which the middle is gone.
+    fs::remove_file(&path).expect("no file");
+    let bed = Bed { database: Database::Sqlite(path.clone()), ..Bed::memory() };
+    let store = bed.open().await;
+    for n in 0..500 {
+        let name = format!("web.{}", n + 1);
+        store.write(&hold(at(n), &name, dynowarden_core::record::Hold::UnderWay), at(n));
+    }
+    store.close().await;
+    let mut bytes = fs::read(&path).expect("the file");
+    bytes[4096..].fill(0x5a);
+    fs::write(&path, bytes).expect("the file");
+    names(&error(&path).await, &path, "the store is damaged");
+}
+
+/// Much of it can still be read and written, and yet nobody can rely on what it says.
+#[tokio::test]
+async fn a_file_that_is_damaged_in_part_is_not_believed_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.db");
+    let bed = Bed { database: Database::Sqlite(path.clone()), ..Bed::memory() };
+    let store = bed.open().await;
+    for n in 0..500 {
+        let name = format!("web.{}", n + 1);
+        store.write(&hold(at(n), &name, dynowarden_core::record::Hold::UnderWay), at(n));
+    }
+    store.close().await;
+    let mut bytes = fs::read(&path).expect("the file");
+    // The first pages are the schema and tables without rows.
+    bytes[20 * 4096..].fill(0x5a);
+    fs::write(&path, bytes).expect("the file");
+
+    let store = bed.open().await;
+    let mut health = store.watch();
+    let away = health.wait_for(Option::is_some).await.expect("a store").clone();
+    let (_, away) = away.expect("it was waited for");
+    names(&away.to_string(), &path, "move the file away");
+    store.pauses(at(600)).await.expect("this table is whole");
+    assert!(store.health().away.is_some(), "one table is not all");
+    let refusal = store.claim(&suite::request(1, "web.1", 1), at(600)).await;
+    assert_eq!(refusal, Err(dynowarden_core::api::ClaimRefusal::StoreAway));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_file_is_served_from_once_and_read_by_many() {
+    let bed = sqlite();
+    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
+    let missing = ReadOnlyStore::open(&bed.database).await.expect_err("nothing there").to_string();
+    names(&missing, path, "there is no record yet");
+    assert!(!path.exists());
+    let store = bed.open().await;
+    names(&error(path).await, path, "another dynowarden serves from");
+    store.write(&hold(at(1), "web.1", dynowarden_core::record::Hold::UnderWay), at(1));
+    assert!(store.flush(std::time::Duration::from_secs(10)).await);
+    let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader");
+    let page = reading.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
+    assert_eq!(page.decisions.len(), 1);
+    reading.close().await;
+    store.close().await;
+    // The lock goes with the process.
+    bed.open().await.close().await;
+    let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader of a file at rest");
+    reading.close().await;
+}
+
+#[tokio::test]
+async fn a_record_of_an_older_version_is_brought_up_to_date() {
+    let bed = sqlite();
+    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
+    let first = include_str!("../../migrations/0001_record.sql");
+    let version = "CREATE TABLE dynowarden_schema (version BIGINT NOT NULL); \
+        INSERT INTO dynowarden_schema (version) VALUES (1);";
+    fs::File::create(path).expect("a file");
+    suite::execute(&sqlite_url(path), &format!("{first}{version}")).await;
+    let row = "INSERT INTO dynowarden_decisions VALUES \
+        (1, '0123456789abcdef', 1, 'acme', 'web.1', 'r', 'hold', 'gone', 'x', 0, '{}', NULL, 1, 1)";
+    suite::execute(&sqlite_url(path), row).await;
+    let read = ReadOnlyStore::open(&bed.database).await.expect_err("an older one").to_string();
+    names(&read, path, "start this version's daemon on it first");
+    let store = bed.open().await;
+    let page = store.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
+    assert_eq!(page.decisions.len(), 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_schema_from_the_future_is_refused() {
+    let bed = sqlite();
+    bed.open().await.close().await;
+    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
+    suite::execute(&sqlite_url(path), "UPDATE dynowarden_schema SET version = 1000").await;
+    names(&error(path).await, path, "schema 1000");
+    let read = ReadOnlyStore::open(&bed.database).await.expect_err("a newer one").to_string();
+    names(&read, path, "newer version of dynowarden");
+}

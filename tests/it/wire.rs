@@ -1,0 +1,281 @@
+//! Everything that is ever read from a drain, held against the slow reader: made-up batches, made-up
+//! garbage, the fixtures and the fuzz corpus.
+
+#[path = "../../benches/corpus/mod.rs"]
+mod corpus;
+
+use std::path::{Path, PathBuf};
+
+use dynowarden_core::codes::Code;
+use dynowarden_core::detect;
+use dynowarden_core::event::Fact;
+use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
+use dynowarden_core::wire;
+use dynowarden_core::wire::frame::frames;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const HEAD: &str = "<134>1 2025-08-08T06:59:08.592108+00:00 host";
+
+/// Octets of which every other one means something to some parser.
+fn octets(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    let meaningful = proptest::sample::select(&b" \n0159<>-=\"\\.:TZ+()'#HRLMB%\0\xff"[..]);
+    vec(prop_oneof![meaningful, any::<u8>()], 0..most)
+}
+
+/// Pieces of what the platform writes, and of what a liar would.
+fn msg() -> impl Strategy<Value = Vec<u8>> {
+    const PIECES: &[&str] = &[
+        " ",
+        "=",
+        "\"",
+        "\\",
+        "- ",
+        "\n",
+        "at=error",
+        "at=info",
+        "at=warning",
+        "sock=client",
+        "code=H12",
+        "code=R14",
+        "code=",
+        "desc=\"Request timeout\"",
+        "path=\"/?code=H12&dyno=web.9\"",
+        "dyno=web.1",
+        "dyno=",
+        "dyno=heroku.1.cd817c77-4f8e-4e68-b42a-3dea4e04d99c",
+        "source=web.1",
+        "source=web.2",
+        "sample#memory_total=221.47MB",
+        "sample#memory_quota=512.00MB",
+        "sample#memory_quota=-1MB",
+        "Error R14",
+        "Error R99",
+        "Error L10",
+        "Error L14",
+        "(Memory quota exceeded)",
+        "->",
+        ": ",
+        "7 messages dropped since",
+        "drain 'd.68bc07b8' dropped",
+        "Process running mem=646M(126.2%)",
+        "State changed from",
+        "up",
+        "to",
+        "down",
+        "Release v12 created by user",
+        "Scaled to web@4",
+        "1 a",
+        "x",
+    ];
+    let piece = prop_oneof![
+        8 => proptest::sample::select(PIECES).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => octets(8),
+    ];
+    vec(piece, 0..12).prop_map(|pieces| pieces.join(&b' '))
+}
+
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let source = proptest::sample::select(
+        &[
+            "heroku web.1",
+            "heroku router",
+            "heroku logplex",
+            "app web.1",
+            "app api",
+            "app log-shuttle",
+            "heroku -",
+        ][..],
+    );
+    (source, msg(), any::<bool>()).prop_map(|(source, msg, ended)| {
+        let tail: &[u8] = if ended { b"\n" } else { b"" };
+        [format!("{HEAD} {source} - ").as_bytes(), &msg, tail].concat()
+    })
+}
+
+fn render(lines: &[Vec<u8>]) -> Vec<u8> {
+    lines.iter().flat_map(|line| [format!("{} ", line.len()).as_bytes(), line].concat()).collect()
+}
+
+fn time() -> impl Strategy<Value = String> {
+    let number = |below: u32| 0..below;
+    let zone = prop_oneof![
+        Just("Z".to_owned()),
+        (number(25), number(61), any::<bool>()).prop_map(|(hours, minutes, ahead)| format!(
+            "{}{hours:02}:{minutes:02}",
+            if ahead { '+' } else { '-' }
+        )),
+    ];
+    let fraction = prop_oneof![Just(String::new()), "\\.[0-9]{0,10}"];
+    let day = (number(10_000), number(14), number(33));
+    (day, (number(25), number(61), number(62)), fraction, zone).prop_map(|(day, clock, fraction, zone)| {
+        let ((year, month, day), (hour, minute, second)) = (day, clock);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}")
+    })
+}
+
+/// A frame that is far too long for a line is skipped like any other that holds none.
+#[test]
+fn a_very_long_frame_costs_itself_only() {
+    let good = format!("{HEAD} heroku web.1 - Error R14 (Memory quota exceeded)\n").into_bytes();
+    for length in [65_536, 65_537, 100_000, 1_000_000] {
+        let body = render(&[vec![b'x'; length], good.clone()]);
+        let read: Vec<bool> = wire::lines(&body).map(|line| line.is_ok()).collect();
+        assert_eq!(read, [false, true], "{length}");
+        support::oracle::check_batch(&body);
+    }
+}
+
+proptest! {
+    #[test]
+    fn rendered_frames_come_back(lines in vec(line(), 0..8)) {
+        let body = render(&lines);
+        let read: Vec<Vec<u8>> = frames(&body).map(|frame| frame.expect("a frame").octets.to_vec()).collect();
+        prop_assert_eq!(read, lines);
+        support::oracle::check_batch(&body);
+    }
+
+    #[test]
+    fn a_batch_cut_anywhere_keeps_what_was_whole(
+        lines in vec(line(), 1..5), cut in any::<proptest::sample::Index>(),
+    ) {
+        let body = render(&lines);
+        let cut = cut.index(body.len());
+        support::oracle::check_batch(&body[..cut]);
+        support::oracle::check_batch(&body[cut..]);
+        let mut end = 0;
+        let whole = lines.iter().take_while(|line| {
+            end += render(std::slice::from_ref(line)).len();
+            end <= cut
+        });
+        let read = frames(&body[..cut]).map_while(Result::ok).map(|frame| frame.octets);
+        prop_assert!(read.eq(whole));
+    }
+
+    #[test]
+    fn garbage_between_good_lines_is_read_as_the_grammar_says(
+        before in vec(line(), 0..3), garbage in octets(40), after in vec(line(), 0..3),
+    ) {
+        support::oracle::check_batch(&[render(&before), garbage, render(&after)].concat());
+    }
+
+    #[test]
+    fn no_octets_are_too_strange(octets in octets(400)) {
+        support::oracle::check_batch(&octets);
+        support::oracle::check_line(&octets);
+        support::oracle::check_msg(&octets);
+        support::oracle::check_time(&octets);
+    }
+
+    #[test]
+    fn every_text_means_what_the_slow_reader_says(msg in msg()) {
+        support::oracle::check_msg(&msg);
+    }
+
+    #[test]
+    fn nothing_that_a_dyno_prints_says_anything(
+        dyno in "[-_A-Za-z0-9]{1,12}\\.[1-9][0-9]{0,3}",
+        msg in prop_oneof![msg(), octets(200)],
+        lines in vec(line(), 0..3),
+    ) {
+        // Whole frames of the platform's too, as text.
+        let msg = [msg, render(&lines)].concat();
+        let body = render(&[[format!("{HEAD} app {dyno} - ").as_bytes(), &msg, b"\n"].concat()]);
+        let said: Vec<_> = wire::lines(&body).map(|line| detect::event(&line.expect("a line"))).collect();
+        prop_assert_eq!(said, [Ok(None)]);
+    }
+
+    #[test]
+    fn every_time_is_the_one_that_is_counted_by_hand(time in time()) {
+        support::oracle::check_time(time.as_bytes());
+    }
+}
+
+/// The files below a folder of the project, sorted.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder of the project") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[track_caller]
+fn check_all(octets: &[u8]) {
+    support::oracle::check_batch(octets);
+    support::oracle::check_line(octets);
+    support::oracle::check_msg(octets);
+    support::oracle::check_time(octets);
+}
+
+#[test]
+fn the_slow_reader_reads_the_fixtures_the_same() {
+    let files = files("fixtures");
+    assert!(files.len() >= 20, "fixtures is not where it should be");
+    files.iter().for_each(|path| check_all(&std::fs::read(path).expect("a file")));
+}
+
+#[test]
+fn the_slow_reader_reads_the_fuzzers_inputs_the_same() {
+    support::corpus::inputs("").iter().for_each(|input| check_all(input));
+}
+
+/// A corpus without an R14 in it, and one R14 to hide.
+fn haystack(frames: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let corpus = corpus::Corpus::new(14, frames);
+    let harmless =
+        |body: &Vec<u8>| String::from_utf8_lossy(body).replace("Error R14", "Error_R14").into_bytes();
+    let needle = render(&[format!("{HEAD} heroku web.7 - Error R14 (Memory quota exceeded)\n").into_bytes()]);
+    (corpus.batches.iter().map(harmless).collect(), needle)
+}
+
+/// The dynos that errors are found of.
+fn erring(body: &[u8], counts: &mut Counts) -> Vec<String> {
+    let watch = ProcessTypeFilter { process_types: vec!["web".parse().expect("a type")] };
+    let events = ingest::read_batch(body, &watch, None, counts);
+    let errors = events.into_iter().filter_map(|event| match event.fact {
+        Fact::Error { code: Code::R14, dyno } => Some(dyno.expect("it is about a dyno").to_string()),
+        _ => None,
+    });
+    errors.collect()
+}
+
+#[test]
+fn one_error_among_a_million_frames_is_found() {
+    const FRAMES: u64 = 1_000_000;
+    let (bodies, needle) = haystack(10_000);
+    // Somewhere in the second half, and in the middle of nothing.
+    let hidden_at = 654_321;
+    let (mut counts, mut found) = (Counts::default(), Vec::new());
+    let mut is_hidden = false;
+    for body in bodies.iter().cycle() {
+        if counts.frames >= FRAMES && is_hidden {
+            break;
+        }
+        if counts.frames >= hidden_at && !is_hidden {
+            is_hidden = true;
+            found.extend(erring(&[&needle[..], body].concat(), &mut counts));
+        } else {
+            found.extend(erring(body, &mut counts));
+        }
+    }
+    assert_eq!(found, ["web.7"]);
+    assert!(counts.bad_frames.is_empty(), "{counts:?}");
+}
+
+#[test]
+fn an_error_is_found_wherever_it_stands_in_a_batch() {
+    let (bodies, needle) = haystack(3000);
+    for body in &bodies {
+        let starts = frames(body).map(|frame| frame.expect("a frame").offset).chain([body.len()]);
+        for start in starts.step_by(7) {
+            let hidden = [&body[..start], &needle, &body[start..]].concat();
+            assert_eq!(erring(&hidden, &mut Counts::default()), ["web.7"], "at octet {start}");
+        }
+    }
+}

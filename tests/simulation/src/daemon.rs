@@ -1,0 +1,603 @@
+//! The daemon in the simulation: the engine that ships, with simulated hands, ears and store.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
+use dynowarden_core::codes::Code;
+use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
+use dynowarden_core::engine::restore::RestoredGiveUp;
+use dynowarden_core::engine::{Effect, Engine, Input};
+use dynowarden_core::event::{Change, DynoState, Event as Heard, Fact};
+use dynowarden_core::ident::AppId;
+use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
+use dynowarden_core::record::{
+    Action, AttemptId, Hold, MemoryAfterRestart, NoticeKind, Record, RestartResult, Scope,
+};
+use dynowarden_core::time::{Now, later, since};
+use heroku_sim::fault::{FaultRule, PathRule, Times};
+use heroku_sim::platform::Reply;
+use heroku_sim::sender::Post;
+
+use crate::api_faults::{self, Answer, Fate, Flight, LATE_MAX, TIMEOUT, Truth, Want};
+use crate::invariants::{DynoTruth, ListTruth};
+use crate::liveness::Trouble;
+use crate::scenario::{ApiCondition, DOWN_MAX, Event, secs};
+use crate::store::{Row, Write};
+use crate::{Due, Simulation, Wrong};
+
+/// One life of the daemon.
+pub(crate) struct Daemon {
+    born: Timestamp,
+    engine: Engine,
+    frame_ids: FrameDedup,
+    watches: Vec<ProcessTypeFilter>,
+    /// Release under which a dyno was seen last when it was held, for what the store keeps of give-ups.
+    last_release: Option<u64>,
+}
+
+impl Daemon {
+    pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
+        self.engine.next_deadline().map(|at| later(self.born, at))
+    }
+
+    pub(crate) fn attempts(&self) -> usize {
+        self.engine.attempts()
+    }
+}
+
+impl Simulation {
+    pub(super) fn start(&mut self) -> Result<(), Wrong> {
+        if self.daemon.is_some() {
+            return Ok(());
+        }
+        self.life += 1;
+        self.figures.did("lives", 1);
+        let plans: Vec<_> = self.scene.apps.iter().map(|app| app.plan.clone()).collect();
+        let watch = |plan: &dynowarden_core::policy::AppPlan| ProcessTypeFilter {
+            process_types: plan.policy.process_types.clone(),
+        };
+        self.daemon = Some(Daemon {
+            born: self.now,
+            watches: plans.iter().map(watch).collect(),
+            engine: Engine::new(plans, self.chance.draw()),
+            frame_ids: FrameDedup::default(),
+            last_release: None,
+        });
+        self.watchdog.trouble(Trouble::Daemon, later(self.now, secs(90)));
+        let clock = self.clock();
+        self.judge.born(clock);
+        let past = self.store.past(self.life);
+        self.figures.did("claims_adopted", past.claims.len() as u64);
+        for claim in &past.claims {
+            let (app, cooldown) = (claim.app.0 as usize, self.judge.policy(claim.app.0 as usize).cooldown);
+            let until = later(self.now, cooldown + secs(60));
+            // If it was replaced by anybody, that counts as our restart: better once too few.
+            self.watchdog.assume(app, claim.target.name.clone(), until);
+        }
+        self.input(Input::Restore(past))
+    }
+
+    /// `kill -9`.
+    pub(super) fn kill(&mut self) {
+        if self.daemon.take().is_none() {
+            return;
+        }
+        self.figures.fault("kill");
+        if self
+            .agenda
+            .values()
+            .any(|due| matches!(due, Due::ClaimAnswered { life, .. } if *life == self.life))
+        {
+            self.figures.fault("kill_between_claim_and_delete");
+        }
+        self.judge.died();
+        let (now, life) = (self.now, self.life);
+        // What was asked for and has not arrived may still do so, but not for long.
+        let moved: Vec<(Timestamp, u64)> = self
+            .agenda
+            .iter()
+            .filter(|(_, due)| {
+                matches!(due, Due::Arrives(id) if self.flights.get(id).is_some_and(|f| f.life == life))
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in moved {
+            let Some(Due::Arrives(id)) = self.agenda.remove(&key) else { continue };
+            if self.chance.hits(500) {
+                self.figures.fault("killed_call_arrives");
+                let latest = later(now, LATE_MAX);
+                self.plan_at(key.0.min(latest), Due::Arrives(id));
+            } else {
+                self.figures.fault("killed_call_lost");
+                self.flights.remove(&id);
+            }
+        }
+        let away = if self.chance.hits(700) {
+            self.chance.span(Duration::from_millis(100), secs(20))
+        } else {
+            self.chance.span(secs(20), DOWN_MAX)
+        };
+        self.plan_in(away, Due::Event(Event::Start));
+        self.watchdog.trouble(Trouble::Daemon, later(now, away + secs(90)));
+    }
+
+    pub(super) fn take_batch(&mut self, app: usize, post: &Post) -> Result<(), Wrong> {
+        let Some(daemon) = &self.daemon else { return Ok(()) };
+        let now = Now { mono: since(daemon.born, self.now), wall: self.clock().wall() };
+        let source = Source { app: AppId(app as u32), drain: post.token.clone() };
+        let mut counts = Counts::default();
+        let frame = post.frame_id.as_ref().map(|id| id.as_bytes());
+        let Delivery::New(claim) = daemon.frame_ids.begin(&source, frame, now) else {
+            self.figures.did("frames_known", 1);
+            return Ok(());
+        };
+        let events = ingest::read_batch(&post.body, &daemon.watches[app], post.token.as_ref(), &mut counts);
+        claim.commit();
+        if !counts.bad_frames.is_empty() {
+            return Err((Some(app), format!("frames could not be read: {:?}", counts.bad_frames)));
+        }
+        self.figures.did("lines", counts.frames);
+        if counts.lost_messages > 0 {
+            self.figures.fault("lines_lost");
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let heard = events.clone();
+        self.input(Input::Events { app: AppId(app as u32), events })?;
+        heard.iter().try_for_each(|event| self.overheard(app, event))
+    }
+
+    /// What the daemon has just been told, for the judges.
+    fn overheard(&mut self, app: usize, event: &Heard) -> Result<(), Wrong> {
+        match &event.fact {
+            Fact::Error { code: Code::R14, dyno: Some(dyno) } => {
+                self.figures.did("errors", 1);
+                let fresh = since(event.at, self.now) < secs(90);
+                if fresh && !self.scene.apps[app].plan.dry_run {
+                    self.mind_the_clock();
+                    self.mind_the_weather();
+                    if self.platform.bucket.remaining(self.now) < 1000 {
+                        self.watchdog.trouble(Trouble::Tokens, later(self.now, secs(120)));
+                    }
+                    let (clock, world) = (self.clock(), &self.platform.world);
+                    let owed = self.watchdog.erred(app, dyno, world, &self.judge, clock);
+                    owed.map_err(|what| (Some(app), what))?;
+                }
+            }
+            Fact::Life { dyno, change: Change::Leaving } => {
+                self.judge.told_leaving(app, dyno.clone(), event.at);
+            }
+            Fact::Life { dyno, change: Change::State(state) } if *state != DynoState::Up => {
+                self.judge.told_leaving(app, dyno.clone(), event.at);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn input(&mut self, input: Input) -> Result<(), Wrong> {
+        let wall = self.clock().wall();
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let now = Now { mono: since(daemon.born, self.now), wall };
+        let effects = daemon.engine.handle(input, now);
+        self.figures.did("steps", 1);
+        effects.into_iter().try_for_each(|effect| self.carry_out(effect))
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Result<(), Wrong> {
+        let clock = self.clock();
+        let life = self.life;
+        match effect {
+            Effect::Answer { decisions, .. } => {
+                self.figures.did("orders_answered", 1);
+                self.figures.did("orders_decisions", decisions.len() as u64);
+                Ok(())
+            }
+            Effect::Claim { attempt_id, app, seen, is_manual, .. } => {
+                self.claim(attempt_id, app, seen, is_manual)
+            }
+            Effect::Delete { attempt_id, app, dyno } => {
+                let app = app.0 as usize;
+                let text = || format!("DELETE {dyno} ({life}:{})", attempt_id.0);
+                self.timeline.note(Some(app), text, self.now);
+                self.figures.did("deletes", 1);
+                let sent = self.judge.sends_delete((life, attempt_id), app, &dyno, clock);
+                sent.map_err(|what| (Some(app), what))?;
+                self.send(attempt_id, app, Want::Delete(dyno));
+                self.snipe();
+                Ok(())
+            }
+            Effect::Inspect { attempt_id, app, dyno } => {
+                let app = app.0 as usize;
+                self.judge.asks(2, self.now).map_err(|what| (Some(app), what))?;
+                self.figures.did("looks", 1);
+                self.send(attempt_id, app, Want::List { dyno });
+                Ok(())
+            }
+            Effect::Poll { attempt_id, app, dyno } => {
+                let app = app.0 as usize;
+                self.judge.asks(1, self.now).map_err(|what| (Some(app), what))?;
+                self.figures.did("peeks", 1);
+                self.send(attempt_id, app, Want::Poll(dyno));
+                Ok(())
+            }
+            Effect::Record(record) => self.record(&record),
+            // One daemon at a time lives here; replicas on one store are tested with real processes.
+            Effect::CountAcrossReplicas(_) => Ok(()),
+        }
+    }
+
+    /// Now and then the daemon is killed where it hurts most.
+    fn snipe(&mut self) {
+        if self.now < self.scene.heals_at && self.chance.hits(25) {
+            let span = self.chance.span(Duration::ZERO, Duration::from_millis(600));
+            self.plan_in(span, Due::Event(Event::Kill));
+        }
+    }
+
+    fn claim(
+        &mut self,
+        attempt_id: AttemptId,
+        app: AppId,
+        seen: DynoInfo,
+        is_manual: bool,
+    ) -> Result<(), Wrong> {
+        let (life, place) = (self.life, app.0 as usize);
+        let claims = self.judge.claims((life, attempt_id), place, (&seen, is_manual), self.now);
+        claims.map_err(|what| (Some(place), what))?;
+        let commit = if self.chance.hits(80) {
+            self.chance.span(secs(1), secs(5))
+        } else {
+            self.chance.span(Duration::from_millis(1), Duration::from_millis(40))
+        };
+        let granted = !self.store.is_away;
+        if granted {
+            let rule = "r14".into();
+            let row = Row {
+                holder: (life, attempt_id),
+                app,
+                target: seen,
+                rule,
+                accepted_at: None,
+                has_ended: false,
+            };
+            self.plan_in(commit, Due::ClaimWritten { life, row: Box::new(row) });
+        } else {
+            self.figures.fault("claim_unanswered");
+        }
+        let answer = self.chance.span(Duration::ZERO, Duration::from_millis(20));
+        self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, granted });
+        self.snipe();
+        if self.chance.hits(10) {
+            // A person stops it at the last moment.
+            let (span, until) =
+                (self.chance.span(Duration::ZERO, commit), self.chance.span(secs(60), secs(1800)));
+            self.plan_in(span, Due::Event(Event::Pause { app: Some(place), span: until }));
+        }
+        Ok(())
+    }
+
+    pub(super) fn claim_answered(
+        &mut self,
+        life: u32,
+        attempt_id: AttemptId,
+        granted: bool,
+    ) -> Result<(), Wrong> {
+        if life != self.life || self.daemon.is_none() {
+            return Ok(());
+        }
+        if granted {
+            self.judge.claim_granted((life, attempt_id));
+        } else {
+            self.judge.is_over((life, attempt_id));
+        }
+        let refusal = if self.chance.hits(300) {
+            ClaimRefusal::Elsewhere { until: later(self.clock().wall(), secs(30)) }
+        } else {
+            ClaimRefusal::StoreAway
+        };
+        let answer = if granted { Ok(()) } else { Err(refusal) };
+        self.input(Input::Claimed { attempt_id, answer })
+    }
+
+    fn record(&mut self, record: &Record) -> Result<(), Wrong> {
+        let (life, clock) = (self.life, self.clock());
+        match record {
+            Record::Decision(decision) => {
+                let app = decision.app.0 as usize;
+                let text = || {
+                    let dyno = decision.dyno.as_ref().map_or("-".to_owned(), ToString::to_string);
+                    let (word, label) = (decision.action.word(), decision.reason_label());
+                    let attempt_id = decision
+                        .attempt_id
+                        .map_or(String::new(), |attempt_id| format!(" ({life}:{})", attempt_id.0));
+                    format!("DECIDE {dyno} {word} {label}{attempt_id}: {}", decision.reason())
+                };
+                self.timeline.note(Some(app), text, self.now);
+                if let Some(daemon) = &mut self.daemon {
+                    daemon.last_release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
+                }
+                match &decision.action {
+                    Action::Hold(hold) => self.figures.hold(hold.label()),
+                    Action::Notify => self.figures.did("notify_decisions", 1),
+                    Action::Restart { dry_run: true, .. } => self.figures.did("dry_runs", 1),
+                    Action::Restart { .. } => self.figures.did("restart_decisions", 1),
+                }
+                if let (Action::Hold(Hold::ClaimedElsewhere { .. } | Hold::StoreAway), Some(dyno)) =
+                    (&decision.action, &decision.dyno)
+                {
+                    self.watchdog.assume(app, dyno.clone(), later(self.now, secs(120)));
+                }
+                self.judge.decided(life, decision, clock).map_err(|what| (Some(app), what))
+            }
+            Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
+                let app = app.0 as usize;
+                self.timeline.note(Some(app), || format!("AFTER  {dyno}: {memory}"), self.now);
+                self.figures.did("aftermaths", 1);
+                Ok(())
+            }
+            Record::Notice(notice) => {
+                let Scope::App(of) = notice.scope else {
+                    return Err((None, "the engine knows one app at a time".to_owned()));
+                };
+                let app = of.0 as usize;
+                let text = || format!("TELL   {}: {}", notice.what.label(), notice.what);
+                self.timeline.note(Some(app), text, self.now);
+                if let (NoticeKind::GaveUp { until, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
+                    self.figures.did("give_ups", 1);
+                    let version =
+                        self.platform.world.app(&format!("app-{app}")).map_or(0, |app| app.version());
+                    self.watchdog.gave_up(
+                        app,
+                        dyno.clone(),
+                        later(self.now, since(clock.wall(), *until)),
+                        version,
+                    );
+                    let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
+                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release };
+                    self.write(Write::GivenUp(given_up));
+                    let justified = self.judge.gave_up(app, Some(dyno), self.now);
+                    return justified.map_err(|what| (Some(app), what));
+                }
+                Ok(())
+            }
+            Record::Outcome(outcome) => {
+                let app = outcome.app.0 as usize;
+                let text = || {
+                    let (attempt_id, label) = (outcome.attempt_id.0, outcome.result.label());
+                    format!("RESULT {} {label} ({life}:{attempt_id}): {}", outcome.dyno, outcome.result)
+                };
+                self.timeline.note(Some(app), text, self.now);
+                let holder = (life, outcome.attempt_id);
+                self.figures.did(outcome.result.label(), 1);
+                match &outcome.result {
+                    RestartResult::Accepted { .. } => {
+                        // A lost answer is learnt late, and the cool-down runs from then.
+                        let until = later(self.now, self.judge.policy(app).cooldown + secs(30));
+                        self.watchdog.assume(app, outcome.dyno.clone(), until);
+                        self.write(Write::Accepted { holder, at: outcome.at });
+                    }
+                    RestartResult::NotBack { .. } => {
+                        let cooldown = self.judge.policy(app).cooldown;
+                        self.watchdog.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
+                    }
+                    RestartResult::Back { .. }
+                    | RestartResult::Gone
+                    | RestartResult::Refused(_)
+                    | RestartResult::Unanswered { .. }
+                    | RestartResult::Withdrawn => {
+                        self.judge.is_over(holder);
+                        self.write(Write::Ended { holder });
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        let span = self.chance.span(Duration::from_millis(1), Duration::from_millis(400));
+        self.plan_in(span, Due::Written { life: self.life, write });
+    }
+
+    fn send(&mut self, attempt_id: AttemptId, app: usize, want: Want) {
+        let fate = Fate::draw(&mut self.chance, self.api_condition, &want, &mut self.figures);
+        self.drawn += 1;
+        let id = self.drawn;
+        if want.is_delete()
+            && (fate.trouble.is_some()
+                || fate.breaks.is_some()
+                || fate.arrives.is_none()
+                || fate.way_back.is_none())
+            && self.api_condition != ApiCondition::Fair
+            && let Want::Delete(dyno) = &want
+        {
+            let policy = self.judge.policy(app);
+            let until = later(self.now, policy.boot_timeout + policy.cooldown + secs(60));
+            self.watchdog.assume(app, dyno.clone(), until);
+        }
+        self.timeline.note(
+            Some(app),
+            || format!("CALL   {want} ({}:{}) {fate}", self.life, attempt_id.0),
+            self.now,
+        );
+        if let Some(span) = fate.arrives {
+            self.plan_in(span, Due::Arrives(id));
+        }
+        let gives_up = fate.breaks.map_or(TIMEOUT, |span| span.min(TIMEOUT));
+        self.plan_in(gives_up, Due::Broken(id));
+        let flight = Flight {
+            life: self.life,
+            attempt_id,
+            app,
+            want,
+            is_over: false,
+            has_arrived: false,
+            never_arrives: fate.arrives.is_none(),
+            trouble: fate.trouble,
+            way_back: fate.way_back,
+            answer: None,
+        };
+        self.flights.insert(id, flight);
+    }
+
+    /// A call reaches the API.
+    pub(super) fn arrives(&mut self, id: u64) -> Result<(), Wrong> {
+        let Some(flight) = self.flights.get(&id).cloned() else { return Ok(()) };
+        let name = self.scene.apps[flight.app].spec.name.clone();
+        let world = &self.platform.world;
+        let truth = match &flight.want {
+            Want::Delete(_) => Truth::None,
+            Want::List { .. } => {
+                let dynos = world.dynos(&name).map(|dyno| DynoTruth::of(dyno, self.now)).collect();
+                Truth::List(ListTruth { dynos })
+            }
+            Want::OneOfLook { dyno, .. } | Want::Poll(dyno) => {
+                let dyno = world.dyno(&name, &dyno.to_string());
+                Truth::Dyno(dyno.map(|dyno| DynoTruth::of(dyno, self.now)))
+            }
+        };
+        let before = match &flight.want {
+            Want::Delete(dyno) => world.dyno(&name, &dyno.to_string()).cloned(),
+            _ => None,
+        };
+        let (fault, after) = match &flight.trouble {
+            Some(api_faults::Trouble::Status(status, _)) => {
+                (Some(heroku_sim::fault::Fault::Status(*status)), None)
+            }
+            Some(api_faults::Trouble::StatusAfter(status)) => (None, Some(*status)),
+            Some(api_faults::Trouble::Spoiled(fault)) => (Some(fault.clone()), None),
+            None => (None, None),
+        };
+        self.platform.faults.clear();
+        self.platform.faults.extend(fault.map(|fault| FaultRule {
+            fault,
+            method: None,
+            path: PathRule::Any,
+            times: Times::Always,
+        }));
+        self.figures.did("calls", 1);
+        let reply = self.platform.answer(&flight.want.request(&name), self.now);
+        self.platform.faults.clear();
+        let Reply::Answer { response, .. } = reply else { return Ok(()) };
+        let mut answer = Answer::read(response, truth);
+        if let Some(hit) = before
+            && answer.status < 300
+        {
+            self.took_effect(&flight, &hit)?;
+        }
+        if let Some(api_faults::Trouble::Status(_, wait)) = &flight.trouble {
+            answer.retry_after = *wait;
+        }
+        answer.status = after.unwrap_or(answer.status);
+        if flight.is_over {
+            self.flights.remove(&id);
+            return Ok(());
+        }
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.has_arrived = true;
+            flight.answer = Some(answer);
+        }
+        if let Some(way_back) = flight.way_back {
+            self.plan_in(way_back, Due::Answered(id));
+        }
+        Ok(())
+    }
+
+    fn took_effect(&mut self, flight: &Flight, hit: &heroku_sim::dyno::Dyno) -> Result<(), Wrong> {
+        let (app, holder) = (flight.app, (flight.life, flight.attempt_id));
+        self.timeline.note(Some(app), || format!("EFFECT {} {} is replaced", hit.name, hit.id), self.now);
+        self.figures.did("restarts", 1);
+        let clock = self.clock();
+        // By its own policy a dyno is left alone while another may still write under its name.
+        let overlap = if self.scene.apps[app].spec.preboot { secs(215) } else { secs(35) };
+        if !self.judge.is_writer(holder, app, overlap).map_err(|what| (Some(app), what))? {
+            self.figures.did("line_of_another_instance", 1);
+        }
+        let raced = self.judge.effect(holder, app, hit, clock).map_err(|what| (Some(app), what))?;
+        if raced {
+            self.figures.did("races_lost", 1);
+        }
+        self.watchdog.restarted(app, &hit.name);
+        Ok(())
+    }
+
+    /// A client gives a call up, or learns that its connection broke.
+    pub(super) fn broken(&mut self, id: u64) -> Result<(), Wrong> {
+        let Some(flight) = self.flights.get_mut(&id) else { return Ok(()) };
+        if std::mem::replace(&mut flight.is_over, true) {
+            return Ok(());
+        }
+        let flight = flight.clone();
+        if flight.has_arrived || flight.never_arrives {
+            self.flights.remove(&id);
+        }
+        if flight.life != self.life || self.daemon.is_none() {
+            return Ok(());
+        }
+        let what = "lost".to_owned();
+        let (attempt_id, error) = (flight.attempt_id, ApiError::Unreachable { what: what.clone() });
+        self.timeline.note(Some(flight.app), || format!("LOST   {}", flight.want), self.now);
+        match flight.want {
+            Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: DeleteResult::Lost { what } }),
+            Want::List { .. } | Want::OneOfLook { .. } => {
+                self.input(Input::Inspected { attempt_id, answer: Err(error) })
+            }
+            Want::Poll(_) => self.input(Input::Polled { attempt_id, answer: Err(error) }),
+        }
+    }
+
+    /// An answer of the API is here.
+    pub(super) fn answered(&mut self, id: u64) -> Result<(), Wrong> {
+        let Some(flight) = self.flights.remove(&id) else { return Ok(()) };
+        let Some(answer) = flight.answer else { return Ok(()) };
+        if flight.is_over || flight.life != self.life || self.daemon.is_none() {
+            return Ok(());
+        }
+        let (app, attempt_id) = (flight.app, flight.attempt_id);
+        if let Some(remaining) = answer.tokens {
+            self.judge.told_tokens(remaining, self.now);
+            self.input(Input::ApiQuota { remaining })?;
+        }
+        match flight.want {
+            Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: answer.deletion() }),
+            Want::Poll(dyno) => {
+                let polled = answer.body().and_then(|body| api_faults::one(body, &dyno));
+                self.input(Input::Polled { attempt_id, answer: polled })
+            }
+            Want::List { dyno } => {
+                let Truth::List(list) = answer.truth.clone() else { return Ok(()) };
+                let listed = &self.judge.policy(app).process_types;
+                let formation = match answer.body() {
+                    Err(error) => Err(error),
+                    Ok(None) => Err(ApiError::NoSuchApp),
+                    Ok(Some(body)) => dynowarden_core::api::json::dynos(body, listed)
+                        .map_err(|garbled| ApiError::Garbled { what: garbled.to_string() }),
+                };
+                match (formation, dyno) {
+                    (Err(error), _) => self.input(Input::Inspected { attempt_id, answer: Err(error) }),
+                    (Ok(formation), None) => self.input(Input::Inspected {
+                        attempt_id,
+                        answer: Ok(FormationInfo { dyno: None, formation }),
+                    }),
+                    (Ok(formation), Some(dyno)) => {
+                        self.send(attempt_id, app, Want::OneOfLook { dyno, formation, list });
+                        Ok(())
+                    }
+                }
+            }
+            Want::OneOfLook { dyno, formation, list } => {
+                let Truth::Dyno(truth) = answer.truth.clone() else { return Ok(()) };
+                let one = answer.body().and_then(|body| api_faults::one(body, &dyno));
+                self.judge.inspected((self.life, attempt_id), truth, list);
+                self.input(Input::Inspected {
+                    attempt_id,
+                    answer: one.map(|dyno| FormationInfo { dyno, formation }),
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! A day of the whole system in simulated time: the simulated Heroku on one side, on the other the very
+//! engine that ships, fed through the very reading of batches that ships, and between them a network, a
+//! store, persons and misfortune. Everything is drawn from one seed.
+
+#![forbid(unsafe_code)]
+
+pub mod api_faults;
+mod daemon;
+pub mod figures;
+pub mod invariants;
+pub mod liveness;
+pub mod scenario;
+pub mod store;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use dynowarden_core::engine::restore::RestoredPause;
+use dynowarden_core::engine::{Input, OrderId};
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::record::AttemptId;
+use dynowarden_core::time::{later, since};
+use heroku_sim::dyno::DynoPlan;
+use heroku_sim::line::LogLine;
+use heroku_sim::logplex::Logplex;
+use heroku_sim::platform::Platform;
+use heroku_sim::rng::Chance;
+use heroku_sim::sender::{Outcome, Post};
+use heroku_sim::world::World;
+
+use crate::api_faults::Flight;
+use crate::daemon::Daemon;
+use crate::figures::{Figures, Timeline};
+use crate::invariants::{Clock, Invariants};
+use crate::liveness::{Liveness, Trouble};
+use crate::scenario::{ApiCondition, Event, Scenario, secs};
+use crate::store::{Store, Write};
+
+/// One day of one seed.
+pub struct Simulation {
+    agenda: BTreeMap<(Timestamp, u64), Due>,
+    chance: Chance,
+    daemon: Option<Daemon>,
+    drawn: u64,
+    figures: Figures,
+    flights: HashMap<u64, Flight>,
+    judge: Invariants,
+    life: u32,
+    logplex: Logplex,
+    now: Timestamp,
+    orders: u64,
+    platform: Platform,
+    scene: Scenario,
+    skew: SignedDuration,
+    store: Store,
+    timeline: Timeline,
+    watchdog: Liveness,
+    api_condition: ApiCondition,
+}
+
+/// What is going to happen.
+enum Due {
+    Answered(u64),
+    Arrives(u64),
+    Broken(u64),
+    ClaimAnswered { life: u32, attempt_id: AttemptId, granted: bool },
+    ClaimWritten { life: u32, row: Box<store::Row> },
+    Event(Event),
+    Posted(Box<Post>),
+    Posting(Box<Post>),
+    Written { life: u32, write: Write },
+}
+
+/// A promise that was not held.
+#[derive(Debug)]
+pub struct Failure {
+    pub seed: u64,
+    pub at: Timestamp,
+    pub app: Option<usize>,
+    pub what: String,
+    pub timeline: Vec<String>,
+}
+
+/// Runs the day of a seed.
+///
+/// # Errors
+/// The first promise that was not held.
+pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Vec<String>), Box<Failure>> {
+    let mut trial = Simulation::new(seed, day, with_timeline);
+    match trial.run() {
+        Ok(()) => {
+            trial.figures.seeds = 1;
+            trial.figures.simulated = since(trial.scene.start, trial.now);
+            trial.figures.longest_wait = trial.watchdog.longest;
+            let timeline = trial.timeline.of(None).map(str::to_owned).collect();
+            Ok((trial.figures, timeline))
+        }
+        Err((app, what)) => {
+            let timeline = trial.timeline.of(app).map(str::to_owned).collect();
+            Err(Box::new(Failure { seed, at: trial.now, app, what, timeline }))
+        }
+    }
+}
+
+/// What went wrong, and in which app.
+type Wrong = (Option<usize>, String);
+
+impl Simulation {
+    fn new(seed: u64, day: Duration, with_timeline: bool) -> Self {
+        let mut chance = Chance::new(seed);
+        let scene = Scenario::draw(&mut chance, day);
+        let start = scene.start;
+        let mut world = World::new(chance.draw(), start);
+        for app in &scene.apps {
+            world.add_app(app.spec.clone(), start);
+            for (dyno, plan) in &app.dynos {
+                world
+                    .set_plan(app.spec.name.as_str().parse().as_ref().expect("a name"), dyno.clone(), *plan)
+                    .expect("it was added");
+            }
+            world
+                .add_drain(&app.spec.name, &format!("https://drain/{}", app.spec.name), start)
+                .expect("added");
+        }
+        let platform = Platform::new(world, chance.draw(), start);
+        let mut figures = Figures::default();
+        scene.count(&mut figures);
+        let mut logplex = Logplex::new(scene.drain, chance.draw());
+        logplex.sync(&platform.world);
+        let plans = scene.apps.iter().map(|app| app.plan.clone()).collect();
+        let mut trial = Self {
+            agenda: BTreeMap::new(),
+            chance,
+            daemon: None,
+            drawn: 0,
+            figures,
+            flights: HashMap::new(),
+            judge: Invariants::new(plans),
+            life: 0,
+            logplex,
+            now: start,
+            orders: 0,
+            platform,
+            skew: SignedDuration::ZERO,
+            store: Store::default(),
+            timeline: Timeline::new(start, with_timeline),
+            watchdog: Liveness::default(),
+            api_condition: ApiCondition::Fair,
+            scene,
+        };
+        for (at, event) in std::mem::take(&mut trial.scene.events) {
+            trial.plan_at(at, Due::Event(event));
+        }
+        trial.plan_at(start, Due::Event(Event::Start));
+        trial
+    }
+
+    fn run(&mut self) -> Result<(), Wrong> {
+        while let Some(at) = self.next_at().filter(|at| *at <= self.scene.end) {
+            self.now = at.max(self.now);
+            self.step()?;
+        }
+        self.now = self.scene.end;
+        self.at_rest()
+    }
+
+    fn next_at(&self) -> Option<Timestamp> {
+        let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
+        let wake = self.daemon.as_ref().and_then(Daemon::wakes_at);
+        [agenda, wake, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn step(&mut self) -> Result<(), Wrong> {
+        self.advance_world();
+        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let due = entry.remove();
+            self.happen(due)?;
+            self.advance_world();
+        }
+        while let Some(post) = self.logplex.poll(self.now) {
+            let span = self.chance.span(Duration::from_millis(2), Duration::from_millis(120));
+            self.plan_in(span, Due::Posting(Box::new(post)));
+        }
+        if self.daemon.as_ref().and_then(Daemon::wakes_at).is_some_and(|at| at <= self.now) {
+            self.input(Input::Wake)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the world go on, and hands its lines to logplex.
+    fn advance_world(&mut self) {
+        self.judge.settle(&self.platform.world, self.now);
+        for line in self.platform.world.advance(self.now) {
+            self.note_line(&line);
+            self.logplex.push(&line, self.now);
+        }
+    }
+
+    fn note_line(&mut self, line: &LogLine) {
+        let app = app_index(line.app.as_str());
+        if line.text.starts_with(b"Error R14")
+            && let (Some(instance), Ok(dyno)) = (&line.instance, line.procid.parse::<DynoName>())
+        {
+            let micros = line.at.as_microsecond();
+            let at = Timestamp::from_microsecond(micros).expect("it was one");
+            self.judge.error_line(app, dyno, *instance, at);
+        }
+        let is_sample = line.text.starts_with(b"source=") || line.text.starts_with(b"at=");
+        if !is_sample {
+            let text = || {
+                let text = String::from_utf8_lossy(&line.text);
+                format!("       {}[{}]: {text}", line.source, line.procid)
+            };
+            self.timeline.note(Some(app), text, self.now);
+        }
+    }
+
+    fn happen(&mut self, due: Due) -> Result<(), Wrong> {
+        match due {
+            Due::Answered(id) => self.answered(id),
+            Due::Arrives(id) => self.arrives(id),
+            Due::Broken(id) => self.broken(id),
+            Due::ClaimAnswered { life, attempt_id, granted } => {
+                self.claim_answered(life, attempt_id, granted)
+            }
+            Due::ClaimWritten { life, row } => {
+                if life == self.life && self.daemon.is_some() {
+                    let (app, dyno) = (row.app.0 as usize, row.target.name.clone());
+                    let row = self.store.claim(*row);
+                    self.judge.claim_written(row, app, &dyno, self.now);
+                }
+                Ok(())
+            }
+            Due::Event(event) => self.befall(event),
+            Due::Posted(post) => {
+                self.logplex.answered(&post.lane, Outcome::Status(204), self.now);
+                Ok(())
+            }
+            Due::Posting(post) => self.posting(post),
+            Due::Written { life, write } => {
+                if life == self.life && self.daemon.is_some() {
+                    self.store.write(write);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A batch reaches the daemon, or does not.
+    fn posting(&mut self, post: Box<Post>) -> Result<(), Wrong> {
+        if self.daemon.is_none() {
+            self.figures.fault("batch_refused");
+            self.logplex.answered(&post.lane, Outcome::Unconnected, self.now);
+            return Ok(());
+        }
+        let app = app_index(post.url.rsplit('/').next().unwrap_or_default());
+        self.figures.did("batches", 1);
+        if post.attempt > 1 {
+            self.figures.fault("batch_again");
+        }
+        self.take_batch(app, &post)?;
+        if self.chance.hits(10) {
+            self.figures.fault("batch_answer_lost");
+            self.logplex.answered(&post.lane, Outcome::Failed, self.now);
+        } else {
+            self.plan_in(Duration::from_millis(5), Due::Posted(post));
+        }
+        Ok(())
+    }
+
+    fn befall(&mut self, event: Event) -> Result<(), Wrong> {
+        self.timeline.note(None, || format!("EVENT  {event:?}"), self.now);
+        let now = self.now;
+        match event {
+            Event::Clock(skew) => {
+                if !skew.is_zero() {
+                    self.figures.fault("clock_jump");
+                }
+                self.skew = skew;
+                self.mind_the_clock();
+            }
+            Event::Crash { app, dyno } => {
+                let name = self.scene.apps[app].spec.name.clone();
+                if self.platform.world.crash(&name, &dyno, now).is_ok() {
+                    self.figures.fault("crash");
+                }
+            }
+            Event::Deploy { app, rollout } => {
+                let name = self.scene.apps[app].spec.name.clone();
+                self.figures.fault("deploy");
+                let _version = self.platform.world.deploy(&name, rollout, now);
+            }
+            Event::Heal => return self.heal(),
+            Event::Idle { app, dyno } => {
+                let name = self.scene.apps[app].spec.name.clone();
+                if self.platform.world.idle(&name, &dyno, now).is_ok() {
+                    self.figures.fault("idle");
+                }
+            }
+            Event::Kill => self.kill(),
+            Event::Order { app, dyno } => return self.order(app, dyno),
+            Event::OtherUsers { tokens_left } => {
+                self.figures.fault("tokens_short");
+                self.platform.bucket.set(tokens_left, now);
+            }
+            Event::Pause { app, span } => return self.pause(app, span),
+            Event::Plan { app, dyno, plan } => {
+                let name = self.scene.apps[app].spec.name.clone();
+                let _known = self.platform.world.set_plan(&name, dyno, plan);
+            }
+            Event::RestartByPerson { app, dyno } => {
+                let name = self.scene.apps[app].spec.name.clone();
+                if self.platform.world.restart(&name, &dyno, now).is_ok() {
+                    self.figures.fault("restart_by_person");
+                }
+            }
+            Event::Resume { app } => {
+                self.store.resume(app.map(app_id));
+                self.judge.resume(app);
+                return self.input(Input::Resume { app: app.map(app_id) });
+            }
+            Event::Scale { app, process_type, quantity } => {
+                let name = self.scene.apps[app].spec.name.clone();
+                self.figures.fault("scale");
+                self.watchdog.excuse_app(app, later(now, self.judge.policy(app).settle + secs(150)));
+                let _known = self.platform.world.scale(&name, &process_type, quantity, now);
+            }
+            Event::Start => return self.start(),
+            Event::StoreAway(is_away) => {
+                self.figures.fault("store_away");
+                self.store.is_away = is_away;
+                self.watchdog.trouble(Trouble::Store, later(now, secs(90)));
+            }
+            Event::ApiCondition(api_condition) => {
+                self.api_condition = api_condition;
+                self.mind_the_weather();
+            }
+        }
+        Ok(())
+    }
+
+    fn mind_the_clock(&mut self) {
+        // Beyond two minutes ahead of us, or five behind, lines are not believed.
+        if self.skew.abs() > SignedDuration::from_secs(100) {
+            self.watchdog.trouble(Trouble::Clock, later(self.now, secs(90)));
+        }
+    }
+
+    fn mind_the_weather(&mut self) {
+        if self.api_condition != ApiCondition::Fair {
+            self.watchdog.trouble(Trouble::Api, later(self.now, secs(400)));
+        }
+    }
+
+    fn order(&mut self, app: usize, dyno: Option<DynoName>) -> Result<(), Wrong> {
+        self.orders += 1;
+        self.figures.did("orders", 1);
+        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno })
+    }
+
+    fn pause(&mut self, app: Option<usize>, span: Duration) -> Result<(), Wrong> {
+        if self.daemon.is_none() {
+            return Ok(());
+        }
+        self.figures.did("pauses", 1);
+        let until = later(self.clock().wall(), span);
+        let pause = RestoredPause { app: app.map(app_id), until, reason: "a launch".into() };
+        self.store.pause(pause.clone());
+        self.judge.pause(app, until);
+        self.input(Input::Pause { app: pause.app, until, reason: pause.reason })
+    }
+
+    /// From now on all is well, so everything has to come to rest.
+    fn heal(&mut self) -> Result<(), Wrong> {
+        let now = self.now;
+        (self.api_condition, self.skew, self.store.is_away) =
+            (ApiCondition::Fair, SignedDuration::ZERO, false);
+        self.agenda.retain(|_, due| !matches!(due, Due::Event(Event::Kill | Event::ApiCondition(_))));
+        for app in &self.scene.apps {
+            let name = app.spec.name.clone();
+            for formation in &app.spec.formations {
+                for index in 1..=32 {
+                    let dyno = DynoName::new(formation.process_type.clone(), index);
+                    let known = self.platform.world.set_plan(&name, dyno.clone(), DynoPlan::default());
+                    known.expect("apps stay");
+                    let down = self.platform.world.dyno(&name, &dyno.to_string());
+                    if down.is_some_and(|dyno| dyno.state != DynoState::Up) {
+                        let _there = self.platform.world.restart(&name, &dyno, now);
+                    }
+                }
+            }
+        }
+        if self.daemon.is_none() {
+            return self.start();
+        }
+        Ok(())
+    }
+
+    /// After the rest nobody waits for anything.
+    fn at_rest(&mut self) -> Result<(), Wrong> {
+        let wrong = |what: String| Err((None, what));
+        let Some(daemon) = &self.daemon else { return wrong("the daemon is down at the end".to_owned()) };
+        if let Some(at) = daemon.wakes_at() {
+            return wrong(format!("at the end the engine still waits for {at}"));
+        }
+        if daemon.attempts() > 0 {
+            return wrong(format!("at the end {} attempts wait for nothing", daemon.attempts()));
+        }
+        if self.flights.values().any(|flight| flight.life == self.life) {
+            return wrong("at the end calls are still on their way".to_owned());
+        }
+        if self.store.open_claims() > 0 {
+            return wrong(format!("at the end {} claims are still open", self.store.open_claims()));
+        }
+        Ok(())
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { now: self.now, skew: self.skew }
+    }
+
+    fn plan_in(&mut self, span: Duration, due: Due) {
+        self.plan_at(later(self.now, span), due);
+    }
+
+    fn plan_at(&mut self, at: Timestamp, due: Due) {
+        self.drawn += 1;
+        self.agenda.insert((at, self.drawn), due);
+    }
+}
+
+/// The app's place, which its name ends in.
+fn app_index(name: &str) -> usize {
+    name.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("apps are numbered")
+}
+
+fn app_id(app: usize) -> AppId {
+    AppId(app as u32)
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { seed, at, app, what, timeline } = self;
+        let skipped = timeline.len().saturating_sub(TIMELINE_SHOWN);
+        timeline.iter().skip(skipped).try_for_each(|line| writeln!(f, "{line}"))?;
+        let app = app.map_or_else(String::new, |app| format!(", app-{app}"));
+        writeln!(f, "seed {seed}, {at}{app}: {what}")?;
+        write!(f, "again: cargo run --release --example simulate -- --seed {seed} --timeline")
+    }
+}
+
+/// Lines of a failed seed's timeline that are printed; the command prints all.
+const TIMELINE_SHOWN: usize = 150;

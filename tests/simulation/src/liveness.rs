@@ -1,0 +1,182 @@
+//! Liveness: a dyno that keeps erring, and that nothing excuses, is restarted within a bound.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::DynoName;
+use dynowarden_core::limits;
+use dynowarden_core::time::{later, since};
+use heroku_sim::dyno::Dyno;
+use heroku_sim::world::World;
+
+use crate::invariants::{Clock, Invariants, settled_at};
+use crate::scenario::secs;
+
+/// From the first line that counts to the DELETE, where nothing is in the way. A rule may want three
+/// lines, of which some are lost on their way; a call may fail, and the next line comes 21 s later.
+pub const BOUND: Duration = Duration::from_secs(6 * 60);
+
+/// Between two lines of a dyno that keeps erring.
+const GAP_MAX: Duration = Duration::from_secs(70);
+
+/// What is in the way for a while, whatever the dyno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Trouble {
+    Api,
+    Clock,
+    Daemon,
+    Store,
+    Tokens,
+}
+
+/// Watches over all that err.
+#[derive(Debug, Default)]
+pub struct Liveness {
+    owed: HashMap<(usize, DynoName), Owed>,
+    /// Until when each trouble excuses.
+    troubles: HashMap<Trouble, Timestamp>,
+    /// Until when an app as a whole is excused.
+    apps: HashMap<usize, Timestamp>,
+    /// Until when, and under which release, a dyno is given up.
+    given_up: HashMap<(usize, DynoName), (Timestamp, u64, Option<Timestamp>)>,
+    /// Dynos that count as restarted although they may not have been, until then.
+    assumed: HashMap<(usize, DynoName), Timestamp>,
+    /// The longest wait of one that nothing excused.
+    pub longest: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    since: Timestamp,
+    last: Timestamp,
+}
+
+impl Liveness {
+    pub fn trouble(&mut self, trouble: Trouble, until: Timestamp) {
+        let entry = self.troubles.entry(trouble).or_insert(until);
+        *entry = (*entry).max(until);
+    }
+
+    pub fn excuse_app(&mut self, app: usize, until: Timestamp) {
+        let entry = self.apps.entry(app).or_insert(until);
+        *entry = (*entry).max(until);
+    }
+
+    pub fn gave_up(&mut self, app: usize, dyno: DynoName, until: Timestamp, version: u64) {
+        self.given_up.insert((app, dyno), (until, version, None));
+    }
+
+    pub fn assume(&mut self, app: usize, dyno: DynoName, until: Timestamp) {
+        let entry = self.assumed.entry((app, dyno)).or_insert(until);
+        *entry = (*entry).max(until);
+    }
+
+    /// A restart took effect: its dyno had its turn, and the others of its type begin to wait anew.
+    pub fn restarted(&mut self, app: usize, dyno: &DynoName) {
+        self.owed.retain(|(of, other), _| *of != app || other.process_type() != dyno.process_type());
+    }
+
+    /// An error line of a watched type reached the daemon.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
+    pub fn erred(
+        &mut self,
+        app: usize,
+        name: &DynoName,
+        world: &World,
+        judge: &Invariants,
+        clock: Clock,
+    ) -> Result<(), String> {
+        let key = (app, name.clone());
+        if self.excuse(app, name, world, judge, clock).is_some() {
+            self.owed.remove(&key);
+            return Ok(());
+        }
+        let now = clock.now;
+        let owed = self.owed.entry(key).or_insert(Owed { since: now, last: now });
+        if since(owed.last, now) > GAP_MAX {
+            *owed = Owed { since: now, last: now };
+        }
+        owed.last = now;
+        let waited = since(owed.since, now);
+        self.longest = self.longest.max(waited);
+        if waited > BOUND {
+            return Err(format!(
+                "{name} has erred for {waited:?}, nothing excuses it, and it is not restarted"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Why a dyno that errs now need not be restarted now.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
+    fn excuse(
+        &mut self,
+        app: usize,
+        name: &DynoName,
+        world: &World,
+        judge: &Invariants,
+        clock: Clock,
+    ) -> Option<&'static str> {
+        let now = clock.now;
+        if self.troubles.values().any(|until| *until > now) {
+            return Some("trouble");
+        }
+        if self.apps.get(&app).is_some_and(|until| *until > now) {
+            return Some("the app as a whole");
+        }
+        let wall = clock.wall();
+        let was = wall.checked_sub(secs(60)).unwrap_or(wall);
+        if judge.forbidden(app, wall).is_some() || judge.forbidden(app, was).is_some() {
+            return Some("paused or outside its window");
+        }
+        let policy = judge.policy(app);
+        let own = [judge.last_restart(app, name), judge.last_claim(app, name)];
+        if own.into_iter().flatten().any(|at| since(at, now) < policy.cooldown + secs(30)) {
+            return Some("cool-down");
+        }
+        let key = (app, name.clone());
+        if self.assumed.get(&key).is_some_and(|until| *until > now) {
+            return Some("counts as restarted");
+        }
+        let state = world.app(&format!("app-{app}"))?;
+        if let Some((until, version, seen_at)) = self.given_up.get_mut(&key) {
+            // A release ends it, once a line or a look every ten minutes has told of it.
+            if state.version() > *version {
+                seen_at.get_or_insert(now);
+            }
+            let learnt = seen_at.is_none_or(|at| since(at, now) < limits::GIVEN_UP_LOOK_EVERY + secs(90));
+            if *until > now && learnt {
+                return Some("given up");
+            }
+        }
+        let dyno = world.dyno(state.name(), &name.to_string())?;
+        let up_for = since(settled_at(dyno, Duration::ZERO), now);
+        // Lines of the one before, or about its end, may hold a young dyno back.
+        let overlap = if state.spec.preboot { secs(300) } else { secs(80) };
+        let youth = policy.min_uptime.max(policy.boot_timeout + overlap) + secs(60);
+        if dyno.state != DynoState::Up || up_for < youth {
+            return Some("not up, or young");
+        }
+        let released_at = state.releases.last().map(|release| release.created_at);
+        let deploying = policy.min_uptime.max(policy.boot_timeout + secs(240)) + secs(180);
+        if released_at.is_some_and(|at| since(at, now) < deploying) {
+            return Some("a release");
+        }
+        let is_out = |other: &&Dyno| {
+            other.name.process_type() == name.process_type()
+                && other.name != *name
+                && (other.state != DynoState::Up
+                    || later(settled_at(other, policy.settle), secs(60)) > now
+                    || later(settled_at(other, Duration::ZERO), secs(90)) > now)
+        };
+        // A failed restart holds all of its formation, however many may be out.
+        let out = world.dynos(state.name()).filter(is_out).count();
+        if out > 0 {
+            return Some("others are out");
+        }
+        None
+    }
+}

@@ -1,0 +1,96 @@
+//! Runs simulated days of the whole system: `cargo run --release -p dynowarden-simulation -- --seeds 10000`.
+//!
+//! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in it,
+//! `--hours N` sets the length of a day.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use clap::Parser;
+
+use dynowarden_simulation::figures::Figures;
+
+/// Simulated days of the whole system.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How many days.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// One seed only.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Hours of a day.
+    #[arg(long, default_value_t = 24)]
+    hours: u64,
+    /// Print what happened; for one seed.
+    #[arg(long)]
+    timeline: bool,
+    /// Go on after a seed that failed, and print only what was wrong with each.
+    #[arg(long)]
+    all: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let day = Duration::from_secs(options.hours * 3600);
+    if let Some(seed) = options.seed {
+        return match dynowarden_simulation::run(seed, day, options.timeline) {
+            Ok((figures, timeline)) => {
+                timeline.iter().for_each(|line| println!("{line}"));
+                println!("{figures}");
+                ExitCode::SUCCESS
+            }
+            Err(_) => {
+                let failure = dynowarden_simulation::run(seed, day, true).expect_err("it fails again");
+                if options.timeline {
+                    failure.timeline.iter().for_each(|line| println!("{line}"));
+                }
+                println!("{failure}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let (next, end) = (AtomicU64::new(options.from), options.from + options.seeds);
+    let (figures, failures) = (Mutex::new(Figures::default()), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return;
+            }
+            match dynowarden_simulation::run(seed, day, false) {
+                Ok((part, _)) => figures.lock().expect("nobody panics").add(&part),
+                Err(failure) => {
+                    println!("seed {seed}: {}", failure.what);
+                    failures.lock().expect("nobody panics").push(seed);
+                    if !options.all {
+                        next.store(end, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    let figures = figures.into_inner().expect("nobody panicked");
+    println!("{figures}");
+    let failures = failures.into_inner().expect("nobody panicked");
+    if let Some(seed) = failures.iter().min() {
+        if !options.all {
+            let failure = dynowarden_simulation::run(*seed, day, true).expect_err("it fails again");
+            println!("{failure}");
+        }
+        println!("{} seeds failed, the first is {seed}", failures.len());
+        return ExitCode::FAILURE;
+    }
+    if figures.seeds >= 1000 && !figures.missing().is_empty() {
+        println!("never happened: {}", figures.missing().join(", "));
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,62 @@
+//! A simulated Heroku with one app, and what end-to-end tests do with it.
+
+use bytes::Bytes;
+use dynowarden_core::ident::{AppName, DynoName};
+use heroku_sim::app::AppSpec;
+use heroku_sim::line::{Dialect, LogLine};
+use heroku_sim::platform::RecordedCall;
+use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
+use http::Method;
+
+use crate::daemon::PATIENCE;
+
+/// Headers of a hand-made request.
+pub type Headers = Vec<(String, String)>;
+
+/// The app.
+pub fn acme() -> AppName {
+    "acme".parse().expect("an app")
+}
+
+/// A dyno's name.
+pub fn dyno(name: &str) -> DynoName {
+    name.parse().expect("a dyno")
+}
+
+/// A simulated Heroku with `acme` and so many web dynos, all up for an hour.
+pub async fn heroku(webs: u32) -> SimHeroku {
+    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
+    heroku.add_app(AppSpec::new(acme(), webs));
+    heroku
+}
+
+/// Waits for a DELETE of exactly this dyno.
+pub async fn await_restart(heroku: &SimHeroku, name: &str) {
+    let path = format!("/apps/acme/dynos/{name}");
+    let wanted = |call: &RecordedCall| call.method == Method::DELETE && call.path == path;
+    heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name}"));
+}
+
+/// Every call that changed something, drains excepted.
+pub fn deleted(heroku: &SimHeroku) -> Vec<String> {
+    heroku.changes().into_iter().map(|call| format!("{} {}", call.method, call.path)).collect()
+}
+
+/// Basic auth with any user name.
+pub fn basic(password: &str) -> Headers {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(format!("logplex:{password}"));
+    vec![("Authorization".to_owned(), format!("Basic {text}"))]
+}
+
+/// An R14 of the platform, as the octets of a body.
+pub fn r14(heroku: &SimHeroku, name: &str) -> Vec<u8> {
+    let text = "Error R14 (Memory quota exceeded)";
+    LogLine::heroku(acme(), name, text, heroku.now()).frames(Dialect::Logplex).concat()
+}
+
+/// Posts, and gives the status.
+pub async fn post(heroku: &SimHeroku, url: String, headers: Headers, body: impl Into<Bytes>) -> u16 {
+    let post = RawPost { body: body.into(), headers, method: Method::POST, url };
+    heroku.post(post).await.expect("an answer").status.as_u16()
+}

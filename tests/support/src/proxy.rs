@@ -1,0 +1,81 @@
+//! A TCP proxy in front of a server, which can be cut or made to stand still.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What the proxy does with what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mood {
+    /// Passes it on.
+    Passing,
+    /// Takes it, and does nothing.
+    Silent,
+    /// Ends every connection at once.
+    Cut,
+}
+
+pub struct Proxy {
+    pub address: SocketAddr,
+    mood: Arc<watch::Sender<Mood>>,
+    server: Arc<watch::Sender<String>>,
+}
+
+impl Proxy {
+    pub async fn begin(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mood = Arc::new(watch::Sender::new(Mood::Passing));
+        let server = Arc::new(watch::Sender::new(server));
+        let (moods, servers) = (mood.clone(), server.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (server, moods) = (servers.borrow().clone(), moods.clone());
+                tokio::spawn(async move {
+                    if *moods.borrow() == Mood::Cut {
+                        return;
+                    }
+                    let Ok(server) = TcpStream::connect(server).await else { return };
+                    let (from_client, to_client) = client.into_split();
+                    let (from_server, to_server) = server.into_split();
+                    tokio::select! {
+                        () = pass(from_client, to_server, moods.subscribe()) => {}
+                        () = pass(from_server, to_client, moods.subscribe()) => {}
+                    }
+                });
+            }
+        });
+        Self { address, mood, server }
+    }
+
+    /// Leads new connections to another server.
+    pub fn lead_to(&self, server: String) {
+        self.server.send_replace(server);
+    }
+
+    pub fn set(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mood: watch::Receiver<Mood>) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let length = tokio::select! {
+            _ = mood.wait_for(|mood| *mood == Mood::Cut) => return,
+            read = from.read(&mut buffer) => match read {
+                Ok(0) | Err(_) => return,
+                Ok(length) => length,
+            },
+        };
+        let is_passing =
+            mood.wait_for(|mood| *mood != Mood::Silent).await.is_ok_and(|mood| *mood == Mood::Passing);
+        if !is_passing || to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
