@@ -163,7 +163,7 @@ fn sources(dir: &Path) -> String {
 #[test]
 fn the_readmes_commands_are_the_ones_that_ci_runs() {
     let readme = read("README.md");
-    for (name, begins) in [("main", "cargo run --release -- "), ("tests", "cargo test --locked")] {
+    for (name, begins) in [("main", "cargo run -- "), ("tests", "cargo test --locked")] {
         let (_, behind) =
             readme.split_once(&format!("<!-- ci: {name} -->\n```sh\n")).expect("a marked block");
         let (block, _) = behind.split_once("\n```").expect("its end");

@@ -451,7 +451,7 @@ impl std::fmt::Display for Failure {
         timeline.iter().skip(skipped).try_for_each(|line| writeln!(f, "{line}"))?;
         let app = app.map_or_else(String::new, |app| format!(", app-{app}"));
         writeln!(f, "seed {seed}, {at}{app}: {what}")?;
-        write!(f, "again: cargo run --release --example simulate -- --seed {seed} --timeline")
+        write!(f, "again: cargo run --release -p dynowarden-simulation -- --seed {seed} --timeline")
     }
 }
 
