@@ -505,8 +505,7 @@ fn wrong_values_name_what_is_allowed() {
             "policy.process_types",
             "['run']",
             "\"run\"",
-            "process types of the Procfile, such as \"web\" (dynos of this type run one command for \
-             somebody and are \
+            "process types of the Procfile, such as \"web\" (one-off dynos are \
              never restarted)",
         ),
         (

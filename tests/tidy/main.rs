@@ -180,7 +180,7 @@ fn circle_through(start: &str, edges: &BTreeMap<&str, BTreeSet<String>>) -> Opti
     let mut seen = BTreeSet::new();
     while let Some(way) = open.pop() {
         for next in edges.get(way.last()?.as_str()).into_iter().flatten() {
-            let longer = [way.as_slice(), &[next.clone()]].concat();
+            let longer = [way.as_slice(), std::slice::from_ref(next)].concat();
             if next == start {
                 return Some(longer);
             }

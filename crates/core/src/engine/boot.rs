@@ -144,7 +144,7 @@ impl Engine {
         let is_late = out_for >= self.policy(key).boot_timeout;
         match answer {
             Ok(Some(seen)) if is_up_anew(&attempt.target, &seen) => {
-                self.back(key, attempt, &seen, out_for, false);
+                self.back(key, attempt, &seen, (out_for, false));
             }
             Ok(None) if is_late => self.end(key, &attempt.request, RestartResult::Gone),
             Ok(Some(seen)) if is_late => self.fail(key, attempt, Some(seen.state)),
@@ -158,8 +158,7 @@ impl Engine {
         key: DynoKey,
         attempt: impl Restarted,
         seen: &DynoInfo,
-        out_for: Duration,
-        late: bool,
+        (out_for, late): (Duration, bool),
     ) {
         let settling = attempt.settle();
         if let Some(restart) = &mut self.dyno_mut(key).last_restart {
@@ -186,7 +185,7 @@ impl Engine {
         match answer {
             Ok(None) => self.end(key, &attempt.request, RestartResult::Gone),
             Ok(Some(seen)) if is_up_anew(&attempt.target, &seen) => {
-                self.back(key, attempt, &seen, out_for, true);
+                self.back(key, attempt, &seen, (out_for, true));
             }
             Ok(Some(seen)) if seen.state == DynoState::Up && out_for >= self.policy(key).cooldown => {
                 let tries = attempt.request.deletes;
