@@ -52,7 +52,7 @@ impl PauseKeeper {
         let store = self.store.clone();
         let write = async move {
             if let Err(error) = store.set_pause(app, until, &reason).await {
-                warn!(%error, "pause is active on this replica only: could not save it (it will be lost on restart)");
+                warn!(%error, "pause not saved: active on this replica only, and lost on restart");
             }
         };
         self.after_the_last(write, kept);

@@ -70,7 +70,7 @@ impl Throttle {
             let beyond = self.beyond.fetch_add(1, Ordering::Relaxed) + 1;
             if is_due(&self.told_at, now, limits::WRONG_PASSWORDS_TOLD_EVERY) {
                 self.beyond.store(0, Ordering::Relaxed);
-                warn!(%caller, count = beyond, "too many failed logins from this address; delaying responses");
+                warn!(%caller, count = beyond, "too many failed logins; delaying responses");
             }
             not_until.wait_time_from(now)
         })

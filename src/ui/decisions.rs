@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use crate::ui::dynos::megabytes;
 use crate::ui::parts::Row;
-use crate::ui::words::{Clock, Tone, badge, count, moment, percent, verdict};
+use crate::ui::words::{Clock, Tone, badge, moment, percent, verdict};
 use dynowarden_core::event::Megabytes;
 use dynowarden_core::record::view::{DecisionView, Word};
 
@@ -55,7 +55,7 @@ fn row(decision: &DecisionView, now: Timestamp) -> Row {
                 (decision.reason)
                 @if decision.count > 1 {
                     span.times {
-                        " · " (count(usize::try_from(decision.count).unwrap_or(usize::MAX), "time", "times")) ", last "
+                        " · " (times(decision.count)) ", last "
                         (Clock { at: decision.last_at, now })
                     }
                 }
@@ -88,6 +88,10 @@ fn outcome(decision: &DecisionView) -> Markup {
             }
         }
     }
+}
+
+fn times(count: u64) -> String {
+    crate::ui::words::count(usize::try_from(count).unwrap_or(usize::MAX), "time", "times")
 }
 
 /// The public form of a decision has its megabytes as a number.

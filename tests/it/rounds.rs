@@ -134,11 +134,11 @@ async fn silence_is_told_and_so_is_its_end() {
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "2s")]);
     drain_to(&heroku, &daemon, "acme");
     heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
-    await_notice(&daemon, "acme", "drain_silent", "while 2 of its dynos run");
+    await_notice(&daemon, "acme", "drain_silent", "while 2 of its dynos are up");
     await_page(&daemon, "/metrics", "dynowarden_drain_silent{app=\"acme\"} 1");
     await_page(&daemon, "/readyz", "ready; drains: 1 of the drains silent or missing\n");
     heroku.emit(LogLine::app(app("acme"), "web.1", "again", heroku.now()));
-    await_notice(&daemon, "acme", "recovered", "heard again");
+    await_notice(&daemon, "acme", "recovered", "logs arrive from its drain again");
     await_page(&daemon, "/metrics", "dynowarden_notices_total{app=\"acme\",kind=\"drain_silent\"} 1");
 }
 
@@ -159,7 +159,7 @@ async fn a_revoked_token_is_told_and_nothing_is_ready_without_one() {
     heroku.with(|platform, _| platform.tokens = [("another".to_owned(), Rights::Write)].into());
     drain_to(&heroku, &daemon, "acme");
     heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
-    await_notice(&daemon, "acme", "failure", "does not accept the token");
+    await_notice(&daemon, "account", "failure", "does not accept the token");
     await_page(&daemon, "/metrics", "dynowarden_token_accepted 0");
     await_page(&daemon, "/readyz", "503 Service Unavailable");
     await_page(&daemon, "/readyz", "token: the Platform API does not accept HEROKU_API_KEY");

@@ -59,6 +59,7 @@ const NOT_IN_THE_CORE: &[&str] =
 
 /// Files with more lines than [`MODULE_LINES_MAX`], each with its reason.
 const LONG_MODULES: &[(&str, &str)] = &[
+    ("crates/core/src/engine/attempt.rs", "the states of one life, in the order in which it is lived"),
     (
         "crates/core/src/engine/restart.rs",
         "one life of one attempt, in the order in which it is lived; a cut would hide the order",
@@ -71,9 +72,10 @@ const LONG_MODULES: &[(&str, &str)] = &[
         "crates/core/src/record.rs",
         "one list of all reasons with their words and sentences, which grow together",
     ),
-    (LIMITS, "one list of all bounds: whoever looks for one looks here"),
+    (LIMITS, "one list of all bounds: the place to look one up"),
     ("src/ui/overview.rs", "one page, in the order in which it is read"),
     ("src/driver.rs", "one match over all effects, and the handle whose commands it obeys"),
+    ("src/store/rows.rs", "one list of all rows, each with the statement that writes it"),
     ("src/metrics.rs", "one list of all figures, each registered and told in the same place"),
 ];
 

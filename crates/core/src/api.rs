@@ -158,7 +158,7 @@ impl std::fmt::Display for ApiError {
             Self::Forbidden { status, id } => {
                 write!(
                     f,
-                    "the token is not allowed to do this ({status} {id}): check its scope and the account's access"
+                    "the token may not do this ({status} {id}): check its scope and the account's access"
                 )
             }
             Self::Garbled { what } => write!(f, "unexpected answer from the API: {what}"),

@@ -1,8 +1,9 @@
 //! The memory of frame ids, which makes a redelivered frame count once.
 //!
-//! Logplex sends the same `Logplex-Frame-Id` on every attempt of a frame (heroku.md §1.4), though the
-//! body may differ. The memory is split by drain, so that connections of different drains do not wait for one
-//! another. A frame is looked up before its batch is read and remembered after the engine's queue has taken it.
+//! Logplex sends the same `Logplex-Frame-Id` on every attempt of a frame (heroku.md §1.4), though the body
+//! may differ. The memory is split by drain, so that connections of different drains do not wait for one
+//! another. A frame is looked up before its batch is read and remembered after the engine's queue has taken
+//! it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};

@@ -477,10 +477,7 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ApiReserve { remaining } => {
-                write!(
-                    f,
-                    "only {remaining} API calls are left to the account; a fifth is reserved for its other users"
-                )
+                write!(f, "only {remaining} API calls are left to the account; a fifth is kept for others")
             }
             Self::ApiError(error) => write!(f, "no usable answer from the API: {error}"),
             Self::ClaimedElsewhere { until } => {
@@ -507,7 +504,7 @@ impl fmt::Display for Hold {
             Self::FormationFailed { dyno } => {
                 write!(
                     f,
-                    "{dyno} did not come back from its restart, so the other dynos of its type are left running"
+                    "{dyno} did not come back from its restart, so the rest of its type is left running"
                 )
             }
             Self::FormationOut { dyno, state, allowed } => match state {

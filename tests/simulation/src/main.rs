@@ -1,7 +1,7 @@
 //! Runs simulated days of the whole system: `cargo run --release -p dynowarden-simulation -- --seeds 10000`.
 //!
-//! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in it,
-//! `--hours N` sets the length of a day.
+//! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
+//! it, `--hours N` sets the length of a day.
 
 use std::process::ExitCode;
 use std::sync::Mutex;

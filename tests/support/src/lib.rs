@@ -1,4 +1,5 @@
-//! What tests share: the oracles of the fuzz targets, the real daemon as a child process, one HTTP client, fixtures.
+//! What tests share: the oracles of the fuzz targets, the real daemon as a child process, one HTTP client,
+//! fixtures.
 //!
 //! The oracles need the core alone, so fuzzing them builds no database. Everything else is behind the feature
 //! `daemon`.

@@ -118,7 +118,7 @@ impl fmt::Display for HealthAlert {
         match self {
             Self::ApiAway { error } => write!(f, "nothing is restarted: {error}"),
             Self::ApiBack => f.write_str("the API answers again"),
-            Self::AppHidden { error } => write!(f, "the app is not accessible, so nothing is restarted: {error}"),
+            Self::AppHidden { error } => write!(f, "no access to the app, so nothing is restarted: {error}"),
             Self::AppIsFir => f.write_str(
                 "a Fir app has no log drains, and the platform itself restarts its dynos when their memory \
                  is used up: dynowarden receives nothing from it",
@@ -138,7 +138,7 @@ impl fmt::Display for HealthAlert {
                  another batch; remove its drain",
             ),
             Self::DrainMissing => f.write_str(
-                "no drain of the app delivers here, so no logs arrive: run `dynowarden check` for the command that adds one",
+                "no drain of the app delivers here, so no logs arrive: `dynowarden check` prints the fix",
             ),
             Self::DrainSilent { quiet_for, running } => write!(
                 f,

@@ -1,5 +1,5 @@
-//! The serialised form of a decision, the same for `replay`, `history`, the store, the JSON API, the page and the
-//! hook.
+//! The serialised form of a decision, the same for `replay`, `history`, the store, the JSON API, the page
+//! and the hook.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -49,8 +49,9 @@ pub struct DecisionView {
 /// The outcome of a restart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeView {
-    /// `accepted`, `back`, `back_late`, `not_back`, `gone`, `refused`, `unanswered`, `withdrawn`, `not_sent`, or, for
-    /// a restart whose process died, `presumed` (it was carried out) and `lapsed` (it was not).
+    /// `accepted`, `back`, `back_late`, `not_back`, `gone`, `refused`, `unanswered`, `withdrawn`,
+    /// `not_sent`, or, for a restart whose process died, `presumed` (it was carried out) and `lapsed` (it
+    /// was not).
     pub result: Cow<'static, str>,
     /// The same as a sentence.
     pub text: String,

@@ -313,7 +313,7 @@ fn an_app_can_vanish_come_back_and_change_its_name() {
     let mut world = World::acme();
     world.run(minutes(1));
     world.app = Err(ApiError::NoSuchApp);
-    world.run(minutes(30)).expect(&["failure the app is not accessible"]);
+    world.run(minutes(30)).expect(&["failure no access to the app"]);
     assert_eq!(world.watchdog.standing().hidden, [true]);
     world.app = Ok(sight("acme"));
     world.by_id = Ok(sight("acme"));
