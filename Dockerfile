@@ -1,4 +1,4 @@
-# dynowarden in a container: `docker build -t dynowarden .`; needs neither BuildKit nor anything from the host.
+# Container image: `docker build -t dynowarden .`. It needs no BuildKit and nothing from the host.
 
 FROM docker.io/library/rust:1.95-bookworm AS builder
 WORKDIR /build
@@ -7,8 +7,8 @@ WORKDIR /build
 COPY . .
 RUN cargo build --release --locked --bin dynowarden
 
-# /data is for the record, and like /tmp writable for whoever the container runs as: Heroku and OpenShift
-# choose a user id of their own, and Heroku knows no volumes.
+# /data holds the database. Like /tmp it is writable by every user, because Heroku and OpenShift choose the user ID
+# and Heroku has no volumes.
 RUN install -D -m 0755 target/release/dynowarden /image/usr/local/bin/dynowarden \
  && install -d -m 1777 /image/data
 
@@ -16,13 +16,13 @@ RUN install -D -m 0755 target/release/dynowarden /image/usr/local/bin/dynowarden
 FROM gcr.io/distroless/cc-debian12
 COPY --from=builder /image /
 
-# By number, so that an orchestrator can see that it is not root.
+# Numeric, so that an orchestrator can verify that it is not root.
 USER 65532:65532
 ENV DATABASE_URL=sqlite:///data/dynowarden.db
 VOLUME /data
 EXPOSE 8080
 
-# An entry point, so that no shell is needed, on Heroku neither: there the words of CMD come as one argument,
-# and one word is the same either way. dynowarden ends at SIGTERM as process 1 too.
+# An entry point, because the image has no shell. Heroku passes CMD as a single argument, which makes no difference
+# for one word. dynowarden also exits on SIGTERM as process 1.
 ENTRYPOINT ["/usr/local/bin/dynowarden"]
 CMD ["serve"]
