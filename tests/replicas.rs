@@ -36,7 +36,7 @@ fn replicas(heroku: &heroku_sim::server::SimHeroku, database: &str, env: &[(&str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_error_that_reaches_all_replicas_is_one_restart() {
+async fn one_error_seen_by_all_replicas_causes_one_restart() {
     let heroku = heroku(2).await;
     let replicas = replicas(&heroku, &database().await, &[]);
     for replica in &replicas {
@@ -51,7 +51,7 @@ async fn one_error_that_reaches_all_replicas_is_one_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_count_adds_up_over_replicas() {
+async fn hits_are_counted_across_replicas() {
     let heroku = heroku(1).await;
     let rule = r#"[{name = "thrice", on = ["R14"], count = 3, within = "5m", do = "restart"}]"#;
     let replicas = replicas(&heroku, &database().await, &[("DYNOWARDEN_RULE", rule)]);
@@ -80,17 +80,17 @@ async fn a_pause_reaches_all_replicas() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cool_down_outlives_a_kill() {
-    support::crashes::a_cool_down_outlives_a_kill(&database().await).await;
+async fn a_cool_down_survives_a_kill() {
+    support::crashes::a_cool_down_survives_a_kill(&database().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_at_any_moment_break_no_promise() {
-    support::crashes::kills_at_any_moment_break_no_promise(&database().await, 3, 12).await;
+async fn kills_at_any_moment_cause_no_forbidden_restart() {
+    support::crashes::kills_at_any_moment_cause_no_forbidden_restart(&database().await, 3, 12).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_replicas_claim_blocks_for_its_lease_and_no_longer() {
+async fn the_claim_of_a_dead_replica_blocks_only_for_its_lease() {
     let heroku = heroku(1).await;
     heroku.add_fault(FaultRule::once(Method::DELETE, "/dynos/web.1", Fault::HangBefore));
     let mut replicas = replicas(&heroku, &database().await, &[]);
@@ -117,7 +117,7 @@ async fn a_dead_replicas_claim_blocks_for_its_lease_and_no_longer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_store_batches_are_taken_and_nothing_is_restarted() {
+async fn without_the_store_batches_are_accepted_and_nothing_is_restarted() {
     let heroku = heroku(1).await;
     let url = database().await;
     let (head, tail) = url.split_once('@').expect("a password");

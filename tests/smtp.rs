@@ -77,7 +77,7 @@ async fn test(settings: &Settings) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn tls_from_the_first_byte_with_a_password() {
+async fn implicit_tls_delivers_with_a_password() {
     let server = Server::new();
     let url = format!("smtps://{USER}:p%3Aw%2Fd@localhost:{}", server.port("tls"));
     test(&server.settings(&url, "implicit")).await.expect("it arrives");
@@ -100,7 +100,7 @@ async fn tls_from_the_first_byte_with_a_password() {
 }
 
 #[tokio::test]
-async fn starttls_with_a_password() {
+async fn starttls_delivers_with_a_password() {
     let server = Server::new();
     let url = format!("smtp://{USER}:p%3Aw%2Fd@127.0.0.1:{}?tls=required", server.port("starttls"));
     test(&server.settings(&url, "starttls")).await.expect("it arrives");
@@ -108,7 +108,7 @@ async fn starttls_with_a_password() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_refused_and_not_shown() {
+async fn a_wrong_password_is_reported_and_not_shown() {
     let server = Server::new();
     for (scheme, door, query) in [("smtps", "tls", ""), ("smtp", "starttls", "?tls=required")] {
         let url = format!("{scheme}://{USER}:canary@localhost:{}{query}", server.port(door));
@@ -119,7 +119,7 @@ async fn a_wrong_password_is_refused_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
+async fn an_untrusted_certificate_is_rejected() {
     let server = Server::new();
     for (scheme, door, query) in [("smtps", "tls", ""), ("smtp", "starttls", "?tls=required")] {
         let url = format!("{scheme}://{USER}:canary@localhost:{}{query}", server.port(door));
@@ -142,7 +142,7 @@ async fn a_server_without_starttls_gets_no_password() {
 }
 
 #[tokio::test]
-async fn a_recipient_that_is_not_there_is_a_refusal() {
+async fn an_unknown_recipient_is_reported() {
     let server = Server::new();
     let url = format!("smtp://localhost:{}", server.port("clear"));
     let why = test(&server.settings_with(&url, "nobody", "")).await.expect_err("there is no such user");

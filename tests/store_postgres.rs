@@ -62,22 +62,22 @@ macro_rules! suite {
 }
 
 suite! {
-    a_claim_keeps_the_cool_down,
-    a_dead_process_leaves_its_claims_to_the_next,
-    a_decision_is_written_with_its_claim,
-    a_person_passes_the_cool_down_alone,
-    hits_are_counted_together,
-    no_more_are_out_than_may_be,
-    refusals_of_one_kind_are_one_row,
-    the_past_is_what_the_promises_need,
-    the_record_is_read_newest_first_in_pages,
-    the_record_stays_within_its_bounds,
-    what_became_of_a_restart_stands_beside_its_decision,
-    what_was_refused_or_gone_is_not_spent,
+    a_claim_within_the_cool_down_is_rejected,
+    the_next_process_takes_over_the_claims_of_a_dead_one,
+    a_decision_and_its_claim_are_one_transaction,
+    a_manual_restart_skips_only_the_cool_down,
+    hits_of_all_replicas_are_counted_together,
+    no_more_than_max_concurrent_dynos_are_out,
+    repeated_holds_of_one_kind_are_one_row,
+    restored_state_has_what_the_promises_need,
+    history_is_read_newest_first_in_pages,
+    history_stays_within_its_limits,
+    a_decision_is_read_with_the_outcome_of_its_restart,
+    rejected_restarts_do_not_count_towards_limits,
 }
 
 #[test]
-fn three_replicas_keep_the_promises_whenever_one_dies() {
+fn three_replicas_keep_the_promises_when_one_dies_at_any_moment() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     suite::lives_keep_the_promises(|| runtime.block_on(bed()), 3, 24);
 }
@@ -93,7 +93,7 @@ fn by_server(bed: &Bed) -> StoreOptions {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_that_race_for_a_formation_never_take_too_much() {
+async fn racing_replicas_never_exceed_max_concurrent() {
     const DYNOS: u64 = 5;
     const OUT_MAX: u32 = 2;
     let bed = bed().await;
@@ -157,7 +157,7 @@ async fn replicas_that_race_for_a_formation_never_take_too_much() {
 
 /// Found by three daemons that heard one line each: in transactions of their own, none saw the others' lines.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_of_replicas_that_count_at_once_sees_all() {
+async fn replicas_counting_at_once_see_every_hit() {
     const REPLICAS: u64 = 6;
     let bed = bed().await;
     let mut stores = Vec::new();
@@ -192,7 +192,7 @@ async fn the_last_of_replicas_that_count_at_once_sees_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_may_start_at_once() {
+async fn replicas_can_start_at_the_same_time() {
     let bed = Arc::new(bed().await);
     let starts: Vec<_> = (0..6)
         .map(|_| {
@@ -206,7 +206,7 @@ async fn replicas_may_start_at_once() {
 }
 
 #[tokio::test]
-async fn a_replica_reads_what_another_has_done() {
+async fn a_replica_reads_the_history_of_another() {
     let bed = bed().await;
     let (one, two) = (bed.open_with(by_server(&bed)).await, bed.open_with(by_server(&bed)).await);
     one.claim(&request(1, "web.1", 0), wall()).await.expect("a claim");
@@ -281,17 +281,17 @@ async fn goes_away(mood: Mood) {
 }
 
 #[tokio::test]
-async fn a_server_that_is_cut_off_loses_nothing() {
+async fn history_survives_a_cut_connection_to_the_server() {
     goes_away(Mood::Cut).await;
 }
 
 #[tokio::test]
-async fn a_server_that_stands_still_loses_nothing() {
+async fn history_survives_a_server_that_stops_answering() {
     goes_away(Mood::Silent).await;
 }
 
 #[tokio::test]
-async fn a_daemon_that_stops_meanwhile_ends_soon() {
+async fn shutdown_is_quick_while_the_server_does_not_answer() {
     let url = database().await;
     let (_, authority) = server();
     let (user, address) = authority.rsplit_once('@').expect("a user");
@@ -314,7 +314,7 @@ async fn error(url: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_without_secrets() {
+async fn connection_errors_contain_no_secret() {
     let (_, authority) = server();
     let (_, address) = authority.rsplit_once('@').expect("a user");
     let denied = error(&format!("postgres://dynowarden:canary@{address}/postgres")).await;
@@ -335,7 +335,7 @@ async fn what_is_wrong_is_said_without_secrets() {
 }
 
 #[tokio::test]
-async fn a_schema_from_the_future_is_refused() {
+async fn a_newer_schema_is_rejected() {
     let url = database().await;
     bed_at(&url).open().await.close().await;
     suite::execute(&url, "UPDATE dynowarden_schema SET version = 1000").await;
@@ -343,7 +343,7 @@ async fn a_schema_from_the_future_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_to_read_is_said() {
+async fn reading_an_empty_database_is_an_error() {
     let bed = bed().await;
     let missing = ReadOnlyStore::open(&bed.database).await.expect_err("nothing there").to_string();
     assert!(missing.contains("there is no record yet"), "{missing}");

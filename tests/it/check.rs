@@ -82,7 +82,7 @@ fn changes(heroku: &SimHeroku) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_all_is_well_it_says_so_and_changes_nothing() {
+async fn a_correct_setup_passes_the_check_without_changes() {
     let heroku = heroku().await;
     add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
     let said = check(&heroku, &[], &[]);
@@ -91,7 +91,7 @@ async fn where_all_is_well_it_says_so_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_drain_comes_with_the_line_to_type() {
+async fn a_missing_drain_is_reported_with_the_command_to_add_it() {
     let heroku = heroku().await;
     let exact = r#"heroku drains:add "https://drain:$DRAIN_PASSWORD@warden.example.com/logs/acme" -a acme"#;
     check(&heroku, &[], &[("DYNOWARDEN_PUBLIC_URL", "https://warden.example.com")]).expect(1, &[exact]);
@@ -108,7 +108,7 @@ async fn a_missing_drain_comes_with_the_line_to_type() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_drain_is_told_with_what_is_wrong() {
+async fn a_wrong_drain_is_reported_with_its_error() {
     for (path, password, expect) in [
         ("/logs/acme", "stale-secret", "another password"),
         ("/logs/other", PASSWORD, "wrong path"),
@@ -123,7 +123,7 @@ async fn a_wrong_drain_is_told_with_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_line_of_json_is_a_finding() {
+async fn every_json_line_is_a_finding() {
     let heroku = heroku().await;
     let said = check(&heroku, &["--format", "json"], &[("HEROKU_APP", "acme,ghost")]);
     let findings: Vec<Value> =
@@ -141,7 +141,7 @@ async fn every_line_of_json_is_a_finding() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fir_spaces_and_single_dynos_are_told_apart() {
+async fn fir_apps_spaces_and_single_dynos_get_their_own_findings() {
     let heroku = heroku().await;
     let mut fir = AppSpec::new(app("firry"), 2);
     fir.generation = Generation::Fir;
@@ -163,7 +163,7 @@ async fn fir_spaces_and_single_dynos_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_judged_by_its_scope() {
+async fn a_token_is_checked_for_its_scope() {
     let heroku = heroku().await;
     add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
     let with = |rights| {
@@ -179,7 +179,7 @@ async fn a_token_is_judged_by_its_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_is_away_or_garbled_is_a_finding_and_no_panic() {
+async fn an_api_failure_is_a_finding() {
     for (fault, expect) in [
         (Fault::Status(503), "cannot be reached"),
         (Fault::BreakBefore, "cannot be reached"),
@@ -195,7 +195,7 @@ async fn an_api_that_is_away_or_garbled_is_a_finding_and_no_panic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn register_adds_what_is_missing_and_nothing_twice() {
+async fn register_adds_missing_drains_only_once() {
     let heroku = heroku().await;
     heroku.add_app(AppSpec::new(app("other"), 2));
     let mut fir = AppSpec::new(app("firry"), 2);
@@ -224,7 +224,7 @@ async fn register_adds_what_is_missing_and_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_app_that_it_runs_in_gets_no_drain() {
+async fn register_adds_no_drain_to_its_own_app() {
     let heroku = heroku().await;
     let env = [("HEROKU_APP_NAME", "acme"), ("DYNO", "web.1")];
     check(&heroku, &["--register", HERE], &env).expect(1, &["loop", "take acme out", "file of a dyno"]);
@@ -234,7 +234,7 @@ async fn the_app_that_it_runs_in_gets_no_drain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_cannot_be_is_wrong_usage() {
+async fn an_invalid_register_address_is_wrong_usage() {
     let heroku = heroku().await;
     for url in [
         "http://warden.example.com",
@@ -252,7 +252,7 @@ async fn an_address_that_cannot_be_is_wrong_usage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_cannot_be_used_is_found() {
+async fn an_unusable_store_is_a_finding() {
     let heroku = heroku().await;
     add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
     let nowhere = [("DATABASE_URL", "sqlite:///no/such/directory/x.db")];

@@ -85,7 +85,7 @@ async fn router_errors_of_both_generations_restart_their_dyno() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_restart_helps_is_told() {
+async fn a_notify_rule_reports_and_restarts_nothing() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_RULE", RULES)]);
     let h10 = r#"at=error code=H10 desc="App crashed" method=GET path="/" host=x request_id=1 fwd="1.2.3.4" dyno= connect= service= status=503 bytes= protocol=https"#;
@@ -106,7 +106,7 @@ async fn what_no_restart_helps_is_told() {
 }
 
 #[test]
-fn a_rule_that_could_restart_nothing_is_refused_at_the_start() {
+fn a_restart_rule_for_a_code_without_a_dyno_is_rejected_at_startup() {
     for (code, reason) in
         [("H10", "names no dyno"), ("L10", "names no dyno"), ("H90", "platform codes such as")]
     {
@@ -128,7 +128,7 @@ fn sample(dyno: &str, instance: &str, mb: u32, at: Timestamp) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_restarts_before_it_hurts_and_a_twins_does_not_count() {
+async fn a_memory_rule_restarts_and_ignores_the_old_instance() {
     let heroku = heroku(2).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_RULE", RULES)]);
     let now = heroku.now();
@@ -162,7 +162,7 @@ async fn memory_restarts_before_it_hurts_and_a_twins_does_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_names_that_somebody_made_up_are_bounded_and_counted() {
+async fn a_thousand_forged_dyno_names_are_bounded_and_counted() {
     let heroku = heroku(2).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_POLICY__SETTLE", "0s")]);
     let at = heroku.now();
@@ -180,7 +180,7 @@ async fn a_thousand_names_that_somebody_made_up_are_bounded_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_makes_no_line_and_a_decision_makes_one() {
+async fn a_batch_logs_nothing_and_a_decision_logs_one_line() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRY_RUN", "true")]);
     let text = "at=info method=GET path=\"/\" host=x request_id=1 fwd=\"1.2.3.4\" dyno=web.1 connect=0ms service=3ms status=200 bytes=6 protocol=https";
@@ -195,7 +195,7 @@ async fn a_batch_makes_no_line_and_a_decision_makes_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_figures_of_the_contract_are_there_from_the_start() {
+async fn every_documented_metric_is_exported_at_startup() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[]);
     let page = metrics(&daemon);

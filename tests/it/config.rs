@@ -85,7 +85,7 @@ fn minutes(count: u64) -> Duration {
 // === What is read ===
 
 #[test]
-fn an_old_drain_password_is_let_in_until_it_is_taken_out() {
+fn an_old_drain_password_is_accepted_until_it_is_removed() {
     let machine = Machine::new()
         .toml("[[app]]\nname = 'b'\ndrain_password_file = '/b'\n[[app]]\nname = 'c'\ndrain_password_file = '/b'\n\
                old_drain_password_file = '/c'")
@@ -111,7 +111,7 @@ fn an_old_drain_password_is_let_in_until_it_is_taken_out() {
 }
 
 #[test]
-fn defaults_are_those_of_the_manual() {
+fn defaults_match_the_manual() {
     let settings = Machine::new().settings();
     assert_eq!(settings.listen.to_string(), "0.0.0.0");
     assert_eq!((settings.port, settings.log_format), (8080, None));
@@ -142,7 +142,7 @@ fn defaults_are_those_of_the_manual() {
 }
 
 #[test]
-fn the_environment_comes_before_the_file() {
+fn the_environment_overrides_the_file() {
     let machine = Machine::new()
         .toml("port = 1\nlog_format = \"text\"\nheroku.api_url = \"https://a\"\npolicy.cooldown = \"1m\"\n")
         .env("PORT", "2")
@@ -236,7 +236,7 @@ fn secrets_come_from_variables_or_files() {
 }
 
 #[test]
-fn an_empty_variable_is_no_password() {
+fn an_empty_variable_counts_as_unset() {
     let mut machine = Machine::new();
     for name in ["HEROKU_API_KEY", "DRAIN_PASSWORD", "ADMIN_PASSWORD", "HOOK_KEY", "HEROKU_APP", "PORT"] {
         machine = machine.env(name, "");
@@ -248,7 +248,7 @@ fn an_empty_variable_is_no_password() {
 }
 
 #[test]
-fn apps_come_from_both_places_and_override_what_is_common() {
+fn apps_come_from_both_sources_and_override_common_settings() {
     let text = "
         [policy]
         cooldown = '20m'
@@ -304,13 +304,13 @@ fn apps_come_from_both_places_and_override_what_is_common() {
 }
 
 #[test]
-fn dry_run_is_for_every_app() {
+fn dry_run_applies_to_every_app() {
     let settings = Machine::new().toml("dry_run = true").env("HEROKU_APP", "a,b").settings();
     assert!(settings.apps.iter().all(|app| app.plan.dry_run));
 }
 
 #[test]
-fn the_settings_file_may_be_named() {
+fn the_settings_file_can_be_chosen() {
     let machine = Machine::new().file("/etc/x.toml", "\u{feff}port = 1").toml("port = 2");
     assert_eq!(machine.settings().port, 2);
     let named = Machine { config: Some("/etc/x.toml".to_owned()), ..machine };
@@ -324,7 +324,7 @@ fn the_settings_file_may_be_named() {
 }
 
 #[test]
-fn what_an_orchestrator_sets_is_let_pass() {
+fn variables_set_by_orchestrators_are_ignored() {
     let settings = Machine::new()
         .env("DYNOWARDEN_SERVICE_HOST", "10.0.0.1")
         .env("DYNOWARDEN_PORT", "tcp://10.0.0.1:80")
@@ -334,7 +334,7 @@ fn what_an_orchestrator_sets_is_let_pass() {
 }
 
 #[test]
-fn what_is_allowed_and_unwise_is_warned_of() {
+fn unwise_settings_cause_a_warning() {
     let settings = Machine::new()
         .toml("[drain]\nmax_body = 2048\n[[rule]]\nname='x'\non=['R15']\ndo='restart'\n")
         .env("HEROKU_API_URL", "http://heroku.test:80")
@@ -386,7 +386,7 @@ fn serve_needs_a_token_a_password_and_an_app() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_and_none_for_two() {
+fn all_problems_are_reported_at_once_and_each_only_once() {
     let machine = Machine::new()
         .toml("[policy]\ncooldown = 10\ncool_down = \"5m\"\n[drain]\npassword_file = \"/nowhere\"\n")
         .env("HEROKU_APP", "Acme")
@@ -413,7 +413,7 @@ fn all_problems_are_told_at_once_and_none_for_two() {
 }
 
 #[test]
-fn wrong_syntax_has_its_place() {
+fn syntax_errors_name_line_and_column() {
     check_toml(
         "port = 1\n[policy\ncooldown = \"5m\"\nsettle = = 1\n",
         "TOML syntax (dynowarden.toml line 2 column 8): unclosed table, expected `]`\n\
@@ -426,7 +426,7 @@ fn wrong_syntax_has_its_place() {
 }
 
 #[test]
-fn unknown_settings_name_what_was_meant() {
+fn unknown_settings_suggest_a_known_one() {
     check_toml(
         "cooldown = \"5m\"",
         "cooldown (dynowarden.toml line 1): there is no such setting; did you mean policy.cooldown?",
@@ -453,7 +453,7 @@ fn unknown_settings_name_what_was_meant() {
 }
 
 #[test]
-fn wrong_values_name_what_is_allowed() {
+fn wrong_values_list_the_allowed_ones() {
     let duration = "a duration such as 300ms, 30s, 5m, 2h, 1d or 1h30m in quotes";
     for (setting, value, read, allowed) in [
         (
@@ -536,7 +536,7 @@ fn wrong_values_name_what_is_allowed() {
 }
 
 #[test]
-fn wrong_rules_are_refused_with_the_reason() {
+fn wrong_rules_are_rejected_with_the_reason() {
     let rule = |keys: &str| format!("[[rule]]\n{keys}\n");
     check_toml(
         &rule(""),
@@ -599,7 +599,7 @@ fn wrong_rules_are_refused_with_the_reason() {
 }
 
 #[test]
-fn wrong_apps_are_refused_with_the_reason() {
+fn wrong_apps_are_rejected_with_the_reason() {
     check_toml(
         "[[app]]\n",
         "app.name (dynowarden.toml line 1): name is missing; allowed: the name of a Heroku app, as `heroku \
@@ -624,7 +624,7 @@ fn wrong_apps_are_refused_with_the_reason() {
 }
 
 #[test]
-fn secrets_that_cannot_work_are_refused() {
+fn unusable_secrets_are_rejected() {
     for value in ["a:b", "a b", "a\nb", " ", "canary\t"] {
         let problems = Machine::new().env("DRAIN_PASSWORD", value).problems(Needs::Serving);
         assert!(
@@ -647,7 +647,7 @@ fn secrets_that_cannot_work_are_refused() {
 
 #[cfg(unix)]
 #[test]
-fn variables_that_are_not_text_are_refused_or_ignored() {
+fn variables_that_are_not_utf8_are_rejected_or_ignored() {
     use std::os::unix::ffi::OsStringExt as _;
 
     let mut machine = Machine::new();
@@ -662,7 +662,7 @@ fn variables_that_are_not_text_are_refused_or_ignored() {
 }
 
 #[test]
-fn no_secret_is_ever_shown() {
+fn no_message_contains_a_secret() {
     // Where a secret can be typed, rightly or by mistake: usable, and in shapes that are refused.
     for canary in ["canary", "can ary", "canary:x", "canary\u{1}"] {
         let url = format!("mysql://user:{canary}@host/db");
@@ -839,7 +839,7 @@ fn notifiers_have_defaults_and_names() {
 }
 
 #[test]
-fn wrong_notifiers_are_refused_with_the_reason() {
+fn wrong_notifiers_are_rejected_with_the_reason() {
     let slack = "[[notify]]\ntype = 'slack'\nurl = 'https://h/a'\n";
     for (text, expect) in [
         (
@@ -913,7 +913,7 @@ fn wrong_notifiers_are_refused_with_the_reason() {
 }
 
 #[test]
-fn no_address_of_a_receiver_is_ever_shown() {
+fn no_message_contains_a_receivers_address() {
     for (kind, url) in [
         ("slack", "http://hooks.slack.com/services/canary"),
         ("slack", "https://hooks.slack.com/services/x?canary"),
@@ -948,7 +948,7 @@ fn no_address_of_a_receiver_is_ever_shown() {
 const EXAMPLE: &str = include_str!("../../dynowarden.example.toml");
 
 #[test]
-fn the_example_says_the_defaults() {
+fn the_example_file_states_the_defaults() {
     let example = Machine::new().toml(EXAMPLE).settings();
     assert_eq!(format!("{example:?}"), format!("{:?}", Machine::new().settings()));
 }
@@ -968,7 +968,7 @@ fn uncommented() -> String {
 }
 
 #[test]
-fn the_example_shows_every_key_and_all_of_it_is_valid() {
+fn the_example_file_shows_every_key_and_is_valid() {
     let whole = uncommented();
     let (certificate, key) = certificate();
     let machine = Machine::new()
@@ -1015,13 +1015,13 @@ fn the_example_shows_every_key_and_all_of_it_is_valid() {
 
 proptest! {
     #[test]
-    fn no_text_panics(text in any::<String>(), name in "[A-Z_]{0,12}", value in any::<String>()) {
+    fn any_settings_text_is_read_without_panic(text in any::<String>(), name in "[A-Z_]{0,12}", value in any::<String>()) {
         let machine = Machine::new().toml(&text).env(&format!("DYNOWARDEN_{name}"), &value);
         let _ = machine.load(Needs::Serving);
     }
 
     #[test]
-    fn no_value_of_any_key_panics(
+    fn any_value_of_any_key_is_read_without_panic(
         value in proptest::prelude::prop_oneof![
             any::<String>().prop_map(|text| format!("{text:?}")),
             "[-+0-9.eE_xobinf]{1,20}",

@@ -20,7 +20,7 @@ fn drained(heroku: &SimHeroku, env: &[(&str, &str)]) -> Daemon {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_r14_restarts_exactly_its_dyno_and_says_why() {
+async fn an_r14_restarts_only_its_dyno_and_logs_the_reason() {
     let heroku = heroku(3).await;
     let daemon = drained(&heroku, &[]);
     heroku.emit_r14(&acme(), &dyno("web.2"));
@@ -38,7 +38,7 @@ async fn an_r14_restarts_exactly_its_dyno_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_waits_for_the_first_to_settle() {
+async fn a_second_restart_waits_until_the_first_has_settled() {
     let heroku = heroku(2).await;
     let daemon = drained(&heroku, &[]);
     heroku.emit_r14(&acme(), &dyno("web.1"));
@@ -51,7 +51,7 @@ async fn the_second_waits_for_the_first_to_settle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_app_prints_restarts_nothing() {
+async fn an_r14_printed_by_the_app_restarts_nothing() {
     let heroku = heroku(1).await;
     let daemon = drained(&heroku, &[]);
     let now = heroku.now();
@@ -68,7 +68,7 @@ async fn what_an_app_prints_restarts_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_counted_once_however_often_it_comes() {
+async fn a_repeated_batch_is_counted_once() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRY_RUN", "true")]);
     let mut headers = basic(DRAIN_PASSWORD);
@@ -91,7 +91,7 @@ async fn a_batch_is_counted_once_however_often_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_front_door_says_what_is_wrong() {
+async fn drain_requests_get_the_status_for_what_is_wrong() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__MAX_BODY", "64KiB")]);
     let logs = || format!("{}/logs/acme", daemon.url);
@@ -120,7 +120,7 @@ async fn the_front_door_says_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_not_a_second_restart() {
+async fn a_lost_delete_response_causes_no_second_restart() {
     let heroku = heroku(1).await;
     heroku.add_fault(FaultRule::once(Method::DELETE, "/dynos/web.1", Fault::BreakAfter));
     let daemon = drained(&heroku, &[]);
@@ -130,7 +130,7 @@ async fn a_lost_answer_is_not_a_second_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_not_carried_out_is_made_again() {
+async fn a_delete_that_was_not_carried_out_is_retried() {
     let heroku = heroku(1).await;
     heroku.add_fault(FaultRule::once(Method::DELETE, "/dynos/web.1", Fault::BreakBefore));
     let daemon = drained(&heroku, &[]);
@@ -141,7 +141,7 @@ async fn a_request_that_was_not_carried_out_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_cannot_be_seen_restarts_nothing_and_says_so() {
+async fn an_unreadable_api_response_restarts_nothing_and_is_logged() {
     for (fault, code) in [
         (Fault::Status(401), "unauthorized"),
         (Fault::Status(403), "forbidden"),
@@ -170,7 +170,7 @@ async fn an_api_that_cannot_be_seen_restarts_nothing_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_hook_restarts_running_dynos_in_turn() {
+async fn the_hook_restarts_running_dynos_one_after_another() {
     let heroku = heroku(2).await;
     let daemon = drained(&heroku, &[]);
     let hook = |key: &str| format!("{}/hooks/restart/acme?key={key}", daemon.url);
@@ -182,7 +182,7 @@ async fn the_hook_restarts_running_dynos_in_turn() {
 }
 
 #[test]
-fn wrong_settings_are_all_told_at_once_and_the_exit_code_is_2() {
+fn all_wrong_settings_are_reported_at_once_with_exit_code_2() {
     let output = support::daemon::command()
         .arg("serve")
         .env("PORT", "eighty")
@@ -205,7 +205,7 @@ fn wrong_settings_are_all_told_at_once_and_the_exit_code_is_2() {
 }
 
 #[test]
-fn a_log_filter_that_is_none_is_a_wrong_setting() {
+fn an_invalid_log_filter_is_a_wrong_setting() {
     let output = support::daemon::command()
         .env("HEROKU_API_KEY", "k")
         .env("HEROKU_APP", "acme")
@@ -223,7 +223,7 @@ fn a_log_filter_that_is_none_is_a_wrong_setting() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_in_a_sentence() {
+fn a_port_in_use_is_reported_in_one_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
     let port = taken.local_addr().expect("an address").port().to_string();
     let output = support::daemon::command()

@@ -50,7 +50,7 @@ fn parts(line: &str) -> Option<(&str, &str, &str, &str)> {
 }
 
 #[test]
-fn it_tells_every_kind_of_story_within_a_minute_of_speed_20() {
+fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
     // Three times as fast as the README's, so a third of a minute, and then some for a loaded machine.
     let demo = Demo::start(&["--speed", "60", "--seed", "1"]);
     let first = demo.line("the first line");
@@ -86,7 +86,7 @@ fn it_tells_every_kind_of_story_within_a_minute_of_speed_20() {
 }
 
 #[test]
-fn it_ends_by_itself_and_sums_up() {
+fn demo_stops_after_its_time_and_prints_a_summary() {
     let mut demo = Demo::start(&["--speed", "60", "--for", "3s"]);
     let told: Vec<String> = demo.lines.iter().collect();
     assert!(demo.child.wait().expect("it ran").success());

@@ -55,7 +55,7 @@ fn figure(page: &str, name: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn six_hundred_half_open_requests_delay_nobody_and_are_gone_within_half_a_minute() {
+async fn half_open_requests_delay_no_client_and_close_within_30_seconds() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__MAX_CONNECTIONS", "256")]);
     let whole = request(
@@ -122,7 +122,7 @@ fn guess(daemon: &Daemon, line: &str, forwarded: impl Fn(u32) -> String) -> Vec<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_passwords_are_counted_by_the_address_that_is_to_be_believed() {
+async fn wrong_passwords_are_counted_per_trusted_client_address() {
     let heroku = heroku(1).await;
     let changing = |number: u32| format!("198.51.100.{number}");
     let same_behind = |number: u32| format!("198.51.100.{number}, 203.0.113.9");
@@ -155,7 +155,7 @@ async fn wrong_passwords_are_counted_by_the_address_that_is_to_be_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_tries_passwords_does_not_shut_logplex_out() {
+async fn password_guessing_does_not_lock_logplex_out() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[]);
     let throttled = || shown(&daemon, r#"dynowarden_refused_requests_total{reason="throttled"}"#);
@@ -195,7 +195,7 @@ fn put(dir: &tempfile::TempDir, made: &Made) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_comes_in_over_tls_of_its_own() {
+async fn batches_and_forms_are_accepted_over_tls() {
     let heroku = heroku(1).await;
     let made = Made::new();
     let (daemon, _dir) = with_tls(&heroku, &made);
@@ -228,7 +228,7 @@ async fn a_batch_comes_in_over_tls_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_is_1_2_or_newer_and_http_1_1() {
+async fn only_tls_1_2_or_newer_and_http_1_1_are_accepted() {
     let heroku = heroku(1).await;
     let made = Made::new();
     let (daemon, _dir) = with_tls(&heroku, &made);
@@ -272,7 +272,7 @@ async fn tls_is_1_2_or_newer_and_http_1_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_certificate_is_shown_and_a_broken_one_is_not() {
+async fn a_renewed_certificate_is_loaded_and_a_broken_one_is_not() {
     let heroku = heroku(1).await;
     let made = [Made::new(), Made::new(), Made::new()];
     let (daemon, dir) = with_tls(&heroku, &made[0]);

@@ -7,7 +7,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_makes_it_panic_or_break_its_own_promises(
+    fn any_input_sequence_keeps_the_engines_promises(
         ops in prop::collection::vec(any::<support::engine_ops::Op>(), 0..400),
     ) {
         support::engine_ops::check(&ops);
@@ -16,7 +16,7 @@ proptest! {
 
 /// A test that never gets as far as a DELETE would prove nothing.
 #[test]
-fn such_sequences_do_restart_dynos() {
+fn random_input_sequences_restart_dynos() {
     let mut chance = Chance::new(1);
     let mut octets = || (0..1600).map(|_| chance.draw() as u8).collect::<Vec<u8>>();
     let deletes: usize = (0..100).map(|_| support::engine_ops::check_octets(&octets())).sum();
@@ -24,7 +24,7 @@ fn such_sequences_do_restart_dynos() {
 }
 
 #[test]
-fn the_corpus_of_the_fuzz_target_is_replayed() {
+fn engine_corpus_keeps_the_engines_promises() {
     let inputs = support::corpus::inputs("engine");
     let deletes: usize = inputs.iter().map(|input| support::engine_ops::check_octets(input)).sum();
     assert!(deletes > 0, "no input gets as far as a restart");

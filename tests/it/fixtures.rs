@@ -81,7 +81,7 @@ fn shown(fact: &Fact<DynoRef<'_>>) -> String {
 }
 
 #[test]
-fn every_fixture_says_what_its_snapshot_says() {
+fn every_fixture_matches_its_snapshot() {
     for (name, body) in bodies() {
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(name, said(&body));
@@ -90,7 +90,7 @@ fn every_fixture_says_what_its_snapshot_says() {
 }
 
 #[test]
-fn every_count_of_a_good_fixture_is_right() {
+fn every_frame_length_in_a_valid_fixture_is_correct() {
     let bodies = bodies();
     assert!(bodies.len() > 10, "the fixtures are not where they should be");
     for (name, body) in &bodies {
@@ -109,7 +109,7 @@ fn every_count_of_a_good_fixture_is_right() {
 }
 
 #[test]
-fn no_forgery_is_believed() {
+fn forged_errors_are_ignored() {
     let body = &bodies()["forgeries"];
     let text = b"Error R14";
     assert!(memchr::memmem::find_iter(body, text).count() > 10, "that would be no forgery");

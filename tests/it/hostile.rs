@@ -15,22 +15,22 @@ fn replay_corpus(target: &str, at_least: usize, check: fn(&[u8])) {
 }
 
 #[test]
-fn the_corpus_of_api_answers_is_replayed() {
+fn api_corpus_agrees_with_the_oracle() {
     replay_corpus("api", 10, support::api_oracle::check_answer);
 }
 
 #[test]
-fn the_corpus_of_peers_is_replayed() {
+fn http_corpus_agrees_with_the_oracle() {
     replay_corpus("http", 10, support::door_oracle::check_peer);
 }
 
 #[test]
-fn the_corpus_of_files_is_replayed() {
+fn replay_corpus_agrees_with_the_oracle() {
     replay_corpus("replay", 10, support::replay_oracle::check_file);
 }
 
 #[test]
-fn the_corpus_of_settings_is_replayed() {
+fn settings_corpus_agrees_with_the_oracle() {
     replay_corpus("settings", 10, support::settings_oracle::check_settings);
 }
 
@@ -65,25 +65,25 @@ fn word(line: &str) -> Option<Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_words_are_an_answer_or_garbled(body in words("api"), octets in vec(any::<u8>(), 0..200)) {
+    fn any_api_body_is_an_answer_or_garbled(body in words("api"), octets in vec(any::<u8>(), 0..200)) {
         support::api_oracle::check_answer(&body);
         support::api_oracle::check_answer(&octets);
     }
 
     #[test]
-    fn any_words_are_settings_or_problems(text in words("settings"), octets in vec(any::<u8>(), 0..200)) {
+    fn any_settings_text_gives_settings_or_problems(text in words("settings"), octets in vec(any::<u8>(), 0..200)) {
         support::settings_oracle::check_settings(&text);
         support::settings_oracle::check_settings(&octets);
     }
 
     #[test]
-    fn any_words_are_a_log_or_none(file in words("replay"), octets in vec(any::<u8>(), 0..200)) {
+    fn any_file_is_read_as_a_log_or_rejected(file in words("replay"), octets in vec(any::<u8>(), 0..200)) {
         support::replay_oracle::check_file(&file);
         support::replay_oracle::check_file(&octets);
     }
 
     #[test]
-    fn any_words_of_a_peer_are_answered_as_they_should(
+    fn any_http_input_gets_the_response_of_the_oracle(
         sent in words("http"), octets in vec(any::<u8>(), 0..200),
     ) {
         support::door_oracle::check_peer(&sent);

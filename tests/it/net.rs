@@ -37,7 +37,7 @@ fn day(seed: u64) -> String {
 }
 
 #[test]
-fn days_and_replays_are_what_they_were() {
+fn simulated_days_and_replay_snapshots_match_their_hashes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut lines: Vec<String> = (1..=SEEDS).map(day).collect();
     let folder = std::fs::read_dir(root.join("tests/it/snapshots")).expect("the folder of snapshots");

@@ -69,7 +69,7 @@ fn get(daemon: &Daemon, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notifier_that_is_down_is_told_everywhere_and_its_address_nowhere() {
+async fn a_failing_notifier_is_reported_without_its_address() {
     let acme: AppName = "acme".parse().expect("an app");
     let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
     heroku.add_app(AppSpec::new(acme.clone(), 1));

@@ -54,7 +54,7 @@ fn answer(daemon: &Daemon, line: &str, body: &str) -> (u16, Value) {
 }
 
 #[test]
-fn the_examples_are_what_the_schemas_say() {
+fn the_documented_examples_match_their_schemas() {
     let openapi = openapi();
     let mut seen = 0;
     for operations in openapi["paths"].as_object().expect("paths").values() {
@@ -102,7 +102,7 @@ fn events(openapi: &Value, schemas: &Value, text: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answers_are_what_the_document_says() {
+async fn the_api_responses_match_the_document() {
     let openapi = openapi();
     let of = |path: &str, operation: &str| openapi["paths"][path][operation]["responses"]["200"].clone();
     let schema =

@@ -55,12 +55,12 @@ fn outline(html: &str) -> String {
 }
 
 #[test]
-fn the_page_tells_the_story() {
+fn the_overview_shows_apps_dynos_and_decisions() {
     insta::assert_snapshot!("overview", outline(&overview(&support::story::shop())));
 }
 
 #[test]
-fn the_page_of_a_dyno_tells_its_story() {
+fn the_dyno_page_shows_its_history() {
     let facts = support::story::shop();
     let app = &facts.apps[0];
     let page = with_frame(|frame| dyno_page(frame, &facts, app, &app.dynos[7]).into_string());
@@ -68,7 +68,7 @@ fn the_page_of_a_dyno_tells_its_story() {
 }
 
 #[test]
-fn outside_text_stays_text_everywhere() {
+fn text_from_outside_is_escaped_on_every_page() {
     let harm = support::story::harm();
     let mut facts = support::story::shop();
     facts.trouble = Some(harm.to_string());
@@ -112,7 +112,7 @@ fn outside_text_stays_text_everywhere() {
 }
 
 #[test]
-fn a_new_reading_of_one_dyno_costs_one_row() {
+fn a_new_memory_reading_updates_one_row() {
     let before = support::story::shop();
     let mut after = support::story::shop();
     if let Some(memory) = &mut after.apps[1].dynos[2].status.memory {
@@ -127,7 +127,7 @@ fn a_new_reading_of_one_dyno_costs_one_row() {
 }
 
 #[test]
-fn every_part_and_row_is_on_the_page_under_its_id() {
+fn every_part_of_the_page_has_a_unique_id() {
     let facts = support::story::shop();
     let page = overview(&facts);
     let parts = with_frame(|frame| Overview::new(frame, &facts).parts());
@@ -142,7 +142,7 @@ fn every_part_and_row_is_on_the_page_under_its_id() {
 }
 
 #[test]
-fn thousands_of_dynos_are_folded_and_paged() {
+fn thousands_of_healthy_dynos_are_folded_and_paged() {
     let crowd = support::story::crowd(2000);
     let page = overview(&crowd);
     assert!(page.contains("1,995 healthy dynos"), "{page}");
@@ -162,7 +162,7 @@ fn thousands_of_dynos_are_folded_and_paged() {
 }
 
 #[test]
-fn hundreds_of_apps_stand_in_a_line_each() {
+fn hundreds_of_apps_are_shown_one_line_each() {
     let page = overview(&support::story::many_apps(200));
     assert!(page.contains("200 more apps"));
     assert!(page.len() < 150_000, "{}", page.len());
@@ -173,7 +173,7 @@ fn hundreds_of_apps_stand_in_a_line_each() {
 }
 
 #[test]
-fn one_look_says_whether_all_is_well_and_so_does_the_tab() {
+fn the_verdict_is_on_the_page_and_in_the_tab_title() {
     let mut facts = support::story::many_apps(2);
     let titled = |facts: &Facts, expect: &str| {
         let page = overview(facts);
@@ -199,7 +199,7 @@ fn one_look_says_whether_all_is_well_and_so_does_the_tab() {
 }
 
 #[test]
-fn an_empty_world_has_a_page_too() {
+fn a_page_without_dynos_or_decisions_says_so() {
     let name: AppName = "acme".parse().expect("an app");
     let mut facts = support::story::shop();
     facts.decisions.clear();

@@ -18,32 +18,32 @@ fn file() -> (String, TempDir) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cool_down_outlives_a_kill() {
+async fn a_cool_down_survives_a_kill() {
     let (database, _directory) = file();
-    support::crashes::a_cool_down_outlives_a_kill(&database).await;
+    support::crashes::a_cool_down_survives_a_kill(&database).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_whose_answer_was_awaited_by_a_dead_process_is_not_repeated() {
+async fn a_restart_in_flight_at_a_kill_is_not_repeated() {
     let (database, _directory) = file();
     a_claim_left_open_is_looked_at(&database, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_of_a_dead_process_that_was_never_carried_out_is_not_repeated_for_it() {
+async fn a_delete_lost_with_a_killed_daemon_waits_for_the_next_error() {
     let (database, _directory) = file();
     a_claim_left_open_is_looked_at(&database, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_at_any_moment_break_no_promise() {
+async fn kills_at_any_moment_cause_no_forbidden_restart() {
     let (database, _directory) = file();
-    support::crashes::kills_at_any_moment_break_no_promise(&database, 1, 12).await;
+    support::crashes::kills_at_any_moment_cause_no_forbidden_restart(&database, 1, 12).await;
 }
 
 /// Whoever was told that it is paused, or that it no longer is, can rely on that at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_word_about_a_pause_outlives_a_kill() {
+async fn the_last_pause_or_resume_survives_a_kill() {
     let (database, _directory) = file();
     let heroku = heroku(1).await;
     let env = [("DATABASE_URL", database.as_str())];
@@ -78,7 +78,7 @@ fn say(daemon: &Daemon, what: &str, body: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_daemon_on_one_file_is_refused_in_a_sentence() {
+async fn a_second_daemon_on_the_same_file_exits_with_one_sentence() {
     let (database, _directory) = file();
     let heroku = heroku(1).await;
     let _first = Daemon::start(&heroku.api_url(), &[("DATABASE_URL", &database)]);

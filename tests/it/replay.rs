@@ -100,7 +100,7 @@ timelines! {
 }
 
 #[test]
-fn json_has_an_object_for_every_decision() {
+fn json_output_has_one_object_for_every_decision() {
     let decisions = json("--app acme -", &std::fs::read(fixture("plateau-2025-08.log")).expect("a fixture"));
     assert_eq!(decisions.len(), 17);
     for decision in &decisions {
@@ -112,7 +112,7 @@ fn json_has_an_object_for_every_decision() {
 }
 
 #[test]
-fn systems_are_apps_unless_one_is_asked_for() {
+fn systems_become_apps_unless_an_app_is_given() {
     let file = std::fs::read(fixture("replay/two-systems.log")).expect("a fixture");
     let apps = |line: &str| -> Vec<String> {
         json(line, &file)
@@ -128,7 +128,7 @@ fn systems_are_apps_unless_one_is_asked_for() {
 }
 
 #[test]
-fn the_same_lines_in_every_form_are_decided_alike() {
+fn every_log_format_leads_to_the_same_decisions() {
     let shown = std::fs::read_to_string(fixture("plateau-2025-08.log")).expect("a fixture");
     let (mut framed, mut archived) = (String::new(), String::new());
     for line in shown.lines() {
@@ -152,7 +152,7 @@ fn gzipped(octets: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn files_are_one_log_however_they_are_packed() {
+fn plain_and_compressed_files_are_joined_into_one_log() {
     let dir = tempfile::tempdir().expect("a directory");
     let whole = std::fs::read(fixture("plateau-2025-08.log")).expect("a fixture");
     let middle = whole.len() / 2 + memchr::memchr(b'\n', &whole[whole.len() / 2..]).expect("a line") + 1;
@@ -178,7 +178,7 @@ fn files_are_one_log_however_they_are_packed() {
 
 /// Found by the fuzzer: the system that comes first stood in for the app, if the file was joined behind it.
 #[test]
-fn where_a_packed_file_was_joined_says_nothing_about_its_systems() {
+fn gzip_member_boundaries_do_not_affect_systems() {
     let line = |system| format!("Dec 31 23:59:40 {system} heroku/web.1: Error R14 (Memory quota exceeded)\n");
     let (other, own) = (line("acme-staging"), line("acme"));
     let joined = [gzipped(other.as_bytes()), gzipped(own.as_bytes())].concat();
@@ -187,7 +187,7 @@ fn where_a_packed_file_was_joined_says_nothing_about_its_systems() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn an_unreadable_file_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let folder = dir.path().display();
     let ran = replay(&format!("{folder}/none.log"), "", b"");
@@ -206,7 +206,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_file_with_nothing_in_it_is_told_from_an_empty_one() {
+fn an_unrecognised_file_is_an_error_and_an_empty_one_is_not() {
     for file in ["GET / HTTP/1.1\n", "\0\u{1}\u{2}", "12 x", "Error R14 (Memory quota exceeded)\n"] {
         let error = replay("-", "", file.as_bytes()).result.expect_err(file).to_string();
         assert!(error.starts_with("-: nothing in it can be read as a log"), "{error}");
@@ -222,7 +222,7 @@ fn a_file_with_nothing_in_it_is_told_from_an_empty_one() {
 }
 
 #[test]
-fn what_is_passed_over_is_told() {
+fn skipped_lines_are_reported() {
     let log = "2025-08-08T06:59:08Z heroku[web.1]: Error R14 (Memory quota exceeded)\n\
                Traceback\n  at x\n\
                2025-08-08T06:59:09Z heroku[web.1]: Error R18 (Something new)\n";
@@ -260,7 +260,7 @@ impl Write for Head {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_output_pipe_is_not_an_error() {
     let log = std::fs::read(fixture("plateau-2025-08.log")).expect("a fixture");
     let Command::Replay(args) = Cli::parse_from(["dynowarden", "replay", "-"]).into_command() else {
         panic!("a replay")
@@ -275,7 +275,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 
 /// A line from far ahead must not keep the replay busy until then.
 #[test]
-fn time_may_jump() {
+fn a_jump_in_time_does_not_keep_replay_busy() {
     let log = std::fs::read_to_string(fixture("replay/not-back.log")).expect("a fixture");
     let dead: String = log.lines().take_while(|line| !line.contains("crashed to starting")).fold(
         String::new(),
@@ -291,7 +291,7 @@ fn time_may_jump() {
 
 proptest! {
     #[test]
-    fn no_log_is_too_odd(
+    fn any_log_is_replayed_without_panic(
         lines in prop::collection::vec(
             (
                 0_i64..4_000_000,

@@ -90,7 +90,7 @@ async fn await_restart(heroku: &SimHeroku, app_name: &str, name: &str) {
 
 /// What each app is, and its drains; the account's limit is asked for besides, which is free.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_apps_cost_two_calls_each_at_a_start() {
+async fn two_hundred_apps_cost_two_api_calls_each_at_startup() {
     let names: Vec<String> = (1..=200).map(|place| format!("app-{place}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let heroku = heroku(&names).await;
@@ -104,7 +104,7 @@ async fn two_hundred_apps_cost_two_calls_each_at_a_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_without_a_name_belongs_to_the_app_of_its_drain() {
+async fn a_batch_without_an_app_name_belongs_to_the_app_of_its_drain() {
     let heroku = heroku(&["acme", "other"]).await;
     let tokens = [add_drain(&heroku, "acme"), add_drain(&heroku, "other")];
     let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "acme,other")]);
@@ -116,7 +116,7 @@ async fn a_batch_without_a_name_belongs_to_the_app_of_its_drain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_not_all_drains_are_listed_an_unknown_one_is_asked_to_come_again() {
+async fn an_unknown_drain_is_asked_to_retry_until_all_drains_are_listed() {
     let heroku = heroku(&["acme", "other"]).await;
     let known = add_drain(&heroku, "acme");
     let hidden = add_drain(&heroku, "other");
@@ -129,7 +129,7 @@ async fn while_not_all_drains_are_listed_an_unknown_one_is_asked_to_come_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_is_told_and_so_is_its_end() {
+async fn a_silent_drain_is_reported_and_so_is_its_recovery() {
     let heroku = heroku(&["acme"]).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "2s")]);
     drain_to(&heroku, &daemon, "acme");
@@ -143,7 +143,7 @@ async fn silence_is_told_and_so_is_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_that_was_taken_away_is_told() {
+async fn a_removed_drain_is_reported() {
     let heroku = heroku(&["acme"]).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
     await_notice(&daemon, "acme", "drain_silent", "no drain of the app delivers here");
@@ -151,7 +151,7 @@ async fn a_drain_that_was_taken_away_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_token_is_told_and_nothing_is_ready_without_one() {
+async fn a_revoked_token_is_reported_and_ends_readiness() {
     let heroku = heroku(&["acme"]).await;
     heroku.with(|platform, _| platform.tokens = [("token-of-the-tests".to_owned(), Rights::Write)].into());
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
@@ -167,7 +167,7 @@ async fn a_revoked_token_is_told_and_nothing_is_ready_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lost_lines_are_counted_by_whose_they_were() {
+async fn lost_lines_are_counted_for_the_drain_that_lost_them() {
     let heroku = heroku(&["acme"]).await;
     let own = add_drain(&heroku, "acme");
     let daemon = Daemon::start(&heroku.api_url(), &[]);
@@ -203,7 +203,7 @@ async fn lost_lines_are_counted_by_whose_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_that_hangs_holds_up_no_other() {
+async fn an_app_whose_api_calls_hang_delays_no_other_app() {
     let heroku = heroku(&["hung", "acme"]).await;
     heroku.add_fault(FaultRule {
         fault: Fault::HangBefore,
@@ -225,7 +225,7 @@ async fn an_app_that_hangs_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_apps_are_a_normal_day() {
+async fn two_hundred_apps_start_and_restart_within_the_api_quota() {
     let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
     let names: Vec<String> = (0..200).map(|place| format!("app-{place}")).collect();
     let mut tokens = Vec::new();

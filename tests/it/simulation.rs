@@ -10,7 +10,7 @@ use dynowarden_simulation::Failure;
 use dynowarden_simulation::figures::Figures;
 
 #[test]
-fn every_day_keeps_every_promise() {
+fn simulated_days_break_no_invariant() {
     let figures = match days(SEEDS) {
         Ok(figures) => figures,
         Err(failure) => {
@@ -23,7 +23,7 @@ fn every_day_keeps_every_promise() {
 }
 
 #[test]
-fn what_did_not_happen_in_a_thousand_days_is_named() {
+fn figures_name_the_faults_that_never_happened() {
     let mut figures = Figures::default();
     assert!(figures.missing().contains(&"break_after"));
     figures.fault("break_after");
@@ -31,7 +31,7 @@ fn what_did_not_happen_in_a_thousand_days_is_named() {
 }
 
 #[test]
-fn a_seed_is_the_same_day_again() {
+fn one_seed_gives_the_same_day_twice() {
     let day = || {
         dynowarden_simulation::run(7, DAY, true).map(|(_, timeline)| timeline).map_err(|failure| failure.what)
     };

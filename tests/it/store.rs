@@ -43,22 +43,22 @@ macro_rules! suite {
 }
 
 suite! {
-    a_claim_keeps_the_cool_down,
-    a_dead_process_leaves_its_claims_to_the_next,
-    a_decision_is_written_with_its_claim,
-    a_person_passes_the_cool_down_alone,
-    hits_are_counted_together,
-    no_more_are_out_than_may_be,
-    refusals_of_one_kind_are_one_row,
-    the_past_is_what_the_promises_need,
-    the_record_is_read_newest_first_in_pages,
-    the_record_stays_within_its_bounds,
-    what_became_of_a_restart_stands_beside_its_decision,
-    what_was_refused_or_gone_is_not_spent,
+    a_claim_within_the_cool_down_is_rejected,
+    the_next_process_takes_over_the_claims_of_a_dead_one,
+    a_decision_and_its_claim_are_one_transaction,
+    a_manual_restart_skips_only_the_cool_down,
+    hits_of_all_replicas_are_counted_together,
+    no_more_than_max_concurrent_dynos_are_out,
+    repeated_holds_of_one_kind_are_one_row,
+    restored_state_has_what_the_promises_need,
+    history_is_read_newest_first_in_pages,
+    history_stays_within_its_limits,
+    a_decision_is_read_with_the_outcome_of_its_restart,
+    rejected_restarts_do_not_count_towards_limits,
 }
 
 #[test]
-fn one_replica_keeps_the_promises_whenever_it_dies() {
+fn one_replica_keeps_the_promises_when_it_dies_at_any_moment() {
     suite::lives_keep_the_promises(sqlite, 1, 24);
 }
 
@@ -75,7 +75,7 @@ fn names(error: &str, path: &Path, what: &str) {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_had_is_named() {
+async fn a_file_that_cannot_be_opened_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let missing = dir.path().join("no/such/dir.db");
     names(&error(&missing).await, &missing, "No such file or directory");
@@ -87,7 +87,7 @@ async fn a_file_that_cannot_be_had_is_named() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_left_alone() {
+async fn a_damaged_file_is_not_changed() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("x.db");
     let text = "this is no database, whatever its name says. ".repeat(100);
@@ -112,7 +112,7 @@ async fn a_damaged_file_is_left_alone() {
 
 /// Much of it can still be read and written, and yet nobody can rely on what it says.
 #[tokio::test]
-async fn a_file_that_is_damaged_in_part_is_not_believed_again() {
+async fn a_partly_damaged_file_stops_restarts() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("x.db");
     let bed = Bed { database: Database::Sqlite(path.clone()), ..Bed::memory() };
@@ -140,7 +140,7 @@ async fn a_file_that_is_damaged_in_part_is_not_believed_again() {
 }
 
 #[tokio::test]
-async fn a_file_is_served_from_once_and_read_by_many() {
+async fn one_daemon_writes_a_file_and_many_readers_read_it() {
     let bed = sqlite();
     let Database::Sqlite(path) = &bed.database else { panic!("a file") };
     let missing = ReadOnlyStore::open(&bed.database).await.expect_err("nothing there").to_string();
@@ -162,7 +162,7 @@ async fn a_file_is_served_from_once_and_read_by_many() {
 }
 
 #[tokio::test]
-async fn a_record_of_an_older_version_is_brought_up_to_date() {
+async fn an_older_schema_is_migrated() {
     let bed = sqlite();
     let Database::Sqlite(path) = &bed.database else { panic!("a file") };
     let first = include_str!("../../migrations/0001_record.sql");
@@ -182,7 +182,7 @@ async fn a_record_of_an_older_version_is_brought_up_to_date() {
 }
 
 #[tokio::test]
-async fn a_schema_from_the_future_is_refused() {
+async fn a_newer_schema_is_rejected() {
     let bed = sqlite();
     bed.open().await.close().await;
     let Database::Sqlite(path) = &bed.database else { panic!("a file") };

@@ -116,7 +116,7 @@ fn time() -> impl Strategy<Value = String> {
 
 /// A frame that is far too long for a line is skipped like any other that holds none.
 #[test]
-fn a_very_long_frame_costs_itself_only() {
+fn an_oversized_frame_is_skipped_and_the_next_is_read() {
     let good = format!("{HEAD} heroku web.1 - Error R14 (Memory quota exceeded)\n").into_bytes();
     for length in [65_536, 65_537, 100_000, 1_000_000] {
         let body = render(&[vec![b'x'; length], good.clone()]);
@@ -128,7 +128,7 @@ fn a_very_long_frame_costs_itself_only() {
 
 proptest! {
     #[test]
-    fn rendered_frames_come_back(lines in vec(line(), 0..8)) {
+    fn rendered_frames_are_read_back(lines in vec(line(), 0..8)) {
         let body = render(&lines);
         let read: Vec<Vec<u8>> = frames(&body).map(|frame| frame.expect("a frame").octets.to_vec()).collect();
         prop_assert_eq!(read, lines);
@@ -136,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_cut_anywhere_keeps_what_was_whole(
+    fn a_truncated_batch_keeps_its_whole_frames(
         lines in vec(line(), 1..5), cut in any::<proptest::sample::Index>(),
     ) {
         let body = render(&lines);
@@ -153,14 +153,14 @@ proptest! {
     }
 
     #[test]
-    fn garbage_between_good_lines_is_read_as_the_grammar_says(
+    fn garbage_between_frames_is_read_as_the_reference_reads_it(
         before in vec(line(), 0..3), garbage in octets(40), after in vec(line(), 0..3),
     ) {
         support::oracle::check_batch(&[render(&before), garbage, render(&after)].concat());
     }
 
     #[test]
-    fn no_octets_are_too_strange(octets in octets(400)) {
+    fn any_octets_are_read_as_the_reference_reads_them(octets in octets(400)) {
         support::oracle::check_batch(&octets);
         support::oracle::check_line(&octets);
         support::oracle::check_msg(&octets);
@@ -168,12 +168,12 @@ proptest! {
     }
 
     #[test]
-    fn every_text_means_what_the_slow_reader_says(msg in msg()) {
+    fn every_message_is_read_as_the_reference_reads_it(msg in msg()) {
         support::oracle::check_msg(&msg);
     }
 
     #[test]
-    fn nothing_that_a_dyno_prints_says_anything(
+    fn output_of_a_dyno_is_never_an_event(
         dyno in "[-_A-Za-z0-9]{1,12}\\.[1-9][0-9]{0,3}",
         msg in prop_oneof![msg(), octets(200)],
         lines in vec(line(), 0..3),
@@ -186,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn every_time_is_the_one_that_is_counted_by_hand(time in time()) {
+    fn every_timestamp_is_read_as_the_reference_reads_it(time in time()) {
         support::oracle::check_time(time.as_bytes());
     }
 }
@@ -214,14 +214,14 @@ fn check_all(octets: &[u8]) {
 }
 
 #[test]
-fn the_slow_reader_reads_the_fixtures_the_same() {
+fn fixtures_are_read_as_the_reference_reads_them() {
     let files = files("fixtures");
     assert!(files.len() >= 20, "fixtures is not where it should be");
     files.iter().for_each(|path| check_all(&std::fs::read(path).expect("a file")));
 }
 
 #[test]
-fn the_slow_reader_reads_the_fuzzers_inputs_the_same() {
+fn fuzz_inputs_are_read_as_the_reference_reads_them() {
     support::corpus::inputs("").iter().for_each(|input| check_all(input));
 }
 
@@ -269,7 +269,7 @@ fn one_error_among_a_million_frames_is_found() {
 }
 
 #[test]
-fn an_error_is_found_wherever_it_stands_in_a_batch() {
+fn an_error_is_found_at_any_place_in_a_batch() {
     let (bodies, needle) = haystack(3000);
     for body in &bodies {
         let starts = frames(body).map(|frame| frame.expect("a frame").offset).chain([body.len()]);

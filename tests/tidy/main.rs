@@ -229,7 +229,7 @@ fn names(code: &str, what: &str) -> bool {
 }
 
 #[test]
-fn every_file_begins_with_what_it_is() {
+fn every_file_begins_with_a_doc_comment() {
     let without = |source: &Source| !source.lines.first().is_some_and(|line| line.raw.starts_with("//! "));
     none(&complaints(ALL, without, |source| format!("{}: begins with no `//!`", source.path)));
 }
@@ -293,7 +293,7 @@ fn lines_functions_and_modules_have_a_length() {
 }
 
 #[test]
-fn nothing_is_left_for_later() {
+fn no_unfinished_markers_are_left() {
     // In two parts, so that this file is not one that says so.
     let unfinished = [
         concat!("todo", "!("),
@@ -337,7 +337,7 @@ fn nothing_unwraps_globs_or_reexports_outside_tests() {
 }
 
 #[test]
-fn every_limit_is_in_force() {
+fn every_limit_is_used() {
     let all = sources(PRODUCT);
     let (limits, others): (Vec<&Source>, Vec<&Source>) = all.iter().partition(|source| source.path == LIMITS);
     let declared = |line: &Line| line.code.strip_prefix("pub const ")?.split(':').next().map(str::to_owned);

@@ -12,7 +12,7 @@ type Edge = (String, String, String);
 const ENDS: [&str; 3] = ["close", "end", "leave"];
 
 #[test]
-fn the_table_of_transitions_is_the_code() {
+fn the_table_of_transitions_matches_the_code() {
     let table = table(&read("docs/states.md"));
     let code = edges_of(&attempt_source());
     assert!(!code.is_empty(), "no transitions found in {ATTEMPT}");
@@ -24,7 +24,7 @@ fn the_table_of_transitions_is_the_code() {
 }
 
 #[test]
-fn the_drawing_shows_what_the_table_says() {
+fn the_state_diagram_matches_the_table() {
     let text = read("docs/states.md");
     let (table, drawing) = (table(&text), drawing(&text));
     let strange: Vec<&Edge> = drawing.difference(&table).collect();

@@ -65,7 +65,7 @@ fn calls(command: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_call_in_the_texts_is_one() {
+fn every_command_in_the_docs_is_valid() {
     let mut seen = 0;
     for path in TEXTS {
         for call in commands(&read(path)).iter().flat_map(|command| calls(command)) {
@@ -79,7 +79,7 @@ fn every_call_in_the_texts_is_one() {
 }
 
 #[test]
-fn calls_are_found() {
+fn commands_are_found_in_the_docs() {
     let text =
         "```sh\nA=1 dynowarden \\\n  serve # now\ndocker logs dynowarden\nx | dynowarden replay - > y\n```\n";
     let found: Vec<_> = commands(text).iter().flat_map(|command| calls(command)).collect();
@@ -87,7 +87,7 @@ fn calls_are_found() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_in_the_docs_has_a_target() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut dead = Vec::new();
     for path in TEXTS {
@@ -104,7 +104,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn every_test_that_the_threat_model_names_is_there() {
+fn every_test_named_in_the_threat_model_exists() {
     let text = read("SECURITY.md");
     let (_, table) = text.split_once("| who | tries |").expect("the table");
     let is_name = |word: &&str| {
@@ -127,7 +127,7 @@ fn every_test_that_the_threat_model_names_is_there() {
 }
 
 #[test]
-fn every_word_that_operators_meet_is_explained() {
+fn every_label_is_explained_in_the_manual() {
     let manual = read("docs/operations.md");
     let mut words = 0;
     for path in ["crates/core/src/record.rs", "crates/core/src/api.rs", "crates/core/src/incident/kind.rs"] {
@@ -161,7 +161,7 @@ fn sources(dir: &Path) -> String {
 }
 
 #[test]
-fn the_readmes_commands_are_the_ones_that_ci_runs() {
+fn ci_runs_the_commands_of_the_readme() {
     let readme = read("README.md");
     for (name, begins) in [("main", "cargo run -- "), ("tests", "cargo test --locked")] {
         let (_, behind) =

@@ -47,7 +47,7 @@ impl Image {
 }
 
 #[test]
-fn the_image_serves_as_nobody_in_particular() {
+fn the_image_serves_as_an_unprivileged_user() {
     let image = Image::read();
     let list = |word: &str| -> Vec<String> { serde_json::from_str(image.last(word)).expect("the exec form") };
     let (entry, command) = (list("ENTRYPOINT"), list("CMD"));
@@ -64,7 +64,7 @@ fn the_image_serves_as_nobody_in_particular() {
 }
 
 #[test]
-fn the_record_is_in_the_volume_and_the_port_is_the_one_exposed() {
+fn the_image_keeps_history_in_the_volume_and_exposes_the_port() {
     let image = Image::read();
     let mut env = image.env.clone();
     for name in ["HEROKU_API_KEY", "HEROKU_APP", "DRAIN_PASSWORD"] {
@@ -77,7 +77,7 @@ fn the_record_is_in_the_volume_and_the_port_is_the_one_exposed() {
 }
 
 #[test]
-fn the_builder_can_build_this() {
+fn the_image_builder_has_the_required_rust() {
     let image = Image::read();
     let manifest: toml::Table = read("Cargo.toml").parse().expect("TOML");
     let manifest: Value = serde_json::to_value(manifest).expect("a table");

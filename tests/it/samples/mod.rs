@@ -92,7 +92,7 @@ fn is_locked_down(service: &Value) {
 }
 
 #[test]
-fn compose_runs_one_daemon_with_its_record_in_a_volume() {
+fn compose_runs_one_daemon_with_its_history_in_a_volume() {
     let compose = yaml("deploy/compose.yaml");
     let service = &compose["services"]["dynowarden"];
     is_locked_down(service);
@@ -108,7 +108,7 @@ fn compose_runs_one_daemon_with_its_record_in_a_volume() {
 }
 
 #[test]
-fn compose_replicas_share_one_record_behind_one_proxy() {
+fn compose_replicas_share_one_database_behind_one_proxy() {
     let compose = yaml("deploy/compose.replicas.yaml");
     let services = compose["services"].as_object().expect("services");
     let replicas: Vec<&String> = services.keys().filter(|name| name.starts_with("warden-")).collect();
@@ -147,7 +147,7 @@ fn compose_replicas_share_one_record_behind_one_proxy() {
 }
 
 #[test]
-fn the_button_asks_for_what_a_start_needs() {
+fn the_deploy_button_asks_for_every_required_setting() {
     let app: Value = serde_json::from_str(&read("app.json")).expect("JSON");
     assert_eq!(app["name"], env!("CARGO_PKG_NAME"));
     assert_eq!(app["description"], env!("CARGO_PKG_DESCRIPTION"));
@@ -191,7 +191,7 @@ fn heroku_builds_the_dockerfile_and_runs_its_command() {
 }
 
 #[test]
-fn the_service_has_no_rights_and_finds_its_secrets() {
+fn the_systemd_service_is_unprivileged_and_finds_its_secrets() {
     let unit = read("deploy/dynowarden.service");
     let values = |key: &str| -> Vec<String> {
         let of = |line: &str| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned);
@@ -243,7 +243,7 @@ fn the_service_has_no_rights_and_finds_its_secrets() {
 }
 
 #[test]
-fn the_forge_runs_what_contributors_run() {
+fn the_forge_runs_the_same_ci_script_as_contributors() {
     let workflow = yaml(".github/workflows/ci.yml");
     let steps = workflow["jobs"]["ci"]["steps"].as_array().expect("steps");
     assert!(steps.iter().any(|step| step["run"] == ".ci/run"));

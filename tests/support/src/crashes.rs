@@ -26,7 +26,7 @@ pub fn age(heroku: &SimHeroku, name: &str) {
 }
 
 /// A cool-down outlives the process that began it.
-pub async fn a_cool_down_outlives_a_kill(database: &str) {
+pub async fn a_cool_down_survives_a_kill(database: &str) {
     let heroku = heroku(1).await;
     let env = [("DATABASE_URL", database)];
     let first = Daemon::start(&heroku.api_url(), &env);
@@ -43,7 +43,7 @@ pub async fn a_cool_down_outlives_a_kill(database: &str) {
 
 /// Kills and starts at random moments, with every dyno erring all the time: never two of one formation out,
 /// and never one dyno twice within its cool-down.
-pub async fn kills_at_any_moment_break_no_promise(database: &str, daemons: usize, rounds: u32) {
+pub async fn kills_at_any_moment_cause_no_forbidden_restart(database: &str, daemons: usize, rounds: u32) {
     let heroku = heroku(4).await;
     let env = [("DATABASE_URL", database)];
     let start = || Daemon::start(&heroku.api_url(), &env);

@@ -182,7 +182,7 @@ fn until(until: Timestamp) -> ClaimRefusal {
 
 // === the record ===
 
-pub async fn the_record_is_read_newest_first_in_pages(bed: Bed) {
+pub async fn history_is_read_newest_first_in_pages(bed: Bed) {
     let store = bed.open().await;
     for n in 0..25 {
         let name = if n % 5 == 0 { "web.2" } else { "web.1" };
@@ -213,7 +213,7 @@ pub async fn the_record_is_read_newest_first_in_pages(bed: Bed) {
     store.close().await;
 }
 
-pub async fn what_became_of_a_restart_stands_beside_its_decision(bed: Bed) {
+pub async fn a_decision_is_read_with_the_outcome_of_its_restart(bed: Bed) {
     let store = bed.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&restart(at(0), "web.1", 1), at(0));
@@ -253,7 +253,7 @@ pub async fn what_became_of_a_restart_stands_beside_its_decision(bed: Bed) {
     store.close().await;
 }
 
-pub async fn a_decision_is_written_with_its_claim(bed: Bed) {
+pub async fn a_decision_and_its_claim_are_one_transaction(bed: Bed) {
     let store = bed.open().await;
     let rows = async || {
         let shown = page(&store, Filter { limit: 10, ..Filter::default() }).await;
@@ -298,7 +298,7 @@ pub async fn a_decision_is_written_with_its_claim(bed: Bed) {
     store.close().await;
 }
 
-pub async fn refusals_of_one_kind_are_one_row(bed: Bed) {
+pub async fn repeated_holds_of_one_kind_are_one_row(bed: Bed) {
     let store = bed.open().await;
     for n in 0..100 {
         store.write(&hold(at(n * 21), "web.1", Hold::UnderWay), at(n * 21));
@@ -320,7 +320,7 @@ pub async fn refusals_of_one_kind_are_one_row(bed: Bed) {
     store.close().await;
 }
 
-pub async fn the_record_stays_within_its_bounds(bed: Bed) {
+pub async fn history_stays_within_its_limits(bed: Bed) {
     if !bed.outlives {
         return;
     }
@@ -369,7 +369,7 @@ async fn until_true(is_true: impl AsyncFn() -> bool) {
 
 // === claims ===
 
-pub async fn a_claim_keeps_the_cool_down(bed: Bed) {
+pub async fn a_claim_within_the_cool_down_is_rejected(bed: Bed) {
     let store = bed.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     // A retry of the same attempt is the same claim.
@@ -387,7 +387,7 @@ pub async fn a_claim_keeps_the_cool_down(bed: Bed) {
     store.close().await;
 }
 
-pub async fn a_person_passes_the_cool_down_alone(bed: Bed) {
+pub async fn a_manual_restart_skips_only_the_cool_down(bed: Bed) {
     let store = bed.open().await;
     for attempt_id in 0..3 {
         let now = at(attempt_id * 60);
@@ -402,7 +402,7 @@ pub async fn a_person_passes_the_cool_down_alone(bed: Bed) {
     store.close().await;
 }
 
-pub async fn what_was_refused_or_gone_is_not_spent(bed: Bed) {
+pub async fn rejected_restarts_do_not_count_towards_limits(bed: Bed) {
     let store = bed.open().await;
     for (attempt_id, result) in
         [RestartResult::Gone, RestartResult::Unanswered { tries: 3 }].into_iter().enumerate()
@@ -422,7 +422,7 @@ pub async fn what_was_refused_or_gone_is_not_spent(bed: Bed) {
     store.close().await;
 }
 
-pub async fn no_more_are_out_than_may_be(bed: Bed) {
+pub async fn no_more_than_max_concurrent_dynos_are_out(bed: Bed) {
     let store = bed.open().await;
     let two = Bounds { max_concurrent: 2.try_into().expect("two"), ..bounds() };
     let ask = |attempt_id: u64, name: &str| ClaimRequest { bounds: two, ..request(attempt_id, name, 0) };
@@ -440,7 +440,7 @@ pub async fn no_more_are_out_than_may_be(bed: Bed) {
 
 // === what outlives a process ===
 
-pub async fn the_past_is_what_the_promises_need(bed: Bed) {
+pub async fn restored_state_has_what_the_promises_need(bed: Bed) {
     let store = bed.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&accepted(at(1), "web.1", 1), at(1));
@@ -483,7 +483,7 @@ pub async fn the_past_is_what_the_promises_need(bed: Bed) {
     store.close().await;
 }
 
-pub async fn a_dead_process_leaves_its_claims_to_the_next(bed: Bed) {
+pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(bed: Bed) {
     if !bed.outlives {
         return;
     }
@@ -524,7 +524,7 @@ pub async fn a_dead_process_leaves_its_claims_to_the_next(bed: Bed) {
     store.close().await;
 }
 
-pub async fn hits_are_counted_together(bed: Bed) {
+pub async fn hits_of_all_replicas_are_counted_together(bed: Bed) {
     let store = bed.open().await;
     let name = dyno("web.1");
     let hit = |secs: u64| RuleHit {
