@@ -1,17 +1,17 @@
 //! The engine: decides which dyno is restarted, and why the others are not.
 //!
-//! It is a state machine without clock, network or runtime. The contract of its use:
+//! It is a state machine without clock, network or runtime. Its contract:
 //!
-//! - [`Engine::handle`] takes one [`Input`] and the time, and returns the [`Effect`]s in the order in
-//!   which they must be carried out. `now.mono` never decreases; a reading that does is taken as the last.
-//! - Every [`Effect::Inspect`], [`Effect::Poll`], [`Effect::Claim`] and [`Effect::Delete`] is answered by
-//!   exactly one input with its ticket, whatever happens: time-outs are the answerer's.
-//! - After each input the caller sleeps until [`Engine::next_deadline`], or the next input, and hands in
+//! - [`Engine::handle`] takes one [`Input`] and the time, and returns the [`Effect`]s to carry out, in order.
+//!   `now.mono` never decreases; a reading that does counts as the last one.
+//! - Each [`Effect::Inspect`], [`Effect::Poll`], [`Effect::Claim`] and [`Effect::Delete`] is answered by
+//!   exactly one input with its attempt id, whatever happens. Time-outs are the caller's.
+//! - After each input the caller sleeps until [`Engine::next_deadline`] or the next input, and hands in
 //!   [`Input::Wake`] when the deadline has come.
 //! - The same seed and the same inputs give the same effects, in the same order.
 //!
-//! Nothing is restarted without a look at the API that came after the error, a claim in the store that
-//! came after the look, and a decision on record that came after the claim.
+//! Nothing is restarted without an inspection that came after the error, a claim that came after the
+//! inspection, and a decision on record that came after the claim.
 
 mod attempt;
 mod boot;
@@ -58,21 +58,21 @@ pub struct Engine {
     due: BTreeSet<(Duration, DynoKey)>,
     dynos: HashMap<DynoKey, Dyno>,
     effects: Vec<Effect>,
-    /// Formations in which somebody may have his turn now.
+    /// Formations in which a place may be free now.
     freed: BTreeSet<(AppId, u16)>,
-    /// Attempts by ticket, so that a late answer finds its own attempt or none.
+    /// Attempts by id, so that a late answer finds its own attempt or none.
     attempts: HashMap<AttemptId, DynoKey>,
     jitter: Jitter,
-    /// The reading that came with the input in hand.
+    /// The time that came with the current input.
     now: Now,
     open_orders: HashMap<AttemptId, OpenOrder>,
     paused: Option<Pause>,
     platform_clock: PlatformClock,
-    /// Dynos by when they were last heard of, to a minute or so: who goes first when room is short.
+    /// Dynos by their last event, to a minute or so. The first one is forgotten when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
     /// Answers that came when nobody waited for them any more.
     stale_answers: u64,
-    /// Attempts that wait for nothing but calls.
+    /// Attempts that wait only for API quota.
     starved: BTreeSet<DynoKey>,
     attempts_made: u64,
     tokens: ApiQuota,
@@ -80,17 +80,17 @@ pub struct Engine {
 
 #[derive(Debug)]
 struct App {
-    /// What keeps the API from being seen for this app, once people were told.
+    /// The label of the API error that was reported for this app, until the API answers again.
     reported_api_error: Option<&'static str>,
     clock_told: bool,
     formations: Vec<Formation>,
-    /// Errors that name no dyno, one for each rule.
+    /// Errors without a dyno, one counter for each rule.
     hits: Vec<Hits>,
     paused: Option<Pause>,
     plan: AppPlan,
-    /// Restarts wait until then, because a release or a change of scale was announced.
+    /// Restarts wait until then, because a release or a scaling was announced.
     settled_at: Duration,
-    /// Counts announced releases, so that a given-up dyno knows that there was one.
+    /// Announced releases so far; a given-up dyno compares it to find out whether there was one.
     releases_heard: u64,
 }
 
@@ -98,7 +98,7 @@ struct App {
 struct Formation {
     /// Dynos that have one of the `max_concurrent` places.
     active: Vec<u32>,
-    /// Dynos that wait for one, first come first served.
+    /// Dynos that wait for a place, in the order of their errors.
     queue: VecDeque<u32>,
 }
 
@@ -108,40 +108,39 @@ struct Pause {
     until: Timestamp,
 }
 
-/// Everything that can make the engine work.
+/// Every cause of work for the engine.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The events of one batch of one app, in the order of its lines.
     Events {
-        /// The app.
         app: AppId,
         /// Events about dynos of the listed process types, and about the app.
         events: Vec<Event>,
     },
     /// The answer to [`Effect::Inspect`].
     Inspected {
-        /// The look's ticket.
+        /// The inspection's attempt.
         attempt_id: AttemptId,
-        /// What was seen.
+        /// What the API showed.
         answer: Result<FormationInfo, ApiError>,
     },
     /// The answer to [`Effect::Poll`].
     Polled {
-        /// The peek's ticket.
+        /// The poll's attempt.
         attempt_id: AttemptId,
-        /// The dyno; none when there is none of that name.
+        /// The dyno; none if there is no dyno of that name.
         answer: Result<Option<DynoInfo>, ApiError>,
     },
     /// The answer to [`Effect::Claim`].
     Claimed {
-        /// The claim's ticket.
+        /// The claim's attempt.
         attempt_id: AttemptId,
-        /// Whether it was given.
+        /// Whether the store granted it.
         answer: Result<(), ClaimRefusal>,
     },
     /// The answer to [`Effect::Delete`].
     Deleted {
-        /// The request's ticket.
+        /// The DELETE's attempt.
         attempt_id: AttemptId,
         /// What became of it.
         answer: DeleteResult,
@@ -151,16 +150,15 @@ pub enum Input {
         /// Calls left to the account.
         remaining: u32,
     },
-    /// A person asks for a restart; answered by [`Effect::Answer`].
+    /// A person's request for a restart; answered by [`Effect::Answer`].
     Order {
-        /// Names the order.
+        /// The request's id.
         order: OrderId,
-        /// The app.
         app: AppId,
-        /// One dyno, or every running one of the listed process types.
+        /// One dyno, or every running dyno of the listed process types.
         dyno: Option<DynoName>,
     },
-    /// A person wants no restarts for a while.
+    /// A person's pause.
     Pause {
         /// The app, or all.
         app: Option<AppId>,
@@ -169,96 +167,85 @@ pub enum Input {
         /// Why.
         reason: Arc<str>,
     },
-    /// What the store remembers; the first input of a daemon that has a past.
+    /// What the store holds of earlier processes; the first input after startup.
     Restore(RestoredState),
-    /// Pauses as the store shared by all replicas has them.
+    /// All pauses, as the store that replicas share has them.
     Pauses(Vec<RestoredPause>),
-    /// A person wants them again.
+    /// The end of a pause.
     Resume {
         /// The app, or all.
         app: Option<AppId>,
     },
-    /// What all replicas heard, this one included, of what [`Effect::CountAcrossReplicas`] was about.
+    /// The answer to [`Effect::CountAcrossReplicas`]: the hits that all replicas received.
     CountedAcrossReplicas {
-        /// The error that was shared.
+        /// The hit that was sent.
         hit: RuleHit,
         /// The times in the lines, within the rule's span.
         times: Vec<Timestamp>,
     },
-    /// Nothing but time has passed: a deadline is due.
+    /// A deadline is due.
     Wake,
 }
 
-/// Everything that the engine can ask of the world.
+/// Every kind of work that the engine can ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Answer an order.
+    /// Answer a person's request.
     Answer {
-        /// The order.
         order: OrderId,
-        /// The decisions, one for every dyno that it touches.
+        /// One decision for each dyno that it concerns.
         decisions: Vec<Decision>,
     },
-    /// Write down that this restart is about to be asked for, unless somebody else has done so.
+    /// Record in the store that this restart is about to be requested, unless a replica has done so.
     Claim {
-        /// To be given back with the answer.
+        /// Returned with the answer.
         attempt_id: AttemptId,
-        /// The app.
         app: AppId,
         /// The instance to be replaced.
         seen: DynoInfo,
-        /// Whether a person asked, who may pass the cool-down.
+        /// Whether a person asked; that passes the cool-down.
         is_manual: bool,
-        /// The decision to restart, to be written down with the claim if that is given, so that no restart
-        /// can be without its reason. It is on record once it comes as [`Effect::Record`]; a claim that is
-        /// given back ([`RestartResult::Withdrawn`](record::RestartResult::Withdrawn)) takes it back, too.
-        /// None when it is on record already.
+        /// The decision to restart, written with the claim, so that no restart is without its reason. It is
+        /// on record once it comes as [`Effect::Record`]; a claim that is given back also withdraws it. None
+        /// if it is on record already.
         decision: Option<Box<Decision>>,
     },
     /// `DELETE /apps/{app}/dynos/{name}`.
     Delete {
-        /// To be given back with the answer.
+        /// Returned with the answer.
         attempt_id: AttemptId,
-        /// The app.
         app: AppId,
-        /// The dyno.
         dyno: DynoName,
     },
     /// `GET /apps/{app}/dynos`, then `GET /apps/{app}/dynos/{name}` if a dyno is named.
     Inspect {
-        /// To be given back with the answer.
+        /// Returned with the answer.
         attempt_id: AttemptId,
-        /// The app.
         app: AppId,
         /// The dyno in question.
         dyno: Option<DynoName>,
     },
     /// `GET /apps/{app}/dynos/{name}`.
     Poll {
-        /// To be given back with the answer.
+        /// Returned with the answer.
         attempt_id: AttemptId,
-        /// The app.
         app: AppId,
-        /// The dyno.
         dyno: DynoName,
     },
-    /// Remember and tell.
+    /// Store, log, count and publish this.
     Record(Record),
-    /// Count this error together with those that other replicas heard, where there are others; answered by
-    /// [`Input::CountedAcrossReplicas`], or not at all.
+    /// Count this hit together with those of other replicas. Answered by [`Input::CountedAcrossReplicas`],
+    /// or not at all where there are no replicas.
     CountAcrossReplicas(RuleHit),
 }
 
 /// An error that a rule counts and that did not yet make it fire.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleHit {
-    /// The app.
     pub app: AppId,
-    /// The dyno.
     pub dyno: DynoName,
     /// The platform's code.
     pub code: Code,
-    /// The rule.
     pub rule: Arc<str>,
     /// The time in the line.
     pub at: Timestamp,
@@ -266,7 +253,7 @@ pub struct RuleHit {
     pub within: Duration,
 }
 
-/// Names a person's order.
+/// The id of a person's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderId(pub u64);
 
@@ -295,11 +282,11 @@ impl Engine {
         }
     }
 
-    /// Takes one input and says what has to be done about it.
+    /// Takes one input and returns the work that follows from it.
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
-            Input::ApiQuota { remaining } => self.told_tokens(remaining),
+            Input::ApiQuota { remaining } => self.quota_reported(remaining),
             Input::Claimed { attempt_id, answer } => self.claimed(attempt_id, answer),
             Input::Deleted { attempt_id, answer } => self.deleted(attempt_id, answer),
             Input::Events { app, events } => self.on_events(app, events),
@@ -310,7 +297,7 @@ impl Engine {
             Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),
             Input::Restore(past) => self.restore(past),
             Input::Resume { app } => self.resume(app),
-            Input::CountedAcrossReplicas { hit, times } => self.hear_shared(&hit, &times),
+            Input::CountedAcrossReplicas { hit, times } => self.on_shared(&hit, &times),
             Input::Wake => {}
         }
         self.wake();
@@ -318,7 +305,7 @@ impl Engine {
         std::mem::take(&mut self.effects)
     }
 
-    /// When [`Input::Wake`] is next wanted, on the engine's clock.
+    /// Returns when [`Input::Wake`] is due, on the engine's clock.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -328,7 +315,7 @@ impl Engine {
         self.dynos.len()
     }
 
-    /// The tickets of all attempts under way, whose claims are still wanted.
+    /// Returns all attempts under way, whose claims must be renewed.
     pub fn open_attempts(&self) -> Vec<AttemptId> {
         let mut attempt_ids: Vec<AttemptId> = self.attempts.keys().copied().collect();
         attempt_ids.sort_unstable();
@@ -345,14 +332,14 @@ impl Engine {
         self.stale_answers
     }
 
-    /// Whether a step waits for calls to come back to the account. How many are left can be asked for free,
-    /// and what is answered may be better than what was reckoned here.
+    /// Whether a step waits for API quota. `GET /account/rate-limits` costs no quota, and its answer may be
+    /// better than the estimate here.
     pub fn waits_for_calls(&self) -> bool {
         !self.starved.is_empty()
     }
 
-    /// Those who waited for want of calls go on if there are enough.
-    fn told_tokens(&mut self, remaining: u32) {
+    /// Resumes attempts that were waiting for API quota.
+    fn quota_reported(&mut self, remaining: u32) {
         self.tokens.told(remaining, self.now.mono);
         if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE {
             for key in std::mem::take(&mut self.starved) {
@@ -370,8 +357,8 @@ impl Engine {
         }
     }
 
-    /// The time by which the age of a dyno is judged: the earlier of our clock and the platform's, so that
-    /// a clock that is wrong makes dynos look younger than they are, and never older.
+    /// The time by which a dyno's age is judged: the earlier of our clock and Heroku's. A wrong clock then
+    /// makes dynos look younger than they are, never older.
     fn cautious_now(&self) -> Now {
         let wall = self.platform_clock.at(self.now.mono).map_or(self.now.wall, |at| at.min(self.now.wall));
         Now { wall, ..self.now }
@@ -439,8 +426,7 @@ impl Engine {
     }
 }
 
-/// What is known of the platform's clock: no line is written before its time, so it shows at least the
-/// latest time in any line and what has passed since that line was heard.
+/// A lower bound of Heroku's clock: the latest time in any line, plus the time since that line arrived.
 #[derive(Clone, Copy, Debug, Default)]
 struct PlatformClock {
     latest: Option<(Timestamp, Duration)>,

@@ -1,4 +1,4 @@
-//! By a person: restarts on demand, pauses and their end.
+//! Requests by a person: restarts, pauses and their end.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::{Action, AttemptId, Decision, Evidence, Hold, MANUAL, Record};
 
-/// An order that waits for its first look.
+/// A request that waits for its first inspection.
 #[derive(Clone, Debug)]
 pub(super) struct OpenOrder {
     order: OrderId,
@@ -40,7 +40,7 @@ impl Engine {
         self.open_orders.insert(attempt_id, open);
     }
 
-    /// The API has answered the order's look: each dyno is judged, and those that may go are queued.
+    /// Judges each dyno by the API's answer, and queues those that may be restarted.
     pub(super) fn ordered(&mut self, open: OpenOrder, answer: Result<FormationInfo, ApiError>) {
         let view = match answer {
             Ok(view) => view,
@@ -78,7 +78,7 @@ impl Engine {
             .and_then(|()| self.judge(key, &cause))
             .and_then(|()| self.end_giving_up(key, &seen));
         self.dyno_mut(key).seen = Some(seen);
-        // A person is told now what the attempt would only find out in its turn.
+        // The answer says now what the attempt would only find out in its turn.
         if judged.is_ok() && self.is_used_up(key) {
             let (hold, notice) = self.give_up_on(key);
             let decision = self.decide(key, &cause, Action::Hold(hold), None);
@@ -88,7 +88,7 @@ impl Engine {
         let queued = judged.and_then(|()| self.enqueue(key, cause.clone()));
         match queued {
             Err(hold) => self.decide(key, &cause, Action::Hold(hold), None),
-            // It will be restarted in its turn, and a person who asked for that is told so now.
+            // The answer says so now; the restart follows in its turn.
             Ok(waiting_for) => {
                 let formation =
                     view.formation.iter().filter(|other| other.process_type == *name.process_type()).count();

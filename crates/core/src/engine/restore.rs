@@ -1,6 +1,6 @@
-//! What was before: the part of the record that the promises need across a restart of the daemon.
+//! State from earlier processes and other replicas: what the promises need across a restart of the daemon.
 //!
-//! Plain data, read from the store at start and handed to the engine as its first input.
+//! The driver reads it from the store at startup and hands it to the engine as its first input.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use crate::ident::{AppId, DynoName};
 use crate::record::AttemptId;
 use crate::time::since;
 
-/// What the engine must know of its earlier lives, and of its replicas'.
+/// State of earlier processes, and of replicas.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RestoredState {
-    /// Claims of a process that died between its DELETE and the end of the attempt, adopted by this one.
+    /// Claims of a process that died between its DELETE and the end of the attempt; this process holds them
+    /// now.
     pub claims: Vec<OpenClaim>,
     /// Dynos that are still given up.
     pub given_up: Vec<RestoredGiveUp>,
@@ -31,9 +32,7 @@ pub struct RestoredState {
 /// An accepted restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestoredRestart {
-    /// The app.
     pub app: AppId,
-    /// The dyno.
     pub dyno: DynoName,
     /// When the API accepted it.
     pub accepted_at: Timestamp,
@@ -42,11 +41,8 @@ pub struct RestoredRestart {
 /// A dyno that was given up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestoredGiveUp {
-    /// The app.
     pub app: AppId,
-    /// The dyno.
     pub dyno: DynoName,
-    /// Until when.
     pub until: Timestamp,
     /// Under which release.
     pub release: Option<u64>,
@@ -57,18 +53,15 @@ pub struct RestoredGiveUp {
 pub struct RestoredPause {
     /// The app, or all.
     pub app: Option<AppId>,
-    /// Until when.
     pub until: Timestamp,
-    /// Why.
     pub reason: Arc<str>,
 }
 
-/// A claim whose holder died; its DELETE may have been sent.
+/// A claim whose process died. Its DELETE may have been sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenClaim {
-    /// The ticket under which this process holds it now.
+    /// The attempt id under which this process holds it now.
     pub attempt_id: AttemptId,
-    /// The app.
     pub app: AppId,
     /// The instance that was to be replaced.
     pub target: DynoInfo,
@@ -79,10 +72,10 @@ pub struct OpenClaim {
 impl Engine {
     pub(super) fn restore(&mut self, past: RestoredState) {
         for restart in past.restarts {
-            self.remember_past_restart(&restart);
+            self.restore_restart(&restart);
         }
         for given_up in past.given_up {
-            self.remember_giving_up(&given_up);
+            self.restore_give_up(&given_up);
         }
         self.replace_pauses(past.pauses);
         for claim in past.claims {
@@ -98,13 +91,13 @@ impl Engine {
         }
     }
 
-    fn remember_past_restart(&mut self, restart: &RestoredRestart) {
+    fn restore_restart(&mut self, restart: &RestoredRestart) {
         let Some(key) = self.key(restart.app, &restart.dyno) else { return };
         if !self.track(key) {
             return;
         }
         let (now, rate) = (self.mono(), self.policy(key).max_restarts);
-        // One from the future, by a clock that was wrong, counts as made now: longer, never shorter.
+        // A time in the future, written by a wrong clock, counts as now: longer, never shorter.
         let age = since(restart.accepted_at, self.now.wall);
         let accepted =
             SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
@@ -121,7 +114,7 @@ impl Engine {
         }
     }
 
-    fn remember_giving_up(&mut self, given_up: &RestoredGiveUp) {
+    fn restore_give_up(&mut self, given_up: &RestoredGiveUp) {
         let Some(key) = self.key(given_up.app, &given_up.dyno) else { return };
         if !self.track(key) {
             return;
@@ -131,13 +124,13 @@ impl Engine {
             until: now.mono.saturating_add(since(now.wall, given_up.until)),
             until_at: given_up.until,
             release: given_up.release,
-            // There may have been a release meanwhile.
+            // There may have been a release in between.
             look_again: now.mono,
             releases_heard: heard,
         });
     }
 
-    /// Watches what became of a DELETE that a dead process may have sent; it is never sent again.
+    /// Polls the dyno of a DELETE that a dead process may have sent. It is never sent again.
     fn resume_unconfirmed(&mut self, claim: OpenClaim) {
         self.attempts_made = self.attempts_made.max(claim.attempt_id.0);
         let Some(key) = self.key(claim.app, &claim.target.name) else { return };

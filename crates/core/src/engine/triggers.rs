@@ -1,4 +1,4 @@
-//! From events to attempts: which rule a line fires, and whether that is worth a look.
+//! From events to attempts: which rule a line fires, and whether an attempt follows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,33 +25,33 @@ impl Engine {
         for Event { at, fact } in events {
             self.platform_clock.heard(at, self.now.mono);
             match fact {
-                Fact::Error { code, dyno: Some(dyno) } => self.hear_error(app, &dyno, code, at),
-                Fact::Error { code, dyno: None } => self.hear_error_of_app(app, code, at),
-                Fact::Life { dyno, change } => self.hear_life(app, &dyno, change, at),
+                Fact::Error { code, dyno: Some(dyno) } => self.on_error(app, &dyno, code, at),
+                Fact::Error { code, dyno: None } => self.on_error_of_app(app, code, at),
+                Fact::Life { dyno, change } => self.on_life(app, &dyno, change, at),
                 Fact::Memory { dyno, used, permille } => {
-                    self.hear_memory(app, &dyno, MemoryReading { at, used, permille });
+                    self.on_memory(app, &dyno, MemoryReading { at, used, permille });
                 }
-                Fact::Release { .. } => self.hear_release(app),
+                Fact::Release { .. } => self.on_release(app),
                 Fact::Sample { dyno, instance, total, quota } => {
-                    self.hear_sample(app, &dyno, &Sample { at, instance, total, quota });
+                    self.on_sample(app, &dyno, &Sample { at, instance, total, quota });
                 }
                 Fact::Scale => {
                     let settle = self.app(app).plan.policy.settle;
                     self.postpone(app, settle);
                 }
-                // The drain's own health is watched by the shell that owns the drain; here it is a code.
-                Fact::Loss { .. } => self.hear_error_of_app(app, Code::L10, at),
+                // The watchdog judges the drain's health; here the loss is only a code for rules.
+                Fact::Loss { .. } => self.on_error_of_app(app, Code::L10, at),
             }
         }
     }
 
-    fn hear_error(&mut self, app: AppId, dyno: &DynoName, code: Code, at: Timestamp) {
+    fn on_error(&mut self, app: AppId, dyno: &DynoName, code: Code, at: Timestamp) {
         let Some(key) = self.key(app, dyno) else { return };
         if !self.track(key) {
             return;
         }
         if code == Code::R15 {
-            // The platform kills and restarts the dyno by itself.
+            // Heroku kills and restarts the dyno itself.
             self.change(key, Change::Leaving, at);
         }
         for rule in 0..self.app(app).plan.rules.len() {
@@ -82,8 +82,8 @@ impl Engine {
         }
     }
 
-    /// Counts what other replicas heard of the same dyno and rule.
-    pub(super) fn hear_shared(&mut self, hit: &RuleHit, times: &[Timestamp]) {
+    /// Counts the hits of other replicas for the same dyno and rule.
+    pub(super) fn on_shared(&mut self, hit: &RuleHit, times: &[Timestamp]) {
         let Some(key) = self.key(hit.app, &hit.dyno) else { return };
         let rules = &self.app(hit.app).plan.rules;
         let Some(rule) = rules.iter().position(|rule| rule.name == hit.rule) else { return };
@@ -98,13 +98,13 @@ impl Engine {
         }
     }
 
-    fn hear_error_of_app(&mut self, app: AppId, code: Code, at: Timestamp) {
+    fn on_error_of_app(&mut self, app: AppId, code: Code, at: Timestamp) {
         let now = self.now;
         let state = self.app_mut(app);
         let mut fired: Vec<Decision> = Vec::new();
         for (rule, hits) in state.plan.rules.iter().zip(&mut state.hits) {
             let Trigger::Errors { codes, count, within } = &rule.trigger else { continue };
-            // Settings refuse to restart on a code that names no dyno, and a line may still name none.
+            // Settings reject `restart` for a code without a dyno, and a line may still name none.
             if rule.act == Act::Notify
                 && codes.contains(&code)
                 && let Some(lines) = hits.count(at, *count, *within)
@@ -123,7 +123,7 @@ impl Engine {
         fired.into_iter().for_each(|decision| self.record(Record::Decision(decision)));
     }
 
-    fn hear_life(&mut self, app: AppId, dyno: &DynoName, change: Change, at: Timestamp) {
+    fn on_life(&mut self, app: AppId, dyno: &DynoName, change: Change, at: Timestamp) {
         let Some(key) = self.key(app, dyno) else { return };
         if self.track(key) {
             self.change(key, change, at);
@@ -147,7 +147,7 @@ impl Engine {
         }
     }
 
-    fn hear_memory(&mut self, app: AppId, name: &DynoName, memory: MemoryReading) {
+    fn on_memory(&mut self, app: AppId, name: &DynoName, memory: MemoryReading) {
         let Some(key) = self.key(app, name) else { return };
         if !self.track(key) {
             return;
@@ -162,12 +162,12 @@ impl Engine {
         }
     }
 
-    fn hear_sample(&mut self, app: AppId, dyno: &DynoName, sample: &Sample) {
+    fn on_sample(&mut self, app: AppId, dyno: &DynoName, sample: &Sample) {
         let permille = (u128::from(sample.total.hundredths) * 1000)
             .checked_div(u128::from(sample.quota.hundredths))
             .and_then(|permille| u32::try_from(permille).ok());
         if let Some(permille) = permille {
-            self.hear_memory(app, dyno, MemoryReading { at: sample.at, used: sample.total, permille });
+            self.on_memory(app, dyno, MemoryReading { at: sample.at, used: sample.total, permille });
         }
         let Some(key) = self.key(app, dyno) else { return };
         for rule in 0..self.app(app).plan.rules.len() {
@@ -182,7 +182,7 @@ impl Engine {
         }
     }
 
-    fn hear_release(&mut self, app: AppId) {
+    fn on_release(&mut self, app: AppId) {
         // Until the API shows the new release, or preboot's twin is gone: as long as a dyno is too young.
         let min_uptime = self.app(app).plan.policy.min_uptime;
         self.app_mut(app).releases_heard += 1;
@@ -195,15 +195,15 @@ impl Engine {
         app.settled_at = app.settled_at.max(until);
     }
 
-    /// A rule asks for something.
+    /// Acts on a rule that fired.
     fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
         if act == Act::Notify {
             self.decide(key, &cause, Action::Notify, None);
             return;
         }
-        self.tell_if_no_help(key, &cause);
+        self.report_if_no_help(key, &cause);
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
-        // A person's order stays one: an error beside it takes none of its rights away.
+        // A manual restart stays manual: an error meanwhile takes none of its rights away.
         let new_error_at = cause.error_at();
         if let (Cause::Rule { error_at, .. }, Some(new)) = (&mut attempt.request_mut().cause, new_error_at) {
             *error_at = new.max(*error_at);
@@ -216,7 +216,7 @@ impl Engine {
         self.decide(key, &cause, Action::Hold(hold), Some(attempt_id));
     }
 
-    /// Takes a dyno into the queue of its formation, or says why not.
+    /// Queues a dyno, or records why not.
     fn admit(&mut self, key: DynoKey, cause: Cause) {
         let judged = self.judge(key, &cause);
         self.watch_clock(key, judged.as_ref().err());
@@ -238,7 +238,7 @@ impl Engine {
         }
     }
 
-    /// Puts a dyno into the queue of its formation; says whom it waits for, if it must wait.
+    /// Queues a dyno in its formation, and returns what it waits for, if it must wait.
     pub(super) fn enqueue(&mut self, key: DynoKey, cause: Cause) -> Result<Option<Hold>, Hold> {
         let places = self.policy(key).max_concurrent.get() as usize;
         let formation = self.formation_mut(key);
@@ -280,12 +280,12 @@ impl Engine {
         judge::before_looking(cause, dyno, self.policy(key), now)
     }
 
-    /// Makes room for a dyno and marks it as heard of; false when there is no room.
+    /// Makes room for a dyno and notes its activity; false if there is no room.
     pub(super) fn track(&mut self, key: DynoKey) -> bool {
         let now = self.now.mono;
         if let Some(dyno) = self.dynos.get_mut(&key) {
             dyno.touched = now;
-            // To move it costs more than all else that is done for most events.
+            // Moving it costs more than everything else done for most events.
             if now.saturating_sub(dyno.placed) < limits::QUIET_STEP {
                 return true;
             }
@@ -301,7 +301,7 @@ impl Engine {
         true
     }
 
-    /// Forgets the dyno that has been quiet longest, of those whose bounds are not in force.
+    /// Forgets the dyno that has been quiet longest, among those that no bound applies to.
     fn forget_one(&mut self) -> bool {
         let now = self.now.mono;
         let forgettable = self.quiet.iter().take(FORGET_LOOK_MAX).copied().find(|(_, key)| {
@@ -325,13 +325,13 @@ impl Engine {
             || dyno.restarts.count_at(policy.max_restarts, self.mono())
     }
 
-    fn tell_if_no_help(&mut self, key: DynoKey, cause: &Cause) {
+    fn report_if_no_help(&mut self, key: DynoKey, cause: &Cause) {
         let min_uptime = self.policy(key).min_uptime;
         let Some(restart) = self.dynos.get_mut(&key).and_then(|dyno| dyno.last_restart.as_mut()) else {
             return;
         };
         let (Some(error_at), Some(back_at)) = (cause.error_at(), restart.back_at) else { return };
-        // Before min_uptime the lines may still be those of the old process.
+        // Before min_uptime the lines may still be the old process's.
         let after = since(back_at, error_at);
         if restart.told_no_help || after < min_uptime || after > limits::NO_HELP_WITHIN {
             return;
@@ -351,14 +351,14 @@ impl Engine {
         }
     }
 
-    /// Tells people something.
+    /// Records a notice.
     pub(super) fn notice(&mut self, app: AppId, key: Option<DynoKey>, what: NoticeKind) {
         let dyno = key.map(|key| self.name(key));
         self.record(Record::Notice(Notice { at: self.now.wall, scope: Scope::App(app), dyno, what }));
     }
 }
 
-/// Dynos that are looked at for one to forget; those beyond are not older in effect.
+/// Candidates considered for forgetting; the others are hardly younger.
 const FORGET_LOOK_MAX: usize = 16;
 
 /// The entry of one rule, made when it is first wanted: most dynos never err.
