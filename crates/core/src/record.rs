@@ -1,7 +1,7 @@
-//! The record: every decision with its reason, what became of every restart, and what people are told.
+//! Decision history: every decision with its reason, the outcome of every restart, and notices to people.
 //!
-//! One value makes the log line, the metric, the row in the store and the line on a page, so none of
-//! them can say something else than the others.
+//! One value makes the log line, the metric, the row in the store and the line on a page, so they cannot
+//! disagree.
 
 pub mod view;
 
@@ -19,24 +19,24 @@ use crate::ident::{AppId, DynoName, InstanceId};
 use crate::policy::Rate;
 use crate::time::spoken;
 
-/// The rule's name in decisions that a person asked for.
+/// The rule's name in decisions about a manual restart.
 pub const MANUAL: &str = "by-hand";
 
-/// One thing that the engine wants remembered and told.
+/// One entry of the decision history.
 #[expect(clippy::large_enum_variant, reason = "nearly all are decisions, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// It heard how much memory a restarted dyno uses.
+    /// The memory of a restarted dyno.
     MemoryAfterRestart(MemoryAfterRestart),
-    /// It decided something.
+    /// A decision.
     Decision(Decision),
-    /// It told people something.
+    /// A notice to people.
     Notice(Notice),
-    /// It learnt what became of a restart.
+    /// The outcome of a restart.
     Outcome(Outcome),
 }
 
-/// Names one attempt at a restart in all records about it.
+/// The id of one attempt at a restart, in all records about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptId(pub u64);
 
@@ -45,7 +45,6 @@ pub struct AttemptId(pub u64);
 pub struct Decision {
     /// When it was made.
     pub at: Timestamp,
-    /// The app.
     pub app: AppId,
     /// The dyno; none for a rule about an app or a drain.
     pub dyno: Option<DynoName>,
@@ -62,13 +61,13 @@ pub struct Decision {
 /// What was decided.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// The dyno is left as it is.
+    /// The dyno is not restarted.
     Hold(Hold),
-    /// People are told, as the rule asks.
+    /// The rule only sends notifications.
     Notify,
     /// The dyno is restarted.
     Restart {
-        /// Nothing is sent: `dry_run`.
+        /// Whether the DELETE is left out (`dry_run`).
         dry_run: bool,
         /// How many dynos its formation has.
         formation: usize,
@@ -84,13 +83,13 @@ pub struct Evidence {
     pub line_at: Option<Timestamp>,
     /// How many lines counted.
     pub lines: u32,
-    /// The last `Process running mem=…` or memory sample of that dyno.
+    /// The dyno's last `Process running mem=…` line or memory sample.
     pub memory: Option<MemoryReading>,
     /// The dyno as the API showed it.
     pub seen: Option<DynoInfo>,
 }
 
-/// What a dyno used when its memory was last told.
+/// One reading of a dyno's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryReading {
     /// The time in the line.
@@ -101,15 +100,15 @@ pub struct MemoryReading {
     pub permille: u32,
 }
 
-/// Why a dyno was left as it is. Every refusal is one of these; there is no silent one.
+/// The reason not to restart a dyno. Every refusal is one of these; none is silent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Hold {
-    /// The account's calls are down to the fifth that is left to others.
+    /// The account's API calls are down to the fifth that is reserved for its other users.
     ApiReserve {
         /// Calls left, as far as we know.
         remaining: u32,
     },
-    /// The API showed nothing to judge by.
+    /// The API gave no usable answer.
     ApiError(ApiError),
     /// Another replica holds the claim.
     ClaimedElsewhere {
@@ -121,9 +120,8 @@ pub enum Hold {
         /// By how much.
         lead: Duration,
     },
-    /// Restarted not long ago.
+    /// The cool-down is running.
     CoolingDown {
-        /// Until when.
         until: Timestamp,
         /// The policy's cool-down.
         cooldown: Duration,
@@ -144,7 +142,6 @@ pub enum Hold {
     FormationOut {
         /// One of those that are out.
         dyno: DynoName,
-        /// Its state.
         state: DynoState,
         /// `max_concurrent`.
         allowed: u32,
@@ -156,7 +153,7 @@ pub enum Hold {
     },
     /// The API knows no dyno of that name.
     Gone,
-    /// This was one restart too many, and the dyno is given up now.
+    /// `max_restarts` is used up, and the dyno is given up now.
     MaxRestarts {
         /// `max_restarts`.
         allowed: Rate,
@@ -175,14 +172,13 @@ pub enum Hold {
         /// When the next window opens.
         opens: Option<Timestamp>,
     },
-    /// A person said so.
+    /// A person paused restarts.
     Paused {
-        /// Until when.
         until: Timestamp,
         /// The person's reason.
         reason: Arc<str>,
     },
-    /// The platform is already replacing the process.
+    /// Heroku is already replacing the process.
     PlatformActs,
     /// In the queue.
     Queued {
@@ -194,7 +190,7 @@ pub enum Hold {
         /// Its bound.
         max: usize,
     },
-    /// A release or a change of scale was announced a moment ago.
+    /// A release or a scaling was announced a moment ago.
     Releasing {
         /// Until when we wait for it to show.
         until: Timestamp,
@@ -206,41 +202,36 @@ pub enum Hold {
     },
     /// The store does not answer.
     StoreAway,
-    /// The error is older than the dyno: it speaks of the one before.
+    /// The error is older than the dyno, so it is about the process before.
     Superseded {
         /// When the present one was created.
         created_at: Timestamp,
     },
-    /// More dynos are watched than there is room for.
+    /// The table of watched dynos is full.
     TooManyDynos {
         /// The bound.
         max: usize,
     },
     /// Younger than `min_uptime`.
     TooYoung {
-        /// Its age.
         age: Duration,
         /// `min_uptime`.
         min: Duration,
     },
     /// A restart of this very dyno is under way.
     UnderWay,
-    /// The API says that the dyno is of another type than its name.
+    /// The API reports another process type than the dyno's name.
     WrongType,
 }
 
-/// What became of a restart.
+/// The outcome of a restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// When it was learnt.
     pub at: Timestamp,
-    /// The app.
     pub app: AppId,
-    /// The dyno.
     pub dyno: DynoName,
-    /// The attempt.
     pub attempt_id: AttemptId,
-    /// What happened.
     pub result: RestartResult,
 }
 
@@ -249,7 +240,7 @@ pub struct Outcome {
 pub enum RestartResult {
     /// The API accepted it; the cool-down runs from here.
     Accepted {
-        /// Whether the answer was lost: a look showed it, or none could be had and it counts as made.
+        /// Whether the answer was lost, and an inspection showed the restart or it counts as carried out.
         answer_lost: bool,
     },
     /// The new instance is up.
@@ -268,27 +259,24 @@ pub enum RestartResult {
         /// `boot_timeout`.
         waited: Duration,
     },
-    /// The dyno was scaled away meanwhile.
+    /// The dyno was scaled away.
     Gone,
     /// The API refused; nothing happened and the cool-down is not spent.
     Refused(ApiError),
-    /// The request was sent so many times and the old instance is still there.
+    /// The request was sent several times, and the old instance is still running.
     Unanswered {
         /// How many times.
         tries: u32,
     },
-    /// It was claimed and then held before anything was sent; nothing happened and nothing is spent.
+    /// It was claimed and then held back before the request was sent. Nothing happened.
     Withdrawn,
 }
 
-/// The memory of the instance that came up: the first that is told of it after a restart, if any is.
+/// The first memory reading of the new instance after a restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryAfterRestart {
-    /// The app.
     pub app: AppId,
-    /// The dyno.
     pub dyno: DynoName,
-    /// The attempt.
     pub attempt_id: AttemptId,
     /// What it uses now.
     pub memory: MemoryReading,
@@ -297,13 +285,11 @@ pub struct MemoryAfterRestart {
 /// Something to report to people, besides decisions and outcomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// When.
     pub at: Timestamp,
     /// What it is about.
     pub scope: Scope,
     /// The dyno, where it is about one.
     pub dyno: Option<DynoName>,
-    /// What.
     pub what: NoticeKind,
 }
 
@@ -329,9 +315,9 @@ impl Scope {
 /// The kinds of notices.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoticeKind {
-    /// The API cannot be seen, so nothing is restarted for this app.
+    /// The API gives no usable answer, so nothing is restarted for this app.
     ApiError(ApiError),
-    /// Line times and our clock disagree.
+    /// The times in log lines and this machine's clock disagree.
     ClockDisagrees {
         /// How far the line is ahead of us.
         lead: Duration,
@@ -340,19 +326,18 @@ pub enum NoticeKind {
     GaveUp {
         /// `max_restarts`.
         allowed: Rate,
-        /// Until when.
         until: Timestamp,
     },
-    /// The error was back within minutes of a restart: a restart does not help.
+    /// The error was back within minutes of a restart, so restarting does not help.
     NoHelp {
         /// How long after the new instance was created.
         after: Duration,
     },
     /// A restart failed.
     RestartFailed(RestartResult),
-    /// The API is seen again.
+    /// The API answers again.
     ApiRecovered,
-    /// The program's own eyes and ears.
+    /// An alert of the watchdog.
     Health(HealthAlert),
 }
 
@@ -373,7 +358,7 @@ impl Record {
 // === impl Verdict ===
 
 impl Action {
-    /// The word of the contract: `restart`, `hold` or `notify`.
+    /// Returns `restart`, `hold` or `notify`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Hold(_) => "hold",
@@ -384,7 +369,7 @@ impl Action {
 }
 
 impl Decision {
-    /// The word for the reason: the same for all refusals of one kind.
+    /// Returns the reason's code, the same for all refusals of one kind.
     pub fn reason_label(&self) -> &'static str {
         match &self.action {
             Action::Hold(hold) => hold.label(),
@@ -394,7 +379,7 @@ impl Decision {
         }
     }
 
-    /// The reason as a sentence.
+    /// Returns the reason as a sentence.
     pub fn reason(&self) -> String {
         let cause = self.cause();
         match &self.action {
@@ -440,7 +425,7 @@ impl fmt::Display for MemoryReading {
 // === impl Hold ===
 
 impl Hold {
-    /// The word for it in JSON and in metrics.
+    /// Returns its code in JSON and metrics.
     pub fn label(&self) -> &'static str {
         match self {
             Self::ApiReserve { .. } => "api_reserve",
@@ -565,7 +550,7 @@ fn clock(at: Timestamp) -> impl fmt::Display {
 // === impl RestartResult ===
 
 impl RestartResult {
-    /// The word for it in JSON and in metrics.
+    /// Returns its code in JSON and metrics.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Accepted { .. } => "accepted",
@@ -610,7 +595,7 @@ impl fmt::Display for RestartResult {
 // === impl NoticeKind ===
 
 impl NoticeKind {
-    /// The word for it in JSON, in metrics and in `notify.on`.
+    /// Returns its kind in JSON, in metrics and in `notify.on`.
     pub fn label(&self) -> &'static str {
         match self {
             Self::ApiError(_) => "failure",
