@@ -1,7 +1,5 @@
 //! End to end: every platform code, runtime memory, and the figures and lines that come of them.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use dynowarden_core::ident::AppName;
@@ -12,7 +10,8 @@ use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
 use http::Method;
 use jiff::Timestamp;
 
-use support::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
+use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
+use support::{client, fixtures};
 
 fn acme() -> AppName {
     "acme".parse().expect("an app")
@@ -33,22 +32,6 @@ async fn post(heroku: &SimHeroku, daemon: &Daemon, body: Vec<u8>) {
     let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
     let post = RawPost { body: body.into(), headers: Vec::new(), method: Method::POST, url };
     assert_eq!(heroku.post(post).await.expect("an answer").status.as_u16(), 204);
-}
-
-fn metrics(daemon: &Daemon) -> String {
-    let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).expect("it listens");
-    let bearer = format!("Authorization: Bearer {ADMIN_PASSWORD}\r\n");
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n").expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
-}
-
-async fn await_restart(heroku: &SimHeroku, name: &str) {
-    let path = format!("/apps/acme/dynos/{name}");
-    let deleted =
-        |call: &heroku_sim::platform::RecordedCall| call.method == Method::DELETE && call.path == path;
-    heroku.await_call(deleted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name}"));
 }
 
 const RULES: &str = r#"[
@@ -77,11 +60,13 @@ async fn router_errors_of_both_generations_restart_their_dyno() {
     }
     body.extend(frame("router", &h12("", "https"), at));
     post(&heroku, &daemon, body).await;
-    await_restart(&heroku, "web.2").await;
+    fixtures::await_restart(&heroku, "web.2").await;
     let decision = daemon.await_decision("web.2", "restart", "rule");
     assert_eq!(decision["rule"], "slow");
     assert_eq!((heroku.deletes().len(), daemon.decisions().len()), (1, 1));
-    assert!(metrics(&daemon).contains("dynowarden_events_total{app=\"acme\",kind=\"H12\"} 4"));
+    assert!(
+        client::get(&daemon, "/metrics").contains("dynowarden_events_total{app=\"acme\",kind=\"H12\"} 4")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,11 +138,11 @@ async fn a_memory_rule_restarts_and_ignores_the_old_instance() {
         ));
     }
     post(&heroku, &daemon, body).await;
-    await_restart(&heroku, "web.2").await;
+    fixtures::await_restart(&heroku, "web.2").await;
     let decision = daemon.await_decision("web.2", "restart", "rule");
     assert_eq!(decision["rule"], "memory");
     assert_eq!(heroku.deletes().len(), 1);
-    let page = metrics(&daemon);
+    let page = client::get(&daemon, "/metrics");
     assert!(page.contains("dynowarden_events_total{app=\"acme\",kind=\"sample\"} 15"), "{page}");
 }
 
@@ -173,7 +158,7 @@ async fn a_thousand_forged_dyno_names_are_bounded_and_counted() {
     daemon.await_line(|line| line["code"] == "queue_full");
     daemon.await_line(|line| line["code"] == "gone");
     assert!(heroku.deletes().iter().all(|call| call.path.ends_with("/web.2")));
-    let page = metrics(&daemon);
+    let page = client::get(&daemon, "/metrics");
     assert!(page.contains("dynowarden_events_total{app=\"acme\",kind=\"R14\"} 1001"), "{page}");
     let series = page.lines().filter(|line| !line.starts_with('#')).count();
     assert!(series < 120, "names make no series: {series}");
@@ -198,7 +183,7 @@ async fn a_batch_logs_nothing_and_a_decision_logs_one_line() {
 async fn every_documented_metric_is_exported_at_startup() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[]);
-    let page = metrics(&daemon);
+    let page = client::get(&daemon, "/metrics");
     for name in [
         "batches_total",
         "frames_total",
@@ -230,6 +215,6 @@ async fn every_documented_metric_is_exported_at_startup() {
     }
     post(&heroku, &daemon, frame("web.1", "Process running mem=300M(58.5%)", heroku.now())).await;
     eventually("a watched dyno", || {
-        metrics(&daemon).contains("dynowarden_dynos{app=\"acme\"} 1").then_some(())
+        client::get(&daemon, "/metrics").contains("dynowarden_dynos{app=\"acme\"} 1").then_some(())
     });
 }

@@ -9,7 +9,8 @@ use heroku_sim::app::AppSpec;
 use heroku_sim::server::{SimHeroku, SimOptions};
 use serde_json::Value;
 
-use support::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, eventually};
+use support::client::get;
+use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
 
 /// What was posted to a receiver, by path.
 type Posted = Arc<Mutex<Vec<(String, Value)>>>;
@@ -57,15 +58,6 @@ fn serve(mut stream: TcpStream, kept: &Posted) -> std::io::Result<()> {
         };
         write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{text}", text.len())?;
     }
-}
-
-fn get(daemon: &Daemon, path: &str) -> String {
-    let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).expect("it listens");
-    let bearer = format!("Authorization: Bearer {ADMIN_PASSWORD}\r\n");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n").expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
 }
 
 #[tokio::test(flavor = "multi_thread")]

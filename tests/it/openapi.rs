@@ -1,15 +1,14 @@
 //! docs/openapi.json against the real answers of the real binary.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, Read};
 
-use base64::Engine as _;
 use dynowarden_core::ident::AppName;
 use heroku_sim::app::AppSpec;
 use heroku_sim::server::{SimHeroku, SimOptions};
 use serde_json::{Value, json};
 
-use support::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, PATIENCE};
+use support::client::request;
+use support::daemon::{DRAIN_PASSWORD, Daemon};
 
 fn openapi() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
@@ -23,31 +22,8 @@ fn holds(openapi: &Value, schema: &Value, value: &Value) {
     }
 }
 
-/// Sends a request and gives the reader of the answer, at its body.
-fn ask(daemon: &Daemon, line: &str, body: &str) -> (u16, BufReader<TcpStream>) {
-    let authority = daemon.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(authority).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let password = base64::prelude::BASE64_STANDARD.encode(format!("admin:{ADMIN_PASSWORD}"));
-    write!(
-        stream,
-        "{line} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Basic {password}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .expect("sent");
-    let mut reader = BufReader::new(stream);
-    let mut status = String::new();
-    reader.read_line(&mut status).expect("a status line");
-    let mut header = String::new();
-    while reader.read_line(&mut header).expect("a header") > 2 {
-        header.clear();
-    }
-    (status.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status"), reader)
-}
-
 fn answer(daemon: &Daemon, line: &str, body: &str) -> (u16, Value) {
-    let (status, mut reader) = ask(daemon, line, body);
+    let (status, mut reader) = request(daemon, line, body);
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("a body");
     (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}")))
@@ -114,7 +90,7 @@ async fn the_api_responses_match_the_document() {
     let drain = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
     heroku.add_drain(&acme, &drain).expect("an app");
 
-    let (status, mut stream) = ask(&daemon, "GET /api/v1/events", "");
+    let (status, mut stream) = request(&daemon, "GET /api/v1/events", "");
     assert_eq!(status, 200);
     heroku.emit_r14(&acme, &"web.2".parse().expect("a dyno"));
     let text = tokio::task::block_in_place(|| until_back_and_shown(&mut stream));

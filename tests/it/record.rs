@@ -1,14 +1,12 @@
 //! The record across crashes, with the real binary on SQLite: `kill -9` breaks no promise.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use heroku_sim::fault::{Fault, FaultRule};
 use http::Method;
 use tempfile::TempDir;
 
+use support::client::request;
 use support::crashes::{age, err};
-use support::daemon::{ADMIN_PASSWORD, Daemon};
+use support::daemon::Daemon;
 use support::fixtures::{await_restart, deleted, heroku};
 
 /// A file of its own, and the directory that ends with it.
@@ -67,14 +65,8 @@ async fn the_last_pause_or_resume_survives_a_kill() {
 
 /// Asks for something of the JSON API, and sees it done.
 fn say(daemon: &Daemon, what: &str, body: &str) {
-    let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).expect("it listens");
-    let length = body.len();
-    let bearer = format!("Authorization: Bearer {ADMIN_PASSWORD}");
-    let head = format!("POST /api/v1/{what} HTTP/1.1\r\nHost: x\r\n{bearer}\r\nConnection: close\r\n");
-    write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let (status, _) = request(daemon, &format!("POST /api/v1/{what}"), body);
+    assert_eq!(status, 200, "{what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,5 @@
 //! End to end: whose batches come, and what is told when none do.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use dynowarden_core::event::DynoState;
@@ -13,7 +11,8 @@ use heroku_sim::platform::Rights;
 use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
 use http::Method;
 
-use support::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
+use support::client::get;
+use support::daemon::{DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
 
 fn app(name: &str) -> AppName {
     name.parse().expect("an app")
@@ -55,17 +54,6 @@ async fn post_r14(heroku: &SimHeroku, daemon: &Daemon, token: &str, name: &str) 
     let answer = heroku.post(post).await.expect("an answer");
     let retry = answer.headers.get("retry-after").map(|value| value.to_str().expect("text").to_owned());
     (answer.status.as_u16(), retry)
-}
-
-/// `GET`, with the admin's password.
-fn get(daemon: &Daemon, path: &str) -> String {
-    let address = daemon.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    let bearer = format!("Authorization: Bearer {ADMIN_PASSWORD}\r\n");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n").expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
 }
 
 #[track_caller]

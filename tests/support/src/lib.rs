@@ -8,6 +8,8 @@
 
 pub mod api_oracle;
 #[cfg(feature = "daemon")]
+pub mod client;
+#[cfg(feature = "daemon")]
 pub mod corpus;
 #[cfg(feature = "daemon")]
 pub mod crashes;
