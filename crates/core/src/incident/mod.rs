@@ -17,7 +17,7 @@
 //! [`Plan::repeat`]. An incident that was told is told again when it is over.
 
 pub mod digest;
-mod incident;
+mod dyno_incident;
 pub mod kind;
 pub mod message;
 mod outage;
@@ -37,7 +37,7 @@ use jiff::Timestamp;
 
 use crate::ident::{AppId, AppName, DynoName};
 use crate::incident::digest::{DailyTime, Tally};
-use crate::incident::incident::DynoIncident;
+use crate::incident::dyno_incident::DynoIncident;
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::outage::Outage;
