@@ -1,4 +1,4 @@
-//! The certificate that the front door shows: two texts in PEM form to what a handshake needs.
+//! The certificate that the HTTP server shows: two texts in PEM form to what a handshake needs.
 
 use std::fmt;
 use std::sync::Arc;

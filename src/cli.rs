@@ -187,14 +187,14 @@ fn parse_speed(text: &str) -> Result<f64, String> {
 }
 
 const AFTER_HELP: &str = "\
-A first run, which changes nothing at Heroku:
+A first run that changes nothing at Heroku:
   export HEROKU_API_KEY=$(heroku authorizations:create -s write --short)
   export HEROKU_APP=acme DRAIN_PASSWORD=$(openssl rand -hex 16)
   DYNOWARDEN_DRY_RUN=true dynowarden serve
-Then send the app's log to it, over HTTPS:
+Then send the app's logs to it over HTTPS:
   heroku drains:add https://drain:$DRAIN_PASSWORD@warden.example.com/logs/acme -a acme
 
-Settings: the environment first, then the file, then defaults.
+Settings come from the environment, then the file, then defaults.
   HEROKU_API_KEY    token with scope write                              needed by serve
   HEROKU_APP        app or apps to watch, comma-separated               needed by serve
   DRAIN_PASSWORD    the password in the drain's URL                     needed by serve
@@ -204,7 +204,7 @@ Settings: the environment first, then the file, then defaults.
   PORT              port to listen on                                   [8080]
   HEROKU_API_URL    the Platform API                                    [https://api.heroku.com]
   LOG_FORMAT        text or json; RUST_LOG filters                      [text on a terminal]
-  DYNOWARDEN_SECTION__KEY    any key of the file, such as DYNOWARDEN_POLICY__COOLDOWN=15m
+  DYNOWARDEN_SECTION__KEY    any key of the file, for example DYNOWARDEN_POLICY__COOLDOWN=15m
 Secrets can be in files instead: heroku.api_key_file, drain.password_file and so on.
 DRAIN_PASSWORD_OLD is also accepted, so a password can be rotated without losing logs.
 dynowarden.example.toml lists every key with its default.
@@ -219,12 +219,12 @@ Examples:
   HEROKU_APP=acme dynowarden serve
   DYNOWARDEN_DRY_RUN=true dynowarden serve --config /etc/dynowarden.toml
 
-SIGTERM and Ctrl-C end it: what has begun is finished or kept, then it exits with 0.
-Exit codes: 0 ended as asked, 1 failed while running, 2 wrong usage or settings.";
+SIGTERM and Ctrl-C stop it. Requests in flight are finished, then it exits with 0.
+Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong usage or settings.";
 
 const DEMO_HELP: &str = "\
 Needs no settings and no account; both ports are on 127.0.0.1 only.
-The official command line can look at the simulated Heroku:
+The official CLI works against the simulated Heroku:
   HEROKU_HOST=http://127.0.0.1:8081 heroku ps -a acme
 
 Examples:
@@ -234,19 +234,19 @@ Examples:
 Exit codes: 0 done, 1 failed while running, 2 wrong usage.";
 
 const REPLAY_HELP: &str = "\
-Reads raw logplex bodies, the text of `heroku logs` and Papertrail text, and tells them apart.
-The clock is the time in the lines. No token is needed and the API is never called.
+Reads raw logplex bodies, `heroku logs` output and Papertrail text, and detects the format.
+The time in the lines is the clock. It needs no token and makes no API calls.
 
 Examples:
   heroku logs -n 1500 -a acme | dynowarden replay --app acme -
   dynowarden replay --format json archive-*.log.gz
 
-JSON is one object a line; every decision has at, app, dyno, rule, decision (restart, hold or
-notify) and reason.
+JSON output is one object per line. Every decision has at, app, dyno, rule, decision (restart,
+hold or notify) and reason.
 Exit codes: 0 done, 1 a file could not be read, 2 wrong usage or settings.";
 
 const CHECK_HELP: &str = "\
-Looks, and changes nothing, unless --register or --notify is given.
+Changes nothing, unless --register or --notify is given.
 
 Examples:
   dynowarden check

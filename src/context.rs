@@ -13,11 +13,9 @@ use crate::traffic::TrafficBook;
 /// The handles that the HTTP server and the watchdog share.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The clock.
     pub clock: Clock,
     /// The way to the engine.
     pub handle: Handle,
-    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The answer of `/readyz`.
     pub readiness: Arc<Readiness>,

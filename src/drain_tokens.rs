@@ -53,7 +53,7 @@ impl DrainTokens {
     /// The app that a drain belongs to; waits a moment for the lists of a start, where that may help.
     ///
     /// # Errors
-    /// The token is not known, and not all drains are listed yet: a 404 would lose the batch for good.
+    /// The token is not known, and not all drains are listed yet: a 404 would lose the batch permanently.
     pub async fn app_soon(&self, token: &DrainToken) -> Result<Option<AppId>, Unlisted> {
         let mut unlisted = self.unlisted.subscribe();
         let found = async {

@@ -365,7 +365,7 @@ impl Driver {
                 Input::Resume { app }
             }
             Command::Status { answer } => {
-                // Who asked may have gone away.
+                // The client may have disconnected.
                 let _gone = answer.send(self.engine.status());
                 return;
             }
@@ -508,7 +508,7 @@ impl RecordSinks<'_> {
         telemetry::tell(&record, self.plans, self.metrics);
         self.store.write(&record, now.wall);
         self.notices.record(&record);
-        // Nobody may be listening.
+        // There may be no listener.
         let _listeners = self.records.send(record);
     }
 }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("dynowarden: {error:#}");
-            // Wrong settings are the user's to mend before a second try; anything else happened on the way.
+            // Wrong settings are the user's to fix before a second try; anything else happened on the way.
             ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
         }
     }

@@ -45,7 +45,7 @@ pub struct Metrics {
     families: Families,
 }
 
-/// Why the front door did not take a request or a connection.
+/// Why the HTTP server refused a request or a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The body did not arrive in time.
@@ -190,7 +190,7 @@ impl Metrics {
         noted(&self.last_batch_at, app)
     }
 
-    /// What has been heard of an app so far.
+    /// Returns the activity of an app's drain so far.
     pub fn hearing(&self, app: AppId) -> DrainActivity {
         let lost = |label: &AppLabel| {
             self.families.lost_messages.get_or_create(&AppLabels { app: label.clone() }).get()
@@ -228,7 +228,7 @@ impl Metrics {
         self.families.platform_red.set(red.into());
     }
 
-    /// How the record is.
+    /// Sets the state of the store.
     pub fn store(&self, health: &Health) {
         let Families { store_away, store_dropped_rows, store_unwritten_rows, .. } = &self.families;
         store_away.set(health.away.is_some().into());
@@ -242,12 +242,12 @@ impl Metrics {
         self.families.token_accepted.set(accepted.map_or(-1, i64::from));
     }
 
-    /// The front door turned somebody away.
+    /// Counts a refused request or connection.
     pub fn refused(&self, refusal: Refusal) {
         self.families.refusals.get_or_create(&RefusalLabels { reason: refusal.label() }).inc();
     }
 
-    /// When the certificate ends that the front door shows.
+    /// Sets the expiry of the certificate.
     pub fn certificate_ends(&self, at: Timestamp) {
         self.families.certificate_ends.set(at.as_second());
     }
@@ -429,48 +429,52 @@ impl Families {
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         to.register("build_info", "The program's version", build);
-        to.register("batches", "Batches taken, repeated ones not counted", f.batches.clone());
-        to.register("repeated_batches", "Batches acknowledged by their frame id", f.repeated_batches.clone());
-        to.register("frames", "Frames in the batches taken", f.frames.clone());
+        to.register("batches", "Batches accepted, without repeated ones", f.batches.clone());
+        to.register(
+            "repeated_batches",
+            "Batches acknowledged because their frame id was known",
+            f.repeated_batches.clone(),
+        );
+        to.register("frames", "Frames in accepted batches", f.frames.clone());
         to.register("bad_frames", "Frames that could not be read, by kind", f.bad_frames.clone());
         to.register("events", "Platform events found, by kind", f.events.clone());
-        let help = "Events of dynos whose process type is not listed";
+        let help = "Events of process types that are not listed";
         to.register("left_alone_events", help, f.left_alone.clone());
-        let help = "Messages that L10 lines report as dropped on their way here";
+        let help = "Messages that logplex dropped on the way to this drain (L10)";
         to.register("lost_messages", help, f.lost_messages.clone());
-        let help = "Messages that L10 lines report as dropped on their way to an app's other drains";
+        let help = "Messages that logplex dropped on the way to the app's other drains (L10)";
         to.register("other_drains_lost_messages", help, f.lost_elsewhere.clone());
         to.register("decisions", "Decisions, refusals included", f.decisions.clone());
         let help = "Restarts by stage or end: accepted, then one of back, back_late, not_back, gone";
         to.register("restarts", help, f.restarts.clone());
-        let help = "From the acceptance of a restart until the new dyno was seen up";
+        let help = "Seconds from an accepted restart until the new dyno was up";
         to.register("restart_seconds", help, f.restart_seconds.clone());
         to.register("notices", "Notices to people, by kind", f.notices.clone());
         to.register("api_requests", "Calls of the Platform API by outcome", f.api_requests.clone());
         let help = "API calls left to the account, as last reported; -1 before the first answer";
         f.api_rate_limit_remaining.set(-1);
         to.register("api_rate_limit_remaining", help, f.api_rate_limit_remaining.clone());
-        to.register("dynos", "Dynos that state is kept for", f.dynos.clone());
-        let help = "Seconds since the last batch of an app, or since the start before the first";
+        to.register("dynos", "Dynos that the engine keeps state for", f.dynos.clone());
+        let help = "Seconds since the app's last batch, or since startup before the first";
         to.register("drain_last_batch_seconds", help, f.drain_last_batch.clone());
-        let help = "1 while nothing comes from an app whose dynos run, or no drain of it leads here";
+        let help = "1 while the app's drain is silent although its dynos are up, or is missing";
         to.register("drain_silent", help, f.drain_silent.clone());
-        let help = "1 while the Platform API accepts the token, 0 while not; -1 before it was asked";
+        let help = "1 if the Platform API accepts the token, 0 if not, -1 before the first answer";
         f.token_accepted.set(-1);
         to.register("token_accepted", help, f.token_accepted.clone());
-        let help = "1 while an app is gone, renamed, or not for this token";
+        let help = "1 while the app is gone, renamed, or not accessible with this token";
         to.register("app_hidden", help, f.app_hidden.clone());
         to.register("api_away", "1 while the Platform API has not answered for a while", f.api_away.clone());
         let help = "1 while Heroku's status page shows red; 0 also where it is not read";
         to.register("platform_red", help, f.platform_red.clone());
-        to.register("store_away", "1 while the record's database is away", f.store_away.clone());
-        let help = "Rows of the record that wait to be written";
+        to.register("store_away", "1 while the database is away", f.store_away.clone());
+        let help = "Rows that wait to be written to the database";
         to.register("store_unwritten_rows", help, f.store_unwritten_rows.clone());
-        let help = "Rows of the record that there was no room for, or that the database would not take";
+        let help = "Rows dropped because the queue was full or the database rejected them";
         to.register("store_dropped_rows", help, f.store_dropped_rows.clone());
-        let help = "When the certificate of [tls] ends, in seconds since 1970; 0 without one";
+        let help = "Expiry of the certificate of [tls], in seconds since 1970; 0 without one";
         to.register("tls_certificate_expiry_timestamp_seconds", help, f.certificate_ends.clone());
-        let help = "New texts in the files of [tls]: replaced, or failed and the old one is still shown";
+        let help = "Reloads of the certificate: replaced, or failed with the old one kept";
         to.register("tls_certificate_reads", help, f.certificate_reads.clone());
         let help =
             "Messages of each notifier: delivered, dropped from a full queue, failed, forgotten, missed";
@@ -478,8 +482,8 @@ impl Families {
         let help = "API and store answers that came when the engine no longer waited for them";
         to.register("stale_answers", help, f.stale_answers.clone());
         to.register("connections", "Open connections", f.connections.clone());
-        to.register("tasks", "Tasks that the program is running", f.tasks.clone());
-        let help = "Requests and connections that the front door turned away";
+        to.register("tasks", "Running tasks of the runtime", f.tasks.clone());
+        let help = "Requests and connections that the HTTP server refused, by reason";
         to.register("refused_requests", help, f.refusals.clone());
         to.register("ready", "1 if /readyz answers 200", f.ready.clone());
     }

@@ -99,7 +99,7 @@ impl PauseKeeper {
                 let _broken = last.await;
             }
             write.await;
-            // Who asked may have gone away.
+            // The client may have disconnected.
             let _gone = kept.send(());
         }));
     }

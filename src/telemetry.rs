@@ -123,7 +123,7 @@ fn tell_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
     let dyno = notice.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let what = &notice.what;
     match what {
-        // Only a person can mend these, and until then nothing is restarted.
+        // Only a person can fix these, and until then nothing is restarted.
         NoticeKind::ApiError(ApiError::Unauthorized | ApiError::Forbidden { .. } | ApiError::NoSuchApp) => {
             error!(%app, dyno, notice = label, "{app}: {what}");
         }

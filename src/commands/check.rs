@@ -1,4 +1,4 @@
-//! `dynowarden check`: gathers the facts, lets the doctor judge them, and prints what was found.
+//! `dynowarden check`: gathers the facts, lets `check` judge them, and prints what was found.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

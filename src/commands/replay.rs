@@ -48,7 +48,6 @@ pub enum ReplayError {
         file.display()
     )]
     NoLog {
-        /// The file.
         file: PathBuf,
         /// How it begins.
         begins: String,
@@ -56,7 +55,6 @@ pub enum ReplayError {
     /// A file that is not there, or cannot be read on.
     #[error("{}: cannot be read", file.display())]
     Read {
-        /// The file.
         file: PathBuf,
         /// What the system says.
         #[source]

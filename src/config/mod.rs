@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches the machine: the environment comes in as pairs, and files are read through a
 //! function of the caller's. A wrong value is replaced by its default while the rest is read, so that one
-//! run names all that is to be mended; with a problem there are no settings.
+//! run names all that is to be fixed; with a problem there are no settings.
 
 pub mod keys;
 pub mod problem;

@@ -1,4 +1,4 @@
-//! What is wrong with the settings, said so that it can be mended without looking anything up.
+//! What is wrong with the settings, said so that it can be fixed without looking anything up.
 
 use std::fmt;
 use std::sync::Arc;

@@ -14,7 +14,6 @@ pub(super) struct SecretSource<'a> {
     pub(super) variable: Option<&'a str>,
     /// Where the key stands.
     pub(super) section: &'a Section,
-    /// The key.
     pub(super) key: &'static str,
     /// What the secret must be, in words.
     pub(super) allowed: &'static str,

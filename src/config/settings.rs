@@ -52,7 +52,7 @@ pub struct Settings {
     pub status_url: Option<String>,
     /// `store.keep`: how long decisions are kept.
     pub store_keep: Duration,
-    /// `[tls]`; without it the front door speaks plain HTTP.
+    /// `[tls]`; without it the HTTP server speaks plain HTTP.
     pub tls: Option<TlsSettings>,
     /// `trusted_proxies`: whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -218,7 +218,6 @@ pub struct EmailSettings {
     pub from: String,
     /// The mail server, a name or an IP address.
     pub host: String,
-    /// Its port.
     pub port: u16,
     /// Certificates in PEM form that are trusted beside those of the system.
     pub roots: Option<Arc<str>>,

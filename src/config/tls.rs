@@ -1,4 +1,4 @@
-//! `[tls]`: the certificate that the front door shows, where it ends TLS by itself.
+//! `[tls]`: the certificate that the HTTP server shows, where it ends TLS by itself.
 
 use std::path::PathBuf;
 

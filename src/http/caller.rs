@@ -1,4 +1,4 @@
-//! Who sends a request: the peer of the connection, or whom a proxy names that is believed.
+//! Who sends a request: the client of the connection, or whom a proxy names that is believed.
 //!
 //! `X-Forwarded-For` is whatever its sender likes, except for what a trusted proxy has appended. So it is
 //! read from its end, and only as far as every hop behind it is trusted. Heroku's router appends the address

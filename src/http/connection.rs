@@ -92,7 +92,7 @@ const BUFFER_BYTES_MAX: usize = limits::BODY_ROOM_BYTES;
 const HEAD_GRACE: Duration = Duration::from_secs(1);
 
 enum End {
-    /// By the peer, or behind an answer; perhaps because of a head that could not be read.
+    /// By the client, or behind an answer; perhaps because of a head that could not be read.
     Closed(Option<Refusal>),
     Evicted,
     Overdue,
@@ -138,8 +138,8 @@ fn fault_of_head(error: &hyper::Error) -> Option<Refusal> {
 /// Ready once `due` has passed; `due` may move between polls.
 ///
 /// Every request moves it, nearly always to a later time. Then the sleep is left to end too early and is
-/// prolonged at that moment: setting it anew each time would go through the runtime's timers, and their lock,
-/// twice for a request.
+/// prolonged at that moment: setting it again each time would go through the runtime's timers, and their
+/// lock, twice for a request.
 fn overdue(mut sleep: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
     if due < sleep.deadline() {
         sleep.as_mut().reset(due);
@@ -153,8 +153,8 @@ fn overdue(mut sleep: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Po
     Poll::Pending
 }
 
-/// Closes our side and throws away what the peer still sends: closing with unread bytes would reset the
-/// connection, and the peer might never see the answer.
+/// Closes our side and throws away what the client still sends: closing with unread bytes would reset the
+/// connection, and the client might never see the answer.
 async fn linger<IO>(mut io: Watched<IO>, pulse: &ConnectionState)
 where
     IO: AsyncRead + AsyncWrite + Unpin,

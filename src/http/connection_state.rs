@@ -18,7 +18,7 @@ pub struct ConnectionState {
     woken: AtomicU64,
     /// The phase in the two low bits, milliseconds since `began` above them.
     phase: AtomicU64,
-    /// Milliseconds since `began`, plus one, from when the peer has taken nothing; 0 when it does.
+    /// Milliseconds since `began`, plus one, from when the client has taken nothing; 0 when it does.
     stalled: AtomicU64,
     pub(super) evicted: CancellationToken,
 }

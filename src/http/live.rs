@@ -2,7 +2,7 @@
 //!
 //! A stream is a bounded queue. Whoever does not read theirs is dropped from it, and comes again with the
 //! id of the last event that arrived: JSON readers get what they missed where it is still kept, pages are
-//! told to fetch themselves anew. What it costs to make news is paid once, however many read, and nothing
+//! told to fetch themselves again. What it costs to make news is paid once, however many read, and nothing
 //! is made when nobody does.
 
 use std::collections::VecDeque;

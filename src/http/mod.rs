@@ -1,18 +1,18 @@
-//! The front door: an HTTP/1.1 server for logplex, for the hook and for admins.
+//! The HTTP server: HTTP/1.1 for logplex, the hook and admins.
 //!
 //! ```text
-//! listener              accepts connections, and makes room when there are too many
-//! tls                   its handshakes and its certificate, where it ends TLS by itself
-//! connection            one peer: HTTP on its socket, and a deadline for every phase
-//! framing               requests that have more than one end are none
-//! mod                   which route a request is for
-//! drain, hooks, admin   the routes of machines
-//! pages, api, actions   the status page: to be read, as JSON, and what its forms do
-//! live, watch           streams of events, and the task that fills them
-//! forms                 who sent a form
+//! listener              accepts connections, and evicts some when there are too many
+//! tls                   built-in TLS: handshakes and the certificate
+//! connection            one client: HTTP on its socket, and a deadline for every phase
+//! framing               rejects requests whose length is ambiguous
+//! mod                   routes
+//! drain, hooks, admin   routes for programs
+//! pages, api, actions   the status page: HTML, JSON, and its forms
+//! live, watch           server-sent events, and the task that produces them
+//! forms                 form tokens and fields
 //! auth, body, reply     what they share
-//! caller, throttle      who it is, and how many wrong passwords that one has shown
-//! readiness, tokens     what others tell the front door
+//! caller, throttle      client addresses, and their wrong passwords
+//! denied                reasons to refuse an admin's request
 //! ```
 //!
 //! Nothing here decides anything about dynos: batches become events and go to the driver by its
@@ -99,7 +99,7 @@ struct App {
     watch: ProcessTypeFilter,
 }
 
-/// What a path leads to.
+/// The route of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route<'p> {
     /// `POST /logs/{app}`, or `POST /logs` for an app that only the drain's token names.
@@ -123,7 +123,7 @@ enum Route<'p> {
 // === impl Service ===
 
 impl Service {
-    /// The front door that these settings ask for.
+    /// Builds the service that these settings ask for.
     pub fn new(settings: &Settings, context: Context) -> Self {
         let apps: Vec<App> = settings
             .apps

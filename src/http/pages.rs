@@ -31,7 +31,7 @@ use crate::ui::layout::{self, Layout};
 use crate::ui::overview::{Overview, decisions_page};
 use dynowarden_core::limits;
 
-/// What the routes of the status page need beside the rest of the front door; there is none without an
+/// What the routes of the status page need beside the rest of the HTTP server; there is none without an
 /// `ADMIN_PASSWORD`.
 #[derive(Debug)]
 pub struct AdminUi {
@@ -217,7 +217,7 @@ fn html(status: StatusCode, page: Markup, headers: &HeaderMap) -> Response<Reply
     reply::private(response)
 }
 
-/// An answer that is packed where the peer takes it and it is worth it.
+/// An answer that is packed where the client takes it and it is worth it.
 pub(super) fn packable(
     status: StatusCode,
     content_type: &'static str,

@@ -77,7 +77,7 @@ pub fn typed(status: StatusCode, content_type: &'static str, body: Bytes) -> Res
 /// An answer in JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response<ReplyBody> {
     // Our own answers are structs of strings and numbers, which always can be written; should one ever
-    // not be, the peer is told so rather than sent half an object.
+    // not be, the client is told so rather than sent half an object.
     match serde_json::to_vec(value) {
         Ok(mut body) => {
             body.push(b'\n');
@@ -145,7 +145,7 @@ pub fn is_delayed(response: &Response<ReplyBody>) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Delayed;
 
-/// The same answer, after which the connection is closed: what the peer still sends is not read.
+/// The same answer, after which the connection is closed: what the client still sends is not read.
 pub fn closing(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response

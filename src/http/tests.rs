@@ -1,4 +1,4 @@
-//! The front door as its peers see it: routes without a socket, then the socket itself.
+//! The HTTP server as its peers see it: routes without a socket, then the socket itself.
 
 mod pages;
 mod routes;
@@ -37,7 +37,7 @@ use dynowarden_core::ident::AppId;
 /// Who sends the requests.
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 
-/// A front door, and the end of the queue that the engine would read.
+/// A HTTP server, and the end of the queue that the engine would read.
 struct House {
     service: Arc<Service>,
     commands: mpsc::Receiver<Command>,
@@ -52,7 +52,7 @@ impl Service {
     }
 }
 
-/// A front door with drain password `drain`, admin password `admin` and hook key `hook`.
+/// A HTTP server with drain password `drain`, admin password `admin` and hook key `hook`.
 async fn house(settings: &Settings) -> House {
     house_with_queue(settings, 16).await
 }

@@ -90,20 +90,10 @@ pub struct NotifierFigures {
 pub enum NotifyError {
     /// A mail notifier.
     #[error("the notifier {name} cannot be used")]
-    Email {
-        /// Its name.
-        name: Arc<str>,
-        /// Why.
-        source: EmailError,
-    },
+    Email { name: Arc<str>, source: EmailError },
     /// One that posts over HTTP.
     #[error("the notifier {name} cannot be used: HTTPS is not available here")]
-    Http {
-        /// Its name.
-        name: Arc<str>,
-        /// Why.
-        source: reqwest::Error,
-    },
+    Http { name: Arc<str>, source: reqwest::Error },
 }
 
 /// A test message that did not arrive.

@@ -22,7 +22,6 @@ use dynowarden_core::record::{AttemptId, Decision};
 pub struct ClaimRequest {
     /// The attempt; asking again with it repeats the question.
     pub attempt_id: AttemptId,
-    /// The app.
     pub app: AppId,
     /// The instance to be replaced, as the API showed it just now.
     pub seen: DynoInfo,

@@ -89,7 +89,6 @@ pub enum StoreError {
     Unusable {
         /// The file or the server.
         place: StoreLocation,
-        /// Why.
         what: String,
     },
 }

@@ -31,9 +31,8 @@ pub struct Filter {
 /// Some decisions, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Page {
-    /// The decisions.
     pub decisions: Vec<DecisionView>,
-    /// Where the next page begins; none at the end of the record.
+    /// Where the next page begins; none at the end of decision history.
     pub next: Option<Cursor>,
 }
 

@@ -358,7 +358,7 @@ impl Store {
         times.await.map_err(|trouble| trouble.away)
     }
 
-    /// One page of the record, newest first, with what waits to be written if that is quickly done.
+    /// One page of decision history, newest first, with what waits to be written if that is quickly done.
     ///
     /// # Errors
     /// The store is away.
@@ -383,5 +383,5 @@ impl Store {
     }
 }
 
-/// How long a reader of the record waits for the newest rows to be written.
+/// How long a reader of decision history waits for the newest rows to be written.
 const PAGE_FLUSH_WAIT: Duration = Duration::from_millis(500);

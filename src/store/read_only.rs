@@ -21,7 +21,7 @@ impl ReadOnlyStore {
         Ok(Self { link: Link::open(database, Access::Read).await? })
     }
 
-    /// One page of the record, newest first.
+    /// One page of decision history, newest first.
     ///
     /// # Errors
     /// The store is away.

@@ -167,7 +167,7 @@ impl StoreInner {
             Ok(Err(error)) => {
                 let kind = error::kind(&error, self.link.dialect);
                 let mut what = place.what(&error);
-                // A server may be mended while we wait; under a file nobody can mend anything.
+                // A server may be fixed while we wait; under a file nobody can fix anything.
                 if kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
                     self.damaged.store(true, Ordering::Relaxed);
                     what.push_str(DAMAGED);

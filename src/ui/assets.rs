@@ -7,9 +7,7 @@ use sha2::{Digest, Sha256};
 /// All of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assets {
-    /// The icon.
     pub icon: Asset,
-    /// The script.
     pub script: Asset,
     /// The style sheet.
     pub style: Asset,
@@ -18,7 +16,6 @@ pub struct Assets {
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asset {
-    /// Its content.
     pub content: &'static str,
     /// Its `Content-Type`.
     pub content_type: &'static str,

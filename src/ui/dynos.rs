@@ -123,7 +123,6 @@ pub(super) fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
 
 /// One page of all dynos of an app.
 pub(super) struct AppPage<'p> {
-    /// The app.
     pub app: &'p AppFacts,
     /// Which page, from 1.
     pub page: NonZeroUsize,

@@ -30,13 +30,11 @@ pub struct Facts {
 /// One app.
 #[derive(Clone, Debug)]
 pub struct AppFacts {
-    /// Its name.
     pub name: AppName,
     /// Whether nothing is sent for it.
     pub dry_run: bool,
     /// The pause in force.
     pub paused: Option<PauseFacts>,
-    /// Its drain.
     pub drain: DrainFacts,
     /// Its dynos, in the order of their names.
     pub dynos: Vec<DynoFacts>,
@@ -45,7 +43,6 @@ pub struct AppFacts {
 /// A pause in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PauseFacts {
-    /// Until when.
     pub until: Timestamp,
     /// The person's reason; may be empty.
     pub reason: Arc<str>,
@@ -80,7 +77,6 @@ pub struct DynoFacts {
 /// Requests of the last whole minute, as the router told them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Requests.
     pub requests: u64,
     /// Those that were answered with 5xx.
     pub errors: u64,

@@ -82,7 +82,7 @@ pub struct OutcomeEvent {
     outcome: OutcomeView,
 }
 
-/// Something that people are told, as the event `notice`.
+/// Something that people are notified, as the event `notice`.
 #[derive(Debug, Serialize)]
 pub struct NoticeJson {
     at: String,
@@ -98,9 +98,7 @@ pub struct NoticeJson {
 pub struct StatusJson {
     /// The moment.
     pub at: String,
-    /// The apps.
     pub apps: Vec<AppJson>,
-    /// The dynos.
     pub dynos: Vec<DynoJson>,
 }
 

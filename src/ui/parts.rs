@@ -1,7 +1,7 @@
 //! A page in pieces, and which of them have changed: what a browser that is open is sent.
 //!
 //! A part is one element with an id. A part with rows is only sent whole when its rows are other ones
-//! than before; else the changed rows go by themselves, so one dyno's new reading costs one row.
+//! than before; else the changed rows go automatically, so one dyno's new reading costs one row.
 
 use maud::{Markup, PreEscaped, Render};
 
@@ -27,7 +27,7 @@ pub struct Row {
 /// What has become of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It has other parts than before and must be fetched anew.
+    /// It has other parts than before and must be fetched again.
     Rebuilt,
     /// These elements replace those of the same id.
     Elements(Vec<Row>),

@@ -95,7 +95,7 @@ pub(crate) async fn full(seed: u64, rounds: u32, span: Duration) -> Result<Vec<R
     Ok(bench.rows)
 }
 
-/// Somebody else has the record's file locked.
+/// Somebody else has the store's file locked.
 pub(crate) async fn locked(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     bench.warm_up().await?;
@@ -127,7 +127,7 @@ fn fill(ballast: &Path) {
     while file.write_all(&piece).is_ok() {}
 }
 
-/// Holds the record's file until the connection is dropped.
+/// Holds the store's file until the connection is dropped.
 async fn lock_record(file: &Path) -> SqliteConnection {
     let mut connection = SqliteConnectOptions::new().filename(file).connect().await.expect("the record");
     sqlx::raw_sql("PRAGMA busy_timeout = 5000; BEGIN EXCLUSIVE")

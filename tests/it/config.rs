@@ -713,7 +713,7 @@ fn every_listed_key_is_read() {
     }
 }
 
-// === The front door ===
+// === The HTTP server ===
 
 /// A certificate and its key, in PEM form.
 fn certificate() -> (String, String) {

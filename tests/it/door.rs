@@ -1,4 +1,4 @@
-//! The front door of the real binary: strangers who hold on, who try passwords, and who speak TLS.
+//! The HTTP server of the real binary: strangers who hold on, who try passwords, and who speak TLS.
 
 #![expect(clippy::disallowed_methods, reason = "what a peer waits for is measured by the clock on its wall")]
 

@@ -1,4 +1,4 @@
-//! Is every leak handled? A dyno above its quota is replaced within a bound, or refused for good with a
+//! Is every leak handled? A dyno above its quota is replaced within a bound, or refused permanently with a
 //! reason.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,7 +13,6 @@ use crate::time::later;
 /// One dyno instance as the Platform API showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DynoInfo {
-    /// Its name.
     pub name: DynoName,
     /// Its `type`, which must be the one in its name.
     pub process_type: ProcessType,
@@ -64,7 +63,6 @@ pub struct FormationInfo {
 pub enum ApiError {
     /// 403, 402: the token is known but may not do this, or the account is suspended or owes money.
     Forbidden {
-        /// The status.
         status: u16,
         /// The API's own word for it, such as `suspended`.
         id: String,
@@ -78,7 +76,6 @@ pub enum ApiError {
     NoSuchApp,
     /// Any other answer that asking again will not change, such as 409 or 422.
     Refused {
-        /// The status.
         status: u16,
         /// The API's own word for it.
         id: String,
@@ -146,7 +143,7 @@ impl ApiError {
         }
     }
 
-    /// Whether only a person can mend it: a token, a right, an app's name.
+    /// Whether only a person can fix it: a token, a right, an app's name.
     pub fn needs_person(&self) -> bool {
         matches!(self, Self::Forbidden { .. } | Self::NoSuchApp | Self::Unauthorized)
     }

@@ -40,7 +40,6 @@ pub enum Scope {
 /// What the catalogue says about a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The code.
     pub code: Code,
     /// Heroku's own title for it.
     pub title: &'static str,

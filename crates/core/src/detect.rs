@@ -42,7 +42,6 @@ pub enum DetectError {
     Code {
         /// The letter.
         family: Family,
-        /// The number.
         number: u16,
     },
     /// A metrics line whose `source=` is not the dyno that wrote it.

@@ -32,7 +32,6 @@ pub enum Fact<D = DynoName> {
     },
     /// `Process running mem=646M(126.2%)`: evidence beside an R14, never a trigger.
     Memory {
-        /// The dyno.
         dyno: D,
         /// What it uses.
         used: Megabytes,
@@ -52,7 +51,6 @@ pub enum Fact<D = DynoName> {
     },
     /// A line about a dyno's life cycle.
     Life {
-        /// The dyno.
         dyno: D,
         /// What happens to it.
         change: Change,
@@ -68,7 +66,6 @@ pub enum Fact<D = DynoName> {
     Loss {
         /// The drain that lost them; the old wording does not say and means the reader's own.
         drain: Option<DrainToken>,
-        /// How many.
         messages: u64,
     },
 }

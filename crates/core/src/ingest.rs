@@ -45,7 +45,6 @@ pub enum EventKind {
     Loss,
     /// Memory beside an R14.
     Memory,
-    /// A release.
     Release,
     /// Runtime memory.
     Sample,

@@ -62,7 +62,7 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header lines of a request. Behind Heroku's router there are about 20.
 pub const HEADERS_MAX: usize = 64;
 
-/// From a new connection to the end of its TLS handshake, where the front door ends TLS by itself. On a slow
+/// From a new connection to the end of its TLS handshake, where the HTTP server ends TLS by itself. On a slow
 /// line it is two round trips and 4 KiB of certificates.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -86,7 +86,7 @@ pub const BODY_READ: Duration = Duration::from_secs(10);
 /// logplex is 100 KiB. What comes on top is made room for when it is there.
 pub const BODY_ROOM_BYTES: usize = 128 * 1024;
 
-/// For how long one write may stand still because the peer reads nothing.
+/// For how long one write may stand still because the client reads nothing.
 pub const WRITE_STALL: Duration = Duration::from_secs(20);
 
 /// For how long what a refused peer still sends is thrown away, so that it can read the refusal: an
@@ -520,7 +520,7 @@ pub const DRAINS_HEARD_MAX: usize = 8;
 /// For how long preboot keeps a release's old dynos beside the new ones (heroku.md §2.4).
 pub const PREBOOT_OVERLAP: Duration = Duration::from_secs(3 * 60);
 
-/// Apps that the doctor asks about at once.
+/// Apps that `check` asks about at once.
 pub const CHECKED_AT_ONCE: usize = 8;
 
 // === Store ===
@@ -561,7 +561,7 @@ pub const HISTORY_WRITE_EVERY: Duration = Duration::from_millis(100);
 /// Rows that are written in one transaction: a few milliseconds in which a claim may have to wait.
 pub const ROWS_PER_WRITE_MAX: usize = 256;
 
-/// Kinds of refusals that are remembered for folding; one more, and the folding begins anew.
+/// Kinds of refusals that are remembered for folding; one more, and the folding begins again.
 pub const FOLDS_MAX: usize = 10_000;
 
 /// A folded row covers at most this, so that an app that errs for a week shows on each of its days.
@@ -576,7 +576,7 @@ pub const ROWS_PER_PRUNE_MAX: u64 = 500;
 /// How often retention looks for rows that are too old or too many.
 pub const PRUNE_RECORD_EVERY: Duration = Duration::from_secs(10 * 60);
 
-/// Decisions on one page of the record.
+/// Decisions on one page of decision history.
 pub const PAGE_ROWS_MAX: u32 = 1000;
 
 /// Connections to a PostgreSQL: a replica has one writer, a few claims and a reader, and small plans

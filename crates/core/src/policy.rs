@@ -72,14 +72,7 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
     /// Any of `codes`, `count` times within `within`, by the time in the lines.
-    Errors {
-        /// The codes.
-        codes: Vec<Code>,
-        /// How many.
-        count: NonZeroU32,
-        /// In a span of this length.
-        within: Duration,
-    },
+    Errors { codes: Vec<Code>, count: NonZeroU32, within: Duration },
     /// Runtime memory above `above` in every sample of a span of `lasting`.
     Memory {
         /// The bound.
@@ -97,7 +90,6 @@ pub enum MemoryBound {
         /// Tenths of a per cent.
         permille: u32,
     },
-    /// A size.
     Size(Megabytes),
 }
 

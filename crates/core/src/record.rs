@@ -28,7 +28,6 @@ pub const MANUAL: &str = "by-hand";
 pub enum Record {
     /// The memory of a restarted dyno.
     MemoryAfterRestart(MemoryAfterRestart),
-    /// A decision.
     Decision(Decision),
     /// A notice to people.
     Notice(Notice),
@@ -116,10 +115,7 @@ pub enum Hold {
         until: Timestamp,
     },
     /// The line is from the future: one of two clocks is wrong.
-    ClockAhead {
-        /// By how much.
-        lead: Duration,
-    },
+    ClockAhead { lead: Duration },
     /// The cool-down is running.
     CoolingDown {
         until: Timestamp,
@@ -196,10 +192,7 @@ pub enum Hold {
         until: Timestamp,
     },
     /// The error is too old to act on.
-    Stale {
-        /// How old.
-        age: Duration,
-    },
+    Stale { age: Duration },
     /// The store does not answer.
     StoreAway,
     /// The error is older than the dyno, so it is about the process before.
@@ -333,7 +326,6 @@ pub enum NoticeKind {
         /// How long after the new instance was created.
         after: Duration,
     },
-    /// A restart failed.
     RestartFailed(RestartResult),
     /// The API answers again.
     ApiRecovered,

@@ -159,7 +159,6 @@ pub struct Dyno {
     pub name: DynoName,
     /// The release that it runs.
     pub release: u64,
-    /// Its size.
     pub size: &'static Size,
     /// Its state, as the API tells it.
     pub state: DynoState,

@@ -12,7 +12,6 @@ const PAGE_MAX: usize = 1000;
 /// One page of a list.
 #[derive(Debug, PartialEq)]
 pub struct Page {
-    /// Its items.
     pub items: Vec<Value>,
     /// `Next-Range`, unless this is the last page.
     pub next: Option<String>,

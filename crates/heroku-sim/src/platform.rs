@@ -73,7 +73,6 @@ pub struct RecordedCall {
     pub at: Timestamp,
     /// The fault that struck it, if one did.
     pub fault: Option<Fault>,
-    /// The method.
     pub method: Method,
     /// The path, as it was sent.
     pub path: String,

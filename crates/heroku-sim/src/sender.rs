@@ -85,7 +85,6 @@ pub enum Wording {
 pub struct Post {
     /// 1 for the first try.
     pub attempt: u32,
-    /// The body.
     pub body: Bytes,
     /// Whether the connection is to be closed afterwards.
     pub closes: bool,

@@ -1,4 +1,4 @@
-//! The story of the demo, line by line: what the platform says, what is decided, what people are told.
+//! The story of the demo, line by line: what the platform says, what is decided, what people are notified.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -137,7 +137,7 @@ impl Story {
                 let (label, text) = (outcome.result.label(), outcome.result.to_string());
                 Some(told(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
             }
-            // People are told of it, and that is told here when it arrives.
+            // People are notified of it, and that is told here when it arrives.
             Record::Notice(notice) => {
                 self.tally.given_up += u32::from(notice.what.label() == "give_up");
                 None

@@ -407,7 +407,7 @@ async fn knock(house: &House, peer: [u8; 4], line: &str, authorization: Option<&
     let response = house.service.ask(peer.into(), request(line, &headers, "")).await;
     let is_delayed = reply::is_delayed(&response);
     assert_eq!(response.headers().contains_key(RETRY_AFTER), response.status() == 429);
-    // Whoever is held back begins a connection anew for each try.
+    // Whoever is held back begins a connection again for each try.
     assert!(!is_delayed || response.headers().get(CONNECTION).is_some());
     (response.status().as_u16(), is_delayed)
 }

@@ -299,7 +299,7 @@ impl Invariants {
         Ok(())
     }
 
-    /// The attempt came to an end, or begins anew.
+    /// The attempt came to an end, or begins again.
     pub fn is_over(&mut self, holder: Holder) {
         self.engaged.retain(|(of, _, _)| *of != holder);
     }

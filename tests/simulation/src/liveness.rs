@@ -74,7 +74,7 @@ impl Liveness {
         *entry = (*entry).max(until);
     }
 
-    /// A restart took effect: its dyno had its turn, and the others of its type begin to wait anew.
+    /// A restart took effect: its dyno had its turn, and the others of its type begin to wait again.
     pub fn restarted(&mut self, app: usize, dyno: &DynoName) {
         self.owed.retain(|(of, other), _| *of != app || other.process_type() != dyno.process_type());
     }

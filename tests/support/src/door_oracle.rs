@@ -1,4 +1,4 @@
-//! What must be true of the front door whatever is sent to it: every answer is HTTP as it should be, nobody
+//! What must be true of the HTTP server whatever is sent to it: every answer is HTTP as it should be, nobody
 //! gets anything without the password that opens it, no secret comes out, and only what the platform says
 //! goes in.
 //!
@@ -61,7 +61,7 @@ const ACME: &str = "acme-dr41n-p4ssw0rd-7Yq";
 const BLOG: &str = "bl0g-dr41n-p4ssw0rd-9Zk";
 const ADMIN: &str = "adm1n-p4ssw0rd-3Vx-long";
 const HOOK: &str = "h00k-k3y-of-s0me-length";
-/// Opens nothing at the front door.
+/// Opens nothing at the HTTP server.
 const TOKEN: &str = "HRKU-t0ken-of-the-ap1-5";
 
 const SETTINGS: &str = r#"
@@ -200,7 +200,7 @@ impl House {
     }
 }
 
-/// Rounds of all tasks without news, after which only waiting for the peer is left.
+/// Rounds of all tasks without news, after which only waiting for the client is left.
 const QUIET_ROUNDS: u32 = 12;
 
 /// Whether something came; `Some(false)` at the end.
@@ -218,7 +218,7 @@ async fn take(ours: &mut DuplexStream, answers: &mut Vec<u8>) -> Option<bool> {
     }
 }
 
-/// What the engine's task would do, as far as the front door waits for it.
+/// What the engine's task would do, as far as the HTTP server waits for it.
 fn obey(command: Command) -> Option<Heard> {
     match command {
         Command::Events { app, events, .. } => {

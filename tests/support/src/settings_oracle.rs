@@ -1,5 +1,5 @@
 //! What must be true of all settings that somebody may write: they are refused with messages that name the
-//! setting, its place and the mend, or they are within all limits and mean the same when written again; and
+//! setting, its place and the fix, or they are within all limits and mean the same when written again; and
 //! no secret is ever shown.
 //!
 //! One text holds a whole machine: the settings file, behind a line `%%` the variables (`NAME=VALUE`, a line

@@ -541,7 +541,7 @@ pub async fn hits_of_all_replicas_are_counted_together(bed: Bed) {
     assert_eq!(store.share_hit(&hit(111)).await.expect("hits"), [at(50), at(111)]);
     // One that is too old by the others does not count, nor does it undo them.
     assert_eq!(store.share_hit(&hit(5)).await.expect("hits"), [at(50), at(111)]);
-    // A restart begins the count anew.
+    // A restart begins the count again.
     store.claim(&request(1, "web.1", 0), at(112)).await.expect("a claim");
     store.write(&accepted(at(113), "web.1", 1), at(113));
     assert!(store.flush(Duration::from_secs(10)).await);

@@ -53,7 +53,6 @@ pub struct AppInfo {
 /// One of `GET /apps/{app}/log-drains`.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    /// Its id.
     pub id: String,
     /// The token that its batches carry.
     pub token: DrainToken,
@@ -66,7 +65,6 @@ pub struct Drain {
 /// One of `GET /apps/{app}/formation`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Formation {
-    /// The process type.
     #[serde(rename = "type")]
     pub process_type: String,
     /// How many dynos it should have.

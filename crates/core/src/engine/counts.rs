@@ -39,7 +39,7 @@ impl Hits {
         enough.then_some(count.get())
     }
 
-    /// Begins anew, as after a restart.
+    /// Begins again, as after a restart.
     pub fn clear(&mut self) {
         self.times.clear();
     }
@@ -103,7 +103,7 @@ impl MemoryTrend {
         (since(above.since, above.last) >= lasting).then_some(above.samples)
     }
 
-    /// Begins anew, as after a restart.
+    /// Begins again, as after a restart.
     pub fn clear(&mut self) {
         self.above = None;
     }

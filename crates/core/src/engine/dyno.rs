@@ -110,7 +110,7 @@ impl Dyno {
         }
     }
 
-    /// Begins to count anew: what was counted belongs to an instance that is gone.
+    /// Begins to count again: what was counted belongs to an instance that is gone.
     pub(super) fn forget_errors(&mut self) {
         self.hits.iter_mut().for_each(Hits::clear);
         self.trends.iter_mut().for_each(MemoryTrend::clear);

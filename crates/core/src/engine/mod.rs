@@ -162,9 +162,7 @@ pub enum Input {
     Pause {
         /// The app, or all.
         app: Option<AppId>,
-        /// Until when.
         until: Timestamp,
-        /// Why.
         reason: Arc<str>,
     },
     /// What the store holds of earlier processes; the first input after startup.

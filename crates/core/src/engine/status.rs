@@ -17,9 +17,7 @@ use crate::time::later;
 /// One app and its watched dynos, in the order of their names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AppStatus {
-    /// The app.
     pub app: AppId,
-    /// Its dynos.
     pub dynos: Vec<DynoStatus>,
     /// The pause in force, and why.
     pub paused: Option<(Timestamp, Arc<str>)>,
@@ -36,7 +34,6 @@ pub struct DynoStatus {
     pub last_restart_at: Option<Timestamp>,
     /// Its memory, when that was last told.
     pub memory: Option<MemoryReading>,
-    /// Its name.
     pub name: DynoName,
     /// How long nothing has been heard of it.
     pub quiet_for: Duration,

@@ -34,10 +34,7 @@ pub enum HealthAlert {
     /// The app is seen again.
     AppSeen,
     /// This machine's clock is ahead of the API's, so errors look old. About the whole account.
-    ClockAhead {
-        /// By how much.
-        lead: Duration,
-    },
+    ClockAhead { lead: Duration },
     /// It is not any more.
     ClockRight,
     /// The program watches the app that it runs in: each batch makes a router line, hence a new batch.
@@ -99,7 +96,7 @@ impl HealthAlert {
         self.label() == "recovered"
     }
 
-    /// Whether nothing is seen of an app, or of all, until a person has mended it.
+    /// Whether nothing is seen of an app, or of all, until a person has fixed it.
     pub fn needs_person(&self) -> bool {
         matches!(
             self,

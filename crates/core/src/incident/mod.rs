@@ -69,9 +69,8 @@ pub struct Plan {
 /// One watched app, as incidents know it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchedApp {
-    /// Its name.
     pub name: AppName,
-    /// Whether this notifier is told of it.
+    /// Whether this notifier hears of it.
     pub is_told: bool,
     /// How long a dyno that is back is watched before it is said whether the restart helped.
     pub watch_for: Duration,
@@ -84,14 +83,13 @@ pub enum Input<'a> {
     Record(&'a Record),
     /// A line announced a release.
     Release {
-        /// The app.
         app: AppId,
         /// Its number, where the line has one.
         version: Option<u64>,
     },
-    /// Something that a person must mend.
+    /// Something that a person must fix.
     Trouble(Trouble<'a>),
-    /// It is mended.
+    /// It is fixed.
     Mended(Trouble<'a>),
     /// Nothing but time has passed.
     Wake,
@@ -104,7 +102,6 @@ pub enum Input<'a> {
 pub enum Trouble<'a> {
     /// Another notifier cannot deliver.
     NotifierDown {
-        /// Its name.
         name: &'a str,
         /// Why, without any secret.
         why: &'a str,
@@ -213,7 +210,7 @@ impl Incidents {
             self.tally.count(record);
         }
         match record {
-            // What people are told of it is read from the traffic, which knows more.
+            // What people are notified of it is read from the traffic, which knows more.
             Record::MemoryAfterRestart(_) => {}
             Record::Decision(decision) => self.decided(decision, readings),
             Record::Notice(notice) => self.noticed(notice),

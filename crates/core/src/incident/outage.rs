@@ -1,4 +1,4 @@
-//! Troubles of an app, or of the daemon: what they have in common is that a person must mend them.
+//! Troubles of an app, or of the daemon: what they have in common is that a person must fix them.
 //!
 //! One cause often strikes many apps at once, a revoked token all of them. So an outage is of one subject,
 //! and the apps that it strikes are told together.
@@ -67,7 +67,7 @@ impl Subject {
 const UNREACHABLE: &str = "unreachable";
 
 impl Incidents {
-    /// Something that a person must mend.
+    /// Something that a person must fix.
     pub(super) fn trouble(&mut self, subject: Subject, app: Option<AppId>, text: String) {
         let (kind, now) = (subject.kind(), self.now);
         if !self.plan.on.contains(&kind) {
@@ -101,7 +101,7 @@ impl Incidents {
         }
     }
 
-    /// What the vigil is concerned about, or relieved of.
+    /// What the watchdog is concerned about, or relieved of.
     pub(super) fn concerned(&mut self, app: AppId, alert: &HealthAlert) {
         let subject = match alert {
             HealthAlert::ApiAway { .. } => Subject::Api(UNREACHABLE),

@@ -75,7 +75,7 @@ pub struct OutcomeView {
 pub enum Word {
     /// The dyno is left as it is.
     Hold,
-    /// People are told.
+    /// People are notified.
     Notify,
     /// The dyno is restarted.
     Restart,
@@ -126,7 +126,6 @@ pub struct InstanceView {
     /// Its `updated_at`.
     #[serde(with = "rfc3339")]
     pub updated_at: Timestamp,
-    /// Its release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<u64>,
 }

@@ -18,11 +18,9 @@ pub struct Summary {
     pub dynos: usize,
     /// Refusals, by the word for their reason.
     pub holds: BTreeMap<&'static str, u64>,
-    /// Lines.
     pub lines: u64,
     /// Rules that told people.
     pub notifies: u64,
-    /// Restarts.
     pub restarts: u64,
     /// Errors of dynos of other process types.
     errors_not_listed: u64,

@@ -120,7 +120,7 @@ impl World {
             Some(up_at) if up_at <= now => (DynoState::Up, up_at),
             _ => (instance.state, instance.updated_at),
         };
-        // A dyno that went down for good was scaled away, and the API does not list it.
+        // A dyno that went down permanently was scaled away, and the API does not list it.
         (state != DynoState::Down).then(|| DynoInfo {
             name: dyno.clone(),
             process_type: dyno.process_type().clone(),

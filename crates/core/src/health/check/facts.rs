@@ -1,4 +1,4 @@
-//! What the doctor goes by: the settings, and what the API, the store and the notifiers answered.
+//! What `check` goes by: the settings, and what the API, the store and the notifiers answered.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -18,21 +18,18 @@ pub struct Facts {
     pub clocks: Option<Clocks>,
     /// A password that nobody uses yet, for the commands that need one.
     pub fresh_password: String,
-    /// Where the doctor runs.
+    /// Where `check` runs.
     pub home: Home,
     /// What `serve` needs and is not set.
     pub missing: Vec<MissingSetting>,
-    /// The notifiers.
     pub notifiers: Vec<NotifierFact>,
     /// Whether a test through each notifier was asked for.
     pub notify_asked: bool,
     /// Where the daemon is reached, as far as that is known.
     pub public_url: Option<PublicUrl>,
-    /// The store.
     pub store: StoreFact,
     /// The certificate of `[tls]`; none where something in front ends TLS.
     pub tls: Option<TlsFact>,
-    /// The token.
     pub token: TokenFacts,
     /// What is set and probably not meant.
     pub warnings: Vec<String>,
@@ -47,7 +44,7 @@ pub struct Clocks {
     pub there: Timestamp,
 }
 
-/// Where the doctor runs.
+/// Where `check` runs.
 #[derive(Clone, Debug, Default)]
 pub struct Home {
     /// The app that it runs in, by name, as dyno metadata tells it.
@@ -108,10 +105,7 @@ pub enum TokenFacts {
     /// This machine cannot speak HTTPS, so nobody could be asked.
     NoHttps,
     /// It cannot be sent.
-    Unusable {
-        /// Why.
-        what: String,
-    },
+    Unusable { what: String },
 }
 
 /// One app.
@@ -121,11 +115,8 @@ pub struct AppFacts {
     pub plan: AppPlan,
     /// What the API says it is.
     pub info: Result<AppInfo, ApiError>,
-    /// Its drains.
     pub drains: Result<Vec<Drain>, ApiError>,
-    /// Its features.
     pub features: Result<Vec<Feature>, ApiError>,
-    /// Its formation.
     pub formation: Result<Vec<Formation>, ApiError>,
     /// The password that its drain must have.
     pub password: Option<SecretString>,
@@ -192,7 +183,7 @@ impl StoreFact {
 }
 
 impl Home {
-    /// Whether the app is the one that the doctor runs in.
+    /// Whether the app is the one that `check` runs in.
     pub fn is(&self, app: &AppName, info: &AppInfo) -> bool {
         let names = [app.as_str(), &info.name];
         self.app_name.as_deref().is_some_and(|home| names.contains(&home))

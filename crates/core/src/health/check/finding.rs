@@ -1,4 +1,4 @@
-//! One finding: how bad, about what, and the mend.
+//! One finding: how bad, about what, and the fix.
 
 use std::fmt;
 
@@ -42,23 +42,16 @@ pub enum Subject {
     App,
     /// This machine's clock.
     Clock,
-    /// Its drain.
     Drain,
-    /// Its formation.
     Formation,
     /// Runtime metrics, for rules about memory.
     Metrics,
-    /// A notifier.
     Notifier,
-    /// Preboot.
     Preboot,
-    /// The settings.
     Settings,
-    /// The store.
     Store,
-    /// The certificate of the front door.
+    /// The certificate of the HTTP server.
     Tls,
-    /// The token.
     Token,
 }
 

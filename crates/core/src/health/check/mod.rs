@@ -1,4 +1,4 @@
-//! The doctor: what `check` finds, and what to do about each finding.
+//! What `check` finds, and the fix for each finding.
 //!
 //! Pure: whoever asked the API, the store and the notifiers puts what came back into [`facts::Facts`],
 //! and [`examine`] says what that means. No finding shows a secret, except a fresh password that nobody
@@ -19,7 +19,7 @@ use crate::health::check::finding::{Finding, Subject};
 use crate::limits;
 use crate::time::{since, spoken};
 
-/// Everything there is to say, in the order in which a person would mend it.
+/// Everything there is to say, in the order in which a person would fix it.
 pub fn examine(facts: &Facts) -> Vec<Finding> {
     let mut findings = settings(facts);
     findings.extend(api_key::examine(facts));
@@ -36,7 +36,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
 fn settings(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     for missing in &facts.missing {
-        // The token and the password have findings of their own, with a mend to type.
+        // The token and the password have findings of their own, with a fix to type.
         let is_reported = missing.name.as_str() == "HEROKU_API_KEY"
             || (missing.name.as_str() == "DRAIN_PASSWORD" && !facts.apps.is_empty());
         if !is_reported {

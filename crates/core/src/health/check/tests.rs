@@ -94,7 +94,7 @@ fn memory_rule() -> Rule {
     Rule { name: "memory".into(), trigger: Trigger::Memory { above, lasting: MINUTE }, act: Act::Restart }
 }
 
-/// Changes the facts where all is well, and looks for one finding with these parts of text and mend.
+/// Changes the facts where all is well, and looks for one finding with these parts of text and fix.
 #[track_caller]
 fn check(change: impl FnOnce(&mut Facts), severity: Severity, subject: Subject, text: &str, fix: &str) {
     let findings = found(change);

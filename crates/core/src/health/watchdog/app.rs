@@ -1,4 +1,4 @@
-//! One app of the vigil: is it there, does its drain lead here, and does anything come from it.
+//! One app of the watchdog: is it there, does its drain lead here, and does anything come from it.
 
 use std::time::Duration;
 

@@ -79,7 +79,6 @@ pub struct DrainActivity {
 /// What an app was seen to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppIdentity {
-    /// Its id.
     pub id: String,
     /// Its present name.
     pub name: String,
@@ -92,25 +91,18 @@ pub struct AppIdentity {
 pub enum Input {
     /// The answer to [`Ask::App`].
     App {
-        /// The app.
         app: AppId,
         /// What it is.
         answer: Result<AppIdentity, ApiError>,
     },
     /// The answer to [`Ask::Drains`]: whether one of the app's drains leads here.
     Drains {
-        /// The app.
         app: AppId,
         /// See [`leads_here`].
         answer: Result<bool, ApiError>,
     },
     /// The answer to [`Ask::Dynos`]: how many of the listed types are up.
-    Dynos {
-        /// The app.
-        app: AppId,
-        /// How many.
-        answer: Result<usize, ApiError>,
-    },
+    Dynos { app: AppId, answer: Result<usize, ApiError> },
     /// Time has passed: what has been heard meanwhile, in the order of the apps.
     Heard(Vec<DrainActivity>),
     /// The answer to [`Ask::Probe`].
@@ -146,7 +138,6 @@ pub enum Effect {
 pub enum Ask {
     /// `GET /apps/{app}`, or the same by its id.
     App {
-        /// The app.
         app: AppId,
         /// Its id, where its name is no longer known.
         id: Option<String>,
