@@ -12,20 +12,15 @@ use crate::http::body;
 use crate::http::caller::Head;
 use crate::http::denied::Denied;
 use crate::http::forms::Fields;
-use crate::http::pages::PageRoute;
 use crate::http::reply::{self, ReplyBody};
+use crate::http::route::Form;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
 use dynowarden_core::time::later;
 
 impl Service {
     /// Does what a form asks for, and sends the browser on to see it.
-    pub(super) async fn act<B>(
-        &self,
-        route: PageRoute<'_>,
-        head: &Head,
-        body: B,
-    ) -> Result<Response<ReplyBody>, Denied>
+    pub(super) async fn act<B>(&self, form: Form, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -40,10 +35,10 @@ impl Service {
                         Go back, reload the page and try again.";
             return Ok(self.show_problem(admin_ui, StatusCode::FORBIDDEN, ("Not done", text)));
         }
-        let done = match route {
-            PageRoute::Pause => self.pause_by_form(&fields).await,
-            PageRoute::Restart => self.restart_by_form(&fields).await,
-            _ => self.resume_by_form(&fields).await,
+        let done = match form {
+            Form::Pause => self.pause_by_form(&fields).await,
+            Form::Restart => self.restart_by_form(&fields).await,
+            Form::Resume => self.resume_by_form(&fields).await,
         };
         match done {
             Ok(to) => Ok(see_other(&to)),

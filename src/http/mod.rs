@@ -5,7 +5,7 @@
 //! tls                   built-in TLS: handshakes and the certificate
 //! connection            one client: HTTP on its socket, and a deadline for every phase
 //! framing               rejects requests whose length is ambiguous
-//! mod                   routes
+//! route                 every route, by its audience
 //! drain, hooks, admin   routes for programs
 //! pages, api, actions   the status page: HTML, JSON, and its forms
 //! live, watch           server-sent events, and the task that produces them
@@ -35,6 +35,7 @@ pub mod listener;
 mod live;
 pub mod pages;
 pub mod reply;
+mod route;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -46,7 +47,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use hyper::body::Body;
 use tracing::debug;
 
@@ -57,8 +58,9 @@ use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
 use crate::http::auth::{DrainAuth, Secret};
 use crate::http::caller::{Head, Proxies};
-use crate::http::pages::{AdminUi, PageRoute};
+use crate::http::pages::AdminUi;
 use crate::http::reply::ReplyBody;
+use crate::http::route::Route;
 use crate::http::throttle::Throttle;
 use crate::metrics::{Metrics, Refusal};
 use crate::readiness::Readiness;
@@ -97,27 +99,6 @@ pub struct Service {
 struct App {
     name: AppName,
     watch: ProcessTypeFilter,
-}
-
-/// The route of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route<'p> {
-    /// `POST /logs/{app}`, or `POST /logs` for an app that only the drain's token names.
-    Drain(Option<&'p str>),
-    /// `GET /healthz`.
-    Health,
-    /// `POST /hooks/restart/{app}`.
-    Hook(&'p str),
-    /// `GET /metrics`.
-    Metrics,
-    /// The status page.
-    Page(PageRoute<'p>),
-    /// `POST /api/v1/pause`.
-    Pause,
-    /// `GET /readyz`.
-    Ready,
-    /// `POST /api/v1/resume`.
-    Resume,
 }
 
 // === impl Service ===
@@ -191,7 +172,23 @@ impl Service {
             Route::Health => reply::text(StatusCode::OK, "alive\n"),
             Route::Hook(app) => Box::pin(self.restart_by_hook(app, head, body)).await,
             Route::Metrics => self.show_metrics(head),
-            Route::Page(page) => Box::pin(self.serve_page(page, head, body)).await,
+            Route::Events => self.stream_events(head, &body).unwrap_or_else(|denied| self.deny(denied)),
+            Route::Form(form) => {
+                let done = Box::pin(self.act(form, head, body)).await;
+                done.unwrap_or_else(|denied| self.deny(denied))
+            }
+            Route::ListDecisions => {
+                let listed = Box::pin(self.list_decisions(head)).await;
+                listed.unwrap_or_else(|denied| self.deny(denied))
+            }
+            Route::ListDynos => {
+                let listed = Box::pin(self.list_dynos(head)).await;
+                listed.unwrap_or_else(|denied| self.deny(denied))
+            }
+            Route::Page(page) => {
+                let shown = Box::pin(self.show_page(page, head)).await;
+                shown.unwrap_or_else(|denied| self.deny(denied))
+            }
             Route::Pause => Box::pin(self.pause(head, body)).await,
             Route::Ready => self.show_readiness(),
             Route::Resume => Box::pin(self.resume(head, body)).await,
@@ -199,20 +196,6 @@ impl Service {
         let status = response.status().as_u16();
         debug!(method = %head.method, path = head.uri.path(), status, "answered");
         response
-    }
-
-    async fn serve_page<B>(&self, route: PageRoute<'_>, head: &Head, body: B) -> Response<ReplyBody>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
-        let served = match route {
-            PageRoute::ListDecisions => self.list_decisions(head).await,
-            PageRoute::ListDynos => self.list_dynos(head).await,
-            PageRoute::Pause | PageRoute::Restart | PageRoute::Resume => self.act(route, head, body).await,
-            PageRoute::Stream => self.stream_events(head, &body),
-            _ => self.show_page(route, head).await,
-        };
-        served.unwrap_or_else(|denied| self.deny(denied))
     }
 
     fn show_readiness(&self) -> Response<ReplyBody> {
@@ -249,45 +232,4 @@ impl Service {
 /// A refusal to somebody whose body was not read: unless there is none, the connection ends with it.
 fn refuse_unread(body: &impl Body, refusal: Response<ReplyBody>) -> Response<ReplyBody> {
     if body.is_end_stream() { refusal } else { reply::closing(refusal) }
-}
-
-// === impl Route ===
-
-impl<'p> Route<'p> {
-    fn of(path: &'p str) -> Option<Self> {
-        Some(match path {
-            "/api/v1/pause" => Self::Pause,
-            "/api/v1/resume" => Self::Resume,
-            "/healthz" => Self::Health,
-            "/logs" => Self::Drain(None),
-            "/metrics" => Self::Metrics,
-            "/readyz" => Self::Ready,
-            _ => match (path.strip_prefix("/hooks/restart/"), path.strip_prefix("/logs/")) {
-                (Some(app), _) => Self::Hook(segment(app)?),
-                (None, Some(app)) => Self::Drain(Some(segment(app)?)),
-                (None, None) => Self::Page(PageRoute::of(path)?),
-            },
-        })
-    }
-
-    fn takes(self, method: &Method) -> bool {
-        match self {
-            Self::Health | Self::Metrics | Self::Ready => matches!(*method, Method::GET | Method::HEAD),
-            Self::Page(page) => page.takes(method),
-            Self::Drain(_) | Self::Hook(_) | Self::Pause | Self::Resume => *method == Method::POST,
-        }
-    }
-
-    fn methods(self) -> &'static str {
-        match self {
-            Self::Health | Self::Metrics | Self::Ready => "GET, HEAD",
-            Self::Page(page) => page.methods(),
-            Self::Drain(_) | Self::Hook(_) | Self::Pause | Self::Resume => "POST",
-        }
-    }
-}
-
-/// The last segment of a path, which must be the last.
-fn segment(rest: &str) -> Option<&str> {
-    (!rest.is_empty() && !rest.contains('/')).then_some(rest)
 }

@@ -11,7 +11,7 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName,
     HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use maud::Markup;
 use secrecy::SecretString;
 
@@ -22,6 +22,7 @@ use crate::http::denied::Denied;
 use crate::http::forms::{Fields, FormToken};
 use crate::http::live::Streams;
 use crate::http::reply::{self, ReplyBody};
+use crate::http::route::Page;
 use crate::status_model::StatusModel;
 use crate::store::history::Filter;
 use crate::ui::assets::{Asset, Assets};
@@ -43,74 +44,7 @@ pub struct AdminUi {
     packed: Vec<(String, Bytes)>,
 }
 
-/// What a path below the status page leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PageRoute<'p> {
-    /// `GET /apps/{app}`.
-    App(&'p str),
-    /// `GET /assets/{name}`.
-    Asset(&'p str),
-    /// `GET /decisions`.
-    Decisions,
-    /// `GET /apps/{app}/dynos/{dyno}`.
-    Dyno(&'p str, &'p str),
-    /// `GET /api/v1/decisions`.
-    ListDecisions,
-    /// `GET /api/v1/dynos`.
-    ListDynos,
-    /// `GET /`.
-    Overview,
-    /// `POST /pause`.
-    Pause,
-    /// `POST /restart`.
-    Restart,
-    /// `POST /resume`.
-    Resume,
-    /// `GET /api/v1/events`.
-    Stream,
-}
-
-// === impl PageRoute ===
-
-impl<'p> PageRoute<'p> {
-    pub(super) fn of(path: &'p str) -> Option<Self> {
-        Some(match path {
-            "/" => Self::Overview,
-            "/api/v1/decisions" => Self::ListDecisions,
-            "/api/v1/dynos" => Self::ListDynos,
-            "/api/v1/events" => Self::Stream,
-            "/decisions" => Self::Decisions,
-            "/pause" => Self::Pause,
-            "/restart" => Self::Restart,
-            "/resume" => Self::Resume,
-            _ if path.starts_with("/assets/") => Self::Asset(path),
-            _ => match path.strip_prefix("/apps/")?.split_once('/') {
-                None => Self::App(path.strip_prefix("/apps/").filter(|app| !app.is_empty())?),
-                Some((app, rest)) => {
-                    Self::Dyno(app, rest.strip_prefix("dynos/").filter(|dyno| !dyno.contains('/'))?)
-                }
-            },
-        })
-    }
-
-    pub(super) fn takes(self, method: &Method) -> bool {
-        match self {
-            Self::Pause | Self::Restart | Self::Resume => *method == Method::POST,
-            Self::Stream => *method == Method::GET,
-            _ => matches!(*method, Method::GET | Method::HEAD),
-        }
-    }
-
-    pub(super) fn methods(self) -> &'static str {
-        match self {
-            Self::Pause | Self::Restart | Self::Resume => "POST",
-            Self::Stream => "GET",
-            _ => "GET, HEAD",
-        }
-    }
-}
-
-// === impl Desk ===
+// === impl AdminUi ===
 
 impl AdminUi {
     /// A desk for the admins who know this password; `life` is a number that no other life of the program
@@ -146,39 +80,36 @@ impl Service {
         Ok(Facts { trouble, warn, ..admin_ui.status_model.facts(status, self.clock.now()) })
     }
 
-    pub(super) async fn show_page(
-        &self,
-        route: PageRoute<'_>,
-        head: &Head,
-    ) -> Result<Response<ReplyBody>, Denied> {
+    pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Result<Response<ReplyBody>, Denied> {
         let admin_ui = self.let_admin_to_desk(head)?;
         // Read before the facts, so that what happens between the two is told again, not missed.
         let seen = admin_ui.streams.seen();
         let frame = admin_ui.frame(&seen);
         let fields = Fields::read(head.uri.query().unwrap_or_default().as_bytes());
-        if let PageRoute::Asset(path) = route {
+        if let Page::Asset(path) = page {
             return Ok(admin_ui
                 .asset(path)
                 .map_or_else(reply::not_found, |found| asset(found, &head.headers)));
         }
         let mut facts = self.facts(admin_ui).await?;
-        let page = match route {
-            PageRoute::App(name) => facts.apps.iter().find(|app| app.name.as_str() == name).map(|app| {
+        let page = match page {
+            Page::App(name) => facts.apps.iter().find(|app| app.name.as_str() == name).map(|app| {
                 let number = fields.value("page").and_then(|page| page.parse().ok());
                 app_page(&frame, &facts, app, number.unwrap_or(NonZeroUsize::MIN))
             }),
-            PageRoute::Dyno(app, dyno) => facts
+            Page::Dyno(app, dyno) => facts
                 .each_dyno()
                 .find(|(of, known)| of.name.as_str() == app && known.status.name.to_string() == dyno)
                 .map(|(app, dyno)| dyno_page(&frame, &facts, app, dyno)),
-            PageRoute::Decisions => {
+            Page::Decisions => {
                 let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
                 let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
                 let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
                 facts.decisions = page.decisions.into_iter().map(Arc::new).collect();
                 Some(decisions_page(&frame, &facts, page.next.map(|next| next.to_string()).as_deref()))
             }
-            _ => Some(Overview::new(&frame, &facts).page(&frame, &facts)),
+            Page::Asset(_) => None,
+            Page::Overview => Some(Overview::new(&frame, &facts).page(&frame, &facts)),
         };
         let (status, page) = match page {
             Some(page) => (StatusCode::OK, page),
@@ -283,26 +214,7 @@ fn pack(body: &[u8], level: Compression) -> Bytes {
 mod tests {
     use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 
-    use super::{PageRoute, takes_gzip};
-
-    #[test]
-    fn paths_lead_to_pages() {
-        for (path, expect) in [
-            ("/", Some(PageRoute::Overview)),
-            ("/apps/acme", Some(PageRoute::App("acme"))),
-            ("/apps/acme/dynos/web.1", Some(PageRoute::Dyno("acme", "web.1"))),
-            ("/assets/x.js", Some(PageRoute::Asset("/assets/x.js"))),
-            ("/api/v1/events", Some(PageRoute::Stream)),
-            ("/apps/", None),
-            ("/apps/acme/", None),
-            ("/apps/acme/dynos/web.1/x", None),
-            ("/apps/acme/web.1", None),
-            ("/index.html", None),
-            ("", None),
-        ] {
-            assert_eq!(PageRoute::of(path), expect, "{path}");
-        }
-    }
+    use super::takes_gzip;
 
     #[test]
     fn gzip_is_sent_to_those_who_take_it() {
