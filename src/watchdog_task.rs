@@ -18,6 +18,7 @@ use crate::heroku_status::StatusPage;
 use dynowarden_core::api::ApiError;
 use dynowarden_core::drain_url::PublicUrl;
 use dynowarden_core::event::DynoState;
+use dynowarden_core::health::judgement;
 use dynowarden_core::health::watchdog::{self, AppIdentity, Ask, Effect, Input, Options, Standing, Watchdog};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
@@ -138,11 +139,8 @@ impl WatchdogTask {
     async fn ask_app(&self, app: AppId, id: Option<String>) -> Answer {
         let name = id.and_then(|id| id.parse().ok()).unwrap_or_else(|| self.name(app).clone());
         let Answered { value, tokens_remaining } = self.heroku.app(&name).await;
-        let answer = value.map(|info| AppIdentity {
-            is_fir: info.generation.as_deref() == Some("fir"),
-            id: info.id,
-            name: info.name,
-        });
+        let answer =
+            value.map(|info| AppIdentity { is_fir: judgement::is_fir(&info), id: info.id, name: info.name });
         (Input::App { app, answer }, tokens_remaining)
     }
 

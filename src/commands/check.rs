@@ -29,6 +29,7 @@ use dynowarden_core::health::check::facts::{
 };
 use dynowarden_core::health::check::finding::{Finding, Severity};
 use dynowarden_core::health::check::{self, drains};
+use dynowarden_core::health::judgement;
 use dynowarden_core::limits;
 
 /// Looks over everything and prints the findings; says whether nothing is wrong.
@@ -193,8 +194,7 @@ async fn ask_about(
 
 /// Adds the app's drain, unless there is one that works, or one must not be.
 async fn add_drain(heroku: &Heroku, public_url: &PublicUrl, facts: &mut AppFacts) {
-    let has_drains = facts.drains.is_ok()
-        && facts.info.as_ref().is_ok_and(|info| info.generation.as_deref() != Some("fir"));
+    let has_drains = facts.drains.is_ok() && facts.info.as_ref().is_ok_and(|info| !judgement::is_fir(info));
     if !has_drains
         || drains::would_loop(public_url, &dyno_env::here(), facts)
         || drains::is_registered(Some(public_url), facts)

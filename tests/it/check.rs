@@ -151,7 +151,7 @@ async fn fir_apps_spaces_and_single_dynos_get_their_own_findings() {
     spaced.preboot = true;
     heroku.add_app(spaced);
     let said = check(&heroku, &[], &[("HEROKU_APP", "firry,spaced")]);
-    said.expect(1, &["firry app: a Fir app", "no log drains", "the platform itself restarts its dynos"]);
+    said.expect(1, &["firry app: a Fir app", "no log drains", "Heroku itself restarts its dynos"]);
     said.expect(
         1,
         &["spaced app: dynos of a Private Space", "on = [\"memory\"]", "an outage", "preboot: on"],

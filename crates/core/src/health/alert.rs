@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::api::ApiError;
+use crate::health::judgement;
 use crate::time::spoken;
 
 /// One of them.
@@ -116,13 +117,8 @@ impl fmt::Display for HealthAlert {
             Self::ApiAway { error } => write!(f, "nothing is restarted: {error}"),
             Self::ApiBack => f.write_str("the API answers again"),
             Self::AppHidden { error } => write!(f, "no access to the app, so nothing is restarted: {error}"),
-            Self::AppIsFir => f.write_str(
-                "a Fir app has no log drains, and the platform itself restarts its dynos when their memory \
-                 is used up: dynowarden receives nothing from it",
-            ),
-            Self::AppRenamed { to } => {
-                write!(f, "renamed to {to}: use that name in HEROKU_APP and in the drain's URL")
-            }
+            Self::AppIsFir => f.write_str(judgement::FIR),
+            Self::AppRenamed { to } => write!(f, "renamed to {to}: {}", judgement::use_new_name(to)),
             Self::AppSeen => f.write_str("the app is accessible again"),
             Self::ClockAhead { lead } => write!(
                 f,

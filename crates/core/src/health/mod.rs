@@ -2,4 +2,5 @@
 
 pub mod alert;
 pub mod check;
+pub mod judgement;
 pub mod watchdog;

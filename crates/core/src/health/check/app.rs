@@ -6,6 +6,7 @@ use crate::codes::Code;
 use crate::health::check::drains;
 use crate::health::check::facts::{AppFacts, Facts};
 use crate::health::check::finding::{Finding, Subject};
+use crate::health::judgement;
 use crate::limits;
 use crate::policy::{Act, Trigger};
 use crate::time::spoken;
@@ -19,11 +20,9 @@ pub(super) fn examine(facts: &Facts, app: &AppFacts) -> Vec<Finding> {
         }
     };
     let mut findings = vec![identity(app, info)];
-    if info.generation.as_deref() == Some("fir") {
-        let text = "a Fir app: it has no log drains, and the platform itself restarts its dynos when their \
-                    memory is used up";
+    if judgement::is_fir(info) {
         let fix = format!("take {name} out of HEROKU_APP (or its [[app]] table out of the file)");
-        findings.push(Finding::error(Subject::App, text).fix(fix));
+        findings.push(Finding::error(Subject::App, judgement::FIR).fix(fix));
     } else {
         findings.extend(drains::examine(facts, app, info));
         findings.extend(formation(app));
@@ -35,10 +34,9 @@ pub(super) fn examine(facts: &Facts, app: &AppFacts) -> Vec<Finding> {
 
 fn identity(app: &AppFacts, info: &AppInfo) -> Finding {
     let name = &app.plan.name;
-    if info.name != name.as_str() && info.id != name.as_str() {
-        let text = format!("found, and called {} now", info.name);
-        let fix = format!("put {} into HEROKU_APP and into its drain's URL", info.name);
-        return Finding::warning(Subject::App, text).fix(fix);
+    if let Some(to) = judgement::renamed_to(name.as_str(), &info.id, &info.name) {
+        let text = format!("renamed to {to}");
+        return Finding::warning(Subject::App, text).fix(judgement::use_new_name(to));
     }
     let generation = info.generation.as_deref().unwrap_or("cedar");
     let space = info.space.as_ref().map(|space| format!(", in the space {space}")).unwrap_or_default();

@@ -7,6 +7,7 @@ use crate::api::json::{AppInfo, Drain};
 use crate::drain_url::{self, DrainUrl, PublicUrl};
 use crate::health::check::facts::{AppFacts, Facts, Home, PasswordPlace};
 use crate::health::check::finding::{Finding, Severity, Subject};
+use crate::health::judgement;
 
 /// A drain that is meant for the daemon.
 struct Ours<'d> {
@@ -81,11 +82,7 @@ fn ours<'d>(public_url: Option<&PublicUrl>, app: &AppFacts, drains: &'d [Drain])
         .iter()
         .filter(|drain| !drain.of_addon)
         .filter_map(|drain| Some(Ours { drain, url: DrainUrl::parse(drain.url.expose_secret())? }));
-    let is_ours = |ours: &Ours<'_>| match public_url {
-        Some(public) => ours.url.is_at(public),
-        None => ours.url.is_path_of(&app.plan.name),
-    };
-    parsed.filter(is_ours).collect()
+    parsed.filter(|ours| judgement::is_ours(&ours.url, public_url, &app.plan.name)).collect()
 }
 
 fn works(ours: &Ours<'_>, app: &AppFacts) -> bool {

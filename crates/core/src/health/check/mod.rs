@@ -12,12 +12,11 @@ pub mod finding;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
 
 use crate::health::check::facts::{CertificateState, Clocks, Facts, NotifierFact, StoreFact, TlsFact};
 use crate::health::check::finding::{Finding, Subject};
-use crate::limits;
-use crate::time::{since, spoken};
+use crate::health::judgement::{self, ClockError};
+use crate::time::spoken;
 
 /// Everything there is to say, in the order in which a person would fix it.
 pub fn examine(facts: &Facts) -> Vec<Finding> {
@@ -63,13 +62,11 @@ const MEND_WARNING: &str = "change this setting unless it is intentional";
 /// Errors are judged by the time in their lines, so a wrong clock keeps everything from being restarted.
 fn clock(facts: &Facts) -> Option<Finding> {
     let Clocks { here, there } = facts.clocks?;
-    let (off, direction) = match (since(there, here), since(here, there)) {
-        (ahead, Duration::ZERO) => (ahead, "ahead of"),
-        (_, behind) => (behind, "behind"),
+    let (off, direction) = match judgement::clock_error(here, there) {
+        None => return Some(Finding::ok(Subject::Clock, "as Heroku's")),
+        Some(ClockError::Ahead(ahead)) => (ahead, "ahead of"),
+        Some(ClockError::Behind(behind)) => (behind, "behind"),
     };
-    if off <= limits::CLOCK_LEAD_MAX {
-        return Some(Finding::ok(Subject::Clock, "as Heroku's"));
-    }
     let text = format!("{} {direction} Heroku's: errors will look stale or future-dated", spoken(off));
     let fix = "set it right: timedatectl set-ntp true, or whatever keeps the time on this machine";
     Some(Finding::error(Subject::Clock, text).fix(fix))

@@ -208,7 +208,7 @@ fn an_app_can_be_gone_renamed_or_not_watchable() {
     check(is_fir, Error, Subject::App, "no log drains", "take acme out of HEROKU_APP");
     assert!(found(is_fir).iter().all(|finding| finding.subject != Subject::Drain));
     let renamed = |f: &mut Facts| f.apps[0].info.as_mut().expect("well").name = "apex".to_owned();
-    check(renamed, Warning, Subject::App, "called apex now", "apex");
+    check(renamed, Warning, Subject::App, "renamed to apex", "apex");
 }
 
 #[test]

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use crate::api::ApiError;
 use crate::health::alert::HealthAlert;
+use crate::health::judgement::{self, ClockError};
 use crate::health::watchdog::schedule::PeriodicCheck;
 use crate::limits;
-use crate::time::{Now, since};
+use crate::time::Now;
 
 #[derive(Debug)]
 pub(super) struct Account {
@@ -41,10 +42,12 @@ impl Account {
     /// Takes what the API's clock says. Where ours is ahead of it, every error looks old; where ours is
     /// behind, the engine tells that with the next line.
     pub(super) fn clock_read(&mut self, date: Timestamp, now: Now) -> Option<HealthAlert> {
-        let lead = since(date, now.wall);
-        let is_wrong = lead > limits::CLOCK_LEAD_MAX;
-        let is_news = std::mem::replace(&mut self.is_clock_told, is_wrong) != is_wrong;
-        is_news.then_some(if is_wrong { HealthAlert::ClockAhead { lead } } else { HealthAlert::ClockRight })
+        let lead = match judgement::clock_error(now.wall, date) {
+            Some(ClockError::Ahead(lead)) => Some(lead),
+            Some(ClockError::Behind(_)) | None => None,
+        };
+        let is_news = std::mem::replace(&mut self.is_clock_told, lead.is_some()) != lead.is_some();
+        is_news.then_some(lead.map_or(HealthAlert::ClockRight, |lead| HealthAlert::ClockAhead { lead }))
     }
 
     pub(super) fn probed(&mut self, answer: Result<u32, ApiError>, now: Now) -> Option<HealthAlert> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::ApiError;
 use crate::health::alert::HealthAlert;
+use crate::health::judgement;
 use crate::health::watchdog::schedule::PeriodicCheck;
 use crate::health::watchdog::silence::SilenceDetector;
 use crate::health::watchdog::{AppIdentity, Ask, DrainActivity, Pace};
@@ -243,10 +244,10 @@ impl Watched {
     }
 
     fn identified(&mut self, sight: AppIdentity, tell: Tell<'_>) {
-        let is_renamed = sight.name != self.name && sight.id != self.name;
+        let renamed_to = judgement::renamed_to(&self.name, &sight.id, &sight.name).map(str::to_owned);
         self.id = Some(sight.id);
-        let (told, alert) = if is_renamed {
-            (LastAlert::Renamed, HealthAlert::AppRenamed { to: sight.name })
+        let (told, alert) = if let Some(to) = renamed_to {
+            (LastAlert::Renamed, HealthAlert::AppRenamed { to })
         } else if sight.is_fir {
             (LastAlert::Fir, HealthAlert::AppIsFir)
         } else {

@@ -28,6 +28,7 @@ use crate::api::ApiError;
 use crate::api::json::Drain;
 use crate::drain_url::{DrainUrl, PublicUrl};
 use crate::health::alert::HealthAlert;
+use crate::health::judgement;
 use crate::health::watchdog::account::Account;
 use crate::health::watchdog::app::Watched;
 use crate::health::watchdog::schedule::PeriodicCheck;
@@ -359,10 +360,7 @@ pub fn leads_here(
     app: &AppName,
 ) -> bool {
     drains.iter().any(|drain| {
-        let is_ours = |url: DrainUrl| match public_url {
-            Some(public) => url.is_at(public),
-            None => url.is_path_of(app),
-        };
+        let is_ours = |url: DrainUrl| judgement::is_ours(&url, public_url, app);
         heard.contains(&drain.token) || DrainUrl::parse(drain.url.expose_secret()).is_some_and(is_ours)
     })
 }
