@@ -94,6 +94,7 @@ fn is_locked_down(service: &Value) {
 #[test]
 fn compose_runs_one_daemon_with_its_history_in_a_volume() {
     let compose = yaml("deploy/compose.yaml");
+    assert_eq!(compose["name"], "dynowarden", "the volumes keep their names");
     let service = &compose["services"]["dynowarden"];
     is_locked_down(service);
     let image = image::Image::read();
@@ -110,6 +111,7 @@ fn compose_runs_one_daemon_with_its_history_in_a_volume() {
 #[test]
 fn compose_replicas_share_one_database_behind_one_proxy() {
     let compose = yaml("deploy/compose.replicas.yaml");
+    assert_eq!(compose["name"], "dynowarden", "the volumes keep their names");
     let services = compose["services"].as_object().expect("services");
     let replicas: Vec<&String> = services.keys().filter(|name| name.starts_with("warden-")).collect();
     assert_eq!(replicas.len(), 3);

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 /// All inputs of a target; of every target for `""`.
 ///
 /// # Panics
-/// The archive or the regressions are missing, or there is no input.
+/// The archive or the regressions are missing, or the archive has no input for the target.
 pub fn inputs(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
     let mut inputs = Vec::new();
@@ -23,9 +23,10 @@ pub fn inputs(target: &str) -> Vec<Vec<u8>> {
             inputs.push(octets);
         }
     }
+    assert!(!inputs.is_empty(), "fuzz/corpus.tar.gz has no inputs for the fuzz target {target:?}");
     let mut open = vec![root.join("regressions").join(target)];
     while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        for entry in std::fs::read_dir(folder).expect("a folder of fuzz/regressions") {
             let path = entry.expect("an entry of a folder").path();
             if path.is_dir() {
                 open.push(path);
@@ -34,6 +35,5 @@ pub fn inputs(target: &str) -> Vec<Vec<u8>> {
             }
         }
     }
-    assert!(!inputs.is_empty(), "no inputs for the fuzz target {target:?}");
     inputs
 }
