@@ -12,7 +12,6 @@ pub mod finding;
 #[cfg(test)]
 mod tests;
 
-
 use crate::health::check::facts::{CertificateState, Clocks, Facts, NotifierFact, StoreFact, TlsFact};
 use crate::health::check::finding::{Finding, Subject};
 use crate::health::judgement::{self, ClockError};
