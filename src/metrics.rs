@@ -323,7 +323,7 @@ impl Metrics {
     }
 
     /// The Platform API was asked something; `outcome` is `ok` or the label of a
-    /// [`ApiError`](dynowarden_core::api::Blind).
+    /// [`ApiError`](dynowarden_core::api::ApiError).
     pub fn api_request(&self, call: &'static str, outcome: &'static str) {
         self.families.api_requests.get_or_create(&ApiLabels { call, outcome }).inc();
     }

@@ -1,6 +1,6 @@
 //! Claims: who may restart which dyno now, decided in one transaction and one process type at a time.
 //!
-//! The verdict is [`verdict`]'s, over the rows of all replicas. The database only ensures that no other
+//! The verdict is [`verdict()`]'s, over the rows of all replicas. The database only ensures that no other
 //! replica judges the same process type meanwhile.
 
 use jiff::{SignedDuration, Timestamp};

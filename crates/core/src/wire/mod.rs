@@ -2,8 +2,8 @@
 //! and nothing is believed beyond what the grammar says; what a line *means* is `detect`'s business.
 //!
 //! A body is octet-counted frames ([`frame`]), a frame holds one line of six header fields and MSG
-//! ([`mod@line`]), TIME is RFC 3339 ([`stamp`]), and some MSGs are key-value text ([`keyval`]). The parsers
-//! are nom's, for complete input; none of its types leave this module.
+//! ([`mod@line`]), TIME is RFC 3339 ([`timestamp`]), and some MSGs are key-value text ([`logfmt`]). The
+//! parsers are nom's, for complete input; none of its types leave this module.
 
 pub mod frame;
 pub mod line;
