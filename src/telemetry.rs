@@ -48,7 +48,7 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
     .map_err(LogError::Installed)
 }
 
-/// Tells one record: its line and its figures together, so that they cannot differ.
+/// Logs and counts one record in one place, so that the two cannot differ.
 pub fn tell(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
     let plan = |app: AppId| &plans[app.0 as usize];
     match record {
@@ -123,7 +123,7 @@ fn tell_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
     let dyno = notice.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let what = &notice.what;
     match what {
-        // Only a person can mend these, and until then nothing is restarted.
+        // Only an operator can fix these, and until then nothing is restarted.
         NoticeKind::ApiError(ApiError::Unauthorized | ApiError::Forbidden { .. } | ApiError::NoSuchApp) => {
             error!(%app, dyno, notice = label, "{app}: {what}");
         }

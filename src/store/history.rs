@@ -31,7 +31,6 @@ pub struct Filter {
 /// Some decisions, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Page {
-    /// The decisions.
     pub decisions: Vec<DecisionView>,
     /// Where the next page begins; none at the end of the record.
     pub next: Option<Cursor>,
@@ -44,7 +43,7 @@ pub struct Cursor {
     holder: String,
 }
 
-/// A text that is no cursor.
+/// An invalid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor: allowed is the `next` of a page before")]
 pub struct CursorError;

@@ -98,7 +98,7 @@ fn traffic(traffic: Traffic) -> Markup {
     }
 }
 
-/// Whole megabytes; the platform's hundredths help nobody on a page.
+/// Whole megabytes; the platform's hundredths do not help on a page.
 pub(super) fn megabytes(size: Megabytes) -> String {
     format!("{} MB", grouped((size.hundredths + 50) / 100))
 }
@@ -123,7 +123,6 @@ pub(super) fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
 
 /// One page of all dynos of an app.
 pub(super) struct AppPage<'p> {
-    /// The app.
     pub app: &'p AppFacts,
     /// Which page, from 1.
     pub page: NonZeroUsize,

@@ -27,10 +27,8 @@ pub struct Facts {
     pub decisions: Vec<Arc<DecisionView>>,
 }
 
-/// One app.
 #[derive(Clone, Debug)]
 pub struct AppFacts {
-    /// Its name.
     pub name: AppName,
     /// Whether nothing is sent for it.
     pub dry_run: bool,
@@ -66,7 +64,6 @@ pub struct DrainFacts {
     pub trouble: Option<String>,
 }
 
-/// One dyno.
 #[derive(Clone, Debug)]
 pub struct DynoFacts {
     /// What the engine knows of it.
@@ -77,7 +74,7 @@ pub struct DynoFacts {
     pub traffic: Option<Traffic>,
 }
 
-/// Requests of the last whole minute, as the router told them.
+/// Requests of the last whole minute, as reported by the router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Requests.

@@ -19,7 +19,6 @@ pub struct DynosJson {
     dynos: Vec<DynoJson>,
 }
 
-/// One app.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AppJson {
     app: String,
@@ -47,7 +46,6 @@ pub struct DrainJson {
     trouble: Option<String>,
 }
 
-/// One dyno.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DynoJson {
     app: String,
@@ -82,7 +80,7 @@ pub struct OutcomeEvent {
     outcome: OutcomeView,
 }
 
-/// Something that people are told, as the event `notice`.
+/// A notice, as the event `notice`.
 #[derive(Debug, Serialize)]
 pub struct NoticeJson {
     at: String,

@@ -5,7 +5,7 @@
 
 use maud::{Markup, PreEscaped, Render};
 
-/// One element that can be replaced by itself.
+/// One element that can be replaced without the rest of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The element's `id`.
@@ -27,7 +27,7 @@ pub struct Row {
 /// What has become of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It has other parts than before and must be fetched anew.
+    /// It has other parts than before and must be fetched again.
     Rebuilt,
     /// These elements replace those of the same id.
     Elements(Vec<Row>),

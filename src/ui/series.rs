@@ -30,7 +30,6 @@ pub struct Trace {
 /// A moment at which the process was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// When.
     pub at: Timestamp,
     /// Whether we asked for it; otherwise the platform, a release or a person did.
     pub ours: bool,

@@ -15,11 +15,9 @@ pub struct AppSpec {
     pub chatter: Option<Chatter>,
     /// Cedar or Fir.
     pub generation: Generation,
-    /// Its formations.
     pub formations: Vec<Formation>,
     /// Whether `log-runtime-metrics` is on.
     pub metrics: bool,
-    /// Its name.
     pub name: AppName,
     /// Whether preboot is on: old and new dynos overlap for three minutes.
     pub preboot: bool,
@@ -86,15 +84,12 @@ impl Generation {
 /// One process type of an app.
 #[derive(Clone, Debug)]
 pub struct Formation {
-    /// The command.
     pub command: String,
     /// How its dynos behave, unless one of them has a plan of its own.
     pub plan: DynoPlan,
-    /// The process type.
     pub process_type: ProcessType,
     /// How many dynos.
     pub quantity: u32,
-    /// Their size.
     pub size: &'static Size,
 }
 
@@ -139,7 +134,6 @@ pub struct App {
 }
 
 impl App {
-    /// Its name.
     pub fn name(&self) -> &AppName {
         &self.spec.name
     }
@@ -175,7 +169,6 @@ pub struct Release {
     pub description: String,
     /// Its id: a UUID.
     pub id: String,
-    /// Its number.
     pub version: u64,
 }
 

@@ -5,14 +5,13 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-/// Items of a page when nobody asks for another number, and at most.
+/// The default and maximum number of items of a page.
 pub const PAGE_DEFAULT: usize = 200;
 const PAGE_MAX: usize = 1000;
 
 /// One page of a list.
 #[derive(Debug, PartialEq)]
 pub struct Page {
-    /// Its items.
     pub items: Vec<Value>,
     /// `Next-Range`, unless this is the last page.
     pub next: Option<String>,

@@ -17,9 +17,7 @@ use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 pub(crate) struct Call<'r> {
     /// The body; `null` without one.
     pub body: Value,
-    /// The headers.
     pub headers: &'r HeaderMap,
-    /// The method.
     pub method: &'r Method,
     /// Items of a page, unless the call says how many.
     pub page_default: usize,
@@ -30,11 +28,9 @@ pub(crate) struct Call<'r> {
 /// What a call that worked answers.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The body.
     pub body: Value,
     /// `Next-Range`, where a list goes on.
     pub next: Option<String>,
-    /// The status.
     pub status: StatusCode,
 }
 
@@ -43,7 +39,6 @@ pub(crate) struct Answer {
 pub(crate) struct Refusal {
     /// The `message` of the body.
     pub message: &'static str,
-    /// The status.
     pub status: u16,
 }
 

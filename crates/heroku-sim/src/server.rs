@@ -33,7 +33,6 @@ use dynowarden_core::limits;
 /// How a simulated Heroku begins.
 #[derive(Clone, Debug)]
 pub struct SimOptions {
-    /// Its clock.
     pub clock: WorldClock,
     /// How drains are served.
     pub drains: DrainPolicy,
@@ -59,7 +58,6 @@ pub struct SimHeroku {
 /// A request to a drain with whatever a test wants in it, right or wrong.
 #[derive(Clone, Debug)]
 pub struct RawPost {
-    /// The body.
     pub body: Bytes,
     /// The headers, `Host` excepted; `Content-Length` is added, and Basic auth when the URL has user info.
     pub headers: Vec<(String, String)>,
@@ -162,7 +160,7 @@ impl SimHeroku {
         }
     }
 
-    /// Every line written from now on; a receiver that falls behind misses some and is told so.
+    /// Every line written from now on; a receiver that falls behind misses some and is notified.
     pub fn lines(&self) -> broadcast::Receiver<LogLine> {
         self.shared.lines.subscribe()
     }

@@ -1,4 +1,4 @@
-//! The story of the demo, line by line: what the platform says, what is decided, what people are told.
+//! The story of the demo, line by line: the platform's lines, the decisions, the notifications sent.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -25,10 +25,10 @@ pub(super) struct Tellers {
     pub(super) letters: mpsc::Receiver<Letter>,
 }
 
-/// What was told so far.
+/// The lines printed so far.
 pub(super) struct Story {
     apps: Vec<AppName>,
-    /// The last error of each dyno: it comes again every 20 s, and who watches has read it.
+    /// The last error of each dyno: it is repeated every 20 s, and who watches has read it.
     errors: HashMap<(AppName, String), Vec<u8>>,
     /// The last refusal of each dyno: the same one comes with every error.
     holds: HashMap<(AppId, DynoName), &'static str>,
@@ -51,7 +51,7 @@ impl Story {
         Self { apps, errors: HashMap::new(), holds: HashMap::new(), tally: Tally::default() }
     }
 
-    /// Tells until one of those who know ends, or nobody reads any more, as after `| head`.
+    /// Prints until one of those who know ends, or the reader is gone, as after `| head`.
     pub(super) async fn tell(&mut self, tellers: Tellers) {
         let Tellers { mut lines, mut records, mut letters } = tellers;
         loop {
@@ -137,7 +137,7 @@ impl Story {
                 let (label, text) = (outcome.result.label(), outcome.result.to_string());
                 Some(told(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
             }
-            // People are told of it, and that is told here when it arrives.
+            // dynowarden sends a notification, which is printed when it arrives.
             Record::Notice(notice) => {
                 self.tally.given_up += u32::from(notice.what.label() == "give_up");
                 None

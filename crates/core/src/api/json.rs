@@ -27,10 +27,7 @@ pub enum Garbled {
     Shape(#[from] serde_json::Error),
     /// A time is not one.
     #[error("{field} is not a time")]
-    Time {
-        /// Its key.
-        field: &'static str,
-    },
+    Time { field: &'static str },
 }
 
 /// `GET /apps/{app}`.
@@ -38,7 +35,6 @@ pub enum Garbled {
 pub struct AppInfo {
     /// Its id, which a change of name leaves alone.
     pub id: String,
-    /// Its present name.
     pub name: String,
     /// Whether it is in maintenance mode.
     pub maintenance: bool,
@@ -53,7 +49,6 @@ pub struct AppInfo {
 /// One of `GET /apps/{app}/log-drains`.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    /// Its id.
     pub id: String,
     /// The token that its batches carry.
     pub token: DrainToken,
@@ -66,7 +61,6 @@ pub struct Drain {
 /// One of `GET /apps/{app}/formation`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Formation {
-    /// The process type.
     #[serde(rename = "type")]
     pub process_type: String,
     /// How many dynos it should have.

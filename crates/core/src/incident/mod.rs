@@ -12,12 +12,12 @@
 //!   [`Input::Wake`] when the deadline has come.
 //! - The same inputs give the same messages.
 //!
-//! Quiet kinds wait for [`Plan::group`], in which dynos of one formation become one incident, and are told
-//! once; loud kinds are told at once. While a loud one stands and nothing changes it is told again every
-//! [`Plan::repeat`]. An incident that was told is told again when it is over.
+//! Quiet kinds wait for [`Plan::group`], in which dynos of one formation become one incident, and are sent
+//! once; loud kinds are reported at once. While a loud one stands and nothing changes it is repeated every
+//! [`Plan::repeat`]. An incident that was told is reported again when it is over.
 
 pub mod digest;
-mod incident;
+mod dyno_incident;
 pub mod kind;
 pub mod message;
 mod outage;
@@ -37,7 +37,7 @@ use jiff::Timestamp;
 
 use crate::ident::{AppId, AppName, DynoName};
 use crate::incident::digest::{DailyTime, Tally};
-use crate::incident::incident::DynoIncident;
+use crate::incident::dyno_incident::DynoIncident;
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::outage::Outage;
@@ -60,7 +60,7 @@ pub struct Plan {
     pub group: Duration,
     /// The kinds that are sent.
     pub on: BTreeSet<Kind>,
-    /// How long until a loud message is told again.
+    /// How long until a loud message is repeated.
     pub repeat: Duration,
     /// Stands in the ids of messages; another one for every notifier and every life of the program.
     pub tag: u32,
@@ -69,33 +69,31 @@ pub struct Plan {
 /// One watched app, as incidents know it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchedApp {
-    /// Its name.
     pub name: AppName,
-    /// Whether this notifier is told of it.
+    /// Whether this notifier is notified of it.
     pub is_told: bool,
     /// How long a dyno that is back is watched before it is said whether the restart helped.
     pub watch_for: Duration,
 }
 
-/// Everything that can happen.
+/// Input of the incident tracker.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
     /// The engine recorded something.
     Record(&'a Record),
     /// A line announced a release.
     Release {
-        /// The app.
         app: AppId,
         /// Its number, where the line has one.
         version: Option<u64>,
     },
-    /// Something that a person must mend.
+    /// A problem that an operator must fix.
     Trouble(Trouble<'a>),
-    /// It is mended.
+    /// The problem is fixed.
     Mended(Trouble<'a>),
-    /// Nothing but time has passed.
+    /// Only time has passed.
     Wake,
-    /// The program ends: what is held back is told now.
+    /// The program ends: messages held back are sent now.
     End,
 }
 
@@ -104,7 +102,6 @@ pub enum Input<'a> {
 pub enum Trouble<'a> {
     /// Another notifier cannot deliver.
     NotifierDown {
-        /// Its name.
         name: &'a str,
         /// Why, without any secret.
         why: &'a str,
@@ -306,7 +303,7 @@ impl Incidents {
         let part = case.part(Some(outcome.dyno.clone()), now.mono);
         let had_failed = part.come_out(outcome, now.mono);
         // Whoever was not told that something is wrong need not be told that it is right again.
-        if had_failed && case.telling.told.iter().any(|kind| kind.is_loud()) {
+        if had_failed && case.schedule.sent.iter().any(|kind| kind.is_loud()) {
             case.want(Kind::Recovered, &self.plan, now.mono);
         }
     }
@@ -350,8 +347,8 @@ impl Incidents {
     /// Nothing is held back any longer.
     fn hurry(&mut self) {
         let now = self.now.mono;
-        let dues = self.cases.values_mut().map(|case| &mut case.telling.due);
-        for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.telling.due)) {
+        let dues = self.cases.values_mut().map(|case| &mut case.schedule.due);
+        for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.schedule.due)) {
             *due = due.map(|due| due.min(now));
         }
     }
@@ -361,7 +358,7 @@ impl Incidents {
         let mut over = Vec::new();
         for (id, case) in &mut self.cases {
             let app = &self.plan.apps[case.app.0 as usize];
-            if let Some((kind, phase)) = case.telling.due_at(now.mono) {
+            if let Some((kind, phase)) = case.schedule.due_at(now.mono) {
                 self.messages.push(case.message(kind, phase, app, now));
             } else if let Some(kind) = case.reminder(&self.plan, now.mono) {
                 self.messages.push(case.message(kind, Phase::Reminder, app, now));

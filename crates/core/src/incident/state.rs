@@ -25,7 +25,7 @@ pub(super) enum State {
     Out { attempt_id: AttemptId, since: Duration },
     /// The restart is being asked for.
     Restarting { attempt_id: Option<AttemptId> },
-    /// People are told, and nothing is done.
+    /// Notifications are sent; nothing else is done.
     Told,
 }
 
@@ -40,7 +40,6 @@ pub(super) enum Subject {
     Drain,
     /// Lines that logplex lost.
     Losses,
-    /// A notifier.
     Notifier(String),
     /// This machine's clock, by the API's.
     OwnClock,

@@ -17,7 +17,6 @@ pub struct DecisionView {
     /// When it was made, in RFC 3339.
     #[serde(with = "rfc3339")]
     pub at: Timestamp,
-    /// The app's name.
     pub app: String,
     /// The dyno; null for a rule about an app or a drain.
     pub dyno: Option<String>,
@@ -68,13 +67,13 @@ pub struct OutcomeView {
     pub memory: Option<MemoryView>,
 }
 
-/// What was decided.
+/// The action decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Word {
     /// The dyno is left as it is.
     Hold,
-    /// People are told.
+    /// Notifications are sent.
     Notify,
     /// The dyno is restarted.
     Restart,
@@ -125,7 +124,6 @@ pub struct InstanceView {
     /// Its `updated_at`.
     #[serde(with = "rfc3339")]
     pub updated_at: Timestamp,
-    /// Its release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<u64>,
 }

@@ -56,7 +56,7 @@ impl Roster {
             return *place;
         }
         let place = self.app_of(system).and_then(|app| self.enlist(app));
-        // Past the bound a system is looked at anew each time, which is slow and says the same.
+        // Past the bound a system is inspected again each time, which is slow and says the same.
         if self.systems.len() < limits::REPLAY_APPS_MAX {
             self.systems.insert(system.into(), place);
         }

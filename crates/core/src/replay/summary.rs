@@ -18,11 +18,9 @@ pub struct Summary {
     pub dynos: usize,
     /// Refusals, by the word for their reason.
     pub holds: BTreeMap<&'static str, u64>,
-    /// Lines.
     pub lines: u64,
-    /// Rules that told people.
+    /// Rules that only sent notifications.
     pub notifies: u64,
-    /// Restarts.
     pub restarts: u64,
     /// Errors of dynos of other process types.
     errors_not_listed: u64,
@@ -50,7 +48,7 @@ impl Summary {
         self.errors_not_listed += u64::from(is_error);
     }
 
-    pub(super) fn told(&mut self, record: &Record) {
+    pub(super) fn count(&mut self, record: &Record) {
         let Record::Decision(decision) = record else { return };
         match &decision.action {
             Action::Hold(hold) => *self.holds.entry(hold.label()).or_default() += 1,

@@ -52,9 +52,8 @@ pub struct Archive {
 /// One thing in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item<'b> {
-    /// A line.
     Entry(Entry<'b>),
-    /// Something that is no line.
+    /// Input that is not a log line.
     Unread(Unread<'b>),
 }
 
@@ -65,14 +64,12 @@ pub struct Entry<'b> {
     pub system: Option<&'b [u8]>,
     /// When the line was written. It may differ from [`Line::time`], which is as the file writes it.
     pub at: Result<Timestamp, TimeError>,
-    /// The line.
     pub line: Line<'b>,
 }
 
 /// A part of a file that is no line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unread<'b> {
-    /// Why.
     pub why: Why,
     /// How it begins.
     pub text: &'b [u8],
