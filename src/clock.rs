@@ -1,7 +1,7 @@
 //! The one place that reads a clock.
 //!
 //! Everybody else is handed a [`Now`]. The demo lives in faster time: its clock runs ahead of the
-//! machine's by a factor, and whoever sleeps asks the clock how long that is in real time.
+//! machine's by a factor, and a sleeping task asks the clock for the span in real time.
 
 use std::time::Duration;
 

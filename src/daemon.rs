@@ -41,7 +41,7 @@ use dynowarden_core::record::view::DecisionView;
 pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(settings.listen, settings.port);
     TcpListener::bind(address).await.map_err(|error| {
-        let mend = match error.kind() {
+        let fix = match error.kind() {
             ErrorKind::AddrInUse => "another program has the port; set PORT to a free one, or stop that one",
             ErrorKind::AddrNotAvailable => {
                 "this machine has no such address; set listen to one that it has, or to 0.0.0.0 for all"
@@ -51,7 +51,7 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
             }
             _ => "set listen and PORT to an address and a port that can be had",
         };
-        anyhow::anyhow!("cannot listen on {address}: {mend} ({error})")
+        anyhow::anyhow!("cannot listen on {address}: {fix} ({error})")
     })
 }
 
@@ -225,8 +225,8 @@ async fn last_decisions(store: &Store) -> Vec<DecisionView> {
     page.map(|page| page.decisions).unwrap_or_default()
 }
 
-/// Says when a notifier is down: nobody may read its messages to learn of it. It is remarked only, for
-/// whoever takes the program out of service because of it would lose restarts, too.
+/// Reports that a notifier is down, since its own messages cannot. It is a warning only:
+/// taking dynowarden out of service because of it would also lose restarts.
 async fn watch_notifiers(notices: NotifierHandle, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
     let mut timer = tokio::time::interval(NOTIFIERS_LOOKED_AT_EVERY);
     loop {

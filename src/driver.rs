@@ -151,13 +151,13 @@ impl Handle {
         self.commands.try_send(Command::Events { app, events, share }).map_err(|_| QueueFull)
     }
 
-    /// Tells the engine how many calls are left to the account, as somebody else has learnt; a queue that is
+    /// Reports the account's remaining API calls, learnt by another task, to the engine; a queue that is
     /// full has no room for it, and the next answer says it again.
     pub fn api_tokens(&self, remaining: u32) {
         let _full = self.commands.try_send(Command::ApiQuota { remaining });
     }
 
-    /// Puts on record what another task has found out: it is logged, counted and told like the engine's own.
+    /// Records another task's finding: it is logged, counted and sent like the engine's own records.
     ///
     /// # Errors
     /// The driver is gone.
@@ -261,7 +261,7 @@ impl Driver {
         });
     }
 
-    /// What other replicas were told.
+    /// Pauses that other replicas received.
     fn read_pauses(&self) {
         if let Some(reading) = self.pauses.reading() {
             let clock = self.clock;
@@ -383,7 +383,7 @@ impl Driver {
         }
     }
 
-    /// Keeps, logs and counts a record, and hands it to whoever listens.
+    /// Keeps, logs and counts a record, and passes it to all listeners.
     fn tell(&self, record: Record) {
         self.told().tell(record, self.clock.now());
     }
@@ -493,7 +493,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// The driver wakes the engine this often even when it waits for nothing, for its housekeeping.
 const IDLE_WAKE: Duration = Duration::from_secs(60);
 
-/// Who is told of a record.
+/// The sinks of a record.
 struct RecordSinks<'d> {
     metrics: &'d Metrics,
     notices: &'d NotifierHandle,
@@ -503,7 +503,7 @@ struct RecordSinks<'d> {
 }
 
 impl RecordSinks<'_> {
-    /// Logs and counts a record, writes it down, and hands it to whoever listens.
+    /// Logs, counts and stores a record, and passes it to all listeners.
     fn tell(&self, record: Record, now: Now) {
         telemetry::tell(&record, self.plans, self.metrics);
         self.store.write(&record, now.wall);

@@ -1,4 +1,4 @@
-//! The picture of everything that the status page shows, kept up to date by whoever learns something.
+//! The picture of everything that the status page shows, kept up to date by the tasks that learn something.
 //!
 //! The engine's own state is asked of the driver at each look; here stands what it does not keep: the
 //! charts, the last decisions and what the drains did.

@@ -48,7 +48,7 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
     .map_err(LogError::Installed)
 }
 
-/// Tells one record: its line and its figures together, so that they cannot differ.
+/// Logs and counts one record in one place, so that the two cannot differ.
 pub fn tell(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
     let plan = |app: AppId| &plans[app.0 as usize];
     match record {

@@ -74,7 +74,7 @@ impl TrafficBook {
         if self.dynos.len() >= limits::TRAFFIC_DYNOS_MAX {
             self.prune(now);
         }
-        // Statistics are worth less than the memory of the daemon: whoever is too many is not counted.
+        // Statistics are worth less than the daemon's memory: dynos beyond the limit are not counted.
         if self.dynos.len() < limits::TRAFFIC_DYNOS_MAX {
             count(&mut self.dynos.entry(key).or_default());
         }

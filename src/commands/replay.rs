@@ -2,7 +2,7 @@
 //!
 //! Standard output carries decisions and, in text, the summary; everything else goes to standard error.
 //! Decisions are written as soon as the lines are read, so that `heroku logs --tail` can be piped in; and
-//! when nobody reads them any more, as under `| head`, that is the end and no failure.
+//! when the reader is gone, as under `| head`, that is the end and no failure.
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ use dynowarden_core::replay::summary::Summary;
 use dynowarden_core::replay::timeline::Timeline;
 use dynowarden_core::replay::{Replay, ReplayOutput};
 
-/// What the command reads and writes beside its files.
+/// The command's streams besides its files.
 pub struct Streams<'a> {
     /// What `-` stands for.
     pub stdin: &'a mut dyn Read,
@@ -123,7 +123,7 @@ impl Run<'_> {
         }
         self.page.add(&mut self.told);
         self.page.end(read.is_ok().then(|| self.replay.summary()));
-        // Standard error is where problems are told; when that is gone, there is nobody to tell.
+        // Problems go to standard error; when that is gone, they cannot be reported.
         let _told = self.err.write_all(self.troubles.to_string().as_bytes());
         if read.is_ok() && matches!(self.page.form, Form::Json) {
             let _told = writeln!(self.err, "{}", self.replay.summary());
@@ -251,7 +251,7 @@ fn unzipped<'r>(mut reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
 /// that is not packed is not waited for: its lines are to be heard as they come.
 struct Filling<R> {
     reader: R,
-    /// What ended the last part early, to be told in its turn.
+    /// The error that ended the last part early, to be reported in its turn.
     trouble: Option<io::Error>,
 }
 

@@ -3,7 +3,7 @@
 //! Whoever has something to tell hands it to [`NotifierHandle`], which never waits: a full queue costs the
 //! notice, and that is counted. One task makes messages of what it is handed, with one state of incidents
 //! for each notifier. Each notifier has a task of its own and a queue that drops its oldest message, so that
-//! one that is down holds up nobody else.
+//! one that is down does not delay the others.
 
 mod channel;
 mod delivery;
@@ -220,7 +220,7 @@ fn tag(seed: u64, place: u32) -> u32 {
 // === impl Notices ===
 
 impl NotifierHandle {
-    /// Tells nobody: for commands that decide and do not tell.
+    /// Returns a handle without notifiers, for commands that send no notifications.
     pub fn none() -> Self {
         Self { told: None, missed: Arc::default(), posts: Arc::new([]) }
     }
@@ -262,7 +262,7 @@ impl NotifierHandle {
 // === impl Notifying ===
 
 impl NotifierTask {
-    /// Makes messages and has them delivered until `shutdown`; then what is held back is told, and the
+    /// Makes messages and has them delivered until `shutdown`; then messages held back are sent, and the
     /// messages on their way get a few seconds more.
     pub async fn run(mut self, shutdown: CancellationToken) {
         if self.incidents.is_empty() {
@@ -294,7 +294,7 @@ impl NotifierTask {
                     self.input_to_all(|| Input::Wake);
                 }
                 Some(ended) = senders.join_next() => {
-                    // A notifier never ends by itself; the others go on.
+                    // A notifier never ends on its own; the others go on.
                     error!("a notifier's task broke: {ended:?}");
                 }
             }
@@ -335,7 +335,7 @@ impl NotifierTask {
         self.posts[place].forgot(self.incidents[place].forgotten());
     }
 
-    /// Tells the others that a notifier is down, and that it is up again.
+    /// Notifies the other notifiers that one is down, and that it is up again.
     fn tell_of_notifiers(&mut self, known_down: &mut HashMap<usize, String>) {
         for (place, post) in self.posts.clone().iter().enumerate() {
             let (is_known, trouble) = (known_down.contains_key(&place), post.trouble());

@@ -17,7 +17,7 @@ use dynowarden_core::limits;
 use dynowarden_core::policy::verdict::{self, Bounds, History, earliest, verdict};
 use dynowarden_core::record::{AttemptId, Decision};
 
-/// A restart that somebody wants to send.
+/// A restart that a replica wants to send.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
     /// The attempt; asking again with it repeats the question.
@@ -279,7 +279,7 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64
         let is_abandoned = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
         if is_abandoned && !is_mine(row) {
             if accepted_at.is_none() && !is_same_process(row) {
-                // The instance is another: the restart was carried out, and nobody was left to say so.
+                // The instance is another: the restart was carried out, and no replica was left to record it.
                 accepted_at = Some(row.claimed_at);
             }
             judged.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
@@ -429,7 +429,7 @@ mod tests {
                 &[Some(NOW - secs(99))],
             );
         }
-        // What is presumed counts for `max_restarts`, too.
+        // A presumed restart also counts for `max_restarts`.
         let rows = [7000, 6000, 5000].map(lapsed);
         let presumed = [7000, 6000, 5000].map(|ago| Some(NOW - secs(ago)));
         check(&rows, &request("i2", true), Some(Refusal::MaxRestarts), &presumed);

@@ -29,7 +29,6 @@ pub(super) enum Access {
     Serve,
 }
 
-/// The connections.
 #[derive(Debug)]
 pub(super) struct Link {
     pub dialect: Dialect,
@@ -55,7 +54,7 @@ impl Link {
         }
     }
 
-    /// Closes all connections, as soon as nobody uses them.
+    /// Closes all connections as soon as they are idle.
     pub(super) async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
@@ -68,7 +67,7 @@ impl Link {
             return Err(StoreError::Missing { place, what });
         }
         let options = options("sqlite::memory:").map_err(|_| StoreError::Address)?;
-        // One connection that never ends: with it the memory would go, too.
+        // One connection that never ends: the in-memory database would go with it.
         let pool = pool(1, Dialect::Sqlite, access).min_connections(1).connect_lazy_with(options);
         let migrated = async {
             let mut connection = pool.acquire().await?;
@@ -119,7 +118,7 @@ impl Link {
     }
 }
 
-/// Connections that read a SQLite file beside the one that writes.
+/// Connections that read a SQLite file alongside the one that writes.
 const SQLITE_READERS: u32 = 2;
 
 fn options(url: &str) -> Result<AnyConnectOptions, sqlx::Error> {

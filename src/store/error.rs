@@ -126,7 +126,7 @@ pub(super) enum Kind {
     Data,
     /// The server does not let us in.
     Denied,
-    /// It will not be otherwise until somebody changes something.
+    /// It stays so until the operator changes something.
     Unusable,
 }
 
@@ -180,7 +180,7 @@ impl StoreLocation {
     }
 }
 
-/// Tells what kind of thing is wrong.
+/// Classifies the error.
 pub(super) fn kind(error: &sqlx::Error, dialect: Dialect) -> Kind {
     match error {
         sqlx::Error::Database(error) => match dialect {

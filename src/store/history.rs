@@ -43,7 +43,7 @@ pub struct Cursor {
     holder: String,
 }
 
-/// A text that is no cursor.
+/// An invalid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor: allowed is the `next` of a page before")]
 pub struct CursorError;

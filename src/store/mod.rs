@@ -1,6 +1,6 @@
 //! The record: what was decided and what became of it, in SQLite, in PostgreSQL or in memory.
 //!
-//! Three kinds of things are in it. History is written by one task, in batches, and nobody waits for it.
+//! Three kinds of things are in it. History is written by one task, in batches, and no task waits for it.
 //! Claims are asked for before a restart and answered from the database, in one transaction, because they
 //! are what keeps several replicas, and a process and the one before it, from restarting the same dyno.
 //! And a few facts that all replicas act by: pauses, give-ups, and the times of errors that a rule counts.
@@ -144,7 +144,7 @@ impl Store {
         Health { away: self.shared.away.borrow().clone(), dropped, unwritten }
     }
 
-    /// Tells when the store goes away, since when and why, and when it is back.
+    /// Reports when the store goes away, since when and why, and when it is back.
     pub fn watch(&self) -> watch::Receiver<Option<(Timestamp, StoreAway)>> {
         self.shared.away.subscribe()
     }

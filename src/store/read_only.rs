@@ -1,4 +1,4 @@
-//! The record beside a running daemon: read, and nothing else.
+//! Read-only access to the decision history, alongside a running daemon.
 
 use crate::config::settings::Database;
 use crate::store::database::{Access, Link};
@@ -6,17 +6,17 @@ use crate::store::error::{StoreAway, StoreError};
 use crate::store::history::{self, Filter, Page};
 use dynowarden_core::limits;
 
-/// The store as a reader has it, beside a daemon.
+/// A read-only store, alongside a daemon.
 #[derive(Debug)]
 pub struct ReadOnlyStore {
     link: Link,
 }
 
 impl ReadOnlyStore {
-    /// Opens the store to read it, beside a daemon that may be writing: nothing is created or changed.
+    /// Opens the store read-only, alongside a daemon that may be writing; creates and changes nothing.
     ///
     /// # Errors
-    /// It cannot be read, or nobody has ever served from it.
+    /// It cannot be read, or no daemon has ever used it.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
         Ok(Self { link: Link::open(database, Access::Read).await? })
     }

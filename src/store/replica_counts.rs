@@ -1,4 +1,4 @@
-//! What replicas share beside claims: pauses, and the times of errors that a rule counts.
+//! What replicas share besides claims: pauses, and the times of errors that a rule counts.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use crate::store::dialect::Dialect;
 /// Why the schema is not the one that this version works with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SchemaError {
-    /// The database did not do as it was told.
+    /// The database rejected a statement.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     /// A newer version of the program was here.

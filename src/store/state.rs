@@ -78,7 +78,7 @@ impl StoreInner {
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let Link { dialect, write, .. } = &self.link;
         match write.begin_with(dialect.begin()).await {
-            // SQLite ended a transaction by itself, as it does when the disk is full, and the client waits
+            // SQLite ended a transaction on its own, as it does when the disk is full, and the client waits
             // for its end for ever. What is in memory would go with its connection.
             Err(sqlx::Error::InvalidSavePointStatement) if !self.link.is_memory => {
                 write.acquire().await?.close().await?;
@@ -133,7 +133,7 @@ impl StoreInner {
         *self.last_now.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
     }
 
-    /// The time of day, as far as the callers have told it.
+    /// The time of day, as last reported by a caller.
     pub(super) fn wall(&self) -> Timestamp {
         let (at, read) = *self.last_now.lock().unwrap_or_else(PoisonError::into_inner);
         later(at, read.elapsed())
@@ -185,7 +185,7 @@ impl StoreInner {
     }
 
     fn is_there(&self) {
-        // Some pages of a damaged file can still be read and written, and nobody knows which rows are gone.
+        // Some pages of a damaged file can still be read and written, and it is unknown which rows are gone.
         if self.damaged.load(Ordering::Relaxed) {
             return;
         }
@@ -248,7 +248,7 @@ mod tests {
         })
     }
 
-    /// SQLite ends the transaction that meets a full disk by itself, and nobody tells its client.
+    /// SQLite rolls back the transaction that meets a full disk, without notice to its client.
     #[tokio::test]
     async fn a_full_disk_is_told_and_outlived() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -266,7 +266,7 @@ mod tests {
         let away = health.wait_for(Option::is_some).await.expect("a store").clone();
         let (_, away) = away.expect("it was waited for");
         assert!(away.to_string().contains("disk is full"), "{away}");
-        // The next connection has no such bound: as if somebody had made room.
+        // The next connection has no such bound: as if the operator had made room.
         assert!(store.flush(Duration::from_secs(30)).await);
         assert_eq!(store.health(), Default::default());
         store.close().await;

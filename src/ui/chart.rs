@@ -23,14 +23,14 @@ const HEIGHT: u32 = 100;
 /// tells its memory only while it is over its quota.
 const BRIDGED: u16 = 3;
 
-/// A dyno's chart, to be looked at beside others: the quota is at the same height in nearly all.
+/// A dyno's chart, to be compared with others: the quota is at the same height in nearly all.
 pub(super) fn small(dyno: &DynoFacts, now: Timestamp) -> Markup {
     let Some(trace) = &dyno.trace else { return html! { span.none { "no reading" } } };
     html! { svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
     aria-label=(said(dyno, trace, now)) { (strokes(trace, now)) } }
 }
 
-/// A dyno's chart with its axes, to be read by itself.
+/// A dyno's chart with its axes, readable without others.
 pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
     let Some(trace) = &dyno.trace else {
         return html! { p.none {

@@ -98,7 +98,7 @@ fn traffic(traffic: Traffic) -> Markup {
     }
 }
 
-/// Whole megabytes; the platform's hundredths help nobody on a page.
+/// Whole megabytes; the platform's hundredths do not help on a page.
 pub(super) fn megabytes(size: Megabytes) -> String {
     format!("{} MB", grouped((size.hundredths + 50) / 100))
 }

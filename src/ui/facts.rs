@@ -27,7 +27,6 @@ pub struct Facts {
     pub decisions: Vec<Arc<DecisionView>>,
 }
 
-/// One app.
 #[derive(Clone, Debug)]
 pub struct AppFacts {
     pub name: AppName,
@@ -63,7 +62,6 @@ pub struct DrainFacts {
     pub trouble: Option<String>,
 }
 
-/// One dyno.
 #[derive(Clone, Debug)]
 pub struct DynoFacts {
     /// What the engine knows of it.
@@ -74,7 +72,7 @@ pub struct DynoFacts {
     pub traffic: Option<Traffic>,
 }
 
-/// Requests of the last whole minute, as the router told them.
+/// Requests of the last whole minute, as reported by the router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     pub requests: u64,

@@ -19,7 +19,6 @@ pub struct DynosJson {
     dynos: Vec<DynoJson>,
 }
 
-/// One app.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AppJson {
     app: String,
@@ -47,7 +46,6 @@ pub struct DrainJson {
     trouble: Option<String>,
 }
 
-/// One dyno.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DynoJson {
     app: String,

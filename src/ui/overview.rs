@@ -72,7 +72,7 @@ impl Overview {
                 }
             }
         };
-        // The sentence is the title, too: a tab among many tells as much as the page.
+        // The sentence is also the title: a tab among many shows as much as the page.
         page(frame, Place::Overview, &verdict(facts).1, content)
     }
 }

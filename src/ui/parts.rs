@@ -5,7 +5,7 @@
 
 use maud::{Markup, PreEscaped, Render};
 
-/// One element that can be replaced by itself.
+/// One element that can be replaced without the rest of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The element's `id`.

@@ -60,7 +60,7 @@ impl RecentDecisions {
         }
     }
 
-    /// Notes the memory of a restarted dyno, which stands beside the one that led to the restart.
+    /// Notes a restarted dyno's memory, shown next to the reading that led to the restart.
     pub fn told(&mut self, aftermath: &MemoryAfterRestart) {
         if let Some(DecisionView { outcome: Some(outcome), .. }) = self.of(aftermath.attempt_id) {
             outcome.memory = Some(MemoryView::new(&aftermath.memory));

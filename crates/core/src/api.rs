@@ -49,7 +49,7 @@ impl DynoInfo {
     }
 }
 
-/// What a look before a restart saw.
+/// The result of the inspection before a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormationInfo {
     /// The dyno in question; none when the API says that there is none of that name.
@@ -77,7 +77,7 @@ pub enum ApiError {
     /// Any other answer that asking again will not change, such as 409 or 422.
     Refused {
         status: u16,
-        /// The API's own word for it.
+        /// The error id in the API's response.
         id: String,
     },
     /// 429: the account's calls are used up.
@@ -94,7 +94,7 @@ pub enum ApiError {
     },
 }
 
-/// What became of a DELETE.
+/// The result of a DELETE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeleteResult {
     /// 2xx: queued, which is all that the API promises.
@@ -118,19 +118,19 @@ pub enum ClaimRefusal {
         /// When it may be tried again.
         until: Timestamp,
     },
-    /// As many dynos of this process type are out, over all replicas, as may be.
+    /// The limit of dynos of this process type that are out, over all replicas, is reached.
     FormationOut {
         /// One of those that are out.
         dyno: DynoName,
     },
     /// All replicas together have used up `max_restarts`.
     MaxRestarts,
-    /// The store does not answer, and without it nobody knows what the others do.
+    /// The store does not answer, and without it the other replicas' restarts are unknown.
     StoreAway,
 }
 
 impl ApiError {
-    /// The word for it in metrics.
+    /// The label value in metrics.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Forbidden { .. } => "forbidden",

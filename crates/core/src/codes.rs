@@ -1,7 +1,7 @@
 //! The platform's error codes: what each is called, what it is about, and whether a restart can help.
 //!
 //! The table is the whole of <https://devcenter.heroku.com/articles/error-codes>. A code that is not in
-//! it cannot be named in the settings and makes no event: what nobody has described, nobody should act on.
+//! it cannot be named in the settings and makes no event: dynowarden does not act on an undescribed code.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,22 +18,21 @@ pub struct Code {
 /// The letter in front of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
-    /// The router's.
+    /// Emitted by the router.
     H,
-    /// Logplex's.
+    /// Emitted by logplex.
     L,
-    /// The dyno manager's.
+    /// Emitted by the dyno manager.
     R,
 }
 
-/// What a code is about.
+/// The subject of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The app as a whole; no dyno is named.
     App,
     /// One dyno, named by the line.
     Dyno,
-    /// A log drain.
     Drain,
 }
 
@@ -43,7 +42,7 @@ pub struct Entry {
     pub code: Code,
     /// Heroku's own title for it.
     pub title: &'static str,
-    /// What it is about.
+    /// The subject.
     pub scope: Scope,
     /// Whether restarting the dyno can help: the process itself may be what is stuck or swollen, and the
     /// platform is not already replacing it.
@@ -67,9 +66,8 @@ impl Code {
     pub const L12: Self = Self { family: Family::L, number: 12 };
     /// Local delivery error, told by the dyno's own log-shuttle.
     pub const L13: Self = Self { family: Family::L, number: 13 };
-    /// Memory quota exceeded.
     pub const R14: Self = Self { family: Family::R, number: 14 };
-    /// Memory quota vastly exceeded: the platform kills and restarts by itself.
+    /// Memory quota vastly exceeded: the platform kills and restarts automatically.
     pub const R15: Self = Self { family: Family::R, number: 15 };
 
     /// The code of this family and number, if there is one.
@@ -77,7 +75,7 @@ impl Code {
         entry(Self { family, number }).map(|entry| entry.code)
     }
 
-    /// The letter in front: who says it.
+    /// The leading letter, which identifies the emitting component.
     pub fn family(self) -> Family {
         self.family
     }
@@ -155,7 +153,7 @@ pub const ENTRIES: &[Entry] = &[
     // A crashed app is restarted by the platform, with growing pauses that a restart of ours would undo.
     h(10, "App crashed", Scope::App, NO),
     h(11, "Backlog too deep", Scope::App, NO),
-    // A dyno whose threads all hang answers nobody until it is started afresh.
+    // A dyno whose threads all hang answers no request until it is restarted.
     h(12, "Request timeout", Scope::Dyno, YES),
     // A dyno that takes connections and drops them is often a half-dead process behind a living socket.
     h(13, "Connection closed without response", Scope::Dyno, YES),
@@ -193,7 +191,7 @@ pub const ENTRIES: &[Entry] = &[
     l(13, "Local delivery error", Scope::App),
     l(14, "Certificate validation error", Scope::Drain),
     l(15, "Tail buffer temporarily unavailable", Scope::App),
-    // The platform gives up on a dyno that does not boot and starts it again by itself.
+    // The platform gives up on a dyno that does not boot and starts it again automatically.
     r(10, "Boot timeout", NO),
     // A process that listens on another port than PORT. The article has it no longer; logs of 2013 do.
     r(11, "Bad bind", NO),
@@ -202,7 +200,7 @@ pub const ENTRIES: &[Entry] = &[
     // R13 and R16 are about one-off dynos with a person at the other end.
     r(13, "Attach error", NO),
     r(14, "Memory quota exceeded", YES),
-    // The platform has killed the process and starts it again by itself.
+    // The platform has killed the process and starts it again automatically.
     r(15, "Memory quota vastly exceeded", NO),
     r(16, "Detached", NO),
     // The slug is broken, and a restart fetches the same slug.

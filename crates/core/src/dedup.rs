@@ -32,7 +32,7 @@ pub struct Source {
 pub enum Delivery<'d> {
     /// It was taken before.
     Duplicate,
-    /// The same frame is being taken just now, and nobody knows yet whether that will succeed.
+    /// The same frame is being taken just now, and it is not known yet whether that will succeed.
     InProgress,
     /// It is new. It is remembered once the claim is committed.
     New(FrameClaim<'d>),
@@ -50,7 +50,7 @@ pub struct FrameClaim<'d> {
 #[derive(Debug, Default)]
 pub struct FrameDedup {
     drains: DashMap<Source, Recent>,
-    /// The keys of fingerprints, which nobody outside knows.
+    /// The keys of fingerprints, which are secret.
     keys: [RandomState; 2],
 }
 

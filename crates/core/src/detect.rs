@@ -16,7 +16,7 @@
 //! so nothing in them could be restarted. PRI and HOST are not asked: both have changed over the years.
 //!
 //! A line that looks like one of these and cannot be read is an error, to be counted: either its text is
-//! not the platform's, or the platform has changed its words and somebody should know.
+//! not the platform's, or the platform has changed its words, which is worth a warning.
 
 pub mod request;
 
@@ -50,7 +50,7 @@ pub enum DetectError {
     /// A key without which the line says nothing.
     #[error("it has no {0}=")]
     Missing(&'static str),
-    /// A key that stands there twice, so that one of the two is somebody else's text.
+    /// A key that stands there twice, so that one of the two comes from somewhere else.
     #[error("it has {0}= twice")]
     Repeated(&'static str),
     /// The time in the line.
@@ -67,7 +67,7 @@ pub enum DetectError {
 /// When it should say something and cannot be understood.
 #[inline]
 pub fn event<'b>(line: &Line<'b>) -> Result<Option<BorrowedEvent<'b>>, DetectError> {
-    if is_silent(line) { Ok(None) } else { told(*line) }
+    if is_silent(line) { Ok(None) } else { parse_event(*line) }
 }
 
 /// What `line` says, if it says anything; for archives that write the time in their own way.
@@ -97,7 +97,7 @@ fn is_silent(line: &Line<'_>) -> bool {
     }
 }
 
-fn told(line: Line<'_>) -> Result<Option<BorrowedEvent<'_>>, DetectError> {
+fn parse_event(line: Line<'_>) -> Result<Option<BorrowedEvent<'_>>, DetectError> {
     // The time comes last: few lines say anything, and those that do not need none.
     let Some(fact) = fact(&line)? else { return Ok(None) };
     Ok(Some(Event { at: line.time()?, fact }))
@@ -189,7 +189,7 @@ fn new_state(text: &[u8]) -> Option<DynoState> {
     let mut words = text.split(|octet| *octet == b' ');
     match (words.next(), words.next(), words.next(), words.next()) {
         (Some(_), Some(b"to"), Some(word @ [_, ..]), None) => {
-            // A word that is not even UTF-8 is some other state, like every word that nobody knows.
+            // A word that is not even UTF-8 is some other state, like every unknown word.
             Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
         }
         _ => None,
@@ -717,7 +717,7 @@ mod tests {
         assert_eq!(read.fact, Fact::Error { code: Code::R14, dyno: Some(web(2)) });
         let read = event(&Line::shown(b"yesterday", b"heroku", b"web.2", msg));
         assert_eq!(read, Err(DetectError::Time(TimeError::Shape)));
-        // Where nothing is said, nobody asks when.
+        // A line without an event needs no time.
         assert_eq!(event(&Line::shown(b"yesterday", b"app", b"web.2", msg)), Ok(None));
     }
 }

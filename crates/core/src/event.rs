@@ -7,7 +7,7 @@ use crate::ident::{DrainToken, DynoName, DynoRef, InstanceId};
 
 /// One thing that a platform line said, at the time in the line.
 ///
-/// `D` is the dyno's name: borrowed from the batch ([`DynoRef`]) until somebody wants to keep it.
+/// `D` is the dyno's name: borrowed from the batch ([`DynoRef`]) until it has to be kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event<D = DynoName> {
     /// The time in the line: the platform's clock, in no order that could be relied on.
@@ -87,15 +87,13 @@ pub enum Change {
 /// The states of a dyno, those of the Platform API and those that only lines name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DynoState {
-    /// The process ended by itself; the platform restarts it with growing pauses.
+    /// The process exited; the platform restarts it with growing pauses.
     Crashed,
     /// Not running.
     Down,
-    /// Asleep for want of traffic.
+    /// Asleep because there is no traffic.
     Idle,
-    /// Booting.
     Starting,
-    /// Running.
     Up,
     /// Any other word: never guessed at, never restarted.
     Other,

@@ -1,4 +1,4 @@
-//! From the body of a batch to the events that the engine is told about, with everything else counted.
+//! From the body of a batch to the events that the engine receives, with everything else counted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::ident::{DrainToken, DynoName, DynoRef, ProcessType};
 use crate::limits;
 use crate::wire::{self, line::Line};
 
-/// What one app wants to hear of.
+/// Process types whose events are kept for one app.
 #[derive(Clone, Debug)]
 pub struct ProcessTypeFilter {
     /// The listed process types. Events share their text, so that an event costs no allocation of its own.
@@ -34,7 +34,7 @@ pub struct Counts {
     pub lost_messages: u64,
 }
 
-/// The word for an event in metrics.
+/// The label value of an event in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
     /// One of the platform's errors.
@@ -48,16 +48,15 @@ pub enum EventKind {
     Release,
     /// Runtime memory.
     Sample,
-    /// A change of scale.
     Scale,
 }
 
 /// Reads a batch: hands out the events that matter to `watch` and adds everything up in `counts`.
 ///
-/// A frame that cannot be read costs itself only, unless its very count is broken: then nobody can say
+/// A frame that cannot be read costs itself only, unless its very count is broken: then it is unknown
 /// where the next one begins, and the batch ends there.
 ///
-/// `own` is the drain that brought the batch, if it said so: losses of others are told apart by it.
+/// `own` is the drain that brought the batch, if it said so: it distinguishes losses of other drains.
 pub fn read_batch(
     body: &[u8],
     watch: &ProcessTypeFilter,

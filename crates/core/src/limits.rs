@@ -51,7 +51,7 @@ const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() > 159);
 /// app may have.
 pub const FRAME_ID_DRAINS_MAX: usize = 1024;
 
-/// What a refused batch's sender is told to wait. Logplex itself tries again at once.
+/// What a refused batch's sender is asked to wait. Logplex itself tries again at once.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 // === Front door ===
@@ -106,7 +106,7 @@ pub const WRONG_CALLERS_MAX: usize = 10_000;
 /// How often addresses are forgotten whose budget is whole again.
 pub const WRONG_PASSWORDS_SWEPT_EVERY: Duration = Duration::from_secs(60);
 
-/// How often the log is told that an address is beyond its budget.
+/// How often dynowarden logs that an address is beyond its budget.
 pub const WRONG_PASSWORDS_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// For how long requests in flight are waited for at shutdown; a platform kills after 30 s.
@@ -204,7 +204,7 @@ pub const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
 /// How exactly the order is kept in which dynos are forgotten when room is short.
 pub const QUIET_STEP: Duration = Duration::from_secs(60);
 
-/// How long the old process of a dyno may live beside the new one (heroku.md §2.4).
+/// How long the old process of a dyno may live alongside the new one (heroku.md §2.4).
 pub const OLD_PROCESS_MAX: Duration = Duration::from_secs(30);
 
 /// Orders of persons that may be waiting for their first look.
@@ -427,7 +427,7 @@ pub const RECORDS_BEHIND_MAX: usize = 1024;
 /// at 10,000; six times that leaves room for what production may do differently.
 pub const ARCHIVE_LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of one frame of an archive: as much as the daemon takes in one body unless it is told otherwise.
+/// Bytes of one frame of an archive: as much as the daemon takes in one body by default.
 pub const ARCHIVE_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Apps in one replay. Each has an engine of its own; an archive of more is one whose system names are
@@ -506,7 +506,7 @@ pub const SILENCE_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
 /// A drain that is in no list is looked for once more after so long: it may be being changed.
 pub const UNLISTED_RECHECK: Duration = Duration::from_secs(60);
 
-/// Lost lines are told once in so long.
+/// Lost lines are told once in this interval.
 pub const LOSS_TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// For how long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
@@ -517,7 +517,7 @@ pub const DRAINS_HEARD_MAX: usize = 8;
 
 // === Doctor ===
 
-/// For how long preboot keeps a release's old dynos beside the new ones (heroku.md §2.4).
+/// For how long preboot keeps a release's old dynos alongside the new ones (heroku.md §2.4).
 pub const PREBOOT_OVERLAP: Duration = Duration::from_secs(3 * 60);
 
 /// Apps that `check` asks about at once.
@@ -532,7 +532,7 @@ pub const CLAIM_LEASE: Duration = Duration::from_secs(60);
 /// How often a holder renews its claims.
 pub const CLAIM_RENEW_EVERY: Duration = Duration::from_secs(CLAIM_LEASE.as_secs() / 3);
 
-/// How long a claim may take, with everything that it waits for. An error comes again in 21 s.
+/// How long a claim may take, with everything that it waits for. Heroku repeats an error after 21 s.
 pub const CLAIM_WAIT: Duration = Duration::from_secs(2);
 
 /// How long any other question to the store may take.
@@ -618,24 +618,24 @@ pub const DECISIONS_SHOWN: usize = 25;
 /// Decisions that are kept in memory for the page, oldest out; about 1 KB each.
 pub const RULINGS_KEPT_MAX: usize = 1000;
 
-/// Decisions on a page of `/decisions`, and in an answer of `GET /api/v1/decisions` when it is not told how
-/// many.
+/// Decisions on a page of `/decisions`, and in an answer of `GET /api/v1/decisions` when the client sets no
+/// limit.
 pub const DECISIONS_ANSWERED: u32 = 100;
 
 /// Open event streams. Each takes a connection and some 20 KB; a wall display and a dozen people take 13.
 pub const STREAMS_MAX: usize = 256;
 
-/// Events that a stream may be behind before it is ended and told to come again.
+/// Events that a stream may be behind before it is ended and told to reconnect.
 pub const STREAM_BACKLOG_MAX: usize = 256;
 
-/// Events that are kept for a reader that comes again with `Last-Event-ID`.
+/// Events that are kept for a reader that reconnects with `Last-Event-ID`.
 pub const EVENTS_KEPT_MAX: usize = 256;
 
 /// Between two comments on a quiet stream. Heroku's router ends a connection on which nothing moved for
 /// 55 s.
 pub const STREAM_BEAT: Duration = Duration::from_secs(15);
 
-/// Between two looks at the state of all dynos while somebody watches.
+/// Between two looks at the state of all dynos while a client watches.
 pub const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// Between a change and the look at it, so that changes that come together are shown together.

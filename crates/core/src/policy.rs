@@ -19,7 +19,6 @@ pub struct AppPlan {
     pub name: AppName,
     /// Decide and record, touch nothing.
     pub dry_run: bool,
-    /// The bounds.
     pub policy: Policy,
     /// What to look for, in the order of the settings.
     pub rules: Vec<Rule>,
@@ -36,7 +35,7 @@ pub struct Policy {
     pub max_restarts: Rate,
     /// How long a given-up dyno is left alone, unless a release comes first.
     pub give_up_for: Duration,
-    /// Dynos of one process type that may be out at once, whoever took them out.
+    /// Dynos of one process type that may be out at once, regardless of what took them out.
     pub max_concurrent: NonZeroU32,
     /// A new dyno must be up this long before the next one goes.
     pub settle: Duration,
@@ -60,22 +59,21 @@ pub struct Rate {
 /// One `[[rule]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// What records call it.
+    /// The name used in records.
     pub name: Arc<str>,
-    /// What it looks for.
+    /// The trigger.
     pub trigger: Trigger,
-    /// What it asks for.
+    /// The action.
     pub act: Act,
 }
 
-/// What makes a rule fire.
+/// A rule's trigger.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
     /// Any of `codes`, `count` times within `within`, by the time in the lines.
     Errors { codes: Vec<Code>, count: NonZeroU32, within: Duration },
     /// Runtime memory above `above` in every sample of a span of `lasting`.
     Memory {
-        /// The bound.
         above: MemoryBound,
         /// How long, by the time in the lines.
         lasting: Duration,
@@ -93,10 +91,10 @@ pub enum MemoryBound {
     Size(Megabytes),
 }
 
-/// What a rule asks for.
+/// A rule's action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Tell people.
+    /// Send notifications.
     Notify,
     /// Restart the dyno.
     Restart,

@@ -1,4 +1,4 @@
-//! Time as a value: two clocks read together, by the shell, and handed to whoever decides.
+//! Time as a value: two clocks read together, by the shell, and passed to the code that decides.
 
 use std::time::Duration;
 

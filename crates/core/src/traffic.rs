@@ -14,7 +14,7 @@ use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::MemoryReading;
 
-/// One dyno's last minutes, oldest first; minutes in which nothing was told are not kept.
+/// One dyno's last minutes, oldest first; minutes without data are not kept.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     minutes: VecDeque<Minute>,
@@ -63,7 +63,6 @@ struct Minute {
 // === impl Traffic ===
 
 impl Traffic {
-    /// Counts a request.
     pub fn request(&mut self, request: &Request<'_>, now: Duration) {
         let minute = self.minute(now);
         minute.requests = minute.requests.saturating_add(1);
@@ -108,7 +107,7 @@ impl Traffic {
         figures
     }
 
-    /// Whether nothing was told for so long that nothing is worth keeping.
+    /// Whether there was no data for so long that nothing is worth keeping.
     pub fn is_over(&self, now: Duration) -> bool {
         self.minutes.back().is_none_or(|last| last.index + limits::TRAFFIC_MINUTES <= minute_of(now))
     }

@@ -1,7 +1,7 @@
 //! The few units that settings are written in: spans of time, sizes, rates and memory bounds.
 //!
 //! The grammars are those of the manual and nothing more: a whole number and a unit. A library that also
-//! understands months, or reads `5 M` as a guess, would accept what nobody meant.
+//! understands months, or reads `5 M` as a guess, would accept unintended values.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -41,7 +41,7 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
         let (number, after) = whole_number(rest).ok_or(UnitError::Duration)?;
         let name_bytes = after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len());
         let (name, after) = after.split_at(name_bytes);
-        // Going on through the same iterator is what refuses a unit that is out of order or comes again.
+        // Going on through the same iterator is what refuses a unit that is out of order or is repeated.
         let (_, each) = units.find(|(unit, _)| *unit == name).ok_or(UnitError::Duration)?;
         let part = number.checked_mul(*each).ok_or(UnitError::Duration)?;
         millis = millis.checked_add(part).ok_or(UnitError::Duration)?;

@@ -90,7 +90,6 @@ pub struct Formation {
     pub process_type: ProcessType,
     /// How many dynos.
     pub quantity: u32,
-    /// Their size.
     pub size: &'static Size,
 }
 
@@ -135,7 +134,6 @@ pub struct App {
 }
 
 impl App {
-    /// Its name.
     pub fn name(&self) -> &AppName {
         &self.spec.name
     }
@@ -171,7 +169,6 @@ pub struct Release {
     pub description: String,
     /// Its id: a UUID.
     pub id: String,
-    /// Its number.
     pub version: u64,
 }
 

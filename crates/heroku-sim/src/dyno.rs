@@ -119,13 +119,12 @@ impl Behaviour {
 /// How the processes at one place of a formation behave, whichever instance fills it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DynoPlan {
-    /// Memory.
     pub behaviour: Behaviour,
     /// From the start of a process until it is `up`.
     pub boot: Duration,
     /// How many of the coming boots fail (R10); `u32::MAX` for all of them.
     pub boot_failures: u32,
-    /// A process ends by itself, with status 1, this long after it came up.
+    /// A process exits with status 1 this long after it came up.
     pub crash_after: Option<Duration>,
     /// From SIGTERM until the process is gone; 30 s or more end in R12 and SIGKILL.
     pub linger: Duration,

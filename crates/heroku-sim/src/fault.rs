@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::rng::Chance;
 
-/// What goes wrong with a call.
+/// A failure that a call runs into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The call is done, and the connection breaks before the answer.
@@ -45,14 +45,12 @@ pub struct FaultRule {
     pub method: Option<Method>,
     /// Only calls to such a path.
     pub path: PathRule,
-    /// How often.
     pub times: Times,
 }
 
 /// Which paths a fault strikes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathRule {
-    /// All.
     Any,
     /// Exactly this one.
     Exactly(String),

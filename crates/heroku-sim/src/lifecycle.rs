@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// The process of a place ends by itself.
+    /// The process of a dyno exits.
     pub(super) fn crash_dyno(&mut self, key: u64) {
         if self.dynos.get(&key).is_some_and(|dyno| dyno.running && self.is_current(key)) {
             self.say(key, Duration::ZERO, "Process exited with status 1");

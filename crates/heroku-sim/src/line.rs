@@ -21,7 +21,7 @@ pub struct LogLine {
     pub instance: Option<InstanceId>,
 }
 
-/// APP-NAME: whether the platform wrote a line, or the app (or somebody in its name).
+/// APP-NAME: whether the platform wrote a line, or the app (or another process in its name).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `app`: dyno output, and also the API's events and the add-ons' metrics.

@@ -43,7 +43,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        // A connection that broke, by our own fault or the caller's, has nobody left to tell.
+        // A connection that broke, by our own fault or the caller's, leaves no peer to answer.
         _ = connection => {}
         () = stop.cancelled() => {}
     }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-/// Items of a page when nobody asks for another number, and at most.
+/// The default and maximum number of items of a page.
 pub const PAGE_DEFAULT: usize = 200;
 const PAGE_MAX: usize = 1000;
 

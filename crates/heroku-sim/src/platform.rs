@@ -1,6 +1,6 @@
 //! The Platform API: who may call, how often, what goes wrong, and the record of every call.
 //!
-//! Pure: a request and a time go in, a [`Reply`] comes out, and whoever holds the socket (or the
+//! Pure: a request and a time go in, a [`Reply`] comes out, and the owner of the socket (or the
 //! simulated network) carries it out, broken connections included.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,7 +36,7 @@ pub struct Platform {
     pub page_default: usize,
     /// The tokens that open it; none means that any does.
     pub tokens: BTreeMap<String, Rights>,
-    /// What it is about.
+    /// The subject.
     pub world: World,
     calls: VecDeque<RecordedCall>,
     chance: Chance,
@@ -89,14 +89,13 @@ impl RecordedCall {
     }
 }
 
-/// What becomes of a call.
+/// The simulator's reaction to a call.
 #[derive(Debug)]
 pub enum Reply {
     /// It is answered.
     Answer {
         /// How long the body takes.
         over: Duration,
-        /// The answer.
         response: Response<Bytes>,
     },
     /// The connection breaks.

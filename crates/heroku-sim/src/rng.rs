@@ -17,7 +17,7 @@ impl Chance {
         Self { state: seed }
     }
 
-    /// A sequence of its own for somebody else, so that what one does not draw the other does not see.
+    /// Returns an independent sequence, so that draws from one do not affect the other.
     pub fn split(&mut self) -> Self {
         Self { state: self.draw() }
     }

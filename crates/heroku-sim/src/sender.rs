@@ -32,9 +32,9 @@ pub struct DrainPolicy {
     pub nodes: u32,
     /// Without success for so long, the buffer shrinks.
     pub shrink_after: Duration,
-    /// To so many messages.
+    /// The number of messages.
     pub shrunk_max: usize,
-    /// How a loss is told.
+    /// How a loss is reported.
     pub wording: Wording,
 }
 
@@ -63,13 +63,13 @@ pub struct Chaos {
     pub delay_max: Duration,
     /// Batches that are sent again, with the same frame id, although they were accepted.
     pub duplicate_permille: u32,
-    /// Messages lost on their way, and told as such.
+    /// Messages lost on their way, and reported as such.
     pub lose_permille: u32,
     /// Messages that change places with the one before them.
     pub reorder_permille: u32,
 }
 
-/// How a loss is told (heroku.md §1.5).
+/// How a loss is reported (heroku.md §1.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wording {
     /// In front of the next batch of the same drain, without a newline: the public source.
@@ -103,13 +103,12 @@ pub struct Post {
 /// One sender of one drain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SenderId {
-    /// The drain.
     pub token: DrainToken,
     /// Which of its senders, from 0.
     pub node: u32,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Sent, and then no answer in time, or a broken one.
@@ -120,7 +119,6 @@ pub enum Outcome {
     Unconnected,
 }
 
-/// The sender.
 #[derive(Clone, Debug)]
 pub struct DrainSender {
     app: AppName,
@@ -147,7 +145,7 @@ struct Flight {
     frames: Vec<Vec<u8>>,
     in_air: bool,
     repeated: bool,
-    /// How much of the loss the last attempt told of.
+    /// How much of the loss the last attempt reported.
     told: u64,
 }
 
@@ -178,7 +176,6 @@ impl DrainSender {
         }
     }
 
-    /// Takes a line.
     pub fn push(&mut self, line: &LogLine, now: Timestamp) {
         let chaos = self.policy.chaos;
         for frame in line.frames(self.policy.dialect) {
@@ -338,7 +335,7 @@ impl DrainSender {
         loss.messages += messages;
     }
 
-    /// A batch that told of `messages` lost ones has arrived.
+    /// A batch that reported `messages` lost messages has arrived.
     fn told(&mut self, messages: u64, now: Timestamp) {
         self.loss = self.loss.and_then(|loss| {
             let rest = loss.messages.saturating_sub(messages);

@@ -160,7 +160,7 @@ impl SimHeroku {
         }
     }
 
-    /// Every line written from now on; a receiver that falls behind misses some and is told so.
+    /// Every line written from now on; a receiver that falls behind misses some and is notified.
     pub fn lines(&self) -> broadcast::Receiver<LogLine> {
         self.shared.lines.subscribe()
     }

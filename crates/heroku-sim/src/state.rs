@@ -24,7 +24,6 @@ pub struct RecordedPost {
     pub at: Timestamp,
     /// What became of it.
     pub outcome: Outcome,
-    /// The request.
     pub post: Post,
 }
 
@@ -71,7 +70,7 @@ impl Shared {
         let next_at = [platform.world.next_event_at(), logplex.next_poll_at()].into_iter().flatten().min();
         drop(guard);
         for line in lines {
-            // Without a subscriber there is nobody to tell.
+            // Without a subscriber the send fails, which is fine.
             let _told = self.lines.send(line);
         }
         self.changed.send_replace(());

@@ -1,4 +1,4 @@
-//! `dynowarden demo`: the daemon that ships, beside a simulated Heroku in the same process.
+//! `dynowarden demo`: the real daemon alongside a simulated Heroku in the same process.
 //!
 //! Both ends speak real HTTP on loopback; only time runs faster, on one clock for both, so a leak that
 //! takes an hour can be watched in minutes.
@@ -38,7 +38,7 @@ use heroku_sim::server::{SimHeroku, SimOptions};
 /// # Errors
 /// It cannot start, or broke.
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    // The story is told on standard output; the daemon's own log would only tell it twice.
+    // The story is printed on standard output; the daemon's own log would only repeat it.
     telemetry::begin(None, Some(&std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned())))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(play(args))
@@ -123,7 +123,7 @@ fn open_shop(heroku: &SimHeroku, url: &str) -> anyhow::Result<()> {
         spec.metrics = true;
         spec.router_every = Some(Duration::from_millis(600));
         spec.swaps = true;
-        // The leak is about to be over its quota: nobody waits that long for a demo to begin. From then on it
+        // The leak is about to be over its quota: no user waits that long for a demo to begin. From then on it
         // takes three quarters of an hour, which is slow enough for `max_restarts`.
         spec.uptime = Duration::from_secs(44 * 60);
         spec.warm_for = spec.uptime;
@@ -152,7 +152,7 @@ fn settings(api_url: &str, mailbox: &str) -> anyhow::Result<Settings> {
     Ok(Settings { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), ..settings })
 }
 
-/// One app of the shop is given up early, so that whoever watches for a minute sees that, too.
+/// One app of the shop is given up early, so that a viewer who watches for a minute also sees that.
 const SETTINGS: &str = r#"
 [[app]]
 name = "acme-search"
@@ -199,7 +199,7 @@ async fn deploy_now_and_then(heroku: SimHeroku, clock: Clock, shutdown: Cancella
             () = shutdown.cancelled() => return heroku,
             () = tokio::time::sleep(clock.real(wait)) => {
                 wait = Duration::from_secs(3600);
-                // The app may have been taken away by whoever plays with the API.
+                // The app may have been taken away by a user who experiments with the API.
                 let _missing = heroku.with(|platform, now| platform.world.deploy(&app, Rollout::AtOnce, now));
             }
         }

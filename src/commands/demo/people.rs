@@ -46,7 +46,7 @@ async fn take(
     let letter = body.ok().and_then(|body| letter(&serde_json::from_slice(&body.to_bytes()).ok()?));
     let mut response = Response::new(Empty::new());
     match letter {
-        // A full queue means that nobody reads the story.
+        // A full queue means that the output is no longer read.
         Some(letter) => drop(letters.try_send(letter)),
         None => *response.status_mut() = StatusCode::BAD_REQUEST,
     }

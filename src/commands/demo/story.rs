@@ -25,10 +25,10 @@ pub(super) struct Tellers {
     pub(super) letters: mpsc::Receiver<Letter>,
 }
 
-/// What was told so far.
+/// The lines printed so far.
 pub(super) struct Story {
     apps: Vec<AppName>,
-    /// The last error of each dyno: it comes again every 20 s, and who watches has read it.
+    /// The last error of each dyno: it is repeated every 20 s, and who watches has read it.
     errors: HashMap<(AppName, String), Vec<u8>>,
     /// The last refusal of each dyno: the same one comes with every error.
     holds: HashMap<(AppId, DynoName), &'static str>,
@@ -51,7 +51,7 @@ impl Story {
         Self { apps, errors: HashMap::new(), holds: HashMap::new(), tally: Tally::default() }
     }
 
-    /// Tells until one of those who know ends, or nobody reads any more, as after `| head`.
+    /// Prints until one of those who know ends, or the reader is gone, as after `| head`.
     pub(super) async fn tell(&mut self, tellers: Tellers) {
         let Tellers { mut lines, mut records, mut letters } = tellers;
         loop {

@@ -27,10 +27,7 @@ pub enum Garbled {
     Shape(#[from] serde_json::Error),
     /// A time is not one.
     #[error("{field} is not a time")]
-    Time {
-        /// Its key.
-        field: &'static str,
-    },
+    Time { field: &'static str },
 }
 
 /// `GET /apps/{app}`.
@@ -38,7 +35,6 @@ pub enum Garbled {
 pub struct AppInfo {
     /// Its id, which a change of name leaves alone.
     pub id: String,
-    /// Its present name.
     pub name: String,
     /// Whether it is in maintenance mode.
     pub maintenance: bool,

@@ -1,4 +1,4 @@
-//! Router lines as requests: who answered, with what and how soon.
+//! Router lines as requests: the dyno that answered, the status and the service time.
 //!
 //! Apart from the facts, because it is another question: a fact may move a dyno and is rare, a request
 //! only counts and is nearly every line. So it is asked for where statistics are wanted, it costs no
@@ -9,7 +9,7 @@ use crate::ident::DynoRef;
 use crate::wire::line::Line;
 use crate::wire::logfmt;
 
-/// One request, as the router tells of it (heroku.md §2.3).
+/// One request, as the router reports it (heroku.md §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'b> {
     /// The dyno that it was given to.
@@ -22,7 +22,7 @@ pub struct Request<'b> {
     pub code: Option<Code>,
 }
 
-/// The request that `line` tells of, if it is a line of the router's about a dyno.
+/// Parses the request in `line` if it is a router line about a dyno.
 ///
 /// A key that matters must stand there once, as in the facts: the rest is an outsider's text.
 pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {

@@ -25,7 +25,7 @@ pub struct DailyTime {
     zone: TimeZone,
 }
 
-/// A text that is no time of day.
+/// An invalid time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a time of day and a time zone, such as \"09:00 Europe/Berlin\"")]
 pub struct DailyTimeError;

@@ -25,7 +25,7 @@ pub(super) struct DynoIncident {
     process_type: Option<ProcessType>,
     opened: Now,
     parts: BTreeMap<Option<DynoName>, AffectedDyno>,
-    pub(super) telling: NotificationSchedule,
+    pub(super) schedule: NotificationSchedule,
 }
 
 /// One dyno of it.
@@ -60,7 +60,7 @@ impl DynoIncident {
             process_type,
             opened: now,
             parts: BTreeMap::new(),
-            telling: NotificationSchedule::default(),
+            schedule: NotificationSchedule::default(),
         }
     }
 
@@ -72,7 +72,7 @@ impl DynoIncident {
     pub(super) fn takes_in(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
         self.app == app
             && self.process_type.as_ref() == dyno.map(DynoName::process_type)
-            && self.telling.told.is_empty()
+            && self.schedule.sent.is_empty()
             && self.parts.len() < limits::INCIDENT_DYNOS_MAX
     }
 
@@ -81,14 +81,14 @@ impl DynoIncident {
     }
 
     pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
-        self.telling.want(kind, plan, now);
+        self.schedule.want(kind, plan, now);
     }
 
     /// When something is to be done about it.
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
         let watch_for = plan.apps[self.app.0 as usize].watch_for;
-        let repeat = self.telling.repeat_at(plan).filter(|_| self.stands());
-        [self.telling.due, repeat, Some(self.over_at(watch_for))].into_iter().flatten()
+        let repeat = self.schedule.repeat_at(plan).filter(|_| self.stands());
+        [self.schedule.due, repeat, Some(self.over_at(watch_for))].into_iter().flatten()
     }
 
     /// Whether a person is still needed.
@@ -99,15 +99,15 @@ impl DynoIncident {
         self.parts.values().any(stands)
     }
 
-    /// What is told again, if it is time.
+    /// The kind to repeat, if it is time.
     pub(super) fn reminder(&mut self, plan: &Plan, now: Duration) -> Option<Kind> {
-        self.telling.repeat_at(plan).filter(|at| *at <= now && self.stands())?;
-        self.telling.told_at = Some(now);
-        self.telling.told.last().copied()
+        self.schedule.repeat_at(plan).filter(|at| *at <= now && self.stands())?;
+        self.schedule.sent_at = Some(now);
+        self.schedule.sent.last().copied()
     }
 
     pub(super) fn is_over(&self, watch_for: Duration, now: Duration) -> bool {
-        self.telling.due.is_none() && self.over_at(watch_for) <= now
+        self.schedule.due.is_none() && self.over_at(watch_for) <= now
     }
 
     fn over_at(&self, watch_for: Duration) -> Duration {
@@ -123,9 +123,9 @@ impl DynoIncident {
         self.parts.values().filter_map(over).max().unwrap_or_default()
     }
 
-    /// What the message that closes it is about; none where none is wanted, because nothing was told.
+    /// The kind of the closing message; `None` if no message was sent, so none is needed.
     pub(super) fn closing_kind(&self, on: &BTreeSet<Kind>) -> Option<Kind> {
-        let told = &self.telling.told;
+        let told = &self.schedule.sent;
         let quiet = told.iter().rev().find(|kind| !kind.is_loud() && **kind != Kind::Recovered).copied();
         if !told.iter().any(|kind| kind.is_loud()) {
             return quiet;
@@ -157,7 +157,7 @@ impl DynoIncident {
         let open_for = now.mono.saturating_sub(self.opened.mono);
         let (title, body) = text::case((&app.name, process_type), &dynos, (kind, phase), open_for);
         Message {
-            id: self.telling.next_id(&self.id),
+            id: self.schedule.next_id(&self.id),
             incident: self.id.clone(),
             at: now.wall,
             opened_at: self.opened.wall,
@@ -196,7 +196,7 @@ impl AffectedDyno {
         self.heard = now.mono;
         let evidence = &decision.evidence;
         self.reports = self.reports.saturating_add(1).max(evidence.lines);
-        // What a restart was made for is told to its end; what comes after it is another question.
+        // An incident covers its restart to the end; later events open another incident.
         if matches!(self.state, State::Heard | State::Held { .. } | State::Told | State::DryRun) {
             self.rule = Arc::clone(&decision.rule);
             self.code = evidence.code;

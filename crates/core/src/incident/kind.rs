@@ -31,7 +31,7 @@ pub enum Kind {
     GiveUp,
 }
 
-/// A word that is no kind.
+/// An unknown notification kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("one of {}", Kind::WORDS)]
 pub struct KindError;

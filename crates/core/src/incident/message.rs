@@ -22,7 +22,7 @@ pub struct Message {
     pub at: Timestamp,
     /// When the incident began.
     pub opened_at: Timestamp,
-    /// What it is about.
+    /// The subject.
     pub kind: Kind,
     /// Where in the incident it stands.
     pub phase: Phase,
@@ -41,7 +41,7 @@ pub struct Message {
 pub enum Phase {
     /// The first.
     Opened,
-    /// Something changed.
+    /// The incident changed.
     Updated,
     /// Nothing changed for `notify.repeat`.
     Reminder,
@@ -56,7 +56,6 @@ pub enum Phase {
 pub struct DynoReport {
     /// Its name; none for a rule about the app.
     pub name: Option<DynoName>,
-    /// The rule that fired.
     pub rule: Arc<str>,
     /// The code that fired it.
     pub code: Option<Code>,
@@ -64,7 +63,7 @@ pub struct DynoReport {
     pub reports: u32,
     /// Its memory, when the rule fired.
     pub memory: Option<MemoryReading>,
-    /// The word for what was done.
+    /// The action taken, as a word.
     pub state: &'static str,
     /// What was done or refused, and why, as sentences.
     pub text: String,
@@ -79,7 +78,6 @@ pub struct DynoReport {
 /// What can be said about a restart afterwards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestartEffect {
-    /// The verdict.
     pub helped: Improved,
     /// How long the dyno was watched after it was back.
     pub watched_for: Duration,
@@ -87,7 +85,6 @@ pub struct RestartEffect {
     pub back_after: Option<Duration>,
     /// The minutes before the restart.
     pub before: Option<Figures>,
-    /// The minutes since.
     pub after: Option<Figures>,
 }
 
@@ -103,7 +100,7 @@ pub enum Improved {
 }
 
 impl Phase {
-    /// The word for it in JSON.
+    /// The value in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -116,7 +113,7 @@ impl Phase {
 }
 
 impl Improved {
-    /// The word for it in JSON.
+    /// The value in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::No => "no",

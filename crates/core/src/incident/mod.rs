@@ -12,9 +12,9 @@
 //!   [`Input::Wake`] when the deadline has come.
 //! - The same inputs give the same messages.
 //!
-//! Quiet kinds wait for [`Plan::group`], in which dynos of one formation become one incident, and are told
-//! once; loud kinds are told at once. While a loud one stands and nothing changes it is told again every
-//! [`Plan::repeat`]. An incident that was told is told again when it is over.
+//! Quiet kinds wait for [`Plan::group`], in which dynos of one formation become one incident, and are sent
+//! once; loud kinds are reported at once. While a loud one stands and nothing changes it is repeated every
+//! [`Plan::repeat`]. An incident that was told is reported again when it is over.
 
 pub mod digest;
 mod dyno_incident;
@@ -60,7 +60,7 @@ pub struct Plan {
     pub group: Duration,
     /// The kinds that are sent.
     pub on: BTreeSet<Kind>,
-    /// How long until a loud message is told again.
+    /// How long until a loud message is repeated.
     pub repeat: Duration,
     /// Stands in the ids of messages; another one for every notifier and every life of the program.
     pub tag: u32,
@@ -76,7 +76,7 @@ pub struct WatchedApp {
     pub watch_for: Duration,
 }
 
-/// Everything that can happen.
+/// Input of the incident tracker.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
     /// The engine recorded something.
@@ -91,9 +91,9 @@ pub enum Input<'a> {
     Trouble(Trouble<'a>),
     /// It is fixed.
     Mended(Trouble<'a>),
-    /// Nothing but time has passed.
+    /// Only time has passed.
     Wake,
-    /// The program ends: what is held back is told now.
+    /// The program ends: messages held back are sent now.
     End,
 }
 
@@ -303,7 +303,7 @@ impl Incidents {
         let part = case.part(Some(outcome.dyno.clone()), now.mono);
         let had_failed = part.come_out(outcome, now.mono);
         // Whoever was not told that something is wrong need not be told that it is right again.
-        if had_failed && case.telling.told.iter().any(|kind| kind.is_loud()) {
+        if had_failed && case.schedule.sent.iter().any(|kind| kind.is_loud()) {
             case.want(Kind::Recovered, &self.plan, now.mono);
         }
     }
@@ -347,8 +347,8 @@ impl Incidents {
     /// Nothing is held back any longer.
     fn hurry(&mut self) {
         let now = self.now.mono;
-        let dues = self.cases.values_mut().map(|case| &mut case.telling.due);
-        for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.telling.due)) {
+        let dues = self.cases.values_mut().map(|case| &mut case.schedule.due);
+        for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.schedule.due)) {
             *due = due.map(|due| due.min(now));
         }
     }
@@ -358,7 +358,7 @@ impl Incidents {
         let mut over = Vec::new();
         for (id, case) in &mut self.cases {
             let app = &self.plan.apps[case.app.0 as usize];
-            if let Some((kind, phase)) = case.telling.due_at(now.mono) {
+            if let Some((kind, phase)) = case.schedule.due_at(now.mono) {
                 self.messages.push(case.message(kind, phase, app, now));
             } else if let Some(kind) = case.reminder(&self.plan, now.mono) {
                 self.messages.push(case.message(kind, Phase::Reminder, app, now));

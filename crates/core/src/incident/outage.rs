@@ -1,7 +1,7 @@
 //! Troubles of an app, or of the daemon: what they have in common is that a person must fix them.
 //!
 //! One cause often strikes many apps at once, a revoked token all of them. So an outage is of one subject,
-//! and the apps that it strikes are told together.
+//! and the affected apps are reported together.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,6 @@ use crate::incident::{Incidents, Plan, text};
 use crate::limits;
 use crate::time::Now;
 
-/// One outage.
 #[derive(Debug)]
 pub(super) struct Outage {
     id: String,
@@ -26,9 +25,9 @@ pub(super) struct Outage {
     /// All that it ever struck.
     struck: BTreeSet<AppId>,
     opened: Now,
-    pub(super) telling: NotificationSchedule,
+    pub(super) schedule: NotificationSchedule,
     text: String,
-    /// Ends by itself then, where nothing says that it is over.
+    /// When the outage ends automatically, if nothing reports that it is over.
     over: Option<Duration>,
 }
 
@@ -57,7 +56,7 @@ impl Subject {
         )
     }
 
-    /// Whether nothing will say that it is over, so that it ends by itself.
+    /// Whether nothing will report that it is over, so that it ends automatically.
     fn fades(&self) -> bool {
         matches!(self, Self::Clock | Self::Losses | Self::Watching(_))
     }
@@ -84,7 +83,7 @@ impl Incidents {
                 apps: BTreeSet::new(),
                 struck: BTreeSet::new(),
                 opened: now,
-                telling: NotificationSchedule::default(),
+                schedule: NotificationSchedule::default(),
                 text: String::new(),
                 over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
             }
@@ -92,12 +91,12 @@ impl Incidents {
         outage.text = text;
         outage.apps.extend(app);
         let is_new = app.is_none_or(|app| outage.struck.insert(app));
-        if outage.telling.told.is_empty() {
-            outage.telling.want(kind, &self.plan, now.mono);
+        if outage.schedule.sent.is_empty() {
+            outage.schedule.want(kind, &self.plan, now.mono);
         } else if is_new && app.is_some() {
-            // The others that the same cause strikes are told together.
-            outage.telling.pending.insert(kind);
-            outage.telling.due.get_or_insert(now.mono.saturating_add(self.plan.group));
+            // The other apps with the same cause are reported together.
+            outage.schedule.pending.insert(kind);
+            outage.schedule.due.get_or_insert(now.mono.saturating_add(self.plan.group));
         }
     }
 
@@ -162,7 +161,7 @@ impl Incidents {
             return;
         }
         let Some(mut outage) = self.outages.remove(subject) else { return };
-        if !outage.telling.told.is_empty() && self.plan.on.contains(&Kind::Recovered) {
+        if !outage.schedule.sent.is_empty() && self.plan.on.contains(&Kind::Recovered) {
             let message = outage.message(subject, (Kind::Recovered, Phase::Closed), &self.plan, self.now);
             self.messages.push(message);
         }
@@ -172,9 +171,9 @@ impl Incidents {
         let now = self.now;
         for (subject, outage) in &mut self.outages {
             let reminder = outage.repeat_at(&self.plan).filter(|at| *at <= now.mono);
-            let due = match outage.telling.due_at(now.mono) {
+            let due = match outage.schedule.due_at(now.mono) {
                 None if reminder.is_some() => {
-                    outage.telling.told_at = Some(now.mono);
+                    outage.schedule.sent_at = Some(now.mono);
                     Some((subject.kind(), Phase::Reminder))
                 }
                 due => due,
@@ -189,11 +188,11 @@ impl Incidents {
 
 impl Outage {
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
-        [self.telling.due, self.repeat_at(plan), self.over].into_iter().flatten()
+        [self.schedule.due, self.repeat_at(plan), self.over].into_iter().flatten()
     }
 
     fn repeat_at(&self, plan: &Plan) -> Option<Duration> {
-        self.telling.repeat_at(plan).filter(|_| self.over.is_none())
+        self.schedule.repeat_at(plan).filter(|_| self.over.is_none())
     }
 
     fn message(&mut self, subject: &Subject, about: (Kind, Phase), plan: &Plan, now: Now) -> Message {
@@ -203,7 +202,7 @@ impl Outage {
         let lasted = now.mono.saturating_sub(self.opened.mono);
         let (title, body) = text::outage(subject, phase, &apps, &self.text, lasted);
         Message {
-            id: self.telling.next_id(&self.id),
+            id: self.schedule.next_id(&self.id),
             incident: self.id.clone(),
             at: now.wall,
             opened_at: self.opened.wall,

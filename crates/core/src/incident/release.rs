@@ -21,7 +21,7 @@ pub(super) struct Releases {
     /// Dynos that erred shortly before it, too: it is not to blame for them.
     ill: BTreeSet<DynoName>,
     suspects: BTreeMap<ProcessType, BTreeSet<DynoName>>,
-    told: BTreeSet<ProcessType>,
+    reported: BTreeSet<ProcessType>,
     erred: HashMap<DynoName, Duration>,
 }
 
@@ -56,7 +56,7 @@ impl Releases {
         self.at = Some(at);
         self.version = version;
         self.suspects.clear();
-        self.told.clear();
+        self.reported.clear();
     }
 
     /// A dyno erred; says which dynos make the release suspect, the first time that they do.
@@ -67,7 +67,7 @@ impl Releases {
         self.erred.insert(dyno.clone(), now);
         let at = self.at.filter(|at| now.saturating_sub(*at) <= limits::SUSPECT_WITHIN && *at <= now)?;
         debug_assert!(at <= now, "filtered above");
-        if self.ill.contains(dyno) || self.told.contains(dyno.process_type()) {
+        if self.ill.contains(dyno) || self.reported.contains(dyno.process_type()) {
             return None;
         }
         let suspects = self.suspects.entry(dyno.process_type().clone()).or_default();
@@ -75,7 +75,7 @@ impl Releases {
         if suspects.len() < limits::SUSPECT_DYNOS {
             return None;
         }
-        self.told.insert(dyno.process_type().clone());
+        self.reported.insert(dyno.process_type().clone());
         Some(suspects.iter().cloned().collect())
     }
 }

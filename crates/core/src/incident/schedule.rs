@@ -7,27 +7,27 @@ use crate::incident::Plan;
 use crate::incident::kind::Kind;
 use crate::incident::message::Phase;
 
-/// What an incident has told and still has to tell.
+/// The messages that an incident has sent and still has to send.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NotificationSchedule {
-    /// When a message is due.
+    /// The time when a message is due.
     pub(super) due: Option<Duration>,
     /// What it will be about.
     pub(super) pending: BTreeSet<Kind>,
     /// When the last one was sent.
-    pub(super) told_at: Option<Duration>,
-    /// What all were about.
-    pub(super) told: BTreeSet<Kind>,
+    pub(super) sent_at: Option<Duration>,
+    /// The kinds sent so far.
+    pub(super) sent: BTreeSet<Kind>,
     messages: u32,
 }
 
 impl NotificationSchedule {
-    /// Asks for a message. A quiet kind is told once, and not after a more pressing quiet one; but each time
+    /// Asks for a message. A quiet kind is sent once, and not after a more pressing quiet one; but each time
     /// that something is right again is news.
     pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
         let is_news = kind.is_loud() || kind == Kind::Recovered;
-        let is_told = !is_news && self.told.iter().any(|told| !told.is_loud() && *told >= kind);
-        if !plan.on.contains(&kind) || is_told {
+        let is_sent = !is_news && self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind);
+        if !plan.on.contains(&kind) || is_sent {
             return;
         }
         self.pending.insert(kind);
@@ -41,16 +41,16 @@ impl NotificationSchedule {
         self.due.filter(|due| *due <= now)?;
         self.due = None;
         let kind = *self.pending.last()?;
-        let phase = if self.told.is_empty() { Phase::Opened } else { Phase::Updated };
-        self.told.append(&mut self.pending);
-        self.told_at = Some(now);
+        let phase = if self.sent.is_empty() { Phase::Opened } else { Phase::Updated };
+        self.sent.append(&mut self.pending);
+        self.sent_at = Some(now);
         Some((kind, phase))
     }
 
-    /// When what was told last is told again, if it is loud.
+    /// When the last message is repeated, if it is loud.
     pub(super) fn repeat_at(&self, plan: &Plan) -> Option<Duration> {
-        let is_loud = self.told.iter().any(|kind| kind.is_loud());
-        self.told_at.filter(|_| is_loud && self.due.is_none()).map(|at| at.saturating_add(plan.repeat))
+        let is_loud = self.sent.iter().any(|kind| kind.is_loud());
+        self.sent_at.filter(|_| is_loud && self.due.is_none()).map(|at| at.saturating_add(plan.repeat))
     }
 
     /// The id of the next message of `incident`.

@@ -20,11 +20,11 @@ use crate::record::{
 use crate::time::{Now, earlier, later};
 use crate::traffic::{Figures, Readings, Span};
 
-/// A notifier's incidents, and what it was told so far.
+/// A notifier's incidents, and the messages sent so far.
 pub(crate) struct Story {
     incidents: Incidents,
     pub(crate) now: Now,
-    pub(crate) told: Vec<Message>,
+    pub(crate) messages: Vec<Message>,
     pub(crate) release: Option<u64>,
     traffic: Fixed,
 }
@@ -104,7 +104,7 @@ impl Story {
             memory: Some(memory(21_000, 410)),
         };
         let traffic = Fixed { before, after, turn: HashMap::new() };
-        Self { incidents: Incidents::new(plan, now), now, told: Vec::new(), release: None, traffic }
+        Self { incidents: Incidents::new(plan, now), now, messages: Vec::new(), release: None, traffic }
     }
 
     /// Lets time pass, deadline by deadline.
@@ -114,9 +114,9 @@ impl Story {
             let Some(due) = self.incidents.next_deadline().filter(|due| *due <= end.mono) else { break };
             let step = due.saturating_sub(self.now.mono);
             self.now = self.now.after(step);
-            let before = self.told.len();
+            let before = self.messages.len();
             self.input(Input::Wake);
-            let is_stuck = step.is_zero() && before == self.told.len();
+            let is_stuck = step.is_zero() && before == self.messages.len();
             assert!(
                 !is_stuck || self.incidents.next_deadline().is_none_or(|next| next > due),
                 "a deadline stays"
@@ -127,7 +127,7 @@ impl Story {
     }
 
     pub(crate) fn input(&mut self, input: Input<'_>) -> &mut Self {
-        self.told.extend(self.incidents.handle(input, &self.traffic, self.now));
+        self.messages.extend(self.incidents.handle(input, &self.traffic, self.now));
         self
     }
 
@@ -234,14 +234,14 @@ impl Story {
         self.r14(index, Action::Hold(Hold::Queued { behind: web(behind) }))
     }
 
-    /// What was told, a line each.
+    /// The messages sent, a line each.
     #[cfg(test)]
     pub(crate) fn timeline(&self) -> Vec<String> {
         let line = |message: &Message| {
             let at = message.at.duration_since(start()).as_secs();
             format!("{at:>6}s {:>8} {:<15} {}", message.phase.word(), message.kind.word(), message.title)
         };
-        self.told.iter().map(line).collect()
+        self.messages.iter().map(line).collect()
     }
 }
 
@@ -249,7 +249,7 @@ impl Story {
 pub fn messages() -> Vec<(&'static str, Message)> {
     let mut all = Vec::new();
     let mut keep = |name: &'static str, story: &Story| {
-        all.push((name, story.told.last().expect("something was told").clone()));
+        all.push((name, story.messages.last().expect("something was told").clone()));
     };
     let mut story = Story::new();
     story.restart(1).wait(seconds(1)).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(1));

@@ -1,4 +1,4 @@
-//! Incidents, told as timelines.
+//! Incidents as timelines.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ fn a_restart_that_helps_is_two_messages() {
             "   313s   closed restart         acme web.1: back after 12s, and it helped",
         ],
     );
-    let [opened, closed] = story.told.as_slice() else { panic!("two messages") };
+    let [opened, closed] = story.messages.as_slice() else { panic!("two messages") };
     assert_eq!(opened.incident, closed.incident);
     assert_ne!(opened.id, closed.id);
     let proof = closed.dynos[0].proof.as_ref().expect("a proof");
@@ -72,7 +72,7 @@ fn dynos_of_one_formation_are_one_incident() {
         ],
     );
     assert_eq!(
-        story.told[0].dynos.iter().map(|dyno| dyno.state).collect::<Vec<_>>(),
+        story.messages[0].dynos.iter().map(|dyno| dyno.state).collect::<Vec<_>>(),
         ["out", "held", "held"]
     );
 }
@@ -130,7 +130,7 @@ fn what_is_not_chosen_is_not_told() {
     story.restart(1).accepted(1).back(1, 5, false).wait(minutes(20)).queued(2, 1).error(0).wait(minutes(60));
     check(&story, &[]);
     story.give_up(1);
-    assert_eq!(story.told.len(), 1);
+    assert_eq!(story.messages.len(), 1);
 
     let mut story = Story::of(plan(&["acme"], &Kind::DEFAULT));
     story.queued(2, 1).wait(minutes(60));
@@ -183,9 +183,9 @@ fn a_trouble_of_one_app_ends_with_that_app() {
     let error = || NoticeKind::ApiError(ApiError::NoSuchApp);
     story.notice_of(AppId(0), None, error()).notice_of(AppId(1), None, error()).wait(minutes(1));
     story.notice_of(AppId(1), None, NoticeKind::ApiRecovered).wait(minutes(1));
-    assert_eq!(story.told.len(), 2);
+    assert_eq!(story.messages.len(), 2);
     story.notice_of(AppId(0), None, NoticeKind::ApiRecovered);
-    assert_eq!(story.told.last().map(|message| message.phase), Some(Phase::Closed));
+    assert_eq!(story.messages.last().map(|message| message.phase), Some(Phase::Closed));
     assert_eq!(story.next_deadline(), None);
 }
 
@@ -204,10 +204,10 @@ fn a_notifier_for_the_second_app_hears_of_a_revoked_token() {
         Record::Notice(Notice { at, scope: Scope::Account, dyno: None, what })
     };
     story.input(Input::Record(&notice(HealthAlert::TokenRefused))).wait(minutes(1));
-    assert_eq!(story.told.len(), 1);
-    assert_eq!(story.told[0].apps, ["other".parse().expect("an app")]);
+    assert_eq!(story.messages.len(), 1);
+    assert_eq!(story.messages[0].apps, ["other".parse().expect("an app")]);
     story.input(Input::Record(&notice(HealthAlert::TokenAccepted))).wait(minutes(1));
-    assert_eq!(story.told.last().map(|message| message.kind), Some(Kind::Recovered));
+    assert_eq!(story.messages.last().map(|message| message.kind), Some(Kind::Recovered));
 }
 
 #[test]
@@ -229,7 +229,8 @@ fn a_silent_drain_is_told_until_it_is_heard() {
 
 #[test]
 fn several_dynos_that_err_after_a_release_make_it_suspect() {
-    let suspects = |story: &Story| story.told.iter().filter(|told| told.kind == Kind::SuspectRelease).count();
+    let suspects =
+        |story: &Story| story.messages.iter().filter(|message| message.kind == Kind::SuspectRelease).count();
     let release = |version| Input::Release { app: AppId(0), version };
     let mut story = Story::new();
     story.input(release(None)).input(release(Some(42))).wait(minutes(9)).queued(1, 2).queued(1, 2);
@@ -284,8 +285,8 @@ fn incidents_are_bounded() {
         story.queued(index, 1);
     }
     story.restart(1).wait(seconds(30));
-    assert!(story.told[0].dynos.len() <= limits::INCIDENT_DYNOS_MAX);
-    assert!(story.told[0].body.len() <= limits::MESSAGE_NAMES_MAX + 1);
+    assert!(story.messages[0].dynos.len() <= limits::INCIDENT_DYNOS_MAX);
+    assert!(story.messages[0].body.len() <= limits::MESSAGE_NAMES_MAX + 1);
 }
 
 #[test]
@@ -301,7 +302,7 @@ fn a_refused_restart_that_is_asked_again_is_not_over() {
             "   350s   closed restart         acme web.1: back after 10s, and it helped",
         ],
     );
-    assert_eq!(story.told[1].dynos[0].name, Some(web(1)));
+    assert_eq!(story.messages[1].dynos[0].name, Some(web(1)));
 }
 
 #[derive(Clone, Debug)]
@@ -364,18 +365,18 @@ proptest! {
         let mut story = Story::of(plan(&["acme"], &chosen));
         run(&mut story, &steps);
         story.notice(None, NoticeKind::ApiRecovered).wait(minutes(3 * 24 * 60));
-        let ids: BTreeSet<&str> = story.told.iter().map(|told| told.id.as_str()).collect();
-        assert_eq!(ids.len(), story.told.len());
-        assert!(story.told.iter().all(|told| chosen.contains(&told.kind)), "{:#?}", story.timeline());
+        let ids: BTreeSet<&str> = story.messages.iter().map(|message| message.id.as_str()).collect();
+        assert_eq!(ids.len(), story.messages.len());
+        assert!(story.messages.iter().all(|message| chosen.contains(&message.kind)), "{:#?}", story.timeline());
         assert_eq!(story.next_deadline(), None, "{:#?}", story.timeline());
         // Whatever was opened was closed, if its end may be told.
-        for opened in story.told.iter().filter(|told| told.phase == Phase::Opened) {
-            let is_closed = |told: &&crate::incident::message::Message| {
-                told.incident == opened.incident && told.phase == Phase::Closed
+        for opened in story.messages.iter().filter(|message| message.phase == Phase::Opened) {
+            let is_closed = |message: &&crate::incident::message::Message| {
+                message.incident == opened.incident && message.phase == Phase::Closed
             };
             let may_end_untold = opened.kind.is_loud()
                 && !(chosen.contains(&Kind::Recovered) && chosen.contains(&Kind::Failure));
-            assert!(may_end_untold || story.told.iter().any(|told| is_closed(&told)), "{:#?}", story.timeline());
+            assert!(may_end_untold || story.messages.iter().any(|message| is_closed(&message)), "{:#?}", story.timeline());
         }
     }
 
@@ -384,7 +385,7 @@ proptest! {
         let told = || {
             let mut story = Story::new();
             run(&mut story, &steps);
-            story.told
+            story.messages
         };
         assert_eq!(told(), told());
     }

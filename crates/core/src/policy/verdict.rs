@@ -45,20 +45,11 @@ pub struct History<'h> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Another replica holds a claim on the dyno.
-    Claimed {
-        /// Its end.
-        until: SignedDuration,
-    },
+    Claimed { until: SignedDuration },
     /// The cool-down is running.
-    CoolingDown {
-        /// Its end.
-        until: SignedDuration,
-    },
+    CoolingDown { until: SignedDuration },
     /// The dyno is given up.
-    GivenUp {
-        /// The end of that.
-        until: SignedDuration,
-    },
+    GivenUp { until: SignedDuration },
     /// `max_restarts` is used up.
     MaxRestarts,
     /// As many dynos of the process type are out as `max_concurrent` allows.

@@ -17,7 +17,6 @@ pub struct DecisionView {
     /// When it was made, in RFC 3339.
     #[serde(with = "rfc3339")]
     pub at: Timestamp,
-    /// The app's name.
     pub app: String,
     /// The dyno; null for a rule about an app or a drain.
     pub dyno: Option<String>,
@@ -69,7 +68,7 @@ pub struct OutcomeView {
     pub memory: Option<MemoryView>,
 }
 
-/// What was decided.
+/// The action decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Word {

@@ -88,11 +88,11 @@ impl<'s> Replay<'s> {
         }
     }
 
-    /// Hears the next line, and adds to `told` what the engine says up to it.
+    /// Reads the next line, and adds the engine's output up to it to `output`.
     ///
     /// # Errors
     /// A line of the platform's that could not be understood. It counts for nothing, as in the daemon.
-    pub fn hear(&mut self, entry: &Entry<'_>, told: &mut Vec<ReplayOutput>) -> Result<(), DetectError> {
+    pub fn hear(&mut self, entry: &Entry<'_>, output: &mut Vec<ReplayOutput>) -> Result<(), DetectError> {
         self.summary.heard(entry.at.ok());
         let Some(place) = self.place(entry.system) else { return Ok(()) };
         let fact = detect::fact(&entry.line)?;
@@ -103,22 +103,22 @@ impl<'s> Replay<'s> {
         };
         // Anybody may have written another line, with any time.
         if entry.line.app == b"heroku" || fact.is_some() {
-            self.advance(at, told);
+            self.advance(at, output);
         }
         let app = &mut self.apps[place];
         if let Some(dyno) = writer_or_served(&entry.line).and_then(|dyno| app.listed(&dyno)) {
             app.world.exists(&dyno, at);
         }
         if let Some(fact) = fact {
-            self.take(place, fact, at, told);
+            self.take(place, fact, at, output);
         }
         Ok(())
     }
 
     /// Ends the log: what still waits has its turn, within [`limits::REPLAY_TAIL`].
-    pub fn end(&mut self, told: &mut Vec<ReplayOutput>) {
+    pub fn end(&mut self, output: &mut Vec<ReplayOutput>) {
         if let Some(clock) = self.clock {
-            self.run_until(clock.now.mono.saturating_add(limits::REPLAY_TAIL), told);
+            self.run_until(clock.now.mono.saturating_add(limits::REPLAY_TAIL), output);
         }
     }
 
@@ -148,7 +148,7 @@ impl<'s> Replay<'s> {
     }
 
     /// A line says something.
-    fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, told: &mut Vec<ReplayOutput>) {
+    fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, output: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
         let is_error = matches!(fact, Fact::Error { .. });
         let Some(fact) = fact.name_dyno(|dyno| app.listed(&dyno)) else {
@@ -160,21 +160,21 @@ impl<'s> Replay<'s> {
         }
         app.world.learn(&fact, at);
         let now = self.clock.map_or(Now { mono: Duration::ZERO, wall: at }, |clock| clock.now);
-        self.handle(place, Input::Events { app: ONLY, events: vec![Event { at, fact }] }, now, told);
+        self.handle(place, Input::Events { app: ONLY, events: vec![Event { at, fact }] }, now, output);
     }
 
     /// Moves the clock to `at`, unless it is past that already.
-    fn advance(&mut self, at: Timestamp, told: &mut Vec<ReplayOutput>) {
+    fn advance(&mut self, at: Timestamp, output: &mut Vec<ReplayOutput>) {
         let clock =
             self.clock.get_or_insert(Clock { first: at, now: Now { mono: Duration::ZERO, wall: at } });
         let mono = since(clock.first, at);
         if mono > clock.now.mono {
-            self.run_until(mono, told);
+            self.run_until(mono, output);
         }
     }
 
     /// Does all that is due until `end`, each at its time, and leaves the clock there.
-    fn run_until(&mut self, end: Duration, told: &mut Vec<ReplayOutput>) {
+    fn run_until(&mut self, end: Duration, output: &mut Vec<ReplayOutput>) {
         let Some(Clock { first, .. }) = self.clock else { return };
         let reading = |mono| Now { mono, wall: later(first, mono) };
         let mut wakes = 0;
@@ -184,7 +184,7 @@ impl<'s> Replay<'s> {
             wakes += 1;
             let is_due = |app: &App| app.engine.next_deadline().is_some_and(|deadline| deadline <= mono);
             let Some(place) = self.apps.iter().position(is_due) else { break };
-            self.handle(place, Input::Wake, reading(mono), told);
+            self.handle(place, Input::Wake, reading(mono), output);
             if wakes > limits::REPLAY_WAKES_MAX + self.apps.len() as u32 {
                 break;
             }
@@ -193,15 +193,15 @@ impl<'s> Replay<'s> {
     }
 
     /// Hands an input to an app's engine, and does what it asks for until it asks for nothing more.
-    fn handle(&mut self, place: usize, input: Input, now: Now, told: &mut Vec<ReplayOutput>) {
+    fn handle(&mut self, place: usize, input: Input, now: Now, output: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
         let mut effects: VecDeque<Effect> = app.engine.handle(input, now).into();
         while let Some(effect) = effects.pop_front() {
             let answer = match effect {
                 Effect::Record(record) => {
                     let record = without_sight(record);
-                    self.summary.told(&record);
-                    told.push(ReplayOutput { app: app.plan.name.clone(), record });
+                    self.summary.count(&record);
+                    output.push(ReplayOutput { app: app.plan.name.clone(), record });
                     continue;
                 }
                 Effect::Claim { attempt_id, .. } => Input::Claimed { attempt_id, answer: Ok(()) },
@@ -214,7 +214,7 @@ impl<'s> Replay<'s> {
                 Effect::Poll { attempt_id, dyno, .. } => {
                     Input::Polled { attempt_id, answer: Ok(app.world.poll(&dyno, now.wall)) }
                 }
-                // Nobody gives orders in a replay, and nobody else hears.
+                // A replay has no operator orders and no other listeners.
                 Effect::Answer { .. } | Effect::CountAcrossReplicas(_) => continue,
             };
             effects.extend(app.engine.handle(answer, now));

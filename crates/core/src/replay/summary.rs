@@ -19,7 +19,7 @@ pub struct Summary {
     /// Refusals, by the word for their reason.
     pub holds: BTreeMap<&'static str, u64>,
     pub lines: u64,
-    /// Rules that told people.
+    /// Rules that only sent notifications.
     pub notifies: u64,
     pub restarts: u64,
     /// Errors of dynos of other process types.
@@ -48,7 +48,7 @@ impl Summary {
         self.errors_not_listed += u64::from(is_error);
     }
 
-    pub(super) fn told(&mut self, record: &Record) {
+    pub(super) fn count(&mut self, record: &Record) {
         let Record::Decision(decision) = record else { return };
         match &decision.action {
             Action::Hold(hold) => *self.holds.entry(hold.label()).or_default() += 1,

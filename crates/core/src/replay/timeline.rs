@@ -18,7 +18,7 @@ pub struct Timeline {
     folds: BTreeMap<Subject, Fold>,
 }
 
-/// Whom a decision is about, and who asked.
+/// The subject of a decision and its requester.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Subject {
     app: AppName,
@@ -84,7 +84,7 @@ impl Timeline {
     fn write(&mut self, subject: &Subject, Fold { at, word, .. }: &Fold, text: &str, out: &mut String) {
         let app = subject.app.as_str();
         let dyno = subject.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-        // The longest so far: nobody knows how long the next one is.
+        // The longest so far: the length of the next one is unknown.
         self.app_width = self.app_width.max(app.len());
         self.dyno_width = self.dyno_width.max(dyno.len());
         let (app_width, dyno_width) = (self.app_width, self.dyno_width);

@@ -1,4 +1,4 @@
-//! What the Platform API would have shown, as far as a log tells.
+//! What the Platform API would have shown, as far as a log shows.
 //!
 //! - A dyno that writes, or of which the platform writes, is there. Unless its start is in the log, it has
 //!   been up for a day ([`ASSUMED_AGE`]).
@@ -41,7 +41,7 @@ struct Instance {
     updated_at: Timestamp,
 }
 
-/// The platform cycles every dyno about once a day, so nobody is much older; and a day is more than any
+/// The platform cycles every dyno about once a day, so no dyno is much older; and a day is more than any
 /// sensible `min_uptime`.
 pub const ASSUMED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -140,7 +140,6 @@ impl World {
         }
     }
 
-    /// Restarts a dyno.
     pub fn delete(&mut self, dyno: &DynoName, now: Timestamp) -> DeleteResult {
         if self.poll(dyno, now).is_none() {
             return DeleteResult::Gone;
@@ -185,7 +184,7 @@ mod tests {
         DynoName::new("web".parse().expect("a type"), index)
     }
 
-    fn tell(world: &mut World, changes: &[(Change, i64)]) {
+    fn apply(world: &mut World, changes: &[(Change, i64)]) {
         for (change, secs) in changes {
             world.exists(&web(1), at(*secs));
             world.learn(&Fact::Life { dyno: web(1), change: *change }, at(*secs));
@@ -218,19 +217,22 @@ mod tests {
     #[test]
     fn lines_about_its_life_say_more() {
         let mut world = World::default();
-        tell(&mut world, &[(Change::Leaving, 0), (STARTING, 1), (Change::Starting, 3), (Change::Leaving, 4)]);
+        apply(
+            &mut world,
+            &[(Change::Leaving, 0), (STARTING, 1), (Change::Starting, 3), (Change::Leaving, 4)],
+        );
         check(&world, 5, Some((DynoState::Starting, 4, 2)));
-        tell(&mut world, &[(UP, 8), (Change::Exited, 9), (STARTING, 2)]);
+        apply(&mut world, &[(UP, 8), (Change::Exited, 9), (STARTING, 2)]);
         check(&world, 10, Some((DynoState::Up, 9, 2)));
-        tell(&mut world, &[(Change::State(DynoState::Crashed), 20)]);
+        apply(&mut world, &[(Change::State(DynoState::Crashed), 20)]);
         check(&world, 21, Some((DynoState::Crashed, 20, 1)));
-        tell(&mut world, &[(Change::State(DynoState::Down), 30)]);
+        apply(&mut world, &[(Change::State(DynoState::Down), 30)]);
         check(&world, 31, None);
         assert_eq!(world.look(None, at(31)).formation, []);
         // What it wrote before it went may arrive behind that.
         world.exists(&web(1), at(32));
         check(&world, 32, None);
-        tell(&mut world, &[(Change::Starting, 40)]);
+        apply(&mut world, &[(Change::Starting, 40)]);
         check(&world, 41, Some((DynoState::Starting, 1, 1)));
     }
 
@@ -251,13 +253,13 @@ mod tests {
         let mut world = World::default();
         world.exists(&web(1), at(0));
         world.delete(&web(1), at(0));
-        tell(&mut world, &[(STARTING, 2)]);
+        apply(&mut world, &[(STARTING, 2)]);
         // The same restart, not another one; and it takes as long as the log says.
         check(&world, 15, Some((DynoState::Starting, 15, 13)));
-        tell(&mut world, &[(UP, 20)]);
+        apply(&mut world, &[(UP, 20)]);
         check(&world, 21, Some((DynoState::Up, 21, 1)));
         world.delete(&web(1), at(30));
-        tell(&mut world, &[(STARTING, 50)]);
+        apply(&mut world, &[(STARTING, 50)]);
         check(&world, 51, Some((DynoState::Starting, 1, 1)));
     }
 
@@ -270,7 +272,7 @@ mod tests {
         assert_eq!(release(&world), Some(0));
         world.learn(&Fact::Release { version: Some(12) }, at(1));
         assert_eq!(release(&world), Some(11));
-        tell(&mut world, &[(STARTING, 2)]);
+        apply(&mut world, &[(STARTING, 2)]);
         assert_eq!(release(&world), Some(12));
         world.learn(&Fact::Release { version: Some(13) }, at(3));
         assert_eq!(release(&world), Some(12));

@@ -14,7 +14,7 @@
 //! A frame may be as long as the body that it is in: one that is absurdly long holds nothing that anybody
 //! wants, and its count still says where the next one begins.
 //!
-//! When a count cannot be read or followed, nobody can say where the next frame begins. Guessing would
+//! When a count cannot be read or followed, it is unknown where the next frame begins. Guessing would
 //! let text inside a frame become a frame, so that is where the batch ends.
 
 use nom::bytes::complete::take_while_m_n;
@@ -46,11 +46,11 @@ pub struct Frame<'b> {
 pub struct FrameError {
     /// Where the frame's count begins, or should, in octets from the start of the body.
     pub offset: usize,
-    /// What is wrong there.
+    /// The error at that offset.
     pub kind: FrameErrorKind,
 }
 
-/// What can be wrong with a frame.
+/// Framing errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameErrorKind {
     /// No count where one must stand.

@@ -9,7 +9,7 @@
 //!
 //! This is RFC 5424 as logplex writes it, which leaves STRUCTURED-DATA out and puts no `-` in its place
 //! (heroku/logplex#204). Fields are not empty and hold no space; nothing else is asked of them, because
-//! whoever reads one compares it with what it must be.
+//! the reader compares it with what it must be.
 
 use jiff::Timestamp;
 use nom::bytes::complete::take_while_m_n;
@@ -39,7 +39,7 @@ pub struct Line<'b> {
     pub msg: &'b [u8],
 }
 
-/// Why a frame holds no line.
+/// Reason why a frame holds no syslog line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// A header field is missing or empty.

@@ -20,7 +20,6 @@ pub struct Pairs<'b> {
     rest: &'b [u8],
 }
 
-/// One pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair<'b> {
     /// What stands before the `=`; all of it, where there is none.

@@ -31,7 +31,7 @@ pub enum BadFrame {
     Line {
         /// Where the frame's count begins, in octets from the start of the body.
         offset: usize,
-        /// What is wrong with the line.
+        /// The error in the line.
         #[source]
         error: LineError,
     },

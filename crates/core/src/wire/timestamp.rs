@@ -19,7 +19,7 @@ use nom::combinator::{all_consuming, opt, value};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-/// Why TIME is no time.
+/// Reason why TIME is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     /// Such a day, hour or zone does not exist.
@@ -110,7 +110,6 @@ fn two(input: &[u8]) -> IResult<&[u8], i8, ()> {
         .parse(input)
 }
 
-/// Four digits.
 fn four(input: &[u8]) -> IResult<&[u8], i16, ()> {
     let (rest, (high, low)) = (two, two).parse(input)?;
     Ok((rest, i16::from(high) * 100 + i16::from(low)))

@@ -52,9 +52,8 @@ pub struct Archive {
 /// One thing in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item<'b> {
-    /// A line.
     Entry(Entry<'b>),
-    /// Something that is no line.
+    /// Input that is not a log line.
     Unread(Unread<'b>),
 }
 
