@@ -261,7 +261,7 @@ impl Driver {
         });
     }
 
-    /// Pauses that other replicas received.
+    /// Reads the pauses set on other replicas.
     fn read_pauses(&self) {
         if let Some(reading) = self.pauses.reading() {
             let clock = self.clock;

@@ -137,7 +137,7 @@ impl Queue {
     }
 
     /// Waits until something is to be written: a restart, much, or what somebody waits for at once; other
-    /// history from `not_before` on, so that a refusal that is repeated and again is written now and then.
+    /// history from `not_before` on, so that a refusal that repeats is written now and then.
     pub(super) async fn ready(&self, not_before: Instant) {
         loop {
             let pressing = self.inner().is_pressing();

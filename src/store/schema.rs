@@ -10,7 +10,7 @@ use crate::store::dialect::Dialect;
 /// Why the schema is not the one that this version works with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SchemaError {
-    /// The database rejected a statement.
+    /// The database returned an error.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     /// A newer version of the program was here.

@@ -167,7 +167,7 @@ impl StoreInner {
             Ok(Err(error)) => {
                 let kind = error::kind(&error, self.link.dialect);
                 let mut what = place.what(&error);
-                // A server may be fixed while we wait; under a file nobody can fix anything.
+                // A server may be fixed while we wait; a damaged file cannot be fixed while it is open.
                 if kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
                     self.damaged.store(true, Ordering::Relaxed);
                     what.push_str(DAMAGED);

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-/// The default and maximum number of items of a page.
+/// Items of a page if the client sets no `max`; at most `PAGE_MAX`.
 pub const PAGE_DEFAULT: usize = 200;
 const PAGE_MAX: usize = 1000;
 

@@ -32,7 +32,7 @@ pub struct DrainPolicy {
     pub nodes: u32,
     /// Without success for so long, the buffer shrinks.
     pub shrink_after: Duration,
-    /// The number of messages.
+    /// Messages that the shrunken buffer holds.
     pub shrunk_max: usize,
     /// How a loss is reported.
     pub wording: Wording,

@@ -123,8 +123,8 @@ fn open_shop(heroku: &SimHeroku, url: &str) -> anyhow::Result<()> {
         spec.metrics = true;
         spec.router_every = Some(Duration::from_millis(600));
         spec.swaps = true;
-        // The leak is about to be over its quota: no user waits that long for a demo to begin. From then on it
-        // takes three quarters of an hour, which is slow enough for `max_restarts`.
+        // The leak is about to be over its quota: no user waits that long for a demo to begin. From then on
+        // it takes three quarters of an hour, which is slow enough for `max_restarts`.
         spec.uptime = Duration::from_secs(44 * 60);
         spec.warm_for = spec.uptime;
         heroku.add_app(spec);

@@ -28,7 +28,7 @@ pub(super) struct Tellers {
 /// The lines printed so far.
 pub(super) struct Story {
     apps: Vec<AppName>,
-    /// The last error of each dyno: it is repeated every 20 s, and who watches has read it.
+    /// The last error of each dyno: it repeats every 20 s, and the viewer has read it.
     errors: HashMap<(AppName, String), Vec<u8>>,
     /// The last refusal of each dyno: the same one comes with every error.
     holds: HashMap<(AppId, DynoName), &'static str>,
@@ -51,7 +51,7 @@ impl Story {
         Self { apps, errors: HashMap::new(), holds: HashMap::new(), tally: Tally::default() }
     }
 
-    /// Prints until one of those who know ends, or the reader is gone, as after `| head`.
+    /// Prints until one of the sources ends, or the reader is gone, as after `| head`.
     pub(super) async fn tell(&mut self, tellers: Tellers) {
         let Tellers { mut lines, mut records, mut letters } = tellers;
         loop {

@@ -196,7 +196,7 @@ impl AffectedDyno {
         self.heard = now.mono;
         let evidence = &decision.evidence;
         self.reports = self.reports.saturating_add(1).max(evidence.lines);
-        // An incident covers its restart to the end; later events open another incident.
+        // A running restart keeps the rule and code that led to it; later errors do not replace them.
         if matches!(self.state, State::Heard | State::Held { .. } | State::Told | State::DryRun) {
             self.rule = Arc::clone(&decision.rule);
             self.code = evidence.code;
