@@ -24,7 +24,7 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let admin_ui = self.let_admin_to_desk(head)?;
+        let admin_ui = self.require_admin_ui(head)?;
         if !is_same_origin(&head.headers) {
             return Err(Denied::OtherSite);
         }

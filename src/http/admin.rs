@@ -130,19 +130,19 @@ impl Service {
         Ok(status.into_iter().find(|status| status.app == app).and_then(|status| status.paused))
     }
 
-    /// Lets somebody in who shows `ADMIN_PASSWORD`, by Basic or Bearer.
+    /// Accepts `ADMIN_PASSWORD`, by Basic or Bearer.
     pub(super) fn let_admin_in(&self, head: &Head) -> Result<(), Denied> {
         let password = self.admin.as_ref().ok_or(Denied::Closed)?;
         let shown = auth::basic(&head.headers).or_else(|| auth::bearer(&head.headers));
         if password.is(shown.as_ref()) {
             return Ok(());
         }
-        let counted = self.count_stranger(head, shown.as_ref());
+        let counted = self.count_wrong_password(head, shown.as_ref());
         Err(counted.map_or_else(Denied::Throttled, |()| Denied::Unauthorized))
     }
 
     /// The same, for what is only there where there are admins.
-    pub(super) fn let_admin_to_desk(&self, head: &Head) -> Result<&AdminUi, Denied> {
+    pub(super) fn require_admin_ui(&self, head: &Head) -> Result<&AdminUi, Denied> {
         self.let_admin_in(head)?;
         self.admin_ui.as_ref().ok_or(Denied::Closed)
     }
@@ -193,7 +193,7 @@ impl Service {
     }
 }
 
-/// Browsers keep a Basic password and send it along whoever asks, so what changes something must come
+/// Browsers keep a Basic password and send it along with every request, so what changes something must come
 /// from our own page or from no browser at all (<https://www.w3.org/TR/fetch-metadata/>).
 pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {

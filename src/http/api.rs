@@ -21,7 +21,7 @@ use dynowarden_core::limits;
 impl Service {
     /// `GET /api/v1/dynos?app=`.
     pub(super) async fn list_dynos(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
-        let admin_ui = self.let_admin_to_desk(head)?;
+        let admin_ui = self.require_admin_ui(head)?;
         let fields = query(head);
         let app = fields.filled("app");
         if app.is_some_and(|app| self.app(app).is_none()) {
@@ -32,7 +32,7 @@ impl Service {
 
     /// `GET /api/v1/decisions?app=&dyno=&limit=&cursor=`.
     pub(super) async fn list_decisions(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
-        self.let_admin_to_desk(head)?;
+        self.require_admin_ui(head)?;
         let filter = wanted(&query(head)).map_err(Denied::Query)?;
         let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
         Ok(json(&page, head))
@@ -40,7 +40,7 @@ impl Service {
 
     /// `GET /api/v1/events`.
     pub(super) fn stream_events(&self, head: &Head, body: &impl Body) -> Result<Response<ReplyBody>, Denied> {
-        let admin_ui = self.let_admin_to_desk(head)?;
+        let admin_ui = self.require_admin_ui(head)?;
         if !body.is_end_stream() {
             return Err(Denied::HasBody);
         }

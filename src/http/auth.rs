@@ -1,8 +1,8 @@
-//! Who may come in: every comparison of a secret, in constant time.
+//! Authentication: every comparison of a secret, in constant time.
 //!
-//! Secrets are compared as SHA-256 digests of equal length, and a drain's password with those of all
-//! apps, so neither the length of a secret nor the existence of an app shows in the time that it takes.
-//! Which app is meant is not even looked up for somebody whose password is that of none.
+//! Secrets are compared as SHA-256 digests of equal length, and a drain's password is compared with those of
+//! all apps. So the response time reveals neither the length of a secret nor whether an app exists. The app
+//! in the path is looked up only after a password has matched.
 
 use std::collections::HashSet;
 
@@ -23,23 +23,24 @@ pub(super) const BASIC_CHALLENGE: &str = r#"Basic realm="dynowarden", charset="U
 /// The challenge of the hook.
 pub(super) const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
 
-/// A secret that we hold, or one that somebody has shown.
+/// The SHA-256 digest of a configured secret, or of one that a client sent.
 #[derive(Clone)]
 pub(super) struct Secret([u8; 32]);
 
-/// The drain's door: a password for each app, or two while one replaces the other; apps may share theirs.
+/// The drain passwords: one for each app, or two during a rotation. Apps may share a password.
 #[derive(Debug)]
 pub(super) struct DrainAuth {
-    /// Whom the password at which place lets in. An app without one cannot be entered.
+    /// Pairs of an app and the index in `passwords` of a password that it accepts. An app without a pair
+    /// accepts no batch.
     entries: HashSet<(AppId, u64)>,
     /// No two of them are the same.
     passwords: Vec<Secret>,
 }
 
-/// What the drain's door says.
+/// The result of checking a drain password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// Come in, for this app.
+    /// The password is right for this app.
     App(AppId),
     /// No password, or a wrong one.
     Unauthorized,
@@ -55,7 +56,7 @@ impl Secret {
         Self::of(secret.expose_secret().as_bytes())
     }
 
-    /// Whether somebody has shown this one.
+    /// Whether the client sent this secret.
     pub(super) fn is(&self, shown: Option<&Self>) -> bool {
         self.matches(shown).into()
     }
@@ -76,10 +77,10 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-// === impl DrainDoor ===
+// === impl DrainAuth ===
 
 impl DrainAuth {
-    /// A door with these passwords.
+    /// Accepts these passwords for these apps.
     pub(super) fn new<'s>(of_apps: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
         let mut passwords: Vec<Secret> = Vec::new();
         let mut place = |password: Secret| {

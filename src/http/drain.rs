@@ -1,9 +1,9 @@
 //! `POST /logs/{app}` and `POST /logs`: logplex and its like deliver a batch.
 //!
-//! What logplex makes of an answer (heroku.md §1.4) rules this file: 2xx ends a frame, 4xx loses it for
-//! good, anything else brings it back. So whatever is wrong inside a batch, its answer is 204, and the
-//! faults are counted; and only a full queue says 503, or a start at which nobody knows yet whose drain it
-//! is.
+//! Logplex decides by the status (heroku.md §1.4): after 2xx it is done with a frame, after 4xx it drops the
+//! frame for good, after anything else it sends the frame again. So a batch with faults inside is answered
+//! 204 and its faults are counted. The answer is 503 only if the queue is full, if the same frame is being
+//! taken just now, or if the owner of the drain is not known yet at the start.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
@@ -48,7 +48,7 @@ impl Service {
             Entry::Unauthorized => {
                 let refusal = reply::unauthorized(auth::BASIC_CHALLENGE);
                 // Never 429, which brings a batch back three times (heroku.md §1.4).
-                return match self.count_stranger(head, shown.as_ref()) {
+                return match self.count_wrong_password(head, shown.as_ref()) {
                     Ok(()) => refuse_unread(&body, refusal),
                     Err(_wait) => reply::closing(reply::held(refusal)),
                 };
@@ -132,7 +132,7 @@ impl Service {
         reply::empty(StatusCode::NO_CONTENT)
     }
 
-    /// Whoever's body could not be read may still be sending it.
+    /// Closes the connection, because the client may still be sending the body.
     pub(super) fn refuse_body(&self, error: BodyError) -> Response<ReplyBody> {
         reply::closing(match error {
             BodyError::Broken => reply::text(StatusCode::BAD_REQUEST, "the body broke off\n"),

@@ -1,4 +1,4 @@
-//! `POST /hooks/restart/{app}`: somebody else's alarm, or a person, asks for a restart.
+//! `POST /hooks/restart/{app}`: an external alarm, or a person, requests a restart.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -39,7 +39,7 @@ impl Service {
         let Some(key) = &self.hook else { return refuse_unread(&body, reply::not_found()) };
         let shown = auth::bearer(&head.headers).or_else(|| auth::query_key(head.uri.query()));
         if !key.is(shown.as_ref()) {
-            let refusal = match self.count_stranger(head, shown.as_ref()) {
+            let refusal = match self.count_wrong_password(head, shown.as_ref()) {
                 Ok(()) => reply::unauthorized(auth::BEARER_CHALLENGE),
                 Err(wait) => reply::closing(reply::too_many(wait)),
             };

@@ -43,7 +43,7 @@ pub async fn serve(
                     told_at = Some(Instant::now());
                     warn!(%error, open = connections.open(), "a connection cannot be accepted");
                 }
-                // Out of descriptors, most likely: those who use theirs least give them back.
+                // Most likely out of file descriptors, so some connections are closed.
                 service.metrics.refused(Refusal::NoRoom);
                 for _ in 0..=connections.open() / EVICTED_SHARE {
                     connections.evict_one();
@@ -114,8 +114,8 @@ impl Connections {
         Self { open: Mutex::default(), next: AtomicU64::new(0), max: max.max(1) }
     }
 
-    /// A place for a newcomer, made by closing somebody else's connection if need be; none when
-    /// everybody is busy.
+    /// A slot for a new connection, which closes another one if all slots are taken; `None` if every
+    /// connection is busy.
     fn seat(self: &Arc<Self>) -> Option<ConnectionSlot> {
         if self.open() >= self.max && !self.evict_one() {
             return None;
@@ -126,7 +126,7 @@ impl Connections {
         Some(ConnectionSlot { connections: self.clone(), number, pulse })
     }
 
-    /// Closes the connection that is missed least. Its place is free at once.
+    /// Closes the least valuable connection (see `worth`), which frees its slot at once.
     fn evict_one(&self) -> bool {
         let now = Instant::now();
         let mut open = self.lock();

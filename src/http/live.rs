@@ -1,9 +1,8 @@
-//! Server-sent events: news for whoever keeps a stream open, as JSON or as elements of the open page.
+//! Server-sent events: news for the clients that keep a stream open, as JSON or as elements of the open page.
 //!
-//! A stream is a bounded queue. Whoever does not read theirs is dropped from it, and comes again with the
-//! id of the last event that arrived: JSON readers get what they missed where it is still kept, pages are
-//! told to fetch themselves again. What it costs to make news is paid once, however many read, and nothing
-//! is made when nobody does.
+//! A stream is a bounded queue. A client that falls behind is disconnected, and reconnects with the id of the
+//! last event that arrived. A JSON client then receives the events that it missed, if they are still kept. A
+//! page is asked to reload. Each event is rendered once for all clients, and not at all without clients.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -88,7 +87,7 @@ impl Streams {
         self.id(self.lock().html_sent)
     }
 
-    /// Opens a stream for somebody who has seen everything up to `last`.
+    /// Opens a stream for a client that has seen everything up to `last`.
     ///
     /// # Errors
     /// There are too many, or the program is shutting down.
@@ -120,7 +119,7 @@ impl Streams {
         Ok(Stream { first: Some(first.into()), news })
     }
 
-    /// Whether anybody reads news in this form.
+    /// Whether a client reads news in this form.
     pub(super) fn has_readers(&self, form: Form) -> bool {
         let mut open = self.lock();
         open.forget_the_gone();
@@ -163,7 +162,7 @@ impl Streams {
         open.send(Form::Json, &bytes);
     }
 
-    /// Sends a comment on all streams, so that nobody on the way takes them for dead.
+    /// Sends a comment on all streams, so that no proxy on the way closes them as idle.
     pub(super) fn beat(&self) {
         let mut open = self.lock();
         let beat = Bytes::from_static(b":\n\n");
@@ -179,7 +178,7 @@ impl Streams {
         open.json.clear();
     }
 
-    /// What somebody missed who has seen everything up to `last`: none asks, some comes again.
+    /// The events that a client missed: `None` is a new client, `Some` is one that reconnects.
     fn catch_up(&self, open: &Open, last: Option<Option<u64>>, first: &mut String) {
         let Some(last) = last else { return };
         let all_kept = |last: u64| open.kept.front().is_none_or(|(oldest, _)| *oldest <= last + 1);

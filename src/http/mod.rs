@@ -208,9 +208,10 @@ impl Service {
         }
     }
 
-    /// Counts somebody who was not let in. Says how long to wait to one who has shown too many wrong
-    /// passwords; who has shown none at all is a browser that is about to ask for it.
-    fn count_stranger(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
+    /// Counts a rejected client, and returns how long to delay the response once its address has sent too
+    /// many wrong passwords. A request without a password is not counted: a browser sends one before it asks
+    /// the user.
+    fn count_wrong_password(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
         let counted = match shown {
             Some(_) => self.throttle.count(self.proxies.caller(head)),
             None => Ok(()),
@@ -229,7 +230,7 @@ impl Service {
     }
 }
 
-/// A refusal to somebody whose body was not read: unless there is none, the connection ends with it.
+/// A rejection before the body was read; it closes the connection unless there is no body.
 fn refuse_unread(body: &impl Body, refusal: Response<ReplyBody>) -> Response<ReplyBody> {
     if body.is_end_stream() { refusal } else { reply::closing(refusal) }
 }

@@ -81,7 +81,7 @@ impl Service {
     }
 
     pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Result<Response<ReplyBody>, Denied> {
-        let admin_ui = self.let_admin_to_desk(head)?;
+        let admin_ui = self.require_admin_ui(head)?;
         // Read before the facts, so that what happens between the two is told again, not missed.
         let seen = admin_ui.streams.seen();
         let frame = admin_ui.frame(&seen);

@@ -151,7 +151,7 @@ pub fn closing(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
     response
 }
 
-/// The same answer, not to be kept by anybody on the way.
+/// The same response, with caching forbidden.
 pub fn private(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

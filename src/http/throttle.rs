@@ -1,10 +1,10 @@
-//! Wrong passwords: how many an address may show before its answers come late.
+//! Wrong passwords: how many an address may send before its responses are delayed.
 //!
-//! A right password is let in from wherever it comes, whatever came from there before. Anybody with an app
-//! at Heroku can add a drain to our address with a wrong password, and logplex then shows it to us from the
-//! very addresses that the good batches come from; whoever refused those would let a stranger shut logplex
-//! out. So nothing here is asked before a password has been compared, and what there is to lose is time:
-//! the answer to a wrong one is held back, and its connection ends with it.
+//! A right password is always accepted, regardless of what its address sent before. Any Heroku user can add a
+//! drain to our address with a wrong password, and logplex then sends it from the same addresses as the good
+//! batches. Blocking those addresses would let a stranger cut off logplex. So the throttle is consulted only
+//! after a password has been compared, and it only costs time: the response to a wrong password is delayed,
+//! and its connection is closed.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};

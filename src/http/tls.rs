@@ -1,8 +1,8 @@
-//! TLS of its own: handshakes, the certificate that they show, and the task that follows its files.
+//! Built-in TLS: handshakes, the certificate, and the task that reloads its files.
 //!
-//! Whoever renews a certificate writes two files, one after the other. So what has changed is taken over
-//! when it is the same at two looks in a row, or at once on SIGHUP; what cannot be shown to anybody is said
-//! and leaves the old one in its place. Connections that are open are not touched by any of it.
+//! A renewal writes two files, one after the other. So a changed certificate is loaded when two checks in a
+//! row read the same files, or at once on SIGHUP. A certificate that cannot be used is logged, and the old
+//! one stays in use. Open connections are not affected.
 
 use std::io;
 use std::path::Path;
@@ -67,7 +67,7 @@ struct Texts(String, String);
 // === impl Tls ===
 
 impl Tls {
-    /// Shows this certificate: TLS 1.2 and 1.3, HTTP/1.1 by ALPN, nobody is asked for a certificate.
+    /// Serves this certificate: TLS 1.2 and 1.3, HTTP/1.1 by ALPN, without client certificates.
     pub fn new(identity: &Identity) -> Self {
         let shown = Arc::new(Shown(RwLock::new(identity.certified.clone())));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -178,7 +178,7 @@ impl Follower {
                 return self.trouble_with(&format!("its files cannot be read: {error}"));
             }
         };
-        // At the first look nobody knows whether they have changed since the start, so they are taken anyhow.
+        // The first check cannot know whether the files have changed since the start, so it loads them.
         let is_known = self.judged.as_ref() == Some(&texts);
         if is_known && !is_told {
             self.unsettled = None;

@@ -121,7 +121,7 @@ impl Watcher<'_> {
         self.admin_ui.streams.mention_to_pages(&News { event: "said", data });
     }
 
-    /// Looks at the state of everything, if anybody wants to know it, and tells what has changed.
+    /// Reads the state of all dynos if a client watches, and publishes what has changed.
     async fn look(&mut self) {
         let (html, json) =
             (self.admin_ui.streams.has_readers(Form::Html), self.admin_ui.streams.has_readers(Form::Json));

@@ -240,7 +240,7 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::ApiQuota { .. } | Command::Publish(_) => panic!("that is none of the front door's"),
+        Command::ApiQuota { .. } | Command::Publish(_) => panic!("the HTTP server sends no such command"),
     }
 }
 
