@@ -1,92 +1,44 @@
-//! Which settings there are, and what was probably meant by one that is not.
+//! Which settings exist, and what an unknown one probably meant.
+
+use std::sync::LazyLock;
+
+use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value};
+use serde::forward_to_deserialize_any;
 
 use crate::config::problem::{Origin, Problem};
+use crate::config::raw;
 use dynowarden_core::limits;
 
-/// Every section of the file and its keys; the first is the file's top level. `app.policy` and `app.rule`
+/// A section's name, and its keys in their order.
+pub type SectionKeys = (&'static str, &'static [&'static str]);
+
+/// Every section of the file with its keys; the first is the file's top level. `app.policy` and `app.rule`
 /// have the keys of `policy` and `rule`.
-pub const SECTIONS: &[(&str, &[&str])] = &[
-    (
-        "",
-        &[
-            "listen",
-            "port",
-            "public_url",
-            "trusted_proxies",
-            "dry_run",
-            "log_format",
-            "heroku",
-            "drain",
-            "tls",
-            "admin",
-            "hook",
-            "store",
-            "policy",
-            "rule",
-            "app",
-            "notify",
-        ],
-    ),
-    ("heroku", &["api_url", "api_key_file", "request_timeout", "status_url"]),
-    (
-        "drain",
-        &["password_file", "old_password_file", "max_body", "max_connections", "statistics", "silent_after"],
-    ),
-    ("tls", &["cert", "key"]),
-    ("admin", &["password_file"]),
-    ("hook", &["key_file"]),
-    ("store", &["url", "url_file", "keep"]),
-    (
-        "policy",
-        &[
-            "process_types",
-            "cooldown",
-            "max_restarts",
-            "give_up_for",
-            "max_concurrent",
-            "settle",
-            "min_uptime",
-            "boot_timeout",
-            "window",
-        ],
-    ),
-    ("rule", &["name", "on", "count", "within", "above", "for", "do"]),
-    (
-        "app",
-        &[
-            "name",
-            "drain_password_file",
-            "old_drain_password_file",
-            "drain_tokens",
-            "process_types",
-            "policy",
-            "rule",
-        ],
-    ),
-    (
-        "notify",
-        &[
-            "type",
-            "name",
-            "url",
-            "url_env",
-            "url_file",
-            "secret",
-            "secret_env",
-            "secret_file",
-            "from",
-            "to",
-            "password_env",
-            "password_file",
-            "ca_file",
-            "on",
-            "apps",
-            "group",
-            "repeat",
-            "digest",
-        ],
-    ),
-];
+pub static SECTIONS: LazyLock<[SectionKeys; 11]> = LazyLock::new(|| {
+    [
+        ("", struct_keys::<raw::Root>()),
+        ("heroku", struct_keys::<raw::Heroku>()),
+        ("drain", struct_keys::<raw::Drain>()),
+        ("tls", struct_keys::<raw::Tls>()),
+        ("admin", struct_keys::<raw::Admin>()),
+        ("hook", struct_keys::<raw::Hook>()),
+        ("store", struct_keys::<raw::Store>()),
+        ("policy", struct_keys::<raw::Policy>()),
+        ("rule", struct_keys::<raw::Rule>()),
+        ("app", struct_keys::<raw::App>()),
+        ("notify", struct_keys::<raw::Notify>()),
+    ]
+});
+
+/// What a key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One table, `[policy]`.
+    Section,
+    /// A list of tables, `[[rule]]`.
+    Tables,
+    Value,
+}
 
 /// The variables that have names of their own.
 pub const VARIABLES: &[&str] = &[
@@ -114,8 +66,8 @@ const NAMED: [(&str, &str); 4] = [
     ("store.url", "DATABASE_URL"),
 ];
 
-/// Keys that people write for a secret, and what to use instead: a file of settings is copied, committed
-/// and shown around.
+/// Keys that people write for a secret, and what to use instead: a settings file is copied, committed and
+/// shown to others.
 const SECRETS: [(&str, &str); 8] = [
     ("admin.password", "ADMIN_PASSWORD or admin.password_file"),
     ("app.drain_password", "app.drain_password_file"),
@@ -132,13 +84,28 @@ pub(super) fn path(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 
+/// The key at the end of a path.
+pub(super) fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
 /// The keys of `section`.
 pub(super) fn keys_of(section: &str) -> &'static [&'static str] {
     let section = section.strip_prefix("app.").unwrap_or(section);
     SECTIONS.iter().find(|(name, _)| *name == section).map_or(&[], |(_, keys)| keys)
 }
 
-/// The variables that may hold the setting at `path`, the one that counts first.
+/// What the setting at `path` stands for.
+pub(super) fn shape(path: &str) -> Shape {
+    let section = path.strip_prefix("app.").unwrap_or(path);
+    match section {
+        "rule" | "app" | "notify" => Shape::Tables,
+        _ if SECTIONS.iter().any(|(name, _)| *name == section) => Shape::Section,
+        _ => Shape::Value,
+    }
+}
+
+/// The variables that may hold the setting at `path`, in order of precedence.
 pub(super) fn variables_of(path: &str) -> impl Iterator<Item = String> {
     let named = NAMED.iter().find(|(setting, _)| *setting == path).map(|(_, name)| (*name).to_owned());
     // One section deep: the tables of `rule`, `app` and `notify` have no names that a variable could use.
@@ -147,7 +114,7 @@ pub(super) fn variables_of(path: &str) -> impl Iterator<Item = String> {
     named.into_iter().chain(general)
 }
 
-/// Whether the variable `name` is one that settings are read from.
+/// Whether settings are read from the variable `name`.
 pub(super) fn is_variable(name: &str) -> bool {
     VARIABLES.contains(&name) || general_variables().any(|known| known == name)
 }
@@ -156,22 +123,48 @@ fn general_variables() -> impl Iterator<Item = String> {
     all_paths().flat_map(|path| variables_of(&path).last())
 }
 
-/// Every setting that has a value: not the names of sections, which have keys instead.
-fn all_paths() -> impl Iterator<Item = String> {
-    SECTIONS.iter().flat_map(|(section, keys)| {
-        let valued = keys.iter().filter(|key| !section.is_empty() || !is_plain_section(key));
-        valued.map(|key| path(section, key))
-    })
+/// Every setting that has a value: all but the names of sections, which have keys instead.
+pub(super) fn all_paths() -> impl Iterator<Item = String> {
+    let paths = SECTIONS.iter().flat_map(|(section, keys)| keys.iter().map(|key| path(section, key)));
+    paths.filter(|path| shape(path) != Shape::Section)
 }
 
-/// Whether `key` names a section that is one table; `rule`, `app` and `notify` are lists, which a variable
-/// can hold.
-fn is_plain_section(key: &str) -> bool {
-    !matches!(key, "rule" | "app" | "notify") && SECTIONS.iter().any(|(section, _)| *section == key)
+/// The keys that serde reads for the struct `T`.
+fn struct_keys<T: Deserialize<'static>>() -> &'static [&'static str] {
+    let mut keys: &[&str] = &[];
+    // The answer is in the call; there is no value to deserialize.
+    drop(T::deserialize(StructKeys(&mut keys)));
+    keys
 }
 
-/// Whether a variable was made by an orchestrator and not by a user: for a service that is called
-/// `dynowarden`, Kubernetes gives every container `DYNOWARDEN_SERVICE_HOST`, `DYNOWARDEN_PORT=tcp://…` and
+/// Notes the fields that a struct asks for.
+struct StructKeys<'k>(&'k mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for StructKeys<'_> {
+    type Error = value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, value::Error> {
+        Err(value::Error::custom("only structs have keys"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, value::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// Whether a variable was set by an orchestrator and not by a user: for a service called `dynowarden`,
+/// Kubernetes gives every container `DYNOWARDEN_SERVICE_HOST`, `DYNOWARDEN_PORT=tcp://…` and
 /// `DYNOWARDEN_PORT_8080_TCP_ADDR`, and so did Docker's links.
 pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix(PREFIX) else { return false };
@@ -183,7 +176,7 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
         || numbered()
 }
 
-/// The problem of a key that is not in its section. The value is not looked at: it could be a secret.
+/// The problem of an unknown key. Its value is not read: it could be a secret.
 pub(super) fn unknown_key(section: &str, key: &str, origin: Origin) -> Problem {
     let setting = path(section, key);
     if let Some((_, instead)) = SECRETS.iter().find(|(secret, _)| *secret == setting) {
@@ -192,7 +185,7 @@ pub(super) fn unknown_key(section: &str, key: &str, origin: Origin) -> Problem {
     }
     let here = keys_of(section);
     let near = nearest(key, here.iter().map(|known| (*known).to_owned())).map(|known| path(section, &known));
-    let elsewhere = || all_paths().find(|known| known.rsplit('.').next() == Some(key));
+    let elsewhere = || all_paths().find(|known| last(known) == key);
     let text = match near.or_else(elsewhere) {
         Some(meant) => format!("there is no such setting; did you mean {meant}?"),
         None if section.is_empty() => format!("there is no such setting; allowed: {}", here.join(", ")),
@@ -201,7 +194,7 @@ pub(super) fn unknown_key(section: &str, key: &str, origin: Origin) -> Problem {
     Problem::new(typed(&setting), origin, text)
 }
 
-/// A name that a user made up, for a message: on one line, and no more of it than is needed.
+/// A name that a user typed, for a message: on one line, and shortened.
 fn typed(name: &str) -> String {
     let mut shown = String::new();
     for c in name.chars() {
@@ -214,7 +207,7 @@ fn typed(name: &str) -> String {
     shown
 }
 
-/// The problem of a `DYNOWARDEN_…` variable that stands for nothing.
+/// The problem of an unknown `DYNOWARDEN_…` variable.
 pub(super) fn unknown_variable(name: &str) -> Problem {
     let shown = typed(name);
     let origin = Origin::Variable(shown.as_str().into());
@@ -235,59 +228,29 @@ pub(super) fn unknown_variable(name: &str) -> Problem {
     Problem::new(shown, origin, text)
 }
 
-/// The candidate that `typed` is a slip of: one letter in four, at least one, may differ; `_`, `-` and
-/// capitals do not count.
+/// The candidate that `typed` probably meant. One letter in four, and at least one, may differ; `_`, `-` and
+/// case do not count.
 fn nearest(typed: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
-    let letters = |text: &str| -> Vec<char> {
-        text.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
-    };
+    let letters = |text: &str| text.replace(['_', '-'], "").to_lowercase();
     let typed = letters(typed);
     if typed.len() > KEY_LETTERS_MAX {
         return None;
     }
-    let slips_max = (typed.len() / 4).clamp(1, 3);
-    candidates
-        .map(|known| (slips(&typed, &letters(&known)), known))
-        .filter(|(slips, _)| *slips <= slips_max)
-        .min()
-        .map(|(_, known)| known)
+    let distance_max = (typed.chars().count() / 4).clamp(1, 3);
+    let distances = candidates.map(|known| (strsim::levenshtein(&typed, &letters(&known)), known));
+    distances.filter(|(distance, _)| *distance <= distance_max).min().map(|(_, known)| known)
 }
 
-/// No setting's name is nearly as long.
+/// Bytes; no setting's name is nearly as long.
 const KEY_LETTERS_MAX: usize = 64;
-
-/// Levenshtein's distance: letters to add, to leave out or to change.
-fn slips(one: &[char], other: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, from) in one.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
-        for (column, to) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
-}
 
 #[cfg(test)]
 mod tests {
-    use super::{is_service_link, is_variable, slips, unknown_key, unknown_variable};
+    use super::{is_service_link, is_variable, unknown_key, unknown_variable};
     use crate::config::problem::Origin;
 
     #[test]
-    fn slips_are_counted() {
-        let count = |one: &str, other: &str| {
-            slips(&one.chars().collect::<Vec<_>>(), &other.chars().collect::<Vec<_>>())
-        };
-        assert_eq!(count("cooldown", "cooldown"), 0);
-        assert_eq!(count("coldown", "cooldown"), 1);
-        assert_eq!(count("kitten", "sitting"), 3);
-        assert_eq!(count("", "abc"), 3);
-    }
-
-    #[test]
-    fn a_name_that_is_none_stays_on_one_line() {
+    fn an_unknown_name_stays_on_one_line() {
         let origin = Origin::Variable("X".into());
         let problem = unknown_key("policy", "a\nb\u{1b}[31m", origin);
         assert_eq!(problem.setting(), "policy.a\\nb\\u{1b}[31m");
@@ -298,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_there_names_the_one_that_was_meant() {
+    fn an_unknown_key_suggests_a_known_one() {
         for (section, key, expect) in [
             ("policy", "cool_down", "did you mean policy.cooldown?"),
             ("policy", "max-restarts", "did you mean policy.max_restarts?"),
@@ -315,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_not_there_names_the_one_that_was_meant() {
+    fn an_unknown_variable_suggests_a_known_one() {
         for (name, expect) in [
             ("DYNOWARDEN_POLICY_COOLDOWN", "did you mean DYNOWARDEN_POLICY__COOLDOWN?"),
             ("DYNOWARDEN_HEROKU_APP", "did you mean HEROKU_APP?"),
@@ -340,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_sets_is_not_ours() {
+    fn variables_set_by_kubernetes_are_recognised() {
         for (name, value) in [
             ("DYNOWARDEN_SERVICE_HOST", "10.0.0.1"),
             ("DYNOWARDEN_SERVICE_PORT_HTTP", "80"),

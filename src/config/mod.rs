@@ -1,46 +1,56 @@
-//! Settings: environment first, then the TOML file, then defaults; every problem at once.
+//! Settings from the environment, else the TOML file, else defaults, with every problem reported at once.
 //!
-//! Nothing here touches the machine: the environment comes in as pairs, and files are read through a
-//! function of the caller's. A wrong value is replaced by its default while the rest is read, so that one
-//! run names all that is to be fixed; with a problem there are no settings.
+//! The environment and the file are merged into one table ([`document`]), which serde reads into the
+//! structs of [`raw`]. Each of their fields keeps its own error. The rest of this module turns them into
+//! [`Settings`]: a wrong value counts as not set, so that one run names everything to fix, and a problem
+//! anywhere means that there are no settings.
+//!
+//! Nothing here does I/O: the environment comes in as pairs, and files are read through the caller's
+//! function.
 
 pub mod keys;
 pub mod problem;
 pub mod settings;
 
 mod apps;
+mod document;
+mod field;
 mod notify;
+mod places;
 mod policy;
-mod proxies;
+mod raw;
 mod reader;
 mod receivers;
 mod rules;
 mod secret;
 mod tls;
+mod types;
 mod urls;
-mod value;
 
 use core::net::{IpAddr, Ipv4Addr};
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use ipnet::IpNet;
+use secrecy::ExposeSecret as _;
 
 use crate::config::apps::Common;
+use crate::config::field::{Field, Found};
 use crate::config::problem::{Origin, Problem, Problems};
-use crate::config::reader::{Reader, Section};
-use crate::config::secret::SecretSource;
-use crate::config::settings::{AppSettings, Database, DrainSettings, HerokuSettings, LogFormat, Settings};
-use crate::config::value::Table;
+use crate::config::reader::{Reader, at_commas};
+use crate::config::settings::{AppSettings, Database, DrainSettings, HerokuSettings, Settings};
 use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::units;
 
-/// The file that is read where no other is named, if there is one.
+/// The settings file that is read by default, if it exists.
 pub const DEFAULT_FILE: &str = "dynowarden.toml";
 
 /// Where settings come from.
@@ -56,7 +66,7 @@ pub struct Sources<'a> {
 /// Which settings must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// None: `replay`, `history`, and `check`, which tells by itself.
+    /// None: `replay`, `history`, and `check`, which reports missing ones itself.
     Nothing,
     /// A token, a drain password and an app.
     Serving,
@@ -65,125 +75,94 @@ pub enum Needs {
 /// Reads all settings.
 ///
 /// # Errors
-/// Everything that is wrong with them, and with `needs` everything that is missing.
+/// Everything that is wrong with them and, with [`Needs::Serving`], everything that is missing.
 pub fn load(sources: &Sources<'_>, needs: Needs) -> Result<Settings, Problems> {
     let mut reader = Reader::new(sources.env, sources.read_file);
-    let (path, table) = read_settings_file(&mut reader, sources.config);
-    let root = reader.root(Origin::File { path, line: None, column: None }, table);
+    let text = read_settings_file(&mut reader, sources.config);
+    let root = document::read(&mut reader, &text);
     let settings = read_settings(&mut reader, &root);
     if needs == Needs::Serving {
-        let blamed = |missing: &Problem| explains(&reader, missing.setting());
-        let missing: Vec<_> = settings.missing_for_serve().into_iter().filter(|m| !blamed(m)).collect();
+        let is_explained = |missing: &Problem| explains(&reader, missing.setting());
+        let missing: Vec<_> = settings.missing_for_serve().into_iter().filter(|m| !is_explained(m)).collect();
         reader.problems.extend(missing);
     }
     Problems::none_of(reader.problems)?;
     Ok(Settings { warnings: reader.warnings, ..settings })
 }
 
-/// Whether a problem that is known already is why `setting` seems to be missing.
+/// Whether a problem that is already known is the reason that `setting` seems to be missing.
 fn explains(reader: &Reader<'_>, setting: &str) -> bool {
     let sources: &[&str] = match setting {
         "HEROKU_API_KEY" => &["heroku", "heroku.api_key_file"],
         "HEROKU_APP" => &["app", "app.name"],
         _ => &["drain", "drain.password_file", "app.drain_password_file"],
     };
-    let is_unread = ["--config", DEFAULT_FILE, SYNTAX].iter().any(|file| reader.has_problem(file));
+    let is_unread = ["--config", DEFAULT_FILE, document::SYNTAX].iter().any(|file| reader.has_problem(file));
     is_unread || reader.has_problem(setting) || sources.iter().any(|source| reader.has_problem(source))
 }
 
-/// What a slip in the file's syntax is called.
-const SYNTAX: &str = "TOML syntax";
-
-fn read_settings_file(reader: &mut Reader<'_>, config: Option<&Path>) -> (Arc<str>, Table) {
+fn read_settings_file(reader: &mut Reader<'_>, config: Option<&Path>) -> String {
     let path = config.unwrap_or(Path::new(DEFAULT_FILE));
     let shown: Arc<str> = path.to_string_lossy().into();
-    let (setting, origin) = match config {
-        Some(_) => ("--config", Origin::Argument),
-        None => (DEFAULT_FILE, Origin::File { path: Arc::clone(&shown), line: None, column: None }),
-    };
     let text = match reader.file(path) {
-        Ok(text) => text,
-        Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => {
-            return (shown, Table::new());
-        }
+        // Some editors begin a file with a byte order mark, which TOML does not allow.
+        Ok(text) => text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text),
         Err(error) => {
-            let allowed = format!("a file of settings that can be read ({error})");
-            let read = problem::quoted(&shown);
-            reader.problems.push(Problem::value(setting, origin, read, allowed));
-            return (shown, Table::new());
+            if config.is_some() || error.kind() != io::ErrorKind::NotFound {
+                let (setting, origin) = match config {
+                    Some(_) => ("--config", Origin::Argument),
+                    None => {
+                        (DEFAULT_FILE, Origin::File { path: Arc::clone(&shown), line: None, column: None })
+                    }
+                };
+                let read = problem::quoted(&shown);
+                let text = format!("read {read}; allowed: a file of settings that can be read ({error})");
+                reader.problems.push(Problem::new(setting, origin, text));
+            }
+            String::new()
         }
     };
-    // A byte order mark is what some editors begin a file with; TOML does not allow it.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let (table, mut problems) = value::parse_file(&shown, text);
-    reader.problems.append(&mut problems);
-    (shown, table)
+    reader.places.set_file(shown, &text);
+    text
 }
 
-fn read_settings(reader: &mut Reader<'_>, root: &Section) -> Settings {
-    let heroku = reader.section(root, "heroku", "heroku");
-    let status_url = reader.value(&heroku, "status_url", STATUS_URL_ALLOWED, |value| {
-        urls::api_url(value.text()?).map(|url| url.text)
-    });
-    let heroku = read_heroku(reader, &heroku);
-    let drain = reader.section(root, "drain", "drain");
-    let drain = read_drain(reader, &drain);
-    let admin = reader.section(root, "admin", "admin");
-    let admin_password = read_password(reader, "ADMIN_PASSWORD", &admin, "password_file");
-    let hook = reader.section(root, "hook", "hook");
-    let hook_key = read_password(reader, "HOOK_KEY", &hook, "key_file");
-    let tls = reader.section(root, "tls", "tls");
-    let tls = tls::read(reader, &tls);
-    let store = reader.section(root, "store", "store");
-    let database = read_database(reader, &store);
-    let store_keep = reader.duration(&store, "keep", limits::KEEP_MIN..=limits::KEEP_MAX);
-
-    let policy = reader.section(root, "policy", "policy");
+fn read_settings(reader: &mut Reader<'_>, root: &raw::Root) -> Settings {
+    let drain = read_drain(reader, &root.drain);
     let defaults = AppPlan {
         name: "app".parse().expect("`app` is letters only"),
-        dry_run: reader.boolean(root, "dry_run").unwrap_or(false),
-        policy: policy::read(reader, &policy, &policy::defaults()),
-        rules: rules::read(reader, root, "rule").unwrap_or_else(rules::defaults),
+        dry_run: reader.get(&root.dry_run).unwrap_or(false),
+        policy: policy::read(reader, &root.policy, &policy::defaults()),
+        rules: rules::read(reader, &root.rule, "rule").unwrap_or_else(rules::defaults),
     };
     let common = Common {
         drain_password: drain.password.as_ref(),
         old_drain_password: drain.old_password.as_ref(),
         plan: defaults.clone(),
     };
-    let apps = apps::read(reader, root, &common);
-    let notifiers = notify::read(reader, root, &apps);
-
+    let apps = apps::read(reader, &root.app, &common);
     let settings = Settings {
-        admin_password,
+        admin_password: secret::read(reader, "ADMIN_PASSWORD", &root.admin.password_file, secret::PASSWORD),
+        notifiers: notify::read(reader, &root.notify, &apps),
         apps,
-        database,
+        database: read_database(reader, &root.store),
         defaults,
         drain,
-        heroku,
-        hook_key,
+        heroku: read_heroku(reader, &root.heroku),
+        hook_key: secret::read(reader, "HOOK_KEY", &root.hook.key_file, secret::PASSWORD),
         is_on_dyno: reader.any_variable("DYNO").is_some(),
-        listen: reader
-            .parsed(root, "listen", "an IP address to listen on, such as 0.0.0.0, 127.0.0.1 or ::")
-            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        listen: reader.get(&root.listen).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         log_filter: reader.variable("RUST_LOG").and_then(|found| found.value.text().map(str::to_owned)),
-        log_format: reader.value(root, "log_format", "text or json", |value| match value.text()? {
-            "json" => Some(LogFormat::Json),
-            "text" => Some(LogFormat::Text),
-            _ => None,
-        }),
-        notifiers,
-        port: reader
-            .integer(root, "port", 0..=u64::from(u16::MAX))
-            .and_then(|port| u16::try_from(port).ok())
-            .unwrap_or(PORT),
-        public_url: read_public_url(reader, root),
-        status_url,
-        store_keep: store_keep.unwrap_or(KEEP),
-        tls,
-        trusted_proxies: proxies::read(reader, root),
+        log_format: reader.get(&root.log_format),
+        port: reader.get(&root.port).unwrap_or(PORT),
+        public_url: read_public_url(reader, &root.public_url),
+        status_url: read_url(reader, &root.heroku.status_url, STATUS_URL_ALLOWED, urls::api_url)
+            .map(|url| url.text),
+        store_keep: reader.get(&root.store.keep).unwrap_or(KEEP),
+        tls: tls::read(reader, &root.tls),
+        trusted_proxies: read_proxies(reader, &root.trusted_proxies),
         warnings: Vec::new(),
     };
-    warn_of_one_secret_for_two(reader, &settings);
+    warn_of_shared_secrets(reader, &settings);
     if settings.apps.iter().any(|app| app.old_drain_password.is_some()) {
         reader.warnings.push(OLD_PASSWORD.to_owned());
     }
@@ -198,63 +177,53 @@ const KEEP: Duration = Duration::from_secs(90 * 86_400);
 const STATUS_URL_ALLOWED: &str =
     "a URL such as https://status.heroku.com/api/v4/current-status, without a user, a query or a fragment";
 
-fn read_public_url(reader: &mut Reader<'_>, root: &Section) -> Option<PublicUrl> {
-    let found = reader.find(root, "public_url")?;
-    let url = found.value.text().and_then(PublicUrl::parse);
-    // Whoever writes a whole drain's URL here writes its password, too.
-    let url = url.filter(|url| !url.has_userinfo());
+/// A URL. One that is refused is shown without the parts that may be a password.
+fn read_url<T>(
+    reader: &mut Reader<'_>,
+    field: &Field,
+    allowed: impl fmt::Display,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let found = field.found()?;
+    let url = found.value.text().and_then(parse);
     if url.is_none() {
         let read = found.value.text().map_or_else(|| found.value.shown(), urls::shown_api_url);
-        let allowed = format!("{PUBLIC_URL_ALLOWED}, and without a user");
-        reader.problems.push(Problem::value(found.setting, found.origin, read, allowed));
+        reader.refuse_as(found, read, allowed);
     }
     url
 }
 
-fn read_heroku(reader: &mut Reader<'_>, section: &Section) -> HerokuSettings {
-    let api_key = secret::read(
-        reader,
-        &SecretSource {
-            variable: Some("HEROKU_API_KEY"),
-            section,
-            key: "api_key_file",
-            allowed: "a token as `heroku authorizations:create -s write` prints it, without blanks",
-            is_usable: |text| text.bytes().all(|byte| byte.is_ascii_graphic()),
-        },
-    );
-    let mut api_url = API_URL.to_owned();
-    if let Some(found) = reader.find(section, "api_url") {
-        match found.value.text().and_then(urls::api_url) {
-            Some(url) => {
-                if url.is_clear {
-                    let warning = format!(
-                        "{} ({}): http to another machine sends the token in clear",
-                        found.setting, found.origin
-                    );
-                    reader.warnings.push(warning);
-                }
-                api_url = url.text;
-            }
-            None => {
-                let read = found.value.text().map_or_else(|| found.value.shown(), urls::shown_api_url);
-                let problem = Problem::value(found.setting, found.origin, read, urls::API_URL_ALLOWED);
-                reader.problems.push(problem);
-            }
-        }
+fn read_public_url(reader: &mut Reader<'_>, field: &Field) -> Option<PublicUrl> {
+    let allowed = format!("{PUBLIC_URL_ALLOWED}, and without a user");
+    // A whole drain URL has the drain's password in it.
+    let parse = |text: &str| PublicUrl::parse(text).filter(|url| !url.has_userinfo());
+    read_url(reader, field, allowed, parse)
+}
+
+fn read_heroku(reader: &mut Reader<'_>, section: &raw::Heroku) -> HerokuSettings {
+    let api_key = secret::read(reader, "HEROKU_API_KEY", &section.api_key_file, secret::API_KEY);
+    let api_url = read_url(reader, &section.api_url, urls::API_URL_ALLOWED, urls::api_url);
+    if let Some(found) = section.api_url.found().filter(|_| api_url.as_ref().is_some_and(|url| url.is_clear))
+    {
+        let (setting, origin) = (reader.places.name(found.at), reader.places.origin(found.at));
+        let warning = format!("{setting} ({origin}): http to another machine sends the token in clear");
+        reader.warnings.push(warning);
     }
-    let timeouts = limits::REQUEST_TIMEOUT_MIN..=limits::REQUEST_TIMEOUT_MAX;
-    let request_timeout = reader.duration(section, "request_timeout", timeouts).unwrap_or(REQUEST_TIMEOUT);
-    HerokuSettings { api_key, api_url, request_timeout }
+    HerokuSettings {
+        api_key,
+        api_url: api_url.map_or_else(|| API_URL.to_owned(), |url| url.text),
+        request_timeout: reader.get(&section.request_timeout).unwrap_or(REQUEST_TIMEOUT),
+    }
 }
 
 const API_URL: &str = "https://api.heroku.com";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-fn read_drain(reader: &mut Reader<'_>, section: &Section) -> DrainSettings {
-    let password = apps::read_drain_password(reader, Some("DRAIN_PASSWORD"), section, "password_file");
-    let old = apps::read_drain_password(reader, Some("DRAIN_PASSWORD_OLD"), section, "old_password_file");
-    let body = limits::BODY_BYTES_LEAST..=limits::BODY_BYTES_MOST;
-    let body_bytes_max = reader.bytes(section, "max_body", body).unwrap_or(BODY_BYTES);
+fn read_drain(reader: &mut Reader<'_>, section: &raw::Drain) -> DrainSettings {
+    let (file, old_file) = (&section.password_file, &section.old_password_file);
+    let password = secret::read(reader, "DRAIN_PASSWORD", file, secret::DRAIN_PASSWORD);
+    let old_password = secret::read(reader, "DRAIN_PASSWORD_OLD", old_file, secret::DRAIN_PASSWORD);
+    let body_bytes_max = reader.get(&section.max_body).unwrap_or(BODY_BYTES);
     if body_bytes_max < limits::BODY_BYTES_SAFE {
         let warning = format!(
             "drain.max_body is {}: logplex permanently drops a larger batch; {} is safe",
@@ -263,76 +232,79 @@ fn read_drain(reader: &mut Reader<'_>, section: &Section) -> DrainSettings {
         );
         reader.warnings.push(warning);
     }
-    let connections = reader.integer(section, "max_connections", 1..=limits::CONNECTIONS_MAX);
-    let silences = limits::SILENT_AFTER_MIN..=limits::SILENT_AFTER_MAX;
-    let silent_after = reader.duration(section, "silent_after", silences);
+    let connections_max = reader.get(&section.max_connections).map(NonZeroU32::get).unwrap_or(CONNECTIONS);
     DrainSettings {
         body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
-        connections_max: connections.and_then(|count| usize::try_from(count).ok()).unwrap_or(CONNECTIONS),
+        connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
         password,
-        old_password: old,
-        statistics: reader.boolean(section, "statistics").unwrap_or(true),
-        silent_after,
+        old_password,
+        statistics: reader.get(&section.statistics).unwrap_or(true),
+        silent_after: reader.get(&section.silent_after),
     }
 }
 
 const BODY_BYTES: u64 = 4 * 1024 * 1024;
-const CONNECTIONS: usize = 4096;
+const CONNECTIONS: u32 = 4096;
 
-/// A password or a key that people and monitors send in a header or a query.
-fn read_password(
-    reader: &mut Reader<'_>,
-    variable: &str,
-    section: &Section,
-    key: &'static str,
-) -> Option<SecretString> {
-    secret::read(
-        reader,
-        &SecretSource {
-            variable: Some(variable),
-            section,
-            key,
-            allowed: "printable text that does not begin or end with a blank",
-            is_usable: |text| text.trim() == text && !text.chars().any(char::is_control),
-        },
-    )
+fn read_database(reader: &mut Reader<'_>, section: &raw::Store) -> Database {
+    let read = match section.url.found() {
+        Some(found) if places::is_variable(found.at) || !section.url_file.is_set() => {
+            read_database_url(reader, found)
+        }
+        // A `url_file` overrides a `url` in the settings file.
+        _ => secret::read_file(reader, &section.url_file, urls::DATABASE)
+            .and_then(|text| urls::database(text.expose_secret())),
+    };
+    read.unwrap_or_else(|| Database::Sqlite("dynowarden.db".into()))
 }
 
-fn read_database(reader: &mut Reader<'_>, section: &Section) -> Database {
-    let default = || Database::Sqlite("dynowarden.db".into());
-    let found = reader.find(section, "url");
-    // The variable counts before the file that `url_file` names, that before a `url` in the settings file.
-    let is_variable = found.as_ref().is_some_and(|found| matches!(found.origin, Origin::Variable(_)));
-    if !is_variable && reader.find(section, "url_file").is_some() {
-        let text = secret::read(
-            reader,
-            &SecretSource {
-                variable: None,
-                section,
-                key: "url_file",
-                allowed: urls::DATABASE_ALLOWED,
-                is_usable: |text| urls::database(text).is_some(),
-            },
-        );
-        return text.and_then(|text| urls::database(text.expose_secret())).unwrap_or_else(default);
-    }
-    let Some(found) = found else { return default() };
+fn read_database_url(reader: &mut Reader<'_>, found: &Found) -> Option<Database> {
     let text = found.value.text();
-    if matches!(found.origin, Origin::File { .. }) && text.is_some_and(urls::has_user) {
+    if !places::is_variable(found.at) && text.is_some_and(urls::has_user) {
         let text = "secrets must not be stored in this file; use DATABASE_URL or store.url_file";
-        reader.problems.push(Problem::new(found.setting, found.origin, text));
-        return default();
+        reader.problem(found.at, text);
+        return None;
     }
-    text.and_then(urls::database).unwrap_or_else(|| {
+    let database = text.and_then(urls::database);
+    if database.is_none() {
         let read = text.map_or_else(|| found.value.shown(), urls::shown_database);
-        let problem = Problem::value(&found.setting, found.origin.clone(), read, urls::DATABASE_ALLOWED);
-        reader.problems.push(problem);
-        default()
-    })
+        reader.refuse_as(found, read, urls::DATABASE.allowed);
+    }
+    database
 }
 
-/// Every collaborator of an app sees its drain's password (`heroku drains`), so it must open nothing else.
-fn warn_of_one_secret_for_two(reader: &mut Reader<'_>, settings: &Settings) {
+/// The networks of the proxies whose `X-Forwarded-For` is trusted.
+fn read_proxies(reader: &mut Reader<'_>, field: &Field) -> Vec<IpNet> {
+    let allowed = "networks or addresses of proxies, such as 10.0.0.0/8, 192.0.2.1 or fd00::/8";
+    let networks: Option<Vec<Network>> = reader.list(field, allowed, at_commas);
+    let networks: Vec<IpNet> = networks.unwrap_or_default().into_iter().map(|network| network.0).collect();
+    if let Some(found) = field.found().filter(|_| networks.len() > limits::PROXIES_MAX) {
+        reader.refuse(found, format!("at most {} networks", limits::PROXIES_MAX));
+    }
+    if networks.iter().any(|network| network.prefix_len() == 0) {
+        let warning = "trusted_proxies contains every address: any sender may choose the address that is \
+                       counted and logged";
+        reader.warnings.push(warning.to_owned());
+    }
+    networks
+}
+
+/// A network, or one address.
+#[derive(PartialEq)]
+struct Network(IpNet);
+
+impl FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let network = text.parse().or_else(|_| text.parse().map(IpAddr::into));
+        let network = network.map_err(|_| "an address, or an address with / and a number of bits")?;
+        Ok(Self(IpNet::trunc(&network)))
+    }
+}
+
+/// Warns of passwords that every collaborator of an app can read with `heroku drains`.
+fn warn_of_shared_secrets(reader: &mut Reader<'_>, settings: &Settings) {
     let drains: Vec<&str> = settings
         .apps
         .iter()

@@ -1,18 +1,16 @@
-//! What is wrong with the settings, said so that it can be fixed without looking anything up.
+//! Problems with the settings. Each names the setting, where it stands, what was read and what is allowed.
 
 use std::fmt;
 use std::sync::Arc;
 
 use dynowarden_core::limits;
 
-/// Where a setting came from; in the order in which the places are looked at.
+/// Where a setting came from, in order of precedence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// An argument of the command.
     Argument,
-    /// An environment variable.
     Variable(Arc<str>),
-    /// The settings file.
     File {
         /// Its path, as it was given.
         path: Arc<str>,
@@ -21,13 +19,13 @@ pub enum Origin {
         /// The column, from 1; only where the syntax is wrong.
         column: Option<usize>,
     },
-    /// Nowhere: the setting is missing.
+    /// The setting is missing.
     Unset,
 }
 
 /// One thing wrong with one setting.
 ///
-/// Holds no secret: its makers show values only of settings that cannot be one.
+/// Contains no secret: values are shown only for settings that cannot be secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     setting: String,
@@ -35,7 +33,7 @@ pub struct Problem {
     text: String,
 }
 
-/// Everything that is wrong with the settings: each problem is a line of the `Display`.
+/// Everything that is wrong with the settings; `Display` writes one line for each problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
@@ -69,7 +67,7 @@ impl Problem {
         Self { setting: setting.into(), origin, text: text.into() }
     }
 
-    /// A value that is not one of those allowed.
+    /// A value that is not allowed.
     pub fn value(
         setting: impl Into<String>,
         origin: Origin,
@@ -94,10 +92,8 @@ impl fmt::Display for Problem {
 // === impl Problems ===
 
 impl Problems {
-    /// `Ok` where there are none; else all of them, in the order of the places they came from.
-    ///
     /// # Errors
-    /// The problems.
+    /// All problems, ordered by their origin, if there are any.
     pub fn none_of(mut problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() {
             return Ok(());
@@ -106,12 +102,11 @@ impl Problems {
         Err(Self(problems))
     }
 
-    /// The one that there is.
+    /// A single problem.
     pub fn one(problem: Problem) -> Self {
         Self(vec![problem])
     }
 
-    /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }
@@ -131,7 +126,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A user's text in quotes: control characters escaped, and no more of it than is needed to recognise it.
+/// A user's text in quotes, shortened, with control characters escaped.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(limits::QUOTED_CHARS_MAX).collect();
     if shown.len() < text.len() {

@@ -1,55 +1,40 @@
-//! Reads typed settings, environment before file, and keeps every problem instead of stopping at one.
+//! Collects every problem while settings are read, instead of stopping at the first.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
+use serde::Deserialize as _;
+use toml::de::{DeValue, ValueDeserializer};
+
+use crate::config::field::{Field, FieldType, Found, Value};
 use crate::config::keys;
+use crate::config::places::{self, Places};
 use crate::config::problem::{Origin, Problem};
-use crate::config::value::{self, Table, Value};
-use dynowarden_core::units::{self, UnitError};
 
-/// Where values come from and where problems go.
+/// The sources of settings, and the problems found in them.
 pub(super) struct Reader<'s> {
-    /// Variables that are ours and not empty: an empty one is the usual way to unset one, and an empty
-    /// password would be an open door.
-    variables: BTreeMap<String, String>,
-    /// All variables, for a setting that names one.
+    /// Our variables that are not empty: an empty one is the usual way to unset one, and an empty password
+    /// would let everyone in.
+    pub(super) variables: BTreeMap<String, Found>,
     env: &'s [(OsString, OsString)],
     read_file: &'s dyn Fn(&Path) -> io::Result<String>,
+    pub(super) places: Places,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
 }
-
-/// A table of the file, under the name that its keys are listed by.
-pub(super) struct Section {
-    name: &'static str,
-    pub(super) origin: Origin,
-    table: Table,
-}
-
-/// A setting that was found.
-#[derive(Clone)]
-pub(super) struct Found {
-    pub(super) setting: String,
-    pub(super) origin: Origin,
-    pub(super) value: Value,
-}
-
-// === impl Reader ===
 
 impl<'s> Reader<'s> {
     pub(super) fn new(
         env: &'s [(OsString, OsString)],
         read_file: &'s dyn Fn(&Path) -> io::Result<String>,
     ) -> Self {
+        let (variables, places) = (BTreeMap::new(), Places::new());
         let mut reader =
-            Self { variables: BTreeMap::new(), env, read_file, problems: Vec::new(), warnings: Vec::new() };
+            Self { variables, env, read_file, places, problems: Vec::new(), warnings: Vec::new() };
         for (name, value) in env {
             let Some(name) = name.to_str() else { continue };
             let is_known = keys::is_variable(name);
@@ -61,7 +46,12 @@ impl<'s> Reader<'s> {
             }
             match value.to_str() {
                 _ if !is_known => reader.problems.push(keys::unknown_variable(name)),
-                Some(value) => drop(reader.variables.insert(name.to_owned(), value.to_owned())),
+                Some(value) => {
+                    let at = reader.places.add_variable(name, value);
+                    reader
+                        .variables
+                        .insert(name.to_owned(), Found { at, value: Value::Plain(value.to_owned()) });
+                }
                 None => {
                     let origin = Origin::Variable(name.into());
                     reader.problems.push(Problem::new(name, origin, "the value is not UTF-8 text"));
@@ -76,233 +66,129 @@ impl<'s> Reader<'s> {
         (self.read_file)(path)
     }
 
-    /// The file's top level.
-    pub(super) fn root(&mut self, origin: Origin, table: Table) -> Section {
-        self.checked(Section { name: "", origin, table })
-    }
-
-    /// The section `name` of `parent`, empty where it is not in the file.
-    pub(super) fn section(&mut self, parent: &Section, key: &str, name: &'static str) -> Section {
-        let Some(node) = parent.table.get(key) else {
-            return Section { name, origin: parent.origin.clone(), table: Table::new() };
-        };
-        let found = Found::of(keys::path(parent.name, key), node.origin.clone(), node.value.clone());
-        let table = match found.value {
-            Value::Table(table) => table,
-            _ => {
-                self.refuse(&found, format!("a section, [{name}]"));
-                Table::new()
-            }
-        };
-        self.checked(Section { name, origin: found.origin, table })
-    }
-
-    /// The sections `[[name]]` of `parent`, in their order.
-    pub(super) fn sections(&mut self, parent: &Section, key: &str, name: &'static str) -> Vec<Section> {
-        let Some(found) = self.find(parent, key) else { return Vec::new() };
-        let items = match &found.value {
-            Value::List(items) => Some(items.clone()),
-            Value::Plain(text) => value::parse_list(&found.origin, text),
-            _ => None,
-        };
-        let Some(items) = items else {
-            self.refuse(&found, format!("sections [[{name}]], with two brackets, one for each {key}"));
-            return Vec::new();
-        };
-        let mut sections = Vec::new();
-        for item in items {
-            match item.value {
-                Value::Table(table) => {
-                    sections.push(self.checked(Section { name, origin: item.origin, table }));
-                }
-                other => self.refuse(
-                    &Found::of(found.setting.clone(), item.origin, other),
-                    format!("sections [[{name}]], with two brackets, one for each {key}"),
-                ),
-            }
-        }
-        sections
-    }
-
-    fn checked(&mut self, section: Section) -> Section {
-        for (key, node) in &section.table {
-            if !keys::keys_of(section.name).contains(&key.as_str()) {
-                self.problems.push(keys::unknown_key(section.name, key, node.origin.clone()));
-            }
-        }
-        section
-    }
-
-    /// The value of a variable.
+    /// The value of one of our variables.
     pub(super) fn variable(&self, name: &str) -> Option<Found> {
-        let value = self.variables.get(name)?;
-        Some(Found::of(name, Origin::Variable(name.into()), Value::Plain(value.clone())))
+        self.variables.get(name).cloned()
     }
 
-    /// The text of any variable that is not empty, ours or not: a setting names it.
+    /// The text of any variable that is not empty, for a setting that names one.
     pub(super) fn any_variable(&self, name: &str) -> Option<String> {
         let (_, value) = self.env.iter().find(|(known, _)| known.to_str() == Some(name))?;
         value.to_str().filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
-    /// The setting `key` of `section`: from the environment, else from the file.
-    pub(super) fn find(&self, section: &Section, key: &str) -> Option<Found> {
-        debug_assert!(keys::keys_of(section.name).contains(&key), "{key} is not listed for {}", section.name);
-        let path = keys::path(section.name, key);
-        let named = keys::variables_of(&path).find_map(|name| self.variable(&name));
-        if let Some(found) = named {
-            let is_general = found.setting.starts_with(keys::PREFIX);
-            return Some(if is_general { Found { setting: path, ..found } } else { found });
-        }
-        let node = section.table.get(key)?;
-        Some(Found::of(path, node.origin.clone(), node.value.clone()))
+    // --- problems ---
+
+    /// Reports `text` about the setting at a position.
+    pub(super) fn problem(&mut self, at: usize, text: impl Into<String>) {
+        self.problem_with(self.places.name(at).to_owned(), at, text);
     }
 
-    /// Keeps the problem that `found` is not what is allowed.
+    /// Reports `text` about `setting`, which has no position of its own.
+    pub(super) fn problem_with(&mut self, setting: impl Into<String>, at: usize, text: impl Into<String>) {
+        self.problems.push(Problem::new(setting, self.places.origin(at), text));
+    }
+
+    /// Reports that a value is not allowed.
     pub(super) fn refuse(&mut self, found: &Found, allowed: impl fmt::Display) {
-        let Found { setting, origin, value } = found;
-        self.problems.push(Problem::value(setting, origin.clone(), value.shown(), allowed));
+        self.refuse_as(found, found.value.shown(), allowed);
     }
 
-    /// Keeps the problem that `key` is missing from `section`.
-    pub(super) fn missing(&mut self, section: &Section, key: &str, allowed: impl fmt::Display) {
-        let setting = keys::path(section.name, key);
-        let text = format!("{key} is missing; allowed: {allowed}");
-        self.problems.push(Problem::new(setting, section.origin.clone(), text));
+    /// Reports that a value is not allowed, and describes it as `read`.
+    pub(super) fn refuse_as(&mut self, found: &Found, read: impl fmt::Display, allowed: impl fmt::Display) {
+        self.problem(found.at, format!("read {read}; allowed: {allowed}"));
     }
 
-    /// Whether something is wrong with `setting`.
+    /// Reports that `setting` is missing from the section at a position.
+    pub(super) fn missing(&mut self, setting: &str, at: usize, allowed: impl fmt::Display) {
+        let key = setting.rsplit('.').next().unwrap_or(setting);
+        self.problem_with(setting, at, format!("{key} is missing; allowed: {allowed}"));
+    }
+
     pub(super) fn has_problem(&self, setting: &str) -> bool {
         self.problems.iter().any(|problem| problem.setting() == setting)
     }
 
-    // --- typed settings ---
+    // --- values ---
 
-    /// Whatever `read` makes of the value; a problem where it makes nothing.
-    pub(super) fn value<T>(
-        &mut self,
-        section: &Section,
-        key: &str,
-        allowed: impl fmt::Display,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Option<T> {
-        let found = self.find(section, key)?;
-        let value = read(&found.value);
-        if value.is_none() {
-            self.refuse(&found, allowed);
-        }
-        value
+    /// The value of a field, or a problem where it is wrong.
+    pub(super) fn get<T: FieldType<Value: Clone>>(&mut self, field: &Field<T>) -> Option<T::Value> {
+        let (found, value) = field.read()?;
+        value.as_ref().map_err(|allowed| self.refuse(found, allowed)).ok().cloned()
     }
 
-    /// A text that parses as `T`.
-    pub(super) fn parsed<T: FromStr>(
-        &mut self,
-        section: &Section,
-        key: &str,
-        allowed: impl fmt::Display,
-    ) -> Option<T> {
-        self.value(section, key, allowed, |value| value.text()?.parse().ok())
-    }
-
-    pub(super) fn boolean(&mut self, section: &Section, key: &str) -> Option<bool> {
-        self.value(section, key, "true or false", Value::boolean)
-    }
-
-    pub(super) fn integer(
-        &mut self,
-        section: &Section,
-        key: &str,
-        range: RangeInclusive<u64>,
-    ) -> Option<u64> {
-        let allowed = format!("a whole number from {} to {}", range.start(), range.end());
-        let in_range = |value: &Value| u64::try_from(value.integer()?).ok().filter(|n| range.contains(n));
-        self.value(section, key, allowed, in_range)
-    }
-
-    pub(super) fn duration(
-        &mut self,
-        section: &Section,
-        key: &str,
-        range: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        let (least, most) = (units::spell_duration(*range.start()), units::spell_duration(*range.end()));
-        let allowed = format!("{} in quotes, from {least} to {most}", UnitError::Duration);
-        let in_range =
-            |value: &Value| units::duration(value.text()?).ok().filter(|span| range.contains(span));
-        self.value(section, key, allowed, in_range)
-    }
-
-    pub(super) fn bytes(&mut self, section: &Section, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
-        let (least, most) = (units::spell_bytes(*range.start()), units::spell_bytes(*range.end()));
-        let allowed = format!("{} from {least} to {most}", UnitError::Size);
-        let in_range = |value: &Value| {
-            let bytes = match value {
-                Value::Integer(bytes) => u64::try_from(*bytes).ok()?,
-                other => units::bytes(other.text()?).ok()?,
-            };
-            range.contains(&bytes).then_some(bytes)
-        };
-        self.value(section, key, allowed, in_range)
-    }
-
-    /// A list of items, each of which parses as `T`; equal items count once. A variable's is a TOML list,
-    /// or plain text that `cut` takes apart.
+    /// A list of items, each of which parses as `T`; equal items count once. In a variable it is a TOML
+    /// list, or plain text that `split` divides.
     pub(super) fn list<T: FromStr<Err: fmt::Display> + PartialEq>(
         &mut self,
-        section: &Section,
-        key: &str,
+        field: &Field,
         allowed: &str,
-        cut: fn(&str) -> Vec<&str>,
+        split: fn(&str) -> Vec<&str>,
     ) -> Option<Vec<T>> {
-        let found = self.find(section, key)?;
+        let items = self.items(field.found()?, allowed, split)?;
+        Some(self.parsed(items, |reason| format!("{allowed} ({reason})"), allowed))
+    }
+
+    /// The items that parse as `T`; equal items count once.
+    pub(super) fn parsed<T: FromStr<Err: fmt::Display> + PartialEq>(
+        &mut self,
+        items: Vec<Found>,
+        because: impl Fn(T::Err) -> String,
+        allowed: &str,
+    ) -> Vec<T> {
         let mut parsed = Vec::new();
-        for item in self.items(&found, allowed, cut)? {
+        for item in items {
             match item.value.text().map(T::from_str) {
                 Some(Ok(value)) if !parsed.contains(&value) => parsed.push(value),
                 Some(Ok(_)) => {}
-                Some(Err(reason)) => self.refuse(&item, format!("{allowed} ({reason})")),
+                Some(Err(reason)) => self.refuse(&item, because(reason)),
                 None => self.refuse(&item, allowed),
             }
         }
-        Some(parsed)
+        parsed
     }
 
-    /// The items of a list; a problem where it is none.
+    /// The items of a list, or a problem where the value is not a list.
     pub(super) fn items(
         &mut self,
         found: &Found,
         allowed: &str,
-        cut: fn(&str) -> Vec<&str>,
+        split: fn(&str) -> Vec<&str>,
     ) -> Option<Vec<Found>> {
-        let item = |origin: &Origin, value| Found::of(found.setting.clone(), origin.clone(), value);
         let items = match &found.value {
-            Value::List(nodes) => Some(nodes.iter().map(|n| item(&n.origin, n.value.clone())).collect()),
-            Value::Plain(text) if text.trim_start().starts_with('[') => {
-                let nodes = value::parse_list(&found.origin, text.trim());
-                nodes.map(|nodes| nodes.into_iter().map(|n| item(&found.origin, n.value)).collect())
-            }
+            Value::List(items) => Some(items.clone()),
+            Value::Plain(text) if text.trim_start().starts_with('[') => toml_items(text.trim()),
             Value::Plain(text) => {
-                let parts = cut(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
-                Some(parts.map(|part| item(&found.origin, Value::Plain(part.to_owned()))).collect())
+                let parts = split(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
+                Some(parts.map(|part| Found { at: 0, value: Value::Plain(part.to_owned()) }).collect())
             }
             _ => None,
         };
-        if items.is_none() {
+        let Some(mut items) = items else {
             self.refuse(found, format!("a list, in brackets: {allowed}"));
+            return None;
+        };
+        for item in &mut items {
+            if places::is_variable(found.at) {
+                item.at = found.at;
+            } else {
+                self.places.set_name(item.at, self.places.name(found.at).to_owned());
+            }
         }
-        items
+        Some(items)
     }
 }
 
-/// Cuts at every comma.
+/// The items of a TOML list.
+fn toml_items(text: &str) -> Option<Vec<Found>> {
+    let value = DeValue::parse(text).ok()?;
+    match Value::deserialize(ValueDeserializer::from(value)).ok()? {
+        Value::List(items) => Some(items),
+        _ => None,
+    }
+}
+
+/// Divides at every comma.
 pub(super) fn at_commas(text: &str) -> Vec<&str> {
     text.split(',').collect()
-}
-
-// === impl Found ===
-
-impl Found {
-    pub(super) fn of(setting: impl Into<String>, origin: Origin, value: Value) -> Self {
-        Self { setting: setting.into(), origin, value }
-    }
 }

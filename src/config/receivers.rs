@@ -1,23 +1,28 @@
-//! The addresses of those who are told: URLs of webhooks and mail servers, and e-mail addresses.
+//! The addresses of receivers: URLs of webhooks and mail servers, and e-mail addresses.
 
 use core::net::IpAddr;
 
 use http::Uri;
 use secrecy::SecretString;
 
+use crate::config::field::SecretKind;
 use crate::config::settings::SmtpSecurity;
 
-/// What a Slack address may be.
-pub(super) const SLACK_URL_ALLOWED: &str =
-    "the URL of an incoming webhook, as Slack shows it: https://hooks.slack.com/services/...";
+/// A Slack incoming webhook.
+pub(super) const SLACK_URL: SecretKind = SecretKind {
+    allowed: "the URL of an incoming webhook, as Slack shows it: https://hooks.slack.com/services/...",
+    is_usable: is_slack_url,
+};
 
-/// What a webhook's address may be.
-pub(super) const WEBHOOK_URL_ALLOWED: &str = "a URL with http or https, a host and no fragment";
+pub(super) const WEBHOOK_URL: SecretKind =
+    SecretKind { allowed: "a URL with http or https, a host and no fragment", is_usable: is_webhook_url };
 
-/// What a mail server's address may be.
-pub(super) const SMTP_URL_ALLOWED: &str = "smtps://USER:PASSWORD@HOST:465 or \
-     smtp://USER:PASSWORD@HOST:587?tls=required, the user's special characters as %40 and the like; \
-     smtp://localhost:25 for a server on this machine";
+/// A mail server.
+pub(super) const SMTP_URL: SecretKind = SecretKind {
+    allowed: "smtps://USER:PASSWORD@HOST:465 or smtp://USER:PASSWORD@HOST:587?tls=required, the user's \
+              special characters as %40 and the like; smtp://localhost:25 for a server on this machine",
+    is_usable: |text| smtp_url(text).is_some(),
+};
 
 /// What an e-mail address may be.
 pub(super) const ADDRESS_ALLOWED: &str = "an e-mail address such as ops@example.com";
@@ -31,23 +36,23 @@ pub(super) struct SmtpUrl {
     pub(super) user: Option<String>,
 }
 
-pub(super) fn is_slack_url(text: &str) -> bool {
-    // A query is no part of one; in clear it may only go to a stand-in on this machine.
+fn is_slack_url(text: &str) -> bool {
+    // Slack URLs have no query; without TLS only a substitute on this machine is allowed.
     web(text).is_some_and(|uri| uri.query().is_none() && !text.contains('@') && !is_clear(text))
 }
 
-pub(super) fn is_webhook_url(text: &str) -> bool {
+fn is_webhook_url(text: &str) -> bool {
     web(text).is_some()
 }
 
-/// Whether messages would cross a network in clear.
+/// Whether messages would cross a network without TLS.
 pub(super) fn is_clear(text: &str) -> bool {
     let Some(uri) = web(text) else { return false };
     uri.scheme_str() == Some("http") && !uri.host().is_some_and(is_loopback)
 }
 
 fn web(text: &str) -> Option<Uri> {
-    // `Uri` drops a fragment without a word.
+    // `Uri` silently drops a fragment.
     if text.contains('#') {
         return None;
     }
@@ -83,7 +88,7 @@ pub(super) fn smtp_url(text: &str) -> Option<SmtpUrl> {
     let (security, port) = match (uri.scheme_str()?, uri.query()) {
         ("smtps", None) => (SmtpSecurity::Tls, 465),
         ("smtp", Some("tls=required")) => (SmtpSecurity::StartTls, 587),
-        // A password in clear is for nobody but this machine itself.
+        // Without TLS a password may only go to this machine.
         ("smtp", None) if is_loopback(host) => (SmtpSecurity::None, 25),
         _ => return None,
     };
@@ -111,7 +116,7 @@ fn decoded(text: &str) -> Option<String> {
             continue;
         }
         let digits = str::from_utf8(tail.get(..2)?).ok()?;
-        // A sign is no digit, though `from_str_radix` takes one.
+        // `from_str_radix` accepts a sign.
         if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }

@@ -1,18 +1,21 @@
 //! `[[rule]]` and `[[app.rule]]`.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::policy::count;
-use crate::config::problem::{Problem, quoted};
-use crate::config::reader::{Found, Reader, Section, at_commas};
+use toml::Spanned;
+
+use crate::config::field::Found;
+use crate::config::problem::quoted;
+use crate::config::raw;
+use crate::config::reader::{Reader, at_commas};
+use crate::config::types;
 use dynowarden_core::codes::{self, Code, Scope};
 use dynowarden_core::limits;
-use dynowarden_core::policy::{Act, MemoryBound, Rule, Trigger};
+use dynowarden_core::policy::{Act, Rule, Trigger};
 use dynowarden_core::units::UnitError;
 
-/// The rule that applies where there is none in the file.
+/// The rule that applies where the settings have none.
 pub(super) fn defaults() -> Vec<Rule> {
     let trigger = Trigger::Errors { codes: vec![Code::R14], count: NonZeroU32::MIN, within: WITHIN };
     vec![Rule { name: "memory-quota-exceeded".into(), trigger, act: Act::Restart }]
@@ -21,94 +24,79 @@ pub(super) fn defaults() -> Vec<Rule> {
 const WITHIN: Duration = Duration::from_secs(300);
 const LASTING: Duration = Duration::from_secs(180);
 
-/// The rules of `parent`; none where it has none, which means those of the level above.
-pub(super) fn read(reader: &mut Reader<'_>, parent: &Section, name: &'static str) -> Option<Vec<Rule>> {
-    let sections = reader.sections(parent, "rule", name);
+/// The rules of the section `name`; none where it has none, so that those of the level above apply.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    sections: &[Spanned<raw::Rule>],
+    name: &'static str,
+) -> Option<Vec<Rule>> {
+    if sections.is_empty() {
+        return None;
+    }
+    if let Some(first_over) = sections.get(limits::RULES_MAX) {
+        let text = format!("read {} rules; allowed: at most {}", sections.len(), limits::RULES_MAX);
+        reader.problem_with(name, first_over.span().start, text);
+    }
     let mut rules: Vec<Rule> = Vec::new();
-    for (place, section) in sections.iter().enumerate() {
-        if place >= limits::RULES_MAX {
-            let text = format!("read {} rules; allowed: at most {}", sections.len(), limits::RULES_MAX);
-            reader.problems.push(Problem::new(name, section.origin.clone(), text));
-            break;
-        }
-        let Some(rule) = read_one(reader, section) else { continue };
+    for section in sections.iter().take(limits::RULES_MAX) {
+        let at = section.span().start;
+        let Some(rule) = read_one(reader, section.get_ref(), name, at) else { continue };
         if rules.iter().any(|other| other.name == rule.name) {
-            reader.problems.push(Problem::value(
-                format!("{name}.name"),
-                section.origin.clone(),
-                format!("{} a second time", quoted(&rule.name)),
-                "a name that no other rule has",
-            ));
+            let read = format!("read {} a second time", quoted(&rule.name));
+            let text = format!("{read}; allowed: a name that no other rule has");
+            reader.problem_with(format!("{name}.name"), at, text);
         }
         rules.push(rule);
     }
-    (!sections.is_empty()).then_some(rules)
+    Some(rules)
 }
 
-/// Reads every key before anything is given up, so that every problem is found.
-fn read_one(reader: &mut Reader<'_>, section: &Section) -> Option<Rule> {
-    let name = required(reader, section, "name", NAME_ALLOWED, read_name);
-    let act = required(reader, section, "do", "restart or notify", |text| match text {
-        "notify" => Some(Act::Notify),
-        "restart" => Some(Act::Restart),
-        _ => None,
-    });
-    let on = read_on(reader, section);
-    let count = count(reader, section, "count", limits::COUNT_MAX);
-    let spans = limits::SPAN_MIN..=limits::INSTANCE_SPAN_MAX;
-    let within = reader.duration(section, "within", spans.clone());
-    let lasting = reader.duration(section, "for", spans);
-    let above = read_above(reader, section);
+/// Reads every key before it gives up, so that every problem is found.
+fn read_one(reader: &mut Reader<'_>, section: &raw::Rule, name: &str, at: usize) -> Option<Rule> {
+    let mut lacks = |key: &str, allowed: &str| reader.missing(&format!("{name}.{key}"), at, allowed);
+    if !section.name.is_set() {
+        lacks("name", types::RULE_NAME_ALLOWED);
+    }
+    if !section.act.is_set() {
+        lacks("do", types::ACT_ALLOWED);
+    }
+    if !section.on.is_set() {
+        lacks("on", ON_ALLOWED);
+    }
+    let (rule_name, act) = (reader.get(&section.name), reader.get(&section.act));
+    let on = section.on.found().and_then(|found| read_on(reader, found));
+    let (count, within) = (reader.get(&section.count), reader.get(&section.within));
+    let (lasting, above) = (reader.get(&section.lasting), reader.get(&section.above));
     let trigger = match on? {
         On::Codes(codes) => {
-            foreign(reader, section, &["above", "for"], "a rule on codes; it has count and within");
+            foreign(
+                reader,
+                [section.above.found(), section.lasting.found()],
+                "a rule on codes; it has count and within",
+            );
             if act == Some(Act::Restart) {
-                codes_restart(reader, section, &codes);
+                check_restart_on(reader, at, &codes);
             }
             let codes = codes.into_iter().map(|(code, _)| code).collect();
-            Trigger::Errors {
-                codes,
-                count: count.unwrap_or(NonZeroU32::MIN),
-                within: within.unwrap_or(WITHIN),
-            }
+            let count = count.unwrap_or(NonZeroU32::MIN);
+            Trigger::Errors { codes, count, within: within.unwrap_or(WITHIN) }
         }
         On::Memory => {
-            foreign(reader, section, &["count", "within"], "a rule on memory; it has above and for");
-            if above.is_none() && reader.find(section, "above").is_none() {
-                reader.missing(section, "above", UnitError::Memory);
+            foreign(
+                reader,
+                [section.count.found(), section.within.found()],
+                "a rule on memory; it has above and for",
+            );
+            if !section.above.is_set() {
+                reader.missing(&format!("{name}.above"), at, UnitError::Memory);
             }
             Trigger::Memory { above: above?, lasting: lasting.unwrap_or(LASTING) }
         }
     };
-    Some(Rule { name: name?, trigger, act: act? })
+    Some(Rule { name: rule_name?, trigger, act: act? })
 }
 
-fn required<T>(
-    reader: &mut Reader<'_>,
-    section: &Section,
-    key: &str,
-    allowed: &str,
-    read: impl FnOnce(&str) -> Option<T>,
-) -> Option<T> {
-    if reader.find(section, key).is_none() {
-        reader.missing(section, key, allowed);
-        return None;
-    }
-    reader.value(section, key, allowed, |value| read(value.text()?))
-}
-
-const NAME_ALLOWED: &str = "a name of 1 to 64 characters on one line";
-const _: () = assert!(limits::RULE_NAME_CHARS_MAX == 64);
-
-fn read_name(text: &str) -> Option<Arc<str>> {
-    let chars = text.chars().count();
-    let fits = (1..=limits::RULE_NAME_CHARS_MAX).contains(&chars)
-        && text.trim() == text
-        && !text.chars().any(char::is_control);
-    fits.then(|| text.into())
-}
-
-/// What a rule looks for.
+/// What a rule watches.
 enum On {
     Codes(Vec<(Code, Found)>),
     Memory,
@@ -117,18 +105,13 @@ enum On {
 const ON_ALLOWED: &str = "platform codes such as \"R14\" or \"H12\" (R10 to R17, H10 to H99, L10 to L15), or \
                           \"memory\" alone";
 
-fn read_on(reader: &mut Reader<'_>, section: &Section) -> Option<On> {
-    let Some(found) = reader.find(section, "on") else {
-        reader.missing(section, "on", ON_ALLOWED);
-        return None;
-    };
-    let items = reader.items(&found, ON_ALLOWED, at_commas)?;
+fn read_on(reader: &mut Reader<'_>, found: &Found) -> Option<On> {
+    let items = reader.items(found, ON_ALLOWED, at_commas)?;
     if matches!(items.as_slice(), [only] if only.value.text() == Some("memory")) {
         return Some(On::Memory);
     }
     if items.is_empty() {
-        let origin = found.origin.clone();
-        reader.problems.push(Problem::value(&found.setting, origin, "an empty list", ON_ALLOWED));
+        reader.refuse_as(found, "an empty list", ON_ALLOWED);
         return None;
     }
     let mut codes: Vec<(Code, Found)> = Vec::new();
@@ -147,8 +130,8 @@ fn read_on(reader: &mut Reader<'_>, section: &Section) -> Option<On> {
     is_whole.then_some(On::Codes(codes))
 }
 
-/// Refuses to restart for a code that names no dyno; warns where no restart helps.
-fn codes_restart(reader: &mut Reader<'_>, section: &Section, codes: &[(Code, Found)]) {
+/// Refuses to restart for a code that names no dyno, and warns where a restart does not help.
+fn check_restart_on(reader: &mut Reader<'_>, at: usize, codes: &[(Code, Found)]) {
     for (code, item) in codes {
         let Some(entry) = codes::entry(*code) else { continue };
         let about = match entry.scope {
@@ -156,9 +139,11 @@ fn codes_restart(reader: &mut Reader<'_>, section: &Section, codes: &[(Code, Fou
             Scope::Drain => "a log drain",
             Scope::Dyno => {
                 if !entry.restart_helps {
+                    let (setting, origin) = (reader.places.name(item.at), reader.places.origin(at));
                     let warning = format!(
-                        "{} ({}): {code} ({}) is restarted for, but a restart does not help against it",
-                        item.setting, section.origin, entry.title
+                        "{setting} ({origin}): {code} ({}) is restarted for, but a restart does not help \
+                         against it",
+                        entry.title
                     );
                     reader.warnings.push(warning);
                 }
@@ -170,33 +155,13 @@ fn codes_restart(reader: &mut Reader<'_>, section: &Section, codes: &[(Code, Fou
             "do = \"notify\", since {code} ({}) is about {about} and names no dyno to restart",
             entry.title
         );
-        reader.problems.push(Problem::value(&item.setting, item.origin.clone(), read, allowed));
+        reader.refuse_as(item, read, allowed);
     }
 }
 
-/// Refuses keys of the other kind of rule: they would be without effect.
-fn foreign(reader: &mut Reader<'_>, section: &Section, others: &[&str], kind: &str) {
-    for key in others {
-        if let Some(found) = reader.find(section, key) {
-            let text = format!("read {}; not allowed in {kind}", found.value.shown());
-            reader.problems.push(Problem::new(found.setting, found.origin, text));
-        }
+/// Refuses keys of the other kind of rule, which would have no effect.
+fn foreign(reader: &mut Reader<'_>, others: [Option<&Found>; 2], kind: &str) {
+    for found in others.into_iter().flatten() {
+        reader.problem(found.at, format!("read {}; not allowed in {kind}", found.value.shown()));
     }
-}
-
-/// One per cent to ten times the quota; dynos are killed well below that.
-const PERMILLE: std::ops::RangeInclusive<u32> = 10..=10_000;
-/// One megabyte to a terabyte; the largest dyno has 128 GB.
-const HUNDREDTHS: std::ops::RangeInclusive<u64> = 100..=100 * 1024 * 1024;
-
-fn read_above(reader: &mut Reader<'_>, section: &Section) -> Option<MemoryBound> {
-    let allowed = format!("{}, from 1% to 1000% or 1MB to 1024GB", UnitError::Memory);
-    reader.value(section, "above", allowed, |value| {
-        let bound: MemoryBound = value.text()?.parse().ok()?;
-        let fits = match bound {
-            MemoryBound::OfQuota { permille } => PERMILLE.contains(&permille),
-            MemoryBound::Size(size) => HUNDREDTHS.contains(&size.hundredths),
-        };
-        fits.then_some(bound)
-    })
 }

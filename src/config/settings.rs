@@ -1,4 +1,4 @@
-//! The settings, validated: what the rest of the program is built from.
+//! The settings, validated.
 
 use core::net::IpAddr;
 use std::collections::BTreeSet;
@@ -26,48 +26,44 @@ pub struct Settings {
     pub apps: Vec<AppSettings>,
     /// `DATABASE_URL`.
     pub database: Database,
-    /// What applies to an app that has no settings of its own; its name stands for any.
+    /// What applies to an app without settings of its own; its name is a placeholder.
     pub defaults: AppPlan,
-    /// `[drain]`.
     pub drain: DrainSettings,
-    /// `[heroku]`.
     pub heroku: HerokuSettings,
     /// `HOOK_KEY`; without it the hook does not exist.
     pub hook_key: Option<SecretString>,
-    /// Whether the program runs behind Heroku's router, which appends to `X-Forwarded-For`.
+    /// Whether dynowarden runs behind Heroku's router, which appends to `X-Forwarded-For`.
     pub is_on_dyno: bool,
-    /// The address to listen on.
     pub listen: IpAddr,
     /// `RUST_LOG`, unparsed.
     pub log_filter: Option<String>,
     /// `LOG_FORMAT`; none means text on a terminal and JSON elsewhere.
     pub log_format: Option<LogFormat>,
-    /// `[[notify]]`: who is told of what.
     pub notifiers: Vec<NotifierSettings>,
     /// `PORT`; 0 picks a free port.
     pub port: u16,
-    /// `public_url`: where the world reaches this program.
+    /// `public_url`: where Heroku reaches dynowarden.
     pub public_url: Option<PublicUrl>,
-    /// `heroku.status_url`: Heroku's status page, where that is to be read.
+    /// `heroku.status_url`: Heroku's status page; none means that it is not read.
     pub status_url: Option<String>,
     /// `store.keep`: how long decisions are kept.
     pub store_keep: Duration,
     /// `[tls]`; without it the HTTP server speaks plain HTTP.
     pub tls: Option<TlsSettings>,
-    /// `trusted_proxies`: whose `X-Forwarded-For` is believed.
+    /// `trusted_proxies`: the proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// What is allowed and yet probably not meant, to be logged at the start.
+    /// What is allowed but probably a mistake; logged at startup.
     pub warnings: Vec<String>,
 }
 
 impl Settings {
-    /// The plan of `name`: its own where it is watched, else the defaults under its name.
+    /// The plan of `name`: its own if it is watched, else the defaults under its name.
     pub fn plan_for(&self, name: &AppName) -> AppPlan {
         let own = self.apps.iter().find(|app| app.plan.name == *name);
         own.map_or_else(|| AppPlan { name: name.clone(), ..self.defaults.clone() }, |app| app.plan.clone())
     }
 
-    /// What `serve` cannot do without and is not set.
+    /// What `serve` requires and is not set.
     pub fn missing_for_serve(&self) -> Vec<Problem> {
         let mut missing = Vec::new();
         let mut lacks = |setting, text: &str| missing.push(Problem::new(setting, Origin::Unset, text));
@@ -109,30 +105,27 @@ impl Settings {
     }
 }
 
-/// Apps that one message names.
+/// Apps named in one message.
 const NAMED_APPS_MAX: usize = 5;
 
-/// One watched app.
 #[derive(Clone, Debug)]
 pub struct AppSettings {
     /// The password in this app's drain URL: its own, else `DRAIN_PASSWORD`.
     pub drain_password: Option<SecretString>,
-    /// The password that it replaces, which opens the drain as well.
+    /// The password that it replaces, which is also accepted.
     pub old_drain_password: Option<SecretString>,
-    /// Drain tokens known from the settings, beside those that the API tells.
+    /// Drain tokens from the settings, in addition to those that the API lists.
     pub drain_tokens: Vec<DrainToken>,
-    /// What the engine needs to know.
     pub plan: AppPlan,
 }
 
 impl AppSettings {
-    /// All that opens this app's drain.
+    /// Every password that this app's drain accepts.
     pub fn drain_passwords(&self) -> impl Iterator<Item = &SecretString> {
         [&self.drain_password, &self.old_drain_password].into_iter().flatten()
     }
 }
 
-/// `[heroku]`.
 #[derive(Clone, Debug)]
 pub struct HerokuSettings {
     /// `HEROKU_API_KEY` or `heroku.api_key_file`.
@@ -143,12 +136,11 @@ pub struct HerokuSettings {
     pub request_timeout: Duration,
 }
 
-/// `[drain]`.
 #[derive(Clone, Debug)]
 pub struct DrainSettings {
     /// Bytes of one batch, before and after decompression.
     pub body_bytes_max: usize,
-    /// Connections at once.
+    /// Concurrent connections.
     pub connections_max: usize,
     /// `DRAIN_PASSWORD` or `drain.password_file`, for the apps that have none of their own.
     pub password: Option<SecretString>,
@@ -156,7 +148,7 @@ pub struct DrainSettings {
     pub old_password: Option<SecretString>,
     /// `drain.statistics`: whether requests are counted, so that messages can say what a restart changed.
     pub statistics: bool,
-    /// `drain.silent_after`; none means by what each app usually sends.
+    /// `drain.silent_after`; none means that it follows from what each app usually sends.
     pub silent_after: Option<Duration>,
 }
 
@@ -165,7 +157,6 @@ pub struct DrainSettings {
 pub struct TlsSettings {
     /// The file of the certificate and its chain.
     pub cert: PathBuf,
-    /// What was in the files.
     pub identity: Identity,
     /// The file of its key.
     pub key: PathBuf,
@@ -174,37 +165,32 @@ pub struct TlsSettings {
 /// One `[[notify]]`.
 #[derive(Clone, Debug)]
 pub struct NotifierSettings {
-    /// The apps that are told of; none means all.
+    /// The apps to report on; none means all.
     pub apps: Option<Vec<AppName>>,
-    /// The medium and the receiver.
     pub channel: ChannelSettings,
-    /// When the digest is sent, if one is.
+    /// When the daily digest is sent; none means never.
     pub digest: Option<DailyTime>,
     /// How long quiet messages are held back.
     pub group: Duration,
     /// What metrics and messages call it; no other notifier has the name.
     pub name: Arc<str>,
-    /// The kinds that are sent.
     pub on: BTreeSet<Kind>,
-    /// How long until a loud message is told again.
+    /// How long until a loud message is repeated.
     pub repeat: Duration,
 }
 
-/// The medium of a notifier.
 #[derive(Clone, Debug)]
 pub enum ChannelSettings {
-    /// Mail through a server.
     Email(EmailSettings),
-    /// An incoming webhook of Slack's.
+    /// A Slack incoming webhook; its URL is a secret.
     Slack {
-        /// Its URL, a secret in itself.
         url: SecretString,
     },
-    /// Anything that takes JSON.
+    /// Any receiver of JSON.
     Webhook {
-        /// Where it is sent; may hold a token.
+        /// May contain a token.
         url: SecretString,
-        /// What the body is signed with.
+        /// Signs the body.
         secret: Option<SecretString>,
     },
 }
@@ -212,25 +198,23 @@ pub enum ChannelSettings {
 /// `[[notify]]` with `type = "email"`.
 #[derive(Clone, Debug)]
 pub struct EmailSettings {
-    /// The user and the password, where the server wants them.
+    /// The user and the password, if the server requires them.
     pub credentials: Option<(String, SecretString)>,
-    /// The sender's address.
     pub from: String,
     /// The mail server, a name or an IP address.
     pub host: String,
     pub port: u16,
-    /// Certificates in PEM form that are trusted beside those of the system.
+    /// Certificates in PEM form that are trusted in addition to those of the system.
     pub roots: Option<Arc<str>>,
-    /// How the connection is made safe.
     pub security: SmtpSecurity,
     /// The recipients' addresses; at least one.
     pub to: Vec<String>,
 }
 
-/// How a connection to a mail server is made safe.
+/// How the connection to a mail server is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpSecurity {
-    /// Not at all; only to this machine itself.
+    /// Not at all; only for a server on this machine.
     None,
     /// STARTTLS, or no mail.
     StartTls,
@@ -238,22 +222,19 @@ pub enum SmtpSecurity {
     Tls,
 }
 
-/// Where the record is kept.
+/// Where decisions are stored.
 #[derive(Clone, Debug)]
 pub enum Database {
-    /// Nowhere: gone with the process.
+    /// Lost when the process ends.
     Memory,
     /// `postgres://…`; holds a password.
     Postgres(SecretString),
-    /// `sqlite://FILE`.
     Sqlite(PathBuf),
 }
 
-/// `LOG_FORMAT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// For people.
     Text,
 }

@@ -1,29 +1,28 @@
-//! `[tls]`: the certificate that the HTTP server shows, where it ends TLS by itself.
+//! `[tls]`: the certificate of the HTTP server.
 
 use std::path::PathBuf;
 
 use crate::certificate::{self, CertificateError};
-use crate::config::problem::{Problem, quoted};
-use crate::config::reader::{Found, Reader, Section};
+use crate::config::field::Found;
+use crate::config::problem::quoted;
+use crate::config::raw;
+use crate::config::reader::Reader;
 use crate::config::settings::TlsSettings;
 
 /// Reads the certificate and its key; none where neither is set.
-pub(super) fn read(reader: &mut Reader<'_>, section: &Section) -> Option<TlsSettings> {
-    let (cert, key) = (reader.find(section, "cert"), reader.find(section, "key"));
-    let cert_text = cert.as_ref().and_then(|found| text(reader, found));
-    let key_text = key.as_ref().and_then(|found| text(reader, found));
+pub(super) fn read(reader: &mut Reader<'_>, section: &raw::Tls) -> Option<TlsSettings> {
+    let (cert, key) = (section.cert.found(), section.key.found());
+    let cert_text = cert.and_then(|found| text(reader, found));
+    let key_text = key.and_then(|found| text(reader, found));
     let (cert, key) = match (cert, key) {
         (Some(cert), Some(key)) => (cert, key),
-        (Some(_), None) => {
-            reader.missing(
-                section,
-                "key",
-                "the path of the file that holds the certificate's key, in PEM form",
-            );
+        (Some(cert), None) => {
+            let allowed = "the path of the file that holds the certificate's key, in PEM form";
+            reader.missing("tls.key", cert.at, allowed);
             return None;
         }
-        (None, Some(_)) => {
-            reader.missing(section, "cert", "the path of a file that holds the certificate, in PEM form");
+        (None, Some(key)) => {
+            reader.missing("tls.cert", key.at, "the path of a file that holds the certificate, in PEM form");
             return None;
         }
         (None, None) => return None,
@@ -37,8 +36,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section) -> Option<TlsSett
                 CertificateError::KeyPem | CertificateError::NoKey | CertificateError::UnusableKey
             );
             let (found, path) = if is_of_key { (key, key_path) } else { (cert, cert_path) };
-            let text = format!("read {}, but {error}", quoted(&path.to_string_lossy()));
-            reader.problems.push(Problem::new(found.setting, found.origin, text));
+            reader.problem(found.at, format!("read {}, but {error}", quoted(&path.to_string_lossy())));
             None
         }
     }
@@ -46,21 +44,18 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section) -> Option<TlsSett
 
 /// A file's path and its text.
 fn text(reader: &mut Reader<'_>, found: &Found) -> Option<(PathBuf, String)> {
+    let allowed = "the path of a file in PEM form";
     let Some(path) = found.value.text().map(PathBuf::from) else {
-        reader.refuse(found, ALLOWED);
+        reader.refuse(found, allowed);
         return None;
     };
     match reader.file(&path) {
         Ok(text) => Some((path, text)),
         Err(error) => {
-            let text = format!(
-                "read {}, but that file cannot be read ({error}); allowed: {ALLOWED}",
-                found.value.shown()
-            );
-            reader.problems.push(Problem::new(&found.setting, found.origin.clone(), text));
+            let read = found.value.shown();
+            let text = format!("read {read}, but that file cannot be read ({error}); allowed: {allowed}");
+            reader.problem(found.at, text);
             None
         }
     }
 }
-
-const ALLOWED: &str = "the path of a file in PEM form";

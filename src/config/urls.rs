@@ -1,32 +1,33 @@
-//! The two addresses among the settings: the Platform API's and the store's.
+//! The URLs of the Platform API and of the store.
 
 use core::net::IpAddr;
 use std::path::PathBuf;
 
 use http::Uri;
 
+use crate::config::field::SecretKind;
 use crate::config::problem::quoted;
 use crate::config::settings::Database;
 
-/// What an API address may be.
 pub(super) const API_URL_ALLOWED: &str =
     "a URL such as https://api.heroku.com, with http or https, without a user, a query or a fragment";
 
-/// What a store's address may be.
-pub(super) const DATABASE_ALLOWED: &str = "sqlite://FILE, postgres://USER:PASSWORD@HOST/DATABASE (in which a \
-                                           / of the password is %2F, a ? %3F and a # %23) or memory";
+/// The URL of a store.
+pub(super) const DATABASE: SecretKind = SecretKind {
+    allowed: "sqlite://FILE, postgres://USER:PASSWORD@HOST/DATABASE (in which a / of the password is %2F, \
+              a ? %3F and a # %23) or memory",
+    is_usable: |text| database(text).is_some(),
+};
 
-/// An API address.
 pub(super) struct ApiUrl {
     /// Without a trailing slash.
     pub(super) text: String,
-    /// Whether the token would cross a network in clear.
+    /// Whether the token would cross a network without TLS.
     pub(super) is_clear: bool,
 }
 
-/// Reads an API address.
 pub(super) fn api_url(text: &str) -> Option<ApiUrl> {
-    // `Uri` drops a fragment without a word.
+    // `Uri` silently drops a fragment.
     if text.contains(['#', '@', '?']) {
         return None;
     }
@@ -43,7 +44,7 @@ pub(super) fn api_url(text: &str) -> Option<ApiUrl> {
     Some(ApiUrl { text, is_clear: scheme == "http" && !is_loopback })
 }
 
-/// An API address that was refused, without what could be a password in it.
+/// A refused URL, without the parts that could be a password.
 pub(super) fn shown_api_url(text: &str) -> String {
     match (text.rsplit_once('@'), scheme_of(text)) {
         (Some((_, host)), Some(scheme)) => quoted(&format!("{scheme}://…@{}", before_query(host))),
@@ -52,7 +53,7 @@ pub(super) fn shown_api_url(text: &str) -> String {
     }
 }
 
-/// What is in front of `://`, where it can be nothing else than a scheme.
+/// What precedes `://`, if it can only be a scheme.
 fn scheme_of(text: &str) -> Option<&str> {
     let (scheme, _) = text.split_once("://")?;
     scheme.bytes().all(|byte| byte.is_ascii_alphabetic()).then_some(scheme)
@@ -62,7 +63,6 @@ fn before_query(text: &str) -> &str {
     text.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// Reads a store's address.
 pub(super) fn database(text: &str) -> Option<Database> {
     if text.chars().any(char::is_control) {
         return None;
@@ -78,14 +78,14 @@ pub(super) fn database(text: &str) -> Option<Database> {
     match file {
         "" => None,
         ":memory:" => Some(Database::Memory),
-        // Other programs take options behind a `?`; a file of that name is nobody's wish.
+        // Other programs take options after a `?`, so it is not part of a file name.
         _ if file.contains('?') => None,
         _ => Some(Database::Sqlite(PathBuf::from(file))),
     }
 }
 
-/// Whether a `/`, `?` or `#` stands in front of an `@`, most likely within a password: what would be taken
-/// for the host, the port and the database are parts of it then, and messages name those.
+/// Whether a `/`, `?` or `#` precedes an `@`, most likely within a password. Parts of that password would
+/// then be read as the host, the port and the database, which messages name.
 fn splits_password(server: &str) -> bool {
     let authority = server.split(['/', '?', '#']).next().unwrap_or_default();
     let tail = &server[authority.len()..];
@@ -97,8 +97,8 @@ fn splits_password(server: &str) -> bool {
         || (!authority.contains('@') && options.contains('@'))
 }
 
-/// A store's address that was refused: of a URL no more than its scheme, since passwords stand in several
-/// places of one; and of anything else nothing, since it may be one.
+/// A refused store URL: only the scheme, since a password can be in several parts of a URL. Any other text
+/// is not shown at all, since it may be a password.
 pub(super) fn shown_database(text: &str) -> String {
     match scheme_of(text) {
         Some(scheme) => quoted(&format!("{scheme}://…")),
@@ -106,7 +106,7 @@ pub(super) fn shown_database(text: &str) -> String {
     }
 }
 
-/// Whether a store's address says who logs in: what belongs into the environment or a file of its own.
+/// Whether a store URL contains credentials, which belong in the environment or in a file of their own.
 pub(super) fn has_user(text: &str) -> bool {
     text.contains('@') || text.contains("password=")
 }

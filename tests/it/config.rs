@@ -536,6 +536,39 @@ fn wrong_values_list_the_allowed_ones() {
 }
 
 #[test]
+fn mistakes_in_a_list_of_tables_name_the_variable() {
+    check_env(
+        "DYNOWARDEN_RULE",
+        "[{ name = 'x', on = ['R14'], do = 'stop', colour = 1 }, 3]",
+        "rule.colour (environment variable DYNOWARDEN_RULE): there is no such setting; allowed in rule: name, on, \
+         count, within, above, for, do\n\
+         rule (environment variable DYNOWARDEN_RULE): read 3; allowed: sections [[rule]], with two brackets, one \
+         for each rule\n\
+         rule.do (environment variable DYNOWARDEN_RULE): read \"stop\"; allowed: restart or notify",
+    );
+    check_env(
+        "DYNOWARDEN_APP",
+        "acme",
+        "app (environment variable DYNOWARDEN_APP): read \"acme\"; allowed: sections [[app]], with two brackets, \
+         one for each app",
+    );
+    let problems = Machine::new()
+        .toml("notify = 'https://hooks.slack.com/services/canary'")
+        .env("DYNOWARDEN_NOTIFY", "https://hooks.slack.com/services/canary")
+        .problems(Needs::Nothing);
+    assert!(problems.contains("read a text that is not shown") && !problems.contains("canary"), "{problems}");
+}
+
+#[test]
+fn a_number_that_toml_cannot_hold_is_a_syntax_error() {
+    let digits = "9".repeat(60);
+    check_toml(
+        &format!("[drain]\nmax_body = {digits}"),
+        "TOML syntax (dynowarden.toml line 2 column 12): integer number overflowed",
+    );
+}
+
+#[test]
 fn wrong_rules_are_rejected_with_the_reason() {
     let rule = |keys: &str| format!("[[rule]]\n{keys}\n");
     check_toml(
@@ -698,7 +731,7 @@ fn no_message_contains_a_secret() {
 
 #[test]
 fn every_listed_key_is_read() {
-    for (section, keys) in SECTIONS {
+    for (section, keys) in SECTIONS.iter() {
         for key in *keys {
             // A date is what no setting is.
             let line = format!("{key} = 2026-01-01\n");
@@ -770,8 +803,8 @@ fn tls_needs_a_certificate_and_its_key() {
     assert!(tls.identity.is_for("warden.example.com"));
     assert!(!format!("{settings:?}").contains(key.lines().nth(1).expect("a line of the key")));
     for (text, expect) in [
-        ("cert = '/c.pem'", "tls.key (dynowarden.toml line 1): key is missing"),
-        ("key = '/k.pem'", "tls.cert (dynowarden.toml line 1): cert is missing"),
+        ("cert = '/c.pem'", "tls.key (dynowarden.toml line 2): key is missing"),
+        ("key = '/k.pem'", "tls.cert (dynowarden.toml line 2): cert is missing"),
         (
             "cert = '/none.pem'\nkey = '/k.pem'",
             "tls.cert (dynowarden.toml line 2): read \"/none.pem\", but that file cannot",
@@ -1005,7 +1038,7 @@ fn the_example_file_shows_every_key_and_is_valid() {
             shown.push(if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") });
         }
     }
-    for (section, keys) in SECTIONS {
+    for (section, keys) in SECTIONS.iter() {
         for key in *keys {
             let path = if section.is_empty() { (*key).to_owned() } else { format!("{section}.{key}") };
             assert!(shown.contains(&path), "{path} is not in the example");

@@ -366,7 +366,7 @@ pub const BODY_BYTES_MOST: u64 = 256 * 1024 * 1024;
 pub const BODY_BYTES_SAFE: u64 = 1024 * 1024;
 
 /// `drain.max_connections`: as many file descriptors as a process can expect to be given.
-pub const CONNECTIONS_MAX: u64 = 65_536;
+pub const CONNECTIONS_MAX: u32 = 65_536;
 
 /// `store.keep`: less would forget this morning's restarts before anybody asks.
 pub const KEEP_MIN: Duration = Duration::from_secs(3600);

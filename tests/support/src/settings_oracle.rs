@@ -180,7 +180,7 @@ fn check_limits(settings: &Settings) {
     let Settings { apps, drain, heroku, notifiers, .. } = settings;
     let body = limits::BODY_BYTES_LEAST..=limits::BODY_BYTES_MOST;
     assert!(body.contains(&(drain.body_bytes_max as u64)));
-    assert!((1..=limits::CONNECTIONS_MAX).contains(&(drain.connections_max as u64)));
+    assert!((1..=limits::CONNECTIONS_MAX as usize).contains(&drain.connections_max));
     assert!((limits::REQUEST_TIMEOUT_MIN..=limits::REQUEST_TIMEOUT_MAX).contains(&heroku.request_timeout));
     assert!((limits::KEEP_MIN..=limits::KEEP_MAX).contains(&settings.store_keep));
     assert!(

@@ -1,0 +1,155 @@
+//! The settings file as serde reads it: its sections, their keys and the type of each.
+
+use core::net::IpAddr;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::config::field::Field;
+use crate::config::settings::LogFormat;
+use crate::config::types::{ChannelType, Count, EmailAddress, NotifierName, RuleName, Size, Span, ms};
+use dynowarden_core::ident::AppName;
+use dynowarden_core::incident::digest::DailyTime;
+use dynowarden_core::limits;
+use dynowarden_core::policy::{Act, MemoryBound, Rate};
+
+/// The file's top level.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Root {
+    pub(super) listen: Field<IpAddr>,
+    pub(super) port: Field<u16>,
+    pub(super) public_url: Field,
+    pub(super) trusted_proxies: Field,
+    pub(super) dry_run: Field<bool>,
+    pub(super) log_format: Field<LogFormat>,
+    pub(super) heroku: Heroku,
+    pub(super) drain: Drain,
+    pub(super) tls: Tls,
+    pub(super) admin: Admin,
+    pub(super) hook: Hook,
+    pub(super) store: Store,
+    pub(super) policy: Policy,
+    pub(super) rule: Vec<Spanned<Rule>>,
+    pub(super) app: Vec<Spanned<App>>,
+    pub(super) notify: Vec<Spanned<Notify>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Heroku {
+    pub(super) api_url: Field,
+    pub(super) api_key_file: Field,
+    pub(super) request_timeout:
+        Field<Span<{ ms(limits::REQUEST_TIMEOUT_MIN) }, { ms(limits::REQUEST_TIMEOUT_MAX) }>>,
+    pub(super) status_url: Field,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Drain {
+    pub(super) password_file: Field,
+    pub(super) old_password_file: Field,
+    pub(super) max_body: Field<Size<{ limits::BODY_BYTES_LEAST }, { limits::BODY_BYTES_MOST }>>,
+    pub(super) max_connections: Field<Count<{ limits::CONNECTIONS_MAX }>>,
+    pub(super) statistics: Field<bool>,
+    pub(super) silent_after: Field<Span<{ ms(limits::SILENT_AFTER_MIN) }, { ms(limits::SILENT_AFTER_MAX) }>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) cert: Field,
+    pub(super) key: Field,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) password_file: Field,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Hook {
+    pub(super) key_file: Field,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Store {
+    pub(super) url: Field,
+    pub(super) url_file: Field,
+    pub(super) keep: Field<Span<{ ms(limits::KEEP_MIN) }, { ms(limits::KEEP_MAX) }>>,
+}
+
+/// `[policy]` and `[app.policy]`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Policy {
+    pub(super) process_types: Field,
+    pub(super) cooldown: Field<Span<0, POLICY_MAX>>,
+    pub(super) max_restarts: Field<Rate>,
+    pub(super) give_up_for: Field<Span<SPAN_MIN, POLICY_MAX>>,
+    pub(super) max_concurrent: Field<Count<{ limits::CONCURRENT_MAX }>>,
+    pub(super) settle: Field<Span<0, BOOT_MAX>>,
+    pub(super) min_uptime: Field<Span<0, INSTANCE_MAX>>,
+    pub(super) boot_timeout: Field<Span<SPAN_MIN, BOOT_MAX>>,
+    pub(super) window: Field,
+}
+
+const SPAN_MIN: u64 = ms(limits::SPAN_MIN);
+const POLICY_MAX: u64 = ms(limits::POLICY_SPAN_MAX);
+const BOOT_MAX: u64 = ms(limits::BOOT_SPAN_MAX);
+const INSTANCE_MAX: u64 = ms(limits::INSTANCE_SPAN_MAX);
+
+/// `[[rule]]` and `[[app.rule]]`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Rule {
+    pub(super) name: Field<RuleName>,
+    pub(super) on: Field,
+    pub(super) count: Field<Count<{ limits::COUNT_MAX }>>,
+    pub(super) within: Field<Span<SPAN_MIN, INSTANCE_MAX>>,
+    pub(super) above: Field<MemoryBound>,
+    #[serde(rename = "for")]
+    pub(super) lasting: Field<Span<SPAN_MIN, INSTANCE_MAX>>,
+    #[serde(rename = "do")]
+    pub(super) act: Field<Act>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct App {
+    pub(super) name: Field<AppName>,
+    pub(super) drain_password_file: Field,
+    pub(super) old_drain_password_file: Field,
+    pub(super) drain_tokens: Field,
+    pub(super) process_types: Field,
+    pub(super) policy: Policy,
+    pub(super) rule: Vec<Spanned<Rule>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Notify {
+    #[serde(rename = "type")]
+    pub(super) channel_type: Field<ChannelType>,
+    pub(super) name: Field<NotifierName>,
+    pub(super) url: Field,
+    pub(super) url_env: Field,
+    pub(super) url_file: Field,
+    pub(super) secret: Field,
+    pub(super) secret_env: Field,
+    pub(super) secret_file: Field,
+    pub(super) from: Field<EmailAddress>,
+    pub(super) to: Field,
+    pub(super) password_env: Field,
+    pub(super) password_file: Field,
+    pub(super) ca_file: Field,
+    pub(super) on: Field,
+    pub(super) apps: Field,
+    pub(super) group: Field<Span<0, { ms(limits::GROUP_MAX) }>>,
+    pub(super) repeat: Field<Span<{ ms(limits::REPEAT_MIN) }, { ms(limits::REPEAT_MAX) }>>,
+    pub(super) digest: Field<DailyTime>,
+}
