@@ -100,24 +100,24 @@ impl Incidents {
         }
     }
 
-    /// What the watchdog is concerned about, or relieved of.
+    /// A problem that the watchdog reports, or its end.
     pub(super) fn concerned(&mut self, app: AppId, alert: &HealthAlert) {
         let subject = match alert {
             HealthAlert::ApiAway { .. } => Subject::Api(UNREACHABLE),
-            HealthAlert::ApiBack => return self.recover(&Subject::Api(UNREACHABLE), None),
+            HealthAlert::ApiRecovered => return self.recover(&Subject::Api(UNREACHABLE), None),
             HealthAlert::AppHidden { error } => Subject::Api(error.label()),
-            HealthAlert::AppSeen => return self.seen_again(app),
+            HealthAlert::AppRecovered => return self.seen_again(app),
             HealthAlert::AppIsFir => Subject::Watching("a Fir app has no drains"),
             HealthAlert::AppRenamed { .. } => Subject::Watching("the app was renamed"),
             HealthAlert::ClockAhead { .. } => Subject::OwnClock,
-            HealthAlert::ClockRight => return self.recover(&Subject::OwnClock, None),
-            HealthAlert::DrainLoops => Subject::Watching("its drain feeds itself"),
+            HealthAlert::ClockRecovered => return self.recover(&Subject::OwnClock, None),
+            HealthAlert::DrainLoops { .. } => Subject::Watching("its drain feeds itself"),
             HealthAlert::DrainMissing | HealthAlert::DrainSilent { .. } => Subject::Drain,
-            HealthAlert::DrainSpeaks => return self.recover(&Subject::Drain, Some(app)),
+            HealthAlert::DrainRecovered => return self.recover(&Subject::Drain, Some(app)),
             HealthAlert::LinesLost { .. } => Subject::Losses,
-            HealthAlert::PlatformGreen => return self.recover(&Subject::Platform, None),
+            HealthAlert::PlatformRecovered => return self.recover(&Subject::Platform, None),
             HealthAlert::PlatformRed { .. } => Subject::Platform,
-            HealthAlert::TokenAccepted => {
+            HealthAlert::TokenRecovered => {
                 return self.recover(&Subject::Api(ApiError::Unauthorized.label()), None);
             }
             HealthAlert::TokenRefused => Subject::Api(ApiError::Unauthorized.label()),
