@@ -2,16 +2,17 @@
 
 use std::env;
 
+use dynowarden_core::drain_url::PublicUrl;
 use dynowarden_core::health::facts::Identity;
 
-/// Reads the dyno's metadata, if there is any: `heroku labs:enable runtime-dyno-metadata` puts the app's
-/// name into the environment (<https://devcenter.heroku.com/articles/dyno-metadata>).
-pub fn here() -> Identity {
+/// Reads the dyno's metadata, which `heroku labs:enable runtime-dyno-metadata` puts into the environment
+/// (<https://devcenter.heroku.com/articles/dyno-metadata>).
+pub fn identity(public_url: Option<PublicUrl>) -> Identity {
     Identity {
         app_name: variable("HEROKU_APP_NAME"),
         app_id: variable("HEROKU_APP_ID"),
         is_on_dyno: variable("DYNO").is_some(),
-        public_url: None,
+        public_url,
     }
 }
 

@@ -46,7 +46,7 @@ impl WatchdogTask {
         Self {
             context,
             heroku,
-            identity: Identity { public_url: settings.public_url.clone(), ..dyno_env::here() },
+            identity: dyno_env::identity(settings.public_url.clone()),
             plans: settings.apps.iter().map(|app| app.plan.clone()).collect(),
             silent_after: settings.drain.silent_after,
             status_page: settings.status_url.as_deref().and_then(|url| StatusPage::new(url, timeout)),

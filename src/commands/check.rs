@@ -75,18 +75,22 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
     let on_heroku = || dyno_env::host().and_then(|host| PublicUrl::parse(&format!("https://{host}")));
     let may_register = register.is_some();
     let public_url = register.or_else(|| settings.public_url.clone()).or_else(on_heroku);
-    let identity = Identity { public_url, ..dyno_env::here() };
+    let identity = dyno_env::identity(public_url);
     let (token, clocks, apps) = match Heroku::new(&settings.heroku, Arc::new(Metrics::new([]))) {
         Ok(heroku) => ask(&heroku, settings, may_register.then_some(&identity)).await,
         Err(_) if settings.heroku.api_key.is_none() => (TokenFacts::Missing, None, Vec::new()),
         Err(ClientError::Tls(_)) => (TokenFacts::NoHttps, None, Vec::new()),
         Err(error) => (TokenFacts::Unusable { what: error.to_string() }, None, Vec::new()),
     };
+    let missing = |problem: &Problem| MissingSetting {
+        name: problem.setting().to_owned(),
+        message: problem.to_string(),
+    };
     Ok(Facts {
         apps,
         clocks,
         fresh_password: fresh_password()?,
-        missing: settings.missing_for_serve().iter().map(missing_setting).collect(),
+        missing: settings.missing_for_serve().iter().map(missing).collect(),
         notifiers: notifiers(settings, args.notify).await,
         notify_asked: args.notify,
         store: store(&settings.database).await,
@@ -95,10 +99,6 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
         warnings: settings.warnings.clone(),
         identity,
     })
-}
-
-fn missing_setting(problem: &Problem) -> MissingSetting {
-    MissingSetting { name: problem.setting().to_owned(), message: problem.to_string() }
 }
 
 fn tls_fact(tls: &TlsSettings, public_url: Option<&PublicUrl>) -> TlsFact {

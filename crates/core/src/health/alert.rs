@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::api::ApiError;
 use crate::health::clock::ClockError;
-use crate::health::{api_key, app, drains};
+use crate::health::{api_key, app, drains, finding};
 use crate::ident::{AppName, DrainToken};
 use crate::time::spoken;
 
@@ -99,24 +99,24 @@ impl HealthAlert {
                 | Self::TokenRefused
         )
     }
-}
 
-impl fmt::Display for HealthAlert {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&match self {
+    /// Returns what happened and how to fix it, in the words of `check` if `check` finds the same.
+    pub fn words(&self) -> (String, Option<String>) {
+        let text = match self {
+            Self::AppIsFir => return app::fir().words(),
+            Self::AppRenamed { to } => return app::renamed(to).words(),
+            Self::ClockAhead { lead } => return ClockError::Ahead(*lead).finding().words(),
+            Self::DrainLoops { app, drain } => return drains::looping(drain, app).words(),
+            // Only `check` knows how to name the password in the command.
+            Self::DrainMissing => {
+                return drains::missing("run `dynowarden check`, which prints the command").words();
+            }
+            Self::TokenRefused => return api_key::refused().words(),
             Self::ApiAway { error } => format!("nothing is restarted: {error}"),
             Self::ApiRecovered => "the API answers again".to_owned(),
             Self::AppHidden { error } => format!("no access to the app, so nothing is restarted: {error}"),
-            Self::AppIsFir => app::fir().message(),
             Self::AppRecovered => "the app is accessible again".to_owned(),
-            Self::AppRenamed { to } => app::renamed(to).message(),
-            Self::ClockAhead { lead } => ClockError::Ahead(*lead).finding().message(),
             Self::ClockRecovered => "this machine's clock is right again".to_owned(),
-            Self::DrainLoops { app, drain } => drains::looping(drain, app).message(),
-            // Only `check` knows how to name the password in the command.
-            Self::DrainMissing => {
-                drains::missing("run `dynowarden check`, which prints the command").message()
-            }
             Self::DrainRecovered => "logs arrive from its drain again".to_owned(),
             Self::DrainSilent { quiet_for, running } => {
                 let quiet_for = spoken(*quiet_for);
@@ -128,7 +128,14 @@ impl fmt::Display for HealthAlert {
             Self::PlatformRed { systems } => format!("Heroku's status page shows red: {systems}"),
             Self::PlatformRecovered => "Heroku's status page no longer shows red".to_owned(),
             Self::TokenRecovered => "the API accepts the token again".to_owned(),
-            Self::TokenRefused => api_key::refused().message(),
-        })
+        };
+        (text, None)
+    }
+}
+
+impl fmt::Display for HealthAlert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, fix) = self.words();
+        f.write_str(&finding::with_fix(&text, fix.as_deref()))
     }
 }

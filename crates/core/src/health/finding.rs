@@ -57,13 +57,15 @@ impl Finding {
         Self { severity: Severity::Error, ..Self::warning(subject, text, fix) }
     }
 
-    /// Returns the text and the fix, without what they are about.
-    pub(super) fn message(&self) -> String {
-        match &self.fix {
-            Some(fix) => format!("{}; fix: {fix}", self.text),
-            None => self.text.clone(),
-        }
+    /// Returns the text and the fix.
+    pub(super) fn words(self) -> (String, Option<String>) {
+        (self.text, self.fix)
     }
+}
+
+/// Joins a text and its fix, as `check` and the log show them.
+pub(super) fn with_fix(text: &str, fix: Option<&str>) -> String {
+    fix.map_or_else(|| text.to_owned(), |fix| format!("{text}; fix: {fix}"))
 }
 
 impl fmt::Display for Finding {
@@ -73,7 +75,7 @@ impl fmt::Display for Finding {
         if let Some(app) = &self.app {
             write!(f, "{app} ")?;
         }
-        write!(f, "{}: {}", self.subject, self.message())
+        write!(f, "{}: {}", self.subject, with_fix(&self.text, self.fix.as_deref()))
     }
 }
 

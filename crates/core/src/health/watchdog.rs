@@ -41,7 +41,7 @@ pub struct Watchdog {
     out: usize,
     red: Option<String>,
     status: Option<PeriodicCheck>,
-    /// The time between two looks at the drains' activity.
+    /// The longest interval between two readings of the drains' activity.
     tick: Duration,
 }
 

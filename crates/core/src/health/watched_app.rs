@@ -33,7 +33,7 @@ pub(super) struct WatchedApp {
     lost: LostMessages,
     name: AppName,
     problem: Option<Problem>,
-    /// The time between two looks at the same thing.
+    /// The interval at which drains and app are read.
     round: Duration,
     silence: Silence,
 }
@@ -54,7 +54,7 @@ struct LostMessages {
     report_again_at: Duration,
 }
 
-/// How often an app is looked at.
+/// How often the watchdog asks about an app.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) first_wait: Duration,
