@@ -13,7 +13,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
-use dynowarden_core::health::check::facts::CertificateState;
+use dynowarden_core::health::facts::CertificateState;
 use dynowarden_core::limits;
 use dynowarden_core::time::since;
 
@@ -173,7 +173,7 @@ fn time(der: &[u8]) -> Option<(Timestamp, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use dynowarden_core::health::check::facts::CertificateState;
+    use dynowarden_core::health::facts::CertificateState;
 
     use std::time::Duration;
 

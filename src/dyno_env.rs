@@ -1,20 +1,22 @@
-//! Where the program runs: what Heroku tells a dyno about itself.
+//! The dyno that dynowarden runs on, from Heroku's environment variables.
 
 use std::env;
 
-use dynowarden_core::health::check::facts::Home;
+use dynowarden_core::drain_url::PublicUrl;
+use dynowarden_core::health::facts::Identity;
 
-/// Reads the dyno's metadata, if there is any: `heroku labs:enable runtime-dyno-metadata` puts the app's
-/// name into the environment (<https://devcenter.heroku.com/articles/dyno-metadata>).
-pub fn here() -> Home {
-    Home {
+/// Reads the dyno's metadata, which `heroku labs:enable runtime-dyno-metadata` puts into the environment
+/// (<https://devcenter.heroku.com/articles/dyno-metadata>).
+pub fn identity(public_url: Option<PublicUrl>) -> Identity {
+    Identity {
         app_name: variable("HEROKU_APP_NAME"),
         app_id: variable("HEROKU_APP_ID"),
         is_on_dyno: variable("DYNO").is_some(),
+        public_url,
     }
 }
 
-/// The host under which Heroku serves the app that the program runs in.
+/// The host of the app that dynowarden runs in.
 pub fn host() -> Option<String> {
     variable("HEROKU_APP_DEFAULT_DOMAIN_NAME")
 }

@@ -25,7 +25,7 @@ use crate::metrics::labels::{
 use crate::notify::NotifierFigures;
 use crate::store::Health;
 use dynowarden_core::codes::Code;
-use dynowarden_core::health::watchdog::DrainActivity;
+use dynowarden_core::health::silence::DrainActivity;
 use dynowarden_core::ident::{AppId, ProcessType};
 use dynowarden_core::ingest::{Counts, EventKind};
 use dynowarden_core::policy::AppPlan;
@@ -191,7 +191,7 @@ impl Metrics {
     }
 
     /// Returns the activity of an app's drain so far.
-    pub fn hearing(&self, app: AppId) -> DrainActivity {
+    pub fn drain_activity(&self, app: AppId) -> DrainActivity {
         let lost = |label: &AppLabel| {
             self.families.lost_messages.get_or_create(&AppLabels { app: label.clone() }).get()
         };

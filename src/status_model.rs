@@ -86,12 +86,12 @@ impl StatusModel {
             Record::Notice(Notice { scope: Scope::App(app), what: NoticeKind::Health(alert), .. }) => {
                 if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
                     match alert {
-                        HealthAlert::DrainLoops
+                        HealthAlert::DrainLoops { .. }
                         | HealthAlert::DrainMissing
                         | HealthAlert::DrainSilent { .. } => {
                             drain.trouble = Some(alert.to_string());
                         }
-                        HealthAlert::DrainSpeaks => drain.trouble = None,
+                        HealthAlert::DrainRecovered => drain.trouble = None,
                         _ => {}
                     }
                 }

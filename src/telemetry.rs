@@ -131,7 +131,7 @@ fn tell_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
             error!(%app, dyno, notice = label, "{app}: {what}");
         }
         NoticeKind::ApiRecovered => info!(%app, dyno, notice = label, "{app}: {what}"),
-        NoticeKind::Health(alert) if alert.is_relief() => {
+        NoticeKind::Health(alert) if alert.is_recovery() => {
             info!(%app, dyno, notice = label, "{app}: {what}");
         }
         NoticeKind::ApiError(_)

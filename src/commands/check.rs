@@ -1,4 +1,4 @@
-//! `dynowarden check`: gathers the facts, lets `check` judge them, and prints what was found.
+//! `dynowarden check`: gathers the facts, and prints what the core finds in them.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -24,34 +24,35 @@ use crate::store::error::StoreError;
 use crate::store::read_only::ReadOnlyStore;
 use dynowarden_core::api::ApiError;
 use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
-use dynowarden_core::health::check::facts::{
-    AppFacts, Clocks, Facts, MissingSetting, NotifierFact, PasswordPlace, StoreFact, TlsFact, TokenFacts,
+use dynowarden_core::health::check::examine;
+use dynowarden_core::health::drains;
+use dynowarden_core::health::facts::{
+    AppFacts, Clocks, Facts, Identity, MissingSetting, NotifierFact, PasswordPlace, StoreFact, StoreState,
+    TlsFact, TokenFacts,
 };
-use dynowarden_core::health::check::finding::{Finding, Severity};
-use dynowarden_core::health::check::{self, drains};
-use dynowarden_core::health::judgement;
+use dynowarden_core::health::finding::{Finding, Severity};
 use dynowarden_core::limits;
 
-/// Looks over everything and prints the findings; says whether nothing is wrong.
+/// Checks the whole setup and prints the findings. Returns whether none is an error.
 ///
 /// # Errors
-/// `--register` is no address to register (as [`Problems`]), or the findings cannot be written.
+/// The address of `--register` is invalid (as [`Problems`]), or the findings cannot be written.
 pub fn run(args: &CheckArgs, settings: &Settings, out: &mut dyn Write) -> anyhow::Result<bool> {
     let register = args.register.as_deref().map(|text| address(text, settings)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let facts = runtime.block_on(gather(args, settings, register))?;
-    let findings = check::examine(&facts);
+    let findings = examine(&facts);
     print(&findings, args.format, out).context("cannot write the findings")?;
     Ok(findings.iter().all(|finding| finding.severity < Severity::Error))
 }
 
-/// Reads `--register`: where every app's drain is to lead.
+/// Parses `--register`, the address that every app's drain leads to.
 fn address(text: &str, settings: &Settings) -> Result<PublicUrl, Problems> {
     let refuse = |read: String, allowed: String| {
         Problems::one(Problem::value("--register", Origin::Argument, read, allowed))
     };
     let url = PublicUrl::parse(text).ok_or_else(|| {
-        // What stands in front of the host may be a password.
+        // The part in front of the host may hold a password.
         let shown = text.rsplit_once('@').map_or(text, |(_, host)| host);
         let shown: String = shown.chars().take(limits::QUOTED_CHARS_MAX).collect();
         refuse(format!("{shown:?}"), PUBLIC_URL_ALLOWED.to_owned())
@@ -59,11 +60,11 @@ fn address(text: &str, settings: &Settings) -> Result<PublicUrl, Problems> {
     for AppSettings { plan, drain_password, .. } in &settings.apps {
         let name = &plan.name;
         if url.of_app(name).is_none() {
-            let allowed = format!("an address that ends with /logs/{name}, with /logs, or before it");
+            let allowed = format!("an address that ends with /logs/{name} or /logs, or the part before it");
             return Err(refuse("the address of another app's drain".to_owned(), allowed));
         }
         if drain_password.as_ref().is_some_and(|password| !url.agrees_with(password)) {
-            let allowed = format!("the drain password of {name}, or none at all");
+            let allowed = format!("the drain password of {name}, or no password");
             return Err(refuse("another password (not shown)".to_owned(), allowed));
         }
     }
@@ -74,33 +75,30 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
     let on_heroku = || dyno_env::host().and_then(|host| PublicUrl::parse(&format!("https://{host}")));
     let may_register = register.is_some();
     let public_url = register.or_else(|| settings.public_url.clone()).or_else(on_heroku);
+    let identity = dyno_env::identity(public_url);
     let (token, clocks, apps) = match Heroku::new(&settings.heroku, Arc::new(Metrics::new([]))) {
-        Ok(heroku) => {
-            let registrar = public_url.as_ref().filter(|_| may_register);
-            ask(&heroku, settings, registrar).await
-        }
+        Ok(heroku) => ask(&heroku, settings, may_register.then_some(&identity)).await,
         Err(_) if settings.heroku.api_key.is_none() => (TokenFacts::Missing, None, Vec::new()),
         Err(ClientError::Tls(_)) => (TokenFacts::NoHttps, None, Vec::new()),
         Err(error) => (TokenFacts::Unusable { what: error.to_string() }, None, Vec::new()),
+    };
+    let missing = |problem: &Problem| MissingSetting {
+        name: problem.setting().to_owned(),
+        message: problem.to_string(),
     };
     Ok(Facts {
         apps,
         clocks,
         fresh_password: fresh_password()?,
-        home: dyno_env::here(),
-        missing: settings.missing_for_serve().iter().map(missing_setting).collect(),
+        missing: settings.missing_for_serve().iter().map(missing).collect(),
         notifiers: notifiers(settings, args.notify).await,
         notify_asked: args.notify,
-        public_url: public_url.clone(),
         store: store(&settings.database).await,
-        tls: settings.tls.as_ref().map(|tls| tls_fact(tls, public_url.as_ref())),
+        tls: settings.tls.as_ref().map(|tls| tls_fact(tls, identity.public_url.as_ref())),
         token,
         warnings: settings.warnings.clone(),
+        identity,
     })
-}
-
-fn missing_setting(problem: &Problem) -> MissingSetting {
-    MissingSetting { name: problem.setting().to_owned(), message: problem.to_string() }
 }
 
 fn tls_fact(tls: &TlsSettings, public_url: Option<&PublicUrl>) -> TlsFact {
@@ -111,7 +109,7 @@ fn tls_fact(tls: &TlsSettings, public_url: Option<&PublicUrl>) -> TlsFact {
     }
 }
 
-/// Every notifier by its name, and what became of a test message where one is asked for.
+/// Names every notifier, and sends a test message through each if asked to.
 async fn notifiers(settings: &Settings, is_test: bool) -> Vec<NotifierFact> {
     if is_test {
         let tests = notify::test_all(settings, Clock::system().now()).await;
@@ -125,18 +123,18 @@ async fn notifiers(settings: &Settings, is_test: bool) -> Vec<NotifierFact> {
     settings.notifiers.iter().map(name).collect()
 }
 
-/// Asks the API about the token and, if it answers at all, about every app.
+/// Asks the API about the token and, unless that fails, about every app.
 async fn ask(
     heroku: &Heroku,
     settings: &Settings,
-    register: Option<&PublicUrl>,
+    register: Option<&Identity>,
 ) -> (TokenFacts, Option<Clocks>, Vec<AppFacts>) {
     let account = heroku.account().await.value;
     let here = Clock::system().now().wall;
     let clocks = heroku.date().map(|there| Clocks { here, there });
-    let is_deaf = matches!(&account, Err(ApiError::Unauthorized | ApiError::Unreachable { .. }));
+    let is_useless = matches!(&account, Err(ApiError::Unauthorized | ApiError::Unreachable { .. }));
     let mut apps = Vec::new();
-    if !is_deaf {
+    if !is_useless {
         let places = Arc::new(Semaphore::new(limits::CHECKED_AT_ONCE));
         let mut asked = JoinSet::new();
         for (place, app) in settings.apps.iter().cloned().enumerate() {
@@ -152,8 +150,8 @@ async fn ask(
         answered.sort_by_key(|(place, _)| *place);
         apps = answered.into_iter().map(|(_, facts)| facts).collect();
     }
-    // Last, so that it is what is left after this look, too.
-    let calls_left = if is_deaf { None } else { heroku.rate_limits().await.value.ok() };
+    // Asked last, so that it includes the calls of this check.
+    let calls_left = if is_useless { None } else { heroku.rate_limits().await.value.ok() };
     (TokenFacts::Asked { account, scope: heroku.scope().map(str::to_owned), calls_left }, clocks, apps)
 }
 
@@ -161,7 +159,7 @@ async fn ask_about(
     heroku: &Heroku,
     app: AppSettings,
     password_place: PasswordPlace,
-    register: Option<&PublicUrl>,
+    register: Option<&Identity>,
 ) -> AppFacts {
     let AppSettings { drain_password: password, old_drain_password: old_password, plan, .. } = app;
     let name = &plan.name;
@@ -172,7 +170,7 @@ async fn ask_about(
             heroku.features(name).await.value,
             heroku.formation(name).await.value,
         ),
-        // What is not there has nothing else to tell.
+        // The rest would fail in the same way.
         Err(error) => (Err(error.clone()), Err(error.clone()), Err(error.clone())),
     };
     let mut facts = AppFacts {
@@ -186,31 +184,18 @@ async fn ask_about(
         plan,
         registered: None,
     };
-    if let Some(public_url) = register {
-        add_drain(heroku, public_url, &mut facts).await;
+    if let Some(url) = register.and_then(|identity| drains::url_to_add(identity, &facts)) {
+        let created = heroku.create_drain(&facts.plan.name, &url).await.value;
+        facts.registered = Some(created.map(|drain| {
+            if let Ok(drains) = &mut facts.drains {
+                drains.push(drain);
+            }
+        }));
     }
     facts
 }
 
-/// Adds the app's drain, unless there is one that works, or one must not be.
-async fn add_drain(heroku: &Heroku, public_url: &PublicUrl, facts: &mut AppFacts) {
-    let has_drains = facts.drains.is_ok() && facts.info.as_ref().is_ok_and(|info| !judgement::is_fir(info));
-    if !has_drains
-        || drains::would_loop(public_url, &dyno_env::here(), facts)
-        || drains::is_registered(Some(public_url), facts)
-    {
-        return;
-    }
-    let Some(url) = drains::wanted_url(public_url, facts) else { return };
-    let created = heroku.create_drain(&facts.plan.name, &url).await.value;
-    facts.registered = Some(created.map(|drain| {
-        if let Ok(drains) = &mut facts.drains {
-            drains.push(drain);
-        }
-    }));
-}
-
-/// Where a command that is typed here finds the app's password.
+/// Where a command in this shell finds the app's password.
 fn password_place(settings: &Settings, app: &AppSettings) -> PasswordPlace {
     let is_variable = std::env::var_os("DRAIN_PASSWORD").is_some_and(|value| !value.is_empty());
     let shared = settings.drain.password.as_ref().zip(app.drain_password.as_ref());
@@ -222,43 +207,44 @@ fn password_place(settings: &Settings, app: &AppSettings) -> PasswordPlace {
     }
 }
 
-/// A password that nobody can guess, of letters, digits, `-` and `_`: what every part of a URL can hold.
+/// Returns a random password of letters, digits, `-` and `_`, which need no escaping in a URL.
 fn fresh_password() -> anyhow::Result<String> {
     let mut octets = [0; PASSWORD_OCTETS];
     let provider = rustls::crypto::ring::default_provider();
     provider
         .secure_random
         .fill(&mut octets)
-        .map_err(|_| anyhow::anyhow!("this system gives no random numbers"))?;
+        .map_err(|_| anyhow::anyhow!("this system provides no random numbers"))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(octets))
 }
 
 /// 192 bits, 32 characters.
 const PASSWORD_OCTETS: usize = 24;
 
-/// Whether the store can be used; nothing is made where there is none yet.
+/// Checks whether the store can be used, without creating it.
 async fn store(database: &Database) -> StoreFact {
     let place = match database {
-        Database::Memory => return StoreFact::Memory,
+        Database::Memory => return StoreFact { place: "memory".to_owned(), state: StoreState::Memory },
         Database::Postgres(_) => "postgres://…".to_owned(),
         Database::Sqlite(path) => format!("sqlite://{}", path.display()),
     };
-    match (ReadOnlyStore::open(database).await, database) {
-        (Ok(reading), _) => {
-            reading.close().await;
-            StoreFact::Opened { place }
+    let state = match (ReadOnlyStore::open(database).await, database) {
+        (Ok(store), _) => {
+            store.close().await;
+            StoreState::Opened
         }
-        (Err(StoreError::Missing { .. }), Database::Sqlite(path)) => match try_beside(path) {
-            Ok(()) => StoreFact::Empty { place },
-            Err(error) => StoreFact::Failed { what: format!("{place} cannot be made: {error}"), place },
+        (Err(StoreError::Missing { .. }), Database::Sqlite(path)) => match try_next_to(path) {
+            Ok(()) => StoreState::Empty,
+            Err(error) => StoreState::Failed(format!("{place} cannot be made: {error}")),
         },
-        (Err(StoreError::Missing { .. }), _) => StoreFact::Empty { place },
-        (Err(error), _) => StoreFact::Failed { place, what: error.to_string() },
-    }
+        (Err(StoreError::Missing { .. }), _) => StoreState::Empty,
+        (Err(error), _) => StoreState::Failed(error.to_string()),
+    };
+    StoreFact { place, state }
 }
 
-/// Whether the first start could make a file at `path`: one beside it is made, and gone again.
-fn try_beside(path: &Path) -> io::Result<()> {
+/// Checks that a file can be created at `path`, by creating and removing one next to it.
+fn try_next_to(path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".check-{}", std::process::id()));
     File::create_new(&name)?;

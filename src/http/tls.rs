@@ -28,7 +28,7 @@ use crate::config::settings::TlsSettings;
 use crate::http::connection_state::ConnectionState;
 use crate::metrics::{Metrics, Refusal};
 use crate::readiness::Readiness;
-use dynowarden_core::health::check::facts::CertificateState;
+use dynowarden_core::health::facts::CertificateState;
 use dynowarden_core::limits;
 
 /// Ends TLS for every connection; cheap to clone.

@@ -46,6 +46,13 @@ pub struct AppInfo {
     pub web_url: Option<String>,
 }
 
+impl AppInfo {
+    /// Whether it is of the Fir generation.
+    pub fn is_fir(&self) -> bool {
+        self.generation.as_deref() == Some("fir")
+    }
+}
+
 /// One of `GET /apps/{app}/log-drains`.
 #[derive(Clone, Debug)]
 pub struct Drain {

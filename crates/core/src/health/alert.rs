@@ -1,72 +1,63 @@
-//! What keeps the program from seeing what it watches, and that it sees again.
+//! What the watchdog reports: that dynowarden cannot see or act on what it watches, or can again.
 //!
-//! The engine says why a dyno is left alone; these are about the eyes and ears themselves: the drain, the
-//! token, the app's name, the platform's own health. A blind program restarts nothing, so it has to say so.
+//! The engine says why it leaves one dyno alone. These alerts are about the drain, the token, the app and
+//! Heroku itself, without which nothing is restarted.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::api::ApiError;
-use crate::health::judgement;
+use crate::health::clock::ClockError;
+use crate::health::{api_key, app, drains, finding};
+use crate::ident::{AppName, DrainToken};
 use crate::time::spoken;
 
-/// One of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HealthAlert {
     /// The Platform API has not answered for a while. About the whole account.
     ApiAway {
-        /// What it does instead.
         error: ApiError,
     },
-    /// The Platform API answers again.
-    ApiBack,
-    /// An app that the token cannot see: gone, or not for this token.
+    ApiRecovered,
+    /// The token cannot see the app.
     AppHidden {
-        /// What the API says.
         error: ApiError,
     },
-    /// A Fir app: it has no drains, and the platform itself restarts what is out of memory.
     AppIsFir,
-    /// The app is known by another name now.
+    AppRecovered,
     AppRenamed {
-        /// Its present name.
         to: String,
     },
-    /// The app is seen again.
-    AppSeen,
-    /// This machine's clock is ahead of the API's, so errors look old. About the whole account.
-    ClockAhead { lead: Duration },
-    /// It is not any more.
-    ClockRight,
-    /// The program watches the app that it runs in: each batch makes a router line, hence a new batch.
-    DrainLoops,
+    /// About the whole account. The engine reports a clock that is behind.
+    ClockAhead {
+        lead: Duration,
+    },
+    ClockRecovered,
+    /// The app's drain leads to dynowarden, which runs in the app.
+    DrainLoops {
+        app: AppName,
+        drain: DrainToken,
+    },
     /// No drain of the app leads here.
     DrainMissing,
-    /// Nothing comes from an app whose dynos run.
+    DrainRecovered,
+    /// Nothing arrives from an app although dynos of the listed process types are up.
     DrainSilent {
-        /// For how long nothing has come.
         quiet_for: Duration,
-        /// Dynos of the listed process types that are up.
         running: usize,
     },
-    /// The drain is there, and heard, again.
-    DrainSpeaks,
-    /// Logplex lost lines on their way to us.
+    /// Logplex lost messages since the last such alert.
     LinesLost {
-        /// How many since it was last told.
         messages: u64,
     },
-    /// Heroku's status page no longer shows red.
-    PlatformGreen,
-    /// Heroku's status page shows red.
+    /// Heroku's status page shows these systems red.
     PlatformRed {
-        /// What is red, such as `Apps`.
         systems: String,
     },
-    /// The token is accepted again.
-    TokenAccepted,
-    /// The token is wrong, expired or revoked. About the whole account.
+    PlatformRecovered,
+    /// About the whole account.
     TokenRefused,
+    TokenRecovered,
 }
 
 impl HealthAlert {
@@ -79,76 +70,72 @@ impl HealthAlert {
             | Self::AppIsFir
             | Self::AppRenamed { .. }
             | Self::ClockAhead { .. }
-            | Self::DrainLoops
+            | Self::DrainLoops { .. }
             | Self::LinesLost { .. }
             | Self::PlatformRed { .. }
             | Self::TokenRefused => "failure",
-            Self::ApiBack
-            | Self::AppSeen
-            | Self::ClockRight
-            | Self::DrainSpeaks
-            | Self::PlatformGreen
-            | Self::TokenAccepted => "recovered",
+            Self::ApiRecovered
+            | Self::AppRecovered
+            | Self::ClockRecovered
+            | Self::DrainRecovered
+            | Self::PlatformRecovered
+            | Self::TokenRecovered => "recovered",
         }
     }
 
-    /// Whether it is that something is well again.
-    pub fn is_relief(&self) -> bool {
+    pub fn is_recovery(&self) -> bool {
         self.label() == "recovered"
     }
 
-    /// Whether nothing is seen of an app, or of all, until a person has fixed it.
+    /// Whether an app, or all, cannot be watched until a person fixes it.
     pub fn needs_person(&self) -> bool {
         matches!(
             self,
             Self::AppHidden { .. }
                 | Self::AppIsFir
                 | Self::AppRenamed { .. }
-                | Self::DrainLoops
+                | Self::DrainLoops { .. }
                 | Self::DrainMissing
                 | Self::TokenRefused
         )
+    }
+
+    /// Returns what happened and how to fix it, in the words of `check` if `check` finds the same.
+    pub fn words(&self) -> (String, Option<String>) {
+        let text = match self {
+            Self::AppIsFir => return app::fir().words(),
+            Self::AppRenamed { to } => return app::renamed(to).words(),
+            Self::ClockAhead { lead } => return ClockError::Ahead(*lead).finding().words(),
+            Self::DrainLoops { app, drain } => return drains::looping(drain, app).words(),
+            // Only `check` knows how to name the password in the command.
+            Self::DrainMissing => {
+                return drains::missing("run `dynowarden check`, which prints the command").words();
+            }
+            Self::TokenRefused => return api_key::refused().words(),
+            Self::ApiAway { error } => format!("nothing is restarted: {error}"),
+            Self::ApiRecovered => "the API answers again".to_owned(),
+            Self::AppHidden { error } => format!("no access to the app, so nothing is restarted: {error}"),
+            Self::AppRecovered => "the app is accessible again".to_owned(),
+            Self::ClockRecovered => "this machine's clock is right again".to_owned(),
+            Self::DrainRecovered => "logs arrive from its drain again".to_owned(),
+            Self::DrainSilent { quiet_for, running } => {
+                let quiet_for = spoken(*quiet_for);
+                format!("no logs from its drain for {quiet_for} while {running} of its dynos are up")
+            }
+            Self::LinesLost { messages } => {
+                format!("logplex lost {messages} lines (L10): errors may have been missed")
+            }
+            Self::PlatformRed { systems } => format!("Heroku's status page shows red: {systems}"),
+            Self::PlatformRecovered => "Heroku's status page no longer shows red".to_owned(),
+            Self::TokenRecovered => "the API accepts the token again".to_owned(),
+        };
+        (text, None)
     }
 }
 
 impl fmt::Display for HealthAlert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ApiAway { error } => write!(f, "nothing is restarted: {error}"),
-            Self::ApiBack => f.write_str("the API answers again"),
-            Self::AppHidden { error } => write!(f, "no access to the app, so nothing is restarted: {error}"),
-            Self::AppIsFir => f.write_str(judgement::FIR),
-            Self::AppRenamed { to } => write!(f, "renamed to {to}: {}", judgement::use_new_name(to)),
-            Self::AppSeen => f.write_str("the app is accessible again"),
-            Self::ClockAhead { lead } => write!(
-                f,
-                "this machine's clock is {} ahead of Heroku's: set it right, or every error looks too old",
-                spoken(*lead)
-            ),
-            Self::ClockRight => f.write_str("this machine's clock is right again"),
-            Self::DrainLoops => f.write_str(
-                "this is the app that dynowarden runs in: each batch causes a router line, and so \
-                 another batch; remove its drain",
-            ),
-            Self::DrainMissing => f.write_str(
-                "no drain of the app delivers here, so no logs arrive: `dynowarden check` prints the fix",
-            ),
-            Self::DrainSilent { quiet_for, running } => write!(
-                f,
-                "no logs from its drain for {} while {running} of its dynos are up",
-                spoken(*quiet_for)
-            ),
-            Self::DrainSpeaks => f.write_str("logs arrive from its drain again"),
-            Self::LinesLost { messages } => {
-                write!(f, "logplex lost {messages} lines (L10): errors may have been missed")
-            }
-            Self::PlatformGreen => f.write_str("Heroku's status page no longer shows red"),
-            Self::PlatformRed { systems } => write!(f, "Heroku's status page shows red: {systems}"),
-            Self::TokenAccepted => f.write_str("the API accepts the token again"),
-            Self::TokenRefused => f.write_str(
-                "the API does not accept the token (401): wrong, expired or revoked; no app is \
-                 restarted",
-            ),
-        }
+        let (text, fix) = self.words();
+        f.write_str(&finding::with_fix(&text, fix.as_deref()))
     }
 }

@@ -168,7 +168,7 @@ impl Incidents {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
             }
             Input::Trouble(Trouble::NotifierDown { name, why }) => {
-                self.trouble(Subject::Notifier(name.to_owned()), None, why.to_owned());
+                self.trouble(Subject::Notifier(name.to_owned()), None, (why.to_owned(), None));
             }
             Input::Mended(Trouble::NotifierDown { name, .. }) => {
                 self.recover(&Subject::Notifier(name.to_owned()), None);
@@ -262,10 +262,10 @@ impl Incidents {
         };
         let kind = match &notice.what {
             NoticeKind::ApiError(error) => {
-                return self.trouble(Subject::Api(error.label()), Some(app), notice.what.to_string());
+                return self.trouble(Subject::Api(error.label()), Some(app), (notice.what.to_string(), None));
             }
             NoticeKind::ClockDisagrees { .. } => {
-                return self.trouble(Subject::Clock, Some(app), notice.what.to_string());
+                return self.trouble(Subject::Clock, Some(app), (notice.what.to_string(), None));
             }
             NoticeKind::ApiRecovered => return self.seen_again(app),
             NoticeKind::Health(alert) => return self.concerned(app, alert),

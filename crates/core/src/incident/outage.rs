@@ -27,6 +27,8 @@ pub(super) struct Outage {
     opened: Now,
     pub(super) schedule: NotificationSchedule,
     text: String,
+    /// How to fix it, if that is known.
+    fix: Option<String>,
     /// When the outage ends automatically, if nothing reports that it is over.
     over: Option<Duration>,
 }
@@ -67,7 +69,7 @@ const UNREACHABLE: &str = "unreachable";
 
 impl Incidents {
     /// Something that a person must fix.
-    pub(super) fn trouble(&mut self, subject: Subject, app: Option<AppId>, text: String) {
+    pub(super) fn trouble(&mut self, subject: Subject, app: Option<AppId>, words: (String, Option<String>)) {
         let (kind, now) = (subject.kind(), self.now);
         if !self.plan.on.contains(&kind) {
             return;
@@ -85,10 +87,11 @@ impl Incidents {
                 opened: now,
                 schedule: NotificationSchedule::default(),
                 text: String::new(),
+                fix: None,
                 over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
             }
         });
-        outage.text = text;
+        (outage.text, outage.fix) = words;
         outage.apps.extend(app);
         let is_new = app.is_none_or(|app| outage.struck.insert(app));
         if outage.schedule.sent.is_empty() {
@@ -100,29 +103,29 @@ impl Incidents {
         }
     }
 
-    /// What the watchdog is concerned about, or relieved of.
+    /// A problem that the watchdog reports, or its end.
     pub(super) fn concerned(&mut self, app: AppId, alert: &HealthAlert) {
         let subject = match alert {
             HealthAlert::ApiAway { .. } => Subject::Api(UNREACHABLE),
-            HealthAlert::ApiBack => return self.recover(&Subject::Api(UNREACHABLE), None),
+            HealthAlert::ApiRecovered => return self.recover(&Subject::Api(UNREACHABLE), None),
             HealthAlert::AppHidden { error } => Subject::Api(error.label()),
-            HealthAlert::AppSeen => return self.seen_again(app),
+            HealthAlert::AppRecovered => return self.seen_again(app),
             HealthAlert::AppIsFir => Subject::Watching("a Fir app has no drains"),
             HealthAlert::AppRenamed { .. } => Subject::Watching("the app was renamed"),
             HealthAlert::ClockAhead { .. } => Subject::OwnClock,
-            HealthAlert::ClockRight => return self.recover(&Subject::OwnClock, None),
-            HealthAlert::DrainLoops => Subject::Watching("its drain feeds itself"),
+            HealthAlert::ClockRecovered => return self.recover(&Subject::OwnClock, None),
+            HealthAlert::DrainLoops { .. } => Subject::Watching("the app drains into itself"),
             HealthAlert::DrainMissing | HealthAlert::DrainSilent { .. } => Subject::Drain,
-            HealthAlert::DrainSpeaks => return self.recover(&Subject::Drain, Some(app)),
+            HealthAlert::DrainRecovered => return self.recover(&Subject::Drain, Some(app)),
             HealthAlert::LinesLost { .. } => Subject::Losses,
-            HealthAlert::PlatformGreen => return self.recover(&Subject::Platform, None),
+            HealthAlert::PlatformRecovered => return self.recover(&Subject::Platform, None),
             HealthAlert::PlatformRed { .. } => Subject::Platform,
-            HealthAlert::TokenAccepted => {
+            HealthAlert::TokenRecovered => {
                 return self.recover(&Subject::Api(ApiError::Unauthorized.label()), None);
             }
             HealthAlert::TokenRefused => Subject::Api(ApiError::Unauthorized.label()),
         };
-        self.trouble(subject, Some(app), alert.to_string());
+        self.trouble(subject, Some(app), alert.words());
     }
 
     /// An app has one trouble with the API at a time.
@@ -200,7 +203,7 @@ impl Outage {
         let apps = if phase == Phase::Closed { &self.struck } else { &self.apps };
         let apps: Vec<AppName> = apps.iter().map(|app| plan.apps[app.0 as usize].name.clone()).collect();
         let lasted = now.mono.saturating_sub(self.opened.mono);
-        let (title, body) = text::outage(subject, phase, &apps, &self.text, lasted);
+        let (title, body) = text::outage(subject, phase, &apps, (&self.text, self.fix.as_deref()), lasted);
         Message {
             id: self.schedule.next_id(&self.id),
             incident: self.id.clone(),

@@ -206,7 +206,7 @@ fn a_notifier_for_the_second_app_hears_of_a_revoked_token() {
     story.input(Input::Record(&notice(HealthAlert::TokenRefused))).wait(minutes(1));
     assert_eq!(story.messages.len(), 1);
     assert_eq!(story.messages[0].apps, ["other".parse().expect("an app")]);
-    story.input(Input::Record(&notice(HealthAlert::TokenAccepted))).wait(minutes(1));
+    story.input(Input::Record(&notice(HealthAlert::TokenRecovered))).wait(minutes(1));
     assert_eq!(story.messages.last().map(|message| message.kind), Some(Kind::Recovered));
 }
 
@@ -216,7 +216,7 @@ fn a_silent_drain_is_told_until_it_is_heard() {
     let mut story = Story::new();
     story.notice_of(AppId(1), None, silent()).wait(minutes(10));
     story.notice_of(AppId(1), None, silent()).wait(minutes(300));
-    story.notice_of(AppId(1), None, NoticeKind::Health(HealthAlert::DrainSpeaks)).wait(minutes(600));
+    story.notice_of(AppId(1), None, NoticeKind::Health(HealthAlert::DrainRecovered)).wait(minutes(600));
     check(
         &story,
         &[

@@ -195,7 +195,7 @@ pub(super) fn outage(
     subject: &Subject,
     phase: Phase,
     apps: &[AppName],
-    text: &str,
+    (text, fix): (&str, Option<&str>),
     lasted: Duration,
 ) -> (String, Vec<String>) {
     let of_apps = match apps {
@@ -225,6 +225,8 @@ pub(super) fn outage(
     let mut body = Vec::new();
     if phase != Phase::Closed {
         body.push(format!("{}.", capitalised(text)));
+        // Without a full stop, which would be copied along with a command.
+        body.extend(fix.map(|fix| format!("Fix: {fix}")));
     }
     if apps.len() > 1 {
         let names = list(apps.iter().map(AppName::to_string));

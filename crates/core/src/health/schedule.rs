@@ -1,22 +1,42 @@
-//! Something that is asked again and again.
+//! The watchdog's questions: what it asks, when that is due, and how it backs off after failures.
 
 use std::time::Duration;
 
-/// When it is asked next, and whether an answer is outstanding.
+use crate::ident::AppId;
+
+/// A question to the outside world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// `GET /apps/{app}`, by its id if the API no longer knows its name.
+    App { app: AppId, id: Option<String> },
+    /// `GET /apps/{app}/log-drains`.
+    Drains(AppId),
+    /// `GET /apps/{app}/dynos`.
+    Dynos(AppId),
+    /// `GET /account/rate-limits`, which costs nothing.
+    Probe,
+    /// Heroku's status page.
+    Status,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeriodicCheck {
     due: Duration,
+    /// Whether an answer is outstanding.
     is_out: bool,
+    /// Failures in a row.
     failures: u32,
 }
 
 impl PeriodicCheck {
-    /// One that is first due at this time.
     pub(super) fn at(due: Duration) -> Self {
         Self { due, is_out: false, failures: 0 }
     }
 
-    /// When it is due, unless an answer is outstanding or it is never due.
+    pub(super) fn never() -> Self {
+        Self::at(Duration::MAX)
+    }
+
     pub(super) fn due_at(&self) -> Option<Duration> {
         (!self.is_out && self.due < Duration::MAX).then_some(self.due)
     }
@@ -28,22 +48,17 @@ impl PeriodicCheck {
         begins
     }
 
-    /// It was answered, and is due again at this time.
-    pub(super) fn done(&mut self, due: Duration) {
-        *self = Self::at(due);
+    pub(super) fn done(&mut self, next: Duration) {
+        *self = Self::at(next);
     }
 
-    /// It was not answered; it is due again after a wait that doubles up to `wait_max`.
+    /// Repeats it after a wait that doubles with each failure, up to `wait_max`.
     pub(super) fn failed(&mut self, wait: Duration, wait_max: Duration, now: Duration) {
         let doubled = wait.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX)).min(wait_max);
-        *self = Self {
-            due: now.saturating_add(doubled),
-            is_out: false,
-            failures: self.failures.saturating_add(1),
-        };
+        let failures = self.failures.saturating_add(1);
+        *self = Self { failures, ..Self::at(now.saturating_add(doubled)) };
     }
 
-    /// How often in a row it was not answered.
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
