@@ -19,9 +19,9 @@ use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
 use crate::heroku::Heroku;
 use crate::http::Service;
+use crate::http::event_publisher;
 use crate::http::listener;
 use crate::http::tls::Tls;
-use crate::http::watch;
 use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;
@@ -127,7 +127,7 @@ pub async fn start(
     if let Some(status_model) = service.status_model() {
         status_model.remember(past);
     }
-    tokio::spawn(watch::watch(service.clone(), shutdown.clone()));
+    tokio::spawn(event_publisher::watch(service.clone(), shutdown.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
     let watches = [store_watch, notify_watch].into_iter().chain(following).collect();
     let scheme = if tls.is_some() { "https" } else { "http" };

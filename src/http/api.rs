@@ -1,22 +1,62 @@
-//! `GET /api/v1/dynos`, `/decisions` and `/events`: the status page for programs.
+//! `/api/v1`: the status page for programs, and pausing restarts.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use hyper::body::Body;
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use crate::driver::Stopped;
 use crate::http::Service;
-use crate::http::caller::Head;
+use crate::http::auth::is_same_origin;
+use crate::http::body;
+use crate::http::client_addr::Head;
 use crate::http::denied::Denied;
+use crate::http::events::{Form, NoStream};
 use crate::http::forms::Fields;
-use crate::http::live::{Form, NoStream};
-use crate::http::pages::packable;
 use crate::http::reply::{self, ReplyBody};
 use crate::store::history::Filter;
 use crate::ui::json::DynosJson;
+use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
+use dynowarden_core::time::later;
+
+/// The body of `POST /api/v1/pause`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PauseOrder {
+    /// One app; all without it.
+    app: Option<String>,
+    /// For how long, such as `2h`.
+    r#for: String,
+    /// Why, for the record.
+    #[serde(default)]
+    reason: String,
+}
+
+/// The body of `POST /api/v1/resume`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResumeOrder {
+    /// One app; all without it.
+    app: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Paused<'p> {
+    app: Option<&'p str>,
+    paused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'p str>,
+}
 
 impl Service {
     /// `GET /api/v1/dynos?app=`.
@@ -69,6 +109,93 @@ impl Service {
             Err(NoStream::Full) => Ok(reply::overloaded()),
         }
     }
+
+    pub(super) async fn pause<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        self.try_pause(head, body).await.unwrap_or_else(|denied| self.deny(denied))
+    }
+
+    pub(super) async fn resume<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        self.try_resume(head, body).await.unwrap_or_else(|denied| self.deny(denied))
+    }
+
+    async fn try_pause<B>(&self, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let order: PauseOrder = self.admin_order(head, body).await?;
+        let app = self.admin_app(order.app.as_deref())?;
+        let until = later(self.clock.now().wall, pause_span(&order.r#for).map_err(Denied::Query)?);
+        let reason: String = order.reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect();
+        let sent = self.handle.pause(app, until, reason.as_str().into()).await;
+        sent.map_err(|Stopped| Denied::Stopping)?;
+        let answer = Paused {
+            app: order.app.as_deref(),
+            paused: true,
+            until: Some(until.to_string()),
+            reason: Some(&reason),
+        };
+        Ok(reply::private(reply::json(StatusCode::OK, &answer)))
+    }
+
+    async fn try_resume<B>(&self, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let order: ResumeOrder = self.admin_order(head, body).await?;
+        let app = self.admin_app(order.app.as_deref())?;
+        self.handle.resume(app).await.map_err(|Stopped| Denied::Stopping)?;
+        // A pause of all apps stands on when that of one has ended.
+        let standing = match app {
+            Some(app) => self.pause_of(app).await.map_err(|Stopped| Denied::Stopping)?,
+            None => None,
+        };
+        let answer = Paused {
+            app: order.app.as_deref(),
+            paused: standing.is_some(),
+            until: standing.as_ref().map(|(until, _)| until.to_string()),
+            reason: standing.as_ref().map(|(_, reason)| &**reason),
+        };
+        Ok(reply::private(reply::json(StatusCode::OK, &answer)))
+    }
+
+    /// The pause in force for an app, if there is one.
+    async fn pause_of(&self, app: AppId) -> Result<Option<(Timestamp, Arc<str>)>, Stopped> {
+        let status = self.handle.status().await?;
+        Ok(status.into_iter().find(|status| status.app == app).and_then(|status| status.paused))
+    }
+
+    /// The order of an admin, who is not a page that has the admin's browser in its hands.
+    async fn admin_order<B, T>(&self, head: &Head, body: B) -> Result<T, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        T: DeserializeOwned,
+    {
+        self.let_admin_in(head)?;
+        if !is_same_origin(&head.headers) {
+            return Err(Denied::OtherSite);
+        }
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
+        let body: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { &body };
+        serde_json::from_slice(body).map_err(Denied::Json)
+    }
+
+    pub(super) fn admin_app(&self, name: Option<&str>) -> Result<Option<AppId>, Denied> {
+        name.map(|name| self.app(name).ok_or(Denied::UnknownApp)).transpose()
+    }
+}
+
+pub(super) fn pause_span(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(span) if !span.is_zero() && span <= limits::PAUSE_MAX => Ok(span),
+        Ok(_) => Err(format!("for: {text:?} must be more than 0s and at most 90d")),
+        Err(_) => Err(format!("for: {text:?} is not a duration such as 30m, 2h or 1d")),
+    }
 }
 
 fn query(head: &Head) -> Fields {
@@ -77,7 +204,9 @@ fn query(head: &Head) -> Fields {
 
 fn json(value: &impl Serialize, head: &Head) -> Response<ReplyBody> {
     match serde_json::to_vec(value) {
-        Ok(body) => reply::private(packable(StatusCode::OK, "application/json", body.into(), &head.headers)),
+        Ok(body) => {
+            reply::private(reply::packable(StatusCode::OK, "application/json", body.into(), &head.headers))
+        }
         Err(_) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON\n"),
     }
 }
@@ -105,7 +234,9 @@ fn field<T: FromStr>(fields: &Fields, name: &str, allowed: &str) -> Result<Optio
 
 #[cfg(test)]
 mod tests {
-    use super::wanted;
+    use std::time::Duration;
+
+    use super::{pause_span, wanted};
     use crate::http::forms::Fields;
 
     #[test]
@@ -127,6 +258,14 @@ mod tests {
                 expect.map(|(limit, before)| (limit, before.map(str::to_owned))).map_err(str::to_owned),
                 "{query}"
             );
+        }
+    }
+
+    #[test]
+    fn a_pause_has_an_end() {
+        assert_eq!(pause_span("2h"), Ok(Duration::from_secs(7200)));
+        for text in ["", "0s", "91d", "soon", "-1h", "99999999999999999999d"] {
+            assert!(pause_span(text).is_err_and(|problem| problem.starts_with("for: ")), "{text}");
         }
     }
 }

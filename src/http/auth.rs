@@ -5,23 +5,22 @@
 //! in the path is looked up only after a password has matched.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use crate::http::Service;
+use crate::http::admin_ui::AdminUi;
+use crate::http::client_addr::Head;
+use crate::http::denied::Denied;
+use crate::metrics::Refusal;
 use dynowarden_core::ident::AppId;
-
-/// The challenge of the drain and of the admin routes.
-pub(super) const BASIC_CHALLENGE: &str = r#"Basic realm="dynowarden", charset="UTF-8""#;
-
-/// The challenge of the hook.
-pub(super) const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
 
 /// The SHA-256 digest of a configured secret, or of one that a client sent.
 #[derive(Clone)]
@@ -113,6 +112,53 @@ impl DrainAuth {
     }
 }
 
+// === impl Service ===
+
+impl Service {
+    /// Accepts `ADMIN_PASSWORD`, by Basic or Bearer.
+    pub(super) fn let_admin_in(&self, head: &Head) -> Result<(), Denied> {
+        let password = self.admin.as_ref().ok_or(Denied::Closed)?;
+        let shown = basic(&head.headers).or_else(|| bearer(&head.headers));
+        if password.is(shown.as_ref()) {
+            return Ok(());
+        }
+        let counted = self.count_wrong_password(head, shown.as_ref());
+        Err(counted.map_or_else(Denied::Throttled, |()| Denied::Unauthorized))
+    }
+
+    /// The same, for what is only there where there are admins.
+    pub(super) fn require_admin_ui(&self, head: &Head) -> Result<&AdminUi, Denied> {
+        self.let_admin_in(head)?;
+        self.admin_ui.as_ref().ok_or(Denied::Closed)
+    }
+
+    /// Counts a rejected client, and returns how long to delay the response once its address has sent too
+    /// many wrong passwords. A request without a password is not counted: a browser sends one before it asks
+    /// the user.
+    pub(super) fn count_wrong_password(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
+        let counted = match shown {
+            Some(_) => self.throttle.count(self.proxies.caller(head)),
+            None => Ok(()),
+        };
+        let refusal = if counted.is_ok() { Refusal::Unauthorized } else { Refusal::Throttled };
+        self.metrics.refused(refusal);
+        counted
+    }
+}
+
+/// Browsers keep a Basic password and send it along with every request, so what changes something must come
+/// from our own page or from no browser at all (<https://www.w3.org/TR/fetch-metadata/>).
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let host = headers.get(HOST).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    let origin = origin.as_bytes();
+    let after_scheme = memchr::memmem::find(origin, b"://").map(|at| &origin[at + 3..]);
+    after_scheme.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
 /// The password of an `Authorization: Basic`, whatever the user's name.
 pub(super) fn basic(headers: &HeaderMap) -> Option<Secret> {
     let decoded = BASE64.decode(credentials(headers, "basic")?).ok()?;
@@ -178,11 +224,10 @@ fn hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use base64::Engine;
-    use http::HeaderMap;
-    use http::header::{AUTHORIZATION, HeaderValue};
+    use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
     use secrecy::SecretString;
 
-    use super::{BASE64, DrainAuth, Entry, Secret, basic, bearer, percent_decode, query_key};
+    use super::{BASE64, DrainAuth, Entry, Secret, basic, bearer, is_same_origin, percent_decode, query_key};
     use dynowarden_core::ident::AppId;
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -221,6 +266,27 @@ mod tests {
         assert!(basic(&headers(&[&good, &good])).is_none());
         assert!(held("a:b").is(basic(&headers(&[&format!("Basic {}", encoded("u:a:b"))])).as_ref()));
         assert!(!held("").is(None));
+    }
+
+    #[test]
+    fn another_sites_page_is_not_an_admin() {
+        let site = HeaderName::from_static("sec-fetch-site");
+        for (sent, expect) in [
+            (vec![], true),
+            (vec![(&site, "same-origin")], true),
+            (vec![(&site, "none")], true),
+            (vec![(&site, "cross-site")], false),
+            (vec![(&site, "same-site")], false),
+            (vec![(&ORIGIN, "https://dyno.example"), (&HOST, "dyno.example")], true),
+            (vec![(&ORIGIN, "http://localhost:8080"), (&HOST, "localhost:8080")], true),
+            (vec![(&ORIGIN, "https://evil.example"), (&HOST, "dyno.example")], false),
+            (vec![(&ORIGIN, "null"), (&HOST, "dyno.example")], false),
+            (vec![(&ORIGIN, "https://evil.example")], false),
+        ] {
+            let headers: HeaderMap =
+                sent.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_static(value))).collect();
+            assert_eq!(is_same_origin(&headers), expect, "{sent:?}");
+        }
     }
 
     #[test]

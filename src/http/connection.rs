@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::Service;
-use crate::http::caller::Head;
+use crate::http::client_addr::Head;
 use crate::http::connection_state::{ConnectionState, InFlight, Phase};
 use crate::http::framing::Framing;
 use crate::http::reply::{self, ReplyBody};

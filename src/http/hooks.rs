@@ -5,11 +5,12 @@ use http::{Response, StatusCode};
 use hyper::body::Body;
 use serde::{Deserialize, Serialize};
 
+use crate::http::Service;
 use crate::http::auth;
 use crate::http::body;
-use crate::http::caller::Head;
+use crate::http::client_addr::Head;
+use crate::http::denied::refuse_unread;
 use crate::http::reply::{self, ReplyBody};
-use crate::http::{Service, refuse_unread};
 use crate::metrics::Refusal;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
@@ -40,7 +41,7 @@ impl Service {
         let shown = auth::bearer(&head.headers).or_else(|| auth::query_key(head.uri.query()));
         if !key.is(shown.as_ref()) {
             let refusal = match self.count_wrong_password(head, shown.as_ref()) {
-                Ok(()) => reply::unauthorized(auth::BEARER_CHALLENGE),
+                Ok(()) => reply::unauthorized(reply::BEARER_CHALLENGE),
                 Err(wait) => reply::closing(reply::too_many(wait)),
             };
             return refuse_unread(&body, refusal);

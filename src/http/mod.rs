@@ -6,45 +6,47 @@
 //! connection            one client: HTTP on its socket, and a deadline for every phase
 //! framing               rejects requests whose length is ambiguous
 //! route                 every route, by its audience
-//! drain, hooks, admin   routes for programs
-//! pages, api, actions   the status page: HTML, JSON, and its forms
-//! live, watch           server-sent events, and the task that produces them
-//! forms                 form tokens and fields
-//! auth, body, reply     what they share
-//! caller, throttle      client addresses, and their wrong passwords
-//! denied                reasons to refuse an admin's request
+//! ingest                logplex delivers a batch
+//! hooks                 a monitor or a script requests a restart
+//! api                   the JSON API
+//! ui, admin_ui, forms   the status page, its shared state, and its forms
+//! ops                   metrics and health
+//! events                server-sent events
+//! event_publisher       the task that produces them
+//! auth, throttle        passwords, and the delay after wrong ones
+//! client_addr           the address of a client, behind trusted proxies
+//! body, reply, denied   request bodies, responses and refusals
 //! ```
 //!
 //! Nothing here decides anything about dynos: batches become events and go to the driver by its
 //! [`Handle`], which never makes logplex wait.
 
-mod actions;
-mod admin;
+pub mod admin_ui;
 mod api;
 mod auth;
 mod body;
-mod caller;
+mod client_addr;
 pub mod connection;
 pub mod connection_state;
 mod denied;
-mod drain;
+pub mod event_publisher;
+mod events;
 mod forms;
 mod framing;
 mod hooks;
+mod ingest;
 pub mod listener;
-mod live;
-pub mod pages;
+mod ops;
 pub mod reply;
 mod route;
 #[cfg(test)]
 mod tests;
 mod throttle;
 pub mod tls;
-pub mod watch;
+mod ui;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -56,13 +58,14 @@ use crate::config::settings::Settings;
 use crate::context::Context;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
+use crate::http::admin_ui::AdminUi;
 use crate::http::auth::{DrainAuth, Secret};
-use crate::http::caller::{Head, Proxies};
-use crate::http::pages::AdminUi;
+use crate::http::client_addr::{Head, Proxies};
+use crate::http::denied::refuse_unread;
 use crate::http::reply::ReplyBody;
 use crate::http::route::Route;
 use crate::http::throttle::Throttle;
-use crate::metrics::{Metrics, Refusal};
+use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::status_model::StatusModel;
 use crate::store::Store;
@@ -198,29 +201,6 @@ impl Service {
         response
     }
 
-    fn show_readiness(&self) -> Response<ReplyBody> {
-        match self.readiness.trouble() {
-            None => {
-                let remarks = self.readiness.remarks().map(|remarks| format!("; {remarks}"));
-                reply::text(StatusCode::OK, format!("ready{}\n", remarks.unwrap_or_default()))
-            }
-            Some(trouble) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
-        }
-    }
-
-    /// Counts a rejected client, and returns how long to delay the response once its address has sent too
-    /// many wrong passwords. A request without a password is not counted: a browser sends one before it asks
-    /// the user.
-    fn count_wrong_password(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
-        let counted = match shown {
-            Some(_) => self.throttle.count(self.proxies.caller(head)),
-            None => Ok(()),
-        };
-        let refusal = if counted.is_ok() { Refusal::Unauthorized } else { Refusal::Throttled };
-        self.metrics.refused(refusal);
-        counted
-    }
-
     fn app(&self, name: &str) -> Option<AppId> {
         self.by_name.get(name).copied()
     }
@@ -228,9 +208,4 @@ impl Service {
     fn of(&self, app: AppId) -> Option<&App> {
         self.apps.get(app.0 as usize)
     }
-}
-
-/// A rejection before the body was read; it closes the connection unless there is no body.
-fn refuse_unread(body: &impl Body, refusal: Response<ReplyBody>) -> Response<ReplyBody> {
-    if body.is_end_stream() { refusal } else { reply::closing(refusal) }
 }

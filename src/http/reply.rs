@@ -1,13 +1,17 @@
 //! Answers, and the body type that all of them share.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
+    HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -17,6 +21,12 @@ use serde::Serialize;
 
 use crate::http::connection_state::InFlight;
 use dynowarden_core::limits;
+
+/// The challenge of the drain and of the admin routes.
+pub const BASIC_CHALLENGE: &str = r#"Basic realm="dynowarden", charset="UTF-8""#;
+
+/// The challenge of the hook.
+pub const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
 
 /// The body of an answer. While it is alive its request counts as being answered.
 #[derive(Debug)]
@@ -161,4 +171,64 @@ fn with_body(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response
+}
+
+/// An answer that is packed where the client takes it and it is worth it.
+pub fn packable(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Bytes,
+    headers: &HeaderMap,
+) -> Response<ReplyBody> {
+    let packs = takes_gzip(headers) && body.len() >= PACKED_FROM;
+    let body = if packs { pack(&body, Compression::new(4)) } else { body };
+    let mut response = typed(status, content_type, body);
+    let to = response.headers_mut();
+    to.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if packs {
+        to.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// Bytes from which on packing saves a network packet.
+const PACKED_FROM: usize = 1400;
+
+/// Whether gzip is named and not refused with a weight of nought.
+pub fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+            let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+            name.trim().eq_ignore_ascii_case("gzip") && !refused
+        })
+    })
+}
+
+pub fn pack(body: &[u8], level: Compression) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), level);
+    encoder.write_all(body).and_then(|()| encoder.finish()).expect("a vector takes every byte").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+
+    use super::takes_gzip;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        for (sent, expect) in [
+            ("gzip, deflate, br", true),
+            ("br;q=1.0, GZIP;q=0.8", true),
+            ("gzip;q=0", false),
+            ("gzip;q=0.0, br", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(sent))]);
+            assert_eq!(takes_gzip(&headers), expect, "{sent}");
+        }
+    }
 }

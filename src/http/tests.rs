@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
 use crate::http::Service;
-use crate::http::caller::Head;
+use crate::http::client_addr::Head;
 use crate::http::reply::ReplyBody;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;

@@ -19,7 +19,7 @@ use governor::{Quota, RateLimiter};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::http::caller::ClientAddr;
+use crate::http::client_addr::ClientAddr;
 use dynowarden_core::limits;
 
 /// Counts the wrong passwords of each caller.
@@ -131,7 +131,7 @@ mod tests {
 
     use super::Throttle;
     use crate::clock::Clock;
-    use crate::http::caller::ClientAddr;
+    use crate::http::client_addr::ClientAddr;
     use dynowarden_core::limits;
 
     fn caller(number: u32) -> ClientAddr {

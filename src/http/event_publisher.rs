@@ -9,8 +9,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::Service;
-use crate::http::live::{Form, News};
-use crate::http::pages::AdminUi;
+use crate::http::admin_ui::AdminUi;
+use crate::http::events::{Form, News};
 use crate::ui::decisions::sentence;
 use crate::ui::facts::Facts;
 use crate::ui::json::{AppJson, DynoJson, NoticeJson, OutcomeEvent, StatusJson};

@@ -1,85 +1,38 @@
-//! The status page and its assets, over HTTP.
+//! The status page over HTTP: its pages, its assets and its forms.
 
-use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Response, StatusCode};
+use hyper::body::Body;
 use maud::Markup;
-use secrecy::SecretString;
 
 use crate::driver::Stopped;
 use crate::http::Service;
-use crate::http::caller::Head;
+use crate::http::admin_ui::AdminUi;
+use crate::http::api::pause_span;
+use crate::http::auth::is_same_origin;
+use crate::http::body;
+use crate::http::client_addr::Head;
 use crate::http::denied::Denied;
-use crate::http::forms::{Fields, FormToken};
-use crate::http::live::Streams;
-use crate::http::reply::{self, ReplyBody};
-use crate::http::route::Page;
-use crate::status_model::StatusModel;
+use crate::http::forms::Fields;
+use crate::http::reply::{self, ReplyBody, takes_gzip};
+use crate::http::route::{Form, Page};
 use crate::store::history::Filter;
-use crate::ui::assets::{Asset, Assets};
+use crate::ui::assets::Asset;
 use crate::ui::dyno::{app_page, dyno_page, problem_page};
-use crate::ui::facts::Facts;
 use crate::ui::layout::{self, Layout};
 use crate::ui::overview::{Overview, decisions_page};
+use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
-
-/// What the routes of the status page need beside the rest of the HTTP server; there is none without an
-/// `ADMIN_PASSWORD`.
-#[derive(Debug)]
-pub struct AdminUi {
-    pub(super) status_model: Arc<StatusModel>,
-    pub(super) streams: Streams,
-    pub(super) token: FormToken,
-    assets: Assets,
-    /// The style sheet, the script and the icon, packed once.
-    packed: Vec<(String, Bytes)>,
-}
-
-// === impl AdminUi ===
-
-impl AdminUi {
-    /// A desk for the admins who know this password; `life` is a number that no other life of the program
-    /// has.
-    pub fn new(password: &SecretString, status_model: Arc<StatusModel>, life: u64) -> Self {
-        let assets = Assets::embedded();
-        let packed = [&assets.icon, &assets.script, &assets.style]
-            .into_iter()
-            .map(|asset| (asset.path.clone(), pack(asset.content.as_bytes(), Compression::best())))
-            .collect();
-        Self { assets, status_model, packed, streams: Streams::new(life), token: FormToken::of(password) }
-    }
-
-    /// What stands around a page whose maker has seen everything up to `seen`.
-    pub(super) fn frame<'f>(&'f self, seen: &'f str) -> Layout<'f> {
-        Layout { assets: &self.assets, seen, token: self.token.as_str(), version: env!("CARGO_PKG_VERSION") }
-    }
-
-    fn asset(&self, path: &str) -> Option<(&Asset, Bytes)> {
-        let asset = self.assets.find(path)?;
-        let (_, packed) = self.packed.iter().find(|(name, _)| name == path)?;
-        Some((asset, packed.clone()))
-    }
-}
-
-// === impl Service ===
+use dynowarden_core::time::later;
 
 impl Service {
-    /// Everything as it is at this moment.
-    pub(super) async fn facts(&self, admin_ui: &AdminUi) -> Result<Facts, Denied> {
-        let status = self.handle.status().await.map_err(|Stopped| Denied::Stopping)?;
-        let (trouble, warn) = (self.readiness.trouble(), self.readiness.remarks());
-        Ok(Facts { trouble, warn, ..admin_ui.status_model.facts(status, self.clock.now()) })
-    }
-
     pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Result<Response<ReplyBody>, Denied> {
         let admin_ui = self.require_admin_ui(head)?;
         // Read before the facts, so that what happens between the two is told again, not missed.
@@ -128,6 +81,82 @@ impl Service {
         let seen = admin_ui.streams.seen();
         html(status, problem_page(&admin_ui.frame(&seen), title, text), &HeaderMap::new())
     }
+
+    /// Does what a form asks for, and sends the browser on to see it.
+    pub(super) async fn act<B>(&self, form: Form, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let admin_ui = self.require_admin_ui(head)?;
+        if !is_same_origin(&head.headers) {
+            return Err(Denied::OtherSite);
+        }
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
+        let fields = Fields::read(&body);
+        if !admin_ui.token.is_in(&fields) {
+            let text = "This form was not made by this dynowarden, or its password has changed since. \
+                        Go back, reload the page and try again.";
+            return Ok(self.show_problem(admin_ui, StatusCode::FORBIDDEN, ("Not done", text)));
+        }
+        let done = match form {
+            Form::Pause => self.pause_by_form(&fields).await,
+            Form::Restart => self.restart_by_form(&fields).await,
+            Form::Resume => self.resume_by_form(&fields).await,
+        };
+        match done {
+            Ok(to) => Ok(see_other(&to)),
+            Err(Denied::Query(problem)) => {
+                Ok(self.show_problem(admin_ui, StatusCode::BAD_REQUEST, ("Not done", &problem)))
+            }
+            Err(Denied::UnknownApp) => {
+                let text = "No app of that name is watched.";
+                Ok(self.show_problem(admin_ui, StatusCode::NOT_FOUND, ("Not done", text)))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn pause_by_form(&self, fields: &Fields) -> Result<String, Denied> {
+        let app = self.admin_app(fields.filled("app"))?;
+        let span = pause_span(fields.value("for").unwrap_or_default()).map_err(Denied::Query)?;
+        let until = later(self.clock.now().wall, span);
+        let reason = fields.value("reason").unwrap_or_default();
+        let reason: String = reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect();
+        self.handle.pause(app, until, reason.into()).await.map_err(|Stopped| Denied::Stopping)?;
+        Ok("/".to_owned())
+    }
+
+    async fn resume_by_form(&self, fields: &Fields) -> Result<String, Denied> {
+        let app = self.admin_app(fields.filled("app"))?;
+        self.handle.resume(app).await.map_err(|Stopped| Denied::Stopping)?;
+        Ok("/".to_owned())
+    }
+
+    async fn restart_by_form(&self, fields: &Fields) -> Result<String, Denied> {
+        let name = fields.filled("app").ok_or(Denied::UnknownApp)?;
+        let app = self.app(name).ok_or(Denied::UnknownApp)?;
+        let dyno: DynoName = fields
+            .value("dyno")
+            .unwrap_or_default()
+            .parse()
+            .map_err(|error| Denied::Query(format!("{error}")))?;
+        let to = format!("/apps/{name}/dynos/{dyno}");
+        // The order stands even when nobody waits for its answer; the page shows what comes of it.
+        let order = self.handle.order(app, Some(dyno));
+        match tokio::time::timeout(limits::FORM_WAIT, order).await {
+            Ok(Err(Stopped)) => Err(Denied::Stopping),
+            Ok(Ok(_)) | Err(_) => Ok(to),
+        }
+    }
+}
+
+/// 303, so that a reload does not send the form again. `to` is made of names, which fit a header.
+fn see_other(to: &str) -> Response<ReplyBody> {
+    let mut response = reply::empty(StatusCode::SEE_OTHER);
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(LOCATION, to);
+    }
+    reply::private(response)
 }
 
 fn nothing_there(frame: &Layout<'_>) -> Markup {
@@ -139,7 +168,7 @@ fn nothing_there(frame: &Layout<'_>) -> Markup {
 /// An answer with a page in it, packed where the browser takes it.
 fn html(status: StatusCode, page: Markup, headers: &HeaderMap) -> Response<ReplyBody> {
     let page = page.into_string();
-    let mut response = packable(status, "text/html; charset=utf-8", page.into_bytes().into(), headers);
+    let mut response = reply::packable(status, "text/html; charset=utf-8", page.into_bytes().into(), headers);
     let to = response.headers_mut();
     to.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(layout::CONTENT_SECURITY_POLICY));
     to.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -147,28 +176,6 @@ fn html(status: StatusCode, page: Markup, headers: &HeaderMap) -> Response<Reply
     to.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     reply::private(response)
 }
-
-/// An answer that is packed where the client takes it and it is worth it.
-pub(super) fn packable(
-    status: StatusCode,
-    content_type: &'static str,
-    body: Bytes,
-    headers: &HeaderMap,
-) -> Response<ReplyBody> {
-    let packs = takes_gzip(headers) && body.len() >= PACKED_FROM;
-    let body = if packs { pack(&body, Compression::new(4)) } else { body };
-    let mut response = reply::typed(status, content_type, body);
-    let to = response.headers_mut();
-    to.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if packs {
-        to.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response
-}
-
-/// Bytes from which on packing saves a network packet.
-const PACKED_FROM: usize = 1400;
 
 /// An asset, which a browser may keep for ever: its name changes with its content.
 fn asset((asset, packed): (&Asset, Bytes), headers: &HeaderMap) -> Response<ReplyBody> {
@@ -192,42 +199,4 @@ fn asset((asset, packed): (&Asset, Bytes), headers: &HeaderMap) -> Response<Repl
         to.insert(ETAG, tag);
     }
     response
-}
-
-/// Whether gzip is named and not refused with a weight of nought.
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|coding| {
-            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
-            name.trim().eq_ignore_ascii_case("gzip") && !refused
-        })
-    })
-}
-
-fn pack(body: &[u8], level: Compression) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), level);
-    encoder.write_all(body).and_then(|()| encoder.finish()).expect("a vector takes every byte").into()
-}
-
-#[cfg(test)]
-mod tests {
-    use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-
-    use super::takes_gzip;
-
-    #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
-        for (sent, expect) in [
-            ("gzip, deflate, br", true),
-            ("br;q=1.0, GZIP;q=0.8", true),
-            ("gzip;q=0", false),
-            ("gzip;q=0.0, br", false),
-            ("identity", false),
-            ("", false),
-        ] {
-            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(sent))]);
-            assert_eq!(takes_gzip(&headers), expect, "{sent}");
-        }
-    }
 }

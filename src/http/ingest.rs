@@ -11,11 +11,12 @@ use hyper::body::Body;
 
 use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
+use crate::http::Service;
 use crate::http::auth::{self, Entry};
-use crate::http::body::{self, BodyError, Encoding, Unpacked};
-use crate::http::caller::Head;
+use crate::http::body::{self, Encoding, Unpacked};
+use crate::http::client_addr::Head;
+use crate::http::denied::refuse_unread;
 use crate::http::reply::{self, ReplyBody};
-use crate::http::{Service, refuse_unread};
 use crate::metrics::Refusal;
 use dynowarden_core::dedup::{Delivery, FrameClaim, Source};
 use dynowarden_core::detect::{self, request::Request};
@@ -46,7 +47,7 @@ impl Service {
         let app = match entry {
             Entry::App(app) => app,
             Entry::Unauthorized => {
-                let refusal = reply::unauthorized(auth::BASIC_CHALLENGE);
+                let refusal = reply::unauthorized(reply::BASIC_CHALLENGE);
                 // Never 429, which brings a batch back three times (heroku.md §1.4).
                 return match self.count_wrong_password(head, shown.as_ref()) {
                     Ok(()) => refuse_unread(&body, refusal),
@@ -130,21 +131,6 @@ impl Service {
             self.tokens.heard(app, drain);
         }
         reply::empty(StatusCode::NO_CONTENT)
-    }
-
-    /// Closes the connection, because the client may still be sending the body.
-    pub(super) fn refuse_body(&self, error: BodyError) -> Response<ReplyBody> {
-        reply::closing(match error {
-            BodyError::Broken => reply::text(StatusCode::BAD_REQUEST, "the body broke off\n"),
-            BodyError::Slow => {
-                self.metrics.refused(Refusal::BodySlow);
-                reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n")
-            }
-            BodyError::TooLarge => {
-                self.metrics.refused(Refusal::TooLarge);
-                reply::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is over the limit\n")
-            }
-        })
     }
 }
 
