@@ -30,7 +30,7 @@ pub fn app_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZe
                 }
                 section.card.pad id="pause" aria-labelledby="pause-title" {
                     h2 id="pause-title" { "Pause restarts" }
-                    p { "Errors of this app are still read and recorded, and nothing is restarted." }
+                    p { "Errors of this app are still read and recorded, but nothing is restarted." }
                     (pause_form(frame, Some(app)))
                 }
             }
@@ -40,7 +40,7 @@ pub fn app_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZe
     page(frame, Place::Inside, app.name.as_str(), content)
 }
 
-/// The page of one dyno: its chart, its decisions, and its restart by hand.
+/// The page of one dyno: its chart, its decisions, and its manual restart.
 pub fn dyno_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let (name, now) = (dyno.status.name.to_string(), facts.now);
     let (tone, word) = state(dyno);
@@ -72,7 +72,7 @@ pub fn dyno_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoF
     page(frame, Place::Inside, &format!("{name} of {}", app.name), content)
 }
 
-/// An answer to something that went wrong, for a person at a browser.
+/// An error page.
 pub fn problem_page(frame: &Layout<'_>, title: &str, text: &str) -> Markup {
     let content = html! {
         section.card.pad.narrow aria-labelledby="problem" {
@@ -88,14 +88,14 @@ fn decided(rows: &[crate::ui::parts::Row]) -> Markup {
     html! {
         section.side aria-labelledby="decided-title" {
             h2 id="decided-title" { "Decisions" }
-            @if rows.is_empty() { p.none { "None kept." } } @else {
+            @if rows.is_empty() { p.none { "None so far." } } @else {
                 (decisions::list(&html! { @for row in rows { (PreEscaped(&row.html)) } }))
             }
         }
     }
 }
 
-/// Facts about the instance, as a list of terms.
+/// Facts about the instance, as a definition list.
 fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
     let status = &dyno.status;
     let now = facts.now;
@@ -117,13 +117,13 @@ fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
                 }
                 dt { "Instance" } dd.id { (seen.id) }
             }
-            dt { "Last heard of" }
+            dt { "Last seen in the log" }
             dd { (crate::ui::words::coarse(status.quiet_for)) " ago" }
         }
     }
 }
 
-/// The question before a restart. The button is behind a disclosure, so that no single click restarts.
+/// The confirmation before a restart. The button is behind a disclosure, so that no single click restarts.
 fn restart_form(frame: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let name = &dyno.status.name;
     let alone =
@@ -133,13 +133,13 @@ fn restart_form(frame: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup 
         p {
             "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) }
             ": Heroku stops this one process and starts a new one. It waits its turn behind other "
-            "restarts of its type, and passes the cool-down because a person asks."
+            "restarts of its type, and skips the cool-down because a person asked."
         }
         @if alone == 1 {
-            p.note { "It is the only dyno of its type known here: the app may be away while it boots." }
+            p.note { "It is the only known dyno of its type: the app may be down while it boots." }
         }
-        @if under_way { p.note { "A restart of it is under way already." } }
-        @if app.dry_run { p.note { "Dry run: the decision is recorded and nothing is sent." } }
+        @if under_way { p.note { "A restart of this dyno is already under way." } }
+        @if app.dry_run { p.note { "Dry run: the decision is recorded, but nothing is restarted." } }
         details.confirm {
             summary.button { "Restart…" }
             form method="post" action="/restart" {

@@ -1,4 +1,4 @@
-//! What stands around every page: head, banner, navigation and foot.
+//! The frame of every page: head, banner, navigation and footer.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -9,11 +9,10 @@ use crate::ui::assets::Assets;
 pub struct Layout<'f> {
     /// The style sheet and the script.
     pub assets: &'f Assets,
-    /// The last piece of news before the page was made; a stream that begins later says so.
+    /// The id of the last event before the page was rendered; a stream that begins later asks for a reload.
     pub seen: &'f str,
-    /// Proves that a form was made by us; it stands in every form.
+    /// The form token, which every form contains.
     pub token: &'f str,
-    /// The program's version.
     pub version: &'f str,
 }
 
@@ -26,17 +25,14 @@ pub enum Place {
     Decisions,
     /// A page of one app or one dyno.
     Inside,
-    /// An answer to something that went wrong; it does not live.
+    /// An error page, without live updates.
     Aside,
 }
 
-/// What goes into every answer with a page in it.
-///
-/// Nothing but what we serve ourselves, no framing, no base, and forms to ourselves only.
+/// The policy of every page: only our own content and forms, no framing, no base.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// A whole page.
 pub fn page(frame: &Layout<'_>, place: Place, title: &str, content: Markup) -> Markup {
     let live = match place {
         Place::Overview => "parts",
@@ -66,7 +62,6 @@ pub fn page(frame: &Layout<'_>, place: Place, title: &str, content: Markup) -> M
     }
 }
 
-/// The fields that every form carries.
 pub fn token_field(frame: &Layout<'_>) -> Markup {
     html! { input type="hidden" name="token" value=(frame.token); }
 }

@@ -1,4 +1,4 @@
-//! `/`: is all well, what needs a person, every app with its dynos, and what was decided.
+//! `/`: the overall state, what needs a person, every app with its dynos, and the last decisions.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -33,7 +33,6 @@ struct AppParts {
 }
 
 impl Overview {
-    /// The overview of these facts.
     pub fn new(frame: &Layout<'_>, facts: &Facts) -> Self {
         let shown = shown(facts);
         let others = facts.apps.iter().enumerate().filter(|(place, _)| !shown.contains(place));
@@ -46,13 +45,12 @@ impl Overview {
         }
     }
 
-    /// Its parts, in an order that is the same as long as the same apps are shown.
+    /// Returns its parts. Their order changes only when other apps are shown.
     pub fn parts(self) -> Vec<Part> {
         let apps = self.apps.into_iter().flat_map(|app| [app.state, app.table, app.folded]);
         [self.headline, self.attention].into_iter().chain(apps).chain([self.others, self.decided]).collect()
     }
 
-    /// The page.
     pub fn page(&self, frame: &Layout<'_>, facts: &Facts) -> Markup {
         let content = html! {
             h1.hidden { "Status" }
@@ -72,7 +70,7 @@ impl Overview {
                 }
             }
         };
-        // The sentence is also the title: a tab among many shows as much as the page.
+        // The sentence is also the title, so a background tab shows it.
         page(frame, Place::Overview, &verdict(facts).1, content)
     }
 }
@@ -109,17 +107,18 @@ impl AppParts {
     }
 }
 
-/// Which apps are shown with their dynos: all, or where they are many, those with something to tell.
+/// The apps that are shown with their dynos: all, or if there are many, those that need attention.
 fn shown(facts: &Facts) -> Vec<usize> {
     let many = facts.apps.len() > limits::APPS_SHOWN_MAX;
-    let telling = |app: &AppFacts| app.paused.is_some() || app.dynos.iter().any(|dyno| !dyno.is_calm());
+    let needs_attention =
+        |app: &AppFacts| app.paused.is_some() || app.dynos.iter().any(|dyno| !dyno.is_calm());
     (0..facts.apps.len())
-        .filter(|place| !many || telling(&facts.apps[*place]))
+        .filter(|place| !many || needs_attention(&facts.apps[*place]))
         .take(limits::APPS_SHOWN_MAX)
         .collect()
 }
 
-/// Whether the healthy dynos of an app stand behind a count.
+/// Whether an app shows only a count of its healthy dynos.
 fn folds(app: &AppFacts, facts: &Facts) -> bool {
     app.dynos.len() > limits::DYNOS_SHOWN_MAX || facts.dynos() > limits::ROWS_SHOWN_MAX
 }
@@ -155,7 +154,7 @@ fn headline(facts: &Facts) -> Part {
     )
 }
 
-/// The one sentence, about the worst there is.
+/// One sentence about the worst problem.
 fn verdict(facts: &Facts) -> (Tone, String) {
     if let Some(trouble) = &facts.trouble {
         return (Tone::Bad, format!("Not ready: {trouble}"));
@@ -167,7 +166,7 @@ fn verdict(facts: &Facts) -> (Tone, String) {
         many => return (Tone::Bad, format!("{} dynos need a person", many.len())),
     }
     if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
-        return (Tone::Bad, format!("The drain of {} is in trouble", app.name));
+        return (Tone::Bad, format!("The drain of {} has a problem", app.name));
     }
     if let Some(warn) = &facts.warn {
         return (Tone::Warn, format!("It works, but {warn}"));
@@ -182,7 +181,7 @@ fn verdict(facts: &Facts) -> (Tone, String) {
             let (_, word) = state(dyno);
             return (Tone::Busy, format!("{word}: {} of {}", dyno.status.name, app.name));
         }
-        many => return (Tone::Busy, format!("{} dynos are on their way", many.len())),
+        many => return (Tone::Busy, format!("{} restarts are under way", many.len())),
     }
     let paused = facts.apps.iter().filter(|app| app.paused.is_some()).count();
     match (paused, facts.apps.len()) {
@@ -192,7 +191,7 @@ fn verdict(facts: &Facts) -> (Tone, String) {
     }
 }
 
-/// Everything that is paused, cooling down, given up or on its way, with the time that is left.
+/// Everything that is paused, cooling down, given up or under way, with the time that is left.
 fn attention(facts: &Facts) -> Part {
     let now = facts.now;
     let mut rows = Vec::new();
@@ -217,7 +216,7 @@ fn attention(facts: &Facts) -> Part {
             rows.push((tone, attention_row(&app.name.to_string(), Some(&name), (tone, word), &text)));
         }
     }
-    // The loudest first; within one tone as the settings have them.
+    // The most urgent first; within one tone in the order of the settings.
     rows.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
     let more = rows.len().saturating_sub(limits::ATTENTION_SHOWN_MAX);
     rows.truncate(limits::ATTENTION_SHOWN_MAX);
@@ -227,7 +226,7 @@ fn attention(facts: &Facts) -> Part {
         html! {
             section.attention id="attention" aria-labelledby="attention-title" {
                 h2 id="attention-title" { "Now" }
-                @if none { p.none { "Nothing is paused, cooling down, given up or on its way." } }
+                @if none { p.none { "Nothing is paused, cooling down, given up or under way." } }
                 @else { ul { (rows) } }
                 @if more > 0 { p.none { "… and " (count(more, "more", "more")) } }
             }
@@ -250,7 +249,7 @@ fn attention_row(app: &str, dyno: Option<&str>, (tone, word): (Tone, &str), text
     Row { id, html: html.into_string() }
 }
 
-/// What is to be said of an app as a whole: its drain, its traffic, its pause.
+/// The state of an app as a whole: its drain, its traffic, its pause.
 pub fn app_state(frame: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) -> Markup {
     html! {
         div.about id=(id) {
@@ -317,7 +316,7 @@ fn folded(app: &AppFacts, id: &str, listed: usize) -> Part {
     )
 }
 
-/// Apps with nothing to tell, where there are too many to show each with its dynos.
+/// Calm apps, when there are too many to show each with its dynos.
 fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
     let rows = apps
         .iter()
@@ -417,7 +416,7 @@ pub fn decisions_page(frame: &Layout<'_>, facts: &Facts, older: Option<&str>) ->
     let content = html! {
         div.title {
             h1 { "Decisions" }
-            @if let Some(oldest) = oldest { p.sub { "newest first, " (coarse(oldest)) " back" } }
+            @if let Some(oldest) = oldest { p.sub { "newest first, back to " (coarse(oldest)) " ago" } }
         }
         section.reading aria-label="Decisions, newest first" {
             @if rows.is_empty() { p.none { "None." } } @else {
