@@ -127,7 +127,7 @@ pub async fn start(
     if let Some(status_model) = service.status_model() {
         status_model.remember(past);
     }
-    tokio::spawn(event_publisher::watch(service.clone(), shutdown.clone()));
+    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
     let watches = [store_watch, notify_watch].into_iter().chain(following).collect();
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -185,8 +185,8 @@ fn open_tls(
 ) -> anyhow::Result<Option<(Tls, JoinHandle<()>)>> {
     let Some(of_tls) = &settings.tls else { return Ok(None) };
     let tls = Tls::new(&of_tls.identity);
-    let follower = tls.follower(of_tls, context.clock, context.metrics.clone(), context.readiness.clone())?;
-    let following = tokio::spawn(follower.run(tls.clone(), shutdown.clone()));
+    let reloader = tls.reloader(of_tls, context.clock, context.metrics.clone(), context.readiness.clone())?;
+    let following = tokio::spawn(reloader.run(tls.clone(), shutdown.clone()));
     Ok(Some((tls, following)))
 }
 

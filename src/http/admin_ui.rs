@@ -1,4 +1,4 @@
-//! What the status page's routes share: its model, its streams, its form token and its assets.
+//! The shared state of the status page: its model, its streams, its form token and its assets.
 
 use std::sync::Arc;
 
@@ -6,44 +6,41 @@ use bytes::Bytes;
 use flate2::Compression;
 use secrecy::SecretString;
 
-use crate::driver::Stopped;
 use crate::http::Service;
 use crate::http::denied::Denied;
 use crate::http::events::Streams;
 use crate::http::forms::FormToken;
-use crate::http::reply::pack;
+use crate::http::reply::gzip;
 use crate::status_model::StatusModel;
 use crate::ui::assets::{Asset, Assets};
 use crate::ui::facts::Facts;
 use crate::ui::layout::Layout;
 
-/// What the routes of the status page need beside the rest of the HTTP server; there is none without an
-/// `ADMIN_PASSWORD`.
+/// The state of the status page; absent without an `ADMIN_PASSWORD`.
 #[derive(Debug)]
 pub struct AdminUi {
     pub(super) status_model: Arc<StatusModel>,
     pub(super) streams: Streams,
     pub(super) token: FormToken,
     assets: Assets,
-    /// The style sheet, the script and the icon, packed once.
+    /// The path of each asset, and its compressed content.
     packed: Vec<(String, Bytes)>,
 }
 
 // === impl AdminUi ===
 
 impl AdminUi {
-    /// A desk for the admins who know this password; `life` is a number that no other life of the program
-    /// has.
-    pub fn new(password: &SecretString, status_model: Arc<StatusModel>, life: u64) -> Self {
+    /// `process` is a number that identifies this process; see [`Streams::new`].
+    pub fn new(password: &SecretString, status_model: Arc<StatusModel>, process: u64) -> Self {
         let assets = Assets::embedded();
         let packed = [&assets.icon, &assets.script, &assets.style]
             .into_iter()
-            .map(|asset| (asset.path.clone(), pack(asset.content.as_bytes(), Compression::best())))
+            .map(|asset| (asset.path.clone(), gzip(asset.content.as_bytes(), Compression::best())))
             .collect();
-        Self { assets, status_model, packed, streams: Streams::new(life), token: FormToken::of(password) }
+        Self { assets, status_model, packed, streams: Streams::new(process), token: FormToken::new(password) }
     }
 
-    /// What stands around a page whose maker has seen everything up to `seen`.
+    /// The frame of a page that shows every event up to `seen`.
     pub(super) fn frame<'f>(&'f self, seen: &'f str) -> Layout<'f> {
         Layout { assets: &self.assets, seen, token: self.token.as_str(), version: env!("CARGO_PKG_VERSION") }
     }
@@ -58,9 +55,8 @@ impl AdminUi {
 // === impl Service ===
 
 impl Service {
-    /// Everything as it is at this moment.
     pub(super) async fn facts(&self, admin_ui: &AdminUi) -> Result<Facts, Denied> {
-        let status = self.handle.status().await.map_err(|Stopped| Denied::Stopping)?;
+        let status = self.handle.status().await?;
         let (trouble, warn) = (self.readiness.trouble(), self.readiness.remarks());
         Ok(Facts { trouble, warn, ..admin_ui.status_model.facts(status, self.clock.now()) })
     }

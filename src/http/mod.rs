@@ -10,7 +10,7 @@
 //! hooks                 a monitor or a script requests a restart
 //! api                   the JSON API
 //! ui, admin_ui, forms   the status page, its shared state, and its forms
-//! ops                   metrics and health
+//! ops                   metrics and readiness
 //! events                server-sent events
 //! event_publisher       the task that produces them
 //! auth, throttle        passwords, and the delay after wrong ones
@@ -74,7 +74,7 @@ use dynowarden_core::dedup::FrameDedup;
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::ingest::ProcessTypeFilter;
 
-/// Answers requests; one for all connections, behind an `Arc`.
+/// Answers the requests of all connections; shared behind an `Arc`.
 #[derive(Debug)]
 pub struct Service {
     admin: Option<Secret>,
@@ -85,7 +85,7 @@ pub struct Service {
     clock: Clock,
     connections_max: usize,
     admin_ui: Option<AdminUi>,
-    door: DrainAuth,
+    drain_auth: DrainAuth,
     frame_ids: FrameDedup,
     handle: Handle,
     hook: Option<Secret>,
@@ -101,20 +101,19 @@ pub struct Service {
 #[derive(Debug)]
 struct App {
     name: AppName,
-    watch: ProcessTypeFilter,
+    process_types: ProcessTypeFilter,
 }
 
 // === impl Service ===
 
 impl Service {
-    /// Builds the service that these settings ask for.
     pub fn new(settings: &Settings, context: Context) -> Self {
         let apps: Vec<App> = settings
             .apps
             .iter()
             .map(|app| App {
                 name: app.plan.name.clone(),
-                watch: ProcessTypeFilter { process_types: app.plan.policy.process_types.clone() },
+                process_types: ProcessTypeFilter { process_types: app.plan.policy.process_types.clone() },
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
@@ -125,14 +124,14 @@ impl Service {
             AdminUi::new(password, status_model, clock.now().wall.as_millisecond().unsigned_abs())
         });
         Self {
-            admin: settings.admin_password.as_ref().map(Secret::held),
+            admin: settings.admin_password.as_ref().map(Secret::configured),
             apps,
             body_bytes_max: settings.drain.body_bytes_max,
             by_name,
             clock,
             connections_max: settings.drain.connections_max,
             admin_ui,
-            door: DrainAuth::new(
+            drain_auth: DrainAuth::new(
                 (0..)
                     .map(AppId)
                     .zip(&settings.apps)
@@ -140,7 +139,7 @@ impl Service {
             ),
             frame_ids: FrameDedup::default(),
             handle,
-            hook: settings.hook_key.as_ref().map(Secret::held),
+            hook: settings.hook_key.as_ref().map(Secret::configured),
             metrics,
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
@@ -151,13 +150,12 @@ impl Service {
         }
     }
 
-    /// The picture that the status page shows, for those who have something to add to it; none where there
-    /// is no such page.
+    /// The model of the status page; `None` without an `ADMIN_PASSWORD`.
     pub fn status_model(&self) -> Option<&Arc<StatusModel>> {
         self.admin_ui.as_ref().map(|admin_ui| &admin_ui.status_model)
     }
 
-    /// Answers one request. Its body is read only by a route that has let its sender in.
+    /// Answers one request. A route reads the body only after it has checked the password.
     async fn answer<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -165,37 +163,25 @@ impl Service {
         let Some(route) = Route::of(head.uri.path()) else {
             return refuse_unread(&body, reply::not_found());
         };
-        if !route.takes(&head.method) {
+        if !route.allows(&head.method) {
             return refuse_unread(&body, reply::method_not_allowed(route.methods()));
         }
-        // All but the drain in a place of their own: each batch would make room for what a page needs, past
-        // the size that the allocator has at hand.
-        let response = match route {
-            Route::Drain(app) => self.take_batch(app, head, body).await,
-            Route::Health => reply::text(StatusCode::OK, "alive\n"),
-            Route::Hook(app) => Box::pin(self.restart_by_hook(app, head, body)).await,
+        // All but the drain are boxed, so that the future of a batch stays small.
+        let answered = match route {
+            Route::Drain(app) => Ok(self.ingest(app, head, body).await),
+            Route::Health => Ok(reply::text(StatusCode::OK, "alive\n")),
+            Route::Hook(app) => Ok(Box::pin(self.restart_by_hook(app, head, body)).await),
             Route::Metrics => self.show_metrics(head),
-            Route::Events => self.stream_events(head, &body).unwrap_or_else(|denied| self.deny(denied)),
-            Route::Form(form) => {
-                let done = Box::pin(self.act(form, head, body)).await;
-                done.unwrap_or_else(|denied| self.deny(denied))
-            }
-            Route::ListDecisions => {
-                let listed = Box::pin(self.list_decisions(head)).await;
-                listed.unwrap_or_else(|denied| self.deny(denied))
-            }
-            Route::ListDynos => {
-                let listed = Box::pin(self.list_dynos(head)).await;
-                listed.unwrap_or_else(|denied| self.deny(denied))
-            }
-            Route::Page(page) => {
-                let shown = Box::pin(self.show_page(page, head)).await;
-                shown.unwrap_or_else(|denied| self.deny(denied))
-            }
+            Route::Events => self.stream_events(head, &body),
+            Route::Form(form) => Box::pin(self.submit_form(form, head, body)).await,
+            Route::ListDecisions => Box::pin(self.list_decisions(head)).await,
+            Route::ListDynos => Box::pin(self.list_dynos(head)).await,
+            Route::Page(page) => Box::pin(self.show_page(page, head)).await,
             Route::Pause => Box::pin(self.pause(head, body)).await,
-            Route::Ready => self.show_readiness(),
+            Route::Ready => Ok(self.show_readiness()),
             Route::Resume => Box::pin(self.resume(head, body)).await,
         };
+        let response = answered.unwrap_or_else(|denied| self.deny(denied));
         let status = response.status().as_u16();
         debug!(method = %head.method, path = head.uri.path(), status, "answered");
         response
@@ -205,7 +191,7 @@ impl Service {
         self.by_name.get(name).copied()
     }
 
-    fn of(&self, app: AppId) -> Option<&App> {
+    fn watched(&self, app: AppId) -> Option<&App> {
         self.apps.get(app.0 as usize)
     }
 }

@@ -12,16 +12,14 @@ use http::{Response, StatusCode};
 use hyper::body::Body;
 use maud::Markup;
 
-use crate::driver::Stopped;
 use crate::http::Service;
 use crate::http::admin_ui::AdminUi;
-use crate::http::api::pause_span;
 use crate::http::auth::is_same_origin;
 use crate::http::body;
 use crate::http::client_addr::Head;
 use crate::http::denied::Denied;
 use crate::http::forms::Fields;
-use crate::http::reply::{self, ReplyBody, takes_gzip};
+use crate::http::reply::{self, ReplyBody, accepts_gzip};
 use crate::http::route::{Form, Page};
 use crate::store::history::Filter;
 use crate::ui::assets::Asset;
@@ -30,13 +28,12 @@ use crate::ui::layout::{self, Layout};
 use crate::ui::overview::{Overview, decisions_page};
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
-use dynowarden_core::time::later;
 
 impl Service {
     pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Result<Response<ReplyBody>, Denied> {
         let admin_ui = self.require_admin_ui(head)?;
-        // Read before the facts, so that what happens between the two is told again, not missed.
-        let seen = admin_ui.streams.seen();
+        // Read before the facts, so that an event between the two is repeated and not missed.
+        let seen = admin_ui.streams.last_html_id();
         let frame = admin_ui.frame(&seen);
         let fields = Fields::read(head.uri.query().unwrap_or_default().as_bytes());
         if let Page::Asset(path) = page {
@@ -66,24 +63,28 @@ impl Service {
         };
         let (status, page) = match page {
             Some(page) => (StatusCode::OK, page),
-            None => (StatusCode::NOT_FOUND, nothing_there(&frame)),
+            None => (StatusCode::NOT_FOUND, missing_page(&frame)),
         };
         Ok(html(status, page, &head.headers))
     }
 
-    /// The page that tells a person what went wrong.
-    pub(super) fn show_problem(
+    fn show_problem(
         &self,
         admin_ui: &AdminUi,
         status: StatusCode,
         (title, text): (&str, &str),
     ) -> Response<ReplyBody> {
-        let seen = admin_ui.streams.seen();
+        let seen = admin_ui.streams.last_html_id();
         html(status, problem_page(&admin_ui.frame(&seen), title, text), &HeaderMap::new())
     }
 
-    /// Does what a form asks for, and sends the browser on to see it.
-    pub(super) async fn act<B>(&self, form: Form, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
+    /// Carries out a form, and redirects the browser to the page that shows the result.
+    pub(super) async fn submit_form<B>(
+        &self,
+        form: Form,
+        head: &Head,
+        body: B,
+    ) -> Result<Response<ReplyBody>, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -94,14 +95,15 @@ impl Service {
         let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
         let fields = Fields::read(&body);
         if !admin_ui.token.is_in(&fields) {
-            let text = "This form was not made by this dynowarden, or its password has changed since. \
+            let text = "This form is not from this dynowarden, or the password has changed since. \
                         Go back, reload the page and try again.";
             return Ok(self.show_problem(admin_ui, StatusCode::FORBIDDEN, ("Not done", text)));
         }
+        let (app, text) = (fields.filled("app"), |name| fields.value(name).unwrap_or_default());
         let done = match form {
-            Form::Pause => self.pause_by_form(&fields).await,
-            Form::Restart => self.restart_by_form(&fields).await,
-            Form::Resume => self.resume_by_form(&fields).await,
+            Form::Pause => self.pause_app(app, text("for"), text("reason")).await.map(|_| "/".to_owned()),
+            Form::Restart => self.restart_dyno(app, text("dyno")).await,
+            Form::Resume => self.resume_app(app).await.map(|_| "/".to_owned()),
         };
         match done {
             Ok(to) => Ok(see_other(&to)),
@@ -116,74 +118,55 @@ impl Service {
         }
     }
 
-    async fn pause_by_form(&self, fields: &Fields) -> Result<String, Denied> {
-        let app = self.admin_app(fields.filled("app"))?;
-        let span = pause_span(fields.value("for").unwrap_or_default()).map_err(Denied::Query)?;
-        let until = later(self.clock.now().wall, span);
-        let reason = fields.value("reason").unwrap_or_default();
-        let reason: String = reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect();
-        self.handle.pause(app, until, reason.into()).await.map_err(|Stopped| Denied::Stopping)?;
-        Ok("/".to_owned())
-    }
-
-    async fn resume_by_form(&self, fields: &Fields) -> Result<String, Denied> {
-        let app = self.admin_app(fields.filled("app"))?;
-        self.handle.resume(app).await.map_err(|Stopped| Denied::Stopping)?;
-        Ok("/".to_owned())
-    }
-
-    async fn restart_by_form(&self, fields: &Fields) -> Result<String, Denied> {
-        let name = fields.filled("app").ok_or(Denied::UnknownApp)?;
+    /// Requests a restart, and returns the page that will show its result.
+    async fn restart_dyno(&self, app: Option<&str>, dyno: &str) -> Result<String, Denied> {
+        let name = app.ok_or(Denied::UnknownApp)?;
         let app = self.app(name).ok_or(Denied::UnknownApp)?;
-        let dyno: DynoName = fields
-            .value("dyno")
-            .unwrap_or_default()
-            .parse()
-            .map_err(|error| Denied::Query(format!("{error}")))?;
+        let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
         let to = format!("/apps/{name}/dynos/{dyno}");
-        // The order stands even when nobody waits for its answer; the page shows what comes of it.
+        // The order stands even after the time-out.
         let order = self.handle.order(app, Some(dyno));
         match tokio::time::timeout(limits::FORM_WAIT, order).await {
-            Ok(Err(Stopped)) => Err(Denied::Stopping),
+            Ok(Err(stopped)) => Err(stopped.into()),
             Ok(Ok(_)) | Err(_) => Ok(to),
         }
     }
 }
 
-/// 303, so that a reload does not send the form again. `to` is made of names, which fit a header.
+/// 303, so that a reload does not send the form again. `to` consists of names, which are valid in a header.
 fn see_other(to: &str) -> Response<ReplyBody> {
     let mut response = reply::empty(StatusCode::SEE_OTHER);
     if let Ok(to) = HeaderValue::from_str(to) {
         response.headers_mut().insert(LOCATION, to);
     }
-    reply::private(response)
+    reply::no_store(response)
 }
 
-fn nothing_there(frame: &Layout<'_>) -> Markup {
-    let text = "No app or dyno of that name is watched. It may have been scaled away, or not been heard of \
-                since the start.";
-    problem_page(frame, "Nothing there", text)
+fn missing_page(frame: &Layout<'_>) -> Markup {
+    let text = "No watched app or dyno has this name. It may have been scaled down, or has logged nothing \
+                since startup.";
+    problem_page(frame, "Not found", text)
 }
 
-/// An answer with a page in it, packed where the browser takes it.
 fn html(status: StatusCode, page: Markup, headers: &HeaderMap) -> Response<ReplyBody> {
     let page = page.into_string();
-    let mut response = reply::packable(status, "text/html; charset=utf-8", page.into_bytes().into(), headers);
+    let mut response =
+        reply::compressed(status, "text/html; charset=utf-8", page.into_bytes().into(), headers);
     let to = response.headers_mut();
     to.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(layout::CONTENT_SECURITY_POLICY));
     to.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     to.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
     to.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
-    reply::private(response)
+    reply::no_store(response)
 }
 
-/// An asset, which a browser may keep for ever: its name changes with its content.
+/// An asset, which a browser may cache permanently because its name changes with its content.
 fn asset((asset, packed): (&Asset, Bytes), headers: &HeaderMap) -> Response<ReplyBody> {
     let tag = format!("\"{}\"", asset.path.trim_start_matches("/assets/"));
     let known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = if known {
         reply::empty(StatusCode::NOT_MODIFIED)
-    } else if takes_gzip(headers) {
+    } else if accepts_gzip(headers) {
         let mut response = reply::typed(StatusCode::OK, asset.content_type, packed);
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         response
@@ -194,7 +177,7 @@ fn asset((asset, packed): (&Asset, Bytes), headers: &HeaderMap) -> Response<Repl
     to.insert(VARY, HeaderValue::from_static("accept-encoding"));
     to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     to.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
-    // The name is made of letters, digits, dots and dashes.
+    // The name consists of letters, digits, dots and dashes.
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         to.insert(ETAG, tag);
     }
