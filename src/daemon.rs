@@ -42,14 +42,12 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(settings.listen, settings.port);
     TcpListener::bind(address).await.map_err(|error| {
         let fix = match error.kind() {
-            ErrorKind::AddrInUse => "another program has the port; set PORT to a free one, or stop that one",
+            ErrorKind::AddrInUse => "another program uses the port; stop it, or set PORT to a free one",
             ErrorKind::AddrNotAvailable => {
-                "this machine has no such address; set listen to one that it has, or to 0.0.0.0 for all"
+                "this machine has no such address; set listen to one of its addresses, or to 0.0.0.0 for all"
             }
-            ErrorKind::PermissionDenied => {
-                "this port is for root; set PORT to one from 1024 on, such as 8080"
-            }
-            _ => "set listen and PORT to an address and a port that can be had",
+            ErrorKind::PermissionDenied => "this port needs root; set PORT to 1024 or higher, such as 8080",
+            _ => "set listen and PORT to an available address and port",
         };
         anyhow::anyhow!("cannot listen on {address}: {fix} ({error})")
     })
