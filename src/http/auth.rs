@@ -75,17 +75,15 @@ impl std::fmt::Debug for Secret {
 
 impl DrainAuth {
     pub(super) fn new<'s>(of_apps: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
-        let mut passwords: Vec<Secret> = Vec::new();
-        let mut index = |password: Secret| {
+        let (mut entries, mut passwords) = (HashSet::new(), Vec::<Secret>::new());
+        for (app, password) in of_apps {
+            let password = Secret::configured(password);
             let known = passwords.iter().position(|known| known.is(Some(&password)));
-            let index = known.unwrap_or(passwords.len());
+            entries.insert((app, known.unwrap_or(passwords.len()) as u64));
             if known.is_none() {
                 passwords.push(password);
             }
-            index as u64
-        };
-        let entry = |(app, password)| (app, index(Secret::configured(password)));
-        let entries = of_apps.into_iter().map(entry).collect();
+        }
         Self { entries, passwords }
     }
 

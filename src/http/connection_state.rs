@@ -20,6 +20,7 @@ pub struct ConnectionState {
     phase: AtomicU64,
     /// Milliseconds from `began`, plus one, to when the client stopped reading; 0 while it reads.
     stalled: AtomicU64,
+    /// Closes the connection at once.
     pub(super) evicted: CancellationToken,
 }
 
@@ -51,21 +52,6 @@ impl ConnectionState {
             stalled: AtomicU64::new(0),
             evicted: CancellationToken::new(),
         }
-    }
-
-    /// Asks the connection's task to close it at once.
-    pub(super) fn evict(&self) {
-        self.evicted.cancel();
-    }
-
-    pub(super) fn evicted(&self) -> impl Future<Output = ()> {
-        self.evicted.cancelled()
-    }
-
-    /// Starts the deadline of the first head, after a TLS handshake.
-    pub(super) fn begin_head(&self) {
-        self.read_clock();
-        self.enter(Phase::Head);
     }
 
     pub(super) fn read_clock(&self) {

@@ -138,7 +138,7 @@ impl Connections {
             })
             .min();
         let Some(state) = least.and_then(|(_, number)| open.remove(&number)) else { return false };
-        state.evict();
+        state.evicted.cancel();
         true
     }
 

@@ -25,7 +25,7 @@ use tracing::{debug, info, warn};
 use crate::certificate::{self, Identity};
 use crate::clock::Clock;
 use crate::config::settings::TlsSettings;
-use crate::http::connection_state::ConnectionState;
+use crate::http::connection_state::{ConnectionState, Phase};
 use crate::metrics::{Metrics, Refusal};
 use crate::readiness::Readiness;
 use dynowarden_core::health::check::facts::CertificateState;
@@ -115,10 +115,11 @@ impl Tls {
         let refusal = tokio::select! {
             biased;
             () = shutdown.cancelled() => return None,
-            () = state.evicted() => Refusal::Evicted,
+            () = state.evicted.cancelled() => Refusal::Evicted,
             ended = tokio::time::timeout(limits::HANDSHAKE, self.acceptor.accept(stream)) => match ended {
                 Ok(Ok(stream)) => {
-                    state.begin_head();
+                    state.read_clock();
+                    state.enter(Phase::Head);
                     return Some(stream);
                 }
                 Ok(Err(error)) => {

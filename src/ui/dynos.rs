@@ -22,7 +22,9 @@ pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timesta
     Part::of_rows(id, rows, |rows| {
         html! {
             div.table id=(id) {
-                @if shown.is_empty() { (no_dynos(app)) } @else {
+                @if app.dynos.is_empty() {
+                    p.none { "No dynos seen yet. A dyno appears with its first platform line or sample." }
+                } @else if !shown.is_empty() {
                     table {
                         caption.hidden { "Dynos of " (name) }
                         thead { tr {
@@ -43,15 +45,6 @@ pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timesta
             }
         }
     })
-}
-
-fn no_dynos(app: &AppFacts) -> Markup {
-    if app.dynos.is_empty() {
-        return html! {
-            p.none { "No dynos seen yet. A dyno appears with its first platform line or sample." }
-        };
-    }
-    html! {}
 }
 
 fn row(app: &AppName, dyno: &DynoFacts, with_traffic: bool, now: Timestamp) -> Row {
