@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_valid() {
+    fn the_command_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_takes_its_documented_arguments() {
+    fn every_command_accepts_its_documented_options() {
         let Ok(Command::Demo(demo)) =
             parse("dynowarden demo --port 0 --api-port 1 --speed 20 --seed 7 --for 1m30s")
         else {
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_settings_file_is_read_up_to_its_limit() {
+    fn a_settings_file_is_limited_in_size() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("x");
         let bound = usize::try_from(limits::SETTINGS_FILE_BYTES_MAX).expect("it is small");

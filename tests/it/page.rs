@@ -1,4 +1,4 @@
-//! The status page from the outside: its content, its escaping and its size.
+//! The status page from the outside: its contents, its limits and its size.
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -187,7 +187,7 @@ fn the_verdict_is_on_the_page_and_in_the_tab_title() {
     titled(&facts, "All is well");
     facts.apps[1].drain.last_batch_ago = None;
     titled(&facts, "All is well");
-    // Without any batch, dynowarden does not know whether all is well.
+    // Without any batch, the page cannot claim that all is well.
     facts.apps[0].drain.last_batch_ago = None;
     titled(&facts, "No drain has sent anything yet");
     facts.warn = Some("notify: pager does not deliver".to_owned());
