@@ -41,7 +41,7 @@ impl AdminUi {
     }
 
     /// The frame of a page that shows every event up to `seen`.
-    pub(super) fn frame<'f>(&'f self, seen: &'f str) -> Layout<'f> {
+    pub(super) fn layout<'f>(&'f self, seen: &'f str) -> Layout<'f> {
         Layout { assets: &self.assets, seen, token: self.token.as_str(), version: env!("CARGO_PKG_VERSION") }
     }
 

@@ -57,7 +57,7 @@ impl Publisher<'_> {
         let mut due = Instant::now() + limits::STATUS_EVERY;
         // Pages that are rendered before the first change show this.
         if let Ok(facts) = self.service.facts(self.admin_ui).await {
-            self.shown.parts = Overview::new(&self.admin_ui.frame(""), &facts).parts();
+            self.shown.parts = Overview::new(&self.admin_ui.layout(""), &facts).parts();
         }
         loop {
             tokio::select! {
@@ -142,8 +142,8 @@ impl Publisher<'_> {
 
     fn publish_html(&mut self, facts: &Facts) {
         // Only the frame shows the last event's id, and parts do not contain it.
-        let frame = self.admin_ui.frame("");
-        let parts = Overview::new(&frame, facts).parts();
+        let layout = self.admin_ui.layout("");
+        let parts = Overview::new(&layout, facts).parts();
         match changes(&self.shown.parts, &parts) {
             Change::Rebuilt => self.admin_ui.streams.send_html(&[Event { name: "rebuilt", data: "" }]),
             Change::Elements(rows) if rows.is_empty() => {}

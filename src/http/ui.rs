@@ -34,7 +34,7 @@ impl Service {
         let admin_ui = self.require_admin_ui(head)?;
         // Read before the facts, so that an event between the two is repeated and not missed.
         let seen = admin_ui.streams.last_html_id();
-        let frame = admin_ui.frame(&seen);
+        let layout = admin_ui.layout(&seen);
         let fields = Fields::read(head.uri.query().unwrap_or_default().as_bytes());
         if let Page::Asset(path) = page {
             return Ok(admin_ui
@@ -45,25 +45,25 @@ impl Service {
         let page = match page {
             Page::App(name) => facts.apps.iter().find(|app| app.name.as_str() == name).map(|app| {
                 let number = fields.value("page").and_then(|page| page.parse().ok());
-                app_page(&frame, &facts, app, number.unwrap_or(NonZeroUsize::MIN))
+                app_page(&layout, &facts, app, number.unwrap_or(NonZeroUsize::MIN))
             }),
             Page::Dyno(app, dyno) => facts
                 .each_dyno()
                 .find(|(of, known)| of.name.as_str() == app && known.status.name.to_string() == dyno)
-                .map(|(app, dyno)| dyno_page(&frame, &facts, app, dyno)),
+                .map(|(app, dyno)| dyno_page(&layout, &facts, app, dyno)),
             Page::Decisions => {
                 let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
                 let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
                 let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
                 facts.decisions = page.decisions.into_iter().map(Arc::new).collect();
-                Some(decisions_page(&frame, &facts, page.next.map(|next| next.to_string()).as_deref()))
+                Some(decisions_page(&layout, &facts, page.next.map(|next| next.to_string()).as_deref()))
             }
             Page::Asset(_) => None,
-            Page::Overview => Some(Overview::new(&frame, &facts).page(&frame, &facts)),
+            Page::Overview => Some(Overview::new(&layout, &facts).page(&layout, &facts)),
         };
         let (status, page) = match page {
             Some(page) => (StatusCode::OK, page),
-            None => (StatusCode::NOT_FOUND, missing_page(&frame)),
+            None => (StatusCode::NOT_FOUND, missing_page(&layout)),
         };
         Ok(html(status, page, &head.headers))
     }
@@ -75,7 +75,7 @@ impl Service {
         (title, text): (&str, &str),
     ) -> Response<ReplyBody> {
         let seen = admin_ui.streams.last_html_id();
-        html(status, problem_page(&admin_ui.frame(&seen), title, text), &HeaderMap::new())
+        html(status, problem_page(&admin_ui.layout(&seen), title, text), &HeaderMap::new())
     }
 
     /// Carries out a form, and redirects the browser to the page that shows the result.
@@ -142,10 +142,10 @@ fn see_other(to: &str) -> Response<ReplyBody> {
     reply::no_store(response)
 }
 
-fn missing_page(frame: &Layout<'_>) -> Markup {
+fn missing_page(layout: &Layout<'_>) -> Markup {
     let text = "No watched app or dyno has this name. It may have been scaled down, or has logged nothing \
                 since startup.";
-    problem_page(frame, "Not found", text)
+    problem_page(layout, "Not found", text)
 }
 
 fn html(status: StatusCode, page: Markup, headers: &HeaderMap) -> Response<ReplyBody> {

@@ -7,7 +7,7 @@ use crate::ui::chart;
 use crate::ui::decisions;
 use crate::ui::dynos::{detail, table};
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
-use crate::ui::layout::{Layout, Place, page, token_field};
+use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::parts::{Part, Row};
 use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state};
 use dynowarden_core::limits;
@@ -33,13 +33,13 @@ struct AppParts {
 }
 
 impl Overview {
-    pub fn new(frame: &Layout<'_>, facts: &Facts) -> Self {
+    pub fn new(layout: &Layout<'_>, facts: &Facts) -> Self {
         let shown = shown(facts);
         let others = facts.apps.iter().enumerate().filter(|(place, _)| !shown.contains(place));
         Self {
             headline: headline(facts),
             attention: attention(facts),
-            apps: shown.iter().map(|place| AppParts::new(frame, *place, facts)).collect(),
+            apps: shown.iter().map(|place| AppParts::new(layout, *place, facts)).collect(),
             others: other_apps(&others.map(|(_, app)| app).collect::<Vec<_>>(), facts.now),
             decided: decided(facts),
         }
@@ -51,7 +51,7 @@ impl Overview {
         [self.headline, self.attention].into_iter().chain(apps).chain([self.others, self.decided]).collect()
     }
 
-    pub fn page(&self, frame: &Layout<'_>, facts: &Facts) -> Markup {
+    pub fn page(&self, layout: &Layout<'_>, facts: &Facts) -> Markup {
         let content = html! {
             h1.hidden { "Status" }
             (self.headline)
@@ -59,10 +59,10 @@ impl Overview {
                 section aria-labelledby="apps-title" {
                     h2.hidden id="apps-title" { "Apps" }
                     @for (app, place) in self.apps.iter().zip(shown(facts)) {
-                        @if let Some(of) = facts.apps.get(place) { (app.article(frame, of, place)) }
+                        @if let Some(of) = facts.apps.get(place) { (app.article(layout, of, place)) }
                     }
                     (self.others)
-                    @if facts.apps.len() > 1 { (pause_all(frame)) }
+                    @if facts.apps.len() > 1 { (pause_all(layout)) }
                 }
                 div.side {
                     (self.attention)
@@ -71,24 +71,27 @@ impl Overview {
             }
         };
         // The sentence is also the title, so a background tab shows it.
-        page(frame, Place::Overview, &verdict(facts).1, content)
+        page(layout, PageKind::Overview, &verdict(facts).1, content)
     }
 }
 
 impl AppParts {
-    fn new(frame: &Layout<'_>, place: usize, facts: &Facts) -> Self {
+    fn new(layout: &Layout<'_>, place: usize, facts: &Facts) -> Self {
         let app = &facts.apps[place];
         let folds = folds(app, facts);
         let listed: Vec<_> =
             app.dynos.iter().filter(|dyno| !folds || !dyno.is_calm()).take(limits::DYNOS_SHOWN_MAX).collect();
         Self {
-            state: Part::whole(format!("s-{place}"), app_state(frame, app, &format!("s-{place}"), facts.now)),
+            state: Part::whole(
+                format!("s-{place}"),
+                app_state(layout, app, &format!("s-{place}"), facts.now),
+            ),
             table: table(app, &format!("t-{place}"), &listed, facts.now),
             folded: folded(app, &format!("f-{place}"), listed.len()),
         }
     }
 
-    fn article(&self, frame: &Layout<'_>, app: &AppFacts, place: usize) -> Markup {
+    fn article(&self, layout: &Layout<'_>, app: &AppFacts, place: usize) -> Markup {
         let title = format!("a-{place}");
         html! {
             article.card aria-labelledby=(title) {
@@ -97,7 +100,7 @@ impl AppParts {
                     (self.state)
                     details.menu {
                         summary.button { "Pause…" span.hidden { " " (app.name) } }
-                        (pause_form(frame, Some(app)))
+                        (pause_form(layout, Some(app)))
                     }
                 }
                 (self.table)
@@ -250,7 +253,7 @@ fn attention_row(app: &str, dyno: Option<&str>, (tone, word): (Tone, &str), text
 }
 
 /// The state of an app as a whole: its drain, its traffic, its pause.
-pub fn app_state(frame: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) -> Markup {
+pub fn app_state(layout: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) -> Markup {
     html! {
         div.about id=(id) {
             @if app.dry_run { (badge(Tone::Quiet, "Dry run")) }
@@ -264,7 +267,7 @@ pub fn app_state(frame: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) -
             }
             @if let Some(pause) = &app.paused {
                 form.paused method="post" action="/resume" {
-                    (token_field(frame))
+                    (token_field(layout))
                     input type="hidden" name="app" value=(app.name);
                     (badge(Tone::Warn, "Paused")) " " (left(pause.until, now))
                     @if !pause.reason.is_empty() { ": " q { (pause.reason) } }
@@ -376,10 +379,10 @@ fn decided(facts: &Facts) -> Part {
 }
 
 /// The form that pauses one app, or all.
-pub fn pause_form(frame: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
+pub fn pause_form(layout: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
     html! {
         form.pause method="post" action="/pause" {
-            (token_field(frame))
+            (token_field(layout))
             @if let Some(app) = app { input type="hidden" name="app" value=(app.name); }
             label { "For " select name="for" {
                 option value="30m" { "30 minutes" }
@@ -396,13 +399,13 @@ pub fn pause_form(frame: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
     }
 }
 
-fn pause_all(frame: &Layout<'_>) -> Markup {
+fn pause_all(layout: &Layout<'_>) -> Markup {
     html! {
         details.all {
             summary.button { "Pause or resume all apps…" }
-            (pause_form(frame, None))
+            (pause_form(layout, None))
             form.pause method="post" action="/resume" {
-                (token_field(frame))
+                (token_field(layout))
                 button type="submit" { "Resume all apps" }
             }
         }
@@ -410,7 +413,7 @@ fn pause_all(frame: &Layout<'_>) -> Markup {
 }
 
 /// The page of older decisions.
-pub fn decisions_page(frame: &Layout<'_>, facts: &Facts, older: Option<&str>) -> Markup {
+pub fn decisions_page(layout: &Layout<'_>, facts: &Facts, older: Option<&str>) -> Markup {
     let rows = decisions::rows(&facts.decisions, facts.now);
     let oldest = facts.decisions.last().map(|decision| since(decision.at, facts.now));
     let content = html! {
@@ -429,5 +432,5 @@ pub fn decisions_page(frame: &Layout<'_>, facts: &Facts, older: Option<&str>) ->
             }
         }
     };
-    page(frame, Place::Decisions, "Decisions", content)
+    page(layout, PageKind::Decisions, "Decisions", content)
 }
