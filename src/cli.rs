@@ -1,6 +1,4 @@
-//! The command line: what can be asked for, and the help that a newcomer works from.
-//!
-//! Also the one place where the process's environment and files become [`Settings`].
+//! The command line and its help, and the one place that reads settings from the environment and from files.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -32,7 +30,6 @@ pub struct Cli {
     command: Option<Command>,
 }
 
-/// What is asked for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the daemon: receive log drains, restart dynos (the default command)
@@ -128,7 +125,6 @@ pub struct HistoryArgs {
     pub format: Format,
 }
 
-/// Which settings file.
 #[derive(Args, Debug)]
 pub struct ConfigArgs {
     /// Settings file (default: dynowarden.toml in the working directory, if present)
@@ -139,14 +135,13 @@ pub struct ConfigArgs {
 /// How output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl Cli {
-    /// The command; `serve` where none is named.
+    /// Returns the command, by default `serve`.
     pub fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Serve(self.serve))
     }
@@ -156,14 +151,14 @@ impl ConfigArgs {
     /// Reads the settings from the process's environment and from the file.
     ///
     /// # Errors
-    /// Everything that is wrong with them or, by `needs`, missing.
+    /// All problems, and everything missing that `needs` requires.
     pub fn load(&self, needs: Needs) -> Result<Settings, Problems> {
         let env: Vec<_> = std::env::vars_os().collect();
         config::load(&Sources { config: self.config.as_deref(), env: &env, read_file: &read_file }, needs)
     }
 }
 
-/// Reads a file that settings come from. It may be a device or a pipe, so its size is not believed.
+/// Reads a settings file. Its reported size is not trusted, because it may be a device or a pipe.
 fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(limits::SETTINGS_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
@@ -276,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_command_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
@@ -293,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_takes_what_the_manual_says() {
+    fn every_command_accepts_its_documented_options() {
         let Ok(Command::Demo(demo)) =
             parse("dynowarden demo --port 0 --api-port 1 --speed 20 --seed 7 --for 1m30s")
         else {
@@ -357,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_settings_file_is_read_to_its_bound() {
+    fn a_settings_file_is_limited_in_size() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("x");
         let bound = usize::try_from(limits::SETTINGS_FILE_BYTES_MAX).expect("it is small");

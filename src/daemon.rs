@@ -19,9 +19,9 @@ use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
 use crate::heroku::Heroku;
 use crate::http::Service;
+use crate::http::event_publisher;
 use crate::http::listener;
 use crate::http::tls::Tls;
-use crate::http::watch;
 use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;
@@ -42,14 +42,12 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(settings.listen, settings.port);
     TcpListener::bind(address).await.map_err(|error| {
         let fix = match error.kind() {
-            ErrorKind::AddrInUse => "another program has the port; set PORT to a free one, or stop that one",
+            ErrorKind::AddrInUse => "another program uses the port; stop it, or set PORT to a free one",
             ErrorKind::AddrNotAvailable => {
-                "this machine has no such address; set listen to one that it has, or to 0.0.0.0 for all"
+                "this machine has no such address; set listen to one of its addresses, or to 0.0.0.0 for all"
             }
-            ErrorKind::PermissionDenied => {
-                "this port is for root; set PORT to one from 1024 on, such as 8080"
-            }
-            _ => "set listen and PORT to an address and a port that can be had",
+            ErrorKind::PermissionDenied => "this port needs root; set PORT to 1024 or higher, such as 8080",
+            _ => "set listen and PORT to an available address and port",
         };
         anyhow::anyhow!("cannot listen on {address}: {fix} ({error})")
     })
@@ -127,7 +125,7 @@ pub async fn start(
     if let Some(status_model) = service.status_model() {
         status_model.remember(past);
     }
-    tokio::spawn(watch::watch(service.clone(), shutdown.clone()));
+    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
     let watches = [store_watch, notify_watch].into_iter().chain(following).collect();
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -185,8 +183,8 @@ fn open_tls(
 ) -> anyhow::Result<Option<(Tls, JoinHandle<()>)>> {
     let Some(of_tls) = &settings.tls else { return Ok(None) };
     let tls = Tls::new(&of_tls.identity);
-    let follower = tls.follower(of_tls, context.clock, context.metrics.clone(), context.readiness.clone())?;
-    let following = tokio::spawn(follower.run(tls.clone(), shutdown.clone()));
+    let reloader = tls.reloader(of_tls, context.clock, context.metrics.clone(), context.readiness.clone())?;
+    let following = tokio::spawn(reloader.run(tls.clone(), shutdown.clone()));
     Ok(Some((tls, following)))
 }
 

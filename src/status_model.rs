@@ -58,7 +58,7 @@ impl StatusModel {
     /// A batch was taken, with these events in it.
     pub fn heard(&self, app: AppId, events: &[Event], counts: &Counts, now: Now) {
         let mut kept = self.lock();
-        kept.history.hear(app, events, now.wall);
+        kept.history.add_events(app, events, now.wall);
         if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
             drain.batches += 1;
             drain.bad_frames += counts.bad_frames.values().sum::<u64>();
@@ -71,17 +71,17 @@ impl StatusModel {
     pub fn record(&self, record: &Record) {
         let mut kept = self.lock();
         match record {
-            Record::MemoryAfterRestart(aftermath) => kept.recent_decisions.told(aftermath),
+            Record::MemoryAfterRestart(aftermath) => kept.recent_decisions.memory_after_restart(aftermath),
             Record::Decision(decision) => {
                 if let Some(name) = self.name(decision.app) {
-                    kept.recent_decisions.decided(decision, name);
+                    kept.recent_decisions.add(decision, name);
                 }
             }
             Record::Outcome(outcome) => {
                 if let RestartResult::Accepted { .. } = outcome.result {
                     kept.history.restarted(outcome.app, &outcome.dyno, outcome.at);
                 }
-                kept.recent_decisions.learnt(outcome);
+                kept.recent_decisions.add_outcome(outcome);
             }
             Record::Notice(Notice { scope: Scope::App(app), what: NoticeKind::Health(alert), .. }) => {
                 if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
@@ -102,7 +102,7 @@ impl StatusModel {
 
     /// Takes over decisions of an earlier life, newest first.
     pub fn remember(&self, past: Vec<DecisionView>) {
-        self.lock().recent_decisions.remember(past);
+        self.lock().recent_decisions.restore(past);
     }
 
     /// Everything but the program's own health, with the engine's state as it was just now.

@@ -54,7 +54,7 @@ pub fn tell(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
     match record {
         Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
             let app = &plan(*app).name;
-            info!(%app, %dyno, outcome = "aftermath", "{dyno} of {app} is at {memory} after its restart");
+            info!(%app, %dyno, outcome = "aftermath", %memory, "memory after restart");
         }
         Record::Decision(decision) => tell_decision(decision, plan(decision.app), metrics),
         Record::Notice(notice) => tell_notice(notice, plans, metrics),
@@ -70,18 +70,13 @@ fn tell_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
     let dyno = decision.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let rule = &decision.rule;
     let reason = decision.reason();
-    match &decision.action {
-        Action::Hold(_) => {
-            info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} is left alone");
-        }
-        Action::Notify => info!(%app, dyno, %rule, decision = word, code, reason, "{rule} of {app} fired"),
-        Action::Restart { dry_run: true, .. } => {
-            info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} would be restarted");
-        }
-        Action::Restart { .. } => {
-            info!(%app, dyno, %rule, decision = word, code, reason, "{dyno} of {app} is being restarted");
-        }
-    }
+    let message = match &decision.action {
+        Action::Hold(_) => "dyno left alone",
+        Action::Notify => "rule fired",
+        Action::Restart { dry_run: true, .. } => "dyno would be restarted",
+        Action::Restart { .. } => "restarting dyno",
+    };
+    info!(%app, dyno, %rule, decision = word, code, reason, "{message}");
 }
 
 fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
@@ -96,13 +91,13 @@ fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
         | RestartResult::Back { late: false, .. }
         | RestartResult::Gone
         | RestartResult::Withdrawn => {
-            info!(%app, %dyno, outcome = label, "restart of {dyno} of {app}: {result}");
+            info!(%app, %dyno, outcome = label, %result, "restart outcome");
         }
         RestartResult::Back { late: true, .. }
         | RestartResult::NotBack { .. }
         | RestartResult::Refused(_)
         | RestartResult::Unanswered { .. } => {
-            warn!(%app, %dyno, outcome = label, "restart of {dyno} of {app}: {result}");
+            warn!(%app, %dyno, outcome = label, %result, "restart outcome");
         }
     }
 }
@@ -263,13 +258,13 @@ mod tests {
         check(
             decision(Action::Restart { dry_run: false, formation: 2 }),
             "INFO",
-            &[("decision", "restart"), ("message", "web.2 of acme is being restarted")],
+            &[("decision", "restart"), ("message", "restarting dyno")],
             r#"decisions_total{app="acme",decision="restart",reason="rule"}"#,
         );
         check(
             outcome(RestartResult::Accepted { answer_lost: false }),
             "INFO",
-            &[("outcome", "accepted")],
+            &[("outcome", "accepted"), ("message", "restart outcome")],
             r#"restarts_total{app="acme",process_type="web",outcome="accepted"}"#,
         );
         let out_for = Duration::from_secs(12);

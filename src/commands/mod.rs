@@ -1,4 +1,4 @@
-//! The commands, one file each: thin shells that turn arguments into a run and a run into an exit code.
+//! The commands, one file each.
 
 pub mod check;
 pub mod demo;

@@ -26,7 +26,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     })
 }
 
-/// A filter that cannot be read is a wrong setting like any other; the log alone knows what one is.
+/// Reports an invalid filter like any other wrong setting, although only the log can parse it.
 fn begin_log(settings: &Settings) -> anyhow::Result<()> {
     let filter = settings.log_filter.as_deref();
     telemetry::begin(settings.log_format, filter).map_err(|error| match error {
@@ -50,7 +50,7 @@ pub(super) fn cancel_on_signal(shutdown: CancellationToken) -> anyhow::Result<()
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
-            info!(signal = name, "asked to stop");
+            info!(signal = name, "stop requested");
             shutdown.cancel();
         }
     });

@@ -1,22 +1,60 @@
-//! `GET /api/v1/dynos`, `/decisions` and `/events`: the status page for programs.
+//! `/api/v1`: the status page for programs, and pausing restarts.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use hyper::body::Body;
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use crate::driver::Stopped;
 use crate::http::Service;
-use crate::http::caller::Head;
+use crate::http::auth::is_same_origin;
+use crate::http::body;
+use crate::http::client_addr::Head;
 use crate::http::denied::Denied;
+use crate::http::events::{Format, NoStream};
 use crate::http::forms::Fields;
-use crate::http::live::{Form, NoStream};
-use crate::http::pages::packable;
 use crate::http::reply::{self, ReplyBody};
 use crate::store::history::Filter;
 use crate::ui::json::DynosJson;
+use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
+use dynowarden_core::time::later;
+
+/// The body of `POST /api/v1/pause`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PauseOrder {
+    /// All apps if absent.
+    app: Option<String>,
+    r#for: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// The body of `POST /api/v1/resume`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResumeOrder {
+    /// All apps if absent.
+    app: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Paused<'p> {
+    app: Option<&'p str>,
+    paused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'p str>,
+}
 
 impl Service {
     /// `GET /api/v1/dynos?app=`.
@@ -33,7 +71,7 @@ impl Service {
     /// `GET /api/v1/decisions?app=&dyno=&limit=&cursor=`.
     pub(super) async fn list_decisions(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
         self.require_admin_ui(head)?;
-        let filter = wanted(&query(head)).map_err(Denied::Query)?;
+        let filter = decision_filter(&query(head)).map_err(Denied::Query)?;
         let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
         Ok(json(&page, head))
     }
@@ -45,29 +83,117 @@ impl Service {
             return Err(Denied::HasBody);
         }
         let fields = query(head);
-        let form = match fields.value("as") {
-            None | Some("json") => Form::Json,
-            Some("html") => Form::Html,
+        let format = match fields.value("as") {
+            None | Some("json") => Format::Json,
+            Some("html") => Format::Html,
             Some(other) => {
                 let shown: String = other.chars().take(limits::QUOTED_CHARS_MAX).collect();
                 return Err(Denied::Query(format!("as: {shown:?} is neither json nor html")));
             }
         };
-        // A browser that comes again by itself says so in a header, which is newer than the address.
+        // A browser that reconnects sends the newer id in this header.
         let header = head.headers.get("last-event-id").and_then(|id| id.to_str().ok());
         let last = header.or_else(|| fields.value("seen"));
-        match admin_ui.streams.open(form, last) {
+        match admin_ui.streams.open(format, last) {
             Ok(stream) => {
                 let mut response = Response::new(ReplyBody::stream(stream));
                 let to = response.headers_mut();
                 to.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-                // Some proxies hold answers back to pack them together.
+                // Some proxies buffer responses unless this header forbids it.
                 to.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-                Ok(reply::private(response))
+                Ok(reply::no_store(response))
             }
             Err(NoStream::Closed) => Err(Denied::Stopping),
             Err(NoStream::Full) => Ok(reply::overloaded()),
         }
+    }
+
+    pub(super) async fn pause<B>(&self, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let order: PauseOrder = self.admin_order(head, body).await?;
+        let (until, reason) = self.pause_app(order.app.as_deref(), &order.r#for, &order.reason).await?;
+        let answer = Paused {
+            app: order.app.as_deref(),
+            paused: true,
+            until: Some(until.to_string()),
+            reason: Some(&reason),
+        };
+        Ok(reply::no_store(reply::json(StatusCode::OK, &answer)))
+    }
+
+    pub(super) async fn resume<B>(&self, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let order: ResumeOrder = self.admin_order(head, body).await?;
+        // A pause of all apps still holds after that of one has ended.
+        let remaining = match self.resume_app(order.app.as_deref()).await? {
+            Some(app) => self.pause_of(app).await?,
+            None => None,
+        };
+        let answer = Paused {
+            app: order.app.as_deref(),
+            paused: remaining.is_some(),
+            until: remaining.as_ref().map(|(until, _)| until.to_string()),
+            reason: remaining.as_ref().map(|(_, reason)| &**reason),
+        };
+        Ok(reply::no_store(reply::json(StatusCode::OK, &answer)))
+    }
+
+    /// Pauses one app or all, and returns the end and the reason.
+    pub(super) async fn pause_app(
+        &self,
+        name: Option<&str>,
+        span: &str,
+        reason: &str,
+    ) -> Result<(Timestamp, Arc<str>), Denied> {
+        let app = self.app_or_all(name)?;
+        let until = later(self.clock.now().wall, pause_span(span).map_err(Denied::Query)?);
+        let reason: String = reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect();
+        let reason: Arc<str> = reason.into();
+        self.handle.pause(app, until, reason.clone()).await?;
+        Ok((until, reason))
+    }
+
+    /// Resumes one app or all.
+    pub(super) async fn resume_app(&self, name: Option<&str>) -> Result<Option<AppId>, Denied> {
+        let app = self.app_or_all(name)?;
+        self.handle.resume(app).await?;
+        Ok(app)
+    }
+
+    async fn pause_of(&self, app: AppId) -> Result<Option<(Timestamp, Arc<str>)>, Stopped> {
+        let status = self.handle.status().await?;
+        Ok(status.into_iter().find(|status| status.app == app).and_then(|status| status.paused))
+    }
+
+    /// Reads an admin's order, unless another site's page made the browser send it.
+    async fn admin_order<B, T>(&self, head: &Head, body: B) -> Result<T, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        T: DeserializeOwned,
+    {
+        self.require_admin(head)?;
+        if !is_same_origin(&head.headers) {
+            return Err(Denied::OtherSite);
+        }
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
+        let body: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { &body };
+        serde_json::from_slice(body).map_err(Denied::Json)
+    }
+
+    fn app_or_all(&self, name: Option<&str>) -> Result<Option<AppId>, Denied> {
+        name.map(|name| self.app(name).ok_or(Denied::UnknownApp)).transpose()
+    }
+}
+
+fn pause_span(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(span) if !span.is_zero() && span <= limits::PAUSE_MAX => Ok(span),
+        Ok(_) => Err(format!("for: {text:?} must be more than 0s and at most 90d")),
+        Err(_) => Err(format!("for: {text:?} is not a duration such as 30m, 2h or 1d")),
     }
 }
 
@@ -76,13 +202,11 @@ fn query(head: &Head) -> Fields {
 }
 
 fn json(value: &impl Serialize, head: &Head) -> Response<ReplyBody> {
-    match serde_json::to_vec(value) {
-        Ok(body) => reply::private(packable(StatusCode::OK, "application/json", body.into(), &head.headers)),
-        Err(_) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON\n"),
-    }
+    let body = serde_json::to_vec(value).expect("our own types can be written as JSON");
+    reply::no_store(reply::compressed(StatusCode::OK, "application/json", body.into(), &head.headers))
 }
 
-fn wanted(fields: &Fields) -> Result<Filter, String> {
+fn decision_filter(fields: &Fields) -> Result<Filter, String> {
     let (usual, most) = (limits::DECISIONS_ANSWERED, limits::PAGE_ROWS_MAX);
     let limit = field::<u64>(fields, "limit", "a number")?
         .map_or(usual, |limit| u32::try_from(limit).unwrap_or(most).min(most));
@@ -105,11 +229,13 @@ fn field<T: FromStr>(fields: &Fields, name: &str, allowed: &str) -> Result<Optio
 
 #[cfg(test)]
 mod tests {
-    use super::wanted;
+    use std::time::Duration;
+
+    use super::{decision_filter, pause_span};
     use crate::http::forms::Fields;
 
     #[test]
-    fn what_is_wanted_is_parsed_before_the_store_is_asked() {
+    fn queries_are_parsed_before_the_store_is_read() {
         let cursor = "11-0123456789abcdef";
         for (query, expect) in [
             ("", Ok((100, None))),
@@ -121,12 +247,20 @@ mod tests {
             ("dyno=2", Err("dyno: \"2\" is not the name of a dyno, such as web.2")),
             ("app=%22", Err("app: \"\\\"\" is not the name of an app")),
         ] {
-            let read = wanted(&Fields::read(query.as_bytes()));
+            let read = decision_filter(&Fields::read(query.as_bytes()));
             assert_eq!(
                 read.map(|filter| (filter.limit, filter.before.map(|before| before.to_string()))),
                 expect.map(|(limit, before)| (limit, before.map(str::to_owned))).map_err(str::to_owned),
                 "{query}"
             );
+        }
+    }
+
+    #[test]
+    fn a_pause_has_a_valid_duration() {
+        assert_eq!(pause_span("2h"), Ok(Duration::from_secs(7200)));
+        for text in ["", "0s", "91d", "soon", "-1h", "99999999999999999999d"] {
+            assert!(pause_span(text).is_err_and(|problem| problem.starts_with("for: ")), "{text}");
         }
     }
 }

@@ -5,23 +5,22 @@
 //! in the path is looked up only after a password has matched.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use crate::http::Service;
+use crate::http::admin_ui::AdminUi;
+use crate::http::client_addr::Head;
+use crate::http::denied::Denied;
+use crate::metrics::Refusal;
 use dynowarden_core::ident::AppId;
-
-/// The challenge of the drain and of the admin routes.
-pub(super) const BASIC_CHALLENGE: &str = r#"Basic realm="dynowarden", charset="UTF-8""#;
-
-/// The challenge of the hook.
-pub(super) const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
 
 /// The SHA-256 digest of a configured secret, or of one that a client sent.
 #[derive(Clone)]
@@ -33,30 +32,25 @@ pub(super) struct DrainAuth {
     /// Pairs of an app and the index in `passwords` of a password that it accepts. An app without a pair
     /// accepts no batch.
     entries: HashSet<(AppId, u64)>,
-    /// No two of them are the same.
     passwords: Vec<Secret>,
 }
 
 /// The result of checking a drain password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
-    /// The password is right for this app.
+pub(super) enum DrainAccess {
     App(AppId),
-    /// No password, or a wrong one.
     Unauthorized,
-    /// A drain's password, but no such app: only who knows a password learns which apps there are.
+    /// A drain's password, but no such app. A client without a password cannot find out which apps exist.
     UnknownApp,
 }
 
 // === impl Secret ===
 
 impl Secret {
-    /// One that we hold.
-    pub(super) fn held(secret: &SecretString) -> Self {
+    pub(super) fn configured(secret: &SecretString) -> Self {
         Self::of(secret.expose_secret().as_bytes())
     }
 
-    /// Whether the client sent this secret.
     pub(super) fn is(&self, shown: Option<&Self>) -> bool {
         self.matches(shown).into()
     }
@@ -80,40 +74,86 @@ impl std::fmt::Debug for Secret {
 // === impl DrainAuth ===
 
 impl DrainAuth {
-    /// Accepts these passwords for these apps.
     pub(super) fn new<'s>(of_apps: impl IntoIterator<Item = (AppId, &'s SecretString)>) -> Self {
-        let mut passwords: Vec<Secret> = Vec::new();
-        let mut place = |password: Secret| {
+        let (mut entries, mut passwords) = (HashSet::new(), Vec::<Secret>::new());
+        for (app, password) in of_apps {
+            let password = Secret::configured(password);
             let known = passwords.iter().position(|known| known.is(Some(&password)));
-            let place = known.unwrap_or(passwords.len());
+            entries.insert((app, known.unwrap_or(passwords.len()) as u64));
             if known.is_none() {
                 passwords.push(password);
             }
-            place as u64
-        };
-        let entry = |(app, password)| (app, place(Secret::held(password)));
-        let entries = of_apps.into_iter().map(entry).collect();
+        }
         Self { entries, passwords }
     }
 
-    /// Judges who shows this password and wants to speak for an app, which is looked up by `wanted`.
-    pub(super) fn open(&self, shown: Option<&Secret>, wanted: impl FnOnce() -> Option<AppId>) -> Entry {
+    /// Checks a password for the app that `app` looks up.
+    pub(super) fn check(&self, shown: Option<&Secret>, app: impl FnOnce() -> Option<AppId>) -> DrainAccess {
         let mut found = u64::MAX;
-        for (place, password) in (0_u64..).zip(&self.passwords) {
-            found.conditional_assign(&place, password.matches(shown));
+        for (index, password) in (0_u64..).zip(&self.passwords) {
+            found.conditional_assign(&index, password.matches(shown));
         }
         if found == u64::MAX {
-            return Entry::Unauthorized;
+            return DrainAccess::Unauthorized;
         }
-        match wanted() {
-            None => Entry::UnknownApp,
-            Some(app) if self.entries.contains(&(app, found)) => Entry::App(app),
-            Some(_) => Entry::Unauthorized,
+        match app() {
+            None => DrainAccess::UnknownApp,
+            Some(app) if self.entries.contains(&(app, found)) => DrainAccess::App(app),
+            Some(_) => DrainAccess::Unauthorized,
         }
     }
 }
 
-/// The password of an `Authorization: Basic`, whatever the user's name.
+// === impl Service ===
+
+impl Service {
+    /// Accepts `ADMIN_PASSWORD`, by Basic or Bearer.
+    pub(super) fn require_admin(&self, head: &Head) -> Result<(), Denied> {
+        let password = self.admin.as_ref().ok_or(Denied::Closed)?;
+        let shown = basic(&head.headers).or_else(|| bearer(&head.headers));
+        if password.is(shown.as_ref()) {
+            return Ok(());
+        }
+        let counted = self.count_wrong_password(head, shown.as_ref());
+        Err(counted.map_or_else(Denied::Throttled, |()| Denied::Unauthorized))
+    }
+
+    /// Accepts `ADMIN_PASSWORD`, and returns the state of the status page.
+    pub(super) fn require_admin_ui(&self, head: &Head) -> Result<&AdminUi, Denied> {
+        self.require_admin(head)?;
+        self.admin_ui.as_ref().ok_or(Denied::Closed)
+    }
+
+    /// Counts a rejected password. A request without one does not count, because a browser sends it before it
+    /// asks the user.
+    ///
+    /// # Errors
+    /// There were too many from this address; the next one is allowed after this time.
+    pub(super) fn count_wrong_password(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
+        let counted = match shown {
+            Some(_) => self.throttle.count(self.proxies.client_addr(head)),
+            None => Ok(()),
+        };
+        let refusal = if counted.is_ok() { Refusal::Unauthorized } else { Refusal::Throttled };
+        self.metrics.refused(refusal);
+        counted
+    }
+}
+
+/// Whether a request comes from our own page or from no browser at all. A browser sends its saved Basic
+/// password with every request, even one that another site starts (<https://www.w3.org/TR/fetch-metadata/>).
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let host = headers.get(HOST).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    let origin = origin.as_bytes();
+    let after_scheme = memchr::memmem::find(origin, b"://").map(|at| &origin[at + 3..]);
+    after_scheme.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+/// The password of an `Authorization: Basic`, with any user name.
 pub(super) fn basic(headers: &HeaderMap) -> Option<Secret> {
     let decoded = BASE64.decode(credentials(headers, "basic")?).ok()?;
     let colon = memchr::memchr(b':', &decoded)?;
@@ -133,13 +173,13 @@ pub(super) fn query_key(query: Option<&str>) -> Option<Secret> {
         .map(|value| Secret::of(&percent_decode(value)))
 }
 
-/// Some clients leave the padding out (RFC 7617 does not allow it, but nothing is gained by refusing).
+/// Some clients omit the padding. RFC 7617 requires it, but rejecting them would gain nothing.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What follows the scheme. Two `Authorization` headers are none: which of them would a proxy mean?
+/// The credentials after the scheme. Two `Authorization` headers are ambiguous, so they count as none.
 fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h [u8]> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let value = all.next()?.as_bytes();
@@ -150,7 +190,7 @@ fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h [u8]> {
     value[..space].eq_ignore_ascii_case(scheme.as_bytes()).then(|| value[space..].trim_ascii())
 }
 
-/// `%41` and `+` undone; what is not an escape stands for itself.
+/// Decodes `%41` and `+`; an invalid escape is kept as it is.
 fn percent_decode(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     let mut decoded = Vec::with_capacity(rest.len());
@@ -178,11 +218,12 @@ fn hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use base64::Engine;
-    use http::HeaderMap;
-    use http::header::{AUTHORIZATION, HeaderValue};
+    use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
     use secrecy::SecretString;
 
-    use super::{BASE64, DrainAuth, Entry, Secret, basic, bearer, percent_decode, query_key};
+    use super::{
+        BASE64, DrainAccess, DrainAuth, Secret, basic, bearer, is_same_origin, percent_decode, query_key,
+    };
     use dynowarden_core::ident::AppId;
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -193,12 +234,12 @@ mod tests {
         headers
     }
 
-    fn held(text: &str) -> Secret {
-        Secret::held(&SecretString::from(text))
+    fn secret(text: &str) -> Secret {
+        Secret::configured(&SecretString::from(text))
     }
 
     #[test]
-    fn the_password_of_basic_counts_and_the_user_does_not() {
+    fn basic_takes_any_user_name() {
         let encoded = |text: &str| BASE64.encode(text);
         for (value, shown) in [
             (format!("Basic {}", encoded("user:pa55")), true),
@@ -215,18 +256,39 @@ mod tests {
             ("Basic \u{7f}!!".replace('\u{7f}', "~"), false),
             ("pa55".to_owned(), false),
         ] {
-            assert_eq!(held("pa55").is(basic(&headers(&[&value])).as_ref()), shown, "{value}");
+            assert_eq!(secret("pa55").is(basic(&headers(&[&value])).as_ref()), shown, "{value}");
         }
         let good = format!("Basic {}", encoded("u:pa55"));
         assert!(basic(&headers(&[&good, &good])).is_none());
-        assert!(held("a:b").is(basic(&headers(&[&format!("Basic {}", encoded("u:a:b"))])).as_ref()));
-        assert!(!held("").is(None));
+        assert!(secret("a:b").is(basic(&headers(&[&format!("Basic {}", encoded("u:a:b"))])).as_ref()));
+        assert!(!secret("").is(None));
     }
 
     #[test]
-    fn keys_come_by_bearer_or_query() {
-        assert!(held("k3y").is(bearer(&headers(&["Bearer k3y"])).as_ref()));
-        assert!(held("k3y").is(bearer(&headers(&["bearer  k3y "])).as_ref()));
+    fn requests_of_another_site_are_detected() {
+        let site = HeaderName::from_static("sec-fetch-site");
+        for (sent, expect) in [
+            (vec![], true),
+            (vec![(&site, "same-origin")], true),
+            (vec![(&site, "none")], true),
+            (vec![(&site, "cross-site")], false),
+            (vec![(&site, "same-site")], false),
+            (vec![(&ORIGIN, "https://dyno.example"), (&HOST, "dyno.example")], true),
+            (vec![(&ORIGIN, "http://localhost:8080"), (&HOST, "localhost:8080")], true),
+            (vec![(&ORIGIN, "https://evil.example"), (&HOST, "dyno.example")], false),
+            (vec![(&ORIGIN, "null"), (&HOST, "dyno.example")], false),
+            (vec![(&ORIGIN, "https://evil.example")], false),
+        ] {
+            let headers: HeaderMap =
+                sent.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_static(value))).collect();
+            assert_eq!(is_same_origin(&headers), expect, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_a_bearer_token_or_in_the_query() {
+        assert!(secret("k3y").is(bearer(&headers(&["Bearer k3y"])).as_ref()));
+        assert!(secret("k3y").is(bearer(&headers(&["bearer  k3y "])).as_ref()));
         assert!(bearer(&headers(&["Basic k3y"])).is_none());
         for (query, expect) in [
             (Some("key=k3y"), true),
@@ -237,59 +299,64 @@ mod tests {
             (Some(""), false),
             (None, false),
         ] {
-            assert_eq!(held("k3y").is(query_key(query).as_ref()), expect, "{query:?}");
+            assert_eq!(secret("k3y").is(query_key(query).as_ref()), expect, "{query:?}");
         }
         assert_eq!(percent_decode("a+b%2B%zz%4"), b"a b+%zz%4");
     }
 
     #[test]
-    fn a_drain_password_opens_its_app_and_nothing_else() {
+    fn a_drain_password_is_valid_for_its_app_only() {
         let passwords = [(0, "shared"), (1, "own"), (2, "shared"), (2, "old")];
         let passwords = passwords.map(|(app, password)| (AppId(app), SecretString::from(password)));
-        let door = DrainAuth::new(passwords.iter().map(|(app, password)| (*app, password)));
+        let drain_auth = DrainAuth::new(passwords.iter().map(|(app, password)| (*app, password)));
         let (known, unknown) = (|app| Some(AppId(app)), None);
         for (shown, wanted, expect) in [
-            (Some("shared"), known(0), Entry::App(AppId(0))),
-            (Some("shared"), known(2), Entry::App(AppId(2))),
-            (Some("old"), known(2), Entry::App(AppId(2))),
-            (Some("old"), known(0), Entry::Unauthorized),
-            (Some("own"), known(1), Entry::App(AppId(1))),
-            (Some("shared"), known(1), Entry::Unauthorized),
-            (Some("own"), known(0), Entry::Unauthorized),
-            (Some("shared"), unknown, Entry::UnknownApp),
-            (Some("own"), unknown, Entry::UnknownApp),
-            (Some("shared"), known(3), Entry::Unauthorized),
-            (Some(""), known(3), Entry::Unauthorized),
-            (Some("wrong"), known(0), Entry::Unauthorized),
-            (Some("wrong"), unknown, Entry::Unauthorized),
-            (None, known(0), Entry::Unauthorized),
-            (None, unknown, Entry::Unauthorized),
+            (Some("shared"), known(0), DrainAccess::App(AppId(0))),
+            (Some("shared"), known(2), DrainAccess::App(AppId(2))),
+            (Some("old"), known(2), DrainAccess::App(AppId(2))),
+            (Some("old"), known(0), DrainAccess::Unauthorized),
+            (Some("own"), known(1), DrainAccess::App(AppId(1))),
+            (Some("shared"), known(1), DrainAccess::Unauthorized),
+            (Some("own"), known(0), DrainAccess::Unauthorized),
+            (Some("shared"), unknown, DrainAccess::UnknownApp),
+            (Some("own"), unknown, DrainAccess::UnknownApp),
+            (Some("shared"), known(3), DrainAccess::Unauthorized),
+            (Some(""), known(3), DrainAccess::Unauthorized),
+            (Some("wrong"), known(0), DrainAccess::Unauthorized),
+            (Some("wrong"), unknown, DrainAccess::Unauthorized),
+            (None, known(0), DrainAccess::Unauthorized),
+            (None, unknown, DrainAccess::Unauthorized),
         ] {
-            assert_eq!(door.open(shown.map(held).as_ref(), || wanted), expect, "{shown:?} {wanted:?}");
+            assert_eq!(
+                drain_auth.check(shown.map(secret).as_ref(), || wanted),
+                expect,
+                "{shown:?} {wanted:?}"
+            );
         }
     }
 
     #[test]
-    fn a_wrong_password_costs_the_same_whatever_app_it_is_for() {
+    fn a_wrong_password_takes_the_same_time_for_every_app() {
         let passwords = ["shared", "own"].map(SecretString::from);
         let [shared, own] = &passwords;
-        let door =
+        let drain_auth =
             DrainAuth::new([shared, own, shared].into_iter().zip(0..).map(|(text, app)| (AppId(app), text)));
-        assert_eq!(door.passwords.len(), 2, "each is compared once");
+        assert_eq!(drain_auth.passwords.len(), 2, "each is compared once");
         for shown in [Some("wrong"), Some(""), Some("share"), None] {
-            let entry = door.open(shown.map(held).as_ref(), || panic!("the app was looked up for {shown:?}"));
-            assert_eq!(entry, Entry::Unauthorized);
+            let entry = drain_auth
+                .check(shown.map(secret).as_ref(), || panic!("the app was looked up for {shown:?}"));
+            assert_eq!(entry, DrainAccess::Unauthorized);
         }
-        // Whatever the user is called, the same octets are hashed and compared.
+        // The user name changes nothing: the same octets are hashed and compared.
         let shown = |user: &str| {
             basic(&headers(&[&format!("Basic {}", BASE64.encode(format!("{user}:wrong")))]))
                 .expect("a password")
         };
-        assert_eq!(shown("drain").0, shown("somebody-else").0);
+        assert_eq!(shown("drain").0, shown("another-user").0);
     }
 
     #[test]
-    fn secrets_do_not_show() {
-        assert_eq!(format!("{:?}", held("pa55")), "Secret(…)");
+    fn secrets_are_not_in_debug_output() {
+        assert_eq!(format!("{:?}", secret("pa55")), "Secret(…)");
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a request's body within its bounds: bytes, time, and bytes again once it is unpacked.
+//! Reading a request's body, with limits for its size, its time and its size after decompression.
 
 use std::future::poll_fn;
 use std::io::Read;
@@ -14,40 +14,36 @@ use hyper::body::Body;
 
 use dynowarden_core::limits;
 
-/// How a body is packed.
+/// A supported `Content-Encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// As gzip.
     Gzip,
-    /// Not at all.
     Identity,
 }
 
-/// Why there is no body.
+/// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
-    /// The connection broke, or the chunks on it make no sense.
-    #[error("the body broke off")]
+    /// The connection broke, or the chunks are invalid.
+    #[error("the body ended early")]
     Broken,
     /// It did not arrive in [`limits::BODY_READ`].
     #[error("the body did not arrive in time")]
     Slow,
-    /// It is over the limit, or would be.
     #[error("the body is over the limit")]
     TooLarge,
 }
 
-/// A body after unpacking.
+/// A decompressed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unpacked {
-    /// What could be unpacked.
     pub bytes: Bytes,
-    /// Whether that was all of it; false for a packed body that is cut off or corrupt.
+    /// False if a compressed body is cut off or corrupt.
     pub whole: bool,
 }
 
 impl Encoding {
-    /// The one that the headers name; none for any other than gzip.
+    /// Returns `None` for an unsupported encoding.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut named = headers.get_all(CONTENT_ENCODING).iter();
         let Some(first) = named.next() else { return Some(Self::Identity) };
@@ -61,10 +57,10 @@ impl Encoding {
         }
     }
 
-    /// Unpacks a body, but never more than `bytes_max` of it.
+    /// Decompresses a body.
     ///
     /// # Errors
-    /// [`BodyError::TooLarge`] when more would come out.
+    /// [`BodyError::TooLarge`] if the result has more than `bytes_max` bytes.
     pub(super) fn unpack(self, packed: Bytes, bytes_max: usize) -> Result<Unpacked, BodyError> {
         match self {
             Self::Identity => Ok(Unpacked { bytes: packed, whole: true }),
@@ -73,10 +69,7 @@ impl Encoding {
     }
 }
 
-/// Reads all of a body. A declared length over the limit is refused before anything is read.
-///
-/// # Errors
-/// When it is too large, too slow or broken.
+/// Reads all of a body. A declared length over the limit is rejected before anything is read.
 pub(super) async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -85,9 +78,9 @@ where
         return Err(BodyError::TooLarge);
     }
     let mut collected = pin!(collect(body, bytes_max));
-    // Most bodies have come with their heads, and need no timer.
-    if let Poll::Ready(here) = poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
-        return here;
+    // Most bodies arrive with their heads, and need no timer.
+    if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
+        return read;
     }
     tokio::time::timeout(limits::BODY_READ, collected).await.unwrap_or(Err(BodyError::Slow))
 }
@@ -96,7 +89,7 @@ async fn collect<B>(mut body: B, bytes_max: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    // Grown by what arrives, not by what is announced: an announcement costs a sender nothing.
+    // The buffer grows with what arrives, because a client can declare any length for free.
     let mut first = Bytes::new();
     let mut all = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -109,9 +102,9 @@ where
             continue;
         }
         if all.is_empty() {
-            // Room for what is announced, as far as that is no more than a full batch of logplex.
-            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-            all.reserve_exact(first.len() + data.len() + announced.min(limits::BODY_ROOM_BYTES));
+            // The declared length is trusted up to a full batch of logplex.
+            let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+            all.reserve_exact(first.len() + data.len() + declared.min(limits::BODY_ROOM_BYTES));
             all.extend_from_slice(&first);
         }
         all.extend_from_slice(&data);
@@ -121,12 +114,12 @@ where
 
 fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Unpacked, BodyError> {
     let mut bytes = Vec::new();
-    // One byte more than allowed tells "just fits" from "too large" without unpacking the rest.
+    // One byte over the limit is enough to detect a body that is too large.
     let read = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1).read_to_end(&mut bytes);
     if bytes.len() > bytes_max {
         return Err(BodyError::TooLarge);
     }
-    // What was unpacked before the fault is good: the frames in it count.
+    // The frames before a fault are good, and count.
     Ok(Unpacked { whole: read.is_ok() || packed.is_empty(), bytes: bytes.into() })
 }
 
@@ -155,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_gzip_and_nothing_are_read() {
+    fn only_gzip_and_identity_are_supported() {
         for (named, expect) in [
             (&[][..], Some(Encoding::Identity)),
             (&["identity"], Some(Encoding::Identity)),
@@ -175,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_stopped_at_the_limit() {
+    fn decompression_stops_at_the_limit() {
         let bomb = gzip(&vec![0; 64 * 1024 * 1024]);
         assert!(bomb.len() < 100_000);
         assert_eq!(Encoding::Gzip.unpack(bomb.into(), 4096), Err(BodyError::TooLarge));
@@ -184,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_a_fault_is_kept() {
+    fn data_before_a_fault_is_kept() {
         let text: Vec<u8> =
             (0..40_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
         let packed = gzip(&text);
@@ -199,27 +192,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_just_at_the_limit_passes() {
+    async fn a_body_at_the_limit_is_read() {
         assert_eq!(read(Full::from("1234"), 4).await, Ok(Bytes::from_static(b"1234")));
         assert_eq!(read(Full::from("12345"), 4).await, Err(BodyError::TooLarge));
         assert_eq!(read(Full::from(""), 0).await, Ok(Bytes::new()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_come_is_given_up() {
+    async fn a_body_that_does_not_arrive_times_out() {
         let body = Pieces { left: VecDeque::from(["a"]), ends: false };
         assert_eq!(read(body, 4).await, Err(BodyError::Slow));
     }
 
     #[tokio::test]
-    async fn pieces_add_up_and_so_does_the_limit() {
+    async fn the_limit_counts_all_pieces() {
         for (bytes_max, expect) in [(6, Ok(Bytes::from_static(b"abcdef"))), (5, Err(BodyError::TooLarge))] {
             let body = Pieces { left: VecDeque::from(["ab", "cd", "ef"]), ends: true };
             assert_eq!(read(body, bytes_max).await, expect);
         }
     }
 
-    /// A body of unknown length that comes in pieces, and then ends or hangs.
+    /// A body of unknown length that arrives in pieces, and then ends or stalls.
     struct Pieces {
         left: VecDeque<&'static str>,
         ends: bool,

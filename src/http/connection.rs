@@ -1,8 +1,8 @@
-//! One connection: HTTP/1.1 on it, and the deadline that each of its phases has.
+//! One connection: HTTP/1.1, and a deadline for each of its phases.
 //!
-//! hyper has one time-out for "the next head", which it also applies to an idle connection. We need two:
-//! a half-open request must be gone within seconds, an idle keep-alive connection must outlast Heroku's
-//! router. So hyper's is off, and a [`ConnectionState`] beside the connection knows which phase it is in.
+//! hyper has one time-out for the next head, which it also applies to an idle connection. We need two: a
+//! half-open request must end within seconds, but an idle keep-alive connection must outlast Heroku's router.
+//! So hyper's is off, and a [`ConnectionState`] alongside the connection tracks its phase.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -21,26 +21,26 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::Service;
-use crate::http::caller::Head;
+use crate::http::client_addr::Head;
 use crate::http::connection_state::{ConnectionState, InFlight, Phase};
 use crate::http::framing::Framing;
 use crate::http::reply::{self, ReplyBody};
 use crate::metrics::Refusal;
 use dynowarden_core::limits;
 
-/// Serves one connection until it ends, is evicted or overstays, or the program shuts down.
+/// Serves one connection until it ends, is evicted, misses a deadline, or the daemon shuts down.
 pub async fn serve<IO>(
     (io, peer): (IO, IpAddr),
     service: Arc<Service>,
-    pulse: Arc<ConnectionState>,
+    state: Arc<ConnectionState>,
     shutdown: CancellationToken,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(Watched { framing: Framing::default(), io, pulse: pulse.clone() });
+    let io = TokioIo::new(Watched { framing: Framing::default(), io, state: state.clone() });
     let handler = {
-        let (service, pulse) = (service.clone(), pulse.clone());
-        service_fn(move |request| answer(service.clone(), pulse.clone(), peer, request))
+        let (service, state) = (service.clone(), state.clone());
+        service_fn(move |request| answer(service.clone(), state.clone(), peer, request))
     };
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -49,25 +49,25 @@ pub async fn serve<IO>(
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(io, handler);
 
-    let mut deadline = pin!(tokio::time::sleep_until(pulse.deadline()));
-    let mut evicted = pin!(pulse.evicted.cancelled());
+    let mut deadline = pin!(tokio::time::sleep_until(state.deadline()));
+    let mut evicted = pin!(state.evicted.cancelled());
     let mut stopping = pin!(shutdown.cancelled());
     let mut last_call = None;
     let end = std::future::poll_fn(|cx| {
-        pulse.look_at_clock();
+        state.read_clock();
         if last_call.is_none() && stopping.as_mut().poll(cx).is_ready() {
-            // Idle connections close by this; one with half a head gets a moment for the rest.
+            // This closes an idle connection; one with half a head has a moment for the rest.
             Pin::new(&mut connection).graceful_shutdown();
-            let grace = if pulse.phase().0 == Phase::Busy { limits::HTTP_GRACE } else { HEAD_GRACE };
+            let grace = if state.phase().0 == Phase::Busy { limits::HTTP_GRACE } else { HEAD_GRACE };
             last_call = Some(Instant::now() + grace);
         }
         if let Poll::Ready(closed) = connection.poll_without_shutdown(cx) {
-            return Poll::Ready(End::Closed(closed.err().and_then(|error| fault_of_head(&error))));
+            return Poll::Ready(End::Closed(closed.err().and_then(|error| head_refusal(&error))));
         }
         if evicted.as_mut().poll(cx).is_ready() {
             return Poll::Ready(End::Evicted);
         }
-        let due = last_call.map_or(pulse.deadline(), |call| call.min(pulse.deadline()));
+        let due = last_call.map_or(state.deadline(), |call| call.min(state.deadline()));
         overdue(deadline.as_mut(), due, cx).map(|()| End::Overdue)
     })
     .await;
@@ -75,24 +75,24 @@ pub async fn serve<IO>(
         service.metrics.refused(fault);
     }
     match end {
-        // Nothing keeps a stopping program waiting that has no answer to wait for.
+        // At shutdown there is no answer to wait for.
         End::Closed(_) if last_call.is_some() => {}
-        End::Closed(_) => linger(connection.into_parts().io.into_inner(), &pulse).await,
+        End::Closed(_) => linger(connection.into_parts().io.into_inner(), &state).await,
         End::Evicted => service.metrics.refused(Refusal::Evicted),
-        End::Overdue if pulse.phase().0 == Phase::Head => service.metrics.refused(Refusal::HeadSlow),
+        End::Overdue if state.phase().0 == Phase::Head => service.metrics.refused(Refusal::HeadSlow),
         End::Overdue => {}
     }
 }
 
-/// hyper's read buffer grows to this; a pipelining peer can hold no more of our memory. A full batch fits
-/// in with its head, so that a busy daemon finds all of it in one piece and has nothing to put together.
+/// hyper's read buffer grows to this, so a pipelining client cannot use more of our memory. A full batch fits
+/// with its head, so a busy daemon reads it in one piece.
 const BUFFER_BYTES_MAX: usize = limits::BODY_ROOM_BYTES;
 
-/// For how long the rest of a head is waited for at shutdown.
+/// How long the rest of a head may take at shutdown.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
 
 enum End {
-    /// By the client, or behind an answer; perhaps because of a head that could not be read.
+    /// By the client or after a response, perhaps because of an invalid head.
     Closed(Option<Refusal>),
     Evicted,
     Overdue,
@@ -102,20 +102,20 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, std::conve
 
 fn answer(
     service: Arc<Service>,
-    pulse: Arc<ConnectionState>,
+    state: Arc<ConnectionState>,
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Answer {
-    pulse.enter(Phase::Busy);
-    let in_flight = InFlight { pulse };
+    state.enter(Phase::Busy);
+    let in_flight = InFlight { state };
     let (parts, body) = request.into_parts();
     let head = Head { parts, peer };
-    // Of unknown length is a body that comes in chunks; see `framing`.
+    // Only a chunked body has no known length; see `framing`.
     let is_last = body.size_hint().exact().is_none();
     Box::pin(async move {
         let mut response = service.answer(&head, body).await;
         if reply::is_delayed(&response) {
-            in_flight.pulse.enter(Phase::Delayed);
+            in_flight.state.enter(Phase::Delayed);
             tokio::time::sleep(limits::WRONG_PASSWORD_HOLD).await;
         }
         if is_last {
@@ -126,8 +126,8 @@ fn answer(
     })
 }
 
-/// What a head was refused for by hyper, which has answered 400 or 431.
-fn fault_of_head(error: &hyper::Error) -> Option<Refusal> {
+/// Why hyper rejected a head; it has answered 400 or 431.
+fn head_refusal(error: &hyper::Error) -> Option<Refusal> {
     if error.is_parse_too_large() {
         Some(Refusal::HeadTooLarge)
     } else {
@@ -137,9 +137,8 @@ fn fault_of_head(error: &hyper::Error) -> Option<Refusal> {
 
 /// Ready once `due` has passed; `due` may move between polls.
 ///
-/// Every request moves it, nearly always to a later time. Then the sleep is left to end too early and is
-/// prolonged at that moment: setting it again each time would go through the runtime's timers, and their
-/// lock, twice for a request.
+/// Every request moves it, nearly always to a later time. Then the sleep ends too early and is extended at
+/// that moment. Resetting it each time would lock the runtime's timers twice for a request.
 fn overdue(mut sleep: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
     if due < sleep.deadline() {
         sleep.as_mut().reset(due);
@@ -153,31 +152,31 @@ fn overdue(mut sleep: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Po
     Poll::Pending
 }
 
-/// Closes our side and throws away what the client still sends: closing with unread bytes would reset the
-/// connection, and the client might never see the answer.
-async fn linger<IO>(mut io: Watched<IO>, pulse: &ConnectionState)
+/// Closes our side and discards what the client still sends. Closing with unread bytes would reset the
+/// connection, and the client might never see the response.
+async fn linger<IO>(mut io: Watched<IO>, state: &ConnectionState)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    pulse.enter(Phase::Head);
+    state.enter(Phase::Head);
     let discard = async {
         io.shutdown().await?;
         tokio::io::copy(&mut io, &mut tokio::io::sink()).await
     };
     tokio::select! {
         _ = tokio::time::timeout(limits::LINGER, discard) => {}
-        () = pulse.evicted.cancelled() => {}
+        () = state.evicted.cancelled() => {}
     }
 }
 
-// === impl Pulse ===
+// === Watched ===
 
-/// The socket, watched for the first byte of a request, for requests without one clear end, and for a peer
-/// that takes nothing.
+/// The socket, watched for the first byte of a request, for ambiguous requests, and for a client that does
+/// not read.
 struct Watched<IO> {
     framing: Framing,
     io: IO,
-    pulse: Arc<ConnectionState>,
+    state: Arc<ConnectionState>,
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
@@ -191,11 +190,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         if buffer.filled().len() == before {
             return read;
         }
-        if self.pulse.phase().0 == Phase::Idle {
-            self.pulse.enter(Phase::Head);
+        if self.state.phase().0 == Phase::Idle {
+            self.state.enter(Phase::Head);
         }
-        if let Err(passed) = self.framing.follow(&buffer.filled()[before..]) {
-            // No head can hold this octet, so hyper answers 400 and closes. It takes the place of a line.
+        if let Err(passed) = self.framing.read(&buffer.filled()[before..]) {
+            // This octet is invalid in a head, so hyper answers 400 and closes.
             buffer.set_filled(before + passed);
             buffer.put_slice(b"\0");
         }
@@ -206,14 +205,14 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.pulse.wrote(&written);
+        self.state.wrote(&written);
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // TLS keeps what the socket does not take, and says so here only.
+        // TLS buffers what the socket does not accept, and reports that only here.
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.pulse.wrote(&flushed);
+        self.state.wrote(&flushed);
         flushed
     }
 
@@ -227,7 +226,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.pulse.wrote(&written);
+        self.state.wrote(&written);
         written
     }
 

@@ -9,42 +9,41 @@ use dynowarden_core::limits;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Where a connection is between two requests, and since when; shared with whoever may have to close it.
+/// The phase of a connection and its start; shared with the listener, which may evict the connection.
 #[derive(Debug)]
 pub struct ConnectionState {
     began: Instant,
-    /// Milliseconds since `began` at which the connection's task was last woken: a request passes through
-    /// its phases within one such moment, and a look at the clock for each would be dearer than they are.
+    /// Milliseconds from `began` to the last wake-up of the connection's task. A request passes through its
+    /// phases within one wake-up, and reading the clock for each would cost more than they do.
     woken: AtomicU64,
     /// The phase in the two low bits, milliseconds since `began` above them.
     phase: AtomicU64,
-    /// Milliseconds since `began`, plus one, from when the client has taken nothing; 0 when it does.
+    /// Milliseconds from `began`, plus one, to when the client stopped reading; 0 while it reads.
     stalled: AtomicU64,
+    /// Closes the connection at once.
     pub(super) evicted: CancellationToken,
 }
 
-/// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// New, or in the middle of a head.
     Head,
-    /// Answered, and waiting for the next request.
+    /// Waiting for the next request.
     Idle,
-    /// Between a head and the last byte of its answer.
+    /// Between a head and the last byte of its response.
     Busy,
-    /// The same, with an answer that is held back.
+    /// The same, with a delayed response.
     Delayed,
 }
 
-/// While it lives, a request is being answered.
+/// A request in flight; its end makes the connection idle.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    pub(super) pulse: Arc<ConnectionState>,
+    pub(super) state: Arc<ConnectionState>,
 }
 
 impl ConnectionState {
-    /// Of a new connection.
-    #[expect(clippy::new_without_default, reason = "it begins now, which is no default")]
+    #[expect(clippy::new_without_default, reason = "it depends on the current time")]
     pub fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -55,23 +54,7 @@ impl ConnectionState {
         }
     }
 
-    /// Asks the connection's task to close it at once.
-    pub(super) fn evict(&self) {
-        self.evicted.cancel();
-    }
-
-    /// Ready once it was asked to.
-    pub(super) fn evicted(&self) -> impl Future<Output = ()> {
-        self.evicted.cancelled()
-    }
-
-    /// A handshake is over, and the time of the first head begins.
-    pub(super) fn begin_head(&self) {
-        self.look_at_clock();
-        self.enter(Phase::Head);
-    }
-
-    pub(super) fn look_at_clock(&self) {
+    pub(super) fn read_clock(&self) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
         self.woken.store(millis, Ordering::Relaxed);
     }
@@ -81,7 +64,7 @@ impl ConnectionState {
         self.phase.store(millis << 2 | phase as u64, Ordering::Relaxed);
     }
 
-    /// The phase, and since when it has lasted.
+    /// Returns the phase and its start.
     pub fn phase(&self) -> (Phase, Instant) {
         let packed = self.phase.load(Ordering::Relaxed);
         let phase = match packed & 3 {
@@ -98,7 +81,7 @@ impl ConnectionState {
         let due = match phase {
             Phase::Head => since + limits::HEAD_READ,
             Phase::Idle => since + limits::KEEP_ALIVE_IDLE,
-            // The handlers bound their own work; what is left is a peer that does not read.
+            // The handlers limit their own work; `stalled` covers a client that does not read.
             Phase::Busy | Phase::Delayed => since + FAR_AWAY,
         };
         match self.stalled.load(Ordering::Relaxed).checked_sub(1) {
@@ -116,11 +99,11 @@ impl ConnectionState {
     }
 }
 
-/// Ten years: a stream of events may stay open for as long as both sides live.
+/// Ten years: an event stream may stay open indefinitely.
 const FAR_AWAY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.pulse.enter(Phase::Idle);
+        self.state.enter(Phase::Idle);
     }
 }

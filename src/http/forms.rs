@@ -1,38 +1,35 @@
-//! Forms of the status page: what a person at a browser may do, and the proof that it is that person.
+//! The status page's forms: their fields, and the token that protects them against cross-site requests.
 //!
-//! Browsers send a Basic password along with whatever page asks for it. So a form must come from our own
-//! origin by the browser's word, and carry a token that only who could read our page knows. The token is
-//! made of the admin's password alone: it outlives a restart of the program, holds for every replica
-//! behind one address, and ends with the password.
+//! A browser sends its saved Basic password with every request, even one that another site's page starts. So
+//! a form must come from our own origin, and must contain a token that only readers of our page have. The
+//! token is derived from the admin password alone: it survives a restart, is the same on every replica, and
+//! changes with the password.
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-/// What stands in every form.
+/// The token in every form.
 #[derive(Clone)]
 pub(super) struct FormToken(String);
 
-/// The fields of a form that was sent.
+/// The fields of a form or of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl FormToken {
-    /// The token that belongs to this password.
-    pub(super) fn of(password: &SecretString) -> Self {
+    pub(super) fn new(password: &SecretString) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(password.expose_secret().as_bytes())
             .expect("HMAC takes a key of any length");
         mac.update(b"dynowarden form token, version 1");
         Self(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The token as it stands in a form.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether these fields carry it.
     pub(super) fn is_in(&self, fields: &Fields) -> bool {
         fields.value("token").is_some_and(|shown| self.0.as_bytes().ct_eq(shown.as_bytes()).into())
     }
@@ -50,12 +47,11 @@ impl Fields {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
-    /// The first value of that name.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The first value of that name, where it is not empty.
+    /// The value if it is not empty.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.value(name).filter(|value| !value.is_empty())
     }
@@ -68,11 +64,11 @@ mod tests {
     use super::{Fields, FormToken};
 
     fn token(password: &str) -> FormToken {
-        FormToken::of(&SecretString::from(password))
+        FormToken::new(&SecretString::from(password))
     }
 
     #[test]
-    fn a_token_is_of_one_password_and_does_not_show_it() {
+    fn a_token_depends_on_the_password_and_does_not_show_it() {
         let (ours, theirs) = (token("pa55"), token("other"));
         assert_eq!(ours.as_str(), token("pa55").as_str());
         assert_eq!(ours.as_str().len(), 64);
@@ -91,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_unpacked() {
+    fn fields_are_decoded() {
         let fields = Fields::read(b"reason=load+test+%26+%3Cb%3E%0Amore&for=2h&app=&bad=%zz%ff");
         assert_eq!(fields.value("reason"), Some("load test & <b>\nmore"));
         assert_eq!(

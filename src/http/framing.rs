@@ -1,20 +1,19 @@
-//! Where one request ends and the next begins: what every reader of one connection must agree on.
+//! Where one request ends and the next begins: protection against request smuggling.
 //!
-//! A proxy in front reads the same octets. Wherever it sees another end of a request than hyper does, the
-//! body of a stranger's request becomes a request of its own ("smuggling"). hyper lets some things pass
-//! that have two readings: a length beside chunks, a length said twice, lines that end without CR. So what
-//! arrives passes this reader first, which knows the strict form of RFC 9112 only. It copies nothing but a
-//! line that comes in pieces, and of a body it reads no octet.
+//! A proxy in front reads the same octets. If it sees another end of a request than hyper does, a client can
+//! hide a second request in a body. hyper accepts some ambiguous heads: a length together with chunks, a
+//! repeated length, lines that end without CR. So all octets pass this reader first, which accepts only the
+//! strict form of RFC 9112. It copies only a line that arrives in pieces, and skips bodies.
 //!
-//! Chunks are hyper's to read. A request with chunks is the last one of its connection, so that nothing
-//! behind it is ever a request, whatever somebody makes of them.
+//! hyper reads chunks. A request with chunks is the last one of its connection, so nothing after it can
+//! become a request.
 
 use dynowarden_core::limits;
 
-/// Follows one connection, head by head.
+/// Reads the octets of one connection, head by head.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
-    /// The beginning of a line whose end has not arrived.
+    /// An incomplete line.
     line: Vec<u8>,
     state: State,
 }
@@ -22,13 +21,13 @@ pub(super) struct Framing {
 #[derive(Debug)]
 enum State {
     Head(Head),
-    /// In a body of a told length, of which so many octets are to come.
+    /// In a body with this many octets left.
     Body(u64),
-    /// No request is to come.
+    /// No other request may follow.
     Ended,
 }
 
-/// What the lines of a head have said so far.
+/// The lines of a head so far.
 #[derive(Debug, Default)]
 struct Head {
     bytes: usize,
@@ -40,7 +39,7 @@ struct Head {
     is_chunked: bool,
 }
 
-/// A line that has two readings, or none.
+/// An ambiguous or invalid line.
 #[derive(Debug)]
 struct Ambiguous;
 
@@ -51,24 +50,22 @@ impl Default for State {
 }
 
 impl Framing {
-    /// Follows what has arrived.
+    /// Reads what has arrived.
     ///
     /// # Errors
-    /// How many octets of it may be passed on before one that must not be. Nothing is followed after that.
-    pub(super) fn follow(&mut self, octets: &[u8]) -> Result<(), usize> {
+    /// The number of octets before an ambiguous line. Nothing is read after that.
+    pub(super) fn read(&mut self, octets: &[u8]) -> Result<(), usize> {
         let mut at = 0;
         while at < octets.len() {
             match &mut self.state {
                 State::Ended => return Ok(()),
                 State::Body(left) => {
-                    let here = (octets.len() - at) as u64;
-                    let taken = here.min(*left);
-                    *left -= taken;
+                    let skipped = (*left).min((octets.len() - at) as u64);
+                    *left -= skipped;
                     if *left == 0 {
                         self.state = State::default();
                     }
-                    // It is at most what is here.
-                    at += usize::try_from(taken).unwrap_or(octets.len() - at);
+                    at += usize::try_from(skipped).unwrap_or(octets.len() - at);
                 }
                 State::Head(head) => {
                     let rest = &octets[at..];
@@ -76,15 +73,15 @@ impl Framing {
                         return self.keep(rest).map_err(|Ambiguous| at);
                     };
                     let piece = &rest[..=end];
-                    let judged = if self.line.is_empty() {
+                    let result = if self.line.is_empty() {
                         head.read(piece)
                     } else {
                         self.line.extend_from_slice(piece);
-                        let judged = head.read(&self.line);
+                        let result = head.read(&self.line);
                         self.line.clear();
-                        judged
+                        result
                     };
-                    match judged {
+                    match result {
                         Ok(None) => {}
                         Ok(Some(next)) => self.state = next,
                         Err(Ambiguous) => {
@@ -99,9 +96,8 @@ impl Framing {
         Ok(())
     }
 
-    /// Keeps the beginning of a line.
     fn keep(&mut self, piece: &[u8]) -> Result<(), Ambiguous> {
-        if self.line.len() + piece.len() > FOLLOWED_BYTES_MAX {
+        if self.line.len() + piece.len() > READ_BYTES_MAX {
             *self = Self { line: Vec::new(), state: State::Ended };
             return Err(Ambiguous);
         }
@@ -110,19 +106,19 @@ impl Framing {
     }
 }
 
-/// Bytes of a head that are followed: far more than hyper takes, whose 431 a peer can make something of.
-const FOLLOWED_BYTES_MAX: usize = 4 * limits::HEAD_BYTES_MAX;
+/// Far more than hyper accepts, so that hyper answers with 431, which a client understands.
+const READ_BYTES_MAX: usize = 4 * limits::HEAD_BYTES_MAX;
 
 impl Head {
-    /// Reads one line with its end; says what comes behind the head once that is over.
+    /// Reads one line with its end, and returns the state after the head once the head is complete.
     fn read(&mut self, line: &[u8]) -> Result<Option<State>, Ambiguous> {
         self.bytes += line.len();
-        if self.bytes > FOLLOWED_BYTES_MAX {
+        if self.bytes > READ_BYTES_MAX {
             return Err(Ambiguous);
         }
         let line = line.strip_suffix(b"\r\n").ok_or(Ambiguous)?;
         match line.first() {
-            // Empty lines in front of a request are nothing (RFC 9112, 2.2).
+            // Empty lines before a request are ignored (RFC 9112, 2.2).
             None if !self.has_request_line => {}
             None if self.is_chunked => return Ok(Some(State::Ended)),
             None => {
@@ -131,7 +127,7 @@ impl Head {
                 ));
             }
             Some(_) if !self.has_request_line => self.has_request_line = true,
-            // A folded line belongs to the one before, or does not.
+            // Readers disagree on whether a folded line continues the one before.
             Some(b' ' | b'\t') => return Err(Ambiguous),
             Some(_) => self.read_field(line)?,
         }
@@ -165,14 +161,14 @@ impl Head {
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{FOLLOWED_BYTES_MAX, Framing};
+    use super::{Framing, READ_BYTES_MAX};
 
-    /// How many octets may be passed on, when they arrive in pieces of so many; all of them is none.
+    /// How many octets pass before a refusal, if they arrive in pieces of this size.
     fn refused_at(octets: &[u8], piece: usize) -> Option<usize> {
         let mut framing = Framing::default();
         let mut passed = 0;
         for piece in octets.chunks(piece.max(1)) {
-            match framing.follow(piece) {
+            match framing.read(piece) {
                 Ok(()) => passed += piece.len(),
                 Err(at) => return Some(passed + at),
             }
@@ -181,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_one_end() {
+    fn an_ambiguous_request_is_refused() {
         for (octets, is_fine) in [
             ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", true),
             ("\r\n\r\nGET / HTTP/1.1\r\n\r\n", true),
@@ -222,22 +218,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_followed_no_longer() {
+    fn a_head_has_a_maximum_length() {
         for piece in [&b"aaaa"[..], b"a: b\r\n"] {
             let mut framing = Framing::default();
-            let is_refused = (0..FOLLOWED_BYTES_MAX).any(|_| {
-                assert!(framing.line.len() <= FOLLOWED_BYTES_MAX);
-                framing.follow(piece).is_err()
+            let is_refused = (0..READ_BYTES_MAX).any(|_| {
+                assert!(framing.line.len() <= READ_BYTES_MAX);
+                framing.read(piece).is_err()
             });
             assert!(is_refused && framing.line.is_empty());
-            assert_eq!(framing.follow(piece), Ok(()), "it is over");
+            assert_eq!(framing.read(piece), Ok(()), "nothing is read after a refusal");
         }
     }
 
     proptest! {
-        /// The pieces in which octets arrive change nothing but how many of a bad line got through.
+        /// The size of the pieces only changes how much of a bad line passes.
         #[test]
-        fn pieces_change_nothing(
+        fn the_size_of_pieces_does_not_matter(
             lines in prop::collection::vec(prop::sample::select(vec![
                 "GET / HTTP/1.1\r\n", "\r\n", "\n", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n",
                 "abc", " x: y\r\n", "Host: x\r\n", "X: y\r\n", "0\r\n",

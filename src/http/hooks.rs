@@ -1,15 +1,16 @@
-//! `POST /hooks/restart/{app}`: an external alarm, or a person, requests a restart.
+//! `POST /hooks/restart/{app}`: a monitor, a script or a person requests a restart.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use hyper::body::Body;
 use serde::{Deserialize, Serialize};
 
+use crate::http::Service;
 use crate::http::auth;
 use crate::http::body;
-use crate::http::caller::Head;
+use crate::http::client_addr::Head;
+use crate::http::denied::refuse_unread;
 use crate::http::reply::{self, ReplyBody};
-use crate::http::{Service, refuse_unread};
 use crate::metrics::Refusal;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
@@ -19,14 +20,14 @@ use dynowarden_core::record::view::DecisionView;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Order {
-    /// One dyno; without it every running one of the listed process types.
+    /// Every running dyno of the listed process types if absent.
     dyno: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Judged {
+struct Accepted {
     decisions: Vec<DecisionView>,
-    /// Not all are judged yet; the record will show the rest.
+    /// Some decisions were not made in time; `GET /api/v1/decisions` will show them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pending: bool,
 }
@@ -40,27 +41,27 @@ impl Service {
         let shown = auth::bearer(&head.headers).or_else(|| auth::query_key(head.uri.query()));
         if !key.is(shown.as_ref()) {
             let refusal = match self.count_wrong_password(head, shown.as_ref()) {
-                Ok(()) => reply::unauthorized(auth::BEARER_CHALLENGE),
-                Err(wait) => reply::closing(reply::too_many(wait)),
+                Ok(()) => reply::unauthorized(reply::BEARER_CHALLENGE),
+                Err(wait) => reply::closing(reply::too_many_wrong_passwords(wait)),
             };
             return refuse_unread(&body, refusal);
         }
-        let Some((app, watched)) = self.app(name).and_then(|app| Some((app, self.of(app)?))) else {
+        let Some((app, watched)) = self.app(name).and_then(|app| Some((app, self.watched(app)?))) else {
             self.metrics.refused(Refusal::UnknownApp);
-            return refuse_unread(&body, reply::complaint(StatusCode::NOT_FOUND, "unknown app"));
+            return refuse_unread(&body, reply::json_error(StatusCode::NOT_FOUND, "unknown app"));
         };
         let body = match body::read(body, limits::ADMIN_BODY_BYTES_MAX).await {
             Ok(body) => body,
             Err(error) => return self.refuse_body(error),
         };
-        let dyno = match wanted_dyno(&body) {
+        let dyno = match requested_dyno(&body) {
             Ok(dyno) => dyno,
-            Err(problem) => return reply::complaint(StatusCode::BAD_REQUEST, &problem),
+            Err(problem) => return reply::json_error(StatusCode::BAD_REQUEST, &problem),
         };
         match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno)).await {
             Ok(Ok(decisions)) => {
-                let shown = |decision| DecisionView::new(decision, &watched.name);
-                accepted(decisions.iter().map(shown).collect(), false)
+                let view = |decision| DecisionView::new(decision, &watched.name);
+                accepted(decisions.iter().map(view).collect(), false)
             }
             Ok(Err(_stopped)) => reply::overloaded(),
             Err(_too_long) => accepted(Vec::new(), true),
@@ -69,11 +70,11 @@ impl Service {
 }
 
 fn accepted(decisions: Vec<DecisionView>, pending: bool) -> Response<ReplyBody> {
-    reply::private(reply::json(StatusCode::ACCEPTED, &Judged { decisions, pending }))
+    reply::no_store(reply::json(StatusCode::ACCEPTED, &Accepted { decisions, pending }))
 }
 
-/// The dyno that the body names, if there is a body and it names one.
-fn wanted_dyno(body: &[u8]) -> Result<Option<DynoName>, String> {
+/// Reads the optional body.
+fn requested_dyno(body: &[u8]) -> Result<Option<DynoName>, String> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -84,10 +85,10 @@ fn wanted_dyno(body: &[u8]) -> Result<Option<DynoName>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::wanted_dyno;
+    use super::requested_dyno;
 
     #[test]
-    fn the_body_names_one_dyno_or_none() {
+    fn the_body_names_at_most_one_dyno() {
         for (body, expect) in [
             ("", Ok(None)),
             (" \n", Ok(None)),
@@ -100,7 +101,7 @@ mod tests {
             (r#"{"dyn":"web.2"}"#, Err("the body must be")),
             ("web.2", Err("the body must be")),
         ] {
-            match (wanted_dyno(body.as_bytes()), expect) {
+            match (requested_dyno(body.as_bytes()), expect) {
                 (Ok(dyno), Ok(expect)) => assert_eq!(dyno.map(|dyno| dyno.to_string()).as_deref(), expect),
                 (Err(problem), Err(expect)) => assert!(problem.starts_with(expect), "{problem}"),
                 (read, _) => panic!("{body}: {read:?}"),

@@ -1,4 +1,4 @@
-//! Accepting connections: how many at once, and who goes when they are too many.
+//! Accepting connections, and evicting some at the limit.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +18,8 @@ use crate::http::tls::Tls;
 use crate::metrics::Refusal;
 use dynowarden_core::limits;
 
-/// Serves every connection that comes until `shutdown`; then accepts no more, closes idle ones, answers
-/// what is in flight and returns, within [`limits::HTTP_GRACE`] and a moment.
+/// Serves connections until `shutdown`. Then it accepts no more, closes idle ones, answers requests in flight
+/// and returns, within little more than [`limits::HTTP_GRACE`].
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -29,7 +29,7 @@ pub async fn serve(
     let connections = Arc::new(Connections::new(service.connections_max));
     let tasks = TaskTracker::new();
     let mut backoff = limits::ACCEPT_BACKOFF.0;
-    let mut told_at: Option<Instant> = None;
+    let mut logged_at: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -39,13 +39,13 @@ pub async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                if told_at.is_none_or(|at| at.elapsed() > TOLD_EVERY) {
-                    told_at = Some(Instant::now());
-                    warn!(%error, open = connections.open(), "a connection cannot be accepted");
+                if logged_at.is_none_or(|at| at.elapsed() > LOG_INTERVAL) {
+                    logged_at = Some(Instant::now());
+                    warn!(%error, open = connections.open(), "accept failed");
                 }
-                // Most likely out of file descriptors, so some connections are closed.
+                // File descriptors have most likely run out, so some connections are evicted.
                 service.metrics.refused(Refusal::NoRoom);
-                for _ in 0..=connections.open() / EVICTED_SHARE {
+                for _ in 0..=connections.open() / EVICTED_FRACTION {
                     connections.evict_one();
                 }
                 tokio::select! {
@@ -57,28 +57,28 @@ pub async fn serve(
             }
         };
         backoff = limits::ACCEPT_BACKOFF.0;
-        let Some(seat) = connections.seat() else {
+        let Some(slot) = connections.open_slot() else {
             service.metrics.refused(Refusal::NoRoom);
             continue;
         };
-        // An answer is one small write; there is nothing to wait for. A socket that refuses is broken,
-        // and the first read will say so.
+        // A response is one small write, with nothing to wait for. If this fails, the socket is broken, and
+        // the first read will fail.
         let _ = stream.set_nodelay(true);
         service.metrics.connections(connections.open());
         let (service, connections, shutdown) = (service.clone(), connections.clone(), shutdown.clone());
         let tls = tls.clone();
         tasks.spawn(async move {
-            let (service_here, pulse, peer) = (service.clone(), seat.pulse.clone(), peer.ip());
+            let (for_connection, state, peer) = (service.clone(), slot.state.clone(), peer.ip());
             match tls {
-                None => connection::serve((stream, peer), service_here, pulse, shutdown).await,
+                None => connection::serve((stream, peer), for_connection, state, shutdown).await,
                 Some(tls) => {
-                    let shaken = tls.shake_hands(stream, &pulse, &service.metrics, &shutdown).await;
-                    if let Some(stream) = shaken {
-                        connection::serve((stream, peer), service_here, pulse, shutdown).await;
+                    let accepted = tls.handshake(stream, &state, &service.metrics, &shutdown).await;
+                    if let Some(stream) = accepted {
+                        connection::serve((stream, peer), for_connection, state, shutdown).await;
                     }
                 }
             }
-            drop(seat);
+            drop(slot);
             service.metrics.connections(connections.open());
         });
     }
@@ -87,13 +87,12 @@ pub async fn serve(
     tasks.wait().await;
 }
 
-/// Descriptors can be short for hours; the figure counts on.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Descriptors can be short for hours; the metric counts every failure.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// One connection in so many goes when descriptors are short, so that the next ones find room at once.
-const EVICTED_SHARE: usize = 16;
+/// One connection in 16 is evicted when descriptors are short, so that the next ones have room.
+const EVICTED_FRACTION: usize = 16;
 
-/// The open connections.
 #[derive(Debug)]
 struct Connections {
     open: Mutex<HashMap<u64, Arc<ConnectionState>>>,
@@ -101,12 +100,12 @@ struct Connections {
     max: usize,
 }
 
-/// A connection's place among them.
+/// The place of an open connection; dropping it frees the place.
 #[derive(Debug)]
 struct ConnectionSlot {
     connections: Arc<Connections>,
     number: u64,
-    pulse: Arc<ConnectionState>,
+    state: Arc<ConnectionState>,
 }
 
 impl Connections {
@@ -116,30 +115,30 @@ impl Connections {
 
     /// A slot for a new connection, which closes another one if all slots are taken; `None` if every
     /// connection is busy.
-    fn seat(self: &Arc<Self>) -> Option<ConnectionSlot> {
+    fn open_slot(self: &Arc<Self>) -> Option<ConnectionSlot> {
         if self.open() >= self.max && !self.evict_one() {
             return None;
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let pulse = Arc::new(ConnectionState::new());
-        self.lock().insert(number, pulse.clone());
-        Some(ConnectionSlot { connections: self.clone(), number, pulse })
+        let state = Arc::new(ConnectionState::new());
+        self.lock().insert(number, state.clone());
+        Some(ConnectionSlot { connections: self.clone(), number, state })
     }
 
-    /// Closes the least valuable connection (see `worth`), which frees its slot at once.
+    /// Closes the least valuable connection (see `eviction_rank`), which frees its slot at once.
     fn evict_one(&self) -> bool {
         let now = Instant::now();
         let mut open = self.lock();
         let least = open
             .iter()
-            .filter_map(|(number, pulse)| {
-                let (phase, since) = pulse.phase();
-                // Of two that are equal the older one goes.
-                Some((worth(phase, since, now)?, *number))
+            .filter_map(|(number, state)| {
+                let (phase, since) = state.phase();
+                // Of two equal ones the older is evicted.
+                Some((eviction_rank(phase, since, now)?, *number))
             })
             .min();
-        let Some(pulse) = least.and_then(|(_, number)| open.remove(&number)) else { return false };
-        pulse.evict();
+        let Some(state) = least.and_then(|(_, number)| open.remove(&number)) else { return false };
+        state.evicted.cancel();
         true
     }
 
@@ -148,20 +147,19 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<ConnectionState>>> {
-        // The map is whole after every statement that changes it, so a panic elsewhere spoils nothing.
+        // Every statement leaves the map consistent, so a poisoned lock is safe to use.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What closing a connection would cost, least first; none for one with a request in flight.
+/// The order of eviction, lowest first; `None` with a request in flight.
 ///
-/// A head that takes longer than a moment is an attack or a broken peer, and so is who has shown many wrong
-/// passwords. An idle peer opens another connection when it needs one. A new connection gets its moment,
-/// unless all are new.
-fn worth(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
+/// A slow head and many wrong passwords indicate an attack or a broken client. An idle client opens another
+/// connection when it needs one. New connections are evicted last.
+fn eviction_rank(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
     let class = match phase {
         Phase::Delayed => 0,
-        Phase::Head if now.saturating_duration_since(since) > A_MOMENT => 0,
+        Phase::Head if now.saturating_duration_since(since) > HEAD_EXPECTED => 0,
         Phase::Idle => 1,
         Phase::Head => 2,
         Phase::Busy => return None,
@@ -169,8 +167,8 @@ fn worth(phase: Phase, since: Instant, now: Instant) -> Option<(u8, Instant)> {
     Some((class, since))
 }
 
-/// A head of a few hundred bytes comes in one packet; a second covers a lost one.
-const A_MOMENT: Duration = Duration::from_secs(1);
+/// A head fits one packet; a second is enough for its retransmission.
+const HEAD_EXPECTED: Duration = Duration::from_secs(1);
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
@@ -185,11 +183,11 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Connections, worth};
+    use super::{Connections, eviction_rank};
     use crate::http::connection_state::Phase;
 
     #[test]
-    fn slow_heads_go_first_then_idle_ones_then_new_ones_and_busy_ones_stay() {
+    fn slow_heads_are_evicted_first_and_busy_connections_never() {
         let now = Instant::now() + Duration::from_secs(60);
         let (short, long) = (now - Duration::from_millis(10), now - Duration::from_secs(20));
         let in_order = [
@@ -200,20 +198,21 @@ mod tests {
             (Phase::Idle, short),
             (Phase::Head, short),
         ];
-        let worths: Vec<_> = in_order.iter().map(|(phase, since)| worth(*phase, *since, now)).collect();
-        assert!(worths.is_sorted() && worths.iter().all(Option::is_some), "{worths:?}");
-        assert_eq!(worth(Phase::Busy, long, now), None);
+        let ranks: Vec<_> =
+            in_order.iter().map(|(phase, since)| eviction_rank(*phase, *since, now)).collect();
+        assert!(ranks.is_sorted() && ranks.iter().all(Option::is_some), "{ranks:?}");
+        assert_eq!(eviction_rank(Phase::Busy, long, now), None);
     }
 
     #[test]
-    fn a_newcomer_takes_the_place_of_the_longest_waiting() {
+    fn a_new_connection_evicts_the_longest_waiting() {
         let connections = Arc::new(Connections::new(2));
-        let first = connections.seat().expect("a seat");
-        let second = connections.seat().expect("a seat");
-        let third = connections.seat().expect("a seat");
+        let first = connections.open_slot().expect("a slot");
+        let second = connections.open_slot().expect("a slot");
+        let third = connections.open_slot().expect("a slot");
         assert_eq!(connections.open(), 2);
         drop(first);
-        assert_eq!(connections.open(), 2, "the evicted one has no place to give back");
+        assert_eq!(connections.open(), 2, "an evicted connection has already freed its slot");
         drop((second, third));
         assert_eq!(connections.open(), 0);
     }

@@ -6,45 +6,47 @@
 //! connection            one client: HTTP on its socket, and a deadline for every phase
 //! framing               rejects requests whose length is ambiguous
 //! route                 every route, by its audience
-//! drain, hooks, admin   routes for programs
-//! pages, api, actions   the status page: HTML, JSON, and its forms
-//! live, watch           server-sent events, and the task that produces them
-//! forms                 form tokens and fields
-//! auth, body, reply     what they share
-//! caller, throttle      client addresses, and their wrong passwords
-//! denied                reasons to refuse an admin's request
+//! ingest                logplex delivers a batch
+//! hooks                 a monitor or a script requests a restart
+//! api                   the JSON API
+//! ui, admin_ui, forms   the status page, its shared state, and its forms
+//! ops                   metrics and readiness
+//! events                server-sent events
+//! event_publisher       the task that produces them
+//! auth, throttle        passwords, and the delay after wrong ones
+//! client_addr           the address of a client, behind trusted proxies
+//! body, reply, denied   request bodies, responses and refusals
 //! ```
 //!
 //! Nothing here decides anything about dynos: batches become events and go to the driver by its
 //! [`Handle`], which never makes logplex wait.
 
-mod actions;
-mod admin;
+pub mod admin_ui;
 mod api;
 mod auth;
 mod body;
-mod caller;
+mod client_addr;
 pub mod connection;
 pub mod connection_state;
 mod denied;
-mod drain;
+pub mod event_publisher;
+mod events;
 mod forms;
 mod framing;
 mod hooks;
+mod ingest;
 pub mod listener;
-mod live;
-pub mod pages;
+mod ops;
 pub mod reply;
 mod route;
 #[cfg(test)]
 mod tests;
 mod throttle;
 pub mod tls;
-pub mod watch;
+mod ui;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -56,13 +58,14 @@ use crate::config::settings::Settings;
 use crate::context::Context;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
+use crate::http::admin_ui::AdminUi;
 use crate::http::auth::{DrainAuth, Secret};
-use crate::http::caller::{Head, Proxies};
-use crate::http::pages::AdminUi;
+use crate::http::client_addr::{Head, Proxies};
+use crate::http::denied::refuse_unread;
 use crate::http::reply::ReplyBody;
 use crate::http::route::Route;
 use crate::http::throttle::Throttle;
-use crate::metrics::{Metrics, Refusal};
+use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::status_model::StatusModel;
 use crate::store::Store;
@@ -71,7 +74,7 @@ use dynowarden_core::dedup::FrameDedup;
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::ingest::ProcessTypeFilter;
 
-/// Answers requests; one for all connections, behind an `Arc`.
+/// Answers the requests of all connections; shared behind an `Arc`.
 #[derive(Debug)]
 pub struct Service {
     admin: Option<Secret>,
@@ -82,7 +85,7 @@ pub struct Service {
     clock: Clock,
     connections_max: usize,
     admin_ui: Option<AdminUi>,
-    door: DrainAuth,
+    drain_auth: DrainAuth,
     frame_ids: FrameDedup,
     handle: Handle,
     hook: Option<Secret>,
@@ -98,20 +101,19 @@ pub struct Service {
 #[derive(Debug)]
 struct App {
     name: AppName,
-    watch: ProcessTypeFilter,
+    process_types: ProcessTypeFilter,
 }
 
 // === impl Service ===
 
 impl Service {
-    /// Builds the service that these settings ask for.
     pub fn new(settings: &Settings, context: Context) -> Self {
         let apps: Vec<App> = settings
             .apps
             .iter()
             .map(|app| App {
                 name: app.plan.name.clone(),
-                watch: ProcessTypeFilter { process_types: app.plan.policy.process_types.clone() },
+                process_types: ProcessTypeFilter { process_types: app.plan.policy.process_types.clone() },
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
@@ -122,14 +124,14 @@ impl Service {
             AdminUi::new(password, status_model, clock.now().wall.as_millisecond().unsigned_abs())
         });
         Self {
-            admin: settings.admin_password.as_ref().map(Secret::held),
+            admin: settings.admin_password.as_ref().map(Secret::configured),
             apps,
             body_bytes_max: settings.drain.body_bytes_max,
             by_name,
             clock,
             connections_max: settings.drain.connections_max,
             admin_ui,
-            door: DrainAuth::new(
+            drain_auth: DrainAuth::new(
                 (0..)
                     .map(AppId)
                     .zip(&settings.apps)
@@ -137,7 +139,7 @@ impl Service {
             ),
             frame_ids: FrameDedup::default(),
             handle,
-            hook: settings.hook_key.as_ref().map(Secret::held),
+            hook: settings.hook_key.as_ref().map(Secret::configured),
             metrics,
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
@@ -148,13 +150,12 @@ impl Service {
         }
     }
 
-    /// The picture that the status page shows, for those who have something to add to it; none where there
-    /// is no such page.
+    /// The model of the status page; `None` without an `ADMIN_PASSWORD`.
     pub fn status_model(&self) -> Option<&Arc<StatusModel>> {
         self.admin_ui.as_ref().map(|admin_ui| &admin_ui.status_model)
     }
 
-    /// Answers one request. Its body is read only by a route that has let its sender in.
+    /// Answers one request. A route reads the body only after it has checked the password.
     async fn answer<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -162,75 +163,35 @@ impl Service {
         let Some(route) = Route::of(head.uri.path()) else {
             return refuse_unread(&body, reply::not_found());
         };
-        if !route.takes(&head.method) {
+        if !route.allows(&head.method) {
             return refuse_unread(&body, reply::method_not_allowed(route.methods()));
         }
-        // All but the drain in a place of their own: each batch would make room for what a page needs, past
-        // the size that the allocator has at hand.
-        let response = match route {
-            Route::Drain(app) => self.take_batch(app, head, body).await,
-            Route::Health => reply::text(StatusCode::OK, "alive\n"),
-            Route::Hook(app) => Box::pin(self.restart_by_hook(app, head, body)).await,
+        // All but the drain are boxed, so that the future of a batch stays small.
+        let answered = match route {
+            Route::Drain(app) => Ok(self.ingest(app, head, body).await),
+            Route::Health => Ok(reply::text(StatusCode::OK, "alive\n")),
+            Route::Hook(app) => Ok(Box::pin(self.restart_by_hook(app, head, body)).await),
             Route::Metrics => self.show_metrics(head),
-            Route::Events => self.stream_events(head, &body).unwrap_or_else(|denied| self.deny(denied)),
-            Route::Form(form) => {
-                let done = Box::pin(self.act(form, head, body)).await;
-                done.unwrap_or_else(|denied| self.deny(denied))
-            }
-            Route::ListDecisions => {
-                let listed = Box::pin(self.list_decisions(head)).await;
-                listed.unwrap_or_else(|denied| self.deny(denied))
-            }
-            Route::ListDynos => {
-                let listed = Box::pin(self.list_dynos(head)).await;
-                listed.unwrap_or_else(|denied| self.deny(denied))
-            }
-            Route::Page(page) => {
-                let shown = Box::pin(self.show_page(page, head)).await;
-                shown.unwrap_or_else(|denied| self.deny(denied))
-            }
+            Route::Events => self.stream_events(head, &body),
+            Route::Form(form) => Box::pin(self.submit_form(form, head, body)).await,
+            Route::ListDecisions => Box::pin(self.list_decisions(head)).await,
+            Route::ListDynos => Box::pin(self.list_dynos(head)).await,
+            Route::Page(page) => Box::pin(self.show_page(page, head)).await,
             Route::Pause => Box::pin(self.pause(head, body)).await,
-            Route::Ready => self.show_readiness(),
+            Route::Ready => Ok(self.show_readiness()),
             Route::Resume => Box::pin(self.resume(head, body)).await,
         };
+        let response = answered.unwrap_or_else(|denied| self.deny(denied));
         let status = response.status().as_u16();
         debug!(method = %head.method, path = head.uri.path(), status, "answered");
         response
-    }
-
-    fn show_readiness(&self) -> Response<ReplyBody> {
-        match self.readiness.trouble() {
-            None => {
-                let remarks = self.readiness.remarks().map(|remarks| format!("; {remarks}"));
-                reply::text(StatusCode::OK, format!("ready{}\n", remarks.unwrap_or_default()))
-            }
-            Some(trouble) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
-        }
-    }
-
-    /// Counts a rejected client, and returns how long to delay the response once its address has sent too
-    /// many wrong passwords. A request without a password is not counted: a browser sends one before it asks
-    /// the user.
-    fn count_wrong_password(&self, head: &Head, shown: Option<&Secret>) -> Result<(), Duration> {
-        let counted = match shown {
-            Some(_) => self.throttle.count(self.proxies.caller(head)),
-            None => Ok(()),
-        };
-        let refusal = if counted.is_ok() { Refusal::Unauthorized } else { Refusal::Throttled };
-        self.metrics.refused(refusal);
-        counted
     }
 
     fn app(&self, name: &str) -> Option<AppId> {
         self.by_name.get(name).copied()
     }
 
-    fn of(&self, app: AppId) -> Option<&App> {
+    fn watched(&self, app: AppId) -> Option<&App> {
         self.apps.get(app.0 as usize)
     }
-}
-
-/// A rejection before the body was read; it closes the connection unless there is no body.
-fn refuse_unread(body: &impl Body, refusal: Response<ReplyBody>) -> Response<ReplyBody> {
-    if body.is_end_stream() { refusal } else { reply::closing(refusal) }
 }

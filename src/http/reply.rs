@@ -1,13 +1,17 @@
-//! Answers, and the body type that all of them share.
+//! Responses, and the body type that all of them share.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
+    HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -18,7 +22,13 @@ use serde::Serialize;
 use crate::http::connection_state::InFlight;
 use dynowarden_core::limits;
 
-/// The body of an answer. While it is alive its request counts as being answered.
+/// The challenge of the drain and admin routes.
+pub const BASIC_CHALLENGE: &str = r#"Basic realm="dynowarden", charset="UTF-8""#;
+
+/// The challenge of the hook.
+pub const BEARER_CHALLENGE: &str = r#"Bearer realm="dynowarden""#;
+
+/// The body of a response. While it is alive, its request is in flight.
 #[derive(Debug)]
 pub struct ReplyBody {
     inner: UnsyncBoxBody<Bytes, Infallible>,
@@ -26,12 +36,10 @@ pub struct ReplyBody {
 }
 
 impl ReplyBody {
-    /// A body that comes piece by piece, such as server-sent events.
     pub fn stream(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
         Self { inner: body.boxed_unsync(), in_flight: None }
     }
 
-    /// Ties the body to the connection that it goes out on.
     pub(super) fn hold(&mut self, in_flight: InFlight) {
         self.in_flight = Some(in_flight);
     }
@@ -57,102 +65,87 @@ impl Body for ReplyBody {
     }
 }
 
-/// An answer without a body.
 pub fn empty(status: StatusCode) -> Response<ReplyBody> {
     with_body(status, ReplyBody::stream(Empty::new()))
 }
 
-/// An answer in plain text.
 pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<ReplyBody> {
     typed(status, "text/plain; charset=utf-8", text.into())
 }
 
-/// An answer of a given content type.
 pub fn typed(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ReplyBody> {
     let mut response = with_body(status, ReplyBody::stream(Full::new(body)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-/// An answer in JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response<ReplyBody> {
-    // Our own answers are structs of strings and numbers, which always can be written; should one ever
-    // not be, the client is told so rather than sent half an object.
-    match serde_json::to_vec(value) {
-        Ok(mut body) => {
-            body.push(b'\n');
-            typed(status, "application/json", body.into())
-        }
-        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON\n"),
-    }
+    let mut body = serde_json::to_vec(value).expect("our own types can be written as JSON");
+    body.push(b'\n');
+    typed(status, "application/json", body.into())
 }
 
-/// What a caller of the JSON API did wrong.
-pub fn complaint(status: StatusCode, error: &str) -> Response<ReplyBody> {
+/// An error of the JSON API.
+pub fn json_error(status: StatusCode, error: &str) -> Response<ReplyBody> {
     #[derive(Serialize)]
-    struct Complaint<'e> {
+    struct JsonError<'e> {
         error: &'e str,
     }
-    json(status, &Complaint { error })
+    json(status, &JsonError { error })
 }
 
-/// 404: no such route, or one that is closed.
 pub fn not_found() -> Response<ReplyBody> {
     text(StatusCode::NOT_FOUND, "not found\n")
 }
 
-/// 401, with the scheme that is asked for.
 pub fn unauthorized(challenge: &'static str) -> Response<ReplyBody> {
     let mut response = text(StatusCode::UNAUTHORIZED, "unauthorized\n");
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
 }
 
-/// 405, with the methods that there are.
 pub fn method_not_allowed(allow: &'static str) -> Response<ReplyBody> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
 }
 
-/// 503: come again.
+/// 503, with `Retry-After`.
 pub fn overloaded() -> Response<ReplyBody> {
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "overloaded\n");
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER.as_secs()));
     response
 }
 
-/// 429, held back: too many wrong passwords; the next one is answered as usual after `wait`.
-pub fn too_many(wait: Duration) -> Response<ReplyBody> {
+/// 429, delayed. After `wait` the next wrong password is answered as usual.
+pub fn too_many_wrong_passwords(wait: Duration) -> Response<ReplyBody> {
     let mut response = text(StatusCode::TOO_MANY_REQUESTS, "too many wrong passwords\n");
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    held(response)
+    delayed(response)
 }
 
-/// The same answer, which goes out after [`limits::WRONG_PASSWORD_HOLD`] only.
-pub fn held(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+/// Delays a response by [`limits::WRONG_PASSWORD_HOLD`].
+pub fn delayed(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
     response.extensions_mut().insert(Delayed);
     response
 }
 
-/// Whether the answer is to be held back.
 pub fn is_delayed(response: &Response<ReplyBody>) -> bool {
     response.extensions().get::<Delayed>().is_some()
 }
 
-/// Marks an answer that is held back.
 #[derive(Clone, Copy, Debug)]
 struct Delayed;
 
-/// The same answer, after which the connection is closed: what the client still sends is not read.
+/// Closes the connection after the response, without reading the rest of the request.
 pub fn closing(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-/// The same response, with caching forbidden.
-pub fn private(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+/// Forbids caching.
+pub fn no_store(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -161,4 +154,64 @@ fn with_body(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response
+}
+
+/// Compresses a response if the client supports it and it saves a packet.
+pub fn compressed(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Bytes,
+    headers: &HeaderMap,
+) -> Response<ReplyBody> {
+    let is_gzip = accepts_gzip(headers) && body.len() >= GZIP_BYTES_MIN;
+    let body = if is_gzip { gzip(&body, Compression::new(4)) } else { body };
+    let mut response = typed(status, content_type, body);
+    let to = response.headers_mut();
+    to.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_gzip {
+        to.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// A smaller body fits one packet anyway.
+const GZIP_BYTES_MIN: usize = 1400;
+
+/// Whether gzip is listed with a weight other than zero.
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+            let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+            name.trim().eq_ignore_ascii_case("gzip") && !refused
+        })
+    })
+}
+
+pub fn gzip(body: &[u8], level: Compression) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), level);
+    encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to a vector cannot fail").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+
+    use super::accepts_gzip;
+
+    #[test]
+    fn gzip_needs_a_weight_above_zero() {
+        for (sent, expect) in [
+            ("gzip, deflate, br", true),
+            ("br;q=1.0, GZIP;q=0.8", true),
+            ("gzip;q=0", false),
+            ("gzip;q=0.0, br", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(sent))]);
+            assert_eq!(accepts_gzip(&headers), expect, "{sent}");
+        }
+    }
 }

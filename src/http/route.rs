@@ -2,10 +2,9 @@
 
 use http::Method;
 
-/// The route of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'p> {
-    /// `POST /logs/{app}`, or `POST /logs` for an app that only the drain's token names.
+    /// `POST /logs/{app}`, or `POST /logs`, where the drain token identifies the app.
     Drain(Option<&'p str>),
     /// `GET /api/v1/events`.
     Events,
@@ -31,7 +30,7 @@ pub(super) enum Route<'p> {
     Resume,
 }
 
-/// A page of the status page.
+/// A page or an asset of the status page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Page<'p> {
     /// `GET /apps/{app}`.
@@ -46,7 +45,6 @@ pub(super) enum Page<'p> {
     Overview,
 }
 
-/// A form of the status page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Pause,
@@ -55,7 +53,7 @@ pub(super) enum Form {
 }
 
 impl<'p> Route<'p> {
-    /// The route of a path; none if there is no such route.
+    /// Parses a path.
     pub(super) fn of(path: &'p str) -> Option<Self> {
         Some(match path {
             "/" => Self::Page(Page::Overview),
@@ -95,8 +93,7 @@ impl<'p> Route<'p> {
         }))
     }
 
-    /// Whether the route has this method.
-    pub(super) fn takes(self, method: &Method) -> bool {
+    pub(super) fn allows(self, method: &Method) -> bool {
         match self.methods() {
             "POST" => *method == Method::POST,
             "GET" => *method == Method::GET,
@@ -130,7 +127,7 @@ mod tests {
     use super::{Form, Page, Route};
 
     #[test]
-    fn a_path_has_one_route_or_none() {
+    fn paths_are_parsed() {
         for (path, expect) in [
             ("/", Some(Route::Page(Page::Overview))),
             ("/apps/acme", Some(Route::Page(Page::App("acme")))),
@@ -154,7 +151,7 @@ mod tests {
         ] {
             assert_eq!(Route::of(path), expect, "{path}");
         }
-        assert!(Route::Events.takes(&Method::GET) && !Route::Events.takes(&Method::HEAD));
-        assert!(Route::Pause.takes(&Method::POST) && !Route::Pause.takes(&Method::GET));
+        assert!(Route::Events.allows(&Method::GET) && !Route::Events.allows(&Method::HEAD));
+        assert!(Route::Pause.allows(&Method::POST) && !Route::Pause.allows(&Method::GET));
     }
 }

@@ -1,8 +1,8 @@
-//! The HTTP server as its peers see it: routes without a socket, then the socket itself.
+//! The HTTP server as its clients see it: routes without a socket, then the socket itself.
 
-mod pages;
 mod routes;
 mod sockets;
+mod ui;
 
 use std::ffi::OsString;
 use std::io;
@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
 use crate::http::Service;
-use crate::http::caller::Head;
+use crate::http::client_addr::Head;
 use crate::http::reply::ReplyBody;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -34,30 +34,29 @@ use crate::store::{Store, StoreOptions};
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
 
-/// Who sends the requests.
+/// The address of the client.
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 
-/// A HTTP server, and the end of the queue that the engine would read.
-struct House {
+/// The HTTP server, and the receiver of the commands to the engine.
+struct Harness {
     service: Arc<Service>,
     commands: mpsc::Receiver<Command>,
     readiness: Arc<Readiness>,
 }
 
 impl Service {
-    /// Answers a request of `peer` without a connection.
     async fn ask(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
         self.answer(&Head { parts, peer }, body).await
     }
 }
 
-/// A HTTP server with drain password `drain`, admin password `admin` and hook key `hook`.
-async fn house(settings: &Settings) -> House {
-    house_with_queue(settings, 16).await
+/// The HTTP server with admin password `admin` and hook key `hook`.
+async fn harness(settings: &Settings) -> Harness {
+    harness_with_queue(settings, 16).await
 }
 
-async fn house_with_queue(settings: &Settings, queue: usize) -> House {
+async fn harness_with_queue(settings: &Settings, queue: usize) -> Harness {
     let (sender, commands) = mpsc::channel(queue);
     let readiness = Arc::new(Readiness::starting());
     let context = Context {
@@ -66,13 +65,13 @@ async fn house_with_queue(settings: &Settings, queue: usize) -> House {
         metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
         readiness: readiness.clone(),
         store: store(settings).await,
-        tokens: listed(settings),
+        tokens: drain_tokens(settings),
         traffic: Arc::new(TrafficBook::new(true)),
     };
-    House { service: Arc::new(Service::new(settings, context)), commands, readiness }
+    Harness { service: Arc::new(Service::new(settings, context)), commands, readiness }
 }
 
-/// An empty record. Paused time stands still while a blocking task runs, so no time-out of the store's ends.
+/// An empty store. Paused time does not advance during a blocking task, so the store does not time out.
 async fn store(settings: &Settings) -> Store {
     let database = settings.database.clone();
     let runtime = tokio::runtime::Handle::current();
@@ -80,11 +79,11 @@ async fn store(settings: &Settings) -> Store {
         let options = StoreOptions::new(Vec::new(), Duration::from_secs(3600));
         runtime.block_on(Store::open(&database, options, Clock::system().now().wall))
     };
-    tokio::task::spawn_blocking(opening).await.expect("it does not panic").expect("a store")
+    tokio::task::spawn_blocking(opening).await.expect("no panic").expect("a store")
 }
 
-/// The tokens of the settings, after the API has listed no others.
-fn listed(settings: &Settings) -> Arc<DrainTokens> {
+/// The tokens of the settings; the API lists no others.
+fn drain_tokens(settings: &Settings) -> Arc<DrainTokens> {
     let tokens = DrainTokens::new(settings);
     (0..).map(AppId).zip(&settings.apps).for_each(|(app, _)| tokens.replace(app, []));
     Arc::new(tokens)
@@ -115,7 +114,6 @@ fn basic(password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("drain:{password}")))
 }
 
-/// One frame as logplex writes it.
 fn frame(app: &str, procid: &str, message: &str) -> String {
     let line = format!("<134>1 2026-01-02T03:04:05.123+00:00 host {app} {procid} - {message}\n");
     format!("{} {line}", line.len())
@@ -125,7 +123,7 @@ fn r14(dyno: &str) -> String {
     frame("heroku", dyno, "Error R14 (Memory quota exceeded)")
 }
 
-/// A request line by line: `POST /logs/acme`, then headers.
+/// A request from a line such as `POST /logs/acme`, and headers.
 fn request(line: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     let (method, uri) = line.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(uri);
@@ -140,10 +138,10 @@ async fn text(response: Response<ReplyBody>) -> String {
     String::from_utf8(body.to_vec()).expect("text")
 }
 
-/// One figure of `/metrics`, such as `frames_total{app="acme"}`.
-async fn figure(house: &House, name: &str) -> Option<f64> {
+/// One metric of `/metrics`, such as `frames_total{app="acme"}`.
+async fn figure(harness: &Harness, name: &str) -> Option<f64> {
     let scrape = request("GET /metrics", &[("authorization", "Bearer admin")], "");
-    let response = house.service.ask(PEER, scrape).await;
+    let response = harness.service.ask(PEER, scrape).await;
     assert_eq!(response.status(), StatusCode::OK);
     let page = text(response).await;
     let line = page.lines().find_map(|line| line.strip_prefix(&format!("dynowarden_{name} ")))?;

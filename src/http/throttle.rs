@@ -1,10 +1,9 @@
 //! Wrong passwords: how many an address may send before its responses are delayed.
 //!
-//! A right password is always accepted, regardless of what its address sent before. Any Heroku user can add a
-//! drain to our address with a wrong password, and logplex then sends it from the same addresses as the good
-//! batches. Blocking those addresses would let a stranger cut off logplex. So the throttle is consulted only
-//! after a password has been compared, and it only costs time: the response to a wrong password is delayed,
-//! and its connection is closed.
+//! A right password is always accepted, regardless of earlier requests from its address. Any Heroku user can
+//! add a drain to our address with a wrong password, and logplex then sends it from the same addresses as the
+//! good batches. Blocking those addresses would allow a stranger to cut off logplex. So the throttle is
+//! consulted only after a password was wrong: it delays the response and closes the connection.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,65 +18,64 @@ use governor::{Quota, RateLimiter};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::http::caller::ClientAddr;
+use crate::http::client_addr::ClientAddr;
 use dynowarden_core::limits;
 
-/// Counts the wrong passwords of each caller.
+/// Counts the wrong passwords of each client address.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    limiter: RateLimiter<ClientAddr, Places, Mono, NoOpMiddleware<Nanos>>,
-    /// Those beyond the budget since the log was last told.
-    beyond: AtomicU64,
+    limiter: RateLimiter<ClientAddr, Buckets, Mono, NoOpMiddleware<Nanos>>,
+    /// Wrong passwords over the limit since the last log line.
+    over_limit: AtomicU64,
     /// `mono` milliseconds.
     swept_at: AtomicU64,
-    /// The same; none yet is the end of time.
-    told_at: AtomicU64,
+    /// The same; `u64::MAX` before the first.
+    logged_at: AtomicU64,
 }
 
-/// The program's clock as governor reads one.
 #[derive(Clone, Copy, Debug)]
 struct Mono(Clock);
 
-/// What is kept of each caller. When all places are taken, those who have none share one.
+/// The state of each client address, up to a limit. All further addresses share one bucket.
 #[derive(Debug, Default)]
-struct Places {
-    callers: DashMapStateStore<ClientAddr>,
+struct Buckets {
+    clients: DashMapStateStore<ClientAddr>,
 }
 
 impl Throttle {
     pub(super) fn new(clock: Clock) -> Self {
-        let burst = NonZeroU32::new(limits::WRONG_PASSWORDS.0).expect("a constant above nought");
-        let quota = Quota::with_period(limits::WRONG_PASSWORDS.1).expect("a constant above nought");
-        let limiter = RateLimiter::new(quota.allow_burst(burst), Places::default(), Mono(clock));
+        let burst = NonZeroU32::new(limits::WRONG_PASSWORDS.0).expect("a constant above zero");
+        let quota = Quota::with_period(limits::WRONG_PASSWORDS.1).expect("a constant above zero");
+        let limiter = RateLimiter::new(quota.allow_burst(burst), Buckets::default(), Mono(clock));
         Self {
             limiter,
-            beyond: AtomicU64::new(0),
+            over_limit: AtomicU64::new(0),
             swept_at: AtomicU64::new(0),
-            told_at: AtomicU64::new(u64::MAX),
+            logged_at: AtomicU64::new(u64::MAX),
         }
     }
 
     /// Counts a wrong password.
     ///
     /// # Errors
-    /// It is one too many; after so long the next is not.
-    pub(super) fn count(&self, caller: ClientAddr) -> Result<(), Duration> {
+    /// There were too many. After this time the next one is allowed.
+    pub(super) fn count(&self, client: ClientAddr) -> Result<(), Duration> {
         let now = self.limiter.clock().now();
         if is_due(&self.swept_at, now, limits::WRONG_PASSWORDS_SWEPT_EVERY) {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(&caller).map_err(|not_until| {
-            let beyond = self.beyond.fetch_add(1, Ordering::Relaxed) + 1;
-            if is_due(&self.told_at, now, limits::WRONG_PASSWORDS_TOLD_EVERY) {
-                self.beyond.store(0, Ordering::Relaxed);
-                warn!(%caller, count = beyond, "too many failed logins; delaying responses");
+        self.limiter.check_key(&client).map_err(|not_until| {
+            let count = self.over_limit.fetch_add(1, Ordering::Relaxed) + 1;
+            if is_due(&self.logged_at, now, limits::WRONG_PASSWORDS_TOLD_EVERY) {
+                self.over_limit.store(0, Ordering::Relaxed);
+                warn!(caller = %client, count, "too many failed logins; delaying responses");
             }
             not_until.wait_time_from(now)
         })
     }
 }
 
-/// Whether `span` has passed since it last had; for one of all who ask at a time.
+/// Whether `span` has passed since it was last due; true for only one of several threads.
 fn is_due(last: &AtomicU64, now: Nanos, span: Duration) -> bool {
     let millis = now.as_u64() / 1_000_000;
     let was = last.load(Ordering::Relaxed);
@@ -95,33 +93,33 @@ impl governor::clock::Clock for Mono {
     }
 }
 
-impl StateStore for Places {
+impl StateStore for Buckets {
     type Key = ClientAddr;
 
-    fn measure_and_replace<T, F, E>(&self, caller: &ClientAddr, f: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, client: &ClientAddr, f: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let has_place = self.callers.len() < limits::WRONG_CALLERS_MAX || self.callers.contains_key(caller);
-        self.callers.measure_and_replace(if has_place { caller } else { &ClientAddr::Overflow }, f)
+        let has_bucket = self.clients.len() < limits::WRONG_CALLERS_MAX || self.clients.contains_key(client);
+        self.clients.measure_and_replace(if has_bucket { client } else { &ClientAddr::Overflow }, f)
     }
 }
 
-impl ShrinkableKeyedStateStore<ClientAddr> for Places {
+impl ShrinkableKeyedStateStore<ClientAddr> for Buckets {
     fn retain_recent(&self, drop_below: Nanos) {
-        self.callers.retain_recent(drop_below);
+        self.clients.retain_recent(drop_below);
     }
 
     fn shrink_to_fit(&self) {
-        self.callers.shrink_to_fit();
+        self.clients.shrink_to_fit();
     }
 
     fn len(&self) -> usize {
-        self.callers.len()
+        self.clients.len()
     }
 
     fn is_empty(&self) -> bool {
-        self.callers.is_empty()
+        self.clients.is_empty()
     }
 }
 
@@ -131,48 +129,48 @@ mod tests {
 
     use super::Throttle;
     use crate::clock::Clock;
-    use crate::http::caller::ClientAddr;
+    use crate::http::client_addr::ClientAddr;
     use dynowarden_core::limits;
 
-    fn caller(number: u32) -> ClientAddr {
+    fn client(number: u32) -> ClientAddr {
         ClientAddr::V4(Ipv4Addr::from_bits(number))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_caller_has_a_budget_that_comes_back() {
+    async fn each_client_has_a_budget_that_refills() {
         let throttle = Throttle::new(Clock::system());
         let (burst, period) = limits::WRONG_PASSWORDS;
         for _ in 0..burst {
-            assert_eq!(throttle.count(caller(1)), Ok(()));
+            assert_eq!(throttle.count(client(1)), Ok(()));
         }
-        let wait = throttle.count(caller(1)).expect_err("one too many");
+        let wait = throttle.count(client(1)).expect_err("one too many");
         assert!(!wait.is_zero() && wait <= period, "{wait:?}");
-        assert_eq!(throttle.count(caller(2)), Ok(()), "the other caller's is untouched");
+        assert_eq!(throttle.count(client(2)), Ok(()), "another client has its own");
         tokio::time::advance(period).await;
-        assert_eq!(throttle.count(caller(1)), Ok(()));
-        assert!(throttle.count(caller(1)).is_err());
+        assert_eq!(throttle.count(client(1)), Ok(()));
+        assert!(throttle.count(client(1)).is_err());
         tokio::time::advance(period * burst).await;
         for _ in 0..burst {
-            assert_eq!(throttle.count(caller(1)), Ok(()));
+            assert_eq!(throttle.count(client(1)), Ok(()));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn callers_are_so_many_and_are_forgotten() {
+    async fn clients_are_bounded_and_forgotten() {
         let throttle = Throttle::new(Clock::system());
-        let most = u32::try_from(limits::WRONG_CALLERS_MAX).expect("a number of callers");
+        let most = u32::try_from(limits::WRONG_CALLERS_MAX).expect("a small number");
         for number in 0..most {
-            assert_eq!(throttle.count(caller(number)), Ok(()));
+            assert_eq!(throttle.count(client(number)), Ok(()));
         }
         let (burst, period) = limits::WRONG_PASSWORDS;
         for number in 0..burst {
-            assert_eq!(throttle.count(caller(most + number)), Ok(()));
+            assert_eq!(throttle.count(client(most + number)), Ok(()));
         }
-        assert!(throttle.count(caller(most + burst)).is_err(), "those without a place share one");
-        assert_eq!(throttle.count(caller(0)), Ok(()), "who has a place keeps it");
+        assert!(throttle.count(client(most + burst)).is_err(), "further clients share one bucket");
+        assert_eq!(throttle.count(client(0)), Ok(()), "a client keeps its bucket");
         assert_eq!(throttle.limiter.len(), limits::WRONG_CALLERS_MAX + 1);
         tokio::time::advance(limits::WRONG_PASSWORDS_SWEPT_EVERY + period * burst).await;
-        assert_eq!(throttle.count(caller(most)), Ok(()));
+        assert_eq!(throttle.count(client(most)), Ok(()));
         assert_eq!(throttle.limiter.len(), 1);
     }
 }

@@ -25,37 +25,37 @@ use tracing::{debug, info, warn};
 use crate::certificate::{self, Identity};
 use crate::clock::Clock;
 use crate::config::settings::TlsSettings;
-use crate::http::connection_state::ConnectionState;
+use crate::http::connection_state::{ConnectionState, Phase};
 use crate::metrics::{Metrics, Refusal};
 use crate::readiness::Readiness;
 use dynowarden_core::health::facts::CertificateState;
 use dynowarden_core::limits;
 
-/// Ends TLS for every connection; cheap to clone.
+/// Terminates TLS for every connection; cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
-    shown: Arc<Shown>,
+    current: Arc<CurrentCertificate>,
 }
 
-/// The certificate that the next handshake shows.
+/// The certificate for the next handshakes.
 #[derive(Debug)]
-struct Shown(RwLock<Arc<CertifiedKey>>);
+struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
 
-/// Follows the files of the certificate.
+/// Reloads the certificate when its files change.
 #[derive(Debug)]
-pub struct Follower {
+pub struct CertificateReloader {
     clock: Clock,
     hangups: Signal,
     identity: Identity,
-    /// What was read last and found to be good or not.
-    judged: Option<Texts>,
+    /// The last files that were loaded or rejected.
+    checked: Option<Texts>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     settings: TlsSettings,
-    /// Why the files cannot be shown, if they cannot.
+    /// Why the files cannot be used.
     trouble: Option<String>,
-    /// What is new and may be half of it.
+    /// New files that may be incomplete.
     unsettled: Option<Texts>,
     warned_at: Option<Timestamp>,
 }
@@ -67,34 +67,34 @@ struct Texts(String, String);
 // === impl Tls ===
 
 impl Tls {
-    /// Serves this certificate: TLS 1.2 and 1.3, HTTP/1.1 by ALPN, without client certificates.
+    /// Serves TLS 1.2 and 1.3 with HTTP/1.1 by ALPN, without client certificates.
     pub fn new(identity: &Identity) -> Self {
-        let shown = Arc::new(Shown(RwLock::new(identity.certified.clone())));
+        let current = Arc::new(CurrentCertificate(RwLock::new(identity.certified.clone())));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for both versions")
             .with_no_client_auth()
-            .with_cert_resolver(shown.clone());
+            .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { acceptor: TlsAcceptor::from(Arc::new(config)), shown }
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), current }
     }
 
-    /// A task that keeps what is shown up with the files.
+    /// Returns the task that reloads the certificate.
     ///
     /// # Errors
-    /// SIGHUP cannot be listened for.
-    pub fn follower(
+    /// SIGHUP cannot be received.
+    pub fn reloader(
         &self,
         settings: &TlsSettings,
         clock: Clock,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
-    ) -> io::Result<Follower> {
-        Ok(Follower {
+    ) -> io::Result<CertificateReloader> {
+        Ok(CertificateReloader {
             clock,
             hangups: signal(SignalKind::hangup())?,
             identity: settings.identity.clone(),
-            judged: None,
+            checked: None,
             metrics,
             readiness,
             settings: settings.clone(),
@@ -104,25 +104,26 @@ impl Tls {
         })
     }
 
-    /// Shakes hands on a new connection; none if that fails, takes too long, or room is needed.
-    pub(super) async fn shake_hands(
+    /// Does the handshake of a new connection; `None` if it fails, is too slow, or is evicted.
+    pub(super) async fn handshake(
         &self,
         stream: TcpStream,
-        pulse: &ConnectionState,
+        state: &ConnectionState,
         metrics: &Metrics,
         shutdown: &CancellationToken,
     ) -> Option<TlsStream<TcpStream>> {
         let refusal = tokio::select! {
             biased;
             () = shutdown.cancelled() => return None,
-            () = pulse.evicted() => Refusal::Evicted,
-            shaken = tokio::time::timeout(limits::HANDSHAKE, self.acceptor.accept(stream)) => match shaken {
+            () = state.evicted.cancelled() => Refusal::Evicted,
+            ended = tokio::time::timeout(limits::HANDSHAKE, self.acceptor.accept(stream)) => match ended {
                 Ok(Ok(stream)) => {
-                    pulse.begin_head();
+                    state.read_clock();
+                    state.enter(Phase::Head);
                     return Some(stream);
                 }
                 Ok(Err(error)) => {
-                    debug!(%error, "no handshake");
+                    debug!(%error, "handshake failed");
                     Refusal::HandshakeFailed
                 }
                 Err(_too_long) => Refusal::HandshakeSlow,
@@ -139,113 +140,114 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // It is whole at any time, so a panic elsewhere spoils nothing.
+        // A replacement is atomic, so a poisoned lock still holds a whole certificate.
         Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
-impl Shown {
+impl CurrentCertificate {
     fn replace(&self, certified: Arc<CertifiedKey>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
     }
 }
 
-// === impl Follower ===
+// === impl CertificateReloader ===
 
-impl Follower {
-    /// Follows the files until `shutdown`.
+impl CertificateReloader {
+    /// Checks the files until `shutdown`.
     pub async fn run(mut self, tls: Tls, shutdown: CancellationToken) {
         self.metrics.certificate_ends(self.identity.not_after);
         loop {
-            self.watch_end();
-            let is_told = tokio::select! {
+            self.warn_of_expiry();
+            let is_hangup = tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(()) = self.hangups.recv() => true,
                 () = tokio::time::sleep(limits::TLS_LOOK_EVERY) => false,
             };
-            self.look(&tls, is_told).await;
+            self.check_files(&tls, is_hangup).await;
         }
     }
 
-    /// Takes over what is new in the files, if it is all there.
-    async fn look(&mut self, tls: &Tls, is_told: bool) {
+    /// Loads new files once they are complete, or at once after SIGHUP.
+    async fn check_files(&mut self, tls: &Tls, is_hangup: bool) {
         let texts = match self.read().await {
             Ok(texts) => texts,
             Err(error) => {
-                self.judged = None;
-                return self.trouble_with(&format!("its files cannot be read: {error}"));
+                self.checked = None;
+                return self.reject(&format!("its files cannot be read: {error}"));
             }
         };
-        // The first check cannot know whether the files have changed since the start, so it loads them.
-        let is_known = self.judged.as_ref() == Some(&texts);
-        if is_known && !is_told {
+        // The first check does not know whether the files have changed since startup, so it loads them.
+        let is_known = self.checked.as_ref() == Some(&texts);
+        if is_known && !is_hangup {
             self.unsettled = None;
             return;
         }
-        if !is_told && self.unsettled.as_ref() != Some(&texts) {
+        if !is_hangup && self.unsettled.as_ref() != Some(&texts) {
             self.unsettled = Some(texts);
             return;
         }
         self.unsettled = None;
         match certificate::read(&texts.0, &texts.1) {
-            Ok(identity) => self.take(tls, identity),
-            Err(error) => self.trouble_with(&error.to_string()),
+            Ok(identity) => self.replace(tls, identity),
+            Err(error) => self.reject(&error.to_string()),
         }
-        self.judged = Some(texts);
+        self.checked = Some(texts);
     }
 
-    fn take(&mut self, tls: &Tls, identity: Identity) {
+    fn replace(&mut self, tls: &Tls, identity: Identity) {
         let is_new = identity.certified.cert != self.identity.certified.cert;
-        tls.shown.replace(identity.certified.clone());
+        tls.current.replace(identity.certified.clone());
         self.metrics.certificate_ends(identity.not_after);
         if is_new {
             self.metrics.certificate_read("replaced");
-            info!(not_after = %identity.not_after, "the certificate was replaced");
+            info!(not_after = %identity.not_after, "certificate replaced");
             self.warned_at = None;
         }
         self.identity = identity;
         self.trouble = None;
     }
 
-    /// Says once of each trouble that the files have it.
-    fn trouble_with(&mut self, what: &str) {
-        if self.trouble.as_deref() != Some(what) {
+    /// Logs each new cause once.
+    fn reject(&mut self, cause: &str) {
+        if self.trouble.as_deref() != Some(cause) {
             warn!(
                 cert = %self.settings.cert.display(),
                 key = %self.settings.key.display(),
                 not_after = %self.identity.not_after,
-                "the new certificate cannot be shown, and the old one still is: {what}"
+                cause,
+                "new certificate rejected; the old one stays in use"
             );
             self.metrics.certificate_read("failed");
-            self.trouble = Some(what.to_owned());
+            self.trouble = Some(cause.to_owned());
         }
     }
 
-    /// Says, once a day, when the certificate that is shown is not good for much longer.
-    fn watch_end(&mut self) {
+    /// Warns once a day of a certificate that is or soon will be invalid.
+    fn warn_of_expiry(&mut self) {
         let now = self.clock.now().wall;
         let end = self.identity.not_after;
-        let said = match self.identity.state(now) {
+        let cause = match self.identity.state(now) {
             CertificateState::Good => None,
             CertificateState::ExpiresSoon => Some(format!("it expires soon, at {end}")),
             CertificateState::Expired => Some(format!("it expired at {end}")),
-            CertificateState::NotYet => Some(format!("it is good from {} on", self.identity.not_before)),
+            CertificateState::NotYet => Some(format!("it is not valid before {}", self.identity.not_before)),
         };
-        match &said {
+        match &cause {
             None => self.warned_at = None,
-            Some(said) => {
+            Some(cause) => {
                 let is_due =
                     |at: Timestamp| dynowarden_core::time::since(at, now) >= limits::TLS_END_TOLD_EVERY;
                 if self.warned_at.is_none_or(is_due) {
-                    warn!(cert = %self.settings.cert.display(), "the certificate must be renewed: {said}");
+                    warn!(cert = %self.settings.cert.display(), cause, "certificate must be renewed");
                     self.warned_at = Some(now);
                 }
             }
         }
-        let trouble = self.trouble.as_ref().map(|what| format!("the new one cannot be shown: {what}"));
-        let all: Vec<String> = said.into_iter().chain(trouble).collect();
+        let trouble = self.trouble.as_ref().map(|cause| format!("the new one cannot be used: {cause}"));
+        let all: Vec<String> = cause.into_iter().chain(trouble).collect();
         self.readiness.warn("certificate", (!all.is_empty()).then(|| all.join(", ")));
     }
 
@@ -260,7 +262,7 @@ impl std::fmt::Debug for Texts {
     }
 }
 
-/// Reads a text, but never more than a settings file may have.
+/// Reads a file up to the limit of a settings file.
 async fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let file = File::open(path).await?;

@@ -1,30 +1,25 @@
-//! The style sheet, the script and the icon: in the binary, and served under names made of their content.
+//! The style sheet, the script and the icon, embedded in the binary.
 //!
-//! A browser may keep them for ever, because another content has another name.
+//! Their names contain a hash of their content, so a browser may cache them permanently.
 
 use sha2::{Digest, Sha256};
 
-/// All of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assets {
     pub icon: Asset,
     pub script: Asset,
-    /// The style sheet.
     pub style: Asset,
 }
 
-/// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asset {
     pub content: &'static str,
-    /// Its `Content-Type`.
     pub content_type: &'static str,
     /// The path under which it is served.
     pub path: String,
 }
 
 impl Assets {
-    /// Those of this build.
     pub fn embedded() -> Self {
         Self {
             icon: Asset::new("icon", "svg", "image/svg+xml", include_str!("assets/icon.svg")),
@@ -38,7 +33,6 @@ impl Assets {
         }
     }
 
-    /// The one that is served under `path`.
     pub fn find(&self, path: &str) -> Option<&Asset> {
         [&self.icon, &self.script, &self.style].into_iter().find(|asset| asset.path == path)
     }
@@ -57,7 +51,7 @@ mod tests {
     use super::Assets;
 
     #[test]
-    fn a_name_finds_its_content_and_no_other_does() {
+    fn only_the_exact_path_finds_an_asset() {
         let assets = Assets::embedded();
         for asset in [&assets.icon, &assets.script, &assets.style] {
             assert_eq!(assets.find(&asset.path), Some(asset));
@@ -68,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_script_is_small_and_nothing_comes_from_elsewhere() {
+    fn the_script_is_small_and_nothing_is_loaded_from_other_origins() {
         let assets = Assets::embedded();
         assert!(assets.script.content.len() < 5 * 1024, "{}", assets.script.content.len());
         for asset in [&assets.icon, &assets.script, &assets.style] {

@@ -1,4 +1,4 @@
-//! Memory over time, as SVG that stretches to the room it is given.
+//! Memory over time, as SVG that stretches to the available space.
 //!
 //! Coordinates are whole numbers and steps relative to the last point, and level stretches are one step,
 //! so three hours take a few hundred bytes.
@@ -19,22 +19,22 @@ const WIDTH: u16 = limits::TRACE_POINTS_MAX as u16;
 /// Height of the drawing.
 const HEIGHT: u32 = 100;
 
-/// Minutes without a reading over which the line is still drawn through. Without runtime metrics a dyno
-/// tells its memory only while it is over its quota.
+/// The longest gap, in minutes, that the line bridges. Without runtime metrics, memory is logged only while
+/// the dyno is over its quota.
 const BRIDGED: u16 = 3;
 
-/// A dyno's chart, to be compared with others: the quota is at the same height in nearly all.
+/// A dyno's chart in the table. The quota is at the same height in nearly all charts.
 pub(super) fn small(dyno: &DynoFacts, now: Timestamp) -> Markup {
     let Some(trace) = &dyno.trace else { return html! { span.none { "no reading" } } };
     html! { svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
-    aria-label=(said(dyno, trace, now)) { (strokes(trace, now)) } }
+    aria-label=(description(dyno, trace, now)) { (strokes(trace, now)) } }
 }
 
-/// A dyno's chart with its axes, readable without others.
+/// A dyno's chart with its axes, on its own page.
 pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
     let Some(trace) = &dyno.trace else {
         return html! { p.none {
-            "No memory reading yet. Dynos tell theirs every 20 seconds after "
+            "No memory reading yet. Heroku logs memory every 20 seconds after "
             code { "heroku labs:enable log-runtime-metrics" } ", and without it only while over quota."
         } };
     };
@@ -42,7 +42,7 @@ pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
     html! {
         div.plot {
             svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
-                aria-label=(said(dyno, trace, now)) {
+                aria-label=(description(dyno, trace, now)) {
                 path.grid d={ "M0 " (height(500, top)) "h" (WIDTH) "M60 0v" (HEIGHT) "M120 0v" (HEIGHT) } {}
                 (strokes(trace, now))
             }
@@ -55,7 +55,7 @@ pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
     }
 }
 
-/// How the memory of many dynos is spread, in steps of five per cent of the quota.
+/// A histogram of the memory of many dynos, in steps of five per cent of the quota.
 pub(super) fn spread(shares: &[u32]) -> Markup {
     const STEP: u32 = 50;
     const STEPS: usize = 24;
@@ -66,7 +66,7 @@ pub(super) fn spread(shares: &[u32]) -> Markup {
     let most = bins.iter().copied().max().unwrap_or(0).max(1);
     let mut path = String::new();
     for (place, &dynos) in bins.iter().enumerate().filter(|(_, dynos)| **dynos > 0) {
-        // At least a sliver, so that one dyno among thousands is seen.
+        // A minimum height, so that one dyno among thousands is visible.
         let tall = (dynos * HEIGHT / most).max(4);
         let _ = write!(path, "M{} {HEIGHT}v-{tall}h8v{tall}z", place * 10 + 1);
     }
@@ -103,7 +103,7 @@ fn strokes(trace: &Trace, now: Timestamp) -> Markup {
     }
 }
 
-/// The line, in as many pieces as there are silences in it, and the areas under them.
+/// The line, in pieces between gaps, and the areas under them.
 fn line(trace: &Trace, top: u32, now: Timestamp) -> (String, String) {
     let (mut line, mut area, mut piece) = (String::new(), String::new(), String::new());
     let mut last: Option<(u16, u32)> = None;
@@ -127,7 +127,7 @@ fn line(trace: &Trace, top: u32, now: Timestamp) -> (String, String) {
     (line, area)
 }
 
-/// A piece is over: a stretch of half a minute, so that a single point is seen, and the way back below.
+/// Ends a piece, with half a minute more so that a single point is visible, and closes its area.
 fn end(piece: &mut String, level: &mut u16, (line, area): (&mut String, &mut String)) {
     rest(piece, level);
     let Some(start) = piece.strip_prefix('M').and_then(|piece| piece.split(' ').next()) else { return };
@@ -143,7 +143,7 @@ fn rest(piece: &mut String, level: &mut u16) {
     }
 }
 
-/// The share at the upper edge. The quota stands at four fifths unless memory went far past it.
+/// The share at the upper edge. The quota is at four fifths unless memory went far past it.
 fn top(trace: &Trace, now: Timestamp) -> u32 {
     let peak = trace.points(now).map(|point| u32::from(point.permille)).max().unwrap_or(0);
     [1250, 1500, 2000, 3000].into_iter().find(|top| peak + 40 <= *top).unwrap_or(peak + 40)
@@ -153,8 +153,8 @@ fn height(permille: u32, top: u32) -> u32 {
     HEIGHT - (permille.min(top) * HEIGHT / top.max(1))
 }
 
-/// The chart in a sentence.
-fn said(dyno: &DynoFacts, trace: &Trace, now: Timestamp) -> String {
+/// The chart as a sentence, for screen readers.
+fn description(dyno: &DynoFacts, trace: &Trace, now: Timestamp) -> String {
     let name = &dyno.status.name;
     let peak = trace.points(now).map(|point| u32::from(point.permille)).max();
     let mut text = match (peak, dyno.status.memory) {
@@ -191,7 +191,7 @@ mod tests {
         let mut trace = Trace::default();
         for (minute, permille) in readings {
             let at = later(begin, Duration::from_secs(minute * 60));
-            trace.tell(at, *permille, at);
+            trace.add(at, *permille, at);
         }
         let now = later(begin, Duration::from_secs(180 * 60));
         assert_eq!(top(&trace, now), top_expected);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_shows_the_single_one_too() {
+    fn a_spread_also_shows_a_single_dyno() {
         let mut shares = vec![510; 1999];
         shares.push(99_999);
         let svg = spread(&shares).into_string();

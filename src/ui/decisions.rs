@@ -1,4 +1,4 @@
-//! Decisions, newest first: what was decided, why, and what it led to.
+//! Decisions, newest first: what was decided, why, and with what result.
 
 use std::sync::Arc;
 
@@ -11,21 +11,20 @@ use crate::ui::words::{Clock, Tone, badge, moment, percent, verdict};
 use dynowarden_core::event::Megabytes;
 use dynowarden_core::record::view::{DecisionView, Word};
 
-/// A list of decisions; an id makes its rows replaceable one by one.
+/// The rows of a list of decisions, each with an id so that it can be replaced alone.
 pub fn rows<'r>(decisions: impl IntoIterator<Item = &'r Arc<DecisionView>>, now: Timestamp) -> Vec<Row> {
     decisions.into_iter().map(|decision| row(decision, now)).collect()
 }
 
-/// The sentence that is read out when a decision is made.
+/// The sentence that a screen reader announces for a new decision.
 pub fn sentence(decision: &DecisionView) -> String {
     let (_, word) = verdict(decision.decision, decision.dry_run);
     let dyno = decision.dyno.as_deref().map(|dyno| format!(" {dyno}")).unwrap_or_default();
     format!("{word}: {}{dyno}. {}", decision.app, decision.reason)
 }
 
-/// Where the whole list stands.
 pub fn list(rows: &Markup) -> Markup {
-    html! { ol.rulings { (rows) } }
+    html! { ol.decisions { (rows) } }
 }
 
 fn row(decision: &DecisionView, now: Timestamp) -> Row {
@@ -94,7 +93,7 @@ fn times(count: u64) -> String {
     crate::ui::words::count(usize::try_from(count).unwrap_or(usize::MAX), "time", "times")
 }
 
-/// The public form of a decision has its megabytes as a number.
+/// The public form of a decision has its megabytes as a float.
 fn from_float(megabytes: f64) -> Megabytes {
     Megabytes { hundredths: (megabytes * 100.0).max(0.0) as u64 }
 }

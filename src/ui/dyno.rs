@@ -8,13 +8,13 @@ use crate::ui::chart;
 use crate::ui::decisions;
 use crate::ui::dynos::{AppPage, detail, megabytes};
 use crate::ui::facts::{AppFacts, DynoFacts, Facts};
-use crate::ui::layout::{Layout, Place, page, token_field};
+use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::overview::{app_state, pause_form};
 use crate::ui::words::{badge, count, moment, percent, state};
 use dynowarden_core::engine::status::Stage;
 
 /// The page of one app: all its dynos, a hundred at a time, and its pause.
-pub fn app_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZeroUsize) -> Markup {
+pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZeroUsize) -> Markup {
     let of_app = facts.decisions.iter().filter(|decision| decision.app == app.name.as_str());
     let content = html! {
         div.title {
@@ -25,23 +25,23 @@ pub fn app_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZe
             div {
                 section.card aria-labelledby="dynos-title" {
                     h2.hidden id="dynos-title" { "Dynos" }
-                    (app_state(frame, app, "state", facts.now))
+                    (app_state(layout, app, "state", facts.now))
                     (AppPage { app, page: number }.render(facts.now))
                 }
                 section.card.pad id="pause" aria-labelledby="pause-title" {
                     h2 id="pause-title" { "Pause restarts" }
-                    p { "Errors of this app are still read and recorded, and nothing is restarted." }
-                    (pause_form(frame, Some(app)))
+                    p { "Errors of this app are still read and recorded, but nothing is restarted." }
+                    (pause_form(layout, Some(app)))
                 }
             }
             (decided(&decisions::rows(of_app, facts.now)))
         }
     };
-    page(frame, Place::Inside, app.name.as_str(), content)
+    page(layout, PageKind::Detail, app.name.as_str(), content)
 }
 
-/// The page of one dyno: its chart, its decisions, and its restart by hand.
-pub fn dyno_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
+/// The page of one dyno: its chart, its decisions, and its manual restart.
+pub fn dyno_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let (name, now) = (dyno.status.name.to_string(), facts.now);
     let (tone, word) = state(dyno);
     let of_dyno = facts
@@ -63,17 +63,17 @@ pub fn dyno_page(frame: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoF
                 }
                 section.card.pad id="restart" aria-labelledby="restart-title" {
                     h2 id="restart-title" { "Restart " (name) }
-                    (restart_form(frame, app, dyno))
+                    (restart_form(layout, app, dyno))
                 }
             }
             (decided(&decisions::rows(of_dyno, now)))
         }
     };
-    page(frame, Place::Inside, &format!("{name} of {}", app.name), content)
+    page(layout, PageKind::Detail, &format!("{name} of {}", app.name), content)
 }
 
-/// An answer to something that went wrong, for a person at a browser.
-pub fn problem_page(frame: &Layout<'_>, title: &str, text: &str) -> Markup {
+/// An error page.
+pub fn problem_page(layout: &Layout<'_>, title: &str, text: &str) -> Markup {
     let content = html! {
         section.card.pad.narrow aria-labelledby="problem" {
             h1 id="problem" { (title) }
@@ -81,21 +81,21 @@ pub fn problem_page(frame: &Layout<'_>, title: &str, text: &str) -> Markup {
             p { a.button href="/" { "Back to the overview" } }
         }
     };
-    page(frame, Place::Aside, title, content)
+    page(layout, PageKind::Error, title, content)
 }
 
 fn decided(rows: &[crate::ui::parts::Row]) -> Markup {
     html! {
         section.side aria-labelledby="decided-title" {
             h2 id="decided-title" { "Decisions" }
-            @if rows.is_empty() { p.none { "None kept." } } @else {
+            @if rows.is_empty() { p.none { "None so far." } } @else {
                 (decisions::list(&html! { @for row in rows { (PreEscaped(&row.html)) } }))
             }
         }
     }
 }
 
-/// Facts about the instance, as a list of terms.
+/// Facts about the instance, as a definition list.
 fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
     let status = &dyno.status;
     let now = facts.now;
@@ -117,14 +117,14 @@ fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
                 }
                 dt { "Instance" } dd.id { (seen.id) }
             }
-            dt { "Last heard of" }
+            dt { "Last seen in the log" }
             dd { (crate::ui::words::coarse(status.quiet_for)) " ago" }
         }
     }
 }
 
-/// The question before a restart. The button is behind a disclosure, so that no single click restarts.
-fn restart_form(frame: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup {
+/// The confirmation before a restart. The button is behind a disclosure, so that no single click restarts.
+fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let name = &dyno.status.name;
     let alone =
         app.dynos.iter().filter(|other| other.status.name.process_type() == name.process_type()).count();
@@ -133,17 +133,17 @@ fn restart_form(frame: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup 
         p {
             "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) }
             ": Heroku stops this one process and starts a new one. It waits its turn behind other "
-            "restarts of its type, and passes the cool-down because a person asks."
+            "restarts of its type, and skips the cool-down because a person asked."
         }
         @if alone == 1 {
-            p.note { "It is the only dyno of its type known here: the app may be away while it boots." }
+            p.note { "It is the only known dyno of its type: the app may be down while it boots." }
         }
-        @if under_way { p.note { "A restart of it is under way already." } }
-        @if app.dry_run { p.note { "Dry run: the decision is recorded and nothing is sent." } }
+        @if under_way { p.note { "A restart of this dyno is already under way." } }
+        @if app.dry_run { p.note { "Dry run: the decision is recorded, but nothing is restarted." } }
         details.confirm {
             summary.button { "Restart…" }
             form method="post" action="/restart" {
-                (token_field(frame))
+                (token_field(layout))
                 input type="hidden" name="app" value=(app.name);
                 input type="hidden" name="dyno" value=(name);
                 p { "Restart " b { (name) } " of " b { (app.name) } " now?" }

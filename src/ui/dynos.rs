@@ -22,7 +22,9 @@ pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timesta
     Part::of_rows(id, rows, |rows| {
         html! {
             div.table id=(id) {
-                @if shown.is_empty() { (nobody(app)) } @else {
+                @if app.dynos.is_empty() {
+                    p.none { "No dynos seen yet. A dyno appears with its first platform line or sample." }
+                } @else if !shown.is_empty() {
                     table {
                         caption.hidden { "Dynos of " (name) }
                         thead { tr {
@@ -43,16 +45,6 @@ pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timesta
             }
         }
     })
-}
-
-/// What there is to say where no dyno is shown.
-fn nobody(app: &AppFacts) -> Markup {
-    if app.dynos.is_empty() {
-        return html! {
-            p.none { "No dyno heard of yet. They appear with their first platform line or sample." }
-        };
-    }
-    html! {}
 }
 
 fn row(app: &AppName, dyno: &DynoFacts, with_traffic: bool, now: Timestamp) -> Row {
@@ -103,7 +95,7 @@ pub(super) fn megabytes(size: Megabytes) -> String {
     format!("{} MB", grouped((size.hundredths + 50) / 100))
 }
 
-/// What a dyno's state means for the next minutes.
+/// What happens to the dyno in the next minutes.
 pub(super) fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
     let status = &dyno.status;
     if let Some(hold) = &status.waiting_for {
@@ -114,7 +106,7 @@ pub(super) fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
         Stage::GivenUp => {
             status.given_up_until.map(|until| format!("{}, or until the next release", left(until, now)))
         }
-        Stage::Failed => Some("looked at every half minute".to_owned()),
+        Stage::Failed => Some("checked every 30 s".to_owned()),
         Stage::Settling => Some("up again, settling".to_owned()),
         Stage::Watched => status.last_restart_at.map(|at| format!("restarted {}", Clock { at, now })),
         _ => None,
@@ -129,12 +121,11 @@ pub(super) struct AppPage<'p> {
 }
 
 impl AppPage<'_> {
-    /// How many pages there are.
     pub(super) fn pages(&self) -> usize {
         self.app.dynos.len().div_ceil(limits::DYNOS_PER_PAGE).max(1)
     }
 
-    /// The page's table, and the way to the others.
+    /// The page's table, with links to the previous and the next page.
     pub(super) fn render(&self, now: Timestamp) -> Markup {
         let page = self.page.get().min(self.pages());
         let first = (page - 1) * limits::DYNOS_PER_PAGE;

@@ -1,4 +1,4 @@
-//! What the pages are made of: one consistent picture of everything, taken at one moment.
+//! The data of the pages: one consistent picture of everything at one moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,13 @@ use dynowarden_core::engine::status::{DynoStatus, Stage};
 use dynowarden_core::ident::AppName;
 use dynowarden_core::record::view::DecisionView;
 
-/// The whole picture.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The moment.
     pub now: Timestamp,
-    /// The program's version.
     pub version: &'static str,
-    /// What keeps the program from its work, as `/readyz` says it.
+    /// Why dynowarden is not ready, as `/readyz` reports it.
     pub trouble: Option<String>,
-    /// What is amiss that it can work with, as `/readyz` says it.
+    /// Problems that do not make it unready, as `/readyz` reports them.
     pub warn: Option<String>,
     /// The watched apps, in the order of the settings.
     pub apps: Vec<AppFacts>,
@@ -30,9 +27,7 @@ pub struct Facts {
 #[derive(Clone, Debug)]
 pub struct AppFacts {
     pub name: AppName,
-    /// Whether nothing is sent for it.
     pub dry_run: bool,
-    /// The pause in force.
     pub paused: Option<PauseFacts>,
     pub drain: DrainFacts,
     /// Its dynos, in the order of their names.
@@ -47,24 +42,24 @@ pub struct PauseFacts {
     pub reason: Arc<str>,
 }
 
-/// How an app's lines reach us.
+/// The state of an app's drain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DrainFacts {
-    /// How long ago the last batch came; none when none has come since the start.
+    /// `None` before the first batch since startup.
     pub last_batch_ago: Option<Duration>,
-    /// Batches since the start.
+    /// Batches since startup.
     pub batches: u64,
     /// Frames in them that could not be read.
     pub bad_frames: u64,
     /// Messages that logplex dropped before they reached us (L10).
     pub lost_messages: u64,
-    /// What is wrong with the drain itself, in words, where that is known.
+    /// A known problem of the drain itself, in words.
     pub trouble: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct DynoFacts {
-    /// What the engine knows of it.
+    /// The engine's state of it.
     pub status: DynoStatus,
     /// Its memory over time.
     pub trace: Option<Trace>,
@@ -76,16 +71,15 @@ pub struct DynoFacts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     pub requests: u64,
-    /// Those that were answered with 5xx.
+    /// Responses with status 5xx.
     pub errors: u64,
-    /// The service time that 95 of a hundred requests stayed below.
+    /// The 95th percentile of the service time.
     pub p95: Option<Duration>,
 }
 
 // === impl Facts ===
 
 impl Facts {
-    /// How many dynos are watched.
     pub fn dynos(&self) -> usize {
         self.apps.iter().map(|app| app.dynos.len()).sum()
     }
@@ -99,7 +93,7 @@ impl Facts {
 // === impl AppFacts ===
 
 impl AppFacts {
-    /// The traffic of all its dynos together, where any is known. The slowest dyno's p95 stands for all.
+    /// The traffic of all its dynos together, with the p95 of the slowest one.
     pub fn traffic(&self) -> Option<Traffic> {
         self.dynos.iter().filter_map(|dyno| dyno.traffic).reduce(|all, one| Traffic {
             requests: all.requests.saturating_add(one.requests),
@@ -112,13 +106,12 @@ impl AppFacts {
 // === impl DynoFacts ===
 
 impl DynoFacts {
-    /// Whether it stands as it should and there is nothing to say about it.
+    /// Whether it is healthy and nothing is under way.
     pub fn is_calm(&self) -> bool {
         let over = self.status.memory.is_some_and(|memory| memory.permille > 1000);
         self.status.stage == Stage::Watched && !over
     }
 
-    /// Whether a restart of it is on its way.
     pub fn is_under_way(&self) -> bool {
         matches!(
             self.status.stage,
@@ -126,7 +119,6 @@ impl DynoFacts {
         )
     }
 
-    /// Whether it needs a person.
     pub fn needs_person(&self) -> bool {
         matches!(self.status.stage, Stage::Failed | Stage::GivenUp)
     }
@@ -135,7 +127,6 @@ impl DynoFacts {
 // === impl Traffic ===
 
 impl Traffic {
-    /// Errors per thousand requests.
     pub fn errors_permille(&self) -> u64 {
         self.errors.saturating_mul(1000).checked_div(self.requests).unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! The same facts for programs: `GET /api/v1/dynos` and the event stream.
+//! The JSON of `GET /api/v1/dynos` and of the event stream.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use dynowarden_core::ident::AppName;
 use dynowarden_core::record::view::{MemoryView, OutcomeView};
 use dynowarden_core::record::{Notice, Outcome};
 
-/// The answer to `GET /api/v1/dynos`.
+/// The response to `GET /api/v1/dynos`.
 #[derive(Debug, Serialize)]
 pub struct DynosJson {
     at: String,
@@ -35,7 +35,7 @@ pub struct PauseJson {
     reason: String,
 }
 
-/// How an app's lines reach us.
+/// The state of an app's drain.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DrainJson {
     last_batch_seconds_ago: Option<u64>,
@@ -51,9 +51,9 @@ pub struct DynoJson {
     app: String,
     dyno: String,
     process_type: String,
-    /// Where it stands; see [`Stage::word`](dynowarden_core::engine::status::Stage::word).
+    /// See [`Stage::word`](dynowarden_core::engine::status::Stage::word).
     state: &'static str,
-    /// The state that the API showed last.
+    /// The state in the last API response.
     platform_state: Option<&'static str>,
     memory: Option<MemoryView>,
     traffic: Option<TrafficJson>,
@@ -63,7 +63,7 @@ pub struct DynoJson {
     waiting_for: Option<String>,
 }
 
-/// A minute's requests of one dyno.
+/// Requests of one dyno in the last whole minute.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrafficJson {
     requests_per_minute: u64,
@@ -71,7 +71,7 @@ pub struct TrafficJson {
     p95_ms: Option<u64>,
 }
 
-/// What became of a restart, as the event `outcome`.
+/// The outcome of a restart, as the event `outcome`.
 #[derive(Debug, Serialize)]
 pub struct OutcomeEvent {
     at: String,
@@ -80,11 +80,11 @@ pub struct OutcomeEvent {
     outcome: OutcomeView,
 }
 
-/// Something that people are notified, as the event `notice`.
+/// The event `notice`.
 #[derive(Debug, Serialize)]
 pub struct NoticeJson {
     at: String,
-    /// None for a notice about the account.
+    /// `None` for a notice about the account.
     app: Option<String>,
     dyno: Option<String>,
     kind: &'static str,
@@ -94,7 +94,6 @@ pub struct NoticeJson {
 /// Dynos and apps whose state has changed, as the event `status`.
 #[derive(Debug, Serialize)]
 pub struct StatusJson {
-    /// The moment.
     pub at: String,
     pub apps: Vec<AppJson>,
     pub dynos: Vec<DynoJson>,
@@ -119,7 +118,6 @@ impl DynosJson {
 }
 
 impl AppJson {
-    /// One app's public form.
     pub fn new(app: &AppFacts) -> Self {
         let drain = &app.drain;
         Self {
@@ -140,7 +138,7 @@ impl AppJson {
         }
     }
 
-    /// Whether something else than the passing of time lies between this and `other`.
+    /// Whether more than the passing of time separates this from `other`.
     pub fn differs(&self, other: &Self) -> bool {
         (&self.paused, self.dynos, &self.drain.trouble, self.drain.lost_messages)
             != (&other.paused, other.dynos, &other.drain.trouble, other.drain.lost_messages)
@@ -148,7 +146,6 @@ impl AppJson {
 }
 
 impl DynoJson {
-    /// One dyno's public form.
     pub fn new(app: &AppName, dyno: &DynoFacts) -> Self {
         let status = &dyno.status;
         let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
@@ -179,7 +176,6 @@ impl TrafficJson {
 }
 
 impl OutcomeEvent {
-    /// The public form of an outcome about the app of that name.
     pub fn new(outcome: &Outcome, app: &AppName) -> Self {
         Self {
             at: outcome.at.to_string(),
@@ -191,7 +187,6 @@ impl OutcomeEvent {
 }
 
 impl NoticeJson {
-    /// A notice's public form.
     pub fn new(notice: &Notice, app: Option<&AppName>) -> Self {
         Self {
             at: notice.at.to_string(),

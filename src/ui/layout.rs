@@ -1,4 +1,4 @@
-//! What stands around every page: head, banner, navigation and foot.
+//! The frame of every page: head, banner, navigation and footer.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -9,39 +9,34 @@ use crate::ui::assets::Assets;
 pub struct Layout<'f> {
     /// The style sheet and the script.
     pub assets: &'f Assets,
-    /// The last piece of news before the page was made; a stream that begins later says so.
+    /// The id of the last event before the page was rendered; a stream that begins later asks for a reload.
     pub seen: &'f str,
-    /// Proves that a form was made by us; it stands in every form.
+    /// The form token, which every form contains.
     pub token: &'f str,
-    /// The program's version.
     pub version: &'f str,
 }
 
-/// Which page it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum PageKind {
     /// `/`, kept up to date element by element.
     Overview,
     /// `/decisions`.
     Decisions,
     /// A page of one app or one dyno.
-    Inside,
-    /// An answer to something that went wrong; it does not live.
-    Aside,
+    Detail,
+    /// An error page, without live updates.
+    Error,
 }
 
-/// What goes into every answer with a page in it.
-///
-/// Nothing but what we serve ourselves, no framing, no base, and forms to ourselves only.
+/// The policy of every page: only our own content and forms, no framing, no base.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// A whole page.
-pub fn page(frame: &Layout<'_>, place: Place, title: &str, content: Markup) -> Markup {
-    let live = match place {
-        Place::Overview => "parts",
-        Place::Decisions | Place::Inside => "whole",
-        Place::Aside => "no",
+pub fn page(layout: &Layout<'_>, kind: PageKind, title: &str, content: Markup) -> Markup {
+    let live = match kind {
+        PageKind::Overview => "parts",
+        PageKind::Decisions | PageKind::Detail => "whole",
+        PageKind::Error => "no",
     };
     html! {
         (DOCTYPE)
@@ -51,44 +46,43 @@ pub fn page(frame: &Layout<'_>, place: Place, title: &str, content: Markup) -> M
                 title { (title) " · dynowarden" }
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                link rel="icon" href=(frame.assets.icon.path) type="image/svg+xml";
-                link rel="stylesheet" href=(frame.assets.style.path);
-                @if place != Place::Aside { script src=(frame.assets.script.path) defer {} }
+                link rel="icon" href=(layout.assets.icon.path) type="image/svg+xml";
+                link rel="stylesheet" href=(layout.assets.style.path);
+                @if kind != PageKind::Error { script src=(layout.assets.script.path) defer {} }
             }
-            body data-live=(live) data-seen=(frame.seen) {
+            body data-live=(live) data-seen=(layout.seen) {
                 a.skip href="#main" { "Skip to content" }
-                (banner(place))
+                (banner(kind))
                 main id="main" tabindex="-1" { (content) }
                 p.hidden id="said" role="status" aria-live="polite" {}
-                (foot(frame))
+                (foot(layout))
             }
         }
     }
 }
 
-/// The fields that every form carries.
-pub fn token_field(frame: &Layout<'_>) -> Markup {
-    html! { input type="hidden" name="token" value=(frame.token); }
+pub fn token_field(layout: &Layout<'_>) -> Markup {
+    html! { input type="hidden" name="token" value=(layout.token); }
 }
 
-fn banner(place: Place) -> Markup {
+fn banner(kind: PageKind) -> Markup {
     let current = |here: bool| here.then_some("page");
     html! {
         header.top {
             a.brand href="/" { (PreEscaped(MARK)) "dynowarden" }
             nav aria-label="Pages" {
-                a href="/" aria-current=[current(place == Place::Overview)] { "Overview" }
-                a href="/decisions" aria-current=[current(place == Place::Decisions)] { "Decisions" }
+                a href="/" aria-current=[current(kind == PageKind::Overview)] { "Overview" }
+                a href="/decisions" aria-current=[current(kind == PageKind::Decisions)] { "Decisions" }
             }
-            @if place != Place::Aside { span.live id="live" data-state="off" { "Not live" } }
+            @if kind != PageKind::Error { span.live id="live" data-state="off" { "Not live" } }
         }
     }
 }
 
-fn foot(frame: &Layout<'_>) -> Markup {
+fn foot(layout: &Layout<'_>) -> Markup {
     html! {
         footer {
-            p { "dynowarden " (frame.version) " · all times are UTC" }
+            p { "dynowarden " (layout.version) " · all times are UTC" }
             p {
                 "As JSON: " a href="/api/v1/dynos" { "dynos" } ", " a href="/api/v1/decisions" { "decisions" }
                 " · " a href="/metrics" { "metrics" }

@@ -1,22 +1,23 @@
 //! The status page: facts in, HTML and JSON out.
 //!
 //! ```text
-//! series            what is remembered for the charts
-//! facts             what the pages are made of
-//! words             the words, colours and spans that all of them share
-//! chart             memory over time, as SVG
-//! document          what stands around every page
-//! overview          `/`
-//! dynos             the table of dynos, and a page of a large app
-//! dyno              one dyno, and the question before its restart
-//! ledger, rulings   the last decisions, and how they are shown
-//! parts             a page in pieces, and which of them have changed
-//! json              the same facts for programs
-//! assets            style and script, named by their content
+//! facts              the data of all pages
+//! series             memory and restarts of each dyno, for the charts
+//! recent_decisions   the last decisions with their outcomes
+//! overview           `/`
+//! dynos              the table of dynos, and its pages for a large app
+//! dyno               the pages of one app and of one dyno
+//! decisions          a list of decisions
+//! chart              memory over time, as SVG
+//! layout             the frame of every page
+//! words              words, colours and time spans that all pages share
+//! parts              the parts of a page, and which of them have changed
+//! json               the same data as JSON
+//! assets             style sheet, script and icon
 //! ```
 //!
-//! Everything here is pure, so that a page of two thousand dynos in any state can be made in a test. Text
-//! from outside passes through maud or serde_json, which escape it; nothing is pasted into markup.
+//! Everything here is pure, so a test can render two thousand dynos in any state. Text from outside passes
+//! through maud or serde_json, which escape it.
 
 pub mod assets;
 mod chart;

@@ -1,4 +1,4 @@
-//! `/`: is all well, what needs a person, every app with its dynos, and what was decided.
+//! `/`: the overall state, what needs a person, every app with its dynos, and the last decisions.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -7,7 +7,7 @@ use crate::ui::chart;
 use crate::ui::decisions;
 use crate::ui::dynos::{detail, table};
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
-use crate::ui::layout::{Layout, Place, page, token_field};
+use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::parts::{Part, Row};
 use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state};
 use dynowarden_core::limits;
@@ -33,27 +33,25 @@ struct AppParts {
 }
 
 impl Overview {
-    /// The overview of these facts.
-    pub fn new(frame: &Layout<'_>, facts: &Facts) -> Self {
+    pub fn new(layout: &Layout<'_>, facts: &Facts) -> Self {
         let shown = shown(facts);
         let others = facts.apps.iter().enumerate().filter(|(place, _)| !shown.contains(place));
         Self {
             headline: headline(facts),
             attention: attention(facts),
-            apps: shown.iter().map(|place| AppParts::new(frame, *place, facts)).collect(),
+            apps: shown.iter().map(|place| AppParts::new(layout, *place, facts)).collect(),
             others: other_apps(&others.map(|(_, app)| app).collect::<Vec<_>>(), facts.now),
             decided: decided(facts),
         }
     }
 
-    /// Its parts, in an order that is the same as long as the same apps are shown.
+    /// Returns its parts. Their order changes only when other apps are shown.
     pub fn parts(self) -> Vec<Part> {
         let apps = self.apps.into_iter().flat_map(|app| [app.state, app.table, app.folded]);
         [self.headline, self.attention].into_iter().chain(apps).chain([self.others, self.decided]).collect()
     }
 
-    /// The page.
-    pub fn page(&self, frame: &Layout<'_>, facts: &Facts) -> Markup {
+    pub fn page(&self, layout: &Layout<'_>, facts: &Facts) -> Markup {
         let content = html! {
             h1.hidden { "Status" }
             (self.headline)
@@ -61,10 +59,10 @@ impl Overview {
                 section aria-labelledby="apps-title" {
                     h2.hidden id="apps-title" { "Apps" }
                     @for (app, place) in self.apps.iter().zip(shown(facts)) {
-                        @if let Some(of) = facts.apps.get(place) { (app.article(frame, of, place)) }
+                        @if let Some(of) = facts.apps.get(place) { (app.article(layout, of, place)) }
                     }
                     (self.others)
-                    @if facts.apps.len() > 1 { (pause_all(frame)) }
+                    @if facts.apps.len() > 1 { (pause_all(layout)) }
                 }
                 div.side {
                     (self.attention)
@@ -72,25 +70,28 @@ impl Overview {
                 }
             }
         };
-        // The sentence is also the title: a tab among many shows as much as the page.
-        page(frame, Place::Overview, &verdict(facts).1, content)
+        // The sentence is also the title, so a background tab shows it.
+        page(layout, PageKind::Overview, &verdict(facts).1, content)
     }
 }
 
 impl AppParts {
-    fn new(frame: &Layout<'_>, place: usize, facts: &Facts) -> Self {
+    fn new(layout: &Layout<'_>, place: usize, facts: &Facts) -> Self {
         let app = &facts.apps[place];
         let folds = folds(app, facts);
         let listed: Vec<_> =
             app.dynos.iter().filter(|dyno| !folds || !dyno.is_calm()).take(limits::DYNOS_SHOWN_MAX).collect();
         Self {
-            state: Part::whole(format!("s-{place}"), app_state(frame, app, &format!("s-{place}"), facts.now)),
+            state: Part::whole(
+                format!("s-{place}"),
+                app_state(layout, app, &format!("s-{place}"), facts.now),
+            ),
             table: table(app, &format!("t-{place}"), &listed, facts.now),
             folded: folded(app, &format!("f-{place}"), listed.len()),
         }
     }
 
-    fn article(&self, frame: &Layout<'_>, app: &AppFacts, place: usize) -> Markup {
+    fn article(&self, layout: &Layout<'_>, app: &AppFacts, place: usize) -> Markup {
         let title = format!("a-{place}");
         html! {
             article.card aria-labelledby=(title) {
@@ -99,7 +100,7 @@ impl AppParts {
                     (self.state)
                     details.menu {
                         summary.button { "Pause…" span.hidden { " " (app.name) } }
-                        (pause_form(frame, Some(app)))
+                        (pause_form(layout, Some(app)))
                     }
                 }
                 (self.table)
@@ -109,17 +110,18 @@ impl AppParts {
     }
 }
 
-/// Which apps are shown with their dynos: all, or where they are many, those with something to tell.
+/// The apps that are shown with their dynos: all, or if there are many, those that need attention.
 fn shown(facts: &Facts) -> Vec<usize> {
     let many = facts.apps.len() > limits::APPS_SHOWN_MAX;
-    let telling = |app: &AppFacts| app.paused.is_some() || app.dynos.iter().any(|dyno| !dyno.is_calm());
+    let needs_attention =
+        |app: &AppFacts| app.paused.is_some() || app.dynos.iter().any(|dyno| !dyno.is_calm());
     (0..facts.apps.len())
-        .filter(|place| !many || telling(&facts.apps[*place]))
+        .filter(|place| !many || needs_attention(&facts.apps[*place]))
         .take(limits::APPS_SHOWN_MAX)
         .collect()
 }
 
-/// Whether the healthy dynos of an app stand behind a count.
+/// Whether an app shows only a count of its healthy dynos.
 fn folds(app: &AppFacts, facts: &Facts) -> bool {
     app.dynos.len() > limits::DYNOS_SHOWN_MAX || facts.dynos() > limits::ROWS_SHOWN_MAX
 }
@@ -155,7 +157,7 @@ fn headline(facts: &Facts) -> Part {
     )
 }
 
-/// The one sentence, about the worst there is.
+/// One sentence about the worst problem.
 fn verdict(facts: &Facts) -> (Tone, String) {
     if let Some(trouble) = &facts.trouble {
         return (Tone::Bad, format!("Not ready: {trouble}"));
@@ -167,7 +169,7 @@ fn verdict(facts: &Facts) -> (Tone, String) {
         many => return (Tone::Bad, format!("{} dynos need a person", many.len())),
     }
     if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
-        return (Tone::Bad, format!("The drain of {} is in trouble", app.name));
+        return (Tone::Bad, format!("The drain of {} has a problem", app.name));
     }
     if let Some(warn) = &facts.warn {
         return (Tone::Warn, format!("It works, but {warn}"));
@@ -182,7 +184,7 @@ fn verdict(facts: &Facts) -> (Tone, String) {
             let (_, word) = state(dyno);
             return (Tone::Busy, format!("{word}: {} of {}", dyno.status.name, app.name));
         }
-        many => return (Tone::Busy, format!("{} dynos are on their way", many.len())),
+        many => return (Tone::Busy, format!("{} restarts are under way", many.len())),
     }
     let paused = facts.apps.iter().filter(|app| app.paused.is_some()).count();
     match (paused, facts.apps.len()) {
@@ -192,7 +194,7 @@ fn verdict(facts: &Facts) -> (Tone, String) {
     }
 }
 
-/// Everything that is paused, cooling down, given up or on its way, with the time that is left.
+/// Everything that is paused, cooling down, given up or under way, with the time that is left.
 fn attention(facts: &Facts) -> Part {
     let now = facts.now;
     let mut rows = Vec::new();
@@ -217,7 +219,7 @@ fn attention(facts: &Facts) -> Part {
             rows.push((tone, attention_row(&app.name.to_string(), Some(&name), (tone, word), &text)));
         }
     }
-    // The loudest first; within one tone as the settings have them.
+    // The most urgent first; within one tone in the order of the settings.
     rows.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
     let more = rows.len().saturating_sub(limits::ATTENTION_SHOWN_MAX);
     rows.truncate(limits::ATTENTION_SHOWN_MAX);
@@ -227,7 +229,7 @@ fn attention(facts: &Facts) -> Part {
         html! {
             section.attention id="attention" aria-labelledby="attention-title" {
                 h2 id="attention-title" { "Now" }
-                @if none { p.none { "Nothing is paused, cooling down, given up or on its way." } }
+                @if none { p.none { "Nothing is paused, cooling down, given up or under way." } }
                 @else { ul { (rows) } }
                 @if more > 0 { p.none { "… and " (count(more, "more", "more")) } }
             }
@@ -250,8 +252,8 @@ fn attention_row(app: &str, dyno: Option<&str>, (tone, word): (Tone, &str), text
     Row { id, html: html.into_string() }
 }
 
-/// What is to be said of an app as a whole: its drain, its traffic, its pause.
-pub fn app_state(frame: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) -> Markup {
+/// The state of an app as a whole: its drain, its traffic, its pause.
+pub fn app_state(layout: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) -> Markup {
     html! {
         div.about id=(id) {
             @if app.dry_run { (badge(Tone::Quiet, "Dry run")) }
@@ -265,7 +267,7 @@ pub fn app_state(frame: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) -
             }
             @if let Some(pause) = &app.paused {
                 form.paused method="post" action="/resume" {
-                    (token_field(frame))
+                    (token_field(layout))
                     input type="hidden" name="app" value=(app.name);
                     (badge(Tone::Warn, "Paused")) " " (left(pause.until, now))
                     @if !pause.reason.is_empty() { ": " q { (pause.reason) } }
@@ -317,7 +319,7 @@ fn folded(app: &AppFacts, id: &str, listed: usize) -> Part {
     )
 }
 
-/// Apps with nothing to tell, where there are too many to show each with its dynos.
+/// Calm apps, when there are too many to show each with its dynos.
 fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
     let rows = apps
         .iter()
@@ -377,10 +379,10 @@ fn decided(facts: &Facts) -> Part {
 }
 
 /// The form that pauses one app, or all.
-pub fn pause_form(frame: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
+pub fn pause_form(layout: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
     html! {
         form.pause method="post" action="/pause" {
-            (token_field(frame))
+            (token_field(layout))
             @if let Some(app) = app { input type="hidden" name="app" value=(app.name); }
             label { "For " select name="for" {
                 option value="30m" { "30 minutes" }
@@ -397,13 +399,13 @@ pub fn pause_form(frame: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
     }
 }
 
-fn pause_all(frame: &Layout<'_>) -> Markup {
+fn pause_all(layout: &Layout<'_>) -> Markup {
     html! {
         details.all {
             summary.button { "Pause or resume all apps…" }
-            (pause_form(frame, None))
+            (pause_form(layout, None))
             form.pause method="post" action="/resume" {
-                (token_field(frame))
+                (token_field(layout))
                 button type="submit" { "Resume all apps" }
             }
         }
@@ -411,13 +413,13 @@ fn pause_all(frame: &Layout<'_>) -> Markup {
 }
 
 /// The page of older decisions.
-pub fn decisions_page(frame: &Layout<'_>, facts: &Facts, older: Option<&str>) -> Markup {
+pub fn decisions_page(layout: &Layout<'_>, facts: &Facts, older: Option<&str>) -> Markup {
     let rows = decisions::rows(&facts.decisions, facts.now);
     let oldest = facts.decisions.last().map(|decision| since(decision.at, facts.now));
     let content = html! {
         div.title {
             h1 { "Decisions" }
-            @if let Some(oldest) = oldest { p.sub { "newest first, " (coarse(oldest)) " back" } }
+            @if let Some(oldest) = oldest { p.sub { "newest first, back to " (coarse(oldest)) " ago" } }
         }
         section.reading aria-label="Decisions, newest first" {
             @if rows.is_empty() { p.none { "None." } } @else {
@@ -430,5 +432,5 @@ pub fn decisions_page(frame: &Layout<'_>, facts: &Facts, older: Option<&str>) ->
             }
         }
     };
-    page(frame, Place::Decisions, "Decisions", content)
+    page(layout, PageKind::Decisions, "Decisions", content)
 }

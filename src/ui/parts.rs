@@ -1,14 +1,13 @@
-//! A page in pieces, and which of them have changed: what a browser that is open is sent.
+//! The parts of a page, and which of them have changed: the updates of an open page.
 //!
-//! A part is one element with an id. A part with rows is only sent whole when its rows are other ones
-//! than before; else the changed rows go automatically, so one dyno's new reading costs one row.
+//! A part is one element with an id. A part whose set of rows has changed is sent whole. Otherwise only the
+//! changed rows are sent, so one dyno's new reading costs one row.
 
 use maud::{Markup, PreEscaped, Render};
 
 /// One element that can be replaced without the rest of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The element's `id`.
     pub id: String,
     open: String,
     rows: Vec<Row>,
@@ -18,16 +17,14 @@ pub struct Part {
 /// One row of a part, an element with an id of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The element's `id`.
     pub id: String,
-    /// The element.
     pub html: String,
 }
 
-/// What has become of a page.
+/// The difference between two versions of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It has other parts than before and must be fetched again.
+    /// The page has other parts than before and must be fetched again.
     Rebuilt,
     /// These elements replace those of the same id.
     Elements(Vec<Row>),
@@ -39,11 +36,11 @@ impl Part {
         Self { id: id.into(), open: html.into_string(), rows: Vec::new(), close: String::new() }
     }
 
-    /// A part of rows with something around them. `frame` puts its argument, a mark that never stands in
-    /// markup, where the rows belong.
+    /// A part with rows. `frame` renders what surrounds them and inserts its argument, a placeholder, where
+    /// the rows belong.
     pub fn of_rows(id: impl Into<String>, rows: Vec<Row>, frame: impl FnOnce(&Markup) -> Markup) -> Self {
-        let framed = frame(&PreEscaped(PLACE.to_owned())).into_string();
-        let (open, close) = framed.split_once(PLACE).unwrap_or((&framed, ""));
+        let framed = frame(&PreEscaped(PLACEHOLDER.to_owned())).into_string();
+        let (open, close) = framed.split_once(PLACEHOLDER).unwrap_or((&framed, ""));
         Self { id: id.into(), open: open.to_owned(), rows, close: close.to_owned() }
     }
 
@@ -58,8 +55,8 @@ impl Part {
     }
 }
 
-/// Maud escapes `<`, so this cannot come from any text.
-const PLACE: &str = "<!rows>";
+/// Maud escapes `<`, so no text can contain this.
+const PLACEHOLDER: &str = "<!rows>";
 
 impl Render for Part {
     fn render_to(&self, buffer: &mut String) {
@@ -71,7 +68,7 @@ impl Render for Part {
     }
 }
 
-/// What has to be replaced to make `before` into `after`.
+/// Returns what must be replaced to turn `before` into `after`.
 pub fn changes(before: &[Part], after: &[Part]) -> Change {
     let same_parts = before.len() == after.len() && before.iter().zip(after).all(|(b, a)| b.id == a.id);
     if !same_parts {

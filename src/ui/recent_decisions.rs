@@ -1,6 +1,4 @@
-//! The last decisions, with what became of them: what the live page shows.
-//!
-//! It is a ring. The whole record is the store's; this is the part of it that is looked at all the time.
+//! The last decisions with their outcomes, for the status page. The store has the whole history.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +8,6 @@ use dynowarden_core::limits;
 use dynowarden_core::record::view::{DecisionView, MemoryView, OutcomeView};
 use dynowarden_core::record::{Action, AttemptId, Decision, MemoryAfterRestart, Outcome};
 
-/// The ring.
 #[derive(Clone, Debug, Default)]
 pub struct RecentDecisions {
     /// Oldest first.
@@ -25,10 +22,10 @@ struct Entry {
 }
 
 impl RecentDecisions {
-    /// Notes a decision. One that only repeats the last about that dyno is counted with it.
-    pub fn decided(&mut self, decision: &Decision, app: &AppName) {
+    /// Adds a decision. A repetition of the last one about that dyno is counted with it.
+    pub fn add(&mut self, decision: &Decision, app: &AppName) {
         let view = DecisionView::new(decision, app);
-        // Looked for among the newest only: what lies further back was interrupted by other news.
+        // Only the newest are searched: an older one was interrupted by other decisions.
         let recent = self.entries.iter_mut().rev().take(FOLD_REACH);
         let last = recent
             .filter(|entry| (&entry.view.app, &entry.view.dyno) == (&view.app, &view.dyno))
@@ -46,22 +43,22 @@ impl RecentDecisions {
         self.push(view, attempt_id);
     }
 
-    /// Takes over what an earlier life left in the store, newest first as the store gives it.
-    pub fn remember(&mut self, past: impl IntoIterator<Item = DecisionView, IntoIter: DoubleEndedIterator>) {
+    /// Adds the decisions of earlier processes, newest first as the store returns them.
+    pub fn restore(&mut self, past: impl IntoIterator<Item = DecisionView, IntoIter: DoubleEndedIterator>) {
         for view in past.into_iter().rev() {
             self.push(view, None);
         }
     }
 
-    /// Notes what became of a restart.
-    pub fn learnt(&mut self, outcome: &Outcome) {
+    /// Adds the outcome of a restart.
+    pub fn add_outcome(&mut self, outcome: &Outcome) {
         if let Some(view) = self.of(outcome.attempt_id) {
             view.outcome = Some(OutcomeView::new(outcome));
         }
     }
 
     /// Notes a restarted dyno's memory, shown next to the reading that led to the restart.
-    pub fn told(&mut self, aftermath: &MemoryAfterRestart) {
+    pub fn memory_after_restart(&mut self, aftermath: &MemoryAfterRestart) {
         if let Some(DecisionView { outcome: Some(outcome), .. }) = self.of(aftermath.attempt_id) {
             outcome.memory = Some(MemoryView::new(&aftermath.memory));
         }
@@ -72,7 +69,7 @@ impl RecentDecisions {
         Some(Arc::make_mut(&mut entry.view))
     }
 
-    /// All that is kept, newest first.
+    /// Returns all of them, newest first.
     pub fn views(&self) -> impl Iterator<Item = &Arc<DecisionView>> {
         self.entries.iter().rev().map(|entry| &entry.view)
     }
@@ -85,7 +82,7 @@ impl RecentDecisions {
     }
 }
 
-/// How many decisions back a repetition is looked for: more than the dynos that err at one time.
+/// How many decisions back a repetition is searched for: more than the dynos that fail at one time.
 const FOLD_REACH: usize = 64;
 
 #[cfg(test)]
@@ -124,7 +121,7 @@ mod tests {
             evidence: Evidence::default(),
             attempt_id,
         };
-        recent_decisions.decided(&decision, &acme());
+        recent_decisions.add(&decision, &acme());
     }
 
     fn acme() -> AppName {
@@ -132,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_one_kind_are_counted_and_others_stand_apart() {
+    fn repeated_refusals_are_counted_and_others_are_separate() {
         let mut recent_decisions = RecentDecisions::default();
         for (second, dyno, hold) in [
             (1, "web.1", Hold::UnderWay),
@@ -163,7 +160,7 @@ mod tests {
         decide(&mut recent_decisions, 1, "web.1", restart, Some(AttemptId(7)));
         decide(&mut recent_decisions, 2, "web.1", Action::Hold(Hold::UnderWay), Some(AttemptId(7)));
         let dyno: dynowarden_core::ident::DynoName = "web.1".parse().expect("a dyno");
-        recent_decisions.learnt(&Outcome {
+        recent_decisions.add_outcome(&Outcome {
             at: at(10),
             app: AppId(0),
             dyno: dyno.clone(),
@@ -176,7 +173,7 @@ mod tests {
         });
         let memory = MemoryReading { at: at(50), used: Megabytes { hundredths: 100 }, permille: 10 };
         for attempt_id in [AttemptId(8), AttemptId(7)] {
-            recent_decisions.told(&MemoryAfterRestart {
+            recent_decisions.memory_after_restart(&MemoryAfterRestart {
                 app: AppId(0),
                 dyno: dyno.clone(),
                 attempt_id,

@@ -1,7 +1,6 @@
-//! What happened to each dyno's memory in the last hours: the material of the charts.
+//! Each dyno's memory over the last hours, for the charts.
 //!
-//! One point a minute and a fixed number of them, so a dyno costs the same however chatty it is and
-//! however long it is watched.
+//! There is one point a minute, and a fixed number of them, so every dyno has the same cost.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -23,15 +22,15 @@ pub struct Trace {
     /// The minute of the last slot, counted from the epoch.
     end: i64,
     marks: VecDeque<Mark>,
-    /// Peak of each minute in tenths of a per cent of the quota; [`GAP`] where nothing was told.
+    /// Peak of each minute in tenths of a per cent of the quota; [`GAP`] without a reading.
     peaks: VecDeque<u16>,
 }
 
-/// A moment at which the process was replaced.
+/// A replacement of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub at: Timestamp,
-    /// Whether we asked for it; otherwise the platform, a release or a person did.
+    /// Whether dynowarden restarted it; otherwise the platform, a release or a person did.
     pub ours: bool,
 }
 
@@ -47,20 +46,20 @@ pub struct Point {
 // === impl History ===
 
 impl History {
-    /// Takes what a batch says about memory and about new processes.
-    pub fn hear(&mut self, app: AppId, events: &[Event], now: Timestamp) {
+    /// Adds the memory readings and new processes of a batch.
+    pub fn add_events(&mut self, app: AppId, events: &[Event], now: Timestamp) {
         for event in events {
             match &event.fact {
                 Fact::Memory { dyno, permille, .. } => {
                     if let Some(trace) = self.room_for(app, dyno, now) {
-                        trace.tell(event.at, *permille, now);
+                        trace.add(event.at, *permille, now);
                     }
                 }
                 Fact::Sample { dyno, total, quota, .. } => {
                     if let Some(permille) = share(*total, *quota)
                         && let Some(trace) = self.room_for(app, dyno, now)
                     {
-                        trace.tell(event.at, permille, now);
+                        trace.add(event.at, permille, now);
                     }
                 }
                 Fact::Life { dyno, change: Change::Starting } => {
@@ -71,18 +70,16 @@ impl History {
         }
     }
 
-    /// The API accepted a restart that we asked for.
+    /// Adds a restart that the API accepted.
     pub fn restarted(&mut self, app: AppId, dyno: &DynoName, at: Timestamp) {
         self.marked(app, dyno, Mark { at, ours: true }, at);
     }
 
-    /// What is known of one dyno.
     pub fn trace(&self, app: AppId, dyno: &DynoName) -> Option<&Trace> {
         // The key owns its name; a lookup clones two counted references, never text.
         self.traces.get(&(app, dyno.clone()))
     }
 
-    /// How many dynos have a trace.
     pub fn traced(&self) -> usize {
         self.traces.len()
     }
@@ -96,7 +93,7 @@ impl History {
     fn room_for(&mut self, app: AppId, dyno: &DynoName, now: Timestamp) -> Option<&mut Trace> {
         let key = (app, dyno.clone());
         if self.traces.len() >= limits::TRACES_MAX && !self.traces.contains_key(&key) {
-            // Those of dynos that are gone make room; if all are alive, the newcomer has no chart.
+            // Traces of dynos that are gone are evicted; if all are alive, the new dyno has no chart.
             let oldest = minute(now) - limits::TRACE_POINTS_MAX as i64;
             self.traces.retain(|_, trace| trace.last() > oldest);
             if self.traces.len() >= limits::TRACES_MAX {
@@ -110,8 +107,8 @@ impl History {
 // === impl Trace ===
 
 impl Trace {
-    /// Notes a reading. One that is too old for the chart is left out, one from the future counts as now.
-    pub fn tell(&mut self, at: Timestamp, permille: u32, now: Timestamp) {
+    /// Adds a reading. One that is too old for the chart is dropped, one from the future counts as now.
+    pub fn add(&mut self, at: Timestamp, permille: u32, now: Timestamp) {
         let slot = minute(at.min(now));
         let permille = u16::try_from(permille).unwrap_or(u16::MAX).max(GAP + 1);
         if self.peaks.is_empty() {
@@ -136,15 +133,14 @@ impl Trace {
         }
     }
 
-    /// Notes that the process was replaced.
     pub fn mark(&mut self, mark: Mark) {
-        // The platform's own line about a restart of ours follows it: one restart, one mark.
-        let told = |known: &Mark| (minute(known.at) - minute(mark.at)).abs() <= MARKS_APART;
-        if self.marks.iter().any(|known| told(known) && (known.ours || !mark.ours)) {
+        // The platform logs a restart of ours after it happened: one restart, one mark.
+        let is_same = |known: &Mark| (minute(known.at) - minute(mark.at)).abs() <= MARKS_APART;
+        if self.marks.iter().any(|known| is_same(known) && (known.ours || !mark.ours)) {
             return;
         }
         if mark.ours {
-            self.marks.retain(|known| known.ours || !told(known));
+            self.marks.retain(|known| known.ours || !is_same(known));
         }
         if self.marks.len() >= limits::TRACE_MARKS_MAX {
             self.marks.pop_front();
@@ -152,12 +148,12 @@ impl Trace {
         self.marks.push_back(mark);
     }
 
-    /// The last minute of which something is known.
+    /// The last minute with a reading or a mark.
     fn last(&self) -> i64 {
         self.marks.back().map_or(self.end, |mark| self.end.max(minute(mark.at)))
     }
 
-    /// The minutes of the chart that ends at `now`, oldest first; minutes without a reading are left out.
+    /// The readings of the chart that ends at `now`, oldest first.
     pub fn points(&self, now: Timestamp) -> impl Iterator<Item = Point> + '_ {
         let behind = (minute(now) - self.end).max(0);
         let length = self.peaks.len();
@@ -178,7 +174,7 @@ impl Trace {
     }
 }
 
-/// No reading in that minute. A share of nought is kept as a tenth of a per cent.
+/// No reading in that minute. A share of zero is kept as a tenth of a per cent.
 const GAP: u16 = 0;
 
 /// Minutes between two marks that are taken for two restarts: a boot takes about one.
@@ -188,7 +184,7 @@ fn minute(at: Timestamp) -> i64 {
     at.as_second().div_euclid(60)
 }
 
-/// The share of the quota in tenths of a per cent; none of a quota of nought.
+/// The share of the quota in tenths of a per cent; `None` for a quota of zero.
 pub fn share(used: Megabytes, quota: Megabytes) -> Option<u32> {
     let permille = u128::from(used.hundredths) * 1000 / u128::from(quota.hundredths.max(1));
     (quota.hundredths > 0).then_some(u32::try_from(permille).unwrap_or(u32::MAX))
@@ -218,7 +214,7 @@ mod tests {
     fn a_minute_keeps_its_peak_and_silence_is_a_gap() {
         let mut trace = Trace::default();
         for (seconds, permille) in [(0, 500), (20, 700), (40, 600), (200, 800), (61, 550)] {
-            trace.tell(at(seconds), permille, at(300));
+            trace.add(at(seconds), permille, at(300));
         }
         assert_eq!(points(&trace, at(200)), [(3, 700), (2, 550), (0, 800)]);
         assert_eq!(points(&trace, at(260)), [(4, 700), (3, 550), (1, 800)]);
@@ -229,20 +225,20 @@ mod tests {
     fn a_trace_is_as_long_as_its_chart() {
         let mut trace = Trace::default();
         for minute in 0..1000 {
-            trace.tell(at(minute * 60), 900, at(minute * 60));
+            trace.add(at(minute * 60), 900, at(minute * 60));
         }
         assert_eq!(trace.peaks.len(), limits::TRACE_POINTS_MAX);
         assert_eq!(trace.points(at(999 * 60)).count(), limits::TRACE_POINTS_MAX);
-        trace.tell(at(5000 * 60), 900, at(5000 * 60));
+        trace.add(at(5000 * 60), 900, at(5000 * 60));
         assert_eq!(points(&trace, at(5000 * 60)), [(0, 900)]);
     }
 
     #[test]
     fn a_wrong_clock_neither_empties_a_chart_nor_writes_ahead() {
         let mut trace = Trace::default();
-        trace.tell(at(0), 500, at(0));
-        trace.tell(at(1_000_000), 600, at(60));
-        trace.tell(Timestamp::MIN, 900, at(60));
+        trace.add(at(0), 500, at(0));
+        trace.add(at(1_000_000), 600, at(60));
+        trace.add(Timestamp::MIN, 900, at(60));
         assert_eq!(points(&trace, at(60)), [(1, 500), (0, 600)]);
     }
 
@@ -274,13 +270,13 @@ mod tests {
             },
         };
         let all: Vec<_> = (1..=limits::TRACES_MAX + 5).map(|index| sample(index, 0)).collect();
-        history.hear(AppId(0), &all, at(0));
+        history.add_events(AppId(0), &all, at(0));
         assert_eq!(history.traced(), limits::TRACES_MAX);
         let starting = Event {
             at: at(86_400),
             fact: Fact::Life { dyno: "web.1".parse().expect("a dyno"), change: Change::Starting },
         };
-        history.hear(AppId(1), &[starting, sample(1, 86_400)], at(86_400));
+        history.add_events(AppId(1), &[starting, sample(1, 86_400)], at(86_400));
         assert_eq!(history.traced(), 1);
         let trace = history.trace(AppId(1), &"web.1".parse().expect("a dyno")).expect("a trace");
         assert_eq!(points(trace, at(86_400)), [(0, 500)]);

@@ -11,23 +11,21 @@ use dynowarden_core::engine::status::Stage;
 use dynowarden_core::record::view::Word;
 use dynowarden_core::time::since;
 
-/// How loud something is: the class that the style sheet colours.
+/// The urgency of something, which the style sheet turns into a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tone {
-    /// As it should be.
     Good,
-    /// Nothing to look at.
+    /// Nothing to do.
     Quiet,
-    /// Something is on its way.
+    /// A restart is under way.
     Busy,
-    /// Worth a look.
     Warn,
     /// Needs a person.
     Bad,
 }
 
 impl Tone {
-    /// The class.
+    /// The CSS class.
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -39,7 +37,7 @@ impl Tone {
     }
 }
 
-/// A word in a coloured lozenge; the word says everything, the colour only repeats it.
+/// A word on a coloured badge. The colour only repeats what the word says.
 pub(super) fn badge(tone: Tone, word: &str) -> Markup {
     html! { span.badge.(tone.class()) { (word) } }
 }
@@ -60,26 +58,25 @@ pub(super) fn state(dyno: &DynoFacts) -> (Tone, &'static str) {
     }
 }
 
-/// What a decision is called.
+/// The label of a decision.
 pub(super) fn verdict(word: Word, dry_run: bool) -> (Tone, &'static str) {
     match word {
         Word::Restart if dry_run => (Tone::Quiet, "Would restart"),
         Word::Restart => (Tone::Busy, "Restart"),
         Word::Hold => (Tone::Quiet, "Left alone"),
-        Word::Notify => (Tone::Warn, "Told"),
+        Word::Notify => (Tone::Warn, "Notified"),
     }
 }
 
-/// A point in time: the time of day, and the date where it is not today's. The whole of it in `datetime`.
+/// A point in time, with its date unless that is today. `datetime` has all of it.
 pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) { (Clock { at, now }) } }
 }
 
 /// A time of day for sentences, in UTC.
 pub(super) struct Clock {
-    /// The time.
     pub at: Timestamp,
-    /// What "today" is.
+    /// Decides which day is today.
     pub now: Timestamp,
 }
 
@@ -94,7 +91,7 @@ impl fmt::Display for Clock {
     }
 }
 
-/// How long it still is until `at`, coarse enough that it does not change every second for hours.
+/// The time left until `at`, coarse enough that it does not change every second for hours.
 pub(super) fn left(at: Timestamp, now: Timestamp) -> String {
     let span = since(now, at);
     match span.as_secs() {
@@ -116,22 +113,21 @@ pub(super) fn coarse(span: Duration) -> String {
     }
 }
 
-/// A share in per cent, from tenths of one.
+/// A share in per cent.
 pub(super) fn percent(permille: u32) -> String {
     format!("{}%", (permille + 5) / 10)
 }
 
-/// A share of errors: as many digits as it needs to tell a few from none.
+/// A share of errors, with one decimal so that a few errors do not look like none.
 pub(super) fn rate(permille: u64) -> String {
     format!("{}.{}%", permille / 10, permille % 10)
 }
 
-/// A count and its noun.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number as u64), if number == 1 { one } else { many })
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -154,7 +150,7 @@ mod tests {
     use dynowarden_core::time::later;
 
     #[test]
-    fn spans_are_said_in_their_largest_units() {
+    fn spans_use_their_largest_units() {
         for (seconds, expect) in [
             (0, "0 s"),
             (89, "89 s"),
@@ -181,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_grouped_and_rounded() {
         assert_eq!(
             (grouped(0), grouped(999), grouped(1_234_567)),
             ("0".into(), "999".into(), "1,234,567".into())

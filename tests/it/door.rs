@@ -293,10 +293,10 @@ async fn a_renewed_certificate_is_loaded_and_a_broken_one_is_not() {
     let says = |part: &str| {
         daemon.await_line(|line| line["message"].as_str().is_some_and(|said| said.contains(part)))
     };
-    says("the new certificate cannot be shown, and the old one still is: the key does not belong");
+    says("new certificate rejected; the old one stays in use");
     let ready = eventually("a remark", || {
         let ready = shows(&made[1])?.ask(&request("GET /readyz", "x", "", "")).expect("an answer");
-        ready.contains("certificate: the new one cannot be shown").then_some(ready)
+        ready.contains("certificate: the new one cannot be used: the key does not belong").then_some(ready)
     });
     assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
     assert!(shows(&made[1]).is_some() && shows(&made[2]).is_none());

@@ -1,4 +1,4 @@
-//! The status page from the outside: what stands on it, what cannot, and what it weighs.
+//! The status page from the outside: its contents, its limits and its size.
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -187,13 +187,13 @@ fn the_verdict_is_on_the_page_and_in_the_tab_title() {
     titled(&facts, "All is well");
     facts.apps[1].drain.last_batch_ago = None;
     titled(&facts, "All is well");
-    // Whoever has heard nothing at all cannot say that all is well.
+    // Without any batch, the page cannot claim that all is well.
     facts.apps[0].drain.last_batch_ago = None;
     titled(&facts, "No drain has sent anything yet");
     facts.warn = Some("notify: pager does not deliver".to_owned());
     titled(&facts, "It works, but notify: pager does not deliver");
     facts.apps[1].drain.trouble = Some("silent".to_owned());
-    titled(&facts, "The drain of app-2 is in trouble");
+    titled(&facts, "The drain of app-2 has a problem");
     facts.trouble = Some("store: away".to_owned());
     titled(&facts, "Not ready: store: away");
 }
@@ -208,8 +208,7 @@ fn a_page_without_dynos_or_decisions_says_so() {
     facts.apps[0].drain = Default::default();
     facts.apps[0].name = name;
     let page = overview(&facts);
-    for text in
-        ["No drain has sent anything yet", "No dyno heard of yet", "nothing received yet", "None so far"]
+    for text in ["No drain has sent anything yet", "No dynos seen yet", "nothing received yet", "None so far"]
     {
         assert!(page.contains(text), "{text}");
     }

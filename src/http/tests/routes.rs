@@ -1,4 +1,4 @@
-//! Every route: who may take it, and what it answers.
+//! Every route: its passwords and its responses.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use http::StatusCode;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 
-use super::{House, PEER, basic, figure, frame, house, house_with_queue, r14, request, settings, text};
+use super::{Harness, PEER, basic, figure, frame, harness, harness_with_queue, r14, request, settings, text};
 use crate::driver::Command;
 use crate::http::reply;
 use dynowarden_core::engine::status::AppStatus;
@@ -17,8 +17,8 @@ use dynowarden_core::limits;
 use dynowarden_core::record::{Action, Decision, Evidence, Hold, MANUAL};
 
 /// Two apps, the second with a password of its own.
-async fn two_apps() -> House {
-    house(&settings(&[("acme", "drain"), ("blog", "own")])).await
+async fn two_apps() -> Harness {
+    harness(&settings(&[("acme", "drain"), ("blog", "own")])).await
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -28,8 +28,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_drain_is_let_in_by_its_own_password_only() {
-    let house = two_apps().await;
+async fn a_drain_accepts_its_own_password_only() {
+    let harness = two_apps().await;
     for (path, authorization, expect) in [
         ("POST /logs/acme", Some(basic("drain")), 204),
         ("POST /logs/acme?x=y", Some(basic("drain")), 204),
@@ -55,7 +55,7 @@ async fn a_drain_is_let_in_by_its_own_password_only() {
         ("POST /logs/%61cme", Some(basic("drain")), 404),
     ] {
         let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
-        let response = house.service.ask(PEER, request(path, &headers, r14("run.1"))).await;
+        let response = harness.service.ask(PEER, request(path, &headers, r14("run.1"))).await;
         assert_eq!(response.status().as_u16(), expect, "{path} {authorization:?}");
         let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
         assert_eq!(challenged, expect == 401, "{path} {authorization:?}");
@@ -67,8 +67,8 @@ async fn a_drain_is_let_in_by_its_own_password_only() {
 }
 
 #[tokio::test]
-async fn without_a_name_the_drains_token_says_which_app() {
-    let house = two_apps().await;
+async fn without_a_name_the_drain_token_identifies_the_app() {
+    let harness = two_apps().await;
     for (token, password, expect) in [
         (Some("d.acme"), "drain", 204),
         (Some("d.blog"), "own", 204),
@@ -82,19 +82,19 @@ async fn without_a_name_the_drains_token_says_which_app() {
         let authorization = basic(password);
         let mut headers = vec![("authorization", authorization.as_str())];
         headers.extend(token.map(|token| ("logplex-drain-token", token)));
-        let response = house.service.ask(PEER, request("POST /logs", &headers, "")).await;
+        let response = harness.service.ask(PEER, request("POST /logs", &headers, "")).await;
         assert_eq!(response.status().as_u16(), expect, "{token:?} {password}");
     }
     // One app needs no token.
-    let single = super::house(&settings(&[("acme", "drain")])).await;
+    let single = super::harness(&settings(&[("acme", "drain")])).await;
     let response =
         single.service.ask(PEER, request("POST /logs", &[("authorization", &basic("drain"))], "")).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
-async fn good_frames_count_beside_bad_ones() {
-    let mut house = two_apps().await;
+async fn good_frames_count_alongside_bad_ones() {
+    let mut harness = two_apps().await;
     let body = [
         r14("web.2"),
         "7 garbage".to_owned(),
@@ -104,12 +104,12 @@ async fn good_frames_count_beside_bad_ones() {
         "99 half a frame".to_owned(),
     ]
     .concat();
-    let response = house
+    let response = harness
         .service
         .ask(PEER, request("POST /logs/acme", &[("authorization", &basic("drain"))], body))
         .await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
-    let Ok(Command::Events { app, events, .. }) = house.commands.try_recv() else { panic!("no events") };
+    let Ok(Command::Events { app, events, .. }) = harness.commands.try_recv() else { panic!("no events") };
     assert_eq!(app, AppId(0));
     let dynos: Vec<_> = events.iter().map(|event| event.fact.dyno().expect("a dyno").to_string()).collect();
     assert_eq!(dynos, ["web.2", "web.1"]);
@@ -122,24 +122,24 @@ async fn good_frames_count_beside_bad_ones() {
         (r#"events_total{app="acme",kind="R14"}"#, 2.0),
         (r#"left_alone_events_total{app="acme"}"#, 1.0),
     ] {
-        assert_eq!(figure(&house, name).await, Some(expect), "{name}");
+        assert_eq!(figure(&harness, name).await, Some(expect), "{name}");
     }
 }
 
 #[tokio::test]
 async fn garbage_is_acknowledged() {
-    let mut house = two_apps().await;
+    let mut harness = two_apps().await;
     for body in [&b"garbage"[..], b"12345678901234567890 x", b"\0\xff\xfe", b"5 ", b"{}"] {
         let body = body.to_vec();
         let request = request("POST /logs/acme", &[("authorization", &basic("drain"))], body);
-        assert_eq!(house.service.ask(PEER, request).await.status(), StatusCode::NO_CONTENT);
+        assert_eq!(harness.service.ask(PEER, request).await.status(), StatusCode::NO_CONTENT);
     }
-    assert!(house.commands.try_recv().is_err());
+    assert!(harness.commands.try_recv().is_err());
 }
 
 #[tokio::test]
 async fn a_repeated_frame_counts_once() {
-    let mut house = two_apps().await;
+    let mut harness = two_apps().await;
     let authorization = basic("drain");
     let headers = [
         ("authorization", authorization.as_str()),
@@ -147,39 +147,39 @@ async fn a_repeated_frame_counts_once() {
         ("logplex-drain-token", "d.acme"),
     ];
     for _ in 0..3 {
-        let response = house.service.ask(PEER, request("POST /logs/acme", &headers, r14("web.1"))).await;
+        let response = harness.service.ask(PEER, request("POST /logs/acme", &headers, r14("web.1"))).await;
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
     }
-    assert!(house.commands.try_recv().is_ok() && house.commands.try_recv().is_err());
-    assert_eq!(figure(&house, r#"frames_total{app="acme"}"#).await, Some(1.0));
-    assert_eq!(figure(&house, r#"batches_total{app="acme"}"#).await, Some(1.0));
-    assert_eq!(figure(&house, r#"repeated_batches_total{app="acme"}"#).await, Some(2.0));
+    assert!(harness.commands.try_recv().is_ok() && harness.commands.try_recv().is_err());
+    assert_eq!(figure(&harness, r#"frames_total{app="acme"}"#).await, Some(1.0));
+    assert_eq!(figure(&harness, r#"batches_total{app="acme"}"#).await, Some(1.0));
+    assert_eq!(figure(&harness, r#"repeated_batches_total{app="acme"}"#).await, Some(2.0));
 }
 
 #[tokio::test]
-async fn a_full_queue_says_so_and_the_retry_counts() {
-    let mut house = house_with_queue(&settings(&[("acme", "drain")]), 1).await;
+async fn a_full_queue_answers_503_and_the_retry_counts() {
+    let mut harness = harness_with_queue(&settings(&[("acme", "drain")]), 1).await;
     let authorization = basic("drain");
     let headers = |id| [("authorization", authorization.as_str()), ("logplex-frame-id", id)];
-    let first = house.service.ask(PEER, request("POST /logs/acme", &headers("f1"), r14("web.1"))).await;
+    let first = harness.service.ask(PEER, request("POST /logs/acme", &headers("f1"), r14("web.1"))).await;
     assert_eq!(first.status(), StatusCode::NO_CONTENT);
-    let second = house.service.ask(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
+    let second = harness.service.ask(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
     assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(second.headers().contains_key(RETRY_AFTER));
-    // A batch that says nothing needs no place.
-    let silent = house.service.ask(PEER, request("POST /logs/acme", &headers("f3"), "")).await;
+    // A batch without events needs no place in the queue.
+    let silent = harness.service.ask(PEER, request("POST /logs/acme", &headers("f3"), "")).await;
     assert_eq!(silent.status(), StatusCode::NO_CONTENT);
-    house.commands.try_recv().expect("the first batch");
-    let again = house.service.ask(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
+    harness.commands.try_recv().expect("the first batch");
+    let again = harness.service.ask(PEER, request("POST /logs/acme", &headers("f2"), r14("web.2"))).await;
     assert_eq!(again.status(), StatusCode::NO_CONTENT);
-    house.commands.try_recv().expect("the second batch");
-    assert_eq!(figure(&house, r#"refused_requests_total{reason="queue_full"}"#).await, Some(1.0));
-    assert_eq!(figure(&house, r#"frames_total{app="acme"}"#).await, Some(2.0));
+    harness.commands.try_recv().expect("the second batch");
+    assert_eq!(figure(&harness, r#"refused_requests_total{reason="queue_full"}"#).await, Some(1.0));
+    assert_eq!(figure(&harness, r#"frames_total{app="acme"}"#).await, Some(2.0));
 }
 
 #[tokio::test]
-async fn bodies_are_bounded_before_and_after_unpacking() {
-    let mut house = two_apps().await;
+async fn bodies_are_limited_before_and_after_decompression() {
+    let mut harness = two_apps().await;
     let bomb = gzip(&vec![b'x'; 1 << 20]);
     assert!(bomb.len() < 4096);
     let packed = gzip(r14("web.1").as_bytes());
@@ -199,20 +199,20 @@ async fn bodies_are_bounded_before_and_after_unpacking() {
         let authorization = basic("drain");
         let mut headers = vec![("authorization", authorization.as_str())];
         headers.extend(encoding.map(|encoding| ("content-encoding", encoding)));
-        let response = house.service.ask(PEER, request("POST /logs/acme", &headers, body)).await;
+        let response = harness.service.ask(PEER, request("POST /logs/acme", &headers, body)).await;
         assert_eq!(response.status().as_u16(), expect, "{encoding:?}");
     }
     let mut reported = 0;
-    while house.commands.try_recv().is_ok() {
+    while harness.commands.try_recv().is_ok() {
         reported += 1;
     }
     assert_eq!(reported, 3, "plain, packed, and the good part of the broken one");
-    assert_eq!(figure(&house, r#"bad_frames_total{app="acme",kind="packing"}"#).await, Some(2.0));
+    assert_eq!(figure(&harness, r#"bad_frames_total{app="acme",kind="packing"}"#).await, Some(2.0));
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_one() {
-    let house = two_apps().await;
+async fn a_wrong_method_gets_the_allowed_ones() {
+    let harness = two_apps().await;
     for (line, expect, allow) in [
         ("GET /logs/acme", 405, Some("POST")),
         ("PUT /logs", 405, Some("POST")),
@@ -226,33 +226,33 @@ async fn a_wrong_method_is_told_the_right_one() {
         ("POST /hooks/restart/", 404, None),
         ("GET /../etc/passwd", 404, None),
     ] {
-        let response = house.service.ask(PEER, request(line, &[], "")).await;
+        let response = harness.service.ask(PEER, request(line, &[], "")).await;
         assert_eq!(response.status().as_u16(), expect, "{line}");
-        let told = response.headers().get(ALLOW).map(|allow| allow.to_str().expect("text"));
-        assert_eq!(told, allow, "{line}");
+        let sent = response.headers().get(ALLOW).map(|allow| allow.to_str().expect("text"));
+        assert_eq!(sent, allow, "{line}");
     }
 }
 
 #[tokio::test]
-async fn readiness_follows_the_programs_troubles() {
-    let house = two_apps().await;
-    let ask = |line| house.service.ask(PEER, request(line, &[], ""));
+async fn readiness_reports_problems() {
+    let harness = two_apps().await;
+    let ask = |line| harness.service.ask(PEER, request(line, &[], ""));
     assert_eq!(text(ask("GET /healthz").await).await, "alive\n");
     let response = ask("GET /readyz").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(text(response).await, "starting: not up yet\n");
-    house.readiness.started();
+    harness.readiness.started();
     let response = ask("GET /readyz").await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(text(response).await, "ready\n");
 }
 
 #[tokio::test]
-async fn admin_routes_open_to_admins_only() {
-    let house = two_apps().await;
+async fn admin_routes_require_the_admin_password() {
+    let harness = two_apps().await;
     let mut closed = settings(&[("acme", "drain")]);
     closed.admin_password = None;
-    let closed = super::house(&closed).await;
+    let closed = super::harness(&closed).await;
     for line in ["GET /metrics", "POST /api/v1/pause", "POST /api/v1/resume"] {
         for (authorization, expect) in [
             (None, 401),
@@ -263,7 +263,7 @@ async fn admin_routes_open_to_admins_only() {
         ] {
             let headers: Vec<_> =
                 authorization.iter().map(|value| ("authorization", value.as_str())).collect();
-            let response = house.service.ask(PEER, request(line, &headers, "{}")).await;
+            let response = harness.service.ask(PEER, request(line, &headers, "{}")).await;
             assert_eq!(response.status().as_u16(), expect, "{line} {authorization:?}");
             assert!(response.headers().contains_key(WWW_AUTHENTICATE));
             let response = closed.service.ask(PEER, request(line, &headers, "{}")).await;
@@ -272,7 +272,7 @@ async fn admin_routes_open_to_admins_only() {
     }
     for authorization in [basic("admin"), "Bearer admin".to_owned()] {
         let headers = [("authorization", authorization.as_str())];
-        let response = house.service.ask(PEER, request("GET /metrics", &headers, "")).await;
+        let response = harness.service.ask(PEER, request("GET /metrics", &headers, "")).await;
         assert_eq!(response.status(), StatusCode::OK);
         let content_type = response.headers().get(CONTENT_TYPE).expect("a type");
         assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
@@ -281,44 +281,44 @@ async fn admin_routes_open_to_admins_only() {
 
 #[tokio::test]
 async fn a_pause_and_its_end_reach_the_engine() {
-    let mut house = two_apps().await;
+    let mut harness = two_apps().await;
     let admin = [("authorization", "Bearer admin")];
     let order = r#"{"app":"blog","for":"2h","reason":"Black Friday"}"#;
-    let asked = house.service.ask(PEER, request("POST /api/v1/pause", &admin, order));
-    let (response, said) = tokio::join!(asked, async {
-        let Some(Command::Pause { app, until, reason, kept }) = house.commands.recv().await else {
+    let asked = harness.service.ask(PEER, request("POST /api/v1/pause", &admin, order));
+    let (response, command) = tokio::join!(asked, async {
+        let Some(Command::Pause { app, until, reason, kept }) = harness.commands.recv().await else {
             panic!("no pause")
         };
-        kept.send(()).expect("the answer waits until the pause is kept");
+        kept.send(()).expect("the handler waits until the pause is saved");
         (app, until, reason)
     });
     assert_eq!(response.status(), StatusCode::OK);
     let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
     assert_eq!((&answer["app"], &answer["paused"]), (&"blog".into(), &true.into()));
-    let (app, until, reason) = said;
+    let (app, until, reason) = command;
     assert_eq!((app, &*reason), (Some(AppId(1)), "Black Friday"));
     assert_eq!(answer["until"], until.to_string());
 
     for body in ["", "{}", r#"{"app":null}"#] {
-        let asked = house.service.ask(PEER, request("POST /api/v1/resume", &admin, body));
+        let asked = harness.service.ask(PEER, request("POST /api/v1/resume", &admin, body));
         let (response, ()) = tokio::join!(asked, async {
-            let Some(Command::Resume { app: None, kept }) = house.commands.recv().await else {
+            let Some(Command::Resume { app: None, kept }) = harness.commands.recv().await else {
                 panic!("no end: {body}")
             };
-            kept.send(()).expect("the answer waits until the end is kept");
+            kept.send(()).expect("the handler waits until the end is saved");
         });
         assert_eq!(response.status(), StatusCode::OK, "{body}");
     }
-    // A pause of all apps stands on for each of them.
-    let asked = house.service.ask(PEER, request("POST /api/v1/resume", &admin, r#"{"app":"blog"}"#));
+    // A pause of all apps still holds for each of them.
+    let asked = harness.service.ask(PEER, request("POST /api/v1/resume", &admin, r#"{"app":"blog"}"#));
     let (response, ()) = tokio::join!(asked, async {
-        let Some(Command::Resume { app: Some(AppId(1)), kept }) = house.commands.recv().await else {
+        let Some(Command::Resume { app: Some(AppId(1)), kept }) = harness.commands.recv().await else {
             panic!("no end")
         };
-        kept.send(()).expect("the answer waits until the end is kept");
-        let Some(Command::Status { answer }) = house.commands.recv().await else { panic!("no question") };
+        kept.send(()).expect("the handler waits until the end is saved");
+        let Some(Command::Status { answer }) = harness.commands.recv().await else { panic!("no question") };
         let paused = Some((until, "a launch".into()));
-        answer.send(vec![AppStatus { app: AppId(1), dynos: Vec::new(), paused }]).expect("it is waited for");
+        answer.send(vec![AppStatus { app: AppId(1), dynos: Vec::new(), paused }]).expect("the handler waits");
     });
     let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
     assert_eq!((&answer["paused"], &answer["reason"]), (&true.into(), &"a launch".into()));
@@ -330,23 +330,23 @@ async fn a_pause_and_its_end_reach_the_engine() {
         ("[]", 400),
         ("nonsense", 400),
     ] {
-        let response = house.service.ask(PEER, request("POST /api/v1/pause", &admin, body)).await;
+        let response = harness.service.ask(PEER, request("POST /api/v1/pause", &admin, body)).await;
         assert_eq!(response.status().as_u16(), expect, "{body}");
         assert!(text(response).await.starts_with(r#"{"error":"#), "{body}");
     }
-    assert!(house.commands.try_recv().is_err());
-    let by_a_page = [("authorization", "Bearer admin"), ("sec-fetch-site", "cross-site")];
-    let response = house.service.ask(PEER, request("POST /api/v1/resume", &by_a_page, "{}")).await;
+    assert!(harness.commands.try_recv().is_err());
+    let cross_site = [("authorization", "Bearer admin"), ("sec-fetch-site", "cross-site")];
+    let response = harness.service.ask(PEER, request("POST /api/v1/resume", &cross_site, "{}")).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
-    let mut house = two_apps().await;
-    let service = house.service.clone();
+async fn the_hook_sends_the_order_and_returns_the_decisions() {
+    let mut harness = two_apps().await;
+    let service = harness.service.clone();
     let engine = tokio::spawn(async move {
         let mut orders = Vec::new();
-        while let Some(command) = house.commands.recv().await {
+        while let Some(command) = harness.commands.recv().await {
             let Command::Order { app, dyno, answer } = command else { panic!("no order: {command:?}") };
             let decision = Decision {
                 at: "2026-01-02T03:04:05Z".parse().expect("a time"),
@@ -357,7 +357,7 @@ async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
                 evidence: Evidence::default(),
                 attempt_id: None,
             };
-            answer.send(vec![decision]).expect("somebody waits");
+            answer.send(vec![decision]).expect("the handler waits");
             orders.push((app, dyno.map(|dyno| dyno.to_string())));
         }
         orders
@@ -382,41 +382,46 @@ async fn the_hook_passes_the_order_on_and_shows_the_decisions() {
             assert_eq!(answer["decisions"][0]["code"], "under_way");
         }
     }
-    drop((service, house.service));
+    drop((service, harness.service));
     let orders = engine.await.expect("no panic");
     assert_eq!(orders, [(AppId(0), None), (AppId(1), Some("web.2".to_owned()))]);
 
     let mut closed = settings(&[("acme", "drain")]);
     closed.hook_key = None;
-    let closed = super::house(&closed).await;
+    let closed = super::harness(&closed).await;
     let response = closed.service.ask(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn a_hook_is_told_when_the_program_is_going_down() {
-    let house = two_apps().await;
-    drop(house.commands);
-    let response = house.service.ask(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
+async fn a_hook_answers_503_at_shutdown() {
+    let harness = two_apps().await;
+    drop(harness.commands);
+    let response = harness.service.ask(PEER, request("POST /hooks/restart/acme?key=hook", &[], "")).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
-/// Sends one request from `peer`, and gives its status and whether the answer is held back.
-async fn knock(house: &House, peer: [u8; 4], line: &str, authorization: Option<&str>) -> (u16, bool) {
+/// Sends one request from `peer`, and returns its status and whether the response is delayed.
+async fn try_password(
+    harness: &Harness,
+    peer: [u8; 4],
+    line: &str,
+    authorization: Option<&str>,
+) -> (u16, bool) {
     let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
-    let response = house.service.ask(peer.into(), request(line, &headers, "")).await;
+    let response = harness.service.ask(peer.into(), request(line, &headers, "")).await;
     let is_delayed = reply::is_delayed(&response);
     assert_eq!(response.headers().contains_key(RETRY_AFTER), response.status() == 429);
-    // Whoever is held back begins a connection again for each try.
+    // A delayed client must open a new connection for each try.
     assert!(!is_delayed || response.headers().get(CONNECTION).is_some());
     (response.status().as_u16(), is_delayed)
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_passwords_come_late_and_right_ones_never() {
-    let house = two_apps().await;
+async fn only_wrong_passwords_are_delayed() {
+    let harness = two_apps().await;
     let (burst, period) = limits::WRONG_PASSWORDS;
-    for (last, (line, right, let_in, beyond)) in (1_u8..).zip([
+    for (last, (line, right, accepted, throttled_status)) in (1_u8..).zip([
         ("POST /logs/acme", basic("drain"), 204, 401),
         ("POST /logs/none", basic("drain"), 404, 401),
         ("POST /logs", basic("drain"), 404, 401),
@@ -426,33 +431,41 @@ async fn wrong_passwords_come_late_and_right_ones_never() {
         ("POST /hooks/restart/none", "Bearer hook".to_owned(), 404, 429),
     ]) {
         let (us, others) = ([198, 51, 100, last], [203, 0, 113, last]);
-        // Without a password nothing was tried: browsers begin like that.
+        // A request without a password does not count: browsers send it first.
         for _ in 0..2 * burst {
-            assert_eq!(knock(&house, us, line, None).await, (401, false), "{line}");
+            assert_eq!(try_password(&harness, us, line, None).await, (401, false), "{line}");
         }
         let wrong = |number| match right.strip_prefix("Bearer ") {
             Some(_) => format!("Bearer guess-{number}"),
             None => basic(&format!("guess-{number}")),
         };
         for number in 0..burst {
-            assert_eq!(knock(&house, us, line, Some(&wrong(number))).await, (401, false), "{line}");
+            assert_eq!(try_password(&harness, us, line, Some(&wrong(number))).await, (401, false), "{line}");
         }
         for number in 0..burst {
-            assert_eq!(knock(&house, us, line, Some(&wrong(number))).await, (beyond, true), "{line}");
-            assert_eq!(knock(&house, us, line, Some(&right)).await, (let_in, false), "{line}");
+            assert_eq!(
+                try_password(&harness, us, line, Some(&wrong(number))).await,
+                (throttled_status, true),
+                "{line}"
+            );
+            assert_eq!(try_password(&harness, us, line, Some(&right)).await, (accepted, false), "{line}");
         }
-        assert_eq!(knock(&house, others, line, Some(&wrong(0))).await, (401, false), "{line}");
+        assert_eq!(try_password(&harness, others, line, Some(&wrong(0))).await, (401, false), "{line}");
         tokio::time::advance(period).await;
-        assert_eq!(knock(&house, us, line, Some(&wrong(0))).await, (401, false), "{line}");
-        assert_eq!(knock(&house, us, line, Some(&wrong(0))).await, (beyond, true), "{line}");
+        assert_eq!(try_password(&harness, us, line, Some(&wrong(0))).await, (401, false), "{line}");
+        assert_eq!(
+            try_password(&harness, us, line, Some(&wrong(0))).await,
+            (throttled_status, true),
+            "{line}"
+        );
     }
-    let throttled = figure(&house, r#"refused_requests_total{reason="throttled"}"#).await;
+    let throttled = figure(&harness, r#"refused_requests_total{reason="throttled"}"#).await;
     assert_eq!(throttled, Some(7.0 * f64::from(burst + 1)));
 }
 
 #[tokio::test]
-async fn every_figure_of_the_contract_is_there_from_the_start() {
-    let house = two_apps().await;
+async fn every_documented_metric_exists_from_the_start() {
+    let harness = two_apps().await;
     for name in [
         r#"api_rate_limit_remaining"#,
         r#"api_requests_total{call="delete_dyno",outcome="ok"}"#,
@@ -466,13 +479,13 @@ async fn every_figure_of_the_contract_is_there_from_the_start() {
         r#"restart_seconds_count{app="acme"}"#,
         r#"restarts_total{app="acme",process_type="web",outcome="accepted"}"#,
     ] {
-        assert!(figure(&house, name).await.is_some(), "{name}");
+        assert!(figure(&harness, name).await.is_some(), "{name}");
     }
     let scrape = request(
         "GET /metrics",
         &[("authorization", "Bearer admin"), ("accept", "application/openmetrics-text; version=1.0.0")],
         "",
     );
-    let page = text(house.service.ask(PEER, scrape).await).await;
+    let page = text(harness.service.ask(PEER, scrape).await).await;
     assert!(page.ends_with("# EOF\n") && page.contains("# TYPE dynowarden_frames counter"), "{page}");
 }

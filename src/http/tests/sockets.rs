@@ -1,4 +1,4 @@
-//! Connections: what goes over the wire, how long each phase may last, and how they end.
+//! Connections: octets on the wire, deadlines and shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{House, PEER, basic, figure, house, r14, settings};
+use super::{Harness, PEER, basic, figure, harness, r14, settings};
 use crate::certificate;
 use crate::driver::Command;
 use crate::http::connection;
@@ -21,7 +21,7 @@ use dynowarden_core::limits;
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 struct Server {
-    house: House,
+    harness: Harness,
     address: std::net::SocketAddr,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -34,28 +34,28 @@ async fn server(connections_max: usize) -> Server {
 async fn server_with(connections_max: usize, tls: Option<Tls>) -> Server {
     let mut settings = settings(&[("acme", "drain")]);
     settings.drain.connections_max = connections_max;
-    let house = house(&settings).await;
+    let harness = harness(&settings).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(listener::serve(listener, tls, house.service.clone(), shutdown.clone()));
-    Server { house, address, shutdown, task }
+    let task = tokio::spawn(listener::serve(listener, tls, harness.service.clone(), shutdown.clone()));
+    Server { harness, address, shutdown, task }
 }
 
-/// A connection without a socket, so that paused time rules it alone.
-fn connected(house: &House) -> (DuplexStream, JoinHandle<()>) {
+/// A connection without a socket, so that paused time controls it.
+fn connected(harness: &Harness) -> (DuplexStream, JoinHandle<()>) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    let pulse = Arc::new(ConnectionState::new());
+    let state = Arc::new(ConnectionState::new());
     let task = tokio::spawn(connection::serve(
         (theirs, PEER),
-        house.service.clone(),
-        pulse,
+        harness.service.clone(),
+        state,
         CancellationToken::new(),
     ));
     (ours, task)
 }
 
-/// Reads one answer: its status line and headers, and the body that its `Content-Length` announces.
+/// Reads one response: its head, and a body of the length in `Content-Length`.
 async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -102,12 +102,12 @@ async fn batches_follow_one_another_on_one_connection() {
         assert!(answer.starts_with("HTTP/1.1 204 No Content\r\n"), "{answer}");
         let answer = answer.to_lowercase();
         assert!(!answer.contains("content-length") && !answer.contains("transfer-encoding"), "{answer}");
-        assert!(matches!(server.house.commands.recv().await, Some(Command::Events { .. })));
+        assert!(matches!(server.harness.commands.recv().await, Some(Command::Events { .. })));
     }
 }
 
 #[tokio::test]
-async fn a_stranger_is_refused_before_the_body_is_asked_for() {
+async fn a_wrong_password_is_refused_before_the_body_is_read() {
     let server = server(8).await;
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     let request = format!(
@@ -121,14 +121,14 @@ async fn a_stranger_is_refused_before_the_body_is_asked_for() {
     assert!(refused.to_lowercase().contains("\r\nconnection: close\r\n"), "{refused}");
     assert!(is_closed(&mut stream).await);
 
-    // Who is let in is asked for it.
+    // With the right password the server asks for the body.
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     let good = ask(&mut stream, &request.replace(&basic("wrong"), &basic("drain"))).await;
     assert!(good.starts_with("HTTP/1.1 100 Continue\r\n"), "{good}");
 }
 
 #[tokio::test]
-async fn a_refusal_can_be_read_though_the_body_is_still_coming() {
+async fn a_refusal_can_be_read_while_the_body_is_still_arriving() {
     let server = server(8).await;
     for (password, status) in [("wrong", "401"), ("drain", "413")] {
         let stream = TcpStream::connect(server.address).await.expect("connected");
@@ -143,7 +143,7 @@ async fn a_refusal_can_be_read_though_the_body_is_still_coming() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_reader_and_so_has_no_body_to_wait_for() {
+async fn a_stream_ends_when_its_client_disconnects_and_takes_no_body() {
     let server = server(8).await;
     let head = format!("GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n", basic("admin"));
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
@@ -154,31 +154,31 @@ async fn a_stream_ends_with_its_reader_and_so_has_no_body_to_wait_for() {
     stream.read_to_end(&mut rest).await.expect("the end");
     for (more, body) in [("Content-Length: 38", "{\"app\":"), ("Transfer-Encoding: chunked", "9\r\n{\"app")] {
         let octets = format!("{head}{more}\r\n\r\n{body}");
-        // A stream that is opened after all does not end.
+        // A stream that was opened would not end.
         let answer = tokio::time::timeout(Duration::from_secs(10), exchange(&server, &octets)).await;
         let answer = answer.expect("an answer that ends");
         assert!(answer.starts_with("HTTP/1.1 400 "), "{more}: {answer}");
     }
 }
 
-/// While something is unread nobody looks whether the reader is there; it shows when it is written to.
+/// With unread octets a disconnect goes unnoticed until the next write.
 #[tokio::test(start_paused = true)]
-async fn a_stream_whose_reader_is_gone_ends_with_the_next_beat() {
-    let house = house(&settings(&[("acme", "drain")])).await;
-    let (mut stream, served) = connected(&house);
+async fn a_stream_whose_client_is_gone_ends_with_the_next_heartbeat() {
+    let harness = harness(&settings(&[("acme", "drain")])).await;
+    let (mut stream, served) = connected(&harness);
     let request =
         format!("GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\r\nGET", basic("admin"));
     let answer = ask(&mut stream, &request).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     drop(stream);
     let gone = Instant::now();
-    house.service.admin_ui.as_ref().expect("a page").streams.beat();
+    harness.service.admin_ui.as_ref().expect("a page").streams.send_heartbeat();
     served.await.expect("no panic");
     assert!(gone.elapsed() < limits::STREAM_BEAT, "something else ended it, after {:?}", gone.elapsed());
 }
 
 #[tokio::test]
-async fn chunks_are_added_up() {
+async fn the_limit_counts_all_chunks() {
     let server = server(8).await;
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
@@ -191,25 +191,24 @@ async fn chunks_are_added_up() {
     assert!(refused.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{refused}");
 }
 
-/// Sends everything, then nothing more, and gives all that comes back.
+/// Sends all octets, and returns everything that comes back.
 async fn exchange(server: &Server, octets: &str) -> String {
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
-    // Who is refused before the end may have closed already.
+    // The server may have refused and closed before the end.
     let _ = stream.write_all(octets.as_bytes()).await;
     let mut all = Vec::new();
     let _ = stream.read_to_end(&mut all).await;
     String::from_utf8(all).expect("text")
 }
 
-/// What a smuggler wants to have answered: behind a head that an honest proxy vouches for, a request of its
-/// own.
+/// A request that an attacker hides behind another one.
 const SMUGGLED: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n\r\n";
 
 #[tokio::test]
-async fn a_request_with_two_ends_is_no_request() {
+async fn ambiguous_requests_are_refused() {
     let server = server(64).await;
     let shapes = [
-        // Two lengths, or one that some read and some do not.
+        // Two lengths, or one that not every reader accepts.
         "Content-Length: 3\r\nContent-Length: 90\r\n",
         "Content-Length: 3\r\nContent-Length: 3\r\n",
         "Content-Length: 3, 90\r\n",
@@ -225,7 +224,7 @@ async fn a_request_with_two_ends_is_no_request() {
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
         "Content-Length: 0\r\nTransfer-Encoding: identity\r\n",
-        // Codings that some take for chunks and some do not.
+        // Codings that only some readers take for chunks.
         "Transfer-Encoding: gzip\r\n",
         "Transfer-Encoding: identity\r\n",
         "Transfer-Encoding: xchunked\r\n",
@@ -237,7 +236,7 @@ async fn a_request_with_two_ends_is_no_request() {
         "Transfer-Encoding: \u{b}chunked\r\n",
         "Transfer-Encoding: \"chunked\"\r\n",
         "Transfer-Encoding:\r\n",
-        // Names and lines that are cut off elsewhere by others.
+        // Names and lines that readers split differently.
         "Content-Length : 3\r\n",
         "Content-Length\t: 3\r\n",
         "Transfer-Encoding : chunked\r\n",
@@ -266,12 +265,12 @@ async fn a_request_with_two_ends_is_no_request() {
             );
         }
     }
-    let refused = figure(&server.house, r#"refused_requests_total{reason="head_broken"}"#).await;
+    let refused = figure(&server.harness, r#"refused_requests_total{reason="head_broken"}"#).await;
     assert_eq!(refused, Some(3.0 * shapes.len() as f64));
 }
 
 #[tokio::test]
-async fn heads_that_are_none_are_refused() {
+async fn invalid_heads_are_refused() {
     let server = server(64).await;
     for (head, expect) in [
         ("GET /healthz HTTP/1.1\nHost: x\n\n", "400"),
@@ -299,7 +298,7 @@ async fn heads_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn nothing_behind_chunks_is_a_request() {
+async fn nothing_after_chunks_is_a_request() {
     let server = server(64).await;
     for (chunks, expect) in [
         ("0\r\n\r\n", "204"),
@@ -331,7 +330,7 @@ async fn nothing_behind_chunks_is_a_request() {
 }
 
 #[tokio::test]
-async fn a_head_has_its_bounds() {
+async fn heads_are_limited() {
     let server = server(8).await;
     for head in [
         format!("GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(limits::HEAD_BYTES_MAX)),
@@ -345,14 +344,14 @@ async fn a_head_has_its_bounds() {
     assert!(ask(&mut stream, "nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
     for (reason, count) in [("head_too_large", 2.0), ("head_broken", 1.0)] {
         let name = format!(r#"refused_requests_total{{reason="{reason}"}}"#);
-        assert_eq!(figure(&server.house, &name).await, Some(count), "{reason}");
+        assert_eq!(figure(&server.harness, &name).await, Some(count), "{reason}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_outlasts_the_router_and_then_ends() {
-    let house = house(&settings(&[("acme", "drain")])).await;
-    let (mut stream, task) = connected(&house);
+    let harness = harness(&settings(&[("acme", "drain")])).await;
+    let (mut stream, task) = connected(&harness);
     for _ in 0..3 {
         assert!(ask(&mut stream, HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
         tokio::time::sleep(limits::KEEP_ALIVE_IDLE - Duration::from_secs(1)).await;
@@ -366,10 +365,10 @@ async fn an_idle_connection_outlasts_the_router_and_then_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_half_open_request_is_gone_within_half_a_minute() {
-    let house = house(&settings(&[("acme", "drain")])).await;
+async fn a_half_open_request_is_closed_within_half_a_minute() {
+    let harness = harness(&settings(&[("acme", "drain")])).await;
     for (first, half) in [("", ""), ("", "POST /logs/acme HT"), (HEALTH, "POST /logs/acme HT")] {
-        let (mut stream, task) = connected(&house);
+        let (mut stream, task) = connected(&harness);
         if !first.is_empty() {
             ask(&mut stream, first).await;
             tokio::time::sleep(Duration::from_secs(100)).await;
@@ -390,13 +389,13 @@ async fn a_half_open_request_is_gone_within_half_a_minute() {
         drip.await.expect("no panic");
         task.await.expect("no panic");
     }
-    assert_eq!(figure(&house, r#"refused_requests_total{reason="head_slow"}"#).await, Some(3.0));
+    assert_eq!(figure(&harness, r#"refused_requests_total{reason="head_slow"}"#).await, Some(3.0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_drips_is_given_up() {
-    let house = house(&settings(&[("acme", "drain")])).await;
-    let (mut stream, _task) = connected(&house);
+async fn a_slow_body_times_out() {
+    let harness = harness(&settings(&[("acme", "drain")])).await;
+    let (mut stream, _task) = connected(&harness);
     let request = batch("drain", "", &r14("web.1"));
     let since = Instant::now();
     let slow = ask(&mut stream, &request[..request.len() - 1]).await;
@@ -405,14 +404,14 @@ async fn a_body_that_drips_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_reads_nothing_is_given_up() {
-    let house = house(&settings(&[("acme", "drain")])).await;
+async fn a_client_that_does_not_read_is_disconnected() {
+    let harness = harness(&settings(&[("acme", "drain")])).await;
     let (ours, theirs) = tokio::io::duplex(128);
-    let pulse = Arc::new(ConnectionState::new());
+    let state = Arc::new(ConnectionState::new());
     let task = tokio::spawn(connection::serve(
         (theirs, PEER),
-        house.service.clone(),
-        pulse,
+        harness.service.clone(),
+        state,
         CancellationToken::new(),
     ));
     let (_reader, mut writer) = tokio::io::split(ours);
@@ -423,27 +422,27 @@ async fn a_peer_that_reads_nothing_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_to_one_wrong_password_of_many_comes_late_and_is_the_last() {
-    let house = house(&settings(&[("acme", "drain")])).await;
+async fn one_wrong_password_too_many_is_delayed_and_closes_the_connection() {
+    let harness = harness(&settings(&[("acme", "drain")])).await;
     for _ in 0..limits::WRONG_PASSWORDS.0 {
-        let (mut stream, _task) = connected(&house);
+        let (mut stream, _task) = connected(&harness);
         let since = Instant::now();
         assert!(ask(&mut stream, &batch("wrong", "", "")).await.starts_with("HTTP/1.1 401 "));
         assert_eq!(since.elapsed(), Duration::ZERO);
     }
-    let (mut stream, _task) = connected(&house);
+    let (mut stream, _task) = connected(&harness);
     let since = Instant::now();
     assert!(ask(&mut stream, &batch("wrong", "", "")).await.starts_with("HTTP/1.1 401 "));
     assert_eq!(since.elapsed(), limits::WRONG_PASSWORD_HOLD);
     assert!(is_closed(&mut stream).await);
-    let (mut stream, _task) = connected(&house);
+    let (mut stream, _task) = connected(&harness);
     let since = Instant::now();
     assert!(ask(&mut stream, &batch("drain", "", "")).await.starts_with("HTTP/1.1 204 "));
     assert_eq!(since.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_half_open_handshake_is_gone_like_a_half_open_request() {
+async fn a_half_open_handshake_is_closed() {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let identity =
         certificate::read(&key.cert.pem(), &key.signing_key.serialize_pem()).expect("a certificate");
@@ -455,13 +454,13 @@ async fn a_half_open_handshake_is_gone_like_a_half_open_request() {
         assert!(is_closed(&mut stream).await);
         let lasted = since.elapsed();
         assert!(lasted <= limits::HANDSHAKE + Duration::from_secs(1), "{lasted:?}");
-        let slow = figure(&server.house, r#"refused_requests_total{reason="handshake_slow"}"#).await;
+        let slow = figure(&server.harness, r#"refused_requests_total{reason="handshake_slow"}"#).await;
         assert_eq!(slow, Some(1.0));
     }
 }
 
 #[tokio::test]
-async fn when_full_the_longest_waiting_makes_room() {
+async fn at_the_limit_the_longest_waiting_is_evicted() {
     let server = server(3).await;
     let mut waiting = Vec::new();
     for _ in 0..3 {
@@ -473,11 +472,11 @@ async fn when_full_the_longest_waiting_makes_room() {
     assert!(ask(&mut newcomer, HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
     assert!(is_closed(&mut waiting[0]).await);
     assert!(ask(&mut waiting[1], HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert_eq!(figure(&server.house, r#"refused_requests_total{reason="evicted"}"#).await, Some(1.0));
+    assert_eq!(figure(&server.harness, r#"refused_requests_total{reason="evicted"}"#).await, Some(1.0));
 }
 
 #[tokio::test]
-async fn half_open_requests_keep_nobody_out() {
+async fn half_open_requests_do_not_block_new_connections() {
     let mut server = server(32).await;
     let mut half_open = Vec::new();
     for _ in 0..200 {
@@ -489,7 +488,7 @@ async fn half_open_requests_keep_nobody_out() {
     let mut newcomer = TcpStream::connect(server.address).await.expect("connected");
     let answered = ask(&mut newcomer, &batch("drain", "", &r14("web.1"))).await;
     assert!(answered.starts_with("HTTP/1.1 204 No Content\r\n"), "{answered}");
-    assert!(server.house.commands.recv().await.is_some());
+    assert!(server.harness.commands.recv().await.is_some());
 }
 
 #[tokio::test]
@@ -509,13 +508,13 @@ async fn shutdown_answers_what_is_in_flight_and_closes_what_is_idle() {
     let mut busy = TcpStream::connect(server.address).await.expect("connected");
     let hook = "POST /hooks/restart/acme?key=hook HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
     busy.write_all(hook.as_bytes()).await.expect("written");
-    let Some(Command::Order { answer: order, .. }) = server.house.commands.recv().await else {
+    let Some(Command::Order { answer: order, .. }) = server.harness.commands.recv().await else {
         panic!("no order")
     };
 
     server.shutdown.cancel();
     assert!(is_closed(&mut idle).await);
-    order.send(Vec::new()).expect("somebody waits");
+    order.send(Vec::new()).expect("the handler waits");
     let answered = answer(&mut busy).await;
     assert!(answered.starts_with("HTTP/1.1 202 Accepted\r\n"), "{answered}");
     server.task.await.expect("no panic");

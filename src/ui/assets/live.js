@@ -8,8 +8,8 @@
 
   const show = (state, text) => { lamp.dataset.state = state; lamp.textContent = text; };
 
-  // Whoever stands on a link or in a form with the keyboard must not be thrown out of it.
-  const keeping = (root, act) => {
+  // Keyboard focus must survive the replacement of an element.
+  const keepFocus = (root, act) => {
     const at = document.activeElement, inside = at && root.contains(at) && at !== root;
     const way = inside && (at.id ? "#" + CSS.escape(at.id) : at.getAttribute("href") &&
       '[href="' + CSS.escape(at.getAttribute("href")) + '"]');
@@ -25,11 +25,11 @@
     const template = document.createElement("template");
     template.innerHTML = html;
     const fresh = template.content.firstElementChild;
-    if (fresh) keeping(old, () => { old.replaceWith(fresh); return fresh; });
+    if (fresh) keepFocus(old, () => { old.replaceWith(fresh); return fresh; });
     if (fresh && id === "headline") document.title = fresh.querySelector(".verdict").textContent + " · dynowarden";
   };
 
-  // Fetches this very page and takes over its content; at most one at a time, and not too often.
+  // Fetches this page again and replaces its content; one request at a time, and not too often.
   const renew = async () => {
     if (fetching) { again = true; return; }
     const wait = fetchedAt + spacing - Date.now();
@@ -42,8 +42,8 @@
       const old = document.getElementById("main"), fresh = page.getElementById("main");
       seen = page.body.dataset.seen;
       if (fresh) document.title = page.title;
-      if (fresh && !busy(old)) keeping(old, () => { old.replaceChildren(...fresh.childNodes); return old; });
-    } catch { /* The stream's own retry brings the next try. */ }
+      if (fresh && !busy(old)) keepFocus(old, () => { old.replaceChildren(...fresh.childNodes); return old; });
+    } catch { /* The stream's own retry tries again. */ }
     fetchedAt = Date.now();
     fetching = false;
     if (again) { again = false; renew(); }
@@ -56,7 +56,7 @@
     stream.onopen = () => show("on", "Live");
     stream.onerror = () => {
       show("off", "Reconnecting …");
-      // A browser gives up after an answer such as 503; then it is for us to come again.
+      // After a response such as 503 a browser does not reconnect, so the script does.
       if (stream && stream.readyState === 2) { close(); setTimeout(() => { if (!stream && !document.hidden) open(); }, retry); }
     };
     stream.addEventListener("part", (event) => {
@@ -69,7 +69,7 @@
     stream.addEventListener("said", (event) => { said.textContent = event.data; });
   };
 
-  // A page that nobody sees costs nothing: browsers allow few streams, and so do we.
+  // A hidden page closes its stream: browsers and dynowarden allow only a few.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { close(); show("off", "Paused"); } else open();
   });

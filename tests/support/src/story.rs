@@ -132,7 +132,7 @@ fn trace(index: u32, permille: u32) -> Trace {
         let since = if minute < 130 { minute } else { minute - 130 };
         let rise = if minute < 130 { permille * 6 / 10 / 130 } else { permille * 5 / 10 / 50 };
         let wobble = (minute * 7919 + index * 104_729) % 23;
-        trace.tell(at, permille * 45 / 100 + since * rise + wobble, now());
+        trace.add(at, permille * 45 / 100 + since * rise + wobble, now());
     }
     trace.mark(Mark { at: earlier(now(), Duration::from_secs(3000)), ours: true });
     trace.mark(Mark { at: earlier(now(), Duration::from_secs(9000)), ours: false });

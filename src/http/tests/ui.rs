@@ -1,4 +1,4 @@
-//! The status page over HTTP: who sees it, what its forms refuse, and what its streams send.
+//! The status page over HTTP: its passwords, its forms and its streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use http_body_util::BodyExt;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{House, PEER, basic, frame, house, r14, request, settings, text};
+use super::{Harness, PEER, basic, frame, harness, r14, request, settings, text};
 use crate::driver::Command;
 use crate::http::Service;
+use crate::http::event_publisher;
 use crate::http::forms::FormToken;
 use crate::http::reply::ReplyBody;
-use crate::http::watch::watch;
 use dynowarden_core::engine::Engine;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::record::{Action, Decision, Evidence, Hold, Notice, NoticeKind, Record, Scope};
 
-/// A house whose engine, at rest, tells its status; everything else that is asked of it is handed on.
-async fn lively() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Command>) {
+/// A service whose idle engine answers with its status, and the other commands that it receives.
+async fn with_engine() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Command>) {
     let settings = settings(&[("acme", "drain"), ("blog", "own")]);
     let plans = settings.apps.iter().map(|app| app.plan.clone()).collect();
-    let House { service, mut commands, .. } = house(&settings).await;
+    let Harness { service, mut commands, .. } = harness(&settings).await;
     let engine = Engine::new(plans, 1);
     let (others, seen) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -60,15 +60,15 @@ async fn get(service: &Service, path: &str, headers: &[(&str, &str)]) -> Respons
 }
 
 fn token(password: &str) -> String {
-    FormToken::of(&SecretString::from(password)).as_str().to_owned()
+    FormToken::new(&SecretString::from(password)).as_str().to_owned()
 }
 
 #[tokio::test]
-async fn nothing_of_it_is_for_others() {
-    let (service, _seen) = lively().await;
+async fn only_admins_see_it() {
+    let (service, _seen) = with_engine().await;
     let mut closed = settings(&[("acme", "drain")]);
     closed.admin_password = None;
-    let closed = house(&closed).await;
+    let closed = harness(&closed).await;
     for path in [
         "/",
         "/apps/acme",
@@ -90,8 +90,8 @@ async fn nothing_of_it_is_for_others() {
 }
 
 #[tokio::test]
-async fn a_page_comes_with_its_policy_and_its_assets_are_kept_for_ever() {
-    let (service, _seen) = lively().await;
+async fn a_page_has_its_policy_and_its_assets_are_cached_permanently() {
+    let (service, _seen) = with_engine().await;
     let response = get(&service, "/", &[("accept-encoding", "gzip")]).await;
     assert_eq!(response.status(), StatusCode::OK);
     let headers = response.headers().clone();
@@ -125,8 +125,8 @@ async fn a_page_comes_with_its_policy_and_its_assets_are_kept_for_ever() {
 }
 
 #[tokio::test]
-async fn a_form_of_ours_is_obeyed_and_no_other() {
-    let (service, mut seen) = lively().await;
+async fn only_our_own_forms_are_carried_out() {
+    let (service, mut seen) = with_engine().await;
     let admin = basic("admin");
     let ours = token("admin");
     let post = async |path: &str, headers: &[(&str, &str)], body: String| {
@@ -139,7 +139,7 @@ async fn a_form_of_ours_is_obeyed_and_no_other() {
         ("/resume", &[("sec-fetch-site", "same-origin")], format!("token={ours}&app=acme"), 303),
         ("/restart", &[], format!("token={ours}&app=acme&dyno=web.1"), 303),
         ("/pause", &[], format!("token={ours}&for=2h"), 303),
-        // Another site's page, which has the browser's password but not our token, nor our origin.
+        // Another site's page has the browser's password, but neither our token nor our origin.
         ("/restart", &[("sec-fetch-site", "cross-site")], format!("token={ours}&app=acme&dyno=web.1"), 403),
         ("/restart", &[("origin", "https://evil.example")], format!("token={ours}&app=acme&dyno=web.1"), 403),
         ("/restart", &[], "app=acme&dyno=web.1".to_owned(), 403),
@@ -153,7 +153,7 @@ async fn a_form_of_ours_is_obeyed_and_no_other() {
         assert_eq!(answer.status().as_u16(), expect, "{path} {headers:?} {fields}");
         let location = answer.headers().get(LOCATION).map(|to| to.to_str().expect("text").to_owned());
         assert_eq!(location.is_some(), expect == 303);
-        // A status is answered after whatever was asked before it.
+        // The status is answered after earlier commands.
         assert!(service.handle.status().await.is_ok());
         assert_eq!(seen.try_recv().is_ok(), expect == 303, "{path} {headers:?} {fields}");
     }
@@ -162,8 +162,8 @@ async fn a_form_of_ours_is_obeyed_and_no_other() {
 }
 
 #[tokio::test]
-async fn queries_are_judged() {
-    let (service, _seen) = lively().await;
+async fn queries_are_checked() {
+    let (service, _seen) = with_engine().await;
     for (path, expect) in [
         ("/api/v1/dynos", 200),
         ("/api/v1/dynos?app=acme", 200),
@@ -181,10 +181,10 @@ async fn queries_are_judged() {
 }
 
 #[tokio::test]
-async fn what_a_drain_says_is_on_the_page() {
-    let (service, _seen) = lively().await;
+async fn a_batch_shows_on_the_page() {
+    let (service, _seen) = with_engine().await;
     let drain = basic("drain");
-    let lines = r14("web.1") + &frame("heroku", "web.1", "no platform line that is known") + "17 broken";
+    let lines = r14("web.1") + &frame("heroku", "web.1", "an unknown platform line") + "17 broken";
     let posted = service.ask(PEER, request("POST /logs/acme", &[("authorization", &drain)], lines)).await;
     assert_eq!(posted.status(), StatusCode::NO_CONTENT);
     let dynos: serde_json::Value =
@@ -217,10 +217,10 @@ async fn until(body: &mut ReplyBody, event: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_tell_what_happens_and_end_with_the_program() {
-    let (service, _seen) = lively().await;
+async fn streams_send_events_and_end_at_shutdown() {
+    let (service, _seen) = with_engine().await;
     let shutdown = CancellationToken::new();
-    let watching = tokio::spawn(watch(service.clone(), shutdown.clone()));
+    let watching = tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
     let mut json = get(&service, "/api/v1/events", &[]).await.into_body();
     let mut html = get(&service, "/api/v1/events?as=html&seen=0-0", &[]).await.into_body();
     assert!(until(&mut html, "rebuilt").await.contains("retry:"));
@@ -235,13 +235,13 @@ async fn streams_tell_what_happens_and_end_with_the_program() {
         attempt_id: None,
     };
     service.handle.tell(Record::Decision(decision));
-    let told = until(&mut json, "decision").await;
-    assert!(told.lines().all(|line| line != "event: evil"), "{told}");
+    let sent = until(&mut json, "decision").await;
+    assert!(sent.lines().all(|line| line != "event: evil"), "{sent}");
     let notice = Notice { at, scope: Scope::App(AppId(0)), dyno: None, what: NoticeKind::ApiRecovered };
     service.handle.tell(Record::Notice(notice));
     until(&mut json, "notice").await;
     assert!(until(&mut html, "said").await.contains("data: acme: the API answers again"));
-    // What changed on the page follows, and then nothing but a beat every now and then.
+    // The changed parts follow, and then nothing but heartbeats.
     assert!(until(&mut html, "part").await.contains("data: decided\n"));
     let quiet = tokio::time::timeout(Duration::from_secs(60), async {
         while let Some(text) = next(&mut html).await {
@@ -250,7 +250,7 @@ async fn streams_tell_what_happens_and_end_with_the_program() {
             }
         }
     });
-    assert!(quiet.await.is_ok(), "no beat within a minute");
+    assert!(quiet.await.is_ok(), "no heartbeat within a minute");
     shutdown.cancel();
     watching.await.expect("it ends");
     while next(&mut json).await.is_some() {}

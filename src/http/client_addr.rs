@@ -1,8 +1,8 @@
-//! Who sends a request: the client of the connection, or whom a proxy names that is believed.
+//! The address of a client: the peer of the connection, or the address that a trusted proxy reports.
 //!
-//! `X-Forwarded-For` is whatever its sender likes, except for what a trusted proxy has appended. So it is
-//! read from its end, and only as far as every hop behind it is trusted. Heroku's router appends the address
-//! of its own peer, whoever may have written something in front of that.
+//! A client can write anything into `X-Forwarded-For`; only what a trusted proxy has appended is reliable. So
+//! the header is read from its end, as long as every later hop is trusted. Heroku's router appends the
+//! address of its own peer.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,18 +19,18 @@ pub(super) struct Head {
     pub(super) peer: IpAddr,
 }
 
-/// Whose word about addresses counts.
+/// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Debug)]
 pub(super) struct Proxies {
     is_on_dyno: bool,
     trusted: Vec<IpNet>,
 }
 
-/// An address as far as it tells one sender from another: a household or a server has 2^64 addresses of
-/// IPv6, so their common half is one caller.
+/// A client for counting: an IPv4 address, or the first half of an IPv6 address, because a household or a
+/// server has 2^64 of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ClientAddr {
-    /// All for whom there is no place of their own.
+    /// All clients beyond [`limits::WRONG_CALLERS_MAX`](dynowarden_core::limits::WRONG_CALLERS_MAX).
     Overflow,
     V4(Ipv4Addr),
     /// The first 64 bits.
@@ -46,24 +46,22 @@ impl Deref for Head {
 }
 
 impl Proxies {
-    /// Those of the settings, and Heroku's router where the program runs behind it.
     pub(super) fn new(trusted: &[IpNet], is_on_dyno: bool) -> Self {
         Self { is_on_dyno, trusted: trusted.to_vec() }
     }
 
-    /// Who has sent this.
-    pub(super) fn caller(&self, head: &Head) -> ClientAddr {
+    pub(super) fn client_addr(&self, head: &Head) -> ClientAddr {
         ClientAddr::of(self.address(&head.headers, head.peer))
     }
 
     fn address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut address = peer.to_canonical();
-        let mut is_believed = self.is_on_dyno || self.trusts(address);
+        let mut is_trusted = self.is_on_dyno || self.trusts(address);
         let hops = headers.get_all("x-forwarded-for").iter().rev();
         for hop in hops.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
-            let Some(named) = read_address(hop).filter(|_| is_believed) else { break };
+            let Some(named) = read_address(hop).filter(|_| is_trusted) else { break };
             address = named.to_canonical();
-            is_believed = self.trusts(address);
+            is_trusted = self.trusts(address);
         }
         address
     }
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed() {
+    fn only_a_trusted_proxy_names_the_client() {
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
         let proxies = Proxies::new(&trusted, false);
         for (peer, forwarded, expect) in [
@@ -127,7 +125,7 @@ mod tests {
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
-            // What a stranger wrote stands in front of what the proxy appended.
+            // The client's own value precedes what the proxy appended.
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1", "198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.9.9.9"], "198.51.100.1"),
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn of_herokus_router_the_last_word_counts() {
+    fn the_last_address_counts_behind_herokus_router() {
         let proxies = Proxies::new(&[], true);
         for (forwarded, expect) in [
             (&[][..], "10.1.2.3"),
@@ -156,7 +154,7 @@ mod tests {
         ] {
             check(&proxies, "10.1.2.3", forwarded, expect);
         }
-        // In front of the router may be somebody else who is trusted.
+        // Another trusted proxy may be in front of the router.
         let proxies = Proxies::new(&["203.0.113.0/24".parse().expect("a network")], true);
         check(&proxies, "10.1.2.3", &["1.1.1.1, 198.51.100.1, 203.0.113.9"], "198.51.100.1");
         check(&proxies, "10.1.2.3", &["1.1.1.1, 198.51.100.1"], "198.51.100.1");

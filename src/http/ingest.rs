@@ -1,9 +1,8 @@
-//! `POST /logs/{app}` and `POST /logs`: logplex and its like deliver a batch.
+//! `POST /logs/{app}` and `POST /logs`: logplex delivers a batch.
 //!
-//! Logplex decides by the status (heroku.md §1.4): after 2xx it is done with a frame, after 4xx it drops the
-//! frame for good, after anything else it sends the frame again. So a batch with faults inside is answered
-//! 204 and its faults are counted. The answer is 503 only if the queue is full, if the same frame is being
-//! taken just now, or if the owner of the drain is not known yet at the start.
+//! Logplex is done with a batch after 2xx, drops it after 4xx, and sends it again after any other status. So
+//! a batch with bad frames is answered with 204, and they are counted. The answer is 503 only if the queue is
+//! full, if the same batch is being read on another connection, or if the drain's app is not known yet.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
@@ -11,11 +10,12 @@ use hyper::body::Body;
 
 use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
-use crate::http::auth::{self, Entry};
-use crate::http::body::{self, BodyError, Encoding, Unpacked};
-use crate::http::caller::Head;
+use crate::http::Service;
+use crate::http::auth::{self, DrainAccess};
+use crate::http::body::{self, Encoding, Unpacked};
+use crate::http::client_addr::Head;
+use crate::http::denied::refuse_unread;
 use crate::http::reply::{self, ReplyBody};
-use crate::http::{Service, refuse_unread};
 use crate::metrics::Refusal;
 use dynowarden_core::dedup::{Delivery, FrameClaim, Source};
 use dynowarden_core::detect::{self, request::Request};
@@ -23,37 +23,37 @@ use dynowarden_core::ident::{AppId, DrainToken, DynoName};
 use dynowarden_core::ingest::{self, Counts};
 
 impl Service {
-    pub(super) async fn take_batch<B>(&self, named: Option<&str>, head: &Head, body: B) -> Response<ReplyBody>
+    pub(super) async fn ingest<B>(&self, named: Option<&str>, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let drain = drain_token(&head.headers);
-        let wanted = || match named {
+        let app = || match named {
             Some(name) => self.app(name),
             None => self.app_of_drain(drain.as_ref()),
         };
         let shown = auth::basic(&head.headers);
-        let mut entry = self.door.open(shown.as_ref(), wanted);
-        if let (Entry::UnknownApp, None, Some(drain)) = (entry, named, &drain) {
+        let mut access = self.drain_auth.check(shown.as_ref(), app);
+        if let (DrainAccess::UnknownApp, None, Some(drain)) = (access, named, &drain) {
             match self.tokens.app_soon(drain).await {
-                Ok(found) => entry = self.door.open(shown.as_ref(), || found),
+                Ok(found) => access = self.drain_auth.check(shown.as_ref(), || found),
                 Err(Unlisted) => {
                     self.metrics.refused(Refusal::Unlisted);
                     return refuse_unread(&body, reply::overloaded());
                 }
             }
         }
-        let app = match entry {
-            Entry::App(app) => app,
-            Entry::Unauthorized => {
-                let refusal = reply::unauthorized(auth::BASIC_CHALLENGE);
-                // Never 429, which brings a batch back three times (heroku.md §1.4).
+        let app = match access {
+            DrainAccess::App(app) => app,
+            DrainAccess::Unauthorized => {
+                let refusal = reply::unauthorized(reply::BASIC_CHALLENGE);
+                // Never 429: logplex would send the batch three more times.
                 return match self.count_wrong_password(head, shown.as_ref()) {
                     Ok(()) => refuse_unread(&body, refusal),
-                    Err(_wait) => reply::closing(reply::held(refusal)),
+                    Err(_wait) => reply::closing(reply::delayed(refusal)),
                 };
             }
-            Entry::UnknownApp => {
+            DrainAccess::UnknownApp => {
                 self.metrics.refused(Refusal::UnknownApp);
                 return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
             }
@@ -74,7 +74,7 @@ impl Service {
                 self.metrics.repeated_batch(app, self.clock.now());
                 return reply::empty(StatusCode::NO_CONTENT);
             }
-            // The first attempt may still be refused, and this one would then be the only other chance.
+            // The first delivery may still be rejected; only this one would then be left.
             Delivery::InProgress => return reply::overloaded(),
         };
         match encoding.unpack(packed, self.body_bytes_max) {
@@ -83,7 +83,7 @@ impl Service {
         }
     }
 
-    /// The one app that is watched, else the one that the drain belongs to.
+    /// The only watched app, or else the app that the drain belongs to.
     fn app_of_drain(&self, drain: Option<&DrainToken>) -> Option<AppId> {
         match self.apps.len() {
             1 => Some(AppId(0)),
@@ -93,26 +93,26 @@ impl Service {
 
     fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: &Unpacked) -> Response<ReplyBody> {
         let Source { app, ref drain } = *source;
-        let Some(watched) = self.of(app) else { return reply::not_found() };
+        let Some(watched) = self.watched(app) else { return reply::not_found() };
         let mut counts = Counts::default();
         let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
         let body = &batch.bytes;
         let events = if self.traffic.is_on() {
-            ingest::read_batch_with(body, &watched.watch, drain.as_ref(), &mut counts, |line| {
+            ingest::read_batch_with(body, &watched.process_types, drain.as_ref(), &mut counts, |line| {
                 if let Some(request) = detect::request::request(&line)
-                    && let Some(dyno) = watched.watch.listed(request.dyno)
+                    && let Some(dyno) = watched.process_types.listed(request.dyno)
                 {
                     requests.push((dyno, request));
                 }
             })
         } else {
-            ingest::read_batch(body, &watched.watch, drain.as_ref(), &mut counts)
+            ingest::read_batch(body, &watched.process_types, drain.as_ref(), &mut counts)
         };
         if !batch.whole {
             counts.bad_frame("packing");
         }
         let now = self.clock.now();
-        // Most batches say nothing; they need no place in the queue.
+        // Most batches have no events, and need no place in the queue.
         if !events.is_empty() && self.handle.report(app, events.clone()) == Err(QueueFull) {
             self.metrics.refused(Refusal::QueueFull);
             return reply::overloaded();
@@ -131,34 +131,18 @@ impl Service {
         }
         reply::empty(StatusCode::NO_CONTENT)
     }
-
-    /// Closes the connection, because the client may still be sending the body.
-    pub(super) fn refuse_body(&self, error: BodyError) -> Response<ReplyBody> {
-        reply::closing(match error {
-            BodyError::Broken => reply::text(StatusCode::BAD_REQUEST, "the body broke off\n"),
-            BodyError::Slow => {
-                self.metrics.refused(Refusal::BodySlow);
-                reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n")
-            }
-            BodyError::TooLarge => {
-                self.metrics.refused(Refusal::TooLarge);
-                reply::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is over the limit\n")
-            }
-        })
-    }
 }
 
-/// Made once: a name that is given as text is read and checked at every look-up.
+/// Constants, because a name given as text is parsed again at every look-up.
 static DRAIN_TOKEN: HeaderName = HeaderName::from_static("logplex-drain-token");
 static FRAME_ID: HeaderName = HeaderName::from_static("logplex-frame-id");
 
-/// The drain's token. Space logging has none; one that is no token counts as none.
+/// The drain token. Space logging sends none, and an invalid one counts as none.
 fn drain_token(headers: &HeaderMap) -> Option<DrainToken> {
     let shown = headers.get(&DRAIN_TOKEN)?.as_bytes().trim_ascii();
     str::from_utf8(shown).ok()?.parse().ok()
 }
 
-/// The frame's id, which is opaque.
 fn frame_id(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(&FRAME_ID).map(http::HeaderValue::as_bytes).filter(|id| !id.is_empty())
 }

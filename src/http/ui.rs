@@ -1,0 +1,185 @@
+//! The status page over HTTP: its pages, its assets and its forms.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Response, StatusCode};
+use hyper::body::Body;
+use maud::Markup;
+
+use crate::http::Service;
+use crate::http::admin_ui::AdminUi;
+use crate::http::auth::is_same_origin;
+use crate::http::body;
+use crate::http::client_addr::Head;
+use crate::http::denied::Denied;
+use crate::http::forms::Fields;
+use crate::http::reply::{self, ReplyBody, accepts_gzip};
+use crate::http::route::{Form, Page};
+use crate::store::history::Filter;
+use crate::ui::assets::Asset;
+use crate::ui::dyno::{app_page, dyno_page, problem_page};
+use crate::ui::layout::{self, Layout};
+use crate::ui::overview::{Overview, decisions_page};
+use dynowarden_core::ident::DynoName;
+use dynowarden_core::limits;
+
+impl Service {
+    pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+        let admin_ui = self.require_admin_ui(head)?;
+        // Read before the facts, so that an event between the two is repeated and not missed.
+        let seen = admin_ui.streams.last_html_id();
+        let layout = admin_ui.layout(&seen);
+        let fields = Fields::read(head.uri.query().unwrap_or_default().as_bytes());
+        if let Page::Asset(path) = page {
+            return Ok(admin_ui
+                .asset(path)
+                .map_or_else(reply::not_found, |found| asset(found, &head.headers)));
+        }
+        let mut facts = self.facts(admin_ui).await?;
+        let page = match page {
+            Page::App(name) => facts.apps.iter().find(|app| app.name.as_str() == name).map(|app| {
+                let number = fields.value("page").and_then(|page| page.parse().ok());
+                app_page(&layout, &facts, app, number.unwrap_or(NonZeroUsize::MIN))
+            }),
+            Page::Dyno(app, dyno) => facts
+                .each_dyno()
+                .find(|(of, known)| of.name.as_str() == app && known.status.name.to_string() == dyno)
+                .map(|(app, dyno)| dyno_page(&layout, &facts, app, dyno)),
+            Page::Decisions => {
+                let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
+                let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
+                let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
+                facts.decisions = page.decisions.into_iter().map(Arc::new).collect();
+                Some(decisions_page(&layout, &facts, page.next.map(|next| next.to_string()).as_deref()))
+            }
+            Page::Asset(_) => None,
+            Page::Overview => Some(Overview::new(&layout, &facts).page(&layout, &facts)),
+        };
+        let (status, page) = match page {
+            Some(page) => (StatusCode::OK, page),
+            None => (StatusCode::NOT_FOUND, missing_page(&layout)),
+        };
+        Ok(html(status, page, &head.headers))
+    }
+
+    fn show_problem(
+        &self,
+        admin_ui: &AdminUi,
+        status: StatusCode,
+        (title, text): (&str, &str),
+    ) -> Response<ReplyBody> {
+        let seen = admin_ui.streams.last_html_id();
+        html(status, problem_page(&admin_ui.layout(&seen), title, text), &HeaderMap::new())
+    }
+
+    /// Carries out a form, and redirects the browser to the page that shows the result.
+    pub(super) async fn submit_form<B>(
+        &self,
+        form: Form,
+        head: &Head,
+        body: B,
+    ) -> Result<Response<ReplyBody>, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let admin_ui = self.require_admin_ui(head)?;
+        if !is_same_origin(&head.headers) {
+            return Err(Denied::OtherSite);
+        }
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
+        let fields = Fields::read(&body);
+        if !admin_ui.token.is_in(&fields) {
+            let text = "This form is not from this dynowarden, or the password has changed since. \
+                        Go back, reload the page and try again.";
+            return Ok(self.show_problem(admin_ui, StatusCode::FORBIDDEN, ("Not done", text)));
+        }
+        let (app, text) = (fields.filled("app"), |name| fields.value(name).unwrap_or_default());
+        let done = match form {
+            Form::Pause => self.pause_app(app, text("for"), text("reason")).await.map(|_| "/".to_owned()),
+            Form::Restart => self.restart_dyno(app, text("dyno")).await,
+            Form::Resume => self.resume_app(app).await.map(|_| "/".to_owned()),
+        };
+        match done {
+            Ok(to) => Ok(see_other(&to)),
+            Err(Denied::Query(problem)) => {
+                Ok(self.show_problem(admin_ui, StatusCode::BAD_REQUEST, ("Not done", &problem)))
+            }
+            Err(Denied::UnknownApp) => {
+                let text = "No app of that name is watched.";
+                Ok(self.show_problem(admin_ui, StatusCode::NOT_FOUND, ("Not done", text)))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Requests a restart, and returns the page that will show its result.
+    async fn restart_dyno(&self, app: Option<&str>, dyno: &str) -> Result<String, Denied> {
+        let name = app.ok_or(Denied::UnknownApp)?;
+        let app = self.app(name).ok_or(Denied::UnknownApp)?;
+        let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
+        let to = format!("/apps/{name}/dynos/{dyno}");
+        // The order stands even after the time-out.
+        let order = self.handle.order(app, Some(dyno));
+        match tokio::time::timeout(limits::FORM_WAIT, order).await {
+            Ok(Err(stopped)) => Err(stopped.into()),
+            Ok(Ok(_)) | Err(_) => Ok(to),
+        }
+    }
+}
+
+/// 303, so that a reload does not send the form again. `to` consists of names, which are valid in a header.
+fn see_other(to: &str) -> Response<ReplyBody> {
+    let mut response = reply::empty(StatusCode::SEE_OTHER);
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(LOCATION, to);
+    }
+    reply::no_store(response)
+}
+
+fn missing_page(layout: &Layout<'_>) -> Markup {
+    let text = "No watched app or dyno has this name. It may have been scaled down, or has logged nothing \
+                since startup.";
+    problem_page(layout, "Not found", text)
+}
+
+fn html(status: StatusCode, page: Markup, headers: &HeaderMap) -> Response<ReplyBody> {
+    let page = page.into_string();
+    let mut response =
+        reply::compressed(status, "text/html; charset=utf-8", page.into_bytes().into(), headers);
+    let to = response.headers_mut();
+    to.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(layout::CONTENT_SECURITY_POLICY));
+    to.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    to.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
+    to.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    reply::no_store(response)
+}
+
+/// An asset, which a browser may cache permanently because its name changes with its content.
+fn asset((asset, packed): (&Asset, Bytes), headers: &HeaderMap) -> Response<ReplyBody> {
+    let tag = format!("\"{}\"", asset.path.trim_start_matches("/assets/"));
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut response = if known {
+        reply::empty(StatusCode::NOT_MODIFIED)
+    } else if accepts_gzip(headers) {
+        let mut response = reply::typed(StatusCode::OK, asset.content_type, packed);
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response
+    } else {
+        reply::typed(StatusCode::OK, asset.content_type, Bytes::from_static(asset.content.as_bytes()))
+    };
+    let to = response.headers_mut();
+    to.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    to.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    // The name consists of letters, digits, dots and dashes.
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        to.insert(ETAG, tag);
+    }
+    response
+}
