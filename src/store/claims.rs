@@ -190,7 +190,7 @@ const CLAIM: &str = "\
         instance = excluded.instance, created_at = excluded.created_at, updated_at = excluded.updated_at, \
         release = excluded.release, tries = dynowarden_restarts.tries + 1, \
         claimed_at = excluded.claimed_at, lease_until = excluded.lease_until, \
-        ended_at = NULL, result = NULL, told = NULL";
+        ended_at = NULL, result = NULL, text = NULL";
 
 const RENEW: &str = "\
     UPDATE dynowarden_restarts SET lease_until = $3 \

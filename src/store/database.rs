@@ -173,7 +173,7 @@ const CONTACT_WAIT: Duration = Duration::from_secs(10);
 async fn check(connection: &mut AnyConnection) -> Result<(), SchemaError> {
     let (found, known) = (schema::version(connection).await?, schema::VERSION);
     match found.cmp(&known) {
-        Ordering::Less => Err(SchemaError::RestoredState { found, known }),
+        Ordering::Less => Err(SchemaError::Outdated { found, known }),
         Ordering::Equal => Ok(()),
         Ordering::Greater => Err(SchemaError::Future { found, known }),
     }

@@ -15,7 +15,7 @@ pub enum StoreError {
     #[error("DATABASE_URL is not a URL of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
     Address,
     /// There is no answer.
-    #[error("the store cannot be reached: {place}: {what}; {}", .place.mend())]
+    #[error("the store cannot be reached: {place}: {what}; {}", .place.fix())]
     Away {
         /// The file or the server.
         place: StoreLocation,
@@ -76,7 +76,7 @@ pub enum StoreError {
         "the record is of an older dynowarden: {place} has schema {found}, and this one reads {known}; \
          start this version's daemon on it first"
     )]
-    RestoredState {
+    Outdated {
         /// The file or the server.
         place: StoreLocation,
         /// Its version.
@@ -85,7 +85,7 @@ pub enum StoreError {
         known: i64,
     },
     /// It is there and cannot be used.
-    #[error("the store cannot be used: {place}: {what}; {}", .place.mend())]
+    #[error("the store cannot be used: {place}: {what}; {}", .place.fix())]
     Unusable {
         /// The file or the server.
         place: StoreLocation,
@@ -132,7 +132,7 @@ pub(super) enum Kind {
 
 impl StoreLocation {
     /// What to do when there is nothing to be had at this place.
-    fn mend(&self) -> &'static str {
+    fn fix(&self) -> &'static str {
         match &self.user {
             Some(_) => "see to it that the server runs, and that DATABASE_URL names the right one",
             None => {
@@ -165,8 +165,8 @@ impl StoreLocation {
         let place = self.clone();
         let error = match error {
             SchemaError::Future { found, known } => return StoreError::Future { place, found, known },
-            SchemaError::RestoredState { found, known } => {
-                return StoreError::RestoredState { place, found, known };
+            SchemaError::Outdated { found, known } => {
+                return StoreError::Outdated { place, found, known };
             }
             SchemaError::Database(error) => error,
         };

@@ -124,7 +124,7 @@ pub(super) async fn read(filter: &Filter, from: &mut AnyConnection) -> Result<Pa
 const SELECT: &str = "\
     SELECT decided.id, decided.holder, decided.at, decided.app, decided.dyno, decided.rule, \
         decided.decision, decided.code, decided.reason, decided.dry_run, decided.evidence, decided.count, \
-        decided.last_at, restart.result, restart.told, restart.instance, restart.new_instance, \
+        decided.last_at, restart.result, restart.text, restart.instance, restart.new_instance, \
         restart.out_for_ms, restart.after_at, restart.after_used, restart.after_permille \
     FROM dynowarden_decisions decided \
     LEFT JOIN dynowarden_restarts restart \
@@ -148,7 +148,7 @@ impl FromRow<'_, AnyRow> for PageRow {
         let outcome = match result {
             None => None,
             Some(result) => Some(OutcomeView {
-                text: row.try_get::<Option<String>, _>("told")?.unwrap_or_else(|| result.clone()),
+                text: row.try_get::<Option<String>, _>("text")?.unwrap_or_else(|| result.clone()),
                 result: result.into(),
                 instance: row.try_get("instance")?,
                 new_instance: row.try_get("new_instance")?,

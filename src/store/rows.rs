@@ -60,7 +60,7 @@ pub(super) struct NoticeRow {
     pub app: Arc<str>,
     pub dyno: Option<Arc<str>>,
     pub kind: &'static str,
-    pub told: String,
+    pub text: String,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub(super) struct OutcomeRow {
     pub dyno: Arc<str>,
     pub attempt_id: AttemptId,
     pub result: &'static str,
-    pub told: String,
+    pub text: String,
     pub stage: Stage,
 }
 
@@ -132,7 +132,7 @@ impl NoticeRow {
             app: app.map_or("", AppName::as_str).into(),
             dyno: notice.dyno.as_ref().map(|dyno| dyno.to_string().into()),
             kind: notice.what.label(),
-            told: clean(notice.what.to_string()),
+            text: clean(notice.what.to_string()),
         }
     }
 }
@@ -156,7 +156,7 @@ impl OutcomeRow {
             dyno: outcome.dyno.to_string().into(),
             attempt_id: outcome.attempt_id,
             result: outcome.result.label(),
-            told: clean(outcome.result.to_string()),
+            text: clean(outcome.result.to_string()),
             stage,
         }
     }
@@ -281,7 +281,7 @@ pub(super) async fn write_decision(
 }
 
 const WRITE_NOTICE: &str = "\
-    INSERT INTO dynowarden_notices (id, holder, at, app, dyno, kind, told) \
+    INSERT INTO dynowarden_notices (id, holder, at, app, dyno, kind, text) \
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id, holder) DO NOTHING";
 
 async fn write_notice(
@@ -296,28 +296,28 @@ async fn write_notice(
         .bind(&*row.app)
         .bind(row.dyno.as_deref())
         .bind(row.kind)
-        .bind(row.told.as_str())
+        .bind(row.text.as_str())
         .execute(to)
         .await
         .map(|_| ())
 }
 
 const ACCEPT: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, told = $4, accepted_at = COALESCE(accepted_at, $5) \
+    UPDATE dynowarden_restarts SET result = $3, text = $4, accepted_at = COALESCE(accepted_at, $5) \
     WHERE holder = $1 AND ticket = $2";
 
 /// Others wait for the new dyno to settle, and then the claim is no more.
 const BACK: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, told = $4, ended_at = $5, \
+    UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, \
         lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7 \
     WHERE holder = $1 AND ticket = $2";
 
 /// Its holder watches on, and keeps the claim as long as it renews it.
 const NOT_BACK: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, told = $4 WHERE holder = $1 AND ticket = $2";
+    UPDATE dynowarden_restarts SET result = $3, text = $4 WHERE holder = $1 AND ticket = $2";
 
 const OVER: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, told = $4, ended_at = $5, lease_until = 0 \
+    UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, lease_until = 0 \
     WHERE holder = $1 AND ticket = $2";
 
 async fn write_outcome(
@@ -335,7 +335,7 @@ async fn write_outcome(
         .bind(by.holder)
         .bind(attempt_number(row.attempt_id))
         .bind(row.result)
-        .bind(row.told.as_str());
+        .bind(row.text.as_str());
     let at = row.at.saturating_add(by.ahead);
     let query = match &row.stage {
         Stage::Accepted | Stage::Over => query.bind(at),
@@ -402,7 +402,7 @@ async fn write_give_up(
 }
 
 const UNCLAIM: &str = "\
-    UPDATE dynowarden_restarts SET result = 'not_sent', told = $3, ended_at = claimed_at, lease_until = 0 \
+    UPDATE dynowarden_restarts SET result = 'not_sent', text = $3, ended_at = claimed_at, lease_until = 0 \
     WHERE holder = $1 AND ticket = $2 AND accepted_at IS NULL AND ended_at IS NULL";
 
 async fn unclaim(

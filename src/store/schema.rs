@@ -18,13 +18,16 @@ pub(super) enum SchemaError {
     Future { found: i64, known: i64 },
     /// Only an older version of the program was here.
     #[error("schema {found} is older than {known}")]
-    RestoredState { found: i64, known: i64 },
+    Outdated { found: i64, known: i64 },
 }
 
 /// Every change of the schema, in order; the version of a schema is how many of them it has seen. One that
 /// was released is never changed again.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../migrations/0001_record.sql"), include_str!("../../migrations/0002_aftermath.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/0001_record.sql"),
+    include_str!("../../migrations/0002_aftermath.sql"),
+    include_str!("../../migrations/0003_text.sql"),
+];
 
 /// The version that this program works with.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
