@@ -131,18 +131,26 @@ pub async fn start(
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
     let watches = [store_watch, notify_watch].into_iter().chain(following).collect();
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let door = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
+    let http_server = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    let tasks =
-        Tasks { door, driver, driver_shutdown, notify_shutdown, notifying, readiness, rounds, watches };
+    let tasks = Tasks {
+        http_server,
+        driver,
+        driver_shutdown,
+        notify_shutdown,
+        notifying,
+        readiness,
+        rounds,
+        watches,
+    };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
 /// The tasks that must all live, or none.
 struct Tasks {
-    door: JoinHandle<()>,
+    http_server: JoinHandle<()>,
     driver: JoinHandle<()>,
     driver_shutdown: CancellationToken,
     notify_shutdown: CancellationToken,
@@ -160,13 +168,13 @@ impl Tasks {
             () = shutdown.cancelled() => {}
             // A daemon that takes batches and decides nothing, or the other way round, is worse than none.
             ended = &mut self.driver => return Err(broken("driver", ended)),
-            ended = &mut self.door => return Err(broken("front door", ended)),
+            ended = &mut self.http_server => return Err(broken("HTTP server", ended)),
             ended = &mut self.rounds => return Err(broken("rounds", ended)),
         }
         info!("shutting down");
         self.readiness.fail("shutdown", "shutting down");
         self.rounds.await.context("the rounds broke")?;
-        self.door.await.context("the front door broke")?;
+        self.http_server.await.context("the HTTP server broke")?;
         self.watches.iter().for_each(JoinHandle::abort);
         self.driver_shutdown.cancel();
         self.driver.await.context("the driver broke")?;

@@ -323,10 +323,10 @@ impl Bench {
             if rows.len() == 1000 {
                 continue;
             }
-            let told = rows.iter().filter(|row| row["decision"] == "restart").count();
+            let recorded = rows.iter().filter(|row| row["decision"] == "restart").count();
             let made = self.judge().restarts_of(&app(name), &web(index));
-            if told < made {
-                return Err(format!("web.{index} of {name}: {made} restarts, and {told} on record"));
+            if recorded < made {
+                return Err(format!("web.{index} of {name}: {made} restarts, and {recorded} on record"));
             }
         }
         Ok(())

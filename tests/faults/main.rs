@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     let (mut rows, mut broken) = (Vec::new(), Vec::new());
     for (name, thread) in threads {
         match thread.join() {
-            Ok(Ok(told)) => rows.extend(told),
+            Ok(Ok(measured)) => rows.extend(measured),
             Ok(Err(what)) => broken.push(format!("{name}: {what}")),
             Err(_) => broken.push(format!("{name}: panicked, see above")),
         }

@@ -75,8 +75,8 @@ async fn a_notify_rule_reports_and_restarts_nothing() {
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_RULE", RULES)]);
     let h10 = r#"at=error code=H10 desc="App crashed" method=GET path="/" host=x request_id=1 fwd="1.2.3.4" dyno= connect= service= status=503 bytes= protocol=https"#;
     post(&heroku, &daemon, frame("router", h10, heroku.now())).await;
-    let told = daemon.await_line(|line| line["decision"] == "notify");
-    assert_eq!((&told["rule"], &told["dyno"]), (&"down".into(), &"-".into()));
+    let notified = daemon.await_line(|line| line["decision"] == "notify");
+    assert_eq!((&notified["rule"], &notified["dyno"]), (&"down".into(), &"-".into()));
     let h80 = r#"at=info code=H80 desc="Maintenance mode" method=GET path="/" host=x request_id=1 fwd="1.2.3.4" dyno= connect= service= status=503 bytes= protocol=https"#;
     let lost = "Error L10 (output buffer overflow): 7 messages dropped since 2022-04-13T19:41:45+00:00.";
     for (procid, text, code) in [("router", h80, "H80"), ("logplex", lost, "L10")] {

@@ -70,26 +70,26 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
         ("acme-pay", "heroku", "State changed from starting to up"),
     ];
     let mut missing = chapters.to_vec();
-    let mut told = Vec::new();
+    let mut printed = Vec::new();
     while !missing.is_empty() {
         let line = demo.line(&format!("{missing:?}"));
         if let Some((app, _, who, text)) = parts(&line) {
             missing.retain(|chapter| (chapter.0, chapter.1) != (app, who) || !text.contains(chapter.2));
         }
-        told.push(line);
+        printed.push(line);
     }
     let restarted: Vec<_> =
-        told.iter().filter_map(|line| parts(line)).filter(|line| line.2 == "restart").collect();
+        printed.iter().filter_map(|line| parts(line)).filter(|line| line.2 == "restart").collect();
     assert!(restarted.iter().all(|line| matches!(line.0, "acme-shop" | "acme-search")), "{restarted:?}");
     // What comes again and again is told once, so the story can be read.
-    assert!(told.len() < 140, "{} lines", told.len());
+    assert!(printed.len() < 140, "{} lines", printed.len());
 }
 
 #[test]
 fn demo_stops_after_its_time_and_prints_a_summary() {
     let mut demo = Demo::start(&["--speed", "60", "--for", "3s"]);
-    let told: Vec<String> = demo.lines.iter().collect();
+    let printed: Vec<String> = demo.lines.iter().collect();
     assert!(demo.child.wait().expect("it ran").success());
-    let last = told.last().expect("it says something");
+    let last = printed.last().expect("it says something");
     assert!(last.starts_with("restarts: ") && last.contains("each of one dyno"), "{last}");
 }

@@ -21,7 +21,7 @@ fn api_corpus_agrees_with_the_oracle() {
 
 #[test]
 fn http_corpus_agrees_with_the_oracle() {
-    replay_corpus("http", 10, support::door_oracle::check_peer);
+    replay_corpus("http", 10, support::http_oracle::check_peer);
 }
 
 #[test]
@@ -86,7 +86,7 @@ proptest! {
     fn any_http_input_gets_the_response_of_the_oracle(
         sent in words("http"), octets in vec(any::<u8>(), 0..200),
     ) {
-        support::door_oracle::check_peer(&sent);
-        support::door_oracle::check_peer(&octets);
+        support::http_oracle::check_peer(&sent);
+        support::http_oracle::check_peer(&octets);
     }
 }

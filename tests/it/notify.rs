@@ -75,14 +75,14 @@ async fn a_failing_notifier_is_reported_without_its_address() {
     heroku.add_drain(&acme, &url).expect("acme is there");
     heroku.emit_r14(&acme, &"web.1".parse().expect("a dyno"));
 
-    let told = |kind: &str| {
+    let sent = |kind: &str| {
         let posted = posted.lock().expect("no test panicked in here");
         let of_kind = |(path, body): &&(String, Value)| path == "/pager" && body["kind"] == *kind;
         posted.iter().find(of_kind).map(|(_, body)| body.clone())
     };
-    let restart = eventually("the restart is told", || told("restart"));
+    let restart = eventually("the restart is sent", || sent("restart"));
     assert_eq!((&restart["dyno"], &restart["phase"]), (&"web.1".into(), &"opened".into()));
-    let down = eventually("the others are told", || told("failure"));
+    let down = eventually("the others are sent", || sent("failure"));
     assert_eq!(down["title"], "the notifier channel does not deliver");
     let why = "It answered 404 Not Found: Cannot POST /…/…/…/….";
     assert_eq!(down["text"], why);

@@ -94,10 +94,10 @@ async fn the_api_responses_match_the_document() {
     assert_eq!(status, 200);
     heroku.emit_r14(&acme, &"web.2".parse().expect("a dyno"));
     let text = tokio::task::block_in_place(|| until_back_and_shown(&mut stream));
-    let told =
+    let events =
         events(&openapi, &of("/api/v1/events", "get")["content"]["text/event-stream"]["x-events"], &text);
     for wanted in ["decision", "outcome", "status"] {
-        assert!(told.iter().any(|event| event == wanted), "{wanted}: {told:?}");
+        assert!(events.iter().any(|event| event == wanted), "{wanted}: {events:?}");
     }
 
     let order = json!({"app": "acme", "for": "2h", "reason": "a \"test\"\n<b>"}).to_string();

@@ -229,16 +229,16 @@ fn skipped_lines_are_reported() {
     let ran = replay("--format json -", "", log.as_bytes());
     ran.result.expect("a log");
     assert_eq!(ran.out.lines().count(), 1);
-    let told: Vec<_> = ran.err.lines().collect();
+    let reported: Vec<_> = ran.err.lines().collect();
     assert_eq!(
-        told[0],
+        reported[0],
         "2 lines were not read, first -:2: unrecognised log format (expected `heroku logs` or Papertrail output): \"Traceback\""
     );
     assert_eq!(
-        told[1],
+        reported[1],
         "1 line was not understood: -:4: unexpected code R18 from this source: \"Error R18 (Something new)\""
     );
-    assert!(told[2].starts_with("2 lines, 2025-08-08 06:59:08Z"), "{}", told[2]);
+    assert!(reported[2].starts_with("2 lines, 2025-08-08 06:59:08Z"), "{}", reported[2]);
 }
 
 /// Takes so many octets and is gone then, as `head` is.

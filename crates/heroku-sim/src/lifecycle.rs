@@ -314,7 +314,7 @@ mod tests {
     }
 
     /// The timeline without its times.
-    fn told(world: &mut World, seconds: u64) -> Vec<String> {
+    fn logged(world: &mut World, seconds: u64) -> Vec<String> {
         let strip = |line: String| line.split_once(' ').map(|(_, text)| text.to_owned()).unwrap_or_default();
         timeline(world, seconds).into_iter().map(strip).collect()
     }
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!((old.state, new.state), (DynoState::Up, DynoState::Starting));
         assert_eq!(world.dynos(&acme()).count(), 2);
         assert_eq!(
-            told(&mut world, 200),
+            logged(&mut world, 200),
             [
                 "heroku[web.2]: Restarting",
                 "heroku[web.2]: State changed from up to starting",
@@ -370,7 +370,7 @@ mod tests {
             assert!((20_300..22_100).contains(&gap.as_millis()), "{gap:?}");
             assert_eq!(pair[0].instance, pair[1].instance);
         }
-        let end = told(&mut world, 560);
+        let end = logged(&mut world, 560);
         let kill = end.iter().position(|line| line.contains("R15")).expect("it is killed");
         assert_eq!(
             end[kill..kill + 6],
@@ -431,7 +431,7 @@ mod tests {
     fn a_rolling_release_takes_one_dyno_after_the_other() {
         let mut world = world(DynoPlan::default(), |_| {});
         world.deploy(&acme(), Rollout::Rolling(Duration::from_secs(30)), at(10)).expect("acme is there");
-        let first = told(&mut world, 20);
+        let first = logged(&mut world, 20);
         assert!(
             first[0].starts_with("app[api]: Deploy ")
                 && first[1].starts_with("app[api]: Release v2 created by user ")
@@ -449,7 +449,7 @@ mod tests {
         world.set_plan(&acme(), web(1), failing).expect("acme is there");
         world.crash(&acme(), &web(1), at(100)).expect("it is up");
         assert_eq!(state(&world, 1), DynoState::Crashed);
-        let lines = told(&mut world, 163);
+        let lines = logged(&mut world, 163);
         assert_eq!(
             lines,
             [
@@ -464,8 +464,8 @@ mod tests {
                 "heroku[web.1]: State changed from starting to crashed",
             ]
         );
-        assert_eq!(told(&mut world, 163 + 540), [""; 0], "the cool-off is ten to twenty minutes");
-        assert!(!told(&mut world, 163 + 1300).is_empty());
+        assert_eq!(logged(&mut world, 163 + 540), [""; 0], "the cool-off is ten to twenty minutes");
+        assert!(!logged(&mut world, 163 + 1300).is_empty());
         assert_eq!(state(&world, 1), DynoState::Crashed);
         world.set_plan(&acme(), web(1), DynoPlan::default()).expect("acme is there");
         world.restart(&acme(), &web(1), at(1500)).expect("it is there");
@@ -479,7 +479,7 @@ mod tests {
         let mut world = world(plan, |spec| spec.space = Some("den".into()));
         world.restart(&acme(), &web(1), at(0)).expect("it is there");
         assert!(
-            told(&mut world, 65).contains(&"heroku[web.1]: State changed from starting to crashed".into())
+            logged(&mut world, 65).contains(&"heroku[web.1]: State changed from starting to crashed".into())
         );
         world.advance(at(80));
         assert_eq!(state(&world, 1), DynoState::Up, "a space has no cool-off");
@@ -491,7 +491,7 @@ mod tests {
         let mut world = world(plan, |_| {});
         world.restart(&acme(), &web(1), at(0)).expect("it is there");
         assert_eq!(
-            told(&mut world, 40).split_off(5),
+            logged(&mut world, 40).split_off(5),
             [
                 "heroku[web.1]: Error R12 (Exit timeout) -> Process failed to exit within 30 seconds of \
                  SIGTERM",
@@ -507,12 +507,12 @@ mod tests {
         world.scale(&acme(), web(1).process_type(), 3, at(10)).expect("web is there");
         assert_eq!(state(&world, 3), DynoState::Starting);
         assert_eq!(
-            told(&mut world, 30)[0],
+            logged(&mut world, 30)[0],
             "app[api]: Scaled to web@3:Standard-1X by user owner@example.com"
         );
         world.scale(&acme(), web(1).process_type(), 1, at(40)).expect("web is there");
         assert_eq!(world.dynos(&acme()).count(), 1);
-        assert_eq!(told(&mut world, 60).iter().filter(|line| line.ends_with("status 143")).count(), 2);
+        assert_eq!(logged(&mut world, 60).iter().filter(|line| line.ends_with("status 143")).count(), 2);
         assert!(world.restart(&acme(), &web(2), at(61)).is_err());
     }
 
@@ -529,7 +529,7 @@ mod tests {
     fn metrics_name_the_instance() {
         let mut world = world(DynoPlan::default(), |spec| spec.metrics = true);
         let id = world.dyno(&acme(), "web.1").expect("it is up").id;
-        let lines = told(&mut world, 18);
+        let lines = logged(&mut world, 18);
         let memory = lines.iter().find(|line| line.contains("memory_total") && line.contains("source=web.1"));
         let memory = memory.expect("a line of metrics");
         assert!(

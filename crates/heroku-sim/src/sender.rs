@@ -146,7 +146,7 @@ struct Flight {
     in_air: bool,
     repeated: bool,
     /// How much of the loss the last attempt reported.
-    told: u64,
+    reported: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -207,7 +207,7 @@ impl DrainSender {
             }
             let frame_id = self.chance.uuid();
             self.flight =
-                Some(Flight { attempts: 0, frame_id, frames, in_air: false, repeated: false, told: 0 });
+                Some(Flight { attempts: 0, frame_id, frames, in_air: false, repeated: false, reported: 0 });
         }
         let notice = self.loss.filter(|_| self.policy.wording != Wording::Shared).map(|loss| {
             let text = loss_text(None, loss);
@@ -216,9 +216,9 @@ impl DrainSender {
             let dialect = if newline { Dialect::Logplex } else { Dialect::LogplexBare };
             line.frames(dialect).concat()
         });
-        let told = if notice.is_some() { self.loss.map_or(0, |loss| loss.messages) } else { 0 };
+        let reported = if notice.is_some() { self.loss.map_or(0, |loss| loss.messages) } else { 0 };
         let flight = self.flight.as_mut()?;
-        (flight.in_air, flight.told) = (true, told);
+        (flight.in_air, flight.reported) = (true, reported);
         flight.attempts += 1;
         let count = flight.frames.len() + usize::from(notice.is_some());
         let space = self.policy.dialect == Dialect::Space;
@@ -241,7 +241,7 @@ impl DrainSender {
         match outcome {
             Outcome::Status(200..=299) => {
                 (self.failing_since, self.shrunk, self.connects_failed) = (None, false, 0);
-                self.told(flight.told, now);
+                self.reported(flight.reported, now);
                 if !flight.repeated && self.chance.hits(self.policy.chaos.duplicate_permille) {
                     // As if the answer had been lost on its way back.
                     flight.repeated = true;
@@ -336,7 +336,7 @@ impl DrainSender {
     }
 
     /// A batch that reported `messages` lost messages has arrived.
-    fn told(&mut self, messages: u64, now: Timestamp) {
+    fn reported(&mut self, messages: u64, now: Timestamp) {
         self.loss = self.loss.and_then(|loss| {
             let rest = loss.messages.saturating_sub(messages);
             (rest > 0).then_some(Loss { messages: rest, since: if messages > 0 { now } else { loss.since } })
@@ -494,7 +494,7 @@ mod tests {
         assert!(body.contains("line 6;") && !body.contains("line 5;"));
         node.answered(Outcome::Status(204), at(6));
         push(&mut node, ["after".into()], at(6));
-        assert_eq!(node.poll(at(6)).map(|post| post.count), Some(1), "a loss is told once");
+        assert_eq!(node.poll(at(6)).map(|post| post.count), Some(1), "a loss is reported once");
     }
 
     #[test]

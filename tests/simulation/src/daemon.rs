@@ -168,10 +168,10 @@ impl Simulation {
                 }
             }
             Fact::Life { dyno, change: Change::Leaving } => {
-                self.judge.told_leaving(app, dyno.clone(), event.at);
+                self.judge.reported_leaving(app, dyno.clone(), event.at);
             }
             Fact::Life { dyno, change: Change::State(state) } if *state != DynoState::Up => {
-                self.judge.told_leaving(app, dyno.clone(), event.at);
+                self.judge.reported_leaving(app, dyno.clone(), event.at);
             }
             _ => {}
         }

@@ -93,7 +93,7 @@ pub struct Invariants {
     /// Pauses that persons asked for, as the daemon's clock has their ends.
     pauses: BTreeMap<Option<usize>, Timestamp>,
     /// When the daemon was told of a change in a dyno's life, last.
-    told_leaving: HashMap<(usize, DynoName), Timestamp>,
+    reported_leaving: HashMap<(usize, DynoName), Timestamp>,
     /// What the API told the daemon last of its tokens, and when.
     tokens: Option<(u32, Timestamp)>,
     /// How far the daemon's clock was off when it last began to live.
@@ -134,7 +134,7 @@ impl Invariants {
             out: Vec::new(),
             writers: HashMap::new(),
             pauses: BTreeMap::new(),
-            told_leaving: HashMap::new(),
+            reported_leaving: HashMap::new(),
             tokens: None,
             born_skew: SignedDuration::ZERO,
         }
@@ -150,8 +150,8 @@ impl Invariants {
     }
 
     /// The daemon was told of something in a dyno's life that ends an instance.
-    pub fn told_leaving(&mut self, app: usize, dyno: DynoName, now: Timestamp) {
-        self.told_leaving.insert((app, dyno), now);
+    pub fn reported_leaving(&mut self, app: usize, dyno: DynoName, now: Timestamp) {
+        self.reported_leaving.insert((app, dyno), now);
     }
 
     pub fn pause(&mut self, app: Option<usize>, until: Timestamp) {
@@ -193,9 +193,9 @@ impl Invariants {
 
     /// A call is about to be made: does it leave the reserve alone, by the last that was told?
     pub fn asks(&mut self, calls: u32, now: Timestamp) -> Verdicts {
-        let Some((told, at)) = self.tokens else { return Ok(()) };
+        let Some((reported, at)) = self.tokens else { return Ok(()) };
         let back = since(at, now).as_millis() as u64 * u64::from(limits::API_TOKENS_PER_MINUTE) / 60_000;
-        let most = u64::from(told) + back + 1;
+        let most = u64::from(reported) + back + 1;
         hold!(
             most >= u64::from(limits::API_TOKENS_RESERVE + calls),
             "{calls} calls of at most {most} that are left, and a fifth is not ours"
@@ -334,8 +334,8 @@ impl Invariants {
         attempt.claim_granted = false;
         attempt.decided_at = Some(clock.now);
         let Some((inspected, _)) = &attempt.inspected else { return Err(format!("DELETE of {dyno} unseen")) };
-        if let Some(told) = self.told_leaving.get(&(app, dyno.clone())) {
-            hold!(*told <= inspected.at, "DELETE of {dyno} after the platform said that it replaces it");
+        if let Some(reported) = self.reported_leaving.get(&(app, dyno.clone())) {
+            hold!(*reported <= inspected.at, "DELETE of {dyno} after the platform said that it replaces it");
         }
         Ok(())
     }

@@ -20,10 +20,10 @@ pub fn check_answer(body: &[u8]) {
     };
     let value = read.as_ref().map(|(value, _)| value);
 
-    let dyno = told(api::dyno(body));
+    let dyno = readable(api::dyno(body));
     assert!(exact(agree(dyno.as_ref(), value, |value| slow_dyno(value, One))), "{dyno:?}");
     let listed: Vec<ProcessType> = LISTED.map(|word| word.parse().expect("a process type")).to_vec();
-    let dynos = told(api::dynos(body, &listed));
+    let dynos = readable(api::dynos(body, &listed));
     let expect = |value: &Json| slow_dynos(value);
     match (&dynos, value.map(expect)) {
         (Some(read), Some(Some(slow))) => {
@@ -34,7 +34,7 @@ pub fn check_answer(body: &[u8]) {
         (read, slow) => assert!(exact(read.is_none() == slow.flatten().is_none()), "{read:?}"),
     }
 
-    let app = told(api::app(body));
+    let app = readable(api::app(body));
     let expect = value.and_then(slow_app);
     let app = app.map(|app| {
         let maintenance = app.maintenance.to_string();
@@ -47,7 +47,7 @@ pub fn check_answer(body: &[u8]) {
 }
 
 fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool) {
-    let read = told(api::drains(body));
+    let read = readable(api::drains(body));
     let expect = match value {
         Some(Json::List(items)) => items.iter().map(slow_drain).collect::<Option<Vec<_>>>(),
         _ => None,
@@ -56,7 +56,7 @@ fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool)
     let read = read.map(|drains| {
         let names: Vec<String> =
             drains.iter().flat_map(|drain| [drain.id.clone(), drain.token.to_string()]).collect();
-        let told = |drain: api::Drain| {
+        let fields = |drain: api::Drain| {
             let url = drain.url.expose_secret().to_owned();
             // What is part of an id or a token, which are shown, is no secret of the URL's.
             let is_named = names.iter().any(|name| name.contains(&url));
@@ -64,10 +64,10 @@ fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool)
             assert!(is_hidden, "the URL of a drain holds a password, and is shown");
             (drain.id, drain.token.to_string(), url, drain.of_addon)
         };
-        drains.into_iter().map(told).collect::<Vec<_>>()
+        drains.into_iter().map(fields).collect::<Vec<_>>()
     });
     assert!(exact(read == expect), "{shown} is not {expect:?}");
-    let one = told(api::drain(body));
+    let one = readable(api::drain(body));
     assert!(exact(one.is_some() == value.and_then(slow_drain).is_some()));
 }
 
@@ -76,15 +76,15 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
         [one] => Some(one.clone()),
         _ => None,
     };
-    let left = told(api::rate_limits(body));
+    let left = readable(api::rate_limits(body));
     let expect = value.and_then(|value| u32::try_from(only(value, "remaining")?.whole()?).ok());
     assert!(exact(left == expect), "{left:?} is not {expect:?}");
 
-    let account = told(api::account(body)).map(|account| account.email);
+    let account = readable(api::account(body)).map(|account| account.email);
     let expect = value.and_then(|value| only(value, "email")?.text().map(str::to_owned));
     assert!(exact(account == expect));
 
-    let features = told(api::features(body))
+    let features = readable(api::features(body))
         .map(|all| all.into_iter().map(|feature| (feature.name, feature.enabled)).collect::<Vec<_>>());
     let expect = list(value, |item| {
         let Json::Bool(enabled) = only(item, "enabled")? else { return None };
@@ -92,7 +92,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
     });
     assert!(exact(features == expect), "{features:?} is not {expect:?}");
 
-    let formation = told(api::formation(body)).map(|all| {
+    let formation = readable(api::formation(body)).map(|all| {
         all.into_iter().map(|one| (one.process_type, u64::from(one.quantity), one.size)).collect::<Vec<_>>()
     });
     let expect = list(value, |item| {
@@ -102,7 +102,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
     });
     assert!(exact(formation == expect), "{formation:?} is not {expect:?}");
 
-    let red = told(api::red_systems(body));
+    let red = readable(api::red_systems(body));
     let systems = value.and_then(|value| only(value, "status"));
     let named = list(systems.as_ref(), |item| {
         let state = only(item, "status")?;
@@ -125,7 +125,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
 const LISTED: [&str; 2] = ["web", "api-2"];
 
 /// What was read, or none with a message that is short and on one line.
-fn told<T>(read: Result<T, Garbled>) -> Option<T> {
+fn readable<T>(read: Result<T, Garbled>) -> Option<T> {
     read.map_err(|garbled| {
         let message = garbled.to_string();
         assert!(!message.is_empty() && message.chars().count() <= 600, "{} octets", message.len());

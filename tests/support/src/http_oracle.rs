@@ -485,8 +485,8 @@ fn check_foreseen(octets: &[u8], talk: &Talk, answers: &[Answer]) {
         _ if plain.body.len() > 4096 => 413,
         _ => 204,
     };
-    let told: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(told, [status], "{}", plain.line);
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [status], "{}", plain.line);
     // The last days of the year 9999 are cut off, to leave room for every zone.
     if contains(plain.body, b"9999-12-3") {
         return;

@@ -15,11 +15,11 @@ pub mod corpus;
 pub mod crashes;
 #[cfg(feature = "daemon")]
 pub mod daemon;
-#[cfg(feature = "daemon")]
-pub mod door_oracle;
 pub mod engine_ops;
 #[cfg(feature = "daemon")]
 pub mod fixtures;
+#[cfg(feature = "daemon")]
+pub mod http_oracle;
 pub mod json;
 #[cfg(feature = "daemon")]
 pub mod judge;

@@ -32,15 +32,15 @@ pub fn check_file(file: &[u8]) {
         check_written_again(item);
     }
 
-    let told = replayed(file);
+    let output = replayed(file);
     let (front, back) = file.split_at(file.len() / 2);
     if file.len() >= 2 {
         // Whatever begins like gzip is gzip.
         let is_packed = file.starts_with(&[0x1f, 0x8b]);
         let packed = [gzip(front), gzip(back)].concat();
-        assert!(is_packed || replayed(&packed) == told, "packed and joined it is another file");
+        assert!(is_packed || replayed(&packed) == output, "packed and joined it is another file");
     }
-    check_decisions(&told, file, &items);
+    check_decisions(&output, file, &items);
     check_forgeries(file);
 }
 
@@ -207,9 +207,9 @@ fn gzip(octets: &[u8]) -> Vec<u8> {
     packer.write_all(octets).and_then(|()| packer.finish()).expect("a Vec takes everything")
 }
 
-fn check_decisions((told, _): &(String, bool), file: &[u8], items: &[Read]) {
+fn check_decisions((output, _): &(String, bool), file: &[u8], items: &[Read]) {
     let mut accepted: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
-    for line in told.lines() {
+    for line in output.lines() {
         let (decision, _) = json::read(line.as_bytes()).expect("JSON");
         let text = |name| match decision.members(name)[..] {
             [Json::Text(text)] => text.clone(),
@@ -247,8 +247,8 @@ fn check_forgeries(file: &[u8]) {
     let framed = [b"<190>1 2025-08-08T06:59:08Z host app web.1 - - ", file, b"\n"].concat();
     let framed = [format!("{} ", framed.len()).as_bytes(), &framed].concat();
     for file in [shown.collect(), framed] {
-        let (told, is_read) = replayed(&file);
-        assert_eq!(told, "", "an app's words were believed");
+        let (output, is_read) = replayed(&file);
+        assert_eq!(output, "", "an app's words were believed");
         assert!(is_read || file.len() > 60_000, "an app's words are lines all the same");
     }
 }

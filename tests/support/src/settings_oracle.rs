@@ -282,7 +282,7 @@ fn check_written_again(settings: &Settings) {
         panic!("accepted, written and refused: {problems}\n{}", machine.toml);
     });
     assert_eq!(again.defaults, settings.defaults, "{}", machine.toml);
-    let told = |settings: &Settings| {
+    let values = |settings: &Settings| {
         let apps: Vec<_> = settings.apps.iter().map(|app| (&app.plan, &app.drain_tokens)).collect();
         let Settings { listen, port, drain, heroku, store_keep, .. } = settings;
         let drain = (drain.body_bytes_max, drain.connections_max, drain.statistics, drain.silent_after);
@@ -291,7 +291,7 @@ fn check_written_again(settings: &Settings) {
             heroku.api_url, heroku.request_timeout
         )
     };
-    assert_eq!(told(&again), told(settings), "{}", machine.toml);
+    assert_eq!(values(&again), values(settings), "{}", machine.toml);
     check_as_variables(settings);
 }
 
