@@ -287,7 +287,7 @@ impl Driver {
             info!(in_flight, "waiting for the answers of calls that were made");
         }
         drop(self.answerer);
-        let told = RecordSinks {
+        let sinks = RecordSinks {
             metrics: &self.metrics,
             notices: &self.notices,
             plans: &self.plans,
@@ -302,7 +302,7 @@ impl Driver {
                 }
                 for effect in self.engine.handle(input, self.clock.now()) {
                     if let Effect::Record(record) = effect {
-                        told.tell(record, self.clock.now());
+                        sinks.publish(record, self.clock.now());
                     }
                 }
             }
@@ -357,7 +357,7 @@ impl Driver {
                 Input::Pause { app, until, reason }
             }
             Command::Publish(record) => {
-                self.tell(*record);
+                self.publish(*record);
                 return;
             }
             Command::Resume { app, kept } => {
@@ -384,8 +384,8 @@ impl Driver {
     }
 
     /// Keeps, logs and counts a record, and passes it to all listeners.
-    fn tell(&self, record: Record) {
-        self.told().tell(record, self.clock.now());
+    fn publish(&self, record: Record) {
+        self.sinks().publish(record, self.clock.now());
     }
 
     /// Carries out one effect; what can be answered at once is.
@@ -427,7 +427,7 @@ impl Driver {
                     answered.map(|answer| Input::Polled { attempt_id, answer })
                 });
             }
-            Effect::Record(record) => self.tell(record),
+            Effect::Record(record) => self.publish(record),
             Effect::CountAcrossReplicas(hit) if self.store.is_shared() => self.share(hit),
             Effect::CountAcrossReplicas(_) => {}
         }
@@ -468,7 +468,7 @@ impl Driver {
         });
     }
 
-    fn told(&self) -> RecordSinks<'_> {
+    fn sinks(&self) -> RecordSinks<'_> {
         RecordSinks {
             metrics: &self.metrics,
             notices: &self.notices,
@@ -504,8 +504,8 @@ struct RecordSinks<'d> {
 
 impl RecordSinks<'_> {
     /// Logs, counts and stores a record, and passes it to all listeners.
-    fn tell(&self, record: Record, now: Now) {
-        telemetry::tell(&record, self.plans, self.metrics);
+    fn publish(&self, record: Record, now: Now) {
+        telemetry::report(&record, self.plans, self.metrics);
         self.store.write(&record, now.wall);
         self.notices.record(&record);
         // There may be no listener.

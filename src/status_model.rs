@@ -71,7 +71,7 @@ impl StatusModel {
     pub fn record(&self, record: &Record) {
         let mut kept = self.lock();
         match record {
-            Record::MemoryAfterRestart(aftermath) => kept.recent_decisions.told(aftermath),
+            Record::MemoryAfterRestart(aftermath) => kept.recent_decisions.memory_after_restart(aftermath),
             Record::Decision(decision) => {
                 if let Some(name) = self.name(decision.app) {
                     kept.recent_decisions.decided(decision, name);

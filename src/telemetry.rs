@@ -49,20 +49,20 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
 }
 
 /// Logs and counts one record in one place, so that the two cannot differ.
-pub fn tell(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
+pub fn report(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
     let plan = |app: AppId| &plans[app.0 as usize];
     match record {
         Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
             let app = &plan(*app).name;
             info!(%app, %dyno, outcome = "aftermath", "{dyno} of {app} is at {memory} after its restart");
         }
-        Record::Decision(decision) => tell_decision(decision, plan(decision.app), metrics),
-        Record::Notice(notice) => tell_notice(notice, plans, metrics),
-        Record::Outcome(outcome) => tell_outcome(outcome, plan(outcome.app), metrics),
+        Record::Decision(decision) => report_decision(decision, plan(decision.app), metrics),
+        Record::Notice(notice) => report_notice(notice, plans, metrics),
+        Record::Outcome(outcome) => report_outcome(outcome, plan(outcome.app), metrics),
     }
 }
 
-fn tell_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
+fn report_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
     let word = decision.action.word();
     let code = decision.reason_label();
     metrics.decision(decision.app, word, code);
@@ -84,7 +84,7 @@ fn tell_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
     }
 }
 
-fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
+fn report_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
     let label = outcome.result.label();
     metrics.restart(outcome.app, outcome.dyno.process_type(), label);
     if let RestartResult::Back { out_for, .. } = &outcome.result {
@@ -107,7 +107,7 @@ fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
     }
 }
 
-fn tell_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
+fn report_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
     let label = notice.what.label();
     let app = match notice.scope {
         // It is about every app, so each app's counter has it.
@@ -153,7 +153,7 @@ mod tests {
     use jiff::Timestamp;
     use tracing_subscriber::fmt::MakeWriter;
 
-    use super::{LogError, begin, tell};
+    use super::{LogError, begin, report};
     use crate::exposition::Exposition;
     use crate::metrics::Metrics;
     use dynowarden_core::api::ApiError;
@@ -213,7 +213,7 @@ mod tests {
         let metrics = Metrics::new(&plans);
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(sink.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || tell(&record, &plans, &metrics));
+        tracing::subscriber::with_default(subscriber, || report(&record, &plans, &metrics));
         let text = String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text");
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");

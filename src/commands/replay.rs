@@ -93,7 +93,7 @@ pub fn run(
         out,
         page: Page::new(args.format),
         replay: Replay::new(roster, |app| settings.plan_for(app)),
-        told: Vec::new(),
+        output: Vec::new(),
         troubles: Troubles::default(),
     };
     match run.all(&args.files, stdin) {
@@ -109,7 +109,7 @@ struct Run<'a> {
     out: &'a mut dyn Write,
     page: Page,
     replay: Replay<'a>,
-    told: Vec<ReplayOutput>,
+    output: Vec<ReplayOutput>,
     troubles: Troubles,
 }
 
@@ -119,14 +119,14 @@ impl Run<'_> {
     fn all(&mut self, files: &[PathBuf], stdin: &mut dyn Read) -> Result<(), ReplayError> {
         let read = files.iter().try_for_each(|file| self.file(file, stdin));
         if read.is_ok() {
-            self.replay.end(&mut self.told);
+            self.replay.end(&mut self.output);
         }
-        self.page.add(&mut self.told);
+        self.page.add(&mut self.output);
         self.page.end(read.is_ok().then(|| self.replay.summary()));
         // Problems go to standard error; when that is gone, they cannot be reported.
-        let _told = self.err.write_all(self.troubles.to_string().as_bytes());
+        let _written = self.err.write_all(self.troubles.to_string().as_bytes());
         if read.is_ok() && matches!(self.page.form, Form::Json) {
-            let _told = writeln!(self.err, "{}", self.replay.summary());
+            let _written = writeln!(self.err, "{}", self.replay.summary());
         }
         self.flush(None).and(read)
     }
@@ -178,7 +178,7 @@ impl Run<'_> {
                 match item {
                     Item::Entry(entry) => {
                         entries += 1;
-                        if let Err(error) = self.replay.hear(&entry, &mut self.told) {
+                        if let Err(error) = self.replay.hear(&entry, &mut self.output) {
                             self.troubles.not_understood.add(path, place, error, entry.line.msg);
                         }
                     }
@@ -187,7 +187,7 @@ impl Run<'_> {
                         self.troubles.not_read.add(path, place, unread.why, unread.text);
                     }
                 }
-                self.page.add(&mut self.told);
+                self.page.add(&mut self.output);
             }
             self.flush(bar)?;
             if octets == 0 {
@@ -306,8 +306,8 @@ impl Page {
     }
 
     /// Adds the decisions. What became of a restart is made up in a replay, and is not printed.
-    fn add(&mut self, told: &mut Vec<ReplayOutput>) {
-        for ReplayOutput { app, record } in told.drain(..) {
+    fn add(&mut self, output: &mut Vec<ReplayOutput>) {
+        for ReplayOutput { app, record } in output.drain(..) {
             let Record::Decision(decision) = record else { continue };
             self.is_begun = true;
             match &mut self.form {

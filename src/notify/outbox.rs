@@ -102,14 +102,14 @@ impl Outbox {
     /// Delivers until `stop`; then what waits gets one try.
     pub(super) async fn run(
         self: Arc<Self>,
-        medium: Channel,
-        (clock, pace, seed): (Clock, RetryPolicy, u64),
+        channel: Channel,
+        (clock, retry, seed): (Clock, RetryPolicy, u64),
         stop: CancellationToken,
     ) {
         let mut jitter = Jitter::new(seed);
         loop {
             while let Some(queued) = self.take() {
-                self.deliver(&medium, &queued, (clock, pace, &mut jitter), &stop).await;
+                self.deliver(&channel, &queued, (clock, retry, &mut jitter), &stop).await;
                 self.lock().is_delivering = false;
             }
             if stop.is_cancelled() {
@@ -132,15 +132,15 @@ impl Outbox {
     /// Tries until the receiver has it, refuses it, or the message is history.
     async fn deliver(
         &self,
-        medium: &Channel,
+        channel: &Channel,
         queued: &Queued,
-        (clock, pace, jitter): (Clock, RetryPolicy, &mut Jitter),
+        (clock, retry, jitter): (Clock, RetryPolicy, &mut Jitter),
         stop: &CancellationToken,
     ) {
         let name = &*self.name;
         for tries in 0.. {
             let was_stopping = stop.is_cancelled();
-            let (after, why) = match medium.deliver(&queued.message, clock.now()).await {
+            let (after, why) = match channel.deliver(&queued.message, clock.now()).await {
                 Delivery::Sent => {
                     self.delivered.fetch_add(1, Ordering::Relaxed);
                     debug!(notifier = name, id = queued.message.id, "delivered");
@@ -155,7 +155,7 @@ impl Outbox {
                 Delivery::Retry { after, why } => (after, why),
             };
             self.went_wrong(&why, false);
-            let wait = jitter.delay(pace.wait_min, tries, pace.wait_max).max(after.unwrap_or_default());
+            let wait = jitter.delay(retry.wait_min, tries, retry.wait_max).max(after.unwrap_or_default());
             let age = clock.now().mono.saturating_sub(queued.since);
             if was_stopping || clock.real(age) + wait > limits::MESSAGE_AGE_MAX {
                 warn!(notifier = name, id = queued.message.id, tries = tries + 1, "given up: {why}");

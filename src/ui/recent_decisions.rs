@@ -61,7 +61,7 @@ impl RecentDecisions {
     }
 
     /// Notes a restarted dyno's memory, shown next to the reading that led to the restart.
-    pub fn told(&mut self, aftermath: &MemoryAfterRestart) {
+    pub fn memory_after_restart(&mut self, aftermath: &MemoryAfterRestart) {
         if let Some(DecisionView { outcome: Some(outcome), .. }) = self.of(aftermath.attempt_id) {
             outcome.memory = Some(MemoryView::new(&aftermath.memory));
         }
@@ -176,7 +176,7 @@ mod tests {
         });
         let memory = MemoryReading { at: at(50), used: Megabytes { hundredths: 100 }, permille: 10 };
         for attempt_id in [AttemptId(8), AttemptId(7)] {
-            recent_decisions.told(&MemoryAfterRestart {
+            recent_decisions.memory_after_restart(&MemoryAfterRestart {
                 app: AppId(0),
                 dyno: dyno.clone(),
                 attempt_id,

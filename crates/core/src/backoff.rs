@@ -1,4 +1,4 @@
-//! Delays that grow with every try and never fall in step with anybody else's.
+//! Delays that grow with every try and differ between callers.
 
 use std::time::Duration;
 
@@ -9,19 +9,18 @@ pub struct Jitter {
 }
 
 impl Jitter {
-    /// The sequence that belongs to `seed`.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// `base` doubled `tries` times but never above `max`, of which the upper half is left to chance.
+    /// `base` doubled `tries` times, at most `max`; the upper half of it is random.
     pub fn delay(&mut self, base: Duration, tries: u32, max: Duration) -> Duration {
         let full = base.saturating_mul(1 << tries.min(16)).min(max);
         let half = full / 2;
         half + half.mul_f64(self.fraction())
     }
 
-    /// A number from 0 up to, but not including, 1.
+    /// A number in `0..1`.
     fn fraction(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;

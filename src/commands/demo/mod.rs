@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
 use crate::clock::Clock;
-use crate::commands::demo::story::{Story, Tellers};
+use crate::commands::demo::story::{Story, StorySources};
 use crate::commands::serve::cancel_on_signal;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
@@ -69,12 +69,12 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let Running { handle, ended } = daemon::start(settings, listener, clock, shutdown.clone()).await?;
     let (sender, letters) = mpsc::channel(limits::QUEUED_MESSAGES_MAX);
     let people = tokio::spawn(people::receive(mailbox, sender));
-    let tellers = Tellers { lines: heroku.lines(), records: handle.records(), letters };
+    let sources = StorySources { lines: heroku.lines(), records: handle.records(), letters };
     let stopped = shutdown.clone();
     let story = tokio::spawn(async move {
         let mut story = Story::new(names);
         tokio::select! {
-            () = story.tell(tellers) => {}
+            () = story.print(sources) => {}
             () = stopped.cancelled() => {}
         }
         story

@@ -82,11 +82,11 @@ fn proof(proof: &Value) -> Option<String> {
         ("H12", share(before, "timeouts_h12"), share(after, "timeouts_h12")),
         ("p95", p95(before), p95(after)),
     ];
-    let told: Vec<String> = pairs
+    let pairs: Vec<String> = pairs
         .into_iter()
         .filter_map(|(what, before, after)| Some(format!("{what} {} -> {}", before?, after?)))
         .collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    (!pairs.is_empty()).then(|| pairs.join(", "))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use dynowarden_core::time::spoken;
 use heroku_sim::line::{LogLine, Source};
 
 /// Where the story comes from.
-pub(super) struct Tellers {
+pub(super) struct StorySources {
     /// What the platform logs.
     pub(super) lines: Receiver<LogLine>,
     /// What the daemon records.
@@ -52,10 +52,10 @@ impl Story {
     }
 
     /// Prints until one of the sources ends, or the reader is gone, as after `| head`.
-    pub(super) async fn tell(&mut self, tellers: Tellers) {
-        let Tellers { mut lines, mut records, mut letters } = tellers;
+    pub(super) async fn print(&mut self, sources: StorySources) {
+        let StorySources { mut lines, mut records, mut letters } = sources;
         loop {
-            let told = tokio::select! {
+            let printed = tokio::select! {
                 line = lines.recv() => match line {
                     Ok(line) => self.platform(&line).into_iter().collect(),
                     Err(RecvError::Lagged(_)) => Vec::new(),
@@ -69,7 +69,7 @@ impl Story {
                 Some(letter) = letters.recv() => letter_lines(&letter),
             };
             let mut out = io::stdout().lock();
-            if told.iter().any(|line| writeln!(out, "{line}").is_err()) {
+            if printed.iter().any(|line| writeln!(out, "{line}").is_err()) {
                 return;
             }
         }
@@ -90,7 +90,7 @@ impl Story {
         )
     }
 
-    /// What the platform says that is worth telling: errors and changes of state, not each sample.
+    /// The platform lines worth printing: errors and changes of state, not each sample.
     fn platform(&mut self, line: &LogLine) -> Option<String> {
         let is_platform = matches!(line.source, Source::Heroku) || line.procid == "api";
         let text = String::from_utf8_lossy(&line.text);
@@ -104,7 +104,7 @@ impl Story {
             text.starts_with("Release v")
         };
         (is_news && is_platform)
-            .then(|| told(line.at, line.app.as_str(), &line.procid, "heroku", text.trim_end()))
+            .then(|| formatted(line.at, line.app.as_str(), &line.procid, "heroku", text.trim_end()))
     }
 
     fn record(&mut self, record: &Record) -> Option<String> {
@@ -112,7 +112,7 @@ impl Story {
         match record {
             Record::MemoryAfterRestart(MemoryAfterRestart { app: id, dyno, memory, .. }) => {
                 let text = format!("{memory} after its restart");
-                Some(told(memory.at, &app(*id), &dyno.to_string(), "memory", &text))
+                Some(formatted(memory.at, &app(*id), &dyno.to_string(), "memory", &text))
             }
             Record::Decision(decision) => {
                 if matches!(decision.action, Action::Hold(_)) {
@@ -123,7 +123,7 @@ impl Story {
                     return None;
                 }
                 let dyno = decision.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
-                Some(told(decision.at, &app, &dyno, decision.action.word(), &decision.reason()))
+                Some(formatted(decision.at, &app, &dyno, decision.action.word(), &decision.reason()))
             }
             Record::Outcome(outcome) => {
                 match &outcome.result {
@@ -135,9 +135,9 @@ impl Story {
                     _ => {}
                 }
                 let (label, text) = (outcome.result.label(), outcome.result.to_string());
-                Some(told(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
+                Some(formatted(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
             }
-            // People are notified of it, and that is told here when it arrives.
+            // People are notified of it, and the message is printed when it arrives.
             Record::Notice(notice) => {
                 self.tally.given_up += u32::from(notice.what.label() == "give_up");
                 None
@@ -161,13 +161,13 @@ impl Story {
 }
 
 fn letter_lines(letter: &Letter) -> Vec<String> {
-    let mut lines = vec![told(letter.at, &letter.app, &letter.dyno, "message", &letter.title)];
+    let mut lines = vec![formatted(letter.at, &letter.app, &letter.dyno, "message", &letter.title)];
     for (dyno, proof) in &letter.proofs {
-        lines.push(told(letter.at, &letter.app, dyno, "proof", proof));
+        lines.push(formatted(letter.at, &letter.app, dyno, "proof", proof));
     }
     lines
 }
 
-fn told(at: Timestamp, app: &str, dyno: &str, who: &str, text: &str) -> String {
+fn formatted(at: Timestamp, app: &str, dyno: &str, who: &str, text: &str) -> String {
     format!("{}  {app:<12} {dyno:<7} {who:<9} {text}", at.strftime("%H:%M:%S"))
 }

@@ -1,4 +1,4 @@
-//! One incident of one dyno, or of several of one formation.
+//! One incident of a dyno, or of several dynos of a formation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,6 @@ use crate::record::{Action, Decision, Hold, MemoryReading, Outcome, RestartResul
 use crate::time::Now;
 use crate::traffic::{Figures, Readings, Span};
 
-/// An open incident.
 #[derive(Debug)]
 pub(super) struct DynoIncident {
     pub(super) id: String,
@@ -28,7 +27,6 @@ pub(super) struct DynoIncident {
     pub(super) schedule: NotificationSchedule,
 }
 
-/// One dyno of it.
 #[derive(Debug)]
 pub(super) struct AffectedDyno {
     pub(super) rule: Arc<str>,
@@ -36,15 +34,15 @@ pub(super) struct AffectedDyno {
     pub(super) reports: u32,
     pub(super) memory: Option<MemoryReading>,
     pub(super) state: State,
-    /// When it was last heard of.
+    /// The time of its last record.
     heard: Duration,
-    /// How long after a restart the error was back, in the engine's own words.
+    /// How long after a restart the error was back, as the engine reported it.
     pub(super) no_help: Option<Duration>,
-    /// How long it was out, in a restart of this incident.
+    /// How long it was out in this incident's restart.
     out_for: Option<Duration>,
-    /// How long after its restart before this incident the error was back.
+    /// How long after its previous restart, before this incident, the error was back.
     pub(super) returned_after: Option<Duration>,
-    /// How long after the restart of this incident the error was back.
+    /// How long after this incident's restart the error was back.
     back_after: Option<Duration>,
     pub(super) before: Option<Figures>,
     proof: Option<RestartEffect>,
@@ -68,7 +66,7 @@ impl DynoIncident {
         self.app == app && self.parts.keys().any(|name| name.as_ref() == dyno)
     }
 
-    /// Whether a dyno of the same formation becomes part of this incident.
+    /// Whether it accepts another dyno of the same formation.
     pub(super) fn takes_in(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
         self.app == app
             && self.process_type.as_ref() == dyno.map(DynoName::process_type)
@@ -84,7 +82,7 @@ impl DynoIncident {
         self.schedule.want(kind, plan, now);
     }
 
-    /// When something is to be done about it.
+    /// When it next needs attention.
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
         let watch_for = plan.apps[self.app.0 as usize].watch_for;
         let repeat = self.schedule.repeat_at(plan).filter(|_| self.stands());
@@ -99,7 +97,7 @@ impl DynoIncident {
         self.parts.values().any(stands)
     }
 
-    /// The kind to repeat, if it is time.
+    /// The kind to repeat, if it is due.
     pub(super) fn reminder(&mut self, plan: &Plan, now: Duration) -> Option<Kind> {
         self.schedule.repeat_at(plan).filter(|at| *at <= now && self.stands())?;
         self.schedule.sent_at = Some(now);
@@ -125,14 +123,14 @@ impl DynoIncident {
 
     /// The kind of the closing message; `None` if no message was sent, so none is needed.
     pub(super) fn closing_kind(&self, on: &BTreeSet<Kind>) -> Option<Kind> {
-        let told = &self.schedule.sent;
-        let quiet = told.iter().rev().find(|kind| !kind.is_loud() && **kind != Kind::Recovered).copied();
-        if !told.iter().any(|kind| kind.is_loud()) {
+        let sent = &self.schedule.sent;
+        let quiet = sent.iter().rev().find(|kind| !kind.is_loud() && **kind != Kind::Recovered).copied();
+        if !sent.iter().any(|kind| kind.is_loud()) {
             return quiet;
         }
-        // It was said that restarting does not help; that it is over makes nothing right.
+        // People know that restarting does not help, so the end of the incident is no recovery.
         let did_not_help = self.parts.values().any(|part| part.no_help.is_some());
-        if let Some(kind) = quiet.or(told.get(&Kind::NoHelp).copied()).filter(|_| did_not_help) {
+        if let Some(kind) = quiet.or(sent.get(&Kind::NoHelp).copied()).filter(|_| did_not_help) {
             return Some(kind);
         }
         let has_failed = self.parts.values().any(|part| matches!(part.state, State::Failed { .. }));
@@ -140,7 +138,7 @@ impl DynoIncident {
         if on.contains(&kind) { Some(kind) } else { quiet }
     }
 
-    /// Reads what came of the restarts.
+    /// Evaluates the restarts.
     pub(super) fn prove(&mut self, readings: &dyn Readings, now: Duration) {
         for (name, part) in &mut self.parts {
             if let (Some(name), State::Back { since, .. }) = (name, &part.state) {
@@ -155,7 +153,7 @@ impl DynoIncident {
             self.parts.iter().map(|(name, part)| part.report(name.as_ref(), now.mono)).collect();
         let process_type = self.process_type.as_ref().map_or("", |process_type| process_type.as_str());
         let open_for = now.mono.saturating_sub(self.opened.mono);
-        let (title, body) = text::case((&app.name, process_type), &dynos, (kind, phase), open_for);
+        let (title, body) = text::dyno_incident((&app.name, process_type), &dynos, (kind, phase), open_for);
         Message {
             id: self.schedule.next_id(&self.id),
             incident: self.id.clone(),
@@ -171,7 +169,7 @@ impl DynoIncident {
     }
 }
 
-// === impl Part ===
+// === impl AffectedDyno ===
 
 impl AffectedDyno {
     fn new(now: Duration) -> Self {
@@ -191,13 +189,12 @@ impl AffectedDyno {
         }
     }
 
-    /// A decision about it.
     pub(super) fn hear(&mut self, decision: &Decision, now: Now) {
         self.heard = now.mono;
         let evidence = &decision.evidence;
         self.reports = self.reports.saturating_add(1).max(evidence.lines);
         // A running restart keeps the rule and code that led to it; later errors do not replace them.
-        if matches!(self.state, State::Heard | State::Held { .. } | State::Told | State::DryRun) {
+        if matches!(self.state, State::Heard | State::Held { .. } | State::Notified | State::DryRun) {
             self.rule = Arc::clone(&decision.rule);
             self.code = evidence.code;
             self.memory = evidence.memory.or(self.memory);
@@ -211,7 +208,7 @@ impl AffectedDyno {
             }
             Action::Notify => {
                 if self.state == State::Heard {
-                    self.state = State::Told;
+                    self.state = State::Notified;
                 }
             }
             Action::Hold(hold) => self.hold(hold, now.mono),
@@ -220,10 +217,10 @@ impl AffectedDyno {
 
     fn hold(&mut self, hold: &Hold, now: Duration) {
         match &self.state {
-            State::Heard | State::Held { .. } | State::Told | State::DryRun | State::Gone => {
+            State::Heard | State::Held { .. } | State::Notified | State::DryRun | State::Gone => {
                 self.state = State::Held { reason: hold.to_string() };
             }
-            // These may still be lines of the process that was replaced.
+            // These may still be lines of the replaced process.
             State::Back { since, .. }
                 if !matches!(hold, Hold::Superseded { .. } | Hold::Stale { .. } | Hold::TooYoung { .. }) =>
             {
@@ -242,7 +239,7 @@ impl AffectedDyno {
         self.state = State::Failed { text: result.to_string(), may_return };
     }
 
-    /// What became of its restart; says whether it had failed and is back after all.
+    /// Notes the outcome of its restart; returns whether it had failed and is back after all.
     pub(super) fn come_out(&mut self, outcome: &Outcome, now: Duration) -> bool {
         self.heard = now;
         let had_failed = matches!(self.state, State::Failed { .. });
@@ -256,7 +253,7 @@ impl AffectedDyno {
                 return had_failed;
             }
             RestartResult::Gone => self.state = State::Gone,
-            // Refused for a moment: it is asked again, or a notice says that it failed.
+            // Refused for now: the engine retries, or a notice reports the failure.
             RestartResult::Refused(_) if !had_failed => {
                 self.state = State::Held { reason: outcome.result.to_string() };
             }
@@ -280,7 +277,7 @@ impl AffectedDyno {
             | State::Failed { may_return: false, .. }
             | State::Heard
             | State::Held { .. }
-            | State::Told => self.heard.saturating_add(limits::INCIDENT_QUIET),
+            | State::Notified => self.heard.saturating_add(limits::INCIDENT_QUIET),
         }
     }
 
@@ -328,7 +325,7 @@ impl State {
             Self::Held { .. } => "held",
             Self::Out { .. } => "out",
             Self::Restarting { .. } => "restarting",
-            Self::Told => "told",
+            Self::Notified => "told",
         }
     }
 }

@@ -136,7 +136,7 @@ fn what_is_not_chosen_is_not_told() {
     story.queued(2, 1).wait(minutes(60));
     check(&story, &[]);
     let mut quiet = plan(&["acme"], &Kind::CHOICES);
-    quiet.apps[0].is_told = false;
+    quiet.apps[0].is_reported = false;
     let mut story = Story::of(quiet);
     story.restart(1).give_up(1).error(0).wait(minutes(60));
     check(&story, &[]);
@@ -194,7 +194,7 @@ fn a_trouble_of_one_app_ends_with_that_app() {
 fn a_notifier_for_the_second_app_hears_of_a_revoked_token() {
     let mut story = Story::of(Plan {
         apps: vec![
-            WatchedApp { is_told: false, ..plan(&["acme"], &Kind::CHOICES).apps.remove(0) },
+            WatchedApp { is_reported: false, ..plan(&["acme"], &Kind::CHOICES).apps.remove(0) },
             plan(&["other"], &Kind::CHOICES).apps.remove(0),
         ],
         ..plan(&["acme", "other"], &Kind::CHOICES)
@@ -369,7 +369,7 @@ proptest! {
         assert_eq!(ids.len(), story.messages.len());
         assert!(story.messages.iter().all(|message| chosen.contains(&message.kind)), "{:#?}", story.timeline());
         assert_eq!(story.next_deadline(), None, "{:#?}", story.timeline());
-        // Whatever was opened was closed, if its end may be told.
+        // Every opened incident was closed, if its end is to be reported.
         for opened in story.messages.iter().filter(|message| message.phase == Phase::Opened) {
             let is_closed = |message: &&crate::incident::message::Message| {
                 message.incident == opened.incident && message.phase == Phase::Closed

@@ -1,4 +1,4 @@
-//! What a replay comes to, in a few lines.
+//! The summary of a replay, in a few lines.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +9,11 @@ use crate::record::{Action, Record};
 use crate::replay::world::ASSUMED_BOOT;
 use crate::time::{since, spoken};
 
-/// Counts of one replay.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Apps that lines were of.
+    /// Apps with lines.
     pub apps: usize,
-    /// Dynos of listed process types that lines were of.
+    /// Dynos of listed process types with lines.
     pub dynos: usize,
     /// Refusals, by the word for their reason.
     pub holds: BTreeMap<&'static str, u64>,
@@ -24,14 +23,14 @@ pub struct Summary {
     pub restarts: u64,
     /// Errors of dynos of other process types.
     errors_not_listed: u64,
-    /// Lines of apps that were not asked for.
+    /// Lines of apps that were not requested.
     lines_left_out: u64,
     /// The first and the last time.
     span: Option<(Timestamp, Timestamp)>,
 }
 
 impl Summary {
-    /// A line was heard.
+    /// Counts a line.
     pub(super) fn heard(&mut self, at: Option<Timestamp>) {
         self.lines += 1;
         if let Some(at) = at {

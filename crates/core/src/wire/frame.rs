@@ -6,16 +6,16 @@
 //! LEN   = 1*9DIGIT             ; the first of them 1-9
 //! ```
 //!
-//! The count is the only thing that ends a frame, so nothing inside one can pass for another: a dyno may
-//! print a whole forged frame and it stays text in the middle of its own. Logplex puts nothing between
-//! frames. The `LF` is our tolerance for senders who write a line break that they do not count; it cannot
-//! be mistaken, because a count begins with a digit.
+//! Only the count ends a frame, so nothing inside one can pass for another: a dyno may print a whole forged
+//! frame, and it stays text in the middle of its own. Logplex puts nothing between frames. The `LF` tolerates
+//! senders that write a line break and do not count it. It is unambiguous, because a count begins with a
+//! digit.
 //!
-//! A frame may be as long as the body that it is in: one that is absurdly long holds nothing that anybody
-//! wants, and its count still says where the next one begins.
+//! A frame may be as long as its body: an absurdly long one holds nothing useful, and its count still leads
+//! to the next one.
 //!
-//! When a count cannot be read or followed, it is unknown where the next frame begins. Guessing would
-//! let text inside a frame become a frame, so that is where the batch ends.
+//! When a count cannot be read or followed, the start of the next frame is unknown. Guessing would let text
+//! inside a frame become a frame, so the batch ends there.
 
 use nom::bytes::complete::take_while_m_n;
 use nom::character::complete::char;
@@ -24,49 +24,40 @@ use nom::{IResult, Parser};
 
 use crate::limits;
 
-/// The frames of a batch's body, in order; after an error there are no more.
+/// The frames of a batch's body, in order; none after an error.
 #[derive(Clone, Debug)]
 pub struct Frames<'b> {
     rest: &'b [u8],
     offset: usize,
 }
 
-/// One frame: so many octets as its count says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'b> {
-    /// Where its count begins, in octets from the start of the body.
+    /// The start of its count, in octets from the start of the body.
     pub offset: usize,
-    /// What the count counts.
+    /// The octets counted.
     pub octets: &'b [u8],
 }
 
-/// Why the body could not be followed any further.
+/// Why the body could not be followed further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at octet {offset} of the body: {kind}")]
 pub struct FrameError {
-    /// Where the frame's count begins, or should, in octets from the start of the body.
+    /// The start of the frame's count, or where it should be, in octets from the start of the body.
     pub offset: usize,
-    /// The error at that offset.
     pub kind: FrameErrorKind,
 }
 
-/// Framing errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameErrorKind {
-    /// No count where one must stand.
+    /// No count where one is required.
     #[error("a count is 1 to {} digits, the first of them not 0, and a space", limits::COUNT_DIGITS_MAX)]
     Count,
     /// The body ends before the count is fulfilled.
     #[error("the count says {counted} octets, and {left} are left")]
-    Cut {
-        /// What the count says.
-        counted: usize,
-        /// What there is.
-        left: usize,
-    },
+    Cut { counted: usize, left: usize },
 }
 
-/// The frames of `body`.
 pub fn frames(body: &[u8]) -> Frames<'_> {
     Frames { rest: body, offset: 0 }
 }

@@ -8,26 +8,24 @@
 //! program    = APP "/" PROCID
 //! ```
 //!
-//! APP and PROCID end at the first octet that can end them, so MSG, which is anybody's, cannot move them.
+//! APP and PROCID end at the first octet that can end them, so MSG, which is untrusted, cannot move them.
 
 use jiff::Timestamp;
 
 use crate::replay::archive::years::Day;
 use crate::wire::timestamp;
 
-/// A text line's parts.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Shown<'b> {
     pub system: Option<&'b [u8]>,
     pub written: Written,
-    /// The time as it is written.
+    /// As written.
     pub time: &'b [u8],
     pub app: &'b [u8],
     pub procid: &'b [u8],
     pub msg: &'b [u8],
 }
 
-/// How a line gives its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// In full.
@@ -96,13 +94,13 @@ fn archived(text: &[u8]) -> Option<Shown<'_>> {
     Some(Shown { system: Some(system), written: Written::At(at), time, app, procid, msg })
 }
 
-/// `2011-05-18 20:30:02`, which older archives have; in UTC.
+/// `2011-05-18 20:30:02`, as in older archives; in UTC.
 fn without_zone(time: &[u8]) -> Option<Timestamp> {
     let (date, clock) = split(time, b' ')?;
     timestamp::parse(&[date, b"T", clock, b"Z"].concat()).ok()
 }
 
-/// `heroku/web.1`. Other senders' programs have no dyno behind a slash, and say nothing to us.
+/// `heroku/web.1`. Programs of other senders have no dyno after a slash, and are skipped.
 fn source(program: &[u8]) -> (&[u8], &[u8]) {
     split(program, b'/').unwrap_or((program, b"-"))
 }
@@ -120,7 +118,7 @@ fn after_space(text: &[u8]) -> &[u8] {
     text.strip_prefix(b" ").unwrap_or(text)
 }
 
-/// One or two digits; the calendar says whether they are a day or a minute.
+/// One or two digits; the calendar decides whether they are a valid day or minute.
 fn number(digits: &[u8]) -> Option<i8> {
     let is_short = (1..=2).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
     is_short.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + (digit - b'0').cast_signed()))
