@@ -276,12 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_command_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_bare_call_serves() {
+    fn without_a_command_it_serves() {
         for line in ["dynowarden", "dynowarden serve"] {
             let Ok(Command::Serve(args)) = parse(line) else { panic!("{line} serves") };
             assert_eq!(args.config.config, None);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_takes_what_the_manual_says() {
+    fn every_command_accepts_its_documented_options() {
         let Ok(Command::Demo(demo)) =
             parse("dynowarden demo --port 0 --api-port 1 --speed 20 --seed 7 --for 1m30s")
         else {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_settings_file_is_read_to_its_bound() {
+    fn a_settings_file_is_limited_in_size() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("x");
         let bound = usize::try_from(limits::SETTINGS_FILE_BYTES_MAX).expect("it is small");

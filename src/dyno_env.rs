@@ -1,11 +1,11 @@
-//! Where the program runs: what Heroku tells a dyno about itself.
+//! The dyno that the program runs in, from its environment.
 
 use std::env;
 
 use dynowarden_core::health::check::facts::Home;
 
-/// Reads the dyno's metadata, if there is any: `heroku labs:enable runtime-dyno-metadata` puts the app's
-/// name into the environment (<https://devcenter.heroku.com/articles/dyno-metadata>).
+/// Reads the dyno's metadata, if any: `heroku labs:enable runtime-dyno-metadata` puts the app's name into the
+/// environment (<https://devcenter.heroku.com/articles/dyno-metadata>).
 pub fn here() -> Home {
     Home {
         app_name: variable("HEROKU_APP_NAME"),

@@ -1,4 +1,4 @@
-//! What operators read: the log, and one place where a record becomes its log line and its figures.
+//! The log, and the one place that turns a record into its log line and its metrics.
 
 use std::io::IsTerminal;
 
@@ -16,24 +16,23 @@ use dynowarden_core::record::{
     Action, Decision, MemoryAfterRestart, Notice, NoticeKind, Outcome, Record, RestartResult, Scope,
 };
 
-/// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// `RUST_LOG` is not a filter.
     #[error("RUST_LOG is not a filter such as `info` or `dynowarden=debug,warn`")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
-    /// Somebody else has set up a log in this process.
+    /// Another log was set up in this process.
     #[error("there is a log already")]
     Installed(#[source] TryInitError),
 }
 
-/// Sets up the log on standard output, where a twelve-factor program's belongs.
+/// Sets up the log on standard output, as twelve-factor programs do.
 ///
-/// `filter` is `RUST_LOG`; without it everything from `info` on is shown. Without a format it is text on
-/// a terminal and JSON elsewhere.
+/// `filter` is `RUST_LOG`; the default is `info`. The default format is text on a terminal and JSON
+/// elsewhere.
 ///
 /// # Errors
-/// The filter cannot be read, or there is a log already.
+/// The filter is invalid, or there is a log already.
 pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogError> {
     let filter = filter.filter(|text| !text.trim().is_empty()).unwrap_or("info");
     let filter = EnvFilter::builder().parse(filter).map_err(LogError::Filter)?;
@@ -110,7 +109,7 @@ fn report_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
 fn report_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
     let label = notice.what.label();
     let app = match notice.scope {
-        // It is about every app, so each app's counter has it.
+        // It concerns every app, so each app's counter has it.
         Scope::Account => {
             (0..).map(AppId).zip(plans).for_each(|(app, _)| metrics.notice(app, label));
             "account"
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_makes_one_line_and_one_figure() {
+    fn a_record_makes_one_log_line_and_one_count() {
         let at = Timestamp::UNIX_EPOCH;
         let dyno = Some("web.2".parse().expect("a dyno"));
         let decision = |action| {
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_is_none_is_told() {
+    fn an_invalid_log_filter_is_reported() {
         assert!(matches!(begin(None, Some("dynowarden=loud")), Err(LogError::Filter(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! The three media behind one word.
+//! The three kinds of channels behind one type.
 
 use crate::config::settings::{ChannelSettings, NotifierSettings};
 use crate::notify::delivery::Delivery;
@@ -9,7 +9,6 @@ use crate::notify::{NotifyError, RetryPolicy};
 use dynowarden_core::incident::message::Message;
 use dynowarden_core::time::Now;
 
-/// One channel with its receiver.
 pub(super) enum Channel {
     Email(Box<Email>),
     Slack(Slack),

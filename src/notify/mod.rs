@@ -1,4 +1,4 @@
-//! Notifiers: from records to messages that arrive, without ever standing in the way of a restart.
+//! Notifiers: turn records into messages and deliver them, without ever delaying a restart.
 //!
 //! Other tasks use [`NotifierHandle`], which never waits: if its queue is full, it drops the record and
 //! counts it. One task turns records into messages, with a separate incident state for each notifier. Each
@@ -50,7 +50,6 @@ pub struct NotifierHandle {
     outboxes: Arc<[Arc<Outbox>]>,
 }
 
-/// The task that makes messages, before it runs.
 pub struct NotifierTask {
     clock: Clock,
     incidents: Vec<Incidents>,
@@ -59,39 +58,35 @@ pub struct NotifierTask {
     outboxes: Arc<[Arc<Outbox>]>,
     readings: Arc<TrafficBook>,
     seed: u64,
-    /// Rung when a notifier goes down or comes up.
+    /// Signalled when a notifier goes down or comes up.
     changed: Arc<Notify>,
     inputs: mpsc::Receiver<NotifierInput>,
 }
 
-/// What a notifier has done; what metrics show of it.
+/// A notifier's counters, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifierFigures {
-    /// Its name, one of those in the settings.
+    /// As in the settings.
     pub name: Arc<str>,
-    /// Messages that arrived.
     pub delivered: u64,
     /// Messages that were given up.
     pub failed: u64,
-    /// Messages that were evicted from a full queue.
+    /// Messages evicted from a full queue.
     pub dropped: u64,
-    /// Incidents that were forgotten because too many were open.
+    /// Incidents dropped because too many were open.
     pub forgotten: u64,
-    /// Records that never became messages, because the queue of all notifiers was full.
+    /// Records dropped because the queue of all notifiers was full.
     pub missed: u64,
-    /// Messages that wait, the one on its way included.
+    /// Waiting messages, including the one on its way.
     pub waiting: usize,
-    /// Whether it is down.
     pub is_down: bool,
 }
 
-/// Why a notifier cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// A mail notifier.
     #[error("the notifier {name} cannot be used")]
     Email { name: Arc<str>, source: EmailError },
-    /// One that outboxes over HTTP.
+    /// A notifier that posts over HTTP.
     #[error("the notifier {name} cannot be used: HTTPS is not available here")]
     Http { name: Arc<str>, source: reqwest::Error },
 }
@@ -107,10 +102,10 @@ enum NotifierInput {
     Release { app: AppId, version: Option<u64> },
 }
 
-/// How long receivers are waited for.
+/// Time-outs of receivers.
 #[derive(Clone, Copy, Debug)]
 struct RetryPolicy {
-    /// One try.
+    /// Of one try.
     timeout: Duration,
     /// Between the first try and the second.
     wait_min: Duration,
@@ -124,8 +119,8 @@ const RETRY: RetryPolicy = RetryPolicy {
     wait_max: limits::DELIVERY_WAIT_MAX,
 };
 
-/// The notifiers of `settings`: the handle, and the task to be run. `readings` says what the dynos do, `seed`
-/// makes the jitter and stands in the ids of messages, so it is another one for every life of the program.
+/// The notifiers of `settings`: the handle, and the task to run. `readings` has the dynos' figures. `seed`
+/// makes the jitter and is part of message ids, so it must differ for every process.
 ///
 /// # Errors
 /// A notifier cannot be used: its certificates, or TLS at all.
@@ -216,7 +211,7 @@ fn plan(settings: &Settings, notifier: &NotifierSettings, tag: u32) -> Plan {
 }
 
 fn tag(seed: u64, place: u32) -> u32 {
-    // Folded, since the seed may differ in its upper half only; notifiers differ by their place.
+    // Folded, because seeds may differ only in their upper half; notifiers differ by their place.
     let folded = (seed ^ (seed >> 32)) as u32;
     folded.wrapping_add(place)
 }
@@ -229,7 +224,6 @@ impl NotifierHandle {
         Self { sender: None, missed: Arc::default(), outboxes: Arc::new([]) }
     }
 
-    /// Something went on record.
     pub fn record(&self, record: &Record) {
         self.send(|| NotifierInput::Record(Box::new(record.clone())));
     }
@@ -239,7 +233,7 @@ impl NotifierHandle {
         self.send(|| NotifierInput::Release { app, version });
     }
 
-    /// What is wrong with the notifiers, for `/readyz`; none when all of them deliver.
+    /// The notifiers that do not deliver, for `/readyz`; none if all of them do.
     pub fn trouble(&self) -> Option<String> {
         let down: Vec<String> = self
             .outboxes
@@ -249,7 +243,7 @@ impl NotifierHandle {
         (!down.is_empty()).then(|| down.join("; "))
     }
 
-    /// What each notifier has done, in the order of the settings.
+    /// Each notifier's counters, in the order of the settings.
     pub fn figures(&self) -> Vec<NotifierFigures> {
         let missed = self.missed.load(Ordering::Relaxed);
         self.outboxes.iter().map(|outbox| NotifierFigures { missed, ..outbox.figures() }).collect()
@@ -266,8 +260,8 @@ impl NotifierHandle {
 // === impl NotifierTask ===
 
 impl NotifierTask {
-    /// Makes messages and has them delivered until `shutdown`; then messages held back are sent, and the
-    /// messages on their way get a few seconds more.
+    /// Makes messages and delivers them until `shutdown`. Then held-back messages are sent, and messages on
+    /// their way get a few more seconds.
     pub async fn run(mut self, shutdown: CancellationToken) {
         if self.incidents.is_empty() {
             return shutdown.cancelled().await;
@@ -298,7 +292,7 @@ impl NotifierTask {
                     self.input_to_all(|| Input::Wake);
                 }
                 Some(ended) = senders.join_next() => {
-                    // A notifier never ends on its own; the others go on.
+                    // A notifier never ends on its own; the others continue.
                     error!("a notifier's task broke: {ended:?}");
                 }
             }

@@ -18,7 +18,7 @@ use dynowarden_core::incident::message::Message;
 use dynowarden_core::limits;
 use dynowarden_core::time::Now;
 
-/// A queue of messages for one receiver; the oldest gives way when it is full.
+/// A queue of messages for one receiver; when it is full, the oldest is dropped.
 #[derive(Debug)]
 pub(super) struct Outbox {
     changed: Arc<Notify>,
@@ -35,9 +35,9 @@ pub(super) struct Outbox {
 struct State {
     queue: VecDeque<Queued>,
     is_delivering: bool,
-    /// Failed tries since the last that did not.
+    /// Consecutive failed tries.
     failures: u32,
-    /// What is wrong, once it is said to be down.
+    /// The last error, once the notifier counts as down.
     trouble: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl Outbox {
         }
     }
 
-    /// Notes how many incidents were forgotten so far.
+    /// Notes the number of forgotten incidents so far.
     pub(super) fn forgot(&self, incidents: u64) {
         self.forgotten.store(incidents, Ordering::Relaxed);
     }
@@ -99,7 +99,7 @@ impl Outbox {
         self.pushed.notify_one();
     }
 
-    /// Delivers until `stop`; then what waits gets one try.
+    /// Delivers until `stop`; then each waiting message gets one try.
     pub(super) async fn run(
         self: Arc<Self>,
         channel: Channel,
@@ -129,7 +129,7 @@ impl Outbox {
         queued
     }
 
-    /// Tries until the receiver has it, refuses it, or the message is history.
+    /// Retries until the receiver accepts or rejects the message, or it is too old.
     async fn deliver(
         &self,
         channel: &Channel,
@@ -196,7 +196,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole after every statement that changes it, so a panic elsewhere spoils nothing.
+        // The state is consistent after every statement that changes it, so a panic elsewhere is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

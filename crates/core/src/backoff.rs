@@ -42,7 +42,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_delay_lies_in_the_upper_half_of_its_step(seed in any::<u64>(), tries in 0_u32..100) {
+        fn delays_are_in_the_upper_half_of_their_step(seed in any::<u64>(), tries in 0_u32..100) {
             let (base, max) = (Duration::from_secs(1), Duration::from_secs(30));
             let step = base.saturating_mul(1 << tries.min(16)).min(max);
             let delay = Jitter::new(seed).delay(base, tries, max);
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_delays_again() {
+    fn one_seed_gives_the_same_delays() {
         let delays = |seed| {
             let mut jitter = Jitter::new(seed);
             (0..8).map(|tries| jitter.delay(Duration::from_secs(1), tries, Duration::MAX)).collect::<Vec<_>>()

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_skips_an_hour() {
+    fn a_skipped_hour_never_opens_a_window() {
         // New York, 2026-03-08: 02:00 EST is 03:00 EDT, at 07:00 UTC.
         check("Sun 01:00-04:00 America/New_York", "2026-03-08T06:59:00Z", true);
         check("Sun 01:00-04:00 America/New_York", "2026-03-08T07:00:00Z", true);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_shows_an_hour_twice() {
+    fn a_repeated_hour_counts_twice() {
         // Berlin, 2026-10-25: 03:00 CEST is 02:00 CET, at 01:00 UTC.
         for (instant, expect) in [
             ("2026-10-24T23:59:00Z", false),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn without_windows_it_is_always_open() {
+    fn without_windows_restarts_are_always_allowed() {
         let now = at("2026-01-05T12:00:00Z");
         assert!(open(&[], now));
         assert_eq!(next_open(&[], now), Some(now));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_window_is_refused_with_what_is_allowed() {
+    fn invalid_windows_are_rejected_with_the_allowed_form() {
         for (text, expect) in [
             ("", WindowError::Hours),
             ("Mon-Fri", WindowError::Hours),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_cut_between_windows_only() {
+    fn a_list_is_split_between_windows_only() {
         assert_eq!(
             split_list("Mon,Wed 00:00-06:00 UTC, Sat-Sun,Fri 10:00-12:00"),
             ["Mon,Wed 00:00-06:00 UTC", "Sat-Sun,Fri 10:00-12:00"]
@@ -465,7 +465,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in any::<String>()) {
+        fn any_text_is_read_without_panic(text in any::<String>()) {
             let _ = (text.parse::<Window>(), split_list(&text));
         }
     }

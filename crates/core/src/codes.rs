@@ -226,12 +226,12 @@ mod tests {
     use super::{Code, ENTRIES, Family, Scope, entry};
 
     #[test]
-    fn the_table_is_sorted_and_has_no_code_twice() {
+    fn the_table_is_sorted_without_duplicates() {
         assert!(ENTRIES.is_sorted_by(|a, b| a.code < b.code));
     }
 
     #[test]
-    fn every_code_is_read_back_as_it_is_written() {
+    fn every_code_is_read_back() {
         for entry in ENTRIES {
             assert_eq!(entry.code.to_string().parse(), Ok(entry.code));
             assert_eq!(super::entry(entry.code), Some(entry));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_refused_with_those_that_are() {
+    fn unknown_codes_are_rejected_with_the_valid_ones() {
         for text in ["", "R", "14", "r14", "R014", " R14", "R18", "R151", "H29", "H100", "X14", "R65550"] {
             let refusal = text.parse::<Code>().expect_err(text).to_string();
             assert!(
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_only_said_to_help_where_a_dyno_is_named() {
+    fn a_restart_helps_only_with_codes_that_name_a_dyno() {
         for entry in ENTRIES.iter().filter(|entry| entry.restart_helps) {
             assert_eq!(entry.scope, Scope::Dyno, "{}", entry.code);
         }

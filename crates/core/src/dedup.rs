@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_remembered_for_its_time_and_no_longer_than_twice() {
+    fn a_frame_is_remembered_for_one_to_two_periods() {
         let moment = Duration::from_millis(1);
         let (once, twice) = (limits::FRAME_ID_MEMORY, 2 * limits::FRAME_ID_MEMORY);
         for between in [vec![], vec![moment], vec![once - moment], vec![moment, once, once + moment]] {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_was_not_taken_is_not_remembered() {
+    fn an_uncommitted_frame_is_not_remembered() {
         let ids = FrameDedup::default();
         let Delivery::New(claim) = ids.begin(&source(0, None), Some(b"f1"), START) else {
             panic!("it is new")

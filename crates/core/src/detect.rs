@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_other_words_is_counted_and_makes_no_event() {
+    fn an_error_with_unknown_wording_is_counted_without_an_event() {
         for msg in [
             "Error R14",
             "Error R14 (Memory quota exceeded",
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_platform_says_anything() {
+    fn only_platform_lines_make_events() {
         let msg = "Error R14 (Memory quota exceeded)";
         for source in [
             "app[web.1]",
@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_about_a_dynos_life() {
+    fn life_cycle_lines_become_changes() {
         check("heroku[web.1]", "Restarting", life(Change::Leaving));
         check("heroku[web.1]", "Cycling", life(Change::Leaving));
         check("heroku[web.1]", "Idling", life(Change::State(DynoState::Idle)));
@@ -542,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_keyed_by_the_names_of_their_fields() {
+    fn samples_are_read_by_field_name() {
         let sample = Ok(Some(Fact::Sample {
             dyno: web(1),
             instance: InstanceId::parse(UUID.as_bytes()).expect("an id"),
@@ -568,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_that_make_no_sense_are_counted() {
+    fn invalid_samples_are_counted() {
         let line = |source: &str, dyno: &str, total: &str, quota: &str| {
             format!("{source} {dyno} sample#memory_total={total} sample#memory_quota={quota}")
         };
@@ -601,9 +601,9 @@ mod tests {
                   host=acme.example request_id=6dd4a9e2 fwd=\"192.0.2.7\" dyno=web.1 connect=1ms service=9ms \
                   status=499 bytes=0 protocol=http2.0 tls=true tls_version=tls1.3";
         check("heroku[router]", go, error("H27", web(1)));
-        let nobody = "at=error code=H14 desc=\"No web processes running\" method=GET path=\"/\" dyno= \
+        let undirected = "at=error code=H14 desc=\"No web processes running\" method=GET path=\"/\" dyno= \
                       connect= service= status=503 bytes= protocol=http";
-        check("heroku[router]", nobody, error("H14", None));
+        check("heroku[router]", undirected, error("H14", None));
         let info = r#"at=info method=GET path="/?code=H12&dyno=web.9" code=H12 dyno=web.1"#;
         check("heroku[router]", info, Ok(None));
         check("heroku[router]", &info.replace("at=", "sock=client at="), Ok(None));
@@ -621,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_writes_is_not_the_routers_word() {
+    fn text_from_clients_is_not_read_as_router_fields() {
         let quoted = "at=error code=H13 desc=\"x\" path=\"/?code=H12 dyno=web.9\\\" dyno=web.8\" \
                       fwd=\"code=H12, dyno=web.7\" dyno=web.1";
         check("heroku[router]", quoted, error("H13", web(1)));
@@ -639,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_in_every_wording() {
+    fn losses_are_read_in_every_wording() {
         let erlang =
             "Error L10 (output buffer overflow): 1 messages dropped since 2015-05-09T20:19:03+00:00.";
         check("heroku[logplex]", erlang, lost(None, 1));
@@ -688,7 +688,7 @@ mod tests {
     }
 
     #[test]
-    fn the_api_tells_of_releases_and_scaling() {
+    fn api_lines_announce_releases_and_scaling() {
         let release = |version| Ok(Some(Fact::Release { version }));
         for app in ["app[api]", "heroku[api]"] {
             check(app, "Release v12 created by user a@example.com", release(Some(12)));

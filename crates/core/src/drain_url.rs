@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_leads_here_by_host_and_port() {
+    fn a_drain_is_matched_by_host_and_port() {
         let public = PublicUrl::parse("https://Warden.example.com").expect("an address");
         for (text, is_at) in [
             ("https://u:p@warden.example.com/logs/acme", true),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_taken_under_two_paths() {
+    fn batches_are_accepted_under_two_paths() {
         for (path, expect) in [
             ("/logs/acme", true),
             ("/logs", true),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_compared_as_it_stands_and_decoded() {
+    fn a_password_is_compared_raw_and_decoded() {
         let expected = SecretString::from("p%40ss");
         for (userinfo, expect) in [
             ("u:p%40ss@", true),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_url_gives_each_app_its_drain() {
+    fn a_public_url_gives_each_app_its_drain_url() {
         for (text, expect) in [
             ("https://w.example", Some("https://w.example/logs/acme")),
             ("https://w.example/", Some("https://w.example/logs/acme")),
@@ -358,7 +358,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_found_again(password in "[^:\\s\\p{C}]{1,40}") {
+        fn encoded_passwords_are_decoded_again(password in "[^:\\s\\p{C}]{1,40}") {
             let public = PublicUrl::parse("https://w.example").expect("an address");
             let userinfo = format!("drain:{}", percent_encoded(&password));
             let url = public.with_userinfo(&userinfo, &acme()).expect("its own");
@@ -367,7 +367,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_is_too_strange(text in any::<String>()) {
+        fn any_text_is_parsed_without_panic(text in any::<String>()) {
             let _ = DrainUrl::parse(&text);
             let _ = PublicUrl::parse(&text);
         }

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_any_short_printable_word() {
+    fn an_instance_id_is_any_short_printable_word() {
         let longest = "x".repeat(63);
         for text in ["cd817c77-4f8e-4e68-b42a-3dea4e04d99c", "a", longest.as_str()] {
             let id: InstanceId = text.parse().expect(text);

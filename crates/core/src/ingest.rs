@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_counted_by_kind() {
+    fn unreadable_frames_are_counted_by_kind() {
         let r14 = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
         let counts = |frames, events: u64, bad: &[(&'static str, u64)]| Counts {
             frames,
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_has_so_many_frames_and_no_more() {
+    fn frames_past_the_limit_of_a_batch_are_not_read() {
         let r14 = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
         let most = usize::try_from(limits::FRAMES_PER_BATCH_MAX).expect("a number of frames");
         for (silent, events, too_many) in [(most - 1, 1, None), (most, 0, Some(1))] {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_told_apart_by_their_drain() {
+    fn losses_are_counted_by_drain() {
         let l10 =
             |text: &str| frame("heroku", "logplex", &format!("Error L10 (output buffer overflow): {text}"));
         let body = [

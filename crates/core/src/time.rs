@@ -57,7 +57,7 @@ mod tests {
     use super::{earlier, later, since, spoken};
 
     #[test]
-    fn spans_never_go_below_zero_nor_off_the_end() {
+    fn spans_are_clamped() {
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
         assert_eq!(since(at, later(at, Duration::from_secs(7))), Duration::from_secs(7));
         assert_eq!(since(later(at, Duration::from_secs(7)), at), Duration::ZERO);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_said_to_the_second() {
+    fn spans_are_formatted_to_the_second() {
         assert_eq!(spoken(Duration::from_millis(600_999)), "10m");
         assert_eq!(spoken(Duration::from_millis(250)), "250ms");
         assert_eq!(spoken(Duration::ZERO), "0s");

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_the_minutes_that_begin_in_it() {
+    fn a_span_covers_the_minutes_that_begin_in_it() {
         let mut traffic = Traffic::default();
         for minute in 0..20 {
             let (status, code) = if minute < 10 { (503, Some("H12")) } else { (200, None) };
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_requests_make_no_percentile() {
+    fn few_requests_have_no_percentile() {
         let mut traffic = Traffic::default();
         for _ in 1..limits::TRAFFIC_REQUESTS_LEAST {
             traffic.request(&request(200, 5, None), Duration::ZERO);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_window_is_kept() {
+    fn data_outside_the_window_is_dropped() {
         let mut traffic = Traffic::default();
         assert!(traffic.is_over(Duration::ZERO));
         for minute in 0..1000 {
@@ -286,7 +286,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_time_lies_in_its_bucket(value in any::<u32>()) {
+        fn every_time_is_in_its_bucket(value in any::<u32>()) {
             let bucket = bucket(value);
             let value = u64::from(value.min(u32::from(u16::MAX)));
             assert!(bucket < Histogram::BUCKETS);
@@ -294,7 +294,7 @@ mod tests {
         }
 
         #[test]
-        fn a_percentile_is_off_by_a_bucket_at_most(
+        fn a_percentile_is_off_by_at_most_a_bucket(
             mut times in prop::collection::vec(1_u32..60_000, 20..200),
         ) {
             let mut traffic = Traffic::default();

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_tell_powers_of_1024_from_powers_of_1000() {
+    fn sizes_distinguish_powers_of_1024_and_1000() {
         for (text, expect) in [
             ("4096", 4096),
             ("1B", 1),
@@ -265,14 +265,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_spelled_is_read_back(millis in any::<u64>(), size in any::<u64>()) {
+        fn formatted_values_are_read_back(millis in any::<u64>(), size in any::<u64>()) {
             let span = Duration::from_millis(millis);
             prop_assert_eq!(duration(&spell_duration(span)), Ok(span));
             prop_assert_eq!(bytes(&spell_bytes(size)), Ok(size));
         }
 
         #[test]
-        fn no_text_panics(text in any::<String>()) {
+        fn any_text_is_read_without_panic(text in any::<String>()) {
             let _ = (duration(&text), bytes(&text), text.parse::<Rate>(), text.parse::<MemoryBound>());
         }
     }

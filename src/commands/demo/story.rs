@@ -1,4 +1,4 @@
-//! The story of the demo, line by line: what the platform says, what is decided, what people are notified.
+//! The output of the demo, line by line: platform lines, decisions and notifications.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -15,27 +15,23 @@ use dynowarden_core::record::{Action, Hold, MemoryAfterRestart, Record, RestartR
 use dynowarden_core::time::spoken;
 use heroku_sim::line::{LogLine, Source};
 
-/// Where the story comes from.
 pub(super) struct StorySources {
-    /// What the platform logs.
     pub(super) lines: Receiver<LogLine>,
-    /// What the daemon records.
     pub(super) records: Receiver<Record>,
-    /// What the daemon's notifier sends.
     pub(super) letters: mpsc::Receiver<Letter>,
 }
 
 /// The lines printed so far.
 pub(super) struct Story {
     apps: Vec<AppName>,
-    /// The last error of each dyno: it repeats every 20 s, and the viewer has read it.
+    /// The last error of each dyno; it repeats every 20 s and is printed once.
     errors: HashMap<(AppName, String), Vec<u8>>,
-    /// The last refusal of each dyno: the same one comes with every error.
+    /// The last refusal of each dyno; it repeats with every error.
     holds: HashMap<(AppId, DynoName), &'static str>,
     tally: Tally,
 }
 
-/// What is said at the end.
+/// Totals for the last sentence.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     back: u32,
@@ -46,12 +42,12 @@ struct Tally {
 }
 
 impl Story {
-    /// About `apps`, in the order of their ids.
+    /// A story of `apps`, in the order of their ids.
     pub(super) fn new(apps: Vec<AppName>) -> Self {
         Self { apps, errors: HashMap::new(), holds: HashMap::new(), tally: Tally::default() }
     }
 
-    /// Prints until one of the sources ends, or the reader is gone, as after `| head`.
+    /// Prints until one of the sources ends or the reader is gone, as after `| head`.
     pub(super) async fn print(&mut self, sources: StorySources) {
         let StorySources { mut lines, mut records, mut letters } = sources;
         loop {
@@ -75,7 +71,7 @@ impl Story {
         }
     }
 
-    /// How it went, in a sentence.
+    /// The summary, as one sentence.
     pub(super) fn ending(&self) -> String {
         let Tally { back, given_up, out_for, refusals, restarts } = self.tally;
         let mean = out_for.checked_div(back).unwrap_or_default();
@@ -137,7 +133,7 @@ impl Story {
                 let (label, text) = (outcome.result.label(), outcome.result.to_string());
                 Some(formatted(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
             }
-            // People are notified of it, and the message is printed when it arrives.
+            // Printed when its message arrives.
             Record::Notice(notice) => {
                 self.tally.given_up += u32::from(notice.what.label() == "give_up");
                 None

@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dyno_is_read_whole() {
+    fn every_field_of_a_dyno_is_read() {
         let seen = dyno(web_1().to_string().as_bytes()).expect("a dyno");
         assert_eq!(seen.name.to_string(), "web.1");
         assert_eq!(seen.process_type.as_str(), "web");
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_missing_has_a_meaning() {
+    fn missing_optional_fields_have_a_meaning() {
         let seen = dyno(&without("updated_at")).expect("a dyno");
         assert_eq!(seen.updated_at, seen.created_at);
         for body in [without("release"), with("release", Value::Null), with("release", json!({}))] {
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_there_is_never_guessed() {
+    fn missing_required_fields_are_rejected() {
         for key in ["created_at", "id", "name", "state", "type"] {
             let error = dyno(&without(key)).expect_err(key).to_string();
             assert!(error.contains(key), "{error}");
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_fields_is_no_object() {
+    fn a_list_of_fields_is_rejected() {
         let fields = r#"["2026-01-02T03:04:05Z","0123","web.1",null,"up","web",null]"#;
         assert!(dyno(fields.as_bytes()).is_err() && dynos(format!("[{fields}]").as_bytes(), &[]).is_err());
         assert!(dyno(&with("release", json!([11]))).is_err());
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_narrowed_to_the_listed_types() {
+    fn only_dynos_of_listed_types_are_read_from_a_list() {
         let listed: Vec<ProcessType> = vec!["web".parse().expect("a type")];
         let strange = json!({"type": "run", "name": 7});
         let page = json!([web_1(), strange]).to_string();
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn the_doctors_answers_are_read() {
+    fn the_responses_for_check_are_read() {
         let generation = json!({"id": "2", "name": "cedar"});
         let body = json!({"id": "1", "name": "acme", "maintenance": false, "generation": generation,
             "space": null, "region": {"name": "us"}});
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn an_errors_word_is_a_word() {
+    fn the_error_id_is_read_from_the_body() {
         for (body, expect) in [
             (r#"{"id":"rate_limit","message":"Your account reached the API rate limit"}"#, "rate_limit"),
             (r#"{"message":"no id"}"#, "-"),
@@ -493,7 +493,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_an_error_and_no_more(
+        fn garbage_is_an_error_with_a_short_message(
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             cut in 0_usize..500,
         ) {

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_routers_or_is_odd_does_not_count() {
+    fn odd_lines_and_those_of_other_sources_do_not_count() {
         let line = "at=info dyno=web.1 service=3ms status=200";
         check(("app", "router"), line, None);
         check(("heroku", "web.1"), line, None);

@@ -448,14 +448,14 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_sent_nothing_is_over_when_it_is_left() {
+    fn an_attempt_without_a_delete_ends_when_dropped() {
         assert!(matches!(queued().leave(), Left::Over(_)));
         assert!(matches!(queued().inspect().leave(), Left::Over(_)));
         assert!(matches!(queued().inspect().claim(target(), None).wait().leave(), Left::Over(_)));
     }
 
     #[test]
-    fn a_delete_without_an_answer_is_watched_until_it_is_clear() {
+    fn an_unanswered_delete_is_polled_until_its_fate_is_known() {
         let sent = queued().inspect().claim(target(), None).restart(Duration::from_secs(1));
         let lost = sent.lose_answer(Duration::from_secs(6));
         assert!(Attempt::from(lost.clone().inspect()).may_be_out());

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_must_stay_above_for_the_whole_span() {
+    fn memory_must_stay_above_the_bound_for_the_whole_span() {
         assert_eq!(
             trend(&[(0, "a", 500), (20, "a", 500), (40, "a", 500), (60, "a", 500)]),
             [false, false, false, true]
@@ -186,12 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_in_the_samples_begins_anew() {
+    fn a_gap_in_the_samples_resets_the_span() {
         assert_eq!(trend(&[(0, "a", 500), (91, "a", 500), (151, "a", 500)]), [false, false, true]);
     }
 
     #[test]
-    fn a_preboot_twin_never_counts_for_the_new_dyno() {
+    fn samples_of_the_old_preboot_dyno_never_count() {
         let samples =
             [(0, "old", 500), (20, "new", 300), (40, "old", 500), (60, "old", 500), (80, "old", 500)];
         assert_eq!(trend(&samples), [false; 5]);

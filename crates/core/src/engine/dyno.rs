@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_say_when_the_platform_is_at_it() {
+    fn lines_show_when_the_platform_is_acting() {
         let up = Change::State(DynoState::Up);
         let crashed = Change::State(DynoState::Crashed);
         acts(&[], 0, false);

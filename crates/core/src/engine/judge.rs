@@ -228,7 +228,7 @@ mod tests {
     /// Found by the simulation: in a list without `updated_at`, a dyno that had just come up looked as if it
     /// had settled long ago.
     #[test]
-    fn an_answer_without_updated_at_beside_one_with_it_is_not_believed() {
+    fn answers_that_disagree_about_updated_at_are_rejected() {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let seen = |updated| DynoInfo {
             name: "web.1".parse().expect("a dyno"),

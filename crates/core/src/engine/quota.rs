@@ -72,7 +72,7 @@ mod tests {
     use crate::limits::{API_TOKENS_PER_MINUTE, API_TOKENS_RESERVE};
 
     #[test]
-    fn a_fifth_is_left_to_others() {
+    fn a_fifth_of_the_calls_is_reserved() {
         let mut tokens = ApiQuota::full();
         tokens.reported(API_TOKENS_RESERVE + 2, Duration::ZERO);
         assert_eq!(tokens.take(2, Duration::ZERO), Ok(()));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn asking_slows_down_as_calls_run_short() {
+    fn polling_slows_down_as_calls_run_short() {
         let mut tokens = ApiQuota::full();
         let mut at = |remaining| {
             tokens.reported(remaining, Duration::ZERO);
@@ -94,7 +94,7 @@ mod tests {
     proptest! {
         /// Calls made in a span are at most those above the reserve plus the refill.
         #[test]
-        fn calls_never_outrun_the_bucket(
+        fn calls_never_exceed_the_bucket(
             reported in 0_u32..6000,
             gaps in prop::collection::vec(0_u64..30_000, 1..300),
         ) {

@@ -1,4 +1,4 @@
-//! The engine against a scripted API: each test tells a story and compares its timeline.
+//! The engine against a scripted API: each test compares a timeline.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -331,7 +331,7 @@ impl Bench {
 }
 
 #[test]
-fn an_r14_restarts_its_dyno_and_sees_it_settle() {
+fn an_r14_restarts_its_dyno_until_it_has_settled() {
     let mut bench = Bench::new(plan(), 2);
     bench.r14("web.2");
     assert_eq!(bench.deletes, ["00:00:00 web.2"]);
@@ -341,7 +341,7 @@ fn an_r14_restarts_its_dyno_and_sees_it_settle() {
 }
 
 #[test]
-fn the_memory_of_the_new_dyno_is_told_once_the_old_one_is_surely_gone() {
+fn memory_after_a_restart_is_recorded_once_the_old_process_is_gone() {
     let mut bench = Bench::new(plan(), 2);
     let memory_line = |hundredths| Fact::Memory {
         dyno: dyno("web.2"),
@@ -363,7 +363,7 @@ fn the_memory_of_the_new_dyno_is_told_once_the_old_one_is_surely_gone() {
 }
 
 #[test]
-fn the_next_goes_when_the_last_has_settled() {
+fn the_next_dyno_is_restarted_when_the_last_has_settled() {
     let mut bench = Bench::new(plan(), 3);
     bench.r14("web.1");
     bench.r14("web.2");
@@ -393,7 +393,7 @@ fn a_dyno_that_was_replaced_while_it_waited_leaves_the_queue() {
 }
 
 #[test]
-fn nobody_else_goes_while_the_platform_has_one_out() {
+fn no_dyno_is_restarted_while_the_platform_has_one_out() {
     for state in [DynoState::Crashed, DynoState::Starting, DynoState::Down, DynoState::Idle, DynoState::Other]
     {
         let mut bench = Bench::new(plan(), 3);
@@ -415,7 +415,7 @@ fn nobody_else_goes_while_the_platform_has_one_out() {
 
 /// A settling dyno is waited for to the second, not until the next regular inspection.
 #[test]
-fn the_next_goes_as_soon_as_the_others_have_settled() {
+fn the_next_dyno_is_restarted_as_soon_as_the_others_have_settled() {
     for (allowed, ages, expect) in [
         (1, [20, 86_400], "00:00:11"),
         (1, [20, 13], "00:00:18"),
@@ -459,7 +459,7 @@ fn the_cool_down_runs_from_the_accepted_restart() {
 }
 
 #[test]
-fn a_refused_attempt_does_not_spend_the_cool_down() {
+fn a_refused_attempt_starts_no_cool_down() {
     let mut bench = Bench::new(plan(), 1);
     bench
         .faults
@@ -478,7 +478,7 @@ fn a_refused_attempt_does_not_spend_the_cool_down() {
 }
 
 #[test]
-fn one_restart_too_many_gives_the_dyno_up_until_a_release() {
+fn a_dyno_over_max_restarts_is_given_up_until_a_release() {
     let mut bench = Bench::new(plan(), 1);
     for _ in 0..3 {
         bench.r14("web.1");
@@ -502,7 +502,7 @@ fn one_restart_too_many_gives_the_dyno_up_until_a_release() {
 }
 
 #[test]
-fn a_given_up_dyno_gets_its_restarts_back_with_time() {
+fn a_give_up_ends_with_time() {
     let mut bench = Bench::new(plan(), 1);
     for _ in 0..4 {
         bench.r14("web.1");
@@ -514,7 +514,7 @@ fn a_given_up_dyno_gets_its_restarts_back_with_time() {
 }
 
 #[test]
-fn a_lost_answer_is_watched_and_a_done_restart_is_not_done_again() {
+fn after_a_lost_answer_a_carried_out_restart_is_not_repeated() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::DeleteLost { done: true });
     bench.r14("web.1");
@@ -525,7 +525,7 @@ fn a_lost_answer_is_watched_and_a_done_restart_is_not_done_again() {
 }
 
 #[test]
-fn a_lost_request_is_sent_again_only_to_the_old_instance() {
+fn a_lost_request_is_repeated_only_for_the_old_instance() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::DeleteLost { done: false });
     bench.r14("web.1");
@@ -537,7 +537,7 @@ fn a_lost_request_is_sent_again_only_to_the_old_instance() {
 }
 
 #[test]
-fn a_restart_that_is_never_answered_ends_and_is_told() {
+fn a_restart_that_is_never_answered_ends_and_is_reported() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.extend((0..3).map(|_| Fault::DeleteLost { done: false }));
     bench.r14("web.1");
@@ -551,7 +551,7 @@ fn a_restart_that_is_never_answered_ends_and_is_told() {
 }
 
 #[test]
-fn one_that_does_not_come_back_holds_the_others() {
+fn a_dyno_that_does_not_come_back_holds_the_others() {
     let mut bench = Bench::new(plan(), 2);
     bench.boot = mins(30);
     bench.r14("web.1");
@@ -612,7 +612,7 @@ fn dynos_that_are_not_up_are_left_to_the_platform() {
 }
 
 #[test]
-fn the_platforms_own_lines_cancel() {
+fn platform_lines_cancel_a_restart() {
     let mut bench = Bench::new(plan(), 2);
     bench.r14("web.1");
     bench.r14("web.2");
@@ -638,7 +638,7 @@ fn r15_is_left_to_the_platform() {
 }
 
 #[test]
-fn two_releases_side_by_side_are_waited_out() {
+fn two_releases_at_once_are_waited_out() {
     let mut bench = Bench::new(plan(), 2);
     let (wall, hour_ago) = (bench.now.wall, earlier(bench.now.wall, mins(60)));
     let second = bench.dyno_mut("web.2");
@@ -656,7 +656,7 @@ fn two_releases_side_by_side_are_waited_out() {
 }
 
 #[test]
-fn an_announced_release_is_seen_through_first() {
+fn an_announced_release_is_waited_for() {
     let mut bench = Bench::new(plan(), 1);
     bench.events(vec![Fact::Release { version: None }]);
     bench.pass(secs(30));
@@ -667,7 +667,7 @@ fn an_announced_release_is_seen_through_first() {
 }
 
 #[test]
-fn a_restart_that_does_not_help_is_told_once() {
+fn a_restart_that_does_not_help_is_reported_once() {
     let mut bench = Bench::new(plan(), 1);
     bench.r14("web.1");
     for _ in 0..20 {
@@ -680,7 +680,7 @@ fn a_restart_that_does_not_help_is_told_once() {
 }
 
 #[test]
-fn a_token_without_rights_stops_and_is_told_once() {
+fn a_token_without_rights_stops_restarts_and_is_reported_once() {
     let mut bench = Bench::new(plan(), 1);
     for _ in 0..3 {
         bench.faults.push_back(Fault::Inspect(ApiError::Unauthorized));
@@ -700,7 +700,7 @@ fn a_token_without_rights_stops_and_is_told_once() {
 }
 
 #[test]
-fn an_api_that_stumbles_is_asked_again_and_one_that_is_down_is_not() {
+fn a_failed_inspection_is_retried_a_few_times() {
     let away = || Fault::Inspect(ApiError::Unreachable { what: "timed out".to_owned() });
     let mut bench = Bench::new(plan(), 1);
     bench.faults.extend([away(), away()]);
@@ -731,7 +731,7 @@ fn a_throttled_account_is_waited_for() {
 }
 
 #[test]
-fn the_accounts_reserve_is_not_touched() {
+fn the_reserve_of_api_calls_is_not_used() {
     let mut bench = Bench::new(plan(), 1);
     bench.input(Input::ApiQuota { remaining: 900 });
     bench.r14("web.1");
@@ -741,7 +741,7 @@ fn the_accounts_reserve_is_not_touched() {
 }
 
 #[test]
-fn calls_that_came_back_sooner_are_used_at_once() {
+fn a_better_quota_report_is_used_at_once() {
     let mut bench = Bench::new(plan(), 1);
     bench.input(Input::ApiQuota { remaining: 0 });
     bench.r14("web.1");
@@ -772,7 +772,7 @@ fn a_dry_run_decides_and_sends_nothing() {
 }
 
 #[test]
-fn a_claim_that_is_not_given_holds() {
+fn a_refused_claim_holds() {
     for (refusal, label) in [
         (ClaimRefusal::StoreAway, "store_away"),
         (ClaimRefusal::Elsewhere { until: Timestamp::UNIX_EPOCH }, "claimed_elsewhere"),
@@ -788,7 +788,7 @@ fn a_claim_that_is_not_given_holds() {
 }
 
 #[test]
-fn an_order_restarts_every_running_dyno_in_turn() {
+fn a_manual_restart_of_an_app_takes_its_dynos_in_turn() {
     let mut bench = Bench::new(plan(), 3);
     bench.dyno_mut("web.3").state = DynoState::Crashed;
     bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None });
@@ -803,7 +803,7 @@ fn an_order_restarts_every_running_dyno_in_turn() {
 }
 
 #[test]
-fn an_order_passes_the_cool_down_and_nothing_else() {
+fn a_manual_restart_passes_only_the_cool_down() {
     let mut bench = Bench::new(plan(), 1);
     let one = |bench: &mut Bench, name: &str| {
         bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno(name)) });
@@ -854,7 +854,7 @@ fn a_pause_holds_until_it_ends_or_is_lifted() {
 }
 
 #[test]
-fn a_count_rule_wants_its_count() {
+fn a_rule_fires_only_at_its_count() {
     let mut bench = Bench::new(AppPlan { rules: vec![rule(3, Act::Restart)], ..plan() }, 1);
     bench.r14("web.1");
     bench.pass(secs(21));
@@ -875,7 +875,7 @@ fn a_notify_rule_never_restarts() {
 
 /// L10 arrives as a loss with its number of messages; a rule sees it as a code like any other.
 #[test]
-fn a_rule_hears_of_lost_messages() {
+fn a_rule_can_act_on_lost_messages() {
     let trigger = Trigger::Errors {
         codes: vec![Code::L10],
         count: NonZeroU32::new(2).expect("a count"),
@@ -908,7 +908,7 @@ fn a_memory_rule_restarts_before_any_r14() {
 }
 
 #[test]
-fn dynos_of_other_types_do_not_exist_for_it() {
+fn dynos_of_unlisted_types_are_ignored() {
     let mut bench = Bench::new(plan(), 1);
     bench.r14("worker.1");
     bench.r14("run.1234");
@@ -917,7 +917,7 @@ fn dynos_of_other_types_do_not_exist_for_it() {
 }
 
 #[test]
-fn two_may_be_out_where_two_are_allowed() {
+fn max_concurrent_allows_two_dynos_out() {
     let mut plan = plan();
     plan.policy.max_concurrent = NonZeroU32::new(2).expect("a count");
     let mut bench = Bench::new(plan, 4);
@@ -930,7 +930,7 @@ fn two_may_be_out_where_two_are_allowed() {
 }
 
 #[test]
-fn a_restart_that_cannot_be_watched_counts_as_failed_until_it_is_seen() {
+fn a_restart_that_cannot_be_polled_counts_as_failed_until_it_is_seen() {
     let mut bench = Bench::new(plan(), 2);
     bench.faults.extend((0..60).map(|_| Fault::Poll(ApiError::Unreachable { what: "reset".to_owned() })));
     bench.r14("web.1");
@@ -947,7 +947,7 @@ fn a_restart_that_cannot_be_watched_counts_as_failed_until_it_is_seen() {
 }
 
 #[test]
-fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
+fn an_unverifiable_restart_counts_as_carried_out() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::DeleteLost { done: false });
     bench.faults.extend((0..60).map(|_| Fault::Poll(ApiError::Unreachable { what: "reset".to_owned() })));
@@ -967,7 +967,7 @@ fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
 }
 
 #[test]
-fn what_the_store_remembers_binds_the_next_life() {
+fn stored_limits_apply_to_the_next_process() {
     let wall = Bench::new(plan(), 1).now.wall;
     let restart = |mins_ago| RestoredRestart {
         app: APP,
@@ -1011,7 +1011,7 @@ fn what_the_store_remembers_binds_the_next_life() {
 }
 
 #[test]
-fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
+fn a_dead_processs_claim_is_polled_and_not_repeated() {
     // It had been carried out.
     let mut bench = Bench::new(plan(), 2);
     let target = bench.api[0].clone();
@@ -1042,7 +1042,7 @@ fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
 }
 
 #[test]
-fn a_count_rule_counts_what_other_replicas_heard() {
+fn a_rule_counts_errors_of_other_replicas() {
     let mut bench = Bench::new(AppPlan { rules: vec![rule(3, Act::Restart)], ..plan() }, 1);
     bench.heard_elsewhere = vec![earlier(bench.now.wall, secs(42)), earlier(bench.now.wall, secs(21))];
     bench.r14("web.1");
@@ -1050,7 +1050,7 @@ fn a_count_rule_counts_what_other_replicas_heard() {
 }
 
 #[test]
-fn a_request_that_may_only_be_late_is_not_sent_again() {
+fn a_request_that_may_be_late_is_not_repeated() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::Hang("delete"));
     bench.r14("web.1");
@@ -1080,7 +1080,7 @@ fn a_dyno_that_is_gone_after_a_lost_answer_counts_as_restarted() {
 }
 
 #[test]
-fn an_error_takes_no_right_from_a_persons_order() {
+fn an_error_takes_no_right_from_a_manual_restart() {
     let mut bench = Bench::new(plan(), 2);
     bench.r14("web.2");
     bench.pass(mins(5));
@@ -1088,7 +1088,7 @@ fn an_error_takes_no_right_from_a_persons_order() {
     bench.r14("web.1");
     bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")) });
     assert_eq!(bench.effects_of_orders, ["web.2 restart rule"]);
-    // Only a person can make it wait for its turn in its cool-down; meanwhile it errs.
+    // Only a person can make it wait for its turn in its cool-down; it errs in the meantime.
     bench.pass(secs(21));
     bench.r14("web.2");
     bench.pass(mins(3));
@@ -1096,7 +1096,7 @@ fn an_error_takes_no_right_from_a_persons_order() {
 }
 
 #[test]
-fn what_is_said_while_the_store_is_asked_is_heard() {
+fn news_during_a_claim_is_respected() {
     let inputs: [fn(&mut Bench); 2] = [
         |bench| bench.life("web.1", Change::Leaving),
         |bench| {
@@ -1109,7 +1109,7 @@ fn what_is_said_while_the_store_is_asked_is_heard() {
         bench.faults.push_back(Fault::Hang("claim"));
         bench.r14("web.1");
         input(&mut bench);
-        assert!(bench.timeline.is_empty(), "nobody would give the claim back: {:#?}", bench.timeline);
+        assert!(bench.timeline.is_empty(), "the claim would never be returned: {:#?}", bench.timeline);
         bench.answer();
         bench.expect(&["00:00:00 web.1 withdrawn", &format!("00:00:00 web.1 hold {label}")]);
         assert!(bench.deletes.is_empty());
@@ -1118,7 +1118,7 @@ fn what_is_said_while_the_store_is_asked_is_heard() {
 }
 
 #[test]
-fn a_look_is_never_taken_for_the_answer_to_a_later_one() {
+fn a_late_inspection_does_not_answer_a_later_one() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.extend([Fault::DeleteLost { done: false }, Fault::Hang("look"), Fault::Hang("look")]);
     bench.r14("web.1");
@@ -1147,7 +1147,7 @@ fn max_restarts_counts_from_the_acceptance() {
 }
 
 #[test]
-fn a_clock_that_is_ahead_makes_no_dyno_older() {
+fn a_clock_that_is_ahead_does_not_make_dynos_older() {
     let mut bench = Bench::new(plan(), 2);
     let platform = bench.now.wall;
     let young = earlier(platform, secs(10));
@@ -1162,7 +1162,7 @@ fn a_clock_that_is_ahead_makes_no_dyno_older() {
 }
 
 #[test]
-fn a_full_second_may_have_been_its_end() {
+fn a_time_cut_to_the_second_counts_as_its_end() {
     let mut bench = Bench::new(plan(), 1);
     let up_at = earlier(bench.now.wall, mins(3));
     (bench.dyno_mut("web.1").created_at, bench.dyno_mut("web.1").updated_at) = (up_at, up_at);
@@ -1175,7 +1175,7 @@ fn a_full_second_may_have_been_its_end() {
 }
 
 #[test]
-fn a_failed_restart_holds_all_of_its_type() {
+fn a_failed_restart_holds_its_whole_type() {
     let mut plan = plan();
     plan.policy.max_concurrent = NonZeroU32::new(3).expect("a count");
     let mut bench = Bench::new(plan, 4);

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daily_time_comes_once_a_day_on_its_clock() {
+    fn a_daily_time_occurs_once_a_day() {
         check("09:00", "2026-01-02T08:59:59Z", "2026-01-02T09:00:00Z");
         check("09:00", "2026-01-02T09:00:00Z", "2026-01-03T09:00:00Z");
         check("09:00 Europe/Berlin", "2026-01-02T00:00:00Z", "2026-01-02T08:00:00Z");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_of_day_is_refused() {
+    fn an_invalid_time_of_day_is_rejected() {
         for text in ["", "9:00", "24:00", "09:60", "Europe/Berlin", "09:00 Berlin", "09:00 UTC x"] {
             assert!(text.parse::<DailyTime>().is_err(), "{text}");
         }

@@ -106,7 +106,7 @@ mod tests {
     use super::Kind;
 
     #[test]
-    fn every_choice_is_read_as_it_is_written() {
+    fn every_kind_is_read_back() {
         for kind in Kind::CHOICES {
             assert_eq!(kind.word().parse(), Ok(kind));
         }

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_counts_and_a_bound_ends_on_time() {
+    fn the_first_refusal_counts_and_ends_on_time() {
         let check = |history: History<'_>, now: i64, expect: Result<(), Refusal>| {
             assert_eq!(
                 verdict(&history, &bounds(rate(3, 120)), minutes(now)),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fourth_within_two_hours_waits_for_the_first_to_be_two_hours_ago() {
+    fn the_fourth_restart_waits_until_the_first_is_two_hours_old() {
         let bounds = bounds(rate(3, 120));
         let mut times = RestartTimes::default();
         let mut at = |now: i64| {
@@ -218,7 +218,7 @@ mod tests {
 
     /// Found by the simulation: an earlier restart had a time written by a clock that was minutes ahead.
     #[test]
-    fn a_restart_that_was_made_counts_where_the_rate_is_used_up() {
+    fn a_restart_counts_although_the_rate_was_used_up() {
         let bounds = bounds(rate(1, 40));
         let mut times = RestartTimes::default();
         times.add(minutes(-36), bounds.max_restarts, minutes(0));

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_reads_the_same_everywhere() {
+    fn a_decision_survives_serialisation() {
         let memory = r#""memory":{"at":"2026-01-02T03:04:05Z","used_mb":646.0,"percent":126.2}"#;
         let line = r#""error":"R14","line_at":"2026-01-02T03:04:05Z","lines":1"#;
         let evidence = format!(r#""evidence":{{{line},{memory}}}"#);

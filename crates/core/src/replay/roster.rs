@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_an_app_are_the_only_one_s() {
+    fn lines_without_an_app_belong_to_the_only_app() {
         check(None, &[], &[None], &[Some("app")]);
         check(None, &["acme"], &[None], &[Some("acme")]);
         check(None, &["acme", "beta"], &[None], &[Some("app")]);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_is_an_app_where_none_is_asked_for() {
+    fn a_system_is_an_app_unless_an_app_is_requested() {
         check(
             None,
             &["acme"],
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_app_that_is_asked_for_has_one_system() {
+    fn a_requested_app_has_one_system() {
         check(
             Some("acme"),
             &[],
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_last_app() {
+    fn the_number_of_apps_is_limited() {
         let mut roster = Roster::new(None, Vec::new());
         for place in 0..limits::REPLAY_APPS_MAX {
             assert_eq!(roster.place(Some(format!("a{place}").as_bytes())), Some(place));

@@ -106,7 +106,7 @@ mod tests {
     use super::Summary;
 
     #[test]
-    fn a_summary_says_what_there_was() {
+    fn a_summary_lists_all_counts() {
         let mut summary = Summary { apps: 1, dynos: 2, restarts: 1, ..Summary::default() };
         assert_eq!(Summary::default().to_string(), "no lines");
         summary.heard("2025-08-08T07:00:00Z".parse().ok());

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_equal_refusals_is_two_lines() {
+    fn equal_refusals_are_printed_as_two_lines() {
         let (mut timeline, mut out) = (Timeline::default(), String::new());
         let mut add = |secs, dyno: &str, action| {
             timeline.add(&"acme".parse().expect("an app"), &decision(secs, dyno, action), &mut out);

@@ -203,7 +203,7 @@ mod tests {
     const UP: Change = Change::State(DynoState::Up);
 
     #[test]
-    fn a_dyno_that_is_heard_of_has_been_up_for_a_day() {
+    fn a_dyno_with_lines_has_been_up_for_a_day() {
         let mut world = World::default();
         check(&world, 0, None);
         world.exists(&web(1), at(0));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_about_its_life_say_more() {
+    fn life_cycle_lines_set_the_state() {
         let mut world = World::default();
         apply(
             &mut world,
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_makes_an_instance_that_boots() {
+    fn a_restart_makes_a_booting_instance() {
         let mut world = World::default();
         assert_eq!(world.delete(&web(1), at(0)), DeleteResult::Gone);
         world.exists(&web(1), at(0));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_s_own_lines_about_a_restart_count_more() {
+    fn logged_restarts_override_assumed_ones() {
         let mut world = World::default();
         world.exists(&web(1), at(0));
         world.delete(&web(1), at(0));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_are_known_from_the_first_that_is_numbered() {
+    fn releases_are_known_from_the_first_numbered_one() {
         let mut world = World::default();
         world.exists(&web(1), at(0));
         let release = |world: &World| world.poll(&web(1), at(100)).and_then(|seen| seen.release);

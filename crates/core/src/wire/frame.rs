@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_ends_a_frame_and_nothing_else_does() {
+    fn only_the_count_ends_a_frame() {
         check(b"", &[], None);
         check(b"1 a", &[(0, b"a")], None);
         check(b"3 abc10 0123456789", &[(0, b"abc"), (5, b"0123456789")], None);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_uncounted_line_break_between_frames_is_forgiven() {
+    fn one_uncounted_line_break_between_frames_is_tolerated() {
         check(b"1 a\n1 b\n", &[(0, b"a"), (4, b"b")], None);
         check(b"\n1 a", &[(1, b"a")], None);
         check(b"1 a\n\n1 b", &[(0, b"a")], Some((4, FrameErrorKind::Count)));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_framed_ends_the_batch() {
+    fn a_broken_frame_ends_the_batch() {
         let no_count: [&[u8]; 9] =
             [b"x", b"0 ", b"01 a", b" 1 a", b"-1 a", b"1", b"1a", b"1234567890 a", b"99999999999999999999 a"];
         for body in no_count {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_where_and_what_is_allowed() {
+    fn an_error_names_its_place_and_the_allowed_form() {
         let error = frames(b"1 a70000 b").nth(1).expect("a second item").expect_err("cut");
         assert_eq!(error.to_string(), "at octet 3 of the body: the count says 70000 octets, and 1 are left");
         let error = frames(b"x").next().expect("an item").expect_err("no count");

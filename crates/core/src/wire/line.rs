@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_structured_data_is_taken_off_once() {
+    fn the_dash_for_absent_structured_data_is_removed_once() {
         check(format!("{HEAD} - Error R14 (x)\n"), b"Error R14 (x)");
         check(format!("{HEAD} - - x"), b"- x");
         check(format!("{HEAD} -x"), b"-x");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_header_says_what_is_missing() {
+    fn an_error_names_the_missing_header_field() {
         let no_priority =
             ["", "134>1 ", "<>1 ", "<192>1 ", "<1000>1 ", "<-1>1 ", "<01>1 ", "<134 >1 ", "<134", "< 1>1 "];
         for line in no_priority {

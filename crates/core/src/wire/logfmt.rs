@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_quotes_is_one_value() {
+    fn quoted_text_is_one_value() {
         check(r#"desc="Request timeout" dyno=web.1"#, &[("desc", "Request timeout"), ("dyno", "web.1")]);
         check(r#"path="/?code=H12 dyno=web.9" b=1"#, &[("path", "/?code=H12 dyno=web.9"), ("b", "1")]);
         check(r#"path="" b=1"#, &[("path", ""), ("b", "1")]);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_found_once_wherever_they_stand() {
+    fn keys_are_found_once_at_any_place() {
         let keys = ["a", "bb", ""];
         let read = |text: &'static str| values(text.as_bytes(), keys);
         assert_eq!(read(""), Ok([None, None, None]));
@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_are_those_of_the_pairs(
+        fn values_agree_with_pairs(
             text in prop::collection::vec(prop_oneof![prop::sample::select(&b"  ==ab\"\\"[..]), any::<u8>()], 0..60),
         ) {
             let keys = ["a", "b", "ab", ""];

@@ -85,7 +85,7 @@ mod tests {
     use super::lines;
 
     #[test]
-    fn a_broken_line_costs_itself_and_a_broken_count_the_rest() {
+    fn a_broken_line_costs_only_itself_and_a_broken_count_the_rest() {
         let good = "<134>1 2025-08-08T06:59:08Z host heroku web.1 - ";
         let mut body = String::new();
         for line in [&format!("{good}one\n"), "no header", &format!("{good}two\n")] {

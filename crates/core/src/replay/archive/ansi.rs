@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_go_and_everything_else_stays() {
+    fn colours_are_removed_and_everything_else_stays() {
         check("", "");
         check("plain [36m", "plain [36m");
         check("\x1b[36m2025 heroku[web.1]:\x1b[0m Error R14", "2025 heroku[web.1]: Error R14");

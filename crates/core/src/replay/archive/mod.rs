@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_one_behind_the_other() {
+    fn joined_bodies_are_read() {
         check("", &[]);
         check(framed(&[FRAME, FRAME]), &[&frame_at(0), &frame_at(65)]);
         // Some tools write line breaks between bodies.
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_line_by_line() {
+    fn text_lines_are_read() {
         let lines = [&line_at(1)[..], &line_at(2)];
         check(format!("{SHOWN}\n{PAPERTRAIL}\n"), &lines);
         check(format!("\u{feff}{SHOWN}\r\n{PAPERTRAIL}"), &lines);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_passed_over() {
+    fn an_overlong_line_is_skipped() {
         let long = format!("{SHOWN}{}{SHOWN}", "x".repeat(3 * limits::ARCHIVE_LINE_BYTES_MAX));
         for chunk in [usize::MAX, 100_000, 777] {
             assert_eq!(
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_very_long_leads_to_the_next() {
+    fn an_overlong_frame_is_skipped() {
         let frame = |line: String| format!("{} {line}", line.len());
         let line = |msg: &str| frame(format!("<134>1 2025-01-02T03:04:05Z host heroku web.1 - {msg}\n"));
         let file = line("a") + &frame("x".repeat(300_000)) + &line("b");
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_app_prints_stays_what_an_app_prints() {
+    fn app_output_stays_app_output() {
         let forged = "<190>1 2025-08-08T06:59:08Z host app web.1 - a\n64 <134>1 2025-08-08T06:59:08Z host \
                       heroku web.1 - Error R14 (x)\n";
         check(
@@ -453,7 +453,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_octets_are_too_odd(
+        fn any_octets_are_read_without_panic(
             file in prop::collection::vec(any::<u8>(), 0..400),
             head in prop::sample::select(vec!["", "94 <134>1 ", SHOWN, PAPERTRAIL, "1\t2025-01-01T00:00:00Z\t"]),
             chunk in 1_usize..80,
@@ -463,7 +463,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_in_any_form_is_read_again(
+        fn lines_are_read_back_in_every_form(
             lines in prop::collection::vec(("heroku|app", "[a-z]{1,9}\\.[1-9]|router|api", "[!-~][ -~]{0,80}"), 1..20),
             form in 0..4,
             chunk in 1_usize..400,

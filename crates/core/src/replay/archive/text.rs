@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn heroku_logs() {
+    fn lines_of_heroku_logs_are_read() {
         check(
             "2025-01-02T00:51:32.761835+00:00 heroku[web.1]: Error R14 (Memory quota exceeded)",
             Some("-|2025-01-02T00:51:32.761835Z|heroku|web.1|Error R14 (Memory quota exceeded)"),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn papertrail_as_it_is_shown() {
+    fn lines_as_papertrail_shows_them_are_read() {
         check(
             "Jan 08 10:55:11 acme heroku/web.1:  Error R14 (Memory quota exceeded) ",
             Some("acme|8/1 10:55:11|heroku|web.1| Error R14 (Memory quota exceeded) "),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn papertrail_archives() {
+    fn lines_of_papertrail_archives_are_read() {
         let tail = "acme\t10.0.0.1\tLocal7\tInfo\theroku/web.1\tError R14 (Memory quota exceeded)";
         check(
             &format!("50342052\t2025-01-08T10:55:11-08:00\t2025-01-08T18:55:12Z\t42\t{tail}"),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_it() {
+    fn other_lines_are_not_read() {
         for line in [
             "",
             "x",

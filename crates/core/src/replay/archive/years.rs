@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_is_in_the_last_year_in_which_it_is_not_younger_than_its_file() {
+    fn the_first_line_is_not_younger_than_its_file() {
         check("2026-11-23", &[(1, 8)], &[Some("2026-01-08")]);
         check("2026-01-08", &[(1, 8)], &[Some("2026-01-08")]);
         // A zone that is ahead.
