@@ -1,9 +1,9 @@
-//! End to end: whose batches come, and what is told when none do.
+//! End to end: which app's batches arrive, and what is reported when none do.
 
 use std::time::Duration;
 
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::{AppName, DynoName};
+use dynowarden_core::ident::AppName;
 use heroku_sim::app::AppSpec;
 use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
 use heroku_sim::line::{Dialect, LogLine};
@@ -13,13 +13,10 @@ use http::Method;
 
 use support::client::get;
 use support::daemon::{DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
+use support::fixtures::dyno;
 
 fn app(name: &str) -> AppName {
     name.parse().expect("an app")
-}
-
-fn dyno(name: &str) -> DynoName {
-    name.parse().expect("a dyno")
 }
 
 /// A simulated Heroku with these apps, two web dynos each.
@@ -31,7 +28,7 @@ async fn heroku(apps: &[&str]) -> SimHeroku {
     heroku
 }
 
-/// A drain that leads nowhere, registered before there is a daemon; gives its token.
+/// A drain to nowhere, registered before the daemon starts; returns its token.
 fn add_drain(heroku: &SimHeroku, name: &str) -> String {
     let url = format!("http://u:p@127.0.0.1:1/logs/{name}");
     heroku.add_drain(&app(name), &url).expect("an app").token.to_string()
@@ -42,7 +39,7 @@ fn drain_to(heroku: &SimHeroku, daemon: &Daemon, name: &str) {
     heroku.add_drain(&app(name), &url).expect("an app");
 }
 
-/// Posts an R14 of a dyno on `/logs`, by the drain's token; gives the status, and `Retry-After`.
+/// Posts an R14 of a dyno on `/logs` with the drain's token; returns the status and `Retry-After`.
 async fn post_r14(heroku: &SimHeroku, daemon: &Daemon, token: &str, name: &str) -> (u16, Option<String>) {
     let line = LogLine::heroku(app("any"), name, "Error R14 (Memory quota exceeded)", heroku.now());
     let post = RawPost {
@@ -76,7 +73,7 @@ async fn await_restart(heroku: &SimHeroku, app_name: &str, name: &str) {
     heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name} of {app_name}"));
 }
 
-/// What each app is, and its drains; the account's limit is asked for besides, which is free.
+/// Each app and its drains; querying the account's limit is free.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_apps_cost_two_api_calls_each_at_startup() {
     let names: Vec<String> = (1..=200).map(|place| format!("app-{place}")).collect();
@@ -206,7 +203,7 @@ async fn an_app_whose_api_calls_hang_delays_no_other_app() {
     let hung = |call: &heroku_sim::platform::RecordedCall| call.path == "/apps/hung/dynos";
     heroku.await_call(hung, PATIENCE).await.expect("a look that hangs");
     heroku.emit_r14(&app("acme"), &dyno("web.1"));
-    // The call that hangs is given up after 10 s.
+    // The hanging call times out after 10 s.
     tokio::time::timeout(Duration::from_secs(8), await_restart(&heroku, "acme", "web.1"))
         .await
         .expect("in time");
@@ -222,7 +219,7 @@ async fn two_hundred_apps_start_and_restart_within_the_api_quota() {
         tokens.push(add_drain(&heroku, name));
     }
     let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", &names.join(","))]);
-    // At once after the start, before all drains can have been listed.
+    // Right after startup, before all drains can have been listed.
     assert_eq!(post_r14(&heroku, &daemon, &tokens[137], "web.7").await.0, 204);
     await_restart(&heroku, "app-137", "web.7").await;
     for place in [0, 57, 199] {
