@@ -1,4 +1,4 @@
-//! E-mail against a real mail server, which `.ci/smtp` starts. No part of a plain `cargo test`.
+//! E-mail against a real mail server, which `.ci/smtp` starts. Not part of a plain `cargo test`.
 
 use std::collections::BTreeMap;
 use std::io;

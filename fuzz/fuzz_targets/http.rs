@@ -1,4 +1,4 @@
-//! Any octets as what a peer sends to the HTTP server.
+//! Any octets as a client's input to the HTTP server.
 
 #![no_main]
 

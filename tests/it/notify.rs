@@ -15,7 +15,7 @@ use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
 /// What was posted to a receiver, by path.
 type Posted = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// Takes everything but what is posted to `/services`: that it answers with 404, and repeats the path.
+/// Accepts all posts except those to `/services`, which get 404 with the path repeated.
 fn receiver() -> (String, Posted) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr().expect("it is bound").to_string();
@@ -24,7 +24,7 @@ fn receiver() -> (String, Posted) {
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let kept = kept.clone();
-            // A connection that breaks is one that the daemon makes again.
+            // The daemon retries a broken connection.
             std::thread::spawn(move || drop(serve(stream, &kept)));
         }
     });
@@ -86,7 +86,7 @@ async fn a_failing_notifier_is_reported_without_its_address() {
     assert_eq!(down["title"], "the notifier channel does not deliver");
     let why = "It answered 404 Not Found: Cannot POST /…/…/…/….";
     assert_eq!(down["text"], why);
-    // Whoever is ready stays so: no restart waits for a message.
+    // A ready daemon stays ready: no restart waits for a message.
     let ready = "ready; notify: channel does not deliver: it answered 404 Not Found";
     eventually("/readyz says so", || get(&daemon, "/readyz").contains(ready).then_some(()));
     assert!(get(&daemon, "/readyz").starts_with("HTTP/1.1 200 "));

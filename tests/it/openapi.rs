@@ -1,4 +1,4 @@
-//! docs/openapi.json against the real answers of the real binary.
+//! docs/openapi.json against the real responses of the real binary.
 
 use std::io::{BufRead, Read};
 
@@ -63,7 +63,7 @@ fn the_documented_examples_match_their_schemas() {
     );
 }
 
-/// The names of the events in a stream's text, each held against its schema.
+/// The names of the events in a stream's text; each event is checked against its schema.
 fn events(openapi: &Value, schemas: &Value, text: &str) -> Vec<String> {
     let (mut names, mut name) = (Vec::new(), String::new());
     for line in text.lines() {
@@ -118,15 +118,15 @@ async fn the_api_responses_match_the_document() {
     holds(&openapi, &json!({"$ref": "#/components/schemas/Error"}), &wrong.1);
 }
 
-/// Reads a stream until a restart is over and a state after it has been told. Chunk sizes stand on lines of
-/// their own, and no event is split over two lines by them.
+/// Reads a stream until a restart is over and a later state has been sent. Chunk sizes are on lines of their
+/// own, and split no event's line.
 fn until_back_and_shown(stream: &mut impl BufRead) -> String {
     let (mut text, mut back) = (String::new(), false);
     loop {
         let mut line = String::new();
         assert!(stream.read_line(&mut line).expect("the stream goes on") > 0, "it ended: {text}");
         back |= line.contains(r#""result":"back""#);
-        // Beats keep an idle stream going, so only their number can end the wait.
+        // Heartbeats keep an idle stream going, so only their number can end the wait.
         assert!(text.lines().count() < 2000, "the restart is never over: {text}");
         let shown = back && line.starts_with("event: status");
         text.push_str(&line);

@@ -1,4 +1,4 @@
-//! The status page from the outside: what stands on it, what cannot, and what it weighs.
+//! The status page from the outside: its contents, its limits and its size.
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -30,7 +30,7 @@ fn packed(text: &str) -> usize {
     encoder.finish().expect("packed").len()
 }
 
-/// The text of a page, one element a line, without paths and the names of assets.
+/// The text of a page, one element per line, without paths and asset names.
 fn outline(html: &str) -> String {
     let mut text = String::new();
     for piece in html.split('<').skip(1) {
@@ -187,7 +187,7 @@ fn the_verdict_is_on_the_page_and_in_the_tab_title() {
     titled(&facts, "All is well");
     facts.apps[1].drain.last_batch_ago = None;
     titled(&facts, "All is well");
-    // Whoever has heard nothing at all cannot say that all is well.
+    // Without any batch, the page cannot claim that all is well.
     facts.apps[0].drain.last_batch_ago = None;
     titled(&facts, "No drain has sent anything yet");
     facts.warn = Some("notify: pager does not deliver".to_owned());

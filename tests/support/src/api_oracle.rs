@@ -1,5 +1,5 @@
-//! What must be true of every answer of the Platform API: a body says exactly what a slow reader of JSON
-//! finds in it, or it is garbled; and nothing is up that does not say so.
+//! The oracle for responses of the Platform API: a body means exactly what a slow JSON reader finds in it, or
+//! it is garbled; and no dyno is up unless the body says so.
 
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::api::json::{self as api, Garbled};
@@ -10,10 +10,10 @@ use secrecy::ExposeSecret as _;
 use crate::json::{self, Json};
 use crate::reference;
 
-/// Any octets as the body of each of the answers.
+/// Checks any octets as each kind of response.
 pub fn check_answer(body: &[u8]) {
     let read = json::read(body);
-    // What RFC 8259 leaves open may be read or refused; only without it must both agree.
+    // Where RFC 8259 leaves a choice, the reader may accept or reject; otherwise both must agree.
     let exact = |is_right: bool| match &read {
         Some((_, is_odd)) => is_right || *is_odd,
         None => is_right,
@@ -58,7 +58,7 @@ fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool)
             drains.iter().flat_map(|drain| [drain.id.clone(), drain.token.to_string()]).collect();
         let fields = |drain: api::Drain| {
             let url = drain.url.expose_secret().to_owned();
-            // What is part of an id or a token, which are shown, is no secret of the URL's.
+            // The parts of a visible id or token are not secret.
             let is_named = names.iter().any(|name| name.contains(&url));
             let is_hidden = url.len() < 8 || is_named || !shown.contains(&url);
             assert!(is_hidden, "the URL of a drain holds a password, and is shown");
@@ -124,7 +124,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
 
 const LISTED: [&str; 2] = ["web", "api-2"];
 
-/// What was read, or none with a message that is short and on one line.
+/// The value; for an error, checks that its message is short and on one line.
 fn readable<T>(read: Result<T, Garbled>) -> Option<T> {
     read.map_err(|garbled| {
         let message = garbled.to_string();
@@ -164,8 +164,8 @@ impl Slow {
     }
 }
 
-/// Which of several members with one name counts: a single object may have but one, and of an object in a
-/// list the last is taken, as most readers of JSON do.
+/// Which of several members with one name counts: a single object may have only one; in a list the last
+/// counts, as for most JSON readers.
 #[derive(Clone, Copy)]
 enum Repeated {
     One,
@@ -270,8 +270,7 @@ fn is_dyno(name: &str) -> bool {
     is_type(process_type) && number.parse::<u32>().is_ok_and(|index| index > 0 && index.to_string() == number)
 }
 
-/// The time that is counted by hand; of other ways to write one, which are none of the API's, what the
-/// library says.
+/// The time, converted by hand; for formats that the API does not use, the library's result.
 fn nanos(text: &str) -> Option<i128> {
     let read = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_nanosecond);
     let is_usual = !text.contains(":60") && !text.starts_with("9999-12-3");
