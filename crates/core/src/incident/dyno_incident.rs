@@ -23,7 +23,7 @@ pub(super) struct DynoIncident {
     /// None for a rule about the app.
     process_type: Option<ProcessType>,
     opened: Now,
-    parts: BTreeMap<Option<DynoName>, AffectedDyno>,
+    dynos: BTreeMap<Option<DynoName>, AffectedDyno>,
     pub(super) schedule: NotificationSchedule,
 }
 
@@ -57,29 +57,29 @@ impl DynoIncident {
             app,
             process_type,
             opened: now,
-            parts: BTreeMap::new(),
+            dynos: BTreeMap::new(),
             schedule: NotificationSchedule::default(),
         }
     }
 
     pub(super) fn has(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
-        self.app == app && self.parts.keys().any(|name| name.as_ref() == dyno)
+        self.app == app && self.dynos.keys().any(|name| name.as_ref() == dyno)
     }
 
     /// Whether it accepts another dyno of the same formation.
-    pub(super) fn takes_in(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
+    pub(super) fn accepts(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
         self.app == app
             && self.process_type.as_ref() == dyno.map(DynoName::process_type)
             && self.schedule.sent.is_empty()
-            && self.parts.len() < limits::INCIDENT_DYNOS_MAX
+            && self.dynos.len() < limits::INCIDENT_DYNOS_MAX
     }
 
-    pub(super) fn part(&mut self, dyno: Option<DynoName>, now: Duration) -> &mut AffectedDyno {
-        self.parts.entry(dyno).or_insert_with(|| AffectedDyno::new(now))
+    pub(super) fn dyno(&mut self, dyno: Option<DynoName>, now: Duration) -> &mut AffectedDyno {
+        self.dynos.entry(dyno).or_insert_with(|| AffectedDyno::new(now))
     }
 
-    pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
-        self.schedule.want(kind, plan, now);
+    pub(super) fn request(&mut self, kind: Kind, plan: &Plan, now: Duration) {
+        self.schedule.request(kind, plan, now);
     }
 
     /// When it next needs attention.
@@ -91,10 +91,10 @@ impl DynoIncident {
 
     /// Whether a person is still needed.
     fn stands(&self) -> bool {
-        let stands = |part: &AffectedDyno| {
-            matches!(part.state, State::GivenUp { .. } | State::Failed { may_return: true, .. })
+        let stands = |dyno: &AffectedDyno| {
+            matches!(dyno.state, State::GivenUp { .. } | State::Failed { may_return: true, .. })
         };
-        self.parts.values().any(stands)
+        self.dynos.values().any(stands)
     }
 
     /// The kind to repeat, if it is due.
@@ -109,16 +109,16 @@ impl DynoIncident {
     }
 
     fn over_at(&self, watch_for: Duration) -> Duration {
-        let last = self.parts.values().map(|part| part.over_at(watch_for)).max().unwrap_or_default();
+        let last = self.dynos.values().map(|dyno| dyno.over_at(watch_for)).max().unwrap_or_default();
         last.min(self.opened.mono.saturating_add(limits::INCIDENT_SPAN_MAX).max(self.given_up_until()))
     }
 
     fn given_up_until(&self) -> Duration {
-        let over = |part: &AffectedDyno| match part.state {
+        let over = |dyno: &AffectedDyno| match dyno.state {
             State::GivenUp { over, .. } => Some(over),
             _ => None,
         };
-        self.parts.values().filter_map(over).max().unwrap_or_default()
+        self.dynos.values().filter_map(over).max().unwrap_or_default()
     }
 
     /// The kind of the closing message; `None` if no message was sent, so none is needed.
@@ -129,28 +129,28 @@ impl DynoIncident {
             return quiet;
         }
         // People know that restarting does not help, so the end of the incident is no recovery.
-        let did_not_help = self.parts.values().any(|part| part.no_help.is_some());
+        let did_not_help = self.dynos.values().any(|dyno| dyno.no_help.is_some());
         if let Some(kind) = quiet.or(sent.get(&Kind::NoHelp).copied()).filter(|_| did_not_help) {
             return Some(kind);
         }
-        let has_failed = self.parts.values().any(|part| matches!(part.state, State::Failed { .. }));
+        let has_failed = self.dynos.values().any(|dyno| matches!(dyno.state, State::Failed { .. }));
         let kind = if has_failed { Kind::Failure } else { Kind::Recovered };
         if on.contains(&kind) { Some(kind) } else { quiet }
     }
 
     /// Evaluates the restarts.
-    pub(super) fn prove(&mut self, readings: &dyn Readings, now: Duration) {
-        for (name, part) in &mut self.parts {
-            if let (Some(name), State::Back { since, .. }) = (name, &part.state) {
+    pub(super) fn evaluate(&mut self, readings: &dyn Readings, now: Duration) {
+        for (name, dyno) in &mut self.dynos {
+            if let (Some(name), State::Back { since, .. }) = (name, &dyno.state) {
                 let after = readings.read(self.app, name, Span { from: *since, to: now });
-                part.proof = Some(part.judge(after, now.saturating_sub(*since)));
+                dyno.proof = Some(dyno.judge(after, now.saturating_sub(*since)));
             }
         }
     }
 
     pub(super) fn message(&mut self, kind: Kind, phase: Phase, app: &WatchedApp, now: Now) -> Message {
         let dynos: Vec<DynoReport> =
-            self.parts.iter().map(|(name, part)| part.report(name.as_ref(), now.mono)).collect();
+            self.dynos.iter().map(|(name, dyno)| dyno.report(name.as_ref(), now.mono)).collect();
         let process_type = self.process_type.as_ref().map_or("", |process_type| process_type.as_str());
         let open_for = now.mono.saturating_sub(self.opened.mono);
         let (title, body) = text::dyno_incident((&app.name, process_type), &dynos, (kind, phase), open_for);
@@ -189,7 +189,7 @@ impl AffectedDyno {
         }
     }
 
-    pub(super) fn hear(&mut self, decision: &Decision, now: Now) {
+    pub(super) fn add_decision(&mut self, decision: &Decision, now: Now) {
         self.heard = now.mono;
         let evidence = &decision.evidence;
         self.reports = self.reports.saturating_add(1).max(evidence.lines);
@@ -240,7 +240,7 @@ impl AffectedDyno {
     }
 
     /// Notes the outcome of its restart; returns whether it had failed and is back after all.
-    pub(super) fn come_out(&mut self, outcome: &Outcome, now: Duration) -> bool {
+    pub(super) fn add_outcome(&mut self, outcome: &Outcome, now: Duration) -> bool {
         self.heard = now;
         let had_failed = matches!(self.state, State::Failed { .. });
         match &outcome.result {

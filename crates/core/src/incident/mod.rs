@@ -167,7 +167,7 @@ impl Incidents {
             Input::Recovered(Trouble::NotifierDown { name, .. }) => {
                 self.recover(&Subject::Notifier(name.to_owned()), None);
             }
-            Input::End => self.hurry(),
+            Input::End => self.make_all_due(),
             Input::Record(_) | Input::Release { .. } | Input::Wake => {}
         }
         self.send_incidents(readings);
@@ -206,13 +206,13 @@ impl Incidents {
         match record {
             // The traffic figures have more of it.
             Record::MemoryAfterRestart(_) => {}
-            Record::Decision(decision) => self.decided(decision, readings),
-            Record::Notice(notice) => self.noticed(notice),
-            Record::Outcome(outcome) => self.came_out(outcome),
+            Record::Decision(decision) => self.record_decision(decision, readings),
+            Record::Notice(notice) => self.record_notice(notice),
+            Record::Outcome(outcome) => self.record_outcome(outcome),
         }
     }
 
-    fn decided(&mut self, decision: &Decision, readings: &dyn Readings) {
+    fn record_decision(&mut self, decision: &Decision, readings: &dyn Readings) {
         self.suspect(decision);
         let now = self.now;
         let returned_after = decision
@@ -222,37 +222,39 @@ impl Incidents {
             .map(|back_at| now.mono.saturating_sub(*back_at));
         let id = self.incident_of(decision.app, decision.dyno.as_ref());
         let Some(incident) = self.incidents.get_mut(&id) else { return };
-        let part = incident.part(decision.dyno.clone(), now.mono);
-        part.returned_after = part.returned_after.or(returned_after.filter(|_| part.reports == 0));
-        part.hear(decision, now);
+        let affected = incident.dyno(decision.dyno.clone(), now.mono);
+        affected.returned_after =
+            affected.returned_after.or(returned_after.filter(|_| affected.reports == 0));
+        affected.add_decision(decision, now);
         let kind = match &decision.action {
             Action::Hold(_) => Kind::Hold,
             Action::Notify => Kind::Notify,
             Action::Restart { .. } => {
                 let from = now.mono.saturating_sub(limits::PROOF_BEFORE);
                 let span = Span { from, to: now.mono };
-                part.before = decision.dyno.as_ref().and_then(|dyno| readings.read(decision.app, dyno, span));
+                affected.before =
+                    decision.dyno.as_ref().and_then(|dyno| readings.read(decision.app, dyno, span));
                 Kind::Restart
             }
         };
-        incident.want(kind, &self.plan, now.mono);
+        incident.request(kind, &self.plan, now.mono);
     }
 
     /// A notice about the account concerns every app that this notifier reports on.
-    fn noticed_for_all(&mut self, what: &NoticeKind) {
+    fn record_account_notice(&mut self, what: &NoticeKind) {
         let reported = (0..).map(AppId).zip(&self.plan.apps).filter(|(_, app)| app.is_reported);
         let reported: Vec<AppId> = reported.map(|(app, _)| app).collect();
         for app in reported {
             if let NoticeKind::Health(alert) = what {
-                self.concerned(app, alert);
+                self.record_alert(app, alert);
             }
         }
     }
 
-    fn noticed(&mut self, notice: &Notice) {
+    fn record_notice(&mut self, notice: &Notice) {
         let now = self.now;
         let Scope::App(app) = notice.scope else {
-            return self.noticed_for_all(&notice.what);
+            return self.record_account_notice(&notice.what);
         };
         let kind = match &notice.what {
             NoticeKind::ApiError(error) => {
@@ -261,31 +263,31 @@ impl Incidents {
             NoticeKind::ClockDisagrees { .. } => {
                 return self.trouble(Subject::Clock, Some(app), notice.what.to_string());
             }
-            NoticeKind::ApiRecovered => return self.seen_again(app),
-            NoticeKind::Health(alert) => return self.concerned(app, alert),
+            NoticeKind::ApiRecovered => return self.api_recovered(app),
+            NoticeKind::Health(alert) => return self.record_alert(app, alert),
             NoticeKind::GaveUp { .. } => Kind::GiveUp,
             NoticeKind::NoHelp { .. } => Kind::NoHelp,
             NoticeKind::RestartFailed(_) => Kind::Failure,
         };
         let id = self.incident_of(app, notice.dyno.as_ref());
         let Some(incident) = self.incidents.get_mut(&id) else { return };
-        let part = incident.part(notice.dyno.clone(), now.mono);
+        let affected = incident.dyno(notice.dyno.clone(), now.mono);
         match &notice.what {
             NoticeKind::GaveUp { until, .. } => {
                 let over = now.mono.saturating_add(since(now.wall, *until));
-                part.state = State::GivenUp { text: notice.what.to_string(), over };
+                affected.state = State::GivenUp { text: notice.what.to_string(), over };
             }
-            NoticeKind::NoHelp { after } => part.no_help = Some(*after),
-            NoticeKind::RestartFailed(result) => part.fail(result),
+            NoticeKind::NoHelp { after } => affected.no_help = Some(*after),
+            NoticeKind::RestartFailed(result) => affected.fail(result),
             NoticeKind::ApiError(_)
             | NoticeKind::ClockDisagrees { .. }
             | NoticeKind::ApiRecovered
             | NoticeKind::Health(_) => {}
         }
-        incident.want(kind, &self.plan, now.mono);
+        incident.request(kind, &self.plan, now.mono);
     }
 
-    fn came_out(&mut self, outcome: &Outcome) {
+    fn record_outcome(&mut self, outcome: &Outcome) {
         let now = self.now;
         if let RestartResult::Back { .. } = outcome.result {
             self.remember_return(outcome.app, &outcome.dyno);
@@ -295,11 +297,11 @@ impl Incidents {
         else {
             return;
         };
-        let part = incident.part(Some(outcome.dyno.clone()), now.mono);
-        let had_failed = part.come_out(outcome, now.mono);
+        let affected = incident.dyno(Some(outcome.dyno.clone()), now.mono);
+        let had_failed = affected.add_outcome(outcome, now.mono);
         // A recovery is news only if the failure was reported.
         if had_failed && incident.schedule.sent.iter().any(|kind| kind.is_loud()) {
-            incident.want(Kind::Recovered, &self.plan, now.mono);
+            incident.request(Kind::Recovered, &self.plan, now.mono);
         }
     }
 
@@ -316,7 +318,7 @@ impl Incidents {
     fn incident_of(&mut self, app: AppId, dyno: Option<&DynoName>) -> u64 {
         let own = self.incidents.iter().find(|(_, incident)| incident.has(app, dyno)).map(|(id, _)| *id);
         let id = own.or_else(|| {
-            self.incidents.iter().find(|(_, incident)| incident.takes_in(app, dyno)).map(|(id, _)| *id)
+            self.incidents.iter().find(|(_, incident)| incident.accepts(app, dyno)).map(|(id, _)| *id)
         });
         let id = id.unwrap_or_else(|| {
             if self.incidents.len() >= limits::INCIDENTS_MAX {
@@ -340,7 +342,7 @@ impl Incidents {
     }
 
     /// Makes every held-back message due now.
-    fn hurry(&mut self) {
+    fn make_all_due(&mut self) {
         let now = self.now.mono;
         let dues = self.incidents.values_mut().map(|incident| &mut incident.schedule.due);
         for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.schedule.due)) {
@@ -365,7 +367,7 @@ impl Incidents {
         for mut incident in over.into_iter().filter_map(|id| self.incidents.remove(&id)) {
             let app = &self.plan.apps[incident.app.0 as usize];
             if let Some(kind) = incident.closing_kind(&self.plan.on) {
-                incident.prove(readings, now.mono);
+                incident.evaluate(readings, now.mono);
                 self.messages.push(incident.message(kind, Phase::Closed, app, now));
             }
         }

@@ -91,7 +91,7 @@ impl Incidents {
         outage.apps.extend(app);
         let is_new = app.is_none_or(|app| outage.struck.insert(app));
         if outage.schedule.sent.is_empty() {
-            outage.schedule.want(kind, &self.plan, now.mono);
+            outage.schedule.request(kind, &self.plan, now.mono);
         } else if is_new && app.is_some() {
             // The other apps with the same cause are reported together.
             outage.schedule.pending.insert(kind);
@@ -100,12 +100,12 @@ impl Incidents {
     }
 
     /// Handles an alert of the watchdog, or its end.
-    pub(super) fn concerned(&mut self, app: AppId, alert: &HealthAlert) {
+    pub(super) fn record_alert(&mut self, app: AppId, alert: &HealthAlert) {
         let subject = match alert {
             HealthAlert::ApiAway { .. } => Subject::Api(UNREACHABLE),
             HealthAlert::ApiBack => return self.recover(&Subject::Api(UNREACHABLE), None),
             HealthAlert::AppHidden { error } => Subject::Api(error.label()),
-            HealthAlert::AppSeen => return self.seen_again(app),
+            HealthAlert::AppSeen => return self.api_recovered(app),
             HealthAlert::AppIsFir => Subject::Watching("a Fir app has no drains"),
             HealthAlert::AppRenamed { .. } => Subject::Watching("the app was renamed"),
             HealthAlert::ClockAhead { .. } => Subject::OwnClock,
@@ -135,7 +135,7 @@ impl Incidents {
     }
 
     /// The API answers again for an app.
-    pub(super) fn seen_again(&mut self, app: AppId) {
+    pub(super) fn api_recovered(&mut self, app: AppId) {
         let api: Vec<Subject> =
             self.outages.keys().filter(|subject| matches!(subject, Subject::Api(_))).cloned().collect();
         for subject in api {

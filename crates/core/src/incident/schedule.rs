@@ -19,9 +19,9 @@ pub(super) struct NotificationSchedule {
 }
 
 impl NotificationSchedule {
-    /// Asks for a message. A quiet kind is sent once, and not after a more urgent quiet one. Every recovery
+    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one. Every recovery
     /// is sent.
-    pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
+    pub(super) fn request(&mut self, kind: Kind, plan: &Plan, now: Duration) {
         let is_news = kind.is_loud() || kind == Kind::Recovered;
         let is_sent = !is_news && self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind);
         if !plan.on.contains(&kind) || is_sent {
