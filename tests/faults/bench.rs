@@ -20,7 +20,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use support::client;
-use support::daemon::{DRAIN_PASSWORD, Daemon};
+use support::daemon::Daemon;
 use support::judge::{Bounds, Judge, Others};
 use support::process::{Held, held};
 use support::proxy::Proxy;
@@ -124,9 +124,7 @@ impl Bench {
                 ..DynoPlan::default()
             };
             heroku.add_app(spec);
-            let url = format!("http://{}/logs/{name}", proxy.address);
-            let url = SimHeroku::drain_url(&url, "logplex", DRAIN_PASSWORD);
-            heroku.add_drain(&app(name), &url).expect("an app");
+            support::fixtures::drain_to(&heroku, &format!("http://{}", proxy.address), &app(name));
         }
         let directory = tempfile::tempdir().expect("a directory");
         let (max, within) = bounds.max_restarts;

@@ -9,13 +9,12 @@ use heroku_sim::server::SimHeroku;
 use http::Method;
 
 use support::daemon::{DRAIN_PASSWORD, Daemon, HOOK_KEY};
-use support::fixtures::{Headers, acme, await_restart, basic, deleted, dyno, heroku, post, r14};
+use support::fixtures::{Headers, acme, await_restart, basic, deleted, drain_to, dyno, heroku, post, r14};
 
 /// A daemon with a drain of `acme`.
 fn drained(heroku: &SimHeroku, env: &[(&str, &str)]) -> Daemon {
     let daemon = Daemon::start(&heroku.api_url(), env);
-    let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
-    heroku.add_drain(&acme(), &url).expect("an app");
+    drain_to(heroku, &daemon.url, &acme());
     daemon
 }
 

@@ -4,13 +4,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use dynowarden_core::ident::AppName;
-use heroku_sim::app::AppSpec;
-use heroku_sim::server::{SimHeroku, SimOptions};
 use serde_json::Value;
 
 use support::client::get;
-use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
+use support::daemon::{Daemon, eventually};
+use support::fixtures::{acme, drain_to, dyno, heroku};
 
 /// What was posted to a receiver, by path.
 type Posted = Arc<Mutex<Vec<(String, Value)>>>;
@@ -62,18 +60,15 @@ fn serve(mut stream: TcpStream, kept: &Posted) -> std::io::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_notifier_is_reported_without_its_address() {
-    let acme: AppName = "acme".parse().expect("an app");
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(acme.clone(), 1));
+    let heroku = heroku(1).await;
     let (address, posted) = receiver();
     let notifiers = format!(
         r#"[{{type="webhook",name="pager",url="http://{address}/pager",group="0s"}},
             {{type="slack",name="channel",url="http://{address}/services/T000/B000/s3cr3t",group="0s"}}]"#
     );
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_NOTIFY", &notifiers)]);
-    let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
-    heroku.add_drain(&acme, &url).expect("acme is there");
-    heroku.emit_r14(&acme, &"web.1".parse().expect("a dyno"));
+    drain_to(&heroku, &daemon.url, &acme());
+    heroku.emit_r14(&acme(), &dyno("web.1"));
 
     let sent = |kind: &str| {
         let posted = posted.lock().expect("no test panicked in here");

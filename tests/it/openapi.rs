@@ -2,13 +2,11 @@
 
 use std::io::{BufRead, Read};
 
-use dynowarden_core::ident::AppName;
-use heroku_sim::app::AppSpec;
-use heroku_sim::server::{SimHeroku, SimOptions};
 use serde_json::{Value, json};
 
 use support::client::request;
-use support::daemon::{DRAIN_PASSWORD, Daemon};
+use support::daemon::Daemon;
+use support::fixtures::{acme, drain_to, dyno, heroku};
 
 fn openapi() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
@@ -83,16 +81,13 @@ async fn the_api_responses_match_the_document() {
     let of = |path: &str, operation: &str| openapi["paths"][path][operation]["responses"]["200"].clone();
     let schema =
         |path: &str, operation: &str| of(path, operation)["content"]["application/json"]["schema"].clone();
-    let acme: AppName = "acme".parse().expect("an app");
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(acme.clone(), 2));
+    let heroku = heroku(2).await;
     let daemon = Daemon::start(&heroku.api_url(), &[]);
-    let drain = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
-    heroku.add_drain(&acme, &drain).expect("an app");
+    drain_to(&heroku, &daemon.url, &acme());
 
     let (status, mut stream) = request(&daemon, "GET /api/v1/events", "");
     assert_eq!(status, 200);
-    heroku.emit_r14(&acme, &"web.2".parse().expect("a dyno"));
+    heroku.emit_r14(&acme(), &dyno("web.2"));
     let text = tokio::task::block_in_place(|| until_back_and_shown(&mut stream));
     let events =
         events(&openapi, &of("/api/v1/events", "get")["content"]["text/event-stream"]["x-events"], &text);

@@ -91,9 +91,7 @@ async fn run(options: &Options) -> Vec<String> {
     env.extend(scene::POLICY);
     let daemon = Daemon::start(&heroku.api_url(), &env);
     for app in &apps {
-        let url = format!("{}/logs/{}", daemon.url, app.name);
-        let url = SimHeroku::drain_url(&url, "logplex", support::daemon::DRAIN_PASSWORD);
-        heroku.add_drain(&app.name, &url).expect("an app");
+        support::fixtures::drain_to(&heroku, &daemon.url, &app.name);
     }
     scene::some_failures(&heroku);
     let rows = SqliteConnectOptions::new().filename(&file).read_only(true);

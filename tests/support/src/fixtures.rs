@@ -8,7 +8,7 @@ use heroku_sim::platform::RecordedCall;
 use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
 use http::Method;
 
-use crate::daemon::PATIENCE;
+use crate::daemon::{DRAIN_PASSWORD, PATIENCE};
 
 /// Headers of a hand-made request.
 pub type Headers = Vec<(String, String)>;
@@ -28,11 +28,22 @@ pub async fn heroku(webs: u32) -> SimHeroku {
     heroku
 }
 
-/// Waits for a DELETE of exactly this dyno.
+/// Registers a drain of `app` that leads to the server at `url`.
+pub fn drain_to(heroku: &SimHeroku, url: &str, app: &AppName) {
+    let url = SimHeroku::drain_url(&format!("{url}/logs/{app}"), "logplex", DRAIN_PASSWORD);
+    heroku.add_drain(app, &url).expect("an app");
+}
+
+/// Waits for a DELETE of exactly this dyno of `acme`.
 pub async fn await_restart(heroku: &SimHeroku, name: &str) {
-    let path = format!("/apps/acme/dynos/{name}");
+    await_restart_of(heroku, "acme", name).await;
+}
+
+/// Waits for a DELETE of exactly this dyno of `app`.
+pub async fn await_restart_of(heroku: &SimHeroku, app: &str, name: &str) {
+    let path = format!("/apps/{app}/dynos/{name}");
     let wanted = |call: &RecordedCall| call.method == Method::DELETE && call.path == path;
-    heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name}"));
+    heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name} of {app}"));
 }
 
 /// Every call that changed something, except for drains.
