@@ -25,13 +25,10 @@ pub struct Identity {
     pub not_after: Timestamp,
 }
 
-/// Why a certificate cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// The certificates' text is not PEM.
     #[error("the certificates are not in PEM form")]
     CertificatePem,
-    /// The key's text is not PEM.
     #[error("the key is not in PEM form")]
     KeyPem,
     /// No `BEGIN CERTIFICATE`.
@@ -74,7 +71,6 @@ pub fn read(certificates: &str, key: &str) -> Result<Identity, CertificateError>
 }
 
 impl Identity {
-    /// Its validity at `now`.
     pub fn state(&self, now: Timestamp) -> CertificateState {
         if now < self.not_before {
             CertificateState::NotYet

@@ -21,7 +21,6 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's own clocks.
     pub fn system() -> Self {
         Self { began: Instant::now(), scaled_from: None, speed: 1.0 }
     }
@@ -34,7 +33,6 @@ impl Clock {
         Self { began: Instant::now(), scaled_from: Some(machine_wall()), speed }
     }
 
-    /// Reads both clocks.
     pub fn now(&self) -> Now {
         let mono = scale(self.began.elapsed(), self.speed);
         let wall = self.scaled_from.map_or_else(machine_wall, |from| later(from, mono));

@@ -15,7 +15,6 @@ use dynowarden_core::limits;
 #[derive(Debug, Default)]
 pub struct DrainTokens {
     apps: DashMap<DrainToken, Known>,
-    /// Drains that have sent batches.
     heard: DashMap<AppId, Vec<DrainToken>>,
     /// Apps whose drains have not been listed since startup.
     unlisted: watch::Sender<BTreeSet<AppId>>,

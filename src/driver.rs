@@ -35,7 +35,6 @@ use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::{Decision, Record};
 use dynowarden_core::time::Now;
 
-/// A handle on the driver.
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,

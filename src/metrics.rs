@@ -65,7 +65,6 @@ pub enum Refusal {
     /// Too many wrong passwords from the same address.
     Throttled,
     TooLarge,
-    /// A wrong password or none.
     Unauthorized,
     UnknownApp,
     /// An unsupported content encoding.
@@ -149,7 +148,6 @@ impl Metrics {
         Self { registry, apps, tallies, last_batch_at, last_sample_at, families }
     }
 
-    /// Counts an accepted batch.
     pub fn batch(&self, app: AppId, counts: &Counts, now: Now) {
         let (Some(label), Some(tally)) = (self.label(app), self.tallies.get(index(app))) else { return };
         tally.batches.inc();
@@ -171,7 +169,6 @@ impl Metrics {
         note(&self.last_batch_at, app, now);
     }
 
-    /// Counts a redelivered batch.
     pub fn repeated_batch(&self, app: AppId, now: Now) {
         if let Some(label) = self.label(app) {
             self.families.repeated_batches.get_or_create(&AppLabels { app: label.clone() }).inc();
@@ -239,7 +236,6 @@ impl Metrics {
         self.families.refusals.get_or_create(&RefusalLabels { reason: refusal.label() }).inc();
     }
 
-    /// Sets the expiry of the certificate.
     pub fn certificate_ends(&self, at: Timestamp) {
         self.families.certificate_ends.set(at.as_second());
     }
@@ -249,7 +245,6 @@ impl Metrics {
         self.families.certificate_reads.get_or_create(&ReadLabels { outcome }).inc();
     }
 
-    /// Sets the number of open connections.
     pub fn connections(&self, open: usize) {
         self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
     }

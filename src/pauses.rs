@@ -21,7 +21,6 @@ use dynowarden_core::ident::AppId;
 pub(super) struct PauseKeeper {
     /// The last write, which waits for earlier ones.
     last: Option<JoinHandle<()>>,
-    /// The number of requests.
     said: Arc<AtomicU64>,
     store: Store,
 }

@@ -22,7 +22,6 @@ impl Readiness {
         }
     }
 
-    /// Ends the startup.
     pub fn started(&self) {
         self.recover(STARTING);
     }

@@ -18,7 +18,6 @@ use dynowarden_core::record::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// `RUST_LOG` is not a filter.
     #[error("RUST_LOG is not a filter such as `info` or `dynowarden=debug,warn`")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
     /// Another log was set up in this process.

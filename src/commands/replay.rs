@@ -24,7 +24,6 @@ use dynowarden_core::replay::summary::Summary;
 use dynowarden_core::replay::timeline::Timeline;
 use dynowarden_core::replay::{Replay, ReplayOutput};
 
-/// The command's streams.
 pub struct Streams<'a> {
     /// Read for `-`.
     pub stdin: &'a mut dyn Read,

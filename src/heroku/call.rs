@@ -61,7 +61,6 @@ impl Call<'_> {
         !matches!(self, Self::Account | Self::RateLimits)
     }
 
-    /// Its label in metrics.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Account => "account",

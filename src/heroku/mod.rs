@@ -40,13 +40,11 @@ pub struct Answered<T> {
 }
 
 impl<T> Answered<T> {
-    /// Converts the value.
     pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Answered<U> {
         Answered { value: into(self.value), tokens_remaining: self.tokens_remaining }
     }
 }
 
-/// Why no client could be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("there is no HEROKU_API_KEY")]
@@ -222,7 +220,6 @@ impl Heroku {
         Answered { value, tokens_remaining: tokens }
     }
 
-    /// All pages of a list.
     async fn list<T>(
         &self,
         call: Call<'_>,

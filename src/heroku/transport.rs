@@ -42,13 +42,11 @@ pub(super) struct Page {
     pub(super) is_partial: bool,
 }
 
-/// Why there is no page.
 pub(super) enum Miss {
     ApiError(ApiError),
     NotFound,
 }
 
-/// Why there is no response.
 pub(super) enum Fault {
     NotSent(String),
     /// It may have arrived.

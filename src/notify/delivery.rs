@@ -12,7 +12,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use dynowarden_core::limits;
 use dynowarden_core::time::{since, spoken};
 
-/// The result of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     Sent,
@@ -30,7 +29,6 @@ pub(super) enum Delivery {
     },
 }
 
-/// Posts to one URL.
 #[derive(Clone, Debug)]
 pub(super) struct Poster {
     client: reqwest::Client,
@@ -42,7 +40,6 @@ pub(super) struct Poster {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Secrets(Vec<SecretString>);
 
-/// A receiver's response.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// The beginning of its body.

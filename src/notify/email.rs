@@ -28,7 +28,6 @@ pub(super) struct Email {
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }
 
-/// Why mail cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailError {
     /// An address that the settings accepted and the mail library rejects.

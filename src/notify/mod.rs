@@ -228,7 +228,6 @@ impl NotifierHandle {
         self.send(|| NotifierInput::Record(Box::new(record.clone())));
     }
 
-    /// A line announced a release.
     pub fn released(&self, app: AppId, version: Option<u64>) {
         self.send(|| NotifierInput::Release { app, version });
     }

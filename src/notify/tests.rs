@@ -31,7 +31,6 @@ use dynowarden_core::limits;
 use dynowarden_core::policy::Rate;
 use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
 
-/// A receiver's reaction to a request.
 #[derive(Clone, Debug)]
 enum Reply {
     Answer(u16, &'static str),

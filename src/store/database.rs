@@ -20,7 +20,6 @@ use crate::store::error::{StoreError, StoreLocation};
 use crate::store::schema::{self, SchemaError};
 use dynowarden_core::limits;
 
-/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// To read what another process writes, or has written.

@@ -10,7 +10,6 @@ use crate::store::schema::SchemaError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// `DATABASE_URL` is invalid.
     #[error("DATABASE_URL is not a URL of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
     Address,
     #[error("the store cannot be reached: {place}: {what}; {}", .place.fix())]
@@ -20,7 +19,6 @@ pub enum StoreError {
         "the store is damaged: {place}: {what}; move the file away to begin a new one, or bring back a copy"
     )]
     Damaged { place: StoreLocation, what: String },
-    /// The server rejects the login.
     #[error(
         "the store rejects the login: {place}: the user or the password in DATABASE_URL is not accepted; \
          set the right ones"
@@ -49,12 +47,7 @@ pub enum StoreError {
         "the record is of an older dynowarden: {place} has schema {found}, and this one reads {known}; \
          start this version's daemon on it first"
     )]
-    Outdated {
-        place: StoreLocation,
-        found: i64,
-        /// The version of this program.
-        known: i64,
-    },
+    Outdated { place: StoreLocation, found: i64, known: i64 },
     /// It exists and cannot be used.
     #[error("the store cannot be used: {place}: {what}; {}", .place.fix())]
     Unusable { place: StoreLocation, what: String },
@@ -90,7 +83,6 @@ pub(super) enum Kind {
     Damaged,
     /// A row that the database will never accept.
     Data,
-    /// The server rejects the login.
     Denied,
     /// It stays so until the operator changes something.
     Unusable,

@@ -62,9 +62,7 @@ pub struct StoreOptions {
     pub apps: Vec<AppName>,
     /// SQLite knows only the caller's.
     pub clock: JudgingClock,
-    /// How long decisions are kept.
     pub keep: Duration,
-    /// How many are kept.
     pub rows_max: u64,
 }
 
@@ -77,14 +75,12 @@ pub enum JudgingClock {
     Server,
 }
 
-/// The state of the store.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
     /// Since when it is away, and why.
     pub away: Option<(Timestamp, StoreAway)>,
     /// Rows dropped for lack of room, or because the database rejected them.
     pub dropped: u64,
-    /// Rows that wait to be written.
     pub unwritten: usize,
 }
 

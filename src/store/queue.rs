@@ -21,7 +21,6 @@ pub(super) struct Queue {
     inner: Mutex<Inner>,
 }
 
-/// The rows of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub history: Vec<HistoryRow>,
@@ -119,7 +118,6 @@ impl Queue {
         self.pushed(pushed);
     }
 
-    /// Adds a row about a restart.
     pub(super) fn restart(&self, row: RestartRow) {
         let mut inner = self.inner();
         inner.restarts_taken_in += 1;
@@ -174,7 +172,6 @@ impl Queue {
         Batch { history, restarts }
     }
 
-    /// Marks the rows as stored.
     pub(super) fn written(&self, history: usize, restarts: usize) {
         self.done(Done { history: history as u64, restarts: restarts as u64 });
     }

@@ -25,7 +25,6 @@ pub(super) enum RestartRow {
     Undecided(i64),
 }
 
-/// A row of history only.
 #[derive(Clone, Debug)]
 pub(super) enum HistoryRow {
     Decision(DecisionRow),

@@ -28,7 +28,6 @@ const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/0003_text.sql"),
 ];
 
-/// The version of this program.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 pub(super) async fn migrate(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), SchemaError> {

@@ -124,7 +124,6 @@ async fn write_singly(shared: &StoreInner, batch: Batch) -> bool {
     is_there
 }
 
-/// The result of one retention step.
 enum Pruned {
     /// No row is too old or too many.
     AllThere,

@@ -9,7 +9,6 @@ use http::Method;
 use crate::bench::{Bench, Broken, Row, bounds};
 use support::process::held;
 
-/// A name, and the fault.
 type Case = (String, FaultRule);
 
 fn cases() -> Vec<Case> {

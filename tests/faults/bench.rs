@@ -48,7 +48,6 @@ pub(crate) struct Storm {
     pub errors: AtomicU64,
 }
 
-/// The results of one fault.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
     pub fault: String,

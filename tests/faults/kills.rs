@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use crate::bench::{Bench, Broken, DYNOS, RECOVERY_MAX, Row, bounds, pause, web};
 use support::process::held;
 
-/// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
     Kill,

@@ -31,7 +31,6 @@ fn add_drain(heroku: &SimHeroku, app_name: &str, path: &str, password: &str) {
     heroku.add_drain(&app(app_name), &url).expect("an app");
 }
 
-/// The output of one run.
 struct Said {
     code: Option<i32>,
     stdout: String,

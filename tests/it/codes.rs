@@ -11,7 +11,6 @@ use support::client;
 use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
 use support::fixtures::{self, acme, heroku};
 
-/// A frame of the platform.
 fn frame(procid: &str, text: &str, at: Timestamp) -> Vec<u8> {
     LogLine::heroku(acme(), procid, text, at).frames(Dialect::Logplex).concat()
 }

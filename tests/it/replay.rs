@@ -13,7 +13,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::{any, prop, proptest};
 
-/// The output of a replay.
 struct Ran {
     out: String,
     err: String,

@@ -40,7 +40,6 @@ fn one_seed_gives_the_same_day_twice() {
     assert!(timeline == day());
 }
 
-/// Runs `seeds` days on all cores.
 fn days(seeds: u64) -> Result<Figures, Box<Failure>> {
     let next = AtomicU64::new(1);
     let work = || {

@@ -18,7 +18,6 @@ fn sqlite() -> Bed {
     Bed { database, outlives: true, shared: false, _dir: Some(dir) }
 }
 
-/// The URL of a file.
 fn sqlite_url(path: &Path) -> String {
     let encoded: String = path.to_str().expect("UTF-8").bytes().map(|byte| format!("%{byte:02X}")).collect();
     format!("sqlite:{}", encoded.replace("%2F", "/"))

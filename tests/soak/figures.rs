@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use support::process::Held;
 
-/// The daemon at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub at: Duration,

@@ -26,7 +26,6 @@ pub enum Family {
     R,
 }
 
-/// The subject of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The app as a whole; no dyno is named.
@@ -36,7 +35,6 @@ pub enum Scope {
     Drain,
 }
 
-/// A catalogue entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub code: Code,
@@ -138,7 +136,6 @@ impl std::error::Error for CodeError {}
 
 // === The catalogue ===
 
-/// The catalogue entry of `code`.
 pub fn entry(code: Code) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.code == code)
 }

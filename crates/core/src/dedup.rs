@@ -26,7 +26,6 @@ pub struct Source {
     pub drain: Option<DrainToken>,
 }
 
-/// Whether to accept a batch.
 #[derive(Debug)]
 pub enum Delivery<'d> {
     Duplicate,
@@ -76,7 +75,6 @@ impl FrameDedup {
         Delivery::New(FrameClaim { dedup: self, frame: Some((source.clone(), frame)) })
     }
 
-    /// The number of drains remembered.
     pub fn drains(&self) -> usize {
         self.drains.len()
     }

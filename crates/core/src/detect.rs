@@ -43,7 +43,6 @@ pub enum DetectError {
     /// A metrics line whose `source=` is not the dyno that wrote it.
     #[error("its source= names another dyno")]
     Disagree,
-    /// A required key is missing.
     #[error("it has no {0}=")]
     Missing(&'static str),
     /// A key that appears twice, so that one of the two has another author.

@@ -227,7 +227,6 @@ impl fmt::Display for DrainToken {
 // === impl InstanceId ===
 
 impl InstanceId {
-    /// Parses an id from a line.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let fits = (1..=limits::INSTANCE_ID_BYTES_MAX).contains(&text.len())
             && text.iter().all(u8::is_ascii_graphic);

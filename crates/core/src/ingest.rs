@@ -17,7 +17,6 @@ pub struct ProcessTypeFilter {
     pub process_types: Vec<ProcessType>,
 }
 
-/// The contents of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Frames, including bad ones.
@@ -38,7 +37,6 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
     Error(Code),
-    /// A dyno's life cycle.
     Life,
     /// L10.
     Loss,

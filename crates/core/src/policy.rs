@@ -72,7 +72,6 @@ pub enum Trigger {
     },
 }
 
-/// The bound of a memory rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryBound {
     /// A share of `sample#memory_quota`, in tenths of a per cent.

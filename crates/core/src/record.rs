@@ -63,13 +63,11 @@ pub enum Action {
     },
 }
 
-/// The facts behind a decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
     pub code: Option<Code>,
     /// The time in the line that fired the rule.
     pub line_at: Option<Timestamp>,
-    /// The number of lines counted.
     pub lines: u32,
     /// The dyno's last `Process running mem=…` line or memory sample.
     pub memory: Option<MemoryReading>,
@@ -94,9 +92,7 @@ pub enum Hold {
         /// As far as we know.
         remaining: u32,
     },
-    /// The API gave no usable answer.
     ApiError(ApiError),
-    /// Another replica holds the claim.
     ClaimedElsewhere {
         /// The end of its claim or of the cool-down.
         until: Timestamp,
@@ -105,17 +101,14 @@ pub enum Hold {
     ClockAhead {
         lead: Duration,
     },
-    /// The cool-down is running.
     CoolingDown {
         until: Timestamp,
         cooldown: Duration,
     },
-    /// Two releases side by side.
     Deploying {
         from: u64,
         to: u64,
     },
-    /// A restart in this formation failed.
     FormationFailed {
         /// The dyno that did not come back.
         dyno: DynoName,
@@ -128,7 +121,6 @@ pub enum Hold {
         /// `max_concurrent`.
         allowed: u32,
     },
-    /// Given up after too many restarts.
     GivenUp {
         /// Unless a release comes first.
         until: Timestamp,
@@ -146,18 +138,15 @@ pub enum Hold {
     NotUp {
         state: DynoState,
     },
-    /// Outside `policy.window`.
     OutsideWindow {
         opens: Option<Timestamp>,
     },
-    /// A person paused restarts.
     Paused {
         until: Timestamp,
         reason: Arc<str>,
     },
     /// Heroku is already replacing the process.
     PlatformActs,
-    /// In the queue.
     Queued {
         /// The dyno in front.
         behind: DynoName,
@@ -173,7 +162,6 @@ pub enum Hold {
     Stale {
         age: Duration,
     },
-    /// The store does not answer.
     StoreAway,
     /// The error is older than the dyno, so it concerns the previous process.
     Superseded {
@@ -212,7 +200,6 @@ pub enum RestartResult {
         /// Whether the answer was lost, and an inspection showed the restart or it counts as carried out.
         answer_lost: bool,
     },
-    /// The new instance is up.
     Back {
         id: InstanceId,
         /// How long the dyno was out, from the acceptance to the inspection that showed it up.
@@ -259,7 +246,6 @@ pub struct Notice {
 pub enum Scope {
     /// The whole Heroku account, and so every watched app: a revoked token, an API that is down.
     Account,
-    /// One app.
     App(AppId),
 }
 
@@ -292,7 +278,6 @@ pub enum NoticeKind {
         after: Duration,
     },
     RestartFailed(RestartResult),
-    /// The API answers again.
     ApiRecovered,
     Health(HealthAlert),
 }

@@ -27,7 +27,6 @@ pub struct Span {
     pub to: Duration,
 }
 
-/// A dyno's figures in a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub requests: u64,
@@ -37,11 +36,9 @@ pub struct Figures {
     pub timeouts: u64,
     /// The 95th percentile of the service time; none if there were too few requests.
     pub p95: Option<Duration>,
-    /// The last reading.
     pub memory: Option<MemoryReading>,
 }
 
-/// A source of figures.
 pub trait Readings {
     /// The figures of `dyno` in `span`; none if nothing is kept of it.
     fn read(&self, app: AppId, dyno: &DynoName, span: Span) -> Option<Figures>;

@@ -61,7 +61,6 @@ pub struct Chatter {
     pub forging: bool,
 }
 
-/// The platform generation of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generation {
     /// With log drains.

@@ -44,7 +44,6 @@ impl Bucket {
         some
     }
 
-    /// Whole tokens left.
     pub fn remaining(&mut self, now: Timestamp) -> u64 {
         self.refill(now);
         self.left / TOKEN

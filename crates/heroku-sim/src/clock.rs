@@ -24,7 +24,6 @@ impl WorldClock {
         Self { read: Arc::new(read), speed }
     }
 
-    /// The wall clock.
     pub fn real() -> Self {
         Self::new(1.0, wall)
     }

@@ -149,13 +149,11 @@ pub struct Dyno {
     pub command: String,
     pub created_at: Timestamp,
     pub id: InstanceId,
-    /// Its place in the formation.
     pub name: DynoName,
     pub release: u64,
     pub size: &'static Size,
     /// As the API shows it.
     pub state: DynoState,
-    /// When the state last changed.
     pub updated_at: Timestamp,
     /// Whether the API lists it; a replaced instance runs on unlisted.
     pub(super) listed: bool,

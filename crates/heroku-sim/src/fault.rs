@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::rng::Chance;
 
-/// A failure of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The call is carried out, and the connection breaks before the response.
@@ -56,7 +55,6 @@ pub enum PathRule {
     Contains(String),
 }
 
-/// How often a fault applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
     Always,

@@ -28,7 +28,6 @@ pub enum Source {
 }
 
 impl LogLine {
-    /// A line of the platform.
     pub fn heroku(app: AppName, procid: impl Into<String>, text: impl Into<Vec<u8>>, at: Timestamp) -> Self {
         let (procid, text) = (procid.into(), text.into());
         Self { app, at, source: Source::Heroku, procid, text, instance: None }
@@ -80,7 +79,6 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// How lines are framed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// Logplex: no STRUCTURED-DATA, a newline at the end of MSG.

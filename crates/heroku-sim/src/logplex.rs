@@ -70,7 +70,6 @@ impl Logplex {
         self.lanes.values_mut().find_map(|(_, node)| node.poll(now))
     }
 
-    /// Handles the result of a request.
     pub fn answered(&mut self, lane: &SenderId, outcome: Outcome, now: Timestamp) {
         if let Some((_, node)) = self.lanes.get_mut(lane) {
             node.answered(outcome, now);

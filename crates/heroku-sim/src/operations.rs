@@ -9,7 +9,6 @@ use crate::dyno::DynoPlan;
 use crate::world::{Cause, Event, Missing, OWNER, World};
 use dynowarden_core::ident::{AppName, DrainToken, DynoName, ProcessType};
 
-/// How a release reaches the dynos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollout {
     /// All at once, as on the Common Runtime.

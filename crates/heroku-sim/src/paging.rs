@@ -9,7 +9,6 @@ use serde_json::Value;
 pub const PAGE_DEFAULT: usize = 200;
 const PAGE_MAX: usize = 1000;
 
-/// One page of a list.
 #[derive(Debug, PartialEq)]
 pub struct Page {
     pub items: Vec<Value>,

@@ -28,7 +28,6 @@ use dynowarden_core::limits;
 /// The Platform API of one account over a world.
 #[derive(Clone, Debug)]
 pub struct Platform {
-    /// The account's rate limit.
     pub bucket: Bucket,
     /// The first rule that applies counts.
     pub faults: Vec<FaultRule>,
@@ -41,13 +40,11 @@ pub struct Platform {
     chance: Chance,
 }
 
-/// The rights of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rights {
     /// Read and write, the account included.
     Global,
     Read,
-    /// Read and write.
     Write,
     /// Read and write, but only these apps.
     WriteTo(Vec<AppName>),
@@ -64,7 +61,6 @@ impl Rights {
     }
 }
 
-/// A call and its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedCall {
     pub at: Timestamp,

@@ -159,7 +159,6 @@ impl World {
         Some(usual + usual * 19 * pressed / (quota / 10))
     }
 
-    /// A line that a dyno prints.
     pub(super) fn chat(&mut self, name: &AppName) {
         let Some(chatter) = self.apps.get(name).and_then(|app| app.spec.chatter) else { return };
         let running: Vec<u64> = self

@@ -13,7 +13,6 @@ use crate::world::Missing;
 use crate::world::World;
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 
-/// A parsed call.
 pub(crate) struct Call<'r> {
     /// `null` without a body.
     pub body: Value,
@@ -34,7 +33,6 @@ pub(crate) struct Answer {
     pub status: StatusCode,
 }
 
-/// Why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub message: &'static str,

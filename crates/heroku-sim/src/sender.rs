@@ -15,16 +15,13 @@ use crate::rng::Chance;
 use dynowarden_core::ident::{AppName, DrainToken};
 use dynowarden_core::time::{later, since};
 
-/// How a drain is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainPolicy {
     /// Including the first.
     pub attempts_max: u32,
     /// Octets of a batch, unless a single line is larger.
     pub batch_bytes_target: usize,
-    /// Waiting messages.
     pub buffer_max: usize,
-    /// Other faults.
     pub chaos: Chaos,
     /// In the space dialect every line is a request of its own.
     pub dialect: Dialect,
@@ -96,7 +93,6 @@ pub struct Post {
     pub url: String,
 }
 
-/// One sender of one drain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SenderId {
     pub token: DrainToken,
@@ -104,13 +100,11 @@ pub struct SenderId {
     pub node: u32,
 }
 
-/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Sent, and then no response in time, or a broken one.
     Failed,
     Status(u16),
-    /// No connection.
     Unconnected,
 }
 

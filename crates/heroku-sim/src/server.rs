@@ -36,7 +36,6 @@ pub struct SimOptions {
     pub drains: DrainPolicy,
     /// On loopback; 0 picks a free port.
     pub port: u16,
-    /// The seed of all randomness.
     pub seed: u64,
 }
 

@@ -49,7 +49,6 @@ pub(super) enum Event {
     Up(u64),
 }
 
-/// Why an instance is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     Crash,
@@ -73,7 +72,6 @@ pub enum Missing {
 }
 
 impl World {
-    /// An empty world.
     pub fn new(seed: u64, now: Timestamp) -> Self {
         Self {
             agenda: BTreeMap::new(),

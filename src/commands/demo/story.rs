@@ -21,7 +21,6 @@ pub(super) struct StorySources {
     pub(super) letters: mpsc::Receiver<Letter>,
 }
 
-/// The lines printed so far.
 pub(super) struct Story {
     apps: Vec<AppName>,
     /// The last error of each dyno; it repeats every 20 s and is printed once.

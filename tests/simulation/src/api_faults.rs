@@ -69,7 +69,6 @@ pub enum Truth {
     None,
 }
 
-/// A fault at the API.
 #[derive(Clone, Debug)]
 pub enum Trouble {
     /// Not carried out; this status.
@@ -80,7 +79,6 @@ pub enum Trouble {
     Spoiled(Fault),
 }
 
-/// The fate of a call.
 #[derive(Clone, Debug)]
 pub struct Fate {
     /// When it reaches the API, from now; none if it never does.

@@ -79,7 +79,6 @@ impl Simulation {
         self.input(Input::Restore(past))
     }
 
-    /// `kill -9`.
     pub(super) fn kill(&mut self) {
         if self.daemon.take().is_none() {
             return;
@@ -444,7 +443,6 @@ impl Simulation {
         self.flights.insert(id, flight);
     }
 
-    /// A call reaches the API.
     pub(super) fn arrives(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.get(&id).cloned() else { return Ok(()) };
         let name = self.scene.apps[flight.app].spec.name.clone();
@@ -550,7 +548,6 @@ impl Simulation {
         }
     }
 
-    /// A response of the API arrives.
     pub(super) fn answered(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.remove(&id) else { return Ok(()) };
         let Some(answer) = flight.answer else { return Ok(()) };

@@ -202,7 +202,6 @@ impl Invariants {
         Ok(())
     }
 
-    /// An inspection was answered.
     pub fn inspected(&mut self, holder: Holder, dyno: Option<DynoTruth>, list: ListTruth) {
         let attempt = self.attempts.entry(holder).or_default();
         attempt.inspected = dyno.map(|dyno| (dyno, list));
@@ -297,7 +296,6 @@ impl Invariants {
         Ok(())
     }
 
-    /// The attempt ended, or starts over.
     pub fn is_over(&mut self, holder: Holder) {
         self.engaged.retain(|(of, _, _)| *of != holder);
     }

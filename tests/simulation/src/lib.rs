@@ -60,7 +60,6 @@ pub struct Simulation {
     api_condition: ApiCondition,
 }
 
-/// A future event.
 enum Due {
     Answered(u64),
     Arrives(u64),

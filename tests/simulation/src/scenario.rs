@@ -17,7 +17,6 @@ use heroku_sim::sender::{Chaos, DrainPolicy, Wording};
 
 use crate::figures::Figures;
 
-/// One watched app and its settings.
 #[derive(Clone, Debug)]
 pub struct ScenarioApp {
     pub spec: AppSpec,
@@ -65,7 +64,6 @@ pub struct Scenario {
     pub drain: DrainPolicy,
     pub events: Vec<(Timestamp, Event)>,
     pub start: Timestamp,
-    /// When all faults end.
     pub heals_at: Timestamp,
     pub end: Timestamp,
 }

@@ -21,7 +21,6 @@ pub struct Store {
     pub is_away: bool,
 }
 
-/// A claimed restart, and its outcome.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// Process and attempt id.

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A running daemon and its log.
 pub struct Daemon {
     child: Child,
     log: Arc<Log>,

@@ -10,7 +10,6 @@ use http::Method;
 
 use crate::daemon::{DRAIN_PASSWORD, PATIENCE};
 
-/// Headers of a hand-made request.
 pub type Headers = Vec<(String, String)>;
 
 pub fn acme() -> AppName {

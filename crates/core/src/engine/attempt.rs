@@ -12,12 +12,9 @@ use crate::api::DynoInfo;
 use crate::codes::Code;
 use crate::record::{AttemptId, Decision, Hold, MANUAL};
 
-/// The reason for an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cause {
-    /// A person asked.
     Manual,
-    /// A rule fired.
     Rule {
         rule: Arc<str>,
         code: Option<Code>,
@@ -120,7 +117,6 @@ pub(super) struct Claiming {
     pub draft: Option<Box<Decision>>,
 }
 
-/// The DELETE was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Restarting {
     pub request: Request,

@@ -48,7 +48,6 @@ impl Engine {
         self.put(key, attempt);
     }
 
-    /// Handles the answer to a poll.
     pub(super) fn polled(&mut self, id: AttemptId, answer: Result<Option<DynoInfo>, ApiError>) {
         let Some((key, attempt)) = self.take(id) else { return };
         match &answer {
@@ -230,7 +229,6 @@ pub(super) trait Polled: Into<Attempt> {
 
 /// A polled state with an end: the boot time after the DELETE.
 pub(super) trait Timed: Polled {
-    /// When the DELETE was sent.
     fn since(&self) -> Duration;
 }
 

@@ -149,7 +149,6 @@ pub enum Input {
         /// One dyno, or every running dyno of the listed process types.
         dyno: Option<DynoName>,
     },
-    /// A person's pause.
     Pause {
         /// None for all apps.
         app: Option<AppId>,
@@ -160,7 +159,6 @@ pub enum Input {
     Restore(RestoredState),
     /// All pauses in the shared store.
     Pauses(Vec<RestoredPause>),
-    /// The end of a pause.
     Resume {
         /// None for all apps.
         app: Option<AppId>,
@@ -198,12 +196,7 @@ pub enum Effect {
     /// `DELETE /apps/{app}/dynos/{name}`.
     Delete { attempt_id: AttemptId, app: AppId, dyno: DynoName },
     /// `GET /apps/{app}/dynos`, then `GET /apps/{app}/dynos/{name}` if a dyno is named.
-    Inspect {
-        attempt_id: AttemptId,
-        app: AppId,
-        /// The dyno in question.
-        dyno: Option<DynoName>,
-    },
+    Inspect { attempt_id: AttemptId, app: AppId, dyno: Option<DynoName> },
     /// `GET /apps/{app}/dynos/{name}`.
     Poll { attempt_id: AttemptId, app: AppId, dyno: DynoName },
     /// Store, log, count and publish this.

@@ -102,7 +102,6 @@ impl Engine {
         self.put(key, attempt);
     }
 
-    /// Handles the answer to an inspection.
     pub(super) fn inspected(&mut self, id: AttemptId, answer: Result<FormationInfo, ApiError>) {
         if let Some(open) = self.open_orders.remove(&id) {
             return self.ordered(open, answer);
@@ -253,7 +252,6 @@ impl Engine {
         (Hold::MaxRestarts { allowed, until: until_at }, NoticeKind::GaveUp { allowed, until: until_at })
     }
 
-    /// Handles the answer to a claim.
     pub(super) fn claimed(&mut self, id: AttemptId, answer: Result<(), ClaimRefusal>) {
         let (key, attempt) = match self.take(id) {
             Some((key, Attempt::Claiming(attempt))) => (key, attempt),
@@ -302,7 +300,6 @@ impl Engine {
         self.put(key, attempt.restart(self.now.mono));
     }
 
-    /// Handles the answer to a DELETE.
     pub(super) fn deleted(&mut self, id: AttemptId, answer: DeleteResult) {
         let (key, attempt) = match self.take(id) {
             Some((key, Attempt::Restarting(attempt))) => (key, attempt),

@@ -21,9 +21,7 @@ pub struct RestoredState {
     /// Claims of a process that died between its DELETE and the end of the attempt; this process now holds
     /// them.
     pub claims: Vec<OpenClaim>,
-    /// Dynos that are still given up.
     pub given_up: Vec<RestoredGiveUp>,
-    /// Pauses in force.
     pub pauses: Vec<RestoredPause>,
     /// Accepted restarts that a cool-down or `max_restarts` still counts, oldest first.
     pub restarts: Vec<RestoredRestart>,
@@ -77,7 +75,6 @@ impl Engine {
         }
     }
 
-    /// Replaces all pauses.
     pub(super) fn replace_pauses(&mut self, pauses: Vec<RestoredPause>) {
         self.resume(None);
         for RestoredPause { app, until, reason } in pauses {

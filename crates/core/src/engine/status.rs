@@ -36,14 +36,12 @@ pub struct DynoStatus {
     pub quiet_for: Duration,
     pub seen: Option<DynoInfo>,
     pub stage: Stage,
-    /// The reason that its attempt waits.
     pub waiting_for: Option<Hold>,
 }
 
 /// A dyno's state: those of an attempt, and those between attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Nothing to do.
     Watched,
     /// In the queue of its formation.
     Queued,
@@ -56,9 +54,7 @@ pub enum Stage {
     Settling,
     /// Restarted, not up in time.
     Failed,
-    /// Restarted recently.
     CoolingDown,
-    /// Left alone after too many restarts.
     GivenUp,
 }
 

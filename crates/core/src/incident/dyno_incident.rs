@@ -138,7 +138,6 @@ impl DynoIncident {
         if on.contains(&kind) { Some(kind) } else { quiet }
     }
 
-    /// Evaluates the restarts.
     pub(super) fn evaluate(&mut self, readings: &dyn Readings, now: Duration) {
         for (name, dyno) in &mut self.dynos {
             if let (Some(name), State::Back { since, .. }) = (name, &dyno.state) {

@@ -21,7 +21,6 @@ pub enum Kind {
     Restart,
     /// Several dynos started failing after a release.
     SuspectRelease,
-    /// A restart does not help.
     NoHelp,
     /// A drain without the expected lines.
     DrainSilent,

@@ -32,12 +32,10 @@ pub struct Message {
     pub dynos: Vec<DynoReport>,
 }
 
-/// A message's place in its incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The first.
     Opened,
-    /// The incident changed.
     Updated,
     /// Nothing changed for `notify.repeat`.
     Reminder,
@@ -68,7 +66,6 @@ pub struct DynoReport {
     pub proof: Option<RestartEffect>,
 }
 
-/// An evaluation of a restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestartEffect {
     pub helped: Improved,

@@ -76,9 +76,7 @@ pub struct WatchedApp {
 
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
-    /// The engine recorded something.
     Record(&'a Record),
-    /// A line announced a release.
     Release {
         app: AppId,
         /// Its number, if the line has one.
@@ -86,7 +84,6 @@ pub enum Input<'a> {
     },
     /// A problem that a person must fix.
     Trouble(Trouble<'a>),
-    /// The problem is fixed.
     Recovered(Trouble<'a>),
     /// Only time has passed.
     Wake,
@@ -341,7 +338,6 @@ impl Incidents {
         id
     }
 
-    /// Makes every held-back message due now.
     fn make_all_due(&mut self) {
         let now = self.now.mono;
         let dues = self.incidents.values_mut().map(|incident| &mut incident.schedule.due);

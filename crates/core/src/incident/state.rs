@@ -11,14 +11,12 @@ pub(super) enum State {
         since: Duration,
         late: bool,
     },
-    /// It would have been restarted.
     DryRun,
     /// `may_return`: whether it may still come back.
     Failed {
         text: String,
         may_return: bool,
     },
-    /// Left alone after too many restarts.
     GivenUp {
         text: String,
         over: Duration,
@@ -43,16 +41,13 @@ pub(super) enum State {
     Notified,
 }
 
-/// The subject of an outage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
     /// The Platform API, by the kind of error.
     Api(&'static str),
     /// This machine's clock or Heroku's, by the time in a line.
     Clock,
-    /// Silent drains.
     Drain,
-    /// Lines that logplex lost.
     Losses,
     Notifier(String),
     /// This machine's clock, by the API's.

@@ -52,7 +52,6 @@ pub enum Refusal {
     GivenUp {
         until: SignedDuration,
     },
-    /// `max_restarts` is used up.
     MaxRestarts,
     /// `max_concurrent` dynos of the process type are out.
     FormationOut,

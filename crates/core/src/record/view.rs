@@ -29,7 +29,6 @@ pub struct DecisionView {
     /// Whether nothing was sent because of `dry_run`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// The facts behind it.
     #[serde(default)]
     pub evidence: EvidenceView,
     /// The number of decisions of this kind in a row; `at` is the time of the first.
@@ -72,7 +71,6 @@ pub enum Word {
     Restart,
 }
 
-/// The facts behind a decision.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceView {
     /// Such as `R14`.
@@ -81,7 +79,6 @@ pub struct EvidenceView {
     /// The time in the line that fired the rule.
     #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
     pub line_at: Option<Timestamp>,
-    /// The number of lines counted.
     #[serde(default)]
     pub lines: u32,
     /// The last report before the decision.

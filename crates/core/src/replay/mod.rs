@@ -42,7 +42,6 @@ pub struct Replay<'s> {
     summary: Summary,
 }
 
-/// One record of the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayOutput {
     pub app: AppName,
@@ -144,7 +143,6 @@ impl<'s> Replay<'s> {
         Some(place)
     }
 
-    /// Handles a fact.
     fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, output: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
         let is_error = matches!(fact, Fact::Error { .. });

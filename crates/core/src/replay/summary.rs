@@ -25,12 +25,10 @@ pub struct Summary {
     errors_not_listed: u64,
     /// Lines of apps that were not requested.
     lines_left_out: u64,
-    /// The first and the last time.
     span: Option<(Timestamp, Timestamp)>,
 }
 
 impl Summary {
-    /// Counts a line.
     pub(super) fn heard(&mut self, at: Option<Timestamp>) {
         self.lines += 1;
         if let Some(at) = at {

@@ -146,7 +146,6 @@ impl Archive {
         }
     }
 
-    /// Marks the end of the file.
     pub fn end(&mut self) {
         self.is_ended = true;
     }
