@@ -1,8 +1,8 @@
-//! From a batch's octets to events: how long, beside what could not be faster and what is not enough.
+//! From a batch's octets to events: the time, compared with a lower bound and with a plain search.
 //!
-//! - `floor`: hops over the counts and splits the six header fields, with no check and no meaning;
-//! - `memmem`: searches the body for `Error R14`, which an app can write too;
-//! - `wire`: all lines of the batch, checked; `wire_and_detect`: and what they say.
+//! - `floor`: follows the counts and splits the six header fields, without checks and meaning;
+//! - `memmem`: searches the body for `Error R14`, which an app can also write;
+//! - `wire`: all lines of the batch, checked; `wire_and_detect`: and their meaning.
 //!
 //! `cargo bench --bench parse`. Hot is one batch over and over, cold a corpus larger than the caches.
 //! The allocation counts are part of the result: reading must not allocate.

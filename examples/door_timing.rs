@@ -1,13 +1,13 @@
-//! Measures whether the front door's refusals tell anything by the time that they take:
+//! Measures whether the response times of rejected requests reveal anything:
 //!
 //! ```sh
 //! cargo run --release --example door_timing -- http://127.0.0.1:8080 acme 40000
 //! ```
 //!
-//! The daemon must believe this machine (`DYNOWARDEN_TRUSTED_PROXIES=127.0.0.1`): the requests then come
-//! from thousands of addresses, and none is held back. The kinds take turns in an order that changes, on one
-//! connection. Beside their medians stands the greatest difference between two halves of one kind: what is
-//! smaller is noise.
+//! The daemon must trust this machine (`DYNOWARDEN_TRUSTED_PROXIES=127.0.0.1`): the requests then come from
+//! thousands of addresses, and none is delayed. The kinds alternate in a changing order on one connection.
+//! Next to their medians is the greatest difference between two halves of one kind: smaller differences are
+//! noise.
 
 #![expect(clippy::disallowed_methods, reason = "it measures")]
 
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// What is wrong, whether the app is a watched one, and the user; all texts are of one length.
+/// The wrong part, whether the app is watched, and the user; all texts have the same length.
 const KINDS: [(&str, bool, &str); 4] = [
     ("wrong password", true, "drain"),
     ("wrong password again", true, "drain"),
@@ -27,7 +27,7 @@ const KINDS: [(&str, bool, &str); 4] = [
     ("other user as well", true, "admin"),
 ];
 
-/// Fewer than the addresses that the daemon counts for, and so many that each shows few wrong passwords.
+/// Fewer than the addresses that the daemon counts for, and so many that each sends few wrong passwords.
 const ADDRESSES: u32 = 8000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut times = KINDS.map(|_| Vec::new());
     for round in 0..rounds {
         for place in 0..KINDS.len() {
-            // Neither is always behind the same other one.
+            // No kind always follows the same other one.
             let kind = (place * [1, 3][(round / 4 % 2) as usize] + round as usize) % KINDS.len();
             let number = round * 4 + u32::try_from(place)?;
             times[kind].push(ask(&mut stream, app, KINDS[kind], number)?);
@@ -81,8 +81,8 @@ fn ask(
     while line.len() > 2 {
         line.clear();
         stream.read_line(&mut line)?;
-        if let Some(told) = line.to_lowercase().strip_prefix("content-length: ") {
-            length = told.trim().parse()?;
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+            length = value.trim().parse()?;
         }
     }
     std::io::Read::read_exact(stream, &mut vec![0; length])?;

@@ -1,7 +1,7 @@
-//! What a watched dyno costs: memory, and time per event, from 10 dynos to 100,000.
+//! The cost of a watched dyno: memory, and time per event, from 10 dynos to 100,000.
 //!
-//! Drives the engine alone, on the usual rule and one about memory, with samples that make nothing happen
-//! but bookkeeping: the load of a day on which all is well. Run it with `--release`.
+//! Drives the engine alone, with the usual rule and a memory rule, and with samples that cause only
+//! bookkeeping: the load of an uneventful day. Run it with `--release`.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Tri
 use dynowarden_core::time::{Now, later};
 use jiff::Timestamp;
 
-/// Dynos of one app, where there are so many.
+/// Dynos of one app, if there are so many.
 const DYNOS_PER_APP: u32 = 20;
 
-/// Events that are timed at each size, in repetitions of which the least, the middle and the most are shown.
+/// Events timed at each size, in repetitions; the minimum, the median and the maximum are shown.
 const EVENTS: u32 = 1_000_000;
 const REPETITIONS: usize = 5;
 
 fn main() {
     println!("| dynos | apps | bytes per dyno | ns per event |\n| --- | --- | --- | --- |");
-    // The smaller ones first: memory that is freed is not always given back.
+    // The smaller ones first: freed memory is not always returned.
     for dynos in [10, 100, 1000, 10_000, 100_000] {
         measure(dynos);
     }
@@ -39,7 +39,7 @@ fn measure(dynos: u32) {
     let mut now = Now { mono: Duration::ZERO, wall: "2026-01-02T03:04:05Z".parse().expect("a time") };
     let before = resident_bytes();
     round(&mut engine, (apps, per_app), &web, now);
-    // Below a few thousand dynos, what the kernel counts in pages says nothing of one of them.
+    // Below a few thousand dynos, the kernel's page counts are too coarse.
     let of_each = (resident_bytes() - before) / u64::from(dynos);
     let of_each = if dynos < 10_000 { "".to_owned() } else { of_each.to_string() };
     assert_eq!(engine.dynos_watched(), dynos as usize);
@@ -106,7 +106,7 @@ fn plan(place: u32, web: &ProcessType) -> AppPlan {
     }
 }
 
-/// What the kernel says this process has in memory; 0 where there is no such kernel.
+/// This process's resident memory; 0 where the kernel does not report it.
 fn resident_bytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096

@@ -1,7 +1,7 @@
 //! Measures the status page: `cargo run --release --example page [directory]`.
 //!
-//! Prints what a page weighs and how long it takes to make, with twenty and with two thousand dynos, and
-//! writes the pages to the directory if there is one.
+//! Prints the size of a page and the time to render it, with twenty and with two thousand dynos, and writes
+//! the pages to the directory if there is one.
 
 use support::story;
 

@@ -1,4 +1,4 @@
-//! Figures of the store: decisions per second, bytes per decision, how long a start takes with a full record.
+//! Figures of the store: decisions per second, bytes per decision, startup time with a full store.
 //!
 //! `cargo run --release --example store_figures [postgres://…]`; without a URL, on a file and in memory.
 
@@ -43,7 +43,7 @@ async fn figures(name: &str, database: &Database) -> anyhow::Result<()> {
     let began = Instant::now();
     for n in 0..DECISIONS {
         store.write(&hold(n, now)?, now);
-        // Within the queue, as a daemon that decides no faster than it can write.
+        // Within the queue, like a daemon that decides no faster than it can write.
         if n % 5000 == 4999 {
             anyhow::ensure!(store.flush(Duration::from_secs(60)).await, "the store is too slow");
         }
@@ -97,7 +97,7 @@ fn decision(n: u32, now: Timestamp, action: Action) -> anyhow::Result<Decision> 
         at: later(now, Duration::from_millis(u64::from(n))),
         app: AppId(0),
         dyno: Some(format!("web.{}", n % 100 + 1).parse()?),
-        // Of another rule each, so that none is folded.
+        // Each has another rule, so that none is folded.
         rule: format!("memory-quota-{n}").into(),
         action,
         evidence: Evidence { line_at: Some(now), lines: 1, seen: Some(seen(n, now)?), ..Evidence::default() },

@@ -1,7 +1,7 @@
--- The record. The same statements for SQLite and for PostgreSQL.
+-- Decision history, claims and shared facts. The same statements for SQLite and for PostgreSQL.
 --
 -- Times are microseconds since 1970-01-01T00:00:00Z, spans are milliseconds, flags are 0 or 1.
--- The names bear a prefix because the database may be one that the watched app uses as well.
+-- The names have a prefix because the database may be one that the watched app uses as well.
 
 -- Every decision; repeated ones of one kind are one row. `id` is the time of the first, made unique and
 -- increasing within one process (`holder`), so that (id, holder) is the order of the record.
@@ -26,9 +26,9 @@ CREATE TABLE dynowarden_decisions (
 CREATE INDEX dynowarden_decisions_by_dyno ON dynowarden_decisions (app, dyno, id);
 CREATE INDEX dynowarden_decisions_of_restarts ON dynowarden_decisions (attempt) WHERE decision = 'restart';
 
--- One row for every restart that was claimed, and what became of it.
+-- One row for every claimed restart, with its outcome.
 --
--- `attempt` names it for ever; `holder` and `ticket` name the process that has it in hand now. It blocks
+-- `attempt` is its permanent id; `holder` and `ticket` identify the process that handles it now. It blocks
 -- others until `lease_until`, and it is over at `ended_at`. `claimed_at`, `lease_until` and `accepted_at`
 -- are by the one clock that judges leases and cool-downs.
 CREATE TABLE dynowarden_restarts (
@@ -60,7 +60,7 @@ CREATE INDEX dynowarden_restarts_leased ON dynowarden_restarts (lease_until);
 CREATE INDEX dynowarden_restarts_accepted ON dynowarden_restarts (app, dyno, accepted_at);
 CREATE UNIQUE INDEX dynowarden_restarts_held ON dynowarden_restarts (holder, ticket);
 
--- What people were told, beside decisions and outcomes.
+-- Notices to people.
 CREATE TABLE dynowarden_notices (
     id     BIGINT NOT NULL,
     holder TEXT   NOT NULL,
@@ -82,14 +82,14 @@ CREATE TABLE dynowarden_give_ups (
     PRIMARY KEY (app, dyno)
 );
 
--- Restarts that a person stopped; the app `*` stands for all.
+-- Pauses; the app `*` stands for all.
 CREATE TABLE dynowarden_pauses (
     app    TEXT   NOT NULL PRIMARY KEY,
     until  BIGINT NOT NULL,
     reason TEXT   NOT NULL
 );
 
--- Times of errors in the lines, where several replicas count together.
+-- Times of errors in the lines, for rules that several replicas count together.
 CREATE TABLE dynowarden_hits (
     app  TEXT   NOT NULL,
     dyno TEXT   NOT NULL,

@@ -1,4 +1,4 @@
-//! The certificate that the HTTP server shows: two texts in PEM form to what a handshake needs.
+//! The HTTP server's certificate: reads two PEM texts into what a TLS handshake needs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,44 +20,37 @@ use dynowarden_core::time::since;
 /// A certificate with its chain and its key.
 #[derive(Clone)]
 pub struct Identity {
-    /// What a handshake needs.
     pub certified: Arc<CertifiedKey>,
-    /// From when the certificate is good.
     pub not_before: Timestamp,
-    /// Until when it is.
     pub not_after: Timestamp,
 }
 
-/// Why there is no certificate to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// The certificates' text is no PEM.
     #[error("the certificates are not in PEM form")]
     CertificatePem,
-    /// The key's text is no PEM.
     #[error("the key is not in PEM form")]
     KeyPem,
-    /// There is no `BEGIN CERTIFICATE` in it.
+    /// No `BEGIN CERTIFICATE`.
     #[error("there is no certificate in PEM form (BEGIN CERTIFICATE)")]
     NoCertificate,
-    /// There is no `BEGIN PRIVATE KEY` or its like in it.
+    /// No `BEGIN PRIVATE KEY` or similar.
     #[error("there is no private key in PEM form (BEGIN PRIVATE KEY), or it has a passphrase")]
     NoKey,
-    /// The key is of another certificate than the first.
+    /// The key belongs to another certificate than the first.
     #[error("the key does not belong to the first of the certificates")]
     OtherKey,
-    /// The first certificate cannot be read.
     #[error("the first of the certificates cannot be read")]
     Unreadable,
-    /// The key is of a kind that no handshake uses.
+    /// A kind of key that no handshake uses.
     #[error("the key is not one of RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519")]
     UnusableKey,
 }
 
-/// Reads a chain, the own certificate first, and its key.
+/// Reads a chain, the server's own certificate first, and its key.
 ///
 /// # Errors
-/// They cannot be shown to anybody; whether they are good at this time is not looked at.
+/// They cannot be used in a handshake; their validity period is not checked.
 pub fn read(certificates: &str, key: &str) -> Result<Identity, CertificateError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificates.as_bytes())
         .collect::<Result<_, _>>()
@@ -78,7 +71,6 @@ pub fn read(certificates: &str, key: &str) -> Result<Identity, CertificateError>
 }
 
 impl Identity {
-    /// Its validity at `now`.
     pub fn state(&self, now: Timestamp) -> CertificateState {
         if now < self.not_before {
             CertificateState::NotYet
@@ -91,12 +83,12 @@ impl Identity {
         }
     }
 
-    /// For how long it is good from `now` on.
+    /// The time from `now` until it expires.
     pub fn left(&self, now: Timestamp) -> Duration {
         since(now, self.not_after)
     }
 
-    /// Whether it is one for this host, a name or an address.
+    /// Whether it is valid for this host, a name or an address.
     pub fn is_for(&self, host: &str) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let Ok(name) = ServerName::try_from(bare) else { return false };
@@ -113,8 +105,7 @@ impl fmt::Debug for Identity {
 
 // === Validity ===
 
-/// From when until when a certificate is good (RFC 5280, 4.1): of all that it says, nothing else is of
-/// interest here that rustls does not look at by itself.
+/// A certificate's validity period (RFC 5280, 4.1); rustls checks the rest of the certificate.
 fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let (whole, _) = element(certificate, SEQUENCE)?;
     let (mut rest, _) = element(whole, SEQUENCE)?;
@@ -122,7 +113,7 @@ fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {
         rest = behind;
     }
     for tag in [INTEGER, SEQUENCE, SEQUENCE] {
-        // The serial number, the algorithm of the signature, the issuer.
+        // Skips the serial number, the signature algorithm and the issuer.
         (_, rest) = element(rest, tag)?;
     }
     let (validity, _) = element(rest, SEQUENCE)?;
@@ -137,7 +128,7 @@ const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The content of the DER element that `der` begins with, if its tag is this one, and what is behind it.
+/// The content of the first DER element in `der`, if it has this tag, and the rest.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, rest) = der.split_first()?;
     let (length, rest) = rest.split_first()?;
@@ -152,7 +143,7 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     (*found == tag).then(|| rest.split_at_checked(length)).flatten()
 }
 
-/// A time: `250102030405Z` in this century or the one before, or `20250102030405Z`.
+/// A time: `250102030405Z`, within 1950 to 2049, or `20250102030405Z`.
 fn time(der: &[u8]) -> Option<(Timestamp, &[u8])> {
     let (text, century, rest) = match element(der, UTC_TIME) {
         Some((text, rest)) => (text, if text.first()? < &b'5' { "20" } else { "19" }, rest),
@@ -166,7 +157,7 @@ fn time(der: &[u8]) -> Option<(Timestamp, &[u8])> {
     let part = |from: usize, to: usize| &digits[from..to];
     let (date, clock) = ((part(0, 4), part(4, 6), part(6, 8)), (part(8, 10), part(10, 12), part(12, 14)));
     let spelled = format!("{}-{}-{}T{}:{}:{}Z", date.0, date.1, date.2, clock.0, clock.1, clock.2);
-    // The year 9999 says that there is no end, and its last hours are more than a timestamp holds.
+    // The year 9999 means no expiry, and its last hours do not fit a timestamp.
     let time = spelled.parse().ok().or_else(|| (date.0 == "9999").then_some(Timestamp::MAX))?;
     Some((time, rest))
 }
@@ -198,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_says_how_long_and_for_whom_it_is_good() {
+    fn the_validity_and_hosts_of_a_certificate_are_read() {
         let (certificate, key) = made(&["warden.example.com", "*.example.org", "127.0.0.1"]);
         let identity = read(&certificate, &key).expect("a certificate");
         assert_eq!(identity.not_before, at("2020-01-02T00:00:00Z"));
@@ -231,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_shown_is_told_apart() {
+    fn each_unusable_certificate_has_its_own_error() {
         let ((certificate, key), (other, _)) = (made(&["a.example.com"]), made(&["b.example.com"]));
         let cut = certificate.replace("-----END", "");
         let hollow = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -260,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_two_forms() {
+    fn both_time_formats_are_read() {
         let of = |tag: u8, text: &str| {
             [&[tag, u8::try_from(text.len()).expect("short")], text.as_bytes()].concat()
         };
@@ -285,12 +276,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_octets_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_octets_are_parsed_without_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = validity(&octets);
         }
 
         #[test]
-        fn no_cut_and_no_flip_panics(cut in 0..400_usize, place in 0..400_usize, octet in any::<u8>()) {
+        fn a_damaged_certificate_is_parsed_without_panic(
+            cut in 0..400_usize, place in 0..400_usize, octet in any::<u8>(),
+        ) {
             let (certificate, key) = made(&["a.example.com"]);
             let identity = read(&certificate, &key).expect("a certificate");
             let mut der = identity.certified.cert[0].to_vec();

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_call_serves() {
+    fn without_a_command_it_serves() {
         for line in ["dynowarden", "dynowarden serve"] {
             let Ok(Command::Serve(args)) = parse(line) else { panic!("{line} serves") };
             assert_eq!(args.config.config, None);

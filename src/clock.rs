@@ -1,7 +1,7 @@
-//! The one place that reads a clock.
+//! The one module that reads a clock.
 //!
-//! Everybody else is handed a [`Now`]. The demo lives in faster time: its clock runs ahead of the
-//! machine's by a factor, and a sleeping task asks the clock for the span in real time.
+//! All others receive a [`Now`]. The demo's clock runs ahead of the machine's by a factor, and a sleeping
+//! task asks the clock for the span in real time.
 
 use std::time::Duration;
 
@@ -14,34 +14,32 @@ use dynowarden_core::time::{Now, later};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     began: Instant,
-    /// Where a scaled wall clock began; a clock in step with the machine reads the machine's, so that
-    /// it follows when that one is set right.
+    /// Where a scaled wall clock began. Otherwise the wall clock is the machine's, so that it follows
+    /// corrections.
     scaled_from: Option<Timestamp>,
     speed: f64,
 }
 
 impl Clock {
-    /// The machine's own clocks.
     pub fn system() -> Self {
         Self { began: Instant::now(), scaled_from: None, speed: 1.0 }
     }
 
     /// A clock that starts at the present time of day and runs `speed` times as fast.
     ///
-    /// A speed that is no positive number counts as 1.
+    /// A speed that is not a positive number counts as 1.
     pub fn scaled(speed: f64) -> Self {
         let speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
         Self { began: Instant::now(), scaled_from: Some(machine_wall()), speed }
     }
 
-    /// Reads both clocks.
     pub fn now(&self) -> Now {
         let mono = scale(self.began.elapsed(), self.speed);
         let wall = self.scaled_from.map_or_else(machine_wall, |from| later(from, mono));
         Now { mono, wall }
     }
 
-    /// How long to sleep in real time for `span` of this clock's time to pass.
+    /// The real time in which `span` of this clock's time passes.
     pub fn real(&self, span: Duration) -> Duration {
         scale(span, self.speed.recip())
     }
@@ -55,7 +53,7 @@ fn scale(span: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(span.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the place that everybody else gets the time from")]
+#[expect(clippy::disallowed_methods, reason = "all other code gets the time from here")]
 fn machine_wall() -> Timestamp {
     Timestamp::now()
 }
@@ -79,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_speed_that_makes_no_sense_is_the_machines() {
+    fn an_invalid_speed_counts_as_1() {
         for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(Clock::scaled(speed).real(Duration::from_secs(3)), Duration::from_secs(3), "{speed}");
         }

@@ -37,7 +37,7 @@ use dynowarden_core::record::view::DecisionView;
 /// Binds the address of the settings.
 ///
 /// # Errors
-/// The address cannot be had; the message says which and what can be done.
+/// The address is not available; the message names it and a fix.
 pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(settings.listen, settings.port);
     TcpListener::bind(address).await.map_err(|error| {
@@ -53,17 +53,15 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// A daemon that has started.
 #[derive(Debug)]
 pub struct Running {
-    /// Done when the daemon has ended, in order or broken.
+    /// Completes when the daemon has ended, in order or broken.
     pub ended: JoinHandle<anyhow::Result<()>>,
-    /// The way to the engine.
     pub handle: Handle,
 }
 
-/// Starts the daemon on `listener`. It runs until `shutdown`, and then ends in order: first no more
-/// connections, then no more calls of the API, then the answers of those that were made.
+/// Starts the daemon on `listener`. It runs until `shutdown` and then ends in order: it closes connections,
+/// makes no more API calls, and waits for the answers of those in flight.
 ///
 /// # Errors
 /// It cannot start.
@@ -88,7 +86,7 @@ pub async fn start(
     let store = open_store(&settings, clock).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
-    // By those who tell people, and by the status page.
+    // The notifiers and the status page read it.
     let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
     let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
@@ -129,25 +127,25 @@ pub async fn start(
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
     let watches = [store_watch, notify_watch].into_iter().chain(following).collect();
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let door = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
+    let server = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
     let tasks =
-        Tasks { door, driver, driver_shutdown, notify_shutdown, notifying, readiness, rounds, watches };
+        Tasks { server, driver, driver_shutdown, notify_shutdown, notifying, readiness, rounds, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
-/// The tasks that must all live, or none.
+/// Tasks that must all run: if one ends, the daemon ends.
 struct Tasks {
-    door: JoinHandle<()>,
+    server: JoinHandle<()>,
     driver: JoinHandle<()>,
     driver_shutdown: CancellationToken,
     notify_shutdown: CancellationToken,
     notifying: JoinHandle<()>,
     readiness: Arc<Readiness>,
     rounds: JoinHandle<()>,
-    /// Those that only tell of others' health, or keep up with a file.
+    /// Tasks that only report health or watch files.
     watches: Vec<JoinHandle<()>>,
 }
 
@@ -156,15 +154,16 @@ impl Tasks {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
-            // A daemon that takes batches and decides nothing, or the other way round, is worse than none.
+            // A daemon that accepts batches but makes no decisions, or the reverse, is worse than one that is
+            // down.
             ended = &mut self.driver => return Err(broken("driver", ended)),
-            ended = &mut self.door => return Err(broken("front door", ended)),
+            ended = &mut self.server => return Err(broken("HTTP server", ended)),
             ended = &mut self.rounds => return Err(broken("rounds", ended)),
         }
         info!("shutting down");
         self.readiness.fail("shutdown", "shutting down");
         self.rounds.await.context("the rounds broke")?;
-        self.door.await.context("the front door broke")?;
+        self.server.await.context("the HTTP server broke")?;
         self.watches.iter().for_each(JoinHandle::abort);
         self.driver_shutdown.cancel();
         self.driver.await.context("the driver broke")?;
@@ -175,7 +174,7 @@ impl Tasks {
     }
 }
 
-/// TLS of its own where it is set, and the task that keeps its certificate up with the files.
+/// TLS, if `[tls]` is set, and the task that reloads its certificate files.
 fn open_tls(
     settings: &Settings,
     context: &Context,
@@ -194,17 +193,17 @@ async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreErr
     Store::open(&settings.database, options, clock.now().wall).await
 }
 
-/// As far back as a cool-down or a `max_restarts` counts.
+/// The longest span that a cool-down or `max_restarts` counts.
 fn remembered_span(plans: &[AppPlan]) -> Duration {
     let spans = plans.iter().map(|plan| plan.policy.cooldown.max(plan.policy.max_restarts.per));
     spans.max().unwrap_or_default()
 }
 
-/// Lets `/readyz` say that the store is away; the store itself tells the log.
+/// Reports in `/readyz` that the store is away; the store itself logs it.
 async fn watch_store(store: Store, readiness: Arc<Readiness>) {
     let mut health = store.watch();
     loop {
-        // It may have gone away before anybody watched.
+        // It may have gone away before this task started.
         match &*health.borrow_and_update() {
             Some(_) => readiness.fail("store", "away; batches are taken, and nothing is restarted"),
             None => readiness.recover("store"),
@@ -215,7 +214,7 @@ async fn watch_store(store: Store, readiness: Arc<Readiness>) {
     }
 }
 
-/// What an earlier life decided, for the status page. It can begin without, so a store that does not
+/// Decisions of an earlier process, for the status page. It can start without them, so a store that does not
 /// answer now is not waited for.
 async fn last_decisions(store: &Store) -> Vec<DecisionView> {
     let newest = Filter { limit: limits::PAGE_ROWS_MAX, ..Filter::default() };
@@ -223,8 +222,8 @@ async fn last_decisions(store: &Store) -> Vec<DecisionView> {
     page.map(|page| page.decisions).unwrap_or_default()
 }
 
-/// Reports that a notifier is down, since its own messages cannot. It is a warning only:
-/// taking dynowarden out of service because of it would also lose restarts.
+/// Reports that a notifier is down, because its own messages cannot. It is only a warning: taking dynowarden
+/// out of service because of it would also lose restarts.
 async fn watch_notifiers(notices: NotifierHandle, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
     let mut timer = tokio::time::interval(NOTIFIERS_LOOKED_AT_EVERY);
     loop {
@@ -234,7 +233,7 @@ async fn watch_notifiers(notices: NotifierHandle, metrics: Arc<Metrics>, readine
     }
 }
 
-/// `/readyz` is asked every few seconds where it is asked at all.
+/// `/readyz` is typically polled every few seconds.
 const NOTIFIERS_LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
 
 fn broken(task: &str, ended: Result<(), JoinError>) -> anyhow::Error {

@@ -1,4 +1,4 @@
-//! Which drain belongs to which app: what `POST /logs` goes by.
+//! Maps drains to apps, for `POST /logs`.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,31 +9,30 @@ use crate::config::settings::Settings;
 use dynowarden_core::ident::{AppId, DrainToken};
 use dynowarden_core::limits;
 
-/// The drain tokens that are known, from the settings and from the API; shared behind an `Arc`.
+/// The known drain tokens, from the settings and from the API; shared behind an `Arc`.
 ///
-/// Bounded by what it is fed from: each app has a handful of drains.
+/// Bounded by its sources: each app has a handful of drains.
 #[derive(Debug, Default)]
 pub struct DrainTokens {
     apps: DashMap<DrainToken, Known>,
-    /// Drains that batches have come from.
     heard: DashMap<AppId, Vec<DrainToken>>,
-    /// Apps whose drains have not been listed since the start.
+    /// Apps whose drains have not been listed since startup.
     unlisted: watch::Sender<BTreeSet<AppId>>,
 }
 
-/// A token that is not known, while not all drains are: it may be one that will be.
+/// A token that is unknown while some apps' drains are not listed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unlisted;
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
     app: AppId,
-    /// A token of the settings stays, whatever the API says.
+    /// From the settings: it stays, whatever the API lists.
     fixed: bool,
 }
 
 impl DrainTokens {
-    /// The tokens of the settings; those of the API are still to come, app by app.
+    /// The tokens of the settings; those of the API follow, app by app.
     pub fn new(settings: &Settings) -> Self {
         let tokens = Self::default();
         for (app, of_app) in (0_u32..).zip(&settings.apps) {
@@ -45,15 +44,14 @@ impl DrainTokens {
         tokens
     }
 
-    /// The app that a drain belongs to.
     pub fn app(&self, token: &DrainToken) -> Option<AppId> {
         self.apps.get(token).map(|known| known.app)
     }
 
-    /// The app that a drain belongs to; waits a moment for the lists of a start, where that may help.
+    /// The app that a drain belongs to; waits briefly for the first lists after startup if that may help.
     ///
     /// # Errors
-    /// The token is not known, and not all drains are listed yet: a 404 would lose the batch permanently.
+    /// The token is unknown and not all drains are listed yet: a 404 would lose the batch permanently.
     pub async fn app_soon(&self, token: &DrainToken) -> Result<Option<AppId>, Unlisted> {
         let mut unlisted = self.unlisted.subscribe();
         let found = async {
@@ -68,7 +66,7 @@ impl DrainTokens {
         tokio::time::timeout(limits::FIRST_LIST_WAIT, found).await.map_err(|_| Unlisted)
     }
 
-    /// A batch of the app came from this drain.
+    /// Notes that a batch of the app came from this drain.
     pub fn heard(&self, app: AppId, token: &DrainToken) {
         let is_known = self.heard.get(&app).is_some_and(|heard| heard.contains(token));
         if is_known {
@@ -81,20 +79,19 @@ impl DrainTokens {
         heard.push(token.clone());
     }
 
-    /// The drains that batches of the app have come from.
+    /// The drains that sent batches of the app.
     pub fn heard_of(&self, app: AppId) -> Vec<DrainToken> {
         self.heard.get(&app).map(|heard| heard.clone()).unwrap_or_default()
     }
 
-    /// Takes over what the API lists as the drains of an app: others of that app are forgotten, except
-    /// those of the settings.
+    /// Replaces an app's drains by those that the API lists, except for those of the settings.
     pub fn replace(&self, app: AppId, listed: impl IntoIterator<Item = DrainToken>) {
         let listed: HashSet<DrainToken> = listed.into_iter().collect();
         self.apps.retain(|token, known| known.app != app || known.fixed || listed.contains(token));
         for token in listed {
             self.apps.entry(token).or_insert(Known { app, fixed: false });
         }
-        // Last, so that whoever waits for the list finds it.
+        // Last, so that a waiting caller finds the list.
         self.unlisted.send_if_modified(|unlisted| unlisted.remove(&app));
     }
 }
@@ -110,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_api_adds_and_removes_but_not_what_is_set() {
+    fn the_api_adds_and_removes_tokens_but_not_those_of_the_settings() {
         let tokens = DrainTokens::default();
         tokens.apps.insert(token("d.set"), Known { app: AppId(0), fixed: true });
         tokens.replace(AppId(0), [token("d.one"), token("d.two")]);
@@ -145,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_drains_heard_are_few() {
+    fn the_drains_of_an_app_are_limited() {
         let tokens = DrainTokens::default();
         for place in 0..2 * limits::DRAINS_HEARD_MAX {
             tokens.heard(AppId(0), &token(&format!("d.{place}")));

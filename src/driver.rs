@@ -1,8 +1,8 @@
-//! The one task that owns the engine, and the handle by which all others reach it.
+//! The one task that owns the engine, and the handle through which others reach it.
 //!
-//! The driver hands inputs to the engine one at a time and carries out its effects in order. Whatever
-//! takes time (a call of the API, a claim in the store) runs in a task of its own and comes back as an
-//! input, so that one app's slow answers never hold up another's.
+//! The driver passes inputs to the engine one at a time and carries out its effects in order. Slow work (an
+//! API call, a claim in the store) runs in a task of its own and comes back as an input, so that one app's
+//! slow answers never delay another's.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -35,7 +35,6 @@ use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::{Decision, Record};
 use dynowarden_core::time::Now;
 
-/// What other tasks may ask of the driver.
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
@@ -43,7 +42,7 @@ pub struct Handle {
     shares: QueueQuota,
 }
 
-/// The queue to the engine is full, or this app's share of it; the sender should ask its peer to try again.
+/// The queue to the engine, or this app's share of it, is full. The sender should retry later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue to the engine is full")]
 pub struct QueueFull;
@@ -53,7 +52,7 @@ pub struct QueueFull;
 #[error("dynowarden is shutting down")]
 pub struct Stopped;
 
-/// What other tasks ask of the driver, by its [`Handle`].
+/// Requests to the driver, sent through its [`Handle`].
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the methods of the handle say what each is")]
 pub enum Command {
@@ -66,26 +65,19 @@ pub enum Command {
     Status { answer: oneshot::Sender<Vec<AppStatus>> },
 }
 
-/// What a driver is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    /// Where the time comes from.
     pub clock: Clock,
     /// The other end of `handle`.
     pub commands: mpsc::Receiver<Command>,
-    /// The handle by which others reach the driver.
     pub handle: Handle,
-    /// The Platform API.
     pub heroku: Heroku,
-    /// The figures.
     pub metrics: Arc<Metrics>,
-    /// The way to the notifiers.
     pub notices: NotifierHandle,
-    /// The apps, [`AppId`] being the place in the list.
+    /// [`AppId`] is the place in the list.
     pub plans: Vec<AppPlan>,
     /// Makes the jitter.
     pub seed: u64,
-    /// The record.
     pub store: Store,
 }
 
@@ -93,7 +85,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub struct Driver {
     answers: mpsc::Receiver<Input>,
-    /// For the tasks that will answer.
+    /// Cloned for tasks that will answer.
     answerer: mpsc::Sender<Input>,
     clock: Clock,
     commands: mpsc::Receiver<Command>,
@@ -106,7 +98,7 @@ pub struct Driver {
     pauses: PauseKeeper,
     plans: Vec<AppPlan>,
     records: broadcast::Sender<Record>,
-    /// How many dynos the figures show, and when that was counted, in `mono` time.
+    /// The number of dynos in the metrics, and when they were counted, in `mono` time.
     shown: (usize, Duration),
     store: Store,
     tasks: TaskTracker,
@@ -121,12 +113,12 @@ impl Handle {
         Self { commands, records, shares: QueueQuota::default() }
     }
 
-    /// Everything that goes on record from now on. A reader who falls behind misses the oldest.
+    /// Every record from now on. A reader who falls behind misses the oldest.
     pub fn records(&self) -> broadcast::Receiver<Record> {
         self.records.subscribe()
     }
 
-    /// Puts something on record without a driver.
+    /// Publishes a record without a driver.
     #[cfg(test)]
     pub(crate) fn tell(&self, record: Record) {
         let _listeners = self.records.send(record);
@@ -142,17 +134,17 @@ impl Handle {
         status.await.map_err(|_| Stopped)
     }
 
-    /// Hands the events of a batch to the engine, without waiting.
+    /// Sends the events of a batch to the engine, without waiting.
     ///
     /// # Errors
-    /// The queue is full, or the driver is gone: nothing was taken.
+    /// The queue is full or the driver is gone: nothing was sent.
     pub fn report(&self, app: AppId, events: Vec<Event>) -> Result<(), QueueFull> {
         let share = self.shares.take(app, events.len()).ok_or(QueueFull)?;
         self.commands.try_send(Command::Events { app, events, share }).map_err(|_| QueueFull)
     }
 
-    /// Reports the account's remaining API calls, learnt by another task, to the engine; a queue that is
-    /// full has no room for it, and the next answer says it again.
+    /// Reports the account's remaining API calls to the engine. A full queue drops the report, and the next
+    /// API response repeats it.
     pub fn api_tokens(&self, remaining: u32) {
         let _full = self.commands.try_send(Command::ApiQuota { remaining });
     }
@@ -165,8 +157,8 @@ impl Handle {
         self.commands.send(Command::Publish(Box::new(record))).await.map_err(|_| Stopped)
     }
 
-    /// Asks for a restart by hand: of one dyno, or of every running one of the listed process types.
-    /// Answers once each of them has been judged.
+    /// Requests a manual restart: of one dyno, or of every running one of the listed process types. Answers
+    /// once each of them has been judged.
     ///
     /// # Errors
     /// The driver is gone.
@@ -176,8 +168,8 @@ impl Handle {
         decisions.await.map_err(|_| Stopped)
     }
 
-    /// Stops restarts of one app, or of all, until a time. Answers once that is in force and kept: whoever
-    /// was told so can rely on it across a crash.
+    /// Stops restarts of one app, or of all, until a time. Answers once the pause is in force and stored, so
+    /// that it survives a crash.
     ///
     /// # Errors
     /// The driver is gone.
@@ -187,7 +179,7 @@ impl Handle {
         is_kept.await.map_err(|_| Stopped)
     }
 
-    /// Allows restarts again. Answers as [`pause`](Self::pause) does.
+    /// Allows restarts again. Answers like [`pause`](Self::pause).
     ///
     /// # Errors
     /// The driver is gone.
@@ -201,7 +193,6 @@ impl Handle {
 // === impl Driver ===
 
 impl Driver {
-    /// A driver at rest.
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { clock, commands, handle, heroku, metrics, notices, plans, seed, store } = parts;
         let (answerer, answers) = mpsc::channel(limits::QUEUED_ANSWERS_MAX);
@@ -225,8 +216,8 @@ impl Driver {
         }
     }
 
-    /// Drives the engine, which remembers `past`, until `shutdown`, and then until every call that is on
-    /// its way has been answered.
+    /// Runs the engine, starting from `past`, until `shutdown`, and then until every call in flight has been
+    /// answered.
     pub async fn run(mut self, past: RestoredState, shutdown: CancellationToken) {
         self.take(Input::Restore(past));
         let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
@@ -256,7 +247,7 @@ impl Driver {
         let open = self.engine.open_attempts();
         let (store, clock) = (self.store.clone(), self.clock);
         self.tasks.spawn(async move {
-            // A store that is away says so itself; the leases run on, and are renewed when it is back.
+            // The store reports that it is away; the leases run on and are renewed when it is back.
             let _away = store.renew(&open, clock.now().wall).await;
         });
     }
@@ -269,7 +260,7 @@ impl Driver {
         }
     }
 
-    /// How many calls are left to the account, which costs none.
+    /// Asks for the account's remaining calls, which costs none.
     fn ask_tokens(&self) {
         let heroku = self.heroku.clone();
         self.ask(async move {
@@ -278,7 +269,7 @@ impl Driver {
         });
     }
 
-    /// Learns what becomes of the calls that were made, and makes no new ones.
+    /// Waits for the answers of calls in flight, and makes no new ones.
     async fn finish(mut self) {
         self.commands.close();
         self.tasks.close();
@@ -287,7 +278,7 @@ impl Driver {
             info!(in_flight, "waiting for the answers of calls that were made");
         }
         drop(self.answerer);
-        let told = RecordSinks {
+        let sinks = RecordSinks {
             metrics: &self.metrics,
             notices: &self.notices,
             plans: &self.plans,
@@ -296,13 +287,13 @@ impl Driver {
         };
         let last_answers = async {
             while let Some(input) = self.answers.recv().await {
-                // A look or a claim that comes now would lead to a decision that nobody carries out.
+                // Inspections and claims would lead to decisions that are no longer carried out.
                 if !matches!(input, Input::Deleted { .. } | Input::Polled { .. }) {
                     continue;
                 }
                 for effect in self.engine.handle(input, self.clock.now()) {
                     if let Effect::Record(record) = effect {
-                        told.tell(record, self.clock.now());
+                        sinks.publish(record, self.clock.now());
                     }
                 }
             }
@@ -321,8 +312,8 @@ impl Driver {
         Instant::now() + self.clock.real(span)
     }
 
-    /// Shows how many dynos of each app are watched, now and then: counting them takes as long as a few
-    /// thousand events.
+    /// Updates the number of watched dynos of each app now and then: counting takes as long as a few thousand
+    /// events.
     fn show_dynos(&mut self) {
         self.metrics.stale_answers(self.engine.stale_answers());
         let (shown, counted_at) = self.shown;
@@ -357,7 +348,7 @@ impl Driver {
                 Input::Pause { app, until, reason }
             }
             Command::Publish(record) => {
-                self.tell(*record);
+                self.publish(*record);
                 return;
             }
             Command::Resume { app, kept } => {
@@ -373,7 +364,7 @@ impl Driver {
         self.take(input);
     }
 
-    /// Hands an input to the engine, and carries out what it asks for.
+    /// Passes an input to the engine, and carries out its effects.
     fn take(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
@@ -383,17 +374,16 @@ impl Driver {
         }
     }
 
-    /// Keeps, logs and counts a record, and passes it to all listeners.
-    fn tell(&self, record: Record) {
-        self.told().tell(record, self.clock.now());
+    fn publish(&self, record: Record) {
+        self.sinks().publish(record, self.clock.now());
     }
 
-    /// Carries out one effect; what can be answered at once is.
+    /// Carries out one effect; returns the answer if there is one at once.
     fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Answer { order, decisions } => {
                 if let Some(answer) = self.orders.remove(&order) {
-                    // Who asked may have gone away; the decisions stand all the same.
+                    // The client may have disconnected; the decisions stand.
                     let _gone = answer.send(decisions);
                 }
             }
@@ -427,24 +417,24 @@ impl Driver {
                     answered.map(|answer| Input::Polled { attempt_id, answer })
                 });
             }
-            Effect::Record(record) => self.tell(record),
+            Effect::Record(record) => self.publish(record),
             Effect::CountAcrossReplicas(hit) if self.store.is_shared() => self.share(hit),
             Effect::CountAcrossReplicas(_) => {}
         }
         None
     }
 
-    /// Counts an error together with what other replicas heard.
+    /// Counts an error together with those that other replicas received.
     fn share(&self, hit: RuleHit) {
         let record = self.store.clone();
         self.ask(async move {
-            // With the store away nothing is restarted anyway.
+            // With the store away, nothing is restarted anyway.
             let times = record.share_hit(&hit).await.ok()?;
             Some(Input::CountedAcrossReplicas { hit, times })
         });
     }
 
-    /// Asks the store in a task of its own; its answer comes back as an input.
+    /// Asks the store in a separate task; its answer comes back as an input.
     fn ask(&self, question: impl Future<Output = Option<Input>> + Send + 'static) {
         let answerer = self.answerer.clone();
         self.tasks.spawn(async move {
@@ -455,7 +445,7 @@ impl Driver {
         });
     }
 
-    /// Makes a call in a task of its own; its answer comes back as an input.
+    /// Makes an API call in a separate task; its answer comes back as an input.
     fn call(&self, call: impl Future<Output = Answered<Input>> + Send + 'static) {
         let answerer = self.answerer.clone();
         self.tasks.spawn(async move {
@@ -468,7 +458,7 @@ impl Driver {
         });
     }
 
-    fn told(&self) -> RecordSinks<'_> {
+    fn sinks(&self) -> RecordSinks<'_> {
         RecordSinks {
             metrics: &self.metrics,
             notices: &self.notices,
@@ -487,13 +477,12 @@ impl Driver {
     }
 }
 
-/// Between two counts of the watched dynos, where their number has changed.
+/// Between two counts of the watched dynos, if their number has changed.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
-/// The driver wakes the engine this often even when it waits for nothing, for its housekeeping.
+/// The driver wakes the engine at least this often, for its housekeeping.
 const IDLE_WAKE: Duration = Duration::from_secs(60);
 
-/// The sinks of a record.
 struct RecordSinks<'d> {
     metrics: &'d Metrics,
     notices: &'d NotifierHandle,
@@ -504,8 +493,8 @@ struct RecordSinks<'d> {
 
 impl RecordSinks<'_> {
     /// Logs, counts and stores a record, and passes it to all listeners.
-    fn tell(&self, record: Record, now: Now) {
-        telemetry::tell(&record, self.plans, self.metrics);
+    fn publish(&self, record: Record, now: Now) {
+        telemetry::report(&record, self.plans, self.metrics);
         self.store.write(&record, now.wall);
         self.notices.record(&record);
         // There may be no listener.

@@ -1,6 +1,5 @@
-//! The two text forms of a scrape, and how one becomes the other.
+//! The two text formats of a scrape, and the conversion between them.
 
-/// The two text forms of a scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposition {
     /// OpenMetrics 1.0, for a scraper that asks for it.
@@ -10,12 +9,12 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// The form that an `Accept` header asks for.
+    /// The format that an `Accept` header asks for.
     pub fn accepted_by(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
     }
 
-    /// This form of a page that is written as OpenMetrics.
+    /// Converts an OpenMetrics page to this format.
     pub fn of_open_metrics(self, page: String) -> String {
         match self {
             Self::OpenMetrics => page,
@@ -23,7 +22,6 @@ impl Exposition {
         }
     }
 
-    /// The `Content-Type` of the form.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -32,8 +30,8 @@ impl Exposition {
     }
 }
 
-/// Turns an OpenMetrics page into the older text format: there, a counter's `HELP` and `TYPE` carry the
-/// name of its sample, `_total` included, and there are neither units nor an end mark
+/// Converts an OpenMetrics page to the older format. There, a counter's `HELP` and `TYPE` carry the name of
+/// its sample, including `_total`, and there are no units and no end mark
 /// (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 fn to_prometheus(page: &str) -> String {
     let mut out = String::with_capacity(page.len());
@@ -61,7 +59,7 @@ mod tests {
     use super::Exposition;
 
     #[test]
-    fn the_older_form_names_counters_by_their_samples() {
+    fn the_older_format_names_counters_by_their_samples() {
         let page = "# HELP n_frames Frames.\n# TYPE n_frames counter\nn_frames_total{app=\"a\"} 3\n\
                     # HELP n_age_seconds Age.\n# TYPE n_age_seconds gauge\n# UNIT n_age_seconds seconds\n\
                     n_age_seconds 1.5\n# EOF\n";
@@ -73,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scraper_gets_what_it_asks_for() {
+    fn a_scraper_gets_the_format_it_accepts() {
         for (accept, expect) in [
             ("", Exposition::Prometheus),
             ("*/*", Exposition::Prometheus),

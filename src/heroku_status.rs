@@ -1,11 +1,10 @@
-//! Heroku's status page: another machine than the API, and none that the token is shown to.
+//! Heroku's status page. It is a different host from the API and never gets the token.
 
 use std::time::Duration;
 
 use dynowarden_core::api::json;
 use dynowarden_core::limits;
 
-/// A reader of the page.
 #[derive(Clone, Debug)]
 pub struct StatusPage {
     client: reqwest::Client,
@@ -13,9 +12,9 @@ pub struct StatusPage {
 }
 
 impl StatusPage {
-    /// A reader of the page at `url`; none where HTTPS is not available.
+    /// A reader of the page at `url`; none if HTTPS is not available.
     pub fn new(url: &str, request_timeout: Duration) -> Option<Self> {
-        // The other side may have installed it already, which is as good.
+        // It may be installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent(concat!("dynowarden/", env!("CARGO_PKG_VERSION")))
@@ -25,7 +24,7 @@ impl StatusPage {
         Some(Self { client, url: url.to_owned() })
     }
 
-    /// The systems that it shows red; none when it cannot be read.
+    /// The systems that are red; none if the page cannot be read.
     pub async fn red(&self) -> Option<Vec<String>> {
         let mut response = self.client.get(&self.url).send().await.ok()?.error_for_status().ok()?;
         let mut body = Vec::new();

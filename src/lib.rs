@@ -1,7 +1,7 @@
 //! dynowarden: a Heroku log drain that restarts the one web dyno that exceeds its memory quota, and says why.
 //!
-//! This package is the daemon and the command line. What decides lives in `dynowarden-core`, without a clock
-//! or a socket.
+//! This package is the daemon and the command line. Decisions are made in `dynowarden-core`, which has no
+//! clock and no socket.
 
 #![forbid(unsafe_code)]
 

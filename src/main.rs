@@ -14,17 +14,17 @@ use dynowarden::config::problem::Problems;
 fn main() -> ExitCode {
     match run(Cli::parse().into_command()) {
         Ok(true) => ExitCode::SUCCESS,
-        // What was found has been said.
+        // The findings have been printed.
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("dynowarden: {error:#}");
-            // Wrong settings are the user's to fix before a second try; anything else happened on the way.
+            // The user can fix wrong settings before a second try; other errors happened on the way.
             ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
         }
     }
 }
 
-/// Does what is asked for; says whether all is well.
+/// Runs a command; returns whether all is well.
 fn run(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Check(args) => {

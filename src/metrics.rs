@@ -1,8 +1,8 @@
-//! What `/metrics` shows: every figure, its labels and their bounds.
+//! The metrics of `/metrics`: every figure, its labels and their bounds.
 //!
-//! Labels are the configured apps, their listed process types and closed sets of words, so nothing that
-//! a peer sends can grow the number of series. Series whose labels are known at the start are there from
-//! the start, at zero, so that a rate over them has something to begin with.
+//! Labels are the configured apps, their listed process types and closed sets of words, so no peer can grow
+//! the number of series. Series whose labels are known at startup exist from then on, at zero, so that rates
+//! have a starting point.
 
 mod labels;
 
@@ -36,52 +36,45 @@ use dynowarden_core::time::Now;
 pub struct Metrics {
     registry: Registry,
     apps: Vec<AppLabel>,
-    /// What every batch adds to, app by app.
+    /// The counters of every batch, by app.
     tallies: Vec<Tally>,
     /// When the last batch of each app came, in `mono` milliseconds from 1; 0 before the first.
     last_batch_at: Vec<AtomicU64>,
-    /// The same of the last batch with a runtime-metrics sample in it.
+    /// The same for the last batch with a runtime-metrics sample.
     last_sample_at: Vec<AtomicU64>,
     families: Families,
 }
 
-/// Why the HTTP server refused a request or a connection.
+/// Why the HTTP server rejected a request or a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// The body did not arrive in time.
     BodySlow,
-    /// A connection was closed to let a newcomer in.
+    /// A connection was closed to make room for a new one.
     Evicted,
-    /// A TLS handshake that failed: plain HTTP, another version, or a peer that does not trust us.
+    /// A TLS handshake failed: plain HTTP, another version, or a peer that does not trust us.
     HandshakeFailed,
-    /// The TLS handshake did not end in time.
     HandshakeSlow,
-    /// The head is none, or could be read in two ways.
+    /// The head is invalid or ambiguous.
     HeadBroken,
-    /// The head did not arrive in time.
     HeadSlow,
-    /// The head has too many bytes or too many lines.
+    /// Too many bytes or lines.
     HeadTooLarge,
-    /// No descriptor, or no connection that could make room.
+    /// No descriptor, or no connection that could be evicted.
     NoRoom,
-    /// The queue to the engine was full.
     QueueFull,
-    /// One wrong password of many from the same address.
+    /// Too many wrong passwords from the same address.
     Throttled,
-    /// The body was over the limit.
     TooLarge,
-    /// A wrong password or none.
     Unauthorized,
-    /// An app that is not watched.
     UnknownApp,
-    /// A content encoding that is not read.
+    /// An unsupported content encoding.
     UnknownEncoding,
-    /// Not all drains are known yet, and this one is not.
+    /// An unknown drain, while not all drains are listed yet.
     Unlisted,
 }
 
-/// The counters of one app that every batch adds to. To look them up by their labels takes a hash of the
-/// app's name and a lock for each: an eighth of the work on a batch of five frames, by its instructions.
+/// The counters of one app that every batch adds to. Looking them up by labels would take a hash of the app's
+/// name and a lock each: an eighth of the instructions for a batch of five frames.
 #[derive(Debug)]
 struct Tally {
     batches: Counter,
@@ -127,7 +120,7 @@ struct Families {
     token_accepted: Gauge<i64, AtomicI64>,
 }
 
-/// The ends and stages of a restart that exist from the start; see
+/// The stages and ends of a restart that exist from the start; see
 /// [`RestartResult::label`](dynowarden_core::record::RestartResult::label).
 const RESTART_OUTCOMES: [&str; 8] =
     ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered", "withdrawn"];
@@ -155,7 +148,6 @@ impl Metrics {
         Self { registry, apps, tallies, last_batch_at, last_sample_at, families }
     }
 
-    /// A batch was taken.
     pub fn batch(&self, app: AppId, counts: &Counts, now: Now) {
         let (Some(label), Some(tally)) = (self.label(app), self.tallies.get(index(app))) else { return };
         tally.batches.inc();
@@ -177,7 +169,6 @@ impl Metrics {
         note(&self.last_batch_at, app, now);
     }
 
-    /// A batch came that had been taken before.
     pub fn repeated_batch(&self, app: AppId, now: Now) {
         if let Some(label) = self.label(app) {
             self.families.repeated_batches.get_or_create(&AppLabels { app: label.clone() }).inc();
@@ -185,7 +176,7 @@ impl Metrics {
         note(&self.last_batch_at, app, now);
     }
 
-    /// When the last batch of an app came, repeated ones included, in `mono` time; none so far if none.
+    /// When the last batch of an app came, including redelivered ones, in `mono` time; none before the first.
     pub fn last_batch_at(&self, app: AppId) -> Option<Duration> {
         noted(&self.last_batch_at, app)
     }
@@ -202,7 +193,7 @@ impl Metrics {
         }
     }
 
-    /// Whether an app's drain is silent or missing.
+    /// Sets whether an app's drain is silent or missing.
     pub fn drain_silent(&self, app: AppId, silent: bool) {
         if let Some(label) = self.label(app) {
             let labels = AppLabels { app: label.clone() };
@@ -210,7 +201,7 @@ impl Metrics {
         }
     }
 
-    /// Whether an app cannot be seen.
+    /// Sets whether an app cannot be seen.
     pub fn app_hidden(&self, app: AppId, hidden: bool) {
         if let Some(label) = self.label(app) {
             let labels = AppLabels { app: label.clone() };
@@ -218,56 +209,51 @@ impl Metrics {
         }
     }
 
-    /// Whether the Platform API has not answered for a while.
+    /// Sets whether the Platform API has not answered for a while.
     pub fn api_away(&self, away: bool) {
         self.families.api_away.set(away.into());
     }
 
-    /// Whether Heroku's status page shows red.
+    /// Sets whether Heroku's status page is red.
     pub fn platform_red(&self, red: bool) {
         self.families.platform_red.set(red.into());
     }
 
-    /// Sets the state of the store.
     pub fn store(&self, health: &Health) {
         let Families { store_away, store_dropped_rows, store_unwritten_rows, .. } = &self.families;
         store_away.set(health.away.is_some().into());
         store_unwritten_rows.set(i64::try_from(health.unwritten).unwrap_or(i64::MAX));
-        // The store counts; two scrapes at once may come here in any order.
+        // The store counts; two scrapes may arrive here in any order.
         store_dropped_rows.inner().fetch_max(health.dropped, Ordering::Relaxed);
     }
 
-    /// Whether the API accepts the token; none before it was asked.
+    /// Sets whether the API accepts the token; none before it was asked.
     pub fn token_accepted(&self, accepted: Option<bool>) {
         self.families.token_accepted.set(accepted.map_or(-1, i64::from));
     }
 
-    /// Counts a refused request or connection.
     pub fn refused(&self, refusal: Refusal) {
         self.families.refusals.get_or_create(&RefusalLabels { reason: refusal.label() }).inc();
     }
 
-    /// Sets the expiry of the certificate.
     pub fn certificate_ends(&self, at: Timestamp) {
         self.families.certificate_ends.set(at.as_second());
     }
 
-    /// The certificate's files hold something new; `outcome` is `replaced` or `failed`.
+    /// Counts a change of the certificate's files; `outcome` is `replaced` or `failed`.
     pub fn certificate_read(&self, outcome: &'static str) {
         self.families.certificate_reads.get_or_create(&ReadLabels { outcome }).inc();
     }
 
-    /// Connections that are open at the moment.
     pub fn connections(&self, open: usize) {
         self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
-    /// Tasks of the runtime that have not ended.
+    /// Sets the number of runtime tasks that have not ended.
     pub fn tasks(&self, alive: usize) {
         self.families.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
     }
 
-    /// What each notifier has done with its messages.
     pub fn notifiers(&self, notifiers: &[NotifierFigures]) {
         for figures in notifiers {
             for (outcome, count) in [
@@ -285,12 +271,11 @@ impl Metrics {
         }
     }
 
-    /// How many answers came when the engine no longer waited for them.
+    /// Sets the number of answers that no attempt was waiting for.
     pub fn stale_answers(&self, count: u64) {
         self.families.stale_answers.inner().fetch_max(count, Ordering::Relaxed);
     }
 
-    /// The engine decided something.
     pub fn decision(&self, app: AppId, decision: &'static str, reason: &'static str) {
         if let Some(label) = self.label(app) {
             let labels = DecisionLabels { app: label.clone(), decision, reason };
@@ -298,7 +283,7 @@ impl Metrics {
         }
     }
 
-    /// A restart reached a stage or an end.
+    /// Counts a stage or an end of a restart.
     pub fn restart(&self, app: AppId, process_type: &ProcessType, outcome: &'static str) {
         if let Some(label) = self.label(app) {
             let process_type = TypeLabel(process_type.clone());
@@ -307,7 +292,7 @@ impl Metrics {
         }
     }
 
-    /// A restarted dyno is up again.
+    /// Records how long a restarted dyno was out.
     pub fn restart_took(&self, app: AppId, out_for: Duration) {
         if let Some(label) = self.label(app) {
             let labels = AppLabels { app: label.clone() };
@@ -315,25 +300,24 @@ impl Metrics {
         }
     }
 
-    /// People were told something.
     pub fn notice(&self, app: AppId, kind: &'static str) {
         if let Some(label) = self.label(app) {
             self.families.notices.get_or_create(&KindLabels { app: label.clone(), kind }).inc();
         }
     }
 
-    /// The Platform API was asked something; `outcome` is `ok` or the label of a
+    /// Counts a call of the Platform API; `outcome` is `ok` or the label of an
     /// [`ApiError`](dynowarden_core::api::ApiError).
     pub fn api_request(&self, call: &'static str, outcome: &'static str) {
         self.families.api_requests.get_or_create(&ApiLabels { call, outcome }).inc();
     }
 
-    /// `RateLimit-Remaining` of the last answer.
+    /// Sets `RateLimit-Remaining` of the last response.
     pub fn api_tokens(&self, remaining: u32) {
         self.families.api_rate_limit_remaining.set(remaining.into());
     }
 
-    /// Dynos of an app that the engine keeps state for.
+    /// Sets the number of an app's dynos that the engine keeps state for.
     pub fn dynos(&self, app: AppId, tracked: usize) {
         if let Some(label) = self.label(app) {
             let labels = AppLabels { app: label.clone() };
@@ -341,7 +325,6 @@ impl Metrics {
         }
     }
 
-    /// Whether `/readyz` says yes.
     pub fn ready(&self, ready: bool) {
         self.families.ready.set(ready.into());
     }
@@ -349,8 +332,8 @@ impl Metrics {
     /// All figures as text. Ages are those at `now`.
     pub fn render(&self, exposition: Exposition, now: Now) -> String {
         for (app, heard_at) in self.apps.iter().zip(&self.last_batch_at) {
-            // Before the first batch it is the time since the start, so that an alert on a silent drain
-            // also sees one that never spoke.
+            // Before the first batch it is the time since startup, so that an alert on a silent drain also
+            // covers one that never sent anything.
             let at = Duration::from_millis(heard_at.load(Ordering::Relaxed).saturating_sub(1));
             let age = now.mono.saturating_sub(at).as_secs_f64();
             self.families.drain_last_batch.get_or_create(&AppLabels { app: app.clone() }).set(age);
@@ -368,7 +351,7 @@ impl Metrics {
     }
 }
 
-/// Notes that something came; times count from 1, so that 0 is never.
+/// Notes the time of an event; times count from 1, so that 0 means never.
 fn note(times: &[AtomicU64], app: AppId, now: Now) {
     if let Some(at) = times.get(index(app)) {
         let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1);
@@ -530,7 +513,7 @@ impl Families {
     }
 }
 
-/// Lets a series be there from now on.
+/// Creates a series at zero.
 fn begin<S, M, C>(family: &Family<S, M, C>, labels: &S)
 where
     S: Clone + std::hash::Hash + Eq,
@@ -620,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_is_not_watched_makes_no_series() {
+    fn an_unwatched_app_has_no_series() {
         let plan = watched();
         let metrics = Metrics::new([&plan]);
         let before = metrics.render(Exposition::OpenMetrics, START);

@@ -1,8 +1,8 @@
-//! Pauses and their ends on their way into the store.
+//! Writes pauses and their ends to the store.
 //!
-//! Each is written after the one before it, so that the last word of a person is also the last in the
-//! record, and whoever asked is answered once it is there. What other replicas were told is read from the
-//! same record, and is believed only where nothing was said here meanwhile.
+//! Each is written after the previous one, so that a person's last word is also the last in the store, and
+//! the client is answered once it is there. Pauses of other replicas are read from the same store, and are
+//! ignored if a pause was set or ended here in the meantime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,17 +16,16 @@ use crate::store::Store;
 use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::ident::AppId;
 
-/// Writes pauses and their ends down, in the order in which they were asked for.
+/// Writes pauses and their ends, in the order of the requests.
 #[derive(Debug)]
 pub(super) struct PauseKeeper {
-    /// The last write, which waits for those before it.
+    /// The last write, which waits for earlier ones.
     last: Option<JoinHandle<()>>,
-    /// How many have been asked for.
     said: Arc<AtomicU64>,
     store: Store,
 }
 
-/// A reading of the pauses in the store, begun when nothing was on its way there.
+/// A read of the stored pauses, begun when no write was pending.
 #[derive(Debug)]
 pub(super) struct Reading {
     said: Arc<AtomicU64>,
@@ -41,7 +40,7 @@ impl PauseKeeper {
         Self { last: None, said: Arc::default(), store }
     }
 
-    /// Writes a pause down and then answers `kept`.
+    /// Writes a pause and then answers `kept`.
     pub(crate) fn keep(
         &mut self,
         app: Option<AppId>,
@@ -58,7 +57,7 @@ impl PauseKeeper {
         self.after_the_last(write, kept);
     }
 
-    /// Writes down that a pause has ended and then answers `kept`.
+    /// Writes the end of a pause and then answers `kept`.
     pub(crate) fn end(&mut self, app: Option<AppId>, kept: oneshot::Sender<()>) {
         let store = self.store.clone();
         let write = async move {
@@ -69,15 +68,15 @@ impl PauseKeeper {
         self.after_the_last(write, kept);
     }
 
-    /// Waits until all that was asked for has been written, or has failed to be.
+    /// Waits until all requests have been written or have failed.
     pub(crate) async fn kept(&mut self) {
         if let Some(last) = self.last.take() {
-            // A write that broke has nothing more to wait for.
+            // A failed write needs no more waiting.
             let _broken = last.await;
         }
     }
 
-    /// A reading, unless something is on its way into the store that it may or may not show.
+    /// A reading, unless a write is pending that it may or may not show.
     pub(crate) fn reading(&self) -> Option<Reading> {
         let is_quiet = self.last.as_ref().is_none_or(JoinHandle::is_finished);
         is_quiet.then(|| Reading {
@@ -108,7 +107,7 @@ impl PauseKeeper {
 // === impl Reading ===
 
 impl Reading {
-    /// The pauses in the store; none where something was said here since this reading began.
+    /// The stored pauses; none if there was a request here since this reading began.
     pub(crate) async fn read(self, now: Timestamp) -> Option<Vec<RestoredPause>> {
         let pauses = self.store.pauses(now).await.ok()?;
         (self.said.load(Ordering::Relaxed) == self.said_before).then_some(pauses)

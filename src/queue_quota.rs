@@ -1,4 +1,5 @@
-//! Each app's share of the queue to the engine: one that floods it is asked to wait, and the others are not.
+//! Each app's share of the queue to the engine: an app that floods it is asked to retry, and others are not
+//! affected.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
 
-/// How many events of each app wait for the engine.
+/// The number of waiting events of each app.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QueueQuota {
     waiting: Arc<Mutex<HashMap<AppId, usize>>>,
 }
 
-/// What one batch takes up of the queue, given back when it is dropped.
+/// One batch's room in the queue, freed when this is dropped.
 #[derive(Debug)]
 pub struct QueuePermit {
     app: AppId,
@@ -21,7 +22,7 @@ pub struct QueuePermit {
 }
 
 impl QueueQuota {
-    /// Takes room for a batch; none where too much of this app waits already. A batch alone always has room.
+    /// Takes room for a batch; none if too many events of this app wait. A single batch always has room.
     pub(crate) fn take(&self, app: AppId, events: usize) -> Option<QueuePermit> {
         let mut waiting = self.lock();
         let sum = waiting.entry(app).or_default();
@@ -33,7 +34,7 @@ impl QueueQuota {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AppId, usize>> {
-        // A count is changed in one step, so a panic elsewhere leaves nothing half done.
+        // A count changes in one step, so a panic elsewhere is harmless.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,7 +54,7 @@ mod tests {
     use dynowarden_core::limits;
 
     #[test]
-    fn who_floods_the_queue_waits_alone() {
+    fn an_app_that_floods_the_queue_delays_only_itself() {
         let shares = QueueQuota::default();
         let (flooding, other) = (AppId(0), AppId(1));
         let huge = shares.take(flooding, limits::QUEUED_EVENTS_PER_APP_MAX * 2).expect("a batch alone");

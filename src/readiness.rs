@@ -1,11 +1,11 @@
-//! Whether the program can do its work: what `/readyz` says.
+//! Whether the program can do its work, for `/readyz`.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What keeps the program from its work, by subject; shared behind an `Arc`.
+/// The present problems, by subject; shared behind an `Arc`.
 ///
-/// It begins with one trouble, that it is still starting, which [`Readiness::started`] ends.
+/// It begins with one problem, that the program is still starting, which [`Readiness::started`] ends.
 #[derive(Debug)]
 pub struct Readiness {
     remarks: Mutex<Subjects>,
@@ -15,7 +15,6 @@ pub struct Readiness {
 type Subjects = BTreeMap<&'static str, String>;
 
 impl Readiness {
-    /// A program that is still starting.
     pub fn starting() -> Self {
         Self {
             remarks: Mutex::default(),
@@ -23,22 +22,20 @@ impl Readiness {
         }
     }
 
-    /// Everything is there that the work needs.
     pub fn started(&self) {
         self.recover(STARTING);
     }
 
-    /// Something keeps the program from its work. Anyone may read the text, so it names no secret.
+    /// Reports a problem that prevents work. Anyone may read the text, so it contains no secret.
     pub fn fail(&self, subject: &'static str, text: impl Into<String>) {
         lock(&self.troubles).insert(subject, text.into());
     }
 
-    /// It does no longer.
     pub fn recover(&self, subject: &'static str) {
         lock(&self.troubles).remove(subject);
     }
 
-    /// All troubles in one line; none when ready.
+    /// All problems in one line; none when ready.
     pub fn trouble(&self) -> Option<String> {
         let troubles = lock(&self.troubles);
         if troubles.is_empty() {
@@ -47,7 +44,7 @@ impl Readiness {
         Some(joined(&troubles))
     }
 
-    /// Something is amiss that the program can work with, or is no longer. Anyone may read the text.
+    /// Sets or clears a warning, which does not prevent work. Anyone may read the text.
     pub fn warn(&self, subject: &'static str, text: Option<String>) {
         let mut remarks = lock(&self.remarks);
         match text {
@@ -56,7 +53,7 @@ impl Readiness {
         }
     }
 
-    /// All remarks in one line, if there are any.
+    /// All warnings in one line, if there are any.
     pub fn remarks(&self) -> Option<String> {
         let remarks = lock(&self.remarks);
         (!remarks.is_empty()).then(|| joined(&remarks))
@@ -68,7 +65,7 @@ fn joined(subjects: &Subjects) -> String {
 }
 
 fn lock(subjects: &Mutex<Subjects>) -> MutexGuard<'_, Subjects> {
-    // The map is whole after every statement that changes it, so a panic elsewhere spoils nothing.
+    // The map is consistent after every statement that changes it, so a panic elsewhere is harmless.
     subjects.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -79,7 +76,7 @@ mod tests {
     use super::Readiness;
 
     #[test]
-    fn ready_is_the_absence_of_trouble() {
+    fn it_is_ready_without_problems() {
         let readiness = Readiness::starting();
         assert_eq!(readiness.trouble().as_deref(), Some("starting: not up yet"));
         readiness.fail("store", "away");

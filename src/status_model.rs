@@ -1,7 +1,7 @@
-//! The picture of everything that the status page shows, kept up to date by the tasks that learn something.
+//! The data behind the status page, kept up to date by the tasks that learn something.
 //!
-//! The engine's own state is asked of the driver at each look; here stands what it does not keep: the
-//! charts, the last decisions and what the drains did.
+//! The engine's own state is requested from the driver for each view. This keeps the rest: the charts, the
+//! last decisions and the drains' activity.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,6 @@ use dynowarden_core::record::{Notice, NoticeKind, Record, RestartResult, Scope};
 use dynowarden_core::time::Now;
 use dynowarden_core::traffic::{Readings as _, Span};
 
-/// The picture; shared behind an `Arc`.
 #[derive(Debug)]
 pub struct StatusModel {
     /// In the order of the settings, as [`AppId`] counts.
@@ -47,7 +46,7 @@ struct Drain {
 }
 
 impl StatusModel {
-    /// An empty picture of these apps, in the order of the settings.
+    /// An empty model of these apps, in the order of the settings.
     pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>, traffic: Arc<TrafficBook>) -> Self {
         let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
         let drains = vec![Drain::default(); apps.len()];
@@ -55,7 +54,7 @@ impl StatusModel {
         Self { apps, kept: Mutex::new(kept), traffic }
     }
 
-    /// A batch was taken, with these events in it.
+    /// Notes an accepted batch and its events.
     pub fn heard(&self, app: AppId, events: &[Event], counts: &Counts, now: Now) {
         let mut kept = self.lock();
         kept.history.add_events(app, events, now.wall);
@@ -67,7 +66,6 @@ impl StatusModel {
         }
     }
 
-    /// Something went on record.
     pub fn record(&self, record: &Record) {
         let mut kept = self.lock();
         match record {
@@ -100,12 +98,12 @@ impl StatusModel {
         }
     }
 
-    /// Takes over decisions of an earlier life, newest first.
+    /// Adds decisions of an earlier process, newest first.
     pub fn remember(&self, past: Vec<DecisionView>) {
         self.lock().recent_decisions.restore(past);
     }
 
-    /// Everything but the program's own health, with the engine's state as it was just now.
+    /// Everything but the program's own health, with the engine's present state.
     pub fn facts(&self, status: Vec<AppStatus>, now: Now) -> Facts {
         let kept = self.lock();
         let apps = status.into_iter().filter_map(|app| self.app_facts(app, &kept, now)).collect();
@@ -143,12 +141,11 @@ impl StatusModel {
         })
     }
 
-    /// The name of a watched app.
     pub fn name(&self, app: AppId) -> Option<&AppName> {
         self.apps.get(app.0 as usize).map(|(name, _)| name)
     }
 
-    /// The last whole minute of a dyno, where anything has been told of its requests lately.
+    /// A dyno's last whole minute; none without recent requests.
     fn traffic_of(&self, app: AppId, dyno: &DynoName, now: Now) -> Option<Traffic> {
         let minute = now.mono.as_secs() / 60;
         let read = |from: u64, to: u64| {
@@ -162,7 +159,7 @@ impl StatusModel {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        // Each statement that changes it leaves it whole, so a panic elsewhere spoils nothing.
+        // The state is consistent after every statement that changes it, so a panic elsewhere is harmless.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What operators read: the log, and one place where a record becomes its log line and its figures.
+//! The log, and the one place that turns a record into its log line and its metrics.
 
 use std::io::IsTerminal;
 
@@ -16,24 +16,22 @@ use dynowarden_core::record::{
     Action, Decision, MemoryAfterRestart, Notice, NoticeKind, Outcome, Record, RestartResult, Scope,
 };
 
-/// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// `RUST_LOG` is not a filter.
     #[error("RUST_LOG is not a filter such as `info` or `dynowarden=debug,warn`")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
-    /// Somebody else has set up a log in this process.
+    /// Another log was set up in this process.
     #[error("there is a log already")]
     Installed(#[source] TryInitError),
 }
 
-/// Sets up the log on standard output, where a twelve-factor program's belongs.
+/// Sets up the log on standard output, as twelve-factor programs do.
 ///
-/// `filter` is `RUST_LOG`; without it everything from `info` on is shown. Without a format it is text on
-/// a terminal and JSON elsewhere.
+/// `filter` is `RUST_LOG`; the default is `info`. The default format is text on a terminal and JSON
+/// elsewhere.
 ///
 /// # Errors
-/// The filter cannot be read, or there is a log already.
+/// The filter is invalid, or there is a log already.
 pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogError> {
     let filter = filter.filter(|text| !text.trim().is_empty()).unwrap_or("info");
     let filter = EnvFilter::builder().parse(filter).map_err(LogError::Filter)?;
@@ -49,20 +47,20 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
 }
 
 /// Logs and counts one record in one place, so that the two cannot differ.
-pub fn tell(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
+pub fn report(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
     let plan = |app: AppId| &plans[app.0 as usize];
     match record {
         Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
             let app = &plan(*app).name;
             info!(%app, %dyno, outcome = "aftermath", %memory, "memory after restart");
         }
-        Record::Decision(decision) => tell_decision(decision, plan(decision.app), metrics),
-        Record::Notice(notice) => tell_notice(notice, plans, metrics),
-        Record::Outcome(outcome) => tell_outcome(outcome, plan(outcome.app), metrics),
+        Record::Decision(decision) => report_decision(decision, plan(decision.app), metrics),
+        Record::Notice(notice) => report_notice(notice, plans, metrics),
+        Record::Outcome(outcome) => report_outcome(outcome, plan(outcome.app), metrics),
     }
 }
 
-fn tell_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
+fn report_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
     let word = decision.action.word();
     let code = decision.reason_label();
     metrics.decision(decision.app, word, code);
@@ -79,7 +77,7 @@ fn tell_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
     info!(%app, dyno, %rule, decision = word, code, reason, "{message}");
 }
 
-fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
+fn report_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
     let label = outcome.result.label();
     metrics.restart(outcome.app, outcome.dyno.process_type(), label);
     if let RestartResult::Back { out_for, .. } = &outcome.result {
@@ -102,10 +100,10 @@ fn tell_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
     }
 }
 
-fn tell_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
+fn report_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
     let label = notice.what.label();
     let app = match notice.scope {
-        // It is about every app, so each app's counter has it.
+        // It concerns every app, so each app's counter has it.
         Scope::Account => {
             (0..).map(AppId).zip(plans).for_each(|(app, _)| metrics.notice(app, label));
             "account"
@@ -148,7 +146,7 @@ mod tests {
     use jiff::Timestamp;
     use tracing_subscriber::fmt::MakeWriter;
 
-    use super::{LogError, begin, tell};
+    use super::{LogError, begin, report};
     use crate::exposition::Exposition;
     use crate::metrics::Metrics;
     use dynowarden_core::api::ApiError;
@@ -208,7 +206,7 @@ mod tests {
         let metrics = Metrics::new(&plans);
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(sink.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || tell(&record, &plans, &metrics));
+        tracing::subscriber::with_default(subscriber, || report(&record, &plans, &metrics));
         let text = String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text");
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -223,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_makes_one_line_and_one_figure() {
+    fn a_record_makes_one_log_line_and_one_count() {
         let at = Timestamp::UNIX_EPOCH;
         let dyno = Some("web.2".parse().expect("a dyno"));
         let decision = |action| {
@@ -289,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_is_none_is_told() {
+    fn an_invalid_log_filter_is_reported() {
         assert!(matches!(begin(None, Some("dynowarden=loud")), Err(LogError::Filter(_))));
     }
 }

@@ -1,6 +1,6 @@
-//! The traffic of all dynos, fed by every connection and read when a message is made.
+//! The traffic of all dynos, written by every connection and read when a message is made.
 //!
-//! It never goes through the engine's queue: requests are nearly every line, and no decision hangs on them.
+//! It bypasses the engine's queue: nearly every line is a request, and no decision depends on them.
 
 use dashmap::DashMap;
 
@@ -12,7 +12,7 @@ use dynowarden_core::record::MemoryReading;
 use dynowarden_core::time::Now;
 use dynowarden_core::traffic::{Figures, Readings, Span, Traffic};
 
-/// What the dynos did in the last minutes; shared behind an `Arc`.
+/// The dynos' figures of the last minutes; shared behind an `Arc`.
 #[derive(Debug)]
 pub struct TrafficBook {
     dynos: DashMap<(AppId, DynoName), Traffic>,
@@ -25,7 +25,7 @@ impl TrafficBook {
         Self { dynos: DashMap::new(), is_on }
     }
 
-    /// Whether requests are wanted; where not, their lines need not be read.
+    /// Whether requests are counted; if not, their lines need not be read.
     pub fn is_on(&self) -> bool {
         self.is_on
     }
@@ -35,7 +35,7 @@ impl TrafficBook {
         self.with(app, dyno, now, |traffic| traffic.request(request, now.mono));
     }
 
-    /// Notes what the events of a batch say of memory.
+    /// Notes the memory events of a batch.
     pub fn hear(&self, app: AppId, events: &[Event], now: Now) {
         if !self.is_on {
             return;
@@ -56,12 +56,11 @@ impl TrafficBook {
         }
     }
 
-    /// Forgets dynos of which nothing was heard for longer than is kept.
+    /// Drops dynos without recent data.
     pub fn prune(&self, now: Now) {
         self.dynos.retain(|_, traffic| !traffic.is_over(now.mono));
     }
 
-    /// How many dynos are in it.
     pub fn dynos(&self) -> usize {
         self.dynos.len()
     }
@@ -74,7 +73,7 @@ impl TrafficBook {
         if self.dynos.len() >= limits::TRAFFIC_DYNOS_MAX {
             self.prune(now);
         }
-        // Statistics are worth less than the daemon's memory: dynos beyond the limit are not counted.
+        // Statistics matter less than the daemon's memory: dynos beyond the limit are not counted.
         if self.dynos.len() < limits::TRAFFIC_DYNOS_MAX {
             count(&mut self.dynos.entry(key).or_default());
         }
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_book_is_bounded() {
+    fn the_number_of_dynos_is_limited() {
         let book = TrafficBook::new(true);
         let max = u32::try_from(limits::TRAFFIC_DYNOS_MAX).expect("a small number");
         (1..=max + 10).for_each(|index| ask(&book, index));

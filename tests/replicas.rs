@@ -2,32 +2,17 @@
 //!
 //! `.ci/postgres run cargo test --test replicas`
 
-use std::env;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dynowarden_core::limits;
 use heroku_sim::fault::{Fault, FaultRule};
 use http::Method;
-use sqlx::{Connection as _, PgConnection};
 
 use support::crashes::err;
 use support::daemon::{ADMIN_PASSWORD, Daemon};
 use support::fixtures::{await_restart, basic, deleted, heroku, post};
 use support::proxy::{Mood, Proxy};
-
-/// A database of its own on the server that the script started, which ends with the tests.
-async fn database() -> String {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let url = env::var("DYNOWARDEN_TEST_POSTGRES").expect("a server: .ci/postgres run cargo test …");
-    let name = format!("replicas_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-    let mut server = PgConnection::connect(&url).await.expect("the server");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
-        .execute(&mut server)
-        .await
-        .expect("a database");
-    format!("{}/{name}", url.rsplit_once('/').expect("a path").0)
-}
+use support::store::postgres_database as database;
 
 fn replicas(heroku: &heroku_sim::server::SimHeroku, database: &str, env: &[(&str, &str)]) -> Vec<Daemon> {
     let mut env = env.to_vec();
@@ -43,7 +28,7 @@ async fn one_error_seen_by_all_replicas_causes_one_restart() {
         err(&heroku, replica, "web.1").await;
     }
     await_restart(&heroku, "web.1").await;
-    // The others see what the first did, and another dyno's turn comes when that one has settled.
+    // The others see the first one's restart, and another dyno is restarted once that one has settled.
     err(&heroku, &replicas[2], "web.2").await;
     await_restart(&heroku, "web.2").await;
     assert_eq!(deleted(&heroku), ["DELETE /apps/acme/dynos/web.1", "DELETE /apps/acme/dynos/web.2"]);
@@ -70,7 +55,7 @@ async fn a_pause_reaches_all_replicas() {
     let url = format!("{}/api/v1/pause", replicas[0].url);
     let body = r#"{"app":"acme","for":"1h","reason":"a launch"}"#;
     assert_eq!(post(&heroku, url, headers, body).await, 200);
-    // Told to one, and read by the others within two seconds; an error that comes sooner is let wait here.
+    // Set on one replica, and read by the others within two seconds; an earlier error is held here.
     tokio::time::sleep(limits::PAUSES_READ_EVERY * 2).await;
     for replica in &replicas {
         err(&heroku, replica, "web.1").await;
@@ -99,7 +84,7 @@ async fn the_claim_of_a_dead_replica_blocks_only_for_its_lease() {
     replicas.remove(0).kill();
     err(&heroku, &replicas[0], "web.1").await;
     replicas[0].await_decision("web.1", "hold", "claimed_elsewhere");
-    // R14 repeats every 21 s; here more often, so that the figure is that of the lease.
+    // R14 repeats every 21 s; more often here, so that the measured time is the lease's.
     let lease = limits::CLAIM_LEASE.as_secs();
     for _ in 0..lease {
         err(&heroku, &replicas[1], "web.1").await;
@@ -113,7 +98,7 @@ async fn the_claim_of_a_dead_replica_blocks_only_for_its_lease() {
             return;
         }
     }
-    panic!("nobody took over within {} s", 2 * lease);
+    panic!("no replica took over within {} s", 2 * lease);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +115,7 @@ async fn without_the_store_batches_are_accepted_and_nothing_is_restarted() {
     daemon.await_decision("web.1", "hold", "store_away");
     assert!(deleted(&heroku).is_empty());
     proxy.set(Mood::Passing);
-    // It goes on by itself, with the first error after that.
+    // It continues automatically, with the first error after that.
     daemon.await_line(|line| line["message"].as_str().is_some_and(|text| text.contains("the store is back")));
     err(&heroku, &daemon, "web.1").await;
     await_restart(&heroku, "web.1").await;

@@ -1,4 +1,4 @@
-//! E-mail against a real mail server, which `.ci/smtp` starts. No part of a plain `cargo test`.
+//! E-mail against a real mail server, which `.ci/smtp` starts. Not part of a plain `cargo test`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,15 +28,15 @@ impl Server {
         let home = std::env::var_os("SMTP_SERVER").expect("run this by .ci/smtp, which starts the server");
         let home = PathBuf::from(home);
         let text = std::fs::read_to_string(home.join("ports")).expect("the server says where it listens");
-        let door = |line: &str| {
+        let port = |line: &str| {
             let (name, port) = line.split_once(' ').expect("two words");
             (name.to_owned(), port.parse().expect("a port"))
         };
-        Self { ports: text.lines().map(door).collect(), home }
+        Self { ports: text.lines().map(port).collect(), home }
     }
 
-    fn port(&self, door: &str) -> u16 {
-        self.ports[door]
+    fn port(&self, listener: &str) -> u16 {
+        self.ports[listener]
     }
 
     /// Mails that went to `address`.
@@ -110,8 +110,8 @@ async fn starttls_delivers_with_a_password() {
 #[tokio::test]
 async fn a_wrong_password_is_reported_and_not_shown() {
     let server = Server::new();
-    for (scheme, door, query) in [("smtps", "tls", ""), ("smtp", "starttls", "?tls=required")] {
-        let url = format!("{scheme}://{USER}:canary@localhost:{}{query}", server.port(door));
+    for (scheme, listener, query) in [("smtps", "tls", ""), ("smtp", "starttls", "?tls=required")] {
+        let url = format!("{scheme}://{USER}:canary@localhost:{}{query}", server.port(listener));
         let why = test(&server.settings(&url, "wrong")).await.expect_err("the password is wrong");
         assert!(why.contains("535") && !why.contains("canary"), "{why}");
     }
@@ -121,8 +121,8 @@ async fn a_wrong_password_is_reported_and_not_shown() {
 #[tokio::test]
 async fn an_untrusted_certificate_is_rejected() {
     let server = Server::new();
-    for (scheme, door, query) in [("smtps", "tls", ""), ("smtp", "starttls", "?tls=required")] {
-        let url = format!("{scheme}://{USER}:canary@localhost:{}{query}", server.port(door));
+    for (scheme, listener, query) in [("smtps", "tls", ""), ("smtp", "starttls", "?tls=required")] {
+        let url = format!("{scheme}://{USER}:canary@localhost:{}{query}", server.port(listener));
         let why =
             test(&server.settings_with(&url, "stranger", "")).await.expect_err("a stranger's certificate");
         assert!(why.to_lowercase().contains("certificate") && !why.contains("canary"), "{why}");
@@ -137,7 +137,9 @@ async fn a_server_without_starttls_gets_no_password() {
     assert!(why.to_lowercase().contains("starttls"), "{why}");
     assert!(server.mails_to("clear@example.com").is_empty());
     let url = format!("smtp://localhost:{}", server.port("clear"));
-    test(&server.settings_with(&url, "clear", "")).await.expect("this machine itself may be told in clear");
+    test(&server.settings_with(&url, "clear", ""))
+        .await
+        .expect("this machine itself may be sent mail in clear");
     assert_eq!(server.mails_to("clear@example.com").len(), 1);
 }
 

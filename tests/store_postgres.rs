@@ -22,24 +22,18 @@ use dynowarden_core::record::{AttemptId, Hold};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use suite::{Bed, accepted, at, back, bounds, decided_request, dyno, hold, request, start};
+use suite::{
+    Bed, accepted, at, back, bounds, decided_request, dyno, hold, postgres_database as database, request,
+    start,
+};
 use support::proxy::{Mood, Proxy};
 
-/// `postgres://USER:PASSWORD@HOST:PORT/` of the server, and what is between `//` and `/`.
+/// `postgres://USER:PASSWORD@HOST:PORT/` of the server, and the part between `//` and `/`.
 fn server() -> (String, String) {
     let url = env::var("DYNOWARDEN_TEST_POSTGRES")
         .expect("these tests need a server: .ci/postgres run cargo test …");
     let authority = url.trim_start_matches("postgres://").split('/').next().expect("an authority").to_owned();
     (url, authority)
-}
-
-/// A database of its own; the server ends with the tests, and so do its databases.
-async fn database() -> String {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let (url, authority) = server();
-    let name = format!("store_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-    suite::execute(&url, &format!("CREATE DATABASE {name}")).await;
-    format!("postgres://{authority}/{name}")
 }
 
 fn bed_at(url: &str) -> Bed {
@@ -87,7 +81,7 @@ fn wall() -> Timestamp {
     Timestamp::now()
 }
 
-/// Options by which the server's clock judges.
+/// Options with the server's clock.
 fn by_server(bed: &Bed) -> StoreOptions {
     StoreOptions { clock: JudgingClock::Server, ..bed.options() }
 }
@@ -125,7 +119,7 @@ async fn racing_replicas_never_exceed_max_concurrent() {
                 let (name, attempt_id) = (format!("web.{}", dyno + 1), round + 1);
                 let generation = racer * 1000 + round;
                 let asked = ClaimRequest { bounds: limits, ..request(attempt_id, &name, generation) };
-                // On a busy machine the store may be too slow now and then, and says no.
+                // On a busy machine the store is sometimes too slow, and refuses.
                 if store.claim(&asked, wall()).await.is_err() {
                     continue;
                 }
@@ -155,7 +149,7 @@ async fn racing_replicas_never_exceed_max_concurrent() {
     assert!(granted.load(Ordering::Relaxed) >= 8, "{granted:?}");
 }
 
-/// Found by three daemons that heard one line each: in transactions of their own, none saw the others' lines.
+/// Found by three daemons that received one line each: in separate transactions, none saw the others' lines.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_counting_at_once_see_every_hit() {
     const REPLICAS: u64 = 6;
@@ -215,7 +209,7 @@ async fn a_replica_reads_the_history_of_another() {
         other => panic!("{other:?}"),
     };
     assert!(until > wall());
-    // Their clocks disagree by an hour, and the server's alone counts.
+    // Their clocks differ by an hour, and only the server's counts.
     let wrong = dynowarden_core::time::earlier(wall(), Duration::from_secs(3600));
     assert!(matches!(two.claim(&request(1, "web.1", 0), wrong).await, Err(ClaimRefusal::Elsewhere { .. })));
     let out = ClaimRefusal::FormationOut { dyno: dyno("web.1") };
@@ -236,7 +230,7 @@ async fn until_back(store: &Store) {
     tokio::time::timeout(Duration::from_secs(20), back).await.expect("it is back").expect("a store");
 }
 
-/// The store behind a proxy that goes into a mood, and out of it.
+/// The store behind a proxy that fails and recovers.
 async fn goes_away(mood: Mood) {
     let url = database().await;
     let (_, authority) = server();
@@ -251,7 +245,7 @@ async fn goes_away(mood: Mood) {
     let asks = decided_request(2, "worker.1", 0, at(0));
     assert_eq!(store.claim(&asks, at(0)).await, Err(ClaimRefusal::StoreAway));
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
-    // From now on it is known, and nobody waits.
+    // From now on the failure is known, and no call waits.
     let asked = Instant::now();
     assert_eq!(store.claim(&request(3, "worker.1", 0), at(0)).await, Err(ClaimRefusal::StoreAway));
     assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
@@ -265,7 +259,7 @@ async fn goes_away(mood: Mood) {
     assert!(away.to_string().contains(&proxy.address.to_string()), "{away}");
     let password = user.split(':').nth(1).expect("a password");
     assert!(!away.to_string().contains(password) && !away.to_string().contains("dynowarden:"), "{away}");
-    // Ten rows of refusals, the outcome, and what may have been written of the claim.
+    // Ten rows of refusals, the outcome, and the possible remains of the claim.
     assert_eq!((health.unwritten, health.dropped), (13, 0));
 
     proxy.set(Mood::Passing);
@@ -319,8 +313,8 @@ async fn connection_errors_contain_no_secret() {
     let (_, address) = authority.rsplit_once('@').expect("a user");
     let denied = error(&format!("postgres://dynowarden:canary@{address}/postgres")).await;
     assert!(denied.contains(address) && denied.contains("is not accepted"), "{denied}");
-    let nobody = error(&format!("postgres://canary:x@{address}/postgres")).await;
-    assert!(nobody.contains("is not accepted"), "{nobody}");
+    let denied = error(&format!("postgres://canary:x@{address}/postgres")).await;
+    assert!(denied.contains("is not accepted"), "{denied}");
     let nowhere = error(&format!("postgres://{authority}/nowhere")).await;
     assert!(nowhere.contains(address) && nowhere.contains("\"nowhere\" does not exist"), "{nowhere}");
     let closed =

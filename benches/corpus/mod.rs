@@ -6,43 +6,36 @@
 
 #![allow(dead_code, reason = "several benches share it, and each uses a part")]
 
-/// Where logplex cuts a batch (`http_drain_target_bytes`).
+/// Where logplex splits batches (`http_drain_target_bytes`).
 const BATCH_BYTES: usize = 102_400;
 
-/// Batches, and what is in them.
 pub(super) struct Corpus {
-    /// The bodies.
     pub batches: Vec<Vec<u8>>,
-    /// Frames in all of them.
     pub frames: usize,
-    /// Octets in all of them.
     pub bytes: usize,
-    /// How many of the frames are of each kind.
     pub kinds: Kinds,
 }
 
-/// How many frames are of each kind.
+/// The number of frames of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Kinds {
     /// The app's own lines.
     pub app: usize,
     /// `Error R14`.
     pub errors: usize,
-    /// About a dyno's life, or its memory beside an R14.
+    /// About a dyno's life, or its memory next to an R14.
     pub life: usize,
-    /// Runtime metrics.
     pub metrics: usize,
-    /// The router's lines.
     pub router: usize,
 }
 
 impl Corpus {
-    /// As many full batches as hold `frames` frames.
+    /// Full batches with at least `frames` frames in total.
     pub(super) fn new(seed: u64, frames: usize) -> Self {
         Self::cut(seed, frames, usize::MAX)
     }
 
-    /// The same in batches of `batch_frames` frames at most.
+    /// The same in batches of at most `batch_frames` frames.
     pub(super) fn cut(seed: u64, frames: usize, batch_frames: usize) -> Self {
         let mut corpus = Self { batches: vec![Vec::new()], frames, bytes: 0, kinds: Kinds::default() };
         let mut writer = Writer { dice: Dice(seed), millis: 0 };
@@ -65,7 +58,7 @@ impl Corpus {
         corpus
     }
 
-    /// Checks that the mix is the one that is said above, to a tenth; of kinds that are rare, to a half.
+    /// Checks the mix described above: to a tenth, and to a half for rare kinds.
     pub(super) fn check(&self) {
         let Kinds { app, errors, life, metrics, router } = self.kinds;
         assert_eq!(app + errors + life + metrics + router, self.frames);
@@ -82,8 +75,8 @@ impl Corpus {
     }
 }
 
-/// What could not be faster: hops over the counts and splits the six header fields, with no check and no
-/// meaning. Gives the number of frames.
+/// A lower bound: follows the counts and splits the six header fields, without checks and meaning. Returns
+/// the number of frames.
 pub(super) fn floor(body: &[u8]) -> usize {
     let (mut rest, mut frames) = (body, 0);
     while !rest.is_empty() {
@@ -102,7 +95,7 @@ pub(super) fn floor(body: &[u8]) -> usize {
     frames
 }
 
-/// SplitMix64: small, fast enough and the same for ever.
+/// SplitMix64: small, fast enough and stable.
 struct Dice(u64);
 
 impl Dice {

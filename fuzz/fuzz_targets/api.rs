@@ -1,4 +1,4 @@
-//! Any octets as an answer of the Platform API.
+//! Any octets as a response of the Platform API.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any octets as things that happen to the engine.
+//! Any octets as events for the engine.
 
 #![no_main]
 

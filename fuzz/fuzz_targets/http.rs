@@ -1,5 +1,5 @@
-//! Any octets as what a peer sends to the front door.
+//! Any octets as a client's input to the HTTP server.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_test_support::door_oracle::check_peer(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| dynowarden_test_support::http_oracle::check_peer(octets));

@@ -1,4 +1,4 @@
-//! Any text behind the headers of the router, a dyno, logplex, the API and an app.
+//! Any text after the headers of the router, a dyno, logplex, the API and an app.
 
 #![no_main]
 

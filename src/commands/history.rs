@@ -1,4 +1,4 @@
-//! `history`: past decisions from the store, newest first, whether a daemon is serving from it or not.
+//! `history`: past decisions from the store, newest first, with or without a running daemon.
 
 use std::io::{self, Write};
 
@@ -10,24 +10,21 @@ use crate::store::read_only::ReadOnlyStore;
 use dynowarden_core::limits;
 use dynowarden_core::record::view::DecisionView;
 
-/// Why the record could not be shown. The message names the file or the server, and no secret.
+/// Why history could not be shown. The message names the file or the server, and no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// It went away meanwhile; what was read up to there has been printed.
+    /// The store went away in between; the rows read so far have been printed.
     #[error(transparent)]
     Away(#[from] StoreAway),
-    /// It cannot be opened.
     #[error(transparent)]
     Open(#[from] StoreError),
-    /// The runtime cannot be had.
     #[error("no runtime for the store's connections")]
     Runtime(#[source] io::Error),
-    /// The output cannot be written.
     #[error("the output cannot be written")]
     Write(#[source] io::Error),
 }
 
-/// Prints decisions to `out`: one line each, or one JSON object a line.
+/// Prints decisions to `out`: one line or one JSON object each.
 ///
 /// # Errors
 /// The store cannot be read: exit code 1.
@@ -39,7 +36,7 @@ pub fn run(args: &HistoryArgs, settings: &Settings, out: &mut dyn Write) -> Resu
         let printed = print(args, &reading, out).await;
         reading.close().await;
         match printed {
-            // Nobody reads on, as under `| head`: that is the end, and no failure.
+            // The reader is gone, as under `| head`: that is the end, not a failure.
             Err(HistoryError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             printed => printed,
         }
@@ -95,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_printed_for_people_and_for_programs() {
+    fn decisions_are_printed_as_text_and_as_json() {
         let dir = tempfile::tempdir().expect("a directory");
         let url = format!("sqlite://{}", dir.path().join("x.db").display());
         let env = [("DATABASE_URL".into(), url.into())];

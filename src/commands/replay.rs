@@ -1,8 +1,8 @@
 //! `replay`: files in, decisions out.
 //!
 //! Standard output carries decisions and, in text, the summary; everything else goes to standard error.
-//! Decisions are written as soon as the lines are read, so that `heroku logs --tail` can be piped in; and
-//! when the reader is gone, as under `| head`, that is the end and no failure.
+//! Decisions are written as soon as their lines are read, so that `heroku logs --tail` can be piped in. When
+//! the reader is gone, as under `| head`, that is the end, not a failure.
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, File};
@@ -24,43 +24,33 @@ use dynowarden_core::replay::summary::Summary;
 use dynowarden_core::replay::timeline::Timeline;
 use dynowarden_core::replay::{Replay, ReplayOutput};
 
-/// The command's streams besides its files.
 pub struct Streams<'a> {
-    /// What `-` stands for.
+    /// Read for `-`.
     pub stdin: &'a mut dyn Read,
-    /// For decisions.
     pub out: &'a mut dyn Write,
-    /// For everything else.
     pub err: &'a mut dyn Write,
-    /// Whether the process's standard error is a terminal, where large files get a progress bar.
+    /// Whether standard error is a terminal, where large files get a progress bar.
     pub is_terminal: bool,
 }
 
-/// Why a replay could not be finished. The message names the file and what is wrong with it.
+/// Why a replay could not be finished. The message names the file and the problem.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// A folder.
     #[error("{}: is a directory; name the files in it", .0.display())]
     Directory(PathBuf),
-    /// A file in which there is nothing to replay.
+    /// A file without anything to replay.
     #[error(
         "{}: nothing in it can be read as a log; read are {FORMS}; it begins with {begins:?}",
         file.display()
     )]
-    NoLog {
-        file: PathBuf,
-        /// How it begins.
-        begins: String,
-    },
-    /// A file that is not there, or cannot be read on.
+    NoLog { file: PathBuf, begins: String },
+    /// A file that is missing or cannot be read to its end.
     #[error("{}: cannot be read", file.display())]
     Read {
         file: PathBuf,
-        /// What the system says.
         #[source]
         source: io::Error,
     },
-    /// The output cannot be written.
     #[error("the output cannot be written")]
     Write(#[source] io::Error),
 }
@@ -68,15 +58,14 @@ pub enum ReplayError {
 /// Replays the files, in the order given, as one log.
 ///
 /// # Errors
-/// A file that cannot be read, or has nothing in it that can: exit code 1. What was decided up to there
-/// has been printed.
+/// A file cannot be read, or contains nothing readable: exit code 1. Earlier decisions have been printed.
 pub fn run(
     args: &ReplayArgs,
     settings: &Settings,
     streams: Streams<'_>,
     now: Timestamp,
 ) -> Result<(), ReplayError> {
-    // A slip in the last of many names should not come to light after the others were read.
+    // An error in the last of many names should show before the others are read.
     for file in args.files.iter().filter(|file| !is_stdin(file)) {
         let found = fs::metadata(file).map_err(|source| ReplayError::Read { file: file.clone(), source })?;
         if found.is_dir() {
@@ -93,7 +82,7 @@ pub fn run(
         out,
         page: Page::new(args.format),
         replay: Replay::new(roster, |app| settings.plan_for(app)),
-        told: Vec::new(),
+        output: Vec::new(),
         troubles: Troubles::default(),
     };
     match run.all(&args.files, stdin) {
@@ -109,7 +98,7 @@ struct Run<'a> {
     out: &'a mut dyn Write,
     page: Page,
     replay: Replay<'a>,
-    told: Vec<ReplayOutput>,
+    output: Vec<ReplayOutput>,
     troubles: Troubles,
 }
 
@@ -119,14 +108,14 @@ impl Run<'_> {
     fn all(&mut self, files: &[PathBuf], stdin: &mut dyn Read) -> Result<(), ReplayError> {
         let read = files.iter().try_for_each(|file| self.file(file, stdin));
         if read.is_ok() {
-            self.replay.end(&mut self.told);
+            self.replay.end(&mut self.output);
         }
-        self.page.add(&mut self.told);
+        self.page.add(&mut self.output);
         self.page.end(read.is_ok().then(|| self.replay.summary()));
-        // Problems go to standard error; when that is gone, they cannot be reported.
-        let _told = self.err.write_all(self.troubles.to_string().as_bytes());
+        // If standard error is gone, problems cannot be reported.
+        let _written = self.err.write_all(self.troubles.to_string().as_bytes());
         if read.is_ok() && matches!(self.page.form, Form::Json) {
-            let _told = writeln!(self.err, "{}", self.replay.summary());
+            let _written = writeln!(self.err, "{}", self.replay.summary());
         }
         self.flush(None).and(read)
     }
@@ -178,7 +167,7 @@ impl Run<'_> {
                 match item {
                     Item::Entry(entry) => {
                         entries += 1;
-                        if let Err(error) = self.replay.hear(&entry, &mut self.told) {
+                        if let Err(error) = self.replay.hear(&entry, &mut self.output) {
                             self.troubles.not_understood.add(path, place, error, entry.line.msg);
                         }
                     }
@@ -187,7 +176,7 @@ impl Run<'_> {
                         self.troubles.not_read.add(path, place, unread.why, unread.text);
                     }
                 }
-                self.page.add(&mut self.told);
+                self.page.add(&mut self.output);
             }
             self.flush(bar)?;
             if octets == 0 {
@@ -200,7 +189,7 @@ impl Run<'_> {
         }
     }
 
-    /// Goes through the first part of a file for the apps that are in it.
+    /// Reads the first part of a file to find its apps.
     fn announce(&mut self, mut archive: Archive) {
         while let Some((_, item)) = archive.read() {
             if let Item::Entry(entry) = item {
@@ -215,13 +204,12 @@ impl Run<'_> {
         }
         let text = std::mem::take(&mut self.page.text);
         let mut write = || self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-        // The bar's line is taken away for as long as others are written.
+        // The bar's line is removed while other lines are written.
         let written = if let Some(bar) = bar { bar.suspend(write) } else { write() };
         written.map_err(ReplayError::Write)
     }
 }
 
-/// `-`.
 fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
@@ -233,7 +221,7 @@ fn bar(path: &Path, bytes: u64) -> ProgressBar {
     ProgressBar::new(bytes).with_style(style).with_message(name)
 }
 
-/// The text in `reader`, which may be gzipped, in several members too, as archives are that were joined.
+/// The text in `reader`, unpacked if it is gzipped, including archives joined from several members.
 fn unzipped<'r>(mut reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
     let mut head = Vec::new();
     reader.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
@@ -246,9 +234,9 @@ fn unzipped<'r>(mut reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
     })
 }
 
-/// Gives as much as is asked for, or all that there is. An unpacker stops at the end of each member, and what
-/// a system's name means hangs on what else is in the first part of a file, wherever it was joined. A pipe
-/// that is not packed is not waited for: its lines are to be heard as they come.
+/// Fills the caller's buffer, or returns everything left. An unpacker stops at the end of each member, and
+/// the meaning of a system's name depends on the rest of a file's first part, wherever it was joined. An
+/// uncompressed pipe is not waited for: its lines are handled as they come.
 struct Filling<R> {
     reader: R,
     /// The error that ended the last part early, to be reported in its turn.
@@ -273,7 +261,7 @@ impl<R: Read> Read for Filling<R> {
 /// RFC 1952, 2.3.1.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// An outsider's text, as much of it as one needs to recognise it.
+/// The start of an untrusted text, enough to recognise it.
 fn quoted(text: &[u8]) -> String {
     // A character has four bytes at most.
     let text = &text[..text.len().min(limits::QUOTED_CHARS_MAX * 4)];
@@ -282,7 +270,7 @@ fn quoted(text: &[u8]) -> String {
 
 // === Standard output ===
 
-/// What is to be printed next.
+/// The text to be printed next.
 struct Page {
     form: Form,
     is_begun: bool,
@@ -305,9 +293,9 @@ impl Page {
         Self { form, is_begun: false, text: String::new() }
     }
 
-    /// Adds the decisions. What became of a restart is made up in a replay, and is not printed.
-    fn add(&mut self, told: &mut Vec<ReplayOutput>) {
-        for ReplayOutput { app, record } in told.drain(..) {
+    /// Adds the decisions. A replay makes up the outcome of a restart, so outcomes are not printed.
+    fn add(&mut self, output: &mut Vec<ReplayOutput>) {
+        for ReplayOutput { app, record } in output.drain(..) {
             let Record::Decision(decision) = record else { continue };
             self.is_begun = true;
             match &mut self.form {
@@ -333,14 +321,14 @@ impl Page {
 
 // === Standard error ===
 
-/// What could not be used.
+/// Lines that could not be used.
 #[derive(Default)]
 struct Troubles {
     not_read: Trouble,
     not_understood: Trouble,
 }
 
-/// Troubles of one kind: how many, and the first.
+/// Problems of one kind: their number, and the first.
 #[derive(Default)]
 struct Trouble {
     count: u64,

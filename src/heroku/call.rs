@@ -1,4 +1,4 @@
-//! The calls that can be made: a closed list, so that nothing else can be said to the Platform API.
+//! The possible API calls: a closed list, so that no other request can be sent to the Platform API.
 
 use http::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -6,7 +6,6 @@ use serde_json::json;
 
 use dynowarden_core::ident::{AppName, DynoName};
 
-/// Every call there is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call<'c> {
     Account,
@@ -37,7 +36,7 @@ impl Call<'_> {
         }
     }
 
-    /// Names are typed, and no character that they allow means anything in a path.
+    /// Names are typed, and none of their allowed characters has a meaning in a path.
     pub(super) fn path(self) -> String {
         match self {
             Self::Account => "/account".to_owned(),
@@ -62,7 +61,6 @@ impl Call<'_> {
         !matches!(self, Self::Account | Self::RateLimits)
     }
 
-    /// The word for it in metrics.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Account => "account",

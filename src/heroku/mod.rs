@@ -1,8 +1,9 @@
-//! The hands: the few calls of the Platform API that this program can make, and what each answer means.
+//! The client of the Platform API: the few calls that this program can make, and the meaning of each
+//! response.
 //!
-//! The list of calls is compiled in ([`Call`]); a path is made of typed names only, so there is no way
-//! to restart a whole process type or a whole app from here. Nothing is tried twice here either: whether
-//! to ask again is the engine's to decide, after a look.
+//! The list of calls is compiled in ([`Call`]). A path contains typed names only, so no call can restart a
+//! whole process type or a whole app. Nothing is retried here either: the engine decides whether to ask
+//! again, after an inspection.
 
 mod call;
 #[cfg(test)]
@@ -30,29 +31,25 @@ pub struct Heroku {
     transport: Transport,
 }
 
-/// An answer, and what it costs.
+/// An answer, and the account's remaining calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered<T> {
-    /// What was answered.
     pub value: T,
-    /// `RateLimit-Remaining` of the last answer: the calls that are left to the account.
+    /// `RateLimit-Remaining` of the last response.
     pub tokens_remaining: Option<u32>,
 }
 
 impl<T> Answered<T> {
-    /// The same answer, as something else.
     pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Answered<U> {
         Answered { value: into(self.value), tokens_remaining: self.tokens_remaining }
     }
 }
 
-/// Why there can be no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// There is no token.
     #[error("there is no HEROKU_API_KEY")]
     NoToken,
-    /// The token could not be sent.
+    /// The token contains characters that a header cannot carry.
     #[error("HEROKU_API_KEY has characters that no token has, such as a line break")]
     Token,
     /// The system's certificates or the TLS library are not usable.
@@ -61,7 +58,6 @@ pub enum ClientError {
          SSL_CERT_FILE"
     )]
     Tls(#[source] reqwest::Error),
-    /// The API's address is no URL.
     #[error("HEROKU_API_URL is not a URL such as https://api.heroku.com")]
     Url,
 }
@@ -72,12 +68,12 @@ impl Heroku {
     /// A client with the token and the address of the settings.
     ///
     /// # Errors
-    /// There is no usable token, address or TLS.
+    /// No usable token, address or TLS.
     pub fn new(settings: &HerokuSettings, metrics: Arc<Metrics>) -> Result<Self, ClientError> {
         Ok(Self { transport: Transport::new(settings, metrics)? })
     }
 
-    /// All dynos of the listed process types, then the one in question by its own name.
+    /// All dynos of the listed process types, and then the named one alone.
     pub async fn inspect(
         &self,
         app: &AppName,
@@ -99,7 +95,7 @@ impl Heroku {
         Answered { value, tokens_remaining: tokens }
     }
 
-    /// One dyno by its name; none when the API knows none of that name.
+    /// One dyno by its name; none if the API knows none of that name.
     pub async fn poll(&self, app: &AppName, dyno: &DynoName) -> Answered<Result<Option<DynoInfo>, ApiError>> {
         let mut tokens = None;
         let value = self.one_dyno(app, dyno, &mut tokens).await;
@@ -119,7 +115,7 @@ impl Heroku {
                 match status {
                     _ if status.is_success() => DeleteResult::Accepted,
                     StatusCode::NOT_FOUND => DeleteResult::Gone,
-                    // Whoever answered so may have passed the request on before.
+                    // The gateway may have forwarded the request before answering.
                     _ if is_passing(status) => DeleteResult::Lost { what: format!("answered {status}") },
                     _ => DeleteResult::Refused(self.transport.refusal(response).await),
                 }
@@ -137,51 +133,47 @@ impl Heroku {
         Answered { value, tokens_remaining: tokens }
     }
 
-    /// Whose token it is.
+    /// The owner of the token.
     pub async fn account(&self) -> Answered<Result<Account, ApiError>> {
         self.fetch(Call::Account, json::account).await
     }
 
-    /// The token's scope, such as `global` or `write`, once an answer has said it: `Oauth-Scope` stands in
-    /// every answer, but is documented for none
-    /// (<https://blog.heroku.com/oauth-for-platform-api-in-public-beta>).
+    /// The token's scope, such as `global` or `write`, once known: every response has `Oauth-Scope`, though
+    /// undocumented (<https://blog.heroku.com/oauth-for-platform-api-in-public-beta>).
     pub fn scope(&self) -> Option<&str> {
         self.transport.scope()
     }
 
-    /// What the API's clock said with its last answer, to the second.
+    /// `Date` of the API's last response, to the second.
     pub fn date(&self) -> Option<Timestamp> {
         self.transport.date()
     }
 
-    /// What an app is.
     pub async fn app(&self, app: &AppName) -> Answered<Result<AppInfo, ApiError>> {
         self.fetch(Call::App(app), json::app).await
     }
 
-    /// The calls left to the account, at the price of none.
+    /// The account's remaining calls; costs none of them.
     pub async fn rate_limits(&self) -> Answered<Result<u32, ApiError>> {
         let answered = self.fetch(Call::RateLimits, json::rate_limits).await;
         let tokens_remaining = answered.value.as_ref().ok().copied().or(answered.tokens_remaining);
         Answered { tokens_remaining, ..answered }
     }
 
-    /// An app's drains.
     pub async fn drains(&self, app: &AppName) -> Answered<Result<Vec<Drain>, ApiError>> {
         self.fetch_list(Call::Drains(app), json::drains).await
     }
 
-    /// Registers a drain.
     pub async fn create_drain(&self, app: &AppName, url: &SecretString) -> Answered<Result<Drain, ApiError>> {
         self.fetch(Call::CreateDrain(app, url), json::drain).await
     }
 
-    /// How many dynos each process type of an app should have.
+    /// The desired number of dynos of each process type.
     pub async fn formation(&self, app: &AppName) -> Answered<Result<Vec<Formation>, ApiError>> {
         self.fetch_list(Call::Formation(app), json::formation).await
     }
 
-    /// Which features an app has switched on.
+    /// An app's features, enabled or not.
     pub async fn features(&self, app: &AppName) -> Answered<Result<Vec<Feature>, ApiError>> {
         self.fetch_list(Call::Features(app), json::features).await
     }
@@ -197,9 +189,9 @@ impl Heroku {
             Err(Miss::ApiError(error)) => Err(error),
             Ok(page) => match json::dyno(&page.body) {
                 Ok(seen) if seen.name == *name => Ok(Some(seen)),
-                Ok(seen) => {
-                    Err(ApiError::Garbled { what: format!("asked for {name}, it told of {}", seen.name) })
-                }
+                Ok(seen) => Err(ApiError::Garbled {
+                    what: format!("asked for {name}, the answer is about {}", seen.name),
+                }),
                 Err(garbled) => Err(unreadable(&garbled)),
             },
         }
@@ -228,7 +220,6 @@ impl Heroku {
         Answered { value, tokens_remaining: tokens }
     }
 
-    /// All pages of a list.
     async fn list<T>(
         &self,
         call: Call<'_>,

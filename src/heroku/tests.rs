@@ -1,4 +1,4 @@
-//! The client against a peer that says what it is told to say.
+//! The client against a scripted peer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use dynowarden_core::api::{ApiError, DeleteResult};
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 
-/// Answers connections in turn: with the bytes given, or by closing, or never.
+/// Answers connections in turn: with the given bytes, by closing, or never.
 struct Peer {
     address: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -95,7 +95,7 @@ const LONG: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn a_look_reads_all_pages_and_then_the_dyno_by_name() {
+async fn an_inspection_reads_all_pages_and_then_the_dyno_by_name() {
     let first = json!([dyno_json("web.1"), dyno_json("run.77")]).to_string();
     let second = json!([dyno_json("web.2"), dyno_json("worker.1")]).to_string();
     let peer = Peer::listen([
@@ -126,7 +126,7 @@ async fn a_look_reads_all_pages_and_then_the_dyno_by_name() {
 }
 
 #[tokio::test]
-async fn every_answer_to_a_look_has_one_meaning() {
+async fn every_answer_to_an_inspection_has_one_meaning() {
     let throttled = |seconds| ApiError::Throttled { wait: Some(Duration::from_secs(seconds)) };
     for (status, headers, body, expect) in [
         ("401 Unauthorized", "", r#"{"id":"unauthorized"}"#, ApiError::Unauthorized),
@@ -172,7 +172,7 @@ async fn every_answer_to_a_look_has_one_meaning() {
 }
 
 #[tokio::test]
-async fn a_dyno_that_is_not_there_is_none_and_another_one_is_garbled() {
+async fn a_missing_dyno_is_none_and_another_one_is_garbled() {
     let (app, dyno, listed) = names();
     let list = json!([dyno_json("web.1")]).to_string();
     let peer = Peer::listen([say("200 OK", "", &list), say("404 Not Found", "", "{}")]).await;
@@ -273,7 +273,7 @@ async fn a_drain_is_registered_by_its_url() {
 }
 
 #[test]
-fn what_is_set_wrong_is_said() {
+fn wrong_client_settings_are_reported() {
     let settings = |key: Option<&str>, url: &str| HerokuSettings {
         api_key: key.map(SecretString::from),
         api_url: url.to_owned(),

@@ -1,4 +1,4 @@
-//! The way to the Platform API: one request out, one answer in, within its bounds.
+//! Requests to the Platform API: one request out, one response in, within its bounds.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,13 +21,13 @@ use dynowarden_core::api::json;
 use dynowarden_core::limits;
 use dynowarden_core::time::spoken;
 
-/// Where requests go out, with the token on them.
+/// Sends requests with the token.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     authorization: HeaderValue,
     base: String,
     client: reqwest::Client,
-    /// `Date` of the last answer in seconds since 1970; 0 before the first.
+    /// `Date` of the last response in seconds since 1970; 0 before the first.
     date: Arc<AtomicI64>,
     metrics: Arc<Metrics>,
     request_timeout: Duration,
@@ -37,20 +37,17 @@ pub(super) struct Transport {
 /// A 2xx.
 pub(super) struct Page {
     pub(super) body: Vec<u8>,
-    /// Where the rest of a list is, for a 206.
+    /// `Next-Range` of a 206.
     pub(super) next: Option<HeaderValue>,
     pub(super) is_partial: bool,
 }
 
-/// Why there is no page.
 pub(super) enum Miss {
     ApiError(ApiError),
     NotFound,
 }
 
-/// Why there is no answer.
 pub(super) enum Fault {
-    /// The request never left.
     NotSent(String),
     /// It may have arrived.
     Lost(String),
@@ -63,7 +60,7 @@ impl Transport {
             .map_err(|_| ClientError::Token)?;
         authorization.set_sensitive(true);
         let base = Url::parse(&settings.api_url).map_err(|_| ClientError::Url)?;
-        // The other side may have installed it already, which is as good.
+        // It may be installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
@@ -78,7 +75,7 @@ impl Transport {
             builder = builder.no_proxy();
         }
         if base.scheme() == "http" {
-            // A machine without certificates can still talk to a Platform API that needs none.
+            // A machine without certificates can still use a Platform API without TLS.
             builder = builder.tls_certs_only([]);
         }
         Ok(Self {
@@ -92,12 +89,12 @@ impl Transport {
         })
     }
 
-    /// Counts a call by what came of it.
+    /// Counts a call by its outcome.
     pub(super) fn count(&self, call: &'static str, outcome: &'static str) {
         self.metrics.api_request(call, outcome);
     }
 
-    /// A 2xx, read whole and counted.
+    /// A 2xx, read in full and counted.
     pub(super) async fn page(
         &self,
         call: Call<'_>,
@@ -141,7 +138,7 @@ impl Transport {
         }
     }
 
-    /// Sends a request, once.
+    /// Sends a request once.
     pub(super) async fn send(
         &self,
         call: Call<'_>,
@@ -170,14 +167,14 @@ impl Transport {
         Ok(response)
     }
 
-    /// What a status that is neither 2xx nor a plain 404 means.
+    /// The meaning of a status that is neither 2xx nor a plain 404.
     pub(super) async fn refusal(&self, response: reqwest::Response) -> ApiError {
         let status = response.status();
         let wait = retry_after(response.headers());
         if is_passing(status) {
             return ApiError::Unreachable { what: format!("it answered {status}") };
         }
-        // What the body says only names the refusal; without it, it is one all the same.
+        // The body only names the refusal; without it, it is still a refusal.
         let body = self.body(response, ERROR_BYTES_MAX).await.unwrap_or_default();
         let id = json::error_id(&body);
         match status {
@@ -204,18 +201,16 @@ impl Transport {
         }
     }
 
-    /// What the API's clock said with its last answer.
     pub(super) fn date(&self) -> Option<Timestamp> {
         let seconds = self.date.load(Ordering::Relaxed);
         Timestamp::from_second(seconds).ok().filter(|_| seconds != 0)
     }
 
-    /// The token's scope, once an answer has said it.
     pub(super) fn scope(&self) -> Option<&str> {
         self.scope.get().map(String::as_str)
     }
 
-    /// What an answer says is left to the account.
+    /// The account's remaining calls by this response.
     pub(super) fn tokens(&self, headers: &HeaderMap) -> Option<u32> {
         if self.scope.get().is_none()
             && let Some(scope) = headers.get("oauth-scope").and_then(|value| value.to_str().ok())
@@ -227,8 +222,8 @@ impl Transport {
         Some(remaining)
     }
 
-    /// An error and its causes in one line. There is no secret in it: the token is in no URL, and reqwest
-    /// shows no headers.
+    /// An error and its causes in one line. It contains no secret: the token is in no URL, and reqwest shows
+    /// no headers.
     fn what_happened(&self, error: reqwest::Error) -> String {
         if error.is_timeout() {
             return format!("no answer within {}", spoken(self.request_timeout));
@@ -250,8 +245,8 @@ const USER_AGENT: &str =
 /// <https://devcenter.heroku.com/articles/platform-api-reference#clients>
 const ACCEPTED: &str = "application/vnd.heroku+json; version=3";
 
-/// Shorter than any idle time-out on the way, so that no call goes out on a connection that is just
-/// being closed: a DELETE whose fate is unknown costs a look.
+/// Shorter than any idle time-out on the way, so that no call goes out on a connection that is closing: a
+/// DELETE with an unknown outcome costs an inspection.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
 /// An error's body is a sentence.
@@ -259,23 +254,23 @@ const ERROR_BYTES_MAX: usize = 16 * 1024;
 
 const WHAT_CHARS_MAX: usize = 200;
 
-/// Answers of something in trouble, or in between: asking again may help.
+/// Statuses of temporary trouble at the API or a gateway: a retry may help.
 pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
 }
 
-/// When the answer was made, by the clock of whoever made it.
+/// When the response was made, by its server's clock.
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
     rfc2822::parse(headers.get(DATE)?.to_str().ok()?).ok().map(|date| date.timestamp())
 }
 
-/// `Retry-After` in seconds; its other form, a date, does not occur here.
+/// `Retry-After` in seconds; the API does not use dates here.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(limits::API_WAIT_MAX))
 }
 
-/// A proxy of the environment is for the world outside.
+/// A proxy from the environment is not for loopback.
 fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -1,4 +1,4 @@
-//! The labels of the figures: names of the settings and closed sets of words, nothing a peer can make up.
+//! The labels of the metrics: names from the settings and closed sets of words, never text from a peer.
 
 use std::fmt::{self, Write as _};
 

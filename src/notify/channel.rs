@@ -1,4 +1,4 @@
-//! The three media behind one word.
+//! The three kinds of channels behind one type.
 
 use crate::config::settings::{ChannelSettings, NotifierSettings};
 use crate::notify::delivery::Delivery;
@@ -9,7 +9,6 @@ use crate::notify::{NotifyError, RetryPolicy};
 use dynowarden_core::incident::message::Message;
 use dynowarden_core::time::Now;
 
-/// One medium with its receiver.
 pub(super) enum Channel {
     Email(Box<Email>),
     Slack(Slack),
@@ -17,16 +16,16 @@ pub(super) enum Channel {
 }
 
 impl Channel {
-    pub(super) fn new(notifier: &NotifierSettings, pace: RetryPolicy) -> Result<Self, NotifyError> {
+    pub(super) fn new(notifier: &NotifierSettings, retry: RetryPolicy) -> Result<Self, NotifyError> {
         let name = || notifier.name.clone();
         let http = |source| NotifyError::Http { name: name(), source };
         Ok(match &notifier.channel {
-            ChannelSettings::Slack { url } => Self::Slack(Slack::new(url, pace.timeout).map_err(http)?),
+            ChannelSettings::Slack { url } => Self::Slack(Slack::new(url, retry.timeout).map_err(http)?),
             ChannelSettings::Webhook { url, secret } => {
-                Self::Webhook(Webhook::new(url, secret.clone(), pace.timeout).map_err(http)?)
+                Self::Webhook(Webhook::new(url, secret.clone(), retry.timeout).map_err(http)?)
             }
             ChannelSettings::Email(settings) => {
-                let email = Email::new(settings, pace.timeout)
+                let email = Email::new(settings, retry.timeout)
                     .map_err(|source| NotifyError::Email { name: name(), source })?;
                 Self::Email(Box::new(email))
             }

@@ -1,4 +1,4 @@
-//! What a receiver's answer means, and the client that posts.
+//! The meaning of a receiver's response, and the client that posts.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,26 +12,23 @@ use secrecy::{ExposeSecret as _, SecretString};
 use dynowarden_core::limits;
 use dynowarden_core::time::{since, spoken};
 
-/// What became of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// The receiver has it.
     Sent,
-    /// Not now; trying again may help.
+    /// Not now; a retry may help.
     Retry {
-        /// What the receiver asks to wait.
+        /// `Retry-After`.
         after: Option<Duration>,
-        /// What happened, without any secret.
+        /// Free of secrets.
         why: String,
     },
-    /// The receiver does not want it, and will not later.
+    /// The receiver rejected it, and will reject it later.
     Refused {
-        /// What happened, without any secret.
+        /// Free of secrets.
         why: String,
     },
 }
 
-/// Posts to one URL.
 #[derive(Clone, Debug)]
 pub(super) struct Poster {
     client: reqwest::Client,
@@ -39,11 +36,10 @@ pub(super) struct Poster {
     url: SecretString,
 }
 
-/// Texts that no answer may make us say, should a receiver repeat them.
+/// Texts to be hidden if a receiver's response repeats them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Secrets(Vec<SecretString>);
 
-/// A receiver's answer.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// The beginning of its body.
@@ -54,7 +50,7 @@ pub(super) struct Answer {
 // === impl Secrets ===
 
 impl Secrets {
-    /// Those of these texts that are long enough to be told from any other word.
+    /// Keeps those texts that are long enough to be recognised.
     pub(super) fn new(texts: impl IntoIterator<Item = String>) -> Self {
         let long = texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_LEAST);
         Self(long.map(SecretString::from).collect())
@@ -67,12 +63,12 @@ impl Secrets {
         let query = url.query_pairs().map(|(_, value)| value.into_owned());
         let own = [url.username().to_owned(), url.password().unwrap_or_default().to_owned()];
         let mut texts: Vec<String> = path.chain(query).chain(own).collect();
-        // The longest first: what is left of a text after a part of it was hidden would not be found.
+        // Longest first: otherwise hiding a part of a text would leave the rest of it visible.
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         Self::new(texts)
     }
 
-    /// `text` without any of them.
+    /// `text` without the secrets.
     pub(super) fn hide(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "…"))
     }
@@ -86,7 +82,7 @@ impl Poster {
     /// # Errors
     /// HTTPS is not available here.
     pub(super) fn new(url: &SecretString, timeout: Duration) -> Result<Self, reqwest::Error> {
-        // Somebody may have installed it already, which is as good.
+        // It may be installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("dynowarden/", env!("CARGO_PKG_VERSION")))
@@ -101,7 +97,7 @@ impl Poster {
         Ok(Self { client: builder.build()?, timeout, url: url.clone() })
     }
 
-    /// What its answers must not make us say.
+    /// The secrets to be hidden in its responses.
     pub(super) fn secrets(&self) -> Secrets {
         Secrets::of_url(&self.url)
     }
@@ -109,7 +105,7 @@ impl Poster {
     /// Posts JSON.
     ///
     /// # Errors
-    /// There was no answer; the delivery says so.
+    /// There was no response; returns the resulting delivery.
     pub(super) async fn post(
         &self,
         headers: HeaderMap,
@@ -129,7 +125,7 @@ impl Poster {
             match response.chunk().await {
                 Ok(Some(chunk)) => text.extend_from_slice(&chunk),
                 Ok(None) => break,
-                // The status is there, which says most of it; only a success needs its body.
+                // The status is known and says most; only a success needs its body.
                 Err(error) if status.is_success() => return Err(self.no_answer(error)),
                 Err(_) => break,
             }
@@ -148,7 +144,7 @@ impl Poster {
     }
 }
 
-/// A proxy of the environment is for the world outside.
+/// A proxy from the environment is not for loopback.
 fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -171,7 +167,7 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
 
 const WHY_CHARS_MAX: usize = 200;
 
-/// A text without control characters, of so many characters at most.
+/// The first `chars_max` characters of a text, without control characters.
 pub(super) fn one_line(text: &str, chars_max: usize) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     match line.char_indices().nth(chars_max) {
@@ -193,7 +189,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 // === impl Answer ===
 
 impl Answer {
-    /// What its status means.
+    /// The meaning of its status.
     pub(super) fn delivery(&self) -> Delivery {
         let why = format!("it answered {}", self.status);
         match self.status {
@@ -219,7 +215,7 @@ mod tests {
     use super::{Secrets, one_line, retry_after};
 
     #[test]
-    fn a_wait_is_a_number_or_a_date() {
+    fn retry_after_is_a_number_or_a_date() {
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
         for (text, expect) in [
             ("7", Some(7)),
@@ -237,16 +233,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_receiver_repeats_of_its_url_is_not_said() {
+    fn secrets_that_a_receiver_repeats_are_hidden() {
         let url = "https://user:word@hooks.example.com/services/T000/B000/s3cr3t?key=hidden".into();
-        let told = "Cannot POST \\/services\\/T000\\/B000\\/s3cr3t?key=hidden for user:word, no_team";
+        let answer = "Cannot POST \\/services\\/T000\\/B000\\/s3cr3t?key=hidden for user:word, no_team";
         let expect = "Cannot POST \\/…\\/…\\/…\\/…?key=… for …:…, no_team";
-        assert_eq!(Secrets::of_url(&url).hide(told), expect);
+        assert_eq!(Secrets::of_url(&url).hide(answer), expect);
         assert_eq!(Secrets::of_url(&"https://example.com/".into()).hide("no_team"), "no_team");
     }
 
     #[test]
-    fn a_line_is_one_line() {
+    fn control_characters_are_removed_from_a_line() {
         assert_eq!(one_line("a\r\nb\0c", 10), "a  b c");
         assert_eq!(one_line("äöü", 2), "äö…");
         assert_eq!(one_line("äöü", 3), "äöü");

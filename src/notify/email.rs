@@ -1,7 +1,7 @@
-//! E-mail: a plain text and a simple page, through a mail server.
+//! E-mail: a plain text and a simple HTML page, through a mail server.
 //!
-//! The id of a mail is made of the incident's, so that a mail program shows the mails of one incident as one
-//! thread, and a server that is given a mail twice may notice.
+//! A mail's id contains the incident's, so that mail programs show the mails of one incident as a thread, and
+//! a server that receives a mail twice can detect it.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,13 +28,12 @@ pub(super) struct Email {
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }
 
-/// Why mail cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailError {
-    /// An address that the settings took and the mail library does not.
+    /// An address that the settings accepted and the mail library rejects.
     #[error("{0} is not an e-mail address")]
     Address(String),
-    /// The certificates of `ca_file`, or those of the system.
+    /// The certificates of `ca_file` or of the system.
     #[error("TLS is not available with these certificates")]
     Tls(#[source] lettre::transport::smtp::Error),
 }
@@ -43,7 +42,7 @@ impl Email {
     /// # Errors
     /// An address or the certificates cannot be used.
     pub(super) fn new(settings: &EmailSettings, timeout: Duration) -> Result<Self, EmailError> {
-        // Somebody may have installed it already, which is as good.
+        // It may be installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mailbox = |address: &String| {
             let parsed = address.parse().map_err(|_| EmailError::Address(address.clone()))?;
@@ -77,7 +76,7 @@ impl Email {
             Ok(mail) => mail,
             Err(error) => return Delivery::Refused { why: with_causes(&error) },
         };
-        // The library's own time-out is for each command; a server can be slow many times over.
+        // The library's own time-out is per command; a server can be slow many times over.
         let sent = tokio::time::timeout(self.timeout * COMMANDS, self.transport.send(mail));
         match sent.await {
             Ok(Ok(_)) => Delivery::Sent,
@@ -95,7 +94,7 @@ impl Email {
             .subject(subject)
             .date(SystemTime::from(message.at))
             .message_id(Some(format!("<{}@{domain}>", message.id)))
-            // Nobody is to answer that he is on holiday.
+            // Prevents out-of-office replies.
             .raw_header(raw("Auto-Submitted", "auto-generated"));
         let thread = format!("<{}.1@{domain}>", message.incident);
         if !matches!(message.phase, Phase::Opened | Phase::Single) {
@@ -112,7 +111,7 @@ impl Email {
     }
 }
 
-/// A mail is a dozen commands, and a server that is well answers each in a fraction of a second.
+/// A mail takes a dozen commands, and a healthy server answers each in a fraction of a second.
 const COMMANDS: u32 = 3;
 
 const SUBJECT_CHARS_MAX: usize = 150;
@@ -137,7 +136,7 @@ fn certificates(text: &str) -> impl Iterator<Item = String> {
 
 const CERTIFICATE_END: &str = "-----END CERTIFICATE-----";
 
-/// The password, as it is and as it is sent: a server may repeat what it refuses.
+/// The password, plain and as sent: a server may repeat what it rejects.
 fn secrets(settings: &EmailSettings) -> Secrets {
     let Some((user, password)) = &settings.credentials else { return Secrets::default() };
     let password = password.expose_secret();
@@ -145,7 +144,7 @@ fn secrets(settings: &EmailSettings) -> Secrets {
     Secrets::new(sent.into_iter().chain([password.to_owned()]))
 }
 
-/// A server's answer is either "not now" or "no"; a connection that fails may not fail the next time.
+/// A server's response is either "not now" or "no"; a failed connection may work the next time.
 fn judge(error: &lettre::transport::smtp::Error, secrets: &Secrets) -> Delivery {
     let why = secrets.hide(&with_causes(error));
     if error.is_permanent() || error.is_client() {
@@ -226,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn every_message_reads_well() {
+    fn every_message_matches_its_snapshot() {
         for (name, message) in samples::all() {
             insta::assert_snapshot!(format!("email-{name}"), mail(&message).replace('\r', ""));
         }
     }
 
     #[test]
-    fn no_text_can_leave_its_place() {
+    fn no_text_can_escape_its_place() {
         let mut message = samples::hostile();
         message.title.push_str("\r\nBcc: everybody@example.com\r\n\r\nbody");
         let mail = mail(&message);

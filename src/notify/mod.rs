@@ -1,9 +1,9 @@
-//! Notifiers: from records to messages that arrive, without ever standing in the way of a restart.
+//! Notifiers: turn records into messages and deliver them, without ever delaying a restart.
 //!
-//! Whoever has something to tell hands it to [`NotifierHandle`], which never waits: a full queue costs the
-//! notice, and that is counted. One task makes messages of what it is handed, with one state of incidents
-//! for each notifier. Each notifier has a task of its own and a queue that drops its oldest message, so that
-//! one that is down does not delay the others.
+//! Other tasks use [`NotifierHandle`], which never waits: if its queue is full, it drops the record and
+//! counts it. One task turns records into messages, with a separate incident state for each notifier. Each
+//! notifier has its own task and a queue that drops its oldest message, so that one that is down does not
+//! delay the others.
 
 mod channel;
 mod delivery;
@@ -41,57 +41,52 @@ use dynowarden_core::limits;
 use dynowarden_core::record::Record;
 use dynowarden_core::time::Now;
 
-/// By which other tasks tell; cheap to clone.
+/// Sends records and releases to the notifiers; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NotifierHandle {
     /// None without any notifier.
-    told: Option<mpsc::Sender<NotifierInput>>,
+    sender: Option<mpsc::Sender<NotifierInput>>,
     missed: Arc<AtomicU64>,
-    posts: Arc<[Arc<Outbox>]>,
+    outboxes: Arc<[Arc<Outbox>]>,
 }
 
-/// The task that makes messages, before it runs.
 pub struct NotifierTask {
     clock: Clock,
     incidents: Vec<Incidents>,
-    pace: RetryPolicy,
-    media: Vec<Channel>,
-    posts: Arc<[Arc<Outbox>]>,
+    retry: RetryPolicy,
+    channels: Vec<Channel>,
+    outboxes: Arc<[Arc<Outbox>]>,
     readings: Arc<TrafficBook>,
     seed: u64,
-    /// Rung when a notifier goes down or comes up.
+    /// Signalled when a notifier goes down or comes up.
     changed: Arc<Notify>,
-    told: mpsc::Receiver<NotifierInput>,
+    inputs: mpsc::Receiver<NotifierInput>,
 }
 
-/// What a notifier has done; what metrics show of it.
+/// A notifier's counters, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifierFigures {
-    /// Its name, one of those in the settings.
+    /// As in the settings.
     pub name: Arc<str>,
-    /// Messages that arrived.
     pub delivered: u64,
     /// Messages that were given up.
     pub failed: u64,
-    /// Messages that were evicted from a full queue.
+    /// Messages evicted from a full queue.
     pub dropped: u64,
-    /// Incidents that were forgotten because too many were open.
+    /// Incidents dropped because too many were open.
     pub forgotten: u64,
-    /// Records that never became messages, because the queue of all notifiers was full.
+    /// Records dropped because the queue of all notifiers was full.
     pub missed: u64,
-    /// Messages that wait, the one on its way included.
+    /// Waiting messages, including the one on its way.
     pub waiting: usize,
-    /// Whether it is down.
     pub is_down: bool,
 }
 
-/// Why a notifier cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// A mail notifier.
     #[error("the notifier {name} cannot be used")]
     Email { name: Arc<str>, source: EmailError },
-    /// One that posts over HTTP.
+    /// A notifier that posts over HTTP.
     #[error("the notifier {name} cannot be used: HTTPS is not available here")]
     Http { name: Arc<str>, source: reqwest::Error },
 }
@@ -107,10 +102,10 @@ enum NotifierInput {
     Release { app: AppId, version: Option<u64> },
 }
 
-/// How long receivers are waited for.
+/// Time-outs of receivers.
 #[derive(Clone, Copy, Debug)]
 struct RetryPolicy {
-    /// One try.
+    /// Of one try.
     timeout: Duration,
     /// Between the first try and the second.
     wait_min: Duration,
@@ -118,14 +113,14 @@ struct RetryPolicy {
     wait_max: Duration,
 }
 
-const PACE: RetryPolicy = RetryPolicy {
+const RETRY: RetryPolicy = RetryPolicy {
     timeout: limits::DELIVERY_TIMEOUT,
     wait_min: limits::DELIVERY_WAIT_MIN,
     wait_max: limits::DELIVERY_WAIT_MAX,
 };
 
-/// The notifiers of `settings`: the handle, and the task to be run. `readings` says what the dynos do, `seed`
-/// makes the jitter and stands in the ids of messages, so it is another one for every life of the program.
+/// The notifiers of `settings`: the handle, and the task to run. `readings` has the dynos' figures. `seed`
+/// makes the jitter and is part of message ids, so it must differ for every process.
 ///
 /// # Errors
 /// A notifier cannot be used: its certificates, or TLS at all.
@@ -135,43 +130,46 @@ pub fn start(
     clock: Clock,
     seed: u64,
 ) -> Result<(NotifierHandle, NotifierTask), NotifyError> {
-    start_at(PACE, settings, readings, (clock, seed))
+    start_at(RETRY, settings, readings, (clock, seed))
 }
 
 fn start_at(
-    pace: RetryPolicy,
+    retry: RetryPolicy,
     settings: &Settings,
     readings: Arc<TrafficBook>,
     (clock, seed): (Clock, u64),
 ) -> Result<(NotifierHandle, NotifierTask), NotifyError> {
-    let (sender, told) = mpsc::channel(limits::QUEUED_NOTICES_MAX);
+    let (sender, inputs) = mpsc::channel(limits::QUEUED_NOTICES_MAX);
     let changed = Arc::new(Notify::new());
-    let media = settings
+    let channels = settings
         .notifiers
         .iter()
-        .map(|notifier| Channel::new(notifier, pace))
+        .map(|notifier| Channel::new(notifier, retry))
         .collect::<Result<Vec<_>, _>>()?;
-    let post = |notifier: &NotifierSettings| Arc::new(Outbox::new(notifier.name.clone(), changed.clone()));
-    let posts: Arc<[Arc<Outbox>]> = settings.notifiers.iter().map(post).collect();
+    let outbox = |notifier: &NotifierSettings| Arc::new(Outbox::new(notifier.name.clone(), changed.clone()));
+    let outboxes: Arc<[Arc<Outbox>]> = settings.notifiers.iter().map(outbox).collect();
     let now = clock.now();
     let incidents = (0..)
         .zip(&settings.notifiers)
         .map(|(place, notifier)| Incidents::new(plan(settings, notifier, tag(seed, place)), now))
         .collect();
     let notices = NotifierHandle {
-        told: (!posts.is_empty()).then_some(sender),
+        sender: (!outboxes.is_empty()).then_some(sender),
         missed: Arc::default(),
-        posts: posts.clone(),
+        outboxes: outboxes.clone(),
     };
-    Ok((notices, NotifierTask { clock, incidents, pace, media, posts, readings, seed, changed, told }))
+    Ok((
+        notices,
+        NotifierTask { clock, incidents, retry, channels, outboxes, readings, seed, changed, inputs },
+    ))
 }
 
 /// Sends a test message through every notifier of `settings`, one after the other.
 pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<(), Undelivered>)> {
     let mut results = Vec::new();
     for notifier in &settings.notifiers {
-        let result = match Channel::new(notifier, PACE) {
-            Ok(medium) => match medium.deliver(&test_message(&notifier.name, now), now).await {
+        let result = match Channel::new(notifier, RETRY) {
+            Ok(channel) => match channel.deliver(&test_message(&notifier.name, now), now).await {
                 Delivery::Sent => Ok(()),
                 Delivery::Retry { why, .. } | Delivery::Refused { why } => Err(Undelivered(why)),
             },
@@ -199,8 +197,9 @@ fn test_message(name: &str, now: Now) -> Message {
 }
 
 fn plan(settings: &Settings, notifier: &NotifierSettings, tag: u32) -> Plan {
-    let is_told = |name| notifier.apps.as_ref().is_none_or(|apps| apps.contains(name));
-    let apps = settings.apps.iter().map(|app| WatchedApp::new(&app.plan, is_told(&app.plan.name))).collect();
+    let is_reported = |name| notifier.apps.as_ref().is_none_or(|apps| apps.contains(name));
+    let apps =
+        settings.apps.iter().map(|app| WatchedApp::new(&app.plan, is_reported(&app.plan.name))).collect();
     Plan {
         apps,
         digest: notifier.digest.clone(),
@@ -212,69 +211,67 @@ fn plan(settings: &Settings, notifier: &NotifierSettings, tag: u32) -> Plan {
 }
 
 fn tag(seed: u64, place: u32) -> u32 {
-    // Folded, since the seed may differ in its upper half only; notifiers differ by their place.
+    // Folded, because seeds may differ only in their upper half; notifiers differ by their place.
     let folded = (seed ^ (seed >> 32)) as u32;
     folded.wrapping_add(place)
 }
 
-// === impl Notices ===
+// === impl NotifierHandle ===
 
 impl NotifierHandle {
     /// Returns a handle without notifiers, for commands that send no notifications.
     pub fn none() -> Self {
-        Self { told: None, missed: Arc::default(), posts: Arc::new([]) }
+        Self { sender: None, missed: Arc::default(), outboxes: Arc::new([]) }
     }
 
-    /// Something went on record.
     pub fn record(&self, record: &Record) {
-        self.tell(|| NotifierInput::Record(Box::new(record.clone())));
+        self.send(|| NotifierInput::Record(Box::new(record.clone())));
     }
 
-    /// A line announced a release.
     pub fn released(&self, app: AppId, version: Option<u64>) {
-        self.tell(|| NotifierInput::Release { app, version });
+        self.send(|| NotifierInput::Release { app, version });
     }
 
-    /// What is wrong with the notifiers, for `/readyz`; none when all of them deliver.
+    /// The notifiers that do not deliver, for `/readyz`; none if all of them do.
     pub fn trouble(&self) -> Option<String> {
         let down: Vec<String> = self
-            .posts
+            .outboxes
             .iter()
-            .filter_map(|post| Some(format!("{} does not deliver: {}", post.name(), post.trouble()?)))
+            .filter_map(|outbox| Some(format!("{} does not deliver: {}", outbox.name(), outbox.trouble()?)))
             .collect();
         (!down.is_empty()).then(|| down.join("; "))
     }
 
-    /// What each notifier has done, in the order of the settings.
+    /// Each notifier's counters, in the order of the settings.
     pub fn figures(&self) -> Vec<NotifierFigures> {
         let missed = self.missed.load(Ordering::Relaxed);
-        self.posts.iter().map(|post| NotifierFigures { missed, ..post.figures() }).collect()
+        self.outboxes.iter().map(|outbox| NotifierFigures { missed, ..outbox.figures() }).collect()
     }
 
-    fn tell(&self, told: impl FnOnce() -> NotifierInput) {
-        let Some(sender) = &self.told else { return };
-        if sender.try_send(told()).is_err() {
+    fn send(&self, input: impl FnOnce() -> NotifierInput) {
+        let Some(sender) = &self.sender else { return };
+        if sender.try_send(input()).is_err() {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-// === impl Notifying ===
+// === impl NotifierTask ===
 
 impl NotifierTask {
-    /// Makes messages and has them delivered until `shutdown`; then messages held back are sent, and the
-    /// messages on their way get a few seconds more.
+    /// Makes messages and delivers them until `shutdown`. Then held-back messages are sent, and messages on
+    /// their way get a few more seconds.
     pub async fn run(mut self, shutdown: CancellationToken) {
         if self.incidents.is_empty() {
             return shutdown.cancelled().await;
         }
         let stop = CancellationToken::new();
         let mut senders = JoinSet::new();
-        for (place, medium) in (0_u64..).zip(std::mem::take(&mut self.media)) {
-            let post = self.posts[place as usize].clone();
-            senders.spawn(post.run(
-                medium,
-                (self.clock, self.pace, self.seed.wrapping_add(place)),
+        for (place, channel) in (0_u64..).zip(std::mem::take(&mut self.channels)) {
+            let outbox = self.outboxes[place as usize].clone();
+            senders.spawn(outbox.run(
+                channel,
+                (self.clock, self.retry, self.seed.wrapping_add(place)),
                 stop.clone(),
             ));
         }
@@ -283,24 +280,24 @@ impl NotifierTask {
             let wake = self.sleep_until_due();
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                told = self.told.recv() => match told {
-                    Some(told) => self.take(&told),
-                    // Nobody is left who could tell anything.
+                input = self.inputs.recv() => match input {
+                    Some(input) => self.take(&input),
+                    // All handles are gone.
                     None => break,
                 },
-                () = self.changed.notified() => self.tell_of_notifiers(&mut known_down),
+                () = self.changed.notified() => self.report_notifiers(&mut known_down),
                 () = tokio::time::sleep(wake) => {
                     self.readings.prune(self.clock.now());
                     self.input_to_all(|| Input::Wake);
                 }
                 Some(ended) = senders.join_next() => {
-                    // A notifier never ends on its own; the others go on.
+                    // A notifier never ends on its own; the others continue.
                     error!("a notifier's task broke: {ended:?}");
                 }
             }
         }
-        while let Ok(told) = self.told.try_recv() {
-            self.take(&told);
+        while let Ok(input) = self.inputs.try_recv() {
+            self.take(&input);
         }
         self.input_to_all(|| Input::End);
         stop.cancel();
@@ -316,8 +313,8 @@ impl NotifierTask {
         due.map_or(IDLE_LOOK_EVERY, |due| self.clock.real(due.saturating_sub(now)).min(IDLE_LOOK_EVERY))
     }
 
-    fn take(&mut self, told: &NotifierInput) {
-        self.input_to_all(|| match told {
+    fn take(&mut self, input: &NotifierInput) {
+        self.input_to_all(|| match input {
             NotifierInput::Record(record) => Input::Record(record),
             NotifierInput::Release { app, version } => Input::Release { app: *app, version: *version },
         });
@@ -330,16 +327,16 @@ impl NotifierTask {
     fn input_to(&mut self, place: usize, input: Input<'_>) {
         let now = self.clock.now();
         for message in self.incidents[place].handle(input, &*self.readings, now) {
-            self.posts[place].push(message, now);
+            self.outboxes[place].push(message, now);
         }
-        self.posts[place].forgot(self.incidents[place].forgotten());
+        self.outboxes[place].forgot(self.incidents[place].forgotten());
     }
 
     /// Notifies the other notifiers that one is down, and that it is up again.
-    fn tell_of_notifiers(&mut self, known_down: &mut HashMap<usize, String>) {
-        for (place, post) in self.posts.clone().iter().enumerate() {
-            let (is_known, trouble) = (known_down.contains_key(&place), post.trouble());
-            let (name, why) = (post.name().to_owned(), trouble.clone().unwrap_or_default());
+    fn report_notifiers(&mut self, known_down: &mut HashMap<usize, String>) {
+        for (place, outbox) in self.outboxes.clone().iter().enumerate() {
+            let (is_known, trouble) = (known_down.contains_key(&place), outbox.trouble());
+            let (name, why) = (outbox.name().to_owned(), trouble.clone().unwrap_or_default());
             let news = Trouble::NotifierDown { name: &name, why: &why };
             match (is_known, trouble) {
                 (false, Some(why)) => drop(known_down.insert(place, why)),
@@ -347,7 +344,7 @@ impl NotifierTask {
                 _ => continue,
             }
             for other in (0..self.incidents.len()).filter(|other| *other != place) {
-                let input = if is_known { Input::Mended(news) } else { Input::Trouble(news) };
+                let input = if is_known { Input::Recovered(news) } else { Input::Trouble(news) };
                 self.input_to(other, input);
             }
         }

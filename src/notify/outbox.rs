@@ -18,7 +18,7 @@ use dynowarden_core::incident::message::Message;
 use dynowarden_core::limits;
 use dynowarden_core::time::Now;
 
-/// A queue of messages for one receiver; the oldest gives way when it is full.
+/// A queue of messages for one receiver; when it is full, the oldest is dropped.
 #[derive(Debug)]
 pub(super) struct Outbox {
     changed: Arc<Notify>,
@@ -35,9 +35,9 @@ pub(super) struct Outbox {
 struct State {
     queue: VecDeque<Queued>,
     is_delivering: bool,
-    /// Failed tries since the last that did not.
+    /// Consecutive failed tries.
     failures: u32,
-    /// What is wrong, once it is said to be down.
+    /// The last error, once the notifier counts as down.
     trouble: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl Outbox {
         }
     }
 
-    /// Notes how many incidents were forgotten so far.
+    /// Notes the number of forgotten incidents so far.
     pub(super) fn forgot(&self, incidents: u64) {
         self.forgotten.store(incidents, Ordering::Relaxed);
     }
@@ -99,17 +99,17 @@ impl Outbox {
         self.pushed.notify_one();
     }
 
-    /// Delivers until `stop`; then what waits gets one try.
+    /// Delivers until `stop`; then each waiting message gets one try.
     pub(super) async fn run(
         self: Arc<Self>,
-        medium: Channel,
-        (clock, pace, seed): (Clock, RetryPolicy, u64),
+        channel: Channel,
+        (clock, retry, seed): (Clock, RetryPolicy, u64),
         stop: CancellationToken,
     ) {
         let mut jitter = Jitter::new(seed);
         loop {
             while let Some(queued) = self.take() {
-                self.deliver(&medium, &queued, (clock, pace, &mut jitter), &stop).await;
+                self.deliver(&channel, &queued, (clock, retry, &mut jitter), &stop).await;
                 self.lock().is_delivering = false;
             }
             if stop.is_cancelled() {
@@ -129,18 +129,18 @@ impl Outbox {
         queued
     }
 
-    /// Tries until the receiver has it, refuses it, or the message is history.
+    /// Retries until the receiver accepts or rejects the message, or it is too old.
     async fn deliver(
         &self,
-        medium: &Channel,
+        channel: &Channel,
         queued: &Queued,
-        (clock, pace, jitter): (Clock, RetryPolicy, &mut Jitter),
+        (clock, retry, jitter): (Clock, RetryPolicy, &mut Jitter),
         stop: &CancellationToken,
     ) {
         let name = &*self.name;
         for tries in 0.. {
             let was_stopping = stop.is_cancelled();
-            let (after, why) = match medium.deliver(&queued.message, clock.now()).await {
+            let (after, why) = match channel.deliver(&queued.message, clock.now()).await {
                 Delivery::Sent => {
                     self.delivered.fetch_add(1, Ordering::Relaxed);
                     debug!(notifier = name, id = queued.message.id, "delivered");
@@ -155,7 +155,7 @@ impl Outbox {
                 Delivery::Retry { after, why } => (after, why),
             };
             self.went_wrong(&why, false);
-            let wait = jitter.delay(pace.wait_min, tries, pace.wait_max).max(after.unwrap_or_default());
+            let wait = jitter.delay(retry.wait_min, tries, retry.wait_max).max(after.unwrap_or_default());
             let age = clock.now().mono.saturating_sub(queued.since);
             if was_stopping || clock.real(age) + wait > limits::MESSAGE_AGE_MAX {
                 warn!(notifier = name, id = queued.message.id, tries = tries + 1, "given up: {why}");
@@ -196,7 +196,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole after every statement that changes it, so a panic elsewhere spoils nothing.
+        // The state is consistent after every statement that changes it, so a panic elsewhere is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

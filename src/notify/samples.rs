@@ -1,4 +1,4 @@
-//! Messages to dress: one of every sort, and one that is full of tricks.
+//! Messages to format: one of every sort, and one with hostile texts.
 
 use dynowarden_core::incident::message::Message;
 use dynowarden_core::incident::stories;

@@ -1,8 +1,8 @@
-//! Slack's incoming webhooks: Block Kit, and answers that are a word.
+//! Slack's incoming webhooks: Block Kit messages, and one-word responses.
 //!
 //! <https://api.slack.com/messaging/webhooks>, <https://api.slack.com/reference/block-kit/blocks>. An
-//! incoming webhook does not tell the id of what it posted, so the message that closes an incident cannot
-//! stand in the thread of the one that opened it: both name the incident instead.
+//! incoming webhook does not return the id of its message, so the message that closes an incident cannot join
+//! the thread of the one that opened it. Both name the incident instead.
 
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use dynowarden_core::incident::kind::Kind;
 use dynowarden_core::incident::message::{Improved, Message, Phase};
 use dynowarden_core::time::Now;
 
-/// One channel.
 #[derive(Clone, Debug)]
 pub(super) struct Slack {
     poster: Poster,
@@ -44,8 +43,8 @@ impl Slack {
     }
 }
 
-/// A 200 may hold an error: `ok` is the only word that is none. Others that take Slack's messages answer
-/// with an object, or with nothing.
+/// A 200 may hold an error: only `ok` means success. Compatible services answer with an object, or with
+/// nothing.
 fn judge(text: &str, secrets: &Secrets) -> Delivery {
     let text = text.trim();
     if text.is_empty() || text.eq_ignore_ascii_case("ok") {
@@ -71,7 +70,7 @@ fn judge(text: &str, secrets: &Secrets) -> Delivery {
     }
 }
 
-/// The receiver's own word for what is wrong, fit for a line of the log.
+/// The receiver's own word for the error, fit for a line of the log.
 fn word(text: &str, secrets: &Secrets) -> String {
     let ascii: String = secrets
         .hide(text.trim())
@@ -83,7 +82,7 @@ fn word(text: &str, secrets: &Secrets) -> String {
 
 const WORD_CHARS_MAX: usize = 64;
 
-/// The message in Block Kit. All text is `plain_text`, in which Slack reads no markup, and escaped as well.
+/// The message in Block Kit. All text is `plain_text`, in which Slack reads no markup, and is also escaped.
 fn payload(message: &Message) -> Value {
     let title = format!("{} {}", mark(message), message.title);
     let mut blocks = vec![json!({ "type": "header", "text": plain(&title, HEADER_CHARS_MAX) })];
@@ -112,7 +111,7 @@ fn payload(message: &Message) -> Value {
     })
 }
 
-/// Slack's own bounds are 150, 3000 and 50; escaping makes a text longer.
+/// Slack's own limits are 150, 3000 and 50; escaping makes a text longer.
 const HEADER_CHARS_MAX: usize = 140;
 const SECTION_CHARS_MAX: usize = 2900;
 const SECTIONS_MAX: usize = 45;
@@ -135,8 +134,8 @@ fn plain(text: &str, chars_max: usize) -> Value {
     json!({ "type": "plain_text", "text": escaped(text, chars_max), "emoji": false })
 }
 
-/// `&`, `<` and `>` are all that Slack gives a meaning to: `<!channel>`, `<@U…>`, `<https://…>`. What does
-/// not fit is cut off between two characters, never within an escape.
+/// `&`, `<` and `>` are Slack's only special characters: `<!channel>`, `<@U…>`, `<https://…>`. Long texts are
+/// cut between two characters, never within an escape.
 fn escaped(text: &str, chars_max: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = 0;
@@ -164,7 +163,7 @@ mod tests {
     use crate::notify::samples;
 
     #[test]
-    fn every_message_reads_well() {
+    fn every_message_matches_its_snapshot() {
         for (name, message) in samples::all() {
             let text = serde_json::to_string_pretty(&payload(&message)).expect("JSON");
             insta::assert_snapshot!(format!("slack-{name}"), text);
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_can_call_the_channel() {
+    fn no_text_can_mention_the_channel() {
         assert_eq!(escaped("<!channel> & <@U1>\n", 100), "&lt;!channel&gt; &amp; &lt;@U1&gt; ");
         assert_eq!(escaped("a<b", 4), "a…");
         assert_eq!(escaped("a<b", 5), "a&lt;…");
@@ -196,9 +195,9 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_repeats_the_url_does_not_make_us_say_it() {
+    fn a_url_that_a_receiver_repeats_is_hidden() {
         let secrets = Secrets::of_url(&"https://hooks.example.com/services/T000/B000/s3cr3t".into());
-        let told = word("Cannot POST /services/T000/B000/s3cr3t\r\n", &secrets);
-        assert_eq!(told, "Cannot POST /…/…/…/…");
+        let shown = word("Cannot POST /services/T000/B000/s3cr3t\r\n", &secrets);
+        assert_eq!(shown, "Cannot POST /…/…/…/…");
     }
 }

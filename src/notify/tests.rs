@@ -31,7 +31,6 @@ use dynowarden_core::limits;
 use dynowarden_core::policy::Rate;
 use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
 
-/// What a receiver does with a request.
 #[derive(Clone, Debug)]
 enum Reply {
     Answer(u16, &'static str),
@@ -39,7 +38,7 @@ enum Reply {
     Wait(&'static str),
 }
 
-/// A receiver: plays its replies in order, then answers as told at the start.
+/// A receiver: plays its replies in order, then repeats a default.
 struct Receiver {
     address: SocketAddr,
     state: Arc<State>,
@@ -131,11 +130,11 @@ async fn answer(
     Ok(response)
 }
 
-/// Waits until something is so, and fails when that takes longer than anything here can.
+/// Waits for a condition, and fails after a long time.
 async fn eventually(changed: &Notify, is_so: impl Fn() -> bool) {
     let wait = async {
         while !is_so() {
-            // What changes without a word is looked at again soon.
+            // Some changes do not notify, so the condition is checked again soon.
             let _ = tokio::time::timeout(Duration::from_millis(20), changed.notified()).await;
         }
     };
@@ -185,7 +184,7 @@ fn run(notifiers: &str) -> Running {
 }
 
 impl Running {
-    /// Something loud, so that it is told at once.
+    /// A loud message, which is sent at once.
     fn give_up(&self, index: u32) {
         self.notices.record(&give_up(index));
     }
@@ -235,7 +234,7 @@ async fn a_message_arrives_signed() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_fails_is_asked_again_with_the_same_id() {
+async fn a_failing_receiver_is_retried_with_the_same_id() {
     for replies in
         [vec![Reply::Answer(500, ""), Reply::Answer(408, "")], vec![Reply::Hang, Reply::Answer(503, "")]]
     {
@@ -252,7 +251,7 @@ async fn a_receiver_that_fails_is_asked_again_with_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_throttles_is_left_in_peace() {
+async fn retry_after_of_a_receiver_is_respected() {
     let receiver = Receiver::new([Reply::Wait("1")]).await;
     let running = run(&webhook("pager", &receiver));
     let began = Clock::system();
@@ -263,7 +262,7 @@ async fn a_receiver_that_throttles_is_left_in_peace() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_refuses_is_not_asked_again_and_told_through_the_others() {
+async fn a_refusal_is_not_retried_and_is_reported_through_the_others() {
     let (refusing, other) = (Receiver::new([]).await, Receiver::new([]).await);
     refusing.usually(Reply::Answer(404, "no_service"));
     let slack = format!("[[notify]]\ntype = 'slack'\nname = 'channel'\nurl = '{}'\n", refusing.url());
@@ -290,7 +289,7 @@ async fn a_receiver_that_refuses_is_not_asked_again_and_told_through_the_others(
 }
 
 #[tokio::test]
-async fn an_error_in_a_200_is_an_error() {
+async fn an_error_in_a_200_counts_as_a_failure() {
     let receiver = Receiver::new([]).await;
     receiver.usually(Reply::Answer(200, "invalid_payload"));
     let running = run(&format!("[[notify]]\ntype = 'slack'\nurl = '{}'\n", receiver.url()));
@@ -302,7 +301,7 @@ async fn an_error_in_a_200_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_hangs_holds_up_nobody_and_loses_the_oldest() {
+async fn a_hanging_receiver_delays_no_other_and_loses_the_oldest() {
     let (hanging, other) = (Receiver::new([]).await, Receiver::new([]).await);
     hanging.usually(Reply::Hang);
     let running = run(&format!("{}{}", webhook("hanging", &hanging), webhook("other", &other)));
@@ -322,7 +321,7 @@ async fn a_receiver_that_hangs_holds_up_nobody_and_loses_the_oldest() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_told_without_the_address() {
+async fn an_unreachable_receiver_is_reported_without_its_address() {
     let receiver = Receiver::new([]).await;
     let settings = webhook("gone", &receiver);
     receiver.task.abort();
@@ -336,19 +335,19 @@ async fn nobody_at_the_address_is_told_without_the_address() {
 }
 
 #[tokio::test]
-async fn what_is_held_back_is_told_at_the_end() {
+async fn held_back_messages_are_delivered_at_shutdown() {
     let receiver = Receiver::new([Reply::Answer(500, "")]).await;
     let running =
         run(&format!("{}group = '1h'\non = ['recovered', 'give_up']\n", webhook("pager", &receiver)));
     running.give_up(1);
-    // The failed first try waits; the end cuts the wait short.
+    // The failed first try waits; the shutdown cuts the wait short.
     receiver.requests(1).await;
     running.end().await;
     assert_eq!(receiver.bodies().len(), 2);
 }
 
 #[tokio::test]
-async fn a_test_says_which_notifier_works() {
+async fn a_test_message_shows_which_notifier_works() {
     let (good, bad) = (Receiver::new([]).await, Receiver::new([]).await);
     bad.usually(Reply::Answer(403, "invalid_token"));
     let settings =
@@ -362,7 +361,7 @@ async fn a_test_says_which_notifier_works() {
 }
 
 #[tokio::test]
-async fn without_notifiers_nothing_is_told_and_nothing_breaks() {
+async fn without_notifiers_records_are_ignored() {
     let running = run("");
     running.give_up(1);
     assert_eq!((running.notices.trouble(), running.notices.figures().len()), (None, 0));

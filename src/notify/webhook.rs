@@ -1,4 +1,4 @@
-//! JSON for everything else, as `docs/webhook.md` describes it.
+//! JSON for all other receivers, as described in `docs/webhook.md`.
 
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ use dynowarden_core::record::MemoryReading;
 use dynowarden_core::time::Now;
 use dynowarden_core::traffic::Figures;
 
-/// One receiver.
 #[derive(Clone, Debug)]
 pub(super) struct Webhook {
     poster: Poster,
@@ -44,7 +43,7 @@ impl Webhook {
     }
 }
 
-/// The version of the body's schema; it grows when a reader of the one before would misread the next.
+/// The version of the body's schema; it grows when a reader of the previous one would misread the next.
 const VERSION: u32 = 1;
 
 fn headers(message: &Message, body: &[u8], secret: Option<&SecretString>, now: Timestamp) -> HeaderMap {
@@ -56,7 +55,7 @@ fn headers(message: &Message, body: &[u8], secret: Option<&SecretString>, now: T
         }
     };
     add("x-dynowarden-delivery", &message.id);
-    // The same for every try, so that a receiver that has it already can say so and do nothing.
+    // The same for every try, so that a receiver can ignore duplicates.
     add("idempotency-key", &message.id);
     add("x-dynowarden-kind", message.kind.word());
     add("x-dynowarden-timestamp", &sent.to_string());
@@ -66,7 +65,7 @@ fn headers(message: &Message, body: &[u8], secret: Option<&SecretString>, now: T
     headers
 }
 
-/// The hexadecimal HMAC-SHA256 of `<t>.<body>`: with the time in it, an old message cannot be sent again.
+/// The hexadecimal HMAC-SHA256 of `<t>.<body>`. The time in it prevents replay of an old message.
 fn signature(secret: &SecretString, sent: i64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
         .expect("HMAC takes keys of any length");
@@ -91,7 +90,7 @@ struct Body<'a> {
     kind: &'static str,
     phase: &'static str,
     loud: bool,
-    /// The first of `apps` and of `dynos`, for receivers that look for one of each.
+    /// The first of `apps` and of `dynos`, for receivers that expect one of each.
     app: Option<&'a str>,
     dyno: Option<String>,
     apps: Vec<&'a str>,
@@ -225,7 +224,7 @@ mod tests {
     use crate::notify::samples;
 
     #[test]
-    fn every_message_is_what_the_manual_says() {
+    fn every_webhook_body_matches_its_documentation() {
         for (name, message) in samples::all() {
             let value: serde_json::Value = serde_json::from_slice(&body(&message)).expect("JSON");
             let text = serde_json::to_string_pretty(&value).expect("JSON");
@@ -240,7 +239,7 @@ mod tests {
     const MANUAL: &str = include_str!("../../docs/webhook.md");
 
     #[test]
-    fn the_signature_is_the_one_of_the_manual() {
+    fn the_signature_matches_the_documented_one() {
         // printf '1700000000.{"version":1}' | openssl dgst -sha256 -hmac 'a secret'
         let secret = SecretString::from("a secret");
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Claims: who may restart which dyno now, decided in one transaction and one process type at a time.
+//! Claims: decides who may restart which dyno, in one transaction and one process type at a time.
 //!
 //! The verdict is [`verdict()`]'s, over the rows of all replicas. The database only ensures that no other
-//! replica judges the same process type meanwhile.
+//! replica judges the same process type at the same time.
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
@@ -17,23 +17,22 @@ use dynowarden_core::limits;
 use dynowarden_core::policy::verdict::{self, Bounds, History, earliest, verdict};
 use dynowarden_core::record::{AttemptId, Decision};
 
-/// A restart that a replica wants to send.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
-    /// The attempt; asking again with it repeats the question.
+    /// A repeated request has the same attempt.
     pub attempt_id: AttemptId,
     pub app: AppId,
-    /// The instance to be replaced, as the API showed it just now.
+    /// The instance to be replaced, as the API just showed it.
     pub seen: DynoInfo,
-    /// Whether a person asked, who may pass the cool-down.
+    /// A manual restart may pass the cool-down.
     pub is_manual: bool,
-    /// The decision to restart, which is written with the claim; none when it is on record already.
+    /// The decision to restart, written with the claim; none if it is on record already.
     pub decision: Option<Box<Decision>>,
-    /// The app's policy, as far as claims go by it.
+    /// The part of the app's policy that claims depend on.
     pub bounds: Bounds,
 }
 
-/// Who asks for which app.
+/// The replica and the app of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claimant<'c> {
     pub app: &'c str,
@@ -42,7 +41,7 @@ pub(super) struct Claimant<'c> {
     pub decision: Option<&'c DecisionRow>,
 }
 
-/// One reading of the clock that judges leases, and how far it is ahead of the caller's, in microseconds.
+/// A reading of the clock that judges leases, and how far it is ahead of the caller's, in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DbTime {
     pub now: i64,
@@ -50,14 +49,14 @@ pub(super) struct DbTime {
 }
 
 impl DbTime {
-    /// A time of the clock that judges leases, by the caller's clock.
+    /// Converts a time of the clock that judges leases to the caller's clock.
     pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
         timestamp(at.saturating_sub(self.ahead))
     }
 }
 
-/// Judges a request and, if nothing is in the way, claims. The transaction must hold the lock of the
-/// process type ([`lock`]).
+/// Judges a request and, if nothing is in the way, claims. The transaction must hold the lock of the process
+/// type ([`lock`]).
 pub(super) async fn claim(
     claimant: Claimant<'_>,
     to: &mut AnyConnection,
@@ -129,7 +128,7 @@ pub(super) async fn claim(
 }
 
 /// Keeps others from judging the same process type until the transaction ends. SQLite has one writer, so
-/// there the transaction itself is the lock.
+/// there the transaction is the lock.
 pub(super) async fn lock(
     claimant: Claimant<'_>,
     to: &mut AnyConnection,
@@ -146,7 +145,7 @@ pub(super) async fn lock(
         .map(|_| ())
 }
 
-/// Renews the claims of a holder; one that lapsed and was taken over stays lost.
+/// Renews the claims of a holder; one that lapsed and was claimed by another stays lost.
 pub(super) async fn renew(
     holder: &str,
     attempt_ids: &[AttemptId],
@@ -164,8 +163,8 @@ pub(super) async fn renew(
     Ok(())
 }
 
-/// All that can be in the way: what is open or settling in this process type, and what was restarted of
-/// this dyno since the longest of its bounds began.
+/// Everything that may be in the way: open or settling claims of this process type, and restarts of this dyno
+/// within its longest bound.
 const ROWS: &str = "\
     SELECT attempt, holder, ticket, dyno, instance, created_at, updated_at, claimed_at, lease_until, \
         accepted_at, ended_at \
@@ -190,7 +189,7 @@ const CLAIM: &str = "\
         instance = excluded.instance, created_at = excluded.created_at, updated_at = excluded.updated_at, \
         release = excluded.release, tries = dynowarden_restarts.tries + 1, \
         claimed_at = excluded.claimed_at, lease_until = excluded.lease_until, \
-        ended_at = NULL, result = NULL, told = NULL";
+        ended_at = NULL, result = NULL, text = NULL";
 
 const RENEW: &str = "\
     UPDATE dynowarden_restarts SET lease_until = $3 \
@@ -248,11 +247,11 @@ enum Refusal {
     MaxRestarts,
 }
 
-/// A claim that its holder left open, and what it must have come to.
+/// A claim that its holder left open, and its inferred outcome.
 #[derive(Debug, PartialEq)]
 struct Resolved {
     attempt: String,
-    /// None when the instance is still the one that was claimed, so that nothing was sent or carried out.
+    /// None if the instance is still the claimed one, so that nothing was carried out.
     accepted_at: Option<i64>,
 }
 
@@ -272,14 +271,14 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64
     let (mut blocked_until, mut accepted, mut replaced_at) = (None, Vec::new(), None);
     for row in rows.iter().filter(|row| row.dyno == dyno) {
         if row.holder != holder && row.lease_until > now {
-            // The claim of another, open or settling.
+            // Another replica's claim, open or settling.
             blocked_until = blocked_until.max(Some(row.lease_until));
         }
         let mut accepted_at = row.accepted_at;
         let is_abandoned = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
         if is_abandoned && !is_mine(row) {
             if accepted_at.is_none() && !is_same_process(row) {
-                // The instance is another: the restart was carried out, and no replica was left to record it.
+                // The instance has changed: the restart was carried out, and no replica recorded it.
                 accepted_at = Some(row.claimed_at);
             }
             judged.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
@@ -317,14 +316,14 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64
     judged
 }
 
-/// A dyno is given up under one release; another one is another chance.
+/// A give-up holds for one release; another release ends it.
 fn is_over(give_up: &GiveUp, seen: &DynoInfo) -> bool {
     let release = seen.release.and_then(|release| i64::try_from(release).ok());
     give_up.release.is_some() && release.is_some() && give_up.release != release
 }
 
-/// The other dynos of the type that are out, in the order of their names. Those of this holder that are only
-/// settling do not count: it watches them itself, to the moment.
+/// The other dynos of the type that are out, sorted by name. Those of this holder that are only settling do
+/// not count: it watches them itself, to the moment.
 fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Vec<&'r str> {
     let dyno = claimant.request.seen.name.to_string();
     let mut out: Vec<&'r str> = rows
@@ -412,14 +411,14 @@ mod tests {
     }
 
     #[test]
-    fn the_instance_tells_what_became_of_a_dead_ones_claim() {
+    fn the_instance_shows_the_outcome_of_a_dead_replicas_claim() {
         // Another instance: the restart was carried out, and its cool-down runs from the claim.
         check(&[lapsed(100)], &request("i2", false), elsewhere(500), &[Some(NOW - secs(100))]);
         check(&[lapsed(601)], &request("i2", false), None, &[Some(NOW - secs(601))]);
         check(&[lapsed(100)], &request("i2", true), None, &[Some(NOW - secs(100))]);
         // The same: nothing was carried out.
         check(&[lapsed(100)], &request("i1", false), None, &[None]);
-        // It was known to be accepted, whatever the API shows.
+        // It was recorded as accepted, whatever the API shows.
         let accepted = Row { accepted_at: Some(NOW - secs(99)), ..lapsed(100) };
         for is_manual in [false, true] {
             check(
@@ -436,14 +435,14 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_renewed_is_another_ones_to_end() {
+    fn a_renewed_claim_of_another_replica_stands() {
         let living = Row { lease_until: NOW + 1, ..lapsed(3600) };
         let until = Some(Refusal::Elsewhere { until: NOW + 1 });
         check(std::slice::from_ref(&living), &request("i2", true), until, &[]);
         let next_door = Row { dyno: "web.2".to_owned(), ..living.clone() };
         let out = || Some(Refusal::FormationOut { dyno: "web.2".to_owned() });
         check(std::slice::from_ref(&next_door), &request("i2", true), out(), &[]);
-        // Settling at another replica counts; our own engine sees to its own.
+        // Settling at another replica counts; our own engine checks its own.
         let settling = Row { ended_at: Some(NOW - 1), accepted_at: Some(NOW - secs(9)), ..next_door };
         check(std::slice::from_ref(&settling), &request("i2", true), out(), &[]);
         let ours = Row { holder: "us".to_owned(), attempt_id: 2, ..settling };

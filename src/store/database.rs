@@ -1,6 +1,6 @@
-//! Connections to the one database or the other, and what is particular to each.
+//! Connections to the database, and the specifics of each kind.
 //!
-//! All statements are written once, for both; what differs is here, and nowhere else.
+//! All statements are written once, for both kinds; differences are only here.
 
 use std::cmp::Ordering;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -20,26 +20,25 @@ use crate::store::error::{StoreError, StoreLocation};
 use crate::store::schema::{self, SchemaError};
 use dynowarden_core::limits;
 
-/// What the connections are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// To read what another process writes, or has written.
     Read,
-    /// To keep the record.
+    /// To serve: read and write.
     Serve,
 }
 
 #[derive(Debug)]
 pub(super) struct Link {
     pub dialect: Dialect,
-    /// Whether all ends with the connection.
+    /// Whether the data is lost with the connection.
     pub is_memory: bool,
     pub place: StoreLocation,
-    /// For questions that change nothing.
+    /// For queries that change nothing.
     pub read: AnyPool,
     /// SQLite lets one write at a time, so there is one connection for that.
     pub write: AnyPool,
-    /// Held as long as the file is served from; the system gives it back when the process dies.
+    /// Held while the file is served from; the system releases it when the process dies.
     _lock: Option<File>,
 }
 
@@ -67,7 +66,7 @@ impl Link {
             return Err(StoreError::Missing { place, what });
         }
         let options = options("sqlite::memory:").map_err(|_| StoreError::Address)?;
-        // One connection that never ends: the in-memory database would go with it.
+        // One connection that never ends: the in-memory database would be lost with it.
         let pool = pool(1, Dialect::Sqlite, access).min_connections(1).connect_lazy_with(options);
         let migrated = async {
             let mut connection = pool.acquire().await?;
@@ -137,7 +136,7 @@ fn pool(connections: u32, dialect: Dialect, access: Access) -> AnyPoolOptions {
     }
 }
 
-/// Connects once without a pool, which would hide why it could not.
+/// Connects once without a pool, which would hide the reason for a failure.
 async fn first_contact(
     options: &AnyConnectOptions,
     place: &StoreLocation,
@@ -150,7 +149,7 @@ async fn first_contact(
             Access::Serve => schema::migrate(&mut connection, dialect).await,
             Access::Read => check(&mut connection).await,
         };
-        // What matters was learnt already.
+        // The result is known already.
         let _closed = connection.close().await;
         checked
     };
@@ -166,20 +165,20 @@ async fn first_contact(
     })
 }
 
-/// How long a start waits for the database.
+/// How long startup waits for the database.
 const CONTACT_WAIT: Duration = Duration::from_secs(10);
 
-/// A reader changes nothing, so the schema must be its own.
+/// A reader changes nothing, so the schema must match.
 async fn check(connection: &mut AnyConnection) -> Result<(), SchemaError> {
     let (found, known) = (schema::version(connection).await?, schema::VERSION);
     match found.cmp(&known) {
-        Ordering::Less => Err(SchemaError::RestoredState { found, known }),
+        Ordering::Less => Err(SchemaError::Outdated { found, known }),
         Ordering::Equal => Ok(()),
         Ordering::Greater => Err(SchemaError::Future { found, known }),
     }
 }
 
-/// Whether the table of the schema's version is not there.
+/// Whether the table of the schema's version is missing.
 fn is_missing(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| {
         error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
@@ -200,8 +199,8 @@ async fn prepare(
     sqlx::raw_sql(statements).execute(connection).await.map(|_| ())
 }
 
-/// A claim that was answered must be there after a power failure, so commits wait for the disk. The waits
-/// are a little below ours (`CLAIM_WAIT`, `STORE_WAIT`), so that the server gives up what we have given up.
+/// A claim that was answered must survive a power failure, so commits wait for the disk. The time-outs are
+/// slightly below ours (`CLAIM_WAIT`, `STORE_WAIT`), so that the server also gives up.
 const POSTGRES_SETTINGS: &str = "\
     SET synchronous_commit = on;
     SET statement_timeout = 4500;
@@ -209,9 +208,9 @@ const POSTGRES_SETTINGS: &str = "\
     SET idle_in_transaction_session_timeout = 10000;
     SET client_min_messages = warning";
 
-/// In WAL mode `FULL` waits for the disk at each commit (<https://www.sqlite.org/pragma.html>). Of its pages
-/// each connection keeps 512 KiB instead of 2 MiB: what matters of a record are its last rows, and the
-/// system's cache has the others.
+/// In WAL mode `FULL` waits for the disk at each commit (<https://www.sqlite.org/pragma.html>). Each
+/// connection caches 512 KiB of pages instead of 2 MiB: mostly the last rows matter, and the system's cache
+/// has the others.
 const SQLITE_SETTINGS: &str = "\
     PRAGMA busy_timeout = 1900;
     PRAGMA cache_size = -512;
@@ -222,7 +221,7 @@ const SQLITE_SETTINGS: &str = "\
 const SQLITE_READER_SETTINGS: &str =
     "PRAGMA busy_timeout = 1900; PRAGMA cache_size = -512; PRAGMA query_only = on";
 
-/// Takes the file for this process alone. The lock is on a file beside it, so that others can still read.
+/// Locks the file for this process. The lock is on a separate file, so that others can still read.
 fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -239,7 +238,7 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     }
 }
 
-/// A path as it stands in a URL.
+/// A path, encoded for a URL.
 fn encoded(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut url = String::new();
@@ -253,8 +252,8 @@ fn encoded(path: &Path) -> String {
     url
 }
 
-/// The URL without the parameters that the client does not know: it would log them, and what was meant as
-/// `password=` may be written differently.
+/// The URL without parameters that the client does not know: it would log them, and one of them may be a
+/// misspelled `password=`.
 fn known_options(url: &str) -> String {
     let Some((base, query)) = url.split_once('?') else { return url.to_owned() };
     let (known, unknown): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| {
@@ -288,9 +287,9 @@ const POSTGRES_OPTIONS: [&str; 18] = [
     "user",
 ];
 
-/// The name that a process goes by in the record: nothing but different from all others.
+/// The name of this process in the store, different from all others.
 pub(super) fn new_holder() -> Arc<str> {
     use std::hash::{BuildHasher as _, RandomState};
-    // Each state has keys of its own, which the standard library has from the system's randomness.
+    // Each state has its own keys, which the standard library takes from the system's randomness.
     format!("{:016x}", RandomState::new().hash_one(std::process::id())).into()
 }

@@ -1,6 +1,5 @@
-//! The two databases, where their SQL differs.
+//! The differences between the two databases' SQL.
 
-/// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Postgres,
@@ -8,7 +7,7 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// Begins a transaction that will write, and that sees what others committed before each statement.
+    /// Begins a transaction that will write, and that sees others' commits before each statement.
     pub(super) fn begin(self) -> &'static str {
         match self {
             Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",

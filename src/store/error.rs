@@ -1,4 +1,4 @@
-//! What can be wrong with a store, in words that name the file or the server and never a secret.
+//! Errors of the store, in words that name the file or the server and never a secret.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,92 +8,52 @@ use sqlx::error::DatabaseError;
 use crate::store::dialect::Dialect;
 use crate::store::schema::SchemaError;
 
-/// Why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// `DATABASE_URL` cannot be read.
     #[error("DATABASE_URL is not a URL of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
     Address,
-    /// There is no answer.
-    #[error("the store cannot be reached: {place}: {what}; {}", .place.mend())]
-    Away {
-        /// The file or the server.
-        place: StoreLocation,
-        /// What happened.
-        what: String,
-    },
-    /// The file is no database, or not a whole one.
+    #[error("the store cannot be reached: {place}: {what}; {}", .place.fix())]
+    Away { place: StoreLocation, what: String },
+    /// The file is not a database, or a damaged one.
     #[error(
         "the store is damaged: {place}: {what}; move the file away to begin a new one, or bring back a copy"
     )]
-    Damaged {
-        /// The file or the server.
-        place: StoreLocation,
-        /// What was found.
-        what: String,
-    },
-    /// The server does not let us in.
+    Damaged { place: StoreLocation, what: String },
     #[error(
-        "the store does not let us in: {place}: the user or the password in DATABASE_URL is not accepted; \
+        "the store rejects the login: {place}: the user or the password in DATABASE_URL is not accepted; \
          set the right ones"
     )]
-    Denied {
-        /// The server.
-        place: StoreLocation,
-    },
+    Denied { place: StoreLocation },
     /// A newer version of the program has used it.
     #[error(
         "the store belongs to a newer version of dynowarden: {place} has schema {found}, and this one \
-         knows none above {known}; run the newer version, or bring back the copy from before it"
+         supports at most {known}; run the newer version, or restore the backup from before the upgrade"
     )]
     Future {
-        /// The file or the server.
         place: StoreLocation,
-        /// The schema that is there.
         found: i64,
-        /// The newest that we know.
+        /// The newest known version.
         known: i64,
     },
-    /// Another process has the file.
     #[error(
         "the store is in use: another dynowarden serves from {place}; several replicas need a PostgreSQL \
          (DATABASE_URL=postgres://…)"
     )]
-    InUse {
-        /// The file.
-        place: StoreLocation,
-    },
-    /// There is nothing to read.
+    InUse { place: StoreLocation },
     #[error("there is no record yet: {place}: {what}")]
-    Missing {
-        /// The file or the server.
-        place: StoreLocation,
-        /// What is missing.
-        what: String,
-    },
+    Missing { place: StoreLocation, what: String },
     /// Only an older version of this program has served from it.
     #[error(
         "the record is of an older dynowarden: {place} has schema {found}, and this one reads {known}; \
          start this version's daemon on it first"
     )]
-    RestoredState {
-        /// The file or the server.
-        place: StoreLocation,
-        /// Its version.
-        found: i64,
-        /// The version that this program works with.
-        known: i64,
-    },
-    /// It is there and cannot be used.
-    #[error("the store cannot be used: {place}: {what}; {}", .place.mend())]
-    Unusable {
-        /// The file or the server.
-        place: StoreLocation,
-        what: String,
-    },
+    Outdated { place: StoreLocation, found: i64, known: i64 },
+    /// It exists and cannot be used.
+    #[error("the store cannot be used: {place}: {what}; {}", .place.fix())]
+    Unusable { place: StoreLocation, what: String },
 }
 
-/// The store did not do what it was asked in time, or at all.
+/// The store did not answer in time, or at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store is away: {place}: {what}")]
 pub struct StoreAway {
@@ -101,7 +61,7 @@ pub struct StoreAway {
     pub(super) what: Arc<str>,
 }
 
-/// A file or a server, as it may be shown: without the user and the password of its URL.
+/// A file or a server in printable form, without the user and the password of its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreLocation {
     pub(super) shown: Arc<str>,
@@ -115,24 +75,22 @@ impl fmt::Display for StoreLocation {
     }
 }
 
-/// What kind of thing is wrong, which decides what can be done about it.
+/// The kind of an error, which decides the reaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It may be there again in a moment.
+    /// It may be back in a moment.
     Away,
-    /// The file is damaged.
     Damaged,
-    /// A row that the database will never take, however often it is asked.
+    /// A row that the database will never accept.
     Data,
-    /// The server does not let us in.
     Denied,
     /// It stays so until the operator changes something.
     Unusable,
 }
 
 impl StoreLocation {
-    /// What to do when there is nothing to be had at this place.
-    fn mend(&self) -> &'static str {
+    /// What to do if nothing can be used at this place.
+    fn fix(&self) -> &'static str {
         match &self.user {
             Some(_) => "see to it that the server runs, and that DATABASE_URL names the right one",
             None => {
@@ -142,14 +100,14 @@ impl StoreLocation {
         }
     }
 
-    /// What is wrong, as one line without a secret.
+    /// The error as one line without a secret.
     pub(super) fn what(&self, error: &sqlx::Error) -> String {
         let text = match error {
             sqlx::Error::Database(error) => error.message().to_owned(),
             sqlx::Error::Io(error) => error.to_string(),
             sqlx::Error::PoolTimedOut => "no connection in time".to_owned(),
             sqlx::Error::PoolClosed => "closed".to_owned(),
-            // A configuration error quotes what it was given.
+            // A configuration error quotes its input.
             sqlx::Error::Configuration(_) => "an option in DATABASE_URL is not understood".to_owned(),
             other => other.to_string(),
         };
@@ -160,13 +118,12 @@ impl StoreLocation {
         }
     }
 
-    /// The error of an opening.
     pub(super) fn cannot_open(&self, error: SchemaError, dialect: Dialect) -> StoreError {
         let place = self.clone();
         let error = match error {
             SchemaError::Future { found, known } => return StoreError::Future { place, found, known },
-            SchemaError::RestoredState { found, known } => {
-                return StoreError::RestoredState { place, found, known };
+            SchemaError::Outdated { found, known } => {
+                return StoreError::Outdated { place, found, known };
             }
             SchemaError::Database(error) => error,
         };
@@ -180,7 +137,6 @@ impl StoreLocation {
     }
 }
 
-/// Classifies the error.
 pub(super) fn kind(error: &sqlx::Error, dialect: Dialect) -> Kind {
     match error {
         sqlx::Error::Database(error) => match dialect {

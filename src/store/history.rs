@@ -15,16 +15,13 @@ use dynowarden_core::limits;
 use dynowarden_core::record::MemoryReading;
 use dynowarden_core::record::view::{DecisionView, EvidenceView, MemoryView, OutcomeView, Word};
 
-/// Which decisions are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Only those about this app.
     pub app: Option<AppName>,
-    /// Only those about this dyno.
     pub dyno: Option<DynoName>,
-    /// Only those before this place in the record: the `next` of the page before.
+    /// The `next` of the previous page: only older decisions.
     pub before: Option<Cursor>,
-    /// At most so many; a page has at most [`limits::PAGE_ROWS_MAX`], and at least one.
+    /// A page has at most [`limits::PAGE_ROWS_MAX`], and at least one.
     pub limit: u32,
 }
 
@@ -32,18 +29,17 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Page {
     pub decisions: Vec<DecisionView>,
-    /// Where the next page begins; none at the end of decision history.
+    /// Where the next page begins; none at the end.
     pub next: Option<Cursor>,
 }
 
-/// A place in the record: opaque text.
+/// A place in the decision history, as opaque text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     id: i64,
     holder: String,
 }
 
-/// An invalid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor: allowed is the `next` of a page before")]
 pub struct CursorError;
@@ -75,7 +71,6 @@ impl Serialize for Cursor {
 
 // === reading ===
 
-/// Reads one page.
 pub(super) async fn read(filter: &Filter, from: &mut AnyConnection) -> Result<Page, sqlx::Error> {
     let limit = filter.limit.clamp(1, limits::PAGE_ROWS_MAX);
     let mut statement = SELECT.to_owned();
@@ -103,7 +98,7 @@ pub(super) async fn read(filter: &Filter, from: &mut AnyConnection) -> Result<Pa
         condition("(decided.id, decided.holder) < (?, ?)", 2);
     }
     statement.push_str(&format!(" ORDER BY decided.id DESC, decided.holder DESC LIMIT ${}", bound + 1));
-    // Nothing of it comes from outside: the values are bound.
+    // None of it comes from outside: the values are bound.
     let mut query = sqlx::query_as::<_, PageRow>(AssertSqlSafe(statement));
     if let Some(app) = &filter.app {
         query = query.bind(app.as_str());
@@ -124,7 +119,7 @@ pub(super) async fn read(filter: &Filter, from: &mut AnyConnection) -> Result<Pa
 const SELECT: &str = "\
     SELECT decided.id, decided.holder, decided.at, decided.app, decided.dyno, decided.rule, \
         decided.decision, decided.code, decided.reason, decided.dry_run, decided.evidence, decided.count, \
-        decided.last_at, restart.result, restart.told, restart.instance, restart.new_instance, \
+        decided.last_at, restart.result, restart.text, restart.instance, restart.new_instance, \
         restart.out_for_ms, restart.after_at, restart.after_used, restart.after_permille \
     FROM dynowarden_decisions decided \
     LEFT JOIN dynowarden_restarts restart \
@@ -148,7 +143,7 @@ impl FromRow<'_, AnyRow> for PageRow {
         let outcome = match result {
             None => None,
             Some(result) => Some(OutcomeView {
-                text: row.try_get::<Option<String>, _>("told")?.unwrap_or_else(|| result.clone()),
+                text: row.try_get::<Option<String>, _>("text")?.unwrap_or_else(|| result.clone()),
                 result: result.into(),
                 instance: row.try_get("instance")?,
                 new_instance: row.try_get("new_instance")?,
@@ -192,7 +187,7 @@ mod tests {
     use super::Cursor;
 
     #[test]
-    fn a_cursor_is_what_a_page_gave() {
+    fn a_cursor_is_read_back() {
         let cursor = Cursor { id: 1_750_000_000_000_000, holder: "0123456789abcdef".to_owned() };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "1", "1-", "-1-0123456789abcdef", "1-0123456789abcdeg", "1-x", "x-0123456789abcdef"]

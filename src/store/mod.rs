@@ -1,12 +1,12 @@
-//! The record: what was decided and what became of it, in SQLite, in PostgreSQL or in memory.
+//! Decision history, claims and shared facts, in SQLite, in PostgreSQL or in memory.
 //!
-//! Three kinds of things are in it. History is written by one task, in batches, and no task waits for it.
-//! Claims are asked for before a restart and answered from the database, in one transaction, because they
-//! are what keeps several replicas, and a process and the one before it, from restarting the same dyno.
-//! And a few facts that all replicas act by: pauses, give-ups, and the times of errors that a rule counts.
+//! It holds three kinds of data. History is written by one task, in batches, and no task waits for it. Claims
+//! are requested before a restart and decided in one transaction: they keep several replicas, or a process
+//! and its predecessor, from restarting the same dyno. Pauses, give-ups and the times of counted errors are
+//! facts that all replicas act on.
 //!
-//! Leases and cool-downs are judged by one clock: the server's for PostgreSQL, the caller's for SQLite,
-//! which has one process at a time.
+//! One clock judges leases and cool-downs: the server's for PostgreSQL, the caller's for SQLite, which has
+//! one process at a time.
 
 pub mod claims;
 mod database;
@@ -49,47 +49,42 @@ use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 
-/// The record. Clones share it; when the last one goes, what waits is written and the connections end.
+/// Clones share it; when the last one is dropped, waiting rows are written and the connections end.
 #[derive(Clone, Debug)]
 pub struct Store {
     shared: Arc<StoreInner>,
     writing: Arc<Writing>,
 }
 
-/// How a store is kept.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// The watched apps, [`AppId`] being the place in the list.
+    /// [`AppId`] is the place in the list.
     pub apps: Vec<AppName>,
-    /// Whose clock judges leases and cool-downs; SQLite knows the caller's alone.
+    /// SQLite knows only the caller's.
     pub clock: JudgingClock,
-    /// How long decisions are kept.
     pub keep: Duration,
-    /// How many are kept.
     pub rows_max: u64,
 }
 
-/// Whose clock judges leases and cool-downs.
+/// The clock that judges leases and cool-downs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JudgingClock {
-    /// Each caller's own, as it is handed in: for simulated time, in which all callers agree.
+    /// Each caller's own, as passed in: for simulated time, in which all callers agree.
     Caller,
-    /// The database server's, which all replicas have in common.
+    /// The database server's, which all replicas share.
     Server,
 }
 
-/// How the store is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
-    /// Since when it is away, and what it said.
+    /// Since when it is away, and why.
     pub away: Option<(Timestamp, StoreAway)>,
-    /// Rows that there was no room for, or that the database would not take.
+    /// Rows dropped for lack of room, or because the database rejected them.
     pub dropped: u64,
-    /// Rows that wait to be written.
     pub unwritten: usize,
 }
 
-/// The writing task, which ends with the last of those who have something to be written.
+/// The writing task, which ends with the last handle.
 #[derive(Debug)]
 struct Writing {
     _end: DropGuard,
@@ -100,7 +95,7 @@ struct Writing {
 // === impl StoreOptions ===
 
 impl StoreOptions {
-    /// The usual way: by the server's clock, and at most [`limits::DECISIONS_KEPT_MAX`] rows.
+    /// The defaults: the server's clock, and at most [`limits::DECISIONS_KEPT_MAX`] rows.
     pub fn new(apps: Vec<AppName>, keep: Duration) -> Self {
         Self { apps, clock: JudgingClock::Server, keep, rows_max: limits::DECISIONS_KEPT_MAX }
     }
@@ -109,8 +104,8 @@ impl StoreOptions {
 // === impl Store ===
 
 impl Store {
-    /// Opens the store to serve from it: a file is created, locked against other processes and brought up
-    /// to date; so is a server's schema.
+    /// Opens the store to serve from it. A file is created, locked against other processes and brought up to
+    /// date; so is a server's schema.
     ///
     /// # Errors
     /// It cannot be used; the message names the file or the server, and no secret.
@@ -128,17 +123,16 @@ impl Store {
         Ok(Self { shared, writing: Arc::new(writing) })
     }
 
-    /// What a message may call the store: its file or its server, without user or password.
+    /// The store's file or server for messages, without user or password.
     pub fn place(&self) -> &StoreLocation {
         &self.shared.link.place
     }
 
-    /// Whether other replicas may share it, so that what they do must be asked for.
+    /// Whether other replicas may share it.
     pub fn is_shared(&self) -> bool {
         self.shared.link.dialect == Dialect::Postgres
     }
 
-    /// How the store is, just now.
     pub fn health(&self) -> Health {
         let (unwritten, dropped) = self.shared.queue.figures();
         Health { away: self.shared.away.borrow().clone(), dropped, unwritten }
@@ -149,15 +143,15 @@ impl Store {
         self.shared.away.subscribe()
     }
 
-    /// Claims a restart, and writes its decision in the same transaction. Whoever has the claim may send the
-    /// DELETE; nobody else will until it is settled, or until it has not been renewed for
+    /// Claims a restart, and writes its decision in the same transaction. The holder of the claim may send
+    /// the DELETE; no other replica will until it is settled, or has not been renewed for
     /// [`limits::CLAIM_LEASE`].
     ///
-    /// The decision stays a draft until it is handed to [`write`](Self::write), and an outcome that comes
-    /// before that takes it back.
+    /// The decision stays a draft until it is passed to [`write`](Self::write); an outcome before that
+    /// withdraws it.
     ///
     /// # Errors
-    /// It is not given, and why; within [`limits::CLAIM_WAIT`], whatever the store does.
+    /// Why it was not granted; within [`limits::CLAIM_WAIT`], whatever the store does.
     pub async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Result<(), ClaimRefusal> {
         let shared = &self.shared;
         shared.heard(now);
@@ -169,7 +163,7 @@ impl Store {
         let claimant =
             Claimant { app: app.as_str(), holder: &shared.holder, request, decision: decision.as_ref() };
         let asked = Instant::now();
-        // What this process has learnt about its own restarts must be seen by the judgement.
+        // The verdict must see what this process knows about its own restarts.
         if !shared.queue.restarts_written(limits::CLAIM_WAIT).await {
             return Err(ClaimRefusal::StoreAway);
         }
@@ -195,8 +189,8 @@ impl Store {
         }
     }
 
-    /// Renews this process's claims, of those attempts that are still `open`; the others lapse. To be
-    /// called every [`limits::CLAIM_RENEW_EVERY`].
+    /// Renews this process's claims of attempts that are still `open`; the others lapse. Must be called every
+    /// [`limits::CLAIM_RENEW_EVERY`].
     ///
     /// # Errors
     /// The store is away; claims stand until their leases end.
@@ -221,7 +215,7 @@ impl Store {
         renewed.await.map_err(|trouble| trouble.away)
     }
 
-    /// Takes a record to be written, without waiting. Outcomes move their claims on.
+    /// Queues a record to be written, without waiting. Outcomes advance their claims.
     pub fn write(&self, record: &Record, now: Timestamp) {
         let shared = &self.shared;
         shared.heard(now);
@@ -267,14 +261,13 @@ impl Store {
         shared.queue.decision(DecisionRow::new(decision, app, &shared.holder));
     }
 
-    /// Waits until all that was handed to [`write`](Self::write) is in the store; false when that is not
-    /// so after `wait`.
+    /// Waits until all queued records are in the store; false if they are not after `wait`.
     pub async fn flush(&self, wait: Duration) -> bool {
         self.shared.queue.all_written(wait).await
     }
 
-    /// What the engine must know of before: of restarts, those of the last `span`. Takes over the claims
-    /// that dead processes left open; asked once, at the start.
+    /// State from earlier processes for the engine; restarts of the last `span`. Takes over the claims that
+    /// dead processes left open. Called once, at startup.
     ///
     /// # Errors
     /// The store is away, and nothing was taken over.
@@ -293,7 +286,7 @@ impl Store {
         Ok(past)
     }
 
-    /// The pauses in force; asked every two seconds where the store is shared.
+    /// The pauses in force; read every two seconds if the store is shared.
     ///
     /// # Errors
     /// The store is away.
@@ -308,10 +301,10 @@ impl Store {
         pauses.await.map_err(|trouble| trouble.away)
     }
 
-    /// Puts a pause of one app, or of all, in place of the one before.
+    /// Sets the pause of one app, or of all, and replaces the previous one.
     ///
     /// # Errors
-    /// The store is away: other replicas, and a next start, do not know of it.
+    /// The store is away: other replicas and later processes do not know of the pause.
     pub async fn set_pause(
         &self,
         app: Option<AppId>,
@@ -330,7 +323,7 @@ impl Store {
     /// Ends the pause of one app; without an app, all pauses.
     ///
     /// # Errors
-    /// The store is away: other replicas, and a next start, do not know of it.
+    /// The store is away: other replicas and later processes do not know of it.
     pub async fn clear_pause(&self, app: Option<AppId>) -> Result<(), StoreAway> {
         let shared = &self.shared;
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
@@ -345,20 +338,20 @@ impl Store {
     /// that ends at the newest, oldest first. Adding one twice changes nothing.
     ///
     /// # Errors
-    /// The store is away: what other replicas heard is not known.
+    /// The store is away: the errors that other replicas received are unknown.
     pub async fn share_hit(&self, hit: &RuleHit) -> Result<Vec<Timestamp>, StoreAway> {
         let shared = &self.shared;
         let Some(app) = shared.app(hit.app) else { return Ok(vec![hit.at]) };
         let count = Count { app: app.as_str(), dyno: &hit.dyno, rule: &hit.rule, within: hit.within };
         let times = shared.within(limits::CLAIM_WAIT, async {
-            // No transaction: of replicas that add at one moment, the last to read must see what all added.
+            // No transaction: if replicas add at the same moment, the last reader must see all of them.
             let mut connection = shared.link.write.acquire().await?;
             replica_counts::share_hit(count, &mut connection, hit.at).await
         });
         times.await.map_err(|trouble| trouble.away)
     }
 
-    /// One page of decision history, newest first, with what waits to be written if that is quickly done.
+    /// One page of decision history, newest first, with waiting rows if they can be written quickly.
     ///
     /// # Errors
     /// The store is away.
@@ -371,7 +364,7 @@ impl Store {
         page.await.map_err(|trouble| trouble.away)
     }
 
-    /// Writes what waits, if the store is there, and ends the connections.
+    /// Writes waiting rows, if the store is there, and ends the connections.
     pub async fn close(self) {
         self.writing.token.cancel();
         let task = self.writing.task.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,4 +1,4 @@
-//! What the engine needs of earlier lives: read once, at the start.
+//! State of earlier processes for the engine: read once, at startup.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{AttemptId, MANUAL};
 
-/// Who reads his past.
+/// The process that reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'r> {
     pub apps: &'r [AppName],
@@ -36,7 +36,7 @@ impl Reader<'_> {
     }
 }
 
-/// Reads the past, and takes over what dead processes left open.
+/// Reads the state, and takes over the claims that dead processes left open.
 pub(super) async fn read(
     reader: Reader<'_>,
     from: &mut AnyConnection,
@@ -54,13 +54,13 @@ pub(super) async fn read(
     })
 }
 
-/// The pauses in force, those of apps that are not watched left out.
+/// The pauses in force, except those of apps that are not watched.
 pub(super) async fn pauses(
     reader: Reader<'_>,
     from: &mut AnyConnection,
     db_time: DbTime,
 ) -> Result<Vec<RestoredPause>, sqlx::Error> {
-    // A pause ends at a time of day that a person chose, so it is by the reader's clock.
+    // A pause ends at a time of day that a person chose, so the reader's clock decides.
     let rows: Vec<(String, i64, String)> =
         sqlx::query_as(PAUSES).bind(db_time.now.saturating_sub(db_time.ahead)).fetch_all(from).await?;
     let pauses = rows.into_iter().filter_map(|(app, until, reason)| {
@@ -70,12 +70,12 @@ pub(super) async fn pauses(
     Ok(pauses.collect())
 }
 
-/// What stands for all apps in the table of pauses; no app can have this name.
+/// All apps, in the table of pauses; no app can have this name.
 pub(super) const ALL_APPS: &str = "*";
 
 const PAUSES: &str = "SELECT app, until, reason FROM dynowarden_pauses WHERE until > $1 ORDER BY app";
 
-/// Restarts still in the claim of an earlier process are left out: they are counted with the claim.
+/// Accepted restarts, except those in the claim of an earlier process: they are counted with the claim.
 async fn restarts(
     reader: Reader<'_>,
     from: &mut AnyConnection,
@@ -121,8 +121,8 @@ async fn given_up(
 const GIVEN_UP: &str =
     "SELECT app, dyno, until, release FROM dynowarden_give_ups WHERE until > $1 ORDER BY app, dyno";
 
-/// Takes over the claims that dead processes left open. On a file there is only one process, so all that
-/// is open is a dead one's; on a server it is what was not renewed in time.
+/// Takes over the claims that dead processes left open. A file has only one process, so every open claim is a
+/// dead one's; on a server it is one that was not renewed in time.
 async fn resume_unconfirmed(
     reader: Reader<'_>,
     from: &mut AnyConnection,
@@ -140,7 +140,7 @@ async fn resume_unconfirmed(
         let Some(claim) = row.claim(reader, AttemptId(claims.len() as u64 + 1)) else { continue };
         let is_known = |known: &OpenClaim| known.app == claim.app && known.target.name == claim.target.name;
         if claims.iter().any(is_known) {
-            // An older one of the same dyno; the newest is the one that counts.
+            // An older one of the same dyno; the newest counts.
             continue;
         }
         let taken = sqlx::query(ADOPT)
@@ -152,7 +152,7 @@ async fn resume_unconfirmed(
             .bind(lease_until)
             .execute(&mut *from)
             .await?;
-        // Another replica that started in the same moment may have been first.
+        // Another replica that started at the same moment may have been first.
         if taken.rows_affected() == 1 {
             claims.push(claim);
         }
@@ -220,7 +220,7 @@ impl OpenRow {
             id: self.instance.parse().ok()?,
             created_at: timestamp(self.created_at),
             updated_at: timestamp(self.updated_at),
-            // Nothing else is ever claimed.
+            // No other state is ever claimed.
             state: DynoState::Up,
             release: self.release.and_then(|release| u64::try_from(release).ok()),
         };

@@ -1,7 +1,7 @@
-//! What waits to be written: bounded, and with repeated refusals folded into one row while they wait.
+//! Rows that wait to be written: bounded, with repeated refusals folded into one row while they wait.
 //!
-//! Restarts and what became of them go first and are kept longest: the promises are rebuilt from them. The
-//! rest is history, and when there is no room for all of it the oldest goes, counted.
+//! Restarts and their outcomes go first and are kept longest: the promises are rebuilt from them. The rest is
+//! history, and when there is no room the oldest is dropped and counted.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use crate::store::rows::{DecisionRow, HistoryRow, RestartRow};
 use dynowarden_core::limits;
 
-/// The queue.
 #[derive(Debug)]
 pub(super) struct Queue {
     done: watch::Sender<Done>,
@@ -22,7 +21,6 @@ pub(super) struct Queue {
     inner: Mutex<Inner>,
 }
 
-/// What one transaction writes.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub history: Vec<HistoryRow>,
@@ -35,7 +33,7 @@ struct Inner {
     folds: HashMap<FoldKey, DecisionRow>,
     history: VecDeque<i64>,
     history_taken_in: u64,
-    /// Somebody waits for what is in it.
+    /// A task waits for its rows.
     is_awaited: bool,
     /// The rows of `history`, by their ids.
     history_rows: HashMap<i64, HistoryRow>,
@@ -44,19 +42,19 @@ struct Inner {
     restarts_taken_in: u64,
 }
 
-/// How many rows are done with, in the order in which they were taken in.
+/// The number of rows handled, in the order of arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Done {
     history: u64,
     restarts: u64,
 }
 
-/// What became of a row of history.
+/// The result of adding a row of history.
 #[derive(Clone, Copy, Debug)]
 struct Pushed {
-    /// Rows that had to go for it.
+    /// Rows dropped to make room.
     dropped: u64,
-    /// Whether the writer should know of it.
+    /// Whether the writer should be woken.
     is_news: bool,
 }
 
@@ -72,7 +70,7 @@ impl Queue {
         Self { done: watch::Sender::default(), filled: Notify::new(), inner: Mutex::default() }
     }
 
-    /// Takes a decision in; one that repeats the last of its dyno and rule is added to that one's row.
+    /// Adds a decision; one that repeats the last of its dyno and rule is folded into that row.
     pub(super) fn decision(&self, mut row: DecisionRow) {
         let mut inner = self.inner();
         row.id = inner.new_id(row.id);
@@ -100,18 +98,18 @@ impl Queue {
         self.pushed(pushed);
     }
 
-    /// Gives a decision that is written elsewhere its id.
+    /// Gives an id to a decision that is written elsewhere.
     pub(super) fn identified(&self, mut row: DecisionRow) -> DecisionRow {
         row.id = self.inner().new_id(row.id);
         row
     }
 
-    /// The next refusal of the same dyno and rule is another row, because this decision stands between.
+    /// Ends the fold: the next refusal of the same dyno and rule is a new row.
     pub(super) fn end_fold(&self, row: &DecisionRow) {
         self.inner().folds.remove(&FoldKey::of(row));
     }
 
-    /// Takes in what people were told, or anything else that is history alone; `id` is its time.
+    /// Adds a notice or other history; `id` is its time.
     pub(super) fn history(&self, id: i64, row: impl FnOnce(i64) -> HistoryRow) {
         let mut inner = self.inner();
         let id = inner.new_id(id);
@@ -120,7 +118,6 @@ impl Queue {
         self.pushed(pushed);
     }
 
-    /// Takes in something about a restart.
     pub(super) fn restart(&self, row: RestartRow) {
         let mut inner = self.inner();
         inner.restarts_taken_in += 1;
@@ -136,8 +133,8 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Waits until something is to be written: a restart, much, or what somebody waits for at once; other
-    /// history from `not_before` on, so that a refusal that repeats is written now and then.
+    /// Waits until rows should be written: at once for a restart, many rows or a waiting task; from
+    /// `not_before` on for other history, so that a repeated refusal is written only now and then.
     pub(super) async fn ready(&self, not_before: Instant) {
         loop {
             let pressing = self.inner().is_pressing();
@@ -157,13 +154,13 @@ impl Queue {
         inner.restarts.is_empty() && inner.history.is_empty()
     }
 
-    /// How many rows wait, and how many were dropped.
+    /// The number of waiting and of dropped rows.
     pub(super) fn figures(&self) -> (usize, u64) {
         let inner = self.inner();
         (inner.restarts.len() + inner.history.len(), inner.dropped)
     }
 
-    /// Takes rows out; they are given back with [`written`](Self::written) or [`put_back`](Self::put_back).
+    /// Takes rows out; they are returned with [`written`](Self::written) or [`put_back`](Self::put_back).
     pub(super) fn take(&self) -> Batch {
         let mut inner = self.inner();
         let restarts = inner.restarts.len().min(limits::ROWS_PER_WRITE_MAX);
@@ -175,12 +172,11 @@ impl Queue {
         Batch { history, restarts }
     }
 
-    /// The rows are in the store.
     pub(super) fn written(&self, history: usize, restarts: usize) {
         self.done(Done { history: history as u64, restarts: restarts as u64 });
     }
 
-    /// The rows are not in the store, and go first the next time.
+    /// Returns rows that were not stored; they go first the next time.
     pub(super) fn put_back(&self, batch: Batch) {
         let mut guard = self.inner();
         let inner = &mut *guard;
@@ -191,7 +187,7 @@ impl Queue {
         for row in batch.history.into_iter().rev() {
             let id = row.id();
             match inner.history_rows.entry(id) {
-                // It was folded into again meanwhile, and waits with a higher count.
+                // It was folded into again in the meantime, and waits with a higher count.
                 Entry::Occupied(_) => superseded += 1,
                 Entry::Vacant(place) => {
                     place.insert(row);
@@ -203,19 +199,19 @@ impl Queue {
         self.done(Done { history: superseded, restarts: 0 });
     }
 
-    /// A row that the database will never take.
+    /// Drops a row that the database will never accept.
     pub(super) fn give_up(&self, done: (usize, usize)) {
         self.inner().dropped += (done.0 + done.1) as u64;
         self.written(done.0, done.1);
     }
 
-    /// Waits until all that has been taken in about restarts is written; `false` when that took too long.
+    /// Waits until all rows about restarts are written; `false` if that took too long.
     pub(super) async fn restarts_written(&self, wait: Duration) -> bool {
         let target = self.inner().restarts_taken_in;
         self.reached(wait, |done| done.restarts >= target).await
     }
 
-    /// Waits until all that has been taken in is written; `false` when that took too long.
+    /// Waits until all rows are written; `false` if that took too long.
     pub(super) async fn all_written(&self, wait: Duration) -> bool {
         let (history, restarts) = {
             let mut inner = self.inner();
@@ -249,7 +245,7 @@ impl Queue {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Each change is whole before the lock is given back, so a panic elsewhere leaves nothing half done.
+        // Each change is complete before the lock is released, so a panic elsewhere is harmless.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -261,7 +257,7 @@ impl FoldKey {
 }
 
 impl Inner {
-    /// An id that is the time if it can be, and later than all before.
+    /// An id equal to the time if possible, and larger than all before.
     fn new_id(&mut self, at: i64) -> i64 {
         self.last_id = at.max(self.last_id.saturating_add(1));
         self.last_id
@@ -284,7 +280,7 @@ impl Inner {
         Pushed { dropped: 1, is_news: true }
     }
 
-    /// Whether what waits cannot wait longer; none when nothing waits.
+    /// Whether rows must be written now; none if there are no rows.
     fn is_pressing(&self) -> Option<bool> {
         if !self.restarts.is_empty() || self.history.len() >= limits::ROWS_PER_WRITE_MAX {
             return Some(true);
@@ -294,7 +290,7 @@ impl Inner {
 }
 
 impl DecisionRow {
-    /// Whether `next` is the same refusal once more.
+    /// Whether `next` is the same refusal again.
     fn takes(&self, next: &Self) -> bool {
         let span = i64::try_from(limits::FOLD_SPAN_MAX.as_micros()).unwrap_or(i64::MAX);
         self.decision == next.decision && self.code == next.code && next.at.saturating_sub(self.at) < span
@@ -342,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_one_kind_in_a_row_are_one_row() {
+    fn consecutive_refusals_of_one_kind_are_one_row() {
         let queue = Queue::new();
         for (at, code) in
             [(1, "too_young"), (2, "too_young"), (3, "stale"), (4, "too_young"), (5, "too_young")]
@@ -353,10 +349,10 @@ mod tests {
         let expect = [("too_young", 2, 2), ("stale", 1, 3), ("too_young", 2, 5), ("too_young", 1, 6)];
         let expect: Vec<_> = expect.map(|(code, count, at)| (code.to_owned(), count, at)).into();
         assert_eq!(taken(&queue), expect);
-        // What was written already is written again, with the count of all.
+        // A stored row is written again, with the total count.
         queue.decision(row(7, "other", "too_young"));
         assert_eq!(taken(&queue), [("too_young".to_owned(), 2, 7)]);
-        // A restart is never folded, and ends the row.
+        // A restart is never folded, and ends the fold.
         queue.decision(row(8, "other", "restart"));
         queue.decision(row(9, "other", "too_young"));
         let batch = queue.take();
@@ -364,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_covers_a_day_at_most() {
+    fn a_folded_row_covers_at_most_a_day() {
         let queue = Queue::new();
         let day = i64::try_from(limits::FOLD_SPAN_MAX.as_micros()).expect("a day");
         for at in [1, day, day + 1] {
@@ -374,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_history_goes_first_and_restarts_stay() {
+    async fn a_full_queue_drops_the_oldest_history_but_no_restarts() {
         let queue = Queue::new();
         queue.decision(row(1, "r", "restart"));
         for at in 0..=limits::UNWRITTEN_ROWS_MAX as i64 {
@@ -388,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn history_waits_for_its_time_and_nothing_else_does() {
+    async fn only_history_waits_before_it_is_written() {
         let queue = Queue::new();
         let later = Instant::now() + Duration::from_secs(60);
         let is_ready = async |queue: &Queue| {
@@ -398,9 +394,9 @@ mod tests {
         queue.decision(row(1, "r", "stale"));
         assert!(!is_ready(&queue).await);
         assert!(!queue.all_written(Duration::ZERO).await);
-        assert!(is_ready(&queue).await, "somebody waits for it");
+        assert!(is_ready(&queue).await, "a task waits for it");
         queue.put_back(queue.take());
-        assert!(!is_ready(&queue).await, "nobody does any more");
+        assert!(!is_ready(&queue).await, "no task waits any more");
         queue.decision(row(2, "r", "restart"));
         assert!(is_ready(&queue).await);
         queue.take();
@@ -410,7 +406,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_could_not_be_written_is_written_first_and_once() {
+    async fn unwritten_rows_are_retried_first_and_once() {
         let queue = Queue::new();
         queue.decision(row(1, "r", "stale"));
         queue.decision(row(2, "s", "stale"));

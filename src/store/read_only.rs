@@ -6,7 +6,6 @@ use crate::store::error::{StoreAway, StoreError};
 use crate::store::history::{self, Filter, Page};
 use dynowarden_core::limits;
 
-/// A read-only store, alongside a daemon.
 #[derive(Debug)]
 pub struct ReadOnlyStore {
     link: Link,
@@ -38,7 +37,6 @@ impl ReadOnlyStore {
         }
     }
 
-    /// Ends the connections.
     pub async fn close(self) {
         self.link.close().await;
     }

@@ -1,4 +1,4 @@
-//! What replicas share besides claims: pauses, and the times of errors that a rule counts.
+//! State that replicas share besides claims: pauses, and the times of errors that a rule counts.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) struct Count<'c> {
     pub within: Duration,
 }
 
-/// Adds an error's time, forgets those before the span, and returns the others, oldest first.
+/// Adds an error's time, deletes those before the span, and returns the others, oldest first.
 pub(super) async fn share_hit(
     count: Count<'_>,
     to: &mut AnyConnection,
@@ -34,7 +34,7 @@ pub(super) async fn share_hit(
         .bind(i64::from(limits::COUNT_MAX))
         .fetch_all(&mut *to)
         .await?;
-    // By the time in the lines, which is the platform's clock alone.
+    // By the time in the lines, which is the platform's clock only.
     let newest = times.first().copied().unwrap_or_default();
     let since = newest.saturating_sub(span_micros(count.within));
     let (kept, old): (Vec<i64>, Vec<i64>) = times.into_iter().partition(|time| *time >= since);
@@ -52,7 +52,7 @@ const TIMES: &str = "\
 
 const FORGET: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2 AND rule = $3 AND at < $4";
 
-/// Puts a pause in place of the one before.
+/// Sets a pause and replaces the previous one.
 pub(super) async fn set_pause(
     app: Option<&str>,
     until: Timestamp,

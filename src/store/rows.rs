@@ -12,24 +12,19 @@ use dynowarden_core::record::{
     Action, AttemptId, Decision, Hold, MemoryReading, Notice, Outcome, RestartResult,
 };
 
-/// A row about a restart, which is never dropped for want of room.
+/// A row about a restart, which is never dropped for lack of room.
 #[derive(Clone, Debug)]
 pub(super) enum RestartRow {
-    /// The decision to restart.
     Decision(DecisionRow),
-    /// What became of it.
     Outcome(OutcomeRow),
-    /// The memory of the dyno that came up.
     MemoryAfterRestart(AttemptId, MemoryReading),
-    /// A dyno is left alone.
     GiveUp(GiveUpRow),
     /// A claim whose answer did not reach us in time, so that nothing was sent.
     Unclaim(AttemptId),
-    /// A decision that was written with its claim did not come to be, and goes by its id.
+    /// A decision that was written with its claim and then withdrawn, by its id.
     Undecided(i64),
 }
 
-/// A row that is history alone.
 #[derive(Clone, Debug)]
 pub(super) enum HistoryRow {
     Decision(DecisionRow),
@@ -60,7 +55,7 @@ pub(super) struct NoticeRow {
     pub app: Arc<str>,
     pub dyno: Option<Arc<str>>,
     pub kind: &'static str,
-    pub told: String,
+    pub text: String,
 }
 
 #[derive(Clone, Debug)]
@@ -70,11 +65,11 @@ pub(super) struct OutcomeRow {
     pub dyno: Arc<str>,
     pub attempt_id: AttemptId,
     pub result: &'static str,
-    pub told: String,
+    pub text: String,
     pub stage: Stage,
 }
 
-/// How far an outcome moves a claim on.
+/// How far an outcome advances a claim.
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
     Accepted,
@@ -92,7 +87,7 @@ pub(super) struct GiveUpRow {
     pub release: Option<i64>,
 }
 
-/// Who writes, and how far the clock that judges leases is ahead of this machine's, in microseconds.
+/// The writer, and how far the clock that judges leases is ahead of this machine's, in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WriteContext<'w> {
     pub holder: &'w str,
@@ -132,7 +127,7 @@ impl NoticeRow {
             app: app.map_or("", AppName::as_str).into(),
             dyno: notice.dyno.as_ref().map(|dyno| dyno.to_string().into()),
             kind: notice.what.label(),
-            told: clean(notice.what.to_string()),
+            text: clean(notice.what.to_string()),
         }
     }
 }
@@ -156,14 +151,14 @@ impl OutcomeRow {
             dyno: outcome.dyno.to_string().into(),
             attempt_id: outcome.attempt_id,
             result: outcome.result.label(),
-            told: clean(outcome.result.to_string()),
+            text: clean(outcome.result.to_string()),
             stage,
         }
     }
 }
 
 impl GiveUpRow {
-    /// The giving up that a decision is, if it is one.
+    /// The give-up in a decision, if it is one.
     pub(super) fn new(decision: &Decision, app: &AppName) -> Option<Self> {
         let Action::Hold(Hold::MaxRestarts { until, .. }) = &decision.action else { return None };
         let release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
@@ -216,22 +211,22 @@ impl RestartRow {
     }
 }
 
-/// The name of an attempt in the record, the same for ever.
+/// The permanent id of an attempt in the store.
 pub(super) fn attempt(holder: &str, attempt_id: AttemptId) -> String {
     format!("{holder}-{}", attempt_id.0)
 }
 
-/// A time as a column has it.
+/// A time as a column value.
 pub(super) fn micros(at: Timestamp) -> i64 {
     at.as_microsecond()
 }
 
-/// A span as a column has it.
+/// A span as a column value.
 pub(super) fn span_micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A time from a column; one that is none is the first there is.
+/// A time from a column; an invalid one becomes the earliest time.
 pub(super) fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MIN)
 }
@@ -240,14 +235,14 @@ pub(super) fn attempt_number(attempt_id: AttemptId) -> i64 {
     i64::try_from(attempt_id.0).unwrap_or(i64::MAX)
 }
 
-/// PostgreSQL takes any text but NUL, and part of this text is an outsider's.
+/// PostgreSQL accepts any text but NUL, and part of this text is untrusted.
 pub(super) fn clean(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 // === statements ===
 
-/// Writing a row twice changes nothing, so a write whose answer was lost is simply written again.
+/// Writing a row twice changes nothing, so a write whose answer was lost is repeated.
 const WRITE_DECISION: &str = "\
     INSERT INTO dynowarden_decisions \
         (id, holder, at, app, dyno, rule, decision, code, reason, dry_run, evidence, attempt, count, \
@@ -281,7 +276,7 @@ pub(super) async fn write_decision(
 }
 
 const WRITE_NOTICE: &str = "\
-    INSERT INTO dynowarden_notices (id, holder, at, app, dyno, kind, told) \
+    INSERT INTO dynowarden_notices (id, holder, at, app, dyno, kind, text) \
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id, holder) DO NOTHING";
 
 async fn write_notice(
@@ -296,28 +291,28 @@ async fn write_notice(
         .bind(&*row.app)
         .bind(row.dyno.as_deref())
         .bind(row.kind)
-        .bind(row.told.as_str())
+        .bind(row.text.as_str())
         .execute(to)
         .await
         .map(|_| ())
 }
 
 const ACCEPT: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, told = $4, accepted_at = COALESCE(accepted_at, $5) \
+    UPDATE dynowarden_restarts SET result = $3, text = $4, accepted_at = COALESCE(accepted_at, $5) \
     WHERE holder = $1 AND ticket = $2";
 
-/// Others wait for the new dyno to settle, and then the claim is no more.
+/// The claim ends after the time that the new dyno has to settle.
 const BACK: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, told = $4, ended_at = $5, \
+    UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, \
         lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7 \
     WHERE holder = $1 AND ticket = $2";
 
-/// Its holder watches on, and keeps the claim as long as it renews it.
+/// Its holder keeps watching, and keeps the claim as long as it renews it.
 const NOT_BACK: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, told = $4 WHERE holder = $1 AND ticket = $2";
+    UPDATE dynowarden_restarts SET result = $3, text = $4 WHERE holder = $1 AND ticket = $2";
 
 const OVER: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, told = $4, ended_at = $5, lease_until = 0 \
+    UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, lease_until = 0 \
     WHERE holder = $1 AND ticket = $2";
 
 async fn write_outcome(
@@ -335,7 +330,7 @@ async fn write_outcome(
         .bind(by.holder)
         .bind(attempt_number(row.attempt_id))
         .bind(row.result)
-        .bind(row.told.as_str());
+        .bind(row.text.as_str());
     let at = row.at.saturating_add(by.ahead);
     let query = match &row.stage {
         Stage::Accepted | Stage::Over => query.bind(at),
@@ -347,7 +342,7 @@ async fn write_outcome(
     };
     query.execute(&mut *to).await?;
     if let Stage::Accepted = row.stage {
-        // What was counted belongs to an instance that is gone, and who is restarted is not given up.
+        // The counts belong to an instance that is gone, and a restart ends a give-up.
         for statement in [FORGET_HITS, FORGET_GIVE_UP] {
             sqlx::query(statement).bind(&*row.app).bind(&*row.dyno).execute(&mut *to).await?;
         }
@@ -402,7 +397,7 @@ async fn write_give_up(
 }
 
 const UNCLAIM: &str = "\
-    UPDATE dynowarden_restarts SET result = 'not_sent', told = $3, ended_at = claimed_at, lease_until = 0 \
+    UPDATE dynowarden_restarts SET result = 'not_sent', text = $3, ended_at = claimed_at, lease_until = 0 \
     WHERE holder = $1 AND ticket = $2 AND accepted_at IS NULL AND ended_at IS NULL";
 
 async fn unclaim(

@@ -1,35 +1,35 @@
-//! The schema, brought up to date at every start.
+//! The database schema, brought up to date at startup.
 //!
-//! Several replicas may start at once, so looking and changing is one transaction under a lock, which both
-//! databases undo if it does not end.
+//! Several replicas may start at once, so checking and changing is one transaction under a lock. Both
+//! databases roll it back if it does not end.
 
 use sqlx::{AnyConnection, Connection as _};
 
 use crate::store::dialect::Dialect;
 
-/// Why the schema is not the one that this version works with.
+/// Why the schema does not match this version.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SchemaError {
-    /// The database returned an error.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// A newer version of the program was here.
+    /// A newer version of the program has used the database.
     #[error("schema {found} is newer than {known}")]
     Future { found: i64, known: i64 },
-    /// Only an older version of the program was here.
+    /// Only an older version of the program has used it.
     #[error("schema {found} is older than {known}")]
-    RestoredState { found: i64, known: i64 },
+    Outdated { found: i64, known: i64 },
 }
 
-/// Every change of the schema, in order; the version of a schema is how many of them it has seen. One that
-/// was released is never changed again.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../migrations/0001_record.sql"), include_str!("../../migrations/0002_aftermath.sql")];
+/// All schema changes, in order; a schema's version is the number of changes applied. A released one is never
+/// changed.
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/0001_record.sql"),
+    include_str!("../../migrations/0002_aftermath.sql"),
+    include_str!("../../migrations/0003_text.sql"),
+];
 
-/// The version that this program works with.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Brings the schema up to date.
 pub(super) async fn migrate(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), SchemaError> {
     let mut transaction = connection.begin_with(dialect.begin()).await?;
     if dialect == Dialect::Postgres {
@@ -64,5 +64,5 @@ pub(super) async fn version(connection: &mut AnyConnection) -> Result<i64, sqlx:
     sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM dynowarden_schema").fetch_one(connection).await
 }
 
-/// Any number, as long as all replicas take the same.
+/// Any number, as long as all replicas use the same.
 const MIGRATION_LOCK: i64 = 0x6479_6e6f_7761_7264;

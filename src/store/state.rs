@@ -1,4 +1,4 @@
-//! What the callers and the writer have in common: the connections, the queue, and how the store is.
+//! State shared by the callers and the writer: the connections, the queue, and the store's health.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -24,21 +24,20 @@ use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::record::{AttemptId, Decision};
 use dynowarden_core::time::{later, since, spoken};
 
-/// What the writer and the callers have in common.
 #[derive(Debug)]
 pub(super) struct StoreInner {
     pub apps: Vec<AppName>,
     pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
     pub clock: JudgingClock,
-    /// Whether the file was found damaged: no answer that it still gives is believed after that.
+    /// Whether the file was found damaged: its later answers are not trusted.
     pub damaged: AtomicBool,
     /// Decisions that were written with their claims and are not on record yet, by their ids.
     pub drafts: Mutex<HashMap<AttemptId, i64>>,
-    /// Tickets whose claims this process holds.
+    /// Attempts whose claims this process holds.
     pub held: Mutex<HashSet<AttemptId>>,
     pub holder: Arc<str>,
     pub keep: Duration,
-    /// The last time of day that a caller handed in, and when.
+    /// The last time of day that a caller passed in, and when.
     pub last_now: Mutex<(Timestamp, Instant)>,
     pub link: Link,
     pub queue: Queue,
@@ -46,7 +45,7 @@ pub(super) struct StoreInner {
     pub fail: Notify,
 }
 
-/// A failed question, and what kind of failure it was.
+/// A failed query, and the kind of failure.
 #[derive(Debug)]
 pub(super) struct Trouble {
     pub away: StoreAway,
@@ -79,7 +78,7 @@ impl StoreInner {
         let Link { dialect, write, .. } = &self.link;
         match write.begin_with(dialect.begin()).await {
             // SQLite ended a transaction on its own, as it does when the disk is full, and the client waits
-            // for its end for ever. What is in memory would go with its connection.
+            // forever for its end. An in-memory database would be lost with its connection.
             Err(sqlx::Error::InvalidSavePointStatement) if !self.link.is_memory => {
                 write.acquire().await?.close().await?;
                 write.begin_with(dialect.begin()).await
@@ -105,7 +104,7 @@ impl StoreInner {
         self.queue.identified(DecisionRow::new(decision, app, &self.holder))
     }
 
-    /// A claim was given, and its decision is written with it.
+    /// A claim was granted, and its decision is written with it.
     pub(super) fn claimed(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
         self.held().insert(attempt_id);
         if let Some(row) = decision {
@@ -114,7 +113,7 @@ impl StoreInner {
         }
     }
 
-    /// A claim may have been written without our hearing of it, and nothing will be sent for it.
+    /// A claim may have been written without our knowing, and nothing will be sent for it.
     pub(super) fn unclaim(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
         if self.held().contains(&attempt_id) {
             return;
@@ -133,7 +132,7 @@ impl StoreInner {
         *self.last_now.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
     }
 
-    /// The time of day, as last reported by a caller.
+    /// The time of day, as last passed in by a caller.
     pub(super) fn wall(&self) -> Timestamp {
         let (at, read) = *self.last_now.lock().unwrap_or_else(PoisonError::into_inner);
         later(at, read.elapsed())
@@ -152,7 +151,7 @@ impl StoreInner {
         Ok(DbTime { now: server, ahead: server.saturating_sub(micros(now)) })
     }
 
-    /// Does something with the store, within a time, and notes whether the store is there.
+    /// Uses the store within a time limit, and notes whether it is there.
     pub(super) async fn within<T>(
         &self,
         wait: Duration,
@@ -221,10 +220,10 @@ impl StoreInner {
     }
 }
 
-/// What to do about a file that is damaged.
+/// What to do about a damaged file.
 const DAMAGED: &str = "; move the file away or bring back a copy, and start again";
 
-/// The server's time of day in microseconds; not that of the transaction's begin, which may have waited.
+/// The server's time of day in microseconds; not that of the transaction's start, which may have waited.
 const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
 #[cfg(test)]
@@ -250,7 +249,7 @@ mod tests {
 
     /// SQLite rolls back the transaction that meets a full disk, without notice to its client.
     #[tokio::test]
-    async fn a_full_disk_is_told_and_outlived() {
+    async fn a_full_disk_is_reported_and_survived() {
         let dir = tempfile::tempdir().expect("a directory");
         let database = Database::Sqlite(dir.path().join("x.db"));
         let options = StoreOptions::new(vec!["acme".parse().expect("an app")], Duration::from_secs(3600));
@@ -266,7 +265,7 @@ mod tests {
         let away = health.wait_for(Option::is_some).await.expect("a store").clone();
         let (_, away) = away.expect("it was waited for");
         assert!(away.to_string().contains("disk is full"), "{away}");
-        // The next connection has no such bound: as if the operator had made room.
+        // The next connection has no such limit: as if the operator had made room.
         assert!(store.flush(Duration::from_secs(30)).await);
         assert_eq!(store.health(), Default::default());
         store.close().await;

@@ -1,4 +1,4 @@
-//! The one task that writes the record, keeps it within its bounds and asks whether the store is there.
+//! The one task that writes to the store, keeps it within its bounds and checks whether it is there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::store::rows::{WriteContext, span_micros};
 use crate::store::state::StoreInner;
 use dynowarden_core::limits;
 
-/// Writes until `end`, and then what is still to be written, once.
+/// Writes until `end`, and then the remaining rows, once.
 pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
     let mut pruned: Option<Instant> = None;
     let mut written = Instant::now();
@@ -52,7 +52,6 @@ async fn pause(span: Duration, end: &CancellationToken) {
     }
 }
 
-/// Asks whether the store is there.
 async fn ask(shared: &StoreInner) -> bool {
     let asked = shared.within(limits::STORE_WAIT, async {
         let mut connection = shared.link.write.acquire().await?;
@@ -63,7 +62,7 @@ async fn ask(shared: &StoreInner) -> bool {
     asked.await.is_ok()
 }
 
-/// Writes one batch; false when the store is away.
+/// Writes one batch; false if the store is away.
 async fn write(shared: &StoreInner) -> bool {
     let batch = shared.queue.take();
     match shared.within(limits::STORE_WAIT, write_batch(shared, &batch)).await {
@@ -92,7 +91,7 @@ async fn write_batch(shared: &StoreInner, batch: &Batch) -> Result<(), sqlx::Err
     transaction.commit().await
 }
 
-/// One row of a batch is one that the database will never take: it is dropped, and the others are written.
+/// The database will never accept one row of this batch: drops that row and writes the others.
 async fn write_singly(shared: &StoreInner, batch: Batch) -> bool {
     let mut rest = Batch::default();
     let mut is_there = true;
@@ -125,15 +124,14 @@ async fn write_singly(shared: &StoreInner, batch: Batch) -> bool {
     is_there
 }
 
-/// What a step of the retention found.
 enum Pruned {
-    /// Nothing that is too old or too many.
+    /// No row is too old or too many.
     AllThere,
-    /// Some rows that are gone now, and perhaps there are more.
+    /// Deleted some rows; there may be more.
     Some,
 }
 
-/// Deletes a few rows that are too old or too many; none when the store is away.
+/// Deletes a few rows that are too old or too many; none if the store is away.
 async fn prune_some(shared: &StoreInner) -> Option<Pruned> {
     let pruned = shared.within(limits::STORE_WAIT, async {
         let mut transaction = shared.begin().await?;
@@ -154,7 +152,7 @@ async fn prune(
     let keep = span_micros(shared.keep);
     let step = i64::try_from(limits::ROWS_PER_PRUNE_MAX).unwrap_or(i64::MAX);
     let too_old = wall.saturating_sub(keep);
-    // What a cool-down, a `max_restarts` or a give-up may still need stays, however short `keep` is.
+    // Rows that a cool-down, `max_restarts` or a give-up may still need stay, however short `keep` is.
     let needed = now.saturating_sub(keep.max(span_micros(limits::POLICY_SPAN_MAX)));
     let mut deleted = 0;
     for (statement, bound) in [
@@ -178,7 +176,7 @@ async fn prune(
     Ok(deleted)
 }
 
-/// A row's id is not above its time of beginning, and not far below it.
+/// A row's id is at most its start time, and not far below it.
 const OLD_DECISIONS: &str = "\
     DELETE FROM dynowarden_decisions WHERE (id, holder) IN \
         (SELECT id, holder FROM dynowarden_decisions WHERE id < $1 AND last_at < $1 ORDER BY id LIMIT $2)";

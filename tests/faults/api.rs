@@ -9,10 +9,8 @@ use http::Method;
 use crate::bench::{Bench, Broken, Row, bounds};
 use support::process::held;
 
-/// A name, and what goes wrong.
 type Case = (String, FaultRule);
 
-/// All of them.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let rule = |fault, method, path: &str| {
@@ -39,7 +37,7 @@ fn cases() -> Vec<Case> {
     for (name, fault) in [
         ("no `state` in the answer", Fault::MissingField("state".to_owned())),
         ("no `created_at` in the answer", Fault::MissingField("created_at".to_owned())),
-        ("a state that nobody knows", Fault::UnknownState("floating".to_owned())),
+        ("an unknown state", Fault::UnknownState("floating".to_owned())),
         ("a field of another type", Fault::WrongType("name".to_owned())),
     ] {
         cases.push((name.to_owned(), rule(fault, Some(Method::GET), "/dynos")));
@@ -54,10 +52,10 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// How many lanes share the cases.
+/// The number of lanes that share the cases.
 pub(crate) const LANES: usize = 6;
 
-/// One lane's share of the cases, so many times over in an order of its own, on one daemon.
+/// Runs one lane's share of the cases `rounds` times, in random order, on one daemon.
 pub(crate) async fn run(lane: usize, seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     bench.warm_up().await?;

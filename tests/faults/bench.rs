@@ -1,4 +1,4 @@
-//! One simulated Heroku with dynos that err all the time, one daemon beside it, and a judge of what it does.
+//! One simulated Heroku with dynos that err all the time, one daemon, and a judge of its actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -19,12 +19,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use support::daemon::{DRAIN_PASSWORD, Daemon};
+use support::client;
+use support::daemon::Daemon;
 use support::judge::{Bounds, Judge, Others};
-use support::process::{Held, held, read_as_admin};
+use support::process::{Held, held};
 use support::proxy::Proxy;
 
-/// Everything that a lane of faults needs.
+/// The environment of one lane of faults.
 pub(crate) struct Bench {
     pub chance: Chance,
     pub directory: TempDir,
@@ -40,28 +41,27 @@ pub(crate) struct Bench {
     pub proxy: Proxy,
 }
 
-/// The errors that dynos write, all the time while it is on.
+/// The errors that dynos log, all the time while it is on.
 #[derive(Debug, Default)]
 pub(crate) struct Storm {
     pub is_on: AtomicBool,
     pub errors: AtomicU64,
 }
 
-/// What is told of a fault.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
     pub fault: String,
     pub times: u32,
-    /// Calls, or moments, in which the fault was felt.
+    /// Calls, or moments, in which the fault had an effect.
     pub struck: u64,
     pub errors: u64,
     pub deletes: u64,
     pub restarts: u64,
-    /// The longest until every app had a restart again.
+    /// The longest time until every app had a restart again.
     pub recovery: Duration,
     /// Before the first time and after the last one.
     pub held: Option<(Held, Held)>,
-    /// What else there is to say, such as the reasons for which dynos were left alone meanwhile.
+    /// Other results, such as the reasons for which dynos were left alone in between.
     pub notes: BTreeSet<String>,
 }
 
@@ -85,7 +85,7 @@ pub(crate) const DYNOS: [(&str, u32); 9] = [
     ("shop", 3),
 ];
 
-/// As the daemon is told, and much quicker than the defaults.
+/// The daemon's settings, much shorter than the defaults.
 pub(crate) fn bounds() -> Bounds {
     Bounds {
         cooldown: Duration::from_secs(4),
@@ -96,7 +96,7 @@ pub(crate) fn bounds() -> Bounds {
 }
 
 impl Bench {
-    /// A world whose dynos err from the start, and no daemon yet.
+    /// A world whose dynos err from the start, without a daemon yet.
     pub(crate) async fn begin(seed: u64, bounds: Bounds) -> Self {
         let chaos = Chaos {
             delay_permille: 20,
@@ -108,7 +108,7 @@ impl Bench {
         Self::begin_with(seed, bounds, chaos).await
     }
 
-    /// The same with another logplex.
+    /// The same with another logplex policy.
     pub(crate) async fn begin_with(seed: u64, bounds: Bounds, chaos: Chaos) -> Self {
         let mut chance = Chance::new(seed);
         let drains = DrainPolicy { chaos, nodes: 2, ..DrainPolicy::default() };
@@ -123,9 +123,7 @@ impl Bench {
                 ..DynoPlan::default()
             };
             heroku.add_app(spec);
-            let url = format!("http://{}/logs/{name}", proxy.address);
-            let url = SimHeroku::drain_url(&url, "logplex", DRAIN_PASSWORD);
-            heroku.add_drain(&app(name), &url).expect("an app");
+            support::fixtures::drain_to(&heroku, &format!("http://{}", proxy.address), &app(name));
         }
         let directory = tempfile::tempdir().expect("a directory");
         let (max, within) = bounds.max_restarts;
@@ -133,14 +131,14 @@ impl Bench {
             ("HEROKU_APP", APPS.join(",")),
             ("DATABASE_URL", format!("sqlite://{}/record.db", directory.path().display())),
             ("DYNOWARDEN_HEROKU__REQUEST_TIMEOUT", "1s".to_owned()),
-            // So long does a line that says that the platform acts, with the one lost that says it has, hold.
+            // A line that says that the platform acts counts for this long, if the line that ends it is lost.
             ("DYNOWARDEN_POLICY__BOOT_TIMEOUT", "30s".to_owned()),
             ("DYNOWARDEN_POLICY__COOLDOWN", format!("{}s", bounds.cooldown.as_secs())),
             ("DYNOWARDEN_POLICY__MIN_UPTIME", format!("{}s", bounds.min_uptime.as_secs())),
             ("DYNOWARDEN_POLICY__SETTLE", format!("{}s", bounds.settle.as_secs())),
             ("DYNOWARDEN_POLICY__MAX_RESTARTS", format!("{max}/{}s", within.as_secs())),
         ];
-        let judge = Arc::new(Mutex::new(Judge::new(bounds, Others::Nobody)));
+        let judge = Arc::new(Mutex::new(Judge::new(bounds, Others::None)));
         let storm = Arc::new(Storm::default());
         tokio::spawn(watch(Arc::clone(&heroku), Arc::clone(&judge)));
         tokio::spawn(blow(Arc::clone(&heroku), Arc::clone(&storm), chance.split()));
@@ -158,7 +156,7 @@ impl Bench {
         }
     }
 
-    /// Starts the daemon, and leads logplex to it.
+    /// Starts the daemon, and points logplex to it.
     pub(crate) fn start(&mut self) {
         let env: Vec<(&str, &str)> = self.env.iter().map(|(key, value)| (&**key, &**value)).collect();
         let daemon = Daemon::start_by((self.launch)(), &self.heroku.api_url(), &env);
@@ -166,7 +164,7 @@ impl Bench {
         self.daemon = Some(daemon);
     }
 
-    /// Starts it, and lets it work for a while, so that what it holds afterwards is what it needs.
+    /// Starts it, and lets it work for a while, so that its resources afterwards are the normal level.
     pub(crate) async fn warm_up(&mut self) -> Result<(), Broken> {
         self.start();
         self.storm(true);
@@ -191,7 +189,7 @@ impl Bench {
         self.judge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until every app has had a restart since then, and gives how long that took.
+    /// Waits until every app has had a restart since then, and returns how long that took.
     pub(crate) async fn await_restarts(&self, since: Timestamp, after: &str) -> Result<Duration, Broken> {
         let began = Instant::now();
         loop {
@@ -211,7 +209,7 @@ impl Bench {
         }
     }
 
-    /// Whatever the judge found.
+    /// Fails with the judge's findings.
     pub(crate) fn fail_if_broken(&self, during: &str) -> Result<(), Broken> {
         if STOP.load(Ordering::Relaxed) {
             return Err("ended from outside".to_owned());
@@ -222,7 +220,7 @@ impl Bench {
         }
     }
 
-    /// Lets a fault begin, last until it has been felt and end, and then waits until restarts go on.
+    /// Starts a fault, keeps it until it has had an effect, ends it, and waits until restarts continue.
     #[expect(clippy::too_many_arguments, reason = "a fault is its parts, each named where it is struck")]
     pub(crate) async fn strike(
         &mut self,
@@ -264,7 +262,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Why dynos were left alone since a line of the log, the ordinary reasons left out.
+    /// Why dynos were left alone since a line of the log, without the ordinary reasons.
     fn refusals(&self, lines: usize) -> BTreeSet<String> {
         let lines = self.daemon().lines_from(lines);
         let holds = lines.iter().filter(|line| line["decision"] == "hold");
@@ -277,7 +275,7 @@ impl Bench {
         self.daemon().lines_from(lines).iter().filter(|line| line["code"] == code).count() as u64
     }
 
-    /// The row of a fault, which is made when it is not there.
+    /// The row of a fault, created if missing.
     pub(crate) fn row(&mut self, fault: &str) -> &mut Row {
         let at = self.rows.iter().position(|row| row.fault == fault).unwrap_or_else(|| {
             self.rows.push(Row { fault: fault.to_owned(), ..Row::default() });
@@ -292,7 +290,7 @@ impl Bench {
         (self.storm.errors.load(Ordering::Relaxed), judge.deleted, judge.restarts)
     }
 
-    /// At rest, does the daemon hold no more than it did when it was warm?
+    /// Checks that the daemon at rest holds no more than when it was warm.
     pub(crate) async fn conclude(&self, warm: Held) -> Result<Held, Broken> {
         self.storm(false);
         let began = Instant::now();
@@ -313,27 +311,27 @@ impl Bench {
         }
     }
 
-    /// Nothing was restarted of which the record knows nothing.
+    /// Checks that every restart is in the store.
     fn every_restart_is_on_record(&self) -> Result<(), Broken> {
         for (name, index) in DYNOS {
             let path = format!("/api/v1/decisions?app={name}&dyno=web.{index}&limit=1000");
-            let page = read_as_admin(&self.daemon().url, &path).ok_or("the record could not be read")?;
+            let page = client::read(&self.daemon().url, &path).ok_or("the record could not be read")?;
             let page: Value = serde_json::from_str(&page).map_err(|error| error.to_string())?;
             let rows = page["decisions"].as_array().ok_or("no decisions in the record")?;
             if rows.len() == 1000 {
                 continue;
             }
-            let told = rows.iter().filter(|row| row["decision"] == "restart").count();
+            let recorded = rows.iter().filter(|row| row["decision"] == "restart").count();
             let made = self.judge().restarts_of(&app(name), &web(index));
-            if told < made {
-                return Err(format!("web.{index} of {name}: {made} restarts, and {told} on record"));
+            if recorded < made {
+                return Err(format!("web.{index} of {name}: {made} restarts, and {recorded} on record"));
             }
         }
         Ok(())
     }
 }
 
-/// Looks at the world all the time; a dyno takes two seconds at least to be replaced.
+/// Watches the world continuously; replacing a dyno takes at least two seconds.
 async fn watch(heroku: Arc<SimHeroku>, judge: Arc<Mutex<Judge>>) {
     loop {
         heroku.see(|platform, _| judge.lock().unwrap_or_else(PoisonError::into_inner).look(platform));
@@ -341,7 +339,8 @@ async fn watch(heroku: Arc<SimHeroku>, judge: Arc<Mutex<Judge>>) {
     }
 }
 
-/// Lets every dyno err two or three times a second; one that is not up now and then, as its old process does.
+/// Makes every dyno err two or three times a second; one that is not up errs now and then, as its old process
+/// would.
 async fn blow(heroku: Arc<SimHeroku>, storm: Arc<Storm>, mut chance: Chance) {
     loop {
         pause(chance.span(Duration::from_millis(200), Duration::from_millis(600))).await;
@@ -371,12 +370,12 @@ pub(crate) fn web(index: u32) -> DynoName {
     DynoName::new("web".parse().expect("a type"), index)
 }
 
-/// A pause in which the world goes on: the only thing to wait for is time.
+/// A pause in which the world goes on: only time has to pass.
 pub(crate) async fn pause(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-/// The figures of all lanes, one row for each fault.
+/// The figures of all lanes, one row per fault.
 pub(crate) fn merge(rows: Vec<Row>) -> BTreeMap<String, Row> {
     let mut merged: BTreeMap<String, Row> = BTreeMap::new();
     for row in rows {
@@ -395,26 +394,26 @@ pub(crate) fn merge(rows: Vec<Row>) -> BTreeMap<String, Row> {
     merged
 }
 
-/// Somebody wants it to end.
+/// Set when the run should end.
 pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How long it may take until restarts go on after a fault: a cool-down, the others of the formation, a claim
-/// whose holder is dead, and a loaded machine.
+/// The longest time until restarts continue after a fault: a cool-down, the others of the formation, a dead
+/// holder's claim, and a loaded machine.
 pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(120);
 
-/// How long a fault waits to be felt.
+/// How long a fault waits to have an effect.
 const FELT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why a dyno waits when nothing is wrong.
 const ORDINARY: [&str; 4] = ["cooling_down", "formation_out", "queued", "under_way"];
 
-/// A call of the API or two, and a write to the store, may be under way at the moment of the look.
+/// One or two API calls and a write to the store may be in progress at that moment.
 const DESCRIPTORS_MORE_MAX: u64 = 4;
 
-/// The runtime keeps threads for files, and lets them go again.
+/// The runtime keeps threads for files, and ends them later.
 const THREADS_MORE_MAX: u64 = 4;
 
-/// What the allocator may keep for itself.
+/// The allocator's reserve.
 const OWN_KIB_MORE_MAX: u64 = 16 * 1024;

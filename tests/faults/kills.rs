@@ -1,4 +1,4 @@
-//! SIGTERM and SIGKILL at random moments, again and again, while every dyno errs.
+//! SIGTERM and SIGKILL at random moments, repeatedly, while every dyno errs.
 
 use std::time::Duration;
 
@@ -8,14 +8,13 @@ use tokio::time::Instant;
 use crate::bench::{Bench, Broken, DYNOS, RECOVERY_MAX, Row, bounds, pause, web};
 use support::process::held;
 
-/// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
     Kill,
     Terminate,
 }
 
-/// Ends so many lives of the daemon on one record, each at a moment drawn by chance.
+/// Ends the daemon `lives` times on one store, each time at a random moment.
 pub(crate) async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
     let name = match end {
         End::Kill => "kill -9",
@@ -41,8 +40,8 @@ pub(crate) async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Bro
     Ok(bench.rows)
 }
 
-/// Kills with few restarts allowed: in the end every dyno has had all of them or is given up for those that
-/// may have been made, and none has had more.
+/// Kills with few restarts allowed. In the end every dyno has had all of its restarts or is given up for
+/// those that may have happened, and none has had more.
 pub(crate) async fn run_to_the_last_restart(most: usize, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
     let name = format!("kill -9, at most {most} restarts");
     let mut bounds = bounds();
@@ -60,7 +59,7 @@ pub(crate) async fn run_to_the_last_restart(most: usize, seed: u64, lives: u32) 
         }
         pause(Duration::from_millis(500)).await;
     }
-    // All have had theirs: whatever comes now is one too many, and the judge would say so.
+    // All restarts are used up: the judge would report any further one.
     pause(bounds.cooldown * 2).await;
     bench.fail_if_broken(&name)?;
     let (errors, deletes, restarts) = bench.counts();
@@ -74,7 +73,7 @@ pub(crate) async fn run_to_the_last_restart(most: usize, seed: u64, lives: u32) 
     Ok(bench.rows)
 }
 
-/// Whether a dyno has had its restarts, or the daemon has said that it is left alone.
+/// Whether a dyno has had its restarts, or the daemon has reported that it is left alone.
 fn is_over(bench: &Bench, app: &str, index: u32, most: usize) -> bool {
     let dyno = web(index);
     let is_given_up = |line: &Value| {
@@ -86,7 +85,7 @@ fn is_over(bench: &Bench, app: &str, index: u32, most: usize) -> bool {
     restarts == most || bench.daemon().lines().iter().any(is_given_up)
 }
 
-/// Gives the longest time that an ordered end took.
+/// Returns the longest time that an orderly end took.
 async fn end_lives(bench: &mut Bench, end: End, lives: u32) -> Result<Duration, Broken> {
     let mut longest = Duration::ZERO;
     for life in 1..=lives {

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use heroku_sim::sender::Chaos;
 
 use crate::bench::{Bench, Broken, Row, bounds, pause};
-use support::process::{held, metric, read_as_admin};
+use support::client::{metric, read};
+use support::process::held;
 use support::proxy::Mood;
 
 /// Batches come twice, and messages up to ten seconds late.
@@ -23,13 +24,13 @@ pub(crate) async fn repeats(seed: u64, span: Duration) -> Result<Vec<Row>, Broke
     bench.warm_up().await?;
     let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
     let nothing = async |_: &Bench| ();
-    // Batches that were taken before, by their frame id.
+    // Batches that were accepted before, by their frame id.
     let repeated = |bench: &Bench, _| {
-        let page = read_as_admin(&bench.daemon().url, "/metrics").unwrap_or_default();
+        let page = read(&bench.daemon().url, "/metrics").unwrap_or_default();
         metric(&page, "dynowarden_repeated_batches_total").map_or(0, |batches| batches as u64)
     };
     bench.strike("logplex repeats, delays, reorders", span, nothing, repeated, nothing).await?;
-    // What was taken is not known to be taken, so it comes again, with the same frame id.
+    // Logplex does not know that a batch was accepted, so it sends it again with the same frame id.
     let began = Instant::now();
     let cuts = async |bench: &Bench| {
         while began.elapsed() < span {

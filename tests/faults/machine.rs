@@ -17,7 +17,7 @@ use support::daemon;
 use support::process::held;
 use support::proxy::{Mood, Proxy};
 
-/// No descriptor is left: by a limit below what it has open, and by connections up to its limit.
+/// No descriptor is left: by a limit below the present number, and by connections up to the limit.
 pub(crate) async fn descriptors(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     if !is_there("prlimit") {
@@ -47,7 +47,7 @@ pub(crate) async fn descriptors(seed: u64, rounds: u32, span: Duration) -> Resul
     Ok(bench.rows)
 }
 
-/// Whether nobody who comes is answered.
+/// Whether new connections get no answer.
 fn is_deaf(bench: &Bench, _lines: usize) -> u64 {
     use std::io::{Read as _, Write as _};
     let ask = || {
@@ -65,10 +65,9 @@ fn limit_descriptors(pid: u32, soft: &str) {
     assert!(done.is_ok_and(|status| status.success()), "prlimit {limit} failed");
 }
 
-/// The disk is full.
 pub(crate) async fn full(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
-    // A small disk of its own, which only the daemon sees, and whoever goes through its /proc entry.
+    // A small disk of its own, visible only to the daemon and through its /proc entry.
     let mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"];
     let directory = bench.directory.path().to_owned();
     let script = format!("mount -t tmpfs -o size=16m none '{}' && exec \"$@\"", directory.display());
@@ -95,7 +94,7 @@ pub(crate) async fn full(seed: u64, rounds: u32, span: Duration) -> Result<Vec<R
     Ok(bench.rows)
 }
 
-/// Somebody else has the store's file locked.
+/// Another process holds a lock on the store's file.
 pub(crate) async fn locked(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     bench.warm_up().await?;
@@ -114,7 +113,7 @@ pub(crate) async fn locked(seed: u64, rounds: u32, span: Duration) -> Result<Vec
     Ok(bench.rows)
 }
 
-/// How often a dyno was left alone because the store could not be asked.
+/// How often a dyno was left alone because the store did not answer.
 fn store_away(bench: &Bench, lines: usize) -> u64 {
     bench.said("store_away", lines)
 }
@@ -137,7 +136,7 @@ async fn lock_record(file: &Path) -> SqliteConnection {
     connection
 }
 
-/// A PostgreSQL that is cut off, and one that takes what it is sent and says nothing.
+/// A PostgreSQL that is cut off, and one that accepts requests and never answers.
 pub(crate) async fn away(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let Ok(server) = std::env::var("DYNOWARDEN_TEST_POSTGRES") else {
         return Ok(vec![not_run("PostgreSQL away", "needs .ci/postgres run")]);
@@ -165,7 +164,7 @@ pub(crate) async fn away(seed: u64, rounds: u32, span: Duration) -> Result<Vec<R
     Ok(bench.rows)
 }
 
-/// The daemon's clock jumps, while that of the platform goes on.
+/// The daemon's clock jumps, while the platform's goes on.
 pub(crate) async fn clock(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let Some(library) = fake_clock() else {
         return Ok(vec![not_run("clock jumps", "needs libfaketime, of Debian's package faketime")]);
@@ -205,7 +204,7 @@ pub(crate) async fn clock(seed: u64, rounds: u32, span: Duration) -> Result<Vec<
     Ok(bench.rows)
 }
 
-/// The lines of the log whose time is off by about so many seconds.
+/// The log lines whose time is off by about `seconds`.
 fn shifted(bench: &Bench, lines: usize, seconds: i64) -> u64 {
     let now = bench.heroku.now();
     let is_shifted = |line: &Value| {
@@ -225,7 +224,7 @@ fn set_clock(shift: &Path, seconds: i64) {
     std::fs::rename(&next, shift).expect("a file");
 }
 
-/// The library that shows a program another time.
+/// The library that fakes a program's clock.
 fn fake_clock() -> Option<PathBuf> {
     let places = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok).map(|entry| entry.path());
     places.map(|place| place.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists())
@@ -235,7 +234,7 @@ fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// A fault that this machine cannot be given.
+/// A fault that is not possible on this machine.
 fn not_run(fault: &str, why: &str) -> Row {
     Row { fault: fault.to_owned(), notes: BTreeSet::from([format!("NOT RUN: {why}")]), ..Row::default() }
 }

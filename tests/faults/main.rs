@@ -1,9 +1,9 @@
 //! Faults on the real binary, over real HTTP, against the simulated Heroku: `scripts/faults`.
 //!
-//! Every dyno errs all the time, so that at any moment something is being looked at, claimed, restarted or
-//! watched. Then something goes wrong, and passes. What the simulated Heroku saw is held to the promises
-//! throughout; afterwards restarts must go on, and the daemon must hold no more than before.
-//! Anything else ends it with exit code 1 and the seed to run it again.
+//! Every dyno errs all the time, so that at any moment a dyno is being inspected, claimed, restarted or
+//! watched. Then a fault begins and ends. The simulated Heroku's view is checked against the promises
+//! throughout. Afterwards restarts must continue, and the daemon must hold no more than before. Any failure
+//! ends it with exit code 1 and the seed to run it again.
 
 mod api;
 mod bench;
@@ -29,15 +29,15 @@ struct Options {
     /// Less than a minute: every fault once, and ten kills of each kind.
     #[arg(long)]
     quick: bool,
-    /// Only lanes whose name has this in it: api, kill, term, last, descriptors, store, away, clock, logplex.
+    /// Only lanes whose name contains this: api, kill, term, last, descriptors, store, away, clock, logplex.
     #[arg(long, default_value = "")]
     only: String,
-    /// What all chance comes from.
+    /// The random seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// How much of everything.
+/// How often everything is done.
 #[derive(Clone, Copy)]
 struct Dose {
     lives: u32,
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     let (mut rows, mut broken) = (Vec::new(), Vec::new());
     for (name, thread) in threads {
         match thread.join() {
-            Ok(Ok(told)) => rows.extend(told),
+            Ok(Ok(measured)) => rows.extend(measured),
             Ok(Err(what)) => broken.push(format!("{name}: {what}")),
             Err(_) => broken.push(format!("{name}: panicked, see above")),
         }
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What runs side by side, each with a daemon and a simulated Heroku of its own.
+/// The lanes that run in parallel, each with its own daemon and simulated Heroku.
 fn lanes(seed: u64, dose: Dose) -> Vec<SenderId> {
     let Dose { lives, restarts, rounds, span } = dose;
     let mut lanes: Vec<SenderId> = (0..api::LANES)
@@ -122,7 +122,7 @@ where
     (name.to_owned(), Box::new(move || Box::pin(run())))
 }
 
-/// Runs a lane on a thread of its own: it may wait for a process, while its simulated Heroku goes on.
+/// Runs a lane on its own thread: it may wait for a process, while its simulated Heroku goes on.
 fn live(run: Box<dyn FnOnce() -> Run + Send>) -> Result<Vec<Row>, Broken> {
     runtime().block_on(run())
 }

@@ -31,14 +31,13 @@ fn add_drain(heroku: &SimHeroku, app_name: &str, path: &str, password: &str) {
     heroku.add_drain(&app(app_name), &url).expect("an app");
 }
 
-/// What one run has said.
 struct Said {
     code: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-/// Runs `check` on `acme` with these arguments, and these variables in place of or beside the usual ones.
+/// Runs `check` on `acme` with these arguments, and these variables in addition to the usual ones.
 fn check(heroku: &SimHeroku, args: &[&str], env: &[(&str, &str)]) -> Said {
     let mut command = Command::new(support::daemon::binary());
     command
@@ -76,7 +75,7 @@ impl Said {
 fn changes(heroku: &SimHeroku) -> Vec<String> {
     let changes = heroku.calls().into_iter().filter(|call| call.is_change());
     let mut changes: Vec<_> = changes.map(|call| format!("{} {}", call.method, call.path)).collect();
-    // Apps are asked side by side, in no order.
+    // Apps are queried in parallel, in no order.
     changes.sort_unstable();
     changes
 }
@@ -97,7 +96,7 @@ async fn a_missing_drain_is_reported_with_the_command_to_add_it() {
     check(&heroku, &[], &[("DYNOWARDEN_PUBLIC_URL", "https://warden.example.com")]).expect(1, &[exact]);
     check(&heroku, &[], &[("HEROKU_APP_DEFAULT_DOMAIN_NAME", "w-1.herokuapp.com")])
         .expect(1, &["@w-1.herokuapp.com/logs/acme"]);
-    // An empty variable is as good as none: the line has a password that nobody has used yet.
+    // An empty variable counts as unset: the line has a fresh password.
     let fresh = |said: &Said| {
         let (_, rest) = said.stdout.split_once("'https://drain:").expect("a line to type");
         rest.split_once('@').expect("a URL").0.to_owned()
@@ -207,7 +206,7 @@ async fn register_adds_missing_drains_only_once() {
     assert_eq!(changes(&heroku), ["POST /apps/acme/log-drains", "POST /apps/other/log-drains"]);
     let url = format!("http://drain:{PASSWORD}@127.0.0.1:4567/logs/acme");
     assert!(heroku.drain_token(&app("acme"), &url).is_some());
-    // A drain with a stale password is not taken away, and told.
+    // A drain with a stale password is not removed, but reported.
     heroku
         .with(|platform, now| {
             platform.world.add_drain(&app("acme"), "http://u:stale@127.0.0.1:4567/logs/acme", now).map(drop)
@@ -257,7 +256,7 @@ async fn an_unusable_store_is_a_finding() {
     add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
     let nowhere = [("DATABASE_URL", "sqlite:///no/such/directory/x.db")];
     check(&heroku, &[], &nowhere).expect(1, &["error    store", "/no/such/directory"]);
-    // A directory in which not even root makes files.
+    // A directory in which not even root can create files.
     let unwritable = [("DATABASE_URL", "sqlite:///proc/x.db")];
     check(&heroku, &[], &unwritable).expect(1, &["error    store", "/proc/x.db cannot be made"]);
     check(&heroku, &[], &[("DATABASE_URL", "memory")]).expect(0, &["warning  store"]);

@@ -1,37 +1,23 @@
-//! End to end: every platform code, runtime memory, and the figures and lines that come of them.
+//! End to end: every platform code, runtime memory, and the resulting metrics and log lines.
 
 use std::time::Duration;
 
-use dynowarden_core::ident::AppName;
 use dynowarden_core::time::earlier;
-use heroku_sim::app::AppSpec;
 use heroku_sim::line::{Dialect, LogLine};
-use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
-use http::Method;
+use heroku_sim::server::SimHeroku;
 use jiff::Timestamp;
 
+use support::client;
 use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
-use support::{client, fixtures};
+use support::fixtures::{self, acme, heroku};
 
-fn acme() -> AppName {
-    "acme".parse().expect("an app")
-}
-
-async fn heroku(webs: u32) -> SimHeroku {
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(acme(), webs));
-    heroku
-}
-
-/// A frame of the platform's.
 fn frame(procid: &str, text: &str, at: Timestamp) -> Vec<u8> {
     LogLine::heroku(acme(), procid, text, at).frames(Dialect::Logplex).concat()
 }
 
 async fn post(heroku: &SimHeroku, daemon: &Daemon, body: Vec<u8>) {
     let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
-    let post = RawPost { body: body.into(), headers: Vec::new(), method: Method::POST, url };
-    assert_eq!(heroku.post(post).await.expect("an answer").status.as_u16(), 204);
+    assert_eq!(fixtures::post(heroku, url, Vec::new(), body).await, 204);
 }
 
 const RULES: &str = r#"[
@@ -51,10 +37,10 @@ async fn router_errors_of_both_generations_restart_their_dyno() {
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_RULE", RULES)]);
     let at = heroku.now();
     let lines = ["https", "http1.1 tls=true tls_version=tls1.3", "https"];
-    // The same text of an app's own counts for nothing, and R14 is in no rule.
+    // The same text by an app counts for nothing, and R14 is in no rule.
     let forged = LogLine::app(acme(), "web.1", h12("web.1", "https"), at).frames(Dialect::Logplex).concat();
     let mut body = [forged.clone(), forged.clone(), forged, frame("web.3", "Error R14 (x)", at)].concat();
-    // Lines count by their times, since a batch may come twice.
+    // Lines count by their times, because a batch may come twice.
     for (millis, tail) in (1..).zip(lines) {
         body.extend(frame("router", &h12("web.2", tail), earlier(at, Duration::from_millis(millis))));
     }
@@ -75,8 +61,8 @@ async fn a_notify_rule_reports_and_restarts_nothing() {
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_RULE", RULES)]);
     let h10 = r#"at=error code=H10 desc="App crashed" method=GET path="/" host=x request_id=1 fwd="1.2.3.4" dyno= connect= service= status=503 bytes= protocol=https"#;
     post(&heroku, &daemon, frame("router", h10, heroku.now())).await;
-    let told = daemon.await_line(|line| line["decision"] == "notify");
-    assert_eq!((&told["rule"], &told["dyno"]), (&"down".into(), &"-".into()));
+    let notified = daemon.await_line(|line| line["decision"] == "notify");
+    assert_eq!((&notified["rule"], &notified["dyno"]), (&"down".into(), &"-".into()));
     let h80 = r#"at=info code=H80 desc="Maintenance mode" method=GET path="/" host=x request_id=1 fwd="1.2.3.4" dyno= connect= service= status=503 bytes= protocol=https"#;
     let lost = "Error L10 (output buffer overflow): 7 messages dropped since 2022-04-13T19:41:45+00:00.";
     for (procid, text, code) in [("router", h80, "H80"), ("logplex", lost, "L10")] {
@@ -120,11 +106,11 @@ async fn a_memory_rule_restarts_and_ignores_the_old_instance() {
     let ago = |seconds| earlier(now, Duration::from_secs(seconds));
     let mut body = Vec::new();
     for seconds in [80, 60, 40, 20, 0] {
-        // web.1: an old instance is swollen, the new one is well. web.2: one that is swollen all the time.
+        // web.1: an old instance is swollen, the new one is healthy. web.2: swollen all the time.
         body.extend(sample("web.1", "cd817c77-old", 500, ago(seconds)));
         body.extend(sample("web.1", "0b5e8a11-new", 100, ago(seconds)));
         body.extend(sample("web.2", "9f1d2c33-one", 480, ago(seconds)));
-        // What cannot be read, or says another dyno's name, says nothing.
+        // Unreadable lines, and those with another dyno's name, mean nothing.
         for odd in ["-5.00MB", "NaNMB", "99999999999999999999MB", "", "1e9MB", "480.00KB"] {
             let text = format!(
                 "source=web.1 dyno=heroku.1.x sample#memory_total={odd} sample#memory_quota=512.00MB"
@@ -154,7 +140,7 @@ async fn a_thousand_forged_dyno_names_are_bounded_and_counted() {
     let r14 = |index: u32| frame(&format!("web.{index}"), "Error R14 (Memory quota exceeded)", at);
     post(&heroku, &daemon, (1001..=2000).flat_map(r14).collect()).await;
     post(&heroku, &daemon, r14(2)).await;
-    // However many there are, the real one is heard, and nothing that is not there is restarted.
+    // However many there are, the real one is noticed, and no nonexistent dyno is restarted.
     daemon.await_line(|line| line["code"] == "queue_full");
     daemon.await_line(|line| line["code"] == "gone");
     assert!(heroku.deletes().iter().all(|call| call.path.ends_with("/web.2")));

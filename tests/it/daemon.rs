@@ -9,13 +9,12 @@ use heroku_sim::server::SimHeroku;
 use http::Method;
 
 use support::daemon::{DRAIN_PASSWORD, Daemon, HOOK_KEY};
-use support::fixtures::{Headers, acme, await_restart, basic, deleted, dyno, heroku, post, r14};
+use support::fixtures::{Headers, acme, await_restart, basic, deleted, drain_to, dyno, heroku, post, r14};
 
-/// A daemon that `acme` drains to.
+/// A daemon with a drain of `acme`.
 fn drained(heroku: &SimHeroku, env: &[(&str, &str)]) -> Daemon {
     let daemon = Daemon::start(&heroku.api_url(), env);
-    let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
-    heroku.add_drain(&acme(), &url).expect("an app");
+    drain_to(heroku, &daemon.url, &acme());
     daemon
 }
 
@@ -29,7 +28,7 @@ async fn an_r14_restarts_only_its_dyno_and_logs_the_reason() {
     assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("R14")), "{decision}");
     daemon.await_line(|line| line["outcome"] == "back");
     assert_eq!(deleted(&heroku), ["DELETE /apps/acme/dynos/web.2"]);
-    // Before it, the dyno was looked at by its own name.
+    // Before the restart, the dyno was inspected by its own name.
     let inspected =
         heroku.calls().iter().any(|call| call.method == Method::GET && call.path == "/apps/acme/dynos/web.2");
     assert!(inspected);
@@ -61,7 +60,7 @@ async fn an_r14_printed_by_the_app_restarts_nothing() {
     {
         heroku.emit(LogLine::app(acme(), "web.1", text, now));
     }
-    // The real one comes last, so that all before it have been read when it has been acted on.
+    // The real one comes last: once it is acted on, all before it have been read.
     heroku.emit_r14(&acme(), &dyno("web.1"));
     await_restart(&heroku, "web.1").await;
     assert_eq!(daemon.decisions(), ["web.1 restart rule"]);
@@ -112,7 +111,7 @@ async fn drain_requests_get_the_status_for_what_is_wrong() {
         assert_eq!(post(&heroku, url.clone(), headers, body).await, status, "{url}");
     }
     assert!(daemon.decisions().is_empty() && heroku.calls().iter().all(|call| call.method == Method::GET));
-    // A good frame beside a broken one counts.
+    // A good frame next to a broken one counts.
     let mut mixed = b"7 <999>1 ".to_vec();
     mixed.extend(good);
     assert_eq!(post(&heroku, logs(), basic(DRAIN_PASSWORD), mixed).await, 204);

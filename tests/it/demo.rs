@@ -1,4 +1,4 @@
-//! The demo: the program as a newcomer starts it, and the story that it tells.
+//! The demo: the program as a newcomer starts it, and its output.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -30,7 +30,7 @@ impl Demo {
         Self { child, lines }
     }
 
-    /// The next line; fails when none comes.
+    /// The next line; fails if none comes.
     fn line(&self, what: &str) -> String {
         self.lines.recv_timeout(LATE).unwrap_or_else(|error| panic!("{error}, waiting for {what}"))
     }
@@ -42,7 +42,7 @@ impl Drop for Demo {
     }
 }
 
-/// The parts of a line behind its time: app, dyno, who, text.
+/// The parts of a line after its time: app, dyno, who, text.
 fn parts(line: &str) -> Option<(&str, &str, &str, &str)> {
     let (_, line) = line.split_once("  ")?;
     let [app, dyno, who] = [line.get(..12)?, line.get(13..20)?, line.get(21..30)?];
@@ -51,7 +51,7 @@ fn parts(line: &str) -> Option<(&str, &str, &str, &str)> {
 
 #[test]
 fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
-    // Three times as fast as the README's, so a third of a minute, and then some for a loaded machine.
+    // Three times as fast as the README's, so a third of a minute, plus time for a loaded machine.
     let demo = Demo::start(&["--speed", "60", "--seed", "1"]);
     let first = demo.line("the first line");
     assert!(first.starts_with("status page   http://admin:demo-admin@127.0.0.1:"), "{first}");
@@ -70,26 +70,26 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
         ("acme-pay", "heroku", "State changed from starting to up"),
     ];
     let mut missing = chapters.to_vec();
-    let mut told = Vec::new();
+    let mut printed = Vec::new();
     while !missing.is_empty() {
         let line = demo.line(&format!("{missing:?}"));
         if let Some((app, _, who, text)) = parts(&line) {
             missing.retain(|chapter| (chapter.0, chapter.1) != (app, who) || !text.contains(chapter.2));
         }
-        told.push(line);
+        printed.push(line);
     }
     let restarted: Vec<_> =
-        told.iter().filter_map(|line| parts(line)).filter(|line| line.2 == "restart").collect();
+        printed.iter().filter_map(|line| parts(line)).filter(|line| line.2 == "restart").collect();
     assert!(restarted.iter().all(|line| matches!(line.0, "acme-shop" | "acme-search")), "{restarted:?}");
-    // What comes again and again is told once, so the story can be read.
-    assert!(told.len() < 140, "{} lines", told.len());
+    // Repetitions are printed once, so the output stays readable.
+    assert!(printed.len() < 140, "{} lines", printed.len());
 }
 
 #[test]
 fn demo_stops_after_its_time_and_prints_a_summary() {
     let mut demo = Demo::start(&["--speed", "60", "--for", "3s"]);
-    let told: Vec<String> = demo.lines.iter().collect();
+    let printed: Vec<String> = demo.lines.iter().collect();
     assert!(demo.child.wait().expect("it ran").success());
-    let last = told.last().expect("it says something");
+    let last = printed.last().expect("it says something");
     assert!(last.starts_with("restarts: ") && last.contains("each of one dyno"), "{last}");
 }

@@ -14,7 +14,7 @@ proptest! {
     }
 }
 
-/// A test that never gets as far as a DELETE would prove nothing.
+/// A run without any DELETE would prove nothing.
 #[test]
 fn random_input_sequences_restart_dynos() {
     let mut chance = Chance::new(1);

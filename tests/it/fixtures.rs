@@ -1,4 +1,4 @@
-//! What the fixtures say, line by line, as snapshots that read like a log of their own.
+//! The events in the fixtures, line by line, as readable snapshots.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,7 +29,7 @@ fn bodies() -> BTreeMap<String, Vec<u8>> {
     bodies
 }
 
-/// Everything that a body says. Samples and other lines that say nothing bad are only counted.
+/// All events in a body. Samples and unproblematic lines are only counted.
 fn said(body: &[u8]) -> String {
     let mut said = String::new();
     let (mut samples, mut silent) = (0, 0);
@@ -98,7 +98,7 @@ fn every_frame_length_in_a_valid_fixture_is_correct() {
             for line in wire::lines(body) {
                 assert!(line.is_ok(), "{name}: {line:?}");
             }
-            // And nothing stands between the frames, which would be forgiven.
+            // There is nothing between the frames, which the reader would tolerate.
             let counted: usize = wire::frame::frames(body)
                 .map(|frame| frame.map_or(0, |frame| frame.octets.len()))
                 .map(|octets| octets.to_string().len() + 1 + octets)

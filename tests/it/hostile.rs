@@ -1,5 +1,5 @@
-//! Input from outside, whatever it is: the oracles of the fuzz targets `api`, `http`, `replay` and
-//! `settings`, held against made-up input and against the fuzzer's corpora.
+//! Untrusted input: the oracles of the fuzz targets `api`, `http`, `replay` and `settings`, run on random
+//! input and on the fuzzer's corpora.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 use proptest::sample::select;
 
-/// Holds every seed of a target against its oracle.
+/// Checks every input of a target with its oracle.
 fn replay_corpus(target: &str, at_least: usize, check: fn(&[u8])) {
     let inputs = support::corpus::inputs(target);
     inputs.iter().for_each(|input| check(input));
@@ -21,7 +21,7 @@ fn api_corpus_agrees_with_the_oracle() {
 
 #[test]
 fn http_corpus_agrees_with_the_oracle() {
-    replay_corpus("http", 10, support::door_oracle::check_peer);
+    replay_corpus("http", 10, support::http_oracle::check_peer);
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn settings_corpus_agrees_with_the_oracle() {
     replay_corpus("settings", 10, support::settings_oracle::check_settings);
 }
 
-/// The words of the fuzzer's dictionary for a target, in any order and with a little noise between.
+/// The words of the fuzzer's dictionary for a target, in any order and with some noise in between.
 fn words(target: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/dict").join(target);
     let text = std::fs::read_to_string(path).expect("the dictionary is here");
@@ -44,7 +44,7 @@ fn words(target: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// A word of a dictionary: in quotes, with `\\`, `\"` and `\x0A` in it.
+/// A word of a dictionary: quoted, with the escapes `\\`, `\"` and `\x0A`.
 fn word(line: &str) -> Option<Vec<u8>> {
     let mut rest = line.strip_prefix('"')?.strip_suffix('"')?.as_bytes();
     let mut word = Vec::new();
@@ -86,7 +86,7 @@ proptest! {
     fn any_http_input_gets_the_response_of_the_oracle(
         sent in words("http"), octets in vec(any::<u8>(), 0..200),
     ) {
-        support::door_oracle::check_peer(&sent);
-        support::door_oracle::check_peer(&octets);
+        support::http_oracle::check_peer(&sent);
+        support::http_oracle::check_peer(&octets);
     }
 }

@@ -1,9 +1,9 @@
-//! The net below a refactoring: hashes of twelve simulated days and of every replay snapshot.
+//! The safety net of refactorings: hashes of twelve simulated days and of every replay snapshot.
 //!
 //! Each day has two hashes. `decisions` covers what dynowarden did (decisions, requests, outcomes, notices,
-//! each by its code); a change of behaviour changes it. `words` covers the whole timeline with its
-//! sentences; a change of wording changes only that one. `UPDATE_NET=1 cargo test --test it net::` writes
-//! tests/net.txt again.
+//! each by its code); a change of behaviour changes it. `words` covers the whole timeline with its sentences;
+//! a change of wording changes only that one. `UPDATE_NET=1 cargo test --test it net::` writes
+//! tests/it/net.txt again.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn hash(text: &str) -> String {
     })
 }
 
-/// The part of a line that has no sentence in it; none for a line about the simulated world.
+/// The part of a line without sentences; none for a line about the simulated world.
 fn deed(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(' ')?;
     let is_ours = ["AFTER", "DECIDE", "DELETE", "RESULT", "TELL"].iter().any(|word| rest.starts_with(word));

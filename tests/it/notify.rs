@@ -4,18 +4,16 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use dynowarden_core::ident::AppName;
-use heroku_sim::app::AppSpec;
-use heroku_sim::server::{SimHeroku, SimOptions};
 use serde_json::Value;
 
 use support::client::get;
-use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
+use support::daemon::{Daemon, eventually};
+use support::fixtures::{acme, drain_to, dyno, heroku};
 
 /// What was posted to a receiver, by path.
 type Posted = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// Takes everything but what is posted to `/services`: that it answers with 404, and repeats the path.
+/// Accepts all posts except those to `/services`, which get 404 with the path repeated.
 fn receiver() -> (String, Posted) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr().expect("it is bound").to_string();
@@ -24,7 +22,7 @@ fn receiver() -> (String, Posted) {
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let kept = kept.clone();
-            // A connection that breaks is one that the daemon makes again.
+            // The daemon retries a broken connection.
             std::thread::spawn(move || drop(serve(stream, &kept)));
         }
     });
@@ -62,31 +60,28 @@ fn serve(mut stream: TcpStream, kept: &Posted) -> std::io::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_notifier_is_reported_without_its_address() {
-    let acme: AppName = "acme".parse().expect("an app");
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(acme.clone(), 1));
+    let heroku = heroku(1).await;
     let (address, posted) = receiver();
     let notifiers = format!(
         r#"[{{type="webhook",name="pager",url="http://{address}/pager",group="0s"}},
             {{type="slack",name="channel",url="http://{address}/services/T000/B000/s3cr3t",group="0s"}}]"#
     );
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_NOTIFY", &notifiers)]);
-    let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
-    heroku.add_drain(&acme, &url).expect("acme is there");
-    heroku.emit_r14(&acme, &"web.1".parse().expect("a dyno"));
+    drain_to(&heroku, &daemon.url, &acme());
+    heroku.emit_r14(&acme(), &dyno("web.1"));
 
-    let told = |kind: &str| {
+    let sent = |kind: &str| {
         let posted = posted.lock().expect("no test panicked in here");
         let of_kind = |(path, body): &&(String, Value)| path == "/pager" && body["kind"] == *kind;
         posted.iter().find(of_kind).map(|(_, body)| body.clone())
     };
-    let restart = eventually("the restart is told", || told("restart"));
+    let restart = eventually("the restart is sent", || sent("restart"));
     assert_eq!((&restart["dyno"], &restart["phase"]), (&"web.1".into(), &"opened".into()));
-    let down = eventually("the others are told", || told("failure"));
+    let down = eventually("the others are sent", || sent("failure"));
     assert_eq!(down["title"], "the notifier channel does not deliver");
     let why = "It answered 404 Not Found: Cannot POST /…/…/…/….";
     assert_eq!(down["text"], why);
-    // Whoever is ready stays so: no restart waits for a message.
+    // A ready daemon stays ready: no restart waits for a message.
     let ready = "ready; notify: channel does not deliver: it answered 404 Not Found";
     eventually("/readyz says so", || get(&daemon, "/readyz").contains(ready).then_some(()));
     assert!(get(&daemon, "/readyz").starts_with("HTTP/1.1 200 "));

@@ -1,14 +1,12 @@
-//! docs/openapi.json against the real answers of the real binary.
+//! docs/openapi.json against the real responses of the real binary.
 
 use std::io::{BufRead, Read};
 
-use dynowarden_core::ident::AppName;
-use heroku_sim::app::AppSpec;
-use heroku_sim::server::{SimHeroku, SimOptions};
 use serde_json::{Value, json};
 
 use support::client::request;
-use support::daemon::{DRAIN_PASSWORD, Daemon};
+use support::daemon::Daemon;
+use support::fixtures::{acme, drain_to, dyno, heroku};
 
 fn openapi() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
@@ -63,7 +61,7 @@ fn the_documented_examples_match_their_schemas() {
     );
 }
 
-/// The names of the events in a stream's text, each held against its schema.
+/// The names of the events in a stream's text; each event is checked against its schema.
 fn events(openapi: &Value, schemas: &Value, text: &str) -> Vec<String> {
     let (mut names, mut name) = (Vec::new(), String::new());
     for line in text.lines() {
@@ -83,21 +81,18 @@ async fn the_api_responses_match_the_document() {
     let of = |path: &str, operation: &str| openapi["paths"][path][operation]["responses"]["200"].clone();
     let schema =
         |path: &str, operation: &str| of(path, operation)["content"]["application/json"]["schema"].clone();
-    let acme: AppName = "acme".parse().expect("an app");
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(acme.clone(), 2));
+    let heroku = heroku(2).await;
     let daemon = Daemon::start(&heroku.api_url(), &[]);
-    let drain = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
-    heroku.add_drain(&acme, &drain).expect("an app");
+    drain_to(&heroku, &daemon.url, &acme());
 
     let (status, mut stream) = request(&daemon, "GET /api/v1/events", "");
     assert_eq!(status, 200);
-    heroku.emit_r14(&acme, &"web.2".parse().expect("a dyno"));
+    heroku.emit_r14(&acme(), &dyno("web.2"));
     let text = tokio::task::block_in_place(|| until_back_and_shown(&mut stream));
-    let told =
+    let events =
         events(&openapi, &of("/api/v1/events", "get")["content"]["text/event-stream"]["x-events"], &text);
     for wanted in ["decision", "outcome", "status"] {
-        assert!(told.iter().any(|event| event == wanted), "{wanted}: {told:?}");
+        assert!(events.iter().any(|event| event == wanted), "{wanted}: {events:?}");
     }
 
     let order = json!({"app": "acme", "for": "2h", "reason": "a \"test\"\n<b>"}).to_string();
@@ -118,15 +113,15 @@ async fn the_api_responses_match_the_document() {
     holds(&openapi, &json!({"$ref": "#/components/schemas/Error"}), &wrong.1);
 }
 
-/// Reads a stream until a restart is over and a state after it has been told. Chunk sizes stand on lines of
-/// their own, and no event is split over two lines by them.
+/// Reads a stream until a restart is over and a later state has been sent. Chunk sizes are on lines of their
+/// own, and split no event's line.
 fn until_back_and_shown(stream: &mut impl BufRead) -> String {
     let (mut text, mut back) = (String::new(), false);
     loop {
         let mut line = String::new();
         assert!(stream.read_line(&mut line).expect("the stream goes on") > 0, "it ended: {text}");
         back |= line.contains(r#""result":"back""#);
-        // Beats keep an idle stream going, so only their number can end the wait.
+        // Heartbeats keep an idle stream going, so only their number can end the wait.
         assert!(text.lines().count() < 2000, "the restart is never over: {text}");
         let shown = back && line.starts_with("event: status");
         text.push_str(&line);

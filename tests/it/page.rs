@@ -30,7 +30,7 @@ fn packed(text: &str) -> usize {
     encoder.finish().expect("packed").len()
 }
 
-/// The text of a page, one element a line, without paths and the names of assets.
+/// The text of a page, one element per line, without paths and asset names.
 fn outline(html: &str) -> String {
     let mut text = String::new();
     for piece in html.split('<').skip(1) {

@@ -1,4 +1,4 @@
-//! The record across crashes, with the real binary on SQLite: `kill -9` breaks no promise.
+//! The store across crashes, with the real binary on SQLite: `kill -9` breaks no promise.
 
 use heroku_sim::fault::{Fault, FaultRule};
 use http::Method;
@@ -9,7 +9,7 @@ use support::crashes::{age, err};
 use support::daemon::Daemon;
 use support::fixtures::{await_restart, deleted, heroku};
 
-/// A file of its own, and the directory that ends with it.
+/// A file of its own, and its temporary directory.
 fn file() -> (String, TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
     (format!("sqlite://{}/record.db", directory.path().display()), directory)
@@ -39,7 +39,7 @@ async fn kills_at_any_moment_cause_no_forbidden_restart() {
     support::crashes::kills_at_any_moment_cause_no_forbidden_restart(&database, 1, 12).await;
 }
 
-/// Whoever was told that it is paused, or that it no longer is, can rely on that at once.
+/// A confirmed pause or resume holds at once, and across a crash.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_pause_or_resume_survives_a_kill() {
     let (database, _directory) = file();
@@ -63,7 +63,7 @@ async fn the_last_pause_or_resume_survives_a_kill() {
     await_restart(&heroku, "web.1").await;
 }
 
-/// Asks for something of the JSON API, and sees it done.
+/// Sends a request to the JSON API, and checks that it succeeded.
 fn say(daemon: &Daemon, what: &str, body: &str) {
     let (status, _) = request(daemon, &format!("POST /api/v1/{what}"), body);
     assert_eq!(status, 200, "{what}");
@@ -87,14 +87,14 @@ async fn a_second_daemon_on_the_same_file_exits_with_one_sentence() {
     let said = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("record.db"), "{said}");
-    // Reading it is no second daemon.
+    // A reader is not a second daemon.
     let output =
         support::daemon::command().arg("history").env("DATABASE_URL", &database).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A DELETE whose answer never comes, and whose sender is killed while it waits, is looked into by the next
-/// life and not sent again.
+/// A DELETE never gets a response, and its sender is killed while it waits. The next process inspects the
+/// dyno and sends no second one.
 async fn a_claim_left_open_is_looked_at(database: &str, is_done: bool) {
     let heroku = heroku(1).await;
     let fault = if is_done { Fault::HangAfter } else { Fault::HangBefore };
@@ -114,7 +114,7 @@ async fn a_claim_left_open_is_looked_at(database: &str, is_done: bool) {
         second.await_line(|line| line["decision"] == "hold");
         assert_eq!(deleted(&heroku).len(), 1);
     } else {
-        // Nothing was spent, so the next error may.
+        // No cool-down started, so the next error may restart it.
         err(&heroku, &second, "web.1").await;
         second.await_line(|line| line["outcome"] == "back");
         assert_eq!(deleted(&heroku).len(), 2);

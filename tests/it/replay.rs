@@ -1,4 +1,4 @@
-//! `dynowarden replay` over the fixtures, as timelines, and over everything that a file can be instead.
+//! `dynowarden replay` over the fixtures, as timelines, and over every other kind of file.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::{any, prop, proptest};
 
-/// What a replay left behind.
 struct Ran {
     out: String,
     err: String,
@@ -33,7 +32,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
-/// Replays, as on 1 March 2026.
+/// Replays as if on 1 March 2026.
 fn replay(line: &str, toml: &str, stdin: &[u8]) -> Ran {
     let words = ["dynowarden", "replay"].into_iter().chain(line.split_whitespace());
     let Command::Replay(args) = Cli::parse_from(words).into_command() else { panic!("a replay") };
@@ -49,7 +48,7 @@ fn replay_args(args: &ReplayArgs, toml: &str, mut stdin: &[u8]) -> Ran {
     Ran { out: text(out), err: text(err), result }
 }
 
-/// The timeline of a fixture that is piped in.
+/// The timeline of a fixture read from standard input.
 fn timeline(name: &str, toml: &str) -> String {
     let ran = replay("--app acme -", toml, &std::fs::read(fixture(name)).expect("a fixture"));
     ran.result.expect("a log");
@@ -158,7 +157,7 @@ fn plain_and_compressed_files_are_joined_into_one_log() {
     let middle = whole.len() / 2 + memchr::memchr(b'\n', &whole[whole.len() / 2..]).expect("a line") + 1;
     let (first, second) = whole.split_at(middle);
     let plain = dir.path().join("first.log");
-    // Told by what is in it, not by its name.
+    // Detected by its content, not by its name.
     let packed = dir.path().join("second.log");
     std::fs::write(&plain, first).expect("room on the disk");
     std::fs::write(&packed, gzipped(second)).expect("room on the disk");
@@ -176,7 +175,7 @@ fn plain_and_compressed_files_are_joined_into_one_log() {
     assert_eq!(replay("-", "", &members).out, expect);
 }
 
-/// Found by the fuzzer: the system that comes first stood in for the app, if the file was joined behind it.
+/// Found by the fuzzer: the first system was taken for the app if the file was joined behind it.
 #[test]
 fn gzip_member_boundaries_do_not_affect_systems() {
     let line = |system| format!("Dec 31 23:59:40 {system} heroku/web.1: Error R14 (Memory quota exceeded)\n");
@@ -229,19 +228,19 @@ fn skipped_lines_are_reported() {
     let ran = replay("--format json -", "", log.as_bytes());
     ran.result.expect("a log");
     assert_eq!(ran.out.lines().count(), 1);
-    let told: Vec<_> = ran.err.lines().collect();
+    let reported: Vec<_> = ran.err.lines().collect();
     assert_eq!(
-        told[0],
+        reported[0],
         "2 lines were not read, first -:2: unrecognised log format (expected `heroku logs` or Papertrail output): \"Traceback\""
     );
     assert_eq!(
-        told[1],
+        reported[1],
         "1 line was not understood: -:4: unexpected code R18 from this source: \"Error R18 (Something new)\""
     );
-    assert!(told[2].starts_with("2 lines, 2025-08-08 06:59:08Z"), "{}", told[2]);
+    assert!(reported[2].starts_with("2 lines, 2025-08-08 06:59:08Z"), "{}", reported[2]);
 }
 
-/// Takes so many octets and is gone then, as `head` is.
+/// Reads a number of octets and then closes, as `head` does.
 struct Head(usize);
 
 impl Write for Head {
@@ -273,7 +272,7 @@ fn a_closed_output_pipe_is_not_an_error() {
     }
 }
 
-/// A line from far ahead must not keep the replay busy until then.
+/// A line far in the future must not keep the replay busy until then.
 #[test]
 fn a_jump_in_time_does_not_keep_replay_busy() {
     let log = std::fs::read_to_string(fixture("replay/not-back.log")).expect("a fixture");

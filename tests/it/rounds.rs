@@ -1,9 +1,9 @@
-//! End to end: whose batches come, and what is told when none do.
+//! End to end: which app's batches arrive, and what is reported when none do.
 
 use std::time::Duration;
 
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::{AppName, DynoName};
+use dynowarden_core::ident::AppName;
 use heroku_sim::app::AppSpec;
 use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
 use heroku_sim::line::{Dialect, LogLine};
@@ -13,13 +13,10 @@ use http::Method;
 
 use support::client::get;
 use support::daemon::{DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
+use support::fixtures::{await_restart_of, basic, drain_to, dyno, post};
 
 fn app(name: &str) -> AppName {
     name.parse().expect("an app")
-}
-
-fn dyno(name: &str) -> DynoName {
-    name.parse().expect("a dyno")
 }
 
 /// A simulated Heroku with these apps, two web dynos each.
@@ -31,18 +28,13 @@ async fn heroku(apps: &[&str]) -> SimHeroku {
     heroku
 }
 
-/// A drain that leads nowhere, registered before there is a daemon; gives its token.
+/// A drain to nowhere, registered before the daemon starts; returns its token.
 fn add_drain(heroku: &SimHeroku, name: &str) -> String {
     let url = format!("http://u:p@127.0.0.1:1/logs/{name}");
     heroku.add_drain(&app(name), &url).expect("an app").token.to_string()
 }
 
-fn drain_to(heroku: &SimHeroku, daemon: &Daemon, name: &str) {
-    let url = SimHeroku::drain_url(&format!("{}/logs/{name}", daemon.url), "logplex", DRAIN_PASSWORD);
-    heroku.add_drain(&app(name), &url).expect("an app");
-}
-
-/// Posts an R14 of a dyno on `/logs`, by the drain's token; gives the status, and `Retry-After`.
+/// Posts an R14 of a dyno on `/logs` with the drain's token; returns the status and `Retry-After`.
 async fn post_r14(heroku: &SimHeroku, daemon: &Daemon, token: &str, name: &str) -> (u16, Option<String>) {
     let line = LogLine::heroku(app("any"), name, "Error R14 (Memory quota exceeded)", heroku.now());
     let post = RawPost {
@@ -69,14 +61,7 @@ fn await_notice(daemon: &Daemon, app_name: &str, label: &str, text: &str) {
     });
 }
 
-async fn await_restart(heroku: &SimHeroku, app_name: &str, name: &str) {
-    let path = format!("/apps/{app_name}/dynos/{name}");
-    let wanted =
-        |call: &heroku_sim::platform::RecordedCall| call.method == Method::DELETE && call.path == path;
-    heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name} of {app_name}"));
-}
-
-/// What each app is, and its drains; the account's limit is asked for besides, which is free.
+/// Each app and its drains; querying the account's limit is free.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_apps_cost_two_api_calls_each_at_startup() {
     let names: Vec<String> = (1..=200).map(|place| format!("app-{place}")).collect();
@@ -97,7 +82,7 @@ async fn a_batch_without_an_app_name_belongs_to_the_app_of_its_drain() {
     let tokens = [add_drain(&heroku, "acme"), add_drain(&heroku, "other")];
     let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "acme,other")]);
     assert_eq!(post_r14(&heroku, &daemon, &tokens[1], "web.2").await.0, 204);
-    await_restart(&heroku, "other", "web.2").await;
+    await_restart_of(&heroku, "other", "web.2").await;
     assert_eq!(post_r14(&heroku, &daemon, "d.unknown", "web.1").await.0, 404);
     assert_eq!(post_r14(&heroku, &daemon, "", "web.1").await.0, 404);
     assert_eq!(heroku.deletes().len(), 1);
@@ -120,7 +105,7 @@ async fn an_unknown_drain_is_asked_to_retry_until_all_drains_are_listed() {
 async fn a_silent_drain_is_reported_and_so_is_its_recovery() {
     let heroku = heroku(&["acme"]).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "2s")]);
-    drain_to(&heroku, &daemon, "acme");
+    drain_to(&heroku, &daemon.url, &app("acme"));
     heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
     await_notice(&daemon, "acme", "drain_silent", "while 2 of its dynos are up");
     await_page(&daemon, "/metrics", "dynowarden_drain_silent{app=\"acme\"} 1");
@@ -145,7 +130,7 @@ async fn a_revoked_token_is_reported_and_ends_readiness() {
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
     await_page(&daemon, "/metrics", "dynowarden_token_accepted 1");
     heroku.with(|platform, _| platform.tokens = [("another".to_owned(), Rights::Write)].into());
-    drain_to(&heroku, &daemon, "acme");
+    drain_to(&heroku, &daemon.url, &app("acme"));
     heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
     await_notice(&daemon, "account", "failure", "does not accept the token");
     await_page(&daemon, "/metrics", "dynowarden_token_accepted 0");
@@ -175,13 +160,8 @@ async fn lost_lines_are_counted_for_the_drain_that_lost_them() {
         l10("drain 'd.other' dropped 300 messages since 2026-01-02T03:04:05.678+00:00.".to_owned()),
     ]
     .concat();
-    let post = RawPost {
-        body: body.into(),
-        headers: vec![("Logplex-Drain-Token".to_owned(), own)],
-        method: Method::POST,
-        url: SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD),
-    };
-    assert_eq!(heroku.post(post).await.expect("an answer").status.as_u16(), 204);
+    let headers = [basic(DRAIN_PASSWORD), vec![("Logplex-Drain-Token".to_owned(), own)]].concat();
+    assert_eq!(post(&heroku, format!("{}/logs/acme", daemon.url), headers, body).await, 204);
     let page = get(&daemon, "/metrics");
     for line in ["lost_messages_total{app=\"acme\"} 21", "other_drains_lost_messages_total{app=\"acme\"} 300"]
     {
@@ -200,14 +180,14 @@ async fn an_app_whose_api_calls_hang_delays_no_other_app() {
         times: Times::Always,
     });
     let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "hung,acme")]);
-    drain_to(&heroku, &daemon, "hung");
-    drain_to(&heroku, &daemon, "acme");
+    drain_to(&heroku, &daemon.url, &app("hung"));
+    drain_to(&heroku, &daemon.url, &app("acme"));
     heroku.emit_r14(&app("hung"), &dyno("web.1"));
     let hung = |call: &heroku_sim::platform::RecordedCall| call.path == "/apps/hung/dynos";
     heroku.await_call(hung, PATIENCE).await.expect("a look that hangs");
     heroku.emit_r14(&app("acme"), &dyno("web.1"));
-    // The call that hangs is given up after 10 s.
-    tokio::time::timeout(Duration::from_secs(8), await_restart(&heroku, "acme", "web.1"))
+    // The hanging call times out after 10 s.
+    tokio::time::timeout(Duration::from_secs(8), await_restart_of(&heroku, "acme", "web.1"))
         .await
         .expect("in time");
 }
@@ -222,14 +202,14 @@ async fn two_hundred_apps_start_and_restart_within_the_api_quota() {
         tokens.push(add_drain(&heroku, name));
     }
     let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", &names.join(","))]);
-    // At once after the start, before all drains can have been listed.
+    // Right after startup, before all drains can have been listed.
     assert_eq!(post_r14(&heroku, &daemon, &tokens[137], "web.7").await.0, 204);
-    await_restart(&heroku, "app-137", "web.7").await;
+    await_restart_of(&heroku, "app-137", "web.7").await;
     for place in [0, 57, 199] {
         assert_eq!(post_r14(&heroku, &daemon, &tokens[place], "web.20").await.0, 204);
     }
     for place in [0, 57, 199] {
-        await_restart(&heroku, &names[place], "web.20").await;
+        await_restart_of(&heroku, &names[place], "web.20").await;
     }
     let last_sight = |call: &heroku_sim::platform::RecordedCall| call.path == "/apps/app-199";
     heroku.await_call(last_sight, PATIENCE).await.expect("every app is seen");

@@ -1,6 +1,6 @@
-//! Days of the whole system, each from another seed: nothing that was promised may be broken.
+//! Simulated days of the whole system, each from another seed: no promise may be broken.
 //!
-//! As many as a build without optimisation runs in half a minute. `examples/simulate.rs` runs any number.
+//! As many as an unoptimised build runs in half a minute. `dynowarden-simulation` runs any number.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +40,6 @@ fn one_seed_gives_the_same_day_twice() {
     assert!(timeline == day());
 }
 
-/// Runs so many days on all cores.
 fn days(seeds: u64) -> Result<Figures, Box<Failure>> {
     let next = AtomicU64::new(1);
     let work = || {

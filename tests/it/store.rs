@@ -1,4 +1,4 @@
-//! The store on a file and in memory: the suite, and what can be wrong with a file.
+//! The store on a file and in memory: the suite, and file errors.
 
 use std::fs;
 use std::path::Path;
@@ -13,18 +13,17 @@ use suite::{Bed, at, hold, start};
 
 fn sqlite() -> Bed {
     let dir = tempfile::tempdir().expect("a directory");
-    // A name that a URL would trip over.
+    // A name that must be escaped in a URL.
     let database = Database::Sqlite(dir.path().join("the record?#%20é.db"));
     Bed { database, outlives: true, shared: false, _dir: Some(dir) }
 }
 
-/// The URL of a file.
 fn sqlite_url(path: &Path) -> String {
     let encoded: String = path.to_str().expect("UTF-8").bytes().map(|byte| format!("%{byte:02X}")).collect();
     format!("sqlite:{}", encoded.replace("%2F", "/"))
 }
 
-/// The suite, once in memory and once on a file.
+/// Runs the suite in memory and on a file.
 macro_rules! suite {
     ($($name:ident),+ $(,)?) => {
         mod memory {
@@ -95,7 +94,7 @@ async fn a_damaged_file_is_not_changed() {
     names(&error(&path).await, &path, "the store is damaged");
     assert_eq!(fs::read_to_string(&path).expect("the file"), text);
 
-    // A database of which the middle is gone.
+    // A database without its middle.
     fs::remove_file(&path).expect("no file");
     let bed = Bed { database: Database::Sqlite(path.clone()), ..Bed::memory() };
     let store = bed.open().await;
@@ -110,7 +109,7 @@ async fn a_damaged_file_is_not_changed() {
     names(&error(&path).await, &path, "the store is damaged");
 }
 
-/// Much of it can still be read and written, and yet nobody can rely on what it says.
+/// Much of it can still be read and written, but it cannot be trusted.
 #[tokio::test]
 async fn a_partly_damaged_file_stops_restarts() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -155,7 +154,7 @@ async fn one_daemon_writes_a_file_and_many_readers_read_it() {
     assert_eq!(page.decisions.len(), 1);
     reading.close().await;
     store.close().await;
-    // The lock goes with the process.
+    // The lock ends with the process.
     bed.open().await.close().await;
     let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader of a file at rest");
     reading.close().await;
@@ -170,14 +169,17 @@ async fn an_older_schema_is_migrated() {
         INSERT INTO dynowarden_schema (version) VALUES (1);";
     fs::File::create(path).expect("a file");
     suite::execute(&sqlite_url(path), &format!("{first}{version}")).await;
-    let row = "INSERT INTO dynowarden_decisions VALUES \
-        (1, '0123456789abcdef', 1, 'acme', 'web.1', 'r', 'hold', 'gone', 'x', 0, '{}', NULL, 1, 1)";
-    suite::execute(&sqlite_url(path), row).await;
+    let rows = "INSERT INTO dynowarden_decisions VALUES \
+        (1, '0123456789abcdef', 1, 'acme', 'web.1', 'r', 'restart', 'rule', 'x', 0, '{}', 'a', 1, 1); \
+        INSERT INTO dynowarden_restarts VALUES ('a', '0123456789abcdef', 1, 'acme', 'web', 'web.1', 0, 'i', 1, 1, \
+        NULL, 1, 1, 1, 0, 1, 2, 'back', 'up again', 1, 'j')";
+    suite::execute(&sqlite_url(path), rows).await;
     let read = ReadOnlyStore::open(&bed.database).await.expect_err("an older one").to_string();
     names(&read, path, "start this version's daemon on it first");
     let store = bed.open().await;
     let page = store.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
-    assert_eq!(page.decisions.len(), 1);
+    let outcome = page.decisions[0].outcome.as_ref().expect("the outcome of the restart");
+    assert_eq!((page.decisions.len(), outcome.text.as_str()), (1, "up again"));
     store.close().await;
 }
 

@@ -1,5 +1,5 @@
-//! Everything that is ever read from a drain, held against the slow reader: made-up batches, made-up
-//! garbage, the fixtures and the fuzz corpus.
+//! All drain input, checked against the reference reader: random batches, random garbage, the fixtures and
+//! the fuzz corpus.
 
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
@@ -17,13 +17,13 @@ use proptest::prelude::*;
 
 const HEAD: &str = "<134>1 2025-08-08T06:59:08.592108+00:00 host";
 
-/// Octets of which every other one means something to some parser.
+/// Octets, every other one of which has a meaning in some parser.
 fn octets(most: usize) -> impl Strategy<Value = Vec<u8>> {
     let meaningful = proptest::sample::select(&b" \n0159<>-=\"\\.:TZ+()'#HRLMB%\0\xff"[..]);
     vec(prop_oneof![meaningful, any::<u8>()], 0..most)
 }
 
-/// Pieces of what the platform writes, and of what a liar would.
+/// Pieces of the platform's text, and of forgeries.
 fn msg() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: &[&str] = &[
         " ",
@@ -114,7 +114,7 @@ fn time() -> impl Strategy<Value = String> {
     })
 }
 
-/// A frame that is far too long for a line is skipped like any other that holds none.
+/// A frame that is far too long for a line is skipped like any other without one.
 #[test]
 fn an_oversized_frame_is_skipped_and_the_next_is_read() {
     let good = format!("{HEAD} heroku web.1 - Error R14 (Memory quota exceeded)\n").into_bytes();
@@ -178,7 +178,7 @@ proptest! {
         msg in prop_oneof![msg(), octets(200)],
         lines in vec(line(), 0..3),
     ) {
-        // Whole frames of the platform's too, as text.
+        // Also whole frames of the platform, as text.
         let msg = [msg, render(&lines)].concat();
         let body = render(&[[format!("{HEAD} app {dyno} - ").as_bytes(), &msg, b"\n"].concat()]);
         let said: Vec<_> = wire::lines(&body).map(|line| detect::event(&line.expect("a line"))).collect();
@@ -234,7 +234,7 @@ fn haystack(frames: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
     (corpus.batches.iter().map(harmless).collect(), needle)
 }
 
-/// The dynos that errors are found of.
+/// The dynos with errors.
 fn erring(body: &[u8], counts: &mut Counts) -> Vec<String> {
     let watch = ProcessTypeFilter { process_types: vec!["web".parse().expect("a type")] };
     let events = ingest::read_batch(body, &watch, None, counts);
@@ -249,7 +249,7 @@ fn erring(body: &[u8], counts: &mut Counts) -> Vec<String> {
 fn one_error_among_a_million_frames_is_found() {
     const FRAMES: u64 = 1_000_000;
     let (bodies, needle) = haystack(10_000);
-    // Somewhere in the second half, and in the middle of nothing.
+    // Somewhere in the second half.
     let hidden_at = 654_321;
     let (mut counts, mut found) = (Counts::default(), Vec::new());
     let mut is_hidden = false;

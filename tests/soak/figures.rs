@@ -1,11 +1,10 @@
-//! What was sampled, and whether it grows.
+//! The samples, and whether they grow.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use support::process::Held;
 
-/// The daemon at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub at: Duration,
@@ -22,14 +21,13 @@ pub(crate) struct Sample {
     pub restarts: i64,
 }
 
-/// All samples.
 #[derive(Debug, Default)]
 pub(crate) struct Samples(Vec<Sample>);
 
 /// A name, and where to read it.
 type Column = (&'static str, fn(&Sample) -> f64);
 
-/// A straight line through points: its slope, and the standard error of that.
+/// A straight line through points: its slope, and the slope's standard error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slope {
     pub per_hour: f64,
@@ -41,7 +39,7 @@ impl Samples {
         self.0.push(sample);
     }
 
-    /// All of them, for a spreadsheet.
+    /// All samples as a table, for a spreadsheet.
     pub(crate) fn table(&self) -> String {
         let mut table = String::from(
             "seconds\trss_kib\town_kib\tthreads\tdescriptors\tdynos\tconnections\ttasks\tdecisions\trestarts\tframes\tbatches\tcpu\n",
@@ -65,7 +63,7 @@ impl Samples {
         table
     }
 
-    /// Prints the figures, and gives what grew; so many names of dynos there ever were.
+    /// Prints the figures, and returns what grew; `names` is the number of dyno names that ever existed.
     pub(crate) fn conclude(&self, duration: Duration, names: u32) -> Vec<String> {
         let (from, allowed_kib) =
             if duration >= FILLED_BY * 3 / 2 { (FILLED_BY, FLAT_KIB) } else { (duration / 4, FILLED_KIB) };
@@ -88,7 +86,7 @@ impl Samples {
             && let Some(own) = trend("of which heap and stacks", &warm, |s| s.held.own_kib as f64)
         {
             println!("  (a leak of one octet a line would be {:+.0} KiB/h)", frames * 3600.0 / 1024.0);
-            // The rest of the RSS are pages of the program's own file, which come as they are needed.
+            // The rest of the RSS is pages of the program's own file, loaded on demand.
             if (own.per_hour - 2.0 * own.error) * span / 3600.0 > allowed_kib {
                 grown.push(format!("memory grows by {:.0} KiB/h, RSS by {:.0}", own.per_hour, all.per_hour));
             }
@@ -105,8 +103,8 @@ impl Samples {
         for (name, of) in columns {
             let (before, after) = (bounds(head.iter().map(of)), bounds(tail.iter().map(of)));
             println!("  {name}: {} to {}, then {} to {}", before.0, before.1, after.0, after.1);
-            // What is there for a moment, such as a connection to the API, is caught by one sample and not
-            // by another.
+            // Short-lived resources, such as a connection to the API, appear in some samples and not in
+            // others.
             if after.0 > before.0 && after.1 > before.1 + 2.0 {
                 grown.push(format!("{name} grow"));
             }
@@ -123,7 +121,7 @@ impl Samples {
     }
 }
 
-/// Prints the line through what was sampled of the memory.
+/// Prints the trend of the memory samples.
 fn trend(name: &str, samples: &[Sample], of: fn(&Sample) -> f64) -> Option<Slope> {
     let points: Vec<(f64, f64)> = samples.iter().map(|s| (s.at.as_secs_f64(), of(s))).collect();
     let (least, most) = bounds(points.iter().map(|point| point.1));
@@ -135,8 +133,8 @@ fn trend(name: &str, samples: &[Sample], of: fn(&Sample) -> f64) -> Option<Slope
     Some(of_means)
 }
 
-/// The means of so many parts of equal length: neighbouring samples of a process's memory are nearly the
-/// same, so their scatter about the line says little about how sure the slope is.
+/// The means of `parts` spans of equal length: neighbouring samples of a process's memory are nearly the
+/// same, so their scatter says little about the certainty of the slope.
 fn means(points: &[(f64, f64)], parts: usize) -> Vec<(f64, f64)> {
     let size = (points.len() / parts).max(1);
     let mean = |part: &[(f64, f64)]| {
@@ -166,17 +164,15 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)))
 }
 
-/// Parts of which the means are taken.
 const MEANS: usize = 9;
 
-/// By when all is filled that has a bound: the 45 minutes of traffic that are kept of each dyno, and the
-/// thousand decisions that the page keeps.
+/// When everything bounded is full: the 45 minutes of traffic for each dyno, and the page's thousand
+/// decisions.
 const FILLED_BY: Duration = Duration::from_secs(3600);
 
-/// What may be added before that, after the first quarter of a run, with what the allocator cannot use for
-/// other sizes.
+/// Allowed growth before that, after the first quarter of a run, including the allocator's unusable
+/// remainders.
 const FILLED_KIB: f64 = 5.0 * 1024.0;
 
-/// What may be added after that. More, and surely, is growth; only a run of more than an hour and a half can
-/// tell.
+/// Allowed growth after that; only a run of more than an hour and a half can measure it.
 const FLAT_KIB: f64 = 1024.0;

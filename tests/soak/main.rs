@@ -1,9 +1,9 @@
 //! An hour of realistic load on the real binary: `scripts/soak`, or for ten minutes `scripts/soak 10m`.
 //!
-//! Several apps write thousands of lines a second, their dynos leak and are restarted all the time, people
-//! deploy and scale, logplex repeats and reorders, the API fails now and then, and somebody reads the page
-//! and the metrics. Meanwhile it is sampled what the daemon holds, and watched that it keeps its promises
-//! and leaves no leak alone. Any growth, broken promise or forgotten dyno ends it with exit code 1.
+//! Several apps log thousands of lines a second, their dynos leak and are restarted all the time, people
+//! deploy and scale, logplex repeats and reorders, the API fails now and then, and clients read the page and
+//! the metrics. Meanwhile the daemon's resources are sampled, and its promises and every leak are watched.
+//! Any growth, broken promise or forgotten dyno ends it with exit code 1.
 
 mod figures;
 mod scene;
@@ -23,20 +23,21 @@ use tokio::time::Instant;
 
 use crate::figures::{Sample, Samples};
 use crate::watch::Watch;
+use support::client::{metric, read};
 use support::daemon::Daemon;
 use support::judge::{Judge, Others};
-use support::process::{cpu_seconds, held, metric, read_as_admin};
+use support::process::{cpu_seconds, held};
 
-/// An hour, or as long as is asked for, of realistic load on the real binary.
+/// An hour (or another duration) of realistic load on the real binary.
 #[derive(Debug, Parser)]
 struct Options {
     /// How long, such as 10m.
     #[arg(default_value = "1h", value_parser = humantime::parse_duration)]
     duration: Duration,
-    /// What all chance comes from.
+    /// The random seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Lines a second of all apps together.
+    /// Lines a second, over all apps.
     #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u32).range(1..))]
     lines: u32,
 }
@@ -90,9 +91,7 @@ async fn run(options: &Options) -> Vec<String> {
     env.extend(scene::POLICY);
     let daemon = Daemon::start(&heroku.api_url(), &env);
     for app in &apps {
-        let url = format!("{}/logs/{}", daemon.url, app.name);
-        let url = SimHeroku::drain_url(&url, "logplex", support::daemon::DRAIN_PASSWORD);
-        heroku.add_drain(&app.name, &url).expect("an app");
+        support::fixtures::drain_to(&heroku, &daemon.url, &app.name);
     }
     scene::some_failures(&heroku);
     let rows = SqliteConnectOptions::new().filename(&file).read_only(true);
@@ -151,7 +150,7 @@ impl Soak {
         }
     }
 
-    /// Takes note of the decisions in the daemon's log.
+    /// Notes the decisions in the daemon's log.
     fn read_log(&mut self) {
         let lines = self.daemon.lines_from(self.lines_read);
         self.lines_read += lines.len();
@@ -172,7 +171,7 @@ impl Soak {
         let url = self.daemon.url.clone();
         // As Prometheus and a person with the page open would.
         let (page, _home, _dynos) = tokio::task::block_in_place(|| {
-            (read_as_admin(&url, "/metrics"), read_as_admin(&url, "/"), read_as_admin(&url, "/api/v1/dynos"))
+            (read(&url, "/metrics"), read(&url, "/"), read(&url, "/api/v1/dynos"))
         });
         let page = page?;
         let mut connection = self.rows.connect().await.ok()?;
@@ -195,7 +194,7 @@ impl Soak {
         })
     }
 
-    /// Prints the figures, and gives all that was broken.
+    /// Prints the figures, and returns everything that was broken.
     fn conclude(&mut self, duration: Duration, names: u32) -> Vec<String> {
         let mut broken = std::mem::take(&mut self.judge.broken);
         broken.extend(self.watch.broken());
@@ -213,10 +212,10 @@ impl Soak {
     }
 }
 
-/// How often the world is looked at: a dyno boots in seconds.
+/// How often the world is checked: a dyno boots in seconds.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 
-/// Broken things that are told one by one.
+/// Findings that are printed one by one.
 const TOLD_MAX: usize = 20;

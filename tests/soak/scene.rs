@@ -1,4 +1,4 @@
-//! The apps of the soak, the policy that they are under, and what happens to them.
+//! The apps of the soak, their policy, and their events.
 
 #![expect(
     clippy::disallowed_methods,
@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 use support::judge::Bounds;
 
-/// The policy, ten times as quick as the default, because the dynos leak that much quicker.
+/// Ten times as fast as the default policy, because the dynos leak that much faster.
 pub(crate) const POLICY: [(&str, &str); 7] = [
     ("DYNOWARDEN_POLICY__COOLDOWN", "1m"),
     ("DYNOWARDEN_POLICY__MIN_UPTIME", "30s"),
@@ -40,17 +40,16 @@ pub(crate) const BOUNDS: Bounds = Bounds {
     max_restarts: (12, Duration::from_secs(1800)),
 };
 
-/// One app.
 pub(crate) struct App {
     pub name: AppName,
     pub webs: u32,
     lines: u32,
     metrics: bool,
-    /// The first so many stay above their quota whatever is done.
+    /// The first dynos, which stay above their quota whatever is done.
     hopeless: u32,
 }
 
-/// The apps, which share so many lines a second.
+/// The apps, which share `lines` a second.
 pub(crate) fn apps(lines: u32) -> Vec<App> {
     let app = |name: &str, webs, percent: u32, metrics, hopeless| App {
         name: name.parse().expect("a name"),
@@ -69,8 +68,7 @@ pub(crate) fn apps(lines: u32) -> Vec<App> {
     ]
 }
 
-/// A clock that stands for a twentieth of a second at a time, so that lines come in batches as logplex
-/// makes them on a way of that length.
+/// A clock in steps of a twentieth of a second, so that lines come in batches as from a distant logplex.
 pub(crate) fn clock() -> WorldClock {
     WorldClock::new(1.0, || {
         let micros = Timestamp::now().as_microsecond();
@@ -78,7 +76,7 @@ pub(crate) fn clock() -> WorldClock {
     })
 }
 
-/// Two senders for each drain, which repeat, reorder and delay some of what they carry.
+/// Two senders per drain, which repeat, reorder and delay some messages.
 pub(crate) fn drains() -> DrainPolicy {
     let chaos = Chaos {
         delay_permille: 2,
@@ -90,8 +88,7 @@ pub(crate) fn drains() -> DrainPolicy {
     DrainPolicy { chaos, nodes: 2, ..DrainPolicy::default() }
 }
 
-/// Adds an app: each of its web dynos leaks at a rate of its own, and is above its quota in two to eight
-/// minutes.
+/// Adds an app: each of its web dynos leaks at its own rate, and is above its quota in two to eight minutes.
 pub(crate) fn add(heroku: &SimHeroku, app: &App, chance: &mut Chance) {
     let mut spec = AppSpec::new(app.name.clone(), app.webs);
     spec.metrics = app.metrics;
@@ -130,14 +127,14 @@ pub(crate) fn some_failures(heroku: &SimHeroku) {
     }
 }
 
-/// What people and chance do to one of the apps.
+/// A random event in one of the apps.
 pub(crate) fn mischief(heroku: &SimHeroku, apps: &[App], chance: &mut Chance) {
     let Some(app) = chance.pick(apps) else { return };
     let dyno = web(1 + u32::try_from(chance.below(u64::from(app.webs))).expect("as many as dynos"));
     let choice = chance.below(8);
     let more = u32::try_from(chance.below(u64::from(MORE_MAX) + 1)).expect("no more than that");
     heroku.with(|platform, now| {
-        // A dyno that was scaled away is not there to crash.
+        // A dyno that was scaled away cannot crash.
         let _done = match choice {
             0 => platform.world.deploy(&app.name, Rollout::AtOnce, now).map(|_version| ()),
             1 | 2 => platform.world.scale(&app.name, &"web".parse().expect("a type"), app.webs + more, now),
@@ -147,10 +144,10 @@ pub(crate) fn mischief(heroku: &SimHeroku, apps: &[App], chance: &mut Chance) {
     });
 }
 
-/// Dynos that an app is scaled up by, at most.
+/// The largest number of added dynos.
 const MORE_MAX: u32 = 2;
 
-/// How many names of web dynos there may ever be.
+/// The largest possible number of web dyno names.
 pub(crate) fn names(apps: &[App]) -> u32 {
     apps.iter().map(|app| app.webs + MORE_MAX).sum()
 }
@@ -159,5 +156,5 @@ fn web(index: u32) -> DynoName {
     DynoName::new("web".parse().expect("a type"), index)
 }
 
-/// Between two pieces of mischief.
+/// Between two events.
 pub(crate) const MISCHIEF_EVERY: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! Is every leak handled? A dyno above its quota is replaced within a bound, or refused permanently with a
-//! reason.
+//! Checks that every leak is handled: a dyno above its quota is replaced within a bound, or refused
+//! permanently with a reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,15 +11,15 @@ use dynowarden_core::time::since;
 use heroku_sim::platform::Platform;
 use jiff::Timestamp;
 
-/// From the moment at which a dyno is above its quota, and none of its formation is crashed, until it is
-/// replaced: one look of the platform at its memory comes every 21 s, a minute of cool-down may be left, and
-/// all ten dynos of an app may have their turn before it, at some nine seconds each.
+/// From the moment when a dyno is above its quota, and none of its formation has crashed, until it is
+/// replaced. The platform samples its memory every 21 s, a minute of cool-down may be left, and all ten dynos
+/// of an app may be restarted before it, at some nine seconds each.
 const BOUND: Duration = Duration::from_secs(240);
 
-/// Reasons to leave a dyno as it is although it errs: restarts do not help it.
-const FOR_GOOD: [&str; 2] = ["given_up", "max_restarts"];
+/// Reasons to leave an erring dyno alone permanently: restarts do not help it.
+const PERMANENT: [&str; 2] = ["given_up", "max_restarts"];
 
-/// What is owed to the dynos above their quota.
+/// The dynos above their quota.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     owed: BTreeMap<(String, String), (InstanceId, Timestamp)>,
@@ -30,9 +30,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Takes note of a refusal.
     pub(crate) fn refused(&mut self, app: &str, dyno: &str, code: &str, now: Timestamp) {
-        if FOR_GOOD.contains(&code) {
+        if PERMANENT.contains(&code) {
             self.refused.insert((app.to_owned(), dyno.to_owned()), now);
         }
     }
@@ -62,7 +61,7 @@ impl Watch {
         for (key, id) in above {
             let (_, from) = self.owed.entry(key.clone()).or_insert((id, now));
             if crashed.contains(&key.0) {
-                // As long as the platform lets a crashed dyno wait, one is out, and no other may go.
+                // While the platform lets a crashed dyno wait, one is out, and no other may be restarted.
                 *from = now;
             }
             let from = *from;
@@ -73,7 +72,7 @@ impl Watch {
                 self.refused_for_good.insert(id);
             } else if !self.refused_for_good.contains(&id) {
                 self.forgotten.entry(id).or_insert_with(|| {
-                    format!("{} of {} has been above its quota since {from} and nobody helped", key.1, key.0)
+                    format!("{} of {} has been above its quota since {from} without a restart", key.1, key.0)
                 });
             }
         }
@@ -93,7 +92,7 @@ impl fmt::Display for Watch {
         write!(
             f,
             "dynos above their quota that were replaced: {}, after {half} s (median), {most} s (99 %), {all} s \
-             (longest) of {} s allowed; left alone for good, with the reason: {}",
+             (longest) of {} s allowed; left alone permanently, with the reason: {}",
             waits.len(),
             BOUND.as_secs(),
             self.refused_for_good.len()

@@ -1,6 +1,6 @@
-//! The house rules that a compiler does not know, read off the source tree.
+//! The rules of the codebase that a compiler does not enforce, checked on the source tree.
 //!
-//! Each test collects everything that is amiss before it fails, so that one run tells all.
+//! Each test collects all findings before it fails, so that one run reports everything.
 
 mod source;
 mod states;
@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::source::{Line, PRODUCT, Source, files_below, read, sources};
 
-/// Parts that must not know certain others, whatever the compiler allows: the importer, what it must not
-/// import, and why.
+/// Parts that must not import certain others, although the compiler allows it: the importer, the forbidden
+/// imports, and why.
 const MUST_NOT_IMPORT: &[(&str, &[&str], &str)] = &[
     (
         "crates/core/src/wire",
@@ -38,7 +38,7 @@ const MUST_NOT_IMPORT: &[(&str, &[&str], &str)] = &[
     ("src/store", &["crate::http", "crate::ui"], "the store keeps facts, not pages"),
 ];
 
-/// Who may import the HTTP server: whoever starts it.
+/// The files that may import the HTTP server: it and the daemon, which starts it.
 const HTTP_IMPORTERS: &[&str] = &["src/http/", "src/daemon.rs"];
 
 /// The files of the pure crates that touch sockets and real time: the simulated Heroku's `server` feature.
@@ -49,11 +49,11 @@ const IMPURE: &[&str] = &[
     "crates/heroku-sim/src/server.rs",
 ];
 
-/// What a manifest cannot keep out of the pure crates: the standard library's own ways to the world.
+/// The standard library's ways to the outside, which a manifest cannot keep out of the pure crates.
 const NOT_IN_PURE_CODE: &[&str] =
     &["std::env", "std::fs", "std::io", "std::net", "std::process", "std::thread", "std::{", "::now("];
 
-/// What the manifest of the core must not name.
+/// Crates that the manifest of the core must not name.
 const NOT_IN_THE_CORE: &[&str] =
     &["tokio", "hyper", "reqwest", "sqlx", "rustls", "lettre", "tracing", "rand", "getrandom", "clap"];
 
@@ -76,27 +76,26 @@ const LONG_MODULES: &[(&str, &str)] = &[
     ("src/ui/overview.rs", "one page, in the order in which it is read"),
     ("src/driver.rs", "one match over all effects, and the handle whose commands it obeys"),
     ("src/store/rows.rs", "one list of all rows, each with the statement that writes it"),
-    ("src/metrics.rs", "one list of all figures, each registered and told in the same place"),
+    ("src/metrics.rs", "one list of all figures, each registered and described in the same place"),
 ];
 
-/// Functions that may be longer than [`FUNCTION_LINES_MAX`], because each is one table. Tests may be, too.
+/// Functions that may be longer than [`FUNCTION_LINES_MAX`], because each is one table. So may tests.
 const LONG_TABLES: &[(&str, &str)] = &[
     // A sentence for each reason to hold.
     ("crates/core/src/record.rs", "fmt"),
 ];
 
-/// Every bound, with its unit and its reason.
 const LIMITS: &str = "crates/core/src/limits.rs";
 
 const MODULE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 const LINE_COLUMNS_MAX: usize = 110;
 
-/// Everything that is Rust and ours.
+/// All Rust sources of the project.
 const ALL: &[&str] = &["src", "crates", "tests", "benches", "examples", "fuzz/fuzz_targets", "fuzz/src"];
 
 #[test]
-fn no_part_imports_what_it_must_not_know() {
+fn no_part_has_a_forbidden_import() {
     let mut amiss = Vec::new();
     for source in sources(PRODUCT) {
         for (number, line) in source.code_lines() {
@@ -109,8 +108,7 @@ fn no_part_imports_what_it_must_not_know() {
             }
             let may_import_http = HTTP_IMPORTERS.iter().any(|importer| source.path.starts_with(importer));
             if source.path.starts_with("src/") && names(&line.code, "crate::http") && !may_import_http {
-                amiss
-                    .push(format!("{}:{number}: nobody but the daemon imports the HTTP server", source.path));
+                amiss.push(format!("{}:{number}: only the daemon may import the HTTP server", source.path));
             }
         }
     }
@@ -126,7 +124,7 @@ fn no_file_is_in_a_circle_of_imports() {
         let lines = source.code_lines().flat_map(|(_, line)| imports(&line.code));
         lines
             .filter_map(|import| file_of(root, &import, &paths))
-            // A folder's `mod.rs` and its files are parts of one thing.
+            // A folder's `mod.rs` and its files are parts of one module.
             .filter(|file| !is_family(file, &source.path) && !is_family(&source.path, file))
             .collect()
     };
@@ -140,7 +138,7 @@ fn no_file_is_in_a_circle_of_imports() {
     none(&circles);
 }
 
-/// The paths behind `crate::` in a line, groups taken apart at their first level.
+/// The paths after `crate::` in a line, groups split at their first level.
 fn imports(code: &str) -> Vec<String> {
     let mut all = Vec::new();
     for rest in code.split("crate::").skip(1) {
@@ -155,7 +153,7 @@ fn imports(code: &str) -> Vec<String> {
     all
 }
 
-/// The file that defines the longest part of a path that is a module.
+/// The file that defines the longest module path in `import`.
 fn file_of(root: &str, import: &str, paths: &BTreeSet<&str>) -> Option<String> {
     let mut segments: Vec<&str> = import.split("::").filter(|segment| !segment.is_empty()).collect();
     while !segments.is_empty() {
@@ -170,13 +168,13 @@ fn file_of(root: &str, import: &str, paths: &BTreeSet<&str>) -> Option<String> {
     None
 }
 
-/// Whether `parent` is the module file of a folder that holds `child`.
+/// Whether `parent` is the module file of a folder that contains `child`.
 fn is_family(parent: &str, child: &str) -> bool {
     let folder = parent.strip_suffix("/mod.rs").or_else(|| parent.strip_suffix(".rs"));
     folder.is_some_and(|folder| child.starts_with(&format!("{folder}/")))
 }
 
-/// The way from a file back to itself, if there is one.
+/// The path from a file back to itself, if there is one.
 fn circle_through(start: &str, edges: &BTreeMap<&str, BTreeSet<String>>) -> Option<Vec<String>> {
     let mut open = vec![vec![start.to_owned()]];
     let mut seen = BTreeSet::new();
@@ -195,7 +193,7 @@ fn circle_through(start: &str, edges: &BTreeMap<&str, BTreeSet<String>>) -> Opti
 }
 
 #[test]
-fn the_core_cannot_reach_the_world() {
+fn the_core_does_no_io() {
     let manifest = read("crates/core/Cargo.toml");
     let (_, rest) = manifest.split_once("\n[dependencies]\n").expect("the core has dependencies");
     let dependencies = rest.split("\n[").next().unwrap_or(rest);
@@ -218,7 +216,7 @@ fn the_core_cannot_reach_the_world() {
     none(&amiss);
 }
 
-/// Whether `code` has `what` as a word of its own, not as a part of a longer name.
+/// Whether `code` contains `what` as a word of its own, not as a part of a longer name.
 fn names(code: &str, what: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(what).any(|(at, _)| {
@@ -256,13 +254,13 @@ fn every_file_belongs_to_a_module() {
 }
 
 #[test]
-fn lines_functions_and_modules_have_a_length() {
+fn lines_functions_and_modules_are_short_enough() {
     let mut amiss = Vec::new();
     for source in sources(ALL) {
         let path = &source.path;
         for (number, line) in (1..).zip(&source.lines) {
             let columns = line.raw.chars().count();
-            // A line of a log stands in one piece in the test that quotes it.
+            // A quoted log line in a test stays on one line.
             let is_comment = line.raw.trim_start().starts_with("//");
             let is_quoted =
                 line.is_test && (line.raw.contains('"') || line.code.trim().is_empty()) && !is_comment;
@@ -294,7 +292,7 @@ fn lines_functions_and_modules_have_a_length() {
 
 #[test]
 fn no_unfinished_markers_are_left() {
-    // In two parts, so that this file is not one that says so.
+    // In two parts, so that this file does not match.
     let unfinished = [
         concat!("todo", "!("),
         concat!("dbg", "!("),
@@ -378,12 +376,12 @@ fn every_fixture_is_described() {
 fn complaints(
     dirs: &[&str],
     is_amiss: impl Fn(&Source) -> bool,
-    tell: impl Fn(&Source) -> String,
+    describe: impl Fn(&Source) -> String,
 ) -> Vec<String> {
-    sources(dirs).iter().filter(|source| is_amiss(source)).map(tell).collect()
+    sources(dirs).iter().filter(|source| is_amiss(source)).map(describe).collect()
 }
 
 #[track_caller]
 fn none(amiss: &[String]) {
-    assert!(amiss.is_empty(), "{} to mend:\n{}", amiss.len(), amiss.join("\n"));
+    assert!(amiss.is_empty(), "{} to fix:\n{}", amiss.len(), amiss.join("\n"));
 }

@@ -1,5 +1,5 @@
-//! The source tree as the rules see it: each line as it is written, the same line without comments and
-//! without what stands in quotes, and whether it belongs to a test.
+//! The source tree for the rules: each line as written, the same line without comments and quoted text, and
+//! whether it belongs to a test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,16 @@ use std::path::{Path, PathBuf};
 /// The sources of the three crates.
 pub(crate) const PRODUCT: &[&str] = &["src", "crates/core/src", "crates/heroku-sim/src"];
 
-/// One source file.
 pub(crate) struct Source {
-    /// Its path from the project's root, with `/` between the parts.
+    /// From the project's root, with `/` between the parts.
     pub path: String,
     pub lines: Vec<Line>,
 }
 
-/// One line of a source file.
 pub(crate) struct Line {
-    /// As it is written.
+    /// As written.
     pub raw: String,
-    /// Comments and the insides of literals are blanks here, so that a rule about words meets code only.
+    /// Comments and the insides of literals are blank here, so that a rule about words sees only code.
     pub code: String,
     pub is_test: bool,
 }
@@ -43,7 +41,7 @@ impl Source {
         (1..).zip(&self.lines).filter(|(_, line)| !line.is_test)
     }
 
-    /// Its functions. rustfmt puts a function's closing brace under the first letter of its first line.
+    /// Its functions. rustfmt indents a function's closing brace like its first line.
     pub(crate) fn functions(&self) -> impl Iterator<Item = Function<'_>> {
         (0..self.lines.len()).filter_map(|at| {
             let code = &self.lines[at].code;
@@ -58,7 +56,7 @@ impl Source {
     }
 }
 
-/// The name behind `fn`, if the line begins a function.
+/// The name after `fn`, if the line begins a function.
 fn name_of_function(code: &str) -> Option<&str> {
     let qualifiers = ["pub", "pub(crate)", "pub(super)", "const", "async", "extern"];
     let mut words = code.split_whitespace().skip_while(|word| qualifiers.contains(word));
@@ -68,15 +66,15 @@ fn name_of_function(code: &str) -> Option<&str> {
     words.next()?.split(['(', '<']).next()
 }
 
-/// All sources below the directories `dirs` of the project, in the order of their paths.
+/// All sources below the directories `dirs` of the project, sorted by path.
 pub(crate) fn sources(dirs: &[&str]) -> Vec<Source> {
     let mut paths: Vec<String> = dirs.iter().flat_map(|dir| files_below(dir)).collect();
     paths.retain(|path| path.ends_with(".rs"));
     paths.into_iter().map(|path| Source { lines: lines_of(&path, &read(&path)), path }).collect()
 }
 
-/// The files below a directory of the project, however deep, but for what cargo built there; none if there
-/// is no such directory.
+/// The files below a directory of the project, except for cargo's build output; none if there is no such
+/// directory.
 pub(crate) fn files_below(dir: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut open = vec![root().join(dir)];
@@ -97,7 +95,6 @@ pub(crate) fn files_below(dir: &str) -> Vec<String> {
     paths
 }
 
-/// A file of the project.
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -110,7 +107,7 @@ fn lines_of(path: &str, text: &str) -> Vec<Line> {
     let is_product = PRODUCT.iter().any(|root| path.starts_with(root));
     let is_test_file = !is_product || path.ends_with("/tests.rs") || path.contains("/tests/");
     let code = without_comments_and_quotes(text);
-    // `mod tests {` is the last thing in a file, so all below it are tests.
+    // `mod tests {` is the last item in a file, so everything below it is tests.
     let inline_tests = |code: &str| code.starts_with("mod ") && code.trim_end().ends_with('{');
     let codes: Vec<&str> = code.lines().collect();
     let first_test = (1..codes.len())
@@ -126,7 +123,7 @@ fn lines_of(path: &str, text: &str) -> Vec<Line> {
         .collect()
 }
 
-/// What the next letter belongs to.
+/// What the next character belongs to.
 #[derive(Clone, Copy)]
 enum Place {
     Code,
@@ -136,7 +133,7 @@ enum Place {
     RawText { hashes: usize },
 }
 
-/// `text` with blanks in place of comments and of what is quoted, line by line the same length or longer.
+/// `text` with blanks in place of comments and quoted text; no line gets shorter.
 fn without_comments_and_quotes(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     let starts =
@@ -188,7 +185,7 @@ fn is_raw_text(letters: &[char], at: usize) -> bool {
     !in_word && quote == Some(&'"')
 }
 
-/// How many letters the literal at the `'` has; 1 for a lifetime.
+/// The length of the literal at the `'`; 1 for a lifetime.
 fn letters_of_char(letters: &[char], at: usize) -> usize {
     match letters.get(at + 1) {
         Some('\\') => letters[at + 2..].iter().skip(1).position(|c| *c == '\'').map_or(1, |n| n + 4),

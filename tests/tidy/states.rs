@@ -1,5 +1,5 @@
-//! docs/states.md against the code: its table has every transition of an attempt and no other, and its
-//! drawing shows nothing that the code would not allow.
+//! docs/states.md against the code: its table has exactly the transitions of an attempt, and its diagram
+//! shows no other.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::source::{Source, read, sources};
 /// One transition: the method, the state before it and the state after it.
 type Edge = (String, String, String);
 
-/// What ends an attempt: methods of the engine, for a state that has an end is no state.
+/// Methods of the engine that end an attempt, for states with an end.
 const ENDS: [&str; 3] = ["close", "end", "leave"];
 
 #[test]
@@ -41,8 +41,8 @@ fn attempt_source() -> Source {
     sources(&["crates/core/src/engine"]).into_iter().find(|source| source.path == ATTEMPT).expect(ATTEMPT)
 }
 
-/// The transitions in the code: methods of a state that return a state, and those of traits for each state
-/// that has them.
+/// The transitions in the code: methods of a state that return a state, and those of traits for each
+/// implementing state.
 fn edges_of(source: &Source) -> BTreeSet<Edge> {
     let code: Vec<&str> =
         source.lines.iter().filter(|line| !line.is_test).map(|line| line.code.as_str()).collect();
@@ -86,7 +86,7 @@ fn edges_of(source: &Source) -> BTreeSet<Edge> {
     for (of, method, to) in traits {
         for (_, state) in having.iter().filter(|(name, _)| *name == of) {
             match to.as_str() {
-                // A queued attempt has sent nothing, so it can only be over.
+                // A queued attempt has sent nothing, so it can only end.
                 "Left" if state == "Queued" => {}
                 "Left" => drop(edges.insert((method.clone(), state.clone(), "Unconfirmed".to_owned()))),
                 to => drop(edges.insert((method.clone(), state.clone(), to.to_owned()))),
@@ -103,7 +103,6 @@ enum Block {
     Trait(String),
 }
 
-/// The variants of `Attempt`.
 fn states(code: &[&str]) -> BTreeSet<String> {
     let begins =
         code.iter().position(|line| line.starts_with("pub(super) enum Attempt")).expect("the states");
@@ -111,7 +110,7 @@ fn states(code: &[&str]) -> BTreeSet<String> {
     variants.map(|line| first_word(line.trim())).filter(|word| !word.is_empty()).collect()
 }
 
-/// The rows of the table of transitions: a method, the states before it, the state after it, and when.
+/// The rows of the transition table: a method, the states before it, the state after it, and when.
 fn table(text: &str) -> BTreeSet<Edge> {
     let (_, text) = text.split_once("| method | from | to | when |").expect("a table of transitions");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
@@ -124,7 +123,7 @@ fn table(text: &str) -> BTreeSet<Edge> {
     .collect()
 }
 
-/// The arrows of the drawing, `Queued --> Inspecting: look`; `[*]` is `new` before and `over` after.
+/// The arrows of the diagram, `Queued --> Inspecting: look`; `[*]` is `new` before and `over` after.
 fn drawing(text: &str) -> BTreeSet<Edge> {
     let arrows = text.lines().filter_map(|line| {
         let (from, rest) = line.trim().split_once(" --> ")?;

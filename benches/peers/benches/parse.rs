@@ -1,10 +1,10 @@
-//! Frames in a second, beside those who read the same lines.
+//! Frames per second, compared with other readers of the same lines.
 //!
-//! - `floor`: hops over the counts and splits the six header fields, with no check and no meaning;
-//! - `dynowarden`: finds the frames, checks them, and finds out what they say;
-//! - `syslog_loose`, `syslog_rfc5424`: read lines. Neither knows octet counts or lines without
-//!   STRUCTURED-DATA, so they are given text in UTF-8 that was split into lines before, with the `-` that
-//!   logplex leaves out. They say nothing of what a line means.
+//! - `floor`: follows the counts and splits the six header fields, without checks and meaning;
+//! - `dynowarden`: finds the frames, checks them, and reads their meaning;
+//! - `syslog_loose`, `syslog_rfc5424`: read lines. Neither supports octet counts or lines without
+//!   STRUCTURED-DATA, so they get UTF-8 text already split into lines, with the `-` that logplex leaves out.
+//!   They do not read a meaning.
 //!
 //! `cargo bench --manifest-path benches/peers/Cargo.toml`. Hot is one batch over and over, cold a corpus
 //! larger than the caches. The allocation counts are part of the result.
@@ -79,7 +79,7 @@ fn counted<'a, 'b>(bencher: Bencher<'a, 'b>, corpus: &Corpus) -> Bencher<'a, 'b>
     bencher.counter(ItemsCount::new(corpus.frames)).counter(BytesCount::new(corpus.bytes))
 }
 
-/// The lines of the corpus as the peers want them.
+/// The lines of the corpus in the peers' format.
 fn lines(corpus: &Corpus) -> Vec<String> {
     let frames = corpus.batches.iter().flat_map(|batch| wire::frame::frames(batch));
     let texts = frames.map(|frame| str::from_utf8(frame.expect("a good batch").octets).expect("UTF-8"));

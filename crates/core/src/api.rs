@@ -1,4 +1,4 @@
-//! What the Platform API was seen to say: the facts that the engine judges by, and why it may have none.
+//! What the Platform API showed: the facts behind each judgement, or why there are none.
 
 pub mod json;
 
@@ -22,28 +22,26 @@ pub struct DynoInfo {
     pub created_at: Timestamp,
     /// Its `updated_at`: when the process last changed state.
     pub updated_at: Timestamp,
-    /// Its `state`.
     pub state: DynoState,
     /// Its `release.version`, where the answer has one.
     pub release: Option<u64>,
 }
 
 impl DynoInfo {
-    /// Whether this is the very process that `other` was.
+    /// Whether both describe the same process.
     ///
-    /// What a restart changes is not confirmed for each of the three, so one is enough to tell them apart.
+    /// A restart is not confirmed to change all three fields, so one difference is enough.
     pub fn is_same_process(&self, other: &Self) -> bool {
         self.id == other.id && self.created_at == other.created_at && self.updated_at == other.updated_at
     }
 
-    /// Since when it has surely been in its state. The API gives whole seconds, the rest cut off, so what is
-    /// said to have begun at a full second may have begun at any time of that second.
+    /// The latest time at which it may have entered its state. The API cuts times to whole seconds, so a
+    /// change at a full second may have happened at any time within it.
     pub fn surely_in_state_since(&self) -> Timestamp {
         let at = self.in_state_since();
         if at.subsec_nanosecond() == 0 { later(at, Duration::from_secs(1)) } else { at }
     }
 
-    /// Since when it has been in its state, as the API shows it.
     pub fn in_state_since(&self) -> Timestamp {
         self.created_at.max(self.updated_at)
     }
@@ -52,13 +50,13 @@ impl DynoInfo {
 /// The result of the inspection before a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormationInfo {
-    /// The dyno in question; none when the API says that there is none of that name.
+    /// None if the API knows no dyno of that name.
     pub dyno: Option<DynoInfo>,
     /// All dynos of the listed process types.
     pub formation: Vec<DynoInfo>,
 }
 
-/// Why the API showed nothing. Each calls for something else, so each is its own variant.
+/// Why the API showed nothing. Each variant calls for a different reaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiError {
     /// 403, 402: the token is known but may not do this, or the account is suspended or owes money.
@@ -67,14 +65,11 @@ pub enum ApiError {
         /// The API's own word for it, such as `suspended`.
         id: String,
     },
-    /// A 2xx whose body is not what the schema says; never guessed at.
-    Garbled {
-        /// What was wrong with it.
-        what: String,
-    },
+    /// A 2xx whose body does not match the schema. Nothing is inferred from it.
+    Garbled { what: String },
     /// 404 for the app itself.
     NoSuchApp,
-    /// Any other answer that asking again will not change, such as 409 or 422.
+    /// Any other answer that a retry will not change, such as 409 or 422.
     Refused {
         status: u16,
         /// The error id in the API's response.
@@ -82,43 +77,42 @@ pub enum ApiError {
     },
     /// 429: the account's calls are used up.
     Throttled {
-        /// What `Retry-After` says, where it is there.
+        /// `Retry-After`, if present.
         wait: Option<Duration>,
     },
     /// 401: the token is missing, wrong, expired or revoked.
     Unauthorized,
     /// No answer, a broken one, or a 5xx: it may be there again in a moment.
     Unreachable {
-        /// What happened, without any secret.
+        /// Free of secrets.
         what: String,
     },
 }
 
-/// The result of a DELETE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeleteResult {
     /// 2xx: queued, which is all that the API promises.
     Accepted,
-    /// 404: no dyno of that name any more.
+    /// 404: no dyno of that name exists.
     Gone,
     /// The request may or may not have been carried out: time-out, broken connection, 5xx.
     Lost {
-        /// What happened, without any secret.
+        /// Free of secrets.
         what: String,
     },
-    /// It was not carried out, and the API said why.
+    /// The API did not carry it out and said why.
     Refused(ApiError),
 }
 
-/// Why a claim on a restart was not given.
+/// Why the store did not grant a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimRefusal {
-    /// Another replica is at this dyno, or restarted it within the cool-down.
+    /// Another replica is restarting this dyno, or restarted it within the cool-down.
     Elsewhere {
         /// When it may be tried again.
         until: Timestamp,
     },
-    /// The limit of dynos of this process type that are out, over all replicas, is reached.
+    /// `max_concurrent` dynos of this process type are out, over all replicas.
     FormationOut {
         /// One of those that are out.
         dyno: DynoName,

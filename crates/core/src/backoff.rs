@@ -1,4 +1,4 @@
-//! Delays that grow with every try and never fall in step with anybody else's.
+//! Delays that grow with every try and differ between callers.
 
 use std::time::Duration;
 
@@ -9,19 +9,18 @@ pub struct Jitter {
 }
 
 impl Jitter {
-    /// The sequence that belongs to `seed`.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// `base` doubled `tries` times but never above `max`, of which the upper half is left to chance.
+    /// `base` doubled `tries` times, at most `max`; the upper half of it is random.
     pub fn delay(&mut self, base: Duration, tries: u32, max: Duration) -> Duration {
         let full = base.saturating_mul(1 << tries.min(16)).min(max);
         let half = full / 2;
         half + half.mul_f64(self.fraction())
     }
 
-    /// A number from 0 up to, but not including, 1.
+    /// A number in `0..1`.
     fn fraction(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
@@ -43,7 +42,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_delay_lies_in_the_upper_half_of_its_step(seed in any::<u64>(), tries in 0_u32..100) {
+        fn delays_are_in_the_upper_half_of_their_step(seed in any::<u64>(), tries in 0_u32..100) {
             let (base, max) = (Duration::from_secs(1), Duration::from_secs(30));
             let step = base.saturating_mul(1 << tries.min(16)).min(max);
             let delay = Jitter::new(seed).delay(base, tries, max);
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_delays_again() {
+    fn one_seed_gives_the_same_delays() {
         let delays = |seed| {
             let mut jitter = Jitter::new(seed);
             (0..8).map(|tries| jitter.delay(Duration::from_secs(1), tries, Duration::MAX)).collect::<Vec<_>>()

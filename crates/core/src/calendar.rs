@@ -1,13 +1,13 @@
 //! `policy.window`: the hours of the week in which restarts are allowed.
 //!
-//! A window is a set of days and two times of day on the wall clock of a zone. Whether an instant lies in
-//! it is asked of that clock alone: what does it show at this instant? Daylight saving then needs no rule
-//! of its own. Times that the clock skips never come, so a window that lies wholly in the skipped hour
-//! does not open on that day; times that it shows twice count both times, so the night on which the clock
-//! goes back has an hour more. Without a zone there is no such day: the zone is UTC.
+//! A window is a set of days and two times of day on the wall clock of a zone. Membership depends only on
+//! what that clock shows at an instant, so daylight saving needs no rule of its own. Times that the clock
+//! skips never come: a window that lies wholly in the skipped hour does not open on that day. Times that it
+//! shows twice count twice: the night on which the clock goes back has an hour more. The zone is UTC unless
+//! one is given.
 //!
-//! Zones come from the database that is compiled in, never from the machine: the same settings mean the
-//! same hours in an image that has no zone files, and reading them does no I/O.
+//! Zones come from the compiled-in database, never from the machine. The same settings mean the same hours in
+//! an image without zone files, and reading them does no I/O.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,19 +44,17 @@ pub struct Window {
 /// What is wrong with the text of a window.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
-    /// The days are not a list of days.
     #[error("the days must be `daily` or days such as Mon-Fri or Mon,Wed,Sat-Sun")]
     Days,
-    /// Both times are the same.
+    /// Both times are equal.
     #[error("it must not end when it starts; a whole day is 00:00-24:00")]
     Empty,
-    /// The times are missing or are not times.
+    /// Missing or invalid times.
     #[error("the hours must be two times such as 00:00-06:00, the end at most 24:00")]
     Hours,
-    /// There is something behind the zone, or the parts are out of order.
+    /// Text after the zone, or parts out of order.
     #[error("the order is days, hours, time zone, such as Mon-Fri 00:00-06:00 America/New_York")]
     Order,
-    /// The zone is not in the database.
     #[error(
         "the time zone must be a name of the IANA database such as UTC, America/New_York or Europe/Berlin"
     )]
@@ -68,8 +66,8 @@ pub fn open(windows: &[Window], at: Timestamp) -> bool {
     windows.is_empty() || windows.iter().any(|window| window.contains(at))
 }
 
-/// When restarts are allowed next: `at` itself if they are now. `None` if that is not within three weeks,
-/// which no week with one ordinary day in it leads to.
+/// The next time at which restarts are allowed: `at` itself if they are now. `None` if there is none within
+/// three weeks; any week with one ordinary day has one.
 pub fn next_open(windows: &[Window], at: Timestamp) -> Option<Timestamp> {
     if open(windows, at) {
         return Some(at);
@@ -77,8 +75,8 @@ pub fn next_open(windows: &[Window], at: Timestamp) -> Option<Timestamp> {
     windows.iter().filter_map(|window| window.next_start(at)).min()
 }
 
-/// Cuts a comma-separated list of windows: a comma inside a list of days (`Mon,Wed 00:00-06:00`) separates
-/// nothing. Every window has a `:` in its hours, and no day has one.
+/// Splits a comma-separated list of windows. A comma inside a list of days (`Mon,Wed 00:00-06:00`) does not
+/// separate: every window has a `:` in its hours, and no day has one.
 pub fn split_list(text: &str) -> Vec<&str> {
     let mut windows = Vec::new();
     let mut start = 0;
@@ -107,18 +105,18 @@ impl Window {
         (today && minute >= self.start) || (yesterday && minute < self.end)
     }
 
-    /// The first instant after `at`, which lies outside, that lies inside.
+    /// The first instant after `at` that lies inside; `at` lies outside.
     ///
-    /// The clock can only enter a window by reaching its start or by being moved, so those instants of the
-    /// coming days are all there is to try.
+    /// The clock enters a window only by reaching its start or by being changed, so only those instants of
+    /// the coming days need checking.
     fn next_start(&self, at: Timestamp) -> Option<Timestamp> {
         let horizon = time::later(at, HORIZON);
         let start = Time::midnight().wrapping_add(Duration::from_secs(u64::from(self.start) * 60));
         let today = self.zone.to_datetime(at).date();
         let starts = today.series(jiff::Span::new().days(1)).take(HORIZON_DAYS).flat_map(|day| {
             let clock = day.to_datetime(start);
-            // A time that the clock shows twice is reached twice. One that it skips gives two instants
-            // beside the gap; whether they lie in the window is asked below, as for all others.
+            // A time shown twice is reached twice. A skipped time gives the two instants next to the gap; the
+            // check below decides whether they lie in the window.
             let both = [
                 self.zone.to_ambiguous_timestamp(clock).earlier(),
                 self.zone.to_ambiguous_timestamp(clock).later(),
@@ -144,7 +142,7 @@ impl FromStr for Window {
     fn from_str(text: &str) -> Result<Self, WindowError> {
         let parts: Vec<&str> = text.split_whitespace().collect();
         let hours = parts.iter().position(|part| part.contains(':')).ok_or(WindowError::Hours)?;
-        // `Mon, Wed` is one list of days, whatever spaces are in it.
+        // `Mon, Wed` is one list of days, whatever its spaces.
         let days = parts[..hours].concat();
         let days = if days.is_empty() { Days::ALL } else { days.parse()? };
         let (start, end) = parts[hours].split_once('-').ok_or(WindowError::Hours)?;
@@ -194,7 +192,7 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, WindowError> {
     if zone.is_unknown() { Err(WindowError::Zone) } else { Ok(zone) }
 }
 
-/// Days of the week, a bit for each, Monday the lowest.
+/// Days of the week, one bit each, Monday the lowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Days(u8);
 
@@ -312,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_skips_an_hour() {
+    fn a_skipped_hour_never_opens_a_window() {
         // New York, 2026-03-08: 02:00 EST is 03:00 EDT, at 07:00 UTC.
         check("Sun 01:00-04:00 America/New_York", "2026-03-08T06:59:00Z", true);
         check("Sun 01:00-04:00 America/New_York", "2026-03-08T07:00:00Z", true);
@@ -328,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_shows_an_hour_twice() {
+    fn a_repeated_hour_counts_twice() {
         // Berlin, 2026-10-25: 03:00 CEST is 02:00 CET, at 01:00 UTC.
         for (instant, expect) in [
             ("2026-10-24T23:59:00Z", false),
@@ -345,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn without_windows_it_is_always_open() {
+    fn without_windows_restarts_are_always_allowed() {
         let now = at("2026-01-05T12:00:00Z");
         assert!(open(&[], now));
         assert_eq!(next_open(&[], now), Some(now));
@@ -357,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_window_is_refused_with_what_is_allowed() {
+    fn invalid_windows_are_rejected_with_the_allowed_form() {
         for (text, expect) in [
             ("", WindowError::Hours),
             ("Mon-Fri", WindowError::Hours),
@@ -384,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_cut_between_windows_only() {
+    fn a_list_is_split_between_windows_only() {
         assert_eq!(
             split_list("Mon,Wed 00:00-06:00 UTC, Sat-Sun,Fri 10:00-12:00"),
             ["Mon,Wed 00:00-06:00 UTC", "Sat-Sun,Fri 10:00-12:00"]
@@ -392,8 +390,8 @@ mod tests {
         assert_eq!(split_list("00:00-06:00,12:00-13:00"), ["00:00-06:00", "12:00-13:00"]);
     }
 
-    /// The same question asked in another way: is the clock's reading between the two dated times of a
-    /// window that starts today or started yesterday?
+    /// The same question asked differently: is the clock's reading between the two dated times of a window
+    /// that starts today or started yesterday?
     fn reference(
         days: &[Weekday],
         start: Time,
@@ -432,7 +430,7 @@ mod tests {
         #[test]
         fn every_minute_agrees_with_the_reference(
             picked in 1_u8..128, start in 0_u16..1440, end in 0_u16..=1440, zone in zones(),
-            // Days beside changes of clocks, and any other: 2011 had the day that Apia skipped.
+            // Days around clock changes, and any other: in 2011 Apia skipped a day.
             day in prop_oneof![
                 Just(15_337_i64), Just(20_520), Just(20_755), Just(20_751), 15_000_i64..25_000
             ],
@@ -467,7 +465,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in any::<String>()) {
+        fn any_text_is_read_without_panic(text in any::<String>()) {
             let _ = (text.parse::<Window>(), split_list(&text));
         }
     }

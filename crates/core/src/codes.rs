@@ -1,14 +1,14 @@
-//! The platform's error codes: what each is called, what it is about, and whether a restart can help.
+//! The platform's error codes: their titles, their scope, and whether a restart can help.
 //!
-//! The table is the whole of <https://devcenter.heroku.com/articles/error-codes>. A code that is not in
-//! it cannot be named in the settings and makes no event: dynowarden does not act on an undescribed code.
+//! The table is all of <https://devcenter.heroku.com/articles/error-codes>. Settings cannot name a code that
+//! is not in it, and such a code makes no event: dynowarden does not act on an undescribed code.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::limits;
 
-/// One of the platform's codes, such as R14. Every value of this type stands in the catalogue.
+/// One of the platform's codes, such as R14. Every value of this type is in the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code {
     family: Family,
@@ -26,7 +26,6 @@ pub enum Family {
     R,
 }
 
-/// The subject of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The app as a whole; no dyno is named.
@@ -36,20 +35,18 @@ pub enum Scope {
     Drain,
 }
 
-/// What the catalogue says about a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub code: Code,
-    /// Heroku's own title for it.
+    /// Heroku's own title.
     pub title: &'static str,
-    /// The subject.
     pub scope: Scope,
-    /// Whether restarting the dyno can help: the process itself may be what is stuck or swollen, and the
-    /// platform is not already replacing it.
+    /// Whether restarting the dyno can help: the process may be stuck or swollen, and the platform is not
+    /// already replacing it.
     pub restart_helps: bool,
 }
 
-/// A text that is no code of the catalogue.
+/// A text that is not a code of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeError {
     read: String,
@@ -62,9 +59,9 @@ impl Code {
     pub const H12: Self = Self { family: Family::H, number: 12 };
     /// Drain buffer overflow: lines were lost before they reached a drain.
     pub const L10: Self = Self { family: Family::L, number: 10 };
-    /// Local buffer overflow, told by the dyno's own log-shuttle.
+    /// Local buffer overflow, reported by the dyno's own log-shuttle.
     pub const L12: Self = Self { family: Family::L, number: 12 };
-    /// Local delivery error, told by the dyno's own log-shuttle.
+    /// Local delivery error, reported by the dyno's own log-shuttle.
     pub const L13: Self = Self { family: Family::L, number: 13 };
     pub const R14: Self = Self { family: Family::R, number: 14 };
     /// Memory quota vastly exceeded: the platform kills and restarts automatically.
@@ -85,7 +82,7 @@ impl FromStr for Code {
     type Err = CodeError;
 
     fn from_str(text: &str) -> Result<Self, CodeError> {
-        // Compared as it would be written, so that `R014`, `r14` and `+R14` have no second spelling.
+        // Compared in written form, so that `R014`, `r14` and `+R14` are rejected.
         ENTRIES.iter().map(|entry| entry.code).find(|code| code.to_string() == text).ok_or_else(|| {
             let read = text.chars().take(limits::QUOTED_CHARS_MAX).collect();
             CodeError { read }
@@ -102,7 +99,6 @@ impl fmt::Display for Code {
 // === impl Family ===
 
 impl Family {
-    /// The family that a letter stands for.
     pub fn from_letter(letter: u8) -> Option<Self> {
         match letter {
             b'H' => Some(Self::H),
@@ -140,17 +136,16 @@ impl std::error::Error for CodeError {}
 
 // === The catalogue ===
 
-/// What the catalogue says about `code`.
 pub fn entry(code: Code) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.code == code)
 }
 
-/// Every code there is, in the order of families and numbers.
+/// All codes, ordered by family and number.
 ///
-/// A router code has the scope of what its line names: Heroku's samples of H10, H14 and their like leave
-/// `dyno=` empty, so there is nothing that a restart could be aimed at.
+/// A router code's scope is what its line names: Heroku's samples of H10, H14 and others leave `dyno=` empty,
+/// so there is no dyno to restart.
 pub const ENTRIES: &[Entry] = &[
-    // A crashed app is restarted by the platform, with growing pauses that a restart of ours would undo.
+    // The platform restarts a crashed app with growing pauses, which our restart would undo.
     h(10, "App crashed", Scope::App, NO),
     h(11, "Backlog too deep", Scope::App, NO),
     // A dyno whose threads all hang answers no request until it is restarted.
@@ -158,23 +153,23 @@ pub const ENTRIES: &[Entry] = &[
     // A dyno that takes connections and drops them is often a half-dead process behind a living socket.
     h(13, "Connection closed without response", Scope::Dyno, YES),
     h(14, "No web dynos running", Scope::App, NO),
-    // An answer that began and then stood still for 55 seconds: streams that hang do that too.
+    // A response that began and then stalled for 55 seconds, as hung streams do.
     h(15, "Idle connection", Scope::Dyno, YES),
     h(16, "Redirect to herokuapp.com", Scope::App, NO),
-    // What the app writes is wrong, and a fresh process of it writes the same.
+    // The app's response is malformed, and a fresh process would send the same.
     h(17, "Poorly formatted HTTP response", Scope::Dyno, NO),
     h(18, "Server Request Interrupted", Scope::Dyno, YES),
     // The dyno no longer accepts connections: its backlog is full or its host is out of reach.
     h(19, "Backend connection timeout", Scope::Dyno, YES),
     h(20, "App boot timeout", Scope::App, NO),
-    // Nothing listens on the port although the dyno is said to be up.
+    // Nothing listens on the port although the dyno counts as up.
     h(21, "Backend connection refused", Scope::Dyno, YES),
     h(22, "Connection limit reached", Scope::App, NO),
     h(23, "Endpoint misconfigured", Scope::App, NO),
     h(24, "Forced close", Scope::App, NO),
     h(25, "HTTP Restriction", Scope::Dyno, NO),
     h(26, "Request Error", Scope::App, NO),
-    // The client left. That may be the dyno's slowness, but nothing in the line says so.
+    // The client left. The dyno may be slow, but nothing in the line says so.
     h(27, "Client Request Interrupted", Scope::Dyno, NO),
     h(28, "Client Connection Idle", Scope::Dyno, NO),
     h(31, "Misdirected Request", Scope::App, NO),
@@ -185,7 +180,7 @@ pub const ENTRIES: &[Entry] = &[
     h(83, "Planned Service Degradation", Scope::App, NO),
     h(99, "Platform error", Scope::App, NO),
     l(10, "Drain buffer overflow", Scope::Drain),
-    // Tail sessions are people's `heroku logs --tail`, not drains.
+    // Tail sessions are `heroku logs --tail`, not drains.
     l(11, "Tail buffer overflow", Scope::App),
     l(12, "Local buffer overflow", Scope::App),
     l(13, "Local delivery error", Scope::App),
@@ -193,11 +188,11 @@ pub const ENTRIES: &[Entry] = &[
     l(15, "Tail buffer temporarily unavailable", Scope::App),
     // The platform gives up on a dyno that does not boot and starts it again automatically.
     r(10, "Boot timeout", NO),
-    // A process that listens on another port than PORT. The article has it no longer; logs of 2013 do.
+    // A process that listens on another port than PORT. No longer in the article; logs of 2013 have it.
     r(11, "Bad bind", NO),
-    // The dyno is on its way out already.
+    // The dyno is already on its way out.
     r(12, "Exit timeout", NO),
-    // R13 and R16 are about one-off dynos with a person at the other end.
+    // R13 and R16 concern one-off dynos with a person attached.
     r(13, "Attach error", NO),
     r(14, "Memory quota exceeded", YES),
     // The platform has killed the process and starts it again automatically.
@@ -228,12 +223,12 @@ mod tests {
     use super::{Code, ENTRIES, Family, Scope, entry};
 
     #[test]
-    fn the_table_is_sorted_and_has_no_code_twice() {
+    fn the_table_is_sorted_without_duplicates() {
         assert!(ENTRIES.is_sorted_by(|a, b| a.code < b.code));
     }
 
     #[test]
-    fn every_code_is_read_back_as_it_is_written() {
+    fn every_code_is_read_back() {
         for entry in ENTRIES {
             assert_eq!(entry.code.to_string().parse(), Ok(entry.code));
             assert_eq!(super::entry(entry.code), Some(entry));
@@ -242,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_refused_with_those_that_are() {
+    fn unknown_codes_are_rejected_with_the_valid_ones() {
         for text in ["", "R", "14", "r14", "R014", " R14", "R18", "R151", "H29", "H100", "X14", "R65550"] {
             let refusal = text.parse::<Code>().expect_err(text).to_string();
             assert!(
@@ -254,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_only_said_to_help_where_a_dyno_is_named() {
+    fn a_restart_helps_only_with_codes_that_name_a_dyno() {
         for entry in ENTRIES.iter().filter(|entry| entry.restart_helps) {
             assert_eq!(entry.scope, Scope::Dyno, "{}", entry.code);
         }

@@ -1,8 +1,8 @@
 //! The memory of frame ids, which makes a redelivered frame count once.
 //!
 //! Logplex sends the same `Logplex-Frame-Id` on every attempt of a frame (heroku.md §1.4), though the body
-//! may differ. The memory is split by drain, so that connections of different drains do not wait for one
-//! another. A frame is looked up before its batch is read and remembered after the engine's queue has taken
+//! may differ. The memory is split by drain, so that connections of different drains do not wait for each
+//! other. A frame is looked up before its batch is read and remembered once the engine's queue has accepted
 //! it.
 
 use std::collections::HashSet;
@@ -16,29 +16,26 @@ use crate::ident::{AppId, DrainToken};
 use crate::limits;
 use crate::time::Now;
 
-/// Whose frame ids are kept together: a drain, or all senders of an app that name none.
+/// The owner of a set of frame ids: a drain, or all senders to an app without a drain token.
 ///
-/// The app is part of it, so that a sender of one app cannot speak for the drain of another.
+/// The app is part of it, so that a sender to one app cannot block the drain of another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
-    /// The app that the batch is for.
     pub app: AppId,
     /// Its `Logplex-Drain-Token`; space logging sends none.
     pub drain: Option<DrainToken>,
 }
 
-/// Whether a batch is to be taken.
 #[derive(Debug)]
 pub enum Delivery<'d> {
-    /// It was taken before.
     Duplicate,
-    /// The same frame is being taken just now, and it is not known yet whether that will succeed.
+    /// Another request is delivering the same frame, and may still fail.
     InProgress,
-    /// It is new. It is remembered once the claim is committed.
+    /// Remembered once the claim is committed.
     New(FrameClaim<'d>),
 }
 
-/// The right to take a frame. Unless it is committed, the frame is forgotten, so that a retry counts.
+/// The right to accept a frame. If it is not committed, the frame is forgotten, so that a retry counts.
 #[derive(Debug)]
 #[must_use = "a frame that is not committed counts again"]
 pub struct FrameClaim<'d> {
@@ -46,11 +43,11 @@ pub struct FrameClaim<'d> {
     frame: Option<(Source, Fingerprint)>,
 }
 
-/// The frame ids of the last minutes, bounded by number per drain and by drains.
+/// The frame ids of the last minutes, bounded in number per drain and in drains.
 #[derive(Debug, Default)]
 pub struct FrameDedup {
     drains: DashMap<Source, Recent>,
-    /// The keys of fingerprints, which are secret.
+    /// Secret keys of the fingerprints.
     keys: [RandomState; 2],
 }
 
@@ -78,7 +75,6 @@ impl FrameDedup {
         Delivery::New(FrameClaim { dedup: self, frame: Some((source.clone(), frame)) })
     }
 
-    /// Drains that are remembered at the moment.
     pub fn drains(&self) -> usize {
         self.drains.len()
     }
@@ -104,7 +100,7 @@ impl FrameDedup {
 }
 
 impl FrameClaim<'_> {
-    /// Remembers the frame: its batch was taken.
+    /// Remembers the frame: its batch was accepted.
     pub fn commit(mut self) {
         if let Some((source, frame)) = self.frame.take() {
             let mut recent = self.dedup.drains.entry(source).or_default();
@@ -124,8 +120,8 @@ impl Drop for FrameClaim<'_> {
     }
 }
 
-/// Ids are opaque and of any length; two keyed hashes bound the memory for each, and that two ids have both
-/// in common does not happen, by chance or on purpose.
+/// Two keyed hashes. Ids are opaque and of any length, so hashes bound the memory for each; two ids never
+/// share both, by chance or on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fingerprint {
     hash: u64,
@@ -138,7 +134,7 @@ impl Hash for Fingerprint {
     }
 }
 
-/// The hash of what is a keyed hash already.
+/// A hasher for values that are keyed hashes already.
 #[derive(Clone, Copy, Debug, Default)]
 struct AsItIs(u64);
 
@@ -158,16 +154,16 @@ impl Hasher for AsItIs {
 
 type Fingerprints = HashSet<Fingerprint, BuildHasherDefault<AsItIs>>;
 
-/// The frames of one drain, in two generations of which the older one goes as a whole.
+/// The frames of one drain, in two generations; the older one is dropped as a whole.
 ///
-/// So a frame is forgotten between [`limits::FRAME_ID_MEMORY`] and twice that, or after at least
-/// [`limits::FRAME_IDS_PER_DRAIN_MAX`] others. A queue that knew each one's time would be exact, and cost
-/// every batch two more places in memory that no cache holds.
+/// A frame is forgotten after one to two times [`limits::FRAME_ID_MEMORY`], or after at least
+/// [`limits::FRAME_IDS_PER_DRAIN_MAX`] others. Storing a time per frame would be exact, but cost every batch
+/// two more cache misses.
 #[derive(Debug, Default)]
 struct Recent {
     newer: Fingerprints,
     older: Fingerprints,
-    /// Frames that are being taken: as many as the drain has requests under way.
+    /// Frames being delivered now: one for each request of the drain.
     pending: Vec<Fingerprint>,
     /// When the newer generation began, in `mono` time.
     began: Duration,
@@ -184,7 +180,7 @@ impl Recent {
         mem::swap(&mut self.newer, &mut self.older);
         self.newer.clear();
         if age >= 2 * limits::FRAME_ID_MEMORY {
-            // A drain that was silent: these came within the first memory of their generation.
+            // The drain was silent: these frames came within the first period of their generation.
             self.older.clear();
         }
         self.began = now.mono;
@@ -243,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_remembered_for_its_time_and_no_longer_than_twice() {
+    fn a_frame_is_remembered_for_one_to_two_periods() {
         let moment = Duration::from_millis(1);
         let (once, twice) = (limits::FRAME_ID_MEMORY, 2 * limits::FRAME_ID_MEMORY);
         for between in [vec![], vec![moment], vec![once - moment], vec![moment, once, once + moment]] {
@@ -255,7 +251,7 @@ mod tests {
             }
             check(&ids, source(0, None), Some("first"), START.after(twice), Seen::New);
         }
-        // The last of its generation has its time, too.
+        // The last frame of a generation is also remembered long enough.
         for (later, expect) in [(once - moment, Seen::Duplicate), (twice, Seen::New)] {
             let ids = FrameDedup::default();
             check(&ids, source(0, None), Some("opening"), START, Seen::New);
@@ -274,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_was_not_taken_is_not_remembered() {
+    fn an_uncommitted_frame_is_not_remembered() {
         let ids = FrameDedup::default();
         let Delivery::New(claim) = ids.begin(&source(0, None), Some(b"f1"), START) else {
             panic!("it is new")

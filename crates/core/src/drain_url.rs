@@ -1,6 +1,6 @@
-//! Where a drain leads: the URL of a registered drain taken apart, and the URL that it should have.
+//! Drain URLs: the parts of a registered drain's URL, and the URL that it should have.
 //!
-//! Both hold a password. It is kept secret, compared in constant time, and shown only by who asks for it.
+//! Both hold a password. It is kept secret, compared in constant time, and shown only on explicit request.
 
 use core::net::IpAddr;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ pub struct DrainUrl {
     userinfo: Option<SecretString>,
 }
 
-/// The address under which the world reaches this program.
+/// The public address of this program.
 #[derive(Clone, Debug)]
 pub struct PublicUrl {
     place: Place,
@@ -28,11 +28,10 @@ pub struct PublicUrl {
     userinfo: Option<SecretString>,
 }
 
-/// What a public URL may be.
 pub const PUBLIC_URL_ALLOWED: &str = "a URL such as https://warden.example.com, with https \
      (http only on loopback), without a query or a fragment";
 
-/// Scheme, host and port: what decides which machine it is.
+/// Scheme, host and port, which identify the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     scheme: String,
@@ -42,58 +41,57 @@ struct Place {
 
 #[derive(Clone, Debug)]
 enum PublicPath {
-    /// Whatever is in front of `/logs/{app}`: nothing, or the prefix of a proxy.
+    /// The part before `/logs/{app}`: nothing, or a proxy's prefix.
     Prefix(String),
-    /// All of it, as it ends with `/logs` or `/logs/{app}`.
+    /// The whole path, if it ends with `/logs` or `/logs/{app}`.
     Whole(String),
 }
 
 // === impl DrainUrl ===
 
 impl DrainUrl {
-    /// Takes a URL apart; none where it is none.
+    /// Parses a URL; none if it is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let (place, userinfo, path) = take_apart(text)?;
         Some(Self { place, path, userinfo })
     }
 
-    /// Whether it leads to the machine at `public`.
+    /// Whether it points to the machine at `public`.
     pub fn is_at(&self, public: &PublicUrl) -> bool {
         self.place.host == public.place.host && self.place.port() == public.place.port()
     }
 
-    /// Whether its path is one under which batches of `app` are taken: `/logs/{app}` or `/logs`.
+    /// Whether batches of `app` are accepted under its path: `/logs/{app}` or `/logs`.
     pub fn is_path_of(&self, app: &AppName) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         path.ends_with("/logs") || path.strip_suffix(app.as_str()).is_some_and(|p| p.ends_with("/logs/"))
     }
 
-    /// Whether it is HTTP, encrypted or not; else a syslog drain, which has no batches.
+    /// Whether it is HTTP, with or without TLS. Otherwise it is a syslog drain, which has no batches.
     pub fn is_http(&self) -> bool {
         matches!(&*self.place.scheme, "http" | "https")
     }
 
-    /// Whether its password crosses a network in clear.
+    /// Whether its password crosses a network unencrypted.
     pub fn is_clear(&self) -> bool {
         self.place.is_clear()
     }
 
-    /// The host, in small letters.
+    /// The host, in lower case.
     pub fn host(&self) -> &str {
         &self.place.host
     }
 
-    /// Its place and path, without what is secret.
+    /// The URL without its secrets.
     pub fn shown(&self) -> String {
         format!("{}{}", self.place.shown(), self.path.split('?').next().unwrap_or_default())
     }
 
-    /// Whether it has any user info.
     pub fn has_password(&self) -> bool {
         self.userinfo.as_ref().and_then(password_of).is_some()
     }
 
-    /// Whether its password is this one; `%41` and its like count as what they stand for.
+    /// Whether its password is `expected`, after percent-decoding.
     pub fn password_is(&self, expected: &SecretString) -> bool {
         let Some(password) = self.userinfo.as_ref().and_then(password_of) else { return false };
         let expected = Sha256::digest(expected.expose_secret().as_bytes());
@@ -106,7 +104,7 @@ impl DrainUrl {
 // === impl PublicUrl ===
 
 impl PublicUrl {
-    /// Reads an address; none where batches could not, or should not, be sent there.
+    /// Parses an address; none if batches could not, or should not, be sent there.
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains(['#', '?']) || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return None;
@@ -125,33 +123,31 @@ impl PublicUrl {
         Some(Self { place, path, userinfo })
     }
 
-    /// The drain's URL of an app without its user info; none where the address is that of another app.
+    /// An app's drain URL without user info; none if the address is another app's.
     pub fn of_app(&self, app: &AppName) -> Option<String> {
         self.path_of(app).map(|path| format!("{}{path}", self.place.shown()))
     }
 
-    /// The drain's URL of an app with `userinfo` in it, as it stands.
+    /// An app's drain URL with `userinfo`, unescaped.
     pub fn with_userinfo(&self, userinfo: &str, app: &AppName) -> Option<String> {
         let Place { scheme, .. } = &self.place;
         self.path_of(app).map(|path| format!("{scheme}://{userinfo}@{}{path}", self.place.authority()))
     }
 
-    /// The host, in small letters.
+    /// The host, in lower case.
     pub fn host(&self) -> &str {
         &self.place.host
     }
 
-    /// Whether TLS is spoken there.
     pub fn is_https(&self) -> bool {
         self.place.scheme == "https"
     }
 
-    /// Whether it holds user info.
     pub fn has_userinfo(&self) -> bool {
         self.userinfo.is_some()
     }
 
-    /// Whether the password in it, if there is one, is this one.
+    /// Whether the password in it, if any, is `password`.
     pub fn agrees_with(&self, password: &SecretString) -> bool {
         let Self { place, userinfo, .. } = self;
         userinfo.is_none()
@@ -170,7 +166,7 @@ impl PublicUrl {
     }
 }
 
-/// A password as it may stand in a URL.
+/// Encodes a password for use in a URL.
 pub fn percent_encoded(password: &str) -> String {
     let mut encoded = String::with_capacity(password.len());
     for byte in password.bytes() {
@@ -184,7 +180,7 @@ pub fn percent_encoded(password: &str) -> String {
     encoded
 }
 
-/// The host of any URL, in small letters.
+/// The host of any URL, in lower case.
 pub fn host_of(url: &str) -> Option<String> {
     take_apart(url).map(|(place, ..)| place.host)
 }
@@ -235,12 +231,12 @@ fn take_apart(text: &str) -> Option<(Place, Option<SecretString>, String)> {
     })
 }
 
-/// What is behind the first colon; without one there is a user only.
+/// The text after the first colon; without one there is only a user.
 fn password_of(userinfo: &SecretString) -> Option<&str> {
     userinfo.expose_secret().split_once(':').map(|(_, password)| password).filter(|text| !text.is_empty())
 }
 
-/// `%41` undone; what is not an escape stands for itself.
+/// Percent-decodes a text; invalid escapes stay as they are.
 fn percent_decoded(text: &str) -> Vec<u8> {
     let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let mut rest = text.as_bytes();
@@ -276,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_leads_here_by_host_and_port() {
+    fn a_drain_is_matched_by_host_and_port() {
         let public = PublicUrl::parse("https://Warden.example.com").expect("an address");
         for (text, is_at) in [
             ("https://u:p@warden.example.com/logs/acme", true),
@@ -294,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_taken_under_two_paths() {
+    fn batches_are_accepted_under_two_paths() {
         for (path, expect) in [
             ("/logs/acme", true),
             ("/logs", true),
@@ -311,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_compared_as_it_stands_and_decoded() {
+    fn a_password_is_compared_raw_and_decoded() {
         let expected = SecretString::from("p%40ss");
         for (userinfo, expect) in [
             ("u:p%40ss@", true),
@@ -329,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_url_gives_each_app_its_drain() {
+    fn a_public_url_gives_each_app_its_drain_url() {
         for (text, expect) in [
             ("https://w.example", Some("https://w.example/logs/acme")),
             ("https://w.example/", Some("https://w.example/logs/acme")),
@@ -362,7 +358,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_found_again(password in "[^:\\s\\p{C}]{1,40}") {
+        fn encoded_passwords_are_decoded_again(password in "[^:\\s\\p{C}]{1,40}") {
             let public = PublicUrl::parse("https://w.example").expect("an address");
             let userinfo = format!("drain:{}", percent_encoded(&password));
             let url = public.with_userinfo(&userinfo, &acme()).expect("its own");
@@ -371,7 +367,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_is_too_strange(text in any::<String>()) {
+        fn any_text_is_parsed_without_panic(text in any::<String>()) {
             let _ = DrainUrl::parse(&text);
             let _ = PublicUrl::parse(&text);
         }

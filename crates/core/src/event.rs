@@ -1,48 +1,45 @@
-//! What platform lines say, once they are understood: the words that `detect` hands to the engine.
+//! The meaning of platform lines: the vocabulary between `detect` and the engine.
 
 use jiff::Timestamp;
 
 use crate::codes::Code;
 use crate::ident::{DrainToken, DynoName, DynoRef, InstanceId};
 
-/// One thing that a platform line said, at the time in the line.
+/// One statement of a platform line, at the time in the line.
 ///
 /// `D` is the dyno's name: borrowed from the batch ([`DynoRef`]) until it has to be kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event<D = DynoName> {
-    /// The time in the line: the platform's clock, in no order that could be relied on.
+    /// The platform's time; lines come in no reliable order.
     pub at: Timestamp,
-    /// What the line said.
     pub fact: Fact<D>,
 }
 
 /// An event that still borrows from its batch.
 pub type BorrowedEvent<'b> = Event<DynoRef<'b>>;
 
-/// The things that platform lines say which matter here.
+/// The statements of platform lines that matter here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact<D = DynoName> {
     /// `Error R14 (…)` of the dyno manager, a router line's `code=H12 … dyno=web.1`, or an L code other
     /// than L10, which is a [`Fact::Loss`].
     Error {
-        /// The platform's code.
         code: Code,
-        /// The dyno that it is about; none for a code that has none, or a router line with `dyno=`.
+        /// None for a code without one, or a router line with an empty `dyno=`.
         dyno: Option<D>,
     },
-    /// `Process running mem=646M(126.2%)`: evidence beside an R14, never a trigger.
+    /// `Process running mem=646M(126.2%)`: evidence next to an R14, never a trigger.
     Memory {
         dyno: D,
-        /// What it uses.
         used: Megabytes,
         /// Share of its quota, in tenths of a per cent.
         permille: u32,
     },
     /// `sample#memory_total=… sample#memory_quota=…` of log-runtime-metrics.
     Sample {
-        /// The dyno, from `source=`.
+        /// From `source=`.
         dyno: D,
-        /// The instance, from the last part of `dyno=heroku.<app>.<uuid>`.
+        /// From the last part of `dyno=heroku.<app>.<uuid>`.
         instance: InstanceId,
         /// `sample#memory_total`.
         total: Megabytes,
@@ -50,21 +47,17 @@ pub enum Fact<D = DynoName> {
         quota: Megabytes,
     },
     /// A line about a dyno's life cycle.
-    Life {
-        dyno: D,
-        /// What happens to it.
-        change: Change,
-    },
+    Life { dyno: D, change: Change },
     /// `Release v12 created by user …` or `Deploy 1a2b3c4 by user …` of `app[api]`.
     Release {
-        /// The number behind `v`, where the line has one.
+        /// The number after `v`, if the line has one.
         version: Option<u64>,
     },
     /// `Scaled to web@4:Standard-1X by user …` of `app[api]`.
     Scale,
     /// L10: the drain lost messages before they reached us.
     Loss {
-        /// The drain that lost them; the old wording does not say and means the reader's own.
+        /// The drain that lost them; the old wording names none and means the reader's own.
         drain: Option<DrainToken>,
         messages: u64,
     },
@@ -73,8 +66,8 @@ pub enum Fact<D = DynoName> {
 /// What happens to a dyno, by the dyno manager's lines (heroku.md §2.3 and §2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// `Restarting`, `Cycling`, `Stopping … with SIGTERM` or `… SIGKILL`: the platform is replacing the
-    /// process, or taking it away.
+    /// `Restarting`, `Cycling`, `Stopping … with SIGTERM` or `… SIGKILL`: the platform is replacing or
+    /// removing the process.
     Leaving,
     /// `Starting process with command …`: a new process begins.
     Starting,
@@ -84,23 +77,22 @@ pub enum Change {
     Exited,
 }
 
-/// The states of a dyno, those of the Platform API and those that only lines name.
+/// The states of a dyno: those of the Platform API and those that only lines name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DynoState {
     /// The process exited; the platform restarts it with growing pauses.
     Crashed,
-    /// Not running.
     Down,
-    /// Asleep because there is no traffic.
+    /// Asleep for lack of traffic.
     Idle,
     Starting,
     Up,
-    /// Any other word: never guessed at, never restarted.
+    /// Any other word. Such a dyno is never restarted.
     Other,
 }
 
 impl DynoState {
-    /// The state that a word of the API or of a line names.
+    /// The state that a word in the API or in a line names.
     pub fn from_word(word: &str) -> Self {
         match word {
             "crashed" => Self::Crashed,
@@ -112,7 +104,7 @@ impl DynoState {
         }
     }
 
-    /// The word for it in records and pages.
+    /// Its word in records and on pages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Crashed => "crashed",
@@ -128,12 +120,10 @@ impl DynoState {
 /// Memory in the platform's megabytes, in hundredths: `sample#memory_total=221.47MB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Megabytes {
-    /// Hundredths of a megabyte.
     pub hundredths: u64,
 }
 
 impl<D> Fact<D> {
-    /// The dyno that the fact is about, if it is about one.
     pub fn dyno(&self) -> Option<&D> {
         match self {
             Self::Error { dyno, .. } => dyno.as_ref(),
@@ -142,7 +132,7 @@ impl<D> Fact<D> {
         }
     }
 
-    /// The same fact with its dyno named in another way; `None` where `name` does not want the dyno.
+    /// The same fact with its dyno named differently; `None` if `name` rejects the dyno.
     pub fn name_dyno<E>(self, name: impl FnOnce(D) -> Option<E>) -> Option<Fact<E>> {
         Some(match self {
             Self::Error { code, dyno: Some(dyno) } => Fact::Error { code, dyno: Some(name(dyno)?) },

@@ -1,7 +1,7 @@
-//! The names of things, parsed once at the border and trusted ever after.
+//! Names, parsed once at the border and trusted afterwards.
 //!
-//! Nothing in the pure half holds a bare `String` for an app, a dyno or a token: a value of one of
-//! these types is known to be short, to be printable and to be safe as one segment of a URL path.
+//! The core holds no bare `String` for an app, a dyno or a token. A value of one of these types is short,
+//! printable and safe as one segment of a URL path.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use crate::limits;
 
-/// A watched app's place in the settings: what the engine keys its state by.
+/// A watched app's place in the settings; the key of the engine's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AppId(pub u32);
 
-/// The name (or the id) of a Heroku app, as it stands in the Platform API's paths.
+/// The name (or the id) of a Heroku app, as used in the Platform API's paths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AppName(Arc<str>);
 
@@ -22,19 +22,19 @@ pub struct AppName(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProcessType(Arc<str>);
 
-/// One place in a formation, such as `web.2`: what a restart names, whichever instance fills it.
+/// One place in a formation, such as `web.2`. A restart names the place, whichever instance fills it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DynoName {
     process_type: ProcessType,
     index: u32,
 }
 
-/// A dyno's name as it stands in a line, not yet copied out of the batch.
+/// A dyno's name in a line, not yet copied out of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DynoRef<'b> {
-    /// The process type: letters, digits, `-` and `_`.
+    /// Letters, digits, `-` and `_`.
     pub process_type: &'b str,
-    /// The place in the formation, from 1.
+    /// From 1.
     pub index: u32,
 }
 
@@ -44,16 +44,16 @@ pub struct DrainToken(Arc<str>);
 
 /// The opaque id of one dyno instance: the Platform API's `id`, which a restart changes.
 ///
-/// It is kept in place rather than on the heap, because every runtime-metrics line carries one and lines
-/// are read without allocating.
+/// Stored inline rather than on the heap: every runtime-metrics line carries one, and lines are read without
+/// allocating.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId {
-    // The text first and zeros behind it, so that the derived order is that of the texts.
+    // The text, padded with zeros, so that the derived order is that of the texts.
     octets: [u8; limits::INSTANCE_ID_BYTES_MAX],
     length: u8,
 }
 
-/// What was wrong with a name, and what is allowed.
+/// The error in a name, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{read:?} is not {what}: {allowed}")]
 pub struct NameError {
@@ -64,7 +64,7 @@ pub struct NameError {
 
 impl NameError {
     fn new(what: &'static str, allowed: &'static str, read: &str) -> Self {
-        // The text is an outsider's: enough of it to recognise, never all of it.
+        // The text is untrusted: enough of it to recognise it, never all of it.
         let read = read.chars().take(limits::QUOTED_CHARS_MAX).collect();
         Self { what, allowed, read }
     }
@@ -73,13 +73,12 @@ impl NameError {
 // === impl AppName ===
 
 impl AppName {
-    /// The name as it is written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-// Its hash is that of its text, as this asks for: it is derived, and there is nothing else in it.
+// Its hash is that of its text, as `Borrow` requires: it is derived from the only field.
 impl Borrow<str> for AppName {
     fn borrow(&self) -> &str {
         &self.0
@@ -110,7 +109,6 @@ impl fmt::Display for AppName {
 // === impl ProcessType ===
 
 impl ProcessType {
-    /// The process type as it is written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -143,17 +141,14 @@ fn is_process_type(text: &[u8]) -> bool {
 // === impl DynoName ===
 
 impl DynoName {
-    /// The dyno at place `index` of the formation of `process_type`.
     pub fn new(process_type: ProcessType, index: u32) -> Self {
         Self { process_type, index }
     }
 
-    /// The process type in front of the dot.
     pub fn process_type(&self) -> &ProcessType {
         &self.process_type
     }
 
-    /// The place in the formation, behind the dot.
     pub fn index(&self) -> u32 {
         self.index
     }
@@ -180,11 +175,11 @@ impl fmt::Display for DynoName {
 // === impl DynoRef ===
 
 impl<'b> DynoRef<'b> {
-    /// Reads `<process type>.<number>`, the number without a leading zero; anything else is no dyno.
+    /// Parses `<process type>.<number>`, the number without leading zeros; none for anything else.
     pub fn parse(text: &'b [u8]) -> Option<Self> {
         let dot = memchr::memrchr(b'.', text)?;
         let (process_type, digits) = (&text[..dot], &text[dot + 1..]);
-        // Ten digits hold every u32; the parse below refuses what is above it.
+        // Ten digits hold every u32; the parse below rejects larger numbers.
         if !is_process_type(process_type)
             || !(1..=10).contains(&digits.len())
             || !digits.iter().all(u8::is_ascii_digit)
@@ -202,7 +197,6 @@ impl<'b> DynoRef<'b> {
 // === impl DrainToken ===
 
 impl DrainToken {
-    /// The token as it is written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -233,7 +227,6 @@ impl fmt::Display for DrainToken {
 // === impl InstanceId ===
 
 impl InstanceId {
-    /// Reads an id out of a line; `None` when it is not one.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let fits = (1..=limits::INSTANCE_ID_BYTES_MAX).contains(&text.len())
             && text.iter().all(u8::is_ascii_graphic);
@@ -245,7 +238,6 @@ impl InstanceId {
         Some(Self { octets, length: u8::try_from(text.len()).ok()? })
     }
 
-    /// The id as it is written.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.octets[..usize::from(self.length)]).expect("`parse` lets nothing but ASCII in")
     }
@@ -325,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_any_short_printable_word() {
+    fn an_instance_id_is_any_short_printable_word() {
         let longest = "x".repeat(63);
         for text in ["cd817c77-4f8e-4e68-b42a-3dea4e04d99c", "a", longest.as_str()] {
             let id: InstanceId = text.parse().expect(text);

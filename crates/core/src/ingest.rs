@@ -1,4 +1,4 @@
-//! From the body of a batch to the events that the engine receives, with everything else counted.
+//! From the body of a batch to the engine's events; everything else is counted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,22 +13,21 @@ use crate::wire::{self, line::Line};
 /// Process types whose events are kept for one app.
 #[derive(Clone, Debug)]
 pub struct ProcessTypeFilter {
-    /// The listed process types. Events share their text, so that an event costs no allocation of its own.
+    /// Events share their text, so that an event costs no allocation of its own.
     pub process_types: Vec<ProcessType>,
 }
 
-/// What was in a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Frames, bad ones included.
+    /// Frames, including bad ones.
     pub frames: u64,
-    /// Frames that could not be read, by kind.
+    /// Unreadable frames, by kind.
     pub bad_frames: BTreeMap<&'static str, u64>,
     /// Events about the app and about dynos of the listed types, by kind.
     pub events: BTreeMap<EventKind, u64>,
     /// Events about dynos of other types.
     pub left_alone: u64,
-    /// Messages that L10 lines report as dropped on the way to other drains, which see the app's log too.
+    /// Messages that L10 lines report as dropped on the way to other drains, which also see the app's log.
     pub lost_elsewhere: u64,
     /// Messages that L10 lines report as dropped on their way here.
     pub lost_messages: u64,
@@ -37,26 +36,23 @@ pub struct Counts {
 /// The label value of an event in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
-    /// One of the platform's errors.
     Error(Code),
-    /// A dyno's life cycle.
     Life,
     /// L10.
     Loss,
-    /// Memory beside an R14.
+    /// Memory next to an R14.
     Memory,
     Release,
-    /// Runtime memory.
     Sample,
     Scale,
 }
 
-/// Reads a batch: hands out the events that matter to `watch` and adds everything up in `counts`.
+/// Reads a batch: passes on the events that match the filter and adds everything up in `counts`.
 ///
-/// A frame that cannot be read costs itself only, unless its very count is broken: then it is unknown
-/// where the next one begins, and the batch ends there.
+/// An unreadable frame costs only itself. If its count is broken, the start of the next frame is unknown, so
+/// the batch ends there.
 ///
-/// `own` is the drain that brought the batch, if it said so: it distinguishes losses of other drains.
+/// `own` is the drain that brought the batch, if known: it distinguishes losses of other drains.
 pub fn read_batch(
     body: &[u8],
     watch: &ProcessTypeFilter,
@@ -66,7 +62,7 @@ pub fn read_batch(
     read_batch_with(body, watch, own, counts, |_| {})
 }
 
-/// Does the same as [`read_batch`], and shows every line that could be read to `show`, for statistics.
+/// Does the same as [`read_batch`], and passes every readable line to `show`, for statistics.
 pub fn read_batch_with<'b>(
     body: &'b [u8],
     watch: &ProcessTypeFilter,
@@ -115,7 +111,6 @@ impl ProcessTypeFilter {
 }
 
 impl Counts {
-    /// Counts a frame that could not be read.
     pub fn bad_frame(&mut self, kind: &'static str) {
         *self.bad_frames.entry(kind).or_default() += 1;
     }
@@ -218,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_counted_by_kind() {
+    fn unreadable_frames_are_counted_by_kind() {
         let r14 = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
         let counts = |frames, events: u64, bad: &[(&'static str, u64)]| Counts {
             frames,
@@ -238,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_has_so_many_frames_and_no_more() {
+    fn frames_past_the_limit_of_a_batch_are_not_read() {
         let r14 = frame("heroku", "web.1", "Error R14 (Memory quota exceeded)");
         let most = usize::try_from(limits::FRAMES_PER_BATCH_MAX).expect("a number of frames");
         for (silent, events, too_many) in [(most - 1, 1, None), (most, 0, Some(1))] {
@@ -252,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_told_apart_by_their_drain() {
+    fn losses_are_counted_by_drain() {
         let l10 =
             |text: &str| frame("heroku", "logplex", &format!("Error L10 (output buffer overflow): {text}"));
         let body = [

@@ -1,8 +1,8 @@
 //! The pure core of dynowarden: log lines in, decisions with their reasons out.
 //!
-//! Nothing here knows a clock, a network, a file, an environment or a runtime. Time and facts come in as
-//! arguments, and decisions go out as values, so replay, simulation and fuzzing run the code that production
-//! runs.
+//! Nothing here uses a clock, a network, a file, an environment or a runtime. Time and facts come in as
+//! arguments, and decisions go out as values, so replay, simulation and fuzzing run the same code as
+//! production.
 
 #![forbid(unsafe_code)]
 

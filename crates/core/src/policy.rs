@@ -1,4 +1,4 @@
-//! What a user allows: the rules that ask for something, and the policy that bounds what is done.
+//! What the settings allow: rules that trigger, and the policy that bounds restarts.
 
 pub mod verdict;
 
@@ -12,22 +12,20 @@ use crate::codes::Code;
 use crate::event::Megabytes;
 use crate::ident::{AppName, ProcessType};
 
-/// One watched app, as the engine knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AppPlan {
-    /// The app's name, for records.
     pub name: AppName,
-    /// Decide and record, touch nothing.
+    /// Decide and record only.
     pub dry_run: bool,
     pub policy: Policy,
-    /// What to look for, in the order of the settings.
+    /// In the order of the settings.
     pub rules: Vec<Rule>,
 }
 
 /// The bounds within which dynos of one app are restarted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// Process types whose dynos may be restarted; all others are left alone.
+    /// Process types whose dynos may be restarted.
     pub process_types: Vec<ProcessType>,
     /// Per dyno, from a restart that the API accepted to the next.
     pub cooldown: Duration,
@@ -35,9 +33,9 @@ pub struct Policy {
     pub max_restarts: Rate,
     /// How long a given-up dyno is left alone, unless a release comes first.
     pub give_up_for: Duration,
-    /// Dynos of one process type that may be out at once, regardless of what took them out.
+    /// Dynos of one process type that may be out at once, whatever the cause.
     pub max_concurrent: NonZeroU32,
-    /// A new dyno must be up this long before the next one goes.
+    /// How long a new dyno must be up before the next one is restarted.
     pub settle: Duration,
     /// Younger dynos are left alone.
     pub min_uptime: Duration,
@@ -47,27 +45,21 @@ pub struct Policy {
     pub window: Vec<Window>,
 }
 
-/// So many in any span of such a length: `3/2h`.
+/// At most `count` in any span of length `per`: `3/2h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// How many, at most.
     pub count: NonZeroU32,
-    /// In any span of this length.
     pub per: Duration,
 }
 
 /// One `[[rule]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// The name used in records.
     pub name: Arc<str>,
-    /// The trigger.
     pub trigger: Trigger,
-    /// The action.
     pub act: Act,
 }
 
-/// A rule's trigger.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
     /// Any of `codes`, `count` times within `within`, by the time in the lines.
@@ -75,12 +67,11 @@ pub enum Trigger {
     /// Runtime memory above `above` in every sample of a span of `lasting`.
     Memory {
         above: MemoryBound,
-        /// How long, by the time in the lines.
+        /// By the time in the lines.
         lasting: Duration,
     },
 }
 
-/// The bound of a memory rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryBound {
     /// A share of `sample#memory_quota`, in tenths of a per cent.
@@ -91,12 +82,9 @@ pub enum MemoryBound {
     Size(Megabytes),
 }
 
-/// A rule's action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Send notifications.
     Notify,
-    /// Restart the dyno.
     Restart,
 }
 

@@ -1,6 +1,6 @@
 //! Decision history: every decision with its reason, the outcome of every restart, and notices to people.
 //!
-//! One value makes the log line, the metric, the row in the store and the line on a page, so they cannot
+//! One value produces the log line, the metric, the row in the store and the line on a page, so they cannot
 //! disagree.
 
 pub mod view;
@@ -26,12 +26,9 @@ pub const MANUAL: &str = "by-hand";
 #[expect(clippy::large_enum_variant, reason = "nearly all are decisions, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// The memory of a restarted dyno.
     MemoryAfterRestart(MemoryAfterRestart),
     Decision(Decision),
-    /// A notice to people.
     Notice(Notice),
-    /// The outcome of a restart.
     Outcome(Outcome),
 }
 
@@ -39,48 +36,38 @@ pub enum Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptId(pub u64);
 
-/// One decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// When it was made.
     pub at: Timestamp,
     pub app: AppId,
-    /// The dyno; none for a rule about an app or a drain.
+    /// None for a rule about an app or a drain.
     pub dyno: Option<DynoName>,
-    /// The rule that asked, or [`MANUAL`].
+    /// The rule, or [`MANUAL`].
     pub rule: Arc<str>,
-    /// What was decided, and why.
     pub action: Action,
-    /// What it was decided on.
     pub evidence: Evidence,
-    /// The restart that it led to, if it did.
+    /// The restart that it led to.
     pub attempt_id: Option<AttemptId>,
 }
 
-/// What was decided.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// The dyno is not restarted.
     Hold(Hold),
     /// The rule only sends notifications.
     Notify,
-    /// The dyno is restarted.
     Restart {
-        /// Whether the DELETE is left out (`dry_run`).
+        /// Whether no DELETE is sent (`dry_run`).
         dry_run: bool,
-        /// How many dynos its formation has.
+        /// The number of dynos in the formation.
         formation: usize,
     },
 }
 
-/// The facts behind a decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
-    /// The platform's code that fired the rule.
     pub code: Option<Code>,
-    /// The time in the line that fired it.
+    /// The time in the line that fired the rule.
     pub line_at: Option<Timestamp>,
-    /// How many lines counted.
     pub lines: u32,
     /// The dyno's last `Process running mem=…` line or memory sample.
     pub memory: Option<MemoryReading>,
@@ -88,12 +75,10 @@ pub struct Evidence {
     pub seen: Option<DynoInfo>,
 }
 
-/// One reading of a dyno's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryReading {
     /// The time in the line.
     pub at: Timestamp,
-    /// What it used.
     pub used: Megabytes,
     /// Share of the quota, in tenths of a per cent.
     pub permille: u32,
@@ -104,111 +89,91 @@ pub struct MemoryReading {
 pub enum Hold {
     /// The account's API calls are down to the fifth that is reserved for its other users.
     ApiReserve {
-        /// Calls left, as far as we know.
+        /// As far as we know.
         remaining: u32,
     },
-    /// The API gave no usable answer.
     ApiError(ApiError),
-    /// Another replica holds the claim.
     ClaimedElsewhere {
-        /// When its claim or the cool-down ends.
+        /// The end of its claim or of the cool-down.
         until: Timestamp,
     },
     /// The line is from the future: one of two clocks is wrong.
-    ClockAhead { lead: Duration },
-    /// The cool-down is running.
+    ClockAhead {
+        lead: Duration,
+    },
     CoolingDown {
         until: Timestamp,
-        /// The policy's cool-down.
         cooldown: Duration,
     },
-    /// Two releases side by side.
     Deploying {
-        /// The older.
         from: u64,
-        /// The newer.
         to: u64,
     },
-    /// A restart in this formation failed.
     FormationFailed {
         /// The dyno that did not come back.
         dyno: DynoName,
     },
-    /// As many dynos of the type are out as may be.
+    /// `max_concurrent` dynos of the type are out.
     FormationOut {
-        /// One of those that are out.
+        /// One of the dynos that are out.
         dyno: DynoName,
         state: DynoState,
         /// `max_concurrent`.
         allowed: u32,
     },
-    /// Given up after too many restarts.
     GivenUp {
-        /// Until when, unless a release comes first.
+        /// Unless a release comes first.
         until: Timestamp,
     },
     /// The API knows no dyno of that name.
     Gone,
-    /// `max_restarts` is used up, and the dyno is given up now.
+    /// `max_restarts` is used up, so the dyno is given up now.
     MaxRestarts {
-        /// `max_restarts`.
         allowed: Rate,
-        /// Until when it is left alone.
+        /// The end of the give-up.
         until: Timestamp,
     },
     /// A dyno of a type that is not in `process_types`.
     NotListed,
-    /// Not `up`.
     NotUp {
-        /// What it is instead.
         state: DynoState,
     },
-    /// Outside `policy.window`.
     OutsideWindow {
-        /// When the next window opens.
         opens: Option<Timestamp>,
     },
-    /// A person paused restarts.
     Paused {
         until: Timestamp,
-        /// The person's reason.
         reason: Arc<str>,
     },
     /// Heroku is already replacing the process.
     PlatformActs,
-    /// In the queue.
     Queued {
         /// The dyno in front.
         behind: DynoName,
     },
-    /// The queue is full.
     QueueFull {
-        /// Its bound.
         max: usize,
     },
     /// A release or a scaling was announced a moment ago.
     Releasing {
-        /// Until when we wait for it to show.
+        /// The end of the wait for it to show.
         until: Timestamp,
     },
-    /// The error is too old to act on.
-    Stale { age: Duration },
-    /// The store does not answer.
+    Stale {
+        age: Duration,
+    },
     StoreAway,
-    /// The error is older than the dyno, so it is about the process before.
+    /// The error is older than the dyno, so it concerns the previous process.
     Superseded {
-        /// When the present one was created.
+        /// When the present process was created.
         created_at: Timestamp,
     },
-    /// The table of watched dynos is full.
     TooManyDynos {
-        /// The bound.
         max: usize,
     },
     /// Younger than `min_uptime`.
     TooYoung {
         age: Duration,
-        /// `min_uptime`.
         min: Duration,
     },
     /// A restart of this very dyno is under way.
@@ -217,10 +182,9 @@ pub enum Hold {
     WrongType,
 }
 
-/// The outcome of a restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// When it was learnt.
+    /// When it became known.
     pub at: Timestamp,
     pub app: AppId,
     pub dyno: DynoName,
@@ -236,32 +200,26 @@ pub enum RestartResult {
         /// Whether the answer was lost, and an inspection showed the restart or it counts as carried out.
         answer_lost: bool,
     },
-    /// The new instance is up.
     Back {
-        /// The new instance.
         id: InstanceId,
-        /// How long the dyno was out, from the acceptance to the look that saw it up.
+        /// How long the dyno was out, from the acceptance to the inspection that showed it up.
         out_for: Duration,
-        /// Whether that was after `boot_timeout`.
+        /// Whether it was after `boot_timeout`.
         late: bool,
     },
     /// The new instance was not up within `boot_timeout`.
     NotBack {
         /// The state it was last seen in.
         state: Option<DynoState>,
-        /// `boot_timeout`.
         waited: Duration,
     },
     /// The dyno was scaled away.
     Gone,
-    /// The API refused; nothing happened and the cool-down is not spent.
+    /// Nothing happened, and no cool-down starts.
     Refused(ApiError),
     /// The request was sent several times, and the old instance is still running.
-    Unanswered {
-        /// How many times.
-        tries: u32,
-    },
-    /// It was claimed and then held back before the request was sent. Nothing happened.
+    Unanswered { tries: u32 },
+    /// It was claimed and then held back before the request was sent.
     Withdrawn,
 }
 
@@ -271,7 +229,6 @@ pub struct MemoryAfterRestart {
     pub app: AppId,
     pub dyno: DynoName,
     pub attempt_id: AttemptId,
-    /// What it uses now.
     pub memory: MemoryReading,
 }
 
@@ -279,24 +236,21 @@ pub struct MemoryAfterRestart {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
     pub at: Timestamp,
-    /// What it is about.
     pub scope: Scope,
-    /// The dyno, where it is about one.
+    /// None if it is not about a dyno.
     pub dyno: Option<DynoName>,
     pub what: NoticeKind,
 }
 
-/// How much a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The whole Heroku account, and so every watched app: a revoked token, an API that is down.
     Account,
-    /// One app.
     App(AppId),
 }
 
 impl Scope {
-    /// The app; none for the account.
+    /// None for the account.
     pub fn app(self) -> Option<AppId> {
         match self {
             Self::Account => None,
@@ -305,38 +259,32 @@ impl Scope {
     }
 }
 
-/// The kinds of notices.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoticeKind {
     /// The API gives no usable answer, so nothing is restarted for this app.
     ApiError(ApiError),
     /// The times in log lines and this machine's clock disagree.
     ClockDisagrees {
-        /// How far the line is ahead of us.
+        /// How far the line is ahead of this machine.
         lead: Duration,
     },
-    /// A dyno was given up.
     GaveUp {
-        /// `max_restarts`.
         allowed: Rate,
         until: Timestamp,
     },
     /// The error was back within minutes of a restart, so restarting does not help.
     NoHelp {
-        /// How long after the new instance was created.
+        /// The time since the new instance was created.
         after: Duration,
     },
     RestartFailed(RestartResult),
-    /// The API answers again.
     ApiRecovered,
-    /// An alert of the watchdog.
     Health(HealthAlert),
 }
 
 // === impl Record ===
 
 impl Record {
-    /// What it is about.
     pub fn scope(&self) -> Scope {
         match self {
             Self::MemoryAfterRestart(aftermath) => Scope::App(aftermath.app),
@@ -350,7 +298,6 @@ impl Record {
 // === impl Verdict ===
 
 impl Action {
-    /// Returns `restart`, `hold` or `notify`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Hold(_) => "hold",
@@ -403,7 +350,7 @@ impl Decision {
     }
 }
 
-/// A code as the platform writes it: `R14 (Memory quota exceeded)`.
+/// A code with its title: `R14 (Memory quota exceeded)`.
 fn titled(code: Code) -> String {
     codes::entry(code).map_or_else(|| code.to_string(), |entry| format!("{code} ({})", entry.title))
 }
@@ -489,7 +436,7 @@ impl fmt::Display for Hold {
                     f,
                     "{dyno} is only just up, and max_concurrent = {allowed}: waiting for it to settle"
                 ),
-                // What another replica is at: its state was not asked for.
+                // Another replica is restarting it, and its state is unknown here.
                 DynoState::Other => write!(f, "{dyno} is out, and max_concurrent = {allowed}"),
                 state => write!(f, "{dyno} is {}, and max_concurrent = {allowed}", state.word()),
             },

@@ -1,4 +1,4 @@
-//! Time as a value: two clocks read together, by the shell, and passed to the code that decides.
+//! Time as a value: the shell reads two clocks together and passes them to the code that decides.
 
 use std::time::Duration;
 
@@ -6,40 +6,40 @@ use jiff::Timestamp;
 
 /// One reading of both clocks.
 ///
-/// Waiting is measured on `mono`, which never jumps. `wall` is only compared with times that other
-/// machines wrote: in a line, in an API answer, in the store.
+/// Waiting is measured on `mono`, which never jumps. `wall` is only compared with times that other machines
+/// wrote: in a line, in an API response, in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Time since the process (or the simulation, or the replay) began; never decreases.
     pub mono: Duration,
-    /// The time of day, as far as this machine knows it.
+    /// As far as this machine knows it.
     pub wall: Timestamp,
 }
 
 impl Now {
-    /// The reading that follows this one by `span`, with both clocks in step.
+    /// The reading `span` later, with both clocks in step.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self { mono: self.mono.saturating_add(span), wall: later(self.wall, span) }
     }
 }
 
-/// How long before `now` the time `then` was; zero when it lies ahead.
+/// The time from `then` to `now`; zero if `then` is later.
 pub fn since(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or(Duration::ZERO)
 }
 
-/// `at` moved on by `span`, or the last time there is.
+/// `at` moved on by `span`, or the last possible time.
 pub fn later(at: Timestamp, span: Duration) -> Timestamp {
     at.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
-/// `at` moved back by `span`, or the first time there is.
+/// `at` moved back by `span`, or the first possible time.
 pub fn earlier(at: Timestamp, span: Duration) -> Timestamp {
     at.checked_sub(span).unwrap_or(Timestamp::MIN)
 }
 
-/// A span as people say it, to the second: `45s`, `10m`, `1h 30m`.
+/// A span in words, to the second: `45s`, `10m`, `1h 30m`.
 pub fn spoken(span: Duration) -> String {
     let whole = Duration::from_secs(span.as_secs());
     if whole.is_zero() && !span.is_zero() {
@@ -57,7 +57,7 @@ mod tests {
     use super::{earlier, later, since, spoken};
 
     #[test]
-    fn spans_never_go_below_zero_nor_off_the_end() {
+    fn spans_are_clamped() {
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
         assert_eq!(since(at, later(at, Duration::from_secs(7))), Duration::from_secs(7));
         assert_eq!(since(later(at, Duration::from_secs(7)), at), Duration::ZERO);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_said_to_the_second() {
+    fn spans_are_formatted_to_the_second() {
         assert_eq!(spoken(Duration::from_millis(600_999)), "10m");
         assert_eq!(spoken(Duration::from_millis(250)), "250ms");
         assert_eq!(spoken(Duration::ZERO), "0s");

@@ -1,9 +1,9 @@
-//! What a dyno did in the last minutes: requests, errors, service times and memory, in minute buckets.
+//! A dyno's last minutes: requests, errors, service times and memory, in minute buckets.
 //!
-//! It answers one question, whether a restart helped, and so keeps no more than two spans of some minutes
-//! and what lies between them. Nothing is kept per request: a service time adds one to a bucket of a
-//! logarithmic histogram, whose buckets are a quarter of a doubling wide. A percentile read from it is off
-//! by an eighth at most, which is much finer than the difference that a restart is made for.
+//! It answers one question, whether a restart helped, so it keeps only two spans of some minutes and the time
+//! between them. Nothing is kept per request: a service time adds one to a bucket of a logarithmic histogram,
+//! whose buckets are a quarter of a doubling wide. A percentile read from it is off by at most an eighth,
+//! much less than the difference that a restart makes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,33 +20,27 @@ pub struct Traffic {
     minutes: VecDeque<Minute>,
 }
 
-/// A span of `mono` time; both ends belong to it.
+/// A span of `mono` time, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Where it begins.
     pub from: Duration,
-    /// Where it ends.
     pub to: Duration,
 }
 
-/// What a dyno did in a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Requests that the router gave to it.
     pub requests: u64,
-    /// Those that were answered with 5xx, by the dyno or for it.
+    /// Those answered with 5xx, by the dyno or for it.
     pub errors: u64,
-    /// Those among them that the router gave up after 30 s (H12).
+    /// Those that the router gave up after 30 s (H12).
     pub timeouts: u64,
-    /// The service time that 95 of 100 requests did not exceed, where there were enough to say so.
+    /// The 95th percentile of the service time; none if there were too few requests.
     pub p95: Option<Duration>,
-    /// The last memory reading.
     pub memory: Option<MemoryReading>,
 }
 
-/// Where the figures of a dyno can be read.
 pub trait Readings {
-    /// What `dyno` did in `span`; none where nothing is kept of it.
+    /// The figures of `dyno` in `span`; none if nothing is kept of it.
     fn read(&self, app: AppId, dyno: &DynoName, span: Span) -> Option<Figures>;
 }
 
@@ -77,7 +71,6 @@ impl Traffic {
         }
     }
 
-    /// Notes a memory reading.
     pub fn memory(&mut self, reading: MemoryReading, now: Duration) {
         let memory = &mut self.minute(now).memory;
         if memory.is_none_or(|last| last.at <= reading.at) {
@@ -85,7 +78,7 @@ impl Traffic {
         }
     }
 
-    /// What happened in the minutes that begin in `span`.
+    /// The figures of the minutes that begin in `span`.
     pub fn figures(&self, span: Span) -> Figures {
         let first = span.from.as_nanos().div_ceil(MINUTE.as_nanos());
         let last = span.to.as_nanos() / MINUTE.as_nanos();
@@ -107,13 +100,13 @@ impl Traffic {
         figures
     }
 
-    /// Whether there was no data for so long that nothing is worth keeping.
+    /// Whether the data is too old to keep.
     pub fn is_over(&self, now: Duration) -> bool {
         self.minutes.back().is_none_or(|last| last.index + limits::TRAFFIC_MINUTES <= minute_of(now))
     }
 
-    /// The bucket of `now`. Two connections may read the clock in one order and come here in the other, so
-    /// what is a moment late counts as now.
+    /// The bucket of `now`. Two connections may read the clock in one order and arrive in the other, so a
+    /// time slightly in the past counts as now.
     fn minute(&mut self, now: Duration) -> &mut Minute {
         let index = minute_of(now);
         if self.minutes.back().is_none_or(|last| last.index < index) {
@@ -140,8 +133,8 @@ impl Minute {
 
 // === Service times ===
 
-/// Counts of service times: four buckets for every doubling, from one millisecond to the 65 s that no
-/// request outlives (H12 ends it after 30 s, H15 after 55 s of silence).
+/// Counts of service times: four buckets for every doubling, from one millisecond to 65 s, which no request
+/// exceeds (H12 ends it after 30 s, H15 after 55 s of silence).
 #[derive(Clone, Debug)]
 struct Histogram {
     counts: [u16; Histogram::BUCKETS],
@@ -162,7 +155,7 @@ impl Default for Histogram {
     }
 }
 
-/// 0, 1, 2 and 3 have a bucket each; above, the two bits behind the highest one choose among four.
+/// 0, 1, 2 and 3 have one bucket each; above, the two bits after the highest one choose among four.
 fn bucket(service_ms: u32) -> usize {
     let value = service_ms.min(u32::from(u16::MAX));
     if value < 4 {
@@ -173,7 +166,7 @@ fn bucket(service_ms: u32) -> usize {
     ((doubling - 1) * 4 + quarter) as usize
 }
 
-/// Where a bucket begins, in milliseconds; that of the one behind the last is the end of the last.
+/// The start of a bucket in milliseconds; the start after the last one is the last one's end.
 fn bucket_start(bucket: usize) -> u64 {
     if bucket < 4 {
         return bucket as u64;
@@ -182,7 +175,7 @@ fn bucket_start(bucket: usize) -> u64 {
     (4 + quarter as u64) << (doubling - 2)
 }
 
-/// The 95th percentile, taken as spread evenly over its bucket.
+/// The 95th percentile, assuming an even spread over its bucket.
 fn percentile_95(counts: &[u64; Histogram::BUCKETS]) -> Option<Duration> {
     let total: u64 = counts.iter().sum();
     if total < limits::TRAFFIC_REQUESTS_LEAST {
@@ -231,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_the_minutes_that_begin_in_it() {
+    fn a_span_covers_the_minutes_that_begin_in_it() {
         let mut traffic = Traffic::default();
         for minute in 0..20 {
             let (status, code) = if minute < 10 { (503, Some("H12")) } else { (200, None) };
@@ -250,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_requests_make_no_percentile() {
+    fn few_requests_have_no_percentile() {
         let mut traffic = Traffic::default();
         for _ in 1..limits::TRAFFIC_REQUESTS_LEAST {
             traffic.request(&request(200, 5, None), Duration::ZERO);
@@ -277,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_window_is_kept() {
+    fn data_outside_the_window_is_dropped() {
         let mut traffic = Traffic::default();
         assert!(traffic.is_over(Duration::ZERO));
         for minute in 0..1000 {
@@ -290,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_time_lies_in_its_bucket(value in any::<u32>()) {
+        fn every_time_is_in_its_bucket(value in any::<u32>()) {
             let bucket = bucket(value);
             let value = u64::from(value.min(u32::from(u16::MAX)));
             assert!(bucket < Histogram::BUCKETS);
@@ -298,7 +291,7 @@ mod tests {
         }
 
         #[test]
-        fn a_percentile_is_off_by_a_bucket_at_most(
+        fn a_percentile_is_off_by_at_most_a_bucket(
             mut times in prop::collection::vec(1_u32..60_000, 20..200),
         ) {
             let mut traffic = Traffic::default();

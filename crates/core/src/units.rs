@@ -1,7 +1,7 @@
-//! The few units that settings are written in: spans of time, sizes, rates and memory bounds.
+//! The units of settings: spans of time, sizes, rates and memory bounds.
 //!
-//! The grammars are those of the manual and nothing more: a whole number and a unit. A library that also
-//! understands months, or reads `5 M` as a guess, would accept unintended values.
+//! The grammars are those of the manual: a whole number and a unit. A library that also understands months,
+//! or guesses at `5 M`, would accept unintended values.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::event::Megabytes;
 use crate::policy::{MemoryBound, Rate};
 
-/// What a text should have been; the `Display` is the whole of what is allowed, with examples.
+/// The expected form of a text; its `Display` lists all that is allowed, with examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// See [`duration`].
@@ -41,7 +41,7 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
         let (number, after) = whole_number(rest).ok_or(UnitError::Duration)?;
         let name_bytes = after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len());
         let (name, after) = after.split_at(name_bytes);
-        // Going on through the same iterator is what refuses a unit that is out of order or is repeated.
+        // Continuing with the same iterator rejects a unit that is out of order or repeated.
         let (_, each) = units.find(|(unit, _)| *unit == name).ok_or(UnitError::Duration)?;
         let part = number.checked_mul(*each).ok_or(UnitError::Duration)?;
         millis = millis.checked_add(part).ok_or(UnitError::Duration)?;
@@ -50,7 +50,7 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
     Ok(Duration::from_millis(millis))
 }
 
-/// Writes a span the way [`duration`] reads it, to the millisecond: `1h30m`.
+/// Formats a span as [`duration`] reads it, to the millisecond: `1h30m`.
 pub fn spell_duration(span: Duration) -> String {
     let mut rest = span.as_millis();
     if rest == 0 {
@@ -70,8 +70,8 @@ pub fn spell_duration(span: Duration) -> String {
 /// Units of time and their milliseconds, the largest first.
 const SPANS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-/// Reads `4MiB`: a whole number of bytes, or of the unit behind it. `KiB`, `MiB` and `GiB` are powers of
-/// 1024, `KB`, `MB` and `GB` powers of 1000.
+/// Reads `4MiB`: a whole number of bytes, or of a unit. `KiB`, `MiB` and `GiB` are powers of 1024, `KB`, `MB`
+/// and `GB` powers of 1000.
 ///
 /// # Errors
 /// [`UnitError::Size`] for anything else, and for a size that no `u64` of bytes holds.
@@ -81,13 +81,13 @@ pub fn bytes(text: &str) -> Result<u64, UnitError> {
     number.checked_mul(*each).ok_or(UnitError::Size)
 }
 
-/// Writes a size the way [`bytes()`] reads it, in the largest unit that divides it.
+/// Formats a size as [`bytes()`] reads it, in the largest unit that divides it.
 pub fn spell_bytes(bytes: u64) -> String {
     let whole = SIZES.iter().find(|(_, each)| bytes >= *each && bytes.is_multiple_of(*each));
     whole.map_or_else(|| bytes.to_string(), |(unit, each)| format!("{}{unit}", bytes / each))
 }
 
-/// Units of size and their bytes, the larger first where the smaller one divides it.
+/// Units of size and their bytes, the larger first if the smaller one divides it.
 const SIZES: [(&str, u64); 8] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -99,15 +99,15 @@ const SIZES: [(&str, u64); 8] = [
     ("", 1),
 ];
 
-/// The digits that `text` begins with, as a number, and what is behind them.
+/// The number at the start of `text`, and the rest.
 fn whole_number(text: &str) -> Option<(u64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
     Some((number.parse().ok()?, rest))
 }
 
-/// A number with up to `places` digits behind the point, as a whole number of its last place, and what is
-/// behind it: `102.5%` with one place is 1025 and `%`.
+/// A number with up to `places` decimals, as a whole number of its last place, and the rest: `102.5%` with
+/// one place is 1025 and `%`.
 fn fixed_point(text: &str, places: usize) -> Option<(u64, &str)> {
     let (whole, mut rest) = whole_number(text)?;
     let mut value = whole;
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_tell_powers_of_1024_from_powers_of_1000() {
+    fn sizes_distinguish_powers_of_1024_and_1000() {
         for (text, expect) in [
             ("4096", 4096),
             ("1B", 1),
@@ -265,14 +265,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_spelled_is_read_back(millis in any::<u64>(), size in any::<u64>()) {
+        fn formatted_values_are_read_back(millis in any::<u64>(), size in any::<u64>()) {
             let span = Duration::from_millis(millis);
             prop_assert_eq!(duration(&spell_duration(span)), Ok(span));
             prop_assert_eq!(bytes(&spell_bytes(size)), Ok(size));
         }
 
         #[test]
-        fn no_text_panics(text in any::<String>()) {
+        fn any_text_is_read_without_panic(text in any::<String>()) {
             let _ = (duration(&text), bytes(&text), text.parse::<Rate>(), text.parse::<MemoryBound>());
         }
     }

@@ -8,12 +8,11 @@ use jiff::Timestamp;
 use crate::dyno::{DynoPlan, STANDARD_1X, Size};
 use dynowarden_core::ident::{AppName, DrainToken, DynoName, ProcessType};
 
-/// What an app starts out with.
+/// The initial state of an app.
 #[derive(Clone, Debug)]
 pub struct AppSpec {
-    /// What its dynos print, if anything.
+    /// The lines that its dynos print, if any.
     pub chatter: Option<Chatter>,
-    /// Cedar or Fir.
     pub generation: Generation,
     pub formations: Vec<Formation>,
     /// Whether `log-runtime-metrics` is on.
@@ -21,15 +20,15 @@ pub struct AppSpec {
     pub name: AppName,
     /// Whether preboot is on: old and new dynos overlap for three minutes.
     pub preboot: bool,
-    /// A router line so often, if any.
+    /// The interval between router lines, if any.
     pub router_every: Option<Duration>,
     /// The Private Space that it runs in, if any.
     pub space: Option<String>,
-    /// Whether a dyno that is about to swap answers slowly, and one that swaps not always.
+    /// Whether a dyno close to swapping answers slowly, and a swapping one not always.
     pub swaps: bool,
     /// How long its first dynos have been up.
     pub uptime: Duration,
-    /// For how much of that time their memory has been growing.
+    /// How much of that time their memory has been growing.
     pub warm_for: Duration,
 }
 
@@ -53,21 +52,20 @@ impl AppSpec {
     }
 }
 
-/// What dynos print.
+/// The lines that dynos print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chatter {
-    /// A line of any of the app's dynos so often.
+    /// The interval between lines, over all dynos of the app.
     pub every: Duration,
-    /// Whether some of the lines look like the platform's own.
+    /// Whether some of the lines imitate the platform's own.
     pub forging: bool,
 }
 
-/// The platform generation of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generation {
     /// With log drains.
     Cedar,
-    /// Without.
+    /// Without log drains.
     Fir,
 }
 
@@ -81,14 +79,12 @@ impl Generation {
     }
 }
 
-/// One process type of an app.
 #[derive(Clone, Debug)]
 pub struct Formation {
     pub command: String,
-    /// How its dynos behave, unless one of them has a plan of its own.
+    /// The behaviour of its dynos, unless one of them has its own plan.
     pub plan: DynoPlan,
     pub process_type: ProcessType,
-    /// How many dynos.
     pub quantity: u32,
     pub size: &'static Size,
 }
@@ -106,26 +102,22 @@ impl Formation {
     }
 }
 
-/// An app of the world.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// When it was made.
     pub created_at: Timestamp,
-    /// Its drains, oldest first.
+    /// Oldest first.
     pub drains: Vec<DrainResource>,
-    /// Its id: a UUID.
+    /// A UUID.
     pub id: String,
-    /// Whether maintenance mode is on.
     pub maintenance: bool,
     /// The number in `dyno=heroku.<number>.<uuid>` of the metrics.
     pub number: u64,
-    /// Its releases, oldest first; never empty.
+    /// Oldest first; never empty.
     pub releases: Vec<Release>,
-    /// What it was made of; `formations` is kept up to date.
+    /// Its initial state; `formations` is kept up to date.
     pub spec: AppSpec,
-    /// When it last changed.
     pub updated_at: Timestamp,
-    /// How often the process at a place crashed in a row.
+    /// Consecutive crashes of the process at each place.
     pub(super) crashes: BTreeMap<DynoName, u32>,
     /// The newest instance at each place, by its key in the world.
     pub(super) current: BTreeMap<DynoName, u64>,
@@ -138,12 +130,10 @@ impl App {
         &self.spec.name
     }
 
-    /// The version of the newest release.
     pub fn version(&self) -> u64 {
         self.releases.last().map_or(0, |release| release.version)
     }
 
-    /// The formation of a process type.
     pub fn formation(&self, process_type: &str) -> Option<&Formation> {
         self.spec.formations.iter().find(|formation| formation.process_type.as_str() == process_type)
     }
@@ -152,7 +142,6 @@ impl App {
         self.spec.formations.iter_mut().find(|formation| formation.process_type.as_str() == process_type)
     }
 
-    /// The plan of the dyno at a place.
     pub fn plan(&self, name: &DynoName) -> DynoPlan {
         let own = self.plans.get(name).copied();
         let shared = || self.formation(name.process_type().as_str()).map(|formation| formation.plan);
@@ -160,28 +149,24 @@ impl App {
     }
 }
 
-/// One release of an app.
 #[derive(Clone, Debug)]
 pub struct Release {
-    /// When it was made.
     pub created_at: Timestamp,
-    /// What made it.
+    /// Its cause.
     pub description: String,
-    /// Its id: a UUID.
+    /// A UUID.
     pub id: String,
     pub version: u64,
 }
 
-/// A registered log drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainResource {
-    /// When it was registered.
     pub created_at: Timestamp,
-    /// Its id: a UUID.
+    /// A UUID.
     pub id: String,
-    /// What it sends as `Logplex-Drain-Token`.
+    /// Sent as `Logplex-Drain-Token`.
     pub token: DrainToken,
-    /// Where it sends; may hold a password.
+    /// May hold a password.
     pub url: String,
 }
 

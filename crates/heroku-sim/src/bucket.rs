@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use dynowarden_core::limits;
 use dynowarden_core::time::{later, since};
 
-/// A token bucket. It counts in sixty-thousandths of a token, which a refill by the minute gives whole
-/// numbers of in every millisecond, so that many small steps refill exactly as much as one large one.
+/// A token bucket. It counts in sixty-thousandths of a token, which makes the refill of each millisecond a
+/// whole number: many small steps refill exactly as much as one large one.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
     full: u64,
@@ -29,7 +29,7 @@ impl Bucket {
         Self { full, left: full, per_minute: u64::from(per_minute), read_at: now }
     }
 
-    /// Leaves `tokens` in the bucket, or as many as it holds.
+    /// Leaves `tokens` in the bucket, up to its capacity.
     pub fn set(&mut self, tokens: u32, now: Timestamp) {
         (self.left, self.read_at) = ((u64::from(tokens) * TOKEN).min(self.full), now);
     }
@@ -44,7 +44,6 @@ impl Bucket {
         some
     }
 
-    /// Whole tokens left.
     pub fn remaining(&mut self, now: Timestamp) -> u64 {
         self.refill(now);
         self.left / TOKEN

@@ -1,4 +1,4 @@
-//! The clock of a simulated Heroku that runs for real: the wall clock, or one that runs faster.
+//! The clock of a simulated Heroku in real time: the wall clock, or a faster one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use dynowarden_core::time::{later, since};
 
-/// What the time is in the world, and how fast it goes.
+/// The time in the world, and its speed.
 #[derive(Clone)]
 pub struct WorldClock {
     read: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -16,32 +16,30 @@ pub struct WorldClock {
 }
 
 impl WorldClock {
-    /// A clock that `read` reads, with `speed` seconds of its own in each real second.
+    /// A clock on top of `read`, with `speed` seconds of its own in each real second.
     ///
-    /// A speed that is no positive number counts as 1: nothing in the world could ever happen with it.
+    /// A speed that is not a positive number counts as 1: otherwise nothing in the world would ever happen.
     pub fn new(speed: f64, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
         Self { read: Arc::new(read), speed }
     }
 
-    /// The wall clock.
     pub fn real() -> Self {
         Self::new(1.0, wall)
     }
 
-    /// A clock that shows the wall clock's time now and runs `speed` times as fast.
+    /// A clock that starts at the wall clock's present time and runs `speed` times as fast.
     pub fn scaled(speed: f64) -> Self {
         let start = wall();
         let factor = Self::new(speed, wall).speed;
         Self::new(factor, move || later(start, scale(since(start, wall()), factor)))
     }
 
-    /// What the time is.
     pub fn now(&self) -> Timestamp {
         (self.read)()
     }
 
-    /// How long it really takes until it is `at`.
+    /// The real time until it is `at`.
     pub fn real_time_until(&self, at: Timestamp) -> Duration {
         scale(since(self.now(), at), 1.0 / self.speed)
     }

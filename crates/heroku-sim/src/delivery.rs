@@ -1,5 +1,5 @@
-//! Logplex on real sockets: posts batches to the drains with the headers and time limits of heroku.md
-//! §1.1 and §1.6, over connections that it keeps.
+//! Logplex on real sockets: posts batches to the drains with the headers and time limits of heroku.md §1.1
+//! and §1.6, over persistent connections.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use crate::sender::{Outcome, Post, SenderId};
 use crate::state::Shared;
 use crate::target::Target;
 
-/// Lets the world go on and sends what there is to send, until the simulation is shut down.
+/// Advances the world and sends what is due, until the simulation is shut down.
 pub(super) async fn drive(shared: Arc<Shared>) {
     let connections = Arc::new(Connections::default());
     loop {
@@ -60,7 +60,7 @@ impl Connections {
             read(response).await
         });
         let Ok(Some(status)) = answer.await else { return Outcome::Failed };
-        // After a temporary failure logplex begins a new connection.
+        // After a temporary failure logplex opens a new connection.
         if !post.closes && matches!(status, 200..=299 | 400..=428 | 430..=499) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(post.lane.clone(), sender);
         }
@@ -73,13 +73,13 @@ pub(super) async fn connect(address: &str, tasks: &TaskTracker) -> Option<SendRe
     let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await.ok()?.ok()?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     tasks.spawn(async move {
-        // The sender hears of every failure itself.
+        // The sender sees every failure itself.
         let _ended = connection.await;
     });
     Some(sender)
 }
 
-/// The status of an answer that logplex can read: it does not know chunked bodies.
+/// The status of a response that logplex can read: it does not support chunked bodies.
 async fn read(response: Response<Incoming>) -> Option<u16> {
     if response.headers().contains_key(TRANSFER_ENCODING) {
         return None;
@@ -117,5 +117,5 @@ fn request(post: &Post) -> Option<Request<Full<Bytes>>> {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Without anything to do: how long until the clock is looked at again, in case it jumped.
+/// When idle: how soon the clock is checked again, in case it jumped.
 const IDLE_PAUSE: Duration = Duration::from_secs(1);

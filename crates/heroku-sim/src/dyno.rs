@@ -1,4 +1,4 @@
-//! Dynos: what they are made of, how their memory grows, and one instance of one.
+//! Dynos: their sizes, their memory growth, and their instances.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use dynowarden_core::time::{later, since};
 /// A dyno size (heroku.md §3; the dyno types and memory behaviour pages of the Dev Center).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Size {
-    /// As the Platform API writes it.
+    /// As in the Platform API.
     pub name: &'static str,
-    /// As `Scaled to web@4:Standard-1X` writes it.
+    /// As in `Scaled to web@4:Standard-1X`.
     pub label: &'static str,
-    /// Above it R14 is logged, in MB.
+    /// The bound for R14, in MB.
     pub quota_mb: u32,
-    /// At it R15 is logged and the process killed, in MB.
+    /// The bound for R15, at which the process is killed, in MB.
     pub kill_mb: u32,
-    /// Of a Private Space: does not swap and so never logs R14.
+    /// In a Private Space: does not swap and so never logs R14.
     pub private: bool,
 }
 
@@ -33,7 +33,7 @@ impl Size {
     }
 }
 
-/// 512 MB, killed at 1 GB: the commonest size.
+/// 512 MB, killed at 1 GB: the most common size.
 pub static STANDARD_1X: Size = Size::common("standard-1X", "Standard-1X", 512, 1024);
 
 /// Every size, as `GET /dyno-sizes` lists them.
@@ -49,31 +49,30 @@ pub static SIZES: [&Size; 9] = [
     &Size::private("private-l", "Private-L", 14_336),
 ];
 
-/// How a process uses memory over its life.
+/// A process's memory use over its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Grows by so much a minute, for ever: a restart helps.
+    /// Grows steadily without end: a restart helps.
     Leak {
         /// At the start, in MB.
         from_mb: u32,
         /// Growth a minute, in MB.
         mb_per_min: u32,
     },
-    /// Reaches a share of the quota and stays there: above 1000 ‰ it errs for ever, and no restart helps.
+    /// Reaches a share of the quota and stays there: above 1000 ‰ it always errs, and no restart helps.
     Plateau {
-        /// The share, in thousandths of the quota.
+        /// In thousandths of the quota.
         permille: u32,
     },
-    /// Far above its usual share for a while, again and again.
+    /// Repeatedly far above its usual share for a while.
     Spike {
         /// The share at the top, in thousandths of the quota; half the quota otherwise.
         permille: u32,
         /// From one top to the next.
         every: Duration,
-        /// How long each lasts.
+        /// The length of each top.
         lasting: Duration,
     },
-    /// Always the same.
     Steady {
         /// In MB.
         mb: u32,
@@ -81,7 +80,7 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
-    /// What a process of this age uses, in tenths of a MB.
+    /// The memory use of a process of this age, in tenths of a MB.
     pub fn decimegabytes(self, age: Duration, size: &Size) -> u64 {
         let quota = u64::from(size.quota_mb) * 10;
         match self {
@@ -92,7 +91,7 @@ impl Behaviour {
             Self::Plateau { permille } => quota * u64::from(permille) / 1000,
             Self::Spike { permille, every, lasting } => {
                 let phase = age.as_millis() % every.as_millis().max(1);
-                // The top comes at the end of each round, so that a fresh process starts in peace.
+                // The top comes at the end of each round, so that a fresh process starts below it.
                 let top = phase >= every.saturating_sub(lasting).as_millis();
                 quota * u64::from(if top { permille } else { 500 }) / 1000
             }
@@ -100,7 +99,7 @@ impl Behaviour {
         }
     }
 
-    /// For how much longer a process of this age is surely within its quota; none means for ever.
+    /// How much longer a process of this age is certain to stay within its quota; none means always.
     pub fn quiet_for(self, age: Duration, size: &Size) -> Option<Duration> {
         match self {
             Self::Leak { mb_per_min: 0, from_mb } | Self::Steady { mb: from_mb } => {
@@ -116,13 +115,13 @@ impl Behaviour {
     }
 }
 
-/// How the processes at one place of a formation behave, whichever instance fills it.
+/// The behaviour of the processes at one place of a formation, whichever instance fills it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DynoPlan {
     pub behaviour: Behaviour,
     /// From the start of a process until it is `up`.
     pub boot: Duration,
-    /// How many of the coming boots fail (R10); `u32::MAX` for all of them.
+    /// The number of coming boots that fail (R10); `u32::MAX` for all of them.
     pub boot_failures: u32,
     /// A process exits with status 1 this long after it came up.
     pub crash_after: Option<Duration>,
@@ -143,41 +142,33 @@ impl Default for DynoPlan {
     }
 }
 
-/// One instance of a dyno: what the Platform API tells of it, and the process behind it.
+/// One instance of a dyno: its state in the Platform API, and the process behind it.
 #[derive(Clone, Debug)]
 pub struct Dyno {
-    /// The app it belongs to.
     pub app: AppName,
-    /// The command it runs.
     pub command: String,
-    /// When the instance was created.
     pub created_at: Timestamp,
-    /// The instance's id.
     pub id: InstanceId,
-    /// The place in the formation that it fills.
     pub name: DynoName,
-    /// The release that it runs.
     pub release: u64,
     pub size: &'static Size,
-    /// Its state, as the API tells it.
+    /// As the API shows it.
     pub state: DynoState,
-    /// When the state last changed.
     pub updated_at: Timestamp,
-    /// Whether the API lists it; an instance that was replaced runs on unlisted.
+    /// Whether the API lists it; a replaced instance runs on unlisted.
     pub(super) listed: bool,
-    /// Whether a process runs.
     pub(super) running: bool,
-    /// From when its memory has been growing.
+    /// When its memory began to grow.
     pub(super) warm_since: Timestamp,
 }
 
 impl Dyno {
-    /// What it uses, in tenths of a MB; nothing while no process runs.
+    /// Its memory use, in tenths of a MB; none while no process runs.
     pub(super) fn decimegabytes(&self, behaviour: Behaviour, now: Timestamp) -> u64 {
         if self.running { behaviour.decimegabytes(since(self.warm_since, now), self.size) } else { 0 }
     }
 
-    /// The first time from which its memory can be above the quota.
+    /// The earliest time at which its memory can exceed the quota.
     pub(super) fn quiet_until(&self, behaviour: Behaviour, now: Timestamp) -> Option<Timestamp> {
         behaviour.quiet_for(since(self.warm_since, now), self.size).map(|span| later(now, span))
     }
@@ -190,7 +181,7 @@ mod tests {
     use super::{Behaviour, STANDARD_1X};
 
     #[test]
-    fn memory_follows_its_behaviour_and_is_never_quiet_above_the_quota() {
+    fn memory_follows_its_behaviour() {
         let minute = Duration::from_secs(60);
         let leak = Behaviour::Leak { from_mb: 400, mb_per_min: 16 };
         let plateau = Behaviour::Plateau { permille: 1782 };

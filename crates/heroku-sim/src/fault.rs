@@ -1,4 +1,4 @@
-//! Faults of the Platform API, on demand: what a restarter must survive.
+//! Faults of the Platform API, on demand.
 
 use std::time::Duration;
 
@@ -7,28 +7,27 @@ use serde_json::Value;
 
 use crate::rng::Chance;
 
-/// A failure that a call runs into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The call is done, and the connection breaks before the answer.
+    /// The call is carried out, and the connection breaks before the response.
     BreakAfter,
-    /// The connection breaks, and nothing was done.
+    /// The connection breaks, and nothing is carried out.
     BreakBefore,
-    /// The call is done, and the answer never comes.
+    /// The call is carried out, and the response never comes.
     HangAfter,
-    /// Nothing is done, and no answer ever comes.
+    /// Nothing is carried out, and no response ever comes.
     HangBefore,
-    /// 200 with a page for people.
+    /// 200 with an HTML page.
     Html,
-    /// The connection breaks, and a restart takes effect so much later.
+    /// The connection breaks, and a restart takes effect after this delay.
     Late(Duration),
-    /// The named field is not in the answer, nor in any of a list.
+    /// The named field is missing from the response, or from every item of a list.
     MissingField(String),
-    /// The body takes so long, byte by byte.
+    /// The body takes this long, byte by byte.
     Slow(Duration),
-    /// Nothing is done; this status with the error body that goes with it.
+    /// Nothing is carried out; this status with its usual error body.
     Status(u16),
-    /// Every `state` in the answer is this word.
+    /// Every `state` in the response is this word.
     UnknownState(String),
     /// 200 with a body that ends in the middle of its JSON.
     WrongJson,
@@ -36,10 +35,9 @@ pub enum Fault {
     WrongType(String),
 }
 
-/// When a fault strikes.
+/// When a fault applies.
 #[derive(Clone, Debug)]
 pub struct FaultRule {
-    /// What goes wrong.
     pub fault: Fault,
     /// Only calls with this method; none means any.
     pub method: Option<Method>,
@@ -48,41 +46,36 @@ pub struct FaultRule {
     pub times: Times,
 }
 
-/// Which paths a fault strikes.
+/// The paths that a fault applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathRule {
     Any,
-    /// Exactly this one.
     Exactly(String),
-    /// Those that end like this.
     EndsWith(String),
-    /// Those that have this in them.
     Contains(String),
 }
 
-/// How often a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
-    /// Every time.
     Always,
-    /// In so many of a thousand calls.
+    /// In this many of a thousand calls.
     Permille(u32),
-    /// The next so many times.
+    /// The next calls, up to this many.
     Next(u32),
 }
 
 impl FaultRule {
-    /// The next call with this method to a path that ends like this.
+    /// The next call with this method to a path with this ending.
     pub fn once(method: Method, path_end: &str, fault: Fault) -> Self {
         Self { fault, method: Some(method), path: PathRule::EndsWith(path_end.into()), times: Times::Next(1) }
     }
 
-    /// Every call with this method to a path that ends like this, until the rule is taken back.
+    /// Every call with this method to a path with this ending, until the rule is removed.
     pub fn always(method: Method, path_end: &str, fault: Fault) -> Self {
         Self { times: Times::Always, ..Self::once(method, path_end, fault) }
     }
 
-    /// Whether the fault strikes this call, which counts.
+    /// Whether the fault applies to this call, which counts.
     pub fn strikes(&mut self, method: &Method, path: &str, chance: &mut Chance) -> bool {
         let fits = self.method.as_ref().is_none_or(|wanted| wanted == method)
             && match &self.path {
@@ -104,7 +97,7 @@ impl FaultRule {
 }
 
 impl Fault {
-    /// What the call's answer looks like with this fault, for the faults that spoil a JSON body.
+    /// Spoils a JSON body, for the faults that do so.
     pub fn spoil(&self, body: &mut Value) {
         let Some((field, value)) = (match self {
             Self::MissingField(field) => Some((field.as_str(), None)),
@@ -129,7 +122,7 @@ impl Fault {
     }
 }
 
-/// The `id` and `message` of an error answer (heroku.md §5).
+/// The `id` and `message` of an error response (heroku.md §5).
 pub fn error_words(status: u16) -> (&'static str, &'static str) {
     match status {
         400 => ("bad_request", "The request could not be read."),

@@ -1,13 +1,13 @@
-//! A simulated Heroku: dynos that live, leak and die in simulated time, the Platform API that restarts
-//! them, and the logplex that carries their lines.
+//! A simulated Heroku: dynos that live, leak and die in simulated time, the Platform API that restarts them,
+//! and the logplex that carries their lines.
 //!
-//! `world`, `platform` and `logplex` are pure: time is an argument, chance is seeded, and the same seed
-//! with the same calls gives the same bytes, so a whole-system simulation can drive them through a day in
-//! a second. `server`, with `clock`, `delivery` and `listener`, puts real sockets and the real time
-//! around the same three, for tests of the real program and for the demo.
+//! `world`, `platform` and `logplex` are pure: time is an argument, chance is seeded, and the same seed with
+//! the same calls gives the same bytes. A whole-system simulation can drive them through a day in a second.
+//! `server`, with `clock`, `delivery` and `listener`, puts real sockets and real time around the same three,
+//! for tests of the real program and for the demo.
 //!
-//! What stands here is what the documentation, public sources and published logs say; where they are
-//! silent the harder case for a restarter was chosen, and the comment says so.
+//! Behaviour follows the documentation, public sources and published logs. Where they are silent, it takes
+//! the harder case for a restarter, and a comment says so.
 
 #![forbid(unsafe_code)]
 

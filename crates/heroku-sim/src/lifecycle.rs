@@ -1,8 +1,7 @@
-//! What happens to dynos, event by event: the lines, their order and their distances are those of
-//! heroku.md §2.3, §2.4 and §3.
+//! Dyno events: the lines, their order and their intervals are those of heroku.md §2.3, §2.4 and §3.
 //!
 //! A restart gives the place a new instance at once. The old process runs on, unlisted and under the same
-//! name, until it has ended: it may write its last lines after the new one is up.
+//! name, until it ends: it may write its last lines after the new one is up.
 
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ impl World {
         }
     }
 
-    /// Puts a new instance in a place and sets the old one's end in motion.
+    /// Puts a new instance in a place and starts the old one's end.
     pub(super) fn replace(&mut self, app: &AppName, name: &DynoName, cause: Cause) {
         let Ok(old_key) = self.current_key(app, name) else { return };
         let Some(old) = self.dynos.get(&old_key) else { return };
@@ -62,7 +61,8 @@ impl World {
         let start_in = self.chance.span(MS * 1500, MS * 2500);
         self.plan_in(start_in, Event::Start(new_key));
         if overlap {
-            // Whether preboot also covers the restart of a single dyno is not documented; the harder case.
+            // Whether preboot also covers the restart of a single dyno is not documented; this is the harder
+            // case.
             let old = self.dynos.get_mut(&old_key).expect("looked up above");
             old.listed = cause == Cause::Release;
             self.plan_in(BOOT_TIMEOUT + PREBOOT_GRACE, Event::Retire(old_key));
@@ -88,7 +88,6 @@ impl World {
         }
     }
 
-    /// The process of a dyno exits.
     pub(super) fn crash_dyno(&mut self, key: u64) {
         if self.dynos.get(&key).is_some_and(|dyno| dyno.running && self.is_current(key)) {
             self.say(key, Duration::ZERO, "Process exited with status 1");
@@ -96,7 +95,6 @@ impl World {
         }
     }
 
-    /// A dyno goes to sleep.
     pub(super) fn idle_dyno(&mut self, key: u64) {
         let Some(dyno) = self.dynos.get_mut(&key).filter(|dyno| dyno.running) else { return };
         (dyno.state, dyno.running, dyno.updated_at) = (DynoState::Idle, false, self.now);
@@ -106,7 +104,7 @@ impl World {
         self.say(key, MS * 1300, "Process exited with status 143");
     }
 
-    /// The instance is up at once, without a line: how the dynos of a new app begin.
+    /// Brings the instance up at once, without a line, as for the dynos of a new app.
     pub(super) fn come_up(&mut self, key: u64, since_at: Timestamp, warm_since: Timestamp) {
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
         dyno.running = true;
@@ -159,7 +157,7 @@ impl World {
         self.fall(key, MS * 130);
     }
 
-    /// The state becomes `crashed`, and the platform tries again after a pause that grows.
+    /// Sets the state to `crashed`; the platform retries after a growing pause.
     fn fall(&mut self, key: u64, line_in: Duration) {
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
         let was = dyno.state;
@@ -197,13 +195,13 @@ impl World {
         }
     }
 
-    /// The end of preboot: the old instance goes.
+    /// Ends preboot: the old instance goes.
     fn retire(&mut self, key: u64) {
         self.unlist(key);
         self.terminate(key);
     }
 
-    /// A line of the dyno manager about one instance.
+    /// Writes a line of the dyno manager about one instance.
     pub(super) fn say(&mut self, key: u64, span: Duration, text: impl Into<Vec<u8>>) {
         let Some(dyno) = self.dynos.get(&key) else { return };
         let at = later(self.now, span);
@@ -212,7 +210,7 @@ impl World {
         self.plan_at(at, Event::Line(line));
     }
 
-    /// A line of the API's events.
+    /// Writes a line of the API's events.
     pub(super) fn say_api(&mut self, app: &AppName, span: Duration, text: String) {
         let at = later(self.now, span);
         self.plan_at(at, Event::Line(LogLine::app(app.clone(), "api", text, at)));
@@ -222,7 +220,7 @@ impl World {
         self.dynos.get(&key).is_some_and(|dyno| self.current_key(&dyno.app, &dyno.name) == Ok(key))
     }
 
-    /// Replaces an instance that is still the current one of its place and still in a state.
+    /// Replaces an instance that is still current and still in `state`.
     fn replace_in(&mut self, key: u64, state: DynoState, cause: Cause) {
         if let Some(dyno) = self.dynos.get(&key)
             && dyno.state == state
@@ -259,10 +257,10 @@ const PREBOOT_GRACE: Duration = Duration::from_secs(120);
 const CYCLE_AFTER: Duration = Duration::from_secs(24 * 3600);
 const CYCLE_SPREAD: Duration = Duration::from_secs(216 * 60);
 
-/// The longest pause before the first, second … restart after a crash in a row (heroku.md §3).
+/// The longest pause before the first, second … restart after consecutive crashes (heroku.md §3).
 const COOL_OFF_MINUTES: [u64; 6] = [0, 20, 40, 60, 180, 320];
 
-/// A process that was up this long had a good start. The documentation gives no figure.
+/// A process that was up this long started well. The documentation gives no figure.
 const GOOD_START: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -314,7 +312,7 @@ mod tests {
     }
 
     /// The timeline without its times.
-    fn told(world: &mut World, seconds: u64) -> Vec<String> {
+    fn logged(world: &mut World, seconds: u64) -> Vec<String> {
         let strip = |line: String| line.split_once(' ').map(|(_, text)| text.to_owned()).unwrap_or_default();
         timeline(world, seconds).into_iter().map(strip).collect()
     }
@@ -337,7 +335,7 @@ mod tests {
         assert_eq!((old.state, new.state), (DynoState::Up, DynoState::Starting));
         assert_eq!(world.dynos(&acme()).count(), 2);
         assert_eq!(
-            told(&mut world, 200),
+            logged(&mut world, 200),
             [
                 "heroku[web.2]: Restarting",
                 "heroku[web.2]: State changed from up to starting",
@@ -353,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leak_errs_every_21_s_and_is_killed_at_twice_the_quota() {
+    fn a_leak_logs_r14_every_21_s_and_is_killed_at_twice_the_quota() {
         let leak =
             DynoPlan { behaviour: Behaviour::Leak { from_mb: 500, mb_per_min: 60 }, ..DynoPlan::default() };
         let mut world = world(leak, |spec| spec.formations[0].quantity = 1);
@@ -370,7 +368,7 @@ mod tests {
             assert!((20_300..22_100).contains(&gap.as_millis()), "{gap:?}");
             assert_eq!(pair[0].instance, pair[1].instance);
         }
-        let end = told(&mut world, 560);
+        let end = logged(&mut world, 560);
         let kill = end.iter().position(|line| line.contains("R15")).expect("it is killed");
         assert_eq!(
             end[kill..kill + 6],
@@ -386,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_process_still_errs_under_the_same_name() {
+    fn the_old_process_still_logs_r14_under_the_same_name() {
         let plateau = DynoPlan {
             behaviour: Behaviour::Plateau { permille: 1782 },
             linger: Duration::from_secs(29),
@@ -406,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn preboot_runs_two_releases_side_by_side_for_three_minutes() {
+    fn preboot_runs_two_releases_at_once_for_three_minutes() {
         let plateau = DynoPlan { behaviour: Behaviour::Plateau { permille: 1100 }, ..DynoPlan::default() };
         let mut world = world(plateau, |spec| spec.preboot = true);
         assert_eq!(world.deploy(&acme(), Rollout::AtOnce, at(100)), Ok(2));
@@ -431,7 +429,7 @@ mod tests {
     fn a_rolling_release_takes_one_dyno_after_the_other() {
         let mut world = world(DynoPlan::default(), |_| {});
         world.deploy(&acme(), Rollout::Rolling(Duration::from_secs(30)), at(10)).expect("acme is there");
-        let first = told(&mut world, 20);
+        let first = logged(&mut world, 20);
         assert!(
             first[0].starts_with("app[api]: Deploy ")
                 && first[1].starts_with("app[api]: Release v2 created by user ")
@@ -443,13 +441,13 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_is_restarted_at_once_and_then_ever_later_until_a_person_restarts() {
+    fn crashes_are_restarted_with_growing_pauses_until_a_manual_restart() {
         let failing = DynoPlan { boot_failures: u32::MAX, ..DynoPlan::default() };
         let mut world = world(DynoPlan::default(), |_| {});
         world.set_plan(&acme(), web(1), failing).expect("acme is there");
         world.crash(&acme(), &web(1), at(100)).expect("it is up");
         assert_eq!(state(&world, 1), DynoState::Crashed);
-        let lines = told(&mut world, 163);
+        let lines = logged(&mut world, 163);
         assert_eq!(
             lines,
             [
@@ -464,8 +462,8 @@ mod tests {
                 "heroku[web.1]: State changed from starting to crashed",
             ]
         );
-        assert_eq!(told(&mut world, 163 + 540), [""; 0], "the cool-off is ten to twenty minutes");
-        assert!(!told(&mut world, 163 + 1300).is_empty());
+        assert_eq!(logged(&mut world, 163 + 540), [""; 0], "the cool-off is ten to twenty minutes");
+        assert!(!logged(&mut world, 163 + 1300).is_empty());
         assert_eq!(state(&world, 1), DynoState::Crashed);
         world.set_plan(&acme(), web(1), DynoPlan::default()).expect("acme is there");
         world.restart(&acme(), &web(1), at(1500)).expect("it is there");
@@ -479,7 +477,7 @@ mod tests {
         let mut world = world(plan, |spec| spec.space = Some("den".into()));
         world.restart(&acme(), &web(1), at(0)).expect("it is there");
         assert!(
-            told(&mut world, 65).contains(&"heroku[web.1]: State changed from starting to crashed".into())
+            logged(&mut world, 65).contains(&"heroku[web.1]: State changed from starting to crashed".into())
         );
         world.advance(at(80));
         assert_eq!(state(&world, 1), DynoState::Up, "a space has no cool-off");
@@ -491,7 +489,7 @@ mod tests {
         let mut world = world(plan, |_| {});
         world.restart(&acme(), &web(1), at(0)).expect("it is there");
         assert_eq!(
-            told(&mut world, 40).split_off(5),
+            logged(&mut world, 40).split_off(5),
             [
                 "heroku[web.1]: Error R12 (Exit timeout) -> Process failed to exit within 30 seconds of \
                  SIGTERM",
@@ -502,17 +500,17 @@ mod tests {
     }
 
     #[test]
-    fn scaling_adds_and_takes_the_highest() {
+    fn scaling_adds_and_removes_the_highest_dynos() {
         let mut world = world(DynoPlan::default(), |_| {});
         world.scale(&acme(), web(1).process_type(), 3, at(10)).expect("web is there");
         assert_eq!(state(&world, 3), DynoState::Starting);
         assert_eq!(
-            told(&mut world, 30)[0],
+            logged(&mut world, 30)[0],
             "app[api]: Scaled to web@3:Standard-1X by user owner@example.com"
         );
         world.scale(&acme(), web(1).process_type(), 1, at(40)).expect("web is there");
         assert_eq!(world.dynos(&acme()).count(), 1);
-        assert_eq!(told(&mut world, 60).iter().filter(|line| line.ends_with("status 143")).count(), 2);
+        assert_eq!(logged(&mut world, 60).iter().filter(|line| line.ends_with("status 143")).count(), 2);
         assert!(world.restart(&acme(), &web(2), at(61)).is_err());
     }
 
@@ -529,7 +527,7 @@ mod tests {
     fn metrics_name_the_instance() {
         let mut world = world(DynoPlan::default(), |spec| spec.metrics = true);
         let id = world.dyno(&acme(), "web.1").expect("it is up").id;
-        let lines = told(&mut world, 18);
+        let lines = logged(&mut world, 18);
         let memory = lines.iter().find(|line| line.contains("memory_total") && line.contains("source=web.1"));
         let memory = memory.expect("a line of metrics");
         assert!(

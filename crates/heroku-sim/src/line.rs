@@ -4,24 +4,21 @@ use jiff::Timestamp;
 
 use dynowarden_core::ident::{AppName, InstanceId};
 
-/// One line of an app's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// The app whose log it is.
     pub app: AppName,
-    /// The time in the line.
     pub at: Timestamp,
-    /// Who wrote it: APP-NAME.
+    /// APP-NAME.
     pub source: Source,
-    /// Which part of the source: PROCID, such as `web.1`, `router` or `api`.
+    /// PROCID, such as `web.1`, `router` or `api`.
     pub procid: String,
     /// MSG, without the newline at its end; any bytes.
     pub text: Vec<u8>,
-    /// The dyno instance that the line is about. No real line says so; a simulation checks against it.
+    /// The dyno instance that the line is about. Real lines do not have it; a simulation checks against it.
     pub instance: Option<InstanceId>,
 }
 
-/// APP-NAME: whether the platform wrote a line, or the app (or another process in its name).
+/// APP-NAME: the platform, or the app (or another process in its name).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `app`: dyno output, and also the API's events and the add-ons' metrics.
@@ -31,7 +28,6 @@ pub enum Source {
 }
 
 impl LogLine {
-    /// A line of the platform.
     pub fn heroku(app: AppName, procid: impl Into<String>, text: impl Into<Vec<u8>>, at: Timestamp) -> Self {
         let (procid, text) = (procid.into(), text.into());
         Self { app, at, source: Source::Heroku, procid, text, instance: None }
@@ -43,10 +39,10 @@ impl LogLine {
         Self { app, at, source: Source::App, procid, text, instance: None }
     }
 
-    /// The octet-counted frames of this line: one, or as many as it is cut into.
+    /// The octet-counted frames of this line: one, or several if it is split.
     ///
-    /// A dyno's line over 10,000 bytes is cut into chunks of that size, each a line of its own, and only
-    /// the last of them has the newline (heroku.md §1.7).
+    /// A dyno's line over 10,000 bytes is split into chunks of that size. Each is a line of its own, and only
+    /// the last has the newline (heroku.md §1.7).
     pub fn frames(&self, dialect: Dialect) -> Vec<Vec<u8>> {
         let chunks: Vec<&[u8]> =
             if self.text.is_empty() { vec![b""] } else { self.text.chunks(CHUNK_BYTES).collect() };
@@ -83,13 +79,12 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// How lines are framed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// Logplex: no STRUCTURED-DATA, a newline at the end of MSG.
     #[default]
     Logplex,
-    /// Logplex without the newline, as the injected L10 of the public source has it.
+    /// Logplex without the newline, as in the injected L10 of the public source.
     LogplexBare,
     /// Space logging and syslog drains: `-` for STRUCTURED-DATA.
     Space,
@@ -146,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_and_only_its_last_piece_ends_in_a_newline() {
+    fn a_long_line_is_split_and_only_its_last_piece_ends_in_a_newline() {
         let frames = line("web.1", &"x".repeat(25_000), "2026-01-01T00:00:00Z").frames(Dialect::Logplex);
         let ends: Vec<bool> = frames.iter().map(|frame| frame.ends_with(b"\n")).collect();
         assert_eq!(ends, [false, false, true]);

@@ -1,4 +1,4 @@
-//! The Platform API on a real socket: carries out what `platform` decided, broken connections included.
+//! The Platform API on a real socket: carries out the decisions of `platform`, broken connections included.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -31,7 +31,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Ok((stream, _)) => {
                 shared.tasks.spawn(serve(stream, Arc::clone(&shared)));
             }
-            // Out of descriptors, most likely: a breath lets some connections end.
+            // Probably out of descriptors: a short pause lets some connections end.
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
@@ -43,7 +43,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        // A connection that broke, by our own fault or the caller's, leaves no peer to answer.
+        // A broken connection leaves no peer to answer.
         _ = connection => {}
         () = stop.cancelled() => {}
     }

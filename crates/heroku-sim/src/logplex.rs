@@ -1,8 +1,8 @@
 //! Logplex: carries the lines of the world to every registered drain.
 //!
-//! Contract of use: [`Logplex::sync`] with the world after anything changed, [`Logplex::push`] every line,
-//! then [`Logplex::poll`] until it gives nothing, send what it gave and say with [`Logplex::answered`] what
-//! became of it; [`Logplex::next_poll_at`] says when to poll again.
+//! Contract of use: call [`Logplex::sync`] with the world after any change, and [`Logplex::push`] for every
+//! line. Then call [`Logplex::poll`] until it returns none, send each post and report its result to
+//! [`Logplex::answered`]. [`Logplex::next_poll_at`] is the next time to poll.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ impl Logplex {
         Self { chance: Chance::new(seed), lanes: BTreeMap::new(), policy }
     }
 
-    /// Begins to serve drains that are new in `world`, with another policy than those before if it was
-    /// changed meanwhile, and forgets those that are gone, with all that waited for them.
+    /// Starts serving drains that are new in `world`, under the present policy, and drops those that are
+    /// gone, with all messages that waited for them.
     pub fn sync(&mut self, world: &World) {
         let drains = || world.apps().flat_map(|app| app.drains.iter().map(move |drain| (app, drain)));
         self.lanes.retain(|lane, _| drains().any(|(_, drain)| drain.token == lane.token));
@@ -50,7 +50,7 @@ impl Logplex {
         self.policy = policy;
     }
 
-    /// Takes a line for every drain of its app; which node of a drain sends it is chance.
+    /// Queues a line for every drain of its app; the node that sends it is random.
     pub fn push(&mut self, line: &LogLine, now: Timestamp) {
         let draw = self.chance.draw();
         for (lane, (app, node)) in &mut self.lanes {
@@ -70,14 +70,13 @@ impl Logplex {
         self.lanes.values_mut().find_map(|(_, node)| node.poll(now))
     }
 
-    /// Takes what became of a request.
     pub fn answered(&mut self, lane: &SenderId, outcome: Outcome, now: Timestamp) {
         if let Some((_, node)) = self.lanes.get_mut(lane) {
             node.answered(outcome, now);
         }
     }
 
-    /// When to poll again, if not only after an answer or a new line.
+    /// When to poll again, apart from an answer or a new line.
     pub fn next_poll_at(&self) -> Option<Timestamp> {
         self.lanes.values().filter_map(|(_, node)| node.next_poll_at()).min()
     }

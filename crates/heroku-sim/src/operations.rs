@@ -1,4 +1,4 @@
-//! What people and the Platform API do to the world.
+//! The actions of people and of the Platform API on the world.
 
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use crate::dyno::DynoPlan;
 use crate::world::{Cause, Event, Missing, OWNER, World};
 use dynowarden_core::ident::{AppName, DrainToken, DynoName, ProcessType};
 
-/// How a release reaches the dynos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollout {
     /// All at once, as on the Common Runtime.
     AtOnce,
-    /// One after the other, so far apart, as in Private Spaces.
+    /// One after the other at this interval, as in Private Spaces.
     Rolling(Duration),
 }
 
@@ -22,7 +21,7 @@ impl World {
     /// Restarts one dyno: its place gets a new instance at once, which starts and comes up later.
     ///
     /// # Errors
-    /// When there is no such app or dyno.
+    /// No such app or dyno.
     pub fn restart(&mut self, app: &AppName, name: &DynoName, now: Timestamp) -> Result<(), Missing> {
         self.run_to(now);
         self.current_key(app, name)?;
@@ -30,7 +29,7 @@ impl World {
         Ok(())
     }
 
-    /// Restarts one dyno so much later: a request that was queued although its sender heard nothing.
+    /// Restarts one dyno after a delay: a request that was queued although its sender got no answer.
     pub fn restart_in(&mut self, span: Duration, app: &AppName, name: &DynoName, now: Timestamp) {
         self.run_to(now);
         self.plan_in(span, Event::Replace(app.clone(), name.clone(), Cause::Person));
@@ -39,7 +38,7 @@ impl World {
     /// Makes a release and replaces all dynos; those of `web` overlap for three minutes with preboot.
     ///
     /// # Errors
-    /// When there is no such app.
+    /// No such app.
     pub fn deploy(&mut self, app: &AppName, rollout: Rollout, now: Timestamp) -> Result<u64, Missing> {
         self.run_to(now);
         let commit = format!("{:08x}", self.chance.draw() >> 32);
@@ -66,7 +65,7 @@ impl World {
     /// Sets how many dynos a process type has.
     ///
     /// # Errors
-    /// When there is no such app or process type.
+    /// No such app or process type.
     pub fn scale(
         &mut self,
         app: &AppName,
@@ -98,7 +97,7 @@ impl World {
     /// Ends the process of a dyno with status 1.
     ///
     /// # Errors
-    /// When there is no such app or dyno.
+    /// No such app or dyno.
     pub fn crash(&mut self, app: &AppName, name: &DynoName, now: Timestamp) -> Result<(), Missing> {
         self.run_to(now);
         let key = self.current_key(app, name)?;
@@ -109,7 +108,7 @@ impl World {
     /// Puts a dyno to sleep, as an Eco dyno without traffic.
     ///
     /// # Errors
-    /// When there is no such app or dyno.
+    /// No such app or dyno.
     pub fn idle(&mut self, app: &AppName, name: &DynoName, now: Timestamp) -> Result<(), Missing> {
         self.run_to(now);
         let key = self.current_key(app, name)?;
@@ -120,7 +119,7 @@ impl World {
     /// Turns maintenance mode on or off.
     ///
     /// # Errors
-    /// When there is no such app.
+    /// No such app.
     pub fn set_maintenance(&mut self, app: &AppName, on: bool, now: Timestamp) -> Result<(), Missing> {
         self.run_to(now);
         let state = self.apps.get_mut(app).ok_or(Missing::App)?;
@@ -131,7 +130,7 @@ impl World {
     /// Sets when the instance at a place was created and when its state last changed.
     ///
     /// # Errors
-    /// When there is no such app or dyno.
+    /// No such app or dyno.
     pub fn set_created_at(&mut self, app: &AppName, name: &DynoName, at: Timestamp) -> Result<(), Missing> {
         let key = self.current_key(app, name)?;
         let dyno = self.dynos.get_mut(&key).ok_or(Missing::Dyno)?;
@@ -139,10 +138,10 @@ impl World {
         Ok(())
     }
 
-    /// Gives the processes at a place a plan of their own, from now on and for every later instance.
+    /// Gives the processes at a place their own plan, now and for every later instance.
     ///
     /// # Errors
-    /// When there is no such app.
+    /// No such app.
     pub fn set_plan(&mut self, app: &AppName, name: DynoName, plan: DynoPlan) -> Result<(), Missing> {
         let state = self.apps.get_mut(app).ok_or(Missing::App)?;
         let key = state.current.get(&name).copied();
@@ -156,7 +155,7 @@ impl World {
     /// Registers a drain.
     ///
     /// # Errors
-    /// When there is no such app.
+    /// No such app.
     pub fn add_drain(&mut self, app: &AppName, url: &str, now: Timestamp) -> Result<DrainResource, Missing> {
         self.run_to(now);
         let token = format!("d.{}", self.chance.uuid()).parse().expect("d. and a UUID are a drain token");
@@ -165,10 +164,10 @@ impl World {
         Ok(drain)
     }
 
-    /// Gives a registered drain another token, as a test that must know it beforehand needs.
+    /// Gives a registered drain another token, for tests that must know it beforehand.
     ///
     /// # Errors
-    /// When there is no such app or drain.
+    /// No such app or drain.
     pub fn set_drain_token(&mut self, app: &AppName, id: &str, token: DrainToken) -> Result<(), Missing> {
         let state = self.apps.get_mut(app).ok_or(Missing::App)?;
         state.drains.iter_mut().find(|drain| drain.id == id).ok_or(Missing::Drain)?.token = token;
@@ -178,7 +177,7 @@ impl World {
     /// Removes the drain with this id, URL or token.
     ///
     /// # Errors
-    /// When there is no such app or drain.
+    /// No such app or drain.
     pub fn remove_drain(&mut self, app: &AppName, key: &str) -> Result<DrainResource, Missing> {
         let drains = &mut self.apps.get_mut(app).ok_or(Missing::App)?.drains;
         let at = drains.iter().position(|drain| drain.answers_to(key)).ok_or(Missing::Drain)?;

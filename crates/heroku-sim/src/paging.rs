@@ -9,7 +9,6 @@ use serde_json::Value;
 pub const PAGE_DEFAULT: usize = 200;
 const PAGE_MAX: usize = 1000;
 
-/// One page of a list.
 #[derive(Debug, PartialEq)]
 pub struct Page {
     pub items: Vec<Value>,
@@ -17,11 +16,10 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// The page of `items` that `range` asks for, by id unless it names another key; none when the range
-/// cannot be read.
+/// The page of `items` for `range`, sorted by id unless it names another key; none for an invalid range.
 ///
 /// ```text
-/// range = [ key SP ] [ [ "]" ] value ] ".." [ ";" option *( "," option ) ]      ; ] means: behind that value
+/// range = [ key SP ] [ [ "]" ] value ] ".." [ ";" option *( "," option ) ]      ; ] means: after that value
 /// key = "id" / "name" / "version"      option = "max=" number / "order=asc" / "order=desc"
 /// ```
 pub fn page(mut items: Vec<Value>, range: Option<&str>, page_default: usize) -> Option<Page> {
@@ -81,7 +79,7 @@ impl<'r> Range<'r> {
     }
 }
 
-/// What a value is ordered by: a version by its number, anything else by its text.
+/// A value's sort key: a version's number, anything else's text.
 fn rank(key: &str, value: &Value) -> (u64, String) {
     let text = value.as_str().unwrap_or_default();
     match (key, value.as_u64()) {
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn each_page_says_where_the_next_begins() {
+    fn each_page_names_the_next_range() {
         check(None, 200, Some(("abcde", None)));
         check(None, 2, Some(("ab", Some("id ]b..; max=2"))));
         check(Some("id ]b..; max=2"), 200, Some(("cd", Some("id ]d..; max=2"))));

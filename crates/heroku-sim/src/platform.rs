@@ -1,7 +1,7 @@
-//! The Platform API: who may call, how often, what goes wrong, and the record of every call.
+//! The Platform API: authentication, rate limit, faults, and the record of every call.
 //!
-//! Pure: a request and a time go in, a [`Reply`] comes out, and the owner of the socket (or the
-//! simulated network) carries it out, broken connections included.
+//! Pure: a request and a time go in, and a [`Reply`] comes out. The owner of the socket (or the simulated
+//! network) carries it out, broken connections included.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -28,35 +28,30 @@ use dynowarden_core::limits;
 /// The Platform API of one account over a world.
 #[derive(Clone, Debug)]
 pub struct Platform {
-    /// The account's rate limit.
     pub bucket: Bucket,
-    /// What goes wrong; the first rule that strikes counts.
+    /// The first rule that applies counts.
     pub faults: Vec<FaultRule>,
-    /// Items of a page, unless a call says how many; small in a test of paging.
+    /// Items of a page, unless a call sets a number; small in a test of paging.
     pub page_default: usize,
-    /// The tokens that open it; none means that any does.
+    /// The accepted tokens; if empty, any is accepted.
     pub tokens: BTreeMap<String, Rights>,
-    /// The subject.
     pub world: World,
     calls: VecDeque<RecordedCall>,
     chance: Chance,
 }
 
-/// What a token may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// Look and change, the account included.
+    /// Read and write, the account included.
     Global,
-    /// Look, and change nothing.
     Read,
-    /// Look and change.
     Write,
-    /// Look and change, but only at these apps.
+    /// Read and write, but only these apps.
     WriteTo(Vec<AppName>),
 }
 
 impl Rights {
-    /// `Oauth-Scope` of the answers.
+    /// `Oauth-Scope` of the responses.
     fn scope(&self) -> &'static str {
         match self {
             Self::Global => "global",
@@ -66,19 +61,17 @@ impl Rights {
     }
 }
 
-/// A call as it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedCall {
-    /// When it came.
     pub at: Timestamp,
-    /// The fault that struck it, if one did.
+    /// The fault that applied, if any.
     pub fault: Option<Fault>,
     pub method: Method,
-    /// The path, as it was sent.
+    /// As sent.
     pub path: String,
-    /// The query, as it was sent.
+    /// As sent.
     pub query: Option<String>,
-    /// The status of the answer; none when none was given.
+    /// None if there was no response.
     pub status: Option<u16>,
 }
 
@@ -92,20 +85,18 @@ impl RecordedCall {
 /// The simulator's reaction to a call.
 #[derive(Debug)]
 pub enum Reply {
-    /// It is answered.
     Answer {
         /// How long the body takes.
         over: Duration,
         response: Response<Bytes>,
     },
-    /// The connection breaks.
     Break,
-    /// Nothing comes, ever.
+    /// No response, ever.
     Silence,
 }
 
 impl Platform {
-    /// The API over `world`, which any token opens.
+    /// The API over `world`, which accepts any token.
     pub fn new(world: World, seed: u64, now: Timestamp) -> Self {
         Self {
             bucket: Bucket::new(now),
@@ -123,7 +114,6 @@ impl Platform {
         self.calls.iter()
     }
 
-    /// Answers one call.
     pub fn answer(&mut self, request: &Request<Bytes>, now: Timestamp) -> Reply {
         self.world.run_to(now);
         let (method, path) = (request.method(), request.uri().path());
@@ -205,7 +195,7 @@ impl Platform {
         }
     }
 
-    /// Looks at who calls and how often, then does what is asked for.
+    /// Checks the token and the rate limit, then performs the call.
     fn perform(&mut self, request: &Request<Bytes>, now: Timestamp) -> Result<Answer, Refusal> {
         let call = self.take_apart(request)?;
         let rights = self.rights(request.headers())?;
@@ -293,7 +283,7 @@ fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// `application/vnd.heroku+json; version=3`, also with a variant behind it such as `version=3.sdk`.
+/// `application/vnd.heroku+json; version=3`, or with a variant after it such as `version=3.sdk`.
 fn accepts_version_3(headers: &HeaderMap) -> bool {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     accept.split(',').any(|range| {
@@ -384,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_answer_as_the_reference_says() {
+    fn calls_are_answered_as_in_the_reference() {
         let mut platform = platform();
         for (method, path, body, status, pointer, expect) in [
             ("GET", "/account", "", 200, "/email", json!("owner@example.com")),
@@ -431,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_is_told_so() {
+    fn calls_without_permission_are_rejected() {
         let mut platform = platform();
         platform.tokens = [
             ("reader".to_owned(), Rights::Read),
@@ -534,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_bucket_throttles_and_an_unchanged_answer_is_not_sent_again() {
+    fn an_empty_bucket_throttles_and_an_unchanged_response_is_304() {
         let mut platform = platform();
         platform.bucket.set(2, at(0));
         let first = answered(platform.answer(&request("GET", "/apps/acme", &[], ""), at(0)));
@@ -551,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_do_what_they_say_and_no_more() {
+    fn faults_affect_only_matching_calls() {
         let path = "/apps/acme/dynos/web.1";
         let id = |platform: &Platform| {
             let app = "acme".parse().expect("a name");
@@ -582,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn spoilt_answers_are_spoilt_everywhere() {
+    fn spoiled_responses_are_spoiled_in_lists_too() {
         let mut platform = platform();
         for (fault, path, pointer, expect) in [
             (

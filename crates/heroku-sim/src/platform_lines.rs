@@ -1,4 +1,4 @@
-//! Lines that are written again and again: looks at memory, requests, what dynos print.
+//! Lines that recur: memory samples, requests, app output.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::time::later;
 
 impl World {
-    /// One look of the platform at a process's memory, every 21 s or so.
+    /// One memory sample of a process, about every 21 s.
     pub(super) fn sample(&mut self, key: u64) {
         let Some(dyno) = self.dynos.get(&key).filter(|dyno| dyno.running && dyno.state == DynoState::Up)
         else {
@@ -85,7 +85,7 @@ impl World {
         self.say(key, Duration::from_micros(40), text);
     }
 
-    /// Plans the next look at a process, leaving out those that surely find nothing to say.
+    /// Plans the next sample of a process, skipping those that certainly log nothing.
     pub(super) fn plan_sample(&mut self, key: u64, span: Duration) {
         let Some(dyno) = self.dynos.get(&key) else { return };
         let app = &self.apps[&dyno.app];
@@ -98,7 +98,7 @@ impl World {
         }
     }
 
-    /// After a change of plan: the looks that were left out may be needed now.
+    /// After a change of plan, the skipped samples may be needed.
     pub(super) fn resample(&mut self, key: u64) {
         self.agenda.retain(|_, event| !matches!(event, Event::Sample(of) if *of == key));
         if self.dynos.get(&key).is_some_and(|dyno| dyno.running && dyno.state == DynoState::Up) {
@@ -140,10 +140,10 @@ impl World {
         self.plan_in(every, Event::Route(name.clone()));
     }
 
-    /// How long a dyno takes for a request, by a number below 240; none where it does not answer in time.
+    /// The time a dyno takes for a request, by a number below 240; none if it does not answer in time.
     ///
-    /// How much slower a dyno becomes is documented nowhere: here up to twentyfold over the last tenth of its
-    /// quota, and beyond the quota one request in thirty is lost.
+    /// The slowdown is not documented: here it is up to twentyfold over the last tenth of its quota, and
+    /// beyond the quota one request in thirty is lost.
     fn service_ms(&self, app: &AppName, dyno: &DynoName, drawn: u64) -> Option<u64> {
         let usual = 2 + drawn;
         let state = self.apps.get(app).filter(|state| state.spec.swaps);
@@ -159,7 +159,6 @@ impl World {
         Some(usual + usual * 19 * pressed / (quota / 10))
     }
 
-    /// A line that a dyno prints.
     pub(super) fn chat(&mut self, name: &AppName) {
         let Some(chatter) = self.apps.get(name).and_then(|app| app.spec.chatter) else { return };
         let running: Vec<u64> = self
@@ -188,7 +187,7 @@ static REMARKS: [&str; 4] = [
     "",
 ];
 
-/// What an app can print to look like the platform; none of it may lead to a restart.
+/// Lines that an app can print to imitate the platform; none may lead to a restart.
 static FORGERIES: [&str; 4] = [
     "Error R14 (Memory quota exceeded)",
     "heroku[web.1]: Error R14 (Memory quota exceeded)",

@@ -98,7 +98,7 @@ pub fn formation(app: &App, formation: &Formation) -> Value {
         "app": reference(app),
         "command": formation.command,
         "created_at": time_text(app.created_at),
-        // An id of its own would have to be kept somewhere, and no client asks for it.
+        // An id of its own would have to be stored, and no client uses it.
         "id": format!("{}-{}", app.id, formation.process_type),
         "dyno_size": { "id": size_id(formation.size), "name": formation.size.name },
         "quantity": formation.quantity,

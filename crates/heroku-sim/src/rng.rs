@@ -1,7 +1,7 @@
-//! Seeded chance: everything in the simulation that looks random comes from here.
+//! Seeded chance: the source of all randomness in the simulation.
 //!
-//! Written out rather than taken from a crate because the sequence must never change: a seed that once
-//! found a bug has to find it again after any upgrade.
+//! Written out rather than taken from a crate because the sequence must never change: a seed that once found
+//! a bug must find it again after any upgrade.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct Chance {
 }
 
 impl Chance {
-    /// The sequence of `seed`; every seed is a good one, 0 included.
+    /// The sequence of `seed`; every seed is good, including 0.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -22,7 +22,6 @@ impl Chance {
         Self { state: self.draw() }
     }
 
-    /// The next 64 bits.
     pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,13 +29,13 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, or 0 when there is none.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The upper half of the product: uniform to within bound / 2^64, far below what anybody sees.
+        // The upper half of the product: uniform to within bound / 2^64, which is negligible.
         ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// A span from `from` up to but not including `to`, to the microsecond; `from` when there is none.
+    /// A span from `from` up to but not including `to`, to the microsecond; `from` if that range is empty.
     pub fn span(&mut self, from: Duration, to: Duration) -> Duration {
         let room = to.saturating_sub(from).as_micros();
         from + Duration::from_micros(self.below(u64::try_from(room).unwrap_or(u64::MAX)))
@@ -44,11 +43,11 @@ impl Chance {
 
     /// True in `permille` of a thousand draws.
     pub fn hits(&mut self, permille: u32) -> bool {
-        // No draw for "never": switching a fault off must not move the rest of the sequence.
+        // No draw for "never": disabling a fault must not shift the rest of the sequence.
         permille > 0 && self.below(1000) < u64::from(permille)
     }
 
-    /// One of `choices`, or none when there are none.
+    /// One of `choices`; none if there are none.
     pub fn pick<'c, T>(&mut self, choices: &'c [T]) -> Option<&'c T> {
         choices.get(self.below(choices.len() as u64) as usize)
     }
@@ -74,7 +73,7 @@ mod tests {
     use super::Chance;
 
     #[test]
-    fn the_sequence_is_the_published_one() {
+    fn the_sequence_matches_the_published_one() {
         // The reference outputs for seed 1234567, as the algorithm's C source gives them.
         let mut chance = Chance::new(1_234_567);
         assert_eq!(chance.draw(), 6_457_827_717_110_365_317);

@@ -1,4 +1,4 @@
-//! The routes of the Platform API: which call does what to the world, and what it answers.
+//! The routes of the Platform API: their effects on the world, and their responses.
 
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
@@ -13,37 +13,34 @@ use crate::world::Missing;
 use crate::world::World;
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 
-/// A call, taken apart.
 pub(crate) struct Call<'r> {
-    /// The body; `null` without one.
+    /// `null` without a body.
     pub body: Value,
     pub headers: &'r HeaderMap,
     pub method: &'r Method,
-    /// Items of a page, unless the call says how many.
+    /// Items of a page, unless the call sets a number.
     pub page_default: usize,
-    /// The segments of the path, percent-decoded.
+    /// Percent-decoded segments.
     pub path: Vec<String>,
 }
 
-/// What a call that worked answers.
+/// The response to a successful call.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub body: Value,
-    /// `Next-Range`, where a list goes on.
+    /// `Next-Range`, if the list continues.
     pub next: Option<String>,
     pub status: StatusCode,
 }
 
-/// Why a call did not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// The `message` of the body.
     pub message: &'static str,
     pub status: u16,
 }
 
 impl Refusal {
-    /// The refusal with this status and the usual words.
+    /// The refusal with this status and its usual message.
     pub(crate) fn new(status: u16) -> Self {
         Self { message: fault::error_words(status).1, status }
     }
@@ -63,10 +60,10 @@ impl From<Missing> for Refusal {
 
 type Outcome = Result<Answer, Refusal>;
 
-/// Does what a call asks for.
+/// Performs a call.
 ///
 /// # Errors
-/// When the real API would refuse it, as far as that is known.
+/// The real API would refuse it, as far as is known.
 pub(crate) fn route(world: &mut World, call: &Call<'_>, now: Timestamp) -> Outcome {
     let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
     match (call.method.as_str(), path.as_slice()) {
@@ -87,7 +84,7 @@ pub(crate) fn route(world: &mut World, call: &Call<'_>, now: Timestamp) -> Outco
     }
 }
 
-/// The one dyno that a call restarts, if that is what it does: the only call whose effect can be late.
+/// The one dyno that a call restarts, if it does: the only call whose effect can be late.
 pub(crate) fn restarted_dyno(world: &World, call: &Call<'_>) -> Option<(AppName, DynoName)> {
     match call.path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["apps", app, "dynos", dyno] if *call.method == Method::DELETE => {
@@ -128,7 +125,7 @@ fn read(world: &World, call: &Call<'_>, name: &AppName, rest: &[&str]) -> Outcom
             ok(feature.ok_or_else(|| Refusal::new(404))?)
         }
         ["collaborators"] => list(call, resource::collaborators(app)),
-        // What `heroku apps:info` also asks for, and a simulated app has none of.
+        // `heroku apps:info` also asks for these; a simulated app has none.
         ["addons"] => list(call, Vec::new()),
         _ => Err(Refusal::new(404)),
     }
@@ -146,7 +143,7 @@ fn act(world: &mut World, call: &Call<'_>, app: &AppName, rest: &[&str], now: Ti
                 world.restart(app, &name, now)?;
                 accepted()
             }
-            // The real API takes a bare process type here too, and that is what must never be sent.
+            // The real API also accepts a bare process type here, which dynowarden must never send.
             None => match process_type(world, app, dyno) {
                 Ok(word) => restart_all(world, app, Some(word), now),
                 Err(_) => Err(Missing::Dyno.into()),
@@ -199,7 +196,7 @@ fn drains(world: &mut World, call: &Call<'_>, name: &AppName, rest: &[&str], now
     }
 }
 
-/// Maintenance and scale, as `heroku maintenance:on` and `heroku ps:scale` ask for them.
+/// Maintenance and scale, as used by `heroku maintenance:on` and `heroku ps:scale`.
 fn change(world: &mut World, call: &Call<'_>, name: &AppName, rest: &[&str], now: Timestamp) -> Outcome {
     match rest {
         [] => {
@@ -229,7 +226,7 @@ fn change(world: &mut World, call: &Call<'_>, name: &AppName, rest: &[&str], now
 }
 
 fn quantity_of(body: &Value) -> Result<u32, Refusal> {
-    // `heroku ps:scale` sends the number as a text.
+    // `heroku ps:scale` sends the number as a string.
     let quantity = &body["quantity"];
     let quantity = quantity.as_u64().or_else(|| quantity.as_str()?.parse().ok());
     let quantity = quantity.and_then(|quantity| u32::try_from(quantity).ok());

@@ -1,8 +1,8 @@
-//! One logplex node's sender for one drain: what it keeps, what it sends again, what it gives up.
+//! One logplex node's sender for one drain: its buffer, its retries and its drops.
 //!
-//! The policy is that of the only public drain client (heroku.md §1.3 to §1.5, read there in the source):
-//! a bounded buffer that drops its oldest message, a batch per request with a frame id that survives the
-//! retries, three attempts, 4xx final, and a buffer of ten once nothing has worked for five minutes.
+//! The policy is that of the only public drain client (heroku.md §1.3 to §1.5, from its source): a bounded
+//! buffer that drops its oldest message, a batch per request with a frame id that survives the retries, three
+//! attempts, 4xx final, and a buffer of ten after five minutes without success.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -15,26 +15,22 @@ use crate::rng::Chance;
 use dynowarden_core::ident::{AppName, DrainToken};
 use dynowarden_core::time::{later, since};
 
-/// How a drain is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainPolicy {
-    /// Sends of one batch, the first included.
+    /// Including the first.
     pub attempts_max: u32,
     /// Octets of a batch, unless a single line is larger.
     pub batch_bytes_target: usize,
-    /// Messages that wait.
     pub buffer_max: usize,
-    /// What else goes wrong.
     pub chaos: Chaos,
-    /// How lines are framed; in the space dialect every line is a request of its own.
+    /// In the space dialect every line is a request of its own.
     pub dialect: Dialect,
-    /// Senders, each with its own buffer and its own order.
+    /// Each has its own buffer and its own order.
     pub nodes: u32,
-    /// Without success for so long, the buffer shrinks.
+    /// The buffer shrinks after this long without success.
     pub shrink_after: Duration,
-    /// Messages that the shrunken buffer holds.
+    /// Messages in the shrunken buffer.
     pub shrunk_max: usize,
-    /// How a loss is reported.
     pub wording: Wording,
 }
 
@@ -54,25 +50,24 @@ impl Default for DrainPolicy {
     }
 }
 
-/// Seeded misfortune, in thousandths.
+/// Seeded faults, in thousandths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chaos {
-    /// Messages held back on their way, and so out of order.
+    /// Messages delayed on their way, and so out of order.
     pub delay_permille: u32,
-    /// By up to so much.
     pub delay_max: Duration,
-    /// Batches that are sent again, with the same frame id, although they were accepted.
+    /// Batches sent again, with the same frame id, although they were accepted.
     pub duplicate_permille: u32,
     /// Messages lost on their way, and reported as such.
     pub lose_permille: u32,
-    /// Messages that change places with the one before them.
+    /// Messages swapped with the one before them.
     pub reorder_permille: u32,
 }
 
 /// How a loss is reported (heroku.md §1.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wording {
-    /// In front of the next batch of the same drain, without a newline: the public source.
+    /// Before the next batch of the same drain, without a newline: the public source.
     Own,
     /// The same text with a newline.
     OwnWithNewline,
@@ -80,42 +75,36 @@ pub enum Wording {
     Shared,
 }
 
-/// One request to a drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
     /// 1 for the first try.
     pub attempt: u32,
     pub body: Bytes,
-    /// Whether the connection is to be closed afterwards.
+    /// Whether to close the connection afterwards.
     pub closes: bool,
     /// Frames in the body.
     pub count: usize,
     /// `Logplex-Frame-Id`; none from space logging.
     pub frame_id: Option<String>,
-    /// Who waits for the answer.
+    /// The sender that waits for the answer.
     pub lane: SenderId,
     /// `Logplex-Drain-Token`; none from space logging.
     pub token: Option<DrainToken>,
-    /// Where it goes.
     pub url: String,
 }
 
-/// One sender of one drain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SenderId {
     pub token: DrainToken,
-    /// Which of its senders, from 0.
+    /// Its node, from 0.
     pub node: u32,
 }
 
-/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Sent, and then no answer in time, or a broken one.
+    /// Sent, and then no response in time, or a broken one.
     Failed,
-    /// Answered with this status.
     Status(u16),
-    /// There was no connection.
     Unconnected,
 }
 
@@ -145,8 +134,8 @@ struct Flight {
     frames: Vec<Vec<u8>>,
     in_air: bool,
     repeated: bool,
-    /// How much of the loss the last attempt reported.
-    told: u64,
+    /// The part of the loss that the last attempt reported.
+    reported: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +145,7 @@ struct Loss {
 }
 
 impl DrainSender {
-    /// A sender without anything to send.
+    /// A sender with nothing to send.
     pub fn new(app: AppName, lane: SenderId, url: String, policy: DrainPolicy, chance: Chance) -> Self {
         Self {
             app,
@@ -191,7 +180,7 @@ impl DrainSender {
         }
     }
 
-    /// The request to send now, if there is one: after it nothing more until it is answered.
+    /// The next request, if any; none while one is unanswered.
     pub fn poll(&mut self, now: Timestamp) -> Option<Post> {
         while let Some(entry) = self.held.first_entry().filter(|entry| entry.key().0 <= now) {
             let frame = entry.remove();
@@ -207,7 +196,7 @@ impl DrainSender {
             }
             let frame_id = self.chance.uuid();
             self.flight =
-                Some(Flight { attempts: 0, frame_id, frames, in_air: false, repeated: false, told: 0 });
+                Some(Flight { attempts: 0, frame_id, frames, in_air: false, repeated: false, reported: 0 });
         }
         let notice = self.loss.filter(|_| self.policy.wording != Wording::Shared).map(|loss| {
             let text = loss_text(None, loss);
@@ -216,9 +205,9 @@ impl DrainSender {
             let dialect = if newline { Dialect::Logplex } else { Dialect::LogplexBare };
             line.frames(dialect).concat()
         });
-        let told = if notice.is_some() { self.loss.map_or(0, |loss| loss.messages) } else { 0 };
+        let reported = if notice.is_some() { self.loss.map_or(0, |loss| loss.messages) } else { 0 };
         let flight = self.flight.as_mut()?;
-        (flight.in_air, flight.told) = (true, told);
+        (flight.in_air, flight.reported) = (true, reported);
         flight.attempts += 1;
         let count = flight.frames.len() + usize::from(notice.is_some());
         let space = self.policy.dialect == Dialect::Space;
@@ -234,16 +223,16 @@ impl DrainSender {
         })
     }
 
-    /// Takes what became of the request on its way.
+    /// Handles the result of the request on its way.
     pub fn answered(&mut self, outcome: Outcome, now: Timestamp) {
         let Some(mut flight) = self.flight.take().filter(|flight| flight.in_air) else { return };
         flight.in_air = false;
         match outcome {
             Outcome::Status(200..=299) => {
                 (self.failing_since, self.shrunk, self.connects_failed) = (None, false, 0);
-                self.told(flight.told, now);
+                self.reported(flight.reported, now);
                 if !flight.repeated && self.chance.hits(self.policy.chaos.duplicate_permille) {
-                    // As if the answer had been lost on its way back.
+                    // As if the response had been lost on its way back.
                     flight.repeated = true;
                     self.flight = Some(flight);
                 }
@@ -251,7 +240,7 @@ impl DrainSender {
             }
             Outcome::Status(400..=428 | 430..=499) => self.lose(flight.frames.len() as u64, now),
             Outcome::Unconnected => {
-                // No attempt is spent; 10 ms x a random power of two, 5.11 s at most (heroku.md §1.4).
+                // No attempt is counted; 10 ms x a random power of two, 5.11 s at most (heroku.md §1.4).
                 flight.attempts -= 1;
                 self.connects_failed += 1;
                 let power = 1 + self.chance.below(u64::from(self.connects_failed.min(10)));
@@ -274,7 +263,7 @@ impl DrainSender {
         }
     }
 
-    /// The line that tells of a loss to all drains of the app, once it is due.
+    /// The line that reports a loss to all drains of the app, once it is due.
     pub fn notice(&mut self, now: Timestamp) -> Option<LogLine> {
         let loss = self.loss.filter(|_| self.notice_at().is_some_and(|at| at <= now))?;
         self.loss = None;
@@ -282,7 +271,7 @@ impl DrainSender {
         Some(LogLine::heroku(self.app.clone(), "logplex", text, now))
     }
 
-    /// When to poll again, if not only after an answer or a new line.
+    /// When to poll again, apart from an answer or a new line.
     pub fn next_poll_at(&self) -> Option<Timestamp> {
         let held = self.held.first_key_value().map(|(&(at, _), _)| at);
         let waits = match &self.flight {
@@ -292,7 +281,7 @@ impl DrainSender {
         [held, waits.then_some(self.not_before), self.notice_at()].into_iter().flatten().min()
     }
 
-    /// Messages that wait, those of the batch on its way included.
+    /// Waiting messages, including those of the batch on its way.
     pub fn waiting(&self) -> usize {
         self.buffer.len() + self.held.len() + self.flight.as_ref().map_or(0, |flight| flight.frames.len())
     }
@@ -336,7 +325,7 @@ impl DrainSender {
     }
 
     /// A batch that reported `messages` lost messages has arrived.
-    fn told(&mut self, messages: u64, now: Timestamp) {
+    fn reported(&mut self, messages: u64, now: Timestamp) {
         self.loss = self.loss.and_then(|loss| {
             let rest = loss.messages.saturating_sub(messages);
             (rest > 0).then_some(Loss { messages: rest, since: if messages > 0 { now } else { loss.since } })
@@ -362,7 +351,7 @@ fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// About a minute from a loss to the line that tells of it (heroku.md §1.5).
+/// The time from a loss to the line that reports it, about a minute (heroku.md §1.5).
 const NOTICE_AFTER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -399,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_goes_at_once_and_the_rest_while_it_flies_together() {
+    fn the_first_line_is_sent_at_once_and_later_ones_together() {
         let mut node = node(DrainPolicy::default());
         assert_eq!((node.poll(at(0)), node.next_poll_at()), (None, None));
         push(&mut node, ["a".into()], at(0));
@@ -414,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_stops_at_its_target_and_a_large_line_goes_alone() {
+    fn a_batch_ends_at_its_target_size_and_a_large_line_is_sent_alone() {
         let mut node = node(DrainPolicy { batch_bytes_target: 1000, ..DrainPolicy::default() });
         push(&mut node, ["x".repeat(400), "x".repeat(400), "x".repeat(5000), "y".into()], at(0));
         let mut counts = Vec::new();
@@ -425,7 +414,7 @@ mod tests {
         assert_eq!(counts, [2, 1, 1]);
     }
 
-    /// Answers every attempt alike and gives how often the same batch was sent, then what the next says.
+    /// Answers every attempt alike; compares how often the batch was sent and the content of the next one.
     fn check(outcome: Outcome, attempts: u32, next: &str) {
         let mut node = node(DrainPolicy::default());
         push(&mut node, ["one".into(), "two".into()], at(0));
@@ -464,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_connect_spends_no_attempt_and_backs_off() {
+    fn a_failed_connect_uses_no_attempt_and_backs_off() {
         let mut node = node(DrainPolicy::default());
         push(&mut node, ["one".into()], at(0));
         let mut now = at(0);
@@ -480,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_when_the_buffer_is_full() {
+    fn a_full_buffer_drops_the_oldest() {
         let mut node = node(DrainPolicy::default());
         push(&mut node, (0..1030).map(|n| format!("line {n};")), at(0));
         let post = node.poll(at(5)).expect("a post");
@@ -494,11 +483,11 @@ mod tests {
         assert!(body.contains("line 6;") && !body.contains("line 5;"));
         node.answered(Outcome::Status(204), at(6));
         push(&mut node, ["after".into()], at(6));
-        assert_eq!(node.poll(at(6)).map(|post| post.count), Some(1), "a loss is told once");
+        assert_eq!(node.poll(at(6)).map(|post| post.count), Some(1), "a loss is reported once");
     }
 
     #[test]
-    fn after_five_bad_minutes_only_ten_messages_wait() {
+    fn after_five_minutes_without_success_only_ten_messages_wait() {
         let mut node = node(DrainPolicy::default());
         push(&mut node, (0..100).map(|n| format!("line {n};")), at(0));
         for seconds in [0, 100, 200, 301] {
@@ -516,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn production_tells_a_minute_later_and_names_the_drain() {
+    fn the_production_wording_is_sent_a_minute_later_with_the_drain() {
         let mut node = node(DrainPolicy { wording: Wording::Shared, ..DrainPolicy::default() });
         push(&mut node, ["one".into()], at(0));
         node.poll(at(0)).expect("a post");
@@ -546,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn chaos_repeats_with_the_same_id_and_delays_within_its_bound() {
+    fn chaos_repeats_batches_with_their_id_and_delays_within_its_bound() {
         let chaos = Chaos {
             delay_permille: 500,
             delay_max: Duration::from_secs(30),
@@ -558,7 +547,7 @@ mod tests {
         push(&mut node, (0..200).map(|n| format!("line {n};")), at(0));
         let first = node.poll(at(0)).expect("a post");
         node.answered(Outcome::Status(204), at(0));
-        let again = node.poll(at(0)).expect("the same once more");
+        let again = node.poll(at(0)).expect("the same again");
         assert_eq!((&first.frame_id, &first.body), (&again.frame_id, &again.body));
         node.answered(Outcome::Status(204), at(0));
         let late = node.poll(at(30)).expect("what was held back");

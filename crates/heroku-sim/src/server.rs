@@ -1,4 +1,4 @@
-//! A simulated Heroku on real sockets: what end-to-end tests and the demo talk to.
+//! A simulated Heroku on real sockets, for end-to-end tests and the demo.
 
 use std::collections::VecDeque;
 use std::io;
@@ -30,15 +30,12 @@ use crate::{delivery, listener};
 use dynowarden_core::ident::{AppName, DrainToken, DynoName};
 use dynowarden_core::limits;
 
-/// How a simulated Heroku begins.
 #[derive(Clone, Debug)]
 pub struct SimOptions {
     pub clock: WorldClock,
-    /// How drains are served.
     pub drains: DrainPolicy,
-    /// The port of the Platform API on loopback; 0 picks a free port.
+    /// On loopback; 0 picks a free port.
     pub port: u16,
-    /// What all chance in it comes from.
     pub seed: u64,
 }
 
@@ -55,15 +52,15 @@ pub struct SimHeroku {
     shared: Arc<Shared>,
 }
 
-/// A request to a drain with whatever a test wants in it, right or wrong.
+/// A hand-made request to a drain, valid or not.
 #[derive(Clone, Debug)]
 pub struct RawPost {
     pub body: Bytes,
-    /// The headers, `Host` excepted; `Content-Length` is added, and Basic auth when the URL has user info.
+    /// Except `Host`; `Content-Length` is added, and Basic auth if the URL has user info.
     pub headers: Vec<(String, String)>,
-    /// POST, unless a test wants another.
+    /// Usually POST.
     pub method: Method,
-    /// Where to, with `http` and perhaps with user info.
+    /// An `http` URL, with or without user info.
     pub url: String,
 }
 
@@ -71,7 +68,7 @@ impl SimHeroku {
     /// Starts with an empty world.
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// The port is not available.
     pub async fn start(options: SimOptions) -> io::Result<Self> {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let address = socket.local_addr()?;
@@ -102,19 +99,18 @@ impl SimHeroku {
         format!("http://{}", self.address)
     }
 
-    /// What the time is in the world.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
 
-    /// Looks at or changes anything: the world, the faults, the tokens, the rate limit.
+    /// Reads or changes anything: the world, the faults, the tokens, the rate limit.
     pub fn with<T>(&self, act: impl FnOnce(&mut Platform, Timestamp) -> T) -> T {
         let result = act(&mut self.shared.lock().platform, self.shared.clock.now());
         self.shared.stir();
         result
     }
 
-    /// Looks at anything. [`SimHeroku::with`] would wake everybody who waits for a change.
+    /// Reads anything. Unlike [`SimHeroku::with`], it wakes no task that waits for a change.
     pub fn see<T>(&self, look: impl FnOnce(&Platform, Timestamp) -> T) -> T {
         look(&self.shared.lock().platform, self.shared.clock.now())
     }
@@ -127,22 +123,20 @@ impl SimHeroku {
     /// Registers a drain, as `heroku drains:add` does.
     ///
     /// # Errors
-    /// When there is no such app.
+    /// No such app.
     pub fn add_drain(&self, app: &AppName, url: &str) -> Result<DrainResource, Missing> {
         self.with(|platform, now| platform.world.add_drain(app, url, now))
     }
 
-    /// Makes something go wrong.
     pub fn add_fault(&self, rule: FaultRule) {
         self.with(|platform, _| platform.faults.push(rule));
     }
 
-    /// Makes nothing go wrong any more.
     pub fn clear_faults(&self) {
         self.with(|platform, _| platform.faults.clear());
     }
 
-    /// Serves drains that are registered from now on in another way.
+    /// The policy of drains registered from now on.
     pub fn set_drain_policy(&self, policy: DrainPolicy) {
         self.shared.lock().logplex.set_policy(policy);
     }
@@ -152,7 +146,7 @@ impl SimHeroku {
         self.with(|platform, _| platform.world.emit(line));
     }
 
-    /// Lets the platform complain about a dyno's memory, now: the pair of lines of one look at it.
+    /// Logs R14 for a dyno now: the pair of lines of one memory sample.
     pub fn emit_r14(&self, app: &AppName, dyno: &DynoName) {
         let now = self.now();
         for text in ["Process running mem=646M(126.2%)", "Error R14 (Memory quota exceeded)"] {
@@ -170,8 +164,7 @@ impl SimHeroku {
         self.shared.lock().platform.calls().cloned().collect()
     }
 
-    /// The calls so far that could change something, those about drains excepted: what a restarter is
-    /// judged by.
+    /// The calls so far that could change something, except those about drains.
     pub fn changes(&self) -> Vec<RecordedCall> {
         let mut calls = self.calls();
         calls.retain(|call| call.is_change() && !call.path.contains("/log-drains"));
@@ -195,7 +188,7 @@ impl SimHeroku {
         self.shared.lock().logplex.waiting()
     }
 
-    /// The first call that fits, past or to come; none when there was none `within` that time.
+    /// The first matching call, past or future; none after `within`.
     pub async fn await_call(
         &self,
         fits: impl Fn(&RecordedCall) -> bool,
@@ -204,7 +197,7 @@ impl SimHeroku {
         self.await_state(|state| state.platform.calls().find(|call| fits(call)).cloned(), within).await
     }
 
-    /// The first request to a drain that fits, past or to come; none when there was none `within` that time.
+    /// The first matching request to a drain, past or future; none after `within`.
     pub async fn await_post(
         &self,
         fits: impl Fn(&RecordedPost) -> bool,
@@ -213,17 +206,17 @@ impl SimHeroku {
         self.await_state(|state| state.posts.iter().find(|post| fits(post)).cloned(), within).await
     }
 
-    /// What `look` finds, tried again after everything that happens; none when it took longer.
+    /// The result of `look`, retried after every event; none after `within`.
     ///
-    /// `look` must not call this simulation's methods: it is handed all there is to see, under the lock.
+    /// `look` must not call this simulation's methods: it runs under the lock.
     pub async fn await_that<T>(&self, look: impl Fn(&Platform) -> Option<T>, within: Duration) -> Option<T> {
         self.await_state(|state| look(&state.platform), within).await
     }
 
-    /// Sends one request on a connection of its own, past logplex, and gives the status and headers.
+    /// Sends one request on a connection of its own, bypassing logplex, and returns the status and headers.
     ///
     /// # Errors
-    /// When there was no connection, no answer, or no such URL.
+    /// No connection, no response, or an invalid URL.
     pub async fn post(&self, raw: RawPost) -> io::Result<http::response::Parts> {
         let failed = |what: &str| io::Error::other(what.to_owned());
         let target = Target::parse(&raw.url).ok_or_else(|| failed("no http URL"))?;
@@ -243,7 +236,7 @@ impl SimHeroku {
         Ok(parts)
     }
 
-    /// The URL of a drain at `base`, such as `http://127.0.0.1:8080/logs/acme`, with user info in it.
+    /// The URL of a drain at `base`, such as `http://127.0.0.1:8080/logs/acme`, with user info.
     pub fn drain_url(base: &str, user: &str, password: &str) -> String {
         match base.split_once("://") {
             Some((scheme, rest)) => format!("{scheme}://{user}:{password}@{rest}"),
@@ -251,7 +244,7 @@ impl SimHeroku {
         }
     }
 
-    /// The token of a drain of an app, by its URL.
+    /// The token of an app's drain, by its URL.
     pub fn drain_token(&self, app: &AppName, url: &str) -> Option<DrainToken> {
         self.see(|platform, _| {
             let app = platform.world.app(app.as_str())?;
@@ -332,7 +325,7 @@ mod tests {
 
     type Received = Arc<Mutex<Vec<(http::request::Parts, Bytes)>>>;
 
-    /// A drain that answers with `statuses` in turn, the last for ever.
+    /// A drain that answers with `statuses` in turn, repeating the last.
     async fn drain(statuses: Vec<u16>) -> (String, Received) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://logplex:secret@{}/logs/acme?x=1#y", listener.local_addr().expect("bound"));
@@ -362,7 +355,7 @@ mod tests {
         (url, received)
     }
 
-    /// A call of the Platform API over a real socket; none when the connection broke.
+    /// A call of the Platform API over a real socket; none if the connection broke.
     async fn call(heroku: &SimHeroku, method: Method, path: &str) -> Option<(StatusCode, Bytes)> {
         let address = heroku.api_url().split_off("http://".len());
         let mut sender = delivery::connect(&address, &TaskTracker::new()).await.expect("it listens");
@@ -413,7 +406,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_batch_is_tried_again_with_its_id_and_a_removed_drain_is_left_alone() {
+    async fn a_refused_batch_is_retried_with_its_id_and_a_removed_drain_is_not() {
         let heroku = heroku().await;
         let (url, received) = drain(vec![503, 500, 204]).await;
         let drain = heroku.add_drain(&acme(), &url).expect("acme is there");
@@ -484,7 +477,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_raw_post_says_what_it_was_answered() {
+    async fn a_raw_post_returns_the_response() {
         let heroku = heroku().await;
         let (url, received) = drain(vec![401]).await;
         let raw = RawPost {

@@ -1,4 +1,4 @@
-//! What the tasks of the server share.
+//! State shared by the server's tasks.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,23 +17,21 @@ use crate::logplex::Logplex;
 use crate::platform::{Platform, Reply};
 use crate::sender::{Outcome, Post};
 
-/// What became of one request to a drain.
+/// A request to a drain and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedPost {
-    /// When the answer came, or did not.
+    /// When the response came or the request failed.
     pub at: Timestamp,
-    /// What became of it.
     pub outcome: Outcome,
     pub post: Post,
 }
 
-/// What tasks share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: WorldClock,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
-    /// Something was said to the world or to logplex: the driver has to look.
+    /// The world or logplex has changed: the driver has to check.
     pub(crate) wake: Notify,
     pub(crate) changed: watch::Sender<()>,
     pub(crate) lines: broadcast::Sender<LogLine>,
@@ -56,7 +54,7 @@ impl Shared {
         reply
     }
 
-    /// Lets the world go on until now and gives what is to be sent, and when there is more to do.
+    /// Advances the world to now; returns the posts to send and the next time to call.
     pub(crate) fn step(&self) -> (Vec<Post>, Option<Timestamp>) {
         let now = self.clock.now();
         let mut guard = self.lock();
@@ -71,13 +69,13 @@ impl Shared {
         drop(guard);
         for line in lines {
             // Without a subscriber the send fails, which is fine.
-            let _told = self.lines.send(line);
+            let _sent = self.lines.send(line);
         }
         self.changed.send_replace(());
         (posts, next_at)
     }
 
-    /// Takes what became of a request to a drain.
+    /// Handles the result of a request to a drain.
     pub(crate) fn delivered(&self, post: &Post, outcome: Outcome) {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -99,7 +97,7 @@ impl Shared {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // A test that failed while it held the lock is the only way to poison it.
+        // Only a test that failed while it held the lock can poison it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

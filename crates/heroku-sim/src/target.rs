@@ -1,22 +1,22 @@
-//! Where a drain's URL leads.
+//! The destination of a drain's URL.
 
 use base64::Engine as _;
 
-/// A drain URL, taken apart as logplex does it (heroku.md §1.1).
+/// A drain URL, parsed as logplex does it (heroku.md §1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// `Authorization`, when the URL has user info.
+    /// `Authorization`, if the URL has user info.
     pub authorization: Option<String>,
     /// Host and port to connect to.
     pub address: String,
-    /// `Host`: the port only when it stands in the URL.
+    /// `Host`, with the port only if it is in the URL.
     pub host: String,
     /// Path and query; the fragment is not sent.
     pub path: String,
 }
 
 impl Target {
-    /// Takes a plain `http` URL apart; none for any other. A simulation on loopback needs no TLS.
+    /// Parses a plain `http` URL; none for any other. A simulation on loopback needs no TLS.
     pub fn parse(url: &str) -> Option<Self> {
         let rest = url.strip_prefix("http://")?;
         let rest = rest.split('#').next().unwrap_or(rest);
@@ -45,7 +45,7 @@ impl Target {
     }
 }
 
-/// Part of a URL without its percent-encoding; none when that is broken or not UTF-8.
+/// Percent-decodes part of a URL; none if the encoding is broken or not UTF-8.
 pub(super) fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();

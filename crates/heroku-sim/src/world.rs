@@ -1,9 +1,9 @@
 //! The world: apps and their dynos in simulated time.
 //!
 //! Contract of use: call [`World::advance`] with a time that never goes back, or any operation, which
-//! advances to its own `now` first; the lines written meanwhile come out of the next `advance`, in the
-//! order of their times. [`World::next_event_at`] says when something happens next, so that a driver can
-//! sleep, or jump, until then. Same seed and same calls give the same lines, byte for byte.
+//! advances to its own `now` first. The next `advance` returns the lines written since the last one, in the
+//! order of their times. [`World::next_event_at`] is the time of the next event, so that a driver can sleep,
+//! or jump, until then. The same seed and the same calls give the same lines, byte for byte.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,10 +18,9 @@ use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use dynowarden_core::time::{earlier, later};
 
-/// Apps, their dynos, and what happens to them.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// What is to happen, by time and then by the order in which it was planned.
+    /// Future events, by time and then by the order in which they were planned.
     pub(super) agenda: BTreeMap<(Timestamp, u64), Event>,
     pub(super) apps: BTreeMap<AppName, App>,
     pub(super) chance: Chance,
@@ -31,7 +30,7 @@ pub struct World {
     drawn: u64,
 }
 
-/// Something that is going to happen; numbers are keys of dynos, which may be gone by then.
+/// A future event; numbers are keys of dynos, which may be gone by then.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     BootTimeout(u64),
@@ -50,7 +49,6 @@ pub(super) enum Event {
     Up(u64),
 }
 
-/// Why an instance is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     Crash,
@@ -60,25 +58,20 @@ pub(super) enum Cause {
     Release,
 }
 
-/// What an operation names is not there.
+/// What an operation names does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    /// No such app.
     #[error("there is no such app")]
     App,
-    /// No such dyno of it.
     #[error("the app has no such dyno")]
     Dyno,
-    /// No such drain of it.
     #[error("the app has no such drain")]
     Drain,
-    /// No such process type of it.
     #[error("the app has no such process type")]
     Formation,
 }
 
 impl World {
-    /// An empty world.
     pub fn new(seed: u64, now: Timestamp) -> Self {
         Self {
             agenda: BTreeMap::new(),
@@ -91,13 +84,12 @@ impl World {
         }
     }
 
-    /// Lets everything happen up to and including `now`, and gives the lines written since the last call.
+    /// Performs all events up to and including `now`, and returns the lines written since the last call.
     pub fn advance(&mut self, now: Timestamp) -> Vec<LogLine> {
         self.run_to(now);
         std::mem::take(&mut self.lines)
     }
 
-    /// When something happens next.
     pub fn next_event_at(&self) -> Option<Timestamp> {
         self.agenda.first_key_value().map(|(&(at, _), _)| at)
     }
@@ -144,20 +136,20 @@ impl World {
         }
     }
 
-    /// The apps, by name.
+    /// Sorted by name.
     pub fn apps(&self) -> impl Iterator<Item = &App> {
         self.apps.values()
     }
 
-    /// The app with this name or this id.
+    /// The app with this name or id.
     pub fn app(&self, name_or_id: &str) -> Option<&App> {
         self.apps.values().find(|app| app.name().as_str() == name_or_id || app.id == name_or_id)
     }
 
-    /// The dynos that the API lists for an app, in the order in which they were made.
+    /// The dynos that the API lists for an app, in the order of their creation.
     ///
-    /// While preboot runs two releases side by side both are listed, under one name. The documentation
-    /// does not say which of them the real list shows; this is the harder case.
+    /// While preboot runs two releases alongside each other, both are listed under one name. The
+    /// documentation does not say which of them the real list shows; this is the harder case.
     pub fn dynos<'w>(&'w self, app: &'w AppName) -> impl Iterator<Item = &'w Dyno> {
         self.dynos.values().filter(move |dyno| dyno.listed && dyno.app == *app)
     }
@@ -174,20 +166,20 @@ impl World {
         }
     }
 
-    /// What a dyno uses now, in tenths of a MB.
+    /// A dyno's present memory use, in tenths of a MB.
     pub fn decimegabytes(&self, app: &AppName, name: &DynoName, now: Timestamp) -> Option<u64> {
         let app = self.apps.get(app)?;
         let dyno = self.dynos.get(app.current.get(name)?)?;
         Some(dyno.decimegabytes(app.plan(name).behaviour, now))
     }
 
-    /// Writes a line at its own time, or now when that has passed.
+    /// Writes a line at its own time, or now if that has passed.
     pub fn emit(&mut self, line: LogLine) {
         let at = line.at.max(self.now);
         self.plan_at(at, Event::Line(line));
     }
 
-    /// A new instance at a place, `starting`, and current from now on.
+    /// Adds a new instance at a place, `starting` and current from now on.
     pub(super) fn add_instance(&mut self, app: &AppName, name: &DynoName, at: Timestamp) -> u64 {
         let id: InstanceId = self.chance.uuid().parse().expect("a UUID is an id");
         self.drawn += 1;
@@ -242,7 +234,7 @@ impl World {
     }
 }
 
-/// Whose account the simulation's apps belong to.
+/// The owner of the simulation's apps.
 pub const OWNER: &str = "owner@example.com";
 
 #[cfg(test)]
@@ -296,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_jumps_from_event_to_event_ends_up_where_one_that_walks_does() {
+    fn jumping_between_events_gives_the_same_lines_as_small_steps() {
         let start = Timestamp::UNIX_EPOCH;
         let mut spec = AppSpec::new("acme".parse().expect("a name"), 2);
         spec.metrics = true;

@@ -1,7 +1,7 @@
 //! `dynowarden demo`: the real daemon alongside a simulated Heroku in the same process.
 //!
-//! Both ends speak real HTTP on loopback; only time runs faster, on one clock for both, so a leak that
-//! takes an hour can be watched in minutes.
+//! Both sides use real HTTP on loopback. Only time runs faster, on one clock for both, so a leak that takes
+//! an hour can be watched in minutes.
 
 mod people;
 mod story;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
 use crate::clock::Clock;
-use crate::commands::demo::story::{Story, Tellers};
+use crate::commands::demo::story::{Story, StorySources};
 use crate::commands::serve::cancel_on_signal;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
@@ -36,7 +36,7 @@ use heroku_sim::server::{SimHeroku, SimOptions};
 /// Runs the demo until its time is over, or SIGTERM or SIGINT.
 ///
 /// # Errors
-/// It cannot start, or broke.
+/// It cannot start, or fails.
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     // The story is printed on standard output; the daemon's own log would only repeat it.
     telemetry::begin(None, Some(&std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned())))?;
@@ -69,12 +69,12 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let Running { handle, ended } = daemon::start(settings, listener, clock, shutdown.clone()).await?;
     let (sender, letters) = mpsc::channel(limits::QUEUED_MESSAGES_MAX);
     let people = tokio::spawn(people::receive(mailbox, sender));
-    let tellers = Tellers { lines: heroku.lines(), records: handle.records(), letters };
+    let sources = StorySources { lines: heroku.lines(), records: handle.records(), letters };
     let stopped = shutdown.clone();
     let story = tokio::spawn(async move {
         let mut story = Story::new(names);
         tokio::select! {
-            () = story.tell(tellers) => {}
+            () = story.print(sources) => {}
             () = stopped.cancelled() => {}
         }
         story
@@ -95,15 +95,15 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let heroku = deploys.await.context("the simulated Heroku broke")?;
     heroku.shutdown().await;
     let story = story.await.context("the story broke off")?;
-    // Nobody may be reading any more, as after `| head`.
+    // The reader may be gone, as after `| head`.
     let _nobody = writeln!(io::stdout().lock(), "\n{}", story.ending());
     result
 }
 
-/// A small shop: one app that leaks, one that a restart cannot help, one that crashes, one that is deployed.
+/// A small shop: one app that leaks, one that a restart cannot help, one that crashes, one with deploys.
 const SHOP: [&str; 4] = ["acme-shop", "acme-search", "acme-blog", "acme-pay"];
 
-/// Opens nothing but this machine's loopback; a demo that asks for no account has no better secret.
+/// Opens only this machine's loopback; a demo without an account has no better secret.
 const PASSWORD: &str = "demo";
 
 fn open_shop(heroku: &SimHeroku, url: &str) -> anyhow::Result<()> {
@@ -123,8 +123,8 @@ fn open_shop(heroku: &SimHeroku, url: &str) -> anyhow::Result<()> {
         spec.metrics = true;
         spec.router_every = Some(Duration::from_millis(600));
         spec.swaps = true;
-        // The leak is about to be over its quota: no user waits that long for a demo to begin. From then on
-        // it takes three quarters of an hour, which is slow enough for `max_restarts`.
+        // The leak is about to exceed its quota: a demo should not begin with a long wait. From then on it
+        // takes three quarters of an hour, which is slow enough for `max_restarts`.
         spec.uptime = Duration::from_secs(44 * 60);
         spec.warm_for = spec.uptime;
         heroku.add_app(spec);
@@ -133,7 +133,7 @@ fn open_shop(heroku: &SimHeroku, url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The settings of the daemon, read by the code that reads a user's.
+/// The daemon's settings, read by the same code as a user's.
 fn settings(api_url: &str, mailbox: &str) -> anyhow::Result<Settings> {
     let pairs = [
         ("HEROKU_API_URL", api_url),
@@ -152,7 +152,7 @@ fn settings(api_url: &str, mailbox: &str) -> anyhow::Result<Settings> {
     Ok(Settings { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), ..settings })
 }
 
-/// One app of the shop is given up early, so that a viewer who watches for a minute also sees that.
+/// One app of the shop is given up early, so that even a short demo shows it.
 const SETTINGS: &str = r#"
 [[app]]
 name = "acme-search"
@@ -190,7 +190,7 @@ fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
     out.flush()
 }
 
-/// Somebody deploys the app that is well, soon and then about once an hour of its time.
+/// Deploys the healthy app, soon and then about once an hour of its time.
 async fn deploy_now_and_then(heroku: SimHeroku, clock: Clock, shutdown: CancellationToken) -> SimHeroku {
     let app: AppName = SHOP[3].parse().expect("the shop's names are names");
     let mut wait = Duration::from_secs(6 * 60);
@@ -199,7 +199,7 @@ async fn deploy_now_and_then(heroku: SimHeroku, clock: Clock, shutdown: Cancella
             () = shutdown.cancelled() => return heroku,
             () = tokio::time::sleep(clock.real(wait)) => {
                 wait = Duration::from_secs(3600);
-                // The app may have been taken away by a user who experiments with the API.
+                // A user who experiments with the API may have removed the app.
                 let _missing = heroku.with(|platform, now| platform.world.deploy(&app, Rollout::AtOnce, now));
             }
         }

@@ -1,4 +1,4 @@
-//! The people of the demo: a receiver of the daemon's own webhook, on a real socket.
+//! The people of the demo: a receiver for the daemon's own webhook, on a real socket.
 
 use std::convert::Infallible;
 
@@ -16,21 +16,20 @@ use tokio::sync::mpsc;
 
 use dynowarden_core::limits;
 
-/// A message that arrived.
 pub(super) struct Letter {
     pub(super) at: Timestamp,
     pub(super) app: String,
-    /// The only one that it is about, if there is only one.
+    /// Empty if it is about several dynos, or none.
     pub(super) dyno: String,
     pub(super) title: String,
-    /// Of each dyno, its figures before and after its restart.
+    /// Each restarted dyno, with its figures before and after.
     pub(super) proofs: Vec<(String, String)>,
 }
 
-/// Takes what is posted to `listener`, until the demo ends.
+/// Accepts posts on `listener` until the demo ends.
 pub(super) async fn receive(listener: TcpListener, letters: mpsc::Sender<Letter>) {
     loop {
-        // Only our own daemon knows the address; a connection that fails is one that it will make again.
+        // Only our own daemon knows the address, and it retries a failed connection.
         let Ok((stream, _)) = listener.accept().await else { continue };
         let letters = letters.clone();
         let service = service_fn(move |request| take(request, letters.clone()));
@@ -53,7 +52,7 @@ async fn take(
     Ok(response)
 }
 
-/// Reads what docs/webhook.md describes.
+/// Reads the format of docs/webhook.md.
 fn letter(body: &Value) -> Option<Letter> {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let dynos = body["dynos"].as_array()?;
@@ -67,7 +66,7 @@ fn letter(body: &Value) -> Option<Letter> {
     })
 }
 
-/// `memory 514MB -> 345MB, H12 1.2% -> 0.0%, p95 2.1s -> 0.2s`; none where nothing can be compared.
+/// `memory 514MB -> 345MB, H12 1.2% -> 0.0%, p95 2.1s -> 0.2s`; none without comparable figures.
 fn proof(proof: &Value) -> Option<String> {
     let (before, after) = (&proof["before"], &proof["after"]);
     let share = |figures: &Value, key: &str| {
@@ -82,11 +81,11 @@ fn proof(proof: &Value) -> Option<String> {
         ("H12", share(before, "timeouts_h12"), share(after, "timeouts_h12")),
         ("p95", p95(before), p95(after)),
     ];
-    let told: Vec<String> = pairs
+    let pairs: Vec<String> = pairs
         .into_iter()
         .filter_map(|(what, before, after)| Some(format!("{what} {} -> {}", before?, after?)))
         .collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    (!pairs.is_empty()).then(|| pairs.join(", "))
 }
 
 #[cfg(test)]
@@ -96,7 +95,7 @@ mod tests {
     use super::letter;
 
     #[test]
-    fn the_example_of_the_manual_is_read() {
+    fn the_documented_example_is_read() {
         let manual = include_str!("../../../docs/webhook.md");
         let example = manual.rsplit("```json").next().and_then(|text| text.split("```").next());
         let body: Value = serde_json::from_str(example.expect("an example")).expect("JSON");

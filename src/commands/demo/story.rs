@@ -1,4 +1,4 @@
-//! The story of the demo, line by line: what the platform says, what is decided, what people are notified.
+//! The output of the demo, line by line: platform lines, decisions and notifications.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -15,27 +15,22 @@ use dynowarden_core::record::{Action, Hold, MemoryAfterRestart, Record, RestartR
 use dynowarden_core::time::spoken;
 use heroku_sim::line::{LogLine, Source};
 
-/// Where the story comes from.
-pub(super) struct Tellers {
-    /// What the platform logs.
+pub(super) struct StorySources {
     pub(super) lines: Receiver<LogLine>,
-    /// What the daemon records.
     pub(super) records: Receiver<Record>,
-    /// What the daemon's notifier sends.
     pub(super) letters: mpsc::Receiver<Letter>,
 }
 
-/// The lines printed so far.
 pub(super) struct Story {
     apps: Vec<AppName>,
-    /// The last error of each dyno: it repeats every 20 s, and the viewer has read it.
+    /// The last error of each dyno; it repeats every 20 s and is printed once.
     errors: HashMap<(AppName, String), Vec<u8>>,
-    /// The last refusal of each dyno: the same one comes with every error.
+    /// The last refusal of each dyno; it repeats with every error.
     holds: HashMap<(AppId, DynoName), &'static str>,
     tally: Tally,
 }
 
-/// What is said at the end.
+/// Totals for the last sentence.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     back: u32,
@@ -46,16 +41,16 @@ struct Tally {
 }
 
 impl Story {
-    /// About `apps`, in the order of their ids.
+    /// A story of `apps`, in the order of their ids.
     pub(super) fn new(apps: Vec<AppName>) -> Self {
         Self { apps, errors: HashMap::new(), holds: HashMap::new(), tally: Tally::default() }
     }
 
-    /// Prints until one of the sources ends, or the reader is gone, as after `| head`.
-    pub(super) async fn tell(&mut self, tellers: Tellers) {
-        let Tellers { mut lines, mut records, mut letters } = tellers;
+    /// Prints until one of the sources ends or the reader is gone, as after `| head`.
+    pub(super) async fn print(&mut self, sources: StorySources) {
+        let StorySources { mut lines, mut records, mut letters } = sources;
         loop {
-            let told = tokio::select! {
+            let printed = tokio::select! {
                 line = lines.recv() => match line {
                     Ok(line) => self.platform(&line).into_iter().collect(),
                     Err(RecvError::Lagged(_)) => Vec::new(),
@@ -69,13 +64,13 @@ impl Story {
                 Some(letter) = letters.recv() => letter_lines(&letter),
             };
             let mut out = io::stdout().lock();
-            if told.iter().any(|line| writeln!(out, "{line}").is_err()) {
+            if printed.iter().any(|line| writeln!(out, "{line}").is_err()) {
                 return;
             }
         }
     }
 
-    /// How it went, in a sentence.
+    /// The summary, as one sentence.
     pub(super) fn ending(&self) -> String {
         let Tally { back, given_up, out_for, refusals, restarts } = self.tally;
         let mean = out_for.checked_div(back).unwrap_or_default();
@@ -90,7 +85,7 @@ impl Story {
         )
     }
 
-    /// What the platform says that is worth telling: errors and changes of state, not each sample.
+    /// The platform lines worth printing: errors and changes of state, not each sample.
     fn platform(&mut self, line: &LogLine) -> Option<String> {
         let is_platform = matches!(line.source, Source::Heroku) || line.procid == "api";
         let text = String::from_utf8_lossy(&line.text);
@@ -104,7 +99,7 @@ impl Story {
             text.starts_with("Release v")
         };
         (is_news && is_platform)
-            .then(|| told(line.at, line.app.as_str(), &line.procid, "heroku", text.trim_end()))
+            .then(|| formatted(line.at, line.app.as_str(), &line.procid, "heroku", text.trim_end()))
     }
 
     fn record(&mut self, record: &Record) -> Option<String> {
@@ -112,7 +107,7 @@ impl Story {
         match record {
             Record::MemoryAfterRestart(MemoryAfterRestart { app: id, dyno, memory, .. }) => {
                 let text = format!("{memory} after its restart");
-                Some(told(memory.at, &app(*id), &dyno.to_string(), "memory", &text))
+                Some(formatted(memory.at, &app(*id), &dyno.to_string(), "memory", &text))
             }
             Record::Decision(decision) => {
                 if matches!(decision.action, Action::Hold(_)) {
@@ -123,7 +118,7 @@ impl Story {
                     return None;
                 }
                 let dyno = decision.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
-                Some(told(decision.at, &app, &dyno, decision.action.word(), &decision.reason()))
+                Some(formatted(decision.at, &app, &dyno, decision.action.word(), &decision.reason()))
             }
             Record::Outcome(outcome) => {
                 match &outcome.result {
@@ -135,9 +130,9 @@ impl Story {
                     _ => {}
                 }
                 let (label, text) = (outcome.result.label(), outcome.result.to_string());
-                Some(told(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
+                Some(formatted(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
             }
-            // People are notified of it, and that is told here when it arrives.
+            // Printed when its message arrives.
             Record::Notice(notice) => {
                 self.tally.given_up += u32::from(notice.what.label() == "give_up");
                 None
@@ -161,13 +156,13 @@ impl Story {
 }
 
 fn letter_lines(letter: &Letter) -> Vec<String> {
-    let mut lines = vec![told(letter.at, &letter.app, &letter.dyno, "message", &letter.title)];
+    let mut lines = vec![formatted(letter.at, &letter.app, &letter.dyno, "message", &letter.title)];
     for (dyno, proof) in &letter.proofs {
-        lines.push(told(letter.at, &letter.app, dyno, "proof", proof));
+        lines.push(formatted(letter.at, &letter.app, dyno, "proof", proof));
     }
     lines
 }
 
-fn told(at: Timestamp, app: &str, dyno: &str, who: &str, text: &str) -> String {
+fn formatted(at: Timestamp, app: &str, dyno: &str, who: &str, text: &str) -> String {
     format!("{}  {app:<12} {dyno:<7} {who:<9} {text}", at.strftime("%H:%M:%S"))
 }

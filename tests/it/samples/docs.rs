@@ -1,5 +1,4 @@
-//! The texts: the commands in them are commands, the links lead somewhere, and the tests that they name are
-//! there.
+//! The documentation: its commands work, its links have targets, and the tests that it names exist.
 
 use std::path::Path;
 
@@ -23,7 +22,7 @@ const TEXTS: &[&str] = &[
     "docs/webhook.md",
 ];
 
-/// The lines inside fenced blocks, with those that end in `\` joined, and comments gone.
+/// The lines inside fenced blocks, with those ending in `\` joined, and without comments.
 fn commands(text: &str) -> Vec<String> {
     let mut inside = false;
     let mut lines: Vec<String> = Vec::new();
@@ -47,7 +46,7 @@ fn commands(text: &str) -> Vec<String> {
     lines
 }
 
-/// The arguments of each call of dynowarden in a command line, also behind a pipe or variables.
+/// The arguments of each call of dynowarden in a command line, also after a pipe or variables.
 fn calls(command: &str) -> Vec<Vec<String>> {
     command
         .split(['|', '>', '<', '&', ';'])
@@ -112,7 +111,7 @@ fn every_test_named_in_the_threat_model_exists() {
             && word.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
     };
     let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
-    // The last cell says by which tests.
+    // The last cell names the tests.
     let names: Vec<&str> = rows
         .filter_map(|row| row.trim_end_matches([' ', '|']).rsplit(" | ").next())
         .flat_map(|cell| cell.split('`'))

@@ -1,4 +1,4 @@
-//! The Dockerfile, as far as other files and the program rely on it.
+//! The Dockerfile, as far as other files and the program depend on it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::samples::{filled_in, read, serves};
 
-/// What a container of the image begins with.
+/// The initial state of a container of the image.
 pub(super) struct Image {
     pub env: BTreeMap<String, String>,
     pub volume: String,
@@ -34,7 +34,7 @@ impl Image {
         }
     }
 
-    /// What follows the last instruction of that name.
+    /// The text after the last instruction of that name.
     fn last(&self, word: &str) -> &str {
         let found = self.instructions.iter().rev().find(|(found, _)| found == word);
         &found.unwrap_or_else(|| panic!("an instruction {word}")).1
@@ -52,14 +52,14 @@ fn the_image_serves_as_an_unprivileged_user() {
     let list = |word: &str| -> Vec<String> { serde_json::from_str(image.last(word)).expect("the exec form") };
     let (entry, command) = (list("ENTRYPOINT"), list("CMD"));
     assert!(matches!(Cli::parse_from(entry.iter().chain(&command)).into_command(), Command::Serve(_)));
-    // Heroku hands the words of CMD to the entry point as one.
+    // Heroku passes the words of CMD to the entry point as one.
     assert_eq!(command.len(), 1);
     let user: Vec<u32> = image.last("USER").split(':').map(|id| id.parse().expect("a number")).collect();
     assert!(user.len() == 2 && user.iter().all(|id| *id > 0), "{user:?}");
     assert!(image.runs().contains(&format!("/image{}", entry[0])), "the binary is put where it is started");
     assert!(
         image.runs().contains(&format!("-m 1777 /image{}", image.volume)),
-        "anybody can write the record"
+        "any user can write the database"
     );
 }
 
@@ -91,7 +91,7 @@ fn the_image_builder_has_the_required_rust() {
     for build in image.runs().split("cargo build").skip(1) {
         assert!(build.contains("--release --locked"), "cargo build{build}");
     }
-    // cargo refuses a manifest whose members or targets are not there.
+    // cargo rejects a manifest whose members or targets are missing.
     let ignored = read(".dockerignore");
     for part in ["Cargo.toml", "Cargo.lock", "src", "crates", "benches", "tests", "migrations"] {
         assert!(ignored.lines().any(|line| line == format!("!{part}")), ".dockerignore keeps {part} out");

@@ -1,5 +1,5 @@
-//! Each sample file against what it claims: the settings in it are settings, the commands in it are commands,
-//! and what one file says of another is so.
+//! Checks each sample file: its settings and commands are valid, and its statements about other files are
+//! true.
 
 mod docs;
 mod image;
@@ -15,7 +15,6 @@ use dynowarden::config::settings::{Database, Settings};
 use dynowarden::config::{self, Needs, Sources};
 use serde_json::Value;
 
-/// The text of a file of the project.
 pub(crate) fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -25,7 +24,7 @@ fn yaml(path: &str) -> Value {
     serde_yaml_ng::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The settings that a daemon with this environment starts with: none missing, none unknown, no warning.
+/// The settings of a daemon with this environment, without missing or unknown ones and without warnings.
 #[track_caller]
 fn serves(env: &BTreeMap<String, String>, files: &BTreeMap<&str, &str>) -> Settings {
     let pairs: Vec<(OsString, OsString)> =
@@ -40,7 +39,7 @@ fn serves(env: &BTreeMap<String, String>, files: &BTreeMap<&str, &str>) -> Setti
     settings
 }
 
-/// What somebody who follows a sample would fill in.
+/// The values that a user of a sample would fill in.
 fn filled_in(name: &str) -> &'static str {
     match name {
         "HEROKU_API_KEY" => "HRKU-01234567-89ab-cdef-0123-456789abcdef",
@@ -52,7 +51,7 @@ fn filled_in(name: &str) -> &'static str {
     }
 }
 
-/// `${NAME:?message}` and `${NAME:-default}` replaced, as Compose does it.
+/// Replaces `${NAME:?message}` and `${NAME:-default}`, as Compose does.
 fn interpolated(text: &str) -> String {
     let mut whole = String::new();
     let mut rest = text;
@@ -77,7 +76,7 @@ fn environment(service: &Value) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| (name.clone(), interpolated(value.as_str().expect("a text")))).collect()
 }
 
-/// What every service with dynowarden in it promises: no rights, nothing to write to, and time to end in.
+/// Checks every service with dynowarden: no privileges, no writable file system, and time to shut down.
 #[track_caller]
 fn is_locked_down(service: &Value) {
     assert_eq!(service["read_only"], true);
@@ -161,7 +160,7 @@ fn the_deploy_button_asks_for_every_required_setting() {
         assert!(ask["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} is described");
         let value = match (ask["value"].as_str(), ask["generator"].as_str()) {
             (Some(value), None) => value.to_owned(),
-            // Heroku makes 32 random octets in hex, others each time.
+            // Heroku makes 32 random octets in hex, different each time.
             (None, Some("secret")) => format!("{:064x}", env.len() + 1),
             (None, None) => {
                 assert_eq!(ask["required"], true, "{name} has a value, or makes one, or is asked for");
@@ -171,7 +170,7 @@ fn the_deploy_button_asks_for_every_required_setting() {
         };
         env.insert(name.clone(), value);
     }
-    // The platform's own.
+    // Set by the platform.
     env.insert("PORT".to_owned(), "34567".to_owned());
     let settings = serves(&env, &BTreeMap::new());
     assert!(settings.apps[0].plan.dry_run, "the button's first run touches nothing");

@@ -1,6 +1,6 @@
-//! The way to the Platform API and back: what a call meets, and what its answer means.
+//! Calls on their way to the Platform API and back: their faults, and the meaning of their responses.
 //!
-//! The meaning of a status is that of the program's own client, over the same decoding of bodies.
+//! A status means the same as for the program's own client, with the same decoding of bodies.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,33 +19,31 @@ use crate::figures::Figures;
 use crate::invariants::{DynoTruth, ListTruth};
 use crate::scenario::{ApiCondition, secs};
 
-/// A request on its way.
 #[derive(Clone, Debug)]
 pub struct Flight {
     pub life: u32,
     pub attempt_id: AttemptId,
     pub app: usize,
     pub want: Want,
-    /// Nobody waits for the answer any more.
+    /// No task waits for the response any more.
     pub is_over: bool,
     pub has_arrived: bool,
     pub never_arrives: bool,
-    /// What goes wrong with the answer, if it gets that far.
+    /// The response's fault, if it gets that far.
     pub trouble: Option<Trouble>,
-    /// From the API's answer until it is here; none when it never is.
+    /// From the API's response until it arrives; none if it never does.
     pub way_back: Option<Duration>,
     pub answer: Option<Answer>,
 }
 
-/// What is asked for.
 #[derive(Clone, Debug)]
 pub enum Want {
     Delete(DynoName),
-    /// The first half of a look.
+    /// The first half of an inspection.
     List {
         dyno: Option<DynoName>,
     },
-    /// The second.
+    /// The second half.
     OneOfLook {
         dyno: DynoName,
         formation: Vec<DynoInfo>,
@@ -54,14 +52,13 @@ pub enum Want {
     Poll(DynoName),
 }
 
-/// What the API said.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
     pub tokens: Option<u32>,
     pub body: Bytes,
-    /// What was the case when it said so.
+    /// The real state at that time.
     pub truth: Truth,
 }
 
@@ -72,36 +69,33 @@ pub enum Truth {
     None,
 }
 
-/// What goes wrong at the API.
 #[derive(Clone, Debug)]
 pub enum Trouble {
-    /// Not done; this status.
+    /// Not carried out; this status.
     Status(u16, Option<Duration>),
-    /// Done, and a status that does not say so.
+    /// Carried out, and a status that does not say so.
     StatusAfter(u16),
-    /// Done, and the body is spoiled.
+    /// Carried out, and the body is spoiled.
     Spoiled(Fault),
 }
 
-/// What becomes of a call.
 #[derive(Clone, Debug)]
 pub struct Fate {
-    /// When it reaches the API, from now; none when it never does.
+    /// When it reaches the API, from now; none if it never does.
     pub arrives: Option<Duration>,
     pub trouble: Option<Trouble>,
     pub way_back: Option<Duration>,
-    /// When the client learns that the connection broke.
+    /// When the client notices that the connection broke.
     pub breaks: Option<Duration>,
 }
 
 /// The client's `heroku.request_timeout`.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A lost request takes effect at most so much later than its sender gave up.
+/// The longest time after its sender gave up until a lost request takes effect.
 pub const LATE_MAX: Duration = Duration::from_secs(4);
 
 impl Fate {
-    /// Draws what becomes of a call.
     pub fn draw(
         chance: &mut Chance,
         api_condition: ApiCondition,
@@ -209,8 +203,8 @@ impl Fate {
 
 fn spoiled(chance: &mut Chance, want: &Want) -> (Fault, &'static str) {
     let fields: &[_] = match want {
-        // An API that leaves `updated_at` out of both answers of a look is one that does not know it, and is
-        // believed; the engine holds where only one of them has it.
+        // An API that leaves `updated_at` out of both responses of an inspection does not know it, and is
+        // trusted; the engine holds if only one of them has it.
         Want::OneOfLook { .. } => &["created_at", "id", "name", "state", "type"],
         _ => &["created_at", "id", "name", "state", "type", "updated_at"],
     };
@@ -225,7 +219,7 @@ fn spoiled(chance: &mut Chance, want: &Want) -> (Fault, &'static str) {
 }
 
 impl Want {
-    /// The call that asks for it.
+    /// The call's HTTP request.
     pub fn request(&self, app: &AppName) -> Request<Bytes> {
         let (method, path) = match self {
             Self::Delete(dyno) => (Method::DELETE, format!("/apps/{app}/dynos/{dyno}")),
@@ -285,7 +279,7 @@ impl Answer {
         }
     }
 
-    /// The body of a 2xx; nothing for a 404.
+    /// The body of a 2xx; none for a 404.
     pub fn body(&self) -> Result<Option<&[u8]>, ApiError> {
         match self.status {
             200..=299 => Ok(Some(&self.body)),
@@ -315,7 +309,7 @@ impl Answer {
     }
 }
 
-/// A dyno of an answer, if it is the one that was asked for.
+/// The dyno in a response, if it is the requested one.
 pub fn one(body: Option<&[u8]>, name: &DynoName) -> Result<Option<DynoInfo>, ApiError> {
     let Some(body) = body else { return Ok(None) };
     match json::dyno(body) {

@@ -1,4 +1,4 @@
-//! The daemon in the simulation: the engine that ships, with simulated hands, ears and store.
+//! The daemon in the simulation: the real engine, with a simulated API client, drain and store.
 
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ use crate::scenario::{ApiCondition, DOWN_MAX, Event, secs};
 use crate::store::{Row, Write};
 use crate::{Due, Simulation, Wrong};
 
-/// One life of the daemon.
+/// One process of the daemon.
 pub(crate) struct Daemon {
     born: Timestamp,
     engine: Engine,
     frame_ids: FrameDedup,
     watches: Vec<ProcessTypeFilter>,
-    /// Release under which a dyno was seen last when it was held, for what the store keeps of give-ups.
+    /// The release under which a held dyno was last seen, for the store's give-ups.
     last_release: Option<u64>,
 }
 
@@ -73,13 +73,12 @@ impl Simulation {
         for claim in &past.claims {
             let (app, cooldown) = (claim.app.0 as usize, self.judge.policy(claim.app.0 as usize).cooldown);
             let until = later(self.now, cooldown + secs(60));
-            // If it was replaced by anybody, that counts as our restart: better once too few.
+            // If anything replaced it, that counts as our restart: better one too few.
             self.watchdog.assume(app, claim.target.name.clone(), until);
         }
         self.input(Input::Restore(past))
     }
 
-    /// `kill -9`.
     pub(super) fn kill(&mut self) {
         if self.daemon.take().is_none() {
             return;
@@ -94,7 +93,7 @@ impl Simulation {
         }
         self.judge.died();
         let (now, life) = (self.now, self.life);
-        // What was asked for and has not arrived may still do so, but not for long.
+        // Requests on their way may still arrive, but not for long.
         let moved: Vec<(Timestamp, u64)> = self
             .agenda
             .iter()
@@ -150,7 +149,7 @@ impl Simulation {
         heard.iter().try_for_each(|event| self.overheard(app, event))
     }
 
-    /// What the daemon has just been told, for the judges.
+    /// Reports to the judges what the daemon has just received.
     fn overheard(&mut self, app: usize, event: &Heard) -> Result<(), Wrong> {
         match &event.fact {
             Fact::Error { code: Code::R14, dyno: Some(dyno) } => {
@@ -168,10 +167,10 @@ impl Simulation {
                 }
             }
             Fact::Life { dyno, change: Change::Leaving } => {
-                self.judge.told_leaving(app, dyno.clone(), event.at);
+                self.judge.reported_leaving(app, dyno.clone(), event.at);
             }
             Fact::Life { dyno, change: Change::State(state) } if *state != DynoState::Up => {
-                self.judge.told_leaving(app, dyno.clone(), event.at);
+                self.judge.reported_leaving(app, dyno.clone(), event.at);
             }
             _ => {}
         }
@@ -225,12 +224,12 @@ impl Simulation {
                 Ok(())
             }
             Effect::Record(record) => self.record(&record),
-            // One daemon at a time lives here; replicas on one store are tested with real processes.
+            // Only one daemon runs here; replicas on one store are tested with real processes.
             Effect::CountAcrossReplicas(_) => Ok(()),
         }
     }
 
-    /// Now and then the daemon is killed where it hurts most.
+    /// Now and then kills the daemon at the worst moment.
     fn snipe(&mut self) {
         if self.now < self.scene.heals_at && self.chance.hits(25) {
             let span = self.chance.span(Duration::ZERO, Duration::from_millis(600));
@@ -272,7 +271,7 @@ impl Simulation {
         self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, granted });
         self.snipe();
         if self.chance.hits(10) {
-            // A person stops it at the last moment.
+            // A person pauses it at the last moment.
             let (span, until) =
                 (self.chance.span(Duration::ZERO, commit), self.chance.span(secs(60), secs(1800)));
             self.plan_in(span, Due::Event(Event::Pause { app: Some(place), span: until }));
@@ -375,7 +374,7 @@ impl Simulation {
                 self.figures.did(outcome.result.label(), 1);
                 match &outcome.result {
                     RestartResult::Accepted { .. } => {
-                        // A lost answer is learnt late, and the cool-down runs from then.
+                        // A lost answer is noticed late, and the cool-down runs from then.
                         let until = later(self.now, self.judge.policy(app).cooldown + secs(30));
                         self.watchdog.assume(app, outcome.dyno.clone(), until);
                         self.write(Write::Accepted { holder, at: outcome.at });
@@ -444,7 +443,6 @@ impl Simulation {
         self.flights.insert(id, flight);
     }
 
-    /// A call reaches the API.
     pub(super) fn arrives(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.get(&id).cloned() else { return Ok(()) };
         let name = self.scene.apps[flight.app].spec.name.clone();
@@ -512,7 +510,7 @@ impl Simulation {
         self.timeline.note(Some(app), || format!("EFFECT {} {} is replaced", hit.name, hit.id), self.now);
         self.figures.did("restarts", 1);
         let clock = self.clock();
-        // By its own policy a dyno is left alone while another may still write under its name.
+        // Its own policy leaves a dyno alone while another may still write under its name.
         let overlap = if self.scene.apps[app].spec.preboot { secs(215) } else { secs(35) };
         if !self.judge.is_writer(holder, app, overlap).map_err(|what| (Some(app), what))? {
             self.figures.did("line_of_another_instance", 1);
@@ -525,7 +523,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// A client gives a call up, or learns that its connection broke.
+    /// A client gives up on a call, or notices that its connection broke.
     pub(super) fn broken(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.get_mut(&id) else { return Ok(()) };
         if std::mem::replace(&mut flight.is_over, true) {
@@ -550,7 +548,6 @@ impl Simulation {
         }
     }
 
-    /// An answer of the API is here.
     pub(super) fn answered(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.remove(&id) else { return Ok(()) };
         let Some(answer) = flight.answer else { return Ok(()) };

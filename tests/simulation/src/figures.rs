@@ -1,4 +1,4 @@
-//! What a run adds up to, and the timeline of one that failed.
+//! The totals of a run, and the timeline of a failed one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,40 +8,36 @@ use jiff::Timestamp;
 
 use dynowarden_core::time::since;
 
-/// Everything that is counted, so that nobody takes a simulation at its word that injects nothing.
+/// All counts, which show that a simulation really injected faults.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
-    /// Days run.
     pub seeds: u64,
-    /// Time that passed in them.
+    /// Total simulated time.
     pub simulated: Duration,
-    /// The longest wait of an erring dyno that nothing excused.
+    /// The longest wait of an erring dyno without an excuse.
     pub longest_wait: Duration,
-    /// What was done to the system, by kind.
+    /// Injected faults, by kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Why dynos were left as they were, by the engine's label.
+    /// Reasons for holds, by the engine's label.
     pub holds: BTreeMap<&'static str, u64>,
-    /// What the system did, by kind.
+    /// The system's actions, by kind.
     pub done: BTreeMap<&'static str, u64>,
 }
 
 impl Figures {
-    /// One more fault.
     pub fn fault(&mut self, kind: &'static str) {
         *self.faults.entry(kind).or_default() += 1;
     }
 
-    /// One more hold.
     pub fn hold(&mut self, label: &'static str) {
         *self.holds.entry(label).or_default() += 1;
     }
 
-    /// So many more things done.
     pub fn did(&mut self, kind: &'static str, times: u64) {
         *self.done.entry(kind).or_default() += times;
     }
 
-    /// What a thousand days must hold and these do not: where nothing goes wrong, nothing is proven.
+    /// Counts that a thousand days must have and these lack: without faults, nothing is proven.
     pub fn missing(&self) -> Vec<&'static str> {
         let of = |kinds: &'static [&'static str], counts: &BTreeMap<&'static str, u64>| {
             kinds.iter().copied().filter(|kind| !counts.contains_key(kind)).collect::<Vec<_>>()
@@ -49,7 +45,6 @@ impl Figures {
         [of(&FAULTS, &self.faults), of(&HOLDS, &self.holds), of(&DONE, &self.done)].concat()
     }
 
-    /// Adds those of another run.
     pub fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
         self.simulated += other.simulated;
@@ -81,7 +76,7 @@ impl fmt::Display for Figures {
     }
 }
 
-/// What happened, for people to read. Costs nothing unless it is wanted.
+/// A readable log of events; costs nothing unless it is wanted.
 #[derive(Debug)]
 pub struct Timeline {
     start: Timestamp,
@@ -90,12 +85,12 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// An empty one; an unwanted one stays so.
+    /// An empty timeline; an unwanted one stays empty.
     pub fn new(start: Timestamp, wanted: bool) -> Self {
         Self { start, wanted, entries: Vec::new() }
     }
 
-    /// Notes what `text` makes, about one app or about all.
+    /// Adds the text of an event about one app or about all.
     pub fn note(&mut self, app: Option<usize>, text: impl FnOnce() -> String, now: Timestamp) {
         if self.wanted {
             let at = since(self.start, now);

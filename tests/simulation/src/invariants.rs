@@ -1,4 +1,4 @@
-//! The promises, held against the truth of the world and never against the engine's own books.
+//! The promises, checked against the true state of the world, never against the engine's own records.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use heroku_sim::world::World;
 
 use crate::scenario::{DOWN_MAX, secs};
 
-/// A dyno as it really was when the API answered.
+/// A dyno's true state when the API answered.
 #[derive(Clone, Debug)]
 pub struct DynoTruth {
     pub at: Timestamp,
@@ -29,7 +29,7 @@ pub struct DynoTruth {
     pub since: Timestamp,
 }
 
-/// An app's dynos as they really were when the API listed them.
+/// The true state of an app's dynos when the API listed them.
 #[derive(Clone, Debug)]
 pub struct ListTruth {
     pub dynos: Vec<DynoTruth>,
@@ -46,10 +46,10 @@ impl DynoTruth {
     }
 }
 
-/// An attempt, named by the life of the daemon and the attempt id.
+/// An attempt, identified by the process of the daemon and the attempt id.
 pub type Holder = (u32, AttemptId);
 
-/// What was promised for an attempt, step by step.
+/// The facts of an attempt, step by step.
 #[derive(Clone, Debug, Default)]
 struct Attempt {
     inspected: Option<(DynoTruth, ListTruth)>,
@@ -69,38 +69,37 @@ struct Restart {
     skew: SignedDuration,
 }
 
-/// What is known of one place of a formation.
+/// The state of one place of a formation.
 #[derive(Clone, Debug, Default)]
 struct Place {
     restarts: Vec<Restart>,
-    /// Claims, for the question whether giving up was justified.
+    /// Claims, to check whether giving up was justified.
     claims: BTreeSet<u64>,
     claimed_at: Vec<Timestamp>,
 }
 
-/// The judge of all that is done.
 #[derive(Debug)]
 pub struct Invariants {
     plans: Vec<AppPlan>,
     attempts: HashMap<Holder, Attempt>,
     places: BTreeMap<(usize, DynoName), Place>,
-    /// Those whose restart was judged to be in order, until it is known what became of it.
+    /// Restarts judged to be in order, until their outcome is known.
     engaged: Vec<(Holder, usize, DynoName)>,
-    /// What we took out, until it has been up for `settle`.
+    /// Dynos that we restarted, until they have been up for `settle`.
     out: Vec<(usize, DynoName)>,
-    /// Which instance wrote an error line: by app, dyno and the time in the line.
+    /// The instance that wrote an error line, by app, dyno and the time in the line.
     writers: HashMap<(usize, DynoName, Timestamp), InstanceId>,
-    /// Pauses that persons asked for, as the daemon's clock has their ends.
+    /// Pauses by persons; their ends are by the daemon's clock.
     pauses: BTreeMap<Option<usize>, Timestamp>,
-    /// When the daemon was told of a change in a dyno's life, last.
-    told_leaving: HashMap<(usize, DynoName), Timestamp>,
-    /// What the API told the daemon last of its tokens, and when.
+    /// When the last line about a change in a dyno's life arrived.
+    reported_leaving: HashMap<(usize, DynoName), Timestamp>,
+    /// The last remaining calls that the API reported, and when.
     tokens: Option<(u32, Timestamp)>,
-    /// How far the daemon's clock was off when it last began to live.
+    /// How far the daemon's clock was off when its process started.
     born_skew: SignedDuration,
 }
 
-/// The clock of the daemon: how far it is from the platform's.
+/// The daemon's clock: its distance from the platform's.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     pub now: Timestamp,
@@ -113,7 +112,7 @@ impl Clock {
     }
 }
 
-/// What was promised and not held.
+/// Broken promises.
 pub type Verdicts = Result<(), String>;
 
 macro_rules! hold {
@@ -134,7 +133,7 @@ impl Invariants {
             out: Vec::new(),
             writers: HashMap::new(),
             pauses: BTreeMap::new(),
-            told_leaving: HashMap::new(),
+            reported_leaving: HashMap::new(),
             tokens: None,
             born_skew: SignedDuration::ZERO,
         }
@@ -144,14 +143,14 @@ impl Invariants {
         &self.plans[app].policy
     }
 
-    /// A line was written by an instance.
+    /// Notes which instance wrote a line.
     pub fn error_line(&mut self, app: usize, dyno: DynoName, instance: InstanceId, at: Timestamp) {
         self.writers.insert((app, dyno, at), instance);
     }
 
-    /// The daemon was told of something in a dyno's life that ends an instance.
-    pub fn told_leaving(&mut self, app: usize, dyno: DynoName, now: Timestamp) {
-        self.told_leaving.insert((app, dyno), now);
+    /// Notes a line about an event that ends an instance.
+    pub fn reported_leaving(&mut self, app: usize, dyno: DynoName, now: Timestamp) {
+        self.reported_leaving.insert((app, dyno), now);
     }
 
     pub fn pause(&mut self, app: Option<usize>, until: Timestamp) {
@@ -176,12 +175,12 @@ impl Invariants {
         (!calendar::open(&self.policy(app).window, wall)).then_some("outside the window")
     }
 
-    /// The daemon begins another life, and reads the times of the last one.
+    /// Another process of the daemon starts, and reads the times of the last one.
     pub fn born(&mut self, clock: Clock) {
         self.born_skew = clock.skew;
     }
 
-    /// The daemon died: nobody waits for answers any more.
+    /// The daemon died: no task waits for answers any more.
     pub fn died(&mut self) {
         self.tokens = None;
         self.engaged.clear();
@@ -191,11 +190,11 @@ impl Invariants {
         self.tokens = Some((remaining, now));
     }
 
-    /// A call is about to be made: does it leave the reserve alone, by the last that was told?
+    /// Checks that a call leaves the reserve alone, by the last report.
     pub fn asks(&mut self, calls: u32, now: Timestamp) -> Verdicts {
-        let Some((told, at)) = self.tokens else { return Ok(()) };
+        let Some((reported, at)) = self.tokens else { return Ok(()) };
         let back = since(at, now).as_millis() as u64 * u64::from(limits::API_TOKENS_PER_MINUTE) / 60_000;
-        let most = u64::from(told) + back + 1;
+        let most = u64::from(reported) + back + 1;
         hold!(
             most >= u64::from(limits::API_TOKENS_RESERVE + calls),
             "{calls} calls of at most {most} that are left, and a fifth is not ours"
@@ -203,14 +202,12 @@ impl Invariants {
         Ok(())
     }
 
-    /// A look was answered to the engine.
     pub fn inspected(&mut self, holder: Holder, dyno: Option<DynoTruth>, list: ListTruth) {
         let attempt = self.attempts.entry(holder).or_default();
         attempt.inspected = dyno.map(|dyno| (dyno, list));
         attempt.claim_granted = false;
     }
 
-    /// The engine put a decision on record.
     pub fn decided(&mut self, life: u32, decision: &Decision, clock: Clock) -> Verdicts {
         let dyno = decision.dyno.as_ref().map_or_else(String::new, ToString::to_string);
         hold!(!decision.reason().is_empty(), "a decision about {dyno} without a reason");
@@ -241,13 +238,13 @@ impl Invariants {
         Ok(())
     }
 
-    /// Giving up needs as many restarts in the span as were allowed, done or at least claimed.
+    /// Giving up needs the allowed number of restarts in the span, done or at least claimed.
     pub fn gave_up(&mut self, app: usize, dyno: Option<&DynoName>, now: Timestamp) -> Verdicts {
         let Some(dyno) = dyno else { return Ok(()) };
         let rate = self.policy(app).max_restarts;
         let place = self.places.entry((app, dyno.clone())).or_default();
-        // A clock that was wrong in an earlier life may make restarts look younger, and one whose claim was
-        // adopted counts from then.
+        // A clock that was wrong in an earlier process may make restarts look younger, and one whose claim
+        // was taken over counts from then.
         let span = rate.per + secs(600) + DOWN_MAX;
         let claims = place.claimed_at.iter().filter(|at| since(**at, now) <= span).count();
         hold!(
@@ -273,7 +270,7 @@ impl Invariants {
         let Some((_, list)) = &attempt.inspected else {
             return Err(format!("a claim on {} without a look that saw it", seen.name));
         };
-        // At this moment it is judged: whoever was judged before it may be out by the time it is.
+        // It is judged at this moment: dynos that were judged before may be out by now.
         let policy = &self.plans[app].policy;
         let is_beside =
             |other: &DynoName| *other != seen.name && other.process_type() == seen.name.process_type();
@@ -299,7 +296,6 @@ impl Invariants {
         Ok(())
     }
 
-    /// The attempt came to an end, or begins again.
     pub fn is_over(&mut self, holder: Holder) {
         self.engaged.retain(|(of, _, _)| *of != holder);
     }
@@ -308,7 +304,7 @@ impl Invariants {
         self.attempts.entry(holder).or_default().claim_granted = true;
     }
 
-    /// A claim is in the store, whether or not the daemon lives to hear of it.
+    /// A claim is in the store, whether or not the daemon lives to receive the answer.
     pub fn claim_written(&mut self, row: u64, app: usize, dyno: &DynoName, now: Timestamp) {
         let place = self.places.entry((app, dyno.clone())).or_default();
         if place.claims.insert(row) {
@@ -316,7 +312,6 @@ impl Invariants {
         }
     }
 
-    /// The engine sends a DELETE.
     pub fn sends_delete(&mut self, holder: Holder, app: usize, dyno: &DynoName, clock: Clock) -> Verdicts {
         let listed = self.policy(app).process_types.contains(dyno.process_type());
         hold!(listed, "DELETE of {dyno}, whose type is not listed");
@@ -334,8 +329,8 @@ impl Invariants {
         attempt.claim_granted = false;
         attempt.decided_at = Some(clock.now);
         let Some((inspected, _)) = &attempt.inspected else { return Err(format!("DELETE of {dyno} unseen")) };
-        if let Some(told) = self.told_leaving.get(&(app, dyno.clone())) {
-            hold!(*told <= inspected.at, "DELETE of {dyno} after the platform said that it replaces it");
+        if let Some(reported) = self.reported_leaving.get(&(app, dyno.clone())) {
+            hold!(*reported <= inspected.at, "DELETE of {dyno} after the platform said that it replaces it");
         }
         Ok(())
     }
@@ -353,7 +348,7 @@ impl Invariants {
         hold!(inspected.state == DynoState::Up, "{name} was {:?} at the look", inspected.state);
         hold!(inspected.name == name && name.process_type() == hit.name.process_type(), "{name}: wrong dyno");
         let judged_at = if attempt.is_manual {
-            // A person's word stands for the error; the look came after it.
+            // A person's request stands for the error; the inspection came after it.
             inspected.at
         } else {
             let line_at = attempt.line_at.ok_or_else(|| format!("{name}: no error in the evidence"))?;
@@ -361,7 +356,8 @@ impl Invariants {
             line_at
         };
         let age = since(inspected.since, judged_at);
-        // By hand the age is read on our clock at the answer's arrival, and a look takes its time.
+        // For a manual restart, the age is by our clock at the response's arrival, and an inspection takes
+        // time.
         let slack =
             if attempt.is_manual { since(inspected.at, attempt.decided_at.unwrap_or(now)) } else { secs(0) };
         hold!(
@@ -372,7 +368,7 @@ impl Invariants {
 
         let raced = inspected.id != hit.id;
         if raced {
-            // Replaced by somebody else while the request was on its way: nobody could have known.
+            // Replaced by something else while the request was on its way: nothing could have prevented that.
             hold!(hit.created_at >= inspected.at, "{name}: DELETE of another instance than was looked at");
         }
 
@@ -420,7 +416,7 @@ impl Invariants {
     ) -> Verdicts {
         let policy = self.plans[app].policy.clone();
         let place = self.places.entry((app, name.clone())).or_default();
-        // What another life wrote down was by a clock that may have been set since.
+        // Times that another process stored were by a clock that may have been set since.
         let seems = |restart: &Restart| {
             let set = self.born_skew.checked_sub(restart.skew).unwrap_or_default();
             let drift = if restart.life == life { SignedDuration::ZERO } else { set };
@@ -440,15 +436,15 @@ impl Invariants {
         let recent = place.restarts.iter().filter(|restart| seems(restart) < rate.per).count();
         hold!(
             recent < rate.count.get() as usize,
-            "{name} restarted once more after {recent} in {:?}, {} allowed",
+            "{name} restarted again after {recent} in {:?}, {} allowed",
             rate.per,
             rate.count
         );
         Ok(())
     }
 
-    /// Whether the line that led to a DELETE was written by the instance that was looked at; another one
-    /// may still write under its name for no longer than `overlap`.
+    /// Whether the line that led to a DELETE was written by the inspected instance. Another one may still
+    /// write under its name for at most `overlap`.
     pub fn is_writer(&self, holder: Holder, app: usize, overlap: Duration) -> Result<bool, String> {
         let Some(attempt) = self.attempts.get(&holder) else { return Ok(true) };
         let (Some(line_at), Some((inspected, _))) = (attempt.line_at, &attempt.inspected) else {
@@ -464,7 +460,7 @@ impl Invariants {
         Ok(is_writer)
     }
 
-    /// Takes those off the list that are up and settled; to be asked before the world goes on.
+    /// Removes dynos that are up and settled; must be called before the world goes on.
     pub fn settle(&mut self, world: &World, now: Timestamp) {
         if self.out.is_empty() {
             return;
@@ -477,18 +473,16 @@ impl Invariants {
         });
     }
 
-    /// The last restart of ours at a place.
+    /// Our last restart at a place.
     pub fn last_restart(&self, app: usize, name: &DynoName) -> Option<Timestamp> {
         self.places.get(&(app, name.clone()))?.restarts.last().map(|restart| restart.at)
     }
 
-    /// The last claim on a place.
     pub fn last_claim(&self, app: usize, name: &DynoName) -> Option<Timestamp> {
         self.places.get(&(app, name.clone()))?.claimed_at.last().copied()
     }
 }
 
-/// When a dyno would be settled.
 pub fn settled_at(dyno: &Dyno, settle: Duration) -> Timestamp {
     later(dyno.created_at.max(dyno.updated_at), settle)
 }

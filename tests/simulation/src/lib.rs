@@ -1,6 +1,6 @@
-//! A day of the whole system in simulated time: the simulated Heroku on one side, on the other the very
-//! engine that ships, fed through the very reading of batches that ships, and between them a network, a
-//! store, persons and misfortune. Everything is drawn from one seed.
+//! A day of the whole system in simulated time: on one side the simulated Heroku, on the other the real
+//! engine and the real reader of batches, and between them a network, a store, people and faults. Everything
+//! is drawn from one seed.
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +39,6 @@ use crate::liveness::{Liveness, Trouble};
 use crate::scenario::{ApiCondition, Event, Scenario, secs};
 use crate::store::{Store, Write};
 
-/// One day of one seed.
 pub struct Simulation {
     agenda: BTreeMap<(Timestamp, u64), Due>,
     chance: Chance,
@@ -61,7 +60,6 @@ pub struct Simulation {
     api_condition: ApiCondition,
 }
 
-/// What is going to happen.
 enum Due {
     Answered(u64),
     Arrives(u64),
@@ -74,7 +72,6 @@ enum Due {
     Written { life: u32, write: Write },
 }
 
-/// A promise that was not held.
 #[derive(Debug)]
 pub struct Failure {
     pub seed: u64,
@@ -87,7 +84,7 @@ pub struct Failure {
 /// Runs the day of a seed.
 ///
 /// # Errors
-/// The first promise that was not held.
+/// The first broken promise.
 pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Vec<String>), Box<Failure>> {
     let mut trial = Simulation::new(seed, day, with_timeline);
     match trial.run() {
@@ -193,7 +190,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Lets the world go on, and hands its lines to logplex.
+    /// Advances the world, and passes its lines to logplex.
     fn advance_world(&mut self) {
         self.judge.settle(&self.platform.world, self.now);
         for line in self.platform.world.advance(self.now) {
@@ -346,7 +343,7 @@ impl Simulation {
     }
 
     fn mind_the_clock(&mut self) {
-        // Beyond two minutes ahead of us, or five behind, lines are not believed.
+        // Lines more than two minutes ahead of us, or five behind, are not trusted.
         if self.skew.abs() > SignedDuration::from_secs(100) {
             self.watchdog.trouble(Trouble::Clock, later(self.now, secs(90)));
         }
@@ -376,7 +373,7 @@ impl Simulation {
         self.input(Input::Pause { app: pause.app, until, reason: pause.reason })
     }
 
-    /// From now on all is well, so everything has to come to rest.
+    /// No more faults, so everything has to come to rest.
     fn heal(&mut self) -> Result<(), Wrong> {
         let now = self.now;
         (self.api_condition, self.skew, self.store.is_away) =
@@ -402,7 +399,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// After the rest nobody waits for anything.
+    /// After the rest, nothing waits.
     fn at_rest(&mut self) -> Result<(), Wrong> {
         let wrong = |what: String| Err((None, what));
         let Some(daemon) = &self.daemon else { return wrong("the daemon is down at the end".to_owned()) };
@@ -435,7 +432,7 @@ impl Simulation {
     }
 }
 
-/// The app's place, which its name ends in.
+/// An app's place: the number at the end of its name.
 fn app_index(name: &str) -> usize {
     name.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("apps are numbered")
 }
@@ -455,5 +452,5 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Lines of a failed seed's timeline that are printed; the command prints all.
+/// Printed lines of a failed seed's timeline; the command prints all.
 const TIMELINE_SHOWN: usize = 150;

@@ -1,4 +1,4 @@
-//! Liveness: a dyno that keeps erring, and that nothing excuses, is restarted within a bound.
+//! Liveness: a dyno that keeps erring, without an excuse, is restarted within a bound.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use heroku_sim::world::World;
 use crate::invariants::{Clock, Invariants, settled_at};
 use crate::scenario::secs;
 
-/// From the first line that counts to the DELETE, where nothing is in the way. A rule may want three
-/// lines, of which some are lost on their way; a call may fail, and the next line comes 21 s later.
+/// From the first counted line to the DELETE, if nothing is in the way. A rule may want three lines, of which
+/// some are lost on their way; a call may fail, and the next line comes 21 s later.
 pub const BOUND: Duration = Duration::from_secs(6 * 60);
 
 /// Between two lines of a dyno that keeps erring.
 const GAP_MAX: Duration = Duration::from_secs(70);
 
-/// What is in the way for a while, whatever the dyno.
+/// Temporary obstacles, whatever the dyno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Trouble {
     Api,
@@ -32,19 +32,18 @@ pub enum Trouble {
     Tokens,
 }
 
-/// Watches over all that err.
 #[derive(Debug, Default)]
 pub struct Liveness {
     owed: HashMap<(usize, DynoName), Owed>,
-    /// Until when each trouble excuses.
+    /// The end of each obstacle.
     troubles: HashMap<Trouble, Timestamp>,
-    /// Until when an app as a whole is excused.
+    /// The end of an app's excuse.
     apps: HashMap<usize, Timestamp>,
-    /// Until when, and under which release, a dyno is given up.
+    /// The end of each give-up, and its release.
     given_up: HashMap<(usize, DynoName), (Timestamp, u64, Option<Timestamp>)>,
-    /// Dynos that count as restarted although they may not have been, until then.
+    /// Dynos that count as restarted until then, although they may not have been.
     assumed: HashMap<(usize, DynoName), Timestamp>,
-    /// The longest wait of one that nothing excused.
+    /// The longest wait without an excuse.
     pub longest: Duration,
 }
 
@@ -110,7 +109,7 @@ impl Liveness {
         Ok(())
     }
 
-    /// Why a dyno that errs now need not be restarted now.
+    /// Why an erring dyno need not be restarted now.
     #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
     fn excuse(
         &mut self,
@@ -143,7 +142,7 @@ impl Liveness {
         }
         let state = world.app(&format!("app-{app}"))?;
         if let Some((until, version, seen_at)) = self.given_up.get_mut(&key) {
-            // A release ends it, once a line or a look every ten minutes has told of it.
+            // A release ends it, once a line or the inspection every ten minutes has shown it.
             if state.version() > *version {
                 seen_at.get_or_insert(now);
             }
@@ -154,7 +153,7 @@ impl Liveness {
         }
         let dyno = world.dyno(state.name(), &name.to_string())?;
         let up_for = since(settled_at(dyno, Duration::ZERO), now);
-        // Lines of the one before, or about its end, may hold a young dyno back.
+        // Lines of the previous process, or about its end, may hold a young dyno back.
         let overlap = if state.spec.preboot { secs(300) } else { secs(80) };
         let youth = policy.min_uptime.max(policy.boot_timeout + overlap) + secs(60);
         if dyno.state != DynoState::Up || up_for < youth {
@@ -172,7 +171,7 @@ impl Liveness {
                     || later(settled_at(other, policy.settle), secs(60)) > now
                     || later(settled_at(other, Duration::ZERO), secs(90)) > now)
         };
-        // A failed restart holds all of its formation, however many may be out.
+        // A failed restart holds its whole formation, whatever `max_concurrent` is.
         let out = world.dynos(state.name()).filter(is_out).count();
         if out > 0 {
             return Some("others are out");

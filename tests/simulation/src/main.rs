@@ -21,16 +21,16 @@ struct Options {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// One seed only.
+    /// Run only this seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Hours of a day.
+    /// The length of a day in hours.
     #[arg(long, default_value_t = 24)]
     hours: u64,
-    /// Print what happened; for one seed.
+    /// Print the timeline of one seed.
     #[arg(long)]
     timeline: bool,
-    /// Go on after a seed that failed, and print only what was wrong with each.
+    /// Continue after a failed seed, and print only each failure.
     #[arg(long)]
     all: bool,
 }
@@ -64,10 +64,10 @@ fn main() -> ExitCode {
                 return;
             }
             match dynowarden_simulation::run(seed, day, false) {
-                Ok((part, _)) => figures.lock().expect("nobody panics").add(&part),
+                Ok((part, _)) => figures.lock().expect("no thread panics").add(&part),
                 Err(failure) => {
                     println!("seed {seed}: {}", failure.what);
-                    failures.lock().expect("nobody panics").push(seed);
+                    failures.lock().expect("no thread panics").push(seed);
                     if !options.all {
                         next.store(end, Ordering::Relaxed);
                     }
@@ -77,9 +77,9 @@ fn main() -> ExitCode {
     };
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-    let figures = figures.into_inner().expect("nobody panicked");
+    let figures = figures.into_inner().expect("no thread panicked");
     println!("{figures}");
-    let failures = failures.into_inner().expect("nobody panicked");
+    let failures = failures.into_inner().expect("no thread panicked");
     if let Some(seed) = failures.iter().min() {
         if !options.all {
             let failure = dynowarden_simulation::run(*seed, day, true).expect_err("it fails again");

@@ -1,4 +1,4 @@
-//! What a seed stands for: the apps, what their users set, and what is going to befall them in a day.
+//! The meaning of a seed: the apps, their settings, and the events of a day.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -17,16 +17,15 @@ use heroku_sim::sender::{Chaos, DrainPolicy, Wording};
 
 use crate::figures::Figures;
 
-/// One watched app: what it is, and what its user set.
 #[derive(Clone, Debug)]
 pub struct ScenarioApp {
     pub spec: AppSpec,
     pub plan: AppPlan,
-    /// Dynos that behave otherwise than their formation.
+    /// Dynos that behave differently from their formation.
     pub dynos: Vec<(DynoName, DynoPlan)>,
 }
 
-/// What befalls the system from outside.
+/// An event from outside the system.
 #[derive(Clone, Debug)]
 pub enum Event {
     Clock(SignedDuration),
@@ -47,7 +46,7 @@ pub enum Event {
     ApiCondition(ApiCondition),
 }
 
-/// How the Platform API is for a while, beside its single mishaps.
+/// A lasting condition of the Platform API, besides single faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiCondition {
     Fair,
@@ -59,26 +58,23 @@ pub enum ApiCondition {
     Unauthorized,
 }
 
-/// A day.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub apps: Vec<ScenarioApp>,
     pub drain: DrainPolicy,
     pub events: Vec<(Timestamp, Event)>,
     pub start: Timestamp,
-    /// When everything gets well again.
     pub heals_at: Timestamp,
     pub end: Timestamp,
 }
 
-/// For so long after everything got well the simulation runs on, and everything must come to rest.
+/// The simulated time after that, in which everything must come to rest.
 pub const REST: Duration = Duration::from_secs(100 * 60);
 
-/// The daemon is down for at most so long.
+/// The longest downtime of the daemon.
 pub const DOWN_MAX: Duration = Duration::from_secs(20 * 60);
 
 impl Scenario {
-    /// The day of this seed.
     pub fn draw(chance: &mut Chance, day: Duration) -> Self {
         // A Thursday, so that windows of weekdays open and close.
         let start: Timestamp = "2026-03-05T00:00:00Z".parse().expect("a time");
@@ -100,7 +96,7 @@ impl Scenario {
         scene
     }
 
-    /// Counts what goes on all day.
+    /// Counts the day's lasting conditions.
     pub fn count(&self, figures: &mut Figures) {
         let chaos = self.drain.chaos;
         for (kind, is_there) in [
@@ -307,7 +303,7 @@ fn policy(chance: &mut Chance) -> Policy {
         process_types.push("worker".parse().expect("a type"));
     }
     let min_uptime = match chance.below(10) {
-        // As good as none, so that only the error's age protects a new dyno.
+        // Practically none, so that only the error's age protects a new dyno.
         0 => chance.span(Duration::from_millis(1), secs(5)),
         1 | 2 => chance.span(secs(60), secs(180)),
         3 | 4 => chance.span(secs(180), secs(600)),

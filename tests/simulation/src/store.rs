@@ -1,4 +1,4 @@
-//! What survives the daemon: claims before their DELETE, and what became of them a little later.
+//! State that survives the daemon: claims before their DELETE, and their outcomes a little later.
 
 use std::sync::Arc;
 
@@ -11,20 +11,19 @@ use dynowarden_core::engine::restore::{
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::record::AttemptId;
 
-/// The record, as far as the next life needs it.
+/// The part of the store that the next process needs.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     pub rows: Vec<Row>,
     pub given_up: Vec<RestoredGiveUp>,
     pub pauses: Vec<RestoredPause>,
-    /// Nobody answers.
+    /// It does not answer.
     pub is_away: bool,
 }
 
-/// A claimed restart, and what became of it.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Who has it in hand: life and attempt id.
+    /// Process and attempt id.
     pub holder: (u32, AttemptId),
     pub app: AppId,
     pub target: DynoInfo,
@@ -33,7 +32,7 @@ pub struct Row {
     pub has_ended: bool,
 }
 
-/// Something that is written a little after it was learnt.
+/// A write that takes effect with a delay.
 #[derive(Clone, Debug)]
 pub enum Write {
     Accepted { holder: (u32, AttemptId), at: Timestamp },
@@ -42,7 +41,7 @@ pub enum Write {
 }
 
 impl Store {
-    /// Puts the claim of an attempt down; an attempt that claims again has its old row again.
+    /// Writes the claim of an attempt; a repeated claim reuses its row.
     pub fn claim(&mut self, row: Row) -> u64 {
         match self.rows.iter().position(|known| known.holder == row.holder) {
             Some(place) => {
@@ -84,13 +83,13 @@ impl Store {
         self.pauses.retain(|pause| app.is_some() && pause.app != app);
     }
 
-    /// What the engine of the next life is told; it takes the open claims over.
+    /// The state for the next process's engine, which takes over the open claims.
     pub fn past(&mut self, life: u32) -> RestoredState {
         let mut restarts: Vec<RestoredRestart> = Vec::new();
         let mut claims = Vec::new();
         for row in &mut self.rows {
             let dyno: DynoName = row.target.name.clone();
-            // One whose claim is open is counted with the claim.
+            // A restart with an open claim is counted with the claim.
             if let Some(accepted_at) = row.accepted_at
                 && row.has_ended
             {
@@ -107,7 +106,6 @@ impl Store {
         RestoredState { claims, given_up: self.given_up.clone(), pauses: self.pauses.clone(), restarts }
     }
 
-    /// Claims that nobody has closed.
     pub fn open_claims(&self) -> usize {
         self.rows.iter().filter(|row| !row.has_ended).count()
     }

@@ -1,5 +1,5 @@
-//! What must be true of every answer of the Platform API: a body says exactly what a slow reader of JSON
-//! finds in it, or it is garbled; and nothing is up that does not say so.
+//! The oracle for responses of the Platform API: a body means exactly what a slow JSON reader finds in it, or
+//! it is garbled; and no dyno is up unless the body says so.
 
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::api::json::{self as api, Garbled};
@@ -10,20 +10,20 @@ use secrecy::ExposeSecret as _;
 use crate::json::{self, Json};
 use crate::reference;
 
-/// Any octets as the body of each of the answers.
+/// Checks any octets as each kind of response.
 pub fn check_answer(body: &[u8]) {
     let read = json::read(body);
-    // What RFC 8259 leaves open may be read or refused; only without it must both agree.
+    // Where RFC 8259 leaves a choice, the reader may accept or reject; otherwise both must agree.
     let exact = |is_right: bool| match &read {
         Some((_, is_odd)) => is_right || *is_odd,
         None => is_right,
     };
     let value = read.as_ref().map(|(value, _)| value);
 
-    let dyno = told(api::dyno(body));
+    let dyno = readable(api::dyno(body));
     assert!(exact(agree(dyno.as_ref(), value, |value| slow_dyno(value, One))), "{dyno:?}");
     let listed: Vec<ProcessType> = LISTED.map(|word| word.parse().expect("a process type")).to_vec();
-    let dynos = told(api::dynos(body, &listed));
+    let dynos = readable(api::dynos(body, &listed));
     let expect = |value: &Json| slow_dynos(value);
     match (&dynos, value.map(expect)) {
         (Some(read), Some(Some(slow))) => {
@@ -34,7 +34,7 @@ pub fn check_answer(body: &[u8]) {
         (read, slow) => assert!(exact(read.is_none() == slow.flatten().is_none()), "{read:?}"),
     }
 
-    let app = told(api::app(body));
+    let app = readable(api::app(body));
     let expect = value.and_then(slow_app);
     let app = app.map(|app| {
         let maintenance = app.maintenance.to_string();
@@ -47,7 +47,7 @@ pub fn check_answer(body: &[u8]) {
 }
 
 fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool) {
-    let read = told(api::drains(body));
+    let read = readable(api::drains(body));
     let expect = match value {
         Some(Json::List(items)) => items.iter().map(slow_drain).collect::<Option<Vec<_>>>(),
         _ => None,
@@ -56,18 +56,18 @@ fn check_drains(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> bool)
     let read = read.map(|drains| {
         let names: Vec<String> =
             drains.iter().flat_map(|drain| [drain.id.clone(), drain.token.to_string()]).collect();
-        let told = |drain: api::Drain| {
+        let fields = |drain: api::Drain| {
             let url = drain.url.expose_secret().to_owned();
-            // What is part of an id or a token, which are shown, is no secret of the URL's.
+            // The parts of a visible id or token are not secret.
             let is_named = names.iter().any(|name| name.contains(&url));
             let is_hidden = url.len() < 8 || is_named || !shown.contains(&url);
             assert!(is_hidden, "the URL of a drain holds a password, and is shown");
             (drain.id, drain.token.to_string(), url, drain.of_addon)
         };
-        drains.into_iter().map(told).collect::<Vec<_>>()
+        drains.into_iter().map(fields).collect::<Vec<_>>()
     });
     assert!(exact(read == expect), "{shown} is not {expect:?}");
-    let one = told(api::drain(body));
+    let one = readable(api::drain(body));
     assert!(exact(one.is_some() == value.and_then(slow_drain).is_some()));
 }
 
@@ -76,15 +76,15 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
         [one] => Some(one.clone()),
         _ => None,
     };
-    let left = told(api::rate_limits(body));
+    let left = readable(api::rate_limits(body));
     let expect = value.and_then(|value| u32::try_from(only(value, "remaining")?.whole()?).ok());
     assert!(exact(left == expect), "{left:?} is not {expect:?}");
 
-    let account = told(api::account(body)).map(|account| account.email);
+    let account = readable(api::account(body)).map(|account| account.email);
     let expect = value.and_then(|value| only(value, "email")?.text().map(str::to_owned));
     assert!(exact(account == expect));
 
-    let features = told(api::features(body))
+    let features = readable(api::features(body))
         .map(|all| all.into_iter().map(|feature| (feature.name, feature.enabled)).collect::<Vec<_>>());
     let expect = list(value, |item| {
         let Json::Bool(enabled) = only(item, "enabled")? else { return None };
@@ -92,7 +92,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
     });
     assert!(exact(features == expect), "{features:?} is not {expect:?}");
 
-    let formation = told(api::formation(body)).map(|all| {
+    let formation = readable(api::formation(body)).map(|all| {
         all.into_iter().map(|one| (one.process_type, u64::from(one.quantity), one.size)).collect::<Vec<_>>()
     });
     let expect = list(value, |item| {
@@ -102,7 +102,7 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
     });
     assert!(exact(formation == expect), "{formation:?} is not {expect:?}");
 
-    let red = told(api::red_systems(body));
+    let red = readable(api::red_systems(body));
     let systems = value.and_then(|value| only(value, "status"));
     let named = list(systems.as_ref(), |item| {
         let state = only(item, "status")?;
@@ -124,8 +124,8 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
 
 const LISTED: [&str; 2] = ["web", "api-2"];
 
-/// What was read, or none with a message that is short and on one line.
-fn told<T>(read: Result<T, Garbled>) -> Option<T> {
+/// The value; for an error, checks that its message is short and on one line.
+fn readable<T>(read: Result<T, Garbled>) -> Option<T> {
     read.map_err(|garbled| {
         let message = garbled.to_string();
         assert!(!message.is_empty() && message.chars().count() <= 600, "{} octets", message.len());
@@ -164,8 +164,8 @@ impl Slow {
     }
 }
 
-/// Which of several members with one name counts: a single object may have but one, and of an object in a
-/// list the last is taken, as most readers of JSON do.
+/// Which of several members with one name counts: a single object may have only one; in a list the last
+/// counts, as for most JSON readers.
 #[derive(Clone, Copy)]
 enum Repeated {
     One,
@@ -270,8 +270,7 @@ fn is_dyno(name: &str) -> bool {
     is_type(process_type) && number.parse::<u32>().is_ok_and(|index| index > 0 && index.to_string() == number)
 }
 
-/// The time that is counted by hand; of other ways to write one, which are none of the API's, what the
-/// library says.
+/// The time, converted by hand; for formats that the API does not use, the library's result.
 fn nanos(text: &str) -> Option<i128> {
     let read = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_nanosecond);
     let is_usual = !text.contains(":60") && !text.starts_with("9999-12-3");

@@ -1,30 +1,39 @@
-//! The one HTTP client of the tests: plain HTTP/1.1, one request on a connection of its own, as the admin.
+//! The one HTTP client of the tests: plain HTTP/1.1, each request on its own connection, as the admin.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::daemon::{ADMIN_PASSWORD, Daemon};
 
-/// How long the daemon may be silent.
+/// The longest time without data.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends a request and returns the whole answer, head included.
+/// Sends a request and returns the whole response, head included.
 ///
 /// # Panics
-/// There is no answer.
+/// There is no response.
 pub fn get(daemon: &Daemon, path: &str) -> String {
     let mut answer = String::new();
-    send(daemon, &format!("GET {path}"), "").read_to_string(&mut answer).expect("an answer");
+    let mut stream = send(&daemon.url, &format!("GET {path}"), "").expect("a connection");
+    stream.read_to_string(&mut answer).expect("an answer");
     answer
 }
 
-/// Sends a request such as `POST /api/v1/pause`, and returns the status and the body to be read.
+/// The body of a path; none without a complete response with status 200.
+pub fn read(url: &str, path: &str) -> Option<String> {
+    let mut answer = String::new();
+    send(url, &format!("GET {path}"), "").ok()?.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.starts_with("HTTP/1.1 200 ").then(|| body.to_owned())
+}
+
+/// Sends a request such as `POST /api/v1/pause`, and returns the status and a reader of the body.
 ///
 /// # Panics
-/// There is no answer.
+/// There is no response.
 pub fn request(daemon: &Daemon, line: &str, body: &str) -> (u16, BufReader<TcpStream>) {
-    let mut reader = BufReader::new(send(daemon, line, body));
+    let mut reader = BufReader::new(send(&daemon.url, line, body).expect("a connection"));
     let mut status = String::new();
     reader.read_line(&mut status).expect("a status line");
     let mut header = String::new();
@@ -34,16 +43,24 @@ pub fn request(daemon: &Daemon, line: &str, body: &str) -> (u16, BufReader<TcpSt
     (status.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status"), reader)
 }
 
-fn send(daemon: &Daemon, line: &str, body: &str) -> TcpStream {
-    let authority = daemon.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(authority).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+fn send(url: &str, line: &str, body: &str) -> io::Result<TcpStream> {
+    let authority = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(authority)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();
     write!(
         stream,
         "{line} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {ADMIN_PASSWORD}\r\nConnection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .expect("sent");
-    stream
+    )?;
+    Ok(stream)
+}
+
+/// The sum of a metric over all its labels.
+pub fn metric(page: &str, name: &str) -> Option<f64> {
+    let values = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        rest.starts_with([' ', '{']).then(|| line.rsplit_once(' ')?.1.parse::<f64>().ok())?
+    });
+    values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
 }

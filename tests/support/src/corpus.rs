@@ -1,4 +1,4 @@
-//! The fuzzer's inputs: the regressions, which are files, and the grown corpus, which is one archive.
+//! The fuzzer's inputs: the regressions, as files, and the grown corpus, as one archive.
 
 use std::io::Read as _;
 use std::path::Path;

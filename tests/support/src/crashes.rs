@@ -1,4 +1,4 @@
-//! What must hold across crashes and replicas, on whatever store: scenes that SQLite and PostgreSQL share.
+//! Invariants across crashes and replicas, for any store: tests that SQLite and PostgreSQL share.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use http::Method;
 use crate::daemon::{DRAIN_PASSWORD, Daemon};
 use crate::fixtures::{acme, basic, deleted, dyno, heroku, post, r14};
 
-/// Hands an R14 of a dyno to one daemon, as a batch of its own.
+/// Posts an R14 of a dyno to one daemon, as a batch of its own.
 pub async fn err(heroku: &SimHeroku, daemon: &Daemon, name: &str) {
     let url = format!("{}/logs/acme", daemon.url);
     assert_eq!(post(heroku, url, basic(DRAIN_PASSWORD), r14(heroku, name)).await, 204);
 }
 
-/// Makes a dyno look as if it had been up for an hour, so that only the record speaks against a restart.
+/// Sets a dyno's start an hour back, so that only the store forbids a restart.
 pub fn age(heroku: &SimHeroku, name: &str) {
     heroku
         .with(|platform, now| {
@@ -25,7 +25,6 @@ pub fn age(heroku: &SimHeroku, name: &str) {
         .expect("a dyno");
 }
 
-/// A cool-down outlives the process that began it.
 pub async fn a_cool_down_survives_a_kill(database: &str) {
     let heroku = heroku(1).await;
     let env = [("DATABASE_URL", database)];
@@ -36,13 +35,13 @@ pub async fn a_cool_down_survives_a_kill(database: &str) {
     age(&heroku, "web.1");
     let second = Daemon::start(&heroku.api_url(), &env);
     err(&heroku, &second, "web.1").await;
-    // Cooling down; or still settling, where the kill came before the last word about the first restart.
+    // Cooling down; or still settling, if the kill came before the outcome of the first restart.
     second.await_line(|line| line["decision"] == "hold");
     assert_eq!(deleted(&heroku).len(), 1);
 }
 
-/// Kills and starts at random moments, with every dyno erring all the time: never two of one formation out,
-/// and never one dyno twice within its cool-down.
+/// Kills and starts at random moments, while every dyno errs all the time: never two of one formation are
+/// out, and no dyno is restarted twice within its cool-down.
 pub async fn kills_at_any_moment_cause_no_forbidden_restart(database: &str, daemons: usize, rounds: u32) {
     let heroku = heroku(4).await;
     let env = [("DATABASE_URL", database)];
@@ -52,13 +51,13 @@ pub async fn kills_at_any_moment_cause_no_forbidden_restart(database: &str, daem
         for (index, daemon) in (round as usize..).zip(&running) {
             err(&heroku, daemon, &format!("web.{}", index % 4 + 1)).await;
         }
-        // The moment of the kill moves through the life of an attempt: before the look, after it, at the
-        // DELETE, and while the new dyno boots.
+        // The kill moves through the life of an attempt: before the inspection, after it, at the DELETE, and
+        // while the new dyno boots.
         let wanted = heroku.calls().len() + round as usize % 5;
         let moment = |calls: usize| (calls >= wanted).then_some(());
         let _or_a_while = heroku.await_that(|platform| moment(platform.calls().count()), SOON).await;
         let victim = round as usize % daemons;
-        // One process at a time may have an SQLite file, so the next begins when this one has ended.
+        // Only one process may hold an SQLite file, so the next starts when this one has ended.
         running.remove(victim).kill();
         running.insert(victim, start());
     }
@@ -76,13 +75,13 @@ pub async fn kills_at_any_moment_cause_no_forbidden_restart(database: &str, daem
     check(&heroku);
 }
 
-/// Tries of [`SOON`] each, together longer than the minute that a claim lasts.
+/// Tries of [`SOON`] each, together longer than a claim's minute.
 const TRIES_PAST_A_CLAIM: u32 = 45;
 
 /// How long a kill waits for its moment, which may never come: most dynos have had their restart by then.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Reads the promises off the calls that the API saw.
+/// Checks the promises against the calls that the API received.
 pub fn check(heroku: &SimHeroku) {
     let deletes: Vec<RecordedCall> = heroku.changes();
     let mut names: Vec<&str> = deletes.iter().map(|call| call.path.as_str()).collect();
@@ -92,7 +91,7 @@ pub fn check(heroku: &SimHeroku) {
     assert_eq!(restarted, names.len(), "a dyno was restarted twice within its cool-down: {deletes:#?}");
     for pair in deletes.windows(2) {
         let gap = pair[1].at.duration_since(pair[0].at);
-        // Five seconds of boot, in the simulated world, and one of settling.
+        // Five seconds of boot in the simulated world, and one of settling.
         assert!(gap.as_secs() >= 5, "two were out at once: {pair:#?}");
     }
     assert!(!deletes.is_empty(), "nothing was restarted");

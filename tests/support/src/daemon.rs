@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A running daemon, and what it has logged.
 pub struct Daemon {
     child: Child,
     log: Arc<Log>,
-    /// Where it listens, such as `http://127.0.0.1:40123`.
+    /// Such as `http://127.0.0.1:40123`.
     pub url: String,
 }
 
-/// The binary that cargo built beside the tests.
+/// The binary that cargo built for these tests.
 pub fn binary() -> PathBuf {
     let tests = std::env::current_exe().expect("the path of this test");
     let target = tests.ancestors().nth(2).expect("cargo puts tests below the binary");
@@ -26,9 +25,7 @@ pub fn binary() -> PathBuf {
 
 /// The password of every drain in these tests.
 pub const DRAIN_PASSWORD: &str = "drain-secret";
-/// The admin's.
 pub const ADMIN_PASSWORD: &str = "admin-secret";
-/// The hook's.
 pub const HOOK_KEY: &str = "hook-secret";
 
 #[derive(Default)]
@@ -38,7 +35,8 @@ struct Log {
 }
 
 impl Daemon {
-    /// Starts it against the API at `api_url`, watching `acme`, with these variables beside the usual ones.
+    /// Starts it against the API at `api_url`, watching `acme`, with these variables in addition to the usual
+    /// ones.
     pub fn start(api_url: &str, env: &[(&str, &str)]) -> Self {
         Self::start_by(command(), api_url, env)
     }
@@ -80,27 +78,26 @@ impl Daemon {
         self.log.await_line(&wanted).unwrap_or_else(|| panic!("no such line: {:#?}", self.lines()))
     }
 
-    /// Waits for a decision about a dyno, with this label for its reason.
+    /// Waits for a decision about a dyno with this reason code.
     pub fn await_decision(&self, dyno: &str, decision: &str, code: &str) -> Value {
         self.await_line(|line| line["dyno"] == dyno && line["decision"] == decision && line["code"] == code)
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn lines(&self) -> Vec<Value> {
         self.log.lock().0.clone()
     }
 
-    /// What it has logged after the first so many lines.
+    /// Its log after the first `index` lines.
     pub fn lines_from(&self, index: usize) -> Vec<Value> {
         self.log.lock().0.get(index..).unwrap_or_default().to_vec()
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The decisions that it has logged so far.
+    /// The decisions in its log so far.
     pub fn decisions(&self) -> Vec<String> {
         let decisions = self.lines().into_iter().filter(|line| line["decision"].is_string());
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -117,7 +114,7 @@ impl Daemon {
         let _ended = self.child.wait();
     }
 
-    /// Sends SIGTERM, and gives its end and how long that took.
+    /// Sends SIGTERM, and returns the exit status and the time that it took.
     pub fn terminate(mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();
         self.signal("-TERM");
@@ -169,7 +166,7 @@ impl Log {
     }
 }
 
-/// Asks again and again until there is an answer; whoever tells a thing shows it a moment later.
+/// Polls until there is a result; some effects show a moment after they are reported.
 #[track_caller]
 pub fn eventually<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -182,12 +179,12 @@ pub fn eventually<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
     }
 }
 
-/// The binary without any variable of this process that it would read.
+/// The binary without the variables of this process that it would read.
 pub fn command() -> Command {
     command_by(&[])
 }
 
-/// The binary behind the words of a launcher, which runs it in its own place.
+/// The binary after the words of a launcher, which replaces itself by it.
 pub fn command_by(launcher: &[&str]) -> Command {
     let binary = binary();
     let words = [launcher, &[binary.to_str().expect("a path in UTF-8")]].concat();
@@ -199,5 +196,5 @@ pub fn command_by(launcher: &[&str]) -> Command {
     command
 }
 
-/// For what must happen; generous, because a loaded machine is slow and a broken program never is.
+/// For things that must happen; generous, because a loaded machine is slow.
 pub const PATIENCE: Duration = Duration::from_secs(40);

@@ -1,7 +1,7 @@
-//! The engine under any sequence of inputs: it never panics, and what it asks for keeps its own promises.
+//! The engine under any sequence of inputs: it never panics, and its effects keep its promises.
 //!
-//! Shared by the property test and by the fuzzer. Every four octets are one thing that happens: time
-//! passes, clocks jump, lines come, answers come, late, twice or for attempt ids that nobody knows.
+//! Shared by the property test and by the fuzzer. Every four octets are one event: time passes, clocks jump,
+//! lines come, answers come, late, twice or for unknown attempt ids.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU32;
@@ -21,16 +21,16 @@ use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Tri
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 use dynowarden_core::time::{Now, earlier, later};
 
-/// One thing that happens: what, and three octets that say more.
+/// One event: its kind, and three octets of details.
 pub type Op = [u8; 4];
 
-/// Runs any octets as operations.
+/// Runs any octets as events.
 pub fn check_octets(octets: &[u8]) -> usize {
     check(octets.as_chunks::<4>().0)
 }
 
-/// Lets all of it happen to an engine, and holds it to its promises after every step; gives the number
-/// of restarts that were asked for.
+/// Runs all events on an engine, and checks its promises after every step; returns the number of requested
+/// restarts.
 pub fn check(ops: &[Op]) -> usize {
     let mut bench = Bench::new();
     for op in ops {
@@ -39,7 +39,7 @@ pub fn check(ops: &[Op]) -> usize {
     bench.deletes
 }
 
-/// What an engine was asked for and has not been told.
+/// An effect of the engine that is not answered yet.
 #[derive(Clone, Debug)]
 enum Open {
     Claim { is_manual: bool },
@@ -50,16 +50,16 @@ enum Open {
 
 type Key = (AppId, DynoName);
 
-/// How far an attempt has come, by what passed through here.
+/// The progress of an attempt, as seen here.
 #[derive(Clone, Debug, Default)]
 struct Steps {
     inspected: bool,
     claimed: bool,
     decided: bool,
     is_manual: bool,
-    /// The decision that was to be written with the claim.
+    /// The decision to be written with the claim.
     draft: Option<Box<Decision>>,
-    /// Other dynos of the formation that the last look showed to be out.
+    /// Other dynos of the formation that were out at the last inspection.
     others_out: BTreeSet<DynoName>,
 }
 
@@ -72,9 +72,9 @@ struct Bench {
     accepted: HashMap<Key, Vec<Duration>>,
     /// The times of the lines that can make a rule fire.
     heard: HashSet<(Key, Timestamp)>,
-    /// Dynos that a DELETE was sent for and that are not known to be back.
+    /// Dynos with a DELETE that are not known to be back.
     out: BTreeSet<DynoName>,
-    /// Restarts whose dyno is up, and of whose memory nothing was told yet.
+    /// Restarts whose dyno is up, and whose memory has not been reported yet.
     back: BTreeSet<AttemptId>,
     instances: u32,
     orders: u64,
@@ -142,7 +142,7 @@ impl Bench {
         match what % 16 {
             0 => self.pass(Duration::from_millis(u64::from(b) * 40)),
             1 => self.pass(Duration::from_secs(u64::from(b) * 4)),
-            // Past a deadline, as a machine that slept.
+            // Past a deadline, like a machine that slept.
             2 => {
                 self.step(Duration::from_secs(u64::from(b) * 16));
                 self.input(Input::Wake);
@@ -222,7 +222,7 @@ impl Bench {
             let until = later(self.wall, Duration::from_secs(u64::from(c) * 20));
             past.given_up.push(RestoredGiveUp { app, dyno: dyno.clone(), until, release: Some(7) });
         }
-        // Adopted claims come with attempt ids that nobody has yet.
+        // Adopted claims have unused attempt ids.
         if b.is_multiple_of(4) && self.engine.attempts() == 0 && self.open.is_empty() {
             let attempt_id =
                 AttemptId(self.steps.keys().map(|attempt_id| attempt_id.0).max().unwrap_or(0) + 1);
@@ -275,7 +275,8 @@ impl Bench {
                 let out: BTreeSet<_> =
                     formation.iter().filter(is_out).map(|seen| seen.name.clone()).collect();
                 if answer.is_ok() && key.is_some_and(|(app, _)| app == AppId(0)) {
-                    // Whoever has settled or is gone by this look is out no more, whatever others have seen.
+                    // Dynos that have settled or are gone by this inspection are no longer out, whatever
+                    // others have seen.
                     self.steps
                         .values_mut()
                         .for_each(|steps| steps.others_out.retain(|dyno| out.contains(dyno)));
@@ -331,7 +332,7 @@ impl Bench {
         FormationInfo { dyno, formation }
     }
 
-    /// An answer that nobody waits for: of another kind than the open question, or to none at all.
+    /// An unexpected answer: of another kind than the open question, or to none at all.
     fn answer_out_of_turn(&mut self, attempt_id: AttemptId, a: u8, c: u8) {
         let open = self.open.get(&attempt_id).cloned();
         match a % 4 {
@@ -357,7 +358,7 @@ impl Bench {
         self.wall = later(self.wall, span);
     }
 
-    /// Lets time pass, stopping at deadlines as the contract has it.
+    /// Advances time, stopping at deadlines as the contract requires.
     fn pass(&mut self, span: Duration) {
         let end = self.mono + span;
         let mut rounds = 0;
@@ -401,7 +402,7 @@ impl Bench {
             Effect::Poll { attempt_id, app, dyno } => self.asks(attempt_id, Open::Poll { key: (app, dyno) }),
             Effect::Record(Record::Decision(decision)) => self.hold_decision(&decision),
             Effect::Record(Record::Outcome(outcome)) => match outcome.result {
-                // One that did not come back, or of which nobody knows, is out all the same.
+                // A dyno that did not come back, or whose state is unknown, is still out.
                 RestartResult::Accepted { .. } | RestartResult::NotBack { .. } => {}
                 RestartResult::Back { .. } => {
                     self.out.remove(&outcome.dyno);

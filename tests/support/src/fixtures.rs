@@ -1,4 +1,4 @@
-//! A simulated Heroku with one app, and what end-to-end tests do with it.
+//! A simulated Heroku with one app, and the common steps of end-to-end tests.
 
 use bytes::Bytes;
 use dynowarden_core::ident::{AppName, DynoName};
@@ -8,36 +8,44 @@ use heroku_sim::platform::RecordedCall;
 use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
 use http::Method;
 
-use crate::daemon::PATIENCE;
+use crate::daemon::{DRAIN_PASSWORD, PATIENCE};
 
-/// Headers of a hand-made request.
 pub type Headers = Vec<(String, String)>;
 
-/// The app.
 pub fn acme() -> AppName {
     "acme".parse().expect("an app")
 }
 
-/// A dyno's name.
 pub fn dyno(name: &str) -> DynoName {
     name.parse().expect("a dyno")
 }
 
-/// A simulated Heroku with `acme` and so many web dynos, all up for an hour.
+/// A simulated Heroku with `acme` and `webs` web dynos, all up for an hour.
 pub async fn heroku(webs: u32) -> SimHeroku {
     let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
     heroku.add_app(AppSpec::new(acme(), webs));
     heroku
 }
 
-/// Waits for a DELETE of exactly this dyno.
-pub async fn await_restart(heroku: &SimHeroku, name: &str) {
-    let path = format!("/apps/acme/dynos/{name}");
-    let wanted = |call: &RecordedCall| call.method == Method::DELETE && call.path == path;
-    heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name}"));
+/// Registers a drain of `app` that leads to the server at `url`.
+pub fn drain_to(heroku: &SimHeroku, url: &str, app: &AppName) {
+    let url = SimHeroku::drain_url(&format!("{url}/logs/{app}"), "logplex", DRAIN_PASSWORD);
+    heroku.add_drain(app, &url).expect("an app");
 }
 
-/// Every call that changed something, drains excepted.
+/// Waits for a DELETE of exactly this dyno of `acme`.
+pub async fn await_restart(heroku: &SimHeroku, name: &str) {
+    await_restart_of(heroku, "acme", name).await;
+}
+
+/// Waits for a DELETE of exactly this dyno of `app`.
+pub async fn await_restart_of(heroku: &SimHeroku, app: &str, name: &str) {
+    let path = format!("/apps/{app}/dynos/{name}");
+    let wanted = |call: &RecordedCall| call.method == Method::DELETE && call.path == path;
+    heroku.await_call(wanted, PATIENCE).await.unwrap_or_else(|| panic!("no restart of {name} of {app}"));
+}
+
+/// Every call that changed something, except for drains.
 pub fn deleted(heroku: &SimHeroku) -> Vec<String> {
     heroku.changes().into_iter().map(|call| format!("{} {}", call.method, call.path)).collect()
 }
@@ -55,7 +63,7 @@ pub fn r14(heroku: &SimHeroku, name: &str) -> Vec<u8> {
     LogLine::heroku(acme(), name, text, heroku.now()).frames(Dialect::Logplex).concat()
 }
 
-/// Posts, and gives the status.
+/// Posts, and returns the status.
 pub async fn post(heroku: &SimHeroku, url: String, headers: Headers, body: impl Into<Bytes>) -> u16 {
     let post = RawPost { body: body.into(), headers, method: Method::POST, url };
     heroku.post(post).await.expect("an answer").status.as_u16()

@@ -1,9 +1,9 @@
-//! A slow reader of JSON, written from RFC 8259: what the readers of the API's answers are held against.
+//! A slow JSON reader, written from RFC 8259: the reference for the readers of the API's responses.
 //!
-//! It knows no types and guesses nothing. Where the RFC leaves something to the reader (a lone surrogate,
-//! a number that no machine holds, great depth) it says so instead of deciding.
+//! It knows no types and guesses nothing. Where the RFC leaves a choice (a lone surrogate, a number that no
+//! machine holds, great depth) it reports that instead of deciding.
 
-/// A value. Objects keep their members as they come, the repeated ones too.
+/// A value. Objects keep their members in order, including duplicates.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     Bool(bool),
@@ -14,7 +14,7 @@ pub enum Json {
     Text(String),
 }
 
-/// A whole text of JSON, and whether something in it is left to the reader; none if it is not JSON.
+/// A whole JSON text, and whether anything in it is left to the reader; none if it is not JSON.
 pub fn read(text: &[u8]) -> Option<(Json, bool)> {
     let mut reader = Reader { text, at: 0, is_odd: false };
     let value = reader.value(0)?;
@@ -23,7 +23,7 @@ pub fn read(text: &[u8]) -> Option<(Json, bool)> {
 }
 
 impl Json {
-    /// The members of that name, in their order; none at all where this is no object.
+    /// The members of that name, in order; none if this is not an object.
     pub fn members(&self, name: &str) -> Vec<&Self> {
         let Self::Object(members) = self else { return Vec::new() };
         members.iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect()
@@ -36,7 +36,7 @@ impl Json {
         }
     }
 
-    /// The number, if it is a whole one from 0 and written as such.
+    /// The number, if it is a non-negative integer and written as one.
     pub fn whole(&self) -> Option<u64> {
         match self {
             Self::Number(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok(),
@@ -64,7 +64,7 @@ impl Reader<'_> {
         is_next
     }
 
-    /// The blanks in front of a value, and the value.
+    /// Skips blanks and reads a value.
     fn value(&mut self, depth: usize) -> Option<Json> {
         self.is_odd |= depth > 100;
         if depth > 1000 {

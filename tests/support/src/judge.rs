@@ -1,5 +1,5 @@
-//! The promises, read off what the simulated Heroku saw: its dynos and the calls that reached it, and
-//! never the daemon's own word.
+//! The promises, checked against the simulated Heroku's view: its dynos and the calls that reached it, never
+//! the daemon's own word.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use heroku_sim::platform::Platform;
 use http::Method;
 use jiff::Timestamp;
 
-/// What the daemon was told to keep to.
+/// The daemon's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub cooldown: Duration,
@@ -20,21 +20,20 @@ pub struct Bounds {
     pub max_restarts: (usize, Duration),
 }
 
-/// Who else replaces dynos in this world.
+/// What else replaces dynos in this world.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Others {
-    /// Nobody: every new instance is the daemon's doing, whatever became of its call.
-    Nobody,
+    /// Nothing: every new instance is the daemon's doing, whatever the outcome of its call.
+    None,
     /// Deploys, crashes, scaling: a new instance is the daemon's doing if it was made by a DELETE.
     Platform,
 }
 
-/// One place of a formation, and its newest instance.
 #[derive(Debug)]
 struct Place {
     id: InstanceId,
     up_since: Option<Timestamp>,
-    /// Whether the daemon made this instance necessary.
+    /// Whether the daemon caused this instance.
     ours: bool,
     restarts: VecDeque<Timestamp>,
 }
@@ -49,9 +48,8 @@ pub struct Judge {
     deletes: Vec<(AppName, DynoName, Timestamp)>,
     /// Restarts that took effect.
     pub restarts: u64,
-    /// DELETEs, those included that had no effect.
+    /// DELETEs, including those without effect.
     pub deleted: u64,
-    /// Every promise that was not held.
     pub broken: Vec<String>,
 }
 
@@ -69,7 +67,7 @@ impl Judge {
         }
     }
 
-    /// Looks at everything that has changed; often enough that no dyno is replaced twice in between.
+    /// Checks all changes; must be called often enough that no dyno is replaced twice in between.
     pub fn look(&mut self, platform: &Platform) {
         self.read_calls(platform);
         let mut born = Vec::new();
@@ -95,7 +93,7 @@ impl Judge {
         born.sort();
         for (at, key, id, up_since) in born {
             let ours = match self.others {
-                Others::Nobody => true,
+                Others::None => true,
                 Others::Platform => self
                     .deletes
                     .iter()
@@ -109,7 +107,7 @@ impl Judge {
         }
     }
 
-    /// How many of an app's dynos the daemon has restarted so far.
+    /// The number of restarts of a dyno by the daemon so far.
     pub fn restarts_of(&self, app: &AppName, dyno: &DynoName) -> usize {
         self.places.get(&(app.clone(), dyno.clone())).map_or(0, |place| place.restarts.len())
     }
@@ -144,7 +142,7 @@ impl Judge {
         self.calls_seen = calls;
     }
 
-    /// A restart that the daemon made took effect at this place: was it in order?
+    /// Checks a restart of the daemon that took effect at this place.
     fn restarted(&mut self, key: &(AppName, DynoName), at: Timestamp) {
         let Bounds { cooldown, min_uptime, settle, max_restarts: (max, within) } = self.bounds;
         let name = format!("{} of {}", key.1, key.0);

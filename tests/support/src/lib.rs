@@ -1,7 +1,7 @@
-//! What tests share: the oracles of the fuzz targets, the real daemon as a child process, one HTTP client,
+//! Shared test code: the oracles of the fuzz targets, the real daemon as a child process, one HTTP client,
 //! fixtures.
 //!
-//! The oracles need the core alone, so fuzzing them builds no database. Everything else is behind the feature
+//! The oracles need only the core, so fuzzing them builds no database. Everything else is behind the feature
 //! `daemon`.
 
 #![forbid(unsafe_code)]
@@ -15,11 +15,11 @@ pub mod corpus;
 pub mod crashes;
 #[cfg(feature = "daemon")]
 pub mod daemon;
-#[cfg(feature = "daemon")]
-pub mod door_oracle;
 pub mod engine_ops;
 #[cfg(feature = "daemon")]
 pub mod fixtures;
+#[cfg(feature = "daemon")]
+pub mod http_oracle;
 pub mod json;
 #[cfg(feature = "daemon")]
 pub mod judge;

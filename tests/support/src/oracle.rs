@@ -1,5 +1,5 @@
-//! What must be true of every input there is: used by the property tests, by the replay of the corpus
-//! and by the fuzz targets. A panic is a finding.
+//! The oracle for drain input: used by the property tests, by the replay of the corpus and by the fuzz
+//! targets. A panic is a finding.
 
 use dynowarden_core::codes::{self, Code, Scope};
 use dynowarden_core::detect;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::reference;
 
-/// The frames of a body are those that the slow reader finds, and put together again they are the body.
+/// The frames of a body are those of the slow reader, and together they are the body.
 pub fn check_frames(body: &[u8]) {
     let mut read = reference::Batch::default();
     let mut again = Vec::new();
@@ -36,16 +36,16 @@ pub fn check_frames(body: &[u8]) {
     assert!(read.end.is_some() || again.len() == body.len(), "something of the body is missing");
 }
 
-/// A line is what the slow reader reads, is written back to what it was, and says only what its writer can.
+/// A line is what the slow reader reads, is written back unchanged, and means only what its author can say.
 pub fn check_line(octets: &[u8]) {
     let expect = reference::line(octets);
     let parsed = Line::parse(octets);
-    // In a batch most lines are read at a glance, and must come out the same.
+    // In a batch most lines are read by the fast path, with the same result.
     let framed = [octets.len().to_string().as_bytes(), b" ", octets].concat();
     match wire::lines(&framed).next() {
         Some(Ok(line)) => assert_eq!(Ok(line), parsed),
         Some(Err(BadFrame::Line { error, .. })) => assert_eq!(Err(error), parsed),
-        // A count of nought is none.
+        // A count of 0 is invalid.
         Some(Err(BadFrame::Frame(_))) | None => assert!(octets.is_empty()),
     }
     let Ok(line) = parsed else {
@@ -88,7 +88,7 @@ pub fn check_batch(body: &[u8]) {
     }
 }
 
-/// Text behind `heroku router - ` and behind `heroku web.1 - `: the same as for any line.
+/// Text after `heroku router - ` and after `heroku web.1 - `: the same as for any line.
 pub fn check_msg(msg: &[u8]) {
     for (app, procid) in
         [("heroku", "router"), ("heroku", "web.1"), ("heroku", "logplex"), ("app", "api"), ("app", "web.1")]
@@ -101,12 +101,12 @@ pub fn check_msg(msg: &[u8]) {
     assert!(kept <= msg.len());
 }
 
-/// A time is the one that is counted by hand.
+/// A time equals the hand-computed one.
 pub fn check_time(text: &[u8]) {
     match (timestamp::parse(text), reference::nanos(text)) {
         (Ok(time), Some(nanos)) => assert_eq!(time.as_nanosecond(), nanos),
         (Err(_), None) => {}
-        // The last hours of the year 9999 are cut off, to leave room for every zone.
+        // The last hours of the year 9999 are excluded, to leave room for every zone.
         (Err(timestamp::TimeError::Calendar), Some(nanos)) => assert!(nanos > Timestamp::MAX.as_nanosecond()),
         (real, slow) => panic!("{real:?} is not {slow:?}"),
     }
@@ -138,7 +138,7 @@ fn check_meaning(line: &Line<'_>, read: &reference::Line) {
     let slow = reference::manager_error(read).or_else(|| reference::router_error(read));
     match said {
         Ok(Some(Fact::Error { code, dyno })) => {
-            let entry = codes::entry(code).expect("every code stands in the catalogue");
+            let entry = codes::entry(code).expect("every code is in the catalogue");
             if entry.scope == Scope::Drain || code.family() == codes::Family::L {
                 assert!(dyno.is_none() && slow.is_none());
             } else {

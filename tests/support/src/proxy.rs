@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a server, which can be cut or made to stand still.
+//! A TCP proxy in front of a server, which can be cut or stalled.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What the proxy does with what it is sent.
+/// The proxy's behaviour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mood {
-    /// Passes it on.
+    /// Forwards data.
     Passing,
-    /// Takes it, and does nothing.
+    /// Accepts data, and does nothing.
     Silent,
-    /// Ends every connection at once.
+    /// Closes every connection at once.
     Cut,
 }
 
@@ -52,7 +52,7 @@ impl Proxy {
         Self { address, mood, server }
     }
 
-    /// Leads new connections to another server.
+    /// Points new connections to another server.
     pub fn lead_to(&self, server: String) {
         self.server.send_replace(server);
     }

@@ -1,16 +1,15 @@
-//! The slow reader: the grammar of the wire once more, written down as plainly as possible.
+//! The slow reader: the grammar of the wire again, written as plainly as possible.
 //!
-//! It shares no code and no way of working with the real reader (one octet at a time, everything copied,
-//! dates counted by hand), so that a mistake has to be made twice, in two ways, to stay unseen.
+//! It shares no code and no technique with the real reader (one octet at a time, everything copied, dates
+//! computed by hand), so that a mistake must be made twice, in two ways, to go unnoticed.
 
-/// A batch, read: its frames with their places, and where and why it ended early, if it did.
+/// A parsed batch: its frames with their places, and where and why it ended early, if it did.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     pub frames: Vec<(usize, Vec<u8>)>,
     pub end: Option<(usize, &'static str)>,
 }
 
-/// A line, read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
     pub priority: u32,
@@ -18,7 +17,7 @@ pub struct Line {
     pub msg: Vec<u8>,
 }
 
-/// What a line says about a dyno or an app going wrong: the code and the dyno.
+/// An error in a line: the code and the dyno.
 pub type Error = (String, Option<String>);
 
 pub fn batch(body: &[u8]) -> Batch {
@@ -71,7 +70,7 @@ pub fn line(octets: &[u8]) -> Option<Line> {
             words.last_mut().expect("it begins with one").push(octet);
         }
     }
-    // The space behind MSGID may be missing, and then MSG is empty.
+    // The space after MSGID may be missing, and then MSG is empty.
     if words.len() == 6 {
         words.push(Vec::new());
     }
@@ -94,7 +93,7 @@ pub fn line(octets: &[u8]) -> Option<Line> {
     Some(Line { priority, fields, msg })
 }
 
-/// Nanoseconds since 1970, for the years that everybody can represent.
+/// Nanoseconds since 1970, for the years that all libraries represent.
 pub fn nanos(time: &[u8]) -> Option<i128> {
     let text = std::str::from_utf8(time).ok()?;
     let (date, rest) = text.split_once('T')?;
@@ -149,7 +148,7 @@ fn numbers(text: &str, between: char, widths: &[usize]) -> Option<Vec<i128>> {
     fits.then(|| parts.iter().map(|part| part.parse().expect("digits")).collect())
 }
 
-/// The R code that the dyno manager's line names, in the strict shape of heroku.md §2.3.
+/// The R code in the dyno manager's line, in the strict form of heroku.md §2.3.
 pub fn manager_error(line: &Line) -> Option<Error> {
     let [_, _, app, procid, _] = &line.fields;
     let dyno = (app == b"heroku").then(|| dyno(procid)).flatten()?;
@@ -163,8 +162,8 @@ pub fn manager_error(line: &Line) -> Option<Error> {
     (!name.is_empty() && (tail.is_empty() || tail.starts_with(" -> "))).then_some((known, Some(dyno)))
 }
 
-/// What a dyno's line says of its memory: the dyno, hundredths of megabytes, and tenths of a per cent of the
-/// quota (beside an R14) or hundredths of megabytes of it (in a sample).
+/// The memory in a dyno's line: the dyno, hundredths of megabytes, and tenths of a per cent of the quota
+/// (next to an R14) or hundredths of megabytes of it (in a sample).
 pub fn memory(line: &Line) -> Option<(String, u64, u64)> {
     let [_, _, app, procid, _] = &line.fields;
     let dyno = (app == b"heroku").then(|| dyno(procid)).flatten()?;
@@ -198,7 +197,7 @@ pub fn memory(line: &Line) -> Option<(String, u64, u64)> {
     (source == procid && is_instance && quota > 0).then_some((dyno, total, quota))
 }
 
-/// `221.479` in hundredths is 22147: at most nine digits on either side of the point, and at least one.
+/// `221.479` in hundredths is 22147: one to nine digits on either side of the point.
 fn number(text: &str, places: usize) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let are_digits =
@@ -207,7 +206,7 @@ fn number(text: &str, places: usize) -> Option<u64> {
     (are_digits(whole) && are_digits(fraction)).then(|| format!("{whole}{cut}").parse().expect("11 digits"))
 }
 
-/// The H code that the router's line names.
+/// The H code in the router's line.
 pub fn router_error(line: &Line) -> Option<Error> {
     let [_, _, app, procid, _] = &line.fields;
     if app != b"heroku" || procid != b"router" {

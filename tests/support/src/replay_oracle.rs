@@ -1,6 +1,6 @@
-//! What must be true of every file that somebody replays: how it is cut into parts changes nothing, each
-//! text line is what a slow reader finds in it, a line that is written again is the same line, no line of
-//! an app's leads to a decision, and no restart breaks the policy or lacks the platform's own word.
+//! The oracle for replayed files: chunk boundaries change nothing, each text line is what a slow reader finds
+//! in it, a rewritten line is the same line, no app's line leads to a decision, and no restart breaks the
+//! policy or lacks a platform line.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::json::{self, Json};
 use crate::reference;
 
-/// Any octets as a file.
+/// Checks any octets as a file.
 pub fn check_file(file: &[u8]) {
     let items = read(file, file.len().max(1));
     for part in [1, 7, file.len() % 61 + 2] {
@@ -32,15 +32,15 @@ pub fn check_file(file: &[u8]) {
         check_written_again(item);
     }
 
-    let told = replayed(file);
+    let output = replayed(file);
     let (front, back) = file.split_at(file.len() / 2);
     if file.len() >= 2 {
-        // Whatever begins like gzip is gzip.
+        // Anything that begins like gzip is gzip.
         let is_packed = file.starts_with(&[0x1f, 0x8b]);
         let packed = [gzip(front), gzip(back)].concat();
-        assert!(is_packed || replayed(&packed) == told, "packed and joined it is another file");
+        assert!(is_packed || replayed(&packed) == output, "packed and joined it is another file");
     }
-    check_decisions(&told, file, &items);
+    check_decisions(&output, file, &items);
     check_forgeries(file);
 }
 
@@ -77,7 +77,7 @@ fn read(file: &[u8], part: usize) -> Vec<Read> {
                     procid: entry.line.procid.to_vec(),
                     msg: entry.line.msg.to_vec(),
                 }),
-                // Of what is too long or leads nowhere only the beginning at hand is shown.
+                // Of an overlong line or a broken frame only the available beginning is shown.
                 Item::Unread(unread) => {
                     let is_whole = matches!(unread.why, Why::Form | Why::Header(_));
                     Err((unread.why, if is_whole { unread.text.to_vec() } else { Vec::new() }))
@@ -95,7 +95,7 @@ fn read(file: &[u8], part: usize) -> Vec<Read> {
     items
 }
 
-/// A file of text has one item for each line that is not blank, and the slow reader reads it the same.
+/// A text file has one item for each line that is not blank, and the slow reader reads it the same.
 fn check_lines(file: &[u8], items: &[Read]) {
     let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let front = text.trim_ascii_start();
@@ -109,9 +109,9 @@ fn check_lines(file: &[u8], items: &[Read]) {
     for (number, line) in lines {
         let item = items.next().expect("every line is an item");
         assert_eq!(item.place, number.to_string());
-        // The rest of a line that is too long, and colours, are the real reader's own affair.
+        // Only the real reader handles the rest of an overlong line, and colours.
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // The last day of the year 9999 is cut off, to leave room for every zone.
+        // The last day of the year 9999 is excluded, to leave room for every zone.
         if line.len() > 60_000 || line.contains(&0x1b) || line.starts_with(b"9999-12-3") {
             continue;
         }
@@ -135,7 +135,7 @@ fn check_lines(file: &[u8], items: &[Read]) {
     assert_eq!(items.next(), None, "an item without a line");
 }
 
-/// A line as `heroku logs` shows it, read slowly: its time, and APP, PROCID and MSG.
+/// A line in the form of `heroku logs`, read slowly: its time, and APP, PROCID and MSG.
 fn shown(line: &[u8]) -> Option<(i128, [Vec<u8>; 3])> {
     let until = |text: &[u8], end: u8| {
         let mut word = Vec::new();
@@ -166,7 +166,7 @@ fn shown(line: &[u8]) -> Option<(i128, [Vec<u8>; 3])> {
 
 fn check_written_again(item: &Read) {
     let Ok(Entry { system: None, at: Some(at), app, procid, msg }) = &item.line else { return };
-    // What a frame may hold and a text line may not.
+    // Content that a frame may hold and a text line may not.
     let is_text = !msg.iter().any(|octet| matches!(octet, b'\n' | b'\r' | 0x1b))
         && !app.iter().any(|octet| b"[\n\x1b".contains(octet))
         && !procid.iter().any(|octet| b"]\n\x1b".contains(octet))
@@ -179,7 +179,7 @@ fn check_written_again(item: &Read) {
     }
 }
 
-/// What `dynowarden replay --format json -` prints, and whether it found a log.
+/// The output of `dynowarden replay --format json -`, and whether it found a log.
 fn replayed(file: &[u8]) -> (String, bool) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = ReplayArgs {
@@ -207,9 +207,9 @@ fn gzip(octets: &[u8]) -> Vec<u8> {
     packer.write_all(octets).and_then(|()| packer.finish()).expect("a Vec takes everything")
 }
 
-fn check_decisions((told, _): &(String, bool), file: &[u8], items: &[Read]) {
+fn check_decisions((output, _): &(String, bool), file: &[u8], items: &[Read]) {
     let mut accepted: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
-    for line in told.lines() {
+    for line in output.lines() {
         let (decision, _) = json::read(line.as_bytes()).expect("JSON");
         let text = |name| match decision.members(name)[..] {
             [Json::Text(text)] => text.clone(),
@@ -247,8 +247,8 @@ fn check_forgeries(file: &[u8]) {
     let framed = [b"<190>1 2025-08-08T06:59:08Z host app web.1 - - ", file, b"\n"].concat();
     let framed = [format!("{} ", framed.len()).as_bytes(), &framed].concat();
     for file in [shown.collect(), framed] {
-        let (told, is_read) = replayed(&file);
-        assert_eq!(told, "", "an app's words were believed");
+        let (output, is_read) = replayed(&file);
+        assert_eq!(output, "", "an app's words were believed");
         assert!(is_read || file.len() > 60_000, "an app's words are lines all the same");
     }
 }

@@ -1,9 +1,9 @@
-//! Whether a JSON value is what a schema of docs/openapi.json says: the few words of JSON Schema that are
-//! used there, and an error for any other, so that none is overlooked.
+//! Checks JSON values against the schemas of docs/openapi.json. It knows the few keywords used there and
+//! rejects any other, so that none is overlooked.
 
 use serde_json::Value;
 
-/// Checks `value` against `schema`, a part of the document `openapi`; says where it differs.
+/// Checks `value` against `schema`, a part of the document `openapi`; returns the difference.
 pub fn check(openapi: &Value, schema: &Value, value: &Value, place: &str) -> Result<(), String> {
     let Some(words) = schema.as_object() else { return Err(format!("{place}: no schema")) };
     for (word, says) in words {
@@ -45,7 +45,7 @@ pub fn check(openapi: &Value, schema: &Value, value: &Value, place: &str) -> Res
     Ok(())
 }
 
-/// Everything that is required is there, and nothing is there that is not described.
+/// All required members exist, and no undescribed ones.
 fn properties(openapi: &Value, schema: &Value, value: &Value, place: &str) -> Result<(), String> {
     let object = value.as_object().ok_or_else(|| format!("{place}: {value} is no object"))?;
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {

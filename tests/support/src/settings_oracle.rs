@@ -1,9 +1,8 @@
-//! What must be true of all settings that somebody may write: they are refused with messages that name the
-//! setting, its place and the fix, or they are within all limits and mean the same when written again; and
-//! no secret is ever shown.
+//! The oracle for settings: they are rejected with messages that name the setting, its place and the fix, or
+//! they are within all limits and mean the same when written again; and no secret is ever shown.
 //!
-//! One text holds a whole machine: the settings file, behind a line `%%` the variables (`NAME=VALUE`, a line
-//! each), and behind another `%%` what any file says that a setting names.
+//! One text holds a whole machine: the settings file, after a line `%%` the variables (`NAME=VALUE`, one per
+//! line), and after another `%%` the content of every file that a setting names.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -21,7 +20,7 @@ use dynowarden_core::policy::{Act, Policy, Rule, Trigger};
 use dynowarden_core::units::{spell_bytes, spell_duration};
 use toml::de::{DeTable, DeValue};
 
-/// Any octets as a machine's settings.
+/// Checks any octets as a machine's settings.
 pub fn check_settings(octets: &[u8]) {
     let machine = Machine::new(&String::from_utf8_lossy(octets));
     let secrets = machine.secrets();
@@ -33,7 +32,7 @@ pub fn check_settings(octets: &[u8]) {
         }
         let said = shown(loaded);
         for secret in secrets.iter().filter(|secret| said.contains(*secret)) {
-            // Our own examples may happen to hold it: those stand there without it, too.
+            // Our own examples may contain it; then they are also shown without it.
             let without =
                 Machine { toml: machine.toml.replace(secret, &"x".repeat(secret.len())), ..machine.clone() };
             let is_ours = secret != CANARY && shown(&without.load(needs)).contains(secret);
@@ -58,7 +57,7 @@ pub fn check_settings(octets: &[u8]) {
     }
 }
 
-/// All that anybody gets to see of settings.
+/// Every visible text about settings.
 fn shown(loaded: &Result<Settings, Problems>) -> String {
     match loaded {
         Ok(settings) => format!("{settings:?}\n{}", settings.warnings.join("\n")),
@@ -66,7 +65,7 @@ fn shown(loaded: &Result<Settings, Problems>) -> String {
     }
 }
 
-/// What is appended to every variable and file that holds a secret, so that it can be told from all else.
+/// Appended to every variable and file that holds a secret, so that it can be recognised.
 const CANARY: &str = "c4n4ry-0f-a-s3cr3t";
 
 #[derive(Clone, Default)]
@@ -84,7 +83,7 @@ impl Machine {
         let env = env.filter(|(name, value)| !name.contains('\0') && !value.contains('\0'));
         let env = env.map(|(name, value)| (name.into(), marked(name, value).into())).collect();
         let file = parts.next().unwrap_or_default();
-        // Certificates are no secret.
+        // Certificates are not secret.
         let is_secret = !file.is_empty() && !file.contains("BEGIN CERTIFICATE");
         let file = if is_secret { format!("{CANARY}{file}") } else { file.to_owned() };
         Self { toml, env, file }
@@ -104,8 +103,8 @@ impl Machine {
         names.len() == self.env.len()
     }
 
-    /// What no text may show: the canary, and the receivers' addresses and keys of the file, as far as they
-    /// are long enough to be told from a word and written once.
+    /// Texts that must never be shown: the canary, and the receivers' addresses and keys in the file, if they
+    /// are long enough to be recognised and appear only once.
     fn secrets(&self) -> Vec<String> {
         let mut secrets = vec![CANARY.to_owned()];
         let root = DeTable::parse_recoverable(&self.toml).0;
@@ -117,7 +116,7 @@ impl Machine {
         for (key, value) in tables.flat_map(|table| table.iter()) {
             let is_secret = matches!(key.get_ref().as_ref(), "url" | "secret");
             let text = value.get_ref().as_str().filter(|text| text.len() >= 12 && is_secret);
-            // Nobody keeps the name of a setting secret, or a word of another one.
+            // The name of a setting, or a word of another one, is not a secret.
             let is_known = |text: &str| {
                 let mut parts = self.env.iter().flat_map(|(name, value)| [name, value]);
                 text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '.'))
@@ -142,7 +141,7 @@ impl Machine {
                 let number = place.strip_prefix(" line ").and_then(|rest| rest.split([' ', ')']).next());
                 number.is_none_or(|number| (1..=lines + 1).contains(&number.parse().unwrap_or(0)))
             });
-            // A name that is too long or of more than one line is shown so that it can be told, no more.
+            // A name that is too long or has several lines is shown only in part.
             let in_env = |(name, _): &(OsString, OsString)| {
                 let name = name.to_string_lossy();
                 let shown = if name.len() > 128 || name.contains(char::is_control) { "" } else { &name };
@@ -152,14 +151,14 @@ impl Machine {
                 in_file.unwrap_or_else(|| rest.starts_with("not set): ") || self.env.iter().any(in_env)),
                 "no place: {shown}"
             );
-            let mends = ["allowed", "did you mean", "; use ", "serve needs", "UTF-8"];
+            let fixes = ["allowed", "did you mean", "; use ", "serve needs", "UTF-8"];
             let is_syntax = problem.setting() == "TOML syntax";
-            assert!(is_syntax || mends.iter().any(|mend| rest.contains(mend)), "no mend: {shown}");
+            assert!(is_syntax || fixes.iter().any(|fix| rest.contains(fix)), "no fix: {shown}");
         }
     }
 }
 
-/// The value of a variable, marked where it is a secret.
+/// The value of a variable, marked if it is a secret.
 fn marked(name: &str, value: &str) -> String {
     let is_plain = matches!(name, "HEROKU_API_URL" | "HEROKU_APP" | "PORT" | "LOG_FORMAT" | "RUST_LOG")
         || (name == "DATABASE_URL" && !value.starts_with("postgres"));
@@ -169,7 +168,7 @@ fn marked(name: &str, value: &str) -> String {
     if !value.trim_start().to_ascii_lowercase().starts_with("smtp") {
         return format!("{value}{CANARY}");
     }
-    // The name of a mail server is no secret, and the password stands before it.
+    // The name of a mail server is not secret; the password comes before it.
     match value.rsplit_once('@') {
         Some((login, host)) if login.matches(':').count() > 1 => format!("{login}{CANARY}@{host}"),
         _ => value.to_owned(),
@@ -233,7 +232,7 @@ fn check_plan(policy: &Policy, rules: &[Rule]) {
             Trigger::Errors { codes, count, within } => {
                 assert!(!codes.is_empty() && all_differ(codes.iter()) && count.get() <= limits::COUNT_MAX);
                 for code in codes {
-                    let entry = codes::entry(*code).expect("it stands in the catalogue");
+                    let entry = codes::entry(*code).expect("it is in the catalogue");
                     assert!(rule.act == Act::Notify || entry.scope == Scope::Dyno, "{code} names no dyno");
                 }
                 within
@@ -249,7 +248,7 @@ fn all_differ<T: Ord>(mut items: impl Iterator<Item = T>) -> bool {
     items.all(|item| seen.insert(item))
 }
 
-/// Settings that were accepted, written out as a file, are the same settings.
+/// Accepted settings, written out as a file, are the same settings.
 fn check_written_again(settings: &Settings) {
     let mut toml = String::new();
     let mut add = |key: &str, value: String| writeln!(toml, "{key} = {value}").expect("room");
@@ -282,7 +281,7 @@ fn check_written_again(settings: &Settings) {
         panic!("accepted, written and refused: {problems}\n{}", machine.toml);
     });
     assert_eq!(again.defaults, settings.defaults, "{}", machine.toml);
-    let told = |settings: &Settings| {
+    let values = |settings: &Settings| {
         let apps: Vec<_> = settings.apps.iter().map(|app| (&app.plan, &app.drain_tokens)).collect();
         let Settings { listen, port, drain, heroku, store_keep, .. } = settings;
         let drain = (drain.body_bytes_max, drain.connections_max, drain.statistics, drain.silent_after);
@@ -291,11 +290,11 @@ fn check_written_again(settings: &Settings) {
             heroku.api_url, heroku.request_timeout
         )
     };
-    assert_eq!(told(&again), told(settings), "{}", machine.toml);
+    assert_eq!(values(&again), values(settings), "{}", machine.toml);
     check_as_variables(settings);
 }
 
-/// The policy as variables is the policy as a file.
+/// The policy as variables equals the policy as a file.
 fn check_as_variables(settings: &Settings) {
     let mut toml = String::new();
     write_plan(&mut toml, "", &settings.defaults.policy, &[]);
@@ -362,7 +361,6 @@ fn list(items: &[String]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A basic string of TOML.
 fn quoted(text: &str) -> String {
     let escaped = |c: char| match c {
         '"' | '\\' => format!("\\{c}"),

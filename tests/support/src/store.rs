@@ -1,8 +1,9 @@
-//! The suite that every kind of store must pass, and the bed that it is run on.
+//! The suite for every kind of store, and the store under test.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dynowarden::config::settings::Database;
@@ -26,10 +27,10 @@ use dynowarden_core::record::{
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
 
-/// A place for one store, which goes with it.
+/// A place for one store, removed with it.
 pub struct Bed {
     pub database: Database,
-    /// Whether the record is there again after the store was closed.
+    /// Whether its data is there again after the store was closed.
     pub outlives: bool,
     /// Whether several stores may serve from it.
     pub shared: bool,
@@ -65,7 +66,6 @@ pub fn start() -> Timestamp {
     "2026-03-01T00:00:00Z".parse().expect("a time")
 }
 
-/// So many seconds after the start.
 pub fn at(secs: u64) -> Timestamp {
     later(start(), Duration::from_secs(secs))
 }
@@ -109,7 +109,7 @@ pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
     }
 }
 
-/// A claim with the decision that is to be written with it.
+/// A claim with the decision to be written with it.
 pub fn decided_request(attempt_id: u64, name: &str, generation: u64, at: Timestamp) -> ClaimRequest {
     let Record::Decision(decision) = restart(at, name, attempt_id) else { unreachable!("a decision") };
     ClaimRequest { decision: Some(Box::new(decision)), ..request(attempt_id, name, generation) }
@@ -186,7 +186,7 @@ pub async fn history_is_read_newest_first_in_pages(bed: Bed) {
     let store = bed.open().await;
     for n in 0..25 {
         let name = if n % 5 == 0 { "web.2" } else { "web.1" };
-        // Each of another kind than the one before, so that none is folded.
+        // Alternating kinds, so that none is folded.
         let held = if n % 2 == 0 { Hold::UnderWay } else { Hold::PlatformActs };
         store.write(&hold(at(n), name, if name == "web.2" { Hold::Gone } else { held }), at(n));
     }
@@ -197,7 +197,7 @@ pub async fn history_is_read_newest_first_in_pages(bed: Bed) {
         assert!(page.decisions.len() <= 7);
         all.extend(page.decisions);
         let Some(next) = page.next else { break };
-        // The cursor is text to those who keep it.
+        // Clients see the cursor as text.
         filter.before = Some(next.to_string().parse().expect("a cursor"));
     }
     let times: Vec<Timestamp> = all.iter().map(|decision| decision.at).collect();
@@ -270,7 +270,7 @@ pub async fn a_decision_and_its_claim_are_one_transaction(bed: Bed) {
     store.claim(&decided_request(1, "web.1", 0, at(1)), at(1)).await.expect("a claim");
     let mut expect = vec![row("web.1", "rule", None), row("web.1", "under_way", None)];
     assert_eq!(rows().await, expect);
-    // On record it is the same row, and the refusal after it is another one than that before.
+    // On record it is the same row, and the refusal after it is a new row.
     store.write(&restart(at(1), "web.1", 1), at(1));
     store.write(&hold(at(2), "web.1", Hold::UnderWay), at(2));
     expect.insert(0, row("web.1", "under_way", None));
@@ -303,11 +303,11 @@ pub async fn repeated_holds_of_one_kind_are_one_row(bed: Bed) {
     for n in 0..100 {
         store.write(&hold(at(n * 21), "web.1", Hold::UnderWay), at(n * 21));
         if n == 50 {
-            // What was written already is counted on.
+            // A stored row is counted on.
             assert!(store.flush(Duration::from_secs(10)).await);
         }
     }
-    // A text that PostgreSQL would not take as it is.
+    // A text that PostgreSQL rejects unless it is cleaned.
     let odd = Hold::Paused { until: at(9), reason: "nul \0 and \u{1f980}".into() };
     store.write(&hold(at(3000), "web.1", odd), at(3000));
     store.write(&hold(at(3001), "web.1", Hold::UnderWay), at(3001));
@@ -340,7 +340,7 @@ pub async fn history_stays_within_its_limits(bed: Bed) {
     );
     store.close().await;
 
-    // Too many, and the oldest go.
+    // Too many rows: the oldest are deleted.
     let keep = Duration::from_secs(50_000);
     let options = StoreOptions { rows_max: 100, keep, ..bed.options() };
     let store = Store::open(&bed.database, options.clone(), at(150_000)).await.expect("a store");
@@ -377,7 +377,7 @@ pub async fn a_claim_within_the_cool_down_is_rejected(bed: Bed) {
     store.write(&accepted(at(5), "web.1", 1), at(5));
     store.write(&back(at(12), "web.1", 1), at(12));
     assert_eq!(refused(&store, &request(2, "web.1", 1), at(604)).await, until(at(605)));
-    // A person's word passes the cool-down, but not for the very instance that was replaced.
+    // A manual restart passes the cool-down, but not for the very instance that was replaced.
     let is_manual = ClaimRequest { is_manual: true, ..request(3, "web.1", 0) };
     assert_eq!(refused(&store, &is_manual, at(604)).await, until(at(605)));
     // Another app's dyno of the same name is another dyno.
@@ -431,7 +431,7 @@ pub async fn no_more_than_max_concurrent_dynos_are_out(bed: Bed) {
     assert_eq!(refused(&store, &ask(3, "web.3"), at(1)).await, out("web.1"));
     let worker = ClaimRequest { bounds: two, ..request(4, "worker.1", 0) };
     store.claim(&worker, at(1)).await.expect("another process type");
-    // Renewed, it stands; not renewed, it lapses.
+    // Renewed, it stands; otherwise it lapses.
     store.renew(&[AttemptId(1), AttemptId(9)], at(40)).await.expect("renewed");
     store.claim(&ask(3, "web.3"), at(60)).await.expect("one has lapsed");
     assert_eq!(refused(&store, &ask(5, "web.5"), at(99)).await, out("web.1"));
@@ -469,7 +469,7 @@ pub async fn restored_state_has_what_the_promises_need(bed: Bed) {
     assert_eq!(given_up, [("web.2".to_owned(), at(21_600), Some(7))]);
     let shown: Vec<_> = pauses.iter().map(|it| (it.app, it.until, it.reason.to_string())).collect();
     assert_eq!(shown, [(None, at(400), "a move".to_owned()), (Some(OTHER), at(500), "a sale".to_owned())]);
-    // Who was given up is refused to all, until there is another release.
+    // A given-up dyno is refused to all replicas, until there is another release.
     assert_eq!(refused(&store, &request(9, "web.2", 1), at(100)).await, until(at(21_600)));
     let mut released = request(10, "web.2", 1);
     released.seen.release = Some(8);
@@ -495,7 +495,7 @@ pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(bed: Bed) {
     store.close().await;
 
     let store = bed.open().await;
-    // On a server another replica may still be at it; on a file nobody can be.
+    // On a server another replica may still hold it; on a file none can.
     let lapsed = limits::CLAIM_LEASE.as_secs();
     if bed.shared {
         let past = store.past(Duration::from_secs(7200), at(lapsed - 1)).await.expect("a past");
@@ -511,7 +511,7 @@ pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(bed: Bed) {
     assert_eq!(claims, expect);
     // The accepted one comes with its claim, and is not counted twice.
     assert_eq!(past.restarts, []);
-    // It is held by this process now, which says what became of it; the old decision shows that.
+    // This process holds it now and records its outcome; the old decision shows that.
     let attempt_id =
         |name: &str| past.claims.iter().find(|it| it.target.name == dyno(name)).expect(name).attempt_id.0;
     store.write(&accepted(now, "web.1", attempt_id("web.1")), now);
@@ -539,9 +539,9 @@ pub async fn hits_of_all_replicas_are_counted_together(bed: Bed) {
     assert_eq!(store.share_hit(&hit(50)).await.expect("hits"), [at(50)]);
     assert_eq!(store.share_hit(&hit(10)).await.expect("hits"), [at(10), at(50)]);
     assert_eq!(store.share_hit(&hit(111)).await.expect("hits"), [at(50), at(111)]);
-    // One that is too old by the others does not count, nor does it undo them.
+    // One that is too old next to the others does not count, and does not remove them.
     assert_eq!(store.share_hit(&hit(5)).await.expect("hits"), [at(50), at(111)]);
-    // A restart begins the count again.
+    // A restart resets the count.
     store.claim(&request(1, "web.1", 0), at(112)).await.expect("a claim");
     store.write(&accepted(at(113), "web.1", 1), at(113));
     assert!(store.flush(Duration::from_secs(10)).await);
@@ -551,17 +551,27 @@ pub async fn hits_of_all_replicas_are_counted_together(bed: Bed) {
 
 // === against a model ===
 
-/// One step of a life of several replicas.
+/// One step in the life of several replicas.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A replica asks for a dyno and, if it may, restarts it; what then happens is `end`.
-    Attempt { replica: usize, dyno: usize, is_manual: bool, end: End },
-    /// Time goes by.
-    Wait { secs: u64 },
-    /// A replica renews what it has in hand.
-    Renew { replica: usize },
-    /// Those that are booting at a replica are up.
-    Boot { replica: usize },
+    /// A replica claims a dyno and, if granted, restarts it, with the outcome `end`.
+    Attempt {
+        replica: usize,
+        dyno: usize,
+        is_manual: bool,
+        end: End,
+    },
+    Wait {
+        secs: u64,
+    },
+    /// A replica renews its claims.
+    Renew {
+        replica: usize,
+    },
+    /// A replica's booting dynos come up.
+    Boot {
+        replica: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -570,22 +580,22 @@ pub enum End {
     Accepted,
     /// The process dies before it sends the DELETE.
     DiesBefore,
-    /// The process dies after it has sent the DELETE, and tells nobody.
+    /// The process dies after it has sent the DELETE, without recording it.
     DiesAfter,
     /// The API refuses.
     Refused,
 }
 
-/// Lives the steps on real stores, and holds what happens to the simulated dynos against the promises.
+/// Runs the steps on real stores, and checks the simulated dynos against the promises.
 pub struct Life {
     bed: Bed,
-    /// Per dyno, how many instances there were.
+    /// The number of instances of each dyno.
     generations: [u64; DYNOS],
     now: u64,
-    /// What each replica has in hand: attempt id, dyno, whether the dyno was restarted.
+    /// Each replica's claims: attempt id, dyno, whether the dyno was restarted.
     open: Vec<HashMap<u64, usize>>,
     replicas: Vec<Store>,
-    /// Per dyno, when it was really restarted, and whether by hand.
+    /// The real restarts of each dyno, and whether each was manual.
     restarted: [Vec<(u64, bool)>; DYNOS],
     attempt_ids: u64,
     pub grants: usize,
@@ -620,7 +630,7 @@ impl Life {
                 }
             }
             Step::Wait { secs } => {
-                // Living replicas renew at every third of the lease, so none of theirs lapses.
+                // Living replicas renew every third of the lease, so none of their claims lapses.
                 let mut left = *secs;
                 while left > 0 {
                     let some = left.min(limits::CLAIM_RENEW_EVERY.as_secs());
@@ -709,7 +719,7 @@ impl Life {
         self.generations[dyno] += 1;
     }
 
-    /// The process is gone, and another one starts in its place and looks at what it left.
+    /// The process is gone; another one starts in its place and reads its state.
     async fn die(&mut self, replica: usize) {
         self.open[replica].clear();
         let heir = if self.bed.shared {
@@ -746,7 +756,6 @@ impl Life {
     }
 }
 
-/// Random lives.
 pub fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
     use proptest::prelude::{Just, Strategy as _, any, prop, prop_oneof};
     let end = prop_oneof![
@@ -768,7 +777,7 @@ pub fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// Lives random lives until `cases` of them have kept the promises.
+/// Runs random lives until `cases` of them have kept the promises.
 pub fn lives_keep_the_promises(bed: impl Fn() -> Bed, replicas: usize, cases: u32) {
     let runtime = Arc::new(
         tokio::runtime::Builder::new_multi_thread()
@@ -798,7 +807,16 @@ pub fn lives_keep_the_promises(bed: impl Fn() -> Bed, replicas: usize, cases: u3
     assert!(granted.get() > cases as usize, "hardly anything was granted: {}", granted.get());
 }
 
-/// Does something to a database behind the store's back.
+/// A separate PostgreSQL database; the server ends with the tests, and so do its databases.
+pub async fn postgres_database() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let url = std::env::var("DYNOWARDEN_TEST_POSTGRES").expect("a server: .ci/postgres run cargo test …");
+    let name = format!("test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    execute(&url, &format!("CREATE DATABASE {name}")).await;
+    format!("{}/{name}", url.rsplit_once('/').expect("a path").0)
+}
+
+/// Changes a database behind the store's back.
 pub async fn execute(url: &str, statement: &str) {
     use sqlx::Connection as _;
     sqlx::any::install_default_drivers();

@@ -1,4 +1,4 @@
-//! Made-up facts for the status page: a shop with one of everything, and a crowd.
+//! Made-up facts for the status page: a shop with one of everything, and a large formation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use dynowarden_core::record::{Hold, MemoryReading};
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
 
-/// The moment of all these facts.
+/// The time of all these facts.
 pub fn now() -> Timestamp {
     "2026-11-23T14:05:00Z".parse().expect("a time")
 }
@@ -57,14 +57,14 @@ pub fn shop() -> Facts {
     }
 }
 
-/// One app of so many dynos, of which one in four hundred is given up.
+/// One app with `dynos` dynos, one in four hundred of them given up.
 pub fn crowd(dynos: u32) -> Facts {
     let stage = |index| if index % 400 == 0 { Stage::GivenUp } else { Stage::Watched };
     let dynos = (1..=dynos).map(|index| dyno(index, stage(index), 300 + (index * 37) % 600)).collect();
     Facts { apps: vec![AppFacts { dynos, ..app("acme-crowd", drain()) }], ..shop() }
 }
 
-/// So many apps of twenty dynos, all of them well.
+/// `apps` apps with twenty healthy dynos each.
 pub fn many_apps(apps: u32) -> Facts {
     let app = |number| {
         let dynos = (1..=20).map(|index| dyno(index, Stage::Watched, 300 + index * 20)).collect();
@@ -194,7 +194,7 @@ fn decision(minutes: u64, dyno: &str, (decision, reason, code): (Word, &str, &st
     }
 }
 
-/// A reason that would do harm if it were pasted anywhere.
+/// A reason that would be harmful in an unescaped page.
 pub fn harm() -> Arc<str> {
     "</q><script>alert(1)</script>\n\nevent: evil\r\ndata: '\" onload=x <!rows> ]]> &amp;".into()
 }

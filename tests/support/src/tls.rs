@@ -1,4 +1,4 @@
-//! A peer that speaks TLS, and the certificates that it trusts.
+//! A TLS client, and the certificates that it trusts.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,13 +11,12 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 
 use crate::daemon::PATIENCE;
 
-/// A certificate for `localhost` that nobody else vouches for, and its key.
+/// A self-signed certificate for `localhost`, and its key.
 pub struct Made {
     pub certificate: String,
     pub key: String,
 }
 
-/// A connection in TLS.
 pub struct Peer(StreamOwned<ClientConnection, TcpStream>);
 
 impl Made {
@@ -29,7 +28,7 @@ impl Made {
 }
 
 impl Peer {
-    /// Shakes hands with who shows one of these certificates, and no others.
+    /// Connects to a server with one of these certificates, and to no other.
     pub fn connect(
         address: &str,
         trusted: &[&Made],
@@ -58,17 +57,17 @@ impl Peer {
         Ok(peer)
     }
 
-    /// The same with what a client of these days has.
+    /// The same with a current client's versions and suites.
     pub fn modern(address: &str, trusted: &[&Made]) -> io::Result<Self> {
         Self::connect(address, trusted, rustls::ALL_VERSIONS, &["http/1.1"])
     }
 
-    /// What was agreed upon by ALPN.
+    /// The protocol negotiated by ALPN.
     pub fn protocol(&self) -> Option<&[u8]> {
         self.0.conn.alpn_protocol()
     }
 
-    /// Sends a request, and reads its answer to the end of the head and of a body with a length.
+    /// Sends a request, and reads its response, including a body with a length.
     pub fn ask(&mut self, request: &str) -> io::Result<String> {
         self.0.write_all(request.as_bytes())?;
         let mut answer = Vec::new();

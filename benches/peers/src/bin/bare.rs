@@ -1,6 +1,6 @@
-//! As little as a drain can be: reads each request's body, throws it away and answers 204.
+//! A minimal drain: reads each request's body, discards it and answers 204.
 //!
-//! `bare` prints its address and serves until it is killed. It knows no password, no limit and no time-out.
+//! `bare` prints its address and serves until it is killed. It has no password, no limit and no time-out.
 
 use std::convert::Infallible;
 
@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
             stream.set_nodelay(true)?;
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
             tokio::spawn(async move {
-                // A peer that goes away is not news.
+                // A disconnected peer is normal.
                 let _gone = connection.await;
             });
         }

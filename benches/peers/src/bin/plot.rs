@@ -1,4 +1,4 @@
-//! Draws docs/performance.svg from the tables of docs/performance.md, so that the two say the same.
+//! Draws docs/performance.svg from the tables of docs/performance.md, so that the two agree.
 //!
 //! `cargo run --manifest-path benches/peers/Cargo.toml --bin plot`, in the project's folder. A table is found
 //! by the `<!-- data: NAME -->` above it.
@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 const PAGE: &str = "docs/performance.md";
 const PLOT: &str = "docs/performance.svg";
 
-/// The size of one panel, and of its frame's left and upper edge.
+/// The size of one panel, and of its frame's left and upper margin.
 const WIDE: f64 = 860.0;
 const LEFT: f64 = 190.0;
 const RIGHT: f64 = 830.0;
@@ -24,7 +24,7 @@ struct Bar {
     label: String,
     value: f64,
     is_ours: bool,
-    /// What it should reach, or stay below.
+    /// The target or upper bound.
     target: Option<f64>,
 }
 
@@ -78,7 +78,7 @@ fn table(page: &str, name: &str) -> anyhow::Result<Vec<Vec<String>>> {
     if rows.is_empty() { bail!("nothing below {marker}") } else { Ok(rows) }
 }
 
-/// Draws a panel of bars, and gives where the next one begins.
+/// Draws a panel of bars, and returns where the next one begins.
 fn bars(svg: &mut String, top: f64, title: &str, bars: &[Bar]) -> anyhow::Result<f64> {
     let most = bars.iter().map(|bar| bar.value.max(bar.target.unwrap_or(0.0))).fold(0.0, f64::max);
     let across = |value: f64| LEFT + value / (most * 1.15) * (RIGHT - LEFT);

@@ -1,5 +1,5 @@
-//! The Platform API's JSON, read into our own types: a body either says all that it must, or it is
-//! garbled and nothing is guessed (heroku.md §5; the API's schema is `schema.json` of heroku/platform-api).
+//! Reads the Platform API's JSON into our types. A body without all required fields is rejected as garbled;
+//! nothing is guessed (heroku.md §5; the schema is `schema.json` of heroku/platform-api).
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,16 +16,14 @@ use crate::event::DynoState;
 use crate::ident::{DrainToken, NameError, ProcessType};
 use crate::limits;
 
-/// Why a body makes no sense. Neither form quotes more than a few characters of it.
+/// Why a body was rejected. Messages quote at most a few characters of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Garbled {
-    /// A name is not one.
     #[error("{0}")]
     Name(#[from] NameError),
-    /// It is no JSON, or JSON of another shape.
+    /// Not JSON, or JSON of another shape.
     #[error("{}", shortened(.0))]
     Shape(#[from] serde_json::Error),
-    /// A time is not one.
     #[error("{field} is not a time")]
     Time { field: &'static str },
 }
@@ -33,16 +31,13 @@ pub enum Garbled {
 /// `GET /apps/{app}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppInfo {
-    /// Its id, which a change of name leaves alone.
+    /// Stays the same when the app is renamed.
     pub id: String,
     pub name: String,
-    /// Whether it is in maintenance mode.
     pub maintenance: bool,
-    /// `cedar` or `fir`, where the answer says so.
+    /// `cedar` or `fir`, if present.
     pub generation: Option<String>,
-    /// The Private Space that it lives in.
     pub space: Option<String>,
-    /// Where it serves, where the answer says so.
     pub web_url: Option<String>,
 }
 
@@ -57,11 +52,10 @@ impl AppInfo {
 #[derive(Clone, Debug)]
 pub struct Drain {
     pub id: String,
-    /// The token that its batches carry.
+    /// The `Logplex-Drain-Token` of its batches.
     pub token: DrainToken,
-    /// Where it delivers; holds a password.
+    /// Holds a password.
     pub url: SecretString,
-    /// Whether an add-on owns it.
     pub of_addon: bool,
 }
 
@@ -70,9 +64,9 @@ pub struct Drain {
 pub struct Formation {
     #[serde(rename = "type")]
     pub process_type: String,
-    /// How many dynos it should have.
+    /// The desired number of dynos.
     pub quantity: u32,
-    /// Their size, such as `Standard-1X`.
+    /// Such as `Standard-1X`.
     #[serde(default)]
     pub size: Option<String>,
 }
@@ -82,30 +76,29 @@ pub struct Formation {
 pub struct Feature {
     /// Such as `log-runtime-metrics` or `preboot`.
     pub name: String,
-    /// Whether it is on.
     pub enabled: bool,
 }
 
 /// `GET /account`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Account {
-    /// Whose token it is.
+    /// The owner of the token.
     pub email: String,
 }
 
-/// One dyno.
+/// Reads one dyno.
 ///
 /// # Errors
-/// It is no JSON, or misses what a dyno must have.
+/// Not JSON, or a required field is missing.
 pub fn dyno(body: &[u8]) -> Result<DynoInfo, Garbled> {
     serde_json::from_slice::<Object<DynoDto>>(body)?.0.seen()
 }
 
-/// The dynos of the `listed` process types in one page of a list. The rest is not looked into: a one-off
-/// dyno of a shape that we do not know must not blind us for the formation.
+/// Reads the dynos of the `listed` process types from one page of a list. Other dynos are skipped unread:
+/// a one-off dyno of an unknown shape must not hide the formation.
 ///
 /// # Errors
-/// It is no JSON, or a dyno of a listed type misses what it must have.
+/// Not JSON, or a dyno of a listed type lacks a required field.
 pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<DynoInfo>, Garbled> {
     let all: Vec<Value> = serde_json::from_slice(body)?;
     let mut seen = Vec::new();
@@ -122,10 +115,10 @@ pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<DynoInfo>, Garbl
     Ok(seen)
 }
 
-/// One app.
+/// Reads one app.
 ///
 /// # Errors
-/// It is no JSON, or misses what an app must have.
+/// Not JSON, or a required field is missing.
 pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
     let dto = serde_json::from_slice::<Object<AppDto>>(body)?.0;
     Ok(AppInfo {
@@ -138,42 +131,42 @@ pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
     })
 }
 
-/// One drain.
+/// Reads one drain.
 ///
 /// # Errors
-/// It is no JSON, or misses what a drain must have.
+/// Not JSON, or a required field is missing.
 pub fn drain(body: &[u8]) -> Result<Drain, Garbled> {
     serde_json::from_slice::<Object<DrainDto>>(body)?.0.drain()
 }
 
-/// One page of drains.
+/// Reads one page of drains.
 ///
 /// # Errors
-/// It is no JSON, or one of them misses what it must have.
+/// Not JSON, or a drain lacks a required field.
 pub fn drains(body: &[u8]) -> Result<Vec<Drain>, Garbled> {
     list::<DrainDto>(body)?.into_iter().map(DrainDto::drain).collect()
 }
 
-/// One page of formations.
+/// Reads one page of formations.
 ///
 /// # Errors
-/// It is no JSON, or one of them misses what it must have.
+/// Not JSON, or a formation lacks a required field.
 pub fn formation(body: &[u8]) -> Result<Vec<Formation>, Garbled> {
     list(body)
 }
 
-/// One page of an app's features.
+/// Reads one page of an app's features.
 ///
 /// # Errors
-/// It is no JSON, or one of them misses what it must have.
+/// Not JSON, or a feature lacks a required field.
 pub fn features(body: &[u8]) -> Result<Vec<Feature>, Garbled> {
     list(body)
 }
 
-/// The account.
+/// Reads the account.
 ///
 /// # Errors
-/// It is no JSON, or has no address.
+/// Not JSON, or no email address.
 pub fn account(body: &[u8]) -> Result<Account, Garbled> {
     Ok(serde_json::from_slice::<Object<Account>>(body)?.0)
 }
@@ -183,10 +176,10 @@ fn list<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Vec<T>, Garbled> {
     Ok(all.into_iter().map(|object| object.0).collect())
 }
 
-/// `GET /account/rate-limits`: the calls that are left.
+/// Reads `GET /account/rate-limits`: the calls left.
 ///
 /// # Errors
-/// It is no JSON, or has no such number.
+/// Not JSON, or the number is missing.
 pub fn rate_limits(body: &[u8]) -> Result<u32, Garbled> {
     #[derive(Deserialize)]
     struct Dto {
@@ -195,10 +188,10 @@ pub fn rate_limits(body: &[u8]) -> Result<u32, Garbled> {
     Ok(serde_json::from_slice::<Object<Dto>>(body)?.0.remaining)
 }
 
-/// `GET https://status.heroku.com/api/v4/current-status`: the systems that are red.
+/// Reads `GET https://status.heroku.com/api/v4/current-status`: the systems that are red.
 ///
 /// # Errors
-/// It is no JSON, or of another shape.
+/// Not JSON, or JSON of another shape.
 pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
     #[derive(Deserialize)]
     struct Page {
@@ -218,7 +211,7 @@ pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
     Ok(red.map(name).take(limits::STATUS_SYSTEMS_MAX).collect())
 }
 
-/// The word for an error in an error's body, such as `rate_limit`; `-` when there is none.
+/// The error id in an error response, such as `rate_limit`; `-` if there is none.
 pub fn error_id(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Dto {
@@ -230,15 +223,15 @@ pub fn error_id(body: &[u8]) -> String {
     if is_word { id } else { "-".to_owned() }
 }
 
-/// serde quotes what it did not expect, which may be long.
+/// serde quotes unexpected values, which may be long.
 fn shortened(error: &serde_json::Error) -> String {
     error.to_string().chars().take(ERROR_CHARS_MAX).collect()
 }
 
 const ERROR_CHARS_MAX: usize = 160;
 
-/// A JSON object. By itself serde reads a struct from a list, too, by the order of its fields; none of the
-/// API's answers is that.
+/// A JSON object. serde would also read a struct from a list, by the order of its fields; the API never
+/// answers with one.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -364,7 +357,7 @@ mod tests {
     use crate::event::DynoState;
     use crate::ident::ProcessType;
 
-    /// The dyno of the API's own schema, with a name and a time of ours.
+    /// A dyno as in the API's schema, with our own name and time.
     fn web_1() -> Value {
         json!({
             "attach_url": null,
@@ -394,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dyno_is_read_whole() {
+    fn every_field_of_a_dyno_is_read() {
         let seen = dyno(web_1().to_string().as_bytes()).expect("a dyno");
         assert_eq!(seen.name.to_string(), "web.1");
         assert_eq!(seen.process_type.as_str(), "web");
@@ -405,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_missing_has_a_meaning() {
+    fn missing_optional_fields_have_a_meaning() {
         let seen = dyno(&without("updated_at")).expect("a dyno");
         assert_eq!(seen.updated_at, seen.created_at);
         for body in [without("release"), with("release", Value::Null), with("release", json!({}))] {
@@ -415,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_there_is_never_guessed() {
+    fn missing_required_fields_are_rejected() {
         for key in ["created_at", "id", "name", "state", "type"] {
             let error = dyno(&without(key)).expect_err(key).to_string();
             assert!(error.contains(key), "{error}");
@@ -439,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_fields_is_no_object() {
+    fn a_list_of_fields_is_rejected() {
         let fields = r#"["2026-01-02T03:04:05Z","0123","web.1",null,"up","web",null]"#;
         assert!(dyno(fields.as_bytes()).is_err() && dynos(format!("[{fields}]").as_bytes(), &[]).is_err());
         assert!(dyno(&with("release", json!([11]))).is_err());
@@ -450,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_narrowed_to_the_listed_types() {
+    fn only_dynos_of_listed_types_are_read_from_a_list() {
         let listed: Vec<ProcessType> = vec!["web".parse().expect("a type")];
         let strange = json!({"type": "run", "name": 7});
         let page = json!([web_1(), strange]).to_string();
@@ -465,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn the_doctors_answers_are_read() {
+    fn the_responses_for_check_are_read() {
         let generation = json!({"id": "2", "name": "cedar"});
         let body = json!({"id": "1", "name": "acme", "maintenance": false, "generation": generation,
             "space": null, "region": {"name": "us"}});
@@ -492,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn an_errors_word_is_a_word() {
+    fn the_error_id_is_read_from_the_body() {
         for (body, expect) in [
             (r#"{"id":"rate_limit","message":"Your account reached the API rate limit"}"#, "rate_limit"),
             (r#"{"message":"no id"}"#, "-"),
@@ -507,7 +500,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_an_error_and_no_more(
+        fn garbage_is_an_error_with_a_short_message(
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             cut in 0_usize..500,
         ) {

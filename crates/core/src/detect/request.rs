@@ -1,8 +1,8 @@
 //! Router lines as requests: the dyno that answered, the status and the service time.
 //!
-//! Apart from the facts, because it is another question: a fact may move a dyno and is rare, a request
-//! only counts and is nearly every line. So it is asked for where statistics are wanted, it costs no
-//! allocation, and a line in which anything is odd is not counted at all.
+//! Kept apart from the facts: a fact is rare and may move a dyno; a request only counts and is on nearly
+//! every line. So it is read only where statistics are wanted, costs no allocation, and a line with anything
+//! odd is not counted.
 
 use crate::codes::{Code, Family};
 use crate::ident::DynoRef;
@@ -12,19 +12,18 @@ use crate::wire::logfmt;
 /// One request, as the router reports it (heroku.md §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'b> {
-    /// The dyno that it was given to.
     pub dyno: DynoRef<'b>,
-    /// `status=`; none where the router writes none.
+    /// `status=`, if present.
     pub status: Option<u16>,
-    /// `service=` in milliseconds; none where the router writes none.
+    /// `service=` in milliseconds, if present.
     pub service_ms: Option<u32>,
-    /// `code=`, where the router reports an error.
+    /// `code=`, if the router reports an error.
     pub code: Option<Code>,
 }
 
 /// Parses the request in `line` if it is a router line about a dyno.
 ///
-/// A key that matters must stand there once, as in the facts: the rest is an outsider's text.
+/// A key that matters must appear once, as in the facts: the rest is untrusted text.
 pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
     if (line.app, line.procid) != (b"heroku", b"router") {
         return None;
@@ -39,13 +38,13 @@ pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
     })
 }
 
-/// `H12`. Not through the catalogue's own reader, which compares texts.
+/// `H12`. The catalogue's own reader compares texts, which is too slow here.
 fn router_code(text: &[u8]) -> Option<Code> {
     let number = u16::try_from(number(text.strip_prefix(b"H")?)?).ok()?;
     Code::find(Family::H, number)
 }
 
-/// Digits, few enough that 32 bits hold them: nine nines are below 2^30.
+/// Digits, at most nine: nine nines are below 2^30.
 fn number(text: &[u8]) -> Option<u32> {
     let fits = (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     fits.then(|| text.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_routers_or_is_odd_does_not_count() {
+    fn odd_lines_and_those_of_other_sources_do_not_count() {
         let line = "at=info dyno=web.1 service=3ms status=200";
         check(("app", "router"), line, None);
         check(("heroku", "web.1"), line, None);

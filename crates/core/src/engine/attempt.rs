@@ -1,7 +1,7 @@
 //! One attempt at a restart, from the error to the settled new dyno.
 //!
-//! Each state is a type of its own, and each step consumes the state that it starts from, so a step in the
-//! wrong state does not compile. docs/states.md draws the states; its arrows are the methods here.
+//! Each state is a type, and each step consumes the state that it starts from, so a step in the wrong state
+//! does not compile. docs/states.md draws the states; its arrows are the methods here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,9 @@ use crate::api::DynoInfo;
 use crate::codes::Code;
 use crate::record::{AttemptId, Decision, Hold, MANUAL};
 
-/// The reason for an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cause {
-    /// A person asked.
     Manual,
-    /// A rule fired.
     Rule {
         rule: Arc<str>,
         code: Option<Code>,
@@ -40,7 +37,6 @@ impl Cause {
         }
     }
 
-    /// The rule's name in decisions.
     pub(super) fn rule(&self) -> Arc<str> {
         match self {
             Self::Manual => MANUAL.into(),
@@ -56,32 +52,28 @@ pub(super) struct Request {
     pub cause: Cause,
     /// Whether its decision to restart is on record.
     pub decided: bool,
-    /// DELETEs sent.
     pub deletes: u32,
-    /// Inspections that failed in a row.
     pub failed_inspections: u32,
-    /// Whether a process that died began it. Nothing more is sent for it.
+    /// Whether a process that died began it. No further DELETE is sent for it.
     pub is_resumed: bool,
     /// When it entered the queue.
     pub since: Duration,
-    /// What it waits for, once that is on record.
+    /// The reason to wait, once it is on record.
     pub waiting_for: Option<Hold>,
-    /// Waits so far, for the back-off.
+    /// For the back-off.
     pub waits: u32,
 }
 
-/// A DELETE whose answer was lost, and which may yet be carried out.
+/// A DELETE whose answer was lost, and which may still be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LostAnswer {
-    /// When it was sent.
     pub sent: Duration,
     /// When it became clear that no answer will come.
     pub lost: Duration,
-    /// The process that it was meant for.
     pub target: DynoInfo,
 }
 
-/// Where an attempt stands, in the order of its life.
+/// The state of an attempt, in the order of its life.
 #[derive(Clone, Debug)]
 pub(super) enum Attempt {
     Queued(Queued),
@@ -95,38 +87,36 @@ pub(super) enum Attempt {
     Failed(Failed),
 }
 
-/// Waiting for one of the `max_concurrent` places.
+/// Waits for one of the `max_concurrent` places.
 #[derive(Clone, Debug)]
 pub(super) struct Queued {
     pub request: Request,
 }
 
-/// The API has been asked for the dyno and its formation.
+/// The API was asked for the dyno and its formation.
 #[derive(Clone, Debug)]
 pub(super) struct Inspecting {
     pub request: Request,
     pub lost: Option<LostAnswer>,
 }
 
-/// Something outside is in the way. The attempt inspects again later.
+/// Something else is in the way. The attempt inspects again later.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub request: Request,
     pub lost: Option<LostAnswer>,
 }
 
-/// The store has been asked for the claim.
+/// The store was asked for the claim.
 #[derive(Clone, Debug)]
 pub(super) struct Claiming {
     pub request: Request,
     pub lost: Option<LostAnswer>,
-    /// The process to be replaced.
     pub target: DynoInfo,
     /// The decision to restart, until it is on record.
     pub draft: Option<Box<Decision>>,
 }
 
-/// The DELETE is on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Restarting {
     pub request: Request,
@@ -153,7 +143,7 @@ pub(super) struct Booting {
     pub polling: Polling,
 }
 
-/// The new instance is up and has its time to settle.
+/// The new instance is up and settles.
 #[derive(Clone, Debug)]
 pub(super) struct Settling {
     pub request: Request,
@@ -168,10 +158,9 @@ pub(super) struct Failed {
     pub polling: Polling,
 }
 
-/// Polls of one dyno.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Polling {
-    /// Polls so far, for the back-off.
+    /// For the back-off.
     pub count: u32,
     /// Whether an answer is outstanding.
     pub is_out: bool,
@@ -180,27 +169,27 @@ pub(super) struct Polling {
 /// A new attempt that may go on, or one that is over.
 #[derive(Debug)]
 pub(super) enum Left {
-    /// Nothing may yet be carried out.
+    /// No DELETE can still be carried out.
     Over(Request),
-    /// An earlier DELETE may yet be carried out.
+    /// An earlier DELETE may still be carried out.
     Unconfirmed(Unconfirmed),
 }
 
-/// A state in which the API has not accepted a DELETE, so that the attempt can wait or be dropped.
+/// A state before the API has accepted a DELETE, so that the attempt can wait or be dropped.
 pub(super) trait Revocable: Into<Attempt> + Sized {
-    /// The request, and an earlier DELETE that may yet be carried out.
+    /// The request, and an earlier DELETE that may still be carried out.
     fn parts(self) -> (Request, Option<LostAnswer>);
 
     fn request(&self) -> &Request;
 
-    /// Something outside is in the way.
+    /// Something else is in the way.
     fn wait(self) -> Waiting {
         let (mut request, lost) = self.parts();
         request.waits += 1;
         Waiting { request, lost }
     }
 
-    /// Drops the attempt, unless an earlier DELETE may yet be carried out.
+    /// Drops the attempt, unless an earlier DELETE may still be carried out.
     fn leave(self) -> Left {
         match self.parts() {
             (request, None) => Left::Over(request),
@@ -211,7 +200,7 @@ pub(super) trait Revocable: Into<Attempt> + Sized {
     }
 }
 
-/// A state from which the API may be asked for the dyno and its formation.
+/// A state in which the API may be asked for the dyno and its formation.
 pub(super) trait Inspectable: Revocable {
     fn inspect(self) -> Inspecting {
         let (request, lost) = self.parts();
@@ -263,7 +252,7 @@ impl Queued {
         Self { request }
     }
 
-    /// Takes over the watch from a process that died between its DELETE and the end of the attempt.
+    /// Continues for a process that died between its DELETE and the end of the attempt.
     pub(super) fn resume_unconfirmed(self, target: DynoInfo, now: Duration) -> Unconfirmed {
         let request = Request { decided: true, deletes: 1, is_resumed: true, ..self.request };
         Unconfirmed {
@@ -275,7 +264,7 @@ impl Queued {
 }
 
 impl Inspecting {
-    /// Nothing is in the way: the store is asked.
+    /// Nothing is in the way: asks the store.
     pub(super) fn claim(self, target: DynoInfo, draft: Option<Box<Decision>>) -> Claiming {
         Claiming { request: self.request, lost: self.lost, target, draft }
     }
@@ -287,7 +276,7 @@ impl Inspecting {
 }
 
 impl Claiming {
-    /// The claim is given: the DELETE is sent.
+    /// The claim is granted: the DELETE is sent.
     pub(super) fn restart(self, now: Duration) -> Restarting {
         let request = Request { deletes: self.request.deletes + 1, ..self.request };
         Restarting { request, lost: self.lost, target: self.target, sent: now }
@@ -295,7 +284,7 @@ impl Claiming {
 }
 
 impl Restarting {
-    /// The API accepted.
+    /// The API accepted the DELETE.
     pub(super) fn boot(self) -> Booting {
         Booting::new(self.request, self.target, self.sent)
     }
@@ -308,7 +297,7 @@ impl Restarting {
 }
 
 impl Unconfirmed {
-    /// A poll showed that the DELETE was carried out, or nobody can tell and it counts as carried out.
+    /// A poll showed that the DELETE was carried out, or it is unknown and counts as carried out.
     pub(super) fn boot(self) -> Booting {
         Booting::new(self.request, self.lost.target, self.lost.sent)
     }
@@ -455,14 +444,14 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_sent_nothing_is_over_when_it_is_left() {
+    fn an_attempt_without_a_delete_ends_when_dropped() {
         assert!(matches!(queued().leave(), Left::Over(_)));
         assert!(matches!(queued().inspect().leave(), Left::Over(_)));
         assert!(matches!(queued().inspect().claim(target(), None).wait().leave(), Left::Over(_)));
     }
 
     #[test]
-    fn a_delete_without_an_answer_is_watched_until_it_is_clear() {
+    fn an_unanswered_delete_is_polled_until_its_fate_is_known() {
         let sent = queued().inspect().claim(target(), None).restart(Duration::from_secs(1));
         let lost = sent.lose_answer(Duration::from_secs(6));
         assert!(Attempt::from(lost.clone().inspect()).may_be_out());

@@ -18,8 +18,8 @@ impl Engine {
         self.put(key, booting);
     }
 
-    /// The cool-down and `max_restarts` count from the acceptance: a restart took effect at some time before
-    /// this.
+    /// The cool-down and `max_restarts` count from the acceptance: the restart took effect at some time
+    /// before.
     pub(super) fn remember_restart(&mut self, key: DynoKey) {
         let (wall, now, rate) = (self.now.wall, self.mono(), self.policy(key).max_restarts);
         let dyno = self.dyno_mut(key);
@@ -28,13 +28,13 @@ impl Engine {
             accepted_at: wall,
             back_at: None,
             accepted: now,
-            told_no_help: false,
+            reported_no_help: false,
             unread: None,
         });
         dyno.forget_errors();
     }
 
-    /// Asks the API for the dyno alone.
+    /// Asks the API for the dyno only.
     pub(super) fn poll(&mut self, key: DynoKey, mut attempt: impl Polled) {
         self.starved.remove(&key);
         if let Err(span) = self.tokens.take(1, self.now.mono) {
@@ -48,7 +48,6 @@ impl Engine {
         self.put(key, attempt);
     }
 
-    /// Takes the answer to a poll.
     pub(super) fn polled(&mut self, id: AttemptId, answer: Result<Option<DynoInfo>, ApiError>) {
         let Some((key, attempt)) = self.take(id) else { return };
         match &answer {
@@ -94,8 +93,8 @@ impl Engine {
             }
             Ok(Some(_)) => self.still_there(key, attempt, is_late),
             Err(_) if is_late => {
-                // It cannot be known whether the DELETE was carried out, so it counts as carried out; on
-                // record too, because the next life of this process must count it as well.
+                // Whether the DELETE was carried out is unknown, so it counts as carried out. That goes on
+                // record, because the next process must count it as well.
                 let booting = attempt.boot();
                 self.accepted(key, booting.clone(), true);
                 self.fail(key, booting, None);
@@ -110,15 +109,15 @@ impl Engine {
         self.booting(key, booting, Ok(Some(seen)));
     }
 
-    /// The dyno is gone after a DELETE without an answer. It cannot be known whether it was replaced before
-    /// it was scaled away, so it counts as replaced.
+    /// The dyno is gone after a DELETE without an answer. It may have been replaced before it was scaled
+    /// away, so it counts as replaced.
     pub(super) fn gone_unconfirmed(&mut self, key: DynoKey, request: Request) {
         self.remember_restart(key);
         self.end(key, &request, RestartResult::Gone);
     }
 
     /// The old instance is there after a DELETE without an answer. The request may be late, so it is sent
-    /// again only after a while, and only if nothing else has come up; then everything is judged from the
+    /// again only after a while, and only if no new instance has come up. Then everything is judged from the
     /// start, because the formation may have changed.
     fn still_there(&mut self, key: DynoKey, attempt: Unconfirmed, is_late: bool) {
         let left = limits::LOST_ANSWER_WAIT.saturating_sub(self.now.mono.saturating_sub(attempt.lost.lost));
@@ -178,8 +177,8 @@ impl Engine {
         self.set_due(key, limits::FAILED_POLL_EVERY);
     }
 
-    /// A restart failed. The rest of the formation holds until the dyno is up, or gone, or was never
-    /// replaced and has run on for a cool-down.
+    /// A restart failed. The rest of the formation holds until the dyno is up, or gone, or was never replaced
+    /// and has run on for a cool-down.
     fn failed(&mut self, key: DynoKey, attempt: Failed, answer: Result<Option<DynoInfo>, ApiError>) {
         let out_for = self.now.mono.saturating_sub(attempt.accepted);
         match answer {
@@ -209,7 +208,7 @@ impl Engine {
         self.set_due(key, if left.is_zero() { span } else { span.min(left) });
     }
 
-    /// Brings forward what is due later than that.
+    /// Brings forward a deadline that is later than that.
     fn due_within(&mut self, key: DynoKey, span: Duration) {
         let at = self.now.mono.saturating_add(span);
         if self.dyno_mut(key).due.is_some_and(|due| due > at) {
@@ -230,7 +229,6 @@ pub(super) trait Polled: Into<Attempt> {
 
 /// A polled state with an end: the boot time after the DELETE.
 pub(super) trait Timed: Polled {
-    /// When the DELETE was sent.
     fn since(&self) -> Duration;
 }
 

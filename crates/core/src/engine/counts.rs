@@ -1,7 +1,7 @@
 //! Rules against lines: how many errors count, and since when memory has been too high.
 //!
-//! Everything is measured by the time in the lines. Lines come late, twice and out of order, so an error
-//! counts once per time, and a memory rule looks only at the instance that began last.
+//! All times are those in the lines. Lines come late, twice and out of order, so an error counts once per
+//! time, and a memory rule looks only at the newest instance.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -17,12 +17,12 @@ use crate::time::since;
 /// The times of the last errors that one rule counted for one dyno.
 #[derive(Clone, Debug, Default)]
 pub struct Hits {
-    /// In order, without repetition, at most as many as the rule counts.
+    /// Sorted, without duplicates, at most the rule's count.
     times: VecDeque<Timestamp>,
 }
 
 impl Hits {
-    /// Counts an error, and says how many there were within the span, if that is enough.
+    /// Counts an error, and returns the number within the span if that is enough.
     pub fn count(&mut self, at: Timestamp, count: NonZeroU32, within: Duration) -> Option<u32> {
         if count == NonZeroU32::MIN {
             return Some(1);
@@ -39,13 +39,13 @@ impl Hits {
         enough.then_some(count.get())
     }
 
-    /// Begins again, as after a restart.
+    /// Starts over, as after a restart.
     pub fn clear(&mut self) {
         self.times.clear();
     }
 }
 
-/// Since when one dyno's memory has been above one rule's bound.
+/// How long one dyno's memory has been above one rule's bound.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryTrend {
     instance: Option<InstanceId>,
@@ -61,12 +61,10 @@ struct Above {
     samples: u32,
 }
 
-/// One memory sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The time in the line.
     pub at: Timestamp,
-    /// The instance that it is of.
     pub instance: InstanceId,
     /// `sample#memory_total`.
     pub total: Megabytes,
@@ -75,7 +73,7 @@ pub struct Sample {
 }
 
 impl MemoryTrend {
-    /// Takes a sample, and says how many there were above the bound, if they have lasted long enough.
+    /// Takes a sample, and returns the number above the bound if they have lasted long enough.
     pub fn sample(&mut self, sample: &Sample, bound: MemoryBound, lasting: Duration) -> Option<u32> {
         if self.previous.as_ref() == Some(&sample.instance) {
             return None;
@@ -85,7 +83,7 @@ impl MemoryTrend {
             self.above = None;
         }
         if !exceeds(sample, bound) {
-            // A sample that was overtaken by later ones does not undo what they said.
+            // A sample overtaken by later ones does not undo what they said.
             if self.above.is_some_and(|above| sample.at >= above.last) {
                 self.above = None;
             }
@@ -103,13 +101,13 @@ impl MemoryTrend {
         (since(above.since, above.last) >= lasting).then_some(above.samples)
     }
 
-    /// Begins again, as after a restart.
+    /// Starts over, as after a restart.
     pub fn clear(&mut self) {
         self.above = None;
     }
 }
 
-/// Samples come about every 20 s (heroku.md §3); after four missing ones nobody knows what was between.
+/// Samples come about every 20 s (heroku.md §3). After four missing ones, the time between is unknown.
 const SAMPLE_GAP_MAX: Duration = Duration::from_secs(90);
 
 fn exceeds(sample: &Sample, bound: MemoryBound) -> bool {
@@ -176,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_must_stay_above_for_the_whole_span() {
+    fn memory_must_stay_above_the_bound_for_the_whole_span() {
         assert_eq!(
             trend(&[(0, "a", 500), (20, "a", 500), (40, "a", 500), (60, "a", 500)]),
             [false, false, false, true]
@@ -188,12 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_in_the_samples_begins_anew() {
+    fn a_gap_in_the_samples_resets_the_span() {
         assert_eq!(trend(&[(0, "a", 500), (91, "a", 500), (151, "a", 500)]), [false, false, true]);
     }
 
     #[test]
-    fn a_preboot_twin_never_counts_for_the_new_dyno() {
+    fn samples_of_the_old_preboot_dyno_never_count() {
         let samples =
             [(0, "old", 500), (20, "new", 300), (40, "old", 500), (60, "old", 500), (80, "old", 500)];
         assert_eq!(trend(&samples), [false; 5]);

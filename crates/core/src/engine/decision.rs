@@ -1,4 +1,4 @@
-//! Decisions, each with what it was made on.
+//! Decisions with their evidence.
 
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
@@ -8,7 +8,6 @@ use crate::record::{Action, AttemptId, Decision, Evidence, MemoryReading, Record
 use crate::time::since;
 
 impl Engine {
-    /// Puts a decision on record.
     pub(super) fn decide(
         &mut self,
         key: DynoKey,

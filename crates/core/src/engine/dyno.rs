@@ -1,4 +1,4 @@
-//! What the engine knows of one dyno.
+//! The engine's state of one dyno.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::policy::verdict::RestartTimes;
 use crate::record::{AttemptId, MemoryReading};
 use crate::time::since;
 
-/// Which dyno: its app, its formation's place in `process_types`, its place in the formation.
+/// Identifies a dyno: its app, its formation's place in `process_types`, its place in the formation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct DynoKey {
     pub app: AppId,
@@ -22,44 +22,42 @@ pub(super) struct DynoKey {
     pub index: u32,
 }
 
-/// What the engine knows of one dyno.
 #[derive(Debug, Default)]
 pub(super) struct Dyno {
     pub attempt: Option<Attempt>,
     /// When its attempt is due, if that waits for time.
     pub due: Option<Duration>,
     pub given_up: Option<GivenUp>,
-    /// One for each rule, made when the first line counts.
+    /// One per rule, created when the first line counts.
     pub hits: Vec<Hits>,
     pub last_restart: Option<LastRestart>,
     pub memory: Option<MemoryReading>,
-    /// The last thing that the platform said about its life, by the time in the lines.
+    /// The platform's last word on its life, by the time in the lines.
     pub life: Option<(Change, Timestamp)>,
     /// The instance that the API showed last.
     pub seen: Option<DynoInfo>,
-    /// Its place among the dynos in the order of their silence: `touched`, as it was within
-    /// [`limits::QUIET_STEP`].
+    /// Its place in the order of silence: `touched`, as it was within [`limits::QUIET_STEP`].
     pub placed: Duration,
     /// Accepted restarts that `max_restarts` may still count, on the engine's clock.
     pub restarts: RestartTimes,
-    /// When something was last heard of it, on the engine's clock.
+    /// Its last activity, on the engine's clock.
     pub touched: Duration,
-    /// One for each rule, made when the first sample counts.
+    /// One per rule, created when the first sample counts.
     pub trends: Vec<MemoryTrend>,
 }
 
 /// The last restart that the API accepted.
 #[derive(Clone, Debug)]
 pub(super) struct LastRestart {
-    /// By the time of day, for records.
+    /// By the wall clock, for records.
     pub accepted_at: Timestamp,
-    /// Since when the new instance has been up, by the platform's clock, once it is.
+    /// When the new instance came up, by the platform's clock.
     pub back_at: Option<Timestamp>,
-    /// The same on the engine's clock; before its zero for a restart of an earlier process.
+    /// The same on the engine's clock; negative for a restart of an earlier process.
     pub accepted: SignedDuration,
-    /// Whether people were told that it did not help.
-    pub told_no_help: bool,
-    /// The attempt, once the new instance is up and as long as nothing was told of its memory.
+    /// Whether people were notified that it did not help.
+    pub reported_no_help: bool,
+    /// The attempt, once the new instance is up and until its memory is reported.
     pub unread: Option<AttemptId>,
 }
 
@@ -68,20 +66,20 @@ pub(super) struct LastRestart {
 pub(super) struct GivenUp {
     /// On the engine's clock.
     pub until: Duration,
-    /// By the time of day, for records.
+    /// By the wall clock, for records.
     pub until_at: Timestamp,
-    /// The release that it was given up under; another one ends it.
+    /// The release that it was given up under; another one ends the give-up.
     pub release: Option<u64>,
-    /// When the API is next asked whether there is another release.
+    /// When the API is next asked for another release.
     pub look_again: Duration,
-    /// How many releases of the app had been announced at the last look.
+    /// The app's announced releases at the last inspection.
     pub releases_heard: u64,
 }
 
 impl LastRestart {
-    /// Notes that memory was told at `at`; gives the attempt if that is the first of the new instance.
+    /// Notes a memory report at `at`; returns the attempt if it is the first of the new instance.
     pub(super) fn read(&mut self, at: Timestamp) -> Option<AttemptId> {
-        // The old process may speak beside the new one, and no line says for certain which of them did.
+        // The old process may report alongside the new one, and no line says for certain which one it was.
         let is_alone = self.back_at.is_some_and(|back| since(back, at) >= limits::OLD_PROCESS_MAX);
         if is_alone { self.unread.take() } else { None }
     }
@@ -91,15 +89,15 @@ impl Dyno {
     /// Notes what the platform says of the dyno's life; lines come out of order.
     pub(super) fn live(&mut self, change: Change, at: Timestamp) {
         if self.life.is_none_or(|(_, last)| last <= at) {
-            // The old process's end is told after the new one is up, and says nothing about that one.
+            // The old process's exit is reported after the new one is up, and says nothing about that one.
             if change != Change::Exited {
                 self.life = Some((change, at));
             }
         }
     }
 
-    /// Whether the platform said, after the error of `error_at` or within `recently` before it, that it
-    /// is replacing the process, and has not yet said that the new one is up.
+    /// Whether the platform said, after `error_at` or within `recently` before it, that it is replacing the
+    /// process, and has not yet said that the new one is up.
     pub(super) fn platform_acts(&self, error_at: Timestamp, recently: Duration) -> bool {
         let Some((change, at)) = self.life else { return false };
         match change {
@@ -110,7 +108,7 @@ impl Dyno {
         }
     }
 
-    /// Begins to count again: what was counted belongs to an instance that is gone.
+    /// Resets the counts: they belong to an instance that is gone.
     pub(super) fn forget_errors(&mut self) {
         self.hits.iter_mut().for_each(Hits::clear);
         self.trends.iter_mut().for_each(MemoryTrend::clear);
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_say_when_the_platform_is_at_it() {
+    fn lines_show_when_the_platform_is_acting() {
         let up = Change::State(DynoState::Up);
         let crashed = Change::State(DynoState::Crashed);
         acts(&[], 0, false);
@@ -149,7 +147,7 @@ mod tests {
         acts(&[(Change::Leaving, 0), (Change::Starting, 2), (up, 9)], 5, true);
         acts(&[(Change::Leaving, 0), (Change::Starting, 2), (up, 9)], 30, false);
         acts(&[(Change::Leaving, 0), (up, 9), (Change::Exited, 10)], 30, false);
-        // Out of order: the line that came last is not the one that was written last.
+        // Out of order: the line that came last was not written last.
         acts(&[(up, 9), (Change::Leaving, 0)], 30, false);
         acts(&[(crashed, 0)], 10, true);
         // The line that would have ended it was lost.

@@ -1,6 +1,6 @@
-//! The judgement: whether a dyno may be restarted, from what is known here and from what the API shows.
+//! Whether a dyno may be restarted, from the engine's own state and from what the API shows.
 //!
-//! Nothing here changes anything, so each refusal can be read, and tested, by itself.
+//! Nothing here changes state, so each refusal can be read and tested alone.
 
 use std::time::Duration;
 
@@ -21,15 +21,15 @@ use crate::time::{Now, later, since};
 /// What an attempt should do now.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Assessment {
-    /// Replace this instance, one of so many of its type.
+    /// Replace this instance, one of the given number of its type.
     Go(Box<DynoInfo>, usize),
     /// Not this dyno, not for this error.
     Leave(Hold),
-    /// Not yet: something beside the dyno is in the way; for so long, where that is known.
+    /// Not yet: something else is in the way, for this long if known.
     Wait(Hold, Option<Duration>),
 }
 
-/// Judges by what is known without asking: first the error, then the dyno, then the hour.
+/// Judges without asking the API: first the error, then the dyno, then the hour.
 pub(super) fn before_looking(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(), Hold> {
     if let Some(error_at) = cause.error_at() {
         error_is_current(error_at, now.wall)?;
@@ -47,8 +47,7 @@ pub(super) fn before_looking(cause: &Cause, dyno: &Dyno, policy: &Policy, now: N
     Ok(())
 }
 
-/// Judges by the restarts so far. A given-up dyno is inspected now and then, in case there is another
-/// release.
+/// Judges by the restarts so far. A given-up dyno is inspected now and then, in case there is a new release.
 fn by_history(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(), Hold> {
     let given_up = dyno.given_up.as_ref();
     let history = History {
@@ -66,7 +65,7 @@ fn by_history(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(
     }
 }
 
-/// What is left of the cool-down; none when it is over.
+/// The rest of the cool-down; none when it is over.
 pub(super) fn cool_down_left(dyno: &Dyno, policy: &Policy, now: Duration) -> Option<Duration> {
     let cooling_from = dyno.last_restart.as_ref().map(|restart| restart.accepted);
     let history = History { cooling_from, ..History::default() };
@@ -74,12 +73,12 @@ pub(super) fn cool_down_left(dyno: &Dyno, policy: &Policy, now: Duration) -> Opt
     Duration::try_from(ends.saturating_sub(on_axis(now))).ok()
 }
 
-/// A time of the engine's clock on the axis of verdicts.
+/// Converts a time of the engine's clock for verdicts.
 pub(super) fn on_axis(mono: Duration) -> SignedDuration {
     SignedDuration::try_from(mono).unwrap_or(SignedDuration::MAX)
 }
 
-/// The facts of one inspection, and those of our own that belong to it.
+/// The facts of one inspection, and our own related facts.
 pub(super) struct Inspection<'a> {
     pub cause: &'a Cause,
     pub name: &'a DynoName,
@@ -161,8 +160,8 @@ fn older_than_error(seen: &DynoInfo, error_at: Timestamp) -> Result<(), Hold> {
     Ok(())
 }
 
-/// The two answers of a look tell of one process; where only one of them knows of a change of state since its
-/// creation, the other left `updated_at` out, of all that it told, and who came up just now is not known.
+/// The two answers of an inspection describe one process. If only one of them has a change of state after its
+/// creation, the other left out all `updated_at`, and which dynos have just come up is unknown.
 fn disagreement(seen: &DynoInfo, formation: &[&DynoInfo]) -> Option<ApiError> {
     let knows_change = |seen: &DynoInfo| seen.updated_at > seen.created_at;
     let other = formation.iter().find(|other| other.id == seen.id && other.state == seen.state)?;
@@ -171,7 +170,7 @@ fn disagreement(seen: &DynoInfo, formation: &[&DynoInfo]) -> Option<ApiError> {
     })
 }
 
-/// Two releases side by side, while the newer one may still be booting or in preboot's overlap.
+/// Two releases alongside each other, while the newer one may still be booting or in preboot's overlap.
 fn deploying(formation: &[&DynoInfo], policy: &Policy, now: Now) -> Option<Hold> {
     let from = formation.iter().filter_map(|seen| seen.release).min()?;
     let to = formation.iter().filter_map(|seen| seen.release).max()?;
@@ -185,14 +184,14 @@ fn deploying(formation: &[&DynoInfo], policy: &Policy, now: Now) -> Option<Hold>
 /// (<https://devcenter.heroku.com/changelog-items/1121>).
 const PREBOOT_OVERLAP: Duration = Duration::from_secs(2 * 60);
 
-/// Why this dyno would be one too many, and for how long, if the others only have to settle.
+/// Why one more dyno out would be too many, and for how long if the others only have to settle.
 fn too_many_out(
     formation: &[&DynoInfo],
     inspection: &Inspection<'_>,
     now: Now,
 ) -> Option<(Hold, Option<Duration>)> {
     let others = formation.iter().filter(|seen| seen.name != *inspection.name);
-    // Each with what is left until it has settled, if it is up.
+    // Each with the time left until it has settled, if it is up.
     let mut out: Vec<(&DynoName, DynoState, Option<Duration>)> = Vec::new();
     for seen in others {
         let up_for = since(seen.surely_in_state_since(), now.wall);
@@ -211,7 +210,7 @@ fn too_many_out(
     let history = History { others_out: out.len(), ..History::default() };
     verdict(&history, &Bounds::from(inspection.policy), on_axis(now.mono)).err()?;
     let surplus = (out.len() + 1).saturating_sub(allowed);
-    // So many have to settle before there is a place.
+    // The number that must settle before there is a place.
     let mut left: Vec<Duration> = out.iter().filter_map(|(.., left)| *left).collect();
     left.sort_unstable();
     let hold =
@@ -226,10 +225,10 @@ mod tests {
     use super::{DynoInfo, disagreement};
     use crate::event::DynoState;
 
-    /// Found by the simulation: in a list whose `updated_at` was cut away, a dyno that had just come up
-    /// looked as if it had settled long ago.
+    /// Found by the simulation: in a list without `updated_at`, a dyno that had just come up looked as if it
+    /// had settled long ago.
     #[test]
-    fn an_answer_without_updated_at_beside_one_with_it_is_not_believed() {
+    fn answers_that_disagree_about_updated_at_are_rejected() {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let seen = |updated| DynoInfo {
             name: "web.1".parse().expect("a dyno"),

@@ -58,7 +58,7 @@ pub struct Engine {
     due: BTreeSet<(Duration, DynoKey)>,
     dynos: HashMap<DynoKey, Dyno>,
     effects: Vec<Effect>,
-    /// Formations in which a place may be free now.
+    /// Formations in which a place may have become free.
     freed: BTreeSet<(AppId, u16)>,
     /// Attempts by id, so that a late answer finds its own attempt or none.
     attempts: HashMap<AttemptId, DynoKey>,
@@ -68,9 +68,9 @@ pub struct Engine {
     open_orders: HashMap<AttemptId, OpenOrder>,
     paused: Option<Pause>,
     platform_clock: PlatformClock,
-    /// Dynos by their last event, to a minute or so. The first one is forgotten when room is short.
+    /// Dynos by their last event, to about a minute. The first one is forgotten when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
-    /// Answers that came when nobody waited for them any more.
+    /// Answers that no attempt was waiting for.
     stale_answers: u64,
     /// Attempts that wait only for API quota.
     starved: BTreeSet<DynoKey>,
@@ -84,19 +84,19 @@ struct App {
     reported_api_error: Option<&'static str>,
     clock_told: bool,
     formations: Vec<Formation>,
-    /// Errors without a dyno, one counter for each rule.
+    /// Errors without a dyno, one counter per rule.
     hits: Vec<Hits>,
     paused: Option<Pause>,
     plan: AppPlan,
     /// Restarts wait until then, because a release or a scaling was announced.
     settled_at: Duration,
-    /// Announced releases so far; a given-up dyno compares it to find out whether there was one.
+    /// Announced releases so far; a given-up dyno compares it to detect a new one.
     releases_heard: u64,
 }
 
 #[derive(Debug, Default)]
 struct Formation {
-    /// Dynos that have one of the `max_concurrent` places.
+    /// Dynos in one of the `max_concurrent` places.
     active: Vec<u32>,
     /// Dynos that wait for a place, in the order of their errors.
     queue: VecDeque<u32>,
@@ -119,69 +119,56 @@ pub enum Input {
     },
     /// The answer to [`Effect::Inspect`].
     Inspected {
-        /// The inspection's attempt.
         attempt_id: AttemptId,
-        /// What the API showed.
         answer: Result<FormationInfo, ApiError>,
     },
     /// The answer to [`Effect::Poll`].
     Polled {
-        /// The poll's attempt.
         attempt_id: AttemptId,
-        /// The dyno; none if there is no dyno of that name.
+        /// None if the API knows no dyno of that name.
         answer: Result<Option<DynoInfo>, ApiError>,
     },
     /// The answer to [`Effect::Claim`].
     Claimed {
-        /// The claim's attempt.
         attempt_id: AttemptId,
-        /// Whether the store granted it.
         answer: Result<(), ClaimRefusal>,
     },
     /// The answer to [`Effect::Delete`].
     Deleted {
-        /// The DELETE's attempt.
         attempt_id: AttemptId,
-        /// What became of it.
         answer: DeleteResult,
     },
-    /// `RateLimit-Remaining` of any answer of the API.
+    /// `RateLimit-Remaining` of any API response.
     ApiQuota {
-        /// Calls left to the account.
         remaining: u32,
     },
     /// A person's request for a restart; answered by [`Effect::Answer`].
     Order {
-        /// The request's id.
         order: OrderId,
         app: AppId,
         /// One dyno, or every running dyno of the listed process types.
         dyno: Option<DynoName>,
     },
-    /// A person's pause.
     Pause {
-        /// The app, or all.
+        /// None for all apps.
         app: Option<AppId>,
         until: Timestamp,
         reason: Arc<str>,
     },
-    /// What the store holds of earlier processes; the first input after startup.
+    /// State of earlier processes from the store; the first input after startup.
     Restore(RestoredState),
-    /// All pauses, as the store that replicas share has them.
+    /// All pauses in the shared store.
     Pauses(Vec<RestoredPause>),
-    /// The end of a pause.
     Resume {
-        /// The app, or all.
+        /// None for all apps.
         app: Option<AppId>,
     },
     /// The answer to [`Effect::CountAcrossReplicas`]: the hits that all replicas received.
     CountedAcrossReplicas {
-        /// The hit that was sent.
         hit: RuleHit,
         /// The times in the lines, within the rule's span.
         times: Vec<Timestamp>,
     },
-    /// A deadline is due.
     Wake,
 }
 
@@ -191,45 +178,27 @@ pub enum Effect {
     /// Answer a person's request.
     Answer {
         order: OrderId,
-        /// One decision for each dyno that it concerns.
+        /// One for each dyno concerned.
         decisions: Vec<Decision>,
     },
     /// Record in the store that this restart is about to be requested, unless a replica has done so.
     Claim {
-        /// Returned with the answer.
         attempt_id: AttemptId,
         app: AppId,
-        /// The instance to be replaced.
         seen: DynoInfo,
-        /// Whether a person asked; that passes the cool-down.
+        /// A manual restart passes the cool-down.
         is_manual: bool,
-        /// The decision to restart, written with the claim, so that no restart is without its reason. It is
-        /// on record once it comes as [`Effect::Record`]; a claim that is given back also withdraws it. None
-        /// if it is on record already.
+        /// The decision to restart, written with the claim, so that no restart lacks its reason. It is on
+        /// record once it comes as [`Effect::Record`]; returning the claim also withdraws it. None if it is
+        /// on record already.
         decision: Option<Box<Decision>>,
     },
     /// `DELETE /apps/{app}/dynos/{name}`.
-    Delete {
-        /// Returned with the answer.
-        attempt_id: AttemptId,
-        app: AppId,
-        dyno: DynoName,
-    },
+    Delete { attempt_id: AttemptId, app: AppId, dyno: DynoName },
     /// `GET /apps/{app}/dynos`, then `GET /apps/{app}/dynos/{name}` if a dyno is named.
-    Inspect {
-        /// Returned with the answer.
-        attempt_id: AttemptId,
-        app: AppId,
-        /// The dyno in question.
-        dyno: Option<DynoName>,
-    },
+    Inspect { attempt_id: AttemptId, app: AppId, dyno: Option<DynoName> },
     /// `GET /apps/{app}/dynos/{name}`.
-    Poll {
-        /// Returned with the answer.
-        attempt_id: AttemptId,
-        app: AppId,
-        dyno: DynoName,
-    },
+    Poll { attempt_id: AttemptId, app: AppId, dyno: DynoName },
     /// Store, log, count and publish this.
     Record(Record),
     /// Count this hit together with those of other replicas. Answered by [`Input::CountedAcrossReplicas`],
@@ -242,23 +211,20 @@ pub enum Effect {
 pub struct RuleHit {
     pub app: AppId,
     pub dyno: DynoName,
-    /// The platform's code.
     pub code: Code,
     pub rule: Arc<str>,
     /// The time in the line.
     pub at: Timestamp,
-    /// The span in which the rule counts.
     pub within: Duration,
 }
 
-/// The id of a person's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderId(pub u64);
 
 // === impl Engine ===
 
 impl Engine {
-    /// An engine for these apps, [`AppId`] being the place in the list; `seed` makes the jitter.
+    /// Creates an engine for these apps, [`AppId`] being the place in the list; `seed` makes the jitter.
     pub fn new(plans: Vec<AppPlan>, seed: u64) -> Self {
         Self {
             apps: plans.into_iter().map(App::new).collect(),
@@ -280,7 +246,7 @@ impl Engine {
         }
     }
 
-    /// Takes one input and returns the work that follows from it.
+    /// Handles one input and returns the work that follows from it.
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
@@ -308,24 +274,23 @@ impl Engine {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// How many dynos are watched.
     pub fn dynos_watched(&self) -> usize {
         self.dynos.len()
     }
 
-    /// Returns all attempts under way, whose claims must be renewed.
+    /// Returns all attempts under way; their claims must be renewed.
     pub fn open_attempts(&self) -> Vec<AttemptId> {
         let mut attempt_ids: Vec<AttemptId> = self.attempts.keys().copied().collect();
         attempt_ids.sort_unstable();
         attempt_ids
     }
 
-    /// How many restarts are under way or wait for their turn.
+    /// The number of restarts under way or waiting for their turn.
     pub fn attempts(&self) -> usize {
         self.attempts.len()
     }
 
-    /// How many answers came when nobody waited for them any more.
+    /// The number of answers that no attempt was waiting for.
     pub fn stale_answers(&self) -> u64 {
         self.stale_answers
     }
@@ -338,7 +303,7 @@ impl Engine {
 
     /// Resumes attempts that were waiting for API quota.
     fn quota_reported(&mut self, remaining: u32) {
-        self.tokens.told(remaining, self.now.mono);
+        self.tokens.reported(remaining, self.now.mono);
         if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE {
             for key in std::mem::take(&mut self.starved) {
                 self.set_due(key, Duration::ZERO);
@@ -378,7 +343,6 @@ impl Engine {
         &mut self.app_mut(key.app).formations[usize::from(key.formation)]
     }
 
-    /// The key of a dyno of a listed process type.
     fn key(&self, app: AppId, dyno: &DynoName) -> Option<DynoKey> {
         let types = &self.app(app).plan.policy.process_types;
         let formation = types.iter().position(|listed| listed == dyno.process_type())?;
@@ -394,13 +358,12 @@ impl Engine {
         self.dynos.get_mut(&key)?.attempt.as_mut()
     }
 
-    /// A dyno that is known to be tracked: one with an attempt is never forgotten, and `track` makes the
-    /// others.
+    /// A tracked dyno: one with an attempt is never forgotten, and `track` creates the others.
     fn dyno_mut(&mut self, key: DynoKey) -> &mut Dyno {
         self.dynos.get_mut(&key).expect("a dyno is tracked as long as it has an attempt")
     }
 
-    /// The engine's clock on the axis of verdicts.
+    /// The engine's clock, for verdicts.
     fn mono(&self) -> SignedDuration {
         judge::on_axis(self.now.mono)
     }
@@ -414,7 +377,6 @@ impl Engine {
         self.effects.push(Effect::Record(record));
     }
 
-    /// The pause in force for an app, if there is one.
     fn pause_of(&self, app: AppId) -> Option<&Pause> {
         [&self.app(app).paused, &self.paused]
             .into_iter()

@@ -78,7 +78,7 @@ impl Engine {
             .and_then(|()| self.judge(key, &cause))
             .and_then(|()| self.end_giving_up(key, &seen));
         self.dyno_mut(key).seen = Some(seen);
-        // The answer says now what the attempt would only find out in its turn.
+        // Reports now what the attempt would only find out in its turn.
         if judged.is_ok() && self.is_used_up(key) {
             let (hold, notice) = self.give_up_on(key);
             let decision = self.decide(key, &cause, Action::Hold(hold), None);
@@ -88,7 +88,7 @@ impl Engine {
         let queued = judged.and_then(|()| self.enqueue(key, cause.clone()));
         match queued {
             Err(hold) => self.decide(key, &cause, Action::Hold(hold), None),
-            // The answer says so now; the restart follows in its turn.
+            // Reports the wait now; the restart follows in its turn.
             Ok(waiting_for) => {
                 let formation =
                     view.formation.iter().filter(|other| other.process_type == *name.process_type()).count();
@@ -142,7 +142,7 @@ impl Engine {
     }
 }
 
-/// The running dynos of the listed process types, in the order of their names, each once.
+/// The running dynos of the listed process types, sorted by name, without duplicates.
 fn running(view: &FormationInfo) -> Vec<DynoInfo> {
     let up = view.formation.iter().filter(|seen| seen.state == DynoState::Up);
     let by_name: BTreeMap<DynoName, DynoInfo> = up.map(|seen| (seen.name.clone(), seen.clone())).collect();

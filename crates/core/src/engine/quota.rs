@@ -1,13 +1,13 @@
-//! The account's API calls: one budget for all apps, with a fifth left to the account's other users.
+//! The account's API calls: one budget for all apps; a fifth is reserved for the account's other users.
 //!
-//! Heroku counts calls per account in a bucket of 4,500 that gains 75 a minute, and says in every answer
-//! how many are left (heroku.md §5). Between answers the bucket is followed here.
+//! Heroku counts calls per account in a bucket of 4,500 that refills at 75 a minute, and reports the rest in
+//! every response (heroku.md §5). Between responses the level is estimated here.
 
 use std::time::Duration;
 
 use crate::limits::{API_TOKENS_MAX, API_TOKENS_PER_MINUTE, API_TOKENS_RESERVE};
 
-/// What is left of the account's calls, as far as we know.
+/// An estimate of the account's remaining calls.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiQuota {
     /// Thousandths, so that a refill of 75 a minute loses nothing to rounding.
@@ -16,25 +16,24 @@ pub struct ApiQuota {
 }
 
 impl ApiQuota {
-    /// A full bucket: nothing is known yet.
+    /// A full bucket, before any response.
     pub fn full() -> Self {
         Self { thousandths: u64::from(API_TOKENS_MAX) * 1000, at: Duration::ZERO }
     }
 
-    /// What is left at `now`.
     pub fn remaining(&self, now: Duration) -> u32 {
         u32::try_from(self.level(now) / 1000).unwrap_or(API_TOKENS_MAX)
     }
 
-    /// An answer said how many are left.
-    pub fn told(&mut self, remaining: u32, now: Duration) {
+    /// Sets the level that a response reported.
+    pub fn reported(&mut self, remaining: u32, now: Duration) {
         *self = Self { thousandths: u64::from(remaining.min(API_TOKENS_MAX)) * 1000, at: now };
     }
 
     /// Uses `calls`, unless that would touch the reserve.
     ///
     /// # Errors
-    /// How long it takes until they can be used.
+    /// The time until they can be used.
     pub fn take(&mut self, calls: u32, now: Duration) -> Result<(), Duration> {
         let level = self.level(now);
         let needed = u64::from(API_TOKENS_RESERVE + calls) * 1000;
@@ -46,7 +45,7 @@ impl ApiQuota {
         Ok(())
     }
 
-    /// How much slower than usual to ask while calls run short: 1 in plenty, up to 8 near the reserve.
+    /// How much slower than usual to poll while calls are short: 1 normally, up to 8 near the reserve.
     pub fn slowdown(&self, now: Duration) -> u32 {
         match self.remaining(now) / API_TOKENS_RESERVE {
             0 => 8,
@@ -73,9 +72,9 @@ mod tests {
     use crate::limits::{API_TOKENS_PER_MINUTE, API_TOKENS_RESERVE};
 
     #[test]
-    fn a_fifth_is_left_to_others() {
+    fn a_fifth_of_the_calls_is_reserved() {
         let mut tokens = ApiQuota::full();
-        tokens.told(API_TOKENS_RESERVE + 2, Duration::ZERO);
+        tokens.reported(API_TOKENS_RESERVE + 2, Duration::ZERO);
         assert_eq!(tokens.take(2, Duration::ZERO), Ok(()));
         let wait = tokens.take(3, Duration::ZERO).expect_err("the reserve is touched");
         assert_eq!(wait, Duration::from_millis(3 * 60_000 / u64::from(API_TOKENS_PER_MINUTE)));
@@ -83,30 +82,30 @@ mod tests {
     }
 
     #[test]
-    fn asking_slows_down_as_calls_run_short() {
+    fn polling_slows_down_as_calls_run_short() {
         let mut tokens = ApiQuota::full();
         let mut at = |remaining| {
-            tokens.told(remaining, Duration::ZERO);
+            tokens.reported(remaining, Duration::ZERO);
             tokens.slowdown(Duration::ZERO)
         };
         assert_eq!([at(4500), at(2600), at(1000), at(899)], [1, 2, 4, 8]);
     }
 
     proptest! {
-        /// Calls made in a span are at most what was there above the reserve plus what came back in it.
+        /// Calls made in a span are at most those above the reserve plus the refill.
         #[test]
-        fn calls_never_outrun_the_bucket(
-            told in 0_u32..6000,
+        fn calls_never_exceed_the_bucket(
+            reported in 0_u32..6000,
             gaps in prop::collection::vec(0_u64..30_000, 1..300),
         ) {
             let mut tokens = ApiQuota::full();
-            tokens.told(told, Duration::ZERO);
+            tokens.reported(reported, Duration::ZERO);
             let (mut now, mut made) = (Duration::ZERO, 0_u64);
             for gap in gaps {
                 now += Duration::from_millis(gap);
                 made += u64::from(tokens.take(2, now).is_ok()) * 2;
                 let back = now.as_millis() as u64 * u64::from(API_TOKENS_PER_MINUTE) / 60_000;
-                assert!(made <= u64::from(told.saturating_sub(API_TOKENS_RESERVE)) + back + 1);
+                assert!(made <= u64::from(reported.saturating_sub(API_TOKENS_RESERVE)) + back + 1);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! An attempt up to the DELETE: queue, inspection, claim, request.
 //!
-//! A step takes the attempt out of its dyno, in the type of its state, and puts the next state back. What
-//! follows a DELETE is in [`boot`](super::boot).
+//! A step takes the attempt, in the type of its state, out of its dyno, and puts the next state back.
+//! [`boot`](super::boot) has the steps after a DELETE.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::record::{Action, AttemptId, Hold, NoticeKind, Outcome, Record, Restar
 use crate::time::later;
 
 impl Engine {
-    /// Gives free places of the `max_concurrent` to the dynos that wait for them.
+    /// Gives free places of `max_concurrent` to the dynos that wait for them.
     pub(super) fn advance(&mut self) {
         while let Some((app, formation)) = self.freed.pop_first() {
             let key = DynoKey { app, formation, index: 0 };
@@ -48,7 +48,7 @@ impl Engine {
             Some(Attempt::Booting(booting)) => self.poll(key, booting),
             Some(Attempt::Failed(failed)) => self.poll(key, failed),
             Some(Attempt::Settling(settling)) => self.close(key, &settling.request),
-            // These wait for an answer, which brings them on.
+            // These wait for an answer, which continues them.
             answered @ (Some(
                 Attempt::Queued(_) | Attempt::Inspecting(_) | Attempt::Claiming(_) | Attempt::Restarting(_),
             )
@@ -56,8 +56,7 @@ impl Engine {
         }
     }
 
-    /// Takes the attempt that an answer belongs to out of its dyno. An answer that came too late belongs to
-    /// none.
+    /// Takes the attempt that an answer belongs to out of its dyno; none if the answer is too late.
     pub(super) fn take(&mut self, id: AttemptId) -> Option<(DynoKey, Attempt)> {
         let key = self.attempts.get(&id).copied();
         let taken = key.and_then(|key| self.dyno_mut(key).attempt.take().map(|attempt| (key, attempt)));
@@ -77,7 +76,7 @@ impl Engine {
         self.dyno_mut(key).attempt = Some(attempt.into());
     }
 
-    /// Judges once more, and asks the API for the dyno and its formation.
+    /// Judges again, and asks the API for the dyno and its formation.
     pub(super) fn inspect(&mut self, key: DynoKey, attempt: impl Inspectable) {
         self.starved.remove(&key);
         if let Err(hold) = self.judge(key, &attempt.request().cause) {
@@ -103,7 +102,6 @@ impl Engine {
         self.put(key, attempt);
     }
 
-    /// Takes the answer to an inspection.
     pub(super) fn inspected(&mut self, id: AttemptId, answer: Result<FormationInfo, ApiError>) {
         if let Some(open) = self.open_orders.remove(&id) {
             return self.ordered(open, answer);
@@ -146,7 +144,7 @@ impl Engine {
         if wait.is_some() { asked + self.jitter.delay(limits::POLL_MIN, 0, limits::POLL_MIN) } else { ours }
     }
 
-    /// Judges by the API's answer, and goes on to the claim.
+    /// Judges by the API's answer, and continues with the claim.
     fn judge_view(&mut self, key: DynoKey, mut attempt: Inspecting, view: &FormationInfo) {
         self.report_api_recovered(key.app);
         self.dyno_mut(key).seen.clone_from(&view.dyno);
@@ -157,7 +155,7 @@ impl Engine {
                 Some(seen) => self.found_carried_out(key, attempt.boot(lost), seen.clone()),
             };
         }
-        // Lines that came in while the API was asked may have changed what is known.
+        // Lines that arrived since the API was asked may have changed the facts.
         if let Err(hold) = self.judge(key, &attempt.request.cause) {
             return self.leave(key, attempt, hold);
         }
@@ -183,7 +181,7 @@ impl Engine {
         }
     }
 
-    /// Nothing is in the way: the claim is asked for.
+    /// Nothing is in the way: asks for the claim.
     fn go(&mut self, key: DynoKey, attempt: Inspecting, seen: DynoInfo, formation: usize) {
         if let Err(hold) = self.end_giving_up(key, &seen) {
             return self.leave(key, attempt, hold);
@@ -209,14 +207,14 @@ impl Engine {
         self.put(key, attempt);
     }
 
-    /// Whether `max_restarts` leaves no restart of this dyno now.
+    /// Whether `max_restarts` allows this dyno no restart now.
     pub(super) fn is_used_up(&mut self, key: DynoKey) -> bool {
         let (bounds, now) = (Bounds::from(self.policy(key)), self.mono());
         let history = History { accepted: self.dyno_mut(key).restarts.as_slice(), ..History::default() };
         verdict(&history, &bounds, now) == Err(Refusal::MaxRestarts)
     }
 
-    /// A given-up dyno may go on only under another release.
+    /// A given-up dyno may continue only under another release.
     pub(super) fn end_giving_up(&mut self, key: DynoKey, seen: &DynoInfo) -> Result<(), Hold> {
         let (now, heard) = (self.now.mono, self.app(key.app).releases_heard);
         let dyno = self.dyno_mut(key);
@@ -238,7 +236,7 @@ impl Engine {
         self.notice(key.app, Some(key), notice);
     }
 
-    /// From now on the dyno is left alone. Returns the reason and the notice.
+    /// Gives up on the dyno. Returns the reason and the notice.
     pub(super) fn give_up_on(&mut self, key: DynoKey) -> (Hold, NoticeKind) {
         let (now, heard) = (self.now, self.app(key.app).releases_heard);
         let (allowed, give_up_for) = (self.policy(key).max_restarts, self.policy(key).give_up_for);
@@ -254,7 +252,6 @@ impl Engine {
         (Hold::MaxRestarts { allowed, until: until_at }, NoticeKind::GaveUp { allowed, until: until_at })
     }
 
-    /// Takes the answer to a claim.
     pub(super) fn claimed(&mut self, id: AttemptId, answer: Result<(), ClaimRefusal>) {
         let (key, attempt) = match self.take(id) {
             Some((key, Attempt::Claiming(attempt))) => (key, attempt),
@@ -262,7 +259,7 @@ impl Engine {
             None => return,
         };
         match answer {
-            // A line, a person or the clock may have spoken while the store was asked.
+            // A line, a person or the clock may have changed the facts since the store was asked.
             Ok(()) => match self.judge(key, &attempt.request.cause) {
                 Err(hold) => self.withdraw(key, attempt, hold),
                 Ok(()) => self.send_delete(key, attempt),
@@ -280,7 +277,7 @@ impl Engine {
         }
     }
 
-    /// Gives back a claim: the attempt is dropped before anything was sent.
+    /// Returns a claim: drops the attempt before anything was sent.
     fn withdraw(&mut self, key: DynoKey, attempt: Claiming, hold: Hold) {
         if attempt.lost.is_none() {
             self.outcome(key, &attempt.request, RestartResult::Withdrawn);
@@ -303,7 +300,6 @@ impl Engine {
         self.put(key, attempt.restart(self.now.mono));
     }
 
-    /// Takes the answer to a DELETE.
     pub(super) fn deleted(&mut self, id: AttemptId, answer: DeleteResult) {
         let (key, attempt) = match self.take(id) {
             Some((key, Attempt::Restarting(attempt))) => (key, attempt),
@@ -315,7 +311,7 @@ impl Engine {
                 self.accepted(key, attempt.boot(), false);
                 self.set_due(key, limits::POLL_MIN);
             }
-            // One sent before, whose answer was lost, may be what took it away.
+            // An earlier DELETE whose answer was lost may have removed it.
             DeleteResult::Gone if attempt.lost.is_some() => self.gone_unconfirmed(key, attempt.request),
             DeleteResult::Gone => self.end(key, &attempt.request, RestartResult::Gone),
             DeleteResult::Lost { .. } => {
@@ -326,7 +322,7 @@ impl Engine {
         }
     }
 
-    /// The API did not do it, and said why.
+    /// The API did not carry it out and said why.
     fn refused(&mut self, key: DynoKey, mut attempt: Restarting, error: ApiError) {
         attempt.request.failed_inspections += 1;
         let tries = attempt.request.failed_inspections;
@@ -347,7 +343,7 @@ impl Engine {
         self.end(key, &attempt.request, result);
     }
 
-    /// Waits for something beside the dyno, which keeps its place. The reason goes on record once.
+    /// Waits for something other than the dyno, which keeps its place. The reason goes on record once.
     pub(super) fn wait(&mut self, key: DynoKey, attempt: impl Revocable, hold: Hold, span: Duration) {
         let request = attempt.request();
         let has_waited = self.now.mono.saturating_sub(request.since);
@@ -365,7 +361,7 @@ impl Engine {
         self.set_due(key, span);
     }
 
-    /// Drops an attempt, with its reason; but one of which a DELETE may yet be carried out is watched on.
+    /// Drops an attempt, with its reason. If a DELETE of it may still be carried out, it is polled instead.
     pub(super) fn leave(&mut self, key: DynoKey, attempt: impl Revocable, hold: Hold) {
         match attempt.leave() {
             Left::Unconfirmed(unconfirmed) => self.poll_later(key, unconfirmed),
@@ -382,7 +378,7 @@ impl Engine {
         self.close(key, request);
     }
 
-    /// The attempt is over, and its place is free.
+    /// Ends the attempt and frees its place.
     pub(super) fn close(&mut self, key: DynoKey, request: &Request) {
         self.attempts.remove(&request.id);
         self.starved.remove(&key);
@@ -407,8 +403,8 @@ impl Engine {
         self.active_beside(key, Attempt::may_be_out).map(|other| self.name(other)).collect()
     }
 
-    /// Another dyno of the formation whose restart failed. Until it is up no other goes, however many places
-    /// there are: what kept it from booting may keep them all from it.
+    /// Another dyno of the formation whose restart failed. No other dyno is restarted until it is up, however
+    /// many places are free: the same cause may keep all of them from booting.
     fn failed_beside(&self, key: DynoKey) -> Option<DynoName> {
         let failed = |attempt: &Attempt| matches!(attempt, Attempt::Failed(_));
         self.active_beside(key, failed).next().map(|other| self.name(other))
@@ -435,7 +431,7 @@ impl Engine {
         self.due.insert((at, key));
     }
 
-    /// Reports once that nothing can be done for an app until the API answers again.
+    /// Reports once that no dyno of an app can be restarted until the API answers again.
     pub(super) fn report_api_error(&mut self, app: AppId, error: &ApiError) {
         let label = error.label();
         if self.app_mut(app).reported_api_error.replace(label) != Some(label) {
@@ -450,7 +446,7 @@ impl Engine {
     }
 }
 
-/// Whether the API shows that the process is no longer the one that was to be replaced, or is gone.
+/// Whether the API shows that the process to be replaced is gone or has been replaced.
 pub(super) fn is_replaced(target: &DynoInfo, seen: Option<&DynoInfo>) -> bool {
     seen.is_none_or(|seen| !target.is_same_process(seen))
 }

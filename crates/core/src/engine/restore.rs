@@ -1,6 +1,6 @@
-//! State from earlier processes and other replicas: what the promises need across a restart of the daemon.
+//! State from earlier processes and other replicas, so that the promises hold across a restart of the daemon.
 //!
-//! The driver reads it from the store at startup and hands it to the engine as its first input.
+//! The driver reads it from the store at startup and passes it to the engine as its first input.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,43 +15,37 @@ use crate::ident::{AppId, DynoName};
 use crate::record::AttemptId;
 use crate::time::since;
 
-/// State of earlier processes, and of replicas.
+/// State of earlier processes and of replicas.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RestoredState {
-    /// Claims of a process that died between its DELETE and the end of the attempt; this process holds them
-    /// now.
+    /// Claims of a process that died between its DELETE and the end of the attempt; this process now holds
+    /// them.
     pub claims: Vec<OpenClaim>,
-    /// Dynos that are still given up.
     pub given_up: Vec<RestoredGiveUp>,
-    /// Pauses in force.
     pub pauses: Vec<RestoredPause>,
-    /// Accepted restarts that a cool-down or a `max_restarts` still counts, oldest first.
+    /// Accepted restarts that a cool-down or `max_restarts` still counts, oldest first.
     pub restarts: Vec<RestoredRestart>,
 }
 
-/// An accepted restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestoredRestart {
     pub app: AppId,
     pub dyno: DynoName,
-    /// When the API accepted it.
     pub accepted_at: Timestamp,
 }
 
-/// A dyno that was given up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestoredGiveUp {
     pub app: AppId,
     pub dyno: DynoName,
     pub until: Timestamp,
-    /// Under which release.
+    /// The release at that time.
     pub release: Option<u64>,
 }
 
-/// A pause.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestoredPause {
-    /// The app, or all.
+    /// None for all apps.
     pub app: Option<AppId>,
     pub until: Timestamp,
     pub reason: Arc<str>,
@@ -60,12 +54,10 @@ pub struct RestoredPause {
 /// A claim whose process died. Its DELETE may have been sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenClaim {
-    /// The attempt id under which this process holds it now.
+    /// The attempt id under which this process now holds it.
     pub attempt_id: AttemptId,
     pub app: AppId,
-    /// The instance that was to be replaced.
     pub target: DynoInfo,
-    /// The rule that had asked.
     pub rule: Arc<str>,
 }
 
@@ -83,7 +75,6 @@ impl Engine {
         }
     }
 
-    /// Puts these pauses in place of all others.
     pub(super) fn replace_pauses(&mut self, pauses: Vec<RestoredPause>) {
         self.resume(None);
         for RestoredPause { app, until, reason } in pauses {
@@ -108,7 +99,7 @@ impl Engine {
                 accepted_at: restart.accepted_at,
                 accepted,
                 back_at: None,
-                told_no_help: false,
+                reported_no_help: false,
                 unread: None,
             });
         }
@@ -124,13 +115,13 @@ impl Engine {
             until: now.mono.saturating_add(since(now.wall, given_up.until)),
             until_at: given_up.until,
             release: given_up.release,
-            // There may have been a release in between.
+            // There may have been a release in the meantime.
             look_again: now.mono,
             releases_heard: heard,
         });
     }
 
-    /// Polls the dyno of a DELETE that a dead process may have sent. It is never sent again.
+    /// Polls the dyno of a DELETE that a dead process may have sent. No new DELETE is sent for it.
     fn resume_unconfirmed(&mut self, claim: OpenClaim) {
         self.attempts_made = self.attempts_made.max(claim.attempt_id.0);
         let Some(key) = self.key(claim.app, &claim.target.name) else { return };

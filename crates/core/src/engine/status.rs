@@ -1,4 +1,4 @@
-//! What the engine knows, laid out for people: the state of every watched dyno.
+//! The engine's state for people: every watched dyno.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,62 +14,51 @@ use crate::ident::{AppId, DynoName};
 use crate::record::{Hold, MemoryReading};
 use crate::time::later;
 
-/// One app and its watched dynos, in the order of their names.
+/// One app and its watched dynos, sorted by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AppStatus {
     pub app: AppId,
     pub dynos: Vec<DynoStatus>,
-    /// The pause in force, and why.
+    /// The end of the pause in force, and its reason.
     pub paused: Option<(Timestamp, Arc<str>)>,
 }
 
-/// One watched dyno.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DynoStatus {
-    /// Until when it cools down, if it does.
     pub cooling_until: Option<Timestamp>,
-    /// Until when it is given up, if it is.
     pub given_up_until: Option<Timestamp>,
-    /// When the API last accepted a restart of it.
+    /// When the API last accepted its restart.
     pub last_restart_at: Option<Timestamp>,
-    /// Its memory, when that was last told.
+    /// The last report.
     pub memory: Option<MemoryReading>,
     pub name: DynoName,
-    /// How long nothing has been heard of it.
+    /// The time since its last activity.
     pub quiet_for: Duration,
-    /// The instance that the API showed last.
     pub seen: Option<DynoInfo>,
-    /// Where it stands.
     pub stage: Stage,
-    /// What its attempt waits for, if it waits.
     pub waiting_for: Option<Hold>,
 }
 
-/// Where a dyno stands: the phases of an attempt, and what there is between attempts.
+/// A dyno's state: those of an attempt, and those between attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Nothing is the matter.
     Watched,
     /// In the queue of its formation.
     Queued,
-    /// Being looked at, or waiting for something beside it.
+    /// Being inspected, or waiting for something else.
     Waiting,
-    /// Being restarted.
     Restarting,
-    /// Restarted, and not yet up.
+    /// Restarted, not up yet.
     Booting,
-    /// Up again, and settling.
+    /// Up again, not settled yet.
     Settling,
-    /// Restarted, and not up in time.
+    /// Restarted, not up in time.
     Failed,
-    /// Restarted not long ago.
     CoolingDown,
-    /// Left alone after too many restarts.
     GivenUp,
 }
 
 impl Stage {
-    /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Watched => "watched",
@@ -86,7 +75,7 @@ impl Stage {
 }
 
 impl Engine {
-    /// The state of every watched dyno, and of the pauses, app by app.
+    /// The state of every watched dyno and of the pauses, by app.
     pub fn status(&self) -> Vec<AppStatus> {
         let mut apps: Vec<AppStatus> = (0..)
             .zip(&self.apps)
@@ -105,7 +94,7 @@ impl Engine {
         apps
     }
 
-    /// How many dynos each app has state for, in the order of the apps.
+    /// The number of dynos with state, by app.
     pub fn dynos_by_app(&self) -> Vec<usize> {
         let mut counts = vec![0; self.apps.len()];
         for key in self.dynos.keys() {

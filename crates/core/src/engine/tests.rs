@@ -1,4 +1,4 @@
-//! The engine against a scripted API: each test tells a story and compares its timeline.
+//! The engine against a scripted API: each test compares a timeline.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -39,9 +39,8 @@ struct Bench {
     effects_of_orders: Vec<String>,
     engine: Engine,
     faults: VecDeque<Fault>,
-    /// Times of errors that another replica heard.
+    /// Times of errors that another replica received.
     heard_elsewhere: Vec<Timestamp>,
-    /// Effects that hang.
     hanging: VecDeque<Effect>,
     instances: u32,
     now: Now,
@@ -93,7 +92,7 @@ fn dyno(name: &str) -> DynoName {
 }
 
 impl Bench {
-    /// An app with so many web dynos, all up for a day.
+    /// An app with this many web dynos, all up for a day.
     fn new(plan: AppPlan, webs: u32) -> Self {
         let wall: Timestamp = "2026-03-01T00:00:00Z".parse().expect("a time");
         let mut bench = Self {
@@ -141,7 +140,7 @@ impl Bench {
         *self.dyno_mut(name) = fresh;
     }
 
-    /// Dynos that have booted by now are up.
+    /// Marks dynos up that have booted by now.
     fn let_boot(&mut self) {
         let (wall, boot) = (self.now.wall, self.boot);
         for seen in &mut self.api {
@@ -167,7 +166,7 @@ impl Bench {
         }
     }
 
-    /// Answers what has hung longest, as things are now.
+    /// Answers the oldest hanging effect, with the present state.
     fn answer(&mut self) {
         let effect = self.hanging.pop_front().expect("something hangs");
         if let Some(input) = self.carry_out(effect) {
@@ -175,7 +174,7 @@ impl Bench {
         }
     }
 
-    /// The answer to the DELETE that has hung longest is lost; it was not carried out.
+    /// The answer to the oldest hanging DELETE is lost; it was not carried out.
     fn lose(&mut self) {
         let Some(Effect::Delete { attempt_id, .. }) = self.hanging.pop_front() else {
             panic!("no DELETE hangs")
@@ -286,7 +285,7 @@ impl Bench {
                 assert!(!decision.reason().is_empty());
                 format!("{dyno} {} {}", decision.action.word(), decision.reason_label())
             }
-            Record::Notice(notice) => format!("tell {}", notice.what.label()),
+            Record::Notice(notice) => format!("notice {}", notice.what.label()),
             Record::Outcome(outcome) => format!("{} {}", outcome.dyno, outcome.result.label()),
         };
         self.timeline.push(format!("{} {line}", self.clock()));
@@ -306,7 +305,7 @@ impl Bench {
         self.events(vec![Fact::Life { dyno: dyno(name), change }]);
     }
 
-    /// Lets time pass, stopping at every deadline.
+    /// Advances time, stopping at every deadline.
     fn pass(&mut self, span: Duration) {
         let end = self.now.mono + span;
         for _ in 0..10_000 {
@@ -332,7 +331,7 @@ impl Bench {
 }
 
 #[test]
-fn an_r14_restarts_its_dyno_and_sees_it_settle() {
+fn an_r14_restarts_its_dyno_until_it_has_settled() {
     let mut bench = Bench::new(plan(), 2);
     bench.r14("web.2");
     assert_eq!(bench.deletes, ["00:00:00 web.2"]);
@@ -342,19 +341,19 @@ fn an_r14_restarts_its_dyno_and_sees_it_settle() {
 }
 
 #[test]
-fn the_memory_of_the_new_dyno_is_told_once_the_old_one_is_surely_gone() {
+fn memory_after_a_restart_is_recorded_once_the_old_process_is_gone() {
     let mut bench = Bench::new(plan(), 2);
-    let told = |hundredths| Fact::Memory {
+    let memory_line = |hundredths| Fact::Memory {
         dyno: dyno("web.2"),
         used: Megabytes { hundredths },
         permille: u32::try_from(hundredths / 10).expect("small"),
     };
-    bench.events(vec![told(1000)]);
+    bench.events(vec![memory_line(1000)]);
     bench.r14("web.2");
     bench.pass(secs(35));
-    bench.events(vec![told(2000)]);
+    bench.events(vec![memory_line(2000)]);
     bench.pass(secs(10));
-    bench.events(vec![told(3000), told(4000)]);
+    bench.events(vec![memory_line(3000), memory_line(4000)]);
     bench.expect(&[
         "00:00:00 web.2 restart rule",
         "00:00:00 web.2 accepted",
@@ -364,7 +363,7 @@ fn the_memory_of_the_new_dyno_is_told_once_the_old_one_is_surely_gone() {
 }
 
 #[test]
-fn the_next_goes_when_the_last_has_settled() {
+fn the_next_dyno_is_restarted_when_the_last_has_settled() {
     let mut bench = Bench::new(plan(), 3);
     bench.r14("web.1");
     bench.r14("web.2");
@@ -394,7 +393,7 @@ fn a_dyno_that_was_replaced_while_it_waited_leaves_the_queue() {
 }
 
 #[test]
-fn nobody_else_goes_while_the_platform_has_one_out() {
+fn no_dyno_is_restarted_while_the_platform_has_one_out() {
     for state in [DynoState::Crashed, DynoState::Starting, DynoState::Down, DynoState::Idle, DynoState::Other]
     {
         let mut bench = Bench::new(plan(), 3);
@@ -405,7 +404,6 @@ fn nobody_else_goes_while_the_platform_has_one_out() {
         bench.pass(mins(1));
         assert!(bench.deletes.is_empty(), "{state:?}");
         bench.expect(&["00:00:00 web.1 hold formation_out"]);
-        // It is up, and settles.
         let up_at = bench.now.wall;
         let third = bench.dyno_mut("web.3");
         (third.state, third.updated_at) = (DynoState::Up, up_at);
@@ -415,9 +413,9 @@ fn nobody_else_goes_while_the_platform_has_one_out() {
     }
 }
 
-/// Whoever has been up for a while is waited for to the second, and not to the next of the usual looks.
+/// A settling dyno is waited for to the second, not until the next regular inspection.
 #[test]
-fn the_next_goes_as_soon_as_the_others_have_settled() {
+fn the_next_dyno_is_restarted_as_soon_as_the_others_have_settled() {
     for (allowed, ages, expect) in [
         (1, [20, 86_400], "00:00:11"),
         (1, [20, 13], "00:00:18"),
@@ -461,7 +459,7 @@ fn the_cool_down_runs_from_the_accepted_restart() {
 }
 
 #[test]
-fn a_refused_attempt_does_not_spend_the_cool_down() {
+fn a_refused_attempt_starts_no_cool_down() {
     let mut bench = Bench::new(plan(), 1);
     bench
         .faults
@@ -472,7 +470,7 @@ fn a_refused_attempt_does_not_spend_the_cool_down() {
     assert_eq!(bench.deletes, ["00:00:00 web.1", "00:00:21 web.1"]);
     bench.expect(&[
         "00:00:00 web.1 restart rule",
-        "00:00:00 tell failure",
+        "00:00:00 notice failure",
         "00:00:00 web.1 refused",
         "00:00:21 web.1 restart rule",
         "00:00:21 web.1 accepted",
@@ -480,7 +478,7 @@ fn a_refused_attempt_does_not_spend_the_cool_down() {
 }
 
 #[test]
-fn one_restart_too_many_gives_the_dyno_up_until_a_release() {
+fn a_dyno_over_max_restarts_is_given_up_until_a_release() {
     let mut bench = Bench::new(plan(), 1);
     for _ in 0..3 {
         bench.r14("web.1");
@@ -492,9 +490,9 @@ fn one_restart_too_many_gives_the_dyno_up_until_a_release() {
     assert_eq!(bench.deletes.len(), 3);
     assert_eq!(
         bench.timeline[bench.timeline.len() - 3..],
-        ["00:45:00 web.1 hold max_restarts", "00:45:00 tell give_up", "01:00:00 web.1 hold given_up",]
+        ["00:45:00 web.1 hold max_restarts", "00:45:00 notice give_up", "01:00:00 web.1 hold given_up",]
     );
-    // Another release: known only from the API, after a line that announced it.
+    // Another release, known only from the API.
     bench.pass(mins(60));
     bench.dyno_mut("web.1").release = Some(8);
     bench.events(vec![Fact::Release { version: Some(8) }]);
@@ -504,7 +502,7 @@ fn one_restart_too_many_gives_the_dyno_up_until_a_release() {
 }
 
 #[test]
-fn a_given_up_dyno_gets_its_restarts_back_with_time() {
+fn a_give_up_ends_with_time() {
     let mut bench = Bench::new(plan(), 1);
     for _ in 0..4 {
         bench.r14("web.1");
@@ -516,7 +514,7 @@ fn a_given_up_dyno_gets_its_restarts_back_with_time() {
 }
 
 #[test]
-fn a_lost_answer_is_watched_and_a_done_restart_is_not_done_again() {
+fn after_a_lost_answer_a_carried_out_restart_is_not_repeated() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::DeleteLost { done: true });
     bench.r14("web.1");
@@ -527,33 +525,33 @@ fn a_lost_answer_is_watched_and_a_done_restart_is_not_done_again() {
 }
 
 #[test]
-fn a_lost_request_is_sent_again_only_to_the_old_instance() {
+fn a_lost_request_is_repeated_only_for_the_old_instance() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::DeleteLost { done: false });
     bench.r14("web.1");
     bench.pass(mins(2));
     assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
     assert_eq!(bench.deletes[1], "00:00:05 web.1", "as soon as it cannot be on its way any more");
-    // One decision, however often it is asked for.
+    // One decision, however often it is requested.
     assert_eq!(bench.timeline.iter().filter(|line| line.contains("restart rule")).count(), 1);
 }
 
 #[test]
-fn a_restart_that_is_never_answered_ends_and_is_told() {
+fn a_restart_that_is_never_answered_ends_and_is_reported() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.extend((0..3).map(|_| Fault::DeleteLost { done: false }));
     bench.r14("web.1");
     bench.pass(mins(4));
     assert_eq!(bench.deletes.len(), 3);
     let last: Vec<&str> = bench.timeline.iter().rev().take(2).map(|line| &line[9..]).collect();
-    assert_eq!(last, ["web.1 unanswered", "tell failure"]);
+    assert_eq!(last, ["web.1 unanswered", "notice failure"]);
     // Nothing was spent.
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 4);
 }
 
 #[test]
-fn one_that_does_not_come_back_holds_the_others() {
+fn a_dyno_that_does_not_come_back_holds_the_others() {
     let mut bench = Bench::new(plan(), 2);
     bench.boot = mins(30);
     bench.r14("web.1");
@@ -565,7 +563,7 @@ fn one_that_does_not_come_back_holds_the_others() {
         "00:00:00 web.1 restart rule",
         "00:00:00 web.1 accepted",
         "00:03:00 web.1 not_back",
-        "00:03:00 tell failure",
+        "00:03:00 notice failure",
         "00:04:00 web.2 hold formation_failed",
     ]);
     bench.boot = secs(1);
@@ -596,7 +594,7 @@ fn young_dynos_and_old_errors_are_left_alone() {
         "00:00:00 web.1 hold too_young",
         "00:00:00 web.1 hold stale",
         "00:00:00 web.1 hold superseded",
-        "00:00:00 tell failure",
+        "00:00:00 notice failure",
         "00:00:00 web.1 hold clock_ahead",
         "00:00:00 web.1 hold clock_ahead",
     ]);
@@ -614,7 +612,7 @@ fn dynos_that_are_not_up_are_left_to_the_platform() {
 }
 
 #[test]
-fn the_platforms_own_lines_cancel() {
+fn platform_lines_cancel_a_restart() {
     let mut bench = Bench::new(plan(), 2);
     bench.r14("web.1");
     bench.r14("web.2");
@@ -640,7 +638,7 @@ fn r15_is_left_to_the_platform() {
 }
 
 #[test]
-fn two_releases_side_by_side_are_waited_out() {
+fn two_releases_at_once_are_waited_out() {
     let mut bench = Bench::new(plan(), 2);
     let (wall, hour_ago) = (bench.now.wall, earlier(bench.now.wall, mins(60)));
     let second = bench.dyno_mut("web.2");
@@ -650,7 +648,7 @@ fn two_releases_side_by_side_are_waited_out() {
     bench.pass(mins(2));
     assert!(bench.deletes.is_empty());
     bench.expect(&["00:00:00 web.1 hold deploying"]);
-    // They stay side by side for longer than any preboot lasts.
+    // They run alongside each other for longer than any preboot lasts.
     let second = bench.dyno_mut("web.2");
     (second.created_at, second.updated_at) = (hour_ago, hour_ago);
     bench.pass(mins(1));
@@ -658,7 +656,7 @@ fn two_releases_side_by_side_are_waited_out() {
 }
 
 #[test]
-fn an_announced_release_is_seen_through_first() {
+fn an_announced_release_is_waited_for() {
     let mut bench = Bench::new(plan(), 1);
     bench.events(vec![Fact::Release { version: None }]);
     bench.pass(secs(30));
@@ -669,20 +667,20 @@ fn an_announced_release_is_seen_through_first() {
 }
 
 #[test]
-fn a_restart_that_does_not_help_is_told_once() {
+fn a_restart_that_does_not_help_is_reported_once() {
     let mut bench = Bench::new(plan(), 1);
     bench.r14("web.1");
     for _ in 0..20 {
         bench.pass(secs(21));
         bench.r14("web.1");
     }
-    let told: Vec<&String> = bench.timeline.iter().filter(|line| line.contains("tell")).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].ends_with("tell no_help") && told[0].as_str() > "00:03:00", "{told:?}");
+    let notices: Vec<&String> = bench.timeline.iter().filter(|line| line.contains("notice")).collect();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].ends_with("notice no_help") && notices[0].as_str() > "00:03:00", "{notices:?}");
 }
 
 #[test]
-fn a_token_without_rights_stops_and_is_told_once() {
+fn a_token_without_rights_stops_restarts_and_is_reported_once() {
     let mut bench = Bench::new(plan(), 1);
     for _ in 0..3 {
         bench.faults.push_back(Fault::Inspect(ApiError::Unauthorized));
@@ -691,18 +689,18 @@ fn a_token_without_rights_stops_and_is_told_once() {
     }
     bench.r14("web.1");
     bench.expect(&[
-        "00:00:00 tell failure",
+        "00:00:00 notice failure",
         "00:00:00 web.1 hold unauthorized",
         "00:00:21 web.1 hold unauthorized",
         "00:00:42 web.1 hold unauthorized",
-        "00:01:03 tell recovered",
+        "00:01:03 notice recovered",
         "00:01:03 web.1 restart rule",
         "00:01:03 web.1 accepted",
     ]);
 }
 
 #[test]
-fn an_api_that_stumbles_is_asked_again_and_one_that_is_down_is_not() {
+fn a_failed_inspection_is_retried_a_few_times() {
     let away = || Fault::Inspect(ApiError::Unreachable { what: "timed out".to_owned() });
     let mut bench = Bench::new(plan(), 1);
     bench.faults.extend([away(), away()]);
@@ -733,7 +731,7 @@ fn a_throttled_account_is_waited_for() {
 }
 
 #[test]
-fn the_accounts_reserve_is_not_touched() {
+fn the_reserve_of_api_calls_is_not_used() {
     let mut bench = Bench::new(plan(), 1);
     bench.input(Input::ApiQuota { remaining: 900 });
     bench.r14("web.1");
@@ -743,7 +741,7 @@ fn the_accounts_reserve_is_not_touched() {
 }
 
 #[test]
-fn calls_that_came_back_sooner_are_used_at_once() {
+fn a_better_quota_report_is_used_at_once() {
     let mut bench = Bench::new(plan(), 1);
     bench.input(Input::ApiQuota { remaining: 0 });
     bench.r14("web.1");
@@ -753,7 +751,7 @@ fn calls_that_came_back_sooner_are_used_at_once() {
     assert!(bench.deletes.is_empty() && bench.engine.waits_for_calls(), "the reserve is left alone");
     bench.input(Input::ApiQuota { remaining: 903 });
     assert_eq!(bench.deletes, ["00:00:05 web.1"]);
-    // The looks after it wait for calls, too.
+    // The inspections after it also wait for calls.
     bench.input(Input::ApiQuota { remaining: 0 });
     bench.pass(secs(1));
     assert!(bench.engine.waits_for_calls());
@@ -774,7 +772,7 @@ fn a_dry_run_decides_and_sends_nothing() {
 }
 
 #[test]
-fn a_claim_that_is_not_given_holds() {
+fn a_refused_claim_holds() {
     for (refusal, label) in [
         (ClaimRefusal::StoreAway, "store_away"),
         (ClaimRefusal::Elsewhere { until: Timestamp::UNIX_EPOCH }, "claimed_elsewhere"),
@@ -790,12 +788,12 @@ fn a_claim_that_is_not_given_holds() {
 }
 
 #[test]
-fn an_order_restarts_every_running_dyno_in_turn() {
+fn a_manual_restart_of_an_app_takes_its_dynos_in_turn() {
     let mut bench = Bench::new(plan(), 3);
     bench.dyno_mut("web.3").state = DynoState::Crashed;
     bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None });
     assert_eq!(bench.effects_of_orders, ["web.1 restart rule", "web.2 restart rule"]);
-    // A crashed dyno is out, so nobody else goes until it is back.
+    // A crashed dyno is out, so no other is restarted until it is back.
     assert!(bench.deletes.is_empty());
     let day_ago = earlier(bench.now.wall, mins(60));
     let third = bench.dyno_mut("web.3");
@@ -805,7 +803,7 @@ fn an_order_restarts_every_running_dyno_in_turn() {
 }
 
 #[test]
-fn an_order_passes_the_cool_down_and_nothing_else() {
+fn a_manual_restart_passes_only_the_cool_down() {
     let mut bench = Bench::new(plan(), 1);
     let one = |bench: &mut Bench, name: &str| {
         bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno(name)) });
@@ -822,9 +820,9 @@ fn an_order_passes_the_cool_down_and_nothing_else() {
     bench.pass(mins(5));
     assert_eq!(one(&mut bench, "web.1"), "web.1 restart rule");
     bench.pass(mins(5));
-    assert_eq!(one(&mut bench, "web.1"), "web.1 hold max_restarts", "and a person is told so at once");
+    assert_eq!(one(&mut bench, "web.1"), "web.1 hold max_restarts", "and a person is notified at once");
     assert_eq!(one(&mut bench, "web.1"), "web.1 hold given_up");
-    // The API may show another release by now, and does not.
+    // The API could show another release by now, and does not.
     bench.pass(mins(15));
     assert_eq!(one(&mut bench, "web.1"), "web.1 hold given_up");
     assert_eq!(bench.deletes.len(), 3, "max_restarts holds for a person too");
@@ -856,7 +854,7 @@ fn a_pause_holds_until_it_ends_or_is_lifted() {
 }
 
 #[test]
-fn a_count_rule_wants_its_count() {
+fn a_rule_fires_only_at_its_count() {
     let mut bench = Bench::new(AppPlan { rules: vec![rule(3, Act::Restart)], ..plan() }, 1);
     bench.r14("web.1");
     bench.pass(secs(21));
@@ -875,9 +873,9 @@ fn a_notify_rule_never_restarts() {
     bench.expect(&["00:00:00 web.1 notify rule"]);
 }
 
-/// L10 comes as a loss, with the number of lost messages; to a rule it is a code like any other.
+/// L10 arrives as a loss with its number of messages; a rule sees it as a code like any other.
 #[test]
-fn a_rule_hears_of_lost_messages() {
+fn a_rule_can_act_on_lost_messages() {
     let trigger = Trigger::Errors {
         codes: vec![Code::L10],
         count: NonZeroU32::new(2).expect("a count"),
@@ -910,7 +908,7 @@ fn a_memory_rule_restarts_before_any_r14() {
 }
 
 #[test]
-fn dynos_of_other_types_do_not_exist_for_it() {
+fn dynos_of_unlisted_types_are_ignored() {
     let mut bench = Bench::new(plan(), 1);
     bench.r14("worker.1");
     bench.r14("run.1234");
@@ -919,7 +917,7 @@ fn dynos_of_other_types_do_not_exist_for_it() {
 }
 
 #[test]
-fn two_may_be_out_where_two_are_allowed() {
+fn max_concurrent_allows_two_dynos_out() {
     let mut plan = plan();
     plan.policy.max_concurrent = NonZeroU32::new(2).expect("a count");
     let mut bench = Bench::new(plan, 4);
@@ -932,7 +930,7 @@ fn two_may_be_out_where_two_are_allowed() {
 }
 
 #[test]
-fn a_restart_that_cannot_be_watched_counts_as_failed_until_it_is_seen() {
+fn a_restart_that_cannot_be_polled_counts_as_failed_until_it_is_seen() {
     let mut bench = Bench::new(plan(), 2);
     bench.faults.extend((0..60).map(|_| Fault::Poll(ApiError::Unreachable { what: "reset".to_owned() })));
     bench.r14("web.1");
@@ -941,7 +939,7 @@ fn a_restart_that_cannot_be_watched_counts_as_failed_until_it_is_seen() {
     assert_eq!(bench.deletes.len(), 1);
     assert_eq!(
         bench.timeline[2..],
-        ["00:03:00 web.1 not_back", "00:03:00 tell failure", "00:04:00 web.2 hold formation_failed"]
+        ["00:03:00 web.1 not_back", "00:03:00 notice failure", "00:04:00 web.2 hold formation_failed"]
     );
     bench.faults.clear();
     bench.pass(mins(2));
@@ -949,7 +947,7 @@ fn a_restart_that_cannot_be_watched_counts_as_failed_until_it_is_seen() {
 }
 
 #[test]
-fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
+fn an_unverifiable_restart_counts_as_carried_out() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::DeleteLost { done: false });
     bench.faults.extend((0..60).map(|_| Fault::Poll(ApiError::Unreachable { what: "reset".to_owned() })));
@@ -959,9 +957,9 @@ fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1);
     assert!(bench.timeline.last().expect("a line").ends_with("under_way"));
-    // Found by the simulation: it was counted in memory alone, and a life after a kill knew nothing of it.
+    // Found by the simulation: it was counted in memory only, and a process after a kill did not know of it.
     assert!(bench.timeline.iter().any(|line| line.ends_with("accepted")), "{:#?}", bench.timeline);
-    // The old instance runs on, and a cool-down after that became sure it may be tried again.
+    // The old instance runs on. A cool-down after that became certain it may be retried.
     bench.pass(mins(10));
     assert!(bench.timeline.last().expect("a line").ends_with("unanswered"), "its claim has an end");
     bench.r14("web.1");
@@ -969,14 +967,14 @@ fn a_lost_answer_that_nobody_can_look_into_spends_everything() {
 }
 
 #[test]
-fn what_the_store_remembers_binds_the_next_life() {
+fn stored_limits_apply_to_the_next_process() {
     let wall = Bench::new(plan(), 1).now.wall;
     let restart = |mins_ago| RestoredRestart {
         app: APP,
         dyno: dyno("web.1"),
         accepted_at: earlier(wall, mins(mins_ago)),
     };
-    // A cool-down goes on where it was.
+    // A cool-down continues.
     let mut bench = Bench::new(plan(), 1);
     bench.input(Input::Restore(RestoredState { restarts: vec![restart(9)], ..RestoredState::default() }));
     bench.r14("web.1");
@@ -989,7 +987,7 @@ fn what_the_store_remembers_binds_the_next_life() {
     bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
     bench.r14("web.1");
     assert_eq!(bench.timeline[0], "00:00:00 web.1 hold max_restarts");
-    // A given-up dyno stays so, and is looked at in case there was a release meanwhile.
+    // A given-up dyno stays given up, and is inspected in case there was a release in the meantime.
     let mut bench = Bench::new(plan(), 1);
     let given_up = vec![RestoredGiveUp {
         app: APP,
@@ -1013,7 +1011,7 @@ fn what_the_store_remembers_binds_the_next_life() {
 }
 
 #[test]
-fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
+fn a_dead_processs_claim_is_polled_and_not_repeated() {
     // It had been carried out.
     let mut bench = Bench::new(plan(), 2);
     let target = bench.api[0].clone();
@@ -1044,7 +1042,7 @@ fn a_claim_left_by_a_dead_process_is_looked_at_and_not_repeated() {
 }
 
 #[test]
-fn a_count_rule_counts_what_other_replicas_heard() {
+fn a_rule_counts_errors_of_other_replicas() {
     let mut bench = Bench::new(AppPlan { rules: vec![rule(3, Act::Restart)], ..plan() }, 1);
     bench.heard_elsewhere = vec![earlier(bench.now.wall, secs(42)), earlier(bench.now.wall, secs(21))];
     bench.r14("web.1");
@@ -1052,13 +1050,13 @@ fn a_count_rule_counts_what_other_replicas_heard() {
 }
 
 #[test]
-fn a_request_that_may_only_be_late_is_not_sent_again() {
+fn a_request_that_may_be_late_is_not_repeated() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.push_back(Fault::Hang("delete"));
     bench.r14("web.1");
     bench.pass(secs(10));
     bench.lose();
-    // It is the loss that counts, not the sending: it may still be on its way for seconds.
+    // The loss counts, not the sending: the request may still be on its way for seconds.
     bench.pass(secs(4));
     assert!(bench.deletes.is_empty(), "{:?}", bench.deletes);
     bench.pass(secs(10));
@@ -1082,7 +1080,7 @@ fn a_dyno_that_is_gone_after_a_lost_answer_counts_as_restarted() {
 }
 
 #[test]
-fn an_error_takes_no_right_from_a_persons_order() {
+fn an_error_takes_no_right_from_a_manual_restart() {
     let mut bench = Bench::new(plan(), 2);
     bench.r14("web.2");
     bench.pass(mins(5));
@@ -1090,7 +1088,7 @@ fn an_error_takes_no_right_from_a_persons_order() {
     bench.r14("web.1");
     bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")) });
     assert_eq!(bench.effects_of_orders, ["web.2 restart rule"]);
-    // It waits for its turn in its cool-down, as only a person may ask for, and errs meanwhile.
+    // Only a person can make it wait for its turn in its cool-down; it errs in the meantime.
     bench.pass(secs(21));
     bench.r14("web.2");
     bench.pass(mins(3));
@@ -1098,20 +1096,20 @@ fn an_error_takes_no_right_from_a_persons_order() {
 }
 
 #[test]
-fn what_is_said_while_the_store_is_asked_is_heard() {
-    let told: [fn(&mut Bench); 2] = [
+fn news_during_a_claim_is_respected() {
+    let inputs: [fn(&mut Bench); 2] = [
         |bench| bench.life("web.1", Change::Leaving),
         |bench| {
             let until = later(bench.now.wall, mins(30));
             bench.input(Input::Pause { app: None, until, reason: "a launch".into() });
         },
     ];
-    for (tell, label) in told.into_iter().zip(["platform_acts", "paused"]) {
+    for (input, label) in inputs.into_iter().zip(["platform_acts", "paused"]) {
         let mut bench = Bench::new(plan(), 1);
         bench.faults.push_back(Fault::Hang("claim"));
         bench.r14("web.1");
-        tell(&mut bench);
-        assert!(bench.timeline.is_empty(), "nobody would give the claim back: {:#?}", bench.timeline);
+        input(&mut bench);
+        assert!(bench.timeline.is_empty(), "the claim would never be returned: {:#?}", bench.timeline);
         bench.answer();
         bench.expect(&["00:00:00 web.1 withdrawn", &format!("00:00:00 web.1 hold {label}")]);
         assert!(bench.deletes.is_empty());
@@ -1120,7 +1118,7 @@ fn what_is_said_while_the_store_is_asked_is_heard() {
 }
 
 #[test]
-fn a_look_is_never_taken_for_the_answer_to_a_later_one() {
+fn a_late_inspection_does_not_answer_a_later_one() {
     let mut bench = Bench::new(plan(), 1);
     bench.faults.extend([Fault::DeleteLost { done: false }, Fault::Hang("look"), Fault::Hang("look")]);
     bench.r14("web.1");
@@ -1149,7 +1147,7 @@ fn max_restarts_counts_from_the_acceptance() {
 }
 
 #[test]
-fn a_clock_that_is_ahead_makes_no_dyno_older() {
+fn a_clock_that_is_ahead_does_not_make_dynos_older() {
     let mut bench = Bench::new(plan(), 2);
     let platform = bench.now.wall;
     let young = earlier(platform, secs(10));
@@ -1164,7 +1162,7 @@ fn a_clock_that_is_ahead_makes_no_dyno_older() {
 }
 
 #[test]
-fn a_full_second_may_have_been_its_end() {
+fn a_time_cut_to_the_second_counts_as_its_end() {
     let mut bench = Bench::new(plan(), 1);
     let up_at = earlier(bench.now.wall, mins(3));
     (bench.dyno_mut("web.1").created_at, bench.dyno_mut("web.1").updated_at) = (up_at, up_at);
@@ -1177,7 +1175,7 @@ fn a_full_second_may_have_been_its_end() {
 }
 
 #[test]
-fn a_failed_restart_holds_all_of_its_type() {
+fn a_failed_restart_holds_its_whole_type() {
     let mut plan = plan();
     plan.policy.max_concurrent = NonZeroU32::new(3).expect("a count");
     let mut bench = Bench::new(plan, 4);

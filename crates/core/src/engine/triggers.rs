@@ -82,7 +82,7 @@ impl Engine {
         }
     }
 
-    /// Counts the hits of other replicas for the same dyno and rule.
+    /// Counts the errors that other replicas received for the same dyno and rule.
     pub(super) fn on_shared(&mut self, hit: &RuleHit, times: &[Timestamp]) {
         let Some(key) = self.key(hit.app, &hit.dyno) else { return };
         let rules = &self.app(hit.app).plan.rules;
@@ -104,7 +104,7 @@ impl Engine {
         let mut fired: Vec<Decision> = Vec::new();
         for (rule, hits) in state.plan.rules.iter().zip(&mut state.hits) {
             let Trigger::Errors { codes, count, within } = &rule.trigger else { continue };
-            // Settings reject `restart` for a code without a dyno, and a line may still name none.
+            // Settings reject `restart` for a code without a dyno, but a line may still name none.
             if rule.act == Act::Notify
                 && codes.contains(&code)
                 && let Some(lines) = hits.count(at, *count, *within)
@@ -139,7 +139,7 @@ impl Engine {
         if !error_at.is_some_and(|error_at| dyno.platform_acts(error_at, recently)) {
             return;
         }
-        // An attempt that waits for an answer is judged again when that comes.
+        // An attempt that waits for an answer is judged again when the answer comes.
         match dyno.attempt.take() {
             Some(Attempt::Queued(queued)) => self.leave(key, queued, Hold::PlatformActs),
             Some(Attempt::Waiting(waiting)) => self.leave(key, waiting, Hold::PlatformActs),
@@ -183,7 +183,8 @@ impl Engine {
     }
 
     fn on_release(&mut self, app: AppId) {
-        // Until the API shows the new release, or preboot's twin is gone: as long as a dyno is too young.
+        // Waits until the API shows the new release, or preboot's old dynos are gone: as long as a dyno is
+        // too young.
         let min_uptime = self.app(app).plan.policy.min_uptime;
         self.app_mut(app).releases_heard += 1;
         self.postpone(app, min_uptime);
@@ -203,7 +204,7 @@ impl Engine {
         }
         self.report_if_no_help(key, &cause);
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
-        // A manual restart stays manual: an error meanwhile takes none of its rights away.
+        // A manual restart stays manual: a later error takes none of its rights away.
         let new_error_at = cause.error_at();
         if let (Cause::Rule { error_at, .. }, Some(new)) = (&mut attempt.request_mut().cause, new_error_at) {
             *error_at = new.max(*error_at);
@@ -216,7 +217,7 @@ impl Engine {
         self.decide(key, &cause, Action::Hold(hold), Some(attempt_id));
     }
 
-    /// Queues a dyno, or records why not.
+    /// Queues a dyno, or records the refusal.
     fn admit(&mut self, key: DynoKey, cause: Cause) {
         let judged = self.judge(key, &cause);
         self.watch_clock(key, judged.as_ref().err());
@@ -238,7 +239,7 @@ impl Engine {
         }
     }
 
-    /// Queues a dyno in its formation, and returns what it waits for, if it must wait.
+    /// Queues a dyno in its formation, and returns the reason if it must wait.
     pub(super) fn enqueue(&mut self, key: DynoKey, cause: Cause) -> Result<Option<Hold>, Hold> {
         let places = self.policy(key).max_concurrent.get() as usize;
         let formation = self.formation_mut(key);
@@ -263,7 +264,7 @@ impl Engine {
         }))
     }
 
-    /// Judges a dyno by what is known without asking.
+    /// Judges a dyno without asking the API.
     pub(super) fn judge(&mut self, key: DynoKey, cause: &Cause) -> Result<(), Hold> {
         if let Some(Pause { reason, until }) = self.pause_of(key.app) {
             return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
@@ -285,7 +286,7 @@ impl Engine {
         let now = self.now.mono;
         if let Some(dyno) = self.dynos.get_mut(&key) {
             dyno.touched = now;
-            // Moving it costs more than everything else done for most events.
+            // Moving it costs more than the rest of the work for most events.
             if now.saturating_sub(dyno.placed) < limits::QUIET_STEP {
                 return true;
             }
@@ -301,7 +302,7 @@ impl Engine {
         true
     }
 
-    /// Forgets the dyno that has been quiet longest, among those that no bound applies to.
+    /// Forgets the dyno with the longest silence, among those without a bound in force.
     fn forget_one(&mut self) -> bool {
         let now = self.now.mono;
         let forgettable = self.quiet.iter().take(FORGET_LOOK_MAX).copied().find(|(_, key)| {
@@ -318,7 +319,7 @@ impl Engine {
         true
     }
 
-    /// Whether a restart of the dyno still counts for its cool-down or for `max_restarts`.
+    /// Whether its cool-down or `max_restarts` still counts a restart of the dyno.
     fn is_bounded(&self, key: DynoKey, dyno: &Dyno) -> bool {
         let policy = self.policy(key);
         judge::cool_down_left(dyno, policy, self.now.mono).is_some()
@@ -331,12 +332,12 @@ impl Engine {
             return;
         };
         let (Some(error_at), Some(back_at)) = (cause.error_at(), restart.back_at) else { return };
-        // Before min_uptime the lines may still be the old process's.
+        // Before min_uptime the lines may be the old process's.
         let after = since(back_at, error_at);
-        if restart.told_no_help || after < min_uptime || after > limits::NO_HELP_WITHIN {
+        if restart.reported_no_help || after < min_uptime || after > limits::NO_HELP_WITHIN {
             return;
         }
-        restart.told_no_help = true;
+        restart.reported_no_help = true;
         self.notice(key.app, Some(key), NoticeKind::NoHelp { after });
     }
 
@@ -351,17 +352,16 @@ impl Engine {
         }
     }
 
-    /// Records a notice.
     pub(super) fn notice(&mut self, app: AppId, key: Option<DynoKey>, what: NoticeKind) {
         let dyno = key.map(|key| self.name(key));
         self.record(Record::Notice(Notice { at: self.now.wall, scope: Scope::App(app), dyno, what }));
     }
 }
 
-/// Candidates considered for forgetting; the others are hardly younger.
+/// Candidates considered for forgetting; the others are hardly older.
 const FORGET_LOOK_MAX: usize = 16;
 
-/// The entry of one rule, made when it is first wanted: most dynos never err.
+/// The entry of one rule, created on first use: most dynos never err.
 fn entry_of<T: Clone + Default>(entries: &mut Vec<T>, rule: usize) -> &mut T {
     if entries.len() <= rule {
         entries.resize(rule + 1, T::default());

@@ -18,25 +18,23 @@ use crate::limits;
 use crate::record::{Action, NoticeKind, Record, RestartResult};
 use crate::time::{later, spoken};
 
-/// A time of day on the clock of a zone, such as `09:00 Europe/Berlin`; UTC without a zone.
+/// A time of day in a zone, such as `09:00 Europe/Berlin`; UTC without a zone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DailyTime {
     minute: u16,
     zone: TimeZone,
 }
 
-/// An invalid time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a time of day and a time zone, such as \"09:00 Europe/Berlin\"")]
 pub struct DailyTimeError;
 
-/// What is counted between two digests.
+/// Counts since the last digest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     apps: BTreeMap<AppId, AppTally>,
 }
 
-/// One app's counts.
 #[derive(Clone, Debug, Default)]
 struct AppTally {
     restarts: u64,
@@ -52,8 +50,7 @@ struct AppTally {
 // === impl DailyTime ===
 
 impl DailyTime {
-    /// The first instant after `at` at which the clock shows this time; one that the clock skips comes as
-    /// much later.
+    /// The next time after `at` at which the clock shows this time; a skipped time comes later by as much.
     pub fn next_after(&self, at: Timestamp) -> Timestamp {
         let time = Time::midnight().wrapping_add(Duration::from_secs(u64::from(self.minute) * 60));
         let today = self.zone.to_datetime(at).date();
@@ -141,7 +138,7 @@ impl Tally {
         }
     }
 
-    /// The apps of which there is something to tell, each with its paragraph.
+    /// The apps with something to report, each with its paragraph.
     pub(super) fn paragraphs(&self, name: impl Fn(AppId) -> String) -> Vec<(AppId, String)> {
         let of = |(app, tally): (&AppId, &AppTally)| (*app, format!("{}: {}", name(*app), tally.sentence()));
         self.apps.iter().map(of).collect()
@@ -190,8 +187,8 @@ impl AppTally {
 }
 
 impl Incidents {
-    /// Tells the day, if it is time.
-    pub(super) fn tell_digest(&mut self) {
+    /// Sends the digest if it is due.
+    pub(super) fn send_digest(&mut self) {
         let (Some(due), Some(daily)) = (self.digest_due, &self.plan.digest) else { return };
         if due > self.now.wall {
             return;
@@ -234,18 +231,18 @@ mod tests {
     }
 
     #[test]
-    fn a_daily_time_comes_once_a_day_on_its_clock() {
+    fn a_daily_time_occurs_once_a_day() {
         check("09:00", "2026-01-02T08:59:59Z", "2026-01-02T09:00:00Z");
         check("09:00", "2026-01-02T09:00:00Z", "2026-01-03T09:00:00Z");
         check("09:00 Europe/Berlin", "2026-01-02T00:00:00Z", "2026-01-02T08:00:00Z");
         check("09:00 Europe/Berlin", "2026-07-02T00:00:00Z", "2026-07-02T07:00:00Z");
-        // 02:30 is skipped on that night, and is shown as 03:30.
+        // 02:30 is skipped on that night, and counts as 03:30.
         check("02:30 Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-29T01:30:00Z");
         check("00:00 Pacific/Auckland", "2026-01-01T10:59:59Z", "2026-01-01T11:00:00Z");
     }
 
     #[test]
-    fn what_is_no_time_of_day_is_refused() {
+    fn an_invalid_time_of_day_is_rejected() {
         for text in ["", "9:00", "24:00", "09:60", "Europe/Berlin", "09:00 Berlin", "09:00 UTC x"] {
             assert!(text.parse::<DailyTime>().is_err(), "{text}");
         }

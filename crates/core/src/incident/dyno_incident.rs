@@ -1,4 +1,4 @@
-//! One incident of one dyno, or of several of one formation.
+//! One incident of a dyno, or of several dynos of a formation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,6 @@ use crate::record::{Action, Decision, Hold, MemoryReading, Outcome, RestartResul
 use crate::time::Now;
 use crate::traffic::{Figures, Readings, Span};
 
-/// An open incident.
 #[derive(Debug)]
 pub(super) struct DynoIncident {
     pub(super) id: String,
@@ -24,11 +23,10 @@ pub(super) struct DynoIncident {
     /// None for a rule about the app.
     process_type: Option<ProcessType>,
     opened: Now,
-    parts: BTreeMap<Option<DynoName>, AffectedDyno>,
+    dynos: BTreeMap<Option<DynoName>, AffectedDyno>,
     pub(super) schedule: NotificationSchedule,
 }
 
-/// One dyno of it.
 #[derive(Debug)]
 pub(super) struct AffectedDyno {
     pub(super) rule: Arc<str>,
@@ -36,15 +34,15 @@ pub(super) struct AffectedDyno {
     pub(super) reports: u32,
     pub(super) memory: Option<MemoryReading>,
     pub(super) state: State,
-    /// When it was last heard of.
+    /// The time of its last record.
     heard: Duration,
-    /// How long after a restart the error was back, in the engine's own words.
+    /// How long after a restart the error was back, as the engine reported it.
     pub(super) no_help: Option<Duration>,
-    /// How long it was out, in a restart of this incident.
+    /// How long it was out in this incident's restart.
     out_for: Option<Duration>,
-    /// How long after its restart before this incident the error was back.
+    /// How long after its previous restart, before this incident, the error was back.
     pub(super) returned_after: Option<Duration>,
-    /// How long after the restart of this incident the error was back.
+    /// How long after this incident's restart the error was back.
     back_after: Option<Duration>,
     pub(super) before: Option<Figures>,
     proof: Option<RestartEffect>,
@@ -59,32 +57,32 @@ impl DynoIncident {
             app,
             process_type,
             opened: now,
-            parts: BTreeMap::new(),
+            dynos: BTreeMap::new(),
             schedule: NotificationSchedule::default(),
         }
     }
 
     pub(super) fn has(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
-        self.app == app && self.parts.keys().any(|name| name.as_ref() == dyno)
+        self.app == app && self.dynos.keys().any(|name| name.as_ref() == dyno)
     }
 
-    /// Whether a dyno of the same formation becomes part of this incident.
-    pub(super) fn takes_in(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
+    /// Whether it accepts another dyno of the same formation.
+    pub(super) fn accepts(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
         self.app == app
             && self.process_type.as_ref() == dyno.map(DynoName::process_type)
             && self.schedule.sent.is_empty()
-            && self.parts.len() < limits::INCIDENT_DYNOS_MAX
+            && self.dynos.len() < limits::INCIDENT_DYNOS_MAX
     }
 
-    pub(super) fn part(&mut self, dyno: Option<DynoName>, now: Duration) -> &mut AffectedDyno {
-        self.parts.entry(dyno).or_insert_with(|| AffectedDyno::new(now))
+    pub(super) fn dyno(&mut self, dyno: Option<DynoName>, now: Duration) -> &mut AffectedDyno {
+        self.dynos.entry(dyno).or_insert_with(|| AffectedDyno::new(now))
     }
 
-    pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
-        self.schedule.want(kind, plan, now);
+    pub(super) fn request(&mut self, kind: Kind, plan: &Plan, now: Duration) {
+        self.schedule.request(kind, plan, now);
     }
 
-    /// When something is to be done about it.
+    /// When it next needs attention.
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
         let watch_for = plan.apps[self.app.0 as usize].watch_for;
         let repeat = self.schedule.repeat_at(plan).filter(|_| self.stands());
@@ -93,13 +91,13 @@ impl DynoIncident {
 
     /// Whether a person is still needed.
     fn stands(&self) -> bool {
-        let stands = |part: &AffectedDyno| {
-            matches!(part.state, State::GivenUp { .. } | State::Failed { may_return: true, .. })
+        let stands = |dyno: &AffectedDyno| {
+            matches!(dyno.state, State::GivenUp { .. } | State::Failed { may_return: true, .. })
         };
-        self.parts.values().any(stands)
+        self.dynos.values().any(stands)
     }
 
-    /// The kind to repeat, if it is time.
+    /// The kind to repeat, if it is due.
     pub(super) fn reminder(&mut self, plan: &Plan, now: Duration) -> Option<Kind> {
         self.schedule.repeat_at(plan).filter(|at| *at <= now && self.stands())?;
         self.schedule.sent_at = Some(now);
@@ -111,51 +109,50 @@ impl DynoIncident {
     }
 
     fn over_at(&self, watch_for: Duration) -> Duration {
-        let last = self.parts.values().map(|part| part.over_at(watch_for)).max().unwrap_or_default();
+        let last = self.dynos.values().map(|dyno| dyno.over_at(watch_for)).max().unwrap_or_default();
         last.min(self.opened.mono.saturating_add(limits::INCIDENT_SPAN_MAX).max(self.given_up_until()))
     }
 
     fn given_up_until(&self) -> Duration {
-        let over = |part: &AffectedDyno| match part.state {
+        let over = |dyno: &AffectedDyno| match dyno.state {
             State::GivenUp { over, .. } => Some(over),
             _ => None,
         };
-        self.parts.values().filter_map(over).max().unwrap_or_default()
+        self.dynos.values().filter_map(over).max().unwrap_or_default()
     }
 
     /// The kind of the closing message; `None` if no message was sent, so none is needed.
     pub(super) fn closing_kind(&self, on: &BTreeSet<Kind>) -> Option<Kind> {
-        let told = &self.schedule.sent;
-        let quiet = told.iter().rev().find(|kind| !kind.is_loud() && **kind != Kind::Recovered).copied();
-        if !told.iter().any(|kind| kind.is_loud()) {
+        let sent = &self.schedule.sent;
+        let quiet = sent.iter().rev().find(|kind| !kind.is_loud() && **kind != Kind::Recovered).copied();
+        if !sent.iter().any(|kind| kind.is_loud()) {
             return quiet;
         }
-        // It was said that restarting does not help; that it is over makes nothing right.
-        let did_not_help = self.parts.values().any(|part| part.no_help.is_some());
-        if let Some(kind) = quiet.or(told.get(&Kind::NoHelp).copied()).filter(|_| did_not_help) {
+        // People know that restarting does not help, so the end of the incident is no recovery.
+        let did_not_help = self.dynos.values().any(|dyno| dyno.no_help.is_some());
+        if let Some(kind) = quiet.or(sent.get(&Kind::NoHelp).copied()).filter(|_| did_not_help) {
             return Some(kind);
         }
-        let has_failed = self.parts.values().any(|part| matches!(part.state, State::Failed { .. }));
+        let has_failed = self.dynos.values().any(|dyno| matches!(dyno.state, State::Failed { .. }));
         let kind = if has_failed { Kind::Failure } else { Kind::Recovered };
         if on.contains(&kind) { Some(kind) } else { quiet }
     }
 
-    /// Reads what came of the restarts.
-    pub(super) fn prove(&mut self, readings: &dyn Readings, now: Duration) {
-        for (name, part) in &mut self.parts {
-            if let (Some(name), State::Back { since, .. }) = (name, &part.state) {
+    pub(super) fn evaluate(&mut self, readings: &dyn Readings, now: Duration) {
+        for (name, dyno) in &mut self.dynos {
+            if let (Some(name), State::Back { since, .. }) = (name, &dyno.state) {
                 let after = readings.read(self.app, name, Span { from: *since, to: now });
-                part.proof = Some(part.judge(after, now.saturating_sub(*since)));
+                dyno.proof = Some(dyno.judge(after, now.saturating_sub(*since)));
             }
         }
     }
 
     pub(super) fn message(&mut self, kind: Kind, phase: Phase, app: &WatchedApp, now: Now) -> Message {
         let dynos: Vec<DynoReport> =
-            self.parts.iter().map(|(name, part)| part.report(name.as_ref(), now.mono)).collect();
+            self.dynos.iter().map(|(name, dyno)| dyno.report(name.as_ref(), now.mono)).collect();
         let process_type = self.process_type.as_ref().map_or("", |process_type| process_type.as_str());
         let open_for = now.mono.saturating_sub(self.opened.mono);
-        let (title, body) = text::case((&app.name, process_type), &dynos, (kind, phase), open_for);
+        let (title, body) = text::dyno_incident((&app.name, process_type), &dynos, (kind, phase), open_for);
         Message {
             id: self.schedule.next_id(&self.id),
             incident: self.id.clone(),
@@ -171,7 +168,7 @@ impl DynoIncident {
     }
 }
 
-// === impl Part ===
+// === impl AffectedDyno ===
 
 impl AffectedDyno {
     fn new(now: Duration) -> Self {
@@ -191,13 +188,12 @@ impl AffectedDyno {
         }
     }
 
-    /// A decision about it.
-    pub(super) fn hear(&mut self, decision: &Decision, now: Now) {
+    pub(super) fn add_decision(&mut self, decision: &Decision, now: Now) {
         self.heard = now.mono;
         let evidence = &decision.evidence;
         self.reports = self.reports.saturating_add(1).max(evidence.lines);
         // A running restart keeps the rule and code that led to it; later errors do not replace them.
-        if matches!(self.state, State::Heard | State::Held { .. } | State::Told | State::DryRun) {
+        if matches!(self.state, State::Heard | State::Held { .. } | State::Notified | State::DryRun) {
             self.rule = Arc::clone(&decision.rule);
             self.code = evidence.code;
             self.memory = evidence.memory.or(self.memory);
@@ -211,7 +207,7 @@ impl AffectedDyno {
             }
             Action::Notify => {
                 if self.state == State::Heard {
-                    self.state = State::Told;
+                    self.state = State::Notified;
                 }
             }
             Action::Hold(hold) => self.hold(hold, now.mono),
@@ -220,10 +216,10 @@ impl AffectedDyno {
 
     fn hold(&mut self, hold: &Hold, now: Duration) {
         match &self.state {
-            State::Heard | State::Held { .. } | State::Told | State::DryRun | State::Gone => {
+            State::Heard | State::Held { .. } | State::Notified | State::DryRun | State::Gone => {
                 self.state = State::Held { reason: hold.to_string() };
             }
-            // These may still be lines of the process that was replaced.
+            // These may still be lines of the replaced process.
             State::Back { since, .. }
                 if !matches!(hold, Hold::Superseded { .. } | Hold::Stale { .. } | Hold::TooYoung { .. }) =>
             {
@@ -242,8 +238,8 @@ impl AffectedDyno {
         self.state = State::Failed { text: result.to_string(), may_return };
     }
 
-    /// What became of its restart; says whether it had failed and is back after all.
-    pub(super) fn come_out(&mut self, outcome: &Outcome, now: Duration) -> bool {
+    /// Notes the outcome of its restart; returns whether it had failed and is back after all.
+    pub(super) fn add_outcome(&mut self, outcome: &Outcome, now: Duration) -> bool {
         self.heard = now;
         let had_failed = matches!(self.state, State::Failed { .. });
         match &outcome.result {
@@ -256,7 +252,7 @@ impl AffectedDyno {
                 return had_failed;
             }
             RestartResult::Gone => self.state = State::Gone,
-            // Refused for a moment: it is asked again, or a notice says that it failed.
+            // Refused for now: the engine retries, or a notice reports the failure.
             RestartResult::Refused(_) if !had_failed => {
                 self.state = State::Held { reason: outcome.result.to_string() };
             }
@@ -280,7 +276,7 @@ impl AffectedDyno {
             | State::Failed { may_return: false, .. }
             | State::Heard
             | State::Held { .. }
-            | State::Told => self.heard.saturating_add(limits::INCIDENT_QUIET),
+            | State::Notified => self.heard.saturating_add(limits::INCIDENT_QUIET),
         }
     }
 
@@ -328,7 +324,7 @@ impl State {
             Self::Held { .. } => "held",
             Self::Out { .. } => "out",
             Self::Restarting { .. } => "restarting",
-            Self::Told => "told",
+            Self::Notified => "told",
         }
     }
 }

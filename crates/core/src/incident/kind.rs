@@ -1,43 +1,40 @@
-//! What a message is about: the words of `notify.on`.
+//! The kinds of messages: the words of `notify.on`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The kinds of messages, from the least to the most pressing: a message that could be of two kinds is of
-/// the more pressing one.
+/// The kinds of messages, from the least to the most urgent. A message of two kinds takes the more urgent
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// `check --notify`; goes to everybody.
+    /// `check --notify`; goes to every notifier.
     Test,
-    /// The day in one message; sent where `notify.digest` is set.
+    /// The daily summary; sent if `notify.digest` is set.
     Digest,
-    /// A rule fired and the dyno was left as it is.
+    /// A rule fired and the dyno was not restarted.
     Hold,
     /// A rule with `do = "notify"` fired.
     Notify,
-    /// What was wrong is right again.
+    /// A reported failure is over.
     Recovered,
     /// A dyno was restarted, and whether it helped.
     Restart,
-    /// Several dynos started failing a release.
+    /// Several dynos started failing after a release.
     SuspectRelease,
-    /// A restart does not help.
     NoHelp,
-    /// A drain that should have lines has none.
+    /// A drain without the expected lines.
     DrainSilent,
-    /// A restart failed, the API cannot be seen, a notifier is down.
+    /// A restart failed, the API is unreachable, or a notifier is down.
     Failure,
-    /// A dyno was given up.
     GiveUp,
 }
 
-/// An unknown notification kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("one of {}", Kind::WORDS)]
 pub struct KindError;
 
 impl Kind {
-    /// The kinds that a user can choose from.
+    /// The kinds allowed in settings.
     pub const CHOICES: [Self; 9] = [
         Self::Restart,
         Self::GiveUp,
@@ -50,8 +47,7 @@ impl Kind {
         Self::Hold,
     ];
 
-    /// What is sent where nothing is chosen: all but the refusals, of which there are many and which need
-    /// nobody.
+    /// The default: all but refusals, which are many and need no action.
     pub const DEFAULT: [Self; 8] = [
         Self::Restart,
         Self::GiveUp,
@@ -63,11 +59,11 @@ impl Kind {
         Self::Recovered,
     ];
 
-    /// [`Kind::CHOICES`], in words.
+    /// [`Kind::CHOICES`], as text.
     pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, no_help, suspect_release, \
                                      notify, recovered, hold";
 
-    /// The word for it in settings, in JSON and in metrics.
+    /// Its word in settings, JSON and metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::Digest => "digest",
@@ -84,7 +80,7 @@ impl Kind {
         }
     }
 
-    /// Whether a person is needed: such a message is sent at once and repeated while it stands.
+    /// Whether it needs a person: such a message is sent at once and repeated while the problem lasts.
     pub fn is_loud(self) -> bool {
         self >= Self::SuspectRelease
     }
@@ -109,7 +105,7 @@ mod tests {
     use super::Kind;
 
     #[test]
-    fn every_choice_is_read_as_it_is_written() {
+    fn every_kind_is_read_back() {
         for kind in Kind::CHOICES {
             assert_eq!(kind.word().parse(), Ok(kind));
         }

@@ -1,20 +1,20 @@
 //! Incidents: from records to a few messages that people want to read.
 //!
-//! A record is one thing that happened; an incident is what a person would call it: a dyno went over its
-//! memory, was restarted, was back after twelve seconds, and it helped. One [`Incidents`] serves one
-//! notifier, with its choice of kinds and apps, so what it has told decides what it still has to tell.
+//! A record is one event; an incident is what a person would call it: a dyno exceeded its memory, was
+//! restarted, was back after twelve seconds, and it helped. One [`Incidents`] serves one notifier, with its
+//! kinds and apps, because the messages sent so far decide which ones are still to be sent.
 //!
 //! It is a state machine like the engine, without clock, network or runtime:
 //!
-//! - [`Incidents::handle`] takes one [`Input`], what is known of the dynos' traffic, and the time, and
-//!   returns the messages that are due. `now.mono` never decreases; a reading that does is taken as the last.
-//! - After each input the caller sleeps until [`Incidents::next_deadline`], or the next input, and hands in
+//! - [`Incidents::handle`] takes one [`Input`], the dynos' traffic figures and the time, and returns the
+//!   messages that are due. `now.mono` never decreases; a reading that does counts as the last one.
+//! - After each input the caller sleeps until [`Incidents::next_deadline`] or the next input, and hands in
 //!   [`Input::Wake`] when the deadline has come.
 //! - The same inputs give the same messages.
 //!
 //! Quiet kinds wait for [`Plan::group`], in which dynos of one formation become one incident, and are sent
-//! once; loud kinds are reported at once. While a loud one stands and nothing changes it is repeated every
-//! [`Plan::repeat`]. An incident that was told is reported again when it is over.
+//! once. Loud kinds are sent at once, and repeated every [`Plan::repeat`] while the problem lasts unchanged.
+//! A message closes each incident that was reported.
 
 pub mod digest;
 mod dyno_incident;
@@ -49,61 +49,54 @@ use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, Resta
 use crate::time::{Now, since};
 use crate::traffic::{Readings, Span};
 
-/// What one notifier wants to hear, and of what.
+/// The kinds, apps and times of one notifier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// All watched apps, [`AppId`] being the place in the list.
     pub apps: Vec<WatchedApp>,
     /// When the digest is sent, if one is.
     pub digest: Option<DailyTime>,
-    /// How long quiet messages are held back, so that what belongs together becomes one.
+    /// How long quiet messages are held back, so that related ones become one.
     pub group: Duration,
-    /// The kinds that are sent.
     pub on: BTreeSet<Kind>,
-    /// How long until a loud message is repeated.
+    /// How often a loud message is repeated.
     pub repeat: Duration,
-    /// Stands in the ids of messages; another one for every notifier and every life of the program.
+    /// Part of the ids of messages; different for every notifier and every process.
     pub tag: u32,
 }
 
-/// One watched app, as incidents know it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchedApp {
     pub name: AppName,
-    /// Whether this notifier hears of it.
-    pub is_told: bool,
-    /// How long a dyno that is back is watched before it is said whether the restart helped.
+    /// Whether this notifier reports on it.
+    pub is_reported: bool,
+    /// How long a dyno that is back is watched before its restart is evaluated.
     pub watch_for: Duration,
 }
 
-/// Input of the incident tracker.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
-    /// The engine recorded something.
     Record(&'a Record),
-    /// A line announced a release.
     Release {
         app: AppId,
-        /// Its number, where the line has one.
+        /// Its number, if the line has one.
         version: Option<u64>,
     },
-    /// Something that a person must fix.
+    /// A problem that a person must fix.
     Trouble(Trouble<'a>),
-    /// It is fixed.
-    Mended(Trouble<'a>),
+    Recovered(Trouble<'a>),
     /// Only time has passed.
     Wake,
-    /// The program ends: messages held back are sent now.
+    /// Shutdown: messages held back are sent now.
     End,
 }
 
-/// Troubles that are not the engine's.
+/// Problems that the engine does not report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble<'a> {
-    /// Another notifier cannot deliver.
     NotifierDown {
         name: &'a str,
-        /// Why, without any secret.
+        /// Free of secrets.
         why: &'a str,
     },
 }
@@ -112,7 +105,7 @@ pub enum Trouble<'a> {
 #[derive(Debug)]
 pub struct Incidents {
     plan: Plan,
-    cases: BTreeMap<u64, DynoIncident>,
+    incidents: BTreeMap<u64, DynoIncident>,
     digest_due: Option<Timestamp>,
     forgotten: u64,
     made: u64,
@@ -128,24 +121,22 @@ pub struct Incidents {
 // === impl WatchedApp ===
 
 impl WatchedApp {
-    /// The app of `plan`, told of if `is_told`.
-    pub fn new(plan: &AppPlan, is_told: bool) -> Self {
-        // Errors are not counted against a restart before `min_uptime`: they may be the old process's.
+    pub fn new(plan: &AppPlan, is_reported: bool) -> Self {
+        // Errors before `min_uptime` may be the old process's, so they do not count against a restart.
         let watch_for = plan.policy.min_uptime.saturating_add(Duration::from_secs(120));
         let watch_for = watch_for.clamp(limits::PROOF_SPAN_MIN, limits::PROOF_SPAN_MAX);
-        Self { name: plan.name.clone(), is_told, watch_for }
+        Self { name: plan.name.clone(), is_reported, watch_for }
     }
 }
 
 // === impl Incidents ===
 
 impl Incidents {
-    /// No incident yet.
     pub fn new(plan: Plan, now: Now) -> Self {
         Self {
             digest_due: plan.digest.as_ref().map(|daily| daily.next_after(now.wall)),
             plan,
-            cases: BTreeMap::new(),
+            incidents: BTreeMap::new(),
             forgotten: 0,
             made: 0,
             messages: Vec::new(),
@@ -157,48 +148,48 @@ impl Incidents {
         }
     }
 
-    /// Takes one input and returns the messages that are due.
+    /// Handles one input and returns the messages that are due.
     pub fn handle(&mut self, input: Input<'_>, readings: &dyn Readings, now: Now) -> Vec<Message> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
-            Input::Record(record) if record.scope().app().is_none_or(|app| self.is_told(app)) => {
+            Input::Record(record) if record.scope().app().is_none_or(|app| self.is_reported(app)) => {
                 self.record(record, readings);
             }
-            Input::Release { app, version } if self.is_told(app) => {
+            Input::Release { app, version } if self.is_reported(app) => {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
             }
             Input::Trouble(Trouble::NotifierDown { name, why }) => {
                 self.trouble(Subject::Notifier(name.to_owned()), None, (why.to_owned(), None));
             }
-            Input::Mended(Trouble::NotifierDown { name, .. }) => {
+            Input::Recovered(Trouble::NotifierDown { name, .. }) => {
                 self.recover(&Subject::Notifier(name.to_owned()), None);
             }
-            Input::End => self.hurry(),
+            Input::End => self.make_all_due(),
             Input::Record(_) | Input::Release { .. } | Input::Wake => {}
         }
-        self.tell_cases(readings);
-        self.tell_outages();
-        self.tell_digest();
+        self.send_incidents(readings);
+        self.send_outages();
+        self.send_digest();
         std::mem::take(&mut self.messages)
     }
 
-    /// When [`Input::Wake`] is next wanted.
+    /// When [`Input::Wake`] is next due.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let cases = self.cases.values().flat_map(|case| case.deadlines(&self.plan));
+        let incidents = self.incidents.values().flat_map(|incident| incident.deadlines(&self.plan));
         let outages = self.outages.values().flat_map(|outage| outage.deadlines(&self.plan));
-        // The wall clock may be set meanwhile, so it is looked at now and then.
+        // The wall clock may be set in the meantime, so it is checked now and then.
         let digest =
             self.digest_due.map(|due| self.now.mono + since(self.now.wall, due).min(WALL_LOOK_EVERY));
-        cases.chain(outages).chain(digest).min()
+        incidents.chain(outages).chain(digest).min()
     }
 
-    /// How many incidents were forgotten because there were too many.
+    /// The number of incidents dropped at the limit.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
-    fn is_told(&self, app: AppId) -> bool {
-        self.plan.apps.get(app.0 as usize).is_some_and(|app| app.is_told)
+    fn is_reported(&self, app: AppId) -> bool {
+        self.plan.apps.get(app.0 as usize).is_some_and(|app| app.is_reported)
     }
 
     fn app_name(&self, app: AppId) -> AppName {
@@ -210,15 +201,15 @@ impl Incidents {
             self.tally.count(record);
         }
         match record {
-            // What people are notified of it is read from the traffic, which knows more.
+            // The traffic figures have more of it.
             Record::MemoryAfterRestart(_) => {}
-            Record::Decision(decision) => self.decided(decision, readings),
-            Record::Notice(notice) => self.noticed(notice),
-            Record::Outcome(outcome) => self.came_out(outcome),
+            Record::Decision(decision) => self.record_decision(decision, readings),
+            Record::Notice(notice) => self.record_notice(notice),
+            Record::Outcome(outcome) => self.record_outcome(outcome),
         }
     }
 
-    fn decided(&mut self, decision: &Decision, readings: &dyn Readings) {
+    fn record_decision(&mut self, decision: &Decision, readings: &dyn Readings) {
         self.suspect(decision);
         let now = self.now;
         let returned_after = decision
@@ -226,39 +217,41 @@ impl Incidents {
             .as_ref()
             .and_then(|dyno| self.returns.get(&(decision.app, dyno.clone())))
             .map(|back_at| now.mono.saturating_sub(*back_at));
-        let id = self.case_of(decision.app, decision.dyno.as_ref());
-        let Some(case) = self.cases.get_mut(&id) else { return };
-        let part = case.part(decision.dyno.clone(), now.mono);
-        part.returned_after = part.returned_after.or(returned_after.filter(|_| part.reports == 0));
-        part.hear(decision, now);
+        let id = self.incident_of(decision.app, decision.dyno.as_ref());
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        let affected = incident.dyno(decision.dyno.clone(), now.mono);
+        affected.returned_after =
+            affected.returned_after.or(returned_after.filter(|_| affected.reports == 0));
+        affected.add_decision(decision, now);
         let kind = match &decision.action {
             Action::Hold(_) => Kind::Hold,
             Action::Notify => Kind::Notify,
             Action::Restart { .. } => {
                 let from = now.mono.saturating_sub(limits::PROOF_BEFORE);
                 let span = Span { from, to: now.mono };
-                part.before = decision.dyno.as_ref().and_then(|dyno| readings.read(decision.app, dyno, span));
+                affected.before =
+                    decision.dyno.as_ref().and_then(|dyno| readings.read(decision.app, dyno, span));
                 Kind::Restart
             }
         };
-        case.want(kind, &self.plan, now.mono);
+        incident.request(kind, &self.plan, now.mono);
     }
 
     /// A notice about the account concerns every app that this notifier reports on.
-    fn noticed_for_all(&mut self, what: &NoticeKind) {
-        let told = (0..).map(AppId).zip(&self.plan.apps).filter(|(_, app)| app.is_told);
-        let told: Vec<AppId> = told.map(|(app, _)| app).collect();
-        for app in told {
+    fn record_account_notice(&mut self, what: &NoticeKind) {
+        let reported = (0..).map(AppId).zip(&self.plan.apps).filter(|(_, app)| app.is_reported);
+        let reported: Vec<AppId> = reported.map(|(app, _)| app).collect();
+        for app in reported {
             if let NoticeKind::Health(alert) = what {
-                self.concerned(app, alert);
+                self.record_alert(app, alert);
             }
         }
     }
 
-    fn noticed(&mut self, notice: &Notice) {
+    fn record_notice(&mut self, notice: &Notice) {
         let now = self.now;
         let Scope::App(app) = notice.scope else {
-            return self.noticed_for_all(&notice.what);
+            return self.record_account_notice(&notice.what);
         };
         let kind = match &notice.what {
             NoticeKind::ApiError(error) => {
@@ -267,44 +260,45 @@ impl Incidents {
             NoticeKind::ClockDisagrees { .. } => {
                 return self.trouble(Subject::Clock, Some(app), (notice.what.to_string(), None));
             }
-            NoticeKind::ApiRecovered => return self.seen_again(app),
-            NoticeKind::Health(alert) => return self.concerned(app, alert),
+            NoticeKind::ApiRecovered => return self.api_recovered(app),
+            NoticeKind::Health(alert) => return self.record_alert(app, alert),
             NoticeKind::GaveUp { .. } => Kind::GiveUp,
             NoticeKind::NoHelp { .. } => Kind::NoHelp,
             NoticeKind::RestartFailed(_) => Kind::Failure,
         };
-        let id = self.case_of(app, notice.dyno.as_ref());
-        let Some(case) = self.cases.get_mut(&id) else { return };
-        let part = case.part(notice.dyno.clone(), now.mono);
+        let id = self.incident_of(app, notice.dyno.as_ref());
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        let affected = incident.dyno(notice.dyno.clone(), now.mono);
         match &notice.what {
             NoticeKind::GaveUp { until, .. } => {
                 let over = now.mono.saturating_add(since(now.wall, *until));
-                part.state = State::GivenUp { text: notice.what.to_string(), over };
+                affected.state = State::GivenUp { text: notice.what.to_string(), over };
             }
-            NoticeKind::NoHelp { after } => part.no_help = Some(*after),
-            NoticeKind::RestartFailed(result) => part.fail(result),
+            NoticeKind::NoHelp { after } => affected.no_help = Some(*after),
+            NoticeKind::RestartFailed(result) => affected.fail(result),
             NoticeKind::ApiError(_)
             | NoticeKind::ClockDisagrees { .. }
             | NoticeKind::ApiRecovered
             | NoticeKind::Health(_) => {}
         }
-        case.want(kind, &self.plan, now.mono);
+        incident.request(kind, &self.plan, now.mono);
     }
 
-    fn came_out(&mut self, outcome: &Outcome) {
+    fn record_outcome(&mut self, outcome: &Outcome) {
         let now = self.now;
         if let RestartResult::Back { .. } = outcome.result {
             self.remember_return(outcome.app, &outcome.dyno);
         }
-        let Some(case) = self.cases.values_mut().find(|case| case.has(outcome.app, Some(&outcome.dyno)))
+        let Some(incident) =
+            self.incidents.values_mut().find(|incident| incident.has(outcome.app, Some(&outcome.dyno)))
         else {
             return;
         };
-        let part = case.part(Some(outcome.dyno.clone()), now.mono);
-        let had_failed = part.come_out(outcome, now.mono);
-        // Whoever was not told that something is wrong need not be told that it is right again.
-        if had_failed && case.schedule.sent.iter().any(|kind| kind.is_loud()) {
-            case.want(Kind::Recovered, &self.plan, now.mono);
+        let affected = incident.dyno(Some(outcome.dyno.clone()), now.mono);
+        let had_failed = affected.add_outcome(outcome, now.mono);
+        // A recovery is news only if the failure was reported.
+        if had_failed && incident.schedule.sent.iter().any(|kind| kind.is_loud()) {
+            incident.request(Kind::Recovered, &self.plan, now.mono);
         }
     }
 
@@ -317,15 +311,15 @@ impl Incidents {
         self.returns.insert(key, self.now.mono);
     }
 
-    /// The open incident that the dyno belongs to: its own, else one of its formation of which nothing was
-    /// told yet, else a new one.
-    fn case_of(&mut self, app: AppId, dyno: Option<&DynoName>) -> u64 {
-        let own = self.cases.iter().find(|(_, case)| case.has(app, dyno)).map(|(id, _)| *id);
-        let id =
-            own.or_else(|| self.cases.iter().find(|(_, case)| case.takes_in(app, dyno)).map(|(id, _)| *id));
+    /// The open incident of the dyno: its own, else an unreported one of its formation, else a new one.
+    fn incident_of(&mut self, app: AppId, dyno: Option<&DynoName>) -> u64 {
+        let own = self.incidents.iter().find(|(_, incident)| incident.has(app, dyno)).map(|(id, _)| *id);
+        let id = own.or_else(|| {
+            self.incidents.iter().find(|(_, incident)| incident.accepts(app, dyno)).map(|(id, _)| *id)
+        });
         let id = id.unwrap_or_else(|| {
-            if self.cases.len() >= limits::INCIDENTS_MAX {
-                self.cases.pop_first();
+            if self.incidents.len() >= limits::INCIDENTS_MAX {
+                self.incidents.pop_first();
                 self.forgotten += 1;
             }
             self.made += 1;
@@ -333,7 +327,7 @@ impl Incidents {
         });
         let (now, name) = (self.now, &self.plan.apps[app.0 as usize].name);
         let tag = self.plan.tag;
-        self.cases.entry(id).or_insert_with(|| {
+        self.incidents.entry(id).or_insert_with(|| {
             DynoIncident::new(
                 format!("{name}-{tag:08x}-{id}"),
                 app,
@@ -344,38 +338,37 @@ impl Incidents {
         id
     }
 
-    /// Nothing is held back any longer.
-    fn hurry(&mut self) {
+    fn make_all_due(&mut self) {
         let now = self.now.mono;
-        let dues = self.cases.values_mut().map(|case| &mut case.schedule.due);
+        let dues = self.incidents.values_mut().map(|incident| &mut incident.schedule.due);
         for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.schedule.due)) {
             *due = due.map(|due| due.min(now));
         }
     }
 
-    fn tell_cases(&mut self, readings: &dyn Readings) {
+    fn send_incidents(&mut self, readings: &dyn Readings) {
         let now = self.now;
         let mut over = Vec::new();
-        for (id, case) in &mut self.cases {
-            let app = &self.plan.apps[case.app.0 as usize];
-            if let Some((kind, phase)) = case.schedule.due_at(now.mono) {
-                self.messages.push(case.message(kind, phase, app, now));
-            } else if let Some(kind) = case.reminder(&self.plan, now.mono) {
-                self.messages.push(case.message(kind, Phase::Reminder, app, now));
+        for (id, incident) in &mut self.incidents {
+            let app = &self.plan.apps[incident.app.0 as usize];
+            if let Some((kind, phase)) = incident.schedule.due_at(now.mono) {
+                self.messages.push(incident.message(kind, phase, app, now));
+            } else if let Some(kind) = incident.reminder(&self.plan, now.mono) {
+                self.messages.push(incident.message(kind, Phase::Reminder, app, now));
             }
-            if case.is_over(app.watch_for, now.mono) {
+            if incident.is_over(app.watch_for, now.mono) {
                 over.push(*id);
             }
         }
-        for mut case in over.into_iter().filter_map(|id| self.cases.remove(&id)) {
-            let app = &self.plan.apps[case.app.0 as usize];
-            if let Some(kind) = case.closing_kind(&self.plan.on) {
-                case.prove(readings, now.mono);
-                self.messages.push(case.message(kind, Phase::Closed, app, now));
+        for mut incident in over.into_iter().filter_map(|id| self.incidents.remove(&id)) {
+            let app = &self.plan.apps[incident.app.0 as usize];
+            if let Some(kind) = incident.closing_kind(&self.plan.on) {
+                incident.evaluate(readings, now.mono);
+                self.messages.push(incident.message(kind, Phase::Closed, app, now));
             }
         }
     }
 }
 
-/// How often the wall clock is looked at for a digest.
+/// How often the wall clock is checked for a digest.
 const WALL_LOOK_EVERY: Duration = Duration::from_secs(3600);

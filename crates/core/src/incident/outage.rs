@@ -1,7 +1,7 @@
-//! Troubles of an app, or of the daemon: what they have in common is that a person must fix them.
+//! Problems of an app or of the daemon that a person must fix.
 //!
-//! One cause often strikes many apps at once, a revoked token all of them. So an outage is of one subject,
-//! and the affected apps are reported together.
+//! One cause often affects many apps at once; a revoked token affects all of them. So an outage has one
+//! subject, and the affected apps are reported together.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,9 +20,8 @@ use crate::time::Now;
 #[derive(Debug)]
 pub(super) struct Outage {
     id: String,
-    /// The apps that it strikes.
     apps: BTreeSet<AppId>,
-    /// All that it ever struck.
+    /// All apps that it ever affected.
     struck: BTreeSet<AppId>,
     opened: Now,
     pub(super) schedule: NotificationSchedule,
@@ -47,7 +46,7 @@ impl Subject {
         }
     }
 
-    /// Whether it is the same for all apps, so that one that is well again speaks for all.
+    /// Whether it is the same for all apps, so that the recovery of one is the recovery of all.
     fn is_common(&self) -> bool {
         !matches!(
             self,
@@ -64,11 +63,11 @@ impl Subject {
     }
 }
 
-/// The label of an API that gives no answer, the same as that of a look that got none.
+/// The label of an API that does not answer, the same as that of an inspection without an answer.
 const UNREACHABLE: &str = "unreachable";
 
 impl Incidents {
-    /// Something that a person must fix.
+    /// Opens or updates an outage.
     pub(super) fn trouble(&mut self, subject: Subject, app: Option<AppId>, words: (String, Option<String>)) {
         let (kind, now) = (subject.kind(), self.now);
         if !self.plan.on.contains(&kind) {
@@ -95,7 +94,7 @@ impl Incidents {
         outage.apps.extend(app);
         let is_new = app.is_none_or(|app| outage.struck.insert(app));
         if outage.schedule.sent.is_empty() {
-            outage.schedule.want(kind, &self.plan, now.mono);
+            outage.schedule.request(kind, &self.plan, now.mono);
         } else if is_new && app.is_some() {
             // The other apps with the same cause are reported together.
             outage.schedule.pending.insert(kind);
@@ -103,13 +102,13 @@ impl Incidents {
         }
     }
 
-    /// A problem that the watchdog reports, or its end.
-    pub(super) fn concerned(&mut self, app: AppId, alert: &HealthAlert) {
+    /// Handles an alert of the watchdog, or its end.
+    pub(super) fn record_alert(&mut self, app: AppId, alert: &HealthAlert) {
         let subject = match alert {
             HealthAlert::ApiAway { .. } => Subject::Api(UNREACHABLE),
             HealthAlert::ApiRecovered => return self.recover(&Subject::Api(UNREACHABLE), None),
             HealthAlert::AppHidden { error } => Subject::Api(error.label()),
-            HealthAlert::AppRecovered => return self.seen_again(app),
+            HealthAlert::AppRecovered => return self.api_recovered(app),
             HealthAlert::AppIsFir => Subject::Watching("a Fir app has no drains"),
             HealthAlert::AppRenamed { .. } => Subject::Watching("the app was renamed"),
             HealthAlert::ClockAhead { .. } => Subject::OwnClock,
@@ -128,7 +127,7 @@ impl Incidents {
         self.trouble(subject, Some(app), alert.words());
     }
 
-    /// An app has one trouble with the API at a time.
+    /// An app has one API problem at a time.
     fn moved_from_other_api_trouble(&mut self, subject: &Subject, app: AppId) {
         for (other, outage) in &mut self.outages {
             if matches!(other, Subject::Api(_)) && other != subject {
@@ -138,8 +137,8 @@ impl Incidents {
         self.outages.retain(|other, outage| !(matches!(other, Subject::Api(_)) && outage.apps.is_empty()));
     }
 
-    /// The API is seen again for an app.
-    pub(super) fn seen_again(&mut self, app: AppId) {
+    /// The API answers again for an app.
+    pub(super) fn api_recovered(&mut self, app: AppId) {
         let api: Vec<Subject> =
             self.outages.keys().filter(|subject| matches!(subject, Subject::Api(_))).cloned().collect();
         for subject in api {
@@ -150,7 +149,7 @@ impl Incidents {
         }
     }
 
-    /// The trouble is over, for one app or as a whole.
+    /// Ends an outage, for one app or as a whole.
     pub(super) fn recover(&mut self, subject: &Subject, app: Option<AppId>) {
         let Some(outage) = self.outages.get_mut(subject) else { return };
         match app {
@@ -170,7 +169,7 @@ impl Incidents {
         }
     }
 
-    pub(super) fn tell_outages(&mut self) {
+    pub(super) fn send_outages(&mut self) {
         let now = self.now;
         for (subject, outage) in &mut self.outages {
             let reminder = outage.repeat_at(&self.plan).filter(|at| *at <= now.mono);

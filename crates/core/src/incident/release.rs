@@ -1,4 +1,4 @@
-//! Suspect releases: several dynos of one type that begin to err soon after a release.
+//! Suspect releases: several dynos of one type start failing soon after a release.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::limits;
 use crate::record::{Action, Decision, Hold};
 use crate::time::since;
 
-/// An app's last release, and who has erred since.
+/// An app's last release, and the dynos that erred since.
 #[derive(Debug, Default)]
 pub(super) struct Releases {
     version: Option<u64>,
-    /// None while only its number is known, not its time.
+    /// None while only its number is known.
     at: Option<Duration>,
-    /// Dynos that erred shortly before it, too: it is not to blame for them.
+    /// Dynos that also erred shortly before it, which are no evidence against it.
     ill: BTreeSet<DynoName>,
     suspects: BTreeMap<ProcessType, BTreeSet<DynoName>>,
     reported: BTreeSet<ProcessType>,
@@ -26,7 +26,7 @@ pub(super) struct Releases {
 }
 
 impl Releases {
-    /// A line announced a release. A deploy is announced twice, by what was deployed and by its number.
+    /// Notes an announced release. A deploy is announced twice: by what was deployed and by its number.
     pub(super) fn announced(&mut self, version: Option<u64>, now: Duration) {
         let is_same = match (self.version, version) {
             (Some(known), Some(version)) => known == version,
@@ -39,7 +39,7 @@ impl Releases {
         }
     }
 
-    /// The API showed a dyno of this release, which is as old as the dyno at least.
+    /// The API showed a dyno of this release, which is at least as old as the dyno.
     fn seen(&mut self, version: u64, created: Duration) {
         match self.version {
             Some(known) if version > known => self.begin(Some(version), created),
@@ -59,7 +59,7 @@ impl Releases {
         self.reported.clear();
     }
 
-    /// A dyno erred; says which dynos make the release suspect, the first time that they do.
+    /// Notes an erring dyno; returns the dynos that make the release suspect, the first time that they do.
     fn err(&mut self, dyno: &DynoName, now: Duration) -> Option<Vec<DynoName>> {
         if self.erred.len() >= limits::RETURNS_MAX {
             self.erred.clear();
@@ -80,11 +80,11 @@ impl Releases {
     }
 }
 
-/// How far apart the two announcements of one deploy may be: a build lies before both.
+/// The longest time between the two announcements of one deploy: the build comes before both.
 const ONE_DEPLOY: Duration = Duration::from_secs(5 * 60);
 
 impl Incidents {
-    /// Holds an erring dyno against the release, if it came soon after one.
+    /// Counts an erring dyno against the release, if it came soon after one.
     pub(super) fn suspect(&mut self, decision: &Decision) {
         let (Some(dyno), Some(code)) = (&decision.dyno, decision.evidence.code) else { return };
         let is_history = matches!(

@@ -10,21 +10,18 @@ use crate::incident::message::Phase;
 /// The messages that an incident has sent and still has to send.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NotificationSchedule {
-    /// The time when a message is due.
     pub(super) due: Option<Duration>,
-    /// What it will be about.
+    /// The kinds of that message.
     pub(super) pending: BTreeSet<Kind>,
-    /// When the last one was sent.
     pub(super) sent_at: Option<Duration>,
-    /// The kinds sent so far.
     pub(super) sent: BTreeSet<Kind>,
     messages: u32,
 }
 
 impl NotificationSchedule {
-    /// Asks for a message. A quiet kind is sent once, and not after a more pressing quiet one; but each time
-    /// that something is right again is news.
-    pub(super) fn want(&mut self, kind: Kind, plan: &Plan, now: Duration) {
+    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one. Every recovery
+    /// is sent.
+    pub(super) fn request(&mut self, kind: Kind, plan: &Plan, now: Duration) {
         let is_news = kind.is_loud() || kind == Kind::Recovered;
         let is_sent = !is_news && self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind);
         if !plan.on.contains(&kind) || is_sent {
@@ -36,7 +33,7 @@ impl NotificationSchedule {
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 
-    /// Takes the message that is due, if one is.
+    /// Takes the message that is due, if any.
     pub(super) fn due_at(&mut self, now: Duration) -> Option<(Kind, Phase)> {
         self.due.filter(|due| *due <= now)?;
         self.due = None;
@@ -53,7 +50,6 @@ impl NotificationSchedule {
         self.sent_at.filter(|_| is_loud && self.due.is_none()).map(|at| at.saturating_add(plan.repeat))
     }
 
-    /// The id of the next message of `incident`.
     pub(super) fn next_id(&mut self, incident: &str) -> String {
         self.messages += 1;
         format!("{incident}.{}", self.messages)

@@ -1,50 +1,59 @@
-//! Words that messages are made from: what was done about a dyno, and what an outage is about.
+//! The states of affected dynos, and the subjects of outages.
 
 use std::time::Duration;
 
 use crate::record::AttemptId;
 
-/// What was done about a dyno, as far as it is known.
+/// The action taken on a dyno, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum State {
-    /// Restarted, and up again.
-    Back { since: Duration, late: bool },
-    /// It would have been restarted.
+    Back {
+        since: Duration,
+        late: bool,
+    },
     DryRun,
-    /// The restart failed; whether it may still come back.
-    Failed { text: String, may_return: bool },
-    /// Left alone after too many restarts.
-    GivenUp { text: String, over: Duration },
+    /// `may_return`: whether it may still come back.
+    Failed {
+        text: String,
+        may_return: bool,
+    },
+    GivenUp {
+        text: String,
+        over: Duration,
+    },
     /// Scaled away.
     Gone,
-    /// Nothing was decided yet.
+    /// No decision yet.
     Heard,
-    /// Left as it is.
-    Held { reason: String },
+    Held {
+        reason: String,
+    },
     /// The API accepted the restart.
-    Out { attempt_id: AttemptId, since: Duration },
-    /// The restart is being asked for.
-    Restarting { attempt_id: Option<AttemptId> },
-    /// People are notified, and nothing is done.
-    Told,
+    Out {
+        attempt_id: AttemptId,
+        since: Duration,
+    },
+    /// The API has been asked for the restart.
+    Restarting {
+        attempt_id: Option<AttemptId>,
+    },
+    /// The rule only notifies.
+    Notified,
 }
 
-/// What an outage is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
-    /// The Platform API, by what is wrong.
+    /// The Platform API, by the kind of error.
     Api(&'static str),
-    /// This machine's clock, or theirs, by the time in a line.
+    /// This machine's clock or Heroku's, by the time in a line.
     Clock,
-    /// Drains without lines.
     Drain,
-    /// Lines that logplex lost.
     Losses,
     Notifier(String),
     /// This machine's clock, by the API's.
     OwnClock,
     /// Heroku itself, by its status page.
     Platform,
-    /// The settings of an app, by what is wrong with watching it.
+    /// The settings of an app, by the problem with watching it.
     Watching(&'static str),
 }

@@ -1,4 +1,4 @@
-//! Stories to tell: records in the order in which the engine makes them, on a clock that only steps.
+//! Stories: records in the order in which the engine makes them, on a clock that only steps.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(crate) struct Story {
 struct Fixed {
     before: Figures,
     after: Figures,
-    /// Until when it is before.
+    /// When the traffic changes from before to after.
     turn: HashMap<DynoName, Duration>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn minutes(count: u64) -> Duration {
 pub(crate) fn plan(apps: &[&str], on: &[Kind]) -> Plan {
     let app = |name: &&str| WatchedApp {
         name: name.parse().expect("a name"),
-        is_told: true,
+        is_reported: true,
         watch_for: minutes(5),
     };
     Plan {
@@ -82,7 +82,7 @@ pub(crate) fn plan(apps: &[&str], on: &[Kind]) -> Plan {
 }
 
 impl Story {
-    /// Two apps, and what is told where nothing is chosen.
+    /// Two apps, and the default kinds.
     pub(crate) fn new() -> Self {
         Self::of(plan(&["acme", "other"], &Kind::DEFAULT))
     }
@@ -107,7 +107,7 @@ impl Story {
         Self { incidents: Incidents::new(plan, now), now, messages: Vec::new(), release: None, traffic }
     }
 
-    /// Lets time pass, deadline by deadline.
+    /// Advances time, deadline by deadline.
     pub(crate) fn wait(&mut self, span: Duration) -> &mut Self {
         let end = self.now.after(span);
         for _ in 0..10_000 {
@@ -131,7 +131,7 @@ impl Story {
         self
     }
 
-    /// R14 of a dyno, and what was decided about it.
+    /// R14 of a dyno, and the decision about it.
     pub(crate) fn r14(&mut self, index: u32, action: Action) -> &mut Self {
         let seen = self.release.map(|release| DynoInfo {
             name: web(index),
@@ -234,7 +234,7 @@ impl Story {
         self.r14(index, Action::Hold(Hold::Queued { behind: web(behind) }))
     }
 
-    /// The messages sent, a line each.
+    /// The messages sent, one line each.
     #[cfg(test)]
     pub(crate) fn timeline(&self) -> Vec<String> {
         let line = |message: &Message| {
@@ -249,7 +249,7 @@ impl Story {
 pub fn messages() -> Vec<(&'static str, Message)> {
     let mut all = Vec::new();
     let mut keep = |name: &'static str, story: &Story| {
-        all.push((name, story.messages.last().expect("something was told").clone()));
+        all.push((name, story.messages.last().expect("a message was sent").clone()));
     };
     let mut story = Story::new();
     story.restart(1).wait(seconds(1)).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(1));

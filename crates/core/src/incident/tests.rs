@@ -21,7 +21,7 @@ fn check(story: &Story, expect: &[&str]) {
 }
 
 #[test]
-fn a_restart_that_helps_is_two_messages() {
+fn a_restart_that_helps_makes_two_messages() {
     let mut story = Story::new();
     story.restart(1).wait(seconds(1)).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(60));
     check(
@@ -42,7 +42,7 @@ fn a_restart_that_helps_is_two_messages() {
 }
 
 #[test]
-fn a_plateau_is_told_as_no_help() {
+fn a_plateau_is_reported_as_no_help() {
     let mut story = Story::new();
     story.restart(1).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(4));
     story.notice(Some(1), NoticeKind::NoHelp { after: minutes(4) });
@@ -78,7 +78,7 @@ fn dynos_of_one_formation_are_one_incident() {
 }
 
 #[test]
-fn a_dyno_that_errs_later_has_an_incident_of_its_own() {
+fn a_dyno_that_errs_later_gets_its_own_incident() {
     let mut story = Story::new();
     story.restart(1).wait(minutes(1)).restart(2).wait(minutes(1));
     check(
@@ -109,7 +109,7 @@ fn a_failed_restart_is_loud_and_repeated_until_it_is_back() {
 }
 
 #[test]
-fn a_dyno_that_is_given_up_is_told_at_once() {
+fn a_given_up_dyno_is_reported_at_once() {
     let mut story = Story::new();
     story.give_up(1).wait(minutes(30));
     let until = story.now.wall;
@@ -125,7 +125,7 @@ fn a_dyno_that_is_given_up_is_told_at_once() {
 }
 
 #[test]
-fn what_is_not_chosen_is_not_told() {
+fn unselected_kinds_are_not_sent() {
     let mut story = Story::of(plan(&["acme"], &[Kind::GiveUp]));
     story.restart(1).accepted(1).back(1, 5, false).wait(minutes(20)).queued(2, 1).error(0).wait(minutes(60));
     check(&story, &[]);
@@ -136,14 +136,14 @@ fn what_is_not_chosen_is_not_told() {
     story.queued(2, 1).wait(minutes(60));
     check(&story, &[]);
     let mut quiet = plan(&["acme"], &Kind::CHOICES);
-    quiet.apps[0].is_told = false;
+    quiet.apps[0].is_reported = false;
     let mut story = Story::of(quiet);
     story.restart(1).give_up(1).error(0).wait(minutes(60));
     check(&story, &[]);
 }
 
 #[test]
-fn a_refusal_is_told_once_however_often_it_repeats() {
+fn a_repeated_refusal_is_reported_once() {
     let mut story = Story::of(plan(&["acme"], &Kind::CHOICES));
     for _ in 0..100 {
         story.r14(1, Action::Hold(Hold::OutsideWindow { opens: None })).wait(seconds(21));
@@ -159,7 +159,7 @@ fn a_refusal_is_told_once_however_often_it_repeats() {
 }
 
 #[test]
-fn one_revoked_token_is_not_a_message_for_every_app() {
+fn a_revoked_token_makes_one_message_for_all_apps() {
     let names: Vec<String> = (0..200).map(|number| format!("app-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut story = Story::of(plan(&names, &Kind::DEFAULT));
@@ -178,7 +178,7 @@ fn one_revoked_token_is_not_a_message_for_every_app() {
 }
 
 #[test]
-fn a_trouble_of_one_app_ends_with_that_app() {
+fn an_outage_of_one_app_ends_with_that_apps_recovery() {
     let mut story = Story::new();
     let error = || NoticeKind::ApiError(ApiError::NoSuchApp);
     story.notice_of(AppId(0), None, error()).notice_of(AppId(1), None, error()).wait(minutes(1));
@@ -191,10 +191,10 @@ fn a_trouble_of_one_app_ends_with_that_app() {
 
 /// A notifier for some apps only missed what was reported for the first app.
 #[test]
-fn a_notifier_for_the_second_app_hears_of_a_revoked_token() {
+fn a_notifier_for_the_second_app_reports_a_revoked_token() {
     let mut story = Story::of(Plan {
         apps: vec![
-            WatchedApp { is_told: false, ..plan(&["acme"], &Kind::CHOICES).apps.remove(0) },
+            WatchedApp { is_reported: false, ..plan(&["acme"], &Kind::CHOICES).apps.remove(0) },
             plan(&["other"], &Kind::CHOICES).apps.remove(0),
         ],
         ..plan(&["acme", "other"], &Kind::CHOICES)
@@ -211,7 +211,7 @@ fn a_notifier_for_the_second_app_hears_of_a_revoked_token() {
 }
 
 #[test]
-fn a_silent_drain_is_told_until_it_is_heard() {
+fn a_silent_drain_is_reported_until_lines_arrive() {
     let silent = || NoticeKind::Health(HealthAlert::DrainSilent { quiet_for: minutes(30), running: 2 });
     let mut story = Story::new();
     story.notice_of(AppId(1), None, silent()).wait(minutes(10));
@@ -228,7 +228,7 @@ fn a_silent_drain_is_told_until_it_is_heard() {
 }
 
 #[test]
-fn several_dynos_that_err_after_a_release_make_it_suspect() {
+fn several_failing_dynos_make_a_release_suspect() {
     let suspects =
         |story: &Story| story.messages.iter().filter(|message| message.kind == Kind::SuspectRelease).count();
     let release = |version| Input::Release { app: AppId(0), version };
@@ -240,7 +240,7 @@ fn several_dynos_that_err_after_a_release_make_it_suspect() {
 
     let mut story = Story::new();
     story.queued(1, 2).queued(2, 1).wait(minutes(20)).input(release(Some(42))).queued(1, 2).queued(2, 1);
-    assert_eq!(suspects(&story), 0, "they erred before it, too");
+    assert_eq!(suspects(&story), 0, "they also erred before it");
     story.wait(minutes(31)).queued(3, 1).queued(4, 1);
     assert_eq!(suspects(&story), 0, "too late to blame it");
 
@@ -253,7 +253,7 @@ fn several_dynos_that_err_after_a_release_make_it_suspect() {
 }
 
 #[test]
-fn a_digest_comes_at_its_time_and_starts_afresh() {
+fn a_digest_is_sent_at_its_time_and_starts_over() {
     let daily = "09:00 Europe/Berlin".parse().expect("a time");
     let mut story = Story::of(Plan { digest: Some(daily), ..plan(&["acme"], &[]) });
     story.restart(1).accepted(1).back(1, 12, false).wait(minutes(48 * 60));
@@ -267,7 +267,7 @@ fn a_digest_comes_at_its_time_and_starts_afresh() {
 }
 
 #[test]
-fn at_the_end_nothing_is_held_back() {
+fn held_back_messages_are_sent_at_shutdown() {
     let mut story = Story::new();
     story.restart(1).input(Input::End);
     check(&story, &["     0s   opened restart         acme web.1: restarted, R14"]);
@@ -290,7 +290,7 @@ fn incidents_are_bounded() {
 }
 
 #[test]
-fn a_refused_restart_that_is_asked_again_is_not_over() {
+fn a_refused_restart_that_is_retried_is_not_over() {
     let mut story = Story::new();
     let throttled = RestartResult::Refused(ApiError::Throttled { wait: None });
     story.restart(1).outcome(1, throttled).wait(seconds(40)).accepted(1).wait(seconds(10)).back(1, 10, false);
@@ -357,7 +357,7 @@ fn run(story: &mut Story, steps: &[Step]) {
 
 proptest! {
     #[test]
-    fn whatever_happens_ids_differ_kinds_are_chosen_and_all_ends(
+    fn any_story_has_unique_ids_selected_kinds_and_an_end(
         steps in prop::collection::vec(step(), 0..60),
         chosen in prop::collection::btree_set((0_usize..9).prop_map(|place| Kind::CHOICES[place]), 1..9),
     ) {
@@ -369,7 +369,7 @@ proptest! {
         assert_eq!(ids.len(), story.messages.len());
         assert!(story.messages.iter().all(|message| chosen.contains(&message.kind)), "{:#?}", story.timeline());
         assert_eq!(story.next_deadline(), None, "{:#?}", story.timeline());
-        // Whatever was opened was closed, if its end may be told.
+        // Every opened incident was closed, if its end is to be reported.
         for opened in story.messages.iter().filter(|message| message.phase == Phase::Opened) {
             let is_closed = |message: &&crate::incident::message::Message| {
                 message.incident == opened.incident && message.phase == Phase::Closed
@@ -381,12 +381,12 @@ proptest! {
     }
 
     #[test]
-    fn the_same_story_is_told_the_same_way(steps in prop::collection::vec(step(), 0..40)) {
-        let told = || {
+    fn the_same_inputs_give_the_same_messages(steps in prop::collection::vec(step(), 0..40)) {
+        let messages = || {
             let mut story = Story::new();
             run(&mut story, &steps);
             story.messages
         };
-        assert_eq!(told(), told());
+        assert_eq!(messages(), messages());
     }
 }

@@ -13,7 +13,7 @@ use crate::time::spoken;
 use crate::traffic::Figures;
 
 /// The title and the paragraphs of an incident of dynos.
-pub(super) fn case(
+pub(super) fn dyno_incident(
     (app, process_type): (&AppName, &str),
     dynos: &[DynoReport],
     (kind, phase): (Kind, Phase),
@@ -83,7 +83,6 @@ fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
     }
 }
 
-/// `R14`, `by hand`, `memory too high`.
 fn short_cause(dyno: &DynoReport) -> String {
     match dyno.code {
         Some(code) => code.to_string(),
@@ -93,7 +92,7 @@ fn short_cause(dyno: &DynoReport) -> String {
     }
 }
 
-/// What happened to a dyno, what was done about it and what came of it.
+/// What happened to a dyno, what was done about it and whether it helped.
 pub(super) fn dyno(dyno: &DynoReport, state: &State, no_help: Option<Duration>, now: Duration) -> String {
     let mut sentences = Vec::new();
     if !dyno.rule.is_empty() {
@@ -151,11 +150,11 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
             format!("Restarted {} ago, not up yet.", spoken(now.saturating_sub(*since)))
         }
         State::Restarting { .. } => "It is being restarted.".to_owned(),
-        State::Told => "No action: this rule only sends notifications.".to_owned(),
+        State::Notified => "No action: this rule only sends notifications.".to_owned(),
     })
 }
 
-fn proven(proof: &RestartEffect, told: Option<MemoryReading>) -> String {
+fn proven(proof: &RestartEffect, reported: Option<MemoryReading>) -> String {
     let mut sentences = vec![match (proof.helped, proof.back_after) {
         (Improved::Yes, _) => {
             format!("It helped: the error was not back within {}.", spoken(proof.watched_for))
@@ -167,7 +166,7 @@ fn proven(proof: &RestartEffect, told: Option<MemoryReading>) -> String {
         (Improved::Unknown, _) => "No data since the restart; unknown whether it helped.".to_owned(),
     }];
     let (before, after) = (proof.before.unwrap_or_default(), proof.after.unwrap_or_default());
-    match (before.memory.or(told), after.memory) {
+    match (before.memory.or(reported), after.memory) {
         (Some(before), Some(after)) => {
             sentences.push(format!("Memory {} before, {} after.", of_quota(before), of_quota(after)));
         }
@@ -277,7 +276,7 @@ pub(super) fn digest(restarts: u64, paragraphs: Vec<String>) -> (String, Vec<Str
 /// Slack takes fifty blocks in a message.
 const DIGEST_APPS_MAX: usize = 40;
 
-/// The first few, and how many more there are.
+/// The first few names, and the number of others.
 fn list(names: impl ExactSizeIterator<Item = String>) -> String {
     let more = names.len().saturating_sub(limits::MESSAGE_NAMES_MAX);
     let first = names.take(limits::MESSAGE_NAMES_MAX).collect::<Vec<_>>().join(", ");

@@ -1,8 +1,8 @@
 //! The one judge of cool-down, `max_restarts`, give-up and `max_concurrent`.
 //!
-//! The engine asks it about its own dynos, and the store asks it about all replicas in the transaction of a
-//! claim, so the two cannot disagree. All times are on one axis, measured from an origin that the caller
-//! chooses: the engine's clock, or the clock of the store.
+//! The engine asks it about its own dynos. The store asks it about all replicas in the transaction of a
+//! claim, so the two cannot disagree. All times are on one axis, from an origin of the caller's choice: the
+//! engine's clock or the store's.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -19,40 +19,41 @@ pub struct Bounds {
     pub cooldown: Duration,
     /// Dynos of one process type that may be out at once.
     pub max_concurrent: NonZeroU32,
-    /// Per dyno.
     pub max_restarts: Rate,
     /// How long a new dyno must be up before the next one goes.
     pub settle: Duration,
 }
 
-/// What is known of one dyno and its formation. What the caller does not know, or need not ask, is empty.
+/// The facts about one dyno and its formation. What the caller does not know or need is empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct History<'h> {
-    /// When restarts of this dyno were accepted, in any order.
+    /// Accepted restarts of this dyno, in any order.
     pub accepted: &'h [SignedDuration],
-    /// The claim of another replica on this dyno ends then.
+    /// The end of another replica's claim on this dyno.
     pub claimed_until: Option<SignedDuration>,
-    /// The restart that the cool-down runs from. A manual restart passes the cool-down, so its caller leaves
-    /// this empty unless the restart was of the very process that is to be replaced again.
+    /// The restart from which the cool-down runs. A manual restart passes the cool-down, so its caller leaves
+    /// this empty unless that restart was of the same process.
     pub cooling_from: Option<SignedDuration>,
-    /// The dyno is given up until then.
     pub given_up_until: Option<SignedDuration>,
     /// Other dynos of the process type that are out.
     pub others_out: usize,
 }
 
-/// Why a restart may not be made now. The first reason in this order is the one that counts.
+/// Why a restart is not allowed now. The first reason in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Another replica holds a claim on the dyno.
-    Claimed { until: SignedDuration },
-    /// The cool-down is running.
-    CoolingDown { until: SignedDuration },
-    /// The dyno is given up.
-    GivenUp { until: SignedDuration },
-    /// `max_restarts` is used up.
+    Claimed {
+        until: SignedDuration,
+    },
+    CoolingDown {
+        until: SignedDuration,
+    },
+    GivenUp {
+        until: SignedDuration,
+    },
     MaxRestarts,
-    /// As many dynos of the process type are out as `max_concurrent` allows.
+    /// `max_concurrent` dynos of the process type are out.
     FormationOut,
 }
 
@@ -78,7 +79,7 @@ pub fn verdict(history: &History<'_>, bounds: &Bounds, now: SignedDuration) -> R
     }
 }
 
-/// The time from which on no claim, cool-down or give-up is in the way; none if none is at `now`.
+/// When no claim, cool-down or give-up is in the way any more; none if none is at `now`.
 pub fn earliest(history: &History<'_>, bounds: &Bounds, now: SignedDuration) -> Option<SignedDuration> {
     let mut at = now;
     while let Err(Refusal::Claimed { until } | Refusal::CoolingDown { until } | Refusal::GivenUp { until }) =
@@ -110,7 +111,7 @@ impl From<&Policy> for Bounds {
     }
 }
 
-/// The accepted restarts of one dyno that `max_restarts` may still count: a short queue of times.
+/// The accepted restarts of one dyno that `max_restarts` may still count.
 #[derive(Clone, Debug, Default)]
 pub struct RestartTimes {
     times: VecDeque<SignedDuration>,
@@ -128,7 +129,7 @@ impl RestartTimes {
         }
     }
 
-    /// The times, for [`History::accepted`].
+    /// For [`History::accepted`].
     pub fn as_slice(&mut self) -> &[SignedDuration] {
         self.times.make_contiguous()
     }
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_counts_and_a_bound_ends_on_time() {
+    fn the_first_refusal_counts_and_ends_on_time() {
         let check = |history: History<'_>, now: i64, expect: Result<(), Refusal>| {
             assert_eq!(
                 verdict(&history, &bounds(rate(3, 120)), minutes(now)),
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fourth_within_two_hours_waits_for_the_first_to_be_two_hours_ago() {
+    fn the_fourth_restart_waits_until_the_first_is_two_hours_old() {
         let bounds = bounds(rate(3, 120));
         let mut times = RestartTimes::default();
         let mut at = |now: i64| {
@@ -214,9 +215,9 @@ mod tests {
         assert!(at(170));
     }
 
-    /// Found by the simulation: the restart before had a time written by a clock that was minutes ahead.
+    /// Found by the simulation: an earlier restart had a time written by a clock that was minutes ahead.
     #[test]
-    fn a_restart_that_was_made_counts_where_the_rate_is_used_up() {
+    fn a_restart_counts_although_the_rate_was_used_up() {
         let bounds = bounds(rate(1, 40));
         let mut times = RestartTimes::default();
         times.add(minutes(-36), bounds.max_restarts, minutes(0));

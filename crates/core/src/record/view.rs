@@ -14,45 +14,41 @@ use crate::record::{Action, Decision, Evidence, MemoryReading, Outcome, RestartR
 /// One decision as a JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecisionView {
-    /// When it was made, in RFC 3339.
+    /// RFC 3339.
     #[serde(with = "rfc3339")]
     pub at: Timestamp,
     pub app: String,
-    /// The dyno; null for a rule about an app or a drain.
+    /// Null for a rule about an app or a drain.
     pub dyno: Option<String>,
-    /// The rule that asked.
     pub rule: String,
-    /// `restart`, `hold` or `notify`.
     pub decision: Word,
-    /// Why, as a sentence.
+    /// As a sentence.
     pub reason: String,
-    /// Why, as a word: the same for all decisions of one kind.
+    /// The reason as a word, the same for all decisions of one kind.
     pub code: String,
-    /// Whether nothing was sent, because of `dry_run`.
+    /// Whether nothing was sent because of `dry_run`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// The facts behind it.
     #[serde(default)]
     pub evidence: EvidenceView,
-    /// How many decisions of this kind in a row the object stands for; `at` is the time of the first.
+    /// The number of decisions of this kind in a row; `at` is the time of the first.
     #[serde(default = "one")]
     pub count: u64,
     /// The time of the last of them.
     #[serde(with = "rfc3339")]
     pub last_at: Timestamp,
-    /// The outcome of the restart; null for every other decision, and while nothing is known.
+    /// Null for other decisions, and until something is known.
     #[serde(default)]
     pub outcome: Option<OutcomeView>,
 }
 
-/// The outcome of a restart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeView {
     /// `accepted`, `back`, `back_late`, `not_back`, `gone`, `refused`, `unanswered`, `withdrawn`,
     /// `not_sent`, or, for a restart whose process died, `presumed` (it was carried out) and `lapsed` (it
     /// was not).
     pub result: Cow<'static, str>,
-    /// The same as a sentence.
+    /// The result as a sentence.
     pub text: String,
     /// Seconds from the acceptance until the new instance was seen up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,36 +59,29 @@ pub struct OutcomeView {
     /// The id of the instance that came up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_instance: Option<String>,
-    /// The first memory reading of the new instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryView>,
 }
 
-/// The action decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Word {
-    /// The dyno is left as it is.
     Hold,
-    /// People are notified.
     Notify,
-    /// The dyno is restarted.
     Restart,
 }
 
-/// The facts behind a decision.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceView {
-    /// The platform's code, such as `R14`.
+    /// Such as `R14`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The time in the line that fired the rule.
     #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
     pub line_at: Option<Timestamp>,
-    /// How many lines counted.
     #[serde(default)]
     pub lines: u32,
-    /// The dyno's memory when it was last told.
+    /// The last report before the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryView>,
     /// The dyno as the API showed it.
@@ -100,29 +89,23 @@ pub struct EvidenceView {
     pub seen: Option<InstanceView>,
 }
 
-/// A dyno's memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemoryView {
     /// The time in the line.
     #[serde(with = "rfc3339")]
     pub at: Timestamp,
-    /// What it used, in the platform's megabytes.
+    /// In the platform's megabytes.
     pub used_mb: f64,
-    /// Per cent of its quota.
+    /// Of its quota.
     pub percent: f64,
 }
 
-/// One instance of a dyno.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceView {
-    /// Its `id`.
     pub id: String,
-    /// Its `state`.
     pub state: String,
-    /// Its `created_at`.
     #[serde(with = "rfc3339")]
     pub created_at: Timestamp,
-    /// Its `updated_at`.
     #[serde(with = "rfc3339")]
     pub updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +115,7 @@ pub struct InstanceView {
 // === impl DecisionView ===
 
 impl DecisionView {
-    /// The public form of a decision about the app of that name.
+    /// The public form of a decision about `app`.
     pub fn new(decision: &Decision, app: &AppName) -> Self {
         let (word, dry_run) = match decision.action {
             Action::Hold(_) => (Word::Hold, false),
@@ -155,7 +138,8 @@ impl DecisionView {
         }
     }
 
-    /// Whether `later`, the next decision about that dyno, repeats this refusal and can be folded into it.
+    /// Whether `later`, the next decision about the same dyno, repeats this refusal and can be folded into
+    /// it.
     pub fn repeats(&self, later: &Self) -> bool {
         self.decision == Word::Hold
             && later.decision == Word::Hold
@@ -168,7 +152,6 @@ fn one() -> u64 {
 }
 
 impl OutcomeView {
-    /// The public form of an outcome.
     pub fn new(outcome: &Outcome) -> Self {
         let (new_instance, out_for) = match &outcome.result {
             RestartResult::Back { id, out_for, .. } => (Some(id.to_string()), Some(*out_for)),
@@ -232,7 +215,6 @@ impl EvidenceView {
 }
 
 impl MemoryView {
-    /// The public form of a reading.
     pub fn new(reading: &MemoryReading) -> Self {
         Self {
             at: reading.at,
@@ -331,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_reads_the_same_everywhere() {
+    fn a_decision_survives_serialisation() {
         let memory = r#""memory":{"at":"2026-01-02T03:04:05Z","used_mb":646.0,"percent":126.2}"#;
         let line = r#""error":"R14","line_at":"2026-01-02T03:04:05Z","lines":1"#;
         let evidence = format!(r#""evidence":{{{line},{memory}}}"#);

@@ -1,10 +1,10 @@
-//! Replay: the engine, driven by a log.
+//! Replay: runs a log through the engine.
 //!
-//! Detection and decisions are those of the daemon, to the letter: the same `detect`, the same [`Engine`].
-//! Only the world around them is another. Time is that of the log: before a line is heard, everything that
-//! was due by its time is done, at its own time, and what the engine asks of the API is answered at once by
-//! what the log shows ([`World`]). Each app has an engine of its own, because apps turn up as the log goes
-//! on. `dry_run` is passed over: nothing is sent anyway, and what is wanted is what would have been done.
+//! Detection and decisions are exactly those of the daemon: the same `detect`, the same [`Engine`]. Only
+//! their surroundings differ. Time is the log's: before a line is handled, everything due by its time is
+//! done, each at its own time. The log itself answers the engine's API calls at once ([`World`]). Each app
+//! has its own engine, because apps appear as the log goes on. `dry_run` is ignored: nothing is sent anyway,
+//! and the question is what would have been done.
 
 pub mod archive;
 pub mod roster;
@@ -32,23 +32,20 @@ use crate::time::{Now, later, since};
 use crate::wire::line::Line;
 use crate::wire::logfmt;
 
-/// A log's run through the engine.
 pub struct Replay<'s> {
     apps: Vec<App>,
     clock: Option<Clock>,
-    /// When something is next due in any app.
+    /// When any app next has something due.
     due: Option<Duration>,
     plan_for: Box<dyn Fn(&AppName) -> AppPlan + 's>,
     roster: Roster,
     summary: Summary,
 }
 
-/// One thing that the engine put on record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayOutput {
-    /// The app that it is about.
     pub app: AppName,
-    /// The record. What it says of the API's view of a dyno is made up, and left out.
+    /// Without the API's view of a dyno, which a replay makes up.
     pub record: Record,
 }
 
@@ -68,7 +65,7 @@ struct Clock {
 // === impl Replay ===
 
 impl<'s> Replay<'s> {
-    /// A replay for the apps of `roster`; `plan_for` says by which rules and policy each is judged.
+    /// A replay for the apps of `roster`; `plan_for` returns each app's rules and policy.
     pub fn new(roster: Roster, plan_for: impl Fn(&AppName) -> AppPlan + 's) -> Self {
         Self {
             apps: Vec::new(),
@@ -80,18 +77,18 @@ impl<'s> Replay<'s> {
         }
     }
 
-    /// Takes note of whose line it is that is to be heard later. Knowing some of them beforehand tells
-    /// apart what a system's name means.
+    /// Notes the app of a line that is handled later. Knowing some apps beforehand helps to interpret system
+    /// names.
     pub fn announce(&mut self, entry: &Entry<'_>) {
         if let Some(system) = entry.system {
             self.roster.announce(system);
         }
     }
 
-    /// Reads the next line, and adds the engine's output up to it to `output`.
+    /// Handles the next line, and adds the engine's output up to it to `output`.
     ///
     /// # Errors
-    /// A line of the platform's that could not be understood. It counts for nothing, as in the daemon.
+    /// A platform line that could not be understood. It counts for nothing, as in the daemon.
     pub fn hear(&mut self, entry: &Entry<'_>, output: &mut Vec<ReplayOutput>) -> Result<(), DetectError> {
         self.summary.heard(entry.at.ok());
         let Some(place) = self.place(entry.system) else { return Ok(()) };
@@ -101,7 +98,7 @@ impl<'s> Replay<'s> {
             (Err(error), Some(_)) => return Err(error.into()),
             (Err(_), None) => return Ok(()),
         };
-        // Anybody may have written another line, with any time.
+        // Any other line is untrusted and may have any time.
         if entry.line.app == b"heroku" || fact.is_some() {
             self.advance(at, output);
         }
@@ -115,14 +112,13 @@ impl<'s> Replay<'s> {
         Ok(())
     }
 
-    /// Ends the log: what still waits has its turn, within [`limits::REPLAY_TAIL`].
+    /// Ends the log: attempts that still wait get their turn, within [`limits::REPLAY_TAIL`].
     pub fn end(&mut self, output: &mut Vec<ReplayOutput>) {
         if let Some(clock) = self.clock {
             self.run_until(clock.now.mono.saturating_add(limits::REPLAY_TAIL), output);
         }
     }
 
-    /// What there was, so far.
     pub fn summary(&self) -> Summary {
         let mut summary = self.summary.clone();
         summary.apps = self.apps.len();
@@ -147,7 +143,6 @@ impl<'s> Replay<'s> {
         Some(place)
     }
 
-    /// A line says something.
     fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, output: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
         let is_error = matches!(fact, Fact::Error { .. });
@@ -163,7 +158,7 @@ impl<'s> Replay<'s> {
         self.handle(place, Input::Events { app: ONLY, events: vec![Event { at, fact }] }, now, output);
     }
 
-    /// Moves the clock to `at`, unless it is past that already.
+    /// Moves the clock to `at`, unless it is later already.
     fn advance(&mut self, at: Timestamp, output: &mut Vec<ReplayOutput>) {
         let clock =
             self.clock.get_or_insert(Clock { first: at, now: Now { mono: Duration::ZERO, wall: at } });
@@ -173,13 +168,13 @@ impl<'s> Replay<'s> {
         }
     }
 
-    /// Does all that is due until `end`, each at its time, and leaves the clock there.
+    /// Does everything due until `end`, each at its time, and leaves the clock there.
     fn run_until(&mut self, end: Duration, output: &mut Vec<ReplayOutput>) {
         let Some(Clock { first, .. }) = self.clock else { return };
         let reading = |mono| Now { mono, wall: later(first, mono) };
         let mut wakes = 0;
         while let Some(due) = self.due.filter(|due| *due <= end) {
-            // Through a long silence it is enough to look at its end once more.
+            // Through a long silence it is enough to wake once more at its end.
             let mono = if wakes < limits::REPLAY_WAKES_MAX { due } else { end };
             wakes += 1;
             let is_due = |app: &App| app.engine.next_deadline().is_some_and(|deadline| deadline <= mono);
@@ -192,7 +187,7 @@ impl<'s> Replay<'s> {
         self.clock = Some(Clock { first, now: reading(end) });
     }
 
-    /// Hands an input to an app's engine, and does what it asks for until it asks for nothing more.
+    /// Passes an input to an app's engine, and carries out its effects until there are none.
     fn handle(&mut self, place: usize, input: Input, now: Now, output: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
         let mut effects: VecDeque<Effect> = app.engine.handle(input, now).into();
@@ -223,7 +218,7 @@ impl<'s> Replay<'s> {
     }
 }
 
-/// The dyno that a line shows to be there: the one that wrote it, or that served the router's request.
+/// The dyno that a line proves to exist: its author, or the one that served the router's request.
 fn writer_or_served<'b>(line: &Line<'b>) -> Option<DynoRef<'b>> {
     match (line.app, line.procid) {
         (b"heroku", b"router") => {
@@ -234,13 +229,13 @@ fn writer_or_served<'b>(line: &Line<'b>) -> Option<DynoRef<'b>> {
     }
 }
 
-/// Any will do, as long as it is the same each time: a replay is repeatable.
+/// Any constant will do: a replay is repeatable.
 const SEED: u64 = 14;
 
 /// Each engine has one app.
 const ONLY: AppId = AppId(0);
 
-/// The record without what the API is supposed to have shown.
+/// The record without the API's supposed view.
 fn without_sight(record: Record) -> Record {
     match record {
         Record::Decision(mut decision) => {

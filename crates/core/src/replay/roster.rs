@@ -1,21 +1,21 @@
-//! Whose lines they are: the apps of a replay, by what an archive says and what was asked for.
+//! The apps of a replay, from the archive and the command line.
 
 use std::collections::HashMap;
 
 use crate::ident::AppName;
 use crate::limits;
 
-/// The apps of a replay, each in the place in which it was first heard of.
+/// The apps of a replay, in the order of their appearance.
 #[derive(Debug)]
 pub struct Roster {
     apps: Vec<AppName>,
-    /// Apps with settings of their own.
+    /// Apps with their own settings.
     configured: Vec<AppName>,
-    /// Whose lines they are that name no app.
+    /// The app of lines that name none.
     default: AppName,
-    /// `--app`: all lines are this app's, unless they are clearly another's.
+    /// `--app`: all lines are this app's, unless they clearly belong to another.
     only: bool,
-    /// The one system whose lines are those of the app that was asked for.
+    /// The one system whose lines belong to the requested app.
     stand_in: Option<Box<[u8]>>,
     systems: HashMap<Box<[u8]>, Option<usize>>,
 }
@@ -23,7 +23,7 @@ pub struct Roster {
 // === impl Roster ===
 
 impl Roster {
-    /// `named` is `--app`; without it lines without an app are the only configured app's, else `app`'s.
+    /// `named` is `--app`. Without it, lines without an app belong to the only configured app, else to `app`.
     pub fn new(named: Option<AppName>, configured: Vec<AppName>) -> Self {
         let only = named.is_some();
         let default = named.unwrap_or_else(|| match configured.as_slice() {
@@ -33,20 +33,18 @@ impl Roster {
         Self { apps: Vec::new(), configured, default, only, stand_in: None, systems: HashMap::new() }
     }
 
-    /// Takes note of a system that a line further on names, so that the app that was asked for is not
-    /// looked for in another.
+    /// Notes a system that a later line names, so that no other system is taken for the requested app.
     pub fn announce(&mut self, system: &[u8]) {
         if self.only && self.default.as_str().as_bytes() == system {
             self.settle_on(system);
         }
     }
 
-    /// The app whose place this is.
     pub fn app(&self, place: usize) -> &AppName {
         &self.apps[place]
     }
 
-    /// The place of the app of a line that names this system; none for a line that is to be left out.
+    /// The place of the app of a line from this system; none for a line to be left out.
     pub fn place(&mut self, system: Option<&[u8]>) -> Option<usize> {
         let Some(system) = system else {
             let default = self.default.clone();
@@ -56,15 +54,15 @@ impl Roster {
             return *place;
         }
         let place = self.app_of(system).and_then(|app| self.enlist(app));
-        // Past the bound a system is looked at again each time, which is slow and says the same.
+        // Past the limit a system is looked up again each time, which is slow and gives the same result.
         if self.systems.len() < limits::REPLAY_APPS_MAX {
             self.systems.insert(system.into(), place);
         }
         place
     }
 
-    /// With `--app` a system of that name is the app; another one is, too, if it is the first that is
-    /// no app of the settings, because people give systems names of their own.
+    /// With `--app`, a system of that name is the app. So is the first system that is no app of the settings,
+    /// because people choose their own system names.
     fn app_of(&mut self, system: &[u8]) -> Option<AppName> {
         let name = str::from_utf8(system).ok().and_then(|name| name.parse::<AppName>().ok());
         if !self.only {
@@ -123,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_an_app_are_the_only_one_s() {
+    fn lines_without_an_app_belong_to_the_only_app() {
         check(None, &[], &[None], &[Some("app")]);
         check(None, &["acme"], &[None], &[Some("acme")]);
         check(None, &["acme", "beta"], &[None], &[Some("app")]);
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_is_an_app_where_none_is_asked_for() {
+    fn a_system_is_an_app_unless_an_app_is_requested() {
         check(
             None,
             &["acme"],
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_app_that_is_asked_for_has_one_system() {
+    fn a_requested_app_has_one_system() {
         check(
             Some("acme"),
             &[],
@@ -154,7 +152,7 @@ mod tests {
             &[Some("cliffs-1"), Some("beta"), None],
             &[Some("acme"), None, Some("acme")],
         );
-        // The name itself counts more than the first that came along.
+        // The exact name takes precedence over the first other system.
         check(
             Some("acme"),
             &[],
@@ -170,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_last_app() {
+    fn the_number_of_apps_is_limited() {
         let mut roster = Roster::new(None, Vec::new());
         for place in 0..limits::REPLAY_APPS_MAX {
             assert_eq!(roster.place(Some(format!("a{place}").as_bytes())), Some(place));

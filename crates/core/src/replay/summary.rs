@@ -1,4 +1,4 @@
-//! What a replay comes to, in a few lines.
+//! The summary of a replay, in a few lines.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +9,11 @@ use crate::record::{Action, Record};
 use crate::replay::world::ASSUMED_BOOT;
 use crate::time::{since, spoken};
 
-/// Counts of one replay.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Apps that lines were of.
+    /// Apps with lines.
     pub apps: usize,
-    /// Dynos of listed process types that lines were of.
+    /// Dynos of listed process types with lines.
     pub dynos: usize,
     /// Refusals, by the word for their reason.
     pub holds: BTreeMap<&'static str, u64>,
@@ -24,14 +23,12 @@ pub struct Summary {
     pub restarts: u64,
     /// Errors of dynos of other process types.
     errors_not_listed: u64,
-    /// Lines of apps that were not asked for.
+    /// Lines of apps that were not requested.
     lines_left_out: u64,
-    /// The first and the last time.
     span: Option<(Timestamp, Timestamp)>,
 }
 
 impl Summary {
-    /// A line was heard.
     pub(super) fn heard(&mut self, at: Option<Timestamp>) {
         self.lines += 1;
         if let Some(at) = at {
@@ -107,7 +104,7 @@ mod tests {
     use super::Summary;
 
     #[test]
-    fn a_summary_says_what_there_was() {
+    fn a_summary_lists_all_counts() {
         let mut summary = Summary { apps: 1, dynos: 2, restarts: 1, ..Summary::default() };
         assert_eq!(Summary::default().to_string(), "no lines");
         summary.heard("2025-08-08T07:00:00Z".parse().ok());

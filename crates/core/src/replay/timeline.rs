@@ -1,4 +1,4 @@
-//! Decisions for people: a line each, and a row of equal refusals in two.
+//! Decisions for people: one line each, and two for a row of equal refusals.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,6 @@ use crate::ident::{AppName, DynoName};
 use crate::limits;
 use crate::record::{Action, Decision};
 
-/// Writes decisions as they are made.
 #[derive(Debug, Default)]
 pub struct Timeline {
     app_width: usize,
@@ -18,7 +17,7 @@ pub struct Timeline {
     folds: BTreeMap<Subject, Fold>,
 }
 
-/// The subject of a decision and its requester.
+/// A decision's dyno and rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Subject {
     app: AppName,
@@ -26,7 +25,7 @@ struct Subject {
     rule: Arc<str>,
 }
 
-/// A row of equal decisions, of which the first is written already; the time and the reason are the last's.
+/// A row of equal decisions. The first is written already; the time and the reason are the last's.
 #[derive(Debug)]
 struct Fold {
     at: Timestamp,
@@ -84,7 +83,7 @@ impl Timeline {
     fn write(&mut self, subject: &Subject, Fold { at, word, .. }: &Fold, text: &str, out: &mut String) {
         let app = subject.app.as_str();
         let dyno = subject.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-        // The longest so far: the length of the next one is unknown.
+        // The longest so far: the next one's length is unknown.
         self.app_width = self.app_width.max(app.len());
         self.dyno_width = self.dyno_width.max(dyno.len());
         let (app_width, dyno_width) = (self.app_width, self.dyno_width);
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_equal_refusals_is_two_lines() {
+    fn equal_refusals_are_printed_as_two_lines() {
         let (mut timeline, mut out) = (Timeline::default(), String::new());
         let mut add = |secs, dyno: &str, action| {
             timeline.add(&"acme".parse().expect("an app"), &decision(secs, dyno, action), &mut out);

@@ -1,12 +1,12 @@
-//! What the Platform API would have shown, as far as a log shows.
+//! What the Platform API would have shown, as far as the log shows it.
 //!
-//! - A dyno that writes, or of which the platform writes, is there. Unless its start is in the log, it has
+//! - A dyno that writes a line, or that a platform line names, exists. Unless its start is in the log, it has
 //!   been up for a day ([`ASSUMED_AGE`]).
-//! - The lines about its life say the rest: when an instance began, when it came up, when it went.
-//! - A release is known from the first line that numbers one; what ran before it is the release before.
-//! - A restart that is asked for makes a new instance at once, which is up after [`ASSUMED_BOOT`], unless
-//!   the log's own lines say otherwise. The log itself goes on as it was written: if nobody restarted that
-//!   dyno in life, the lines that follow are those of the process that ran on.
+//! - The lines about its life show the rest: when an instance began, came up and went away.
+//! - A release is known from the first line with its number; before that, the previous release ran.
+//! - A requested restart makes a new instance at once, which is up after [`ASSUMED_BOOT`], unless the log's
+//!   own lines show otherwise. The log itself does not change: if that dyno was not restarted at the time,
+//!   the following lines are those of the process that ran on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,45 +19,43 @@ use crate::ident::{DynoName, InstanceId};
 use crate::limits;
 use crate::time::{earlier, later};
 
-/// The dynos of one app.
 #[derive(Debug, Default)]
 pub struct World {
     dynos: BTreeMap<DynoName, Instance>,
     instances_made: u64,
-    /// The last release that a line numbered; 0 until one does, which is older than any.
+    /// The last numbered release; 0, older than any, until there is one.
     release: u64,
 }
 
 #[derive(Debug)]
 struct Instance {
-    /// When it is up, if nothing but our restart says that it began.
+    /// When it is up, if only our restart shows that it began.
     boots_at: Option<Timestamp>,
     created_at: Timestamp,
     id: InstanceId,
     release: u64,
     state: DynoState,
     /// The time in the last line about its life.
-    told_at: Option<Timestamp>,
+    life_at: Option<Timestamp>,
     updated_at: Timestamp,
 }
 
-/// The platform cycles every dyno about once a day, so no dyno is much older; and a day is more than any
-/// sensible `min_uptime`.
+/// The platform cycles every dyno about once a day, so no dyno is much older, and no sensible `min_uptime` is
+/// longer.
 pub const ASSUMED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// From a restart to the new process being up: between the three seconds that a small one takes
-/// (heroku.md §2.4) and the sixty after which the platform gives up.
+/// From a restart to the new process being up: between the three seconds of a small one (heroku.md §2.4) and
+/// the sixty after which the platform gives up.
 pub const ASSUMED_BOOT: Duration = Duration::from_secs(10);
 
 // === impl World ===
 
 impl World {
-    /// How many dynos have been heard of.
     pub fn dynos(&self) -> usize {
         self.dynos.len()
     }
 
-    /// A line of this dyno, or about it, was written at `at`.
+    /// Notes a line of this dyno, or about it, at `at`.
     pub fn exists(&mut self, dyno: &DynoName, at: Timestamp) {
         if self.dynos.contains_key(dyno) || self.dynos.len() >= limits::DYNOS_MAX {
             return;
@@ -68,7 +66,7 @@ impl World {
         self.dynos.insert(dyno.clone(), instance);
     }
 
-    /// Takes in what a line says.
+    /// Takes in a fact.
     pub fn learn(&mut self, fact: &Fact, at: Timestamp) {
         match fact {
             Fact::Life { dyno, change } => self.live(dyno, *change, at),
@@ -86,7 +84,7 @@ impl World {
         };
         let Some(instance) = self.dynos.get(dyno) else { return };
         // Lines come out of order, and twice.
-        if instance.told_at.is_some_and(|told_at| at <= told_at) {
+        if instance.life_at.is_some_and(|life_at| at <= life_at) {
             return;
         }
         let is_under_way =
@@ -99,7 +97,7 @@ impl World {
         if let Some(instance) = self.dynos.get_mut(dyno) {
             instance.boots_at = None;
             instance.state = state;
-            instance.told_at = Some(at);
+            instance.life_at = Some(at);
             instance.updated_at = at;
         }
     }
@@ -120,7 +118,7 @@ impl World {
             Some(up_at) if up_at <= now => (DynoState::Up, up_at),
             _ => (instance.state, instance.updated_at),
         };
-        // A dyno that went down permanently was scaled away, and the API does not list it.
+        // A dyno that stays down was scaled away, and the API does not list it.
         (state != DynoState::Down).then(|| DynoInfo {
             name: dyno.clone(),
             process_type: dyno.process_type().clone(),
@@ -132,7 +130,7 @@ impl World {
         })
     }
 
-    /// All dynos, and the one in question.
+    /// All dynos, and the requested one.
     pub fn look(&self, dyno: Option<&DynoName>, now: Timestamp) -> FormationInfo {
         FormationInfo {
             dyno: dyno.and_then(|dyno| self.poll(dyno, now)),
@@ -144,11 +142,11 @@ impl World {
         if self.poll(dyno, now).is_none() {
             return DeleteResult::Gone;
         }
-        let told_at = self.dynos.get(dyno).and_then(|instance| instance.told_at);
+        let life_at = self.dynos.get(dyno).and_then(|instance| instance.life_at);
         let release = self.release;
         let instance = self.instance(now, release, DynoState::Starting);
         let boots_at = Some(later(now, ASSUMED_BOOT));
-        self.dynos.insert(dyno.clone(), Instance { boots_at, told_at, ..instance });
+        self.dynos.insert(dyno.clone(), Instance { boots_at, life_at, ..instance });
         DeleteResult::Accepted
     }
 
@@ -161,7 +159,7 @@ impl World {
             id: id.parse().expect("a word and a number of 20 digits at most are an id"),
             release,
             state,
-            told_at: None,
+            life_at: None,
             updated_at: created_at,
         }
     }
@@ -205,7 +203,7 @@ mod tests {
     const UP: Change = Change::State(DynoState::Up);
 
     #[test]
-    fn a_dyno_that_is_heard_of_has_been_up_for_a_day() {
+    fn a_dyno_with_lines_has_been_up_for_a_day() {
         let mut world = World::default();
         check(&world, 0, None);
         world.exists(&web(1), at(0));
@@ -215,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_about_its_life_say_more() {
+    fn life_cycle_lines_set_the_state() {
         let mut world = World::default();
         apply(
             &mut world,
@@ -229,7 +227,7 @@ mod tests {
         apply(&mut world, &[(Change::State(DynoState::Down), 30)]);
         check(&world, 31, None);
         assert_eq!(world.look(None, at(31)).formation, []);
-        // What it wrote before it went may arrive behind that.
+        // Its last lines may arrive after its end.
         world.exists(&web(1), at(32));
         check(&world, 32, None);
         apply(&mut world, &[(Change::Starting, 40)]);
@@ -237,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_makes_an_instance_that_boots() {
+    fn a_restart_makes_a_booting_instance() {
         let mut world = World::default();
         assert_eq!(world.delete(&web(1), at(0)), DeleteResult::Gone);
         world.exists(&web(1), at(0));
@@ -249,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_s_own_lines_about_a_restart_count_more() {
+    fn logged_restarts_override_assumed_ones() {
         let mut world = World::default();
         world.exists(&web(1), at(0));
         world.delete(&web(1), at(0));
@@ -264,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_are_known_from_the_first_that_is_numbered() {
+    fn releases_are_known_from_the_first_numbered_one() {
         let mut world = World::default();
         world.exists(&web(1), at(0));
         let release = |world: &World| world.poll(&web(1), at(100)).and_then(|seen| seen.release);

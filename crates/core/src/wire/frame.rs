@@ -6,16 +6,16 @@
 //! LEN   = 1*9DIGIT             ; the first of them 1-9
 //! ```
 //!
-//! The count is the only thing that ends a frame, so nothing inside one can pass for another: a dyno may
-//! print a whole forged frame and it stays text in the middle of its own. Logplex puts nothing between
-//! frames. The `LF` is our tolerance for senders who write a line break that they do not count; it cannot
-//! be mistaken, because a count begins with a digit.
+//! Only the count ends a frame, so nothing inside one can pass for another: a dyno may print a whole forged
+//! frame, and it stays text in the middle of its own. Logplex puts nothing between frames. The `LF` tolerates
+//! senders that write a line break and do not count it. It is unambiguous, because a count begins with a
+//! digit.
 //!
-//! A frame may be as long as the body that it is in: one that is absurdly long holds nothing that anybody
-//! wants, and its count still says where the next one begins.
+//! A frame may be as long as its body: an absurdly long one holds nothing useful, and its count still leads
+//! to the next one.
 //!
-//! When a count cannot be read or followed, it is unknown where the next frame begins. Guessing would
-//! let text inside a frame become a frame, so that is where the batch ends.
+//! When a count cannot be read or followed, the start of the next frame is unknown. Guessing would let text
+//! inside a frame become a frame, so the batch ends there.
 
 use nom::bytes::complete::take_while_m_n;
 use nom::character::complete::char;
@@ -24,49 +24,40 @@ use nom::{IResult, Parser};
 
 use crate::limits;
 
-/// The frames of a batch's body, in order; after an error there are no more.
+/// The frames of a batch's body, in order; none after an error.
 #[derive(Clone, Debug)]
 pub struct Frames<'b> {
     rest: &'b [u8],
     offset: usize,
 }
 
-/// One frame: so many octets as its count says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'b> {
-    /// Where its count begins, in octets from the start of the body.
+    /// The start of its count, in octets from the start of the body.
     pub offset: usize,
-    /// What the count counts.
+    /// The octets counted.
     pub octets: &'b [u8],
 }
 
-/// Why the body could not be followed any further.
+/// Why the body could not be followed further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at octet {offset} of the body: {kind}")]
 pub struct FrameError {
-    /// Where the frame's count begins, or should, in octets from the start of the body.
+    /// The start of the frame's count, or where it should be, in octets from the start of the body.
     pub offset: usize,
-    /// The error at that offset.
     pub kind: FrameErrorKind,
 }
 
-/// Framing errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameErrorKind {
-    /// No count where one must stand.
+    /// No count where one is required.
     #[error("a count is 1 to {} digits, the first of them not 0, and a space", limits::COUNT_DIGITS_MAX)]
     Count,
     /// The body ends before the count is fulfilled.
     #[error("the count says {counted} octets, and {left} are left")]
-    Cut {
-        /// What the count says.
-        counted: usize,
-        /// What there is.
-        left: usize,
-    },
+    Cut { counted: usize, left: usize },
 }
 
-/// The frames of `body`.
 pub fn frames(body: &[u8]) -> Frames<'_> {
     Frames { rest: body, offset: 0 }
 }
@@ -138,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_ends_a_frame_and_nothing_else_does() {
+    fn only_the_count_ends_a_frame() {
         check(b"", &[], None);
         check(b"1 a", &[(0, b"a")], None);
         check(b"3 abc10 0123456789", &[(0, b"abc"), (5, b"0123456789")], None);
@@ -148,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_uncounted_line_break_between_frames_is_forgiven() {
+    fn one_uncounted_line_break_between_frames_is_tolerated() {
         check(b"1 a\n1 b\n", &[(0, b"a"), (4, b"b")], None);
         check(b"\n1 a", &[(1, b"a")], None);
         check(b"1 a\n\n1 b", &[(0, b"a")], Some((4, FrameErrorKind::Count)));
@@ -157,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_framed_ends_the_batch() {
+    fn a_broken_frame_ends_the_batch() {
         let no_count: [&[u8]; 9] =
             [b"x", b"0 ", b"01 a", b" 1 a", b"-1 a", b"1", b"1a", b"1234567890 a", b"99999999999999999999 a"];
         for body in no_count {
@@ -178,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_where_and_what_is_allowed() {
+    fn an_error_names_its_place_and_the_allowed_form() {
         let error = frames(b"1 a70000 b").nth(1).expect("a second item").expect_err("cut");
         assert_eq!(error.to_string(), "at octet 3 of the body: the count says 70000 octets, and 1 are left");
         let error = frames(b"x").next().expect("an item").expect_err("no count");

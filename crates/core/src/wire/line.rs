@@ -1,4 +1,4 @@
-//! One frame's line: six header fields and whatever follows them.
+//! One frame's line: six header fields and a message.
 //!
 //! ```text
 //! line = "<" PRI ">" "1" SP TIME SP HOST SP APP SP PROCID SP MSGID [ SP [ "- " ] MSG ] [ LF ]
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! This is RFC 5424 as logplex writes it, which leaves STRUCTURED-DATA out and puts no `-` in its place
-//! (heroku/logplex#204). Fields are not empty and hold no space; nothing else is asked of them, because
-//! the reader compares it with what it must be.
+//! (heroku/logplex#204). Fields are not empty and contain no space. Nothing else is checked here, because the
+//! reader compares each with the expected value.
 
 use jiff::Timestamp;
 use nom::bytes::complete::take_while_m_n;
@@ -20,18 +20,18 @@ use nom::{IResult, Parser};
 use crate::wire::scan;
 use crate::wire::timestamp::{self, TimeError};
 
-/// A line whose header could be read; every field still borrows from the batch.
+/// A line with a readable header; every field borrows from the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'b> {
     /// PRI, 0 to 191. It has changed over the years and nothing should depend on it.
     pub priority: u8,
-    /// TIME as it is written; [`Line::time`] reads it.
+    /// TIME as written; [`Line::time`] parses it.
     pub time: &'b [u8],
     /// HOST: `host` on HTTPS drains, the drain's token on syslog drains.
     pub host: &'b [u8],
     /// APP: `heroku` for the platform's own lines, `app` for everything else.
     pub app: &'b [u8],
-    /// PROCID: the dyno, or `router`, `logplex`, `api` and their like.
+    /// PROCID: the dyno, or `router`, `logplex`, `api` and so on.
     pub procid: &'b [u8],
     /// MSGID: `-`.
     pub msgid: &'b [u8],
@@ -39,25 +39,23 @@ pub struct Line<'b> {
     pub msg: &'b [u8],
 }
 
-/// Reason why a frame holds no syslog line.
+/// Why a frame holds no syslog line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// A header field is missing or empty.
     #[error("its header has no {0}")]
     Missing(&'static str),
-    /// It does not begin with a priority.
     #[error("it does not begin with <PRI>, a number from 0 to 191")]
     Priority,
-    /// It is not of version 1.
     #[error("its version is not 1")]
     Version,
 }
 
 impl<'b> Line<'b> {
-    /// Reads the line that a frame holds.
+    /// Reads the line of a frame.
     ///
     /// # Errors
-    /// When the header is broken. The frames around it are not touched by that.
+    /// The header is broken. Other frames are not affected.
     pub fn parse(octets: &'b [u8]) -> Result<Self, LineError> {
         let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
         let (rest, priority) = priority(octets).map_err(|_| LineError::Priority)?;
@@ -68,15 +66,15 @@ impl<'b> Line<'b> {
         let (rest, procid) = field(rest).map_err(|_| LineError::Missing("PROCID"))?;
         let (msgid, rest) = match field(rest) {
             Ok((rest, msgid)) => (msgid, rest),
-            // With an empty MSG the last space is sometimes left out too (pganalyze/collector#291).
+            // With an empty MSG the last space is sometimes omitted (pganalyze/collector#291).
             Err(_) if !rest.is_empty() && rest[0] != b' ' => (rest, &rest[rest.len()..]),
             Err(_) => return Err(LineError::Missing("MSGID")),
         };
         Ok(Self { priority, time, host, app, procid, msgid, msg: after_structured_data(rest) })
     }
 
-    /// Reads a line in which nothing is odd and whose header ends within [`scan::BLOCK`] octets, as nearly
-    /// all do; what it does not read is read by the book.
+    /// Reads an ordinary line whose header ends within [`scan::BLOCK`] octets, as nearly all do.
+    /// [`Line::parse`] reads all others.
     #[inline(always)]
     pub(super) fn parse_usual(octets: &'b [u8]) -> Option<Self> {
         let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
@@ -100,8 +98,8 @@ impl<'b> Line<'b> {
         Some(Self { priority, time, host, app, procid, msgid, msg })
     }
 
-    /// The line that `heroku logs` shows as `TIME APP[PROCID]: MSG`: what it leaves out is filled in as
-    /// logplex would.
+    /// The line that `heroku logs` shows as `TIME APP[PROCID]: MSG`, with the missing fields as logplex would
+    /// fill them.
     pub fn shown(time: &'b [u8], app: &'b [u8], procid: &'b [u8], msg: &'b [u8]) -> Self {
         Self { priority: SHOWN_PRIORITY, time, host: b"host", app, procid, msgid: b"-", msg }
     }
@@ -109,13 +107,13 @@ impl<'b> Line<'b> {
     /// The time in the line.
     ///
     /// # Errors
-    /// When TIME is not RFC 3339, or there is no such time.
+    /// TIME is not RFC 3339, or there is no such time.
     pub fn time(&self) -> Result<Timestamp, TimeError> {
         timestamp::parse(self.time)
     }
 }
 
-/// `local7.info`, which is what logplex gives a dyno's own output.
+/// `local7.info`, which logplex gives a dyno's own output.
 const SHOWN_PRIORITY: u8 = 190;
 
 /// `"<" PRI ">"`.
@@ -126,7 +124,7 @@ fn priority(input: &[u8]) -> IResult<&[u8], u8, ()> {
         .parse(input)
 }
 
-/// 0 to 191, in digits, without leading zeros.
+/// 0 to 191, without leading zeros.
 #[inline]
 fn number_to_191(digits: &[u8]) -> Option<u8> {
     let digit = |octet: &u8| octet.is_ascii_digit().then(|| u16::from(octet - b'0'));
@@ -148,11 +146,11 @@ fn field(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
     }
 }
 
-/// MSG without the `- ` that stands for absent STRUCTURED-DATA.
+/// MSG without the `- ` for absent STRUCTURED-DATA.
 ///
-/// Logplex never writes it, log-shuttle (Shield spaces) and syslog drains always do, and no line says
-/// which of the two sent it. Nothing is lost by taking it off: no platform line begins with `- `, and a
-/// dyno that prints `- Error R14 …` has APP `app`, which is what decides.
+/// Logplex never writes it; log-shuttle (Shield spaces) and syslog drains always do, and a line does not show
+/// which of them sent it. Removing it loses nothing: no platform line begins with `- `, and a dyno that
+/// prints `- Error R14 …` has APP `app`, which decides.
 fn after_structured_data(rest: &[u8]) -> &[u8] {
     rest.strip_prefix(b"- ").unwrap_or(rest)
 }
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_structured_data_is_taken_off_once() {
+    fn the_dash_for_absent_structured_data_is_removed_once() {
         check(format!("{HEAD} - Error R14 (x)\n"), b"Error R14 (x)");
         check(format!("{HEAD} - - x"), b"- x");
         check(format!("{HEAD} -x"), b"-x");
@@ -208,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_header_says_what_is_missing() {
+    fn an_error_names_the_missing_header_field() {
         let no_priority =
             ["", "134>1 ", "<>1 ", "<192>1 ", "<1000>1 ", "<-1>1 ", "<01>1 ", "<134 >1 ", "<134", "< 1>1 "];
         for line in no_priority {
@@ -217,7 +215,7 @@ mod tests {
         for line in ["<134>", "<134>2 t h a p - ", "<134> 1 t", "<134>11 t h a p - ", "<134>1"] {
             check_broken(line, LineError::Version);
         }
-        // A field without the space behind it is not there: the frame was cut in the middle of it.
+        // A field without the space after it does not count: the frame was cut inside it.
         for (line, field) in [
             ("<134>1 ", "TIME"),
             ("<134>1 t", "TIME"),

@@ -8,13 +8,12 @@
 //! quoted = DQUOTE *( "\" OCTET / any octet but DQUOTE and "\" ) DQUOTE [ *( any octet but SP ) ]
 //! ```
 //!
-//! What stands in quotes is one value, whatever it looks like. Most of a router line is an outsider's
-//! text (path, host, forwarded addresses), so a reader must also ask whether a key that it believes in
-//! stands there once only.
+//! Quoted text is one value, whatever it looks like. Most of a router line is untrusted text (path, host,
+//! forwarded addresses), so a reader must also check that a key it relies on appears only once.
 
 use crate::wire::scan;
 
-/// The pairs of a text, in order. Nothing is copied and no text is refused.
+/// The pairs of a text, in order. Copies nothing and rejects no text.
 #[derive(Clone, Debug)]
 pub struct Pairs<'b> {
     rest: &'b [u8],
@@ -22,25 +21,24 @@ pub struct Pairs<'b> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair<'b> {
-    /// What stands before the `=`; all of it, where there is none.
+    /// The text before the `=`; all of it if there is none.
     pub key: &'b [u8],
-    /// What stands behind the `=`: inside the quotes, escapes left as they are written.
+    /// The text after the `=`: inside the quotes, escapes not decoded.
     pub value: &'b [u8],
 }
 
-/// The pairs of `text`.
 pub fn pairs(text: &[u8]) -> Pairs<'_> {
     Pairs { rest: text }
 }
 
-/// A key that stands in a text twice, so that one of the two is somebody else's.
+/// A key that appears twice in a text, so that one of the two is untrusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeated(pub &'static str);
 
-/// The values of `keys`, each of which may stand in the text once.
+/// The values of `keys`, each of which may appear once in the text.
 ///
 /// # Errors
-/// When one stands there twice: the first that does.
+/// The first key that appears twice.
 #[inline]
 pub fn values<'b, const N: usize>(
     text: &'b [u8],
@@ -59,14 +57,14 @@ pub fn values<'b, const N: usize>(
         }
         return Ok(values);
     }
-    // Without quotes the pairs are what stands between spaces, and only those that begin with a key need be
-    // taken apart: a line of runtime metrics, which has nine, is read in three quarters of the time.
+    // Without quotes the pairs are separated by spaces, and only those that begin with a key need splitting:
+    // a line of runtime metrics, which has nine, is read in three quarters of the time.
     let mut rest = text;
     while !rest.is_empty() {
         let (pair, behind) = rest.split_at(scan::first(rest, [b' ']));
         for (place, key) in keys.iter().enumerate() {
             match pair.strip_prefix(key.as_bytes()) {
-                // Of two spaces side by side, nothing stands between them.
+                // Two adjacent spaces have nothing between them.
                 Some([]) if pair.is_empty() => {}
                 Some(value @ [] | [b'=', value @ ..]) => keep(place, value)?,
                 _ => {}
@@ -101,7 +99,7 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(scan::first(text, [b' ']))
 }
 
-/// The text up to the closing quote, and the rest from the next space on; all of it, where no quote closes.
+/// The text up to the closing quote, and the rest from the next space on; all of it if no quote closes.
 fn quoted(text: &[u8]) -> (&[u8], &[u8]) {
     let mut from = 0;
     while let Some(at) = memchr::memchr2(b'"', b'\\', &text[from..]).map(|at| from + at) {
@@ -109,7 +107,7 @@ fn quoted(text: &[u8]) -> (&[u8], &[u8]) {
             let (_glued, rest) = word(&text[at + 1..]);
             return (&text[..at], rest);
         }
-        // The octet behind a backslash is text, a quote above all; there may be none.
+        // The octet after a backslash is text, above all a quote; there may be none.
         from = (at + 2).min(text.len());
     }
     (text, &text[text.len()..])
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_quotes_is_one_value() {
+    fn quoted_text_is_one_value() {
         check(r#"desc="Request timeout" dyno=web.1"#, &[("desc", "Request timeout"), ("dyno", "web.1")]);
         check(r#"path="/?code=H12 dyno=web.9" b=1"#, &[("path", "/?code=H12 dyno=web.9"), ("b", "1")]);
         check(r#"path="" b=1"#, &[("path", ""), ("b", "1")]);
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_found_once_wherever_they_stand() {
+    fn keys_are_found_once_at_any_place() {
         let keys = ["a", "bb", ""];
         let read = |text: &'static str| values(text.as_bytes(), keys);
         assert_eq!(read(""), Ok([None, None, None]));
@@ -175,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_are_those_of_the_pairs(
+        fn values_agree_with_pairs(
             text in prop::collection::vec(prop_oneof![prop::sample::select(&b"  ==ab\"\\"[..]), any::<u8>()], 0..60),
         ) {
             let keys = ["a", "b", "ab", ""];

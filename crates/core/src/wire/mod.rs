@@ -1,5 +1,5 @@
-//! The wire: a batch's body, as octets, into lines. Everything borrows from the body, nothing is copied
-//! and nothing is believed beyond what the grammar says; what a line *means* is `detect`'s business.
+//! The wire: a batch's body, as octets, into lines. Everything borrows from the body, nothing is copied and
+//! nothing is trusted beyond the grammar. The *meaning* of a line is `detect`'s business.
 //!
 //! A body is octet-counted frames ([`frame`]), a frame holds one line of six header fields and MSG
 //! ([`mod@line`]), TIME is RFC 3339 ([`timestamp`]), and some MSGs are key-value text ([`logfmt`]). The
@@ -14,7 +14,7 @@ pub mod timestamp;
 use crate::wire::frame::{Frame, FrameError, FrameErrorKind, Frames};
 use crate::wire::line::{Line, LineError};
 
-/// The lines of a batch, in order, with what is broken in between.
+/// The lines of a batch, in order, and the errors between them.
 #[derive(Clone, Debug)]
 pub struct Lines<'b> {
     frames: Frames<'b>,
@@ -26,18 +26,17 @@ pub enum BadFrame {
     /// The body cannot be followed from here on: there are no more lines.
     #[error("the batch cannot be read on")]
     Frame(#[source] FrameError),
-    /// The line in it is broken; the frames behind it are as good as ever.
+    /// The line is broken; the frames after it are not affected.
     #[error("the frame at octet {offset} of the body holds no line")]
     Line {
-        /// Where the frame's count begins, in octets from the start of the body.
+        /// The start of the frame's count, in octets from the start of the body.
         offset: usize,
-        /// The error in the line.
         #[source]
         error: LineError,
     },
 }
 
-/// The lines of `body`, each frame read once, in order.
+/// The lines of `body`, in order; each frame is read once.
 pub fn lines(body: &[u8]) -> Lines<'_> {
     Lines { frames: frame::frames(body) }
 }
@@ -45,7 +44,7 @@ pub fn lines(body: &[u8]) -> Lines<'_> {
 impl<'b> Iterator for Lines<'b> {
     type Item = Result<Line<'b>, BadFrame>;
 
-    // Always, or a line that says nothing is put together in memory after all; see `detect::event`.
+    // Must be inlined: otherwise lines that `is_silent` skips are still materialised; see `detect::event`.
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let frame = match self.frames.next()? {
@@ -59,8 +58,8 @@ impl<'b> Iterator for Lines<'b> {
     }
 }
 
-/// A line that is read by the book. Apart, so that the usual one is not moved about in memory on account of
-/// a result that only this can have.
+/// Reads a line with the full parser. Kept apart, so that the usual path does not move the larger result
+/// about in memory.
 #[cold]
 fn odd_line<'b>(frame: &Frame<'b>) -> Result<Line<'b>, BadFrame> {
     Line::parse(frame.octets).map_err(|error| BadFrame::Line { offset: frame.offset, error })
@@ -69,7 +68,7 @@ fn odd_line<'b>(frame: &Frame<'b>) -> Result<Line<'b>, BadFrame> {
 impl std::iter::FusedIterator for Lines<'_> {}
 
 impl BadFrame {
-    /// A short word for it: the same few for ever, fit for a metric's label.
+    /// A short, stable word for it, fit for a metric's label.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Frame(FrameError { kind, .. }) => match kind {
@@ -86,7 +85,7 @@ mod tests {
     use super::lines;
 
     #[test]
-    fn a_broken_line_costs_itself_and_a_broken_count_the_rest() {
+    fn a_broken_line_costs_only_itself_and_a_broken_count_the_rest() {
         let good = "<134>1 2025-08-08T06:59:08Z host heroku web.1 - ";
         let mut body = String::new();
         for line in [&format!("{good}one\n"), "no header", &format!("{good}two\n")] {

@@ -5,9 +5,9 @@
 //! zone  = "Z" / ( ( "+" / "-" ) hour ":" minute )
 //! ```
 //!
-//! Logplex trims the zeros at the end of a fraction, so it has no to six digits; nine are read. A leap
-//! second, which our clocks do not have, is the last moment of the second before it, so that time still
-//! does not run backwards.
+//! Logplex trims the zeros at the end of a fraction, so it has zero to six digits; up to nine are accepted. A
+//! leap second, which our clocks do not have, is the last moment of the previous second, so that time never
+//! runs backwards.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -19,27 +19,27 @@ use nom::combinator::{all_consuming, opt, value};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-/// Reason why TIME is not a timestamp.
+/// Why TIME is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     /// Such a day, hour or zone does not exist.
     #[error("there is no such time")]
     Calendar,
-    /// Not written as RFC 3339 wants it.
+    /// Not in the form of RFC 3339.
     #[error("a time is written as in 2025-08-08T06:59:08.592108+00:00")]
     Shape,
 }
 
-/// The time that `text` is.
+/// Parses a time.
 ///
 /// # Errors
-/// When it is not written like one, or there is no such time.
+/// It has another form, or there is no such time.
 pub fn parse(text: &[u8]) -> Result<Timestamp, TimeError> {
     let (_, written) = all_consuming(written).parse(text).map_err(|_| TimeError::Shape)?;
     written.timestamp().ok_or(TimeError::Calendar)
 }
 
-/// What is written, before anybody asks a calendar.
+/// The fields as written, before they are checked against the calendar.
 struct Written {
     year: i16,
     month: i8,
@@ -93,7 +93,7 @@ fn numeric_zone(input: &[u8]) -> IResult<&[u8], Zone, ()> {
     Ok((rest, Zone { sign, hours, minutes }))
 }
 
-/// One to nine digits behind the point, as nanoseconds.
+/// One to nine digits after the point, as nanoseconds.
 fn fraction(input: &[u8]) -> IResult<&[u8], i32, ()> {
     take_while_m_n(1, 9, |octet: u8| octet.is_ascii_digit())
         .map(|digits: &[u8]| {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_and_zones_are_optional_in_their_ways() {
+    fn fractions_are_optional_and_zones_have_two_forms() {
         check("2025-08-08T06:59:08.592108+00:00", Ok("2025-08-08T06:59:08.592108Z"));
         check("2022-12-05T08:59:21.66229+00:00", Ok("2022-12-05T08:59:21.66229Z"));
         check("2015-05-09T20:21:24+00:00", Ok("2015-05-09T20:21:24Z"));
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_leap_second_is_the_end_of_the_second_before() {
+    fn a_leap_second_counts_as_the_end_of_the_previous_second() {
         check("2016-12-31T23:59:60Z", Ok("2016-12-31T23:59:59.999999999Z"));
         check("2016-12-31T23:59:60.5Z", Ok("2016-12-31T23:59:59.999999999Z"));
         check("2016-12-31T23:59:61Z", Err(TimeError::Calendar));
     }
 
     #[test]
-    fn what_is_not_in_the_calendar_is_refused() {
+    fn impossible_dates_are_rejected() {
         for text in [
             "2025-00-08T06:59:08Z",
             "2025-13-08T06:59:08Z",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_otherwise_is_refused() {
+    fn other_formats_are_rejected() {
         for text in [
             "",
             "-",

@@ -1,5 +1,5 @@
-//! Requests a second and their times, beside a bare server, in rounds that take turns: what disturbs the
-//! machine disturbs all of them.
+//! Requests per second and their times, compared with a bare server, in alternating rounds: disturbances of
+//! the machine affect both.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,18 +15,17 @@ const CONNECTIONS: usize = 16;
 const COUNTED: Duration = Duration::from_millis(2500);
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Frames of a batch; the last are as many as fit into the 100 KiB at which logplex cuts.
+/// Frames per batch; the last size fills the 100 KiB at which logplex splits.
 const SIZES: [(&str, usize); 3] = [("5 frames", 5), ("100 frames", 100), ("full", usize::MAX)];
 
-/// Frames of the corpus: three megabytes for every size of batch, more than the caches near the core.
+/// Frames of the corpus: three megabytes for every batch size, more than the caches near the core.
 const FRAMES: usize = 10_000;
 
 const SEED: u64 = 14;
 
-/// The processor of the servers; the load has the other one.
+/// The processor of the servers; the load runs on the other one.
 const SERVER_CPU: &str = "0";
 
-/// What one server did in one round.
 struct Round {
     per_second: f64,
     p50: f64,
@@ -41,11 +40,11 @@ struct Contender {
     rounds: Vec<Round>,
 }
 
-/// Measures as many requests as each can answer, or with `paced` half as many as the bare server can.
+/// Measures the maximum rate of each server, or with `paced` half of the bare one's rate.
 pub async fn run(bare: &Path, daemon: &Path, paced: bool) -> anyhow::Result<()> {
     let platform = Platform::start(20).await?;
-    // A load that sleeps while it waits for an answer has to be woken, which on a virtual machine costs the
-    // server more than its answer: the slower of two servers would pay for that, and the other would not.
+    // A load generator that sleeps while it waits must be woken, which on a virtual machine costs the server
+    // more than its response: only the slower server would pay for that.
     let awake = tokio::spawn(async {
         loop {
             tokio::task::yield_now().await;
@@ -89,12 +88,12 @@ fn contenders(bare: &Path, daemon: &Path, platform: &Platform) -> anyhow::Result
     ])
 }
 
-/// Five, unless `LOAD_ROUNDS` says how many.
+/// Five, unless `LOAD_ROUNDS` is set.
 fn rounds() -> usize {
     std::env::var("LOAD_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
 }
 
-/// The environment of a daemon that watches these apps, with everything on that costs time.
+/// The environment of a daemon that watches these apps, with every costly feature on.
 pub fn daemon_env(
     platform: &Platform,
     apps: &str,
@@ -144,7 +143,7 @@ fn report(size: &str, contenders: &[Contender]) {
     let bare = &contenders[0].rounds;
     for Contender { name, rounds, .. } in contenders {
         let spread = |of: fn(&Round) -> f64| Spread::of(rounds.iter().map(of));
-        // Round by round, since the two of one round had the same neighbours.
+        // Round by round, because both servers of a round had the same disturbances.
         let ratio = |of: fn(&Round) -> f64| {
             Spread::of(rounds.iter().zip(bare).map(|(round, bare)| of(round) / of(bare)))
         };

@@ -1,5 +1,5 @@
-//! Logplex's side of the wire, as cheap as it can be: requests written by hand on keep-alive connections,
-//! one in flight on each, every one with a frame id of its own.
+//! Logplex's side of the wire, as cheap as possible: prebuilt requests on keep-alive connections, one in
+//! flight on each, every one with its own frame id.
 
 use std::io::{IoSlice, Write as _};
 use std::net::SocketAddr;
@@ -15,32 +15,29 @@ use tokio::time::Instant;
 
 /// `drain:drain-secret`.
 const BASIC: &str = "ZHJhaW46ZHJhaW4tc2VjcmV0";
-/// The password in it.
 pub const DRAIN_PASSWORD: &str = "drain-secret";
 
-/// The bodies that are sent in turn, and how many frames each has.
+/// The bodies to send in turn, and their numbers of frames.
 pub struct Batches {
     pub bodies: Vec<Vec<u8>>,
     pub frames: usize,
 }
 
-/// What is sent where, and for how long.
 #[derive(Clone)]
 pub struct Load {
     pub address: SocketAddr,
     pub app: String,
     pub batches: Arc<Batches>,
     pub connections: usize,
-    /// Requests a second over all connections; as many as are answered where there is none.
+    /// Requests per second over all connections; unlimited if none.
     pub pace: Option<u32>,
-    /// Sent before anything is counted.
+    /// Sent before the measurement.
     pub warm_up: Duration,
     pub counted: Duration,
 }
 
-/// What came of it.
 pub struct Tally {
-    /// From the first byte of a request to the last of its answer, in nanoseconds, in no order.
+    /// From the first byte of a request to the last of its response, in nanoseconds, unordered.
     pub latencies: Vec<u32>,
     pub span: Duration,
 }
@@ -51,7 +48,7 @@ impl Tally {
     }
 }
 
-/// Sends the load; `at_start` and the end of the counted span are told to `mark`.
+/// Sends the load; calls `mark` at the start and the end of the measured span.
 pub async fn run(load: &Load, mut mark: impl FnMut()) -> anyhow::Result<Tally> {
     let began = Instant::now();
     let (from, until) = (began + load.warm_up, began + load.warm_up + load.counted);
@@ -88,7 +85,7 @@ async fn drive(
                 tokio::time::sleep_until(due).await;
                 sent = Instant::now();
             } else {
-                // The answer before this one was late: that it waited for it is part of its time.
+                // The previous response was late: the wait for it counts as part of its time.
                 sent = due;
             }
             due += step;
@@ -105,7 +102,6 @@ async fn drive(
     Ok(latencies)
 }
 
-/// One connection.
 pub struct Sender {
     stream: TcpStream,
     address: SocketAddr,
@@ -147,7 +143,7 @@ impl Sender {
         self.answer().await
     }
 
-    /// A 204 has no body, and nothing else is in flight: what comes is its head and nothing more.
+    /// A 204 has no body, and nothing else is in flight: the head is all that comes.
     async fn answer(&mut self) -> anyhow::Result<()> {
         let mut buffer = [0; 1024];
         let mut filled = 0;

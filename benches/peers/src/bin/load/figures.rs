@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The least, the middle and the most of several rounds.
+/// The minimum, the median and the maximum of several rounds.
 #[derive(Clone, Debug)]
 pub struct Spread(Vec<f64>);
 
@@ -27,14 +27,14 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The value that `share` of all do not exceed; sorts them.
+/// The value that a `share` of all values does not exceed; sorts them.
 pub fn percentile(values: &mut [u32], share: f64) -> u32 {
     values.sort_unstable();
     let rank = (values.len() as f64 * share).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied().unwrap_or(0)
 }
 
-/// Prints how many of these nanoseconds lie in each of some spans.
+/// Prints a histogram of these nanoseconds.
 pub fn histogram(nanos: &[u32]) {
     const BOUNDS: [u32; 12] = [250, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000, 20_000, 50_000, 100_000];
     let mut below = 0;

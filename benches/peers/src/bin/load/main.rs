@@ -1,10 +1,11 @@
-//! The daemon under load, on loopback and bounded: `scripts/load` builds what is measured and calls this.
+//! The daemon under load, on loopback and with fixed resources: `scripts/load` builds the programs and calls
+//! this.
 //!
-//! `load MODE BARE DAEMON`, the two being programs. The modes:
+//! `load MODE BARE DAEMON`, the latter two being programs. The modes:
 //!
-//! - `beside`: requests a second, as many as each server answers, beside a bare one;
-//! - `paced`: their times, at half of what the bare one can;
-//! - `restarts`: from POST to DELETE, while 5,000 batches a second come in;
+//! - `beside`: requests per second at each server's maximum, compared with a bare one;
+//! - `paced`: their times, at half of the bare server's rate;
+//! - `restarts`: from POST to DELETE, while 5,000 batches a second arrive;
 //! - `needles`: one error in a million frames;
 //! - `memory`: start, memory at rest, under load and with 100,000 dynos.
 

@@ -1,4 +1,4 @@
-//! What the daemon takes: until it is ready, at rest, under load over time, and for 100,000 dynos.
+//! The daemon's resources: until it is ready, at rest, under load over time, and for 100,000 dynos.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ async fn under_load(daemon: &Path, platform: &Platform) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every dyno writes its memory, round after round, as runtime metrics do.
+/// Every dyno reports its memory, round after round, as with runtime metrics.
 async fn many_dynos(daemon: &Path, platform: &Platform) -> anyhow::Result<()> {
     let apps: Vec<String> = (0..APPS).map(|app| format!("app-{app}")).collect();
     let server = Server::start(daemon, &["serve"], &daemon_env(platform, &apps.join(","), &[]), None)?;

@@ -1,5 +1,5 @@
-//! As much of a Platform API as a restart needs: every dyno that is asked for is up and an hour old, and a
-//! DELETE gives it a new id. It answers at once and notes when a DELETE came.
+//! The minimum of a Platform API for a restart: every requested dyno is up and an hour old, and a DELETE
+//! gives it a new id. It answers at once and notes when a DELETE came.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -17,16 +17,16 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
-/// The API, and what it was asked to restart.
+/// The API, and the restarts requested from it.
 #[derive(Clone)]
 pub struct Platform {
     pub address: SocketAddr,
-    /// When the DELETE of `app/dyno` came.
+    /// By `app/dyno`.
     deletes: Arc<Mutex<HashMap<String, (Instant, Timestamp)>>>,
     dynos_per_app: u32,
-    /// Since when every dyno is up that was not restarted, as text.
+    /// When all dynos that were not restarted came up, as text.
     first_born: Arc<str>,
-    /// The list of each app, written when one of it was restarted: to write it is not the daemon's time.
+    /// The list of each app, rewritten after its restarts: writing it is not part of the daemon's time.
     lists: Arc<Mutex<HashMap<String, Bytes>>>,
 }
 
@@ -54,7 +54,6 @@ impl Platform {
         Ok(platform)
     }
 
-    /// When the DELETE of this dyno came.
     pub fn deleted(&self, app: &str, dyno: &str) -> Option<Instant> {
         let deletes = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
         deletes.get(&format!("{app}/{dyno}")).map(|(at, _)| *at)

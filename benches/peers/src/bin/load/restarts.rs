@@ -1,4 +1,4 @@
-//! From the POST of an R14 to the DELETE of its dyno, while other batches come in.
+//! From the POST of an R14 to the DELETE of its dyno, while other batches arrive.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ const SEED: u64 = 14;
 /// Between two errors: each of the 400 dynos errs once.
 const ERROR_EVERY: Duration = Duration::from_millis(50);
 
-/// For how long a DELETE may be waited for.
+/// How long a DELETE is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Frames among which one R14 is found, and how often that is tried.
+/// Frames around one R14, and the number of tries.
 const HAYSTACK: usize = 1_000_000;
 const NEEDLES: u32 = 10;
 
@@ -109,7 +109,7 @@ async fn measure(server: &Server, platform: &Platform, load: &Load) -> anyhow::R
     Ok(())
 }
 
-/// One error among a million frames, over HTTP, time after time.
+/// One error among a million frames, over HTTP, repeatedly.
 pub async fn needles(daemon: &Path) -> anyhow::Result<()> {
     let platform = Platform::start(DYNOS_PER_APP).await?;
     let server = start(daemon, &platform, "memory")?;
@@ -119,7 +119,7 @@ pub async fn needles(daemon: &Path) -> anyhow::Result<()> {
     for needle in 0..NEEDLES {
         let app = format!("app-{needle}");
         let mut sender = Sender::connect(server.address, &app).await?;
-        // Another place each time; the others are spread evenly.
+        // A different place each time; the others are spread evenly.
         let place = HAYSTACK / NEEDLES as usize * needle as usize;
         let (mut here, mut is_hidden) = (0, false);
         for body in bodies.iter().cycle() {
@@ -145,7 +145,7 @@ pub async fn needles(daemon: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same octets, with every `Error R14` made another text.
+/// The same octets, with every `Error R14` replaced.
 fn harmless(body: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(body).replace("Error R14", "Error_R14").into_bytes()
 }

@@ -1,4 +1,4 @@
-//! The servers that are measured: started here, looked at from outside, and ended here.
+//! The measured servers: started here, observed from outside, and ended here.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-/// A server in a process of its own, with a directory of its own for its files.
+/// A server in its own process, with its own directory for files.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
     pub ready_after: Duration,
-    /// Goes with it.
+    /// Removed with it.
     _dir: tempfile::TempDir,
 }
 
-/// For how long a server may take to start.
+/// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Server {
@@ -64,7 +64,7 @@ impl Server {
         }
     }
 
-    /// Time on a processor so far, over all threads that live.
+    /// CPU time so far, over all living threads.
     pub fn cpu(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
         let nanos = tasks.filter_map(|task| {
@@ -73,7 +73,7 @@ impl Server {
         Duration::from_nanos(nanos.sum())
     }
 
-    /// What is resident, in MiB.
+    /// Resident memory, in MiB.
     pub fn resident(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,6 +1,6 @@
-//! Colours: `heroku logs` on a terminal paints the source of each line, and people keep what they saw.
+//! Colours: on a terminal `heroku logs` colours the source of each line, and people save that output.
 
-/// `text` without control sequences, for which `plain` is the room.
+/// `text` without control sequences; `plain` is the buffer for it.
 ///
 /// ```text
 /// sequence = ESC "[" *( %x30-3F ) *( %x20-2F ) %x40-7E      ; ECMA-48, 5.4
@@ -14,7 +14,7 @@ pub(super) fn without_colours<'b>(text: &'b [u8], plain: &'b mut Vec<u8>) -> &'b
     while let Some(at) = memchr::memchr(ESCAPE, rest) {
         plain.extend_from_slice(&rest[..at]);
         let sequence = sequence_len(&rest[at..]);
-        // What is no sequence is the app's own octet, and stays.
+        // An invalid sequence is the app's own text, and stays.
         plain.extend_from_slice(&rest[at..at + usize::from(sequence == 0)]);
         rest = &rest[at + sequence.max(1)..];
     }
@@ -24,7 +24,7 @@ pub(super) fn without_colours<'b>(text: &'b [u8], plain: &'b mut Vec<u8>) -> &'b
 
 const ESCAPE: u8 = 0x1b;
 
-/// How long the sequence at the start of `text` is; 0 when there is none.
+/// The length of the sequence at the start of `text`; 0 if there is none.
 fn sequence_len(text: &[u8]) -> usize {
     let [ESCAPE, b'[', rest @ ..] = text else { return 0 };
     match rest.iter().position(|octet| !(0x20..=0x3f).contains(octet)) {
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_go_and_everything_else_stays() {
+    fn colours_are_removed_and_everything_else_stays() {
         check("", "");
         check("plain [36m", "plain [36m");
         check("\x1b[36m2025 heroku[web.1]:\x1b[0m Error R14", "2025 heroku[web.1]: Error R14");

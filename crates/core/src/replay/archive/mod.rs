@@ -1,17 +1,17 @@
-//! Archived logs: the lines in a file, whichever of the known forms it has.
+//! Archived logs: reads the lines of a file in any known form.
 //!
-//! | form | begins with | told apart |
+//! | form | begins with | detected |
 //! | --- | --- | --- |
-//! | raw logplex bodies, one behind the other | `94 <134>1 2025-…` | once, by the first octets of the file |
+//! | raw logplex bodies, one after the other | `94 <134>1 2025-…` | once, by the first octets of the file |
 //! | what `heroku logs` prints | `2025-…+00:00 heroku[web.1]: …` | line by line |
 //! | what Papertrail shows | `Jan 08 10:55:11 acme heroku/web.1: …` | line by line |
 //! | Papertrail's archives | ten columns with tabs between | line by line |
 //!
-//! All of them become a [`Line`], so that `detect` reads an archive as it reads a drain, and nothing that
-//! an app prints gains a meaning on the way: in bodies only a count ends a frame, and in texts the source
-//! of a line is what stands before its first colon, which logplex writes.
+//! All of them become a [`Line`], so that `detect` reads an archive as it reads a drain. Nothing that an app
+//! prints gains a meaning on the way: in bodies only a count ends a frame, and in texts the source of a line
+//! is the text before its first colon, which logplex writes.
 //!
-//! An [`Archive`] is handed chunks of any size and keeps one line at most beside them.
+//! An [`Archive`] takes chunks of any size and keeps at most one line besides them.
 
 mod ansi;
 mod text;
@@ -33,23 +33,22 @@ use crate::wire::timestamp::TimeError;
 #[derive(Clone, Debug)]
 pub struct Archive {
     buffer: Vec<u8>,
-    /// Where the part of the buffer begins that is not read yet.
+    /// The start of the unread part of the buffer.
     start: usize,
-    /// Octets of the file that are no longer in the buffer.
+    /// Octets of the file before the buffer.
     passed: u64,
     form: Option<Form>,
     is_ended: bool,
-    /// A frame could not be followed, so nothing behind it can be.
+    /// A frame could not be followed, so nothing after it can be.
     is_lost: bool,
-    /// The line in hand is longer than is read, and its rest is passed over.
+    /// The present line is too long, and its rest is skipped.
     is_overlong: bool,
     lines: u64,
-    /// The line in hand without colours.
+    /// The present line without colours.
     plain: Vec<u8>,
     years: Years,
 }
 
-/// One thing in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item<'b> {
     Entry(Entry<'b>),
@@ -57,56 +56,53 @@ pub enum Item<'b> {
     Unread(Unread<'b>),
 }
 
-/// A line and what its file says about it.
+/// A line and what its file adds to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry<'b> {
-    /// What Papertrail calls a system: mostly the app's name.
+    /// Papertrail's name for the sender: usually the app's name.
     pub system: Option<&'b [u8]>,
     /// When the line was written. It may differ from [`Line::time`], which is as the file writes it.
     pub at: Result<Timestamp, TimeError>,
     pub line: Line<'b>,
 }
 
-/// A part of a file that is no line.
+/// A part of a file that is not a line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unread<'b> {
     pub why: Why,
-    /// How it begins.
+    /// Its beginning.
     pub text: &'b [u8],
 }
 
-/// Why a part of a file is no line.
+/// Why a part of a file is not a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
     /// A text line of no known form.
     #[error("unrecognised log format (expected `heroku logs` or Papertrail output)")]
     Form,
-    /// A frame that holds no line.
+    /// A frame without a line.
     #[error("a frame without a line: {0}")]
     Header(LineError),
-    /// A count that leads nowhere.
+    /// A count that cannot be followed.
     #[error("the file cannot be read on from here: {0}")]
     Lost(FrameErrorKind),
-    /// A frame longer than any that is read, which ends the file: it would have to be held whole.
+    /// A frame above the limit, which ends the file: it would have to be held whole.
     #[error(
         "the file cannot be read on from here: the count says {counted} octets, and a frame has {} at most",
         limits::ARCHIVE_FRAME_BYTES_MAX
     )]
-    TooLarge {
-        /// What its count says.
-        counted: usize,
-    },
-    /// A text line longer than any that is read.
+    TooLarge { counted: usize },
+    /// A text line above the limit.
     #[error("a line of more than {} bytes", limits::ARCHIVE_LINE_BYTES_MAX)]
     TooLong,
 }
 
-/// Where in its file an item stands.
+/// An item's place in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A text line, from 1.
+    /// From 1.
     Line(u64),
-    /// A frame, by the octets before it.
+    /// The octets before it.
     Octet(u64),
 }
 
@@ -116,7 +112,7 @@ enum Form {
     Text,
 }
 
-/// What a file can be, for messages.
+/// The known forms, for messages.
 pub const FORMS: &str = "raw logplex bodies (`94 <134>1 2025-…`), the text of `heroku logs` \
     (`2025-01-02T00:51:32.761835+00:00 heroku[web.1]: …`) and Papertrail's text \
     (`Jan 08 10:55:11 app heroku/web.1: …`), each plain or gzipped";
@@ -124,7 +120,7 @@ pub const FORMS: &str = "raw logplex bodies (`94 <134>1 2025-…`), the text of 
 // === impl Archive ===
 
 impl Archive {
-    /// A file that was last written at `latest`, which tells the year of lines that name none.
+    /// Starts a file that was last written at `latest`, which determines the year of lines without one.
     pub fn new(latest: Timestamp) -> Self {
         Self {
             buffer: Vec::new(),
@@ -140,7 +136,7 @@ impl Archive {
         }
     }
 
-    /// Takes the next part of the file. [`Archive::read`] must have said that it has no more before.
+    /// Adds the next part of the file. [`Archive::read`] must have returned `None` before.
     pub fn push(&mut self, chunk: &[u8]) {
         self.passed += self.start as u64;
         self.buffer.drain(..self.start);
@@ -150,12 +146,11 @@ impl Archive {
         }
     }
 
-    /// Says that there are no more parts.
     pub fn end(&mut self) {
         self.is_ended = true;
     }
 
-    /// The next item, and where it stands; none until there is more of the file.
+    /// The next item and its place; none until more of the file is added.
     pub fn read(&mut self) -> Option<(Place, Item<'_>)> {
         match self.form()? {
             Form::Bodies => self.read_frame(),
@@ -163,7 +158,7 @@ impl Archive {
         }
     }
 
-    /// What the file is, once enough of it is there.
+    /// The form of the file, once there is enough of it.
     fn form(&mut self) -> Option<Form> {
         if self.form.is_none() {
             if self.buffer.len() < SNIFFED_BYTES && !self.is_ended {
@@ -172,7 +167,7 @@ impl Archive {
             self.start += if self.buffer.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
             let text = self.buffer[self.start..].trim_ascii_start();
             let digits = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
-            // No text line begins so: times have a dash behind the year and Papertrail's ids a tab.
+            // No text line begins like this: times have a dash after the year and Papertrail's ids a tab.
             let is_count = digits > 0 && text.get(digits) == Some(&b' ');
             self.form = Some(if is_count { Form::Bodies } else { Form::Text });
         }
@@ -202,9 +197,9 @@ impl Archive {
         ))
     }
 
-    /// Where the line of the next frame lies in the buffer.
+    /// The next frame's line in the buffer.
     fn next_frame(&mut self) -> Option<Result<Range<usize>, Why>> {
-        // Whoever collects bodies writes line breaks between them; a count never begins with one.
+        // Some tools write line breaks between bodies; a count never begins with one.
         while let Some(b'\n' | b'\r') = self.buffer.get(self.start) {
             self.start += 1;
         }
@@ -255,7 +250,7 @@ impl Archive {
         ))
     }
 
-    /// Where the next line that is not blank lies in the buffer; of one that is too long, the beginning.
+    /// The next line that is not blank, in the buffer; of a line that is too long, its beginning.
     fn next_line(&mut self) -> Option<Range<usize>> {
         loop {
             let from = self.start;
@@ -280,10 +275,10 @@ impl Archive {
     }
 }
 
-/// Octets that tell the form: a count has nine at most, a wrong one as many as somebody likes to write.
+/// Octets needed to detect the form: a count has at most nine digits, an invalid one may have any number.
 const SNIFFED_BYTES: usize = 64;
 
-/// What some editors begin a text file with.
+/// Some editors write it at the start of a text file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 // === impl Place ===
@@ -309,7 +304,7 @@ mod tests {
         "2026-06-01T00:00:00Z".parse().expect("a time")
     }
 
-    /// Everything in `file`, read in chunks of `chunk` octets: `place | source | msg` or `place ! why`.
+    /// All of `file`, read in chunks of `chunk` octets: `place | source | msg` or `place ! why`.
     fn read(file: &[u8], chunk: usize) -> Vec<String> {
         let mut archive = Archive::new(latest());
         let mut items = Vec::new();
@@ -359,10 +354,10 @@ mod tests {
     }
 
     #[test]
-    fn bodies_one_behind_the_other() {
+    fn joined_bodies_are_read() {
         check("", &[]);
         check(framed(&[FRAME, FRAME]), &[&frame_at(0), &frame_at(65)]);
-        // Whoever collected them wrote line breaks between them.
+        // Some tools write line breaks between bodies.
         let body = framed(&[FRAME]);
         check(format!("\n{body}\r\n\n{body}\n"), &[&frame_at(1), &frame_at(69)]);
         let why = "a frame without a line: it does not begin with <PRI>, a number from 0 to 191";
@@ -393,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_line_by_line() {
+    fn text_lines_are_read() {
         let lines = [&line_at(1)[..], &line_at(2)];
         check(format!("{SHOWN}\n{PAPERTRAIL}\n"), &lines);
         check(format!("\u{feff}{SHOWN}\r\n{PAPERTRAIL}"), &lines);
@@ -405,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_passed_over() {
+    fn an_overlong_line_is_skipped() {
         let long = format!("{SHOWN}{}{SHOWN}", "x".repeat(3 * limits::ARCHIVE_LINE_BYTES_MAX));
         for chunk in [usize::MAX, 100_000, 777] {
             assert_eq!(
@@ -421,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_very_long_leads_to_the_next() {
+    fn an_overlong_frame_is_skipped() {
         let frame = |line: String| format!("{} {line}", line.len());
         let line = |msg: &str| frame(format!("<134>1 2025-01-02T03:04:05Z host heroku web.1 - {msg}\n"));
         let file = line("a") + &frame("x".repeat(300_000)) + &line("b");
@@ -430,7 +425,7 @@ mod tests {
             assert_eq!(items.len(), 3, "in chunks of {chunk}");
             assert!(items[2].ends_with("| heroku[web.1] | b"), "in chunks of {chunk}: {}", items[2]);
         }
-        // One that nothing would be left of memory for is not waited for.
+        // A frame too large for memory is not waited for.
         let endless = line("a") + "999999999 " + &"x".repeat(100);
         for chunk in [usize::MAX, 7] {
             let items = read(endless.as_bytes(), chunk);
@@ -440,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_app_prints_stays_what_an_app_prints() {
+    fn app_output_stays_app_output() {
         let forged = "<190>1 2025-08-08T06:59:08Z host app web.1 - a\n64 <134>1 2025-08-08T06:59:08Z host \
                       heroku web.1 - Error R14 (x)\n";
         check(
@@ -457,7 +452,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_octets_are_too_odd(
+        fn any_octets_are_read_without_panic(
             file in prop::collection::vec(any::<u8>(), 0..400),
             head in prop::sample::select(vec!["", "94 <134>1 ", SHOWN, PAPERTRAIL, "1\t2025-01-01T00:00:00Z\t"]),
             chunk in 1_usize..80,
@@ -467,14 +462,14 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_in_any_form_is_read_again(
+        fn lines_are_read_back_in_every_form(
             lines in prop::collection::vec(("heroku|app", "[a-z]{1,9}\\.[1-9]|router|api", "[!-~][ -~]{0,80}"), 1..20),
             form in 0..4,
             chunk in 1_usize..400,
         ) {
             let file: String = lines.iter().map(|(app, procid, msg)| match form {
                 0 => {
-                    // What stands for absent STRUCTURED-DATA would be taken off.
+                    // A leading `- ` would be removed as absent STRUCTURED-DATA.
                     let line = format!("<190>1 2025-08-08T06:59:08Z host {app} {procid} - - {msg}\n");
                     format!("{} {line}", line.len())
                 }

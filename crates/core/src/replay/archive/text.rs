@@ -8,26 +8,24 @@
 //! program    = APP "/" PROCID
 //! ```
 //!
-//! APP and PROCID end at the first octet that can end them, so MSG, which is anybody's, cannot move them.
+//! APP and PROCID end at the first octet that can end them, so MSG, which is untrusted, cannot move them.
 
 use jiff::Timestamp;
 
 use crate::replay::archive::years::Day;
 use crate::wire::timestamp;
 
-/// A text line's parts.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Shown<'b> {
     pub system: Option<&'b [u8]>,
     pub written: Written,
-    /// The time as it is written.
+    /// As written.
     pub time: &'b [u8],
     pub app: &'b [u8],
     pub procid: &'b [u8],
     pub msg: &'b [u8],
 }
 
-/// How a line gives its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// In full.
@@ -96,13 +94,13 @@ fn archived(text: &[u8]) -> Option<Shown<'_>> {
     Some(Shown { system: Some(system), written: Written::At(at), time, app, procid, msg })
 }
 
-/// `2011-05-18 20:30:02`, which older archives have; in UTC.
+/// `2011-05-18 20:30:02`, as in older archives; in UTC.
 fn without_zone(time: &[u8]) -> Option<Timestamp> {
     let (date, clock) = split(time, b' ')?;
     timestamp::parse(&[date, b"T", clock, b"Z"].concat()).ok()
 }
 
-/// `heroku/web.1`. Other senders' programs have no dyno behind a slash, and say nothing to us.
+/// `heroku/web.1`. Programs of other senders have no dyno after a slash, and are skipped.
 fn source(program: &[u8]) -> (&[u8], &[u8]) {
     split(program, b'/').unwrap_or((program, b"-"))
 }
@@ -120,7 +118,7 @@ fn after_space(text: &[u8]) -> &[u8] {
     text.strip_prefix(b" ").unwrap_or(text)
 }
 
-/// One or two digits; the calendar says whether they are a day or a minute.
+/// One or two digits; the calendar decides whether they are a valid day or minute.
 fn number(digits: &[u8]) -> Option<i8> {
     let is_short = (1..=2).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
     is_short.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + (digit - b'0').cast_signed()))
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn heroku_logs() {
+    fn lines_of_heroku_logs_are_read() {
         check(
             "2025-01-02T00:51:32.761835+00:00 heroku[web.1]: Error R14 (Memory quota exceeded)",
             Some("-|2025-01-02T00:51:32.761835Z|heroku|web.1|Error R14 (Memory quota exceeded)"),
@@ -170,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn papertrail_as_it_is_shown() {
+    fn lines_as_papertrail_shows_them_are_read() {
         check(
             "Jan 08 10:55:11 acme heroku/web.1:  Error R14 (Memory quota exceeded) ",
             Some("acme|8/1 10:55:11|heroku|web.1| Error R14 (Memory quota exceeded) "),
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn papertrail_archives() {
+    fn lines_of_papertrail_archives_are_read() {
         let tail = "acme\t10.0.0.1\tLocal7\tInfo\theroku/web.1\tError R14 (Memory quota exceeded)";
         check(
             &format!("50342052\t2025-01-08T10:55:11-08:00\t2025-01-08T18:55:12Z\t42\t{tail}"),
@@ -200,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_it() {
+    fn other_lines_are_not_read() {
         for line in [
             "",
             "x",

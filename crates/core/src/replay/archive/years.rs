@@ -1,4 +1,4 @@
-//! The year of lines that name none.
+//! The year of lines without one.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::tz::Offset;
 
 use crate::time::{earlier, later};
 
-/// A time of the year, as in `Jan 08 10:55:11`.
+/// A date and time without a year, as in `Jan 08 10:55:11`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Day {
     pub month: i8,
@@ -18,10 +18,10 @@ pub(super) struct Day {
     pub second: i8,
 }
 
-/// Tells the years of one file's lines.
+/// Determines the years of one file's lines.
 ///
-/// No line is younger than its file, so the first has the last year in which it is not. From there on a
-/// line that seems half a year older than the one before it is in the next year.
+/// No line is younger than its file, so the first line is in the last year in which it is not. After that, a
+/// line that seems half a year older than the previous one is in the next year.
 #[derive(Clone, Debug)]
 pub(super) struct Years {
     latest: Timestamp,
@@ -33,7 +33,7 @@ impl Years {
         Self { latest, last: None }
     }
 
-    /// The time, in UTC; none when no year near has such a day.
+    /// The time, in UTC; none if no nearby year has such a day.
     pub(super) fn date(&mut self, day: Day) -> Option<Timestamp> {
         let at = match self.last {
             Some(last) => day.after(last)?,
@@ -71,7 +71,7 @@ fn year_of(at: Timestamp) -> i16 {
     Offset::UTC.to_datetime(at).year()
 }
 
-/// Papertrail shows the reader's own time of day, which may be ahead of UTC by most of a day.
+/// Papertrail shows the reader's local time, which may be ahead of UTC by most of a day.
 const SLACK: Duration = Duration::from_secs(24 * 60 * 60);
 const HALF_A_YEAR: Duration = Duration::from_secs(182 * 24 * 60 * 60);
 const NEARLY_A_YEAR: Duration = Duration::from_secs(350 * 24 * 60 * 60);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_is_in_the_last_year_in_which_it_is_not_younger_than_its_file() {
+    fn the_first_line_is_not_younger_than_its_file() {
         check("2026-11-23", &[(1, 8)], &[Some("2026-01-08")]);
         check("2026-01-08", &[(1, 8)], &[Some("2026-01-08")]);
         // A zone that is ahead.
@@ -116,7 +116,7 @@ mod tests {
             &[(3, 1), (9, 1), (12, 1), (1, 1)],
             &[Some("2025-03-01"), Some("2025-09-01"), Some("2025-12-01"), Some("2026-01-01")],
         );
-        // A long gap is no step back.
+        // A long gap is not a step back.
         check("2026-12-02", &[(1, 1), (11, 1)], &[Some("2026-01-01"), Some("2026-11-01")]);
     }
 }

@@ -1,9 +1,8 @@
-//! What must be true of the HTTP server whatever is sent to it: every answer is HTTP as it should be, nobody
-//! gets anything without the password that opens it, no secret comes out, and only what the platform says
-//! goes in.
+//! The oracle of the HTTP server, for any input: every response is valid HTTP, no client gets anything
+//! without its password, no secret leaks, and only platform lines reach the engine.
 //!
-//! The octets go over a connection in memory into the service that the program serves with; only the engine
-//! behind its queue is missing.
+//! The octets go over an in-memory connection into the real service; only the engine behind its queue is
+//! missing.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -39,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reference;
 
-/// Any octets as what a peer sends.
+/// Checks any octets as a client's input.
 pub fn check_peer(octets: &[u8]) {
     HOUSE.with_borrow_mut(|house| {
         if house.callers >= CALLERS_MAX {
@@ -50,7 +49,7 @@ pub fn check_peer(octets: &[u8]) {
         if octets.len() <= 4096 {
             let parts = house.talk(octets, octets.len() / 4 + 1);
             check_talk(octets, &parts);
-            // Where a connection ends may hang on what has come by then; what was answered may not.
+            // Where a connection ends may depend on the parts; the responses may not.
             let (one, other) = (statuses(octets, &whole), statuses(octets, &parts));
             assert!(one.iter().zip(&other).all(|(one, other)| one == other), "{one:?} is not {other:?}");
         }
@@ -75,19 +74,19 @@ drain_password_file = "/blog"
 drain_tokens = ["d.blog"]
 "#;
 
-/// The service, and the runtime that it runs on.
+/// The service, and its runtime.
 struct House {
-    /// Each connection comes from an address of its own, for wrong passwords are counted by address.
+    /// Each connection has its own address, because wrong passwords are counted by address.
     callers: u32,
     commands: mpsc::Receiver<Command>,
     runtime: Runtime,
     service: Arc<Service>,
 }
 
-/// Addresses from which one service is called: fewer than it counts wrong passwords for.
+/// Addresses per service: fewer than it counts wrong passwords for.
 const CALLERS_MAX: u32 = 4000;
 
-/// What came of a connection.
+/// The result of a connection.
 struct Talk {
     answers: Vec<u8>,
     commands: Vec<Heard>,
@@ -147,8 +146,8 @@ impl House {
         Self { callers: 0, commands, runtime, service: Arc::new(Service::new(&settings, context)) }
     }
 
-    /// Sends the octets in parts, reads what is answered until nothing more comes, and hangs up.
-    #[expect(clippy::disallowed_methods, reason = "the record is read on a thread that no other clock knows")]
+    /// Sends the octets in parts, reads all responses, and closes.
+    #[expect(clippy::disallowed_methods, reason = "the store is read on a thread with a real clock")]
     fn talk(&mut self, octets: &[u8], part: usize) -> Talk {
         let Self { callers, commands, runtime, service } = self;
         *callers += 1;
@@ -161,7 +160,7 @@ impl House {
             let served = tokio::spawn(served);
             let mut talk = Talk { answers: Vec::new(), commands: Vec::new() };
             for part in octets.chunks(part) {
-                // Whoever has hung up takes nothing more.
+                // A closed connection accepts nothing more.
                 let _gone = ours.write_all(part).await;
                 tokio::task::yield_now().await;
             }
@@ -191,7 +190,7 @@ impl House {
             while let Ok(command) = commands.try_recv() {
                 talk.commands.extend(obey(command));
             }
-            // It waits a moment for what we might still send.
+            // It waits briefly for remaining data.
             drop(ours);
             let end = served.await;
             assert!(end.is_ok() || end.is_err_and(|end| end.is_cancelled()), "it does not panic");
@@ -200,10 +199,10 @@ impl House {
     }
 }
 
-/// Rounds of all tasks without news, after which only waiting for the client is left.
+/// Rounds of all tasks without news, after which only the client can continue.
 const QUIET_ROUNDS: u32 = 12;
 
-/// Whether something came; `Some(false)` at the end.
+/// Whether data came; `Some(false)` at the end.
 async fn take(ours: &mut DuplexStream, answers: &mut Vec<u8>) -> Option<bool> {
     let mut room = [0; 8192];
     let mut buffer = ReadBuf::new(&mut room);
@@ -218,7 +217,7 @@ async fn take(ours: &mut DuplexStream, answers: &mut Vec<u8>) -> Option<bool> {
     }
 }
 
-/// What the engine's task would do, as far as the HTTP server waits for it.
+/// The engine task's part, as far as the HTTP server waits for it.
 fn obey(command: Command) -> Option<Heard> {
     match command {
         Command::Events { app, events, .. } => {
@@ -245,11 +244,11 @@ fn obey(command: Command) -> Option<Heard> {
 }
 
 impl Talk {
-    /// Whether it is a stream whose reader has sent more than the request: as long as that is unread, its
-    /// going is noticed when something is written to it, as a beat is every 15 s, and there is none here.
+    /// Whether it is a stream whose reader has sent more than the request: as long as that is unread, only a
+    /// write, such as the heartbeat every 15 s, would detect its disconnect, and there is none here.
     fn is_found_out_by_a_beat(&self, octets: &[u8]) -> bool {
         let head = memchr::memmem::find(octets, b"\r\n\r\n").map_or(0, |end| end + 4);
-        // One that announces a body is none that may be open.
+        // A request with a body cannot open a stream.
         let announces = |line: &str| {
             let (name, value) = line.split_once(':').unwrap_or_default();
             name.eq_ignore_ascii_case("content-length")
@@ -260,7 +259,7 @@ impl Talk {
         contains(&self.answers, b"text/event-stream") && head < octets.len() && !has_body
     }
 
-    /// Whether an answer may still be on its way from the record, which is read on a thread of its own.
+    /// Whether a response may still be on its way from the store, which is read on a separate thread.
     fn may_wait(&self, octets: &[u8], pulse: &ConnectionState, began: Instant) -> bool {
         contains(octets, b"decisions")
             && shows(octets, ADMIN)
@@ -281,7 +280,7 @@ fn statuses(octets: &[u8], talk: &Talk) -> Vec<u16> {
     answers(octets, &talk.answers).iter().map(|answer| answer.status).collect()
 }
 
-/// Takes what came apart, by the letter of RFC 9112.
+/// Parses the responses, strictly by RFC 9112.
 fn answers(octets: &[u8], mut rest: &[u8]) -> Vec<Answer> {
     let mut answers = Vec::new();
     while !rest.is_empty() {
@@ -319,7 +318,7 @@ fn body(octets: &[u8], status: u16, headers: &BTreeMap<String, String>, rest: &m
         return Vec::new();
     }
     let length = length.expect("a body has a length");
-    // An answer to HEAD has the length of the body that it has not.
+    // A response to HEAD has the length of the omitted body.
     let is_head = contains(octets, b"HEAD ") && (rest.is_empty() || rest.starts_with(b"HTTP/1."));
     let length = if is_head { 0 } else { length };
     assert!(rest.len() >= length, "an answer is cut off");
@@ -334,7 +333,7 @@ fn check_talk(octets: &[u8], talk: &Talk) {
     for answer in &answers {
         let Answer { status, headers, body } = answer;
         let is_public = *status == 200 && (body == b"alive\n" || body.starts_with(b"ready"));
-        // An answer to HEAD has no body to know a public route by.
+        // A response to HEAD has no body that would identify a public route.
         let asks_head = |path: &[u8]| contains(octets, &[b"HEAD ", path].concat());
         let is_head = body.is_empty() && (asks_head(b"/healthz") || asks_head(b"/readyz"));
         let may = match status {
@@ -350,7 +349,7 @@ fn check_talk(octets: &[u8], talk: &Talk) {
         assert_eq!(*status == 405, headers.contains_key("allow"), "{status} and the methods allowed");
     }
     for secret in [ACME, BLOG, ADMIN, HOOK, TOKEN] {
-        // What a peer sends may come back in what it is told about it.
+        // A client's own input may be repeated in the response.
         let is_out = contains(&talk.answers, secret.as_bytes());
         assert!(!is_out || shown(secret), "{secret} comes out");
     }
@@ -361,7 +360,7 @@ fn check_talk(octets: &[u8], talk: &Talk) {
                     shown(if *app == AppId(0) { ACME } else { BLOG }),
                     "the app's password opens its drain"
                 );
-                // Packed, or cut into chunks, the word may stand nowhere in one piece.
+                // Compressed or chunked, the word may be split.
                 let is_plain = !contains(octets, &[0x1f, 0x8b]) && !has_word(octets, b"chunked");
                 let names_dynos = facts.iter().any(|(names_dyno, _)| *names_dyno);
                 assert!(!is_plain || !names_dynos || contains(octets, b" heroku "), "{facts:?}");
@@ -373,7 +372,7 @@ fn check_talk(octets: &[u8], talk: &Talk) {
     check_foreseen(octets, talk, &answers);
 }
 
-/// Whether a secret is anywhere in what was sent: as it is, percent-encoded, or in a word of base64.
+/// Whether a secret is in the input: plain, percent-encoded, or in a word of base64.
 fn shows(octets: &[u8], secret: &str) -> bool {
     if contains(octets, secret.as_bytes()) {
         return true;
@@ -416,7 +415,7 @@ fn has_word(octets: &[u8], word: &[u8]) -> bool {
 
 // === Requests that leave no room for doubt ===
 
-/// One request and nothing else, in the plainest form there is.
+/// One plain request and nothing else.
 struct Plain<'o> {
     line: &'o str,
     headers: Vec<(String, &'o str)>,
@@ -464,8 +463,8 @@ const STRICT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Such a request to a drain has the answer that the contract has for it, and what reaches the engine is
-/// what the slow reader finds in the body.
+/// Such a request to a drain gets the response of the contract, and the engine receives what the slow reader
+/// finds in the body.
 fn check_foreseen(octets: &[u8], talk: &Talk, answers: &[Answer]) {
     let Some(plain) = Plain::read(octets) else { return };
     let app = match plain.line {
@@ -485,9 +484,9 @@ fn check_foreseen(octets: &[u8], talk: &Talk, answers: &[Answer]) {
         _ if plain.body.len() > 4096 => 413,
         _ => 204,
     };
-    let told: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(told, [status], "{}", plain.line);
-    // The last days of the year 9999 are cut off, to leave room for every zone.
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [status], "{}", plain.line);
+    // The last days of the year 9999 are excluded, to leave room for every zone.
     if contains(plain.body, b"9999-12-3") {
         return;
     }

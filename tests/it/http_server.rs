@@ -1,4 +1,4 @@
-//! The HTTP server of the real binary: strangers who hold on, who try passwords, and who speak TLS.
+//! The HTTP server of the real binary: slow clients, wrong passwords, and TLS.
 
 #![expect(clippy::disallowed_methods, reason = "what a peer waits for is measured by the clock on its wall")]
 
@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use heroku_sim::server::SimHeroku;
 use rustls::version::{TLS12, TLS13};
 
+use support::client::{get, metric};
 use support::daemon::{ADMIN_PASSWORD, DRAIN_PASSWORD, Daemon, HOOK_KEY, PATIENCE, eventually};
 use support::fixtures::{await_restart, heroku, r14};
 use support::tls::{Made, Peer};
@@ -19,7 +20,7 @@ fn authority(daemon: &Daemon) -> &str {
     daemon.url.trim_start_matches("http://")
 }
 
-/// A request line by line; the body's length is told.
+/// A request with its lines and the length of its body.
 fn request(line: &str, password: &str, more: &str, body: &str) -> String {
     let password = BASE64_STANDARD.encode(format!("anybody:{password}"));
     format!(
@@ -35,7 +36,7 @@ fn connect(daemon: &Daemon) -> TcpStream {
     stream
 }
 
-/// Sends a request on a connection of its own, and gives the answer.
+/// Sends a request on its own connection, and returns the response.
 fn ask(daemon: &Daemon, request: &str) -> String {
     let mut stream = connect(daemon);
     stream.write_all(request.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).expect("written");
@@ -46,12 +47,6 @@ fn ask(daemon: &Daemon, request: &str) -> String {
 
 fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or_default()
-}
-
-/// A figure of `/metrics`; nought before there is one.
-fn figure(page: &str, name: &str) -> f64 {
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.map_or(0.0, |number| number.parse().expect("a number"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +64,7 @@ async fn half_open_requests_delay_no_client_and_close_within_30_seconds() {
     let mut held: Vec<TcpStream> = (0..600)
         .map(|number| {
             let mut stream = connect(&daemon);
-            // Some are closed to let others in while this goes on.
+            // Some are closed to make room while this goes on.
             let _ = stream.write_all(&whole.as_bytes()[..halves[number % halves.len()]]);
             stream
         })
@@ -89,7 +84,7 @@ async fn half_open_requests_delay_no_client_and_close_within_30_seconds() {
         let left = Duration::from_secs(30).saturating_sub(began.elapsed());
         stream.set_read_timeout(Some(left.max(Duration::from_millis(1)))).expect("a socket");
         let mut rest = Vec::new();
-        // A reset is an end, too; what is not one is that nothing comes until the time is over.
+        // A reset is also an end; a read time-out is not.
         if let Err(error) = stream.read_to_end(&mut rest) {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "after {:?}", began.elapsed());
         }
@@ -97,18 +92,18 @@ async fn half_open_requests_delay_no_client_and_close_within_30_seconds() {
         assert!(rest.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
     assert!(shown(&daemon, r#"dynowarden_refused_requests_total{reason="evicted"}"#) > 0.0);
-    // The last that was asked for this may not be over yet.
+    // Connections that were closed for it may still be ending.
     eventually("only the one that asks is there", || {
         (shown(&daemon, "dynowarden_connections") == 1.0).then_some(())
     });
 }
 
-/// A figure of `/metrics` as it is now.
+/// The present value of a metric of `/metrics`.
 fn shown(daemon: &Daemon, name: &str) -> f64 {
-    figure(&ask(daemon, &request("GET /metrics", ADMIN_PASSWORD, "", "")), name)
+    metric(&get(daemon, "/metrics"), name).unwrap_or_default()
 }
 
-/// What becomes of wrong passwords, when each says that it comes from elsewhere; until one is too many.
+/// The results of wrong passwords from varying claimed addresses, until one is throttled.
 fn guess(daemon: &Daemon, line: &str, forwarded: impl Fn(u32) -> String) -> Vec<String> {
     let mut statuses = Vec::new();
     for number in 0..200 {
@@ -128,7 +123,7 @@ async fn wrong_passwords_are_counted_per_trusted_client_address() {
     let same_behind = |number: u32| format!("198.51.100.{number}, 203.0.113.9");
     let same_before = |number: u32| format!("203.0.113.9, 198.51.100.{number}");
     for (env, forwarded, is_one) in [
-        // A stranger may write what he likes.
+        // Untrusted clients may send any header.
         (&[][..], &changing as &dyn Fn(u32) -> String, true),
         (&[("DYNOWARDEN_TRUSTED_PROXIES", "10.0.0.0/8")], &changing, true),
         (&[("DYNOWARDEN_TRUSTED_PROXIES", "127.0.0.0/8")], &changing, false),
@@ -142,7 +137,7 @@ async fn wrong_passwords_are_counted_per_trusted_client_address() {
         let statuses = guess(&daemon, "GET /metrics", forwarded);
         assert_eq!(statuses[0], "401");
         assert_eq!(statuses.contains(&"429".to_owned()), is_one, "{env:?}: {statuses:?}");
-        // The right one opens, from there as from anywhere.
+        // The right password is accepted from any address.
         let more = format!("X-Forwarded-For: {}\r\n", forwarded(0));
         assert_eq!(status(&ask(&daemon, &request("GET /metrics", ADMIN_PASSWORD, &more, ""))), "200");
         assert_eq!(
@@ -159,7 +154,7 @@ async fn password_guessing_does_not_lock_logplex_out() {
     let heroku = heroku(1).await;
     let daemon = Daemon::start(&heroku.api_url(), &[]);
     let throttled = || shown(&daemon, r#"dynowarden_refused_requests_total{reason="throttled"}"#);
-    // A stranger's drain with a wrong password comes from the addresses of logplex.
+    // A foreign drain with a wrong password has one of logplex's addresses.
     eventually("one wrong password too many", || {
         let refused = ask(&daemon, &request("POST /logs/acme", "guess", "", ""));
         assert_eq!(status(&refused), "401", "never 429, which logplex repeats");
@@ -178,7 +173,7 @@ async fn password_guessing_does_not_lock_logplex_out() {
 
 // === TLS ===
 
-/// A daemon with a certificate of its own, and the directory that it is in.
+/// A daemon with its own certificate, and the certificate's directory.
 fn with_tls(heroku: &SimHeroku, made: &Made) -> (Daemon, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a directory");
     put(&dir, made);
@@ -212,7 +207,7 @@ async fn batches_and_forms_are_accepted_over_tls() {
     await_restart(&heroku, "web.1").await;
     let wrong = peer.ask(&request("POST /logs/acme", "wrong", "", &body)).expect("an answer");
     assert!(wrong.starts_with("HTTP/1.1 401 "), "{wrong}");
-    // A form of the status page, as a browser sends it, does what it says.
+    // A form of the status page works as from a browser.
     let mut peer = Peer::modern(authority(&daemon), &[&made]).expect("a handshake");
     let page = peer.ask(&request("GET /", ADMIN_PASSWORD, "", "")).expect("a page");
     let token = page.split("name=\"token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
@@ -249,7 +244,7 @@ async fn only_tls_1_2_or_newer_and_http_1_1_are_accepted() {
         );
     }
     assert!(Peer::modern(address, &[&Made::new()]).is_err(), "another certificate");
-    // A client of TLS 1.1 with one old suite: record, handshake, version, random, suites, no compression.
+    // A TLS 1.1 client with one old suite: record, handshake, version, random, suites, no compression.
     let mut old = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x02".to_vec();
     old.extend([7; 32]);
     old.extend(b"\x00\x00\x02\x00\x2f\x01\x00");
@@ -258,17 +253,17 @@ async fn only_tls_1_2_or_newer_and_http_1_1_are_accepted() {
         let mut stream = connect(&daemon);
         stream.write_all(octets).expect("written");
         let mut all = Vec::new();
-        // Closed with unread octets, a connection may be reset.
+        // A connection closed with unread octets may be reset.
         let _ = stream.read_to_end(&mut all);
         assert!(all.starts_with(answer) && all.len() < 16 && !all.starts_with(b"HTTP"), "{all:?}");
     }
     let mut peer = Peer::modern(address, &[&made]).expect("a handshake");
     let page = peer.ask(&request("GET /metrics", ADMIN_PASSWORD, "", "")).expect("a page");
     assert!(
-        figure(&page, r#"dynowarden_refused_requests_total{reason="handshake_failed"}"#) >= 4.0,
+        metric(&page, r#"dynowarden_refused_requests_total{reason="handshake_failed"}"#) >= Some(4.0),
         "{page}"
     );
-    assert!(figure(&page, "dynowarden_tls_certificate_expiry_timestamp_seconds") > 2e9, "{page}");
+    assert!(metric(&page, "dynowarden_tls_certificate_expiry_timestamp_seconds") > Some(2e9), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,10 +280,10 @@ async fn a_renewed_certificate_is_loaded_and_a_broken_one_is_not() {
     put(&dir, &made[1]);
     let mut second = eventually("the second certificate", || shows(&made[1]));
     assert!(shows(&made[0]).is_none());
-    // Who was there before stays.
+    // Existing connections stay.
     assert!(first.ask(&health).expect("an answer").starts_with("HTTP/1.1 200 "));
 
-    // The certificate of one and the key of another: half of a renewal, or a mistake.
+    // One certificate and another's key: half of a renewal, or a mistake.
     std::fs::write(dir.path().join("cert.pem"), &made[2].certificate).expect("room on the disk");
     let says = |part: &str| {
         daemon.await_line(|line| line["message"].as_str().is_some_and(|said| said.contains(part)))
@@ -301,7 +296,7 @@ async fn a_renewed_certificate_is_loaded_and_a_broken_one_is_not() {
     assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
     assert!(shows(&made[1]).is_some() && shows(&made[2]).is_none());
 
-    // A signal does not wait for the next look.
+    // A signal does not wait for the next check.
     std::fs::write(dir.path().join("key.pem"), &made[2].key).expect("room on the disk");
     daemon.signal("-HUP");
     let mut third = eventually("the third certificate", || shows(&made[2]));
@@ -311,7 +306,7 @@ async fn a_renewed_certificate_is_loaded_and_a_broken_one_is_not() {
     let page = third.ask(&request("GET /metrics", ADMIN_PASSWORD, "", "")).expect("a page");
     for (outcome, count) in [("replaced", 2.0), ("failed", 1.0)] {
         let name = format!(r#"dynowarden_tls_certificate_reads_total{{outcome="{outcome}"}}"#);
-        assert_eq!(figure(&page, &name), count, "{page}");
+        assert_eq!(metric(&page, &name), Some(count), "{page}");
     }
     let ready = third.ask(&request("GET /readyz", "x", "", "")).expect("an answer");
     assert!(!ready.contains("certificate"), "{ready}");
