@@ -63,6 +63,7 @@ async fn an_r14_printed_by_the_app_restarts_nothing() {
     // The real one comes last: once it is acted on, all before it have been read.
     heroku.emit_r14(&acme(), &dyno("web.1"));
     await_restart(&heroku, "web.1").await;
+    daemon.await_decision("web.1", "restart", "rule");
     assert_eq!(daemon.decisions(), ["web.1 restart rule"]);
 }
 

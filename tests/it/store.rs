@@ -169,11 +169,15 @@ async fn an_older_schema_is_migrated() {
         INSERT INTO dynowarden_schema (version) VALUES (1);";
     fs::File::create(path).expect("a file");
     suite::execute(&sqlite_url(path), &format!("{first}{version}")).await;
-    let rows = "INSERT INTO dynowarden_decisions VALUES \
-        (1, '0123456789abcdef', 1, 'acme', 'web.1', 'r', 'restart', 'rule', 'x', 0, '{}', 'a', 1, 1); \
-        INSERT INTO dynowarden_restarts VALUES ('a', '0123456789abcdef', 1, 'acme', 'web', 'web.1', 0, 'i', 1, 1, \
-        NULL, 1, 1, 1, 0, 1, 2, 'back', 'up again', 1, 'j')";
-    suite::execute(&sqlite_url(path), rows).await;
+    // Within `keep`, or the store would delete the rows soon after it opens.
+    let at = suite::start().as_microsecond();
+    let rows = format!(
+        "INSERT INTO dynowarden_decisions VALUES \
+        ({at}, '0123456789abcdef', {at}, 'acme', 'web.1', 'r', 'restart', 'rule', 'x', 0, '{{}}', 'a', 1, {at}); \
+        INSERT INTO dynowarden_restarts VALUES ('a', '0123456789abcdef', 1, 'acme', 'web', 'web.1', 0, 'i', \
+        {at}, {at}, NULL, 1, 1, {at}, 0, {at}, {at}, 'back', 'up again', 1, 'j')"
+    );
+    suite::execute(&sqlite_url(path), &rows).await;
     let read = ReadOnlyStore::open(&bed.database).await.expect_err("an older one").to_string();
     names(&read, path, "start this version's daemon on it first");
     let store = bed.open().await;
