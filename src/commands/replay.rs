@@ -167,7 +167,7 @@ impl Run<'_> {
                 match item {
                     Item::Entry(entry) => {
                         entries += 1;
-                        if let Err(error) = self.replay.hear(&entry, &mut self.output) {
+                        if let Err(error) = self.replay.read(&entry, &mut self.output) {
                             self.troubles.not_understood.add(path, place, error, entry.line.msg);
                         }
                     }

@@ -239,10 +239,9 @@ impl Incidents {
 
     /// A notice about the account concerns every app that this notifier reports on.
     fn record_account_notice(&mut self, what: &NoticeKind) {
-        let reported = (0..).map(AppId).zip(&self.plan.apps).filter(|(_, app)| app.is_reported);
-        let reported: Vec<AppId> = reported.map(|(app, _)| app).collect();
-        for app in reported {
-            if let NoticeKind::Health(alert) = what {
+        let NoticeKind::Health(alert) = what else { return };
+        for app in (0..self.plan.apps.len() as u32).map(AppId) {
+            if self.is_reported(app) {
                 self.record_alert(app, alert);
             }
         }

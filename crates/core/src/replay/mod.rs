@@ -89,7 +89,7 @@ impl<'s> Replay<'s> {
     ///
     /// # Errors
     /// A platform line that could not be understood. It counts for nothing, as in the daemon.
-    pub fn hear(&mut self, entry: &Entry<'_>, output: &mut Vec<ReplayOutput>) -> Result<(), DetectError> {
+    pub fn read(&mut self, entry: &Entry<'_>, output: &mut Vec<ReplayOutput>) -> Result<(), DetectError> {
         self.summary.heard(entry.at.ok());
         let Some(place) = self.place(entry.system) else { return Ok(()) };
         let fact = detect::fact(&entry.line)?;
