@@ -15,7 +15,7 @@ use dynowarden_core::limits;
 #[derive(Debug, Default)]
 pub struct DrainTokens {
     apps: DashMap<DrainToken, Known>,
-    heard: DashMap<AppId, Vec<DrainToken>>,
+    seen: DashMap<AppId, Vec<DrainToken>>,
     /// Apps whose drains have not been listed since startup.
     unlisted: watch::Sender<BTreeSet<AppId>>,
 }
@@ -67,21 +67,21 @@ impl DrainTokens {
     }
 
     /// Notes that a batch of the app came from this drain.
-    pub fn heard(&self, app: AppId, token: &DrainToken) {
-        let is_known = self.heard.get(&app).is_some_and(|heard| heard.contains(token));
+    pub fn note(&self, app: AppId, token: &DrainToken) {
+        let is_known = self.seen.get(&app).is_some_and(|seen| seen.contains(token));
         if is_known {
             return;
         }
-        let mut heard = self.heard.entry(app).or_default();
-        if heard.len() >= limits::DRAINS_HEARD_MAX {
-            heard.remove(0);
+        let mut seen = self.seen.entry(app).or_default();
+        if seen.len() >= limits::DRAINS_SEEN_MAX {
+            seen.remove(0);
         }
-        heard.push(token.clone());
+        seen.push(token.clone());
     }
 
     /// The drains that sent batches of the app.
-    pub fn heard_of(&self, app: AppId) -> Vec<DrainToken> {
-        self.heard.get(&app).map(|heard| heard.clone()).unwrap_or_default()
+    pub fn seen_of(&self, app: AppId) -> Vec<DrainToken> {
+        self.seen.get(&app).map(|seen| seen.clone()).unwrap_or_default()
     }
 
     /// Replaces an app's drains by those that the API lists, except for those of the settings.
@@ -144,12 +144,12 @@ mod tests {
     #[test]
     fn the_drains_of_an_app_are_limited() {
         let tokens = DrainTokens::default();
-        for place in 0..2 * limits::DRAINS_HEARD_MAX {
-            tokens.heard(AppId(0), &token(&format!("d.{place}")));
-            tokens.heard(AppId(0), &token(&format!("d.{place}")));
+        for place in 0..2 * limits::DRAINS_SEEN_MAX {
+            tokens.note(AppId(0), &token(&format!("d.{place}")));
+            tokens.note(AppId(0), &token(&format!("d.{place}")));
         }
-        let heard = tokens.heard_of(AppId(0));
-        assert_eq!((heard.len(), &heard[0]), (limits::DRAINS_HEARD_MAX, &token("d.8")));
-        assert!(tokens.heard_of(AppId(1)).is_empty());
+        let seen = tokens.seen_of(AppId(0));
+        assert_eq!((seen.len(), &seen[0]), (limits::DRAINS_SEEN_MAX, &token("d.8")));
+        assert!(tokens.seen_of(AppId(1)).is_empty());
     }
 }

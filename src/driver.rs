@@ -118,9 +118,9 @@ impl Handle {
         self.records.subscribe()
     }
 
-    /// Publishes a record without a driver.
+    /// Broadcasts a record without a driver.
     #[cfg(test)]
-    pub(crate) fn tell(&self, record: Record) {
+    pub(crate) fn broadcast(&self, record: Record) {
         let _listeners = self.records.send(record);
     }
 

@@ -40,7 +40,7 @@ struct Kept {
 struct Drain {
     bad_frames: u64,
     batches: u64,
-    heard: Option<Now>,
+    last_batch: Option<Now>,
     lost_messages: u64,
     trouble: Option<String>,
 }
@@ -55,14 +55,14 @@ impl StatusModel {
     }
 
     /// Notes an accepted batch and its events.
-    pub fn heard(&self, app: AppId, events: &[Event], counts: &Counts, now: Now) {
+    pub fn record_batch(&self, app: AppId, events: &[Event], counts: &Counts, now: Now) {
         let mut kept = self.lock();
         kept.history.add_events(app, events, now.wall);
         if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
             drain.batches += 1;
             drain.bad_frames += counts.bad_frames.values().sum::<u64>();
             drain.lost_messages = drain.lost_messages.saturating_add(counts.lost_messages);
-            drain.heard = Some(now);
+            drain.last_batch = Some(now);
         }
     }
 
@@ -131,7 +131,7 @@ impl StatusModel {
             dry_run: *dry_run,
             paused: status.paused.map(|(until, reason)| PauseFacts { until, reason }),
             drain: DrainFacts {
-                last_batch_ago: drain.heard.map(|heard| now.mono.saturating_sub(heard.mono)),
+                last_batch_ago: drain.last_batch.map(|at| now.mono.saturating_sub(at.mono)),
                 batches: drain.batches,
                 bad_frames: drain.bad_frames,
                 lost_messages: drain.lost_messages,

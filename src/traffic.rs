@@ -36,7 +36,7 @@ impl TrafficBook {
     }
 
     /// Notes the memory events of a batch.
-    pub fn hear(&self, app: AppId, events: &[Event], now: Now) {
+    pub fn record(&self, app: AppId, events: &[Event], now: Now) {
         if !self.is_on {
             return;
         }
@@ -124,7 +124,11 @@ mod tests {
         ask(&book, 2);
         let at = Timestamp::UNIX_EPOCH;
         let used = Megabytes { hundredths: 51_200 };
-        book.hear(AppId(0), &[Event { at, fact: Fact::Memory { dyno: dyno(1), used, permille: 1000 } }], NOW);
+        book.record(
+            AppId(0),
+            &[Event { at, fact: Fact::Memory { dyno: dyno(1), used, permille: 1000 } }],
+            NOW,
+        );
         let of = |app, index| book.read(AppId(app), &dyno(index), ALL).expect("it is on");
         assert_eq!((of(0, 1).requests, of(0, 2).requests, of(1, 1).requests), (2, 1, 0));
         assert_eq!(of(0, 1).memory.map(|memory| memory.used), Some(used));

@@ -66,7 +66,7 @@ impl WatchdogTask {
         let (answerer, mut answers) = mpsc::channel::<Answer>(limits::ROUND_CALLS_AT_ONCE);
         let mut calls = JoinSet::new();
         let mut summary = watchdog.summary();
-        let mut inputs = vec![self.heard()];
+        let mut inputs = vec![self.drain_activity()];
         loop {
             for input in inputs.drain(..) {
                 for effect in watchdog.handle(input, self.context.clock.now()) {
@@ -95,14 +95,14 @@ impl WatchdogTask {
                     }
                     inputs.push(input);
                 }
-                () = tokio::time::sleep_until(deadline) => inputs.push(self.heard()),
+                () = tokio::time::sleep_until(deadline) => inputs.push(self.drain_activity()),
             }
             // Frees the memory of tasks that have ended.
             while calls.try_join_next().is_some() {}
         }
     }
 
-    fn heard(&self) -> Input {
+    fn drain_activity(&self) -> Input {
         let apps = (0..).map(AppId).zip(&self.plans);
         Input::Heard(apps.map(|(app, _)| self.context.metrics.drain_activity(app)).collect())
     }
@@ -145,9 +145,9 @@ impl WatchdogTask {
             Err(ApiError::NoSuchApp) => self.context.tokens.replace(app, []),
             Err(_) => {}
         }
-        let heard = self.context.tokens.heard_of(app);
+        let seen = self.context.tokens.seen_of(app);
         let answer = value.map(|drains| {
-            let drain = drains::leading_here(&drains, &heard, &self.identity, name);
+            let drain = drains::leading_here(&drains, &seen, &self.identity, name);
             drain.map(|drain| drain.token.clone())
         });
         (Input::Drains { app, answer }, tokens_remaining)

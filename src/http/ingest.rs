@@ -119,15 +119,15 @@ impl Service {
         }
         claim.commit();
         if let Some(admin_ui) = &self.admin_ui {
-            admin_ui.status_model.heard(app, &events, &counts, now);
+            admin_ui.status_model.record_batch(app, &events, &counts, now);
         }
-        self.traffic.hear(app, &events, now);
+        self.traffic.record(app, &events, now);
         for (dyno, request) in requests {
             self.traffic.request(app, dyno, &request, now);
         }
         self.metrics.batch(app, &counts, now);
         if let Some(drain) = drain {
-            self.tokens.heard(app, drain);
+            self.tokens.note(app, drain);
         }
         reply::empty(StatusCode::NO_CONTENT)
     }

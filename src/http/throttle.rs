@@ -66,7 +66,7 @@ impl Throttle {
         }
         self.limiter.check_key(&client).map_err(|not_until| {
             let count = self.over_limit.fetch_add(1, Ordering::Relaxed) + 1;
-            if is_due(&self.logged_at, now, limits::WRONG_PASSWORDS_TOLD_EVERY) {
+            if is_due(&self.logged_at, now, limits::WRONG_PASSWORDS_REPORT_EVERY) {
                 self.over_limit.store(0, Ordering::Relaxed);
                 warn!(caller = %client, count, "too many failed logins; delaying responses");
             }

@@ -239,7 +239,7 @@ impl CertificateReloader {
             None => self.warned_at = None,
             Some(cause) => {
                 let is_due =
-                    |at: Timestamp| dynowarden_core::time::since(at, now) >= limits::TLS_END_TOLD_EVERY;
+                    |at: Timestamp| dynowarden_core::time::since(at, now) >= limits::TLS_END_REPORT_EVERY;
                 if self.warned_at.is_none_or(is_due) {
                     warn!(cert = %self.settings.cert.display(), cause, "certificate must be renewed");
                     self.warned_at = Some(now);

@@ -154,7 +154,7 @@ impl Store {
     /// Why it was not granted; within [`limits::CLAIM_WAIT`], whatever the store does.
     pub async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Result<(), ClaimRefusal> {
         let shared = &self.shared;
-        shared.heard(now);
+        shared.note_time(now);
         let Some(app) = shared.app(request.app) else { return Err(ClaimRefusal::StoreAway) };
         if shared.away.borrow().is_some() {
             return Err(ClaimRefusal::StoreAway);
@@ -196,7 +196,7 @@ impl Store {
     /// The store is away; claims stand until their leases end.
     pub async fn renew(&self, open: &[AttemptId], now: Timestamp) -> Result<(), StoreAway> {
         let shared = &self.shared;
-        shared.heard(now);
+        shared.note_time(now);
         let held: Vec<AttemptId> = {
             let open: HashSet<&AttemptId> = open.iter().collect();
             let mut held = shared.held();
@@ -218,7 +218,7 @@ impl Store {
     /// Queues a record to be written, without waiting. Outcomes advance their claims.
     pub fn write(&self, record: &Record, now: Timestamp) {
         let shared = &self.shared;
-        shared.heard(now);
+        shared.note_time(now);
         match record {
             Record::MemoryAfterRestart(aftermath) => {
                 shared.queue.restart(RestartRow::MemoryAfterRestart(aftermath.attempt_id, aftermath.memory));
@@ -273,7 +273,7 @@ impl Store {
     /// The store is away, and nothing was taken over.
     pub async fn past(&self, span: Duration, now: Timestamp) -> Result<RestoredState, StoreAway> {
         let shared = &self.shared;
-        shared.heard(now);
+        shared.note_time(now);
         let past = shared.within(limits::STORE_WAIT, async {
             let mut transaction = shared.begin().await?;
             let db_time = shared.db_time(&mut transaction, now).await?;
@@ -292,7 +292,7 @@ impl Store {
     /// The store is away.
     pub async fn pauses(&self, now: Timestamp) -> Result<Vec<RestoredPause>, StoreAway> {
         let shared = &self.shared;
-        shared.heard(now);
+        shared.note_time(now);
         let pauses = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.read.acquire().await?;
             let db_time = DbTime { now: micros(now), ahead: 0 };

@@ -128,7 +128,7 @@ impl StoreInner {
         Reader { apps: &self.apps, dialect: self.link.dialect, holder: &self.holder }
     }
 
-    pub(super) fn heard(&self, now: Timestamp) {
+    pub(super) fn note_time(&self, now: Timestamp) {
         *self.last_now.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
     }
 

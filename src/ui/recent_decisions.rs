@@ -75,7 +75,7 @@ impl RecentDecisions {
     }
 
     fn push(&mut self, view: DecisionView, attempt_id: Option<AttemptId>) {
-        if self.entries.len() >= limits::RULINGS_KEPT_MAX {
+        if self.entries.len() >= limits::RECENT_DECISIONS_MAX {
             self.entries.pop_front();
         }
         self.entries.push_back(Entry { view: Arc::new(view), attempt_id });
@@ -190,10 +190,10 @@ mod tests {
     #[test]
     fn the_oldest_go_first() {
         let mut recent_decisions = RecentDecisions::default();
-        for index in 1..=limits::RULINGS_KEPT_MAX as u64 + 5 {
+        for index in 1..=limits::RECENT_DECISIONS_MAX as u64 + 5 {
             decide(&mut recent_decisions, index, &format!("web.{index}"), Action::Notify, None);
         }
-        assert_eq!(recent_decisions.views().count(), limits::RULINGS_KEPT_MAX);
+        assert_eq!(recent_decisions.views().count(), limits::RECENT_DECISIONS_MAX);
         assert_eq!(recent_decisions.views().last().and_then(|view| view.dyno.as_deref()), Some("web.6"));
     }
 }

@@ -170,7 +170,7 @@ async fn an_older_schema_is_migrated() {
     fs::File::create(path).expect("a file");
     suite::execute(&sqlite_url(path), &format!("{first}{version}")).await;
     // Within `keep`, or the store would delete the rows soon after it opens.
-    let at = suite::start().as_microsecond();
+    let at = start().as_microsecond();
     let rows = format!(
         "INSERT INTO dynowarden_decisions VALUES \
         ({at}, '0123456789abcdef', {at}, 'acme', 'web.1', 'r', 'restart', 'rule', 'x', 0, '{{}}', 'a', 1, {at}); \

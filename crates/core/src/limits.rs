@@ -72,7 +72,7 @@ pub const TLS_LOOK_EVERY: Duration = Duration::from_secs(5);
 pub const TLS_EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// How often it is logged.
-pub const TLS_END_TOLD_EVERY: Duration = Duration::from_secs(86_400);
+pub const TLS_END_REPORT_EVERY: Duration = Duration::from_secs(86_400);
 
 /// From the first byte of a request (of a new connection: from its start) to the end of its head. A
 /// half-open request is gone well within 30 s.
@@ -106,7 +106,7 @@ pub const WRONG_CALLERS_MAX: usize = 10_000;
 pub const WRONG_PASSWORDS_SWEPT_EVERY: Duration = Duration::from_secs(60);
 
 /// How often dynowarden logs that an address is beyond its budget.
-pub const WRONG_PASSWORDS_TOLD_EVERY: Duration = Duration::from_secs(60);
+pub const WRONG_PASSWORDS_REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a shutdown waits for requests in flight; platforms kill after 30 s.
 pub const HTTP_GRACE: Duration = Duration::from_secs(8);
@@ -507,13 +507,13 @@ pub const SILENCE_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
 pub const UNLISTED_RECHECK: Duration = Duration::from_secs(60);
 
 /// Lost lines are reported at most once per interval.
-pub const LOSS_TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
+pub const LOSS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
 
 /// Remembered drains of one app that sent batches; an app has five at most.
-pub const DRAINS_HEARD_MAX: usize = 8;
+pub const DRAINS_SEEN_MAX: usize = 8;
 
 // === Check ===
 
@@ -616,7 +616,7 @@ pub const ATTENTION_SHOWN_MAX: usize = 40;
 pub const DECISIONS_SHOWN: usize = 25;
 
 /// Decisions kept in memory for the page, the oldest dropped; about 1 KB each.
-pub const RULINGS_KEPT_MAX: usize = 1000;
+pub const RECENT_DECISIONS_MAX: usize = 1000;
 
 /// Decisions on a page of `/decisions`, and in an answer of `GET /api/v1/decisions` when the client sets no
 /// limit.

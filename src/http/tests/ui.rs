@@ -234,11 +234,11 @@ async fn streams_send_events_and_end_at_shutdown() {
         evidence: Evidence::default(),
         attempt_id: None,
     };
-    service.handle.tell(Record::Decision(decision));
+    service.handle.broadcast(Record::Decision(decision));
     let sent = until(&mut json, "decision").await;
     assert!(sent.lines().all(|line| line != "event: evil"), "{sent}");
     let notice = Notice { at, scope: Scope::App(AppId(0)), dyno: None, what: NoticeKind::ApiRecovered };
-    service.handle.tell(Record::Notice(notice));
+    service.handle.broadcast(Record::Notice(notice));
     until(&mut json, "notice").await;
     assert!(until(&mut html, "said").await.contains("data: acme: the API answers again"));
     // The changed parts follow, and then nothing but heartbeats.

@@ -73,7 +73,7 @@ pub(super) struct GivenUp {
     /// When the API is next asked for another release.
     pub look_again: Duration,
     /// The app's announced releases at the last inspection.
-    pub releases_heard: u64,
+    pub releases_seen: u64,
 }
 
 impl LastRestart {

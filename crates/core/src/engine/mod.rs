@@ -82,7 +82,7 @@ pub struct Engine {
 struct App {
     /// The label of the API error that was reported for this app, until the API answers again.
     reported_api_error: Option<&'static str>,
-    clock_told: bool,
+    clock_reported: bool,
     formations: Vec<Formation>,
     /// Errors without a dyno, one counter per rule.
     hits: Vec<Hits>,
@@ -91,7 +91,7 @@ struct App {
     /// Restarts wait until then, because a release or a scaling was announced.
     settled_at: Duration,
     /// Announced releases so far; a given-up dyno compares it to detect a new one.
-    releases_heard: u64,
+    releases_seen: u64,
 }
 
 #[derive(Debug, Default)]
@@ -393,14 +393,14 @@ struct PlatformClock {
 }
 
 impl PlatformClock {
-    fn heard(&mut self, at: Timestamp, mono: Duration) {
+    fn record(&mut self, at: Timestamp, mono: Duration) {
         if self.at(mono).is_none_or(|known| known < at) {
             self.latest = Some((at, mono));
         }
     }
 
     fn at(&self, mono: Duration) -> Option<Timestamp> {
-        self.latest.map(|(at, heard)| later(at, mono.saturating_sub(heard)))
+        self.latest.map(|(at, seen_at)| later(at, mono.saturating_sub(seen_at)))
     }
 }
 
@@ -410,13 +410,13 @@ impl App {
     fn new(plan: AppPlan) -> Self {
         Self {
             reported_api_error: None,
-            clock_told: false,
+            clock_reported: false,
             formations: plan.policy.process_types.iter().map(|_| Formation::default()).collect(),
             hits: vec![Hits::default(); plan.rules.len()],
             paused: None,
             plan,
             settled_at: Duration::ZERO,
-            releases_heard: 0,
+            releases_seen: 0,
         }
     }
 }

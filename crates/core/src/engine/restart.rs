@@ -216,14 +216,14 @@ impl Engine {
 
     /// A given-up dyno may continue only under another release.
     pub(super) fn end_giving_up(&mut self, key: DynoKey, seen: &DynoInfo) -> Result<(), Hold> {
-        let (now, heard) = (self.now.mono, self.app(key.app).releases_heard);
+        let (now, releases) = (self.now.mono, self.app(key.app).releases_seen);
         let dyno = self.dyno_mut(key);
         let Some(given_up) = &mut dyno.given_up else { return Ok(()) };
         let is_new_release =
             given_up.release.is_some() && seen.release.is_some() && given_up.release != seen.release;
         if now < given_up.until && !is_new_release {
             given_up.look_again = now.saturating_add(limits::GIVEN_UP_LOOK_EVERY);
-            given_up.releases_heard = heard;
+            given_up.releases_seen = releases;
             return Err(Hold::GivenUp { until: given_up.until_at });
         }
         dyno.given_up = None;
@@ -238,7 +238,7 @@ impl Engine {
 
     /// Gives up on the dyno. Returns the reason and the notice.
     pub(super) fn give_up_on(&mut self, key: DynoKey) -> (Hold, NoticeKind) {
-        let (now, heard) = (self.now, self.app(key.app).releases_heard);
+        let (now, releases) = (self.now, self.app(key.app).releases_seen);
         let (allowed, give_up_for) = (self.policy(key).max_restarts, self.policy(key).give_up_for);
         let until_at = later(now.wall, give_up_for);
         let dyno = self.dyno_mut(key);
@@ -247,7 +247,7 @@ impl Engine {
             until_at,
             release: dyno.seen.as_ref().and_then(|seen| seen.release),
             look_again: now.mono.saturating_add(limits::GIVEN_UP_LOOK_EVERY),
-            releases_heard: heard,
+            releases_seen: releases,
         });
         (Hold::MaxRestarts { allowed, until: until_at }, NoticeKind::GaveUp { allowed, until: until_at })
     }

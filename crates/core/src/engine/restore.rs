@@ -110,14 +110,14 @@ impl Engine {
         if !self.track(key) {
             return;
         }
-        let (now, heard) = (self.now, self.app(key.app).releases_heard);
+        let (now, releases) = (self.now, self.app(key.app).releases_seen);
         self.dyno_mut(key).given_up = Some(GivenUp {
             until: now.mono.saturating_add(since(now.wall, given_up.until)),
             until_at: given_up.until,
             release: given_up.release,
             // There may have been a release in the meantime.
             look_again: now.mono,
-            releases_heard: heard,
+            releases_seen: releases,
         });
     }
 

@@ -40,7 +40,7 @@ struct Bench {
     engine: Engine,
     faults: VecDeque<Fault>,
     /// Times of errors that another replica received.
-    heard_elsewhere: Vec<Timestamp>,
+    errors_elsewhere: Vec<Timestamp>,
     hanging: VecDeque<Effect>,
     instances: u32,
     now: Now,
@@ -102,7 +102,7 @@ impl Bench {
             effects_of_orders: Vec::new(),
             engine: Engine::new(vec![plan], 1),
             faults: VecDeque::new(),
-            heard_elsewhere: Vec::new(),
+            errors_elsewhere: Vec::new(),
             hanging: VecDeque::new(),
             instances: 0,
             now: Now { mono: Duration::ZERO, wall },
@@ -242,7 +242,7 @@ impl Bench {
             }
             Effect::CountAcrossReplicas(hit) => {
                 let at = hit.at;
-                let times = std::mem::take(&mut self.heard_elsewhere);
+                let times = std::mem::take(&mut self.errors_elsewhere);
                 Input::CountedAcrossReplicas { hit, times: times.into_iter().chain([at]).collect() }
             }
         })
@@ -1044,7 +1044,7 @@ fn a_dead_processs_claim_is_polled_and_not_repeated() {
 #[test]
 fn a_rule_counts_errors_of_other_replicas() {
     let mut bench = Bench::new(AppPlan { rules: vec![rule(3, Act::Restart)], ..plan() }, 1);
-    bench.heard_elsewhere = vec![earlier(bench.now.wall, secs(42)), earlier(bench.now.wall, secs(21))];
+    bench.errors_elsewhere = vec![earlier(bench.now.wall, secs(42)), earlier(bench.now.wall, secs(21))];
     bench.r14("web.1");
     assert_eq!(bench.deletes, ["00:00:00 web.1"]);
 }

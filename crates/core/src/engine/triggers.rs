@@ -23,7 +23,7 @@ use crate::time::since;
 impl Engine {
     pub(super) fn on_events(&mut self, app: AppId, events: Vec<Event>) {
         for Event { at, fact } in events {
-            self.platform_clock.heard(at, self.now.mono);
+            self.platform_clock.record(at, self.now.mono);
             match fact {
                 Fact::Error { code, dyno: Some(dyno) } => self.on_error(app, &dyno, code, at),
                 Fact::Error { code, dyno: None } => self.on_error_of_app(app, code, at),
@@ -186,7 +186,7 @@ impl Engine {
         // Waits until the API shows the new release, or preboot's old dynos are gone: as long as a dyno is
         // too young.
         let min_uptime = self.app(app).plan.policy.min_uptime;
-        self.app_mut(app).releases_heard += 1;
+        self.app_mut(app).releases_seen += 1;
         self.postpone(app, min_uptime);
     }
 
@@ -269,11 +269,11 @@ impl Engine {
         if let Some(Pause { reason, until }) = self.pause_of(key.app) {
             return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
         }
-        let heard = self.app(key.app).releases_heard;
+        let releases = self.app(key.app).releases_seen;
         let now = self.now;
         let Some(dyno) = self.dynos.get_mut(&key) else { return Ok(()) };
         if let Some(given_up) = &mut dyno.given_up
-            && given_up.releases_heard != heard
+            && given_up.releases_seen != releases
         {
             given_up.look_again = now.mono;
         }
@@ -345,9 +345,9 @@ impl Engine {
         let app = self.app_mut(key.app);
         let lead = match hold {
             Some(Hold::ClockAhead { lead }) => *lead,
-            _ => return app.clock_told = false,
+            _ => return app.clock_reported = false,
         };
-        if !std::mem::replace(&mut app.clock_told, true) {
+        if !std::mem::replace(&mut app.clock_reported, true) {
             self.notice(key.app, None, NoticeKind::ClockDisagrees { lead });
         }
     }

@@ -34,14 +34,14 @@ fn candidates<'d>(
     parsed.filter(|candidate| identity.is_reached_by(&candidate.url, app))
 }
 
-/// Returns the first of an app's drains that leads here; `heard` are the tokens of its batches so far.
+/// Returns the first of an app's drains that leads here; `seen_tokens` are the tokens of its batches so far.
 pub fn leading_here<'d>(
     drains: &'d [Drain],
-    heard: &[DrainToken],
+    seen_tokens: &[DrainToken],
     identity: &Identity,
     app: &AppName,
 ) -> Option<&'d Drain> {
-    let by_token = drains.iter().find(|drain| heard.contains(&drain.token));
+    let by_token = drains.iter().find(|drain| seen_tokens.contains(&drain.token));
     by_token.or_else(|| candidates(drains, identity, app).next().map(|candidate| candidate.drain))
 }
 

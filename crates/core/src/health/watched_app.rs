@@ -241,7 +241,7 @@ impl LostMessages {
         let messages = self.total - self.reported;
         (messages > 0 && now >= self.report_again_at).then(|| {
             self.reported = self.total;
-            self.report_again_at = now.saturating_add(limits::LOSS_TOLD_EVERY);
+            self.report_again_at = now.saturating_add(limits::LOSS_REPORT_EVERY);
             HealthAlert::LinesLost { messages }
         })
     }

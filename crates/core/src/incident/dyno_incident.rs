@@ -35,7 +35,7 @@ pub(super) struct AffectedDyno {
     pub(super) memory: Option<MemoryReading>,
     pub(super) state: State,
     /// The time of its last record.
-    heard: Duration,
+    last_event: Duration,
     /// How long after a restart the error was back, as the engine reported it.
     pub(super) no_help: Option<Duration>,
     /// How long it was out in this incident's restart.
@@ -178,7 +178,7 @@ impl AffectedDyno {
             reports: 0,
             memory: None,
             state: State::Heard,
-            heard: now,
+            last_event: now,
             no_help: None,
             out_for: None,
             returned_after: None,
@@ -189,7 +189,7 @@ impl AffectedDyno {
     }
 
     pub(super) fn add_decision(&mut self, decision: &Decision, now: Now) {
-        self.heard = now.mono;
+        self.last_event = now.mono;
         let evidence = &decision.evidence;
         self.reports = self.reports.saturating_add(1).max(evidence.lines);
         // A running restart keeps the rule and code that led to it; later errors do not replace them.
@@ -240,7 +240,7 @@ impl AffectedDyno {
 
     /// Notes the outcome of its restart; returns whether it had failed and is back after all.
     pub(super) fn add_outcome(&mut self, outcome: &Outcome, now: Duration) -> bool {
-        self.heard = now;
+        self.last_event = now;
         let had_failed = matches!(self.state, State::Failed { .. });
         match &outcome.result {
             RestartResult::Accepted { .. } => {
@@ -267,16 +267,16 @@ impl AffectedDyno {
     fn over_at(&self, watch_for: Duration) -> Duration {
         match &self.state {
             State::Back { since, .. } => since.saturating_add(watch_for),
-            State::Gone => self.heard,
+            State::Gone => self.last_event,
             State::GivenUp { over, .. } => *over,
             State::Failed { may_return: true, .. } | State::Out { .. } | State::Restarting { .. } => {
-                self.heard.saturating_add(limits::INCIDENT_SPAN_MAX)
+                self.last_event.saturating_add(limits::INCIDENT_SPAN_MAX)
             }
             State::DryRun
             | State::Failed { may_return: false, .. }
             | State::Heard
             | State::Held { .. }
-            | State::Notified => self.heard.saturating_add(limits::INCIDENT_QUIET),
+            | State::Notified => self.last_event.saturating_add(limits::INCIDENT_QUIET),
         }
     }
 

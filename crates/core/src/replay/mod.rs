@@ -90,7 +90,7 @@ impl<'s> Replay<'s> {
     /// # Errors
     /// A platform line that could not be understood. It counts for nothing, as in the daemon.
     pub fn read(&mut self, entry: &Entry<'_>, output: &mut Vec<ReplayOutput>) -> Result<(), DetectError> {
-        self.summary.heard(entry.at.ok());
+        self.summary.note_time(entry.at.ok());
         let Some(place) = self.place(entry.system) else { return Ok(()) };
         let fact = detect::fact(&entry.line)?;
         let at = match (entry.at, &fact) {

@@ -29,7 +29,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn heard(&mut self, at: Option<Timestamp>) {
+    pub(super) fn note_time(&mut self, at: Option<Timestamp>) {
         self.lines += 1;
         if let Some(at) = at {
             let (first, last) = self.span.unwrap_or((at, at));
@@ -107,9 +107,9 @@ mod tests {
     fn a_summary_lists_all_counts() {
         let mut summary = Summary { apps: 1, dynos: 2, restarts: 1, ..Summary::default() };
         assert_eq!(Summary::default().to_string(), "no lines");
-        summary.heard("2025-08-08T07:00:00Z".parse().ok());
-        summary.heard("2025-08-08T06:59:00Z".parse().ok());
-        summary.heard(None);
+        summary.note_time("2025-08-08T07:00:00Z".parse().ok());
+        summary.note_time("2025-08-08T06:59:00Z".parse().ok());
+        summary.note_time(None);
         summary.holds.extend([("too_young", 1), ("stale", 1), ("cooling_down", 1)]);
         summary.notifies = 1;
         summary.not_listed(true);
