@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
 use crate::metrics::Metrics;
@@ -13,6 +14,7 @@ use crate::traffic::TrafficBook;
 #[derive(Clone, Debug)]
 pub struct Context {
     pub clock: Clock,
+    pub drains: Arc<DrainActivities>,
     pub handle: Handle,
     pub metrics: Arc<Metrics>,
     /// Answers `/readyz`.

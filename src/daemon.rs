@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
+use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
 use crate::heroku::Heroku;
@@ -109,7 +110,9 @@ pub async fn start(
 
     let address = listener.local_addr()?;
     let past = last_decisions(&store).await;
+    let drains = Arc::new(DrainActivities::new(settings.apps.len()));
     let context = Context {
+        drains,
         clock,
         handle: handle.clone(),
         metrics,

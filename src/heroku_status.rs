@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use reqwest::redirect;
+
+use crate::http_client;
 use dynowarden_core::api::json;
 use dynowarden_core::limits;
 
@@ -14,13 +17,8 @@ pub struct StatusPage {
 impl StatusPage {
     /// A reader of the page at `url`; none if HTTPS is not available.
     pub fn new(url: &str, request_timeout: Duration) -> Option<Self> {
-        // It may be installed already, which is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("dynowarden/", env!("CARGO_PKG_VERSION")))
-            .timeout(request_timeout)
-            .build()
-            .ok()?;
+        let builder = http_client::builder(url, request_timeout);
+        let client = builder.redirect(redirect::Policy::default()).build().ok()?;
         Some(Self { client, url: url.to_owned() })
     }
 

@@ -6,7 +6,7 @@
 
 mod labels;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::drain_activity::DrainActivities;
 use crate::exposition::Exposition;
 use crate::metrics::labels::{
     ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventKindLabel, EventLabels, KindLabels,
@@ -25,7 +26,6 @@ use crate::metrics::labels::{
 use crate::notify::NotifierFigures;
 use crate::store::Health;
 use dynowarden_core::codes::Code;
-use dynowarden_core::health::silence::DrainActivity;
 use dynowarden_core::ident::{AppId, ProcessType};
 use dynowarden_core::ingest::{Counts, EventKind};
 use dynowarden_core::policy::AppPlan;
@@ -38,39 +38,7 @@ pub struct Metrics {
     apps: Vec<AppLabel>,
     /// The counters of every batch, by app.
     tallies: Vec<Tally>,
-    /// When the last batch of each app came, in `mono` milliseconds from 1; 0 before the first.
-    last_batch_at: Vec<AtomicU64>,
-    /// The same for the last batch with a runtime-metrics sample.
-    last_sample_at: Vec<AtomicU64>,
     families: Families,
-}
-
-/// Why the HTTP server rejected a request or a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    BodySlow,
-    /// A connection was closed to make room for a new one.
-    Evicted,
-    /// A TLS handshake failed: plain HTTP, another version, or a peer that does not trust us.
-    HandshakeFailed,
-    HandshakeSlow,
-    /// The head is invalid or ambiguous.
-    HeadBroken,
-    HeadSlow,
-    /// Too many bytes or lines.
-    HeadTooLarge,
-    /// No descriptor, or no connection that could be evicted.
-    NoRoom,
-    QueueFull,
-    /// Too many wrong passwords from the same address.
-    Throttled,
-    TooLarge,
-    Unauthorized,
-    UnknownApp,
-    /// An unsupported content encoding.
-    UnknownEncoding,
-    /// An unknown drain, while not all drains are listed yet.
-    Unlisted,
 }
 
 /// The counters of one app that every batch adds to. Looking them up by labels would take a hash of the app's
@@ -84,40 +52,82 @@ struct Tally {
     lost_messages: Counter,
 }
 
-#[derive(Debug)]
-struct Families {
-    api_away: Gauge<i64, AtomicI64>,
-    api_rate_limit_remaining: Gauge<i64, AtomicI64>,
-    api_requests: Family<ApiLabels, Counter>,
-    app_hidden: Family<AppLabels, Gauge<i64, AtomicI64>>,
-    bad_frames: Family<KindLabels, Counter>,
-    batches: Family<AppLabels, Counter>,
-    certificate_ends: Gauge<i64, AtomicI64>,
-    certificate_reads: Family<ReadLabels, Counter>,
-    connections: Gauge<i64, AtomicI64>,
-    decisions: Family<DecisionLabels, Counter>,
-    drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>,
-    drain_silent: Family<AppLabels, Gauge<i64, AtomicI64>>,
-    dynos: Family<AppLabels, Gauge<i64, AtomicI64>>,
-    events: Family<EventLabels, Counter>,
-    frames: Family<AppLabels, Counter>,
-    left_alone: Family<AppLabels, Counter>,
-    lost_elsewhere: Family<AppLabels, Counter>,
-    lost_messages: Family<AppLabels, Counter>,
-    notices: Family<KindLabels, Counter>,
-    notifications: Family<NotifierLabels, Counter>,
-    stale_answers: Counter,
-    platform_red: Gauge<i64, AtomicI64>,
-    ready: Gauge<i64, AtomicI64>,
-    refusals: Family<RefusalLabels, Counter>,
-    repeated_batches: Family<AppLabels, Counter>,
-    restart_seconds: Family<AppLabels, Histogram, fn() -> Histogram>,
-    restarts: Family<RestartLabels, Counter>,
-    store_away: Gauge<i64, AtomicI64>,
-    store_dropped_rows: Counter,
-    store_unwritten_rows: Gauge<i64, AtomicI64>,
-    tasks: Gauge<i64, AtomicI64>,
-    token_accepted: Gauge<i64, AtomicI64>,
+/// Declares the families with their names and help texts. Names get the prefix `dynowarden_`, and those of
+/// counters the suffix `_total`.
+macro_rules! families {
+    ($($field:ident: $family:ty, $name:literal, $help:literal;)+) => {
+        #[derive(Debug)]
+        struct Families {
+            $($field: $family,)+
+            restart_seconds: Family<AppLabels, Histogram, fn() -> Histogram>,
+        }
+
+        impl Families {
+            fn new(registry: &mut Registry) -> Self {
+                let families = Self {
+                    $($field: <$family>::default(),)+
+                    restart_seconds: Family::new_with_constructor(|| Histogram::new(RESTART_SECONDS)),
+                };
+                $(registry.register($name, $help, families.$field.clone());)+
+                let help = "Seconds from an accepted restart until the new dyno was up";
+                registry.register("restart_seconds", help, families.restart_seconds.clone());
+                families
+            }
+        }
+    };
+}
+
+families! {
+    build: Family<BuildLabels, Gauge>, "build_info", "The program's version";
+    batches: Family<AppLabels, Counter>, "batches", "Batches accepted, without repeated ones";
+    repeated_batches: Family<AppLabels, Counter>, "repeated_batches",
+        "Batches acknowledged because their frame id was known";
+    frames: Family<AppLabels, Counter>, "frames", "Frames in accepted batches";
+    bad_frames: Family<KindLabels, Counter>, "bad_frames", "Frames that could not be read, by kind";
+    events: Family<EventLabels, Counter>, "events", "Platform events found, by kind";
+    left_alone: Family<AppLabels, Counter>, "left_alone_events",
+        "Events of process types that are not listed";
+    lost_messages: Family<AppLabels, Counter>, "lost_messages",
+        "Messages that logplex dropped on the way to this drain (L10)";
+    lost_elsewhere: Family<AppLabels, Counter>, "other_drains_lost_messages",
+        "Messages that logplex dropped on the way to the app's other drains (L10)";
+    decisions: Family<DecisionLabels, Counter>, "decisions", "Decisions, refusals included";
+    restarts: Family<RestartLabels, Counter>, "restarts",
+        "Restarts by stage or end: accepted, then one of back, back_late, not_back, gone";
+    notices: Family<KindLabels, Counter>, "notices", "Notices to people, by kind";
+    api_requests: Family<ApiLabels, Counter>, "api_requests", "Calls of the Platform API by outcome";
+    api_rate_limit_remaining: Gauge, "api_rate_limit_remaining",
+        "API calls left to the account, as last reported; -1 before the first answer";
+    dynos: Family<AppLabels, Gauge>, "dynos", "Dynos that the engine keeps state for";
+    drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>, "drain_last_batch_seconds",
+        "Seconds since the app's last batch, or since startup before the first";
+    drain_silent: Family<AppLabels, Gauge>, "drain_silent",
+        "1 while the app's drain is silent although its dynos are up, or is missing";
+    token_accepted: Gauge, "token_accepted",
+        "1 if the Platform API accepts the token, 0 if not, -1 before the first answer";
+    app_hidden: Family<AppLabels, Gauge>, "app_hidden",
+        "1 while the app is gone, renamed, or not accessible with this token";
+    api_away: Gauge, "api_away", "1 while the Platform API has not answered for a while";
+    platform_red: Gauge, "platform_red",
+        "1 while Heroku's status page shows red; 0 also where it is not read";
+    store_away: Gauge, "store_away", "1 while the database is away";
+    store_unwritten_rows: Gauge, "store_unwritten_rows",
+        "Rows that wait to be written to the database";
+    store_dropped_rows: Counter, "store_dropped_rows",
+        "Rows dropped because the queue was full or the database rejected them";
+    certificate_ends: Gauge, "tls_certificate_expiry_timestamp_seconds",
+        "Expiry of the certificate of [tls], in seconds since 1970; 0 without one";
+    certificate_reads: Family<ReadLabels, Counter>, "tls_certificate_reads",
+        "Reloads of the certificate: replaced, or failed with the old one kept";
+    notifications: Family<NotifierLabels, Counter>, "notifications",
+        "Messages of each notifier: delivered, dropped from a full queue, failed, forgotten, missed";
+    stale_answers: Counter, "stale_answers",
+        "API and store answers that came when the engine no longer waited for them";
+    connections: Gauge, "connections", "Open connections";
+    tasks: Gauge, "tasks", "Running tasks of the runtime";
+    refusals: Family<RefusalLabels, Counter>, "refused_requests",
+        "Requests and connections that the HTTP server refused, by reason";
+    ready: Gauge, "ready", "1 if /readyz answers 200";
 }
 
 /// The stages and ends of a restart that exist from the start; see
@@ -133,9 +143,11 @@ const RESTART_SECONDS: [f64; 11] = [5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120
 impl Metrics {
     /// The figures of a program that watches these apps, in the order of the settings.
     pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>) -> Self {
-        let families = Families::new();
         let mut registry = Registry::with_prefix("dynowarden");
-        families.register(&mut registry);
+        let families = Families::new(&mut registry);
+        families.api_rate_limit_remaining.set(-1);
+        families.token_accepted.set(-1);
+        families.build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         let mut apps = Vec::new();
         for plan in plans {
             let label = AppLabel(plan.name.clone());
@@ -143,12 +155,10 @@ impl Metrics {
             apps.push(label);
         }
         let tallies = apps.iter().map(|label| families.tally(label)).collect();
-        let never = || apps.iter().map(|_| AtomicU64::new(0)).collect();
-        let (last_batch_at, last_sample_at) = (never(), never());
-        Self { registry, apps, tallies, last_batch_at, last_sample_at, families }
+        Self { registry, apps, tallies, families }
     }
 
-    pub fn batch(&self, app: AppId, counts: &Counts, now: Now) {
+    pub fn batch(&self, app: AppId, counts: &Counts) {
         let (Some(label), Some(tally)) = (self.label(app), self.tallies.get(index(app))) else { return };
         tally.batches.inc();
         tally.frames.inc_by(counts.frames);
@@ -163,50 +173,20 @@ impl Metrics {
             let labels = EventLabels { app: label.clone(), kind: EventKindLabel(*kind) };
             self.families.events.get_or_create(&labels).inc_by(*count);
         }
-        if counts.events.contains_key(&EventKind::Sample) {
-            note(&self.last_sample_at, app, now);
-        }
-        note(&self.last_batch_at, app, now);
     }
 
-    pub fn repeated_batch(&self, app: AppId, now: Now) {
-        if let Some(label) = self.label(app) {
-            self.families.repeated_batches.get_or_create(&AppLabels { app: label.clone() }).inc();
-        }
-        note(&self.last_batch_at, app, now);
-    }
-
-    /// When the last batch of an app came, including redelivered ones, in `mono` time; none before the first.
-    pub fn last_batch_at(&self, app: AppId) -> Option<Duration> {
-        noted(&self.last_batch_at, app)
-    }
-
-    /// Returns the activity of an app's drain so far.
-    pub fn drain_activity(&self, app: AppId) -> DrainActivity {
-        let lost = |label: &AppLabel| {
-            self.families.lost_messages.get_or_create(&AppLabels { app: label.clone() }).get()
-        };
-        DrainActivity {
-            last_batch_at: noted(&self.last_batch_at, app),
-            last_sample_at: noted(&self.last_sample_at, app),
-            lost_messages: self.label(app).map_or(0, lost),
-        }
+    pub fn repeated_batch(&self, app: AppId) {
+        self.of_app(&self.families.repeated_batches, app, |counter| _ = counter.inc());
     }
 
     /// Sets whether an app's drain is silent or missing.
     pub fn drain_silent(&self, app: AppId, silent: bool) {
-        if let Some(label) = self.label(app) {
-            let labels = AppLabels { app: label.clone() };
-            self.families.drain_silent.get_or_create(&labels).set(silent.into());
-        }
+        self.of_app(&self.families.drain_silent, app, |gauge| _ = gauge.set(silent.into()));
     }
 
     /// Sets whether an app cannot be seen.
     pub fn app_hidden(&self, app: AppId, hidden: bool) {
-        if let Some(label) = self.label(app) {
-            let labels = AppLabels { app: label.clone() };
-            self.families.app_hidden.get_or_create(&labels).set(hidden.into());
-        }
+        self.of_app(&self.families.app_hidden, app, |gauge| _ = gauge.set(hidden.into()));
     }
 
     /// Sets whether the Platform API has not answered for a while.
@@ -232,8 +212,8 @@ impl Metrics {
         self.families.token_accepted.set(accepted.map_or(-1, i64::from));
     }
 
-    pub fn refused(&self, refusal: Refusal) {
-        self.families.refusals.get_or_create(&RefusalLabels { reason: refusal.label() }).inc();
+    pub fn refused(&self, reason: impl Into<&'static str>) {
+        self.families.refusals.get_or_create(&RefusalLabels { reason: reason.into() }).inc();
     }
 
     pub fn certificate_ends(&self, at: Timestamp) {
@@ -294,10 +274,7 @@ impl Metrics {
 
     /// Records how long a restarted dyno was out.
     pub fn restart_took(&self, app: AppId, out_for: Duration) {
-        if let Some(label) = self.label(app) {
-            let labels = AppLabels { app: label.clone() };
-            self.families.restart_seconds.get_or_create(&labels).observe(out_for.as_secs_f64());
-        }
+        self.of_app(&self.families.restart_seconds, app, |seconds| seconds.observe(out_for.as_secs_f64()));
     }
 
     pub fn notice(&self, app: AppId, kind: &'static str) {
@@ -319,10 +296,8 @@ impl Metrics {
 
     /// Sets the number of an app's dynos that the engine keeps state for.
     pub fn dynos(&self, app: AppId, tracked: usize) {
-        if let Some(label) = self.label(app) {
-            let labels = AppLabels { app: label.clone() };
-            self.families.dynos.get_or_create(&labels).set(i64::try_from(tracked).unwrap_or(i64::MAX));
-        }
+        let tracked = i64::try_from(tracked).unwrap_or(i64::MAX);
+        self.of_app(&self.families.dynos, app, |gauge| _ = gauge.set(tracked));
     }
 
     pub fn ready(&self, ready: bool) {
@@ -330,13 +305,13 @@ impl Metrics {
     }
 
     /// All figures as text. Ages are those at `now`.
-    pub fn render(&self, exposition: Exposition, now: Now) -> String {
-        for (app, heard_at) in self.apps.iter().zip(&self.last_batch_at) {
+    pub fn render(&self, exposition: Exposition, drains: &DrainActivities, now: Now) -> String {
+        for app in (0..).map(AppId).take(self.apps.len()) {
             // Before the first batch it is the time since startup, so that an alert on a silent drain also
             // covers one that never sent anything.
-            let at = Duration::from_millis(heard_at.load(Ordering::Relaxed).saturating_sub(1));
+            let at = drains.of(app).last_batch_at.unwrap_or_default();
             let age = now.mono.saturating_sub(at).as_secs_f64();
-            self.families.drain_last_batch.get_or_create(&AppLabels { app: app.clone() }).set(age);
+            self.of_app(&self.families.drain_last_batch, app, |gauge| _ = gauge.set(age));
         }
         let mut page = String::new();
         // Writing to a `String` cannot fail, and no encoder of ours does.
@@ -346,21 +321,21 @@ impl Metrics {
         exposition.of_open_metrics(page)
     }
 
+    /// Updates the series of a watched app.
+    fn of_app<M: Clone, C: MetricConstructor<M>>(
+        &self,
+        family: &Family<AppLabels, M, C>,
+        app: AppId,
+        update: impl FnOnce(&M),
+    ) {
+        if let Some(label) = self.label(app) {
+            update(&family.get_or_create(&AppLabels { app: label.clone() }));
+        }
+    }
+
     fn label(&self, app: AppId) -> Option<&AppLabel> {
         self.apps.get(index(app))
     }
-}
-
-/// Notes the time of an event; times count from 1, so that 0 means never.
-fn note(times: &[AtomicU64], app: AppId, now: Now) {
-    if let Some(at) = times.get(index(app)) {
-        let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1);
-        at.fetch_max(millis + 1, Ordering::Relaxed);
-    }
-}
-
-fn noted(times: &[AtomicU64], app: AppId) -> Option<Duration> {
-    times.get(index(app))?.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
 }
 
 fn index(app: AppId) -> usize {
@@ -370,107 +345,6 @@ fn index(app: AppId) -> usize {
 // === impl Families ===
 
 impl Families {
-    fn new() -> Self {
-        Self {
-            api_away: Gauge::default(),
-            api_rate_limit_remaining: Gauge::default(),
-            api_requests: Family::default(),
-            app_hidden: Family::default(),
-            bad_frames: Family::default(),
-            batches: Family::default(),
-            certificate_ends: Gauge::default(),
-            certificate_reads: Family::default(),
-            connections: Gauge::default(),
-            decisions: Family::default(),
-            drain_last_batch: Family::default(),
-            drain_silent: Family::default(),
-            dynos: Family::default(),
-            events: Family::default(),
-            frames: Family::default(),
-            left_alone: Family::default(),
-            lost_elsewhere: Family::default(),
-            lost_messages: Family::default(),
-            notices: Family::default(),
-            notifications: Family::default(),
-            stale_answers: Counter::default(),
-            platform_red: Gauge::default(),
-            ready: Gauge::default(),
-            refusals: Family::default(),
-            repeated_batches: Family::default(),
-            restart_seconds: Family::new_with_constructor(|| Histogram::new(RESTART_SECONDS)),
-            restarts: Family::default(),
-            store_away: Gauge::default(),
-            store_dropped_rows: Counter::default(),
-            store_unwritten_rows: Gauge::default(),
-            tasks: Gauge::default(),
-            token_accepted: Gauge::default(),
-        }
-    }
-
-    fn register(&self, to: &mut Registry) {
-        let f = self;
-        let build = Family::<BuildLabels, Gauge>::default();
-        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
-        to.register("build_info", "The program's version", build);
-        to.register("batches", "Batches accepted, without repeated ones", f.batches.clone());
-        to.register(
-            "repeated_batches",
-            "Batches acknowledged because their frame id was known",
-            f.repeated_batches.clone(),
-        );
-        to.register("frames", "Frames in accepted batches", f.frames.clone());
-        to.register("bad_frames", "Frames that could not be read, by kind", f.bad_frames.clone());
-        to.register("events", "Platform events found, by kind", f.events.clone());
-        let help = "Events of process types that are not listed";
-        to.register("left_alone_events", help, f.left_alone.clone());
-        let help = "Messages that logplex dropped on the way to this drain (L10)";
-        to.register("lost_messages", help, f.lost_messages.clone());
-        let help = "Messages that logplex dropped on the way to the app's other drains (L10)";
-        to.register("other_drains_lost_messages", help, f.lost_elsewhere.clone());
-        to.register("decisions", "Decisions, refusals included", f.decisions.clone());
-        let help = "Restarts by stage or end: accepted, then one of back, back_late, not_back, gone";
-        to.register("restarts", help, f.restarts.clone());
-        let help = "Seconds from an accepted restart until the new dyno was up";
-        to.register("restart_seconds", help, f.restart_seconds.clone());
-        to.register("notices", "Notices to people, by kind", f.notices.clone());
-        to.register("api_requests", "Calls of the Platform API by outcome", f.api_requests.clone());
-        let help = "API calls left to the account, as last reported; -1 before the first answer";
-        f.api_rate_limit_remaining.set(-1);
-        to.register("api_rate_limit_remaining", help, f.api_rate_limit_remaining.clone());
-        to.register("dynos", "Dynos that the engine keeps state for", f.dynos.clone());
-        let help = "Seconds since the app's last batch, or since startup before the first";
-        to.register("drain_last_batch_seconds", help, f.drain_last_batch.clone());
-        let help = "1 while the app's drain is silent although its dynos are up, or is missing";
-        to.register("drain_silent", help, f.drain_silent.clone());
-        let help = "1 if the Platform API accepts the token, 0 if not, -1 before the first answer";
-        f.token_accepted.set(-1);
-        to.register("token_accepted", help, f.token_accepted.clone());
-        let help = "1 while the app is gone, renamed, or not accessible with this token";
-        to.register("app_hidden", help, f.app_hidden.clone());
-        to.register("api_away", "1 while the Platform API has not answered for a while", f.api_away.clone());
-        let help = "1 while Heroku's status page shows red; 0 also where it is not read";
-        to.register("platform_red", help, f.platform_red.clone());
-        to.register("store_away", "1 while the database is away", f.store_away.clone());
-        let help = "Rows that wait to be written to the database";
-        to.register("store_unwritten_rows", help, f.store_unwritten_rows.clone());
-        let help = "Rows dropped because the queue was full or the database rejected them";
-        to.register("store_dropped_rows", help, f.store_dropped_rows.clone());
-        let help = "Expiry of the certificate of [tls], in seconds since 1970; 0 without one";
-        to.register("tls_certificate_expiry_timestamp_seconds", help, f.certificate_ends.clone());
-        let help = "Reloads of the certificate: replaced, or failed with the old one kept";
-        to.register("tls_certificate_reads", help, f.certificate_reads.clone());
-        let help =
-            "Messages of each notifier: delivered, dropped from a full queue, failed, forgotten, missed";
-        to.register("notifications", help, f.notifications.clone());
-        let help = "API and store answers that came when the engine no longer waited for them";
-        to.register("stale_answers", help, f.stale_answers.clone());
-        to.register("connections", "Open connections", f.connections.clone());
-        to.register("tasks", "Running tasks of the runtime", f.tasks.clone());
-        let help = "Requests and connections that the HTTP server refused, by reason";
-        to.register("refused_requests", help, f.refusals.clone());
-        to.register("ready", "1 if /readyz answers 200", f.ready.clone());
-    }
-
     fn tally(&self, app: &AppLabel) -> Tally {
         let of_app = AppLabels { app: app.clone() };
         Tally {
@@ -507,8 +381,8 @@ impl Families {
                 begin(&self.api_requests, &ApiLabels { call, outcome });
             }
         }
-        for reason in [Refusal::QueueFull, Refusal::Throttled, Refusal::Unauthorized] {
-            begin(&self.refusals, &RefusalLabels { reason: reason.label() });
+        for reason in ["queue_full", "throttled", "unauthorized"] {
+            begin(&self.refusals, &RefusalLabels { reason });
         }
     }
 }
@@ -523,30 +397,6 @@ where
     drop(family.get_or_create(labels));
 }
 
-// === impl Refusal ===
-
-impl Refusal {
-    fn label(self) -> &'static str {
-        match self {
-            Self::BodySlow => "body_slow",
-            Self::Evicted => "evicted",
-            Self::HandshakeFailed => "handshake_failed",
-            Self::HandshakeSlow => "handshake_slow",
-            Self::HeadBroken => "head_broken",
-            Self::HeadSlow => "head_slow",
-            Self::HeadTooLarge => "head_too_large",
-            Self::NoRoom => "no_room",
-            Self::QueueFull => "queue_full",
-            Self::Throttled => "throttled",
-            Self::TooLarge => "too_large",
-            Self::Unauthorized => "unauthorized",
-            Self::UnknownApp => "unknown_app",
-            Self::UnknownEncoding => "unknown_encoding",
-            Self::Unlisted => "drains_unlisted",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
@@ -554,7 +404,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Exposition, Metrics, Refusal};
+    use super::{DrainActivities, Exposition, Metrics};
     use dynowarden_core::ident::{AppId, ProcessType};
     use dynowarden_core::ingest::Counts;
     use dynowarden_core::policy::{AppPlan, Policy, Rate};
@@ -586,33 +436,32 @@ mod tests {
     #[test]
     fn the_age_of_the_last_batch_grows_until_the_next() {
         let plan = watched();
-        let metrics = Metrics::new([&plan]);
+        let (metrics, drains) = (Metrics::new([&plan]), DrainActivities::new(1));
         let age = |now| {
-            let page = metrics.render(Exposition::Prometheus, now);
+            let page = metrics.render(Exposition::Prometheus, &drains, now);
             let name = "dynowarden_drain_last_batch_seconds{app=\"acme\"} ";
             let line = page.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
             line.parse::<f64>().expect("a number")
         };
-        assert_eq!((metrics.last_batch_at(AppId(0)), age(START)), (None, 100.0));
-        metrics.batch(AppId(0), &Counts::default(), START);
-        assert_eq!(metrics.last_batch_at(AppId(0)), Some(START.mono));
+        assert_eq!(age(START), 100.0);
+        drains.record_batch(AppId(0), &Counts::default(), START);
         assert_eq!(age(START.after(Duration::from_secs(7))), 7.0);
-        metrics.repeated_batch(AppId(0), START.after(Duration::from_secs(8)));
+        drains.record_repeated_batch(AppId(0), START.after(Duration::from_secs(8)));
         assert_eq!(age(START.after(Duration::from_secs(9))), 1.0);
-        assert_eq!(metrics.last_batch_at(AppId(1)), None);
+        assert_eq!(drains.of(AppId(1)).last_batch_at, None);
     }
 
     #[test]
     fn an_unwatched_app_has_no_series() {
         let plan = watched();
-        let metrics = Metrics::new([&plan]);
-        let before = metrics.render(Exposition::OpenMetrics, START);
+        let (metrics, drains) = (Metrics::new([&plan]), DrainActivities::new(1));
+        let before = metrics.render(Exposition::OpenMetrics, &drains, START);
         let web: ProcessType = "web".parse().expect("a type");
-        metrics.batch(AppId(1), &Counts::default(), START);
+        metrics.batch(AppId(1), &Counts::default());
         metrics.decision(AppId(1), "hold", "stale");
         metrics.restart(AppId(1), &web, "accepted");
-        assert_eq!(metrics.render(Exposition::OpenMetrics, START), before);
-        metrics.refused(Refusal::QueueFull);
-        assert_ne!(metrics.render(Exposition::OpenMetrics, START), before);
+        assert_eq!(metrics.render(Exposition::OpenMetrics, &drains, START), before);
+        metrics.refused("queue_full");
+        assert_ne!(metrics.render(Exposition::OpenMetrics, &drains, START), before);
     }
 }

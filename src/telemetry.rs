@@ -147,6 +147,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::{LogError, begin, report};
+    use crate::drain_activity::DrainActivities;
     use crate::exposition::Exposition;
     use crate::metrics::Metrics;
     use dynowarden_core::api::ApiError;
@@ -216,7 +217,7 @@ mod tests {
             assert_eq!(line[key], *value, "{text}");
         }
         let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
-        let page = metrics.render(Exposition::Prometheus, now);
+        let page = metrics.render(Exposition::Prometheus, &DrainActivities::new(1), now);
         assert!(page.contains(&format!("dynowarden_{figure} 1\n")), "{page}");
     }
 

@@ -104,7 +104,7 @@ impl WatchdogTask {
 
     fn drain_activity(&self) -> Input {
         let apps = (0..).map(AppId).zip(&self.plans);
-        Input::Heard(apps.map(|(app, _)| self.context.metrics.drain_activity(app)).collect())
+        Input::Heard(apps.map(|(app, _)| self.context.drains.of(app)).collect())
     }
 
     async fn answer(self, ask: Ask, answerer: mpsc::Sender<Answer>) {

@@ -1,12 +1,11 @@
 //! The addresses of receivers: URLs of webhooks and mail servers, and e-mail addresses.
 
-use core::net::IpAddr;
-
 use http::Uri;
 use secrecy::SecretString;
 
 use crate::config::field::SecretKind;
 use crate::config::settings::SmtpSecurity;
+use dynowarden_core::drain_url::is_loopback;
 
 /// A Slack incoming webhook.
 pub(super) const SLACK_URL: SecretKind = SecretKind {
@@ -67,11 +66,6 @@ fn has_right_port(uri: &Uri) -> bool {
         let place = authority.as_str().rsplit('@').next().unwrap_or_default();
         place.len() == authority.host().len() || authority.port_u16().is_some_and(|port| port > 0)
     })
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Reads a mail server's address.

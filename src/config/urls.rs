@@ -1,6 +1,5 @@
 //! The URLs of the Platform API and of the store.
 
-use core::net::IpAddr;
 use std::path::PathBuf;
 
 use http::Uri;
@@ -8,6 +7,7 @@ use http::Uri;
 use crate::config::field::SecretKind;
 use crate::config::problem::quoted;
 use crate::config::settings::Database;
+use dynowarden_core::drain_url::is_loopback;
 
 pub(super) const API_URL_ALLOWED: &str =
     "a URL such as https://api.heroku.com, with http or https, without a user, a query or a fragment";
@@ -38,10 +38,9 @@ pub(super) fn api_url(text: &str) -> Option<ApiUrl> {
     if host.is_empty() || (authority.as_str().len() > host.len() && authority.port_u16().is_none()) {
         return None;
     }
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let is_clear = scheme == "http" && !is_loopback(host);
     let text = format!("{scheme}://{authority}{}", uri.path()).trim_end_matches('/').to_owned();
-    Some(ApiUrl { text, is_clear: scheme == "http" && !is_loopback })
+    Some(ApiUrl { text, is_clear })
 }
 
 /// A refused URL, without the parts that could be a password.

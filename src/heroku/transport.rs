@@ -15,6 +15,7 @@ use secrecy::ExposeSecret;
 use crate::config::settings::HerokuSettings;
 use crate::heroku::ClientError;
 use crate::heroku::call::Call;
+use crate::http_client;
 use crate::metrics::Metrics;
 use dynowarden_core::api::ApiError;
 use dynowarden_core::api::json;
@@ -60,20 +61,10 @@ impl Transport {
             .map_err(|_| ClientError::Token)?;
         authorization.set_sensitive(true);
         let base = Url::parse(&settings.api_url).map_err(|_| ClientError::Url)?;
-        // It may be installed already, which is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
+        let mut builder = http_client::builder(&settings.api_url, settings.request_timeout)
             .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
             .connect_timeout(settings.request_timeout.min(limits::API_CONNECT))
-            .timeout(settings.request_timeout)
-            .pool_idle_timeout(POOL_IDLE)
             .https_only(base.scheme() == "https");
-        if is_loopback(&base) {
-            builder = builder.no_proxy();
-        }
         if base.scheme() == "http" {
             // A machine without certificates can still use a Platform API without TLS.
             builder = builder.tls_certs_only([]);
@@ -245,10 +236,6 @@ const USER_AGENT: &str =
 /// <https://devcenter.heroku.com/articles/platform-api-reference#clients>
 const ACCEPTED: &str = "application/vnd.heroku+json; version=3";
 
-/// Shorter than any idle time-out on the way, so that no call goes out on a connection that is closing: a
-/// DELETE with an unknown outcome costs an inspection.
-const POOL_IDLE: Duration = Duration::from_secs(20);
-
 /// An error's body is a sentence.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
 
@@ -268,11 +255,4 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(limits::API_WAIT_MAX))
-}
-
-/// A proxy from the environment is not for loopback.
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

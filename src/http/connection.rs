@@ -24,8 +24,8 @@ use crate::http::Service;
 use crate::http::client_addr::Head;
 use crate::http::connection_state::{ConnectionState, InFlight, Phase};
 use crate::http::framing::Framing;
+use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
-use crate::metrics::Refusal;
 use dynowarden_core::limits;
 
 /// Serves one connection until it ends, is evicted, misses a deadline, or the daemon shuts down.

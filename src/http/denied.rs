@@ -8,8 +8,8 @@ use hyper::body::Body;
 use crate::driver::Stopped;
 use crate::http::Service;
 use crate::http::body::BodyError;
+use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
-use crate::metrics::Refusal;
 use crate::store::error::StoreAway;
 
 /// Why an admin's request is not carried out.

@@ -15,8 +15,8 @@ use crate::http::auth::{self, DrainAccess};
 use crate::http::body::{self, Encoding, Unpacked};
 use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
+use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
-use crate::metrics::Refusal;
 use dynowarden_core::dedup::{Delivery, FrameClaim, Source};
 use dynowarden_core::detect::{self, request::Request};
 use dynowarden_core::ident::{AppId, DrainToken, DynoName};
@@ -71,7 +71,8 @@ impl Service {
         let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
             Delivery::New(claim) => claim,
             Delivery::Duplicate => {
-                self.metrics.repeated_batch(app, self.clock.now());
+                self.metrics.repeated_batch(app);
+                self.drains.record_repeated_batch(app, self.clock.now());
                 return reply::empty(StatusCode::NO_CONTENT);
             }
             // The first delivery may still be rejected; only this one would then be left.
@@ -125,7 +126,8 @@ impl Service {
         for (dyno, request) in requests {
             self.traffic.request(app, dyno, &request, now);
         }
-        self.metrics.batch(app, &counts, now);
+        self.metrics.batch(app, &counts);
+        self.drains.record_batch(app, &counts, now);
         if let Some(drain) = drain {
             self.tokens.note(app, drain);
         }

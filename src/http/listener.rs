@@ -14,8 +14,8 @@ use tracing::warn;
 use crate::http::Service;
 use crate::http::connection;
 use crate::http::connection_state::{ConnectionState, Phase};
+use crate::http::refusal::Refusal;
 use crate::http::tls::Tls;
-use crate::metrics::Refusal;
 use dynowarden_core::limits;
 
 /// Serves connections until `shutdown`. Then it accepts no more, closes idle ones, answers requests in flight

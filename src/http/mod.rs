@@ -37,6 +37,7 @@ mod hooks;
 mod ingest;
 pub mod listener;
 mod ops;
+mod refusal;
 pub mod reply;
 mod route;
 #[cfg(test)]
@@ -56,6 +57,7 @@ use tracing::debug;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
+use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
 use crate::http::admin_ui::AdminUi;
@@ -86,6 +88,7 @@ pub struct Service {
     connections_max: usize,
     admin_ui: Option<AdminUi>,
     drain_auth: DrainAuth,
+    drains: Arc<DrainActivities>,
     frame_ids: FrameDedup,
     handle: Handle,
     hook: Option<Secret>,
@@ -117,7 +120,7 @@ impl Service {
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
-        let Context { clock, handle, metrics, readiness, store, tokens, traffic } = context;
+        let Context { clock, drains, handle, metrics, readiness, store, tokens, traffic } = context;
         let admin_ui = settings.admin_password.as_ref().map(|password| {
             let status_model =
                 Arc::new(StatusModel::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
@@ -137,6 +140,7 @@ impl Service {
                     .zip(&settings.apps)
                     .flat_map(|(id, app)| app.drain_passwords().map(move |password| (id, password))),
             ),
+            drains,
             frame_ids: FrameDedup::default(),
             handle,
             hook: settings.hook_key.as_ref().map(Secret::configured),

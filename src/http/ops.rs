@@ -18,7 +18,7 @@ impl Service {
         self.metrics.store(&self.store.health());
         self.metrics.ready(self.readiness.trouble().is_none());
         self.metrics.tasks(Handle::current().metrics().num_alive_tasks());
-        let page = self.metrics.render(exposition, self.clock.now());
+        let page = self.metrics.render(exposition, &self.drains, self.clock.now());
         Ok(reply::no_store(reply::typed(StatusCode::OK, exposition.content_type(), page.into())))
     }
 

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::settings::{AppSettings, Settings};
 use crate::config::{self, Needs, Sources};
 use crate::context::Context;
+use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
 use crate::http::Service;
@@ -61,6 +62,7 @@ async fn harness_with_queue(settings: &Settings, queue: usize) -> Harness {
     let readiness = Arc::new(Readiness::starting());
     let context = Context {
         clock: Clock::system(),
+        drains: Arc::new(DrainActivities::new(settings.apps.len())),
         handle: Handle::new(sender),
         metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
         readiness: readiness.clone(),

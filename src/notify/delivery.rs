@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::http_client;
 use dynowarden_core::limits;
 use dynowarden_core::time::{since, spoken};
 
@@ -82,19 +83,8 @@ impl Poster {
     /// # Errors
     /// HTTPS is not available here.
     pub(super) fn new(url: &SecretString, timeout: Duration) -> Result<Self, reqwest::Error> {
-        // It may be installed already, which is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("dynowarden/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .timeout(timeout)
-            .pool_idle_timeout(Duration::from_secs(20));
-        if Url::parse(url.expose_secret()).is_ok_and(|url| is_loopback(&url)) {
-            builder = builder.no_proxy();
-        }
-        Ok(Self { client: builder.build()?, timeout, url: url.clone() })
+        let client = http_client::builder(url.expose_secret(), timeout).build()?;
+        Ok(Self { client, timeout, url: url.clone() })
     }
 
     /// The secrets to be hidden in its responses.
@@ -142,13 +132,6 @@ impl Poster {
         };
         Delivery::Retry { after: None, why }
     }
-}
-
-/// A proxy from the environment is not for loopback.
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// An error and its causes in one line.

@@ -16,6 +16,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::ExposeSecret as _;
 
 use crate::config::settings::{EmailSettings, SmtpSecurity};
+use crate::http_client;
 use crate::notify::delivery::{Delivery, Secrets, one_line, with_causes};
 use dynowarden_core::incident::message::{Message, Phase};
 
@@ -42,8 +43,7 @@ impl Email {
     /// # Errors
     /// An address or the certificates cannot be used.
     pub(super) fn new(settings: &EmailSettings, timeout: Duration) -> Result<Self, EmailError> {
-        // It may be installed already, which is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        http_client::use_ring();
         let mailbox = |address: &String| {
             let parsed = address.parse().map_err(|_| EmailError::Address(address.clone()))?;
             Ok(Mailbox::new(None, parsed))

@@ -185,6 +185,12 @@ pub fn host_of(url: &str) -> Option<String> {
     take_apart(url).map(|(place, ..)| place.host)
 }
 
+/// Whether a URL's host is this machine.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 // === impl Place ===
 
 impl Place {
@@ -193,9 +199,7 @@ impl Place {
     }
 
     fn is_clear(&self) -> bool {
-        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-        let is_loopback = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        self.scheme == "http" && !is_loopback
+        self.scheme == "http" && !is_loopback(&self.host)
     }
 
     fn authority(&self) -> String {

@@ -20,6 +20,7 @@ use dynowarden::clock::Clock;
 use dynowarden::config::settings::Settings;
 use dynowarden::config::{self, Needs, Sources};
 use dynowarden::context::Context;
+use dynowarden::drain_activity::DrainActivities;
 use dynowarden::drain_tokens::DrainTokens;
 use dynowarden::driver::{Command, Handle};
 use dynowarden::http::Service;
@@ -136,6 +137,7 @@ impl House {
         let store = runtime.block_on(Store::open(&settings.database, options, clock.now().wall));
         let context = Context {
             clock,
+            drains: Arc::new(DrainActivities::new(settings.apps.len())),
             handle: Handle::new(sender),
             metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
             readiness,
