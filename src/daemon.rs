@@ -26,6 +26,7 @@ use crate::http::tls::Tls;
 use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;
+use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
 use crate::store::{Store, StoreOptions};
@@ -93,14 +94,13 @@ pub async fn start(
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
-    let notify_watch = tokio::spawn(watch_notifiers(notices.clone(), metrics.clone(), readiness.clone()));
     let driver = Driver::new(Parts {
         clock,
         commands,
         handle: handle.clone(),
         heroku: heroku.clone(),
         metrics: metrics.clone(),
-        notices,
+        notices: notices.clone(),
         plans,
         seed,
         store: store.clone(),
@@ -121,12 +121,14 @@ pub async fn start(
         tokens,
         traffic,
     };
-    let rounds = tokio::spawn(WatchdogTask::new(&settings, heroku, context.clone()).run(shutdown.clone()));
+    let watchdog = tokio::spawn(WatchdogTask::new(&settings, heroku, context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
         status_model.remember(past);
     }
     tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
+    let notify_watch =
+        tokio::spawn(watch_notifiers(notices, service.status_model().cloned(), context.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
     let watches = [store_watch, notify_watch].into_iter().chain(following).collect();
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -135,7 +137,7 @@ pub async fn start(
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
     let tasks =
-        Tasks { server, driver, driver_shutdown, notify_shutdown, notifying, readiness, rounds, watches };
+        Tasks { server, driver, driver_shutdown, notify_shutdown, notifying, readiness, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -147,7 +149,7 @@ struct Tasks {
     notify_shutdown: CancellationToken,
     notifying: JoinHandle<()>,
     readiness: Arc<Readiness>,
-    rounds: JoinHandle<()>,
+    watchdog: JoinHandle<()>,
     /// Tasks that only report health or watch files.
     watches: Vec<JoinHandle<()>>,
 }
@@ -161,11 +163,11 @@ impl Tasks {
             // down.
             ended = &mut self.driver => return Err(broken("driver", ended)),
             ended = &mut self.server => return Err(broken("HTTP server", ended)),
-            ended = &mut self.rounds => return Err(broken("rounds", ended)),
+            ended = &mut self.watchdog => return Err(broken("watchdog", ended)),
         }
         info!("shutting down");
         self.readiness.fail("shutdown", "shutting down");
-        self.rounds.await.context("the rounds broke")?;
+        self.watchdog.await.context("the watchdog broke")?;
         self.server.await.context("the HTTP server broke")?;
         self.watches.iter().for_each(JoinHandle::abort);
         self.driver_shutdown.cancel();
@@ -227,12 +229,16 @@ async fn last_decisions(store: &Store) -> Vec<DecisionView> {
 
 /// Reports that a notifier is down, because its own messages cannot. It is only a warning: taking dynowarden
 /// out of service because of it would also lose restarts.
-async fn watch_notifiers(notices: NotifierHandle, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
+async fn watch_notifiers(notices: NotifierHandle, model: Option<Arc<StatusModel>>, context: Context) {
     let mut timer = tokio::time::interval(NOTIFIERS_LOOKED_AT_EVERY);
     loop {
         timer.tick().await;
-        readiness.warn("notify", notices.trouble());
-        metrics.notifiers(&notices.figures());
+        context.readiness.warn("notify", notices.trouble());
+        let figures = notices.figures();
+        context.metrics.notifiers(&figures);
+        if let Some(model) = &model {
+            model.set_notifiers(figures);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::notify::NotifierFigures;
 use crate::traffic::TrafficBook;
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
 use crate::ui::recent_decisions::RecentDecisions;
@@ -33,6 +34,7 @@ pub struct StatusModel {
 struct Kept {
     drains: Vec<Drain>,
     history: History,
+    notifiers: Vec<NotifierFigures>,
     recent_decisions: RecentDecisions,
 }
 
@@ -50,7 +52,8 @@ impl StatusModel {
     pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>, traffic: Arc<TrafficBook>) -> Self {
         let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
         let drains = vec![Drain::default(); apps.len()];
-        let kept = Kept { drains, history: History::default(), recent_decisions: RecentDecisions::default() };
+        let (history, recent_decisions) = (History::default(), RecentDecisions::default());
+        let kept = Kept { drains, history, notifiers: Vec::new(), recent_decisions };
         Self { apps, kept: Mutex::new(kept), traffic }
     }
 
@@ -98,6 +101,10 @@ impl StatusModel {
         }
     }
 
+    pub fn set_notifiers(&self, figures: Vec<NotifierFigures>) {
+        self.lock().notifiers = figures;
+    }
+
     /// Adds decisions of an earlier process, newest first.
     pub fn remember(&self, past: Vec<DecisionView>) {
         self.lock().recent_decisions.restore(past);
@@ -114,6 +121,7 @@ impl StatusModel {
             warn: None,
             apps,
             decisions: kept.recent_decisions.views().cloned().collect(),
+            notifiers: kept.notifiers.clone(),
         }
     }
 

@@ -63,7 +63,7 @@ pub struct NotifierTask {
     inputs: mpsc::Receiver<NotifierInput>,
 }
 
-/// A notifier's counters, for metrics.
+/// A notifier's counters since startup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifierFigures {
     /// As in the settings.
@@ -80,6 +80,13 @@ pub struct NotifierFigures {
     /// Waiting messages, including the one on its way.
     pub waiting: usize,
     pub is_down: bool,
+}
+
+impl NotifierFigures {
+    /// Messages and records that were not delivered.
+    pub fn lost(&self) -> u64 {
+        [self.failed, self.dropped, self.forgotten, self.missed].into_iter().fold(0, u64::saturating_add)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

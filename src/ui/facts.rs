@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::notify::NotifierFigures;
 use crate::ui::series::Trace;
 use dynowarden_core::engine::status::{DynoStatus, Stage};
 use dynowarden_core::ident::AppName;
@@ -22,6 +23,7 @@ pub struct Facts {
     pub apps: Vec<AppFacts>,
     /// The last decisions, newest first.
     pub decisions: Vec<Arc<DecisionView>>,
+    pub notifiers: Vec<NotifierFigures>,
 }
 
 #[derive(Clone, Debug)]

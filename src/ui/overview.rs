@@ -21,6 +21,7 @@ pub struct Overview {
     attention: Part,
     decided: Part,
     headline: Part,
+    notifiers: Part,
     others: Part,
 }
 
@@ -42,13 +43,18 @@ impl Overview {
             apps: shown.iter().map(|place| AppParts::new(layout, *place, facts)).collect(),
             others: other_apps(&others.map(|(_, app)| app).collect::<Vec<_>>(), facts.now),
             decided: decided(facts),
+            notifiers: notifiers(facts),
         }
     }
 
     /// Returns its parts. Their order changes only when other apps are shown.
     pub fn parts(self) -> Vec<Part> {
         let apps = self.apps.into_iter().flat_map(|app| [app.state, app.table, app.folded]);
-        [self.headline, self.attention].into_iter().chain(apps).chain([self.others, self.decided]).collect()
+        [self.headline, self.attention]
+            .into_iter()
+            .chain(apps)
+            .chain([self.others, self.decided, self.notifiers])
+            .collect()
     }
 
     pub fn page(&self, layout: &Layout<'_>, facts: &Facts) -> Markup {
@@ -67,6 +73,7 @@ impl Overview {
                 div.side {
                     (self.attention)
                     (self.decided)
+                    (self.notifiers)
                 }
             }
         };
@@ -373,6 +380,39 @@ fn decided(facts: &Facts) -> Part {
                 h2 id="decided-title" { "Decisions" }
                 @if none { p.none { "None so far. Every decision appears here, refusals included." } }
                 @else { (decisions::list(rows)) p { a href="/decisions" { "All decisions" } } }
+            }
+        }
+    })
+}
+
+/// The messages that each notifier delivered and lost since startup.
+fn notifiers(facts: &Facts) -> Part {
+    let rows = facts.notifiers.iter().map(|notifier| {
+        let (id, lost) = (format!("m-{}", notifier.name), notifier.lost());
+        let html = html! {
+            tr id=(id) {
+                th scope="row" {
+                    (notifier.name) @if notifier.is_down { " " (badge(Tone::Warn, "Not delivering")) }
+                }
+                td.figure { (grouped(notifier.delivered)) }
+                td.figure { (grouped(notifier.waiting as u64)) }
+                td.figure { span.over[lost > 0] { (grouped(lost)) } }
+            }
+        };
+        Row { id, html: html.into_string() }
+    });
+    let none = facts.notifiers.is_empty();
+    Part::of_rows("notifiers", rows.collect(), |rows| {
+        html! {
+            section id="notifiers" hidden[none] aria-labelledby="notifiers-title" {
+                h2 id="notifiers-title" { "Messages since startup" }
+                table.others {
+                    thead { tr {
+                        th scope="col" { "Notifier" } th.figure scope="col" { "Delivered" }
+                        th.figure scope="col" { "Waiting" } th.figure scope="col" { "Lost" }
+                    } }
+                    tbody { (rows) }
+                }
             }
         }
     })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dynowarden::notify::NotifierFigures;
 use dynowarden::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
 use dynowarden::ui::series::{Mark, Trace};
 use dynowarden_core::api::DynoInfo;
@@ -36,7 +37,18 @@ pub fn shop() -> Facts {
     ];
     let dynos = (1..).zip(stages).map(|(index, stage)| dyno(index, stage, 1262)).collect();
     let calm = (1..=4).map(|index| dyno(index, Stage::Watched, 400 + index * 90)).collect();
+    let notifier = |name: &str, delivered, failed, is_down| NotifierFigures {
+        name: name.into(),
+        delivered,
+        failed,
+        dropped: 0,
+        forgotten: 0,
+        missed: 0,
+        waiting: usize::from(is_down),
+        is_down,
+    };
     Facts {
+        notifiers: vec![notifier("slack", 41, 0, false), notifier("pager", 3, 2, true)],
         now: now(),
         version: "0.0.0",
         trouble: None,
