@@ -86,6 +86,8 @@ async fn a_failing_notifier_is_reported_without_its_address() {
     eventually("/readyz says so", || get(&daemon, "/readyz").contains(ready).then_some(()));
     assert!(get(&daemon, "/readyz").starts_with("HTTP/1.1 200 "));
     assert!(get(&daemon, "/").contains("It works, but notify: channel does not deliver"));
+    let row = "channel <span class=\"badge warn\">Not delivering</span>";
+    eventually("the page shows the notifier", || get(&daemon, "/").contains(row).then_some(()));
     let said = format!("{:?}{}{}", daemon.lines(), get(&daemon, "/metrics"), get(&daemon, "/"));
     assert!(!said.contains("s3cr3t") && !said.contains("B000"), "{said}");
 }
