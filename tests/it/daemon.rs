@@ -64,6 +64,7 @@ async fn an_r14_printed_by_the_app_restarts_nothing() {
     // The real one comes last, so that all before it have been read when it has been acted on.
     heroku.emit_r14(&acme(), &dyno("web.1"));
     await_restart(&heroku, "web.1").await;
+    daemon.await_decision("web.1", "restart", "rule");
     assert_eq!(daemon.decisions(), ["web.1 restart rule"]);
 }
 
