@@ -22,13 +22,9 @@ pub(super) fn renamed(to: &str) -> Finding {
 }
 
 pub(super) fn fir() -> Finding {
-    let text =
-        "a Fir app has no log drains, and Heroku itself restarts its dynos when they run out of memory";
-    Finding::error(
-        Subject::App,
-        text,
-        "remove it from HEROKU_APP, or its [[app]] table from the settings file",
-    )
+    let text = "a Fir app has no log drains, and Heroku itself restarts its dynos that run out of memory";
+    let fix = "remove it from HEROKU_APP, or its [[app]] table from the settings file";
+    Finding::error(Subject::App, text, fix)
 }
 
 pub(super) fn check(facts: &Facts, app: &AppFacts) -> Vec<Finding> {
@@ -63,9 +59,8 @@ fn not_answered(subject: Subject, error: &ApiError, app: &AppFacts) -> Finding {
     let name = &app.plan.name;
     let fix = match error {
         ApiError::NoSuchApp => {
-            "set HEROKU_APP to one of the apps that `heroku apps` lists, or give the token's \
-                             account access: heroku access:add EMAIL -a APP -p deploy,operate"
-                .to_owned()
+            let access = "heroku access:add EMAIL -a APP -p deploy,operate";
+            format!("use a name that `heroku apps` lists, or give the token's account access: {access}")
         }
         ApiError::Forbidden { .. } => {
             format!("give the token's account access: heroku access:add EMAIL -a {name} -p deploy,operate")
@@ -133,7 +128,7 @@ fn space_and_metrics(app: &AppFacts, info: &AppInfo) -> Vec<Finding> {
             if restarts_on_r14 { "the rule on R14 never fires" } else { "no rule is about their memory" };
         let text = format!("dynos of a Private Space do not swap and so log no R14: {rules}");
         let fix = "add a [[rule]] with on = [\"memory\"], above = \"95%\", for = \"3m\", do = \"restart\", \
-                    and enable log-runtime-metrics";
+                   and enable log-runtime-metrics";
         findings.push(Finding::warning(Subject::App, text, fix));
     }
     if has_memory_rule {

@@ -98,7 +98,7 @@ pub(super) fn looping(drain: &DrainToken, app: &AppName) -> Finding {
 }
 
 pub(super) fn missing(fix: impl Into<String>) -> Finding {
-    Finding::error(Subject::Drain, "no drain of the app delivers here, so no logs arrive", fix)
+    Finding::error(Subject::Drain, "no drain of the app delivers here", fix)
 }
 
 fn removal(drain: &DrainToken, app: &AppName) -> String {
@@ -108,9 +108,7 @@ fn removal(drain: &DrainToken, app: &AppName) -> String {
 pub(super) fn check(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Finding> {
     let drains = match &app.drains {
         Ok(drains) => drains,
-        Err(error) => {
-            return vec![Finding::error(Subject::Drain, error.to_string(), CHECK_SCOPE)];
-        }
+        Err(error) => return vec![Finding::error(Subject::Drain, error.to_string(), CHECK_SCOPE)],
     };
     let ours: Vec<Candidate<'_>> = changeable(drains, &facts.identity, app).collect();
     if let Some(finding) = find_loop(facts, app, info, (drains, &ours)) {
@@ -129,11 +127,11 @@ pub(super) fn check(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Findin
             Finding::ok(Subject::Drain, format!("{added}{} ({})", one.url.shown(), one.drain.token))
         }
         [_, more @ ..] => {
-            let text =
-                format!("{count} drains lead here, so every line arrives {count} times", count = good.len());
-            let fixes: Vec<String> =
-                more.iter().map(|candidate| removal(&candidate.drain.token, &app.plan.name)).collect();
-            Finding::warning(Subject::Drain, text, fixes.join(" && "))
+            let count = good.len();
+            let text = format!("{count} drains lead here, so every line arrives {count} times");
+            let remove = |candidate: &&Candidate<'_>| removal(&candidate.drain.token, &app.plan.name);
+            let fix = more.iter().map(remove).collect::<Vec<_>>().join(" && ");
+            Finding::warning(Subject::Drain, text, fix)
         }
     });
     findings
