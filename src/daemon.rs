@@ -73,9 +73,7 @@ pub async fn start(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Running> {
-    for warning in &settings.warnings {
-        warn!("{warning}");
-    }
+    settings.warnings.iter().for_each(|warning| warn!("{warning}"));
     let plans: Vec<_> = settings.apps.iter().map(|app| app.plan.clone()).collect();
     let metrics = Arc::new(Metrics::new(&plans));
     let heroku = Heroku::new(&settings.heroku, metrics.clone())?;
@@ -109,11 +107,9 @@ pub async fn start(
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
-    let past = last_decisions(&store).await;
-    let drains = Arc::new(DrainActivities::new(settings.apps.len()));
     let context = Context {
-        drains,
         clock,
+        drains: Arc::new(DrainActivities::new(settings.apps.len())),
         handle: handle.clone(),
         metrics,
         readiness: readiness.clone(),
@@ -124,7 +120,7 @@ pub async fn start(
     let watchdog = tokio::spawn(WatchdogTask::new(&settings, heroku, context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
-        status_model.remember(past);
+        status_model.remember(last_decisions(&context.store).await);
     }
     tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
     let notify_watch =

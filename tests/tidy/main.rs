@@ -76,7 +76,6 @@ const LONG_MODULES: &[(&str, &str)] = &[
     ("src/ui/overview.rs", "one page, in the order in which it is read"),
     ("src/driver.rs", "one match over all effects, and the handle whose commands it obeys"),
     ("src/store/rows.rs", "one list of all rows, each with the statement that writes it"),
-    ("src/metrics.rs", "one list of all figures, each registered and described in the same place"),
 ];
 
 /// Functions that may be longer than [`FUNCTION_LINES_MAX`], because each is one table. So may tests.
