@@ -345,7 +345,7 @@ mod tests {
     fn help_names_every_variable_and_every_command() {
         let help = Cli::command().render_help().to_string();
         for word in
-            crate::config::keys::VARIABLES.iter().chain(&["serve", "demo", "replay", "check", "history"])
+            crate::config::env::VARIABLES.iter().chain(&["serve", "demo", "replay", "check", "history"])
         {
             assert!(help.contains(word), "{word} in {help}");
         }

@@ -153,9 +153,9 @@ mod tests {
     use dynowarden_core::api::ApiError;
     use dynowarden_core::ident::AppId;
     use dynowarden_core::policy::{AppPlan, Policy, Rate};
+    use dynowarden_core::record::hold::Hold;
     use dynowarden_core::record::{
-        Action, AttemptId, Decision, Evidence, Hold, Notice, NoticeKind, Outcome, Record, RestartResult,
-        Scope,
+        Action, AttemptId, Decision, Evidence, Notice, NoticeKind, Outcome, Record, RestartResult, Scope,
     };
     use dynowarden_core::time::Now;
 

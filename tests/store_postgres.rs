@@ -18,7 +18,8 @@ use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::codes::Code;
 use dynowarden_core::engine::RuleHit;
 use dynowarden_core::policy::verdict::Bounds;
-use dynowarden_core::record::{AttemptId, Hold};
+use dynowarden_core::record::AttemptId;
+use dynowarden_core::record::hold::Hold;
 use jiff::Timestamp;
 use tokio::time::Instant;
 

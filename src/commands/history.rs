@@ -83,7 +83,8 @@ mod tests {
     use crate::config::{self, Needs, Sources};
     use crate::store::{Store, StoreOptions};
     use dynowarden_core::ident::AppId;
-    use dynowarden_core::record::{Action, Decision, Evidence, Hold, Record};
+    use dynowarden_core::record::hold::Hold;
+    use dynowarden_core::record::{Action, Decision, Evidence, Record};
 
     fn args(line: &str) -> HistoryArgs {
         let parsed = Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command);

@@ -3,9 +3,9 @@
 use secrecy::SecretString;
 use toml::Spanned;
 
+use crate::config::keys;
 use crate::config::policy;
 use crate::config::problem::Problem;
-use crate::config::raw;
 use crate::config::reader::{Reader, at_commas};
 use crate::config::rules;
 use crate::config::secret;
@@ -26,7 +26,7 @@ pub(super) struct Common<'a> {
 /// environment that silently hid a table of the file would leave an app unguarded.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    sections: &[Spanned<raw::App>],
+    sections: &[Spanned<keys::App>],
     common: &Common<'_>,
 ) -> Vec<AppSettings> {
     let named = read_variable(reader);
@@ -72,7 +72,7 @@ fn read_variable(reader: &mut Reader<'_>) -> Vec<AppName> {
 
 fn read_one(
     reader: &mut Reader<'_>,
-    section: &raw::App,
+    section: &keys::App,
     at: usize,
     common: &Common<'_>,
     others: &[AppSettings],

@@ -6,10 +6,12 @@ use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
+use crate::config::env;
 use crate::config::field::{Found, Value};
-use crate::config::keys::{self, Shape};
+use crate::config::keys::{self, Root, Shape};
 use crate::config::problem::Problem;
-use crate::config::raw::Root;
+use crate::config::suggest;
+
 use crate::config::reader::Reader;
 
 /// What a mistake in the file's syntax is reported under.
@@ -51,9 +53,9 @@ fn merge_variables<'v>(
     table: &mut DeTable<'v>,
 ) {
     for path in keys::all_paths() {
-        let variable = keys::variables_of(&path).find_map(|name| variables.get_key_value(&name));
+        let variable = env::variables_of(&path).find_map(|name| variables.get_key_value(&name));
         let Some((name, found)) = variable else { continue };
-        if name.starts_with(keys::PREFIX) {
+        if name.starts_with(env::PREFIX) {
             reader.places.set_name(found.at, path.clone());
         }
         let text = found.value.text().unwrap_or_default();
@@ -125,7 +127,7 @@ fn check_section<'i>(reader: &mut Reader<'_>, section: &str, table: DeTable<'i>)
     for (key, value) in table {
         if !keys::keys_of(section).contains(&key.get_ref().as_ref()) {
             let origin = reader.places.origin(key.span().start);
-            reader.problems.push(keys::unknown_key(section, key.get_ref(), origin));
+            reader.problems.push(suggest::unknown_key(section, key.get_ref(), origin));
         } else if let Some(value) = check_value(reader, &keys::path(section, key.get_ref()), value) {
             kept.insert(key, value);
         }

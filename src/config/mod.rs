@@ -1,13 +1,14 @@
 //! Settings from the environment, else the TOML file, else defaults, with every problem reported at once.
 //!
 //! The environment and the file are merged into one table ([`document`]), which serde reads into the
-//! structs of [`raw`]. Each of their fields keeps its own error. The rest of this module turns them into
+//! structs of [`keys`]. Each of their fields keeps its own error. The rest of this module turns them into
 //! [`Settings`]: a wrong value counts as not set, so that one run names everything to fix, and a problem
 //! anywhere means that there are no settings.
 //!
 //! Nothing here does I/O: the environment comes in as pairs, and files are read through the caller's
 //! function.
 
+pub mod env;
 pub mod keys;
 pub mod problem;
 pub mod settings;
@@ -18,11 +19,11 @@ mod field;
 mod notify;
 mod places;
 mod policy;
-mod raw;
 mod reader;
 mod receivers;
 mod rules;
 mod secret;
+mod suggest;
 mod tls;
 mod types;
 mod urls;
@@ -126,7 +127,7 @@ fn read_settings_file(reader: &mut Reader<'_>, config: Option<&Path>) -> String 
     text
 }
 
-fn read_settings(reader: &mut Reader<'_>, root: &raw::Root) -> Settings {
+fn read_settings(reader: &mut Reader<'_>, root: &keys::Root) -> Settings {
     let drain = read_drain(reader, &root.drain);
     let defaults = AppPlan {
         name: "app".parse().expect("`app` is letters only"),
@@ -200,7 +201,7 @@ fn read_public_url(reader: &mut Reader<'_>, field: &Field) -> Option<PublicUrl> 
     read_url(reader, field, allowed, parse)
 }
 
-fn read_heroku(reader: &mut Reader<'_>, section: &raw::Heroku) -> HerokuSettings {
+fn read_heroku(reader: &mut Reader<'_>, section: &keys::Heroku) -> HerokuSettings {
     let api_key = secret::read(reader, "HEROKU_API_KEY", &section.api_key_file, secret::API_KEY);
     let api_url = read_url(reader, &section.api_url, urls::API_URL_ALLOWED, urls::api_url);
     if let Some(found) = section.api_url.found().filter(|_| api_url.as_ref().is_some_and(|url| url.is_clear))
@@ -219,7 +220,7 @@ fn read_heroku(reader: &mut Reader<'_>, section: &raw::Heroku) -> HerokuSettings
 const API_URL: &str = "https://api.heroku.com";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-fn read_drain(reader: &mut Reader<'_>, section: &raw::Drain) -> DrainSettings {
+fn read_drain(reader: &mut Reader<'_>, section: &keys::Drain) -> DrainSettings {
     let (file, old_file) = (&section.password_file, &section.old_password_file);
     let password = secret::read(reader, "DRAIN_PASSWORD", file, secret::DRAIN_PASSWORD);
     let old_password = secret::read(reader, "DRAIN_PASSWORD_OLD", old_file, secret::DRAIN_PASSWORD);
@@ -246,7 +247,7 @@ fn read_drain(reader: &mut Reader<'_>, section: &raw::Drain) -> DrainSettings {
 const BODY_BYTES: u64 = 4 * 1024 * 1024;
 const CONNECTIONS: u32 = 4096;
 
-fn read_database(reader: &mut Reader<'_>, section: &raw::Store) -> Database {
+fn read_database(reader: &mut Reader<'_>, section: &keys::Store) -> Database {
     let read = match section.url.found() {
         Some(found) if places::is_variable(found.at) || !section.url_file.is_set() => {
             read_database_url(reader, found)

@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
 use crate::config::field::{Field, Found, SecretKind};
+use crate::config::keys;
 use crate::config::problem::Problem;
-use crate::config::raw;
 use crate::config::reader::{Reader, at_commas};
 use crate::config::receivers;
 use crate::config::secret;
@@ -26,7 +26,7 @@ use dynowarden_core::limits;
 /// All notifiers, in the order of the settings.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    sections: &[Spanned<raw::Notify>],
+    sections: &[Spanned<keys::Notify>],
     apps: &[AppSettings],
 ) -> Vec<NotifierSettings> {
     if sections.len() > limits::NOTIFIERS_MAX {
@@ -58,7 +58,7 @@ const REPEAT: Duration = Duration::from_secs(4 * 3600);
 /// Reads every key before it gives up, so that every problem is found.
 fn read_one(
     reader: &mut Reader<'_>,
-    section: &raw::Notify,
+    section: &keys::Notify,
     at: usize,
     apps: &[AppSettings],
 ) -> Option<NotifierSettings> {
@@ -121,7 +121,7 @@ fn read_apps(reader: &mut Reader<'_>, field: &Field, apps: &[AppSettings]) -> Op
 
 fn read_url(
     reader: &mut Reader<'_>,
-    section: &raw::Notify,
+    section: &keys::Notify,
     at: usize,
     channel_type: Option<ChannelType>,
 ) -> Option<SecretString> {
@@ -205,7 +205,7 @@ fn is_variable_name(text: &str) -> bool {
 }
 
 /// Refuses keys of another type, which would have no effect.
-fn refuse_foreign(reader: &mut Reader<'_>, section: &raw::Notify, channel_type: ChannelType) {
+fn refuse_foreign(reader: &mut Reader<'_>, section: &keys::Notify, channel_type: ChannelType) {
     let signing = [&section.secret, &section.secret_env, &section.secret_file].map(Field::found);
     let passwords = [&section.password_env, &section.password_file].map(Field::found);
     let other = [section.from.found(), section.to.found(), section.ca_file.found()];
@@ -228,7 +228,7 @@ struct EmailKeys {
     roots: Option<Arc<str>>,
 }
 
-fn read_email_keys(reader: &mut Reader<'_>, section: &raw::Notify) -> EmailKeys {
+fn read_email_keys(reader: &mut Reader<'_>, section: &keys::Notify) -> EmailKeys {
     let (variable, file) = (&section.password_env, &section.password_file);
     EmailKeys {
         password: read_secret(reader, &Field::default(), variable, file, MAIL_PASSWORD),
@@ -270,7 +270,7 @@ fn read_roots(reader: &mut Reader<'_>, found: &Found) -> Option<Arc<str>> {
 
 fn read_email(
     reader: &mut Reader<'_>,
-    section: &raw::Notify,
+    section: &keys::Notify,
     at: usize,
     url: Option<SecretString>,
     keys: EmailKeys,

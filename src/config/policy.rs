@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::field::Field;
-use crate::config::raw;
+use crate::config::keys;
 use crate::config::reader::{Reader, at_commas};
 use dynowarden_core::calendar;
 use dynowarden_core::ident::{NameError, ProcessType};
@@ -28,7 +28,7 @@ pub(super) fn defaults() -> Policy {
 }
 
 /// `base` with every key that is set in `section`.
-pub(super) fn read(reader: &mut Reader<'_>, section: &raw::Policy, base: &Policy) -> Policy {
+pub(super) fn read(reader: &mut Reader<'_>, section: &keys::Policy, base: &Policy) -> Policy {
     let types = process_types(reader, &section.process_types);
     let window = reader.list(
         &section.window,

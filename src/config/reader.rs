@@ -10,10 +10,11 @@ use std::str::FromStr;
 use serde::Deserialize as _;
 use toml::de::{DeValue, ValueDeserializer};
 
+use crate::config::env;
 use crate::config::field::{Field, FieldType, Found, Value};
-use crate::config::keys;
 use crate::config::places::{self, Places};
 use crate::config::problem::{Origin, Problem};
+use crate::config::suggest;
 
 /// The sources of settings, and the problems found in them.
 pub(super) struct Reader<'s> {
@@ -37,15 +38,15 @@ impl<'s> Reader<'s> {
             Self { variables, env, read_file, places, problems: Vec::new(), warnings: Vec::new() };
         for (name, value) in env {
             let Some(name) = name.to_str() else { continue };
-            let is_known = keys::is_variable(name);
-            if value.is_empty() || !(is_known || name.starts_with(keys::PREFIX)) {
+            let is_known = env::is_variable(name);
+            if value.is_empty() || !(is_known || name.starts_with(env::PREFIX)) {
                 continue;
             }
-            if keys::is_service_link(name, &value.to_string_lossy()) {
+            if env::is_service_link(name, &value.to_string_lossy()) {
                 continue;
             }
             match value.to_str() {
-                _ if !is_known => reader.problems.push(keys::unknown_variable(name)),
+                _ if !is_known => reader.problems.push(suggest::unknown_variable(name)),
                 Some(value) => {
                     let at = reader.places.add_variable(name, value);
                     reader

@@ -6,8 +6,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::config::field::Found;
+use crate::config::keys;
 use crate::config::problem::quoted;
-use crate::config::raw;
 use crate::config::reader::{Reader, at_commas};
 use crate::config::types;
 use dynowarden_core::codes::{self, Code, Scope};
@@ -27,7 +27,7 @@ const LASTING: Duration = Duration::from_secs(180);
 /// The rules of the section `name`; none where it has none, so that those of the level above apply.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    sections: &[Spanned<raw::Rule>],
+    sections: &[Spanned<keys::Rule>],
     name: &'static str,
 ) -> Option<Vec<Rule>> {
     if sections.is_empty() {
@@ -52,7 +52,7 @@ pub(super) fn read(
 }
 
 /// Reads every key before it gives up, so that every problem is found.
-fn read_one(reader: &mut Reader<'_>, section: &raw::Rule, name: &str, at: usize) -> Option<Rule> {
+fn read_one(reader: &mut Reader<'_>, section: &keys::Rule, name: &str, at: usize) -> Option<Rule> {
     let mut lacks = |key: &str, allowed: &str| reader.missing(&format!("{name}.{key}"), at, allowed);
     if !section.name.is_set() {
         lacks("name", types::RULE_NAME_ALLOWED);

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use crate::certificate::{self, CertificateError};
 use crate::config::field::Found;
+use crate::config::keys;
 use crate::config::problem::quoted;
-use crate::config::raw;
 use crate::config::reader::Reader;
 use crate::config::settings::TlsSettings;
 
 /// Reads the certificate and its key; none where neither is set.
-pub(super) fn read(reader: &mut Reader<'_>, section: &raw::Tls) -> Option<TlsSettings> {
+pub(super) fn read(reader: &mut Reader<'_>, section: &keys::Tls) -> Option<TlsSettings> {
     let (cert, key) = (section.cert.found(), section.key.found());
     let cert_text = cert.and_then(|found| text(reader, found));
     let key_text = key.and_then(|found| text(reader, found));

@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use sqlx::AnyConnection;
 
 use dynowarden_core::ident::AppName;
+use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::view::DecisionView;
-use dynowarden_core::record::{
-    Action, AttemptId, Decision, Hold, MemoryReading, Notice, Outcome, RestartResult,
-};
+use dynowarden_core::record::{Action, AttemptId, Decision, MemoryReading, Notice, Outcome, RestartResult};
 
 /// A row about a restart, which is never dropped for lack of room.
 #[derive(Clone, Debug)]

@@ -233,7 +233,8 @@ mod tests {
     use crate::config::settings::Database;
     use crate::store::{Store, StoreOptions};
     use dynowarden_core::ident::AppId;
-    use dynowarden_core::record::{Action, Decision, Evidence, Hold, Record};
+    use dynowarden_core::record::hold::Hold;
+    use dynowarden_core::record::{Action, Decision, Evidence, Record};
 
     fn refusal(n: u32) -> Record {
         Record::Decision(Decision {

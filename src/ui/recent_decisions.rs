@@ -95,9 +95,9 @@ mod tests {
     use dynowarden_core::event::Megabytes;
     use dynowarden_core::ident::{AppId, AppName};
     use dynowarden_core::limits;
+    use dynowarden_core::record::hold::Hold;
     use dynowarden_core::record::{
-        Action, AttemptId, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Outcome,
-        RestartResult,
+        Action, AttemptId, Decision, Evidence, MemoryAfterRestart, MemoryReading, Outcome, RestartResult,
     };
     use dynowarden_core::time::later;
 

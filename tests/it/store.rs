@@ -100,7 +100,7 @@ async fn a_damaged_file_is_not_changed() {
     let store = bed.open().await;
     for n in 0..500 {
         let name = format!("web.{}", n + 1);
-        store.write(&hold(at(n), &name, dynowarden_core::record::Hold::UnderWay), at(n));
+        store.write(&hold(at(n), &name, dynowarden_core::record::hold::Hold::UnderWay), at(n));
     }
     store.close().await;
     let mut bytes = fs::read(&path).expect("the file");
@@ -118,7 +118,7 @@ async fn a_partly_damaged_file_stops_restarts() {
     let store = bed.open().await;
     for n in 0..500 {
         let name = format!("web.{}", n + 1);
-        store.write(&hold(at(n), &name, dynowarden_core::record::Hold::UnderWay), at(n));
+        store.write(&hold(at(n), &name, dynowarden_core::record::hold::Hold::UnderWay), at(n));
     }
     store.close().await;
     let mut bytes = fs::read(&path).expect("the file");
@@ -147,7 +147,7 @@ async fn one_daemon_writes_a_file_and_many_readers_read_it() {
     assert!(!path.exists());
     let store = bed.open().await;
     names(&error(path).await, path, "another dynowarden serves from");
-    store.write(&hold(at(1), "web.1", dynowarden_core::record::Hold::UnderWay), at(1));
+    store.write(&hold(at(1), "web.1", dynowarden_core::record::hold::Hold::UnderWay), at(1));
     assert!(store.flush(std::time::Duration::from_secs(10)).await);
     let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader");
     let page = reading.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");

@@ -3,6 +3,7 @@
 //! One value produces the log line, the metric, the row in the store and the line on a page, so they cannot
 //! disagree.
 
+pub mod hold;
 pub mod view;
 
 use std::fmt;
@@ -17,7 +18,8 @@ use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
 use crate::policy::Rate;
-use crate::time::spoken;
+use crate::record::hold::Hold;
+use crate::time::{spoken, to_the_second};
 
 /// The rule's name in decisions about a manual restart.
 pub const MANUAL: &str = "by-hand";
@@ -82,104 +84,6 @@ pub struct MemoryReading {
     pub used: Megabytes,
     /// Share of the quota, in tenths of a per cent.
     pub permille: u32,
-}
-
-/// The reason not to restart a dyno. Every refusal is one of these; none is silent.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Hold {
-    /// The account's API calls are down to the fifth that is reserved for its other users.
-    ApiReserve {
-        /// As far as we know.
-        remaining: u32,
-    },
-    ApiError(ApiError),
-    ClaimedElsewhere {
-        /// The end of its claim or of the cool-down.
-        until: Timestamp,
-    },
-    /// The line is from the future: one of two clocks is wrong.
-    ClockAhead {
-        lead: Duration,
-    },
-    CoolingDown {
-        until: Timestamp,
-        cooldown: Duration,
-    },
-    Deploying {
-        from: u64,
-        to: u64,
-    },
-    FormationFailed {
-        /// The dyno that did not come back.
-        dyno: DynoName,
-    },
-    /// `max_concurrent` dynos of the type are out.
-    FormationOut {
-        /// One of the dynos that are out.
-        dyno: DynoName,
-        state: DynoState,
-        /// `max_concurrent`.
-        allowed: u32,
-    },
-    GivenUp {
-        /// Unless a release comes first.
-        until: Timestamp,
-    },
-    /// The API knows no dyno of that name.
-    Gone,
-    /// `max_restarts` is used up, so the dyno is given up now.
-    MaxRestarts {
-        allowed: Rate,
-        /// The end of the give-up.
-        until: Timestamp,
-    },
-    /// A dyno of a type that is not in `process_types`.
-    NotListed,
-    NotUp {
-        state: DynoState,
-    },
-    OutsideWindow {
-        opens: Option<Timestamp>,
-    },
-    Paused {
-        until: Timestamp,
-        reason: Arc<str>,
-    },
-    /// Heroku is already replacing the process.
-    PlatformActs,
-    Queued {
-        /// The dyno in front.
-        behind: DynoName,
-    },
-    QueueFull {
-        max: usize,
-    },
-    /// A release or a scaling was announced a moment ago.
-    Releasing {
-        /// The end of the wait for it to show.
-        until: Timestamp,
-    },
-    Stale {
-        age: Duration,
-    },
-    StoreAway,
-    /// The error is older than the dyno, so it concerns the previous process.
-    Superseded {
-        /// When the present process was created.
-        created_at: Timestamp,
-    },
-    TooManyDynos {
-        max: usize,
-    },
-    /// Younger than `min_uptime`.
-    TooYoung {
-        age: Duration,
-        min: Duration,
-    },
-    /// A restart of this very dyno is under way.
-    UnderWay,
-    /// The API reports another process type than the dyno's name.
-    WrongType,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -361,131 +265,6 @@ impl fmt::Display for MemoryReading {
     }
 }
 
-// === impl Hold ===
-
-impl Hold {
-    /// Returns its code in JSON and metrics.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::ApiReserve { .. } => "api_reserve",
-            Self::ApiError(error) => error.label(),
-            Self::ClaimedElsewhere { .. } => "claimed_elsewhere",
-            Self::ClockAhead { .. } => "clock_ahead",
-            Self::CoolingDown { .. } => "cooling_down",
-            Self::Deploying { .. } => "deploying",
-            Self::FormationFailed { .. } => "formation_failed",
-            Self::FormationOut { .. } => "formation_out",
-            Self::GivenUp { .. } => "given_up",
-            Self::Gone => "gone",
-            Self::MaxRestarts { .. } => "max_restarts",
-            Self::NotListed => "not_listed",
-            Self::NotUp { .. } => "not_up",
-            Self::OutsideWindow { .. } => "outside_window",
-            Self::Paused { .. } => "paused",
-            Self::PlatformActs => "platform_acts",
-            Self::QueueFull { .. } => "queue_full",
-            Self::Queued { .. } => "queued",
-            Self::Releasing { .. } => "releasing",
-            Self::Stale { .. } => "stale",
-            Self::StoreAway => "store_away",
-            Self::Superseded { .. } => "superseded",
-            Self::TooManyDynos { .. } => "too_many_dynos",
-            Self::TooYoung { .. } => "too_young",
-            Self::UnderWay => "under_way",
-            Self::WrongType => "wrong_type",
-        }
-    }
-}
-
-impl fmt::Display for Hold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ApiReserve { remaining } => {
-                write!(f, "only {remaining} API calls are left to the account; a fifth is kept for others")
-            }
-            Self::ApiError(error) => write!(f, "no usable answer from the API: {error}"),
-            Self::ClaimedElsewhere { until } => {
-                write!(f, "another replica is handling this dyno until {}", clock(*until))
-            }
-            Self::ClockAhead { lead } => {
-                write!(
-                    f,
-                    "the line's time is {} ahead of this machine's clock: one of the two is wrong",
-                    spoken(*lead)
-                )
-            }
-            Self::CoolingDown { until, cooldown } => {
-                write!(
-                    f,
-                    "cool-down of {} after its last restart, until {}",
-                    spoken(*cooldown),
-                    clock(*until)
-                )
-            }
-            Self::Deploying { from, to } => {
-                write!(f, "a deploy is under way: releases v{from} and v{to} run side by side")
-            }
-            Self::FormationFailed { dyno } => {
-                write!(
-                    f,
-                    "{dyno} did not come back from its restart, so the rest of its type is left running"
-                )
-            }
-            Self::FormationOut { dyno, state, allowed } => match state {
-                DynoState::Up => write!(
-                    f,
-                    "{dyno} is only just up, and max_concurrent = {allowed}: waiting for it to settle"
-                ),
-                // Another replica is restarting it, and its state is unknown here.
-                DynoState::Other => write!(f, "{dyno} is out, and max_concurrent = {allowed}"),
-                state => write!(f, "{dyno} is {}, and max_concurrent = {allowed}", state.word()),
-            },
-            Self::GivenUp { until } => {
-                write!(f, "given up after too many restarts, until {} or the next release", clock(*until))
-            }
-            Self::Gone => f.write_str("no dyno of that name exists: scaled away"),
-            Self::MaxRestarts { allowed, until } => {
-                write!(
-                    f,
-                    "max_restarts: restarted {allowed}, so it is given up until {} or the next release",
-                    clock(*until)
-                )
-            }
-            Self::NotListed => f.write_str("its process type is not in process_types"),
-            Self::NotUp { state } => write!(f, "the dyno is {}, not up", state.word()),
-            Self::OutsideWindow { opens: Some(opens) } => {
-                write!(f, "outside policy.window; it opens {}", clock(*opens))
-            }
-            Self::OutsideWindow { opens: None } => f.write_str("outside policy.window, which never opens"),
-            Self::Paused { until, reason } => write!(f, "paused until {}: {reason}", clock(*until)),
-            Self::PlatformActs => f.write_str("Heroku is already replacing this process"),
-            Self::QueueFull { max } => write!(f, "{max} dynos of its type are waiting already"),
-            Self::Queued { behind } => write!(f, "waiting for its turn behind {behind}"),
-            Self::Releasing { until } => {
-                write!(f, "a release or a scaling was announced; waiting until {}", clock(*until))
-            }
-            Self::Stale { age } => {
-                write!(f, "stale: the error is {} old", spoken(*age))
-            }
-            Self::StoreAway => f.write_str("the store does not answer, so earlier restarts are unknown"),
-            Self::Superseded { created_at } => {
-                write!(f, "the error is older than the dyno, which started {}", clock(*created_at))
-            }
-            Self::TooManyDynos { max } => write!(f, "{max} dynos are watched already"),
-            Self::TooYoung { age, min } => {
-                write!(f, "too young: up for {} of min_uptime = {}", spoken(*age), spoken(*min))
-            }
-            Self::UnderWay => f.write_str("a restart of this dyno is under way"),
-            Self::WrongType => f.write_str("the API reports another process type than the dyno's name"),
-        }
-    }
-}
-
-/// A time to the second, for sentences.
-fn clock(at: Timestamp) -> impl fmt::Display {
-    at.strftime("%Y-%m-%d %H:%M:%SZ")
-}
-
 // === impl RestartResult ===
 
 impl RestartResult {
@@ -563,7 +342,7 @@ impl fmt::Display for NoticeKind {
                 f,
                 "gave up on this dyno after {allowed}; it is left alone until {} or the next release, and a \
                  person needs to look at it",
-                clock(*until)
+                to_the_second(*until)
             ),
             Self::NoHelp { after } => write!(
                 f,

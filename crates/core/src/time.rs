@@ -48,6 +48,11 @@ pub fn spoken(span: Duration) -> String {
     humantime::format_duration(whole).to_string()
 }
 
+/// A time to the second, for sentences.
+pub fn to_the_second(at: Timestamp) -> impl std::fmt::Display {
+    at.strftime("%Y-%m-%d %H:%M:%SZ")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

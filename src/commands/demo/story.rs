@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::commands::demo::people::Letter;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
-use dynowarden_core::record::{Action, Hold, MemoryAfterRestart, Record, RestartResult};
+use dynowarden_core::record::hold::Hold;
+use dynowarden_core::record::{Action, MemoryAfterRestart, Record, RestartResult};
 use dynowarden_core::time::spoken;
 use heroku_sim::line::{LogLine, Source};
 

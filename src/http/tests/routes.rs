@@ -14,7 +14,8 @@ use dynowarden_core::engine::status::AppStatus;
 use dynowarden_core::event::Fact;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
-use dynowarden_core::record::{Action, Decision, Evidence, Hold, MANUAL};
+use dynowarden_core::record::hold::Hold;
+use dynowarden_core::record::{Action, Decision, Evidence, MANUAL};
 
 /// Two apps, the second with a password of its own.
 async fn two_apps() -> Harness {

@@ -17,7 +17,8 @@ use crate::http::forms::FormToken;
 use crate::http::reply::ReplyBody;
 use dynowarden_core::engine::Engine;
 use dynowarden_core::ident::AppId;
-use dynowarden_core::record::{Action, Decision, Evidence, Hold, Notice, NoticeKind, Record, Scope};
+use dynowarden_core::record::hold::Hold;
+use dynowarden_core::record::{Action, Decision, Evidence, Notice, NoticeKind, Record, Scope};
 
 /// A service whose idle engine answers with its status, and the other commands that it receives.
 async fn with_engine() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Command>) {

@@ -129,8 +129,12 @@ fn every_test_named_in_the_threat_model_exists() {
 fn every_label_is_explained_in_the_manual() {
     let manual = read("docs/operations.md");
     let mut words = 0;
-    for path in ["crates/core/src/record.rs", "crates/core/src/api.rs", "crates/core/src/incident/kind.rs"] {
-        for line in read(path).lines().map(str::trim).filter(|line| line.starts_with("Self::")) {
+    for file in ["record.rs", "record/hold.rs", "api.rs", "incident/kind.rs"] {
+        for line in read(&format!("crates/core/src/{file}"))
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with("Self::"))
+        {
             let Some(label) = line.split_once(" => \"").and_then(|(_, rest)| rest.strip_suffix("\",")) else {
                 continue;
             };

@@ -12,8 +12,9 @@ use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as Heard, Fact};
 use dynowarden_core::ident::AppId;
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
+use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::{
-    Action, AttemptId, Hold, MemoryAfterRestart, NoticeKind, Record, RestartResult, Scope,
+    Action, AttemptId, MemoryAfterRestart, NoticeKind, Record, RestartResult, Scope,
 };
 use dynowarden_core::time::{Now, later, since};
 use heroku_sim::fault::{FaultRule, PathRule, Times};

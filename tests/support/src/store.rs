@@ -19,10 +19,11 @@ use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::Rate;
 use dynowarden_core::policy::verdict::Bounds;
+use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{
-    Action, AttemptId, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind,
-    Outcome, Record, RestartResult, Scope,
+    Action, AttemptId, Decision, Evidence, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Outcome,
+    Record, RestartResult, Scope,
 };
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;

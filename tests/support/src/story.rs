@@ -10,8 +10,9 @@ use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::status::{DynoStatus, Stage};
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::DynoName;
+use dynowarden_core::record::MemoryReading;
+use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::view::{DecisionView, EvidenceView, MemoryView, OutcomeView, Word};
-use dynowarden_core::record::{Hold, MemoryReading};
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
 

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use crate::api::DynoInfo;
 use crate::codes::Code;
-use crate::record::{AttemptId, Decision, Hold, MANUAL};
+use crate::record::hold::Hold;
+use crate::record::{AttemptId, Decision, MANUAL};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cause {

@@ -15,7 +15,7 @@ use crate::ident::DynoName;
 use crate::limits;
 use crate::policy::Policy;
 use crate::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
-use crate::record::Hold;
+use crate::record::hold::Hold;
 use crate::time::{Now, later, since};
 
 /// What an attempt should do now.

@@ -9,7 +9,8 @@ use crate::engine::{Effect, Engine, OrderId, Pause};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
-use crate::record::{Action, AttemptId, Decision, Evidence, Hold, MANUAL, Record};
+use crate::record::hold::Hold;
+use crate::record::{Action, AttemptId, Decision, Evidence, MANUAL, Record};
 
 /// A request that waits for its first inspection.
 #[derive(Clone, Debug)]

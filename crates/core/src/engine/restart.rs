@@ -16,7 +16,8 @@ use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::policy::verdict::{Bounds, History, Refusal, verdict};
-use crate::record::{Action, AttemptId, Hold, NoticeKind, Outcome, Record, RestartResult};
+use crate::record::hold::Hold;
+use crate::record::{Action, AttemptId, NoticeKind, Outcome, Record, RestartResult};
 use crate::time::later;
 
 impl Engine {

@@ -11,7 +11,8 @@ use crate::engine::attempt::Attempt;
 use crate::engine::dyno::{Dyno, DynoKey};
 use crate::engine::judge;
 use crate::ident::{AppId, DynoName};
-use crate::record::{Hold, MemoryReading};
+use crate::record::MemoryReading;
+use crate::record::hold::Hold;
 use crate::time::later;
 
 /// One app and its watched dynos, sorted by name.

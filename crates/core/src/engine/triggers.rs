@@ -15,8 +15,9 @@ use crate::event::{Change, Event, Fact};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::policy::{Act, Trigger};
+use crate::record::hold::Hold;
 use crate::record::{
-    Action, Decision, Evidence, Hold, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Record, Scope,
+    Action, Decision, Evidence, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Record, Scope,
 };
 use crate::time::since;
 

@@ -12,7 +12,8 @@ use crate::incident::schedule::NotificationSchedule;
 use crate::incident::state::State;
 use crate::incident::{Plan, WatchedApp, text};
 use crate::limits;
-use crate::record::{Action, Decision, Hold, MemoryReading, Outcome, RestartResult};
+use crate::record::hold::Hold;
+use crate::record::{Action, Decision, MemoryReading, Outcome, RestartResult};
 use crate::time::Now;
 use crate::traffic::{Figures, Readings, Span};
 

@@ -9,7 +9,8 @@ use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::text;
 use crate::limits;
-use crate::record::{Action, Decision, Hold};
+use crate::record::hold::Hold;
+use crate::record::{Action, Decision};
 use crate::time::since;
 
 /// An app's last release, and the dynos that erred since.

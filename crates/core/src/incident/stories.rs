@@ -13,9 +13,10 @@ use crate::incident::kind::Kind;
 use crate::incident::message::Message;
 use crate::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
 use crate::policy::Rate;
+use crate::record::hold::Hold;
 use crate::record::{
-    Action, AttemptId, Decision, Evidence, Hold, MemoryReading, Notice, NoticeKind, Outcome, Record,
-    RestartResult, Scope,
+    Action, AttemptId, Decision, Evidence, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult,
+    Scope,
 };
 use crate::time::{Now, earlier, later};
 use crate::traffic::{Figures, Readings, Span};

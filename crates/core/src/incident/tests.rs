@@ -13,7 +13,8 @@ use crate::incident::message::{Improved, Phase};
 use crate::incident::stories::{Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
-use crate::record::{Action, Hold, Notice, NoticeKind, Record, RestartResult, Scope};
+use crate::record::hold::Hold;
+use crate::record::{Action, Notice, NoticeKind, Record, RestartResult, Scope};
 
 #[track_caller]
 fn check(story: &Story, expect: &[&str]) {

@@ -280,7 +280,8 @@ mod tests {
     use crate::codes::Code;
     use crate::event::Megabytes;
     use crate::ident::AppId;
-    use crate::record::{Action, Decision, Evidence, Hold, MemoryReading};
+    use crate::record::hold::Hold;
+    use crate::record::{Action, Decision, Evidence, MemoryReading};
 
     fn decision(action: Action) -> Decision {
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");

@@ -100,7 +100,8 @@ mod tests {
     use super::Timeline;
     use crate::event::DynoState;
     use crate::ident::AppId;
-    use crate::record::{Action, Decision, Evidence, Hold};
+    use crate::record::hold::Hold;
+    use crate::record::{Action, Decision, Evidence};
 
     fn decision(secs: i64, dyno: &str, action: Action) -> Decision {
         Decision {
