@@ -4,7 +4,7 @@
 //! API call, a claim in the store) runs in a task of its own and comes back as an input, so that one app's
 //! slow answers never delay another's.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -366,11 +366,8 @@ impl Driver {
 
     /// Passes an input to the engine, and carries out its effects.
     fn take(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            for effect in self.engine.handle(input, self.clock.now()) {
-                inputs.extend(self.carry_out(effect));
-            }
+        for effect in self.engine.handle(input, self.clock.now()) {
+            self.carry_out(effect);
         }
     }
 
@@ -378,8 +375,8 @@ impl Driver {
         self.sinks().publish(record, self.clock.now());
     }
 
-    /// Carries out one effect; returns the answer if there is one at once.
-    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+    /// Carries out one effect; its answer, if it has one, comes back as an input.
+    fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Answer { order, decisions } => {
                 if let Some(answer) = self.orders.remove(&order) {
@@ -421,7 +418,6 @@ impl Driver {
             Effect::CountAcrossReplicas(hit) if self.store.is_shared() => self.share(hit),
             Effect::CountAcrossReplicas(_) => {}
         }
-        None
     }
 
     /// Counts an error together with those that other replicas received.
