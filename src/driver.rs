@@ -91,16 +91,12 @@ pub struct Driver {
     commands: mpsc::Receiver<Command>,
     engine: Engine,
     heroku: Heroku,
-    metrics: Arc<Metrics>,
-    notices: NotifierHandle,
     orders: HashMap<OrderId, oneshot::Sender<Vec<Decision>>>,
     orders_made: u64,
     pauses: PauseKeeper,
-    plans: Vec<AppPlan>,
-    records: broadcast::Sender<Record>,
     /// The number of dynos in the metrics, and when they were counted, in `mono` time.
     shown: (usize, Duration),
-    store: Store,
+    sinks: RecordSinks,
     tasks: TaskTracker,
 }
 
@@ -203,15 +199,11 @@ impl Driver {
             commands,
             engine: Engine::new(plans.clone(), seed),
             heroku,
-            metrics,
-            notices,
             orders: HashMap::new(),
             orders_made: 0,
             pauses: PauseKeeper::new(store.clone()),
-            plans,
-            records: handle.records,
             shown: (0, Duration::ZERO),
-            store,
+            sinks: RecordSinks { metrics, notices, plans, records: handle.records, store },
             tasks: TaskTracker::new(),
         }
     }
@@ -235,7 +227,7 @@ impl Driver {
                 Some(input) = self.answers.recv() => self.take(input),
                 Some(command) = self.commands.recv() => self.obey(command),
                 _ = renewal.tick() => self.renew_claims(),
-                _ = pauses.tick(), if self.store.is_shared() => self.read_pauses(),
+                _ = pauses.tick(), if self.sinks.store.is_shared() => self.read_pauses(),
                 _ = tokens.tick(), if self.engine.waits_for_calls() => self.ask_tokens(),
                 () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
             }
@@ -245,7 +237,7 @@ impl Driver {
 
     fn renew_claims(&self) {
         let open = self.engine.open_attempts();
-        let (store, clock) = (self.store.clone(), self.clock);
+        let (store, clock) = (self.sinks.store.clone(), self.clock);
         self.tasks.spawn(async move {
             // The store reports that it is away; the leases run on and are renewed when it is back.
             let _away = store.renew(&open, clock.now().wall).await;
@@ -278,13 +270,6 @@ impl Driver {
             info!(in_flight, "waiting for the answers of calls that were made");
         }
         drop(self.answerer);
-        let sinks = RecordSinks {
-            metrics: &self.metrics,
-            notices: &self.notices,
-            plans: &self.plans,
-            records: &self.records,
-            store: &self.store,
-        };
         let last_answers = async {
             while let Some(input) = self.answers.recv().await {
                 // Inspections and claims would lead to decisions that are no longer carried out.
@@ -293,7 +278,7 @@ impl Driver {
                 }
                 for effect in self.engine.handle(input, self.clock.now()) {
                     if let Effect::Record(record) = effect {
-                        sinks.publish(record, self.clock.now());
+                        self.sinks.publish(record, self.clock.now());
                     }
                 }
             }
@@ -302,7 +287,7 @@ impl Driver {
         if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, all).await.is_err() {
             warn!("shut down with API calls in flight; their outcome will be checked at next startup");
         }
-        self.store.close().await;
+        self.sinks.store.close().await;
     }
 
     fn deadline(&self) -> Instant {
@@ -315,13 +300,13 @@ impl Driver {
     /// Updates the number of watched dynos of each app now and then: counting takes as long as a few thousand
     /// events.
     fn show_dynos(&mut self) {
-        self.metrics.stale_answers(self.engine.stale_answers());
+        self.sinks.metrics.stale_answers(self.engine.stale_answers());
         let (shown, counted_at) = self.shown;
         let (watched, now) = (self.engine.dynos_watched(), self.clock.now().mono);
         if watched != shown && (shown == 0 || now.saturating_sub(counted_at) >= COUNT_EVERY) {
             self.shown = (watched, now);
             for (app, count) in (0..).map(AppId).zip(self.engine.dynos_by_app()) {
-                self.metrics.dynos(app, count);
+                self.sinks.metrics.dynos(app, count);
             }
         }
     }
@@ -332,7 +317,7 @@ impl Driver {
             Command::Events { app, events, share: _given_back } => {
                 for event in &events {
                     if let Fact::Release { version } = event.fact {
-                        self.notices.released(app, version);
+                        self.sinks.notices.released(app, version);
                     }
                 }
                 Input::Events { app, events }
@@ -348,8 +333,7 @@ impl Driver {
                 Input::Pause { app, until, reason }
             }
             Command::Publish(record) => {
-                self.publish(*record);
-                return;
+                return self.sinks.publish(*record, self.clock.now());
             }
             Command::Resume { app, kept } => {
                 self.pauses.end(app, kept);
@@ -371,10 +355,6 @@ impl Driver {
         }
     }
 
-    fn publish(&self, record: Record) {
-        self.sinks().publish(record, self.clock.now());
-    }
-
     /// Carries out one effect; its answer, if it has one, comes back as an input.
     fn carry_out(&mut self, effect: Effect) {
         match effect {
@@ -385,9 +365,9 @@ impl Driver {
                 }
             }
             Effect::Claim { attempt_id, app, seen, is_manual, decision } => {
-                let bounds = Bounds::from(&self.plans[app.0 as usize].policy);
+                let bounds = Bounds::from(&self.sinks.plans[app.0 as usize].policy);
                 let request = ClaimRequest { attempt_id, app, seen, is_manual, decision, bounds };
-                let (store, clock) = (self.store.clone(), self.clock);
+                let (store, clock) = (self.sinks.store.clone(), self.clock);
                 self.ask(async move {
                     let answer = store.claim(&request, clock.now().wall).await;
                     Some(Input::Claimed { attempt_id, answer })
@@ -414,15 +394,15 @@ impl Driver {
                     answered.map(|answer| Input::Polled { attempt_id, answer })
                 });
             }
-            Effect::Record(record) => self.publish(record),
-            Effect::CountAcrossReplicas(hit) if self.store.is_shared() => self.share(hit),
+            Effect::Record(record) => self.sinks.publish(record, self.clock.now()),
+            Effect::CountAcrossReplicas(hit) if self.sinks.store.is_shared() => self.share(hit),
             Effect::CountAcrossReplicas(_) => {}
         }
     }
 
     /// Counts an error together with those that other replicas received.
     fn share(&self, hit: RuleHit) {
-        let record = self.store.clone();
+        let record = self.sinks.store.clone();
         self.ask(async move {
             // With the store away, nothing is restarted anyway.
             let times = record.share_hit(&hit).await.ok()?;
@@ -454,22 +434,12 @@ impl Driver {
         });
     }
 
-    fn sinks(&self) -> RecordSinks<'_> {
-        RecordSinks {
-            metrics: &self.metrics,
-            notices: &self.notices,
-            plans: &self.plans,
-            records: &self.records,
-            store: &self.store,
-        }
-    }
-
     fn name(&self, app: AppId) -> AppName {
-        self.plans[app.0 as usize].name.clone()
+        self.sinks.plans[app.0 as usize].name.clone()
     }
 
     fn listed(&self, app: AppId) -> Vec<ProcessType> {
-        self.plans[app.0 as usize].policy.process_types.clone()
+        self.sinks.plans[app.0 as usize].policy.process_types.clone()
     }
 }
 
@@ -479,18 +449,20 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// The driver wakes the engine at least this often, for its housekeeping.
 const IDLE_WAKE: Duration = Duration::from_secs(60);
 
-struct RecordSinks<'d> {
-    metrics: &'d Metrics,
-    notices: &'d NotifierHandle,
-    plans: &'d [AppPlan],
-    records: &'d broadcast::Sender<Record>,
-    store: &'d Store,
+/// Everything that receives each record.
+#[derive(Debug)]
+struct RecordSinks {
+    metrics: Arc<Metrics>,
+    notices: NotifierHandle,
+    plans: Vec<AppPlan>,
+    records: broadcast::Sender<Record>,
+    store: Store,
 }
 
-impl RecordSinks<'_> {
+impl RecordSinks {
     /// Logs, counts and stores a record, and passes it to all listeners.
     fn publish(&self, record: Record, now: Now) {
-        telemetry::report(&record, self.plans, self.metrics);
+        telemetry::report(&record, &self.plans, &self.metrics);
         self.store.write(&record, now.wall);
         self.notices.record(&record);
         // There may be no listener.
