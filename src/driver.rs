@@ -125,9 +125,7 @@ impl Handle {
     /// # Errors
     /// The driver is gone.
     pub async fn status(&self) -> Result<Vec<AppStatus>, Stopped> {
-        let (answer, status) = oneshot::channel();
-        self.commands.send(Command::Status { answer }).await.map_err(|_| Stopped)?;
-        status.await.map_err(|_| Stopped)
+        self.request(|answer| Command::Status { answer }).await
     }
 
     /// Sends the events of a batch to the engine, without waiting.
@@ -159,9 +157,7 @@ impl Handle {
     /// # Errors
     /// The driver is gone.
     pub async fn order(&self, app: AppId, dyno: Option<DynoName>) -> Result<Vec<Decision>, Stopped> {
-        let (answer, decisions) = oneshot::channel();
-        self.commands.send(Command::Order { app, dyno, answer }).await.map_err(|_| Stopped)?;
-        decisions.await.map_err(|_| Stopped)
+        self.request(|answer| Command::Order { app, dyno, answer }).await
     }
 
     /// Stops restarts of one app, or of all, until a time. Answers once the pause is in force and stored, so
@@ -170,9 +166,7 @@ impl Handle {
     /// # Errors
     /// The driver is gone.
     pub async fn pause(&self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) -> Result<(), Stopped> {
-        let (kept, is_kept) = oneshot::channel();
-        self.commands.send(Command::Pause { app, until, reason, kept }).await.map_err(|_| Stopped)?;
-        is_kept.await.map_err(|_| Stopped)
+        self.request(|kept| Command::Pause { app, until, reason, kept }).await
     }
 
     /// Allows restarts again. Answers like [`pause`](Self::pause).
@@ -180,9 +174,14 @@ impl Handle {
     /// # Errors
     /// The driver is gone.
     pub async fn resume(&self, app: Option<AppId>) -> Result<(), Stopped> {
-        let (kept, is_kept) = oneshot::channel();
-        self.commands.send(Command::Resume { app, kept }).await.map_err(|_| Stopped)?;
-        is_kept.await.map_err(|_| Stopped)
+        self.request(|kept| Command::Resume { app, kept }).await
+    }
+
+    /// Sends a command and waits for its answer.
+    async fn request<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
     }
 }
 
@@ -410,27 +409,26 @@ impl Driver {
         });
     }
 
-    /// Asks the store in a separate task; its answer comes back as an input.
-    fn ask(&self, question: impl Future<Output = Option<Input>> + Send + 'static) {
-        let answerer = self.answerer.clone();
-        self.tasks.spawn(async move {
-            if let Some(input) = question.await {
-                // The driver outlives its tasks, except at a shutdown that waited long enough.
-                let _ended = answerer.send(input).await;
-            }
+    /// Makes an API call in a separate task; the account's remaining calls come back before the answer.
+    fn call(&self, call: impl Future<Output = Answered<Input>> + Send + 'static) {
+        self.ask(async move {
+            let Answered { value, tokens_remaining } = call.await;
+            let quota = tokens_remaining.map(|remaining| Input::ApiQuota { remaining });
+            quota.into_iter().chain([value])
         });
     }
 
-    /// Makes an API call in a separate task; its answer comes back as an input.
-    fn call(&self, call: impl Future<Output = Answered<Input>> + Send + 'static) {
+    /// Asks the store or the API in a separate task; its answers come back as inputs.
+    fn ask<A>(&self, question: impl Future<Output = A> + Send + 'static)
+    where
+        A: IntoIterator<Item = Input, IntoIter: Send>,
+    {
         let answerer = self.answerer.clone();
         self.tasks.spawn(async move {
-            let Answered { value, tokens_remaining } = call.await;
-            // The driver outlives its tasks, except at a shutdown that waited long enough.
-            if let Some(remaining) = tokens_remaining {
-                let _ended = answerer.send(Input::ApiQuota { remaining }).await;
+            for input in question.await {
+                // The driver outlives its tasks, except at a shutdown that waited long enough.
+                let _ended = answerer.send(input).await;
             }
-            let _ended = answerer.send(value).await;
         });
     }
 
