@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::store::dialect::Dialect;
 use crate::store::rows::{
-    DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp, write_decision,
+    DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp,
 };
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::ident::AppId;
@@ -122,7 +122,7 @@ pub(super) async fn claim(
         .await?;
     if let Some(decision) = claimant.decision {
         let by = WriteContext { holder: claimant.holder, ahead: db_time.ahead };
-        write_decision(decision, to, by).await?;
+        decision.insert(by).execute(to).await?;
     }
     Ok(Ok(()))
 }

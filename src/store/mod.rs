@@ -40,7 +40,7 @@ use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
 use crate::store::replica_counts::Count;
-use crate::store::rows::{DecisionRow, GiveUpRow, HistoryRow, NoticeRow, OutcomeRow, RestartRow, micros};
+use crate::store::rows::{GiveUpRow, Row, micros};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::RuleHit;
@@ -159,7 +159,7 @@ impl Store {
         if shared.away.borrow().is_some() {
             return Err(ClaimRefusal::StoreAway);
         }
-        let decision = request.decision.as_ref().map(|decision| shared.draft(decision, app));
+        let decision = request.decision.as_ref().map(|decision| shared.decision_row(decision, app));
         let claimant =
             Claimant { app: app.as_str(), holder: &shared.holder, request, decision: decision.as_ref() };
         let asked = Instant::now();
@@ -221,13 +221,13 @@ impl Store {
         shared.note_time(now);
         match record {
             Record::MemoryAfterRestart(aftermath) => {
-                shared.queue.restart(RestartRow::MemoryAfterRestart(aftermath.attempt_id, aftermath.memory));
+                shared.queue.add(Row::MemoryAfterRestart(aftermath.attempt_id, aftermath.memory));
             }
             Record::Decision(decision) => self.write_decision(decision),
             Record::Notice(notice) => {
-                let app = notice.scope.app().and_then(|app| shared.app(app));
-                let row = |id| HistoryRow::Notice(NoticeRow::new(notice, app, id));
-                shared.queue.history(micros(notice.at), row);
+                let app = notice.scope.app().and_then(|app| shared.app(app)).cloned();
+                let id = shared.queue.new_id(notice.at);
+                shared.queue.add(Row::Notice { id, app, notice: notice.clone() });
             }
             Record::Outcome(outcome) => {
                 let Some(app) = shared.app(outcome.app) else { return };
@@ -237,9 +237,9 @@ impl Store {
                     shared.held().remove(&outcome.attempt_id);
                 }
                 if let Some(id) = shared.drafts().remove(&outcome.attempt_id) {
-                    shared.queue.restart(RestartRow::Undecided(id));
+                    shared.queue.add(Row::Undecided(id));
                 }
-                shared.queue.restart(RestartRow::Outcome(OutcomeRow::new(outcome, app)));
+                shared.queue.add(Row::Outcome { app: app.clone(), outcome: outcome.clone() });
             }
         }
     }
@@ -248,7 +248,7 @@ impl Store {
         let shared = &self.shared;
         let Some(app) = shared.app(decision.app) else { return };
         if let Some(row) = GiveUpRow::new(decision, app) {
-            shared.queue.restart(RestartRow::GiveUp(row));
+            shared.queue.add(Row::GiveUp(row));
         }
         let is_restart = matches!(decision.action, Action::Restart { .. });
         let written = decision
@@ -258,7 +258,7 @@ impl Store {
         if written.is_some() {
             return;
         }
-        shared.queue.decision(DecisionRow::new(decision, app, &shared.holder));
+        shared.queue.add(Row::Decision(shared.decision_row(decision, app)));
     }
 
     /// Waits until all queued records are in the store; false if they are not after `wait`.

@@ -18,7 +18,7 @@ use crate::store::dialect::Dialect;
 use crate::store::error::{self, Kind, StoreAway};
 use crate::store::past::Reader;
 use crate::store::queue::Queue;
-use crate::store::rows::{DecisionRow, RestartRow, micros};
+use crate::store::rows::{DecisionRow, Row, micros};
 use crate::store::{JudgingClock, StoreOptions};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::record::{AttemptId, Decision};
@@ -99,9 +99,8 @@ impl StoreInner {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The row of a decision that is to be written with its claim.
-    pub(super) fn draft(&self, decision: &Decision, app: &AppName) -> DecisionRow {
-        self.queue.identified(DecisionRow::new(decision, app, &self.holder))
+    pub(super) fn decision_row(&self, decision: &Decision, app: &AppName) -> DecisionRow {
+        DecisionRow::new(self.queue.new_id(decision.at), decision, app, &self.holder)
     }
 
     /// A claim was granted, and its decision is written with it.
@@ -118,9 +117,9 @@ impl StoreInner {
         if self.held().contains(&attempt_id) {
             return;
         }
-        self.queue.restart(RestartRow::Unclaim(attempt_id));
+        self.queue.add(Row::Unclaim(attempt_id));
         if let Some(row) = decision {
-            self.queue.restart(RestartRow::Undecided(row.id));
+            self.queue.add(Row::Undecided(row.id));
         }
     }
 

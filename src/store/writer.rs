@@ -1,5 +1,6 @@
 //! The one task that writes to the store, keeps it within its bounds and checks whether it is there.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::store::error::Kind;
-use crate::store::queue::Batch;
-use crate::store::rows::{WriteContext, span_micros};
+use crate::store::rows::{Row, WriteContext, span_micros};
 use crate::store::state::StoreInner;
 use dynowarden_core::limits;
 
@@ -64,63 +64,50 @@ async fn ask(shared: &StoreInner) -> bool {
 
 /// Writes one batch; false if the store is away.
 async fn write(shared: &StoreInner) -> bool {
-    let batch = shared.queue.take();
-    match shared.within(limits::STORE_WAIT, write_batch(shared, &batch)).await {
+    let rows = shared.queue.take();
+    match shared.within(limits::STORE_WAIT, write_rows(shared, &rows)).await {
         Ok(()) => {
-            shared.queue.written(batch.history.len(), batch.restarts.len());
+            shared.queue.written(&rows);
             true
         }
-        Err(trouble) if trouble.kind == Kind::Data => write_singly(shared, batch).await,
+        Err(trouble) if trouble.kind == Kind::Data => write_singly(shared, rows).await,
         Err(_) => {
-            shared.queue.put_back(batch);
+            shared.queue.put_back(rows);
             false
         }
     }
 }
 
-async fn write_batch(shared: &StoreInner, batch: &Batch) -> Result<(), sqlx::Error> {
+async fn write_rows(shared: &StoreInner, rows: &[Row]) -> Result<(), sqlx::Error> {
     let mut transaction = shared.begin().await?;
     let db_time = shared.db_time(&mut transaction, shared.wall()).await?;
     let by = WriteContext { holder: &shared.holder, ahead: db_time.ahead };
-    for row in &batch.restarts {
-        row.write(&mut transaction, by).await?;
-    }
-    for row in &batch.history {
+    for row in rows {
         row.write(&mut transaction, by).await?;
     }
     transaction.commit().await
 }
 
-/// The database will never accept one row of this batch: drops that row and writes the others.
-async fn write_singly(shared: &StoreInner, batch: Batch) -> bool {
-    let mut rest = Batch::default();
-    let mut is_there = true;
-    let restarts = batch.restarts.into_iter().map(|row| Batch { restarts: vec![row], history: Vec::new() });
-    let history = batch.history.into_iter().map(|row| Batch { restarts: Vec::new(), history: vec![row] });
-    for mut single in restarts.chain(history) {
-        let counts = (single.history.len(), single.restarts.len());
-        let written = match is_there {
-            true => shared.within(limits::STORE_WAIT, write_batch(shared, &single)).await,
-            false => {
-                rest.restarts.append(&mut single.restarts);
-                rest.history.append(&mut single.history);
-                continue;
-            }
-        };
-        match written {
-            Ok(()) => shared.queue.written(counts.0, counts.1),
+/// The database will never accept one of these rows: drops that one and writes the others.
+async fn write_singly(shared: &StoreInner, rows: Vec<Row>) -> bool {
+    let mut unwritten = Vec::new();
+    for row in rows {
+        if !unwritten.is_empty() {
+            unwritten.push(row);
+            continue;
+        }
+        let single = slice::from_ref(&row);
+        match shared.within(limits::STORE_WAIT, write_rows(shared, single)).await {
+            Ok(()) => shared.queue.written(single),
             Err(trouble) if trouble.kind == Kind::Data => {
                 warn!("database rejected a row; dropped it: {}", trouble.away);
-                shared.queue.give_up(counts);
+                shared.queue.give_up(single);
             }
-            Err(_) => {
-                is_there = false;
-                rest.restarts.append(&mut single.restarts);
-                rest.history.append(&mut single.history);
-            }
+            Err(_) => unwritten.push(row),
         }
     }
-    shared.queue.put_back(rest);
+    let is_there = unwritten.is_empty();
+    shared.queue.put_back(unwritten);
     is_there
 }
 
