@@ -1,11 +1,10 @@
 //! State of earlier processes for the engine: read once, at startup.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, FromRow, Row as _};
+use sqlx::{AnyConnection, Row as _};
 use tracing::warn;
 
 use crate::store::claims::DbTime;
@@ -85,12 +84,11 @@ async fn restarts(
     let rows: Vec<(String, String, i64, String, Option<i64>)> =
         sqlx::query_as(RESTARTS).bind(db_time.now.saturating_sub(span_micros(span))).fetch_all(from).await?;
     let restarts = rows.into_iter().filter_map(|(app, dyno, accepted_at, holder, ended_at)| {
-        let (app, dyno) = (reader.app(&app)?, dyno_of(&dyno)?);
-        let key = (app, dyno);
-        if holder == reader.holder && ended_at.is_none() && is_resumed.contains(&key) {
+        let place = (reader.app(&app)?, dyno_of(&dyno)?);
+        if holder == reader.holder && ended_at.is_none() && is_resumed.contains(&place) {
             return None;
         }
-        let (app, dyno) = key;
+        let (app, dyno) = place;
         Some(RestoredRestart { app, dyno, accepted_at: db_time.as_seen_by_caller(accepted_at) })
     });
     Ok(restarts.collect())
@@ -132,23 +130,23 @@ async fn resume_unconfirmed(
         Dialect::Postgres => db_time.now,
         Dialect::Sqlite => i64::MAX,
     };
-    let rows: Vec<OpenRow> =
-        sqlx::query_as(OPEN).bind(lapsed_at).bind(reader.holder).fetch_all(&mut *from).await?;
+    let rows = sqlx::query(OPEN).bind(lapsed_at).bind(reader.holder).fetch_all(&mut *from).await?;
     let lease_until = db_time.now.saturating_add(span_micros(limits::CLAIM_LEASE));
     let mut claims: Vec<OpenClaim> = Vec::new();
     for row in rows {
-        let Some(claim) = row.claim(reader, AttemptId(claims.len() as u64 + 1)) else { continue };
+        let attempt_id = AttemptId(claims.len() as u64 + 1);
+        let Some(claim) = open_claim(&row, reader, attempt_id)? else { continue };
         let is_known = |known: &OpenClaim| known.app == claim.app && known.target.name == claim.target.name;
         if claims.iter().any(is_known) {
             // An older one of the same dyno; the newest counts.
             continue;
         }
         let taken = sqlx::query(ADOPT)
-            .bind(row.attempt.as_str())
-            .bind(row.holder.as_str())
-            .bind(row.lease_until)
+            .bind(row.try_get::<String, _>("attempt")?)
+            .bind(row.try_get::<String, _>("holder")?)
+            .bind(row.try_get::<i64, _>("lease_until")?)
             .bind(reader.holder)
-            .bind(attempt_number(claim.attempt_id))
+            .bind(attempt_number(attempt_id))
             .bind(lease_until)
             .execute(&mut *from)
             .await?;
@@ -173,59 +171,36 @@ const ADOPT: &str = "\
     UPDATE dynowarden_restarts SET holder = $4, ticket = $5, lease_until = $6 \
     WHERE attempt = $1 AND holder = $2 AND lease_until = $3 AND ended_at IS NULL";
 
-struct OpenRow {
-    attempt: String,
-    holder: String,
-    lease_until: i64,
-    app: String,
-    process_type: String,
-    dyno: String,
-    is_manual: i64,
-    instance: String,
-    created_at: i64,
-    updated_at: i64,
-    release: Option<i64>,
-    rule: Option<String>,
-}
-
-impl FromRow<'_, AnyRow> for OpenRow {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            attempt: row.try_get("attempt")?,
-            holder: row.try_get("holder")?,
-            lease_until: row.try_get("lease_until")?,
-            app: row.try_get("app")?,
-            process_type: row.try_get("process_type")?,
-            dyno: row.try_get("dyno")?,
-            is_manual: row.try_get("by_hand")?,
-            instance: row.try_get("instance")?,
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
-            release: row.try_get("release")?,
-            rule: row.try_get("rule")?,
-        })
-    }
-}
-
-impl OpenRow {
-    fn claim(&self, reader: Reader<'_>, attempt_id: AttemptId) -> Option<OpenClaim> {
-        let rule: Arc<str> = match (&self.rule, self.is_manual) {
-            (Some(rule), _) => rule.as_str().into(),
-            (None, 0) => UNKNOWN_RULE.into(),
-            (None, _) => MANUAL.into(),
-        };
-        let target = DynoInfo {
-            name: dyno_of(&self.dyno)?,
-            process_type: self.process_type.parse().ok()?,
-            id: self.instance.parse().ok()?,
-            created_at: timestamp(self.created_at),
-            updated_at: timestamp(self.updated_at),
-            // No other state is ever claimed.
-            state: DynoState::Up,
-            release: self.release.and_then(|release| u64::try_from(release).ok()),
-        };
-        Some(OpenClaim { attempt_id, app: reader.app(&self.app)?, target, rule })
-    }
+/// None if the app is no longer watched or the row is damaged.
+fn open_claim(
+    row: &AnyRow,
+    reader: Reader<'_>,
+    attempt_id: AttemptId,
+) -> Result<Option<OpenClaim>, sqlx::Error> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let (Some(app), Some(name), Ok(process_type), Ok(id)) = (
+        reader.app(&text("app")?),
+        dyno_of(&text("dyno")?),
+        text("process_type")?.parse(),
+        text("instance")?.parse(),
+    ) else {
+        return Ok(None);
+    };
+    let release: Option<i64> = row.try_get("release")?;
+    let target = DynoInfo {
+        name,
+        process_type,
+        id,
+        created_at: timestamp(row.try_get("created_at")?),
+        updated_at: timestamp(row.try_get("updated_at")?),
+        // No other state is ever claimed.
+        state: DynoState::Up,
+        release: release.and_then(|release| u64::try_from(release).ok()),
+    };
+    let is_manual = row.try_get::<i64, _>("by_hand")? != 0;
+    let rule: Option<String> = row.try_get("rule")?;
+    let rule = rule.as_deref().unwrap_or(if is_manual { MANUAL } else { UNKNOWN_RULE }).into();
+    Ok(Some(OpenClaim { attempt_id, app, target, rule }))
 }
 
 /// The rule of a restart whose decision was not yet written when its process died.
