@@ -2,7 +2,6 @@
 
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::AnyConnection;
 use tokio::time::Instant;
@@ -11,7 +10,7 @@ use tracing::warn;
 
 use crate::store::error::Kind;
 use crate::store::rows::{Row, WriteContext, span_micros};
-use crate::store::state::StoreInner;
+use crate::store::state::{StoreInner, Trouble};
 use dynowarden_core::limits;
 
 /// Writes until `end`, and then the remaining rows, once.
@@ -26,13 +25,14 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
         }
         if is_there && pruned.is_none_or(|at| at.elapsed() >= limits::PRUNE_RECORD_EVERY) {
             match prune_some(&shared).await {
-                Some(Pruned::AllThere) => pruned = Some(Instant::now()),
-                Some(Pruned::Some) => pruned = None,
-                None => is_there = false,
+                Ok(0) => pruned = Some(Instant::now()),
+                // There may be more.
+                Ok(_) => pruned = None,
+                Err(_) => is_there = false,
             }
         }
         if !is_there {
-            pause(limits::STORE_TRY_EVERY, &end).await;
+            let _ended = end.run_until_cancelled(tokio::time::sleep(limits::STORE_TRY_EVERY)).await;
         } else if pruned.is_some() {
             tokio::select! {
                 () = end.cancelled() => {}
@@ -43,13 +43,6 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
         }
     }
     shared.link.close().await;
-}
-
-async fn pause(span: Duration, end: &CancellationToken) {
-    tokio::select! {
-        () = end.cancelled() => {}
-        () = tokio::time::sleep(span) => {}
-    }
 }
 
 async fn ask(shared: &StoreInner) -> bool {
@@ -111,24 +104,17 @@ async fn write_singly(shared: &StoreInner, rows: Vec<Row>) -> bool {
     is_there
 }
 
-enum Pruned {
-    /// No row is too old or too many.
-    AllThere,
-    /// Deleted some rows; there may be more.
-    Some,
-}
-
-/// Deletes a few rows that are too old or too many; none if the store is away.
-async fn prune_some(shared: &StoreInner) -> Option<Pruned> {
-    let pruned = shared.within(limits::STORE_WAIT, async {
+/// Deletes a few rows that are too old or too many, and returns their number.
+async fn prune_some(shared: &StoreInner) -> Result<u64, Trouble> {
+    let work = async {
         let mut transaction = shared.begin().await?;
         let db_time = shared.db_time(&mut transaction, shared.wall()).await?;
         let wall = db_time.now.saturating_sub(db_time.ahead);
         let deleted = prune(shared, &mut transaction, (wall, db_time.now)).await?;
         transaction.commit().await?;
         Ok(deleted)
-    });
-    Some(if pruned.await.ok()? > 0 { Pruned::Some } else { Pruned::AllThere })
+    };
+    shared.within(limits::STORE_WAIT, work).await
 }
 
 async fn prune(
@@ -156,9 +142,7 @@ async fn prune(
         sqlx::query_scalar("SELECT COUNT(*) FROM dynowarden_decisions").fetch_one(&mut *to).await?;
     let surplus = count.saturating_sub(i64::try_from(shared.rows_max).unwrap_or(i64::MAX));
     if surplus > 0 {
-        let oldest =
-            sqlx::query(OLDEST_DECISIONS).bind(surplus.min(step)).execute(&mut *to).await?.rows_affected();
-        deleted += oldest;
+        deleted += sqlx::query(OLDEST_DECISIONS).bind(surplus.min(step)).execute(to).await?.rows_affected();
     }
     Ok(deleted)
 }
