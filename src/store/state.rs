@@ -26,9 +26,7 @@ use dynowarden_core::time::{later, since, spoken};
 
 #[derive(Debug)]
 pub(super) struct StoreInner {
-    pub apps: Vec<AppName>,
     pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
-    pub clock: JudgingClock,
     /// Whether the file was found damaged: its later answers are not trusted.
     pub damaged: AtomicBool,
     /// Decisions that were written with their claims and are not on record yet, by their ids.
@@ -36,13 +34,13 @@ pub(super) struct StoreInner {
     /// Attempts whose claims this process holds.
     pub held: Mutex<HashSet<AttemptId>>,
     pub holder: Arc<str>,
-    pub keep: Duration,
     /// The last time of day that a caller passed in, and when.
     pub last_now: Mutex<(Timestamp, Instant)>,
     pub link: Link,
+    pub options: StoreOptions,
     pub queue: Queue,
-    pub rows_max: u64,
-    pub fail: Notify,
+    /// Wakes the writer, which then checks whether the store is back.
+    pub went_away: Notify,
 }
 
 /// A failed query, and the kind of failure.
@@ -52,24 +50,21 @@ pub(super) struct Trouble {
     pub kind: Kind,
 }
 
-// === impl Shared ===
+// === impl StoreInner ===
 
 impl StoreInner {
     pub(super) fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
         Self {
-            apps: options.apps,
             away: watch::Sender::default(),
-            clock: options.clock,
             damaged: AtomicBool::new(false),
             drafts: Mutex::default(),
             held: Mutex::default(),
             holder: database::new_holder(),
-            keep: options.keep,
             last_now: Mutex::new((now, Instant::now())),
             link,
+            options,
             queue: Queue::new(),
-            rows_max: options.rows_max,
-            fail: Notify::new(),
+            went_away: Notify::new(),
         }
     }
 
@@ -88,7 +83,7 @@ impl StoreInner {
     }
 
     pub(super) fn app(&self, app: AppId) -> Option<&AppName> {
-        self.apps.get(app.0 as usize)
+        self.options.apps.get(app.0 as usize)
     }
 
     pub(super) fn drafts(&self) -> MutexGuard<'_, HashMap<AttemptId, i64>> {
@@ -124,7 +119,7 @@ impl StoreInner {
     }
 
     pub(super) fn reader(&self) -> Reader<'_> {
-        Reader { apps: &self.apps, dialect: self.link.dialect, holder: &self.holder }
+        Reader { apps: &self.options.apps, dialect: self.link.dialect, holder: &self.holder }
     }
 
     pub(super) fn note_time(&self, now: Timestamp) {
@@ -143,7 +138,7 @@ impl StoreInner {
         on: &mut AnyConnection,
         now: Timestamp,
     ) -> Result<DbTime, sqlx::Error> {
-        if self.link.dialect == Dialect::Sqlite || self.clock == JudgingClock::Caller {
+        if self.link.dialect == Dialect::Sqlite || self.options.clock == JudgingClock::Caller {
             return Ok(DbTime { now: micros(now), ahead: 0 });
         }
         let server: i64 = sqlx::query_scalar(SERVER_CLOCK).fetch_one(on).await?;
@@ -202,11 +197,7 @@ impl StoreInner {
     fn is_away(&self, away: &StoreAway) {
         let now = self.wall();
         let is_news = self.away.send_if_modified(|state| match state {
-            Some((_, known)) if known == away => false,
-            Some((_, known)) => {
-                *known = away.clone();
-                true
-            }
+            Some((_, known)) => std::mem::replace(known, away.clone()) != *away,
             None => {
                 *state = Some((now, away.clone()));
                 true
@@ -214,7 +205,7 @@ impl StoreInner {
         });
         if is_news {
             warn!("{away}: nothing is restarted until it is back");
-            self.fail.notify_one();
+            self.went_away.notify_one();
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
         } else if pruned.is_some() {
             tokio::select! {
                 () = end.cancelled() => {}
-                () = shared.fail.notified() => {}
+                () = shared.went_away.notified() => {}
                 () = shared.queue.ready(written + limits::HISTORY_WRITE_EVERY) => written = Instant::now(),
                 () = tokio::time::sleep(limits::STORE_ASK_EVERY) => {}
             }
@@ -122,7 +122,7 @@ async fn prune(
     to: &mut AnyConnection,
     (wall, now): (i64, i64),
 ) -> Result<u64, sqlx::Error> {
-    let keep = span_micros(shared.keep);
+    let keep = span_micros(shared.options.keep);
     let step = i64::try_from(limits::ROWS_PER_PRUNE_MAX).unwrap_or(i64::MAX);
     let too_old = wall.saturating_sub(keep);
     // Rows that a cool-down, `max_restarts` or a give-up may still need stay, however short `keep` is.
@@ -140,7 +140,7 @@ async fn prune(
     }
     let count: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM dynowarden_decisions").fetch_one(&mut *to).await?;
-    let surplus = count.saturating_sub(i64::try_from(shared.rows_max).unwrap_or(i64::MAX));
+    let surplus = count.saturating_sub(i64::try_from(shared.options.rows_max).unwrap_or(i64::MAX));
     if surplus > 0 {
         deleted += sqlx::query(OLDEST_DECISIONS).bind(surplus.min(step)).execute(to).await?.rows_affected();
     }
