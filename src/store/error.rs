@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::error::DatabaseError;
 
 use crate::store::dialect::Dialect;
-use crate::store::schema::SchemaError;
+use crate::store::schema::{SchemaError, VERSION};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -121,9 +121,11 @@ impl StoreLocation {
     pub(super) fn cannot_open(&self, error: SchemaError, dialect: Dialect) -> StoreError {
         let place = self.clone();
         let error = match error {
-            SchemaError::Future { found, known } => return StoreError::Future { place, found, known },
-            SchemaError::Outdated { found, known } => {
-                return StoreError::Outdated { place, found, known };
+            SchemaError::Version { found } if found > VERSION => {
+                return StoreError::Future { place, found, known: VERSION };
+            }
+            SchemaError::Version { found } => {
+                return StoreError::Outdated { place, found, known: VERSION };
             }
             SchemaError::Database(error) => error,
         };
