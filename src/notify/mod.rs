@@ -16,7 +16,7 @@ mod slack;
 mod tests;
 mod webhook;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -282,7 +282,7 @@ impl NotifierTask {
                 stop.clone(),
             ));
         }
-        let mut known_down: HashMap<usize, String> = HashMap::new();
+        let mut known_down = HashSet::new();
         loop {
             let wake = self.sleep_until_due();
             tokio::select! {
@@ -340,19 +340,17 @@ impl NotifierTask {
     }
 
     /// Notifies the other notifiers that one is down, and that it is up again.
-    fn report_notifiers(&mut self, known_down: &mut HashMap<usize, String>) {
+    fn report_notifiers(&mut self, known_down: &mut HashSet<usize>) {
         for (place, outbox) in self.outboxes.clone().iter().enumerate() {
-            let (is_known, trouble) = (known_down.contains_key(&place), outbox.trouble());
-            let (name, why) = (outbox.name().to_owned(), trouble.clone().unwrap_or_default());
-            let news = Trouble::NotifierDown { name: &name, why: &why };
-            match (is_known, trouble) {
-                (false, Some(why)) => drop(known_down.insert(place, why)),
-                (true, None) => drop(known_down.remove(&place)),
-                _ => continue,
+            let trouble = outbox.trouble();
+            let (is_down, why) = (trouble.is_some(), trouble.unwrap_or_default());
+            let is_news = if is_down { known_down.insert(place) } else { known_down.remove(&place) };
+            if !is_news {
+                continue;
             }
+            let news = Trouble::NotifierDown { name: outbox.name(), why: &why };
             for other in (0..self.incidents.len()).filter(|other| *other != place) {
-                let input = if is_known { Input::Recovered(news) } else { Input::Trouble(news) };
-                self.input_to(other, input);
+                self.input_to(other, if is_down { Input::Trouble(news) } else { Input::Recovered(news) });
             }
         }
     }
