@@ -10,6 +10,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::http_client;
+use dynowarden_core::incident::message::Message;
 use dynowarden_core::limits;
 use dynowarden_core::time::{since, spoken};
 
@@ -157,6 +158,13 @@ pub(super) fn one_line(text: &str, chars_max: usize) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
+}
+
+/// The last line of a message for people.
+pub(super) fn footer(message: &Message) -> String {
+    let since = message.opened_at.strftime("%Y-%m-%d %H:%M:%SZ");
+    let (kind, phase) = (message.kind, message.phase.word());
+    format!("dynowarden · {kind} · {phase} · incident {} since {since}", message.incident)
 }
 
 /// `Retry-After`: seconds or a date.

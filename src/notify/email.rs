@@ -17,7 +17,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::settings::{EmailSettings, SmtpSecurity};
 use crate::http_client;
-use crate::notify::delivery::{Delivery, Secrets, one_line, with_causes};
+use crate::notify::delivery::{Delivery, Secrets, footer, one_line, with_causes};
 use dynowarden_core::incident::message::{Message, Phase};
 
 /// One mail server and its recipients.
@@ -156,12 +156,6 @@ fn judge(error: &lettre::transport::smtp::Error, secrets: &Secrets) -> Delivery 
 
 fn raw(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
-}
-
-fn footer(message: &Message) -> String {
-    let since = message.opened_at.strftime("%Y-%m-%d %H:%M:%SZ");
-    let (kind, phase) = (message.kind, message.phase.word());
-    format!("dynowarden · {kind} · {phase} · incident {} since {since}", message.incident)
 }
 
 fn text(message: &Message) -> String {
