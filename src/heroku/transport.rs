@@ -1,6 +1,5 @@
 //! Requests to the Platform API: one request out, one response in, within its bounds.
 
-use std::error::Error;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,12 +14,11 @@ use secrecy::ExposeSecret;
 use crate::config::settings::HerokuSettings;
 use crate::heroku::ClientError;
 use crate::heroku::call::Call;
-use crate::http_client;
+use crate::http_client::{self, no_answer};
 use crate::metrics::Metrics;
 use dynowarden_core::api::ApiError;
 use dynowarden_core::api::json;
 use dynowarden_core::limits;
-use dynowarden_core::time::spoken;
 
 /// Sends requests with the token.
 #[derive(Clone, Debug)]
@@ -149,7 +147,7 @@ impl Transport {
         }
         let response = request.send().await.map_err(|error| {
             let never_left = error.is_connect() || error.is_builder();
-            let what = self.what_happened(error);
+            let what = no_answer(error, self.request_timeout);
             if never_left { Fault::NotSent(what) } else { Fault::Lost(what) }
         })?;
         if let Some(date) = date(response.headers()) {
@@ -187,7 +185,9 @@ impl Transport {
                 Ok(Some(_)) => {
                     return Err(ApiError::Garbled { what: format!("its answer is over {bytes_max} bytes") });
                 }
-                Err(error) => return Err(ApiError::Unreachable { what: self.what_happened(error) }),
+                Err(error) => {
+                    return Err(ApiError::Unreachable { what: no_answer(error, self.request_timeout) });
+                }
             }
         }
     }
@@ -212,22 +212,6 @@ impl Transport {
         self.metrics.api_tokens(remaining);
         Some(remaining)
     }
-
-    /// An error and its causes in one line. It contains no secret: the token is in no URL, and reqwest shows
-    /// no headers.
-    fn what_happened(&self, error: reqwest::Error) -> String {
-        if error.is_timeout() {
-            return format!("no answer within {}", spoken(self.request_timeout));
-        }
-        let error = error.without_url();
-        let mut line = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            line = format!("{line}: {next}");
-            cause = next.source();
-        }
-        line.chars().take(WHAT_CHARS_MAX).collect()
-    }
 }
 
 const USER_AGENT: &str =
@@ -238,8 +222,6 @@ const ACCEPTED: &str = "application/vnd.heroku+json; version=3";
 
 /// An error's body is a sentence.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
-
-const WHAT_CHARS_MAX: usize = 200;
 
 /// Statuses of temporary trouble at the API or a gateway: a retry may help.
 pub(super) fn is_passing(status: StatusCode) -> bool {

@@ -16,8 +16,8 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::ExposeSecret as _;
 
 use crate::config::settings::{EmailSettings, SmtpSecurity};
-use crate::http_client;
-use crate::notify::delivery::{Delivery, Secrets, footer, one_line, with_causes};
+use crate::http_client::{self, one_line, with_causes};
+use crate::notify::delivery::{Delivery, Secrets, footer};
 use dynowarden_core::incident::message::{Message, Phase};
 
 /// One mail server and its recipients.

@@ -28,6 +28,7 @@ use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::config::settings::{NotifierSettings, Settings};
+use crate::http_client::with_causes;
 use crate::notify::channel::Channel;
 use crate::notify::delivery::Delivery;
 use crate::notify::email::EmailError;
@@ -180,7 +181,7 @@ pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<()
                 Delivery::Sent => Ok(()),
                 Delivery::Retry { why, .. } | Delivery::Refused { why } => Err(Undelivered(why)),
             },
-            Err(error) => Err(Undelivered(delivery::with_causes(&error))),
+            Err(error) => Err(Undelivered(with_causes(&error))),
         };
         results.push((notifier.name.clone(), result));
     }

@@ -10,7 +10,8 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::notify::delivery::{Delivery, Poster, Secrets, footer, one_line};
+use crate::http_client::one_line;
+use crate::notify::delivery::{Delivery, Poster, Secrets, footer};
 use dynowarden_core::incident::kind::Kind;
 use dynowarden_core::incident::message::{Improved, Message, Phase};
 use dynowarden_core::time::Now;
