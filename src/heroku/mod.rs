@@ -106,11 +106,10 @@ impl Heroku {
     pub async fn delete(&self, app: &AppName, dyno: &DynoName) -> Answered<DeleteResult> {
         let call = Call::DeleteDyno(app, dyno);
         let mut tokens = None;
-        let value = match self.transport.send(call, None).await {
+        let value = match self.transport.send(call, None, &mut tokens).await {
             Err(Fault::NotSent(what)) => DeleteResult::Refused(ApiError::Unreachable { what }),
             Err(Fault::Lost(what)) => DeleteResult::Lost { what },
             Ok(response) => {
-                tokens = self.transport.tokens(response.headers());
                 let status = response.status();
                 match status {
                     _ if status.is_success() => DeleteResult::Accepted,

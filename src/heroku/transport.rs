@@ -108,13 +108,12 @@ impl Transport {
         range: Option<HeaderValue>,
         tokens: &mut Option<u32>,
     ) -> Result<Page, Miss> {
-        let response = match self.send(call, range).await {
+        let response = match self.send(call, range, tokens).await {
             Ok(response) => response,
             Err(Fault::NotSent(what) | Fault::Lost(what)) => {
                 return Err(Miss::ApiError(ApiError::Unreachable { what }));
             }
         };
-        *tokens = self.tokens(response.headers()).or(*tokens);
         match response.status() {
             StatusCode::NOT_FOUND => Err(Miss::NotFound),
             status if status.is_success() => {
@@ -127,11 +126,12 @@ impl Transport {
         }
     }
 
-    /// Sends a request once.
+    /// Sends a request once, and notes what the response says about the account in passing.
     pub(super) async fn send(
         &self,
         call: Call<'_>,
         range: Option<HeaderValue>,
+        tokens: &mut Option<u32>,
     ) -> Result<reqwest::Response, Fault> {
         let url = format!("{}{}", self.base, call.path());
         let mut request = self
@@ -153,6 +153,7 @@ impl Transport {
         if let Some(date) = date(response.headers()) {
             self.date.store(date.as_second(), Ordering::Relaxed);
         }
+        *tokens = self.tokens(response.headers()).or(*tokens);
         Ok(response)
     }
 
@@ -202,7 +203,7 @@ impl Transport {
     }
 
     /// The account's remaining calls by this response.
-    pub(super) fn tokens(&self, headers: &HeaderMap) -> Option<u32> {
+    fn tokens(&self, headers: &HeaderMap) -> Option<u32> {
         if self.scope.get().is_none()
             && let Some(scope) = headers.get("oauth-scope").and_then(|value| value.to_str().ok())
         {
