@@ -8,6 +8,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::postgres::PgConnectOptions;
@@ -86,7 +87,7 @@ impl Link {
             Access::Serve => Some(lock(path, &place)?),
         };
         let mode = if access == Access::Serve { "rwc" } else { "ro" };
-        let Ok(options) = options(&format!("sqlite:{}?mode={mode}", encoded(path))) else {
+        let Some(options) = file_url(path, mode).and_then(|url| options(&url).ok()) else {
             return Err(StoreError::Unusable { place, what: "this name cannot be used".to_owned() });
         };
         first_contact(&options, &place, (Dialect::Sqlite, access)).await?;
@@ -233,18 +234,9 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     }
 }
 
-/// A path, encoded for a URL.
-fn encoded(path: &Path) -> String {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut url = String::new();
-    for byte in absolute.to_string_lossy().bytes() {
-        match byte {
-            b'/' | b'.' | b'-' | b'_' => url.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => url.push(char::from(byte)),
-            byte => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
+fn file_url(path: &Path, mode: &str) -> Option<String> {
+    let url = Url::from_file_path(std::path::absolute(path).ok()?).ok()?;
+    Some(format!("sqlite:{}?mode={mode}", url.path()))
 }
 
 /// The URL without parameters that the client does not know: it would log them, and one of them may be a
