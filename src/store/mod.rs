@@ -34,13 +34,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use crate::config::settings::Database;
-use crate::store::claims::{ClaimRequest, Claimant, DbTime};
+use crate::store::claims::{ClaimRequest, Claimant};
 use crate::store::database::{Access, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
 use crate::store::replica_counts::Count;
-use crate::store::rows::{GiveUpRow, Row, micros};
+use crate::store::rows::{GiveUpRow, Row};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::RuleHit;
@@ -295,8 +295,7 @@ impl Store {
         shared.note_time(now);
         let pauses = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.read.acquire().await?;
-            let db_time = DbTime { now: micros(now), ahead: 0 };
-            past::pauses(shared.reader(), &mut connection, db_time).await
+            past::pauses(shared.reader(), &mut connection, now).await
         });
         pauses.await.map_err(|trouble| trouble.away)
     }

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use tracing::warn;
 
 use crate::store::claims::DbTime;
 use crate::store::dialect::Dialect;
-use crate::store::rows::{attempt_number, span_micros, timestamp};
+use crate::store::rows::{attempt_number, micros, span_micros, timestamp};
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
     OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
@@ -48,20 +49,19 @@ pub(super) async fn read(
     Ok(RestoredState {
         restarts: restarts(reader, &mut *from, &is_resumed, (span, db_time)).await?,
         given_up: given_up(reader, &mut *from, db_time).await?,
-        pauses: pauses(reader, from, db_time).await?,
+        pauses: pauses(reader, from, db_time.as_seen_by_caller(db_time.now)).await?,
         claims,
     })
 }
 
-/// The pauses in force, except those of apps that are not watched.
+/// The pauses in force, except those of apps that are not watched. A pause ends at a time of day that a person
+/// chose, so the caller's clock decides.
 pub(super) async fn pauses(
     reader: Reader<'_>,
     from: &mut AnyConnection,
-    db_time: DbTime,
+    now: Timestamp,
 ) -> Result<Vec<RestoredPause>, sqlx::Error> {
-    // A pause ends at a time of day that a person chose, so the reader's clock decides.
-    let rows: Vec<(String, i64, String)> =
-        sqlx::query_as(PAUSES).bind(db_time.now.saturating_sub(db_time.ahead)).fetch_all(from).await?;
+    let rows: Vec<(String, i64, String)> = sqlx::query_as(PAUSES).bind(micros(now)).fetch_all(from).await?;
     let pauses = rows.into_iter().filter_map(|(app, until, reason)| {
         let app = if app == ALL_APPS { None } else { Some(reader.app(&app)?) };
         Some(RestoredPause { app, until: timestamp(until), reason: reason.into() })
