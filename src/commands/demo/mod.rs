@@ -73,23 +73,13 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let stopped = shutdown.clone();
     let story = tokio::spawn(async move {
         let mut story = Story::new(names);
-        tokio::select! {
-            () = story.print(sources) => {}
-            () = stopped.cancelled() => {}
-        }
+        stopped.run_until_cancelled(story.print(sources)).await;
         story
     });
     let deploys = tokio::spawn(deploy_now_and_then(heroku, clock, shutdown.clone()));
-    let time_is_up = async {
-        match args.duration {
-            Some(span) => tokio::time::sleep(span).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = time_is_up => shutdown.cancel(),
-        () = shutdown.cancelled() => {}
-    }
+    let time = tokio::time::sleep(args.duration.unwrap_or(Duration::MAX));
+    shutdown.run_until_cancelled(time).await;
+    shutdown.cancel();
     let result = ended.await.context("the daemon broke")?;
     people.abort();
     let heroku = deploys.await.context("the simulated Heroku broke")?;
@@ -194,14 +184,10 @@ fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
 async fn deploy_now_and_then(heroku: SimHeroku, clock: Clock, shutdown: CancellationToken) -> SimHeroku {
     let app: AppName = SHOP[3].parse().expect("the shop's names are names");
     let mut wait = Duration::from_secs(6 * 60);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return heroku,
-            () = tokio::time::sleep(clock.real(wait)) => {
-                wait = Duration::from_secs(3600);
-                // A user who experiments with the API may have removed the app.
-                let _missing = heroku.with(|platform, now| platform.world.deploy(&app, Rollout::AtOnce, now));
-            }
-        }
+    while shutdown.run_until_cancelled(tokio::time::sleep(clock.real(wait))).await.is_some() {
+        wait = Duration::from_secs(3600);
+        // A user who experiments with the API may have removed the app.
+        let _missing = heroku.with(|platform, now| platform.world.deploy(&app, Rollout::AtOnce, now));
     }
+    heroku
 }
