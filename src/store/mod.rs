@@ -39,7 +39,6 @@ use crate::store::database::{Access, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
-use crate::store::replica_counts::Count;
 use crate::store::rows::{GiveUpRow, Row};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
@@ -341,11 +340,10 @@ impl Store {
     pub async fn share_hit(&self, hit: &RuleHit) -> Result<Vec<Timestamp>, StoreAway> {
         let shared = &self.shared;
         let Some(app) = shared.app(hit.app) else { return Ok(vec![hit.at]) };
-        let count = Count { app: app.as_str(), dyno: &hit.dyno, rule: &hit.rule, within: hit.within };
         let times = shared.within(limits::CLAIM_WAIT, async {
             // No transaction: if replicas add at the same moment, the last reader must see all of them.
             let mut connection = shared.link.write.acquire().await?;
-            replica_counts::share_hit(count, &mut connection, hit.at).await
+            replica_counts::share_hit(app.as_str(), hit, &mut connection).await
         });
         times.await.map_err(|trouble| trouble.away)
     }
