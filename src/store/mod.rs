@@ -276,7 +276,7 @@ impl Store {
         let past = shared.within(limits::STORE_WAIT, async {
             let mut transaction = shared.begin().await?;
             let db_time = shared.db_time(&mut transaction, now).await?;
-            let past = past::read(shared.reader(), &mut transaction, span, db_time).await?;
+            let past = past::read(shared, &mut transaction, span, db_time).await?;
             transaction.commit().await?;
             Ok(past)
         });
@@ -294,7 +294,7 @@ impl Store {
         shared.note_time(now);
         let pauses = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.read.acquire().await?;
-            past::pauses(shared.reader(), &mut connection, now).await
+            past::pauses(shared, &mut connection, now).await
         });
         pauses.await.map_err(|trouble| trouble.away)
     }

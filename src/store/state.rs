@@ -16,7 +16,6 @@ use crate::store::claims::DbTime;
 use crate::store::database::{self, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{self, Kind, StoreAway};
-use crate::store::past::Reader;
 use crate::store::queue::Queue;
 use crate::store::rows::{DecisionRow, Row, micros};
 use crate::store::{JudgingClock, StoreOptions};
@@ -86,6 +85,12 @@ impl StoreInner {
         self.options.apps.get(app.0 as usize)
     }
 
+    /// The app of that name, if it is still watched.
+    pub(super) fn app_named(&self, name: &str) -> Option<AppId> {
+        let place = self.options.apps.iter().position(|app| app.as_str() == name)?;
+        u32::try_from(place).ok().map(AppId)
+    }
+
     pub(super) fn drafts(&self) -> MutexGuard<'_, HashMap<AttemptId, i64>> {
         self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,10 +121,6 @@ impl StoreInner {
         if let Some(row) = decision {
             self.queue.add(Row::Undecided(row.id));
         }
-    }
-
-    pub(super) fn reader(&self) -> Reader<'_> {
-        Reader { apps: &self.options.apps, dialect: self.link.dialect, holder: &self.holder }
     }
 
     pub(super) fn note_time(&self, now: Timestamp) {
