@@ -139,6 +139,13 @@ impl StoreLocation {
     }
 }
 
+/// A failed query, and the kind of failure.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub away: StoreAway,
+    pub kind: Kind,
+}
+
 pub(super) fn kind(error: &sqlx::Error, dialect: Dialect) -> Kind {
     match error {
         sqlx::Error::Database(error) => match dialect {

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::store::claims::DbTime;
 use crate::store::database::{self, Link};
 use crate::store::dialect::Dialect;
-use crate::store::error::{self, Kind, StoreAway};
+use crate::store::error::{Kind, StoreAway, Trouble};
 use crate::store::queue::Queue;
 use crate::store::rows::{DecisionRow, Row, micros};
 use crate::store::{JudgingClock, StoreOptions};
@@ -40,13 +40,6 @@ pub(super) struct StoreInner {
     pub queue: Queue,
     /// Wakes the writer, which then checks whether the store is back.
     pub went_away: Notify,
-}
-
-/// A failed query, and the kind of failure.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub away: StoreAway,
-    pub kind: Kind,
 }
 
 // === impl StoreInner ===
@@ -152,30 +145,21 @@ impl StoreInner {
         wait: Duration,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, Trouble> {
-        let place = self.link.place.clone();
-        let trouble = match tokio::time::timeout(wait, work).await {
-            Ok(Ok(done)) => {
-                self.is_there();
-                return Ok(done);
-            }
-            Ok(Err(error)) => {
-                let kind = error::kind(&error, self.link.dialect);
-                let mut what = place.what(&error);
+        let mut done = self.link.within(wait, work).await;
+        match &mut done {
+            Ok(_) => self.is_there(),
+            Err(trouble) => {
                 // A server may be fixed while we wait; a damaged file cannot be fixed while it is open.
-                if kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
+                if trouble.kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
                     self.damaged.store(true, Ordering::Relaxed);
-                    what.push_str(DAMAGED);
+                    trouble.away.what = format!("{}{DAMAGED}", trouble.away.what).into();
                 }
-                Trouble { away: StoreAway { what: what.into(), place }, kind }
+                if trouble.kind != Kind::Data {
+                    self.is_away(&trouble.away);
+                }
             }
-            Err(_) => {
-                Trouble { away: StoreAway { place, what: "no answer in time".into() }, kind: Kind::Away }
-            }
-        };
-        if trouble.kind != Kind::Data {
-            self.is_away(&trouble.away);
         }
-        Err(trouble)
+        done
     }
 
     fn is_there(&self) {

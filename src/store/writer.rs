@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::store::error::Kind;
+use crate::store::error::{Kind, Trouble};
 use crate::store::rows::{Row, WriteContext, span_micros};
-use crate::store::state::{StoreInner, Trouble};
+use crate::store::state::StoreInner;
 use dynowarden_core::limits;
 
 /// Writes until `end`, and then the remaining rows, once.
