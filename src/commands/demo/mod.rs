@@ -6,7 +6,6 @@
 mod people;
 mod story;
 
-use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -135,8 +134,7 @@ fn settings(api_url: &str, mailbox: &str) -> anyhow::Result<Settings> {
         ("DATABASE_URL", "memory"),
         ("PEOPLE", mailbox),
     ];
-    let env: Vec<(OsString, OsString)> =
-        pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    let env = pairs.map(|(name, value)| (name.into(), value.into()));
     let read_file = |_: &Path| Ok(SETTINGS.to_owned());
     let settings = config::load(&Sources { config: None, env: &env, read_file: &read_file }, Needs::Serving)?;
     Ok(Settings { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), ..settings })
@@ -156,28 +154,21 @@ url_env = "PEOPLE"
 "#;
 
 fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
-    let mut out = io::stdout().lock();
     let authority = url.trim_start_matches("http://");
-    writeln!(out, "status page   http://admin:{PASSWORD}-admin@{authority}/")?;
-    writeln!(out, "daemon        {url}   (drains: POST {url}/logs/{{app}}, password {PASSWORD})")?;
+    let [leaks, plateau, crashes, deploys] = SHOP;
     writeln!(
-        out,
-        "Platform API  {api_url}   (HEROKU_HOST={api_url} HEROKU_API_KEY=any heroku ps -a {})",
-        SHOP[0]
-    )?;
-    writeln!(out, "time runs {} times as fast as yours; seed {}", args.speed, args.seed)?;
-    writeln!(out)?;
-    writeln!(
-        out,
-        "{} leaks, a restart cannot help {}, {} crashes, {} is deployed.",
-        SHOP[0], SHOP[1], SHOP[2], SHOP[3]
-    )?;
-    writeln!(
-        out,
-        "heroku: the platform; message: what people are notified of; all else: what dynowarden does, and why."
-    )?;
-    writeln!(out)?;
-    out.flush()
+        io::stdout().lock(),
+        "status page   http://admin:{PASSWORD}-admin@{authority}/\n\
+         daemon        {url}   (drains: POST {url}/logs/{{app}}, password {PASSWORD})\n\
+         Platform API  {api_url}   (HEROKU_HOST={api_url} HEROKU_API_KEY=any heroku ps -a {leaks})\n\
+         time runs {} times as fast as yours; seed {}\n\
+         \n\
+         {leaks} leaks, a restart cannot help {plateau}, {crashes} crashes, {deploys} is deployed.\n\
+         heroku: the platform; message: what people are notified of; all else: what dynowarden does, \
+         and why.\n",
+        args.speed,
+        args.seed
+    )
 }
 
 /// Deploys the healthy app, soon and then about once an hour of its time.
