@@ -80,7 +80,11 @@ pub fn run(
         has_bar: is_terminal,
         now,
         out,
-        page: Page::new(args.format),
+        page: Page {
+            timeline: matches!(args.format, Format::Text).then(Timeline::default),
+            is_begun: false,
+            text: String::new(),
+        },
         replay: Replay::new(roster, |app| settings.plan_for(app)),
         output: Vec::new(),
         troubles: Troubles::default(),
@@ -114,7 +118,7 @@ impl Run<'_> {
         self.page.end(read.is_ok().then(|| self.replay.summary()));
         // If standard error is gone, problems cannot be reported.
         let _written = self.err.write_all(self.troubles.to_string().as_bytes());
-        if read.is_ok() && matches!(self.page.form, Form::Json) {
+        if read.is_ok() && self.page.timeline.is_none() {
             let _written = writeln!(self.err, "{}", self.replay.summary());
         }
         self.flush(None).and(read)
@@ -272,45 +276,33 @@ fn quoted(text: &[u8]) -> String {
 
 /// The text to be printed next.
 struct Page {
-    form: Form,
+    /// None for JSON.
+    timeline: Option<Timeline>,
     is_begun: bool,
     text: String,
-}
-
-enum Form {
-    Json,
-    Text(Timeline),
 }
 
 // === impl Page ===
 
 impl Page {
-    fn new(format: Format) -> Self {
-        let form = match format {
-            Format::Json => Form::Json,
-            Format::Text => Form::Text(Timeline::default()),
-        };
-        Self { form, is_begun: false, text: String::new() }
-    }
-
     /// Adds the decisions. A replay makes up the outcome of a restart, so outcomes are not printed.
     fn add(&mut self, output: &mut Vec<ReplayOutput>) {
         for ReplayOutput { app, record } in output.drain(..) {
             let Record::Decision(decision) = record else { continue };
             self.is_begun = true;
-            match &mut self.form {
-                Form::Json => {
+            match &mut self.timeline {
+                Some(timeline) => timeline.add(&app, &decision, &mut self.text),
+                None => {
                     let json = serde_json::to_string(&DecisionView::new(&decision, &app))
                         .expect("texts and numbers always have a form in JSON");
                     writeln!(self.text, "{json}").expect("a string takes everything");
                 }
-                Form::Text(timeline) => timeline.add(&app, &decision, &mut self.text),
             }
         }
     }
 
     fn end(&mut self, summary: Option<Summary>) {
-        let Form::Text(timeline) = &mut self.form else { return };
+        let Some(timeline) = &mut self.timeline else { return };
         timeline.end(&mut self.text);
         if let Some(summary) = summary {
             let gap = if self.is_begun { "\n" } else { "" };
