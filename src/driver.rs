@@ -28,7 +28,7 @@ use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::engine::status::AppStatus;
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId, RuleHit};
 use dynowarden_core::event::{Event, Fact};
-use dynowarden_core::ident::{AppId, AppName, DynoName, ProcessType};
+use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::policy::verdict::Bounds;
@@ -54,7 +54,6 @@ pub struct Stopped;
 
 /// Requests to the driver, sent through its [`Handle`].
 #[derive(Debug)]
-#[expect(missing_docs, reason = "the methods of the handle say what each is")]
 pub enum Command {
     ApiQuota { remaining: u32 },
     Events { app: AppId, events: Vec<Event>, share: QueuePermit },
@@ -380,7 +379,9 @@ impl Driver {
                 });
             }
             Effect::Inspect { attempt_id, app, dyno } => {
-                let (heroku, name, listed) = (self.heroku.clone(), self.name(app), self.listed(app));
+                let AppPlan { name, policy, .. } = &self.sinks.plans[app.0 as usize];
+                let (heroku, name, listed) =
+                    (self.heroku.clone(), name.clone(), policy.process_types.clone());
                 self.call(async move {
                     let answered = heroku.inspect(&name, &listed, dyno.as_ref()).await;
                     answered.map(|answer| Input::Inspected { attempt_id, answer })
@@ -434,10 +435,6 @@ impl Driver {
 
     fn name(&self, app: AppId) -> AppName {
         self.sinks.plans[app.0 as usize].name.clone()
-    }
-
-    fn listed(&self, app: AppId) -> Vec<ProcessType> {
-        self.sinks.plans[app.0 as usize].policy.process_types.clone()
     }
 }
 

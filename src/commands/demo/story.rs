@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::commands::demo::people::Letter;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::record::hold::Hold;
-use dynowarden_core::record::{Action, MemoryAfterRestart, Record, RestartResult};
+use dynowarden_core::record::{Action, Decision, MemoryAfterRestart, Record, RestartResult};
 use dynowarden_core::time::spoken;
 use heroku_sim::line::{LogLine, Source};
 
@@ -115,7 +115,7 @@ impl Story {
                     self.tally.refusals += 1;
                 }
                 let app = app(decision.app);
-                if self.repeats(record) {
+                if self.repeats(decision) {
                     return None;
                 }
                 let dyno = decision.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -141,8 +141,7 @@ impl Story {
         }
     }
 
-    fn repeats(&mut self, record: &Record) -> bool {
-        let Record::Decision(decision) = record else { return false };
+    fn repeats(&mut self, decision: &Decision) -> bool {
         let Some(dyno) = &decision.dyno else { return false };
         let place = (decision.app, dyno.clone());
         match &decision.action {
