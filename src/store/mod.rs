@@ -257,7 +257,7 @@ impl Store {
         if written.is_some() {
             return;
         }
-        shared.queue.add(Row::Decision(shared.decision_row(decision, app)));
+        shared.queue.add(Row::Decision(Box::new(shared.decision_row(decision, app))));
     }
 
     /// Waits until all queued records are in the store; false if they are not after `wait`.

@@ -36,8 +36,8 @@ pub(super) async fn read(
     })
 }
 
-/// The pauses in force, except those of apps that are not watched. A pause ends at a time of day that a person
-/// chose, so the caller's clock decides.
+/// The pauses in force, except those of apps that are not watched. A pause ends at a time of day that a
+/// person chose, so the caller's clock decides.
 pub(super) async fn pauses(
     store: &StoreInner,
     from: &mut AnyConnection,

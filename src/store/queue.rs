@@ -314,12 +314,13 @@ mod tests {
             last_at: at,
             outcome: None,
         };
-        queue.add(Row::Decision(DecisionRow { id: queue.new_id(at), attempt: None, shown }));
+        let row = DecisionRow { id: queue.new_id(at), attempt: None, shown };
+        queue.add(Row::Decision(Box::new(row)));
     }
 
     fn taken(queue: &Queue) -> Vec<(String, u64, i64)> {
         let rows = queue.take().into_iter().map(|row| match row {
-            Row::Decision(DecisionRow { shown, .. }) => (shown.code, shown.count, micros(shown.last_at)),
+            Row::Decision(row) => (row.shown.code, row.shown.count, micros(row.shown.last_at)),
             row => panic!("{row:?}"),
         });
         rows.collect()

@@ -15,7 +15,7 @@ use dynowarden_core::record::{Action, AttemptId, Decision, MemoryReading, Notice
 /// A record that waits to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Row {
-    Decision(DecisionRow),
+    Decision(Box<DecisionRow>),
     GiveUp(GiveUpRow),
     MemoryAfterRestart(AttemptId, MemoryReading),
     /// A notice about the account has no app.
