@@ -149,18 +149,14 @@ fn start_at(
 ) -> Result<(NotifierHandle, NotifierTask), NotifyError> {
     let (sender, inputs) = mpsc::channel(limits::QUEUED_NOTICES_MAX);
     let changed = Arc::new(Notify::new());
-    let channels = settings
-        .notifiers
-        .iter()
-        .map(|notifier| Channel::new(notifier, retry))
-        .collect::<Result<Vec<_>, _>>()?;
-    let outbox = |notifier: &NotifierSettings| Arc::new(Outbox::new(notifier.name.clone(), changed.clone()));
-    let outboxes: Arc<[Arc<Outbox>]> = settings.notifiers.iter().map(outbox).collect();
     let now = clock.now();
-    let incidents = (0..)
-        .zip(&settings.notifiers)
-        .map(|(place, notifier)| Incidents::new(plan(settings, notifier, tag(seed, place)), now))
-        .collect();
+    let (mut channels, mut incidents, mut outboxes) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, notifier) in (0..).zip(&settings.notifiers) {
+        channels.push(Channel::new(notifier, retry)?);
+        incidents.push(Incidents::new(plan(settings, notifier, tag(seed, place)), now));
+        outboxes.push(Arc::new(Outbox::new(notifier.name.clone(), changed.clone())));
+    }
+    let outboxes: Arc<[Arc<Outbox>]> = outboxes.into();
     let notices = NotifierHandle {
         sender: (!outboxes.is_empty()).then_some(sender),
         missed: Arc::default(),
