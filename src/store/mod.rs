@@ -249,15 +249,11 @@ impl Store {
         if let Some(row) = GiveUpRow::new(decision, app) {
             shared.queue.add(Row::GiveUp(row));
         }
+        let is_draft = |attempt_id| shared.drafts().remove(&attempt_id).is_some();
         let is_restart = matches!(decision.action, Action::Restart { .. });
-        let written = decision
-            .attempt_id
-            .filter(|_| is_restart)
-            .and_then(|attempt_id| shared.drafts().remove(&attempt_id));
-        if written.is_some() {
-            return;
+        if !(is_restart && decision.attempt_id.is_some_and(is_draft)) {
+            shared.queue.add(Row::Decision(Box::new(shared.decision_row(decision, app))));
         }
-        shared.queue.add(Row::Decision(Box::new(shared.decision_row(decision, app))));
     }
 
     /// Waits until all queued records are in the store; false if they are not after `wait`.
