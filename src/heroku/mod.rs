@@ -80,25 +80,36 @@ impl Heroku {
         listed: &[ProcessType],
         dyno: Option<&DynoName>,
     ) -> Answered<Result<FormationInfo, ApiError>> {
-        let mut tokens = None;
         let list = |body: &[u8]| json::dynos(body, listed);
-        let value = match self.list(Call::Dynos(app), list, &mut tokens).await {
-            Err(error) => Err(error),
-            Ok(formation) => match dyno {
-                None => Ok(FormationInfo { dyno: None, formation }),
-                Some(name) => {
-                    let one = self.one_dyno(app, name, &mut tokens).await;
-                    one.map(|dyno| FormationInfo { dyno, formation })
-                }
-            },
-        };
-        Answered { value, tokens_remaining: tokens }
+        let Answered { value, tokens_remaining } = self.fetch_list(Call::Dynos(app), list).await;
+        match (value, dyno) {
+            (Ok(formation), Some(name)) => {
+                let one = self.poll(app, name).await;
+                let tokens_remaining = one.tokens_remaining.or(tokens_remaining);
+                let value = one.value.map(|dyno| FormationInfo { dyno, formation });
+                Answered { value, tokens_remaining }
+            }
+            (value, _) => {
+                let value = value.map(|formation| FormationInfo { dyno: None, formation });
+                Answered { value, tokens_remaining }
+            }
+        }
     }
 
     /// One dyno by its name; none if the API knows none of that name.
     pub async fn poll(&self, app: &AppName, dyno: &DynoName) -> Answered<Result<Option<DynoInfo>, ApiError>> {
         let mut tokens = None;
-        let value = self.one_dyno(app, dyno, &mut tokens).await;
+        let value = match self.transport.page(Call::Dyno(app, dyno), None, &mut tokens).await {
+            Err(Miss::NotFound) => Ok(None),
+            Err(Miss::ApiError(error)) => Err(error),
+            Ok(page) => match json::dyno(&page.body) {
+                Ok(seen) if seen.name == *dyno => Ok(Some(seen)),
+                Ok(seen) => Err(ApiError::Garbled {
+                    what: format!("asked for {dyno}, the answer is about {}", seen.name),
+                }),
+                Err(garbled) => Err(unreadable(&garbled)),
+            },
+        };
         Answered { value, tokens_remaining: tokens }
     }
 
@@ -175,25 +186,6 @@ impl Heroku {
     /// An app's features, enabled or not.
     pub async fn features(&self, app: &AppName) -> Answered<Result<Vec<Feature>, ApiError>> {
         self.fetch_list(Call::Features(app), json::features).await
-    }
-
-    async fn one_dyno(
-        &self,
-        app: &AppName,
-        name: &DynoName,
-        tokens: &mut Option<u32>,
-    ) -> Result<Option<DynoInfo>, ApiError> {
-        match self.transport.page(Call::Dyno(app, name), None, tokens).await {
-            Err(Miss::NotFound) => Ok(None),
-            Err(Miss::ApiError(error)) => Err(error),
-            Ok(page) => match json::dyno(&page.body) {
-                Ok(seen) if seen.name == *name => Ok(Some(seen)),
-                Ok(seen) => Err(ApiError::Garbled {
-                    what: format!("asked for {name}, the answer is about {}", seen.name),
-                }),
-                Err(garbled) => Err(unreadable(&garbled)),
-            },
-        }
     }
 
     async fn fetch<T>(
