@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
 use crate::clock::Clock;
-use crate::commands::demo::story::{Story, StorySources};
+use crate::commands::demo::story::Story;
 use crate::commands::serve::cancel_on_signal;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
@@ -68,11 +68,11 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let Running { handle, ended } = daemon::start(settings, listener, clock, shutdown.clone()).await?;
     let (sender, letters) = mpsc::channel(limits::QUEUED_MESSAGES_MAX);
     let people = tokio::spawn(people::receive(mailbox, sender));
-    let sources = StorySources { lines: heroku.lines(), records: handle.records(), letters };
+    let (lines, records) = (heroku.lines(), handle.records());
     let stopped = shutdown.clone();
     let story = tokio::spawn(async move {
         let mut story = Story::new(names);
-        stopped.run_until_cancelled(story.print(sources)).await;
+        stopped.run_until_cancelled(story.print(lines, records, letters)).await;
         story
     });
     let deploys = tokio::spawn(deploy_now_and_then(heroku, clock, shutdown.clone()));

@@ -16,12 +16,6 @@ use dynowarden_core::record::{Action, Decision, MemoryAfterRestart, Record, Rest
 use dynowarden_core::time::spoken;
 use heroku_sim::line::{LogLine, Source};
 
-pub(super) struct StorySources {
-    pub(super) lines: Receiver<LogLine>,
-    pub(super) records: Receiver<Record>,
-    pub(super) letters: mpsc::Receiver<Letter>,
-}
-
 pub(super) struct Story {
     apps: Vec<AppName>,
     /// The last error of each dyno; it repeats every 20 s and is printed once.
@@ -48,8 +42,12 @@ impl Story {
     }
 
     /// Prints until one of the sources ends or the reader is gone, as after `| head`.
-    pub(super) async fn print(&mut self, sources: StorySources) {
-        let StorySources { mut lines, mut records, mut letters } = sources;
+    pub(super) async fn print(
+        &mut self,
+        mut lines: Receiver<LogLine>,
+        mut records: Receiver<Record>,
+        mut letters: mpsc::Receiver<Letter>,
+    ) {
         loop {
             let printed = tokio::select! {
                 line = lines.recv() => match line {
