@@ -16,7 +16,7 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
 
 use crate::config::settings::Database;
 use crate::store::dialect::Dialect;
-use crate::store::error::{self, Kind, StoreAway, StoreError, StoreLocation, Trouble};
+use crate::store::error::{self, Kind, StoreAway, StoreError, StoreLocation};
 use crate::store::schema::{self, SchemaError};
 use dynowarden_core::limits;
 
@@ -58,13 +58,13 @@ impl Link {
         &self,
         wait: Duration,
         work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, StoreAway> {
         let (what, kind) = match tokio::time::timeout(wait, work).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => (self.place.what(&error).into(), error::kind(&error, self.dialect)),
             Err(_) => ("no answer in time".into(), Kind::Away),
         };
-        Err(Trouble { away: StoreAway { place: self.place.clone(), what }, kind })
+        Err(StoreAway { place: self.place.clone(), what, kind })
     }
 
     /// Closes all connections as soon as they are idle.

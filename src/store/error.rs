@@ -59,6 +59,7 @@ pub enum StoreError {
 pub struct StoreAway {
     pub(super) place: StoreLocation,
     pub(super) what: Arc<str>,
+    pub(super) kind: Kind,
 }
 
 /// A file or a server in printable form, without the user and the password of its URL.
@@ -137,13 +138,6 @@ impl StoreLocation {
             Kind::Data | Kind::Unusable => StoreError::Unusable { place, what },
         }
     }
-}
-
-/// A failed query, and the kind of failure.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub away: StoreAway,
-    pub kind: Kind,
 }
 
 pub(super) fn kind(error: &sqlx::Error, dialect: Dialect) -> Kind {

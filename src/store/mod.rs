@@ -211,7 +211,7 @@ impl Store {
             claims::renew(&shared.holder, &held, &mut transaction, db_time).await?;
             transaction.commit().await
         });
-        renewed.await.map_err(|trouble| trouble.away)
+        renewed.await
     }
 
     /// Queues a record to be written, without waiting. Outcomes advance their claims.
@@ -276,7 +276,7 @@ impl Store {
             transaction.commit().await?;
             Ok(past)
         });
-        let past = past.await.map_err(|trouble| trouble.away)?;
+        let past = past.await?;
         shared.held().extend(past.claims.iter().map(|claim| claim.attempt_id));
         Ok(past)
     }
@@ -292,7 +292,7 @@ impl Store {
             let mut connection = shared.link.read.acquire().await?;
             past::pauses(shared, &mut connection, now).await
         });
-        pauses.await.map_err(|trouble| trouble.away)
+        pauses.await
     }
 
     /// Sets the pause of one app, or of all, and replaces the previous one.
@@ -311,7 +311,7 @@ impl Store {
             let mut connection = shared.link.write.acquire().await?;
             replica_counts::set_pause(app, until, reason, &mut connection).await
         });
-        set.await.map_err(|trouble| trouble.away)
+        set.await
     }
 
     /// Ends the pause of one app; without an app, all pauses.
@@ -325,7 +325,7 @@ impl Store {
             let mut connection = shared.link.write.acquire().await?;
             replica_counts::clear_pause(app, &mut connection).await
         });
-        cleared.await.map_err(|trouble| trouble.away)
+        cleared.await
     }
 
     /// Adds the time of an error that a rule counts, and returns all of that dyno and rule within the span
@@ -341,7 +341,7 @@ impl Store {
             let mut connection = shared.link.write.acquire().await?;
             replica_counts::share_hit(app.as_str(), hit, &mut connection).await
         });
-        times.await.map_err(|trouble| trouble.away)
+        times.await
     }
 
     /// One page of decision history, newest first, with waiting rows if they can be written quickly.
@@ -354,7 +354,7 @@ impl Store {
             let mut connection = self.shared.link.read.acquire().await?;
             history::read(filter, &mut connection).await
         });
-        page.await.map_err(|trouble| trouble.away)
+        page.await
     }
 
     /// Writes waiting rows, if the store is there, and ends the connections.

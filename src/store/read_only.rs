@@ -29,7 +29,7 @@ impl ReadOnlyStore {
             let mut connection = self.link.read.acquire().await?;
             history::read(filter, &mut connection).await
         });
-        page.await.map_err(|trouble| trouble.away)
+        page.await
     }
 
     pub async fn close(self) {

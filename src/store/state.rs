@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::store::claims::DbTime;
 use crate::store::database::{self, Link};
 use crate::store::dialect::Dialect;
-use crate::store::error::{Kind, StoreAway, Trouble};
+use crate::store::error::{Kind, StoreAway};
 use crate::store::queue::Queue;
 use crate::store::rows::{DecisionRow, Row, micros};
 use crate::store::{JudgingClock, StoreOptions};
@@ -144,18 +144,18 @@ impl StoreInner {
         &self,
         wait: Duration,
         work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, StoreAway> {
         let mut done = self.link.within(wait, work).await;
         match &mut done {
             Ok(_) => self.is_there(),
-            Err(trouble) => {
+            Err(away) => {
                 // A server may be fixed while we wait; a damaged file cannot be fixed while it is open.
-                if trouble.kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
+                if away.kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
                     self.damaged.store(true, Ordering::Relaxed);
-                    trouble.away.what = format!("{}{DAMAGED}", trouble.away.what).into();
+                    away.what = format!("{}{DAMAGED}", away.what).into();
                 }
-                if trouble.kind != Kind::Data {
-                    self.is_away(&trouble.away);
+                if away.kind != Kind::Data {
+                    self.is_away(away);
                 }
             }
         }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::store::error::{Kind, Trouble};
+use crate::store::error::{Kind, StoreAway};
 use crate::store::rows::{Row, WriteContext, span_micros};
 use crate::store::state::StoreInner;
 use dynowarden_core::limits;
@@ -63,7 +63,7 @@ async fn write(shared: &StoreInner) -> bool {
             shared.queue.written(&rows);
             true
         }
-        Err(trouble) if trouble.kind == Kind::Data => write_singly(shared, rows).await,
+        Err(away) if away.kind == Kind::Data => write_singly(shared, rows).await,
         Err(_) => {
             shared.queue.put_back(rows);
             false
@@ -92,8 +92,8 @@ async fn write_singly(shared: &StoreInner, rows: Vec<Row>) -> bool {
         let single = slice::from_ref(&row);
         match shared.within(limits::STORE_WAIT, write_rows(shared, single)).await {
             Ok(()) => shared.queue.written(single),
-            Err(trouble) if trouble.kind == Kind::Data => {
-                warn!("database rejected a row; dropped it: {}", trouble.away);
+            Err(away) if away.kind == Kind::Data => {
+                warn!("database rejected a row; dropped it: {away}");
                 shared.queue.give_up(single);
             }
             Err(_) => unwritten.push(row),
@@ -105,7 +105,7 @@ async fn write_singly(shared: &StoreInner, rows: Vec<Row>) -> bool {
 }
 
 /// Deletes a few rows that are too old or too many, and returns their number.
-async fn prune_some(shared: &StoreInner) -> Result<u64, Trouble> {
+async fn prune_some(shared: &StoreInner) -> Result<u64, StoreAway> {
     let work = async {
         let mut transaction = shared.begin().await?;
         let db_time = shared.db_time(&mut transaction, shared.wall()).await?;
