@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 
 use crate::store::rows::timestamp;
 use dynowarden_core::event::Megabytes;
@@ -71,7 +71,7 @@ impl Serialize for Cursor {
 
 // === reading ===
 
-pub(super) async fn read(filter: &Filter, from: &mut AnyConnection) -> Result<Page, sqlx::Error> {
+pub(super) async fn read(filter: &Filter, from: &AnyPool) -> Result<Page, sqlx::Error> {
     let limit = filter.limit.clamp(1, limits::PAGE_ROWS_MAX);
     let mut bound = 0;
     let mut place = || {

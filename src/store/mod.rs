@@ -307,11 +307,8 @@ impl Store {
     ) -> Result<(), StoreAway> {
         let shared = &self.shared;
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
-        let set = shared.within(limits::STORE_WAIT, async {
-            let mut connection = shared.link.write.acquire().await?;
-            replica_counts::set_pause(app, until, reason, &mut connection).await
-        });
-        set.await
+        let set = replica_counts::set_pause(app, until, reason, &shared.link.write);
+        shared.within(limits::STORE_WAIT, set).await
     }
 
     /// Ends the pause of one app; without an app, all pauses.
@@ -321,11 +318,8 @@ impl Store {
     pub async fn clear_pause(&self, app: Option<AppId>) -> Result<(), StoreAway> {
         let shared = &self.shared;
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
-        let cleared = shared.within(limits::STORE_WAIT, async {
-            let mut connection = shared.link.write.acquire().await?;
-            replica_counts::clear_pause(app, &mut connection).await
-        });
-        cleared.await
+        let clear = replica_counts::clear_pause(app, &shared.link.write);
+        shared.within(limits::STORE_WAIT, clear).await
     }
 
     /// Adds the time of an error that a rule counts, and returns all of that dyno and rule within the span
@@ -350,11 +344,8 @@ impl Store {
     /// The store is away.
     pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
         self.shared.queue.all_written(PAGE_FLUSH_WAIT).await;
-        let page = self.shared.within(limits::STORE_WAIT, async {
-            let mut connection = self.shared.link.read.acquire().await?;
-            history::read(filter, &mut connection).await
-        });
-        page.await
+        let page = history::read(filter, &self.shared.link.read);
+        self.shared.within(limits::STORE_WAIT, page).await
     }
 
     /// Writes waiting rows, if the store is there, and ends the connections.

@@ -25,11 +25,7 @@ impl ReadOnlyStore {
     /// # Errors
     /// The store is away.
     pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
-        let page = self.link.within(limits::STORE_WAIT, async {
-            let mut connection = self.link.read.acquire().await?;
-            history::read(filter, &mut connection).await
-        });
-        page.await
+        self.link.within(limits::STORE_WAIT, history::read(filter, &self.link.read)).await
     }
 
     pub async fn close(self) {

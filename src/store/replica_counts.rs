@@ -1,7 +1,7 @@
 //! State that replicas share besides claims: pauses, and the times of errors that a rule counts.
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AnyPool};
 
 use crate::store::past::ALL_APPS;
 use crate::store::rows::{clean, micros, span_micros, timestamp};
@@ -46,7 +46,7 @@ pub(super) async fn set_pause(
     app: Option<&str>,
     until: Timestamp,
     reason: &str,
-    to: &mut AnyConnection,
+    to: &AnyPool,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(SET_PAUSE)
         .bind(app.unwrap_or(ALL_APPS))
@@ -62,7 +62,7 @@ const SET_PAUSE: &str = "\
     ON CONFLICT (app) DO UPDATE SET until = excluded.until, reason = excluded.reason";
 
 /// Ends the pause of one app; without one, all pauses.
-pub(super) async fn clear_pause(app: Option<&str>, to: &mut AnyConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn clear_pause(app: Option<&str>, to: &AnyPool) -> Result<(), sqlx::Error> {
     let query = match app {
         Some(app) => sqlx::query("DELETE FROM dynowarden_pauses WHERE app = $1").bind(app),
         None => sqlx::query("DELETE FROM dynowarden_pauses"),

@@ -46,13 +46,8 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
 }
 
 async fn ask(shared: &StoreInner) -> bool {
-    let asked = shared.within(limits::STORE_WAIT, async {
-        let mut connection = shared.link.write.acquire().await?;
-        sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dynowarden_schema")
-            .fetch_one(&mut *connection)
-            .await
-    });
-    asked.await.is_ok()
+    let question = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dynowarden_schema");
+    shared.within(limits::STORE_WAIT, question.fetch_one(&shared.link.write)).await.is_ok()
 }
 
 /// Writes one batch; false if the store is away.
