@@ -226,7 +226,7 @@ impl Heroku {
                 (false, _) => return Ok(all),
                 (true, Some(next)) => range = Some(next),
                 (true, None) => {
-                    let what = "a list is cut off, and the answer does not say where it goes on".to_owned();
+                    let what = "a list is incomplete, and the answer does not name the next part".to_owned();
                     return Err(ApiError::Garbled { what });
                 }
             }

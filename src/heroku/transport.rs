@@ -126,7 +126,7 @@ impl Transport {
         }
     }
 
-    /// Sends a request once, and notes what the response says about the account in passing.
+    /// Sends a request once, and notes the date, the scope and the remaining calls in its response.
     pub(super) async fn send(
         &self,
         call: Call<'_>,

@@ -296,7 +296,7 @@ impl NotifierTask {
                 }
                 Some(ended) = senders.join_next() => {
                     // A notifier never ends on its own; the others continue.
-                    error!("a notifier's task broke: {ended:?}");
+                    error!("a notifier's task failed: {ended:?}");
                 }
             }
         }
@@ -307,7 +307,7 @@ impl NotifierTask {
         stop.cancel();
         let all_ended = async { while senders.join_next().await.is_some() {} };
         if tokio::time::timeout(limits::LAST_MESSAGES_WAIT, all_ended).await.is_err() {
-            info!("messages that were on their way at the end are lost");
+            info!("shut down with messages on their way; they are lost");
         }
     }
 

@@ -311,7 +311,7 @@ fn is_over(give_up: &GiveUp, seen: &DynoInfo) -> bool {
 }
 
 /// The other dynos of the type that are out, sorted by name. Those of this holder that are only settling do
-/// not count: it watches them itself, to the moment.
+/// not count: its engine knows to the moment when they have settled.
 fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Vec<&'r str> {
     let dyno = claimant.request.seen.name.to_string();
     let mut out: Vec<&'r str> = rows
@@ -436,7 +436,7 @@ mod tests {
         check(std::slice::from_ref(&settling), &request("i2", true), out(), &[]);
         let ours = Row { holder: "us".to_owned(), attempt_id: 2, ..settling };
         check(&[ours], &request("i2", true), None, &[]);
-        // Asking again with the same ticket is the same claim.
+        // A repeated request of one attempt is the same claim.
         let same = Row { holder: "us".to_owned(), ..living };
         check(&[same], &request("i2", false), None, &[]);
     }

@@ -76,7 +76,7 @@ impl Link {
     async fn memory(access: Access) -> Result<Self, StoreError> {
         let place = StoreLocation { shown: "memory".into(), user: None };
         if access == Access::Read {
-            let what = "DATABASE_URL=memory keeps it within the daemon, and ends with it".to_owned();
+            let what = "with DATABASE_URL=memory it exists only within the daemon".to_owned();
             return Err(StoreError::Missing { place, what });
         }
         let options = options("sqlite::memory:").map_err(|_| StoreError::Address)?;
@@ -262,7 +262,7 @@ fn known_options(url: &str) -> String {
         POSTGRES_OPTIONS.contains(&key) || key.starts_with("options[")
     });
     if !unknown.is_empty() {
-        tracing::warn!("DATABASE_URL has {} options that are not known; they are ignored", unknown.len());
+        tracing::warn!("DATABASE_URL has {} unknown options, which are ignored", unknown.len());
     }
     if known.is_empty() { base.to_owned() } else { format!("{base}?{}", known.join("&")) }
 }

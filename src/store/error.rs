@@ -16,12 +16,12 @@ pub enum StoreError {
     Away { place: StoreLocation, what: String },
     /// The file is not a database, or a damaged one.
     #[error(
-        "the store is damaged: {place}: {what}; move the file away to begin a new one, or bring back a copy"
+        "the store is damaged: {place}: {what}; restore a backup, or move the file away to start an empty one"
     )]
     Damaged { place: StoreLocation, what: String },
     #[error(
         "the store rejects the login: {place}: the user or the password in DATABASE_URL is not accepted; \
-         set the right ones"
+         correct them"
     )]
     Denied { place: StoreLocation },
     /// A newer version of the program has used it.
@@ -44,8 +44,8 @@ pub enum StoreError {
     Missing { place: StoreLocation, what: String },
     /// Only an older version of this program has served from it.
     #[error(
-        "the record is of an older dynowarden: {place} has schema {found}, and this one reads {known}; \
-         start this version's daemon on it first"
+        "the store belongs to an older version of dynowarden: {place} has schema {found}, and this one \
+         reads {known}; start this version's daemon on it first"
     )]
     Outdated { place: StoreLocation, found: i64, known: i64 },
     /// It exists and cannot be used.
@@ -85,17 +85,17 @@ pub(super) enum Kind {
     /// A row that the database will never accept.
     Data,
     Denied,
-    /// It stays so until the operator changes something.
+    /// Until the operator changes something.
     Unusable,
 }
 
 impl StoreLocation {
-    /// What to do if nothing can be used at this place.
+    /// What to do if this place cannot be used.
     fn fix(&self) -> &'static str {
         match &self.user {
-            Some(_) => "see to it that the server runs, and that DATABASE_URL names the right one",
+            Some(_) => "check that the server runs and that DATABASE_URL names it",
             None => {
-                "let the user that dynowarden runs as write in its directory, or name a file in another one: \
+                "give the user of dynowarden write access to its directory, or choose another file: \
                  DATABASE_URL=sqlite:///DIR/dynowarden.db"
             }
         }

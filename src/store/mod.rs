@@ -150,7 +150,7 @@ impl Store {
     /// withdraws it.
     ///
     /// # Errors
-    /// Why it was not granted; within [`limits::CLAIM_WAIT`], whatever the store does.
+    /// Why it was not granted; known within [`limits::CLAIM_WAIT`] in any case.
     pub async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Result<(), ClaimRefusal> {
         let shared = &self.shared;
         shared.note_time(now);
@@ -355,7 +355,7 @@ impl Store {
         if let Some(task) = task
             && let Err(error) = task.await
         {
-            warn!("the store's writer broke: {error}");
+            warn!("the store's writer failed: {error}");
         }
     }
 }

@@ -105,7 +105,7 @@ impl StoreInner {
         }
     }
 
-    /// A claim may have been written without our knowing, and nothing will be sent for it.
+    /// A claim may have been written although no answer came, and nothing will be sent for it.
     pub(super) fn unclaim(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
         if self.held().contains(&attempt_id) {
             return;
@@ -196,7 +196,7 @@ impl StoreInner {
 }
 
 /// What to do about a damaged file.
-const DAMAGED: &str = "; move the file away or bring back a copy, and start again";
+const DAMAGED: &str = "; restore a backup or move the file away, and restart dynowarden";
 
 /// The server's time of day in microseconds; not that of the transaction's start, which may have waited.
 const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";

@@ -50,13 +50,15 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
         SimOptions { clock: world_clock, port: args.api_port, seed: args.seed, ..SimOptions::default() };
     let heroku = SimHeroku::start(options)
         .await
-        .with_context(|| format!("the simulated Platform API cannot have port {}", args.api_port))?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
-        .await
-        .with_context(|| format!("the daemon cannot have port {}: choose another with --port", args.port))?;
+        .with_context(|| format!("the simulated Platform API cannot listen on port {}", args.api_port))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.with_context(|| {
+        format!("the daemon cannot listen on port {}; choose another with --port", args.port)
+    })?;
     let url = format!("http://{}", listener.local_addr()?);
 
-    let mailbox = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the demo needs a port")?;
+    let mailbox = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .context("the demo's receiver of messages cannot listen on any port")?;
 
     open_shop(&heroku, &url)?;
     let settings = settings(&heroku.api_url(), &format!("http://{}/", mailbox.local_addr()?))?;
@@ -79,13 +81,13 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let time = tokio::time::sleep(args.duration.unwrap_or(Duration::MAX));
     shutdown.run_until_cancelled(time).await;
     shutdown.cancel();
-    let result = ended.await.context("the daemon broke")?;
+    let result = ended.await.context("the daemon failed")?;
     people.abort();
-    let heroku = deploys.await.context("the simulated Heroku broke")?;
+    let heroku = deploys.await.context("the simulated Heroku failed")?;
     heroku.shutdown().await;
-    let story = story.await.context("the story broke off")?;
+    let story = story.await.context("the output failed")?;
     // The reader may be gone, as after `| head`.
-    let _nobody = writeln!(io::stdout().lock(), "\n{}", story.ending());
+    let _closed = writeln!(io::stdout().lock(), "\n{}", story.ending());
     result
 }
 
