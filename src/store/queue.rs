@@ -39,7 +39,7 @@ struct Inner {
     taken_in: Count,
 }
 
-/// A number of rows, in the order of arrival.
+/// Numbers of rows; each kind is handled in the order of arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Count {
     history: u64,
