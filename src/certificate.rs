@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use rustls::client::verify_server_name;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -154,11 +156,9 @@ fn time(der: &[u8]) -> Option<(Timestamp, &[u8])> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let part = |from: usize, to: usize| &digits[from..to];
-    let (date, clock) = ((part(0, 4), part(4, 6), part(6, 8)), (part(8, 10), part(10, 12), part(12, 14)));
-    let spelled = format!("{}-{}-{}T{}:{}:{}Z", date.0, date.1, date.2, clock.0, clock.1, clock.2);
+    let date = DateTime::strptime("%Y%m%d%H%M%S", digits).ok()?;
     // The year 9999 means no expiry, and its last hours do not fit a timestamp.
-    let time = spelled.parse().ok().or_else(|| (date.0 == "9999").then_some(Timestamp::MAX))?;
+    let time = date.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp());
     Some((time, rest))
 }
 

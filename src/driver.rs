@@ -4,7 +4,7 @@
 //! API call, a claim in the store) runs in a task of its own and comes back as an input, so that one app's
 //! slow answers never delay another's.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::engine::status::AppStatus;
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId, RuleHit};
 use dynowarden_core::event::{Event, Fact};
-use dynowarden_core::ident::{AppId, AppName, DynoName, ProcessType};
+use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::policy::verdict::Bounds;
@@ -54,7 +54,6 @@ pub struct Stopped;
 
 /// Requests to the driver, sent through its [`Handle`].
 #[derive(Debug)]
-#[expect(missing_docs, reason = "the methods of the handle say what each is")]
 pub enum Command {
     ApiQuota { remaining: u32 },
     Events { app: AppId, events: Vec<Event>, share: QueuePermit },
@@ -91,16 +90,12 @@ pub struct Driver {
     commands: mpsc::Receiver<Command>,
     engine: Engine,
     heroku: Heroku,
-    metrics: Arc<Metrics>,
-    notices: NotifierHandle,
     orders: HashMap<OrderId, oneshot::Sender<Vec<Decision>>>,
     orders_made: u64,
     pauses: PauseKeeper,
-    plans: Vec<AppPlan>,
-    records: broadcast::Sender<Record>,
     /// The number of dynos in the metrics, and when they were counted, in `mono` time.
     shown: (usize, Duration),
-    store: Store,
+    sinks: RecordSinks,
     tasks: TaskTracker,
 }
 
@@ -129,9 +124,7 @@ impl Handle {
     /// # Errors
     /// The driver is gone.
     pub async fn status(&self) -> Result<Vec<AppStatus>, Stopped> {
-        let (answer, status) = oneshot::channel();
-        self.commands.send(Command::Status { answer }).await.map_err(|_| Stopped)?;
-        status.await.map_err(|_| Stopped)
+        self.request(|answer| Command::Status { answer }).await
     }
 
     /// Sends the events of a batch to the engine, without waiting.
@@ -163,9 +156,7 @@ impl Handle {
     /// # Errors
     /// The driver is gone.
     pub async fn order(&self, app: AppId, dyno: Option<DynoName>) -> Result<Vec<Decision>, Stopped> {
-        let (answer, decisions) = oneshot::channel();
-        self.commands.send(Command::Order { app, dyno, answer }).await.map_err(|_| Stopped)?;
-        decisions.await.map_err(|_| Stopped)
+        self.request(|answer| Command::Order { app, dyno, answer }).await
     }
 
     /// Stops restarts of one app, or of all, until a time. Answers once the pause is in force and stored, so
@@ -174,9 +165,7 @@ impl Handle {
     /// # Errors
     /// The driver is gone.
     pub async fn pause(&self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) -> Result<(), Stopped> {
-        let (kept, is_kept) = oneshot::channel();
-        self.commands.send(Command::Pause { app, until, reason, kept }).await.map_err(|_| Stopped)?;
-        is_kept.await.map_err(|_| Stopped)
+        self.request(|kept| Command::Pause { app, until, reason, kept }).await
     }
 
     /// Allows restarts again. Answers like [`pause`](Self::pause).
@@ -184,9 +173,14 @@ impl Handle {
     /// # Errors
     /// The driver is gone.
     pub async fn resume(&self, app: Option<AppId>) -> Result<(), Stopped> {
-        let (kept, is_kept) = oneshot::channel();
-        self.commands.send(Command::Resume { app, kept }).await.map_err(|_| Stopped)?;
-        is_kept.await.map_err(|_| Stopped)
+        self.request(|kept| Command::Resume { app, kept }).await
+    }
+
+    /// Sends a command and waits for its answer.
+    async fn request<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
     }
 }
 
@@ -203,15 +197,11 @@ impl Driver {
             commands,
             engine: Engine::new(plans.clone(), seed),
             heroku,
-            metrics,
-            notices,
             orders: HashMap::new(),
             orders_made: 0,
             pauses: PauseKeeper::new(store.clone()),
-            plans,
-            records: handle.records,
             shown: (0, Duration::ZERO),
-            store,
+            sinks: RecordSinks { metrics, notices, plans, records: handle.records, store },
             tasks: TaskTracker::new(),
         }
     }
@@ -235,7 +225,7 @@ impl Driver {
                 Some(input) = self.answers.recv() => self.take(input),
                 Some(command) = self.commands.recv() => self.obey(command),
                 _ = renewal.tick() => self.renew_claims(),
-                _ = pauses.tick(), if self.store.is_shared() => self.read_pauses(),
+                _ = pauses.tick(), if self.sinks.store.is_shared() => self.read_pauses(),
                 _ = tokens.tick(), if self.engine.waits_for_calls() => self.ask_tokens(),
                 () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
             }
@@ -245,7 +235,7 @@ impl Driver {
 
     fn renew_claims(&self) {
         let open = self.engine.open_attempts();
-        let (store, clock) = (self.store.clone(), self.clock);
+        let (store, clock) = (self.sinks.store.clone(), self.clock);
         self.tasks.spawn(async move {
             // The store reports that it is away; the leases run on and are renewed when it is back.
             let _away = store.renew(&open, clock.now().wall).await;
@@ -275,16 +265,9 @@ impl Driver {
         self.tasks.close();
         let in_flight = self.tasks.len();
         if in_flight > 0 {
-            info!(in_flight, "waiting for the answers of calls that were made");
+            info!(in_flight, "waiting for API calls in flight");
         }
         drop(self.answerer);
-        let sinks = RecordSinks {
-            metrics: &self.metrics,
-            notices: &self.notices,
-            plans: &self.plans,
-            records: &self.records,
-            store: &self.store,
-        };
         let last_answers = async {
             while let Some(input) = self.answers.recv().await {
                 // Inspections and claims would lead to decisions that are no longer carried out.
@@ -293,7 +276,7 @@ impl Driver {
                 }
                 for effect in self.engine.handle(input, self.clock.now()) {
                     if let Effect::Record(record) = effect {
-                        sinks.publish(record, self.clock.now());
+                        self.sinks.publish(record, self.clock.now());
                     }
                 }
             }
@@ -302,7 +285,7 @@ impl Driver {
         if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, all).await.is_err() {
             warn!("shut down with API calls in flight; their outcome will be checked at next startup");
         }
-        self.store.close().await;
+        self.sinks.store.close().await;
     }
 
     fn deadline(&self) -> Instant {
@@ -315,13 +298,13 @@ impl Driver {
     /// Updates the number of watched dynos of each app now and then: counting takes as long as a few thousand
     /// events.
     fn show_dynos(&mut self) {
-        self.metrics.stale_answers(self.engine.stale_answers());
+        self.sinks.metrics.stale_answers(self.engine.stale_answers());
         let (shown, counted_at) = self.shown;
         let (watched, now) = (self.engine.dynos_watched(), self.clock.now().mono);
         if watched != shown && (shown == 0 || now.saturating_sub(counted_at) >= COUNT_EVERY) {
             self.shown = (watched, now);
             for (app, count) in (0..).map(AppId).zip(self.engine.dynos_by_app()) {
-                self.metrics.dynos(app, count);
+                self.sinks.metrics.dynos(app, count);
             }
         }
     }
@@ -332,7 +315,7 @@ impl Driver {
             Command::Events { app, events, share: _given_back } => {
                 for event in &events {
                     if let Fact::Release { version } = event.fact {
-                        self.notices.released(app, version);
+                        self.sinks.notices.released(app, version);
                     }
                 }
                 Input::Events { app, events }
@@ -348,8 +331,7 @@ impl Driver {
                 Input::Pause { app, until, reason }
             }
             Command::Publish(record) => {
-                self.publish(*record);
-                return;
+                return self.sinks.publish(*record, self.clock.now());
             }
             Command::Resume { app, kept } => {
                 self.pauses.end(app, kept);
@@ -366,20 +348,13 @@ impl Driver {
 
     /// Passes an input to the engine, and carries out its effects.
     fn take(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            for effect in self.engine.handle(input, self.clock.now()) {
-                inputs.extend(self.carry_out(effect));
-            }
+        for effect in self.engine.handle(input, self.clock.now()) {
+            self.carry_out(effect);
         }
     }
 
-    fn publish(&self, record: Record) {
-        self.sinks().publish(record, self.clock.now());
-    }
-
-    /// Carries out one effect; returns the answer if there is one at once.
-    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+    /// Carries out one effect; its answer, if it has one, comes back as an input.
+    fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Answer { order, decisions } => {
                 if let Some(answer) = self.orders.remove(&order) {
@@ -388,9 +363,9 @@ impl Driver {
                 }
             }
             Effect::Claim { attempt_id, app, seen, is_manual, decision } => {
-                let bounds = Bounds::from(&self.plans[app.0 as usize].policy);
+                let bounds = Bounds::from(&self.sinks.plans[app.0 as usize].policy);
                 let request = ClaimRequest { attempt_id, app, seen, is_manual, decision, bounds };
-                let (store, clock) = (self.store.clone(), self.clock);
+                let (store, clock) = (self.sinks.store.clone(), self.clock);
                 self.ask(async move {
                     let answer = store.claim(&request, clock.now().wall).await;
                     Some(Input::Claimed { attempt_id, answer })
@@ -404,7 +379,9 @@ impl Driver {
                 });
             }
             Effect::Inspect { attempt_id, app, dyno } => {
-                let (heroku, name, listed) = (self.heroku.clone(), self.name(app), self.listed(app));
+                let AppPlan { name, policy, .. } = &self.sinks.plans[app.0 as usize];
+                let (heroku, name, listed) =
+                    (self.heroku.clone(), name.clone(), policy.process_types.clone());
                 self.call(async move {
                     let answered = heroku.inspect(&name, &listed, dyno.as_ref()).await;
                     answered.map(|answer| Input::Inspected { attempt_id, answer })
@@ -417,16 +394,15 @@ impl Driver {
                     answered.map(|answer| Input::Polled { attempt_id, answer })
                 });
             }
-            Effect::Record(record) => self.publish(record),
-            Effect::CountAcrossReplicas(hit) if self.store.is_shared() => self.share(hit),
+            Effect::Record(record) => self.sinks.publish(record, self.clock.now()),
+            Effect::CountAcrossReplicas(hit) if self.sinks.store.is_shared() => self.share(hit),
             Effect::CountAcrossReplicas(_) => {}
         }
-        None
     }
 
     /// Counts an error together with those that other replicas received.
     fn share(&self, hit: RuleHit) {
-        let record = self.store.clone();
+        let record = self.sinks.store.clone();
         self.ask(async move {
             // With the store away, nothing is restarted anyway.
             let times = record.share_hit(&hit).await.ok()?;
@@ -434,46 +410,31 @@ impl Driver {
         });
     }
 
-    /// Asks the store in a separate task; its answer comes back as an input.
-    fn ask(&self, question: impl Future<Output = Option<Input>> + Send + 'static) {
+    /// Makes an API call in a separate task; the account's remaining calls come back before the answer.
+    fn call(&self, call: impl Future<Output = Answered<Input>> + Send + 'static) {
+        self.ask(async move {
+            let Answered { value, tokens_remaining } = call.await;
+            let quota = tokens_remaining.map(|remaining| Input::ApiQuota { remaining });
+            quota.into_iter().chain([value])
+        });
+    }
+
+    /// Asks the store or the API in a separate task; its answers come back as inputs.
+    fn ask<A>(&self, question: impl Future<Output = A> + Send + 'static)
+    where
+        A: IntoIterator<Item = Input, IntoIter: Send>,
+    {
         let answerer = self.answerer.clone();
         self.tasks.spawn(async move {
-            if let Some(input) = question.await {
+            for input in question.await {
                 // The driver outlives its tasks, except at a shutdown that waited long enough.
                 let _ended = answerer.send(input).await;
             }
         });
     }
 
-    /// Makes an API call in a separate task; its answer comes back as an input.
-    fn call(&self, call: impl Future<Output = Answered<Input>> + Send + 'static) {
-        let answerer = self.answerer.clone();
-        self.tasks.spawn(async move {
-            let Answered { value, tokens_remaining } = call.await;
-            // The driver outlives its tasks, except at a shutdown that waited long enough.
-            if let Some(remaining) = tokens_remaining {
-                let _ended = answerer.send(Input::ApiQuota { remaining }).await;
-            }
-            let _ended = answerer.send(value).await;
-        });
-    }
-
-    fn sinks(&self) -> RecordSinks<'_> {
-        RecordSinks {
-            metrics: &self.metrics,
-            notices: &self.notices,
-            plans: &self.plans,
-            records: &self.records,
-            store: &self.store,
-        }
-    }
-
     fn name(&self, app: AppId) -> AppName {
-        self.plans[app.0 as usize].name.clone()
-    }
-
-    fn listed(&self, app: AppId) -> Vec<ProcessType> {
-        self.plans[app.0 as usize].policy.process_types.clone()
+        self.sinks.plans[app.0 as usize].name.clone()
     }
 }
 
@@ -483,18 +444,20 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// The driver wakes the engine at least this often, for its housekeeping.
 const IDLE_WAKE: Duration = Duration::from_secs(60);
 
-struct RecordSinks<'d> {
-    metrics: &'d Metrics,
-    notices: &'d NotifierHandle,
-    plans: &'d [AppPlan],
-    records: &'d broadcast::Sender<Record>,
-    store: &'d Store,
+/// Everything that receives each record.
+#[derive(Debug)]
+struct RecordSinks {
+    metrics: Arc<Metrics>,
+    notices: NotifierHandle,
+    plans: Vec<AppPlan>,
+    records: broadcast::Sender<Record>,
+    store: Store,
 }
 
-impl RecordSinks<'_> {
+impl RecordSinks {
     /// Logs, counts and stores a record, and passes it to all listeners.
     fn publish(&self, record: Record, now: Now) {
-        telemetry::report(&record, self.plans, self.metrics);
+        telemetry::report(&record, &self.plans, &self.metrics);
         self.store.write(&record, now.wall);
         self.notices.record(&record);
         // There may be no listener.

@@ -7,6 +7,7 @@
 use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -76,11 +77,16 @@ pub fn run(
     let roster = Roster::new(args.app.clone(), configured);
     let Streams { stdin, out, err, is_terminal } = streams;
     let mut run = Run {
+        bar: ProgressBar::hidden(),
         err,
         has_bar: is_terminal,
         now,
         out,
-        page: Page::new(args.format),
+        page: Page {
+            timeline: matches!(args.format, Format::Text).then(Timeline::default),
+            is_begun: false,
+            text: String::new(),
+        },
         replay: Replay::new(roster, |app| settings.plan_for(app)),
         output: Vec::new(),
         troubles: Troubles::default(),
@@ -92,6 +98,8 @@ pub fn run(
 }
 
 struct Run<'a> {
+    /// Of the file that is being read; hidden for small ones.
+    bar: ProgressBar,
     err: &'a mut dyn Write,
     has_bar: bool,
     now: Timestamp,
@@ -114,38 +122,31 @@ impl Run<'_> {
         self.page.end(read.is_ok().then(|| self.replay.summary()));
         // If standard error is gone, problems cannot be reported.
         let _written = self.err.write_all(self.troubles.to_string().as_bytes());
-        if read.is_ok() && matches!(self.page.form, Form::Json) {
+        if read.is_ok() && self.page.timeline.is_none() {
             let _written = writeln!(self.err, "{}", self.replay.summary());
         }
-        self.flush(None).and(read)
+        self.flush().and(read)
     }
 
     fn file(&mut self, path: &Path, stdin: &mut dyn Read) -> Result<(), ReplayError> {
         let broken = |source| ReplayError::Read { file: path.to_owned(), source };
         if is_stdin(path) {
-            return self.read(path, Archive::new(self.now), unzipped(stdin).map_err(broken)?, None);
+            return self.read(path, Archive::new(self.now), unzipped(stdin).map_err(broken)?);
         }
         let file = File::open(path).map_err(broken)?;
         let found = file.metadata().map_err(broken)?;
         let written = found.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
         let archive = Archive::new(written.unwrap_or(self.now));
         if self.has_bar && found.len() >= limits::REPLAY_PROGRESS_BYTES_MIN {
-            let bar = bar(path, found.len());
-            let reader = unzipped(bar.wrap_read(file)).map_err(broken)?;
-            let result = self.read(path, archive, reader, Some(&bar));
-            bar.finish_and_clear();
-            return result;
+            self.bar = bar(path, found.len());
         }
-        self.read(path, archive, unzipped(file).map_err(broken)?, None)
+        let reader = unzipped(self.bar.wrap_read(file)).map_err(broken)?;
+        let result = self.read(path, archive, reader);
+        mem::replace(&mut self.bar, ProgressBar::hidden()).finish_and_clear();
+        result
     }
 
-    fn read(
-        &mut self,
-        path: &Path,
-        mut archive: Archive,
-        mut reader: impl Read,
-        bar: Option<&ProgressBar>,
-    ) -> Result<(), ReplayError> {
+    fn read(&mut self, path: &Path, mut archive: Archive, mut reader: impl Read) -> Result<(), ReplayError> {
         let mut chunk = vec![0; limits::REPLAY_CHUNK_BYTES];
         let (mut entries, mut begins) = (0_u64, None);
         let mut passed = 0;
@@ -178,7 +179,7 @@ impl Run<'_> {
                 }
                 self.page.add(&mut self.output);
             }
-            self.flush(bar)?;
+            self.flush()?;
             if octets == 0 {
                 break;
             }
@@ -198,14 +199,14 @@ impl Run<'_> {
         }
     }
 
-    fn flush(&mut self, bar: Option<&ProgressBar>) -> Result<(), ReplayError> {
+    fn flush(&mut self) -> Result<(), ReplayError> {
         if self.page.text.is_empty() {
             return Ok(());
         }
-        let text = std::mem::take(&mut self.page.text);
-        let mut write = || self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let text = mem::take(&mut self.page.text);
         // The bar's line is removed while other lines are written.
-        let written = if let Some(bar) = bar { bar.suspend(write) } else { write() };
+        let written =
+            self.bar.suspend(|| self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()));
         written.map_err(ReplayError::Write)
     }
 }
@@ -272,45 +273,33 @@ fn quoted(text: &[u8]) -> String {
 
 /// The text to be printed next.
 struct Page {
-    form: Form,
+    /// None for JSON.
+    timeline: Option<Timeline>,
     is_begun: bool,
     text: String,
-}
-
-enum Form {
-    Json,
-    Text(Timeline),
 }
 
 // === impl Page ===
 
 impl Page {
-    fn new(format: Format) -> Self {
-        let form = match format {
-            Format::Json => Form::Json,
-            Format::Text => Form::Text(Timeline::default()),
-        };
-        Self { form, is_begun: false, text: String::new() }
-    }
-
     /// Adds the decisions. A replay makes up the outcome of a restart, so outcomes are not printed.
     fn add(&mut self, output: &mut Vec<ReplayOutput>) {
         for ReplayOutput { app, record } in output.drain(..) {
             let Record::Decision(decision) = record else { continue };
             self.is_begun = true;
-            match &mut self.form {
-                Form::Json => {
+            match &mut self.timeline {
+                Some(timeline) => timeline.add(&app, &decision, &mut self.text),
+                None => {
                     let json = serde_json::to_string(&DecisionView::new(&decision, &app))
                         .expect("texts and numbers always have a form in JSON");
                     writeln!(self.text, "{json}").expect("a string takes everything");
                 }
-                Form::Text(timeline) => timeline.add(&app, &decision, &mut self.text),
             }
         }
     }
 
     fn end(&mut self, summary: Option<Summary>) {
-        let Form::Text(timeline) = &mut self.form else { return };
+        let Some(timeline) = &mut self.timeline else { return };
         timeline.end(&mut self.text);
         if let Some(summary) = summary {
             let gap = if self.is_begun { "\n" } else { "" };

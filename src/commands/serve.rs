@@ -13,7 +13,7 @@ use crate::telemetry::{self, LogError};
 /// Runs the daemon until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// It cannot start, or broke.
+/// It cannot start, or fails.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     begin_log(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

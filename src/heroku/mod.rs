@@ -80,25 +80,36 @@ impl Heroku {
         listed: &[ProcessType],
         dyno: Option<&DynoName>,
     ) -> Answered<Result<FormationInfo, ApiError>> {
-        let mut tokens = None;
         let list = |body: &[u8]| json::dynos(body, listed);
-        let value = match self.list(Call::Dynos(app), list, &mut tokens).await {
-            Err(error) => Err(error),
-            Ok(formation) => match dyno {
-                None => Ok(FormationInfo { dyno: None, formation }),
-                Some(name) => {
-                    let one = self.one_dyno(app, name, &mut tokens).await;
-                    one.map(|dyno| FormationInfo { dyno, formation })
-                }
-            },
-        };
-        Answered { value, tokens_remaining: tokens }
+        let Answered { value, tokens_remaining } = self.fetch_list(Call::Dynos(app), list).await;
+        match (value, dyno) {
+            (Ok(formation), Some(name)) => {
+                let one = self.poll(app, name).await;
+                let tokens_remaining = one.tokens_remaining.or(tokens_remaining);
+                let value = one.value.map(|dyno| FormationInfo { dyno, formation });
+                Answered { value, tokens_remaining }
+            }
+            (value, _) => {
+                let value = value.map(|formation| FormationInfo { dyno: None, formation });
+                Answered { value, tokens_remaining }
+            }
+        }
     }
 
     /// One dyno by its name; none if the API knows none of that name.
     pub async fn poll(&self, app: &AppName, dyno: &DynoName) -> Answered<Result<Option<DynoInfo>, ApiError>> {
         let mut tokens = None;
-        let value = self.one_dyno(app, dyno, &mut tokens).await;
+        let value = match self.transport.page(Call::Dyno(app, dyno), None, &mut tokens).await {
+            Err(Miss::NotFound) => Ok(None),
+            Err(Miss::ApiError(error)) => Err(error),
+            Ok(page) => match json::dyno(&page.body) {
+                Ok(seen) if seen.name == *dyno => Ok(Some(seen)),
+                Ok(seen) => Err(ApiError::Garbled {
+                    what: format!("asked for {dyno}, the answer is about {}", seen.name),
+                }),
+                Err(garbled) => Err(unreadable(&garbled)),
+            },
+        };
         Answered { value, tokens_remaining: tokens }
     }
 
@@ -106,11 +117,10 @@ impl Heroku {
     pub async fn delete(&self, app: &AppName, dyno: &DynoName) -> Answered<DeleteResult> {
         let call = Call::DeleteDyno(app, dyno);
         let mut tokens = None;
-        let value = match self.transport.send(call, None).await {
+        let value = match self.transport.send(call, None, &mut tokens).await {
             Err(Fault::NotSent(what)) => DeleteResult::Refused(ApiError::Unreachable { what }),
             Err(Fault::Lost(what)) => DeleteResult::Lost { what },
             Ok(response) => {
-                tokens = self.transport.tokens(response.headers());
                 let status = response.status();
                 match status {
                     _ if status.is_success() => DeleteResult::Accepted,
@@ -178,25 +188,6 @@ impl Heroku {
         self.fetch_list(Call::Features(app), json::features).await
     }
 
-    async fn one_dyno(
-        &self,
-        app: &AppName,
-        name: &DynoName,
-        tokens: &mut Option<u32>,
-    ) -> Result<Option<DynoInfo>, ApiError> {
-        match self.transport.page(Call::Dyno(app, name), None, tokens).await {
-            Err(Miss::NotFound) => Ok(None),
-            Err(Miss::ApiError(error)) => Err(error),
-            Ok(page) => match json::dyno(&page.body) {
-                Ok(seen) if seen.name == *name => Ok(Some(seen)),
-                Ok(seen) => Err(ApiError::Garbled {
-                    what: format!("asked for {name}, the answer is about {}", seen.name),
-                }),
-                Err(garbled) => Err(unreadable(&garbled)),
-            },
-        }
-    }
-
     async fn fetch<T>(
         &self,
         call: Call<'_>,
@@ -235,7 +226,7 @@ impl Heroku {
                 (false, _) => return Ok(all),
                 (true, Some(next)) => range = Some(next),
                 (true, None) => {
-                    let what = "a list is cut off, and the answer does not say where it goes on".to_owned();
+                    let what = "a list is incomplete, and the answer does not name the next part".to_owned();
                     return Err(ApiError::Garbled { what });
                 }
             }

@@ -1,6 +1,5 @@
 //! Requests to the Platform API: one request out, one response in, within its bounds.
 
-use std::error::Error;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,12 +14,11 @@ use secrecy::ExposeSecret;
 use crate::config::settings::HerokuSettings;
 use crate::heroku::ClientError;
 use crate::heroku::call::Call;
-use crate::http_client;
+use crate::http_client::{self, no_answer};
 use crate::metrics::Metrics;
 use dynowarden_core::api::ApiError;
 use dynowarden_core::api::json;
 use dynowarden_core::limits;
-use dynowarden_core::time::spoken;
 
 /// Sends requests with the token.
 #[derive(Clone, Debug)]
@@ -110,13 +108,12 @@ impl Transport {
         range: Option<HeaderValue>,
         tokens: &mut Option<u32>,
     ) -> Result<Page, Miss> {
-        let response = match self.send(call, range).await {
+        let response = match self.send(call, range, tokens).await {
             Ok(response) => response,
             Err(Fault::NotSent(what) | Fault::Lost(what)) => {
                 return Err(Miss::ApiError(ApiError::Unreachable { what }));
             }
         };
-        *tokens = self.tokens(response.headers()).or(*tokens);
         match response.status() {
             StatusCode::NOT_FOUND => Err(Miss::NotFound),
             status if status.is_success() => {
@@ -129,11 +126,12 @@ impl Transport {
         }
     }
 
-    /// Sends a request once.
+    /// Sends a request once, and notes the date, the scope and the remaining calls in its response.
     pub(super) async fn send(
         &self,
         call: Call<'_>,
         range: Option<HeaderValue>,
+        tokens: &mut Option<u32>,
     ) -> Result<reqwest::Response, Fault> {
         let url = format!("{}{}", self.base, call.path());
         let mut request = self
@@ -149,12 +147,13 @@ impl Transport {
         }
         let response = request.send().await.map_err(|error| {
             let never_left = error.is_connect() || error.is_builder();
-            let what = self.what_happened(error);
+            let what = no_answer(error, self.request_timeout);
             if never_left { Fault::NotSent(what) } else { Fault::Lost(what) }
         })?;
         if let Some(date) = date(response.headers()) {
             self.date.store(date.as_second(), Ordering::Relaxed);
         }
+        *tokens = self.tokens(response.headers()).or(*tokens);
         Ok(response)
     }
 
@@ -187,7 +186,9 @@ impl Transport {
                 Ok(Some(_)) => {
                     return Err(ApiError::Garbled { what: format!("its answer is over {bytes_max} bytes") });
                 }
-                Err(error) => return Err(ApiError::Unreachable { what: self.what_happened(error) }),
+                Err(error) => {
+                    return Err(ApiError::Unreachable { what: no_answer(error, self.request_timeout) });
+                }
             }
         }
     }
@@ -202,7 +203,7 @@ impl Transport {
     }
 
     /// The account's remaining calls by this response.
-    pub(super) fn tokens(&self, headers: &HeaderMap) -> Option<u32> {
+    fn tokens(&self, headers: &HeaderMap) -> Option<u32> {
         if self.scope.get().is_none()
             && let Some(scope) = headers.get("oauth-scope").and_then(|value| value.to_str().ok())
         {
@@ -211,22 +212,6 @@ impl Transport {
         let remaining = headers.get("ratelimit-remaining")?.to_str().ok()?.trim().parse().ok()?;
         self.metrics.api_tokens(remaining);
         Some(remaining)
-    }
-
-    /// An error and its causes in one line. It contains no secret: the token is in no URL, and reqwest shows
-    /// no headers.
-    fn what_happened(&self, error: reqwest::Error) -> String {
-        if error.is_timeout() {
-            return format!("no answer within {}", spoken(self.request_timeout));
-        }
-        let error = error.without_url();
-        let mut line = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            line = format!("{line}: {next}");
-            cause = next.source();
-        }
-        line.chars().take(WHAT_CHARS_MAX).collect()
     }
 }
 
@@ -238,8 +223,6 @@ const ACCEPTED: &str = "application/vnd.heroku+json; version=3";
 
 /// An error's body is a sentence.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
-
-const WHAT_CHARS_MAX: usize = 200;
 
 /// Statuses of temporary trouble at the API or a gateway: a retry may help.
 pub(super) fn is_passing(status: StatusCode) -> bool {

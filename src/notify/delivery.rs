@@ -1,6 +1,5 @@
 //! The meaning of a receiver's response, and the client that posts.
 
-use std::error::Error;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -10,8 +9,9 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::http_client;
+use dynowarden_core::incident::message::Message;
 use dynowarden_core::limits;
-use dynowarden_core::time::{since, spoken};
+use dynowarden_core::time::since;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
@@ -125,38 +125,15 @@ impl Poster {
     }
 
     fn no_answer(&self, error: reqwest::Error) -> Delivery {
-        let why = if error.is_timeout() {
-            format!("no answer within {}", spoken(self.timeout))
-        } else {
-            with_causes(&error.without_url())
-        };
-        Delivery::Retry { after: None, why }
+        Delivery::Retry { after: None, why: http_client::no_answer(error, self.timeout) }
     }
 }
 
-/// An error and its causes in one line.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-        cause = next.source();
-    }
-    one_line(&line, WHY_CHARS_MAX)
-}
-
-const WHY_CHARS_MAX: usize = 200;
-
-/// The first `chars_max` characters of a text, without control characters.
-pub(super) fn one_line(text: &str, chars_max: usize) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match line.char_indices().nth(chars_max) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+/// The last line of a message for people.
+pub(super) fn footer(message: &Message) -> String {
+    let since = message.opened_at.strftime("%Y-%m-%d %H:%M:%SZ");
+    let (kind, phase) = (message.kind, message.phase.word());
+    format!("dynowarden · {kind} · {phase} · incident {} since {since}", message.incident)
 }
 
 /// `Retry-After`: seconds or a date.
@@ -195,7 +172,7 @@ mod tests {
     use http::header::{HeaderValue, RETRY_AFTER};
     use jiff::Timestamp;
 
-    use super::{Secrets, one_line, retry_after};
+    use super::{Secrets, retry_after};
 
     #[test]
     fn retry_after_is_a_number_or_a_date() {
@@ -222,12 +199,5 @@ mod tests {
         let expect = "Cannot POST \\/…\\/…\\/…\\/…?key=… for …:…, no_team";
         assert_eq!(Secrets::of_url(&url).hide(answer), expect);
         assert_eq!(Secrets::of_url(&"https://example.com/".into()).hide("no_team"), "no_team");
-    }
-
-    #[test]
-    fn control_characters_are_removed_from_a_line() {
-        assert_eq!(one_line("a\r\nb\0c", 10), "a  b c");
-        assert_eq!(one_line("äöü", 2), "äö…");
-        assert_eq!(one_line("äöü", 3), "äöü");
     }
 }

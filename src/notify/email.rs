@@ -16,8 +16,8 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::ExposeSecret as _;
 
 use crate::config::settings::{EmailSettings, SmtpSecurity};
-use crate::http_client;
-use crate::notify::delivery::{Delivery, Secrets, one_line, with_causes};
+use crate::http_client::{self, one_line, with_causes};
+use crate::notify::delivery::{Delivery, Secrets, footer};
 use dynowarden_core::incident::message::{Message, Phase};
 
 /// One mail server and its recipients.
@@ -119,22 +119,11 @@ const SUBJECT_CHARS_MAX: usize = 150;
 fn tls_parameters(settings: &EmailSettings) -> Result<TlsParameters, EmailError> {
     let mut builder = TlsParameters::builder(settings.host.clone());
     if let Some(roots) = &settings.roots {
-        for root in certificates(roots) {
-            builder = builder
-                .add_root_certificate(Certificate::from_pem(root.as_bytes()).map_err(EmailError::Tls)?);
-        }
+        let roots = Certificate::from_pem(roots.as_bytes()).map_err(EmailError::Tls)?;
+        builder = builder.add_root_certificate(roots);
     }
     builder.build().map_err(EmailError::Tls)
 }
-
-/// The certificates of a file, one by one.
-fn certificates(text: &str) -> impl Iterator<Item = String> {
-    text.split_inclusive(CERTIFICATE_END)
-        .filter(|part| part.contains("-----BEGIN CERTIFICATE-----"))
-        .map(str::to_owned)
-}
-
-const CERTIFICATE_END: &str = "-----END CERTIFICATE-----";
 
 /// The password, plain and as sent: a server may repeat what it rejects.
 fn secrets(settings: &EmailSettings) -> Secrets {
@@ -156,12 +145,6 @@ fn judge(error: &lettre::transport::smtp::Error, secrets: &Secrets) -> Delivery 
 
 fn raw(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
-}
-
-fn footer(message: &Message) -> String {
-    let since = message.opened_at.strftime("%Y-%m-%d %H:%M:%SZ");
-    let (kind, phase) = (message.kind, message.phase.word());
-    format!("dynowarden · {kind} · {phase} · incident {} since {since}", message.incident)
 }
 
 fn text(message: &Message) -> String {
@@ -205,13 +188,13 @@ fn escaped(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Email, certificates, html};
+    use super::{Email, html};
     use crate::config::settings::{EmailSettings, SmtpSecurity};
     use crate::notify::samples;
     use dynowarden_core::incident::message::Message;
 
-    fn mail(message: &Message) -> String {
-        let settings = EmailSettings {
+    fn settings() -> EmailSettings {
+        EmailSettings {
             credentials: None,
             from: "dynowarden@example.com".to_owned(),
             host: "localhost".to_owned(),
@@ -219,8 +202,11 @@ mod tests {
             roots: None,
             security: SmtpSecurity::None,
             to: vec!["ops@example.com".to_owned(), "boss@example.com".to_owned()],
-        };
-        let email = Email::new(&settings, Duration::from_secs(1)).expect("the settings are right");
+        }
+    }
+
+    fn mail(message: &Message) -> String {
+        let email = Email::new(&settings(), Duration::from_secs(1)).expect("the settings are right");
         String::from_utf8(email.mail(message).expect("a mail").formatted()).expect("mails are ASCII")
     }
 
@@ -244,7 +230,15 @@ mod tests {
 
     #[test]
     fn a_file_may_hold_several_certificates() {
-        let one = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----";
-        assert_eq!(certificates(&format!("text\n{one}\n{one}\ntext")).count(), 2);
+        let made =
+            rcgen::generate_simple_self_signed(["mail.example.com".to_owned()]).expect("a certificate");
+        let good = made.cert.pem();
+        let bad = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----";
+        // A second certificate that is wrong is an error only if it is read.
+        for (file, is_right) in [(format!("text\n{good}\n{good}"), true), (format!("{good}\n{bad}"), false)] {
+            let roots = Some(file.as_str().into());
+            let settings = EmailSettings { roots, security: SmtpSecurity::Tls, ..settings() };
+            assert_eq!(Email::new(&settings, Duration::from_secs(1)).is_ok(), is_right, "{file}");
+        }
     }
 }

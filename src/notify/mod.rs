@@ -16,7 +16,7 @@ mod slack;
 mod tests;
 mod webhook;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,6 +28,7 @@ use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::config::settings::{NotifierSettings, Settings};
+use crate::http_client::with_causes;
 use crate::notify::channel::Channel;
 use crate::notify::delivery::Delivery;
 use crate::notify::email::EmailError;
@@ -148,18 +149,14 @@ fn start_at(
 ) -> Result<(NotifierHandle, NotifierTask), NotifyError> {
     let (sender, inputs) = mpsc::channel(limits::QUEUED_NOTICES_MAX);
     let changed = Arc::new(Notify::new());
-    let channels = settings
-        .notifiers
-        .iter()
-        .map(|notifier| Channel::new(notifier, retry))
-        .collect::<Result<Vec<_>, _>>()?;
-    let outbox = |notifier: &NotifierSettings| Arc::new(Outbox::new(notifier.name.clone(), changed.clone()));
-    let outboxes: Arc<[Arc<Outbox>]> = settings.notifiers.iter().map(outbox).collect();
     let now = clock.now();
-    let incidents = (0..)
-        .zip(&settings.notifiers)
-        .map(|(place, notifier)| Incidents::new(plan(settings, notifier, tag(seed, place)), now))
-        .collect();
+    let (mut channels, mut incidents, mut outboxes) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, notifier) in (0..).zip(&settings.notifiers) {
+        channels.push(Channel::new(notifier, retry)?);
+        incidents.push(Incidents::new(plan(settings, notifier, tag(seed, place)), now));
+        outboxes.push(Arc::new(Outbox::new(notifier.name.clone(), changed.clone())));
+    }
+    let outboxes: Arc<[Arc<Outbox>]> = outboxes.into();
     let notices = NotifierHandle {
         sender: (!outboxes.is_empty()).then_some(sender),
         missed: Arc::default(),
@@ -180,7 +177,7 @@ pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<()
                 Delivery::Sent => Ok(()),
                 Delivery::Retry { why, .. } | Delivery::Refused { why } => Err(Undelivered(why)),
             },
-            Err(error) => Err(Undelivered(delivery::with_causes(&error))),
+            Err(error) => Err(Undelivered(with_causes(&error))),
         };
         results.push((notifier.name.clone(), result));
     }
@@ -282,7 +279,7 @@ impl NotifierTask {
                 stop.clone(),
             ));
         }
-        let mut known_down: HashMap<usize, String> = HashMap::new();
+        let mut known_down = HashSet::new();
         loop {
             let wake = self.sleep_until_due();
             tokio::select! {
@@ -299,7 +296,7 @@ impl NotifierTask {
                 }
                 Some(ended) = senders.join_next() => {
                     // A notifier never ends on its own; the others continue.
-                    error!("a notifier's task broke: {ended:?}");
+                    error!("a notifier's task failed: {ended:?}");
                 }
             }
         }
@@ -310,7 +307,7 @@ impl NotifierTask {
         stop.cancel();
         let all_ended = async { while senders.join_next().await.is_some() {} };
         if tokio::time::timeout(limits::LAST_MESSAGES_WAIT, all_ended).await.is_err() {
-            info!("messages that were on their way at the end are lost");
+            info!("shut down with messages on their way; they are lost");
         }
     }
 
@@ -340,19 +337,17 @@ impl NotifierTask {
     }
 
     /// Notifies the other notifiers that one is down, and that it is up again.
-    fn report_notifiers(&mut self, known_down: &mut HashMap<usize, String>) {
+    fn report_notifiers(&mut self, known_down: &mut HashSet<usize>) {
         for (place, outbox) in self.outboxes.clone().iter().enumerate() {
-            let (is_known, trouble) = (known_down.contains_key(&place), outbox.trouble());
-            let (name, why) = (outbox.name().to_owned(), trouble.clone().unwrap_or_default());
-            let news = Trouble::NotifierDown { name: &name, why: &why };
-            match (is_known, trouble) {
-                (false, Some(why)) => drop(known_down.insert(place, why)),
-                (true, None) => drop(known_down.remove(&place)),
-                _ => continue,
+            let trouble = outbox.trouble();
+            let (is_down, why) = (trouble.is_some(), trouble.unwrap_or_default());
+            let is_news = if is_down { known_down.insert(place) } else { known_down.remove(&place) };
+            if !is_news {
+                continue;
             }
+            let news = Trouble::NotifierDown { name: outbox.name(), why: &why };
             for other in (0..self.incidents.len()).filter(|other| *other != place) {
-                let input = if is_known { Input::Recovered(news) } else { Input::Trouble(news) };
-                self.input_to(other, input);
+                self.input_to(other, if is_down { Input::Trouble(news) } else { Input::Recovered(news) });
             }
         }
     }

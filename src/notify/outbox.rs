@@ -1,7 +1,6 @@
 //! One notifier's queue, and the task that empties it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,10 +21,6 @@ use dynowarden_core::time::Now;
 #[derive(Debug)]
 pub(super) struct Outbox {
     changed: Arc<Notify>,
-    delivered: AtomicU64,
-    dropped: AtomicU64,
-    failed: AtomicU64,
-    forgotten: AtomicU64,
     name: Arc<str>,
     pushed: Notify,
     state: Mutex<State>,
@@ -33,6 +28,10 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
+    delivered: u64,
+    dropped: u64,
+    failed: u64,
+    forgotten: u64,
     queue: VecDeque<Queued>,
     is_delivering: bool,
     /// Consecutive failed tries.
@@ -49,16 +48,7 @@ struct Queued {
 
 impl Outbox {
     pub(super) fn new(name: Arc<str>, changed: Arc<Notify>) -> Self {
-        Self {
-            changed,
-            delivered: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            forgotten: AtomicU64::new(0),
-            name,
-            pushed: Notify::new(),
-            state: Mutex::default(),
-        }
+        Self { changed, name, pushed: Notify::new(), state: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -73,10 +63,10 @@ impl Outbox {
         let state = self.lock();
         NotifierFigures {
             name: self.name.clone(),
-            delivered: self.delivered.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-            dropped: self.dropped.load(Ordering::Relaxed),
-            forgotten: self.forgotten.load(Ordering::Relaxed),
+            delivered: state.delivered,
+            failed: state.failed,
+            dropped: state.dropped,
+            forgotten: state.forgotten,
             missed: 0,
             waiting: state.queue.len() + usize::from(state.is_delivering),
             is_down: state.trouble.is_some(),
@@ -85,14 +75,14 @@ impl Outbox {
 
     /// Notes the number of forgotten incidents so far.
     pub(super) fn forgot(&self, incidents: u64) {
-        self.forgotten.store(incidents, Ordering::Relaxed);
+        self.lock().forgotten = incidents;
     }
 
     pub(super) fn push(&self, message: Message, now: Now) {
         let mut state = self.lock();
         if state.queue.len() >= limits::QUEUED_MESSAGES_MAX {
             state.queue.pop_front();
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            state.dropped += 1;
         }
         state.queue.push_back(Queued { message, since: now.mono });
         drop(state);
@@ -115,10 +105,7 @@ impl Outbox {
             if stop.is_cancelled() {
                 return;
             }
-            tokio::select! {
-                () = self.pushed.notified() => {}
-                () = stop.cancelled() => {}
-            }
+            let _stopped = stop.run_until_cancelled(self.pushed.notified()).await;
         }
     }
 
@@ -142,14 +129,13 @@ impl Outbox {
             let was_stopping = stop.is_cancelled();
             let (after, why) = match channel.deliver(&queued.message, clock.now()).await {
                 Delivery::Sent => {
-                    self.delivered.fetch_add(1, Ordering::Relaxed);
                     debug!(notifier = name, id = queued.message.id, "delivered");
                     return self.went_well();
                 }
                 Delivery::Refused { why } => {
                     warn!(notifier = name, id = queued.message.id, "refused: {why}");
                     self.went_wrong(&why, true);
-                    self.failed.fetch_add(1, Ordering::Relaxed);
+                    self.lock().failed += 1;
                     return;
                 }
                 Delivery::Retry { after, why } => (after, why),
@@ -159,19 +145,17 @@ impl Outbox {
             let age = clock.now().mono.saturating_sub(queued.since);
             if was_stopping || clock.real(age) + wait > limits::MESSAGE_AGE_MAX {
                 warn!(notifier = name, id = queued.message.id, tries = tries + 1, "given up: {why}");
-                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.lock().failed += 1;
                 return;
             }
             info!(notifier = name, id = queued.message.id, "not delivered yet: {why}");
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = stop.cancelled() => {}
-            }
+            let _stopped = stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
     }
 
     fn went_well(&self) {
         let mut state = self.lock();
+        state.delivered += 1;
         state.failures = 0;
         let was_down = state.trouble.take().is_some();
         drop(state);

@@ -10,7 +10,8 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::notify::delivery::{Delivery, Poster, Secrets, one_line};
+use crate::http_client::one_line;
+use crate::notify::delivery::{Delivery, Poster, Secrets, footer};
 use dynowarden_core::incident::kind::Kind;
 use dynowarden_core::incident::message::{Improved, Message, Phase};
 use dynowarden_core::time::Now;
@@ -93,14 +94,8 @@ fn payload(message: &Message) -> Value {
             .take(SECTIONS_MAX)
             .map(|paragraph| json!({ "type": "section", "text": plain(paragraph, SECTION_CHARS_MAX) })),
     );
-    let since = message.opened_at.strftime("%Y-%m-%d %H:%M:%SZ");
-    let context = format!(
-        "dynowarden · {} · {} · incident {} since {since}",
-        message.kind,
-        message.phase.word(),
-        message.incident
-    );
-    blocks.push(json!({ "type": "context", "elements": [plain(&context, SECTION_CHARS_MAX)] }));
+    let context = plain(&footer(message), SECTION_CHARS_MAX);
+    blocks.push(json!({ "type": "context", "elements": [context] }));
     json!({
         "text": escaped(&title, SECTION_CHARS_MAX),
         "blocks": blocks,

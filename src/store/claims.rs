@@ -9,12 +9,12 @@ use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::store::dialect::Dialect;
 use crate::store::rows::{
-    DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp, write_decision,
+    DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp,
 };
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
-use dynowarden_core::policy::verdict::{self, Bounds, History, earliest, verdict};
+use dynowarden_core::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
 use dynowarden_core::record::{AttemptId, Decision};
 
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ pub(super) async fn claim(
         .fetch_optional(&mut *to)
         .await?;
     let give_up = give_up.map(|(until, release)| GiveUp { until, release });
-    let judged = judge(&rows, give_up, claimant, db_time.now);
+    let judged = judge(&rows, give_up, claimant, db_time);
     for resolved in &judged.resolved {
         sqlx::query(RESOLVE)
             .bind(resolved.attempt.as_str())
@@ -93,15 +93,7 @@ pub(super) async fn claim(
     }
     let seen = &request.seen;
     if let Some(refusal) = judged.refusal {
-        return Ok(Err(match refusal {
-            Refusal::Elsewhere { until } => {
-                ClaimRefusal::Elsewhere { until: db_time.as_seen_by_caller(until) }
-            }
-            Refusal::FormationOut { dyno } => {
-                ClaimRefusal::FormationOut { dyno: dyno.parse().unwrap_or_else(|_| seen.name.clone()) }
-            }
-            Refusal::MaxRestarts => ClaimRefusal::MaxRestarts,
-        }));
+        return Ok(Err(refusal));
     }
     sqlx::query(CLAIM)
         .bind(attempt(claimant.holder, request.attempt_id))
@@ -122,7 +114,7 @@ pub(super) async fn claim(
         .await?;
     if let Some(decision) = claimant.decision {
         let by = WriteContext { holder: claimant.holder, ahead: db_time.ahead };
-        write_decision(decision, to, by).await?;
+        decision.insert(by).execute(to).await?;
     }
     Ok(Ok(()))
 }
@@ -236,15 +228,8 @@ impl FromRow<'_, AnyRow> for Row {
 
 #[derive(Debug, PartialEq)]
 struct Judged {
-    refusal: Option<Refusal>,
+    refusal: Option<ClaimRefusal>,
     resolved: Vec<Resolved>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Refusal {
-    Elsewhere { until: i64 },
-    FormationOut { dyno: String },
-    MaxRestarts,
 }
 
 /// A claim that its holder left open, and its inferred outcome.
@@ -255,8 +240,9 @@ struct Resolved {
     accepted_at: Option<i64>,
 }
 
-fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64) -> Judged {
+fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time: DbTime) -> Judged {
     let Claimant { holder, request, .. } = claimant;
+    let now = db_time.now;
     let (bounds, dyno) = (&request.bounds, request.seen.name.to_string());
     let is_mine = |row: &Row| row.holder == holder && row.attempt_id == attempt_number(request.attempt_id);
     let mut judged = Judged { refusal: None, resolved: Vec::new() };
@@ -304,13 +290,15 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, now: i64
     let now = SignedDuration::from_micros(now);
     judged.refusal = match (verdict(&history, bounds, now), out.first()) {
         (Ok(()), _) => None,
-        (Err(verdict::Refusal::MaxRestarts), _) => Some(Refusal::MaxRestarts),
-        (Err(verdict::Refusal::FormationOut), Some(dyno)) => {
-            Some(Refusal::FormationOut { dyno: (*dyno).to_owned() })
+        (Err(Refusal::MaxRestarts), _) => Some(ClaimRefusal::MaxRestarts),
+        (Err(Refusal::FormationOut), Some(dyno)) => {
+            let dyno = dyno.parse().unwrap_or_else(|_| request.seen.name.clone());
+            Some(ClaimRefusal::FormationOut { dyno })
         }
         (Err(_), _) => {
             let until = earliest(&history, bounds, now).unwrap_or(now);
-            Some(Refusal::Elsewhere { until: i64::try_from(until.as_micros()).unwrap_or(i64::MAX) })
+            let until = i64::try_from(until.as_micros()).unwrap_or(i64::MAX);
+            Some(ClaimRefusal::Elsewhere { until: db_time.as_seen_by_caller(until) })
         }
     };
     judged
@@ -323,7 +311,7 @@ fn is_over(give_up: &GiveUp, seen: &DynoInfo) -> bool {
 }
 
 /// The other dynos of the type that are out, sorted by name. Those of this holder that are only settling do
-/// not count: it watches them itself, to the moment.
+/// not count: its engine knows to the moment when they have settled.
 fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Vec<&'r str> {
     let dyno = claimant.request.seen.name.to_string();
     let mut out: Vec<&'r str> = rows
@@ -341,15 +329,16 @@ fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Ve
 mod tests {
     use std::time::Duration;
 
-    use super::{Bounds, ClaimRequest, Claimant, GiveUp, Judged, Refusal, Resolved, Row, judge};
+    use super::{Bounds, ClaimRequest, Claimant, DbTime, GiveUp, Judged, Resolved, Row, judge};
     use crate::store::rows::{micros, timestamp};
-    use dynowarden_core::api::DynoInfo;
+    use dynowarden_core::api::{ClaimRefusal, DynoInfo};
     use dynowarden_core::event::DynoState;
     use dynowarden_core::ident::AppId;
     use dynowarden_core::policy::Rate;
     use dynowarden_core::record::AttemptId;
 
     const NOW: i64 = 1_750_000_000_000_000;
+    const DB_TIME: DbTime = DbTime { now: NOW, ahead: 0 };
 
     fn secs(secs: i64) -> i64 {
         secs * 1_000_000
@@ -399,15 +388,15 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(rows: &[Row], request: &ClaimRequest, refusal: Option<Refusal>, resolved: &[Option<i64>]) {
+    fn check(rows: &[Row], request: &ClaimRequest, refusal: Option<ClaimRefusal>, resolved: &[Option<i64>]) {
         let claimant = Claimant { app: "acme", holder: "us", request, decision: None };
-        let Judged { refusal: found, resolved: by_rows } = judge(rows, None, claimant, NOW);
+        let Judged { refusal: found, resolved: by_rows } = judge(rows, None, claimant, DB_TIME);
         assert_eq!(found, refusal);
         assert_eq!(by_rows.iter().map(|row: &Resolved| row.accepted_at).collect::<Vec<_>>(), resolved);
     }
 
-    fn elsewhere(in_secs: i64) -> Option<Refusal> {
-        Some(Refusal::Elsewhere { until: NOW + secs(in_secs) })
+    fn elsewhere(in_secs: i64) -> Option<ClaimRefusal> {
+        Some(ClaimRefusal::Elsewhere { until: timestamp(NOW + secs(in_secs)) })
     }
 
     #[test]
@@ -431,23 +420,23 @@ mod tests {
         // A presumed restart also counts for `max_restarts`.
         let rows = [7000, 6000, 5000].map(lapsed);
         let presumed = [7000, 6000, 5000].map(|ago| Some(NOW - secs(ago)));
-        check(&rows, &request("i2", true), Some(Refusal::MaxRestarts), &presumed);
+        check(&rows, &request("i2", true), Some(ClaimRefusal::MaxRestarts), &presumed);
     }
 
     #[test]
     fn a_renewed_claim_of_another_replica_stands() {
         let living = Row { lease_until: NOW + 1, ..lapsed(3600) };
-        let until = Some(Refusal::Elsewhere { until: NOW + 1 });
+        let until = Some(ClaimRefusal::Elsewhere { until: timestamp(NOW + 1) });
         check(std::slice::from_ref(&living), &request("i2", true), until, &[]);
         let next_door = Row { dyno: "web.2".to_owned(), ..living.clone() };
-        let out = || Some(Refusal::FormationOut { dyno: "web.2".to_owned() });
+        let out = || Some(ClaimRefusal::FormationOut { dyno: "web.2".parse().expect("a dyno") });
         check(std::slice::from_ref(&next_door), &request("i2", true), out(), &[]);
         // Settling at another replica counts; our own engine checks its own.
         let settling = Row { ended_at: Some(NOW - 1), accepted_at: Some(NOW - secs(9)), ..next_door };
         check(std::slice::from_ref(&settling), &request("i2", true), out(), &[]);
         let ours = Row { holder: "us".to_owned(), attempt_id: 2, ..settling };
         check(&[ours], &request("i2", true), None, &[]);
-        // Asking again with the same ticket is the same claim.
+        // A repeated request of one attempt is the same claim.
         let same = Row { holder: "us".to_owned(), ..living };
         check(&[same], &request("i2", false), None, &[]);
     }
@@ -458,7 +447,7 @@ mod tests {
         let claimant = Claimant { app: "acme", holder: "us", request: &request, decision: None };
         for (release, expect) in [(Some(7), elsewhere(60)), (None, elsewhere(60)), (Some(6), None)] {
             let give_up = GiveUp { until: NOW + secs(60), release };
-            assert_eq!(judge(&[], Some(give_up), claimant, NOW).refusal, expect, "{release:?}");
+            assert_eq!(judge(&[], Some(give_up), claimant, DB_TIME).refusal, expect, "{release:?}");
         }
         assert_eq!(micros(timestamp(NOW)), NOW);
     }

@@ -2,13 +2,13 @@
 //!
 //! All statements are written once, for both kinds; differences are only here.
 
-use std::cmp::Ordering;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::postgres::PgConnectOptions;
@@ -16,7 +16,7 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
 
 use crate::config::settings::Database;
 use crate::store::dialect::Dialect;
-use crate::store::error::{StoreError, StoreLocation};
+use crate::store::error::{self, Kind, StoreAway, StoreError, StoreLocation};
 use crate::store::schema::{self, SchemaError};
 use dynowarden_core::limits;
 
@@ -53,6 +53,20 @@ impl Link {
         }
     }
 
+    /// Uses the database within a time limit.
+    pub(super) async fn within<T>(
+        &self,
+        wait: Duration,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreAway> {
+        let (what, kind) = match tokio::time::timeout(wait, work).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => (self.place.what(&error).into(), error::kind(&error, self.dialect)),
+            Err(_) => ("no answer in time".into(), Kind::Away),
+        };
+        Err(StoreAway { place: self.place.clone(), what, kind })
+    }
+
     /// Closes all connections as soon as they are idle.
     pub(super) async fn close(&self) {
         self.read.close().await;
@@ -62,7 +76,7 @@ impl Link {
     async fn memory(access: Access) -> Result<Self, StoreError> {
         let place = StoreLocation { shown: "memory".into(), user: None };
         if access == Access::Read {
-            let what = "DATABASE_URL=memory keeps it within the daemon, and ends with it".to_owned();
+            let what = "with DATABASE_URL=memory it exists only within the daemon".to_owned();
             return Err(StoreError::Missing { place, what });
         }
         let options = options("sqlite::memory:").map_err(|_| StoreError::Address)?;
@@ -87,7 +101,7 @@ impl Link {
             Access::Serve => Some(lock(path, &place)?),
         };
         let mode = if access == Access::Serve { "rwc" } else { "ro" };
-        let Ok(options) = options(&format!("sqlite:{}?mode={mode}", encoded(path))) else {
+        let Some(options) = file_url(path, mode).and_then(|url| options(&url).ok()) else {
             return Err(StoreError::Unusable { place, what: "this name cannot be used".to_owned() });
         };
         first_contact(&options, &place, (Dialect::Sqlite, access)).await?;
@@ -170,12 +184,8 @@ const CONTACT_WAIT: Duration = Duration::from_secs(10);
 
 /// A reader changes nothing, so the schema must match.
 async fn check(connection: &mut AnyConnection) -> Result<(), SchemaError> {
-    let (found, known) = (schema::version(connection).await?, schema::VERSION);
-    match found.cmp(&known) {
-        Ordering::Less => Err(SchemaError::Outdated { found, known }),
-        Ordering::Equal => Ok(()),
-        Ordering::Greater => Err(SchemaError::Future { found, known }),
-    }
+    let found = schema::version(connection).await?;
+    if found == schema::VERSION { Ok(()) } else { Err(SchemaError::Version { found }) }
 }
 
 /// Whether the table of the schema's version is missing.
@@ -238,18 +248,9 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     }
 }
 
-/// A path, encoded for a URL.
-fn encoded(path: &Path) -> String {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut url = String::new();
-    for byte in absolute.to_string_lossy().bytes() {
-        match byte {
-            b'/' | b'.' | b'-' | b'_' => url.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => url.push(char::from(byte)),
-            byte => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
+fn file_url(path: &Path, mode: &str) -> Option<String> {
+    let url = Url::from_file_path(std::path::absolute(path).ok()?).ok()?;
+    Some(format!("sqlite:{}?mode={mode}", url.path()))
 }
 
 /// The URL without parameters that the client does not know: it would log them, and one of them may be a
@@ -261,7 +262,7 @@ fn known_options(url: &str) -> String {
         POSTGRES_OPTIONS.contains(&key) || key.starts_with("options[")
     });
     if !unknown.is_empty() {
-        tracing::warn!("DATABASE_URL has {} options that are not known; they are ignored", unknown.len());
+        tracing::warn!("DATABASE_URL has {} unknown options, which are ignored", unknown.len());
     }
     if known.is_empty() { base.to_owned() } else { format!("{base}?{}", known.join("&")) }
 }

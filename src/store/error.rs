@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::error::DatabaseError;
 
 use crate::store::dialect::Dialect;
-use crate::store::schema::SchemaError;
+use crate::store::schema::{SchemaError, VERSION};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -16,12 +16,12 @@ pub enum StoreError {
     Away { place: StoreLocation, what: String },
     /// The file is not a database, or a damaged one.
     #[error(
-        "the store is damaged: {place}: {what}; move the file away to begin a new one, or bring back a copy"
+        "the store is damaged: {place}: {what}; restore a backup, or move the file away to start an empty one"
     )]
     Damaged { place: StoreLocation, what: String },
     #[error(
         "the store rejects the login: {place}: the user or the password in DATABASE_URL is not accepted; \
-         set the right ones"
+         correct them"
     )]
     Denied { place: StoreLocation },
     /// A newer version of the program has used it.
@@ -44,8 +44,8 @@ pub enum StoreError {
     Missing { place: StoreLocation, what: String },
     /// Only an older version of this program has served from it.
     #[error(
-        "the record is of an older dynowarden: {place} has schema {found}, and this one reads {known}; \
-         start this version's daemon on it first"
+        "the store belongs to an older version of dynowarden: {place} has schema {found}, and this one \
+         reads {known}; start this version's daemon on it first"
     )]
     Outdated { place: StoreLocation, found: i64, known: i64 },
     /// It exists and cannot be used.
@@ -59,6 +59,7 @@ pub enum StoreError {
 pub struct StoreAway {
     pub(super) place: StoreLocation,
     pub(super) what: Arc<str>,
+    pub(super) kind: Kind,
 }
 
 /// A file or a server in printable form, without the user and the password of its URL.
@@ -84,17 +85,17 @@ pub(super) enum Kind {
     /// A row that the database will never accept.
     Data,
     Denied,
-    /// It stays so until the operator changes something.
+    /// Until the operator changes something.
     Unusable,
 }
 
 impl StoreLocation {
-    /// What to do if nothing can be used at this place.
+    /// What to do if this place cannot be used.
     fn fix(&self) -> &'static str {
         match &self.user {
-            Some(_) => "see to it that the server runs, and that DATABASE_URL names the right one",
+            Some(_) => "check that the server runs and that DATABASE_URL names it",
             None => {
-                "let the user that dynowarden runs as write in its directory, or name a file in another one: \
+                "give the user of dynowarden write access to its directory, or choose another file: \
                  DATABASE_URL=sqlite:///DIR/dynowarden.db"
             }
         }
@@ -121,9 +122,11 @@ impl StoreLocation {
     pub(super) fn cannot_open(&self, error: SchemaError, dialect: Dialect) -> StoreError {
         let place = self.clone();
         let error = match error {
-            SchemaError::Future { found, known } => return StoreError::Future { place, found, known },
-            SchemaError::Outdated { found, known } => {
-                return StoreError::Outdated { place, found, known };
+            SchemaError::Version { found } if found > VERSION => {
+                return StoreError::Future { place, found, known: VERSION };
+            }
+            SchemaError::Version { found } => {
+                return StoreError::Outdated { place, found, known: VERSION };
             }
             SchemaError::Database(error) => error,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, FromRow, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 
 use crate::store::rows::timestamp;
 use dynowarden_core::event::Megabytes;
@@ -71,35 +71,29 @@ impl Serialize for Cursor {
 
 // === reading ===
 
-pub(super) async fn read(filter: &Filter, from: &mut AnyConnection) -> Result<Page, sqlx::Error> {
+pub(super) async fn read(filter: &Filter, from: &AnyPool) -> Result<Page, sqlx::Error> {
     let limit = filter.limit.clamp(1, limits::PAGE_ROWS_MAX);
-    let mut statement = SELECT.to_owned();
     let mut bound = 0;
-    let mut condition = |text: &str, values: usize| {
-        statement.push_str(if bound == 0 { " WHERE " } else { " AND " });
-        for part in text.split_inclusive('?') {
-            match part.strip_suffix('?') {
-                Some(part) => {
-                    bound += 1;
-                    statement.push_str(&format!("{part}${bound}"));
-                }
-                None => statement.push_str(part),
-            }
-        }
-        debug_assert_eq!(text.matches('?').count(), values);
+    let mut place = || {
+        bound += 1;
+        format!("${bound}")
     };
+    let mut conditions = Vec::new();
     if filter.app.is_some() {
-        condition("decided.app = ?", 1);
+        conditions.push(format!("decided.app = {}", place()));
     }
     if filter.dyno.is_some() {
-        condition("decided.dyno = ?", 1);
+        conditions.push(format!("decided.dyno = {}", place()));
     }
     if filter.before.is_some() {
-        condition("(decided.id, decided.holder) < (?, ?)", 2);
+        conditions.push(format!("(decided.id, decided.holder) < ({}, {})", place(), place()));
     }
-    statement.push_str(&format!(" ORDER BY decided.id DESC, decided.holder DESC LIMIT ${}", bound + 1));
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    let order = "ORDER BY decided.id DESC, decided.holder DESC";
+    let statement = format!("{SELECT}{condition} {order} LIMIT {}", place());
     // None of it comes from outside: the values are bound.
-    let mut query = sqlx::query_as::<_, PageRow>(AssertSqlSafe(statement));
+    let mut query = sqlx::query(AssertSqlSafe(statement));
     if let Some(app) = &filter.app {
         query = query.bind(app.as_str());
     }
@@ -109,11 +103,11 @@ pub(super) async fn read(filter: &Filter, from: &mut AnyConnection) -> Result<Pa
     if let Some(before) = &filter.before {
         query = query.bind(before.id).bind(before.holder.as_str());
     }
-    let mut rows = query.bind(i64::from(limit) + 1).fetch_all(from).await?;
-    let has_more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| has_more).map(|row| row.cursor.clone());
-    Ok(Page { decisions: rows.into_iter().map(|row| row.decision).collect(), next })
+    let rows = query.bind(i64::from(limit) + 1).fetch_all(from).await?;
+    let shown = &rows[..rows.len().min(limit as usize)];
+    let has_more = rows.len() > shown.len();
+    let next = shown.last().filter(|_| has_more).map(cursor).transpose()?;
+    Ok(Page { decisions: shown.iter().map(decision).collect::<Result<_, _>>()?, next })
 }
 
 const SELECT: &str = "\
@@ -125,51 +119,46 @@ const SELECT: &str = "\
     LEFT JOIN dynowarden_restarts restart \
         ON restart.attempt = decided.attempt AND decided.decision = 'restart'";
 
-struct PageRow {
-    cursor: Cursor,
-    decision: DecisionView,
+fn cursor(row: &AnyRow) -> Result<Cursor, sqlx::Error> {
+    Ok(Cursor { id: row.try_get("id")?, holder: row.try_get("holder")? })
 }
 
-impl FromRow<'_, AnyRow> for PageRow {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        let word = match row.try_get::<String, _>("decision")?.as_str() {
-            "restart" => Word::Restart,
-            "notify" => Word::Notify,
-            _ => Word::Hold,
-        };
-        let evidence: String = row.try_get("evidence")?;
-        let evidence: EvidenceView = serde_json::from_str(&evidence).unwrap_or_default();
-        let result: Option<String> = row.try_get("result")?;
-        let outcome = match result {
-            None => None,
-            Some(result) => Some(OutcomeView {
-                text: row.try_get::<Option<String>, _>("text")?.unwrap_or_else(|| result.clone()),
-                result: result.into(),
-                instance: row.try_get("instance")?,
-                new_instance: row.try_get("new_instance")?,
-                out_for_seconds: row
-                    .try_get::<Option<i64>, _>("out_for_ms")?
-                    .map(|millis| Duration::from_millis(millis.unsigned_abs()).as_secs_f64()),
-                memory: memory_after(row)?.as_ref().map(MemoryView::new),
-            }),
-        };
-        let decision = DecisionView {
-            at: timestamp(row.try_get("at")?),
-            app: row.try_get("app")?,
-            dyno: row.try_get("dyno")?,
-            rule: row.try_get("rule")?,
-            decision: word,
-            reason: row.try_get("reason")?,
-            code: row.try_get("code")?,
-            dry_run: row.try_get::<i64, _>("dry_run")? != 0,
-            evidence,
-            count: row.try_get::<i64, _>("count")?.unsigned_abs(),
-            last_at: timestamp(row.try_get("last_at")?),
-            outcome,
-        };
-        let cursor = Cursor { id: row.try_get("id")?, holder: row.try_get("holder")? };
-        Ok(Self { cursor, decision })
-    }
+fn decision(row: &AnyRow) -> Result<DecisionView, sqlx::Error> {
+    let word = match row.try_get::<String, _>("decision")?.as_str() {
+        "restart" => Word::Restart,
+        "notify" => Word::Notify,
+        _ => Word::Hold,
+    };
+    let evidence: String = row.try_get("evidence")?;
+    let evidence: EvidenceView = serde_json::from_str(&evidence).unwrap_or_default();
+    let result: Option<String> = row.try_get("result")?;
+    let outcome = match result {
+        None => None,
+        Some(result) => Some(OutcomeView {
+            text: row.try_get::<Option<String>, _>("text")?.unwrap_or_else(|| result.clone()),
+            result: result.into(),
+            instance: row.try_get("instance")?,
+            new_instance: row.try_get("new_instance")?,
+            out_for_seconds: row
+                .try_get::<Option<i64>, _>("out_for_ms")?
+                .map(|millis| Duration::from_millis(millis.unsigned_abs()).as_secs_f64()),
+            memory: memory_after(row)?.as_ref().map(MemoryView::new),
+        }),
+    };
+    Ok(DecisionView {
+        at: timestamp(row.try_get("at")?),
+        app: row.try_get("app")?,
+        dyno: row.try_get("dyno")?,
+        rule: row.try_get("rule")?,
+        decision: word,
+        reason: row.try_get("reason")?,
+        code: row.try_get("code")?,
+        dry_run: row.try_get::<i64, _>("dry_run")? != 0,
+        evidence,
+        count: row.try_get::<i64, _>("count")?.unsigned_abs(),
+        last_at: timestamp(row.try_get("last_at")?),
+        outcome,
+    })
 }
 
 fn memory_after(row: &AnyRow) -> Result<Option<MemoryReading>, sqlx::Error> {

@@ -34,13 +34,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use crate::config::settings::Database;
-use crate::store::claims::{ClaimRequest, Claimant, DbTime};
+use crate::store::claims::{ClaimRequest, Claimant};
 use crate::store::database::{Access, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
-use crate::store::replica_counts::Count;
-use crate::store::rows::{DecisionRow, GiveUpRow, HistoryRow, NoticeRow, OutcomeRow, RestartRow, micros};
+use crate::store::rows::{GiveUpRow, Row};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::RuleHit;
@@ -151,7 +150,7 @@ impl Store {
     /// withdraws it.
     ///
     /// # Errors
-    /// Why it was not granted; within [`limits::CLAIM_WAIT`], whatever the store does.
+    /// Why it was not granted; known within [`limits::CLAIM_WAIT`] in any case.
     pub async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Result<(), ClaimRefusal> {
         let shared = &self.shared;
         shared.note_time(now);
@@ -159,7 +158,7 @@ impl Store {
         if shared.away.borrow().is_some() {
             return Err(ClaimRefusal::StoreAway);
         }
-        let decision = request.decision.as_ref().map(|decision| shared.draft(decision, app));
+        let decision = request.decision.as_ref().map(|decision| shared.decision_row(decision, app));
         let claimant =
             Claimant { app: app.as_str(), holder: &shared.holder, request, decision: decision.as_ref() };
         let asked = Instant::now();
@@ -212,7 +211,7 @@ impl Store {
             claims::renew(&shared.holder, &held, &mut transaction, db_time).await?;
             transaction.commit().await
         });
-        renewed.await.map_err(|trouble| trouble.away)
+        renewed.await
     }
 
     /// Queues a record to be written, without waiting. Outcomes advance their claims.
@@ -221,13 +220,13 @@ impl Store {
         shared.note_time(now);
         match record {
             Record::MemoryAfterRestart(aftermath) => {
-                shared.queue.restart(RestartRow::MemoryAfterRestart(aftermath.attempt_id, aftermath.memory));
+                shared.queue.add(Row::MemoryAfterRestart(aftermath.attempt_id, aftermath.memory));
             }
             Record::Decision(decision) => self.write_decision(decision),
             Record::Notice(notice) => {
-                let app = notice.scope.app().and_then(|app| shared.app(app));
-                let row = |id| HistoryRow::Notice(NoticeRow::new(notice, app, id));
-                shared.queue.history(micros(notice.at), row);
+                let app = notice.scope.app().and_then(|app| shared.app(app)).cloned();
+                let id = shared.queue.new_id(notice.at);
+                shared.queue.add(Row::Notice { id, app, notice: notice.clone() });
             }
             Record::Outcome(outcome) => {
                 let Some(app) = shared.app(outcome.app) else { return };
@@ -237,9 +236,9 @@ impl Store {
                     shared.held().remove(&outcome.attempt_id);
                 }
                 if let Some(id) = shared.drafts().remove(&outcome.attempt_id) {
-                    shared.queue.restart(RestartRow::Undecided(id));
+                    shared.queue.add(Row::Undecided(id));
                 }
-                shared.queue.restart(RestartRow::Outcome(OutcomeRow::new(outcome, app)));
+                shared.queue.add(Row::Outcome { app: app.clone(), outcome: outcome.clone() });
             }
         }
     }
@@ -248,17 +247,13 @@ impl Store {
         let shared = &self.shared;
         let Some(app) = shared.app(decision.app) else { return };
         if let Some(row) = GiveUpRow::new(decision, app) {
-            shared.queue.restart(RestartRow::GiveUp(row));
+            shared.queue.add(Row::GiveUp(row));
         }
+        let is_draft = |attempt_id| shared.drafts().remove(&attempt_id).is_some();
         let is_restart = matches!(decision.action, Action::Restart { .. });
-        let written = decision
-            .attempt_id
-            .filter(|_| is_restart)
-            .and_then(|attempt_id| shared.drafts().remove(&attempt_id));
-        if written.is_some() {
-            return;
+        if !(is_restart && decision.attempt_id.is_some_and(is_draft)) {
+            shared.queue.add(Row::Decision(Box::new(shared.decision_row(decision, app))));
         }
-        shared.queue.decision(DecisionRow::new(decision, app, &shared.holder));
     }
 
     /// Waits until all queued records are in the store; false if they are not after `wait`.
@@ -277,11 +272,11 @@ impl Store {
         let past = shared.within(limits::STORE_WAIT, async {
             let mut transaction = shared.begin().await?;
             let db_time = shared.db_time(&mut transaction, now).await?;
-            let past = past::read(shared.reader(), &mut transaction, span, db_time).await?;
+            let past = past::read(shared, &mut transaction, span, db_time).await?;
             transaction.commit().await?;
             Ok(past)
         });
-        let past = past.await.map_err(|trouble| trouble.away)?;
+        let past = past.await?;
         shared.held().extend(past.claims.iter().map(|claim| claim.attempt_id));
         Ok(past)
     }
@@ -295,10 +290,9 @@ impl Store {
         shared.note_time(now);
         let pauses = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.read.acquire().await?;
-            let db_time = DbTime { now: micros(now), ahead: 0 };
-            past::pauses(shared.reader(), &mut connection, db_time).await
+            past::pauses(shared, &mut connection, now).await
         });
-        pauses.await.map_err(|trouble| trouble.away)
+        pauses.await
     }
 
     /// Sets the pause of one app, or of all, and replaces the previous one.
@@ -313,11 +307,8 @@ impl Store {
     ) -> Result<(), StoreAway> {
         let shared = &self.shared;
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
-        let set = shared.within(limits::STORE_WAIT, async {
-            let mut connection = shared.link.write.acquire().await?;
-            replica_counts::set_pause(app, until, reason, &mut connection).await
-        });
-        set.await.map_err(|trouble| trouble.away)
+        let set = replica_counts::set_pause(app, until, reason, &shared.link.write);
+        shared.within(limits::STORE_WAIT, set).await
     }
 
     /// Ends the pause of one app; without an app, all pauses.
@@ -327,11 +318,8 @@ impl Store {
     pub async fn clear_pause(&self, app: Option<AppId>) -> Result<(), StoreAway> {
         let shared = &self.shared;
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
-        let cleared = shared.within(limits::STORE_WAIT, async {
-            let mut connection = shared.link.write.acquire().await?;
-            replica_counts::clear_pause(app, &mut connection).await
-        });
-        cleared.await.map_err(|trouble| trouble.away)
+        let clear = replica_counts::clear_pause(app, &shared.link.write);
+        shared.within(limits::STORE_WAIT, clear).await
     }
 
     /// Adds the time of an error that a rule counts, and returns all of that dyno and rule within the span
@@ -342,13 +330,12 @@ impl Store {
     pub async fn share_hit(&self, hit: &RuleHit) -> Result<Vec<Timestamp>, StoreAway> {
         let shared = &self.shared;
         let Some(app) = shared.app(hit.app) else { return Ok(vec![hit.at]) };
-        let count = Count { app: app.as_str(), dyno: &hit.dyno, rule: &hit.rule, within: hit.within };
         let times = shared.within(limits::CLAIM_WAIT, async {
             // No transaction: if replicas add at the same moment, the last reader must see all of them.
             let mut connection = shared.link.write.acquire().await?;
-            replica_counts::share_hit(count, &mut connection, hit.at).await
+            replica_counts::share_hit(app.as_str(), hit, &mut connection).await
         });
-        times.await.map_err(|trouble| trouble.away)
+        times.await
     }
 
     /// One page of decision history, newest first, with waiting rows if they can be written quickly.
@@ -357,11 +344,8 @@ impl Store {
     /// The store is away.
     pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
         self.shared.queue.all_written(PAGE_FLUSH_WAIT).await;
-        let page = self.shared.within(limits::STORE_WAIT, async {
-            let mut connection = self.shared.link.read.acquire().await?;
-            history::read(filter, &mut connection).await
-        });
-        page.await.map_err(|trouble| trouble.away)
+        let page = history::read(filter, &self.shared.link.read);
+        self.shared.within(limits::STORE_WAIT, page).await
     }
 
     /// Writes waiting rows, if the store is there, and ends the connections.
@@ -371,7 +355,7 @@ impl Store {
         if let Some(task) = task
             && let Err(error) = task.await
         {
-            warn!("the store's writer broke: {error}");
+            warn!("the store's writer failed: {error}");
         }
     }
 }

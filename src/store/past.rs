@@ -1,70 +1,51 @@
 //! State of earlier processes for the engine: read once, at startup.
 
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, FromRow, Row as _};
+use sqlx::{AnyConnection, Row as _};
 use tracing::warn;
 
 use crate::store::claims::DbTime;
 use crate::store::dialect::Dialect;
-use crate::store::rows::{attempt_number, span_micros, timestamp};
+use crate::store::rows::{attempt_number, micros, span_micros, timestamp};
+use crate::store::state::StoreInner;
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
     OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::{AppId, AppName, DynoName};
+use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
 use dynowarden_core::record::{AttemptId, MANUAL};
 
-/// The process that reads.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'r> {
-    pub apps: &'r [AppName],
-    pub dialect: Dialect,
-    pub holder: &'r str,
-}
-
-impl Reader<'_> {
-    /// The app of that name, if it is still watched.
-    pub(super) fn app(&self, name: &str) -> Option<AppId> {
-        let place = self.apps.iter().position(|app| app.as_str() == name)?;
-        u32::try_from(place).ok().map(AppId)
-    }
-}
-
 /// Reads the state, and takes over the claims that dead processes left open.
 pub(super) async fn read(
-    reader: Reader<'_>,
+    store: &StoreInner,
     from: &mut AnyConnection,
     span: Duration,
     db_time: DbTime,
 ) -> Result<RestoredState, sqlx::Error> {
-    let claims = resume_unconfirmed(reader, &mut *from, db_time).await?;
-    let is_resumed: HashSet<(AppId, DynoName)> =
-        claims.iter().map(|claim| (claim.app, claim.target.name.clone())).collect();
+    let claims = resume_unconfirmed(store, &mut *from, db_time).await?;
     Ok(RestoredState {
-        restarts: restarts(reader, &mut *from, &is_resumed, (span, db_time)).await?,
-        given_up: given_up(reader, &mut *from, db_time).await?,
-        pauses: pauses(reader, from, db_time).await?,
+        restarts: restarts(store, &mut *from, &claims, (span, db_time)).await?,
+        given_up: given_up(store, &mut *from, db_time).await?,
+        pauses: pauses(store, from, db_time.as_seen_by_caller(db_time.now)).await?,
         claims,
     })
 }
 
-/// The pauses in force, except those of apps that are not watched.
+/// The pauses in force, except those of apps that are not watched. A pause ends at a time of day that a
+/// person chose, so the caller's clock decides.
 pub(super) async fn pauses(
-    reader: Reader<'_>,
+    store: &StoreInner,
     from: &mut AnyConnection,
-    db_time: DbTime,
+    now: Timestamp,
 ) -> Result<Vec<RestoredPause>, sqlx::Error> {
-    // A pause ends at a time of day that a person chose, so the reader's clock decides.
-    let rows: Vec<(String, i64, String)> =
-        sqlx::query_as(PAUSES).bind(db_time.now.saturating_sub(db_time.ahead)).fetch_all(from).await?;
+    let rows: Vec<(String, i64, String)> = sqlx::query_as(PAUSES).bind(micros(now)).fetch_all(from).await?;
     let pauses = rows.into_iter().filter_map(|(app, until, reason)| {
-        let app = if app == ALL_APPS { None } else { Some(reader.app(&app)?) };
+        let app = if app == ALL_APPS { None } else { Some(store.app_named(&app)?) };
         Some(RestoredPause { app, until: timestamp(until), reason: reason.into() })
     });
     Ok(pauses.collect())
@@ -77,20 +58,19 @@ const PAUSES: &str = "SELECT app, until, reason FROM dynowarden_pauses WHERE unt
 
 /// Accepted restarts, except those in the claim of an earlier process: they are counted with the claim.
 async fn restarts(
-    reader: Reader<'_>,
+    store: &StoreInner,
     from: &mut AnyConnection,
-    is_resumed: &HashSet<(AppId, DynoName)>,
+    claims: &[OpenClaim],
     (span, db_time): (Duration, DbTime),
 ) -> Result<Vec<RestoredRestart>, sqlx::Error> {
     let rows: Vec<(String, String, i64, String, Option<i64>)> =
         sqlx::query_as(RESTARTS).bind(db_time.now.saturating_sub(span_micros(span))).fetch_all(from).await?;
     let restarts = rows.into_iter().filter_map(|(app, dyno, accepted_at, holder, ended_at)| {
-        let (app, dyno) = (reader.app(&app)?, dyno_of(&dyno)?);
-        let key = (app, dyno);
-        if holder == reader.holder && ended_at.is_none() && is_resumed.contains(&key) {
+        let (app, dyno) = (store.app_named(&app)?, dyno_of(&dyno)?);
+        let is_resumed = || claims.iter().any(|claim| claim.app == app && claim.target.name == dyno);
+        if holder == *store.holder && ended_at.is_none() && is_resumed() {
             return None;
         }
-        let (app, dyno) = key;
         Some(RestoredRestart { app, dyno, accepted_at: db_time.as_seen_by_caller(accepted_at) })
     });
     Ok(restarts.collect())
@@ -101,7 +81,7 @@ const RESTARTS: &str = "\
     WHERE accepted_at > $1 ORDER BY accepted_at";
 
 async fn given_up(
-    reader: Reader<'_>,
+    store: &StoreInner,
     from: &mut AnyConnection,
     db_time: DbTime,
 ) -> Result<Vec<RestoredGiveUp>, sqlx::Error> {
@@ -109,7 +89,7 @@ async fn given_up(
         sqlx::query_as(GIVEN_UP).bind(db_time.now).fetch_all(from).await?;
     let given_up = rows.into_iter().filter_map(|(app, dyno, until, release)| {
         Some(RestoredGiveUp {
-            app: reader.app(&app)?,
+            app: store.app_named(&app)?,
             dyno: dyno_of(&dyno)?,
             until: db_time.as_seen_by_caller(until),
             release: release.and_then(|release| u64::try_from(release).ok()),
@@ -124,31 +104,31 @@ const GIVEN_UP: &str =
 /// Takes over the claims that dead processes left open. A file has only one process, so every open claim is a
 /// dead one's; on a server it is one that was not renewed in time.
 async fn resume_unconfirmed(
-    reader: Reader<'_>,
+    store: &StoreInner,
     from: &mut AnyConnection,
     db_time: DbTime,
 ) -> Result<Vec<OpenClaim>, sqlx::Error> {
-    let lapsed_at = match reader.dialect {
+    let lapsed_at = match store.link.dialect {
         Dialect::Postgres => db_time.now,
         Dialect::Sqlite => i64::MAX,
     };
-    let rows: Vec<OpenRow> =
-        sqlx::query_as(OPEN).bind(lapsed_at).bind(reader.holder).fetch_all(&mut *from).await?;
+    let rows = sqlx::query(OPEN).bind(lapsed_at).bind(&*store.holder).fetch_all(&mut *from).await?;
     let lease_until = db_time.now.saturating_add(span_micros(limits::CLAIM_LEASE));
     let mut claims: Vec<OpenClaim> = Vec::new();
     for row in rows {
-        let Some(claim) = row.claim(reader, AttemptId(claims.len() as u64 + 1)) else { continue };
+        let attempt_id = AttemptId(claims.len() as u64 + 1);
+        let Some(claim) = open_claim(&row, store, attempt_id)? else { continue };
         let is_known = |known: &OpenClaim| known.app == claim.app && known.target.name == claim.target.name;
         if claims.iter().any(is_known) {
             // An older one of the same dyno; the newest counts.
             continue;
         }
         let taken = sqlx::query(ADOPT)
-            .bind(row.attempt.as_str())
-            .bind(row.holder.as_str())
-            .bind(row.lease_until)
-            .bind(reader.holder)
-            .bind(attempt_number(claim.attempt_id))
+            .bind(row.try_get::<String, _>("attempt")?)
+            .bind(row.try_get::<String, _>("holder")?)
+            .bind(row.try_get::<i64, _>("lease_until")?)
+            .bind(&*store.holder)
+            .bind(attempt_number(attempt_id))
             .bind(lease_until)
             .execute(&mut *from)
             .await?;
@@ -173,59 +153,36 @@ const ADOPT: &str = "\
     UPDATE dynowarden_restarts SET holder = $4, ticket = $5, lease_until = $6 \
     WHERE attempt = $1 AND holder = $2 AND lease_until = $3 AND ended_at IS NULL";
 
-struct OpenRow {
-    attempt: String,
-    holder: String,
-    lease_until: i64,
-    app: String,
-    process_type: String,
-    dyno: String,
-    is_manual: i64,
-    instance: String,
-    created_at: i64,
-    updated_at: i64,
-    release: Option<i64>,
-    rule: Option<String>,
-}
-
-impl FromRow<'_, AnyRow> for OpenRow {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            attempt: row.try_get("attempt")?,
-            holder: row.try_get("holder")?,
-            lease_until: row.try_get("lease_until")?,
-            app: row.try_get("app")?,
-            process_type: row.try_get("process_type")?,
-            dyno: row.try_get("dyno")?,
-            is_manual: row.try_get("by_hand")?,
-            instance: row.try_get("instance")?,
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
-            release: row.try_get("release")?,
-            rule: row.try_get("rule")?,
-        })
-    }
-}
-
-impl OpenRow {
-    fn claim(&self, reader: Reader<'_>, attempt_id: AttemptId) -> Option<OpenClaim> {
-        let rule: Arc<str> = match (&self.rule, self.is_manual) {
-            (Some(rule), _) => rule.as_str().into(),
-            (None, 0) => UNKNOWN_RULE.into(),
-            (None, _) => MANUAL.into(),
-        };
-        let target = DynoInfo {
-            name: dyno_of(&self.dyno)?,
-            process_type: self.process_type.parse().ok()?,
-            id: self.instance.parse().ok()?,
-            created_at: timestamp(self.created_at),
-            updated_at: timestamp(self.updated_at),
-            // No other state is ever claimed.
-            state: DynoState::Up,
-            release: self.release.and_then(|release| u64::try_from(release).ok()),
-        };
-        Some(OpenClaim { attempt_id, app: reader.app(&self.app)?, target, rule })
-    }
+/// None if the app is no longer watched or the row is damaged.
+fn open_claim(
+    row: &AnyRow,
+    store: &StoreInner,
+    attempt_id: AttemptId,
+) -> Result<Option<OpenClaim>, sqlx::Error> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let (Some(app), Some(name), Ok(process_type), Ok(id)) = (
+        store.app_named(&text("app")?),
+        dyno_of(&text("dyno")?),
+        text("process_type")?.parse(),
+        text("instance")?.parse(),
+    ) else {
+        return Ok(None);
+    };
+    let release: Option<i64> = row.try_get("release")?;
+    let target = DynoInfo {
+        name,
+        process_type,
+        id,
+        created_at: timestamp(row.try_get("created_at")?),
+        updated_at: timestamp(row.try_get("updated_at")?),
+        // No other state is ever claimed.
+        state: DynoState::Up,
+        release: release.and_then(|release| u64::try_from(release).ok()),
+    };
+    let is_manual = row.try_get::<i64, _>("by_hand")? != 0;
+    let rule: Option<String> = row.try_get("rule")?;
+    let rule = rule.as_deref().unwrap_or(if is_manual { MANUAL } else { UNKNOWN_RULE }).into();
+    Ok(Some(OpenClaim { attempt_id, app, target, rule }))
 }
 
 /// The rule of a restart whose decision was not yet written when its process died.
@@ -234,7 +191,7 @@ const UNKNOWN_RULE: &str = "unknown";
 fn dyno_of(name: &str) -> Option<DynoName> {
     let dyno = name.parse().ok();
     if dyno.is_none() {
-        warn!("the store has a dyno with a name that none can have; its row is left alone");
+        warn!("ignored a row with an invalid dyno name");
     }
     dyno
 }

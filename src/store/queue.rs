@@ -5,64 +5,52 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::store::rows::{DecisionRow, HistoryRow, RestartRow};
+use crate::store::rows::{DecisionRow, Row, micros};
 use dynowarden_core::limits;
+use dynowarden_core::record::view::Word;
+use dynowarden_core::time::since;
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    done: watch::Sender<Done>,
+    done: watch::Sender<Count>,
     filled: Notify,
     inner: Mutex<Inner>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub history: Vec<HistoryRow>,
-    pub restarts: Vec<RestartRow>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     dropped: u64,
     folds: HashMap<FoldKey, DecisionRow>,
+    /// The ids of waiting history, oldest first.
     history: VecDeque<i64>,
-    history_taken_in: u64,
+    /// The rows of `history`, by their ids.
+    history_rows: HashMap<i64, Row>,
     /// A task waits for its rows.
     is_awaited: bool,
-    /// The rows of `history`, by their ids.
-    history_rows: HashMap<i64, HistoryRow>,
     last_id: i64,
-    restarts: VecDeque<RestartRow>,
-    restarts_taken_in: u64,
+    restarts: VecDeque<Row>,
+    taken_in: Count,
 }
 
-/// The number of rows handled, in the order of arrival.
+/// Numbers of rows; each kind is handled in the order of arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Done {
+struct Count {
     history: u64,
     restarts: u64,
 }
 
-/// The result of adding a row of history.
-#[derive(Clone, Copy, Debug)]
-struct Pushed {
-    /// Rows dropped to make room.
-    dropped: u64,
-    /// Whether the writer should be woken.
-    is_news: bool,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct FoldKey {
-    app: Arc<str>,
-    dyno: Option<Arc<str>>,
-    rule: Arc<str>,
+    app: String,
+    dyno: Option<String>,
+    rule: String,
 }
 
 impl Queue {
@@ -70,67 +58,34 @@ impl Queue {
         Self { done: watch::Sender::default(), filled: Notify::new(), inner: Mutex::default() }
     }
 
-    /// Adds a decision; one that repeats the last of its dyno and rule is folded into that row.
-    pub(super) fn decision(&self, mut row: DecisionRow) {
+    /// An id for a decision or a notice: equal to its time if possible, and larger than all before.
+    pub(super) fn new_id(&self, at: Timestamp) -> i64 {
         let mut inner = self.inner();
-        row.id = inner.new_id(row.id);
-        let key = FoldKey::of(&row);
-        if row.decision == RESTART {
-            inner.folds.remove(&key);
-            drop(inner);
-            return self.restart(RestartRow::Decision(row));
-        }
-        match inner.folds.get_mut(&key) {
-            Some(fold) if fold.takes(&row) => {
-                fold.count += 1;
-                fold.last_at = fold.last_at.max(row.at);
-                row = fold.clone();
-            }
-            _ => {
-                if inner.folds.len() >= limits::FOLDS_MAX {
-                    inner.folds.clear();
-                }
-                inner.folds.insert(key, row.clone());
-            }
-        }
-        let pushed = inner.push_history(row.id, HistoryRow::Decision(row));
-        drop(inner);
-        self.pushed(pushed);
+        inner.last_id = micros(at).max(inner.last_id.saturating_add(1));
+        inner.last_id
     }
 
-    /// Gives an id to a decision that is written elsewhere.
-    pub(super) fn identified(&self, mut row: DecisionRow) -> DecisionRow {
-        row.id = self.inner().new_id(row.id);
-        row
+    /// Adds a row. A decision that repeats the last of its dyno and rule is folded into that row.
+    pub(super) fn add(&self, mut row: Row) {
+        let mut inner = self.inner();
+        if let Row::Decision(decision) = &mut row {
+            inner.fold(decision);
+        }
+        let (dropped, is_news) = match row.history_id() {
+            Some(id) => inner.push_history(id, row),
+            None => inner.push_restart(row),
+        };
+        inner.dropped += dropped.history + dropped.restarts;
+        drop(inner);
+        self.done(dropped);
+        if is_news {
+            self.filled.notify_one();
+        }
     }
 
     /// Ends the fold: the next refusal of the same dyno and rule is a new row.
     pub(super) fn end_fold(&self, row: &DecisionRow) {
         self.inner().folds.remove(&FoldKey::of(row));
-    }
-
-    /// Adds a notice or other history; `id` is its time.
-    pub(super) fn history(&self, id: i64, row: impl FnOnce(i64) -> HistoryRow) {
-        let mut inner = self.inner();
-        let id = inner.new_id(id);
-        let pushed = inner.push_history(id, row(id));
-        drop(inner);
-        self.pushed(pushed);
-    }
-
-    pub(super) fn restart(&self, row: RestartRow) {
-        let mut inner = self.inner();
-        inner.restarts_taken_in += 1;
-        inner.restarts.push_back(row);
-        let mut dropped = 0;
-        if inner.restarts.len() > limits::UNWRITTEN_RESTARTS_MAX {
-            inner.restarts.pop_front();
-            inner.dropped += 1;
-            dropped = 1;
-        }
-        drop(inner);
-        self.done(Done { history: 0, restarts: dropped });
-        self.filled.notify_one();
     }
 
     /// Waits until rows should be written: at once for a restart, many rows or a waiting task; from
@@ -160,32 +115,33 @@ impl Queue {
         (inner.restarts.len() + inner.history.len(), inner.dropped)
     }
 
-    /// Takes rows out; they are returned with [`written`](Self::written) or [`put_back`](Self::put_back).
-    pub(super) fn take(&self) -> Batch {
-        let mut inner = self.inner();
+    /// Takes rows out, those about restarts first; they are returned with [`written`](Self::written) or
+    /// [`put_back`](Self::put_back).
+    pub(super) fn take(&self) -> Vec<Row> {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
         let restarts = inner.restarts.len().min(limits::ROWS_PER_WRITE_MAX);
         let history = inner.history.len().min(limits::ROWS_PER_WRITE_MAX - restarts);
-        let restarts = inner.restarts.drain(..restarts).collect();
-        let ids: Vec<i64> = inner.history.drain(..history).collect();
-        let history = ids.iter().filter_map(|id| inner.history_rows.remove(id)).collect();
+        let mut rows: Vec<Row> = inner.restarts.drain(..restarts).collect();
+        rows.extend(inner.history.drain(..history).filter_map(|id| inner.history_rows.remove(&id)));
         inner.is_awaited &= !inner.history.is_empty();
-        Batch { history, restarts }
+        rows
     }
 
-    pub(super) fn written(&self, history: usize, restarts: usize) {
-        self.done(Done { history: history as u64, restarts: restarts as u64 });
+    pub(super) fn written(&self, rows: &[Row]) {
+        self.done(Count::of(rows));
     }
 
     /// Returns rows that were not stored; they go first the next time.
-    pub(super) fn put_back(&self, batch: Batch) {
+    pub(super) fn put_back(&self, rows: Vec<Row>) {
         let mut guard = self.inner();
         let inner = &mut *guard;
-        for row in batch.restarts.into_iter().rev() {
-            inner.restarts.push_front(row);
-        }
         let mut superseded = 0;
-        for row in batch.history.into_iter().rev() {
-            let id = row.id();
+        for row in rows.into_iter().rev() {
+            let Some(id) = row.history_id() else {
+                inner.restarts.push_front(row);
+                continue;
+            };
             match inner.history_rows.entry(id) {
                 // It was folded into again in the meantime, and waits with a higher count.
                 Entry::Occupied(_) => superseded += 1,
@@ -196,50 +152,43 @@ impl Queue {
             }
         }
         drop(guard);
-        self.done(Done { history: superseded, restarts: 0 });
+        self.done(Count { history: superseded, restarts: 0 });
     }
 
-    /// Drops a row that the database will never accept.
-    pub(super) fn give_up(&self, done: (usize, usize)) {
-        self.inner().dropped += (done.0 + done.1) as u64;
-        self.written(done.0, done.1);
+    /// Drops rows that the database will never accept.
+    pub(super) fn give_up(&self, rows: &[Row]) {
+        self.inner().dropped += rows.len() as u64;
+        self.written(rows);
     }
 
     /// Waits until all rows about restarts are written; `false` if that took too long.
     pub(super) async fn restarts_written(&self, wait: Duration) -> bool {
-        let target = self.inner().restarts_taken_in;
-        self.reached(wait, |done| done.restarts >= target).await
+        let target = self.inner().taken_in;
+        self.reached(wait, |done| done.restarts >= target.restarts).await
     }
 
     /// Waits until all rows are written; `false` if that took too long.
     pub(super) async fn all_written(&self, wait: Duration) -> bool {
-        let (history, restarts) = {
+        let target = {
             let mut inner = self.inner();
             inner.is_awaited = true;
-            (inner.history_taken_in, inner.restarts_taken_in)
+            inner.taken_in
         };
         self.filled.notify_one();
-        self.reached(wait, |done| done.restarts >= restarts && done.history >= history).await
+        self.reached(wait, |done| done.restarts >= target.restarts && done.history >= target.history).await
     }
 
-    async fn reached(&self, wait: Duration, is_reached: impl Fn(Done) -> bool) -> bool {
+    async fn reached(&self, wait: Duration, is_reached: impl Fn(&Count) -> bool) -> bool {
         let mut done = self.done.subscribe();
-        let reached = done.wait_for(|done| is_reached(*done));
+        let reached = done.wait_for(is_reached);
         matches!(tokio::time::timeout(wait, reached).await, Ok(Ok(_)))
     }
 
-    fn pushed(&self, pushed: Pushed) {
-        self.done(Done { history: pushed.dropped, restarts: 0 });
-        if pushed.is_news {
-            self.filled.notify_one();
-        }
-    }
-
-    fn done(&self, done: Done) {
-        if done != Done::default() {
+    fn done(&self, count: Count) {
+        if count != Count::default() {
             self.done.send_modify(|sum| {
-                sum.history += done.history;
-                sum.restarts += done.restarts;
+                sum.history += count.history;
+                sum.restarts += count.restarts;
             });
         }
     }
@@ -250,34 +199,73 @@ impl Queue {
     }
 }
 
+impl Count {
+    fn of(rows: &[Row]) -> Self {
+        let history = rows.iter().filter(|row| row.history_id().is_some()).count() as u64;
+        Self { history, restarts: rows.len() as u64 - history }
+    }
+}
+
 impl FoldKey {
     fn of(row: &DecisionRow) -> Self {
-        Self { app: row.app.clone(), dyno: row.dyno.clone(), rule: row.rule.clone() }
+        let shown = &row.shown;
+        Self { app: shown.app.clone(), dyno: shown.dyno.clone(), rule: shown.rule.clone() }
     }
 }
 
 impl Inner {
-    /// An id equal to the time if possible, and larger than all before.
-    fn new_id(&mut self, at: i64) -> i64 {
-        self.last_id = at.max(self.last_id.saturating_add(1));
-        self.last_id
+    /// Replaces a decision that repeats an earlier one by that one's row with a higher count. A restart is
+    /// never folded, and ends the fold.
+    fn fold(&mut self, row: &mut DecisionRow) {
+        let key = FoldKey::of(row);
+        if row.shown.decision == Word::Restart {
+            self.folds.remove(&key);
+            return;
+        }
+        match self.folds.get_mut(&key) {
+            Some(fold) if fold.takes(row) => {
+                fold.shown.count += 1;
+                fold.shown.last_at = fold.shown.last_at.max(row.shown.at);
+                *row = fold.clone();
+            }
+            _ => {
+                if self.folds.len() >= limits::FOLDS_MAX {
+                    self.folds.clear();
+                }
+                self.folds.insert(key, row.clone());
+            }
+        }
     }
 
-    fn push_history(&mut self, id: i64, row: HistoryRow) -> Pushed {
+    /// Adds a row or replaces an earlier state of it; returns the rows dropped to make room, and whether the
+    /// writer should be woken.
+    fn push_history(&mut self, id: i64, row: Row) -> (Count, bool) {
+        let mut dropped = Count::default();
         if self.history_rows.insert(id, row).is_some() {
-            return Pushed { dropped: 0, is_news: false };
+            return (dropped, false);
         }
-        self.history_taken_in += 1;
+        self.taken_in.history += 1;
         self.history.push_back(id);
         let waiting = self.history.len();
         if waiting <= limits::UNWRITTEN_ROWS_MAX {
-            return Pushed { dropped: 0, is_news: waiting == 1 || waiting >= limits::ROWS_PER_WRITE_MAX };
+            return (dropped, waiting == 1 || waiting >= limits::ROWS_PER_WRITE_MAX);
         }
         if let Some(oldest) = self.history.pop_front() {
             self.history_rows.remove(&oldest);
         }
-        self.dropped += 1;
-        Pushed { dropped: 1, is_news: true }
+        dropped.history = 1;
+        (dropped, true)
+    }
+
+    fn push_restart(&mut self, row: Row) -> (Count, bool) {
+        let mut dropped = Count::default();
+        self.taken_in.restarts += 1;
+        self.restarts.push_back(row);
+        if self.restarts.len() > limits::UNWRITTEN_RESTARTS_MAX {
+            self.restarts.pop_front();
+            dropped.restarts = 1;
+        }
+        (dropped, true)
     }
 
     /// Whether rows must be written now; none if there are no rows.
@@ -292,12 +280,12 @@ impl Inner {
 impl DecisionRow {
     /// Whether `next` is the same refusal again.
     fn takes(&self, next: &Self) -> bool {
-        let span = i64::try_from(limits::FOLD_SPAN_MAX.as_micros()).unwrap_or(i64::MAX);
-        self.decision == next.decision && self.code == next.code && next.at.saturating_sub(self.at) < span
+        let (first, next) = (&self.shown, &next.shown);
+        first.decision == next.decision
+            && first.code == next.code
+            && since(first.at, next.at) < limits::FOLD_SPAN_MAX
     }
 }
-
-const RESTART: &str = "restart";
 
 #[cfg(test)]
 mod tests {
@@ -306,33 +294,34 @@ mod tests {
     use tokio::time::Instant;
 
     use super::Queue;
-    use crate::store::rows::{DecisionRow, HistoryRow};
+    use crate::store::rows::{DecisionRow, Row, micros, timestamp};
     use dynowarden_core::limits;
+    use dynowarden_core::record::view::{DecisionView, EvidenceView, Word};
 
-    fn row(at: i64, rule: &str, code: &'static str) -> DecisionRow {
-        let decision = if code == "restart" { "restart" } else { "hold" };
-        DecisionRow {
-            id: at,
+    fn add(queue: &Queue, at: i64, rule: &str, code: &str) {
+        let at = timestamp(at);
+        let shown = DecisionView {
             at,
-            app: "acme".into(),
-            dyno: Some("web.1".into()),
-            rule: rule.into(),
-            decision,
-            code: code.into(),
+            app: "acme".to_owned(),
+            dyno: Some("web.1".to_owned()),
+            rule: rule.to_owned(),
+            decision: if code == "restart" { Word::Restart } else { Word::Hold },
             reason: String::new(),
+            code: code.to_owned(),
             dry_run: false,
-            evidence: "{}".to_owned(),
-            attempt: None,
+            evidence: EvidenceView::default(),
             count: 1,
             last_at: at,
-        }
+            outcome: None,
+        };
+        let row = DecisionRow { id: queue.new_id(at), attempt: None, shown };
+        queue.add(Row::Decision(Box::new(row)));
     }
 
-    fn taken(queue: &Queue) -> Vec<(String, i64, i64)> {
-        let batch = queue.take();
-        let rows = batch.history.iter().filter_map(|row| match row {
-            HistoryRow::Decision(row) => Some((row.code.to_string(), row.count, row.last_at)),
-            HistoryRow::Notice(_) => None,
+    fn taken(queue: &Queue) -> Vec<(String, u64, i64)> {
+        let rows = queue.take().into_iter().map(|row| match row {
+            Row::Decision(row) => (row.shown.code, row.shown.count, micros(row.shown.last_at)),
+            row => panic!("{row:?}"),
         });
         rows.collect()
     }
@@ -343,20 +332,19 @@ mod tests {
         for (at, code) in
             [(1, "too_young"), (2, "too_young"), (3, "stale"), (4, "too_young"), (5, "too_young")]
         {
-            queue.decision(row(at, "r", code));
+            add(&queue, at, "r", code);
         }
-        queue.decision(row(6, "other", "too_young"));
+        add(&queue, 6, "other", "too_young");
         let expect = [("too_young", 2, 2), ("stale", 1, 3), ("too_young", 2, 5), ("too_young", 1, 6)];
         let expect: Vec<_> = expect.map(|(code, count, at)| (code.to_owned(), count, at)).into();
         assert_eq!(taken(&queue), expect);
         // A stored row is written again, with the total count.
-        queue.decision(row(7, "other", "too_young"));
+        add(&queue, 7, "other", "too_young");
         assert_eq!(taken(&queue), [("too_young".to_owned(), 2, 7)]);
         // A restart is never folded, and ends the fold.
-        queue.decision(row(8, "other", "restart"));
-        queue.decision(row(9, "other", "too_young"));
-        let batch = queue.take();
-        assert_eq!((batch.restarts.len(), batch.history.len()), (1, 1));
+        add(&queue, 8, "other", "restart");
+        add(&queue, 9, "other", "too_young");
+        assert_eq!(taken(&queue), [("restart".to_owned(), 1, 8), ("too_young".to_owned(), 1, 9)]);
     }
 
     #[test]
@@ -364,7 +352,7 @@ mod tests {
         let queue = Queue::new();
         let day = i64::try_from(limits::FOLD_SPAN_MAX.as_micros()).expect("a day");
         for at in [1, day, day + 1] {
-            queue.decision(row(at, "r", "stale"));
+            add(&queue, at, "r", "stale");
         }
         assert_eq!(taken(&queue), [("stale".to_owned(), 2, day), ("stale".to_owned(), 1, day + 1)]);
     }
@@ -372,15 +360,14 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_drops_the_oldest_history_but_no_restarts() {
         let queue = Queue::new();
-        queue.decision(row(1, "r", "restart"));
+        add(&queue, 1, "r", "restart");
         for at in 0..=limits::UNWRITTEN_ROWS_MAX as i64 {
-            queue.decision(row(at, &format!("r{at}"), "stale"));
+            add(&queue, at, &format!("r{at}"), "stale");
         }
         assert_eq!(queue.figures(), (limits::UNWRITTEN_ROWS_MAX + 1, 1));
-        let first = queue.take();
-        assert_eq!(first.restarts.len(), 1);
-        let HistoryRow::Decision(oldest) = &first.history[0] else { panic!("a decision") };
-        assert_eq!(&*oldest.rule, "r1");
+        let rows = queue.take();
+        let [Row::Decision(restart), Row::Decision(oldest), ..] = &*rows else { panic!("{rows:?}") };
+        assert_eq!((&*restart.shown.code, &*oldest.shown.rule), ("restart", "r1"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -391,16 +378,16 @@ mod tests {
             tokio::time::timeout(Duration::from_secs(1), queue.ready(later)).await.is_ok()
         };
         assert!(!is_ready(&queue).await, "nothing is there");
-        queue.decision(row(1, "r", "stale"));
+        add(&queue, 1, "r", "stale");
         assert!(!is_ready(&queue).await);
         assert!(!queue.all_written(Duration::ZERO).await);
         assert!(is_ready(&queue).await, "a task waits for it");
         queue.put_back(queue.take());
         assert!(!is_ready(&queue).await, "no task waits any more");
-        queue.decision(row(2, "r", "restart"));
+        add(&queue, 2, "r", "restart");
         assert!(is_ready(&queue).await);
         queue.take();
-        queue.decision(row(3, "r", "gone"));
+        add(&queue, 3, "r", "gone");
         queue.ready(later).await;
         assert_eq!(Instant::now(), later);
     }
@@ -408,14 +395,19 @@ mod tests {
     #[tokio::test]
     async fn unwritten_rows_are_retried_first_and_once() {
         let queue = Queue::new();
-        queue.decision(row(1, "r", "stale"));
-        queue.decision(row(2, "s", "stale"));
-        let batch = queue.take();
-        queue.decision(row(3, "s", "stale"));
-        queue.put_back(batch);
+        add(&queue, 1, "r", "stale");
+        add(&queue, 2, "s", "stale");
+        let rows = queue.take();
+        add(&queue, 3, "s", "stale");
+        queue.put_back(rows);
         assert!(!queue.all_written(Duration::ZERO).await);
-        assert_eq!(taken(&queue), [("stale".to_owned(), 1, 1), ("stale".to_owned(), 2, 3)]);
-        queue.written(2, 0);
+        let rows = queue.take();
+        let counts = rows.iter().map(|row| match row {
+            Row::Decision(row) => row.shown.count,
+            row => panic!("{row:?}"),
+        });
+        assert_eq!(counts.collect::<Vec<_>>(), [1, 2]);
+        queue.written(&rows);
         assert!(queue.all_written(Duration::ZERO).await);
     }
 }

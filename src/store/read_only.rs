@@ -25,16 +25,7 @@ impl ReadOnlyStore {
     /// # Errors
     /// The store is away.
     pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
-        let place = self.link.place.clone();
-        let page = tokio::time::timeout(limits::STORE_WAIT, async {
-            let mut connection = self.link.read.acquire().await?;
-            history::read(filter, &mut connection).await
-        });
-        match page.await {
-            Ok(Ok(page)) => Ok(page),
-            Ok(Err(error)) => Err(StoreAway { what: place.what(&error).into(), place }),
-            Err(_) => Err(StoreAway { place, what: "no answer in time".into() }),
-        }
+        self.link.within(limits::STORE_WAIT, history::read(filter, &self.link.read)).await
     }
 
     pub async fn close(self) {

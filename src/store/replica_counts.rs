@@ -1,34 +1,23 @@
 //! State that replicas share besides claims: pauses, and the times of errors that a rule counts.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AnyPool};
 
 use crate::store::past::ALL_APPS;
 use crate::store::rows::{clean, micros, span_micros, timestamp};
-use dynowarden_core::ident::DynoName;
+use dynowarden_core::engine::RuleHit;
 use dynowarden_core::limits;
-
-/// One count: of the lines about one dyno that match one rule.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Count<'c> {
-    pub app: &'c str,
-    pub dyno: &'c DynoName,
-    pub rule: &'c str,
-    pub within: Duration,
-}
 
 /// Adds an error's time, deletes those before the span, and returns the others, oldest first.
 pub(super) async fn share_hit(
-    count: Count<'_>,
+    app: &str,
+    hit: &RuleHit,
     to: &mut AnyConnection,
-    at: Timestamp,
 ) -> Result<Vec<Timestamp>, sqlx::Error> {
-    let (dyno, rule) = (count.dyno.to_string(), clean(count.rule.to_owned()));
-    sqlx::query(ADD).bind(count.app).bind(&*dyno).bind(&*rule).bind(micros(at)).execute(&mut *to).await?;
+    let (dyno, rule) = (hit.dyno.to_string(), clean(hit.rule.to_string()));
+    sqlx::query(ADD).bind(app).bind(&*dyno).bind(&*rule).bind(micros(hit.at)).execute(&mut *to).await?;
     let times: Vec<i64> = sqlx::query_scalar(TIMES)
-        .bind(count.app)
+        .bind(app)
         .bind(&*dyno)
         .bind(&*rule)
         .bind(i64::from(limits::COUNT_MAX))
@@ -36,10 +25,10 @@ pub(super) async fn share_hit(
         .await?;
     // By the time in the lines, which is the platform's clock only.
     let newest = times.first().copied().unwrap_or_default();
-    let since = newest.saturating_sub(span_micros(count.within));
+    let since = newest.saturating_sub(span_micros(hit.within));
     let (kept, old): (Vec<i64>, Vec<i64>) = times.into_iter().partition(|time| *time >= since);
     if !old.is_empty() {
-        sqlx::query(FORGET).bind(count.app).bind(&*dyno).bind(&*rule).bind(since).execute(to).await?;
+        sqlx::query(FORGET).bind(app).bind(&*dyno).bind(&*rule).bind(since).execute(to).await?;
     }
     Ok(kept.into_iter().rev().map(timestamp).collect())
 }
@@ -57,7 +46,7 @@ pub(super) async fn set_pause(
     app: Option<&str>,
     until: Timestamp,
     reason: &str,
-    to: &mut AnyConnection,
+    to: &AnyPool,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(SET_PAUSE)
         .bind(app.unwrap_or(ALL_APPS))
@@ -73,7 +62,7 @@ const SET_PAUSE: &str = "\
     ON CONFLICT (app) DO UPDATE SET until = excluded.until, reason = excluded.reason";
 
 /// Ends the pause of one app; without one, all pauses.
-pub(super) async fn clear_pause(app: Option<&str>, to: &mut AnyConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn clear_pause(app: Option<&str>, to: &AnyPool) -> Result<(), sqlx::Error> {
     let query = match app {
         Some(app) => sqlx::query("DELETE FROM dynowarden_pauses WHERE app = $1").bind(app),
         None => sqlx::query("DELETE FROM dynowarden_pauses"),

@@ -1,23 +1,33 @@
 //! Records as rows, and the statements that write them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection};
 
-use dynowarden_core::ident::AppName;
+use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::record::hold::Hold;
-use dynowarden_core::record::view::DecisionView;
+use dynowarden_core::record::view::{DecisionView, Word};
 use dynowarden_core::record::{Action, AttemptId, Decision, MemoryReading, Notice, Outcome, RestartResult};
 
-/// A row about a restart, which is never dropped for lack of room.
+/// A record that waits to be written.
 #[derive(Clone, Debug)]
-pub(super) enum RestartRow {
-    Decision(DecisionRow),
-    Outcome(OutcomeRow),
-    MemoryAfterRestart(AttemptId, MemoryReading),
+pub(super) enum Row {
+    Decision(Box<DecisionRow>),
     GiveUp(GiveUpRow),
+    MemoryAfterRestart(AttemptId, MemoryReading),
+    /// A notice about the account has no app.
+    Notice {
+        id: i64,
+        app: Option<AppName>,
+        notice: Notice,
+    },
+    Outcome {
+        app: AppName,
+        outcome: Outcome,
+    },
     /// A claim whose answer did not reach us in time, so that nothing was sent.
     Unclaim(AttemptId),
     /// A decision that was written with its claim and then withdrawn, by its id.
@@ -25,65 +35,19 @@ pub(super) enum RestartRow {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum HistoryRow {
-    Decision(DecisionRow),
-    Notice(NoticeRow),
-}
-
-#[derive(Clone, Debug)]
 pub(super) struct DecisionRow {
     pub id: i64,
-    pub at: i64,
-    pub app: Arc<str>,
-    pub dyno: Option<Arc<str>>,
-    pub rule: Arc<str>,
-    pub decision: &'static str,
-    pub code: Arc<str>,
-    pub reason: String,
-    pub dry_run: bool,
-    pub evidence: String,
     pub attempt: Option<String>,
-    pub count: i64,
-    pub last_at: i64,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct NoticeRow {
-    pub id: i64,
-    pub at: i64,
-    pub app: Arc<str>,
-    pub dyno: Option<Arc<str>>,
-    pub kind: &'static str,
-    pub text: String,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct OutcomeRow {
-    pub at: i64,
-    pub app: Arc<str>,
-    pub dyno: Arc<str>,
-    pub attempt_id: AttemptId,
-    pub result: &'static str,
-    pub text: String,
-    pub stage: Stage,
-}
-
-/// How far an outcome advances a claim.
-#[derive(Clone, Debug)]
-pub(super) enum Stage {
-    Accepted,
-    Back { instance: String, out_for: Duration },
-    NotBack,
-    Over,
+    pub shown: DecisionView,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct GiveUpRow {
-    pub app: Arc<str>,
-    pub dyno: Arc<str>,
-    pub at: i64,
-    pub until: i64,
-    pub release: Option<i64>,
+    app: AppName,
+    dyno: DynoName,
+    at: i64,
+    until: i64,
+    release: Option<i64>,
 }
 
 /// The writer, and how far the clock that judges leases is ahead of this machine's, in microseconds.
@@ -93,66 +57,71 @@ pub(super) struct WriteContext<'w> {
     pub ahead: i64,
 }
 
+type Statement = Query<'static, Any, AnyArguments>;
+
 // === impl rows ===
 
-impl DecisionRow {
-    pub(super) fn new(decision: &Decision, app: &AppName, holder: &str) -> Self {
-        let shown = DecisionView::new(decision, app);
-        let at = micros(decision.at);
-        Self {
-            id: at,
-            at,
-            app: app.as_str().into(),
-            dyno: shown.dyno.map(Into::into),
-            rule: clean(shown.rule).into(),
-            decision: decision.action.word(),
-            code: shown.code.into(),
-            reason: clean(shown.reason),
-            dry_run: shown.dry_run,
-            evidence: serde_json::to_string(&shown.evidence).unwrap_or_else(|_| "{}".to_owned()),
-            attempt: decision.attempt_id.map(|attempt_id| attempt(holder, attempt_id)),
-            count: 1,
-            last_at: at,
+impl Row {
+    /// The id of a row of history; none for a row about a restart, which is never dropped for lack of room.
+    pub(super) fn history_id(&self) -> Option<i64> {
+        match self {
+            Self::Decision(row) if row.shown.decision != Word::Restart => Some(row.id),
+            Self::Notice { id, .. } => Some(*id),
+            _ => None,
         }
+    }
+
+    /// Writing a row twice changes nothing, so a write whose answer was lost is repeated.
+    pub(super) async fn write(
+        &self,
+        to: &mut AnyConnection,
+        by: WriteContext<'_>,
+    ) -> Result<(), sqlx::Error> {
+        let statement = match self {
+            Self::Decision(row) => row.insert(by),
+            Self::GiveUp(row) => row.insert(by),
+            Self::MemoryAfterRestart(attempt_id, memory) => of_attempt(MEMORY_AFTER, *attempt_id, by)
+                .bind(micros(memory.at))
+                .bind(i64::try_from(memory.used.hundredths).unwrap_or(i64::MAX))
+                .bind(i64::from(memory.permille)),
+            Self::Notice { id, app, notice } => insert_notice(*id, app.as_ref(), notice, by),
+            Self::Outcome { app, outcome } => return write_outcome(app, outcome, to, by).await,
+            Self::Unclaim(attempt_id) => of_attempt(UNCLAIM, *attempt_id, by)
+                .bind("the store did not answer in time, so nothing was sent"),
+            Self::Undecided(id) => sqlx::query(UNDECIDE).bind(*id).bind(by.holder),
+        };
+        statement.execute(to).await?;
+        Ok(())
     }
 }
 
-impl NoticeRow {
-    /// A notice about the account has no app.
-    pub(super) fn new(notice: &Notice, app: Option<&AppName>, id: i64) -> Self {
+impl DecisionRow {
+    pub(super) fn new(id: i64, decision: &Decision, app: &AppName, holder: &str) -> Self {
+        let shown = DecisionView::new(decision, app);
         Self {
             id,
-            at: micros(notice.at),
-            app: app.map_or("", AppName::as_str).into(),
-            dyno: notice.dyno.as_ref().map(|dyno| dyno.to_string().into()),
-            kind: notice.what.label(),
-            text: clean(notice.what.to_string()),
+            attempt: decision.attempt_id.map(|attempt_id| attempt(holder, attempt_id)),
+            shown: DecisionView { rule: clean(shown.rule), reason: clean(shown.reason), ..shown },
         }
     }
-}
 
-impl OutcomeRow {
-    pub(super) fn new(outcome: &Outcome, app: &AppName) -> Self {
-        let stage = match &outcome.result {
-            RestartResult::Accepted { .. } => Stage::Accepted,
-            RestartResult::Back { id, out_for, .. } => {
-                Stage::Back { instance: id.to_string(), out_for: *out_for }
-            }
-            RestartResult::NotBack { .. } => Stage::NotBack,
-            RestartResult::Gone
-            | RestartResult::Refused(_)
-            | RestartResult::Unanswered { .. }
-            | RestartResult::Withdrawn => Stage::Over,
-        };
-        Self {
-            at: micros(outcome.at),
-            app: app.as_str().into(),
-            dyno: outcome.dyno.to_string().into(),
-            attempt_id: outcome.attempt_id,
-            result: outcome.result.label(),
-            text: clean(outcome.result.to_string()),
-            stage,
-        }
+    pub(super) fn insert(&self, by: WriteContext<'_>) -> Statement {
+        let shown = &self.shown;
+        sqlx::query(WRITE_DECISION)
+            .bind(self.id)
+            .bind(by.holder)
+            .bind(micros(shown.at))
+            .bind(shown.app.as_str())
+            .bind(shown.dyno.as_deref())
+            .bind(shown.rule.as_str())
+            .bind(shown.decision.to_string())
+            .bind(shown.code.as_str())
+            .bind(shown.reason.as_str())
+            .bind(i64::from(shown.dry_run))
+            .bind(serde_json::to_string(&shown.evidence).unwrap_or_else(|_| "{}".to_owned()))
+            .bind(self.attempt.as_deref())
+            .bind(i64::try_from(shown.count).unwrap_or(i64::MAX))
+            .bind(micros(shown.last_at))
     }
 }
 
@@ -162,51 +131,21 @@ impl GiveUpRow {
         let Action::Hold(Hold::MaxRestarts { until, .. }) = &decision.action else { return None };
         let release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
         Some(Self {
-            app: app.as_str().into(),
-            dyno: decision.dyno.as_ref()?.to_string().into(),
+            app: app.clone(),
+            dyno: decision.dyno.clone()?,
             at: micros(decision.at),
             until: micros(*until),
             release: release.and_then(|release| i64::try_from(release).ok()),
         })
     }
-}
 
-impl HistoryRow {
-    pub(super) fn id(&self) -> i64 {
-        match self {
-            Self::Decision(row) => row.id,
-            Self::Notice(row) => row.id,
-        }
-    }
-
-    pub(super) async fn write(
-        &self,
-        to: &mut AnyConnection,
-        by: WriteContext<'_>,
-    ) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Decision(row) => write_decision(row, to, by).await,
-            Self::Notice(row) => write_notice(row, to, by).await,
-        }
-    }
-}
-
-impl RestartRow {
-    pub(super) async fn write(
-        &self,
-        to: &mut AnyConnection,
-        by: WriteContext<'_>,
-    ) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Decision(row) => write_decision(row, to, by).await,
-            Self::Outcome(row) => write_outcome(row, to, by).await,
-            Self::MemoryAfterRestart(attempt_id, memory) => {
-                write_aftermath(*attempt_id, memory, to, by).await
-            }
-            Self::GiveUp(row) => write_give_up(row, to, by).await,
-            Self::Unclaim(attempt_id) => unclaim(*attempt_id, to, by).await,
-            Self::Undecided(id) => undecide(*id, to, by).await,
-        }
+    fn insert(&self, by: WriteContext<'_>) -> Statement {
+        sqlx::query(GIVE_UP)
+            .bind(self.app.as_str())
+            .bind(self.dyno.to_string())
+            .bind(self.at.saturating_add(by.ahead))
+            .bind(self.until.saturating_add(by.ahead))
+            .bind(self.release)
     }
 }
 
@@ -241,7 +180,6 @@ pub(super) fn clean(text: String) -> String {
 
 // === statements ===
 
-/// Writing a row twice changes nothing, so a write whose answer was lost is repeated.
 const WRITE_DECISION: &str = "\
     INSERT INTO dynowarden_decisions \
         (id, holder, at, app, dyno, rule, decision, code, reason, dry_run, evidence, attempt, count, \
@@ -249,51 +187,24 @@ const WRITE_DECISION: &str = "\
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
     ON CONFLICT (id, holder) DO UPDATE SET count = excluded.count, last_at = excluded.last_at";
 
-pub(super) async fn write_decision(
-    row: &DecisionRow,
-    to: &mut AnyConnection,
-    by: WriteContext<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(WRITE_DECISION)
-        .bind(row.id)
-        .bind(by.holder)
-        .bind(row.at)
-        .bind(&*row.app)
-        .bind(row.dyno.as_deref())
-        .bind(&*row.rule)
-        .bind(row.decision)
-        .bind(&*row.code)
-        .bind(row.reason.as_str())
-        .bind(i64::from(row.dry_run))
-        .bind(row.evidence.as_str())
-        .bind(row.attempt.as_deref())
-        .bind(row.count)
-        .bind(row.last_at)
-        .execute(to)
-        .await
-        .map(|_| ())
-}
-
 const WRITE_NOTICE: &str = "\
     INSERT INTO dynowarden_notices (id, holder, at, app, dyno, kind, text) \
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id, holder) DO NOTHING";
 
-async fn write_notice(
-    row: &NoticeRow,
-    to: &mut AnyConnection,
-    by: WriteContext<'_>,
-) -> Result<(), sqlx::Error> {
+fn insert_notice(id: i64, app: Option<&AppName>, notice: &Notice, by: WriteContext<'_>) -> Statement {
     sqlx::query(WRITE_NOTICE)
-        .bind(row.id)
+        .bind(id)
         .bind(by.holder)
-        .bind(row.at)
-        .bind(&*row.app)
-        .bind(row.dyno.as_deref())
-        .bind(row.kind)
-        .bind(row.text.as_str())
-        .execute(to)
-        .await
-        .map(|_| ())
+        .bind(micros(notice.at))
+        .bind(app.map_or("", AppName::as_str))
+        .bind(notice.dyno.as_ref().map(ToString::to_string))
+        .bind(notice.what.label())
+        .bind(clean(notice.what.to_string()))
+}
+
+/// A statement about one attempt of this process.
+fn of_attempt(statement: &'static str, attempt_id: AttemptId, by: WriteContext<'_>) -> Statement {
+    sqlx::query(statement).bind(by.holder).bind(attempt_number(attempt_id))
 }
 
 const ACCEPT: &str = "\
@@ -315,60 +226,41 @@ const OVER: &str = "\
     WHERE holder = $1 AND ticket = $2";
 
 async fn write_outcome(
-    row: &OutcomeRow,
+    app: &AppName,
+    outcome: &Outcome,
     to: &mut AnyConnection,
     by: WriteContext<'_>,
 ) -> Result<(), sqlx::Error> {
-    let statement = match &row.stage {
-        Stage::Accepted => ACCEPT,
-        Stage::Back { .. } => BACK,
-        Stage::NotBack => NOT_BACK,
-        Stage::Over => OVER,
+    let Outcome { at, dyno, attempt_id, result, .. } = outcome;
+    let at = micros(*at).saturating_add(by.ahead);
+    let set = |statement| {
+        of_attempt(statement, *attempt_id, by).bind(result.label()).bind(clean(result.to_string()))
     };
-    let query = sqlx::query(statement)
-        .bind(by.holder)
-        .bind(attempt_number(row.attempt_id))
-        .bind(row.result)
-        .bind(row.text.as_str());
-    let at = row.at.saturating_add(by.ahead);
-    let query = match &row.stage {
-        Stage::Accepted | Stage::Over => query.bind(at),
-        Stage::Back { instance, out_for } => {
+    let statement = match result {
+        RestartResult::Accepted { .. } => set(ACCEPT).bind(at),
+        RestartResult::Back { id, out_for, .. } => {
             let millis = i64::try_from(out_for.as_millis()).unwrap_or(i64::MAX);
-            query.bind(at).bind(instance.as_str()).bind(millis)
+            set(BACK).bind(at).bind(id.to_string()).bind(millis)
         }
-        Stage::NotBack => query,
+        RestartResult::NotBack { .. } => set(NOT_BACK),
+        RestartResult::Gone
+        | RestartResult::Refused(_)
+        | RestartResult::Unanswered { .. }
+        | RestartResult::Withdrawn => set(OVER).bind(at),
     };
-    query.execute(&mut *to).await?;
-    if let Stage::Accepted = row.stage {
+    statement.execute(&mut *to).await?;
+    if let RestartResult::Accepted { .. } = result {
         // The counts belong to an instance that is gone, and a restart ends a give-up.
         for statement in [FORGET_HITS, FORGET_GIVE_UP] {
-            sqlx::query(statement).bind(&*row.app).bind(&*row.dyno).execute(&mut *to).await?;
+            sqlx::query(statement).bind(app.as_str()).bind(dyno.to_string()).execute(&mut *to).await?;
         }
     }
     Ok(())
 }
 
-const AFTERMATH: &str = "\
+const MEMORY_AFTER: &str = "\
     UPDATE dynowarden_restarts SET after_at = $3, after_used = $4, after_permille = $5 \
     WHERE holder = $1 AND ticket = $2";
-
-async fn write_aftermath(
-    attempt_id: AttemptId,
-    memory: &MemoryReading,
-    to: &mut AnyConnection,
-    by: WriteContext<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(AFTERMATH)
-        .bind(by.holder)
-        .bind(attempt_number(attempt_id))
-        .bind(micros(memory.at))
-        .bind(i64::try_from(memory.used.hundredths).unwrap_or(i64::MAX))
-        .bind(i64::from(memory.permille))
-        .execute(to)
-        .await
-        .map(|_| ())
-}
 
 const FORGET_HITS: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2";
 
@@ -379,42 +271,8 @@ const GIVE_UP: &str = "\
     ON CONFLICT (app, dyno) DO UPDATE SET \
         at = excluded.at, until = excluded.until, release = excluded.release";
 
-async fn write_give_up(
-    row: &GiveUpRow,
-    to: &mut AnyConnection,
-    by: WriteContext<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(GIVE_UP)
-        .bind(&*row.app)
-        .bind(&*row.dyno)
-        .bind(row.at.saturating_add(by.ahead))
-        .bind(row.until.saturating_add(by.ahead))
-        .bind(row.release)
-        .execute(to)
-        .await
-        .map(|_| ())
-}
-
 const UNCLAIM: &str = "\
     UPDATE dynowarden_restarts SET result = 'not_sent', text = $3, ended_at = claimed_at, lease_until = 0 \
     WHERE holder = $1 AND ticket = $2 AND accepted_at IS NULL AND ended_at IS NULL";
 
-async fn unclaim(
-    attempt_id: AttemptId,
-    to: &mut AnyConnection,
-    by: WriteContext<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(UNCLAIM)
-        .bind(by.holder)
-        .bind(attempt_number(attempt_id))
-        .bind("the store did not answer in time, so nothing was sent")
-        .execute(to)
-        .await
-        .map(|_| ())
-}
-
 const UNDECIDE: &str = "DELETE FROM dynowarden_decisions WHERE id = $1 AND holder = $2";
-
-async fn undecide(id: i64, to: &mut AnyConnection, by: WriteContext<'_>) -> Result<(), sqlx::Error> {
-    sqlx::query(UNDECIDE).bind(id).bind(by.holder).execute(to).await.map(|_| ())
-}

@@ -12,12 +12,9 @@ use crate::store::dialect::Dialect;
 pub(super) enum SchemaError {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// A newer version of the program has used the database.
-    #[error("schema {found} is newer than {known}")]
-    Future { found: i64, known: i64 },
-    /// Only an older version of the program has used it.
-    #[error("schema {found} is older than {known}")]
-    Outdated { found: i64, known: i64 },
+    /// Another version of the program has used the database.
+    #[error("the schema is {found} and not {VERSION}")]
+    Version { found: i64 },
 }
 
 /// All schema changes, in order; a schema's version is the number of changes applied. A released one is never
@@ -43,7 +40,7 @@ pub(super) async fn migrate(connection: &mut AnyConnection, dialect: Dialect) ->
         .await?;
     let found = version(&mut transaction).await?;
     let Some(missing) = usize::try_from(found).ok().and_then(|seen| MIGRATIONS.get(seen..)) else {
-        return Err(SchemaError::Future { found, known: VERSION });
+        return Err(SchemaError::Version { found });
     };
     if !missing.is_empty() {
         for migration in missing {

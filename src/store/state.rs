@@ -15,10 +15,9 @@ use tracing::{info, warn};
 use crate::store::claims::DbTime;
 use crate::store::database::{self, Link};
 use crate::store::dialect::Dialect;
-use crate::store::error::{self, Kind, StoreAway};
-use crate::store::past::Reader;
+use crate::store::error::{Kind, StoreAway};
 use crate::store::queue::Queue;
-use crate::store::rows::{DecisionRow, RestartRow, micros};
+use crate::store::rows::{DecisionRow, Row, micros};
 use crate::store::{JudgingClock, StoreOptions};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::record::{AttemptId, Decision};
@@ -26,9 +25,7 @@ use dynowarden_core::time::{later, since, spoken};
 
 #[derive(Debug)]
 pub(super) struct StoreInner {
-    pub apps: Vec<AppName>,
     pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
-    pub clock: JudgingClock,
     /// Whether the file was found damaged: its later answers are not trusted.
     pub damaged: AtomicBool,
     /// Decisions that were written with their claims and are not on record yet, by their ids.
@@ -36,40 +33,30 @@ pub(super) struct StoreInner {
     /// Attempts whose claims this process holds.
     pub held: Mutex<HashSet<AttemptId>>,
     pub holder: Arc<str>,
-    pub keep: Duration,
     /// The last time of day that a caller passed in, and when.
     pub last_now: Mutex<(Timestamp, Instant)>,
     pub link: Link,
+    pub options: StoreOptions,
     pub queue: Queue,
-    pub rows_max: u64,
-    pub fail: Notify,
+    /// Wakes the writer, which then checks whether the store is back.
+    pub went_away: Notify,
 }
 
-/// A failed query, and the kind of failure.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub away: StoreAway,
-    pub kind: Kind,
-}
-
-// === impl Shared ===
+// === impl StoreInner ===
 
 impl StoreInner {
     pub(super) fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
         Self {
-            apps: options.apps,
             away: watch::Sender::default(),
-            clock: options.clock,
             damaged: AtomicBool::new(false),
             drafts: Mutex::default(),
             held: Mutex::default(),
             holder: database::new_holder(),
-            keep: options.keep,
             last_now: Mutex::new((now, Instant::now())),
             link,
+            options,
             queue: Queue::new(),
-            rows_max: options.rows_max,
-            fail: Notify::new(),
+            went_away: Notify::new(),
         }
     }
 
@@ -88,7 +75,13 @@ impl StoreInner {
     }
 
     pub(super) fn app(&self, app: AppId) -> Option<&AppName> {
-        self.apps.get(app.0 as usize)
+        self.options.apps.get(app.0 as usize)
+    }
+
+    /// The app of that name, if it is still watched.
+    pub(super) fn app_named(&self, name: &str) -> Option<AppId> {
+        let place = self.options.apps.iter().position(|app| app.as_str() == name)?;
+        u32::try_from(place).ok().map(AppId)
     }
 
     pub(super) fn drafts(&self) -> MutexGuard<'_, HashMap<AttemptId, i64>> {
@@ -99,9 +92,8 @@ impl StoreInner {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The row of a decision that is to be written with its claim.
-    pub(super) fn draft(&self, decision: &Decision, app: &AppName) -> DecisionRow {
-        self.queue.identified(DecisionRow::new(decision, app, &self.holder))
+    pub(super) fn decision_row(&self, decision: &Decision, app: &AppName) -> DecisionRow {
+        DecisionRow::new(self.queue.new_id(decision.at), decision, app, &self.holder)
     }
 
     /// A claim was granted, and its decision is written with it.
@@ -113,19 +105,15 @@ impl StoreInner {
         }
     }
 
-    /// A claim may have been written without our knowing, and nothing will be sent for it.
+    /// A claim may have been written although no answer came, and nothing will be sent for it.
     pub(super) fn unclaim(&self, attempt_id: AttemptId, decision: Option<&DecisionRow>) {
         if self.held().contains(&attempt_id) {
             return;
         }
-        self.queue.restart(RestartRow::Unclaim(attempt_id));
+        self.queue.add(Row::Unclaim(attempt_id));
         if let Some(row) = decision {
-            self.queue.restart(RestartRow::Undecided(row.id));
+            self.queue.add(Row::Undecided(row.id));
         }
-    }
-
-    pub(super) fn reader(&self) -> Reader<'_> {
-        Reader { apps: &self.apps, dialect: self.link.dialect, holder: &self.holder }
     }
 
     pub(super) fn note_time(&self, now: Timestamp) {
@@ -144,7 +132,7 @@ impl StoreInner {
         on: &mut AnyConnection,
         now: Timestamp,
     ) -> Result<DbTime, sqlx::Error> {
-        if self.link.dialect == Dialect::Sqlite || self.clock == JudgingClock::Caller {
+        if self.link.dialect == Dialect::Sqlite || self.options.clock == JudgingClock::Caller {
             return Ok(DbTime { now: micros(now), ahead: 0 });
         }
         let server: i64 = sqlx::query_scalar(SERVER_CLOCK).fetch_one(on).await?;
@@ -156,31 +144,22 @@ impl StoreInner {
         &self,
         wait: Duration,
         work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, Trouble> {
-        let place = self.link.place.clone();
-        let trouble = match tokio::time::timeout(wait, work).await {
-            Ok(Ok(done)) => {
-                self.is_there();
-                return Ok(done);
-            }
-            Ok(Err(error)) => {
-                let kind = error::kind(&error, self.link.dialect);
-                let mut what = place.what(&error);
+    ) -> Result<T, StoreAway> {
+        let mut done = self.link.within(wait, work).await;
+        match &mut done {
+            Ok(_) => self.is_there(),
+            Err(away) => {
                 // A server may be fixed while we wait; a damaged file cannot be fixed while it is open.
-                if kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
+                if away.kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
                     self.damaged.store(true, Ordering::Relaxed);
-                    what.push_str(DAMAGED);
+                    away.what = format!("{}{DAMAGED}", away.what).into();
                 }
-                Trouble { away: StoreAway { what: what.into(), place }, kind }
+                if away.kind != Kind::Data {
+                    self.is_away(away);
+                }
             }
-            Err(_) => {
-                Trouble { away: StoreAway { place, what: "no answer in time".into() }, kind: Kind::Away }
-            }
-        };
-        if trouble.kind != Kind::Data {
-            self.is_away(&trouble.away);
         }
-        Err(trouble)
+        done
     }
 
     fn is_there(&self) {
@@ -203,11 +182,7 @@ impl StoreInner {
     fn is_away(&self, away: &StoreAway) {
         let now = self.wall();
         let is_news = self.away.send_if_modified(|state| match state {
-            Some((_, known)) if known == away => false,
-            Some((_, known)) => {
-                *known = away.clone();
-                true
-            }
+            Some((_, known)) => std::mem::replace(known, away.clone()) != *away,
             None => {
                 *state = Some((now, away.clone()));
                 true
@@ -215,13 +190,13 @@ impl StoreInner {
         });
         if is_news {
             warn!("{away}: nothing is restarted until it is back");
-            self.fail.notify_one();
+            self.went_away.notify_one();
         }
     }
 }
 
 /// What to do about a damaged file.
-const DAMAGED: &str = "; move the file away or bring back a copy, and start again";
+const DAMAGED: &str = "; restore a backup or move the file away, and restart dynowarden";
 
 /// The server's time of day in microseconds; not that of the transaction's start, which may have waited.
 const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";

@@ -1,16 +1,15 @@
 //! The one task that writes to the store, keeps it within its bounds and checks whether it is there.
 
+use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::AnyConnection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::store::error::Kind;
-use crate::store::queue::Batch;
-use crate::store::rows::{WriteContext, span_micros};
+use crate::store::error::{Kind, StoreAway};
+use crate::store::rows::{Row, WriteContext, span_micros};
 use crate::store::state::StoreInner;
 use dynowarden_core::limits;
 
@@ -26,17 +25,18 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
         }
         if is_there && pruned.is_none_or(|at| at.elapsed() >= limits::PRUNE_RECORD_EVERY) {
             match prune_some(&shared).await {
-                Some(Pruned::AllThere) => pruned = Some(Instant::now()),
-                Some(Pruned::Some) => pruned = None,
-                None => is_there = false,
+                Ok(0) => pruned = Some(Instant::now()),
+                // There may be more.
+                Ok(_) => pruned = None,
+                Err(_) => is_there = false,
             }
         }
         if !is_there {
-            pause(limits::STORE_TRY_EVERY, &end).await;
+            let _ended = end.run_until_cancelled(tokio::time::sleep(limits::STORE_TRY_EVERY)).await;
         } else if pruned.is_some() {
             tokio::select! {
                 () = end.cancelled() => {}
-                () = shared.fail.notified() => {}
+                () = shared.went_away.notified() => {}
                 () = shared.queue.ready(written + limits::HISTORY_WRITE_EVERY) => written = Instant::now(),
                 () = tokio::time::sleep(limits::STORE_ASK_EVERY) => {}
             }
@@ -45,103 +45,71 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
     shared.link.close().await;
 }
 
-async fn pause(span: Duration, end: &CancellationToken) {
-    tokio::select! {
-        () = end.cancelled() => {}
-        () = tokio::time::sleep(span) => {}
-    }
-}
-
 async fn ask(shared: &StoreInner) -> bool {
-    let asked = shared.within(limits::STORE_WAIT, async {
-        let mut connection = shared.link.write.acquire().await?;
-        sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dynowarden_schema")
-            .fetch_one(&mut *connection)
-            .await
-    });
-    asked.await.is_ok()
+    let question = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dynowarden_schema");
+    shared.within(limits::STORE_WAIT, question.fetch_one(&shared.link.write)).await.is_ok()
 }
 
 /// Writes one batch; false if the store is away.
 async fn write(shared: &StoreInner) -> bool {
-    let batch = shared.queue.take();
-    match shared.within(limits::STORE_WAIT, write_batch(shared, &batch)).await {
+    let rows = shared.queue.take();
+    match shared.within(limits::STORE_WAIT, write_rows(shared, &rows)).await {
         Ok(()) => {
-            shared.queue.written(batch.history.len(), batch.restarts.len());
+            shared.queue.written(&rows);
             true
         }
-        Err(trouble) if trouble.kind == Kind::Data => write_singly(shared, batch).await,
+        Err(away) if away.kind == Kind::Data => write_singly(shared, rows).await,
         Err(_) => {
-            shared.queue.put_back(batch);
+            shared.queue.put_back(rows);
             false
         }
     }
 }
 
-async fn write_batch(shared: &StoreInner, batch: &Batch) -> Result<(), sqlx::Error> {
+async fn write_rows(shared: &StoreInner, rows: &[Row]) -> Result<(), sqlx::Error> {
     let mut transaction = shared.begin().await?;
     let db_time = shared.db_time(&mut transaction, shared.wall()).await?;
     let by = WriteContext { holder: &shared.holder, ahead: db_time.ahead };
-    for row in &batch.restarts {
-        row.write(&mut transaction, by).await?;
-    }
-    for row in &batch.history {
+    for row in rows {
         row.write(&mut transaction, by).await?;
     }
     transaction.commit().await
 }
 
-/// The database will never accept one row of this batch: drops that row and writes the others.
-async fn write_singly(shared: &StoreInner, batch: Batch) -> bool {
-    let mut rest = Batch::default();
-    let mut is_there = true;
-    let restarts = batch.restarts.into_iter().map(|row| Batch { restarts: vec![row], history: Vec::new() });
-    let history = batch.history.into_iter().map(|row| Batch { restarts: Vec::new(), history: vec![row] });
-    for mut single in restarts.chain(history) {
-        let counts = (single.history.len(), single.restarts.len());
-        let written = match is_there {
-            true => shared.within(limits::STORE_WAIT, write_batch(shared, &single)).await,
-            false => {
-                rest.restarts.append(&mut single.restarts);
-                rest.history.append(&mut single.history);
-                continue;
+/// The database will never accept one of these rows: drops that one and writes the others.
+async fn write_singly(shared: &StoreInner, rows: Vec<Row>) -> bool {
+    let mut unwritten = Vec::new();
+    for row in rows {
+        if !unwritten.is_empty() {
+            unwritten.push(row);
+            continue;
+        }
+        let single = slice::from_ref(&row);
+        match shared.within(limits::STORE_WAIT, write_rows(shared, single)).await {
+            Ok(()) => shared.queue.written(single),
+            Err(away) if away.kind == Kind::Data => {
+                warn!("database rejected a row; dropped it: {away}");
+                shared.queue.give_up(single);
             }
-        };
-        match written {
-            Ok(()) => shared.queue.written(counts.0, counts.1),
-            Err(trouble) if trouble.kind == Kind::Data => {
-                warn!("database rejected a row; dropped it: {}", trouble.away);
-                shared.queue.give_up(counts);
-            }
-            Err(_) => {
-                is_there = false;
-                rest.restarts.append(&mut single.restarts);
-                rest.history.append(&mut single.history);
-            }
+            Err(_) => unwritten.push(row),
         }
     }
-    shared.queue.put_back(rest);
+    let is_there = unwritten.is_empty();
+    shared.queue.put_back(unwritten);
     is_there
 }
 
-enum Pruned {
-    /// No row is too old or too many.
-    AllThere,
-    /// Deleted some rows; there may be more.
-    Some,
-}
-
-/// Deletes a few rows that are too old or too many; none if the store is away.
-async fn prune_some(shared: &StoreInner) -> Option<Pruned> {
-    let pruned = shared.within(limits::STORE_WAIT, async {
+/// Deletes a few rows that are too old or too many, and returns their number.
+async fn prune_some(shared: &StoreInner) -> Result<u64, StoreAway> {
+    let work = async {
         let mut transaction = shared.begin().await?;
         let db_time = shared.db_time(&mut transaction, shared.wall()).await?;
         let wall = db_time.now.saturating_sub(db_time.ahead);
         let deleted = prune(shared, &mut transaction, (wall, db_time.now)).await?;
         transaction.commit().await?;
         Ok(deleted)
-    });
-    Some(if pruned.await.ok()? > 0 { Pruned::Some } else { Pruned::AllThere })
+    };
+    shared.within(limits::STORE_WAIT, work).await
 }
 
 async fn prune(
@@ -149,7 +117,7 @@ async fn prune(
     to: &mut AnyConnection,
     (wall, now): (i64, i64),
 ) -> Result<u64, sqlx::Error> {
-    let keep = span_micros(shared.keep);
+    let keep = span_micros(shared.options.keep);
     let step = i64::try_from(limits::ROWS_PER_PRUNE_MAX).unwrap_or(i64::MAX);
     let too_old = wall.saturating_sub(keep);
     // Rows that a cool-down, `max_restarts` or a give-up may still need stay, however short `keep` is.
@@ -167,11 +135,9 @@ async fn prune(
     }
     let count: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM dynowarden_decisions").fetch_one(&mut *to).await?;
-    let surplus = count.saturating_sub(i64::try_from(shared.rows_max).unwrap_or(i64::MAX));
+    let surplus = count.saturating_sub(i64::try_from(shared.options.rows_max).unwrap_or(i64::MAX));
     if surplus > 0 {
-        let oldest =
-            sqlx::query(OLDEST_DECISIONS).bind(surplus.min(step)).execute(&mut *to).await?.rows_affected();
-        deleted += oldest;
+        deleted += sqlx::query(OLDEST_DECISIONS).bind(surplus.min(step)).execute(to).await?.rows_affected();
     }
     Ok(deleted)
 }

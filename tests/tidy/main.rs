@@ -71,7 +71,6 @@ const LONG_MODULES: &[(&str, &str)] = &[
     (LIMITS, "one list of all bounds: the place to look one up"),
     ("src/ui/overview.rs", "one page, in the order in which it is read"),
     ("src/driver.rs", "one match over all effects, and the handle whose commands it obeys"),
-    ("src/store/rows.rs", "one list of all rows, each with the statement that writes it"),
 ];
 
 /// Functions that may be longer than [`FUNCTION_LINES_MAX`], because each is one table. So may tests.

@@ -545,7 +545,7 @@ pub const STORE_TRY_EVERY: Duration = Duration::from_secs(1);
 /// See [`STORE_TRY_EVERY`].
 pub const STORE_ASK_EVERY: Duration = Duration::from_secs(5);
 
-/// Rows that wait to be written. At some 500 bytes a row this is five megabytes, and repeated refusals wait
+/// Rows that wait to be written. At some 1000 bytes a row this is ten megabytes, and repeated refusals wait
 /// as one row, so a store can be away for hours. When it is full, the oldest decision without a restart is
 /// dropped and counted.
 pub const UNWRITTEN_ROWS_MAX: usize = 10_000;

@@ -6,7 +6,6 @@
 mod people;
 mod story;
 
-use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -19,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
 use crate::clock::Clock;
-use crate::commands::demo::story::{Story, StorySources};
+use crate::commands::demo::story::Story;
 use crate::commands::serve::cancel_on_signal;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
@@ -51,13 +50,15 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
         SimOptions { clock: world_clock, port: args.api_port, seed: args.seed, ..SimOptions::default() };
     let heroku = SimHeroku::start(options)
         .await
-        .with_context(|| format!("the simulated Platform API cannot have port {}", args.api_port))?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
-        .await
-        .with_context(|| format!("the daemon cannot have port {}: choose another with --port", args.port))?;
+        .with_context(|| format!("the simulated Platform API cannot listen on port {}", args.api_port))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.with_context(|| {
+        format!("the daemon cannot listen on port {}; choose another with --port", args.port)
+    })?;
     let url = format!("http://{}", listener.local_addr()?);
 
-    let mailbox = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the demo needs a port")?;
+    let mailbox = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .context("the demo's receiver of messages cannot listen on any port")?;
 
     open_shop(&heroku, &url)?;
     let settings = settings(&heroku.api_url(), &format!("http://{}/", mailbox.local_addr()?))?;
@@ -69,34 +70,24 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let Running { handle, ended } = daemon::start(settings, listener, clock, shutdown.clone()).await?;
     let (sender, letters) = mpsc::channel(limits::QUEUED_MESSAGES_MAX);
     let people = tokio::spawn(people::receive(mailbox, sender));
-    let sources = StorySources { lines: heroku.lines(), records: handle.records(), letters };
+    let (lines, records) = (heroku.lines(), handle.records());
     let stopped = shutdown.clone();
     let story = tokio::spawn(async move {
         let mut story = Story::new(names);
-        tokio::select! {
-            () = story.print(sources) => {}
-            () = stopped.cancelled() => {}
-        }
+        stopped.run_until_cancelled(story.print(lines, records, letters)).await;
         story
     });
     let deploys = tokio::spawn(deploy_now_and_then(heroku, clock, shutdown.clone()));
-    let time_is_up = async {
-        match args.duration {
-            Some(span) => tokio::time::sleep(span).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = time_is_up => shutdown.cancel(),
-        () = shutdown.cancelled() => {}
-    }
-    let result = ended.await.context("the daemon broke")?;
+    let time = tokio::time::sleep(args.duration.unwrap_or(Duration::MAX));
+    shutdown.run_until_cancelled(time).await;
+    shutdown.cancel();
+    let result = ended.await.context("the daemon failed")?;
     people.abort();
-    let heroku = deploys.await.context("the simulated Heroku broke")?;
+    let heroku = deploys.await.context("the simulated Heroku failed")?;
     heroku.shutdown().await;
-    let story = story.await.context("the story broke off")?;
+    let story = story.await.context("the output failed")?;
     // The reader may be gone, as after `| head`.
-    let _nobody = writeln!(io::stdout().lock(), "\n{}", story.ending());
+    let _closed = writeln!(io::stdout().lock(), "\n{}", story.ending());
     result
 }
 
@@ -145,8 +136,7 @@ fn settings(api_url: &str, mailbox: &str) -> anyhow::Result<Settings> {
         ("DATABASE_URL", "memory"),
         ("PEOPLE", mailbox),
     ];
-    let env: Vec<(OsString, OsString)> =
-        pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    let env = pairs.map(|(name, value)| (name.into(), value.into()));
     let read_file = |_: &Path| Ok(SETTINGS.to_owned());
     let settings = config::load(&Sources { config: None, env: &env, read_file: &read_file }, Needs::Serving)?;
     Ok(Settings { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), ..settings })
@@ -166,42 +156,31 @@ url_env = "PEOPLE"
 "#;
 
 fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
-    let mut out = io::stdout().lock();
     let authority = url.trim_start_matches("http://");
-    writeln!(out, "status page   http://admin:{PASSWORD}-admin@{authority}/")?;
-    writeln!(out, "daemon        {url}   (drains: POST {url}/logs/{{app}}, password {PASSWORD})")?;
+    let [leaks, plateau, crashes, deploys] = SHOP;
     writeln!(
-        out,
-        "Platform API  {api_url}   (HEROKU_HOST={api_url} HEROKU_API_KEY=any heroku ps -a {})",
-        SHOP[0]
-    )?;
-    writeln!(out, "time runs {} times as fast as yours; seed {}", args.speed, args.seed)?;
-    writeln!(out)?;
-    writeln!(
-        out,
-        "{} leaks, a restart cannot help {}, {} crashes, {} is deployed.",
-        SHOP[0], SHOP[1], SHOP[2], SHOP[3]
-    )?;
-    writeln!(
-        out,
-        "heroku: the platform; message: what people are notified of; all else: what dynowarden does, and why."
-    )?;
-    writeln!(out)?;
-    out.flush()
+        io::stdout().lock(),
+        "status page   http://admin:{PASSWORD}-admin@{authority}/\n\
+         daemon        {url}   (drains: POST {url}/logs/{{app}}, password {PASSWORD})\n\
+         Platform API  {api_url}   (HEROKU_HOST={api_url} HEROKU_API_KEY=any heroku ps -a {leaks})\n\
+         time runs {} times as fast as yours; seed {}\n\
+         \n\
+         {leaks} leaks, a restart cannot help {plateau}, {crashes} crashes, {deploys} is deployed.\n\
+         heroku: the platform; message: what people are notified of; all else: what dynowarden does, \
+         and why.\n",
+        args.speed,
+        args.seed
+    )
 }
 
 /// Deploys the healthy app, soon and then about once an hour of its time.
 async fn deploy_now_and_then(heroku: SimHeroku, clock: Clock, shutdown: CancellationToken) -> SimHeroku {
     let app: AppName = SHOP[3].parse().expect("the shop's names are names");
     let mut wait = Duration::from_secs(6 * 60);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return heroku,
-            () = tokio::time::sleep(clock.real(wait)) => {
-                wait = Duration::from_secs(3600);
-                // A user who experiments with the API may have removed the app.
-                let _missing = heroku.with(|platform, now| platform.world.deploy(&app, Rollout::AtOnce, now));
-            }
-        }
+    while shutdown.run_until_cancelled(tokio::time::sleep(clock.real(wait))).await.is_some() {
+        wait = Duration::from_secs(3600);
+        // A user who experiments with the API may have removed the app.
+        let _missing = heroku.with(|platform, now| platform.world.deploy(&app, Rollout::AtOnce, now));
     }
+    heroku
 }

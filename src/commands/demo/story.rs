@@ -12,15 +12,9 @@ use tokio::sync::mpsc;
 use crate::commands::demo::people::Letter;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::record::hold::Hold;
-use dynowarden_core::record::{Action, MemoryAfterRestart, Record, RestartResult};
+use dynowarden_core::record::{Action, Decision, MemoryAfterRestart, Record, RestartResult};
 use dynowarden_core::time::spoken;
 use heroku_sim::line::{LogLine, Source};
-
-pub(super) struct StorySources {
-    pub(super) lines: Receiver<LogLine>,
-    pub(super) records: Receiver<Record>,
-    pub(super) letters: mpsc::Receiver<Letter>,
-}
 
 pub(super) struct Story {
     apps: Vec<AppName>,
@@ -48,8 +42,12 @@ impl Story {
     }
 
     /// Prints until one of the sources ends or the reader is gone, as after `| head`.
-    pub(super) async fn print(&mut self, sources: StorySources) {
-        let StorySources { mut lines, mut records, mut letters } = sources;
+    pub(super) async fn print(
+        &mut self,
+        mut lines: Receiver<LogLine>,
+        mut records: Receiver<Record>,
+        mut letters: mpsc::Receiver<Letter>,
+    ) {
         loop {
             let printed = tokio::select! {
                 line = lines.recv() => match line {
@@ -115,7 +113,7 @@ impl Story {
                     self.tally.refusals += 1;
                 }
                 let app = app(decision.app);
-                if self.repeats(record) {
+                if self.repeats(decision) {
                     return None;
                 }
                 let dyno = decision.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -141,8 +139,7 @@ impl Story {
         }
     }
 
-    fn repeats(&mut self, record: &Record) -> bool {
-        let Record::Decision(decision) = record else { return false };
+    fn repeats(&mut self, decision: &Decision) -> bool {
         let Some(dyno) = &decision.dyno else { return false };
         let place = (decision.app, dyno.clone());
         match &decision.action {
