@@ -40,7 +40,6 @@ async fn post_r14(heroku: &SimHeroku, daemon: &Daemon, token: &str, name: &str) 
     let post = RawPost {
         body: line.frames(Dialect::Logplex).concat().into(),
         headers: vec![("Logplex-Drain-Token".to_owned(), token.to_owned())],
-        method: Method::POST,
         url: SimHeroku::drain_url(&format!("{}/logs", daemon.url), "logplex", DRAIN_PASSWORD),
     };
     let answer = heroku.post(post).await.expect("an answer");

@@ -79,10 +79,9 @@ impl std::fmt::Display for Source {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Logplex: no STRUCTURED-DATA, a newline at the end of MSG.
-    #[default]
     Logplex,
     /// Logplex without the newline, as in the injected L10 of the public source.
     LogplexBare,

@@ -65,6 +65,6 @@ pub fn r14(heroku: &SimHeroku, name: &str) -> Vec<u8> {
 
 /// Posts, and returns the status.
 pub async fn post(heroku: &SimHeroku, url: String, headers: Headers, body: impl Into<Bytes>) -> u16 {
-    let post = RawPost { body: body.into(), headers, method: Method::POST, url };
+    let post = RawPost { body: body.into(), headers, url };
     heroku.post(post).await.expect("an answer").status.as_u16()
 }
