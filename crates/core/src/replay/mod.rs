@@ -193,8 +193,10 @@ impl<'s> Replay<'s> {
         let mut effects: VecDeque<Effect> = app.engine.handle(input, now).into();
         while let Some(effect) = effects.pop_front() {
             let answer = match effect {
-                Effect::Record(record) => {
-                    let record = without_sight(record);
+                Effect::Record(mut record) => {
+                    if let Record::Decision(decision) = &mut record {
+                        decision.evidence.seen = None;
+                    }
                     self.summary.count(&record);
                     output.push(ReplayOutput { app: app.plan.name.clone(), record });
                     continue;
@@ -234,17 +236,6 @@ const SEED: u64 = 14;
 
 /// Each engine has one app.
 const ONLY: AppId = AppId(0);
-
-/// The record without the API's supposed view.
-fn without_sight(record: Record) -> Record {
-    match record {
-        Record::Decision(mut decision) => {
-            decision.evidence.seen = None;
-            Record::Decision(decision)
-        }
-        record => record,
-    }
-}
 
 // === impl App ===
 
