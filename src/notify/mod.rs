@@ -35,7 +35,7 @@ use crate::notify::outbox::Outbox;
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::incident::kind::Kind;
-use dynowarden_core::incident::message::{Message, Phase};
+use dynowarden_core::incident::message::Message;
 use dynowarden_core::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
 use dynowarden_core::limits;
 use dynowarden_core::record::Record;
@@ -189,18 +189,9 @@ pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<()
 
 fn test_message(name: &str, now: Now) -> Message {
     let incident = format!("test-{name}-{}", now.wall.as_second());
-    Message {
-        id: format!("{incident}.1"),
-        incident,
-        at: now.wall,
-        opened_at: now.wall,
-        kind: Kind::Test,
-        phase: Phase::Single,
-        apps: Vec::new(),
-        title: "a test message from dynowarden".to_owned(),
-        body: vec![format!("The notifier {name} works: `dynowarden check --notify` sent this.")],
-        dynos: Vec::new(),
-    }
+    let body = format!("The notifier {name} works: `dynowarden check --notify` sent this.");
+    let text = ("a test message from dynowarden".to_owned(), vec![body]);
+    Message::single(incident, Kind::Test, text, now.wall)
 }
 
 fn plan(settings: &Settings, notifier: &NotifierSettings, tag: u32) -> Plan {
