@@ -139,26 +139,20 @@ impl Incidents {
 
     /// The API answers again for an app.
     pub(super) fn api_recovered(&mut self, app: AppId) {
-        let api: Vec<Subject> =
-            self.outages.keys().filter(|subject| matches!(subject, Subject::Api(_))).cloned().collect();
-        for subject in api {
-            let all = subject.is_common();
-            if self.outages.get(&subject).is_some_and(|outage| outage.apps.contains(&app)) {
-                self.recover(&subject, if all { None } else { Some(app) });
-            }
+        let is_felt = |subject: &Subject, outage: &Outage| {
+            matches!(subject, Subject::Api(_)) && outage.apps.contains(&app)
+        };
+        let felt = self.outages.iter().filter(|(subject, outage)| is_felt(subject, outage));
+        let felt: Vec<Subject> = felt.map(|(subject, _)| subject.clone()).collect();
+        for subject in felt {
+            self.recover(&subject, (!subject.is_common()).then_some(app));
         }
     }
 
     /// Ends an outage, for one app or as a whole.
     pub(super) fn recover(&mut self, subject: &Subject, app: Option<AppId>) {
         let Some(outage) = self.outages.get_mut(subject) else { return };
-        match app {
-            Some(app) => outage.apps.remove(&app),
-            None => {
-                outage.apps.clear();
-                true
-            }
-        };
+        outage.apps.retain(|affected| app.is_some_and(|app| *affected != app));
         if !outage.apps.is_empty() {
             return;
         }
