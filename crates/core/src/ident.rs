@@ -92,11 +92,8 @@ impl FromStr for AppName {
         let fits = (1..=limits::NAME_BYTES_MAX).contains(&text.len())
             && !text.starts_with('-')
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::new("an app's name", "lower-case letters, digits and -, at most 128", text))
-        }
+        let error = || NameError::new("an app's name", "lower-case letters, digits and -, at most 128", text);
+        fits.then(|| Self(text.into())).ok_or_else(error)
     }
 }
 
@@ -118,11 +115,8 @@ impl FromStr for ProcessType {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if is_process_type(text.as_bytes()) {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::new("a process type", "letters, digits, - and _, at most 128", text))
-        }
+        let error = || NameError::new("a process type", "letters, digits, - and _, at most 128", text);
+        is_process_type(text.as_bytes()).then(|| Self(text.into())).ok_or_else(error)
     }
 }
 
@@ -210,11 +204,8 @@ impl FromStr for DrainToken {
             && text.len() <= limits::NAME_BYTES_MAX
             && text.starts_with("d.")
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
-        if fits {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::new("a drain token", "d.<uuid>, as `heroku drains --json` shows it", text))
-        }
+        let error = || NameError::new("a drain token", "d.<uuid>, as `heroku drains --json` shows it", text);
+        fits.then(|| Self(text.into())).ok_or_else(error)
     }
 }
 
