@@ -17,7 +17,7 @@ use dynowarden_core::record::{
     Action, AttemptId, MemoryAfterRestart, NoticeKind, Record, RestartResult, Scope,
 };
 use dynowarden_core::time::{Now, later, since};
-use heroku_sim::fault::{FaultRule, PathRule, Times};
+use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
 use heroku_sim::platform::Reply;
 use heroku_sim::sender::Post;
 
@@ -26,7 +26,7 @@ use crate::invariants::{DynoTruth, ListTruth};
 use crate::liveness::Trouble;
 use crate::scenario::{ApiCondition, DOWN_MAX, Event, secs};
 use crate::store::{Row, Write};
-use crate::{Due, Simulation, Wrong};
+use crate::{Due, Simulation, Wrong, in_app};
 
 /// One process of the daemon.
 pub(crate) struct Daemon {
@@ -164,7 +164,7 @@ impl Simulation {
                     }
                     let (clock, world) = (self.clock(), &self.platform.world);
                     let owed = self.watchdog.erred(app, dyno, world, &self.judge, clock);
-                    owed.map_err(|what| (Some(app), what))?;
+                    owed.map_err(in_app(app))?;
                 }
             }
             Fact::Life { dyno, change: Change::Leaving } => {
@@ -205,29 +205,29 @@ impl Simulation {
                 self.timeline.note(Some(app), text, self.now);
                 self.figures.did("deletes", 1);
                 let sent = self.judge.sends_delete((life, attempt_id), app, &dyno, clock);
-                sent.map_err(|what| (Some(app), what))?;
+                sent.map_err(in_app(app))?;
                 self.send(attempt_id, app, Want::Delete(dyno));
                 self.snipe();
                 Ok(())
             }
             Effect::Inspect { attempt_id, app, dyno } => {
-                let app = app.0 as usize;
-                self.judge.asks(2, self.now).map_err(|what| (Some(app), what))?;
                 self.figures.did("looks", 1);
-                self.send(attempt_id, app, Want::List { dyno });
-                Ok(())
+                self.ask(attempt_id, app.0 as usize, 2, Want::List { dyno })
             }
             Effect::Poll { attempt_id, app, dyno } => {
-                let app = app.0 as usize;
-                self.judge.asks(1, self.now).map_err(|what| (Some(app), what))?;
                 self.figures.did("peeks", 1);
-                self.send(attempt_id, app, Want::Poll(dyno));
-                Ok(())
+                self.ask(attempt_id, app.0 as usize, 1, Want::Poll(dyno))
             }
             Effect::Record(record) => self.record(&record),
             // Only one daemon runs here; replicas on one store are tested with real processes.
             Effect::CountAcrossReplicas(_) => Ok(()),
         }
+    }
+
+    fn ask(&mut self, attempt_id: AttemptId, app: usize, calls: u32, want: Want) -> Result<(), Wrong> {
+        self.judge.asks(calls, self.now).map_err(in_app(app))?;
+        self.send(attempt_id, app, want);
+        Ok(())
     }
 
     /// Now and then kills the daemon at the worst moment.
@@ -247,7 +247,7 @@ impl Simulation {
     ) -> Result<(), Wrong> {
         let (life, place) = (self.life, app.0 as usize);
         let claims = self.judge.claims((life, attempt_id), place, (&seen, is_manual), self.now);
-        claims.map_err(|what| (Some(place), what))?;
+        claims.map_err(in_app(place))?;
         let commit = if self.chance.hits(80) {
             self.chance.span(secs(1), secs(5))
         } else {
@@ -286,7 +286,7 @@ impl Simulation {
         attempt_id: AttemptId,
         granted: bool,
     ) -> Result<(), Wrong> {
-        if life != self.life || self.daemon.is_none() {
+        if !self.is_alive(life) {
             return Ok(());
         }
         if granted {
@@ -331,7 +331,7 @@ impl Simulation {
                 {
                     self.watchdog.assume(app, dyno.clone(), later(self.now, secs(120)));
                 }
-                self.judge.decided(life, decision, clock).map_err(|what| (Some(app), what))
+                self.judge.decided(life, decision, clock).map_err(in_app(app))
             }
             Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
                 let app = app.0 as usize;
@@ -348,19 +348,15 @@ impl Simulation {
                 self.timeline.note(Some(app), text, self.now);
                 if let (NoticeKind::GaveUp { until, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
                     self.figures.did("give_ups", 1);
-                    let version =
-                        self.platform.world.app(&format!("app-{app}")).map_or(0, |app| app.version());
-                    self.watchdog.gave_up(
-                        app,
-                        dyno.clone(),
-                        later(self.now, since(clock.wall(), *until)),
-                        version,
-                    );
+                    let name = self.app_name(app);
+                    let version = self.platform.world.app(name.as_str()).map_or(0, |app| app.version());
+                    let ends = later(self.now, since(clock.wall(), *until));
+                    self.watchdog.gave_up(app, dyno.clone(), ends, version);
                     let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
                     let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release };
                     self.write(Write::GivenUp(given_up));
                     let justified = self.judge.gave_up(app, Some(dyno), self.now);
-                    return justified.map_err(|what| (Some(app), what));
+                    return justified.map_err(in_app(app));
                 }
                 Ok(())
             }
@@ -407,13 +403,9 @@ impl Simulation {
         let fate = Fate::draw(&mut self.chance, self.api_condition, &want, &mut self.figures);
         self.drawn += 1;
         let id = self.drawn;
-        if want.is_delete()
-            && (fate.trouble.is_some()
-                || fate.breaks.is_some()
-                || fate.arrives.is_none()
-                || fate.way_back.is_none())
+        if let Want::Delete(dyno) = &want
             && self.api_condition != ApiCondition::Fair
-            && let Want::Delete(dyno) = &want
+            && fate.is_unlucky()
         {
             let policy = self.judge.policy(app);
             let until = later(self.now, policy.boot_timeout + policy.cooldown + secs(60));
@@ -446,7 +438,7 @@ impl Simulation {
 
     pub(super) fn arrives(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.get(&id).cloned() else { return Ok(()) };
-        let name = self.scene.apps[flight.app].spec.name.clone();
+        let name = self.app_name(flight.app);
         let world = &self.platform.world;
         let truth = match &flight.want {
             Want::Delete(_) => Truth::None,
@@ -464,9 +456,7 @@ impl Simulation {
             _ => None,
         };
         let (fault, after) = match &flight.trouble {
-            Some(api_faults::Trouble::Status(status, _)) => {
-                (Some(heroku_sim::fault::Fault::Status(*status)), None)
-            }
+            Some(api_faults::Trouble::Status(status, _)) => (Some(Fault::Status(*status)), None),
             Some(api_faults::Trouble::StatusAfter(status)) => (None, Some(*status)),
             Some(api_faults::Trouble::Spoiled(fault)) => (Some(fault.clone()), None),
             None => (None, None),
@@ -513,10 +503,10 @@ impl Simulation {
         let clock = self.clock();
         // Its own policy leaves a dyno alone while another may still write under its name.
         let overlap = if self.scene.apps[app].spec.preboot { secs(215) } else { secs(35) };
-        if !self.judge.is_writer(holder, app, overlap).map_err(|what| (Some(app), what))? {
+        if !self.judge.is_writer(holder, app, overlap).map_err(in_app(app))? {
             self.figures.did("line_of_another_instance", 1);
         }
-        let raced = self.judge.effect(holder, app, hit, clock).map_err(|what| (Some(app), what))?;
+        let raced = self.judge.effect(holder, app, hit, clock).map_err(in_app(app))?;
         if raced {
             self.figures.did("races_lost", 1);
         }
@@ -534,7 +524,7 @@ impl Simulation {
         if flight.has_arrived || flight.never_arrives {
             self.flights.remove(&id);
         }
-        if flight.life != self.life || self.daemon.is_none() {
+        if !self.is_alive(flight.life) {
             return Ok(());
         }
         let what = "lost".to_owned();
@@ -552,7 +542,7 @@ impl Simulation {
     pub(super) fn answered(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.remove(&id) else { return Ok(()) };
         let Some(answer) = flight.answer else { return Ok(()) };
-        if flight.is_over || flight.life != self.life || self.daemon.is_none() {
+        if flight.is_over || !self.is_alive(flight.life) {
             return Ok(());
         }
         let (app, attempt_id) = (flight.app, flight.attempt_id);

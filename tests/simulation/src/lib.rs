@@ -13,6 +13,10 @@ pub mod scenario;
 pub mod store;
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::engine::{Input, OrderId};
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::record::AttemptId;
 use dynowarden_core::time::{later, since};
 use heroku_sim::dyno::DynoPlan;
@@ -102,8 +106,36 @@ pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Ve
     }
 }
 
+/// Runs the days of all seeds, on every core, and returns the totals of those that passed.
+///
+/// `failed` receives each failure, and returns whether to continue.
+pub fn run_all(seeds: Range<u64>, day: Duration, failed: impl Fn(&Failure) -> bool + Sync) -> Figures {
+    let next = AtomicU64::new(seeds.start);
+    let figures = Mutex::new(Figures::default());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            match run(seed, day, false) {
+                Ok((part, _)) => figures.lock().expect("no thread panics").add(&part),
+                Err(failure) if failed(&failure) => {}
+                Err(_) => next.store(seeds.end, Ordering::Relaxed),
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    figures.into_inner().expect("no thread panicked")
+}
+
 /// What went wrong, and in which app.
 type Wrong = (Option<usize>, String);
+
+fn in_app(app: usize) -> impl FnOnce(String) -> Wrong {
+    move |what| (Some(app), what)
+}
 
 impl Simulation {
     fn new(seed: u64, day: Duration, with_timeline: bool) -> Self {
@@ -114,9 +146,7 @@ impl Simulation {
         for app in &scene.apps {
             world.add_app(app.spec.clone(), start);
             for (dyno, plan) in &app.dynos {
-                world
-                    .set_plan(app.spec.name.as_str().parse().as_ref().expect("a name"), dyno.clone(), *plan)
-                    .expect("it was added");
+                world.set_plan(&app.spec.name, dyno.clone(), *plan).expect("it was added");
             }
             world
                 .add_drain(&app.spec.name, &format!("https://drain/{}", app.spec.name), start)
@@ -227,7 +257,7 @@ impl Simulation {
                 self.claim_answered(life, attempt_id, granted)
             }
             Due::ClaimWritten { life, row } => {
-                if life == self.life && self.daemon.is_some() {
+                if self.is_alive(life) {
                     let (app, dyno) = (row.app.0 as usize, row.target.name.clone());
                     let row = self.store.claim(*row);
                     self.judge.claim_written(row, app, &dyno, self.now);
@@ -241,7 +271,7 @@ impl Simulation {
             }
             Due::Posting(post) => self.posting(post),
             Due::Written { life, write } => {
-                if life == self.life && self.daemon.is_some() {
+                if self.is_alive(life) {
                     self.store.write(write);
                 }
                 Ok(())
@@ -283,20 +313,17 @@ impl Simulation {
                 self.mind_the_clock();
             }
             Event::Crash { app, dyno } => {
-                let name = self.scene.apps[app].spec.name.clone();
-                if self.platform.world.crash(&name, &dyno, now).is_ok() {
+                if self.platform.world.crash(&self.app_name(app), &dyno, now).is_ok() {
                     self.figures.fault("crash");
                 }
             }
             Event::Deploy { app, rollout } => {
-                let name = self.scene.apps[app].spec.name.clone();
                 self.figures.fault("deploy");
-                let _version = self.platform.world.deploy(&name, rollout, now);
+                let _version = self.platform.world.deploy(&self.app_name(app), rollout, now);
             }
             Event::Heal => return self.heal(),
             Event::Idle { app, dyno } => {
-                let name = self.scene.apps[app].spec.name.clone();
-                if self.platform.world.idle(&name, &dyno, now).is_ok() {
+                if self.platform.world.idle(&self.app_name(app), &dyno, now).is_ok() {
                     self.figures.fault("idle");
                 }
             }
@@ -308,12 +335,10 @@ impl Simulation {
             }
             Event::Pause { app, span } => return self.pause(app, span),
             Event::Plan { app, dyno, plan } => {
-                let name = self.scene.apps[app].spec.name.clone();
-                let _known = self.platform.world.set_plan(&name, dyno, plan);
+                let _known = self.platform.world.set_plan(&self.app_name(app), dyno, plan);
             }
             Event::RestartByPerson { app, dyno } => {
-                let name = self.scene.apps[app].spec.name.clone();
-                if self.platform.world.restart(&name, &dyno, now).is_ok() {
+                if self.platform.world.restart(&self.app_name(app), &dyno, now).is_ok() {
                     self.figures.fault("restart_by_person");
                 }
             }
@@ -323,10 +348,9 @@ impl Simulation {
                 return self.input(Input::Resume { app: app.map(app_id) });
             }
             Event::Scale { app, process_type, quantity } => {
-                let name = self.scene.apps[app].spec.name.clone();
                 self.figures.fault("scale");
                 self.watchdog.excuse_app(app, later(now, self.judge.policy(app).settle + secs(150)));
-                let _known = self.platform.world.scale(&name, &process_type, quantity, now);
+                let _known = self.platform.world.scale(&self.app_name(app), &process_type, quantity, now);
             }
             Event::Start => return self.start(),
             Event::StoreAway(is_away) => {
@@ -340,6 +364,15 @@ impl Simulation {
             }
         }
         Ok(())
+    }
+
+    fn app_name(&self, app: usize) -> AppName {
+        self.scene.apps[app].spec.name.clone()
+    }
+
+    /// Whether the daemon of that life is still running.
+    fn is_alive(&self, life: u32) -> bool {
+        life == self.life && self.daemon.is_some()
     }
 
     fn mind_the_clock(&mut self) {
