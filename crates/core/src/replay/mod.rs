@@ -129,7 +129,7 @@ impl<'s> Replay<'s> {
     /// The app of a line, with an engine.
     fn place(&mut self, system: Option<&[u8]>) -> Option<usize> {
         let Some(place) = self.roster.place(system) else {
-            self.summary.left_out();
+            self.summary.lines_left_out += 1;
             return None;
         };
         if place == self.apps.len() {
@@ -147,7 +147,7 @@ impl<'s> Replay<'s> {
         let app = &mut self.apps[place];
         let is_error = matches!(fact, Fact::Error { .. });
         let Some(fact) = fact.name_dyno(|dyno| app.listed(&dyno)) else {
-            self.summary.not_listed(is_error);
+            self.summary.errors_not_listed += u64::from(is_error);
             return;
         };
         if let Some(dyno) = fact.dyno() {
