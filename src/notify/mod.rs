@@ -16,7 +16,7 @@ mod slack;
 mod tests;
 mod webhook;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,7 +36,7 @@ use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::incident::kind::Kind;
 use dynowarden_core::incident::message::Message;
-use dynowarden_core::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
+use dynowarden_core::incident::{Incidents, Input, Plan, WatchedApp};
 use dynowarden_core::limits;
 use dynowarden_core::record::Record;
 use dynowarden_core::time::Now;
@@ -273,7 +273,7 @@ impl NotifierTask {
                 stop.clone(),
             ));
         }
-        let mut known_down: HashMap<usize, String> = HashMap::new();
+        let mut known_down = HashSet::new();
         loop {
             let wake = self.sleep_until_due();
             tokio::select! {
@@ -331,19 +331,16 @@ impl NotifierTask {
     }
 
     /// Notifies the other notifiers that one is down, and that it is up again.
-    fn report_notifiers(&mut self, known_down: &mut HashMap<usize, String>) {
+    fn report_notifiers(&mut self, known_down: &mut HashSet<usize>) {
         for (place, outbox) in self.outboxes.clone().iter().enumerate() {
-            let (is_known, trouble) = (known_down.contains_key(&place), outbox.trouble());
-            let (name, why) = (outbox.name().to_owned(), trouble.clone().unwrap_or_default());
-            let news = Trouble::NotifierDown { name: &name, why: &why };
-            match (is_known, trouble) {
-                (false, Some(why)) => drop(known_down.insert(place, why)),
-                (true, None) => drop(known_down.remove(&place)),
+            let (name, trouble) = (outbox.name(), outbox.trouble());
+            let input = match &trouble {
+                Some(why) if known_down.insert(place) => Input::NotifierDown { name, why },
+                None if known_down.remove(&place) => Input::NotifierRecovered { name },
                 _ => continue,
-            }
+            };
             for other in (0..self.incidents.len()).filter(|other| *other != place) {
-                let input = if is_known { Input::Recovered(news) } else { Input::Trouble(news) };
-                self.input_to(other, input);
+                self.input_to(other, input.clone());
             }
         }
     }

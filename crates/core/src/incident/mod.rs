@@ -82,23 +82,18 @@ pub enum Input<'a> {
         /// Its number, if the line has one.
         version: Option<u64>,
     },
-    /// A problem that a person must fix.
-    Trouble(Trouble<'a>),
-    Recovered(Trouble<'a>),
-    /// Only time has passed.
-    Wake,
-    /// Shutdown: messages held back are sent now.
-    End,
-}
-
-/// Problems that the engine does not report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble<'a> {
     NotifierDown {
         name: &'a str,
         /// Free of secrets.
         why: &'a str,
     },
+    NotifierRecovered {
+        name: &'a str,
+    },
+    /// Only time has passed.
+    Wake,
+    /// Shutdown: messages held back are sent now.
+    End,
 }
 
 /// The state machine. See the module's documentation for how it is used.
@@ -158,10 +153,10 @@ impl Incidents {
             Input::Release { app, version } if self.is_reported(app) => {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
             }
-            Input::Trouble(Trouble::NotifierDown { name, why }) => {
+            Input::NotifierDown { name, why } => {
                 self.trouble(Subject::Notifier(name.to_owned()), None, (why.to_owned(), None));
             }
-            Input::Recovered(Trouble::NotifierDown { name, .. }) => {
+            Input::NotifierRecovered { name } => {
                 self.recover(&Subject::Notifier(name.to_owned()), None);
             }
             Input::End => self.make_all_due(),
@@ -355,10 +350,9 @@ impl Incidents {
         let mut over = Vec::new();
         for (id, incident) in &mut self.incidents {
             let app = &self.plan.apps[incident.app.0 as usize];
-            if let Some((kind, phase)) = incident.schedule.due_at(now.mono) {
+            let stands = incident.stands();
+            if let Some((kind, phase)) = incident.schedule.take_due(&self.plan, stands, now.mono) {
                 self.messages.push(incident.message(kind, phase, app, now));
-            } else if let Some(kind) = incident.reminder(&self.plan, now.mono) {
-                self.messages.push(incident.message(kind, Phase::Reminder, app, now));
             }
             if incident.is_over(app.watch_for, now.mono) {
                 over.push(*id);

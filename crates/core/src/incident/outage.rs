@@ -166,15 +166,8 @@ impl Incidents {
     pub(super) fn send_outages(&mut self) {
         let now = self.now;
         for (subject, outage) in &mut self.outages {
-            let reminder = outage.repeat_at(&self.plan).filter(|at| *at <= now.mono);
-            let due = match outage.schedule.due_at(now.mono) {
-                None if reminder.is_some() => {
-                    outage.schedule.sent_at = Some(now.mono);
-                    Some((subject.kind(), Phase::Reminder))
-                }
-                due => due,
-            };
-            if let Some(due) = due {
+            let stands = outage.over.is_none();
+            if let Some(due) = outage.schedule.take_due(&self.plan, stands, now.mono) {
                 self.messages.push(outage.message(subject, due, &self.plan, now));
             }
         }
@@ -184,11 +177,8 @@ impl Incidents {
 
 impl Outage {
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
-        [self.schedule.due, self.repeat_at(plan), self.over].into_iter().flatten()
-    }
-
-    fn repeat_at(&self, plan: &Plan) -> Option<Duration> {
-        self.schedule.repeat_at(plan).filter(|_| self.over.is_none())
+        let repeat = self.schedule.repeat_at(plan).filter(|_| self.over.is_none());
+        [self.schedule.due, repeat, self.over].into_iter().flatten()
     }
 
     fn message(&mut self, subject: &Subject, about: (Kind, Phase), plan: &Plan, now: Now) -> Message {
