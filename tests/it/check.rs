@@ -2,26 +2,22 @@
 
 use std::process::{Command, Output};
 
-use dynowarden_core::ident::AppName;
 use heroku_sim::app::{AppSpec, Generation};
 use heroku_sim::fault::{Fault, FaultRule};
 use heroku_sim::platform::Rights;
-use heroku_sim::server::{SimHeroku, SimOptions};
+use heroku_sim::server::SimHeroku;
 use http::Method;
 use serde_json::Value;
+
+use support::fixtures::{self, app};
 
 const PASSWORD: &str = "drain-secret";
 const TOKEN: &str = "token-of-the-tests";
 const HERE: &str = "http://127.0.0.1:4567";
 
-fn app(name: &str) -> AppName {
-    name.parse().expect("an app")
-}
-
 /// A simulated Heroku with `acme` and two web dynos, and a token of scope `write`.
 async fn heroku() -> SimHeroku {
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(app("acme"), 2));
+    let heroku = fixtures::heroku(2).await;
     heroku.with(|platform, _| platform.tokens.insert(TOKEN.to_owned(), Rights::Write));
     heroku
 }

@@ -9,11 +9,7 @@ use jiff::Timestamp;
 
 use support::client;
 use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
-use support::fixtures::{self, acme, heroku};
-
-fn frame(procid: &str, text: &str, at: Timestamp) -> Vec<u8> {
-    LogLine::heroku(acme(), procid, text, at).frames(Dialect::Logplex).concat()
-}
+use support::fixtures::{self, acme, frame, heroku};
 
 async fn post(heroku: &SimHeroku, daemon: &Daemon, body: Vec<u8>) {
     let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
