@@ -112,41 +112,37 @@ pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
 
 /// A claim with the decision to be written with it.
 pub fn decided_request(attempt_id: u64, name: &str, generation: u64, at: Timestamp) -> ClaimRequest {
-    let Record::Decision(decision) = restart(at, name, attempt_id) else { unreachable!("a decision") };
-    ClaimRequest { decision: Some(Box::new(decision)), ..request(attempt_id, name, generation) }
+    let decision = Box::new(restart_decision(at, name, attempt_id));
+    ClaimRequest { decision: Some(decision), ..request(attempt_id, name, generation) }
 }
 
 pub fn hold(at: Timestamp, name: &str, hold: Hold) -> Record {
-    Record::Decision(Decision {
-        at,
-        app: ACME,
-        dyno: Some(dyno(name)),
-        rule: "memory-quota-exceeded".into(),
-        action: Action::Hold(hold),
-        evidence: evidence(at),
-        attempt_id: None,
-    })
+    Record::Decision(decision(at, name, Action::Hold(hold), None))
 }
 
 pub fn restart(at: Timestamp, name: &str, attempt_id: u64) -> Record {
-    Record::Decision(Decision {
+    Record::Decision(restart_decision(at, name, attempt_id))
+}
+
+fn restart_decision(at: Timestamp, name: &str, attempt_id: u64) -> Decision {
+    decision(at, name, Action::Restart { dry_run: false, formation: 2 }, Some(AttemptId(attempt_id)))
+}
+
+fn decision(at: Timestamp, name: &str, action: Action, attempt_id: Option<AttemptId>) -> Decision {
+    Decision {
         at,
         app: ACME,
         dyno: Some(dyno(name)),
         rule: "memory-quota-exceeded".into(),
-        action: Action::Restart { dry_run: false, formation: 2 },
-        evidence: evidence(at),
-        attempt_id: Some(AttemptId(attempt_id)),
-    })
-}
-
-fn evidence(at: Timestamp) -> Evidence {
-    Evidence {
-        code: Some(Code::R14),
-        line_at: Some(at),
-        lines: 1,
-        memory: None,
-        seen: Some(seen("web.1", 0)),
+        action,
+        evidence: Evidence {
+            code: Some(Code::R14),
+            line_at: Some(at),
+            lines: 1,
+            memory: None,
+            seen: Some(seen("web.1", 0)),
+        },
+        attempt_id,
     }
 }
 
