@@ -199,7 +199,7 @@ impl Record {
     }
 }
 
-// === impl Verdict ===
+// === impl Action ===
 
 impl Action {
     pub fn word(&self) -> &'static str {
