@@ -230,7 +230,7 @@ impl InstanceId {
     }
 
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.octets[..usize::from(self.length)]).expect("`parse` lets nothing but ASCII in")
+        str::from_utf8(&self.octets[..usize::from(self.length)]).expect("`parse` accepts only ASCII")
     }
 }
 

@@ -83,11 +83,11 @@ impl Liveness {
         app: usize,
         name: &DynoName,
         world: &World,
-        judge: &Invariants,
+        invariants: &Invariants,
         clock: Clock,
     ) -> Result<(), String> {
         let key = (app, name.clone());
-        if self.excuse(app, name, world, judge, clock).is_some() {
+        if self.excuse(app, name, world, invariants, clock).is_some() {
             self.owed.remove(&key);
             return Ok(());
         }
@@ -114,7 +114,7 @@ impl Liveness {
         app: usize,
         name: &DynoName,
         world: &World,
-        judge: &Invariants,
+        invariants: &Invariants,
         clock: Clock,
     ) -> Option<&'static str> {
         let now = clock.now;
@@ -126,11 +126,11 @@ impl Liveness {
         }
         let wall = clock.wall();
         let was = wall.checked_sub(secs(60)).unwrap_or(wall);
-        if judge.forbidden(app, wall).is_some() || judge.forbidden(app, was).is_some() {
+        if invariants.forbidden(app, wall).is_some() || invariants.forbidden(app, was).is_some() {
             return Some("paused or outside its window");
         }
-        let policy = judge.policy(app);
-        let own = [judge.last_restart(app, name), judge.last_claim(app, name)];
+        let policy = invariants.policy(app);
+        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name)];
         if own.into_iter().flatten().any(|at| since(at, now) < policy.cooldown + secs(30)) {
             return Some("cool-down");
         }
