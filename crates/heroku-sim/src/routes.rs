@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -246,11 +246,8 @@ fn accepted() -> Outcome {
 }
 
 fn list(call: &Call<'_>, items: Vec<Value>) -> Outcome {
-    let range = match call.headers.get("range").map(|range| range.to_str()) {
-        Some(Ok(range)) => Some(range),
-        Some(Err(_)) => return Err(Refusal::new(416)),
-        None => None,
-    };
+    let range = call.headers.get("range").map(HeaderValue::to_str).transpose();
+    let range = range.map_err(|_| Refusal::new(416))?;
     let page = paging::page(items, range, call.page_default).ok_or(Refusal::new(416))?;
     let status = if page.next.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     Ok(Answer { body: Value::Array(page.items), next: page.next, status })
