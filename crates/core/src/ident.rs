@@ -70,13 +70,25 @@ impl NameError {
     }
 }
 
-// === impl AppName ===
+macro_rules! shown_as_text {
+    ($($name:ident),+) => {$(
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
 
-impl AppName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
 }
+
+shown_as_text!(AppName, ProcessType, DrainToken);
+
+// === impl AppName ===
 
 // Its hash is that of its text, as `Borrow` requires: it is derived from the only field.
 impl Borrow<str> for AppName {
@@ -97,19 +109,7 @@ impl FromStr for AppName {
     }
 }
 
-impl fmt::Display for AppName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 // === impl ProcessType ===
-
-impl ProcessType {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl FromStr for ProcessType {
     type Err = NameError;
@@ -117,12 +117,6 @@ impl FromStr for ProcessType {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let error = || NameError::new("a process type", "letters, digits, - and _, at most 128", text);
         is_process_type(text.as_bytes()).then(|| Self(text.into())).ok_or_else(error)
-    }
-}
-
-impl fmt::Display for ProcessType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -190,12 +184,6 @@ impl<'b> DynoRef<'b> {
 
 // === impl DrainToken ===
 
-impl DrainToken {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for DrainToken {
     type Err = NameError;
 
@@ -206,12 +194,6 @@ impl FromStr for DrainToken {
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
         let error = || NameError::new("a drain token", "d.<uuid>, as `heroku drains --json` shows it", text);
         fits.then(|| Self(text.into())).ok_or_else(error)
-    }
-}
-
-impl fmt::Display for DrainToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
