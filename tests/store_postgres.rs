@@ -24,8 +24,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use suite::{
-    Bed, accepted, at, back, bounds, decided_request, dyno, hold, postgres_database as database, request,
-    start,
+    TestStore, accepted, at, back, bounds, decided_request, dyno, hold, postgres_database as database,
+    request, start,
 };
 use support::proxy::{Mood, Proxy};
 
@@ -37,12 +37,12 @@ fn server() -> (String, String) {
     (url, authority)
 }
 
-fn bed_at(url: &str) -> Bed {
-    Bed { database: Database::Postgres(url.into()), outlives: true, shared: true, _dir: None }
+fn store_at(url: &str) -> TestStore {
+    TestStore { database: Database::Postgres(url.into()), outlives: true, shared: true, _dir: None }
 }
 
-async fn bed() -> Bed {
-    bed_at(&database().await)
+async fn test_store() -> TestStore {
+    store_at(&database().await)
 }
 
 macro_rules! suite {
@@ -50,7 +50,7 @@ macro_rules! suite {
         mod postgres {
             $(#[tokio::test]
             async fn $name() {
-                support::store::$name(super::bed().await).await;
+                support::store::$name(super::test_store().await).await;
             })+
         }
     };
@@ -74,7 +74,7 @@ suite! {
 #[test]
 fn three_replicas_keep_the_promises_when_one_dies_at_any_moment() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    suite::lives_keep_the_promises(|| runtime.block_on(bed()), 3, 24);
+    suite::lives_keep_the_promises(|| runtime.block_on(test_store()), 3, 24);
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server's clock cannot be simulated")]
@@ -83,15 +83,15 @@ fn wall() -> Timestamp {
 }
 
 /// Options with the server's clock.
-fn by_server(bed: &Bed) -> StoreOptions {
-    StoreOptions { clock: JudgingClock::Server, ..bed.options() }
+fn by_server(test_store: &TestStore) -> StoreOptions {
+    StoreOptions { clock: JudgingClock::Server, ..test_store.options() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn racing_replicas_never_exceed_max_concurrent() {
     const DYNOS: u64 = 5;
     const OUT_MAX: u32 = 2;
-    let bed = bed().await;
+    let test_store = test_store().await;
     let cooldown = Duration::from_millis(40);
     let limits = Bounds {
         cooldown,
@@ -112,7 +112,7 @@ async fn racing_replicas_never_exceed_max_concurrent() {
     let granted = Arc::new(AtomicU32::new(0));
     let mut racers = Vec::new();
     for racer in 0..8_u64 {
-        let store = bed.open_with(by_server(&bed)).await;
+        let store = test_store.open_with(by_server(&test_store)).await;
         let (last, out, granted) = (last.clone(), out.clone(), granted.clone());
         racers.push(tokio::spawn(async move {
             for round in 0..40_u64 {
@@ -154,10 +154,10 @@ async fn racing_replicas_never_exceed_max_concurrent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_counting_at_once_see_every_hit() {
     const REPLICAS: u64 = 6;
-    let bed = bed().await;
+    let test_store = test_store().await;
     let mut stores = Vec::new();
     for _ in 0..REPLICAS {
-        stores.push(Arc::new(bed.open_with(by_server(&bed)).await));
+        stores.push(Arc::new(test_store.open_with(by_server(&test_store)).await));
     }
     for round in 0..30 {
         let start = Arc::new(tokio::sync::Barrier::new(stores.len()));
@@ -188,11 +188,11 @@ async fn replicas_counting_at_once_see_every_hit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_can_start_at_the_same_time() {
-    let bed = Arc::new(bed().await);
+    let test_store = Arc::new(test_store().await);
     let starts: Vec<_> = (0..6)
         .map(|_| {
-            let bed = bed.clone();
-            tokio::spawn(async move { bed.open_with(by_server(&bed)).await.close().await })
+            let test_store = test_store.clone();
+            tokio::spawn(async move { test_store.open_with(by_server(&test_store)).await.close().await })
         })
         .collect();
     for start in starts {
@@ -202,8 +202,11 @@ async fn replicas_can_start_at_the_same_time() {
 
 #[tokio::test]
 async fn a_replica_reads_the_history_of_another() {
-    let bed = bed().await;
-    let (one, two) = (bed.open_with(by_server(&bed)).await, bed.open_with(by_server(&bed)).await);
+    let test_store = test_store().await;
+    let (one, two) = (
+        test_store.open_with(by_server(&test_store)).await,
+        test_store.open_with(by_server(&test_store)).await,
+    );
     one.claim(&request(1, "web.1", 0), wall()).await.expect("a claim");
     let until = match two.claim(&request(1, "web.1", 0), wall()).await {
         Err(ClaimRefusal::Elsewhere { until }) => until,
@@ -218,7 +221,7 @@ async fn a_replica_reads_the_history_of_another() {
     one.renew(&[AttemptId(1)], wall()).await.expect("renewed");
     one.write(&hold(wall(), "web.1", Hold::UnderWay), wall());
     assert!(one.flush(Duration::from_secs(5)).await);
-    let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader");
+    let reading = ReadOnlyStore::open(&test_store.database).await.expect("a reader");
     assert_eq!(reading.decisions(&Filter::default()).await.expect("a page").decisions.len(), 1);
     reading.close().await;
     one.close().await;
@@ -237,8 +240,8 @@ async fn goes_away(mood: Mood) {
     let (_, authority) = server();
     let (user, address) = authority.rsplit_once('@').expect("a user");
     let proxy = Proxy::begin(address.to_owned()).await;
-    let bed = bed_at(&url.replace(&authority, &format!("{user}@{}", proxy.address)));
-    let store = bed.open().await;
+    let test_store = store_at(&url.replace(&authority, &format!("{user}@{}", proxy.address)));
+    let store = test_store.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
 
     proxy.set(mood);
@@ -291,8 +294,8 @@ async fn shutdown_is_quick_while_the_server_does_not_answer() {
     let (_, authority) = server();
     let (user, address) = authority.rsplit_once('@').expect("a user");
     let proxy = Proxy::begin(address.to_owned()).await;
-    let bed = bed_at(&url.replace(&authority, &format!("{user}@{}", proxy.address)));
-    let store = bed.open().await;
+    let test_store = store_at(&url.replace(&authority, &format!("{user}@{}", proxy.address)));
+    let store = test_store.open().await;
     proxy.set(Mood::Silent);
     store.write(&hold(at(0), "web.1", Hold::UnderWay), at(0));
     let asked = Instant::now();
@@ -302,7 +305,7 @@ async fn shutdown_is_quick_while_the_server_does_not_answer() {
 
 async fn error(url: &str) -> String {
     let database = Database::Postgres(url.into());
-    let opened = Store::open(&database, Bed::memory().options(), start()).await;
+    let opened = Store::open(&database, TestStore::memory().options(), start()).await;
     let error = opened.expect_err("no store").to_string();
     assert!(!error.contains("canary") && !error.contains('\n'), "{error}");
     error
@@ -332,14 +335,14 @@ async fn connection_errors_contain_no_secret() {
 #[tokio::test]
 async fn a_newer_schema_is_rejected() {
     let url = database().await;
-    bed_at(&url).open().await.close().await;
+    store_at(&url).open().await.close().await;
     suite::execute(&url, "UPDATE dynowarden_schema SET version = 1000").await;
     assert!(error(&url).await.contains("schema 1000"));
 }
 
 #[tokio::test]
 async fn reading_an_empty_database_is_an_error() {
-    let bed = bed().await;
-    let missing = ReadOnlyStore::open(&bed.database).await.expect_err("nothing there").to_string();
+    let test_store = test_store().await;
+    let missing = ReadOnlyStore::open(&test_store.database).await.expect_err("nothing there").to_string();
     assert!(missing.contains("there is no record yet"), "{missing}");
 }

@@ -36,8 +36,8 @@ use crate::notify::outbox::Outbox;
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::incident::kind::Kind;
-use dynowarden_core::incident::message::{Message, Phase};
-use dynowarden_core::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
+use dynowarden_core::incident::message::Message;
+use dynowarden_core::incident::{Incidents, Input, Plan, WatchedApp};
 use dynowarden_core::limits;
 use dynowarden_core::record::Record;
 use dynowarden_core::time::Now;
@@ -186,18 +186,9 @@ pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<()
 
 fn test_message(name: &str, now: Now) -> Message {
     let incident = format!("test-{name}-{}", now.wall.as_second());
-    Message {
-        id: format!("{incident}.1"),
-        incident,
-        at: now.wall,
-        opened_at: now.wall,
-        kind: Kind::Test,
-        phase: Phase::Single,
-        apps: Vec::new(),
-        title: "a test message from dynowarden".to_owned(),
-        body: vec![format!("The notifier {name} works: `dynowarden check --notify` sent this.")],
-        dynos: Vec::new(),
-    }
+    let body = format!("The notifier {name} works: `dynowarden check --notify` sent this.");
+    let text = ("a test message from dynowarden".to_owned(), vec![body]);
+    Message::single(incident, Kind::Test, text, now.wall)
 }
 
 fn plan(settings: &Settings, notifier: &NotifierSettings, tag: u32) -> Plan {
@@ -339,15 +330,14 @@ impl NotifierTask {
     /// Notifies the other notifiers that one is down, and that it is up again.
     fn report_notifiers(&mut self, known_down: &mut HashSet<usize>) {
         for (place, outbox) in self.outboxes.clone().iter().enumerate() {
-            let trouble = outbox.trouble();
-            let (is_down, why) = (trouble.is_some(), trouble.unwrap_or_default());
-            let is_news = if is_down { known_down.insert(place) } else { known_down.remove(&place) };
-            if !is_news {
-                continue;
-            }
-            let news = Trouble::NotifierDown { name: outbox.name(), why: &why };
+            let (name, trouble) = (outbox.name(), outbox.trouble());
+            let input = match &trouble {
+                Some(why) if known_down.insert(place) => Input::NotifierDown { name, why },
+                None if known_down.remove(&place) => Input::NotifierRecovered { name },
+                _ => continue,
+            };
             for other in (0..self.incidents.len()).filter(|other| *other != place) {
-                self.input_to(other, if is_down { Input::Trouble(news) } else { Input::Recovered(news) });
+                self.input_to(other, input.clone());
             }
         }
     }

@@ -73,7 +73,7 @@ pub(crate) async fn run(lane: usize, seed: u64, rounds: u32, span: Duration) -> 
                 let is_struck = |call: &&RecordedCall| call.at >= began && call.fault.is_some();
                 bench.heroku.see(|platform, _| platform.calls().filter(is_struck).count() as u64)
             };
-            let end = async |bench: &Bench| bench.heroku.clear_faults();
+            let end = async |bench: &Bench| bench.heroku.with(|platform, _| platform.faults.clear());
             bench.strike(name, span, begin, felt, end).await?;
         }
     }

@@ -2,26 +2,22 @@
 
 use std::process::{Command, Output};
 
-use dynowarden_core::ident::AppName;
 use heroku_sim::app::{AppSpec, Generation};
 use heroku_sim::fault::{Fault, FaultRule};
 use heroku_sim::platform::Rights;
-use heroku_sim::server::{SimHeroku, SimOptions};
+use heroku_sim::server::SimHeroku;
 use http::Method;
 use serde_json::Value;
+
+use support::fixtures::{self, app};
 
 const PASSWORD: &str = "drain-secret";
 const TOKEN: &str = "token-of-the-tests";
 const HERE: &str = "http://127.0.0.1:4567";
 
-fn app(name: &str) -> AppName {
-    name.parse().expect("an app")
-}
-
 /// A simulated Heroku with `acme` and two web dynos, and a token of scope `write`.
 async fn heroku() -> SimHeroku {
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(app("acme"), 2));
+    let heroku = fixtures::heroku(2).await;
     heroku.with(|platform, _| platform.tokens.insert(TOKEN.to_owned(), Rights::Write));
     heroku
 }
@@ -205,7 +201,8 @@ async fn register_adds_missing_drains_only_once() {
     check(&heroku, &["--register", &format!("{HERE}/")], &apps).expect(0, &["/logs/other (d."]);
     assert_eq!(changes(&heroku), ["POST /apps/acme/log-drains", "POST /apps/other/log-drains"]);
     let url = format!("http://drain:{PASSWORD}@127.0.0.1:4567/logs/acme");
-    assert!(heroku.drain_token(&app("acme"), &url).is_some());
+    let drains = heroku.see(|platform, _| platform.world.app("acme").map(|app| app.drains.clone()));
+    assert!(drains.is_some_and(|drains| drains.iter().any(|drain| drain.url == url)));
     // A drain with a stale password is not removed, but reported.
     heroku
         .with(|platform, now| {

@@ -9,11 +9,7 @@ use jiff::Timestamp;
 
 use support::client;
 use support::daemon::{DRAIN_PASSWORD, Daemon, eventually};
-use support::fixtures::{self, acme, heroku};
-
-fn frame(procid: &str, text: &str, at: Timestamp) -> Vec<u8> {
-    LogLine::heroku(acme(), procid, text, at).frames(Dialect::Logplex).concat()
-}
+use support::fixtures::{self, acme, frame, heroku};
 
 async fn post(heroku: &SimHeroku, daemon: &Daemon, body: Vec<u8>) {
     let url = SimHeroku::drain_url(&format!("{}/logs/acme", daemon.url), "logplex", DRAIN_PASSWORD);
@@ -82,10 +78,8 @@ fn a_restart_rule_for_a_code_without_a_dyno_is_rejected_at_startup() {
         [("H10", "names no dyno"), ("L10", "names no dyno"), ("H90", "platform codes such as")]
     {
         let rule = format!(r#"[{{name="x",on=["{code}"],do="restart"}}]"#);
-        let output =
-            support::daemon::command().arg("serve").env("DYNOWARDEN_RULE", rule).output().expect("it runs");
-        let said = String::from_utf8(output.stderr).expect("text");
-        assert_eq!(output.status.code(), Some(2), "{said}");
+        let (exit, said) = support::daemon::run(&["serve"], &[("DYNOWARDEN_RULE", &rule)]);
+        assert_eq!(exit, Some(2), "{said}");
         assert!(said.contains(code) && said.contains(reason), "{said}");
     }
 }

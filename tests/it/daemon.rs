@@ -8,7 +8,7 @@ use heroku_sim::line::LogLine;
 use heroku_sim::server::SimHeroku;
 use http::Method;
 
-use support::daemon::{DRAIN_PASSWORD, Daemon, HOOK_KEY};
+use support::daemon::{DRAIN_PASSWORD, Daemon, HOOK_KEY, REQUIRED};
 use support::fixtures::{Headers, acme, await_restart, basic, deleted, drain_to, dyno, heroku, post, r14};
 
 /// A daemon with a drain of `acme`.
@@ -183,14 +183,9 @@ async fn the_hook_restarts_running_dynos_one_after_another() {
 
 #[test]
 fn all_wrong_settings_are_reported_at_once_with_exit_code_2() {
-    let output = support::daemon::command()
-        .arg("serve")
-        .env("PORT", "eighty")
-        .env("DYNOWARDEN_POLICY__COOLDOWN", "soon")
-        .output()
-        .expect("the binary runs");
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let env = [("PORT", "eighty"), ("DYNOWARDEN_POLICY__COOLDOWN", "soon")];
+    let (exit, said) = support::daemon::run(&["serve"], &env);
+    assert_eq!(exit, Some(2), "{said}");
     for setting in [
         "PORT",
         "eighty",
@@ -206,16 +201,9 @@ fn all_wrong_settings_are_reported_at_once_with_exit_code_2() {
 
 #[test]
 fn an_invalid_log_filter_is_a_wrong_setting() {
-    let output = support::daemon::command()
-        .env("HEROKU_API_KEY", "k")
-        .env("HEROKU_APP", "acme")
-        .env("DRAIN_PASSWORD", "p")
-        .env("DATABASE_URL", "memory")
-        .env("RUST_LOG", "dynowarden=loud")
-        .output()
-        .expect("the binary runs");
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let env = [&REQUIRED[..], &[("RUST_LOG", "dynowarden=loud")]].concat();
+    let (exit, said) = support::daemon::run(&[], &env);
+    assert_eq!(exit, Some(2), "{said}");
     for part in ["RUST_LOG (environment variable RUST_LOG)", "read \"dynowarden=loud\"", "allowed: a filter"]
     {
         assert!(said.contains(part), "{part} is not in: {said}");
@@ -226,16 +214,8 @@ fn an_invalid_log_filter_is_a_wrong_setting() {
 fn a_port_in_use_is_reported_in_one_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
     let port = taken.local_addr().expect("an address").port().to_string();
-    let output = support::daemon::command()
-        .env("HEROKU_API_KEY", "k")
-        .env("HEROKU_APP", "acme")
-        .env("DRAIN_PASSWORD", "p")
-        .env("DATABASE_URL", "memory")
-        .env("DYNOWARDEN_LISTEN", "127.0.0.1")
-        .env("PORT", &port)
-        .output()
-        .expect("the binary runs");
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(output.status.code(), Some(1));
+    let env = [&REQUIRED[..], &[("PORT", port.as_str())]].concat();
+    let (exit, said) = support::daemon::run(&[], &env);
+    assert_eq!(exit, Some(1));
     assert!(said.contains(&port) && said.contains("PORT"), "{said}");
 }

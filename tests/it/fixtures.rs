@@ -12,21 +12,13 @@ use dynowarden_core::wire::{self, BadFrame};
 /// The logplex bodies among the fixtures, by their names.
 fn bodies() -> BTreeMap<String, Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut folders: Vec<PathBuf> = vec![root.clone()];
-    let mut bodies = BTreeMap::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder of fixtures") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "logplex") {
-                let name = path.strip_prefix(&root).expect("below the fixtures").with_extension("");
-                let name = name.to_str().expect("a plain name").replace('/', "-");
-                bodies.insert(name, std::fs::read(&path).expect("a fixture"));
-            }
-        }
-    }
-    bodies
+    let files = support::corpus::files(&root);
+    let bodies = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "logplex"));
+    let read = |path: &PathBuf| {
+        let name = path.strip_prefix(&root).expect("below the fixtures").with_extension("");
+        (name.to_str().expect("a plain name").replace('/', "-"), std::fs::read(path).expect("a fixture"))
+    };
+    bodies.map(read).collect()
 }
 
 /// All events in a body. Samples and unproblematic lines are only counted.

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use support::client::request;
 use support::crashes::{age, err};
-use support::daemon::Daemon;
+use support::daemon::{Daemon, REQUIRED};
 use support::fixtures::{await_restart, deleted, heroku};
 
 /// A file of its own, and its temporary directory.
@@ -74,23 +74,14 @@ async fn a_second_daemon_on_the_same_file_exits_with_one_sentence() {
     let (database, _directory) = file();
     let heroku = heroku(1).await;
     let _first = Daemon::start(&heroku.api_url(), &[("DATABASE_URL", &database)]);
-    let output = support::daemon::command()
-        .env("HEROKU_API_URL", heroku.api_url())
-        .env("HEROKU_API_KEY", "k")
-        .env("HEROKU_APP", "acme")
-        .env("DRAIN_PASSWORD", "p")
-        .env("DYNOWARDEN_LISTEN", "127.0.0.1")
-        .env("PORT", "0")
-        .env("DATABASE_URL", &database)
-        .output()
-        .expect("the binary runs");
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let api_url = heroku.api_url();
+    let own = [("HEROKU_API_URL", api_url.as_str()), ("DATABASE_URL", &database)];
+    let (exit, said) = support::daemon::run(&[], &[&REQUIRED[..], &own].concat());
+    assert_eq!(exit, Some(1), "{said}");
     assert!(said.contains("record.db"), "{said}");
     // A reader is not a second daemon.
-    let output =
-        support::daemon::command().arg("history").env("DATABASE_URL", &database).output().expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (exit, said) = support::daemon::run(&["history"], &[("DATABASE_URL", &database)]);
+    assert_eq!(exit, Some(0), "{said}");
 }
 
 /// A DELETE never gets a response, and its sender is killed while it waits. The next process inspects the

@@ -3,30 +3,15 @@
 use std::time::Duration;
 
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::AppName;
-use heroku_sim::app::AppSpec;
 use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
-use heroku_sim::line::{Dialect, LogLine};
+use heroku_sim::line::LogLine;
 use heroku_sim::platform::Rights;
-use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
+use heroku_sim::server::{RawPost, SimHeroku};
 use http::Method;
 
 use support::client::get;
 use support::daemon::{DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
-use support::fixtures::{await_restart_of, basic, drain_to, dyno, post};
-
-fn app(name: &str) -> AppName {
-    name.parse().expect("an app")
-}
-
-/// A simulated Heroku with these apps, two web dynos each.
-async fn heroku(apps: &[&str]) -> SimHeroku {
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    for name in apps {
-        heroku.add_app(AppSpec::new(app(name), 2));
-    }
-    heroku
-}
+use support::fixtures::{app, await_restart_of, basic, drain_to, dyno, frame, heroku_with, post, r14};
 
 /// A drain to nowhere, registered before the daemon starts; returns its token.
 fn add_drain(heroku: &SimHeroku, name: &str) -> String {
@@ -36,11 +21,9 @@ fn add_drain(heroku: &SimHeroku, name: &str) -> String {
 
 /// Posts an R14 of a dyno on `/logs` with the drain's token; returns the status and `Retry-After`.
 async fn post_r14(heroku: &SimHeroku, daemon: &Daemon, token: &str, name: &str) -> (u16, Option<String>) {
-    let line = LogLine::heroku(app("any"), name, "Error R14 (Memory quota exceeded)", heroku.now());
     let post = RawPost {
-        body: line.frames(Dialect::Logplex).concat().into(),
+        body: r14(heroku, name).into(),
         headers: vec![("Logplex-Drain-Token".to_owned(), token.to_owned())],
-        method: Method::POST,
         url: SimHeroku::drain_url(&format!("{}/logs", daemon.url), "logplex", DRAIN_PASSWORD),
     };
     let answer = heroku.post(post).await.expect("an answer");
@@ -61,24 +44,9 @@ fn await_notice(daemon: &Daemon, app_name: &str, label: &str, text: &str) {
     });
 }
 
-/// Each app and its drains; querying the account's limit is free.
-#[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_apps_cost_two_api_calls_each_at_startup() {
-    let names: Vec<String> = (1..=200).map(|place| format!("app-{place}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let heroku = heroku(&names).await;
-    names.iter().for_each(|name| drop(add_drain(&heroku, name)));
-    let _daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", &names.join(","))]);
-    let all = |calls: usize| (calls >= 401).then_some(());
-    heroku.await_that(|platform| all(platform.calls().count()), PATIENCE).await.expect("all of them");
-    let calls = heroku.calls();
-    let count = |end: &str| calls.iter().filter(|call| call.path.ends_with(end)).count();
-    assert_eq!((count("/log-drains"), count("/account/rate-limits"), calls.len()), (200, 1, 401));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_without_an_app_name_belongs_to_the_app_of_its_drain() {
-    let heroku = heroku(&["acme", "other"]).await;
+    let heroku = heroku_with(&["acme", "other"], 2).await;
     let tokens = [add_drain(&heroku, "acme"), add_drain(&heroku, "other")];
     let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "acme,other")]);
     assert_eq!(post_r14(&heroku, &daemon, &tokens[1], "web.2").await.0, 204);
@@ -90,7 +58,7 @@ async fn a_batch_without_an_app_name_belongs_to_the_app_of_its_drain() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_drain_is_asked_to_retry_until_all_drains_are_listed() {
-    let heroku = heroku(&["acme", "other"]).await;
+    let heroku = heroku_with(&["acme", "other"], 2).await;
     let known = add_drain(&heroku, "acme");
     let hidden = add_drain(&heroku, "other");
     heroku.add_fault(FaultRule::always(Method::GET, "/other/log-drains", Fault::Status(503)));
@@ -103,7 +71,7 @@ async fn an_unknown_drain_is_asked_to_retry_until_all_drains_are_listed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_drain_is_reported_and_so_is_its_recovery() {
-    let heroku = heroku(&["acme"]).await;
+    let heroku = heroku_with(&["acme"], 2).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "2s")]);
     drain_to(&heroku, &daemon.url, &app("acme"));
     heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
@@ -117,7 +85,7 @@ async fn a_silent_drain_is_reported_and_so_is_its_recovery() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_drain_is_reported() {
-    let heroku = heroku(&["acme"]).await;
+    let heroku = heroku_with(&["acme"], 2).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
     await_notice(&daemon, "acme", "drain_silent", "no drain of the app delivers here");
     assert!(heroku.deletes().is_empty());
@@ -125,7 +93,7 @@ async fn a_removed_drain_is_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_token_is_reported_and_ends_readiness() {
-    let heroku = heroku(&["acme"]).await;
+    let heroku = heroku_with(&["acme"], 2).await;
     heroku.with(|platform, _| platform.tokens = [("token-of-the-tests".to_owned(), Rights::Write)].into());
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
     await_page(&daemon, "/metrics", "dynowarden_token_accepted 1");
@@ -141,19 +109,11 @@ async fn a_revoked_token_is_reported_and_ends_readiness() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_lines_are_counted_for_the_drain_that_lost_them() {
-    let heroku = heroku(&["acme"]).await;
+    let heroku = heroku_with(&["acme"], 2).await;
     let own = add_drain(&heroku, "acme");
     let daemon = Daemon::start(&heroku.api_url(), &[]);
-    let l10 = |text: String| {
-        LogLine::heroku(
-            app("acme"),
-            "logplex",
-            format!("Error L10 (output buffer overflow): {text}"),
-            heroku.now(),
-        )
-        .frames(Dialect::Logplex)
-        .concat()
-    };
+    let l10 =
+        |text: String| frame("logplex", &format!("Error L10 (output buffer overflow): {text}"), heroku.now());
     let body = [
         l10("1 messages dropped since 2026-01-02T03:04:05.678+00:00.".to_owned()),
         l10(format!("drain '{own}' dropped 20 messages since 2026-01-02T03:04:05.678+00:00.")),
@@ -172,7 +132,7 @@ async fn lost_lines_are_counted_for_the_drain_that_lost_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_whose_api_calls_hang_delays_no_other_app() {
-    let heroku = heroku(&["hung", "acme"]).await;
+    let heroku = heroku_with(&["hung", "acme"], 2).await;
     heroku.add_fault(FaultRule {
         fault: Fault::HangBefore,
         method: None,
@@ -194,13 +154,10 @@ async fn an_app_whose_api_calls_hang_delays_no_other_app() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_apps_start_and_restart_within_the_api_quota() {
-    let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
     let names: Vec<String> = (0..200).map(|place| format!("app-{place}")).collect();
-    let mut tokens = Vec::new();
-    for name in &names {
-        heroku.add_app(AppSpec::new(app(name), 20));
-        tokens.push(add_drain(&heroku, name));
-    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let heroku = heroku_with(&names, 20).await;
+    let tokens: Vec<String> = names.iter().map(|name| add_drain(&heroku, name)).collect();
     let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", &names.join(","))]);
     // Right after startup, before all drains can have been listed.
     assert_eq!(post_r14(&heroku, &daemon, &tokens[137], "web.7").await.0, 204);
@@ -209,24 +166,21 @@ async fn two_hundred_apps_start_and_restart_within_the_api_quota() {
         assert_eq!(post_r14(&heroku, &daemon, &tokens[place], "web.20").await.0, 204);
     }
     for place in [0, 57, 199] {
-        await_restart_of(&heroku, &names[place], "web.20").await;
+        await_restart_of(&heroku, names[place], "web.20").await;
     }
     let last_sight = |call: &heroku_sim::platform::RecordedCall| call.path == "/apps/app-199";
     heroku.await_call(last_sight, PATIENCE).await.expect("every app is seen");
-    let ends = |end: &str| heroku.calls().iter().filter(|call| call.path.ends_with(end)).count();
-    assert_eq!((ends("/log-drains"), ends("/account/rate-limits")), (200, 1));
-    let rounds = heroku
-        .calls()
-        .iter()
-        .filter(|call| {
-            call.path.ends_with("/log-drains")
-                || call.path.matches('/').count() == 2 && call.path.starts_with("/apps/")
-        })
-        .count();
+    let calls = heroku.calls();
+    let count = |fits: &dyn Fn(&str) -> bool| calls.iter().filter(|call| fits(&call.path)).count();
+    assert_eq!(count(&|path| path.ends_with("/log-drains")), 200);
+    // Querying the account's limit is free.
+    assert_eq!(count(&|path| path == "/account/rate-limits"), 1);
+    let rounds = count(&|path| path.starts_with("/apps/") && !path.contains("/dynos"));
+    assert_eq!(rounds + 1 + count(&|path| path.contains("/dynos")), calls.len());
     assert!(rounds <= 400, "at most two calls for each app, of the account's 4,500: {rounds}");
     let up = heroku.see(|platform, _| {
         let of_app =
-            |name: &String| platform.world.dynos(&app(name)).filter(|d| d.state != DynoState::Up).count();
+            |name: &&str| platform.world.dynos(&app(name)).filter(|d| d.state != DynoState::Up).count();
         names.iter().map(of_app).sum::<usize>()
     });
     assert!(up <= 4, "only the four are out");

@@ -9,13 +9,13 @@ use dynowarden::store::Store;
 use dynowarden::store::history::Filter;
 use dynowarden::store::read_only::ReadOnlyStore;
 
-use suite::{Bed, at, hold, start};
+use suite::{TestStore, at, hold, start};
 
-fn sqlite() -> Bed {
+fn sqlite() -> TestStore {
     let dir = tempfile::tempdir().expect("a directory");
     // A name that must be escaped in a URL.
     let database = Database::Sqlite(dir.path().join("the record?#%20é.db"));
-    Bed { database, outlives: true, shared: false, _dir: Some(dir) }
+    TestStore { database, outlives: true, shared: false, _dir: Some(dir) }
 }
 
 fn sqlite_url(path: &Path) -> String {
@@ -29,7 +29,7 @@ macro_rules! suite {
         mod memory {
             $(#[tokio::test]
             async fn $name() {
-                support::store::$name(super::Bed::memory()).await;
+                support::store::$name(super::TestStore::memory()).await;
             })+
         }
         mod sqlite {
@@ -62,8 +62,8 @@ fn one_replica_keeps_the_promises_when_it_dies_at_any_moment() {
 }
 
 async fn error(path: &Path) -> String {
-    let bed = Bed::memory();
-    let opened = Store::open(&Database::Sqlite(path.to_owned()), bed.options(), start()).await;
+    let test_store = TestStore::memory();
+    let opened = Store::open(&Database::Sqlite(path.to_owned()), test_store.options(), start()).await;
     opened.expect_err("no store").to_string()
 }
 
@@ -96,8 +96,8 @@ async fn a_damaged_file_is_not_changed() {
 
     // A database without its middle.
     fs::remove_file(&path).expect("no file");
-    let bed = Bed { database: Database::Sqlite(path.clone()), ..Bed::memory() };
-    let store = bed.open().await;
+    let test_store = TestStore { database: Database::Sqlite(path.clone()), ..TestStore::memory() };
+    let store = test_store.open().await;
     for n in 0..500 {
         let name = format!("web.{}", n + 1);
         store.write(&hold(at(n), &name, dynowarden_core::record::hold::Hold::UnderWay), at(n));
@@ -114,8 +114,8 @@ async fn a_damaged_file_is_not_changed() {
 async fn a_partly_damaged_file_stops_restarts() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("x.db");
-    let bed = Bed { database: Database::Sqlite(path.clone()), ..Bed::memory() };
-    let store = bed.open().await;
+    let test_store = TestStore { database: Database::Sqlite(path.clone()), ..TestStore::memory() };
+    let store = test_store.open().await;
     for n in 0..500 {
         let name = format!("web.{}", n + 1);
         store.write(&hold(at(n), &name, dynowarden_core::record::hold::Hold::UnderWay), at(n));
@@ -126,7 +126,7 @@ async fn a_partly_damaged_file_stops_restarts() {
     bytes[20 * 4096..].fill(0x5a);
     fs::write(&path, bytes).expect("the file");
 
-    let store = bed.open().await;
+    let store = test_store.open().await;
     let mut health = store.watch();
     let away = health.wait_for(Option::is_some).await.expect("a store").clone();
     let (_, away) = away.expect("it was waited for");
@@ -140,30 +140,30 @@ async fn a_partly_damaged_file_stops_restarts() {
 
 #[tokio::test]
 async fn one_daemon_writes_a_file_and_many_readers_read_it() {
-    let bed = sqlite();
-    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
-    let missing = ReadOnlyStore::open(&bed.database).await.expect_err("nothing there").to_string();
+    let test_store = sqlite();
+    let Database::Sqlite(path) = &test_store.database else { panic!("a file") };
+    let missing = ReadOnlyStore::open(&test_store.database).await.expect_err("nothing there").to_string();
     names(&missing, path, "there is no record yet");
     assert!(!path.exists());
-    let store = bed.open().await;
+    let store = test_store.open().await;
     names(&error(path).await, path, "another dynowarden serves from");
     store.write(&hold(at(1), "web.1", dynowarden_core::record::hold::Hold::UnderWay), at(1));
     assert!(store.flush(std::time::Duration::from_secs(10)).await);
-    let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader");
+    let reading = ReadOnlyStore::open(&test_store.database).await.expect("a reader");
     let page = reading.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
     assert_eq!(page.decisions.len(), 1);
     reading.close().await;
     store.close().await;
     // The lock ends with the process.
-    bed.open().await.close().await;
-    let reading = ReadOnlyStore::open(&bed.database).await.expect("a reader of a file at rest");
+    test_store.open().await.close().await;
+    let reading = ReadOnlyStore::open(&test_store.database).await.expect("a reader of a file at rest");
     reading.close().await;
 }
 
 #[tokio::test]
 async fn an_older_schema_is_migrated() {
-    let bed = sqlite();
-    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
+    let test_store = sqlite();
+    let Database::Sqlite(path) = &test_store.database else { panic!("a file") };
     let first = include_str!("../../migrations/0001_record.sql");
     let version = "CREATE TABLE dynowarden_schema (version BIGINT NOT NULL); \
         INSERT INTO dynowarden_schema (version) VALUES (1);";
@@ -178,9 +178,9 @@ async fn an_older_schema_is_migrated() {
         {at}, {at}, NULL, 1, 1, {at}, 0, {at}, {at}, 'back', 'up again', 1, 'j')"
     );
     suite::execute(&sqlite_url(path), &rows).await;
-    let read = ReadOnlyStore::open(&bed.database).await.expect_err("an older one").to_string();
+    let read = ReadOnlyStore::open(&test_store.database).await.expect_err("an older one").to_string();
     names(&read, path, "start this version's daemon on it first");
-    let store = bed.open().await;
+    let store = test_store.open().await;
     let page = store.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
     let outcome = page.decisions[0].outcome.as_ref().expect("the outcome of the restart");
     assert_eq!((page.decisions.len(), outcome.text.as_str()), (1, "up again"));
@@ -189,11 +189,11 @@ async fn an_older_schema_is_migrated() {
 
 #[tokio::test]
 async fn a_newer_schema_is_rejected() {
-    let bed = sqlite();
-    bed.open().await.close().await;
-    let Database::Sqlite(path) = &bed.database else { panic!("a file") };
+    let test_store = sqlite();
+    test_store.open().await.close().await;
+    let Database::Sqlite(path) = &test_store.database else { panic!("a file") };
     suite::execute(&sqlite_url(path), "UPDATE dynowarden_schema SET version = 1000").await;
     names(&error(path).await, path, "schema 1000");
-    let read = ReadOnlyStore::open(&bed.database).await.expect_err("a newer one").to_string();
+    let read = ReadOnlyStore::open(&test_store.database).await.expect_err("a newer one").to_string();
     names(&read, path, "newer version of dynowarden");
 }

@@ -4,7 +4,7 @@
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dynowarden_core::codes::Code;
 use dynowarden_core::detect;
@@ -161,10 +161,7 @@ proptest! {
 
     #[test]
     fn any_octets_are_read_as_the_reference_reads_them(octets in octets(400)) {
-        support::oracle::check_batch(&octets);
-        support::oracle::check_line(&octets);
-        support::oracle::check_msg(&octets);
-        support::oracle::check_time(&octets);
+        check_all(&octets);
     }
 
     #[test]
@@ -191,20 +188,6 @@ proptest! {
     }
 }
 
-/// The files below a folder of the project, sorted.
-fn files(folder: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder of the project") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
-        }
-    }
-    files.sort();
-    files
-}
-
 #[track_caller]
 fn check_all(octets: &[u8]) {
     support::oracle::check_batch(octets);
@@ -215,7 +198,7 @@ fn check_all(octets: &[u8]) {
 
 #[test]
 fn fixtures_are_read_as_the_reference_reads_them() {
-    let files = files("fixtures");
+    let files = support::corpus::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"));
     assert!(files.len() >= 20, "fixtures is not where it should be");
     files.iter().for_each(|path| check_all(&std::fs::read(path).expect("a file")));
 }

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
             _ = tokio::signal::ctrl_c() => vec!["ended from outside".to_owned()],
         }
     });
-    for what in broken.iter().take(TOLD_MAX) {
+    for what in broken.iter().take(REPORTED_MAX) {
         println!("BROKEN: {what}");
     }
     if broken.is_empty() {
@@ -162,7 +162,7 @@ impl Soak {
                 self.watch.refused(text("app"), text("dyno"), text("code"), now);
             }
             if text("level") == "ERROR" {
-                self.judge.broken.push(format!("the daemon said: {line}"));
+                self.judge.broken.push(format!("the daemon logged an error: {line}"));
             }
         }
     }
@@ -218,4 +218,4 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Findings that are printed one by one.
-const TOLD_MAX: usize = 20;
+const REPORTED_MAX: usize = 20;

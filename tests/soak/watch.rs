@@ -25,7 +25,7 @@ pub(crate) struct Watch {
     owed: BTreeMap<(String, String), (InstanceId, Timestamp)>,
     refused: BTreeMap<(String, String), Timestamp>,
     waits: Vec<Duration>,
-    refused_for_good: BTreeSet<InstanceId>,
+    refused_permanently: BTreeSet<InstanceId>,
     forgotten: BTreeMap<InstanceId, String>,
 }
 
@@ -53,7 +53,7 @@ impl Watch {
         }
         self.owed.retain(|key, (id, from)| {
             let is_owed = above.get(key) == Some(id);
-            if !is_owed && !self.refused_for_good.contains(id) {
+            if !is_owed && !self.refused_permanently.contains(id) {
                 self.waits.push(since(*from, now));
             }
             is_owed
@@ -69,8 +69,8 @@ impl Watch {
                 continue;
             }
             if self.refused.get(&key).is_some_and(|at| since(*at, now) <= BOUND) {
-                self.refused_for_good.insert(id);
-            } else if !self.refused_for_good.contains(&id) {
+                self.refused_permanently.insert(id);
+            } else if !self.refused_permanently.contains(&id) {
                 self.forgotten.entry(id).or_insert_with(|| {
                     format!("{} of {} has been above its quota since {from} without a restart", key.1, key.0)
                 });
@@ -95,7 +95,7 @@ impl fmt::Display for Watch {
              (longest) of {} s allowed; left alone permanently, with the reason: {}",
             waits.len(),
             BOUND.as_secs(),
-            self.refused_for_good.len()
+            self.refused_permanently.len()
         )
     }
 }

@@ -3,8 +3,8 @@
 //! Both hold a password. It is kept secret, compared in constant time, and shown only on explicit request.
 
 use core::net::IpAddr;
-use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -96,7 +96,9 @@ impl DrainUrl {
         let Some(password) = self.userinfo.as_ref().and_then(password_of) else { return false };
         let expected = Sha256::digest(expected.expose_secret().as_bytes());
         let raw = Sha256::digest(password.as_bytes()).ct_eq(&expected);
-        let decoded = Sha256::digest(percent_decoded(password)).ct_eq(&expected);
+        // Invalid escapes stay as they are.
+        let decoded = percent_decode_str(password).collect::<Vec<u8>>();
+        let decoded = Sha256::digest(decoded).ct_eq(&expected);
         (raw | decoded).into()
     }
 }
@@ -168,17 +170,11 @@ impl PublicUrl {
 
 /// Encodes a password for use in a URL.
 pub fn percent_encoded(password: &str) -> String {
-    let mut encoded = String::with_capacity(password.len());
-    for byte in password.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a `String` cannot fail.
-            let _written = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+    utf8_percent_encode(password, &RESERVED).to_string()
 }
+
+/// All but the unreserved characters of RFC 3986.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The host of any URL, in lower case.
 pub fn host_of(url: &str) -> Option<String> {
@@ -238,25 +234,6 @@ fn take_apart(text: &str) -> Option<(Place, Option<SecretString>, String)> {
 /// The text after the first colon; without one there is only a user.
 fn password_of(userinfo: &SecretString) -> Option<&str> {
     userinfo.expose_secret().split_once(':').map(|(_, password)| password).filter(|text| !text.is_empty())
-}
-
-/// Percent-decodes a text; invalid escapes stay as they are.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    let mut rest = text.as_bytes();
-    let mut decoded = Vec::with_capacity(rest.len());
-    while let [first, behind @ ..] = rest {
-        rest = behind;
-        if let (b'%', [high, low, after @ ..]) = (*first, behind)
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-        {
-            decoded.push(high << 4 | low);
-            rest = after;
-        } else {
-            decoded.push(*first);
-        }
-    }
-    decoded
 }
 
 #[cfg(test)]

@@ -70,13 +70,25 @@ impl NameError {
     }
 }
 
-// === impl AppName ===
+macro_rules! shown_as_text {
+    ($($name:ident),+) => {$(
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
 
-impl AppName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
 }
+
+shown_as_text!(AppName, ProcessType, DrainToken);
+
+// === impl AppName ===
 
 // Its hash is that of its text, as `Borrow` requires: it is derived from the only field.
 impl Borrow<str> for AppName {
@@ -92,43 +104,19 @@ impl FromStr for AppName {
         let fits = (1..=limits::NAME_BYTES_MAX).contains(&text.len())
             && !text.starts_with('-')
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::new("an app's name", "lower-case letters, digits and -, at most 128", text))
-        }
-    }
-}
-
-impl fmt::Display for AppName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let error = || NameError::new("an app's name", "lower-case letters, digits and -, at most 128", text);
+        fits.then(|| Self(text.into())).ok_or_else(error)
     }
 }
 
 // === impl ProcessType ===
 
-impl ProcessType {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for ProcessType {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if is_process_type(text.as_bytes()) {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::new("a process type", "letters, digits, - and _, at most 128", text))
-        }
-    }
-}
-
-impl fmt::Display for ProcessType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let error = || NameError::new("a process type", "letters, digits, - and _, at most 128", text);
+        is_process_type(text.as_bytes()).then(|| Self(text.into())).ok_or_else(error)
     }
 }
 
@@ -196,12 +184,6 @@ impl<'b> DynoRef<'b> {
 
 // === impl DrainToken ===
 
-impl DrainToken {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for DrainToken {
     type Err = NameError;
 
@@ -210,17 +192,8 @@ impl FromStr for DrainToken {
             && text.len() <= limits::NAME_BYTES_MAX
             && text.starts_with("d.")
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
-        if fits {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::new("a drain token", "d.<uuid>, as `heroku drains --json` shows it", text))
-        }
-    }
-}
-
-impl fmt::Display for DrainToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let error = || NameError::new("a drain token", "d.<uuid>, as `heroku drains --json` shows it", text);
+        fits.then(|| Self(text.into())).ok_or_else(error)
     }
 }
 
@@ -239,7 +212,7 @@ impl InstanceId {
     }
 
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.octets[..usize::from(self.length)]).expect("`parse` lets nothing but ASCII in")
+        str::from_utf8(&self.octets[..usize::from(self.length)]).expect("`parse` accepts only ASCII")
     }
 }
 

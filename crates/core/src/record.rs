@@ -199,7 +199,7 @@ impl Record {
     }
 }
 
-// === impl Verdict ===
+// === impl Action ===
 
 impl Action {
     pub fn word(&self) -> &'static str {
@@ -255,7 +255,7 @@ impl Decision {
 }
 
 /// A code with its title: `R14 (Memory quota exceeded)`.
-fn titled(code: Code) -> String {
+pub(crate) fn titled(code: Code) -> String {
     codes::entry(code).map_or_else(|| code.to_string(), |entry| format!("{code} ({})", entry.title))
 }
 

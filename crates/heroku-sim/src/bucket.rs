@@ -11,27 +11,19 @@ use dynowarden_core::time::{later, since};
 /// whole number: many small steps refill exactly as much as one large one.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
-    full: u64,
     left: u64,
-    per_minute: u64,
     read_at: Timestamp,
 }
 
 impl Bucket {
     /// A full bucket of Heroku's size and refill.
     pub fn new(now: Timestamp) -> Self {
-        Self::with_rate(limits::API_TOKENS_MAX, limits::API_TOKENS_PER_MINUTE, now)
-    }
-
-    /// A full bucket of `tokens_max`, refilled by `per_minute`.
-    pub fn with_rate(tokens_max: u32, per_minute: u32, now: Timestamp) -> Self {
-        let full = u64::from(tokens_max) * TOKEN;
-        Self { full, left: full, per_minute: u64::from(per_minute), read_at: now }
+        Self { left: FULL, read_at: now }
     }
 
     /// Leaves `tokens` in the bucket, up to its capacity.
     pub fn set(&mut self, tokens: u32, now: Timestamp) {
-        (self.left, self.read_at) = ((u64::from(tokens) * TOKEN).min(self.full), now);
+        (self.left, self.read_at) = ((u64::from(tokens) * TOKEN).min(FULL), now);
     }
 
     /// Takes one token, if there is one.
@@ -51,12 +43,14 @@ impl Bucket {
 
     fn refill(&mut self, now: Timestamp) {
         let elapsed_ms = u64::try_from(since(self.read_at, now).as_millis()).unwrap_or(u64::MAX);
-        self.left = self.left.saturating_add(elapsed_ms.saturating_mul(self.per_minute)).min(self.full);
+        self.left = self.left.saturating_add(elapsed_ms.saturating_mul(PER_MINUTE)).min(FULL);
         self.read_at = later(self.read_at, Duration::from_millis(elapsed_ms));
     }
 }
 
 const TOKEN: u64 = 60_000;
+const FULL: u64 = limits::API_TOKENS_MAX as u64 * TOKEN;
+const PER_MINUTE: u64 = limits::API_TOKENS_PER_MINUTE as u64;
 
 #[cfg(test)]
 mod tests {

@@ -109,8 +109,9 @@ impl Behaviour {
                 let room_mb = u64::from(size.quota_mb.saturating_sub(from_mb));
                 Some(Duration::from_millis(room_mb * 60_000 / u64::from(mb_per_min)).saturating_sub(age))
             }
-            Self::Plateau { permille } => (permille > 1000).then_some(Duration::ZERO),
-            Self::Spike { permille, .. } => (permille > 1000).then_some(Duration::ZERO),
+            Self::Plateau { permille } | Self::Spike { permille, .. } => {
+                (permille > 1000).then_some(Duration::ZERO)
+            }
         }
     }
 }

@@ -50,7 +50,6 @@ pub struct FaultRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathRule {
     Any,
-    Exactly(String),
     EndsWith(String),
     Contains(String),
 }
@@ -80,7 +79,6 @@ impl FaultRule {
         let fits = self.method.as_ref().is_none_or(|wanted| wanted == method)
             && match &self.path {
                 PathRule::Any => true,
-                PathRule::Exactly(text) => path == text,
                 PathRule::EndsWith(text) => path.ends_with(text.as_str()),
                 PathRule::Contains(text) => path.contains(text.as_str()),
             };

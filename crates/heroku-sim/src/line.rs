@@ -79,10 +79,9 @@ impl std::fmt::Display for Source {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Logplex: no STRUCTURED-DATA, a newline at the end of MSG.
-    #[default]
     Logplex,
     /// Logplex without the newline, as in the injected L10 of the public source.
     LogplexBare,
@@ -92,13 +91,8 @@ pub enum Dialect {
 
 /// The text of `at` with 0 to 6 fraction digits, trailing zeros trimmed (heroku.md §1.2).
 pub fn clock_text(at: Timestamp) -> String {
-    let whole = at.strftime("%Y-%m-%dT%H:%M:%S");
-    let micros = at.subsec_nanosecond().unsigned_abs() / 1000;
-    if micros == 0 {
-        return format!("{whole}+00:00");
-    }
-    let digits = format!("{micros:06}");
-    format!("{whole}.{}+00:00", digits.trim_end_matches('0'))
+    let at = Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at);
+    at.strftime("%Y-%m-%dT%H:%M:%S%.f+00:00").to_string()
 }
 
 const CHUNK_BYTES: usize = 10_000;

@@ -28,8 +28,8 @@ impl Logplex {
         Self { chance: Chance::new(seed), lanes: BTreeMap::new(), policy }
     }
 
-    /// Starts serving drains that are new in `world`, under the present policy, and drops those that are
-    /// gone, with all messages that waited for them.
+    /// Starts serving drains that are new in `world`, and drops those that are gone, with all messages
+    /// that waited for them.
     pub fn sync(&mut self, world: &World) {
         let drains = || world.apps().flat_map(|app| app.drains.iter().map(move |drain| (app, drain)));
         self.lanes.retain(|lane, _| drains().any(|(_, drain)| drain.token == lane.token));
@@ -43,11 +43,6 @@ impl Logplex {
                 }
             }
         }
-    }
-
-    /// The policy of drains that [`Logplex::sync`] finds from now on.
-    pub fn set_policy(&mut self, policy: DrainPolicy) {
-        self.policy = policy;
     }
 
     /// Queues a line for every drain of its app; the node that sends it is random.

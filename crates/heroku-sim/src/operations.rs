@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::app::{DrainResource, Release};
 use crate::dyno::DynoPlan;
 use crate::world::{Cause, Event, Missing, OWNER, World};
-use dynowarden_core::ident::{AppName, DrainToken, DynoName, ProcessType};
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollout {
@@ -162,16 +162,6 @@ impl World {
         let drain = DrainResource { created_at: now, id: self.chance.uuid(), token, url: url.into() };
         self.apps.get_mut(app).ok_or(Missing::App)?.drains.push(drain.clone());
         Ok(drain)
-    }
-
-    /// Gives a registered drain another token, for tests that must know it beforehand.
-    ///
-    /// # Errors
-    /// No such app or drain.
-    pub fn set_drain_token(&mut self, app: &AppName, id: &str, token: DrainToken) -> Result<(), Missing> {
-        let state = self.apps.get_mut(app).ok_or(Missing::App)?;
-        state.drains.iter_mut().find(|drain| drain.id == id).ok_or(Missing::Drain)?.token = token;
-        Ok(())
     }
 
     /// Removes the drain with this id, URL or token.

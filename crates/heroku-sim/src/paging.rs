@@ -23,10 +23,8 @@ pub struct Page {
 /// key = "id" / "name" / "version"      option = "max=" number / "order=asc" / "order=desc"
 /// ```
 pub fn page(mut items: Vec<Value>, range: Option<&str>, page_default: usize) -> Option<Page> {
-    let Range { behind, descending, from, key, max } = match range {
-        Some(range) => Range::parse(range, page_default)?,
-        None => Range { behind: false, descending: false, from: "", key: "id", max: page_default },
-    };
+    let range = range.unwrap_or("id ..");
+    let Range { behind, descending, from, key, max } = Range::parse(range, page_default)?;
     items.sort_by_key(|item| rank(key, &item[key]));
     if descending {
         items.reverse();

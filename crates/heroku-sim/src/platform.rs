@@ -17,7 +17,6 @@ use sha2::{Digest, Sha256};
 use crate::bucket::Bucket;
 use crate::fault::{Fault, FaultRule, error_words};
 use crate::paging::PAGE_DEFAULT;
-use crate::resource;
 use crate::rng::Chance;
 use crate::routes::{self, Answer, Call, Refusal};
 use crate::target::decode;
@@ -144,55 +143,49 @@ impl Platform {
     }
 
     fn reply(&mut self, request: &Request<Bytes>, fault: Option<&Fault>, now: Timestamp) -> Reply {
-        let over = match fault {
+        match fault {
             Some(Fault::BreakBefore) => return Reply::Break,
             Some(Fault::HangBefore) => return Reply::Silence,
-            Some(Fault::Status(status)) => {
-                let (id, message) = error_words(*status);
-                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                return self.respond(status, resource::error(id, message).to_string(), None, now);
-            }
             Some(Fault::Late(span)) => return self.late(request, *span, now),
-            Some(Fault::Slow(span)) => *span,
-            _ => Duration::ZERO,
-        };
-        let outcome = self.perform(request, now);
-        match fault {
-            Some(Fault::BreakAfter) => return Reply::Break,
-            Some(Fault::HangAfter) => return Reply::Silence,
-            Some(Fault::Html) => {
-                let mut reply = self.respond(StatusCode::OK, HTML.into(), None, now);
-                if let Reply::Answer { response, .. } = &mut reply {
-                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-                }
-                return reply;
-            }
             _ => {}
         }
-        match outcome {
-            Err(refusal) => {
-                let (id, _) = error_words(refusal.status);
-                let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-                self.respond(status, resource::error(id, refusal.message).to_string(), None, now)
+        let outcome = match fault {
+            Some(Fault::Status(status)) => Err(Refusal::new(*status)),
+            _ => self.perform(request, now),
+        };
+        let mut over = Duration::ZERO;
+        let response = match (fault, outcome) {
+            (Some(Fault::BreakAfter), _) => return Reply::Break,
+            (Some(Fault::HangAfter), _) => return Reply::Silence,
+            (Some(Fault::Html), _) => {
+                let mut response = self.respond(StatusCode::OK, HTML.into(), None, now);
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+                response
             }
-            Ok(Answer { mut body, next, status }) => {
+            (_, Err(Refusal { message, status })) => {
+                let body = json!({ "id": error_words(status).0, "message": message });
+                let status = StatusCode::from_u16(status).expect("faults and refusals have real statuses");
+                self.respond(status, body.to_string(), None, now)
+            }
+            (_, Ok(Answer { mut body, next, status })) => {
                 if let Some(fault) = fault {
                     fault.spoil(&mut body);
                 }
                 let mut text = body.to_string();
-                if fault == Some(&Fault::WrongJson) {
-                    text.truncate(text.len() / 2);
+                match fault {
+                    Some(Fault::Slow(span)) => over = *span,
+                    Some(Fault::WrongJson) => text.truncate(text.len() / 2),
+                    _ => {}
                 }
                 let known = request.headers().get(IF_NONE_MATCH).filter(|_| request.method() == Method::GET);
                 if known.is_some_and(|known| known.as_bytes() == entity_tag(&text).as_bytes()) {
-                    return self.respond(StatusCode::NOT_MODIFIED, String::new(), None, now);
-                }
-                match self.respond(status, text, next, now) {
-                    Reply::Answer { response, .. } => Reply::Answer { over, response },
-                    other => other,
+                    self.respond(StatusCode::NOT_MODIFIED, String::new(), None, now)
+                } else {
+                    self.respond(status, text, next, now)
                 }
             }
-        }
+        };
+        Reply::Answer { over, response }
     }
 
     /// Checks the token and the rate limit, then performs the call.
@@ -260,7 +253,13 @@ impl Platform {
         self.tokens.get(&token).cloned().ok_or(Refusal::new(401))
     }
 
-    fn respond(&mut self, status: StatusCode, body: String, next: Option<String>, now: Timestamp) -> Reply {
+    fn respond(
+        &mut self,
+        status: StatusCode,
+        body: String,
+        next: Option<String>,
+        now: Timestamp,
+    ) -> Response<Bytes> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("ratelimit-remaining", HeaderValue::from(self.bucket.remaining(now)));
@@ -275,7 +274,7 @@ impl Platform {
         }
         let mut response = Response::new(Bytes::from(body));
         (*response.status_mut(), *response.headers_mut()) = (status, headers);
-        Reply::Answer { over: Duration::ZERO, response }
+        response
     }
 }
 

@@ -190,11 +190,6 @@ pub fn collaborators(app: &App) -> Vec<Value> {
     })]
 }
 
-/// `{"id": …, "message": …}`.
-pub fn error(id: &str, message: &str) -> Value {
-    json!({ "id": id, "message": message })
-}
-
 fn reference(app: &App) -> Value {
     json!({ "id": app.id, "name": app.name().as_str() })
 }

@@ -12,7 +12,7 @@ pub struct Chance {
 }
 
 impl Chance {
-    /// The sequence of `seed`; every seed is good, including 0.
+    /// The sequence of `seed`; any seed works, including 0.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }

@@ -1,6 +1,8 @@
 //! The routes of the Platform API: their effects on the world, and their responses.
 
-use http::{HeaderMap, Method, StatusCode};
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -33,28 +35,22 @@ pub(crate) struct Answer {
     pub status: StatusCode,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
     pub status: u16,
 }
 
 impl Refusal {
     /// The refusal with this status and its usual message.
     pub(crate) fn new(status: u16) -> Self {
-        Self { message: fault::error_words(status).1, status }
+        Self { message: fault::error_words(status).1.into(), status }
     }
 }
 
 impl From<Missing> for Refusal {
     fn from(missing: Missing) -> Self {
-        let message = match missing {
-            Missing::App => "Couldn't find that app.",
-            Missing::Dyno => "Couldn't find that dyno.",
-            Missing::Drain => "Couldn't find that log drain.",
-            Missing::Formation => "Couldn't find that process type.",
-        };
-        Self { message, status: 404 }
+        Self { message: missing.to_string().into(), status: 404 }
     }
 }
 
@@ -175,14 +171,17 @@ fn drains(world: &mut World, call: &Call<'_>, name: &AppName, rest: &[&str], now
         ("POST", ["log-drains"]) => {
             let url = call.body["url"].as_str().unwrap_or_default();
             if !DRAIN_SCHEMES.iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
-                return Err(Refusal { message: "Url is invalid.", status: 422 });
+                return Err(Refusal { message: "Url is invalid.".into(), status: 422 });
             }
             let app = world.app(name.as_str()).ok_or(Missing::App)?;
             if app.drains.iter().any(|drain| drain.url == url) {
-                return Err(Refusal { message: "Url has already been taken.", status: 422 });
+                return Err(Refusal { message: "Url has already been taken.".into(), status: 422 });
             }
             if app.drains.len() >= DRAINS_MAX {
-                return Err(Refusal { message: "You have reached the limit of log drains.", status: 422 });
+                return Err(Refusal {
+                    message: "You have reached the limit of log drains.".into(),
+                    status: 422,
+                });
             }
             let drain = world.add_drain(name, url, now)?;
             let app = world.app(name.as_str()).ok_or(Missing::App)?;
@@ -247,11 +246,8 @@ fn accepted() -> Outcome {
 }
 
 fn list(call: &Call<'_>, items: Vec<Value>) -> Outcome {
-    let range = match call.headers.get("range").map(|range| range.to_str()) {
-        Some(Ok(range)) => Some(range),
-        Some(Err(_)) => return Err(Refusal::new(416)),
-        None => None,
-    };
+    let range = call.headers.get("range").map(HeaderValue::to_str).transpose();
+    let range = range.map_err(|_| Refusal::new(416))?;
     let page = paging::page(items, range, call.page_default).ok_or(Refusal::new(416))?;
     let status = if page.next.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     Ok(Answer { body: Value::Array(page.items), next: page.next, status })

@@ -17,34 +17,23 @@ use dynowarden_core::time::{later, since};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainPolicy {
-    /// Including the first.
-    pub attempts_max: u32,
     /// Octets of a batch, unless a single line is larger.
     pub batch_bytes_target: usize,
-    pub buffer_max: usize,
     pub chaos: Chaos,
     /// In the space dialect every line is a request of its own.
     pub dialect: Dialect,
     /// Each has its own buffer and its own order.
     pub nodes: u32,
-    /// The buffer shrinks after this long without success.
-    pub shrink_after: Duration,
-    /// Messages in the shrunken buffer.
-    pub shrunk_max: usize,
     pub wording: Wording,
 }
 
 impl Default for DrainPolicy {
     fn default() -> Self {
         Self {
-            attempts_max: 3,
             batch_bytes_target: 102_400,
-            buffer_max: 1024,
             chaos: Chaos::default(),
             dialect: Dialect::Logplex,
             nodes: 1,
-            shrink_after: Duration::from_secs(300),
-            shrunk_max: 10,
             wording: Wording::Own,
         }
     }
@@ -248,15 +237,15 @@ impl DrainSender {
                 self.not_before = later(now, Duration::from_millis(10 * factor));
                 self.flight = Some(flight);
             }
-            Outcome::Failed | Outcome::Status(_) if flight.attempts >= self.policy.attempts_max => {
+            Outcome::Failed | Outcome::Status(_) if flight.attempts >= ATTEMPTS_MAX => {
                 self.lose(flight.frames.len() as u64, now);
             }
             Outcome::Failed | Outcome::Status(_) => self.flight = Some(flight),
         }
         let failing_since = *self.failing_since.get_or_insert(now);
-        if since(failing_since, now) > self.policy.shrink_after && !self.shrunk {
+        if since(failing_since, now) > SHRINK_AFTER && !self.shrunk {
             self.shrunk = true;
-            while self.buffer.len() > self.policy.shrunk_max {
+            while self.buffer.len() > SHRUNK_MAX {
                 self.buffer.pop_front();
                 self.lose(1, now);
             }
@@ -292,8 +281,8 @@ impl DrainSender {
     }
 
     fn enqueue(&mut self, frame: Vec<u8>, now: Timestamp) {
-        let max = if self.shrunk { self.policy.shrunk_max } else { self.policy.buffer_max };
-        while self.buffer.len() >= max.max(1) {
+        let max = if self.shrunk { SHRUNK_MAX } else { BUFFER_MAX };
+        while self.buffer.len() >= max {
             self.buffer.pop_front();
             self.lose(1, now);
         }
@@ -350,6 +339,14 @@ fn loss_text(token: Option<&DrainToken>, loss: Loss) -> String {
 fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
+
+/// Including the first.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Messages that wait, and how many of them after `SHRINK_AFTER` without success.
+const BUFFER_MAX: usize = 1024;
+const SHRUNK_MAX: usize = 10;
+const SHRINK_AFTER: Duration = Duration::from_secs(300);
 
 /// The time from a loss to the line that reports it, about a minute (heroku.md §1.5).
 const NOTICE_AFTER: Duration = Duration::from_secs(60);

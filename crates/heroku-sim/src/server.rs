@@ -27,7 +27,7 @@ use crate::target::Target;
 use crate::world::Missing;
 use crate::world::World;
 use crate::{delivery, listener};
-use dynowarden_core::ident::{AppName, DrainToken, DynoName};
+use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
 
 #[derive(Clone, Debug)]
@@ -52,14 +52,12 @@ pub struct SimHeroku {
     shared: Arc<Shared>,
 }
 
-/// A hand-made request to a drain, valid or not.
+/// A hand-made POST to a drain, valid or not.
 #[derive(Clone, Debug)]
 pub struct RawPost {
     pub body: Bytes,
     /// Except `Host`; `Content-Length` is added, and Basic auth if the URL has user info.
     pub headers: Vec<(String, String)>,
-    /// Usually POST.
-    pub method: Method,
     /// An `http` URL, with or without user info.
     pub url: String,
 }
@@ -132,15 +130,6 @@ impl SimHeroku {
         self.with(|platform, _| platform.faults.push(rule));
     }
 
-    pub fn clear_faults(&self) {
-        self.with(|platform, _| platform.faults.clear());
-    }
-
-    /// The policy of drains registered from now on.
-    pub fn set_drain_policy(&self, policy: DrainPolicy) {
-        self.shared.lock().logplex.set_policy(policy);
-    }
-
     /// Writes a line into its app's log, now.
     pub fn emit(&self, line: LogLine) {
         self.with(|platform, _| platform.world.emit(line));
@@ -197,15 +186,6 @@ impl SimHeroku {
         self.await_state(|state| state.platform.calls().find(|call| fits(call)).cloned(), within).await
     }
 
-    /// The first matching request to a drain, past or future; none after `within`.
-    pub async fn await_post(
-        &self,
-        fits: impl Fn(&RecordedPost) -> bool,
-        within: Duration,
-    ) -> Option<RecordedPost> {
-        self.await_state(|state| state.posts.iter().find(|post| fits(post)).cloned(), within).await
-    }
-
     /// The result of `look`, retried after every event; none after `within`.
     ///
     /// `look` must not call this simulation's methods: it runs under the lock.
@@ -220,8 +200,7 @@ impl SimHeroku {
     pub async fn post(&self, raw: RawPost) -> io::Result<http::response::Parts> {
         let failed = |what: &str| io::Error::other(what.to_owned());
         let target = Target::parse(&raw.url).ok_or_else(|| failed("no http URL"))?;
-        let mut builder =
-            Request::builder().method(raw.method).uri(&target.path).header("host", &target.host);
+        let mut builder = Request::post(&target.path).header("host", &target.host);
         if let Some(authorization) = &target.authorization {
             builder = builder.header("authorization", authorization);
         }
@@ -242,14 +221,6 @@ impl SimHeroku {
             Some((scheme, rest)) => format!("{scheme}://{user}:{password}@{rest}"),
             None => base.to_owned(),
         }
-    }
-
-    /// The token of an app's drain, by its URL.
-    pub fn drain_token(&self, app: &AppName, url: &str) -> Option<DrainToken> {
-        self.see(|platform, _| {
-            let app = platform.world.app(app.as_str())?;
-            app.drains.iter().find(|drain| drain.url == url).map(|drain| drain.token.clone())
-        })
     }
 
     async fn await_state<T>(&self, look: impl Fn(&State) -> Option<T>, within: Duration) -> Option<T> {
@@ -296,7 +267,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio_util::task::TaskTracker;
 
-    use super::{RawPost, SimHeroku, SimOptions};
+    use super::{RawPost, RecordedPost, SimHeroku, SimOptions, State};
     use crate::app::AppSpec;
     use crate::clock::WorldClock;
     use crate::delivery;
@@ -321,6 +292,12 @@ mod tests {
         let heroku = SimHeroku::start(SimOptions::default()).await.expect("a port");
         heroku.add_app(AppSpec::new(acme(), 1));
         heroku
+    }
+
+    /// The first matching request to a drain.
+    async fn posted(heroku: &SimHeroku, fits: impl Fn(&RecordedPost) -> bool) -> RecordedPost {
+        let find = |state: &State| state.posts.iter().find(|post| fits(post)).cloned();
+        heroku.await_state(find, SOON).await.expect("it arrives")
     }
 
     type Received = Arc<Mutex<Vec<(http::request::Parts, Bytes)>>>;
@@ -378,9 +355,8 @@ mod tests {
         let (url, received) = drain(vec![204]).await;
         let token = heroku.add_drain(&acme(), &url).expect("acme is there").token;
         heroku.emit_r14(&acme(), &web_1());
-        let found =
-            heroku.await_post(|post| post.post.body.ends_with(b"Error R14 (Memory quota exceeded)\n"), SOON);
-        assert_eq!(found.await.map(|post| post.outcome), Some(Outcome::Status(204)));
+        let post = posted(&heroku, |post| post.post.body.ends_with(b"(Memory quota exceeded)\n")).await;
+        assert_eq!(post.outcome, Outcome::Status(204));
 
         let received = received.lock().expect("no test panics with it");
         let frames: usize = received
@@ -411,8 +387,7 @@ mod tests {
         let (url, received) = drain(vec![503, 500, 204]).await;
         let drain = heroku.add_drain(&acme(), &url).expect("acme is there");
         heroku.emit(LogLine::app(acme(), "web.1", "hello", heroku.now()));
-        let third =
-            heroku.await_post(|post| post.outcome == Outcome::Status(204), SOON).await.expect("it arrives");
+        let third = posted(&heroku, |post| post.outcome == Outcome::Status(204)).await;
         assert_eq!(third.post.attempt, 3);
         let ids: std::collections::BTreeSet<_> =
             heroku.posts().into_iter().map(|post| post.post.frame_id).collect();
@@ -483,7 +458,6 @@ mod tests {
         let raw = RawPost {
             body: Bytes::from("nonsense"),
             headers: vec![("logplex-msg-count".into(), "7".into())],
-            method: Method::PUT,
             url,
         };
         assert_eq!(heroku.post(raw).await.expect("an answer").status, 401);

@@ -1,6 +1,7 @@
 //! The destination of a drain's URL.
 
 use base64::Engine as _;
+use http::Uri;
 
 /// A drain URL, parsed as logplex does it (heroku.md §1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,30 +19,17 @@ pub struct Target {
 impl Target {
     /// Parses a plain `http` URL; none for any other. A simulation on loopback needs no TLS.
     pub fn parse(url: &str) -> Option<Self> {
-        let rest = url.strip_prefix("http://")?;
-        let rest = rest.split('#').next().unwrap_or(rest);
-        let (authority, path) = match rest.find(['/', '?']) {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
-        };
-        let (user_info, host) = match authority.rsplit_once('@') {
-            Some((user_info, host)) => (Some(user_info), host),
-            None => (None, authority),
-        };
-        if host.is_empty() {
-            return None;
-        }
-        let authorization = match user_info {
-            Some(user_info) => {
+        let uri = url.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http"))?;
+        let authority = uri.authority()?;
+        let (authorization, host) = match authority.as_str().rsplit_once('@') {
+            Some((user_info, host)) => {
                 let encoded = base64::engine::general_purpose::STANDARD.encode(decode(user_info)?);
-                Some(format!("Basic {encoded}"))
+                (Some(format!("Basic {encoded}")), host)
             }
-            None => None,
+            None => (None, authority.as_str()),
         };
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let address = if has_port { host.to_owned() } else { format!("{host}:80") };
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Some(Self { authorization, address, host: host.to_owned(), path })
+        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
+        Some(Self { authorization, address, host: host.to_owned(), path: uri.path_and_query()?.to_string() })
     }
 }
 

@@ -58,16 +58,16 @@ pub(super) enum Cause {
     Release,
 }
 
-/// What an operation names does not exist.
+/// What an operation names does not exist, in the words of the Platform API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    #[error("there is no such app")]
+    #[error("Couldn't find that app.")]
     App,
-    #[error("the app has no such dyno")]
+    #[error("Couldn't find that dyno.")]
     Dyno,
-    #[error("the app has no such drain")]
+    #[error("Couldn't find that log drain.")]
     Drain,
-    #[error("the app has no such process type")]
+    #[error("Couldn't find that process type.")]
     Formation,
 }
 

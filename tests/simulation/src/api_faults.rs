@@ -193,6 +193,11 @@ impl Fate {
         self
     }
 
+    pub fn is_unlucky(&self) -> bool {
+        let Self { arrives, trouble, way_back, breaks } = self;
+        trouble.is_some() || breaks.is_some() || arrives.is_none() || way_back.is_none()
+    }
+
     fn throttled(mut self, chance: &mut Chance, retry_after: bool, figures: &mut Figures) -> Self {
         figures.fault(if retry_after { "429_with_time" } else { "429" });
         let wait = retry_after.then(|| secs(1 + chance.below(40)));

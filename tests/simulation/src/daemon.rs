@@ -9,7 +9,7 @@ use dynowarden_core::codes::Code;
 use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::engine::restore::RestoredGiveUp;
 use dynowarden_core::engine::{Effect, Engine, Input};
-use dynowarden_core::event::{Change, DynoState, Event as Heard, Fact};
+use dynowarden_core::event::{Change, DynoState, Event as LineEvent, Fact};
 use dynowarden_core::ident::AppId;
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
 use dynowarden_core::record::hold::Hold;
@@ -17,7 +17,7 @@ use dynowarden_core::record::{
     Action, AttemptId, MemoryAfterRestart, NoticeKind, Record, RestartResult, Scope,
 };
 use dynowarden_core::time::{Now, later, since};
-use heroku_sim::fault::{FaultRule, PathRule, Times};
+use heroku_sim::fault::{Fault, FaultRule, PathRule, Times};
 use heroku_sim::platform::Reply;
 use heroku_sim::sender::Post;
 
@@ -26,7 +26,7 @@ use crate::invariants::{DynoTruth, ListTruth};
 use crate::liveness::Trouble;
 use crate::scenario::{ApiCondition, DOWN_MAX, Event, secs};
 use crate::store::{Row, Write};
-use crate::{Due, Simulation, Wrong};
+use crate::{Due, Simulation, Wrong, in_app};
 
 /// One process of the daemon.
 pub(crate) struct Daemon {
@@ -55,7 +55,7 @@ impl Simulation {
         }
         self.life += 1;
         self.figures.did("lives", 1);
-        let plans: Vec<_> = self.scene.apps.iter().map(|app| app.plan.clone()).collect();
+        let plans: Vec<_> = self.scenario.apps.iter().map(|app| app.plan.clone()).collect();
         let watch = |plan: &dynowarden_core::policy::AppPlan| ProcessTypeFilter {
             process_types: plan.policy.process_types.clone(),
         };
@@ -66,16 +66,17 @@ impl Simulation {
             frame_ids: FrameDedup::default(),
             last_release: None,
         });
-        self.watchdog.trouble(Trouble::Daemon, later(self.now, secs(90)));
+        self.liveness.trouble(Trouble::Daemon, later(self.now, secs(90)));
         let clock = self.clock();
-        self.judge.born(clock);
+        self.invariants.born(clock);
         let past = self.store.past(self.life);
         self.figures.did("claims_adopted", past.claims.len() as u64);
         for claim in &past.claims {
-            let (app, cooldown) = (claim.app.0 as usize, self.judge.policy(claim.app.0 as usize).cooldown);
+            let (app, cooldown) =
+                (claim.app.0 as usize, self.invariants.policy(claim.app.0 as usize).cooldown);
             let until = later(self.now, cooldown + secs(60));
             // If anything replaced it, that counts as our restart: better one too few.
-            self.watchdog.assume(app, claim.target.name.clone(), until);
+            self.liveness.assume(app, claim.target.name.clone(), until);
         }
         self.input(Input::Restore(past))
     }
@@ -92,7 +93,7 @@ impl Simulation {
         {
             self.figures.fault("kill_between_claim_and_delete");
         }
-        self.judge.died();
+        self.invariants.died();
         let (now, life) = (self.now, self.life);
         // Requests on their way may still arrive, but not for long.
         let moved: Vec<(Timestamp, u64)> = self
@@ -120,7 +121,7 @@ impl Simulation {
             self.chance.span(secs(20), DOWN_MAX)
         };
         self.plan_in(away, Due::Event(Event::Start));
-        self.watchdog.trouble(Trouble::Daemon, later(now, away + secs(90)));
+        self.liveness.trouble(Trouble::Daemon, later(now, away + secs(90)));
     }
 
     pub(super) fn take_batch(&mut self, app: usize, post: &Post) -> Result<(), Wrong> {
@@ -147,31 +148,31 @@ impl Simulation {
         }
         let heard = events.clone();
         self.input(Input::Events { app: AppId(app as u32), events })?;
-        heard.iter().try_for_each(|event| self.overheard(app, event))
+        heard.iter().try_for_each(|event| self.observe(app, event))
     }
 
     /// Reports to the judges what the daemon has just received.
-    fn overheard(&mut self, app: usize, event: &Heard) -> Result<(), Wrong> {
+    fn observe(&mut self, app: usize, event: &LineEvent) -> Result<(), Wrong> {
         match &event.fact {
             Fact::Error { code: Code::R14, dyno: Some(dyno) } => {
                 self.figures.did("errors", 1);
                 let fresh = since(event.at, self.now) < secs(90);
-                if fresh && !self.scene.apps[app].plan.dry_run {
-                    self.mind_the_clock();
-                    self.mind_the_weather();
+                if fresh && !self.scenario.apps[app].plan.dry_run {
+                    self.excuse_clock();
+                    self.excuse_api();
                     if self.platform.bucket.remaining(self.now) < 1000 {
-                        self.watchdog.trouble(Trouble::Tokens, later(self.now, secs(120)));
+                        self.liveness.trouble(Trouble::Tokens, later(self.now, secs(120)));
                     }
                     let (clock, world) = (self.clock(), &self.platform.world);
-                    let owed = self.watchdog.erred(app, dyno, world, &self.judge, clock);
-                    owed.map_err(|what| (Some(app), what))?;
+                    let owed = self.liveness.erred(app, dyno, world, &self.invariants, clock);
+                    owed.map_err(in_app(app))?;
                 }
             }
             Fact::Life { dyno, change: Change::Leaving } => {
-                self.judge.reported_leaving(app, dyno.clone(), event.at);
+                self.invariants.reported_leaving(app, dyno.clone(), event.at);
             }
             Fact::Life { dyno, change: Change::State(state) } if *state != DynoState::Up => {
-                self.judge.reported_leaving(app, dyno.clone(), event.at);
+                self.invariants.reported_leaving(app, dyno.clone(), event.at);
             }
             _ => {}
         }
@@ -204,25 +205,19 @@ impl Simulation {
                 let text = || format!("DELETE {dyno} ({life}:{})", attempt_id.0);
                 self.timeline.note(Some(app), text, self.now);
                 self.figures.did("deletes", 1);
-                let sent = self.judge.sends_delete((life, attempt_id), app, &dyno, clock);
-                sent.map_err(|what| (Some(app), what))?;
+                let sent = self.invariants.sends_delete((life, attempt_id), app, &dyno, clock);
+                sent.map_err(in_app(app))?;
                 self.send(attempt_id, app, Want::Delete(dyno));
-                self.snipe();
+                self.kill_soon();
                 Ok(())
             }
             Effect::Inspect { attempt_id, app, dyno } => {
-                let app = app.0 as usize;
-                self.judge.asks(2, self.now).map_err(|what| (Some(app), what))?;
                 self.figures.did("looks", 1);
-                self.send(attempt_id, app, Want::List { dyno });
-                Ok(())
+                self.ask(attempt_id, app.0 as usize, 2, Want::List { dyno })
             }
             Effect::Poll { attempt_id, app, dyno } => {
-                let app = app.0 as usize;
-                self.judge.asks(1, self.now).map_err(|what| (Some(app), what))?;
                 self.figures.did("peeks", 1);
-                self.send(attempt_id, app, Want::Poll(dyno));
-                Ok(())
+                self.ask(attempt_id, app.0 as usize, 1, Want::Poll(dyno))
             }
             Effect::Record(record) => self.record(&record),
             // Only one daemon runs here; replicas on one store are tested with real processes.
@@ -230,9 +225,15 @@ impl Simulation {
         }
     }
 
+    fn ask(&mut self, attempt_id: AttemptId, app: usize, calls: u32, want: Want) -> Result<(), Wrong> {
+        self.invariants.asks(calls, self.now).map_err(in_app(app))?;
+        self.send(attempt_id, app, want);
+        Ok(())
+    }
+
     /// Now and then kills the daemon at the worst moment.
-    fn snipe(&mut self) {
-        if self.now < self.scene.heals_at && self.chance.hits(25) {
+    fn kill_soon(&mut self) {
+        if self.now < self.scenario.heals_at && self.chance.hits(25) {
             let span = self.chance.span(Duration::ZERO, Duration::from_millis(600));
             self.plan_in(span, Due::Event(Event::Kill));
         }
@@ -246,8 +247,8 @@ impl Simulation {
         is_manual: bool,
     ) -> Result<(), Wrong> {
         let (life, place) = (self.life, app.0 as usize);
-        let claims = self.judge.claims((life, attempt_id), place, (&seen, is_manual), self.now);
-        claims.map_err(|what| (Some(place), what))?;
+        let claims = self.invariants.claims((life, attempt_id), place, (&seen, is_manual), self.now);
+        claims.map_err(in_app(place))?;
         let commit = if self.chance.hits(80) {
             self.chance.span(secs(1), secs(5))
         } else {
@@ -270,7 +271,7 @@ impl Simulation {
         }
         let answer = self.chance.span(Duration::ZERO, Duration::from_millis(20));
         self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, granted });
-        self.snipe();
+        self.kill_soon();
         if self.chance.hits(10) {
             // A person pauses it at the last moment.
             let (span, until) =
@@ -286,13 +287,13 @@ impl Simulation {
         attempt_id: AttemptId,
         granted: bool,
     ) -> Result<(), Wrong> {
-        if life != self.life || self.daemon.is_none() {
+        if !self.is_alive(life) {
             return Ok(());
         }
         if granted {
-            self.judge.claim_granted((life, attempt_id));
+            self.invariants.claim_granted((life, attempt_id));
         } else {
-            self.judge.is_over((life, attempt_id));
+            self.invariants.is_over((life, attempt_id));
         }
         let refusal = if self.chance.hits(300) {
             ClaimRefusal::Elsewhere { until: later(self.clock().wall(), secs(30)) }
@@ -329,9 +330,9 @@ impl Simulation {
                 if let (Action::Hold(Hold::ClaimedElsewhere { .. } | Hold::StoreAway), Some(dyno)) =
                     (&decision.action, &decision.dyno)
                 {
-                    self.watchdog.assume(app, dyno.clone(), later(self.now, secs(120)));
+                    self.liveness.assume(app, dyno.clone(), later(self.now, secs(120)));
                 }
-                self.judge.decided(life, decision, clock).map_err(|what| (Some(app), what))
+                self.invariants.decided(life, decision, clock).map_err(in_app(app))
             }
             Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
                 let app = app.0 as usize;
@@ -348,19 +349,15 @@ impl Simulation {
                 self.timeline.note(Some(app), text, self.now);
                 if let (NoticeKind::GaveUp { until, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
                     self.figures.did("give_ups", 1);
-                    let version =
-                        self.platform.world.app(&format!("app-{app}")).map_or(0, |app| app.version());
-                    self.watchdog.gave_up(
-                        app,
-                        dyno.clone(),
-                        later(self.now, since(clock.wall(), *until)),
-                        version,
-                    );
+                    let name = self.app_name(app);
+                    let version = self.platform.world.app(name.as_str()).map_or(0, |app| app.version());
+                    let ends = later(self.now, since(clock.wall(), *until));
+                    self.liveness.gave_up(app, dyno.clone(), ends, version);
                     let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
                     let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release };
                     self.write(Write::GivenUp(given_up));
-                    let justified = self.judge.gave_up(app, Some(dyno), self.now);
-                    return justified.map_err(|what| (Some(app), what));
+                    let justified = self.invariants.gave_up(app, Some(dyno), self.now);
+                    return justified.map_err(in_app(app));
                 }
                 Ok(())
             }
@@ -376,20 +373,20 @@ impl Simulation {
                 match &outcome.result {
                     RestartResult::Accepted { .. } => {
                         // A lost answer is noticed late, and the cool-down runs from then.
-                        let until = later(self.now, self.judge.policy(app).cooldown + secs(30));
-                        self.watchdog.assume(app, outcome.dyno.clone(), until);
+                        let until = later(self.now, self.invariants.policy(app).cooldown + secs(30));
+                        self.liveness.assume(app, outcome.dyno.clone(), until);
                         self.write(Write::Accepted { holder, at: outcome.at });
                     }
                     RestartResult::NotBack { .. } => {
-                        let cooldown = self.judge.policy(app).cooldown;
-                        self.watchdog.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
+                        let cooldown = self.invariants.policy(app).cooldown;
+                        self.liveness.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
                     }
                     RestartResult::Back { .. }
                     | RestartResult::Gone
                     | RestartResult::Refused(_)
                     | RestartResult::Unanswered { .. }
                     | RestartResult::Withdrawn => {
-                        self.judge.is_over(holder);
+                        self.invariants.is_over(holder);
                         self.write(Write::Ended { holder });
                     }
                 }
@@ -407,17 +404,13 @@ impl Simulation {
         let fate = Fate::draw(&mut self.chance, self.api_condition, &want, &mut self.figures);
         self.drawn += 1;
         let id = self.drawn;
-        if want.is_delete()
-            && (fate.trouble.is_some()
-                || fate.breaks.is_some()
-                || fate.arrives.is_none()
-                || fate.way_back.is_none())
+        if let Want::Delete(dyno) = &want
             && self.api_condition != ApiCondition::Fair
-            && let Want::Delete(dyno) = &want
+            && fate.is_unlucky()
         {
-            let policy = self.judge.policy(app);
+            let policy = self.invariants.policy(app);
             let until = later(self.now, policy.boot_timeout + policy.cooldown + secs(60));
-            self.watchdog.assume(app, dyno.clone(), until);
+            self.liveness.assume(app, dyno.clone(), until);
         }
         self.timeline.note(
             Some(app),
@@ -446,7 +439,7 @@ impl Simulation {
 
     pub(super) fn arrives(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.get(&id).cloned() else { return Ok(()) };
-        let name = self.scene.apps[flight.app].spec.name.clone();
+        let name = self.app_name(flight.app);
         let world = &self.platform.world;
         let truth = match &flight.want {
             Want::Delete(_) => Truth::None,
@@ -464,9 +457,7 @@ impl Simulation {
             _ => None,
         };
         let (fault, after) = match &flight.trouble {
-            Some(api_faults::Trouble::Status(status, _)) => {
-                (Some(heroku_sim::fault::Fault::Status(*status)), None)
-            }
+            Some(api_faults::Trouble::Status(status, _)) => (Some(Fault::Status(*status)), None),
             Some(api_faults::Trouble::StatusAfter(status)) => (None, Some(*status)),
             Some(api_faults::Trouble::Spoiled(fault)) => (Some(fault.clone()), None),
             None => (None, None),
@@ -512,15 +503,15 @@ impl Simulation {
         self.figures.did("restarts", 1);
         let clock = self.clock();
         // Its own policy leaves a dyno alone while another may still write under its name.
-        let overlap = if self.scene.apps[app].spec.preboot { secs(215) } else { secs(35) };
-        if !self.judge.is_writer(holder, app, overlap).map_err(|what| (Some(app), what))? {
+        let overlap = if self.scenario.apps[app].spec.preboot { secs(215) } else { secs(35) };
+        if !self.invariants.is_writer(holder, app, overlap).map_err(in_app(app))? {
             self.figures.did("line_of_another_instance", 1);
         }
-        let raced = self.judge.effect(holder, app, hit, clock).map_err(|what| (Some(app), what))?;
+        let raced = self.invariants.effect(holder, app, hit, clock).map_err(in_app(app))?;
         if raced {
             self.figures.did("races_lost", 1);
         }
-        self.watchdog.restarted(app, &hit.name);
+        self.liveness.restarted(app, &hit.name);
         Ok(())
     }
 
@@ -534,7 +525,7 @@ impl Simulation {
         if flight.has_arrived || flight.never_arrives {
             self.flights.remove(&id);
         }
-        if flight.life != self.life || self.daemon.is_none() {
+        if !self.is_alive(flight.life) {
             return Ok(());
         }
         let what = "lost".to_owned();
@@ -552,12 +543,12 @@ impl Simulation {
     pub(super) fn answered(&mut self, id: u64) -> Result<(), Wrong> {
         let Some(flight) = self.flights.remove(&id) else { return Ok(()) };
         let Some(answer) = flight.answer else { return Ok(()) };
-        if flight.is_over || flight.life != self.life || self.daemon.is_none() {
+        if flight.is_over || !self.is_alive(flight.life) {
             return Ok(());
         }
         let (app, attempt_id) = (flight.app, flight.attempt_id);
         if let Some(remaining) = answer.tokens {
-            self.judge.told_tokens(remaining, self.now);
+            self.invariants.reported_quota(remaining, self.now);
             self.input(Input::ApiQuota { remaining })?;
         }
         match flight.want {
@@ -568,7 +559,7 @@ impl Simulation {
             }
             Want::List { dyno } => {
                 let Truth::List(list) = answer.truth.clone() else { return Ok(()) };
-                let listed = &self.judge.policy(app).process_types;
+                let listed = &self.invariants.policy(app).process_types;
                 let formation = match answer.body() {
                     Err(error) => Err(error),
                     Ok(None) => Err(ApiError::NoSuchApp),
@@ -590,7 +581,7 @@ impl Simulation {
             Want::OneOfLook { dyno, formation, list } => {
                 let Truth::Dyno(truth) = answer.truth.clone() else { return Ok(()) };
                 let one = answer.body().and_then(|body| api_faults::one(body, &dyno));
-                self.judge.inspected((self.life, attempt_id), truth, list);
+                self.invariants.inspected((self.life, attempt_id), truth, list);
                 self.input(Input::Inspected {
                     attempt_id,
                     answer: one.map(|dyno| FormationInfo { dyno, formation }),

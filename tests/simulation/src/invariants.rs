@@ -186,7 +186,7 @@ impl Invariants {
         self.engaged.clear();
     }
 
-    pub fn told_tokens(&mut self, remaining: u32, now: Timestamp) {
+    pub fn reported_quota(&mut self, remaining: u32, now: Timestamp) {
         self.tokens = Some((remaining, now));
     }
 

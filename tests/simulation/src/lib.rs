@@ -13,6 +13,10 @@ pub mod scenario;
 pub mod store;
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::engine::{Input, OrderId};
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::record::AttemptId;
 use dynowarden_core::time::{later, since};
 use heroku_sim::dyno::DynoPlan;
@@ -46,17 +50,17 @@ pub struct Simulation {
     drawn: u64,
     figures: Figures,
     flights: HashMap<u64, Flight>,
-    judge: Invariants,
+    invariants: Invariants,
     life: u32,
     logplex: Logplex,
     now: Timestamp,
     orders: u64,
     platform: Platform,
-    scene: Scenario,
+    scenario: Scenario,
     skew: SignedDuration,
     store: Store,
     timeline: Timeline,
-    watchdog: Liveness,
+    liveness: Liveness,
     api_condition: ApiCondition,
 }
 
@@ -86,37 +90,63 @@ pub struct Failure {
 /// # Errors
 /// The first broken promise.
 pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Vec<String>), Box<Failure>> {
-    let mut trial = Simulation::new(seed, day, with_timeline);
-    match trial.run() {
+    let mut simulation = Simulation::new(seed, day, with_timeline);
+    match simulation.run() {
         Ok(()) => {
-            trial.figures.seeds = 1;
-            trial.figures.simulated = since(trial.scene.start, trial.now);
-            trial.figures.longest_wait = trial.watchdog.longest;
-            let timeline = trial.timeline.of(None).map(str::to_owned).collect();
-            Ok((trial.figures, timeline))
+            simulation.figures.seeds = 1;
+            simulation.figures.simulated = since(simulation.scenario.start, simulation.now);
+            simulation.figures.longest_wait = simulation.liveness.longest;
+            let timeline = simulation.timeline.of(None).map(str::to_owned).collect();
+            Ok((simulation.figures, timeline))
         }
         Err((app, what)) => {
-            let timeline = trial.timeline.of(app).map(str::to_owned).collect();
-            Err(Box::new(Failure { seed, at: trial.now, app, what, timeline }))
+            let timeline = simulation.timeline.of(app).map(str::to_owned).collect();
+            Err(Box::new(Failure { seed, at: simulation.now, app, what, timeline }))
         }
     }
+}
+
+/// Runs the days of all seeds, on every core, and returns the totals of those that passed.
+///
+/// `failed` receives each failure, and returns whether to continue.
+pub fn run_all(seeds: Range<u64>, day: Duration, failed: impl Fn(&Failure) -> bool + Sync) -> Figures {
+    let next = AtomicU64::new(seeds.start);
+    let figures = Mutex::new(Figures::default());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            match run(seed, day, false) {
+                Ok((part, _)) => figures.lock().expect("no thread panics").add(&part),
+                Err(failure) if failed(&failure) => {}
+                Err(_) => next.store(seeds.end, Ordering::Relaxed),
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    figures.into_inner().expect("no thread panicked")
 }
 
 /// What went wrong, and in which app.
 type Wrong = (Option<usize>, String);
 
+fn in_app(app: usize) -> impl FnOnce(String) -> Wrong {
+    move |what| (Some(app), what)
+}
+
 impl Simulation {
     fn new(seed: u64, day: Duration, with_timeline: bool) -> Self {
         let mut chance = Chance::new(seed);
-        let scene = Scenario::draw(&mut chance, day);
-        let start = scene.start;
+        let scenario = Scenario::draw(&mut chance, day);
+        let start = scenario.start;
         let mut world = World::new(chance.draw(), start);
-        for app in &scene.apps {
+        for app in &scenario.apps {
             world.add_app(app.spec.clone(), start);
             for (dyno, plan) in &app.dynos {
-                world
-                    .set_plan(app.spec.name.as_str().parse().as_ref().expect("a name"), dyno.clone(), *plan)
-                    .expect("it was added");
+                world.set_plan(&app.spec.name, dyno.clone(), *plan).expect("it was added");
             }
             world
                 .add_drain(&app.spec.name, &format!("https://drain/{}", app.spec.name), start)
@@ -124,18 +154,18 @@ impl Simulation {
         }
         let platform = Platform::new(world, chance.draw(), start);
         let mut figures = Figures::default();
-        scene.count(&mut figures);
-        let mut logplex = Logplex::new(scene.drain, chance.draw());
+        scenario.count(&mut figures);
+        let mut logplex = Logplex::new(scenario.drain, chance.draw());
         logplex.sync(&platform.world);
-        let plans = scene.apps.iter().map(|app| app.plan.clone()).collect();
-        let mut trial = Self {
+        let plans = scenario.apps.iter().map(|app| app.plan.clone()).collect();
+        let mut simulation = Self {
             agenda: BTreeMap::new(),
             chance,
             daemon: None,
             drawn: 0,
             figures,
             flights: HashMap::new(),
-            judge: Invariants::new(plans),
+            invariants: Invariants::new(plans),
             life: 0,
             logplex,
             now: start,
@@ -144,23 +174,23 @@ impl Simulation {
             skew: SignedDuration::ZERO,
             store: Store::default(),
             timeline: Timeline::new(start, with_timeline),
-            watchdog: Liveness::default(),
+            liveness: Liveness::default(),
             api_condition: ApiCondition::Fair,
-            scene,
+            scenario,
         };
-        for (at, event) in std::mem::take(&mut trial.scene.events) {
-            trial.plan_at(at, Due::Event(event));
+        for (at, event) in std::mem::take(&mut simulation.scenario.events) {
+            simulation.plan_at(at, Due::Event(event));
         }
-        trial.plan_at(start, Due::Event(Event::Start));
-        trial
+        simulation.plan_at(start, Due::Event(Event::Start));
+        simulation
     }
 
     fn run(&mut self) -> Result<(), Wrong> {
-        while let Some(at) = self.next_at().filter(|at| *at <= self.scene.end) {
+        while let Some(at) = self.next_at().filter(|at| *at <= self.scenario.end) {
             self.now = at.max(self.now);
             self.step()?;
         }
-        self.now = self.scene.end;
+        self.now = self.scenario.end;
         self.at_rest()
     }
 
@@ -192,7 +222,7 @@ impl Simulation {
 
     /// Advances the world, and passes its lines to logplex.
     fn advance_world(&mut self) {
-        self.judge.settle(&self.platform.world, self.now);
+        self.invariants.settle(&self.platform.world, self.now);
         for line in self.platform.world.advance(self.now) {
             self.note_line(&line);
             self.logplex.push(&line, self.now);
@@ -206,7 +236,7 @@ impl Simulation {
         {
             let micros = line.at.as_microsecond();
             let at = Timestamp::from_microsecond(micros).expect("it was one");
-            self.judge.error_line(app, dyno, *instance, at);
+            self.invariants.error_line(app, dyno, *instance, at);
         }
         let is_sample = line.text.starts_with(b"source=") || line.text.starts_with(b"at=");
         if !is_sample {
@@ -227,21 +257,21 @@ impl Simulation {
                 self.claim_answered(life, attempt_id, granted)
             }
             Due::ClaimWritten { life, row } => {
-                if life == self.life && self.daemon.is_some() {
+                if self.is_alive(life) {
                     let (app, dyno) = (row.app.0 as usize, row.target.name.clone());
                     let row = self.store.claim(*row);
-                    self.judge.claim_written(row, app, &dyno, self.now);
+                    self.invariants.claim_written(row, app, &dyno, self.now);
                 }
                 Ok(())
             }
-            Due::Event(event) => self.befall(event),
+            Due::Event(event) => self.apply(event),
             Due::Posted(post) => {
                 self.logplex.answered(&post.lane, Outcome::Status(204), self.now);
                 Ok(())
             }
             Due::Posting(post) => self.posting(post),
             Due::Written { life, write } => {
-                if life == self.life && self.daemon.is_some() {
+                if self.is_alive(life) {
                     self.store.write(write);
                 }
                 Ok(())
@@ -271,7 +301,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn befall(&mut self, event: Event) -> Result<(), Wrong> {
+    fn apply(&mut self, event: Event) -> Result<(), Wrong> {
         self.timeline.note(None, || format!("EVENT  {event:?}"), self.now);
         let now = self.now;
         match event {
@@ -280,23 +310,20 @@ impl Simulation {
                     self.figures.fault("clock_jump");
                 }
                 self.skew = skew;
-                self.mind_the_clock();
+                self.excuse_clock();
             }
             Event::Crash { app, dyno } => {
-                let name = self.scene.apps[app].spec.name.clone();
-                if self.platform.world.crash(&name, &dyno, now).is_ok() {
+                if self.platform.world.crash(&self.app_name(app), &dyno, now).is_ok() {
                     self.figures.fault("crash");
                 }
             }
             Event::Deploy { app, rollout } => {
-                let name = self.scene.apps[app].spec.name.clone();
                 self.figures.fault("deploy");
-                let _version = self.platform.world.deploy(&name, rollout, now);
+                let _version = self.platform.world.deploy(&self.app_name(app), rollout, now);
             }
             Event::Heal => return self.heal(),
             Event::Idle { app, dyno } => {
-                let name = self.scene.apps[app].spec.name.clone();
-                if self.platform.world.idle(&name, &dyno, now).is_ok() {
+                if self.platform.world.idle(&self.app_name(app), &dyno, now).is_ok() {
                     self.figures.fault("idle");
                 }
             }
@@ -308,50 +335,56 @@ impl Simulation {
             }
             Event::Pause { app, span } => return self.pause(app, span),
             Event::Plan { app, dyno, plan } => {
-                let name = self.scene.apps[app].spec.name.clone();
-                let _known = self.platform.world.set_plan(&name, dyno, plan);
+                let _known = self.platform.world.set_plan(&self.app_name(app), dyno, plan);
             }
             Event::RestartByPerson { app, dyno } => {
-                let name = self.scene.apps[app].spec.name.clone();
-                if self.platform.world.restart(&name, &dyno, now).is_ok() {
+                if self.platform.world.restart(&self.app_name(app), &dyno, now).is_ok() {
                     self.figures.fault("restart_by_person");
                 }
             }
             Event::Resume { app } => {
                 self.store.resume(app.map(app_id));
-                self.judge.resume(app);
+                self.invariants.resume(app);
                 return self.input(Input::Resume { app: app.map(app_id) });
             }
             Event::Scale { app, process_type, quantity } => {
-                let name = self.scene.apps[app].spec.name.clone();
                 self.figures.fault("scale");
-                self.watchdog.excuse_app(app, later(now, self.judge.policy(app).settle + secs(150)));
-                let _known = self.platform.world.scale(&name, &process_type, quantity, now);
+                self.liveness.excuse_app(app, later(now, self.invariants.policy(app).settle + secs(150)));
+                let _known = self.platform.world.scale(&self.app_name(app), &process_type, quantity, now);
             }
             Event::Start => return self.start(),
             Event::StoreAway(is_away) => {
                 self.figures.fault("store_away");
                 self.store.is_away = is_away;
-                self.watchdog.trouble(Trouble::Store, later(now, secs(90)));
+                self.liveness.trouble(Trouble::Store, later(now, secs(90)));
             }
             Event::ApiCondition(api_condition) => {
                 self.api_condition = api_condition;
-                self.mind_the_weather();
+                self.excuse_api();
             }
         }
         Ok(())
     }
 
-    fn mind_the_clock(&mut self) {
+    fn app_name(&self, app: usize) -> AppName {
+        self.scenario.apps[app].spec.name.clone()
+    }
+
+    /// Whether the daemon of that life is still running.
+    fn is_alive(&self, life: u32) -> bool {
+        life == self.life && self.daemon.is_some()
+    }
+
+    fn excuse_clock(&mut self) {
         // Lines more than two minutes ahead of us, or five behind, are not trusted.
         if self.skew.abs() > SignedDuration::from_secs(100) {
-            self.watchdog.trouble(Trouble::Clock, later(self.now, secs(90)));
+            self.liveness.trouble(Trouble::Clock, later(self.now, secs(90)));
         }
     }
 
-    fn mind_the_weather(&mut self) {
+    fn excuse_api(&mut self) {
         if self.api_condition != ApiCondition::Fair {
-            self.watchdog.trouble(Trouble::Api, later(self.now, secs(400)));
+            self.liveness.trouble(Trouble::Api, later(self.now, secs(400)));
         }
     }
 
@@ -369,7 +402,7 @@ impl Simulation {
         let until = later(self.clock().wall(), span);
         let pause = RestoredPause { app: app.map(app_id), until, reason: "a launch".into() };
         self.store.pause(pause.clone());
-        self.judge.pause(app, until);
+        self.invariants.pause(app, until);
         self.input(Input::Pause { app: pause.app, until, reason: pause.reason })
     }
 
@@ -379,7 +412,7 @@ impl Simulation {
         (self.api_condition, self.skew, self.store.is_away) =
             (ApiCondition::Fair, SignedDuration::ZERO, false);
         self.agenda.retain(|_, due| !matches!(due, Due::Event(Event::Kill | Event::ApiCondition(_))));
-        for app in &self.scene.apps {
+        for app in &self.scenario.apps {
             let name = app.spec.name.clone();
             for formation in &app.spec.formations {
                 for index in 1..=32 {

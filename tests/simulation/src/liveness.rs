@@ -1,6 +1,7 @@
 //! Liveness: a dyno that keeps erring, without an excuse, is restarted within a bound.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -55,13 +56,11 @@ struct Owed {
 
 impl Liveness {
     pub fn trouble(&mut self, trouble: Trouble, until: Timestamp) {
-        let entry = self.troubles.entry(trouble).or_insert(until);
-        *entry = (*entry).max(until);
+        extend(&mut self.troubles, trouble, until);
     }
 
     pub fn excuse_app(&mut self, app: usize, until: Timestamp) {
-        let entry = self.apps.entry(app).or_insert(until);
-        *entry = (*entry).max(until);
+        extend(&mut self.apps, app, until);
     }
 
     pub fn gave_up(&mut self, app: usize, dyno: DynoName, until: Timestamp, version: u64) {
@@ -69,8 +68,7 @@ impl Liveness {
     }
 
     pub fn assume(&mut self, app: usize, dyno: DynoName, until: Timestamp) {
-        let entry = self.assumed.entry((app, dyno)).or_insert(until);
-        *entry = (*entry).max(until);
+        extend(&mut self.assumed, (app, dyno), until);
     }
 
     /// A restart took effect: its dyno had its turn, and the others of its type begin to wait again.
@@ -85,11 +83,11 @@ impl Liveness {
         app: usize,
         name: &DynoName,
         world: &World,
-        judge: &Invariants,
+        invariants: &Invariants,
         clock: Clock,
     ) -> Result<(), String> {
         let key = (app, name.clone());
-        if self.excuse(app, name, world, judge, clock).is_some() {
+        if self.excuse(app, name, world, invariants, clock).is_some() {
             self.owed.remove(&key);
             return Ok(());
         }
@@ -116,7 +114,7 @@ impl Liveness {
         app: usize,
         name: &DynoName,
         world: &World,
-        judge: &Invariants,
+        invariants: &Invariants,
         clock: Clock,
     ) -> Option<&'static str> {
         let now = clock.now;
@@ -128,11 +126,11 @@ impl Liveness {
         }
         let wall = clock.wall();
         let was = wall.checked_sub(secs(60)).unwrap_or(wall);
-        if judge.forbidden(app, wall).is_some() || judge.forbidden(app, was).is_some() {
+        if invariants.forbidden(app, wall).is_some() || invariants.forbidden(app, was).is_some() {
             return Some("paused or outside its window");
         }
-        let policy = judge.policy(app);
-        let own = [judge.last_restart(app, name), judge.last_claim(app, name)];
+        let policy = invariants.policy(app);
+        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name)];
         if own.into_iter().flatten().any(|at| since(at, now) < policy.cooldown + secs(30)) {
             return Some("cool-down");
         }
@@ -178,4 +176,9 @@ impl Liveness {
         }
         None
     }
+}
+
+fn extend<K: Eq + Hash>(ends: &mut HashMap<K, Timestamp>, key: K, until: Timestamp) {
+    let end = ends.entry(key).or_insert(until);
+    *end = until.max(*end);
 }

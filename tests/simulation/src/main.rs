@@ -5,12 +5,9 @@
 
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-
-use dynowarden_simulation::figures::Figures;
 
 /// Simulated days of the whole system.
 #[derive(Debug, Parser)]
@@ -55,29 +52,13 @@ fn main() -> ExitCode {
             }
         };
     }
-    let (next, end) = (AtomicU64::new(options.from), options.from + options.seeds);
-    let (figures, failures) = (Mutex::new(Figures::default()), Mutex::new(Vec::new()));
-    let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
-                return;
-            }
-            match dynowarden_simulation::run(seed, day, false) {
-                Ok((part, _)) => figures.lock().expect("no thread panics").add(&part),
-                Err(failure) => {
-                    println!("seed {seed}: {}", failure.what);
-                    failures.lock().expect("no thread panics").push(seed);
-                    if !options.all {
-                        next.store(end, Ordering::Relaxed);
-                    }
-                }
-            }
-        }
-    };
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-    let figures = figures.into_inner().expect("no thread panicked");
+    let failures = Mutex::new(Vec::new());
+    let figures =
+        dynowarden_simulation::run_all(options.from..options.from + options.seeds, day, |failure| {
+            println!("seed {}: {}", failure.seed, failure.what);
+            failures.lock().expect("no thread panics").push(failure.seed);
+            options.all
+        });
     println!("{figures}");
     let failures = failures.into_inner().expect("no thread panicked");
     if let Some(seed) = failures.iter().min() {

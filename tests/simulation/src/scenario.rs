@@ -81,7 +81,7 @@ impl Scenario {
         let heals_at = later(start, day);
         let count = 1 + usize::from(chance.hits(450)) + usize::from(chance.hits(150));
         let apps: Vec<ScenarioApp> = (0..count).map(|index| app(chance, index)).collect();
-        let mut scene = Self {
+        let mut scenario = Self {
             apps,
             drain: drain(chance),
             events: Vec::new(),
@@ -89,11 +89,11 @@ impl Scenario {
             heals_at,
             end: later(heals_at, REST),
         };
-        scene.draw_world(chance, day);
-        scene.draw_daemon(chance, day);
-        scene.draw_weather(chance, day);
-        scene.events.push((heals_at, Event::Heal));
-        scene
+        scenario.draw_world(chance, day);
+        scenario.draw_daemon(chance, day);
+        scenario.draw_api_conditions(chance, day);
+        scenario.events.push((heals_at, Event::Heal));
+        scenario
     }
 
     /// Counts the day's lasting conditions.
@@ -180,8 +180,8 @@ impl Scenario {
         }
     }
 
-    fn draw_weather(&mut self, chance: &mut Chance, day: Duration) {
-        const WEATHERS: [ApiCondition; 7] = [
+    fn draw_api_conditions(&mut self, chance: &mut Chance, day: Duration) {
+        const CONDITIONS: [ApiCondition; 7] = [
             ApiCondition::Down,
             ApiCondition::Forbidden,
             ApiCondition::Garbled,
@@ -192,7 +192,7 @@ impl Scenario {
         ];
         for _ in 0..chance.below(5) {
             let at = self.time(chance, day);
-            let api_condition = *chance.pick(&WEATHERS).expect("there are some");
+            let api_condition = *chance.pick(&CONDITIONS).expect("there are some");
             self.events.push((at, Event::ApiCondition(api_condition)));
             let longest = if chance.hits(300) { secs(3600) } else { secs(300) };
             let back = later(at, chance.span(secs(5), longest)).min(self.heals_at);

@@ -1,7 +1,7 @@
 //! The fuzzer's inputs: the regressions, as files, and the grown corpus, as one archive.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
@@ -24,16 +24,26 @@ pub fn inputs(target: &str) -> Vec<Vec<u8>> {
         }
     }
     assert!(!inputs.is_empty(), "fuzz/corpus.tar.gz has no inputs for the fuzz target {target:?}");
-    let mut open = vec![root.join("regressions").join(target)];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder of fuzz/regressions") {
-            let path = entry.expect("an entry of a folder").path();
-            if path.is_dir() {
-                open.push(path);
-            } else {
-                inputs.push(std::fs::read(&path).expect("a regression can be read"));
-            }
+    let regressions = files(&root.join("regressions").join(target));
+    inputs.extend(regressions.iter().map(|path| std::fs::read(path).expect("a regression can be read")));
+    inputs
+}
+
+/// All files below a folder, sorted.
+///
+/// # Panics
+/// It is missing.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in
+            std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
         }
     }
-    inputs
+    files.sort();
+    files
 }

@@ -184,6 +184,22 @@ pub fn command() -> Command {
     command_by(&[])
 }
 
+/// Runs the binary with these arguments and variables until it exits; returns its exit code and stderr.
+pub fn run(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = command().args(args).envs(env.iter().copied()).output().expect("the binary runs");
+    (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+}
+
+/// The settings without which it does not start, with a port of its own.
+pub const REQUIRED: [(&str, &str); 6] = [
+    ("DATABASE_URL", "memory"),
+    ("DRAIN_PASSWORD", "p"),
+    ("DYNOWARDEN_LISTEN", "127.0.0.1"),
+    ("HEROKU_API_KEY", "k"),
+    ("HEROKU_APP", "acme"),
+    ("PORT", "0"),
+];
+
 /// The binary after the words of a launcher, which replaces itself by it.
 pub fn command_by(launcher: &[&str]) -> Command {
     let binary = binary();

@@ -415,10 +415,10 @@ impl Bench {
                     self.out.remove(&outcome.dyno);
                 }
             },
-            Effect::Record(Record::MemoryAfterRestart(aftermath)) => {
+            Effect::Record(Record::MemoryAfterRestart(reading)) => {
                 assert!(
-                    self.back.remove(&aftermath.attempt_id),
-                    "memory after no restart, or twice: {aftermath:?}"
+                    self.back.remove(&reading.attempt_id),
+                    "memory after no restart, or twice: {reading:?}"
                 );
             }
             Effect::Record(Record::Notice(_)) | Effect::CountAcrossReplicas(_) => {}

@@ -7,13 +7,18 @@ use heroku_sim::line::{Dialect, LogLine};
 use heroku_sim::platform::RecordedCall;
 use heroku_sim::server::{RawPost, SimHeroku, SimOptions};
 use http::Method;
+use jiff::Timestamp;
 
 use crate::daemon::{DRAIN_PASSWORD, PATIENCE};
 
 pub type Headers = Vec<(String, String)>;
 
 pub fn acme() -> AppName {
-    "acme".parse().expect("an app")
+    app("acme")
+}
+
+pub fn app(name: &str) -> AppName {
+    name.parse().expect("an app")
 }
 
 pub fn dyno(name: &str) -> DynoName {
@@ -22,8 +27,13 @@ pub fn dyno(name: &str) -> DynoName {
 
 /// A simulated Heroku with `acme` and `webs` web dynos, all up for an hour.
 pub async fn heroku(webs: u32) -> SimHeroku {
+    heroku_with(&["acme"], webs).await
+}
+
+/// A simulated Heroku with these apps, `webs` web dynos each.
+pub async fn heroku_with(apps: &[&str], webs: u32) -> SimHeroku {
     let heroku = SimHeroku::start(SimOptions::default()).await.expect("loopback");
-    heroku.add_app(AppSpec::new(acme(), webs));
+    apps.iter().for_each(|name| heroku.add_app(AppSpec::new(app(name), webs)));
     heroku
 }
 
@@ -57,14 +67,17 @@ pub fn basic(password: &str) -> Headers {
     vec![("Authorization".to_owned(), format!("Basic {text}"))]
 }
 
-/// An R14 of the platform, as the octets of a body.
+/// A line of the platform, as the octets of a body.
+pub fn frame(procid: &str, text: &str, at: Timestamp) -> Vec<u8> {
+    LogLine::heroku(acme(), procid, text, at).frames(Dialect::Logplex).concat()
+}
+
 pub fn r14(heroku: &SimHeroku, name: &str) -> Vec<u8> {
-    let text = "Error R14 (Memory quota exceeded)";
-    LogLine::heroku(acme(), name, text, heroku.now()).frames(Dialect::Logplex).concat()
+    frame(name, "Error R14 (Memory quota exceeded)", heroku.now())
 }
 
 /// Posts, and returns the status.
 pub async fn post(heroku: &SimHeroku, url: String, headers: Headers, body: impl Into<Bytes>) -> u16 {
-    let post = RawPost { body: body.into(), headers, method: Method::POST, url };
+    let post = RawPost { body: body.into(), headers, url };
     heroku.post(post).await.expect("an answer").status.as_u16()
 }

@@ -41,14 +41,14 @@ use crate::reference;
 
 /// Checks any octets as a client's input.
 pub fn check_peer(octets: &[u8]) {
-    HOUSE.with_borrow_mut(|house| {
-        if house.callers >= CALLERS_MAX {
-            *house = House::new();
+    SERVER.with_borrow_mut(|server| {
+        if server.callers >= CALLERS_MAX {
+            *server = TestServer::new();
         }
-        let whole = house.talk(octets, octets.len().max(1));
+        let whole = server.talk(octets, octets.len().max(1));
         check_talk(octets, &whole);
         if octets.len() <= 4096 {
-            let parts = house.talk(octets, octets.len() / 4 + 1);
+            let parts = server.talk(octets, octets.len() / 4 + 1);
             check_talk(octets, &parts);
             // Where a connection ends may depend on the parts; the responses may not.
             let (one, other) = (statuses(octets, &whole), statuses(octets, &parts));
@@ -76,7 +76,7 @@ drain_tokens = ["d.blog"]
 "#;
 
 /// The service, and its runtime.
-struct House {
+struct TestServer {
     /// Each connection has its own address, because wrong passwords are counted by address.
     callers: u32,
     commands: mpsc::Receiver<Command>,
@@ -102,7 +102,7 @@ enum Heard {
 }
 
 thread_local! {
-    static HOUSE: RefCell<House> = RefCell::new(House::new());
+    static SERVER: RefCell<TestServer> = RefCell::new(TestServer::new());
 }
 
 fn settings() -> Settings {
@@ -123,7 +123,7 @@ fn settings() -> Settings {
         .expect("the settings are right")
 }
 
-impl House {
+impl TestServer {
     fn new() -> Self {
         let settings = settings();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -182,7 +182,7 @@ impl House {
                     has_hung_up = true;
                     let _gone = ours.shutdown().await;
                 }
-                if has_hung_up && quiet > 2 * QUIET_ROUNDS && talk.is_found_out_by_a_beat(octets) {
+                if has_hung_up && quiet > 2 * QUIET_ROUNDS && talk.ends_with_a_heartbeat(octets) {
                     served.abort();
                     break;
                 }
@@ -248,7 +248,7 @@ fn obey(command: Command) -> Option<Heard> {
 impl Talk {
     /// Whether it is a stream whose reader has sent more than the request: as long as that is unread, only a
     /// write, such as the heartbeat every 15 s, would detect its disconnect, and there is none here.
-    fn is_found_out_by_a_beat(&self, octets: &[u8]) -> bool {
+    fn ends_with_a_heartbeat(&self, octets: &[u8]) -> bool {
         let head = memchr::memmem::find(octets, b"\r\n\r\n").map_or(0, |end| end + 4);
         // A request with a body cannot open a stream.
         let announces = |line: &str| {

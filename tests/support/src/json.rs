@@ -88,41 +88,40 @@ impl Reader<'_> {
 
     fn object(&mut self, depth: usize) -> Option<Json> {
         let mut members = Vec::new();
-        self.at += 1;
-        self.blanks();
-        if self.takes(b'}') {
-            return Some(Json::Object(members));
-        }
-        loop {
-            self.blanks();
-            let name = self.string()?;
-            self.blanks();
-            if !self.takes(b':') {
+        self.items(b'}', |reader| {
+            reader.blanks();
+            let name = reader.string()?;
+            reader.blanks();
+            if !reader.takes(b':') {
                 return None;
             }
-            members.push((name, self.value(depth + 1)?));
-            self.blanks();
-            if self.takes(b'}') {
-                return Some(Json::Object(members));
-            }
-            if !self.takes(b',') {
-                return None;
-            }
-        }
+            members.push((name, reader.value(depth + 1)?));
+            Some(())
+        })?;
+        Some(Json::Object(members))
     }
 
     fn list(&mut self, depth: usize) -> Option<Json> {
         let mut items = Vec::new();
+        self.items(b']', |reader| {
+            items.push(reader.value(depth + 1)?);
+            Some(())
+        })?;
+        Some(Json::List(items))
+    }
+
+    /// Reads from a bracket to its `end`, with commas between the items.
+    fn items(&mut self, end: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.at += 1;
         self.blanks();
-        if self.takes(b']') {
-            return Some(Json::List(items));
+        if self.takes(end) {
+            return Some(());
         }
         loop {
-            items.push(self.value(depth + 1)?);
+            item(self)?;
             self.blanks();
-            if self.takes(b']') {
-                return Some(Json::List(items));
+            if self.takes(end) {
+                return Some(());
             }
             if !self.takes(b',') {
                 return None;

@@ -49,7 +49,7 @@ pub fn check_settings(octets: &[u8]) {
             check_written_again(settings);
             assert_eq!(strict.is_ok(), settings.missing_for_serve().is_empty());
         }
-        (Err(_), strict) => assert!(strict.is_err(), "who needs more accepts no less"),
+        (Err(_), strict) => assert!(strict.is_err(), "what serves is also valid without serving"),
     }
     if let Ok(settings) = &strict {
         assert!(settings.heroku.api_key.is_some() && !settings.apps.is_empty());

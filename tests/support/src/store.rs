@@ -29,7 +29,7 @@ use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
 
 /// A place for one store, removed with it.
-pub struct Bed {
+pub struct TestStore {
     pub database: Database,
     /// Whether its data is there again after the store was closed.
     pub outlives: bool,
@@ -38,7 +38,7 @@ pub struct Bed {
     pub _dir: Option<tempfile::TempDir>,
 }
 
-impl Bed {
+impl TestStore {
     pub fn memory() -> Self {
         Self { database: Database::Memory, outlives: false, shared: false, _dir: None }
     }
@@ -112,41 +112,37 @@ pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
 
 /// A claim with the decision to be written with it.
 pub fn decided_request(attempt_id: u64, name: &str, generation: u64, at: Timestamp) -> ClaimRequest {
-    let Record::Decision(decision) = restart(at, name, attempt_id) else { unreachable!("a decision") };
-    ClaimRequest { decision: Some(Box::new(decision)), ..request(attempt_id, name, generation) }
+    let decision = Box::new(restart_decision(at, name, attempt_id));
+    ClaimRequest { decision: Some(decision), ..request(attempt_id, name, generation) }
 }
 
 pub fn hold(at: Timestamp, name: &str, hold: Hold) -> Record {
-    Record::Decision(Decision {
-        at,
-        app: ACME,
-        dyno: Some(dyno(name)),
-        rule: "memory-quota-exceeded".into(),
-        action: Action::Hold(hold),
-        evidence: evidence(at),
-        attempt_id: None,
-    })
+    Record::Decision(decision(at, name, Action::Hold(hold), None))
 }
 
 pub fn restart(at: Timestamp, name: &str, attempt_id: u64) -> Record {
-    Record::Decision(Decision {
+    Record::Decision(restart_decision(at, name, attempt_id))
+}
+
+fn restart_decision(at: Timestamp, name: &str, attempt_id: u64) -> Decision {
+    decision(at, name, Action::Restart { dry_run: false, formation: 2 }, Some(AttemptId(attempt_id)))
+}
+
+fn decision(at: Timestamp, name: &str, action: Action, attempt_id: Option<AttemptId>) -> Decision {
+    Decision {
         at,
         app: ACME,
         dyno: Some(dyno(name)),
         rule: "memory-quota-exceeded".into(),
-        action: Action::Restart { dry_run: false, formation: 2 },
-        evidence: evidence(at),
-        attempt_id: Some(AttemptId(attempt_id)),
-    })
-}
-
-fn evidence(at: Timestamp) -> Evidence {
-    Evidence {
-        code: Some(Code::R14),
-        line_at: Some(at),
-        lines: 1,
-        memory: None,
-        seen: Some(seen("web.1", 0)),
+        action,
+        evidence: Evidence {
+            code: Some(Code::R14),
+            line_at: Some(at),
+            lines: 1,
+            memory: None,
+            seen: Some(seen("web.1", 0)),
+        },
+        attempt_id,
     }
 }
 
@@ -183,8 +179,8 @@ fn until(until: Timestamp) -> ClaimRefusal {
 
 // === the record ===
 
-pub async fn history_is_read_newest_first_in_pages(bed: Bed) {
-    let store = bed.open().await;
+pub async fn history_is_read_newest_first_in_pages(test_store: TestStore) {
+    let store = test_store.open().await;
     for n in 0..25 {
         let name = if n % 5 == 0 { "web.2" } else { "web.1" };
         // Alternating kinds, so that none is folded.
@@ -214,8 +210,8 @@ pub async fn history_is_read_newest_first_in_pages(bed: Bed) {
     store.close().await;
 }
 
-pub async fn a_decision_is_read_with_the_outcome_of_its_restart(bed: Bed) {
-    let store = bed.open().await;
+pub async fn a_decision_is_read_with_the_outcome_of_its_restart(test_store: TestStore) {
+    let store = test_store.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&restart(at(0), "web.1", 1), at(0));
     let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
@@ -243,8 +239,8 @@ pub async fn a_decision_is_read_with_the_outcome_of_its_restart(bed: Bed) {
     });
     assert_eq!(json, expect);
     let memory = MemoryReading { at: at(50), used: Megabytes { hundredths: 21_240 }, permille: 414 };
-    let aftermath = MemoryAfterRestart { app: ACME, dyno: dyno("web.1"), attempt_id: AttemptId(1), memory };
-    store.write(&Record::MemoryAfterRestart(aftermath), at(50));
+    let after = MemoryAfterRestart { app: ACME, dyno: dyno("web.1"), attempt_id: AttemptId(1), memory };
+    store.write(&Record::MemoryAfterRestart(after), at(50));
     let shown = page(&store, Filter { limit: 1, ..Filter::default() }).await;
     let json = serde_json::to_value(&shown.decisions[0]).expect("JSON");
     let after = serde_json::json!({"at": "2026-03-01T00:00:50Z", "used_mb": 212.4, "percent": 41.4});
@@ -254,8 +250,8 @@ pub async fn a_decision_is_read_with_the_outcome_of_its_restart(bed: Bed) {
     store.close().await;
 }
 
-pub async fn a_decision_and_its_claim_are_one_transaction(bed: Bed) {
-    let store = bed.open().await;
+pub async fn a_decision_and_its_claim_are_one_transaction(test_store: TestStore) {
+    let store = test_store.open().await;
     let rows = async || {
         let shown = page(&store, Filter { limit: 10, ..Filter::default() }).await;
         let row = |row: &DecisionView| {
@@ -299,8 +295,8 @@ pub async fn a_decision_and_its_claim_are_one_transaction(bed: Bed) {
     store.close().await;
 }
 
-pub async fn repeated_holds_of_one_kind_are_one_row(bed: Bed) {
-    let store = bed.open().await;
+pub async fn repeated_holds_of_one_kind_are_one_row(test_store: TestStore) {
+    let store = test_store.open().await;
     for n in 0..100 {
         store.write(&hold(at(n * 21), "web.1", Hold::UnderWay), at(n * 21));
         if n == 50 {
@@ -321,11 +317,11 @@ pub async fn repeated_holds_of_one_kind_are_one_row(bed: Bed) {
     store.close().await;
 }
 
-pub async fn history_stays_within_its_limits(bed: Bed) {
-    if !bed.outlives {
+pub async fn history_stays_within_its_limits(test_store: TestStore) {
+    if !test_store.outlives {
         return;
     }
-    let store = bed.open().await;
+    let store = test_store.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&restart(at(0), "web.1", 1), at(0));
     store.write(&accepted(at(0), "web.1", 1), at(0));
@@ -343,8 +339,8 @@ pub async fn history_stays_within_its_limits(bed: Bed) {
 
     // Too many rows: the oldest are deleted.
     let keep = Duration::from_secs(50_000);
-    let options = StoreOptions { rows_max: 100, keep, ..bed.options() };
-    let store = Store::open(&bed.database, options.clone(), at(150_000)).await.expect("a store");
+    let options = StoreOptions { rows_max: 100, keep, ..test_store.options() };
+    let store = Store::open(&test_store.database, options.clone(), at(150_000)).await.expect("a store");
     let all = Filter { limit: 1000, ..Filter::default() };
     until_true(async || page(&store, all.clone()).await.decisions.len() == 100).await;
     assert_eq!(page(&store, all.clone()).await.decisions[99].at, at(140_000));
@@ -352,7 +348,7 @@ pub async fn history_stays_within_its_limits(bed: Bed) {
 
     // Too old; but the restart is needed much longer.
     let now = at(145_000 + keep.as_secs() - 50);
-    let store = Store::open(&bed.database, options, now).await.expect("a store");
+    let store = Store::open(&test_store.database, options, now).await.expect("a store");
     until_true(async || page(&store, all.clone()).await.decisions.len() == 50).await;
     let past = store.past(Duration::from_secs(30 * 86_400), now).await.expect("a past");
     assert_eq!(past.restarts.len(), 1);
@@ -370,8 +366,8 @@ async fn until_true(is_true: impl AsyncFn() -> bool) {
 
 // === claims ===
 
-pub async fn a_claim_within_the_cool_down_is_rejected(bed: Bed) {
-    let store = bed.open().await;
+pub async fn a_claim_within_the_cool_down_is_rejected(test_store: TestStore) {
+    let store = test_store.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     // A retry of the same attempt is the same claim.
     store.claim(&request(1, "web.1", 0), at(3)).await.expect("the same claim");
@@ -388,8 +384,8 @@ pub async fn a_claim_within_the_cool_down_is_rejected(bed: Bed) {
     store.close().await;
 }
 
-pub async fn a_manual_restart_skips_only_the_cool_down(bed: Bed) {
-    let store = bed.open().await;
+pub async fn a_manual_restart_skips_only_the_cool_down(test_store: TestStore) {
+    let store = test_store.open().await;
     for attempt_id in 0..3 {
         let now = at(attempt_id * 60);
         let is_manual = ClaimRequest { is_manual: true, ..request(attempt_id, "web.1", attempt_id) };
@@ -403,8 +399,8 @@ pub async fn a_manual_restart_skips_only_the_cool_down(bed: Bed) {
     store.close().await;
 }
 
-pub async fn rejected_restarts_do_not_count_towards_limits(bed: Bed) {
-    let store = bed.open().await;
+pub async fn rejected_restarts_do_not_count_towards_limits(test_store: TestStore) {
+    let store = test_store.open().await;
     for (attempt_id, result) in
         [RestartResult::Gone, RestartResult::Unanswered { tries: 3 }].into_iter().enumerate()
     {
@@ -423,8 +419,8 @@ pub async fn rejected_restarts_do_not_count_towards_limits(bed: Bed) {
     store.close().await;
 }
 
-pub async fn no_more_than_max_concurrent_dynos_are_out(bed: Bed) {
-    let store = bed.open().await;
+pub async fn no_more_than_max_concurrent_dynos_are_out(test_store: TestStore) {
+    let store = test_store.open().await;
     let two = Bounds { max_concurrent: 2.try_into().expect("two"), ..bounds() };
     let ask = |attempt_id: u64, name: &str| ClaimRequest { bounds: two, ..request(attempt_id, name, 0) };
     store.claim(&ask(1, "web.1"), at(0)).await.expect("a claim");
@@ -441,8 +437,8 @@ pub async fn no_more_than_max_concurrent_dynos_are_out(bed: Bed) {
 
 // === what outlives a process ===
 
-pub async fn restored_state_has_what_the_promises_need(bed: Bed) {
-    let store = bed.open().await;
+pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
+    let store = test_store.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&accepted(at(1), "web.1", 1), at(1));
     store.write(&back(at(9), "web.1", 1), at(9));
@@ -455,9 +451,9 @@ pub async fn restored_state_has_what_the_promises_need(bed: Bed) {
     store.set_pause(None, at(400), "a move").await.expect("a pause");
     store.set_pause(Some(ACME), at(60), "over").await.expect("a pause");
     assert!(store.flush(Duration::from_secs(10)).await);
-    let store = if bed.outlives {
+    let store = if test_store.outlives {
         store.close().await;
-        bed.open().await
+        test_store.open().await
     } else {
         store
     };
@@ -484,25 +480,25 @@ pub async fn restored_state_has_what_the_promises_need(bed: Bed) {
     store.close().await;
 }
 
-pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(bed: Bed) {
-    if !bed.outlives {
+pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(test_store: TestStore) {
+    if !test_store.outlives {
         return;
     }
-    let store = bed.open().await;
+    let store = test_store.open().await;
     store.claim(&request(7, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&restart(at(0), "web.1", 7), at(0));
     store.claim(&request(8, "worker.1", 0), at(0)).await.expect("a claim");
     store.write(&accepted(at(1), "worker.1", 8), at(1));
     store.close().await;
 
-    let store = bed.open().await;
+    let store = test_store.open().await;
     // On a server another replica may still hold it; on a file none can.
     let lapsed = limits::CLAIM_LEASE.as_secs();
-    if bed.shared {
+    if test_store.shared {
         let past = store.past(Duration::from_secs(7200), at(lapsed - 1)).await.expect("a past");
         assert_eq!((past.claims.len(), past.restarts.len()), (0, 1));
     }
-    let now = at(if bed.shared { lapsed } else { 2 });
+    let now = at(if test_store.shared { lapsed } else { 2 });
     let past = store.past(Duration::from_secs(7200), now).await.expect("a past");
     let mut claims: Vec<_> =
         past.claims.iter().map(|claim| (claim.target.clone(), claim.rule.to_string())).collect();
@@ -525,8 +521,8 @@ pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(bed: Bed) {
     store.close().await;
 }
 
-pub async fn hits_of_all_replicas_are_counted_together(bed: Bed) {
-    let store = bed.open().await;
+pub async fn hits_of_all_replicas_are_counted_together(test_store: TestStore) {
+    let store = test_store.open().await;
     let name = dyno("web.1");
     let hit = |secs: u64| RuleHit {
         app: ACME,
@@ -589,7 +585,7 @@ pub enum End {
 
 /// Runs the steps on real stores, and checks the simulated dynos against the promises.
 pub struct Life {
-    bed: Bed,
+    test_store: TestStore,
     /// The number of instances of each dyno.
     generations: [u64; DYNOS],
     now: u64,
@@ -605,13 +601,13 @@ pub struct Life {
 pub const DYNOS: usize = 2;
 
 impl Life {
-    pub async fn begin(bed: Bed, replicas: usize) -> Self {
+    pub async fn begin(test_store: TestStore, replicas: usize) -> Self {
         let mut stores = Vec::new();
         for _ in 0..replicas {
-            stores.push(bed.open().await);
+            stores.push(test_store.open().await);
         }
         Self {
-            bed,
+            test_store,
             generations: [0; DYNOS],
             now: 0,
             open: vec![HashMap::new(); replicas],
@@ -678,7 +674,7 @@ impl Life {
         assert!(others < bounds().max_concurrent.get() as usize, "too many are out: {:?}", self.open);
         assert!(
             !self.open.iter().any(|open| open.values().any(|other| *other == dyno)),
-            "{name} is in two hands: {:?}",
+            "{name} is claimed twice: {:?}",
             self.open
         );
         match end {
@@ -723,14 +719,14 @@ impl Life {
     /// The process is gone; another one starts in its place and reads its state.
     async fn die(&mut self, replica: usize) {
         self.open[replica].clear();
-        let heir = if self.bed.shared {
-            let heir = self.bed.open().await;
+        let heir = if self.test_store.shared {
+            let heir = self.test_store.open().await;
             std::mem::replace(&mut self.replicas[replica], heir).close().await;
             self.replicas[replica].clone()
         } else {
             let dead = self.replicas.remove(replica);
             dead.close().await;
-            let heir = self.bed.open().await;
+            let heir = self.test_store.open().await;
             self.replicas.insert(replica, heir.clone());
             heir
         };
@@ -779,7 +775,7 @@ pub fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
 }
 
 /// Runs random lives until `cases` of them have kept the promises.
-pub fn lives_keep_the_promises(bed: impl Fn() -> Bed, replicas: usize, cases: u32) {
+pub fn lives_keep_the_promises(test_store: impl Fn() -> TestStore, replicas: usize, cases: u32) {
     let runtime = Arc::new(
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -791,9 +787,9 @@ pub fn lives_keep_the_promises(bed: impl Fn() -> Bed, replicas: usize, cases: u3
     let granted = std::cell::Cell::new(0);
     proptest::test_runner::TestRunner::new(config)
         .run(&steps(), |steps| {
-            let bed = bed();
+            let test_store = test_store();
             let grants = runtime.block_on(async {
-                let mut life = Life::begin(bed, replicas).await;
+                let mut life = Life::begin(test_store, replicas).await;
                 for step in &steps {
                     life.step(step).await;
                 }

@@ -29,15 +29,19 @@ pub enum Garbled {
 }
 
 /// `GET /apps/{app}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct AppInfo {
     /// Stays the same when the app is renamed.
     pub id: String,
     pub name: String,
+    #[serde(default)]
     pub maintenance: bool,
     /// `cedar` or `fir`, if present.
+    #[serde(default, deserialize_with = "name_of")]
     pub generation: Option<String>,
+    #[serde(default, deserialize_with = "name_of")]
     pub space: Option<String>,
+    #[serde(default)]
     pub web_url: Option<String>,
 }
 
@@ -120,15 +124,7 @@ pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<DynoInfo>, Garbl
 /// # Errors
 /// Not JSON, or a required field is missing.
 pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
-    let dto = serde_json::from_slice::<Object<AppDto>>(body)?.0;
-    Ok(AppInfo {
-        id: dto.id,
-        name: dto.name,
-        maintenance: dto.maintenance,
-        generation: dto.generation.map(|named| named.0.name),
-        space: dto.space.map(|named| named.0.name),
-        web_url: dto.web_url,
-    })
+    Ok(serde_json::from_slice::<Object<AppInfo>>(body)?.0)
 }
 
 /// Reads one drain.
@@ -275,22 +271,12 @@ struct ReleaseDto {
 }
 
 #[derive(Deserialize)]
-struct AppDto {
-    id: String,
-    name: String,
-    #[serde(default)]
-    maintenance: bool,
-    #[serde(default)]
-    generation: Option<Object<NamedDto>>,
-    #[serde(default)]
-    space: Option<Object<NamedDto>>,
-    #[serde(default)]
-    web_url: Option<String>,
-}
-
-#[derive(Deserialize)]
 struct NamedDto {
     name: String,
+}
+
+fn name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Object<NamedDto>>::deserialize(deserializer)?.map(|named| named.0.name))
 }
 
 #[derive(Deserialize)]

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use crate::calendar;
 use crate::ident::{AppId, DynoName};
 use crate::incident::kind::Kind;
-use crate::incident::message::{Message, Phase};
+use crate::incident::message::Message;
 use crate::incident::{Incidents, text};
 use crate::limits;
 use crate::record::{Action, NoticeKind, Record, RestartResult};
@@ -199,20 +199,9 @@ impl Incidents {
         let incident = format!("digest-{:08x}-{}", self.plan.tag, self.made);
         let paragraphs = tally.paragraphs(|app| self.app_name(app).to_string());
         let apps = paragraphs.iter().map(|(app, _)| self.app_name(*app)).collect();
-        let (title, body) =
-            text::digest(tally.restarts(), paragraphs.into_iter().map(|(_, text)| text).collect());
-        self.messages.push(Message {
-            id: format!("{incident}.1"),
-            incident,
-            at: self.now.wall,
-            opened_at: self.now.wall,
-            kind: Kind::Digest,
-            phase: Phase::Single,
-            apps,
-            title,
-            body,
-            dynos: Vec::new(),
-        });
+        let text = text::digest(tally.restarts(), paragraphs.into_iter().map(|(_, text)| text).collect());
+        let message = Message::single(incident, Kind::Digest, text, self.now.wall);
+        self.messages.push(Message { apps, ..message });
     }
 }
 

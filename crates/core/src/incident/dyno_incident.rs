@@ -91,18 +91,11 @@ impl DynoIncident {
     }
 
     /// Whether a person is still needed.
-    fn stands(&self) -> bool {
+    pub(super) fn stands(&self) -> bool {
         let stands = |dyno: &AffectedDyno| {
             matches!(dyno.state, State::GivenUp { .. } | State::Failed { may_return: true, .. })
         };
         self.dynos.values().any(stands)
-    }
-
-    /// The kind to repeat, if it is due.
-    pub(super) fn reminder(&mut self, plan: &Plan, now: Duration) -> Option<Kind> {
-        self.schedule.repeat_at(plan).filter(|at| *at <= now && self.stands())?;
-        self.schedule.sent_at = Some(now);
-        self.schedule.sent.last().copied()
     }
 
     pub(super) fn is_over(&self, watch_for: Duration, now: Duration) -> bool {

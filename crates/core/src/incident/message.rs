@@ -87,6 +87,24 @@ pub enum Improved {
     Yes,
 }
 
+impl Message {
+    /// The only message of `incident`, about no dyno.
+    pub fn single(incident: String, kind: Kind, (title, body): (String, Vec<String>), at: Timestamp) -> Self {
+        Self {
+            id: format!("{incident}.1"),
+            incident,
+            at,
+            opened_at: at,
+            kind,
+            phase: Phase::Single,
+            apps: Vec::new(),
+            title,
+            body,
+            dynos: Vec::new(),
+        }
+    }
+}
+
 impl Phase {
     /// Its value in JSON.
     pub fn word(self) -> &'static str {

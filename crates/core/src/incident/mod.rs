@@ -37,7 +37,7 @@ use jiff::Timestamp;
 
 use crate::ident::{AppId, AppName, DynoName};
 use crate::incident::digest::{DailyTime, Tally};
-use crate::incident::dyno_incident::DynoIncident;
+use crate::incident::dyno_incident::{AffectedDyno, DynoIncident};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::outage::Outage;
@@ -82,23 +82,18 @@ pub enum Input<'a> {
         /// Its number, if the line has one.
         version: Option<u64>,
     },
-    /// A problem that a person must fix.
-    Trouble(Trouble<'a>),
-    Recovered(Trouble<'a>),
-    /// Only time has passed.
-    Wake,
-    /// Shutdown: messages held back are sent now.
-    End,
-}
-
-/// Problems that the engine does not report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble<'a> {
     NotifierDown {
         name: &'a str,
         /// Free of secrets.
         why: &'a str,
     },
+    NotifierRecovered {
+        name: &'a str,
+    },
+    /// Only time has passed.
+    Wake,
+    /// Shutdown: messages held back are sent now.
+    End,
 }
 
 /// The state machine. See the module's documentation for how it is used.
@@ -158,10 +153,10 @@ impl Incidents {
             Input::Release { app, version } if self.is_reported(app) => {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
             }
-            Input::Trouble(Trouble::NotifierDown { name, why }) => {
+            Input::NotifierDown { name, why } => {
                 self.trouble(Subject::Notifier(name.to_owned()), None, (why.to_owned(), None));
             }
-            Input::Recovered(Trouble::NotifierDown { name, .. }) => {
+            Input::NotifierRecovered { name } => {
                 self.recover(&Subject::Notifier(name.to_owned()), None);
             }
             Input::End => self.make_all_due(),
@@ -248,39 +243,44 @@ impl Incidents {
     }
 
     fn record_notice(&mut self, notice: &Notice) {
-        let now = self.now;
         let Scope::App(app) = notice.scope else {
             return self.record_account_notice(&notice.what);
         };
-        let kind = match &notice.what {
+        match &notice.what {
             NoticeKind::ApiError(error) => {
-                return self.trouble(Subject::Api(error.label()), Some(app), (notice.what.to_string(), None));
+                self.trouble(Subject::Api(error.label()), Some(app), (notice.what.to_string(), None));
             }
             NoticeKind::ClockDisagrees { .. } => {
-                return self.trouble(Subject::Clock, Some(app), (notice.what.to_string(), None));
+                self.trouble(Subject::Clock, Some(app), (notice.what.to_string(), None));
             }
-            NoticeKind::ApiRecovered => return self.api_recovered(app),
-            NoticeKind::Health(alert) => return self.record_alert(app, alert),
-            NoticeKind::GaveUp { .. } => Kind::GiveUp,
-            NoticeKind::NoHelp { .. } => Kind::NoHelp,
-            NoticeKind::RestartFailed(_) => Kind::Failure,
-        };
+            NoticeKind::ApiRecovered => self.api_recovered(app),
+            NoticeKind::Health(alert) => self.record_alert(app, alert),
+            NoticeKind::GaveUp { until, .. } => {
+                let over = self.now.mono.saturating_add(since(self.now.wall, *until));
+                let state = State::GivenUp { text: notice.what.to_string(), over };
+                self.change_dyno(app, notice, Kind::GiveUp, |dyno| dyno.state = state);
+            }
+            NoticeKind::NoHelp { after } => {
+                self.change_dyno(app, notice, Kind::NoHelp, |dyno| dyno.no_help = Some(*after));
+            }
+            NoticeKind::RestartFailed(result) => {
+                self.change_dyno(app, notice, Kind::Failure, |dyno| dyno.fail(result));
+            }
+        }
+    }
+
+    fn change_dyno(
+        &mut self,
+        app: AppId,
+        notice: &Notice,
+        kind: Kind,
+        change: impl FnOnce(&mut AffectedDyno),
+    ) {
+        let now = self.now.mono;
         let id = self.incident_of(app, notice.dyno.as_ref());
         let Some(incident) = self.incidents.get_mut(&id) else { return };
-        let affected = incident.dyno(notice.dyno.clone(), now.mono);
-        match &notice.what {
-            NoticeKind::GaveUp { until, .. } => {
-                let over = now.mono.saturating_add(since(now.wall, *until));
-                affected.state = State::GivenUp { text: notice.what.to_string(), over };
-            }
-            NoticeKind::NoHelp { after } => affected.no_help = Some(*after),
-            NoticeKind::RestartFailed(result) => affected.fail(result),
-            NoticeKind::ApiError(_)
-            | NoticeKind::ClockDisagrees { .. }
-            | NoticeKind::ApiRecovered
-            | NoticeKind::Health(_) => {}
-        }
-        incident.request(kind, &self.plan, now.mono);
+        change(incident.dyno(notice.dyno.clone(), now));
+        incident.request(kind, &self.plan, now);
     }
 
     fn record_outcome(&mut self, outcome: &Outcome) {
@@ -350,10 +350,9 @@ impl Incidents {
         let mut over = Vec::new();
         for (id, incident) in &mut self.incidents {
             let app = &self.plan.apps[incident.app.0 as usize];
-            if let Some((kind, phase)) = incident.schedule.due_at(now.mono) {
+            let stands = incident.stands();
+            if let Some((kind, phase)) = incident.schedule.take_due(&self.plan, stands, now.mono) {
                 self.messages.push(incident.message(kind, phase, app, now));
-            } else if let Some(kind) = incident.reminder(&self.plan, now.mono) {
-                self.messages.push(incident.message(kind, Phase::Reminder, app, now));
             }
             if incident.is_over(app.watch_for, now.mono) {
                 over.push(*id);

@@ -139,26 +139,20 @@ impl Incidents {
 
     /// The API answers again for an app.
     pub(super) fn api_recovered(&mut self, app: AppId) {
-        let api: Vec<Subject> =
-            self.outages.keys().filter(|subject| matches!(subject, Subject::Api(_))).cloned().collect();
-        for subject in api {
-            let all = subject.is_common();
-            if self.outages.get(&subject).is_some_and(|outage| outage.apps.contains(&app)) {
-                self.recover(&subject, if all { None } else { Some(app) });
-            }
+        let is_felt = |subject: &Subject, outage: &Outage| {
+            matches!(subject, Subject::Api(_)) && outage.apps.contains(&app)
+        };
+        let felt = self.outages.iter().filter(|(subject, outage)| is_felt(subject, outage));
+        let felt: Vec<Subject> = felt.map(|(subject, _)| subject.clone()).collect();
+        for subject in felt {
+            self.recover(&subject, (!subject.is_common()).then_some(app));
         }
     }
 
     /// Ends an outage, for one app or as a whole.
     pub(super) fn recover(&mut self, subject: &Subject, app: Option<AppId>) {
         let Some(outage) = self.outages.get_mut(subject) else { return };
-        match app {
-            Some(app) => outage.apps.remove(&app),
-            None => {
-                outage.apps.clear();
-                true
-            }
-        };
+        outage.apps.retain(|affected| app.is_some_and(|app| *affected != app));
         if !outage.apps.is_empty() {
             return;
         }
@@ -172,15 +166,8 @@ impl Incidents {
     pub(super) fn send_outages(&mut self) {
         let now = self.now;
         for (subject, outage) in &mut self.outages {
-            let reminder = outage.repeat_at(&self.plan).filter(|at| *at <= now.mono);
-            let due = match outage.schedule.due_at(now.mono) {
-                None if reminder.is_some() => {
-                    outage.schedule.sent_at = Some(now.mono);
-                    Some((subject.kind(), Phase::Reminder))
-                }
-                due => due,
-            };
-            if let Some(due) = due {
+            let stands = outage.over.is_none();
+            if let Some(due) = outage.schedule.take_due(&self.plan, stands, now.mono) {
                 self.messages.push(outage.message(subject, due, &self.plan, now));
             }
         }
@@ -190,11 +177,8 @@ impl Incidents {
 
 impl Outage {
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
-        [self.schedule.due, self.repeat_at(plan), self.over].into_iter().flatten()
-    }
-
-    fn repeat_at(&self, plan: &Plan) -> Option<Duration> {
-        self.schedule.repeat_at(plan).filter(|_| self.over.is_none())
+        let repeat = self.schedule.repeat_at(plan).filter(|_| self.over.is_none());
+        [self.schedule.due, repeat, self.over].into_iter().flatten()
     }
 
     fn message(&mut self, subject: &Subject, about: (Kind, Phase), plan: &Plan, now: Now) -> Message {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ident::{DynoName, ProcessType};
 use crate::incident::Incidents;
 use crate::incident::kind::Kind;
-use crate::incident::message::{Message, Phase};
+use crate::incident::message::Message;
 use crate::incident::text;
 use crate::limits;
 use crate::record::hold::Hold;
@@ -66,8 +66,7 @@ impl Releases {
             self.erred.clear();
         }
         self.erred.insert(dyno.clone(), now);
-        let at = self.at.filter(|at| now.saturating_sub(*at) <= limits::SUSPECT_WITHIN && *at <= now)?;
-        debug_assert!(at <= now, "filtered above");
+        self.at.filter(|at| now.saturating_sub(*at) <= limits::SUSPECT_WITHIN && *at <= now)?;
         if self.ill.contains(dyno) || self.reported.contains(dyno.process_type()) {
             return None;
         }
@@ -110,18 +109,8 @@ impl Incidents {
         let app = self.app_name(decision.app);
         self.made += 1;
         let incident = format!("{app}-{:08x}-{}", self.plan.tag, self.made);
-        let (title, body) = text::suspect(&app, version, &suspects, code, age);
-        self.messages.push(Message {
-            id: format!("{incident}.1"),
-            incident,
-            at: now.wall,
-            opened_at: now.wall,
-            kind: Kind::SuspectRelease,
-            phase: Phase::Single,
-            apps: vec![app],
-            title,
-            body,
-            dynos: Vec::new(),
-        });
+        let text = text::suspect(&app, version, &suspects, code, age);
+        let message = Message::single(incident, Kind::SuspectRelease, text, now.wall);
+        self.messages.push(Message { apps: vec![app], ..message });
     }
 }

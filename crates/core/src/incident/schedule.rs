@@ -33,10 +33,13 @@ impl NotificationSchedule {
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 
-    /// Takes the message that is due, if any.
-    pub(super) fn due_at(&mut self, now: Duration) -> Option<(Kind, Phase)> {
-        self.due.filter(|due| *due <= now)?;
-        self.due = None;
+    /// Takes the message that is due, if any: a new one, or the last again while the problem `stands`.
+    pub(super) fn take_due(&mut self, plan: &Plan, stands: bool, now: Duration) -> Option<(Kind, Phase)> {
+        if stands && self.repeat_at(plan).is_some_and(|at| at <= now) {
+            self.sent_at = Some(now);
+            return Some((*self.sent.last()?, Phase::Reminder));
+        }
+        self.due.take_if(|due| *due <= now)?;
         let kind = *self.pending.last()?;
         let phase = if self.sent.is_empty() { Phase::Opened } else { Phase::Updated };
         self.sent.append(&mut self.pending);

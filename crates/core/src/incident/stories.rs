@@ -11,7 +11,7 @@ use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName};
 use crate::incident::kind::Kind;
 use crate::incident::message::Message;
-use crate::incident::{Incidents, Input, Plan, Trouble, WatchedApp};
+use crate::incident::{Incidents, Input, Plan, WatchedApp};
 use crate::policy::Rate;
 use crate::record::hold::Hold;
 use crate::record::{
@@ -287,7 +287,7 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     keep("api-seen-again", &story);
     story.notice(None, NoticeKind::Health(HealthAlert::DrainSilent { quiet_for: minutes(30), running: 2 }));
     keep("drain-silent", &story);
-    story.input(Input::Trouble(Trouble::NotifierDown { name: "ops", why: "it answered 404 Not Found" }));
+    story.input(Input::NotifierDown { name: "ops", why: "it answered 404 Not Found" });
     keep("notifier-down", &story);
 
     let mut story = Story::new();

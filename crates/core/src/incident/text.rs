@@ -8,7 +8,7 @@ use crate::incident::kind::Kind;
 use crate::incident::message::{DynoReport, Improved, Phase, RestartEffect, quota_megabytes};
 use crate::incident::state::{State, Subject};
 use crate::limits;
-use crate::record::{MANUAL, MemoryReading};
+use crate::record::{MANUAL, MemoryReading, titled};
 use crate::time::spoken;
 use crate::traffic::Figures;
 
@@ -117,10 +117,7 @@ pub(super) fn dyno(dyno: &DynoReport, state: &State, no_help: Option<Duration>, 
 
 fn cause(dyno: &DynoReport) -> String {
     let mut text = match dyno.code {
-        Some(code) => {
-            let title = codes::entry(code).map_or("", |entry| entry.title);
-            format!("{code} ({title})")
-        }
+        Some(code) => titled(code),
         None if &*dyno.rule == MANUAL => return "Manual restart.".to_owned(),
         None => format!("Memory above the bound of the rule {}", dyno.rule),
     };

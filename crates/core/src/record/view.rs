@@ -15,7 +15,6 @@ use crate::record::{Action, Decision, Evidence, MemoryReading, Outcome, RestartR
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecisionView {
     /// RFC 3339.
-    #[serde(with = "rfc3339")]
     pub at: Timestamp,
     pub app: String,
     /// Null for a rule about an app or a drain.
@@ -35,7 +34,6 @@ pub struct DecisionView {
     #[serde(default = "one")]
     pub count: u64,
     /// The time of the last of them.
-    #[serde(with = "rfc3339")]
     pub last_at: Timestamp,
     /// Null for other decisions, and until something is known.
     #[serde(default)]
@@ -77,7 +75,7 @@ pub struct EvidenceView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The time in the line that fired the rule.
-    #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line_at: Option<Timestamp>,
     #[serde(default)]
     pub lines: u32,
@@ -92,7 +90,6 @@ pub struct EvidenceView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemoryView {
     /// The time in the line.
-    #[serde(with = "rfc3339")]
     pub at: Timestamp,
     /// In the platform's megabytes.
     pub used_mb: f64,
@@ -104,9 +101,7 @@ pub struct MemoryView {
 pub struct InstanceView {
     pub id: String,
     pub state: String,
-    #[serde(with = "rfc3339")]
     pub created_at: Timestamp,
-    #[serde(with = "rfc3339")]
     pub updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<u64>,
@@ -239,36 +234,6 @@ impl InstanceView {
             updated_at: seen.updated_at,
             release: seen.release,
         }
-    }
-}
-
-mod rfc3339 {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(at)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
-
-mod rfc3339_option {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-        match at {
-            Some(at) => to.collect_str(at),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }
 

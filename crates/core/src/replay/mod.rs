@@ -129,7 +129,7 @@ impl<'s> Replay<'s> {
     /// The app of a line, with an engine.
     fn place(&mut self, system: Option<&[u8]>) -> Option<usize> {
         let Some(place) = self.roster.place(system) else {
-            self.summary.left_out();
+            self.summary.lines_left_out += 1;
             return None;
         };
         if place == self.apps.len() {
@@ -147,7 +147,7 @@ impl<'s> Replay<'s> {
         let app = &mut self.apps[place];
         let is_error = matches!(fact, Fact::Error { .. });
         let Some(fact) = fact.name_dyno(|dyno| app.listed(&dyno)) else {
-            self.summary.not_listed(is_error);
+            self.summary.errors_not_listed += u64::from(is_error);
             return;
         };
         if let Some(dyno) = fact.dyno() {
@@ -193,8 +193,10 @@ impl<'s> Replay<'s> {
         let mut effects: VecDeque<Effect> = app.engine.handle(input, now).into();
         while let Some(effect) = effects.pop_front() {
             let answer = match effect {
-                Effect::Record(record) => {
-                    let record = without_sight(record);
+                Effect::Record(mut record) => {
+                    if let Record::Decision(decision) = &mut record {
+                        decision.evidence.seen = None;
+                    }
                     self.summary.count(&record);
                     output.push(ReplayOutput { app: app.plan.name.clone(), record });
                     continue;
@@ -234,17 +236,6 @@ const SEED: u64 = 14;
 
 /// Each engine has one app.
 const ONLY: AppId = AppId(0);
-
-/// The record without the API's supposed view.
-fn without_sight(record: Record) -> Record {
-    match record {
-        Record::Decision(mut decision) => {
-            decision.evidence.seen = None;
-            Record::Decision(decision)
-        }
-        record => record,
-    }
-}
 
 // === impl App ===
 

@@ -22,9 +22,9 @@ pub struct Summary {
     pub notifies: u64,
     pub restarts: u64,
     /// Errors of dynos of other process types.
-    errors_not_listed: u64,
+    pub(super) errors_not_listed: u64,
     /// Lines of apps that were not requested.
-    lines_left_out: u64,
+    pub(super) lines_left_out: u64,
     span: Option<(Timestamp, Timestamp)>,
 }
 
@@ -35,14 +35,6 @@ impl Summary {
             let (first, last) = self.span.unwrap_or((at, at));
             self.span = Some((first.min(at), last.max(at)));
         }
-    }
-
-    pub(super) fn left_out(&mut self) {
-        self.lines_left_out += 1;
-    }
-
-    pub(super) fn not_listed(&mut self, is_error: bool) {
-        self.errors_not_listed += u64::from(is_error);
     }
 
     pub(super) fn count(&mut self, record: &Record) {
@@ -112,9 +104,7 @@ mod tests {
         summary.note_time(None);
         summary.holds.extend([("too_young", 1), ("stale", 1), ("cooling_down", 1)]);
         summary.notifies = 1;
-        summary.not_listed(true);
-        summary.not_listed(false);
-        summary.left_out();
+        (summary.errors_not_listed, summary.lines_left_out) = (1, 1);
         let text = summary.to_string();
         let lines: Vec<_> = text.lines().take(5).collect();
         assert_eq!(
