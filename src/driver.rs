@@ -275,7 +275,7 @@ impl Driver {
         self.tasks.close();
         let in_flight = self.tasks.len();
         if in_flight > 0 {
-            info!(in_flight, "waiting for the answers of calls that were made");
+            info!(in_flight, "waiting for API calls in flight");
         }
         drop(self.answerer);
         let sinks = RecordSinks {

@@ -341,5 +341,5 @@ async fn a_newer_schema_is_rejected() {
 async fn reading_an_empty_database_is_an_error() {
     let bed = bed().await;
     let missing = ReadOnlyStore::open(&bed.database).await.expect_err("nothing there").to_string();
-    assert!(missing.contains("there is no record yet"), "{missing}");
+    assert!(missing.contains("there is no decision history yet"), "{missing}");
 }

@@ -47,15 +47,15 @@ impl<T> Answered<T> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("there is no HEROKU_API_KEY")]
+    #[error("HEROKU_API_KEY is not set")]
     NoToken,
     /// The token contains characters that a header cannot carry.
-    #[error("HEROKU_API_KEY has characters that no token has, such as a line break")]
+    #[error("HEROKU_API_KEY contains characters that no token has, such as a line break")]
     Token,
     /// The system's certificates or the TLS library are not usable.
     #[error(
-        "HTTPS is not available here; install the package ca-certificates, or name a file of certificates in \
-         SSL_CERT_FILE"
+        "HTTPS is not available here; install the package ca-certificates, or set SSL_CERT_FILE to a file \
+         of certificates"
     )]
     Tls(#[source] reqwest::Error),
     #[error("HEROKU_API_URL is not a URL such as https://api.heroku.com")]
@@ -190,7 +190,7 @@ impl Heroku {
             Ok(page) => match json::dyno(&page.body) {
                 Ok(seen) if seen.name == *name => Ok(Some(seen)),
                 Ok(seen) => Err(ApiError::Garbled {
-                    what: format!("asked for {name}, the answer is about {}", seen.name),
+                    what: format!("asked for {name}, but the response is about {}", seen.name),
                 }),
                 Err(garbled) => Err(unreadable(&garbled)),
             },
@@ -235,7 +235,8 @@ impl Heroku {
                 (false, _) => return Ok(all),
                 (true, Some(next)) => range = Some(next),
                 (true, None) => {
-                    let what = "a list is cut off, and the answer does not say where it goes on".to_owned();
+                    let what =
+                        "a list is truncated, and the response does not say where it continues".to_owned();
                     return Err(ApiError::Garbled { what });
                 }
             }

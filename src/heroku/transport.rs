@@ -185,7 +185,9 @@ impl Transport {
                 Ok(None) => return Ok(body),
                 Ok(Some(chunk)) if chunk.len() <= bytes_max - body.len() => body.extend_from_slice(&chunk),
                 Ok(Some(_)) => {
-                    return Err(ApiError::Garbled { what: format!("its answer is over {bytes_max} bytes") });
+                    return Err(ApiError::Garbled {
+                        what: format!("its response exceeds {bytes_max} bytes"),
+                    });
                 }
                 Err(error) => return Err(ApiError::Unreachable { what: self.what_happened(error) }),
             }
@@ -217,7 +219,7 @@ impl Transport {
     /// no headers.
     fn what_happened(&self, error: reqwest::Error) -> String {
         if error.is_timeout() {
-            return format!("no answer within {}", spoken(self.request_timeout));
+            return format!("no response within {}", spoken(self.request_timeout));
         }
         let error = error.without_url();
         let mut line = error.to_string();

@@ -216,7 +216,7 @@ fn decision_filter(fields: &Fields) -> Result<Filter, String> {
     Ok(Filter {
         app: field(fields, "app", "the name of an app")?,
         dyno: field(fields, "dyno", "the name of a dyno, such as web.2")?,
-        before: field(fields, "cursor", "the `next` of the page before")?,
+        before: field(fields, "cursor", "the `next` of the previous page")?,
         limit,
     })
 }
@@ -243,7 +243,7 @@ mod tests {
             ("limit=999999999999", Ok((1000, None))),
             ("limit=0", Err("limit: 0 is not from 1 to 1000")),
             ("limit=-1", Err("limit: \"-1\" is not a number")),
-            ("cursor=x", Err("cursor: \"x\" is not the `next` of the page before")),
+            ("cursor=x", Err("cursor: \"x\" is not the `next` of the previous page")),
             ("dyno=2", Err("dyno: \"2\" is not the name of a dyno, such as web.2")),
             ("app=%22", Err("app: \"\\\"\" is not the name of an app")),
         ] {

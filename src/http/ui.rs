@@ -97,7 +97,7 @@ impl Service {
         if !admin_ui.token.is_in(&fields) {
             let text = "This form is not from this dynowarden, or the password has changed since. \
                         Go back, reload the page and try again.";
-            return Ok(self.show_problem(admin_ui, StatusCode::FORBIDDEN, ("Not done", text)));
+            return Ok(self.show_problem(admin_ui, StatusCode::FORBIDDEN, ("That did not work", text)));
         }
         let (app, text) = (fields.filled("app"), |name| fields.value(name).unwrap_or_default());
         let done = match form {
@@ -108,11 +108,11 @@ impl Service {
         match done {
             Ok(to) => Ok(see_other(&to)),
             Err(Denied::Query(problem)) => {
-                Ok(self.show_problem(admin_ui, StatusCode::BAD_REQUEST, ("Not done", &problem)))
+                Ok(self.show_problem(admin_ui, StatusCode::BAD_REQUEST, ("That did not work", &problem)))
             }
             Err(Denied::UnknownApp) => {
-                let text = "No app of that name is watched.";
-                Ok(self.show_problem(admin_ui, StatusCode::NOT_FOUND, ("Not done", text)))
+                let text = "No watched app has this name.";
+                Ok(self.show_problem(admin_ui, StatusCode::NOT_FOUND, ("That did not work", text)))
             }
             Err(other) => Err(other),
         }

@@ -126,7 +126,7 @@ impl Poster {
 
     fn no_answer(&self, error: reqwest::Error) -> Delivery {
         let why = if error.is_timeout() {
-            format!("no answer within {}", spoken(self.timeout))
+            format!("no response within {}", spoken(self.timeout))
         } else {
             with_causes(&error.without_url())
         };

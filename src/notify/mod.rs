@@ -197,8 +197,8 @@ fn test_message(name: &str, now: Now) -> Message {
         kind: Kind::Test,
         phase: Phase::Single,
         apps: Vec::new(),
-        title: "a test message from dynowarden".to_owned(),
-        body: vec![format!("The notifier {name} works: `dynowarden check --notify` sent this.")],
+        title: "test message from dynowarden".to_owned(),
+        body: vec![format!("The notifier {name} works: `dynowarden check --notify` sent this message.")],
         dynos: Vec::new(),
     }
 }
@@ -244,7 +244,7 @@ impl NotifierHandle {
         let down: Vec<String> = self
             .outboxes
             .iter()
-            .filter_map(|outbox| Some(format!("{} does not deliver: {}", outbox.name(), outbox.trouble()?)))
+            .filter_map(|outbox| Some(format!("{} is not delivering: {}", outbox.name(), outbox.trouble()?)))
             .collect();
         (!down.is_empty()).then(|| down.join("; "))
     }
@@ -299,7 +299,7 @@ impl NotifierTask {
                 }
                 Some(ended) = senders.join_next() => {
                     // A notifier never ends on its own; the others continue.
-                    error!("a notifier's task broke: {ended:?}");
+                    error!("a notifier's task failed: {ended:?}");
                 }
             }
         }
@@ -310,7 +310,7 @@ impl NotifierTask {
         stop.cancel();
         let all_ended = async { while senders.join_next().await.is_some() {} };
         if tokio::time::timeout(limits::LAST_MESSAGES_WAIT, all_ended).await.is_err() {
-            info!("messages that were on their way at the end are lost");
+            info!("messages in flight at shutdown are lost");
         }
     }
 

@@ -62,7 +62,7 @@ impl Link {
     async fn memory(access: Access) -> Result<Self, StoreError> {
         let place = StoreLocation { shown: "memory".into(), user: None };
         if access == Access::Read {
-            let what = "DATABASE_URL=memory keeps it within the daemon, and ends with it".to_owned();
+            let what = "with DATABASE_URL=memory it exists only inside the running daemon".to_owned();
             return Err(StoreError::Missing { place, what });
         }
         let options = options("sqlite::memory:").map_err(|_| StoreError::Address)?;
@@ -88,7 +88,7 @@ impl Link {
         };
         let mode = if access == Access::Serve { "rwc" } else { "ro" };
         let Ok(options) = options(&format!("sqlite:{}?mode={mode}", encoded(path))) else {
-            return Err(StoreError::Unusable { place, what: "this name cannot be used".to_owned() });
+            return Err(StoreError::Unusable { place, what: "this file name cannot be used".to_owned() });
         };
         first_contact(&options, &place, (Dialect::Sqlite, access)).await?;
         let write = pool(1, Dialect::Sqlite, access).connect_lazy_with(options.clone());
@@ -155,11 +155,11 @@ async fn first_contact(
     };
     let contacted = tokio::time::timeout(CONTACT_WAIT, contact).await;
     let Ok(contacted) = contacted else {
-        return Err(StoreError::Away { place: place.clone(), what: "no answer in time".to_owned() });
+        return Err(StoreError::Away { place: place.clone(), what: "no response in time".to_owned() });
     };
     contacted.map_err(|error| match error {
         SchemaError::Database(error) if access == Access::Read && is_missing(&error) => {
-            StoreError::Missing { place: place.clone(), what: "no dynowarden has served from it".to_owned() }
+            StoreError::Missing { place: place.clone(), what: "no daemon has used it yet".to_owned() }
         }
         error => place.cannot_open(error, dialect),
     })
@@ -228,7 +228,7 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     let name = PathBuf::from(name);
     let unusable = |error: std::io::Error| StoreError::Unusable {
         place: place.clone(),
-        what: format!("{} cannot be made: {error}", name.display()),
+        what: format!("{} cannot be created: {error}", name.display()),
     };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(unusable)?;
     match file.try_lock() {
@@ -261,7 +261,7 @@ fn known_options(url: &str) -> String {
         POSTGRES_OPTIONS.contains(&key) || key.starts_with("options[")
     });
     if !unknown.is_empty() {
-        tracing::warn!("DATABASE_URL has {} options that are not known; they are ignored", unknown.len());
+        tracing::warn!("DATABASE_URL has {} unknown options, which are ignored", unknown.len());
     }
     if known.is_empty() { base.to_owned() } else { format!("{base}?{}", known.join("&")) }
 }

@@ -371,7 +371,7 @@ impl Store {
         if let Some(task) = task
             && let Err(error) = task.await
         {
-            warn!("the store's writer broke: {error}");
+            warn!("the database writer failed: {error}");
         }
     }
 }

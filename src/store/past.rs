@@ -234,7 +234,7 @@ const UNKNOWN_RULE: &str = "unknown";
 fn dyno_of(name: &str) -> Option<DynoName> {
     let dyno = name.parse().ok();
     if dyno.is_none() {
-        warn!("the store has a dyno with a name that none can have; its row is left alone");
+        warn!("row with an invalid dyno name ignored");
     }
     dyno
 }

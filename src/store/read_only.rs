@@ -33,7 +33,7 @@ impl ReadOnlyStore {
         match page.await {
             Ok(Ok(page)) => Ok(page),
             Ok(Err(error)) => Err(StoreAway { what: place.what(&error).into(), place }),
-            Err(_) => Err(StoreAway { place, what: "no answer in time".into() }),
+            Err(_) => Err(StoreAway { place, what: "no response in time".into() }),
         }
     }
 

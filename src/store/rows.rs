@@ -407,7 +407,7 @@ async fn unclaim(
     sqlx::query(UNCLAIM)
         .bind(by.holder)
         .bind(attempt_number(attempt_id))
-        .bind("the store did not answer in time, so nothing was sent")
+        .bind("the database did not respond in time, so nothing was sent")
         .execute(to)
         .await
         .map(|_| ())

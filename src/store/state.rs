@@ -174,7 +174,7 @@ impl StoreInner {
                 Trouble { away: StoreAway { what: what.into(), place }, kind }
             }
             Err(_) => {
-                Trouble { away: StoreAway { place, what: "no answer in time".into() }, kind: Kind::Away }
+                Trouble { away: StoreAway { place, what: "no response in time".into() }, kind: Kind::Away }
             }
         };
         if trouble.kind != Kind::Data {
@@ -196,7 +196,7 @@ impl StoreInner {
         if let Some((at, away)) = was_away {
             let (unwritten, _) = self.queue.figures();
             let span = since(at, self.wall());
-            info!(place = %away.place, unwritten, "the store is back after {}", spoken(span));
+            info!(place = %away.place, unwritten, "the database is available again after {}", spoken(span));
         }
     }
 
@@ -214,14 +214,14 @@ impl StoreInner {
             }
         });
         if is_news {
-            warn!("{away}: nothing is restarted until it is back");
+            warn!("{away}: restarts are off until it is available again");
             self.fail.notify_one();
         }
     }
 }
 
 /// What to do about a damaged file.
-const DAMAGED: &str = "; move the file away or bring back a copy, and start again";
+const DAMAGED: &str = "; restore a backup or move the file away, then start again";
 
 /// The server's time of day in microseconds; not that of the transaction's start, which may have waited.
 const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";

@@ -68,7 +68,7 @@ fn row(decision: &DecisionView, now: Timestamp) -> Row {
 fn outcome(decision: &DecisionView) -> Markup {
     let before = decision.evidence.memory.as_ref();
     let Some(result) = &decision.outcome else {
-        return html! { @if !decision.dry_run { p.then { "under way" } } };
+        return html! { @if !decision.dry_run { p.then { "in progress" } } };
     };
     let tone = match &*result.result {
         "back" => Tone::Good,

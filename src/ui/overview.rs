@@ -149,9 +149,9 @@ fn headline(facts: &Facts) -> Part {
     let figures = [
         ("Apps", grouped(facts.apps.len() as u64)),
         ("Dynos", grouped(facts.dynos() as u64)),
-        ("Under way", grouped(under_way as u64)),
+        ("In progress", grouped(under_way as u64)),
         ("Restarts, 24 h", grouped(restarts)),
-        ("Left alone, 24 h", grouped(holds)),
+        ("Not restarted, 24 h", grouped(holds)),
     ];
     Part::whole(
         "headline",
@@ -172,26 +172,26 @@ fn verdict(facts: &Facts) -> (Tone, String) {
     let lost: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.needs_person()).collect();
     match lost.as_slice() {
         [] => {}
-        [(app, dyno)] => return (Tone::Bad, format!("{} of {} needs a person", dyno.status.name, app.name)),
-        many => return (Tone::Bad, format!("{} dynos need a person", many.len())),
+        [(app, dyno)] => return (Tone::Bad, format!("{} {} needs attention", app.name, dyno.status.name)),
+        many => return (Tone::Bad, format!("{} dynos need attention", many.len())),
     }
     if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
         return (Tone::Bad, format!("The drain of {} has a problem", app.name));
     }
     if let Some(warn) = &facts.warn {
-        return (Tone::Warn, format!("It works, but {warn}"));
+        return (Tone::Warn, format!("Working, but {warn}"));
     }
     if facts.apps.iter().all(|app| app.drain.last_batch_ago.is_none()) {
-        return (Tone::Warn, "No drain has sent anything yet".to_owned());
+        return (Tone::Warn, "No logs received yet".to_owned());
     }
     let under_way: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.is_under_way()).collect();
     match under_way.as_slice() {
         [] => {}
         [(app, dyno)] => {
             let (_, word) = state(dyno);
-            return (Tone::Busy, format!("{word}: {} of {}", dyno.status.name, app.name));
+            return (Tone::Busy, format!("{word}: {} {}", app.name, dyno.status.name));
         }
-        many => return (Tone::Busy, format!("{} restarts are under way", many.len())),
+        many => return (Tone::Busy, format!("{} restarts in progress", many.len())),
     }
     let paused = facts.apps.iter().filter(|app| app.paused.is_some()).count();
     match (paused, facts.apps.len()) {
@@ -236,7 +236,7 @@ fn attention(facts: &Facts) -> Part {
         html! {
             section.attention id="attention" aria-labelledby="attention-title" {
                 h2 id="attention-title" { "Now" }
-                @if none { p.none { "Nothing is paused, cooling down, given up or under way." } }
+                @if none { p.none { "Nothing is paused, cooling down, given up or in progress." } }
                 @else { ul { (rows) } }
                 @if more > 0 { p.none { "… and " (count(more, "more", "more")) } }
             }
@@ -339,7 +339,8 @@ fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
                     th scope="row" { a href={ "/apps/" (app.name) } { (app.name) } }
                     td.figure { (app.dynos.len()) }
                     td.figure {
-                        @match highest { Some(highest) => (percent(highest)), None => span.none { "none" } }
+                        @if let Some(highest) = highest { (percent(highest)) }
+                        @else { span.none { "no data" } }
                     }
                     td {
                         (drain(&app.drain))
@@ -378,7 +379,7 @@ fn decided(facts: &Facts) -> Part {
         html! {
             section id="decided" aria-labelledby="decided-title" {
                 h2 id="decided-title" { "Decisions" }
-                @if none { p.none { "None so far. Every decision appears here, refusals included." } }
+                @if none { p.none { "No decisions yet. Every decision appears here, including refusals." } }
                 @else { (decisions::list(rows)) p { a href="/decisions" { "All decisions" } } }
             }
         }
@@ -405,7 +406,7 @@ fn notifiers(facts: &Facts) -> Part {
     Part::of_rows("notifiers", rows.collect(), |rows| {
         html! {
             section id="notifiers" hidden[none] aria-labelledby="notifiers-title" {
-                h2 id="notifiers-title" { "Messages since startup" }
+                h2 id="notifiers-title" { "Notifications since startup" }
                 table.others {
                     thead { tr {
                         th scope="col" { "Notifier" } th.figure scope="col" { "Delivered" }
@@ -424,13 +425,13 @@ pub fn pause_form(layout: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
         form.pause method="post" action="/pause" {
             (token_field(layout))
             @if let Some(app) = app { input type="hidden" name="app" value=(app.name); }
-            label { "For " select name="for" {
+            label { "Duration " select name="for" {
                 option value="30m" { "30 minutes" }
                 option value="2h" selected { "2 hours" }
                 option value="1d" { "1 day" }
                 option value="7d" { "7 days" }
             } }
-            label { "Because "
+            label { "Reason "
                 input type="text" name="reason" maxlength=(limits::PAUSE_REASON_CHARS_MAX)
                     placeholder="e.g. load test";
             }
@@ -462,7 +463,7 @@ pub fn decisions_page(layout: &Layout<'_>, facts: &Facts, older: Option<&str>) -
             @if let Some(oldest) = oldest { p.sub { "newest first, back to " (coarse(oldest)) " ago" } }
         }
         section.reading aria-label="Decisions, newest first" {
-            @if rows.is_empty() { p.none { "None." } } @else {
+            @if rows.is_empty() { p.none { "No decisions." } } @else {
                 (decisions::list(&html! { @for row in &rows { (maud::PreEscaped(&row.html)) } }))
             }
             @if let Some(older) = older {

@@ -49,12 +49,15 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let world_clock = WorldClock::new(args.speed, move || clock.now().wall);
     let options =
         SimOptions { clock: world_clock, port: args.api_port, seed: args.seed, ..SimOptions::default() };
-    let heroku = SimHeroku::start(options)
-        .await
-        .with_context(|| format!("the simulated Platform API cannot have port {}", args.api_port))?;
+    let heroku = SimHeroku::start(options).await.with_context(|| {
+        format!(
+            "the simulated Platform API cannot use port {}: choose another with --api-port",
+            args.api_port
+        )
+    })?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
         .await
-        .with_context(|| format!("the daemon cannot have port {}: choose another with --port", args.port))?;
+        .with_context(|| format!("the daemon cannot use port {}: choose another with --port", args.port))?;
     let url = format!("http://{}", listener.local_addr()?);
 
     let mailbox = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the demo needs a port")?;
@@ -90,11 +93,11 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
         () = time_is_up => shutdown.cancel(),
         () = shutdown.cancelled() => {}
     }
-    let result = ended.await.context("the daemon broke")?;
+    let result = ended.await.context("the daemon failed")?;
     people.abort();
-    let heroku = deploys.await.context("the simulated Heroku broke")?;
+    let heroku = deploys.await.context("the simulated Heroku failed")?;
     heroku.shutdown().await;
-    let story = story.await.context("the story broke off")?;
+    let story = story.await.context("printing the story failed")?;
     // The reader may be gone, as after `| head`.
     let _nobody = writeln!(io::stdout().lock(), "\n{}", story.ending());
     result
@@ -175,16 +178,16 @@ fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
         "Platform API  {api_url}   (HEROKU_HOST={api_url} HEROKU_API_KEY=any heroku ps -a {})",
         SHOP[0]
     )?;
-    writeln!(out, "time runs {} times as fast as yours; seed {}", args.speed, args.seed)?;
+    writeln!(out, "simulated time runs {}x as fast as real time; seed {}", args.speed, args.seed)?;
     writeln!(out)?;
     writeln!(
         out,
-        "{} leaks, a restart cannot help {}, {} crashes, {} is deployed.",
+        "{} leaks, {} needs more than its quota, {} crashes, {} is deployed.",
         SHOP[0], SHOP[1], SHOP[2], SHOP[3]
     )?;
     writeln!(
         out,
-        "heroku: the platform; message: what people are notified of; all else: what dynowarden does, and why."
+        "heroku: lines from the platform. message: notifications. All others: what dynowarden does, and why."
     )?;
     writeln!(out)?;
     out.flush()
