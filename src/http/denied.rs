@@ -32,6 +32,9 @@ pub(super) enum Denied {
     UnknownApp,
 }
 
+/// The response to a request, or why it is denied.
+pub(super) type Answered = Result<Response<ReplyBody>, Denied>;
+
 impl From<Stopped> for Denied {
     fn from(Stopped: Stopped) -> Self {
         Self::Stopping
