@@ -14,7 +14,6 @@ use dynowarden_core::record::view::DecisionView;
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub now: Timestamp,
-    pub version: &'static str,
     /// Why dynowarden is not ready, as `/readyz` reports it.
     pub trouble: Option<String>,
     /// Problems that do not make it unready, as `/readyz` reports them.

@@ -51,7 +51,6 @@ pub fn shop() -> Facts {
     Facts {
         notifiers: vec![notifier("slack", 41, 0, false), notifier("pager", 3, 2, true)],
         now: now(),
-        version: "0.0.0",
         trouble: None,
         warn: None,
         apps: vec![
