@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use crate::ui::dynos::megabytes;
 use crate::ui::parts::Row;
@@ -23,8 +23,8 @@ pub fn sentence(decision: &DecisionView) -> String {
     format!("{word}: {}{dyno}. {}", decision.app, decision.reason)
 }
 
-pub fn list(rows: &Markup) -> Markup {
-    html! { ol.decisions { (rows) } }
+pub fn list(rows: &[Row]) -> Markup {
+    html! { ol.decisions { @for row in rows { (PreEscaped(&row.html)) } } }
 }
 
 fn row(decision: &DecisionView, now: Timestamp) -> Row {

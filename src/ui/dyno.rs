@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use crate::ui::chart;
 use crate::ui::decisions;
@@ -89,7 +89,7 @@ fn decided(rows: &[crate::ui::parts::Row]) -> Markup {
         section.side aria-labelledby="decided-title" {
             h2 id="decided-title" { "Decisions" }
             @if rows.is_empty() { p.none { "No decisions yet." } } @else {
-                (decisions::list(&html! { @for row in rows { (PreEscaped(&row.html)) } }))
+                (decisions::list(rows))
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::parts::{Part, Row};
 use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state};
+use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::view::Word;
 use dynowarden_core::time::{earlier, since};
@@ -207,23 +208,18 @@ fn attention(facts: &Facts) -> Part {
     let mut rows = Vec::new();
     for app in &facts.apps {
         if let Some(trouble) = &app.drain.trouble {
-            rows.push((Tone::Bad, attention_row(&app.name.to_string(), None, (Tone::Bad, "Drain"), trouble)));
+            rows.push(attention_row(&app.name, None, (Tone::Bad, "Drain"), trouble));
         }
         if let Some(pause) = &app.paused {
             let text = match &*pause.reason {
                 "" => left(pause.until, now),
                 reason => format!("{}: {reason}", left(pause.until, now)),
             };
-            rows.push((
-                Tone::Warn,
-                attention_row(&app.name.to_string(), None, (Tone::Warn, "Paused"), &text),
-            ));
+            rows.push(attention_row(&app.name, None, (Tone::Warn, "Paused"), &text));
         }
         for dyno in app.dynos.iter().filter(|dyno| !dyno.is_calm()) {
-            let (tone, word) = state(dyno);
             let text = detail(dyno, now).unwrap_or_default();
-            let name = dyno.status.name.to_string();
-            rows.push((tone, attention_row(&app.name.to_string(), Some(&name), (tone, word), &text)));
+            rows.push(attention_row(&app.name, Some(&dyno.status.name), state(dyno), &text));
         }
     }
     // The most urgent first; within one tone in the order of the settings.
@@ -244,19 +240,24 @@ fn attention(facts: &Facts) -> Part {
     })
 }
 
-fn attention_row(app: &str, dyno: Option<&str>, (tone, word): (Tone, &str), text: &str) -> Row {
-    let id = format!("n-{app}-{}-{word}", dyno.unwrap_or("app")).replace(' ', "-");
-    let href = match dyno {
-        Some(dyno) => format!("/apps/{app}/dynos/{dyno}"),
-        None => format!("/apps/{app}"),
+fn attention_row(
+    app: &AppName,
+    dyno: Option<&DynoName>,
+    (tone, word): (Tone, &str),
+    text: &str,
+) -> (Tone, Row) {
+    let (about, href) = match dyno {
+        Some(dyno) => (dyno.to_string(), format!("/apps/{app}/dynos/{dyno}")),
+        None => ("app".to_owned(), format!("/apps/{app}")),
     };
+    let id = format!("n-{app}-{about}-{word}").replace(' ', "-");
     let html = html! {
         li id=(id) .(tone.class()) {
             a href=(href) { (app) @if let Some(dyno) = dyno { " " b { (dyno) } } } " " (badge(tone, word))
             @if !text.is_empty() { small { (text) } }
         }
     };
-    Row { id, html: html.into_string() }
+    (tone, Row { id, html: html.into_string() })
 }
 
 /// The state of an app as a whole: its drain, its traffic, its pause.
@@ -380,7 +381,7 @@ fn decided(facts: &Facts) -> Part {
             section id="decided" aria-labelledby="decided-title" {
                 h2 id="decided-title" { "Decisions" }
                 @if none { p.none { "No decisions yet. Every decision appears here, including refusals." } }
-                @else { (decisions::list(rows)) p { a href="/decisions" { "All decisions" } } }
+                @else { ol.decisions { (rows) } p { a href="/decisions" { "All decisions" } } }
             }
         }
     })
@@ -464,7 +465,7 @@ pub fn decisions_page(layout: &Layout<'_>, facts: &Facts, older: Option<&str>) -
         }
         section.reading aria-label="Decisions, newest first" {
             @if rows.is_empty() { p.none { "No decisions." } } @else {
-                (decisions::list(&html! { @for row in &rows { (maud::PreEscaped(&row.html)) } }))
+                (decisions::list(&rows))
             }
             @if let Some(older) = older {
                 nav.pages aria-label="Pages of decisions" {
