@@ -20,6 +20,7 @@ use crate::http::events::{Format, NoStream};
 use crate::http::forms::Fields;
 use crate::http::reply::{self, ReplyBody};
 use crate::store::history::Filter;
+use crate::ui::facts::PauseFacts;
 use crate::ui::json::DynosJson;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
@@ -48,10 +49,8 @@ struct ResumeOrder {
 struct Paused<'p> {
     app: Option<&'p str>,
     paused: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'p str>,
+    #[serde(flatten)]
+    pause: Option<PauseFacts>,
 }
 
 impl Service {
@@ -171,12 +170,8 @@ impl Service {
 }
 
 fn paused(app: Option<&str>, pause: Option<(Timestamp, Arc<str>)>) -> Response<ReplyBody> {
-    let answer = Paused {
-        app,
-        paused: pause.is_some(),
-        until: pause.as_ref().map(|(until, _)| until.to_string()),
-        reason: pause.as_ref().map(|(_, reason)| &**reason),
-    };
+    let pause = pause.map(|(until, reason)| PauseFacts { until, reason });
+    let answer = Paused { app, paused: pause.is_some(), pause };
     reply::no_store(reply::json(StatusCode::OK, &answer))
 }
 
