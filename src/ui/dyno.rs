@@ -132,8 +132,8 @@ fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup
     html! {
         p {
             "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) }
-            ": Heroku stops this one process and starts a new one. It waits for other restarts "
-            "of its process type. The cool-down does not apply to manual restarts."
+            ": Heroku stops this one process and starts a new one. The restart waits for "
+            "others of the same process type. The cool-down does not apply to manual restarts."
         }
         @if alone == 1 {
             p.note { "This is the only known dyno of its type: the app may be down while it boots." }
