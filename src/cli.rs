@@ -32,7 +32,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon: receive log drains, restart dynos (the default command)
+    /// Run the daemon: receive logs and restart dynos (the default command)
     Serve(ServeArgs),
     /// Run the daemon against a simulated Heroku on this machine
     Demo(DemoArgs),
@@ -40,7 +40,7 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Check the settings, the token, the apps and their drains, and print a fix for every problem
     Check(CheckArgs),
-    /// Print past decisions from the store
+    /// Print past decisions with their reasons
     History(HistoryArgs),
 }
 
@@ -214,13 +214,13 @@ Examples:
   HEROKU_APP=acme dynowarden serve
   DYNOWARDEN_DRY_RUN=true dynowarden serve --config /etc/dynowarden.toml
 
-SIGTERM and Ctrl-C stop it. Requests in flight are finished, then it exits with 0.
+On SIGTERM or Ctrl-C, it finishes the requests in flight and exits with 0.
 Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong usage or settings.";
 
 const DEMO_HELP: &str = "\
 Needs no settings and no account; both ports are on 127.0.0.1 only.
 The official CLI works against the simulated Heroku:
-  HEROKU_HOST=http://127.0.0.1:8081 heroku ps -a acme
+  HEROKU_HOST=http://127.0.0.1:8081 HEROKU_API_KEY=any heroku ps -a acme-shop
 
 Examples:
   dynowarden demo
@@ -230,7 +230,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong usage.";
 
 const REPLAY_HELP: &str = "\
 Reads raw logplex bodies, `heroku logs` output and Papertrail text, and detects the format.
-The time in the lines is the clock. It needs no token and makes no API calls.
+It takes the time from the lines, needs no token and makes no API calls.
 
 Examples:
   heroku logs -n 1500 -a acme | dynowarden replay --app acme -
@@ -254,7 +254,7 @@ Examples:
   dynowarden history --app acme --limit 20
   DATABASE_URL=postgres://... dynowarden history --format json
 
-Exit codes: 0 done, 1 the store could not be read, 2 wrong usage or settings.";
+Exit codes: 0 done, 1 the database could not be read, 2 wrong usage or settings.";
 
 #[cfg(test)]
 mod tests {

@@ -163,14 +163,14 @@ impl Tasks {
         }
         info!("shutting down");
         self.readiness.fail("shutdown", "shutting down");
-        self.watchdog.await.context("the watchdog broke")?;
-        self.server.await.context("the HTTP server broke")?;
+        self.watchdog.await.context("the watchdog failed")?;
+        self.server.await.context("the HTTP server failed")?;
         self.watches.iter().for_each(JoinHandle::abort);
         self.driver_shutdown.cancel();
-        self.driver.await.context("the driver broke")?;
+        self.driver.await.context("the driver failed")?;
         self.notify_shutdown.cancel();
-        self.notifying.await.context("the notifiers broke")?;
-        info!("down");
+        self.notifying.await.context("the notifiers failed")?;
+        info!("stopped");
         Ok(())
     }
 }
@@ -206,7 +206,7 @@ async fn watch_store(store: Store, readiness: Arc<Readiness>) {
     loop {
         // It may have gone away before this task started.
         match &*health.borrow_and_update() {
-            Some(_) => readiness.fail("store", "away; batches are taken, and nothing is restarted"),
+            Some(_) => readiness.fail("store", "unavailable; batches are accepted, but restarts are off"),
             None => readiness.recover("store"),
         }
         if health.changed().await.is_err() {
@@ -243,7 +243,7 @@ const NOTIFIERS_LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
 
 fn broken(task: &str, ended: Result<(), JoinError>) -> anyhow::Error {
     match ended {
-        Ok(()) => anyhow::anyhow!("the {task} ended without being asked to"),
-        Err(error) => anyhow::Error::new(error).context(format!("the {task} broke")),
+        Ok(()) => anyhow::anyhow!("the {task} ended unexpectedly"),
+        Err(error) => anyhow::Error::new(error).context(format!("the {task} failed")),
     }
 }

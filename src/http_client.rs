@@ -38,7 +38,7 @@ pub(crate) fn use_ring() {
 /// Why a request got no answer, without its URL. It contains no token either, for reqwest shows no headers.
 pub(crate) fn no_answer(error: reqwest::Error, timeout: Duration) -> String {
     if error.is_timeout() {
-        return format!("no answer within {}", spoken(timeout));
+        return format!("no response within {}", spoken(timeout));
     }
     with_causes(&error.without_url())
 }

@@ -79,40 +79,40 @@ macro_rules! families {
 
 families! {
     build: Family<BuildLabels, Gauge>, "build_info", "The program's version";
-    batches: Family<AppLabels, Counter>, "batches", "Batches accepted, without repeated ones";
+    batches: Family<AppLabels, Counter>, "batches", "Batches accepted, without redelivered ones";
     repeated_batches: Family<AppLabels, Counter>, "repeated_batches",
-        "Batches acknowledged because their frame id was known";
+        "Redelivered batches, which are acknowledged but not counted again";
     frames: Family<AppLabels, Counter>, "frames", "Frames in accepted batches";
     bad_frames: Family<KindLabels, Counter>, "bad_frames", "Frames that could not be read, by kind";
     events: Family<EventLabels, Counter>, "events", "Platform events found, by kind";
     left_alone: Family<AppLabels, Counter>, "left_alone_events",
-        "Events of process types that are not listed";
+        "Events of process types that are not in process_types";
     lost_messages: Family<AppLabels, Counter>, "lost_messages",
         "Messages that logplex dropped on the way to this drain (L10)";
     lost_elsewhere: Family<AppLabels, Counter>, "other_drains_lost_messages",
         "Messages that logplex dropped on the way to the app's other drains (L10)";
-    decisions: Family<DecisionLabels, Counter>, "decisions", "Decisions, refusals included";
+    decisions: Family<DecisionLabels, Counter>, "decisions", "Decisions, including refusals";
     restarts: Family<RestartLabels, Counter>, "restarts",
-        "Restarts by stage or end: accepted, then one of back, back_late, not_back, gone";
-    notices: Family<KindLabels, Counter>, "notices", "Notices to people, by kind";
-    api_requests: Family<ApiLabels, Counter>, "api_requests", "Calls of the Platform API by outcome";
+        "Restarts by outcome: accepted, then one of back, back_late, not_back, gone";
+    notices: Family<KindLabels, Counter>, "notices", "Notices, by kind";
+    api_requests: Family<ApiLabels, Counter>, "api_requests", "Platform API calls by outcome";
     api_rate_limit_remaining: Gauge, "api_rate_limit_remaining",
-        "API calls left to the account, as last reported; -1 before the first answer";
-    dynos: Family<AppLabels, Gauge>, "dynos", "Dynos that the engine keeps state for";
+        "API calls left for the account, as last reported; -1 before the first response";
+    dynos: Family<AppLabels, Gauge>, "dynos", "Dynos being watched";
     drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>, "drain_last_batch_seconds",
         "Seconds since the app's last batch, or since startup before the first";
     drain_silent: Family<AppLabels, Gauge>, "drain_silent",
-        "1 while the app's drain is silent although its dynos are up, or is missing";
+        "1 while the app's drain is missing, or silent although dynos are up";
     token_accepted: Gauge, "token_accepted",
-        "1 if the Platform API accepts the token, 0 if not, -1 before the first answer";
+        "1 if the Platform API accepts the token, 0 if not, -1 before the first response";
     app_hidden: Family<AppLabels, Gauge>, "app_hidden",
         "1 while the app is gone, renamed, or not accessible with this token";
-    api_away: Gauge, "api_away", "1 while the Platform API has not answered for a while";
+    api_away: Gauge, "api_away", "1 while the Platform API does not respond";
     platform_red: Gauge, "platform_red",
-        "1 while Heroku's status page shows red; 0 also where it is not read";
-    store_away: Gauge, "store_away", "1 while the database is away";
+        "1 while Heroku's status page shows red; 0 also if heroku.status_url is not set";
+    store_away: Gauge, "store_away", "1 while the database is unavailable";
     store_unwritten_rows: Gauge, "store_unwritten_rows",
-        "Rows that wait to be written to the database";
+        "Rows waiting to be written to the database";
     store_dropped_rows: Counter, "store_dropped_rows",
         "Rows dropped because the queue was full or the database rejected them";
     certificate_ends: Gauge, "tls_certificate_expiry_timestamp_seconds",
@@ -122,11 +122,11 @@ families! {
     notifications: Family<NotifierLabels, Counter>, "notifications",
         "Messages of each notifier: delivered, dropped from a full queue, failed, forgotten, missed";
     stale_answers: Counter, "stale_answers",
-        "API and store answers that came when the engine no longer waited for them";
+        "API and database responses that came too late to be used";
     connections: Gauge, "connections", "Open connections";
-    tasks: Gauge, "tasks", "Running tasks of the runtime";
+    tasks: Gauge, "tasks", "Running async tasks";
     refusals: Family<RefusalLabels, Counter>, "refused_requests",
-        "Requests and connections that the HTTP server refused, by reason";
+        "Requests and connections that the HTTP server rejected, by reason";
     ready: Gauge, "ready", "1 if /readyz answers 200";
 }
 

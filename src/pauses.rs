@@ -62,7 +62,7 @@ impl PauseKeeper {
         let store = self.store.clone();
         let write = async move {
             if let Err(error) = store.clear_pause(app).await {
-                warn!(%error, "this pause has ended here, and not for other replicas or after a restart");
+                warn!(%error, "resume not saved: the pause ended on this replica only, until its restart");
             }
         };
         self.after_the_last(write, kept);

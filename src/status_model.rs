@@ -32,26 +32,18 @@ pub struct StatusModel {
 
 #[derive(Debug)]
 struct Kept {
-    drains: Vec<Drain>,
+    /// The state of each drain, and when its last batch came.
+    drains: Vec<(DrainFacts, Option<Now>)>,
     history: History,
     notifiers: Vec<NotifierFigures>,
     recent_decisions: RecentDecisions,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Drain {
-    bad_frames: u64,
-    batches: u64,
-    last_batch: Option<Now>,
-    lost_messages: u64,
-    trouble: Option<String>,
 }
 
 impl StatusModel {
     /// An empty model of these apps, in the order of the settings.
     pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>, traffic: Arc<TrafficBook>) -> Self {
         let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
-        let drains = vec![Drain::default(); apps.len()];
+        let drains = vec![Default::default(); apps.len()];
         let (history, recent_decisions) = (History::default(), RecentDecisions::default());
         let kept = Kept { drains, history, notifiers: Vec::new(), recent_decisions };
         Self { apps, kept: Mutex::new(kept), traffic }
@@ -61,11 +53,11 @@ impl StatusModel {
     pub fn record_batch(&self, app: AppId, events: &[Event], counts: &Counts, now: Now) {
         let mut kept = self.lock();
         kept.history.add_events(app, events, now.wall);
-        if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
+        if let Some((drain, last_batch)) = kept.drains.get_mut(app.0 as usize) {
             drain.batches += 1;
             drain.bad_frames += counts.bad_frames.values().sum::<u64>();
             drain.lost_messages = drain.lost_messages.saturating_add(counts.lost_messages);
-            drain.last_batch = Some(now);
+            *last_batch = Some(now);
         }
     }
 
@@ -85,7 +77,7 @@ impl StatusModel {
                 kept.recent_decisions.add_outcome(outcome);
             }
             Record::Notice(Notice { scope: Scope::App(app), what: NoticeKind::Health(alert), .. }) => {
-                if let Some(drain) = kept.drains.get_mut(app.0 as usize) {
+                if let Some((drain, _)) = kept.drains.get_mut(app.0 as usize) {
                     match alert {
                         HealthAlert::DrainLoops { .. }
                         | HealthAlert::DrainMissing
@@ -116,7 +108,6 @@ impl StatusModel {
         let apps = status.into_iter().filter_map(|app| self.app_facts(app, &kept, now)).collect();
         Facts {
             now: now.wall,
-            version: env!("CARGO_PKG_VERSION"),
             trouble: None,
             warn: None,
             apps,
@@ -128,7 +119,7 @@ impl StatusModel {
     fn app_facts(&self, status: AppStatus, kept: &Kept, now: Now) -> Option<AppFacts> {
         let app = status.app;
         let (name, dry_run) = self.apps.get(app.0 as usize)?;
-        let drain = kept.drains.get(app.0 as usize)?;
+        let (drain, last_batch) = kept.drains.get(app.0 as usize)?;
         let dynos = status.dynos.into_iter().map(|dyno| DynoFacts {
             trace: kept.history.trace(app, &dyno.name).cloned(),
             traffic: self.traffic_of(app, &dyno.name, now),
@@ -139,11 +130,8 @@ impl StatusModel {
             dry_run: *dry_run,
             paused: status.paused.map(|(until, reason)| PauseFacts { until, reason }),
             drain: DrainFacts {
-                last_batch_ago: drain.last_batch.map(|at| now.mono.saturating_sub(at.mono)),
-                batches: drain.batches,
-                bad_frames: drain.bad_frames,
-                lost_messages: drain.lost_messages,
-                trouble: drain.trouble.clone(),
+                last_batch_ago: last_batch.map(|at| now.mono.saturating_sub(at.mono)),
+                ..drain.clone()
             },
             dynos: dynos.collect(),
         })

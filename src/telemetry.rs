@@ -21,7 +21,7 @@ pub enum LogError {
     #[error("RUST_LOG is not a filter such as `info` or `dynowarden=debug,warn`")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
     /// Another log was set up in this process.
-    #[error("there is a log already")]
+    #[error("logging is already set up")]
     Installed(#[source] TryInitError),
 }
 
@@ -31,7 +31,7 @@ pub enum LogError {
 /// elsewhere.
 ///
 /// # Errors
-/// The filter is invalid, or there is a log already.
+/// The filter is invalid, or logging is already set up.
 pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogError> {
     let filter = filter.filter(|text| !text.trim().is_empty()).unwrap_or("info");
     let filter = EnvFilter::builder().parse(filter).map_err(LogError::Filter)?;
@@ -69,7 +69,7 @@ fn report_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
     let rule = &decision.rule;
     let reason = decision.reason();
     let message = match &decision.action {
-        Action::Hold(_) => "dyno left alone",
+        Action::Hold(_) => "dyno not restarted",
         Action::Notify => "rule fired",
         Action::Restart { dry_run: true, .. } => "dyno would be restarted",
         Action::Restart { .. } => "restarting dyno",
@@ -250,7 +250,7 @@ mod tests {
                 ("rule", "r"),
                 ("decision", "hold"),
                 ("code", "under_way"),
-                ("reason", "a restart of this dyno is under way"),
+                ("reason", "this dyno is already being restarted"),
             ],
             r#"decisions_total{app="acme",decision="hold",reason="under_way"}"#,
         );

@@ -179,7 +179,7 @@ impl WatchdogTask {
         metrics.api_away(now.api_away);
         metrics.platform_red(now.red.is_some());
         if now.token_accepted == Some(false) {
-            readiness.fail("token", "the Platform API does not accept HEROKU_API_KEY");
+            readiness.fail("token", "Heroku rejects HEROKU_API_KEY");
         } else {
             readiness.recover("token");
         }
@@ -187,9 +187,9 @@ impl WatchdogTask {
             let count = apps.iter().filter(|affected| **affected).count();
             (count > 0).then(|| format!("{count} {what}"))
         };
-        readiness.warn("drains", warning(&now.silent, "of the drains silent or missing"));
-        readiness.warn("apps", warning(&now.hidden, "of the apps inaccessible"));
-        readiness.warn("api", now.api_away.then(|| "the Platform API is away".to_owned()));
-        readiness.warn("heroku", now.red.clone().map(|red| format!("status red: {red}")));
+        readiness.warn("drains", warning(&now.silent, "silent or missing"));
+        readiness.warn("apps", warning(&now.hidden, "inaccessible"));
+        readiness.warn("api", now.api_away.then(|| "the Platform API does not respond".to_owned()));
+        readiness.warn("heroku", now.red.clone().map(|red| format!("the status page shows red: {red}")));
     }
 }

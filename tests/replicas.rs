@@ -116,7 +116,9 @@ async fn without_the_store_batches_are_accepted_and_nothing_is_restarted() {
     assert!(deleted(&heroku).is_empty());
     proxy.set(Mood::Passing);
     // It continues automatically, with the first error after that.
-    daemon.await_line(|line| line["message"].as_str().is_some_and(|text| text.contains("the store is back")));
+    daemon.await_line(|line| {
+        line["message"].as_str().is_some_and(|text| text.contains("the database is available again"))
+    });
     err(&heroku, &daemon, "web.1").await;
     await_restart(&heroku, "web.1").await;
     let said = format!("{:?}", daemon.lines());

@@ -88,12 +88,12 @@ async fn implicit_tls_delivers_with_a_password() {
         "{mail}"
     );
     for part in [
-        "Subject: a test message from dynowarden",
+        "Subject: test message from dynowarden",
         "From: dynowarden <dynowarden@example.com>",
         "Auto-Submitted: auto-generated",
         "Content-Type: text/plain",
         "Content-Type: text/html",
-        "<h2>a test message from dynowarden</h2>",
+        "<h2>test message from dynowarden</h2>",
     ] {
         assert!(mail.contains(part), "{part} is not in {mail}");
     }
@@ -180,5 +180,5 @@ async fn an_incident_is_mailed() {
     shutdown.cancel();
     task.await.expect("it ends in order");
     let mails = server.mails_to("incident@example.com");
-    assert!(mails[0].contains("Subject: [!] acme web.1: given up after too many restarts"), "{mails:?}");
+    assert!(mails[0].contains("Subject: [!] acme web.1: gave up after too many restarts"), "{mails:?}");
 }

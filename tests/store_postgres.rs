@@ -316,9 +316,9 @@ async fn connection_errors_contain_no_secret() {
     let (_, authority) = server();
     let (_, address) = authority.rsplit_once('@').expect("a user");
     let denied = error(&format!("postgres://dynowarden:canary@{address}/postgres")).await;
-    assert!(denied.contains(address) && denied.contains("is not accepted"), "{denied}");
+    assert!(denied.contains(address) && denied.contains("rejects the login"), "{denied}");
     let denied = error(&format!("postgres://canary:x@{address}/postgres")).await;
-    assert!(denied.contains("is not accepted"), "{denied}");
+    assert!(denied.contains("rejects the login"), "{denied}");
     let nowhere = error(&format!("postgres://{authority}/nowhere")).await;
     assert!(nowhere.contains(address) && nowhere.contains("\"nowhere\" does not exist"), "{nowhere}");
     let closed =
@@ -329,7 +329,7 @@ async fn connection_errors_contain_no_secret() {
         assert!(error(url).await.contains("DATABASE_URL"), "{url}");
     }
     let unknown = error(&format!("postgres://dynowarden:canary@{address}/postgres?passwrod=canary")).await;
-    assert!(unknown.contains("is not accepted"), "{unknown}");
+    assert!(unknown.contains("rejects the login"), "{unknown}");
 }
 
 #[tokio::test]
@@ -344,5 +344,5 @@ async fn a_newer_schema_is_rejected() {
 async fn reading_an_empty_database_is_an_error() {
     let test_store = test_store().await;
     let missing = ReadOnlyStore::open(&test_store.database).await.expect_err("nothing there").to_string();
-    assert!(missing.contains("there is no record yet"), "{missing}");
+    assert!(missing.contains("there is no decision history yet"), "{missing}");
 }

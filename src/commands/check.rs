@@ -235,7 +235,7 @@ async fn store(database: &Database) -> StoreFact {
         }
         (Err(StoreError::Missing { .. }), Database::Sqlite(path)) => match try_next_to(path) {
             Ok(()) => StoreState::Empty,
-            Err(error) => StoreState::Failed(format!("{place} cannot be made: {error}")),
+            Err(error) => StoreState::Failed(format!("{place} cannot be created: {error}")),
         },
         (Err(StoreError::Missing { .. }), _) => StoreState::Empty,
         (Err(error), _) => StoreState::Failed(error.to_string()),

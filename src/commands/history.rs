@@ -105,7 +105,7 @@ mod tests {
             run(&args(line), &settings, &mut out).map(|()| String::from_utf8(out).expect("text"))
         };
         let missing = shown("dynowarden history").expect_err("nothing there").to_string();
-        assert!(missing.contains("there is no record yet"), "{missing}");
+        assert!(missing.contains("there is no decision history yet"), "{missing}");
 
         let at = "2026-03-01T00:00:00Z".parse().expect("a time");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -126,7 +126,7 @@ mod tests {
             }
             store.close().await;
         });
-        let text = "2026-03-01 00:00:00Z acme web.2 hold (r14): a restart of this dyno is under way (× 3, last 2026-03-01 00:00:00Z)\n";
+        let text = "2026-03-01 00:00:00Z acme web.2 hold (r14): this dyno is already being restarted (× 3, last 2026-03-01 00:00:00Z)\n";
         assert_eq!(shown("dynowarden history --app acme").expect("a record"), text);
         assert_eq!(shown("dynowarden history --app other").expect("a record"), "");
         let json = shown("dynowarden history --format json").expect("a record");

@@ -41,7 +41,7 @@ pub enum ReplayError {
     Directory(PathBuf),
     /// A file without anything to replay.
     #[error(
-        "{}: nothing in it can be read as a log; read are {FORMS}; it begins with {begins:?}",
+        "{}: not a log that replay can read: it reads {FORMS}, and the file begins with {begins:?}",
         file.display()
     )]
     NoLog { file: PathBuf, begins: String },

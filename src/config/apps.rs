@@ -89,7 +89,7 @@ fn read_one(
         reader.list(&section.drain_tokens, allowed, at_commas).unwrap_or_default();
     let own_types = policy::process_types(reader, &section.process_types);
     if let Some(found) = section.policy.process_types.found().filter(|_| section.process_types.is_set()) {
-        reader.problem(found.at, "is also set as app.process_types; allowed: one of the two");
+        reader.problem(found.at, "is also set as app.process_types; allowed: only one of the two");
     }
     let mut policy = policy::read(reader, &section.policy, &common.plan.policy);
     if let Some(types) = own_types {

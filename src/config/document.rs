@@ -185,6 +185,6 @@ fn refuse_tables(reader: &mut Reader<'_>, path: &str, found: &Found) {
     let allowed = format!("sections [[{path}]], with two brackets, one for each {}", keys::last(path));
     // The URL of a receiver is a secret, and this may be one.
     let is_hidden = path == "notify" && found.value.text().is_some();
-    let read = if is_hidden { "a text that is not shown".to_owned() } else { found.value.shown() };
+    let read = if is_hidden { "a value that is not shown".to_owned() } else { found.value.shown() };
     reader.refuse_as(found, read, allowed);
 }

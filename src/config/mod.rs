@@ -117,7 +117,7 @@ fn read_settings_file(reader: &mut Reader<'_>, config: Option<&Path>) -> String 
                     }
                 };
                 let read = problem::quoted(&shown);
-                let text = format!("read {read}; allowed: a file of settings that can be read ({error})");
+                let text = format!("read {read}; allowed: a readable settings file ({error})");
                 reader.problems.push(Problem::new(setting, origin, text));
             }
             String::new()
@@ -207,7 +207,7 @@ fn read_heroku(reader: &mut Reader<'_>, section: &keys::Heroku) -> HerokuSetting
     if let Some(found) = section.api_url.found().filter(|_| api_url.as_ref().is_some_and(|url| url.is_clear))
     {
         let (setting, origin) = (reader.places.name(found.at), reader.places.origin(found.at));
-        let warning = format!("{setting} ({origin}): http to another machine sends the token in clear");
+        let warning = format!("{setting} ({origin}): http to another machine sends the token in clear text");
         reader.warnings.push(warning);
     }
     HerokuSettings {

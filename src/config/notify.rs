@@ -141,14 +141,14 @@ fn read_url(
     let is_web = matches!(channel_type, Some(ChannelType::Slack | ChannelType::Webhook));
     if is_web && receivers::is_clear(url.expose_secret()) {
         let origin = reader.places.origin(at);
-        let warning = format!("notify.url ({origin}): http to another machine sends messages in clear");
+        let warning = format!("notify.url ({origin}): http to another machine sends messages in clear text");
         reader.warnings.push(warning);
     }
     Some(url)
 }
 
 const SIGNING: SecretKind = SecretKind {
-    allowed: "a secret of printable characters, best 32 random ones",
+    allowed: "a secret of printable characters, ideally 32 random ones",
     is_usable: secret::PASSWORD.is_usable,
 };
 
@@ -170,7 +170,7 @@ fn read_secret(
     let found = set.next()?;
     if let Some(second) = set.next() {
         let first = reader.places.name(found.at);
-        reader.problem(second.at, format!("is set together with {first}; allowed: one of the two"));
+        reader.problem(second.at, format!("is set together with {first}; allowed: only one of the two"));
     }
     let (text, what) = if plain.is_set() {
         (found.value.text().map(str::to_owned), "the value (not shown)".to_owned())
@@ -181,7 +181,7 @@ fn read_secret(
             return None;
         };
         let Some(text) = reader.any_variable(name) else {
-            let missing = format!("the environment has no variable {name}, or it is empty");
+            let missing = format!("the environment variable {name} is empty or not set");
             reader.problem(found.at, format!("{missing}; allowed: {}", kind.allowed));
             return None;
         };
@@ -192,7 +192,7 @@ fn read_secret(
     let is_short = |text: &String| (1..=limits::NOTIFIER_URL_BYTES_MAX).contains(&text.len());
     let secret = text.filter(|text| is_short(text) && (kind.is_usable)(text));
     if secret.is_none() {
-        reader.problem(found.at, format!("{what} cannot work; allowed: {}", kind.allowed));
+        reader.problem(found.at, format!("{what} is not valid; allowed: {}", kind.allowed));
     }
     secret.map(SecretString::from)
 }
@@ -214,7 +214,7 @@ fn refuse_foreign(reader: &mut Reader<'_>, section: &keys::Notify, channel_type:
     let email = other.into_iter().chain(passwords).filter(|_| !is_email);
     for found in email.chain(signing.into_iter().filter(|_| !is_webhook)).flatten() {
         let word = channel_type.word();
-        reader.problem(found.at, format!("has no meaning with type = \"{word}\"; allowed: leave it out"));
+        reader.problem(found.at, format!("does not apply to type = \"{word}\"; allowed: remove it"));
     }
 }
 
@@ -259,10 +259,10 @@ fn read_recipients(reader: &mut Reader<'_>, found: &Found) -> Option<Vec<String>
 
 /// The text of a file of certificates.
 fn read_roots(reader: &mut Reader<'_>, found: &Found) -> Option<Arc<str>> {
-    let allowed = "the path of a file of certificates in PEM form";
+    let allowed = "the path of a PEM file with certificates";
     match found.value.text().map(|path| reader.file(Path::new(path))) {
         Some(Ok(text)) if text.contains("-----BEGIN CERTIFICATE-----") => return Some(text.into()),
-        Some(Err(error)) => reader.refuse(found, format!("{allowed} that can be read ({error})")),
+        Some(Err(error)) => reader.refuse(found, format!("{allowed}, and readable ({error})")),
         Some(Ok(_)) | None => reader.refuse(found, allowed),
     }
     None
@@ -283,7 +283,7 @@ fn read_email(
     let (from, to) = (keys.from?, keys.to?);
     let url = receivers::smtp_url(url?.expose_secret())?;
     if url.password.is_some() && keys.password.is_some() {
-        let text = "the URL has a password already; allowed: one of the two";
+        let text = "the URL already has a password; allowed: only one of the two";
         reader.problem_with("notify.password_file", at, text);
         return None;
     }
@@ -292,9 +292,9 @@ fn read_email(
         (Some(user), Some(password)) => Some((user, password)),
         (user, _) => {
             let text = if user.is_none() {
-                "there is a password and no user; allowed: smtps://USER@HOST:465"
+                "there is a password but no user; allowed: smtps://USER@HOST:465"
             } else {
-                "there is a user and no password; allowed: password_env or password_file, which name a \
+                "there is a user but no password; allowed: password_env or password_file, which name a \
                  variable or a file that holds it, or smtps://USER:PASSWORD@HOST:465"
             };
             reader.problem_with("notify.url", at, text);

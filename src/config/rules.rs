@@ -72,7 +72,7 @@ fn read_one(reader: &mut Reader<'_>, section: &keys::Rule, name: &str, at: usize
             foreign(
                 reader,
                 [section.above.found(), section.lasting.found()],
-                "a rule on codes; it has count and within",
+                "a rule on codes, which uses count and within",
             );
             if act == Some(Act::Restart) {
                 check_restart_on(reader, at, &codes);
@@ -85,7 +85,7 @@ fn read_one(reader: &mut Reader<'_>, section: &keys::Rule, name: &str, at: usize
             foreign(
                 reader,
                 [section.count.found(), section.within.found()],
-                "a rule on memory; it has above and for",
+                "a rule on memory, which uses above and for",
             );
             if !section.above.is_set() {
                 reader.missing(&format!("{name}.above"), at, UnitError::Memory);
@@ -130,7 +130,7 @@ fn read_on(reader: &mut Reader<'_>, found: &Found) -> Option<On> {
     is_whole.then_some(On::Codes(codes))
 }
 
-/// Refuses to restart for a code that names no dyno, and warns where a restart does not help.
+/// Refuses to restart for a code that names no dyno, and warns where restarting does not help.
 fn check_restart_on(reader: &mut Reader<'_>, at: usize, codes: &[(Code, Found)]) {
     for (code, item) in codes {
         let Some(entry) = codes::entry(*code) else { continue };
@@ -141,7 +141,7 @@ fn check_restart_on(reader: &mut Reader<'_>, at: usize, codes: &[(Code, Found)])
                 if !entry.restart_helps {
                     let (setting, origin) = (reader.places.name(item.at), reader.places.origin(at));
                     let warning = format!(
-                        "{setting} ({origin}): {code} ({}) is restarted for, but a restart does not help \
+                        "{setting} ({origin}): {code} ({}) is restarted for, but restarting does not help \
                          against it",
                         entry.title
                     );

@@ -19,13 +19,13 @@ pub(super) const DRAIN_PASSWORD: SecretKind = SecretKind {
 
 /// A password or a key that people and monitors send in a header or a query.
 pub(super) const PASSWORD: SecretKind = SecretKind {
-    allowed: "printable text that does not begin or end with a blank",
+    allowed: "printable text that does not begin or end with a space",
     is_usable: |text| text.trim() == text && !text.chars().any(char::is_control),
 };
 
 /// A token of the Platform API.
 pub(super) const API_KEY: SecretKind = SecretKind {
-    allowed: "a token as `heroku authorizations:create -s write` prints it, without blanks",
+    allowed: "a token as `heroku authorizations:create -s write` prints it, without spaces",
     is_usable: |text| text.bytes().all(|byte| byte.is_ascii_graphic()),
 };
 
@@ -73,7 +73,7 @@ fn check(
     let fault = match text.len() {
         0 => "is empty",
         1..=limits::SECRET_BYTES_MAX if (kind.is_usable)(&text) => return Some(text.into()),
-        1..=limits::SECRET_BYTES_MAX => "cannot work",
+        1..=limits::SECRET_BYTES_MAX => "is not valid",
         _ => "is too long",
     };
     let allowed = format!("{}, at most {} bytes", kind.allowed, limits::SECRET_BYTES_MAX);

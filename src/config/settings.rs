@@ -70,14 +70,14 @@ impl Settings {
         if self.heroku.api_key.is_none() {
             lacks(
                 "HEROKU_API_KEY",
-                "serve needs a token; `heroku authorizations:create -s write` makes one (or \
+                "serve needs a token; `heroku authorizations:create -s write` creates one (or \
                  heroku.api_key_file names the file that holds it)",
             );
         }
         if self.apps.is_empty() {
             lacks(
                 "HEROKU_APP",
-                "serve needs an app to watch, or several with commas between (or [[app]] tables)",
+                "serve needs an app to watch, or several separated by commas (or [[app]] tables)",
             );
         }
         let open: Vec<&str> = self
@@ -89,7 +89,7 @@ impl Settings {
             .collect();
         if !open.is_empty() {
             let text = format!(
-                "serve needs the password of the drain's URL; {} would be open to everybody (or \
+                "serve needs the password of the drain's URL; {} would accept logs from anyone (or \
                  drain.password_file, or app.drain_password_file, names the file that holds it)",
                 open.join(", ")
             );

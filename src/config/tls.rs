@@ -17,12 +17,12 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &keys::Tls) -> Option<TlsSe
     let (cert, key) = match (cert, key) {
         (Some(cert), Some(key)) => (cert, key),
         (Some(cert), None) => {
-            let allowed = "the path of the file that holds the certificate's key, in PEM form";
+            let allowed = "the path of a PEM file with the certificate's key";
             reader.missing("tls.key", cert.at, allowed);
             return None;
         }
         (None, Some(key)) => {
-            reader.missing("tls.cert", key.at, "the path of a file that holds the certificate, in PEM form");
+            reader.missing("tls.cert", key.at, "the path of a PEM file with the certificate");
             return None;
         }
         (None, None) => return None,
@@ -44,7 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &keys::Tls) -> Option<TlsSe
 
 /// A file's path and its text.
 fn text(reader: &mut Reader<'_>, found: &Found) -> Option<(PathBuf, String)> {
-    let allowed = "the path of a file in PEM form";
+    let allowed = "the path of a PEM file";
     let Some(path) = found.value.text().map(PathBuf::from) else {
         reader.refuse(found, allowed);
         return None;

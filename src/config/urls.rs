@@ -101,7 +101,7 @@ fn splits_password(server: &str) -> bool {
 pub(super) fn shown_database(text: &str) -> String {
     match scheme_of(text) {
         Some(scheme) => quoted(&format!("{scheme}://…")),
-        None => "a text that is not shown".to_owned(),
+        None => "a value that is not shown".to_owned(),
     }
 }
 

@@ -47,15 +47,15 @@ impl<T> Answered<T> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("there is no HEROKU_API_KEY")]
+    #[error("HEROKU_API_KEY is not set")]
     NoToken,
     /// The token contains characters that a header cannot carry.
-    #[error("HEROKU_API_KEY has characters that no token has, such as a line break")]
+    #[error("HEROKU_API_KEY contains characters that no token has, such as a line break")]
     Token,
     /// The system's certificates or the TLS library are not usable.
     #[error(
-        "HTTPS is not available here; install the package ca-certificates, or name a file of certificates in \
-         SSL_CERT_FILE"
+        "HTTPS is not available here; install the package ca-certificates, or set SSL_CERT_FILE to a file \
+         of certificates"
     )]
     Tls(#[source] reqwest::Error),
     #[error("HEROKU_API_URL is not a URL such as https://api.heroku.com")]
@@ -226,7 +226,8 @@ impl Heroku {
                 (false, _) => return Ok(all),
                 (true, Some(next)) => range = Some(next),
                 (true, None) => {
-                    let what = "a list is incomplete, and the answer does not name the next part".to_owned();
+                    let what =
+                        "a list is truncated, and the response does not say where it continues".to_owned();
                     return Err(ApiError::Garbled { what });
                 }
             }

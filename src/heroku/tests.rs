@@ -246,7 +246,7 @@ async fn an_answer_that_hangs_or_never_ends_is_cut_off() {
     let (app, _, listed) = names();
     let peer = Peer::listen([Say::Hang]).await;
     let error = client(&peer.address, SHORT).inspect(&app, &listed, None).await.value.expect_err("blind");
-    assert_eq!(error, ApiError::Unreachable { what: "no answer within 300ms".to_owned() });
+    assert_eq!(error, ApiError::Unreachable { what: "no response within 300ms".to_owned() });
 
     let huge = format!("[{}]", " ".repeat(dynowarden_core::limits::API_BODY_BYTES_MAX));
     let peer = Peer::listen([say("200 OK", "", &huge)]).await;

@@ -184,7 +184,9 @@ impl Transport {
                 Ok(None) => return Ok(body),
                 Ok(Some(chunk)) if chunk.len() <= bytes_max - body.len() => body.extend_from_slice(&chunk),
                 Ok(Some(_)) => {
-                    return Err(ApiError::Garbled { what: format!("its answer is over {bytes_max} bytes") });
+                    return Err(ApiError::Garbled {
+                        what: format!("its response exceeds {bytes_max} bytes"),
+                    });
                 }
                 Err(error) => {
                     return Err(ApiError::Unreachable { what: no_answer(error, self.request_timeout) });

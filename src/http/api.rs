@@ -14,14 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::Stopped;
 use crate::http::Service;
-use crate::http::auth::is_same_origin;
-use crate::http::body;
 use crate::http::client_addr::Head;
-use crate::http::denied::Denied;
+use crate::http::denied::{Answered, Denied};
 use crate::http::events::{Format, NoStream};
 use crate::http::forms::Fields;
 use crate::http::reply::{self, ReplyBody};
 use crate::store::history::Filter;
+use crate::ui::facts::PauseFacts;
 use crate::ui::json::DynosJson;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
@@ -50,17 +49,15 @@ struct ResumeOrder {
 struct Paused<'p> {
     app: Option<&'p str>,
     paused: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'p str>,
+    #[serde(flatten)]
+    pause: Option<PauseFacts>,
 }
 
 impl Service {
     /// `GET /api/v1/dynos?app=`.
-    pub(super) async fn list_dynos(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+    pub(super) async fn list_dynos(&self, head: &Head) -> Answered {
         let admin_ui = self.require_admin_ui(head)?;
-        let fields = query(head);
+        let fields = Fields::of_query(head);
         let app = fields.filled("app");
         if app.is_some_and(|app| self.app(app).is_none()) {
             return Err(Denied::UnknownApp);
@@ -69,20 +66,20 @@ impl Service {
     }
 
     /// `GET /api/v1/decisions?app=&dyno=&limit=&cursor=`.
-    pub(super) async fn list_decisions(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+    pub(super) async fn list_decisions(&self, head: &Head) -> Answered {
         self.require_admin_ui(head)?;
-        let filter = decision_filter(&query(head)).map_err(Denied::Query)?;
+        let filter = decision_filter(&Fields::of_query(head)).map_err(Denied::Query)?;
         let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
         Ok(json(&page, head))
     }
 
     /// `GET /api/v1/events`.
-    pub(super) fn stream_events(&self, head: &Head, body: &impl Body) -> Result<Response<ReplyBody>, Denied> {
+    pub(super) fn stream_events(&self, head: &Head, body: &impl Body) -> Answered {
         let admin_ui = self.require_admin_ui(head)?;
         if !body.is_end_stream() {
             return Err(Denied::HasBody);
         }
-        let fields = query(head);
+        let fields = Fields::of_query(head);
         let format = match fields.value("as") {
             None | Some("json") => Format::Json,
             Some("html") => Format::Html,
@@ -108,22 +105,16 @@ impl Service {
         }
     }
 
-    pub(super) async fn pause<B>(&self, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
+    pub(super) async fn pause<B>(&self, head: &Head, body: B) -> Answered
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let order: PauseOrder = self.admin_order(head, body).await?;
-        let (until, reason) = self.pause_app(order.app.as_deref(), &order.r#for, &order.reason).await?;
-        let answer = Paused {
-            app: order.app.as_deref(),
-            paused: true,
-            until: Some(until.to_string()),
-            reason: Some(&reason),
-        };
-        Ok(reply::no_store(reply::json(StatusCode::OK, &answer)))
+        let pause = self.pause_app(order.app.as_deref(), &order.r#for, &order.reason).await?;
+        Ok(paused(order.app.as_deref(), Some(pause)))
     }
 
-    pub(super) async fn resume<B>(&self, head: &Head, body: B) -> Result<Response<ReplyBody>, Denied>
+    pub(super) async fn resume<B>(&self, head: &Head, body: B) -> Answered
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -133,13 +124,7 @@ impl Service {
             Some(app) => self.pause_of(app).await?,
             None => None,
         };
-        let answer = Paused {
-            app: order.app.as_deref(),
-            paused: remaining.is_some(),
-            until: remaining.as_ref().map(|(until, _)| until.to_string()),
-            reason: remaining.as_ref().map(|(_, reason)| &**reason),
-        };
-        Ok(reply::no_store(reply::json(StatusCode::OK, &answer)))
+        Ok(paused(order.app.as_deref(), remaining))
     }
 
     /// Pauses one app or all, and returns the end and the reason.
@@ -169,17 +154,12 @@ impl Service {
         Ok(status.into_iter().find(|status| status.app == app).and_then(|status| status.paused))
     }
 
-    /// Reads an admin's order, unless another site's page made the browser send it.
     async fn admin_order<B, T>(&self, head: &Head, body: B) -> Result<T, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
         T: DeserializeOwned,
     {
-        self.require_admin(head)?;
-        if !is_same_origin(&head.headers) {
-            return Err(Denied::OtherSite);
-        }
-        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
+        let body = self.read_admin_body(head, body).await?;
         let body: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { &body };
         serde_json::from_slice(body).map_err(Denied::Json)
     }
@@ -189,16 +169,18 @@ impl Service {
     }
 }
 
+fn paused(app: Option<&str>, pause: Option<(Timestamp, Arc<str>)>) -> Response<ReplyBody> {
+    let pause = pause.map(|(until, reason)| PauseFacts { until, reason });
+    let answer = Paused { app, paused: pause.is_some(), pause };
+    reply::no_store(reply::json(StatusCode::OK, &answer))
+}
+
 fn pause_span(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(span) if !span.is_zero() && span <= limits::PAUSE_MAX => Ok(span),
         Ok(_) => Err(format!("for: {text:?} must be more than 0s and at most 90d")),
         Err(_) => Err(format!("for: {text:?} is not a duration such as 30m, 2h or 1d")),
     }
-}
-
-fn query(head: &Head) -> Fields {
-    Fields::read(head.uri.query().unwrap_or_default().as_bytes())
 }
 
 fn json(value: &impl Serialize, head: &Head) -> Response<ReplyBody> {
@@ -216,7 +198,7 @@ fn decision_filter(fields: &Fields) -> Result<Filter, String> {
     Ok(Filter {
         app: field(fields, "app", "the name of an app")?,
         dyno: field(fields, "dyno", "the name of a dyno, such as web.2")?,
-        before: field(fields, "cursor", "the `next` of the page before")?,
+        before: field(fields, "cursor", "the `next` of the previous page")?,
         limit,
     })
 }
@@ -243,7 +225,7 @@ mod tests {
             ("limit=999999999999", Ok((1000, None))),
             ("limit=0", Err("limit: 0 is not from 1 to 1000")),
             ("limit=-1", Err("limit: \"-1\" is not a number")),
-            ("cursor=x", Err("cursor: \"x\" is not the `next` of the page before")),
+            ("cursor=x", Err("cursor: \"x\" is not the `next` of the previous page")),
             ("dyno=2", Err("dyno: \"2\" is not the name of a dyno, such as web.2")),
             ("app=%22", Err("app: \"\\\"\" is not the name of an app")),
         ] {

@@ -10,17 +10,21 @@ use std::time::Duration;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::body::Body;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::http::Service;
 use crate::http::admin_ui::AdminUi;
+use crate::http::body;
 use crate::http::client_addr::Head;
 use crate::http::denied::Denied;
 use crate::http::refusal::Refusal;
 use dynowarden_core::ident::AppId;
+use dynowarden_core::limits;
 
 /// The SHA-256 digest of a configured secret, or of one that a client sent.
 #[derive(Clone)]
@@ -124,6 +128,18 @@ impl Service {
         self.admin_ui.as_ref().ok_or(Denied::Closed)
     }
 
+    /// Reads the body of an admin's request, unless another site's page made the browser send it.
+    pub(super) async fn read_admin_body<B>(&self, head: &Head, body: B) -> Result<Bytes, Denied>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        self.require_admin(head)?;
+        if !is_same_origin(&head.headers) {
+            return Err(Denied::OtherSite);
+        }
+        body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)
+    }
+
     /// Counts a rejected password. A request without one does not count, because a browser sends it before it
     /// asks the user.
     ///
@@ -142,7 +158,7 @@ impl Service {
 
 /// Whether a request comes from our own page or from no browser at all. A browser sends its saved Basic
 /// password with every request, even one that another site starts (<https://www.w3.org/TR/fetch-metadata/>).
-pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
+fn is_same_origin(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return matches!(site.as_bytes(), b"same-origin" | b"none");
     }

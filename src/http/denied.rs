@@ -32,6 +32,9 @@ pub(super) enum Denied {
     UnknownApp,
 }
 
+/// The response to a request, or why it is denied.
+pub(super) type Answered = Result<Response<ReplyBody>, Denied>;
+
 impl From<Stopped> for Denied {
     fn from(Stopped: Stopped) -> Self {
         Self::Stopping
@@ -47,9 +50,10 @@ impl Service {
             Denied::HasBody => {
                 reply::closing(reply::json_error(StatusCode::BAD_REQUEST, "an event stream takes no body"))
             }
-            Denied::OtherSite => {
-                reply::closing(reply::json_error(StatusCode::FORBIDDEN, "sent by another site's page"))
-            }
+            Denied::OtherSite => reply::closing(reply::json_error(
+                StatusCode::FORBIDDEN,
+                "the request comes from another site's page",
+            )),
             Denied::Throttled(wait) => reply::closing(reply::too_many_wrong_passwords(wait)),
             Denied::Unauthorized => reply::closing(reply::unauthorized(reply::BASIC_CHALLENGE)),
             Denied::Json(error) => {

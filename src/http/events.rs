@@ -35,12 +35,11 @@ pub(super) enum Format {
 }
 
 /// Why a stream cannot be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoStream {
-    #[error("shutting down")]
+    /// The daemon is shutting down.
     Closed,
     /// [`limits::STREAMS_MAX`] are open.
-    #[error("too many open event streams")]
     Full,
 }
 

@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::http::client_addr::Head;
+
 /// The token in every form.
 #[derive(Clone)]
 pub(super) struct FormToken(String);
@@ -45,6 +47,10 @@ impl Fields {
     /// Reads a body of type `application/x-www-form-urlencoded`.
     pub(super) fn read(body: &[u8]) -> Self {
         Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    pub(super) fn of_query(head: &Head) -> Self {
+        Self::read(head.uri.query().unwrap_or_default().as_bytes())
     }
 
     pub(super) fn value(&self, name: &str) -> Option<&str> {

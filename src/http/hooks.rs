@@ -9,7 +9,7 @@ use crate::http::Service;
 use crate::http::auth;
 use crate::http::body;
 use crate::http::client_addr::Head;
-use crate::http::denied::refuse_unread;
+use crate::http::denied::{Answered, Denied, refuse_unread};
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
 use dynowarden_core::ident::DynoName;
@@ -33,39 +33,33 @@ struct Accepted {
 }
 
 impl Service {
-    pub(super) async fn restart_by_hook<B>(&self, name: &str, head: &Head, body: B) -> Response<ReplyBody>
+    pub(super) async fn restart_by_hook<B>(&self, name: &str, head: &Head, body: B) -> Answered
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let Some(key) = &self.hook else { return refuse_unread(&body, reply::not_found()) };
+        let Some(key) = &self.hook else { return Ok(refuse_unread(&body, reply::not_found())) };
         let shown = auth::bearer(&head.headers).or_else(|| auth::query_key(head.uri.query()));
         if !key.is(shown.as_ref()) {
             let refusal = match self.count_wrong_password(head, shown.as_ref()) {
                 Ok(()) => reply::unauthorized(reply::BEARER_CHALLENGE),
                 Err(wait) => reply::closing(reply::too_many_wrong_passwords(wait)),
             };
-            return refuse_unread(&body, refusal);
+            return Ok(refuse_unread(&body, refusal));
         }
         let Some((app, watched)) = self.app(name).and_then(|app| Some((app, self.watched(app)?))) else {
             self.metrics.refused(Refusal::UnknownApp);
-            return refuse_unread(&body, reply::json_error(StatusCode::NOT_FOUND, "unknown app"));
+            return Ok(refuse_unread(&body, reply::json_error(StatusCode::NOT_FOUND, "unknown app")));
         };
-        let body = match body::read(body, limits::ADMIN_BODY_BYTES_MAX).await {
-            Ok(body) => body,
-            Err(error) => return self.refuse_body(error),
-        };
-        let dyno = match requested_dyno(&body) {
-            Ok(dyno) => dyno,
-            Err(problem) => return reply::json_error(StatusCode::BAD_REQUEST, &problem),
-        };
-        match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno)).await {
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
+        let dyno = requested_dyno(&body).map_err(Denied::Query)?;
+        Ok(match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno)).await {
             Ok(Ok(decisions)) => {
                 let view = |decision| DecisionView::new(decision, &watched.name);
                 accepted(decisions.iter().map(view).collect(), false)
             }
-            Ok(Err(_stopped)) => reply::overloaded(),
+            Ok(Err(stopped)) => return Err(stopped.into()),
             Err(_too_long) => accepted(Vec::new(), true),
-        }
+        })
     }
 }
 

@@ -174,7 +174,7 @@ impl Service {
         let answered = match route {
             Route::Drain(app) => Ok(self.ingest(app, head, body).await),
             Route::Health => Ok(reply::text(StatusCode::OK, "alive\n")),
-            Route::Hook(app) => Ok(Box::pin(self.restart_by_hook(app, head, body)).await),
+            Route::Hook(app) => Box::pin(self.restart_by_hook(app, head, body)).await,
             Route::Metrics => self.show_metrics(head),
             Route::Events => self.stream_events(head, &body),
             Route::Form(form) => Box::pin(self.submit_form(form, head, body)).await,

@@ -7,11 +7,11 @@ use tokio::runtime::Handle;
 use crate::exposition::Exposition;
 use crate::http::Service;
 use crate::http::client_addr::Head;
-use crate::http::denied::Denied;
+use crate::http::denied::Answered;
 use crate::http::reply::{self, ReplyBody};
 
 impl Service {
-    pub(super) fn show_metrics(&self, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+    pub(super) fn show_metrics(&self, head: &Head) -> Answered {
         self.require_admin(head)?;
         let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let exposition = Exposition::accepted_by(accept);

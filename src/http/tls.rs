@@ -204,7 +204,7 @@ impl CertificateReloader {
         self.metrics.certificate_ends(identity.not_after);
         if is_new {
             self.metrics.certificate_read("replaced");
-            info!(not_after = %identity.not_after, "certificate replaced");
+            info!(not_after = %identity.not_after, "certificate reloaded");
             self.warned_at = None;
         }
         self.identity = identity;

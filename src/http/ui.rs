@@ -14,10 +14,8 @@ use maud::Markup;
 
 use crate::http::Service;
 use crate::http::admin_ui::AdminUi;
-use crate::http::auth::is_same_origin;
-use crate::http::body;
 use crate::http::client_addr::Head;
-use crate::http::denied::Denied;
+use crate::http::denied::{Answered, Denied};
 use crate::http::forms::Fields;
 use crate::http::reply::{self, ReplyBody, accepts_gzip};
 use crate::http::route::{Form, Page};
@@ -30,12 +28,12 @@ use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
 
 impl Service {
-    pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Result<Response<ReplyBody>, Denied> {
+    pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Answered {
         let admin_ui = self.require_admin_ui(head)?;
         // Read before the facts, so that an event between the two is repeated and not missed.
         let seen = admin_ui.streams.last_html_id();
         let layout = admin_ui.layout(&seen);
-        let fields = Fields::read(head.uri.query().unwrap_or_default().as_bytes());
+        let fields = Fields::of_query(head);
         if let Page::Asset(path) = page {
             return Ok(admin_ui
                 .asset(path)
@@ -68,36 +66,17 @@ impl Service {
         Ok(html(status, page, &head.headers))
     }
 
-    fn show_problem(
-        &self,
-        admin_ui: &AdminUi,
-        status: StatusCode,
-        (title, text): (&str, &str),
-    ) -> Response<ReplyBody> {
-        let seen = admin_ui.streams.last_html_id();
-        html(status, problem_page(&admin_ui.layout(&seen), title, text), &HeaderMap::new())
-    }
-
     /// Carries out a form, and redirects the browser to the page that shows the result.
-    pub(super) async fn submit_form<B>(
-        &self,
-        form: Form,
-        head: &Head,
-        body: B,
-    ) -> Result<Response<ReplyBody>, Denied>
+    pub(super) async fn submit_form<B>(&self, form: Form, head: &Head, body: B) -> Answered
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let admin_ui = self.require_admin_ui(head)?;
-        if !is_same_origin(&head.headers) {
-            return Err(Denied::OtherSite);
-        }
-        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
-        let fields = Fields::read(&body);
+        let fields = Fields::read(&self.read_admin_body(head, body).await?);
+        let admin_ui = self.admin_ui.as_ref().ok_or(Denied::Closed)?;
         if !admin_ui.token.is_in(&fields) {
             let text = "This form is not from this dynowarden, or the password has changed since. \
                         Go back, reload the page and try again.";
-            return Ok(self.show_problem(admin_ui, StatusCode::FORBIDDEN, ("Not done", text)));
+            return Ok(failed(admin_ui, StatusCode::FORBIDDEN, text));
         }
         let (app, text) = (fields.filled("app"), |name| fields.value(name).unwrap_or_default());
         let done = match form {
@@ -107,12 +86,9 @@ impl Service {
         };
         match done {
             Ok(to) => Ok(see_other(&to)),
-            Err(Denied::Query(problem)) => {
-                Ok(self.show_problem(admin_ui, StatusCode::BAD_REQUEST, ("Not done", &problem)))
-            }
+            Err(Denied::Query(problem)) => Ok(failed(admin_ui, StatusCode::BAD_REQUEST, &problem)),
             Err(Denied::UnknownApp) => {
-                let text = "No app of that name is watched.";
-                Ok(self.show_problem(admin_ui, StatusCode::NOT_FOUND, ("Not done", text)))
+                Ok(failed(admin_ui, StatusCode::NOT_FOUND, "No watched app has this name."))
             }
             Err(other) => Err(other),
         }
@@ -140,6 +116,12 @@ fn see_other(to: &str) -> Response<ReplyBody> {
         response.headers_mut().insert(LOCATION, to);
     }
     reply::no_store(response)
+}
+
+/// The page after a form that was not carried out.
+fn failed(admin_ui: &AdminUi, status: StatusCode, text: &str) -> Response<ReplyBody> {
+    let seen = admin_ui.streams.last_html_id();
+    html(status, problem_page(&admin_ui.layout(&seen), "That did not work", text), &HeaderMap::new())
 }
 
 fn missing_page(layout: &Layout<'_>) -> Markup {

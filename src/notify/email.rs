@@ -81,7 +81,7 @@ impl Email {
         match sent.await {
             Ok(Ok(_)) => Delivery::Sent,
             Ok(Err(error)) => judge(&error, &self.secrets),
-            Err(_) => Delivery::Retry { after: None, why: "the server is too slow".to_owned() },
+            Err(_) => Delivery::Retry { after: None, why: "the server did not respond in time".to_owned() },
         }
     }
 

@@ -186,8 +186,8 @@ pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<()
 
 fn test_message(name: &str, now: Now) -> Message {
     let incident = format!("test-{name}-{}", now.wall.as_second());
-    let body = format!("The notifier {name} works: `dynowarden check --notify` sent this.");
-    let text = ("a test message from dynowarden".to_owned(), vec![body]);
+    let body = format!("The notifier {name} works: `dynowarden check --notify` sent this message.");
+    let text = ("test message from dynowarden".to_owned(), vec![body]);
     Message::single(incident, Kind::Test, text, now.wall)
 }
 
@@ -232,7 +232,7 @@ impl NotifierHandle {
         let down: Vec<String> = self
             .outboxes
             .iter()
-            .filter_map(|outbox| Some(format!("{} does not deliver: {}", outbox.name(), outbox.trouble()?)))
+            .filter_map(|outbox| Some(format!("{} is not delivering: {}", outbox.name(), outbox.trouble()?)))
             .collect();
         (!down.is_empty()).then(|| down.join("; "))
     }
@@ -298,7 +298,7 @@ impl NotifierTask {
         stop.cancel();
         let all_ended = async { while senders.join_next().await.is_some() {} };
         if tokio::time::timeout(limits::LAST_MESSAGES_WAIT, all_ended).await.is_err() {
-            info!("shut down with messages on their way; they are lost");
+            info!("messages in flight at shutdown are lost");
         }
     }
 

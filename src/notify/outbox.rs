@@ -129,11 +129,11 @@ impl Outbox {
             let was_stopping = stop.is_cancelled();
             let (after, why) = match channel.deliver(&queued.message, clock.now()).await {
                 Delivery::Sent => {
-                    debug!(notifier = name, id = queued.message.id, "delivered");
+                    debug!(notifier = name, id = queued.message.id, "message delivered");
                     return self.went_well();
                 }
                 Delivery::Refused { why } => {
-                    warn!(notifier = name, id = queued.message.id, "refused: {why}");
+                    warn!(notifier = name, id = queued.message.id, "message rejected: {why}");
                     self.went_wrong(&why, true);
                     self.lock().failed += 1;
                     return;
@@ -144,11 +144,12 @@ impl Outbox {
             let wait = jitter.delay(retry.wait_min, tries, retry.wait_max).max(after.unwrap_or_default());
             let age = clock.now().mono.saturating_sub(queued.since);
             if was_stopping || clock.real(age) + wait > limits::MESSAGE_AGE_MAX {
-                warn!(notifier = name, id = queued.message.id, tries = tries + 1, "given up: {why}");
+                let tries = tries + 1;
+                warn!(notifier = name, id = queued.message.id, tries, "gave up on message: {why}");
                 self.lock().failed += 1;
                 return;
             }
-            info!(notifier = name, id = queued.message.id, "not delivered yet: {why}");
+            info!(notifier = name, id = queued.message.id, "message not delivered, will retry: {why}");
             let _stopped = stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
     }
@@ -160,7 +161,7 @@ impl Outbox {
         let was_down = state.trouble.take().is_some();
         drop(state);
         if was_down {
-            info!(notifier = &*self.name, "delivers again");
+            info!(notifier = &*self.name, "notifier works again");
             self.changed.notify_one();
         }
     }
@@ -174,7 +175,7 @@ impl Outbox {
         let was_up = state.trouble.replace(why.to_owned()).is_none();
         drop(state);
         if was_up {
-            warn!(notifier = &*self.name, "does not deliver: {why}");
+            warn!(notifier = &*self.name, "notifier is not delivering: {why}");
             self.changed.notify_one();
         }
     }

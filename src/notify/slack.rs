@@ -62,7 +62,7 @@ fn judge(text: &str, secrets: &Secrets) -> Delivery {
         }
         _ => text.to_owned(),
     };
-    let why = format!("it answered 200, and in it {}", word(&error, secrets));
+    let why = format!("it answered 200, but reported {}", word(&error, secrets));
     match error.as_str() {
         "rate_limited" | "ratelimited" | "rollup_error" | "service_unavailable" | "internal_error" => {
             Delivery::Retry { after: None, why }

@@ -271,10 +271,10 @@ async fn a_refusal_is_not_retried_and_is_reported_through_the_others() {
     other.requests(2).await;
     let kinds: Vec<Value> = other.bodies().iter().map(|body| body["kind"].clone()).collect();
     assert_eq!(kinds, ["give_up", "failure"]);
-    assert_eq!(other.bodies()[1]["title"], "the notifier channel does not deliver");
+    assert_eq!(other.bodies()[1]["title"], "the notifier channel is not delivering");
     assert_eq!(refusing.bodies().len(), 1);
     let trouble = running.notices.trouble().expect("one is down");
-    assert_eq!(trouble, "channel does not deliver: it answered 404 Not Found: no_service");
+    assert_eq!(trouble, "channel is not delivering: it answered 404 Not Found: no_service");
     let figures = running.notices.figures();
     assert_eq!((figures[0].failed, figures[0].is_down, figures[1].is_down), (1, true, false));
 
@@ -284,7 +284,7 @@ async fn a_refusal_is_not_retried_and_is_reported_through_the_others() {
     let has_title = |title: &str| {
         other.bodies().iter().any(|body| body["title"].as_str().is_some_and(|text| text.starts_with(title)))
     };
-    soon(|| has_title("the notifier channel delivers again")).await;
+    soon(|| has_title("the notifier channel works again")).await;
     running.end().await;
 }
 
@@ -296,7 +296,9 @@ async fn an_error_in_a_200_counts_as_a_failure() {
     running.give_up(1);
     soon(|| running.notices.figures()[0].failed == 1).await;
     let trouble = running.notices.trouble().expect("it is down");
-    assert!(trouble.ends_with("it answered 200, and in it invalid_payload") && !trouble.contains("canary"));
+    assert!(
+        trouble.ends_with("it answered 200, but reported invalid_payload") && !trouble.contains("canary")
+    );
     running.end().await;
 }
 
@@ -315,7 +317,7 @@ async fn a_hanging_receiver_delays_no_other_and_loses_the_oldest() {
     assert!(figures[0].waiting <= limits::QUEUED_MESSAGES_MAX + 1);
     assert_eq!((figures[1].dropped, figures[1].failed), (0, 0));
     soon(|| running.notices.trouble().is_some()).await;
-    assert!(running.notices.trouble().is_some_and(|text| text.contains("no answer within")));
+    assert!(running.notices.trouble().is_some_and(|text| text.contains("no response within")));
     assert_eq!(running.notices.figures()[0].missed, 0);
     running.end().await;
 }
@@ -330,7 +332,7 @@ async fn an_unreachable_receiver_is_reported_without_its_address() {
     running.give_up(1);
     soon(|| running.notices.trouble().is_some()).await;
     let trouble = running.notices.trouble().expect("it is down");
-    assert!(trouble.starts_with("gone does not deliver: ") && !trouble.contains("canary"), "{trouble}");
+    assert!(trouble.starts_with("gone is not delivering: ") && !trouble.contains("canary"), "{trouble}");
     running.end().await;
 }
 
@@ -355,7 +357,7 @@ async fn a_test_message_shows_which_notifier_works() {
     let results = test_all(&settings, Clock::system().now()).await;
     let shown: Vec<String> = results.iter().map(|(name, result)| format!("{name}: {result:?}")).collect();
     assert_eq!(shown, ["slack: Ok(())", "pager: Err(Undelivered(\"it answered 403 Forbidden\"))"]);
-    assert!(good.bodies()[0].to_string().contains("a test message from dynowarden"));
+    assert!(good.bodies()[0].to_string().contains("test message from dynowarden"));
     assert!(good.heads()[0].get("x-dynowarden-signature").is_none());
     assert_eq!(bad.heads()[0]["x-dynowarden-kind"], "test");
 }

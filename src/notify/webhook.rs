@@ -230,7 +230,7 @@ mod tests {
             let text = serde_json::to_string_pretty(&value).expect("JSON");
             assert!(
                 name != "restart-helped" || MANUAL.contains(&text),
-                "the example in docs/webhook.md is another"
+                "the example in docs/webhook.md differs"
             );
             insta::assert_snapshot!(format!("webhook-{name}"), text);
         }

@@ -62,7 +62,7 @@ impl Link {
         let (what, kind) = match tokio::time::timeout(wait, work).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => (self.place.what(&error).into(), error::kind(&error, self.dialect)),
-            Err(_) => ("no answer in time".into(), Kind::Away),
+            Err(_) => ("no response in time".into(), Kind::Away),
         };
         Err(StoreAway { place: self.place.clone(), what, kind })
     }
@@ -76,7 +76,7 @@ impl Link {
     async fn memory(access: Access) -> Result<Self, StoreError> {
         let place = StoreLocation { shown: "memory".into(), user: None };
         if access == Access::Read {
-            let what = "with DATABASE_URL=memory it exists only within the daemon".to_owned();
+            let what = "with DATABASE_URL=memory it exists only inside the running daemon".to_owned();
             return Err(StoreError::Missing { place, what });
         }
         let options = options("sqlite::memory:").map_err(|_| StoreError::Address)?;
@@ -102,7 +102,7 @@ impl Link {
         };
         let mode = if access == Access::Serve { "rwc" } else { "ro" };
         let Some(options) = file_url(path, mode).and_then(|url| options(&url).ok()) else {
-            return Err(StoreError::Unusable { place, what: "this name cannot be used".to_owned() });
+            return Err(StoreError::Unusable { place, what: "this file name cannot be used".to_owned() });
         };
         first_contact(&options, &place, (Dialect::Sqlite, access)).await?;
         let write = pool(1, Dialect::Sqlite, access).connect_lazy_with(options.clone());
@@ -169,11 +169,11 @@ async fn first_contact(
     };
     let contacted = tokio::time::timeout(CONTACT_WAIT, contact).await;
     let Ok(contacted) = contacted else {
-        return Err(StoreError::Away { place: place.clone(), what: "no answer in time".to_owned() });
+        return Err(StoreError::Away { place: place.clone(), what: "no response in time".to_owned() });
     };
     contacted.map_err(|error| match error {
         SchemaError::Database(error) if access == Access::Read && is_missing(&error) => {
-            StoreError::Missing { place: place.clone(), what: "no dynowarden has served from it".to_owned() }
+            StoreError::Missing { place: place.clone(), what: "no daemon has used it yet".to_owned() }
         }
         error => place.cannot_open(error, dialect),
     })
@@ -238,7 +238,7 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     let name = PathBuf::from(name);
     let unusable = |error: std::io::Error| StoreError::Unusable {
         place: place.clone(),
-        what: format!("{} cannot be made: {error}", name.display()),
+        what: format!("{} cannot be created: {error}", name.display()),
     };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(unusable)?;
     match file.try_lock() {

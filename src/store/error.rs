@@ -12,21 +12,21 @@ use crate::store::schema::{SchemaError, VERSION};
 pub enum StoreError {
     #[error("DATABASE_URL is not a URL of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
     Address,
-    #[error("the store cannot be reached: {place}: {what}; {}", .place.fix())]
+    #[error("the database cannot be reached: {place}: {what}; {}", .place.fix())]
     Away { place: StoreLocation, what: String },
     /// The file is not a database, or a damaged one.
     #[error(
-        "the store is damaged: {place}: {what}; restore a backup, or move the file away to start an empty one"
+        "the database is damaged: {place}: {what}; restore a backup, or move the file away to start empty"
     )]
     Damaged { place: StoreLocation, what: String },
     #[error(
-        "the store rejects the login: {place}: the user or the password in DATABASE_URL is not accepted; \
-         correct them"
+        "the database rejects the login: {place}: the user or the password in DATABASE_URL is wrong; \
+         correct it"
     )]
     Denied { place: StoreLocation },
     /// A newer version of the program has used it.
     #[error(
-        "the store belongs to a newer version of dynowarden: {place} has schema {found}, and this one \
+        "the database belongs to a newer version of dynowarden: {place} has schema {found}, and this one \
          supports at most {known}; run the newer version, or restore the backup from before the upgrade"
     )]
     Future {
@@ -36,26 +36,26 @@ pub enum StoreError {
         known: i64,
     },
     #[error(
-        "the store is in use: another dynowarden serves from {place}; several replicas need a PostgreSQL \
+        "the database is in use: another dynowarden is using {place}; several replicas need PostgreSQL \
          (DATABASE_URL=postgres://…)"
     )]
     InUse { place: StoreLocation },
-    #[error("there is no record yet: {place}: {what}")]
+    #[error("there is no decision history yet: {place}: {what}")]
     Missing { place: StoreLocation, what: String },
     /// Only an older version of this program has served from it.
     #[error(
-        "the store belongs to an older version of dynowarden: {place} has schema {found}, and this one \
-         reads {known}; start this version's daemon on it first"
+        "the database belongs to an older version of dynowarden: {place} has schema {found}, and this one \
+         reads {known}; start this version's daemon once to upgrade it"
     )]
     Outdated { place: StoreLocation, found: i64, known: i64 },
     /// It exists and cannot be used.
-    #[error("the store cannot be used: {place}: {what}; {}", .place.fix())]
+    #[error("the database cannot be used: {place}: {what}; {}", .place.fix())]
     Unusable { place: StoreLocation, what: String },
 }
 
 /// The store did not answer in time, or at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store is away: {place}: {what}")]
+#[error("the database is unavailable: {place}: {what}")]
 pub struct StoreAway {
     pub(super) place: StoreLocation,
     pub(super) what: Arc<str>,
@@ -93,9 +93,9 @@ impl StoreLocation {
     /// What to do if this place cannot be used.
     fn fix(&self) -> &'static str {
         match &self.user {
-            Some(_) => "check that the server runs and that DATABASE_URL names it",
+            Some(_) => "check that the server runs and that DATABASE_URL is right",
             None => {
-                "give the user of dynowarden write access to its directory, or choose another file: \
+                "make its directory writable for the user that dynowarden runs as, or choose another one: \
                  DATABASE_URL=sqlite:///DIR/dynowarden.db"
             }
         }

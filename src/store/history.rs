@@ -41,7 +41,7 @@ pub struct Cursor {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor: allowed is the `next` of a page before")]
+#[error("not a cursor: use the `next` of the previous page")]
 pub struct CursorError;
 
 // === impl Cursor ===

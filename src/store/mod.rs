@@ -355,7 +355,7 @@ impl Store {
         if let Some(task) = task
             && let Err(error) = task.await
         {
-            warn!("the store's writer failed: {error}");
+            warn!("the database writer failed: {error}");
         }
     }
 }

@@ -191,7 +191,7 @@ const UNKNOWN_RULE: &str = "unknown";
 fn dyno_of(name: &str) -> Option<DynoName> {
     let dyno = name.parse().ok();
     if dyno.is_none() {
-        warn!("ignored a row with an invalid dyno name");
+        warn!("row with an invalid dyno name ignored");
     }
     dyno
 }

@@ -87,7 +87,7 @@ impl Row {
             Self::Notice { id, app, notice } => insert_notice(*id, app.as_ref(), notice, by),
             Self::Outcome { app, outcome } => return write_outcome(app, outcome, to, by).await,
             Self::Unclaim(attempt_id) => of_attempt(UNCLAIM, *attempt_id, by)
-                .bind("the store did not answer in time, so nothing was sent"),
+                .bind("the database did not respond in time, so nothing was sent"),
             Self::Undecided(id) => sqlx::query(UNDECIDE).bind(*id).bind(by.holder),
         };
         statement.execute(to).await?;

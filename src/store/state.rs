@@ -175,7 +175,7 @@ impl StoreInner {
         if let Some((at, away)) = was_away {
             let (unwritten, _) = self.queue.figures();
             let span = since(at, self.wall());
-            info!(place = %away.place, unwritten, "the store is back after {}", spoken(span));
+            info!(place = %away.place, unwritten, "the database is available again after {}", spoken(span));
         }
     }
 
@@ -189,7 +189,7 @@ impl StoreInner {
             }
         });
         if is_news {
-            warn!("{away}: nothing is restarted until it is back");
+            warn!("{away}: restarts are off until it is available again");
             self.went_away.notify_one();
         }
     }

@@ -25,7 +25,7 @@ const BRIDGED: u16 = 3;
 
 /// A dyno's chart in the table. The quota is at the same height in nearly all charts.
 pub(super) fn small(dyno: &DynoFacts, now: Timestamp) -> Markup {
-    let Some(trace) = &dyno.trace else { return html! { span.none { "no reading" } } };
+    let Some(trace) = &dyno.trace else { return html! { span.none { "no data" } } };
     html! { svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
     aria-label=(description(dyno, trace, now)) { (strokes(trace, now)) } }
 }
@@ -50,7 +50,7 @@ pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
         }
         p.legend {
             span.key-quota { "Quota" } span.key-ours { "Restarted by dynowarden" }
-            span.key-other { "Started by the platform, a release or a person" }
+            span.key-other { "Restarted by Heroku, a release or a person" }
         }
     }
 }

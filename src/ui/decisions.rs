@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use crate::ui::dynos::megabytes;
 use crate::ui::parts::Row;
@@ -23,8 +23,8 @@ pub fn sentence(decision: &DecisionView) -> String {
     format!("{word}: {}{dyno}. {}", decision.app, decision.reason)
 }
 
-pub fn list(rows: &Markup) -> Markup {
-    html! { ol.decisions { (rows) } }
+pub fn list(rows: &[Row]) -> Markup {
+    html! { ol.decisions { @for row in rows { (PreEscaped(&row.html)) } } }
 }
 
 fn row(decision: &DecisionView, now: Timestamp) -> Row {
@@ -68,7 +68,7 @@ fn row(decision: &DecisionView, now: Timestamp) -> Row {
 fn outcome(decision: &DecisionView) -> Markup {
     let before = decision.evidence.memory.as_ref();
     let Some(result) = &decision.outcome else {
-        return html! { @if !decision.dry_run { p.then { "under way" } } };
+        return html! { @if !decision.dry_run { p.then { "in progress" } } };
     };
     let tone = match &*result.result {
         "back" => Tone::Good,

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use crate::ui::chart;
 use crate::ui::decisions;
@@ -88,8 +88,8 @@ fn decided(rows: &[crate::ui::parts::Row]) -> Markup {
     html! {
         section.side aria-labelledby="decided-title" {
             h2 id="decided-title" { "Decisions" }
-            @if rows.is_empty() { p.none { "None so far." } } @else {
-                (decisions::list(&html! { @for row in rows { (PreEscaped(&row.html)) } }))
+            @if rows.is_empty() { p.none { "No decisions yet." } } @else {
+                (decisions::list(rows))
             }
         }
     }
@@ -108,14 +108,14 @@ fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
                     (moment(memory.at, now))
                 }
             }
-            @if let Some(at) = status.last_restart_at { dt { "Last restart by us" } dd { (moment(at, now)) } }
+            @if let Some(at) = status.last_restart_at { dt { "Last restart" } dd { (moment(at, now)) } }
             @if let Some(seen) = &status.seen {
-                dt { "Seen by the API" }
+                dt { "Reported by Heroku" }
                 dd {
                     (seen.state.word()) ", created " (moment(seen.created_at, now))
                     @if let Some(release) = seen.release { ", release v" (release) }
                 }
-                dt { "Instance" } dd.id { (seen.id) }
+                dt { "Dyno ID" } dd.id { (seen.id) }
             }
             dt { "Last seen in the log" }
             dd { (crate::ui::words::coarse(status.quiet_for)) " ago" }
@@ -132,13 +132,13 @@ fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup
     html! {
         p {
             "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) }
-            ": Heroku stops this one process and starts a new one. It waits its turn behind other "
-            "restarts of its type, and skips the cool-down because a person asked."
+            ": Heroku stops this one process and starts a new one. The restart waits for "
+            "others of the same process type. The cool-down does not apply to manual restarts."
         }
         @if alone == 1 {
-            p.note { "It is the only known dyno of its type: the app may be down while it boots." }
+            p.note { "This is the only known dyno of its type: the app may be down while it boots." }
         }
-        @if under_way { p.note { "A restart of this dyno is already under way." } }
+        @if under_way { p.note { "This dyno is already being restarted." } }
         @if app.dry_run { p.note { "Dry run: the decision is recorded, but nothing is restarted." } }
         details.confirm {
             summary.button { "Restart…" }

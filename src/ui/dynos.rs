@@ -23,7 +23,7 @@ pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timesta
         html! {
             div.table id=(id) {
                 @if app.dynos.is_empty() {
-                    p.none { "No dynos seen yet. A dyno appears with its first platform line or sample." }
+                    p.none { "No dynos yet. A dyno appears with its first log line from Heroku." }
                 } @else if !shown.is_empty() {
                     table {
                         caption.hidden { "Dynos of " (name) }
@@ -71,7 +71,7 @@ fn memory(dyno: &DynoFacts) -> Markup {
             span.over[memory.permille > 1000] { (percent(memory.permille)) }
             small { (megabytes(memory.used)) }
         },
-        None => html! { span.none { "none" } },
+        None => html! { span.none { "no data" } },
     }
 }
 

@@ -1,9 +1,11 @@
 //! The data of the pages: one consistent picture of everything at one moment.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use crate::notify::NotifierFigures;
 use crate::ui::series::Trace;
@@ -14,7 +16,6 @@ use dynowarden_core::record::view::DecisionView;
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub now: Timestamp,
-    pub version: &'static str,
     /// Why dynowarden is not ready, as `/readyz` reports it.
     pub trouble: Option<String>,
     /// Problems that do not make it unready, as `/readyz` reports them.
@@ -37,17 +38,20 @@ pub struct AppFacts {
 }
 
 /// A pause in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PauseFacts {
+    #[serde(serialize_with = "as_text")]
     pub until: Timestamp,
     /// The person's reason; may be empty.
+    #[serde(serialize_with = "as_text")]
     pub reason: Arc<str>,
 }
 
 /// The state of an app's drain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DrainFacts {
     /// `None` before the first batch since startup.
+    #[serde(rename = "last_batch_seconds_ago", serialize_with = "as_seconds")]
     pub last_batch_ago: Option<Duration>,
     /// Batches since startup.
     pub batches: u64,
@@ -56,6 +60,7 @@ pub struct DrainFacts {
     /// Messages that logplex dropped before they reached us (L10).
     pub lost_messages: u64,
     /// A known problem of the drain itself, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
@@ -70,13 +75,28 @@ pub struct DynoFacts {
 }
 
 /// Requests of the last whole minute, as reported by the router.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
+    #[serde(rename = "requests_per_minute")]
     pub requests: u64,
     /// Responses with status 5xx.
+    #[serde(rename = "errors_per_minute")]
     pub errors: u64,
     /// The 95th percentile of the service time.
+    #[serde(rename = "p95_ms", serialize_with = "as_millis")]
     pub p95: Option<Duration>,
+}
+
+fn as_text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+fn as_seconds<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    span.map(|span| span.as_secs()).serialize(to)
+}
+
+fn as_millis<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    span.map(|span| span.as_millis()).serialize(to)
 }
 
 // === impl Facts ===

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ui::facts::{AppFacts, DynoFacts, Facts, Traffic};
+use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
 use dynowarden_core::ident::AppName;
 use dynowarden_core::record::view::{MemoryView, OutcomeView};
 use dynowarden_core::record::{Notice, Outcome};
@@ -23,27 +23,9 @@ pub struct DynosJson {
 pub struct AppJson {
     app: String,
     dry_run: bool,
-    paused: Option<PauseJson>,
-    drain: DrainJson,
+    paused: Option<PauseFacts>,
+    drain: DrainFacts,
     dynos: usize,
-}
-
-/// A pause in force.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PauseJson {
-    until: String,
-    reason: String,
-}
-
-/// The state of an app's drain.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DrainJson {
-    last_batch_seconds_ago: Option<u64>,
-    batches: u64,
-    bad_frames: u64,
-    lost_messages: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trouble: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -56,19 +38,11 @@ pub struct DynoJson {
     /// The state in the last API response.
     platform_state: Option<&'static str>,
     memory: Option<MemoryView>,
-    traffic: Option<TrafficJson>,
+    traffic: Option<Traffic>,
     last_restart_at: Option<String>,
     cooling_until: Option<String>,
     given_up_until: Option<String>,
     waiting_for: Option<String>,
-}
-
-/// Requests of one dyno in the last whole minute.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TrafficJson {
-    requests_per_minute: u64,
-    errors_per_minute: u64,
-    p95_ms: Option<u64>,
 }
 
 /// The outcome of a restart, as the event `outcome`.
@@ -119,21 +93,11 @@ impl DynosJson {
 
 impl AppJson {
     pub fn new(app: &AppFacts) -> Self {
-        let drain = &app.drain;
         Self {
             app: app.name.to_string(),
             dry_run: app.dry_run,
-            paused: app
-                .paused
-                .as_ref()
-                .map(|pause| PauseJson { until: pause.until.to_string(), reason: pause.reason.to_string() }),
-            drain: DrainJson {
-                last_batch_seconds_ago: drain.last_batch_ago.map(|ago| ago.as_secs()),
-                batches: drain.batches,
-                bad_frames: drain.bad_frames,
-                lost_messages: drain.lost_messages,
-                trouble: drain.trouble.clone(),
-            },
+            paused: app.paused.clone(),
+            drain: app.drain.clone(),
             dynos: app.dynos.len(),
         }
     }
@@ -156,21 +120,11 @@ impl DynoJson {
             state: status.stage.word(),
             platform_state: status.seen.as_ref().map(|seen| seen.state.word()),
             memory: status.memory.as_ref().map(MemoryView::new),
-            traffic: dyno.traffic.map(TrafficJson::new),
+            traffic: dyno.traffic,
             last_restart_at: text(status.last_restart_at),
             cooling_until: text(status.cooling_until),
             given_up_until: text(status.given_up_until),
             waiting_for: status.waiting_for.as_ref().map(ToString::to_string),
-        }
-    }
-}
-
-impl TrafficJson {
-    fn new(traffic: Traffic) -> Self {
-        Self {
-            requests_per_minute: traffic.requests,
-            errors_per_minute: traffic.errors,
-            p95_ms: traffic.p95.map(|p95| u64::try_from(p95.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }

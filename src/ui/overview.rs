@@ -10,6 +10,7 @@ use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::parts::{Part, Row};
 use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state};
+use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::view::Word;
 use dynowarden_core::time::{earlier, since};
@@ -149,9 +150,9 @@ fn headline(facts: &Facts) -> Part {
     let figures = [
         ("Apps", grouped(facts.apps.len() as u64)),
         ("Dynos", grouped(facts.dynos() as u64)),
-        ("Under way", grouped(under_way as u64)),
+        ("In progress", grouped(under_way as u64)),
         ("Restarts, 24 h", grouped(restarts)),
-        ("Left alone, 24 h", grouped(holds)),
+        ("Not restarted, 24 h", grouped(holds)),
     ];
     Part::whole(
         "headline",
@@ -172,26 +173,26 @@ fn verdict(facts: &Facts) -> (Tone, String) {
     let lost: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.needs_person()).collect();
     match lost.as_slice() {
         [] => {}
-        [(app, dyno)] => return (Tone::Bad, format!("{} of {} needs a person", dyno.status.name, app.name)),
-        many => return (Tone::Bad, format!("{} dynos need a person", many.len())),
+        [(app, dyno)] => return (Tone::Bad, format!("{} {} needs attention", app.name, dyno.status.name)),
+        many => return (Tone::Bad, format!("{} dynos need attention", many.len())),
     }
     if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
         return (Tone::Bad, format!("The drain of {} has a problem", app.name));
     }
     if let Some(warn) = &facts.warn {
-        return (Tone::Warn, format!("It works, but {warn}"));
+        return (Tone::Warn, format!("Working, but {warn}"));
     }
     if facts.apps.iter().all(|app| app.drain.last_batch_ago.is_none()) {
-        return (Tone::Warn, "No drain has sent anything yet".to_owned());
+        return (Tone::Warn, "No logs received yet".to_owned());
     }
     let under_way: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.is_under_way()).collect();
     match under_way.as_slice() {
         [] => {}
         [(app, dyno)] => {
             let (_, word) = state(dyno);
-            return (Tone::Busy, format!("{word}: {} of {}", dyno.status.name, app.name));
+            return (Tone::Busy, format!("{word}: {} {}", app.name, dyno.status.name));
         }
-        many => return (Tone::Busy, format!("{} restarts are under way", many.len())),
+        many => return (Tone::Busy, format!("{} restarts in progress", many.len())),
     }
     let paused = facts.apps.iter().filter(|app| app.paused.is_some()).count();
     match (paused, facts.apps.len()) {
@@ -207,23 +208,18 @@ fn attention(facts: &Facts) -> Part {
     let mut rows = Vec::new();
     for app in &facts.apps {
         if let Some(trouble) = &app.drain.trouble {
-            rows.push((Tone::Bad, attention_row(&app.name.to_string(), None, (Tone::Bad, "Drain"), trouble)));
+            rows.push(attention_row(&app.name, None, (Tone::Bad, "Drain"), trouble));
         }
         if let Some(pause) = &app.paused {
             let text = match &*pause.reason {
                 "" => left(pause.until, now),
                 reason => format!("{}: {reason}", left(pause.until, now)),
             };
-            rows.push((
-                Tone::Warn,
-                attention_row(&app.name.to_string(), None, (Tone::Warn, "Paused"), &text),
-            ));
+            rows.push(attention_row(&app.name, None, (Tone::Warn, "Paused"), &text));
         }
         for dyno in app.dynos.iter().filter(|dyno| !dyno.is_calm()) {
-            let (tone, word) = state(dyno);
             let text = detail(dyno, now).unwrap_or_default();
-            let name = dyno.status.name.to_string();
-            rows.push((tone, attention_row(&app.name.to_string(), Some(&name), (tone, word), &text)));
+            rows.push(attention_row(&app.name, Some(&dyno.status.name), state(dyno), &text));
         }
     }
     // The most urgent first; within one tone in the order of the settings.
@@ -236,7 +232,7 @@ fn attention(facts: &Facts) -> Part {
         html! {
             section.attention id="attention" aria-labelledby="attention-title" {
                 h2 id="attention-title" { "Now" }
-                @if none { p.none { "Nothing is paused, cooling down, given up or under way." } }
+                @if none { p.none { "Nothing is paused, cooling down, given up or in progress." } }
                 @else { ul { (rows) } }
                 @if more > 0 { p.none { "… and " (count(more, "more", "more")) } }
             }
@@ -244,19 +240,24 @@ fn attention(facts: &Facts) -> Part {
     })
 }
 
-fn attention_row(app: &str, dyno: Option<&str>, (tone, word): (Tone, &str), text: &str) -> Row {
-    let id = format!("n-{app}-{}-{word}", dyno.unwrap_or("app")).replace(' ', "-");
-    let href = match dyno {
-        Some(dyno) => format!("/apps/{app}/dynos/{dyno}"),
-        None => format!("/apps/{app}"),
+fn attention_row(
+    app: &AppName,
+    dyno: Option<&DynoName>,
+    (tone, word): (Tone, &str),
+    text: &str,
+) -> (Tone, Row) {
+    let (about, href) = match dyno {
+        Some(dyno) => (dyno.to_string(), format!("/apps/{app}/dynos/{dyno}")),
+        None => ("app".to_owned(), format!("/apps/{app}")),
     };
+    let id = format!("n-{app}-{about}-{word}").replace(' ', "-");
     let html = html! {
         li id=(id) .(tone.class()) {
             a href=(href) { (app) @if let Some(dyno) = dyno { " " b { (dyno) } } } " " (badge(tone, word))
             @if !text.is_empty() { small { (text) } }
         }
     };
-    Row { id, html: html.into_string() }
+    (tone, Row { id, html: html.into_string() })
 }
 
 /// The state of an app as a whole: its drain, its traffic, its pause.
@@ -339,7 +340,8 @@ fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
                     th scope="row" { a href={ "/apps/" (app.name) } { (app.name) } }
                     td.figure { (app.dynos.len()) }
                     td.figure {
-                        @match highest { Some(highest) => (percent(highest)), None => span.none { "none" } }
+                        @if let Some(highest) = highest { (percent(highest)) }
+                        @else { span.none { "no data" } }
                     }
                     td {
                         (drain(&app.drain))
@@ -378,8 +380,8 @@ fn decided(facts: &Facts) -> Part {
         html! {
             section id="decided" aria-labelledby="decided-title" {
                 h2 id="decided-title" { "Decisions" }
-                @if none { p.none { "None so far. Every decision appears here, refusals included." } }
-                @else { (decisions::list(rows)) p { a href="/decisions" { "All decisions" } } }
+                @if none { p.none { "No decisions yet. Every decision appears here, including refusals." } }
+                @else { ol.decisions { (rows) } p { a href="/decisions" { "All decisions" } } }
             }
         }
     })
@@ -405,7 +407,7 @@ fn notifiers(facts: &Facts) -> Part {
     Part::of_rows("notifiers", rows.collect(), |rows| {
         html! {
             section id="notifiers" hidden[none] aria-labelledby="notifiers-title" {
-                h2 id="notifiers-title" { "Messages since startup" }
+                h2 id="notifiers-title" { "Notifications since startup" }
                 table.others {
                     thead { tr {
                         th scope="col" { "Notifier" } th.figure scope="col" { "Delivered" }
@@ -424,13 +426,13 @@ pub fn pause_form(layout: &Layout<'_>, app: Option<&AppFacts>) -> Markup {
         form.pause method="post" action="/pause" {
             (token_field(layout))
             @if let Some(app) = app { input type="hidden" name="app" value=(app.name); }
-            label { "For " select name="for" {
+            label { "Duration " select name="for" {
                 option value="30m" { "30 minutes" }
                 option value="2h" selected { "2 hours" }
                 option value="1d" { "1 day" }
                 option value="7d" { "7 days" }
             } }
-            label { "Because "
+            label { "Reason "
                 input type="text" name="reason" maxlength=(limits::PAUSE_REASON_CHARS_MAX)
                     placeholder="e.g. load test";
             }
@@ -462,8 +464,8 @@ pub fn decisions_page(layout: &Layout<'_>, facts: &Facts, older: Option<&str>) -
             @if let Some(oldest) = oldest { p.sub { "newest first, back to " (coarse(oldest)) " ago" } }
         }
         section.reading aria-label="Decisions, newest first" {
-            @if rows.is_empty() { p.none { "None." } } @else {
-                (decisions::list(&html! { @for row in &rows { (maud::PreEscaped(&row.html)) } }))
+            @if rows.is_empty() { p.none { "No decisions." } } @else {
+                (decisions::list(&rows))
             }
             @if let Some(older) = older {
                 nav.pages aria-label="Pages of decisions" {

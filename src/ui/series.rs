@@ -80,10 +80,6 @@ impl History {
         self.traces.get(&(app, dyno.clone()))
     }
 
-    pub fn traced(&self) -> usize {
-        self.traces.len()
-    }
-
     fn marked(&mut self, app: AppId, dyno: &DynoName, mark: Mark, now: Timestamp) {
         if let Some(trace) = self.room_for(app, dyno, now) {
             trace.mark(mark);
@@ -271,13 +267,13 @@ mod tests {
         };
         let all: Vec<_> = (1..=limits::TRACES_MAX + 5).map(|index| sample(index, 0)).collect();
         history.add_events(AppId(0), &all, at(0));
-        assert_eq!(history.traced(), limits::TRACES_MAX);
+        assert_eq!(history.traces.len(), limits::TRACES_MAX);
         let starting = Event {
             at: at(86_400),
             fact: Fact::Life { dyno: "web.1".parse().expect("a dyno"), change: Change::Starting },
         };
         history.add_events(AppId(1), &[starting, sample(1, 86_400)], at(86_400));
-        assert_eq!(history.traced(), 1);
+        assert_eq!(history.traces.len(), 1);
         let trace = history.trace(AppId(1), &"web.1".parse().expect("a dyno")).expect("a trace");
         assert_eq!(points(trace, at(86_400)), [(0, 500)]);
     }

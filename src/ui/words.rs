@@ -54,7 +54,7 @@ pub(super) fn state(dyno: &DynoFacts) -> (Tone, &'static str) {
         Stage::Settling => (Tone::Busy, "Settling"),
         Stage::Failed => (Tone::Bad, "Did not come back"),
         Stage::CoolingDown => (Tone::Quiet, "Cooling down"),
-        Stage::GivenUp => (Tone::Bad, "Given up"),
+        Stage::GivenUp => (Tone::Bad, "Gave up"),
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn verdict(word: Word, dry_run: bool) -> (Tone, &'static str) {
     match word {
         Word::Restart if dry_run => (Tone::Quiet, "Would restart"),
         Word::Restart => (Tone::Busy, "Restart"),
-        Word::Hold => (Tone::Quiet, "Left alone"),
+        Word::Hold => (Tone::Quiet, "Not restarted"),
         Word::Notify => (Tone::Warn, "Notified"),
     }
 }

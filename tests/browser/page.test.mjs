@@ -110,8 +110,8 @@ for (const javaScriptEnabled of [true, false]) {
     const { page, wrong, close } = await open("/", { javaScriptEnabled });
     const app = page.getByRole("article", { name: "acme-pay" });
     await app.getByText("Pause…").click();
-    await app.getByLabel("For").selectOption("30m");
-    await app.getByLabel("Because").fill(`a "test" <b>&amp;`);
+    await app.getByLabel("Duration").selectOption("30m");
+    await app.getByLabel("Reason").fill(`a "test" <b>&amp;`);
     await app.getByRole("button", { name: "Pause acme-pay" }).click();
     await app.getByRole("button", { name: "Resume acme-pay" }).waitFor();
     assert.match(await app.textContent(), /Paused.*left.*a "test" <b>&amp;/);
@@ -155,11 +155,11 @@ test("the keyboard reaches everything, and an update does not take its place awa
 test("a form that is open is not taken away by an update", async () => {
   const { page, close } = await open("/apps/acme-shop");
   await live(page);
-  await page.getByLabel("Because").fill("half a senten");
+  await page.getByLabel("Reason").fill("half a senten");
   const seen = await page.evaluate(() => document.body.dataset.seen);
   await demo.line(/./);
   await page.waitForTimeout(3000);
-  assert.equal(await page.getByLabel("Because").inputValue(), "half a senten", seen);
+  assert.equal(await page.getByLabel("Reason").inputValue(), "half a senten", seen);
   await close();
 });
 

@@ -105,7 +105,7 @@ async fn a_missing_drain_is_reported_with_the_command_to_add_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_drain_is_reported_with_its_error() {
     for (path, password, expect) in [
-        ("/logs/acme", "stale-secret", "another password"),
+        ("/logs/acme", "stale-secret", "a different password"),
         ("/logs/other", PASSWORD, "wrong path"),
         ("/log", PASSWORD, "wrong path"),
     ] {
@@ -149,7 +149,7 @@ async fn fir_apps_spaces_and_single_dynos_get_their_own_findings() {
     said.expect(1, &["firry app: a Fir app", "no log drains", "Heroku itself restarts its dynos"]);
     said.expect(
         1,
-        &["spaced app: dynos of a Private Space", "on = [\"memory\"]", "an outage", "preboot: on"],
+        &["spaced app: dynos of a Private Space", "on = [\"memory\"]", "takes it down", "preboot: on"],
     );
     assert!(!said.stdout.contains("firry drain"), "{}", said.stdout);
     let memory = r#"[{name="memory",on=["memory"],above="95%",for="3m",do="restart"}]"#;
@@ -178,10 +178,10 @@ async fn an_api_failure_is_a_finding() {
     for (fault, expect) in [
         (Fault::Status(503), "cannot be reached"),
         (Fault::BreakBefore, "cannot be reached"),
-        (Fault::HangBefore, "no answer within 300ms"),
-        (Fault::WrongJson, "unexpected answer"),
-        (Fault::Html, "unexpected answer"),
-        (Fault::Status(429), "used up"),
+        (Fault::HangBefore, "no response within 300ms"),
+        (Fault::WrongJson, "unexpected response"),
+        (Fault::Html, "unexpected response"),
+        (Fault::Status(429), "rate limit"),
     ] {
         let heroku = heroku().await;
         heroku.add_fault(FaultRule::always(Method::GET, "acme", fault));
@@ -210,7 +210,7 @@ async fn register_adds_missing_drains_only_once() {
         })
         .expect("an app");
     check(&heroku, &["--register", HERE], &apps)
-        .expect(0, &["warning  acme drain", "another password", "drains:remove"]);
+        .expect(0, &["warning  acme drain", "a different password", "drains:remove"]);
     check(&heroku, &["--register", HERE], &[("HEROKU_APP", "firry")]).expect(1, &["a Fir app"]);
     check(&heroku, &["--register", HERE], &[("DRAIN_PASSWORD", "")]).expect(1, &["DRAIN_PASSWORD="]);
     assert_eq!(changes(&heroku).len(), 2);
@@ -223,7 +223,8 @@ async fn register_adds_missing_drains_only_once() {
 async fn register_adds_no_drain_to_its_own_app() {
     let heroku = heroku().await;
     let env = [("HEROKU_APP_NAME", "acme"), ("DYNO", "web.1")];
-    check(&heroku, &["--register", HERE], &env).expect(1, &["loop", "take acme out", "file of a dyno"]);
+    check(&heroku, &["--register", HERE], &env)
+        .expect(1, &["loop", "remove acme from", "the file is on a dyno"]);
     let own = "https://acme.herokuapp.com";
     check(&heroku, &["--register", own], &[]).expect(1, &["loop"]);
     assert!(changes(&heroku).is_empty());
@@ -255,7 +256,7 @@ async fn an_unusable_store_is_a_finding() {
     check(&heroku, &[], &nowhere).expect(1, &["error    store", "/no/such/directory"]);
     // A directory in which not even root can create files.
     let unwritable = [("DATABASE_URL", "sqlite:///proc/x.db")];
-    check(&heroku, &[], &unwritable).expect(1, &["error    store", "/proc/x.db cannot be made"]);
+    check(&heroku, &[], &unwritable).expect(1, &["error    store", "/proc/x.db cannot be created"]);
     check(&heroku, &[], &[("DATABASE_URL", "memory")]).expect(0, &["warning  store"]);
     check(&heroku, &["--notify"], &[]).expect(0, &["warning  notifier"]);
 }

@@ -318,7 +318,7 @@ fn the_settings_file_can_be_chosen() {
     let absent = Machine { config: Some("/etc/y.toml".to_owned()), ..Machine::new() };
     assert_eq!(
         absent.problems(Needs::Serving),
-        "--config (command line): read \"/etc/y.toml\"; allowed: a file of settings that can be read (no \
+        "--config (command line): read \"/etc/y.toml\"; allowed: a readable settings file (no \
          such file)"
     );
 }
@@ -344,7 +344,7 @@ fn unwise_settings_cause_a_warning() {
         .settings();
     let warnings = settings.warnings.join("\n");
     for part in [
-        "sends the token in clear",
+        "sends the token in clear text",
         "drain.max_body is 2KiB",
         "R15 (",
         "ADMIN_PASSWORD is also a drain password",
@@ -361,10 +361,10 @@ fn unwise_settings_cause_a_warning() {
 fn serve_needs_a_token_a_password_and_an_app() {
     assert_eq!(
         Machine::new().problems(Needs::Serving),
-        "HEROKU_API_KEY (not set): serve needs a token; `heroku authorizations:create -s write` makes one \
+        "HEROKU_API_KEY (not set): serve needs a token; `heroku authorizations:create -s write` creates one \
          (or \
          heroku.api_key_file names the file that holds it)\n\
-         HEROKU_APP (not set): serve needs an app to watch, or several with commas between (or [[app]] \
+         HEROKU_APP (not set): serve needs an app to watch, or several separated by commas (or [[app]] \
          tables)\n\
          DRAIN_PASSWORD (not set): serve needs the password of the drain's URL (or drain.password_file names \
          the file that holds it)"
@@ -372,8 +372,8 @@ fn serve_needs_a_token_a_password_and_an_app() {
     let machine = Machine::new().env("HEROKU_API_KEY", "t").env("HEROKU_APP", "a,b");
     assert_eq!(
         machine.problems(Needs::Serving),
-        "DRAIN_PASSWORD (not set): serve needs the password of the drain's URL; a, b would be open to \
-         everybody \
+        "DRAIN_PASSWORD (not set): serve needs the password of the drain's URL; a, b would accept logs \
+         from anyone \
          (or drain.password_file, or app.drain_password_file, names the file that holds it)"
     );
     assert!(machine.load(Needs::Nothing).is_ok());
@@ -394,9 +394,9 @@ fn all_problems_are_reported_at_once_and_each_only_once() {
         .env("HEROKU_API_KEY", "two words");
     assert_eq!(
         machine.problems(Needs::Serving),
-        "HEROKU_API_KEY (environment variable HEROKU_API_KEY): the value (not shown) cannot work; allowed: \
+        "HEROKU_API_KEY (environment variable HEROKU_API_KEY): the value (not shown) is not valid; allowed: \
          a token \
-         as `heroku authorizations:create -s write` prints it, without blanks, at most 1024 bytes\n\
+         as `heroku authorizations:create -s write` prints it, without spaces, at most 1024 bytes\n\
          HEROKU_APP (environment variable HEROKU_APP): read \"Acme\"; allowed: names of Heroku apps, as \
          `heroku \
          apps` lists them, comma-separated (\"Acme\" is not an app's name: lower-case letters, digits and \
@@ -556,7 +556,10 @@ fn mistakes_in_a_list_of_tables_name_the_variable() {
         .toml("notify = 'https://hooks.slack.com/services/canary'")
         .env("DYNOWARDEN_NOTIFY", "https://hooks.slack.com/services/canary")
         .problems(Needs::Nothing);
-    assert!(problems.contains("read a text that is not shown") && !problems.contains("canary"), "{problems}");
+    assert!(
+        problems.contains("read a value that is not shown") && !problems.contains("canary"),
+        "{problems}"
+    );
 }
 
 #[test]
@@ -604,19 +607,19 @@ fn wrong_rules_are_rejected_with_the_reason() {
     );
     check_toml(
         &rule("name = 'x'\non = ['memory']\ncount = 3\ndo = 'restart'"),
-        "rule.above (dynowarden.toml line 1): above is missing; allowed: a share of the quota such as 95% \
+        "rule.above (dynowarden.toml line 1): above is missing; allowed: a percentage of the quota such as 95% \
          or 102.5%, \
          or a size such as 480MB or 1.5GB\n\
-         rule.count (dynowarden.toml line 4): read 3; not allowed in a rule on memory; it has above and for",
+         rule.count (dynowarden.toml line 4): read 3; not allowed in a rule on memory, which uses above and for",
     );
     check_toml(
         &rule("name = 'x'\non = ['R14']\nabove = '95%'\ndo = 'restart'"),
-        "rule.above (dynowarden.toml line 4): read \"95%\"; not allowed in a rule on codes; it has count \
+        "rule.above (dynowarden.toml line 4): read \"95%\"; not allowed in a rule on codes, which uses count \
          and within",
     );
     check_toml(
         &rule("name = 'x'\non = ['memory']\nabove = 95\ndo = 'restart'"),
-        "rule.above (dynowarden.toml line 4): read 95; allowed: a share of the quota such as 95% or 102.5%, \
+        "rule.above (dynowarden.toml line 4): read 95; allowed: a percentage of the quota such as 95% or 102.5%, \
          or a size \
          such as 480MB or 1.5GB, from 1% to 1000% or 1MB to 1024GB",
     );
@@ -649,8 +652,8 @@ fn wrong_apps_are_rejected_with_the_reason() {
     );
     check_toml(
         "[[app]]\nname = 'a'\nprocess_types = ['web']\n[app.policy]\nprocess_types = ['worker']",
-        "app.policy.process_types (dynowarden.toml line 5): is also set as app.process_types; allowed: one \
-         of the two",
+        "app.policy.process_types (dynowarden.toml line 5): is also set as app.process_types; allowed: only \
+         one of the two",
     );
     let many: Vec<_> = (0..1001).map(|n| format!("a{n}")).collect();
     check_env("HEROKU_APP", &many.join(","), "app (dynowarden.toml): read 1001 apps; allowed: at most 1000");
@@ -662,7 +665,7 @@ fn unusable_secrets_are_rejected() {
         let problems = Machine::new().env("DRAIN_PASSWORD", value).problems(Needs::Serving);
         assert!(
             problems.lines().next().expect("a line").starts_with(
-                "DRAIN_PASSWORD (environment variable DRAIN_PASSWORD): the value (not shown) cannot work; \
+                "DRAIN_PASSWORD (environment variable DRAIN_PASSWORD): the value (not shown) is not valid; \
                  allowed: "
             ),
             "{problems}"
@@ -885,15 +888,15 @@ fn wrong_notifiers_are_rejected_with_the_reason() {
         ),
         (
             "[[notify]]\ntype = 'slack'\nurl = 'https://h/a'\nsecret = 'x'",
-            "notify.secret (dynowarden.toml line 4): has no meaning with type = \"slack\"; allowed: leave it out",
+            "notify.secret (dynowarden.toml line 4): does not apply to type = \"slack\"; allowed: remove it",
         ),
         (
             &format!("{slack}url_env = 'X'"),
-            "notify.url_env (dynowarden.toml line 4): is set together with notify.url; allowed: one of the two",
+            "notify.url_env (dynowarden.toml line 4): is set together with notify.url; allowed: only one of the two",
         ),
         (
             "[[notify]]\ntype = 'webhook'\nurl_env = 'NO_SUCH'",
-            "notify.url_env (dynowarden.toml line 3): the environment has no variable NO_SUCH, or it is empty; \
+            "notify.url_env (dynowarden.toml line 3): the environment variable NO_SUCH is empty or not set; \
              allowed: a URL with http or https, a host and no fragment",
         ),
         (
@@ -928,7 +931,7 @@ fn wrong_notifiers_are_rejected_with_the_reason() {
         ),
         (
             "[[notify]]\ntype = 'email'\nurl = 'smtps://me@mail.example.com'\nfrom = 'a@b.c'\nto = ['d@e.f']",
-            "notify.url (dynowarden.toml line 1): there is a user and no password; allowed: password_env or \
+            "notify.url (dynowarden.toml line 1): there is a user but no password; allowed: password_env or \
              password_file, which name a variable or a file that holds it, or smtps://USER:PASSWORD@HOST:465",
         ),
         (
@@ -971,7 +974,7 @@ fn no_message_contains_a_receivers_address() {
         .settings();
     assert_eq!(
         settings.warnings,
-        ["notify.url (dynowarden.toml line 4): http to another machine sends messages in clear"]
+        ["notify.url (dynowarden.toml line 4): http to another machine sends messages in clear text"]
     );
     assert!(!format!("{settings:?}").contains("canary"));
 }

@@ -60,11 +60,11 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
         ("acme-shop", "restart", "R14 (Memory quota exceeded) at 51"),
         ("acme-shop", "hold", "waiting for its turn behind web."),
         ("acme-shop", "back", "up again after "),
-        ("acme-shop", "message", "; a restart helped 3 of 3"),
+        ("acme-shop", "message", "; restarting helped 3 of 3"),
         ("acme-shop", "proof", "memory 51"),
-        ("acme-search", "hold", "cool-down of 10m after its last restart"),
-        ("acme-search", "message", "a restart does not help"),
-        ("acme-search", "message", "given up after too many restarts"),
+        ("acme-search", "hold", "cooling down for 10m after its last restart"),
+        ("acme-search", "message", "restarting does not help"),
+        ("acme-search", "message", "gave up after too many restarts"),
         ("acme-blog", "heroku", "State changed from up to crashed"),
         ("acme-pay", "heroku", "Release v2 created by "),
         ("acme-pay", "heroku", "State changed from starting to up"),
@@ -91,5 +91,5 @@ fn demo_stops_after_its_time_and_prints_a_summary() {
     let printed: Vec<String> = demo.lines.iter().collect();
     assert!(demo.child.wait().expect("it ran").success());
     let last = printed.last().expect("it says something");
-    assert!(last.starts_with("restarts: ") && last.contains("each of one dyno"), "{last}");
+    assert!(last.starts_with("restarts: ") && last.contains("one dyno at a time"), "{last}");
 }

@@ -78,14 +78,14 @@ async fn a_failing_notifier_is_reported_without_its_address() {
     let restart = eventually("the restart is sent", || sent("restart"));
     assert_eq!((&restart["dyno"], &restart["phase"]), (&"web.1".into(), &"opened".into()));
     let down = eventually("the others are sent", || sent("failure"));
-    assert_eq!(down["title"], "the notifier channel does not deliver");
+    assert_eq!(down["title"], "the notifier channel is not delivering");
     let why = "It answered 404 Not Found: Cannot POST /…/…/…/….";
     assert_eq!(down["text"], why);
     // A ready daemon stays ready: no restart waits for a message.
-    let ready = "ready; notify: channel does not deliver: it answered 404 Not Found";
+    let ready = "ready; notify: channel is not delivering: it answered 404 Not Found";
     eventually("/readyz says so", || get(&daemon, "/readyz").contains(ready).then_some(()));
     assert!(get(&daemon, "/readyz").starts_with("HTTP/1.1 200 "));
-    assert!(get(&daemon, "/").contains("It works, but notify: channel does not deliver"));
+    assert!(get(&daemon, "/").contains("Working, but notify: channel is not delivering"));
     let row = "channel <span class=\"badge warn\">Not delivering</span>";
     eventually("the page shows the notifier", || get(&daemon, "/").contains(row).then_some(()));
     let said = format!("{:?}{}{}", daemon.lines(), get(&daemon, "/metrics"), get(&daemon, "/"));

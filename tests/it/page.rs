@@ -189,9 +189,9 @@ fn the_verdict_is_on_the_page_and_in_the_tab_title() {
     titled(&facts, "All is well");
     // Without any batch, the page cannot claim that all is well.
     facts.apps[0].drain.last_batch_ago = None;
-    titled(&facts, "No drain has sent anything yet");
-    facts.warn = Some("notify: pager does not deliver".to_owned());
-    titled(&facts, "It works, but notify: pager does not deliver");
+    titled(&facts, "No logs received yet");
+    facts.warn = Some("notify: pager is not delivering".to_owned());
+    titled(&facts, "Working, but notify: pager is not delivering");
     facts.apps[1].drain.trouble = Some("silent".to_owned());
     titled(&facts, "The drain of app-2 has a problem");
     facts.trouble = Some("store: away".to_owned());
@@ -208,8 +208,7 @@ fn a_page_without_dynos_or_decisions_says_so() {
     facts.apps[0].drain = Default::default();
     facts.apps[0].name = name;
     let page = overview(&facts);
-    for text in ["No drain has sent anything yet", "No dynos seen yet", "nothing received yet", "None so far"]
-    {
+    for text in ["No logs received yet", "No dynos yet", "nothing received yet", "No decisions yet"] {
         assert!(page.contains(text), "{text}");
     }
 }

@@ -208,7 +208,7 @@ fn an_unreadable_file_is_named() {
 fn an_unrecognised_file_is_an_error_and_an_empty_one_is_not() {
     for file in ["GET / HTTP/1.1\n", "\0\u{1}\u{2}", "12 x", "Error R14 (Memory quota exceeded)\n"] {
         let error = replay("-", "", file.as_bytes()).result.expect_err(file).to_string();
-        assert!(error.starts_with("-: nothing in it can be read as a log"), "{error}");
+        assert!(error.starts_with("-: not a log that replay can read"), "{error}");
         for form in ["logplex", "heroku logs", "Papertrail"] {
             assert!(error.contains(form), "{error}");
         }

@@ -77,7 +77,7 @@ async fn a_silent_drain_is_reported_and_so_is_its_recovery() {
     heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
     await_notice(&daemon, "acme", "drain_silent", "while 2 of its dynos are up");
     await_page(&daemon, "/metrics", "dynowarden_drain_silent{app=\"acme\"} 1");
-    await_page(&daemon, "/readyz", "ready; drains: 1 of the drains silent or missing\n");
+    await_page(&daemon, "/readyz", "ready; drains: 1 silent or missing\n");
     heroku.emit(LogLine::app(app("acme"), "web.1", "again", heroku.now()));
     await_notice(&daemon, "acme", "recovered", "logs arrive from its drain again");
     await_page(&daemon, "/metrics", "dynowarden_notices_total{app=\"acme\",kind=\"drain_silent\"} 1");
@@ -87,7 +87,7 @@ async fn a_silent_drain_is_reported_and_so_is_its_recovery() {
 async fn a_removed_drain_is_reported() {
     let heroku = heroku_with(&["acme"], 2).await;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__SILENT_AFTER", "1s")]);
-    await_notice(&daemon, "acme", "drain_silent", "no drain of the app delivers here");
+    await_notice(&daemon, "acme", "drain_silent", "no drain of this app points here");
     assert!(heroku.deletes().is_empty());
 }
 
@@ -100,10 +100,10 @@ async fn a_revoked_token_is_reported_and_ends_readiness() {
     heroku.with(|platform, _| platform.tokens = [("another".to_owned(), Rights::Write)].into());
     drain_to(&heroku, &daemon.url, &app("acme"));
     heroku.emit(LogLine::app(app("acme"), "web.1", "hello", heroku.now()));
-    await_notice(&daemon, "account", "failure", "does not accept the token");
+    await_notice(&daemon, "account", "failure", "rejects the API token");
     await_page(&daemon, "/metrics", "dynowarden_token_accepted 0");
     await_page(&daemon, "/readyz", "503 Service Unavailable");
-    await_page(&daemon, "/readyz", "token: the Platform API does not accept HEROKU_API_KEY");
+    await_page(&daemon, "/readyz", "token: Heroku rejects HEROKU_API_KEY");
     assert!(!format!("{:?}", daemon.lines()).contains("token-of-the-tests"));
 }
 

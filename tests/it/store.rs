@@ -91,7 +91,7 @@ async fn a_damaged_file_is_not_changed() {
     let path = dir.path().join("x.db");
     let text = "this is no database, whatever its name says. ".repeat(100);
     fs::write(&path, &text).expect("a file");
-    names(&error(&path).await, &path, "the store is damaged");
+    names(&error(&path).await, &path, "the database is damaged");
     assert_eq!(fs::read_to_string(&path).expect("the file"), text);
 
     // A database without its middle.
@@ -106,7 +106,7 @@ async fn a_damaged_file_is_not_changed() {
     let mut bytes = fs::read(&path).expect("the file");
     bytes[4096..].fill(0x5a);
     fs::write(&path, bytes).expect("the file");
-    names(&error(&path).await, &path, "the store is damaged");
+    names(&error(&path).await, &path, "the database is damaged");
 }
 
 /// Much of it can still be read and written, but it cannot be trusted.
@@ -143,10 +143,10 @@ async fn one_daemon_writes_a_file_and_many_readers_read_it() {
     let test_store = sqlite();
     let Database::Sqlite(path) = &test_store.database else { panic!("a file") };
     let missing = ReadOnlyStore::open(&test_store.database).await.expect_err("nothing there").to_string();
-    names(&missing, path, "there is no record yet");
+    names(&missing, path, "there is no decision history yet");
     assert!(!path.exists());
     let store = test_store.open().await;
-    names(&error(path).await, path, "another dynowarden serves from");
+    names(&error(path).await, path, "another dynowarden is using");
     store.write(&hold(at(1), "web.1", dynowarden_core::record::hold::Hold::UnderWay), at(1));
     assert!(store.flush(std::time::Duration::from_secs(10)).await);
     let reading = ReadOnlyStore::open(&test_store.database).await.expect("a reader");
@@ -179,7 +179,7 @@ async fn an_older_schema_is_migrated() {
     );
     suite::execute(&sqlite_url(path), &rows).await;
     let read = ReadOnlyStore::open(&test_store.database).await.expect_err("an older one").to_string();
-    names(&read, path, "start this version's daemon on it first");
+    names(&read, path, "start this version's daemon once to upgrade it");
     let store = test_store.open().await;
     let page = store.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
     let outcome = page.decisions[0].outcome.as_ref().expect("the outcome of the restart");

@@ -149,17 +149,18 @@ impl std::fmt::Display for ApiError {
             Self::Forbidden { status, id } => {
                 write!(
                     f,
-                    "the token may not do this ({status} {id}): check its scope and the account's access"
+                    "the token is not allowed to do this ({status} {id}): check its scope and the account's \
+                     access"
                 )
             }
-            Self::Garbled { what } => write!(f, "unexpected answer from the API: {what}"),
+            Self::Garbled { what } => write!(f, "unexpected response from the API: {what}"),
             Self::NoSuchApp => f.write_str(
-                "the API knows no such app (404): renamed, deleted, or not accessible with this token",
+                "Heroku has no such app (404): it was renamed or deleted, or this token cannot access it",
             ),
             Self::Refused { status, id } => write!(f, "the API refused ({status} {id})"),
-            Self::Throttled { .. } => f.write_str("the account's API calls are used up (429)"),
+            Self::Throttled { .. } => f.write_str("the account has reached Heroku's API rate limit (429)"),
             Self::Unauthorized => {
-                f.write_str("the API does not accept the token (401): wrong, expired or revoked")
+                f.write_str("Heroku rejects the API token (401): it is wrong, expired or revoked")
             }
             Self::Unreachable { what } => write!(f, "the API cannot be reached: {what}"),
         }

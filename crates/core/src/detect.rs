@@ -41,7 +41,7 @@ pub enum DetectError {
     #[error("unexpected code {family}{number} from this source")]
     Code { family: Family, number: u16 },
     /// A metrics line whose `source=` is not the dyno that wrote it.
-    #[error("its source= names another dyno")]
+    #[error("its source= names a different dyno")]
     Disagree,
     #[error("it has no {0}=")]
     Missing(&'static str),
@@ -51,7 +51,7 @@ pub enum DetectError {
     #[error("its time cannot be read")]
     Time(#[from] TimeError),
     /// A part that is not in the platform's format.
-    #[error("its {0} is not written as known")]
+    #[error("its {0} has an unknown format")]
     Unreadable(&'static str),
 }
 

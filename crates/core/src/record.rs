@@ -123,7 +123,7 @@ pub enum RestartResult {
     Refused(ApiError),
     /// The request was sent several times, and the old instance is still running.
     Unanswered { tries: u32 },
-    /// It was claimed and then held back before the request was sent.
+    /// It was claimed and then cancelled before the request was sent.
     Withdrawn,
 }
 
@@ -245,7 +245,7 @@ impl Decision {
             (Some(code), 1) => titled(*code),
             (Some(code), lines) => format!("{} × {lines}", titled(*code)),
             (None, _) if &*self.rule == MANUAL => "manual restart".to_owned(),
-            (None, _) => "memory above the rule's bound".to_owned(),
+            (None, _) => "memory above the rule's limit".to_owned(),
         };
         if let Some(memory) = &self.evidence.memory {
             text.push_str(&format!(" at {memory}"));
@@ -288,7 +288,7 @@ impl fmt::Display for RestartResult {
         match self {
             Self::Accepted { answer_lost: false } => f.write_str("the API accepted the restart"),
             Self::Accepted { answer_lost: true } => {
-                f.write_str("the API's answer was lost; the restart counts as carried out")
+                f.write_str("the API's response was lost, so the restart counts as carried out")
             }
             Self::Back { out_for, late: false, .. } => write!(f, "up again after {}", spoken(*out_for)),
             Self::Back { out_for, late: true, .. } => {
@@ -300,12 +300,12 @@ impl fmt::Display for RestartResult {
             Self::NotBack { state: None, waited } => {
                 write!(f, "not seen up within boot_timeout = {}", spoken(*waited))
             }
-            Self::Gone => f.write_str("the dyno no longer exists: scaled away"),
+            Self::Gone => f.write_str("the dyno no longer exists: it was scaled down"),
             Self::Refused(error) => write!(f, "not restarted: {error}"),
             Self::Unanswered { tries } => {
-                write!(f, "sent {tries} times without an answer, and the old instance is still running")
+                write!(f, "sent {tries} times without a response, and the old instance is still running")
             }
-            Self::Withdrawn => f.write_str("held back before the request was sent"),
+            Self::Withdrawn => f.write_str("cancelled before the request was sent"),
         }
     }
 }
@@ -330,23 +330,23 @@ impl NoticeKind {
 impl fmt::Display for NoticeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ApiError(error) => write!(f, "nothing is restarted: {error}"),
+            Self::ApiError(error) => write!(f, "restarts are off: {error}"),
             Self::ClockDisagrees { lead } => {
                 write!(
                     f,
-                    "log lines are {} ahead of this machine's clock: fix the clock, or nothing is restarted",
+                    "log lines are {} ahead of this machine's clock, so restarts are off: correct the clock",
                     spoken(*lead)
                 )
             }
             Self::GaveUp { allowed, until } => write!(
                 f,
-                "gave up on this dyno after {allowed}; it is left alone until {} or the next release, and a \
-                 person needs to look at it",
+                "gave up on this dyno after {allowed}; it will not be restarted until {} or the next \
+                 release, and needs a person's attention",
                 to_the_second(*until)
             ),
             Self::NoHelp { after } => write!(
                 f,
-                "restarting does not help: the error was back {} after the new dyno started",
+                "restarting does not help: the error came back {} after the new dyno started",
                 spoken(*after)
             ),
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),

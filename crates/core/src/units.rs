@@ -18,7 +18,7 @@ pub enum UnitError {
     #[error("a duration such as 300ms, 30s, 5m, 2h, 1d or 1h30m")]
     Duration,
     /// See [`MemoryBound`].
-    #[error("a share of the quota such as 95% or 102.5%, or a size such as 480MB or 1.5GB")]
+    #[error("a percentage of the quota such as 95% or 102.5%, or a size such as 480MB or 1.5GB")]
     Memory,
     /// See [`Rate`].
     #[error("a number and a duration, such as 3/2h for three in any two hours")]

@@ -48,12 +48,15 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let world_clock = WorldClock::new(args.speed, move || clock.now().wall);
     let options =
         SimOptions { clock: world_clock, port: args.api_port, seed: args.seed, ..SimOptions::default() };
-    let heroku = SimHeroku::start(options)
-        .await
-        .with_context(|| format!("the simulated Platform API cannot listen on port {}", args.api_port))?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.with_context(|| {
-        format!("the daemon cannot listen on port {}; choose another with --port", args.port)
+    let heroku = SimHeroku::start(options).await.with_context(|| {
+        format!(
+            "the simulated Platform API cannot use port {}: choose another with --api-port",
+            args.api_port
+        )
     })?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
+        .await
+        .with_context(|| format!("the daemon cannot use port {}: choose another with --port", args.port))?;
     let url = format!("http://{}", listener.local_addr()?);
 
     let mailbox = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -85,7 +88,7 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     people.abort();
     let heroku = deploys.await.context("the simulated Heroku failed")?;
     heroku.shutdown().await;
-    let story = story.await.context("the output failed")?;
+    let story = story.await.context("printing the story failed")?;
     // The reader may be gone, as after `| head`.
     let _closed = writeln!(io::stdout().lock(), "\n{}", story.ending());
     result
@@ -163,11 +166,11 @@ fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
         "status page   http://admin:{PASSWORD}-admin@{authority}/\n\
          daemon        {url}   (drains: POST {url}/logs/{{app}}, password {PASSWORD})\n\
          Platform API  {api_url}   (HEROKU_HOST={api_url} HEROKU_API_KEY=any heroku ps -a {leaks})\n\
-         time runs {} times as fast as yours; seed {}\n\
+         simulated time runs {}x as fast as real time; seed {}\n\
          \n\
-         {leaks} leaks, a restart cannot help {plateau}, {crashes} crashes, {deploys} is deployed.\n\
-         heroku: the platform; message: what people are notified of; all else: what dynowarden does, \
-         and why.\n",
+         {leaks} leaks, {plateau} needs more than its quota, {crashes} crashes, {deploys} is deployed.\n\
+         heroku: lines from the platform. message: notifications. All others: what dynowarden does, and \
+         why.\n",
         args.speed,
         args.seed
     )

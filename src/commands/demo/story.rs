@@ -75,11 +75,11 @@ impl Story {
         let mean = out_for.checked_div(back).unwrap_or_default();
         let given_up = match given_up {
             0 => String::new(),
-            dynos => format!(", {dynos} given up because it did not help"),
+            dynos => format!("; dynos given up because restarts did not help: {dynos}"),
         };
         format!(
-            "restarts: {restarts}, each of one dyno, out for {} on average; left alone, each time with its \
-             reason on record: {refusals}{given_up}",
+            "restarts: {restarts}, one dyno at a time, out for {} on average; decisions not to restart, each \
+             with its reason: {refusals}{given_up}",
             spoken(mean)
         )
     }
@@ -105,7 +105,7 @@ impl Story {
         let app = |id: AppId| self.apps.get(id.0 as usize).map_or("?", AppName::as_str).to_owned();
         match record {
             Record::MemoryAfterRestart(MemoryAfterRestart { app: id, dyno, memory, .. }) => {
-                let text = format!("{memory} after its restart");
+                let text = format!("{memory} after the restart");
                 Some(formatted(memory.at, &app(*id), &dyno.to_string(), "memory", &text))
             }
             Record::Decision(decision) => {

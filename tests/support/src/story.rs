@@ -51,7 +51,6 @@ pub fn shop() -> Facts {
     Facts {
         notifiers: vec![notifier("slack", 41, 0, false), notifier("pager", 3, 2, true)],
         now: now(),
-        version: "0.0.0",
         trouble: None,
         warn: None,
         apps: vec![
@@ -176,7 +175,7 @@ fn decisions() -> Vec<DecisionView> {
     vec![
         decision(1, "web.4", restart),
         hold(2, "web.2", "waiting for its turn behind web.4", "queued", 3),
-        hold(9, "web.8", "cool-down of 10m after its last restart, until 14:11:40", "cooling_down", 12),
+        hold(9, "web.8", "cooling down for 10m after its last restart, until 14:11:40", "cooling_down", 12),
         DecisionView { outcome: Some(lost), ..decision(40, "web.7", restart) },
         DecisionView { outcome: Some(back), ..decision(50, "web.8", restart) },
         decision(55, "web.3", (Word::Notify, "H12 × 20", "rule")),

@@ -112,9 +112,9 @@ impl HealthAlert {
                 return drains::missing("run `dynowarden check`, which prints the command").words();
             }
             Self::TokenRefused => return api_key::refused().words(),
-            Self::ApiAway { error } => format!("nothing is restarted: {error}"),
+            Self::ApiAway { error } => format!("restarts are off: {error}"),
             Self::ApiRecovered => "the API answers again".to_owned(),
-            Self::AppHidden { error } => format!("no access to the app, so nothing is restarted: {error}"),
+            Self::AppHidden { error } => format!("no access to the app, so restarts are off: {error}"),
             Self::AppRecovered => "the app is accessible again".to_owned(),
             Self::ClockRecovered => "this machine's clock is right again".to_owned(),
             Self::DrainRecovered => "logs arrive from its drain again".to_owned(),

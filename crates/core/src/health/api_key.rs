@@ -7,7 +7,7 @@ use crate::limits;
 
 /// The API does not accept the token.
 pub(super) fn refused() -> Finding {
-    let text = format!("{}; no app is restarted", ApiError::Unauthorized);
+    let text = format!("{}; restarts are off for all apps", ApiError::Unauthorized);
     Finding::error(Subject::Token, text, NEW_TOKEN)
 }
 
@@ -43,7 +43,7 @@ pub(super) fn check(token: &TokenFacts) -> Vec<Finding> {
             limits::API_TOKENS_RESERVE
         );
         let fix = format!(
-            "wait, as {} calls a minute are added, and find out what else uses the account",
+            "wait (Heroku restores {} calls a minute), and find out what else uses the account",
             limits::API_TOKENS_PER_MINUTE
         );
         findings.push(Finding::warning(Subject::Token, text, fix));

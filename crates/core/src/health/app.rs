@@ -66,7 +66,7 @@ fn not_answered(subject: Subject, error: &ApiError, app: &AppFacts) -> Finding {
             format!("give the token's account access: heroku access:add EMAIL -a {name} -p deploy,operate")
         }
         ApiError::Throttled { .. } => {
-            format!("wait a little: {} calls a minute are added", limits::API_TOKENS_PER_MINUTE)
+            format!("wait a minute: Heroku restores {} calls a minute", limits::API_TOKENS_PER_MINUTE)
         }
         _ => RETRY.to_owned(),
     };
@@ -95,16 +95,17 @@ fn formation(app: &AppFacts) -> Vec<Finding> {
                 let known: Vec<&str> = formation.iter().map(|entry| &*entry.process_type).collect();
                 let fix = match known.as_slice() {
                     [] => "deploy it: it has no process types yet".to_owned(),
-                    known => format!("set process_types to some of: {}", known.join(", ")),
+                    known => format!("set process_types to one or more of: {}", known.join(", ")),
                 };
-                Finding::error(Subject::Formation, format!("it has no process type {listed}"), fix)
+                Finding::error(Subject::Formation, format!("the app has no process type {listed}"), fix)
             }
             Some(0) => {
                 let fix = format!("heroku ps:scale {listed}=2 -a {name}, unless that is intentional");
                 Finding::warning(Subject::Formation, format!("{listed} has no dynos"), fix)
             }
             Some(1) => {
-                let text = format!("{listed} has one dyno: each restart is an outage until it is up again");
+                let text =
+                    format!("{listed} has only one dyno: each restart takes it down until the new one is up");
                 let fix = format!("heroku ps:scale {listed}=2 -a {name}, if that is not acceptable");
                 Finding::warning(Subject::Formation, text, fix)
             }

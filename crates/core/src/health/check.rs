@@ -30,7 +30,7 @@ fn settings(facts: &Facts) -> Vec<Finding> {
             // Other findings report these, with a command to type.
             "HEROKU_API_KEY" => continue,
             "DRAIN_PASSWORD" if !facts.apps.is_empty() => continue,
-            "DRAIN_PASSWORD" => format!("set DRAIN_PASSWORD, for instance to {}", facts.fresh_password),
+            "DRAIN_PASSWORD" => format!("set DRAIN_PASSWORD, for example to {}", facts.fresh_password),
             "HEROKU_APP" => "set HEROKU_APP to the apps to watch, separated by commas".to_owned(),
             other => format!("set {other}"),
         };

@@ -98,7 +98,7 @@ pub(super) fn looping(drain: &DrainToken, app: &AppName) -> Finding {
 }
 
 pub(super) fn missing(fix: impl Into<String>) -> Finding {
-    Finding::error(Subject::Drain, "no drain of the app delivers here", fix)
+    Finding::error(Subject::Drain, "no drain of this app points here", fix)
 }
 
 fn removal(drain: &DrainToken, app: &AppName) -> String {
@@ -128,7 +128,7 @@ pub(super) fn check(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Findin
         }
         [_, more @ ..] => {
             let count = good.len();
-            let text = format!("{count} drains lead here, so every line arrives {count} times");
+            let text = format!("{count} drains point here, so every line arrives {count} times");
             let remove = |candidate: &&Candidate<'_>| removal(&candidate.drain.token, &app.plan.name);
             let fix = more.iter().map(remove).collect::<Vec<_>>().join(" && ");
             Finding::warning(Subject::Drain, text, fix)
@@ -156,8 +156,8 @@ fn find_loop(
         return Some(looping(&drain.token, name));
     }
     would_loop(&facts.identity, app, info).then(|| {
-        let text = "dynowarden itself runs in this app: a drain of it would be a loop without end";
-        Finding::error(Subject::Drain, text, format!("take {name} out of HEROKU_APP"))
+        let text = "dynowarden itself runs in this app, and a drain to itself would be an endless loop";
+        Finding::error(Subject::Drain, text, format!("remove {name} from HEROKU_APP"))
     })
 }
 
@@ -169,7 +169,7 @@ fn mistake(Candidate { drain, url }: &Candidate<'_>, app: &AppFacts) -> Option<F
     let text = if !url.is_http() {
         format!("{shown} is a syslog drain, but dynowarden accepts HTTPS only")
     } else if !url.is_path_of(name) {
-        format!("{shown} has the wrong path: /logs/{name} is the right one")
+        format!("{shown} has the wrong path; the right one is /logs/{name}")
     } else if !url.has_password() && app.password.is_some() {
         format!("{shown} has no password, so every batch is rejected")
     } else if app.old_password.as_ref().is_some_and(|password| url.password_is(password)) {
@@ -177,7 +177,7 @@ fn mistake(Candidate { drain, url }: &Candidate<'_>, app: &AppFacts) -> Option<F
         let fix = format!("add a drain with the new password first, then {remove}");
         return Some(Finding::warning(Subject::Drain, text, fix));
     } else if app.password.as_ref().is_some_and(|password| !url.password_is(password)) {
-        format!("{shown} has another password than DRAIN_PASSWORD, so every batch is rejected")
+        format!("{shown} has a different password than DRAIN_PASSWORD, so every batch is rejected")
     } else if url.is_clear() {
         let text = format!("{shown} sends logs and password in clear text");
         return Some(Finding::warning(Subject::Drain, text, format!("{remove}, then add it with https")));
@@ -191,7 +191,7 @@ fn none_works(facts: &Facts, app: &AppFacts, drains: &[Drain], some_are_wrong: b
     if let Some(Err(error)) = &app.registered {
         let fix = match error {
             ApiError::Refused { status: 422, .. } => {
-                "check `heroku drains`: an app can have five drains at most"
+                "check `heroku drains`: an app can have at most five drains"
             }
             _ => CHECK_SCOPE,
         };
@@ -199,14 +199,14 @@ fn none_works(facts: &Facts, app: &AppFacts, drains: &[Drain], some_are_wrong: b
     }
     let mut finding = missing(add_command(facts, app));
     if some_are_wrong {
-        finding.text = "no drain of the app has the right URL and password".to_owned();
+        finding.text = "no drain of this app has the right URL and password".to_owned();
     }
     // A drain with our path at another host is usually the same daemon under another name.
     let by_path = Identity::default();
     let elsewhere = changeable(drains, &by_path, app);
     let hosts: Vec<String> = elsewhere.map(|candidate| candidate.url.host().to_owned()).collect();
     if facts.identity.public_url.is_some() && !hosts.is_empty() {
-        finding.text.push_str(&format!(" ({} has one with such a path)", hosts.join(", ")));
+        finding.text.push_str(&format!(" (one with the same path points to {})", hosts.join(", ")));
     }
     finding
 }

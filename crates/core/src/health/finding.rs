@@ -69,7 +69,7 @@ pub(super) fn with_fix(text: &str, fix: Option<&str>) -> String {
 }
 
 impl fmt::Display for Finding {
-    /// One line: `error    acme drain: no drain of the app delivers here; fix: heroku drains:add …`.
+    /// One line: `error    acme drain: no drain of this app points here; fix: heroku drains:add …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<8} ", self.severity)?;
         if let Some(app) = &self.app {

@@ -11,7 +11,9 @@ pub(super) fn check(StoreFact { place, state }: &StoreFact, is_on_dyno: bool) ->
             let text = "memory: a restart of the daemon loses all cool-downs and decisions";
             Finding::warning(Subject::Store, text, fix)
         }
-        StoreState::Empty => Finding::ok(Subject::Store, format!("{place}: the first start creates it")),
+        StoreState::Empty => {
+            Finding::ok(Subject::Store, format!("{place}: will be created at the first start"))
+        }
         StoreState::Opened => Finding::ok(Subject::Store, format!("{place}: opened")),
         StoreState::Failed(error) if is_file => {
             let fix = "create its directory, make it writable for this user, or correct DATABASE_URL";
@@ -23,7 +25,7 @@ pub(super) fn check(StoreFact { place, state }: &StoreFact, is_on_dyno: bool) ->
         }
     }];
     if is_on_dyno && is_file {
-        let text = "a file of a dyno is lost with every restart of the dyno, about once a day";
+        let text = "the file is on a dyno, which loses its files at every restart, about once a day";
         let fix = "heroku addons:create heroku-postgresql, which sets DATABASE_URL";
         findings.push(Finding::warning(Subject::Store, text, fix));
     }

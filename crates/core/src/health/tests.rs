@@ -245,7 +245,7 @@ fn a_space_needs_a_rule_about_memory_and_that_needs_metrics() {
 #[test]
 fn formations_and_preboot_are_checked() {
     let scaled = |count| move |f: &mut Facts| f.apps[0].formation = Ok(vec![formation("web", count)]);
-    check(scaled(1), Warning, Subject::Formation, "an outage", "ps:scale web=2 -a acme");
+    check(scaled(1), Warning, Subject::Formation, "takes it down", "ps:scale web=2 -a acme");
     check(scaled(0), Warning, Subject::Formation, "web has no dynos", "ps:scale web=2");
     let no_web = |f: &mut Facts| f.apps[0].formation = Ok(vec![formation("api", 3), formation("clock", 1)]);
     check(no_web, Error, Subject::Formation, "no process type web", "api, clock");
@@ -273,7 +273,7 @@ fn set_drains(f: &mut Facts, urls: &[&str]) {
     f.apps[0].drains = Ok(numbered.collect());
 }
 
-const MISSING: &str = "no drain of the app delivers here";
+const MISSING: &str = "no drain of this app points here";
 
 #[test]
 fn a_missing_drain_comes_with_the_command_that_adds_it() {
@@ -292,7 +292,7 @@ fn a_missing_drain_comes_with_the_command_that_adds_it() {
     };
     check(unknown, Error, Subject::Drain, MISSING, "@YOUR-HOST/logs/acme\" -a acme");
     let elsewhere = |f: &mut Facts| set_drains(f, &["https://u:s3cret@old.example.com/logs/acme"]);
-    check(elsewhere, Error, Subject::Drain, "old.example.com has one", "drains:add");
+    check(elsewhere, Error, Subject::Drain, "one with the same path points to old.example.com", "drains:add");
     let refused = |f: &mut Facts| {
         none(f);
         f.apps[0].registered = Some(Err(forbidden()));
@@ -304,7 +304,12 @@ fn a_missing_drain_comes_with_the_command_that_adds_it() {
 #[test]
 fn a_drain_can_be_wrong_in_many_ways() {
     for (url, severity, text, fix) in [
-        ("https://u:other-pass@warden.example.com/logs/acme", Error, "another password", "drains:remove d.1"),
+        (
+            "https://u:other-pass@warden.example.com/logs/acme",
+            Error,
+            "a different password",
+            "drains:remove d.1",
+        ),
         (
             "https://u:0ld@warden.example.com/logs/acme",
             Warning,
@@ -321,14 +326,14 @@ fn a_drain_can_be_wrong_in_many_ways() {
             set_drains(f, &[url]);
         };
         check(wrong, severity, Subject::Drain, text, fix);
-        check(wrong, Error, Subject::Drain, "no drain of the app has the right URL", "heroku drains:add");
+        check(wrong, Error, Subject::Drain, "no drain of this app has the right URL", "heroku drains:add");
     }
     let (own, by_token) =
         ("https://u:s3cret@warden.example.com/logs/acme", "https://:s3cret@warden.example.com/logs");
     let shown = "https://warden.example.com/logs (d.1)";
     check(|f| set_drains(f, &[by_token]), Well, Subject::Drain, shown, "");
     let twice = |f: &mut Facts| set_drains(f, &[own, by_token]);
-    check(twice, Warning, Subject::Drain, "2 drains lead here", "drains:remove d.2 -a acme");
+    check(twice, Warning, Subject::Drain, "2 drains point here", "drains:remove d.2 -a acme");
     let clear = |f: &mut Facts| {
         f.identity.public_url = None;
         set_drains(f, &["http://u:s3cret@warden.example.com/logs/acme"]);
@@ -354,7 +359,7 @@ fn an_app_that_drains_into_itself_is_a_loop() {
         f.identity.app_id = Some("0123".to_owned());
         set_drains(f, &[]);
     };
-    check(not_yet, Error, Subject::Drain, "runs in", "take acme out");
+    check(not_yet, Error, Subject::Drain, "runs in", "remove acme from");
     assert!(found(not_yet).iter().all(|finding| !finding.to_string().contains("drains:add")));
 }
 
@@ -363,12 +368,18 @@ fn the_store_and_the_notifiers_are_checked() {
     check(|f| f.store.state = StoreState::Memory, Warning, Subject::Store, "memory", "DATABASE_URL");
     let broken = |f: &mut Facts| f.store.state = StoreState::Failed("denied".to_owned());
     check(broken, Error, Subject::Store, "denied", "DATABASE_URL");
-    check(|f| f.identity.is_on_dyno = true, Warning, Subject::Store, "file of a dyno", "heroku-postgresql");
-    check(|f| f.notify_asked = true, Warning, Subject::Notifier, "there is none", "[[notify]]");
+    check(
+        |f| f.identity.is_on_dyno = true,
+        Warning,
+        Subject::Store,
+        "the file is on a dyno",
+        "heroku-postgresql",
+    );
+    check(|f| f.notify_asked = true, Warning, Subject::Notifier, "none is configured", "[[notify]]");
     let notifier =
         |test| move |f: &mut Facts| f.notifiers = vec![NotifierFact { name: "slack".into(), test }];
     check(notifier(Some(Ok(()))), Well, Subject::Notifier, "accepted the test", "");
-    check(notifier(None), Well, Subject::Notifier, "not tried", "");
+    check(notifier(None), Well, Subject::Notifier, "not tested", "");
     check(notifier(Some(Err("404".into()))), Error, Subject::Notifier, "slack: 404", "[[notify]]");
 }
 
@@ -626,11 +637,11 @@ fn a_missing_drain_is_reported_unless_batches_arrive() {
     world.drains = Ok(None);
     world.run(minutes(30)).expect(&[]);
     world.batches = None;
-    world.run(minutes(5)).expect(&["drain_silent no drain of the app delivers here"]);
+    world.run(minutes(5)).expect(&["drain_silent no drain of this app points here"]);
     let mut never = World::acme();
     never.batches = None;
     never.drains = Ok(None);
-    never.run(secs(50)).expect(&[]).run(secs(30)).expect(&["no drain of the app"]);
+    never.run(secs(50)).expect(&[]).run(secs(30)).expect(&["no drain of this app"]);
     never.run(minutes(100)).expect(&[]);
 }
 
@@ -652,7 +663,7 @@ fn a_revoked_token_and_its_recovery_are_reported_once() {
     world.probe = Err(ApiError::Unauthorized);
     world.drains = Err(ApiError::Unauthorized);
     world.app = Err(ApiError::Unauthorized);
-    world.run(minutes(120)).expect(&["failure the API does not accept the token (401)"]);
+    world.run(minutes(120)).expect(&["failure Heroku rejects the API token (401)"]);
     assert_eq!(world.watchdog.summary().token_accepted, Some(false));
     world.probe = Ok(4000);
     world.drains = Ok(Some(drain_token("d.1")));
@@ -678,7 +689,7 @@ fn a_401_causes_a_probe_at_once() {
     world.probe = Err(ApiError::Unauthorized);
     world.app = Err(ApiError::Unauthorized);
     let before = world.asked.len();
-    world.run(minutes(5) + secs(2)).expect(&["failure the API does not accept"]);
+    world.run(minutes(5) + secs(2)).expect(&["failure Heroku rejects the API token"]);
     let asked: Vec<_> = world.asked[before..].iter().map(|(_, ask)| ask).collect();
     assert!(asked.contains(&&Ask::Probe), "{asked:?}");
 }
@@ -688,7 +699,7 @@ fn an_api_that_is_away_is_reported_after_some_probes() {
     let mut world = World::acme();
     world.probe = Err(ApiError::Unreachable { what: "no answer".to_owned() });
     world.run(secs(100)).expect(&[]);
-    world.run(minutes(20)).expect(&["failure nothing is restarted"]);
+    world.run(minutes(20)).expect(&["failure restarts are off"]);
     assert!(world.watchdog.summary().api_away);
     world.probe = Ok(4000);
     world.run(minutes(15)).expect(&["recovered the API answers again"]);

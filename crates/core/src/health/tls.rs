@@ -26,7 +26,7 @@ pub(super) fn check(tls: Option<&TlsFact>, identity: &Identity) -> Vec<Finding> 
         }
         if !public_url.is_https() {
             let text = "the HTTP server uses TLS, but public_url begins with http";
-            findings.push(error(text.to_owned(), "begin public_url with https"));
+            findings.push(error(text.to_owned(), "change public_url to https"));
         }
     }
     if identity.is_on_dyno {

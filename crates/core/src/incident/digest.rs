@@ -158,10 +158,10 @@ impl AppTally {
         if let Some((dyno, times)) = self.restarted.iter().max_by_key(|(_, times)| **times)
             && *times > 1
         {
-            parts.push(format!("{dyno} the most often ({times} times)"));
+            parts.push(format!("most often {dyno} ({times} times)"));
         }
         for (count, what) in
-            [(self.failed, "failed"), (self.given_up, "given up"), (self.no_help, "without help")]
+            [(self.failed, "failed"), (self.given_up, "given up"), (self.no_help, "did not help")]
         {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
@@ -177,7 +177,7 @@ impl AppTally {
                 .map(|(label, count)| format!("{} {count}", label.replace('_', " ")))
                 .collect();
             parts.push(format!(
-                "{refused} {} left alone ({})",
+                "not restarted {refused} {} ({})",
                 text::plural(refused, "time"),
                 most.join(", ")
             ));

@@ -37,13 +37,13 @@ pub(super) struct AffectedDyno {
     pub(super) state: State,
     /// The time of its last record.
     last_event: Duration,
-    /// How long after a restart the error was back, as the engine reported it.
+    /// How long after a restart the error came back, as the engine reported it.
     pub(super) no_help: Option<Duration>,
     /// How long it was out in this incident's restart.
     out_for: Option<Duration>,
-    /// How long after its previous restart, before this incident, the error was back.
+    /// How long after its previous restart, before this incident, the error came back.
     pub(super) returned_after: Option<Duration>,
-    /// How long after this incident's restart the error was back.
+    /// How long after this incident's restart the error came back.
     back_after: Option<Duration>,
     pub(super) before: Option<Figures>,
     proof: Option<RestartEffect>,

@@ -60,7 +60,7 @@ pub struct DynoReport {
     /// The action or refusal, and its reason, as sentences.
     pub text: String,
     pub out_for: Option<Duration>,
-    /// How long after its previous restart the error was back.
+    /// How long after its previous restart the error came back.
     pub returned_after: Option<Duration>,
     /// Set once it is known whether the restart helped.
     pub proof: Option<RestartEffect>,

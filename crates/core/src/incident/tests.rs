@@ -53,7 +53,7 @@ fn a_plateau_is_reported_as_no_help() {
         &story,
         &[
             "    30s   opened restart         acme web.1: restarted, R14",
-            "   252s  updated no_help         acme web.1: a restart does not help",
+            "   252s  updated no_help         acme web.1: restarting does not help",
             "   312s   closed restart         acme web.1: back after 12s, but it did not help",
         ],
     );
@@ -69,7 +69,7 @@ fn dynos_of_one_formation_are_one_incident() {
         &story,
         &[
             "    30s   opened restart         acme web (3 dynos): restarted, R14",
-            "   906s   closed restart         acme web (3 dynos): over after 15m 6s; a restart helped 2 of 2",
+            "   906s   closed restart         acme web (3 dynos): resolved after 15m 6s; restarting helped 2 of 2",
         ],
     );
     assert_eq!(
@@ -118,9 +118,9 @@ fn a_given_up_dyno_is_reported_at_once() {
     check(
         &story,
         &[
-            "     0s   opened give_up         acme web.1: given up after too many restarts",
-            " 14400s reminder give_up         still: acme web.1: given up after too many restarts",
-            " 21600s   closed recovered       acme web.1: over after 6h",
+            "     0s   opened give_up         acme web.1: gave up after too many restarts",
+            " 14400s reminder give_up         still: acme web.1: gave up after too many restarts",
+            " 21600s   closed recovered       acme web.1: resolved after 6h",
         ],
     );
 }
@@ -153,8 +153,8 @@ fn a_repeated_refusal_is_reported_once() {
     check(
         &story,
         &[
-            "    30s   opened hold            acme web.1: left alone, R14",
-            "  2979s   closed hold            acme web.1: over after 49m 39s",
+            "    30s   opened hold            acme web.1: not restarted, R14",
+            "  2979s   closed hold            acme web.1: resolved after 49m 39s",
         ],
     );
 }
@@ -171,8 +171,8 @@ fn a_revoked_token_makes_one_message_for_all_apps() {
     check(
         &story,
         &[
-            "     0s   opened failure         app-0: the API cannot be used, so nothing is restarted",
-            "    30s  updated failure         200 apps: the API cannot be used, so nothing is restarted",
+            "     0s   opened failure         app-0: cannot use Heroku's API, so restarts are off",
+            "    30s  updated failure         200 apps: cannot use Heroku's API, so restarts are off",
             "    60s   closed recovered       200 apps: the API answers again after 1m",
         ],
     );
@@ -221,9 +221,9 @@ fn a_silent_drain_is_reported_until_lines_arrive() {
     check(
         &story,
         &[
-            "     0s   opened drain_silent    other: the drain is silent",
-            " 14400s reminder drain_silent    still: other: the drain is silent",
-            " 18600s   closed recovered       other: the drain has lines again after 5h 10m",
+            "     0s   opened drain_silent    other: no logs are arriving",
+            " 14400s reminder drain_silent    still: other: no logs are arriving",
+            " 18600s   closed recovered       other: logs are arriving again after 5h 10m",
         ],
     );
 }
@@ -237,7 +237,7 @@ fn several_failing_dynos_make_a_release_suspect() {
     story.input(release(None)).input(release(Some(42))).wait(minutes(9)).queued(1, 2).queued(1, 2);
     assert_eq!(suspects(&story), 0, "one dyno is bad luck");
     story.queued(2, 1).queued(3, 1);
-    check(&story, &["   540s   single suspect_release acme: suspect release v42, 2 dynos started failing"]);
+    check(&story, &["   540s   single suspect_release acme: 2 dynos started failing after release v42"]);
 
     let mut story = Story::new();
     story.queued(1, 2).queued(2, 1).wait(minutes(20)).input(release(Some(42))).queued(1, 2).queued(2, 1);
@@ -261,8 +261,8 @@ fn a_digest_is_sent_at_its_time_and_starts_over() {
     check(
         &story,
         &[
-            " 10433s   single digest          digest: 1 restart",
-            " 96833s   single digest          digest: a quiet day",
+            " 10433s   single digest          daily summary: 1 restart",
+            " 96833s   single digest          daily summary: nothing to report",
         ],
     );
 }

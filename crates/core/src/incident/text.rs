@@ -52,13 +52,13 @@ fn happened(kind: Kind, dynos: &[DynoReport]) -> String {
     let cause = dynos.first().map_or_else(String::new, short_cause);
     let are_dry = dynos.iter().any(|dyno| dyno.state == "dry_run");
     match kind {
-        Kind::GiveUp => "given up after too many restarts".to_owned(),
+        Kind::GiveUp => "gave up after too many restarts".to_owned(),
         Kind::Failure => "the restart failed".to_owned(),
-        Kind::NoHelp => "a restart does not help".to_owned(),
+        Kind::NoHelp => "restarting does not help".to_owned(),
         Kind::Recovered => "back after all".to_owned(),
         Kind::Restart if are_dry => format!("would be restarted, {cause}"),
         Kind::Restart => format!("restarted, {cause}"),
-        Kind::Hold => format!("left alone, {cause}"),
+        Kind::Hold => format!("not restarted, {cause}"),
         _ => cause,
     }
 }
@@ -78,8 +78,10 @@ fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
     }
     let helped = proofs.iter().filter(|proof| proof.helped == Improved::Yes).count();
     match proofs.len() {
-        0 => format!("over after {}", spoken(open_for)),
-        restarted => format!("over after {}; a restart helped {helped} of {restarted}", spoken(open_for)),
+        0 => format!("resolved after {}", spoken(open_for)),
+        restarted => {
+            format!("resolved after {}; restarting helped {helped} of {restarted}", spoken(open_for))
+        }
     }
 }
 
@@ -99,7 +101,7 @@ pub(super) fn dyno(dyno: &DynoReport, state: &State, no_help: Option<Duration>, 
         sentences.push(cause(dyno));
     }
     if let Some(after) = dyno.returned_after {
-        sentences.push(format!("The error was back {} after its last restart.", spoken(after)));
+        sentences.push(format!("The error came back {} after the last restart.", spoken(after)));
     }
     sentences.extend(done(state, dyno.out_for, now));
     match (&dyno.proof, no_help) {
@@ -107,7 +109,7 @@ pub(super) fn dyno(dyno: &DynoReport, state: &State, no_help: Option<Duration>, 
         (None, Some(after)) => {
             let after = spoken(after);
             sentences.push(format!(
-                "Restarting does not help: the error was back {after} after the last restart."
+                "Restarting does not help: the error came back {after} after the last restart."
             ));
         }
         (None, None) => {}
@@ -119,7 +121,7 @@ fn cause(dyno: &DynoReport) -> String {
     let mut text = match dyno.code {
         Some(code) => titled(code),
         None if &*dyno.rule == MANUAL => return "Manual restart.".to_owned(),
-        None => format!("Memory above the bound of the rule {}", dyno.rule),
+        None => format!("Memory above the limit of the rule {}", dyno.rule),
     };
     if dyno.reports > 1 {
         text.push_str(&format!(", reported {} times", dyno.reports));
@@ -138,13 +140,13 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
             format!("Restarted, and up again after {}{late}.", spoken(out_for.unwrap_or_default()))
         }
         State::DryRun => "Would have been restarted (dry run).".to_owned(),
-        State::Failed { text, .. } => format!("The restart failed: {text}. A person needs to look at it."),
+        State::Failed { text, .. } => format!("The restart failed: {text}. It needs a person's attention."),
         State::GivenUp { text, .. } => format!("{}.", capitalised(text)),
-        State::Gone => "The dyno no longer exists: scaled away.".to_owned(),
+        State::Gone => "The dyno no longer exists: it was scaled down.".to_owned(),
         State::Heard => return None,
         State::Held { reason } => format!("Not restarted: {reason}."),
         State::Out { since, .. } => {
-            format!("Restarted {} ago, not up yet.", spoken(now.saturating_sub(*since)))
+            format!("Restarted {} ago; not up yet.", spoken(now.saturating_sub(*since)))
         }
         State::Restarting { .. } => "It is being restarted.".to_owned(),
         State::Notified => "No action: this rule only sends notifications.".to_owned(),
@@ -154,10 +156,10 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
 fn proven(proof: &RestartEffect, reported: Option<MemoryReading>) -> String {
     let mut sentences = vec![match (proof.helped, proof.back_after) {
         (Improved::Yes, _) => {
-            format!("It helped: the error was not back within {}.", spoken(proof.watched_for))
+            format!("It helped: the error did not come back within {}.", spoken(proof.watched_for))
         }
         (Improved::No, Some(after)) => {
-            format!("It did not help: the error was back after {}.", spoken(after))
+            format!("It did not help: the error came back after {}.", spoken(after))
         }
         (Improved::No, None) => "It did not help.".to_owned(),
         (Improved::Unknown, _) => "No data since the restart; unknown whether it helped.".to_owned(),
@@ -165,23 +167,23 @@ fn proven(proof: &RestartEffect, reported: Option<MemoryReading>) -> String {
     let (before, after) = (proof.before.unwrap_or_default(), proof.after.unwrap_or_default());
     match (before.memory.or(reported), after.memory) {
         (Some(before), Some(after)) => {
-            sentences.push(format!("Memory {} before, {} after.", of_quota(before), of_quota(after)));
+            sentences.push(format!("Memory: {} before, {} after.", of_quota(before), of_quota(after)));
         }
         (Some(before), None) => {
-            sentences.push(format!("Memory {} before, not reported since.", of_quota(before)));
+            sentences.push(format!("Memory: {} before, not reported since.", of_quota(before)));
         }
         (None, _) => {}
     }
     if before.requests > 0 && after.requests > 0 {
         let rates = |what: &str, of: fn(&Figures) -> u64| {
             let share = |figures: &Figures| percent(of(figures), figures.requests);
-            format!("{what} {} before, {} after.", share(&before), share(&after))
+            format!("{what}: {} before, {} after.", share(&before), share(&after))
         };
-        sentences.push(rates("Answers with 5xx", |figures| figures.errors));
-        sentences.push(rates("H12", |figures| figures.timeouts));
+        sentences.push(rates("5xx responses", |figures| figures.errors));
+        sentences.push(rates("H12 timeouts", |figures| figures.timeouts));
     }
     if let (Some(before), Some(after)) = (before.p95, after.p95) {
-        sentences.push(format!("Service time (p95) {} before, {} after.", short(before), short(after)));
+        sentences.push(format!("Service time (p95): {} before, {} after.", short(before), short(after)));
     }
     sentences.join(" ")
 }
@@ -202,20 +204,20 @@ pub(super) fn outage(
     let lasted = spoken(lasted);
     let title = match (subject, phase) {
         (Subject::Api(_), Phase::Closed) => format!("{of_apps}the API answers again after {lasted}"),
-        (Subject::Api(_), _) => format!("{of_apps}the API cannot be used, so nothing is restarted"),
-        (Subject::Clock, _) => format!("{of_apps}line times and this machine's clock disagree"),
-        (Subject::Drain, Phase::Closed) => format!("{of_apps}the drain has lines again after {lasted}"),
-        (Subject::Drain, _) => format!("{of_apps}the drain is silent"),
-        (Subject::Losses, _) => format!("{of_apps}logplex is losing lines"),
+        (Subject::Api(_), _) => format!("{of_apps}cannot use Heroku's API, so restarts are off"),
+        (Subject::Clock, _) => format!("{of_apps}log timestamps and this machine's clock disagree"),
+        (Subject::Drain, Phase::Closed) => format!("{of_apps}logs are arriving again after {lasted}"),
+        (Subject::Drain, _) => format!("{of_apps}no logs are arriving"),
+        (Subject::Losses, _) => format!("{of_apps}logplex is dropping lines"),
         (Subject::OwnClock, Phase::Closed) => format!("this machine's clock is right again after {lasted}"),
-        (Subject::OwnClock, _) => "this machine's clock is wrong, so nothing is restarted".to_owned(),
-        (Subject::Platform, Phase::Closed) => format!("Heroku's status is green again after {lasted}"),
-        (Subject::Platform, _) => "Heroku's status is red".to_owned(),
+        (Subject::OwnClock, _) => "this machine's clock is wrong, so restarts are off".to_owned(),
+        (Subject::Platform, Phase::Closed) => format!("Heroku's status page is green again after {lasted}"),
+        (Subject::Platform, _) => "Heroku's status page is red".to_owned(),
         (Subject::Watching(what), _) => format!("{of_apps}{what}"),
         (Subject::Notifier(name), Phase::Closed) => {
-            format!("the notifier {name} delivers again after {lasted}")
+            format!("the notifier {name} works again after {lasted}")
         }
-        (Subject::Notifier(name), _) => format!("the notifier {name} does not deliver"),
+        (Subject::Notifier(name), _) => format!("the notifier {name} is not delivering"),
     };
     let still = if phase == Phase::Reminder { "still: " } else { "" };
     let mut body = Vec::new();
@@ -239,15 +241,12 @@ pub(super) fn suspect(
     code: codes::Code,
     age: Duration,
 ) -> (String, Vec<String>) {
-    let (short, long) = match version {
-        Some(version) => (format!("suspect release v{version}"), format!("release v{version}")),
-        None => ("suspect release".to_owned(), "the last release".to_owned()),
-    };
-    let title = format!("{app}: {short}, {} dynos started failing", dynos.len());
+    let release = version.map_or("the last release".to_owned(), |version| format!("release v{version}"));
+    let title = format!("{app}: {} dynos started failing after {release}", dynos.len());
     let names = list(dynos.iter().map(DynoName::to_string));
     let body = format!(
-        "{names} err within {} of {long}, the last with {code}, and did not in the hour before. If it is the \
-         release, restarts will not help for long: consider `heroku rollback`.",
+        "{names} reported errors within {} of {release} (most recently {code}), but not in the hour before. \
+         If the release is the cause, restarts will not help for long: consider `heroku rollback`.",
         spoken(age)
     );
     (title, vec![body])
@@ -257,11 +256,11 @@ pub(super) fn suspect(
 pub(super) fn digest(restarts: u64, paragraphs: Vec<String>) -> (String, Vec<String>) {
     if paragraphs.is_empty() {
         return (
-            "digest: a quiet day".to_owned(),
+            "daily summary: nothing to report".to_owned(),
             vec!["No dyno was restarted, and none needed it.".to_owned()],
         );
     }
-    let title = format!("digest: {restarts} {}", plural(restarts, "restart"));
+    let title = format!("daily summary: {restarts} {}", plural(restarts, "restart"));
     let more = paragraphs.len().saturating_sub(DIGEST_APPS_MAX);
     let mut body: Vec<String> = paragraphs.into_iter().take(DIGEST_APPS_MAX).collect();
     if more > 0 {

@@ -148,9 +148,12 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ApiReserve { remaining } => {
-                write!(f, "only {remaining} API calls are left to the account; a fifth is kept for others")
+                write!(
+                    f,
+                    "only {remaining} API calls are left; a fifth is kept for the account's other users"
+                )
             }
-            Self::ApiError(error) => write!(f, "no usable answer from the API: {error}"),
+            Self::ApiError(error) => write!(f, "cannot check with Heroku: {error}"),
             Self::ClaimedElsewhere { until } => {
                 write!(f, "another replica is handling this dyno until {}", to_the_second(*until))
             }
@@ -164,24 +167,24 @@ impl fmt::Display for Hold {
             Self::CoolingDown { until, cooldown } => {
                 write!(
                     f,
-                    "cool-down of {} after its last restart, until {}",
+                    "cooling down for {} after its last restart, until {}",
                     spoken(*cooldown),
                     to_the_second(*until)
                 )
             }
             Self::Deploying { from, to } => {
-                write!(f, "a deploy is under way: releases v{from} and v{to} run side by side")
+                write!(f, "a deploy is in progress: releases v{from} and v{to} are both running")
             }
             Self::FormationFailed { dyno } => {
                 write!(
                     f,
-                    "{dyno} did not come back from its restart, so the rest of its type is left running"
+                    "{dyno} did not come back after its restart, so no other dyno of its type is restarted"
                 )
             }
             Self::FormationOut { dyno, state, allowed } => match state {
                 DynoState::Up => write!(
                     f,
-                    "{dyno} is only just up, and max_concurrent = {allowed}: waiting for it to settle"
+                    "{dyno} has just come up, and max_concurrent = {allowed}: waiting for it to settle"
                 ),
                 // Another replica is restarting it, and its state is unknown here.
                 DynoState::Other => write!(f, "{dyno} is out, and max_concurrent = {allowed}"),
@@ -190,44 +193,52 @@ impl fmt::Display for Hold {
             Self::GivenUp { until } => {
                 write!(
                     f,
-                    "given up after too many restarts, until {} or the next release",
+                    "gave up after too many restarts, until {} or the next release",
                     to_the_second(*until)
                 )
             }
-            Self::Gone => f.write_str("no dyno of that name exists: scaled away"),
+            Self::Gone => f.write_str("Heroku has no dyno of this name: it was scaled down or never existed"),
             Self::MaxRestarts { allowed, until } => {
                 write!(
                     f,
-                    "max_restarts: restarted {allowed}, so it is given up until {} or the next release",
+                    "max_restarts reached ({allowed}): gave up until {} or the next release",
                     to_the_second(*until)
                 )
             }
             Self::NotListed => f.write_str("its process type is not in process_types"),
             Self::NotUp { state } => write!(f, "the dyno is {}, not up", state.word()),
             Self::OutsideWindow { opens: Some(opens) } => {
-                write!(f, "outside policy.window; it opens {}", to_the_second(*opens))
+                write!(f, "outside the restart window (policy.window), which opens {}", to_the_second(*opens))
             }
-            Self::OutsideWindow { opens: None } => f.write_str("outside policy.window, which never opens"),
+            Self::OutsideWindow { opens: None } => {
+                f.write_str("outside the restart window (policy.window), which never opens")
+            }
             Self::Paused { until, reason } => write!(f, "paused until {}: {reason}", to_the_second(*until)),
             Self::PlatformActs => f.write_str("Heroku is already replacing this process"),
-            Self::QueueFull { max } => write!(f, "{max} dynos of its type are waiting already"),
+            Self::QueueFull { max } => write!(f, "{max} dynos of its type are already waiting"),
             Self::Queued { behind } => write!(f, "waiting for its turn behind {behind}"),
             Self::Releasing { until } => {
-                write!(f, "a release or a scaling was announced; waiting until {}", to_the_second(*until))
+                write!(
+                    f,
+                    "a release or scaling change was just announced; waiting until {}",
+                    to_the_second(*until)
+                )
             }
             Self::Stale { age } => {
                 write!(f, "stale: the error is {} old", spoken(*age))
             }
-            Self::StoreAway => f.write_str("the store does not answer, so earlier restarts are unknown"),
+            Self::StoreAway => f.write_str("the database is unavailable, so earlier restarts are unknown"),
             Self::Superseded { created_at } => {
                 write!(f, "the error is older than the dyno, which started {}", to_the_second(*created_at))
             }
-            Self::TooManyDynos { max } => write!(f, "{max} dynos are watched already"),
+            Self::TooManyDynos { max } => write!(f, "the limit of {max} watched dynos is reached"),
             Self::TooYoung { age, min } => {
-                write!(f, "too young: up for {} of min_uptime = {}", spoken(*age), spoken(*min))
+                write!(f, "up for only {} (min_uptime = {})", spoken(*age), spoken(*min))
             }
-            Self::UnderWay => f.write_str("a restart of this dyno is under way"),
-            Self::WrongType => f.write_str("the API reports another process type than the dyno's name"),
+            Self::UnderWay => f.write_str("this dyno is already being restarted"),
+            Self::WrongType => {
+                f.write_str("the API reports a process type that does not match the dyno's name")
+            }
         }
     }
 }

@@ -285,7 +285,7 @@ mod tests {
         let evidence = format!(r#""evidence":{{{line},{memory}}}"#);
         let tail = r#""count":1,"last_at":"2026-01-02T03:04:05Z","outcome":null"#;
         let dry = "R14 (Memory quota exceeded) at 646MB (126.2% of its quota) (dry run: nothing is sent)";
-        let hold = "a restart of this dyno is under way";
+        let hold = "this dyno is already being restarted";
         let shown = "2026-01-02 03:04:05Z acme web.2";
         let head =
             r#"{"at":"2026-01-02T03:04:05Z","app":"acme","dyno":"web.2","rule":"memory-quota-exceeded""#;

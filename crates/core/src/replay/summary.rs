@@ -66,20 +66,20 @@ impl fmt::Display for Summary {
         }
         if self.errors_not_listed > 0 {
             let errors = count(self.errors_not_listed, "error");
-            write!(f, "\n{errors} of process types that are not in policy.process_types, left alone")?;
+            write!(f, "\n{errors} ignored: the process type is not in policy.process_types")?;
         }
         if self.lines_left_out > 0 {
-            write!(f, "\n{} of other apps, left out", count(self.lines_left_out, "line"))?;
+            write!(f, "\n{} of other apps, ignored", count(self.lines_left_out, "line"))?;
         }
         if self.holds.contains_key("stale") {
-            f.write_str("\nStale errors stand behind later lines: were the files named oldest first?")?;
+            f.write_str("\nStale errors come after later lines: were the files named oldest first?")?;
         }
         if self.restarts > 0 {
             let boot = spoken(ASSUMED_BOOT);
             write!(
                 f,
-                "\nNothing was sent. The log goes on as it was written, restarts or not; where it does not \
-                 say how\nlong a restart takes, it is {boot}."
+                "\nNothing was restarted. The log continues as if no restart had happened. Where it does not \
+                 show how\nlong a restart takes, replay assumes {boot}."
             )?;
         }
         Ok(())
@@ -112,9 +112,9 @@ mod tests {
             [
                 "3 lines, 2025-08-08 06:59:00Z to 2025-08-08 07:00:00Z (1m); 2 dynos of 1 app",
                 "1 restart, 3 holds (1 cooling_down, 1 stale, 1 too_young), notified 1 time",
-                "1 error of process types that are not in policy.process_types, left alone",
-                "1 line of other apps, left out",
-                "Stale errors stand behind later lines: were the files named oldest first?",
+                "1 error ignored: the process type is not in policy.process_types",
+                "1 line of other apps, ignored",
+                "Stale errors come after later lines: were the files named oldest first?",
             ]
         );
     }

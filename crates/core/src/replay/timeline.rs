@@ -142,16 +142,16 @@ mod tests {
             out,
             "\
 2025-08-08 07:00:00Z  acme  web.1  restart  R14 (Memory quota exceeded)
-2025-08-08 07:00:01Z  acme  web.1  hold     a restart of this dyno is under way
+2025-08-08 07:00:01Z  acme  web.1  hold     this dyno is already being restarted
 2025-08-08 07:00:01Z  acme  web.10  hold     the dyno is starting, not up
 2025-08-08 07:00:04Z  acme  web.1   hold     … 3 more like this until then
-2025-08-08 07:00:05Z  acme  web.1   hold     no dyno of that name exists: scaled away
+2025-08-08 07:00:05Z  acme  web.1   hold     Heroku has no dyno of this name: it was scaled down or never existed
 2025-08-08 07:00:06Z  acme  web.1   restart  R14 (Memory quota exceeded)
 2025-08-08 07:00:07Z  acme  web.1   restart  R14 (Memory quota exceeded)
 2025-08-08 07:00:04Z  acme  web.10  hold     … 3 more like this until then
 2025-08-08 07:00:08Z  acme  web.10  restart  R14 (Memory quota exceeded)
-2025-08-08 07:00:09Z  acme  web.10  hold     no dyno of that name exists: scaled away
-2025-08-08 07:00:10Z  acme  web.10  hold     no dyno of that name exists: scaled away
+2025-08-08 07:00:09Z  acme  web.10  hold     Heroku has no dyno of this name: it was scaled down or never existed
+2025-08-08 07:00:10Z  acme  web.10  hold     Heroku has no dyno of this name: it was scaled down or never existed
 "
         );
     }

@@ -24,7 +24,7 @@ pub struct Lines<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadFrame {
     /// The body cannot be followed from here on: there are no more lines.
-    #[error("the batch cannot be read on")]
+    #[error("the rest of the batch cannot be read")]
     Frame(#[source] FrameError),
     /// The line is broken; the frames after it are not affected.
     #[error("the frame at octet {offset} of the body holds no line")]

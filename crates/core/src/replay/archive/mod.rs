@@ -84,11 +84,11 @@ pub enum Why {
     #[error("a frame without a line: {0}")]
     Header(LineError),
     /// A count that cannot be followed.
-    #[error("the file cannot be read on from here: {0}")]
+    #[error("the rest of the file cannot be read: {0}")]
     Lost(FrameErrorKind),
     /// A frame above the limit, which ends the file: it would have to be held whole.
     #[error(
-        "the file cannot be read on from here: the count says {counted} octets, and a frame has {} at most",
+        "the rest of the file cannot be read: the count says {counted} octets, but a frame has at most {}",
         limits::ARCHIVE_FRAME_BYTES_MAX
     )]
     TooLarge { counted: usize },
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_body_that_cannot_be_followed_ends_its_file() {
-        let lost = "the file cannot be read on from here";
+        let lost = "the rest of the file cannot be read";
         let count = "a count is 1 to 9 digits, the first of them not 0, and a space";
         let body = framed(&[FRAME]);
         check(
@@ -430,7 +430,7 @@ mod tests {
         for chunk in [usize::MAX, 7] {
             let items = read(endless.as_bytes(), chunk);
             assert_eq!(items.len(), 2, "in chunks of {chunk}");
-            assert!(items[1].contains("cannot be read on"), "in chunks of {chunk}: {}", items[1]);
+            assert!(items[1].contains("cannot be read"), "in chunks of {chunk}: {}", items[1]);
         }
     }
 
