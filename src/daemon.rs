@@ -120,7 +120,7 @@ pub async fn start(
     let watchdog = tokio::spawn(WatchdogTask::new(&settings, heroku, context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
-        status_model.remember(last_decisions(&context.store).await);
+        status_model.restore(last_decisions(&context.store).await);
     }
     tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
     let notify_watch =

@@ -64,7 +64,7 @@ impl StatusModel {
     pub fn record(&self, record: &Record) {
         let mut kept = self.lock();
         match record {
-            Record::MemoryAfterRestart(aftermath) => kept.recent_decisions.memory_after_restart(aftermath),
+            Record::MemoryAfterRestart(reading) => kept.recent_decisions.memory_after_restart(reading),
             Record::Decision(decision) => {
                 if let Some(name) = self.name(decision.app) {
                     kept.recent_decisions.add(decision, name);
@@ -98,7 +98,7 @@ impl StatusModel {
     }
 
     /// Adds decisions of an earlier process, newest first.
-    pub fn remember(&self, past: Vec<DecisionView>) {
+    pub fn restore(&self, past: Vec<DecisionView>) {
         self.lock().recent_decisions.restore(past);
     }
 

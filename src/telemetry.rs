@@ -52,7 +52,7 @@ pub fn report(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
     match record {
         Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
             let app = &plan(*app).name;
-            info!(%app, %dyno, outcome = "aftermath", %memory, "memory after restart");
+            info!(%app, %dyno, outcome = "memory_after_restart", %memory, "memory after restart");
         }
         Record::Decision(decision) => report_decision(decision, plan(decision.app), metrics),
         Record::Notice(notice) => report_notice(notice, plans, metrics),

@@ -158,7 +158,7 @@ pub(super) async fn renew(
 /// Everything that may be in the way: open or settling claims of this process type, and restarts of this dyno
 /// within its longest bound.
 const ROWS: &str = "\
-    SELECT attempt, holder, ticket, dyno, instance, created_at, updated_at, claimed_at, lease_until, \
+    SELECT attempt, holder, attempt_number, dyno, instance, created_at, updated_at, claimed_at, lease_until, \
         accepted_at, ended_at \
     FROM dynowarden_restarts \
     WHERE app = $1 AND process_type = $2 \
@@ -174,8 +174,8 @@ const RESOLVE: &str = "\
 
 const CLAIM: &str = "\
     INSERT INTO dynowarden_restarts \
-        (attempt, holder, ticket, app, process_type, dyno, by_hand, instance, created_at, updated_at, \
-         release, settle_ms, tries, claimed_at, lease_until) \
+        (attempt, holder, attempt_number, app, process_type, dyno, by_hand, instance, created_at, \
+         updated_at, release, settle_ms, tries, claimed_at, lease_until) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14) \
     ON CONFLICT (attempt) DO UPDATE SET \
         instance = excluded.instance, created_at = excluded.created_at, updated_at = excluded.updated_at, \
@@ -185,7 +185,7 @@ const CLAIM: &str = "\
 
 const RENEW: &str = "\
     UPDATE dynowarden_restarts SET lease_until = $3 \
-    WHERE holder = $1 AND ticket = $2 AND ended_at IS NULL AND lease_until < $3";
+    WHERE holder = $1 AND attempt_number = $2 AND ended_at IS NULL AND lease_until < $3";
 
 #[derive(Clone, Debug)]
 struct Row {
@@ -213,7 +213,7 @@ impl FromRow<'_, AnyRow> for Row {
         Ok(Self {
             attempt: row.try_get("attempt")?,
             holder: row.try_get("holder")?,
-            attempt_id: row.try_get("ticket")?,
+            attempt_id: row.try_get("attempt_number")?,
             dyno: row.try_get("dyno")?,
             instance: row.try_get("instance")?,
             created_at: row.try_get("created_at")?,

@@ -219,8 +219,8 @@ impl Store {
         let shared = &self.shared;
         shared.note_time(now);
         match record {
-            Record::MemoryAfterRestart(aftermath) => {
-                shared.queue.add(Row::MemoryAfterRestart(aftermath.attempt_id, aftermath.memory));
+            Record::MemoryAfterRestart(reading) => {
+                shared.queue.add(Row::MemoryAfterRestart(reading.attempt_id, reading.memory));
             }
             Record::Decision(decision) => self.write_decision(decision),
             Record::Notice(notice) => {

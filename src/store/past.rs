@@ -150,7 +150,7 @@ const OPEN: &str = "\
     ORDER BY claimed_at DESC";
 
 const ADOPT: &str = "\
-    UPDATE dynowarden_restarts SET holder = $4, ticket = $5, lease_until = $6 \
+    UPDATE dynowarden_restarts SET holder = $4, attempt_number = $5, lease_until = $6 \
     WHERE attempt = $1 AND holder = $2 AND lease_until = $3 AND ended_at IS NULL";
 
 /// None if the app is no longer watched or the row is damaged.

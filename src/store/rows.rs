@@ -209,21 +209,21 @@ fn of_attempt(statement: &'static str, attempt_id: AttemptId, by: WriteContext<'
 
 const ACCEPT: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4, accepted_at = COALESCE(accepted_at, $5) \
-    WHERE holder = $1 AND ticket = $2";
+    WHERE holder = $1 AND attempt_number = $2";
 
 /// The claim ends after the time that the new dyno has to settle.
 const BACK: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, \
         lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7 \
-    WHERE holder = $1 AND ticket = $2";
+    WHERE holder = $1 AND attempt_number = $2";
 
 /// Its holder keeps watching, and keeps the claim as long as it renews it.
 const NOT_BACK: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, text = $4 WHERE holder = $1 AND ticket = $2";
+    UPDATE dynowarden_restarts SET result = $3, text = $4 WHERE holder = $1 AND attempt_number = $2";
 
 const OVER: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, lease_until = 0 \
-    WHERE holder = $1 AND ticket = $2";
+    WHERE holder = $1 AND attempt_number = $2";
 
 async fn write_outcome(
     app: &AppName,
@@ -260,7 +260,7 @@ async fn write_outcome(
 
 const MEMORY_AFTER: &str = "\
     UPDATE dynowarden_restarts SET after_at = $3, after_used = $4, after_permille = $5 \
-    WHERE holder = $1 AND ticket = $2";
+    WHERE holder = $1 AND attempt_number = $2";
 
 const FORGET_HITS: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2";
 
@@ -273,6 +273,6 @@ const GIVE_UP: &str = "\
 
 const UNCLAIM: &str = "\
     UPDATE dynowarden_restarts SET result = 'not_sent', text = $3, ended_at = claimed_at, lease_until = 0 \
-    WHERE holder = $1 AND ticket = $2 AND accepted_at IS NULL AND ended_at IS NULL";
+    WHERE holder = $1 AND attempt_number = $2 AND accepted_at IS NULL AND ended_at IS NULL";
 
 const UNDECIDE: &str = "DELETE FROM dynowarden_decisions WHERE id = $1 AND holder = $2";

@@ -21,8 +21,8 @@ pub(super) enum SchemaError {
 /// changed.
 const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/0001_record.sql"),
-    include_str!("../../migrations/0002_aftermath.sql"),
-    include_str!("../../migrations/0003_text.sql"),
+    include_str!("../../migrations/0002_memory_after_restart.sql"),
+    include_str!("../../migrations/0003_names.sql"),
 ];
 
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

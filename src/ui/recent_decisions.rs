@@ -58,9 +58,9 @@ impl RecentDecisions {
     }
 
     /// Notes a restarted dyno's memory, shown next to the reading that led to the restart.
-    pub fn memory_after_restart(&mut self, aftermath: &MemoryAfterRestart) {
-        if let Some(DecisionView { outcome: Some(outcome), .. }) = self.of(aftermath.attempt_id) {
-            outcome.memory = Some(MemoryView::new(&aftermath.memory));
+    pub fn memory_after_restart(&mut self, reading: &MemoryAfterRestart) {
+        if let Some(DecisionView { outcome: Some(outcome), .. }) = self.of(reading.attempt_id) {
+            outcome.memory = Some(MemoryView::new(&reading.memory));
         }
     }
 

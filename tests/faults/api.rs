@@ -7,7 +7,7 @@ use heroku_sim::platform::RecordedCall;
 use http::Method;
 
 use crate::bench::{Bench, Broken, Row, bounds};
-use support::process::held;
+use support::process::usage;
 
 type Case = (String, FaultRule);
 
@@ -59,7 +59,7 @@ pub(crate) const LANES: usize = 6;
 pub(crate) async fn run(lane: usize, seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     bench.warm_up().await?;
-    let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
+    let warm = usage(bench.daemon().id()).ok_or("the daemon is gone")?;
     let mut cases: Vec<Case> = cases().into_iter().skip(lane).step_by(LANES).collect();
     for _ in 0..rounds {
         for last in (1..cases.len()).rev() {

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use support::client;
 use support::daemon::Daemon;
 use support::judge::{Bounds, Judge, Others};
-use support::process::{Held, held};
+use support::process::{Usage, usage};
 use support::proxy::Proxy;
 
 /// The environment of one lane of faults.
@@ -60,7 +60,7 @@ pub(crate) struct Row {
     /// The longest time until every app had a restart again.
     pub recovery: Duration,
     /// Before the first time and after the last one.
-    pub held: Option<(Held, Held)>,
+    pub usage: Option<(Usage, Usage)>,
     /// Other results, such as the reasons for which dynos were left alone in between.
     pub notes: BTreeSet<String>,
 }
@@ -230,7 +230,7 @@ impl Bench {
         felt: impl Fn(&Self, usize) -> u64,
         end: impl AsyncFnOnce(&Self),
     ) -> Result<(), Broken> {
-        let before = held(self.daemon().id()).ok_or("the daemon is gone")?;
+        let before = usage(self.daemon().id()).ok_or("the daemon is gone")?;
         let (errors, deletes, restarts) = self.counts();
         let lines = self.daemon().lines().len();
         begin(self).await;
@@ -244,7 +244,7 @@ impl Bench {
         end(self).await;
         let ended = self.heroku.now();
         let recovery = self.await_restarts(ended, fault).await?;
-        let after = held(self.daemon().id()).ok_or_else(|| format!("{fault}: the daemon is gone"))?;
+        let after = usage(self.daemon().id()).ok_or_else(|| format!("{fault}: the daemon is gone"))?;
         let now = self.counts();
         let refusals = self.refusals(lines);
         let row = self.row(fault);
@@ -254,7 +254,7 @@ impl Bench {
         row.deletes += now.1 - deletes;
         row.restarts += now.2 - restarts;
         row.recovery = row.recovery.max(recovery);
-        row.held = Some((row.held.map_or(before, |(first, _)| first), after));
+        row.usage = Some((row.usage.map_or(before, |(first, _)| first), after));
         row.notes.extend(refusals);
         if row.struck == 0 {
             return Err(format!("{fault}: it was not felt, so it proves nothing"));
@@ -291,11 +291,11 @@ impl Bench {
     }
 
     /// Checks that the daemon at rest holds no more than when it was warm.
-    pub(crate) async fn conclude(&self, warm: Held) -> Result<Held, Broken> {
+    pub(crate) async fn conclude(&self, warm: Usage) -> Result<Usage, Broken> {
         self.storm(false);
         let began = Instant::now();
         loop {
-            let now = held(self.daemon().id()).ok_or("the daemon is gone")?;
+            let now = usage(self.daemon().id()).ok_or("the daemon is gone")?;
             let grown = now.descriptors > warm.descriptors + DESCRIPTORS_MORE_MAX
                 || now.threads > warm.threads + THREADS_MORE_MAX
                 || now.own_kib > warm.own_kib + OWN_KIB_MORE_MAX;
@@ -388,7 +388,7 @@ pub(crate) fn merge(rows: Vec<Row>) -> BTreeMap<String, Row> {
         entry.deletes += row.deletes;
         entry.restarts += row.restarts;
         entry.recovery = entry.recovery.max(row.recovery);
-        entry.held = entry.held.or(row.held);
+        entry.usage = entry.usage.or(row.usage);
         entry.notes.extend(row.notes);
     }
     merged

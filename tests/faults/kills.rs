@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::bench::{Bench, Broken, DYNOS, RECOVERY_MAX, Row, bounds, pause, web};
-use support::process::held;
+use support::process::usage;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
@@ -27,7 +27,7 @@ pub(crate) async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Bro
     let ended = bench.heroku.now();
     bench.start();
     let recovery = bench.await_restarts(ended, name).await?;
-    let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
+    let warm = usage(bench.daemon().id()).ok_or("the daemon is gone")?;
     bench.conclude(warm).await?;
     let now = bench.counts();
     let row = bench.row(name);

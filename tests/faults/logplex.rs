@@ -8,7 +8,7 @@ use heroku_sim::sender::Chaos;
 
 use crate::bench::{Bench, Broken, Row, bounds, pause};
 use support::client::{metric, read};
-use support::process::held;
+use support::process::usage;
 use support::proxy::Mood;
 
 /// Batches come twice, and messages up to ten seconds late.
@@ -22,7 +22,7 @@ pub(crate) async fn repeats(seed: u64, span: Duration) -> Result<Vec<Row>, Broke
     };
     let mut bench = Bench::begin_with(seed, bounds(), chaos).await;
     bench.warm_up().await?;
-    let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
+    let warm = usage(bench.daemon().id()).ok_or("the daemon is gone")?;
     let nothing = async |_: &Bench| ();
     // Batches that were accepted before, by their frame id.
     let repeated = |bench: &Bench, _| {

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection}
 
 use crate::bench::{Bench, Broken, Row, bounds};
 use support::daemon;
-use support::process::held;
+use support::process::usage;
 use support::proxy::{Mood, Proxy};
 
 /// No descriptor is left: by a limit below the present number, and by connections up to the limit.
@@ -25,7 +25,7 @@ pub(crate) async fn descriptors(seed: u64, rounds: u32, span: Duration) -> Resul
     }
     bench.warm_up().await?;
     let pid = bench.daemon().id();
-    let warm = held(pid).ok_or("the daemon is gone")?;
+    let warm = usage(pid).ok_or("the daemon is gone")?;
     let address = bench.daemon().url.trim_start_matches("http://").to_owned();
     for _ in 0..rounds {
         let begin = async |_: &Bench| limit_descriptors(pid, "3");
@@ -40,7 +40,7 @@ pub(crate) async fn descriptors(seed: u64, rounds: u32, span: Duration) -> Resul
             limit_descriptors(pid, "1024");
             crowd.borrow_mut().clear();
         };
-        let is_full = |_: &Bench, _| held(pid).map_or(0, |held| u64::from(held.descriptors >= 60));
+        let is_full = |_: &Bench, _| usage(pid).map_or(0, |used| u64::from(used.descriptors >= 60));
         bench.strike("200 idle peers, 64 descriptors", span, begin, is_full, end).await?;
     }
     bench.conclude(warm).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn full(seed: u64, rounds: u32, span: Duration) -> Result<Vec<R
     });
     bench.warm_up().await?;
     let pid = bench.daemon().id();
-    let warm = held(pid).ok_or("the daemon is gone")?;
+    let warm = usage(pid).ok_or("the daemon is gone")?;
     let ballast = PathBuf::from(format!("/proc/{pid}/root{}/ballast", directory.display()));
     for _ in 0..rounds {
         let begin = async |_: &Bench| fill(&ballast);
@@ -98,7 +98,7 @@ pub(crate) async fn full(seed: u64, rounds: u32, span: Duration) -> Result<Vec<R
 pub(crate) async fn locked(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin(seed, bounds()).await;
     bench.warm_up().await?;
-    let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
+    let warm = usage(bench.daemon().id()).ok_or("the daemon is gone")?;
     let file = bench.directory.path().join("record.db");
     for _ in 0..rounds {
         let lock = RefCell::new(None);
@@ -152,7 +152,7 @@ pub(crate) async fn away(seed: u64, rounds: u32, span: Duration) -> Result<Vec<R
     let url = format!("{head}@{}/{name}", proxy.address);
     bench.env.push(("DATABASE_URL".to_owned(), url));
     bench.warm_up().await?;
-    let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
+    let warm = usage(bench.daemon().id()).ok_or("the daemon is gone")?;
     for _ in 0..rounds {
         for (fault, mood) in [("PostgreSQL cut off", Mood::Cut), ("PostgreSQL silent", Mood::Silent)] {
             let begin = async |_: &Bench| proxy.set(mood);
@@ -185,7 +185,7 @@ pub(crate) async fn clock(seed: u64, rounds: u32, span: Duration) -> Result<Vec<
         command
     });
     bench.warm_up().await?;
-    let warm = held(bench.daemon().id()).ok_or("the daemon is gone")?;
+    let warm = usage(bench.daemon().id()).ok_or("the daemon is gone")?;
     for _ in 0..rounds {
         for (fault, seconds) in [
             ("clock 1 h ahead, and back", 3600),

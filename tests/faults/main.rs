@@ -137,8 +137,8 @@ fn print(rows: Vec<Row>) {
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
     for row in bench::merge(rows).into_values() {
-        let change = |of: fn(&support::process::Held) -> u64| {
-            row.held.map_or(String::new(), |(before, after)| format!("{} → {}", of(&before), of(&after)))
+        let change = |of: fn(&support::process::Usage) -> u64| {
+            row.usage.map_or(String::new(), |(before, after)| format!("{} → {}", of(&before), of(&after)))
         };
         let recovery = row.recovery.as_secs_f64();
         println!(
@@ -149,9 +149,9 @@ fn print(rows: Vec<Row>) {
             row.errors,
             row.deletes,
             row.restarts,
-            change(|held| held.descriptors),
-            change(|held| held.threads),
-            change(|held| held.rss_kib / 1024),
+            change(|usage| usage.descriptors),
+            change(|usage| usage.threads),
+            change(|usage| usage.rss_kib / 1024),
             row.notes.into_iter().collect::<Vec<_>>().join(", "),
         );
     }

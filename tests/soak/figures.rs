@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use support::process::Held;
+use support::process::Usage;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub at: Duration,
-    pub held: Held,
+    pub usage: Usage,
     pub cpu_seconds: f64,
     /// Of the simulated Heroku.
     pub own_cpu_seconds: f64,
@@ -45,7 +45,7 @@ impl Samples {
             "seconds\trss_kib\town_kib\tthreads\tdescriptors\tdynos\tconnections\ttasks\tdecisions\trestarts\tframes\tbatches\tcpu\n",
         );
         for s in &self.0 {
-            let Held { rss_kib, own_kib, descriptors, threads } = s.held;
+            let Usage { rss_kib, own_kib, descriptors, threads } = s.usage;
             let _infallible = writeln!(
                 table,
                 "{}\t{rss_kib}\t{own_kib}\t{threads}\t{descriptors}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.2}",
@@ -82,8 +82,8 @@ impl Samples {
             (last.cpu_seconds - first.cpu_seconds) / span * 100.0,
             (last.own_cpu_seconds - first.own_cpu_seconds) / span * 100.0,
         );
-        if let Some(all) = trend("RSS", &warm, |s| s.held.rss_kib as f64)
-            && let Some(own) = trend("of which heap and stacks", &warm, |s| s.held.own_kib as f64)
+        if let Some(all) = trend("RSS", &warm, |s| s.usage.rss_kib as f64)
+            && let Some(own) = trend("of which heap and stacks", &warm, |s| s.usage.own_kib as f64)
         {
             println!("  (a leak of one octet a line would be {:+.0} KiB/h)", frames * 3600.0 / 1024.0);
             // The rest of the RSS is pages of the program's own file, loaded on demand.
@@ -94,8 +94,8 @@ impl Samples {
             grown.push("too few samples for a slope".to_owned());
         }
         let columns: [Column; 4] = [
-            ("threads", |s| s.held.threads as f64),
-            ("descriptors", |s| s.held.descriptors as f64),
+            ("threads", |s| s.usage.threads as f64),
+            ("descriptors", |s| s.usage.descriptors as f64),
             ("connections", |s| s.connections),
             ("tasks", |s| s.tasks),
         ];

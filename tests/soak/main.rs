@@ -26,7 +26,7 @@ use crate::watch::Watch;
 use support::client::{metric, read};
 use support::daemon::Daemon;
 use support::judge::{Judge, Others};
-use support::process::{cpu_seconds, held};
+use support::process::{cpu_seconds, usage};
 
 /// An hour (or another duration) of realistic load on the real binary.
 #[derive(Debug, Parser)]
@@ -181,7 +181,7 @@ impl Soak {
         let pid = self.daemon.id();
         Some(Sample {
             at,
-            held: held(pid)?,
+            usage: usage(pid)?,
             cpu_seconds: cpu_seconds(&pid.to_string())?,
             own_cpu_seconds: cpu_seconds("self")?,
             frames: metric(&page, "dynowarden_frames_total")?,

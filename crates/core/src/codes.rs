@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::limits;
 
-/// One of the platform's codes, such as R14. Every value of this type is in the catalogue.
+/// One of the platform's codes, such as R14. Every value of this type is in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code {
     family: Family,
@@ -46,7 +46,7 @@ pub struct Entry {
     pub restart_helps: bool,
 }
 
-/// A text that is not a code of the catalogue.
+/// A text that is not a code of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeError {
     read: String,
@@ -134,7 +134,7 @@ impl fmt::Display for CodeError {
 
 impl std::error::Error for CodeError {}
 
-// === The catalogue ===
+// === The table ===
 
 pub fn entry(code: Code) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.code == code)

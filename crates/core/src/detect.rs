@@ -345,7 +345,7 @@ fn once<'b>(slot: &mut Option<&'b [u8]>, value: &'b [u8], key: &'static str) -> 
     }
 }
 
-/// The code in the catalogue, if it belongs to its author's family.
+/// The code in the table, if it belongs to its author's family.
 fn known((family, number): (Family, u16), writer: Family) -> Result<Code, DetectError> {
     Code::find(family, number)
         .filter(|code| code.family() == writer)

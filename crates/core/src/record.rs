@@ -191,7 +191,7 @@ pub enum NoticeKind {
 impl Record {
     pub fn scope(&self) -> Scope {
         match self {
-            Self::MemoryAfterRestart(aftermath) => Scope::App(aftermath.app),
+            Self::MemoryAfterRestart(reading) => Scope::App(reading.app),
             Self::Decision(decision) => Scope::App(decision.app),
             Self::Notice(notice) => notice.scope,
             Self::Outcome(outcome) => Scope::App(outcome.app),

@@ -337,7 +337,7 @@ impl Simulation {
             Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
                 let app = app.0 as usize;
                 self.timeline.note(Some(app), || format!("AFTER  {dyno}: {memory}"), self.now);
-                self.figures.did("aftermaths", 1);
+                self.figures.did("readings after restarts", 1);
                 Ok(())
             }
             Record::Notice(notice) => {

@@ -170,7 +170,7 @@ impl Bench {
             12 => self.answer_out_of_turn(AttemptId(u64::from(b % 40)), a, c),
             13 => self.by_person(key, b, c),
             14 => self.input(Input::ApiQuota { remaining: u32::from(b) * 16 }),
-            _ => self.remember(key, b, c),
+            _ => self.restore(key, b, c),
         }
         assert!(self.engine.attempts() <= self.engine.dynos_watched());
         assert!(self.engine.dynos_watched() <= 8, "two apps of four dynos");
@@ -212,7 +212,7 @@ impl Bench {
         }
     }
 
-    fn remember(&mut self, (app, dyno): Key, b: u8, c: u8) {
+    fn restore(&mut self, (app, dyno): Key, b: u8, c: u8) {
         let at = earlier(self.wall, Duration::from_secs(u64::from(c) * 20));
         let mut past = RestoredState::default();
         if b.is_multiple_of(2) {

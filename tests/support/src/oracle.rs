@@ -138,7 +138,7 @@ fn check_meaning(line: &Line<'_>, read: &reference::Line) {
     let slow = reference::manager_error(read).or_else(|| reference::router_error(read));
     match said {
         Ok(Some(Fact::Error { code, dyno })) => {
-            let entry = codes::entry(code).expect("every code is in the catalogue");
+            let entry = codes::entry(code).expect("every code is in the table");
             if entry.scope == Scope::Drain || code.family() == codes::Family::L {
                 assert!(dyno.is_none() && slow.is_none());
             } else {

@@ -2,7 +2,7 @@
 
 /// A process's resources.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Held {
+pub struct Usage {
     /// All of its memory, including the loaded pages of the program's file.
     pub rss_kib: u64,
     /// Its own allocations: heap and stacks.
@@ -12,13 +12,13 @@ pub struct Held {
 }
 
 /// The process's present resources; none once it is gone.
-pub fn held(pid: u32) -> Option<Held> {
+pub fn usage(pid: u32) -> Option<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse().ok()
     };
-    Some(Held {
+    Some(Usage {
         rss_kib: field("VmRSS:")?,
         own_kib: field("RssAnon:")?,
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64,

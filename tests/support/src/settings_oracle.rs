@@ -232,7 +232,7 @@ fn check_plan(policy: &Policy, rules: &[Rule]) {
             Trigger::Errors { codes, count, within } => {
                 assert!(!codes.is_empty() && all_differ(codes.iter()) && count.get() <= limits::COUNT_MAX);
                 for code in codes {
-                    let entry = codes::entry(*code).expect("it is in the catalogue");
+                    let entry = codes::entry(*code).expect("it is in the table");
                     assert!(rule.act == Act::Notify || entry.scope == Scope::Dyno, "{code} names no dyno");
                 }
                 within

@@ -38,7 +38,7 @@ pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
     })
 }
 
-/// `H12`. The catalogue's own reader compares texts, which is too slow here.
+/// `H12`. The parser of `Code` compares texts, which is too slow here.
 fn router_code(text: &[u8]) -> Option<Code> {
     let number = u16::try_from(number(text.strip_prefix(b"H")?)?).ok()?;
     Code::find(Family::H, number)

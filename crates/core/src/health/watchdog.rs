@@ -22,7 +22,7 @@ use crate::health::alert::HealthAlert;
 use crate::health::facts::Identity;
 use crate::health::schedule::{Ask, PeriodicCheck};
 use crate::health::silence::DrainActivity;
-use crate::health::watched_app::{Pace, WatchedApp};
+use crate::health::watched_app::{Timing, WatchedApp};
 use crate::ident::{AppId, AppName, DrainToken};
 use crate::limits;
 use crate::record::{Notice, NoticeKind, Scope};
@@ -104,9 +104,9 @@ impl Watchdog {
         let round = busy.max(limits::ROUND_EVERY);
         let watched = |(place, name): (u32, AppName)| {
             // The first round asks about all apps at once; later rounds are spread evenly.
-            let pace = Pace { first_wait: round / 2 + round / count * place, round, silent_after };
+            let timing = Timing { first_wait: round / 2 + round / count * place, round, silent_after };
             let is_own = identity.runs_in(&[name.as_str()]);
-            WatchedApp::new(AppId(place), name, is_own, pace, now)
+            WatchedApp::new(AppId(place), name, is_own, timing, now)
         };
         Self {
             account: Account::new(now),

@@ -56,29 +56,29 @@ struct LostMessages {
 
 /// How often the watchdog asks about an app.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct Timing {
     pub(super) first_wait: Duration,
     pub(super) round: Duration,
     pub(super) silent_after: Option<Duration>,
 }
 
 impl WatchedApp {
-    pub(super) fn new(app: AppId, name: AppName, is_own: bool, pace: Pace, now: Now) -> Self {
+    pub(super) fn new(app: AppId, name: AppName, is_own: bool, timing: Timing, now: Now) -> Self {
         Self {
             alerts: Vec::new(),
             app,
             ask_by_id: false,
-            detector: SilenceDetector::new(pace.silent_after, now.mono),
+            detector: SilenceDetector::new(timing.silent_after, now.mono),
             drains: PeriodicCheck::at(now.mono),
             dynos: PeriodicCheck::never(),
-            first_wait: Some(pace.first_wait),
+            first_wait: Some(timing.first_wait),
             id: None,
             info: PeriodicCheck::at(now.mono),
             is_own,
             lost: LostMessages::default(),
             name,
             problem: None,
-            round: pace.round,
+            round: timing.round,
             silence: Silence::None,
         }
     }
