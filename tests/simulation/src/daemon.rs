@@ -70,7 +70,7 @@ impl Simulation {
         let clock = self.clock();
         self.invariants.born(clock);
         let past = self.store.past(self.life);
-        self.figures.did("claims_adopted", past.claims.len() as u64);
+        self.figures.did("claims_resumed", past.claims.len() as u64);
         for claim in &past.claims {
             let (app, cooldown) =
                 (claim.app.0 as usize, self.invariants.policy(claim.app.0 as usize).cooldown);
@@ -131,7 +131,7 @@ impl Simulation {
         let mut counts = Counts::default();
         let frame = post.frame_id.as_ref().map(|id| id.as_bytes());
         let Delivery::New(claim) = daemon.frame_ids.begin(&source, frame, now) else {
-            self.figures.did("frames_known", 1);
+            self.figures.did("duplicate_frames", 1);
             return Ok(());
         };
         let events = ingest::read_batch(&post.body, &daemon.watches[app], post.token.as_ref(), &mut counts);
@@ -212,11 +212,11 @@ impl Simulation {
                 Ok(())
             }
             Effect::Inspect { attempt_id, app, dyno } => {
-                self.figures.did("looks", 1);
+                self.figures.did("inspections", 1);
                 self.ask(attempt_id, app.0 as usize, 2, Want::List { dyno })
             }
             Effect::Poll { attempt_id, app, dyno } => {
-                self.figures.did("peeks", 1);
+                self.figures.did("polls", 1);
                 self.ask(attempt_id, app.0 as usize, 1, Want::Poll(dyno))
             }
             Effect::Record(record) => self.record(&record),
@@ -337,7 +337,7 @@ impl Simulation {
             Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
                 let app = app.0 as usize;
                 self.timeline.note(Some(app), || format!("AFTER  {dyno}: {memory}"), self.now);
-                self.figures.did("readings after restarts", 1);
+                self.figures.did("readings_after_restart", 1);
                 Ok(())
             }
             Record::Notice(notice) => {
