@@ -52,3 +52,31 @@ impl DrainActivities {
 fn millis(now: Now) -> u64 {
     u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX - 1) + 1
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{AppId, Counts, DrainActivities, DrainActivity, EventKind, Now};
+
+    #[test]
+    fn each_app_has_its_own_activity() {
+        let at = |secs| Now { mono: Duration::from_secs(secs), wall: Timestamp::UNIX_EPOCH };
+        let drains = DrainActivities::new(2);
+        let mut counts = Counts { lost_messages: 3, ..Counts::default() };
+        drains.record_batch(AppId(0), &counts, at(0));
+        counts.events.insert(EventKind::Sample, 1);
+        drains.record_batch(AppId(0), &counts, at(5));
+        drains.record_repeated_batch(AppId(0), at(7));
+        drains.record_batch(AppId(2), &counts, at(8));
+        let expect = DrainActivity {
+            last_batch_at: Some(Duration::from_secs(7)),
+            last_sample_at: Some(Duration::from_secs(5)),
+            lost_messages: 6,
+        };
+        assert_eq!(drains.of(AppId(0)), expect);
+        assert_eq!(drains.of(AppId(1)), DrainActivity::default());
+    }
+}

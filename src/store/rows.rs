@@ -67,7 +67,12 @@ impl Row {
         match self {
             Self::Decision(row) if row.shown.decision != Word::Restart => Some(row.id),
             Self::Notice { id, .. } => Some(*id),
-            _ => None,
+            Self::Decision(_)
+            | Self::GiveUp(_)
+            | Self::MemoryAfterRestart(..)
+            | Self::Outcome { .. }
+            | Self::Unclaim(_)
+            | Self::Undecided(_) => None,
         }
     }
 
