@@ -667,7 +667,7 @@ impl Simulation {
                     (Err(error), _) => self.input(Input::Inspected { attempt_id, answer: Err(error) }),
                     (Ok(formation), None) => self.input(Input::Inspected {
                         attempt_id,
-                        answer: Ok(FormationInfo { dyno: None, formation }),
+                        answer: Ok(FormationInfo { formation, ..FormationInfo::default() }),
                     }),
                     (Ok(formation), Some(dyno)) => {
                         self.send(attempt_id, app, Want::OneOfLook { dyno, formation, list });
@@ -682,7 +682,7 @@ impl Simulation {
                 }
                 self.input(Input::Inspected {
                     attempt_id,
-                    answer: one.map(|dyno| FormationInfo { dyno, formation }),
+                    answer: one.map(|dyno| FormationInfo { dyno, formation, ..FormationInfo::default() }),
                 })
             }
         }
