@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
-use dynowarden_core::api::json;
+use dynowarden_core::api::json::{self, Formation};
 use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo};
 use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::record::AttemptId;
@@ -50,6 +50,7 @@ pub enum Want {
         dyno: DynoName,
         formation: Vec<DynoInfo>,
         list: ListTruth,
+        quantities: Vec<Formation>,
     },
     Poll(DynoName),
 }

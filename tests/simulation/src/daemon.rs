@@ -1,10 +1,11 @@
 //! The daemon in the simulation: the real engine, with a simulated API client, drain and store.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
+use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, json};
 use dynowarden_core::codes::Code;
 use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::engine::restore::RestoredGiveUp;
@@ -36,6 +37,8 @@ pub(crate) struct Daemon {
     watches: Vec<ProcessTypeFilter>,
     /// The release under which a held dyno was last seen, for the store's give-ups.
     last_release: Option<u64>,
+    /// The quantities of each app's formations, and when they were asked for.
+    pub(crate) quantities: HashMap<usize, (Timestamp, Vec<json::Formation>)>,
     /// It was asked to stop, and takes no more work.
     is_stopping: bool,
 }
@@ -72,6 +75,7 @@ impl Simulation {
             engine: Engine::new(plans, self.chance.draw()),
             frame_ids: FrameDedup::default(),
             last_release: None,
+            quantities: HashMap::new(),
             is_stopping: false,
         });
         self.liveness.trouble(Trouble::Daemon, later(self.now, secs(90)));
@@ -660,30 +664,29 @@ impl Simulation {
                 let formation = match answer.body() {
                     Err(error) => Err(error),
                     Ok(None) => Err(ApiError::NoSuchApp),
-                    Ok(Some(body)) => dynowarden_core::api::json::dynos(body, listed)
+                    Ok(Some(body)) => json::dynos(body, listed)
                         .map_err(|garbled| ApiError::Garbled { what: garbled.to_string() }),
                 };
-                match (formation, dyno) {
-                    (Err(error), _) => self.input(Input::Inspected { attempt_id, answer: Err(error) }),
-                    (Ok(formation), None) => self.input(Input::Inspected {
-                        attempt_id,
-                        answer: Ok(FormationInfo { formation, ..FormationInfo::default() }),
-                    }),
-                    (Ok(formation), Some(dyno)) => {
-                        self.send(attempt_id, app, Want::OneOfLook { dyno, formation, list });
-                        Ok(())
-                    }
+                let formation = match formation {
+                    Ok(formation) => formation,
+                    Err(error) => return self.input(Input::Inspected { attempt_id, answer: Err(error) }),
+                };
+                let quantities = self.quantities(app, &formation);
+                if let Some(dyno) = dyno {
+                    self.send(attempt_id, app, Want::OneOfLook { dyno, formation, list, quantities });
+                    return Ok(());
                 }
+                let answer = self.assemble(app, None, (formation, &quantities));
+                self.input(Input::Inspected { attempt_id, answer })
             }
-            Want::OneOfLook { dyno, formation, list } => {
+            Want::OneOfLook { dyno, formation, list, quantities } => {
                 let one = answer.body().and_then(|body| api_faults::one(body, &dyno));
                 if let Truth::Dyno(truth) = answer.truth.clone() {
                     self.invariants.inspected((self.life, attempt_id), truth, list);
                 }
-                self.input(Input::Inspected {
-                    attempt_id,
-                    answer: one.map(|dyno| FormationInfo { dyno, formation, ..FormationInfo::default() }),
-                })
+                let answer =
+                    one.and_then(|one| self.assemble(app, Some((&dyno, one)), (formation, &quantities)));
+                self.input(Input::Inspected { attempt_id, answer })
             }
         }
     }

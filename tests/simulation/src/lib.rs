@@ -8,6 +8,7 @@ pub mod api_faults;
 mod daemon;
 pub mod figures;
 pub mod hostile;
+mod inspection;
 pub mod invariants;
 pub mod liveness;
 pub mod scenario;
