@@ -210,7 +210,7 @@ impl Simulation {
             Fact::Error { code: Code::R14, dyno: Some(dyno) } => {
                 self.figures.did("errors", 1);
                 let fresh = since(event.at, self.now) < secs(90);
-                if fresh && !self.scenario.apps[app].plan.dry_run {
+                if fresh && !self.scenario.is_calm && !self.scenario.apps[app].plan.dry_run {
                     self.excuse_clock();
                     self.excuse_api();
                     if self.platform.bucket.remaining(self.now) < 1000 {
@@ -292,6 +292,9 @@ impl Simulation {
 
     /// Now and then kills or stops the daemon at the worst moment.
     fn kill_soon(&mut self) {
+        if self.scenario.is_calm {
+            return;
+        }
         if self.now < self.scenario.heals_at && self.chance.hits(25) {
             let span = self.chance.span(Duration::ZERO, Duration::from_millis(600));
             self.plan_in(span, Due::Event(Event::Kill));
@@ -335,7 +338,7 @@ impl Simulation {
         let answer = self.chance.span(Duration::ZERO, Duration::from_millis(20));
         self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, granted });
         self.kill_soon();
-        if self.chance.hits(10) {
+        if !self.scenario.is_calm && self.chance.hits(10) {
             // A person pauses it at the last moment.
             let (span, until) =
                 (self.chance.span(Duration::ZERO, commit), self.chance.span(secs(60), secs(1800)));
@@ -368,6 +371,9 @@ impl Simulation {
     }
 
     fn record(&mut self, record: &Record) -> Result<(), Wrong> {
+        if let Some(notifier) = &mut self.notifier {
+            notifier.record(record, self.now);
+        }
         let (life, clock) = (self.life, self.clock());
         match record {
             Record::Decision(decision) => {
@@ -520,6 +526,9 @@ impl Simulation {
             if let Some(fate) = mishaps.fate(&mut self.chance, (want, late_max), &mut self.figures) {
                 return fate;
             }
+        }
+        if self.scenario.is_calm && self.api_condition == ApiCondition::Fair {
+            return Fate::fair(&mut self.chance);
         }
         Fate::draw(&mut self.chance, self.api_condition, want, &mut self.figures)
     }
