@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
+use dynowarden_core::api::answer::{Failure, deletion};
 use dynowarden_core::api::json;
 use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo};
 use dynowarden_core::ident::{AppName, DynoName};
@@ -284,33 +285,19 @@ impl Answer {
         }
     }
 
-    /// The body of a 2xx; none for a 404.
+    /// The body of a 2xx; none for the API's own 404.
     pub fn body(&self) -> Result<Option<&[u8]>, ApiError> {
         match self.status {
             200..=299 => Ok(Some(&self.body)),
-            404 => Ok(None),
-            _ => Err(self.refusal()),
+            status => match Failure::of(status, &self.body, self.retry_after) {
+                Failure::NotFound => Ok(None),
+                Failure::Error(error) => Err(error),
+            },
         }
     }
 
     pub fn deletion(&self) -> DeleteResult {
-        match self.status {
-            200..=299 => DeleteResult::Accepted,
-            404 => DeleteResult::Gone,
-            500..=599 => DeleteResult::Lost { what: format!("answered {}", self.status) },
-            _ => DeleteResult::Refused(self.refusal()),
-        }
-    }
-
-    fn refusal(&self) -> ApiError {
-        let id = json::error_id(&self.body);
-        match self.status {
-            401 => ApiError::Unauthorized,
-            402 | 403 => ApiError::Forbidden { status: self.status, id },
-            429 => ApiError::Throttled { wait: self.retry_after },
-            500..=599 => ApiError::Unreachable { what: format!("it answered {}", self.status) },
-            status => ApiError::Refused { status, id },
-        }
+        deletion(self.status, &self.body, self.retry_after)
     }
 }
 
