@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     let failures = Mutex::new(Vec::new());
     let figures =
         dynowarden_simulation::run_all(options.from..options.from + options.seeds, day, |failure| {
-            println!("seed {}: {}", failure.seed, failure.what);
+            println!("seed {}: {} {:?}", failure.seed, failure.what, failure.kinds);
             failures.lock().expect("no thread panics").push(failure.seed);
             options.all
         });
