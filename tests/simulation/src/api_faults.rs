@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
+use dynowarden_core::api::answer::{Failure, deletion};
 use dynowarden_core::api::json::{self, Formation};
 use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo};
 use dynowarden_core::ident::{AppName, DynoName};
@@ -319,41 +320,19 @@ impl Answer {
         Self::read(gateway_page(page.status), Truth::None)
     }
 
-    /// Whether the API itself refused, by its own JSON error.
-    fn is_own_error(&self) -> bool {
-        let error = serde_json::from_slice::<serde_json::Value>(&self.body);
-        error.is_ok_and(|error| error["id"].is_string() && error["message"].is_string())
-    }
-
-    /// The body of a 2xx; none for a 404.
+    /// The body of a 2xx; none for the API's own 404.
     pub fn body(&self) -> Result<Option<&[u8]>, ApiError> {
         match self.status {
             200..=299 => Ok(Some(&self.body)),
-            _ if !self.is_own_error() => Err(ApiError::Garbled { what: format!("a page ({})", self.status) }),
-            404 => Ok(None),
-            _ => Err(self.refusal()),
+            status => match Failure::of(status, &self.body, self.retry_after) {
+                Failure::NotFound => Ok(None),
+                Failure::Error(error) => Err(error),
+            },
         }
     }
 
     pub fn deletion(&self) -> DeleteResult {
-        match self.status {
-            200..=299 => DeleteResult::Accepted,
-            _ if !self.is_own_error() => DeleteResult::Lost { what: format!("a page ({})", self.status) },
-            404 => DeleteResult::Gone,
-            500..=599 => DeleteResult::Lost { what: format!("answered {}", self.status) },
-            _ => DeleteResult::Refused(self.refusal()),
-        }
-    }
-
-    fn refusal(&self) -> ApiError {
-        let id = json::error_id(&self.body);
-        match self.status {
-            401 => ApiError::Unauthorized,
-            402 | 403 => ApiError::Forbidden { status: self.status, id },
-            429 => ApiError::Throttled { wait: self.retry_after },
-            500..=599 => ApiError::Unreachable { what: format!("it answered {}", self.status) },
-            status => ApiError::Refused { status, id },
-        }
+        deletion(self.status, &self.body, self.retry_after)
     }
 }
 

@@ -67,7 +67,7 @@ fn messages_in_a_night(text: &mut String) -> std::fmt::Result {
     let plateau = Behaviour::Plateau { permille: 1300 };
     let leak = leaks::leak(20);
     let all = |event: fn() -> Event| move |night: &mut Night| night.at(600, event());
-    let storms: [(&str, Behaviour, &dyn Fn(&mut Night)); 15] = [
+    let storms: [Storm<'_>; 15] = [
         ("8 dynos leak for 20 min", leak, &|_| ()),
         ("8 dynos on a plateau", plateau, &|_| ()),
         ("API down", leak, &all(|| Event::ApiCondition(ApiCondition::Down))),
@@ -102,6 +102,9 @@ fn messages_in_a_night(text: &mut String) -> std::fmt::Result {
     }
     Ok(())
 }
+
+/// A night's name, the memory of its dynos, and what happens in it.
+type Storm<'s> = (&'s str, Behaviour, &'s dyn Fn(&mut Night));
 
 struct Night {
     scenario: Scenario,

@@ -463,9 +463,11 @@ fn the_cool_down_runs_from_the_accepted_restart() {
 #[test]
 fn a_refused_attempt_starts_no_cool_down() {
     let mut bench = Bench::new(plan(), 1);
-    bench
-        .faults
-        .push_back(Fault::DeleteRefused(ApiError::Refused { status: 422, id: "invalid_params".to_owned() }));
+    bench.faults.push_back(Fault::DeleteRefused(ApiError::Refused {
+        status: 422,
+        id: "invalid_params".to_owned(),
+        message: "The parameters are not valid.".to_owned(),
+    }));
     bench.r14("web.1");
     bench.pass(secs(21));
     bench.r14("web.1");
