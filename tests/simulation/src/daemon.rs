@@ -446,7 +446,7 @@ impl Simulation {
                     let (until, release, times) = (*until, *release, *times);
                     let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until, release, times };
                     self.write(Write::GivenUp(given_up));
-                    let justified = self.invariants.gave_up(app, Some(dyno));
+                    let justified = self.invariants.gave_up(app, dyno, times > 1);
                     return justified.map_err(in_app(app));
                 }
                 Ok(())
@@ -468,12 +468,18 @@ impl Simulation {
                         self.invariants.noted(app, &outcome.dyno, self.now);
                         self.write(Write::Accepted { holder, at: outcome.at });
                     }
-                    RestartResult::NoHelp { .. } => self.write(Write::NoHelp { holder }),
+                    RestartResult::NoHelp { .. } => {
+                        self.write(Write::NoHelp { app: outcome.app, dyno: outcome.dyno.clone() });
+                    }
                     RestartResult::NotBack { .. }
                     | RestartResult::DownAgain { .. }
                     | RestartResult::Ignored { .. } => {
                         let cooldown = self.invariants.policy(app).cooldown;
                         self.liveness.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
+                        self.invariants.is_over(holder);
+                        if matches!(outcome.result, RestartResult::Ignored { .. }) {
+                            self.write(Write::Ended { holder });
+                        }
                     }
                     RestartResult::Back { .. } => {
                         self.invariants.is_over(holder);
@@ -543,9 +549,10 @@ impl Simulation {
             self.flights.insert(id, Flight { is_over: true, ..flight.clone() });
         }
         self.drawn += 1;
-        self.plan_in(page.after, Due::Answered(self.drawn));
+        let id = self.drawn;
+        self.plan_in(page.after, Due::Answered(id));
         let answer = Some(Answer::of_page(page));
-        self.flights.insert(self.drawn, Flight { has_arrived: true, answer, ..flight });
+        self.flights.insert(id, Flight { has_arrived: true, answer, ..flight });
     }
 
     fn fate(&mut self, app: usize, want: &Want) -> Fate {

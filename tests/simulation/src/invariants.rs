@@ -261,10 +261,8 @@ impl Invariants {
         if let Action::Restart { dry_run, formation } = decision.action {
             hold!(formation >= 1, "a restart of {dyno} in a formation of none");
             hold!(dry_run == self.plans[app].dry_run, "{dyno}: dry run and not are mixed up");
-            let is_forced = |id| self.attempts.get(&(life, id)).is_some_and(|attempt| attempt.is_forced);
-            let is_forced = decision.attempt_id.is_some_and(is_forced);
-            // In a dry run, nothing tells a person's word from a hook's.
-            let is_forced = is_forced || (dry_run && &*decision.rule == MANUAL);
+            // Whether an order is a person's word shows when the claim is made.
+            let is_forced = &*decision.rule == MANUAL;
             if let Some(what) = self.forbidden(app, clock).filter(|what| !is_forced || *what == "paused") {
                 return Err(format!("a restart of {dyno} was decided while {what}"));
             }
@@ -289,9 +287,8 @@ impl Invariants {
     }
 
     /// Giving up needs restarts in a row that did not help.
-    pub fn gave_up(&self, app: usize, dyno: Option<&DynoName>) -> Verdicts {
-        let Some(dyno) = dyno else { return Ok(()) };
-        self.promises.gave_up(app, dyno, self.policy(app))
+    pub fn gave_up(&self, app: usize, dyno: &DynoName, is_again: bool) -> Verdicts {
+        self.promises.gave_up(app, dyno, is_again, self.policy(app))
     }
 
     /// The engine asks the store for a claim.

@@ -33,6 +33,8 @@ struct Place {
     /// Since when no instance has been up; none while one is.
     down_since: Option<Timestamp>,
     newest_error: Option<Timestamp>,
+    /// The release of its newest instance, and since when.
+    release: Option<(u64, Timestamp)>,
     /// When the daemon learnt of an acceptance.
     noted_at: Option<Timestamp>,
     newest_sample: Option<Timestamp>,
@@ -89,6 +91,9 @@ impl Promises {
 
     fn look_at(&mut self, app: usize, dyno: &Dyno, now: Timestamp) {
         let place = self.places.entry((app, dyno.name.clone())).or_default();
+        if place.release.is_none_or(|(release, _)| release < dyno.release) {
+            place.release = Some((dyno.release, now));
+        }
         if dyno.state != DynoState::Up {
             place.down_since.get_or_insert(now);
             return;
@@ -237,11 +242,9 @@ impl Promises {
     /// Restarts in a row that did not help, since the last release and the last word of a person.
     fn useless(&self, app: usize, dyno: &DynoName, when: impl Fn(&Taken) -> Option<Timestamp>) -> u32 {
         let Some(place) = self.places.get(&(app, dyno.clone())) else { return 0 };
-        let released_at = self.released_at.get(&app);
-        let row = place.taken.iter().rev().take_while(|taken| {
-            !taken.is_forced && when(taken).is_some() && released_at.is_none_or(|at| *at < taken.sent_at)
-        });
-        row.count() as u32
+        let anew_at = self.counts_since(app, dyno);
+        let counts = |taken: &&Taken| taken.at > anew_at && when(taken).is_some();
+        place.taken.iter().rev().take_while(counts).count() as u32
     }
 
     /// A release and a person's word start the counts anew.
@@ -249,16 +252,16 @@ impl Promises {
         let place = self.places.get(&(app, dyno.clone()));
         let forced = place.and_then(|place| place.taken.iter().rfind(|taken| taken.is_forced));
         let released_at = self.released_at.get(&app).copied();
+        let released_at = released_at.max(place.and_then(|place| place.release).map(|(_, at)| at));
         released_at.max(forced.map(|taken| taken.at)).unwrap_or(Timestamp::MIN)
     }
 
     /// Giving up needs that many restarts in a row that truly did not help.
-    pub fn gave_up(&self, app: usize, dyno: &DynoName, policy: &Policy) -> Verdicts {
+    pub fn gave_up(&self, app: usize, dyno: &DynoName, is_again: bool, policy: &Policy) -> Verdicts {
         let useless = self.useless(app, dyno, |taken| taken.useless_at);
-        hold!(
-            useless >= policy.give_up_after.get(),
-            "gave up on {dyno} after {useless} restarts in a row that did not help"
-        );
+        // After a give-up there is one more try.
+        let needed = if is_again { 1 } else { policy.give_up_after.get() };
+        hold!(useless >= needed, "gave up on {dyno} after {useless} restarts in a row that did not help");
         Ok(())
     }
 
@@ -284,13 +287,15 @@ impl Promises {
             out.iter().partition(|name| self.is_broken(app, name, policy, now));
         hold!(
             missing.len() < policy.max_concurrent.get() as usize,
-            "{target} is to go while {missing:?} are or may be out, {} allowed",
+            "{target} is to go while {} are or may be out, {} allowed",
+            names(&missing),
             policy.max_concurrent
         );
         let ready = others.iter().filter(|name| !out.contains(**name)).count();
         hold!(
             broken.is_empty() || 2 * ready >= others.len(),
-            "{target} is to go while {broken:?} are broken and {ready} of {} others are up",
+            "{target} is to go while {} are broken and {ready} of {} others are up",
+            names(&broken),
             others.len()
         );
         let is_up =
@@ -337,6 +342,10 @@ impl Promises {
         let open = self.places.get(&(app, dyno.clone()))?.open.as_ref()?;
         Some(later(open.at, policy.boot_timeout.max(secs(60))))
     }
+}
+
+fn names(dynos: &BTreeSet<&DynoName>) -> String {
+    dynos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// An error this soon after the new dyno is up means that the restart did not help.

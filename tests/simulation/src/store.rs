@@ -43,10 +43,22 @@ pub struct Row {
 /// A write that takes effect with a delay.
 #[derive(Clone, Debug)]
 pub enum Write {
-    Accepted { holder: (u32, AttemptId), at: Timestamp },
-    Back { holder: (u32, AttemptId), at: Timestamp },
-    Ended { holder: (u32, AttemptId) },
-    NoHelp { holder: (u32, AttemptId) },
+    Accepted {
+        holder: (u32, AttemptId),
+        at: Timestamp,
+    },
+    Back {
+        holder: (u32, AttemptId),
+        at: Timestamp,
+    },
+    Ended {
+        holder: (u32, AttemptId),
+    },
+    /// The process that learns it need not be the one that restarted the dyno.
+    NoHelp {
+        app: AppId,
+        dyno: DynoName,
+    },
     GivenUp(RestoredGiveUp),
 }
 
@@ -70,6 +82,8 @@ impl Store {
             Write::Accepted { holder, at } => {
                 if let Some(row) = self.row(holder) {
                     row.accepted_at.get_or_insert(at);
+                    let (app, dyno) = (row.app, row.target.name.clone());
+                    self.given_up.retain(|old| old.app != app || old.dyno != dyno);
                 }
             }
             Write::Back { holder, at } => {
@@ -77,9 +91,11 @@ impl Store {
                     (row.back_at, row.has_ended) = (Some(at), true);
                 }
             }
-            Write::NoHelp { holder } => {
-                if let Some(row) = self.row(holder) {
-                    row.is_useless = true;
+            Write::NoHelp { app, dyno } => {
+                let of_dyno = |row: &&mut Row| row.app == app && row.target.name == dyno;
+                let accepted = self.rows.iter_mut().filter(of_dyno).filter(|row| row.accepted_at.is_some());
+                if let Some(last) = accepted.max_by_key(|row| row.accepted_at) {
+                    last.is_useless = true;
                 }
             }
             Write::Ended { holder } => {
