@@ -197,7 +197,7 @@ impl Simulation {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { attempt_id, app, seen, is_manual, .. } => {
+            Effect::Claim { attempt_id, app, seen, is_forced: is_manual, .. } => {
                 self.claim(attempt_id, app, seen, is_manual)
             }
             Effect::Delete { attempt_id, app, dyno } => {
@@ -347,14 +347,15 @@ impl Simulation {
                 let app = of.0 as usize;
                 let text = || format!("TELL   {}: {}", notice.what.label(), notice.what);
                 self.timeline.note(Some(app), text, self.now);
-                if let (NoticeKind::GaveUp { until, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
+                if let (NoticeKind::GaveUp { until, times, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
                     self.figures.did("give_ups", 1);
                     let name = self.app_name(app);
                     let version = self.platform.world.app(name.as_str()).map_or(0, |app| app.version());
                     let ends = later(self.now, since(clock.wall(), *until));
                     self.liveness.gave_up(app, dyno.clone(), ends, version);
                     let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
-                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release };
+                    let given_up =
+                        RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release, times: *times };
                     self.write(Write::GivenUp(given_up));
                     let justified = self.invariants.gave_up(app, Some(dyno), self.now);
                     return justified.map_err(in_app(app));
@@ -377,7 +378,10 @@ impl Simulation {
                         self.liveness.assume(app, outcome.dyno.clone(), until);
                         self.write(Write::Accepted { holder, at: outcome.at });
                     }
-                    RestartResult::NotBack { .. } => {
+                    RestartResult::NoHelp { .. } => {}
+                    RestartResult::NotBack { .. }
+                    | RestartResult::DownAgain { .. }
+                    | RestartResult::Ignored { .. } => {
                         let cooldown = self.invariants.policy(app).cooldown;
                         self.liveness.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
                     }

@@ -391,7 +391,7 @@ impl Simulation {
     fn order(&mut self, app: usize, dyno: Option<DynoName>) -> Result<(), Wrong> {
         self.orders += 1;
         self.figures.did("orders", 1);
-        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno })
+        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno, forced: true })
     }
 
     fn pause(&mut self, app: Option<usize>, span: Duration) -> Result<(), Wrong> {

@@ -323,6 +323,7 @@ fn policy(chance: &mut Chance) -> Policy {
             count: number(1 + chance.below(4)),
             per: chance.span(secs(1800), secs(4 * 3600)),
         },
+        give_up_after: NonZeroU32::MIN.saturating_add(2),
         give_up_for: chance.span(secs(900), secs(6 * 3600)),
         max_concurrent: number(1 + chance.below(6).saturating_sub(3)),
         settle: chance.span(secs(5), secs(90)),
