@@ -67,7 +67,7 @@ impl Engine {
             }
             let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
             let (count, within) = (*count, *within);
-            self.judge_by_use(key, &name, at);
+            self.judge_by_use(key, &name, (at, at));
             let Some(state) = self.dynos.get_mut(&key) else { return };
             // An error of an earlier process is judged and recorded, and counts for nothing.
             if count > NonZeroU32::MIN && state.process_began.is_some_and(|began| at < began) {
@@ -229,7 +229,7 @@ impl Engine {
             let Some(state) = self.dynos.get_mut(&key) else { return };
             let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
             if let Some((lines, began)) = trend.sample(sample, above, lasting) {
-                self.judge_by_use(key, &name, began);
+                self.judge_by_use(key, &name, (began, sample.at));
                 self.fire(key, act, Cause::Rule { rule: name, code: None, lines, error_at: sample.at });
             }
         }

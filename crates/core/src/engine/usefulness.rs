@@ -47,18 +47,24 @@ impl Engine {
         }
     }
 
-    /// Judges the last restart by an error of `rule` that began at `began`.
-    pub(super) fn judge_by_use(&mut self, key: DynoKey, rule: &Arc<str>, began: Timestamp) {
+    /// Judges the last restart by an error of `rule` that began at `began` and was last seen at `seen`.
+    pub(super) fn judge_by_use(
+        &mut self,
+        key: DynoKey,
+        rule: &Arc<str>,
+        (began, seen): (Timestamp, Timestamp),
+    ) {
         let overlap = self.overlap(key);
         let Some(last) = self.dynos.get_mut(&key).and_then(|dyno| dyno.restarts.last.as_mut()) else {
             return;
         };
         let Some(back_at) = last.back_at.filter(|_| last.judged_by.as_ref() == Some(rule)) else { return };
-        let after = since(back_at, began);
         // Before that, the lines may be the old process's.
-        if began <= back_at || after < overlap {
+        let alone = later(back_at, overlap);
+        if seen < alone {
             return;
         }
+        let after = since(back_at, began.max(alone));
         last.judged_by = None;
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
         // Where the overlap is longer, its end is the first moment that says anything.
