@@ -20,11 +20,11 @@ use secrecy::SecretString;
 use crate::config::settings::HerokuSettings;
 use crate::heroku::app_facts::KnownFacts;
 use crate::heroku::call::Call;
-use crate::heroku::transport::{Fault, Miss, Transport, is_passing};
+use crate::heroku::transport::{Fault, Miss, Response, Transport};
 use crate::metrics::Metrics;
 use dynowarden_core::api::inspection::{Answers, Fit};
 use dynowarden_core::api::json::{self, Account, AppInfo, Drain, Feature, Formation, Garbled};
-use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, FormationInfo};
+use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, FormationInfo, answer};
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
 
@@ -144,13 +144,10 @@ impl Heroku {
             Err(Fault::NotSent(what)) => DeleteResult::Refused(ApiError::Unreachable { what }),
             Err(Fault::Lost(what)) => DeleteResult::Lost { what },
             Ok(response) => {
-                let status = response.status();
-                match status {
-                    _ if status.is_success() => DeleteResult::Accepted,
-                    StatusCode::NOT_FOUND => DeleteResult::Gone,
-                    // The gateway may have forwarded the request before answering.
-                    _ if is_passing(status) => DeleteResult::Lost { what: format!("answered {status}") },
-                    _ => DeleteResult::Refused(self.transport.refusal(response).await),
+                let Response { status, body, wait } = self.transport.whole(response).await;
+                match body {
+                    Ok(body) => answer::deletion(status.as_u16(), &body, wait),
+                    Err(error) => DeleteResult::Lost { what: error.to_string() },
                 }
             }
         };
@@ -270,9 +267,11 @@ impl Miss {
         match self {
             Self::ApiError(error) => error,
             Self::NotFound if call.is_about_app() => ApiError::NoSuchApp,
-            Self::NotFound => {
-                ApiError::Refused { status: StatusCode::NOT_FOUND.as_u16(), id: "not_found".to_owned() }
-            }
+            Self::NotFound => ApiError::Refused {
+                status: StatusCode::NOT_FOUND.as_u16(),
+                id: "not_found".to_owned(),
+                message: "the API knows no such thing".to_owned(),
+            },
         }
     }
 }

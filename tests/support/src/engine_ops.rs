@@ -267,10 +267,10 @@ impl Bench {
 
     fn error(b: u8) -> ApiError {
         match b % 7 {
-            0 => ApiError::Forbidden { status: 403, id: "forbidden".to_owned() },
+            0 => ApiError::Forbidden { status: 403, id: "forbidden".to_owned(), message: String::new() },
             1 => ApiError::Garbled { what: "html".to_owned() },
             2 => ApiError::NoSuchApp,
-            3 => ApiError::Refused { status: 422, id: "invalid_params".to_owned() },
+            3 => ApiError::Refused { status: 422, id: "invalid_params".to_owned(), message: String::new() },
             4 => ApiError::Throttled { wait: Some(Duration::from_secs(u64::from(b) * 9)) },
             5 => ApiError::Unauthorized,
             _ => ApiError::Unreachable { what: "reset".to_owned() },
