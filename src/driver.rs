@@ -58,6 +58,7 @@ pub enum Command {
     ApiQuota { remaining: u32 },
     Events { app: AppId, events: Vec<Event>, share: QueuePermit },
     Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
+    PlatformStatus { is_red: bool },
     Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str>, kept: oneshot::Sender<()> },
     Publish(Box<Record>),
     Resume { app: Option<AppId>, kept: oneshot::Sender<()> },
@@ -140,6 +141,11 @@ impl Handle {
     /// API response repeats it.
     pub fn api_tokens(&self, remaining: u32) {
         let _full = self.commands.try_send(Command::ApiQuota { remaining });
+    }
+
+    /// Reports a reading of Heroku's status page. A full queue drops it; the next reading repeats it.
+    pub fn platform_status(&self, is_red: bool) {
+        let _full = self.commands.try_send(Command::PlatformStatus { is_red });
     }
 
     /// Records another task's finding: it is logged, counted and sent like the engine's own records.
@@ -330,6 +336,7 @@ impl Driver {
                 self.pauses.keep(app, until, reason.clone(), kept);
                 Input::Pause { app, until, reason }
             }
+            Command::PlatformStatus { is_red } => Input::PlatformStatus { is_red },
             Command::Publish(record) => {
                 return self.sinks.publish(*record, self.clock.now());
             }

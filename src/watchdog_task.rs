@@ -123,6 +123,9 @@ impl WatchdogTask {
                     Some(page) => page.red().await,
                     None => None,
                 };
+                if let Some(red) = &red {
+                    self.context.handle.platform_status(red.iter().any(|system| system == APPS));
+                }
                 (Input::Status { red }, None)
             }
         };
@@ -193,3 +196,6 @@ impl WatchdogTask {
         readiness.warn("heroku", now.red.clone().map(|red| format!("the status page shows red: {red}")));
     }
 }
+
+/// The system of Heroku's status page that runs and restarts dynos.
+const APPS: &str = "Apps";

@@ -241,7 +241,9 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::ApiQuota { .. } | Command::Publish(_) => panic!("the HTTP server sends no such command"),
+        Command::ApiQuota { .. } | Command::PlatformStatus { .. } | Command::Publish(_) => {
+            panic!("the HTTP server sends no such command")
+        }
     }
 }
 

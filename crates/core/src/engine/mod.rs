@@ -18,6 +18,7 @@ mod boot;
 pub mod counts;
 mod decision;
 mod dyno;
+pub mod foreign;
 mod judge;
 mod orders;
 pub mod quota;
@@ -40,6 +41,7 @@ use crate::codes::Code;
 use crate::engine::attempt::Attempt;
 use crate::engine::counts::Hits;
 use crate::engine::dyno::{Dyno, DynoKey};
+use crate::engine::foreign::Foreign;
 use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
 use crate::engine::restore::{RestoredPause, RestoredState};
@@ -68,6 +70,8 @@ pub struct Engine {
     open_orders: HashMap<AttemptId, OpenOrder>,
     paused: Option<Pause>,
     platform_clock: PlatformClock,
+    /// Until when the last red reading of Heroku's status page counts.
+    red_until: Duration,
     /// Dynos by their last event, to about a minute. The first one is forgotten when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
     /// Answers that no attempt was waiting for.
@@ -117,6 +121,12 @@ pub enum Input {
         /// Events about dynos of the listed process types, and about the app.
         events: Vec<Event>,
     },
+    /// The events of a batch that another app sent under this app's name.
+    ForeignEvents {
+        app: AppId,
+        events: Vec<Event>,
+        origin: Foreign,
+    },
     /// The answer to [`Effect::Inspect`].
     Inspected {
         attempt_id: AttemptId,
@@ -137,6 +147,10 @@ pub enum Input {
     Deleted {
         attempt_id: AttemptId,
         answer: DeleteResult,
+    },
+    /// A reading of Heroku's status page.
+    PlatformStatus {
+        is_red: bool,
     },
     /// `RateLimit-Remaining` of any API response.
     ApiQuota {
@@ -238,6 +252,7 @@ impl Engine {
             open_orders: HashMap::new(),
             paused: None,
             platform_clock: PlatformClock::default(),
+            red_until: Duration::ZERO,
             quiet: BTreeSet::new(),
             stale_answers: 0,
             starved: BTreeSet::new(),
@@ -254,10 +269,12 @@ impl Engine {
             Input::Claimed { attempt_id, answer } => self.claimed(attempt_id, answer),
             Input::Deleted { attempt_id, answer } => self.deleted(attempt_id, answer),
             Input::Events { app, events } => self.on_events(app, events),
+            Input::ForeignEvents { app, events, origin } => self.hold_all(app, &events, &origin.hold()),
             Input::Inspected { attempt_id, answer } => self.inspected(attempt_id, answer),
             Input::Order { order, app, dyno } => self.order(order, app, dyno),
             Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
+            Input::PlatformStatus { is_red } => self.platform_read(is_red),
             Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),
             Input::Restore(past) => self.restore(past),
             Input::Resume { app } => self.resume(app),
@@ -309,6 +326,11 @@ impl Engine {
                 self.set_due(key, Duration::ZERO);
             }
         }
+    }
+
+    fn platform_read(&mut self, is_red: bool) {
+        let span = if is_red { limits::PLATFORM_RED_COUNTS } else { Duration::ZERO };
+        self.red_until = self.now.mono.saturating_add(span);
     }
 
     fn wake(&mut self) {

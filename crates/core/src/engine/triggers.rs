@@ -270,6 +270,9 @@ impl Engine {
         if let Some(Pause { reason, until }) = self.pause_of(key.app) {
             return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
         }
+        if self.now.mono < self.red_until {
+            return Err(Hold::PlatformRed);
+        }
         let releases = self.app(key.app).releases_seen;
         let now = self.now;
         let Some(dyno) = self.dynos.get_mut(&key) else { return Ok(()) };

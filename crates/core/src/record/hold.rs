@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::api::ApiError;
 use crate::event::DynoState;
-use crate::ident::DynoName;
+use crate::ident::{DrainToken, DynoName};
 use crate::policy::Rate;
 use crate::time::{spoken, to_the_second};
 
@@ -36,6 +36,10 @@ pub enum Hold {
     Deploying {
         from: u64,
         to: u64,
+    },
+    /// The line came through a drain of another app.
+    ForeignDrain {
+        token: DrainToken,
     },
     FormationFailed {
         /// The dyno that did not come back.
@@ -66,6 +70,8 @@ pub enum Hold {
     NotUp {
         state: DynoState,
     },
+    /// Another app has taken over the name of the watched one, and the line may be from it.
+    OtherApp,
     OutsideWindow {
         opens: Option<Timestamp>,
     },
@@ -75,6 +81,8 @@ pub enum Hold {
     },
     /// Heroku is already replacing the process.
     PlatformActs,
+    /// Heroku's status page shows the system `Apps` red.
+    PlatformRed,
     Queued {
         /// The dyno in front.
         behind: DynoName,
@@ -120,6 +128,7 @@ impl Hold {
             Self::ClockAhead { .. } => "clock_ahead",
             Self::CoolingDown { .. } => "cooling_down",
             Self::Deploying { .. } => "deploying",
+            Self::ForeignDrain { .. } => "foreign_drain",
             Self::FormationFailed { .. } => "formation_failed",
             Self::FormationOut { .. } => "formation_out",
             Self::GivenUp { .. } => "given_up",
@@ -127,9 +136,11 @@ impl Hold {
             Self::MaxRestarts { .. } => "max_restarts",
             Self::NotListed => "not_listed",
             Self::NotUp { .. } => "not_up",
+            Self::OtherApp => "other_app",
             Self::OutsideWindow { .. } => "outside_window",
             Self::Paused { .. } => "paused",
             Self::PlatformActs => "platform_acts",
+            Self::PlatformRed => "platform_red",
             Self::QueueFull { .. } => "queue_full",
             Self::Queued { .. } => "queued",
             Self::Releasing { .. } => "releasing",
@@ -175,6 +186,9 @@ impl fmt::Display for Hold {
             Self::Deploying { from, to } => {
                 write!(f, "a deploy is in progress: releases v{from} and v{to} are both running")
             }
+            Self::ForeignDrain { token } => {
+                write!(f, "the line came through the drain {token}, which is not one of this app's")
+            }
             Self::FormationFailed { dyno } => {
                 write!(
                     f,
@@ -207,6 +221,7 @@ impl fmt::Display for Hold {
             }
             Self::NotListed => f.write_str("its process type is not in process_types"),
             Self::NotUp { state } => write!(f, "the dyno is {}, not up", state.word()),
+            Self::OtherApp => f.write_str("another app has this name now, and the line may be from it"),
             Self::OutsideWindow { opens: Some(opens) } => {
                 write!(f, "outside the restart window (policy.window), which opens {}", to_the_second(*opens))
             }
@@ -215,6 +230,7 @@ impl fmt::Display for Hold {
             }
             Self::Paused { until, reason } => write!(f, "paused until {}: {reason}", to_the_second(*until)),
             Self::PlatformActs => f.write_str("Heroku is already replacing this process"),
+            Self::PlatformRed => f.write_str("Heroku's status page shows its system Apps red"),
             Self::QueueFull { max } => write!(f, "{max} dynos of its type are already waiting"),
             Self::Queued { behind } => write!(f, "waiting for its turn behind {behind}"),
             Self::Releasing { until } => {
