@@ -8,6 +8,7 @@
 //! One clock judges leases and cool-downs: the server's for PostgreSQL, the caller's for SQLite, which has
 //! one process at a time.
 
+mod app_ids;
 pub mod claims;
 mod database;
 mod dialect;

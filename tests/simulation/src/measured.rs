@@ -211,7 +211,8 @@ fn app(index: usize, webs: u32, behaviour: Behaviour) -> ScenarioApp {
     let policy = Policy {
         process_types: vec![web()],
         cooldown: secs(600),
-        max_restarts: Rate { count: number(3), per: secs(7200) },
+        max_restarts: Rate { count: number(8), per: secs(7200) },
+        give_up_after: number(3),
         give_up_for: secs(6 * 3600),
         max_concurrent: number(1),
         settle: secs(30),

@@ -18,6 +18,7 @@ mod boot;
 pub mod counts;
 mod decision;
 mod dyno;
+pub mod foreign;
 mod formation;
 mod judge;
 mod orders;
@@ -43,6 +44,7 @@ use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause};
 use crate::engine::counts::Hits;
 use crate::engine::dyno::{Dyno, DynoKey};
+use crate::engine::foreign::Foreign;
 use crate::engine::judge::on_axis;
 use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
@@ -72,6 +74,8 @@ pub struct Engine {
     open_orders: HashMap<AttemptId, OpenOrder>,
     paused: Option<Pause>,
     platform_clock: PlatformClock,
+    /// Until when the last red reading of Heroku's status page counts.
+    red_until: Duration,
     /// Dynos by their last event, to about a minute. The first one is forgotten when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
     /// Answers that no attempt was waiting for.
@@ -129,6 +133,12 @@ pub enum Input {
         /// Events about dynos of the listed process types, and about the app.
         events: Vec<Event>,
     },
+    /// The events of a batch that another app sent under this app's name.
+    ForeignEvents {
+        app: AppId,
+        events: Vec<Event>,
+        origin: Foreign,
+    },
     /// The answer to [`Effect::Inspect`].
     Inspected {
         attempt_id: AttemptId,
@@ -149,6 +159,10 @@ pub enum Input {
     Deleted {
         attempt_id: AttemptId,
         answer: DeleteResult,
+    },
+    /// A reading of Heroku's status page.
+    PlatformStatus {
+        is_red: bool,
     },
     /// `RateLimit-Remaining` of any API response.
     ApiQuota {
@@ -255,6 +269,7 @@ impl Engine {
             open_orders: HashMap::new(),
             paused: None,
             platform_clock: PlatformClock::default(),
+            red_until: Duration::ZERO,
             quiet: BTreeSet::new(),
             stale_answers: 0,
             starved: BTreeSet::new(),
@@ -271,10 +286,12 @@ impl Engine {
             Input::Claimed { attempt_id, answer } => self.claimed(attempt_id, answer),
             Input::Deleted { attempt_id, answer } => self.deleted(attempt_id, answer),
             Input::Events { app, events } => self.on_events(app, events),
+            Input::ForeignEvents { app, events, origin } => self.hold_all(app, &events, &origin.hold()),
             Input::Inspected { attempt_id, answer } => self.inspected(attempt_id, answer),
             Input::Order { order, app, dyno, forced } => self.order(order, (app, dyno, forced)),
             Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
+            Input::PlatformStatus { is_red } => self.platform_read(is_red),
             Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),
             Input::Restore(past) => self.restore(past),
             Input::Resume { app } => self.end_pause(app),
@@ -343,6 +360,11 @@ impl Engine {
                 self.set_due(key, Duration::ZERO);
             }
         }
+    }
+
+    fn platform_read(&mut self, is_red: bool) {
+        let span = if is_red { limits::PLATFORM_RED_COUNTS } else { Duration::ZERO };
+        self.red_until = self.now.mono.saturating_add(span);
     }
 
     fn wake(&mut self) {

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 
 use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::codes::Code;
+use crate::engine::foreign::Foreign;
 use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
 use crate::engine::{Effect, Engine, Input, OrderId};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, DrainToken, DynoName};
+use crate::limits;
 use crate::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
 use crate::record::{AttemptId, MemoryAfterRestart, Record};
 use crate::time::{Now, earlier, later};
@@ -233,6 +235,7 @@ impl Bench {
                     formation: self.api.clone(),
                     preboot: self.preboot,
                     quantity: self.quantity,
+                    ..FormationInfo::default()
                 };
                 Input::Inspected { attempt_id, answer: error.map_or(Ok(view), Err) }
             }
@@ -470,7 +473,7 @@ fn the_cool_down_runs_from_the_accepted_restart() {
 #[test]
 fn a_refused_restart_is_tried_again_after_growing_waits() {
     let mut bench = Bench::new(plan(), 1);
-    let refusal = ApiError::Refused { status: 409, id: "conflict".to_owned() };
+    let refusal = ApiError::Refused { status: 409, id: "conflict".to_owned(), message: "busy".to_owned() };
     bench.faults.extend((0..5).map(|_| Fault::DeleteRefused(refusal.clone())));
     for _ in 0..425 {
         bench.r14("web.1");
@@ -1062,6 +1065,47 @@ fn r15_is_left_to_the_platform() {
     bench.events(vec![Fact::Error { code: Code::R15, dyno: Some(dyno("web.1")) }]);
     bench.r14("web.1");
     bench.expect(&["00:00:00 web.1 hold platform_acts"]);
+}
+
+#[test]
+fn another_apps_lines_are_held_and_change_nothing() {
+    let token: DrainToken = "d.other".parse().expect("a token");
+    for (origin, label) in [(Foreign::Drain { token }, "foreign_drain"), (Foreign::OtherApp, "other_app")] {
+        let mut bench = Bench::new(plan(), 1);
+        let at = bench.now.wall;
+        let facts = [
+            Fact::Life { dyno: dyno("web.1"), change: Change::Leaving },
+            Fact::Error { code: Code::R14, dyno: Some(dyno("web.1")) },
+            Fact::Release { version: Some(8) },
+        ];
+        let events = facts.into_iter().map(|fact| Event { at, fact }).collect();
+        bench.input(Input::ForeignEvents { app: APP, events, origin: origin.clone() });
+        bench.expect(&[&format!("00:00:00 web.1 hold {label}")]);
+        assert!(bench.deletes.is_empty());
+        // Its own lines still count.
+        bench.r14("web.1");
+        assert_eq!(bench.deletes.len(), 1, "{label}");
+    }
+}
+
+#[test]
+fn a_red_status_page_holds_restarts_until_it_is_green_or_no_longer_read() {
+    for (input, span) in
+        [(Some(Input::PlatformStatus { is_red: false }), secs(1)), (None, limits::PLATFORM_RED_COUNTS)]
+    {
+        let mut bench = Bench::new(plan(), 1);
+        bench.input(Input::PlatformStatus { is_red: true });
+        bench.r14("web.1");
+        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.1")), forced: true });
+        bench.expect(&["00:00:00 web.1 hold platform_red", "00:00:00 web.1 hold platform_red"]);
+        bench.pass(span - secs(1));
+        bench.r14("web.1");
+        assert!(bench.deletes.is_empty());
+        input.into_iter().for_each(|input| bench.input(input));
+        bench.pass(secs(1));
+        bench.r14("web.1");
+        assert_eq!(bench.deletes.len(), 1);
+    }
 }
 
 #[test]

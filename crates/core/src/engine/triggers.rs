@@ -324,6 +324,9 @@ impl Engine {
         if let Some(Pause { reason, until }) = self.pause_of(key.app) {
             return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
         }
+        if self.now.mono < self.red_until {
+            return Err(Hold::PlatformRed);
+        }
         let (now, releases_seen) = (self.now, self.app(key.app).releases_seen);
         let Some(dyno) = self.dynos.get(&key) else { return Ok(()) };
         let app = self.app(key.app);
