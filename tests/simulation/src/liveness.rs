@@ -23,8 +23,9 @@ pub const BOUND: Duration = Duration::from_secs(6 * 60);
 /// Between two lines of a dyno that keeps erring.
 const GAP_MAX: Duration = Duration::from_secs(70);
 
-/// From the first error, or the last restart, until people are told: 15 minutes, and a line's time.
-const TOLD_WITHIN: Duration = Duration::from_secs(15 * 60 + 60);
+/// From the first error, or the last restart, until people are told: 15 minutes, and the time of the lines that
+/// a rule may need.
+const TOLD_WITHIN: Duration = Duration::from_secs(18 * 60);
 
 /// Temporary obstacles, whatever the dyno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -142,7 +142,9 @@ impl Promises {
     pub fn died(&mut self, now: Timestamp) {
         self.died_at = Some(now);
         // It may not have lived to write down what it had just learnt.
-        for last in self.places.values_mut().filter_map(|place| place.taken.last_mut()) {
+        for place in self.places.values_mut() {
+            place.accepted_at = place.accepted_at.filter(|at| since(*at, now) > secs(2));
+            let Some(last) = place.taken.last_mut() else { continue };
             last.heard_at = last.heard_at.filter(|at| since(*at, now) > secs(2));
         }
     }
