@@ -63,7 +63,7 @@ impl Simulation {
         }
         self.life += 1;
         self.figures.did("lives", 1);
-        self.liveness.born();
+        self.liveness.born(self.clock());
         let plans: Vec<_> = self.scenario.apps.iter().map(|app| app.plan.clone()).collect();
         let watch = |plan: &dynowarden_core::policy::AppPlan| ProcessTypeFilter {
             process_types: plan.policy.process_types.clone(),

@@ -23,6 +23,8 @@ pub struct Promises {
     booted_at: HashMap<(usize, ProcessType), Timestamp>,
     /// When the daemon last died.
     died_at: Option<Timestamp>,
+    /// Apps with preboot, whose old instances write under the same name for minutes.
+    preboot: BTreeSet<usize>,
     released_at: HashMap<usize, Timestamp>,
 }
 
@@ -77,6 +79,9 @@ impl Promises {
     /// Looks at every dyno. Must be called before the world goes on.
     pub fn look(&mut self, plans: &[AppPlan], world: &World, now: Timestamp) {
         for (app, plan) in plans.iter().enumerate() {
+            if world.app(plan.name.as_str()).is_some_and(|app| app.spec.preboot) {
+                self.preboot.insert(app);
+            }
             let is_up = |name: &DynoName| {
                 world.dynos(&plan.name).any(|twin| twin.name == *name && twin.state == DynoState::Up)
             };
@@ -128,12 +133,16 @@ impl Promises {
         place.newest_sample = place.newest_sample.max(Some(at));
     }
 
-    /// The daemon received an error that was written at `at`.
+    /// The daemon received an error that was written at `at`, when no other instance can have written it.
     pub fn heard(&mut self, app: usize, dyno: &DynoName, at: Timestamp, now: Timestamp) {
+        if self.preboot.contains(&app) {
+            return;
+        }
         if let Some(last) = self.places.get_mut(&(app, dyno.clone())).and_then(|place| place.taken.last_mut())
             && let Some((_, up_at)) = last.up
             && last.useless_at.is_some_and(|first| first <= at)
             && since(up_at, at) + secs(5) <= HELP_WITHIN
+            && since(last.at, at) > OLD_PROCESS_MAX
         {
             last.heard_at.get_or_insert(now);
         }
@@ -352,6 +361,9 @@ fn names(dynos: &BTreeSet<&DynoName>) -> String {
 
 /// An error this soon after the new dyno is up means that the restart did not help.
 const HELP_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long the old process may write under the name of the new one.
+const OLD_PROCESS_MAX: Duration = Duration::from_secs(40);
 
 /// The newest error just before a DELETE, and what a claim may take.
 const ERROR_AGE_MAX: Duration = Duration::from_secs(90 + 6);
