@@ -145,7 +145,10 @@ pub enum ClaimRefusal {
         dyno: DynoName,
     },
     /// All replicas together have used up `max_restarts`.
-    MaxRestarts,
+    MaxRestarts {
+        /// When a restart is allowed again.
+        until: Timestamp,
+    },
     /// The store does not answer, and without it the other replicas' restarts are unknown.
     StoreAway,
 }

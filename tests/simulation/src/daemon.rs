@@ -210,7 +210,7 @@ impl Simulation {
             Fact::Error { code: Code::R14, dyno: Some(dyno) } => {
                 self.figures.did("errors", 1);
                 let fresh = since(event.at, self.now) < secs(90);
-                if fresh && !self.scenario.apps[app].plan.dry_run {
+                if fresh && !self.scenario.is_calm && !self.scenario.apps[app].plan.dry_run {
                     self.excuse_clock();
                     self.excuse_api();
                     if self.platform.bucket.remaining(self.now) < 1000 {
@@ -256,7 +256,7 @@ impl Simulation {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { attempt_id, app, seen, is_manual, .. } => {
+            Effect::Claim { attempt_id, app, seen, is_forced: is_manual, .. } => {
                 self.claim(attempt_id, app, seen, is_manual)
             }
             Effect::Delete { attempt_id, app, dyno } => {
@@ -292,6 +292,9 @@ impl Simulation {
 
     /// Now and then kills or stops the daemon at the worst moment.
     fn kill_soon(&mut self) {
+        if self.scenario.is_calm {
+            return;
+        }
         if self.now < self.scenario.heals_at && self.chance.hits(25) {
             let span = self.chance.span(Duration::ZERO, Duration::from_millis(600));
             self.plan_in(span, Due::Event(Event::Kill));
@@ -335,7 +338,7 @@ impl Simulation {
         let answer = self.chance.span(Duration::ZERO, Duration::from_millis(20));
         self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, granted });
         self.kill_soon();
-        if self.chance.hits(10) {
+        if !self.scenario.is_calm && self.chance.hits(10) {
             // A person pauses it at the last moment.
             let (span, until) =
                 (self.chance.span(Duration::ZERO, commit), self.chance.span(secs(60), secs(1800)));
@@ -368,6 +371,9 @@ impl Simulation {
     }
 
     fn record(&mut self, record: &Record) -> Result<(), Wrong> {
+        if let Some(notifier) = &mut self.notifier {
+            notifier.record(record, self.now);
+        }
         let (life, clock) = (self.life, self.clock());
         match record {
             Record::Decision(decision) => {
@@ -410,14 +416,15 @@ impl Simulation {
                 let app = of.0 as usize;
                 let text = || format!("TELL   {}: {}", notice.what.label(), notice.what);
                 self.timeline.note(Some(app), text, self.now);
-                if let (NoticeKind::GaveUp { until, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
+                if let (NoticeKind::GaveUp { until, times, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
                     self.figures.did("give_ups", 1);
                     let name = self.app_name(app);
                     let version = self.platform.world.app(name.as_str()).map_or(0, |app| app.version());
                     let ends = later(self.now, since(clock.wall(), *until));
                     self.liveness.gave_up(app, dyno.clone(), ends, version);
                     let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
-                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release };
+                    let given_up =
+                        RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release, times: *times };
                     self.write(Write::GivenUp(given_up));
                     let justified = self.invariants.gave_up(app, Some(dyno), self.now);
                     return justified.map_err(in_app(app));
@@ -440,7 +447,10 @@ impl Simulation {
                         self.liveness.assume(app, outcome.dyno.clone(), until);
                         self.write(Write::Accepted { holder, at: outcome.at });
                     }
-                    RestartResult::NotBack { .. } => {
+                    RestartResult::NoHelp { .. } => {}
+                    RestartResult::NotBack { .. }
+                    | RestartResult::DownAgain { .. }
+                    | RestartResult::Ignored { .. } => {
                         let cooldown = self.invariants.policy(app).cooldown;
                         self.liveness.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
                     }
@@ -520,6 +530,9 @@ impl Simulation {
             if let Some(fate) = mishaps.fate(&mut self.chance, (want, late_max), &mut self.figures) {
                 return fate;
             }
+        }
+        if self.scenario.is_calm && self.api_condition == ApiCondition::Fair {
+            return Fate::fair(&mut self.chance);
         }
         Fate::draw(&mut self.chance, self.api_condition, want, &mut self.figures)
     }

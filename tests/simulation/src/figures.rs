@@ -107,7 +107,7 @@ impl Timeline {
     }
 }
 
-const FAULTS: [&str; 57] = [
+const FAULTS: [&str; 59] = [
     "429",
     "429_with_time",
     "5xx",
@@ -145,6 +145,8 @@ const FAULTS: [&str; 57] = [
     "name_taken_over",
     "one_off",
     "one_offs",
+    "partial_list",
+    "partial_lists",
     "preboot",
     "preboot_twins",
     "refused",

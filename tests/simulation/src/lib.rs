@@ -11,6 +11,8 @@ pub mod hostile;
 mod inspection;
 pub mod invariants;
 pub mod liveness;
+pub mod measured;
+mod notifier;
 pub mod scenario;
 pub mod store;
 
@@ -44,6 +46,7 @@ use crate::daemon::Daemon;
 use crate::figures::{Figures, Timeline};
 use crate::invariants::{Clock, Invariants};
 use crate::liveness::{Liveness, Trouble};
+use crate::notifier::Notifier;
 use crate::scenario::{ApiCondition, Event, Scenario, secs};
 use crate::store::{Store, Write};
 
@@ -57,6 +60,8 @@ pub struct Simulation {
     invariants: Invariants,
     life: u32,
     logplex: Logplex,
+    /// Only where messages are measured.
+    notifier: Option<Notifier>,
     now: Timestamp,
     orders: u64,
     platform: Platform,
@@ -148,6 +153,10 @@ impl Simulation {
     fn new(seed: u64, day: Duration, with_timeline: bool) -> Self {
         let mut chance = Chance::new(seed);
         let scenario = Scenario::draw(&mut chance, day);
+        Self::of(scenario, chance, with_timeline)
+    }
+
+    fn of(scenario: Scenario, mut chance: Chance, with_timeline: bool) -> Self {
         let start = scenario.start;
         let mut world = World::new(chance.draw(), start);
         for (index, app) in scenario.apps.iter().enumerate() {
@@ -173,6 +182,7 @@ impl Simulation {
             invariants: Invariants::new(plans),
             life: 0,
             logplex,
+            notifier: None,
             now: start,
             orders: 0,
             platform,
@@ -202,7 +212,8 @@ impl Simulation {
     fn next_at(&self) -> Option<Timestamp> {
         let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
         let wake = self.daemon.as_ref().and_then(Daemon::wakes_at);
-        [agenda, wake, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
+        let notifier = self.notifier.as_ref().and_then(Notifier::wakes_at);
+        [agenda, wake, notifier, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
             .into_iter()
             .flatten()
             .min()
@@ -218,6 +229,9 @@ impl Simulation {
         while let Some(post) = self.logplex.poll(self.now) {
             let span = self.chance.span(Duration::from_millis(2), Duration::from_millis(120));
             self.plan_in(span, Due::Posting(Box::new(post)));
+        }
+        if let Some(notifier) = &mut self.notifier {
+            notifier.wake(self.now);
         }
         if self.daemon.as_ref().and_then(Daemon::wakes_at).is_some_and(|at| at <= self.now) {
             self.input(Input::Wake)?;
@@ -236,6 +250,9 @@ impl Simulation {
 
     fn note_line(&mut self, line: &LogLine) {
         let Some(app) = self.scenario.apps.iter().position(|app| app.spec.name == line.app) else { return };
+        if line.text.starts_with(b"Error R15") {
+            self.figures.did("killed", 1);
+        }
         if line.text.starts_with(b"Error R14")
             && let (Some(instance), Ok(dyno)) = (&line.instance, line.procid.parse::<DynoName>())
         {
@@ -462,7 +479,7 @@ impl Simulation {
     fn order(&mut self, app: usize, dyno: Option<DynoName>) -> Result<(), Wrong> {
         self.orders += 1;
         self.figures.did("orders", 1);
-        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno })
+        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno, forced: true })
     }
 
     fn pause(&mut self, app: Option<usize>, span: Duration) -> Result<(), Wrong> {

@@ -135,6 +135,8 @@ pub struct Scenario {
     pub dies_settling: u32,
     pub drain: DrainPolicy,
     pub events: Vec<(Timestamp, Event)>,
+    /// Only the events occur: calls meet no chance mishaps, and the daemon is not disturbed at its work.
+    pub is_calm: bool,
     /// The kinds of hostility that occur.
     pub kinds: Vec<&'static str>,
     pub mishaps: Mishaps,
@@ -161,17 +163,11 @@ impl Scenario {
         let count = 1 + usize::from(chance.hits(450)) + usize::from(chance.hits(150));
         let apps: Vec<ScenarioApp> = (0..count).map(|index| app(chance, index)).collect();
         let mut scenario = Self {
-            apps,
-            dies_settling: 0,
             drain: drain(chance),
-            events: Vec::new(),
-            kinds: Vec::new(),
-            mishaps: Mishaps::default(),
-            stops_at_work: 0,
-            strangers: Vec::new(),
-            start,
             heals_at,
             end: later(heals_at, REST),
+            is_calm: false,
+            ..Self::calm(apps, start, day)
         };
         scenario.draw_world(chance, day);
         scenario.draw_daemon(chance, day);
@@ -179,6 +175,25 @@ impl Scenario {
         hostile::draw(&mut scenario, chance, day);
         scenario.events.push((heals_at, Event::Heal));
         scenario
+    }
+
+    /// A day on which nothing happens to these apps.
+    pub fn calm(apps: Vec<ScenarioApp>, start: Timestamp, day: Duration) -> Self {
+        let end = later(start, day);
+        Self {
+            apps,
+            dies_settling: 0,
+            drain: DrainPolicy::default(),
+            events: Vec::new(),
+            is_calm: true,
+            kinds: Vec::new(),
+            mishaps: Mishaps::default(),
+            stops_at_work: 0,
+            strangers: Vec::new(),
+            start,
+            heals_at: end,
+            end,
+        }
     }
 
     /// Counts the day's lasting conditions.
@@ -409,6 +424,7 @@ fn policy(chance: &mut Chance) -> Policy {
             count: number(1 + chance.below(4)),
             per: chance.span(secs(1800), secs(4 * 3600)),
         },
+        give_up_after: NonZeroU32::MIN.saturating_add(2),
         give_up_for: chance.span(secs(900), secs(6 * 3600)),
         max_concurrent: number(1 + chance.below(6).saturating_sub(3)),
         settle: chance.span(secs(5), secs(90)),

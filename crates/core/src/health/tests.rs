@@ -56,6 +56,7 @@ fn acme() -> AppFacts {
         process_types: vec!["web".parse().expect("a type")],
         cooldown: MINUTE,
         max_restarts: Rate { count: one, per: MINUTE },
+        give_up_after: NonZeroU32::MIN.saturating_add(2),
         give_up_for: MINUTE,
         max_concurrent: one,
         settle: MINUTE,

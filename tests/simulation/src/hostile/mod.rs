@@ -84,10 +84,11 @@ impl Mishaps {
     }
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind { name: "autoscaler", permille: 120, draw: autoscaler::draw },
     Kind { name: "foreign_drains", permille: 120, draw: drains::draw },
     Kind { name: "leaks", permille: 250, draw: leaks::draw },
+    Kind { name: "partial_lists", permille: 120, draw: lists::draw },
     Kind { name: "renames", permille: 80, draw: names::draw },
     Kind { name: "one_offs", permille: 150, draw: one_offs::draw },
     Kind { name: "preboot_twins", permille: 120, draw: preboot::draw },
