@@ -662,6 +662,12 @@ pub const DECISIONS_KEPT_MAX: u64 = 1_000_000;
 /// Rows that retention deletes in one transaction.
 pub const ROWS_PER_PRUNE_MAX: u64 = 500;
 
+/// How long the API's clock confirms this machine's. Retention deletes nothing without that.
+pub const CLOCK_CONFIRMED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How long a stored pause that seems to be over holds after startup, until the API confirms the clock.
+pub const PAUSE_UNCONFIRMED: Duration = Duration::from_secs(60 * 60);
+
 /// How often retention looks for rows that are too old or too many.
 pub const PRUNE_RECORD_EVERY: Duration = Duration::from_secs(10 * 60);
 
