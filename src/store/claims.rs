@@ -558,7 +558,7 @@ mod tests {
 
     #[test]
     fn a_give_up_lasts_until_another_release() {
-        let request = request("i1", true);
+        let request = request("i1", false);
         let claimant = Claimant { app: "acme", holder: "us", request: &request, decision: None };
         for (release, expect) in [(Some(7), elsewhere(60)), (None, elsewhere(60)), (Some(6), None)] {
             let give_up = GiveUp { until: NOW + secs(60), release };
