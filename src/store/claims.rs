@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::store::dialect::Dialect;
+use crate::store::past::ALL_APPS;
 use crate::store::rows::{
     DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp,
 };
@@ -53,6 +54,11 @@ pub(super) struct DbTime {
 }
 
 impl DbTime {
+    /// Converts a time of the caller's clock to the clock that judges leases.
+    pub(super) fn of_caller(self, at: Timestamp) -> i64 {
+        micros(at).saturating_add(self.ahead)
+    }
+
     /// Converts a time of the clock that judges leases to the caller's clock.
     pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
         timestamp(at.saturating_sub(self.ahead))
@@ -67,6 +73,12 @@ pub(super) async fn claim(
     db_time: DbTime,
 ) -> Result<Result<(), ClaimRefusal>, sqlx::Error> {
     let Claimant { app, request, .. } = claimant;
+    let pause: Option<(i64, String)> =
+        sqlx::query_as(PAUSE).bind(app).bind(ALL_APPS).bind(db_time.now).fetch_optional(&mut *to).await?;
+    if let Some((until, reason)) = pause {
+        let until = db_time.as_seen_by_caller(until);
+        return Ok(Err(ClaimRefusal::Paused { until, reason: reason.into() }));
+    }
     let bounds = &request.bounds;
     let longest = bounds.cooldown_after(u32::MAX).max(bounds.max_restarts.per);
     let since = db_time.now.saturating_sub(span_micros(longest));
@@ -166,6 +178,11 @@ const ROWS: &str = "\
         AND (ended_at IS NULL OR lease_until > $3 OR (dyno = $4 AND accepted_at > $5))";
 
 const GIVE_UP: &str = "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2";
+
+/// Whoever paused the app, and wherever: its pause is in force before it is answered.
+const PAUSE: &str = "\
+    SELECT until, reason FROM dynowarden_pauses WHERE app IN ($1, $2) AND until > $3 \
+    ORDER BY until DESC LIMIT 1";
 
 const RESOLVE: &str = "\
     UPDATE dynowarden_restarts SET result = COALESCE(result, $2), ended_at = $3, lease_until = 0, \

@@ -293,6 +293,9 @@ impl Engine {
                 let hold = Hold::FormationOut { dyno, state: DynoState::Other, allowed };
                 self.wait(key, attempt, hold, None);
             }
+            Err(ClaimRefusal::Paused { until, reason }) => {
+                self.leave(key, attempt, Hold::Paused { until, reason });
+            }
             Err(ClaimRefusal::StoreAway) => self.leave(key, attempt, Hold::StoreAway),
         }
     }

@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DynoInfo;
 use crate::codes::Code;
+use crate::engine::Engine;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
-use crate::engine::{Engine, Pause};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::AttemptId;
@@ -141,7 +141,7 @@ impl Engine {
     pub(super) fn replace_pauses(&mut self, pauses: Vec<RestoredPause>) {
         self.end_pause(None);
         for RestoredPause { app, until, reason } in pauses {
-            self.pause(app, Pause { reason, until });
+            self.pause(app, until, reason);
         }
     }
 
