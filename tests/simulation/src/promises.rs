@@ -32,6 +32,8 @@ pub struct Promises {
 struct Place {
     /// When the API last accepted a DELETE.
     accepted_at: Option<Timestamp>,
+    /// DELETEs that were accepted and never carried out.
+    ignored: u32,
     /// Since when no instance has been up; none while one is.
     down_since: Option<Timestamp>,
     newest_error: Option<Timestamp>,
@@ -202,8 +204,10 @@ impl Promises {
     /// The API itself answered a DELETE, or it was surely not sent.
     pub fn answered(&mut self, app: usize, dyno: &DynoName, is_accepted: bool, now: Timestamp) {
         let place = self.places.entry((app, dyno.clone())).or_default();
-        place.open = None;
+        let open = place.open.take();
         if is_accepted {
+            let is_done = |open: &Sent| place.taken.last().is_some_and(|taken| taken.at >= open.at);
+            place.ignored += u32::from(open.is_some_and(|open| !is_done(&open)));
             place.accepted_at = Some(now);
         }
     }
@@ -272,7 +276,12 @@ impl Promises {
         let useless = self.useless(app, dyno, |taken| taken.useless_at);
         // After a give-up there is one more try.
         let needed = if is_again { 1 } else { policy.give_up_after.get() };
-        hold!(useless >= needed, "gave up on {dyno} after {useless} restarts in a row that did not help");
+        // Of an accepted restart that never happened, nothing tells that it was none.
+        let ignored = self.places.get(&(app, dyno.clone())).map_or(0, |place| place.ignored);
+        hold!(
+            useless + ignored >= needed,
+            "gave up on {dyno} after {useless} restarts in a row that did not help"
+        );
         Ok(())
     }
 
