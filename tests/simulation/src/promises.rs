@@ -290,8 +290,7 @@ impl Promises {
     pub fn spares(
         &self,
         (app, target): (usize, &DynoName),
-        list: &ListTruth,
-        ours: &BTreeSet<DynoName>,
+        (list, ours): (&ListTruth, &BTreeSet<DynoName>),
         policy: &Policy,
         now: Timestamp,
     ) -> Verdicts {
