@@ -45,6 +45,8 @@ struct Known {
     asked_at: Option<Duration>,
     /// The id of another app that has the name now.
     taken_by: Option<AppName>,
+    /// When errors last passed of which it was unknown whose they are.
+    uncertain_at: Option<Duration>,
 }
 
 impl AppIds {
@@ -75,6 +77,19 @@ impl AppIds {
         self.known(app).taken_by.is_some()
     }
 
+    /// Notes that errors of an unknown sender count, because no other app is known to have the name.
+    pub(super) fn note_uncertain(&self, app: AppId, now: Duration) {
+        self.known(app).uncertain_at = Some(now);
+    }
+
+    /// Whether another app has the name, and its errors may be those that led here.
+    fn may_be_of_other(&self, app: AppId) -> bool {
+        let now = self.clock.now().mono;
+        let known = self.known(app);
+        let is_recent = |at: Duration| now.saturating_sub(at) <= limits::ERROR_AGE_MAX;
+        known.taken_by.is_some() && known.uncertain_at.is_some_and(is_recent)
+    }
+
     /// `GET /apps/{app}` by the id if that is known, and a look at who has the name.
     pub(crate) async fn ask(&self, app: AppId, heroku: &Heroku) -> Answered<Result<AppInfo, ApiError>> {
         let target = self.target(app);
@@ -95,9 +110,8 @@ impl AppIds {
         by_target
     }
 
-    /// The inspection before a restart, of the app with the known id.
-    ///
-    /// The first one that finds another app under the name does not know whose lines led to it, and fails.
+    /// The inspection before a restart, of the app with the known id. It fails if another app has the name and
+    /// may have written the lines that led to it.
     pub(crate) async fn inspect(
         &self,
         app: AppId,
@@ -106,7 +120,6 @@ impl AppIds {
         heroku: &Heroku,
     ) -> Answered<Result<FormationInfo, ApiError>> {
         self.find(app, heroku).await;
-        let was_taken = self.is_taken(app);
         let mut answered = heroku.inspect(&self.target(app), listed, dyno).await;
         if is_unknown(&answered.value) && self.target(app) != *self.name(app) {
             self.look_without_id(app, heroku).await;
@@ -114,19 +127,16 @@ impl AppIds {
                 answered = heroku.inspect(self.name(app), listed, dyno).await;
             }
         }
-        let owner = answered.value.as_ref().ok().and_then(|view| view.app.as_ref());
-        if let Some(owner) = owner {
-            let known = self.known(app).id.clone();
-            let is_other = known.is_some_and(|id| id.as_str() != owner.id);
+        let mut is_other = false;
+        if let Some(owner) = answered.value.as_ref().ok().and_then(|view| view.app.as_ref()) {
+            is_other = self.known(app).id.as_ref().is_some_and(|id| id.as_str() != owner.id);
             if is_other {
                 self.name_is_held_by(app, owner.id.parse().ok()).await;
             } else if owner.name != self.name(app).as_str() && owner.id != self.name(app).as_str() {
                 self.look_at_name(app, heroku).await;
             }
-            if is_other || (!was_taken && self.is_taken(app)) {
-                answered.value = Err(ApiError::OtherApp);
-            }
-        } else if !was_taken && self.is_taken(app) {
+        }
+        if is_other || self.may_be_of_other(app) {
             answered.value = Err(ApiError::OtherApp);
         }
         answered
