@@ -235,12 +235,8 @@ impl Store {
             }
             Record::Outcome(outcome) => {
                 let Some(app) = shared.app(outcome.app) else { return };
-                let is_held_on = matches!(
-                    outcome.result,
-                    RestartResult::Accepted { .. }
-                        | RestartResult::Ignored { .. }
-                        | RestartResult::NotBack { .. }
-                );
+                let is_held_on =
+                    matches!(outcome.result, RestartResult::Accepted { .. } | RestartResult::NotBack { .. });
                 if !is_held_on {
                     shared.held().remove(&outcome.attempt_id);
                 }

@@ -133,7 +133,8 @@ async fn prune(
         (OLD_DECISIONS, too_old),
         (OLD_NOTICES, too_old),
         (OLD_RESTARTS, needed),
-        (OLD_GIVE_UPS, now),
+        // The next give-up lasts longer than the one before.
+        (OLD_GIVE_UPS, now.saturating_sub(2 * span_micros(limits::GIVE_UP_MAX))),
         (OLD_PAUSES, now),
         (OLD_HITS, wall.saturating_sub(span_micros(limits::INSTANCE_SPAN_MAX))),
     ]
