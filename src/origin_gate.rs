@@ -67,7 +67,7 @@ impl OriginGate {
                     && let Some(oldest) = self.waiting.pop_front()
                 {
                     self.waiting_events -= oldest.batch.events.len();
-                    self.metrics.unknown_origin_dropped(oldest.batch.events.len());
+                    self.metrics.refused("unknown_drain");
                 }
                 Vec::new()
             }

@@ -591,8 +591,8 @@ pub const REJECTED_PATHS_MAX: usize = 64;
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
 
-/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked for
-/// if the API does not answer.
+/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked
+/// for if the API does not answer.
 pub const DRAINS_ASKED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a drain of another app is reported while it goes on sending.
