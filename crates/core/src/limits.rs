@@ -146,6 +146,13 @@ pub const QUEUED_PER_FORMATION_MAX: usize = 256;
 /// Dynos with state in the engine, over all apps; past it the longest quiet one is forgotten.
 pub const DYNOS_MAX: usize = 200_000;
 
+/// Errors of process types that are not listed, of one batch: enough to show that a type errs.
+pub const UNLISTED_ERRORS_PER_BATCH_MAX: usize = 4;
+
+/// Process types of one app that err and are not listed; a Procfile has a handful, and further ones leave no
+/// decision.
+pub const UNLISTED_TYPES_MAX: usize = 16;
+
 /// Process types read from one line about scaling; a Procfile has a handful.
 pub const SCALED_TYPES_MAX: usize = 64;
 
@@ -533,14 +540,18 @@ pub const ROUND_CALLS_AT_ONCE: usize = 8;
 /// The wait before a failed call of a round is repeated; it doubles with every failure.
 pub const ROUND_AGAIN: Duration = Duration::from_secs(60);
 
-/// Between two probes of the token, which cost nothing.
-pub const PROBE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Between two probes of the token, which cost no quota. People are notified within 30 s that restarts are
+/// off.
+pub const PROBE_EVERY: Duration = Duration::from_secs(8);
 
 /// The wait after a failed probe; it doubles with every failure.
-pub const PROBE_AGAIN: Duration = Duration::from_secs(60);
+pub const PROBE_AGAIN: Duration = Duration::from_secs(2);
 
-/// Consecutive failed probes until the API counts as away: over four minutes.
+/// Consecutive failed probes until the API counts as away.
 pub const PROBES_FAILED: u32 = 3;
+
+/// After this long without an answer, two failed probes are enough: each may have waited for its time-out.
+pub const API_AWAY_AFTER: Duration = Duration::from_secs(20);
 
 /// Between two reads of Heroku's status page.
 pub const PLATFORM_STATUS_EVERY: Duration = Duration::from_secs(2 * 60);

@@ -77,6 +77,9 @@ pub enum HealthAlert {
         systems: String,
     },
     PlatformRecovered,
+    /// The database does not answer. About the whole account.
+    StoreAway,
+    StoreRecovered,
     /// About the whole account.
     TokenRefused,
     TokenRecovered,
@@ -99,6 +102,7 @@ impl HealthAlert {
             | Self::LinesLost { .. }
             | Self::NameTaken { .. }
             | Self::PlatformRed { .. }
+            | Self::StoreAway
             | Self::TokenRefused => "failure",
             Self::ApiRecovered
             | Self::AppRecovered
@@ -106,6 +110,7 @@ impl HealthAlert {
             | Self::DrainRecovered
             | Self::NameRecovered
             | Self::PlatformRecovered
+            | Self::StoreRecovered
             | Self::TokenRecovered => "recovered",
         }
     }
@@ -171,6 +176,10 @@ impl HealthAlert {
             }
             Self::PlatformRed { systems } => format!("Heroku's status page shows red: {systems}"),
             Self::PlatformRecovered => "Heroku's status page no longer shows red".to_owned(),
+            Self::StoreAway => {
+                "the database is unavailable, so earlier restarts are unknown and restarts are off".to_owned()
+            }
+            Self::StoreRecovered => "the database is available again".to_owned(),
             Self::TokenRecovered => "the API accepts the token again".to_owned(),
         };
         (text, None)
