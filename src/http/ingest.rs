@@ -12,7 +12,7 @@ use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
 use crate::http::Service;
 use crate::http::auth::{self, DrainAccess};
-use crate::http::body::{self, Encoding, Unpacked};
+use crate::http::body::{self, BodyError, Encoding, Unpacked};
 use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
 use crate::http::refusal::Refusal;
@@ -55,6 +55,7 @@ impl Service {
             }
             DrainAccess::UnknownApp => {
                 self.metrics.refused(Refusal::UnknownApp);
+                self.rejected.misdirected(head.uri.path());
                 return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
             }
         };
@@ -65,7 +66,7 @@ impl Service {
         };
         let packed = match body::read(body, self.body_bytes_max).await {
             Ok(packed) => packed,
-            Err(error) => return self.refuse_body(error),
+            Err(error) => return self.refuse_batch(app, error),
         };
         let source = Source { app, drain };
         let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
@@ -80,7 +81,26 @@ impl Service {
         };
         match encoding.unpack(packed, self.body_bytes_max) {
             Ok(batch) => self.report(&source, claim, &batch),
-            Err(error) => self.refuse_body(error),
+            Err(error) => self.refuse_batch(app, error),
+        }
+    }
+
+    fn refuse_batch(&self, app: AppId, error: BodyError) -> Response<ReplyBody> {
+        if error == BodyError::TooLarge {
+            self.rejected.too_large(app);
+        }
+        self.refuse_body(error)
+    }
+
+    /// Counts a request below `/logs` that is no route, and reports it if it has a right password.
+    pub(super) fn note_path_below_logs(&self, head: &Head) {
+        if !head.uri.path().starts_with("/logs/") {
+            return;
+        }
+        self.metrics.refused(Refusal::UnknownApp);
+        let shown = auth::basic(&head.headers);
+        if matches!(self.drain_auth.check(shown.as_ref(), || None), DrainAccess::UnknownApp) {
+            self.rejected.misdirected(head.uri.path());
         }
     }
 

@@ -38,6 +38,7 @@ mod ingest;
 pub mod listener;
 mod ops;
 mod refusal;
+mod rejected;
 pub mod reply;
 mod route;
 #[cfg(test)]
@@ -64,6 +65,7 @@ use crate::http::admin_ui::AdminUi;
 use crate::http::auth::{DrainAuth, Secret};
 use crate::http::client_addr::{Head, Proxies};
 use crate::http::denied::refuse_unread;
+use crate::http::rejected::RejectedBatches;
 use crate::http::reply::ReplyBody;
 use crate::http::route::Route;
 use crate::http::throttle::Throttle;
@@ -95,6 +97,7 @@ pub struct Service {
     metrics: Arc<Metrics>,
     proxies: Proxies,
     readiness: Arc<Readiness>,
+    rejected: RejectedBatches,
     store: Store,
     throttle: Throttle,
     tokens: Arc<DrainTokens>,
@@ -121,6 +124,7 @@ impl Service {
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
         let Context { clock, drains, handle, metrics, readiness, store, tokens, traffic } = context;
+        let rejected = RejectedBatches::new(clock, handle.clone());
         let admin_ui = settings.admin_password.as_ref().map(|password| {
             let status_model =
                 Arc::new(StatusModel::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
@@ -147,6 +151,7 @@ impl Service {
             metrics,
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
+            rejected,
             store,
             throttle: Throttle::new(clock),
             tokens,
@@ -165,6 +170,7 @@ impl Service {
         B: Body<Data = Bytes> + Unpin,
     {
         let Some(route) = Route::of(head.uri.path()) else {
+            self.note_path_below_logs(head);
             return refuse_unread(&body, reply::not_found());
         };
         if !route.allows(&head.method) {

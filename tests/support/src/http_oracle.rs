@@ -241,10 +241,9 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::ApiQuota { .. }
-        | Command::ClockConfirmed
-        | Command::PlatformStatus { .. }
-        | Command::Publish(_) => {
+        // A batch that was rejected for good is reported.
+        Command::Publish(_) => None,
+        Command::ApiQuota { .. } | Command::ClockConfirmed | Command::PlatformStatus { .. } => {
             panic!("the HTTP server sends no such command")
         }
     }
