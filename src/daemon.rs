@@ -88,7 +88,7 @@ pub async fn start(
     let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
     // The notifiers and the status page read it.
     let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
-    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
+    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read, settings.apps.len()));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));

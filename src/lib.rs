@@ -26,6 +26,7 @@ pub mod notify;
 mod pauses;
 mod queue_quota;
 pub mod readiness;
+mod roster;
 pub mod status_model;
 pub mod store;
 pub mod telemetry;

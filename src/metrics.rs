@@ -87,6 +87,8 @@ families! {
     events: Family<EventLabels, Counter>, "events", "Platform events found, by kind";
     left_alone: Family<AppLabels, Counter>, "left_alone_events",
         "Events of process types that are not in process_types";
+    surplus_events: Family<AppLabels, Counter>, "surplus_events",
+        "Events about more dynos than one app can have, which are dropped";
     lost_messages: Family<AppLabels, Counter>, "lost_messages",
         "Messages that logplex dropped on the way to this drain (L10)";
     lost_elsewhere: Family<AppLabels, Counter>, "other_drains_lost_messages",
@@ -172,6 +174,13 @@ impl Metrics {
         for (kind, count) in &counts.events {
             let labels = EventLabels { app: label.clone(), kind: EventKindLabel(*kind) };
             self.families.events.get_or_create(&labels).inc_by(*count);
+        }
+    }
+
+    /// Counts events about dynos beyond the app's share.
+    pub fn surplus_events(&self, app: AppId, count: u64) {
+        if count > 0 {
+            self.of_app(&self.families.surplus_events, app, |counter| _ = counter.inc_by(count));
         }
     }
 
@@ -359,6 +368,7 @@ impl Families {
     fn begin(&self, app: &AppLabel, process_types: &[ProcessType]) {
         let of_app = AppLabels { app: app.clone() };
         begin(&self.repeated_batches, &of_app);
+        begin(&self.surplus_events, &of_app);
         begin(&self.app_hidden, &of_app);
         begin(&self.drain_silent, &of_app);
         begin(&self.dynos, &of_app);

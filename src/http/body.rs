@@ -1,25 +1,14 @@
-//! Reading a request's body, with limits for its size, its time and its size after decompression.
+//! Reading a request's body, with limits for its size and its time.
 
 use std::future::poll_fn;
-use std::io::Read;
 use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
-use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
 use dynowarden_core::limits;
-
-/// A supported `Content-Encoding`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Gzip,
-    Identity,
-}
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,46 +16,14 @@ pub(super) enum BodyError {
     /// The connection broke, or the chunks are invalid.
     #[error("the body ended early")]
     Broken,
+    /// Too many large bodies are being read, or this one took too long.
+    #[error("overloaded")]
+    NoTurn,
     /// It did not arrive in [`limits::BODY_READ`].
     #[error("the body did not arrive in time")]
     Slow,
     #[error("the body is over the limit")]
     TooLarge,
-}
-
-/// A decompressed body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unpacked {
-    pub bytes: Bytes,
-    /// False if a compressed body is cut off or corrupt.
-    pub whole: bool,
-}
-
-impl Encoding {
-    /// Returns `None` for an unsupported encoding.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut named = headers.get_all(CONTENT_ENCODING).iter();
-        let Some(first) = named.next() else { return Some(Self::Identity) };
-        if named.next().is_some() {
-            return None;
-        }
-        match first.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Some(Self::Identity),
-            "gzip" | "x-gzip" => Some(Self::Gzip),
-            _ => None,
-        }
-    }
-
-    /// Decompresses a body.
-    ///
-    /// # Errors
-    /// [`BodyError::TooLarge`] if the result has more than `bytes_max` bytes.
-    pub(super) fn unpack(self, packed: Bytes, bytes_max: usize) -> Result<Unpacked, BodyError> {
-        match self {
-            Self::Identity => Ok(Unpacked { bytes: packed, whole: true }),
-            Self::Gzip => gunzip(&packed, bytes_max),
-        }
-    }
 }
 
 /// Reads all of a body. A declared length over the limit is rejected before anything is read.
@@ -112,84 +69,18 @@ where
     Ok(if all.is_empty() { first } else { all.into() })
 }
 
-fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Unpacked, BodyError> {
-    let mut bytes = Vec::new();
-    // One byte over the limit is enough to detect a body that is too large.
-    let read = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1).read_to_end(&mut bytes);
-    if bytes.len() > bytes_max {
-        return Err(BodyError::TooLarge);
-    }
-    // The frames before a fault are good, and count.
-    Ok(Unpacked { whole: read.is_ok() || packed.is_empty(), bytes: bytes.into() })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
-    use std::io::Write;
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
     use bytes::Bytes;
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use http::HeaderMap;
-    use http::header::{CONTENT_ENCODING, HeaderValue};
     use http_body_util::Full;
     use hyper::body::{Body, Frame};
 
-    use super::{BodyError, Encoding, Unpacked, read};
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(bytes).expect("packed");
-        encoder.finish().expect("packed")
-    }
-
-    #[test]
-    fn only_gzip_and_identity_are_supported() {
-        for (named, expect) in [
-            (&[][..], Some(Encoding::Identity)),
-            (&["identity"], Some(Encoding::Identity)),
-            (&["gzip"], Some(Encoding::Gzip)),
-            (&["GZip"], Some(Encoding::Gzip)),
-            (&["deflate"], None),
-            (&["br"], None),
-            (&["gzip, gzip"], None),
-            (&["gzip", "gzip"], None),
-        ] {
-            let mut headers = HeaderMap::new();
-            for name in named {
-                headers.append(CONTENT_ENCODING, HeaderValue::from_static(name));
-            }
-            assert_eq!(Encoding::of(&headers), expect, "{named:?}");
-        }
-    }
-
-    #[test]
-    fn decompression_stops_at_the_limit() {
-        let bomb = gzip(&vec![0; 64 * 1024 * 1024]);
-        assert!(bomb.len() < 100_000);
-        assert_eq!(Encoding::Gzip.unpack(bomb.into(), 4096), Err(BodyError::TooLarge));
-        let fits = Encoding::Gzip.unpack(gzip(&[7; 4096]).into(), 4096).expect("fits");
-        assert_eq!((fits.bytes.len(), fits.whole), (4096, true));
-    }
-
-    #[test]
-    fn data_before_a_fault_is_kept() {
-        let text: Vec<u8> =
-            (0..40_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
-        let packed = gzip(&text);
-        let cut = Encoding::Gzip.unpack(packed[..packed.len() / 2].to_vec().into(), 1 << 20).expect("read");
-        assert!(!cut.whole && !cut.bytes.is_empty() && text.starts_with(&cut.bytes));
-        let garbage = Encoding::Gzip.unpack(Bytes::from_static(b"no gzip"), 100).expect("read");
-        assert_eq!(garbage, Unpacked { bytes: Bytes::new(), whole: false });
-        let empty = Encoding::Gzip.unpack(Bytes::new(), 100).expect("read");
-        assert_eq!(empty, Unpacked { bytes: Bytes::new(), whole: true });
-        let two = Encoding::Gzip.unpack([gzip(b"a"), gzip(b"b")].concat().into(), 100).expect("read");
-        assert_eq!((&two.bytes[..], two.whole), (&b"ab"[..], true));
-    }
+    use super::{BodyError, read};
 
     #[tokio::test]
     async fn a_body_at_the_limit_is_read() {

@@ -71,6 +71,10 @@ impl Service {
     pub(super) fn refuse_body(&self, error: BodyError) -> Response<ReplyBody> {
         let (status, refusal) = match error {
             BodyError::Broken => (StatusCode::BAD_REQUEST, None),
+            BodyError::NoTurn => {
+                self.metrics.refused(Refusal::NoTurn);
+                return reply::closing(reply::overloaded());
+            }
             BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, Some(Refusal::BodySlow)),
             BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Some(Refusal::TooLarge)),
         };

@@ -12,15 +12,15 @@ use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
 use crate::http::Service;
 use crate::http::auth::{self, DrainAccess};
-use crate::http::body::{self, Encoding, Unpacked};
+use crate::http::batch::{Batch, Reading};
+use crate::http::body;
 use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
+use crate::http::unpack::Encoding;
 use dynowarden_core::dedup::{Delivery, FrameClaim, Source};
-use dynowarden_core::detect::{self, request::Request};
-use dynowarden_core::ident::{AppId, DrainToken, DynoName};
-use dynowarden_core::ingest::{self, Counts};
+use dynowarden_core::ident::{AppId, DrainToken};
 
 impl Service {
     pub(super) async fn ingest<B>(&self, named: Option<&str>, head: &Head, body: B) -> Response<ReplyBody>
@@ -67,6 +67,7 @@ impl Service {
             Ok(packed) => packed,
             Err(error) => return self.refuse_body(error),
         };
+        let Some(watched) = self.watched(app) else { return reply::not_found() };
         let source = Source { app, drain };
         let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
             Delivery::New(claim) => claim,
@@ -78,8 +79,15 @@ impl Service {
             // The first delivery may still be rejected; only this one would then be left.
             Delivery::InProgress => return reply::overloaded(),
         };
-        match encoding.unpack(packed, self.body_bytes_max) {
-            Ok(batch) => self.report(&source, claim, &batch),
+        let reading = Reading {
+            app,
+            drain: source.drain.clone(),
+            encoding,
+            process_types: watched.process_types.clone(),
+            with_requests: self.traffic.is_on(),
+        };
+        match self.batches.read(&reading, packed).await {
+            Ok(batch) => self.report(&source, claim, batch),
             Err(error) => self.refuse_body(error),
         }
     }
@@ -92,27 +100,11 @@ impl Service {
         }
     }
 
-    fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: &Unpacked) -> Response<ReplyBody> {
+    fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: Batch) -> Response<ReplyBody> {
         let Source { app, ref drain } = *source;
-        let Some(watched) = self.watched(app) else { return reply::not_found() };
-        let mut counts = Counts::default();
-        let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
-        let body = &batch.bytes;
-        let events = if self.traffic.is_on() {
-            ingest::read_batch_with(body, &watched.process_types, drain.as_ref(), &mut counts, |line| {
-                if let Some(request) = detect::request::request(&line)
-                    && let Some(dyno) = watched.process_types.listed(request.dyno)
-                {
-                    requests.push((dyno, request));
-                }
-            })
-        } else {
-            ingest::read_batch(body, &watched.process_types, drain.as_ref(), &mut counts)
-        };
-        if !batch.whole {
-            counts.bad_frame("packing");
-        }
+        let Batch { counts, mut events, requests } = batch;
         let now = self.clock.now();
+        self.metrics.surplus_events(app, self.rosters.admit(app, &mut events, now));
         // Most batches have no events, and need no place in the queue.
         if !events.is_empty() && self.handle.report(app, events.clone()) == Err(QueueFull) {
             self.metrics.refused(Refusal::QueueFull);
@@ -123,9 +115,8 @@ impl Service {
             admin_ui.status_model.record_batch(app, &events, &counts, now);
         }
         self.traffic.record(app, &events, now);
-        for (dyno, request) in requests {
-            self.traffic.request(app, dyno, &request, now);
-        }
+        let requests = requests.iter().map(|request| (&request.dyno, request.request()));
+        self.traffic.requests(app, requests, now);
         self.metrics.batch(app, &counts);
         self.drains.record_batch(app, &counts, now);
         if let Some(drain) = drain {

@@ -15,7 +15,8 @@
 //! event_publisher       the task that produces them
 //! auth, throttle        passwords, and the delay after wrong ones
 //! client_addr           the address of a client, behind trusted proxies
-//! body, reply, denied   request bodies, responses and refusals
+//! body, unpack, batch   request bodies, and reading large ones away from the connections
+//! reply, denied         responses and refusals
 //! ```
 //!
 //! Nothing here decides anything about dynos: batches become events and go to the driver by its
@@ -24,6 +25,7 @@
 pub mod admin_ui;
 mod api;
 mod auth;
+mod batch;
 mod body;
 mod client_addr;
 pub mod connection;
@@ -45,6 +47,7 @@ mod tests;
 mod throttle;
 pub mod tls;
 mod ui;
+pub mod unpack;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,6 +65,7 @@ use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
 use crate::http::admin_ui::AdminUi;
 use crate::http::auth::{DrainAuth, Secret};
+use crate::http::batch::BatchReader;
 use crate::http::client_addr::{Head, Proxies};
 use crate::http::denied::refuse_unread;
 use crate::http::reply::ReplyBody;
@@ -69,6 +73,7 @@ use crate::http::route::Route;
 use crate::http::throttle::Throttle;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::roster::Rosters;
 use crate::status_model::StatusModel;
 use crate::store::Store;
 use crate::traffic::TrafficBook;
@@ -82,6 +87,7 @@ pub struct Service {
     admin: Option<Secret>,
     /// In the order of the settings, as [`AppId`] counts.
     apps: Vec<App>,
+    batches: BatchReader,
     body_bytes_max: usize,
     by_name: HashMap<AppName, AppId>,
     clock: Clock,
@@ -95,6 +101,7 @@ pub struct Service {
     metrics: Arc<Metrics>,
     proxies: Proxies,
     readiness: Arc<Readiness>,
+    rosters: Rosters,
     store: Store,
     throttle: Throttle,
     tokens: Arc<DrainTokens>,
@@ -104,7 +111,7 @@ pub struct Service {
 #[derive(Debug)]
 struct App {
     name: AppName,
-    process_types: ProcessTypeFilter,
+    process_types: Arc<ProcessTypeFilter>,
 }
 
 // === impl Service ===
@@ -116,7 +123,9 @@ impl Service {
             .iter()
             .map(|app| App {
                 name: app.plan.name.clone(),
-                process_types: ProcessTypeFilter { process_types: app.plan.policy.process_types.clone() },
+                process_types: Arc::new(ProcessTypeFilter {
+                    process_types: app.plan.policy.process_types.clone(),
+                }),
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
@@ -128,6 +137,7 @@ impl Service {
         });
         Self {
             admin: settings.admin_password.as_ref().map(Secret::configured),
+            batches: BatchReader::new(apps.len(), settings.drain.body_bytes_max),
             apps,
             body_bytes_max: settings.drain.body_bytes_max,
             by_name,
@@ -147,6 +157,7 @@ impl Service {
             metrics,
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
+            rosters: Rosters::new(settings.apps.len()),
             store,
             throttle: Throttle::new(clock),
             tokens,

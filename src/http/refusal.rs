@@ -16,6 +16,8 @@ pub(super) enum Refusal {
     HeadTooLarge,
     /// No descriptor, or no connection that could be evicted.
     NoRoom,
+    /// A large body had to wait too long for its turn, or took too long to decompress.
+    NoTurn,
     QueueFull,
     /// Too many wrong passwords from the same address.
     Throttled,
@@ -40,6 +42,7 @@ impl From<Refusal> for &'static str {
             Refusal::HeadSlow => "head_slow",
             Refusal::HeadTooLarge => "head_too_large",
             Refusal::NoRoom => "no_room",
+            Refusal::NoTurn => "large_body",
             Refusal::QueueFull => "queue_full",
             Refusal::Throttled => "throttled",
             Refusal::TooLarge => "too_large",

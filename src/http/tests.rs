@@ -68,7 +68,7 @@ async fn harness_with_queue(settings: &Settings, queue: usize) -> Harness {
         readiness: readiness.clone(),
         store: store(settings).await,
         tokens: drain_tokens(settings),
-        traffic: Arc::new(TrafficBook::new(true)),
+        traffic: Arc::new(TrafficBook::new(true, settings.apps.len())),
     };
     Harness { service: Arc::new(Service::new(settings, context)), commands, readiness }
 }

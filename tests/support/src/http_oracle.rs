@@ -84,8 +84,9 @@ struct TestServer {
     service: Arc<Service>,
 }
 
-/// Addresses per service: fewer than it counts wrong passwords for.
-const CALLERS_MAX: u32 = 4000;
+/// Addresses per service: fewer than it counts wrong passwords for, and too few to name more dynos than an app
+/// can have.
+const CALLERS_MAX: u32 = 1000;
 
 /// The result of a connection.
 struct Talk {
@@ -143,7 +144,7 @@ impl TestServer {
             readiness,
             store: store.expect("memory"),
             tokens: Arc::new(tokens),
-            traffic: Arc::new(TrafficBook::new(true)),
+            traffic: Arc::new(TrafficBook::new(true, settings.apps.len())),
         };
         Self { callers: 0, commands, runtime, service: Arc::new(Service::new(&settings, context)) }
     }

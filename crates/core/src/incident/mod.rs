@@ -318,8 +318,7 @@ impl Incidents {
         });
         let id = id.unwrap_or_else(|| {
             if self.incidents.len() >= limits::INCIDENTS_MAX {
-                self.incidents.pop_first();
-                self.forgotten += 1;
+                self.forget_one();
             }
             self.made += 1;
             self.made
@@ -335,6 +334,18 @@ impl Incidents {
             )
         });
         id
+    }
+
+    /// Forgets the oldest incident of the app that has most of them.
+    fn forget_one(&mut self) {
+        let mut counts = HashMap::<AppId, usize>::new();
+        self.incidents.values().for_each(|incident| *counts.entry(incident.app).or_default() += 1);
+        let most = counts.into_iter().max_by_key(|(app, count)| (*count, *app)).map(|(app, _)| app);
+        let oldest =
+            self.incidents.iter().find(|(_, incident)| Some(incident.app) == most).map(|(id, _)| *id);
+        if oldest.and_then(|oldest| self.incidents.remove(&oldest)).is_some() {
+            self.forgotten += 1;
+        }
     }
 
     fn make_all_due(&mut self) {
