@@ -22,6 +22,7 @@ use crate::http::admin_ui::AdminUi;
 use crate::http::body;
 use crate::http::client_addr::Head;
 use crate::http::denied::Denied;
+use crate::http::places::Owner;
 use crate::http::refusal::Refusal;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
@@ -116,6 +117,7 @@ impl Service {
         let password = self.admin.as_ref().ok_or(Denied::Closed)?;
         let shown = basic(&head.headers).or_else(|| bearer(&head.headers));
         if password.is(shown.as_ref()) {
+            self.places.own(&head.connection, Owner::Admin);
             return Ok(());
         }
         let counted = self.count_wrong_password(head, shown.as_ref());
@@ -137,7 +139,8 @@ impl Service {
         if !is_same_origin(&head.headers) {
             return Err(Denied::OtherSite);
         }
-        body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)
+        let mut room = self.bodies.room(None, head.connection.clone());
+        body::read(body, limits::ADMIN_BODY_BYTES_MAX, &mut room).await.map_err(Denied::Body)
     }
 
     /// Counts a rejected password. A request without one does not count, because a browser sends it before it

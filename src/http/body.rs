@@ -2,12 +2,15 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
+use crate::http::body_budget::{BodyRoom, NoRoom};
+use crate::http::connection_state::ConnectionState;
 use dynowarden_core::limits;
 
 /// Why a body could not be read.
@@ -19,6 +22,9 @@ pub(super) enum BodyError {
     /// Too many large bodies are being read, or this one took too long.
     #[error("overloaded")]
     NoTurn,
+    /// Too many bytes of bodies are in flight.
+    #[error("overloaded")]
+    NoRoom,
     /// It did not arrive in [`limits::BODY_READ`].
     #[error("the body did not arrive in time")]
     Slow,
@@ -26,15 +32,21 @@ pub(super) enum BodyError {
     TooLarge,
 }
 
-/// Reads all of a body. A declared length over the limit is rejected before anything is read.
-pub(super) async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+impl From<NoRoom> for BodyError {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::NoRoom
+    }
+}
+
+/// Reads all of a body into its room. A declared length over the limit is rejected before anything is read.
+pub(super) async fn read<B>(body: B, bytes_max: usize, room: &mut BodyRoom<'_>) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(BodyError::TooLarge);
     }
-    let mut collected = pin!(collect(body, bytes_max));
+    let mut collected = pin!(collect(body, bytes_max, room));
     // Most bodies arrive with their heads, and need no timer.
     if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
         return read;
@@ -42,31 +54,56 @@ where
     tokio::time::timeout(limits::BODY_READ, collected).await.unwrap_or(Err(BodyError::Slow))
 }
 
-async fn collect<B>(mut body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+async fn collect<B>(mut body: B, bytes_max: usize, room: &mut BodyRoom<'_>) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let moving = Moving::new(room.connection());
     // The buffer grows with what arrives, because a client can declare any length for free.
     let mut first = Bytes::new();
     let mut all = Vec::new();
     while let Some(frame) = body.frame().await {
+        moving.connection.body_moves();
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         if data.len() > bytes_max - first.len().max(all.len()) {
             return Err(BodyError::TooLarge);
         }
         if first.is_empty() && all.is_empty() {
+            room.grow_to(data.len())?;
             first = data;
             continue;
         }
-        if all.is_empty() {
+        let so_far = first.len().max(all.len());
+        let needed = so_far + data.len();
+        if needed > all.capacity() {
             // The declared length is trusted up to a full batch of logplex.
             let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-            all.reserve_exact(first.len() + data.len() + declared.min(limits::BODY_ROOM_BYTES));
-            all.extend_from_slice(&first);
+            let ahead = declared.min(limits::BODY_ROOM_BYTES.max(so_far));
+            room.grow_to(needed + ahead)?;
+            all.reserve_exact(needed + ahead - all.len());
         }
+        all.extend_from_slice(&std::mem::take(&mut first));
         all.extend_from_slice(&data);
     }
     Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// While it is there, the connection counts as one that reads a body.
+struct Moving {
+    connection: Arc<ConnectionState>,
+}
+
+impl Moving {
+    fn new(connection: Arc<ConnectionState>) -> Self {
+        connection.body_moves();
+        Self { connection }
+    }
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.connection.body_ended();
+    }
 }
 
 #[cfg(test)]
@@ -74,13 +111,23 @@ mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
     use std::pin::Pin;
+    use std::sync::Arc;
     use std::task::{Context, Poll};
 
     use bytes::Bytes;
     use http_body_util::Full;
     use hyper::body::{Body, Frame};
 
-    use super::{BodyError, read};
+    use super::BodyError;
+    use crate::http::body_budget::BodyBudget;
+    use crate::http::connection_state::ConnectionState;
+    use dynowarden_core::ident::AppId;
+
+    async fn read(body: impl Body<Data = Bytes> + Unpin, bytes_max: usize) -> Result<Bytes, BodyError> {
+        let budget = BodyBudget::new(bytes_max);
+        let mut room = budget.room(Some(AppId(0)), Arc::new(ConnectionState::new()));
+        super::read(body, bytes_max, &mut room).await
+    }
 
     #[tokio::test]
     async fn a_body_at_the_limit_is_read() {

@@ -71,6 +71,10 @@ impl Service {
     pub(super) fn refuse_body(&self, error: BodyError) -> Response<ReplyBody> {
         let (status, refusal) = match error {
             BodyError::Broken => (StatusCode::BAD_REQUEST, None),
+            BodyError::NoRoom => {
+                self.metrics.refused(Refusal::BodiesFull);
+                return reply::closing(reply::overloaded());
+            }
             BodyError::NoTurn => {
                 self.metrics.refused(Refusal::NoTurn);
                 return reply::closing(reply::overloaded());

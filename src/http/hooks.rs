@@ -10,6 +10,7 @@ use crate::http::auth;
 use crate::http::body;
 use crate::http::client_addr::Head;
 use crate::http::denied::{Answered, Denied, refuse_unread};
+use crate::http::places::Owner;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
 use dynowarden_core::ident::DynoName;
@@ -46,11 +47,13 @@ impl Service {
             };
             return Ok(refuse_unread(&body, refusal));
         }
+        self.places.own(&head.connection, Owner::Admin);
         let Some((app, watched)) = self.app(name).and_then(|app| Some((app, self.watched(app)?))) else {
             self.metrics.refused(Refusal::UnknownApp);
             return Ok(refuse_unread(&body, reply::json_error(StatusCode::NOT_FOUND, "unknown app")));
         };
-        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
+        let mut room = self.bodies.room(None, head.connection.clone());
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX, &mut room).await.map_err(Denied::Body)?;
         let dyno = requested_dyno(&body).map_err(Denied::Query)?;
         Ok(match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno)).await {
             Ok(Ok(decisions)) => {

@@ -16,6 +16,7 @@ use crate::http::batch::{Batch, Reading};
 use crate::http::body;
 use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
+use crate::http::places::Owner;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
 use crate::http::unpack::Encoding;
@@ -63,7 +64,10 @@ impl Service {
             let text = "Content-Encoding must be gzip, identity or absent\n";
             return refuse_unread(&body, reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
         };
-        let packed = match body::read(body, self.body_bytes_max).await {
+        self.places.own(&head.connection, Owner::App(app));
+        // It is freed when the batch has been read.
+        let mut room = self.bodies.room(Some(app), head.connection.clone());
+        let packed = match body::read(body, self.body_bytes_max, &mut room).await {
             Ok(packed) => packed,
             Err(error) => return self.refuse_body(error),
         };

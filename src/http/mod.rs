@@ -4,6 +4,8 @@
 //! listener              accepts connections, and evicts some when there are too many
 //! tls                   built-in TLS: handshakes and the certificate
 //! connection            one client: HTTP on its socket, and a deadline for every phase
+//! places                who has how many connections, and which is closed at a limit
+//! body_budget           the same for the bytes of bodies
 //! framing               rejects requests whose length is ambiguous
 //! route                 every route, by its audience
 //! ingest                logplex delivers a batch
@@ -27,6 +29,7 @@ mod api;
 mod auth;
 mod batch;
 mod body;
+mod body_budget;
 mod client_addr;
 pub mod connection;
 pub mod connection_state;
@@ -39,6 +42,7 @@ mod hooks;
 mod ingest;
 pub mod listener;
 mod ops;
+pub mod places;
 mod refusal;
 pub mod reply;
 mod route;
@@ -66,8 +70,10 @@ use crate::driver::Handle;
 use crate::http::admin_ui::AdminUi;
 use crate::http::auth::{DrainAuth, Secret};
 use crate::http::batch::BatchReader;
+use crate::http::body_budget::BodyBudget;
 use crate::http::client_addr::{Head, Proxies};
 use crate::http::denied::refuse_unread;
+use crate::http::places::Places;
 use crate::http::reply::ReplyBody;
 use crate::http::route::Route;
 use crate::http::throttle::Throttle;
@@ -91,14 +97,15 @@ pub struct Service {
     body_bytes_max: usize,
     by_name: HashMap<AppName, AppId>,
     clock: Clock,
-    connections_max: usize,
     admin_ui: Option<AdminUi>,
     drain_auth: DrainAuth,
     drains: Arc<DrainActivities>,
     frame_ids: FrameDedup,
     handle: Handle,
     hook: Option<Secret>,
+    bodies: BodyBudget,
     metrics: Arc<Metrics>,
+    places: Arc<Places>,
     proxies: Proxies,
     readiness: Arc<Readiness>,
     rosters: Rosters,
@@ -142,7 +149,6 @@ impl Service {
             body_bytes_max: settings.drain.body_bytes_max,
             by_name,
             clock,
-            connections_max: settings.drain.connections_max,
             admin_ui,
             drain_auth: DrainAuth::new(
                 (0..)
@@ -154,7 +160,9 @@ impl Service {
             frame_ids: FrameDedup::default(),
             handle,
             hook: settings.hook_key.as_ref().map(Secret::configured),
+            bodies: BodyBudget::new(settings.drain.body_bytes_max),
             metrics,
+            places: Arc::new(Places::new(settings.drain.connections_max)),
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
             rosters: Rosters::new(settings.apps.len()),

@@ -3,6 +3,8 @@
 /// Why the HTTP server rejected a request or a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Refusal {
+    /// The bytes of bodies in flight, of all or of one app, are at their limit.
+    BodiesFull,
     BodySlow,
     /// A connection was closed to make room for a new one.
     Evicted,
@@ -34,6 +36,7 @@ impl From<Refusal> for &'static str {
     /// The label of the metric.
     fn from(refusal: Refusal) -> Self {
         match refusal {
+            Refusal::BodiesFull => "bodies_full",
             Refusal::BodySlow => "body_slow",
             Refusal::Evicted => "evicted",
             Refusal::HandshakeFailed => "handshake_failed",

@@ -28,6 +28,7 @@ use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
 use crate::http::Service;
 use crate::http::client_addr::Head;
+use crate::http::connection_state::ConnectionState;
 use crate::http::reply::ReplyBody;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -48,7 +49,8 @@ struct Harness {
 impl Service {
     async fn ask(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
-        self.answer(&Head { parts, peer }, body).await
+        let connection = Arc::new(ConnectionState::new());
+        self.answer(&Head { connection, parts, peer }, body).await
     }
 }
 

@@ -84,6 +84,33 @@ pub const BODY_READ: Duration = Duration::from_secs(10);
 /// reserved as it arrives.
 pub const BODY_ROOM_BYTES: usize = 128 * 1024;
 
+/// Connections of one app's drains, or half of `drain.max_connections` if that is less. Logplex opens a few for
+/// each drain.
+pub const CONNECTIONS_OF_APP_MAX: usize = 256;
+
+/// Places beyond `drain.max_connections`, for health checks and admins while all others are busy.
+pub const CONNECTIONS_RESERVED: usize = 16;
+
+/// Connections without a password so far, from one address. A browser opens six at a time.
+pub const STRANGERS_OF_ADDRESS_MAX: usize = 64;
+
+/// Strangers share a quarter of the places, or this many if that is more.
+pub const STRANGERS_LEAST: usize = 64;
+
+/// Bytes that are read at a time while the client has shown no password. A head has fewer.
+pub const STRANGER_READ_BYTES: usize = 4 * 1024;
+
+/// A head fits one packet; a second is enough for its retransmission. A slower one is evicted first.
+pub const HEAD_EXPECTED: Duration = Duration::from_secs(1);
+
+/// A body that has not moved for this long can be evicted.
+pub const BODY_STALL: Duration = Duration::from_secs(2);
+
+/// Bytes of all bodies in flight, and of those of one app; more if `drain.max_body` is that large.
+pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// See [`BODIES_BYTES_MAX`].
+pub const BODIES_OF_APP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Bytes that a gzip decoder reads, or writes, before the work so far is compared with its limits.
 pub const UNPACK_PIECE_BYTES: usize = 16 * 1024;
 
