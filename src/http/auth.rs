@@ -116,12 +116,24 @@ impl Service {
     pub(super) fn require_admin(&self, head: &Head) -> Result<(), Denied> {
         let password = self.admin.as_ref().ok_or(Denied::Closed)?;
         let shown = basic(&head.headers).or_else(|| bearer(&head.headers));
-        if password.is(shown.as_ref()) {
+        self.compare(password, shown.as_ref(), head)
+    }
+
+    /// Compares a secret of the admin or hook routes, unless its address has sent too many wrong ones. A request
+    /// without one does not count, because a browser sends it before it asks the user.
+    pub(super) fn compare(&self, secret: &Secret, shown: Option<&Secret>, head: &Head) -> Result<(), Denied> {
+        let client = self.proxies.client_addr(head);
+        if let Err(wait) = self.guesses.check(client) {
+            self.metrics.refused(Refusal::Throttled);
+            return Err(Denied::Throttled(wait));
+        }
+        if secret.is(shown) {
             self.places.own(&head.connection, Owner::Admin);
             return Ok(());
         }
-        let counted = self.count_wrong_password(head, shown.as_ref());
-        Err(counted.map_or_else(Denied::Throttled, |()| Denied::Unauthorized))
+        shown.inspect(|_| self.guesses.count(client));
+        self.metrics.refused(Refusal::Unauthorized);
+        Err(Denied::Unauthorized)
     }
 
     /// Accepts `ADMIN_PASSWORD`, and returns the state of the status page.
@@ -143,8 +155,7 @@ impl Service {
         body::read(body, limits::ADMIN_BODY_BYTES_MAX, &mut room).await.map_err(Denied::Body)
     }
 
-    /// Counts a rejected password. A request without one does not count, because a browser sends it before it
-    /// asks the user.
+    /// Counts a rejected drain password. A request without one does not count.
     ///
     /// # Errors
     /// There were too many from this address; the next one is allowed after this time.

@@ -10,7 +10,6 @@ use crate::http::auth;
 use crate::http::body;
 use crate::http::client_addr::Head;
 use crate::http::denied::{Answered, Denied, refuse_unread};
-use crate::http::places::Owner;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
 use dynowarden_core::ident::DynoName;
@@ -40,14 +39,13 @@ impl Service {
     {
         let Some(key) = &self.hook else { return Ok(refuse_unread(&body, reply::not_found())) };
         let shown = auth::bearer(&head.headers).or_else(|| auth::query_key(head.uri.query()));
-        if !key.is(shown.as_ref()) {
-            let refusal = match self.count_wrong_password(head, shown.as_ref()) {
-                Ok(()) => reply::unauthorized(reply::BEARER_CHALLENGE),
-                Err(wait) => reply::closing(reply::too_many_wrong_passwords(wait)),
-            };
-            return Ok(refuse_unread(&body, refusal));
+        match self.compare(key, shown.as_ref(), head) {
+            Ok(()) => {}
+            Err(Denied::Unauthorized) => {
+                return Ok(refuse_unread(&body, reply::unauthorized(reply::BEARER_CHALLENGE)));
+            }
+            Err(denied) => return Err(denied),
         }
-        self.places.own(&head.connection, Owner::Admin);
         let Some((app, watched)) = self.app(name).and_then(|app| Some((app, self.watched(app)?))) else {
             self.metrics.refused(Refusal::UnknownApp);
             return Ok(refuse_unread(&body, reply::json_error(StatusCode::NOT_FOUND, "unknown app")));

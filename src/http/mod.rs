@@ -15,7 +15,8 @@
 //! ops                   metrics and readiness
 //! events                server-sent events
 //! event_publisher       the task that produces them
-//! auth, throttle        passwords, and the delay after wrong ones
+//! auth                  passwords
+//! throttle, guesses     the delay after wrong drain passwords, and the lock after other wrong secrets
 //! client_addr           the address of a client, behind trusted proxies
 //! body, unpack, batch   request bodies, and reading large ones away from the connections
 //! reply, denied         responses and refusals
@@ -38,6 +39,7 @@ pub mod event_publisher;
 mod events;
 mod forms;
 mod framing;
+mod guesses;
 mod hooks;
 mod ingest;
 pub mod listener;
@@ -73,6 +75,7 @@ use crate::http::batch::BatchReader;
 use crate::http::body_budget::BodyBudget;
 use crate::http::client_addr::{Head, Proxies};
 use crate::http::denied::refuse_unread;
+use crate::http::guesses::Guesses;
 use crate::http::places::Places;
 use crate::http::reply::ReplyBody;
 use crate::http::route::Route;
@@ -101,6 +104,7 @@ pub struct Service {
     drain_auth: DrainAuth,
     drains: Arc<DrainActivities>,
     frame_ids: FrameDedup,
+    guesses: Guesses,
     handle: Handle,
     hook: Option<Secret>,
     bodies: BodyBudget,
@@ -158,6 +162,7 @@ impl Service {
             ),
             drains,
             frame_ids: FrameDedup::default(),
+            guesses: Guesses::new(clock),
             handle,
             hook: settings.hook_key.as_ref().map(Secret::configured),
             bodies: BodyBudget::new(settings.drain.body_bytes_max),

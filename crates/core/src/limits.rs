@@ -148,12 +148,16 @@ pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// close would reset the connection and lose it.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// Wrong passwords that one address may send in a burst, and the time until it may send one more. A person
-/// types fewer; a drain with a wrong password sends one with each batch.
+/// Wrong drain passwords that one address may send in a burst, and the time until it may send one more. A drain
+/// with a wrong password sends one with each batch.
 pub const WRONG_PASSWORDS: (u32, Duration) = (60, Duration::from_secs(1));
 
 /// The delay of the response to further wrong passwords. Logplex gives up after 5 s.
 pub const WRONG_PASSWORD_HOLD: Duration = Duration::from_millis(250);
+
+/// Wrong admin passwords and hook keys of one address, and the time within which they count. Then the address is
+/// refused until that time is over.
+pub const GUESSES: (u32, Duration) = (60, Duration::from_secs(60));
 
 /// Addresses whose wrong passwords are counted, at some 50 bytes each; all others share one budget.
 pub const WRONG_CALLERS_MAX: usize = 10_000;
