@@ -222,7 +222,6 @@ fn read_heroku(reader: &mut Reader<'_>, section: &keys::Heroku) -> HerokuSetting
         }
     }
     HerokuSettings {
-        allow_http,
         api_key,
         api_url: api_url.map_or_else(|| API_URL.to_owned(), |url| url.text),
         request_timeout: reader.get(&section.request_timeout).unwrap_or(REQUEST_TIMEOUT),

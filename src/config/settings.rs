@@ -128,8 +128,6 @@ impl AppSettings {
 
 #[derive(Clone, Debug)]
 pub struct HerokuSettings {
-    /// Whether the token may cross a network without TLS.
-    pub allow_http: bool,
     /// `HEROKU_API_KEY` or `heroku.api_key_file`.
     pub api_key: Option<SecretString>,
     /// `HEROKU_API_URL`, without a trailing slash; `http` or `https`, no user info, no query.

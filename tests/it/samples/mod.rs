@@ -128,7 +128,10 @@ fn compose_replicas_share_one_database_behind_one_proxy() {
             (&postgres["environment"]["POSTGRES_USER"], &postgres["environment"]["POSTGRES_DB"]);
         let password = filled_in("POSTGRES_PASSWORD");
         let (user, base) = (user.as_str().expect("a user"), base.as_str().expect("a database"));
-        assert_eq!(env["DATABASE_URL"], format!("postgres://{user}:{password}@postgres/{base}?sslmode=disable"));
+        assert_eq!(
+            env["DATABASE_URL"],
+            format!("postgres://{user}:{password}@postgres/{base}?sslmode=disable")
+        );
         port = settings.port;
     }
     let caddyfile = interpolated(compose["configs"]["caddyfile"]["content"].as_str().expect("a Caddyfile"));
