@@ -1,7 +1,7 @@
 //! The names of each app's dynos: events about more names than an app can have go no further.
 //!
-//! Whoever knows the password of a drain can invent names. The engine forgets the longest quiet dyno when it has
-//! too many, so without this, invented ones would push out those of other apps.
+//! Whoever knows the password of a drain can invent names. The engine forgets the longest quiet dyno when
+//! it has too many, so without this, invented ones would push out those of other apps.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The memory of bodies in flight: one budget for all of them, and a share for each app.
 //!
-//! A client can send a body slowly, or never finish it, and each may be megabytes long. At a limit, bodies that
-//! have stopped moving are evicted; if that is not enough, the new one is rejected, and logplex sends it again.
+//! A client can send a body slowly, or never finish it, and each may be megabytes long. At a limit, bodies
+//! that have stopped moving are evicted; if that is not enough, the new one is rejected, and logplex sends
+//! it again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

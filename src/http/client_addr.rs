@@ -64,6 +64,12 @@ impl Proxies {
         (!self.is_on_dyno && !self.trusts(peer)).then(|| ClientAddr::of(peer))
     }
 
+    /// Whether a trusted proxy says that the client speaks HTTPS.
+    pub(super) fn says_https(&self, head: &Head) -> bool {
+        let proto = head.headers.get("x-forwarded-proto");
+        self.direct_client(head.peer).is_none() && proto.is_some_and(|proto| proto.as_bytes() == b"https")
+    }
+
     fn address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut address = peer.to_canonical();
         let mut is_trusted = self.is_on_dyno || self.trusts(address);

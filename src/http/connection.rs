@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::header::HOST;
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -116,7 +117,8 @@ fn answer(
     // Only a chunked body has no known length; see `framing`.
     let is_last = body.size_hint().exact().is_none();
     Box::pin(async move {
-        let mut response = service.answer(&head, body).await;
+        let has_host = head.version != Version::HTTP_11 || head.headers.contains_key(HOST);
+        let mut response = if has_host { service.answer(&head, body).await } else { reply::no_host() };
         if reply::is_delayed(&response) {
             in_flight.state.enter(Phase::Delayed);
             tokio::time::sleep(limits::WRONG_PASSWORD_HOLD).await;

@@ -21,6 +21,7 @@ pub(super) enum Denied {
     /// A stream with an unread body cannot notice that its client has disconnected.
     HasBody,
     Json(serde_json::Error),
+    NotJson,
     OtherSite,
     /// An invalid field of a form, of the query or of a pause.
     Query(String),
@@ -50,6 +51,10 @@ impl Service {
             Denied::HasBody => {
                 reply::closing(reply::json_error(StatusCode::BAD_REQUEST, "an event stream takes no body"))
             }
+            Denied::NotJson => reply::closing(reply::json_error(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body must have the Content-Type application/json",
+            )),
             Denied::OtherSite => reply::closing(reply::json_error(
                 StatusCode::FORBIDDEN,
                 "the request comes from another site's page",

@@ -1,4 +1,5 @@
-//! Wrong admin passwords and hook keys: an address that has sent too many is refused for the rest of a minute.
+//! Wrong admin passwords and hook keys: an address that has sent too many is refused for the rest of a
+//! minute.
 //!
 //! Unlike a drain's password, these come from people and monitors only, never from logplex. So an address may
 //! be locked out: whatever it shows is not even compared.

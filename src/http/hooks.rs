@@ -14,6 +14,7 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
+use dynowarden_core::record::admin::Door;
 use dynowarden_core::record::view::DecisionView;
 
 /// The optional body of a hook.
@@ -53,7 +54,11 @@ impl Service {
         let mut room = self.bodies.room(None, head.connection.clone());
         let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX, &mut room).await.map_err(Denied::Body)?;
         let dyno = requested_dyno(&body).map_err(Denied::Query)?;
-        Ok(match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno)).await {
+        let order = self.handle.order(app, dyno.clone());
+        let ordered = tokio::time::timeout(limits::ORDER_WAIT, order).await;
+        let decisions = ordered.as_ref().ok().and_then(|decisions| decisions.as_deref().ok());
+        self.audit_restart(self.client(head, Door::Hook), app, dyno, decisions).await;
+        Ok(match ordered {
             Ok(Ok(decisions)) => {
                 let view = |decision| DecisionView::new(decision, &watched.name);
                 accepted(decisions.iter().map(view).collect(), false)

@@ -16,6 +16,8 @@
 //! events                server-sent events
 //! event_publisher       the task that produces them
 //! auth                  passwords
+//! origin                requests that another site's page makes a browser send
+//! audit                 who paused, resumed and restarted what
 //! throttle, guesses     the delay after wrong drain passwords, and the lock after other wrong secrets
 //! client_addr           the address of a client, behind trusted proxies
 //! body, unpack, batch   request bodies, and reading large ones away from the connections
@@ -27,6 +29,7 @@
 
 pub mod admin_ui;
 mod api;
+mod audit;
 mod auth;
 mod batch;
 mod body;
@@ -44,6 +47,7 @@ mod hooks;
 mod ingest;
 pub mod listener;
 mod ops;
+mod origin;
 pub mod places;
 mod refusal;
 pub mod reply;
@@ -87,6 +91,7 @@ use crate::status_model::StatusModel;
 use crate::store::Store;
 use crate::traffic::TrafficBook;
 use dynowarden_core::dedup::FrameDedup;
+use dynowarden_core::drain_url::PublicUrl;
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::ingest::ProcessTypeFilter;
 
@@ -108,6 +113,9 @@ pub struct Service {
     handle: Handle,
     hook: Option<Secret>,
     bodies: BodyBudget,
+    /// Whether browsers reach the pages over HTTPS, as far as the settings say.
+    is_https: bool,
+    is_tls: bool,
     metrics: Arc<Metrics>,
     places: Arc<Places>,
     proxies: Proxies,
@@ -166,6 +174,8 @@ impl Service {
             handle,
             hook: settings.hook_key.as_ref().map(Secret::configured),
             bodies: BodyBudget::new(settings.drain.body_bytes_max),
+            is_https: settings.tls.is_some() || settings.public_url.as_ref().is_some_and(PublicUrl::is_https),
+            is_tls: settings.tls.is_some(),
             metrics,
             places: Arc::new(Places::new(settings.drain.connections_max)),
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
@@ -185,6 +195,15 @@ impl Service {
 
     /// Answers one request. A route reads the body only after it has checked the password.
     async fn answer<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let mut response = self.answer_route(head, body).await;
+        reply::protect(&mut response, self.is_tls);
+        response
+    }
+
+    async fn answer_route<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {

@@ -1,9 +1,9 @@
 //! The places of open connections: who has how many, and which of them is closed when there are too many.
 //!
 //! Until a client has shown a password, it is a stranger, and strangers share a quarter of all places. Each
-//! address and each app has a bound of its own, at which one of its own connections is closed for the new one.
-//! So nothing that one of them does takes a place from another, and a batch with the right password is never
-//! rejected for want of a place.
+//! address and each app has a bound of its own, at which one of its own connections is closed for the new
+//! one. So nothing that one of them does takes a place from another, and a batch with the right password is
+//! never rejected for want of a place.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,8 +82,8 @@ impl Places {
         Self { bounds, inner: Mutex::default() }
     }
 
-    /// A place for a new connection from this address, if it is known. It may close another connection; none if
-    /// every connection is busy.
+    /// A place for a new connection from this address, if it is known. It may close another connection;
+    /// none if every connection is busy.
     pub(super) fn open(self: &Arc<Self>, client: Option<ClientAddr>) -> Option<Place> {
         let mut inner = self.lock();
         inner.bound_strangers(client, self.bounds);

@@ -46,6 +46,16 @@ struct Harness {
     readiness: Arc<Readiness>,
 }
 
+/// The next command to the engine, without the audit.
+async fn next(commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    loop {
+        match commands.recv().await? {
+            Command::Publish(_) => {}
+            command => return Some(command),
+        }
+    }
+}
+
 impl Service {
     async fn ask(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();

@@ -260,8 +260,8 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     }
 }
 
-/// Creates the file and takes from other users the right to read it, before anything is in it. SQLite gives its
-/// other files (WAL, journal) the mode of this one.
+/// Creates the file and takes from other users the right to read it, before anything is in it. SQLite gives
+/// its other files (WAL, journal) the mode of this one.
 fn keep_private(path: &Path) {
     // A file that cannot be created is reported when SQLite tries.
     drop(OpenOptions::new().create(true).truncate(false).write(true).mode(OWNER_ONLY).open(path));
@@ -286,8 +286,8 @@ fn file_url(path: &Path, mode: &str) -> Option<String> {
     Some(format!("sqlite:{}?mode={mode}", url.path()))
 }
 
-/// Whether the client would send the password in clear text, off this machine, to a server that says it knows no
-/// TLS, although nobody chose that.
+/// Whether the client would send the password in clear text, off this machine, to a server that says it
+/// knows no TLS, although nobody chose that.
 fn crosses_a_network_in_clear(url: &str, server: &PgConnectOptions) -> bool {
     let (_, query) = url.split_once('?').unwrap_or_default();
     let mut keys = query.split('&').filter_map(|pair| pair.split('=').next());

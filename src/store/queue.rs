@@ -237,8 +237,8 @@ impl Inner {
         }
     }
 
-    /// Starts over with the folds of the app that has most of them: names invented for one app cost the others
-    /// nothing.
+    /// Starts over with the folds of the app that has most of them: names invented for one app cost the
+    /// others nothing.
     fn drop_most_folds(&mut self) {
         let mut counts = HashMap::<&str, usize>::new();
         self.folds.keys().for_each(|key| *counts.entry(&key.app).or_default() += 1);

@@ -93,8 +93,8 @@ impl History {
         }
     }
 
-    /// The trace of a dyno. In a full share, those of dynos that are gone make room; if all are alive, the new
-    /// dyno has no chart.
+    /// The trace of a dyno. In a full share, those of dynos that are gone make room; if all are alive, the
+    /// new dyno has no chart.
     fn room_for(&mut self, app: AppId, dyno: &DynoName, now: Timestamp) -> Option<&mut Trace> {
         let oldest = minute(now) - limits::TRACE_POINTS_MAX as i64;
         let max = self.traces_of_app_max;

@@ -1,9 +1,9 @@
 //! The memory of frame ids, which makes a redelivered frame count once.
 //!
 //! Logplex sends the same `Logplex-Frame-Id` on every attempt of a frame (heroku.md §1.4), though the body
-//! may differ. The memory is split by app, so that connections of different apps do not wait for each other and
-//! invented drains push out only those of their own app. A frame is looked up before its batch is read and
-//! remembered once the engine's queue has accepted it.
+//! may differ. The memory is split by app, so that connections of different apps do not wait for each other
+//! and invented drains push out only those of their own app. A frame is looked up before its batch is read
+//! and remembered once the engine's queue has accepted it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};

@@ -84,8 +84,8 @@ pub const BODY_READ: Duration = Duration::from_secs(10);
 /// reserved as it arrives.
 pub const BODY_ROOM_BYTES: usize = 128 * 1024;
 
-/// Connections of one app's drains, or half of `drain.max_connections` if that is less. Logplex opens a few for
-/// each drain.
+/// Connections of one app's drains, or half of `drain.max_connections` if that is less. Logplex opens a few
+/// for each drain.
 pub const CONNECTIONS_OF_APP_MAX: usize = 256;
 
 /// Places beyond `drain.max_connections`, for health checks and admins while all others are busy.
@@ -148,15 +148,15 @@ pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// close would reset the connection and lose it.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// Wrong drain passwords that one address may send in a burst, and the time until it may send one more. A drain
-/// with a wrong password sends one with each batch.
+/// Wrong drain passwords that one address may send in a burst, and the time until it may send one more. A
+/// drain with a wrong password sends one with each batch.
 pub const WRONG_PASSWORDS: (u32, Duration) = (60, Duration::from_secs(1));
 
 /// The delay of the response to further wrong passwords. Logplex gives up after 5 s.
 pub const WRONG_PASSWORD_HOLD: Duration = Duration::from_millis(250);
 
-/// Wrong admin passwords and hook keys of one address, and the time within which they count. Then the address is
-/// refused until that time is over.
+/// Wrong admin passwords and hook keys of one address, and the time within which they count. Then the
+/// address is refused until that time is over.
 pub const GUESSES: (u32, Duration) = (60, Duration::from_secs(60));
 
 /// Addresses whose wrong passwords are counted, at some 50 bytes each; all others share one budget.
@@ -179,6 +179,9 @@ pub const ORDER_WAIT: Duration = Duration::from_secs(25);
 
 /// The longest pause that a person may ask for.
 pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Characters of an admin's user name in the audit.
+pub const USER_CHARS_MAX: usize = 64;
 
 /// Characters of a person's reason for a pause.
 pub const PAUSE_REASON_CHARS_MAX: usize = 256;

@@ -3,6 +3,7 @@
 //! One value produces the log line, the metric, the row in the store and the line on a page, so they cannot
 //! disagree.
 
+pub mod admin;
 pub mod hold;
 pub mod view;
 
@@ -18,6 +19,7 @@ use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
 use crate::policy::Rate;
+use crate::record::admin::AdminAct;
 use crate::record::hold::Hold;
 use crate::time::{spoken, to_the_second};
 
@@ -184,6 +186,8 @@ pub enum NoticeKind {
     RestartFailed(RestartResult),
     ApiRecovered,
     Health(HealthAlert),
+    /// A person or a script paused, resumed or restarted something.
+    Admin(AdminAct),
 }
 
 // === impl Record ===
@@ -323,6 +327,7 @@ impl NoticeKind {
             Self::RestartFailed(_) => "failure",
             Self::ApiRecovered => "recovered",
             Self::Health(alert) => alert.label(),
+            Self::Admin(act) => act.label(),
         }
     }
 }
@@ -352,6 +357,7 @@ impl fmt::Display for NoticeKind {
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
             Self::ApiRecovered => f.write_str("the API answers again"),
             Self::Health(alert) => alert.fmt(f),
+            Self::Admin(act) => act.fmt(f),
         }
     }
 }

@@ -50,8 +50,8 @@ impl<K: Eq + Hash, V> Share<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Default> Share<K, V> {
-    /// The entry of `key`; none if there is no room for a new one. A full share drops the entries that are over,
-    /// but looks for them at most once in [`limits::SHARE_PRUNE_EVERY`]: a batch can name thousands.
+    /// The entry of `key`; none if there is no room for a new one. A full share drops the entries that are
+    /// over, but looks for them at most once in [`limits::SHARE_PRUNE_EVERY`]: a batch can name thousands.
     pub fn entry(&mut self, key: &K, is_over: impl Fn(&V) -> bool, now: Duration) -> Option<&mut V> {
         if self.entries.len() >= self.max && !self.entries.contains_key(key) {
             let is_due = |at: Duration| now.saturating_sub(at) >= limits::SHARE_PRUNE_EVERY;

@@ -32,6 +32,7 @@ use dynowarden::store::{Store, StoreOptions};
 use dynowarden::traffic::TrafficBook;
 use dynowarden_core::event::Fact;
 use dynowarden_core::ident::AppId;
+use dynowarden_core::record::{Notice, NoticeKind, Record};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -84,8 +85,8 @@ struct TestServer {
     service: Arc<Service>,
 }
 
-/// Addresses per service: fewer than it counts wrong passwords for, and too few to name more dynos than an app
-/// can have.
+/// Addresses per service: fewer than it counts wrong passwords for, and too few to name more dynos than an
+/// app can have.
 const CALLERS_MAX: u32 = 1000;
 
 /// The result of a connection.
@@ -98,6 +99,7 @@ struct Talk {
 #[derive(Debug)]
 enum Heard {
     Events(AppId, Vec<(bool, Fact)>),
+    Audit,
     Order,
     Pause,
 }
@@ -242,7 +244,13 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::ApiQuota { .. } | Command::Publish(_) => panic!("the HTTP server sends no such command"),
+        Command::Publish(record) => {
+            let Record::Notice(Notice { what: NoticeKind::Admin(_), .. }) = *record else {
+                panic!("the HTTP server publishes {record:?}")
+            };
+            Some(Heard::Audit)
+        }
+        Command::ApiQuota { .. } => panic!("the HTTP server sends no such command"),
     }
 }
 
@@ -369,6 +377,7 @@ fn check_talk(octets: &[u8], talk: &Talk) {
                 assert!(!is_plain || !names_dynos || contains(octets, b" heroku "), "{facts:?}");
             }
             Heard::Order => assert!(shown(HOOK) || shown(ADMIN)),
+            Heard::Audit => assert!(shown(HOOK) || shown(ADMIN)),
             Heard::Pause => assert!(shown(ADMIN)),
         }
     }

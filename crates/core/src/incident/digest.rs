@@ -131,6 +131,7 @@ impl Tally {
                     NoticeKind::RestartFailed(_) => app.failed += 1,
                     NoticeKind::ApiError(_)
                     | NoticeKind::ClockDisagrees { .. }
+                    | NoticeKind::Admin(_)
                     | NoticeKind::ApiRecovered
                     | NoticeKind::Health(_) => {}
                 }

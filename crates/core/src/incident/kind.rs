@@ -15,6 +15,8 @@ pub enum Kind {
     Hold,
     /// A rule with `do = "notify"` fired.
     Notify,
+    /// An admin paused or resumed restarts.
+    Pause,
     /// A reported failure is over.
     Recovered,
     /// A dyno was restarted, and whether it helped.
@@ -35,7 +37,7 @@ pub struct KindError;
 
 impl Kind {
     /// The kinds allowed in settings.
-    pub const CHOICES: [Self; 9] = [
+    pub const CHOICES: [Self; 10] = [
         Self::Restart,
         Self::GiveUp,
         Self::Failure,
@@ -43,12 +45,13 @@ impl Kind {
         Self::NoHelp,
         Self::SuspectRelease,
         Self::Notify,
+        Self::Pause,
         Self::Recovered,
         Self::Hold,
     ];
 
     /// The default: all but refusals, which are many and need no action.
-    pub const DEFAULT: [Self; 8] = [
+    pub const DEFAULT: [Self; 9] = [
         Self::Restart,
         Self::GiveUp,
         Self::Failure,
@@ -56,12 +59,13 @@ impl Kind {
         Self::NoHelp,
         Self::SuspectRelease,
         Self::Notify,
+        Self::Pause,
         Self::Recovered,
     ];
 
     /// [`Kind::CHOICES`], as text.
     pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, no_help, suspect_release, \
-                                     notify, recovered, hold";
+                                     notify, pause, recovered, hold";
 
     /// Its word in settings, JSON and metrics.
     pub fn word(self) -> &'static str {
@@ -73,6 +77,7 @@ impl Kind {
             Self::Hold => "hold",
             Self::NoHelp => "no_help",
             Self::Notify => "notify",
+            Self::Pause => "pause",
             Self::Recovered => "recovered",
             Self::Restart => "restart",
             Self::SuspectRelease => "suspect_release",

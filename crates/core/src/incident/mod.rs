@@ -45,6 +45,7 @@ use crate::incident::release::Releases;
 use crate::incident::state::{State, Subject};
 use crate::limits;
 use crate::policy::AppPlan;
+use crate::record::admin::{Act, AdminAct};
 use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Scope};
 use crate::time::{Now, since};
 use crate::traffic::{Readings, Span};
@@ -234,6 +235,9 @@ impl Incidents {
 
     /// A notice about the account concerns every app that this notifier reports on.
     fn record_account_notice(&mut self, what: &NoticeKind) {
+        if let NoticeKind::Admin(act) = what {
+            return self.report_act(None, act);
+        }
         let NoticeKind::Health(alert) = what else { return };
         for app in (0..self.plan.apps.len() as u32).map(AppId) {
             if self.is_reported(app) {
@@ -255,6 +259,7 @@ impl Incidents {
             }
             NoticeKind::ApiRecovered => self.api_recovered(app),
             NoticeKind::Health(alert) => self.record_alert(app, alert),
+            NoticeKind::Admin(act) => self.report_act(Some(app), act),
             NoticeKind::GaveUp { until, .. } => {
                 let over = self.now.mono.saturating_add(since(self.now.wall, *until));
                 let state = State::GivenUp { text: notice.what.to_string(), over };
@@ -267,6 +272,21 @@ impl Incidents {
                 self.change_dyno(app, notice, Kind::Failure, |dyno| dyno.fail(result));
             }
         }
+    }
+
+    /// Reports a pause or its end, of one app or of all. A manual restart has messages of its own.
+    fn report_act(&mut self, app: Option<AppId>, act: &AdminAct) {
+        if matches!(act.what, Act::Restart { .. }) || !self.plan.on.contains(&Kind::Pause) {
+            return;
+        }
+        let name = app.map(|app| self.app_name(app));
+        let subject = name.as_ref().map_or("all apps", AppName::as_str);
+        self.made += 1;
+        let incident = format!("{}-{:08x}-{}", subject.replace(' ', "-"), self.plan.tag, self.made);
+        let what = if matches!(act.what, Act::Pause { .. }) { "paused" } else { "resumed" };
+        let text = (format!("{subject}: restarts {what}"), vec![format!("{subject}: {act}.")]);
+        let message = Message::single(incident, Kind::Pause, text, self.now.wall);
+        self.messages.push(Message { apps: name.into_iter().collect(), ..message });
     }
 
     fn change_dyno(
