@@ -3,6 +3,7 @@
 
 mod docs;
 mod image;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
