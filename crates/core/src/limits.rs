@@ -84,6 +84,9 @@ pub const BODY_READ: Duration = Duration::from_secs(10);
 /// reserved as it arrives.
 pub const BODY_ROOM_BYTES: usize = 128 * 1024;
 
+/// Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`, 4096 on Linux).
+pub const CONNECTIONS_QUEUED_MAX: u32 = 4096;
+
 /// Connections of one app's drains, or half of `drain.max_connections` if that is less. Logplex opens a few
 /// for each drain.
 pub const CONNECTIONS_OF_APP_MAX: usize = 256;
