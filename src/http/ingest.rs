@@ -71,7 +71,6 @@ impl Service {
             Ok(packed) => packed,
             Err(error) => return self.refuse_body(error),
         };
-        let Some(watched) = self.watched(app) else { return reply::not_found() };
         let source = Source { app, drain };
         let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
             Delivery::New(claim) => claim,
@@ -83,13 +82,7 @@ impl Service {
             // The first delivery may still be rejected; only this one would then be left.
             Delivery::InProgress => return reply::overloaded(),
         };
-        let reading = Reading {
-            app,
-            drain: source.drain.clone(),
-            encoding,
-            process_types: watched.process_types.clone(),
-            with_requests: self.traffic.is_on(),
-        };
+        let Some(reading) = self.reading(&source, encoding) else { return reply::not_found() };
         match self.batches.read(&reading, packed).await {
             Ok(batch) => self.report(&source, claim, batch),
             Err(error) => self.refuse_body(error),
@@ -102,6 +95,16 @@ impl Service {
             1 => Some(AppId(0)),
             _ => self.tokens.app(drain?),
         }
+    }
+
+    fn reading(&self, source: &Source, encoding: Encoding) -> Option<Reading> {
+        Some(Reading {
+            app: source.app,
+            drain: source.drain.clone(),
+            encoding,
+            process_types: self.watched(source.app)?.process_types.clone(),
+            with_requests: self.traffic.is_on(),
+        })
     }
 
     fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: Batch) -> Response<ReplyBody> {

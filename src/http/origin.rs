@@ -27,8 +27,8 @@ fn is(headers: &HeaderMap, name: &str, value: &str) -> bool {
     headers.get(name).is_some_and(|sent| sent.as_bytes() == value.as_bytes())
 }
 
-/// A page that was loaded over plain HTTP may be anybody's, so it may not act on one that is served over HTTPS. We
-/// do not always know that it is: a proxy in front may not say so.
+/// A page that was loaded over plain HTTP may be anybody's, so it may not act on one that is served over
+/// HTTPS. We do not always know that it is: a proxy in front may not say so.
 fn is_own_origin(origin: &[u8], headers: &HeaderMap, is_https: bool) -> bool {
     let authority = match (origin.strip_prefix(b"https://"), origin.strip_prefix(b"http://")) {
         (Some(authority), _) => authority,
@@ -39,9 +39,13 @@ fn is_own_origin(origin: &[u8], headers: &HeaderMap, is_https: bool) -> bool {
     !host.is_empty() && authority.eq_ignore_ascii_case(host)
 }
 
-/// Whether the body is JSON by its type. A form of another site's page cannot have this type.
+/// Whether the body is JSON by its type. A form of another site's page cannot have this type. A script may name
+/// none, but a browser that names none says where the request comes from.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let mut all = headers.get_all(CONTENT_TYPE).iter().peekable();
+    if all.peek().is_none() {
+        return !headers.contains_key(ORIGIN) && !headers.contains_key("sec-fetch-site");
+    }
     let (Some(sent), None) = (all.next(), all.next()) else { return false };
     let essence = sent.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
@@ -112,13 +116,19 @@ mod tests {
             (&["text/plain"], false),
             (&["text/plain; application/json"], false),
             (&["application/x-www-form-urlencoded"], false),
-            (&[], false),
+            (&[], true),
         ] {
             let mut headers = HeaderMap::new();
             for value in sent {
                 headers.append(CONTENT_TYPE, HeaderValue::from_static(value));
             }
             assert_eq!(is_json(&headers), expect, "{sent:?}");
+        }
+        for name in ["origin", "sec-fetch-site"] {
+            assert!(!is_json(&HeaderMap::from_iter([(
+                name.parse().expect(name),
+                HeaderValue::from_static("x")
+            )])));
         }
     }
 }

@@ -28,8 +28,8 @@ pub enum PageKind {
     Error,
 }
 
-/// The policy of every page: only our own content and forms, no framing, no base, and elements from text only by
-/// the script's own policy.
+/// The policy of every page: only our own content and forms, no framing, no base, and elements from text
+/// only by the script's own policy.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
      require-trusted-types-for 'script'; trusted-types dynowarden";

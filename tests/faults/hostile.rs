@@ -1,5 +1,5 @@
-//! A drain whose password is in the wrong hands, and strangers, do their worst at once: another app's errors must
-//! become restarts as fast as ever.
+//! A drain whose password is in the wrong hands, and strangers, do their worst at once: another app's
+//! errors must become restarts as fast as ever.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -344,9 +344,8 @@ async fn a_pause_and_its_end_reach_the_engine() {
         assert!(matches!(command, Command::Publish(_)), "{command:?}");
     }
     // A form of another site can send no JSON.
-    for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
-        let headers = [Some(("authorization", "Bearer admin")), content_type.map(|of| ("content-type", of))];
-        let headers: Vec<_> = headers.into_iter().flatten().collect();
+    for content_type in ["text/plain", "application/x-www-form-urlencoded"] {
+        let headers = [("authorization", "Bearer admin"), ("content-type", content_type)];
         let response = harness.service.ask(PEER, request("POST /api/v1/resume", &headers, "{}")).await;
         assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
     }

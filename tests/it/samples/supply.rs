@@ -1,4 +1,5 @@
-//! What others deliver: images by digest, actions by commit; and the sample in the manual that receivers copy.
+//! What others deliver: images by digest, actions by commit; and the sample in the manual that receivers
+//! copy.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
-//! The oracle of decompression: the same result as another decoder, and work in proportion to what is read and
-//! written, whatever the body holds.
+//! The oracle of decompression: the same result as another decoder, and work in proportion to what is read
+//! and written, whatever the body holds.
 
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,8 @@ const REPEATED_BYTES: usize = 128 * 1024;
 /// A member without a name.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// Time for each octet that was read or written, and for the body as a whole. Tables that are built for each of
-/// its blocks take thirty times as long.
+/// Time for each octet that was read or written, and for the body as a whole. Tables that are built for
+/// each of its blocks take thirty times as long.
 const TIME_PER_OCTET: Duration = Duration::from_nanos(if cfg!(debug_assertions) { 2000 } else { 250 });
 const TIME_IN_ALL: Duration = Duration::from_millis(if cfg!(debug_assertions) { 100 } else { 5 });
 

@@ -16,6 +16,7 @@
 //! once. Loud kinds are sent at once, and repeated every [`Plan::repeat`] while the problem lasts unchanged.
 //! A message closes each incident that was reported.
 
+mod admin;
 pub mod digest;
 mod dyno_incident;
 pub mod kind;
@@ -45,7 +46,6 @@ use crate::incident::release::Releases;
 use crate::incident::state::{State, Subject};
 use crate::limits;
 use crate::policy::AppPlan;
-use crate::record::admin::{Act, AdminAct};
 use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Scope};
 use crate::time::{Now, since};
 use crate::traffic::{Readings, Span};
@@ -272,21 +272,6 @@ impl Incidents {
                 self.change_dyno(app, notice, Kind::Failure, |dyno| dyno.fail(result));
             }
         }
-    }
-
-    /// Reports a pause or its end, of one app or of all. A manual restart has messages of its own.
-    fn report_act(&mut self, app: Option<AppId>, act: &AdminAct) {
-        if matches!(act.what, Act::Restart { .. }) || !self.plan.on.contains(&Kind::Pause) {
-            return;
-        }
-        let name = app.map(|app| self.app_name(app));
-        let subject = name.as_ref().map_or("all apps", AppName::as_str);
-        self.made += 1;
-        let incident = format!("{}-{:08x}-{}", subject.replace(' ', "-"), self.plan.tag, self.made);
-        let what = if matches!(act.what, Act::Pause { .. }) { "paused" } else { "resumed" };
-        let text = (format!("{subject}: restarts {what}"), vec![format!("{subject}: {act}.")]);
-        let message = Message::single(incident, Kind::Pause, text, self.now.wall);
-        self.messages.push(Message { apps: name.into_iter().collect(), ..message });
     }
 
     fn change_dyno(
