@@ -62,7 +62,7 @@ mod tests {
         let mut real = vec![starting(1)];
         assert_eq!(rosters.admit(AppId(0), &mut real, NOW), 0);
         let mut invented: Vec<_> = (1000..1000 + limits::DYNOS_OF_APP_MAX + 9).map(starting).collect();
-        invented.push(Event { at: NOW.wall, fact: Fact::Scale });
+        invented.push(Event { at: NOW.wall, fact: Fact::Release { version: None } });
         assert_eq!(rosters.admit(AppId(0), &mut invented, NOW), 10);
         assert_eq!(invented.len(), limits::DYNOS_OF_APP_MAX, "those that fit, and what names no dyno");
         for (app, index, refused) in [(0, 1, 0), (0, 2, 1), (1, 2, 0)] {

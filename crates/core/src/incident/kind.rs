@@ -28,6 +28,8 @@ pub enum Kind {
     DrainSilent,
     /// A restart failed, the API is unreachable, or a notifier is down.
     Failure,
+    /// A dyno errs and was not restarted for a while.
+    NotRestarted,
     GiveUp,
 }
 
@@ -37,11 +39,12 @@ pub struct KindError;
 
 impl Kind {
     /// The kinds allowed in settings.
-    pub const CHOICES: [Self; 10] = [
+    pub const CHOICES: [Self; 11] = [
         Self::Restart,
         Self::GiveUp,
         Self::Failure,
         Self::DrainSilent,
+        Self::NotRestarted,
         Self::NoHelp,
         Self::SuspectRelease,
         Self::Notify,
@@ -51,11 +54,12 @@ impl Kind {
     ];
 
     /// The default: all but refusals, which are many and need no action.
-    pub const DEFAULT: [Self; 9] = [
+    pub const DEFAULT: [Self; 10] = [
         Self::Restart,
         Self::GiveUp,
         Self::Failure,
         Self::DrainSilent,
+        Self::NotRestarted,
         Self::NoHelp,
         Self::SuspectRelease,
         Self::Notify,
@@ -64,8 +68,8 @@ impl Kind {
     ];
 
     /// [`Kind::CHOICES`], as text.
-    pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, no_help, suspect_release, \
-                                     notify, pause, recovered, hold";
+    pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, not_restarted, no_help, \
+                                     suspect_release, notify, pause, recovered, hold";
 
     /// Its word in settings, JSON and metrics.
     pub fn word(self) -> &'static str {
@@ -76,6 +80,7 @@ impl Kind {
             Self::GiveUp => "give_up",
             Self::Hold => "hold",
             Self::NoHelp => "no_help",
+            Self::NotRestarted => "not_restarted",
             Self::Notify => "notify",
             Self::Pause => "pause",
             Self::Recovered => "recovered",
@@ -124,6 +129,9 @@ mod tests {
     fn loud_kinds_need_a_person() {
         let loud: Vec<&str> =
             Kind::CHOICES.into_iter().filter(|kind| kind.is_loud()).map(Kind::word).collect();
-        assert_eq!(loud, ["give_up", "failure", "drain_silent", "no_help", "suspect_release"]);
+        assert_eq!(
+            loud,
+            ["give_up", "failure", "drain_silent", "not_restarted", "no_help", "suspect_release"]
+        );
     }
 }
