@@ -39,8 +39,8 @@ fn is_own_origin(origin: &[u8], headers: &HeaderMap, is_https: bool) -> bool {
     !host.is_empty() && authority.eq_ignore_ascii_case(host)
 }
 
-/// Whether the body is JSON by its type. A form of another site's page cannot have this type. A script may name
-/// none, but a browser that names none says where the request comes from.
+/// Whether the body is JSON by its type. A form of another site's page cannot have this type. A script may
+/// name none, but a browser that names none says where the request comes from.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let mut all = headers.get_all(CONTENT_TYPE).iter().peekable();
     if all.peek().is_none() {

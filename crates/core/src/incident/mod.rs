@@ -23,6 +23,7 @@ pub mod kind;
 pub mod message;
 mod outage;
 mod release;
+mod room;
 mod schedule;
 mod state;
 #[cfg(any(test, feature = "samples"))]
@@ -359,18 +360,6 @@ impl Incidents {
             )
         });
         id
-    }
-
-    /// Forgets the oldest incident of the app that has most of them.
-    fn forget_one(&mut self) {
-        let mut counts = HashMap::<AppId, usize>::new();
-        self.incidents.values().for_each(|incident| *counts.entry(incident.app).or_default() += 1);
-        let most = counts.into_iter().max_by_key(|(app, count)| (*count, *app)).map(|(app, _)| app);
-        let oldest =
-            self.incidents.iter().find(|(_, incident)| Some(incident.app) == most).map(|(id, _)| *id);
-        if oldest.and_then(|oldest| self.incidents.remove(&oldest)).is_some() {
-            self.forgotten += 1;
-        }
     }
 
     fn make_all_due(&mut self) {

@@ -119,7 +119,7 @@ mod tests {
             (
                 of(Some("alice"), Door::Api),
                 Act::Pause { until, reason: "load test".into() },
-                "restarts paused until 1970-01-01T00:00:00Z (load test), by \"alice\" from 203.0.113.9 through \
+                "restarts paused until 1970-01-01 00:00:00Z (load test), by \"alice\" from 203.0.113.9 through \
                  the API",
             ),
             (of(None, Door::Page), Act::Resume, "restarts resumed, from 203.0.113.9 through the status page"),
