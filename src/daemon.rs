@@ -1,12 +1,12 @@
 //! The daemon: binds, starts every task, and ends them in order.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ use dynowarden_core::record::view::DecisionView;
 /// The address is not available; the message names it and a fix.
 pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(settings.listen, settings.port);
-    TcpListener::bind(address).await.map_err(|error| {
+    listen(address).map_err(|error| {
         let fix = match error.kind() {
             ErrorKind::AddrInUse => "another program uses the port; stop it, or set PORT to a free one",
             ErrorKind::AddrNotAvailable => {
@@ -56,6 +56,14 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
         };
         anyhow::anyhow!("cannot listen on {address}: {fix} ({error})")
     })
+}
+
+/// Listens with a longer queue than tokio's own, so that a burst of connections delays no other one.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::CONNECTIONS_QUEUED_MAX)
 }
 
 #[derive(Debug)]
@@ -90,7 +98,10 @@ pub async fn start(
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let ids = load_ids(&plans, clock, &handle, &store).await;
     let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
-    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_traffic_read(&settings)));
+    let traffic = Arc::new(TrafficBook::new(
+        settings.drain.statistics && is_traffic_read(&settings),
+        settings.apps.len(),
+    ));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));

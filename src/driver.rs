@@ -272,6 +272,7 @@ impl Driver {
             self.gate.ids.note_uncertain(pending.app, self.clock.now().mono);
         }
         self.take(Input::Restore(past));
+        self.show_pauses();
         let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
         let mut pauses = tokio::time::interval(limits::PAUSES_READ_EVERY);
         let mut tokens = tokio::time::interval(self.clock.real(limits::TOKENS_ASKED_EVERY));
@@ -285,7 +286,13 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(input) = self.answers.recv() => self.take(input),
+                Some(input) = self.answers.recv() => {
+                    let is_pause = matches!(input, Input::Pauses(_));
+                    self.take(input);
+                    if is_pause {
+                        self.show_pauses();
+                    }
+                }
                 Some(command) = self.commands.recv() => self.obey(command),
                 Ok(()) = listed.changed() => self.recheck_origins(),
                 _ = renewal.tick() => self.renew_claims(),
@@ -453,7 +460,17 @@ impl Driver {
                 return;
             }
         };
+        let is_pause = matches!(input, Input::Pause { .. } | Input::Resume { .. });
         self.take(input);
+        if is_pause {
+            self.show_pauses();
+        }
+    }
+
+    fn show_pauses(&self) {
+        for app in (0..).map(AppId).take(self.sinks.plans.len()) {
+            self.sinks.metrics.paused_until(app, self.engine.paused_until(app));
+        }
     }
 
     /// Passes an input to the engine, and carries out its effects.

@@ -29,6 +29,7 @@ mod origin_gate;
 mod pauses;
 mod queue_quota;
 pub mod readiness;
+mod roster;
 pub mod status_model;
 pub mod store;
 mod store_watch;

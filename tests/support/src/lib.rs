@@ -41,3 +41,5 @@ pub mod store;
 pub mod story;
 #[cfg(feature = "daemon")]
 pub mod tls;
+#[cfg(feature = "daemon")]
+pub mod unpack_oracle;

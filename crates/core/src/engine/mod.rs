@@ -447,6 +447,10 @@ impl Engine {
         self.effects.push(Effect::Record(record));
     }
 
+    pub fn paused_until(&self, app: AppId) -> Option<Timestamp> {
+        self.pause_of(app).map(|pause| pause.until)
+    }
+
     fn pause_of(&self, app: AppId) -> Option<&Pause> {
         [&self.app(app).paused, &self.paused]
             .into_iter()
