@@ -18,6 +18,7 @@
 //! A line that looks like one of these and cannot be read is a counted error: either its text is not the
 //! platform's, or the platform has changed its wording, which is worth a warning.
 
+pub mod life;
 pub mod request;
 
 use nom::branch::alt;

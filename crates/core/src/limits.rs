@@ -586,6 +586,34 @@ pub const STORE_CONNECTIONS_MAX: u32 = 4;
 /// How often a replica reads the pauses set on others: "all of them within seconds".
 pub const PAUSES_READ_EVERY: Duration = Duration::from_secs(2);
 
+// === Days ===
+
+/// How long series are kept: the default, and what the settings allow. A day shows a daily pattern; more than
+/// a quarter of a year shows nothing that two weeks do not.
+pub const KEEP_SERIES: Duration = Duration::from_secs(14 * 86_400);
+/// See [`KEEP_SERIES`].
+pub const KEEP_SERIES_MIN: Duration = Duration::from_secs(86_400);
+/// See [`KEEP_SERIES`].
+pub const KEEP_SERIES_MAX: Duration = Duration::from_secs(90 * 86_400);
+
+/// Marks kept of five minutes of one dyno. A restart makes five.
+pub const STEP_MARKS_MAX: usize = 16;
+
+/// The least memory of a sample that is believed, in tenths of a megabyte: no process runs in a tenth of one.
+pub const MEMORY_TENTHS_MIN: u64 = 1;
+
+/// A sample of more than this many times the quota is not believed: Heroku kills a dyno at twice.
+pub const MEMORY_QUOTAS_MAX: u64 = 20;
+
+/// Dynos whose series are kept. Each takes some 600 bytes of memory.
+pub const SERIES_DYNOS_MAX: usize = 120_000;
+
+/// Steps of one dyno that a report reads: a quarter of a year.
+pub const SERIES_STEPS_MAX: usize = 90 * 288;
+
+/// Dynos of one app in a report. At 4032 steps of 80 bytes, a hundred of them take 32 MB for two weeks.
+pub const REPORT_DYNOS_MAX: usize = 2_000;
+
 // === Page ===
 
 /// Points of one dyno's chart: a minute each, three hours.
