@@ -4,6 +4,7 @@ mod check;
 mod codes;
 mod config;
 mod daemon;
+mod days;
 mod demo;
 mod engine_ops;
 mod fixtures;

@@ -93,6 +93,10 @@ pub fn split_list(text: &str) -> Vec<&str> {
 // === impl Window ===
 
 impl Window {
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// Whether the zone's wall clock shows a time of this window at `at`.
     pub fn contains(&self, at: Timestamp) -> bool {
         let clock = self.zone.to_datetime(at);

@@ -6,6 +6,8 @@
 //! process grows while it warms up, and both by time and by requests: a leak in requests is slow at night,
 //! and what settles with traffic does not grow with either. The slower one counts.
 
+use crate::days::step::STEPS_PER_DAY;
+
 /// Memory in one step of a life, in tenths of a megabyte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
@@ -25,8 +27,8 @@ pub struct Growth {
     pub floor: f64,
     /// From the floor to the highest reading of a span, as a rule: the height of the saw.
     pub swing: f64,
-    /// The floor at the start of the second half.
-    pub half_floor: f64,
+    /// From the start of the stretch to its last span, in days.
+    pub days: f64,
     /// The slope of the last quarter by time, in tenths of a megabyte a day.
     pub last_per_day: f64,
 }
@@ -58,6 +60,7 @@ pub fn measure(points: &[Point]) -> Option<Growth> {
         Some(place) if is_long => &points[place..],
         _ => points,
     };
+    let boot_days = (points.first()?.step - first) as f64 / STEPS_PER_DAY as f64;
     let spans = spans(points)?;
     let days = spans.last()?.days;
     let half = spans.iter().position(|span| span.days >= days / 2.0)?;
@@ -73,7 +76,7 @@ pub fn measure(points: &[Point]) -> Option<Growth> {
         per_day: by_requests.map_or(by_time, |by_requests| by_requests.min(by_time)),
         floor: second.last()?.floor,
         swing: median(&mut swings)?,
-        half_floor: second.first()?.floor,
+        days: days + boot_days,
         last_per_day,
     })
 }
@@ -95,7 +98,7 @@ fn spans(points: &[Point]) -> Option<Vec<Span>> {
             _ => {
                 current = Some(number);
                 let middle = (number as f64 + 0.5) * width as f64;
-                let days = middle / crate::days::step::STEPS_PER_DAY as f64;
+                let days = middle / STEPS_PER_DAY as f64;
                 spans.push(Span { days, requests, floor, top });
             }
         }

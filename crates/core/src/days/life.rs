@@ -33,6 +33,8 @@ pub struct Life {
     pub breached_at: Option<Timestamp>,
     /// How it spent its time above the quota.
     pub excess: Excess,
+    /// The highest reading, in tenths of a megabyte.
+    pub highest: u32,
     /// Until the breach, if there was one.
     pub growth: Option<Growth>,
     /// Whether the memory is of several processes under one name, or lies in another way.
@@ -95,6 +97,13 @@ impl Life {
 
     pub fn hours(&self) -> f64 {
         self.span().as_secs_f64() / 3600.0
+    }
+
+    /// The highest reading that it would have had at its start, had it grown all the time as in its second
+    /// half, in tenths of a megabyte.
+    pub fn level_at_start(&self) -> Option<f64> {
+        let growth = self.growth.filter(|_| !self.is_muddled)?;
+        Some(growth.floor + growth.swing - growth.per_day * growth.days)
     }
 
     /// The growth of its second half as a share of the quota a day.
@@ -418,6 +427,7 @@ impl Draft {
             quota: self.quota,
             breached_at: self.breached_at,
             excess,
+            highest: self.points.iter().map(|point| point.high).max().unwrap_or(0),
             growth: growth::measure(&before),
             is_muddled: self.is_muddled,
             helped: None,
