@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
+use crate::days::Days;
 use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
@@ -26,6 +27,7 @@ use crate::http::tls::Tls;
 use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;
+use crate::series::SeriesBook;
 use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
@@ -107,8 +109,14 @@ pub async fn start(
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
+    let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
+    let series_end = CancellationToken::new();
+    let series = tokio::spawn(days.clone().write_series(store.clone(), clock, series_end.clone()));
     let context = Context {
         clock,
+        days,
         drains: Arc::new(DrainActivities::new(settings.apps.len())),
         handle: handle.clone(),
         metrics,
@@ -132,8 +140,18 @@ pub async fn start(
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    let tasks =
-        Tasks { server, driver, driver_shutdown, notify_shutdown, notifying, readiness, watchdog, watches };
+    let tasks = Tasks {
+        server,
+        driver,
+        driver_shutdown,
+        notify_shutdown,
+        notifying,
+        readiness,
+        series,
+        series_end,
+        watchdog,
+        watches,
+    };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -145,6 +163,8 @@ struct Tasks {
     notify_shutdown: CancellationToken,
     notifying: JoinHandle<()>,
     readiness: Arc<Readiness>,
+    series: JoinHandle<()>,
+    series_end: CancellationToken,
     watchdog: JoinHandle<()>,
     /// Tasks that only report health or watch files.
     watches: Vec<JoinHandle<()>>,
@@ -166,6 +186,9 @@ impl Tasks {
         self.watchdog.await.context("the watchdog failed")?;
         self.server.await.context("the HTTP server failed")?;
         self.watches.iter().for_each(JoinHandle::abort);
+        // The driver closes the store.
+        self.series_end.cancel();
+        self.series.await.context("the series failed")?;
         self.driver_shutdown.cancel();
         self.driver.await.context("the driver failed")?;
         self.notify_shutdown.cancel();
@@ -173,6 +196,13 @@ impl Tasks {
         info!("stopped");
         Ok(())
     }
+}
+
+/// A seed for the numbers of this process's parts of hours, which no other process may use.
+fn series_seed(seed: u64) -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Each state has its own keys, which the standard library takes from the system's randomness.
+    RandomState::new().hash_one(seed)
 }
 
 /// TLS, if `[tls]` is set, and the task that reloads its certificate files.
@@ -190,7 +220,8 @@ fn open_tls(
 
 async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreError> {
     let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
-    let options = StoreOptions::new(names, settings.store_keep);
+    let options =
+        StoreOptions { keep_series: settings.keep_series, ..StoreOptions::new(names, settings.store_keep) };
     Store::open(&settings.database, options, clock.now().wall).await
 }
 

@@ -83,6 +83,7 @@ pub(super) struct Store {
     pub(super) url: Field,
     pub(super) url_file: Field,
     pub(super) keep: Field<Span<{ ms(limits::KEEP_MIN) }, { ms(limits::KEEP_MAX) }>>,
+    pub(super) keep_series: Field<Span<{ ms(limits::KEEP_SERIES_MIN) }, { ms(limits::KEEP_SERIES_MAX) }>>,
 }
 
 /// `[policy]` and `[app.policy]`.

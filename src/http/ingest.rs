@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use hyper::body::Body;
+use jiff::Timestamp;
 
 use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
@@ -17,9 +18,10 @@ use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
+use dynowarden_core::days::seen::{self, Seen};
 use dynowarden_core::dedup::{Delivery, FrameClaim, Source};
-use dynowarden_core::detect::{self, request::Request};
-use dynowarden_core::ident::{AppId, DrainToken, DynoName};
+use dynowarden_core::detect::request::Request;
+use dynowarden_core::ident::{AppId, DrainToken, DynoName, DynoRef};
 use dynowarden_core::ingest::{self, Counts};
 
 impl Service {
@@ -97,18 +99,28 @@ impl Service {
         let Some(watched) = self.watched(app) else { return reply::not_found() };
         let mut counts = Counts::default();
         let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
+        let mut observed: Vec<Observed<'_>> = Vec::new();
         let body = &batch.bytes;
-        let events = if self.traffic.is_on() {
-            ingest::read_batch_with(body, &watched.process_types, drain.as_ref(), &mut counts, |line| {
-                if let Some(request) = detect::request::request(&line)
-                    && let Some(dyno) = watched.process_types.listed(request.dyno)
-                {
-                    requests.push((dyno, request));
-                }
-            })
-        } else {
-            ingest::read_batch(body, &watched.process_types, drain.as_ref(), &mut counts)
-        };
+        let types = &watched.process_types;
+        let counts_requests = self.traffic.is_on();
+        let events = ingest::read_batch_with(body, types, drain.as_ref(), &mut counts, |line| {
+            let Some((dyno, seen)) = seen::read(&line) else { return };
+            let dyno = match dyno {
+                Some(dyno) => match types.listed(dyno).or_else(|| unlisted(dyno)) {
+                    Some(name) => Some(name),
+                    None => return,
+                },
+                None => None,
+            };
+            if let (Seen::Request(request), Some(name), true) = (seen, &dyno, counts_requests)
+                && types.process_types.contains(name.process_type())
+            {
+                requests.push((name.clone(), request));
+            }
+            if let Ok(at) = line.time() {
+                observed.push((dyno, seen, at));
+            }
+        });
         if !batch.whole {
             counts.bad_frame("packing");
         }
@@ -126,6 +138,9 @@ impl Service {
         for (dyno, request) in requests {
             self.traffic.request(app, dyno, &request, now);
         }
+        for (dyno, seen, at) in observed {
+            self.days.book.add(app, dyno, &seen, at, now.wall);
+        }
         self.metrics.batch(app, &counts);
         self.drains.record_batch(app, &counts, now);
         if let Some(drain) = drain {
@@ -133,6 +148,14 @@ impl Service {
         }
         reply::empty(StatusCode::NO_CONTENT)
     }
+}
+
+/// A dyno, what a line showed of it, and when.
+type Observed<'b> = (Option<DynoName>, Seen<'b>, Timestamp);
+
+/// The name of a dyno of another process type, whose text is not shared.
+fn unlisted(dyno: DynoRef<'_>) -> Option<DynoName> {
+    Some(DynoName::new(dyno.process_type.parse().ok()?, dyno.index))
 }
 
 /// Constants, because a name given as text is parsed again at every look-up.

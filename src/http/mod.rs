@@ -8,7 +8,7 @@
 //! route                 every route, by its audience
 //! ingest                logplex delivers a batch
 //! hooks                 a monitor or a script requests a restart
-//! api                   the JSON API
+//! api, days             the JSON API
 //! ui, admin_ui, forms   the status page, its shared state, and its forms
 //! ops                   metrics and readiness
 //! events                server-sent events
@@ -28,6 +28,7 @@ mod body;
 mod client_addr;
 pub mod connection;
 pub mod connection_state;
+mod days;
 mod denied;
 pub mod event_publisher;
 mod events;
@@ -57,6 +58,7 @@ use tracing::debug;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
+use crate::days::Days;
 use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
@@ -75,6 +77,7 @@ use crate::traffic::TrafficBook;
 use dynowarden_core::dedup::FrameDedup;
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::ingest::ProcessTypeFilter;
+use dynowarden_core::policy::AppPlan;
 
 /// Answers the requests of all connections; shared behind an `Arc`.
 #[derive(Debug)]
@@ -86,6 +89,7 @@ pub struct Service {
     by_name: HashMap<AppName, AppId>,
     clock: Clock,
     connections_max: usize,
+    days: Arc<Days>,
     admin_ui: Option<AdminUi>,
     drain_auth: DrainAuth,
     drains: Arc<DrainActivities>,
@@ -93,6 +97,8 @@ pub struct Service {
     handle: Handle,
     hook: Option<Secret>,
     metrics: Arc<Metrics>,
+    /// In the order of the settings.
+    plans: Vec<AppPlan>,
     proxies: Proxies,
     readiness: Arc<Readiness>,
     store: Store,
@@ -120,7 +126,7 @@ impl Service {
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
-        let Context { clock, drains, handle, metrics, readiness, store, tokens, traffic } = context;
+        let Context { clock, days, drains, handle, metrics, readiness, store, tokens, traffic } = context;
         let admin_ui = settings.admin_password.as_ref().map(|password| {
             let status_model =
                 Arc::new(StatusModel::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
@@ -133,6 +139,7 @@ impl Service {
             by_name,
             clock,
             connections_max: settings.drain.connections_max,
+            days,
             admin_ui,
             drain_auth: DrainAuth::new(
                 (0..)
@@ -145,6 +152,7 @@ impl Service {
             handle,
             hook: settings.hook_key.as_ref().map(Secret::configured),
             metrics,
+            plans: settings.apps.iter().map(|app| app.plan.clone()).collect(),
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
             store,
@@ -183,7 +191,9 @@ impl Service {
             Route::Page(page) => Box::pin(self.show_page(page, head)).await,
             Route::Pause => Box::pin(self.pause(head, body)).await,
             Route::Ready => Ok(self.show_readiness()),
+            Route::Report => Box::pin(self.show_report(head)).await,
             Route::Resume => Box::pin(self.resume(head, body)).await,
+            Route::Series => Box::pin(self.show_series(head)).await,
         };
         let response = answered.unwrap_or_else(|denied| self.deny(denied));
         let status = response.status().as_u16();

@@ -26,8 +26,12 @@ pub(super) enum Route<'p> {
     Pause,
     /// `GET /readyz`.
     Ready,
+    /// `GET /api/v1/report`.
+    Report,
     /// `POST /api/v1/resume`.
     Resume,
+    /// `GET /api/v1/series`.
+    Series,
 }
 
 /// A page or an asset of the status page.
@@ -61,7 +65,9 @@ impl<'p> Route<'p> {
             "/api/v1/dynos" => Self::ListDynos,
             "/api/v1/events" => Self::Events,
             "/api/v1/pause" => Self::Pause,
+            "/api/v1/report" => Self::Report,
             "/api/v1/resume" => Self::Resume,
+            "/api/v1/series" => Self::Series,
             "/decisions" => Self::Page(Page::Decisions),
             "/healthz" => Self::Health,
             "/logs" => Self::Drain(None),
@@ -111,7 +117,9 @@ impl<'p> Route<'p> {
             | Self::ListDynos
             | Self::Metrics
             | Self::Page(_)
-            | Self::Ready => "GET, HEAD",
+            | Self::Ready
+            | Self::Report
+            | Self::Series => "GET, HEAD",
         }
     }
 }

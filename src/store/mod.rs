@@ -19,6 +19,7 @@ pub mod read_only;
 mod replica_counts;
 mod rows;
 mod schema;
+pub mod series;
 mod state;
 mod writer;
 
@@ -40,11 +41,13 @@ use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
 use crate::store::rows::{GiveUpRow, Row};
+use crate::store::series::HourRow;
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
+use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::engine::RuleHit;
 use dynowarden_core::engine::restore::{RestoredPause, RestoredState};
-use dynowarden_core::ident::{AppId, AppName};
+use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 
@@ -62,6 +65,7 @@ pub struct StoreOptions {
     /// SQLite knows only the caller's.
     pub clock: JudgingClock,
     pub keep: Duration,
+    pub keep_series: Duration,
     pub rows_max: u64,
 }
 
@@ -96,7 +100,13 @@ struct Writing {
 impl StoreOptions {
     /// The defaults: the server's clock, and at most [`limits::DECISIONS_KEPT_MAX`] rows.
     pub fn new(apps: Vec<AppName>, keep: Duration) -> Self {
-        Self { apps, clock: JudgingClock::Server, keep, rows_max: limits::DECISIONS_KEPT_MAX }
+        Self {
+            apps,
+            clock: JudgingClock::Server,
+            keep,
+            keep_series: limits::KEEP_SERIES,
+            rows_max: limits::DECISIONS_KEPT_MAX,
+        }
     }
 }
 
@@ -346,6 +356,34 @@ impl Store {
         self.shared.queue.all_written(PAGE_FLUSH_WAIT).await;
         let page = history::read(filter, &self.shared.link.read);
         self.shared.within(limits::STORE_WAIT, page).await
+    }
+
+    /// Writes parts of hours. Writing one again replaces it.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn save_hours(&self, rows: &[HourRow]) -> Result<(), StoreAway> {
+        let shared = &self.shared;
+        let saved = shared.within(limits::STORE_WAIT, async {
+            let mut transaction = shared.begin().await?;
+            series::save(rows, &mut transaction).await?;
+            transaction.commit().await
+        });
+        saved.await
+    }
+
+    /// The series of an app, or of one of its dynos, from `since` on.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn series(
+        &self,
+        app: &AppName,
+        dyno: Option<&DynoName>,
+        since: Timestamp,
+    ) -> Result<AppHistory, StoreAway> {
+        let read = series::read(app, dyno, since, &self.shared.link.read);
+        self.shared.within(limits::SERIES_WAIT, read).await
     }
 
     /// Writes waiting rows, if the store is there, and ends the connections.

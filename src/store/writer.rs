@@ -10,6 +10,7 @@ use tracing::warn;
 
 use crate::store::error::{Kind, StoreAway};
 use crate::store::rows::{Row, WriteContext, span_micros};
+use crate::store::series;
 use crate::store::state::StoreInner;
 use dynowarden_core::limits;
 
@@ -129,6 +130,7 @@ async fn prune(
         (OLD_RESTARTS, needed),
         (OLD_GIVE_UPS, now),
         (OLD_PAUSES, wall),
+        (series::OLD_HOURS, (wall - span_micros(shared.options.keep_series)).div_euclid(HOUR_MICROS)),
         (OLD_HITS, wall.saturating_sub(span_micros(limits::INSTANCE_SPAN_MAX))),
     ] {
         deleted += sqlx::query(statement).bind(bound).bind(step).execute(&mut *to).await?.rows_affected();
@@ -141,6 +143,8 @@ async fn prune(
     }
     Ok(deleted)
 }
+
+const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// A row's id is at most its start time, and not far below it.
 const OLD_DECISIONS: &str = "\

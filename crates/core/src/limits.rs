@@ -610,6 +610,27 @@ pub const KEEP_SERIES_MIN: Duration = Duration::from_secs(86_400);
 /// See [`KEEP_SERIES`].
 pub const KEEP_SERIES_MAX: Duration = Duration::from_secs(90 * 86_400);
 
+/// How long reading the series of an app may take: two weeks of two thousand dynos are 700,000 rows.
+pub const SERIES_WAIT: Duration = Duration::from_secs(20);
+
+/// How often steps that are over are written.
+pub const SERIES_WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// How soon an hour is written that is over, together with what comes in the meantime.
+pub const SERIES_WRITE_SOON: Duration = Duration::from_millis(50);
+
+/// Hours that wait to be written, at some 800 bytes each. Ten thousand dynos fill five hours of a store that
+/// is away; past it the oldest is dropped and counted.
+pub const SERIES_WAITING_MAX: usize = 50_000;
+
+/// How long an answer of `GET /dyno-sizes` holds, and how soon one that failed is asked again.
+pub const SIZES_HOLD: Duration = Duration::from_secs(86_400);
+/// See [`SIZES_HOLD`].
+pub const SIZES_RETRY: Duration = Duration::from_secs(600);
+
+/// Apps of one report whose place is asked for, two calls each.
+pub const REPORT_APPS_ASKED_MAX: usize = 20;
+
 /// Marks kept of five minutes of one dyno. A restart makes five.
 pub const STEP_MARKS_MAX: usize = 16;
 
