@@ -16,5 +16,3 @@ CREATE TABLE dynowarden_hours (
     packed BYTEA  NOT NULL,
     PRIMARY KEY (series, hour, part)
 );
-
-CREATE INDEX dynowarden_hours_by_age ON dynowarden_hours (hour);

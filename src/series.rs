@@ -90,8 +90,8 @@ impl SeriesBook {
             open: DashMap::new(),
             past: Mutex::default(),
             is_over: Notify::new(),
-            // Below 2^48: a few bytes in the store, and room to count on.
-            parts: AtomicI64::new((seed >> 16) as i64),
+            // Below 2^31: four bytes in the store, and only parts of the same hour must differ.
+            parts: AtomicI64::new((seed >> 33) as i64),
             dropped: AtomicU64::new(0),
         }
     }

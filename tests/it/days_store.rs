@@ -138,3 +138,60 @@ fn files_give_the_report_that_the_store_gives() {
     assert_eq!((&short["verdict"], &short["quiet_hours"]), (&"unknown".into(), &Value::Null), "{short}");
     assert!(short["unknown_because"].as_str().is_some_and(|why| why.contains("12 h")), "{short}");
 }
+
+mod memory {
+    #[tokio::test]
+    async fn parts_of_an_hour_add_up() {
+        support::series::parts_of_an_hour_add_up(support::store::TestStore::memory()).await;
+    }
+}
+
+mod sqlite {
+    use dynowarden::config::settings::Database;
+    use dynowarden::store::series::HourRow;
+    use dynowarden_core::days::pack::pack;
+    use support::fixtures::{acme, dyno};
+    use support::store::{TestStore, start};
+
+    fn store() -> TestStore {
+        let dir = tempfile::tempdir().expect("a directory");
+        let database = Database::Sqlite(dir.path().join("days.db"));
+        TestStore { database, outlives: true, shared: false, _dir: Some(dir) }
+    }
+
+    #[tokio::test]
+    async fn parts_of_an_hour_add_up() {
+        support::series::parts_of_an_hour_add_up(store()).await;
+    }
+
+    #[tokio::test]
+    async fn old_hours_are_forgotten() {
+        support::series::old_hours_are_forgotten(store()).await;
+    }
+
+    #[tokio::test]
+    async fn two_weeks_of_a_dyno_fit_into_64_kib() {
+        const DYNOS: i64 = 20;
+        let test = store();
+        let Database::Sqlite(path) = &test.database else { panic!("a file") };
+        let path = path.clone();
+        test.open().await.close().await;
+        let empty = std::fs::metadata(&path).expect("a file").len();
+        let opened = test.open().await;
+        for hour in 0..14 * 24 {
+            let row = |index: i64| HourRow {
+                app: acme(),
+                dyno: Some(dyno(&format!("web.{}", index + 1))),
+                hour: start().as_second() / 3600 - hour,
+                part: (1 << 30) + hour * DYNOS + index,
+                packed: pack(&support::series::busy_hour((hour * DYNOS + index) as u64)),
+            };
+            let rows: Vec<HourRow> = (0..DYNOS).map(row).collect();
+            opened.save_hours(&rows).await.expect("a store");
+        }
+        opened.close().await;
+        let size = (std::fs::metadata(path).expect("a file").len() - empty) / DYNOS as u64;
+        eprintln!("{size} bytes a dyno for two weeks");
+        assert!(size <= 64 * 1024, "{size}");
+    }
+}

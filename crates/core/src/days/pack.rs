@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! hour  = version steps(2, one bit a step) step*
-//! step  = flags [samples mean spread-below spread-above] [quota] [requests] [errors] [served mean-ms] [over]
-//!         [marks (kind second value)*]
+//! step  = flags [samples] [mean spread-below spread-above] [quota] [requests] [errors not-served] [mean-ms]
+//!         [over] [marks (kind second value)*]
 //! ```
 //!
 //! Numbers are varints of seven bits a byte, the lowest first; the mean of memory is the difference from the
-//! previous one. An hour with memory and traffic takes about a hundred bytes.
+//! previous one, and the number of samples is left out if it is the previous one's. An hour with memory and traffic takes about a hundred bytes.
 
 use crate::codes::{Code, Family};
 use crate::days::step::{Mark, MarkKind, STEPS_PER_HOUR, Step};
@@ -25,6 +25,7 @@ const ERRORS: u8 = 1 << 3;
 const SERVED: u8 = 1 << 4;
 const OVER: u8 = 1 << 5;
 const MARKS: u8 = 1 << 6;
+const SAMPLES: u8 = 1 << 7;
 
 /// Bytes that are not an hour of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,23 +72,30 @@ pub fn unpack(bytes: &[u8]) -> Result<Hour, PackError> {
 struct Last {
     mean: u32,
     quota: u32,
+    samples: u32,
 }
 
 fn pack_step(step: &Step, last: &mut Last, out: &mut Vec<u8>) {
     let mean = step.memory_mean();
     let service_ms = step.service_ms();
+    let unserved = step.requests.saturating_sub(step.served);
+    let has_other_samples = mean.is_some() && step.samples != last.samples;
     let flags = [
         (MEMORY, mean.is_some()),
         (QUOTA, step.quota != last.quota),
         (REQUESTS, step.requests > 0),
-        (ERRORS, step.errors > 0),
+        (ERRORS, step.errors > 0 || unserved > 0),
         (SERVED, service_ms.is_some()),
         (OVER, step.over > 0),
         (MARKS, !step.marks().is_empty()),
+        (SAMPLES, has_other_samples),
     ];
     out.push(flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).sum());
     if let Some(mean) = mean {
-        put(step.samples.into(), out);
+        if has_other_samples {
+            put(step.samples.into(), out);
+            last.samples = step.samples;
+        }
         put(zigzag(i64::from(mean) - i64::from(last.mean)), out);
         put(mean.saturating_sub(step.memory_low).into(), out);
         put(step.memory_high.saturating_sub(mean).into(), out);
@@ -100,12 +108,11 @@ fn pack_step(step: &Step, last: &mut Last, out: &mut Vec<u8>) {
     if step.requests > 0 {
         put(step.requests.into(), out);
     }
-    if step.errors > 0 {
+    if step.errors > 0 || unserved > 0 {
         put(step.errors.into(), out);
+        put(unserved.into(), out);
     }
     if let Some(service_ms) = service_ms {
-        // Nearly every request has a time.
-        put(step.requests.saturating_sub(step.served).into(), out);
         put(service_ms.into(), out);
     }
     if step.over > 0 {
@@ -122,10 +129,13 @@ fn unpack_step(rest: &mut &[u8], last: &mut Last) -> Result<Step, PackError> {
     let has = |flag| flags & flag != 0;
     let mut step = Step::default();
     if has(MEMORY) {
-        step.samples = take(rest)?;
-        if step.samples == 0 {
+        if has(SAMPLES) {
+            last.samples = take(rest)?;
+        }
+        if last.samples == 0 {
             return Err(PackError);
         }
+        step.samples = last.samples;
         let mean = i64::from(last.mean).checked_add(unzigzag(take_long(rest)?)).ok_or(PackError)?;
         let mean = u32::try_from(mean).map_err(|_| PackError)?;
         step.memory_low = mean.checked_sub(take(rest)?).ok_or(PackError)?;
@@ -140,11 +150,12 @@ fn unpack_step(rest: &mut &[u8], last: &mut Last) -> Result<Step, PackError> {
     if has(REQUESTS) {
         step.requests = take(rest)?;
     }
+    step.served = step.requests;
     if has(ERRORS) {
         step.errors = take(rest)?;
+        step.served = step.requests.checked_sub(take(rest)?).ok_or(PackError)?;
     }
     if has(SERVED) {
-        step.served = step.requests.checked_sub(take(rest)?).ok_or(PackError)?;
         step.service_ms_sum = u64::from(take::<u32>(rest)?) * u64::from(step.served);
     }
     if has(OVER) {
