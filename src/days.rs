@@ -95,7 +95,7 @@ impl Days {
         let history = self.series(plan, None, self.keep, store, now).await?;
         let sizes = self.dyno_sizes(now).await;
         let tenancy = self.tenancy(app, plan, asks && sizes.is_some(), now).await;
-        let (name, zone) = (plan.name.clone(), report::zone_of(&plan.policy.window));
+        let (name, zone) = (plan.name.clone(), report::zone_of(plan));
         let made = tokio::task::spawn_blocking(move || {
             let around = Surroundings { zone, sizes: sizes.as_deref(), tenancy: tenancy.as_ref() };
             report::reports(&name, &history, &around)

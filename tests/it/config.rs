@@ -119,6 +119,7 @@ fn defaults_match_the_manual() {
     assert!(settings.admin_password.is_none() && settings.hook_key.is_none());
     assert!(matches!(&settings.database, Database::Sqlite(path) if path == Path::new("dynowarden.db")));
     assert_eq!(settings.store_keep, minutes(90 * 24 * 60));
+    assert_eq!(settings.keep_series, minutes(14 * 24 * 60));
     assert_eq!(settings.heroku.api_url, "https://api.heroku.com");
     assert_eq!(settings.heroku.request_timeout, Duration::from_secs(10));
     assert_eq!((settings.drain.body_bytes_max, settings.drain.connections_max), (4 << 20, 4096));
@@ -478,6 +479,7 @@ fn wrong_values_list_the_allowed_ones() {
         ("drain.max_body", "-1", "-1", "a size such as 4096, 512KiB, 4MiB or 2MB from 1KiB to 256MiB"),
         ("drain.max_connections", "0", "0", "a whole number from 1 to 65536"),
         ("store.keep", "'1m'", "\"1m\"", &format!("{duration}, from 1h to 3650d")),
+        ("store.keep_series", "'1h'", "\"1h\"", &format!("{duration}, from 1d to 90d")),
         ("policy.cooldown", "'31d'", "\"31d\"", &format!("{duration}, from 0s to 30d")),
         ("policy.give_up_for", "'0s'", "\"0s\"", &format!("{duration}, from 1ms to 30d")),
         (

@@ -610,6 +610,9 @@ pub const KEEP_SERIES_MIN: Duration = Duration::from_secs(86_400);
 /// See [`KEEP_SERIES`].
 pub const KEEP_SERIES_MAX: Duration = Duration::from_secs(90 * 86_400);
 
+/// Lives that the `proof` of a rule may ask for: as many as a verdict rests on.
+pub const PROOF_LIVES_MAX: u32 = 8;
+
 /// How long reading the series of an app may take: two weeks of two thousand dynos are 700,000 rows.
 pub const SERIES_WAIT: Duration = Duration::from_secs(20);
 

@@ -182,6 +182,7 @@ fn check_limits(settings: &Settings) {
     assert!((1..=limits::CONNECTIONS_MAX as usize).contains(&drain.connections_max));
     assert!((limits::REQUEST_TIMEOUT_MIN..=limits::REQUEST_TIMEOUT_MAX).contains(&heroku.request_timeout));
     assert!((limits::KEEP_MIN..=limits::KEEP_MAX).contains(&settings.store_keep));
+    assert!((limits::KEEP_SERIES_MIN..=limits::KEEP_SERIES_MAX).contains(&settings.keep_series));
     assert!(
         drain
             .silent_after
@@ -264,6 +265,7 @@ fn check_written_again(settings: &Settings) {
         add("drain.silent_after", span(silent));
     }
     add("store.keep", span(settings.store_keep));
+    add("store.keep_series", span(settings.keep_series));
     write_plan(&mut toml, "", &settings.defaults.policy, &settings.defaults.rules);
     for app in &settings.apps {
         let tokens: Vec<_> = app.drain_tokens.iter().map(ToString::to_string).collect();
@@ -283,10 +285,10 @@ fn check_written_again(settings: &Settings) {
     assert_eq!(again.defaults, settings.defaults, "{}", machine.toml);
     let values = |settings: &Settings| {
         let apps: Vec<_> = settings.apps.iter().map(|app| (&app.plan, &app.drain_tokens)).collect();
-        let Settings { listen, port, drain, heroku, store_keep, .. } = settings;
+        let Settings { listen, port, drain, heroku, store_keep, keep_series, .. } = settings;
         let drain = (drain.body_bytes_max, drain.connections_max, drain.statistics, drain.silent_after);
         format!(
-            "{apps:?} {listen} {port} {drain:?} {} {:?} {store_keep:?}",
+            "{apps:?} {listen} {port} {drain:?} {} {:?} {store_keep:?} {keep_series:?}",
             heroku.api_url, heroku.request_timeout
         )
     };

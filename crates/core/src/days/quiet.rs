@@ -8,15 +8,8 @@ use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 
+use crate::calendar::{QUIET_HOURS, QuietHours};
 use crate::days::step::{self, STEPS_PER_DAY, STEPS_PER_HOUR};
-
-/// The three quietest hours in a row, by the clock of a zone.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QuietHours {
-    /// The hour at which they begin, from 0 to 23.
-    pub from: u8,
-    pub zone: TimeZone,
-}
 
 /// Requests by the hour of the day.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +17,6 @@ pub struct Histogram {
     /// Requests a step that was heard, by hour; none for an hour that was not heard.
     pub rates: [Option<f64>; 24],
 }
-
-/// How many hours are quiet.
-pub const QUIET_HOURS: u8 = 3;
 
 /// The weight of a day by that of the next.
 const FORGETTING: f64 = 0.8;
@@ -107,15 +97,6 @@ impl<'z> HourOf<'z> {
                 hour
             }
         }
-    }
-}
-
-// === impl QuietHours ===
-
-impl QuietHours {
-    /// The hour at which they end, from 0 to 23.
-    pub fn to(&self) -> u8 {
-        (self.from + QUIET_HOURS) % 24
     }
 }
 

@@ -4,15 +4,16 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::calendar::Window;
+use crate::calendar::{QuietHours, Window};
 use crate::days::growth;
 use crate::days::history::{AppHistory, Steps};
 use crate::days::life::{self, Ended, Life};
-use crate::days::quiet::{self, Histogram, QuietHours};
+use crate::days::quiet::{self, Histogram};
 use crate::days::size::{self, DynoSize, RightSize, Tenancy};
 use crate::days::step::{self, STEPS_PER_DAY, STEPS_PER_HOUR};
 use crate::days::verdict::{self, Judgement, Verdict};
 use crate::ident::{AppName, DynoName, ProcessType};
+use crate::policy::AppPlan;
 
 /// One process type of one app.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -101,14 +102,11 @@ pub fn reports(app: &AppName, history: &AppHistory, around: &Surroundings<'_>) -
     types.into_iter().map(|process_type| report(app, process_type, history, around)).collect()
 }
 
-/// The zone of an app's quiet hours: that of its first window which has one, else UTC.
-pub fn zone_of<'w>(windows: impl IntoIterator<Item = &'w Window>) -> TimeZone {
-    windows
-        .into_iter()
-        .map(Window::zone)
-        .find(|zone| **zone != TimeZone::UTC)
-        .cloned()
-        .unwrap_or(TimeZone::UTC)
+/// The zone of an app's quiet hours: that of the first of its windows which names one, else UTC.
+pub fn zone_of(plan: &AppPlan) -> TimeZone {
+    let windows = plan.policy.window.iter().chain(plan.rules.iter().flat_map(|rule| &rule.window));
+    let named = windows.filter_map(Window::zone).find(|zone| **zone != TimeZone::UTC);
+    named.cloned().unwrap_or(TimeZone::UTC)
 }
 
 /// The quiet hours of an app by all its router lines.
