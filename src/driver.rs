@@ -57,7 +57,7 @@ pub struct Stopped;
 pub enum Command {
     ApiQuota { remaining: u32 },
     Events { app: AppId, events: Vec<Event>, share: QueuePermit },
-    Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
+    Order { app: AppId, dyno: Option<DynoName>, forced: bool, answer: oneshot::Sender<Vec<Decision>> },
     Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str>, kept: oneshot::Sender<()> },
     Publish(Box<Record>),
     Resume { app: Option<AppId>, kept: oneshot::Sender<()> },
@@ -150,13 +150,18 @@ impl Handle {
         self.commands.send(Command::Publish(Box::new(record))).await.map_err(|_| Stopped)
     }
 
-    /// Requests a manual restart: of one dyno, or of every running one of the listed process types. Answers
-    /// once each of them has been judged.
+    /// Requests a manual restart: of one dyno, or of every running one of the listed process types. A forced
+    /// one is a person's word. Answers once each of them has been judged.
     ///
     /// # Errors
     /// The driver is gone.
-    pub async fn order(&self, app: AppId, dyno: Option<DynoName>) -> Result<Vec<Decision>, Stopped> {
-        self.request(|answer| Command::Order { app, dyno, answer }).await
+    pub async fn order(
+        &self,
+        app: AppId,
+        dyno: Option<DynoName>,
+        forced: bool,
+    ) -> Result<Vec<Decision>, Stopped> {
+        self.request(|answer| Command::Order { app, dyno, forced, answer }).await
     }
 
     /// Stops restarts of one app, or of all, until a time. Answers once the pause is in force and stored, so
@@ -268,22 +273,31 @@ impl Driver {
             info!(in_flight, "waiting for API calls in flight");
         }
         drop(self.answerer);
+        // Batches that were acknowledged and not read yet.
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Events { app, events, .. } = command {
+                let effects = self.engine.handle(Input::Events { app, events }, self.clock.now());
+                publish_records(&mut self.sinks, effects, self.clock);
+            }
+        }
         let last_answers = async {
             while let Some(input) = self.answers.recv().await {
                 // Inspections and claims would lead to decisions that are no longer carried out.
                 if !matches!(input, Input::Deleted { .. } | Input::Polled { .. }) {
                     continue;
                 }
-                for effect in self.engine.handle(input, self.clock.now()) {
-                    if let Effect::Record(record) = effect {
-                        self.sinks.publish(record, self.clock.now());
-                    }
-                }
+                let effects = self.engine.handle(input, self.clock.now());
+                publish_records(&mut self.sinks, effects, self.clock);
             }
         };
         let all = async { tokio::join!(last_answers, self.pauses.kept()) };
         if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, all).await.is_err() {
             warn!("shut down with API calls in flight; their outcome will be checked at next startup");
+        }
+        let (effects, pending) = self.engine.stop(self.clock.now());
+        publish_records(&mut self.sinks, effects, self.clock);
+        for pending in pending {
+            self.sinks.store.write_pending(pending);
         }
         self.sinks.store.close().await;
     }
@@ -320,11 +334,11 @@ impl Driver {
                 }
                 Input::Events { app, events }
             }
-            Command::Order { app, dyno, answer } => {
+            Command::Order { app, dyno, forced, answer } => {
                 self.orders_made += 1;
                 let order = OrderId(self.orders_made);
                 self.orders.insert(order, answer);
-                Input::Order { order, app, dyno }
+                Input::Order { order, app, dyno, forced }
             }
             Command::Pause { app, until, reason, kept } => {
                 self.pauses.keep(app, until, reason.clone(), kept);
@@ -362,9 +376,9 @@ impl Driver {
                     let _gone = answer.send(decisions);
                 }
             }
-            Effect::Claim { attempt_id, app, seen, is_manual, decision } => {
+            Effect::Claim { attempt_id, app, seen, is_forced, broken, decision } => {
                 let bounds = Bounds::from(&self.sinks.plans[app.0 as usize].policy);
-                let request = ClaimRequest { attempt_id, app, seen, is_manual, decision, bounds };
+                let request = ClaimRequest { attempt_id, app, seen, is_forced, broken, decision, bounds };
                 let (store, clock) = (self.sinks.store.clone(), self.clock);
                 self.ask(async move {
                     let answer = store.claim(&request, clock.now().wall).await;
@@ -462,5 +476,14 @@ impl RecordSinks {
         self.notices.record(&record);
         // There may be no listener.
         let _listeners = self.records.send(record);
+    }
+}
+
+/// Carries out the records among effects; the others would begin work that is no longer finished.
+fn publish_records(sinks: &mut RecordSinks, effects: Vec<Effect>, clock: Clock) {
+    for effect in effects {
+        if let Effect::Record(record) = effect {
+            sinks.publish(record, clock.now());
+        }
     }
 }

@@ -422,6 +422,7 @@ mod tests {
                 process_types: vec!["web".parse().expect("a type")],
                 cooldown: span,
                 max_restarts: Rate { count: one, per: span },
+                give_up_after: NonZeroU32::MIN,
                 give_up_for: span,
                 max_concurrent: one,
                 settle: span,

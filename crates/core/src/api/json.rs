@@ -207,16 +207,27 @@ pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
     Ok(red.map(name).take(limits::STATUS_SYSTEMS_MAX).collect())
 }
 
-/// The error id in an error response, such as `rate_limit`; `-` if there is none.
-pub fn error_id(body: &[u8]) -> String {
+/// An error in the API's own form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiMessage {
+    /// Such as `rate_limit`.
+    pub id: String,
+    /// A sentence, without control characters and shortened.
+    pub message: String,
+}
+
+/// Reads an error response; none unless it is in the API's own form.
+pub fn error(body: &[u8]) -> Option<ApiMessage> {
     #[derive(Deserialize)]
     struct Dto {
         id: String,
+        message: String,
     }
-    let id = serde_json::from_slice::<Object<Dto>>(body).map(|dto| dto.0.id).unwrap_or_default();
+    let Object(Dto { id, message }) = serde_json::from_slice(body).ok()?;
     let is_word = (1..=limits::QUOTED_CHARS_MAX).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if is_word { id } else { "-".to_owned() }
+    let message = message.chars().filter(|c| !c.is_control()).take(ERROR_CHARS_MAX).collect();
+    is_word.then_some(ApiMessage { id, message })
 }
 
 /// serde quotes unexpected values, which may be long.
@@ -342,7 +353,7 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
-    use super::{account, app, drains, dyno, dynos, error_id, features, formation, rate_limits, red_systems};
+    use super::{account, app, drains, dyno, dynos, error, features, formation, rate_limits, red_systems};
     use crate::event::DynoState;
     use crate::ident::ProcessType;
 
@@ -440,7 +451,7 @@ mod tests {
         assert!(rate_limits(b"[2399]").is_err() && account(br#"["ops@example.com"]"#).is_err());
         assert!(features(br#"[["preboot",true]]"#).is_err() && formation(br#"[["web",2]]"#).is_err());
         assert!(red_systems(br#"[[["Apps","red"]]]"#).is_err());
-        assert_eq!(error_id(br#"["rate_limit"]"#), "-");
+        assert_eq!(error(br#"["rate_limit","Wait."]"#), None);
     }
 
     #[test]
@@ -486,16 +497,22 @@ mod tests {
     }
 
     #[test]
-    fn the_error_id_is_read_from_the_body() {
-        for (body, expect) in [
-            (r#"{"id":"rate_limit","message":"Your account reached the API rate limit"}"#, "rate_limit"),
-            (r#"{"message":"no id"}"#, "-"),
-            (r#"{"id":"two words"}"#, "-"),
-            (r#"{"id":""}"#, "-"),
-            ("<html>", "-"),
-            ("", "-"),
+    fn an_error_has_an_id_and_a_message() {
+        let whole = error(br#"{"id":"rate_limit","message":"Your account\n reached it","url":"x"}"#);
+        let whole = whole.expect("an error");
+        assert_eq!((&*whole.id, &*whole.message), ("rate_limit", "Your account reached it"));
+        let long = json!({"id": "x", "message": "é".repeat(1000)}).to_string();
+        assert_eq!(error(long.as_bytes()).expect("an error").message.chars().count(), 160);
+        for body in [
+            r#"{"message":"no id"}"#,
+            r#"{"id":"no_message"}"#,
+            r#"{"id":"two words","message":"x"}"#,
+            r#"{"id":"","message":"x"}"#,
+            r#"{"id":"x","message":7}"#,
+            "<html>",
+            "",
         ] {
-            assert_eq!(error_id(body.as_bytes()), expect, "{body}");
+            assert_eq!(error(body.as_bytes()), None, "{body}");
         }
     }
 
@@ -507,7 +524,7 @@ mod tests {
         ) {
             let listed = ["web".parse().expect("a type")];
             let _ = dynos(&bytes, &listed);
-            let _ = error_id(&bytes);
+            let _ = error(&bytes);
             let whole = web_1().to_string().into_bytes();
             let cut = cut.min(whole.len() - 1);
             assert!(dyno(&whole[..cut]).is_err());

@@ -1,7 +1,7 @@
 //! An app: whether it is there, under which name, whether it can be watched, and what a restart does to it.
 
-use crate::api::ApiError;
 use crate::api::json::{AppInfo, Feature};
+use crate::api::{ApiError, SETTLE};
 use crate::codes::Code;
 use crate::health::drains;
 use crate::health::facts::{AppFacts, Facts};
@@ -62,6 +62,8 @@ fn not_answered(subject: Subject, error: &ApiError, app: &AppFacts) -> Finding {
             let access = "heroku access:add EMAIL -a APP -p deploy,operate";
             format!("use a name that `heroku apps` lists, or give the token's account access: {access}")
         }
+        error if error.is_account_unsettled() => SETTLE.to_owned(),
+        ApiError::Garbled { .. } => "check HEROKU_API_URL and proxies".to_owned(),
         ApiError::Forbidden { .. } => {
             format!("give the token's account access: heroku access:add EMAIL -a {name} -p deploy,operate")
         }

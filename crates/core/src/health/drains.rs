@@ -10,8 +10,8 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::api::ApiError;
 use crate::api::json::{AppInfo, Drain};
+use crate::api::{ApiError, SETTLE};
 use crate::drain_url::{self, DrainUrl};
 use crate::health::facts::{AppFacts, Facts, Identity, PasswordPlace};
 use crate::health::finding::{Finding, Severity, Subject};
@@ -108,7 +108,10 @@ fn removal(drain: &DrainToken, app: &AppName) -> String {
 pub(super) fn check(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Finding> {
     let drains = match &app.drains {
         Ok(drains) => drains,
-        Err(error) => return vec![Finding::error(Subject::Drain, error.to_string(), CHECK_SCOPE)],
+        Err(error) => {
+            let fix = if error.is_account_unsettled() { SETTLE } else { CHECK_SCOPE };
+            return vec![Finding::error(Subject::Drain, error.to_string(), fix)];
+        }
     };
     let ours: Vec<Candidate<'_>> = changeable(drains, &facts.identity, app).collect();
     if let Some(finding) = find_loop(facts, app, info, (drains, &ours)) {
@@ -193,6 +196,7 @@ fn none_works(facts: &Facts, app: &AppFacts, drains: &[Drain], some_are_wrong: b
             ApiError::Refused { status: 422, .. } => {
                 "check `heroku drains`: an app can have at most five drains"
             }
+            error if error.is_account_unsettled() => SETTLE,
             _ => CHECK_SCOPE,
         };
         return Finding::error(Subject::Drain, format!("its drain could not be added: {error}"), fix);

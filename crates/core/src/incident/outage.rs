@@ -37,7 +37,9 @@ impl Subject {
         match self {
             Self::Drain => Kind::DrainSilent,
             Self::Api(_)
+            | Self::Calls
             | Self::Clock
+            | Self::Late
             | Self::Losses
             | Self::Notifier(_)
             | Self::OwnClock
@@ -51,6 +53,7 @@ impl Subject {
         !matches!(
             self,
             Self::Drain
+                | Self::Late
                 | Self::Losses
                 | Self::Watching(_)
                 | Self::Api("forbidden" | "no_such_app" | "refused")
