@@ -73,7 +73,8 @@ fn read_one(reader: &mut Reader<'_>, section: &keys::Rule, name: &str, at: usize
     }
     let (rule_name, act) = (reader.get(&section.name), reader.get(&section.act));
     let on = section.on.found().and_then(|found| read_on(reader, found));
-    let window = reader.list(&section.window, policy::WINDOW_ALLOWED, calendar::split_list).unwrap_or_default();
+    let window =
+        reader.list(&section.window, policy::WINDOW_ALLOWED, calendar::split_list).unwrap_or_default();
     let proof = reader.get(&section.proof);
     let on = on?;
     if !matches!(on, On::Memory | On::Swap) {

@@ -138,7 +138,8 @@ impl FieldType for Proof {
 
     fn read(value: &Value) -> Result<Self, String> {
         let proof: Option<Self> = value.text().and_then(|text| text.parse().ok());
-        let fits = |proof: &Self| (1..=proof.of).contains(&proof.breached) && proof.of <= limits::PROOF_LIVES_MAX;
+        let fits =
+            |proof: &Self| (1..=proof.of).contains(&proof.breached) && proof.of <= limits::PROOF_LIVES_MAX;
         proof.filter(fits).ok_or_else(|| format!("{}, at most {}", UnitError::Proof, limits::PROOF_LIVES_MAX))
     }
 }

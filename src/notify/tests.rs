@@ -28,7 +28,6 @@ use crate::config::{self, Needs, Sources};
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
-use dynowarden_core::policy::Rate;
 use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
 
 #[derive(Clone, Debug)]

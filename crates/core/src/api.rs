@@ -63,6 +63,16 @@ pub struct FormationInfo {
     pub quantity: Option<u32>,
     /// Whether the app is known to have preboot.
     pub preboot: bool,
+    /// The app that the dynos belong to, where the API said so.
+    pub app: Option<Owner>,
+}
+
+/// The app that a resource of the API belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Stays the same when the app is renamed.
+    pub id: String,
+    pub name: String,
 }
 
 /// Why the API showed nothing. Each variant calls for a different reaction.
@@ -81,6 +91,8 @@ pub enum ApiError {
     Garbled { what: String },
     /// 404 for the app itself.
     NoSuchApp,
+    /// Another app has the name of the watched one, and the question may have been about that one.
+    OtherApp,
     /// Any other answer that a retry will not change, such as 409 or 422.
     Refused {
         status: u16,
@@ -148,6 +160,7 @@ impl ApiError {
             Self::Forbidden { .. } => "forbidden",
             Self::Garbled { .. } => "garbled",
             Self::NoSuchApp => "no_such_app",
+            Self::OtherApp => "other_app",
             Self::Refused { .. } => "refused",
             Self::Throttled { .. } => "throttled",
             Self::Unauthorized => "unauthorized",
@@ -167,7 +180,7 @@ impl ApiError {
 
     /// Whether only a person can fix it: a token, a right, an app's name.
     pub fn needs_person(&self) -> bool {
-        matches!(self, Self::Forbidden { .. } | Self::NoSuchApp | Self::Unauthorized)
+        matches!(self, Self::Forbidden { .. } | Self::NoSuchApp | Self::OtherApp | Self::Unauthorized)
     }
 }
 
@@ -188,6 +201,9 @@ impl std::fmt::Display for ApiError {
             Self::NoSuchApp => f.write_str(
                 "Heroku has no such app (404): it was renamed or deleted, or this token cannot access it",
             ),
+            Self::OtherApp => {
+                f.write_str("another app has this name now, and the error may have been its own")
+            }
             Self::Refused { status, id, message } => write!(f, "the API refused ({status} {id}: {message})"),
             Self::Throttled { .. } => f.write_str("the account has reached Heroku's API rate limit (429)"),
             Self::Unauthorized => {

@@ -544,6 +544,10 @@ pub const PROBES_FAILED: u32 = 3;
 /// Between two reads of Heroku's status page.
 pub const PLATFORM_STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
 
+/// How long a red reading of the status page counts if no other follows: an unreadable page is neither red nor
+/// green, and must not hold restarts for ever.
+pub const PLATFORM_RED_COUNTS: Duration = Duration::from_secs(30 * 60);
+
 /// Bytes of Heroku's status page.
 pub const STATUS_BYTES_MAX: usize = 256 * 1024;
 
@@ -579,6 +583,23 @@ pub const LOSS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
+
+/// How often the drains of an app are listed for batches of an unknown drain, and how often it is looked who
+/// has its name.
+pub const DRAINS_ASKED_EVERY: Duration = Duration::from_secs(60);
+
+/// How often a drain of another app is reported while it goes on sending.
+pub const FOREIGN_DRAIN_REPORT_EVERY: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// Such lists in a minute, of all apps together: a fifth of what flows back.
+pub const DRAIN_LISTS_PER_MINUTE: usize = 15;
+
+/// Events that wait for a list of drains, of all apps together. A minute of a hundred leaking dynos has three
+/// hundred; the oldest are dropped and counted.
+pub const UNKNOWN_EVENTS_MAX: usize = 4096;
+
+/// Remembered drain tokens that belong to no app, or to another one.
+pub const UNKNOWN_TOKENS_MAX: usize = 1024;
 
 /// Remembered drains of one app that sent batches; an app has five at most.
 pub const DRAINS_SEEN_MAX: usize = 8;

@@ -67,6 +67,8 @@ pub enum Action {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
     pub code: Option<Code>,
+    /// What a rule without a code measured.
+    pub measure: Measure,
     /// The time in the line that fired the rule.
     pub line_at: Option<Timestamp>,
     pub lines: u32,
@@ -74,6 +76,18 @@ pub struct Evidence {
     pub memory: Option<MemoryReading>,
     /// The dyno as the API showed it.
     pub seen: Option<DynoInfo>,
+}
+
+/// What a rule on something other than a code compares with its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Measure {
+    #[default]
+    Memory,
+    ServiceTime,
+    Swap,
+    Uptime {
+        above: Duration,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,7 +300,12 @@ impl Decision {
             (Some(code), 1) => titled(*code),
             (Some(code), lines) => format!("{} × {lines}", titled(*code)),
             (None, _) if &*self.rule == MANUAL => "manual restart".to_owned(),
-            (None, _) => "memory above the rule's limit".to_owned(),
+            (None, _) => match self.evidence.measure {
+                Measure::Memory => "memory above the rule's limit".to_owned(),
+                Measure::ServiceTime => "slower than the other dynos of its type".to_owned(),
+                Measure::Swap => "swap above the rule's limit".to_owned(),
+                Measure::Uptime { above } => format!("up for more than {}", spoken(above)),
+            },
         };
         if let Some(memory) = &self.evidence.memory {
             text.push_str(&format!(" at {memory}"));

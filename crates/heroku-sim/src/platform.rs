@@ -3,6 +3,7 @@
 //! Pure: a request and a time go in, and a [`Reply`] comes out. The owner of the socket (or the simulated
 //! network) carries it out, broken connections included.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ pub struct RecordedCall {
     /// The fault that applied, if any.
     pub fault: Option<Fault>,
     pub method: Method,
-    /// As sent.
+    /// As sent, with the app's present name where its id was sent.
     pub path: String,
     /// As sent.
     pub query: Option<String>,
@@ -119,7 +120,8 @@ impl Platform {
 
     pub fn answer(&mut self, request: &Request<Bytes>, now: Timestamp) -> Reply {
         self.world.run_to(now);
-        let (method, path) = (request.method(), request.uri().path());
+        let (method, path) = (request.method(), self.named(request.uri().path()));
+        let path = &*path;
         let struck = self
             .faults
             .iter_mut()
@@ -147,6 +149,16 @@ impl Platform {
             status,
         });
         reply
+    }
+
+    /// The path with the app's name in the place of its id.
+    fn named<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let rest = path.strip_prefix("/apps/").unwrap_or_default();
+        let shown = rest.split('/').next().unwrap_or_default();
+        match self.world.app(shown).filter(|app| app.id == shown) {
+            Some(app) => format!("/apps/{}{}", app.name(), &rest[shown.len()..]).into(),
+            None => path.into(),
+        }
     }
 
     fn reply(&mut self, request: &Request<Bytes>, fault: Option<&Fault>, now: Timestamp) -> Reply {

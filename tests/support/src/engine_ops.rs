@@ -11,12 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use dynowarden_core::codes::Code;
+use dynowarden_core::engine::foreign::Foreign;
 use dynowarden_core::engine::restore::{
     OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId};
 use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::limits;
 use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 use dynowarden_core::time::{Now, earlier, later};
@@ -79,6 +81,8 @@ struct Bench {
     instances: u32,
     orders: u64,
     deletes: usize,
+    /// Until when the status page is red.
+    red_until: Duration,
 }
 
 fn plan(name: &str, dry_run: bool) -> AppPlan {
@@ -107,6 +111,8 @@ fn plan(name: &str, dry_run: bool) -> AppPlan {
                     within: Duration::from_secs(300),
                 },
                 act: Act::Restart,
+                window: Vec::new(),
+                proof: None,
             },
             Rule {
                 name: "memory".into(),
@@ -115,6 +121,8 @@ fn plan(name: &str, dry_run: bool) -> AppPlan {
                     lasting: Duration::from_secs(40),
                 },
                 act: Act::Restart,
+                window: Vec::new(),
+                proof: None,
             },
         ],
     }
@@ -135,6 +143,7 @@ impl Bench {
             instances: 0,
             orders: 0,
             deletes: 0,
+            red_until: Duration::ZERO,
         }
     }
 
@@ -157,6 +166,12 @@ impl Bench {
                 let at = SignedDuration::from_secs(i64::from(c as i8) * 4);
                 let at = if c % 2 == 0 { self.wall } else { self.wall.checked_add(at).expect("a time") };
                 let fact = self.fact(key.1.clone(), b);
+                if c % 32 == 31 {
+                    // Another app's lines: a restart because of them would have no line that was heard.
+                    let origin = Foreign::Drain { token: "d.other".parse().expect("a token") };
+                    let events = vec![Event { at, fact }];
+                    return self.input(Input::ForeignEvents { app: key.0, events, origin });
+                }
                 if matches!(fact, Fact::Error { code: Code::R14, .. } | Fact::Sample { .. }) {
                     self.heard.insert((key.clone(), at));
                 }
@@ -170,6 +185,12 @@ impl Bench {
             }
             12 => self.answer_out_of_turn(AttemptId(u64::from(b % 40)), a, c),
             13 => self.by_person(key, b, c),
+            14 if b >= 250 => {
+                let is_red = b % 2 == 0;
+                self.red_until =
+                    self.mono + if is_red { limits::PLATFORM_RED_COUNTS } else { Duration::ZERO };
+                self.input(Input::PlatformStatus { is_red });
+            }
             14 => self.input(Input::ApiQuota { remaining: u32::from(b) * 16 }),
             _ => self.restore(key, b, c),
         }
@@ -412,6 +433,7 @@ impl Bench {
             Effect::Claim { attempt_id, app, seen, is_forced, decision, .. } => {
                 let steps = self.steps.entry(attempt_id).or_default();
                 assert!(steps.inspected, "a claim without a look");
+                assert!(self.mono >= self.red_until, "a claim while the platform is red");
                 assert_eq!(decision.is_none(), steps.decided, "the reason goes with the claim, once");
                 steps.draft = decision;
                 assert_eq!(app, AppId(0), "a claim on {} in a dry run", seen.name);

@@ -239,9 +239,19 @@ fn check_plan(policy: &Policy, rules: &[Rule]) {
                 }
                 within
             }
-            Trigger::Memory { lasting, .. } => lasting,
+            Trigger::Memory { lasting, .. } | Trigger::Swap { lasting, .. } => lasting,
+            Trigger::Uptime { above } => {
+                assert!((limits::SPAN_MIN..=limits::POLICY_SPAN_MAX).contains(above));
+                &limits::SPAN_MIN
+            }
+            Trigger::SlowerThanPeers { above } => {
+                assert!((1100..=100_000).contains(&above.permille));
+                &limits::SPAN_MIN
+            }
         };
         assert!((limits::SPAN_MIN..=limits::INSTANCE_SPAN_MAX).contains(span));
+        let is_measured = matches!(rule.trigger, Trigger::Memory { .. } | Trigger::Swap { .. });
+        assert!(rule.proof.is_none_or(|proof| is_measured && (1..=proof.of).contains(&proof.breached)));
     }
 }
 
@@ -339,18 +349,32 @@ fn write_plan(toml: &mut String, parent: &str, policy: &Policy, rules: &[Rule]) 
         lines.extend(match &rule.trigger {
             Trigger::Errors { codes, count, within } => {
                 let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
-                [
+                vec![
                     format!("on = {}", list(&codes)),
                     format!("count = {count}"),
                     format!("within = {}", span(*within)),
                 ]
             }
-            Trigger::Memory { above, lasting } => [
+            Trigger::Memory { above, lasting } => vec![
                 "on = [\"memory\"]".to_owned(),
                 format!("above = \"{above}\""),
                 format!("for = {}", span(*lasting)),
             ],
+            Trigger::Swap { above, lasting } => vec![
+                "on = [\"swap\"]".to_owned(),
+                format!("above = \"{above}\""),
+                format!("for = {}", span(*lasting)),
+            ],
+            Trigger::Uptime { above } => {
+                vec!["on = [\"uptime\"]".to_owned(), format!("above = {}", span(*above))]
+            }
+            Trigger::SlowerThanPeers { above } => {
+                vec!["on = [\"slower_than_peers\"]".to_owned(), format!("above = \"{above}\"")]
+            }
         });
+        let windows: Vec<_> = rule.window.iter().map(ToString::to_string).collect();
+        lines.push(format!("window = {}", list(&windows)));
+        lines.extend(rule.proof.map(|proof| format!("proof = \"{proof}\"")));
     }
     lines.push(String::new());
     toml.push_str(&lines.join("\n"));

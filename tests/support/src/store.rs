@@ -22,8 +22,8 @@ use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{
-    Action, AttemptId, Decision, Evidence, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Outcome,
-    Record, RestartResult, Scope,
+    Action, AttemptId, Decision, Evidence, Measure, MemoryAfterRestart, MemoryReading, Notice, NoticeKind,
+    Outcome, Record, RestartResult, Scope,
 };
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
@@ -142,6 +142,7 @@ fn decision(at: Timestamp, name: &str, action: Action, attempt_id: Option<Attemp
             code: Some(Code::R14),
             line_at: Some(at),
             lines: 1,
+            measure: Measure::Memory,
             memory: None,
             seen: Some(seen("web.1", 0)),
         },

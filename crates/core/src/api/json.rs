@@ -11,7 +11,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::DynoInfo;
+use crate::api::{DynoInfo, Owner};
 use crate::event::DynoState;
 use crate::ident::{DrainToken, NameError, ProcessType};
 use crate::limits;
@@ -125,6 +125,14 @@ pub fn dynos(body: &[u8], listed: &[ProcessType]) -> Result<Vec<DynoInfo>, Garbl
 /// Not JSON, or a required field is missing.
 pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
     Ok(serde_json::from_slice::<Object<AppInfo>>(body)?.0)
+}
+
+/// The app that one resource, or the first of a list, belongs to; none if it does not say so.
+pub fn owner(body: &[u8]) -> Option<Owner> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let one = if body.is_array() { body.get(0)? } else { &body };
+    let text = |key| Some(one.get("app")?.get(key)?.as_str()?.to_owned());
+    Some(Owner { id: text("id")?, name: text("name")? })
 }
 
 /// Reads one drain.
@@ -353,7 +361,9 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
-    use super::{account, app, drains, dyno, dynos, error, features, formation, rate_limits, red_systems};
+    use super::{
+        account, app, drains, dyno, dynos, error, features, formation, owner, rate_limits, red_systems,
+    };
     use crate::event::DynoState;
     use crate::ident::ProcessType;
 
@@ -395,6 +405,18 @@ mod tests {
         assert_eq!(seen.created_at.to_string(), "2026-01-02T03:04:05Z");
         assert_eq!(seen.updated_at.to_string(), "2026-01-02T03:05:00Z");
         assert_eq!((seen.state, seen.release), (DynoState::Up, Some(11)));
+    }
+
+    #[test]
+    fn a_dyno_and_a_list_name_their_app() {
+        let owner =
+            |body: Value| owner(body.to_string().as_bytes()).map(|owner| (owner.name, owner.id.len()));
+        let acme = Some(("acme".to_owned(), 36));
+        assert_eq!((owner(web_1()), owner(json!([web_1(), {}]))), (acme.clone(), acme));
+        for body in [json!([]), json!({}), json!({"app": "acme"}), json!({"app": {"name": "acme"}}), json!(7)]
+        {
+            assert_eq!(owner(body.clone()), None, "{body}");
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Life {
     pub excess: Excess,
     /// The highest reading, in tenths of a megabyte.
     pub highest: u32,
+    /// The highest reading of its last step, in tenths of a megabyte.
+    pub last_reading: Option<u32>,
     /// Until the breach, if there was one.
     pub growth: Option<Growth>,
     /// Whether the memory is of several processes under one name, or lies in another way.
@@ -428,6 +430,7 @@ impl Draft {
             breached_at: self.breached_at,
             excess,
             highest: self.points.iter().map(|point| point.high).max().unwrap_or(0),
+            last_reading: self.points.last().map(|point| point.high),
             growth: growth::measure(&before),
             is_muddled: self.is_muddled,
             helped: None,

@@ -205,6 +205,7 @@ mod tests {
             breached_at: (excess != Excess::None).then_some(end),
             excess,
             highest: 4100,
+            last_reading: Some(4100),
             growth: Some(Growth {
                 per_day,
                 floor: 4000.0,

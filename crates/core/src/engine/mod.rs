@@ -16,8 +16,10 @@
 mod attempt;
 mod boot;
 pub mod counts;
+pub mod days;
 mod decision;
 mod dyno;
+pub mod foreign;
 mod formation;
 mod judge;
 mod orders;
@@ -42,7 +44,9 @@ use crate::backoff::Jitter;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause};
 use crate::engine::counts::Hits;
+use crate::engine::days::AppDays;
 use crate::engine::dyno::{Dyno, DynoKey};
+use crate::engine::foreign::Foreign;
 use crate::engine::judge::on_axis;
 use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
@@ -72,6 +76,8 @@ pub struct Engine {
     open_orders: HashMap<AttemptId, OpenOrder>,
     paused: Option<Pause>,
     platform_clock: PlatformClock,
+    /// Until when the last red reading of Heroku's status page counts.
+    red_until: Duration,
     /// Dynos by their last event, to about a minute. The first one is forgotten when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
     /// Answers that no attempt was waiting for.
@@ -91,6 +97,8 @@ struct App {
     late_reported: bool,
     /// Whether people know that no API calls are left.
     calls_reported: bool,
+    /// What the last days showed.
+    days: AppDays,
     formations: Vec<Formation>,
     /// Errors without a dyno, one counter per rule.
     hits: Vec<Hits>,
@@ -123,11 +131,35 @@ struct Pause {
 /// Every cause of work for the engine.
 #[derive(Clone, Debug)]
 pub enum Input {
+    /// Dynos whose lines were heard lately, each with the start of its process if that was seen; every
+    /// minute, for apps with a rule on uptime.
+    Ages {
+        app: AppId,
+        dynos: Vec<(DynoName, Option<Timestamp>)>,
+    },
+    /// What the last days showed of an app.
+    Days {
+        app: AppId,
+        days: AppDays,
+    },
+    /// A dyno was slower than its peers for long enough to fire this rule.
+    Slow {
+        app: AppId,
+        dyno: DynoName,
+        rule: Arc<str>,
+        at: Timestamp,
+    },
     /// The events of one batch of one app, in the order of its lines.
     Events {
         app: AppId,
         /// Events about dynos of the listed process types, and about the app.
         events: Vec<Event>,
+    },
+    /// The events of a batch that another app sent under this app's name.
+    ForeignEvents {
+        app: AppId,
+        events: Vec<Event>,
+        origin: Foreign,
     },
     /// The answer to [`Effect::Inspect`].
     Inspected {
@@ -149,6 +181,10 @@ pub enum Input {
     Deleted {
         attempt_id: AttemptId,
         answer: DeleteResult,
+    },
+    /// A reading of Heroku's status page.
+    PlatformStatus {
+        is_red: bool,
     },
     /// `RateLimit-Remaining` of any API response.
     ApiQuota {
@@ -255,6 +291,7 @@ impl Engine {
             open_orders: HashMap::new(),
             paused: None,
             platform_clock: PlatformClock::default(),
+            red_until: Duration::ZERO,
             quiet: BTreeSet::new(),
             stale_answers: 0,
             starved: BTreeSet::new(),
@@ -267,14 +304,19 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
+            Input::Ages { app, dynos } => self.on_ages(app, dynos),
+            Input::Days { app, days } => self.on_days(app, days),
+            Input::Slow { app, dyno, rule, at } => self.on_slow(app, &dyno, &rule, at),
             Input::ApiQuota { remaining } => self.quota_reported(remaining),
             Input::Claimed { attempt_id, answer } => self.claimed(attempt_id, answer),
             Input::Deleted { attempt_id, answer } => self.deleted(attempt_id, answer),
             Input::Events { app, events } => self.on_events(app, events),
+            Input::ForeignEvents { app, events, origin } => self.hold_all(app, &events, &origin.hold()),
             Input::Inspected { attempt_id, answer } => self.inspected(attempt_id, answer),
             Input::Order { order, app, dyno, forced } => self.order(order, (app, dyno, forced)),
             Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
+            Input::PlatformStatus { is_red } => self.platform_read(is_red),
             Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),
             Input::Restore(past) => self.restore(past),
             Input::Resume { app } => self.end_pause(app),
@@ -343,6 +385,11 @@ impl Engine {
                 self.set_due(key, Duration::ZERO);
             }
         }
+    }
+
+    fn platform_read(&mut self, is_red: bool) {
+        let span = if is_red { limits::PLATFORM_RED_COUNTS } else { Duration::ZERO };
+        self.red_until = self.now.mono.saturating_add(span);
     }
 
     fn wake(&mut self) {
@@ -454,7 +501,10 @@ impl App {
         }
         self.plan.rules.iter().find(|known| known.name == *rule).and_then(|rule| match rule.trigger {
             Trigger::Memory { above, .. } => Some(above),
-            Trigger::Errors { .. } => None,
+            Trigger::Errors { .. }
+            | Trigger::SlowerThanPeers { .. }
+            | Trigger::Swap { .. }
+            | Trigger::Uptime { .. } => None,
         })
     }
 
@@ -468,6 +518,7 @@ impl App {
             hits: vec![Hits::default(); plan.rules.len()],
             paused: None,
             plan,
+            days: AppDays::default(),
             has_preboot: false,
             releases_seen: 0,
         }

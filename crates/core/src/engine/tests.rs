@@ -76,7 +76,7 @@ fn rule(count: u32, act: Act) -> Rule {
         count: NonZeroU32::new(count).expect("a count"),
         within: mins(5),
     };
-    Rule { name: "r14".into(), trigger, act }
+    Rule { name: "r14".into(), trigger, act, window: Vec::new(), proof: None }
 }
 
 fn plan() -> AppPlan {
@@ -1367,7 +1367,7 @@ fn a_rule_can_act_on_lost_messages() {
         count: NonZeroU32::new(2).expect("a count"),
         within: mins(5),
     };
-    let rule = Rule { name: "lost".into(), trigger, act: Act::Notify };
+    let rule = Rule { name: "lost".into(), trigger, act: Act::Notify, window: Vec::new(), proof: None };
     let mut bench = Bench::new(AppPlan { rules: vec![rule], ..plan() }, 1);
     bench.events(vec![Fact::Loss { drain: None, messages: 7 }]);
     assert!(bench.timeline.is_empty());
@@ -1379,7 +1379,7 @@ fn a_rule_can_act_on_lost_messages() {
 #[test]
 fn a_memory_rule_restarts_before_any_r14() {
     let trigger = Trigger::Memory { above: MemoryBound::OfQuota { permille: 950 }, lasting: secs(60) };
-    let rule = Rule { name: "memory".into(), trigger, act: Act::Restart };
+    let rule = Rule { name: "memory".into(), trigger, act: Act::Restart, window: Vec::new(), proof: None };
     let mut bench = Bench::new(AppPlan { rules: vec![rule], ..plan() }, 1);
     for _ in 0..4 {
         bench.events(vec![Fact::Sample {

@@ -255,12 +255,15 @@ impl Engine {
     }
 
     /// Acts on a rule that fired.
-    fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
+    pub(super) fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
         if act == Act::Notify {
             self.decide(key, &cause, Action::Notify, None);
             return;
         }
-        self.erring(key);
+        // What former lives do not prove is no error yet, and neither is age.
+        if matches!(cause, Cause::Rule { .. }) && self.proven(key, &cause).is_ok() {
+            self.erring(key);
+        }
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
         // A manual restart stays manual: a later error takes none of its rights away.
         let new_error_at = cause.error_at();
@@ -324,6 +327,9 @@ impl Engine {
         if let Some(Pause { reason, until }) = self.pause_of(key.app) {
             return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
         }
+        if self.now.mono < self.red_until {
+            return Err(Hold::PlatformRed);
+        }
         let (now, releases_seen) = (self.now, self.app(key.app).releases_seen);
         let Some(dyno) = self.dynos.get(&key) else { return Ok(()) };
         let app = self.app(key.app);
@@ -332,8 +338,10 @@ impl Engine {
             limit: app.limit_of(cause),
             releases_seen,
             has_preboot: app.has_preboot,
+            shut: self.shut(key.app, cause),
         };
-        judge::before_looking(cause, dyno, &context, now)
+        judge::before_looking(cause, dyno, &context, now)?;
+        self.proven(key, cause)
     }
 
     /// Makes room for a dyno and notes its activity; false if there is no room.

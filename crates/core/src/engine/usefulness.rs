@@ -24,7 +24,7 @@ impl Engine {
         let (began, dry_run) = (self.platform_now(), self.app(key.app).plan.dry_run);
         let judged_by = match cause {
             Cause::Rule { rule, .. } if !dry_run => Some(Arc::clone(rule)),
-            Cause::Rule { .. } | Cause::Manual { .. } => None,
+            Cause::Age { .. } | Cause::Rule { .. } | Cause::Manual { .. } => None,
         };
         let dyno = self.dyno_mut(key);
         if cause.is_forced() {

@@ -21,6 +21,19 @@ pub(super) fn renamed(to: &str) -> Finding {
     Finding::warning(Subject::App, format!("renamed to {to}"), fix)
 }
 
+/// Another app has the name; `by` is its id.
+pub(super) fn name_taken(name: &AppName, by: &AppName) -> Finding {
+    let text = format!(
+        "another app ({by}) has the name {name} now; its logs are not counted, and the app that had the name \
+         before is watched by its id"
+    );
+    let fix = format!(
+        "set HEROKU_APP to the present name of the app that you mean, or to {by} for the new one, and its \
+         drain's URL to match"
+    );
+    Finding::error(Subject::App, text, fix)
+}
+
 pub(super) fn fir() -> Finding {
     let text = "a Fir app has no log drains, and Heroku itself restarts its dynos that run out of memory";
     let fix = "remove it from HEROKU_APP, or its [[app]] table from the settings file";

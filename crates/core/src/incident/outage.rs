@@ -69,6 +69,8 @@ impl Subject {
 /// The label of an API that does not answer, the same as that of an inspection without an answer.
 const UNREACHABLE: &str = "unreachable";
 
+const NAME_TAKEN: &str = "another app has its name";
+
 impl Incidents {
     /// Opens or updates an outage.
     pub(super) fn trouble(&mut self, subject: Subject, app: Option<AppId>, words: (String, Option<String>)) {
@@ -119,7 +121,10 @@ impl Incidents {
             HealthAlert::DrainLoops { .. } => Subject::Watching("the app drains into itself"),
             HealthAlert::DrainMissing | HealthAlert::DrainSilent { .. } => Subject::Drain,
             HealthAlert::DrainRecovered => return self.recover(&Subject::Drain, Some(app)),
+            HealthAlert::ForeignDrain { .. } => Subject::Watching("another app's drain"),
             HealthAlert::LinesLost { .. } => Subject::Losses,
+            HealthAlert::NameRecovered => return self.recover(&Subject::Watching(NAME_TAKEN), Some(app)),
+            HealthAlert::NameTaken { .. } => Subject::Watching(NAME_TAKEN),
             HealthAlert::PlatformRecovered => return self.recover(&Subject::Platform, None),
             HealthAlert::PlatformRed { .. } => Subject::Platform,
             HealthAlert::TokenRecovered => {

@@ -14,8 +14,8 @@ use crate::incident::message::Message;
 use crate::incident::{Incidents, Input, Plan, WatchedApp};
 use crate::record::hold::Hold;
 use crate::record::{
-    Action, AttemptId, Decision, Evidence, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult,
-    Scope,
+    Action, AttemptId, Decision, Evidence, Measure, MemoryReading, Notice, NoticeKind, Outcome, Record,
+    RestartResult, Scope,
 };
 use crate::time::{Now, earlier, later};
 use crate::traffic::{Figures, Readings, Span};
@@ -144,6 +144,7 @@ impl Story {
             release: Some(release),
         });
         let evidence = Evidence {
+            measure: Measure::Memory,
             code: Some("R14".parse().expect("a code")),
             line_at: Some(self.now.wall),
             lines: 1,

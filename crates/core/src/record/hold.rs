@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use crate::api::ApiError;
 use crate::event::DynoState;
-use crate::ident::DynoName;
+use crate::ident::{DrainToken, DynoName};
 use crate::limits;
-use crate::policy::Rate;
+use crate::policy::{Proof, Rate};
 use crate::record::MemoryReading;
 use crate::time::{spoken, to_the_second};
 
@@ -41,6 +41,10 @@ pub enum Hold {
     Deploying {
         from: u64,
         to: u64,
+    },
+    /// The line came through a drain of another app.
+    ForeignDrain {
+        token: DrainToken,
     },
     FormationFailed {
         /// The dyno that did not come back.
@@ -75,6 +79,8 @@ pub enum Hold {
     },
     /// A dyno beside the formation, such as of `heroku run --type=web`.
     OneOff,
+    /// Another app has taken over the name of the watched one, and the line may be from it.
+    OtherApp,
     OutsideWindow {
         opens: Option<Timestamp>,
     },
@@ -84,6 +90,8 @@ pub enum Hold {
     },
     /// Heroku is replacing or removing the process.
     PlatformActs,
+    /// Heroku's status page shows the system `Apps` red.
+    PlatformRed,
     Queued {
         /// The dyno in front.
         behind: DynoName,
@@ -91,6 +99,8 @@ pub enum Hold {
     QueueFull {
         max: usize,
     },
+    /// A window is `quiet`, and the app's quiet hours are not known.
+    QuietUnknown,
     /// Its memory has been below the limit since the error.
     Recovered {
         memory: MemoryReading,
@@ -134,6 +144,11 @@ pub enum Hold {
     },
     /// A restart of this very dyno is under way.
     UnderWay,
+    /// Too few of the last lives of its process type went over the quota.
+    Unproven {
+        breached: u32,
+        proof: Proof,
+    },
     /// The API reports another process type than the dyno's name.
     WrongType,
 }
@@ -148,6 +163,7 @@ impl Hold {
             Self::ClockAhead { .. } => "clock_ahead",
             Self::CoolingDown { .. } => "cooling_down",
             Self::Deploying { .. } => "deploying",
+            Self::ForeignDrain { .. } => "foreign_drain",
             Self::FormationFailed { .. } => "formation_failed",
             Self::FormationOut { .. } | Self::TooFewUp { .. } => "formation_out",
             Self::GivenUp { .. } => "given_up",
@@ -156,10 +172,13 @@ impl Hold {
             Self::NotListed => "not_listed",
             Self::NotUp { .. } => "not_up",
             Self::OneOff => "one_off",
+            Self::OtherApp => "other_app",
             Self::OutsideWindow { .. } => "outside_window",
             Self::Paused { .. } => "paused",
             Self::PlatformActs => "platform_acts",
+            Self::PlatformRed => "platform_red",
             Self::QueueFull { .. } => "queue_full",
+            Self::QuietUnknown => "quiet_unknown",
             Self::Queued { .. } => "queued",
             Self::Recovered { .. } => "recovered",
             Self::RefusedBefore { error, .. } => error.label(),
@@ -169,6 +188,7 @@ impl Hold {
             Self::Superseded { .. } => "superseded",
             Self::TooManyDynos { .. } => "too_many_dynos",
             Self::TooYoung { .. } => "too_young",
+            Self::Unproven { .. } => "unproven",
             Self::UnderWay => "under_way",
             Self::WrongType => "wrong_type",
         }
@@ -208,6 +228,9 @@ impl fmt::Display for Hold {
             Self::Deploying { from, to } => {
                 write!(f, "a deploy is in progress: releases v{from} and v{to} are both running")
             }
+            Self::ForeignDrain { token } => {
+                write!(f, "the line came through the drain {token}, which is not one of this app's")
+            }
             Self::FormationFailed { dyno } => {
                 write!(
                     f,
@@ -234,6 +257,7 @@ impl fmt::Display for Hold {
             }
             Self::NotListed => f.write_str("its process type is not in process_types"),
             Self::NotUp { state } => write!(f, "the dyno is {}, not up", state.word()),
+            Self::OtherApp => f.write_str("another app has this name now, and the line may be from it"),
             Self::OutsideWindow { opens: Some(opens) } => {
                 write!(f, "outside the restart window (policy.window), which opens {}", to_the_second(*opens))
             }
@@ -245,6 +269,10 @@ impl fmt::Display for Hold {
                 f.write_str("a one-off dyno, started beside the formation; dynowarden never restarts those")
             }
             Self::PlatformActs => f.write_str("Heroku is already replacing or removing this process"),
+            Self::PlatformRed => f.write_str("Heroku's status page shows its system Apps red"),
+            Self::QuietUnknown => f.write_str(
+                "its window is the app's quiet hours, which are known after a day of router lines",
+            ),
             Self::QueueFull { max } => write!(f, "{max} dynos of its type are already waiting"),
             Self::Queued { behind } => write!(f, "waiting for its turn behind {behind}"),
             Self::Recovered { memory } => {
@@ -278,6 +306,13 @@ impl fmt::Display for Hold {
             Self::TooManyDynos { max } => write!(f, "the limit of {max} watched dynos is reached"),
             Self::TooYoung { age, min } => {
                 write!(f, "up for only {} (min_uptime = {})", spoken(*age), spoken(*min))
+            }
+            Self::Unproven { breached, proof } => {
+                write!(
+                    f,
+                    "unproven: {breached} of the last lives of its process type went over the quota, and the rule \
+                     asks for {proof}"
+                )
             }
             Self::UnderWay => f.write_str("this dyno is already being restarted"),
             Self::WrongType => {
