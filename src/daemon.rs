@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
 use crate::days::Days;
+use crate::days_task::{self, DaysTask};
 use crate::drain_activity::DrainActivities;
 use crate::drain_lister::DrainLister;
 use crate::drain_tokens::DrainTokens;
@@ -93,7 +94,9 @@ pub async fn start(
     let ids = Arc::new(AppIds::load(names, clock, handle.clone(), store.clone()).await);
     let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
     // The notifiers and the status page read it.
-    let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
+    let is_read = !settings.notifiers.is_empty()
+        || settings.admin_password.is_some()
+        || plans.iter().any(days_task::has_slow);
     let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     let notify_shutdown = CancellationToken::new();
@@ -115,7 +118,8 @@ pub async fn start(
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
-    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let rule_plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
+    let names = rule_plans.iter().map(|plan| plan.name.clone()).collect();
     let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
     let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
     let series_end = CancellationToken::new();
@@ -141,6 +145,7 @@ pub async fn start(
     tokio::spawn(lister.run(shutdown.clone()));
     let watchdog =
         tokio::spawn(WatchdogTask::new(&settings, heroku, ids, context.clone()).run(shutdown.clone()));
+    tokio::spawn(DaysTask::new(&rule_plans, context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
         status_model.restore(last_decisions(&context.store).await);

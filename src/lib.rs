@@ -14,6 +14,7 @@ pub mod config;
 pub mod context;
 pub mod daemon;
 pub mod days;
+pub mod days_task;
 pub mod drain_activity;
 mod drain_lister;
 pub mod drain_tokens;

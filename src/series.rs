@@ -22,6 +22,8 @@ use crate::store::series::HourRow;
 use dynowarden_core::days::pack::{self, Hour};
 use dynowarden_core::days::seen::Seen;
 use dynowarden_core::days::step::{self, STEPS_PER_HOUR};
+use dynowarden_core::detect::life::Sign;
+use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppId, AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
 use dynowarden_core::time::earlier;
@@ -51,8 +53,12 @@ type Place = (i64, Key, i64);
 #[derive(Debug)]
 struct Open {
     hour: i64,
+    /// The time of the newest line.
+    heard: Timestamp,
     instance: Option<InstanceId>,
     part: Part,
+    /// When its process began, if that was seen.
+    started: Option<Timestamp>,
 }
 
 /// What this process knows of one hour.
@@ -113,11 +119,15 @@ impl SeriesBook {
                 return;
             }
             None => {
-                let new = || Open { hour, instance: None, part: self.new_part() };
+                let new = || Open { hour, heard: at, instance: None, part: self.new_part(), started: None };
                 self.open.entry(key.clone()).or_insert_with(new)
             }
         };
-        let Open { hour: open_hour, instance, part } = &mut *open;
+        open.heard = open.heard.max(at);
+        if let Seen::Sign(Sign::Starting | Sign::State(DynoState::Starting | DynoState::Up)) = seen {
+            open.started = open.started.max(Some(at));
+        }
+        let Open { hour: open_hour, instance, part, .. } = &mut *open;
         if hour < *open_hour {
             return self.add_late((hour, key), seen, at);
         }
@@ -127,6 +137,17 @@ impl SeriesBook {
             self.keep_past((over_hour, key, over.number), over);
         }
         part.add(index, seen, instance, at);
+    }
+
+    /// The dynos of an app of which a line was heard lately, each with the start of its process if that was
+    /// seen.
+    pub fn ages(&self, app: AppId, now: Timestamp) -> Vec<(DynoName, Option<Timestamp>)> {
+        let since = earlier(now, limits::AGES_HEARD);
+        let of_app = self.open.iter().filter(|entry| entry.key().0 == app && entry.value().heard >= since);
+        let mut ages: Vec<_> =
+            of_app.filter_map(|entry| Some((entry.key().1.clone()?, entry.value().started))).collect();
+        ages.sort_unstable();
+        ages
     }
 
     /// Lines and hours that were not kept.

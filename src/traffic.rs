@@ -56,6 +56,16 @@ impl TrafficBook {
         }
     }
 
+    /// The median service times of the dynos of an app in a whole minute, counted on the clock's `mono`.
+    pub fn medians(&self, app: AppId, minute: u64) -> Vec<(DynoName, u64)> {
+        let dynos = self.dynos.iter().filter(|entry| entry.key().0 == app);
+        let medians =
+            dynos.filter_map(|entry| Some((entry.key().1.clone(), entry.value().median_ms(minute)?)));
+        let mut medians: Vec<_> = medians.collect();
+        medians.sort_unstable();
+        medians
+    }
+
     /// Drops dynos without recent data.
     pub fn prune(&self, now: Now) {
         self.dynos.retain(|_, traffic| !traffic.is_over(now.mono));

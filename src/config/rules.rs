@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::config::field::Found;
+use crate::config::field::{FieldType as _, Found};
 use crate::config::keys;
 use crate::config::policy;
 use crate::config::problem::quoted;
@@ -76,7 +76,12 @@ fn read_one(reader: &mut Reader<'_>, section: &keys::Rule, name: &str, at: usize
     let window =
         reader.list(&section.window, policy::WINDOW_ALLOWED, calendar::split_list).unwrap_or_default();
     let proof = reader.get(&section.proof);
-    let on = on?;
+    let (count, within) = (reader.get(&section.count), reader.get(&section.within));
+    let lasting = reader.get(&section.lasting).unwrap_or(LASTING);
+    let Some(on) = on else {
+        check_above(reader, section);
+        return None;
+    };
     if !matches!(on, On::Memory | On::Swap) {
         foreign(reader, [section.proof.found(), None], "this kind of rule; only memory and swap use it");
     }
@@ -87,12 +92,11 @@ fn read_one(reader: &mut Reader<'_>, section: &keys::Rule, name: &str, at: usize
             if act == Some(Act::Restart) {
                 check_restart_on(reader, at, &codes);
             }
-            let (count, within) = (reader.get(&section.count), reader.get(&section.within));
             let codes = codes.into_iter().map(|(code, _)| code).collect();
             let count = count.unwrap_or(NonZeroU32::MIN);
             Some(Trigger::Errors { codes, count, within: within.unwrap_or(WITHIN) })
         }
-        other => measured(reader, section, &other, name, at),
+        other => measured(reader, section, (&other, lasting), name, at),
     };
     Some(Rule { name: rule_name?, trigger: trigger?, act: act?, window, proof })
 }
@@ -101,7 +105,7 @@ fn read_one(reader: &mut Reader<'_>, section: &keys::Rule, name: &str, at: usize
 fn measured(
     reader: &mut Reader<'_>,
     section: &keys::Rule,
-    on: &On,
+    (on, lasting): (&On, Duration),
     name: &str,
     at: usize,
 ) -> Option<Trigger> {
@@ -116,7 +120,6 @@ fn measured(
     if matches!(on, On::Uptime | On::SlowerThanPeers) {
         foreign(reader, [of_for, None], kind);
     }
-    let lasting = reader.get(&section.lasting).unwrap_or(LASTING);
     if !section.above.is_set() {
         let allowed = match on {
             On::Uptime => UnitError::Duration,
@@ -136,6 +139,18 @@ fn measured(
             Trigger::Memory { above: reader.get(&section.above.as_type::<MemoryBound>())?, lasting }
         }
     })
+}
+
+/// Refuses a limit that no kind of rule could have.
+fn check_above(reader: &mut Reader<'_>, section: &keys::Rule) {
+    let Some(found) = section.above.found() else { return };
+    let fits = MemoryBound::read(&found.value).is_ok()
+        || Uptime::read(&found.value).is_ok()
+        || Factor::read(&found.value).is_ok();
+    if !fits {
+        let (memory, factor) = (UnitError::Memory, UnitError::Factor);
+        reader.refuse(found, &format!("{memory}; {}; or {factor}", UnitError::Duration));
+    }
 }
 
 /// Beyond a month no process is that old: Heroku restarts every one daily.

@@ -685,6 +685,21 @@ pub const KEEP_SERIES_MIN: Duration = Duration::from_secs(86_400);
 /// See [`KEEP_SERIES`].
 pub const KEEP_SERIES_MAX: Duration = Duration::from_secs(90 * 86_400);
 
+/// Dynos of a type that are compared with each other, at least.
+pub const PEERS_LEAST: usize = 3;
+
+/// How often the ages of dynos are looked at, and how soon after a dyno's last line no longer.
+pub const AGES_EVERY: Duration = Duration::from_secs(15);
+/// See [`AGES_EVERY`].
+pub const AGES_HEARD: Duration = Duration::from_secs(30 * 60);
+
+/// How often quiet hours and former lives are read for rules that need them, at most; a slow store is read
+/// less often.
+pub const DAYS_READ_EVERY: Duration = Duration::from_secs(10);
+
+/// The part of the time that is spent on that.
+pub const DAYS_READ_SHARE: u32 = 20;
+
 /// Lives that the `proof` of a rule may ask for: as many as a verdict rests on.
 pub const PROOF_LIVES_MAX: u32 = 8;
 

@@ -64,6 +64,9 @@ impl Engine {
 
     /// Acts on a process that is old enough: once while no window is open, and once if it only notifies.
     fn is_old(&mut self, key: DynoKey, act: Act, cause: Cause, start: Option<Timestamp>) {
+        if act == Act::Restart && self.attempt_mut(key).is_some() {
+            return;
+        }
         let shut = self.shut(key.app, &cause);
         let told = match (act, &shut) {
             (Act::Notify, _) => AgeTold::Notified { start },
