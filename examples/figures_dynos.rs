@@ -78,6 +78,7 @@ fn sample(app: u32, index: u32, web: &ProcessType, at: Timestamp) -> Event {
             instance: instance.expect("a UUID"),
             total: Megabytes { hundredths: 30_000 },
             quota: Megabytes { hundredths: 51_200 },
+            swap: None,
         },
     }
 }

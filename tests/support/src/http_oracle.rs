@@ -246,7 +246,10 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::ApiQuota { .. } | Command::PlatformStatus { .. } | Command::Publish(_) => {
+        Command::ApiQuota { .. }
+        | Command::Days(_)
+        | Command::PlatformStatus { .. }
+        | Command::Publish(_) => {
             panic!("the HTTP server sends no such command")
         }
     }

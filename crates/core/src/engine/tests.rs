@@ -1,5 +1,7 @@
 //! The engine against a scripted API: each test compares a timeline.
 
+mod days;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -827,6 +829,7 @@ fn with_preboot_young_dynos_and_the_old_twins_errors_are_left_alone() {
         instance: instance.parse().expect("an id"),
         total: Megabytes { hundredths },
         quota: Megabytes { hundredths: 51_200 },
+        swap: None,
     };
     bench.events(vec![sample("old", 60_000), sample("new", 20_000), sample("old", 60_000)]);
     bench.pass(secs(5));
@@ -1387,6 +1390,7 @@ fn a_memory_rule_restarts_before_any_r14() {
             instance: "old".parse().expect("an id"),
             total: Megabytes { hundredths: 50_000 },
             quota: Megabytes { hundredths: 51_200 },
+            swap: None,
         }]);
         bench.pass(secs(20));
     }

@@ -37,8 +37,8 @@ impl Engine {
                     self.on_memory(app, &dyno, MemoryReading { at, used, permille });
                 }
                 Fact::Release { .. } => self.on_release(app),
-                Fact::Sample { dyno, instance, total, quota } => {
-                    self.on_sample(app, &dyno, &Sample { at, instance, total, quota });
+                Fact::Sample { dyno, instance, total, quota, swap } => {
+                    self.on_sample(app, &dyno, &Sample { at, instance, total, quota, swap });
                 }
                 Fact::Scale { types } => {
                     let settle = self.app(app).plan.policy.settle;
@@ -224,7 +224,12 @@ impl Engine {
         }
         for rule in 0..self.app(app).plan.rules.len() {
             let rule_of = &self.apps[app.0 as usize].plan.rules[rule];
-            let Trigger::Memory { above, lasting } = rule_of.trigger else { continue };
+            let (above, lasting, total) = match (&rule_of.trigger, sample.swap) {
+                (Trigger::Memory { above, lasting }, _) => (*above, *lasting, sample.total),
+                (Trigger::Swap { above, lasting }, Some(swap)) => (*above, *lasting, swap),
+                _ => continue,
+            };
+            let sample = &Sample { total, ..sample.clone() };
             let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
             let Some(state) = self.dynos.get_mut(&key) else { return };
             let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
