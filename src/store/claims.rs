@@ -3,6 +3,8 @@
 //! The verdict is [`verdict()`]'s, over the rows of all replicas. The database only ensures that no other
 //! replica judges the same process type at the same time.
 
+use std::cmp::Reverse;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
@@ -250,88 +252,105 @@ struct Resolved {
     accepted_at: Option<i64>,
 }
 
+/// The restarts of the claimed dyno.
+#[derive(Debug, Default)]
+struct Restarts<'r> {
+    /// Accepted ones, the newest first.
+    accepted: Vec<(i64, &'r Row)>,
+    /// The end of another claim, or of a DELETE that may still be carried out.
+    blocked_until: Option<i64>,
+    /// When the very instance that the API shows was asked to go.
+    replaced_at: Option<i64>,
+    resolved: Vec<Resolved>,
+}
+
 fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time: DbTime) -> Judged {
-    let Claimant { holder, request, .. } = claimant;
-    let now = db_time.now;
-    let (bounds, dyno) = (&request.bounds, request.seen.name.to_string());
-    let is_mine = |row: &Row| row.holder == holder && row.attempt_id == attempt_number(request.attempt_id);
-    let mut judged = Judged { refusal: None, resolved: Vec::new() };
-    if rows.iter().any(|row| is_mine(row) && row.ended_at.is_none() && row.lease_until > now) {
-        return judged;
+    let request = claimant.request;
+    let bounds = &request.bounds;
+    let holds_it = |row: &Row| is_mine(row, claimant) && row.ended_at.is_none();
+    if rows.iter().any(|row| holds_it(row) && row.lease_until > db_time.now) {
+        return Judged { refusal: None, resolved: Vec::new() };
     }
-    let is_same_process = |row: &Row| {
-        row.instance == request.seen.id.as_str()
-            && row.created_at == micros(request.seen.created_at)
-            && row.updated_at == micros(request.seen.updated_at)
-    };
+    let Restarts { accepted, blocked_until, replaced_at, resolved } = restarts(rows, claimant, db_time.now);
+    let last = if request.is_forced { replaced_at } else { accepted.first().map(|(at, _)| *at) };
     let is_of_release = |row: &Row| {
         row.release.is_none() || release_of(&request.seen).is_none_or(|release| row.release == Some(release))
     };
-    let (mut blocked_until, mut restarts, mut replaced_at) = (None, Vec::new(), None);
-    for row in rows.iter().filter(|row| row.dyno == dyno) {
-        if row.holder != holder && row.lease_until > now {
-            // Another replica's claim, open or settling.
-            blocked_until = blocked_until.max(Some(row.lease_until));
-        }
-        let mut accepted_at = row.accepted_at;
-        let is_abandoned = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
-        if is_abandoned && !is_mine(row) && accepted_at.is_none() && is_same_process(row) {
-            // Its DELETE may still be carried out.
-            let until = may_act_until(row, bounds);
-            if until > now {
-                blocked_until = blocked_until.max(Some(until));
-                continue;
-            }
-        }
-        if is_abandoned && !is_mine(row) {
-            if accepted_at.is_none() && !is_same_process(row) {
-                // The instance has changed: the restart was carried out, and no replica recorded it.
-                accepted_at = Some(row.claimed_at);
-            }
-            judged.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
-        }
-        if let Some(at) = accepted_at {
-            restarts.push((at, row));
-            if is_same_process(row) {
-                replaced_at = replaced_at.max(Some(at));
-            }
-        }
-    }
-    restarts.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
-    let last = if request.is_forced { replaced_at } else { restarts.first().map(|(at, _)| *at) };
-    let counted = restarts.iter().filter(|(_, row)| !request.is_forced && is_of_release(row));
+    let counted = accepted.iter().filter(|(_, row)| !request.is_forced && is_of_release(row));
     // A person's word starts the counts again.
     let counted = counted.take_while(|(_, row)| !row.is_forced);
     let useless = counted.clone().take_while(|(_, row)| row.result.as_deref() == Some("no_help")).count();
     let given_up = give_up.filter(|give_up| !request.is_forced && !is_over(give_up, &request.seen));
-    let accepted: Vec<SignedDuration> = counted.map(|(at, _)| SignedDuration::from_micros(*at)).collect();
-    let out = out_in_formation(rows, claimant, now);
+    let counted: Vec<SignedDuration> = counted.map(|(at, _)| SignedDuration::from_micros(*at)).collect();
+    let out = out_in_formation(rows, claimant, db_time.now);
     let history = History {
-        accepted: &accepted,
+        accepted: &counted,
         claimed_until: blocked_until.map(SignedDuration::from_micros),
         cooling_from: last.map(SignedDuration::from_micros),
         useless: u32::try_from(useless).unwrap_or(u32::MAX),
         given_up_until: given_up.map(|give_up| SignedDuration::from_micros(give_up.until)),
         others_out: out.len(),
     };
-    let now = SignedDuration::from_micros(now);
-    judged.refusal = match (verdict(&history, bounds, now), out.first()) {
+    let now = SignedDuration::from_micros(db_time.now);
+    let at = |until: SignedDuration| {
+        db_time.as_seen_by_caller(i64::try_from(until.as_micros()).unwrap_or(i64::MAX))
+    };
+    let refusal = match (verdict(&history, bounds, now), out.first()) {
         (Ok(()), _) => None,
-        (Err(Refusal::MaxRestarts { until }), _) => {
-            let until = i64::try_from(until.as_micros()).unwrap_or(i64::MAX);
-            Some(ClaimRefusal::MaxRestarts { until: db_time.as_seen_by_caller(until) })
-        }
+        (Err(Refusal::MaxRestarts { until }), _) => Some(ClaimRefusal::MaxRestarts { until: at(until) }),
         (Err(Refusal::FormationOut), Some(dyno)) => {
             let dyno = dyno.parse().unwrap_or_else(|_| request.seen.name.clone());
             Some(ClaimRefusal::FormationOut { dyno })
         }
         (Err(_), _) => {
             let until = earliest(&history, bounds, now).unwrap_or(now);
-            let until = i64::try_from(until.as_micros()).unwrap_or(i64::MAX);
-            Some(ClaimRefusal::Elsewhere { until: db_time.as_seen_by_caller(until) })
+            Some(ClaimRefusal::Elsewhere { until: at(until) })
         }
     };
-    judged
+    Judged { refusal, resolved }
+}
+
+fn is_mine(row: &Row, claimant: Claimant<'_>) -> bool {
+    row.holder == claimant.holder && row.attempt_id == attempt_number(claimant.request.attempt_id)
+}
+
+fn restarts<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Restarts<'r> {
+    let Claimant { holder, request, .. } = claimant;
+    let dyno = request.seen.name.to_string();
+    let is_same_process = |row: &Row| {
+        row.instance == request.seen.id.as_str()
+            && row.created_at == micros(request.seen.created_at)
+            && row.updated_at == micros(request.seen.updated_at)
+    };
+    let mut found = Restarts::default();
+    for row in rows.iter().filter(|row| row.dyno == dyno) {
+        if row.holder != holder && row.lease_until > now {
+            // Another replica's claim, open or settling.
+            found.blocked_until = found.blocked_until.max(Some(row.lease_until));
+        }
+        let mut accepted_at = row.accepted_at;
+        let is_lapsed = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
+        if is_lapsed && !is_mine(row, claimant) {
+            let until = may_act_until(row, &request.bounds);
+            if accepted_at.is_none() && is_same_process(row) && until > now {
+                found.blocked_until = found.blocked_until.max(Some(until));
+                continue;
+            }
+            if accepted_at.is_none() && !is_same_process(row) {
+                // The instance has changed: the restart was carried out, and no replica recorded it.
+                accepted_at = Some(row.claimed_at);
+            }
+            found.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
+        }
+        if let Some(at) = accepted_at {
+            found.accepted.push((at, row));
+            if is_same_process(row) {
+                found.replaced_at = found.replaced_at.max(Some(at));
+            }
+        }
+    }
+    found.accepted.sort_unstable_by_key(|(at, _)| Reverse(*at));
+    found
 }
 
 /// Until when the DELETE of a claim whose answer is unknown may be carried out.
@@ -541,7 +560,7 @@ mod tests {
 
     #[test]
     fn a_give_up_lasts_until_another_release() {
-        let request = request("i1", true);
+        let request = request("i1", false);
         let claimant = Claimant { app: "acme", holder: "us", request: &request, decision: None };
         for (release, expect) in [(Some(7), elsewhere(60)), (None, elsewhere(60)), (Some(6), None)] {
             let give_up = GiveUp { until: NOW + secs(60), release };

@@ -5,6 +5,7 @@ mod codes;
 mod config;
 mod daemon;
 mod days;
+mod days_rules;
 mod days_store;
 mod demo;
 mod engine_ops;

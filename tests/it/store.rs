@@ -98,7 +98,7 @@ async fn a_damaged_file_is_not_changed() {
     fs::remove_file(&path).expect("no file");
     let test_store = TestStore { database: Database::Sqlite(path.clone()), ..TestStore::memory() };
     let store = test_store.open().await;
-    for n in 0..500 {
+    for n in 0..2000 {
         let name = format!("web.{}", n + 1);
         store.write(&hold(at(n), &name, dynowarden_core::record::hold::Hold::UnderWay), at(n));
     }
@@ -123,7 +123,7 @@ async fn a_partly_damaged_file_stops_restarts() {
     store.close().await;
     let mut bytes = fs::read(&path).expect("the file");
     // The first pages are the schema and tables without rows.
-    bytes[20 * 4096..].fill(0x5a);
+    bytes[60 * 4096..].fill(0x5a);
     fs::write(&path, bytes).expect("the file");
 
     let store = test_store.open().await;

@@ -544,8 +544,8 @@ pub const PROBES_FAILED: u32 = 3;
 /// Between two reads of Heroku's status page.
 pub const PLATFORM_STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
 
-/// How long a red reading of the status page counts if no other follows: an unreadable page is neither red nor
-/// green, and must not hold restarts for ever.
+/// How long a red reading of the status page counts if no other follows: an unreadable page is neither red
+/// nor green, and must not hold restarts for ever.
 pub const PLATFORM_RED_COUNTS: Duration = Duration::from_secs(30 * 60);
 
 /// Bytes of Heroku's status page.

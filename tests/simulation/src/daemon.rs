@@ -159,7 +159,10 @@ impl Simulation {
             self.plan_in(Duration::from_millis(200), Due::Event(Event::Stopped { life }));
             return;
         }
-        let is_ours = |due: &Due| matches!(due, Due::Written { life: of, .. } | Due::ClaimWritten { life: of, .. } if *of == life);
+        let is_ours = |due: &Due| match due {
+            Due::Written { life: of, .. } | Due::ClaimWritten { life: of, .. } => *of == life,
+            _ => false,
+        };
         let keys: Vec<_> = self.agenda.iter().filter(|(_, due)| is_ours(due)).map(|(key, _)| *key).collect();
         for key in keys {
             match self.agenda.remove(&key) {

@@ -9,7 +9,6 @@ use crate::engine::attempt::{
     Attempt, Booting, Failed, Fallible, Polling, Request, Restarted, Settling, Unconfirmed,
 };
 use crate::engine::dyno::DynoKey;
-use crate::engine::judge::on_axis;
 use crate::engine::quota::Purpose;
 use crate::engine::restart::is_replaced;
 use crate::engine::{Effect, Engine};
@@ -17,6 +16,7 @@ use crate::event::{Change, DynoState};
 use crate::limits;
 use crate::policy::verdict::Bounds;
 use crate::record::{AttemptId, NoticeKind, RestartResult};
+use crate::time::on_axis;
 
 impl Engine {
     pub(super) fn accepted(&mut self, key: DynoKey, booting: Booting, answer_lost: bool) {
@@ -74,8 +74,8 @@ impl Engine {
         }
     }
 
-    /// A DELETE's answer was lost: was it carried out? The dyno is not asked for again until that is known, or
-    /// long enough after the request that it will not be.
+    /// A DELETE's answer was lost: was it carried out? The dyno is not asked for again until that is known,
+    /// or so long after the request that it will not be.
     fn unconfirmed(
         &mut self,
         key: DynoKey,

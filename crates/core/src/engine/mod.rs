@@ -29,6 +29,7 @@ pub mod restore;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod triggers;
 mod usefulness;
 mod vigilance;
@@ -47,7 +48,6 @@ use crate::engine::counts::Hits;
 use crate::engine::days::AppDays;
 use crate::engine::dyno::{Dyno, DynoKey};
 use crate::engine::foreign::Foreign;
-use crate::engine::judge::on_axis;
 use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
 use crate::engine::restore::{PendingRestart, RestoredPause, RestoredState};
@@ -56,7 +56,7 @@ use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::policy::{AppPlan, MemoryBound, Policy, Trigger};
 use crate::record::{AttemptId, Decision, Record, RestartResult};
-use crate::time::{Now, later};
+use crate::time::{Now, later, on_axis};
 
 /// The state machine. See the module's documentation for how it is used.
 #[derive(Debug)]
@@ -349,8 +349,8 @@ impl Engine {
         self.attempts.len()
     }
 
-    /// Ends the engine: returns claims, and hands over what has been asked for and not been sent to the API, so
-    /// that the next process can take it up.
+    /// Ends the engine: returns claims, and hands over what has been asked for and not been sent to the API,
+    /// so that the next process can take it up.
     pub fn stop(&mut self, now: Now) -> (Vec<Effect>, Vec<PendingRestart>) {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         let mut attempts: Vec<(AttemptId, DynoKey)> =

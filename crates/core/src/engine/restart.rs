@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::engine::attempt::{Attempt, Claiming, Inspectable, Inspecting, Request, Restarting, Revocable};
 use crate::engine::dyno::{DynoKey, Refused};
-use crate::engine::judge::{self, Assessment, Inspection};
+use crate::engine::formation::Inspection;
+use crate::engine::judge::{self, Assessment};
 use crate::engine::quota::Purpose;
 use crate::engine::{Effect, Engine};
 use crate::event::DynoState;
@@ -119,8 +120,8 @@ impl Engine {
         end.saturating_add(policy.settle).saturating_sub(now)
     }
 
-    /// What an inspection is for. The first belongs to the restart; so does one after a wait that is over, and
-    /// one after a long time.
+    /// What an inspection is for. The first belongs to the restart; so does one after a wait that is over,
+    /// and one after a long time.
     fn purpose_of(&self, key: DynoKey, request: &Request) -> Purpose {
         let is_overdue = self.now.mono.saturating_sub(request.inspected) >= self.policy(key).boot_timeout;
         if request.inspections == 0 {
@@ -373,8 +374,8 @@ impl Engine {
         dyno.refused = Some(Box::new(Refused { error, tries: tries + 1, at: now, until }));
     }
 
-    /// Waits for something other than the dyno, which keeps its place: for `known` if that is known, else with
-    /// a back-off. The reason goes on record once.
+    /// Waits for something other than the dyno, which keeps its place: for `known` if that is known, else
+    /// with a back-off. The reason goes on record once.
     pub(super) fn wait(
         &mut self,
         key: DynoKey,

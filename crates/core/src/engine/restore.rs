@@ -194,7 +194,8 @@ impl Engine {
         });
     }
 
-    /// Polls the dyno of a DELETE that an earlier process sent or may have sent. No new DELETE is sent for it.
+    /// Polls the dyno of a DELETE that an earlier process sent or may have sent. No new DELETE is sent for
+    /// it.
     fn resume(&mut self, claim: OpenClaim) {
         self.attempts_made = self.attempts_made.max(claim.attempt_id.0);
         let Some(key) = self.key(claim.app, &claim.target.name) else { return };

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::counts::{Generation, MemoryTrend, Sample};
-use crate::engine::dyno::{Dyno, DynoKey};
+use crate::engine::dyno::DynoKey;
 use crate::engine::judge::{self, Context};
 use crate::engine::{Effect, Engine, Pause, RuleHit};
 use crate::event::{Change, DynoState, Event, Fact};
@@ -349,51 +349,6 @@ impl Engine {
         self.proven(key, cause)
     }
 
-    /// Makes room for a dyno and notes its activity; false if there is no room.
-    pub(super) fn track(&mut self, key: DynoKey) -> bool {
-        let now = self.now.mono;
-        if let Some(dyno) = self.dynos.get_mut(&key) {
-            dyno.touched = now;
-            // Moving it costs more than the rest of the work for most events.
-            if now.saturating_sub(dyno.placed) < limits::QUIET_STEP {
-                return true;
-            }
-            self.quiet.remove(&(dyno.placed, key));
-            dyno.placed = now;
-        } else {
-            if self.dynos.len() >= limits::DYNOS_MAX && !self.forget_one() {
-                return false;
-            }
-            self.dynos.insert(key, Dyno { placed: now, touched: now, ..Dyno::default() });
-        }
-        self.quiet.insert((now, key));
-        true
-    }
-
-    /// Forgets the dyno with the longest silence, among those without a bound in force.
-    fn forget_one(&mut self) -> bool {
-        let now = self.now.mono;
-        let forgettable = self.quiet.iter().take(FORGET_LOOK_MAX).copied().find(|(_, key)| {
-            self.dynos.get(key).is_none_or(|dyno| {
-                let is_over = |until: Duration| until <= now;
-                dyno.attempt.is_none()
-                    && dyno.restarts.given_up.as_ref().is_none_or(|given_up| is_over(given_up.until))
-                    && dyno.restarts.last.as_ref().is_none_or(|_| !self.is_bounded(*key, dyno))
-            })
-        });
-        let Some(entry) = forgettable else { return false };
-        self.quiet.remove(&entry);
-        self.dynos.remove(&entry.1);
-        true
-    }
-
-    /// Whether its cool-down or `max_restarts` still counts a restart of the dyno.
-    fn is_bounded(&self, key: DynoKey, dyno: &Dyno) -> bool {
-        let policy = self.policy(key);
-        judge::cool_down_left(dyno, policy, self.now.mono).is_some()
-            || dyno.restarts.accepted.count_at(policy.max_restarts, self.mono())
-    }
-
     fn watch_clock(&mut self, key: DynoKey, hold: Option<&Hold>) {
         let app = self.app_mut(key.app);
         let lead = match hold {
@@ -410,9 +365,6 @@ impl Engine {
         self.record(Record::Notice(Notice { at: self.now.wall, scope: Scope::App(app), dyno, what }));
     }
 }
-
-/// Candidates considered for forgetting; the others are hardly older.
-const FORGET_LOOK_MAX: usize = 16;
 
 /// The entry of one rule, created on first use: most dynos never err.
 fn entry_of<T: Clone + Default>(entries: &mut Vec<T>, rule: usize) -> &mut T {

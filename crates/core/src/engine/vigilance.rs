@@ -88,10 +88,10 @@ impl Engine {
     pub(super) fn watch_lateness(&mut self, app: AppId, hold: Option<&Hold>) {
         let state = self.app_mut(app);
         match hold {
+            Some(Hold::Stale { .. }) if state.late_reported => {}
             Some(Hold::Stale { age }) => {
-                if !std::mem::replace(&mut state.late_reported, true) {
-                    self.notice(app, None, NoticeKind::LinesLate { age: *age });
-                }
+                state.late_reported = true;
+                self.notice(app, None, NoticeKind::LinesLate { age: *age });
             }
             _ if std::mem::take(&mut state.late_reported) => self.notice(app, None, NoticeKind::LinesCurrent),
             _ => {}
