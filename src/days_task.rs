@@ -8,7 +8,6 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use dynowarden_core::calendar::Window;
 use dynowarden_core::days::peers::Peers;
 use dynowarden_core::days::{proof, report};
 use dynowarden_core::engine::Input;
@@ -17,22 +16,15 @@ use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
 use dynowarden_core::policy::{AppPlan, Factor, MemoryBound, Proof, Rule, Trigger};
 
-/// Runs only for apps with such rules.
 #[derive(Debug)]
 pub struct DaysTask {
     context: Context,
-    /// Those with a rule that needs days, with what each rule is compared with.
     apps: Vec<(AppId, AppPlan)>,
-    known: HashMap<AppId, AppDays>,
+    known: HashMap<AppId, (u64, AppDays)>,
     minute: u64,
     peers: HashMap<(AppId, Arc<str>), Peers>,
     /// When quiet hours and lives are read next, on the clock's `mono`.
     read_at: Duration,
-}
-
-/// Whether any rule of an app needs this task.
-pub fn is_needed(plan: &AppPlan) -> bool {
-    needs_days(plan) || has(plan, |rule| matches!(rule.trigger, Trigger::Uptime { .. })) || has_slow(plan)
 }
 
 /// Whether an app has a rule on slow dynos.
@@ -44,16 +36,11 @@ fn has(plan: &AppPlan, is_such: impl Fn(&Rule) -> bool) -> bool {
     plan.rules.iter().any(is_such)
 }
 
-fn needs_days(plan: &AppPlan) -> bool {
-    plan.policy.window.contains(&Window::Quiet)
-        || has(plan, |rule| rule.proof.is_some() || rule.window.contains(&Window::Quiet))
-}
-
 // === impl DaysTask ===
 
 impl DaysTask {
     pub fn new(plans: &[AppPlan], context: Context) -> Self {
-        let apps = (0..).map(AppId).zip(plans.iter().cloned()).filter(|(_, plan)| is_needed(plan));
+        let apps = (0..).map(AppId).zip(plans.iter().cloned());
         Self {
             apps: apps.collect(),
             known: HashMap::new(),
@@ -66,9 +53,6 @@ impl DaysTask {
 
     /// Runs until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        if self.apps.is_empty() {
-            return shutdown.cancelled().await;
-        }
         let mut timer = tokio::time::interval(self.context.clock.real(limits::AGES_EVERY));
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(timer.tick()).await.is_some() {
@@ -86,7 +70,9 @@ impl DaysTask {
             return;
         }
         for (app, plan) in &self.apps {
-            if !needs_days(plan) {
+            // Nothing is known of an app without lines since the last time that was not known then.
+            let changes = self.context.days.book.changes(*app);
+            if self.known.get(app).is_some_and(|(known, _)| *known == changes) {
                 continue;
             }
             let read = self.context.days.series(plan, None, Duration::MAX, &self.context.store, clock.now());
@@ -98,13 +84,14 @@ impl DaysTask {
                 AppDays {
                     quiet: report::quiet_hours(&history, &zone),
                     breaches: breaches(&history, &plan_of),
+                    verdicts: report::verdicts(&history),
                 }
             });
             let Ok(days) = made.await else { continue };
-            if self.known.get(app) != Some(&days) {
+            if self.known.get(app).is_none_or(|(_, known)| *known != days) {
                 self.context.handle.days(Input::Days { app: *app, days: days.clone() });
-                self.known.insert(*app, days);
             }
+            self.known.insert(*app, (changes, days));
         }
         let now = clock.now().mono;
         let pause = now.saturating_sub(began.mono).saturating_mul(limits::DAYS_READ_SHARE);

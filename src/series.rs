@@ -41,6 +41,8 @@ pub struct SeriesBook {
     is_over: Notify,
     parts: AtomicI64,
     dropped: AtomicU64,
+    /// Steps and processes that began, for each app: the series may say more than before.
+    changes: Vec<AtomicU64>,
 }
 
 /// A dyno of an app; without a dyno, the app as a whole.
@@ -91,6 +93,7 @@ impl SeriesBook {
     /// An empty book of these apps. `seed` is different for each process.
     pub fn new(apps: Vec<AppName>, keep: Duration, seed: u64) -> Self {
         Self {
+            changes: apps.iter().map(|_| AtomicU64::new(0)).collect(),
             apps,
             keep,
             open: DashMap::new(),
@@ -136,7 +139,16 @@ impl SeriesBook {
             let over_hour = std::mem::replace(open_hour, hour);
             self.keep_past((over_hour, key, over.number), over);
         }
+        let is_change = part.newest < index || matches!(seen, Seen::Sign(_) | Seen::Release(_));
+        if is_change && let Some(changes) = self.changes.get(app.0 as usize) {
+            changes.fetch_add(1, Ordering::Relaxed);
+        }
         part.add(index, seen, instance, at);
+    }
+
+    /// How often a step or a process of an app began.
+    pub fn changes(&self, app: AppId) -> u64 {
+        self.changes.get(app.0 as usize).map_or(0, |changes| changes.load(Ordering::Relaxed))
     }
 
     /// The dynos of an app of which a line was heard lately, each with the start of its process if that was

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use support::daemon::{Daemon, run};
-use support::fixtures::{basic, deleted, frame, heroku, post};
+use support::fixtures::{await_restart, basic, deleted, frame, heroku, post};
 
 const ROUTER: &str = "at=info method=GET path=\"/\" host=a.example request_id=1 fwd=\"192.0.2.1\" dyno=web.1 \
                       connect=0ms service=20ms status=200 bytes=9 protocol=https";
@@ -33,7 +33,7 @@ async fn a_quiet_cycle_waits_for_the_quiet_hours() {
         }
     }
     assert_eq!(post(&heroku, url, basic("drain-secret"), body).await, 204);
-    tokio::task::block_in_place(|| daemon.await_decision("web.1", "restart", "rule"));
+    await_restart(&heroku, "web.1").await;
     assert_eq!(deleted(&heroku), ["DELETE /apps/acme/dynos/web.1"]);
 }
 

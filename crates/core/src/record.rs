@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::api::{ApiError, DynoInfo};
 use crate::codes::{self, Code};
+use crate::days::verdict::Verdict;
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
@@ -208,6 +209,8 @@ pub enum NoticeKind {
         release: Option<u64>,
         /// Give-ups in a row, this one included.
         times: u32,
+        /// What the last lives of its process type say about its memory.
+        verdict: Verdict,
     },
     /// API calls are left again.
     CallsLeft,

@@ -1,5 +1,7 @@
 //! What is known of an app, as `dynowarden report` and the API show it: one report for each process type.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -114,6 +116,25 @@ pub fn quiet_hours(history: &AppHistory, zone: &TimeZone) -> Option<QuietHours> 
     histogram(history, zone).quiet_hours(zone)
 }
 
+/// The verdict on each process type.
+pub fn verdicts(history: &AppHistory) -> Vec<(ProcessType, Verdict)> {
+    let types = history.process_types();
+    let judged = types.into_iter().map(|process_type| {
+        let hours = hours_of(&heard_of(history, process_type));
+        (process_type.clone(), verdict::judge(&lives_of(history, process_type), hours).verdict)
+    });
+    judged.collect()
+}
+
+/// The steps in which lines of a process type arrived.
+fn heard_of(history: &AppHistory, process_type: &ProcessType) -> BTreeSet<i64> {
+    history.dynos_of(process_type).flat_map(|(_, steps)| steps.keys().copied()).collect()
+}
+
+fn hours_of(heard: &BTreeSet<i64>) -> f64 {
+    quiet::covered(heard).count() as f64 / STEPS_PER_HOUR as f64
+}
+
 /// All lives of a process type, in the order of their ends.
 pub fn lives_of(history: &AppHistory, process_type: &ProcessType) -> Vec<Life> {
     let releases = history.releases();
@@ -137,8 +158,8 @@ fn report(
     around: &Surroundings<'_>,
 ) -> TypeReport {
     let dynos: Vec<(&DynoName, &Steps)> = history.dynos_of(process_type).collect();
-    let heard = dynos.iter().flat_map(|(_, steps)| steps.keys().copied()).collect();
-    let data_hours = quiet::covered(&heard).count() as f64 / STEPS_PER_HOUR as f64;
+    let heard = heard_of(history, process_type);
+    let data_hours = hours_of(&heard);
     let lives = lives_of(history, process_type);
     let judgement = verdict::judge(&lives, data_hours);
     let histogram = histogram(history, &around.zone);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::calendar::{self, QuietHours, Shut, Window};
+use crate::days::verdict::Verdict;
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::DynoKey;
@@ -23,6 +24,8 @@ pub struct AppDays {
     pub quiet: Option<QuietHours>,
     /// For each rule with a `proof` and each process type: how many of the last lives went over the quota.
     pub breaches: Vec<Breaches>,
+    /// What each process type's memory does; those without are unknown.
+    pub verdicts: Vec<(ProcessType, Verdict)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +115,14 @@ impl Engine {
                 Err(Shut::Until(opens)) => Some(Hold::OutsideWindow { opens }),
             }
         })
+    }
+
+    /// What the last lives of the dyno's process type say.
+    pub(super) fn verdict(&self, key: DynoKey) -> Verdict {
+        let app = self.app(key.app);
+        let process_type = &app.plan.policy.process_types[usize::from(key.formation)];
+        let known = app.days.verdicts.iter().find(|(of, _)| of == process_type);
+        known.map_or(Verdict::Unknown, |(_, verdict)| *verdict)
     }
 
     /// Judges whether former lives prove what a rule asks for.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{ApiError, DynoInfo};
+use crate::days::verdict::Verdict;
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName};
@@ -214,7 +215,10 @@ impl Story {
     pub(crate) fn give_up(&mut self, index: u32) -> &mut Self {
         let until = later(self.now.wall, minutes(360));
         self.r14(index, Action::Hold(Hold::GivenUp { until, useless: 3 }));
-        self.notice(Some(index), NoticeKind::GaveUp { useless: 3, until, release: None, times: 1 })
+        self.notice(
+            Some(index),
+            NoticeKind::GaveUp { useless: 3, until, release: None, times: 1, verdict: Verdict::Unknown },
+        )
     }
 
     pub(crate) fn error(&mut self, app: u32) -> &mut Self {

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{APP, Bench, dyno, mins, plan, policy, secs};
 use crate::calendar::QuietHours;
+use crate::days::verdict::Verdict;
 use crate::engine::Input;
 use crate::engine::days::{AppDays, Breaches};
 use crate::event::{Fact, Megabytes};
@@ -34,7 +35,7 @@ fn heard(bench: &mut Bench, webs: u32, minutes: u64) {
 
 fn quiet(bench: &mut Bench, from: Option<u8>) {
     let quiet = from.map(|from| QuietHours { from, zone: TimeZone::UTC });
-    bench.input(Input::Days { app: APP, days: AppDays { quiet, breaches: Vec::new() } });
+    bench.input(Input::Days { app: APP, days: AppDays { quiet, ..AppDays::default() } });
 }
 
 #[test]
@@ -134,7 +135,7 @@ fn samples(bench: &mut Bench, minutes: u64, total: u64, swap: Option<u64>) {
 fn breaches(bench: &mut Bench, breached: u32) {
     let process_type = "web".parse().expect("a type");
     let breaches = vec![Breaches { process_type, rule: "r".into(), breached }];
-    bench.input(Input::Days { app: APP, days: AppDays { quiet: None, breaches } });
+    bench.input(Input::Days { app: APP, days: AppDays { breaches, ..AppDays::default() } });
 }
 
 #[test]
@@ -179,4 +180,22 @@ fn a_slow_dyno_takes_the_way_of_all_errors() {
     slow(&mut bench);
     assert_eq!(bench.deletes.len(), 1);
     assert!(bench.timeline.last().is_some_and(|line| line.ends_with("hold cooling_down")));
+}
+
+#[test]
+fn a_level_above_the_quota_is_given_up_after_one_useless_restart() {
+    let errs = |bench: &mut Bench| {
+        for _ in 0..12 * 60 {
+            bench.r14("web.1");
+            bench.pass(secs(20));
+        }
+    };
+    let mut known = Bench::new(plan(), 1);
+    let verdicts = vec![("web".parse().expect("a type"), Verdict::LevelsOutAbove)];
+    known.input(Input::Days { app: APP, days: AppDays { verdicts, ..AppDays::default() } });
+    errs(&mut known);
+    let mut unknown = Bench::new(plan(), 1);
+    errs(&mut unknown);
+    assert_eq!((known.deletes.len(), unknown.deletes.len()), (1, 3), "{:#?}", known.timeline.last());
+    assert!(known.timeline.iter().any(|line| line.ends_with("notice give_up")));
 }
