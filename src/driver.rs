@@ -75,6 +75,8 @@ pub enum Command {
         forced: bool,
         answer: oneshot::Sender<Vec<Decision>>,
     },
+    /// The API's clock agrees with this machine's.
+    ClockConfirmed,
     PlatformStatus {
         is_red: bool,
     },
@@ -119,6 +121,7 @@ pub struct Driver {
     /// Cloned for tasks that will answer.
     answerer: mpsc::Sender<Input>,
     clock: Clock,
+    clock_confirmed: bool,
     commands: mpsc::Receiver<Command>,
     engine: Engine,
     gate: OriginGate,
@@ -173,6 +176,12 @@ impl Handle {
     /// API response repeats it.
     pub fn api_tokens(&self, remaining: u32) {
         let _full = self.commands.try_send(Command::ApiQuota { remaining });
+    }
+
+    /// Reports that the API's clock agrees with this machine's. A full queue drops it; the next probe repeats
+    /// it.
+    pub fn clock_confirmed(&self) {
+        let _full = self.commands.try_send(Command::ClockConfirmed);
     }
 
     /// Reports a reading of Heroku's status page. A full queue drops it; the next reading repeats it.
@@ -243,6 +252,7 @@ impl Driver {
             answers,
             answerer,
             clock,
+            clock_confirmed: false,
             commands,
             engine: Engine::new(plans.clone(), seed),
             gate: OriginGate::new(ids, tokens, metrics.clone()),
@@ -420,6 +430,13 @@ impl Driver {
             Command::Pause { app, until, reason, kept } => {
                 self.pauses.keep(app, until, reason.clone(), kept);
                 Input::Pause { app, until, reason }
+            }
+            Command::ClockConfirmed => {
+                // Which of the stored pauses are over is certain only now.
+                if !std::mem::replace(&mut self.clock_confirmed, true) {
+                    self.read_pauses();
+                }
+                return;
             }
             Command::PlatformStatus { is_red } => Input::PlatformStatus { is_red },
             Command::Publish(record) => {

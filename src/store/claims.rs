@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::store::dialect::Dialect;
+use crate::store::past::ALL_APPS;
 use crate::store::rows::{
     DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp,
 };
@@ -53,6 +54,11 @@ pub(super) struct DbTime {
 }
 
 impl DbTime {
+    /// Converts a time of the caller's clock to the clock that judges leases.
+    pub(super) fn of_caller(self, at: Timestamp) -> i64 {
+        micros(at).saturating_add(self.ahead)
+    }
+
     /// Converts a time of the clock that judges leases to the caller's clock.
     pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
         timestamp(at.saturating_sub(self.ahead))
@@ -67,6 +73,12 @@ pub(super) async fn claim(
     db_time: DbTime,
 ) -> Result<Result<(), ClaimRefusal>, sqlx::Error> {
     let Claimant { app, request, .. } = claimant;
+    let pause: Option<(i64, String)> =
+        sqlx::query_as(PAUSE).bind(app).bind(ALL_APPS).bind(db_time.now).fetch_optional(&mut *to).await?;
+    if let Some((until, reason)) = pause {
+        let until = db_time.as_seen_by_caller(until);
+        return Ok(Err(ClaimRefusal::Paused { until, reason: reason.into() }));
+    }
     let bounds = &request.bounds;
     let longest = bounds.cooldown_after(u32::MAX).max(bounds.max_restarts.per);
     let since = db_time.now.saturating_sub(span_micros(longest));
@@ -79,12 +91,8 @@ pub(super) async fn claim(
         .bind(since)
         .fetch_all(&mut *to)
         .await?;
-    let give_up: Option<(i64, Option<i64>)> = sqlx::query_as(GIVE_UP)
-        .bind(app)
-        .bind(dyno.as_str())
-        .bind(db_time.now)
-        .fetch_optional(&mut *to)
-        .await?;
+    let give_up: Option<(i64, Option<i64>)> =
+        sqlx::query_as(GIVE_UP).bind(app).bind(dyno.as_str()).fetch_optional(&mut *to).await?;
     let give_up = give_up.map(|(until, release)| GiveUp { until, release });
     let judged = judge(&rows, give_up, claimant, db_time);
     for resolved in &judged.resolved {
@@ -169,8 +177,12 @@ const ROWS: &str = "\
     WHERE app = $1 AND process_type = $2 \
         AND (ended_at IS NULL OR lease_until > $3 OR (dyno = $4 AND accepted_at > $5))";
 
-const GIVE_UP: &str =
-    "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2 AND until > $3";
+const GIVE_UP: &str = "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2";
+
+/// Whoever paused the app, and wherever: its pause is in force before it is answered.
+const PAUSE: &str = "\
+    SELECT until, reason FROM dynowarden_pauses WHERE app IN ($1, $2) AND until > $3 \
+    ORDER BY until DESC LIMIT 1";
 
 const RESOLVE: &str = "\
     UPDATE dynowarden_restarts SET result = COALESCE(result, $2), ended_at = $3, lease_until = 0, \
@@ -279,7 +291,14 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time:
     let counted = accepted.iter().filter(|(_, row)| !request.is_forced && is_of_release(row));
     // A person's word starts the counts again.
     let counted = counted.take_while(|(_, row)| !row.is_forced);
-    let useless = counted.clone().take_while(|(_, row)| row.result.as_deref() == Some("no_help")).count();
+    let is_useless = |row: &Row| row.result.as_deref() == Some("no_help");
+    // The newest may not be judged yet.
+    let judged_by = bounds.boot_timeout + limits::HELP_WITHIN;
+    let is_open = |at: i64| at.saturating_add(span_micros(judged_by)) > db_time.now;
+    let judged = counted.clone().skip_while(|(at, row)| is_open(*at) && !is_useless(row));
+    // A give-up that is over takes the place of the doubled cool-down.
+    let had_give_up = give_up.is_some_and(|give_up| give_up.until <= db_time.now);
+    let useless = if had_give_up { 0 } else { judged.take_while(|(_, row)| is_useless(row)).count() };
     let given_up = give_up.filter(|give_up| !request.is_forced && !is_over(give_up, &request.seen));
     let counted: Vec<SignedDuration> = counted.map(|(at, _)| SignedDuration::from_micros(*at)).collect();
     let out = out_in_formation(rows, claimant, db_time.now);
@@ -288,7 +307,9 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time:
         claimed_until: blocked_until.map(SignedDuration::from_micros),
         cooling_from: last.map(SignedDuration::from_micros),
         useless: u32::try_from(useless).unwrap_or(u32::MAX),
-        given_up_until: given_up.map(|give_up| SignedDuration::from_micros(give_up.until)),
+        given_up_until: given_up
+            .filter(|give_up| give_up.until > db_time.now)
+            .map(|give_up| SignedDuration::from_micros(give_up.until)),
         others_out: out.len(),
     };
     let now = SignedDuration::from_micros(db_time.now);
@@ -524,6 +545,12 @@ mod tests {
         of(&[ended(1900, "no_help"), ended(700, "back")], None);
         of(&[Row { release: Some(6), ..ended(700, "no_help") }], None);
         of(&[Row { is_forced: true, ..ended(700, "no_help") }], None);
+        // The newest one is not judged yet, and those before it count on.
+        let bounds = Bounds { cooldown: Duration::from_secs(60), ..request("i2", false).bounds };
+        let brief = ClaimRequest { bounds, ..request("i2", false) };
+        let rows = [ended(1900, "no_help"), ended(100, "back")];
+        check(&rows, &brief, elsewhere(20), &[]);
+        check(&rows[1..], &brief, None, &[]);
     }
 
     #[test]

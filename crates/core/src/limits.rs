@@ -584,8 +584,8 @@ pub const LOSS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
 
-/// How often the drains of an app are listed for batches of an unknown drain, and how often it is looked who
-/// has its name.
+/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked for
+/// if the API does not answer.
 pub const DRAINS_ASKED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a drain of another app is reported while it goes on sending.
@@ -661,6 +661,12 @@ pub const DECISIONS_KEPT_MAX: u64 = 1_000_000;
 
 /// Rows that retention deletes in one transaction.
 pub const ROWS_PER_PRUNE_MAX: u64 = 500;
+
+/// How long the API's clock confirms this machine's. Retention deletes nothing without that.
+pub const CLOCK_CONFIRMED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How long a stored pause that seems to be over holds after startup, until the API confirms the clock.
+pub const PAUSE_UNCONFIRMED: Duration = Duration::from_secs(60 * 60);
 
 /// How often retention looks for rows that are too old or too many.
 pub const PRUNE_RECORD_EVERY: Duration = Duration::from_secs(10 * 60);

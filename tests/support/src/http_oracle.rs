@@ -248,6 +248,7 @@ fn obey(command: Command) -> Option<Heard> {
         }
         Command::ApiQuota { .. }
         | Command::Days(_)
+        | Command::ClockConfirmed
         | Command::PlatformStatus { .. }
         | Command::Publish(_) => {
             panic!("the HTTP server sends no such command")

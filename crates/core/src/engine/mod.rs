@@ -124,6 +124,8 @@ struct Formation {
 
 #[derive(Clone, Debug)]
 struct Pause {
+    /// Its end on the engine's clock, which no jump of the time of day brings nearer.
+    ends: Duration,
     reason: Arc<str>,
     until: Timestamp,
 }
@@ -314,7 +316,7 @@ impl Engine {
             Input::ForeignEvents { app, events, origin } => self.hold_all(app, &events, &origin.hold()),
             Input::Inspected { attempt_id, answer } => self.inspected(attempt_id, answer),
             Input::Order { order, app, dyno, forced } => self.order(order, (app, dyno, forced)),
-            Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
+            Input::Pause { app, until, reason } => self.pause(app, until, reason),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
             Input::PlatformStatus { is_red } => self.platform_read(is_red),
             Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),
@@ -467,8 +469,8 @@ impl Engine {
         [&self.app(app).paused, &self.paused]
             .into_iter()
             .flatten()
-            .filter(|pause| pause.until > self.now.wall)
-            .max_by_key(|pause| pause.until)
+            .filter(|pause| pause.ends > self.now.mono)
+            .max_by_key(|pause| pause.ends)
     }
 }
 

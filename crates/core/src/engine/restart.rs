@@ -192,7 +192,7 @@ impl Engine {
     /// Judges by the API's answer, and continues with the claim.
     fn judge_view(&mut self, key: DynoKey, mut attempt: Inspecting, view: &FormationInfo) {
         self.report_api_recovered(key.app);
-        self.app_mut(key.app).has_preboot = view.preboot;
+        self.app_mut(key.app).has_preboot |= view.preboot;
         self.note_states(key.app, view);
         self.show(key, view.dyno.as_ref());
         attempt.request.failed_inspections = 0;
@@ -292,6 +292,9 @@ impl Engine {
                 let allowed = self.policy(key).max_concurrent.get();
                 let hold = Hold::FormationOut { dyno, state: DynoState::Other, allowed };
                 self.wait(key, attempt, hold, None);
+            }
+            Err(ClaimRefusal::Paused { until, reason }) => {
+                self.leave(key, attempt, Hold::Paused { until, reason });
             }
             Err(ClaimRefusal::StoreAway) => self.leave(key, attempt, Hold::StoreAway),
         }

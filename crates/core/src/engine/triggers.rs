@@ -329,7 +329,7 @@ impl Engine {
 
     /// Judges a dyno without asking the API.
     pub(super) fn judge(&mut self, key: DynoKey, cause: &Cause) -> Result<(), Hold> {
-        if let Some(Pause { reason, until }) = self.pause_of(key.app) {
+        if let Some(Pause { reason, until, .. }) = self.pause_of(key.app) {
             return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
         }
         if self.now.mono < self.red_until {
