@@ -43,13 +43,11 @@ use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
 use crate::store::rows::{GiveUpRow, PendingRow, Row};
-use crate::store::series::HourRow;
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
-use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::engine::RuleHit;
 use dynowarden_core::engine::restore::{PendingRestart, RestoredPause, RestoredState};
-use dynowarden_core::ident::{AppId, AppName, DynoName};
+use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 
@@ -385,34 +383,6 @@ impl Store {
         self.shared.queue.all_written(PAGE_FLUSH_WAIT).await;
         let page = history::read(filter, &self.shared.link.read);
         self.shared.within(limits::STORE_WAIT, page).await
-    }
-
-    /// Writes parts of hours. Writing one again replaces it.
-    ///
-    /// # Errors
-    /// The store is away.
-    pub async fn save_hours(&self, rows: &[HourRow]) -> Result<(), StoreAway> {
-        let shared = &self.shared;
-        let saved = shared.within(limits::STORE_WAIT, async {
-            let mut transaction = shared.begin().await?;
-            series::save(rows, &mut transaction).await?;
-            transaction.commit().await
-        });
-        saved.await
-    }
-
-    /// The series of an app, or of one of its dynos, from `since` on.
-    ///
-    /// # Errors
-    /// The store is away.
-    pub async fn series(
-        &self,
-        app: &AppName,
-        dyno: Option<&DynoName>,
-        since: Timestamp,
-    ) -> Result<AppHistory, StoreAway> {
-        let read = series::read(app, dyno, since, &self.shared.link.read);
-        self.shared.within(limits::SERIES_WAIT, read).await
     }
 
     /// Writes waiting rows, if the store is there, and ends the connections.

@@ -4,9 +4,12 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
+use crate::store::Store;
+use crate::store::error::StoreAway;
 use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::days::pack;
 use dynowarden_core::ident::{AppName, DynoName, DynoRef};
+use dynowarden_core::limits;
 
 /// One part of an hour of a dyno, or of the app as a whole.
 #[derive(Clone, Debug)]
@@ -18,6 +21,38 @@ pub struct HourRow {
     /// Different for each process and each time that it begins an hour.
     pub part: i64,
     pub packed: Vec<u8>,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Writes parts of hours. Writing one again replaces it.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn save_hours(&self, rows: &[HourRow]) -> Result<(), StoreAway> {
+        let shared = &self.shared;
+        let saved = shared.within(limits::STORE_WAIT, async {
+            let mut transaction = shared.begin().await?;
+            save(rows, &mut transaction).await?;
+            transaction.commit().await
+        });
+        saved.await
+    }
+
+    /// The series of an app, or of one of its dynos, from `since` on.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn series(
+        &self,
+        app: &AppName,
+        dyno: Option<&DynoName>,
+        since: Timestamp,
+    ) -> Result<AppHistory, StoreAway> {
+        let read = read(app, dyno, since, &self.shared.link.read);
+        self.shared.within(limits::SERIES_WAIT, read).await
+    }
 }
 
 const NAME: &str = "\
