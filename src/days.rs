@@ -70,8 +70,7 @@ impl Days {
     /// The store is away.
     pub async fn series(
         &self,
-        plan: &AppPlan,
-        dyno: Option<&DynoName>,
+        (plan, dyno): (&AppPlan, Option<&DynoName>),
         span: Duration,
         store: &Store,
         now: Now,
@@ -92,7 +91,7 @@ impl Days {
         store: &Store,
         now: Now,
     ) -> Result<Vec<TypeReport>, StoreAway> {
-        let history = self.series(plan, None, self.keep, store, now).await?;
+        let history = self.series((plan, None), self.keep, store, now).await?;
         let sizes = self.dyno_sizes(now).await;
         let tenancy = self.tenancy(app, plan, asks && sizes.is_some(), now).await;
         let (name, zone) = (plan.name.clone(), report::zone_of(plan));

@@ -75,7 +75,8 @@ impl DaysTask {
             if self.known.get(app).is_some_and(|(known, _)| *known == changes) {
                 continue;
             }
-            let read = self.context.days.series(plan, None, Duration::MAX, &self.context.store, clock.now());
+            let read =
+                self.context.days.series((plan, None), Duration::MAX, &self.context.store, clock.now());
             // The store reports that it is away. What was known still holds.
             let Ok(history) = read.await else { continue };
             let plan_of = plan.clone();

@@ -106,7 +106,13 @@ impl SeriesBook {
     }
 
     /// Adds what a line showed. A time in the future counts as now; one before the kept span is dropped.
-    pub fn add(&self, app: AppId, dyno: Option<DynoName>, seen: &Seen<'_>, at: Timestamp, now: Timestamp) {
+    pub fn add(
+        &self,
+        (app, dyno): (AppId, Option<DynoName>),
+        seen: &Seen<'_>,
+        at: Timestamp,
+        now: Timestamp,
+    ) {
         let at = at.min(now);
         if at < earlier(now, self.keep) {
             self.dropped.fetch_add(1, Ordering::Relaxed);

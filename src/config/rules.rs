@@ -149,7 +149,7 @@ fn check_above(reader: &mut Reader<'_>, section: &keys::Rule) {
         || Factor::read(&found.value).is_ok();
     if !fits {
         let (memory, factor) = (UnitError::Memory, UnitError::Factor);
-        reader.refuse(found, &format!("{memory}; {}; or {factor}", UnitError::Duration));
+        reader.refuse(found, format!("{memory}; {}; or {factor}", UnitError::Duration));
     }
 }
 

@@ -78,7 +78,7 @@ impl Service {
         })?;
         let span = since(fields.filled("since")).map_err(Denied::Query)?;
         let plan = self.plans.get(app.0 as usize).ok_or(Denied::UnknownApp)?;
-        let history = self.days.series(plan, Some(&dyno), span, &self.store, self.clock.now()).await;
+        let history = self.days.series((plan, Some(&dyno)), span, &self.store, self.clock.now()).await;
         let history = history.map_err(Denied::StoreAway)?;
         let first = step::step_of(dynowarden_core::time::earlier(self.clock.now().wall, span));
         let series = SeriesJson {

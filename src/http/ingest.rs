@@ -144,7 +144,7 @@ impl Service {
             self.traffic.request(app, dyno, &request, now);
         }
         for (dyno, seen, at) in observed {
-            self.days.book.add(app, dyno, &seen, at, now.wall);
+            self.days.book.add((app, dyno), &seen, at, now.wall);
         }
         self.metrics.batch(app, &counts);
         self.drains.record_batch(app, &counts, now);

@@ -90,7 +90,7 @@ impl Service {
         let Some(report) = reports.iter().find(is_it) else {
             return Ok(None);
         };
-        let history = self.days.series(plan, None, days::LONGEST, &self.store, now).await;
+        let history = self.days.series((plan, None), days::LONGEST, &self.store, now).await;
         let history = history.map_err(Denied::StoreAway)?;
         Ok(Some(days::type_page(layout, report, (&history, &process_type), Range::of(range), now.wall)))
     }

@@ -515,7 +515,7 @@ fn wrong_values_list_the_allowed_ones() {
             "policy.window",
             "['Mon 09:00-10:00 Mars/Olympus']",
             "\"Mon 09:00-10:00 Mars/Olympus\"",
-            "windows such as \"Mon-Fri 00:00-06:00 America/New_York\" (the time zone must be a name of the \
+            "windows such as \"Mon-Fri 00:00-06:00 America/New_York\", or \"quiet\" (the time zone must be a name of the \
              IANA \
              database such as UTC, America/New_York or Europe/Berlin)",
         ),
@@ -544,7 +544,7 @@ fn mistakes_in_a_list_of_tables_name_the_variable() {
         "DYNOWARDEN_RULE",
         "[{ name = 'x', on = ['R14'], do = 'stop', colour = 1 }, 3]",
         "rule.colour (environment variable DYNOWARDEN_RULE): there is no such setting; allowed in rule: name, on, \
-         count, within, above, for, do\n\
+         count, within, above, for, do, window, proof\n\
          rule (environment variable DYNOWARDEN_RULE): read 3; allowed: sections [[rule]], with two brackets, one \
          for each rule\n\
          rule.do (environment variable DYNOWARDEN_RULE): read \"stop\"; allowed: restart or notify",
@@ -584,7 +584,8 @@ fn wrong_rules_are_rejected_with_the_reason() {
          rule.do (dynowarden.toml line 1): do is missing; allowed: restart or notify\n\
          rule.on (dynowarden.toml line 1): on is missing; allowed: platform codes such as \"R14\" or \
          \"H12\" (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone",
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone",
     );
     let problems =
         Machine::new().toml(&rule("name = 'x'\non = ['L10']\ndo = 'restart'")).problems(Needs::Nothing);
@@ -603,10 +604,12 @@ fn wrong_rules_are_rejected_with_the_reason() {
         &rule("name = 'x'\non = ['R14', 'R77', 'memory']\ndo = 'notify'"),
         "rule.on (dynowarden.toml line 3): read \"R77\"; allowed: platform codes such as \"R14\" or \"H12\" \
          (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone\n\
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone\n\
          rule.on (dynowarden.toml line 3): read \"memory\"; allowed: platform codes such as \"R14\" or \
          \"H12\" (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone",
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone",
     );
     check_toml(
         &rule("name = 'x'\non = ['memory']\ncount = 3\ndo = 'restart'"),
@@ -1034,7 +1037,7 @@ fn the_example_file_shows_every_key_and_is_valid() {
         .env("MAIL_PASSWORD", "j");
     let settings = machine.load(Needs::Serving).unwrap_or_else(|problems| panic!("{problems}\n{whole}"));
     assert_eq!(settings.apps[0].plan.policy.process_types.len(), 2);
-    assert_eq!((settings.defaults.rules.len(), settings.apps[0].plan.rules.len()), (2, 1));
+    assert_eq!((settings.defaults.rules.len(), settings.apps[0].plan.rules.len()), (4, 1));
     assert_eq!(settings.notifiers.len(), 6);
 
     let mut section = "";

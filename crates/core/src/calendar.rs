@@ -98,7 +98,7 @@ pub fn next_open(windows: &[Window], at: Timestamp) -> Option<Timestamp> {
 /// No window is open.
 pub fn check(windows: &[Window], quiet: Option<&QuietHours>, at: Timestamp) -> Result<(), Shut> {
     let fixed = || windows.iter().filter_map(Window::fixed);
-    let has_quiet = windows.iter().any(|window| *window == Window::Quiet);
+    let has_quiet = windows.contains(&Window::Quiet);
     let is_open = fixed().any(|window| window.contains(at))
         || (has_quiet && quiet.is_some_and(|quiet| quiet.contains(at)));
     if windows.is_empty() || is_open {

@@ -126,7 +126,7 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
     match values.len() {
         0 => None,
-        length if length % 2 == 0 => Some(f64::midpoint(values[middle - 1], values[middle])),
+        length if length.is_multiple_of(2) => Some(f64::midpoint(values[middle - 1], values[middle])),
         _ => Some(values[middle]),
     }
 }

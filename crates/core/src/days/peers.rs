@@ -70,8 +70,11 @@ impl Peers {
 fn exceeds(median: u64, mut peers: Vec<u64>, above: Factor) -> bool {
     peers.sort_unstable();
     let middle = peers.len() / 2;
-    let usual =
-        if peers.len() % 2 == 0 { u64::midpoint(peers[middle - 1], peers[middle]) } else { peers[middle] };
+    let usual = if peers.len().is_multiple_of(2) {
+        u64::midpoint(peers[middle - 1], peers[middle])
+    } else {
+        peers[middle]
+    };
     u128::from(median) * 1000 > u128::from(usual.max(1)) * u128::from(above.permille)
 }
 
