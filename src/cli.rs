@@ -42,6 +42,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Check the settings, the token, the apps and their drains, and print a fix for every problem
     Check(CheckArgs),
+    /// Print what is known of each app over days: verdict, lives, quiet hours, right size
+    Report(ReportArgs),
     /// Print past decisions with their reasons
     History(HistoryArgs),
 }
@@ -107,6 +109,26 @@ pub struct CheckArgs {
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+}
+
+/// `report`.
+#[derive(Args, Debug)]
+#[command(after_help = REPORT_HELP)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Only this app; with files, the app of lines that name none
+    #[arg(long, value_name = "NAME")]
+    pub app: Option<AppName>,
+    /// Only this long before the end of the data
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub since: Option<Duration>,
+    /// Output format
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Logs to read instead of the store, plain or .gz; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// `history`.
@@ -273,6 +295,17 @@ Examples:
 
 Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage or settings.";
 
+const REPORT_HELP: &str = "\
+Reads the store of a daemon, or archived logs, with the log's own time as the clock.
+With HEROKU_API_KEY, it asks the Platform API for the sizes of dynos; it changes nothing.
+
+Examples:
+  dynowarden report --app acme
+  dynowarden report --format json archive-*.log.gz
+
+JSON output is one object per app and process type.
+Exit codes: 0 done, 1 the store or a file could not be read, 2 wrong usage or settings.";
+
 const HISTORY_HELP: &str = "\
 Examples:
   dynowarden history --app acme --limit 20
@@ -368,8 +401,9 @@ mod tests {
     #[test]
     fn help_names_every_variable_and_every_command() {
         let help = Cli::command().render_help().to_string();
-        for word in
-            crate::config::env::VARIABLES.iter().chain(&["serve", "demo", "replay", "check", "history"])
+        for word in crate::config::env::VARIABLES
+            .iter()
+            .chain(&["serve", "demo", "replay", "check", "history", "report"])
         {
             assert!(help.contains(word), "{word} in {help}");
         }

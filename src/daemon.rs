@@ -16,6 +16,8 @@ use crate::app_ids::{AppIds, Report};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
+use crate::days::Days;
+use crate::days_task::{self, DaysTask};
 use crate::drain_activity::DrainActivities;
 use crate::drain_lister::DrainLister;
 use crate::drain_tokens::DrainTokens;
@@ -28,6 +30,7 @@ use crate::http::tls::Tls;
 use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;
+use crate::series::SeriesBook;
 use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
@@ -99,7 +102,7 @@ pub async fn start(
     let ids = load_ids(&plans, clock, &handle, &store).await;
     let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
     let traffic = Arc::new(TrafficBook::new(
-        settings.drain.statistics && is_traffic_read(&settings),
+        settings.drain.statistics && is_traffic_read(&settings, &plans),
         settings.apps.len(),
     ));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
@@ -122,8 +125,15 @@ pub async fn start(
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
 
     let address = listener.local_addr()?;
+    let rule_plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
+    let names = rule_plans.iter().map(|plan| plan.name.clone()).collect();
+    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
+    let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
+    let series_end = CancellationToken::new();
+    let series = tokio::spawn(days.clone().write_series(store.clone(), clock, series_end.clone()));
     let context = Context {
         clock,
+        days,
         drains: Arc::new(DrainActivities::new(settings.apps.len())),
         handle: handle.clone(),
         metrics,
@@ -133,6 +143,7 @@ pub async fn start(
         traffic,
     };
     let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
+    tokio::spawn(DaysTask::new(&rule_plans, context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
         status_model.restore(last_decisions(&context.store).await);
@@ -147,8 +158,18 @@ pub async fn start(
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    let tasks =
-        Tasks { server, driver, driver_shutdown, notify_shutdown, notifying, readiness, watchdog, watches };
+    let tasks = Tasks {
+        server,
+        driver,
+        driver_shutdown,
+        notify_shutdown,
+        notifying,
+        readiness,
+        series,
+        series_end,
+        watchdog,
+        watches,
+    };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -160,6 +181,8 @@ struct Tasks {
     notify_shutdown: CancellationToken,
     notifying: JoinHandle<()>,
     readiness: Arc<Readiness>,
+    series: JoinHandle<()>,
+    series_end: CancellationToken,
     watchdog: JoinHandle<()>,
     /// Tasks that only report health or watch files.
     watches: Vec<JoinHandle<()>>,
@@ -181,6 +204,9 @@ impl Tasks {
         self.watchdog.await.context("the watchdog failed")?;
         self.server.await.context("the HTTP server failed")?;
         self.watches.iter().for_each(JoinHandle::abort);
+        // The driver closes the store.
+        self.series_end.cancel();
+        self.series.await.context("the series failed")?;
         self.driver_shutdown.cancel();
         self.driver.await.context("the driver failed")?;
         self.notify_shutdown.cancel();
@@ -190,9 +216,11 @@ impl Tasks {
     }
 }
 
-/// Whether notifiers or the status page read the traffic.
-fn is_traffic_read(settings: &Settings) -> bool {
-    !settings.notifiers.is_empty() || settings.admin_password.is_some()
+/// Whether notifiers, the status page or a rule read the traffic.
+fn is_traffic_read(settings: &Settings, plans: &[AppPlan]) -> bool {
+    !settings.notifiers.is_empty()
+        || settings.admin_password.is_some()
+        || plans.iter().any(days_task::has_slow)
 }
 
 async fn load_ids(plans: &[AppPlan], clock: Clock, handle: &Handle, store: &Store) -> Arc<AppIds> {
@@ -217,6 +245,13 @@ fn start_watching(
     tokio::spawn(watchdog.run(shutdown.clone()))
 }
 
+/// A seed for the numbers of this process's parts of hours, which no other process may use.
+fn series_seed(seed: u64) -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Each state has its own keys, which the standard library takes from the system's randomness.
+    RandomState::new().hash_one(seed)
+}
+
 /// TLS, if `[tls]` is set, and the task that reloads its certificate files.
 fn open_tls(
     settings: &Settings,
@@ -232,7 +267,8 @@ fn open_tls(
 
 async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreError> {
     let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
-    let options = StoreOptions::new(names, settings.store_keep);
+    let options =
+        StoreOptions { keep_series: settings.keep_series, ..StoreOptions::new(names, settings.store_keep) };
     Store::open(&settings.database, options, clock.now().wall).await
 }
 

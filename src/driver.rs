@@ -61,6 +61,8 @@ pub enum Command {
     ApiQuota {
         remaining: u32,
     },
+    /// What the last days showed: one of the engine's inputs about it.
+    Days(Input),
     Events {
         app: AppId,
         events: Vec<Event>,
@@ -185,6 +187,11 @@ impl Handle {
     /// Reports a reading of Heroku's status page. A full queue drops it; the next reading repeats it.
     pub fn platform_status(&self, is_red: bool) {
         let _full = self.commands.try_send(Command::PlatformStatus { is_red });
+    }
+
+    /// Passes on what the last days showed. It is shown again soon, so a full queue drops it.
+    pub fn days(&self, input: Input) {
+        let _full = self.commands.try_send(Command::Days(input));
     }
 
     /// Records another task's finding: it is logged, counted and sent like the engine's own records.
@@ -425,6 +432,7 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let input = match command {
             Command::ApiQuota { remaining } => Input::ApiQuota { remaining },
+            Command::Days(input) => input,
             Command::Events { app, events, drain, share: _given_back } => {
                 let passed = self.gate.arrive(Batch { app, drain, events }, self.clock.now().mono);
                 return self.pass(passed);

@@ -68,6 +68,16 @@ impl TrafficBook {
         });
     }
 
+    /// The median service times of the dynos of an app in a whole minute, counted on the clock's `mono`.
+    pub fn medians(&self, app: AppId, minute: u64) -> Vec<(DynoName, u64)> {
+        let Some(dynos) = self.apps.get(&app) else { return Vec::new() };
+        let medians =
+            dynos.iter().filter_map(|(dyno, traffic)| Some((dyno.clone(), traffic.median_ms(minute)?)));
+        let mut medians: Vec<_> = medians.collect();
+        medians.sort_unstable();
+        medians
+    }
+
     /// Drops dynos without recent data.
     pub fn prune(&self, now: Now) {
         self.apps.iter_mut().for_each(|mut dynos| dynos.prune(|traffic| traffic.is_over(now.mono)));

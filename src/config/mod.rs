@@ -160,6 +160,7 @@ fn read_settings(reader: &mut Reader<'_>, root: &keys::Root) -> Settings {
         status_url: read_url(reader, &root.heroku.status_url, STATUS_URL_ALLOWED, urls::api_url)
             .map(|url| url.text),
         store_keep: reader.get(&root.store.keep).unwrap_or(KEEP),
+        keep_series: reader.get(&root.store.keep_series).unwrap_or(limits::KEEP_SERIES),
         tls: tls::read(reader, &root.tls),
         trusted_proxies: read_proxies(reader, &root.trusted_proxies),
         warnings: Vec::new(),

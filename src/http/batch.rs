@@ -7,13 +7,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::http::body::BodyError;
 use crate::http::unpack::{Encoding, TooLarge, Unpacked, Unpacker};
 use dynowarden_core::codes::Code;
-use dynowarden_core::detect::{self, request::Request};
+use dynowarden_core::days::seen::{self, Seen};
+use dynowarden_core::detect::request::Request;
 use dynowarden_core::event::Event;
 use dynowarden_core::ident::{AppId, DrainToken, DynoName, DynoRef};
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
@@ -43,7 +45,19 @@ pub(super) struct Reading {
 pub(super) struct Batch {
     pub(super) counts: Counts,
     pub(super) events: Vec<Event>,
+    /// Platform lines for the statistics over days.
+    pub(super) observed: Vec<Observed>,
     pub(super) requests: Vec<DynoRequest>,
+}
+
+/// A platform line about a dyno, or about the app, without its text.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) dyno: Option<DynoName>,
+    /// A request in it names no dyno: that is beside it.
+    pub(super) seen: Seen<'static>,
+    /// The time in the line.
+    pub(super) at: Timestamp,
 }
 
 /// A request, without its line.
@@ -130,23 +144,49 @@ impl Reading {
     fn read(&self, body: &Unpacked) -> Batch {
         let Self { drain, process_types, .. } = self;
         let mut batch = Batch::default();
-        let Batch { counts, events, requests } = &mut batch;
-        *events = if self.with_requests {
-            ingest::read_batch_with(&body.bytes, process_types, drain.as_ref(), counts, |line| {
-                if let Some(request) = detect::request::request(&line)
-                    && let Some(dyno) = process_types.listed(request.dyno)
-                {
-                    let Request { code, service_ms, status, .. } = request;
-                    requests.push(DynoRequest { dyno, code, service_ms, status });
-                }
-            })
-        } else {
-            ingest::read_batch(&body.bytes, process_types, drain.as_ref(), counts)
-        };
+        let Batch { counts, events, observed, requests } = &mut batch;
+        *events = ingest::read_batch_with(&body.bytes, process_types, drain.as_ref(), counts, |line| {
+            let Some((dyno, seen)) = seen::read(&line) else { return };
+            let dyno = match dyno.map(|dyno| process_types.listed(dyno).or_else(|| unlisted(dyno))) {
+                Some(None) => return,
+                Some(name) => name,
+                None => None,
+            };
+            if let (Seen::Request(request), Some(name), true) = (seen, &dyno, self.with_requests)
+                && process_types.process_types.contains(name.process_type())
+            {
+                let Request { code, service_ms, status, .. } = request;
+                requests.push(DynoRequest { dyno: name.clone(), code, service_ms, status });
+            }
+            if let Ok(at) = line.time() {
+                observed.push(Observed { dyno, seen: without_dyno(seen), at });
+            }
+        });
         if !body.whole {
             counts.bad_frame("packing");
         }
         batch
+    }
+}
+
+/// The name of a dyno of another process type, whose text is not shared.
+fn unlisted(dyno: DynoRef<'_>) -> Option<DynoName> {
+    Some(DynoName::new(dyno.process_type.parse().ok()?, dyno.index))
+}
+
+/// The same without what borrows from the batch.
+fn without_dyno(seen: Seen<'_>) -> Seen<'static> {
+    let nameless = DynoRef { process_type: "", index: 0 };
+    match seen {
+        Seen::Request(Request { status, service_ms, code, .. }) => {
+            Seen::Request(Request { dyno: nameless, status, service_ms, code })
+        }
+        Seen::Error(code) => Seen::Error(code),
+        Seen::Heard => Seen::Heard,
+        Seen::Memory { used, permille } => Seen::Memory { used, permille },
+        Seen::Release(version) => Seen::Release(version),
+        Seen::Sample { instance, total, quota } => Seen::Sample { instance, total, quota },
+        Seen::Sign(sign) => Seen::Sign(sign),
     }
 }
 

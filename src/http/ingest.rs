@@ -12,7 +12,7 @@ use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
 use crate::http::Service;
 use crate::http::auth::{self, DrainAccess};
-use crate::http::batch::{Batch, Reading};
+use crate::http::batch::{Batch, Observed, Reading};
 use crate::http::body::{self, BodyError};
 use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
@@ -129,7 +129,7 @@ impl Service {
 
     fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: Batch) -> Response<ReplyBody> {
         let Source { app, ref drain } = *source;
-        let Batch { counts, mut events, requests } = batch;
+        let Batch { counts, mut events, observed, requests } = batch;
         let now = self.clock.now();
         self.metrics.surplus_events(app, self.rosters.admit(app, &mut events, now));
         // Most batches have no events, and need no place in the queue.
@@ -149,6 +149,9 @@ impl Service {
         self.traffic.record(app, &events, now);
         let requests = requests.iter().map(|request| (&request.dyno, request.request()));
         self.traffic.requests(app, requests, now);
+        for Observed { dyno, seen, at } in observed {
+            self.days.book.add((app, dyno), &seen, at, now.wall);
+        }
         self.metrics.batch(app, &counts);
         self.drains.record_batch(app, &counts, now);
         if let Some(drain) = drain {

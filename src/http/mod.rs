@@ -10,7 +10,7 @@
 //! route                 every route, by its audience
 //! ingest                logplex delivers a batch
 //! hooks                 a monitor or a script requests a restart
-//! api                   the JSON API
+//! api, days             the JSON API
 //! ui, admin_ui, forms   the status page, its shared state, and its forms
 //! ops                   metrics and readiness
 //! events                server-sent events
@@ -37,6 +37,7 @@ mod body_budget;
 mod client_addr;
 pub mod connection;
 pub mod connection_state;
+mod days;
 mod denied;
 pub mod event_publisher;
 mod events;
@@ -71,6 +72,7 @@ use tracing::debug;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
+use crate::days::Days;
 use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
@@ -96,6 +98,7 @@ use dynowarden_core::dedup::FrameDedup;
 use dynowarden_core::drain_url::PublicUrl;
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::ingest::ProcessTypeFilter;
+use dynowarden_core::policy::AppPlan;
 
 /// Answers the requests of all connections; shared behind an `Arc`.
 #[derive(Debug)]
@@ -107,6 +110,7 @@ pub struct Service {
     body_bytes_max: usize,
     by_name: HashMap<AppName, AppId>,
     clock: Clock,
+    days: Arc<Days>,
     admin_ui: Option<AdminUi>,
     drain_auth: DrainAuth,
     drains: Arc<DrainActivities>,
@@ -120,6 +124,8 @@ pub struct Service {
     is_tls: bool,
     metrics: Arc<Metrics>,
     places: Arc<Places>,
+    /// In the order of the settings.
+    plans: Vec<AppPlan>,
     proxies: Proxies,
     readiness: Arc<Readiness>,
     rosters: Rosters,
@@ -151,7 +157,7 @@ impl Service {
             })
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
-        let Context { clock, drains, handle, metrics, readiness, store, tokens, traffic } = context;
+        let Context { clock, days, drains, handle, metrics, readiness, store, tokens, traffic } = context;
         let rejected = RejectedBatches::new(clock, handle.clone());
         let admin_ui = settings.admin_password.as_ref().map(|password| {
             let status_model =
@@ -165,6 +171,7 @@ impl Service {
             body_bytes_max: settings.drain.body_bytes_max,
             by_name,
             clock,
+            days,
             admin_ui,
             drain_auth: DrainAuth::new(
                 (0..)
@@ -182,6 +189,7 @@ impl Service {
             is_tls: settings.tls.is_some(),
             metrics,
             places: Arc::new(Places::new(settings.drain.connections_max)),
+            plans: settings.apps.iter().map(|app| app.plan.clone()).collect(),
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
             rosters: Rosters::new(settings.apps.len()),
@@ -232,7 +240,9 @@ impl Service {
             Route::Page(page) => Box::pin(self.show_page(page, head)).await,
             Route::Pause => Box::pin(self.pause(head, body)).await,
             Route::Ready => Ok(self.show_readiness()),
+            Route::Report => Box::pin(self.show_report(head)).await,
             Route::Resume => Box::pin(self.resume(head, body)).await,
+            Route::Series => Box::pin(self.show_series(head)).await,
         };
         let response = answered.unwrap_or_else(|denied| self.deny(denied));
         let status = response.status().as_u16();

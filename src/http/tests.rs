@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::settings::{AppSettings, Settings};
 use crate::config::{self, Needs, Sources};
 use crate::context::Context;
+use crate::days::Days;
 use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
@@ -32,6 +33,7 @@ use crate::http::connection_state::ConnectionState;
 use crate::http::reply::ReplyBody;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::series::SeriesBook;
 use crate::store::{Store, StoreOptions};
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
@@ -74,6 +76,7 @@ async fn harness_with_queue(settings: &Settings, queue: usize) -> Harness {
     let readiness = Arc::new(Readiness::starting());
     let context = Context {
         clock: Clock::system(),
+        days: Arc::new(days(settings)),
         drains: Arc::new(DrainActivities::new(settings.apps.len())),
         handle: Handle::new(sender),
         metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
@@ -83,6 +86,11 @@ async fn harness_with_queue(settings: &Settings, queue: usize) -> Harness {
         traffic: Arc::new(TrafficBook::new(true, settings.apps.len())),
     };
     Harness { service: Arc::new(Service::new(settings, context)), commands, readiness }
+}
+
+fn days(settings: &Settings) -> Days {
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    Days::new(SeriesBook::new(names, settings.keep_series, 1), None, settings.keep_series)
 }
 
 /// An empty store. Paused time does not advance during a blocking task, so the store does not time out.

@@ -21,10 +21,12 @@ use crate::http::reply::{self, ReplyBody, accepts_gzip};
 use crate::http::route::{Form, Page};
 use crate::store::history::Filter;
 use crate::ui::assets::Asset;
+use crate::ui::days::{self, Range};
 use crate::ui::dyno::{app_page, dyno_page, problem_page};
 use crate::ui::layout::{self, Layout};
 use crate::ui::overview::{Overview, decisions_page};
-use dynowarden_core::ident::DynoName;
+use dynowarden_core::days::report::TypeReport;
+use dynowarden_core::ident::{DynoName, ProcessType};
 use dynowarden_core::limits;
 use dynowarden_core::record::admin::{Client, Door};
 
@@ -58,6 +60,9 @@ impl Service {
                 Some(decisions_page(&layout, &facts, page.next.map(|next| next.to_string()).as_deref()))
             }
             Page::Asset(_) => None,
+            Page::ProcessType(app, process_type) => {
+                self.type_page(&layout, app, process_type, fields.value("range")).await?
+            }
             Page::Overview => Some(Overview::new(&layout, &facts).page(&layout, &facts)),
         };
         let (status, page) = match page {
@@ -65,6 +70,30 @@ impl Service {
             None => (StatusCode::NOT_FOUND, missing_page(&layout)),
         };
         Ok(html(status, page, &head.headers))
+    }
+
+    /// The page of a process type over days; none for one without lines.
+    async fn type_page(
+        &self,
+        layout: &Layout<'_>,
+        app: &str,
+        process_type: &str,
+        range: Option<&str>,
+    ) -> Result<Option<Markup>, Denied> {
+        let (Some(app), Ok(process_type)) = (self.app(app), process_type.parse::<ProcessType>()) else {
+            return Ok(None);
+        };
+        let Some(plan) = self.plans.get(app.0 as usize) else { return Ok(None) };
+        let now = self.clock.now();
+        let reports = self.days.reports((app, plan), true, &self.store, now).await;
+        let reports = reports.map_err(Denied::StoreAway)?;
+        let is_it = |report: &&TypeReport| report.process_type == process_type.as_str();
+        let Some(report) = reports.iter().find(is_it) else {
+            return Ok(None);
+        };
+        let history = self.days.series((plan, None), days::LONGEST, &self.store, now).await;
+        let history = history.map_err(Denied::StoreAway)?;
+        Ok(Some(days::type_page(layout, report, (&history, &process_type), Range::of(range), now.wall)))
     }
 
     /// Carries out a form, and redirects the browser to the page that shows the result.

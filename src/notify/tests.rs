@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
 use crate::traffic::TrafficBook;
+use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
@@ -201,6 +202,7 @@ fn give_up(index: u32) -> Record {
         scope: Scope::App(AppId(0)),
         dyno: Some(DynoName::new("web".parse().expect("a type"), index)),
         what: NoticeKind::GaveUp {
+            verdict: Verdict::Unknown,
             useless: 3,
             release: None,
             times: 1,

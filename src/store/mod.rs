@@ -20,6 +20,7 @@ pub mod read_only;
 mod replica_counts;
 mod rows;
 mod schema;
+pub mod series;
 mod state;
 mod writer;
 
@@ -64,6 +65,7 @@ pub struct StoreOptions {
     /// SQLite knows only the caller's.
     pub clock: JudgingClock,
     pub keep: Duration,
+    pub keep_series: Duration,
     pub rows_max: u64,
 }
 
@@ -98,7 +100,13 @@ struct Writing {
 impl StoreOptions {
     /// The defaults: the server's clock, and at most [`limits::DECISIONS_KEPT_MAX`] rows.
     pub fn new(apps: Vec<AppName>, keep: Duration) -> Self {
-        Self { apps, clock: JudgingClock::Server, keep, rows_max: limits::DECISIONS_KEPT_MAX }
+        Self {
+            apps,
+            clock: JudgingClock::Server,
+            keep,
+            keep_series: limits::KEEP_SERIES,
+            rows_max: limits::DECISIONS_KEPT_MAX,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pages of one app and of one dyno, with what a person can do about them.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use maud::{Markup, html};
@@ -12,6 +13,7 @@ use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::overview::{app_state, pause_form};
 use crate::ui::words::{badge, count, moment, percent, state};
 use dynowarden_core::engine::status::Stage;
+use dynowarden_core::ident::ProcessType;
 
 /// The page of one app: all its dynos, a hundred at a time, and its pause.
 pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZeroUsize) -> Markup {
@@ -19,7 +21,12 @@ pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZ
     let content = html! {
         div.title {
             h1 { (app.name) }
-            p.sub { (count(app.dynos.len(), "dyno", "dynos")) }
+            p.sub {
+                (count(app.dynos.len(), "dyno", "dynos"))
+                @for process_type in process_types(app) {
+                    " · " a href={ "/apps/" (app.name) "/types/" (process_type) } { (process_type) " over days" }
+                }
+            }
         }
         div.columns {
             div {
@@ -38,6 +45,11 @@ pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZ
         }
     };
     page(layout, PageKind::Detail, app.name.as_str(), content)
+}
+
+/// The process types of an app's dynos, in order.
+fn process_types(app: &AppFacts) -> BTreeSet<&ProcessType> {
+    app.dynos.iter().map(|dyno| dyno.status.name.process_type()).collect()
 }
 
 /// The page of one dyno: its chart, its decisions, and its manual restart.

@@ -22,6 +22,8 @@ pub enum PageKind {
     Overview,
     /// `/decisions`.
     Decisions,
+    /// A page of one process type over days, which does not change by the second.
+    Days,
     /// A page of one app or one dyno.
     Detail,
     /// An error page, without live updates.
@@ -38,7 +40,7 @@ pub fn page(layout: &Layout<'_>, kind: PageKind, title: &str, content: Markup) -
     let live = match kind {
         PageKind::Overview => "parts",
         PageKind::Decisions | PageKind::Detail => "whole",
-        PageKind::Error => "no",
+        PageKind::Days | PageKind::Error => "no",
     };
     html! {
         (DOCTYPE)

@@ -267,6 +267,7 @@ mod tests {
                 instance: "i".parse().expect("an id"),
                 total: Megabytes { hundredths: 25_600 },
                 quota: Megabytes { hundredths: 51_200 },
+                swap: None,
             },
         };
         let all: Vec<_> = (1..=limits::DYNOS_OF_APP_MAX + 5).map(|index| sample(index, 0)).collect();

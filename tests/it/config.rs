@@ -119,6 +119,7 @@ fn defaults_match_the_manual() {
     assert!(settings.admin_password.is_none() && settings.hook_key.is_none());
     assert!(matches!(&settings.database, Database::Sqlite(path) if path == Path::new("dynowarden.db")));
     assert_eq!(settings.store_keep, minutes(90 * 24 * 60));
+    assert_eq!(settings.keep_series, minutes(14 * 24 * 60));
     assert_eq!(settings.heroku.api_url, "https://api.heroku.com");
     assert_eq!(settings.heroku.request_timeout, Duration::from_secs(10));
     assert_eq!((settings.drain.body_bytes_max, settings.drain.connections_max), (8 << 20, 4096));
@@ -509,6 +510,7 @@ fn wrong_values_list_the_allowed_ones() {
         ("drain.max_body", "-1", "-1", "a size such as 4096, 512KiB, 4MiB or 2MB from 1KiB to 256MiB"),
         ("drain.max_connections", "0", "0", "a whole number from 1 to 65536"),
         ("store.keep", "'1m'", "\"1m\"", &format!("{duration}, from 1h to 3650d")),
+        ("store.keep_series", "'1h'", "\"1h\"", &format!("{duration}, from 1d to 90d")),
         ("policy.cooldown", "'31d'", "\"31d\"", &format!("{duration}, from 0s to 30d")),
         ("policy.give_up_for", "'0s'", "\"0s\"", &format!("{duration}, from 1ms to 30d")),
         (
@@ -543,7 +545,7 @@ fn wrong_values_list_the_allowed_ones() {
             "policy.window",
             "['Mon 09:00-10:00 Mars/Olympus']",
             "\"Mon 09:00-10:00 Mars/Olympus\"",
-            "windows such as \"Mon-Fri 00:00-06:00 America/New_York\" (the time zone must be a name of the \
+            "windows such as \"Mon-Fri 00:00-06:00 America/New_York\", or \"quiet\" (the time zone must be a name of the \
              IANA \
              database such as UTC, America/New_York or Europe/Berlin)",
         ),
@@ -572,7 +574,7 @@ fn mistakes_in_a_list_of_tables_name_the_variable() {
         "DYNOWARDEN_RULE",
         "[{ name = 'x', on = ['R14'], do = 'stop', colour = 1 }, 3]",
         "rule.colour (environment variable DYNOWARDEN_RULE): there is no such setting; allowed in rule: name, on, \
-         count, within, above, for, do\n\
+         count, within, above, for, do, window, proof\n\
          rule (environment variable DYNOWARDEN_RULE): read 3; allowed: sections [[rule]], with two brackets, one \
          for each rule\n\
          rule.do (environment variable DYNOWARDEN_RULE): read \"stop\"; allowed: restart or notify",
@@ -612,7 +614,8 @@ fn wrong_rules_are_rejected_with_the_reason() {
          rule.do (dynowarden.toml line 1): do is missing; allowed: restart or notify\n\
          rule.on (dynowarden.toml line 1): on is missing; allowed: platform codes such as \"R14\" or \
          \"H12\" (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone",
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone",
     );
     let problems =
         Machine::new().toml(&rule("name = 'x'\non = ['L10']\ndo = 'restart'")).problems(Needs::Nothing);
@@ -631,10 +634,12 @@ fn wrong_rules_are_rejected_with_the_reason() {
         &rule("name = 'x'\non = ['R14', 'R77', 'memory']\ndo = 'notify'"),
         "rule.on (dynowarden.toml line 3): read \"R77\"; allowed: platform codes such as \"R14\" or \"H12\" \
          (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone\n\
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone\n\
          rule.on (dynowarden.toml line 3): read \"memory\"; allowed: platform codes such as \"R14\" or \
          \"H12\" (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone",
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone",
     );
     check_toml(
         &rule("name = 'x'\non = ['memory']\ncount = 3\ndo = 'restart'"),
@@ -1062,7 +1067,7 @@ fn the_example_file_shows_every_key_and_is_valid() {
         .env("MAIL_PASSWORD", "j");
     let settings = machine.load(Needs::Serving).unwrap_or_else(|problems| panic!("{problems}\n{whole}"));
     assert_eq!(settings.apps[0].plan.policy.process_types.len(), 2);
-    assert_eq!((settings.defaults.rules.len(), settings.apps[0].plan.rules.len()), (2, 1));
+    assert_eq!((settings.defaults.rules.len(), settings.apps[0].plan.rules.len()), (4, 1));
     assert_eq!(settings.notifiers.len(), 6);
 
     let mut section = "";

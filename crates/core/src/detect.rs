@@ -19,6 +19,7 @@
 //! platform's, or the platform has changed its wording, which is worth a warning.
 
 mod api;
+pub mod life;
 pub mod request;
 
 use nom::branch::alt;
@@ -200,8 +201,8 @@ fn sample<'b>(
     procid: &[u8],
     msg: &[u8],
 ) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
-    let keys = ["source", "dyno", "sample#memory_total", "sample#memory_quota"];
-    let [source, instance, total, quota] =
+    let keys = ["source", "dyno", "sample#memory_total", "sample#memory_quota", "sample#memory_swap"];
+    let [source, instance, total, quota, swap] =
         logfmt::values(msg, keys).map_err(|logfmt::Repeated(key)| DetectError::Repeated(key))?;
     let (Some(total), Some(quota)) = (total, quota) else { return Ok(None) };
     if source.ok_or(DetectError::Missing("source"))? != procid {
@@ -214,7 +215,7 @@ fn sample<'b>(
     let quota = megabytes(quota)
         .filter(|quota| quota.hundredths > 0)
         .ok_or(DetectError::Unreadable("sample#memory_quota="))?;
-    Ok(Some(Fact::Sample { dyno, instance, total, quota }))
+    Ok(Some(Fact::Sample { dyno, instance, total, quota, swap: swap.and_then(megabytes) }))
 }
 
 /// The last part of `heroku.<app>.<uuid>`.
@@ -532,6 +533,7 @@ mod tests {
             instance: InstanceId::parse(UUID.as_bytes()).expect("an id"),
             total: Megabytes { hundredths: 22_147 },
             quota: Megabytes { hundredths: 51_200 },
+            swap: None,
         }));
         let written = format!(
             "source=web.1 dyno=heroku.261104379.{UUID} sample#memory_total=221.47MB \

@@ -780,6 +780,73 @@ pub const STORE_CONNECTIONS_MAX: u32 = 4;
 /// How often a replica reads the pauses set on others: "all of them within seconds".
 pub const PAUSES_READ_EVERY: Duration = Duration::from_secs(2);
 
+// === Days ===
+
+/// How long series are kept: the default, and what the settings allow. A day shows a daily pattern; more than
+/// a quarter of a year shows nothing that two weeks do not.
+pub const KEEP_SERIES: Duration = Duration::from_secs(14 * 86_400);
+/// See [`KEEP_SERIES`].
+pub const KEEP_SERIES_MIN: Duration = Duration::from_secs(86_400);
+/// See [`KEEP_SERIES`].
+pub const KEEP_SERIES_MAX: Duration = Duration::from_secs(90 * 86_400);
+
+/// Dynos of a type that are compared with each other, at least.
+pub const PEERS_LEAST: usize = 3;
+
+/// How often the ages of dynos are looked at, and how soon after a dyno's last line no longer.
+pub const AGES_EVERY: Duration = Duration::from_secs(15);
+/// See [`AGES_EVERY`].
+pub const AGES_HEARD: Duration = Duration::from_secs(30 * 60);
+
+/// How often quiet hours and former lives are read for rules that need them, at most; a slow store is read
+/// less often.
+pub const DAYS_READ_EVERY: Duration = Duration::from_secs(10);
+
+/// The part of the time that is spent on that.
+pub const DAYS_READ_SHARE: u32 = 20;
+
+/// Lives that the `proof` of a rule may ask for: as many as a verdict rests on.
+pub const PROOF_LIVES_MAX: u32 = 8;
+
+/// How long reading the series of an app may take: two weeks of two thousand dynos are 700,000 rows.
+pub const SERIES_WAIT: Duration = Duration::from_secs(20);
+
+/// How often steps that are over are written.
+pub const SERIES_WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// How soon an hour is written that is over, together with what comes in the meantime.
+pub const SERIES_WRITE_SOON: Duration = Duration::from_millis(50);
+
+/// Hours that wait to be written, at some 800 bytes each. Ten thousand dynos fill five hours of a store that
+/// is away; past it the oldest is dropped and counted.
+pub const SERIES_WAITING_MAX: usize = 50_000;
+
+/// How long an answer of `GET /dyno-sizes` holds, and how soon one that failed is asked again.
+pub const SIZES_HOLD: Duration = Duration::from_secs(86_400);
+/// See [`SIZES_HOLD`].
+pub const SIZES_RETRY: Duration = Duration::from_secs(600);
+
+/// Apps of one report whose place is asked for, two calls each.
+pub const REPORT_APPS_ASKED_MAX: usize = 20;
+
+/// Marks kept of five minutes of one dyno. A restart makes five.
+pub const STEP_MARKS_MAX: usize = 16;
+
+/// The least memory of a sample that is believed, in tenths of a megabyte: no process runs in a tenth of one.
+pub const MEMORY_TENTHS_MIN: u64 = 1;
+
+/// A sample of more than this many times the quota is not believed: Heroku kills a dyno at twice.
+pub const MEMORY_QUOTAS_MAX: u64 = 20;
+
+/// Dynos whose series are kept. Each takes some 600 bytes of memory.
+pub const SERIES_DYNOS_MAX: usize = 120_000;
+
+/// Steps of one dyno that a report reads: a quarter of a year.
+pub const SERIES_STEPS_MAX: usize = 90 * 288;
+
+/// Dynos of one app in a report. At 4032 steps of 80 bytes, a hundred of them take 32 MB for two weeks.
+pub const REPORT_DYNOS_MAX: usize = 2_000;
+
 // === Page ===
 
 /// Points of one dyno's chart: a minute each, three hours.

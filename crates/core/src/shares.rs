@@ -39,6 +39,10 @@ impl<K: Eq + Hash, V> Share<K, V> {
         self.entries.len()
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

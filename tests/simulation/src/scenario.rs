@@ -443,6 +443,8 @@ fn rules(chance: &mut Chance, metrics: bool) -> Vec<Rule> {
             within: chance.span(secs(120), secs(300)),
         },
         act: Act::Restart,
+        window: Vec::new(),
+        proof: None,
     }];
     if metrics && chance.hits(700) {
         rules.push(Rule {
@@ -452,6 +454,8 @@ fn rules(chance: &mut Chance, metrics: bool) -> Vec<Rule> {
                 lasting: chance.span(secs(60), secs(300)),
             },
             act: Act::Restart,
+            window: Vec::new(),
+            proof: None,
         });
     }
     if chance.hits(200) {
@@ -459,6 +463,8 @@ fn rules(chance: &mut Chance, metrics: bool) -> Vec<Rule> {
             name: "tell".into(),
             trigger: Trigger::Errors { codes: vec![Code::R14], count: number(2), within: secs(60) },
             act: Act::Notify,
+            window: Vec::new(),
+            proof: None,
         });
     }
     rules

@@ -20,6 +20,7 @@ use dynowarden::clock::Clock;
 use dynowarden::config::settings::Settings;
 use dynowarden::config::{self, Needs, Sources};
 use dynowarden::context::Context;
+use dynowarden::days::Days;
 use dynowarden::drain_activity::DrainActivities;
 use dynowarden::drain_tokens::DrainTokens;
 use dynowarden::driver::{Command, Handle};
@@ -28,6 +29,7 @@ use dynowarden::http::connection;
 use dynowarden::http::connection_state::{ConnectionState, Phase};
 use dynowarden::metrics::Metrics;
 use dynowarden::readiness::Readiness;
+use dynowarden::series::SeriesBook;
 use dynowarden::store::{Store, StoreOptions};
 use dynowarden::traffic::TrafficBook;
 use dynowarden_core::event::Fact;
@@ -138,8 +140,11 @@ impl TestServer {
         let clock = Clock::system();
         let options = StoreOptions::new(Vec::new(), Duration::from_secs(3600));
         let store = runtime.block_on(Store::open(&settings.database, options, clock.now().wall));
+        let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+        let keep = settings.keep_series;
         let context = Context {
             clock,
+            days: Arc::new(Days::new(SeriesBook::new(names, keep, 1), None, keep)),
             drains: Arc::new(DrainActivities::new(settings.apps.len())),
             handle: Handle::new(sender),
             metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
@@ -249,7 +254,10 @@ fn obey(command: Command) -> Option<Heard> {
             // A batch that was rejected for good is reported.
             _ => None,
         },
-        Command::ApiQuota { .. } | Command::ClockConfirmed | Command::PlatformStatus { .. } => {
+        Command::ApiQuota { .. }
+        | Command::Days(_)
+        | Command::ClockConfirmed
+        | Command::PlatformStatus { .. } => {
             panic!("the HTTP server sends no such command")
         }
     }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ApiError, DynoInfo};
 use crate::engine::attempt::Attempt;
 use crate::engine::counts::{Hits, Instances, MemoryTrend};
+use crate::engine::days::AgeTold;
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
 use crate::limits;
@@ -27,6 +28,8 @@ pub(super) struct DynoKey {
 #[derive(Debug, Default)]
 pub(super) struct Dyno {
     pub attempt: Option<Attempt>,
+    /// What was last said of its age.
+    pub age_told: Option<Box<AgeTold>>,
     /// When its attempt is due, if that waits for time.
     pub due: Option<Duration>,
     /// One per rule, created when the first line counts.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ApiError, DynoInfo};
-use crate::calendar;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::Dyno;
 use crate::engine::formation::{self, Inspection};
@@ -38,7 +37,7 @@ pub(super) enum Assessment {
 }
 
 /// What the engine knows of a dyno's app.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Context<'c> {
     pub policy: &'c Policy,
     /// The memory limit of the cause, if it has one.
@@ -46,6 +45,8 @@ pub(super) struct Context<'c> {
     /// Announced releases so far.
     pub releases_seen: u64,
     pub has_preboot: bool,
+    /// The reason if no window is open.
+    pub shut: Option<Hold>,
 }
 
 /// Judges without asking the API: first the error, then the dyno, then the hour.
@@ -67,8 +68,8 @@ pub(super) fn before_looking(
         memory_is_high(dyno, error_at, context)?;
     }
     by_history(cause, dyno, context, now)?;
-    if !cause.is_forced() && !calendar::open(&policy.window, now.wall) {
-        return Err(Hold::OutsideWindow { opens: calendar::next_open(&policy.window, now.wall) });
+    if let Some(hold) = &context.shut {
+        return Err(hold.clone());
     }
     if let Some(refused) = dyno.refused.as_deref().filter(|refused| refused.until > now.mono) {
         let until = later(now.wall, refused.until.saturating_sub(now.mono));
@@ -213,7 +214,8 @@ pub(super) fn by_itself(
         }
         None => now.wall,
     };
-    let min = least_uptime(policy, has_preboot);
+    let least = least_uptime(policy, has_preboot);
+    let min = if let Cause::Age { above, .. } = cause { least.max(*above) } else { least };
     let is_young = since(seen.surely_in_state_since(), judged_at) < min;
     if is_young && !cause.is_forced() {
         let age = since(seen.in_state_since(), now.wall.max(judged_at));

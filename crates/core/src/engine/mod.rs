@@ -16,6 +16,7 @@
 mod attempt;
 mod boot;
 pub mod counts;
+pub mod days;
 mod decision;
 mod dyno;
 pub mod foreign;
@@ -44,6 +45,7 @@ use crate::backoff::Jitter;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause};
 use crate::engine::counts::Hits;
+use crate::engine::days::AppDays;
 use crate::engine::dyno::{Dyno, DynoKey};
 use crate::engine::foreign::Foreign;
 use crate::engine::orders::OpenOrder;
@@ -95,6 +97,8 @@ struct App {
     late_reported: bool,
     /// Whether people know that no API calls are left.
     calls_reported: bool,
+    /// What the last days showed.
+    days: AppDays,
     formations: Vec<Formation>,
     /// Errors without a dyno, one counter per rule.
     hits: Vec<Hits>,
@@ -131,6 +135,24 @@ struct Pause {
 /// Every cause of work for the engine.
 #[derive(Clone, Debug)]
 pub enum Input {
+    /// Dynos whose lines were heard lately, each with the start of its process if that was seen; every
+    /// minute, for apps with a rule on uptime.
+    Ages {
+        app: AppId,
+        dynos: Vec<(DynoName, Option<Timestamp>)>,
+    },
+    /// What the last days showed of an app.
+    Days {
+        app: AppId,
+        days: AppDays,
+    },
+    /// A dyno was slower than its peers for long enough to fire this rule.
+    Slow {
+        app: AppId,
+        dyno: DynoName,
+        rule: Arc<str>,
+        at: Timestamp,
+    },
     /// The events of one batch of one app, in the order of its lines.
     Events {
         app: AppId,
@@ -286,6 +308,9 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
+            Input::Ages { app, dynos } => self.on_ages(app, dynos),
+            Input::Days { app, days } => self.on_days(app, days),
+            Input::Slow { app, dyno, rule, at } => self.on_slow(app, &dyno, &rule, at),
             Input::ApiQuota { remaining } => self.quota_reported(remaining),
             Input::Claimed { attempt_id, answer } => self.claimed(attempt_id, answer),
             Input::Deleted { attempt_id, answer } => self.deleted(attempt_id, answer),
@@ -489,7 +514,10 @@ impl App {
         }
         self.plan.rules.iter().find(|known| known.name == *rule).and_then(|rule| match rule.trigger {
             Trigger::Memory { above, .. } => Some(above),
-            Trigger::Errors { .. } => None,
+            Trigger::Errors { .. }
+            | Trigger::SlowerThanPeers { .. }
+            | Trigger::Swap { .. }
+            | Trigger::Uptime { .. } => None,
         })
     }
 
@@ -503,6 +531,7 @@ impl App {
             hits: vec![Hits::default(); plan.rules.len()],
             paused: None,
             plan,
+            days: AppDays::default(),
             has_preboot: false,
             releases_seen: 0,
             unlisted: BTreeSet::new(),

@@ -119,6 +119,8 @@ impl Engine {
             return None;
         };
         let cause = match attempt.request().cause.clone() {
+            // The next process sees for itself how old the dyno is.
+            Cause::Age { .. } => return None,
             Cause::Manual { forced } => PendingCause::Manual { forced },
             Cause::Rule { rule, code, lines, error_at } => PendingCause::Rule { rule, code, lines, error_at },
         };

@@ -37,8 +37,8 @@ impl Engine {
                     self.on_memory(app, &dyno, MemoryReading { at, used, permille });
                 }
                 Fact::Release { .. } => self.on_release(app),
-                Fact::Sample { dyno, instance, total, quota } => {
-                    self.on_sample(app, &dyno, &Sample { at, instance, total, quota });
+                Fact::Sample { dyno, instance, total, quota, swap } => {
+                    self.on_sample(app, &dyno, &Sample { at, instance, total, quota, swap });
                 }
                 Fact::Scale { types } => {
                     let settle = self.app(app).plan.policy.settle;
@@ -98,7 +98,7 @@ impl Engine {
         let state = self.app_mut(app);
         let has_code = |rule: &&Rule| match &rule.trigger {
             Trigger::Errors { codes, .. } => rule.act == Act::Restart && codes.contains(&code),
-            Trigger::Memory { .. } => false,
+            _ => false,
         };
         let Some(rule) = state.plan.rules.iter().find(has_code).map(|rule| Arc::clone(&rule.name)) else {
             return;
@@ -256,7 +256,12 @@ impl Engine {
         }
         for rule in 0..self.app(app).plan.rules.len() {
             let rule_of = &self.apps[app.0 as usize].plan.rules[rule];
-            let Trigger::Memory { above, lasting } = rule_of.trigger else { continue };
+            let (above, lasting, total) = match (&rule_of.trigger, sample.swap) {
+                (Trigger::Memory { above, lasting }, _) => (*above, *lasting, sample.total),
+                (Trigger::Swap { above, lasting }, Some(swap)) => (*above, *lasting, swap),
+                _ => continue,
+            };
+            let sample = &Sample { total, ..sample.clone() };
             let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
             let Some(state) = self.dynos.get_mut(&key) else { return };
             let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
@@ -287,12 +292,15 @@ impl Engine {
     }
 
     /// Acts on a rule that fired.
-    fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
+    pub(super) fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
         if act == Act::Notify {
             self.decide(key, &cause, Action::Notify, None);
             return;
         }
-        self.erring(key);
+        // What former lives do not prove is no error yet, and neither is age.
+        if matches!(cause, Cause::Rule { .. }) && self.proven(key, &cause).is_ok() {
+            self.erring(key);
+        }
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
         // A manual restart stays manual: a later error takes none of its rights away.
         let new_error_at = cause.error_at();
@@ -367,8 +375,10 @@ impl Engine {
             limit: app.limit_of(cause),
             releases_seen,
             has_preboot: app.has_preboot,
+            shut: self.shut(key.app, cause),
         };
-        judge::before_looking(cause, dyno, &context, now)
+        judge::before_looking(cause, dyno, &context, now)?;
+        self.proven(key, cause)
     }
 
     fn watch_clock(&mut self, key: DynoKey, hold: Option<&Hold>) {

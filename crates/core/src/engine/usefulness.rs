@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::days::verdict::Verdict;
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Restarts};
@@ -24,7 +25,7 @@ impl Engine {
         let (began, dry_run) = (self.platform_now(), self.app(key.app).plan.dry_run);
         let judged_by = match cause {
             Cause::Rule { rule, .. } if !dry_run => Some(Arc::clone(rule)),
-            Cause::Rule { .. } | Cause::Manual { .. } => None,
+            Cause::Age { .. } | Cause::Rule { .. } | Cause::Manual { .. } => None,
         };
         let dyno = self.dyno_mut(key);
         if cause.is_forced() {
@@ -87,7 +88,9 @@ impl Engine {
     }
 
     fn did_not_help(&mut self, key: DynoKey, attempt_id: Option<AttemptId>, after: Duration) {
-        let give_up_after = self.policy(key).give_up_after.get();
+        // A level above the quota is reached again after every restart.
+        let is_hopeless = self.verdict(key) == Verdict::LevelsOutAbove;
+        let give_up_after = if is_hopeless { 1 } else { self.policy(key).give_up_after.get() };
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = restarts.useless.saturating_add(1);
         restarts.helped = None;
@@ -125,6 +128,7 @@ impl Engine {
 
     fn give_up(&mut self, key: DynoKey) {
         let (now, give_up_for) = (self.now, self.policy(key).give_up_for);
+        let verdict = self.verdict(key);
         let dyno = self.dyno_mut(key);
         let release = dyno.seen.as_ref().and_then(|seen| seen.release);
         let restarts = &mut dyno.restarts;
@@ -137,7 +141,7 @@ impl Engine {
             until_at: until,
             look_again: now.mono.saturating_add(limits::GIVEN_UP_LOOK_EVERY),
         });
-        self.notice(key.app, Some(key), NoticeKind::GaveUp { useless, until, release, times });
+        self.notice(key.app, Some(key), NoticeKind::GaveUp { useless, until, release, times, verdict });
     }
 
     /// The API showed the dyno under a release: another one than before clears what that one used up.

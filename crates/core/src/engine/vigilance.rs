@@ -30,7 +30,11 @@ impl Engine {
     pub(super) fn report_if_not_restarted(&mut self, key: DynoKey, hold: &Hold) {
         let (now, is_useless) = (self.now.mono, self.dyno_mut(key).restarts.useless > 0);
         let is_intended = match hold {
-            Hold::Paused { .. } | Hold::OutsideWindow { .. } | Hold::GivenUp { .. } => true,
+            Hold::Paused { .. }
+            | Hold::OutsideWindow { .. }
+            | Hold::QuietUnknown
+            | Hold::GivenUp { .. }
+            | Hold::Unproven { .. } => true,
             Hold::CoolingDown { .. } => is_useless || self.app(key.app).plan.dry_run,
             // A restart that is under way shows by itself whether it helps.
             Hold::UnderWay => self.is_restarting(key),

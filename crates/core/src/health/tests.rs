@@ -65,7 +65,7 @@ fn acme() -> AppFacts {
         window: Vec::new(),
     };
     let trigger = Trigger::Errors { codes: vec![Code::R14], count: one, within: MINUTE };
-    let rule = Rule { name: "r14".into(), trigger, act: Act::Restart };
+    let rule = Rule { name: "r14".into(), trigger, act: Act::Restart, window: Vec::new(), proof: None };
     AppFacts {
         plan: AppPlan { name: "acme".parse().expect("an app"), dry_run: false, policy, rules: vec![rule] },
         info: Ok(AppInfo {
@@ -108,7 +108,13 @@ fn token(account: Result<Account, ApiError>, scope: Option<&str>, left: u32) -> 
 
 fn memory_rule() -> Rule {
     let above = MemoryBound::OfQuota { permille: 950 };
-    Rule { name: "memory".into(), trigger: Trigger::Memory { above, lasting: MINUTE }, act: Act::Restart }
+    Rule {
+        name: "memory".into(),
+        trigger: Trigger::Memory { above, lasting: MINUTE },
+        act: Act::Restart,
+        window: Vec::new(),
+        proof: None,
+    }
 }
 
 /// Changes the facts of a correct setup, and expects a finding with these parts of text and fix.
