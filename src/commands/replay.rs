@@ -131,12 +131,12 @@ impl Run<'_> {
     fn file(&mut self, path: &Path, stdin: &mut dyn Read) -> Result<(), ReplayError> {
         let broken = |source| ReplayError::Read { file: path.to_owned(), source };
         if is_stdin(path) {
-            return self.read(path, Archive::new(self.now), unzipped(stdin).map_err(broken)?);
+            return self.read(path, Archive::new(self.now, None), unzipped(stdin).map_err(broken)?);
         }
         let file = File::open(path).map_err(broken)?;
         let found = file.metadata().map_err(broken)?;
         let written = found.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
-        let archive = Archive::new(written.unwrap_or(self.now));
+        let archive = Archive::new(written.unwrap_or(self.now), None);
         if self.has_bar && found.len() >= limits::REPLAY_PROGRESS_BYTES_MIN {
             self.bar = bar(path, found.len());
         }

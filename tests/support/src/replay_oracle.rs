@@ -65,7 +65,7 @@ fn latest() -> Timestamp {
 }
 
 fn read(file: &[u8], part: usize) -> Vec<Read> {
-    let mut archive = Archive::new(latest());
+    let mut archive = Archive::new(latest(), None);
     let mut items = Vec::new();
     let mut drain = |archive: &mut Archive| {
         while let Some((place, item)) = archive.read() {

@@ -7,6 +7,7 @@
 //! and the question is what would have been done.
 
 pub mod archive;
+pub mod order;
 pub mod roster;
 pub mod summary;
 pub mod timeline;
