@@ -344,9 +344,9 @@ mod tests {
             order.hold(*file, Place::Line(place), &entry);
         }
         let ordered = order.take();
-        let seconds = ordered.entries().map(|(file, _, entry)| {
-            (file, entry.at.expect("a time").as_second() - 1_750_000_000)
-        });
+        let seconds = ordered
+            .entries()
+            .map(|(file, _, entry)| (file, entry.at.expect("a time").as_second() - 1_750_000_000));
         seconds.collect()
     }
 

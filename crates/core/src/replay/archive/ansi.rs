@@ -58,7 +58,8 @@ pub(super) fn without_lost<'b>(text: &[u8], bare: &'b mut Vec<u8>) -> &'b [u8] {
 }
 
 /// What editors, terminals and languages write for an escape character.
-const STAND_INS: [&str; 9] = ["^[", "\\x1b", "\\x1B", "\\u001b", "\\u001B", "\\033", "\\e", "\u{241b}", "\u{fffd}"];
+const STAND_INS: [&str; 9] =
+    ["^[", "\\x1b", "\\x1B", "\\u001b", "\\u001B", "\\033", "\\e", "\u{241b}", "\u{fffd}"];
 
 /// The length of `[36m` at the start of `text`; 0 if there is none.
 fn lost_len(text: &[u8]) -> usize {

@@ -64,7 +64,11 @@ mod tests {
     fn values_may_be_quoted() {
         let check = |row: &str, expect: Option<&[&str]>| {
             let values = values(row.as_bytes(), b',');
-            assert_eq!(values.as_deref().map(|v| v.iter().map(|s| &**s).collect()), expect.map(<[_]>::to_vec), "{row}");
+            assert_eq!(
+                values.as_deref().map(|v| v.iter().map(|s| &**s).collect()),
+                expect.map(<[_]>::to_vec),
+                "{row}"
+            );
         };
         check("a,b,c\r\n", Some(&["a", "b", "c"]));
         check("a,,\n", Some(&["a", "", ""]));

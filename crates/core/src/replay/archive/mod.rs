@@ -201,7 +201,8 @@ impl Archive {
                 (read_line(text, &mut self.bare), text)
             }
         };
-        let dated = shown.and_then(|shown| Some((shown, dated(shown.written, &mut self.years, self.zone.as_ref())?)));
+        let dated =
+            shown.and_then(|shown| Some((shown, dated(shown.written, &mut self.years, self.zone.as_ref())?)));
         let Some((shown, (at, is_zone_unknown))) = dated else {
             return Some((place, Item::Unread(Unread { why: Why::Form, text })));
         };
@@ -214,9 +215,7 @@ impl Archive {
 /// The line in a frame.
 fn framed(octets: &[u8]) -> Item<'_> {
     match Line::parse(octets) {
-        Ok(line) => {
-            item(Entry { system: None, at: line.time(), is_zone_unknown: false, line }, octets)
-        }
+        Ok(line) => item(Entry { system: None, at: line.time(), is_zone_unknown: false, line }, octets),
         Err(error) => Item::Unread(Unread { why: Why::Header(error), text: octets }),
     }
 }
@@ -224,8 +223,7 @@ fn framed(octets: &[u8]) -> Item<'_> {
 /// The entry, unless it is a platform line that names no dyno where it should.
 fn item<'b>(entry: Entry<'b>, text: &'b [u8]) -> Item<'b> {
     let Line { app, procid, .. } = entry.line;
-    let is_known =
-        app != b"heroku" || WRITERS.contains(&procid) || DynoRef::parse(procid).is_some();
+    let is_known = app != b"heroku" || WRITERS.contains(&procid) || DynoRef::parse(procid).is_some();
     if is_known {
         return Item::Entry(entry);
     }

@@ -15,7 +15,10 @@ use crate::wire::frame::{self, FrameError, FrameErrorKind};
 pub(super) enum Form {
     Bodies,
     /// Rows below the names of their columns.
-    Csv { separator: u8, names: Vec<String> },
+    Csv {
+        separator: u8,
+        names: Vec<String>,
+    },
     Text {
         /// The objects are in an array, whose end means nothing.
         is_array: bool,
@@ -175,7 +178,9 @@ impl Archive {
                 self.pass(from + length);
                 return Some(Object::Opening);
             }
-            Start::Unfinished if rest.len() <= limits::ARCHIVE_LINE_BYTES_MAX && !self.is_ended => return None,
+            Start::Unfinished if rest.len() <= limits::ARCHIVE_LINE_BYTES_MAX && !self.is_ended => {
+                return None;
+            }
             Start::Unfinished | Start::Other => return Some(Object::Other),
         };
         let Some(fields) = json::fields(&rest[..length]) else { return Some(Object::Other) };
@@ -201,12 +206,17 @@ impl Archive {
         }
         if time::leading(text).is_none() {
             for separator in csv::SEPARATORS {
-                let Some(values) = csv::values(text, separator).filter(|values| values.len() > 1) else { continue };
+                let Some(values) = csv::values(text, separator).filter(|values| values.len() > 1) else {
+                    continue;
+                };
                 if fields::are_names(&values) {
                     self.form = Some(Form::Csv { separator, names: values });
                     return Some(None);
                 }
-                if let Some(row) = fields::unnamed(&values) {
+                // Papertrail's archives have tabs, and no quotes.
+                if separator != b'\t'
+                    && let Some(row) = fields::unnamed(&values)
+                {
                     self.row = Some(row);
                     return Some(Some(Part::Row(range)));
                 }
@@ -274,7 +284,8 @@ impl Archive {
                 None => return None,
             };
             let Some(Form::Csv { separator, names }) = &self.form else { return None };
-            let values = csv::values(&rest[..length], *separator).filter(|values| values.len() == names.len());
+            let values =
+                csv::values(&rest[..length], *separator).filter(|values| values.len() == names.len());
             let Some(values) = values else {
                 let (range, is_too_long) = self.next_line()?;
                 let why = if is_too_long { Why::TooLong } else { Why::Form };

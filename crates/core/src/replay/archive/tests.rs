@@ -67,10 +67,7 @@ fn joined_bodies_are_read() {
     let body = framed(&[FRAME]);
     check(format!("\n{body}\r\n\n{body}\n"), &[&frame_at(1), &frame_at(69)]);
     let why = "a frame without a line: it does not begin with <PRI>, a number from 0 to 191";
-    check(
-        framed(&[FRAME, "no header", FRAME]),
-        &[&frame_at(0), &format!("octet 65 ! {why}"), &frame_at(76)],
-    );
+    check(framed(&[FRAME, "no header", FRAME]), &[&frame_at(0), &format!("octet 65 ! {why}"), &frame_at(76)]);
 }
 
 #[test]
@@ -111,11 +108,7 @@ fn an_overlong_line_is_skipped() {
     for chunk in [usize::MAX, 100_000, 777] {
         assert_eq!(
             read(format!("{SHOWN}\n{long}\n{SHOWN}").as_bytes(), chunk),
-            [
-                format!("1 | {READ}"),
-                "2 ! a line of more than 65536 bytes".to_owned(),
-                format!("3 | {READ}"),
-            ],
+            [format!("1 | {READ}"), "2 ! a line of more than 65536 bytes".to_owned(), format!("3 | {READ}"),],
             "in chunks of {chunk}"
         );
     }
@@ -149,9 +142,7 @@ fn app_output_stays_app_output() {
         &["octet 0 | app[web.1] | a\n64 <134>1 2025-08-08T06:59:08Z host heroku web.1 - Error R14 (x)"],
     );
     check(
-        format!(
-            "2025-08-08T06:59:08Z app[web.1]: {SHOWN}\nJan 08 10:55:11 acme app/web.1: {PAPERTRAIL}\n"
-        ),
+        format!("2025-08-08T06:59:08Z app[web.1]: {SHOWN}\nJan 08 10:55:11 acme app/web.1: {PAPERTRAIL}\n"),
         &[&format!("1 | app[web.1] | {SHOWN}"), &format!("2 | app[web.1] | {PAPERTRAIL}")],
     );
 }

@@ -78,7 +78,8 @@ fn without_mark(text: &[u8]) -> Option<&[u8]> {
         return Some(bare);
     }
     let marks = text.iter().take_while(|octet| **octet == b'>').count();
-    let marks = if marks == 0 { usize::from(matches!(text.first(), Some(b'-' | b'*' | b'+'))) } else { marks };
+    let marks =
+        if marks == 0 { usize::from(matches!(text.first(), Some(b'-' | b'*' | b'+'))) } else { marks };
     if marks > 0 {
         let behind = &text[marks..];
         let bare = without_blanks(behind);
@@ -112,7 +113,8 @@ fn piped(text: &[u8]) -> Option<&[u8]> {
     let is_name = name.first().is_some_and(u8::is_ascii_alphanumeric)
         && name.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'_' | b'-'));
     // What an app's own process prints under such a runner is an app's line.
-    let stem = name.iter().position(|octet| matches!(octet, b'.' | b'_' | b'-')).map_or(name, |at| &name[..at]);
+    let stem =
+        name.iter().position(|octet| matches!(octet, b'.' | b'_' | b'-')).map_or(name, |at| &name[..at]);
     let is_app = [&b"app"[..], b"web", b"worker"].iter().any(|word| stem.eq_ignore_ascii_case(word));
     (is_name && !is_app).then(|| without_blanks(rest))
 }

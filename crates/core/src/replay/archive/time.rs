@@ -64,7 +64,8 @@ pub(super) fn field(text: &[u8]) -> Option<Written> {
 fn epoch(text: &str) -> Option<Written> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let are_digits = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit());
-    if !(9..=19).contains(&whole.len()) || !are_digits(whole) || fraction.len() > 18 || !are_digits(fraction) {
+    if !(9..=19).contains(&whole.len()) || !are_digits(whole) || fraction.len() > 18 || !are_digits(fraction)
+    {
         return None;
     }
     let nanos_each: i128 = match whole.len() {
@@ -224,7 +225,9 @@ mod tests {
         check("Jan 08 10:55:11", Some("8/1 10:55:11"));
         check("Jan  8 10:55:11.202", Some("8/1 10:55:11.202"));
         check("Dec 8 10:55:60", Some("8/12 10:55:59.999999999"));
-        for text in ["2025-13-02T00:51:32Z", "2025-01-02", "Jän 08 10:55:11", "Jan 008 10:55:11", "12", "x", ""] {
+        for text in
+            ["2025-13-02T00:51:32Z", "2025-01-02", "Jän 08 10:55:11", "Jan 008 10:55:11", "12", "x", ""]
+        {
             check(text, None);
         }
     }
