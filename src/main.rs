@@ -43,7 +43,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
-    let settings = args.config.load(Needs::Nothing)?;
+    let settings = args.config.load_with(&args.set, Needs::Nothing)?;
     let is_terminal = io::stderr().is_terminal();
     let streams = replay::Streams {
         stdin: &mut io::stdin().lock(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::config::env;
 use crate::config::problem::Origin;
 
 /// Positions from here on are in variables; no settings file is nearly as long.
@@ -67,7 +68,10 @@ impl Places {
         if is_variable(at) {
             let after = self.variables.partition_point(|(start, _)| *start <= at);
             let variable = after.checked_sub(1).and_then(|index| self.variables.get(index));
-            return variable.map_or(Origin::Unset, |(_, name)| Origin::Variable(Arc::clone(name)));
+            return variable.map_or(Origin::Unset, |(_, name)| match name.starts_with(env::ARGUMENT) {
+                true => Origin::Argument,
+                false => Origin::Variable(Arc::clone(name)),
+            });
         }
         let (line, _) = line_and_column(&self.text, at);
         Origin::File { path: Arc::clone(&self.path), line: Some(line), column: None }

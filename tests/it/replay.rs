@@ -164,6 +164,8 @@ fn plain_and_compressed_files_are_joined_into_one_log() {
     let args = ReplayArgs {
         config: dynowarden::cli::ConfigArgs { config: None },
         app: None,
+        zone: None,
+        set: Vec::new(),
         format: Format::Text,
         files: vec![plain, packed],
     };

@@ -19,6 +19,7 @@
 //! platform's, or the platform has changed its wording, which is worth a warning.
 
 pub mod request;
+pub mod scale;
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till1, take_while_m_n};
@@ -159,7 +160,7 @@ fn memory(input: &[u8]) -> IResult<&[u8], (Megabytes, u32), ()> {
 /// Sentences about a dyno's life (heroku.md §2.3 and §2.4).
 fn change(msg: &[u8]) -> Result<Option<Change>, DetectError> {
     Ok(Some(match msg {
-        b"Cycling" | b"Restarting" => Change::Leaving,
+        b"Cycling" | b"Restarting" | b"Relocating dyno to a new server" => Change::Leaving,
         // The state lines follow within milliseconds and repeat it.
         b"Idling" => Change::State(DynoState::Idle),
         b"Unidling" => Change::State(DynoState::Starting),
@@ -176,6 +177,19 @@ fn change(msg: &[u8]) -> Result<Option<Change>, DetectError> {
             None => return Ok(None),
         },
     }))
+}
+
+/// Whether a dyno manager's text is about its dyno's life.
+pub(crate) fn is_life(msg: &[u8]) -> bool {
+    !matches!(change(msg), Ok(None))
+}
+
+/// The first state of `State changed from up to down`.
+pub(crate) fn state_before(msg: &[u8]) -> Option<DynoState> {
+    let text = msg.trim_ascii().strip_prefix(b"State changed from ")?;
+    new_state(text)?;
+    let (word, _) = text.split_at(memchr::memchr(b' ', text)?);
+    Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
 }
 
 /// The second state of `up to down`.

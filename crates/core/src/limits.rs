@@ -472,6 +472,9 @@ pub const REPLAY_LIVE: Duration = Duration::from_secs(10 * 60);
 /// numbers of four digits.
 pub const FORMATION_INDEX_MAX: u32 = 999;
 
+/// Process types of one app in a replay. An app has a handful; names come from lines, which may hold any.
+pub const REPLAY_TYPES_MAX: usize = 256;
+
 /// Files from this size on get a progress bar.
 pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 

@@ -185,6 +185,8 @@ fn replayed(file: &[u8]) -> (String, bool) {
     let args = ReplayArgs {
         config: ConfigArgs { config: None },
         app: Some("acme".parse().expect("an app")),
+        zone: None,
+        set: Vec::new(),
         format: Format::Json,
         files: vec![PathBuf::from("-")],
     };
