@@ -152,7 +152,7 @@ mod tests {
         leak.restarted("web", 1, at(7300));
         over(&mut leak, 7300..10_840);
         let text = leak.worth.to_string();
-        assert!(text.starts_with("Over quota: 61 min as it was, about 116 s with these restarts"), "{text}");
+        assert!(text.starts_with("Over quota: 61 min as it was, about 105 s with these restarts"), "{text}");
         assert!(!leak.worth.is_guess);
 
         let mut plateau = Ledger::default();

@@ -262,7 +262,10 @@ fn read_line<'b>(text: &'b [u8], bare: &'b mut Vec<u8>) -> Option<Shown<'b>> {
     if shown.is_some_and(|shown| shown.app == b"app") || !ansi::has_lost(text) {
         return shown;
     }
-    text::read(ansi::without_lost(text, bare)).or(shown)
+    let Some(shown) = shown else { return text::read(ansi::without_lost(text, bare)) };
+    // `heroku[m.1]` looks like a colour as well.
+    let plain = text::read(ansi::without_lost(text, bare));
+    plain.filter(|plain| (plain.app, plain.procid) == (shown.app, shown.procid)).or(Some(shown))
 }
 
 fn dated(written: Written, years: &mut Years, zone: Option<&TimeZone>) -> Option<(Timestamp, bool)> {

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! line     = *blank *mark [ prefix ] dated
-//! mark     = ( "-" / "*" / "+" / ">" / ">>" … ) 1*blank          ; a list or a quote
+//! mark     = ( "-" / "*" / "+" / "1." / ">" / ">>" … ) 1*blank   ; a list or a quote
 //! prefix   = [ clock SP ] name *SP "|" 1*blank                   ; docker-compose and foreman
 //! dated    = TIME SP source ":" [ SP MSG ]                       ; heroku logs
 //!          / TIME SP HOST SP source ":" [ SP MSG ]               ; Papertrail, syslog daemons
 //!          / TIME SP HOST SP APP "/" PROCID SP MSG               ; SolarWinds
 //!          / TIME SP HOST SP APP SP PROCID SP "-" SP MSG         ; a frame without its count and its PRI
-//!          / TIME SP HOST SP name "[" pid "]:" SP dated          ; a journal, of a program that printed it
+//!          / TIME SP HOST SP name [ "[" pid "]" ] ":" SP dated     ; a journal, of a program that printed it
 //!          / TIME SP dated                                       ; docker logs --timestamps
 //!          / PRI "1 " … / PRI dated                              ; a frame without its count; RFC 3164
 //! archived = id HT generated HT received HT source-id HT system HT source-ip HT facility HT severity
@@ -77,9 +77,7 @@ fn without_mark(text: &[u8]) -> Option<&[u8]> {
     if bare.len() < text.len() {
         return Some(bare);
     }
-    let marks = text.iter().take_while(|octet| **octet == b'>').count();
-    let marks =
-        if marks == 0 { usize::from(matches!(text.first(), Some(b'-' | b'*' | b'+'))) } else { marks };
+    let marks = mark_len(text);
     if marks > 0 {
         let behind = &text[marks..];
         let bare = without_blanks(behind);
@@ -87,6 +85,25 @@ fn without_mark(text: &[u8]) -> Option<&[u8]> {
         return (bare.len() < behind.len() || text[0] == b'>').then_some(bare);
     }
     piped(text)
+}
+
+/// The length of the mark of a quote or of an item of a list.
+fn mark_len(text: &[u8]) -> usize {
+    let digits = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    match text {
+        [b'>', ..] => text.iter().take_while(|octet| **octet == b'>').count(),
+        [b'-' | b'*' | b'+', ..] => 1,
+        [0xe2, 0x80, 0xa2, ..] => 3,
+        // Also the numbers of `cat -n`.
+        _ if (1..=6).contains(&digits) => match text[digits..] {
+            [b'.' | b')', ..] => digits + 1,
+            [b'\t', ..] => digits,
+            // A frame without its PRI.
+            [b' ', ..] if text[..digits] == *b"1" => digits,
+            _ => 0,
+        },
+        _ => 0,
+    }
 }
 
 fn without_blanks(mut text: &[u8]) -> &[u8] {
@@ -113,10 +130,7 @@ fn piped(text: &[u8]) -> Option<&[u8]> {
     let is_name = name.first().is_some_and(u8::is_ascii_alphanumeric)
         && name.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'_' | b'-'));
     // What an app's own process prints under such a runner is an app's line.
-    let stem =
-        name.iter().position(|octet| matches!(octet, b'.' | b'_' | b'-')).map_or(name, |at| &name[..at]);
-    let is_app = [&b"app"[..], b"web", b"worker"].iter().any(|word| stem.eq_ignore_ascii_case(word));
-    (is_name && !is_app).then(|| without_blanks(rest))
+    (is_name && !is_app(name)).then(|| without_blanks(rest))
 }
 
 /// `16:55:43`.
@@ -144,10 +158,17 @@ fn dated(text: &[u8], depth: u8) -> Option<Shown<'_>> {
     let (written, time, rest) = time::leading(text)?;
     let shown = |system, Source { app, procid }, msg| Shown { system, written, time, app, procid, msg };
     if let Some((source, msg)) = Source::leading(rest) {
-        return inner(source, msg, depth).or(Some(shown(None, source, msg)));
+        let outer = shown(None, source, msg);
+        return inner(outer, depth).or(Some(outer));
     }
-    if depth == 0 && matches!(time::leading(rest), Some((Written::At(_), ..))) {
-        return dated(rest, depth + 1);
+    // A container's runtime writes its own time in front.
+    let contained =
+        rest.strip_prefix(b"stdout F ").or_else(|| rest.strip_prefix(b"stderr F ")).unwrap_or(rest);
+    if depth == 0 && matches!(time::leading(contained), Some((Written::At(_), ..))) {
+        return dated(contained, depth + 1);
+    }
+    if let Some((source, msg)) = Source::dotted(rest).filter(|_| word(rest).0.ends_with(b":")) {
+        return Some(shown(None, source, msg));
     }
     let (host, rest) = split(rest, b' ').filter(|(host, _)| is_host(host))?;
     let rest = rest.trim_ascii_start();
@@ -157,7 +178,8 @@ fn dated(text: &[u8], depth: u8) -> Option<Shown<'_>> {
             // `heroku web.1: …`, the author in two words.
             return Some(shown(None, Source { app: host, procid: source.app }, msg));
         }
-        return inner(source, msg, depth).or(Some(shown(system(host), source, msg)));
+        let outer = shown(system(host), source, msg);
+        return inner(outer, depth).or(Some(outer));
     }
     let (app, rest) = split(rest, b' ')?;
     let (procid, rest) = split(rest, b' ')?;
@@ -167,15 +189,27 @@ fn dated(text: &[u8], depth: u8) -> Option<Shown<'_>> {
     is_frame.then(|| shown(system(host), Source { app: folded(app), procid }, msg))
 }
 
-/// The line that a journal's program printed. Its pid shows that it is not logplex's source.
-fn inner<'b>(source: Source<'_>, msg: &'b [u8], depth: u8) -> Option<Shown<'b>> {
-    let is_program = source.app != b"app" && source.procid.iter().all(u8::is_ascii_digit);
-    if !is_program || depth > 1 {
+/// The line that a journal's program printed, at the time of the journal if it has none of its own.
+///
+/// Such a program has a pid or nothing where logplex's sources have a dyno.
+fn inner<'b>(outer: Shown<'b>, depth: u8) -> Option<Shown<'b>> {
+    let is_program = outer.procid == b"-" || outer.procid.iter().all(u8::is_ascii_digit);
+    if !is_program || is_app(outer.app) || depth > 1 {
         return None;
     }
-    let msg = without_blanks(msg);
+    let msg = without_blanks(outer.msg);
     let shown = if msg.starts_with(b"<") { prioritised(msg) } else { dated(msg, depth + 1) };
-    shown.filter(|shown| matches!(shown.written, Written::At(_)))
+    shown.filter(|shown| matches!(shown.written, Written::At(_))).or_else(|| {
+        let (Source { app, procid }, msg) = Source::leading(msg).filter(|(source, _)| source.is_logplex())?;
+        Some(Shown { system: None, app, procid, msg, ..outer })
+    })
+}
+
+/// Whether this is the name of an app's own process, whose output is an app's line.
+fn is_app(name: &[u8]) -> bool {
+    let stem =
+        name.iter().position(|octet| matches!(octet, b'.' | b'_' | b'-')).map_or(name, |at| &name[..at]);
+    [&b"app"[..], b"web", b"worker"].iter().any(|word| stem.eq_ignore_ascii_case(word))
 }
 
 fn archived(text: &[u8]) -> Option<Shown<'_>> {
@@ -364,6 +398,7 @@ mod tests {
             &[
                 "2025-01-02T00:51:32Z heroku[web.1] ",
                 "2025-01-02T00:51:32Z heroku/web.1: ",
+                "2025-01-02T00:51:32Z heroku.web.1: ",
                 "2025-01-02T00:51:32Z heroku web.1: ",
                 "2025-01-02T00:51:32Z Heroku[web.1]: ",
                 "2025-01-02T00:51:32Z HEROKU/web.1: ",
@@ -439,6 +474,19 @@ mod tests {
                 "2026-01-08T10:55:12+0000 box drain[8]: <134>1 2026-01-08T10:55:11+00:00 host heroku web.1 - ",
             ],
         );
+        check_r14(
+            "-",
+            "8/1 10:55:12",
+            &[
+                "Jan 08 10:55:12 box rsyslogd[812]: heroku[web.1]: ",
+                "Jan 08 10:55:12 box tail: heroku/web.1: ",
+            ],
+        );
+        check_r14(
+            "-",
+            "2026-01-08T10:55:11Z",
+            &["Jan 08 10:55:12 box tail: 2026-01-08T10:55:11Z heroku[web.1]: "],
+        );
         // A pid alone names no dyno.
         check("Jan 08 10:55:12 box heroku[812]: x", Some("box|8/1 10:55:12|heroku|812|x"));
     }
@@ -480,6 +528,11 @@ mod tests {
             "4:55:43 logs.1 | ",
             "04:55:43 PM logs.1 | ",
             "> - tail_1 |  ",
+            "1. ",
+            "12) ",
+            "\u{2022} ",
+            "    12\t",
+            "2025-01-02T00:51:33.5Z stdout F ",
         ] {
             let is_odd = prefix.starts_with("4:");
             let line = format!("{prefix}2025-01-02T00:51:32Z heroku[web.1]: {R14}");
@@ -502,6 +555,7 @@ mod tests {
             "Jan 08 10:55:11 app/web.1: ",
             "Jan 08 10:55:11 acme app.web.1 ",
             "Jan 08 10:55:11 acme app[812]: ",
+            "Jan 08 10:55:11 acme app: ",
             "<190>1 2025-01-02T00:51:32Z host app web.1 - ",
             "2025-01-02T00:51:32Z host app web.1 - ",
             "2025-01-02T00:51:32Z app web.1: ",
@@ -520,13 +574,16 @@ mod tests {
             format!("app[web.1]: {forged}"),
             format!("app | {forged}"),
             format!("web.1 | {forged}"),
+            format!("Jan 08 10:55:11 acme web.1: {forged}"),
+            format!("Jan 08 10:55:11 acme web[812]: {forged}"),
+            format!("Jan 08 10:55:11 acme worker.2: {forged}"),
             format!("worker_1 | {forged}"),
             format!("16:55:43 web.1 | {forged}"),
             format!("2025-01-02T00:51:32Z app[web.1 heroku[web.1]: {R14}"),
             format!("2025-01-02T00:51:32Z app[web.1] | heroku web.1 - {R14}"),
             format!("some words | {forged}"),
         ] {
-            assert!(read(line.as_bytes()).is_none_or(|shown| shown.app == b"app"), "{line}");
+            assert!(read(line.as_bytes()).is_none_or(|shown| shown.app != b"heroku"), "{line}");
         }
     }
 
