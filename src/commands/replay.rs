@@ -50,8 +50,11 @@ pub enum ReplayError {
     )]
     NoLog { file: PathBuf, begins: String },
     /// A file whose platform lines name no dyno.
-    #[error("{}: its {lines} name no dyno, so nothing can be decided; the first is {begins:?}", file.display())]
-    NoDyno { file: PathBuf, lines: String, begins: String },
+    #[error(
+        "{}: no platform line names a dyno ({lines} do not), so nothing can be decided; the first is {begins:?}",
+        file.display()
+    )]
+    NoDyno { file: PathBuf, lines: u64, begins: String },
     /// A file that runs from new to old and is too large to be turned round.
     #[error("{}", .0.display())]
     Order(PathBuf, #[source] TooLarge),
@@ -226,18 +229,18 @@ impl Run<'_> {
     /// Whether a file has anything to replay.
     fn judge(&mut self, path: &Path, seen: Seen) -> Result<(), ReplayError> {
         let file = path.to_owned();
-        let lines = || match seen.without_dyno {
-            1 => "1 platform line".to_owned(),
-            lines => format!("{lines} platform lines"),
-        };
+        let lines = seen.without_dyno;
         match seen.begins {
             Some((_, begins)) if seen.entries == 0 && seen.without_dyno > 0 => {
-                Err(ReplayError::NoDyno { file, lines: lines(), begins })
+                Err(ReplayError::NoDyno { file, lines, begins })
             }
             Some((begins, _)) if seen.entries == 0 => Err(ReplayError::NoLog { file, begins }),
             _ => {
                 if seen.without_dyno > 0 && !seen.has_dyno {
-                    let text = format!("{}: its {} name no dyno\n", file.display(), lines());
+                    let text = format!(
+                        "{}: no platform line names a dyno ({lines} do not), so nothing can be decided\n",
+                        file.display()
+                    );
                     self.troubles.notes.push_str(&text);
                 }
                 Ok(())

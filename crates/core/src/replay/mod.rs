@@ -325,7 +325,8 @@ impl App {
 
     /// Counts the time over quota.
     fn weigh(&mut self, fact: &Fact<DynoRef<'_>>, at: Timestamp) {
-        let Some(DynoRef { process_type, index }) = fact.dyno().copied() else { return };
+        let dyno = fact.dyno().copied().filter(is_of_formation);
+        let Some(DynoRef { process_type, index }) = dyno else { return };
         match fact {
             Fact::Error { code: Code::R14 | Code::R15, .. } => self.ledger.over(process_type, index, at),
             Fact::Memory { permille, .. } if *permille > 1000 => self.ledger.over(process_type, index, at),

@@ -134,7 +134,9 @@ impl Order {
         for run in runs {
             let mut part: Vec<_> = lines.by_ref().take(run.len).collect();
             if run.is_backward {
-                part.reverse();
+                if !run.is_paged {
+                    part.reverse();
+                }
                 carry(&mut part, SECONDS);
                 part.sort_by_key(|line| line.key);
             } else {
@@ -232,6 +234,8 @@ impl Late {
 struct Run {
     len: usize,
     is_backward: bool,
+    /// It goes backward by short pages, which go forward themselves.
+    is_paged: bool,
 }
 
 /// The runs of these lines. A file begins a new one.
@@ -253,13 +257,13 @@ fn run(lines: &[Held]) -> Run {
         let is_other_file = line.file != lines[0].file;
         let is_over = line.at.is_ok_and(|at| !direction.takes(at));
         if is_other_file || is_over {
-            return Run { len: place, is_backward: direction.is_backward() };
+            return direction.run(place);
         }
         if let Ok(at) = line.at {
             direction.add(at);
         }
     }
-    Run { len: lines.len(), is_backward: direction.is_backward() }
+    direction.run(lines.len())
 }
 
 /// What the lines so far say about a run's direction.
@@ -303,6 +307,11 @@ impl Direction {
         self.ups += u32::from(at > last);
         self.downs += u32::from(at < last);
         self.times = Some([first, earliest.min(at), latest.max(at), at]);
+    }
+
+    fn run(&self, len: usize) -> Run {
+        let is_backward = self.is_backward();
+        Run { len, is_backward, is_paged: is_backward && self.ups > self.downs }
     }
 
     fn is_backward(&self) -> bool {
@@ -373,6 +382,10 @@ mod tests {
         check(&[400, 399, 401, 200, 0, 1], &[1, 0, 200, 401, 399, 400]);
         // Pages that are shorter than jitter.
         check(&[60, 81, 0, 21], &[0, 21, 60, 81]);
+        check(
+            &[180, 201, 222, 120, 120, 141, 162, 60, 81, 102],
+            &[60, 81, 102, 120, 120, 141, 162, 180, 201, 222],
+        );
     }
 
     #[test]

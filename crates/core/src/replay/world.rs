@@ -103,7 +103,8 @@ impl World {
             && instance.state == DynoState::Up
         {
             instance.state = DynoState::Starting;
-            instance.updated_at = at;
+            // It began before its line, or the line would be of the process before it.
+            instance.updated_at = earlier(at, Duration::from_secs(2));
         }
     }
 

@@ -131,6 +131,9 @@ impl Archive {
             if let Some(part) = self.text_line()? {
                 return Some((place, part));
             }
+            if matches!(self.form, Some(Form::Csv { .. })) {
+                return self.next_row();
+            }
         }
     }
 
