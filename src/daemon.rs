@@ -12,10 +12,12 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::app_ids::AppIds;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
 use crate::drain_activity::DrainActivities;
+use crate::drain_lister::DrainLister;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
 use crate::heroku::Heroku;
@@ -85,6 +87,8 @@ pub async fn start(
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
     let store = open_store(&settings, clock).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
+    let names = plans.iter().map(|plan| plan.name.clone()).collect();
+    let ids = Arc::new(AppIds::load(names, clock, handle.clone(), store.clone()).await);
     let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
     // The notifiers and the status page read it.
     let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
@@ -97,11 +101,13 @@ pub async fn start(
         commands,
         handle: handle.clone(),
         heroku: heroku.clone(),
+        ids: ids.clone(),
         metrics: metrics.clone(),
         notices: notices.clone(),
         plans,
         seed,
         store: store.clone(),
+        tokens: tokens.clone(),
     });
     let driver_shutdown = CancellationToken::new();
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
@@ -117,7 +123,16 @@ pub async fn start(
         tokens,
         traffic,
     };
-    let watchdog = tokio::spawn(WatchdogTask::new(&settings, heroku, context.clone()).run(shutdown.clone()));
+    let lister = DrainLister {
+        clock,
+        handle: handle.clone(),
+        heroku: heroku.clone(),
+        ids: ids.clone(),
+        tokens: context.tokens.clone(),
+    };
+    tokio::spawn(lister.run(shutdown.clone()));
+    let watchdog =
+        tokio::spawn(WatchdogTask::new(&settings, heroku, ids, context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
         status_model.restore(last_decisions(&context.store).await);

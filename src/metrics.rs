@@ -91,6 +91,8 @@ families! {
         "Messages that logplex dropped on the way to this drain (L10)";
     lost_elsewhere: Family<AppLabels, Counter>, "other_drains_lost_messages",
         "Messages that logplex dropped on the way to the app's other drains (L10)";
+    unknown_origin: Counter, "unknown_drain_dropped_events",
+        "Events of unknown drains that were dropped while they waited for a list of the app's drains";
     decisions: Family<DecisionLabels, Counter>, "decisions", "Decisions, including refusals";
     restarts: Family<RestartLabels, Counter>, "restarts",
         "Restarts by outcome: accepted, then one of back, back_late, not_back, gone";
@@ -249,6 +251,11 @@ impl Metrics {
                 counter.inner().fetch_max(count, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Counts events that were dropped before it was known whose they are.
+    pub(crate) fn unknown_origin_dropped(&self, events: usize) {
+        self.families.unknown_origin.inc_by(events as u64);
     }
 
     /// Sets the number of answers that no attempt was waiting for.
@@ -422,6 +429,7 @@ mod tests {
                 process_types: vec!["web".parse().expect("a type")],
                 cooldown: span,
                 max_restarts: Rate { count: one, per: span },
+                give_up_after: NonZeroU32::MIN,
                 give_up_for: span,
                 max_concurrent: one,
                 settle: span,

@@ -101,7 +101,7 @@ impl Service {
         let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
         let to = format!("/apps/{name}/dynos/{dyno}");
         // The order stands even after the time-out.
-        let order = self.handle.order(app, Some(dyno));
+        let order = self.handle.order(app, Some(dyno), true);
         match tokio::time::timeout(limits::FORM_WAIT, order).await {
             Ok(Err(stopped)) => Err(stopped.into()),
             Ok(Ok(_)) | Err(_) => Ok(to),

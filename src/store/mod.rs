@@ -8,6 +8,7 @@
 //! One clock judges leases and cool-downs: the server's for PostgreSQL, the caller's for SQLite, which has
 //! one process at a time.
 
+mod app_ids;
 pub mod claims;
 mod database;
 mod dialect;
@@ -39,11 +40,11 @@ use crate::store::database::{Access, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
-use crate::store::rows::{GiveUpRow, Row};
+use crate::store::rows::{GiveUpRow, PendingRow, Row};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::RuleHit;
-use dynowarden_core::engine::restore::{RestoredPause, RestoredState};
+use dynowarden_core::engine::restore::{PendingRestart, RestoredPause, RestoredState};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
@@ -226,12 +227,19 @@ impl Store {
             Record::Notice(notice) => {
                 let app = notice.scope.app().and_then(|app| shared.app(app)).cloned();
                 let id = shared.queue.new_id(notice.at);
+                if let Some(row) = app.as_ref().and_then(|app| GiveUpRow::new(notice, app)) {
+                    shared.queue.add(Row::GiveUp(row));
+                }
                 shared.queue.add(Row::Notice { id, app, notice: notice.clone() });
             }
             Record::Outcome(outcome) => {
                 let Some(app) = shared.app(outcome.app) else { return };
-                let is_held_on =
-                    matches!(outcome.result, RestartResult::Accepted { .. } | RestartResult::NotBack { .. });
+                let is_held_on = matches!(
+                    outcome.result,
+                    RestartResult::Accepted { .. }
+                        | RestartResult::Ignored { .. }
+                        | RestartResult::NotBack { .. }
+                );
                 if !is_held_on {
                     shared.held().remove(&outcome.attempt_id);
                 }
@@ -246,13 +254,17 @@ impl Store {
     fn write_decision(&self, decision: &Decision) {
         let shared = &self.shared;
         let Some(app) = shared.app(decision.app) else { return };
-        if let Some(row) = GiveUpRow::new(decision, app) {
-            shared.queue.add(Row::GiveUp(row));
-        }
         let is_draft = |attempt_id| shared.drafts().remove(&attempt_id).is_some();
         let is_restart = matches!(decision.action, Action::Restart { .. });
         if !(is_restart && decision.attempt_id.is_some_and(is_draft)) {
             shared.queue.add(Row::Decision(Box::new(shared.decision_row(decision, app))));
+        }
+    }
+
+    /// Queues what the next process takes up.
+    pub fn write_pending(&self, pending: PendingRestart) {
+        if let Some(app) = self.shared.app(pending.app).cloned() {
+            self.shared.queue.add(Row::Pending(PendingRow { app, pending }));
         }
     }
 

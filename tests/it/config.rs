@@ -128,7 +128,8 @@ fn defaults_match_the_manual() {
     let policy = &settings.defaults.policy;
     assert_eq!(policy.process_types, ["web".parse().expect("a type")]);
     assert_eq!(policy.cooldown, minutes(10));
-    assert_eq!((policy.max_restarts.count.get(), policy.max_restarts.per), (3, minutes(120)));
+    assert_eq!((policy.max_restarts.count.get(), policy.max_restarts.per), (8, minutes(120)));
+    assert_eq!(policy.give_up_after.get(), 3);
     assert_eq!(policy.give_up_for, minutes(360));
     assert_eq!(policy.max_concurrent.get(), 1);
     assert_eq!(policy.settle, Duration::from_secs(30));
@@ -434,7 +435,7 @@ fn unknown_settings_suggest_a_known_one() {
     check_toml(
         "[[app]]\nname = \"acme\"\n[app.policy]\ncolour = 1",
         "app.policy.colour (dynowarden.toml line 4): there is no such setting; allowed in app.policy: \
-         process_types, cooldown, max_restarts, give_up_for, max_concurrent, settle, min_uptime, \
+         process_types, cooldown, max_restarts, give_up_after, give_up_for, max_concurrent, settle, min_uptime, \
          boot_timeout, window",
     );
     check_toml(

@@ -287,7 +287,8 @@ fn a_jump_in_time_does_not_keep_replay_busy() {
         },
     );
     let log = format!("{dead}9998-12-31T23:59:59Z heroku[web.3]: Error R14 (Memory quota exceeded)\n");
-    assert!(decisions(log.as_bytes()).contains(&"web.3 formation_failed".to_owned()));
+    let decisions = decisions(log.as_bytes());
+    assert!(decisions.iter().any(|decision| decision.starts_with("web.3 ")), "{decisions:?}");
 }
 
 proptest! {

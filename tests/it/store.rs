@@ -45,7 +45,7 @@ suite! {
     a_claim_within_the_cool_down_is_rejected,
     the_next_process_takes_over_the_claims_of_a_dead_one,
     a_decision_and_its_claim_are_one_transaction,
-    a_manual_restart_skips_only_the_cool_down,
+    a_forced_restart_passes_max_restarts_and_does_not_count,
     hits_of_all_replicas_are_counted_together,
     no_more_than_max_concurrent_dynos_are_out,
     repeated_holds_of_one_kind_are_one_row,

@@ -30,7 +30,8 @@ use nom::{IResult, Parser};
 
 use crate::codes::{Code, Family};
 use crate::event::{BorrowedEvent, Change, DynoState, Event, Fact, Megabytes};
-use crate::ident::{DrainToken, DynoRef, InstanceId};
+use crate::ident::{DrainToken, DynoRef, InstanceId, ProcessType};
+use crate::limits;
 use crate::wire::line::Line;
 use crate::wire::logfmt;
 use crate::wire::timestamp::TimeError;
@@ -346,7 +347,19 @@ fn api<'b>(msg: &[u8]) -> Option<Fact<DynoRef<'b>>> {
     if starts(&[b"Deploy ", b"Deployed ", b"Rollback to "]) {
         return Some(Fact::Release { version: None });
     }
-    starts(&[b"Scaled to ", b"Scale to "]).then_some(Fact::Scale)
+    starts(&[b"Scaled to ", b"Scale to "]).then(|| Fact::Scale { types: scaled_types(msg) })
+}
+
+/// The process types of `Scaled to web@4:Standard-1X worker@2:Standard-1X by user …`, and of the older
+/// `Scale to web=2 by …`. None if one of them cannot be read, so that all types count as scaled.
+fn scaled_types(msg: &[u8]) -> Vec<ProcessType> {
+    let words = msg.split(|octet| matches!(octet, b' ' | b',')).skip(2).filter(|word| !word.is_empty());
+    let scaled = words.take_while(|word| *word != b"by");
+    let type_of = |word: &[u8]| -> Option<ProcessType> {
+        let end = word.iter().position(|octet| matches!(octet, b'@' | b'='))?;
+        std::str::from_utf8(&word[..end]).ok()?.parse().ok()
+    };
+    scaled.take(limits::SCALED_TYPES_MAX).map(type_of).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 // === Parts ===
@@ -707,8 +720,14 @@ mod tests {
             check(app, "Release v12 created by user a@example.com", release(Some(12)));
             check(app, "Deploy 1a2b3c4 by user a@example.com", release(None));
             check(app, "Rollback to v10 by user a@example.com", release(None));
-            check(app, "Scaled to web@4:Standard-1X by user a@example.com", Ok(Some(Fact::Scale)));
-            check(app, "Scale to web=2 by a@example.com", Ok(Some(Fact::Scale)));
+            let scaled = |types: &[&str]| {
+                let types = types.iter().map(|name| name.parse().expect("a type")).collect();
+                Ok(Some(Fact::Scale { types }))
+            };
+            check(app, "Scaled to web@4:Standard-1X by user a@example.com", scaled(&["web"]));
+            check(app, "Scaled to web@4:Basic worker@0:Basic by user a", scaled(&["web", "worker"]));
+            check(app, "Scale to web=2, worker=1 by a@example.com", scaled(&["web", "worker"]));
+            check(app, "Scaled to something else by user a", scaled(&[]));
             for msg in
                 ["Error R14 (Memory quota exceeded)", "Build started by user", "Release v", "Released", ""]
             {

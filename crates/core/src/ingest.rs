@@ -135,7 +135,7 @@ impl EventKind {
             Fact::Memory { .. } => Self::Memory,
             Fact::Release { .. } => Self::Release,
             Fact::Sample { .. } => Self::Sample,
-            Fact::Scale => Self::Scale,
+            Fact::Scale { .. } => Self::Scale,
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::calendar;
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::{DynoName, InstanceId};
+use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
 use dynowarden_core::policy::{AppPlan, Policy};
 use dynowarden_core::record::{Action, AttemptId, Decision, MANUAL};
@@ -141,6 +141,14 @@ impl Invariants {
 
     pub fn policy(&self, app: usize) -> &Policy {
         &self.plans[app].policy
+    }
+
+    pub fn renamed(&mut self, app: usize, to: AppName) {
+        self.plans[app].name = to;
+    }
+
+    pub fn app_name(&self, app: usize) -> &AppName {
+        &self.plans[app].name
     }
 
     /// Notes which instance wrote a line.

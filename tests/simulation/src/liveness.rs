@@ -138,7 +138,7 @@ impl Liveness {
         if self.assumed.get(&key).is_some_and(|until| *until > now) {
             return Some("counts as restarted");
         }
-        let state = world.app(&format!("app-{app}"))?;
+        let state = world.app(invariants.app_name(app).as_str())?;
         if let Some((until, version, seen_at)) = self.given_up.get_mut(&key) {
             // A release ends it, once a line or the inspection every ten minutes has shown it.
             if state.version() > *version {
@@ -150,6 +150,9 @@ impl Liveness {
             }
         }
         let dyno = world.dyno(state.name(), &name.to_string())?;
+        if dyno.is_one_off {
+            return Some("a one-off dyno");
+        }
         let up_for = since(settled_at(dyno, Duration::ZERO), now);
         // Lines of the previous process, or about its end, may hold a young dyno back.
         let overlap = if state.spec.preboot { secs(300) } else { secs(80) };
@@ -165,6 +168,7 @@ impl Liveness {
         let is_out = |other: &&Dyno| {
             other.name.process_type() == name.process_type()
                 && other.name != *name
+                && !other.is_one_off
                 && (other.state != DynoState::Up
                     || later(settled_at(other, policy.settle), secs(60)) > now
                     || later(settled_at(other, Duration::ZERO), secs(90)) > now)

@@ -89,21 +89,39 @@ impl Store {
         let mut claims = Vec::new();
         for row in &mut self.rows {
             let dyno: DynoName = row.target.name.clone();
-            // A restart with an open claim is counted with the claim.
-            if let Some(accepted_at) = row.accepted_at
-                && row.has_ended
-            {
-                restarts.push(RestoredRestart { app: row.app, dyno, accepted_at });
+            if let Some(accepted_at) = row.accepted_at {
+                restarts.push(RestoredRestart {
+                    app: row.app,
+                    dyno,
+                    accepted_at,
+                    back_at: None,
+                    rule: Some(Arc::clone(&row.rule)),
+                    is_forced: false,
+                    is_useless: false,
+                    release: row.target.release,
+                });
             }
             if !row.has_ended {
                 let attempt_id = AttemptId(claims.len() as u64 + 1);
                 row.holder = (life, attempt_id);
                 let (target, rule) = (row.target.clone(), Arc::clone(&row.rule));
-                claims.push(OpenClaim { attempt_id, app: row.app, target, rule });
+                claims.push(OpenClaim {
+                    attempt_id,
+                    app: row.app,
+                    target,
+                    rule,
+                    accepted_at: row.accepted_at,
+                });
             }
         }
         restarts.sort_by_key(|restart| restart.accepted_at);
-        RestoredState { claims, given_up: self.given_up.clone(), pauses: self.pauses.clone(), restarts }
+        RestoredState {
+            claims,
+            given_up: self.given_up.clone(),
+            pauses: self.pauses.clone(),
+            pending: Vec::new(),
+            restarts,
+        }
     }
 
     pub fn open_claims(&self) -> usize {

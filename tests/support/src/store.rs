@@ -13,7 +13,7 @@ use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::codes::Code;
 use dynowarden_core::engine::RuleHit;
-use dynowarden_core::engine::restore::RestoredState;
+use dynowarden_core::engine::restore::{PendingCause, PendingRestart, RestoredState};
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
@@ -77,6 +77,7 @@ pub fn dyno(name: &str) -> DynoName {
 
 pub fn bounds() -> Bounds {
     Bounds {
+        boot_timeout: Duration::from_secs(180),
         cooldown: Duration::from_secs(600),
         max_concurrent: 1.try_into().expect("one"),
         max_restarts: Rate { count: NonZeroU32::new(3).expect("three"), per: Duration::from_secs(7200) },
@@ -105,7 +106,8 @@ pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
         attempt_id: AttemptId(attempt_id),
         app: ACME,
         seen: seen(name, generation),
-        is_manual: false,
+        is_forced: false,
+        broken: Vec::new(),
         decision: None,
         bounds: bounds(),
     }
@@ -375,9 +377,9 @@ pub async fn a_claim_within_the_cool_down_is_rejected(test_store: TestStore) {
     store.write(&accepted(at(5), "web.1", 1), at(5));
     store.write(&back(at(12), "web.1", 1), at(12));
     assert_eq!(refused(&store, &request(2, "web.1", 1), at(604)).await, until(at(605)));
-    // A manual restart passes the cool-down, but not for the very instance that was replaced.
-    let is_manual = ClaimRequest { is_manual: true, ..request(3, "web.1", 0) };
-    assert_eq!(refused(&store, &is_manual, at(604)).await, until(at(605)));
+    // A forced restart passes the cool-down, but not for the very instance that was replaced.
+    let forced = ClaimRequest { is_forced: true, ..request(3, "web.1", 0) };
+    assert_eq!(refused(&store, &forced, at(604)).await, until(at(605)));
     // Another app's dyno of the same name is another dyno.
     let of_other = ClaimRequest { app: OTHER, ..request(4, "web.1", 0) };
     store.claim(&of_other, at(604)).await.expect("a claim");
@@ -385,18 +387,23 @@ pub async fn a_claim_within_the_cool_down_is_rejected(test_store: TestStore) {
     store.close().await;
 }
 
-pub async fn a_manual_restart_skips_only_the_cool_down(test_store: TestStore) {
+pub async fn a_forced_restart_passes_max_restarts_and_does_not_count(test_store: TestStore) {
     let store = test_store.open().await;
-    for attempt_id in 0..3 {
-        let now = at(attempt_id * 60);
-        let is_manual = ClaimRequest { is_manual: true, ..request(attempt_id, "web.1", attempt_id) };
-        store.claim(&is_manual, now).await.expect("a claim");
+    let restart = async |attempt_id: u64, is_forced: bool, now: Timestamp| {
+        let asked = ClaimRequest { is_forced, ..request(attempt_id, "web.1", attempt_id) };
+        store.claim(&asked, now).await.expect("a claim");
         store.write(&accepted(now, "web.1", attempt_id), now);
         store.write(&back(now, "web.1", attempt_id), now);
+    };
+    for attempt_id in 0..3 {
+        restart(attempt_id, false, at(attempt_id * 600)).await;
     }
-    let is_manual = ClaimRequest { is_manual: true, ..request(9, "web.1", 9) };
-    assert_eq!(refused(&store, &is_manual, at(7199)).await, ClaimRefusal::MaxRestarts);
-    store.claim(&is_manual, at(7200)).await.expect("the first is two hours ago");
+    let refusal = ClaimRefusal::MaxRestarts { until: at(7200) };
+    assert_eq!(refused(&store, &request(3, "web.1", 3), at(1900)).await, refusal);
+    restart(4, true, at(1900)).await;
+    // It starts the counts again.
+    assert_eq!(refused(&store, &request(5, "web.1", 5), at(2400)).await, until(at(2500)));
+    restart(6, false, at(2500)).await;
     store.close().await;
 }
 
@@ -443,11 +450,24 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&accepted(at(1), "web.1", 1), at(1));
     store.write(&back(at(9), "web.1", 1), at(9));
-    let allowed = bounds().max_restarts;
-    let given_up =
-        |at: Timestamp, name: &str, until: Timestamp| hold(at, name, Hold::MaxRestarts { allowed, until });
+    let given_up = |at: Timestamp, name: &str, until: Timestamp| {
+        let what = NoticeKind::GaveUp { useless: 3, until, release: Some(7), times: 2 };
+        Record::Notice(Notice { at, scope: Scope::App(ACME), dyno: Some(dyno(name)), what })
+    };
     store.write(&given_up(at(20), "web.2", at(21_600)), at(20));
     store.write(&given_up(at(20), "web.3", at(50)), at(20));
+    let waiting = PendingRestart {
+        app: ACME,
+        dyno: dyno("web.4"),
+        cause: PendingCause::Rule { rule: "r14".into(), code: Some(Code::R14), lines: 1, error_at: at(30) },
+    };
+    let asked = PendingRestart {
+        dyno: dyno("web.5"),
+        cause: PendingCause::Manual { forced: true },
+        ..waiting.clone()
+    };
+    store.write_pending(asked.clone());
+    store.write_pending(waiting.clone());
     store.set_pause(Some(OTHER), at(500), "a sale").await.expect("a pause");
     store.set_pause(None, at(400), "a move").await.expect("a pause");
     store.set_pause(Some(ACME), at(60), "over").await.expect("a pause");
@@ -459,7 +479,12 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
         store
     };
     let past = store.past(Duration::from_secs(7200), at(100)).await.expect("a past");
-    let RestoredState { claims, given_up, pauses, restarts } = &past;
+    let RestoredState { claims, given_up, pauses, restarts, pending } = &past;
+    let mut sorted = pending.clone();
+    sorted.sort_by(|one, other| one.dyno.cmp(&other.dyno));
+    assert_eq!(sorted, [waiting, asked]);
+    // One process takes it up.
+    assert_eq!(store.past(Duration::from_secs(7200), at(100)).await.expect("a past").pending, []);
     assert_eq!(claims, &[]);
     let restarts: Vec<_> = restarts.iter().map(|it| (it.app, it.dyno.to_string(), it.accepted_at)).collect();
     assert_eq!(restarts, [(ACME, "web.1".to_owned(), at(1))]);
@@ -556,7 +581,7 @@ pub enum Step {
     Attempt {
         replica: usize,
         dyno: usize,
-        is_manual: bool,
+        is_forced: bool,
         end: End,
     },
     Wait {
@@ -621,10 +646,10 @@ impl Life {
 
     pub async fn step(&mut self, step: &Step) {
         match step {
-            Step::Attempt { replica, dyno, is_manual, end } => {
+            Step::Attempt { replica, dyno, is_forced, end } => {
                 let replica = replica % self.replicas.len();
                 if !self.open[replica].values().any(|open| open == dyno) {
-                    self.attempt(replica, *dyno, (*is_manual, *end)).await;
+                    self.attempt(replica, *dyno, (*is_forced, *end)).await;
                 }
             }
             Step::Wait { secs } => {
@@ -661,11 +686,11 @@ impl Life {
         self.replicas[replica].renew(&attempt_ids, at(self.now)).await.expect("renewed");
     }
 
-    async fn attempt(&mut self, replica: usize, dyno: usize, (is_manual, end): (bool, End)) {
+    async fn attempt(&mut self, replica: usize, dyno: usize, (is_forced, end): (bool, End)) {
         self.attempt_ids += 1;
         let attempt_id = 1000 + self.attempt_ids;
         let name = Self::name(dyno);
-        let asked = ClaimRequest { is_manual, ..request(attempt_id, &name, self.generations[dyno]) };
+        let asked = ClaimRequest { is_forced, ..request(attempt_id, &name, self.generations[dyno]) };
         if self.replicas[replica].claim(&asked, at(self.now)).await.is_err() {
             return;
         }
@@ -680,7 +705,7 @@ impl Life {
         );
         match end {
             End::Accepted => {
-                self.really_restart(dyno, is_manual);
+                self.really_restart(dyno, is_forced);
                 let record = accepted(at(self.now), &name, attempt_id);
                 self.replicas[replica].write(&record, at(self.now));
                 assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);
@@ -688,7 +713,7 @@ impl Life {
             }
             End::DiesBefore => self.die(replica).await,
             End::DiesAfter => {
-                self.really_restart(dyno, is_manual);
+                self.really_restart(dyno, is_forced);
                 self.die(replica).await;
             }
             End::Refused => {
@@ -700,20 +725,25 @@ impl Life {
         }
     }
 
-    fn really_restart(&mut self, dyno: usize, is_manual: bool) {
+    fn really_restart(&mut self, dyno: usize, is_forced: bool) {
         let (now, bounds) = (self.now, bounds());
         let name = Self::name(dyno);
         let before = &self.restarted[dyno];
         if let Some((last, _)) = before.last() {
             assert!(
-                is_manual || now - last >= bounds.cooldown.as_secs(),
+                is_forced || now - last >= bounds.cooldown.as_secs(),
                 "{name}: restarted at {last} and at {now}"
             );
         }
         let rate = bounds.max_restarts;
-        let recent = before.iter().filter(|(at, _)| now - at < rate.per.as_secs()).count();
-        assert!(recent < rate.count.get() as usize, "{name}: past max_restarts at {now}: {before:?}");
-        self.restarted[dyno].push((now, is_manual));
+        // A person's word does not count, and starts the counts again.
+        let counted = before.iter().rev().take_while(|(_, is_forced)| !is_forced);
+        let recent = counted.filter(|(at, _)| now - at < rate.per.as_secs()).count();
+        assert!(
+            is_forced || recent < rate.count.get() as usize,
+            "{name}: past max_restarts at {now}: {before:?}"
+        );
+        self.restarted[dyno].push((now, is_forced));
         self.generations[dyno] += 1;
     }
 
@@ -763,7 +793,7 @@ pub fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
         1 => Just(End::Refused),
     ];
     let attempt = (0_usize..3, 0..DYNOS, prop::bool::weighted(0.2), end)
-        .prop_map(|(replica, dyno, is_manual, end)| Step::Attempt { replica, dyno, is_manual, end });
+        .prop_map(|(replica, dyno, is_forced, end)| Step::Attempt { replica, dyno, is_forced, end });
     let wait =
         prop_oneof![1_u64..40, 61_u64..400, 61_u64..700, 500_u64..4000].prop_map(|secs| Step::Wait { secs });
     let step = prop_oneof![

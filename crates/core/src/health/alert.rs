@@ -46,10 +46,23 @@ pub enum HealthAlert {
         quiet_for: Duration,
         running: usize,
     },
+    /// Batches of a drain that another app has arrive under this app's name.
+    ForeignDrain {
+        drain: DrainToken,
+        /// The other app, if it is watched as well.
+        owner: Option<AppName>,
+    },
     /// Logplex lost messages since the last such alert.
     LinesLost {
         messages: u64,
     },
+    /// The watched app was renamed or deleted, and another app has its name.
+    NameTaken {
+        name: AppName,
+        /// The id of the other app.
+        by: AppName,
+    },
+    NameRecovered,
     /// Heroku's status page shows these systems red.
     PlatformRed {
         systems: String,
@@ -71,13 +84,16 @@ impl HealthAlert {
             | Self::AppRenamed { .. }
             | Self::ClockAhead { .. }
             | Self::DrainLoops { .. }
+            | Self::ForeignDrain { .. }
             | Self::LinesLost { .. }
+            | Self::NameTaken { .. }
             | Self::PlatformRed { .. }
             | Self::TokenRefused => "failure",
             Self::ApiRecovered
             | Self::AppRecovered
             | Self::ClockRecovered
             | Self::DrainRecovered
+            | Self::NameRecovered
             | Self::PlatformRecovered
             | Self::TokenRecovered => "recovered",
         }
@@ -96,6 +112,8 @@ impl HealthAlert {
                 | Self::AppRenamed { .. }
                 | Self::DrainLoops { .. }
                 | Self::DrainMissing
+                | Self::ForeignDrain { .. }
+                | Self::NameTaken { .. }
                 | Self::TokenRefused
         )
     }
@@ -112,6 +130,9 @@ impl HealthAlert {
                 return drains::missing("run `dynowarden check`, which prints the command").words();
             }
             Self::TokenRefused => return api_key::refused().words(),
+            Self::ForeignDrain { drain, owner } => return drains::foreign(drain, owner.as_ref()).words(),
+            Self::NameTaken { name, by } => return app::name_taken(name, by).words(),
+            Self::NameRecovered => "no other app has its name any more".to_owned(),
             Self::ApiAway { error } => format!("restarts are off: {error}"),
             Self::ApiRecovered => "the API answers again".to_owned(),
             Self::AppHidden { error } => format!("no access to the app, so restarts are off: {error}"),

@@ -56,6 +56,7 @@ fn acme() -> AppFacts {
         process_types: vec!["web".parse().expect("a type")],
         cooldown: MINUTE,
         max_restarts: Rate { count: one, per: MINUTE },
+        give_up_after: NonZeroU32::MIN.saturating_add(2),
         give_up_for: MINUTE,
         max_concurrent: one,
         settle: MINUTE,
@@ -98,7 +99,7 @@ fn formation(process_type: &str, quantity: u32) -> Formation {
 }
 
 fn forbidden() -> ApiError {
-    ApiError::Forbidden { status: 403, id: "forbidden".to_owned() }
+    ApiError::Forbidden { status: 403, id: "forbidden".to_owned(), message: "No access.".to_owned() }
 }
 
 fn token(account: Result<Account, ApiError>, scope: Option<&str>, left: u32) -> TokenFacts {
@@ -196,7 +197,8 @@ fn a_wrong_clock_is_an_error() {
 fn a_token_can_be_wrong_or_do_too_much() {
     let account = || Ok(Account { email: "ops@example.com".to_owned() });
     let unreachable = || ApiError::Unreachable { what: "no answer".to_owned() };
-    let suspended = || ApiError::Forbidden { status: 403, id: "suspended".to_owned() };
+    let suspended =
+        || ApiError::Forbidden { status: 403, id: "suspended".to_owned(), message: "It is.".to_owned() };
     for (facts, severity, text, fix) in [
         (token(Err(ApiError::Unauthorized), None, 0), Error, "401", "authorizations:create -s write"),
         (token(Err(unreachable()), None, 0), Error, "no answer", "HEROKU_API_URL"),
@@ -612,7 +614,11 @@ fn without_samples_silence_takes_longer_and_follows_the_usual_gaps() {
 #[test]
 fn silence_is_reported_even_if_the_token_cannot_list_drains() {
     let mut world = World::acme();
-    world.drains = Err(ApiError::Forbidden { status: 403, id: "forbidden".to_owned() });
+    world.drains = Err(ApiError::Forbidden {
+        status: 403,
+        id: "forbidden".to_owned(),
+        message: "No access.".to_owned(),
+    });
     world.run(minutes(30)).expect(&[]);
     world.batches = None;
     world.run(minutes(5)).expect(&["drain_silent no logs from its drain for 3m"]);

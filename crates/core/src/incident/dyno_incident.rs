@@ -39,6 +39,8 @@ pub(super) struct AffectedDyno {
     last_event: Duration,
     /// How long after a restart the error came back, as the engine reported it.
     pub(super) no_help: Option<Duration>,
+    /// What else the engine reported about it.
+    pub(super) note: Option<String>,
     /// How long it was out in this incident's restart.
     out_for: Option<Duration>,
     /// How long after its previous restart, before this incident, the error came back.
@@ -174,6 +176,7 @@ impl AffectedDyno {
             state: State::Heard,
             last_event: now,
             no_help: None,
+            note: None,
             out_for: None,
             returned_after: None,
             back_after: None,
@@ -228,7 +231,10 @@ impl AffectedDyno {
     }
 
     pub(super) fn fail(&mut self, result: &RestartResult) {
-        let may_return = matches!(result, RestartResult::NotBack { .. });
+        let may_return = matches!(
+            result,
+            RestartResult::NotBack { .. } | RestartResult::DownAgain { .. } | RestartResult::Ignored { .. }
+        );
         self.state = State::Failed { text: result.to_string(), may_return };
     }
 
@@ -251,6 +257,9 @@ impl AffectedDyno {
                 self.state = State::Held { reason: outcome.result.to_string() };
             }
             RestartResult::NotBack { .. }
+            | RestartResult::DownAgain { .. }
+            | RestartResult::Ignored { .. }
+            | RestartResult::NoHelp { .. }
             | RestartResult::Refused(_)
             | RestartResult::Unanswered { .. }
             | RestartResult::Withdrawn => {}
@@ -300,6 +309,9 @@ impl AffectedDyno {
             proof: self.proof.clone(),
         };
         report.text = text::dyno(&report, &self.state, self.no_help, now);
+        if let Some(note) = &self.note {
+            report.text = format!("{}; {note}", report.text);
+        }
         report
     }
 }

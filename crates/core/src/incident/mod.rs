@@ -260,6 +260,26 @@ impl Incidents {
                 let state = State::GivenUp { text: notice.what.to_string(), over };
                 self.change_dyno(app, notice, Kind::GiveUp, |dyno| dyno.state = state);
             }
+            NoticeKind::Broken { .. } => {
+                let state = State::Failed { text: notice.what.to_string(), may_return: false };
+                self.change_dyno(app, notice, Kind::Failure, |dyno| dyno.state = state);
+            }
+            NoticeKind::LinesLate { .. } => {
+                self.trouble(Subject::Late, Some(app), (notice.what.to_string(), None));
+            }
+            NoticeKind::LinesCurrent => self.recover(&Subject::Late, Some(app)),
+            NoticeKind::NoCallsLeft { .. } => {
+                self.trouble(Subject::Calls, Some(app), (notice.what.to_string(), None));
+            }
+            NoticeKind::CallsLeft => self.recover(&Subject::Calls, Some(app)),
+            NoticeKind::NotRestarted { .. } => {
+                let text = notice.what.to_string();
+                self.change_dyno(app, notice, Kind::NotRestarted, |dyno| dyno.note = Some(text));
+            }
+            NoticeKind::Often { .. } => {
+                let text = notice.what.to_string();
+                self.change_dyno(app, notice, Kind::Restart, |dyno| dyno.note = Some(text));
+            }
             NoticeKind::NoHelp { after } => {
                 self.change_dyno(app, notice, Kind::NoHelp, |dyno| dyno.no_help = Some(*after));
             }

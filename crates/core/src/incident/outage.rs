@@ -37,7 +37,9 @@ impl Subject {
         match self {
             Self::Drain => Kind::DrainSilent,
             Self::Api(_)
+            | Self::Calls
             | Self::Clock
+            | Self::Late
             | Self::Losses
             | Self::Notifier(_)
             | Self::OwnClock
@@ -51,6 +53,7 @@ impl Subject {
         !matches!(
             self,
             Self::Drain
+                | Self::Late
                 | Self::Losses
                 | Self::Watching(_)
                 | Self::Api("forbidden" | "no_such_app" | "refused")
@@ -65,6 +68,8 @@ impl Subject {
 
 /// The label of an API that does not answer, the same as that of an inspection without an answer.
 const UNREACHABLE: &str = "unreachable";
+
+const NAME_TAKEN: &str = "another app has its name";
 
 impl Incidents {
     /// Opens or updates an outage.
@@ -116,7 +121,10 @@ impl Incidents {
             HealthAlert::DrainLoops { .. } => Subject::Watching("the app drains into itself"),
             HealthAlert::DrainMissing | HealthAlert::DrainSilent { .. } => Subject::Drain,
             HealthAlert::DrainRecovered => return self.recover(&Subject::Drain, Some(app)),
+            HealthAlert::ForeignDrain { .. } => Subject::Watching("another app's drain"),
             HealthAlert::LinesLost { .. } => Subject::Losses,
+            HealthAlert::NameRecovered => return self.recover(&Subject::Watching(NAME_TAKEN), Some(app)),
+            HealthAlert::NameTaken { .. } => Subject::Watching(NAME_TAKEN),
             HealthAlert::PlatformRecovered => return self.recover(&Subject::Platform, None),
             HealthAlert::PlatformRed { .. } => Subject::Platform,
             HealthAlert::TokenRecovered => {

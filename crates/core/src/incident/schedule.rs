@@ -19,11 +19,15 @@ pub(super) struct NotificationSchedule {
 }
 
 impl NotificationSchedule {
-    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one. Every recovery
-    /// is sent.
+    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one. A loud kind is
+    /// sent once, and again after `repeat`. Every recovery is sent.
     pub(super) fn request(&mut self, kind: Kind, plan: &Plan, now: Duration) {
-        let is_news = kind.is_loud() || kind == Kind::Recovered;
-        let is_sent = !is_news && self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind);
+        let is_recent = self.sent_at.is_some_and(|at| now < at.saturating_add(plan.repeat));
+        let is_sent = match kind {
+            Kind::Recovered => false,
+            kind if kind.is_loud() => self.sent.contains(&kind) && is_recent,
+            kind => self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind),
+        };
         if !plan.on.contains(&kind) || is_sent {
             return;
         }

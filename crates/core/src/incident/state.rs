@@ -45,9 +45,13 @@ pub(super) enum State {
 pub(super) enum Subject {
     /// The Platform API, by the kind of error.
     Api(&'static str),
+    /// The account's API calls.
+    Calls,
     /// This machine's clock or Heroku's, by the time in a line.
     Clock,
     Drain,
+    /// Lines that arrive too late.
+    Late,
     Losses,
     Notifier(String),
     /// This machine's clock, by the API's.

@@ -217,6 +217,10 @@ pub(super) fn outage(
         (Subject::Notifier(name), Phase::Closed) => {
             format!("the notifier {name} works again after {lasted}")
         }
+        (Subject::Calls, Phase::Closed) => format!("API calls are left again after {lasted}"),
+        (Subject::Late, Phase::Closed) => format!("{of_apps}log lines arrive on time again after {lasted}"),
+        (Subject::Calls, _) => "no API calls left".to_owned(),
+        (Subject::Late, _) => format!("{of_apps}log lines arrive too late"),
         (Subject::Notifier(name), _) => format!("the notifier {name} is not delivering"),
     };
     let still = if phase == Phase::Reminder { "still: " } else { "" };
