@@ -317,11 +317,31 @@ fn warn_of_shared_secrets(reader: &mut Reader<'_>, settings: &Settings) {
         .flat_map(AppSettings::drain_passwords)
         .map(|held| held.expose_secret())
         .collect();
-    for (name, secret) in [("ADMIN_PASSWORD", &settings.admin_password), ("HOOK_KEY", &settings.hook_key)] {
-        if secret.as_ref().is_some_and(|secret| drains.contains(&secret.expose_secret())) {
+    let admin = settings.admin_password.as_ref().map(|secret| secret.expose_secret());
+    let hook = settings.hook_key.as_ref().map(|secret| secret.expose_secret());
+    for (name, secret) in [("ADMIN_PASSWORD", admin), ("HOOK_KEY", hook)] {
+        if secret.is_some_and(|secret| drains.contains(&secret)) {
             let warning =
                 format!("{name} is also a drain password: everyone who can list the app's drains knows it");
             reader.warnings.push(warning);
         }
+    }
+    if admin.is_some() && admin == hook {
+        let warning =
+            "HOOK_KEY is also ADMIN_PASSWORD: every monitor that calls the hook can open the status page";
+        reader.warnings.push(warning.to_owned());
+    }
+    let is_short = |secret: &str| secret.chars().count() < limits::SECRET_CHARS_MIN;
+    let drain = drains.iter().copied().find(|secret| is_short(secret));
+    let others = [("ADMIN_PASSWORD", admin), ("HOOK_KEY", hook)];
+    let others = others.map(|(name, secret)| (name, secret.filter(|secret| is_short(secret))));
+    for (name, _) in
+        [("DRAIN_PASSWORD", drain)].into_iter().chain(others).filter(|(_, secret)| secret.is_some())
+    {
+        let warning = format!(
+            "{name} is shorter than {} characters, so it can be guessed; `openssl rand -hex 16` makes a good one",
+            limits::SECRET_CHARS_MIN
+        );
+        reader.warnings.push(warning);
     }
 }

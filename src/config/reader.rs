@@ -29,6 +29,12 @@ pub(super) struct Reader<'s> {
     pub(super) warnings: Vec<String>,
 }
 
+/// Whether a value is in the quotes that a shell would have removed.
+fn is_quoted(value: &str) -> bool {
+    let value = value.trim();
+    ['"', '\''].iter().any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
+}
+
 impl<'s> Reader<'s> {
     pub(super) fn new(
         env: &'s [(OsString, OsString)],
@@ -52,6 +58,11 @@ impl<'s> Reader<'s> {
             }
             match value.to_str() {
                 _ if !is_known => reader.problems.push(suggest::unknown_variable(name)),
+                Some(value) if is_quoted(value) => {
+                    let text = "the value is in quotes, which are part of it here (`docker --env-file` keeps \
+                                them); remove them";
+                    reader.problems.push(Problem::new(name, Origin::Variable(name.into()), text));
+                }
                 Some(value) => {
                     let at = reader.places.add_variable(name, value);
                     reader

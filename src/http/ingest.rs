@@ -54,7 +54,7 @@ impl Service {
                 };
             }
             DrainAccess::UnknownApp => {
-                self.metrics.refused(Refusal::UnknownApp);
+                self.refuse_drain(Refusal::UnknownApp, head.uri.path());
                 return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
             }
         };

@@ -47,12 +47,13 @@ pub mod tls;
 mod ui;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use hyper::body::Body;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::clock::Clock;
 use crate::config::settings::Settings;
@@ -64,17 +65,21 @@ use crate::http::admin_ui::AdminUi;
 use crate::http::auth::{DrainAuth, Secret};
 use crate::http::client_addr::{Head, Proxies};
 use crate::http::denied::refuse_unread;
+use crate::http::refusal::Refusal;
 use crate::http::reply::ReplyBody;
 use crate::http::route::Route;
 use crate::http::throttle::Throttle;
+use crate::http_client::one_line;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::status_model::StatusModel;
 use crate::store::Store;
 use crate::traffic::TrafficBook;
 use dynowarden_core::dedup::FrameDedup;
+use dynowarden_core::drain_url::{self, PublicUrl};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::ingest::ProcessTypeFilter;
+use dynowarden_core::limits;
 
 /// Answers the requests of all connections; shared behind an `Arc`.
 #[derive(Debug)]
@@ -93,8 +98,12 @@ pub struct Service {
     handle: Handle,
     hook: Option<Secret>,
     metrics: Arc<Metrics>,
+    /// The path of `public_url`, which some proxies leave in front of a request's path.
+    prefix: String,
     proxies: Proxies,
     readiness: Arc<Readiness>,
+    /// When a refused request below `/logs` was last logged.
+    refused_logged_at: Mutex<Option<Duration>>,
     store: Store,
     throttle: Throttle,
     tokens: Arc<DrainTokens>,
@@ -145,8 +154,10 @@ impl Service {
             handle,
             hook: settings.hook_key.as_ref().map(Secret::configured),
             metrics,
+            prefix: settings.public_url.as_ref().map_or("", PublicUrl::prefix).to_owned(),
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
+            refused_logged_at: Mutex::new(None),
             store,
             throttle: Throttle::new(clock),
             tokens,
@@ -159,12 +170,32 @@ impl Service {
         self.admin_ui.as_ref().map(|admin_ui| &admin_ui.status_model)
     }
 
+    /// Counts a request that was meant for a drain and will be dropped by its sender, and logs it.
+    fn refuse_drain(&self, refusal: Refusal, path: &str) {
+        self.metrics.refused(refusal);
+        let now = self.clock.now().mono;
+        let mut logged_at = self.refused_logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged_at.is_none_or(|at| now.saturating_sub(at) >= limits::REFUSED_LOG_EVERY) {
+            *logged_at = Some(now);
+            let reason: &'static str = refusal.into();
+            let path = one_line(path, limits::QUOTED_CHARS_MAX);
+            warn!(
+                path,
+                reason, "batch refused: no drain has this path; `dynowarden check` shows the right one"
+            );
+        }
+    }
+
     /// Answers one request. A route reads the body only after it has checked the password.
     async fn answer<B>(&self, head: &Head, body: B) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let Some(route) = Route::of(head.uri.path()) else {
+        let path = drain_url::below(head.uri.path(), &self.prefix);
+        let Some(route) = Route::of(path) else {
+            if is_meant_for_drain(path) {
+                self.refuse_drain(Refusal::UnknownPath, path);
+            }
             return refuse_unread(&body, reply::not_found());
         };
         if !route.allows(&head.method) {
@@ -198,4 +229,9 @@ impl Service {
     fn watched(&self, app: AppId) -> Option<&App> {
         self.apps.get(app.0 as usize)
     }
+}
+
+/// Whether a path that is no route is a mistyped drain's.
+fn is_meant_for_drain(path: &str) -> bool {
+    path.split('/').any(|part| part.eq_ignore_ascii_case("logs"))
 }

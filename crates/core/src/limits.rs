@@ -526,6 +526,16 @@ pub const REPLAY_LIVE: Duration = Duration::from_secs(10 * 60);
 /// numbers of four digits.
 pub const FORMATION_INDEX_MAX: u32 = 999;
 
+/// Characters of a password or a key below which a warning is given: twelve random letters and digits take
+/// centuries to guess over the network.
+pub const SECRET_CHARS_MIN: usize = 12;
+
+/// How long `check` waits for an answer at `public_url`, as long as logplex does.
+pub const WAY_IN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a refused request below `/logs` is logged; all are counted.
+pub const REFUSED_LOG_EVERY: Duration = Duration::from_secs(60);
+
 /// Process types of one app in a replay. An app has a handful; names come from lines, which may hold any.
 pub const REPLAY_TYPES_MAX: usize = 256;
 

@@ -156,7 +156,7 @@ impl Identity {
     pub(super) fn is_reached_by(&self, url: &DrainUrl, app: &AppName) -> bool {
         match &self.public_url {
             Some(public_url) => url.is_at(public_url),
-            None => url.is_path_of(app),
+            None => url.resembles_path_of(app),
         }
     }
 }
