@@ -388,7 +388,7 @@ impl Families {
                 begin(&self.api_requests, &ApiLabels { call, outcome });
             }
         }
-        for reason in ["queue_full", "throttled", "unauthorized"] {
+        for reason in ["queue_full", "throttled", "unauthorized", "unknown_app", "unknown_path"] {
             begin(&self.refusals, &RefusalLabels { reason });
         }
     }

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::{CheckArgs, Format};
 use crate::clock::Clock;
+use crate::commands::way_in;
 use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::settings::{AppSettings, Database, NotifierSettings, Settings, TlsSettings};
 use crate::dyno_env;
@@ -97,6 +98,10 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
         tls: settings.tls.as_ref().map(|tls| tls_fact(tls, identity.public_url.as_ref())),
         token,
         warnings: settings.warnings.clone(),
+        way_in: match (&settings.public_url, &identity.public_url) {
+            (Some(_), Some(public_url)) => way_in::ask(settings, public_url).await,
+            _ => None,
+        },
         identity,
     })
 }

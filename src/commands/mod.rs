@@ -5,3 +5,4 @@ pub mod demo;
 pub mod history;
 pub mod replay;
 pub mod serve;
+mod way_in;

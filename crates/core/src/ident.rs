@@ -354,11 +354,11 @@ mod tests {
             ("acme shop", "separate apps with commas: acme,shop"),
             ("acme Shop!", "separate apps with commas"),
         ] {
-            let error = text.parse::<super::AppName>().expect_err(text).to_string();
+            let error = text.parse::<AppName>().expect_err(text).to_string();
             assert!(error.ends_with(hint), "{error}");
         }
         for text in ["", "-", "a_b", "https://"] {
-            let error = text.parse::<super::AppName>().expect_err(text).to_string();
+            let error = text.parse::<AppName>().expect_err(text).to_string();
             assert!(error.ends_with("at most 128"), "{error}");
         }
     }

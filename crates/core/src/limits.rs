@@ -526,9 +526,9 @@ pub const REPLAY_LIVE: Duration = Duration::from_secs(10 * 60);
 /// numbers of four digits.
 pub const FORMATION_INDEX_MAX: u32 = 999;
 
-/// Characters of a password or a key below which a warning is given: twelve random letters and digits take
+/// Characters of a password or a key below which a warning is given: ten random letters and digits take
 /// centuries to guess over the network.
-pub const SECRET_CHARS_MIN: usize = 12;
+pub const SECRET_CHARS_MIN: usize = 10;
 
 /// How long `check` waits for an answer at `public_url`, as long as logplex does.
 pub const WAY_IN_TIMEOUT: Duration = Duration::from_secs(5);

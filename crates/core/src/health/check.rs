@@ -5,7 +5,7 @@
 
 use crate::health::facts::Facts;
 use crate::health::finding::{Finding, Subject};
-use crate::health::{api_key, app, clock, notifiers, store, tls};
+use crate::health::{api_key, app, clock, notifiers, store, tls, way_in};
 
 /// Returns all findings, in the order in which a person would fix them.
 pub fn examine(facts: &Facts) -> Vec<Finding> {
@@ -18,6 +18,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
         findings.extend(of_app.map(|finding| Finding { app: Some(name.clone()), ..finding }));
     }
     findings.extend(tls::check(facts.tls.as_ref(), &facts.identity));
+    findings.extend(way_in::check(facts.way_in.as_ref(), &facts.identity));
     findings.extend(store::check(&facts.store, facts.identity.is_on_dyno));
     findings.extend(notifiers::check(&facts.notifiers, facts.notify_asked));
     findings

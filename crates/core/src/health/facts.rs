@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use crate::api::ApiError;
 use crate::api::json::{Account, AppInfo, Drain, Feature, Formation};
 use crate::drain_url::{DrainUrl, PublicUrl};
+use crate::health::way_in::WayIn;
 use crate::ident::AppName;
 use crate::policy::AppPlan;
 
@@ -28,6 +29,8 @@ pub struct Facts {
     pub token: TokenFacts,
     /// Settings that are probably unintended.
     pub warnings: Vec<String>,
+    /// What answers at `public_url`, if that is set.
+    pub way_in: Option<WayIn>,
 }
 
 /// Two clocks, read at the same moment.

@@ -33,3 +33,4 @@ mod tests;
 mod tls;
 pub mod watchdog;
 mod watched_app;
+pub mod way_in;

@@ -46,6 +46,7 @@ fn well() -> Facts {
         store: StoreFact { place: "sqlite://dynowarden.db".to_owned(), state: StoreState::Opened },
         tls: None,
         token: token(Err(forbidden()), Some("write"), 4000),
+        way_in: None,
         warnings: Vec::new(),
     }
 }
