@@ -4,5 +4,6 @@ pub mod check;
 pub mod demo;
 pub mod history;
 pub mod replay;
+mod replay_output;
 pub mod serve;
 mod way_in;

@@ -4,7 +4,6 @@
 //! Decisions are written as soon as their lines are read, so that `heroku logs --tail` can be piped in. When
 //! the reader is gone, as under `| head`, that is the end, not a failure.
 
-use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Write};
 use std::mem;
@@ -16,15 +15,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::{Format, ReplayArgs};
+use crate::commands::replay_output::{Page, Seen, Troubles, zoned};
 use crate::config::settings::Settings;
-use dynowarden_core::ident::DynoRef;
 use dynowarden_core::limits;
-use dynowarden_core::record::Record;
-use dynowarden_core::record::view::DecisionView;
-use dynowarden_core::replay::archive::{Archive, Entry, FORMS, Item, Place, Unread, Why};
-use dynowarden_core::replay::order::{Late, Order, Ordered, TooLarge};
+use dynowarden_core::replay::archive::{Archive, FORMS, Item};
+use dynowarden_core::replay::order::{Order, Ordered, TooLarge};
 use dynowarden_core::replay::roster::Roster;
-use dynowarden_core::replay::summary::Summary;
 use dynowarden_core::replay::timeline::Timeline;
 use dynowarden_core::replay::{Replay, ReplayOutput};
 use dynowarden_core::time::earlier;
@@ -289,54 +285,6 @@ impl Run<'_> {
     }
 }
 
-/// What a file has, to say what is wrong with it.
-#[derive(Default)]
-struct Seen {
-    entries: u64,
-    has_dyno: bool,
-    without_dyno: u64,
-    /// The first part that was not read, and the first platform line without a dyno.
-    begins: Option<(String, String)>,
-}
-
-// === impl Seen ===
-
-impl Seen {
-    fn note(&mut self, entry: &Entry<'_>) {
-        self.entries += 1;
-        self.has_dyno |= entry.line.app == b"heroku" && DynoRef::parse(entry.line.procid).is_some();
-    }
-
-    fn note_unread(&mut self, unread: &Unread<'_>) {
-        let is_without_dyno = matches!(unread.why, Why::Dyno | Why::Fir);
-        let begins = self.begins.get_or_insert_with(|| (quoted(unread.text), String::new()));
-        if is_without_dyno && self.without_dyno == 0 {
-            begins.1 = quoted(unread.text);
-        }
-        self.without_dyno += u64::from(is_without_dyno);
-    }
-}
-
-/// The text, without the mark of UTC behind its times if they are not known to be in it.
-fn zoned(text: String, is_zoned: bool) -> String {
-    if is_zoned {
-        return text;
-    }
-    let octets = text.as_bytes();
-    let is_digit = |at: usize| octets.get(at).is_some_and(u8::is_ascii_digit);
-    let is_mark = |at: usize| {
-        let fraction = octets[..at].iter().rev().take_while(|octet| octet.is_ascii_digit()).count();
-        let end = match octets[..at].get(at.wrapping_sub(fraction + 1)) {
-            Some(b'.') => at - fraction - 1,
-            _ => at,
-        };
-        end >= 8
-            && [1, 2, 4, 5, 7, 8].iter().all(|back| is_digit(end - back))
-            && [3, 6].iter().all(|back| octets[end - back] == b':')
-    };
-    text.char_indices().filter(|(at, c)| *c != 'Z' || !is_mark(*at)).map(|(_, c)| c).collect()
-}
-
 fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
@@ -387,104 +335,3 @@ impl<R: Read> Read for Filling<R> {
 
 /// RFC 1952, 2.3.1.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// The start of an untrusted text, enough to recognise it.
-fn quoted(text: &[u8]) -> String {
-    // A character has four bytes at most.
-    let text = &text[..text.len().min(limits::QUOTED_CHARS_MAX * 4)];
-    String::from_utf8_lossy(text).trim_end().chars().take(limits::QUOTED_CHARS_MAX).collect()
-}
-
-// === Standard output ===
-
-/// The text to be printed next.
-struct Page {
-    /// None for JSON.
-    timeline: Option<Timeline>,
-    is_begun: bool,
-    text: String,
-}
-
-// === impl Page ===
-
-impl Page {
-    /// Adds the decisions. A replay makes up the outcome of a restart, so outcomes are not printed.
-    fn add(&mut self, output: &mut Vec<ReplayOutput>) {
-        for ReplayOutput { app, record } in output.drain(..) {
-            let Record::Decision(decision) = record else { continue };
-            self.is_begun = true;
-            match &mut self.timeline {
-                Some(timeline) => timeline.add(&app, &decision, &mut self.text),
-                None => {
-                    let json = serde_json::to_string(&DecisionView::new(&decision, &app))
-                        .expect("texts and numbers always have a form in JSON");
-                    writeln!(self.text, "{json}").expect("a string takes everything");
-                }
-            }
-        }
-    }
-
-    fn end(&mut self, summary: Option<Summary>) {
-        let Some(timeline) = &mut self.timeline else { return };
-        timeline.end(&mut self.text);
-        if let Some(summary) = summary {
-            let gap = if self.is_begun { "\n" } else { "" };
-            writeln!(self.text, "{gap}{summary}").expect("a string takes everything");
-        }
-    }
-}
-
-// === Standard error ===
-
-/// Lines that could not be used.
-#[derive(Default)]
-struct Troubles {
-    not_read: Trouble,
-    not_understood: Trouble,
-    /// Lines about whole files.
-    notes: String,
-}
-
-// === impl Troubles ===
-
-impl Troubles {
-    fn add_late(&mut self, late: &Late, files: &[PathBuf]) {
-        let Some((file, place)) = late.first.filter(|_| late.lines > 0) else { return };
-        let path = files[file].display();
-        let text = format!(
-            "{} lines come after later ones and could not be put in order, first {path}:{place}: name the files \
-             oldest first\n",
-            late.lines
-        );
-        self.notes.push_str(&text);
-    }
-}
-
-/// Problems of one kind: their number, and the first.
-#[derive(Default)]
-struct Trouble {
-    count: u64,
-    first: String,
-}
-
-impl Trouble {
-    fn add(&mut self, path: &Path, place: Place, why: impl fmt::Display, text: &[u8]) {
-        if self.count == 0 {
-            self.first = format!("{}:{place}: {why}: {:?}", path.display(), quoted(text));
-        }
-        self.count += 1;
-    }
-}
-
-impl fmt::Display for Troubles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, trouble) in [("read", &self.not_read), ("understood", &self.not_understood)] {
-            match trouble.count {
-                0 => {}
-                1 => writeln!(f, "1 line was not {what}: {}", trouble.first)?,
-                count => writeln!(f, "{count} lines were not {what}, first {}", trouble.first)?,
-            }
-        }
-        f.write_str(&self.notes)
-    }
-}

@@ -296,7 +296,7 @@ async fn the_way_in_is_tried_from_outside() {
 #[tokio::test(flavor = "multi_thread")]
 async fn check_and_the_server_agree_about_paths() {
     for prefix in ["", "/warden"] {
-        let first = self::heroku().await;
+        let first = heroku().await;
         let public = "http://127.0.0.1:9".to_owned() + prefix;
         let daemon = Daemon::start(&first.api_url(), &[("DYNOWARDEN_PUBLIC_URL", &public)]);
         let public = format!("{}{prefix}", daemon.url);
@@ -317,19 +317,19 @@ async fn check_and_the_server_agree_about_paths() {
             "/Logs/acme",
             "/log",
         ] {
-            let heroku = self::heroku().await;
+            let sim = heroku().await;
             let url = SimHeroku::drain_url(&format!("{}{path}", daemon.url), "logplex", PASSWORD);
-            heroku.add_drain(&app("acme"), &url).expect("an app");
-            let said = check(&heroku, &[], &[("DYNOWARDEN_PUBLIC_URL", &public)]);
+            sim.add_drain(&app("acme"), &url).expect("an app");
+            let said = check(&sim, &[], &[("DYNOWARDEN_PUBLIC_URL", &public)]);
             let is_right = said.stdout.lines().any(|line| line.starts_with("ok       acme drain:"));
             let status =
-                fixtures::post(&heroku, format!("{}{path}", daemon.url), fixtures::basic(PASSWORD), "").await;
+                fixtures::post(&sim, format!("{}{path}", daemon.url), fixtures::basic(PASSWORD), "").await;
             assert_eq!(is_right, status == 204, "{prefix:?} {path}: {status}, and {}", said.stdout);
             assert_eq!(said.code, Some(i32::from(!is_right)), "{path}: {}", said.stdout);
             // The right one is added.
-            let before = changes(&heroku).len();
-            check(&heroku, &["--register", &public], &[]);
-            assert_eq!(changes(&heroku).len() - before, usize::from(!is_right), "{path}");
+            let before = changes(&sim).len();
+            check(&sim, &["--register", &public], &[]);
+            assert_eq!(changes(&sim).len() - before, usize::from(!is_right), "{path}");
         }
         daemon.await_line(|line| line["reason"] == "unknown_path");
     }

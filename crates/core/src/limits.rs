@@ -530,6 +530,9 @@ pub const FORMATION_INDEX_MAX: u32 = 999;
 /// centuries to guess over the network.
 pub const SECRET_CHARS_MIN: usize = 10;
 
+/// Pages of each app's decisions that `check` looks through for process types that are not listed.
+pub const CHECKED_PAGES_MAX: usize = 10;
+
 /// How long `check` waits for an answer at `public_url`, as long as logplex does.
 pub const WAY_IN_TIMEOUT: Duration = Duration::from_secs(5);
 

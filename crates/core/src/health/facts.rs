@@ -110,6 +110,8 @@ pub struct AppFacts {
     /// The previous password, which is also accepted.
     pub old_password: Option<SecretString>,
     pub password_place: PasswordPlace,
+    /// Process types whose errors were recorded without being acted on.
+    pub erring_types: Vec<String>,
     /// The result of adding its drain, if that was tried.
     pub registered: Option<Result<(), ApiError>>,
 }

@@ -16,6 +16,7 @@
 //! the same fact, the alert shows the finding's words.
 
 mod account;
+mod advice;
 pub mod alert;
 mod api_key;
 pub mod app;
