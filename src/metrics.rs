@@ -388,7 +388,7 @@ impl Families {
                 begin(&self.api_requests, &ApiLabels { call, outcome });
             }
         }
-        for reason in ["queue_full", "throttled", "unauthorized", "unknown_app", "unknown_path"] {
+        for reason in ["queue_full", "throttled", "unauthorized"] {
             begin(&self.refusals, &RefusalLabels { reason });
         }
     }

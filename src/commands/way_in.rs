@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use crate::config::settings::Settings;
 use crate::http_client::{self, no_answer, one_line};
 use dynowarden_core::drain_url::PublicUrl;
-use dynowarden_core::health::way_in::{Reply, Unreached, WayIn};
+use dynowarden_core::health::reached::{Reply, Unreached, WayIn};
 use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 

@@ -20,9 +20,6 @@ pub const VARIABLES: &[&str] = &[
 /// What all other variables begin with.
 pub(super) const PREFIX: &str = "DYNOWARDEN_";
 
-/// What stands before a setting of the command line, among the variables.
-pub(super) const ARGUMENT: &str = "--set ";
-
 /// Settings of the file that a variable with a name of its own stands for.
 const NAMED: [(&str, &str); 4] = [
     ("heroku.api_url", "HEROKU_API_URL"),

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::env;
 use crate::config::problem::Origin;
 
 /// Positions from here on are in variables; no settings file is nearly as long.
 const VARIABLES: usize = usize::MAX / 2;
+
+/// What stands before a setting of the command line, among the variables.
+pub(super) const ARGUMENT: &str = "--set ";
 
 /// Whether the value at this position came from the environment.
 pub(super) fn is_variable(at: usize) -> bool {
@@ -68,7 +70,7 @@ impl Places {
         if is_variable(at) {
             let after = self.variables.partition_point(|(start, _)| *start <= at);
             let variable = after.checked_sub(1).and_then(|index| self.variables.get(index));
-            return variable.map_or(Origin::Unset, |(_, name)| match name.starts_with(env::ARGUMENT) {
+            return variable.map_or(Origin::Unset, |(_, name)| match name.starts_with(ARGUMENT) {
                 true => Origin::Argument,
                 false => Origin::Variable(Arc::clone(name)),
             });

@@ -45,7 +45,7 @@ impl<'s> Reader<'s> {
             Self { variables, env, read_file, places, problems: Vec::new(), warnings: Vec::new() };
         for (name, value) in env {
             let Some(name) = name.to_str() else { continue };
-            if let Some(key) = name.strip_prefix(env::ARGUMENT) {
+            if let Some(key) = name.strip_prefix(places::ARGUMENT) {
                 reader.argument(key, &value.to_string_lossy());
                 continue;
             }
@@ -89,7 +89,7 @@ impl<'s> Reader<'s> {
             self.problems.push(suggest::unknown_key(section, last, Origin::Argument));
             return;
         }
-        let at = self.places.add_variable(&format!("{}{key}", env::ARGUMENT), value);
+        let at = self.places.add_variable(&format!("{}{key}", places::ARGUMENT), value);
         for name in names {
             self.variables.insert(name, Found { at, value: Value::Plain(value.to_owned()) });
         }

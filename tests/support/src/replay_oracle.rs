@@ -213,7 +213,7 @@ fn check_written_again(item: &Read) {
     let is_plain = !app.iter().chain(procid).any(|octet| b"[]/. :<|".contains(octet) && *octet != b'.')
         && !app.is_empty()
         && !procid.is_empty()
-        && !msg.iter().any(|octet| *octet == b'[')
+        && !msg.contains(&b'[')
         && (app == b"heroku" || app == b"app");
     if is_text && is_plain && msg.len() < 60_000 {
         let written = [at.to_string().as_bytes(), b" ", app, b"[", procid, b"]: ", msg].concat();

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::api::ApiError;
 use crate::api::json::{Account, AppInfo, Drain, Feature, Formation};
 use crate::drain_url::{DrainUrl, PublicUrl};
-use crate::health::way_in::WayIn;
+use crate::health::reached::WayIn;
 use crate::ident::AppName;
 use crate::policy::AppPlan;
 

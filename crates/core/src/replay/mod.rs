@@ -143,8 +143,8 @@ impl<'s> Replay<'s> {
             }
         }
         if let Some(fact) = fact {
-            let before = detect::state_before(entry.line.msg);
-            self.take(place, fact, before, at, output);
+            let before = detect::life::state_before(entry.line.msg);
+            self.take(place, (fact, before), at, output);
         }
         Ok(())
     }
@@ -195,8 +195,7 @@ impl<'s> Replay<'s> {
     fn take(
         &mut self,
         place: usize,
-        fact: Fact<DynoRef<'_>>,
-        before: Option<DynoState>,
+        (fact, before): (Fact<DynoRef<'_>>, Option<DynoState>),
         at: Timestamp,
         output: &mut Vec<ReplayOutput>,
     ) {

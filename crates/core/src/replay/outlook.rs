@@ -72,7 +72,7 @@ impl Outlook {
     }
 
     fn note_life(&mut self, dyno: DynoRef<'_>, msg: &[u8], at: Option<Timestamp>) {
-        if !detect::is_life(msg) || self.starting.len() >= limits::DYNOS_MAX {
+        if !detect::life::is_life(msg) || self.starting.len() >= limits::DYNOS_MAX {
             return;
         }
         let was_starting = msg.starts_with(b"State changed from starting to ");

@@ -46,10 +46,12 @@ pub(super) fn start(text: &[u8]) -> Start {
                 }
             }
             // An object's first octet behind its brace is a quote.
-            _ if open.len() == 1 && at > 0 && text[1..at].iter().all(u8::is_ascii_whitespace) => {
-                if !octet.is_ascii_whitespace() {
-                    return Start::Other;
-                }
+            _ if open.len() == 1
+                && at > 0
+                && !octet.is_ascii_whitespace()
+                && text[1..at].iter().all(u8::is_ascii_whitespace) =>
+            {
+                return Start::Other;
             }
             _ => {}
         }
