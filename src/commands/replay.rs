@@ -47,7 +47,8 @@ pub enum ReplayError {
     NoLog { file: PathBuf, begins: String },
     /// A file whose platform lines name no dyno.
     #[error(
-        "{}: no platform line names a dyno ({lines} do not), so nothing can be decided; the first is {begins:?}",
+        "{}: no platform line names a dyno ({lines} do not), so nothing can be decided; \
+         the first is {begins:?}",
         file.display()
     )]
     NoDyno { file: PathBuf, lines: u64, begins: String },

@@ -70,7 +70,8 @@ impl Troubles {
         let Some((file, place)) = late.first.filter(|_| late.lines > 0) else { return };
         let path = files[file].display();
         let text = format!(
-            "{} lines come after later ones and could not be put in order, first {path}:{place}: name the files \
+            "{} lines come after later ones and could not be put in order, first {path}:{place}: \
+             name the files \
              oldest first\n",
             late.lines
         );

@@ -339,7 +339,8 @@ fn warn_of_shared_secrets(reader: &mut Reader<'_>, settings: &Settings) {
         [("DRAIN_PASSWORD", drain)].into_iter().chain(others).filter(|(_, secret)| secret.is_some())
     {
         let warning = format!(
-            "{name} is shorter than {} characters, so it can be guessed; `openssl rand -hex 16` makes a good one",
+            "{name} is shorter than {} characters, so it can be guessed; \
+             `openssl rand -hex 16` makes a good one",
             limits::SECRET_CHARS_MIN
         );
         reader.warnings.push(warning);

@@ -106,7 +106,7 @@ fn an_old_drain_password_is_accepted_until_it_is_removed() {
         "{:?}",
         settings.warnings
     );
-    let machine = Machine::new().env("HEROKU_APP", "a").env("DRAIN_PASSWORD", "new");
+    let machine = Machine::new().env("HEROKU_APP", "a").env("DRAIN_PASSWORD", "new-and-long");
     assert!(machine.settings().warnings.is_empty());
 }
 
@@ -349,14 +349,53 @@ fn unwise_settings_cause_a_warning() {
         "drain.max_body is 2KiB",
         "R15 (",
         "ADMIN_PASSWORD is also a drain password",
+        "DRAIN_PASSWORD is shorter than 10 characters",
+        "ADMIN_PASSWORD is shorter than 10 characters",
     ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
-    assert_eq!(settings.warnings.len(), 4);
+    assert_eq!(settings.warnings.len(), 6);
     assert!(!warnings.contains("canary"));
 }
 
+#[test]
+fn a_key_that_is_also_the_admin_password_causes_a_warning() {
+    let settings =
+        Machine::new().env("ADMIN_PASSWORD", "long-and-secret").env("HOOK_KEY", "long-and-secret").settings();
+    assert!(settings.warnings[0].starts_with("HOOK_KEY is also ADMIN_PASSWORD"), "{:?}", settings.warnings);
+}
+
 // === What is refused ===
+
+#[test]
+fn a_value_in_quotes_is_refused_with_its_fix() {
+    for (name, value) in [
+        ("HEROKU_API_KEY", "\"HRKU-canary\""),
+        ("DRAIN_PASSWORD", "'canary'"),
+        ("HEROKU_APP", "\"acme\""),
+        ("DYNOWARDEN_POLICY__COOLDOWN", "\"10m\""),
+    ] {
+        let problems = Machine::new().env(name, value).problems(Needs::Nothing);
+        assert!(
+            problems.contains(name) && problems.contains("allowed: the value without them"),
+            "{problems}"
+        );
+        assert!(!problems.contains("canary"), "{problems}");
+    }
+}
+
+#[test]
+fn an_app_that_is_nearly_named_is_suggested() {
+    for (value, hint) in [
+        ("acme.herokuapp.com", "did you mean acme?"),
+        ("https://dashboard.heroku.com/apps/acme", "did you mean acme?"),
+        ("Acme,shop", "did you mean acme?"),
+        ("acme shop", "separate apps with commas: acme,shop"),
+    ] {
+        let problems = Machine::new().env("HEROKU_APP", value).problems(Needs::Nothing);
+        assert!(problems.contains(hint), "{problems}");
+    }
+}
 
 #[test]
 fn serve_needs_a_token_a_password_and_an_app() {

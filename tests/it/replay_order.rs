@@ -1,5 +1,5 @@
-//! `dynowarden replay`: the order of lines, what a log shows and does not show, zones, and what restarts would
-//! have been worth.
+//! `dynowarden replay`: the order of lines, what a log shows and does not show, zones, and what restarts
+//! would have been worth.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
 //! The oracle for replayed files: chunk boundaries change nothing, each text line is what a slow reader finds
-//! in it, a rewritten line is the same line, no app's line leads to a decision, lines in another order lead to
-//! the same decisions, and no restart breaks the policy or lacks a platform line.
+//! in it, a rewritten line is the same line, no app's line leads to a decision, lines in another order lead
+//! to the same decisions, and no restart breaks the policy or lacks a platform line.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
@@ -96,8 +96,8 @@ fn read(file: &[u8], part: usize) -> Vec<Read> {
     items
 }
 
-/// In a text file, each line that the slow reader reads is what it finds in it, and no line of the platform has
-/// an app's source in front of its own.
+/// In a text file, each line that the slow reader reads is what it finds in it, and no line of the platform
+/// has an app's source in front of its own.
 fn check_lines(file: &[u8], items: &[Read]) {
     let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let lines: Vec<_> = text.split(|octet| *octet == b'\n').collect();

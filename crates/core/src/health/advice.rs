@@ -1,5 +1,5 @@
-//! Settings of an app that are allowed and probably not meant: rules that never fire, rules that fire at once,
-//! process types that err and are not listed, drains that are left over.
+//! Settings of an app that are allowed and probably not meant: rules that never fire or fire at once, process
+//! types that err and are not listed, drains that are left over.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,7 +36,8 @@ fn of_rule(rule: &Rule, app: &AppFacts) -> Option<Finding> {
     let lines = within.as_secs() / SAMPLE.as_secs() + 1;
     if codes.iter().all(|code| *code == Code::R14) && u64::from(count.get()) > lines {
         let text = format!(
-            "the rule {name} can never restart: a dyno logs about one R14 in {}, so {count} do not fit into {}",
+            "the rule {name} can never restart: a dyno logs about one R14 in {}, and {count} do not fit \
+             into {}",
             spoken(SAMPLE),
             spoken(*within)
         );
@@ -109,10 +110,11 @@ fn left_over(identity: &Identity, app: &AppFacts) -> Vec<Finding> {
         .map(|drain| {
             let host = host_of(drain.url.expose_secret()).unwrap_or_default();
             let text = format!(
-                "the drain {} to {host} belongs to no add-on; one that a removed add-on left loses every line",
+                "the drain {} to {host} belongs to no add-on; one that a removed add-on left loses all lines",
                 drain.token
             );
-            let fix = format!("heroku drains:remove {} -a {}, unless you use that service", drain.token, app.plan.name);
+            let name = &app.plan.name;
+            let fix = format!("heroku drains:remove {} -a {name}, unless you use that service", drain.token);
             Finding::warning(Subject::Drain, text, fix)
         })
         .collect()

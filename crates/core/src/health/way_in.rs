@@ -18,9 +18,7 @@ pub(super) fn check(way_in: Option<&WayIn>, identity: &Identity) -> Vec<Finding>
     if !is_ours(reply) {
         let (text, fix) = match status {
             502..=504 => (
-                format!(
-                    "{url} was answered with {status}: a proxy is there, and dynowarden does not answer behind it"
-                ),
+                format!("{url} was answered with {status}: a proxy is there, but no dynowarden behind it"),
                 "start dynowarden, and check the address and port that the proxy sends requests to",
             ),
             300..=399 => (

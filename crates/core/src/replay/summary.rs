@@ -120,9 +120,9 @@ impl fmt::Display for Summary {
             let boot = spoken(ASSUMED_BOOT);
             write!(
                 f,
-                "\nNothing was restarted. The log continues as if no restart had happened, and each restart is \
-                 judged by the\nerrors that follow it. Where the log does not show how long a restart takes, replay \
-                 assumes {boot}."
+                "\nNothing was restarted. The log continues as if no restart had happened, and each restart \
+                 is judged by the\nerrors that follow it. Where the log does not show how long a restart \
+                 takes, replay assumes {boot}."
             )?;
         }
         Ok(())

@@ -2,8 +2,8 @@
 //!
 //! | form | begins with | detected |
 //! | --- | --- | --- |
-//! | raw logplex bodies, one after the other | `94 <134>1 2025-…` | by the first octets of the file; between other lines, one by one |
-//! | what `heroku logs` prints, Papertrail and SolarWinds show, syslog daemons write | a time | line by line: [`text`] |
+//! | raw logplex bodies, one after the other | `94 <134>1 2025-…` | by the first octets of the file |
+//! | lines of `heroku logs`, Papertrail, SolarWinds, syslog daemons | a time | line by line: [`text`] |
 //! | JSON exports | `{` or `[` | object by object |
 //! | CSV exports | a row with the names of its columns, or a time | by that row, or line by line |
 //!
@@ -140,7 +140,7 @@ pub enum Place {
 /// The known forms, for messages.
 pub const FORMS: &str = "raw logplex bodies (`94 <134>1 2025-…`), the text of `heroku logs` \
     (`2025-01-02T00:51:32.761835+00:00 heroku[web.1]: …`), Papertrail's and SolarWinds' text \
-    (`Jan 08 10:55:11 app heroku/web.1: …`), the files of syslog daemons, and JSON or CSV exports with a time, \
+    (`Jan 08 10:55:11 app heroku/web.1: …`), files of syslog daemons, and JSON or CSV exports with a time, \
     a program and a message, each plain or gzipped";
 
 // === impl Archive ===
