@@ -441,7 +441,7 @@ fn all_problems_are_reported_at_once_and_each_only_once() {
          `heroku \
          apps` lists them, comma-separated (\"Acme\" is not an app's name: lower-case letters, digits and \
          -, at \
-         most 128)\n\
+         most 128; did you mean acme?)\n\
          PORT (environment variable PORT): read \"http\"; allowed: a whole number from 0 to 65535\n\
          policy.cooldown (dynowarden.toml line 2): read 10; allowed: a duration such as 300ms, 30s, 5m, 2h, \
          1d or 1h30m in quotes, from 0s to 30d\n\
