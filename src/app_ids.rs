@@ -33,6 +33,7 @@ struct OneApp {
     /// The name or the id in the settings.
     name: AppName,
     known: Mutex<Known>,
+    looking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -40,8 +41,8 @@ struct Known {
     id: Option<AppName>,
     /// The API answers by the name only.
     is_by_name: bool,
-    /// When it was last looked who has the name, in `mono` time.
-    looked_at: Option<Duration>,
+    /// When the id was last asked for, in `mono` time.
+    asked_at: Option<Duration>,
     /// The id of another app that has the name now.
     taken_by: Option<AppName>,
 }
@@ -52,7 +53,7 @@ impl AppIds {
         let stored = store.app_ids().await.unwrap_or_default();
         let one = |name: AppName| {
             let id = stored.iter().find(|(of, _)| *of == name).map(|(_, id)| id.clone());
-            OneApp { name, known: Mutex::new(Known { id, ..Known::default() }) }
+            OneApp { name, known: Mutex::new(Known { id, ..Known::default() }), looking: Default::default() }
         };
         Self { apps: names.into_iter().map(one).collect(), clock, handle, store }
     }
@@ -86,8 +87,10 @@ impl AppIds {
         }
         if by_target.value.as_ref().is_ok_and(|info| info.name == self.name(app).as_str()) {
             self.name_is_held_by(app, None).await;
-        } else if by_target.value.is_ok() || is_unknown(&by_target.value) {
+        } else if by_target.value.is_ok() {
             self.look_at_name(app, heroku).await;
+        } else if is_unknown(&by_target.value) {
+            self.look_without_id(app, heroku).await;
         }
         by_target
     }
@@ -106,7 +109,7 @@ impl AppIds {
         let was_taken = self.is_taken(app);
         let mut answered = heroku.inspect(&self.target(app), listed, dyno).await;
         if is_unknown(&answered.value) && self.target(app) != *self.name(app) {
-            self.look_at_name(app, heroku).await;
+            self.look_without_id(app, heroku).await;
             if self.target(app) == *self.name(app) {
                 answered = heroku.inspect(self.name(app), listed, dyno).await;
             }
@@ -129,33 +132,30 @@ impl AppIds {
         answered
     }
 
-    /// Looks who has the name, at most once a minute.
+    /// Looks who has the name. One look at a time, so that all who ask have its answer.
     pub(super) async fn look_at_name(&self, app: AppId, heroku: &Heroku) {
-        let now = self.clock.now().mono;
-        {
-            let mut known = self.known(app);
-            let is_soon =
-                known.looked_at.is_some_and(|at| now.saturating_sub(at) < limits::DRAINS_ASKED_EVERY);
-            if is_soon || known.id.is_none() {
-                return;
-            }
-            known.looked_at = Some(now);
-        }
+        let _looking = self.apps[app.0 as usize].looking.lock().await;
+        let Some(id) = self.known(app).id.clone() else { return };
         match heroku.app(self.name(app)).await.value {
             Ok(info) => {
-                let id = self.known(app).id.clone();
-                let is_same = id.as_ref().is_some_and(|id| id.as_str() == info.id);
-                if is_same {
-                    let by_id = match id {
-                        Some(id) => heroku.app(&id).await.value,
-                        None => return,
-                    };
-                    self.known(app).is_by_name = is_unknown(&by_id);
-                }
-                self.name_is_held_by(app, info.id.parse().ok().filter(|_| !is_same)).await;
+                let other = info.id.parse().ok().filter(|other| *other != id);
+                self.name_is_held_by(app, other).await;
             }
             Err(ApiError::NoSuchApp) => self.name_is_held_by(app, None).await,
             Err(_) => {}
+        }
+    }
+
+    /// A call by the id went wrong. If the API itself knows the app by its name only, calls use that.
+    async fn look_without_id(&self, app: AppId, heroku: &Heroku) {
+        let Some(id) = self.known(app).id.clone() else { return };
+        if !is_unknown(&heroku.app(&id).await.value) {
+            return;
+        }
+        self.look_at_name(app, heroku).await;
+        let by_name = heroku.app(self.name(app)).await.value;
+        if by_name.is_ok_and(|info| info.id == id.as_str()) {
+            self.known(app).is_by_name = true;
         }
     }
 
@@ -165,11 +165,11 @@ impl AppIds {
         {
             let mut known = self.known(app);
             let is_soon =
-                known.looked_at.is_some_and(|at| now.saturating_sub(at) < limits::DRAINS_ASKED_EVERY);
+                known.asked_at.is_some_and(|at| now.saturating_sub(at) < limits::DRAINS_ASKED_EVERY);
             if known.id.is_some() || is_soon {
                 return;
             }
-            known.looked_at = Some(now);
+            known.asked_at = Some(now);
         }
         if let Ok(info) = heroku.app(self.name(app)).await.value {
             self.learn(app, &info).await;

@@ -32,6 +32,7 @@ use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
 use crate::store::{Store, StoreOptions};
+use crate::store_watch;
 use crate::traffic::TrafficBook;
 use crate::watchdog_task::WatchdogTask;
 use dynowarden_core::limits;
@@ -89,7 +90,7 @@ pub async fn start(
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let names = plans.iter().map(|plan| plan.name.clone()).collect();
     let ids = Arc::new(AppIds::load(names, clock, handle.clone(), store.clone()).await);
-    let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
+    let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
     // The notifiers and the status page read it.
     let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
     let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
@@ -213,21 +214,6 @@ async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreErr
 fn remembered_span(plans: &[AppPlan]) -> Duration {
     let spans = plans.iter().map(|plan| plan.policy.cooldown.max(plan.policy.max_restarts.per));
     spans.max().unwrap_or_default()
-}
-
-/// Reports in `/readyz` that the store is away; the store itself logs it.
-async fn watch_store(store: Store, readiness: Arc<Readiness>) {
-    let mut health = store.watch();
-    loop {
-        // It may have gone away before this task started.
-        match &*health.borrow_and_update() {
-            Some(_) => readiness.fail("store", "unavailable; batches are accepted, but restarts are off"),
-            None => readiness.recover("store"),
-        }
-        if health.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Decisions of an earlier process, for the status page. It can start without them, so a store that does not

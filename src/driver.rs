@@ -58,14 +58,40 @@ pub struct Stopped;
 /// Requests to the driver, sent through its [`Handle`].
 #[derive(Debug)]
 pub enum Command {
-    ApiQuota { remaining: u32 },
-    Events { app: AppId, events: Vec<Event>, drain: Option<DrainToken>, share: QueuePermit },
-    Order { app: AppId, dyno: Option<DynoName>, forced: bool, answer: oneshot::Sender<Vec<Decision>> },
-    PlatformStatus { is_red: bool },
-    Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str>, kept: oneshot::Sender<()> },
+    ApiQuota {
+        remaining: u32,
+    },
+    Events {
+        app: AppId,
+        events: Vec<Event>,
+        drain: Option<DrainToken>,
+        share: QueuePermit,
+    },
+    Order {
+        app: AppId,
+        dyno: Option<DynoName>,
+        forced: bool,
+        answer: oneshot::Sender<Vec<Decision>>,
+    },
+    /// The API's clock agrees with this machine's.
+    ClockConfirmed,
+    PlatformStatus {
+        is_red: bool,
+    },
+    Pause {
+        app: Option<AppId>,
+        until: Timestamp,
+        reason: Arc<str>,
+        kept: oneshot::Sender<()>,
+    },
     Publish(Box<Record>),
-    Resume { app: Option<AppId>, kept: oneshot::Sender<()> },
-    Status { answer: oneshot::Sender<Vec<AppStatus>> },
+    Resume {
+        app: Option<AppId>,
+        kept: oneshot::Sender<()>,
+    },
+    Status {
+        answer: oneshot::Sender<Vec<AppStatus>>,
+    },
 }
 
 #[derive(Debug)]
@@ -93,6 +119,7 @@ pub struct Driver {
     /// Cloned for tasks that will answer.
     answerer: mpsc::Sender<Input>,
     clock: Clock,
+    clock_confirmed: bool,
     commands: mpsc::Receiver<Command>,
     engine: Engine,
     gate: OriginGate,
@@ -147,6 +174,12 @@ impl Handle {
     /// API response repeats it.
     pub fn api_tokens(&self, remaining: u32) {
         let _full = self.commands.try_send(Command::ApiQuota { remaining });
+    }
+
+    /// Reports that the API's clock agrees with this machine's. A full queue drops it; the next probe repeats
+    /// it.
+    pub fn clock_confirmed(&self) {
+        let _full = self.commands.try_send(Command::ClockConfirmed);
     }
 
     /// Reports a reading of Heroku's status page. A full queue drops it; the next reading repeats it.
@@ -212,6 +245,7 @@ impl Driver {
             answers,
             answerer,
             clock,
+            clock_confirmed: false,
             commands,
             engine: Engine::new(plans.clone(), seed),
             gate: OriginGate::new(ids, tokens, metrics.clone()),
@@ -388,6 +422,13 @@ impl Driver {
             Command::Pause { app, until, reason, kept } => {
                 self.pauses.keep(app, until, reason.clone(), kept);
                 Input::Pause { app, until, reason }
+            }
+            Command::ClockConfirmed => {
+                // Which of the stored pauses are over is certain only now.
+                if !std::mem::replace(&mut self.clock_confirmed, true) {
+                    self.read_pauses();
+                }
+                return;
             }
             Command::PlatformStatus { is_red } => Input::PlatformStatus { is_red },
             Command::Publish(record) => {

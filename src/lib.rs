@@ -31,6 +31,7 @@ mod queue_quota;
 pub mod readiness;
 pub mod status_model;
 pub mod store;
+mod store_watch;
 pub mod telemetry;
 pub mod traffic;
 pub mod ui;

@@ -19,10 +19,10 @@ use crate::heroku::{Answered, Heroku};
 use crate::heroku_status::StatusPage;
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::event::DynoState;
-use dynowarden_core::health::drains;
 use dynowarden_core::health::facts::Identity;
 use dynowarden_core::health::schedule::Ask;
 use dynowarden_core::health::watchdog::{Effect, Input, Options, Summary, Watchdog};
+use dynowarden_core::health::{clock, drains};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
@@ -124,6 +124,11 @@ impl WatchdogTask {
                 let Answered { value, tokens_remaining } = self.heroku.rate_limits().await;
                 // After an error this is the date of an earlier answer.
                 let date = self.heroku.date().filter(|_| value.is_ok());
+                let wall = self.context.clock.now().wall;
+                if date.is_some_and(|date| clock::agree(wall, date)) {
+                    self.context.store.confirm_clock(wall);
+                    self.context.handle.clock_confirmed();
+                }
                 (Input::Probed { answer: value, date }, tokens_remaining)
             }
             Ask::Status => {

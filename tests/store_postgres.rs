@@ -60,6 +60,8 @@ suite! {
     a_claim_within_the_cool_down_is_rejected,
     the_next_process_takes_over_the_claims_of_a_dead_one,
     a_decision_and_its_claim_are_one_transaction,
+    a_pause_refuses_claims_from_the_moment_it_is_answered,
+    the_first_id_of_an_app_is_kept,
     a_forced_restart_passes_max_restarts_and_does_not_count,
     hits_of_all_replicas_are_counted_together,
     no_more_than_max_concurrent_dynos_are_out,

@@ -22,7 +22,8 @@ use dynowarden_core::record::view::DecisionView;
 struct Order {
     /// Every running dyno of the listed process types if absent.
     dyno: Option<String>,
-    /// Whether it is a person's word, which passes cool-down, `max_restarts`, window, give-up and `min_uptime`.
+    /// Whether it is a person's word, which passes cool-down, `max_restarts`, window, give-up and
+    /// `min_uptime`.
     #[serde(default)]
     force: bool,
 }

@@ -3,11 +3,14 @@
 //! The verdict is [`verdict()`]'s, over the rows of all replicas. The database only ensures that no other
 //! replica judges the same process type at the same time.
 
+use std::cmp::Reverse;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::store::dialect::Dialect;
+use crate::store::past::ALL_APPS;
 use crate::store::rows::{
     DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp,
 };
@@ -51,6 +54,11 @@ pub(super) struct DbTime {
 }
 
 impl DbTime {
+    /// Converts a time of the caller's clock to the clock that judges leases.
+    pub(super) fn of_caller(self, at: Timestamp) -> i64 {
+        micros(at).saturating_add(self.ahead)
+    }
+
     /// Converts a time of the clock that judges leases to the caller's clock.
     pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
         timestamp(at.saturating_sub(self.ahead))
@@ -65,6 +73,12 @@ pub(super) async fn claim(
     db_time: DbTime,
 ) -> Result<Result<(), ClaimRefusal>, sqlx::Error> {
     let Claimant { app, request, .. } = claimant;
+    let pause: Option<(i64, String)> =
+        sqlx::query_as(PAUSE).bind(app).bind(ALL_APPS).bind(db_time.now).fetch_optional(&mut *to).await?;
+    if let Some((until, reason)) = pause {
+        let until = db_time.as_seen_by_caller(until);
+        return Ok(Err(ClaimRefusal::Paused { until, reason: reason.into() }));
+    }
     let bounds = &request.bounds;
     let longest = bounds.cooldown_after(u32::MAX).max(bounds.max_restarts.per);
     let since = db_time.now.saturating_sub(span_micros(longest));
@@ -77,12 +91,8 @@ pub(super) async fn claim(
         .bind(since)
         .fetch_all(&mut *to)
         .await?;
-    let give_up: Option<(i64, Option<i64>)> = sqlx::query_as(GIVE_UP)
-        .bind(app)
-        .bind(dyno.as_str())
-        .bind(db_time.now)
-        .fetch_optional(&mut *to)
-        .await?;
+    let give_up: Option<(i64, Option<i64>)> =
+        sqlx::query_as(GIVE_UP).bind(app).bind(dyno.as_str()).fetch_optional(&mut *to).await?;
     let give_up = give_up.map(|(until, release)| GiveUp { until, release });
     let judged = judge(&rows, give_up, claimant, db_time);
     for resolved in &judged.resolved {
@@ -167,8 +177,12 @@ const ROWS: &str = "\
     WHERE app = $1 AND process_type = $2 \
         AND (ended_at IS NULL OR lease_until > $3 OR (dyno = $4 AND accepted_at > $5))";
 
-const GIVE_UP: &str =
-    "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2 AND until > $3";
+const GIVE_UP: &str = "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2";
+
+/// Whoever paused the app, and wherever: its pause is in force before it is answered.
+const PAUSE: &str = "\
+    SELECT until, reason FROM dynowarden_pauses WHERE app IN ($1, $2) AND until > $3 \
+    ORDER BY until DESC LIMIT 1";
 
 const RESOLVE: &str = "\
     UPDATE dynowarden_restarts SET result = COALESCE(result, $2), ended_at = $3, lease_until = 0, \
@@ -250,88 +264,114 @@ struct Resolved {
     accepted_at: Option<i64>,
 }
 
+/// The restarts of the claimed dyno.
+#[derive(Debug, Default)]
+struct Restarts<'r> {
+    /// Accepted ones, the newest first.
+    accepted: Vec<(i64, &'r Row)>,
+    /// The end of another claim, or of a DELETE that may still be carried out.
+    blocked_until: Option<i64>,
+    /// When the very instance that the API shows was asked to go.
+    replaced_at: Option<i64>,
+    resolved: Vec<Resolved>,
+}
+
 fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time: DbTime) -> Judged {
-    let Claimant { holder, request, .. } = claimant;
-    let now = db_time.now;
-    let (bounds, dyno) = (&request.bounds, request.seen.name.to_string());
-    let is_mine = |row: &Row| row.holder == holder && row.attempt_id == attempt_number(request.attempt_id);
-    let mut judged = Judged { refusal: None, resolved: Vec::new() };
-    if rows.iter().any(|row| is_mine(row) && row.ended_at.is_none() && row.lease_until > now) {
-        return judged;
+    let request = claimant.request;
+    let bounds = &request.bounds;
+    let holds_it = |row: &Row| is_mine(row, claimant) && row.ended_at.is_none();
+    if rows.iter().any(|row| holds_it(row) && row.lease_until > db_time.now) {
+        return Judged { refusal: None, resolved: Vec::new() };
     }
-    let is_same_process = |row: &Row| {
-        row.instance == request.seen.id.as_str()
-            && row.created_at == micros(request.seen.created_at)
-            && row.updated_at == micros(request.seen.updated_at)
-    };
+    let Restarts { accepted, blocked_until, replaced_at, resolved } = restarts(rows, claimant, db_time.now);
+    let last = if request.is_forced { replaced_at } else { accepted.first().map(|(at, _)| *at) };
     let is_of_release = |row: &Row| {
         row.release.is_none() || release_of(&request.seen).is_none_or(|release| row.release == Some(release))
     };
-    let (mut blocked_until, mut restarts, mut replaced_at) = (None, Vec::new(), None);
-    for row in rows.iter().filter(|row| row.dyno == dyno) {
-        if row.holder != holder && row.lease_until > now {
-            // Another replica's claim, open or settling.
-            blocked_until = blocked_until.max(Some(row.lease_until));
-        }
-        let mut accepted_at = row.accepted_at;
-        let is_abandoned = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
-        if is_abandoned && !is_mine(row) && accepted_at.is_none() && is_same_process(row) {
-            // Its DELETE may still be carried out.
-            let until = may_act_until(row, bounds);
-            if until > now {
-                blocked_until = blocked_until.max(Some(until));
-                continue;
-            }
-        }
-        if is_abandoned && !is_mine(row) {
-            if accepted_at.is_none() && !is_same_process(row) {
-                // The instance has changed: the restart was carried out, and no replica recorded it.
-                accepted_at = Some(row.claimed_at);
-            }
-            judged.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
-        }
-        if let Some(at) = accepted_at {
-            restarts.push((at, row));
-            if is_same_process(row) {
-                replaced_at = replaced_at.max(Some(at));
-            }
-        }
-    }
-    restarts.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
-    let last = if request.is_forced { replaced_at } else { restarts.first().map(|(at, _)| *at) };
-    let counted = restarts.iter().filter(|(_, row)| !request.is_forced && is_of_release(row));
+    let counted = accepted.iter().filter(|(_, row)| !request.is_forced && is_of_release(row));
     // A person's word starts the counts again.
     let counted = counted.take_while(|(_, row)| !row.is_forced);
-    let useless = counted.clone().take_while(|(_, row)| row.result.as_deref() == Some("no_help")).count();
+    let is_useless = |row: &Row| row.result.as_deref() == Some("no_help");
+    // The newest may not be judged yet.
+    let judged_by = bounds.boot_timeout + limits::HELP_WITHIN;
+    let is_open = |at: i64| at.saturating_add(span_micros(judged_by)) > db_time.now;
+    let judged = counted.clone().skip_while(|(at, row)| is_open(*at) && !is_useless(row));
+    // A give-up that is over takes the place of the doubled cool-down.
+    let had_give_up = give_up.is_some_and(|give_up| give_up.until <= db_time.now);
+    let useless = if had_give_up { 0 } else { judged.take_while(|(_, row)| is_useless(row)).count() };
     let given_up = give_up.filter(|give_up| !request.is_forced && !is_over(give_up, &request.seen));
-    let accepted: Vec<SignedDuration> = counted.map(|(at, _)| SignedDuration::from_micros(*at)).collect();
-    let out = out_in_formation(rows, claimant, now);
+    let counted: Vec<SignedDuration> = counted.map(|(at, _)| SignedDuration::from_micros(*at)).collect();
+    let out = out_in_formation(rows, claimant, db_time.now);
     let history = History {
-        accepted: &accepted,
+        accepted: &counted,
         claimed_until: blocked_until.map(SignedDuration::from_micros),
         cooling_from: last.map(SignedDuration::from_micros),
         useless: u32::try_from(useless).unwrap_or(u32::MAX),
-        given_up_until: given_up.map(|give_up| SignedDuration::from_micros(give_up.until)),
+        given_up_until: given_up
+            .filter(|give_up| give_up.until > db_time.now)
+            .map(|give_up| SignedDuration::from_micros(give_up.until)),
         others_out: out.len(),
     };
-    let now = SignedDuration::from_micros(now);
-    judged.refusal = match (verdict(&history, bounds, now), out.first()) {
+    let now = SignedDuration::from_micros(db_time.now);
+    let at = |until: SignedDuration| {
+        db_time.as_seen_by_caller(i64::try_from(until.as_micros()).unwrap_or(i64::MAX))
+    };
+    let refusal = match (verdict(&history, bounds, now), out.first()) {
         (Ok(()), _) => None,
-        (Err(Refusal::MaxRestarts { until }), _) => {
-            let until = i64::try_from(until.as_micros()).unwrap_or(i64::MAX);
-            Some(ClaimRefusal::MaxRestarts { until: db_time.as_seen_by_caller(until) })
-        }
+        (Err(Refusal::MaxRestarts { until }), _) => Some(ClaimRefusal::MaxRestarts { until: at(until) }),
         (Err(Refusal::FormationOut), Some(dyno)) => {
             let dyno = dyno.parse().unwrap_or_else(|_| request.seen.name.clone());
             Some(ClaimRefusal::FormationOut { dyno })
         }
         (Err(_), _) => {
             let until = earliest(&history, bounds, now).unwrap_or(now);
-            let until = i64::try_from(until.as_micros()).unwrap_or(i64::MAX);
-            Some(ClaimRefusal::Elsewhere { until: db_time.as_seen_by_caller(until) })
+            Some(ClaimRefusal::Elsewhere { until: at(until) })
         }
     };
-    judged
+    Judged { refusal, resolved }
+}
+
+fn is_mine(row: &Row, claimant: Claimant<'_>) -> bool {
+    row.holder == claimant.holder && row.attempt_id == attempt_number(claimant.request.attempt_id)
+}
+
+fn restarts<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Restarts<'r> {
+    let Claimant { holder, request, .. } = claimant;
+    let dyno = request.seen.name.to_string();
+    let is_same_process = |row: &Row| {
+        row.instance == request.seen.id.as_str()
+            && row.created_at == micros(request.seen.created_at)
+            && row.updated_at == micros(request.seen.updated_at)
+    };
+    let mut found = Restarts::default();
+    for row in rows.iter().filter(|row| row.dyno == dyno) {
+        if row.holder != holder && row.lease_until > now {
+            // Another replica's claim, open or settling.
+            found.blocked_until = found.blocked_until.max(Some(row.lease_until));
+        }
+        let mut accepted_at = row.accepted_at;
+        let is_lapsed = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
+        if is_lapsed && !is_mine(row, claimant) {
+            let until = may_act_until(row, &request.bounds);
+            if accepted_at.is_none() && is_same_process(row) && until > now {
+                found.blocked_until = found.blocked_until.max(Some(until));
+                continue;
+            }
+            if accepted_at.is_none() && !is_same_process(row) {
+                // The instance has changed: the restart was carried out, and no replica recorded it.
+                accepted_at = Some(row.claimed_at);
+            }
+            found.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
+        }
+        if let Some(at) = accepted_at {
+            found.accepted.push((at, row));
+            if is_same_process(row) {
+                found.replaced_at = found.replaced_at.max(Some(at));
+            }
+        }
+    }
+    found.accepted.sort_unstable_by_key(|(at, _)| Reverse(*at));
+    found
 }
 
 /// Until when the DELETE of a claim whose answer is unknown may be carried out.
@@ -505,6 +545,12 @@ mod tests {
         of(&[ended(1900, "no_help"), ended(700, "back")], None);
         of(&[Row { release: Some(6), ..ended(700, "no_help") }], None);
         of(&[Row { is_forced: true, ..ended(700, "no_help") }], None);
+        // The newest one is not judged yet, and those before it count on.
+        let bounds = Bounds { cooldown: Duration::from_secs(60), ..request("i2", false).bounds };
+        let brief = ClaimRequest { bounds, ..request("i2", false) };
+        let rows = [ended(1900, "no_help"), ended(100, "back")];
+        check(&rows, &brief, elsewhere(20), &[]);
+        check(&rows[1..], &brief, None, &[]);
     }
 
     #[test]
@@ -541,7 +587,7 @@ mod tests {
 
     #[test]
     fn a_give_up_lasts_until_another_release() {
-        let request = request("i1", true);
+        let request = request("i1", false);
         let claimant = Claimant { app: "acme", holder: "us", request: &request, decision: None };
         for (release, expect) in [(Some(7), elsewhere(60)), (None, elsewhere(60)), (Some(6), None)] {
             let give_up = GiveUp { until: NOW + secs(60), release };

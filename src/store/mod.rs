@@ -24,6 +24,7 @@ mod state;
 mod writer;
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -234,12 +235,8 @@ impl Store {
             }
             Record::Outcome(outcome) => {
                 let Some(app) = shared.app(outcome.app) else { return };
-                let is_held_on = matches!(
-                    outcome.result,
-                    RestartResult::Accepted { .. }
-                        | RestartResult::Ignored { .. }
-                        | RestartResult::NotBack { .. }
-                );
+                let is_held_on =
+                    matches!(outcome.result, RestartResult::Accepted { .. } | RestartResult::NotBack { .. });
                 if !is_held_on {
                     shared.held().remove(&outcome.attempt_id);
                 }
@@ -302,9 +299,25 @@ impl Store {
         shared.note_time(now);
         let pauses = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.read.acquire().await?;
-            past::pauses(shared, &mut connection, now).await
+            let db_time = shared.db_time(&mut connection, now).await?;
+            past::pauses(shared, &mut connection, db_time).await
         });
         pauses.await
+    }
+
+    /// Notes that the API's clock agrees with this time of day: retention may delete by it.
+    pub fn confirm_clock(&self, now: Timestamp) {
+        let shared = &self.shared;
+        shared.note_time(now);
+        let confirmed = Some((now, Instant::now()));
+        let before = std::mem::replace(
+            &mut *shared.confirmed.lock().unwrap_or_else(PoisonError::into_inner),
+            confirmed,
+        );
+        if before.is_none() {
+            shared.prune_now.store(true, Ordering::Relaxed);
+            shared.went_away.notify_one();
+        }
     }
 
     /// Sets the pause of one app, or of all, and replaces the previous one.
@@ -319,7 +332,11 @@ impl Store {
     ) -> Result<(), StoreAway> {
         let shared = &self.shared;
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
-        let set = replica_counts::set_pause(app, until, reason, &shared.link.write);
+        let set = async {
+            let mut connection = shared.link.write.acquire().await?;
+            let db_time = shared.db_time(&mut connection, shared.wall()).await?;
+            replica_counts::set_pause(app, db_time.of_caller(until), reason, &mut connection).await
+        };
         shared.within(limits::STORE_WAIT, set).await
     }
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use tracing::warn;
 
 use crate::store::claims::DbTime;
 use crate::store::dialect::Dialect;
-use crate::store::rows::{attempt_number, micros, span_micros, timestamp};
+use crate::store::rows::{attempt_number, span_micros, timestamp};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
@@ -20,6 +19,7 @@ use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
 use dynowarden_core::record::{AttemptId, MANUAL};
+use dynowarden_core::time::later;
 
 /// Reads the state, and takes over the claims that dead processes left open.
 pub(super) async fn read(
@@ -32,23 +32,48 @@ pub(super) async fn read(
     Ok(RestoredState {
         restarts: restarts(store, &mut *from, &claims, (span, db_time)).await?,
         given_up: given_up(store, &mut *from, db_time).await?,
-        pauses: pauses(store, &mut *from, db_time.as_seen_by_caller(db_time.now)).await?,
+        pauses: first_pauses(store, &mut *from, db_time).await?,
         pending: pending(store, from, db_time).await?,
         claims,
     })
 }
 
-/// The pauses in force, except those of apps that are not watched. A pause ends at a time of day that a
-/// person chose, so the caller's clock decides.
+/// The pauses in force, except those of apps that are not watched.
 pub(super) async fn pauses(
     store: &StoreInner,
     from: &mut AnyConnection,
-    now: Timestamp,
+    db_time: DbTime,
 ) -> Result<Vec<RestoredPause>, sqlx::Error> {
-    let rows: Vec<(String, i64, String)> = sqlx::query_as(PAUSES).bind(micros(now)).fetch_all(from).await?;
+    pauses_after(store, from, db_time.now, db_time).await
+}
+
+/// The same at startup. The clock of this machine is not confirmed yet, and may be in local time: a pause that
+/// seems to be over holds until it is.
+async fn first_pauses(
+    store: &StoreInner,
+    from: &mut AnyConnection,
+    db_time: DbTime,
+) -> Result<Vec<RestoredPause>, sqlx::Error> {
+    let is_own_clock = store.link.dialect == Dialect::Sqlite && !store.is_clock_confirmed();
+    let after = if is_own_clock { i64::MIN } else { db_time.now };
+    let now = db_time.as_seen_by_caller(db_time.now);
+    let mut pauses = pauses_after(store, from, after, db_time).await?;
+    for pause in pauses.iter_mut().filter(|pause| pause.until <= now) {
+        pause.until = later(now, limits::PAUSE_UNCONFIRMED);
+    }
+    Ok(pauses)
+}
+
+async fn pauses_after(
+    store: &StoreInner,
+    from: &mut AnyConnection,
+    after: i64,
+    db_time: DbTime,
+) -> Result<Vec<RestoredPause>, sqlx::Error> {
+    let rows: Vec<(String, i64, String)> = sqlx::query_as(PAUSES).bind(after).fetch_all(from).await?;
     let pauses = rows.into_iter().filter_map(|(app, until, reason)| {
         let app = if app == ALL_APPS { None } else { Some(store.app_named(&app)?) };
-        Some(RestoredPause { app, until: timestamp(until), reason: reason.into() })
+        Some(RestoredPause { app, until: db_time.as_seen_by_caller(until), reason: reason.into() })
     });
     Ok(pauses.collect())
 }

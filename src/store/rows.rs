@@ -288,9 +288,7 @@ async fn write_outcome(
             let millis = i64::try_from(out_for.as_millis()).unwrap_or(i64::MAX);
             set(BACK).bind(at).bind(id.to_string()).bind(millis)
         }
-        RestartResult::NotBack { .. } | RestartResult::DownAgain { .. } | RestartResult::Ignored { .. } => {
-            set(NOT_BACK)
-        }
+        RestartResult::NotBack { .. } | RestartResult::DownAgain { .. } => set(NOT_BACK),
         // The process that learns it need not be the one that restarted the dyno.
         RestartResult::NoHelp { .. } => sqlx::query(NO_HELP)
             .bind(app.to_string())
@@ -298,6 +296,7 @@ async fn write_outcome(
             .bind(result.label())
             .bind(clean(result.to_string())),
         RestartResult::Gone
+        | RestartResult::Ignored { .. }
         | RestartResult::Refused(_)
         | RestartResult::Unanswered { .. }
         | RestartResult::Withdrawn => set(OVER).bind(at),
@@ -305,9 +304,9 @@ async fn write_outcome(
     statement.execute(&mut *to).await?;
     if let RestartResult::Accepted { .. } = result {
         // The counts belong to an instance that is gone, and a restart ends a give-up.
-        for statement in [FORGET_HITS, FORGET_GIVE_UP] {
-            sqlx::query(statement).bind(app.as_str()).bind(dyno.to_string()).execute(&mut *to).await?;
-        }
+        sqlx::query(FORGET_HITS).bind(app.as_str()).bind(dyno.to_string()).execute(&mut *to).await?;
+        let give_up = sqlx::query(FORGET_GIVE_UP).bind(app.as_str()).bind(dyno.to_string()).bind(at);
+        give_up.execute(&mut *to).await?;
     }
     Ok(())
 }
@@ -318,7 +317,8 @@ const MEMORY_AFTER: &str = "\
 
 const FORGET_HITS: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2";
 
-const FORGET_GIVE_UP: &str = "DELETE FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2";
+/// One that is over stays: the next one lasts longer.
+const FORGET_GIVE_UP: &str = "DELETE FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2 AND until > $3";
 
 const GIVE_UP: &str = "\
     INSERT INTO dynowarden_give_ups (app, dyno, at, until, release, times) \

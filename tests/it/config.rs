@@ -900,7 +900,10 @@ fn notifiers_have_defaults_and_names() {
     let on = |notifier: &NotifierSettings| {
         notifier.on.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(on(first), "notify recovered restart suspect_release no_help drain_silent failure give_up");
+    assert_eq!(
+        on(first),
+        "notify recovered restart suspect_release no_help drain_silent failure not_restarted give_up"
+    );
     assert_eq!((on(second).as_str(), on(pager).as_str()), ("give_up", ""));
     assert_eq!(pager.group, Duration::ZERO);
     let ChannelSettings::Webhook { url, secret } = &pager.channel else { panic!("a webhook") };
@@ -942,13 +945,13 @@ fn wrong_notifiers_are_rejected_with_the_reason() {
         (
             &format!("{slack}on = ['restarts']"),
             "notify.on (dynowarden.toml line 4): read \"restarts\"; allowed: kinds of messages: restart, give_up, \
-             failure, drain_silent, no_help, suspect_release, notify, recovered, hold (one of restart, give_up, \
-             failure, drain_silent, no_help, suspect_release, notify, recovered, hold)",
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold (one of restart, give_up, \
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold)",
         ),
         (
             &format!("{slack}on = []"),
             "notify.on (dynowarden.toml line 4): read an empty list; allowed: at least one of the kinds of \
-             messages: restart, give_up, failure, drain_silent, no_help, suspect_release, notify, recovered, hold \
+             messages: restart, give_up, failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold \
              (none only with a digest)",
         ),
         (

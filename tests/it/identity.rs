@@ -66,31 +66,32 @@ fn drain_of(heroku: &SimHeroku, name: &str, url: &str) -> String {
     heroku.add_drain(&app(name), url).expect("an app").token.to_string()
 }
 
-/// The URL of the app's own drain.
-fn own_url(daemon: &Daemon, name: &str) -> String {
-    SimHeroku::drain_url(&format!("{}/logs/{name}", daemon.url), "logplex", DRAIN_PASSWORD)
+/// The URL of the app's own drain: by its path and password. Nothing listens there, so that only the tests'
+/// own batches arrive.
+fn own_url(name: &str) -> String {
+    SimHeroku::drain_url(&format!("http://127.0.0.1:1/logs/{name}"), "logplex", DRAIN_PASSWORD)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_apps_drain_restarts_nothing() {
-    let heroku = heroku_with(&["acme", "beta", "unwatched"], 1).await;
-    let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "acme,beta")]);
-    drain_of(&heroku, "acme", &own_url(&daemon, "acme"));
-    // Both have acme's URL, as if copied.
     for name in ["beta", "unwatched"] {
-        let token = drain_of(&heroku, name, &own_url(&daemon, "acme"));
+        let heroku = heroku_with(&["acme", "beta", "unwatched"], 1).await;
+        let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "acme,beta")]);
+        let own = drain_of(&heroku, "acme", &own_url("acme"));
+        // It has acme's URL, as if copied.
+        let token = drain_of(&heroku, name, &own_url("acme"));
         post_r14(&heroku, &daemon, "acme", Some(&token), "web.1").await;
-        let held = daemon.await_line(|line| {
-            line["code"] == "foreign_drain"
-                && line["reason"].as_str().is_some_and(|reason| reason.contains(&token))
-        });
+        let says = |line: &serde_json::Value, key: &str, text: &str| {
+            line[key].as_str().is_some_and(|said| said.contains(text))
+        };
+        let held = daemon.await_line(|line| line["code"] == "foreign_drain" && says(line, "reason", &token));
         assert_eq!((&held["app"], &held["dyno"]), (&"acme".into(), &"web.1".into()));
-        let told = daemon.await_line(|line| {
-            line["notice"] == "failure" && line["message"].as_str().is_some_and(|text| text.contains(&token))
-        });
-        assert!(told["message"].as_str().is_some_and(|text| text.contains("heroku drains:remove")), "{told}");
+        let told = daemon.await_line(|line| line["notice"] == "failure" && says(line, "message", &token));
+        assert!(says(&told, "message", "heroku drains:remove"), "{told}");
+        assert!(heroku.deletes().is_empty());
+        post_r14(&heroku, &daemon, "acme", Some(&own), "web.1").await;
+        await_restart_of(&heroku, "acme", "web.1").await;
     }
-    assert!(heroku.deletes().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +103,7 @@ async fn an_unknown_drain_counts_unless_a_list_says_otherwise() {
     post_r14(&heroku, &daemon, "acme", Some("d.unknown"), "web.1").await;
     await_restart_of(&heroku, "acme", "web.1").await;
     // No list can be fetched.
-    drain_of(&heroku, "beta", &own_url(&daemon, "beta"));
+    drain_of(&heroku, "beta", &own_url("beta"));
     heroku.add_fault(FaultRule::always(Method::GET, "/beta/log-drains", Fault::Status(403)));
     post_r14(&heroku, &daemon, "beta", Some("d.unknown"), "web.1").await;
     await_restart_of(&heroku, "beta", "web.1").await;
@@ -115,9 +116,9 @@ async fn an_unknown_drain_counts_unless_a_list_says_otherwise() {
 async fn a_drain_that_was_added_after_the_last_list_counts() {
     let heroku = heroku_with(&["acme"], 2).await;
     let daemon = Daemon::start(&heroku.api_url(), &[]);
-    drain_of(&heroku, "acme", &own_url(&daemon, "acme"));
+    drain_of(&heroku, "acme", &own_url("acme"));
     heroku.await_call(|call| call.path == "/apps/acme/log-drains", PATIENCE).await.expect("a list");
-    let token = drain_of(&heroku, "acme", &own_url(&daemon, "acme"));
+    let token = drain_of(&heroku, "acme", &own_url("acme"));
     post_r14(&heroku, &daemon, "acme", Some(&token), "web.1").await;
     await_restart_of(&heroku, "acme", "web.1").await;
 }
@@ -125,16 +126,16 @@ async fn a_drain_that_was_added_after_the_last_list_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rename_changes_nothing_and_another_app_with_the_name_is_held() {
     let heroku = heroku_with(&["acme"], 2).await;
+    let own = drain_of(&heroku, "acme", &own_url("acme"));
     let daemon = Daemon::start(&heroku.api_url(), &[]);
-    let own = drain_of(&heroku, "acme", &own_url(&daemon, "acme"));
-    post_r14(&heroku, &daemon, "acme", Some(&own), "web.1").await;
+    post_r14(&heroku, &daemon, "acme", None, "web.1").await;
     await_restart_of(&heroku, "acme", "web.1").await;
     daemon.await_line(|line| line["outcome"] == "back");
     heroku.with(|platform, now| {
         platform.world.take_over(&app("acme"), app("acme-old"), now).expect("the name is free");
     });
     // The new app got a drain with the old URL.
-    let other = drain_of(&heroku, "acme", &own_url(&daemon, "acme"));
+    let other = drain_of(&heroku, "acme", &own_url("acme"));
     post_r14(&heroku, &daemon, "acme", Some(&other), "web.2").await;
     daemon.await_decision("web.2", "hold", "other_app");
     daemon.await_line(|line| {

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod inspection;
 pub mod json;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -149,6 +150,8 @@ pub enum ClaimRefusal {
         /// When a restart is allowed again.
         until: Timestamp,
     },
+    /// A person paused the app, perhaps at another replica.
+    Paused { until: Timestamp, reason: Arc<str> },
     /// The store does not answer, and without it the other replicas' restarts are unknown.
     StoreAway,
 }

@@ -18,6 +18,7 @@
 //! A line that looks like one of these and cannot be read is a counted error: either its text is not the
 //! platform's, or the platform has changed its wording, which is worth a warning.
 
+mod api;
 pub mod life;
 pub mod request;
 pub mod scale;
@@ -31,8 +32,7 @@ use nom::{IResult, Parser};
 
 use crate::codes::{Code, Family};
 use crate::event::{BorrowedEvent, Event, Fact, Megabytes};
-use crate::ident::{DrainToken, DynoRef, InstanceId, ProcessType};
-use crate::limits;
+use crate::ident::{DrainToken, DynoRef, InstanceId};
 use crate::wire::line::Line;
 use crate::wire::logfmt;
 use crate::wire::timestamp::TimeError;
@@ -74,7 +74,7 @@ pub fn event<'b>(line: &Line<'b>) -> Result<Option<BorrowedEvent<'b>>, DetectErr
 pub fn fact<'b>(line: &Line<'b>) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
     match (line.app, line.procid) {
         (b"heroku", procid) => platform(line, procid),
-        (b"app", b"api") => Ok(api(line.msg.trim_ascii())),
+        (b"app", b"api") => Ok(api::event(line.msg.trim_ascii())),
         (b"app", b"log-shuttle") => log_shuttle(line.msg.trim_ascii()),
         _ => Ok(None),
     }
@@ -120,7 +120,7 @@ fn platform<'b>(line: &Line<'b>, procid: &'b [u8]) -> Result<Option<Fact<DynoRef
     match procid {
         b"router" => router(msg),
         b"logplex" => logplex(line.host, msg),
-        b"api" => Ok(api(msg)),
+        b"api" => Ok(api::event(msg)),
         procid => match DynoRef::parse(procid) {
             Some(dyno) => dyno_manager(dyno, procid, msg),
             None => Ok(None),
@@ -287,34 +287,6 @@ fn log_shuttle<'b>(msg: &[u8]) -> Result<Option<Fact<DynoRef<'b>>>, DetectError>
         },
         Err(_) => Ok(None),
     }
-}
-
-// === The API ===
-
-/// `Release v12 created by user …`, `Deploy 1a2b3c4 by user …`, `Rollback to v10 by user …` and `Scaled to
-/// web@4:Standard-1X by user …`. Its other lines accompany one of these or change nothing here.
-fn api<'b>(msg: &[u8]) -> Option<Fact<DynoRef<'b>>> {
-    if let Some(text) = msg.strip_prefix(b"Release v") {
-        let (_, version) = terminated(number, tag(" created by ")).parse(text).ok()?;
-        return Some(Fact::Release { version: Some(version) });
-    }
-    let starts = |words: &[&[u8]]| words.iter().any(|word| msg.starts_with(word));
-    if starts(&[b"Deploy ", b"Deployed ", b"Rollback to "]) {
-        return Some(Fact::Release { version: None });
-    }
-    starts(&[b"Scaled to ", b"Scale to "]).then(|| Fact::Scale { types: scaled_types(msg) })
-}
-
-/// The process types of `Scaled to web@4:Standard-1X worker@2:Standard-1X by user …`, and of the older
-/// `Scale to web=2 by …`. None if one of them cannot be read, so that all types count as scaled.
-fn scaled_types(msg: &[u8]) -> Vec<ProcessType> {
-    let words = msg.split(|octet| matches!(octet, b' ' | b',')).skip(2).filter(|word| !word.is_empty());
-    let scaled = words.take_while(|word| *word != b"by");
-    let type_of = |word: &[u8]| -> Option<ProcessType> {
-        let end = word.iter().position(|octet| matches!(octet, b'@' | b'='))?;
-        std::str::from_utf8(&word[..end]).ok()?.parse().ok()
-    };
-    scaled.take(limits::SCALED_TYPES_MAX).map(type_of).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 // === Parts ===

@@ -146,6 +146,13 @@ pub const QUEUED_PER_FORMATION_MAX: usize = 256;
 /// Dynos with state in the engine, over all apps; past it the longest quiet one is forgotten.
 pub const DYNOS_MAX: usize = 200_000;
 
+/// Errors of process types that are not listed, of one batch: enough to show that a type errs.
+pub const UNLISTED_ERRORS_PER_BATCH_MAX: usize = 4;
+
+/// Process types of one app that err and are not listed; a Procfile has a handful, and further ones leave no
+/// decision.
+pub const UNLISTED_TYPES_MAX: usize = 16;
+
 /// Process types read from one line about scaling; a Procfile has a handful.
 pub const SCALED_TYPES_MAX: usize = 64;
 
@@ -559,20 +566,24 @@ pub const ROUND_CALLS_AT_ONCE: usize = 8;
 /// The wait before a failed call of a round is repeated; it doubles with every failure.
 pub const ROUND_AGAIN: Duration = Duration::from_secs(60);
 
-/// Between two probes of the token, which cost nothing.
-pub const PROBE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Between two probes of the token, which cost no quota. People are notified within 30 s that restarts are
+/// off.
+pub const PROBE_EVERY: Duration = Duration::from_secs(8);
 
 /// The wait after a failed probe; it doubles with every failure.
-pub const PROBE_AGAIN: Duration = Duration::from_secs(60);
+pub const PROBE_AGAIN: Duration = Duration::from_secs(2);
 
-/// Consecutive failed probes until the API counts as away: over four minutes.
+/// Consecutive failed probes until the API counts as away.
 pub const PROBES_FAILED: u32 = 3;
+
+/// After this long without an answer, two failed probes are enough: each may have waited for its time-out.
+pub const API_AWAY_AFTER: Duration = Duration::from_secs(20);
 
 /// Between two reads of Heroku's status page.
 pub const PLATFORM_STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
 
-/// How long a red reading of the status page counts if no other follows: an unreadable page is neither red nor
-/// green, and must not hold restarts for ever.
+/// How long a red reading of the status page counts if no other follows: an unreadable page is neither red
+/// nor green, and must not hold restarts for ever.
 pub const PLATFORM_RED_COUNTS: Duration = Duration::from_secs(30 * 60);
 
 /// Bytes of Heroku's status page.
@@ -611,8 +622,8 @@ pub const LOSS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
 
-/// How often the drains of an app are listed for batches of an unknown drain, and how often it is looked who
-/// has its name.
+/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked for
+/// if the API does not answer.
 pub const DRAINS_ASKED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a drain of another app is reported while it goes on sending.
@@ -688,6 +699,12 @@ pub const DECISIONS_KEPT_MAX: u64 = 1_000_000;
 
 /// Rows that retention deletes in one transaction.
 pub const ROWS_PER_PRUNE_MAX: u64 = 500;
+
+/// How long the API's clock confirms this machine's. Retention deletes nothing without that.
+pub const CLOCK_CONFIRMED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How long a stored pause that seems to be over holds after startup, until the API confirms the clock.
+pub const PAUSE_UNCONFIRMED: Duration = Duration::from_secs(60 * 60);
 
 /// How often retention looks for rows that are too old or too many.
 pub const PRUNE_RECORD_EVERY: Duration = Duration::from_secs(10 * 60);

@@ -35,8 +35,6 @@ pub(crate) struct Daemon {
     engine: Engine,
     frame_ids: FrameDedup,
     watches: Vec<ProcessTypeFilter>,
-    /// The release under which a held dyno was last seen, for the store's give-ups.
-    last_release: Option<u64>,
     /// The quantities of each app's formations, and when they were asked for.
     pub(crate) quantities: HashMap<usize, (Timestamp, Vec<json::Formation>)>,
     /// It was asked to stop, and takes no more work.
@@ -65,6 +63,7 @@ impl Simulation {
         }
         self.life += 1;
         self.figures.did("lives", 1);
+        self.liveness.born();
         let plans: Vec<_> = self.scenario.apps.iter().map(|app| app.plan.clone()).collect();
         let watch = |plan: &dynowarden_core::policy::AppPlan| ProcessTypeFilter {
             process_types: plan.policy.process_types.clone(),
@@ -74,7 +73,6 @@ impl Simulation {
             watches: plans.iter().map(watch).collect(),
             engine: Engine::new(plans, self.chance.draw()),
             frame_ids: FrameDedup::default(),
-            last_release: None,
             quantities: HashMap::new(),
             is_stopping: false,
         });
@@ -130,7 +128,7 @@ impl Simulation {
 
     fn end_process(&mut self) {
         self.daemon = None;
-        self.invariants.died();
+        self.invariants.died(self.now);
         let away = if self.chance.hits(700) {
             self.chance.span(Duration::from_millis(100), secs(20))
         } else {
@@ -151,14 +149,15 @@ impl Simulation {
     }
 
     /// The process ends once its calls are answered, and what it has written is in the store.
-    pub(super) fn stopped(&mut self, life: u32) {
+    pub(super) fn stopped(&mut self, life: u32) -> Result<(), Wrong> {
         if !self.is_alive(life) {
-            return;
+            return Ok(());
         }
         if self.flights.values().any(|flight| flight.life == life && !flight.is_over) {
             self.plan_in(Duration::from_millis(200), Due::Event(Event::Stopped { life }));
-            return;
+            return Ok(());
         }
+        self.hand_over()?;
         let is_ours = |due: &Due| matches!(due, Due::Written { life: of, .. } | Due::ClaimWritten { life: of, .. } if *of == life);
         let keys: Vec<_> = self.agenda.iter().filter(|(_, due)| is_ours(due)).map(|(key, _)| *key).collect();
         for key in keys {
@@ -169,6 +168,18 @@ impl Simulation {
             }
         }
         self.end_process();
+        Ok(())
+    }
+
+    /// What has been asked for and not been sent goes to the store, for the next process.
+    fn hand_over(&mut self) -> Result<(), Wrong> {
+        let wall = self.clock().wall();
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let now = Now { mono: since(daemon.born, self.now), wall };
+        let (effects, pending) = daemon.engine.stop(now);
+        self.figures.did("handed_over", pending.len() as u64);
+        self.store.pending.extend(pending);
+        effects.into_iter().try_for_each(|effect| self.carry_out(effect))
     }
 
     pub(super) fn claim_written(&mut self, row: Row) {
@@ -209,11 +220,12 @@ impl Simulation {
         match &event.fact {
             Fact::Error { code: Code::R14, dyno: Some(dyno) } => {
                 self.figures.did("errors", 1);
+                self.invariants.promises.heard(app, dyno, event.at, self.now);
                 let fresh = since(event.at, self.now) < secs(90);
                 if fresh && !self.scenario.is_calm && !self.scenario.apps[app].plan.dry_run {
                     self.excuse_clock();
                     self.excuse_api();
-                    if self.platform.bucket.remaining(self.now) < 1000 {
+                    if self.platform.bucket.remaining(self.now) < 60 {
                         self.liveness.trouble(Trouble::Tokens, later(self.now, secs(120)));
                     }
                     let (clock, world) = (self.clock(), &self.platform.world);
@@ -256,15 +268,18 @@ impl Simulation {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { attempt_id, app, seen, is_forced: is_manual, .. } => {
-                self.claim(attempt_id, app, seen, is_manual)
+            Effect::Claim { attempt_id, app, seen, is_forced, .. } => {
+                self.claim(attempt_id, app, seen, is_forced)
             }
             Effect::Delete { attempt_id, app, dyno } => {
                 let app = app.0 as usize;
                 let text = || format!("DELETE {dyno} ({life}:{})", attempt_id.0);
                 self.timeline.note(Some(app), text, self.now);
                 self.figures.did("deletes", 1);
-                let sent = self.invariants.sends_delete((life, attempt_id), app, &dyno, clock);
+                let sent = {
+                    let world = &self.platform.world;
+                    self.invariants.sends_delete((life, attempt_id), (app, &dyno), world, clock)
+                };
                 sent.map_err(in_app(app))?;
                 self.send(attempt_id, app, Want::Delete(dyno));
                 self.kill_soon();
@@ -310,10 +325,10 @@ impl Simulation {
         attempt_id: AttemptId,
         app: AppId,
         seen: DynoInfo,
-        is_manual: bool,
+        is_forced: bool,
     ) -> Result<(), Wrong> {
         let (life, place) = (self.life, app.0 as usize);
-        let claims = self.invariants.claims((life, attempt_id), place, (&seen, is_manual), self.now);
+        let claims = self.invariants.claims((life, attempt_id), place, (&seen, is_forced), self.now);
         claims.map_err(in_app(place))?;
         let commit = if self.chance.hits(80) {
             self.chance.span(secs(1), secs(5))
@@ -328,7 +343,10 @@ impl Simulation {
                 app,
                 target: seen,
                 rule,
+                is_forced,
                 accepted_at: None,
+                back_at: None,
+                is_useless: false,
                 has_ended: false,
             };
             self.plan_in(commit, Due::ClaimWritten { life, row: Box::new(row) });
@@ -387,9 +405,6 @@ impl Simulation {
                     format!("DECIDE {dyno} {word} {label}{attempt_id}: {}", decision.reason())
                 };
                 self.timeline.note(Some(app), text, self.now);
-                if let Some(daemon) = &mut self.daemon {
-                    daemon.last_release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
-                }
                 match &decision.action {
                     Action::Hold(hold) => self.figures.hold(hold.label()),
                     Action::Notify => self.figures.did("notify_decisions", 1),
@@ -416,17 +431,22 @@ impl Simulation {
                 let app = of.0 as usize;
                 let text = || format!("TELL   {}: {}", notice.what.label(), notice.what);
                 self.timeline.note(Some(app), text, self.now);
-                if let (NoticeKind::GaveUp { until, times, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
+                if let ("not_restarted", Some(dyno)) = (notice.what.label(), &notice.dyno) {
+                    self.figures.did("told_not_restarted", 1);
+                    self.liveness.told(app, dyno.clone(), self.now);
+                }
+                if let (NoticeKind::GaveUp { until, times, release, .. }, Some(dyno)) =
+                    (&notice.what, &notice.dyno)
+                {
                     self.figures.did("give_ups", 1);
                     let name = self.app_name(app);
                     let version = self.platform.world.app(name.as_str()).map_or(0, |app| app.version());
                     let ends = later(self.now, since(clock.wall(), *until));
                     self.liveness.gave_up(app, dyno.clone(), ends, version);
-                    let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
-                    let given_up =
-                        RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release, times: *times };
+                    let (until, release, times) = (*until, *release, *times);
+                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until, release, times };
                     self.write(Write::GivenUp(given_up));
-                    let justified = self.invariants.gave_up(app, Some(dyno), self.now);
+                    let justified = self.invariants.gave_up(app, dyno, times > 1);
                     return justified.map_err(in_app(app));
                 }
                 Ok(())
@@ -445,20 +465,32 @@ impl Simulation {
                         // A lost answer is noticed late, and the cool-down runs from then.
                         let until = later(self.now, self.invariants.policy(app).cooldown + secs(30));
                         self.liveness.assume(app, outcome.dyno.clone(), until);
+                        self.invariants.noted(app, &outcome.dyno, self.now);
                         self.write(Write::Accepted { holder, at: outcome.at });
                     }
-                    RestartResult::NoHelp { .. } => {}
+                    RestartResult::NoHelp { .. } => {
+                        self.write(Write::NoHelp { app: outcome.app, dyno: outcome.dyno.clone() });
+                    }
                     RestartResult::NotBack { .. }
                     | RestartResult::DownAgain { .. }
                     | RestartResult::Ignored { .. } => {
                         let cooldown = self.invariants.policy(app).cooldown;
                         self.liveness.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
+                        self.invariants.is_over(holder);
+                        if matches!(outcome.result, RestartResult::Ignored { .. }) {
+                            self.write(Write::Ended { holder });
+                        }
                     }
-                    RestartResult::Back { .. }
-                    | RestartResult::Gone
-                    | RestartResult::Refused(_)
-                    | RestartResult::Unanswered { .. }
-                    | RestartResult::Withdrawn => {
+                    RestartResult::Back { .. } => {
+                        self.invariants.is_over(holder);
+                        self.write(Write::Back { holder, at: outcome.at });
+                    }
+                    RestartResult::Refused(_) => {
+                        self.liveness.refused(app, outcome.dyno.clone(), self.now);
+                        self.invariants.is_over(holder);
+                        self.write(Write::Ended { holder });
+                    }
+                    RestartResult::Gone | RestartResult::Unanswered { .. } | RestartResult::Withdrawn => {
                         self.invariants.is_over(holder);
                         self.write(Write::Ended { holder });
                     }
@@ -517,9 +549,10 @@ impl Simulation {
             self.flights.insert(id, Flight { is_over: true, ..flight.clone() });
         }
         self.drawn += 1;
-        self.plan_in(page.after, Due::Answered(self.drawn));
+        let id = self.drawn;
+        self.plan_in(page.after, Due::Answered(id));
         let answer = Some(Answer::of_page(page));
-        self.flights.insert(self.drawn, Flight { has_arrived: true, answer, ..flight });
+        self.flights.insert(id, Flight { has_arrived: true, answer, ..flight });
     }
 
     fn fate(&mut self, app: usize, want: &Want) -> Fate {
@@ -640,7 +673,8 @@ impl Simulation {
         let (attempt_id, error) = (flight.attempt_id, ApiError::Unreachable { what: what.clone() });
         self.timeline.note(Some(flight.app), || format!("LOST   {}", flight.want), self.now);
         match flight.want {
-            Want::Delete(_) if flight.is_unsent => {
+            Want::Delete(dyno) if flight.is_unsent => {
+                self.invariants.promises.answered(flight.app, &dyno, false, self.now);
                 self.input(Input::Deleted { attempt_id, answer: DeleteResult::Refused(error) })
             }
             Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: DeleteResult::Lost { what } }),
@@ -663,7 +697,14 @@ impl Simulation {
             self.input(Input::ApiQuota { remaining })?;
         }
         match flight.want {
-            Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: answer.deletion() }),
+            Want::Delete(dyno) => {
+                let deletion = answer.deletion();
+                if !matches!(deletion, DeleteResult::Lost { .. }) {
+                    let is_accepted = deletion == DeleteResult::Accepted;
+                    self.invariants.promises.answered(app, &dyno, is_accepted, self.now);
+                }
+                self.input(Input::Deleted { attempt_id, answer: deletion })
+            }
             Want::Poll(dyno) => {
                 let polled = answer.body().and_then(|body| api_faults::one(body, &dyno));
                 self.input(Input::Polled { attempt_id, answer: polled })

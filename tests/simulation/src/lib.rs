@@ -13,6 +13,7 @@ pub mod invariants;
 pub mod liveness;
 pub mod measured;
 mod notifier;
+pub mod promises;
 pub mod scenario;
 pub mod store;
 
@@ -260,6 +261,11 @@ impl Simulation {
             let at = Timestamp::from_microsecond(micros).expect("it was one");
             self.invariants.error_line(app, dyno, *instance, at);
         }
+        if line.text.starts_with(b"source=")
+            && let Ok(dyno) = line.procid.parse::<DynoName>()
+        {
+            self.invariants.promises.sample(app, dyno, line.at);
+        }
         let is_sample = line.text.starts_with(b"source=") || line.text.starts_with(b"at=");
         if !is_sample {
             let text = || {
@@ -343,6 +349,7 @@ impl Simulation {
             }
             Event::Deploy { app, rollout } => {
                 self.figures.fault("deploy");
+                self.invariants.promises.released(app, now);
                 let _version = self.platform.world.deploy(&self.app_name(app), rollout, now);
             }
             Event::Fix { app } => {
@@ -397,13 +404,15 @@ impl Simulation {
             }
             Event::Scale { app, process_type, quantity } => {
                 self.figures.fault("scale");
-                self.liveness.excuse_app(app, later(now, self.invariants.policy(app).settle + secs(150)));
+                let policy = self.invariants.policy(app);
+                let span = policy.boot_timeout + policy.settle + secs(60);
+                self.liveness.scaled(app, process_type.clone(), span, now);
                 let _known = self.platform.world.scale(&self.app_name(app), &process_type, quantity, now);
             }
             Event::Start => return self.start(),
             Event::StatusPage(light) => self.platform.apps_light = light,
             Event::Stop => self.stop(),
-            Event::Stopped { life } => self.stopped(life),
+            Event::Stopped { life } => return self.stopped(life),
             Event::StoreAway(is_away) => {
                 self.figures.fault("store_away");
                 self.store.is_away = is_away;
@@ -426,6 +435,7 @@ impl Simulation {
                 let _known = self.platform.world.set_plan(&name, dyno, DynoPlan::default());
             }
         }
+        self.invariants.promises.released(app, now);
         let _version = self.platform.world.deploy(&name, Rollout::AtOnce, now);
     }
 
@@ -464,8 +474,8 @@ impl Simulation {
     }
 
     fn excuse_clock(&mut self) {
-        // Lines more than two minutes ahead of us, or five behind, are not trusted.
-        if self.skew.abs() > SignedDuration::from_secs(100) {
+        // Lines more than two minutes ahead of us, or 90 s behind, are not trusted.
+        if self.skew.abs() > SignedDuration::from_secs(60) {
             self.liveness.trouble(Trouble::Clock, later(self.now, secs(90)));
         }
     }
@@ -479,7 +489,9 @@ impl Simulation {
     fn order(&mut self, app: usize, dyno: Option<DynoName>) -> Result<(), Wrong> {
         self.orders += 1;
         self.figures.did("orders", 1);
-        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno, forced: true })
+        let forced = self.chance.hits(500);
+        self.timeline.note(Some(app), || format!("ORDER  {dyno:?}, forced: {forced}"), self.now);
+        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno, forced })
     }
 
     fn pause(&mut self, app: Option<usize>, span: Duration) -> Result<(), Wrong> {
@@ -490,7 +502,7 @@ impl Simulation {
         let until = later(self.clock().wall(), span);
         let pause = RestoredPause { app: app.map(app_id), until, reason: "a launch".into() };
         self.store.pause(pause.clone());
-        self.invariants.pause(app, until);
+        self.invariants.pause(app, later(self.now, span));
         self.input(Input::Pause { app: pause.app, until, reason: pause.reason })
     }
 

@@ -241,7 +241,10 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::ApiQuota { .. } | Command::PlatformStatus { .. } | Command::Publish(_) => {
+        Command::ApiQuota { .. }
+        | Command::ClockConfirmed
+        | Command::PlatformStatus { .. }
+        | Command::Publish(_) => {
             panic!("the HTTP server sends no such command")
         }
     }

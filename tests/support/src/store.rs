@@ -349,9 +349,13 @@ pub async fn history_stays_within_its_limits(test_store: TestStore) {
     assert_eq!(page(&store, all.clone()).await.decisions[99].at, at(140_000));
     store.close().await;
 
-    // Too old; but the restart is needed much longer.
+    // Too old; but the restart is needed much longer. By an unconfirmed clock, nothing is too old.
     let now = at(145_000 + keep.as_secs() - 50);
     let store = Store::open(&test_store.database, options, now).await.expect("a store");
+    store.past(Duration::from_secs(60), now).await.expect("a past");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(page(&store, all.clone()).await.decisions.len(), 100);
+    store.confirm_clock(now);
     until_true(async || page(&store, all.clone()).await.decisions.len() == 50).await;
     let past = store.past(Duration::from_secs(30 * 86_400), now).await.expect("a past");
     assert_eq!(past.restarts.len(), 1);
@@ -436,10 +440,13 @@ pub async fn no_more_than_max_concurrent_dynos_are_out(test_store: TestStore) {
     assert_eq!(refused(&store, &ask(3, "web.3"), at(1)).await, out("web.1"));
     let worker = ClaimRequest { bounds: two, ..request(4, "worker.1", 0) };
     store.claim(&worker, at(1)).await.expect("another process type");
-    // Renewed, it stands; otherwise it lapses.
-    store.renew(&[AttemptId(1), AttemptId(9)], at(40)).await.expect("renewed");
-    store.claim(&ask(3, "web.3"), at(60)).await.expect("one has lapsed");
-    assert_eq!(refused(&store, &ask(5, "web.5"), at(99)).await, out("web.1"));
+    // Renewed, it stands. Otherwise it lapses, but its DELETE may be carried out until the boot time-out.
+    for secs in [40, 80, 120, 160] {
+        store.renew(&[AttemptId(1), AttemptId(9)], at(secs)).await.expect("renewed");
+    }
+    assert_eq!(refused(&store, &ask(3, "web.3"), at(179)).await, out("web.1"));
+    store.claim(&ask(3, "web.3"), at(180)).await.expect("one has lapsed");
+    assert_eq!(refused(&store, &ask(5, "web.5"), at(219)).await, out("web.1"));
     store.close().await;
 }
 
@@ -478,6 +485,7 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     } else {
         store
     };
+    store.confirm_clock(at(100));
     let past = store.past(Duration::from_secs(7200), at(100)).await.expect("a past");
     let RestoredState { claims, given_up, pauses, restarts, pending } = &past;
     let mut sorted = pending.clone();
@@ -492,6 +500,10 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     assert_eq!(given_up, [("web.2".to_owned(), at(21_600), Some(7))]);
     let shown: Vec<_> = pauses.iter().map(|it| (it.app, it.until, it.reason.to_string())).collect();
     assert_eq!(shown, [(None, at(400), "a move".to_owned()), (Some(OTHER), at(500), "a sale".to_owned())]);
+    store.clear_pause(Some(OTHER)).await.expect("no pause");
+    assert_eq!(store.pauses(at(100)).await.expect("pauses").len(), 1);
+    store.clear_pause(None).await.expect("no pause");
+    assert_eq!(store.pauses(at(100)).await.expect("pauses"), []);
     // A given-up dyno is refused to all replicas, until there is another release.
     assert_eq!(refused(&store, &request(9, "web.2", 1), at(100)).await, until(at(21_600)));
     let mut released = request(10, "web.2", 1);
@@ -499,10 +511,54 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     store.claim(&released, at(100)).await.expect("another release is another chance");
 
     assert_eq!(store.past(Duration::from_secs(50), at(100)).await.expect("a past").restarts, []);
-    store.clear_pause(Some(OTHER)).await.expect("no pause");
-    assert_eq!(store.pauses(at(100)).await.expect("pauses").len(), 1);
+    store.close().await;
+}
+
+/// Whatever a replica's engine knows, the claim's transaction sees the pause.
+pub async fn a_pause_refuses_claims_from_the_moment_it_is_answered(test_store: TestStore) {
+    let store = test_store.open().await;
+    store.set_pause(Some(ACME), at(500), "a sale").await.expect("a pause");
+    let paused = |until, reason: &str| ClaimRefusal::Paused { until: at(until), reason: reason.into() };
+    assert_eq!(refused(&store, &request(1, "web.1", 0), at(499)).await, paused(500, "a sale"));
+    store.set_pause(None, at(600), "a move").await.expect("a pause");
+    assert_eq!(refused(&store, &request(1, "web.1", 0), at(499)).await, paused(600, "a move"));
     store.clear_pause(None).await.expect("no pause");
-    assert_eq!(store.pauses(at(100)).await.expect("pauses"), []);
+    store.claim(&request(1, "web.1", 0), at(499)).await.expect("nothing is in the way");
+    // A repeated claim of the same attempt is not exempt.
+    store.set_pause(Some(OTHER), at(700), "elsewhere").await.expect("a pause");
+    store.claim(&request(1, "web.1", 0), at(500)).await.expect("another app is paused");
+    store.set_pause(Some(ACME), at(700), "again").await.expect("a pause");
+    assert_eq!(refused(&store, &request(1, "web.1", 0), at(501)).await, paused(700, "again"));
+    store.close().await;
+}
+
+/// A clock in local time makes a pause of an hour seem over at startup.
+pub async fn a_pause_outlives_a_clock_that_jumps_at_startup(test_store: TestStore) {
+    // A server's own clock judges pauses.
+    if !test_store.outlives || test_store.shared {
+        return;
+    }
+    let store = test_store.open().await;
+    store.set_pause(Some(ACME), at(3600), "a sale").await.expect("a pause");
+    store.close().await;
+    let wrong = at(5 * 3600);
+    let store = Store::open(&test_store.database, test_store.options(), wrong).await.expect("a store");
+    let past = store.past(Duration::from_secs(7200), wrong).await.expect("a past");
+    let shown = past.pauses.first().expect("it holds");
+    assert_eq!((shown.app, shown.until > wrong, &*shown.reason), (Some(ACME), true, "a sale"));
+    // The clock is right: it is really over.
+    store.confirm_clock(wrong);
+    assert_eq!(store.pauses(wrong).await.expect("pauses"), []);
+    store.close().await;
+}
+
+/// Another app that takes over the name never replaces the first id.
+pub async fn the_first_id_of_an_app_is_kept(test_store: TestStore) {
+    let store = test_store.open().await;
+    let name = |text: &str| text.parse().expect("a name");
+    assert_eq!(store.keep_app_id(&name("acme"), &name("id-1")).await, Ok(name("id-1")));
+    assert_eq!(store.keep_app_id(&name("acme"), &name("id-2")).await, Ok(name("id-1")));
+    assert_eq!(store.app_ids().await, Ok(vec![(name("acme"), name("id-1"))]));
     store.close().await;
 }
 
@@ -532,8 +588,10 @@ pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(test_store: Te
     let expect =
         [(seen("web.1", 0), "memory-quota-exceeded".to_owned()), (seen("worker.1", 0), "unknown".to_owned())];
     assert_eq!(claims, expect);
-    // The accepted one comes with its claim, and is not counted twice.
-    assert_eq!(past.restarts, []);
+    // The accepted one comes with its claim as well, so that its cool-down runs from the acceptance.
+    let accepted_at: Vec<_> = past.claims.iter().filter_map(|claim| claim.accepted_at).collect();
+    assert_eq!(accepted_at, [at(1)]);
+    assert_eq!(past.restarts.iter().map(|it| it.accepted_at).collect::<Vec<_>>(), [at(1)]);
     // This process holds it now and records its outcome; the old decision shows that.
     let attempt_id =
         |name: &str| past.claims.iter().find(|it| it.target.name == dyno(name)).expect(name).attempt_id.0;

@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DynoInfo;
 use crate::codes::Code;
-use crate::engine::judge::on_axis;
 use crate::record::hold::Hold;
 use crate::record::{AttemptId, Decision, MANUAL};
+use crate::time::on_axis;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cause {
@@ -213,10 +213,14 @@ pub(super) trait Inspectable: Revocable {
 impl Inspectable for Queued {}
 impl Inspectable for Waiting {}
 
-/// A state in which the new instance may come up.
-pub(super) trait Restarted: Into<Attempt> + Sized {
+/// A state after an accepted DELETE.
+pub(super) trait Accepted: Into<Attempt> + Sized {
+    /// The request, the replaced instance, and when the API accepted.
     fn parts(self) -> (Request, DynoInfo, SignedDuration);
+}
 
+/// A state in which the new instance may come up.
+pub(super) trait Restarted: Accepted {
     /// The new instance is up.
     fn settle(self) -> Settling {
         let (request, target, accepted) = self.parts();
@@ -224,8 +228,11 @@ pub(super) trait Restarted: Into<Attempt> + Sized {
     }
 }
 
-/// A state after an accepted DELETE, in which the restart may turn out to have failed.
-pub(super) trait Fallible: Restarted {
+impl Restarted for Booting {}
+impl Restarted for Failed {}
+
+/// A state in which the restart may turn out to have failed.
+pub(super) trait Fallible: Accepted {
     /// The new instance was not up in time, or did not stay up.
     fn fail(self) -> Failed {
         let (request, target, accepted) = self.parts();
@@ -236,9 +243,9 @@ pub(super) trait Fallible: Restarted {
 impl Fallible for Booting {}
 impl Fallible for Settling {}
 
-macro_rules! restarted {
+macro_rules! accepted {
     ($($state:ident)+) => {$(
-        impl Restarted for $state {
+        impl Accepted for $state {
             fn parts(self) -> (Request, DynoInfo, SignedDuration) {
                 (self.request, self.target, self.accepted)
             }
@@ -246,7 +253,7 @@ macro_rules! restarted {
     )+};
 }
 
-restarted! { Booting Settling Failed }
+accepted! { Booting Settling Failed }
 
 // === the steps ===
 

@@ -9,7 +9,6 @@ use crate::engine::attempt::{
     Attempt, Booting, Failed, Fallible, Polling, Request, Restarted, Settling, Unconfirmed,
 };
 use crate::engine::dyno::DynoKey;
-use crate::engine::judge::on_axis;
 use crate::engine::quota::Purpose;
 use crate::engine::restart::is_replaced;
 use crate::engine::{Effect, Engine};
@@ -17,6 +16,7 @@ use crate::event::{Change, DynoState};
 use crate::limits;
 use crate::policy::verdict::Bounds;
 use crate::record::{AttemptId, NoticeKind, RestartResult};
+use crate::time::{on_axis, since};
 
 impl Engine {
     pub(super) fn accepted(&mut self, key: DynoKey, booting: Booting, answer_lost: bool) {
@@ -74,8 +74,8 @@ impl Engine {
         }
     }
 
-    /// A DELETE's answer was lost: was it carried out? The dyno is not asked for again until that is known, or
-    /// long enough after the request that it will not be.
+    /// A DELETE's answer was lost: was it carried out? The dyno is not asked for again until that is known,
+    /// or so long after the request that it will not be.
     fn unconfirmed(
         &mut self,
         key: DynoKey,
@@ -125,16 +125,23 @@ impl Engine {
         attempt: Booting,
         answer: Result<Option<DynoInfo>, ApiError>,
     ) {
-        let waited = self.ago(attempt.accepted);
-        let is_late = waited >= self.policy(key).boot_timeout;
+        let (waited, boot_timeout) = (self.ago(attempt.accepted), self.policy(key).boot_timeout);
+        let mut is_late = waited >= boot_timeout;
+        // An instance that began late has its own time to boot.
+        if let Ok(Some(seen)) = &answer
+            && is_replaced(&attempt.target, Some(seen))
+            && waited < boot_timeout * 2
+        {
+            is_late &= since(seen.created_at, self.cautious_now().wall) >= boot_timeout;
+        }
         match answer {
             Ok(Some(seen)) if is_up_anew(&attempt.target, &seen) => self.back(key, attempt, &seen),
             Ok(None) if is_late => self.end(key, &attempt.request, RestartResult::Gone),
+            Ok(Some(seen)) if is_late && seen.state == DynoState::Up => {
+                self.ignored(key, &attempt.request, waited)
+            }
             Ok(Some(seen)) if is_late => {
-                let is_ignored = seen.state == DynoState::Up;
-                let not_back = RestartResult::NotBack { state: Some(seen.state), waited };
-                let result = if is_ignored { RestartResult::Ignored { waited } } else { not_back };
-                self.fail(key, attempt, result);
+                self.fail(key, attempt, RestartResult::NotBack { state: Some(seen.state), waited });
             }
             Err(_) if is_late => {
                 self.fail(key, attempt, RestartResult::NotBack { state: None, waited });
@@ -197,16 +204,21 @@ impl Engine {
         self.set_due(key, limits::FAILED_POLL_EVERY);
     }
 
-    /// A restart failed. The attempt ends when the dyno is up, or gone, or was never replaced and has run on
-    /// for a cool-down.
+    /// The API accepted the restart, and the old process runs on. Nothing is out.
+    fn ignored(&mut self, key: DynoKey, request: &Request, waited: Duration) {
+        let result = RestartResult::Ignored { waited };
+        self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));
+        self.end(key, request, result);
+    }
+
+    /// A restart failed. The attempt ends when the dyno is up, or gone, or turns out never to have been
+    /// replaced.
     fn failed(&mut self, key: DynoKey, attempt: Failed, answer: Result<Option<DynoInfo>, ApiError>) {
         let out_for = self.ago(attempt.accepted);
         match answer {
             Ok(None) => self.end(key, &attempt.request, RestartResult::Gone),
             Ok(Some(seen)) if is_up_anew(&attempt.target, &seen) => self.back(key, attempt, &seen),
-            Ok(Some(seen)) if seen.state == DynoState::Up && out_for >= self.policy(key).cooldown => {
-                self.end(key, &attempt.request, RestartResult::Ignored { waited: out_for });
-            }
+            Ok(Some(seen)) if seen.state == DynoState::Up => self.ignored(key, &attempt.request, out_for),
             Ok(_) | Err(_) => {
                 self.put(key, attempt);
                 self.set_due(key, limits::FAILED_POLL_EVERY);

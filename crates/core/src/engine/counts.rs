@@ -105,8 +105,8 @@ pub struct Sample {
 }
 
 impl MemoryTrend {
-    /// Takes a sample of the newest instance. If memory has been above the bound for long enough, returns the number of samples and
-    /// the time of the first.
+    /// Takes a sample of the newest instance. If memory has been above the bound for long enough, returns the
+    /// number of samples and the time of the first.
     pub fn sample(
         &mut self,
         sample: &Sample,

@@ -86,6 +86,8 @@ pub(super) struct LastRestart {
     pub attempt_id: Option<AttemptId>,
     /// By the wall clock, for records.
     pub accepted_at: Timestamp,
+    /// The acceptance by the platform's clock, as far as lines show it.
+    pub began_at: Timestamp,
     /// When the new instance came up, by the platform's clock.
     pub back_at: Option<Timestamp>,
     /// The same on the engine's clock; negative for a restart of an earlier process.

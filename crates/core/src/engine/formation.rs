@@ -1,20 +1,37 @@
 //! Whether a formation can spare one more dyno.
 //!
-//! Dynos that are out, or have not settled, count against `max_concurrent`. A dyno that has been out for longer
-//! than `boot_timeout` is broken and no longer counts: nothing is gained by waiting for it. Then at least half
-//! of the others must be up, and there is always one that is.
+//! Dynos that are out, or have not settled, count against `max_concurrent`. A dyno that has been out for
+//! longer than `boot_timeout` is broken and no longer counts: nothing is gained by waiting for it. Then at
+//! least half of the others must be up, and there is always one that is.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::DynoInfo;
-use crate::engine::judge::{Inspection, on_axis};
+use crate::api::{DynoInfo, FormationInfo};
+use crate::engine::attempt::Cause;
 use crate::event::DynoState;
 use crate::ident::DynoName;
+use crate::policy::Policy;
 use crate::policy::verdict::{Bounds, History, verdict};
 use crate::record::hold::Hold;
-use crate::time::{Now, since};
+use crate::time::{Now, on_axis, since};
+
+/// The facts of one inspection, and our own related facts.
+pub(super) struct Inspection<'a> {
+    pub cause: &'a Cause,
+    pub name: &'a DynoName,
+    pub policy: &'a Policy,
+    /// Other dynos of the formation that may be out because of us.
+    pub ours_out: &'a [DynoName],
+    /// Other dynos whose restart failed, each with the latest time at which the API accepted it.
+    pub failed: &'a [(DynoName, Timestamp)],
+    /// Other dynos that are not up, each with the time since which it has not been.
+    pub down: &'a [(DynoName, Timestamp)],
+    /// Whether it has waited for releases long enough.
+    pub ignores_deploys: bool,
+    pub view: &'a FormationInfo,
+}
 
 /// The other dynos of a formation, by whether they serve.
 #[derive(Debug, Default)]

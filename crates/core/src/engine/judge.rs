@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ApiError, DynoInfo, FormationInfo};
+use crate::api::{ApiError, DynoInfo};
 use crate::calendar;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::Dyno;
-use crate::engine::formation;
+use crate::engine::formation::{self, Inspection};
 use crate::event::DynoState;
 use crate::ident::DynoName;
 use crate::limits;
@@ -18,7 +18,7 @@ use crate::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
 use crate::policy::{MemoryBound, Policy};
 use crate::record::MemoryReading;
 use crate::record::hold::Hold;
-use crate::time::{Now, later, since};
+use crate::time::{Now, later, on_axis, since};
 
 /// What an attempt should do now.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,7 +126,8 @@ fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Re
     let history = History {
         accepted,
         cooling_from: restarts.last.as_ref().map(|last| last.accepted),
-        useless: if is_released { 0 } else { restarts.useless },
+        // A give-up that is over takes the place of the doubled cool-down.
+        useless: if is_released || restarts.give_ups > 0 { 0 } else { restarts.useless },
         given_up_until: given_up.map(|given_up| on_axis(given_up.until)),
         ..History::default()
     };
@@ -153,30 +154,10 @@ fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Re
 /// The rest of the cool-down; none when it is over.
 pub(super) fn cool_down_left(dyno: &Dyno, policy: &Policy, now: Duration) -> Option<Duration> {
     let cooling_from = dyno.restarts.last.as_ref().map(|restart| restart.accepted);
-    let history = History { cooling_from, useless: dyno.restarts.useless, ..History::default() };
+    let useless = if dyno.restarts.give_ups > 0 { 0 } else { dyno.restarts.useless };
+    let history = History { cooling_from, useless, ..History::default() };
     let ends = earliest(&history, &Bounds::from(policy), on_axis(now))?;
     Duration::try_from(ends.saturating_sub(on_axis(now))).ok()
-}
-
-/// Converts a time of the engine's clock for verdicts.
-pub(super) fn on_axis(mono: Duration) -> SignedDuration {
-    SignedDuration::try_from(mono).unwrap_or(SignedDuration::MAX)
-}
-
-/// The facts of one inspection, and our own related facts.
-pub(super) struct Inspection<'a> {
-    pub cause: &'a Cause,
-    pub name: &'a DynoName,
-    pub policy: &'a Policy,
-    /// Other dynos of the formation that may be out because of us.
-    pub ours_out: &'a [DynoName],
-    /// Other dynos whose restart failed, each with the latest time at which the API accepted it.
-    pub failed: &'a [(DynoName, Timestamp)],
-    /// Other dynos that are not up, each with the time since which it has not been.
-    pub down: &'a [(DynoName, Timestamp)],
-    /// Whether it has waited for releases long enough.
-    pub ignores_deploys: bool,
-    pub view: &'a FormationInfo,
 }
 
 /// Judges by what the API shows: first the dyno itself, then its formation.

@@ -28,6 +28,7 @@ pub mod restore;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod triggers;
 mod usefulness;
 mod vigilance;
@@ -45,16 +46,15 @@ use crate::engine::attempt::{Attempt, Cause};
 use crate::engine::counts::Hits;
 use crate::engine::dyno::{Dyno, DynoKey};
 use crate::engine::foreign::Foreign;
-use crate::engine::judge::on_axis;
 use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
 use crate::engine::restore::{PendingRestart, RestoredPause, RestoredState};
 use crate::event::Event;
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, DynoName, ProcessType};
 use crate::limits;
 use crate::policy::{AppPlan, MemoryBound, Policy, Trigger};
 use crate::record::{AttemptId, Decision, Record, RestartResult};
-use crate::time::{Now, later};
+use crate::time::{Now, later, on_axis};
 
 /// The state machine. See the module's documentation for how it is used.
 #[derive(Debug)]
@@ -104,6 +104,8 @@ struct App {
     has_preboot: bool,
     /// Announced releases so far; a dyno compares it to detect a new one.
     releases_seen: u64,
+    /// Process types that err and are not listed.
+    unlisted: BTreeSet<ProcessType>,
 }
 
 #[derive(Debug, Default)]
@@ -120,6 +122,8 @@ struct Formation {
 
 #[derive(Clone, Debug)]
 struct Pause {
+    /// Its end on the engine's clock, which no jump of the time of day brings nearer.
+    ends: Duration,
     reason: Arc<str>,
     until: Timestamp,
 }
@@ -289,7 +293,7 @@ impl Engine {
             Input::ForeignEvents { app, events, origin } => self.hold_all(app, &events, &origin.hold()),
             Input::Inspected { attempt_id, answer } => self.inspected(attempt_id, answer),
             Input::Order { order, app, dyno, forced } => self.order(order, (app, dyno, forced)),
-            Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
+            Input::Pause { app, until, reason } => self.pause(app, until, reason),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
             Input::PlatformStatus { is_red } => self.platform_read(is_red),
             Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),
@@ -324,8 +328,8 @@ impl Engine {
         self.attempts.len()
     }
 
-    /// Ends the engine: returns claims, and hands over what has been asked for and not been sent to the API, so
-    /// that the next process can take it up.
+    /// Ends the engine: returns claims, and hands over what has been asked for and not been sent to the API,
+    /// so that the next process can take it up.
     pub fn stop(&mut self, now: Now) -> (Vec<Effect>, Vec<PendingRestart>) {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         let mut attempts: Vec<(AttemptId, DynoKey)> =
@@ -354,6 +358,11 @@ impl Engine {
     /// Resumes attempts that were waiting for API quota.
     fn quota_reported(&mut self, remaining: u32) {
         self.tokens.reported(remaining, self.now.mono);
+        if remaining < restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
+            for app in (0..self.apps.len() as u32).map(AppId) {
+                self.report_no_calls(app, remaining);
+            }
+        }
         if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
             self.report_calls_left();
             for key in std::mem::take(&mut self.starved) {
@@ -442,8 +451,8 @@ impl Engine {
         [&self.app(app).paused, &self.paused]
             .into_iter()
             .flatten()
-            .filter(|pause| pause.until > self.now.wall)
-            .max_by_key(|pause| pause.until)
+            .filter(|pause| pause.ends > self.now.mono)
+            .max_by_key(|pause| pause.ends)
     }
 }
 
@@ -492,6 +501,7 @@ impl App {
             plan,
             has_preboot: false,
             releases_seen: 0,
+            unlisted: BTreeSet::new(),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Requests by a person: restarts, pauses and their end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use crate::api::{ApiError, DynoInfo, FormationInfo};
 use crate::engine::attempt::Cause;
@@ -12,6 +15,7 @@ use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::hold::Hold;
 use crate::record::{Action, AttemptId, Decision, Evidence, MANUAL, Record};
+use crate::time::since;
 
 /// A request that waits for its first inspection.
 #[derive(Clone, Debug)]
@@ -55,7 +59,7 @@ impl Engine {
             }
         };
         self.report_api_recovered(open.app);
-        self.app_mut(open.app).has_preboot = view.preboot;
+        self.app_mut(open.app).has_preboot |= view.preboot;
         self.note_states(open.app, &view);
         let dynos: Vec<DynoInfo> = match &open.dyno {
             Some(_) => view.dyno.iter().cloned().collect(),
@@ -125,7 +129,9 @@ impl Engine {
         decision
     }
 
-    pub(super) fn pause(&mut self, app: Option<AppId>, pause: Pause) {
+    pub(super) fn pause(&mut self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) {
+        let ends = self.now.mono.saturating_add(since(self.now.wall, until));
+        let pause = Pause { ends, reason, until };
         match app {
             Some(app) => self.app_mut(app).paused = Some(pause),
             None => self.paused = Some(pause),

@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::engine::attempt::{Attempt, Claiming, Inspectable, Inspecting, Request, Restarting, Revocable};
 use crate::engine::dyno::{DynoKey, Refused};
-use crate::engine::judge::{self, Assessment, Inspection};
+use crate::engine::formation::Inspection;
+use crate::engine::judge::{self, Assessment};
 use crate::engine::quota::Purpose;
 use crate::engine::{Effect, Engine};
 use crate::event::DynoState;
@@ -119,8 +120,8 @@ impl Engine {
         end.saturating_add(policy.settle).saturating_sub(now)
     }
 
-    /// What an inspection is for. The first belongs to the restart; so does one after a wait that is over, and
-    /// one after a long time.
+    /// What an inspection is for. The first belongs to the restart; so does one after a wait that is over,
+    /// and one after a long time.
     fn purpose_of(&self, key: DynoKey, request: &Request) -> Purpose {
         let is_overdue = self.now.mono.saturating_sub(request.inspected) >= self.policy(key).boot_timeout;
         if request.inspections == 0 {
@@ -191,7 +192,7 @@ impl Engine {
     /// Judges by the API's answer, and continues with the claim.
     fn judge_view(&mut self, key: DynoKey, mut attempt: Inspecting, view: &FormationInfo) {
         self.report_api_recovered(key.app);
-        self.app_mut(key.app).has_preboot = view.preboot;
+        self.app_mut(key.app).has_preboot |= view.preboot;
         self.note_states(key.app, view);
         self.show(key, view.dyno.as_ref());
         attempt.request.failed_inspections = 0;
@@ -292,6 +293,9 @@ impl Engine {
                 let hold = Hold::FormationOut { dyno, state: DynoState::Other, allowed };
                 self.wait(key, attempt, hold, None);
             }
+            Err(ClaimRefusal::Paused { until, reason }) => {
+                self.leave(key, attempt, Hold::Paused { until, reason });
+            }
             Err(ClaimRefusal::StoreAway) => self.leave(key, attempt, Hold::StoreAway),
         }
     }
@@ -373,8 +377,8 @@ impl Engine {
         dyno.refused = Some(Box::new(Refused { error, tries: tries + 1, at: now, until }));
     }
 
-    /// Waits for something other than the dyno, which keeps its place: for `known` if that is known, else with
-    /// a back-off. The reason goes on record once.
+    /// Waits for something other than the dyno, which keeps its place: for `known` if that is known, else
+    /// with a back-off. The reason goes on record once.
     pub(super) fn wait(
         &mut self,
         key: DynoKey,

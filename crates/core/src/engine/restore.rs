@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DynoInfo;
 use crate::codes::Code;
+use crate::engine::Engine;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
-use crate::engine::{Engine, Pause};
 use crate::ident::{AppId, DynoName};
+use crate::limits;
 use crate::record::AttemptId;
 use crate::time::since;
 
@@ -140,7 +141,7 @@ impl Engine {
     pub(super) fn replace_pauses(&mut self, pauses: Vec<RestoredPause>) {
         self.end_pause(None);
         for RestoredPause { app, until, reason } in pauses {
-            self.pause(app, Pause { reason, until });
+            self.pause(app, until, reason);
         }
     }
 
@@ -150,6 +151,8 @@ impl Engine {
             return;
         }
         let (now, rate) = (self.mono(), self.policy(key).max_restarts);
+        // A younger one may not be judged yet.
+        let judged_after = self.policy(key).boot_timeout + limits::HELP_WITHIN;
         // A time in the future, written by a wrong clock, counts as now: longer, never shorter.
         let age = since(restart.accepted_at, self.now.wall);
         let accepted =
@@ -161,12 +164,17 @@ impl Engine {
         restarts.release = restart.release.or(restarts.release);
         if !restart.is_forced {
             restarts.accepted.add(accepted, rate, now);
-            restarts.useless = if restart.is_useless { restarts.useless.saturating_add(1) } else { 0 };
+            if restart.is_useless {
+                restarts.useless = restarts.useless.saturating_add(1);
+            } else if age >= judged_after {
+                restarts.useless = 0;
+            }
         }
         if restarts.last.as_ref().is_none_or(|last| last.accepted <= accepted) {
             restarts.last = Some(LastRestart {
                 attempt_id: None,
                 accepted_at: restart.accepted_at,
+                began_at: restart.accepted_at,
                 accepted,
                 back_at: restart.back_at,
                 judged_by: restart.rule.clone().filter(|_| !restart.is_useless),
@@ -192,7 +200,8 @@ impl Engine {
         });
     }
 
-    /// Polls the dyno of a DELETE that an earlier process sent or may have sent. No new DELETE is sent for it.
+    /// Polls the dyno of a DELETE that an earlier process sent or may have sent. No new DELETE is sent for
+    /// it.
     fn resume(&mut self, claim: OpenClaim) {
         self.attempts_made = self.attempts_made.max(claim.attempt_id.0);
         let Some(key) = self.key(claim.app, &claim.target.name) else { return };

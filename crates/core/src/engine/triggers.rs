@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::counts::{Generation, MemoryTrend, Sample};
-use crate::engine::dyno::{Dyno, DynoKey};
+use crate::engine::dyno::DynoKey;
 use crate::engine::judge::{self, Context};
 use crate::engine::{Effect, Engine, Pause, RuleHit};
 use crate::event::{Change, DynoState, Event, Fact};
-use crate::ident::{AppId, DynoName, ProcessType};
+use crate::ident::{self, AppId, DynoName, ProcessType};
 use crate::limits;
-use crate::policy::{Act, Trigger};
+use crate::policy::{Act, Rule, Trigger};
 use crate::record::hold::Hold;
 use crate::record::{
     Action, Decision, Evidence, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Record, Scope,
@@ -51,7 +51,7 @@ impl Engine {
     }
 
     fn on_error(&mut self, app: AppId, dyno: &DynoName, code: Code, at: Timestamp) {
-        let Some(key) = self.key(app, dyno) else { return };
+        let Some(key) = self.key(app, dyno) else { return self.on_unlisted_error(app, dyno, code, at) };
         if !self.track(key) {
             return;
         }
@@ -90,6 +90,38 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Records that a dyno of a type that is not listed is left alone.
+    fn on_unlisted_error(&mut self, app: AppId, dyno: &DynoName, code: Code, at: Timestamp) {
+        let now = self.now.wall;
+        let state = self.app_mut(app);
+        let has_code = |rule: &&Rule| match &rule.trigger {
+            Trigger::Errors { codes, .. } => rule.act == Act::Restart && codes.contains(&code),
+            Trigger::Memory { .. } => false,
+        };
+        let Some(rule) = state.plan.rules.iter().find(has_code).map(|rule| Arc::clone(&rule.name)) else {
+            return;
+        };
+        let process_type = dyno.process_type();
+        if ident::is_one_off(process_type.as_str()) {
+            return;
+        }
+        if !state.unlisted.contains(process_type) {
+            if state.unlisted.len() >= limits::UNLISTED_TYPES_MAX {
+                return;
+            }
+            state.unlisted.insert(process_type.clone());
+        }
+        self.record(Record::Decision(Decision {
+            at: now,
+            app,
+            dyno: Some(dyno.clone()),
+            rule,
+            action: Action::Hold(Hold::NotListed),
+            evidence: Evidence { code: Some(code), line_at: Some(at), lines: 1, ..Evidence::default() },
+            attempt_id: None,
+        }));
     }
 
     /// Counts the errors that other replicas received for the same dyno and rule.
@@ -321,7 +353,7 @@ impl Engine {
 
     /// Judges a dyno without asking the API.
     pub(super) fn judge(&mut self, key: DynoKey, cause: &Cause) -> Result<(), Hold> {
-        if let Some(Pause { reason, until }) = self.pause_of(key.app) {
+        if let Some(Pause { reason, until, .. }) = self.pause_of(key.app) {
             return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
         }
         if self.now.mono < self.red_until {
@@ -337,51 +369,6 @@ impl Engine {
             has_preboot: app.has_preboot,
         };
         judge::before_looking(cause, dyno, &context, now)
-    }
-
-    /// Makes room for a dyno and notes its activity; false if there is no room.
-    pub(super) fn track(&mut self, key: DynoKey) -> bool {
-        let now = self.now.mono;
-        if let Some(dyno) = self.dynos.get_mut(&key) {
-            dyno.touched = now;
-            // Moving it costs more than the rest of the work for most events.
-            if now.saturating_sub(dyno.placed) < limits::QUIET_STEP {
-                return true;
-            }
-            self.quiet.remove(&(dyno.placed, key));
-            dyno.placed = now;
-        } else {
-            if self.dynos.len() >= limits::DYNOS_MAX && !self.forget_one() {
-                return false;
-            }
-            self.dynos.insert(key, Dyno { placed: now, touched: now, ..Dyno::default() });
-        }
-        self.quiet.insert((now, key));
-        true
-    }
-
-    /// Forgets the dyno with the longest silence, among those without a bound in force.
-    fn forget_one(&mut self) -> bool {
-        let now = self.now.mono;
-        let forgettable = self.quiet.iter().take(FORGET_LOOK_MAX).copied().find(|(_, key)| {
-            self.dynos.get(key).is_none_or(|dyno| {
-                let is_over = |until: Duration| until <= now;
-                dyno.attempt.is_none()
-                    && dyno.restarts.given_up.as_ref().is_none_or(|given_up| is_over(given_up.until))
-                    && dyno.restarts.last.as_ref().is_none_or(|_| !self.is_bounded(*key, dyno))
-            })
-        });
-        let Some(entry) = forgettable else { return false };
-        self.quiet.remove(&entry);
-        self.dynos.remove(&entry.1);
-        true
-    }
-
-    /// Whether its cool-down or `max_restarts` still counts a restart of the dyno.
-    fn is_bounded(&self, key: DynoKey, dyno: &Dyno) -> bool {
-        let policy = self.policy(key);
-        judge::cool_down_left(dyno, policy, self.now.mono).is_some()
-            || dyno.restarts.accepted.count_at(policy.max_restarts, self.mono())
     }
 
     fn watch_clock(&mut self, key: DynoKey, hold: Option<&Hold>) {
@@ -400,9 +387,6 @@ impl Engine {
         self.record(Record::Notice(Notice { at: self.now.wall, scope: Scope::App(app), dyno, what }));
     }
 }
-
-/// Candidates considered for forgetting; the others are hardly older.
-const FORGET_LOOK_MAX: usize = 16;
 
 /// The entry of one rule, created on first use: most dynos never err.
 fn entry_of<T: Clone + Default>(entries: &mut Vec<T>, rule: usize) -> &mut T {

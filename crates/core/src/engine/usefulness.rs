@@ -35,6 +35,7 @@ impl Engine {
         dyno.restarts.last = Some(LastRestart {
             attempt_id,
             accepted_at: wall,
+            began_at: began,
             back_at: None,
             accepted: now,
             judged_by,
@@ -54,22 +55,22 @@ impl Engine {
         rule: &Arc<str>,
         (began, seen): (Timestamp, Timestamp),
     ) {
-        let overlap = self.overlap(key);
+        let (overlap, has_preboot) = (self.overlap(key), self.app(key.app).has_preboot);
         let Some(last) = self.dynos.get_mut(&key).and_then(|dyno| dyno.restarts.last.as_mut()) else {
             return;
         };
         let Some(back_at) = last.back_at.filter(|_| last.judged_by.as_ref() == Some(rule)) else { return };
-        // Before that, the lines may be the old process's.
-        let alone = later(back_at, overlap);
+        // Before that, the lines may be the old process's, which is stopped from the acceptance on.
+        let alone = later(back_at, overlap).max(later(last.began_at, overlap));
         if seen < alone {
             return;
         }
         let after = since(back_at, began.max(alone));
         last.judged_by = None;
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
-        // Where the overlap is longer, its end is the first moment that says anything.
-        let within = if overlap < limits::HELP_WITHIN { limits::HELP_WITHIN } else { overlap * 2 };
-        if after <= within {
+        // With preboot, the end of the overlap is the first moment that says anything.
+        let first = if has_preboot { overlap } else { Duration::ZERO };
+        if after <= first + limits::HELP_WITHIN {
             self.did_not_help(key, attempt_id, after);
         } else {
             self.helped(key, accepted_at);

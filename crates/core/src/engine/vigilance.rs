@@ -63,7 +63,9 @@ impl Engine {
             }
             let is_ours = self.is_restarting(key);
             let dyno = self.dyno_mut(key);
-            dyno.is_in_state(seen.state, seen.in_state_since());
+            // An unknown word does not say since when the dyno is out.
+            let at = if seen.state == DynoState::Other { now } else { seen.in_state_since() };
+            dyno.is_in_state(seen.state, at);
             let Some(down) = &mut dyno.down else { continue };
             // Its own outcome reports a restart that failed.
             down.is_reported |= is_ours;
@@ -77,17 +79,21 @@ impl Engine {
     /// Since when a dyno that is not up has not been up, as far as lines and the API showed.
     pub(super) fn down_since(&self, app: AppId, seen: &DynoInfo) -> Timestamp {
         let known = self.key(app, &seen.name).and_then(|key| self.dynos.get(&key)?.down);
-        known.map_or(seen.in_state_since(), |down| down.since.min(seen.in_state_since()))
+        match known {
+            Some(down) if seen.state == DynoState::Other => down.since,
+            Some(down) => down.since.min(seen.in_state_since()),
+            None => seen.in_state_since(),
+        }
     }
 
     /// Reports errors that arrive too late to act on, once until one is current again.
     pub(super) fn watch_lateness(&mut self, app: AppId, hold: Option<&Hold>) {
         let state = self.app_mut(app);
         match hold {
+            Some(Hold::Stale { .. }) if state.late_reported => {}
             Some(Hold::Stale { age }) => {
-                if !std::mem::replace(&mut state.late_reported, true) {
-                    self.notice(app, None, NoticeKind::LinesLate { age: *age });
-                }
+                state.late_reported = true;
+                self.notice(app, None, NoticeKind::LinesLate { age: *age });
             }
             _ if std::mem::take(&mut state.late_reported) => self.notice(app, None, NoticeKind::LinesCurrent),
             _ => {}

@@ -68,6 +68,9 @@ pub enum HealthAlert {
         systems: String,
     },
     PlatformRecovered,
+    /// The database does not answer. About the whole account.
+    StoreAway,
+    StoreRecovered,
     /// About the whole account.
     TokenRefused,
     TokenRecovered,
@@ -88,6 +91,7 @@ impl HealthAlert {
             | Self::LinesLost { .. }
             | Self::NameTaken { .. }
             | Self::PlatformRed { .. }
+            | Self::StoreAway
             | Self::TokenRefused => "failure",
             Self::ApiRecovered
             | Self::AppRecovered
@@ -95,6 +99,7 @@ impl HealthAlert {
             | Self::DrainRecovered
             | Self::NameRecovered
             | Self::PlatformRecovered
+            | Self::StoreRecovered
             | Self::TokenRecovered => "recovered",
         }
     }
@@ -148,6 +153,10 @@ impl HealthAlert {
             }
             Self::PlatformRed { systems } => format!("Heroku's status page shows red: {systems}"),
             Self::PlatformRecovered => "Heroku's status page no longer shows red".to_owned(),
+            Self::StoreAway => {
+                "the database is unavailable, so earlier restarts are unknown and restarts are off".to_owned()
+            }
+            Self::StoreRecovered => "the database is available again".to_owned(),
             Self::TokenRecovered => "the API accepts the token again".to_owned(),
         };
         (text, None)

@@ -231,10 +231,7 @@ impl AffectedDyno {
     }
 
     pub(super) fn fail(&mut self, result: &RestartResult) {
-        let may_return = matches!(
-            result,
-            RestartResult::NotBack { .. } | RestartResult::DownAgain { .. } | RestartResult::Ignored { .. }
-        );
+        let may_return = matches!(result, RestartResult::NotBack { .. } | RestartResult::DownAgain { .. });
         self.state = State::Failed { text: result.to_string(), may_return };
     }
 

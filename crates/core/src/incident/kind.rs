@@ -64,8 +64,8 @@ impl Kind {
     ];
 
     /// [`Kind::CHOICES`], as text.
-    pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, not_restarted, no_help, suspect_release, \
-                                     notify, recovered, hold";
+    pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, not_restarted, no_help, \
+                                     suspect_release, notify, recovered, hold";
 
     /// Its word in settings, JSON and metrics.
     pub fn word(self) -> &'static str {

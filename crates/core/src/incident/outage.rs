@@ -44,6 +44,7 @@ impl Subject {
             | Self::Notifier(_)
             | Self::OwnClock
             | Self::Platform
+            | Self::Store
             | Self::Watching(_) => Kind::Failure,
         }
     }
@@ -127,6 +128,8 @@ impl Incidents {
             HealthAlert::NameTaken { .. } => Subject::Watching(NAME_TAKEN),
             HealthAlert::PlatformRecovered => return self.recover(&Subject::Platform, None),
             HealthAlert::PlatformRed { .. } => Subject::Platform,
+            HealthAlert::StoreAway => Subject::Store,
+            HealthAlert::StoreRecovered => return self.recover(&Subject::Store, None),
             HealthAlert::TokenRecovered => {
                 return self.recover(&Subject::Api(ApiError::Unauthorized.label()), None);
             }

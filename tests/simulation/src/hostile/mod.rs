@@ -84,9 +84,13 @@ impl Mishaps {
     }
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 14] = [
     Kind { name: "autoscaler", permille: 120, draw: autoscaler::draw },
+    Kind { name: "clocks", permille: 80, draw: clocks::draw },
+    Kind { name: "crashes", permille: 200, draw: crashes::draw },
     Kind { name: "foreign_drains", permille: 120, draw: drains::draw },
+    Kind { name: "gateways", permille: 120, draw: gateways::draw },
+    Kind { name: "late_effects", permille: 200, draw: late::draw },
     Kind { name: "leaks", permille: 250, draw: leaks::draw },
     Kind { name: "partial_lists", permille: 120, draw: lists::draw },
     Kind { name: "renames", permille: 80, draw: names::draw },
