@@ -59,8 +59,8 @@ impl<'s> Reader<'s> {
             match value.to_str() {
                 _ if !is_known => reader.problems.push(suggest::unknown_variable(name)),
                 Some(value) if is_quoted(value) => {
-                    let text = "read a value in quotes (not shown), which `docker --env-file` keeps as part of \
-                                it; allowed: the value without them";
+                    let text = "read a value in quotes (not shown), which `docker --env-file` keeps as part \
+                                of it; allowed: the value without them";
                     reader.problems.push(Problem::new(name, Origin::Variable(name.into()), text));
                 }
                 Some(value) => {
