@@ -7,7 +7,7 @@ use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::days::life::{self, Life};
 use dynowarden_core::days::seen::Seen;
 use dynowarden_core::days::verdict::{self, Verdict};
-use dynowarden_core::detect::life::Sign;
+use dynowarden_core::detect::sign::Sign;
 use dynowarden_core::detect::request::Request;
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{DynoRef, InstanceId};
