@@ -1,7 +1,9 @@
 //! The command line and its help, and the one place that reads settings from the environment and from files.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -176,8 +178,30 @@ impl ConfigArgs {
     /// All problems, and everything missing that `needs` requires.
     pub fn load(&self, needs: Needs) -> Result<Settings, Problems> {
         let env: Vec<_> = std::env::vars_os().collect();
-        config::load(&Sources { config: self.config.as_deref(), env: &env, read_file: &read_file }, needs)
+        let read = RefCell::new(Vec::new());
+        let read_file = |path: &Path| {
+            let text = read_file(path)?;
+            read.borrow_mut().push(path.to_owned());
+            Ok(text)
+        };
+        let sources = Sources { config: self.config.as_deref(), env: &env, read_file: &read_file };
+        let mut settings = config::load(&sources, needs)?;
+        let settings_file = self.config.as_deref().unwrap_or(Path::new(config::DEFAULT_FILE));
+        let is_public = |path: &Path| settings.tls.as_ref().is_some_and(|tls| tls.cert == path);
+        let secret_files = read.take().into_iter().filter(|path| path != settings_file && !is_public(path));
+        let warnings: Vec<String> = secret_files.filter_map(|path| warn_if_readable(&path)).collect();
+        settings.warnings.extend(warnings);
+        Ok(settings)
     }
+}
+
+/// A warning of a file with a secret that every user of this machine can read.
+fn warn_if_readable(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o004 != 0).then(|| {
+        let path = path.display();
+        format!("every user of this machine can read the secret in {path}: chmod o-r {path}")
+    })
 }
 
 /// Reads a settings file. Its reported size is not trusted, because it may be a device or a pipe.

@@ -1,18 +1,18 @@
 //! The daemon: binds, starts every task, and ends them in order.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::app_ids::AppIds;
+use crate::app_ids::{AppIds, Report};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
@@ -35,6 +35,7 @@ use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
 use crate::store::{Store, StoreOptions};
+use crate::store_watch;
 use crate::traffic::TrafficBook;
 use crate::watchdog_task::WatchdogTask;
 use dynowarden_core::limits;
@@ -47,7 +48,7 @@ use dynowarden_core::record::view::DecisionView;
 /// The address is not available; the message names it and a fix.
 pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(settings.listen, settings.port);
-    TcpListener::bind(address).await.map_err(|error| {
+    listen(address).map_err(|error| {
         let fix = match error.kind() {
             ErrorKind::AddrInUse => "another program uses the port; stop it, or set PORT to a free one",
             ErrorKind::AddrNotAvailable => {
@@ -58,6 +59,14 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
         };
         anyhow::anyhow!("cannot listen on {address}: {fix} ({error})")
     })
+}
+
+/// Listens with a longer queue than tokio's own, so that a burst of connections delays no other one.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::CONNECTIONS_QUEUED_MAX)
 }
 
 #[derive(Debug)]
@@ -90,14 +99,12 @@ pub async fn start(
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
     let store = open_store(&settings, clock).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
-    let names = plans.iter().map(|plan| plan.name.clone()).collect();
-    let ids = Arc::new(AppIds::load(names, clock, handle.clone(), store.clone()).await);
-    let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
-    // The notifiers and the status page read it.
-    let is_read = !settings.notifiers.is_empty()
-        || settings.admin_password.is_some()
-        || plans.iter().any(days_task::has_slow);
-    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
+    let ids = load_ids(&plans, clock, &handle, &store).await;
+    let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
+    let traffic = Arc::new(TrafficBook::new(
+        settings.drain.statistics && is_traffic_read(&settings, &plans),
+        settings.apps.len(),
+    ));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
@@ -135,16 +142,7 @@ pub async fn start(
         tokens,
         traffic,
     };
-    let lister = DrainLister {
-        clock,
-        handle: handle.clone(),
-        heroku: heroku.clone(),
-        ids: ids.clone(),
-        tokens: context.tokens.clone(),
-    };
-    tokio::spawn(lister.run(shutdown.clone()));
-    let watchdog =
-        tokio::spawn(WatchdogTask::new(&settings, heroku, ids, context.clone()).run(shutdown.clone()));
+    let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
     tokio::spawn(DaysTask::new(&rule_plans, context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
@@ -218,6 +216,35 @@ impl Tasks {
     }
 }
 
+/// Whether notifiers, the status page or a rule read the traffic.
+fn is_traffic_read(settings: &Settings, plans: &[AppPlan]) -> bool {
+    !settings.notifiers.is_empty()
+        || settings.admin_password.is_some()
+        || plans.iter().any(days_task::has_slow)
+}
+
+async fn load_ids(plans: &[AppPlan], clock: Clock, handle: &Handle, store: &Store) -> Arc<AppIds> {
+    let names = plans.iter().map(|plan| plan.name.clone()).collect();
+    let handle = handle.clone();
+    let report = Report(Box::new(move |record| handle.try_publish(record)));
+    Arc::new(AppIds::load(names, clock, report, store.clone()).await)
+}
+
+/// Starts the tasks that ask the API about the apps: the drain lister and the watchdog, which is returned.
+fn start_watching(
+    settings: &Settings,
+    heroku: Heroku,
+    ids: Arc<AppIds>,
+    context: &Context,
+    shutdown: &CancellationToken,
+) -> JoinHandle<()> {
+    let Context { clock, handle, tokens, .. } = context.clone();
+    let lister = DrainLister { clock, handle, heroku: heroku.clone(), ids: ids.clone(), tokens };
+    tokio::spawn(lister.run(shutdown.clone()));
+    let watchdog = WatchdogTask::new(settings, heroku, ids, context.clone());
+    tokio::spawn(watchdog.run(shutdown.clone()))
+}
+
 /// A seed for the numbers of this process's parts of hours, which no other process may use.
 fn series_seed(seed: u64) -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
@@ -249,21 +276,6 @@ async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreErr
 fn remembered_span(plans: &[AppPlan]) -> Duration {
     let spans = plans.iter().map(|plan| plan.policy.cooldown.max(plan.policy.max_restarts.per));
     spans.max().unwrap_or_default()
-}
-
-/// Reports in `/readyz` that the store is away; the store itself logs it.
-async fn watch_store(store: Store, readiness: Arc<Readiness>) {
-    let mut health = store.watch();
-    loop {
-        // It may have gone away before this task started.
-        match &*health.borrow_and_update() {
-            Some(_) => readiness.fail("store", "unavailable; batches are accepted, but restarts are off"),
-            None => readiness.recover("store"),
-        }
-        if health.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Decisions of an earlier process, for the status page. It can start without them, so a store that does not

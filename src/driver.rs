@@ -202,6 +202,11 @@ impl Handle {
         self.commands.send(Command::Publish(Box::new(record))).await.map_err(|_| Stopped)
     }
 
+    /// The same without waiting; false if the queue is full.
+    pub(crate) fn try_publish(&self, record: Record) -> bool {
+        self.commands.try_send(Command::Publish(Box::new(record))).is_ok()
+    }
+
     /// Requests a manual restart: of one dyno, or of every running one of the listed process types. A forced
     /// one is a person's word. Answers once each of them has been judged.
     ///
@@ -269,7 +274,12 @@ impl Driver {
     /// Runs the engine, starting from `past`, until `shutdown`, and then until every call in flight has been
     /// answered.
     pub async fn run(mut self, past: RestoredState, shutdown: CancellationToken) {
+        // Whose lines led to them is not stored.
+        for pending in &past.pending {
+            self.gate.ids.note_uncertain(pending.app, self.clock.now().mono);
+        }
         self.take(Input::Restore(past));
+        self.show_pauses();
         let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
         let mut pauses = tokio::time::interval(limits::PAUSES_READ_EVERY);
         let mut tokens = tokio::time::interval(self.clock.real(limits::TOKENS_ASKED_EVERY));
@@ -283,7 +293,13 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(input) = self.answers.recv() => self.take(input),
+                Some(input) = self.answers.recv() => {
+                    let is_pause = matches!(input, Input::Pauses(_));
+                    self.take(input);
+                    if is_pause {
+                        self.show_pauses();
+                    }
+                }
                 Some(command) = self.commands.recv() => self.obey(command),
                 Ok(()) = listed.changed() => self.recheck_origins(),
                 _ = renewal.tick() => self.renew_claims(),
@@ -292,7 +308,7 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
             }
         }
-        for input in self.gate.release().collect::<Vec<_>>() {
+        for input in self.gate.release() {
             self.take(input);
         }
         self.finish().await;
@@ -452,7 +468,17 @@ impl Driver {
                 return;
             }
         };
+        let is_pause = matches!(input, Input::Pause { .. } | Input::Resume { .. });
         self.take(input);
+        if is_pause {
+            self.show_pauses();
+        }
+    }
+
+    fn show_pauses(&self) {
+        for app in (0..).map(AppId).take(self.sinks.plans.len()) {
+            self.sinks.metrics.paused_until(app, self.engine.paused_until(app));
+        }
     }
 
     /// Passes an input to the engine, and carries out its effects.

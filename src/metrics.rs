@@ -6,7 +6,7 @@
 
 mod labels;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -50,6 +50,8 @@ struct Tally {
     left_alone: Counter,
     lost_elsewhere: Counter,
     lost_messages: Counter,
+    /// The end of the app's pause, in seconds since 1970.
+    paused_until: AtomicI64,
 }
 
 /// Declares the families with their names and help texts. Names get the prefix `dynowarden_`, and those of
@@ -87,12 +89,12 @@ families! {
     events: Family<EventLabels, Counter>, "events", "Platform events found, by kind";
     left_alone: Family<AppLabels, Counter>, "left_alone_events",
         "Events of process types that are not in process_types";
+    surplus_events: Family<AppLabels, Counter>, "surplus_events",
+        "Events about more dynos than one app can have, which are dropped";
     lost_messages: Family<AppLabels, Counter>, "lost_messages",
         "Messages that logplex dropped on the way to this drain (L10)";
     lost_elsewhere: Family<AppLabels, Counter>, "other_drains_lost_messages",
         "Messages that logplex dropped on the way to the app's other drains (L10)";
-    unknown_origin: Counter, "unknown_drain_dropped_events",
-        "Events of unknown drains that were dropped while they waited for a list of the app's drains";
     decisions: Family<DecisionLabels, Counter>, "decisions", "Decisions, including refusals";
     restarts: Family<RestartLabels, Counter>, "restarts",
         "Restarts by outcome: accepted, then one of back, back_late, not_back, gone";
@@ -101,6 +103,7 @@ families! {
     api_rate_limit_remaining: Gauge, "api_rate_limit_remaining",
         "API calls left for the account, as last reported; -1 before the first response";
     dynos: Family<AppLabels, Gauge>, "dynos", "Dynos being watched";
+    paused: Family<AppLabels, Gauge>, "paused", "1 while restarts of the app are paused";
     drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>, "drain_last_batch_seconds",
         "Seconds since the app's last batch, or since startup before the first";
     drain_silent: Family<AppLabels, Gauge>, "drain_silent",
@@ -108,7 +111,7 @@ families! {
     token_accepted: Gauge, "token_accepted",
         "1 if the Platform API accepts the token, 0 if not, -1 before the first response";
     app_hidden: Family<AppLabels, Gauge>, "app_hidden",
-        "1 while the app is gone, renamed, or not accessible with this token";
+        "1 while the app is gone or not accessible with this token";
     api_away: Gauge, "api_away", "1 while the Platform API does not respond";
     platform_red: Gauge, "platform_red",
         "1 while Heroku's status page shows red; 0 also if heroku.status_url is not set";
@@ -174,6 +177,13 @@ impl Metrics {
         for (kind, count) in &counts.events {
             let labels = EventLabels { app: label.clone(), kind: EventKindLabel(*kind) };
             self.families.events.get_or_create(&labels).inc_by(*count);
+        }
+    }
+
+    /// Counts events about dynos beyond the app's share.
+    pub fn surplus_events(&self, app: AppId, count: u64) {
+        if count > 0 {
+            self.of_app(&self.families.surplus_events, app, |counter| _ = counter.inc_by(count));
         }
     }
 
@@ -253,11 +263,6 @@ impl Metrics {
         }
     }
 
-    /// Counts events that were dropped before it was known whose they are.
-    pub(crate) fn unknown_origin_dropped(&self, events: usize) {
-        self.families.unknown_origin.inc_by(events as u64);
-    }
-
     /// Sets the number of answers that no attempt was waiting for.
     pub fn stale_answers(&self, count: u64) {
         self.families.stale_answers.inner().fetch_max(count, Ordering::Relaxed);
@@ -307,6 +312,13 @@ impl Metrics {
         self.of_app(&self.families.dynos, app, |gauge| _ = gauge.set(tracked));
     }
 
+    /// Sets the end of the app's pause; none if it is not paused.
+    pub fn paused_until(&self, app: AppId, until: Option<Timestamp>) {
+        if let Some(tally) = self.tallies.get(index(app)) {
+            tally.paused_until.store(until.map_or(0, Timestamp::as_second), Ordering::Relaxed);
+        }
+    }
+
     pub fn ready(&self, ready: bool) {
         self.families.ready.set(ready.into());
     }
@@ -319,6 +331,9 @@ impl Metrics {
             let at = drains.of(app).last_batch_at.unwrap_or_default();
             let age = now.mono.saturating_sub(at).as_secs_f64();
             self.of_app(&self.families.drain_last_batch, app, |gauge| _ = gauge.set(age));
+            let paused_until = self.tallies[index(app)].paused_until.load(Ordering::Relaxed);
+            let is_paused = paused_until > now.wall.as_second();
+            self.of_app(&self.families.paused, app, |gauge| _ = gauge.set(is_paused.into()));
         }
         let mut page = String::new();
         // Writing to a `String` cannot fail, and no encoder of ours does.
@@ -360,12 +375,14 @@ impl Families {
             left_alone: self.left_alone.get_or_create_owned(&of_app),
             lost_elsewhere: self.lost_elsewhere.get_or_create_owned(&of_app),
             lost_messages: self.lost_messages.get_or_create_owned(&of_app),
+            paused_until: AtomicI64::new(0),
         }
     }
 
     fn begin(&self, app: &AppLabel, process_types: &[ProcessType]) {
         let of_app = AppLabels { app: app.clone() };
         begin(&self.repeated_batches, &of_app);
+        begin(&self.surplus_events, &of_app);
         begin(&self.app_hidden, &of_app);
         begin(&self.drain_silent, &of_app);
         begin(&self.dynos, &of_app);

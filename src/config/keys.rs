@@ -40,6 +40,7 @@ pub(super) struct Root {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Heroku {
+    pub(super) allow_http: Field<bool>,
     pub(super) api_url: Field,
     pub(super) api_key_file: Field,
     pub(super) request_timeout:

@@ -29,6 +29,7 @@ use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
 use crate::http::Service;
 use crate::http::client_addr::Head;
+use crate::http::connection_state::ConnectionState;
 use crate::http::reply::ReplyBody;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -47,10 +48,21 @@ struct Harness {
     readiness: Arc<Readiness>,
 }
 
+/// The next command to the engine, without the audit.
+async fn next(commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    loop {
+        match commands.recv().await? {
+            Command::Publish(_) => {}
+            command => return Some(command),
+        }
+    }
+}
+
 impl Service {
     async fn ask(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
-        self.answer(&Head { parts, peer }, body).await
+        let connection = Arc::new(ConnectionState::new());
+        self.answer(&Head { connection, parts, peer }, body).await
     }
 }
 
@@ -71,7 +83,7 @@ async fn harness_with_queue(settings: &Settings, queue: usize) -> Harness {
         readiness: readiness.clone(),
         store: store(settings).await,
         tokens: drain_tokens(settings),
-        traffic: Arc::new(TrafficBook::new(true)),
+        traffic: Arc::new(TrafficBook::new(true, settings.apps.len())),
     };
     Harness { service: Arc::new(Service::new(settings, context)), commands, readiness }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY,
 };
 use http::{Response, StatusCode};
 use hyper::body::Body;
@@ -28,6 +28,7 @@ use crate::ui::overview::{Overview, decisions_page};
 use dynowarden_core::days::report::TypeReport;
 use dynowarden_core::ident::{DynoName, ProcessType};
 use dynowarden_core::limits;
+use dynowarden_core::record::admin::{Client, Door};
 
 impl Service {
     pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Answered {
@@ -108,10 +109,11 @@ impl Service {
             return Ok(failed(admin_ui, StatusCode::FORBIDDEN, text));
         }
         let (app, text) = (fields.filled("app"), |name| fields.value(name).unwrap_or_default());
+        let by = self.client(head, Door::Page);
         let done = match form {
-            Form::Pause => self.pause_app(app, text("for"), text("reason")).await.map(|_| "/".to_owned()),
-            Form::Restart => self.restart_dyno(app, text("dyno")).await,
-            Form::Resume => self.resume_app(app).await.map(|_| "/".to_owned()),
+            Form::Pause => self.pause_app(by, app, text("for"), text("reason")).await.map(|_| "/".to_owned()),
+            Form::Restart => self.restart_dyno(by, app, text("dyno")).await,
+            Form::Resume => self.resume_app(by, app).await.map(|_| "/".to_owned()),
         };
         match done {
             Ok(to) => Ok(see_other(&to)),
@@ -124,14 +126,17 @@ impl Service {
     }
 
     /// Requests a restart, and returns the page that will show its result.
-    async fn restart_dyno(&self, app: Option<&str>, dyno: &str) -> Result<String, Denied> {
+    async fn restart_dyno(&self, by: Client, app: Option<&str>, dyno: &str) -> Result<String, Denied> {
         let name = app.ok_or(Denied::UnknownApp)?;
         let app = self.app(name).ok_or(Denied::UnknownApp)?;
         let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
         let to = format!("/apps/{name}/dynos/{dyno}");
         // The order stands even after the time-out.
-        let order = self.handle.order(app, Some(dyno), true);
-        match tokio::time::timeout(limits::FORM_WAIT, order).await {
+        let order = self.handle.order(app, Some(dyno.clone()), true);
+        let ordered = tokio::time::timeout(limits::FORM_WAIT, order).await;
+        let decisions = ordered.as_ref().ok().and_then(|decisions| decisions.as_deref().ok());
+        self.audit_restart(by, app, Some(dyno), decisions).await;
+        match ordered {
             Ok(Err(stopped)) => Err(stopped.into()),
             Ok(Ok(_)) | Err(_) => Ok(to),
         }
@@ -186,7 +191,6 @@ fn asset((asset, packed): (&Asset, Bytes), headers: &HeaderMap) -> Response<Repl
     };
     let to = response.headers_mut();
     to.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     to.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
     // The name consists of letters, digits, dots and dashes.
     if let Ok(tag) = HeaderValue::from_str(&tag) {

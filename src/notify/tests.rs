@@ -175,7 +175,7 @@ struct Running {
 }
 
 fn run(notifiers: &str) -> Running {
-    let book = Arc::new(TrafficBook::new(true));
+    let book = Arc::new(TrafficBook::new(true, 1));
     let (notices, notifying) =
         start_at(QUICK, &settings(notifiers), book, (Clock::system(), 7)).expect("the settings are right");
     let shutdown = CancellationToken::new();

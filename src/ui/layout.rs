@@ -30,9 +30,11 @@ pub enum PageKind {
     Error,
 }
 
-/// The policy of every page: only our own content and forms, no framing, no base.
+/// The policy of every page: only our own content and forms, no framing, no base, and elements from text
+/// only by the script's own policy.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+     connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     require-trusted-types-for 'script'; trusted-types dynowarden";
 
 pub fn page(layout: &Layout<'_>, kind: PageKind, title: &str, content: Markup) -> Markup {
     let live = match kind {

@@ -106,7 +106,7 @@ fn an_old_drain_password_is_accepted_until_it_is_removed() {
         "{:?}",
         settings.warnings
     );
-    let machine = Machine::new().env("HEROKU_APP", "a").env("DRAIN_PASSWORD", "new");
+    let machine = Machine::new().env("HEROKU_APP", "a").env("DRAIN_PASSWORD", "new-and-long-enough");
     assert!(machine.settings().warnings.is_empty());
 }
 
@@ -122,7 +122,7 @@ fn defaults_match_the_manual() {
     assert_eq!(settings.keep_series, minutes(14 * 24 * 60));
     assert_eq!(settings.heroku.api_url, "https://api.heroku.com");
     assert_eq!(settings.heroku.request_timeout, Duration::from_secs(10));
-    assert_eq!((settings.drain.body_bytes_max, settings.drain.connections_max), (4 << 20, 4096));
+    assert_eq!((settings.drain.body_bytes_max, settings.drain.connections_max), (8 << 20, 4096));
     assert!(settings.drain.statistics && settings.notifiers.is_empty());
 
     assert!(!settings.defaults.dry_run);
@@ -340,9 +340,12 @@ fn unwise_settings_cause_a_warning() {
     let settings = Machine::new()
         .toml("[drain]\nmax_body = 2048\n[[rule]]\nname='x'\non=['R15']\ndo='restart'\n")
         .env("HEROKU_API_URL", "http://heroku.test:80")
-        .env("HEROKU_APP", "acme")
+        .env("DYNOWARDEN_HEROKU__ALLOW_HTTP", "true")
+        .env("HEROKU_APP", "acme,blog")
         .env("DRAIN_PASSWORD", "canary")
+        .env("DRAIN_PASSWORD_OLD", "canary-that-is-long")
         .env("ADMIN_PASSWORD", "canary")
+        .env("HOOK_KEY", "canary")
         .settings();
     let warnings = settings.warnings.join("\n");
     for part in [
@@ -350,14 +353,41 @@ fn unwise_settings_cause_a_warning() {
         "drain.max_body is 2KiB",
         "R15 (",
         "ADMIN_PASSWORD is also a drain password",
+        "HOOK_KEY is also a drain password",
+        "HOOK_KEY is also ADMIN_PASSWORD",
+        "ADMIN_PASSWORD is short",
+        "HOOK_KEY is short",
+        "DRAIN_PASSWORD (of acme) is short",
+        "DRAIN_PASSWORD (of blog) is short",
+        "an old drain password",
     ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
-    assert_eq!(settings.warnings.len(), 4);
+    assert_eq!(settings.warnings.len(), 11, "{warnings}");
     assert!(!warnings.contains("canary"));
 }
 
 // === What is refused ===
+
+#[test]
+fn http_to_another_machine_is_refused_unless_it_is_allowed() {
+    for (url, is_fine) in [
+        ("http://127.0.0.1:5000", true),
+        ("http://localhost:5000", true),
+        ("https://heroku.test", true),
+        ("http://heroku.test", false),
+        ("http://10.0.0.1:5000", false),
+    ] {
+        let refused = Machine::new().env("HEROKU_API_URL", url).load(Needs::Nothing);
+        assert_eq!(refused.is_ok(), is_fine, "{url}");
+        if let Err(problems) = refused {
+            let problems = problems.to_string();
+            assert!(problems.contains("HEROKU_API_URL") && problems.contains("allow_http"), "{problems}");
+        }
+        let allowed = Machine::new().env("HEROKU_API_URL", url).toml("heroku.allow_http = true\n");
+        assert!(allowed.load(Needs::Nothing).is_ok(), "{url}");
+    }
+}
 
 #[test]
 fn serve_needs_a_token_a_password_and_an_app() {
@@ -868,7 +898,7 @@ fn notifiers_have_defaults_and_names() {
     };
     assert_eq!(
         on(first),
-        "notify recovered restart suspect_release no_help drain_silent failure not_restarted give_up"
+        "notify pause recovered restart suspect_release no_help drain_silent failure not_restarted give_up"
     );
     assert_eq!((on(second).as_str(), on(pager).as_str()), ("give_up", ""));
     assert_eq!(pager.group, Duration::ZERO);
@@ -911,13 +941,13 @@ fn wrong_notifiers_are_rejected_with_the_reason() {
         (
             &format!("{slack}on = ['restarts']"),
             "notify.on (dynowarden.toml line 4): read \"restarts\"; allowed: kinds of messages: restart, give_up, \
-             failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold (one of restart, give_up, \
-             failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold)",
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold (one of restart, give_up, \
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold)",
         ),
         (
             &format!("{slack}on = []"),
             "notify.on (dynowarden.toml line 4): read an empty list; allowed: at least one of the kinds of \
-             messages: restart, give_up, failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold \
+             messages: restart, give_up, failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold \
              (none only with a digest)",
         ),
         (

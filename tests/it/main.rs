@@ -1,5 +1,6 @@
 //! Integration tests that need nothing but this machine: one binary, one module for each subject.
 
+mod audit;
 mod check;
 mod codes;
 mod config;

@@ -24,6 +24,7 @@ pub mod limits;
 pub mod policy;
 pub mod record;
 pub mod replay;
+pub mod shares;
 pub mod time;
 pub mod traffic;
 pub mod units;

@@ -22,7 +22,7 @@ const _: () = assert!(BODY_BYTES_MOST < 10u64.pow(COUNT_DIGITS_MAX as u32));
 // === Ingest ===
 
 /// Frames of one batch; the rest counts as one bad frame. Logplex holds 1,024 for a drain, and
-/// `drain.max_body` of 4 MiB has room for 87,000 of the shortest line.
+/// `drain.max_body` of 8 MiB has room for 174,000 of the shortest line, which no sender fills.
 pub const FRAMES_PER_BATCH_MAX: u64 = 100_000;
 
 /// The minimum time that a drain's frame id is remembered. Logplex retries at once, three times at most;
@@ -41,14 +41,13 @@ pub const QUEUED_BATCHES_MAX: usize = 1024;
 /// a flood of one app keeps the others waiting for a tenth of a second.
 pub const QUEUED_EVENTS_PER_APP_MAX: usize = 10_000;
 /// Longer than the 90 s for which Heroku's router keeps an idle connection to us, so that it is always
-/// the router that closes (H13 and H18 otherwise), and than the 144 s + 15 s of logplex itself.
-pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(180);
+/// the router that closes (H13 and H18 otherwise), and than the 318 s after which logplex may still use one.
+pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(340);
 
-const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() > 159);
+const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() >= 330);
 
-/// Drains whose frame ids are remembered, the longest quiet one dropped: 200 apps with the maximum of five
-/// drains.
-pub const FRAME_ID_DRAINS_MAX: usize = 1024;
+/// Drains of one app whose frame ids are remembered, the longest quiet one dropped: an app has five at most.
+pub const FRAME_ID_DRAINS_PER_APP_MAX: usize = 8;
 
 /// `Retry-After` for a rejected batch. Logplex itself retries at once.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -85,6 +84,66 @@ pub const BODY_READ: Duration = Duration::from_secs(10);
 /// reserved as it arrives.
 pub const BODY_ROOM_BYTES: usize = 128 * 1024;
 
+/// Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`, 4096 on Linux).
+pub const CONNECTIONS_QUEUED_MAX: u32 = 4096;
+
+/// Connections of one app's drains, or half of `drain.max_connections` if that is less. Logplex opens a few
+/// for each drain.
+pub const CONNECTIONS_OF_APP_MAX: usize = 256;
+
+/// Places beyond `drain.max_connections`, for health checks and admins while all others are busy.
+pub const CONNECTIONS_RESERVED: usize = 16;
+
+/// Connections without a password so far, from one address. A browser opens six at a time.
+pub const STRANGERS_OF_ADDRESS_MAX: usize = 64;
+
+/// Strangers share a quarter of the places, or this many if that is more.
+pub const STRANGERS_LEAST: usize = 64;
+
+/// Bytes that are read at a time while the client has shown no password. A head has fewer.
+pub const STRANGER_READ_BYTES: usize = 4 * 1024;
+
+/// A head fits one packet; a second is enough for its retransmission. A slower one is evicted first.
+pub const HEAD_EXPECTED: Duration = Duration::from_secs(1);
+
+/// A body that has not moved for this long can be evicted.
+pub const BODY_STALL: Duration = Duration::from_secs(2);
+
+/// Bytes of all bodies in flight, and of those of one app; more if `drain.max_body` is that large.
+pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// See [`BODIES_BYTES_MAX`].
+pub const BODIES_OF_APP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes that a gzip decoder reads, or writes, before the work so far is compared with its limits.
+pub const UNPACK_PIECE_BYTES: usize = 16 * 1024;
+
+/// Packed bytes that may be read at first, and for each byte that has come out. A compressor adds five bytes
+/// to each 64 KiB that it cannot compress and ten to each line that it flushes, so an honest body stays far
+/// below.
+pub const UNPACK_EMPTY_BYTES: usize = 64 * 1024;
+/// See [`UNPACK_EMPTY_BYTES`].
+pub const UNPACK_GROWTH_MAX: usize = 4;
+
+/// Packed and unpacked bytes of a body that are read at once, by the thread that serves its connection: a
+/// millisecond or two, and more than a batch of logplex. Larger bodies are read on other threads.
+pub const UNPACK_AT_ONCE_BYTES: usize = 256 * 1024;
+
+/// Large bodies that are read at the same time, and those among them of one app. Each takes a core for up to
+/// a quarter of a second, and 20 MiB.
+pub const LARGE_BODIES_AT_ONCE: usize = 2;
+/// See [`LARGE_BODIES_AT_ONCE`].
+pub const LARGE_BODIES_OF_APP_AT_ONCE: usize = 1;
+
+const _: () = assert!(LARGE_BODIES_OF_APP_AT_ONCE < LARGE_BODIES_AT_ONCE);
+
+/// How long a large body waits for its turn, and how long its decompression may take. Logplex gives up after
+/// 5 s, and sends a batch again that is rejected for this.
+pub const LARGE_BODY_WAIT: Duration = Duration::from_secs(2);
+/// See [`LARGE_BODY_WAIT`].
+pub const UNPACK_TIME: Duration = Duration::from_secs(2);
+
+const _: () = assert!(LARGE_BODY_WAIT.as_secs() + UNPACK_TIME.as_secs() < 5);
+
 /// How long one write may stall because the client does not read.
 pub const WRITE_STALL: Duration = Duration::from_secs(20);
 
@@ -92,12 +151,16 @@ pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// close would reset the connection and lose it.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// Wrong passwords that one address may send in a burst, and the time until it may send one more. A person
-/// types fewer; a drain with a wrong password sends one with each batch.
+/// Wrong drain passwords that one address may send in a burst, and the time until it may send one more. A
+/// drain with a wrong password sends one with each batch.
 pub const WRONG_PASSWORDS: (u32, Duration) = (60, Duration::from_secs(1));
 
 /// The delay of the response to further wrong passwords. Logplex gives up after 5 s.
 pub const WRONG_PASSWORD_HOLD: Duration = Duration::from_millis(250);
+
+/// Wrong admin passwords and hook keys of one address, and the time within which they count. Then the
+/// address is refused until that time is over.
+pub const GUESSES: (u32, Duration) = (60, Duration::from_secs(60));
 
 /// Addresses whose wrong passwords are counted, at some 50 bytes each; all others share one budget.
 pub const WRONG_CALLERS_MAX: usize = 10_000;
@@ -119,6 +182,9 @@ pub const ORDER_WAIT: Duration = Duration::from_secs(25);
 
 /// The longest pause that a person may ask for.
 pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Characters of an admin's user name in the audit.
+pub const USER_CHARS_MAX: usize = 64;
 
 /// Characters of a person's reason for a pause.
 pub const PAUSE_REASON_CHARS_MAX: usize = 256;
@@ -145,6 +211,28 @@ pub const QUEUED_PER_FORMATION_MAX: usize = 256;
 
 /// Dynos with state in the engine, over all apps; past it the longest quiet one is forgotten.
 pub const DYNOS_MAX: usize = 200_000;
+
+/// Errors of process types that are not listed, of one batch: enough to show that a type errs.
+pub const UNLISTED_ERRORS_PER_BATCH_MAX: usize = 4;
+
+/// Process types of one app that err and are not listed; a Procfile has a handful, and further ones leave no
+/// decision.
+pub const UNLISTED_TYPES_MAX: usize = 16;
+
+/// The bounds of one app's share of a table of dynos. A process type has a hundred dynos on Heroku unless
+/// support raises that; events about more names than the upper one are counted and dropped.
+pub const DYNOS_OF_APP_LEAST: usize = 200;
+/// See [`DYNOS_OF_APP_LEAST`].
+pub const DYNOS_OF_APP_MAX: usize = 2000;
+
+const _: () = assert!(APPS_MAX * DYNOS_OF_APP_LEAST <= DYNOS_MAX);
+
+/// A dyno that no event has named for this long makes room for another name of its app. Its state stays, and
+/// counts again with its next event.
+pub const DYNO_SILENT: Duration = Duration::from_secs(3600);
+
+/// How often a full share is searched for entries to drop.
+pub const SHARE_PRUNE_EVERY: Duration = Duration::from_secs(60);
 
 /// Process types read from one line about scaling; a Procfile has a handful.
 pub const SCALED_TYPES_MAX: usize = 64;
@@ -268,7 +356,7 @@ pub const OPEN_ORDERS_MAX: usize = 64;
 /// boot in between. A minute is 170 bytes, so a dyno costs 8 KiB at most.
 pub const TRAFFIC_MINUTES: u64 = 45;
 
-/// Dynos with traffic figures, over all apps: 80 MB if all of them are always busy.
+/// Dynos with traffic figures, split among the apps: 80 MB if all of them are always busy.
 pub const TRAFFIC_DYNOS_MAX: usize = 10_000;
 
 /// With fewer requests, the 95th percentile would be a single request.
@@ -294,7 +382,7 @@ pub const INCIDENT_QUIET: Duration = Duration::from_secs(15 * 60);
 /// The longest incident.
 pub const INCIDENT_SPAN_MAX: Duration = Duration::from_secs(86_400);
 
-/// Open incidents of one notifier; past it the oldest is forgotten.
+/// Open incidents of one notifier; past it the oldest of the app that has most is forgotten.
 pub const INCIDENTS_MAX: usize = 1024;
 
 /// Dynos in one incident; further dynos get another one.
@@ -410,7 +498,8 @@ pub const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// See [`REQUEST_TIMEOUT_MIN`].
 pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
-/// `drain.max_body`: a batch is about 100 KiB, one line at least 10 KiB.
+/// `drain.max_body`: a batch of logplex is about 100 KiB, one of log-shuttle up to 5 MB, one line at least
+/// 10 KiB.
 pub const BODY_BYTES_LEAST: u64 = 1024;
 /// See [`BODY_BYTES_LEAST`]; each connection may hold this many bytes.
 pub const BODY_BYTES_MOST: u64 = 256 * 1024 * 1024;
@@ -532,14 +621,18 @@ pub const ROUND_CALLS_AT_ONCE: usize = 8;
 /// The wait before a failed call of a round is repeated; it doubles with every failure.
 pub const ROUND_AGAIN: Duration = Duration::from_secs(60);
 
-/// Between two probes of the token, which cost nothing.
-pub const PROBE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Between two probes of the token, which cost no quota. People are notified within 30 s that restarts are
+/// off.
+pub const PROBE_EVERY: Duration = Duration::from_secs(8);
 
 /// The wait after a failed probe; it doubles with every failure.
-pub const PROBE_AGAIN: Duration = Duration::from_secs(60);
+pub const PROBE_AGAIN: Duration = Duration::from_secs(2);
 
-/// Consecutive failed probes until the API counts as away: over four minutes.
+/// Consecutive failed probes until the API counts as away.
 pub const PROBES_FAILED: u32 = 3;
+
+/// After this long without an answer, two failed probes are enough: each may have waited for its time-out.
+pub const API_AWAY_AFTER: Duration = Duration::from_secs(20);
 
 /// Between two reads of Heroku's status page.
 pub const PLATFORM_STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
@@ -581,11 +674,17 @@ pub const UNLISTED_RECHECK: Duration = Duration::from_secs(60);
 /// Lost lines are reported at most once per interval.
 pub const LOSS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// Rejected batches are reported at most once per interval, for each app and each path.
+pub const REJECTIONS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Paths whose rejected batches are counted apart.
+pub const REJECTED_PATHS_MAX: usize = 64;
+
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
 
-/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked for
-/// if the API does not answer.
+/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked
+/// for if the API does not answer.
 pub const DRAINS_ASKED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a drain of another app is reported while it goes on sending.
@@ -650,7 +749,7 @@ pub const HISTORY_WRITE_EVERY: Duration = Duration::from_millis(100);
 /// Rows that are written in one transaction: a few milliseconds in which a claim may have to wait.
 pub const ROWS_PER_WRITE_MAX: usize = 256;
 
-/// Kinds of refusals that are remembered for folding; past it, folding starts over.
+/// Kinds of refusals that are remembered for folding; past it, it starts over for the app that has most.
 pub const FOLDS_MAX: usize = 10_000;
 
 /// The longest span of a folded row, so that an app that errs for a week shows on each day.
@@ -756,7 +855,7 @@ pub const TRACE_POINTS_MAX: usize = 180;
 /// Restarts marked on one dyno's chart. The default `max_restarts` is 8 in 2 h.
 pub const TRACE_MARKS_MAX: usize = 32;
 
-/// Dynos that have a chart. At 360 bytes of points each, all of them take about 10 MB.
+/// Dynos that have a chart, split among the apps. At 360 bytes of points each, all of them take about 10 MB.
 pub const TRACES_MAX: usize = 20_000;
 
 /// Dynos of one app on the overview; further healthy ones are only counted.

@@ -3,6 +3,7 @@
 //! One value produces the log line, the metric, the row in the store and the line on a page, so they cannot
 //! disagree.
 
+pub mod admin;
 pub mod hold;
 mod notice;
 pub mod view;
@@ -19,6 +20,7 @@ use crate::days::verdict::Verdict;
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
+use crate::record::admin::AdminAct;
 use crate::record::hold::Hold;
 use crate::time::spoken;
 
@@ -243,6 +245,8 @@ pub enum NoticeKind {
     RestartFailed(RestartResult),
     ApiRecovered,
     Health(HealthAlert),
+    /// A person or a script paused, resumed or restarted something.
+    Admin(AdminAct),
 }
 
 // === impl Record ===

@@ -42,3 +42,5 @@ pub mod store;
 pub mod story;
 #[cfg(feature = "daemon")]
 pub mod tls;
+#[cfg(feature = "daemon")]
+pub mod unpack_oracle;

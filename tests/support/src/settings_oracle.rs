@@ -268,6 +268,7 @@ fn check_written_again(settings: &Settings) {
     add("port", settings.port.to_string());
     add("dry_run", settings.defaults.dry_run.to_string());
     add("heroku.api_url", quoted(&settings.heroku.api_url));
+    add("heroku.allow_http", "true".to_owned());
     add("heroku.request_timeout", span(settings.heroku.request_timeout));
     add("drain.max_body", quoted(&spell_bytes(settings.drain.body_bytes_max as u64)));
     add("drain.max_connections", settings.drain.connections_max.to_string());

@@ -52,7 +52,7 @@ use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
 use crate::engine::restore::{PendingRestart, RestoredPause, RestoredState};
 use crate::event::Event;
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, DynoName, ProcessType};
 use crate::limits;
 use crate::policy::{AppPlan, MemoryBound, Policy, Trigger};
 use crate::record::{AttemptId, Decision, Record, RestartResult};
@@ -108,6 +108,8 @@ struct App {
     has_preboot: bool,
     /// Announced releases so far; a dyno compares it to detect a new one.
     releases_seen: u64,
+    /// Process types that err and are not listed.
+    unlisted: BTreeSet<ProcessType>,
 }
 
 #[derive(Debug, Default)]
@@ -381,6 +383,11 @@ impl Engine {
     /// Resumes attempts that were waiting for API quota.
     fn quota_reported(&mut self, remaining: u32) {
         self.tokens.reported(remaining, self.now.mono);
+        if remaining < restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
+            for app in (0..self.apps.len() as u32).map(AppId) {
+                self.report_no_calls(app, remaining);
+            }
+        }
         if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
             self.report_calls_left();
             for key in std::mem::take(&mut self.starved) {
@@ -465,6 +472,10 @@ impl Engine {
         self.effects.push(Effect::Record(record));
     }
 
+    pub fn paused_until(&self, app: AppId) -> Option<Timestamp> {
+        self.pause_of(app).map(|pause| pause.until)
+    }
+
     fn pause_of(&self, app: AppId) -> Option<&Pause> {
         [&self.app(app).paused, &self.paused]
             .into_iter()
@@ -523,6 +534,7 @@ impl App {
             days: AppDays::default(),
             has_preboot: false,
             releases_seen: 0,
+            unlisted: BTreeSet::new(),
         }
     }
 }

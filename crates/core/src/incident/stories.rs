@@ -132,6 +132,11 @@ impl Story {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn open_of(&self, app: AppId) -> usize {
+        self.incidents.incidents.values().filter(|incident| incident.app == app).count()
+    }
+
     /// R14 of a dyno, and the decision about it.
     pub(crate) fn r14(&mut self, index: u32, action: Action) -> &mut Self {
         let seen = self.release.map(|release| DynoInfo {

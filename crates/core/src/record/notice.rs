@@ -23,6 +23,7 @@ impl NoticeKind {
             Self::RestartFailed(_) => "failure",
             Self::ApiRecovered | Self::CallsLeft | Self::LinesCurrent => "recovered",
             Self::Health(alert) => alert.label(),
+            Self::Admin(act) => act.label(),
         }
     }
 }
@@ -79,6 +80,7 @@ impl fmt::Display for NoticeKind {
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
             Self::ApiRecovered => f.write_str("the API answers again"),
             Self::Health(alert) => alert.fmt(f),
+            Self::Admin(act) => act.fmt(f),
         }
     }
 }
