@@ -41,7 +41,7 @@ pub struct SeriesBook {
     is_over: Notify,
     parts: AtomicI64,
     dropped: AtomicU64,
-    /// Steps and processes that began, for each app: the series may say more than before.
+    /// Steps and processes that began and lines that came late, for each app: the series may say more now.
     changes: Vec<AtomicU64>,
 }
 
@@ -138,6 +138,7 @@ impl SeriesBook {
         }
         let Open { hour: open_hour, instance, part, .. } = &mut *open;
         if hour < *open_hour {
+            self.changed(app);
             return self.add_late((hour, key), seen, at);
         }
         if hour > *open_hour {
@@ -146,10 +147,16 @@ impl SeriesBook {
             self.keep_past((over_hour, key, over.number), over);
         }
         let is_change = part.newest < index || matches!(seen, Seen::Sign(_) | Seen::Release(_));
-        if is_change && let Some(changes) = self.changes.get(app.0 as usize) {
-            changes.fetch_add(1, Ordering::Relaxed);
+        if is_change {
+            self.changed(app);
         }
         part.add(index, seen, instance, at);
+    }
+
+    fn changed(&self, app: AppId) {
+        if let Some(changes) = self.changes.get(app.0 as usize) {
+            changes.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How often a step or a process of an app began.
