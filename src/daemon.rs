@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::app_ids::AppIds;
+use crate::app_ids::{AppIds, Report};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
@@ -32,6 +32,7 @@ use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
 use crate::store::{Store, StoreOptions};
+use crate::store_watch;
 use crate::traffic::TrafficBook;
 use crate::watchdog_task::WatchdogTask;
 use dynowarden_core::limits;
@@ -95,12 +96,12 @@ pub async fn start(
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
     let store = open_store(&settings, clock).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
-    let names = plans.iter().map(|plan| plan.name.clone()).collect();
-    let ids = Arc::new(AppIds::load(names, clock, handle.clone(), store.clone()).await);
-    let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
-    // The notifiers and the status page read it.
-    let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
-    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read, settings.apps.len()));
+    let ids = load_ids(&plans, clock, &handle, &store).await;
+    let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
+    let traffic = Arc::new(TrafficBook::new(
+        settings.drain.statistics && is_traffic_read(&settings),
+        settings.apps.len(),
+    ));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
@@ -131,16 +132,7 @@ pub async fn start(
         tokens,
         traffic,
     };
-    let lister = DrainLister {
-        clock,
-        handle: handle.clone(),
-        heroku: heroku.clone(),
-        ids: ids.clone(),
-        tokens: context.tokens.clone(),
-    };
-    tokio::spawn(lister.run(shutdown.clone()));
-    let watchdog =
-        tokio::spawn(WatchdogTask::new(&settings, heroku, ids, context.clone()).run(shutdown.clone()));
+    let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
         status_model.restore(last_decisions(&context.store).await);
@@ -198,6 +190,33 @@ impl Tasks {
     }
 }
 
+/// Whether notifiers or the status page read the traffic.
+fn is_traffic_read(settings: &Settings) -> bool {
+    !settings.notifiers.is_empty() || settings.admin_password.is_some()
+}
+
+async fn load_ids(plans: &[AppPlan], clock: Clock, handle: &Handle, store: &Store) -> Arc<AppIds> {
+    let names = plans.iter().map(|plan| plan.name.clone()).collect();
+    let handle = handle.clone();
+    let report = Report(Box::new(move |record| handle.try_publish(record)));
+    Arc::new(AppIds::load(names, clock, report, store.clone()).await)
+}
+
+/// Starts the tasks that ask the API about the apps: the drain lister and the watchdog, which is returned.
+fn start_watching(
+    settings: &Settings,
+    heroku: Heroku,
+    ids: Arc<AppIds>,
+    context: &Context,
+    shutdown: &CancellationToken,
+) -> JoinHandle<()> {
+    let Context { clock, handle, tokens, .. } = context.clone();
+    let lister = DrainLister { clock, handle, heroku: heroku.clone(), ids: ids.clone(), tokens };
+    tokio::spawn(lister.run(shutdown.clone()));
+    let watchdog = WatchdogTask::new(settings, heroku, ids, context.clone());
+    tokio::spawn(watchdog.run(shutdown.clone()))
+}
+
 /// TLS, if `[tls]` is set, and the task that reloads its certificate files.
 fn open_tls(
     settings: &Settings,
@@ -221,21 +240,6 @@ async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreErr
 fn remembered_span(plans: &[AppPlan]) -> Duration {
     let spans = plans.iter().map(|plan| plan.policy.cooldown.max(plan.policy.max_restarts.per));
     spans.max().unwrap_or_default()
-}
-
-/// Reports in `/readyz` that the store is away; the store itself logs it.
-async fn watch_store(store: Store, readiness: Arc<Readiness>) {
-    let mut health = store.watch();
-    loop {
-        // It may have gone away before this task started.
-        match &*health.borrow_and_update() {
-            Some(_) => readiness.fail("store", "unavailable; batches are accepted, but restarts are off"),
-            None => readiness.recover("store"),
-        }
-        if health.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Decisions of an earlier process, for the status page. It can start without them, so a store that does not

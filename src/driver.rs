@@ -195,6 +195,11 @@ impl Handle {
         self.commands.send(Command::Publish(Box::new(record))).await.map_err(|_| Stopped)
     }
 
+    /// The same without waiting; false if the queue is full.
+    pub(crate) fn try_publish(&self, record: Record) -> bool {
+        self.commands.try_send(Command::Publish(Box::new(record))).is_ok()
+    }
+
     /// Requests a manual restart: of one dyno, or of every running one of the listed process types. A forced
     /// one is a person's word. Answers once each of them has been judged.
     ///
@@ -262,6 +267,10 @@ impl Driver {
     /// Runs the engine, starting from `past`, until `shutdown`, and then until every call in flight has been
     /// answered.
     pub async fn run(mut self, past: RestoredState, shutdown: CancellationToken) {
+        // Whose lines led to them is not stored.
+        for pending in &past.pending {
+            self.gate.ids.note_uncertain(pending.app, self.clock.now().mono);
+        }
         self.take(Input::Restore(past));
         self.show_pauses();
         let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
@@ -292,7 +301,7 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
             }
         }
-        for input in self.gate.release().collect::<Vec<_>>() {
+        for input in self.gate.release() {
             self.take(input);
         }
         self.finish().await;

@@ -32,6 +32,7 @@ pub mod readiness;
 mod roster;
 pub mod status_model;
 pub mod store;
+mod store_watch;
 pub mod telemetry;
 pub mod traffic;
 pub mod ui;

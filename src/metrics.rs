@@ -95,8 +95,6 @@ families! {
         "Messages that logplex dropped on the way to this drain (L10)";
     lost_elsewhere: Family<AppLabels, Counter>, "other_drains_lost_messages",
         "Messages that logplex dropped on the way to the app's other drains (L10)";
-    unknown_origin: Counter, "unknown_drain_dropped_events",
-        "Events of unknown drains that were dropped while they waited for a list of the app's drains";
     decisions: Family<DecisionLabels, Counter>, "decisions", "Decisions, including refusals";
     restarts: Family<RestartLabels, Counter>, "restarts",
         "Restarts by outcome: accepted, then one of back, back_late, not_back, gone";
@@ -113,7 +111,7 @@ families! {
     token_accepted: Gauge, "token_accepted",
         "1 if the Platform API accepts the token, 0 if not, -1 before the first response";
     app_hidden: Family<AppLabels, Gauge>, "app_hidden",
-        "1 while the app is gone, renamed, or not accessible with this token";
+        "1 while the app is gone or not accessible with this token";
     api_away: Gauge, "api_away", "1 while the Platform API does not respond";
     platform_red: Gauge, "platform_red",
         "1 while Heroku's status page shows red; 0 also if heroku.status_url is not set";
@@ -263,11 +261,6 @@ impl Metrics {
                 counter.inner().fetch_max(count, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Counts events that were dropped before it was known whose they are.
-    pub(crate) fn unknown_origin_dropped(&self, events: usize) {
-        self.families.unknown_origin.inc_by(events as u64);
     }
 
     /// Sets the number of answers that no attempt was waiting for.

@@ -255,7 +255,8 @@ fn read_drain(reader: &mut Reader<'_>, section: &keys::Drain) -> DrainSettings {
     }
 }
 
-const BODY_BYTES: u64 = 4 * 1024 * 1024;
+/// log-shuttle sends up to 5 MB.
+const BODY_BYTES: u64 = 8 * 1024 * 1024;
 const CONNECTIONS: u32 = 4096;
 
 fn read_database(reader: &mut Reader<'_>, section: &keys::Store) -> Database {

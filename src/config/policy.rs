@@ -8,7 +8,7 @@ use crate::config::field::Field;
 use crate::config::keys;
 use crate::config::reader::{Reader, at_commas};
 use dynowarden_core::calendar;
-use dynowarden_core::ident::{NameError, ProcessType};
+use dynowarden_core::ident::{self, NameError, ProcessType};
 use dynowarden_core::policy::{Policy, Rate};
 
 /// What applies where nothing is set.
@@ -79,9 +79,6 @@ impl FromStr for LongRunning {
 
     fn from_str(text: &str) -> Result<Self, LongRunningError> {
         let process_type: ProcessType = text.parse().map_err(LongRunningError::Name)?;
-        if ONE_OFF_TYPES.contains(&text) { Err(LongRunningError::OneOff) } else { Ok(Self(process_type)) }
+        if ident::is_one_off(text) { Err(LongRunningError::OneOff) } else { Ok(Self(process_type)) }
     }
 }
-
-/// `heroku run`, the scheduler add-on, the release phase, and what people call a shell.
-const ONE_OFF_TYPES: [&str; 4] = ["console", "release", "run", "scheduler"];

@@ -13,7 +13,7 @@ use crate::driver::QueueFull;
 use crate::http::Service;
 use crate::http::auth::{self, DrainAccess};
 use crate::http::batch::{Batch, Reading};
-use crate::http::body;
+use crate::http::body::{self, BodyError};
 use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
 use crate::http::places::Owner;
@@ -56,6 +56,7 @@ impl Service {
             }
             DrainAccess::UnknownApp => {
                 self.metrics.refused(Refusal::UnknownApp);
+                self.rejected.misdirected(head.uri.path());
                 return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
             }
         };
@@ -69,7 +70,7 @@ impl Service {
         let mut room = self.bodies.room(Some(app), head.connection.clone());
         let packed = match body::read(body, self.body_bytes_max, &mut room).await {
             Ok(packed) => packed,
-            Err(error) => return self.refuse_body(error),
+            Err(error) => return self.refuse_batch(app, error),
         };
         let source = Source { app, drain };
         let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
@@ -85,7 +86,26 @@ impl Service {
         let Some(reading) = self.reading(&source, encoding) else { return reply::not_found() };
         match self.batches.read(&reading, packed).await {
             Ok(batch) => self.report(&source, claim, batch),
-            Err(error) => self.refuse_body(error),
+            Err(error) => self.refuse_batch(app, error),
+        }
+    }
+
+    fn refuse_batch(&self, app: AppId, error: BodyError) -> Response<ReplyBody> {
+        if error == BodyError::TooLarge {
+            self.rejected.too_large(app);
+        }
+        self.refuse_body(error)
+    }
+
+    /// Counts a request below `/logs` that is no route, and reports it if it has a right password.
+    pub(super) fn note_path_below_logs(&self, head: &Head) {
+        if !head.uri.path().starts_with("/logs/") {
+            return;
+        }
+        self.metrics.refused(Refusal::UnknownApp);
+        let shown = auth::basic(&head.headers);
+        if matches!(self.drain_auth.check(shown.as_ref(), || None), DrainAccess::UnknownApp) {
+            self.rejected.misdirected(head.uri.path());
         }
     }
 

@@ -50,6 +50,7 @@ mod ops;
 mod origin;
 pub mod places;
 mod refusal;
+mod rejected;
 pub mod reply;
 mod route;
 #[cfg(test)]
@@ -81,6 +82,7 @@ use crate::http::client_addr::{Head, Proxies};
 use crate::http::denied::refuse_unread;
 use crate::http::guesses::Guesses;
 use crate::http::places::Places;
+use crate::http::rejected::RejectedBatches;
 use crate::http::reply::ReplyBody;
 use crate::http::route::Route;
 use crate::http::throttle::Throttle;
@@ -120,6 +122,7 @@ pub struct Service {
     places: Arc<Places>,
     proxies: Proxies,
     readiness: Arc<Readiness>,
+    rejected: RejectedBatches,
     rosters: Rosters,
     store: Store,
     throttle: Throttle,
@@ -149,6 +152,7 @@ impl Service {
             .collect();
         let by_name = apps.iter().map(|app| app.name.clone()).zip((0..).map(AppId)).collect();
         let Context { clock, drains, handle, metrics, readiness, store, tokens, traffic } = context;
+        let rejected = RejectedBatches::new(clock, handle.clone());
         let admin_ui = settings.admin_password.as_ref().map(|password| {
             let status_model =
                 Arc::new(StatusModel::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
@@ -180,6 +184,7 @@ impl Service {
             places: Arc::new(Places::new(settings.drain.connections_max)),
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
+            rejected,
             rosters: Rosters::new(settings.apps.len()),
             store,
             throttle: Throttle::new(clock),
@@ -208,6 +213,7 @@ impl Service {
         B: Body<Data = Bytes> + Unpin,
     {
         let Some(route) = Route::of(head.uri.path()) else {
+            self.note_path_below_logs(head);
             return refuse_unread(&body, reply::not_found());
         };
         if !route.allows(&head.method) {

@@ -41,7 +41,7 @@ use crate::store::database::{Access, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
-use crate::store::rows::{GiveUpRow, PendingRow, Row};
+use crate::store::rows::{GiveUpRow, PendingRow, Row, micros};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::RuleHit;
@@ -335,7 +335,13 @@ impl Store {
         let set = async {
             let mut connection = shared.link.write.acquire().await?;
             let db_time = shared.db_time(&mut connection, shared.wall()).await?;
-            replica_counts::set_pause(app, db_time.of_caller(until), reason, &mut connection).await
+            replica_counts::set_pause(
+                app,
+                micros(until).saturating_add(db_time.ahead),
+                reason,
+                &mut connection,
+            )
+            .await
         };
         shared.within(limits::STORE_WAIT, set).await
     }

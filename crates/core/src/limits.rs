@@ -22,7 +22,7 @@ const _: () = assert!(BODY_BYTES_MOST < 10u64.pow(COUNT_DIGITS_MAX as u32));
 // === Ingest ===
 
 /// Frames of one batch; the rest counts as one bad frame. Logplex holds 1,024 for a drain, and
-/// `drain.max_body` of 4 MiB has room for 87,000 of the shortest line.
+/// `drain.max_body` of 8 MiB has room for 174,000 of the shortest line, which no sender fills.
 pub const FRAMES_PER_BATCH_MAX: u64 = 100_000;
 
 /// The minimum time that a drain's frame id is remembered. Logplex retries at once, three times at most;
@@ -41,10 +41,10 @@ pub const QUEUED_BATCHES_MAX: usize = 1024;
 /// a flood of one app keeps the others waiting for a tenth of a second.
 pub const QUEUED_EVENTS_PER_APP_MAX: usize = 10_000;
 /// Longer than the 90 s for which Heroku's router keeps an idle connection to us, so that it is always
-/// the router that closes (H13 and H18 otherwise), and than the 144 s + 15 s of logplex itself.
-pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(180);
+/// the router that closes (H13 and H18 otherwise), and than the 318 s after which logplex may still use one.
+pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(340);
 
-const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() > 159);
+const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() >= 330);
 
 /// Drains of one app whose frame ids are remembered, the longest quiet one dropped: an app has five at most.
 pub const FRAME_ID_DRAINS_PER_APP_MAX: usize = 8;
@@ -226,6 +226,13 @@ pub const DYNO_SILENT: Duration = Duration::from_secs(3600);
 
 /// How often a full share is searched for entries to drop.
 pub const SHARE_PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// Errors of process types that are not listed, of one batch: enough to show that a type errs.
+pub const UNLISTED_ERRORS_PER_BATCH_MAX: usize = 4;
+
+/// Process types of one app that err and are not listed; a Procfile has a handful, and further ones leave no
+/// decision.
+pub const UNLISTED_TYPES_MAX: usize = 16;
 
 /// Process types read from one line about scaling; a Procfile has a handful.
 pub const SCALED_TYPES_MAX: usize = 64;
@@ -491,7 +498,8 @@ pub const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// See [`REQUEST_TIMEOUT_MIN`].
 pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
-/// `drain.max_body`: a batch is about 100 KiB, one line at least 10 KiB.
+/// `drain.max_body`: a batch of logplex is about 100 KiB, one of log-shuttle up to 5 MB, one line at least
+/// 10 KiB.
 pub const BODY_BYTES_LEAST: u64 = 1024;
 /// See [`BODY_BYTES_LEAST`]; each connection may hold this many bytes.
 pub const BODY_BYTES_MOST: u64 = 256 * 1024 * 1024;
@@ -613,14 +621,18 @@ pub const ROUND_CALLS_AT_ONCE: usize = 8;
 /// The wait before a failed call of a round is repeated; it doubles with every failure.
 pub const ROUND_AGAIN: Duration = Duration::from_secs(60);
 
-/// Between two probes of the token, which cost nothing.
-pub const PROBE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Between two probes of the token, which cost no quota. People are notified within 30 s that restarts are
+/// off.
+pub const PROBE_EVERY: Duration = Duration::from_secs(8);
 
 /// The wait after a failed probe; it doubles with every failure.
-pub const PROBE_AGAIN: Duration = Duration::from_secs(60);
+pub const PROBE_AGAIN: Duration = Duration::from_secs(2);
 
-/// Consecutive failed probes until the API counts as away: over four minutes.
+/// Consecutive failed probes until the API counts as away.
 pub const PROBES_FAILED: u32 = 3;
+
+/// After this long without an answer, two failed probes are enough: each may have waited for its time-out.
+pub const API_AWAY_AFTER: Duration = Duration::from_secs(20);
 
 /// Between two reads of Heroku's status page.
 pub const PLATFORM_STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
@@ -662,11 +674,17 @@ pub const UNLISTED_RECHECK: Duration = Duration::from_secs(60);
 /// Lost lines are reported at most once per interval.
 pub const LOSS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// Rejected batches are reported at most once per interval, for each app and each path.
+pub const REJECTIONS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Paths whose rejected batches are counted apart.
+pub const REJECTED_PATHS_MAX: usize = 64;
+
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
 
-/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked for
-/// if the API does not answer.
+/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked
+/// for if the API does not answer.
 pub const DRAINS_ASKED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a drain of another app is reported while it goes on sending.

@@ -244,12 +244,11 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::Publish(record) => {
-            let Record::Notice(Notice { what: NoticeKind::Admin(_), .. }) = *record else {
-                panic!("the HTTP server publishes {record:?}")
-            };
-            Some(Heard::Audit)
-        }
+        Command::Publish(record) => match *record {
+            Record::Notice(Notice { what: NoticeKind::Admin(_), .. }) => Some(Heard::Audit),
+            // A batch that was rejected for good is reported.
+            _ => None,
+        },
         Command::ApiQuota { .. } | Command::ClockConfirmed | Command::PlatformStatus { .. } => {
             panic!("the HTTP server sends no such command")
         }

@@ -50,7 +50,7 @@ use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
 use crate::engine::restore::{PendingRestart, RestoredPause, RestoredState};
 use crate::event::Event;
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, DynoName, ProcessType};
 use crate::limits;
 use crate::policy::{AppPlan, MemoryBound, Policy, Trigger};
 use crate::record::{AttemptId, Decision, Record, RestartResult};
@@ -104,6 +104,8 @@ struct App {
     has_preboot: bool,
     /// Announced releases so far; a dyno compares it to detect a new one.
     releases_seen: u64,
+    /// Process types that err and are not listed.
+    unlisted: BTreeSet<ProcessType>,
 }
 
 #[derive(Debug, Default)]
@@ -356,6 +358,11 @@ impl Engine {
     /// Resumes attempts that were waiting for API quota.
     fn quota_reported(&mut self, remaining: u32) {
         self.tokens.reported(remaining, self.now.mono);
+        if remaining < restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
+            for app in (0..self.apps.len() as u32).map(AppId) {
+                self.report_no_calls(app, remaining);
+            }
+        }
         if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
             self.report_calls_left();
             for key in std::mem::take(&mut self.starved) {
@@ -498,6 +505,7 @@ impl App {
             plan,
             has_preboot: false,
             releases_seen: 0,
+            unlisted: BTreeSet::new(),
         }
     }
 }

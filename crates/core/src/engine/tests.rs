@@ -1394,12 +1394,17 @@ fn a_memory_rule_restarts_before_any_r14() {
 }
 
 #[test]
-fn dynos_of_unlisted_types_are_ignored() {
+fn dynos_of_unlisted_types_are_left_alone() {
     let mut bench = Bench::new(plan(), 1);
-    bench.r14("worker.1");
     bench.r14("run.1234");
-    assert!(bench.timeline.is_empty());
+    bench.r14("worker.1");
+    bench.expect(&["00:00:00 worker.1 hold not_listed"]);
     assert_eq!(bench.engine.dynos_watched(), 0);
+    // Invented types leave no more decisions than a Procfile has types.
+    for index in 0..100 {
+        bench.r14(&format!("invented{index}.1"));
+    }
+    assert_eq!(bench.timeline.len(), limits::UNLISTED_TYPES_MAX);
 }
 
 #[test]

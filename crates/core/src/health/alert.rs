@@ -56,6 +56,15 @@ pub enum HealthAlert {
     LinesLost {
         messages: u64,
     },
+    /// Batches with a right password went to a path that is no watched app's, and were lost.
+    BatchesMisdirected {
+        path: String,
+        batches: u64,
+    },
+    /// Batches exceeded `drain.max_body` and were lost.
+    BatchesTooLarge {
+        batches: u64,
+    },
     /// The watched app was renamed or deleted, and another app has its name.
     NameTaken {
         name: AppName,
@@ -68,6 +77,9 @@ pub enum HealthAlert {
         systems: String,
     },
     PlatformRecovered,
+    /// The database does not answer. About the whole account.
+    StoreAway,
+    StoreRecovered,
     /// About the whole account.
     TokenRefused,
     TokenRecovered,
@@ -82,12 +94,15 @@ impl HealthAlert {
             | Self::AppHidden { .. }
             | Self::AppIsFir
             | Self::AppRenamed { .. }
+            | Self::BatchesMisdirected { .. }
+            | Self::BatchesTooLarge { .. }
             | Self::ClockAhead { .. }
             | Self::DrainLoops { .. }
             | Self::ForeignDrain { .. }
             | Self::LinesLost { .. }
             | Self::NameTaken { .. }
             | Self::PlatformRed { .. }
+            | Self::StoreAway
             | Self::TokenRefused => "failure",
             Self::ApiRecovered
             | Self::AppRecovered
@@ -95,6 +110,7 @@ impl HealthAlert {
             | Self::DrainRecovered
             | Self::NameRecovered
             | Self::PlatformRecovered
+            | Self::StoreRecovered
             | Self::TokenRecovered => "recovered",
         }
     }
@@ -131,6 +147,18 @@ impl HealthAlert {
             }
             Self::TokenRefused => return api_key::refused().words(),
             Self::ForeignDrain { drain, owner } => return drains::foreign(drain, owner.as_ref()).words(),
+            Self::BatchesMisdirected { path, batches } => {
+                let text =
+                    format!("{batches} batches for {path} were rejected (404): no watched app has this path");
+                let fix =
+                    "correct the drain's URL, or add its app to HEROKU_APP; `dynowarden check` shows both";
+                return (text, Some(fix.to_owned()));
+            }
+            Self::BatchesTooLarge { batches } => {
+                let text =
+                    format!("{batches} batches were rejected as too large (413), and their lines are lost");
+                return (text, Some("raise drain.max_body".to_owned()));
+            }
             Self::NameTaken { name, by } => return app::name_taken(name, by).words(),
             Self::NameRecovered => "no other app has its name any more".to_owned(),
             Self::ApiAway { error } => format!("restarts are off: {error}"),
@@ -148,6 +176,10 @@ impl HealthAlert {
             }
             Self::PlatformRed { systems } => format!("Heroku's status page shows red: {systems}"),
             Self::PlatformRecovered => "Heroku's status page no longer shows red".to_owned(),
+            Self::StoreAway => {
+                "the database is unavailable, so earlier restarts are unknown and restarts are off".to_owned()
+            }
+            Self::StoreRecovered => "the database is available again".to_owned(),
             Self::TokenRecovered => "the API accepts the token again".to_owned(),
         };
         (text, None)

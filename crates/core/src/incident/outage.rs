@@ -44,6 +44,7 @@ impl Subject {
             | Self::Notifier(_)
             | Self::OwnClock
             | Self::Platform
+            | Self::Store
             | Self::Watching(_) => Kind::Failure,
         }
     }
@@ -116,6 +117,8 @@ impl Incidents {
             HealthAlert::AppRecovered => return self.api_recovered(app),
             HealthAlert::AppIsFir => Subject::Watching("a Fir app has no drains"),
             HealthAlert::AppRenamed { .. } => Subject::Watching("the app was renamed"),
+            HealthAlert::BatchesMisdirected { .. } => Subject::Watching("batches for an unknown app"),
+            HealthAlert::BatchesTooLarge { .. } => Subject::Watching("batches are too large"),
             HealthAlert::ClockAhead { .. } => Subject::OwnClock,
             HealthAlert::ClockRecovered => return self.recover(&Subject::OwnClock, None),
             HealthAlert::DrainLoops { .. } => Subject::Watching("the app drains into itself"),
@@ -127,6 +130,8 @@ impl Incidents {
             HealthAlert::NameTaken { .. } => Subject::Watching(NAME_TAKEN),
             HealthAlert::PlatformRecovered => return self.recover(&Subject::Platform, None),
             HealthAlert::PlatformRed { .. } => Subject::Platform,
+            HealthAlert::StoreAway => Subject::Store,
+            HealthAlert::StoreRecovered => return self.recover(&Subject::Store, None),
             HealthAlert::TokenRecovered => {
                 return self.recover(&Subject::Api(ApiError::Unauthorized.label()), None);
             }

@@ -58,6 +58,7 @@ pub(super) enum Subject {
     OwnClock,
     /// Heroku itself, by its status page.
     Platform,
+    Store,
     /// The settings of an app, by the problem with watching it.
     Watching(&'static str),
 }

@@ -213,6 +213,8 @@ pub(super) fn outage(
         (Subject::OwnClock, _) => "this machine's clock is wrong, so restarts are off".to_owned(),
         (Subject::Platform, Phase::Closed) => format!("Heroku's status page is green again after {lasted}"),
         (Subject::Platform, _) => "Heroku's status page is red".to_owned(),
+        (Subject::Store, Phase::Closed) => format!("the database is available again after {lasted}"),
+        (Subject::Store, _) => "the database is unavailable, so restarts are off".to_owned(),
         (Subject::Watching(what), _) => format!("{of_apps}{what}"),
         (Subject::Notifier(name), Phase::Closed) => {
             format!("the notifier {name} works again after {lasted}")
