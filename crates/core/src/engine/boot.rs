@@ -20,7 +20,10 @@ use crate::time::{on_axis, since};
 
 impl Engine {
     pub(super) fn accepted(&mut self, key: DynoKey, booting: Booting, answer_lost: bool) {
-        let spell = self.dyno_mut(key).spell;
+        let dyno = self.dyno_mut(key);
+        let spell = dyno.spell;
+        // A resumed restart may be the first that shows the present release.
+        dyno.restarts.under_release(booting.target.release);
         self.remember_restart(key, &booting.request.cause, Some(booting.request.id));
         if answer_lost {
             // The errors since the request are those after the restart.

@@ -160,10 +160,10 @@ impl Engine {
         let accepted =
             SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
         let restarts = &mut self.dyno_mut(key).restarts;
-        if restart.is_forced || (restart.release.is_some() && restarts.release != restart.release) {
+        restarts.under_release(restart.release);
+        if restart.is_forced {
             restarts.start_over();
         }
-        restarts.release = restart.release.or(restarts.release);
         if !restart.is_forced {
             restarts.accepted.add(accepted, rate, now);
             if restart.is_useless {

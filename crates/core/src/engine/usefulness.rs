@@ -159,10 +159,7 @@ impl Engine {
         let now = self.now.mono;
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.releases_seen = releases_seen;
-        if release.is_some() && restarts.release.is_some() && restarts.release != release {
-            restarts.start_over();
-        }
-        restarts.release = release.or(restarts.release);
+        restarts.under_release(release);
         match &mut restarts.given_up {
             Some(given_up) if now < given_up.until => {
                 given_up.look_again = now.saturating_add(limits::GIVEN_UP_LOOK_EVERY);
@@ -174,6 +171,14 @@ impl Engine {
 }
 
 impl Restarts {
+    /// Another release than before clears what that one used up.
+    pub(super) fn under_release(&mut self, release: Option<u64>) {
+        if release.is_some() && self.release.is_some() && self.release != release {
+            self.start_over();
+        }
+        self.release = release.or(self.release);
+    }
+
     /// How often the cool-down is doubled. A give-up takes the place of the doubled cool-down before it.
     pub(super) fn doublings(&self) -> u32 {
         let is_before = |at: SignedDuration| self.last.as_ref().is_some_and(|last| last.accepted < at);
