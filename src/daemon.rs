@@ -123,7 +123,6 @@ pub async fn start(
     });
     let driver_shutdown = CancellationToken::new();
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
-
     let address = listener.local_addr()?;
     let (days, series) = open_days(&settings, &heroku, (&store, clock), seed);
     let context = Context {

@@ -42,8 +42,8 @@ impl Engine {
         self.app_mut(app).days = days;
     }
 
-    /// Fires the rules on uptime for dynos whose lines were heard lately, each with the start of its process if
-    /// that was seen.
+    /// Fires the rules on uptime for dynos whose lines were heard lately, each with the start of its
+    /// process if that was seen.
     pub(super) fn on_ages(&mut self, app: AppId, dynos: Vec<(DynoName, Option<Timestamp>)>) {
         let now = self.now.wall;
         for (dyno, started) in dynos {
