@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::tz::{Offset, TimeZone};
 
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
+use dynowarden_core::calendar;
 use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 use dynowarden_core::units::{self, UnitError};
@@ -86,6 +88,12 @@ pub struct ReplayArgs {
     /// The app whose rules, policy and name are used
     #[arg(long, value_name = "NAME")]
     pub app: Option<AppName>,
+    /// Zone of times that name none, such as Europe/Berlin or +02:00
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone, allow_hyphen_values = true)]
+    pub zone: Option<TimeZone>,
+    /// A setting to try, such as policy.cooldown=30m; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -177,7 +185,16 @@ impl ConfigArgs {
     /// # Errors
     /// All problems, and everything missing that `needs` requires.
     pub fn load(&self, needs: Needs) -> Result<Settings, Problems> {
-        let env: Vec<_> = std::env::vars_os().collect();
+        self.load_with(&[], needs)
+    }
+
+    /// Loads them with the settings of `--set`, which precede all others.
+    ///
+    /// # Errors
+    /// All problems, and everything missing that `needs` requires.
+    pub fn load_with(&self, set: &[(String, String)], needs: Needs) -> Result<Settings, Problems> {
+        let mut env: Vec<_> = std::env::vars_os().collect();
+        env.extend(config::arguments(set));
         let read = RefCell::new(Vec::new());
         let read_file = |path: &Path| {
             let text = read_file(path)?;
@@ -213,6 +230,32 @@ fn read_file(path: &Path) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {size}")));
     }
     Ok(text)
+}
+
+/// Parses a zone by its name or by its distance from UTC.
+fn parse_zone(text: &str) -> Result<TimeZone, String> {
+    let named = calendar::zone(text);
+    let fixed = || {
+        let digits = text.strip_prefix("UTC").unwrap_or(text);
+        let sign = match digits.as_bytes().first()? {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
+        };
+        let (hours, minutes) = digits[1..].split_once(':').unwrap_or((&digits[1..], "0"));
+        let part = |text: &str, max| text.parse::<i32>().ok().filter(|part| (0..=max).contains(part));
+        Offset::from_seconds(sign * (part(hours, 23)? * 3600 + part(minutes, 59)? * 60)).ok()
+    };
+    named.ok().or_else(|| fixed().map(TimeZone::fixed)).ok_or_else(|| {
+        "no such time zone; allowed: a name such as Europe/Berlin, UTC, or an offset such as +02:00"
+            .to_owned()
+    })
+}
+
+/// Parses `policy.cooldown=30m`.
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("allowed: KEY=VALUE, such as policy.cooldown=30m")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn parse_duration(text: &str) -> Result<Duration, UnitError> {
@@ -275,12 +318,14 @@ Examples:
 Exit codes: 0 done, 1 failed while running, 2 wrong usage.";
 
 const REPLAY_HELP: &str = "\
-Reads raw logplex bodies, `heroku logs` output and Papertrail text, and detects the format.
-It takes the time from the lines, needs no token and makes no API calls.
+Reads raw logplex bodies, `heroku logs` output, text of Papertrail, SolarWinds and syslog daemons,
+and JSON or CSV exports, and detects the format line by line. Newest-first files are read in order
+of time. It takes the time from the lines, needs no token and makes no API calls.
 
 Examples:
   heroku logs -n 1500 -a acme | dynowarden replay --app acme -
   dynowarden replay --format json archive-*.log.gz
+  dynowarden replay --zone Europe/Berlin --set policy.cooldown=30m papertrail.txt
 
 JSON output is one object per line. Every decision has at, app, dyno, rule, decision (restart,
 hold or notify) and reason.

@@ -57,7 +57,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<()> {
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
-    let settings = args.config.load(Needs::Nothing)?;
+    let settings = args.config.load_with(&args.set, Needs::Nothing)?;
     let is_terminal = io::stderr().is_terminal();
     let streams = replay::Streams {
         stdin: &mut io::stdin().lock(),

@@ -22,7 +22,7 @@ use crate::store::series::HourRow;
 use dynowarden_core::days::pack::{self, Hour};
 use dynowarden_core::days::seen::Seen;
 use dynowarden_core::days::step::{self, STEPS_PER_HOUR};
-use dynowarden_core::detect::life::Sign;
+use dynowarden_core::detect::sign::Sign;
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppId, AppName, DynoName, InstanceId};
 use dynowarden_core::limits;

@@ -92,6 +92,11 @@ pub fn load(sources: &Sources<'_>, needs: Needs) -> Result<Settings, Problems> {
     Ok(Settings { warnings: reader.warnings, ..settings })
 }
 
+/// Settings of the command line, to be added to the environment, which they precede.
+pub fn arguments(set: &[(String, String)]) -> impl Iterator<Item = (OsString, OsString)> {
+    set.iter().map(|(key, value)| (format!("{}{key}", places::ARGUMENT).into(), value.into()))
+}
+
 /// Whether a problem that is already known is the reason that `setting` seems to be missing.
 fn explains(reader: &Reader<'_>, setting: &str) -> bool {
     let sources: &[&str] = match setting {

@@ -55,7 +55,7 @@ impl Service {
                 };
             }
             DrainAccess::UnknownApp => {
-                self.metrics.refused(Refusal::UnknownApp);
+                self.refuse_drain(Refusal::UnknownApp, head.uri.path());
                 self.rejected.misdirected(head.uri.path());
                 return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
             }
@@ -97,12 +97,8 @@ impl Service {
         self.refuse_body(error)
     }
 
-    /// Counts a request below `/logs` that is no route, and reports it if it has a right password.
-    pub(super) fn note_path_below_logs(&self, head: &Head) {
-        if !head.uri.path().starts_with("/logs/") {
-            return;
-        }
-        self.metrics.refused(Refusal::UnknownApp);
+    /// Reports a request below `/logs` that is no route, if it has a right password.
+    pub(super) fn report_path_below_logs(&self, head: &Head) {
         let shown = auth::basic(&head.headers);
         if matches!(self.drain_auth.check(shown.as_ref(), || None), DrainAccess::UnknownApp) {
             self.rejected.misdirected(head.uri.path());

@@ -62,12 +62,13 @@ mod ui;
 pub mod unpack;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use hyper::body::Body;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::clock::Clock;
 use crate::config::settings::Settings;
@@ -84,10 +85,12 @@ use crate::http::client_addr::{Head, Proxies};
 use crate::http::denied::refuse_unread;
 use crate::http::guesses::Guesses;
 use crate::http::places::Places;
+use crate::http::refusal::Refusal;
 use crate::http::rejected::RejectedBatches;
 use crate::http::reply::ReplyBody;
 use crate::http::route::Route;
 use crate::http::throttle::Throttle;
+use crate::http_client::one_line;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::roster::Rosters;
@@ -95,9 +98,10 @@ use crate::status_model::StatusModel;
 use crate::store::Store;
 use crate::traffic::TrafficBook;
 use dynowarden_core::dedup::FrameDedup;
-use dynowarden_core::drain_url::PublicUrl;
+use dynowarden_core::drain_url::{self, PublicUrl};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::ingest::ProcessTypeFilter;
+use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 
 /// Answers the requests of all connections; shared behind an `Arc`.
@@ -126,10 +130,14 @@ pub struct Service {
     places: Arc<Places>,
     /// In the order of the settings.
     plans: Vec<AppPlan>,
+    /// The path of `public_url`, which some proxies leave in front of a request's path.
+    prefix: String,
     proxies: Proxies,
     readiness: Arc<Readiness>,
     rosters: Rosters,
     rejected: RejectedBatches,
+    /// When a refused request below `/logs` was last logged.
+    refused_logged_at: Mutex<Option<Duration>>,
     store: Store,
     throttle: Throttle,
     tokens: Arc<DrainTokens>,
@@ -190,10 +198,12 @@ impl Service {
             metrics,
             places: Arc::new(Places::new(settings.drain.connections_max)),
             plans: settings.apps.iter().map(|app| app.plan.clone()).collect(),
+            prefix: settings.public_url.as_ref().map_or("", PublicUrl::prefix).to_owned(),
             proxies: Proxies::new(&settings.trusted_proxies, settings.is_on_dyno),
             readiness,
             rosters: Rosters::new(settings.apps.len()),
             rejected,
+            refused_logged_at: Mutex::new(None),
             store,
             throttle: Throttle::new(clock),
             tokens,
@@ -204,6 +214,22 @@ impl Service {
     /// The model of the status page; `None` without an `ADMIN_PASSWORD`.
     pub fn status_model(&self) -> Option<&Arc<StatusModel>> {
         self.admin_ui.as_ref().map(|admin_ui| &admin_ui.status_model)
+    }
+
+    /// Counts a request that was meant for a drain and will be dropped by its sender, and logs it.
+    fn refuse_drain(&self, refusal: Refusal, path: &str) {
+        self.metrics.refused(refusal);
+        let now = self.clock.now().mono;
+        let mut logged_at = self.refused_logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged_at.is_none_or(|at| now.saturating_sub(at) >= limits::REFUSED_LOG_EVERY) {
+            *logged_at = Some(now);
+            let reason: &'static str = refusal.into();
+            let path = one_line(path, limits::QUOTED_CHARS_MAX);
+            warn!(
+                path,
+                reason, "batch refused: no drain has this path; `dynowarden check` shows the right one"
+            );
+        }
     }
 
     /// Answers one request. A route reads the body only after it has checked the password.
@@ -220,8 +246,12 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let Some(route) = Route::of(head.uri.path()) else {
-            self.note_path_below_logs(head);
+        let path = drain_url::below(head.uri.path(), &self.prefix);
+        let Some(route) = Route::of(path) else {
+            if is_meant_for_drain(path) {
+                self.refuse_drain(Refusal::UnknownPath, path);
+                self.report_path_below_logs(head);
+            }
             return refuse_unread(&body, reply::not_found());
         };
         if !route.allows(&head.method) {
@@ -257,4 +287,9 @@ impl Service {
     fn watched(&self, app: AppId) -> Option<&App> {
         self.apps.get(app.0 as usize)
     }
+}
+
+/// Whether a path that is no route is a mistyped drain's.
+fn is_meant_for_drain(path: &str) -> bool {
+    path.split('/').any(|part| part.eq_ignore_ascii_case("logs"))
 }

@@ -28,6 +28,8 @@ pub(super) enum Refusal {
     UnknownApp,
     /// An unsupported content encoding.
     UnknownEncoding,
+    /// A path below `/logs` that no drain has.
+    UnknownPath,
     /// An unknown drain, while not all drains are listed yet.
     Unlisted,
 }
@@ -52,6 +54,7 @@ impl From<Refusal> for &'static str {
             Refusal::Unauthorized => "unauthorized",
             Refusal::UnknownApp => "unknown_app",
             Refusal::UnknownEncoding => "unknown_encoding",
+            Refusal::UnknownPath => "unknown_path",
             Refusal::Unlisted => "drains_unlisted",
         }
     }

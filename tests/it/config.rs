@@ -367,6 +367,13 @@ fn unwise_settings_cause_a_warning() {
     assert!(!warnings.contains("canary"));
 }
 
+#[test]
+fn a_key_that_is_also_the_admin_password_causes_a_warning() {
+    let settings =
+        Machine::new().env("ADMIN_PASSWORD", "long-and-secret").env("HOOK_KEY", "long-and-secret").settings();
+    assert!(settings.warnings[0].starts_with("HOOK_KEY is also ADMIN_PASSWORD"), "{:?}", settings.warnings);
+}
+
 // === What is refused ===
 
 #[test]
@@ -386,6 +393,36 @@ fn http_to_another_machine_is_refused_unless_it_is_allowed() {
         }
         let allowed = Machine::new().env("HEROKU_API_URL", url).toml("heroku.allow_http = true\n");
         assert!(allowed.load(Needs::Nothing).is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn a_value_in_quotes_is_refused_with_its_fix() {
+    for (name, value) in [
+        ("HEROKU_API_KEY", "\"HRKU-canary\""),
+        ("DRAIN_PASSWORD", "'canary'"),
+        ("HEROKU_APP", "\"acme\""),
+        ("DYNOWARDEN_POLICY__COOLDOWN", "\"10m\""),
+    ] {
+        let problems = Machine::new().env(name, value).problems(Needs::Nothing);
+        assert!(
+            problems.contains(name) && problems.contains("allowed: the value without them"),
+            "{problems}"
+        );
+        assert!(!problems.contains("canary"), "{problems}");
+    }
+}
+
+#[test]
+fn an_app_that_is_nearly_named_is_suggested() {
+    for (value, hint) in [
+        ("acme.herokuapp.com", "did you mean acme?"),
+        ("https://dashboard.heroku.com/apps/acme", "did you mean acme?"),
+        ("Acme,shop", "did you mean acme?"),
+        ("acme shop", "separate apps with commas: acme,shop"),
+    ] {
+        let problems = Machine::new().env("HEROKU_APP", value).problems(Needs::Nothing);
+        assert!(problems.contains(hint), "{problems}");
     }
 }
 
@@ -433,7 +470,7 @@ fn all_problems_are_reported_at_once_and_each_only_once() {
          `heroku \
          apps` lists them, comma-separated (\"Acme\" is not an app's name: lower-case letters, digits and \
          -, at \
-         most 128)\n\
+         most 128; did you mean acme?)\n\
          PORT (environment variable PORT): read \"http\"; allowed: a whole number from 0 to 65535\n\
          policy.cooldown (dynowarden.toml line 2): read 10; allowed: a duration such as 300ms, 30s, 5m, 2h, \
          1d or 1h30m in quotes, from 0s to 30d\n\

@@ -20,6 +20,8 @@ mod openapi;
 mod page;
 mod record;
 mod replay;
+mod replay_forms;
+mod replay_order;
 mod rounds;
 mod samples;
 mod simulation;

@@ -288,7 +288,11 @@ pub(crate) fn minute(text: &str) -> Result<u16, WindowError> {
     if minute < 60 && of_day <= DAY_MINUTES { Ok(of_day) } else { Err(WindowError::Hours) }
 }
 
-pub(crate) fn zone(name: &str) -> Result<TimeZone, WindowError> {
+/// The zone of this name, such as `America/New_York`.
+///
+/// # Errors
+/// There is no such zone.
+pub fn zone(name: &str) -> Result<TimeZone, WindowError> {
     let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| WindowError::Zone)?;
     if zone.is_unknown() { Err(WindowError::Zone) } else { Ok(zone) }
 }

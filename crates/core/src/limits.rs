@@ -604,6 +604,33 @@ pub const REPLAY_FOLDS_MAX: usize = 4096;
 /// Bytes of an archive that are read at a time.
 pub const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
 
+/// Bytes of lines that a replay holds to put them in order. The text of an app's own lines is not among them,
+/// so that this is enough for a log of about a gigabyte.
+pub const REPLAY_HELD_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// How old the last line of standard input may be for it to be a live log, whose lines are not held.
+pub const REPLAY_LIVE: Duration = Duration::from_secs(10 * 60);
+
+/// The highest number of a dyno in a formation. Heroku allows 100 dynos of a type, and gives one-off dynos
+/// numbers of four digits.
+pub const FORMATION_INDEX_MAX: u32 = 999;
+
+/// Characters of a password or a key below which a warning is given: ten random letters and digits take
+/// centuries to guess over the network.
+pub const SECRET_CHARS_MIN: usize = 10;
+
+/// Pages of each app's decisions that `check` looks through for process types that are not listed.
+pub const CHECKED_PAGES_MAX: usize = 10;
+
+/// How long `check` waits for an answer at `public_url`, as long as logplex does.
+pub const WAY_IN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a refused request below `/logs` is logged; all are counted.
+pub const REFUSED_LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// Process types of one app in a replay. An app has a handful; names come from lines, which may hold any.
+pub const REPLAY_TYPES_MAX: usize = 256;
+
 /// Files from this size on get a progress bar.
 pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 

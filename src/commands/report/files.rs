@@ -55,7 +55,7 @@ pub(super) fn read(
     for path in &args.files {
         let broken = |source| FileError::Read { file: path.clone(), source };
         let found = if path.as_os_str() == "-" {
-            reader.read(Archive::new(now), unzipped(&mut *stdin).map_err(broken)?)
+            reader.read(Archive::new(now, None), unzipped(&mut *stdin).map_err(broken)?)
         } else {
             let found = fs::metadata(path).map_err(broken)?;
             if found.is_dir() {
@@ -63,7 +63,7 @@ pub(super) fn read(
             }
             let written = found.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
             let file = File::open(path).map_err(broken)?;
-            reader.read(Archive::new(written.unwrap_or(now)), unzipped(file).map_err(broken)?)
+            reader.read(Archive::new(written.unwrap_or(now), None), unzipped(file).map_err(broken)?)
         };
         if !found.map_err(broken)? {
             return Err(FileError::NoLog(path.clone()));

@@ -162,7 +162,7 @@ mod tests {
     use crate::days::pack::{pack, unpack};
     use crate::days::seen::Seen;
     use crate::days::step::{STEPS_PER_HOUR, Step};
-    use crate::detect::life::Sign;
+    use crate::detect::sign::Sign;
     use crate::event::Megabytes;
     use crate::ident::DynoRef;
 

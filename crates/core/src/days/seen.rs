@@ -2,8 +2,8 @@
 
 use crate::codes::Code;
 use crate::detect;
-use crate::detect::life::{self, Sign};
 use crate::detect::request::{self, Request};
+use crate::detect::sign::{self, Sign};
 use crate::event::{Fact, Megabytes};
 use crate::ident::{DynoRef, InstanceId};
 use crate::wire::line::Line;
@@ -52,7 +52,7 @@ pub fn read<'b>(line: &Line<'b>) -> Option<(Option<DynoRef<'b>>, Seen<'b>)> {
 }
 
 fn of_dyno<'b>(line: &Line<'b>) -> Seen<'b> {
-    if let Some(sign) = life::sign(line.msg) {
+    if let Some(sign) = sign::sign(line.msg) {
         return Seen::Sign(sign);
     }
     match detect::fact(line) {
@@ -72,7 +72,7 @@ fn is_one_off(dyno: DynoRef<'_>) -> bool {
 mod tests {
     use super::{Seen, read};
     use crate::codes::Code;
-    use crate::detect::life::Sign;
+    use crate::detect::sign::Sign;
     use crate::wire::line::Line;
 
     #[track_caller]

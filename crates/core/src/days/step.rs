@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::codes::Code;
 use crate::days::seen::Seen;
-use crate::detect::life::Sign;
+use crate::detect::sign::Sign;
 use crate::event::{DynoState, Megabytes};
 use crate::ident::InstanceId;
 use crate::limits;

@@ -1,61 +1,54 @@
-//! What a dyno manager's line says about the end and the beginning of a process, for statistics over days.
-//!
-//! Finer than the facts that the engine acts on: those only need to know that a process leaves, while a life
-//! is judged by why it ended. So this is read where lives are kept, and nothing acts on it.
+//! What the dyno manager says about a dyno's life.
 
-use crate::event::DynoState;
+use crate::event::{Change, DynoState};
 
-/// A step in a dyno's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sign {
-    /// The platform's daily restart.
-    Cycling,
-    /// A restart that was asked for: by a person, a program, or because of a release.
-    Restarting,
-    /// A new process begins.
-    Starting,
-    /// The platform ends the process at once, for example because of R15.
-    Killed,
-    State(DynoState),
+/// A change of states that is not written as `from up to down`.
+#[derive(Debug)]
+pub(super) struct UnknownState;
+
+/// Sentences about a dyno's life (heroku.md §2.3 and §2.4).
+pub(super) fn change(msg: &[u8]) -> Result<Option<Change>, UnknownState> {
+    Ok(Some(match msg {
+        b"Cycling" | b"Restarting" | b"Relocating dyno to a new server" => Change::Leaving,
+        // The state lines follow within milliseconds and repeat it.
+        b"Idling" => Change::State(DynoState::Idle),
+        b"Unidling" => Change::State(DynoState::Starting),
+        // All processes, the process, the remaining processes: worded differently over the years.
+        _ if msg.starts_with(b"Stopping ")
+            && (msg.ends_with(b" with SIGTERM") || msg.ends_with(b" with SIGKILL")) =>
+        {
+            Change::Leaving
+        }
+        _ if msg.starts_with(b"Starting process with command") => Change::Starting,
+        _ if msg.starts_with(b"Process exited with status ") => Change::Exited,
+        _ => match msg.strip_prefix(b"State changed from ") {
+            Some(text) => Change::State(new_state(text).ok_or(UnknownState)?),
+            None => return Ok(None),
+        },
+    }))
 }
 
-/// Reads the sign in the text of a dyno's platform line, if there is one.
-pub fn sign(msg: &[u8]) -> Option<Sign> {
-    Some(match msg.trim_ascii() {
-        b"Cycling" => Sign::Cycling,
-        b"Restarting" => Sign::Restarting,
-        b"Idling" => Sign::State(DynoState::Idle),
-        b"Unidling" => Sign::State(DynoState::Starting),
-        text if text.starts_with(b"Starting process with command") => Sign::Starting,
-        text if text.starts_with(b"Stopping ") && text.ends_with(b" with SIGKILL") => Sign::Killed,
-        text => {
-            let states = str::from_utf8(text.strip_prefix(b"State changed from ")?).ok()?;
-            let (_, new) = states.split_once(" to ")?;
-            Sign::State(DynoState::from_word(new))
-        }
-    })
+/// Whether a dyno manager's text is about its dyno's life.
+pub(crate) fn is_life(msg: &[u8]) -> bool {
+    !matches!(change(msg), Ok(None))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Sign, sign};
-    use crate::event::DynoState;
+/// The first state of `State changed from up to down`.
+pub(crate) fn state_before(msg: &[u8]) -> Option<DynoState> {
+    let text = msg.trim_ascii().strip_prefix(b"State changed from ")?;
+    new_state(text)?;
+    let (word, _) = text.split_at(memchr::memchr(b' ', text)?);
+    Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
+}
 
-    #[test]
-    fn a_line_tells_why_a_process_ends() {
-        for (text, expect) in [
-            ("Cycling", Some(Sign::Cycling)),
-            (" Restarting ", Some(Sign::Restarting)),
-            ("Starting process with command `bin/start`", Some(Sign::Starting)),
-            ("Stopping process with SIGKILL", Some(Sign::Killed)),
-            ("Stopping all processes with SIGTERM", None),
-            ("State changed from up to crashed", Some(Sign::State(DynoState::Crashed))),
-            ("State changed from starting to up", Some(Sign::State(DynoState::Up))),
-            ("State changed from up", None),
-            ("Process exited with status 143", None),
-            ("Cycling about", None),
-        ] {
-            assert_eq!(sign(text.as_bytes()), expect, "{text}");
+/// The second state of `up to down`.
+fn new_state(text: &[u8]) -> Option<DynoState> {
+    let mut words = text.split(|octet| *octet == b' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(_), Some(b"to"), Some(word @ [_, ..]), None) => {
+            // A word that is not UTF-8 is some other state, like every unknown word.
+            Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
         }
+        _ => None,
     }
 }

@@ -370,7 +370,7 @@ impl Engine {
             policy: &app.plan.policy,
             limit: app.limit_of(cause),
             releases_seen,
-            has_preboot: app.has_preboot,
+            has_preboot: app.has_preboot == Some(true),
             shut: self.shut(key.app, cause),
         };
         judge::before_looking(cause, dyno, &context, now)?;

@@ -57,6 +57,8 @@ impl Engine {
         (began, seen): (Timestamp, Timestamp),
     ) {
         let (overlap, has_preboot) = (self.overlap(key), self.app(key.app).has_preboot);
+        let errs_since = self.dynos.get(&key).and_then(|dyno| dyno.spell).map(|spell| spell.since);
+        let errs_for = errs_since.map_or(Duration::ZERO, |at| self.now.mono.saturating_sub(at));
         let Some(last) = self.dynos.get_mut(&key).and_then(|dyno| dyno.restarts.last.as_mut()) else {
             return;
         };
@@ -70,7 +72,11 @@ impl Engine {
         last.judged_by = None;
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
         // With preboot, the end of the overlap is the first moment that says anything.
-        let first = if has_preboot { overlap } else { Duration::ZERO };
+        let first = if has_preboot == Some(true) { overlap } else { Duration::ZERO };
+        // Without the API's word on preboot, errors since then may be the old dyno's or the new one's.
+        if has_preboot.is_none() && after > limits::HELP_WITHIN && errs_for > after - limits::HELP_WITHIN {
+            return;
+        }
         if after <= first + limits::HELP_WITHIN {
             self.did_not_help(key, attempt_id, after);
         } else {
@@ -80,7 +86,7 @@ impl Engine {
 
     /// How long lines of the old process may arrive after the new one is up.
     fn overlap(&self, key: DynoKey) -> Duration {
-        if self.app(key.app).has_preboot {
+        if self.app(key.app).has_preboot != Some(false) {
             limits::PREBOOT_UPTIME_MIN
         } else {
             limits::OLD_PROCESS_MAX.min(self.policy(key).min_uptime)

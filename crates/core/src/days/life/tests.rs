@@ -6,7 +6,7 @@ use super::{Ended, Excess, Life, lives};
 use crate::codes::Code;
 use crate::days::history::AppHistory;
 use crate::days::seen::Seen;
-use crate::detect::life::Sign;
+use crate::detect::sign::Sign;
 use crate::event::{DynoState, Megabytes};
 use crate::ident::{DynoRef, InstanceId};
 
