@@ -220,7 +220,6 @@ impl Simulation {
         match &event.fact {
             Fact::Error { code: Code::R14, dyno: Some(dyno) } => {
                 self.figures.did("errors", 1);
-                self.invariants.promises.heard(app, dyno, event.at, self.now);
                 let fresh = since(event.at, self.now) < secs(90);
                 let listed = self.invariants.policy(app).process_types.contains(dyno.process_type());
                 let plan = &self.scenario.apps[app].plan;
@@ -408,7 +407,13 @@ impl Simulation {
                 };
                 self.timeline.note(Some(app), text, self.now);
                 match &decision.action {
-                    Action::Hold(hold) => self.figures.hold(hold.label()),
+                    Action::Hold(hold) => {
+                        self.figures.hold(hold.label());
+                        // A pause outlives a clock that jumps, and says so itself.
+                        if let (Hold::Paused { .. }, Some(dyno)) = (hold, &decision.dyno) {
+                            self.liveness.told(app, dyno.clone(), self.now);
+                        }
+                    }
                     Action::Notify => self.figures.did("notify_decisions", 1),
                     Action::Restart { dry_run: true, .. } => self.figures.did("dry_runs", 1),
                     Action::Restart { .. } => self.figures.did("restart_decisions", 1),
@@ -448,7 +453,7 @@ impl Simulation {
                     let (until, release, times) = (*until, *release, *times);
                     let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until, release, times };
                     self.write(Write::GivenUp(given_up));
-                    let justified = self.invariants.gave_up(app, dyno, times > 1);
+                    let justified = self.invariants.gave_up(app, dyno, times > 1, self.now);
                     return justified.map_err(in_app(app));
                 }
                 Ok(())
@@ -471,6 +476,7 @@ impl Simulation {
                         self.write(Write::Accepted { holder, at: outcome.at });
                     }
                     RestartResult::NoHelp { .. } => {
+                        self.invariants.promises.found_useless(app, &outcome.dyno, self.now);
                         self.write(Write::NoHelp { app: outcome.app, dyno: outcome.dyno.clone() });
                     }
                     RestartResult::NotBack { .. }

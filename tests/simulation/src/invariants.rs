@@ -287,8 +287,9 @@ impl Invariants {
     }
 
     /// Giving up needs restarts in a row that did not help.
-    pub fn gave_up(&self, app: usize, dyno: &DynoName, is_again: bool) -> Verdicts {
-        self.promises.gave_up(app, dyno, is_again, self.policy(app))
+    pub fn gave_up(&mut self, app: usize, dyno: &DynoName, is_again: bool, now: Timestamp) -> Verdicts {
+        let policy = self.policy(app).clone();
+        self.promises.gave_up((app, dyno), is_again, &policy, now)
     }
 
     /// The engine asks the store for a claim.
@@ -490,6 +491,17 @@ impl Invariants {
     /// Our last restart at a place.
     pub fn last_restart(&self, app: usize, name: &DynoName) -> Option<Timestamp> {
         self.places.get(&(app, name.clone()))?.restarts.last().map(|restart| restart.at)
+    }
+
+    /// Whether another dyno of the type was to be restarted within the last boot time-out.
+    pub fn is_claimed_beside(&self, app: usize, name: &DynoName, now: Timestamp) -> bool {
+        let span = self.policy(app).boot_timeout + secs(60);
+        self.places.iter().any(|((of, other), place)| {
+            *of == app
+                && other != name
+                && other.process_type() == name.process_type()
+                && place.claimed_at.last().is_some_and(|at| since(*at, now) < span)
+        })
     }
 
     pub fn last_claim(&self, app: usize, name: &DynoName) -> Option<Timestamp> {

@@ -30,10 +30,14 @@ pub struct Promises {
 
 #[derive(Debug, Default)]
 struct Place {
+    /// When the daemon last gave it up.
+    gave_up_at: Option<Timestamp>,
     /// When the API last accepted a DELETE.
     accepted_at: Option<Timestamp>,
     /// DELETEs that were accepted and never carried out.
     ignored: u32,
+    /// The instance that was last up.
+    booted: Option<InstanceId>,
     /// Since when no instance has been up; none while one is.
     down_since: Option<Timestamp>,
     newest_error: Option<Timestamp>,
@@ -61,8 +65,6 @@ struct Taken {
     is_forced: bool,
     /// The new instance, once it is up, and since when.
     up: Option<(InstanceId, Timestamp)>,
-    /// Whether the daemon died before it knew whether it helped.
-    is_inherited: bool,
     /// When the new instance first wrote the error, if that was soon after it was up.
     useless_at: Option<Timestamp>,
     /// When the daemon received such a line.
@@ -111,6 +113,7 @@ impl Promises {
             let booted = self.booted_at.entry((app, dyno.name.process_type().clone())).or_insert(now);
             *booted = (*booted).max(dyno.updated_at);
         }
+        place.booted = Some(dyno.id);
         if let Some(last) = place.taken.last_mut()
             && last.up.is_none()
             && dyno.created_at >= last.at
@@ -137,17 +140,10 @@ impl Promises {
         place.newest_sample = place.newest_sample.max(Some(at));
     }
 
-    /// The daemon received an error that was written at `at`, when no other instance can have written it.
-    pub fn heard(&mut self, app: usize, dyno: &DynoName, at: Timestamp, now: Timestamp) {
-        if self.preboot.contains(&app) {
-            return;
-        }
+    /// The daemon found that the last restart did not help. Whether it had to find that is not judged: lines
+    /// are lost, and a process that began later does not know enough.
+    pub fn found_useless(&mut self, app: usize, dyno: &DynoName, now: Timestamp) {
         if let Some(last) = self.places.get_mut(&(app, dyno.clone())).and_then(|place| place.taken.last_mut())
-            && let Some((_, up_at)) = last.up
-            && !last.is_inherited
-            && last.useless_at.is_some_and(|first| first <= at)
-            && since(up_at, at) + secs(5) <= HELP_WITHIN
-            && since(last.at, at) > OLD_PROCESS_MAX
         {
             last.heard_at.get_or_insert(now);
         }
@@ -160,9 +156,6 @@ impl Promises {
             place.accepted_at = place.accepted_at.filter(|at| since(*at, now) > secs(2));
             let Some(last) = place.taken.last_mut() else { continue };
             last.heard_at = last.heard_at.filter(|at| since(*at, now) > secs(2));
-            // The next process does not know whether preboot is on until it inspects a dyno, so errors soon
-            // after the restart may be the old dyno's.
-            last.is_inherited |= last.heard_at.is_none();
         }
     }
 
@@ -226,15 +219,7 @@ impl Promises {
     pub fn carried_out(&mut self, app: usize, dyno: &DynoName, is_forced: bool, now: Timestamp) {
         let place = self.places.entry((app, dyno.clone())).or_default();
         let sent_at = place.open.as_ref().map_or(now, |open| open.at);
-        let taken = Taken {
-            sent_at,
-            at: now,
-            is_forced,
-            up: None,
-            is_inherited: false,
-            useless_at: None,
-            heard_at: None,
-        };
+        let taken = Taken { sent_at, at: now, is_forced, up: None, useless_at: None, heard_at: None };
         place.taken.push(taken);
     }
 
@@ -243,10 +228,16 @@ impl Promises {
     fn wait_after_last(&self, app: usize, dyno: &DynoName, policy: &Policy) -> Duration {
         let useless = self.useless(app, dyno, |taken| taken.heard_at);
         let give_up_after = policy.give_up_after.get();
-        match useless.checked_sub(give_up_after) {
+        let wait = match useless.checked_sub(give_up_after) {
             None => policy.cooldown * 2u32.pow(useless.min(6)),
             Some(more) => (policy.give_up_for * 2u32.pow(more.min(6))).min(DAY.max(policy.give_up_for)),
-        }
+        };
+        // A give-up takes the place of the doubled cool-down.
+        let place = self.places.get(&(app, dyno.clone()));
+        let has_given_up = place.is_some_and(|place| {
+            place.taken.last().is_some_and(|last| place.gave_up_at.is_some_and(|at| at > last.at))
+        });
+        if has_given_up { wait.min(policy.give_up_for) } else { wait }
     }
 
     /// The longest wait that a promise allows after the last restart.
@@ -286,7 +277,14 @@ impl Promises {
     }
 
     /// Giving up needs that many restarts in a row that truly did not help.
-    pub fn gave_up(&self, app: usize, dyno: &DynoName, is_again: bool, policy: &Policy) -> Verdicts {
+    pub fn gave_up(
+        &mut self,
+        (app, dyno): (usize, &DynoName),
+        is_again: bool,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Verdicts {
+        self.places.entry((app, dyno.clone())).or_default().gave_up_at = Some(now);
         let useless = self.useless(app, dyno, |taken| taken.useless_at);
         // After a give-up there is one more try.
         let needed = if is_again { 1 } else { policy.give_up_after.get() };
@@ -346,7 +344,11 @@ impl Promises {
     /// Whether a DELETE has no answer yet, and may still be carried out.
     fn is_unanswered(&self, app: usize, dyno: &DynoName, policy: &Policy, now: Timestamp) -> bool {
         let Some(place) = self.places.get(&(app, dyno.clone())) else { return false };
-        let is_seen = |open: &Sent| place.taken.last().is_some_and(|taken| taken.at >= open.at);
+        // Whatever replaced the instance, the daemon has seen another one since.
+        let is_seen = |open: &Sent| {
+            place.taken.last().is_some_and(|taken| taken.at >= open.at)
+                || place.booted.is_some_and(|instance| instance != open.instance)
+        };
         let wait = policy.boot_timeout.max(secs(60));
         place.open.as_ref().is_some_and(|open| !is_seen(open) && since(open.at, now) < wait)
     }
@@ -385,7 +387,6 @@ fn names(dynos: &BTreeSet<&DynoName>) -> String {
 const HELP_WITHIN: Duration = Duration::from_secs(180);
 
 /// How long the old process may write under the name of the new one.
-const OLD_PROCESS_MAX: Duration = Duration::from_secs(40);
 
 /// The newest error just before a DELETE, and what a claim may take.
 const ERROR_AGE_MAX: Duration = Duration::from_secs(90 + 6);

@@ -28,7 +28,9 @@ impl Engine {
 
     /// Notifies people of a dyno that has erred for a while, with the reason why it was not restarted.
     pub(super) fn report_if_not_restarted(&mut self, key: DynoKey, hold: &Hold) {
-        let (now, is_useless) = (self.now.mono, self.dyno_mut(key).restarts.useless > 0);
+        let now = self.now.mono;
+        let last = self.dyno_mut(key).restarts.last.as_ref();
+        let is_useless = last.is_some_and(|last| last.was_useless);
         let is_intended = match hold {
             Hold::Paused { .. }
             | Hold::OutsideWindow { .. }
