@@ -101,14 +101,11 @@ pub async fn start(
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let ids = load_ids(&plans, clock, &handle, &store).await;
     let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
-    let traffic = Arc::new(TrafficBook::new(
-        settings.drain.statistics && is_traffic_read(&settings, &plans),
-        settings.apps.len(),
-    ));
+    let has_traffic = settings.drain.statistics && is_traffic_read(&settings, &plans);
+    let traffic = Arc::new(TrafficBook::new(has_traffic, settings.apps.len()));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
-    let notify_shutdown = CancellationToken::new();
-    let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
-    let driver = Driver::new(Parts {
+    let notifying = Stoppable::start(|end| notifying.run(end));
+    let parts = Parts {
         clock,
         commands,
         handle: handle.clone(),
@@ -120,17 +117,12 @@ pub async fn start(
         seed,
         store: store.clone(),
         tokens: tokens.clone(),
-    });
-    let driver_shutdown = CancellationToken::new();
-    let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
+    };
+    let driver = Stoppable::start(|end| Driver::new(parts).run(past, end));
 
     let address = listener.local_addr()?;
-    let rule_plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
-    let names = rule_plans.iter().map(|plan| plan.name.clone()).collect();
-    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
-    let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
-    let series_end = CancellationToken::new();
-    let series = tokio::spawn(days.clone().write_series(store.clone(), clock, series_end.clone()));
+    let days = open_days(&settings, &heroku, seed);
+    let series = Stoppable::start(|end| days.clone().write_series(store.clone(), clock, end));
     let context = Context {
         clock,
         days,
@@ -143,12 +135,7 @@ pub async fn start(
         traffic,
     };
     let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
-    tokio::spawn(DaysTask::new(&rule_plans, context.clone()).run(shutdown.clone()));
-    let service = Arc::new(Service::new(&settings, context.clone()));
-    if let Some(status_model) = service.status_model() {
-        status_model.restore(last_decisions(&context.store).await);
-    }
-    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
+    let service = start_service(&settings, &context, &shutdown).await;
     let notify_watch =
         tokio::spawn(watch_notifiers(notices, service.status_model().cloned(), context.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
@@ -156,33 +143,19 @@ pub async fn start(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
-    let apps = settings.apps.len();
-    info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    let tasks = Tasks {
-        server,
-        driver,
-        driver_shutdown,
-        notify_shutdown,
-        notifying,
-        readiness,
-        series,
-        series_end,
-        watchdog,
-        watches,
-    };
+    let (apps, version) = (settings.apps.len(), env!("CARGO_PKG_VERSION"));
+    info!(%address, apps, version, "listening on {scheme}://{address}");
+    let tasks = Tasks { server, driver, notifying, readiness, series, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
 /// Tasks that must all run: if one ends, the daemon ends.
 struct Tasks {
     server: JoinHandle<()>,
-    driver: JoinHandle<()>,
-    driver_shutdown: CancellationToken,
-    notify_shutdown: CancellationToken,
-    notifying: JoinHandle<()>,
+    driver: Stoppable,
+    notifying: Stoppable,
     readiness: Arc<Readiness>,
-    series: JoinHandle<()>,
-    series_end: CancellationToken,
+    series: Stoppable,
     watchdog: JoinHandle<()>,
     /// Tasks that only report health or watch files.
     watches: Vec<JoinHandle<()>>,
@@ -195,7 +168,7 @@ impl Tasks {
             () = shutdown.cancelled() => {}
             // A daemon that accepts batches but makes no decisions, or the reverse, is worse than one that is
             // down.
-            ended = &mut self.driver => return Err(broken("driver", ended)),
+            ended = &mut self.driver.task => return Err(broken("driver", ended)),
             ended = &mut self.server => return Err(broken("HTTP server", ended)),
             ended = &mut self.watchdog => return Err(broken("watchdog", ended)),
         }
@@ -205,14 +178,32 @@ impl Tasks {
         self.server.await.context("the HTTP server failed")?;
         self.watches.iter().for_each(JoinHandle::abort);
         // The driver closes the store.
-        self.series_end.cancel();
-        self.series.await.context("the series failed")?;
-        self.driver_shutdown.cancel();
-        self.driver.await.context("the driver failed")?;
-        self.notify_shutdown.cancel();
-        self.notifying.await.context("the notifiers failed")?;
+        self.series.stop().await.context("the series failed")?;
+        self.driver.stop().await.context("the driver failed")?;
+        self.notifying.stop().await.context("the notifiers failed")?;
         info!("stopped");
         Ok(())
+    }
+}
+
+/// A task that ends in its turn.
+struct Stoppable {
+    task: JoinHandle<()>,
+    end: CancellationToken,
+}
+
+impl Stoppable {
+    fn start<F>(run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let end = CancellationToken::new();
+        Self { task: tokio::spawn(run(end.clone())), end }
+    }
+
+    async fn stop(self) -> Result<(), JoinError> {
+        self.end.cancel();
+        self.task.await
     }
 }
 
@@ -228,6 +219,26 @@ async fn load_ids(plans: &[AppPlan], clock: Clock, handle: &Handle, store: &Stor
     let handle = handle.clone();
     let report = Report(Box::new(move |record| handle.try_publish(record)));
     Arc::new(AppIds::load(names, clock, report, store.clone()).await)
+}
+
+/// What was seen of the apps over days.
+fn open_days(settings: &Settings, heroku: &Heroku, seed: u64) -> Arc<Days> {
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
+    Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series))
+}
+
+/// The HTTP service with the decisions of earlier processes, and the tasks that feed its status page and the
+/// rules on days.
+async fn start_service(settings: &Settings, context: &Context, shutdown: &CancellationToken) -> Arc<Service> {
+    let plans: Vec<_> = settings.apps.iter().map(|app| app.plan.clone()).collect();
+    tokio::spawn(DaysTask::new(&plans, context.clone()).run(shutdown.clone()));
+    let service = Arc::new(Service::new(settings, context.clone()));
+    if let Some(status_model) = service.status_model() {
+        status_model.restore(last_decisions(&context.store).await);
+    }
+    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
+    service
 }
 
 /// Starts the tasks that ask the API about the apps: the drain lister and the watchdog, which is returned.

@@ -11,7 +11,7 @@ use crate::calendar::{self, QuietHours, Shut, Window};
 use crate::days::verdict::Verdict;
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
-use crate::engine::dyno::DynoKey;
+use crate::engine::dyno::{AgeTold, DynoKey};
 use crate::ident::{AppId, DynoName, ProcessType};
 use crate::policy::{Act, AppPlan, Rule, Trigger};
 use crate::record::Action;
@@ -40,8 +40,8 @@ impl Engine {
         self.app_mut(app).days = days;
     }
 
-    /// Fires the rules on uptime for dynos of which the platform's lines were heard lately, each with the start
-    /// of its process if that was seen.
+    /// Fires the rules on uptime for dynos of which the platform's lines were heard lately, each with the
+    /// start of its process if that was seen.
     pub(super) fn on_ages(&mut self, app: AppId, dynos: Vec<(DynoName, Option<Timestamp>)>) {
         let now = self.now.wall;
         for (dyno, started) in dynos {
@@ -136,13 +136,6 @@ impl Engine {
         let breached = app.days.breaches.iter().find(is_it).map_or(0, |known| known.breached);
         if breached >= proof.breached { Ok(()) } else { Err(Hold::Unproven { breached, proof }) }
     }
-}
-
-/// What was last said of a process's age.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum AgeTold {
-    Held(Hold),
-    Notified { start: Option<Timestamp> },
 }
 
 fn rule_of<'p>(plan: &'p AppPlan, cause: &Cause) -> Option<&'p Rule> {

@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ApiError, DynoInfo};
 use crate::engine::attempt::Attempt;
 use crate::engine::counts::{Hits, Instances, MemoryTrend};
-use crate::engine::days::AgeTold;
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
 use crate::limits;
@@ -59,6 +58,13 @@ pub(super) struct Dyno {
     pub touched: Duration,
     /// One per rule, created when the first sample counts.
     pub trends: Vec<MemoryTrend>,
+}
+
+/// What was last said of a process's age.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum AgeTold {
+    Held(Hold),
+    Notified { start: Option<Timestamp> },
 }
 
 /// The restarts of one dyno so far, and whether they helped.

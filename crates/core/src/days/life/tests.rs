@@ -1,3 +1,5 @@
+//! Lives of dynos: what ends one, and what it tells of memory.
+
 use jiff::Timestamp;
 
 use super::{Ended, Excess, Life, lives};
