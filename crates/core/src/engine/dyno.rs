@@ -77,6 +77,8 @@ pub(super) struct Restarts {
     pub useless: u32,
     /// Give-ups in a row.
     pub give_ups: u32,
+    /// When the last of them began, on the engine's clock.
+    pub gave_up_at: Option<SignedDuration>,
     pub given_up: Option<GivenUp>,
     /// Restarts in a row that helped: the time of the first, and their number.
     pub helped: Option<(Timestamp, u32)>,
