@@ -101,11 +101,14 @@ pub async fn start(
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let ids = load_ids(&plans, clock, &handle, &store).await;
     let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
-    let has_traffic = settings.drain.statistics && is_traffic_read(&settings, &plans);
-    let traffic = Arc::new(TrafficBook::new(has_traffic, settings.apps.len()));
+    let traffic = Arc::new(TrafficBook::new(
+        settings.drain.statistics && is_traffic_read(&settings, &plans),
+        settings.apps.len(),
+    ));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
-    let notifying = Stoppable::start(|end| notifying.run(end));
-    let parts = Parts {
+    let notify_shutdown = CancellationToken::new();
+    let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
+    let driver = Driver::new(Parts {
         clock,
         commands,
         handle: handle.clone(),
@@ -117,12 +120,11 @@ pub async fn start(
         seed,
         store: store.clone(),
         tokens: tokens.clone(),
-    };
-    let driver = Stoppable::start(|end| Driver::new(parts).run(past, end));
-
+    });
+    let driver_shutdown = CancellationToken::new();
+    let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
     let address = listener.local_addr()?;
-    let days = open_days(&settings, &heroku, seed);
-    let series = Stoppable::start(|end| days.clone().write_series(store.clone(), clock, end));
+    let (days, series) = open_days(&settings, &heroku, (&store, clock), seed);
     let context = Context {
         clock,
         days,
@@ -143,8 +145,9 @@ pub async fn start(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
-    let (apps, version) = (settings.apps.len(), env!("CARGO_PKG_VERSION"));
-    info!(%address, apps, version, "listening on {scheme}://{address}");
+    let apps = settings.apps.len();
+    info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
+    let (driver, notifying) = ((driver, driver_shutdown), (notifying, notify_shutdown));
     let tasks = Tasks { server, driver, notifying, readiness, series, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
@@ -152,10 +155,11 @@ pub async fn start(
 /// Tasks that must all run: if one ends, the daemon ends.
 struct Tasks {
     server: JoinHandle<()>,
-    driver: Stoppable,
-    notifying: Stoppable,
+    /// These end only when the others have ended.
+    driver: (JoinHandle<()>, CancellationToken),
+    notifying: (JoinHandle<()>, CancellationToken),
     readiness: Arc<Readiness>,
-    series: Stoppable,
+    series: (JoinHandle<()>, CancellationToken),
     watchdog: JoinHandle<()>,
     /// Tasks that only report health or watch files.
     watches: Vec<JoinHandle<()>>,
@@ -168,7 +172,7 @@ impl Tasks {
             () = shutdown.cancelled() => {}
             // A daemon that accepts batches but makes no decisions, or the reverse, is worse than one that is
             // down.
-            ended = &mut self.driver.task => return Err(broken("driver", ended)),
+            ended = &mut self.driver.0 => return Err(broken("driver", ended)),
             ended = &mut self.server => return Err(broken("HTTP server", ended)),
             ended = &mut self.watchdog => return Err(broken("watchdog", ended)),
         }
@@ -178,32 +182,14 @@ impl Tasks {
         self.server.await.context("the HTTP server failed")?;
         self.watches.iter().for_each(JoinHandle::abort);
         // The driver closes the store.
-        self.series.stop().await.context("the series failed")?;
-        self.driver.stop().await.context("the driver failed")?;
-        self.notifying.stop().await.context("the notifiers failed")?;
+        self.series.1.cancel();
+        self.series.0.await.context("the series failed")?;
+        self.driver.1.cancel();
+        self.driver.0.await.context("the driver failed")?;
+        self.notifying.1.cancel();
+        self.notifying.0.await.context("the notifiers failed")?;
         info!("stopped");
         Ok(())
-    }
-}
-
-/// A task that ends in its turn.
-struct Stoppable {
-    task: JoinHandle<()>,
-    end: CancellationToken,
-}
-
-impl Stoppable {
-    fn start<F>(run: impl FnOnce(CancellationToken) -> F) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let end = CancellationToken::new();
-        Self { task: tokio::spawn(run(end.clone())), end }
-    }
-
-    async fn stop(self) -> Result<(), JoinError> {
-        self.end.cancel();
-        self.task.await
     }
 }
 
@@ -221,26 +207,6 @@ async fn load_ids(plans: &[AppPlan], clock: Clock, handle: &Handle, store: &Stor
     Arc::new(AppIds::load(names, clock, report, store.clone()).await)
 }
 
-/// What was seen of the apps over days.
-fn open_days(settings: &Settings, heroku: &Heroku, seed: u64) -> Arc<Days> {
-    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
-    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
-    Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series))
-}
-
-/// The HTTP service with the decisions of earlier processes, and the tasks that feed its status page and the
-/// rules on days.
-async fn start_service(settings: &Settings, context: &Context, shutdown: &CancellationToken) -> Arc<Service> {
-    let plans: Vec<_> = settings.apps.iter().map(|app| app.plan.clone()).collect();
-    tokio::spawn(DaysTask::new(&plans, context.clone()).run(shutdown.clone()));
-    let service = Arc::new(Service::new(settings, context.clone()));
-    if let Some(status_model) = service.status_model() {
-        status_model.restore(last_decisions(&context.store).await);
-    }
-    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
-    service
-}
-
 /// Starts the tasks that ask the API about the apps: the drain lister and the watchdog, which is returned.
 fn start_watching(
     settings: &Settings,
@@ -254,6 +220,33 @@ fn start_watching(
     tokio::spawn(lister.run(shutdown.clone()));
     let watchdog = WatchdogTask::new(settings, heroku, ids, context.clone());
     tokio::spawn(watchdog.run(shutdown.clone()))
+}
+
+/// Starts what is remembered over days, and the task that writes it.
+fn open_days(
+    settings: &Settings,
+    heroku: &Heroku,
+    (store, clock): (&Store, Clock),
+    seed: u64,
+) -> (Arc<Days>, (JoinHandle<()>, CancellationToken)) {
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
+    let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
+    let end = CancellationToken::new();
+    let writing = tokio::spawn(days.clone().write_series(store.clone(), clock, end.clone()));
+    (days, (writing, end))
+}
+
+/// Starts the HTTP service, the publisher of its events, and what it shows over days.
+async fn start_service(settings: &Settings, context: &Context, shutdown: &CancellationToken) -> Arc<Service> {
+    let plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
+    tokio::spawn(DaysTask::new(&plans, context.clone()).run(shutdown.clone()));
+    let service = Arc::new(Service::new(settings, context.clone()));
+    if let Some(status_model) = service.status_model() {
+        status_model.restore(last_decisions(&context.store).await);
+    }
+    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
+    service
 }
 
 /// A seed for the numbers of this process's parts of hours, which no other process may use.

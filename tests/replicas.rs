@@ -98,7 +98,7 @@ async fn the_claim_of_a_dead_replica_blocks_only_for_its_lease() {
             return;
         }
     }
-    panic!("no replica took over within {} s", 2 * lease);
+    panic!("no replica took over within {} s: {:?}", 2 * lease, replicas[1].lines());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -346,9 +346,7 @@ mod tests {
 
         #[test]
         fn counts_of_any_size_are_kept(
-            requests in any::<u32>(),
-            mean in any::<u32>(),
-            quota in any::<u32>(),
+            requests in any::<u32>(), mean in any::<u32>(), quota in any::<u32>(),
         ) {
             let mut hour = Hour::default();
             hour[3] = Some(Step {

@@ -190,6 +190,10 @@ impl Engine {
             Ok(Some(seen))
                 if seen.state == DynoState::Crashed || (crashed && seen.state != DynoState::Up) =>
             {
+                // Errors of the process after the crash do not show whether the restart helped.
+                if let Some(last) = &mut self.dyno_mut(key).restarts.last {
+                    last.judged_by = None;
+                }
                 self.fail(key, attempt, RestartResult::DownAgain { state: DynoState::Crashed });
             }
             _ => self.close(key, &attempt.request),

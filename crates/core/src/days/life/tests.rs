@@ -1,4 +1,4 @@
-//! Lives of dynos: what ends one, and what it tells of memory.
+//! Lives cut from logs that are written minute by minute.
 
 use jiff::Timestamp;
 
