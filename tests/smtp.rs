@@ -11,8 +11,8 @@ use dynowarden::config::settings::Settings;
 use dynowarden::config::{self, Needs, Sources};
 use dynowarden::notify;
 use dynowarden::traffic::TrafficBook;
+use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::ident::AppId;
-use dynowarden_core::policy::Rate;
 use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
 use tokio_util::sync::CancellationToken;
 
@@ -173,6 +173,7 @@ async fn an_incident_is_mailed() {
             release: None,
             times: 1,
             until: now + Duration::from_secs(3600),
+            verdict: Verdict::Unknown,
         },
     }));
     let arrived = async {

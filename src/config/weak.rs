@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::settings::{AppSettings, Settings};
+use dynowarden_core::limits;
 
 /// Warns of short, well-known and shared secrets. No warning shows one.
 pub(super) fn warnings(settings: &Settings) -> Vec<String> {
@@ -14,7 +15,7 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     for (name, secret) in admin.iter().cloned().chain(drains) {
         let what = match secret.expose_secret() {
             text if is_well_known(text) => "is one of the first that an attacker tries",
-            text if text.chars().count() < CHARS_LEAST => "is short, so it can be guessed",
+            text if text.chars().count() < limits::SECRET_CHARS_MIN => "is short, so it can be guessed",
             _ => continue,
         };
         let warning = format!("{name} {what}: `openssl rand -hex 16` prints a better one");
@@ -49,9 +50,6 @@ fn of_drain(app: &AppSettings) -> impl Iterator<Item = (String, &SecretString)> 
     let all = app.drain_password.as_ref().map(|secret| ("DRAIN_PASSWORD", secret)).into_iter().chain(old);
     all.map(|(name, secret)| (format!("{name} (of {})", app.plan.name), secret))
 }
-
-/// Fewer can be tried one by one, and are words.
-const CHARS_LEAST: usize = 12;
 
 fn is_well_known(text: &str) -> bool {
     let text = text.to_ascii_lowercase();

@@ -25,7 +25,6 @@ mod state;
 mod writer;
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -310,17 +309,7 @@ impl Store {
 
     /// Notes that the API's clock agrees with this time of day: retention may delete by it.
     pub fn confirm_clock(&self, now: Timestamp) {
-        let shared = &self.shared;
-        shared.note_time(now);
-        let confirmed = Some((now, Instant::now()));
-        let before = std::mem::replace(
-            &mut *shared.confirmed.lock().unwrap_or_else(PoisonError::into_inner),
-            confirmed,
-        );
-        if before.is_none() {
-            shared.prune_now.store(true, Ordering::Relaxed);
-            shared.went_away.notify_one();
-        }
+        self.shared.confirm_clock(now);
     }
 
     /// Sets the pause of one app, or of all, and replaces the previous one.

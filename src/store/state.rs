@@ -82,6 +82,16 @@ impl StoreInner {
         }
     }
 
+    pub(super) fn confirm_clock(&self, now: Timestamp) {
+        self.note_time(now);
+        let confirmed = Some((now, Instant::now()));
+        let mut last = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *last, confirmed).is_none() {
+            self.prune_now.store(true, Ordering::Relaxed);
+            self.went_away.notify_one();
+        }
+    }
+
     pub(super) fn app(&self, app: AppId) -> Option<&AppName> {
         self.options.apps.get(app.0 as usize)
     }

@@ -1,5 +1,7 @@
 //! Rules on days, through the real binary against the simulated Heroku.
 
+#![expect(clippy::disallowed_methods, reason = "the binary that is tested has the real clock")]
+
 use jiff::{SignedDuration, Timestamp};
 
 use support::daemon::{Daemon, run};

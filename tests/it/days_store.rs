@@ -1,5 +1,7 @@
 //! Series in the store, through the real binary: over HTTP, after a kill, and by `dynowarden report`.
 
+#![expect(clippy::disallowed_methods, reason = "the binary that is tested has the real clock")]
+
 use std::io::Read as _;
 
 use jiff::{SignedDuration, Timestamp};

@@ -615,9 +615,9 @@ pub const REPLAY_LIVE: Duration = Duration::from_secs(10 * 60);
 /// numbers of four digits.
 pub const FORMATION_INDEX_MAX: u32 = 999;
 
-/// Characters of a password or a key below which a warning is given: ten random letters and digits take
-/// centuries to guess over the network.
-pub const SECRET_CHARS_MIN: usize = 10;
+/// Characters of a password or a key below which a warning is given: shorter ones are mostly words, which can
+/// be guessed over the network.
+pub const SECRET_CHARS_MIN: usize = 12;
 
 /// Pages of each app's decisions that `check` looks through for process types that are not listed.
 pub const CHECKED_PAGES_MAX: usize = 10;

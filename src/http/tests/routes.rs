@@ -115,7 +115,8 @@ async fn good_frames_count_alongside_bad_ones() {
     let Ok(Command::Events { app, events, .. }) = harness.commands.try_recv() else { panic!("no events") };
     assert_eq!(app, AppId(0));
     let dynos: Vec<_> = events.iter().map(|event| event.fact.dyno().expect("a dyno").to_string()).collect();
-    assert_eq!(dynos, ["web.2", "web.1"]);
+    // The engine records that it leaves the worker alone.
+    assert_eq!(dynos, ["web.2", "worker.1", "web.1"]);
     assert!(events.iter().all(|event| matches!(event.fact, Fact::Error { .. })));
     for (name, expect) in [
         (r#"batches_total{app="acme"}"#, 1.0),

@@ -158,7 +158,10 @@ impl Simulation {
             return Ok(());
         }
         self.hand_over()?;
-        let is_ours = |due: &Due| matches!(due, Due::Written { life: of, .. } | Due::ClaimWritten { life: of, .. } if *of == life);
+        let is_ours = |due: &Due| match due {
+            Due::Written { life: of, .. } | Due::ClaimWritten { life: of, .. } => *of == life,
+            _ => false,
+        };
         let keys: Vec<_> = self.agenda.iter().filter(|(_, due)| is_ours(due)).map(|(key, _)| *key).collect();
         for key in keys {
             match self.agenda.remove(&key) {

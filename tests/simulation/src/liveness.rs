@@ -23,8 +23,8 @@ pub const BOUND: Duration = Duration::from_secs(6 * 60);
 /// Between two lines of a dyno that keeps erring.
 const GAP_MAX: Duration = Duration::from_secs(70);
 
-/// From the first error, or the last restart, until people are told: 15 minutes, and the time of the lines that
-/// a rule may need.
+/// From the first error, or the last restart, until people are told: 15 minutes, and the time of the lines
+/// that a rule may need.
 const TOLD_WITHIN: Duration = Duration::from_secs(18 * 60);
 
 /// Temporary obstacles, whatever the dyno.
@@ -92,8 +92,8 @@ impl Liveness {
         self.told.insert((app, dyno), now);
     }
 
-    /// The daemon starts, and knows of errors only what it receives. With a wrong clock, it takes the times in
-    /// the store for later than they are, until it starts again.
+    /// The daemon starts, and knows of errors only what it receives. With a wrong clock, it takes the times
+    /// in the store for later than they are, until it starts again.
     pub fn born(&mut self, clock: Clock) {
         self.erring.clear();
         self.is_born_astray = clock.skew.abs() > jiff::SignedDuration::from_secs(60);

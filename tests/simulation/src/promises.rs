@@ -223,8 +223,8 @@ impl Promises {
         place.taken.push(taken);
     }
 
-    /// The least time from the last restart to the next: the cool-down, doubled for each restart in a row that
-    /// surely did not help, or the time of a give-up.
+    /// The least time from the last restart to the next: the cool-down, doubled for each restart in a row
+    /// that surely did not help, or the time of a give-up.
     fn wait_after_last(&self, app: usize, dyno: &DynoName, policy: &Policy) -> Duration {
         let useless = self.useless(app, dyno, |taken| taken.heard_at);
         let give_up_after = policy.give_up_after.get();
@@ -297,8 +297,8 @@ impl Promises {
         Ok(())
     }
 
-    /// Whether a formation can spare one more dyno, by its true state when the API was asked. `ours` are those
-    /// that we have taken or may have taken, and that have not settled since.
+    /// Whether a formation can spare one more dyno, by its true state when the API was asked. `ours` are
+    /// those that we have taken or may have taken, and that have not settled since.
     pub fn spares(
         &self,
         (app, target): (usize, &DynoName),

@@ -134,10 +134,10 @@ fn check_lines(file: &[u8], items: &[Read]) {
                 assert_eq!(entry.at.map(Timestamp::as_nanosecond), Some(nanos));
                 assert_eq!((&entry.app, &entry.procid, &entry.msg), (&app, &procid, &msg));
             }
-            (Ok(entry), Some((nanos, [app, procid, _]))) if app == b"heroku" && entry.app == b"heroku" => {
-                if entry.procid == procid {
-                    assert_eq!(entry.at.map(Timestamp::as_nanosecond), Some(nanos));
-                }
+            (Ok(entry), Some((nanos, [app, procid, _])))
+                if app == b"heroku" && entry.app == b"heroku" && entry.procid == procid =>
+            {
+                assert_eq!(entry.at.map(Timestamp::as_nanosecond), Some(nanos));
             }
             (Err((why, _)), Some((_, [app, ..]))) => {
                 let is_told = matches!(why, Why::Dyno | Why::Fir) && app.eq_ignore_ascii_case(b"heroku");

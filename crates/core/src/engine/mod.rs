@@ -31,6 +31,7 @@ pub mod status;
 mod tests;
 mod tracking;
 mod triggers;
+mod unlisted;
 mod usefulness;
 mod vigilance;
 

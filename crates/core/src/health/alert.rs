@@ -148,15 +148,15 @@ impl HealthAlert {
             Self::TokenRefused => return api_key::refused().words(),
             Self::ForeignDrain { drain, owner } => return drains::foreign(drain, owner.as_ref()).words(),
             Self::BatchesMisdirected { path, batches } => {
-                let text =
-                    format!("{batches} batches for {path} were rejected (404): no watched app has this path");
+                let batches = counted(*batches, &format!(" for {path}"));
+                let text = format!("{batches} rejected (404): no watched app has this path");
                 let fix =
                     "correct the drain's URL, or add its app to HEROKU_APP; `dynowarden check` shows both";
                 return (text, Some(fix.to_owned()));
             }
             Self::BatchesTooLarge { batches } => {
-                let text =
-                    format!("{batches} batches were rejected as too large (413), and their lines are lost");
+                let batches = counted(*batches, "");
+                let text = format!("{batches} rejected as too large (413), and the lines are lost");
                 return (text, Some("raise drain.max_body".to_owned()));
             }
             Self::NameTaken { name, by } => return app::name_taken(name, by).words(),
@@ -183,6 +183,14 @@ impl HealthAlert {
             Self::TokenRecovered => "the API accepts the token again".to_owned(),
         };
         (text, None)
+    }
+}
+
+/// So many batches, up to the verb.
+fn counted(batches: u64, what: &str) -> String {
+    match batches {
+        1 => format!("1 batch{what} was"),
+        _ => format!("{batches} batches{what} were"),
     }
 }
 
