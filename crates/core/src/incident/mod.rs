@@ -14,7 +14,8 @@
 //!
 //! Quiet kinds wait for [`Plan::group`], in which dynos of one formation become one incident, and are sent
 //! once. Loud kinds are sent at once, and repeated every [`Plan::repeat`] while the problem lasts unchanged.
-//! A message closes each incident that was reported.
+//! A message closes each incident that was reported. Restarts that help again and again are only counted:
+//! see [`leaks`].
 
 mod admin;
 pub mod digest;

@@ -234,7 +234,8 @@ impl Outage {
 
     /// When it is over, unless something fails again.
     fn calm_until(&self, plan: &Plan) -> Option<Duration> {
-        let lasts = plan.group.saturating_mul(limits::RECOVERY_LASTS_GROUPS).min(limits::RECOVERY_LASTS_MAX);
+        let lasts = plan.group.saturating_mul(limits::RECOVERY_LASTS_GROUPS);
+        let lasts = lasts.clamp(limits::RECOVERY_LASTS_MIN, limits::RECOVERY_LASTS_MAX);
         self.calm_since.map(|since| since.saturating_add(lasts))
     }
 
