@@ -123,14 +123,8 @@ pub async fn start(
     });
     let driver_shutdown = CancellationToken::new();
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
-
     let address = listener.local_addr()?;
-    let rule_plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
-    let names = rule_plans.iter().map(|plan| plan.name.clone()).collect();
-    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
-    let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
-    let series_end = CancellationToken::new();
-    let series = tokio::spawn(days.clone().write_series(store.clone(), clock, series_end.clone()));
+    let (days, series) = open_days(&settings, &heroku, (&store, clock), seed);
     let context = Context {
         clock,
         days,
@@ -143,12 +137,7 @@ pub async fn start(
         traffic,
     };
     let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
-    tokio::spawn(DaysTask::new(&rule_plans, context.clone()).run(shutdown.clone()));
-    let service = Arc::new(Service::new(&settings, context.clone()));
-    if let Some(status_model) = service.status_model() {
-        status_model.restore(last_decisions(&context.store).await);
-    }
-    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
+    let service = start_service(&settings, &context, &shutdown).await;
     let notify_watch =
         tokio::spawn(watch_notifiers(notices, service.status_model().cloned(), context.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
@@ -158,31 +147,19 @@ pub async fn start(
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    let tasks = Tasks {
-        server,
-        driver,
-        driver_shutdown,
-        notify_shutdown,
-        notifying,
-        readiness,
-        series,
-        series_end,
-        watchdog,
-        watches,
-    };
+    let (driver, notifying) = ((driver, driver_shutdown), (notifying, notify_shutdown));
+    let tasks = Tasks { server, driver, notifying, readiness, series, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
 /// Tasks that must all run: if one ends, the daemon ends.
 struct Tasks {
     server: JoinHandle<()>,
-    driver: JoinHandle<()>,
-    driver_shutdown: CancellationToken,
-    notify_shutdown: CancellationToken,
-    notifying: JoinHandle<()>,
+    /// These end only when the others have ended.
+    driver: (JoinHandle<()>, CancellationToken),
+    notifying: (JoinHandle<()>, CancellationToken),
     readiness: Arc<Readiness>,
-    series: JoinHandle<()>,
-    series_end: CancellationToken,
+    series: (JoinHandle<()>, CancellationToken),
     watchdog: JoinHandle<()>,
     /// Tasks that only report health or watch files.
     watches: Vec<JoinHandle<()>>,
@@ -195,7 +172,7 @@ impl Tasks {
             () = shutdown.cancelled() => {}
             // A daemon that accepts batches but makes no decisions, or the reverse, is worse than one that is
             // down.
-            ended = &mut self.driver => return Err(broken("driver", ended)),
+            ended = &mut self.driver.0 => return Err(broken("driver", ended)),
             ended = &mut self.server => return Err(broken("HTTP server", ended)),
             ended = &mut self.watchdog => return Err(broken("watchdog", ended)),
         }
@@ -205,12 +182,12 @@ impl Tasks {
         self.server.await.context("the HTTP server failed")?;
         self.watches.iter().for_each(JoinHandle::abort);
         // The driver closes the store.
-        self.series_end.cancel();
-        self.series.await.context("the series failed")?;
-        self.driver_shutdown.cancel();
-        self.driver.await.context("the driver failed")?;
-        self.notify_shutdown.cancel();
-        self.notifying.await.context("the notifiers failed")?;
+        self.series.1.cancel();
+        self.series.0.await.context("the series failed")?;
+        self.driver.1.cancel();
+        self.driver.0.await.context("the driver failed")?;
+        self.notifying.1.cancel();
+        self.notifying.0.await.context("the notifiers failed")?;
         info!("stopped");
         Ok(())
     }
@@ -243,6 +220,33 @@ fn start_watching(
     tokio::spawn(lister.run(shutdown.clone()));
     let watchdog = WatchdogTask::new(settings, heroku, ids, context.clone());
     tokio::spawn(watchdog.run(shutdown.clone()))
+}
+
+/// Starts what is remembered over days, and the task that writes it.
+fn open_days(
+    settings: &Settings,
+    heroku: &Heroku,
+    (store, clock): (&Store, Clock),
+    seed: u64,
+) -> (Arc<Days>, (JoinHandle<()>, CancellationToken)) {
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
+    let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
+    let end = CancellationToken::new();
+    let writing = tokio::spawn(days.clone().write_series(store.clone(), clock, end.clone()));
+    (days, (writing, end))
+}
+
+/// Starts the HTTP service, the publisher of its events, and what it shows over days.
+async fn start_service(settings: &Settings, context: &Context, shutdown: &CancellationToken) -> Arc<Service> {
+    let plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
+    tokio::spawn(DaysTask::new(&plans, context.clone()).run(shutdown.clone()));
+    let service = Arc::new(Service::new(settings, context.clone()));
+    if let Some(status_model) = service.status_model() {
+        status_model.restore(last_decisions(&context.store).await);
+    }
+    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
+    service
 }
 
 /// A seed for the numbers of this process's parts of hours, which no other process may use.

@@ -165,8 +165,8 @@ enum On {
     Uptime,
 }
 
-const ON_ALLOWED: &str = "platform codes such as \"R14\" or \"H12\" (R10 to R17, H10 to H99, L10 to L15), or one of \
-                          \"memory\", \"swap\", \"uptime\" and \"slower_than_peers\" alone";
+const ON_ALLOWED: &str = "platform codes such as \"R14\" or \"H12\" (R10 to R17, H10 to H99, L10 to L15), or \
+                          one of \"memory\", \"swap\", \"uptime\" and \"slower_than_peers\" alone";
 
 fn read_on(reader: &mut Reader<'_>, found: &Found) -> Option<On> {
     let items = reader.items(found, ON_ALLOWED, at_commas)?;

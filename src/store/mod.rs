@@ -100,13 +100,8 @@ struct Writing {
 impl StoreOptions {
     /// The defaults: the server's clock, and at most [`limits::DECISIONS_KEPT_MAX`] rows.
     pub fn new(apps: Vec<AppName>, keep: Duration) -> Self {
-        Self {
-            apps,
-            clock: JudgingClock::Server,
-            keep,
-            keep_series: limits::KEEP_SERIES,
-            rows_max: limits::DECISIONS_KEPT_MAX,
-        }
+        let (keep_series, rows_max) = (limits::KEEP_SERIES, limits::DECISIONS_KEPT_MAX);
+        Self { apps, clock: JudgingClock::Server, keep, keep_series, rows_max }
     }
 }
 

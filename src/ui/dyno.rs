@@ -24,7 +24,10 @@ pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZ
             p.sub {
                 (count(app.dynos.len(), "dyno", "dynos"))
                 @for process_type in process_types(app) {
-                    " · " a href={ "/apps/" (app.name) "/types/" (process_type) } { (process_type) " over days" }
+                    " · "
+                    a href={ "/apps/" (app.name) "/types/" (process_type) } {
+                        (process_type) " over days"
+                    }
                 }
             }
         }

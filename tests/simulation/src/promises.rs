@@ -61,6 +61,8 @@ struct Taken {
     is_forced: bool,
     /// The new instance, once it is up, and since when.
     up: Option<(InstanceId, Timestamp)>,
+    /// Whether the daemon died before it knew whether it helped.
+    is_inherited: bool,
     /// When the new instance first wrote the error, if that was soon after it was up.
     useless_at: Option<Timestamp>,
     /// When the daemon received such a line.
@@ -142,6 +144,7 @@ impl Promises {
         }
         if let Some(last) = self.places.get_mut(&(app, dyno.clone())).and_then(|place| place.taken.last_mut())
             && let Some((_, up_at)) = last.up
+            && !last.is_inherited
             && last.useless_at.is_some_and(|first| first <= at)
             && since(up_at, at) + secs(5) <= HELP_WITHIN
             && since(last.at, at) > OLD_PROCESS_MAX
@@ -157,6 +160,9 @@ impl Promises {
             place.accepted_at = place.accepted_at.filter(|at| since(*at, now) > secs(2));
             let Some(last) = place.taken.last_mut() else { continue };
             last.heard_at = last.heard_at.filter(|at| since(*at, now) > secs(2));
+            // The next process does not know whether preboot is on until it inspects a dyno, so errors soon
+            // after the restart may be the old dyno's.
+            last.is_inherited |= last.heard_at.is_none();
         }
     }
 
@@ -220,7 +226,15 @@ impl Promises {
     pub fn carried_out(&mut self, app: usize, dyno: &DynoName, is_forced: bool, now: Timestamp) {
         let place = self.places.entry((app, dyno.clone())).or_default();
         let sent_at = place.open.as_ref().map_or(now, |open| open.at);
-        let taken = Taken { sent_at, at: now, is_forced, up: None, useless_at: None, heard_at: None };
+        let taken = Taken {
+            sent_at,
+            at: now,
+            is_forced,
+            up: None,
+            is_inherited: false,
+            useless_at: None,
+            heard_at: None,
+        };
         place.taken.push(taken);
     }
 

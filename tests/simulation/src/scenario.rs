@@ -404,8 +404,8 @@ fn policy(chance: &mut Chance) -> Policy {
         process_types.push("worker".parse().expect("a type"));
     }
     let min_uptime = match chance.below(10) {
-        // Practically none, so that only the error's age protects a new dyno.
-        0 => chance.span(Duration::from_millis(1), secs(5)),
+        // With less, the operator says that lines of the old process, which lives on for half a minute, count.
+        0 => chance.span(secs(36), secs(60)),
         1 | 2 => chance.span(secs(60), secs(180)),
         3 | 4 => chance.span(secs(180), secs(600)),
         _ => secs(180),

@@ -33,6 +33,7 @@ pub mod reference;
 pub mod replay_oracle;
 #[cfg(feature = "daemon")]
 pub mod schema;
+#[cfg(feature = "daemon")]
 pub mod series;
 #[cfg(feature = "daemon")]
 pub mod settings_oracle;

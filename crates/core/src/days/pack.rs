@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Numbers are varints of seven bits a byte, the lowest first; the mean of memory is the difference from the
-//! previous one, and the number of samples is left out if it is the previous one's. An hour with memory and traffic takes about a hundred bytes.
+//! previous one, and the number of samples is left out if it is the previous one's. An hour with memory and
+//! traffic takes about a hundred bytes.
 
 use crate::codes::{Code, Family};
 use crate::days::step::{Mark, MarkKind, STEPS_PER_HOUR, Step};
@@ -344,7 +345,9 @@ mod tests {
         }
 
         #[test]
-        fn counts_of_any_size_are_kept(requests in any::<u32>(), mean in any::<u32>(), quota in any::<u32>()) {
+        fn counts_of_any_size_are_kept(
+            requests in any::<u32>(), mean in any::<u32>(), quota in any::<u32>(),
+        ) {
             let mut hour = Hour::default();
             hour[3] = Some(Step {
                 requests,

@@ -1,8 +1,8 @@
 //! Whether one dyno is much slower than the others of its type.
 //!
-//! Each minute, a dyno's median service time is compared with the median of its peers' medians, so that a slow
-//! database, which slows all of them, shows nothing. A dyno is slow when it was above the rule's multiple in 8
-//! of 10 minutes. If more than a third of a formation is slow at once, it is not these dynos.
+//! Each minute, a dyno's median service time is compared with the median of its peers' medians, so that a
+//! slow database, which slows all of them, shows nothing. A dyno is slow when it was above the rule's
+//! multiple in 8 of 10 minutes. If more than a third of a formation is slow at once, it is not these dynos.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Whether former lives prove that a process type goes over its quota.
 //!
-//! A threshold below the quota restarts healthy dynos that merely level out near it. So a rule may ask that some
-//! of the last lives really went over.
+//! A threshold below the quota restarts healthy dynos that merely level out near it. So a rule may ask that
+//! some of the last lives really went over.
 
 use crate::days::history::Release;
 use crate::days::life::{Ended, Life};
@@ -9,9 +9,9 @@ use crate::policy::{MemoryBound, Proof};
 
 /// How many of the last lives went over the quota, by what a rule with this `above` asks for.
 ///
-/// `lives` are those of one process type, in the order of their ends. A life that ended without a breach counts
-/// against, except one that the rule itself ended early, which changes nothing. A release leaves one breach to
-/// be seen, however many there were before.
+/// `lives` are those of one process type, in the order of their ends. A life that ended without a breach
+/// counts against, except one that the rule itself ended early, which changes nothing. A release leaves one
+/// breach to be seen, however many there were before.
 pub fn breached(lives: &[Life], releases: &[Release], proof: Proof, above: MemoryBound) -> u32 {
     let mut last: Vec<bool> = Vec::new();
     let mut releases = releases.iter().peekable();
@@ -81,8 +81,8 @@ mod tests {
         later(Timestamp::UNIX_EPOCH, Duration::from_secs(hours * 3600))
     }
 
-    /// Lives of two hours each: `B` breached, `C` cycled, `E` restarted above the limit, `M` restarted below it,
-    /// `O` open. `R` is a release.
+    /// Lives of two hours each: `B` breached, `C` cycled, `E` restarted above the limit, `M` restarted below
+    /// it, `O` open. `R` is a release.
     fn count(lives: &str) -> u32 {
         let (mut all, mut releases) = (Vec::new(), Vec::new());
         for (hour, kind) in (0_u64..).step_by(2).zip(lives.chars()) {

@@ -4,6 +4,7 @@
 //! fire a rule that then takes the way of all others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -11,9 +12,10 @@ use crate::calendar::{self, QuietHours, Shut, Window};
 use crate::days::verdict::Verdict;
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
-use crate::engine::dyno::DynoKey;
+use crate::engine::counts::Sample;
+use crate::engine::dyno::{AgeTold, DynoKey};
 use crate::ident::{AppId, DynoName, ProcessType};
-use crate::policy::{Act, AppPlan, Rule, Trigger};
+use crate::policy::{Act, AppPlan, MemoryBound, Rule, Trigger};
 use crate::record::Action;
 use crate::record::hold::Hold;
 use crate::time::since;
@@ -40,8 +42,8 @@ impl Engine {
         self.app_mut(app).days = days;
     }
 
-    /// Fires the rules on uptime for dynos of which the platform's lines were heard lately, each with the start
-    /// of its process if that was seen.
+    /// Fires the rules on uptime for dynos whose lines were heard lately, each with the start of its
+    /// process if that was seen.
     pub(super) fn on_ages(&mut self, app: AppId, dynos: Vec<(DynoName, Option<Timestamp>)>) {
         let now = self.now.wall;
         for (dyno, started) in dynos {
@@ -138,11 +140,15 @@ impl Engine {
     }
 }
 
-/// What was last said of a process's age.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum AgeTold {
-    Held(Hold),
-    Notified { start: Option<Timestamp> },
+/// What a rule on samples compares with its limit, and for how long.
+pub(super) fn measured(trigger: &Trigger, sample: &Sample) -> Option<(MemoryBound, Duration, Sample)> {
+    match (trigger, sample.swap) {
+        (Trigger::Memory { above, lasting }, _) => Some((*above, *lasting, sample.clone())),
+        (Trigger::Swap { above, lasting }, Some(total)) => {
+            Some((*above, *lasting, Sample { total, ..sample.clone() }))
+        }
+        _ => None,
+    }
 }
 
 fn rule_of<'p>(plan: &'p AppPlan, cause: &Cause) -> Option<&'p Rule> {

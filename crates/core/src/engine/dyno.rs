@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ApiError, DynoInfo};
 use crate::engine::attempt::Attempt;
 use crate::engine::counts::{Hits, Instances, MemoryTrend};
-use crate::engine::days::AgeTold;
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
 use crate::limits;
@@ -61,6 +60,13 @@ pub(super) struct Dyno {
     pub trends: Vec<MemoryTrend>,
 }
 
+/// What was last said of a process's age.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum AgeTold {
+    Held(Hold),
+    Notified { start: Option<Timestamp> },
+}
+
 /// The restarts of one dyno so far, and whether they helped.
 #[derive(Debug, Default)]
 pub(super) struct Restarts {
@@ -71,6 +77,8 @@ pub(super) struct Restarts {
     pub useless: u32,
     /// Give-ups in a row.
     pub give_ups: u32,
+    /// When the last of them began, on the engine's clock.
+    pub gave_up_at: Option<SignedDuration>,
     pub given_up: Option<GivenUp>,
     /// Restarts in a row that helped: the time of the first, and their number.
     pub helped: Option<(Timestamp, u32)>,

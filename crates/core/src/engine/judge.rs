@@ -127,8 +127,7 @@ fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Re
     let history = History {
         accepted,
         cooling_from: restarts.last.as_ref().map(|last| last.accepted),
-        // A give-up that is over takes the place of the doubled cool-down.
-        useless: if is_released || restarts.give_ups > 0 { 0 } else { restarts.useless },
+        useless: if is_released { 0 } else { restarts.doublings() },
         given_up_until: given_up.map(|given_up| on_axis(given_up.until)),
         ..History::default()
     };
@@ -155,8 +154,7 @@ fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Re
 /// The rest of the cool-down; none when it is over.
 pub(super) fn cool_down_left(dyno: &Dyno, policy: &Policy, now: Duration) -> Option<Duration> {
     let cooling_from = dyno.restarts.last.as_ref().map(|restart| restart.accepted);
-    let useless = if dyno.restarts.give_ups > 0 { 0 } else { dyno.restarts.useless };
-    let history = History { cooling_from, useless, ..History::default() };
+    let history = History { cooling_from, useless: dyno.restarts.doublings(), ..History::default() };
     let ends = earliest(&history, &Bounds::from(policy), on_axis(now))?;
     Duration::try_from(ends.saturating_sub(on_axis(now))).ok()
 }

@@ -105,7 +105,8 @@ struct App {
     paused: Option<Pause>,
     plan: AppPlan,
     /// Whether the API said that old dynos run on alongside new ones for a while.
-    has_preboot: bool,
+    /// None before the first answer.
+    has_preboot: Option<bool>,
     /// Announced releases so far; a dyno compares it to detect a new one.
     releases_seen: u64,
     /// Process types that err and are not listed.
@@ -506,6 +507,11 @@ impl PlatformClock {
 // === impl App ===
 
 impl App {
+    /// Notes what the API said of preboot. An answer without it does not end it.
+    fn preboot_shown(&mut self, is_on: bool) {
+        self.has_preboot = Some(is_on || self.has_preboot == Some(true));
+    }
+
     /// The memory limit below which a cause is over; none for a cause that is not about memory.
     fn limit_of(&self, cause: &Cause) -> Option<MemoryBound> {
         let Cause::Rule { rule, code, .. } = cause else { return None };
@@ -532,7 +538,7 @@ impl App {
             paused: None,
             plan,
             days: AppDays::default(),
-            has_preboot: false,
+            has_preboot: None,
             releases_seen: 0,
             unlisted: BTreeSet::new(),
         }

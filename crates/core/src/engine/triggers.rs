@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::counts::{Generation, MemoryTrend, Sample};
+use crate::engine::days::measured;
 use crate::engine::dyno::DynoKey;
 use crate::engine::judge::{self, Context};
 use crate::engine::{Effect, Engine, Pause, RuleHit};
@@ -256,16 +257,11 @@ impl Engine {
         }
         for rule in 0..self.app(app).plan.rules.len() {
             let rule_of = &self.apps[app.0 as usize].plan.rules[rule];
-            let (above, lasting, total) = match (&rule_of.trigger, sample.swap) {
-                (Trigger::Memory { above, lasting }, _) => (*above, *lasting, sample.total),
-                (Trigger::Swap { above, lasting }, Some(swap)) => (*above, *lasting, swap),
-                _ => continue,
-            };
-            let sample = &Sample { total, ..sample.clone() };
+            let Some((above, lasting, sample)) = measured(&rule_of.trigger, sample) else { continue };
             let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
             let Some(state) = self.dynos.get_mut(&key) else { return };
             let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
-            if let Some((lines, began)) = trend.sample(sample, above, lasting) {
+            if let Some((lines, began)) = trend.sample(&sample, above, lasting) {
                 self.judge_by_use(key, &name, (began, sample.at));
                 self.fire(key, act, Cause::Rule { rule: name, code: None, lines, error_at: sample.at });
             }
@@ -374,7 +370,7 @@ impl Engine {
             policy: &app.plan.policy,
             limit: app.limit_of(cause),
             releases_seen,
-            has_preboot: app.has_preboot,
+            has_preboot: app.has_preboot == Some(true),
             shut: self.shut(key.app, cause),
         };
         judge::before_looking(cause, dyno, &context, now)?;

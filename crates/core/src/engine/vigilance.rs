@@ -53,7 +53,7 @@ impl Engine {
 
     fn is_restarting(&self, key: DynoKey) -> bool {
         let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_ref());
-        attempt.is_some_and(|attempt| matches!(attempt, Attempt::Failed(_)) || attempt.may_be_out())
+        attempt.is_some_and(Attempt::may_be_out)
     }
 
     /// Notes which dynos of the listed types are down, and reports each broken one once.
@@ -65,7 +65,9 @@ impl Engine {
             if (is_up && !self.dynos.contains_key(&key)) || !self.track(key) {
                 continue;
             }
-            let is_ours = self.is_restarting(key);
+            let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_ref());
+            let is_ours =
+                attempt.is_some_and(|attempt| matches!(attempt, Attempt::Failed(_)) || attempt.may_be_out());
             let dyno = self.dyno_mut(key);
             // An unknown word does not say since when the dyno is out.
             let at = if seen.state == DynoState::Other { now } else { seen.in_state_since() };

@@ -310,8 +310,8 @@ impl fmt::Display for Hold {
             Self::Unproven { breached, proof } => {
                 write!(
                     f,
-                    "unproven: {breached} of the last lives of its process type went over the quota, and the rule \
-                     asks for {proof}"
+                    "unproven: {breached} of the last lives of its process type went over the quota, and the \
+                     rule asks for {proof}"
                 )
             }
             Self::UnderWay => f.write_str("this dyno is already being restarted"),

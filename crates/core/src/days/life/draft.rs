@@ -139,8 +139,8 @@ impl Draft {
         if self.is_flat(last, breached_at) { Excess::Flat } else { Excess::Rising }
     }
 
-    /// Whether memory stays at one level above the quota. A leak shows no growth in minutes, so the time above
-    /// must be a good part of the time below.
+    /// Whether memory stays at one level above the quota. A leak shows no growth in minutes, so the time
+    /// above must be a good part of the time below.
     fn is_flat(&self, spell: &Spell, breached_at: Timestamp) -> bool {
         let above: Vec<&Point> = self.points.iter().filter(|point| point.step >= spell.first).collect();
         let steps = spell.last - spell.first + 1;

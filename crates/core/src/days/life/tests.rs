@@ -1,3 +1,5 @@
+//! Lives cut from logs that are written minute by minute.
+
 use jiff::Timestamp;
 
 use super::{Ended, Excess, Life, lives};
