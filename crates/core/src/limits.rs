@@ -387,8 +387,8 @@ pub const INCIDENT_QUIET: Duration = Duration::from_secs(15 * 60);
 /// and starts anew in between, and that is no recovery.
 pub const TROUBLE_QUIET: Duration = Duration::from_secs(3600);
 
-/// The API and the like have recovered if they do not fail for four times `notify.group`, within these bounds:
-/// between two failures, single answers are useful.
+/// The API and the like have recovered if they do not fail for four times `notify.group`, within these
+/// bounds: between two failures, single answers are useful.
 pub const RECOVERY_LASTS_MIN: Duration = Duration::from_secs(5);
 /// See [`RECOVERY_LASTS_MIN`].
 pub const RECOVERY_LASTS_MAX: Duration = Duration::from_secs(120);
