@@ -24,6 +24,17 @@ fn simulated_days_break_no_invariant() {
     assert!(figures.done["restarts"] > 5 * figures.seeds, "{figures}");
 }
 
+/// One incident is told once, and again every four hours.
+#[test]
+fn storms_make_few_messages() {
+    for (name, messages, failed) in dynowarden_simulation::measured::messages_of_storms() {
+        let (_, most) = MOST_MESSAGES.iter().find(|(storm, _)| *storm == name).expect("a bound");
+        println!("{name}: {messages} of at most {most} messages");
+        assert!(messages <= *most, "{name}: {messages} messages");
+        assert_eq!(failed, "", "{name}");
+    }
+}
+
 #[test]
 fn figures_name_the_faults_that_never_happened() {
     let mut figures = Figures::default();
@@ -31,6 +42,26 @@ fn figures_name_the_faults_that_never_happened() {
     figures.fault("break_after");
     assert!(!figures.missing().contains(&"break_after"));
 }
+
+/// Messages in a night of eight hours with eight dynos. Three restarts of each dyno are reported one by one
+/// before they are counted together; a dyno that fails is reported, and so is that it is back.
+const MOST_MESSAGES: [(&str, u32); 15] = [
+    ("8 dynos leak for 20 min", 40),
+    ("8 dynos on a plateau", 14),
+    ("API down", 6),
+    ("API token revoked", 6),
+    ("API garbled", 8),
+    ("API throttles", 6),
+    ("gateway pages", 6),
+    ("half of the answers lost", 40),
+    ("every restart ignored", 6),
+    ("store away", 4),
+    ("no API calls left", 44),
+    ("clock three hours ahead", 6),
+    ("one dyno crashed", 40),
+    ("restless autoscaler", 40),
+    ("dynos die settling", 80),
+];
 
 const SEEDS: Range<u64> = 13..25;
 

@@ -271,6 +271,10 @@ pub const API_TOKENS_RESERVE: u32 = API_TOKENS_MAX / 5;
 /// Calls that even a restart leaves to the account's other users.
 pub const API_TOKENS_RESERVE_OF_RESTARTS: u32 = 10;
 
+/// People are told that calls are left again only from this level on: enough for some restarts, and more
+/// than flows back in a minute.
+pub const API_TOKENS_LEFT_AGAIN: u32 = 100;
+
 /// Calls a minute that all waiting attempts together may use: about half of what flows back.
 pub const WAITING_CALLS_PER_MINUTE: u32 = 40;
 
@@ -378,6 +382,22 @@ const _: () = assert!(PROOF_BEFORE.as_secs() + PROOF_SPAN_MAX.as_secs() < TRAFFI
 /// An incident without a restart is over after this silence: an error repeats every 21 s, and a cool-down of
 /// ten minutes may be in between.
 pub const INCIDENT_QUIET: Duration = Duration::from_secs(15 * 60);
+
+/// An incident that needed a person is over after this silence: a dyno that leaks within an hour is killed
+/// and starts anew in between, and that is no recovery.
+pub const TROUBLE_QUIET: Duration = Duration::from_secs(3600);
+
+/// The API and the like have recovered if they do not fail for four times `notify.group`, within these
+/// bounds: between two failures, single answers are useful.
+pub const RECOVERY_LASTS_MIN: Duration = Duration::from_secs(5);
+/// See [`RECOVERY_LASTS_MIN`].
+pub const RECOVERY_LASTS_MAX: Duration = Duration::from_secs(120);
+/// See [`RECOVERY_LASTS_MIN`].
+pub const RECOVERY_LASTS_GROUPS: u32 = 4;
+
+/// Further leaking dynos of one formation are gathered for ten times `notify.group`: with the default,
+/// eight dynos are restarted in turn in that time.
+pub const LEAK_GATHERING_GROUPS: u32 = 10;
 
 /// The longest incident.
 pub const INCIDENT_SPAN_MAX: Duration = Duration::from_secs(86_400);

@@ -64,6 +64,21 @@ fn calls_of_waiting_formations(text: &mut String) -> std::fmt::Result {
 }
 
 fn messages_in_a_night(text: &mut String) -> std::fmt::Result {
+    writeln!(text, "messages in a night of 8 h, 8 web dynos")?;
+    for (name, night) in storms() {
+        let Measured { restarts, messages, kinds, failed, .. } = night.run(8);
+        writeln!(text, "{name:<26} {messages:>4} messages, {restarts:>4} restarts  {kinds}{failed}")?;
+    }
+    Ok(())
+}
+
+/// How many messages each storm makes in a night, and what promise it broke, if any.
+pub fn messages_of_storms() -> Vec<(&'static str, u32, String)> {
+    let measured = storms().into_iter().map(|(name, night)| (name, night.run(8)));
+    measured.map(|(name, night)| (name, night.messages, night.failed)).collect()
+}
+
+fn storms() -> Vec<(&'static str, Night)> {
     let plateau = Behaviour::Plateau { permille: 1300 };
     let leak = leaks::leak(20);
     let all = |event: fn() -> Event| move |night: &mut Night| night.at(600, event());
@@ -93,18 +108,16 @@ fn messages_in_a_night(text: &mut String) -> std::fmt::Result {
         }),
         ("dynos die settling", leak, &|night| night.scenario.dies_settling = 1000),
     ];
-    writeln!(text, "messages in a night of 8 h, 8 web dynos")?;
-    for (name, behaviour, change) in storms {
+    let night = |(name, behaviour, change): Storm<'_>| {
         let mut night = Night::new(8, behaviour);
         change(&mut night);
-        let Measured { restarts, messages, kinds, failed, .. } = night.run(8);
-        writeln!(text, "{name:<26} {messages:>4} messages, {restarts:>4} restarts  {kinds}{failed}")?;
-    }
-    Ok(())
+        (name, night)
+    };
+    storms.map(night).into()
 }
 
 /// A night's name, the memory of its dynos, and what happens in it.
-type Storm<'s> = (&'s str, Behaviour, &'s dyn Fn(&mut Night));
+type Storm<'s> = (&'static str, Behaviour, &'s dyn Fn(&mut Night));
 
 struct Night {
     scenario: Scenario,

@@ -391,7 +391,7 @@ impl Engine {
             }
         }
         if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
-            self.report_calls_left();
+            self.report_calls_left(remaining);
             for key in std::mem::take(&mut self.starved) {
                 self.set_due(key, Duration::ZERO);
             }

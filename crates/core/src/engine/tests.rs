@@ -1236,6 +1236,17 @@ fn a_better_quota_report_is_used_at_once() {
 }
 
 #[test]
+fn a_few_calls_are_not_calls_left_again() {
+    let mut bench = Bench::new(plan(), 1);
+    for remaining in [0, 13, 99, 5, 60, 0] {
+        bench.input(Input::ApiQuota { remaining });
+    }
+    bench.expect(&["00:00:00 notice failure"]);
+    bench.input(Input::ApiQuota { remaining: 100 });
+    bench.expect(&["00:00:00 notice failure", "00:00:00 notice recovered"]);
+}
+
+#[test]
 fn a_dry_run_decides_and_sends_nothing() {
     let mut bench = Bench::new(AppPlan { dry_run: true, ..plan() }, 2);
     bench.r14("web.1");

@@ -115,8 +115,11 @@ impl Engine {
         }
     }
 
-    /// Reports that calls are left again to the apps that were told otherwise.
-    pub(super) fn report_calls_left(&mut self) {
+    /// Reports that calls are left again, and not only a few, to the apps that were told otherwise.
+    pub(super) fn report_calls_left(&mut self, remaining: u32) {
+        if remaining < limits::API_TOKENS_LEFT_AGAIN {
+            return;
+        }
         for app in (0..self.apps.len() as u32).map(AppId) {
             if std::mem::take(&mut self.app_mut(app).calls_reported) {
                 self.notice(app, None, NoticeKind::CallsLeft);

@@ -85,6 +85,10 @@ impl DynoIncident {
         self.schedule.request(kind, plan, now);
     }
 
+    pub(super) fn forget(&mut self, dyno: &DynoName) {
+        self.dynos.remove(&Some(dyno.clone()));
+    }
+
     /// When it next needs attention.
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
         let watch_for = plan.apps[self.app.0 as usize].watch_for;
@@ -105,7 +109,10 @@ impl DynoIncident {
     }
 
     fn over_at(&self, watch_for: Duration) -> Duration {
-        let last = self.dynos.values().map(|dyno| dyno.over_at(watch_for)).max().unwrap_or_default();
+        let needed_person = self.schedule.sent.iter().any(|kind| kind.is_loud());
+        let quiet = if needed_person { limits::TROUBLE_QUIET } else { limits::INCIDENT_QUIET };
+        let over = self.dynos.values().map(|dyno| dyno.over_at(watch_for, quiet));
+        let last = over.max().unwrap_or_default();
         last.min(self.opened.mono.saturating_add(limits::INCIDENT_SPAN_MAX).max(self.given_up_until()))
     }
 
@@ -264,7 +271,7 @@ impl AffectedDyno {
         false
     }
 
-    fn over_at(&self, watch_for: Duration) -> Duration {
+    fn over_at(&self, watch_for: Duration, quiet: Duration) -> Duration {
         match &self.state {
             State::Back { since, .. } => since.saturating_add(watch_for),
             State::Gone => self.last_event,
@@ -276,7 +283,7 @@ impl AffectedDyno {
             | State::Failed { may_return: false, .. }
             | State::Heard
             | State::Held { .. }
-            | State::Notified => self.last_event.saturating_add(limits::INCIDENT_QUIET),
+            | State::Notified => self.last_event.saturating_add(quiet),
         }
     }
 

@@ -14,12 +14,14 @@
 //!
 //! Quiet kinds wait for [`Plan::group`], in which dynos of one formation become one incident, and are sent
 //! once. Loud kinds are sent at once, and repeated every [`Plan::repeat`] while the problem lasts unchanged.
-//! A message closes each incident that was reported.
+//! A message closes each incident that was reported. Restarts that help again and again are only counted:
+//! see [`leaks`].
 
 mod admin;
 pub mod digest;
 mod dyno_incident;
 pub mod kind;
+mod leaks;
 pub mod message;
 mod outage;
 mod release;
@@ -37,10 +39,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::ident::{AppId, AppName, DynoName};
+use crate::ident::{AppId, AppName, DynoName, ProcessType};
 use crate::incident::digest::{DailyTime, Tally};
 use crate::incident::dyno_incident::{AffectedDyno, DynoIncident};
 use crate::incident::kind::Kind;
+use crate::incident::leaks::Leak;
 use crate::incident::message::{Message, Phase};
 use crate::incident::outage::Outage;
 use crate::incident::release::Releases;
@@ -105,6 +108,7 @@ pub struct Incidents {
     incidents: BTreeMap<u64, DynoIncident>,
     digest_due: Option<Timestamp>,
     forgotten: u64,
+    leaks: BTreeMap<(AppId, ProcessType), Leak>,
     made: u64,
     messages: Vec<Message>,
     now: Now,
@@ -135,6 +139,7 @@ impl Incidents {
             plan,
             incidents: BTreeMap::new(),
             forgotten: 0,
+            leaks: BTreeMap::new(),
             made: 0,
             messages: Vec::new(),
             now,
@@ -154,6 +159,7 @@ impl Incidents {
             }
             Input::Release { app, version } if self.is_reported(app) => {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
+                self.leaks_are_released(app);
             }
             Input::NotifierDown { name, why } => {
                 self.trouble(Subject::Notifier(name.to_owned()), None, (why.to_owned(), None));
@@ -165,6 +171,7 @@ impl Incidents {
             Input::Record(_) | Input::Release { .. } | Input::Wake => {}
         }
         self.send_incidents(readings);
+        self.send_leaks();
         self.send_outages();
         self.send_digest();
         std::mem::take(&mut self.messages)
@@ -177,7 +184,8 @@ impl Incidents {
         // The wall clock may be set in the meantime, so it is checked now and then.
         let digest =
             self.digest_due.map(|due| self.now.mono + since(self.now.wall, due).min(WALL_LOOK_EVERY));
-        incidents.chain(outages).chain(digest).min()
+        let leaks = self.leaks.values().filter_map(Leak::deadline);
+        incidents.chain(leaks).chain(outages).chain(digest).min()
     }
 
     /// The number of incidents dropped at the limit.
@@ -208,6 +216,7 @@ impl Incidents {
 
     fn record_decision(&mut self, decision: &Decision, readings: &dyn Readings) {
         self.suspect(decision);
+        let is_told = self.count_leak(decision);
         let now = self.now;
         let returned_after = decision
             .dyno
@@ -231,19 +240,8 @@ impl Incidents {
                 Kind::Restart
             }
         };
-        incident.request(kind, &self.plan, now.mono);
-    }
-
-    /// A notice about the account concerns every app that this notifier reports on.
-    fn record_account_notice(&mut self, what: &NoticeKind) {
-        if let NoticeKind::Admin(act) = what {
-            return self.report_act(None, act);
-        }
-        let NoticeKind::Health(alert) = what else { return };
-        for app in (0..self.plan.apps.len() as u32).map(AppId) {
-            if self.is_reported(app) {
-                self.record_alert(app, alert);
-            }
+        if !is_told {
+            incident.request(kind, &self.plan, now.mono);
         }
     }
 
@@ -253,7 +251,7 @@ impl Incidents {
         };
         match &notice.what {
             NoticeKind::ApiError(error) => {
-                self.trouble(Subject::Api(error.label()), Some(app), (notice.what.to_string(), None));
+                self.api_trouble(app, error, notice.what.to_string());
             }
             NoticeKind::ClockDisagrees { .. } => {
                 self.trouble(Subject::Clock, Some(app), (notice.what.to_string(), None));
@@ -262,6 +260,7 @@ impl Incidents {
             NoticeKind::Health(alert) => self.record_alert(app, alert),
             NoticeKind::Admin(act) => self.report_act(Some(app), act),
             NoticeKind::GaveUp { until, .. } => {
+                self.leak_is_helpless(app, notice.dyno.as_ref());
                 let over = self.now.mono.saturating_add(since(self.now.wall, *until));
                 let state = State::GivenUp { text: notice.what.to_string(), over };
                 self.change_dyno(app, notice, Kind::GiveUp, |dyno| dyno.state = state);
@@ -282,11 +281,9 @@ impl Incidents {
                 let text = notice.what.to_string();
                 self.change_dyno(app, notice, Kind::NotRestarted, |dyno| dyno.note = Some(text));
             }
-            NoticeKind::Often { .. } => {
-                let text = notice.what.to_string();
-                self.change_dyno(app, notice, Kind::Restart, |dyno| dyno.note = Some(text));
-            }
+            NoticeKind::Often { .. } => self.restarted_often(app, notice),
             NoticeKind::NoHelp { after } => {
+                self.leak_is_helpless(app, notice.dyno.as_ref());
                 self.change_dyno(app, notice, Kind::NoHelp, |dyno| dyno.no_help = Some(*after));
             }
             NoticeKind::RestartFailed(result) => {
@@ -311,6 +308,7 @@ impl Incidents {
 
     fn record_outcome(&mut self, outcome: &Outcome) {
         let now = self.now;
+        self.leaking_dyno_outcome(outcome);
         if let RestartResult::Back { .. } = outcome.result {
             self.remember_return(outcome.app, &outcome.dyno);
         }
@@ -360,14 +358,6 @@ impl Incidents {
             )
         });
         id
-    }
-
-    fn make_all_due(&mut self) {
-        let now = self.now.mono;
-        let dues = self.incidents.values_mut().map(|incident| &mut incident.schedule.due);
-        for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.schedule.due)) {
-            *due = due.map(|due| due.min(now));
-        }
     }
 
     fn send_incidents(&mut self, readings: &dyn Readings) {

@@ -30,6 +30,8 @@ pub(super) struct Outage {
     fix: Option<String>,
     /// When the outage ends automatically, if nothing reports that it is over.
     over: Option<Duration>,
+    /// Since when nothing has failed, if the end waits until that has lasted.
+    calm_since: Option<Duration>,
 }
 
 impl Subject {
@@ -59,6 +61,11 @@ impl Subject {
                 | Self::Watching(_)
                 | Self::Api("forbidden" | "no_such_app" | "refused")
         )
+    }
+
+    /// Whether it may fail and recover many times in one incident, so that a recovery has to last.
+    fn flaps(&self) -> bool {
+        matches!(self, Self::Api(UNREACHABLE) | Self::Calls | Self::Late)
     }
 
     /// Whether nothing will report that it is over, so that it ends automatically.
@@ -94,9 +101,10 @@ impl Incidents {
                 text: String::new(),
                 fix: None,
                 over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
+                calm_since: None,
             }
         });
-        (outage.text, outage.fix) = words;
+        (outage.text, outage.fix, outage.calm_since) = (words.0, words.1, None);
         outage.apps.extend(app);
         let is_new = app.is_none_or(|app| outage.struck.insert(app));
         if outage.schedule.sent.is_empty() {
@@ -106,6 +114,18 @@ impl Incidents {
             outage.schedule.pending.insert(kind);
             outage.schedule.due.get_or_insert(now.mono.saturating_add(self.plan.group));
         }
+    }
+
+    /// The engine cannot use the API for an app.
+    pub(super) fn api_trouble(&mut self, app: AppId, error: &ApiError, text: String) {
+        let label = match error {
+            // That no calls are left says as much.
+            ApiError::Throttled { .. } if self.outages.contains_key(&Subject::Calls) => return,
+            // A gateway's pages are one or the other from answer to answer.
+            ApiError::Garbled { .. } | ApiError::Throttled { .. } => UNREACHABLE,
+            error => error.label(),
+        };
+        self.trouble(Subject::Api(label), Some(app), (text, None));
     }
 
     /// Handles an alert of the watchdog, or its end.
@@ -147,7 +167,8 @@ impl Incidents {
                 outage.apps.remove(&app);
             }
         }
-        self.outages.retain(|other, outage| !(matches!(other, Subject::Api(_)) && outage.apps.is_empty()));
+        let is_other = |other: &Subject| matches!(other, Subject::Api(_)) && other != subject;
+        self.outages.retain(|other, outage| !(is_other(other) && outage.apps.is_empty()));
     }
 
     /// The API answers again for an app.
@@ -169,6 +190,14 @@ impl Incidents {
         if !outage.apps.is_empty() {
             return;
         }
+        if subject.flaps() && !outage.schedule.sent.is_empty() {
+            outage.calm_since.get_or_insert(self.now.mono);
+        } else {
+            self.end_outage(subject);
+        }
+    }
+
+    fn end_outage(&mut self, subject: &Subject) {
         let Some(mut outage) = self.outages.remove(subject) else { return };
         if !outage.schedule.sent.is_empty() && self.plan.on.contains(&Kind::Recovered) {
             let message = outage.message(subject, (Kind::Recovered, Phase::Closed), &self.plan, self.now);
@@ -178,8 +207,12 @@ impl Incidents {
 
     pub(super) fn send_outages(&mut self) {
         let now = self.now;
+        let is_calm = |outage: &Outage| outage.calm_until(&self.plan).is_some_and(|until| until <= now.mono);
+        let calm = self.outages.iter().filter(|(_, outage)| is_calm(outage));
+        let calm: Vec<Subject> = calm.map(|(subject, _)| subject.clone()).collect();
+        calm.iter().for_each(|subject| self.end_outage(subject));
         for (subject, outage) in &mut self.outages {
-            let stands = outage.over.is_none();
+            let stands = outage.stands();
             if let Some(due) = outage.schedule.take_due(&self.plan, stands, now.mono) {
                 self.messages.push(outage.message(subject, due, &self.plan, now));
             }
@@ -190,15 +223,27 @@ impl Incidents {
 
 impl Outage {
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
-        let repeat = self.schedule.repeat_at(plan).filter(|_| self.over.is_none());
-        [self.schedule.due, repeat, self.over].into_iter().flatten()
+        let repeat = self.schedule.repeat_at(plan).filter(|_| self.stands());
+        [self.schedule.due, repeat, self.over, self.calm_until(plan)].into_iter().flatten()
+    }
+
+    /// Whether a person is still needed.
+    fn stands(&self) -> bool {
+        self.over.is_none() && self.calm_since.is_none()
+    }
+
+    /// When it is over, unless something fails again.
+    fn calm_until(&self, plan: &Plan) -> Option<Duration> {
+        let lasts = plan.group.saturating_mul(limits::RECOVERY_LASTS_GROUPS);
+        let lasts = lasts.clamp(limits::RECOVERY_LASTS_MIN, limits::RECOVERY_LASTS_MAX);
+        self.calm_since.map(|since| since.saturating_add(lasts))
     }
 
     fn message(&mut self, subject: &Subject, about: (Kind, Phase), plan: &Plan, now: Now) -> Message {
         let (kind, phase) = about;
         let apps = if phase == Phase::Closed { &self.struck } else { &self.apps };
         let apps: Vec<AppName> = apps.iter().map(|app| plan.apps[app.0 as usize].name.clone()).collect();
-        let lasted = now.mono.saturating_sub(self.opened.mono);
+        let lasted = self.calm_since.unwrap_or(now.mono).saturating_sub(self.opened.mono);
         let (title, body) = text::outage(subject, phase, &apps, (&self.text, self.fix.as_deref()), lasted);
         Message {
             id: self.schedule.next_id(&self.id),

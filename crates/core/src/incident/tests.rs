@@ -311,6 +311,149 @@ fn a_refused_restart_that_is_retried_is_not_over() {
     assert_eq!(story.messages[1].dynos[0].name, Some(web(1)));
 }
 
+fn garbled(story: &mut Story) {
+    let error = ApiError::Garbled { what: "a page".into() };
+    story.notice(None, NoticeKind::ApiError(error));
+}
+
+fn often(story: &mut Story, index: u32) {
+    story.notice(Some(index), NoticeKind::Often { restarts: 3, within: minutes(60) });
+}
+
+/// A restart that helps.
+fn helpful(story: &mut Story, index: u32) {
+    story.restart(index).accepted(index).wait(seconds(10)).back(index, 10, false).wait(minutes(20));
+}
+
+#[test]
+fn an_api_that_answers_now_and_then_has_not_recovered() {
+    let mut story = Story::new();
+    for round in 0..600 {
+        if round % 3 == 0 {
+            let lost = ApiError::Unreachable { what: "a lost answer".into() };
+            story.notice(None, NoticeKind::ApiError(lost));
+        } else {
+            garbled(&mut story);
+        }
+        story.wait(seconds(1)).notice(None, NoticeKind::ApiRecovered).wait(seconds(29));
+    }
+    story.wait(minutes(60));
+    check(
+        &story,
+        &[
+            "     0s   opened failure         acme: cannot use Heroku's API, so restarts are off",
+            " 14400s reminder failure         still: acme: cannot use Heroku's API, so restarts are off",
+            " 18091s   closed recovered       acme: the API answers again after 4h 59m 31s",
+        ],
+    );
+    assert_eq!(story.next_deadline(), None);
+    garbled(&mut story);
+    assert_eq!(story.messages.last().map(|message| message.phase), Some(Phase::Opened), "a new outage");
+}
+
+#[test]
+fn a_rate_limit_is_part_of_having_no_calls_left() {
+    let mut story = Story::new();
+    story.notice(None, NoticeKind::NoCallsLeft { remaining: 0 });
+    for _ in 0..20 {
+        story.notice(None, NoticeKind::ApiError(ApiError::Throttled { wait: None })).wait(minutes(3));
+        story.notice(None, NoticeKind::ApiRecovered).wait(minutes(3));
+    }
+    story.notice(None, NoticeKind::CallsLeft).wait(minutes(3));
+    check(
+        &story,
+        &[
+            "     0s   opened failure         no API calls left",
+            "  7320s   closed recovered       API calls are left again after 2h",
+        ],
+    );
+}
+
+#[test]
+fn the_restarts_of_leaking_dynos_are_counted() {
+    let mut story = Story::new();
+    helpful(&mut story, 1);
+    assert_eq!(story.messages.len(), 2);
+    story.messages.clear();
+    often(&mut story, 1);
+    for _ in 0..24 {
+        helpful(&mut story, 1);
+        helpful(&mut story, 2);
+        often(&mut story, 2);
+    }
+    story.input(Input::Release { app: AppId(0), version: Some(7) });
+    helpful(&mut story, 1);
+    let of_others =
+        |line: &String| !line.contains("acme web.2: restarted, R14") && !line.contains("acme web.2: back");
+    let told: Vec<String> = story.timeline().into_iter().filter(of_others).collect();
+    assert_eq!(
+        told,
+        [
+            "  1240s   opened restart         acme web.1: restarted 4 times in 1h 30s, which helps",
+            "  3930s  updated restart         acme web (2 dynos): restarted 4 times in 1h 5m, which helps",
+            " 18330s reminder restart         still: acme web (2 dynos): restarted 12 times in 4h, which helps",
+            " 32730s reminder restart         still: acme web (2 dynos): restarted 12 times in 4h, which helps",
+            " 47130s reminder restart         still: acme web (2 dynos): restarted 11 times in 4h, which helps",
+            " 59290s   closed restart         acme web (2 dynos): restarted 10 times in 3h 22m 40s, until a release",
+            " 59320s   opened restart         acme web.1: restarted, R14",
+            " 59600s   closed restart         acme web.1: back after 10s, and it helped",
+        ]
+    );
+    let updated = story.messages.iter().find(|message| message.phase == Phase::Updated);
+    let updated = updated.expect("the second dyno was added");
+    assert_eq!(updated.dynos.len(), 2);
+    assert_eq!(
+        updated.body[1..],
+        ["web.1: restarted 1 time in 44m 50s.", "web.2: restarted 3 times in 1h 5m."]
+    );
+}
+
+#[test]
+fn a_leak_keeps_its_failures_and_its_end() {
+    let mut story = Story::new();
+    often(&mut story, 1);
+    story.restart(1).accepted(1).wait(minutes(3)).not_back(1).wait(minutes(1)).back(1, 240, true);
+    story.wait(minutes(30));
+    story.restart(1).accepted(1).back(1, 10, false).wait(minutes(2));
+    story.notice(Some(1), NoticeKind::NoHelp { after: minutes(2) }).wait(minutes(30));
+    helpful(&mut story, 1);
+    check(
+        &story,
+        &[
+            "    30s   opened restart         acme web.1: restarted 4 times in 1h 30s, which helps",
+            "   180s   opened failure         acme web.1: the restart failed",
+            "   270s  updated recovered       acme web.1: back after all",
+            "   540s   closed recovered       acme web.1: back after 4m, and it helped",
+            "  2160s   closed restart         acme web.1: restarted 1 time in 35m 30s, until that stopped helping",
+            "  2160s   opened no_help         acme web.1: restarting does not help",
+            "  2340s   closed no_help         acme web.1: back after 10s, but it did not help",
+            "  3990s   opened restart         acme web.1: restarted, R14",
+            "  4270s   closed restart         acme web.1: back after 10s, and it helped",
+        ],
+    );
+}
+
+#[test]
+fn a_killed_process_is_no_recovery() {
+    let mut story = Story::new();
+    let reason = || Box::new(Hold::Queued { behind: web(2) });
+    for _ in 0..5 {
+        for _ in 0..10 {
+            story.queued(1, 2).wait(minutes(2));
+        }
+        story.notice(Some(1), NoticeKind::NotRestarted { erring_for: minutes(15), reason: reason() });
+        story.wait(minutes(30));
+    }
+    story.wait(minutes(120));
+    check(
+        &story,
+        &[
+            "  1200s   opened not_restarted   acme web.1: R14",
+            " 16680s   closed recovered       acme web.1: resolved after 4h 38m",
+        ],
+    );
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Accepted(u32),
@@ -323,6 +466,7 @@ enum Step {
     Release,
     Restart(u32),
     ApiRecovered,
+    Often(u32),
     Wait(u64),
 }
 
@@ -336,6 +480,7 @@ fn step() -> impl Strategy<Value = Step> {
         dyno.clone().prop_map(Step::Hold),
         dyno.clone().prop_map(Step::NoHelp),
         dyno.clone().prop_map(Step::NotBack),
+        dyno.clone().prop_map(Step::Often),
         Just(Step::Release),
         dyno.prop_map(Step::Restart),
         Just(Step::ApiRecovered),
@@ -353,6 +498,9 @@ fn run(story: &mut Story, steps: &[Step]) {
             Step::Hold(index) => story.queued(index, 9),
             Step::NoHelp(index) => story.notice(Some(index), NoticeKind::NoHelp { after: minutes(4) }),
             Step::NotBack(index) => story.not_back(index),
+            Step::Often(index) => {
+                story.notice(Some(index), NoticeKind::Often { restarts: 3, within: minutes(60) })
+            }
             Step::Release => story.input(Input::Release { app: AppId(0), version: None }),
             Step::Restart(index) => story.restart(index),
             Step::ApiRecovered => story.notice(None, NoticeKind::ApiRecovered),
@@ -370,6 +518,8 @@ proptest! {
         let chosen: Vec<Kind> = chosen.into_iter().collect();
         let mut story = Story::of(plan(&["acme"], &chosen));
         run(&mut story, &steps);
+        // A release ends leaks.
+        story.input(Input::Release { app: AppId(0), version: Some(8) });
         story.notice(None, NoticeKind::ApiRecovered).wait(minutes(3 * 24 * 60));
         let ids: BTreeSet<&str> = story.messages.iter().map(|message| message.id.as_str()).collect();
         assert_eq!(ids.len(), story.messages.len());
