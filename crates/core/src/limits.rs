@@ -309,8 +309,20 @@ pub const NOTIFIER_DOWN_TRIES: u32 = 3;
 /// Bytes read of a receiver's response: Slack's errors are one word.
 pub const RECEIVER_ANSWER_BYTES_MAX: usize = 4096;
 
+/// How long a loud message waits for others of its incident: what one event causes is decided within moments.
+pub const LOUD_WAIT: Duration = Duration::from_secs(2);
+
+/// The longest time that a loud message waits after another one of its incident; people are told within 30 s.
+pub const LOUD_APART_MAX: Duration = Duration::from_secs(25);
+
+/// Ids of incidents that are remembered, to keep them unique: two in one millisecond need another name.
+pub const INCIDENT_IDS_REMEMBERED: usize = 64;
+
 /// How long a shutdown waits for messages on their way.
 pub const LAST_MESSAGES_WAIT: Duration = Duration::from_secs(5);
+
+/// How long `healthcheck` waits for the daemon on the same machine; Docker and Compose wait 30 s by default.
+pub const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 // === Settings ===
 

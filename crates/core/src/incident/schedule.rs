@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::incident::Plan;
 use crate::incident::kind::Kind;
 use crate::incident::message::Phase;
+use crate::limits;
 
 /// The messages that an incident has sent and still has to send.
 #[derive(Clone, Debug, Default)]
@@ -19,18 +20,26 @@ pub(super) struct NotificationSchedule {
 }
 
 impl NotificationSchedule {
-    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one. Every recovery
-    /// is sent.
-    pub(super) fn request(&mut self, kind: Kind, plan: &Plan, now: Duration) {
-        let is_news = kind.is_loud() || kind == Kind::Recovered;
+    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one, unless a dyno
+    /// `is_new` to the incident. Every recovery is sent. Loud kinds wait a moment, and longer after another
+    /// loud message, so that one incident makes one of them.
+    pub(super) fn request(&mut self, kind: Kind, is_new: bool, plan: &Plan, now: Duration) {
+        let is_news = kind.is_loud() || kind == Kind::Recovered || is_new;
         let is_sent = !is_news && self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind);
         if !plan.on.contains(&kind) || is_sent {
             return;
         }
         self.pending.insert(kind);
-        let wait = if kind.is_loud() { Duration::ZERO } else { plan.group };
-        let due = now.saturating_add(wait);
+        let due = if kind.is_loud() { self.loud_at(plan, now) } else { now.saturating_add(plan.group) };
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
+    }
+
+    fn loud_at(&self, plan: &Plan, now: Duration) -> Duration {
+        let soon = now.saturating_add(limits::LOUD_WAIT.min(plan.group));
+        let apart = plan.group.min(limits::LOUD_APART_MAX);
+        let was_loud = self.sent.iter().any(|kind| kind.is_loud());
+        let free = self.sent_at.filter(|_| was_loud).map(|at| at.saturating_add(apart));
+        free.map_or(soon, |free| free.max(soon))
     }
 
     /// Takes the message that is due, if any: a new one, or the last again while the problem `stands`.

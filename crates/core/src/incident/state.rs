@@ -27,6 +27,8 @@ pub(super) enum State {
     Heard,
     Held {
         reason: String,
+        /// Whether it only waits for another restart.
+        is_next: bool,
     },
     /// The API accepted the restart.
     Out {
