@@ -1,5 +1,6 @@
 //! The command line and its help, and the one place that reads settings from the environment and from files.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use dynowarden_core::units::{self, UnitError};
 #[command(
     name = "dynowarden",
     bin_name = "dynowarden",
-    version,
+    version = env!("DYNOWARDEN_VERSION"),
     args_conflicts_with_subcommands = true,
     after_help = AFTER_HELP
 )]
@@ -42,6 +43,39 @@ pub enum Command {
     Check(CheckArgs),
     /// Print past decisions with their reasons
     History(HistoryArgs),
+    /// Print the settings in force with the origin of each, and check that they are valid
+    Config(ConfigCommandArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Ask the daemon on this machine whether it is alive
+    Healthcheck(HealthcheckArgs),
+    /// Print the man page
+    #[command(hide = true)]
+    Man,
+}
+
+/// `config`.
+#[derive(Args, Debug)]
+#[command(after_help = CONFIG_HELP)]
+pub struct ConfigCommandArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `completions`.
+#[derive(Args, Debug)]
+#[command(after_help = COMPLETIONS_HELP)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `healthcheck`.
+#[derive(Args, Debug)]
+#[command(after_help = HEALTHCHECK_HELP)]
+pub struct HealthcheckArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// `serve`.
@@ -154,7 +188,20 @@ impl ConfigArgs {
     /// All problems, and everything missing that `needs` requires.
     pub fn load(&self, needs: Needs) -> Result<Settings, Problems> {
         let env: Vec<_> = std::env::vars_os().collect();
-        config::load(&Sources { config: self.config.as_deref(), env: &env, read_file: &read_file }, needs)
+        config::load(&self.sources(&env), needs)
+    }
+
+    /// The settings in force, as text.
+    ///
+    /// # Errors
+    /// All problems; nothing is required to be set.
+    pub fn in_force(&self) -> Result<String, Problems> {
+        let env: Vec<_> = std::env::vars_os().collect();
+        config::in_force::text(&self.sources(&env))
+    }
+
+    fn sources<'s>(&'s self, env: &'s [(OsString, OsString)]) -> Sources<'s> {
+        Sources { config: self.config.as_deref(), env, read_file: &read_file }
     }
 }
 
@@ -199,6 +246,7 @@ Settings come from the environment, then the file, then defaults.
   PORT              port to listen on                                   [8080]
   HEROKU_API_URL    the Platform API                                    [https://api.heroku.com]
   LOG_FORMAT        text or json; RUST_LOG filters                      [text on a terminal]
+  SLACK_URL         sends messages to a Slack channel; also TEAMS_URL, DISCORD_URL, PAGERDUTY_KEY
   DYNOWARDEN_SECTION__KEY    any key of the file, for example DYNOWARDEN_POLICY__COOLDOWN=15m
 Secrets can be in files instead: heroku.api_key_file, drain.password_file and so on.
 DRAIN_PASSWORD_OLD is also accepted, so a password can be rotated without losing logs.
@@ -255,6 +303,29 @@ Examples:
   DATABASE_URL=postgres://... dynowarden history --format json
 
 Exit codes: 0 done, 1 the database could not be read, 2 wrong usage or settings.";
+
+const CONFIG_HELP: &str = "\
+Needs no network and no token, so it can check the settings before a deployment.
+
+Examples:
+  dynowarden config
+  dynowarden config --config dynowarden.toml
+
+Exit codes: 0 the settings are valid, 2 wrong usage or settings.";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  dynowarden completions bash > /etc/bash_completion.d/dynowarden
+  dynowarden completions zsh > \"${fpath[1]}/_dynowarden\"
+  dynowarden completions fish > ~/.config/fish/completions/dynowarden.fish
+
+Exit codes: 0 done, 1 the output could not be written, 2 wrong usage.";
+
+const HEALTHCHECK_HELP: &str = "\
+Reads the same settings as the daemon, for the address and the port. For images without a shell:
+  HEALTHCHECK CMD [\"dynowarden\", \"healthcheck\"]
+
+Exit codes: 0 /healthz answers 200, 1 it does not, 2 wrong usage or settings.";
 
 #[cfg(test)]
 mod tests {

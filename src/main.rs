@@ -1,6 +1,6 @@
 //! The program: arguments in, exit code out.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -34,12 +34,24 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Demo(args) => commands::demo::run(&args)?,
         Command::Replay(args) => replay(&args)?,
         Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?)?,
+        Command::Completions(args) => commands::completions::run(args.shell, &mut io::stdout().lock())?,
+        Command::Config(args) => print(&args.config.in_force()?)?,
+        Command::Healthcheck(args) => commands::healthcheck::run(&args.config.load(Needs::Nothing)?)?,
+        Command::Man => commands::completions::man(&mut io::stdout().lock())?,
         Command::History(args) => {
             let settings = args.config.load(Needs::Nothing)?;
             commands::history::run(&args, &settings, &mut io::stdout().lock())?;
         }
     }
     Ok(true)
+}
+
+/// The reader may be gone, as under `| head`: that is the end, not a failure.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@
 //! function.
 
 pub mod env;
+pub mod in_force;
 pub mod keys;
 pub mod problem;
 pub mod settings;
@@ -78,10 +79,7 @@ pub enum Needs {
 /// # Errors
 /// Everything that is wrong with them and, with [`Needs::Serving`], everything that is missing.
 pub fn load(sources: &Sources<'_>, needs: Needs) -> Result<Settings, Problems> {
-    let mut reader = Reader::new(sources.env, sources.read_file);
-    let text = read_settings_file(&mut reader, sources.config);
-    let root = document::read(&mut reader, &text);
-    let settings = read_settings(&mut reader, &root);
+    let (mut reader, settings) = read_all(sources);
     if needs == Needs::Serving {
         let is_explained = |missing: &Problem| explains(&reader, missing.setting());
         let missing: Vec<_> = settings.missing_for_serve().into_iter().filter(|m| !is_explained(m)).collect();
@@ -89,6 +87,14 @@ pub fn load(sources: &Sources<'_>, needs: Needs) -> Result<Settings, Problems> {
     }
     Problems::none_of(reader.problems)?;
     Ok(Settings { warnings: reader.warnings, ..settings })
+}
+
+fn read_all<'s>(sources: &Sources<'s>) -> (Reader<'s>, Settings) {
+    let mut reader = Reader::new(sources.env, sources.read_file);
+    let text = read_settings_file(&mut reader, sources.config);
+    let root = document::read(&mut reader, &text);
+    let settings = read_settings(&mut reader, &root);
+    (reader, settings)
 }
 
 /// Whether a problem that is already known is the reason that `setting` seems to be missing.

@@ -17,6 +17,7 @@ mod record;
 mod replay;
 mod rounds;
 mod samples;
+mod setup;
 mod simulation;
 mod store;
 mod wire;

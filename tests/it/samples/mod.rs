@@ -46,6 +46,7 @@ fn filled_in(name: &str) -> &'static str {
         "HEROKU_APP" => "acme",
         "DRAIN_PASSWORD" | "POSTGRES_PASSWORD" => "0123456789abcdef0123456789abcdef",
         "ADMIN_PASSWORD" => "fedcba9876543210",
+        "SLACK_URL" => "https://hooks.slack.com/services/T000/B000/0123456789",
         "WARDEN_HOST" => "warden.example.com",
         _ => "",
     }
@@ -104,6 +105,8 @@ fn compose_runs_one_daemon_with_its_history_in_a_volume() {
     assert!(!settings.apps[0].plan.dry_run);
     assert_eq!(texts(&service["ports"]), [format!("127.0.0.1:8080:{}", settings.port)]);
     assert_eq!(texts(&service["volumes"]), [format!("record:{}", image.volume)]);
+    let passed = &service["env_file"][0];
+    assert_eq!((&passed["path"], &passed["required"]), (&".env".into(), &false.into()), "every variable");
     assert!(compose["volumes"]["record"].is_object(), "the volume is declared");
 }
 
@@ -163,7 +166,8 @@ fn the_deploy_button_asks_for_every_required_setting() {
             // Heroku makes 32 random octets in hex, different each time.
             (None, Some("secret")) => format!("{:064x}", env.len() + 1),
             (None, None) => {
-                assert_eq!(ask["required"], true, "{name} has a value, or makes one, or is asked for");
+                let is_asked = ask["required"] == true || name == "SLACK_URL";
+                assert!(is_asked, "{name} has a value, or makes one, or is asked for");
                 filled_in(name).to_owned()
             }
             other => panic!("{name}: {other:?}"),
@@ -175,6 +179,7 @@ fn the_deploy_button_asks_for_every_required_setting() {
     let settings = serves(&env, &BTreeMap::new());
     assert!(settings.apps[0].plan.dry_run, "the button's first run touches nothing");
     assert!(settings.admin_password.is_some());
+    assert_eq!(settings.notifiers.len(), 1, "the button asks for Slack");
     assert_eq!(settings.port, 34567);
 }
 
