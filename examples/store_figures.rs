@@ -131,6 +131,7 @@ fn seen(n: u32, now: Timestamp) -> anyhow::Result<DynoInfo> {
     Ok(DynoInfo {
         process_type: name.process_type().clone(),
         name,
+        is_one_off: false,
         id: "01234567-89ab-cdef-0123-456789abcdef".parse()?,
         created_at: now,
         updated_at: now,

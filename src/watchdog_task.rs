@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::dyno_env;
 use crate::heroku::{Answered, Heroku};
 use crate::heroku_status::StatusPage;
-use dynowarden_core::api::ApiError;
+use dynowarden_core::api::{ApiError, DynoInfo};
 use dynowarden_core::event::DynoState;
 use dynowarden_core::health::drains;
 use dynowarden_core::health::facts::Identity;
@@ -156,8 +156,8 @@ impl WatchdogTask {
     async fn ask_dynos(&self, app: AppId) -> Answer {
         let listed = &self.plans[app.0 as usize].policy.process_types;
         let Answered { value, tokens_remaining } = self.heroku.inspect(self.name(app), listed, None).await;
-        let answer =
-            value.map(|view| view.formation.iter().filter(|dyno| dyno.state == DynoState::Up).count());
+        let runs = |dyno: &&DynoInfo| dyno.state == DynoState::Up && !dyno.is_one_off;
+        let answer = value.map(|view| view.formation.iter().filter(runs).count());
         (Input::Dynos { app, answer }, tokens_remaining)
     }
 

@@ -5,6 +5,7 @@
 //! whole process type or a whole app. Nothing is retried here either: the engine decides whether to ask
 //! again, after an inspection.
 
+mod app_facts;
 mod call;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::config::settings::HerokuSettings;
+use crate::heroku::app_facts::KnownFacts;
 use crate::heroku::call::Call;
 use crate::heroku::transport::{Fault, Miss, Transport, is_passing};
 use crate::metrics::Metrics;
+use dynowarden_core::api::inspection::{Answers, Fit};
 use dynowarden_core::api::json::{self, Account, AppInfo, Drain, Feature, Formation, Garbled};
 use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, FormationInfo};
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
@@ -28,6 +31,7 @@ use dynowarden_core::limits;
 /// A client of the Platform API; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Heroku {
+    facts: KnownFacts,
     transport: Transport,
 }
 
@@ -70,30 +74,49 @@ impl Heroku {
     /// # Errors
     /// No usable token, address or TLS.
     pub fn new(settings: &HerokuSettings, metrics: Arc<Metrics>) -> Result<Self, ClientError> {
-        Ok(Self { transport: Transport::new(settings, metrics)? })
+        Ok(Self { facts: KnownFacts::default(), transport: Transport::new(settings, metrics)? })
     }
 
-    /// All dynos of the listed process types, and then the named one alone.
+    /// All dynos of the listed process types, what their formation demands, and then the named dyno alone.
     pub async fn inspect(
         &self,
         app: &AppName,
         listed: &[ProcessType],
         dyno: Option<&DynoName>,
     ) -> Answered<Result<FormationInfo, ApiError>> {
+        let mut tokens_remaining = None;
+        let value = self.look(app, listed, dyno, &mut tokens_remaining).await;
+        Answered { value, tokens_remaining }
+    }
+
+    async fn look(
+        &self,
+        app: &AppName,
+        listed: &[ProcessType],
+        dyno: Option<&DynoName>,
+        tokens: &mut Option<u32>,
+    ) -> Result<FormationInfo, ApiError> {
         let list = |body: &[u8]| json::dynos(body, listed);
-        let Answered { value, tokens_remaining } = self.fetch_list(Call::Dynos(app), list).await;
-        match (value, dyno) {
-            (Ok(formation), Some(name)) => {
-                let one = self.poll(app, name).await;
-                let tokens_remaining = one.tokens_remaining.or(tokens_remaining);
-                let value = one.value.map(|dyno| FormationInfo { dyno, formation });
-                Answered { value, tokens_remaining }
-            }
-            (value, _) => {
-                let value = value.map(|formation| FormationInfo { dyno: None, formation });
-                Answered { value, tokens_remaining }
-            }
+        let mut formation = self.list(Call::Dynos(app), list, tokens).await?;
+        let (quantities, is_fresh) = self.quantities(app, listed, &formation, tokens).await?;
+        if is_fresh
+            && let Some(quantities) = quantities.as_deref()
+            && Fit::of(listed, &formation, quantities) == Fit::Lacks
+        {
+            // It may have grown between the two answers.
+            formation = self.list(Call::Dynos(app), list, tokens).await?;
         }
+        let preboot = self.has_preboot(app, tokens).await?;
+        let dyno = match dyno {
+            None => None,
+            Some(name) => {
+                let Answered { value, tokens_remaining } = self.poll(app, name).await;
+                *tokens = tokens_remaining.or(*tokens);
+                Some((name, value?))
+            }
+        };
+        let quantities = quantities.as_deref();
+        FormationInfo::assemble(Answers { dyno, formation, listed, quantities, preboot })
     }
 
     /// One dyno by its name; none if the API knows none of that name.

@@ -91,6 +91,14 @@ fn dyno_json(name: &str) -> serde_json::Value {
         "release": {"version": 7}})
 }
 
+fn of_two() -> Say {
+    say("200 OK", "", r#"[{"type":"web","quantity":2,"size":"Standard-1X"}]"#)
+}
+
+fn features(preboot: bool) -> Say {
+    say("200 OK", "", &json!([{"name": "preboot", "enabled": preboot}]).to_string())
+}
+
 const LONG: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -101,6 +109,8 @@ async fn an_inspection_reads_all_pages_and_then_the_dyno_by_name() {
     let peer = Peer::listen([
         say("206 Partial Content", "Next-Range: ]web.1..; max=2\r\nRateLimit-Remaining: 4001\r\n", &first),
         say("200 OK", "RateLimit-Remaining: 4000\r\n", &second),
+        of_two(),
+        features(false),
         say("200 OK", "RateLimit-Remaining: 3999\r\n", &dyno_json("web.2").to_string()),
     ])
     .await;
@@ -116,7 +126,9 @@ async fn an_inspection_reads_all_pages_and_then_the_dyno_by_name() {
     let heads = peer.heads();
     assert!(heads[0].starts_with("GET /apps/acme/dynos HTTP/1.1\r\n"), "{}", heads[0]);
     assert!(heads[1].to_lowercase().contains("\r\nrange: ]web.1..; max=2\r\n"), "{}", heads[1]);
-    assert!(heads[2].starts_with("GET /apps/acme/dynos/web.2 HTTP/1.1\r\n"), "{}", heads[2]);
+    assert!(heads[2].starts_with("GET /apps/acme/formation HTTP/1.1\r\n"), "{}", heads[2]);
+    assert!(heads[3].starts_with("GET /apps/acme/features HTTP/1.1\r\n"), "{}", heads[3]);
+    assert!(heads[4].starts_with("GET /apps/acme/dynos/web.2 HTTP/1.1\r\n"), "{}", heads[4]);
     for head in heads {
         let head = head.to_lowercase();
         assert!(head.contains("\r\nauthorization: bearer hrku-s3cret\r\n"), "{head}");
@@ -175,7 +187,9 @@ async fn every_answer_to_an_inspection_has_one_meaning() {
 async fn a_missing_dyno_is_none_and_another_one_is_garbled() {
     let (app, dyno, listed) = names();
     let list = json!([dyno_json("web.1")]).to_string();
-    let peer = Peer::listen([say("200 OK", "", &list), say("404 Not Found", "", "{}")]).await;
+    let script = [say("200 OK", "", &list), of_two(), say("200 OK", "", &list), features(false)];
+    let peer =
+        Peer::listen(script.into_iter().chain([say("404 Not Found", "", "{}")]).collect::<Vec<_>>()).await;
     let view = client(&peer.address, LONG).inspect(&app, &listed, Some(&dyno)).await.value.expect("a view");
     assert_eq!((view.dyno, view.formation.len()), (None, 1));
 
@@ -189,6 +203,58 @@ async fn a_missing_dyno_is_none_and_another_one_is_garbled() {
     assert_eq!(heroku.poll(&app, &dyno).await.value, Ok(None));
     assert!(matches!(heroku.poll(&app, &dyno).await.value, Err(ApiError::Garbled { .. })));
     assert!(heroku.poll(&app, &dyno).await.value.is_ok_and(|seen| seen.is_some()));
+}
+
+#[tokio::test]
+async fn the_formation_and_the_features_are_asked_now_and_then() {
+    let list = |names: &[&str]| {
+        let dynos: Vec<_> = names.iter().map(|name| dyno_json(name)).collect();
+        say("200 OK", "", &json!(dynos).to_string())
+    };
+    let both = list(&["web.1", "web.2"]);
+    let one = say("200 OK", "", &dyno_json("web.2").to_string());
+    let no_answer = say("403 Forbidden", "", r#"{"id":"forbidden","message":"No."}"#);
+    let peer = Peer::listen([
+        // A list with a one-off dyno that nothing but the quantity shows.
+        list(&["web.1", "web.2", "web.4321"]),
+        of_two(),
+        features(true),
+        one.clone(),
+        both.clone(),
+        one.clone(),
+        // Half a list, which stays half: nothing is concluded from it.
+        list(&["web.2"]),
+        of_two(),
+        list(&["web.2"]),
+        one.clone(),
+        // Half a list once.
+        list(&["web.2"]),
+        of_two(),
+        both.clone(),
+        one.clone(),
+        // The formation is not shown: the list alone is believed, and the question waits.
+        list(&["web.2"]),
+        no_answer,
+        one.clone(),
+        list(&["web.2"]),
+        one,
+    ])
+    .await;
+    let (app, dyno, listed) = names();
+    let heroku = client(&peer.address, LONG);
+    let look = || async { heroku.inspect(&app, &listed, Some(&dyno)).await.value };
+    let view = look().await.expect("a view");
+    let one_off = view.formation.iter().filter(|seen| seen.is_one_off).map(|seen| seen.name.index());
+    assert_eq!((one_off.collect::<Vec<_>>(), view.quantity, view.preboot), (vec![4321], Some(2), true));
+    let view = look().await.expect("a view");
+    assert_eq!((view.quantity, view.preboot), (Some(2), true));
+    assert!(matches!(look().await, Err(ApiError::Garbled { .. })));
+    assert_eq!(look().await.expect("a view").formation.len(), 2);
+    for _ in 0..2 {
+        let view = look().await.expect("a view");
+        assert_eq!((view.formation.len(), view.quantity, view.preboot), (1, None, true));
+    }
+    assert_eq!(peer.heads().len(), 19);
 }
 
 #[tokio::test]

@@ -369,6 +369,7 @@ mod tests {
             app: AppId(0),
             seen: DynoInfo {
                 name: "web.1".parse().expect("a dyno"),
+                is_one_off: false,
                 process_type: "web".parse().expect("a type"),
                 id: instance.parse().expect("an id"),
                 created_at,

@@ -171,11 +171,12 @@ fn open_claim(
     let release: Option<i64> = row.try_get("release")?;
     let target = DynoInfo {
         name,
+        // No other dyno is ever claimed.
+        is_one_off: false,
         process_type,
         id,
         created_at: timestamp(row.try_get("created_at")?),
         updated_at: timestamp(row.try_get("updated_at")?),
-        // No other state is ever claimed.
         state: DynoState::Up,
         release: release.and_then(|release| u64::try_from(release).ok()),
     };

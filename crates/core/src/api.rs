@@ -1,5 +1,6 @@
 //! What the Platform API showed: the facts behind each judgement, or why there are none.
 
+pub mod inspection;
 pub mod json;
 
 use std::time::Duration;
@@ -14,6 +15,9 @@ use crate::time::later;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DynoInfo {
     pub name: DynoName,
+    /// Whether it was started beside the formation, such as by `heroku run --type=web`. Its `attach_url` or
+    /// the formation's quantity shows it, its name does not.
+    pub is_one_off: bool,
     /// Its `type`, which must be the one in its name.
     pub process_type: ProcessType,
     /// Its `id`, new with every restart.
@@ -48,12 +52,16 @@ impl DynoInfo {
 }
 
 /// The result of the inspection before a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormationInfo {
     /// None if the API knows no dyno of that name.
     pub dyno: Option<DynoInfo>,
-    /// All dynos of the listed process types.
+    /// All dynos of the listed process types, one-off dynos included.
     pub formation: Vec<DynoInfo>,
+    /// How many dynos the named dyno's process type should have, where the API said so.
+    pub quantity: Option<u32>,
+    /// Whether the app is known to have preboot.
+    pub preboot: bool,
 }
 
 /// Why the API showed nothing. Each variant calls for a different reaction.

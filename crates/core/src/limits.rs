@@ -431,6 +431,20 @@ pub const API_CONNECT: Duration = Duration::from_secs(5);
 /// The longest wait that a 429 can impose.
 pub const API_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// How often each app's formation is asked for the number of its dynos, as long as the list of dynos agrees
+/// with it: a fifth of a call a minute.
+pub const QUANTITIES_ASKED_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// The same while the list has more dynos. A formation that has grown shows within the time that its new
+/// dynos are left alone anyway.
+pub const QUANTITIES_DOUBTED_EVERY: Duration = Duration::from_secs(30);
+
+/// How often each app's features are asked for preboot.
+pub const FEATURES_ASKED_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How soon either is asked again if the API did not say.
+pub const APP_FACTS_RETRY: Duration = Duration::from_secs(5 * 60);
+
 /// Records that a listener may lag before it misses the oldest.
 pub const RECORDS_BEHIND_MAX: usize = 1024;
 

@@ -570,7 +570,7 @@ impl Simulation {
                     (Err(error), _) => self.input(Input::Inspected { attempt_id, answer: Err(error) }),
                     (Ok(formation), None) => self.input(Input::Inspected {
                         attempt_id,
-                        answer: Ok(FormationInfo { dyno: None, formation }),
+                        answer: Ok(FormationInfo { formation, ..FormationInfo::default() }),
                     }),
                     (Ok(formation), Some(dyno)) => {
                         self.send(attempt_id, app, Want::OneOfLook { dyno, formation, list });
@@ -584,7 +584,7 @@ impl Simulation {
                 self.invariants.inspected((self.life, attempt_id), truth, list);
                 self.input(Input::Inspected {
                     attempt_id,
-                    answer: one.map(|dyno| FormationInfo { dyno, formation }),
+                    answer: one.map(|dyno| FormationInfo { dyno, formation, ..FormationInfo::default() }),
                 })
             }
         }

@@ -239,6 +239,7 @@ impl Bench {
         let states = [DynoState::Starting, DynoState::Crashed, DynoState::Down, DynoState::Other];
         DynoInfo {
             name: dyno.clone(),
+            is_one_off: false,
             process_type: dyno.process_type().clone(),
             id: format!("i{}", self.instances).parse().expect("an id"),
             created_at: at,
@@ -329,7 +330,7 @@ impl Bench {
                 formation.push(self.seen(&name, 63 + (b & 64), 255 - c));
             }
         }
-        FormationInfo { dyno, formation }
+        FormationInfo { dyno, formation, ..FormationInfo::default() }
     }
 
     /// An unexpected answer: of another kind than the open question, or to none at all.

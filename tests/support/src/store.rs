@@ -92,6 +92,7 @@ pub fn seen(name: &str, generation: u64) -> DynoInfo {
         process_type: name.process_type().clone(),
         id: format!("{name}-{generation}").parse().expect("an id"),
         name,
+        is_one_off: false,
         created_at,
         updated_at: created_at,
         state: DynoState::Up,

@@ -127,6 +127,7 @@ fn dyno(index: u32, stage: Stage, permille: u32) -> DynoFacts {
 fn seen(name: &DynoName) -> DynoInfo {
     DynoInfo {
         name: name.clone(),
+        is_one_off: false,
         process_type: name.process_type().clone(),
         id: "f1a2b3c4-0000-4000-8000-000000000001".parse().expect("an id"),
         created_at: earlier(now(), Duration::from_secs(3000)),

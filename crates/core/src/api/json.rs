@@ -252,6 +252,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
 #[derive(Deserialize)]
 struct DynoDto {
+    #[serde(default)]
+    attach_url: Option<Value>,
     created_at: String,
     id: String,
     name: String,
@@ -308,6 +310,7 @@ impl DynoDto {
         };
         Ok(DynoInfo {
             name: self.name.parse()?,
+            is_one_off: self.attach_url.is_some_and(|url| !url.is_null()),
             process_type: self.process_type.parse()?,
             id: self.id.parse()?,
             created_at,
@@ -381,6 +384,18 @@ mod tests {
         assert_eq!(seen.created_at.to_string(), "2026-01-02T03:04:05Z");
         assert_eq!(seen.updated_at.to_string(), "2026-01-02T03:05:00Z");
         assert_eq!((seen.state, seen.release), (DynoState::Up, Some(11)));
+    }
+
+    #[test]
+    fn an_attach_url_marks_a_one_off_dyno() {
+        let url = json!("rendezvous://rendezvous.runtime.heroku.com:5000/s3cret");
+        for (body, expect) in [
+            (with("attach_url", url), true),
+            (with("attach_url", Value::Null), false),
+            (without("attach_url"), false),
+        ] {
+            assert_eq!(dyno(&body).expect("a dyno").is_one_off, expect);
+        }
     }
 
     #[test]

@@ -435,6 +435,7 @@ mod tests {
     fn target() -> DynoInfo {
         DynoInfo {
             name: "web.1".parse().expect("a dyno"),
+            is_one_off: false,
             process_type: "web".parse().expect("a type"),
             id: "i".parse().expect("an id"),
             created_at: Timestamp::UNIX_EPOCH,

@@ -232,6 +232,7 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let seen = |updated| DynoInfo {
             name: "web.1".parse().expect("a dyno"),
+            is_one_off: false,
             process_type: "web".parse().expect("a type"),
             id: "i".parse().expect("an id"),
             created_at: at(100),

@@ -143,9 +143,9 @@ impl Engine {
     }
 }
 
-/// The running dynos of the listed process types, sorted by name, without duplicates.
+/// The running dynos of the formation, of the listed process types, sorted by name, without duplicates.
 fn running(view: &FormationInfo) -> Vec<DynoInfo> {
-    let up = view.formation.iter().filter(|seen| seen.state == DynoState::Up);
+    let up = view.formation.iter().filter(|seen| seen.state == DynoState::Up && !seen.is_one_off);
     let by_name: BTreeMap<DynoName, DynoInfo> = up.map(|seen| (seen.name.clone(), seen.clone())).collect();
     by_name.into_values().collect()
 }

@@ -121,6 +121,7 @@ impl Bench {
         DynoInfo {
             process_type: name.process_type().clone(),
             name,
+            is_one_off: false,
             id: format!("i{}", self.instances).parse().expect("an id"),
             created_at: at,
             updated_at: at,
@@ -226,6 +227,7 @@ impl Bench {
                 let view = FormationInfo {
                     dyno: dyno.and_then(|name| find(&self.api, &name)),
                     formation: self.api.clone(),
+                    ..FormationInfo::default()
                 };
                 Input::Inspected { attempt_id, answer: error.map_or(Ok(view), Err) }
             }

@@ -137,6 +137,7 @@ impl Story {
     pub(crate) fn r14(&mut self, index: u32, action: Action) -> &mut Self {
         let seen = self.release.map(|release| DynoInfo {
             name: web(index),
+            is_one_off: false,
             process_type: "web".parse().expect("a type"),
             id: "01234567".parse().expect("an id"),
             created_at: earlier(self.now.wall, minutes(10)),

@@ -121,6 +121,7 @@ impl World {
         // A dyno that stays down was scaled away, and the API does not list it.
         (state != DynoState::Down).then(|| DynoInfo {
             name: dyno.clone(),
+            is_one_off: false,
             process_type: dyno.process_type().clone(),
             id: instance.id,
             created_at: instance.created_at,
@@ -135,6 +136,7 @@ impl World {
         FormationInfo {
             dyno: dyno.and_then(|dyno| self.poll(dyno, now)),
             formation: self.dynos.keys().filter_map(|dyno| self.poll(dyno, now)).collect(),
+            ..FormationInfo::default()
         }
     }
 
