@@ -136,6 +136,9 @@ pub struct CheckArgs {
     /// Send a test message through each notifier
     #[arg(long)]
     pub notify: bool,
+    /// Print only what is wrong
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -154,6 +157,12 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::HISTORY_ROWS_MAX)))]
     pub limit: u32,
+    /// Only decisions of this last span of time, such as 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub since: Option<Duration>,
+    /// Wait for new decisions and print them, until interrupted
+    #[arg(long, short)]
+    pub follow: bool,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -293,6 +302,7 @@ Changes nothing, unless --register or --notify is given.
 
 Examples:
   dynowarden check
+  dynowarden check --quiet
   dynowarden check --register https://warden.example.com
 
 Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage or settings.";
@@ -300,6 +310,8 @@ Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage or settings.";
 const HISTORY_HELP: &str = "\
 Examples:
   dynowarden history --app acme --limit 20
+  dynowarden history --since 1d
+  dynowarden history --follow
   DATABASE_URL=postgres://... dynowarden history --format json
 
 Exit codes: 0 done, 1 the database could not be read, 2 wrong usage or settings.";

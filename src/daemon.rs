@@ -26,6 +26,7 @@ use crate::http::tls::Tls;
 use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;
+use crate::start_line::start_line;
 use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
@@ -74,6 +75,7 @@ pub async fn start(
     shutdown: CancellationToken,
 ) -> anyhow::Result<Running> {
     settings.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let watching = start_line(&settings);
     let plans: Vec<_> = settings.apps.iter().map(|app| app.plan.clone()).collect();
     let metrics = Arc::new(Metrics::new(&plans));
     let heroku = Heroku::new(&settings.heroku, metrics.clone())?;
@@ -131,7 +133,8 @@ pub async fn start(
     let server = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
-    info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
+    info!("{watching}");
+    info!(%address, apps, version = env!("DYNOWARDEN_VERSION"), "listening on {scheme}://{address}");
     let tasks =
         Tasks { server, driver, driver_shutdown, notify_shutdown, notifying, readiness, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })

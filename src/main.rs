@@ -10,6 +10,7 @@ use dynowarden::clock::Clock;
 use dynowarden::commands::{self, replay};
 use dynowarden::config::Needs;
 use dynowarden::config::problem::Problems;
+use dynowarden::terminal::Colour;
 
 fn main() -> ExitCode {
     match run(Cli::parse().into_command()) {
@@ -29,7 +30,12 @@ fn run(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Check(args) => {
             let settings = args.config.load(Needs::Nothing)?;
-            return commands::check::run(&args, &settings, &mut io::stdout().lock());
+            return commands::check::run(
+                &args,
+                &settings,
+                Colour::on(&io::stdout()),
+                &mut io::stdout().lock(),
+            );
         }
         Command::Demo(args) => commands::demo::run(&args)?,
         Command::Replay(args) => replay(&args)?,
@@ -40,7 +46,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Man => commands::completions::man(&mut io::stdout().lock())?,
         Command::History(args) => {
             let settings = args.config.load(Needs::Nothing)?;
-            commands::history::run(&args, &settings, &mut io::stdout().lock())?;
+            commands::history::run(&args, &settings, Colour::on(&io::stdout()), &mut io::stdout().lock())?;
         }
     }
     Ok(true)
@@ -63,5 +69,6 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
         err: &mut io::stderr().lock(),
         is_terminal,
     };
-    Ok(replay::run(args, &settings, streams, Clock::system().now().wall)?)
+    let colour = Colour::on(&io::stdout());
+    Ok(replay::run_with(colour, args, &settings, streams, Clock::system().now().wall)?)
 }

@@ -15,7 +15,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use crate::cli::{Format, ReplayArgs};
+use crate::commands::columns;
 use crate::config::settings::Settings;
+use crate::terminal::Colour;
 use dynowarden_core::limits;
 use dynowarden_core::record::Record;
 use dynowarden_core::record::view::DecisionView;
@@ -66,6 +68,20 @@ pub fn run(
     streams: Streams<'_>,
     now: Timestamp,
 ) -> Result<(), ReplayError> {
+    run_with(Colour::OFF, args, settings, streams, now)
+}
+
+/// The same with colours on standard output, or without.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_with(
+    colour: Colour,
+    args: &ReplayArgs,
+    settings: &Settings,
+    streams: Streams<'_>,
+    now: Timestamp,
+) -> Result<(), ReplayError> {
     // An error in the last of many names should show before the others are read.
     for file in args.files.iter().filter(|file| !is_stdin(file)) {
         let found = fs::metadata(file).map_err(|source| ReplayError::Read { file: file.clone(), source })?;
@@ -83,7 +99,7 @@ pub fn run(
         now,
         out,
         page: Page {
-            timeline: matches!(args.format, Format::Text).then(Timeline::default),
+            timeline: matches!(args.format, Format::Text).then(|| Timeline::new(columns(colour))),
             is_begun: false,
             text: String::new(),
         },

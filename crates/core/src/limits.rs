@@ -321,6 +321,18 @@ pub const INCIDENT_IDS_REMEMBERED: usize = 64;
 /// How long a shutdown waits for messages on their way.
 pub const LAST_MESSAGES_WAIT: Duration = Duration::from_secs(5);
 
+/// How often `history --follow` looks for new decisions.
+pub const HISTORY_FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// Decisions that `history --follow` knows to be printed: several pages of the newest.
+pub const HISTORY_FOLLOWED: usize = 1000;
+
+/// Decisions whose repeats the log holds back; beyond it, the oldest is forgotten and logged again.
+pub const LOGGED_HOLDS_REMEMBERED: usize = 4096;
+
+/// How often the log repeats the same refusal of one dyno.
+pub const LOG_HOLD_EVERY: Duration = Duration::from_secs(10 * 60);
+
 /// How long `healthcheck` waits for the daemon on the same machine; Docker and Compose wait 30 s by default.
 pub const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
