@@ -92,6 +92,8 @@ pub async fn start(
     let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
     let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
+    metrics.started(clock.now().wall);
+    metrics.notifiers(&notices.figures());
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
     let driver = Driver::new(Parts {

@@ -5,7 +5,10 @@
 //! have a starting point.
 
 mod labels;
+mod status;
+mod words;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,8 +23,8 @@ use prometheus_client::registry::Registry;
 use crate::drain_activity::DrainActivities;
 use crate::exposition::Exposition;
 use crate::metrics::labels::{
-    ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventKindLabel, EventLabels, KindLabels,
-    NotifierLabels, ReadLabels, RefusalLabels, RestartLabels, TypeLabel,
+    ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, DynoLabels, EventKindLabel, EventLabels,
+    KindLabels, NotifierLabels, ReadLabels, RefusalLabels, RestartLabels, TypeLabel,
 };
 use crate::notify::NotifierFigures;
 use crate::store::Health;
@@ -36,6 +39,8 @@ use dynowarden_core::time::Now;
 pub struct Metrics {
     registry: Registry,
     apps: Vec<AppLabel>,
+    /// Held while the dynos' series are replaced and written.
+    rendering: Mutex<()>,
     /// The counters of every batch, by app.
     tallies: Vec<Tally>,
     families: Families,
@@ -128,6 +133,15 @@ families! {
     refusals: Family<RefusalLabels, Counter>, "refused_requests",
         "Requests and connections that the HTTP server rejected, by reason";
     ready: Gauge, "ready", "1 if /readyz answers 200";
+    dry_run: Gauge, "dry_run", "1 if nothing is restarted (dry_run)";
+    started: Gauge<f64, AtomicU64>, "process_start_time_seconds",
+        "When the process started, in seconds since 1970";
+    paused: Family<AppLabels, Gauge>, "paused", "1 while restarts of the app are paused";
+    given_up: Family<AppLabels, Gauge>, "given_up", "Dynos that were given up";
+    dyno_memory: Family<DynoLabels, Gauge<f64, AtomicU64>>, "dyno_memory_bytes",
+        "Memory of a watched dyno, as last reported by Heroku";
+    dyno_quota: Family<DynoLabels, Gauge<f64, AtomicU64>>, "dyno_memory_quota_bytes",
+        "Memory quota of a watched dyno, from its last report";
 }
 
 /// The stages and ends of a restart that exist from the start; see
@@ -148,14 +162,16 @@ impl Metrics {
         families.api_rate_limit_remaining.set(-1);
         families.token_accepted.set(-1);
         families.build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        families.begin_common();
         let mut apps = Vec::new();
         for plan in plans {
+            families.dry_run.set(plan.dry_run.into());
             let label = AppLabel(plan.name.clone());
             families.begin(&label, &plan.policy.process_types);
             apps.push(label);
         }
         let tallies = apps.iter().map(|label| families.tally(label)).collect();
-        Self { registry, apps, tallies, families }
+        Self { registry, apps, rendering: Mutex::default(), tallies, families }
     }
 
     pub fn batch(&self, app: AppId, counts: &Counts) {
@@ -300,6 +316,11 @@ impl Metrics {
         self.of_app(&self.families.dynos, app, |gauge| _ = gauge.set(tracked));
     }
 
+    /// Sets when the process started.
+    pub fn started(&self, at: Timestamp) {
+        self.families.started.set(at.as_millisecond() as f64 / 1000.0);
+    }
+
     pub fn ready(&self, ready: bool) {
         self.families.ready.set(ready.into());
     }
@@ -363,26 +384,18 @@ impl Families {
         begin(&self.drain_silent, &of_app);
         begin(&self.dynos, &of_app);
         begin(&self.restart_seconds, &of_app);
-        begin(&self.bad_frames, &KindLabels { app: app.clone(), kind: "header" });
+        begin(&self.paused, &of_app);
+        begin(&self.given_up, &of_app);
+        self.begin_words(app);
         begin(
             &self.events,
             &EventLabels { app: app.clone(), kind: EventKindLabel(EventKind::Error(Code::R14)) },
         );
-        let rule = DecisionLabels { app: app.clone(), decision: "restart", reason: "rule" };
-        begin(&self.decisions, &rule);
         for process_type in process_types {
             for outcome in RESTART_OUTCOMES {
                 let process_type = TypeLabel(process_type.clone());
                 begin(&self.restarts, &RestartLabels { app: app.clone(), process_type, outcome });
             }
-        }
-        for outcome in ["ok", "unreachable"] {
-            for call in ["delete_dyno", "list_dynos"] {
-                begin(&self.api_requests, &ApiLabels { call, outcome });
-            }
-        }
-        for reason in ["queue_full", "throttled", "unauthorized"] {
-            begin(&self.refusals, &RefusalLabels { reason });
         }
     }
 }

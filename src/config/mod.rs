@@ -23,6 +23,7 @@ mod policy;
 mod reader;
 mod receivers;
 mod rules;
+pub mod schema;
 mod secret;
 mod suggest;
 mod tls;

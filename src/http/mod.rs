@@ -175,7 +175,7 @@ impl Service {
             Route::Drain(app) => Ok(self.ingest(app, head, body).await),
             Route::Health => Ok(reply::text(StatusCode::OK, "alive\n")),
             Route::Hook(app) => Box::pin(self.restart_by_hook(app, head, body)).await,
-            Route::Metrics => self.show_metrics(head),
+            Route::Metrics => self.show_metrics(head).await,
             Route::Events => self.stream_events(head, &body),
             Route::Form(form) => Box::pin(self.submit_form(form, head, body)).await,
             Route::ListDecisions => Box::pin(self.list_decisions(head)).await,

@@ -3,6 +3,7 @@
 mod check;
 mod codes;
 mod config;
+mod contrib;
 mod daemon;
 mod demo;
 mod engine_ops;

@@ -39,6 +39,16 @@ fn serves(env: &BTreeMap<String, String>, files: &BTreeMap<&str, &str>) -> Setti
     settings
 }
 
+/// The settings of a sample, with the secrets and the app that its user adds.
+#[track_caller]
+pub(crate) fn serves_with_secrets(env: &BTreeMap<String, String>) -> Settings {
+    let mut env = env.clone();
+    for name in ["HEROKU_API_KEY", "HEROKU_APP", "DRAIN_PASSWORD", "ADMIN_PASSWORD", "SLACK_URL"] {
+        env.insert(name.to_owned(), filled_in(name).to_owned());
+    }
+    serves(&env, &BTreeMap::new())
+}
+
 /// The values that a user of a sample would fill in.
 fn filled_in(name: &str) -> &'static str {
     match name {
