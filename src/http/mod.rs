@@ -124,7 +124,8 @@ impl Service {
         let admin_ui = settings.admin_password.as_ref().map(|password| {
             let status_model =
                 Arc::new(StatusModel::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
-            AdminUi::new(password, status_model, clock.now().wall.as_millisecond().unsigned_abs())
+            let public_url = settings.public_url.clone();
+            AdminUi::new(password, public_url, status_model, clock.now().wall.as_millisecond().unsigned_abs())
         });
         Self {
             admin: settings.admin_password.as_ref().map(Secret::configured),

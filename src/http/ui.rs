@@ -14,6 +14,7 @@ use maud::Markup;
 
 use crate::http::Service;
 use crate::http::admin_ui::AdminUi;
+use crate::http::api::decision_filter;
 use crate::http::client_addr::Head;
 use crate::http::denied::{Answered, Denied};
 use crate::http::forms::Fields;
@@ -21,19 +22,23 @@ use crate::http::reply::{self, ReplyBody, accepts_gzip};
 use crate::http::route::{Form, Page};
 use crate::store::history::Filter;
 use crate::ui::assets::Asset;
-use crate::ui::dyno::{app_page, dyno_page, problem_page};
-use crate::ui::layout::{self, Layout};
-use crate::ui::overview::{Overview, decisions_page};
-use dynowarden_core::ident::DynoName;
+use crate::ui::decisions_page::{Asked, decisions_page};
+use crate::ui::dyno::{app_page, dyno_page, problem_page, ps_restart};
+use crate::ui::layout::{self, Layout, Told};
+use crate::ui::overview::Overview;
+use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
+use dynowarden_core::record::hold::Hold;
+use dynowarden_core::record::{Action, Decision};
 
 impl Service {
     pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Answered {
         let admin_ui = self.require_admin_ui(head)?;
         // Read before the facts, so that an event between the two is repeated and not missed.
         let seen = admin_ui.streams.last_html_id();
-        let layout = admin_ui.layout(&seen);
         let fields = Fields::of_query(head);
+        let told = fields.filled("told").and_then(|told| told.parse().ok());
+        let layout = Layout { told: told.and_then(|id| admin_ui.told(id)), ..admin_ui.layout(&seen) };
         if let Page::Asset(path) = page {
             return Ok(admin_ui
                 .asset(path)
@@ -50,11 +55,18 @@ impl Service {
                 .find(|(of, known)| of.name.as_str() == app && known.status.name.to_string() == dyno)
                 .map(|(app, dyno)| dyno_page(&layout, &facts, app, dyno)),
             Page::Decisions => {
-                let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
-                let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
+                let asked = asked(&fields);
+                let filter = match self.page_filter(&fields) {
+                    Ok(filter) => filter,
+                    Err(problem) => {
+                        let page = problem_page(&layout, "Not a filter", &problem);
+                        return Ok(html(StatusCode::BAD_REQUEST, page, &head.headers));
+                    }
+                };
                 let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
                 facts.decisions = page.decisions.into_iter().map(Arc::new).collect();
-                Some(decisions_page(&layout, &facts, page.next.map(|next| next.to_string()).as_deref()))
+                let next = page.next.map(|next| next.to_string());
+                Some(decisions_page(&layout, &facts, &asked, next.as_deref()))
             }
             Page::Asset(_) => None,
             Page::Overview => Some(Overview::new(&layout, &facts).page(&layout, &facts)),
@@ -80,12 +92,22 @@ impl Service {
         }
         let (app, text) = (fields.filled("app"), |name| fields.value(name).unwrap_or_default());
         let done = match form {
-            Form::Pause => self.pause_app(app, text("for"), text("reason")).await.map(|_| "/".to_owned()),
+            Form::Pause => {
+                let done = self.pause_app(app, text("for"), text("reason")).await;
+                let of = app.map_or("all apps".to_owned(), str::to_owned);
+                let said = format!("Restarts of {of} are paused for {}.", text("for"));
+                done.map(|_| ("/".to_owned(), Told { text: said, command: None, is_done: true }))
+            }
             Form::Restart => self.restart_dyno(app, text("dyno")).await,
-            Form::Resume => self.resume_app(app).await.map(|_| "/".to_owned()),
+            Form::Resume => {
+                let done = self.resume_app(app).await;
+                let of = app.map_or("all apps".to_owned(), str::to_owned);
+                let said = format!("Restarts of {of} are allowed again.");
+                done.map(|_| ("/".to_owned(), Told { text: said, command: None, is_done: true }))
+            }
         };
         match done {
-            Ok(to) => Ok(see_other(&to)),
+            Ok((to, told)) => Ok(see_other(&format!("{to}?told={}", admin_ui.tell(told)))),
             Err(Denied::Query(problem)) => Ok(failed(admin_ui, StatusCode::BAD_REQUEST, &problem)),
             Err(Denied::UnknownApp) => {
                 Ok(failed(admin_ui, StatusCode::NOT_FOUND, "No watched app has this name."))
@@ -94,18 +116,66 @@ impl Service {
         }
     }
 
-    /// Requests a restart, and returns the page that will show its result.
-    async fn restart_dyno(&self, app: Option<&str>, dyno: &str) -> Result<String, Denied> {
+    /// The filter of the page: without a kind, what an operator asks first.
+    fn page_filter(&self, fields: &Fields) -> Result<Filter, String> {
+        let kind = fields.filled("kind");
+        let filter = decision_filter(&fields.without("kind", kind == Some("all")), self.clock.now().wall)?;
+        let is_narrowed = fields.filled("code").is_some();
+        Ok(Filter { only_news: kind.is_none() && !is_narrowed, ..filter })
+    }
+
+    /// Requests a restart, and returns the page that will show its result, with the answer.
+    async fn restart_dyno(&self, app: Option<&str>, dyno: &str) -> Result<(String, Told), Denied> {
         let name = app.ok_or(Denied::UnknownApp)?;
         let app = self.app(name).ok_or(Denied::UnknownApp)?;
         let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
         let to = format!("/apps/{name}/dynos/{dyno}");
         // The order stands even after the time-out.
-        let order = self.handle.order(app, Some(dyno));
-        match tokio::time::timeout(limits::FORM_WAIT, order).await {
-            Ok(Err(stopped)) => Err(stopped.into()),
-            Ok(Ok(_)) | Err(_) => Ok(to),
+        let order = self.handle.order(app, Some(dyno.clone()));
+        let decisions = match tokio::time::timeout(limits::FORM_WAIT, order).await {
+            Ok(answer) => answer?,
+            Err(_) => Vec::new(),
+        };
+        let name: AppName = name.parse().map_err(|_| Denied::UnknownApp)?;
+        Ok((to, answer(&name, &dyno, decisions.first())))
+    }
+}
+
+/// What became of a person's restart.
+fn answer(app: &AppName, dyno: &DynoName, decision: Option<&Decision>) -> Told {
+    let told = |text, is_done| Told { text, command: None, is_done };
+    let Some(decision) = decision else {
+        return told(format!("Asked for a restart of {dyno}. The decision appears here."), true);
+    };
+    let reason = decision.reason();
+    match &decision.action {
+        Action::Restart { dry_run: true, .. } => {
+            told(format!("Dry run: {dyno} would be restarted now. Nothing was sent."), true)
         }
+        Action::Restart { .. } => told(format!("{dyno} is being restarted."), true),
+        Action::Hold(Hold::Queued { .. } | Hold::FormationOut { .. }) => {
+            told(format!("{dyno} will be restarted when its turn comes: {reason}."), true)
+        }
+        Action::Hold(Hold::UnderWay) => told(format!("{dyno} is already being restarted."), true),
+        Action::Hold(Hold::Gone) => told(format!("{dyno} was not restarted: {reason}."), false),
+        Action::Hold(_) | Action::Notify => Told {
+            text: format!("{dyno} was not restarted: {reason}."),
+            command: Some(ps_restart(app, dyno)),
+            is_done: false,
+        },
+    }
+}
+
+/// The fields of the filter, to be shown again.
+fn asked(fields: &Fields) -> Asked {
+    let text =
+        |name: &str| fields.value(name).unwrap_or_default().chars().take(limits::QUOTED_CHARS_MAX).collect();
+    Asked {
+        app: text("app"),
+        dyno: text("dyno"),
+        kind: text("kind"),
+        code: text("code"),
+        since: text("since"),
     }
 }
 

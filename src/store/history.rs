@@ -21,6 +21,8 @@ pub struct Filter {
     pub app: Option<AppName>,
     pub dyno: Option<DynoName>,
     pub kind: Option<Word>,
+    /// Without refusals, except those that gave up on a dyno.
+    pub only_news: bool,
     /// The reason as a word.
     pub code: Option<String>,
     /// Only decisions that were made, or repeated, since then.
@@ -93,6 +95,9 @@ pub(super) async fn read(filter: &Filter, from: &AnyPool) -> Result<Page, sqlx::
     }
     if filter.kind.is_some() {
         conditions.push(format!("decided.decision = {}", place()));
+    }
+    if filter.only_news {
+        conditions.push("(decided.decision <> 'hold' OR decided.code = 'max_restarts')".to_owned());
     }
     if filter.code.is_some() {
         conditions.push(format!("decided.code = {}", place()));

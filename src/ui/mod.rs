@@ -22,6 +22,7 @@
 pub mod assets;
 mod chart;
 pub mod decisions;
+pub mod decisions_page;
 pub mod dyno;
 mod dynos;
 pub mod facts;

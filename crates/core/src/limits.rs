@@ -336,6 +336,9 @@ pub const LOG_HOLD_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How long a scrape of `/metrics` waits for the dynos' state; Prometheus itself waits 10 s by default.
 pub const METRICS_STATUS_WAIT: Duration = Duration::from_secs(2);
 
+/// Answers to forms of the status page that are kept for the page that shows them.
+pub const FORM_ANSWERS_MAX: usize = 64;
+
 /// How long `healthcheck` waits for the daemon on the same machine; Docker and Compose wait 30 s by default.
 pub const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
