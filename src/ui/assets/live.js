@@ -16,9 +16,13 @@
     at.toLocaleDateString(undefined, { day: "numeric", month: "short" }) + " ") + clock(at);
   const ago = (seconds) => seconds < 90 ? seconds + " s ago" : seconds < 5400 ? Math.round(seconds / 60) + " min ago" :
     seconds < 172800 ? Math.round(seconds / 3600) + " h ago" : Math.round(seconds / 86400) + " days ago";
+  // What happened is never ahead of now: a reader's clock that is behind is set by it, and so is a demo's.
+  let ahead = 0;
   const localise = (root) => {
-    for (const time of root.querySelectorAll("time[datetime]")) {
-      const at = new Date(time.dateTime), past = Math.floor((Date.now() - at) / 1000), form = time.dataset.form;
+    const times = root.querySelectorAll("time[datetime]");
+    for (const time of times) if (!time.dataset.form) ahead = Math.max(ahead, new Date(time.dateTime) - Date.now() || 0);
+    for (const time of times) {
+      const at = new Date(time.dateTime), past = Math.floor((Date.now() + ahead - at) / 1000), form = time.dataset.form;
       if (isNaN(at)) continue;
       const text = form === "day" ? at.toLocaleDateString(undefined, { weekday: "long", day: "numeric", month: "long" }) :
         form === "clock" || past < 0 ? dated(at) : ago(past) + " · " + dated(at);
