@@ -75,7 +75,6 @@ pub async fn start(
     shutdown: CancellationToken,
 ) -> anyhow::Result<Running> {
     settings.warnings.iter().for_each(|warning| warn!("{warning}"));
-    let watching = start_line(&settings);
     let plans: Vec<_> = settings.apps.iter().map(|app| app.plan.clone()).collect();
     let metrics = Arc::new(Metrics::new(&plans));
     let heroku = Heroku::new(&settings.heroku, metrics.clone())?;
@@ -92,8 +91,7 @@ pub async fn start(
     let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
     let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
-    metrics.started(clock.now().wall);
-    metrics.notifiers(&notices.figures());
+    announce(&settings, &metrics, &notices, clock);
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
     let driver = Driver::new(Parts {
@@ -135,11 +133,17 @@ pub async fn start(
     let server = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
     let apps = settings.apps.len();
-    info!("{watching}");
     info!(%address, apps, version = env!("DYNOWARDEN_VERSION"), "listening on {scheme}://{address}");
     let tasks =
         Tasks { server, driver, driver_shutdown, notify_shutdown, notifying, readiness, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
+}
+
+/// Logs what is watched and who is told, and begins the figures that exist from the start.
+fn announce(settings: &Settings, metrics: &Metrics, notices: &NotifierHandle, clock: Clock) {
+    info!("{}", start_line(settings));
+    metrics.started(clock.now().wall);
+    metrics.notifiers(&notices.figures());
 }
 
 /// Tasks that must all run: if one ends, the daemon ends.

@@ -310,21 +310,6 @@ impl Metrics {
         self.families.api_rate_limit_remaining.set(remaining.into());
     }
 
-    /// Sets the number of an app's dynos that the engine keeps state for.
-    pub fn dynos(&self, app: AppId, tracked: usize) {
-        let tracked = i64::try_from(tracked).unwrap_or(i64::MAX);
-        self.of_app(&self.families.dynos, app, |gauge| _ = gauge.set(tracked));
-    }
-
-    /// Sets when the process started.
-    pub fn started(&self, at: Timestamp) {
-        self.families.started.set(at.as_millisecond() as f64 / 1000.0);
-    }
-
-    pub fn ready(&self, ready: bool) {
-        self.families.ready.set(ready.into());
-    }
-
     /// All figures as text. Ages are those at `now`.
     pub fn render(&self, exposition: Exposition, drains: &DrainActivities, now: Now) -> String {
         for app in (0..).map(AppId).take(self.apps.len()) {

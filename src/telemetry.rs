@@ -56,8 +56,8 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
 
 /// Logs and counts records in one place, so that the two cannot differ.
 ///
-/// The same refusal repeats with every error line. The log has it at once and then every ten minutes; every one
-/// is counted.
+/// The same refusal repeats with every error line. The log has it at once and then every ten minutes; every
+/// one is counted.
 #[derive(Debug, Default)]
 pub struct Reporter {
     /// The last refusal of each dyno and rule.

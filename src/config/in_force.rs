@@ -1,7 +1,7 @@
 //! The settings in force, each with its origin: `dynowarden config`.
 //!
-//! The defaults are those of `dynowarden.example.toml`, which lists every key in its order. A test holds it to
-//! the defaults of the code. Secrets are named and never shown.
+//! The defaults are those of `dynowarden.example.toml`, which lists every key in its order. A test holds it
+//! to the defaults of the code. Secrets are named and never shown.
 
 use std::fmt::Write as _;
 

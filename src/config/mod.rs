@@ -18,6 +18,7 @@ mod apps;
 mod document;
 mod field;
 mod notify;
+mod notify_variables;
 mod places;
 mod policy;
 mod reader;
@@ -148,9 +149,10 @@ fn read_settings(reader: &mut Reader<'_>, root: &keys::Root) -> Settings {
         plan: defaults.clone(),
     };
     let apps = apps::read(reader, &root.app, &common);
+    let notifiers = notify::read(reader, &root.notify, &apps);
     let settings = Settings {
         admin_password: secret::read(reader, "ADMIN_PASSWORD", &root.admin.password_file, secret::PASSWORD),
-        notifiers: notify::read(reader, &root.notify, &apps),
+        notifiers: notify_variables::read(reader, &root.notify, notifiers),
         apps,
         database: read_database(reader, &root.store),
         defaults,

@@ -46,62 +46,11 @@ pub(super) fn read(
         notifier.name = free_name(notifier.name, &notifiers);
         notifiers.push(notifier);
     }
-    read_variables(reader, sections, &mut notifiers);
     notifiers
 }
 
-/// The variables that make a notifier alone, with every default.
-const SHORT: [(&str, ChannelType, SecretKind); 4] = [
-    ("SLACK_URL", ChannelType::Slack, receivers::SLACK_URL),
-    ("TEAMS_URL", ChannelType::Teams, receivers::TEAMS_URL),
-    ("DISCORD_URL", ChannelType::Discord, receivers::DISCORD_URL),
-    ("PAGERDUTY_KEY", ChannelType::PagerDuty, ROUTING_KEY),
-];
-
-/// A variable that a `[[notify]]` names is that notifier's, and makes none of its own.
-fn read_variables(
-    reader: &mut Reader<'_>,
-    sections: &[Spanned<keys::Notify>],
-    notifiers: &mut Vec<NotifierSettings>,
-) {
-    let is_named = |name: &str| {
-        let mut named = sections.iter().flat_map(|section| {
-            let section = section.get_ref();
-            [&section.url_env, &section.secret_env].into_iter().filter_map(Field::found)
-        });
-        named.any(|found| found.value.text() == Some(name))
-    };
-    for (variable, channel_type, kind) in SHORT {
-        let Some(found) = reader.variable(variable).filter(|_| !is_named(variable)) else { continue };
-        let Some(secret) = checked(reader, &found, found.value.text().map(str::to_owned), SHOWN_AS, kind)
-        else {
-            continue;
-        };
-        let channel = match channel_type {
-            ChannelType::Slack => ChannelSettings::Slack { url: secret },
-            ChannelType::Teams => ChannelSettings::Teams { url: secret },
-            ChannelType::Discord => ChannelSettings::Discord { url: secret },
-            _ => ChannelSettings::PagerDuty {
-                url: receivers::PAGERDUTY_EVENTS.to_owned().into(),
-                routing_key: secret,
-            },
-        };
-        let name = free_name(channel_type.word().into(), notifiers);
-        notifiers.push(NotifierSettings {
-            apps: None,
-            channel,
-            digest: None,
-            group: GROUP,
-            name,
-            on: Kind::DEFAULT.into(),
-            repeat: REPEAT,
-            variable: Some(variable),
-        });
-    }
-}
-
 /// `name`, or with the first number behind it that no notifier has.
-fn free_name(name: Arc<str>, notifiers: &[NotifierSettings]) -> Arc<str> {
+pub(super) fn free_name(name: Arc<str>, notifiers: &[NotifierSettings]) -> Arc<str> {
     let is_taken = |name: &str| notifiers.iter().any(|other| *other.name == *name);
     if !is_taken(&name) {
         return name;
@@ -110,8 +59,8 @@ fn free_name(name: Arc<str>, notifiers: &[NotifierSettings]) -> Arc<str> {
     numbered.find(|name| !is_taken(name)).map_or(name.clone(), Arc::from)
 }
 
-const GROUP: Duration = Duration::from_secs(30);
-const REPEAT: Duration = Duration::from_secs(4 * 3600);
+pub(super) const GROUP: Duration = Duration::from_secs(30);
+pub(super) const REPEAT: Duration = Duration::from_secs(4 * 3600);
 
 /// Reads every key before it gives up, so that every problem is found.
 fn read_one(
@@ -230,7 +179,7 @@ const SIGNING: SecretKind = SecretKind {
     is_usable: secret::PASSWORD.is_usable,
 };
 
-const ROUTING_KEY: SecretKind = SecretKind {
+pub(super) const ROUTING_KEY: SecretKind = SecretKind {
     allowed: "the integration key of a PagerDuty service with the Events API v2, 32 letters and digits",
     is_usable: |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric()),
 };
@@ -276,9 +225,9 @@ fn read_secret(
 }
 
 /// How a message names a secret.
-const SHOWN_AS: &str = "the value (not shown)";
+pub(super) const SHOWN_AS: &str = "the value (not shown)";
 
-fn checked(
+pub(super) fn checked(
     reader: &mut Reader<'_>,
     found: &Found,
     text: Option<String>,

@@ -2,17 +2,35 @@
 
 use std::sync::PoisonError;
 
+use jiff::Timestamp;
+
 use crate::drain_activity::DrainActivities;
 use crate::exposition::Exposition;
 use crate::metrics::Metrics;
 use crate::metrics::labels::DynoLabels;
 use dynowarden_core::engine::status::AppStatus;
+use dynowarden_core::ident::AppId;
 use dynowarden_core::time::Now;
 
 /// Heroku's megabyte: a dyno of 512 MB has 512 × 1024 × 1024 bytes.
 const BYTES_PER_MB: f64 = 1_048_576.0;
 
 impl Metrics {
+    /// Sets the number of an app's dynos that the engine keeps state for.
+    pub fn dynos(&self, app: AppId, tracked: usize) {
+        let tracked = i64::try_from(tracked).unwrap_or(i64::MAX);
+        self.of_app(&self.families.dynos, app, |gauge| _ = gauge.set(tracked));
+    }
+
+    /// Sets when the process started.
+    pub fn started(&self, at: Timestamp) {
+        self.families.started.set(at.as_millisecond() as f64 / 1000.0);
+    }
+
+    pub fn ready(&self, ready: bool) {
+        self.families.ready.set(ready.into());
+    }
+
     /// All figures as text, with the state of every watched dyno. Dynos that are gone have no series.
     pub fn render_with(
         &self,

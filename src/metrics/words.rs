@@ -1,5 +1,5 @@
-//! The closed sets of label values. Every series of a counter exists from the start, so that `increase()` sees
-//! the first event.
+//! The closed sets of label values. Every series of a counter exists from the start, so that `increase()`
+//! sees the first event.
 
 use crate::metrics::labels::{ApiLabels, AppLabel, DecisionLabels, KindLabels, ReadLabels, RefusalLabels};
 use crate::metrics::{Families, begin};
@@ -80,7 +80,7 @@ impl Families {
         for kind in Kind::CHOICES.map(Kind::word) {
             begin(&self.notices, &KindLabels { app: app.clone(), kind });
         }
-        for kind in ["count", "cut", "header"] {
+        for kind in ["count", "cut", "header", "too_many"] {
             begin(&self.bad_frames, &KindLabels { app: app.clone(), kind });
         }
     }

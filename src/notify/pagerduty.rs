@@ -1,7 +1,7 @@
 //! PagerDuty's Events API v2: loud messages trigger an alert, and the end of their incident resolves it.
 //!
-//! <https://developer.pagerduty.com/docs/events-api-v2/trigger-events/>. The incident's id is the `dedup_key`,
-//! so that all messages of an incident are one alert.
+//! <https://developer.pagerduty.com/docs/events-api-v2/trigger-events/>. The incident's id is the
+//! `dedup_key`, so that all messages of an incident are one alert.
 
 use std::time::Duration;
 

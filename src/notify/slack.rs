@@ -82,8 +82,8 @@ fn word(text: &str, secrets: &Secrets) -> String {
 
 const WORD_CHARS_MAX: usize = 64;
 
-/// The message in Block Kit. All text but the last line is `plain_text`, in which Slack reads no markup, and is
-/// also escaped.
+/// The message in Block Kit. All text but the last line is `plain_text`, in which Slack reads no markup, and
+/// is also escaped.
 fn payload(message: &Message) -> Value {
     let title = format!("{} {}", mark(message), message.title);
     let mut blocks = vec![json!({ "type": "header", "text": plain(&title, HEADER_CHARS_MAX) })];
@@ -96,7 +96,10 @@ fn payload(message: &Message) -> Value {
     );
     let links = message.links.named();
     if !links.is_empty() {
-        let button = |(text, url): (&str, String)| json!({ "type": "button", "text": plain(text, BUTTON_CHARS_MAX), "url": url });
+        let button = |(text, url): (&str, String)| {
+            let text = plain(text, BUTTON_CHARS_MAX);
+            json!({ "type": "button", "text": text, "url": url })
+        };
         let buttons: Vec<Value> = links.into_iter().map(button).collect();
         blocks.push(json!({ "type": "actions", "elements": buttons }));
     }

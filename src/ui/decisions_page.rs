@@ -68,13 +68,19 @@ fn filter(facts: &Facts, asked: &Asked) -> Markup {
             label { "Dyno " input type="text" name="dyno" value=(asked.dyno) placeholder="web.1" size="8"; }
             label { "Show "
                 select name="kind" {
-                    @for (value, word) in KINDS { option value=(value) selected[value == asked.kind] { (word) } }
+                    @for (value, word) in KINDS {
+                        option value=(value) selected[value == asked.kind] { (word) }
+                    }
                 }
             }
-            label { "Reason " input type="text" name="code" value=(asked.code) placeholder="cooling_down" size="14"; }
+            label { "Reason "
+                input type="text" name="code" value=(asked.code) placeholder="cooling_down" size="14";
+            }
             label { "Since "
                 select name="since" {
-                    @for (value, word) in SPANS { option value=(value) selected[value == asked.since] { (word) } }
+                    @for (value, word) in SPANS {
+                        option value=(value) selected[value == asked.since] { (word) }
+                    }
                 }
             }
             button type="submit" { "Filter" }

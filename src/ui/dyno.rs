@@ -125,8 +125,8 @@ fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
     }
 }
 
-/// The confirmation before a restart, or the reason that one must fail and the way out. The button is behind a
-/// disclosure, so that no single click restarts.
+/// The confirmation before a restart, or the reason that one must fail and the way out. The button is behind
+/// a disclosure, so that no single click restarts.
 fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts, now: Timestamp) -> Markup {
     let name = &dyno.status.name;
     if let Some(pause) = &app.paused {
@@ -159,7 +159,8 @@ fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts, now: Time
         }
         @if alone == 1 {
             p.note {
-                "This is the only " (name.process_type()) " dyno: the app may be down until the new one is up."
+                "This is the only " (name.process_type())
+                " dyno: the app may be down until the new one is up."
             }
         }
         @if app.dry_run { p.note { "Dry run: the decision is recorded, but nothing is restarted." } }

@@ -53,7 +53,10 @@ fn row(of: &AppFacts, dyno: &DynoFacts, with_traffic: bool, now: Timestamp) -> R
     let html = html! {
         tr id=(id) .(tone.class()) {
             th scope="row" { a href=(here) { (status.name) } }
-            td.state { (badge(tone, word)) @if let Some(detail) = detail(dyno, now) { small { (with_times(&detail)) } } }
+            td.state {
+                (badge(tone, word))
+                @if let Some(detail) = detail(dyno, now) { small { (with_times(&detail)) } }
+            }
             td.wide { (chart::small(dyno, now)) }
             td.figure data-label="Memory" { (memory(dyno)) }
             @if with_traffic { (traffic(dyno.traffic.unwrap_or_default())) }

@@ -141,7 +141,7 @@ fn headline(facts: &Facts) -> Part {
     let day = earlier(facts.now, std::time::Duration::from_secs(86_400));
     let today = facts.decisions.iter().filter(|decision| decision.at >= day);
     let mut restarts = 0_u64;
-    // Dynos, not log lines: a refusal repeats with every error, and a large number of them alarms for nothing.
+    // Dynos, not log lines: a refusal repeats with every error, and a large number of them alarms people.
     let mut left_alone = BTreeSet::new();
     for decision in today {
         match decision.decision {
@@ -244,8 +244,9 @@ fn attention(facts: &Facts) -> Part {
         html! {
             section.attention id="attention" aria-labelledby="attention-title" {
                 h2 id="attention-title" { "Now" }
-                @if none && facts.trouble.is_some() { p.none { "dynowarden is not ready, so nothing is restarted." } }
-                @else if none { p.none { "Nothing is paused, cooling down, given up or in progress." } }
+                @if none && facts.trouble.is_some() {
+                    p.none { "dynowarden is not ready, so nothing is restarted." }
+                } @else if none { p.none { "Nothing is paused, cooling down, given up or in progress." } }
                 @else { ul { (rows) } }
                 @if more > 0 { p.none { "… and " (count(more, "more", "more")) } }
             }

@@ -7,18 +7,21 @@ use jiff::Timestamp;
 
 use crate::record::view::{DecisionView, OutcomeView};
 
+/// The text before and after a word, for terminals with colours.
+pub type Paint = fn(&str) -> (&'static str, &'static str);
+
 /// The widths of the columns. They only grow, because the next line is not known.
 #[derive(Debug, Default)]
 pub struct Columns {
     app: usize,
     dyno: usize,
     /// Frames a word, for terminals with colours.
-    paint: Option<fn(&str) -> (&'static str, &'static str)>,
+    paint: Option<Paint>,
 }
 
 impl Columns {
     /// With the text before and after each word.
-    pub fn painted(paint: fn(&str) -> (&'static str, &'static str)) -> Self {
+    pub fn painted(paint: Paint) -> Self {
         Self { paint: Some(paint), ..Self::default() }
     }
 

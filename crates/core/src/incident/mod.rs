@@ -18,6 +18,7 @@
 
 pub mod digest;
 mod dyno_incident;
+mod ids;
 pub mod kind;
 pub mod message;
 mod outage;
@@ -197,23 +198,6 @@ impl Incidents {
 
     fn app_name(&self, app: AppId) -> AppName {
         self.plan.apps[app.0 as usize].name.clone()
-    }
-
-    /// An id for an incident that begins now: the same for every notifier, for it does not depend on what a
-    /// notifier has sent.
-    fn incident_id(&mut self, about: &str) -> String {
-        let id = format!("{about}-{:08x}-{:x}", self.plan.tag, self.now.wall.as_millisecond());
-        let mut numbered = (2..).map(|number| format!("{id}-{number}"));
-        let id = if self.ids.contains(&id) {
-            numbered.find(|id| !self.ids.contains(id)).expect("more numbers than remembered ids")
-        } else {
-            id
-        };
-        if self.ids.len() >= limits::INCIDENT_IDS_REMEMBERED {
-            self.ids.pop_front();
-        }
-        self.ids.push_back(id.clone());
-        id
     }
 
     fn record(&mut self, record: &Record, readings: &dyn Readings) {

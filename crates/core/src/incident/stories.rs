@@ -296,6 +296,15 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     story.wait(seconds(2));
     keep("notifier-down", &story);
 
+    all.extend(other_messages());
+    all
+}
+
+fn other_messages() -> Vec<(&'static str, Message)> {
+    let mut all = Vec::new();
+    let mut keep = |name: &'static str, story: &Story| {
+        all.push((name, story.messages.last().expect("a message was sent").clone()));
+    };
     let mut story = Story::new();
     story.input(Input::Release { app: AppId(0), version: Some(42) }).wait(minutes(9));
     story.queued(1, 2).wait(minutes(2)).queued(2, 1);
