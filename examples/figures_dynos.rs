@@ -95,6 +95,7 @@ fn plan(place: u32, web: &ProcessType) -> AppPlan {
             process_types: vec![web.clone()],
             cooldown: 10 * minute,
             max_restarts: Rate { count: NonZeroU32::new(3).expect("three"), per: 120 * minute },
+            give_up_after: NonZeroU32::MIN,
             give_up_for: 360 * minute,
             max_concurrent: one,
             settle: minute / 2,

@@ -108,6 +108,7 @@ fn decision(n: u32, now: Timestamp, action: Action) -> anyhow::Result<Decision> 
 
 fn claim(n: u32, now: Timestamp) -> anyhow::Result<ClaimRequest> {
     let bounds = Bounds {
+        boot_timeout: Duration::from_secs(180),
         cooldown: Duration::from_secs(600),
         max_concurrent: 1000.try_into().expect("a thousand"),
         max_restarts: dynowarden_core::policy::Rate { count: 3.try_into()?, per: Duration::from_secs(7200) },
@@ -120,7 +121,8 @@ fn claim(n: u32, now: Timestamp) -> anyhow::Result<ClaimRequest> {
         attempt_id,
         app: AppId(0),
         seen: seen(n, now)?,
-        is_manual: false,
+        is_forced: false,
+        broken: Vec::new(),
         decision: Some(Box::new(decision)),
         bounds,
     })

@@ -12,10 +12,12 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::app_ids::AppIds;
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
 use crate::drain_activity::DrainActivities;
+use crate::drain_lister::DrainLister;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
 use crate::heroku::Heroku;
@@ -31,6 +33,7 @@ use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
 use crate::store::{Store, StoreOptions};
+use crate::store_watch;
 use crate::traffic::TrafficBook;
 use crate::watchdog_task::WatchdogTask;
 use dynowarden_core::limits;
@@ -86,7 +89,9 @@ pub async fn start(
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
     let store = open_store(&settings, clock).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
-    let store_watch = tokio::spawn(watch_store(store.clone(), readiness.clone()));
+    let names = plans.iter().map(|plan| plan.name.clone()).collect();
+    let ids = Arc::new(AppIds::load(names, clock, handle.clone(), store.clone()).await);
+    let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
     // The notifiers and the status page read it.
     let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
     let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
@@ -99,11 +104,13 @@ pub async fn start(
         commands,
         handle: handle.clone(),
         heroku: heroku.clone(),
+        ids: ids.clone(),
         metrics: metrics.clone(),
         notices: notices.clone(),
         plans,
         seed,
         store: store.clone(),
+        tokens: tokens.clone(),
     });
     let driver_shutdown = CancellationToken::new();
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
@@ -119,7 +126,16 @@ pub async fn start(
         tokens,
         traffic,
     };
-    let watchdog = tokio::spawn(WatchdogTask::new(&settings, heroku, context.clone()).run(shutdown.clone()));
+    let lister = DrainLister {
+        clock,
+        handle: handle.clone(),
+        heroku: heroku.clone(),
+        ids: ids.clone(),
+        tokens: context.tokens.clone(),
+    };
+    tokio::spawn(lister.run(shutdown.clone()));
+    let watchdog =
+        tokio::spawn(WatchdogTask::new(&settings, heroku, ids, context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(&settings, context.clone()));
     if let Some(status_model) = service.status_model() {
         status_model.restore(last_decisions(&context.store).await);
@@ -207,21 +223,6 @@ async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreErr
 fn remembered_span(plans: &[AppPlan]) -> Duration {
     let spans = plans.iter().map(|plan| plan.policy.cooldown.max(plan.policy.max_restarts.per));
     spans.max().unwrap_or_default()
-}
-
-/// Reports in `/readyz` that the store is away; the store itself logs it.
-async fn watch_store(store: Store, readiness: Arc<Readiness>) {
-    let mut health = store.watch();
-    loop {
-        // It may have gone away before this task started.
-        match &*health.borrow_and_update() {
-            Some(_) => readiness.fail("store", "unavailable; batches are accepted, but restarts are off"),
-            None => readiness.recover("store"),
-        }
-        if health.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Decisions of an earlier process, for the status page. It can start without them, so a store that does not

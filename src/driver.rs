@@ -15,10 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::app_ids::AppIds;
 use crate::clock::Clock;
+use crate::drain_tokens::DrainTokens;
 use crate::heroku::{Answered, Heroku};
 use crate::metrics::Metrics;
 use crate::notify::NotifierHandle;
+use crate::origin_gate::{Batch, OriginGate, Passed};
 use crate::pauses::PauseKeeper;
 use crate::queue_quota::{QueuePermit, QueueQuota};
 use crate::store::Store;
@@ -28,11 +31,11 @@ use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::engine::status::AppStatus;
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId, RuleHit};
 use dynowarden_core::event::{Event, Fact};
-use dynowarden_core::ident::{AppId, AppName, DynoName};
+use dynowarden_core::ident::{AppId, DrainToken, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::policy::verdict::Bounds;
-use dynowarden_core::record::{Decision, Record};
+use dynowarden_core::record::{Decision, Notice, NoticeKind, Record, Scope};
 use dynowarden_core::time::Now;
 
 #[derive(Clone, Debug)]
@@ -55,13 +58,40 @@ pub struct Stopped;
 /// Requests to the driver, sent through its [`Handle`].
 #[derive(Debug)]
 pub enum Command {
-    ApiQuota { remaining: u32 },
-    Events { app: AppId, events: Vec<Event>, share: QueuePermit },
-    Order { app: AppId, dyno: Option<DynoName>, answer: oneshot::Sender<Vec<Decision>> },
-    Pause { app: Option<AppId>, until: Timestamp, reason: Arc<str>, kept: oneshot::Sender<()> },
+    ApiQuota {
+        remaining: u32,
+    },
+    Events {
+        app: AppId,
+        events: Vec<Event>,
+        drain: Option<DrainToken>,
+        share: QueuePermit,
+    },
+    Order {
+        app: AppId,
+        dyno: Option<DynoName>,
+        forced: bool,
+        answer: oneshot::Sender<Vec<Decision>>,
+    },
+    /// The API's clock agrees with this machine's.
+    ClockConfirmed,
+    PlatformStatus {
+        is_red: bool,
+    },
+    Pause {
+        app: Option<AppId>,
+        until: Timestamp,
+        reason: Arc<str>,
+        kept: oneshot::Sender<()>,
+    },
     Publish(Box<Record>),
-    Resume { app: Option<AppId>, kept: oneshot::Sender<()> },
-    Status { answer: oneshot::Sender<Vec<AppStatus>> },
+    Resume {
+        app: Option<AppId>,
+        kept: oneshot::Sender<()>,
+    },
+    Status {
+        answer: oneshot::Sender<Vec<AppStatus>>,
+    },
 }
 
 #[derive(Debug)]
@@ -71,6 +101,7 @@ pub(crate) struct Parts {
     pub commands: mpsc::Receiver<Command>,
     pub handle: Handle,
     pub heroku: Heroku,
+    pub ids: Arc<AppIds>,
     pub metrics: Arc<Metrics>,
     pub notices: NotifierHandle,
     /// [`AppId`] is the place in the list.
@@ -78,6 +109,7 @@ pub(crate) struct Parts {
     /// Makes the jitter.
     pub seed: u64,
     pub store: Store,
+    pub tokens: Arc<DrainTokens>,
 }
 
 /// Owns the engine. [`Driver::run`] ends with the shutdown.
@@ -87,8 +119,10 @@ pub struct Driver {
     /// Cloned for tasks that will answer.
     answerer: mpsc::Sender<Input>,
     clock: Clock,
+    clock_confirmed: bool,
     commands: mpsc::Receiver<Command>,
     engine: Engine,
+    gate: OriginGate,
     heroku: Heroku,
     orders: HashMap<OrderId, oneshot::Sender<Vec<Decision>>>,
     orders_made: u64,
@@ -131,15 +165,26 @@ impl Handle {
     ///
     /// # Errors
     /// The queue is full or the driver is gone: nothing was sent.
-    pub fn report(&self, app: AppId, events: Vec<Event>) -> Result<(), QueueFull> {
+    pub fn report(&self, app: AppId, events: Vec<Event>, drain: Option<DrainToken>) -> Result<(), QueueFull> {
         let share = self.shares.take(app, events.len()).ok_or(QueueFull)?;
-        self.commands.try_send(Command::Events { app, events, share }).map_err(|_| QueueFull)
+        self.commands.try_send(Command::Events { app, events, drain, share }).map_err(|_| QueueFull)
     }
 
     /// Reports the account's remaining API calls to the engine. A full queue drops the report, and the next
     /// API response repeats it.
     pub fn api_tokens(&self, remaining: u32) {
         let _full = self.commands.try_send(Command::ApiQuota { remaining });
+    }
+
+    /// Reports that the API's clock agrees with this machine's. A full queue drops it; the next probe repeats
+    /// it.
+    pub fn clock_confirmed(&self) {
+        let _full = self.commands.try_send(Command::ClockConfirmed);
+    }
+
+    /// Reports a reading of Heroku's status page. A full queue drops it; the next reading repeats it.
+    pub fn platform_status(&self, is_red: bool) {
+        let _full = self.commands.try_send(Command::PlatformStatus { is_red });
     }
 
     /// Records another task's finding: it is logged, counted and sent like the engine's own records.
@@ -150,13 +195,18 @@ impl Handle {
         self.commands.send(Command::Publish(Box::new(record))).await.map_err(|_| Stopped)
     }
 
-    /// Requests a manual restart: of one dyno, or of every running one of the listed process types. Answers
-    /// once each of them has been judged.
+    /// Requests a manual restart: of one dyno, or of every running one of the listed process types. A forced
+    /// one is a person's word. Answers once each of them has been judged.
     ///
     /// # Errors
     /// The driver is gone.
-    pub async fn order(&self, app: AppId, dyno: Option<DynoName>) -> Result<Vec<Decision>, Stopped> {
-        self.request(|answer| Command::Order { app, dyno, answer }).await
+    pub async fn order(
+        &self,
+        app: AppId,
+        dyno: Option<DynoName>,
+        forced: bool,
+    ) -> Result<Vec<Decision>, Stopped> {
+        self.request(|answer| Command::Order { app, dyno, forced, answer }).await
     }
 
     /// Stops restarts of one app, or of all, until a time. Answers once the pause is in force and stored, so
@@ -188,14 +238,17 @@ impl Handle {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { clock, commands, handle, heroku, metrics, notices, plans, seed, store } = parts;
+        let Parts { clock, commands, handle, heroku, ids, metrics, notices, plans, seed, store, tokens } =
+            parts;
         let (answerer, answers) = mpsc::channel(limits::QUEUED_ANSWERS_MAX);
         Self {
             answers,
             answerer,
             clock,
+            clock_confirmed: false,
             commands,
             engine: Engine::new(plans.clone(), seed),
+            gate: OriginGate::new(ids, tokens, metrics.clone()),
             heroku,
             orders: HashMap::new(),
             orders_made: 0,
@@ -223,6 +276,7 @@ impl Driver {
         for timer in [&mut renewal, &mut pauses, &mut tokens] {
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
+        let mut listed = self.gate.tokens.changes();
         loop {
             self.show_dynos();
             let deadline = self.deadline();
@@ -231,13 +285,42 @@ impl Driver {
                 () = shutdown.cancelled() => break,
                 Some(input) = self.answers.recv() => self.take(input),
                 Some(command) = self.commands.recv() => self.obey(command),
+                Ok(()) = listed.changed() => self.recheck_origins(),
                 _ = renewal.tick() => self.renew_claims(),
                 _ = pauses.tick(), if self.sinks.store.is_shared() => self.read_pauses(),
                 _ = tokens.tick(), if self.engine.waits_for_calls() => self.ask_tokens(),
                 () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
             }
         }
+        for input in self.gate.release().collect::<Vec<_>>() {
+            self.take(input);
+        }
         self.finish().await;
+    }
+
+    /// Passes on the batches whose senders have become known.
+    fn recheck_origins(&mut self) {
+        let passed = self.gate.recheck(self.clock.now().mono);
+        self.pass(passed);
+    }
+
+    fn pass(&mut self, passed: Vec<Passed>) {
+        for Passed { input, alert } in passed {
+            if let Input::Events { app, events } = &input {
+                for event in events {
+                    if let Fact::Release { version } = event.fact {
+                        self.sinks.notices.released(*app, version);
+                    }
+                }
+            }
+            if let (Some(alert), Input::ForeignEvents { app, .. }) = (alert, &input) {
+                let now = self.clock.now();
+                let what = NoticeKind::Health(alert);
+                let notice = Notice { at: now.wall, scope: Scope::App(*app), dyno: None, what };
+                self.sinks.publish(Record::Notice(notice), now);
+            }
+            self.take(input);
+        }
     }
 
     fn renew_claims(&self) {
@@ -275,22 +358,36 @@ impl Driver {
             info!(in_flight, "waiting for API calls in flight");
         }
         drop(self.answerer);
+        // Batches that were acknowledged and not read yet.
+        let mut inputs = Vec::new();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Events { app, events, drain, .. } = command {
+                let passed = self.gate.arrive(Batch { app, drain, events }, self.clock.now().mono);
+                inputs.extend(passed.into_iter().map(|passed| passed.input));
+            }
+        }
+        for input in inputs.into_iter().chain(self.gate.release()) {
+            let effects = self.engine.handle(input, self.clock.now());
+            publish_records(&mut self.sinks, effects, self.clock);
+        }
         let last_answers = async {
             while let Some(input) = self.answers.recv().await {
                 // Inspections and claims would lead to decisions that are no longer carried out.
                 if !matches!(input, Input::Deleted { .. } | Input::Polled { .. }) {
                     continue;
                 }
-                for effect in self.engine.handle(input, self.clock.now()) {
-                    if let Effect::Record(record) = effect {
-                        self.sinks.publish(record, self.clock.now());
-                    }
-                }
+                let effects = self.engine.handle(input, self.clock.now());
+                publish_records(&mut self.sinks, effects, self.clock);
             }
         };
         let all = async { tokio::join!(last_answers, self.pauses.kept()) };
         if tokio::time::timeout(limits::LAST_ANSWERS_WAIT, all).await.is_err() {
             warn!("shut down with API calls in flight; their outcome will be checked at next startup");
+        }
+        let (effects, pending) = self.engine.stop(self.clock.now());
+        publish_records(&mut self.sinks, effects, self.clock);
+        for pending in pending {
+            self.sinks.store.write_pending(pending);
         }
         self.sinks.store.close().await;
     }
@@ -319,24 +416,28 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let input = match command {
             Command::ApiQuota { remaining } => Input::ApiQuota { remaining },
-            Command::Events { app, events, share: _given_back } => {
-                for event in &events {
-                    if let Fact::Release { version } = event.fact {
-                        self.sinks.notices.released(app, version);
-                    }
-                }
-                Input::Events { app, events }
+            Command::Events { app, events, drain, share: _given_back } => {
+                let passed = self.gate.arrive(Batch { app, drain, events }, self.clock.now().mono);
+                return self.pass(passed);
             }
-            Command::Order { app, dyno, answer } => {
+            Command::Order { app, dyno, forced, answer } => {
                 self.orders_made += 1;
                 let order = OrderId(self.orders_made);
                 self.orders.insert(order, answer);
-                Input::Order { order, app, dyno }
+                Input::Order { order, app, dyno, forced }
             }
             Command::Pause { app, until, reason, kept } => {
                 self.pauses.keep(app, until, reason.clone(), kept);
                 Input::Pause { app, until, reason }
             }
+            Command::ClockConfirmed => {
+                // Which of the stored pauses are over is certain only now.
+                if !std::mem::replace(&mut self.clock_confirmed, true) {
+                    self.read_pauses();
+                }
+                return;
+            }
+            Command::PlatformStatus { is_red } => Input::PlatformStatus { is_red },
             Command::Publish(record) => {
                 return self.sinks.publish(*record, self.clock.now());
             }
@@ -369,9 +470,9 @@ impl Driver {
                     let _gone = answer.send(decisions);
                 }
             }
-            Effect::Claim { attempt_id, app, seen, is_manual, decision } => {
+            Effect::Claim { attempt_id, app, seen, is_forced, broken, decision } => {
                 let bounds = Bounds::from(&self.sinks.plans[app.0 as usize].policy);
-                let request = ClaimRequest { attempt_id, app, seen, is_manual, decision, bounds };
+                let request = ClaimRequest { attempt_id, app, seen, is_forced, broken, decision, bounds };
                 let (store, clock) = (self.sinks.store.clone(), self.clock);
                 self.ask(async move {
                     let answer = store.claim(&request, clock.now().wall).await;
@@ -379,23 +480,22 @@ impl Driver {
                 });
             }
             Effect::Delete { attempt_id, app, dyno } => {
-                let (heroku, name) = (self.heroku.clone(), self.name(app));
+                let (heroku, name) = (self.heroku.clone(), self.gate.ids.target(app));
                 self.call(async move {
                     let answered = heroku.delete(&name, &dyno).await;
                     answered.map(|answer| Input::Deleted { attempt_id, answer })
                 });
             }
             Effect::Inspect { attempt_id, app, dyno } => {
-                let AppPlan { name, policy, .. } = &self.sinks.plans[app.0 as usize];
-                let (heroku, name, listed) =
-                    (self.heroku.clone(), name.clone(), policy.process_types.clone());
+                let listed = self.sinks.plans[app.0 as usize].policy.process_types.clone();
+                let (heroku, ids) = (self.heroku.clone(), Arc::clone(&self.gate.ids));
                 self.call(async move {
-                    let answered = heroku.inspect(&name, &listed, dyno.as_ref()).await;
+                    let answered = ids.inspect(app, &listed, dyno.as_ref(), &heroku).await;
                     answered.map(|answer| Input::Inspected { attempt_id, answer })
                 });
             }
             Effect::Poll { attempt_id, app, dyno } => {
-                let (heroku, name) = (self.heroku.clone(), self.name(app));
+                let (heroku, name) = (self.heroku.clone(), self.gate.ids.target(app));
                 self.call(async move {
                     let answered = heroku.poll(&name, &dyno).await;
                     answered.map(|answer| Input::Polled { attempt_id, answer })
@@ -439,10 +539,6 @@ impl Driver {
             }
         });
     }
-
-    fn name(&self, app: AppId) -> AppName {
-        self.sinks.plans[app.0 as usize].name.clone()
-    }
 }
 
 /// Between two counts of the watched dynos, if their number has changed.
@@ -470,5 +566,14 @@ impl RecordSinks {
         self.notices.record(&record);
         // There may be no listener.
         let _listeners = self.records.send(record);
+    }
+}
+
+/// Carries out the records among effects; the others would begin work that is no longer finished.
+fn publish_records(sinks: &mut RecordSinks, effects: Vec<Effect>, clock: Clock) {
+    for effect in effects {
+        if let Effect::Record(record) = effect {
+            sinks.publish(record, clock.now());
+        }
     }
 }

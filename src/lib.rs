@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod app_ids;
 pub mod certificate;
 pub mod cli;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod config;
 pub mod context;
 pub mod daemon;
 pub mod drain_activity;
+mod drain_lister;
 pub mod drain_tokens;
 pub mod driver;
 pub mod dyno_env;
@@ -23,12 +25,14 @@ pub mod http;
 mod http_client;
 pub mod metrics;
 pub mod notify;
+mod origin_gate;
 mod pauses;
 mod queue_quota;
 pub mod readiness;
 mod start_line;
 pub mod status_model;
 pub mod store;
+mod store_watch;
 pub mod telemetry;
 pub mod terminal;
 pub mod traffic;

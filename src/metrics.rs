@@ -96,6 +96,8 @@ families! {
         "Messages that logplex dropped on the way to this drain (L10)";
     lost_elsewhere: Family<AppLabels, Counter>, "other_drains_lost_messages",
         "Messages that logplex dropped on the way to the app's other drains (L10)";
+    unknown_origin: Counter, "unknown_drain_dropped_events",
+        "Events of unknown drains that were dropped while they waited for a list of the app's drains";
     decisions: Family<DecisionLabels, Counter>, "decisions", "Decisions, including refusals";
     restarts: Family<RestartLabels, Counter>, "restarts",
         "Restarts by outcome: accepted, then one of back, back_late, not_back, gone";
@@ -146,8 +148,19 @@ families! {
 
 /// The stages and ends of a restart that exist from the start; see
 /// [`RestartResult::label`](dynowarden_core::record::RestartResult::label).
-const RESTART_OUTCOMES: [&str; 8] =
-    ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered", "withdrawn"];
+const RESTART_OUTCOMES: [&str; 11] = [
+    "accepted",
+    "back",
+    "back_late",
+    "down_again",
+    "gone",
+    "ignored",
+    "no_help",
+    "not_back",
+    "refused",
+    "unanswered",
+    "withdrawn",
+];
 
 /// Seconds out of service: a small app is back in 10 s, `boot_timeout` is 3 min by default.
 const RESTART_SECONDS: [f64; 11] = [5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0];
@@ -265,6 +278,11 @@ impl Metrics {
                 counter.inner().fetch_max(count, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Counts events that were dropped before it was known whose they are.
+    pub(crate) fn unknown_origin_dropped(&self, events: usize) {
+        self.families.unknown_origin.inc_by(events as u64);
     }
 
     /// Sets the number of answers that no attempt was waiting for.
@@ -420,6 +438,7 @@ mod tests {
                 process_types: vec!["web".parse().expect("a type")],
                 cooldown: span,
                 max_restarts: Rate { count: one, per: span },
+                give_up_after: NonZeroU32::MIN,
                 give_up_for: span,
                 max_concurrent: one,
                 settle: span,

@@ -157,6 +157,9 @@ fn report_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
             info!(%app, %dyno, outcome = label, %result, "restart outcome");
         }
         RestartResult::Back { late: true, .. }
+        | RestartResult::DownAgain { .. }
+        | RestartResult::Ignored { .. }
+        | RestartResult::NoHelp { .. }
         | RestartResult::NotBack { .. }
         | RestartResult::Refused(_)
         | RestartResult::Unanswered { .. } => {
@@ -188,12 +191,19 @@ fn report_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
         NoticeKind::Health(alert) if alert.needs_person() => {
             error!(%app, dyno, notice = label, "{app}: {what}");
         }
-        NoticeKind::ApiRecovered => info!(%app, dyno, notice = label, "{app}: {what}"),
+        NoticeKind::ApiRecovered
+        | NoticeKind::CallsLeft
+        | NoticeKind::LinesCurrent
+        | NoticeKind::Often { .. } => info!(%app, dyno, notice = label, "{app}: {what}"),
         NoticeKind::Health(alert) if alert.is_recovery() => {
             info!(%app, dyno, notice = label, "{app}: {what}");
         }
         NoticeKind::ApiError(_)
+        | NoticeKind::Broken { .. }
         | NoticeKind::ClockDisagrees { .. }
+        | NoticeKind::LinesLate { .. }
+        | NoticeKind::NoCallsLeft { .. }
+        | NoticeKind::NotRestarted { .. }
         | NoticeKind::GaveUp { .. }
         | NoticeKind::NoHelp { .. }
         | NoticeKind::RestartFailed(_)
@@ -255,6 +265,7 @@ mod tests {
                 process_types: vec!["web".parse().expect("a type")],
                 cooldown: span,
                 max_restarts: Rate { count: one, per: span },
+                give_up_after: NonZeroU32::MIN,
                 give_up_for: span,
                 max_concurrent: one,
                 settle: span,

@@ -3,6 +3,7 @@
 //! Each call runs in its own task with the client's time-out, so an app whose calls hang delays no other
 //! app. The watchdog only reads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,17 +11,18 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::app_ids::AppIds;
 use crate::config::settings::Settings;
 use crate::context::Context;
 use crate::dyno_env;
 use crate::heroku::{Answered, Heroku};
 use crate::heroku_status::StatusPage;
-use dynowarden_core::api::{ApiError, DynoInfo};
+use dynowarden_core::api::DynoInfo;
 use dynowarden_core::event::DynoState;
-use dynowarden_core::health::drains;
 use dynowarden_core::health::facts::Identity;
 use dynowarden_core::health::schedule::Ask;
 use dynowarden_core::health::watchdog::{Effect, Input, Options, Summary, Watchdog};
+use dynowarden_core::health::{clock, drains};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
@@ -30,6 +32,7 @@ use dynowarden_core::record::Record;
 pub struct WatchdogTask {
     context: Context,
     heroku: Heroku,
+    ids: Arc<AppIds>,
     identity: Identity,
     /// The apps, in the order of [`AppId`].
     plans: Vec<AppPlan>,
@@ -41,11 +44,12 @@ pub struct WatchdogTask {
 type Answer = (Input, Option<u32>);
 
 impl WatchdogTask {
-    pub fn new(settings: &Settings, heroku: Heroku, context: Context) -> Self {
+    pub(crate) fn new(settings: &Settings, heroku: Heroku, ids: Arc<AppIds>, context: Context) -> Self {
         let timeout = settings.heroku.request_timeout;
         Self {
             context,
             heroku,
+            ids,
             identity: dyno_env::identity(settings.public_url.clone()),
             plans: settings.apps.iter().map(|app| app.plan.clone()).collect(),
             silent_after: settings.drain.silent_after,
@@ -109,13 +113,22 @@ impl WatchdogTask {
 
     async fn answer(self, ask: Ask, answerer: mpsc::Sender<Answer>) {
         let answer = match ask {
-            Ask::App { app, id } => self.ask_app(app, id).await,
+            // The ids are kept for all tasks, so the watchdog's own memory of one is not needed.
+            Ask::App { app, id: _ } => {
+                let Answered { value, tokens_remaining } = self.ids.ask(app, &self.heroku).await;
+                (Input::App { app, answer: value }, tokens_remaining)
+            }
             Ask::Drains(app) => self.ask_drains(app).await,
             Ask::Dynos(app) => self.ask_dynos(app).await,
             Ask::Probe => {
                 let Answered { value, tokens_remaining } = self.heroku.rate_limits().await;
                 // After an error this is the date of an earlier answer.
                 let date = self.heroku.date().filter(|_| value.is_ok());
+                let wall = self.context.clock.now().wall;
+                if date.is_some_and(|date| clock::agree(wall, date)) {
+                    self.context.store.confirm_clock(wall);
+                    self.context.handle.clock_confirmed();
+                }
                 (Input::Probed { answer: value, date }, tokens_remaining)
             }
             Ask::Status => {
@@ -123,6 +136,9 @@ impl WatchdogTask {
                     Some(page) => page.red().await,
                     None => None,
                 };
+                if let Some(red) = &red {
+                    self.context.handle.platform_status(red.iter().any(|system| system == APPS));
+                }
                 (Input::Status { red }, None)
             }
         };
@@ -130,20 +146,15 @@ impl WatchdogTask {
         let _ended = answerer.send(answer).await;
     }
 
-    async fn ask_app(&self, app: AppId, id: Option<String>) -> Answer {
-        let name = id.and_then(|id| id.parse().ok()).unwrap_or_else(|| self.name(app).clone());
-        let Answered { value, tokens_remaining } = self.heroku.app(&name).await;
-        (Input::App { app, answer: value }, tokens_remaining)
-    }
-
     async fn ask_drains(&self, app: AppId) -> Answer {
         let name = self.name(app);
-        let Answered { value, tokens_remaining } = self.heroku.drains(name).await;
+        let asked_at = self.context.clock.now().mono;
+        let target = self.ids.target(app);
+        let Answered { value, tokens_remaining } = self.heroku.drains(&target).await;
         match &value {
-            Ok(drains) => self.context.tokens.replace(app, drains.iter().map(|drain| drain.token.clone())),
-            // An app that does not exist has no drains.
-            Err(ApiError::NoSuchApp) => self.context.tokens.replace(app, []),
-            Err(_) => {}
+            Ok(drains) => self.context.tokens.listed(app, drains, asked_at),
+            // A 404 that passes must not lose the batches of known drains.
+            Err(_) => self.context.tokens.list_failed(app, asked_at),
         }
         let seen = self.context.tokens.seen_of(app);
         let answer = value.map(|drains| {
@@ -155,7 +166,8 @@ impl WatchdogTask {
 
     async fn ask_dynos(&self, app: AppId) -> Answer {
         let listed = &self.plans[app.0 as usize].policy.process_types;
-        let Answered { value, tokens_remaining } = self.heroku.inspect(self.name(app), listed, None).await;
+        let Answered { value, tokens_remaining } =
+            self.heroku.inspect(&self.ids.target(app), listed, None).await;
         let runs = |dyno: &&DynoInfo| dyno.state == DynoState::Up && !dyno.is_one_off;
         let answer = value.map(|view| view.formation.iter().filter(runs).count());
         (Input::Dynos { app, answer }, tokens_remaining)
@@ -193,3 +205,6 @@ impl WatchdogTask {
         readiness.warn("heroku", now.red.clone().map(|red| format!("the status page shows red: {red}")));
     }
 }
+
+/// The system of Heroku's status page that runs and restarts dynos.
+const APPS: &str = "Apps";

@@ -164,12 +164,16 @@ async fn an_incident_is_mailed() {
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(notifying.run(shutdown.clone()));
     let now = clock.now().wall;
-    let allowed = Rate { count: 3.try_into().expect("not zero"), per: Duration::from_secs(7200) };
     notices.record(&Record::Notice(Notice {
         at: now,
         scope: Scope::App(AppId(0)),
         dyno: Some("web.1".parse().expect("a dyno")),
-        what: NoticeKind::GaveUp { allowed, until: now + Duration::from_secs(3600) },
+        what: NoticeKind::GaveUp {
+            useless: 3,
+            release: None,
+            times: 1,
+            until: now + Duration::from_secs(3600),
+        },
     }));
     let arrived = async {
         while notices.figures()[0].delivered == 0 {

@@ -92,6 +92,7 @@ pub(super) struct Policy {
     pub(super) process_types: Field,
     pub(super) cooldown: Field<Span<0, POLICY_MAX>>,
     pub(super) max_restarts: Field<Rate>,
+    pub(super) give_up_after: Field<Count<{ limits::COUNT_MAX }>>,
     pub(super) give_up_for: Field<Span<SPAN_MIN, POLICY_MAX>>,
     pub(super) max_concurrent: Field<Count<{ limits::CONCURRENT_MAX }>>,
     pub(super) settle: Field<Span<0, BOOT_MAX>>,

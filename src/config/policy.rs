@@ -8,7 +8,7 @@ use crate::config::field::Field;
 use crate::config::keys;
 use crate::config::reader::{Reader, at_commas};
 use dynowarden_core::calendar;
-use dynowarden_core::ident::{NameError, ProcessType};
+use dynowarden_core::ident::{self, NameError, ProcessType};
 use dynowarden_core::policy::{Policy, Rate};
 
 /// What applies where nothing is set.
@@ -17,7 +17,8 @@ pub(super) fn defaults() -> Policy {
     Policy {
         process_types: vec!["web".parse().expect("`web` is letters only")],
         cooldown: minutes(10),
-        max_restarts: Rate { count: NonZeroU32::MIN.saturating_add(2), per: minutes(120) },
+        max_restarts: Rate { count: NonZeroU32::MIN.saturating_add(7), per: minutes(120) },
+        give_up_after: NonZeroU32::MIN.saturating_add(2),
         give_up_for: minutes(360),
         max_concurrent: NonZeroU32::MIN,
         settle: Duration::from_secs(30),
@@ -39,6 +40,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &keys::Policy, base: &Polic
         process_types: types.unwrap_or_else(|| base.process_types.clone()),
         cooldown: reader.get(&section.cooldown).unwrap_or(base.cooldown),
         max_restarts: reader.get(&section.max_restarts).unwrap_or(base.max_restarts),
+        give_up_after: reader.get(&section.give_up_after).unwrap_or(base.give_up_after),
         give_up_for: reader.get(&section.give_up_for).unwrap_or(base.give_up_for),
         max_concurrent: reader.get(&section.max_concurrent).unwrap_or(base.max_concurrent),
         settle: reader.get(&section.settle).unwrap_or(base.settle),
@@ -77,9 +79,6 @@ impl FromStr for LongRunning {
 
     fn from_str(text: &str) -> Result<Self, LongRunningError> {
         let process_type: ProcessType = text.parse().map_err(LongRunningError::Name)?;
-        if ONE_OFF_TYPES.contains(&text) { Err(LongRunningError::OneOff) } else { Ok(Self(process_type)) }
+        if ident::is_one_off(text) { Err(LongRunningError::OneOff) } else { Ok(Self(process_type)) }
     }
 }
-
-/// `heroku run`, the scheduler add-on, the release phase, and what people call a shell.
-const ONE_OFF_TYPES: [&str; 4] = ["console", "release", "run", "scheduler"];

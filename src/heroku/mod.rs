@@ -11,7 +11,7 @@ mod call;
 mod tests;
 mod transport;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -20,11 +20,11 @@ use secrecy::SecretString;
 use crate::config::settings::HerokuSettings;
 use crate::heroku::app_facts::KnownFacts;
 use crate::heroku::call::Call;
-use crate::heroku::transport::{Fault, Miss, Transport, is_passing};
+use crate::heroku::transport::{Fault, Miss, Response, Transport};
 use crate::metrics::Metrics;
 use dynowarden_core::api::inspection::{Answers, Fit};
 use dynowarden_core::api::json::{self, Account, AppInfo, Drain, Feature, Formation, Garbled};
-use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, FormationInfo};
+use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, FormationInfo, Owner, answer};
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
 
@@ -96,7 +96,14 @@ impl Heroku {
         dyno: Option<&DynoName>,
         tokens: &mut Option<u32>,
     ) -> Result<FormationInfo, ApiError> {
-        let list = |body: &[u8]| json::dynos(body, listed);
+        let of_list = OnceLock::new();
+        let list = |body: &[u8]| {
+            if let Some(owner) = json::owner(body) {
+                // The first page has said so before.
+                let _known = of_list.set(owner);
+            }
+            json::dynos(body, listed)
+        };
         let mut formation = self.list(Call::Dynos(app), list, tokens).await?;
         let (quantities, is_fresh) = self.quantities(app, listed, &formation, tokens).await?;
         if is_fresh
@@ -106,34 +113,48 @@ impl Heroku {
             // It may have grown between the two answers.
             formation = self.list(Call::Dynos(app), list, tokens).await?;
         }
+        let mut owner = of_list.get().cloned();
         let preboot = self.has_preboot(app, tokens).await?;
         let dyno = match dyno {
             None => None,
-            Some(name) => {
-                let Answered { value, tokens_remaining } = self.poll(app, name).await;
-                *tokens = tokens_remaining.or(*tokens);
-                Some((name, value?))
-            }
+            Some(name) => match self.one(app, name, tokens).await? {
+                Some((seen, of_dyno)) => {
+                    owner = of_dyno.or(owner);
+                    Some((name, Some(seen)))
+                }
+                None => Some((name, None)),
+            },
         };
         let quantities = quantities.as_deref();
-        FormationInfo::assemble(Answers { dyno, formation, listed, quantities, preboot })
+        let view = FormationInfo::assemble(Answers { dyno, formation, listed, quantities, preboot })?;
+        Ok(FormationInfo { app: owner, ..view })
     }
 
-    /// One dyno by its name; none if the API knows none of that name.
-    pub async fn poll(&self, app: &AppName, dyno: &DynoName) -> Answered<Result<Option<DynoInfo>, ApiError>> {
-        let mut tokens = None;
-        let value = match self.transport.page(Call::Dyno(app, dyno), None, &mut tokens).await {
+    /// One dyno by its name, and the app that it belongs to.
+    async fn one(
+        &self,
+        app: &AppName,
+        dyno: &DynoName,
+        tokens: &mut Option<u32>,
+    ) -> Result<Option<(DynoInfo, Option<Owner>)>, ApiError> {
+        match self.transport.page(Call::Dyno(app, dyno), None, tokens).await {
             Err(Miss::NotFound) => Ok(None),
             Err(Miss::ApiError(error)) => Err(error),
             Ok(page) => match json::dyno(&page.body) {
-                Ok(seen) if seen.name == *dyno => Ok(Some(seen)),
+                Ok(seen) if seen.name == *dyno => Ok(Some((seen, json::owner(&page.body)))),
                 Ok(seen) => Err(ApiError::Garbled {
                     what: format!("asked for {dyno}, the answer is about {}", seen.name),
                 }),
                 Err(garbled) => Err(unreadable(&garbled)),
             },
-        };
-        Answered { value, tokens_remaining: tokens }
+        }
+    }
+
+    /// One dyno by its name; none if the API knows none of that name.
+    pub async fn poll(&self, app: &AppName, dyno: &DynoName) -> Answered<Result<Option<DynoInfo>, ApiError>> {
+        let mut tokens_remaining = None;
+        let value = self.one(app, dyno, &mut tokens_remaining).await;
+        Answered { value: value.map(|seen| seen.map(|(seen, _)| seen)), tokens_remaining }
     }
 
     /// `DELETE` of exactly one dyno: the platform replaces it.
@@ -144,13 +165,10 @@ impl Heroku {
             Err(Fault::NotSent(what)) => DeleteResult::Refused(ApiError::Unreachable { what }),
             Err(Fault::Lost(what)) => DeleteResult::Lost { what },
             Ok(response) => {
-                let status = response.status();
-                match status {
-                    _ if status.is_success() => DeleteResult::Accepted,
-                    StatusCode::NOT_FOUND => DeleteResult::Gone,
-                    // The gateway may have forwarded the request before answering.
-                    _ if is_passing(status) => DeleteResult::Lost { what: format!("answered {status}") },
-                    _ => DeleteResult::Refused(self.transport.refusal(response).await),
+                let Response { status, body, wait } = self.transport.whole(response).await;
+                match body {
+                    Ok(body) => answer::deletion(status.as_u16(), &body, wait),
+                    Err(error) => DeleteResult::Lost { what: error.to_string() },
                 }
             }
         };
@@ -270,9 +288,11 @@ impl Miss {
         match self {
             Self::ApiError(error) => error,
             Self::NotFound if call.is_about_app() => ApiError::NoSuchApp,
-            Self::NotFound => {
-                ApiError::Refused { status: StatusCode::NOT_FOUND.as_u16(), id: "not_found".to_owned() }
-            }
+            Self::NotFound => ApiError::Refused {
+                status: StatusCode::NOT_FOUND.as_u16(),
+                id: "not_found".to_owned(),
+                message: "the API knows no such thing".to_owned(),
+            },
         }
     }
 }

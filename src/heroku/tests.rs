@@ -91,6 +91,10 @@ fn dyno_json(name: &str) -> serde_json::Value {
         "release": {"version": 7}})
 }
 
+fn missing() -> Say {
+    say("404 Not Found", "", r#"{"id":"not_found","message":"Couldn't find that dyno.","resource":"dyno"}"#)
+}
+
 fn of_two() -> Say {
     say("200 OK", "", r#"[{"type":"web","quantity":2,"size":"Standard-1X"}]"#)
 }
@@ -140,30 +144,23 @@ async fn an_inspection_reads_all_pages_and_then_the_dyno_by_name() {
 #[tokio::test]
 async fn every_answer_to_an_inspection_has_one_meaning() {
     let throttled = |seconds| ApiError::Throttled { wait: Some(Duration::from_secs(seconds)) };
+    let own = |id: &str| json!({"id": id, "message": "So."}).to_string();
+    let (id, message) = (|id: &str| id.to_owned(), "So.".to_owned());
+    let forbidden = |status, word| ApiError::Forbidden { status, id: id(word), message: message.clone() };
+    let refused = |status, word| ApiError::Refused { status, id: id(word), message: message.clone() };
     for (status, headers, body, expect) in [
-        ("401 Unauthorized", "", r#"{"id":"unauthorized"}"#, ApiError::Unauthorized),
-        (
-            "403 Forbidden",
-            "",
-            r#"{"id":"suspended"}"#,
-            ApiError::Forbidden { status: 403, id: "suspended".into() },
-        ),
-        (
-            "402 Payment Required",
-            "",
-            r#"{"id":"delinquent"}"#,
-            ApiError::Forbidden { status: 402, id: "delinquent".into() },
-        ),
-        ("404 Not Found", "", r#"{"id":"not_found"}"#, ApiError::NoSuchApp),
-        ("409 Conflict", "", "<html>", ApiError::Refused { status: 409, id: "-".into() }),
-        ("422 Unprocessable", "", r#"{"id":"x"}"#, ApiError::Refused { status: 422, id: "x".into() }),
-        ("301 Moved", "Location: /elsewhere\r\n", "", ApiError::Refused { status: 301, id: "-".into() }),
-        ("429 Too Many", "", r#"{"id":"rate_limit"}"#, ApiError::Throttled { wait: None }),
-        ("429 Too Many", "Retry-After: 7\r\n", "", throttled(7)),
-        ("429 Too Many", "Retry-After: 99999999999\r\n", "", throttled(3600)),
-        ("429 Too Many", "Retry-After: soon\r\n", "", ApiError::Throttled { wait: None }),
+        ("401 Unauthorized", "", own("unauthorized"), ApiError::Unauthorized),
+        ("403 Forbidden", "", own("suspended"), forbidden(403, "suspended")),
+        ("402 Payment Required", "", own("delinquent"), forbidden(402, "delinquent")),
+        ("404 Not Found", "", own("not_found"), ApiError::NoSuchApp),
+        ("409 Conflict", "", own("conflict"), refused(409, "conflict")),
+        ("422 Unprocessable", "", own("x"), refused(422, "x")),
+        ("429 Too Many", "", own("rate_limit"), ApiError::Throttled { wait: None }),
+        ("429 Too Many", "Retry-After: 7\r\n", own("rate_limit"), throttled(7)),
+        ("429 Too Many", "Retry-After: 99999999999\r\n", own("rate_limit"), throttled(3600)),
+        ("429 Too Many", "Retry-After: soon\r\n", own("rate_limit"), ApiError::Throttled { wait: None }),
     ] {
-        let peer = Peer::listen([say(status, headers, body)]).await;
+        let peer = Peer::listen([say(status, headers, &body)]).await;
         let (app, dyno, listed) = names();
         let answered = client(&peer.address, LONG).inspect(&app, &listed, Some(&dyno)).await;
         assert_eq!(answered.value, Err(expect), "{status}");
@@ -175,6 +172,13 @@ async fn every_answer_to_an_inspection_has_one_meaning() {
         ("200 OK", "{}", "garbled"),
         ("200 OK", r#"[{"type":"web"}]"#, "garbled"),
         ("206 Partial Content", "[]", "garbled"),
+        ("301 Moved", "", "garbled"),
+        ("302 Found", "<html>Sign in</html>", "garbled"),
+        ("401 Unauthorized", "", "garbled"),
+        ("403 Forbidden", "<html>Blocked</html>", "garbled"),
+        ("404 Not Found", "<html>", "garbled"),
+        ("407 Proxy Authentication Required", "", "garbled"),
+        ("429 Too Many", "slow down", "garbled"),
     ] {
         let peer = Peer::listen([say(status, "", body)]).await;
         let (app, _, listed) = names();
@@ -188,13 +192,12 @@ async fn a_missing_dyno_is_none_and_another_one_is_garbled() {
     let (app, dyno, listed) = names();
     let list = json!([dyno_json("web.1")]).to_string();
     let script = [say("200 OK", "", &list), of_two(), say("200 OK", "", &list), features(false)];
-    let peer =
-        Peer::listen(script.into_iter().chain([say("404 Not Found", "", "{}")]).collect::<Vec<_>>()).await;
+    let peer = Peer::listen(script.into_iter().chain([missing()]).collect::<Vec<_>>()).await;
     let view = client(&peer.address, LONG).inspect(&app, &listed, Some(&dyno)).await.value.expect("a view");
     assert_eq!((view.dyno, view.formation.len()), (None, 1));
 
     let peer = Peer::listen([
-        say("404 Not Found", "", "{}"),
+        missing(),
         say("200 OK", "", &dyno_json("web.1").to_string()),
         say("200 OK", "", &dyno_json("web.2").to_string()),
     ])
@@ -259,16 +262,24 @@ async fn the_formation_and_the_features_are_asked_now_and_then() {
 
 #[tokio::test]
 async fn every_answer_to_a_delete_has_one_meaning() {
+    let own = |status: &str, id: &str| say(status, "", &json!({"id": id, "message": "So."}).to_string());
     for (said, expect) in [
         (say("202 Accepted", "", "{}"), "accepted"),
         (say("200 OK", "", ""), "accepted"),
-        (say("404 Not Found", "", "{}"), "gone"),
+        (say("200 OK", "", "<html>Sign in</html>"), "lost"),
+        (own("404 Not Found", "not_found"), "gone"),
+        (say("404 Not Found", "", "{}"), "lost"),
+        (say("302 Found", "Location: /\r\n", ""), "lost"),
         (say("500 Internal Server Error", "", ""), "lost"),
-        (say("503 Service Unavailable", "", ""), "lost"),
-        (say("401 Unauthorized", "", ""), "unauthorized"),
-        (say("403 Forbidden", "", ""), "forbidden"),
-        (say("409 Conflict", "", ""), "refused"),
-        (say("429 Too Many", "Retry-After: 1\r\n", ""), "throttled"),
+        (say("503 Service Unavailable", "", "<html>"), "lost"),
+        (own("503 Service Unavailable", "service_unavailable"), "unreachable"),
+        (own("401 Unauthorized", "unauthorized"), "unauthorized"),
+        (own("403 Forbidden", "forbidden"), "forbidden"),
+        (say("403 Forbidden", "", ""), "lost"),
+        (own("409 Conflict", "conflict"), "refused"),
+        (own("429 Too Many", "rate_limit"), "throttled"),
+        // The head says yes, and the rest never comes.
+        (Say::Bytes("HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\n{".to_owned()), "lost"),
         (Say::Hangup, "lost"),
         (Say::Hang, "lost"),
         (Say::Bytes("SSH-2.0-OpenSSH\r\n".to_owned()), "lost"),

@@ -17,7 +17,7 @@ use crate::heroku::call::Call;
 use crate::http_client::{self, no_answer};
 use crate::metrics::Metrics;
 use dynowarden_core::api::ApiError;
-use dynowarden_core::api::json;
+use dynowarden_core::api::answer::Failure;
 use dynowarden_core::limits;
 
 /// Sends requests with the token.
@@ -39,6 +39,14 @@ pub(super) struct Page {
     /// `Next-Range` of a 206.
     pub(super) next: Option<HeaderValue>,
     pub(super) is_partial: bool,
+}
+
+/// A response whose body is a sentence.
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    pub(super) body: Result<Vec<u8>, ApiError>,
+    /// `Retry-After`.
+    pub(super) wait: Option<Duration>,
 }
 
 pub(super) enum Miss {
@@ -115,14 +123,20 @@ impl Transport {
             }
         };
         match response.status() {
-            StatusCode::NOT_FOUND => Err(Miss::NotFound),
             status if status.is_success() => {
                 let next = response.headers().get("next-range").cloned();
                 let is_partial = status == StatusCode::PARTIAL_CONTENT;
                 let body = self.body(response, limits::API_BODY_BYTES_MAX).await.map_err(Miss::ApiError)?;
                 Ok(Page { body, next, is_partial })
             }
-            _ => Err(Miss::ApiError(self.refusal(response).await)),
+            _ => {
+                let Response { status, body, wait } = self.whole(response).await;
+                // A body that breaks off is not the API's own error.
+                Err(match Failure::of(status.as_u16(), &body.unwrap_or_default(), wait) {
+                    Failure::NotFound => Miss::NotFound,
+                    Failure::Error(error) => Miss::ApiError(error),
+                })
+            }
         }
     }
 
@@ -157,24 +171,10 @@ impl Transport {
         Ok(response)
     }
 
-    /// The meaning of a status that is neither 2xx nor a plain 404.
-    pub(super) async fn refusal(&self, response: reqwest::Response) -> ApiError {
-        let status = response.status();
-        let wait = retry_after(response.headers());
-        if is_passing(status) {
-            return ApiError::Unreachable { what: format!("it answered {status}") };
-        }
-        // The body only names the refusal; without it, it is still a refusal.
-        let body = self.body(response, ERROR_BYTES_MAX).await.unwrap_or_default();
-        let id = json::error_id(&body);
-        match status {
-            StatusCode::UNAUTHORIZED => ApiError::Unauthorized,
-            StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN => {
-                ApiError::Forbidden { status: status.as_u16(), id }
-            }
-            StatusCode::TOO_MANY_REQUESTS => ApiError::Throttled { wait },
-            _ => ApiError::Refused { status: status.as_u16(), id },
-        }
+    /// Reads a short response in full.
+    pub(super) async fn whole(&self, response: reqwest::Response) -> Response {
+        let (status, wait) = (response.status(), retry_after(response.headers()));
+        Response { status, wait, body: self.body(response, SHORT_BYTES_MAX).await }
     }
 
     async fn body(&self, mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
@@ -223,13 +223,8 @@ const USER_AGENT: &str =
 /// <https://devcenter.heroku.com/articles/platform-api-reference#clients>
 const ACCEPTED: &str = "application/vnd.heroku+json; version=3";
 
-/// An error's body is a sentence.
-const ERROR_BYTES_MAX: usize = 16 * 1024;
-
-/// Statuses of temporary trouble at the API or a gateway: a retry may help.
-pub(super) fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
-}
+/// The body of an error, or of the answer to a DELETE.
+const SHORT_BYTES_MAX: usize = 16 * 1024;
 
 /// When the response was made, by its server's clock.
 fn date(headers: &HeaderMap) -> Option<Timestamp> {

@@ -22,6 +22,10 @@ use dynowarden_core::record::view::DecisionView;
 struct Order {
     /// Every running dyno of the listed process types if absent.
     dyno: Option<String>,
+    /// Whether it is a person's word, which passes cool-down, `max_restarts`, window, give-up and
+    /// `min_uptime`.
+    #[serde(default)]
+    force: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,8 +55,8 @@ impl Service {
             return Ok(refuse_unread(&body, reply::json_error(StatusCode::NOT_FOUND, "unknown app")));
         };
         let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
-        let dyno = requested_dyno(&body).map_err(Denied::Query)?;
-        Ok(match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno)).await {
+        let (dyno, forced) = requested(&body).map_err(Denied::Query)?;
+        Ok(match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno, forced)).await {
             Ok(Ok(decisions)) => {
                 let view = |decision| DecisionView::new(decision, &watched.name);
                 accepted(decisions.iter().map(view).collect(), false)
@@ -67,36 +71,43 @@ fn accepted(decisions: Vec<DecisionView>, pending: bool) -> Response<ReplyBody> 
     reply::no_store(reply::json(StatusCode::ACCEPTED, &Accepted { decisions, pending }))
 }
 
-/// Reads the optional body.
-fn requested_dyno(body: &[u8]) -> Result<Option<DynoName>, String> {
+/// Reads the optional body: the dyno, and whether the request is a person's word.
+fn requested(body: &[u8]) -> Result<(Option<DynoName>, bool), String> {
     if body.trim_ascii().is_empty() {
-        return Ok(None);
+        return Ok((None, false));
     }
-    let order: Order = serde_json::from_slice(body)
-        .map_err(|error| format!(r#"the body must be empty or like {{"dyno": "web.2"}}: {error}"#))?;
-    order.dyno.map(|dyno| dyno.parse().map_err(|error| format!("dyno: {error}"))).transpose()
+    let order: Order = serde_json::from_slice(body).map_err(|error| {
+        format!(r#"the body must be empty or like {{"dyno": "web.2", "force": true}}: {error}"#)
+    })?;
+    let dyno = order.dyno.map(|dyno| dyno.parse().map_err(|error| format!("dyno: {error}")));
+    Ok((dyno.transpose()?, order.force))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::requested_dyno;
+    use super::requested;
 
     #[test]
     fn the_body_names_at_most_one_dyno() {
         for (body, expect) in [
-            ("", Ok(None)),
-            (" \n", Ok(None)),
-            ("{}", Ok(None)),
-            (r#"{"dyno":null}"#, Ok(None)),
-            (r#"{"dyno":"web.2"}"#, Ok(Some("web.2"))),
+            ("", Ok((None, false))),
+            (" \n", Ok((None, false))),
+            ("{}", Ok((None, false))),
+            (r#"{"dyno":null}"#, Ok((None, false))),
+            (r#"{"dyno":"web.2"}"#, Ok((Some("web.2"), false))),
+            (r#"{"dyno":"web.2","force":true}"#, Ok((Some("web.2"), true))),
+            (r#"{"force":true}"#, Ok((None, true))),
+            (r#"{"force":1}"#, Err("the body must be")),
             (r#"{"dyno":"web"}"#, Err("dyno: \"web\" is not a dyno's name")),
             (r#"{"dyno":"../account"}"#, Err("dyno: \"../account\" is not a dyno's name")),
             (r#"{"dyno":2}"#, Err("the body must be")),
             (r#"{"dyn":"web.2"}"#, Err("the body must be")),
             ("web.2", Err("the body must be")),
         ] {
-            match (requested_dyno(body.as_bytes()), expect) {
-                (Ok(dyno), Ok(expect)) => assert_eq!(dyno.map(|dyno| dyno.to_string()).as_deref(), expect),
+            match (requested(body.as_bytes()), expect) {
+                (Ok((dyno, forced)), Ok(expect)) => {
+                    assert_eq!((dyno.map(|dyno| dyno.to_string()).as_deref(), forced), expect);
+                }
                 (Err(problem), Err(expect)) => assert!(problem.starts_with(expect), "{problem}"),
                 (read, _) => panic!("{body}: {read:?}"),
             }

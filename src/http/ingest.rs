@@ -35,7 +35,7 @@ impl Service {
         let shown = auth::basic(&head.headers);
         let mut access = self.drain_auth.check(shown.as_ref(), app);
         if let (DrainAccess::UnknownApp, None, Some(drain)) = (access, named, &drain) {
-            match self.tokens.app_soon(drain).await {
+            match self.tokens.app_soon(drain, self.clock.now().mono).await {
                 Ok(found) => access = self.drain_auth.check(shown.as_ref(), || found),
                 Err(Unlisted) => {
                     self.metrics.refused(Refusal::Unlisted);
@@ -114,11 +114,16 @@ impl Service {
         }
         let now = self.clock.now();
         // Most batches have no events, and need no place in the queue.
-        if !events.is_empty() && self.handle.report(app, events.clone()) == Err(QueueFull) {
+        if !events.is_empty() && self.handle.report(app, events.clone(), drain.clone()) == Err(QueueFull) {
             self.metrics.refused(Refusal::QueueFull);
             return reply::overloaded();
         }
         claim.commit();
+        if drain.as_ref().is_some_and(|drain| self.tokens.is_foreign(app, drain)) {
+            // Another app's requests and memory say nothing about this one.
+            self.metrics.batch(app, &counts);
+            return reply::empty(StatusCode::NO_CONTENT);
+        }
         if let Some(admin_ui) = &self.admin_ui {
             admin_ui.status_model.record_batch(app, &events, &counts, now);
         }

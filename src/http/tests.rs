@@ -87,7 +87,7 @@ async fn store(settings: &Settings) -> Store {
 /// The tokens of the settings; the API lists no others.
 fn drain_tokens(settings: &Settings) -> Arc<DrainTokens> {
     let tokens = DrainTokens::new(settings);
-    (0..).map(AppId).zip(&settings.apps).for_each(|(app, _)| tokens.replace(app, []));
+    (0..).map(AppId).zip(&settings.apps).for_each(|(app, _)| tokens.listed(app, &[], Duration::MAX));
     Arc::new(tokens)
 }
 

@@ -131,7 +131,7 @@ impl Service {
         let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
         let to = format!("/apps/{name}/dynos/{dyno}");
         // The order stands even after the time-out.
-        let order = self.handle.order(app, Some(dyno.clone()));
+        let order = self.handle.order(app, Some(dyno.clone()), true);
         let decisions = match tokio::time::timeout(limits::FORM_WAIT, order).await {
             Ok(answer) => answer?,
             Err(_) => Vec::new(),

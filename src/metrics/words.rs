@@ -12,6 +12,7 @@ const HOLD_CODES: &[&str] = &[
     "clock_ahead",
     "cooling_down",
     "deploying",
+    "foreign_drain",
     "formation_failed",
     "formation_out",
     "given_up",
@@ -19,11 +20,16 @@ const HOLD_CODES: &[&str] = &[
     "max_restarts",
     "not_listed",
     "not_up",
+    "one_off",
+    "other_app",
     "outside_window",
     "paused",
     "platform_acts",
+    "platform_red",
     "queue_full",
     "queued",
+    "quiet_unknown",
+    "recovered",
     "releasing",
     "stale",
     "store_away",
@@ -31,12 +37,21 @@ const HOLD_CODES: &[&str] = &[
     "too_many_dynos",
     "too_young",
     "under_way",
+    "unproven",
     "wrong_type",
 ];
 
 /// The labels of [`ApiError`](dynowarden_core::api::ApiError).
-const API_ERRORS: &[&str] =
-    &["forbidden", "garbled", "no_such_app", "refused", "throttled", "unauthorized", "unreachable"];
+const API_ERRORS: &[&str] = &[
+    "forbidden",
+    "garbled",
+    "no_such_app",
+    "other_app",
+    "refused",
+    "throttled",
+    "unauthorized",
+    "unreachable",
+];
 
 const API_CALLS: &[&str] = &[
     "account",

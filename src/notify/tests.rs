@@ -30,7 +30,6 @@ use dynowarden_core::api::ApiError;
 use dynowarden_core::health::alert::HealthAlert;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
-use dynowarden_core::policy::Rate;
 use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
 
 #[derive(Clone, Debug)]
@@ -200,12 +199,16 @@ impl Running {
 
 fn give_up(index: u32) -> Record {
     let at = Clock::system().now().wall;
-    let allowed = Rate { count: 3.try_into().expect("not zero"), per: Duration::from_secs(7200) };
     Record::Notice(Notice {
         at,
         scope: Scope::App(AppId(0)),
         dyno: Some(DynoName::new("web".parse().expect("a type"), index)),
-        what: NoticeKind::GaveUp { allowed, until: at + Duration::from_secs(3600) },
+        what: NoticeKind::GaveUp {
+            useless: 3,
+            release: None,
+            times: 1,
+            until: at + Duration::from_secs(3600),
+        },
     })
 }
 

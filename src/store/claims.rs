@@ -3,16 +3,19 @@
 //! The verdict is [`verdict()`]'s, over the rows of all replicas. The database only ensures that no other
 //! replica judges the same process type at the same time.
 
+use std::cmp::Reverse;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::store::dialect::Dialect;
+use crate::store::past::ALL_APPS;
 use crate::store::rows::{
     DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp,
 };
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
-use dynowarden_core::ident::AppId;
+use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
 use dynowarden_core::record::{AttemptId, Decision};
@@ -24,8 +27,10 @@ pub struct ClaimRequest {
     pub app: AppId,
     /// The instance to be replaced, as the API just showed it.
     pub seen: DynoInfo,
-    /// A manual restart may pass the cool-down.
-    pub is_manual: bool,
+    /// A forced restart passes the cool-down, `max_restarts` and a give-up.
+    pub is_forced: bool,
+    /// Dynos of the type that are out for so long that they no longer count as out.
+    pub broken: Vec<DynoName>,
     /// The decision to restart, written with the claim; none if it is on record already.
     pub decision: Option<Box<Decision>>,
     /// The part of the app's policy that claims depend on.
@@ -49,6 +54,11 @@ pub(super) struct DbTime {
 }
 
 impl DbTime {
+    /// Converts a time of the caller's clock to the clock that judges leases.
+    pub(super) fn of_caller(self, at: Timestamp) -> i64 {
+        micros(at).saturating_add(self.ahead)
+    }
+
     /// Converts a time of the clock that judges leases to the caller's clock.
     pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
         timestamp(at.saturating_sub(self.ahead))
@@ -63,8 +73,15 @@ pub(super) async fn claim(
     db_time: DbTime,
 ) -> Result<Result<(), ClaimRefusal>, sqlx::Error> {
     let Claimant { app, request, .. } = claimant;
+    let pause: Option<(i64, String)> =
+        sqlx::query_as(PAUSE).bind(app).bind(ALL_APPS).bind(db_time.now).fetch_optional(&mut *to).await?;
+    if let Some((until, reason)) = pause {
+        let until = db_time.as_seen_by_caller(until);
+        return Ok(Err(ClaimRefusal::Paused { until, reason: reason.into() }));
+    }
     let bounds = &request.bounds;
-    let since = db_time.now.saturating_sub(span_micros(bounds.cooldown.max(bounds.max_restarts.per)));
+    let longest = bounds.cooldown_after(u32::MAX).max(bounds.max_restarts.per);
+    let since = db_time.now.saturating_sub(span_micros(longest));
     let dyno = request.seen.name.to_string();
     let rows: Vec<Row> = sqlx::query_as(ROWS)
         .bind(app)
@@ -74,12 +91,8 @@ pub(super) async fn claim(
         .bind(since)
         .fetch_all(&mut *to)
         .await?;
-    let give_up: Option<(i64, Option<i64>)> = sqlx::query_as(GIVE_UP)
-        .bind(app)
-        .bind(dyno.as_str())
-        .bind(db_time.now)
-        .fetch_optional(&mut *to)
-        .await?;
+    let give_up: Option<(i64, Option<i64>)> =
+        sqlx::query_as(GIVE_UP).bind(app).bind(dyno.as_str()).fetch_optional(&mut *to).await?;
     let give_up = give_up.map(|(until, release)| GiveUp { until, release });
     let judged = judge(&rows, give_up, claimant, db_time);
     for resolved in &judged.resolved {
@@ -102,11 +115,11 @@ pub(super) async fn claim(
         .bind(app)
         .bind(seen.process_type.as_str())
         .bind(dyno)
-        .bind(i64::from(request.is_manual))
+        .bind(i64::from(request.is_forced))
         .bind(seen.id.as_str())
         .bind(micros(seen.created_at))
         .bind(micros(seen.updated_at))
-        .bind(seen.release.and_then(|release| i64::try_from(release).ok()))
+        .bind(release_of(seen))
         .bind(span_micros(bounds.settle) / 1000)
         .bind(db_time.now)
         .bind(db_time.now.saturating_add(span_micros(limits::CLAIM_LEASE)))
@@ -159,13 +172,17 @@ pub(super) async fn renew(
 /// within its longest bound.
 const ROWS: &str = "\
     SELECT attempt, holder, attempt_number, dyno, instance, created_at, updated_at, claimed_at, lease_until, \
-        accepted_at, ended_at \
+        accepted_at, ended_at, by_hand, release, result \
     FROM dynowarden_restarts \
     WHERE app = $1 AND process_type = $2 \
         AND (ended_at IS NULL OR lease_until > $3 OR (dyno = $4 AND accepted_at > $5))";
 
-const GIVE_UP: &str =
-    "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2 AND until > $3";
+const GIVE_UP: &str = "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2";
+
+/// Whoever paused the app, and wherever: its pause is in force before it is answered.
+const PAUSE: &str = "\
+    SELECT until, reason FROM dynowarden_pauses WHERE app IN ($1, $2) AND until > $3 \
+    ORDER BY until DESC LIMIT 1";
 
 const RESOLVE: &str = "\
     UPDATE dynowarden_restarts SET result = COALESCE(result, $2), ended_at = $3, lease_until = 0, \
@@ -200,6 +217,10 @@ struct Row {
     lease_until: i64,
     accepted_at: Option<i64>,
     ended_at: Option<i64>,
+    is_forced: bool,
+    /// The release of the replaced instance.
+    release: Option<i64>,
+    result: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -222,6 +243,9 @@ impl FromRow<'_, AnyRow> for Row {
             lease_until: row.try_get("lease_until")?,
             accepted_at: row.try_get("accepted_at")?,
             ended_at: row.try_get("ended_at")?,
+            is_forced: row.try_get::<i64, _>("by_hand")? != 0,
+            release: row.try_get("release")?,
+            result: row.try_get("result")?,
         })
     }
 }
@@ -240,84 +264,144 @@ struct Resolved {
     accepted_at: Option<i64>,
 }
 
+/// The restarts of the claimed dyno.
+#[derive(Debug, Default)]
+struct Restarts<'r> {
+    /// Accepted ones, the newest first.
+    accepted: Vec<(i64, &'r Row)>,
+    /// The end of another claim, or of a DELETE that may still be carried out.
+    blocked_until: Option<i64>,
+    /// When the very instance that the API shows was asked to go.
+    replaced_at: Option<i64>,
+    resolved: Vec<Resolved>,
+}
+
 fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time: DbTime) -> Judged {
-    let Claimant { holder, request, .. } = claimant;
-    let now = db_time.now;
-    let (bounds, dyno) = (&request.bounds, request.seen.name.to_string());
-    let is_mine = |row: &Row| row.holder == holder && row.attempt_id == attempt_number(request.attempt_id);
-    let mut judged = Judged { refusal: None, resolved: Vec::new() };
-    if rows.iter().any(|row| is_mine(row) && row.ended_at.is_none() && row.lease_until > now) {
-        return judged;
+    let request = claimant.request;
+    let bounds = &request.bounds;
+    let holds_it = |row: &Row| is_mine(row, claimant) && row.ended_at.is_none();
+    if rows.iter().any(|row| holds_it(row) && row.lease_until > db_time.now) {
+        return Judged { refusal: None, resolved: Vec::new() };
     }
-    let is_same_process = |row: &Row| {
-        row.instance == request.seen.id.as_str()
-            && row.created_at == micros(request.seen.created_at)
-            && row.updated_at == micros(request.seen.updated_at)
+    let Restarts { accepted, blocked_until, replaced_at, resolved } = restarts(rows, claimant, db_time.now);
+    let last = if request.is_forced { replaced_at } else { accepted.first().map(|(at, _)| *at) };
+    let is_of_release = |row: &Row| {
+        row.release.is_none() || release_of(&request.seen).is_none_or(|release| row.release == Some(release))
     };
-    let (mut blocked_until, mut accepted, mut replaced_at) = (None, Vec::new(), None);
-    for row in rows.iter().filter(|row| row.dyno == dyno) {
-        if row.holder != holder && row.lease_until > now {
-            // Another replica's claim, open or settling.
-            blocked_until = blocked_until.max(Some(row.lease_until));
-        }
-        let mut accepted_at = row.accepted_at;
-        let is_abandoned = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
-        if is_abandoned && !is_mine(row) {
-            if accepted_at.is_none() && !is_same_process(row) {
-                // The instance has changed: the restart was carried out, and no replica recorded it.
-                accepted_at = Some(row.claimed_at);
-            }
-            judged.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
-        }
-        if let Some(at) = accepted_at {
-            accepted.push(at);
-            if is_same_process(row) {
-                replaced_at = replaced_at.max(Some(at));
-            }
-        }
-    }
-    let last = if request.is_manual { replaced_at } else { accepted.iter().max().copied() };
-    let given_up = give_up.filter(|give_up| !is_over(give_up, &request.seen));
-    let accepted: Vec<SignedDuration> = accepted.into_iter().map(SignedDuration::from_micros).collect();
-    let out = out_in_formation(rows, claimant, now);
+    let counted = accepted.iter().filter(|(_, row)| !request.is_forced && is_of_release(row));
+    // A person's word starts the counts again.
+    let counted = counted.take_while(|(_, row)| !row.is_forced);
+    let is_useless = |row: &Row| row.result.as_deref() == Some("no_help");
+    // The newest may not be judged yet.
+    let judged_by = bounds.boot_timeout + limits::HELP_WITHIN;
+    let is_open = |at: i64| at.saturating_add(span_micros(judged_by)) > db_time.now;
+    let judged = counted.clone().skip_while(|(at, row)| is_open(*at) && !is_useless(row));
+    // A give-up that is over takes the place of the doubled cool-down.
+    let had_give_up = give_up.is_some_and(|give_up| give_up.until <= db_time.now);
+    let useless = if had_give_up { 0 } else { judged.take_while(|(_, row)| is_useless(row)).count() };
+    let given_up = give_up.filter(|give_up| !request.is_forced && !is_over(give_up, &request.seen));
+    let counted: Vec<SignedDuration> = counted.map(|(at, _)| SignedDuration::from_micros(*at)).collect();
+    let out = out_in_formation(rows, claimant, db_time.now);
     let history = History {
-        accepted: &accepted,
+        accepted: &counted,
         claimed_until: blocked_until.map(SignedDuration::from_micros),
         cooling_from: last.map(SignedDuration::from_micros),
-        given_up_until: given_up.map(|give_up| SignedDuration::from_micros(give_up.until)),
+        useless: u32::try_from(useless).unwrap_or(u32::MAX),
+        given_up_until: given_up
+            .filter(|give_up| give_up.until > db_time.now)
+            .map(|give_up| SignedDuration::from_micros(give_up.until)),
         others_out: out.len(),
     };
-    let now = SignedDuration::from_micros(now);
-    judged.refusal = match (verdict(&history, bounds, now), out.first()) {
+    let now = SignedDuration::from_micros(db_time.now);
+    let at = |until: SignedDuration| {
+        db_time.as_seen_by_caller(i64::try_from(until.as_micros()).unwrap_or(i64::MAX))
+    };
+    let refusal = match (verdict(&history, bounds, now), out.first()) {
         (Ok(()), _) => None,
-        (Err(Refusal::MaxRestarts), _) => Some(ClaimRefusal::MaxRestarts),
+        (Err(Refusal::MaxRestarts { until }), _) => Some(ClaimRefusal::MaxRestarts { until: at(until) }),
         (Err(Refusal::FormationOut), Some(dyno)) => {
             let dyno = dyno.parse().unwrap_or_else(|_| request.seen.name.clone());
             Some(ClaimRefusal::FormationOut { dyno })
         }
         (Err(_), _) => {
             let until = earliest(&history, bounds, now).unwrap_or(now);
-            let until = i64::try_from(until.as_micros()).unwrap_or(i64::MAX);
-            Some(ClaimRefusal::Elsewhere { until: db_time.as_seen_by_caller(until) })
+            Some(ClaimRefusal::Elsewhere { until: at(until) })
         }
     };
-    judged
+    Judged { refusal, resolved }
+}
+
+fn is_mine(row: &Row, claimant: Claimant<'_>) -> bool {
+    row.holder == claimant.holder && row.attempt_id == attempt_number(claimant.request.attempt_id)
+}
+
+fn restarts<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Restarts<'r> {
+    let Claimant { holder, request, .. } = claimant;
+    let dyno = request.seen.name.to_string();
+    let is_same_process = |row: &Row| {
+        row.instance == request.seen.id.as_str()
+            && row.created_at == micros(request.seen.created_at)
+            && row.updated_at == micros(request.seen.updated_at)
+    };
+    let mut found = Restarts::default();
+    for row in rows.iter().filter(|row| row.dyno == dyno) {
+        if row.holder != holder && row.lease_until > now {
+            // Another replica's claim, open or settling.
+            found.blocked_until = found.blocked_until.max(Some(row.lease_until));
+        }
+        let mut accepted_at = row.accepted_at;
+        let is_lapsed = row.ended_at.is_none() && (row.lease_until <= now || row.holder == holder);
+        if is_lapsed && !is_mine(row, claimant) {
+            let until = may_act_until(row, &request.bounds);
+            if accepted_at.is_none() && is_same_process(row) && until > now {
+                found.blocked_until = found.blocked_until.max(Some(until));
+                continue;
+            }
+            if accepted_at.is_none() && !is_same_process(row) {
+                // The instance has changed: the restart was carried out, and no replica recorded it.
+                accepted_at = Some(row.claimed_at);
+            }
+            found.resolved.push(Resolved { attempt: row.attempt.clone(), accepted_at });
+        }
+        if let Some(at) = accepted_at {
+            found.accepted.push((at, row));
+            if is_same_process(row) {
+                found.replaced_at = found.replaced_at.max(Some(at));
+            }
+        }
+    }
+    found.accepted.sort_unstable_by_key(|(at, _)| Reverse(*at));
+    found
+}
+
+/// Until when the DELETE of a claim whose answer is unknown may be carried out.
+fn may_act_until(row: &Row, bounds: &Bounds) -> i64 {
+    row.claimed_at.saturating_add(span_micros(bounds.lost_answer_wait()))
 }
 
 /// A give-up holds for one release; another release ends it.
 fn is_over(give_up: &GiveUp, seen: &DynoInfo) -> bool {
-    let release = seen.release.and_then(|release| i64::try_from(release).ok());
+    let release = release_of(seen);
     give_up.release.is_some() && release.is_some() && give_up.release != release
+}
+
+/// The release of an instance, as a column value.
+fn release_of(seen: &DynoInfo) -> Option<i64> {
+    seen.release.and_then(|release| i64::try_from(release).ok())
 }
 
 /// The other dynos of the type that are out, sorted by name. Those of this holder that are only settling do
 /// not count: its engine knows to the moment when they have settled.
 fn out_in_formation<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Vec<&'r str> {
-    let dyno = claimant.request.seen.name.to_string();
+    let ClaimRequest { seen, bounds, .. } = claimant.request;
+    let dyno = seen.name.to_string();
+    let may_act =
+        |row: &Row| row.ended_at.is_none() && row.accepted_at.is_none() && may_act_until(row, bounds) > now;
     let mut out: Vec<&'r str> = rows
         .iter()
-        .filter(|row| row.dyno != dyno && row.lease_until > now)
+        .filter(|row| row.dyno != dyno && (row.lease_until > now || may_act(row)))
         .filter(|row| row.ended_at.is_none() || row.holder != claimant.holder)
+        .filter(|row| !claimant.request.broken.iter().any(|broken| broken.to_string() == row.dyno))
         .map(|row| row.dyno.as_str())
         .collect();
     out.sort_unstable();
@@ -358,11 +442,14 @@ mod tests {
             lease_until: NOW - secs(ago) + secs(60),
             accepted_at: None,
             ended_at: None,
+            is_forced: false,
+            release: Some(7),
+            result: None,
         }
     }
 
     /// Our claim on web.1, which the API shows as `instance`.
-    fn request(instance: &str, is_manual: bool) -> ClaimRequest {
+    fn request(instance: &str, is_forced: bool) -> ClaimRequest {
         let created_at = timestamp(NOW - secs(86_400));
         ClaimRequest {
             attempt_id: AttemptId(1),
@@ -377,9 +464,11 @@ mod tests {
                 state: DynoState::Up,
                 release: Some(7),
             },
-            is_manual,
+            is_forced,
+            broken: Vec::new(),
             decision: None,
             bounds: Bounds {
+                boot_timeout: Duration::from_secs(180),
                 cooldown: Duration::from_secs(600),
                 max_concurrent: 1.try_into().expect("one"),
                 max_restarts: Rate { count: 3.try_into().expect("three"), per: Duration::from_secs(7200) },
@@ -406,14 +495,20 @@ mod tests {
         check(&[lapsed(100)], &request("i2", false), elsewhere(500), &[Some(NOW - secs(100))]);
         check(&[lapsed(601)], &request("i2", false), None, &[Some(NOW - secs(601))]);
         check(&[lapsed(100)], &request("i2", true), None, &[Some(NOW - secs(100))]);
-        // The same: nothing was carried out.
-        check(&[lapsed(100)], &request("i1", false), None, &[None]);
+        // The same: it may still be carried out, until the boot time-out is over.
+        check(&[lapsed(100)], &request("i1", false), elsewhere(80), &[]);
+        check(&[lapsed(100)], &request("i1", true), elsewhere(80), &[]);
+        check(&[lapsed(180)], &request("i1", false), None, &[None]);
+        let beside = ClaimRequest { seen: other_dyno(), ..request("i9", false) };
+        let web_1 = ClaimRefusal::FormationOut { dyno: "web.1".parse().expect("a dyno") };
+        check(&[lapsed(100)], &beside, Some(web_1), &[]);
+        check(&[lapsed(180)], &beside, None, &[]);
         // It was recorded as accepted, whatever the API shows.
         let accepted = Row { accepted_at: Some(NOW - secs(99)), ..lapsed(100) };
-        for is_manual in [false, true] {
+        for is_forced in [false, true] {
             check(
                 std::slice::from_ref(&accepted),
-                &request("i1", is_manual),
+                &request("i1", is_forced),
                 elsewhere(501),
                 &[Some(NOW - secs(99))],
             );
@@ -421,7 +516,55 @@ mod tests {
         // A presumed restart also counts for `max_restarts`.
         let rows = [7000, 6000, 5000].map(lapsed);
         let presumed = [7000, 6000, 5000].map(|ago| Some(NOW - secs(ago)));
-        check(&rows, &request("i2", true), Some(ClaimRefusal::MaxRestarts), &presumed);
+        let used_up = Some(ClaimRefusal::MaxRestarts { until: timestamp(NOW + secs(200)) });
+        check(&rows, &request("i2", false), used_up, &presumed);
+        check(&rows, &request("i2", true), None, &presumed);
+    }
+
+    fn other_dyno() -> DynoInfo {
+        DynoInfo { name: "web.2".parse().expect("a dyno"), ..request("i9", false).seen }
+    }
+
+    /// An accepted restart of web.1 that is over, `ago` seconds ago.
+    fn ended(ago: i64, result: &str) -> Row {
+        Row {
+            accepted_at: Some(NOW - secs(ago)),
+            ended_at: Some(NOW - secs(ago - 8)),
+            lease_until: 0,
+            result: Some(result.to_owned()),
+            ..lapsed(ago)
+        }
+    }
+
+    #[test]
+    fn restarts_that_did_not_help_double_the_cool_down() {
+        let of = |rows: &[Row], refusal| check(rows, &request("i2", false), refusal, &[]);
+        of(&[ended(700, "no_help")], elsewhere(500));
+        of(&[ended(1900, "no_help"), ended(700, "no_help")], elsewhere(1700));
+        // One that helped ends the row, and so do a release and a person's word.
+        of(&[ended(1900, "no_help"), ended(700, "back")], None);
+        of(&[Row { release: Some(6), ..ended(700, "no_help") }], None);
+        of(&[Row { is_forced: true, ..ended(700, "no_help") }], None);
+        // The newest one is not judged yet, and those before it count on.
+        let bounds = Bounds { cooldown: Duration::from_secs(60), ..request("i2", false).bounds };
+        let brief = ClaimRequest { bounds, ..request("i2", false) };
+        let rows = [ended(1900, "no_help"), ended(100, "back")];
+        check(&rows, &brief, elsewhere(20), &[]);
+        check(&rows[1..], &brief, None, &[]);
+    }
+
+    #[test]
+    fn a_release_clears_what_the_last_one_used_up() {
+        let rows = [7000, 6000, 5000].map(|ago| Row { release: Some(6), ..ended(ago, "back") });
+        check(&rows, &request("i2", false), None, &[]);
+    }
+
+    #[test]
+    fn a_broken_dyno_does_not_count_as_out() {
+        let broken =
+            Row { dyno: "web.2".to_owned(), lease_until: NOW + 1, holder: "us".to_owned(), ..lapsed(300) };
+        let asked = ClaimRequest { broken: vec!["web.2".parse().expect("a dyno")], ..request("i2", false) };
+        check(std::slice::from_ref(&broken), &asked, None, &[]);
     }
 
     #[test]
@@ -444,7 +587,7 @@ mod tests {
 
     #[test]
     fn a_give_up_lasts_until_another_release() {
-        let request = request("i1", true);
+        let request = request("i1", false);
         let claimant = Claimant { app: "acme", holder: "us", request: &request, decision: None };
         for (release, expect) in [(Some(7), elsewhere(60)), (None, elsewhere(60)), (Some(6), None)] {
             let give_up = GiveUp { until: NOW + secs(60), release };

@@ -8,6 +8,7 @@
 //! One clock judges leases and cool-downs: the server's for PostgreSQL, the caller's for SQLite, which has
 //! one process at a time.
 
+mod app_ids;
 pub mod claims;
 mod database;
 mod dialect;
@@ -23,6 +24,7 @@ mod state;
 mod writer;
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,11 +41,11 @@ use crate::store::database::{Access, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
-use crate::store::rows::{GiveUpRow, Row};
+use crate::store::rows::{GiveUpRow, PendingRow, Row};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::RuleHit;
-use dynowarden_core::engine::restore::{RestoredPause, RestoredState};
+use dynowarden_core::engine::restore::{PendingRestart, RestoredPause, RestoredState};
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
@@ -226,6 +228,9 @@ impl Store {
             Record::Notice(notice) => {
                 let app = notice.scope.app().and_then(|app| shared.app(app)).cloned();
                 let id = shared.queue.new_id(notice.at);
+                if let Some(row) = app.as_ref().and_then(|app| GiveUpRow::new(notice, app)) {
+                    shared.queue.add(Row::GiveUp(row));
+                }
                 shared.queue.add(Row::Notice { id, app, notice: notice.clone() });
             }
             Record::Outcome(outcome) => {
@@ -246,13 +251,17 @@ impl Store {
     fn write_decision(&self, decision: &Decision) {
         let shared = &self.shared;
         let Some(app) = shared.app(decision.app) else { return };
-        if let Some(row) = GiveUpRow::new(decision, app) {
-            shared.queue.add(Row::GiveUp(row));
-        }
         let is_draft = |attempt_id| shared.drafts().remove(&attempt_id).is_some();
         let is_restart = matches!(decision.action, Action::Restart { .. });
         if !(is_restart && decision.attempt_id.is_some_and(is_draft)) {
             shared.queue.add(Row::Decision(Box::new(shared.decision_row(decision, app))));
+        }
+    }
+
+    /// Queues what the next process takes up.
+    pub fn write_pending(&self, pending: PendingRestart) {
+        if let Some(app) = self.shared.app(pending.app).cloned() {
+            self.shared.queue.add(Row::Pending(PendingRow { app, pending }));
         }
     }
 
@@ -290,9 +299,25 @@ impl Store {
         shared.note_time(now);
         let pauses = shared.within(limits::STORE_WAIT, async {
             let mut connection = shared.link.read.acquire().await?;
-            past::pauses(shared, &mut connection, now).await
+            let db_time = shared.db_time(&mut connection, now).await?;
+            past::pauses(shared, &mut connection, db_time).await
         });
         pauses.await
+    }
+
+    /// Notes that the API's clock agrees with this time of day: retention may delete by it.
+    pub fn confirm_clock(&self, now: Timestamp) {
+        let shared = &self.shared;
+        shared.note_time(now);
+        let confirmed = Some((now, Instant::now()));
+        let before = std::mem::replace(
+            &mut *shared.confirmed.lock().unwrap_or_else(PoisonError::into_inner),
+            confirmed,
+        );
+        if before.is_none() {
+            shared.prune_now.store(true, Ordering::Relaxed);
+            shared.went_away.notify_one();
+        }
     }
 
     /// Sets the pause of one app, or of all, and replaces the previous one.
@@ -307,7 +332,11 @@ impl Store {
     ) -> Result<(), StoreAway> {
         let shared = &self.shared;
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
-        let set = replica_counts::set_pause(app, until, reason, &shared.link.write);
+        let set = async {
+            let mut connection = shared.link.write.acquire().await?;
+            let db_time = shared.db_time(&mut connection, shared.wall()).await?;
+            replica_counts::set_pause(app, db_time.of_caller(until), reason, &mut connection).await
+        };
         shared.within(limits::STORE_WAIT, set).await
     }
 

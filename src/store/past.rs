@@ -1,24 +1,25 @@
 //! State of earlier processes for the engine: read once, at startup.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use tracing::warn;
 
 use crate::store::claims::DbTime;
 use crate::store::dialect::Dialect;
-use crate::store::rows::{attempt_number, micros, span_micros, timestamp};
+use crate::store::rows::{attempt_number, span_micros, timestamp};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
-    OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
+    OpenClaim, PendingCause, PendingRestart, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
 use dynowarden_core::record::{AttemptId, MANUAL};
+use dynowarden_core::time::later;
 
 /// Reads the state, and takes over the claims that dead processes left open.
 pub(super) async fn read(
@@ -31,22 +32,48 @@ pub(super) async fn read(
     Ok(RestoredState {
         restarts: restarts(store, &mut *from, &claims, (span, db_time)).await?,
         given_up: given_up(store, &mut *from, db_time).await?,
-        pauses: pauses(store, from, db_time.as_seen_by_caller(db_time.now)).await?,
+        pauses: first_pauses(store, &mut *from, db_time).await?,
+        pending: pending(store, from, db_time).await?,
         claims,
     })
 }
 
-/// The pauses in force, except those of apps that are not watched. A pause ends at a time of day that a
-/// person chose, so the caller's clock decides.
+/// The pauses in force, except those of apps that are not watched.
 pub(super) async fn pauses(
     store: &StoreInner,
     from: &mut AnyConnection,
-    now: Timestamp,
+    db_time: DbTime,
 ) -> Result<Vec<RestoredPause>, sqlx::Error> {
-    let rows: Vec<(String, i64, String)> = sqlx::query_as(PAUSES).bind(micros(now)).fetch_all(from).await?;
+    pauses_after(store, from, db_time.now, db_time).await
+}
+
+/// The same at startup. The clock of this machine is not confirmed yet, and may be in local time: a pause that
+/// seems to be over holds until it is.
+async fn first_pauses(
+    store: &StoreInner,
+    from: &mut AnyConnection,
+    db_time: DbTime,
+) -> Result<Vec<RestoredPause>, sqlx::Error> {
+    let is_own_clock = store.link.dialect == Dialect::Sqlite && !store.is_clock_confirmed();
+    let after = if is_own_clock { i64::MIN } else { db_time.now };
+    let now = db_time.as_seen_by_caller(db_time.now);
+    let mut pauses = pauses_after(store, from, after, db_time).await?;
+    for pause in pauses.iter_mut().filter(|pause| pause.until <= now) {
+        pause.until = later(now, limits::PAUSE_UNCONFIRMED);
+    }
+    Ok(pauses)
+}
+
+async fn pauses_after(
+    store: &StoreInner,
+    from: &mut AnyConnection,
+    after: i64,
+    db_time: DbTime,
+) -> Result<Vec<RestoredPause>, sqlx::Error> {
+    let rows: Vec<(String, i64, String)> = sqlx::query_as(PAUSES).bind(after).fetch_all(from).await?;
     let pauses = rows.into_iter().filter_map(|(app, until, reason)| {
         let app = if app == ALL_APPS { None } else { Some(store.app_named(&app)?) };
-        Some(RestoredPause { app, until: timestamp(until), reason: reason.into() })
+        Some(RestoredPause { app, until: db_time.as_seen_by_caller(until), reason: reason.into() })
     });
     Ok(pauses.collect())
 }
@@ -63,43 +90,91 @@ async fn restarts(
     claims: &[OpenClaim],
     (span, db_time): (Duration, DbTime),
 ) -> Result<Vec<RestoredRestart>, sqlx::Error> {
-    let rows: Vec<(String, String, i64, String, Option<i64>)> =
-        sqlx::query_as(RESTARTS).bind(db_time.now.saturating_sub(span_micros(span))).fetch_all(from).await?;
-    let restarts = rows.into_iter().filter_map(|(app, dyno, accepted_at, holder, ended_at)| {
-        let (app, dyno) = (store.app_named(&app)?, dyno_of(&dyno)?);
-        let is_resumed = || claims.iter().any(|claim| claim.app == app && claim.target.name == dyno);
-        if holder == *store.holder && ended_at.is_none() && is_resumed() {
-            return None;
-        }
-        Some(RestoredRestart { app, dyno, accepted_at: db_time.as_seen_by_caller(accepted_at) })
-    });
-    Ok(restarts.collect())
+    let rows =
+        sqlx::query(RESTARTS).bind(db_time.now.saturating_sub(span_micros(span))).fetch_all(from).await?;
+    let mut restarts = Vec::new();
+    for row in rows {
+        let (app, dyno): (String, String) = (row.try_get("app")?, row.try_get("dyno")?);
+        let (Some(app), Some(dyno)) = (store.app_named(&app), dyno_of(&dyno)) else { continue };
+        let is_resumed = |claim: &OpenClaim| claim.app == app && claim.target.name == dyno;
+        let result: Option<String> = row.try_get("result")?;
+        let is_back = matches!(result.as_deref(), Some("back" | "back_late" | "no_help"));
+        let ended_at: Option<i64> = row.try_get("ended_at")?;
+        let is_forced = row.try_get::<i64, _>("by_hand")? != 0;
+        let release: Option<i64> = row.try_get("release")?;
+        restarts.push(RestoredRestart {
+            accepted_at: db_time.as_seen_by_caller(row.try_get("accepted_at")?),
+            back_at: ended_at
+                .filter(|_| is_back && !claims.iter().any(is_resumed))
+                .map(|at| db_time.as_seen_by_caller(at)),
+            rule: row.try_get::<Option<String>, _>("rule")?.filter(|rule| rule != MANUAL).map(Arc::from),
+            is_forced,
+            is_useless: result.as_deref() == Some("no_help"),
+            release: release.and_then(|release| u64::try_from(release).ok()),
+            app,
+            dyno,
+        });
+    }
+    Ok(restarts)
 }
 
 const RESTARTS: &str = "\
-    SELECT app, dyno, accepted_at, holder, ended_at FROM dynowarden_restarts \
+    SELECT app, dyno, accepted_at, ended_at, by_hand, release, result, \
+        (SELECT MAX(rule) FROM dynowarden_decisions decided \
+         WHERE decided.attempt = dynowarden_restarts.attempt AND decided.decision = 'restart') AS rule \
+    FROM dynowarden_restarts \
     WHERE accepted_at > $1 ORDER BY accepted_at";
+
+/// What an earlier process had not sent to the API before it stopped. It is taken out: one process takes it
+/// up.
+async fn pending(
+    store: &StoreInner,
+    from: &mut AnyConnection,
+    db_time: DbTime,
+) -> Result<Vec<PendingRestart>, sqlx::Error> {
+    let mut pending = Vec::new();
+    for row in sqlx::query(PENDING).fetch_all(from).await? {
+        let (app, dyno): (String, String) = (row.try_get("app")?, row.try_get("dyno")?);
+        let (Some(app), Some(dyno)) = (store.app_named(&app), dyno_of(&dyno)) else { continue };
+        let code: Option<String> = row.try_get("code")?;
+        let cause = match row.try_get::<Option<String>, _>("rule")? {
+            None => PendingCause::Manual { forced: row.try_get::<i64, _>("forced")? != 0 },
+            Some(rule) => PendingCause::Rule {
+                rule: rule.into(),
+                code: code.and_then(|code| code.parse().ok()),
+                lines: u32::try_from(row.try_get::<i64, _>("lines")?).unwrap_or(u32::MAX),
+                error_at: db_time.as_seen_by_caller(row.try_get("error_at")?),
+            },
+        };
+        pending.push(PendingRestart { app, dyno, cause });
+    }
+    Ok(pending)
+}
+
+const PENDING: &str =
+    "DELETE FROM dynowarden_pending RETURNING app, dyno, rule, code, lines, error_at, forced";
 
 async fn given_up(
     store: &StoreInner,
     from: &mut AnyConnection,
     db_time: DbTime,
 ) -> Result<Vec<RestoredGiveUp>, sqlx::Error> {
-    let rows: Vec<(String, String, i64, Option<i64>)> =
+    let rows: Vec<(String, String, i64, Option<i64>, i64)> =
         sqlx::query_as(GIVEN_UP).bind(db_time.now).fetch_all(from).await?;
-    let given_up = rows.into_iter().filter_map(|(app, dyno, until, release)| {
+    let given_up = rows.into_iter().filter_map(|(app, dyno, until, release, times)| {
         Some(RestoredGiveUp {
             app: store.app_named(&app)?,
             dyno: dyno_of(&dyno)?,
             until: db_time.as_seen_by_caller(until),
             release: release.and_then(|release| u64::try_from(release).ok()),
+            times: u32::try_from(times).unwrap_or(u32::MAX),
         })
     });
     Ok(given_up.collect())
 }
 
 const GIVEN_UP: &str =
-    "SELECT app, dyno, until, release FROM dynowarden_give_ups WHERE until > $1 ORDER BY app, dyno";
+    "SELECT app, dyno, until, release, times FROM dynowarden_give_ups WHERE until > $1 ORDER BY app, dyno";
 
 /// Takes over the claims that dead processes left open. A file has only one process, so every open claim is a
 /// dead one's; on a server it is one that was not renewed in time.
@@ -117,7 +192,7 @@ async fn resume_unconfirmed(
     let mut claims: Vec<OpenClaim> = Vec::new();
     for row in rows {
         let attempt_id = AttemptId(claims.len() as u64 + 1);
-        let Some(claim) = open_claim(&row, store, attempt_id)? else { continue };
+        let Some(claim) = open_claim(&row, store, (attempt_id, db_time))? else { continue };
         let is_known = |known: &OpenClaim| known.app == claim.app && known.target.name == claim.target.name;
         if claims.iter().any(is_known) {
             // An older one of the same dyno; the newest counts.
@@ -142,7 +217,7 @@ async fn resume_unconfirmed(
 
 const OPEN: &str = "\
     SELECT attempt, holder, lease_until, app, process_type, dyno, by_hand, instance, created_at, \
-        updated_at, release, \
+        updated_at, release, accepted_at, \
         (SELECT MAX(rule) FROM dynowarden_decisions decided \
          WHERE decided.attempt = dynowarden_restarts.attempt AND decided.decision = 'restart') AS rule \
     FROM dynowarden_restarts \
@@ -157,7 +232,7 @@ const ADOPT: &str = "\
 fn open_claim(
     row: &AnyRow,
     store: &StoreInner,
-    attempt_id: AttemptId,
+    (attempt_id, db_time): (AttemptId, DbTime),
 ) -> Result<Option<OpenClaim>, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let (Some(app), Some(name), Ok(process_type), Ok(id)) = (
@@ -183,7 +258,9 @@ fn open_claim(
     let is_manual = row.try_get::<i64, _>("by_hand")? != 0;
     let rule: Option<String> = row.try_get("rule")?;
     let rule = rule.as_deref().unwrap_or(if is_manual { MANUAL } else { UNKNOWN_RULE }).into();
-    Ok(Some(OpenClaim { attempt_id, app, target, rule }))
+    let accepted_at: Option<i64> = row.try_get("accepted_at")?;
+    let accepted_at = accepted_at.map(|at| db_time.as_seen_by_caller(at));
+    Ok(Some(OpenClaim { attempt_id, app, target, rule, accepted_at }))
 }
 
 /// The rule of a restart whose decision was not yet written when its process died.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::store::rows::{DecisionRow, Row, micros};
 use dynowarden_core::limits;
+use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::view::Word;
 use dynowarden_core::time::since;
 
@@ -27,7 +28,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     dropped: u64,
-    folds: HashMap<FoldKey, DecisionRow>,
+    /// The open rows of each dyno and rule, one for each kind of refusal.
+    folds: HashMap<FoldKey, Vec<DecisionRow>>,
     /// The ids of waiting history, oldest first.
     history: VecDeque<i64>,
     /// The rows of `history`, by their ids.
@@ -65,7 +67,7 @@ impl Queue {
         inner.last_id
     }
 
-    /// Adds a row. A decision that repeats the last of its dyno and rule is folded into that row.
+    /// Adds a row. A refusal that repeats one of its kind for its dyno and rule is folded into that row.
     pub(super) fn add(&self, mut row: Row) {
         let mut inner = self.inner();
         if let Row::Decision(decision) = &mut row {
@@ -209,7 +211,14 @@ impl Count {
 impl FoldKey {
     fn of(row: &DecisionRow) -> Self {
         let shown = &row.shown;
-        Self { app: shown.app.clone(), dyno: shown.dyno.clone(), rule: shown.rule.clone() }
+        let mut dyno = shown.dyno.clone();
+        // One row for all dynos of a type that is not listed.
+        if shown.code == Hold::NotListed.label()
+            && let Some((process_type, _)) = dyno.as_deref().and_then(|dyno| dyno.split_once('.'))
+        {
+            dyno = Some(process_type.to_owned());
+        }
+        Self { app: shown.app.clone(), dyno, rule: shown.rule.clone() }
     }
 }
 
@@ -222,18 +231,18 @@ impl Inner {
             self.folds.remove(&key);
             return;
         }
-        match self.folds.get_mut(&key) {
-            Some(fold) if fold.takes(row) => {
+        if self.folds.len() >= limits::FOLDS_MAX && !self.folds.contains_key(&key) {
+            self.folds.clear();
+        }
+        let folds = self.folds.entry(key).or_default();
+        match folds.iter_mut().find(|fold| fold.is_like(row)) {
+            Some(fold) if since(fold.shown.at, row.shown.at) < limits::FOLD_SPAN_MAX => {
                 fold.shown.count += 1;
                 fold.shown.last_at = fold.shown.last_at.max(row.shown.at);
                 *row = fold.clone();
             }
-            _ => {
-                if self.folds.len() >= limits::FOLDS_MAX {
-                    self.folds.clear();
-                }
-                self.folds.insert(key, row.clone());
-            }
+            Some(fold) => *fold = row.clone(),
+            None => folds.push(row.clone()),
         }
     }
 
@@ -278,12 +287,9 @@ impl Inner {
 }
 
 impl DecisionRow {
-    /// Whether `next` is the same refusal again.
-    fn takes(&self, next: &Self) -> bool {
-        let (first, next) = (&self.shown, &next.shown);
-        first.decision == next.decision
-            && first.code == next.code
-            && since(first.at, next.at) < limits::FOLD_SPAN_MAX
+    /// Whether both are refusals of one kind.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.shown.decision, &self.shown.code) == (other.shown.decision, &other.shown.code)
     }
 }
 
@@ -327,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn consecutive_refusals_of_one_kind_are_one_row() {
+    fn refusals_of_one_kind_are_one_row_however_they_alternate() {
         let queue = Queue::new();
         for (at, code) in
             [(1, "too_young"), (2, "too_young"), (3, "stale"), (4, "too_young"), (5, "too_young")]
@@ -335,7 +341,7 @@ mod tests {
             add(&queue, at, "r", code);
         }
         add(&queue, 6, "other", "too_young");
-        let expect = [("too_young", 2, 2), ("stale", 1, 3), ("too_young", 2, 5), ("too_young", 1, 6)];
+        let expect = [("too_young", 4, 5), ("stale", 1, 3), ("too_young", 1, 6)];
         let expect: Vec<_> = expect.map(|(code, count, at)| (code.to_owned(), count, at)).into();
         assert_eq!(taken(&queue), expect);
         // A stored row is written again, with the total count.

@@ -44,13 +44,13 @@ const FORGET: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2 A
 /// Sets a pause and replaces the previous one.
 pub(super) async fn set_pause(
     app: Option<&str>,
-    until: Timestamp,
+    until: i64,
     reason: &str,
-    to: &AnyPool,
+    to: &mut AnyConnection,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(SET_PAUSE)
         .bind(app.unwrap_or(ALL_APPS))
-        .bind(micros(until))
+        .bind(until)
         .bind(clean(reason.to_owned()))
         .execute(to)
         .await

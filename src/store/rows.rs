@@ -7,16 +7,19 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection};
 
+use dynowarden_core::engine::restore::{PendingCause, PendingRestart};
 use dynowarden_core::ident::{AppName, DynoName};
-use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::view::{DecisionView, Word};
-use dynowarden_core::record::{Action, AttemptId, Decision, MemoryReading, Notice, Outcome, RestartResult};
+use dynowarden_core::record::{
+    AttemptId, Decision, MemoryReading, Notice, NoticeKind, Outcome, RestartResult,
+};
 
 /// A record that waits to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Row {
     Decision(Box<DecisionRow>),
     GiveUp(GiveUpRow),
+    Pending(PendingRow),
     MemoryAfterRestart(AttemptId, MemoryReading),
     /// A notice about the account has no app.
     Notice {
@@ -48,6 +51,14 @@ pub(super) struct GiveUpRow {
     at: i64,
     until: i64,
     release: Option<i64>,
+    times: i64,
+}
+
+/// What the next process takes up.
+#[derive(Clone, Debug)]
+pub(super) struct PendingRow {
+    pub app: AppName,
+    pub pending: PendingRestart,
 }
 
 /// The writer, and how far the clock that judges leases is ahead of this machine's, in microseconds.
@@ -69,6 +80,7 @@ impl Row {
             Self::Notice { id, .. } => Some(*id),
             Self::Decision(_)
             | Self::GiveUp(_)
+            | Self::Pending(_)
             | Self::MemoryAfterRestart(..)
             | Self::Outcome { .. }
             | Self::Unclaim(_)
@@ -85,6 +97,7 @@ impl Row {
         let statement = match self {
             Self::Decision(row) => row.insert(by),
             Self::GiveUp(row) => row.insert(by),
+            Self::Pending(row) => row.insert(by),
             Self::MemoryAfterRestart(attempt_id, memory) => of_attempt(MEMORY_AFTER, *attempt_id, by)
                 .bind(micros(memory.at))
                 .bind(i64::try_from(memory.used.hundredths).unwrap_or(i64::MAX))
@@ -131,16 +144,16 @@ impl DecisionRow {
 }
 
 impl GiveUpRow {
-    /// The give-up in a decision, if it is one.
-    pub(super) fn new(decision: &Decision, app: &AppName) -> Option<Self> {
-        let Action::Hold(Hold::MaxRestarts { until, .. }) = &decision.action else { return None };
-        let release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
+    /// The give-up in a notice, if it is one.
+    pub(super) fn new(notice: &Notice, app: &AppName) -> Option<Self> {
+        let NoticeKind::GaveUp { until, release, times, .. } = &notice.what else { return None };
         Some(Self {
             app: app.clone(),
-            dyno: decision.dyno.clone()?,
-            at: micros(decision.at),
+            dyno: notice.dyno.clone()?,
+            at: micros(notice.at),
             until: micros(*until),
             release: release.and_then(|release| i64::try_from(release).ok()),
+            times: i64::from(*times),
         })
     }
 
@@ -151,6 +164,28 @@ impl GiveUpRow {
             .bind(self.at.saturating_add(by.ahead))
             .bind(self.until.saturating_add(by.ahead))
             .bind(self.release)
+            .bind(self.times)
+    }
+}
+
+impl PendingRow {
+    fn insert(&self, by: WriteContext<'_>) -> Statement {
+        let PendingRestart { dyno, cause, .. } = &self.pending;
+        let (rule, code, lines, error_at, forced) = match cause {
+            PendingCause::Manual { forced } => (None, None, 0, 0, *forced),
+            PendingCause::Rule { rule, code, lines, error_at } => {
+                let error_at = micros(*error_at).saturating_add(by.ahead);
+                (Some(rule.to_string()), code.map(|code| code.to_string()), *lines, error_at, false)
+            }
+        };
+        sqlx::query(PENDING)
+            .bind(self.app.as_str())
+            .bind(dyno.to_string())
+            .bind(rule)
+            .bind(code)
+            .bind(i64::from(lines))
+            .bind(error_at)
+            .bind(i64::from(forced))
     }
 }
 
@@ -226,6 +261,12 @@ const BACK: &str = "\
 const NOT_BACK: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4 WHERE holder = $1 AND attempt_number = $2";
 
+/// The last accepted restart of the dyno.
+const NO_HELP: &str = "\
+    UPDATE dynowarden_restarts SET result = $3, text = $4 \
+    WHERE app = $1 AND dyno = $2 AND accepted_at = \
+        (SELECT MAX(accepted_at) FROM dynowarden_restarts WHERE app = $1 AND dyno = $2)";
+
 const OVER: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, lease_until = 0 \
     WHERE holder = $1 AND attempt_number = $2";
@@ -247,8 +288,15 @@ async fn write_outcome(
             let millis = i64::try_from(out_for.as_millis()).unwrap_or(i64::MAX);
             set(BACK).bind(at).bind(id.to_string()).bind(millis)
         }
-        RestartResult::NotBack { .. } => set(NOT_BACK),
+        RestartResult::NotBack { .. } | RestartResult::DownAgain { .. } => set(NOT_BACK),
+        // The process that learns it need not be the one that restarted the dyno.
+        RestartResult::NoHelp { .. } => sqlx::query(NO_HELP)
+            .bind(app.to_string())
+            .bind(dyno.to_string())
+            .bind(result.label())
+            .bind(clean(result.to_string())),
         RestartResult::Gone
+        | RestartResult::Ignored { .. }
         | RestartResult::Refused(_)
         | RestartResult::Unanswered { .. }
         | RestartResult::Withdrawn => set(OVER).bind(at),
@@ -256,9 +304,9 @@ async fn write_outcome(
     statement.execute(&mut *to).await?;
     if let RestartResult::Accepted { .. } = result {
         // The counts belong to an instance that is gone, and a restart ends a give-up.
-        for statement in [FORGET_HITS, FORGET_GIVE_UP] {
-            sqlx::query(statement).bind(app.as_str()).bind(dyno.to_string()).execute(&mut *to).await?;
-        }
+        sqlx::query(FORGET_HITS).bind(app.as_str()).bind(dyno.to_string()).execute(&mut *to).await?;
+        let give_up = sqlx::query(FORGET_GIVE_UP).bind(app.as_str()).bind(dyno.to_string()).bind(at);
+        give_up.execute(&mut *to).await?;
     }
     Ok(())
 }
@@ -269,12 +317,21 @@ const MEMORY_AFTER: &str = "\
 
 const FORGET_HITS: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2";
 
-const FORGET_GIVE_UP: &str = "DELETE FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2";
+/// One that is over stays: the next one lasts longer.
+const FORGET_GIVE_UP: &str = "DELETE FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2 AND until > $3";
 
 const GIVE_UP: &str = "\
-    INSERT INTO dynowarden_give_ups (app, dyno, at, until, release) VALUES ($1, $2, $3, $4, $5) \
+    INSERT INTO dynowarden_give_ups (app, dyno, at, until, release, times) \
+    VALUES ($1, $2, $3, $4, $5, $6) \
     ON CONFLICT (app, dyno) DO UPDATE SET \
-        at = excluded.at, until = excluded.until, release = excluded.release";
+        at = excluded.at, until = excluded.until, release = excluded.release, times = excluded.times";
+
+const PENDING: &str = "\
+    INSERT INTO dynowarden_pending (app, dyno, rule, code, lines, error_at, forced) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7) \
+    ON CONFLICT (app, dyno) DO UPDATE SET \
+        rule = excluded.rule, code = excluded.code, lines = excluded.lines, \
+        error_at = excluded.error_at, forced = excluded.forced";
 
 const UNCLAIM: &str = "\
     UPDATE dynowarden_restarts SET result = 'not_sent', text = $3, ended_at = claimed_at, lease_until = 0 \

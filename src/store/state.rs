@@ -19,12 +19,16 @@ use crate::store::error::{Kind, StoreAway};
 use crate::store::queue::Queue;
 use crate::store::rows::{DecisionRow, Row, micros};
 use crate::store::{JudgingClock, StoreOptions};
+use dynowarden_core::health::clock;
 use dynowarden_core::ident::{AppId, AppName};
+use dynowarden_core::limits;
 use dynowarden_core::record::{AttemptId, Decision};
 use dynowarden_core::time::{later, since, spoken};
 
 #[derive(Debug)]
 pub(super) struct StoreInner {
+    /// When the API last confirmed the time of day, and that time.
+    pub confirmed: Mutex<Option<(Timestamp, Instant)>>,
     pub away: watch::Sender<Option<(Timestamp, StoreAway)>>,
     /// Whether the file was found damaged: its later answers are not trusted.
     pub damaged: AtomicBool,
@@ -38,6 +42,8 @@ pub(super) struct StoreInner {
     pub link: Link,
     pub options: StoreOptions,
     pub queue: Queue,
+    /// Whether retention is due because the clock has just been confirmed.
+    pub prune_now: AtomicBool,
     /// Wakes the writer, which then checks whether the store is back.
     pub went_away: Notify,
 }
@@ -47,6 +53,7 @@ pub(super) struct StoreInner {
 impl StoreInner {
     pub(super) fn new(link: Link, options: StoreOptions, now: Timestamp) -> Self {
         Self {
+            confirmed: Mutex::default(),
             away: watch::Sender::default(),
             damaged: AtomicBool::new(false),
             drafts: Mutex::default(),
@@ -56,6 +63,7 @@ impl StoreInner {
             link,
             options,
             queue: Queue::new(),
+            prune_now: AtomicBool::new(false),
             went_away: Notify::new(),
         }
     }
@@ -124,6 +132,15 @@ impl StoreInner {
     pub(super) fn wall(&self) -> Timestamp {
         let (at, read) = *self.last_now.lock().unwrap_or_else(PoisonError::into_inner);
         later(at, read.elapsed())
+    }
+
+    /// Whether the API confirmed the clock a while ago, and it has not jumped since.
+    pub(super) fn is_clock_confirmed(&self) -> bool {
+        let confirmed = *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        confirmed.is_some_and(|(at, read)| {
+            let elapsed = read.elapsed();
+            elapsed <= limits::CLOCK_CONFIRMED_FOR && clock::agree(self.wall(), later(at, elapsed))
+        })
     }
 
     /// Reads the clock that judges leases.

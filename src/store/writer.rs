@@ -2,6 +2,7 @@
 
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sqlx::AnyConnection;
 use tokio::time::Instant;
@@ -22,6 +23,9 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
         let mut is_there = if shared.queue.is_empty() { ask(&shared).await } else { write(&shared).await };
         if has_ended && (!is_there || shared.queue.is_empty()) {
             break;
+        }
+        if shared.prune_now.swap(false, Ordering::Relaxed) {
+            pruned = None;
         }
         if is_there && pruned.is_none_or(|at| at.elapsed() >= limits::PRUNE_RECORD_EVERY) {
             match prune_some(&shared).await {
@@ -123,14 +127,20 @@ async fn prune(
     // Rows that a cool-down, `max_restarts` or a give-up may still need stay, however short `keep` is.
     let needed = now.saturating_sub(keep.max(span_micros(limits::POLICY_SPAN_MAX)));
     let mut deleted = 0;
+    // By a clock in local time, or one that jumped, all of it may seem old.
+    let by_age = if shared.is_clock_confirmed() { usize::MAX } else { 0 };
     for (statement, bound) in [
         (OLD_DECISIONS, too_old),
         (OLD_NOTICES, too_old),
         (OLD_RESTARTS, needed),
-        (OLD_GIVE_UPS, now),
-        (OLD_PAUSES, wall),
+        // The next give-up lasts longer than the one before.
+        (OLD_GIVE_UPS, now.saturating_sub(2 * span_micros(limits::GIVE_UP_MAX))),
+        (OLD_PAUSES, now),
         (OLD_HITS, wall.saturating_sub(span_micros(limits::INSTANCE_SPAN_MAX))),
-    ] {
+    ]
+    .into_iter()
+    .take(by_age)
+    {
         deleted += sqlx::query(statement).bind(bound).bind(step).execute(&mut *to).await?.rows_affected();
     }
     let count: i64 =

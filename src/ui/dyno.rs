@@ -152,10 +152,10 @@ fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts, now: Time
         p {
             "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) }
             ": Heroku stops this one process and starts a new one. It waits for other restarts of this "
-            "process type, and ignores the cool-down."
+            "process type, and ignores cool-down, limits and windows."
         }
         @if dyno.status.stage == Stage::GivenUp {
-            p.note { "dynowarden has given up on this dyno: restarts did not help." }
+            p.note { "dynowarden has given up on this dyno. A restart by hand goes ahead all the same." }
         }
         @if alone == 1 {
             p.note {

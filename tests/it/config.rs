@@ -128,7 +128,8 @@ fn defaults_match_the_manual() {
     let policy = &settings.defaults.policy;
     assert_eq!(policy.process_types, ["web".parse().expect("a type")]);
     assert_eq!(policy.cooldown, minutes(10));
-    assert_eq!((policy.max_restarts.count.get(), policy.max_restarts.per), (3, minutes(120)));
+    assert_eq!((policy.max_restarts.count.get(), policy.max_restarts.per), (8, minutes(120)));
+    assert_eq!(policy.give_up_after.get(), 3);
     assert_eq!(policy.give_up_for, minutes(360));
     assert_eq!(policy.max_concurrent.get(), 1);
     assert_eq!(policy.settle, Duration::from_secs(30));
@@ -434,7 +435,7 @@ fn unknown_settings_suggest_a_known_one() {
     check_toml(
         "[[app]]\nname = \"acme\"\n[app.policy]\ncolour = 1",
         "app.policy.colour (dynowarden.toml line 4): there is no such setting; allowed in app.policy: \
-         process_types, cooldown, max_restarts, give_up_for, max_concurrent, settle, min_uptime, \
+         process_types, cooldown, max_restarts, give_up_after, give_up_for, max_concurrent, settle, min_uptime, \
          boot_timeout, window",
     );
     check_toml(
@@ -860,7 +861,10 @@ fn notifiers_have_defaults_and_names() {
     let on = |notifier: &NotifierSettings| {
         notifier.on.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(on(first), "notify recovered restart suspect_release no_help drain_silent failure give_up");
+    assert_eq!(
+        on(first),
+        "notify recovered restart suspect_release no_help drain_silent failure not_restarted give_up"
+    );
     assert_eq!((on(second).as_str(), on(pager).as_str()), ("give_up", ""));
     assert_eq!(pager.group, Duration::ZERO);
     let ChannelSettings::Webhook { url, secret } = &pager.channel else { panic!("a webhook") };
@@ -904,13 +908,13 @@ fn wrong_notifiers_are_rejected_with_the_reason() {
         (
             &format!("{slack}on = ['restarts']"),
             "notify.on (dynowarden.toml line 4): read \"restarts\"; allowed: kinds of messages: restart, give_up, \
-             failure, drain_silent, no_help, suspect_release, notify, recovered, hold (one of restart, give_up, \
-             failure, drain_silent, no_help, suspect_release, notify, recovered, hold)",
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold (one of restart, give_up, \
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold)",
         ),
         (
             &format!("{slack}on = []"),
             "notify.on (dynowarden.toml line 4): read an empty list; allowed: at least one of the kinds of \
-             messages: restart, give_up, failure, drain_silent, no_help, suspect_release, notify, recovered, hold \
+             messages: restart, give_up, failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold \
              (none only with a digest)",
         ),
         (

@@ -132,12 +132,12 @@ async fn a_lost_delete_response_causes_no_second_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_that_was_not_carried_out_is_retried() {
     let heroku = heroku(1).await;
-    heroku.add_fault(FaultRule::once(Method::DELETE, "/dynos/web.1", Fault::BreakBefore));
+    heroku.add_fault(FaultRule::once(Method::DELETE, "/dynos/web.1", Fault::Status(503)));
     let daemon = drained(&heroku, &[]);
     heroku.emit_r14(&acme(), &dyno("web.1"));
     daemon.await_line(|line| line["outcome"] == "back");
     assert_eq!(deleted(&heroku).len(), 2);
-    assert_eq!(daemon.decisions(), ["web.1 restart rule"]);
+    assert_eq!(daemon.decisions(), ["web.1 restart rule", "web.1 hold unreachable"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,7 @@ fn shown(fact: &Fact<DynoRef<'_>>) -> String {
         Fact::Life { dyno, change } => format!("{} {}", name(dyno), format!("{change:?}").to_lowercase()),
         Fact::Release { version: Some(version) } => format!("release v{version}"),
         Fact::Release { version: None } => "release".to_owned(),
-        Fact::Scale => "scaled".to_owned(),
+        Fact::Scale { .. } => "scaled".to_owned(),
         Fact::Loss { drain: Some(drain), messages } => format!("{messages} lost by {drain}"),
         Fact::Loss { drain: None, messages } => format!("{messages} lost"),
     }

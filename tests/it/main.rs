@@ -10,6 +10,7 @@ mod engine_ops;
 mod fixtures;
 mod hostile;
 mod http_server;
+mod identity;
 mod net;
 mod notify;
 mod openapi;

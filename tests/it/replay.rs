@@ -285,7 +285,9 @@ fn a_jump_in_time_does_not_keep_replay_busy() {
         },
     );
     let log = format!("{dead}9998-12-31T23:59:59Z heroku[web.3]: Error R14 (Memory quota exceeded)\n");
-    assert!(decisions(log.as_bytes()).contains(&"web.3 formation_failed".to_owned()));
+    let decisions = decisions(log.as_bytes());
+    // By then another dyno has booted, as Heroku cycles each once a day.
+    assert_eq!(decisions.last().map(String::as_str), Some("web.3 rule"), "{decisions:?}");
 }
 
 proptest! {

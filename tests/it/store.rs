@@ -45,7 +45,10 @@ suite! {
     a_claim_within_the_cool_down_is_rejected,
     the_next_process_takes_over_the_claims_of_a_dead_one,
     a_decision_and_its_claim_are_one_transaction,
-    a_manual_restart_skips_only_the_cool_down,
+    a_pause_outlives_a_clock_that_jumps_at_startup,
+    a_pause_refuses_claims_from_the_moment_it_is_answered,
+    the_first_id_of_an_app_is_kept,
+    a_forced_restart_passes_max_restarts_and_does_not_count,
     hits_of_all_replicas_are_counted_together,
     no_more_than_max_concurrent_dynos_are_out,
     repeated_holds_of_one_kind_are_one_row,
@@ -98,7 +101,7 @@ async fn a_damaged_file_is_not_changed() {
     fs::remove_file(&path).expect("no file");
     let test_store = TestStore { database: Database::Sqlite(path.clone()), ..TestStore::memory() };
     let store = test_store.open().await;
-    for n in 0..500 {
+    for n in 0..2000 {
         let name = format!("web.{}", n + 1);
         store.write(&hold(at(n), &name, dynowarden_core::record::hold::Hold::UnderWay), at(n));
     }
@@ -123,7 +126,7 @@ async fn a_partly_damaged_file_stops_restarts() {
     store.close().await;
     let mut bytes = fs::read(&path).expect("the file");
     // The first pages are the schema and tables without rows.
-    bytes[20 * 4096..].fill(0x5a);
+    bytes[60 * 4096..].fill(0x5a);
     fs::write(&path, bytes).expect("the file");
 
     let store = test_store.open().await;

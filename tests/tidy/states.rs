@@ -63,7 +63,8 @@ fn edges_of(source: &Source) -> BTreeSet<Edge> {
             }
         } else if let Some(rest) = line.strip_prefix("pub(super) trait ") {
             block = Block::Trait(first_word(rest));
-        } else if let Some(rest) = line.strip_prefix("revocable! {") {
+        }
+        if let Some(rest) = line.strip_prefix("revocable! {") {
             let named = rest.trim_end_matches(['}', ' ']).split_whitespace();
             having.extend(named.map(|state| ("Revocable".to_owned(), state.to_owned())));
         }
@@ -77,7 +78,7 @@ fn edges_of(source: &Source) -> BTreeSet<Edge> {
             Block::State(state) if to == "Self" && states.contains(state) && head.contains("fn queue") => {
                 edges.insert((method, "new".to_owned(), state.clone()));
             }
-            Block::Trait(name) if states.contains(&to) || to == "Left" => {
+            Block::Trait(name) if states.contains(&to) => {
                 traits.push((name.clone(), method, to));
             }
             _ => {}
@@ -85,12 +86,7 @@ fn edges_of(source: &Source) -> BTreeSet<Edge> {
     }
     for (of, method, to) in traits {
         for (_, state) in having.iter().filter(|(name, _)| *name == of) {
-            match to.as_str() {
-                // A queued attempt has sent nothing, so it can only end.
-                "Left" if state == "Queued" => {}
-                "Left" => drop(edges.insert((method.clone(), state.clone(), "Unconfirmed".to_owned()))),
-                to => drop(edges.insert((method.clone(), state.clone(), to.to_owned()))),
-            }
+            edges.insert((method.clone(), state.clone(), to.clone()));
         }
     }
     edges

@@ -1,8 +1,10 @@
 //! What the Platform API showed: the facts behind each judgement, or why there are none.
 
+pub mod answer;
 pub mod inspection;
 pub mod json;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -62,6 +64,16 @@ pub struct FormationInfo {
     pub quantity: Option<u32>,
     /// Whether the app is known to have preboot.
     pub preboot: bool,
+    /// The app that the dynos belong to, where the API said so.
+    pub app: Option<Owner>,
+}
+
+/// The app that a resource of the API belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Stays the same when the app is renamed.
+    pub id: String,
+    pub name: String,
 }
 
 /// Why the API showed nothing. Each variant calls for a different reaction.
@@ -72,16 +84,23 @@ pub enum ApiError {
         status: u16,
         /// The API's own word for it, such as `suspended`.
         id: String,
+        /// The API's own sentence.
+        message: String,
     },
-    /// A 2xx whose body does not match the schema. Nothing is inferred from it.
+    /// A 2xx whose body does not match the schema, or a refusal that is not the API's own JSON. Nothing is
+    /// inferred from it.
     Garbled { what: String },
     /// 404 for the app itself.
     NoSuchApp,
+    /// Another app has the name of the watched one, and the question may have been about that one.
+    OtherApp,
     /// Any other answer that a retry will not change, such as 409 or 422.
     Refused {
         status: u16,
         /// The error id in the API's response.
         id: String,
+        /// The API's own sentence.
+        message: String,
     },
     /// 429: the account's calls are used up.
     Throttled {
@@ -103,12 +122,13 @@ pub enum DeleteResult {
     Accepted,
     /// 404: no dyno of that name exists.
     Gone,
-    /// The request may or may not have been carried out: time-out, broken connection, 5xx.
+    /// The request may or may not have been carried out: time-out, broken connection, or an answer that is
+    /// not the API's own.
     Lost {
         /// Free of secrets.
         what: String,
     },
-    /// The API did not carry it out and said why.
+    /// It was not carried out: the API itself said why, or the request was surely not sent.
     Refused(ApiError),
 }
 
@@ -126,7 +146,12 @@ pub enum ClaimRefusal {
         dyno: DynoName,
     },
     /// All replicas together have used up `max_restarts`.
-    MaxRestarts,
+    MaxRestarts {
+        /// When a restart is allowed again.
+        until: Timestamp,
+    },
+    /// A person paused the app, perhaps at another replica.
+    Paused { until: Timestamp, reason: Arc<str> },
     /// The store does not answer, and without it the other replicas' restarts are unknown.
     StoreAway,
 }
@@ -138,6 +163,7 @@ impl ApiError {
             Self::Forbidden { .. } => "forbidden",
             Self::Garbled { .. } => "garbled",
             Self::NoSuchApp => "no_such_app",
+            Self::OtherApp => "other_app",
             Self::Refused { .. } => "refused",
             Self::Throttled { .. } => "throttled",
             Self::Unauthorized => "unauthorized",
@@ -145,27 +171,43 @@ impl ApiError {
         }
     }
 
+    /// Whether the account is suspended or owes money, which no token and no access can fix.
+    pub fn is_account_unsettled(&self) -> bool {
+        match self {
+            Self::Forbidden { status, id, .. } => {
+                *status == 402 || matches!(&**id, "suspended" | "delinquent")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether only a person can fix it: a token, a right, an app's name.
     pub fn needs_person(&self) -> bool {
-        matches!(self, Self::Forbidden { .. } | Self::NoSuchApp | Self::Unauthorized)
+        matches!(self, Self::Forbidden { .. } | Self::NoSuchApp | Self::OtherApp | Self::Unauthorized)
     }
 }
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Forbidden { status, id } => {
+            Self::Forbidden { status, id, message } if self.is_account_unsettled() => {
+                write!(f, "Heroku refuses this account ({status} {id}: {message}): {SETTLE}")
+            }
+            Self::Forbidden { status, id, message } => {
                 write!(
                     f,
-                    "the token is not allowed to do this ({status} {id}): check its scope and the account's \
-                     access"
+                    "the token is not allowed to do this ({status} {id}: {message}): check its scope and the \
+                     account's access"
                 )
             }
             Self::Garbled { what } => write!(f, "unexpected response from the API: {what}"),
             Self::NoSuchApp => f.write_str(
                 "Heroku has no such app (404): it was renamed or deleted, or this token cannot access it",
             ),
-            Self::Refused { status, id } => write!(f, "the API refused ({status} {id})"),
+            Self::OtherApp => {
+                f.write_str("another app has this name now, and the error may have been its own")
+            }
+            Self::Refused { status, id, message } => write!(f, "the API refused ({status} {id}: {message})"),
             Self::Throttled { .. } => f.write_str("the account has reached Heroku's API rate limit (429)"),
             Self::Unauthorized => {
                 f.write_str("Heroku rejects the API token (401): it is wrong, expired or revoked")
@@ -174,3 +216,6 @@ impl std::fmt::Display for ApiError {
         }
     }
 }
+
+/// What to do about [`ApiError::is_account_unsettled`].
+pub const SETTLE: &str = "settle the account at https://dashboard.heroku.com/account/billing";

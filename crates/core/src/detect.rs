@@ -18,6 +18,7 @@
 //! A line that looks like one of these and cannot be read is a counted error: either its text is not the
 //! platform's, or the platform has changed its wording, which is worth a warning.
 
+mod api;
 pub mod request;
 
 use nom::branch::alt;
@@ -71,7 +72,7 @@ pub fn event<'b>(line: &Line<'b>) -> Result<Option<BorrowedEvent<'b>>, DetectErr
 pub fn fact<'b>(line: &Line<'b>) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
     match (line.app, line.procid) {
         (b"heroku", procid) => platform(line, procid),
-        (b"app", b"api") => Ok(api(line.msg.trim_ascii())),
+        (b"app", b"api") => Ok(api::event(line.msg.trim_ascii())),
         (b"app", b"log-shuttle") => log_shuttle(line.msg.trim_ascii()),
         _ => Ok(None),
     }
@@ -117,7 +118,7 @@ fn platform<'b>(line: &Line<'b>, procid: &'b [u8]) -> Result<Option<Fact<DynoRef
     match procid {
         b"router" => router(msg),
         b"logplex" => logplex(line.host, msg),
-        b"api" => Ok(api(msg)),
+        b"api" => Ok(api::event(msg)),
         procid => match DynoRef::parse(procid) {
             Some(dyno) => dyno_manager(dyno, procid, msg),
             None => Ok(None),
@@ -317,22 +318,6 @@ fn log_shuttle<'b>(msg: &[u8]) -> Result<Option<Fact<DynoRef<'b>>>, DetectError>
         },
         Err(_) => Ok(None),
     }
-}
-
-// === The API ===
-
-/// `Release v12 created by user …`, `Deploy 1a2b3c4 by user …`, `Rollback to v10 by user …` and `Scaled to
-/// web@4:Standard-1X by user …`. Its other lines accompany one of these or change nothing here.
-fn api<'b>(msg: &[u8]) -> Option<Fact<DynoRef<'b>>> {
-    if let Some(text) = msg.strip_prefix(b"Release v") {
-        let (_, version) = terminated(number, tag(" created by ")).parse(text).ok()?;
-        return Some(Fact::Release { version: Some(version) });
-    }
-    let starts = |words: &[&[u8]]| words.iter().any(|word| msg.starts_with(word));
-    if starts(&[b"Deploy ", b"Deployed ", b"Rollback to "]) {
-        return Some(Fact::Release { version: None });
-    }
-    starts(&[b"Scaled to ", b"Scale to "]).then_some(Fact::Scale)
 }
 
 // === Parts ===
@@ -693,8 +678,14 @@ mod tests {
             check(app, "Release v12 created by user a@example.com", release(Some(12)));
             check(app, "Deploy 1a2b3c4 by user a@example.com", release(None));
             check(app, "Rollback to v10 by user a@example.com", release(None));
-            check(app, "Scaled to web@4:Standard-1X by user a@example.com", Ok(Some(Fact::Scale)));
-            check(app, "Scale to web=2 by a@example.com", Ok(Some(Fact::Scale)));
+            let scaled = |types: &[&str]| {
+                let types = types.iter().map(|name| name.parse().expect("a type")).collect();
+                Ok(Some(Fact::Scale { types }))
+            };
+            check(app, "Scaled to web@4:Standard-1X by user a@example.com", scaled(&["web"]));
+            check(app, "Scaled to web@4:Basic worker@0:Basic by user a", scaled(&["web", "worker"]));
+            check(app, "Scale to web=2, worker=1 by a@example.com", scaled(&["web", "worker"]));
+            check(app, "Scaled to something else by user a", scaled(&[]));
             for msg in
                 ["Error R14 (Memory quota exceeded)", "Build started by user", "Release v", "Released", ""]
             {

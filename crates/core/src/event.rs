@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::codes::Code;
-use crate::ident::{DrainToken, DynoName, DynoRef, InstanceId};
+use crate::ident::{DrainToken, DynoName, DynoRef, InstanceId, ProcessType};
 
 /// One statement of a platform line, at the time in the line.
 ///
@@ -53,8 +53,11 @@ pub enum Fact<D = DynoName> {
         /// The number after `v`, if the line has one.
         version: Option<u64>,
     },
-    /// `Scaled to web@4:Standard-1X by user …` of `app[api]`.
-    Scale,
+    /// `Scaled to web@4:Standard-1X worker@2:Standard-1X by user …` of `app[api]`.
+    Scale {
+        /// The process types in the line; empty if it shows none.
+        types: Vec<ProcessType>,
+    },
     /// L10: the drain lost messages before they reached us.
     Loss {
         /// The drain that lost them; the old wording names none and means the reader's own.
@@ -128,7 +131,7 @@ impl<D> Fact<D> {
         match self {
             Self::Error { dyno, .. } => dyno.as_ref(),
             Self::Memory { dyno, .. } | Self::Sample { dyno, .. } | Self::Life { dyno, .. } => Some(dyno),
-            Self::Release { .. } | Self::Scale | Self::Loss { .. } => None,
+            Self::Release { .. } | Self::Scale { .. } | Self::Loss { .. } => None,
         }
     }
 
@@ -143,7 +146,7 @@ impl<D> Fact<D> {
             }
             Self::Life { dyno, change } => Fact::Life { dyno: name(dyno)?, change },
             Self::Release { version } => Fact::Release { version },
-            Self::Scale => Fact::Scale,
+            Self::Scale { types } => Fact::Scale { types },
             Self::Loss { drain, messages } => Fact::Loss { drain, messages },
         })
     }

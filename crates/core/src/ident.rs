@@ -22,6 +22,12 @@ pub struct AppName(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProcessType(Arc<str>);
 
+/// Whether dynos of a type run one command and end: those of `heroku run`, the scheduler add-on, the release
+/// phase, and what people call a shell.
+pub fn is_one_off(process_type: &str) -> bool {
+    ["console", "release", "run", "scheduler"].contains(&process_type)
+}
+
 /// One place in a formation, such as `web.2`. A restart names the place, whichever instance fills it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DynoName {

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::codes::Code;
 use crate::detect;
 use crate::event::{Event, Fact};
-use crate::ident::{DrainToken, DynoName, DynoRef, ProcessType};
+use crate::ident::{self, DrainToken, DynoName, DynoRef, ProcessType};
 use crate::limits;
 use crate::wire::{self, line::Line};
 
@@ -47,7 +47,8 @@ pub enum EventKind {
     Scale,
 }
 
-/// Reads a batch: passes on the events that match the filter and adds everything up in `counts`.
+/// Reads a batch: passes on the events that match the filter and adds everything up in `counts`. A few errors
+/// of other process types pass as well, so that it is on record that they are left alone.
 ///
 /// An unreadable frame costs only itself. If its count is broken, the start of the next frame is unknown, so
 /// the batch ends there.
@@ -70,7 +71,7 @@ pub fn read_batch_with<'b>(
     counts: &mut Counts,
     mut show: impl FnMut(Line<'b>),
 ) -> Vec<Event> {
-    let mut events = Vec::new();
+    let (mut events, mut unlisted) = (Vec::new(), 0);
     for (place, line) in (0_u64..).zip(wire::lines(body)) {
         if place >= limits::FRAMES_PER_BATCH_MAX {
             counts.bad_frame("too_many");
@@ -88,6 +89,13 @@ pub fn read_batch_with<'b>(
             Ok(None) => {}
             Ok(Some(event)) => {
                 let at = event.at;
+                if let Fact::Error { code, dyno: Some(dyno) } = event.fact
+                    && unlisted < limits::UNLISTED_ERRORS_PER_BATCH_MAX
+                    && let Some(dyno) = watch.unlisted(dyno)
+                {
+                    unlisted += 1;
+                    events.push(Event { at, fact: Fact::Error { code, dyno: Some(dyno) } });
+                }
                 match event.fact.name_dyno(|dyno| watch.listed(dyno)) {
                     Some(fact) => {
                         counts.event(&fact, own);
@@ -103,6 +111,15 @@ pub fn read_batch_with<'b>(
 }
 
 impl ProcessTypeFilter {
+    /// The name of a dyno of another process type, unless it is a one-off dyno.
+    fn unlisted(&self, dyno: DynoRef<'_>) -> Option<DynoName> {
+        let is_listed = self.process_types.iter().any(|listed| listed.as_str() == dyno.process_type);
+        if is_listed || ident::is_one_off(dyno.process_type) {
+            return None;
+        }
+        Some(DynoName::new(dyno.process_type.parse().ok()?, dyno.index))
+    }
+
     /// The name of a dyno of a listed process type.
     pub fn listed(&self, dyno: DynoRef<'_>) -> Option<DynoName> {
         let listed = self.process_types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
@@ -135,7 +152,7 @@ impl EventKind {
             Fact::Memory { .. } => Self::Memory,
             Fact::Release { .. } => Self::Release,
             Fact::Sample { .. } => Self::Sample,
-            Fact::Scale => Self::Scale,
+            Fact::Scale { .. } => Self::Scale,
         }
     }
 }
@@ -209,7 +226,7 @@ mod tests {
             lost_messages: 5,
             bad_frames: BTreeMap::new(),
         };
-        check(&body, &[Some("web.1"), Some("api.2"), None, None], &expect);
+        check(&body, &[Some("web.1"), Some("worker.1"), Some("api.2"), None, None], &expect);
     }
 
     #[test]

@@ -135,7 +135,7 @@ const _: () = assert!(HEAD_BYTES_MAX >= 8192, "hyper takes no smaller buffer");
 
 /// An error older than this, by the time in its line, is a backlog after an outage, not a present problem:
 /// R14 repeats about every 21 s.
-pub const ERROR_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+pub const ERROR_AGE_MAX: Duration = Duration::from_secs(90);
 
 /// How far ahead of our clock a line's time may be before the two clocks count as disagreeing.
 pub const CLOCK_LEAD_MAX: Duration = Duration::from_secs(2 * 60);
@@ -146,23 +146,60 @@ pub const QUEUED_PER_FORMATION_MAX: usize = 256;
 /// Dynos with state in the engine, over all apps; past it the longest quiet one is forgotten.
 pub const DYNOS_MAX: usize = 200_000;
 
+/// Errors of process types that are not listed, of one batch: enough to show that a type errs.
+pub const UNLISTED_ERRORS_PER_BATCH_MAX: usize = 4;
+
+/// Process types of one app that err and are not listed; a Procfile has a handful, and further ones leave no
+/// decision.
+pub const UNLISTED_TYPES_MAX: usize = 16;
+
+/// Process types read from one line about scaling; a Procfile has a handful.
+pub const SCALED_TYPES_MAX: usize = 64;
+
 /// Tries of one inspection before the attempt is dropped; a fresh error arrives in 21 s anyway.
 pub const INSPECTIONS_MAX: u32 = 3;
 
 /// DELETEs of one attempt, including the first.
 pub const DELETES_MAX: u32 = 3;
 
-/// After a DELETE without an answer, how long the old instance must still be seen before the DELETE is
-/// repeated: if the first request was only late, its restart shows within this time.
-pub const LOST_ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// After a DELETE whose answer was lost, the least time before the dyno may be asked for again: a request
+/// that a gateway held back has been carried out or dropped by then.
+pub const LOST_ANSWER_WAIT_MIN: Duration = Duration::from_secs(60);
+
+/// After the API refused a restart: the waits until it is asked again for the same dyno. The last one
+/// repeats.
+pub const REFUSED_WAITS: [Duration; 4] = [
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(60 * 60),
+];
+
+/// A refusal this long ago says nothing about the next request: twice the longest wait.
+pub const REFUSED_FORGOTTEN: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The account's API calls when its bucket is full, and the refill per minute (heroku.md §5).
 pub const API_TOKENS_MAX: u32 = 4500;
 /// See [`API_TOKENS_MAX`].
 pub const API_TOKENS_PER_MINUTE: u32 = 75;
 
-/// Calls reserved for the account's other users: a fifth.
+/// Calls reserved for the account's other users: a fifth. dynowarden's rounds and its waiting inspections
+/// leave them alone.
 pub const API_TOKENS_RESERVE: u32 = API_TOKENS_MAX / 5;
+
+/// Calls that even a restart leaves to the account's other users.
+pub const API_TOKENS_RESERVE_OF_RESTARTS: u32 = 10;
+
+/// Calls a minute that all waiting attempts together may use: about half of what flows back.
+pub const WAITING_CALLS_PER_MINUTE: u32 = 40;
+
+/// Calls that waiting attempts may use at once after a quiet time. With the refill, any minute stays below
+/// what flows back.
+pub const WAITING_CALLS_BURST: u32 = 30;
+
+/// Polls of one restart that count as its own. The further ones count as waiting: a dyno that boots slowly
+/// is polled less often when many do.
+pub const OWN_POLLS: u32 = 12;
 
 /// The wait after a 429 without a time: ten seconds bring a dozen calls back, a restart needs three. It
 /// doubles with every further 429.
@@ -187,14 +224,38 @@ pub const POLL_MAX: Duration = Duration::from_secs(5);
 /// Between two polls of a dyno that did not come back in time.
 pub const FAILED_POLL_EVERY: Duration = Duration::from_secs(30);
 
-/// How long a person's order waits for its turn before it is dropped.
+/// How long a person's order waits for other dynos, once it is its turn, before it is dropped.
 pub const ORDER_PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// How often an erring given-up dyno is inspected for a release that no line announced.
 pub const GIVEN_UP_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
 
-/// An error this soon after a restart means that restarting does not help.
-pub const NO_HELP_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// An error this soon after the new dyno is up means that the restart did not help.
+pub const HELP_WITHIN: Duration = Duration::from_secs(3 * 60);
+
+/// With preboot, the old dynos run on alongside the new ones: for the boot time-out of a minute, two minutes
+/// more and 30 s of SIGTERM (<https://devcenter.heroku.com/changelog-items/1121>). Dynos younger than this
+/// are left alone, whatever `min_uptime` says.
+pub const PREBOOT_UPTIME_MIN: Duration = Duration::from_secs(5 * 60);
+
+/// The longest doubled cool-down: Heroku replaces each dyno about once a day anyway.
+pub const COOLDOWN_MAX: Duration = Duration::from_secs(86_400);
+
+/// The longest give-up of several in a row, unless `give_up_for` itself is longer.
+pub const GIVE_UP_MAX: Duration = Duration::from_secs(86_400);
+
+/// After this many restarts of one dyno that helped, within [`OFTEN_WITHIN`], people are notified once how
+/// often it is restarted.
+pub const OFTEN_AFTER: u32 = 3;
+/// See [`OFTEN_AFTER`].
+pub const OFTEN_WITHIN: Duration = Duration::from_secs(86_400);
+
+/// A dyno that has erred this long without a restart is reported.
+pub const NOT_RESTARTED_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// Errors of one dyno that are further apart than this belong to different spells. An error repeats every
+/// 21 s, and a cool-down of ten minutes may be in between.
+pub const ERROR_SPELL_GAP: Duration = Duration::from_secs(15 * 60);
 
 /// How far a memory reading may be from the error that it is evidence for: three samples.
 pub const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
@@ -508,17 +569,25 @@ pub const ROUND_CALLS_AT_ONCE: usize = 8;
 /// The wait before a failed call of a round is repeated; it doubles with every failure.
 pub const ROUND_AGAIN: Duration = Duration::from_secs(60);
 
-/// Between two probes of the token, which cost nothing.
-pub const PROBE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Between two probes of the token, which cost no quota. People are notified within 30 s that restarts are
+/// off.
+pub const PROBE_EVERY: Duration = Duration::from_secs(8);
 
 /// The wait after a failed probe; it doubles with every failure.
-pub const PROBE_AGAIN: Duration = Duration::from_secs(60);
+pub const PROBE_AGAIN: Duration = Duration::from_secs(2);
 
-/// Consecutive failed probes until the API counts as away: over four minutes.
+/// Consecutive failed probes until the API counts as away.
 pub const PROBES_FAILED: u32 = 3;
+
+/// After this long without an answer, two failed probes are enough: each may have waited for its time-out.
+pub const API_AWAY_AFTER: Duration = Duration::from_secs(20);
 
 /// Between two reads of Heroku's status page.
 pub const PLATFORM_STATUS_EVERY: Duration = Duration::from_secs(2 * 60);
+
+/// How long a red reading of the status page counts if no other follows: an unreadable page is neither red
+/// nor green, and must not hold restarts for ever.
+pub const PLATFORM_RED_COUNTS: Duration = Duration::from_secs(30 * 60);
 
 /// Bytes of Heroku's status page.
 pub const STATUS_BYTES_MAX: usize = 256 * 1024;
@@ -555,6 +624,23 @@ pub const LOSS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
+
+/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked for
+/// if the API does not answer.
+pub const DRAINS_ASKED_EVERY: Duration = Duration::from_secs(60);
+
+/// How often a drain of another app is reported while it goes on sending.
+pub const FOREIGN_DRAIN_REPORT_EVERY: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// Such lists in a minute, of all apps together: a fifth of what flows back.
+pub const DRAIN_LISTS_PER_MINUTE: usize = 15;
+
+/// Events that wait for a list of drains, of all apps together. A minute of a hundred leaking dynos has three
+/// hundred; the oldest are dropped and counted.
+pub const UNKNOWN_EVENTS_MAX: usize = 4096;
+
+/// Remembered drain tokens that belong to no app, or to another one.
+pub const UNKNOWN_TOKENS_MAX: usize = 1024;
 
 /// Remembered drains of one app that sent batches; an app has five at most.
 pub const DRAINS_SEEN_MAX: usize = 8;
@@ -617,6 +703,12 @@ pub const DECISIONS_KEPT_MAX: u64 = 1_000_000;
 /// Rows that retention deletes in one transaction.
 pub const ROWS_PER_PRUNE_MAX: u64 = 500;
 
+/// How long the API's clock confirms this machine's. Retention deletes nothing without that.
+pub const CLOCK_CONFIRMED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How long a stored pause that seems to be over holds after startup, until the API confirms the clock.
+pub const PAUSE_UNCONFIRMED: Duration = Duration::from_secs(60 * 60);
+
 /// How often retention looks for rows that are too old or too many.
 pub const PRUNE_RECORD_EVERY: Duration = Duration::from_secs(10 * 60);
 
@@ -635,7 +727,7 @@ pub const PAUSES_READ_EVERY: Duration = Duration::from_secs(2);
 /// Points of one dyno's chart: a minute each, three hours.
 pub const TRACE_POINTS_MAX: usize = 180;
 
-/// Restarts marked on one dyno's chart. The default `max_restarts` is 3 in 2 h.
+/// Restarts marked on one dyno's chart. The default `max_restarts` is 8 in 2 h.
 pub const TRACE_MARKS_MAX: usize = 32;
 
 /// Dynos that have a chart. At 360 bytes of points each, all of them take about 10 MB.

@@ -27,11 +27,14 @@ pub struct AppPlan {
 pub struct Policy {
     /// Process types whose dynos may be restarted.
     pub process_types: Vec<ProcessType>,
-    /// Per dyno, from a restart that the API accepted to the next.
+    /// Per dyno, from a restart that the API accepted to the next; doubles after each that did not help.
     pub cooldown: Duration,
-    /// Per dyno; past it the dyno is given up.
+    /// Per dyno; at the limit a restart waits until a place is free again.
     pub max_restarts: Rate,
-    /// How long a given-up dyno is left alone, unless a release comes first.
+    /// Restarts in a row that did not help before the dyno is given up.
+    pub give_up_after: NonZeroU32,
+    /// How long a given-up dyno is left alone, unless a release comes first. Each further give-up in a row
+    /// lasts twice as long, a day at most.
     pub give_up_for: Duration,
     /// Dynos of one process type that may be out at once, whatever the cause.
     pub max_concurrent: NonZeroU32,
@@ -39,7 +42,7 @@ pub struct Policy {
     pub settle: Duration,
     /// Younger dynos are left alone.
     pub min_uptime: Duration,
-    /// A restarted dyno that is not up by then has failed.
+    /// A restarted dyno that is not up by then has failed, and any dyno that is out for longer is broken.
     pub boot_timeout: Duration,
     /// When restarts are allowed; empty means always.
     pub window: Vec<Window>,

@@ -4,6 +4,7 @@
 //! disagree.
 
 pub mod hold;
+mod notice;
 pub mod view;
 
 use std::fmt;
@@ -17,9 +18,8 @@ use crate::codes::{self, Code};
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
-use crate::policy::Rate;
 use crate::record::hold::Hold;
-use crate::time::{spoken, to_the_second};
+use crate::time::spoken;
 
 /// The rule's name in decisions about a manual restart.
 pub const MANUAL: &str = "by-hand";
@@ -117,8 +117,17 @@ pub enum RestartResult {
         state: Option<DynoState>,
         waited: Duration,
     },
+    /// The new instance crashed before it had settled.
+    DownAgain { state: DynoState },
     /// The dyno was scaled away.
     Gone,
+    /// The API accepted it, and the old process still runs.
+    Ignored { waited: Duration },
+    /// The same error was back soon after the new instance was up.
+    NoHelp {
+        /// The time since it was up.
+        after: Duration,
+    },
     /// Nothing happened, and no cool-down starts.
     Refused(ApiError),
     /// The request was sent several times, and the old instance is still running.
@@ -172,14 +181,47 @@ pub enum NoticeKind {
         /// How far the line is ahead of this machine.
         lead: Duration,
     },
+    /// A dyno of a watched type has been out for longer than `boot_timeout`.
+    Broken {
+        state: DynoState,
+        out_for: Duration,
+    },
     GaveUp {
-        allowed: Rate,
+        /// Restarts in a row that did not help.
+        useless: u32,
         until: Timestamp,
+        /// The release that it was given up under.
+        release: Option<u64>,
+        /// Give-ups in a row, this one included.
+        times: u32,
+    },
+    /// API calls are left again.
+    CallsLeft,
+    /// Errors are current again.
+    LinesCurrent,
+    /// Errors arrive too late to act on.
+    LinesLate {
+        /// The age of the line.
+        age: Duration,
+    },
+    /// The account's API calls are used up, so nothing is restarted.
+    NoCallsLeft {
+        remaining: u32,
     },
     /// The error was back within minutes of a restart, so restarting does not help.
     NoHelp {
-        /// The time since the new instance was created.
+        /// The time since the new instance was up.
         after: Duration,
+    },
+    /// A dyno has erred for a while, and was not restarted.
+    NotRestarted {
+        erring_for: Duration,
+        reason: Box<Hold>,
+    },
+    /// A dyno's restarts help, but it needs many.
+    Often {
+        restarts: u32,
+        within: Duration,
     },
     RestartFailed(RestartResult),
     ApiRecovered,
@@ -275,7 +317,10 @@ impl RestartResult {
             Self::Back { late: false, .. } => "back",
             Self::Back { late: true, .. } => "back_late",
             Self::NotBack { .. } => "not_back",
+            Self::DownAgain { .. } => "down_again",
             Self::Gone => "gone",
+            Self::Ignored { .. } => "ignored",
+            Self::NoHelp { .. } => "no_help",
             Self::Refused(_) => "refused",
             Self::Unanswered { .. } => "unanswered",
             Self::Withdrawn => "withdrawn",
@@ -300,58 +345,28 @@ impl fmt::Display for RestartResult {
             Self::NotBack { state: None, waited } => {
                 write!(f, "not seen up within boot_timeout = {}", spoken(*waited))
             }
-            Self::Gone => f.write_str("the dyno no longer exists: it was scaled down"),
-            Self::Refused(error) => write!(f, "not restarted: {error}"),
-            Self::Unanswered { tries } => {
-                write!(f, "sent {tries} times without a response, and the old instance is still running")
+            Self::DownAgain { state } => {
+                write!(f, "up again, and then {} before it had settled", state.word())
             }
-            Self::Withdrawn => f.write_str("cancelled before the request was sent"),
-        }
-    }
-}
-
-// === impl NoticeKind ===
-
-impl NoticeKind {
-    /// Returns its kind in JSON, in metrics and in `notify.on`.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::ApiError(_) => "failure",
-            Self::ClockDisagrees { .. } => "failure",
-            Self::GaveUp { .. } => "give_up",
-            Self::NoHelp { .. } => "no_help",
-            Self::RestartFailed(_) => "failure",
-            Self::ApiRecovered => "recovered",
-            Self::Health(alert) => alert.label(),
-        }
-    }
-}
-
-impl fmt::Display for NoticeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ApiError(error) => write!(f, "restarts are off: {error}"),
-            Self::ClockDisagrees { lead } => {
+            Self::Gone => f.write_str("the dyno no longer exists: it was scaled down"),
+            Self::Ignored { waited } => write!(
+                f,
+                "the API accepted the restart, but the old process still runs after {}",
+                spoken(*waited)
+            ),
+            Self::NoHelp { after } => {
                 write!(
                     f,
-                    "log lines are {} ahead of this machine's clock, so restarts are off: correct the clock",
-                    spoken(*lead)
+                    "up again, but the restart did not help: the error was back after {}",
+                    spoken(*after)
                 )
             }
-            Self::GaveUp { allowed, until } => write!(
-                f,
-                "gave up on this dyno after {allowed}; it will not be restarted until {} or the next \
-                 release, and needs a person's attention",
-                to_the_second(*until)
-            ),
-            Self::NoHelp { after } => write!(
-                f,
-                "restarting does not help: the error came back {} after the new dyno started",
-                spoken(*after)
-            ),
-            Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
-            Self::ApiRecovered => f.write_str("the API answers again"),
-            Self::Health(alert) => alert.fmt(f),
+            Self::Refused(error) => write!(f, "not restarted: {error}"),
+            Self::Unanswered { tries } => {
+                let sent = if *tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+                write!(f, "sent {sent} without a response, and the old instance is still running")
+            }
+            Self::Withdrawn => f.write_str("cancelled before the request was sent"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// One reading of both clocks.
 ///
@@ -51,6 +51,11 @@ pub fn spoken(span: Duration) -> String {
 /// A time to the second, for sentences.
 pub fn to_the_second(at: Timestamp) -> impl std::fmt::Display {
     at.strftime("%Y-%m-%d %H:%M:%SZ")
+}
+
+/// Converts a reading of a clock that starts at zero, for arithmetic that may go before it.
+pub fn on_axis(mono: Duration) -> SignedDuration {
+    SignedDuration::try_from(mono).unwrap_or(SignedDuration::MAX)
 }
 
 #[cfg(test)]

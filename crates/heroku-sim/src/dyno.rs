@@ -147,9 +147,13 @@ impl Default for DynoPlan {
 #[derive(Clone, Debug)]
 pub struct Dyno {
     pub app: AppName,
+    /// Where `heroku run` is attached to it; only one-off dynos have it, and not those that run detached.
+    pub attach_url: Option<String>,
     pub command: String,
     pub created_at: Timestamp,
     pub id: InstanceId,
+    /// Outside its formation's quantity, and never replaced once it ends.
+    pub is_one_off: bool,
     pub name: DynoName,
     pub release: u64,
     pub size: &'static Size,

@@ -15,14 +15,21 @@ pub enum Fault {
     BreakBefore,
     /// The call is carried out, and the response never comes.
     HangAfter,
+    /// Something in front of the API answers with this status and an HTML page. A restart that it passed on
+    /// takes effect after `passes_on`.
+    Gateway { status: u16, passes_on: Option<Duration> },
     /// Nothing is carried out, and no response ever comes.
     HangBefore,
     /// 200 with an HTML page.
     Html,
+    /// A change is accepted with 202, and never carried out.
+    Ignored,
     /// The connection breaks, and a restart takes effect after this delay.
     Late(Duration),
     /// The named field is missing from the response, or from every item of a list.
     MissingField(String),
+    /// A list ends after this many items, and no header says that it continues.
+    Partial(usize),
     /// The body takes this long, byte by byte.
     Slow(Duration),
     /// Nothing is carried out; this status with its usual error body.
@@ -97,6 +104,9 @@ impl FaultRule {
 impl Fault {
     /// Spoils a JSON body, for the faults that do so.
     pub fn spoil(&self, body: &mut Value) {
+        if let (Self::Partial(items), Value::Array(list)) = (self, &mut *body) {
+            list.truncate(*items);
+        }
         let Some((field, value)) = (match self {
             Self::MissingField(field) => Some((field.as_str(), None)),
             Self::UnknownState(word) => Some(("state", Some(Value::from(word.as_str())))),

@@ -24,6 +24,8 @@ pub mod line;
 #[cfg(feature = "server")]
 mod listener;
 pub mod logplex;
+pub mod names;
+pub mod one_off;
 pub mod operations;
 pub mod paging;
 pub mod platform;
@@ -36,5 +38,6 @@ pub mod sender;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod state;
+pub mod status_page;
 pub mod target;
 pub mod world;

@@ -41,6 +41,9 @@ impl World {
     pub(super) fn replace(&mut self, app: &AppName, name: &DynoName, cause: Cause) {
         let Ok(old_key) = self.current_key(app, name) else { return };
         let Some(old) = self.dynos.get(&old_key) else { return };
+        if old.is_one_off {
+            return self.remove(app, name);
+        }
         let (old_state, old_running) = (old.state, old.running);
         let state = self.apps.get_mut(app).expect("a place belongs to an app");
         let preboot = state.spec.preboot && old_running && old_state == DynoState::Up;
@@ -74,7 +77,7 @@ impl World {
         }
     }
 
-    /// Takes a place out of its formation.
+    /// Takes a place out of its formation, or ends a one-off dyno.
     pub(super) fn remove(&mut self, app: &AppName, name: &DynoName) {
         let state = self.apps.get_mut(app).expect("scaled by its name");
         let Some(key) = state.current.remove(name) else { return };
@@ -160,6 +163,11 @@ impl World {
     /// Sets the state to `crashed`; the platform retries after a growing pause.
     fn fall(&mut self, key: u64, line_in: Duration) {
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        if dyno.is_one_off {
+            dyno.running = false;
+            let (app, name) = (dyno.app.clone(), dyno.name.clone());
+            return self.remove(&app, &name);
+        }
         let was = dyno.state;
         let good_start = was == DynoState::Up && since(dyno.updated_at, self.now) >= GOOD_START;
         (dyno.state, dyno.running, dyno.updated_at) = (DynoState::Crashed, false, self.now);

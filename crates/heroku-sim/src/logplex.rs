@@ -36,6 +36,12 @@ impl Logplex {
         for (app, drain) in drains() {
             for node in 0..self.policy.nodes.max(1) {
                 let lane = SenderId { token: drain.token.clone(), node };
+                if let Some((name, sender)) = self.lanes.get_mut(&lane)
+                    && name != app.name()
+                {
+                    name.clone_from(app.name());
+                    sender.renamed(app.name().clone());
+                }
                 if !self.lanes.contains_key(&lane) {
                     let (app, url, chance) = (app.name().clone(), drain.url.clone(), self.chance.split());
                     let sender = DrainSender::new(app.clone(), lane.clone(), url, self.policy, chance);

@@ -49,7 +49,9 @@ impl World {
         state.releases.push(Release { created_at: self.now, description, id, version });
         state.updated_at = self.now;
         state.crashes.clear();
-        let places: Vec<DynoName> = state.current.keys().cloned().collect();
+        let is_placed = |key: &u64| self.dynos.get(key).is_some_and(|dyno| !dyno.is_one_off);
+        let places: Vec<DynoName> =
+            state.current.iter().filter(|(_, key)| is_placed(key)).map(|(name, _)| name.clone()).collect();
         self.say_api(app, Duration::ZERO, format!("Deploy {commit} by user {OWNER}"));
         self.say_api(app, MS, format!("Release v{version} created by user {OWNER}"));
         let mut span = Duration::from_secs(1);

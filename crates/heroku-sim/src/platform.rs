@@ -3,11 +3,12 @@
 //! Pure: a request and a time go in, and a [`Reply`] comes out. The owner of the socket (or the simulated
 //! network) carries it out, broken connections included.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, IF_NONE_MATCH};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -19,6 +20,7 @@ use crate::fault::{Fault, FaultRule, error_words};
 use crate::paging::PAGE_DEFAULT;
 use crate::rng::Chance;
 use crate::routes::{self, Answer, Call, Refusal};
+use crate::status_page::{self, Light};
 use crate::target::decode;
 use crate::world::World;
 use dynowarden_core::ident::AppName;
@@ -27,6 +29,8 @@ use dynowarden_core::limits;
 /// The Platform API of one account over a world.
 #[derive(Clone, Debug)]
 pub struct Platform {
+    /// What the status page shows for the system `Apps`.
+    pub apps_light: Light,
     pub bucket: Bucket,
     /// The first rule that applies counts.
     pub faults: Vec<FaultRule>,
@@ -66,7 +70,7 @@ pub struct RecordedCall {
     /// The fault that applied, if any.
     pub fault: Option<Fault>,
     pub method: Method,
-    /// As sent.
+    /// As sent, with the app's present name where its id was sent.
     pub path: String,
     /// As sent.
     pub query: Option<String>,
@@ -98,6 +102,7 @@ impl Platform {
     /// The API over `world`, which accepts any token.
     pub fn new(world: World, seed: u64, now: Timestamp) -> Self {
         Self {
+            apps_light: Light::default(),
             bucket: Bucket::new(now),
             calls: VecDeque::new(),
             chance: Chance::new(seed),
@@ -115,13 +120,17 @@ impl Platform {
 
     pub fn answer(&mut self, request: &Request<Bytes>, now: Timestamp) -> Reply {
         self.world.run_to(now);
-        let (method, path) = (request.method(), request.uri().path());
+        let (method, path) = (request.method(), self.named(request.uri().path()));
+        let path = &*path;
         let struck = self
             .faults
             .iter_mut()
             .find_map(|rule| rule.strikes(method, path, &mut self.chance).then(|| rule.fault.clone()));
         let mut reply = self.reply(request, struck.as_ref(), now);
-        if let (Ok(rights), Reply::Answer { response, .. }) = (self.rights(request.headers()), &mut reply) {
+        let is_own = !matches!(struck, Some(Fault::Gateway { .. }));
+        if is_own
+            && let (Ok(rights), Reply::Answer { response, .. }) = (self.rights(request.headers()), &mut reply)
+        {
             response.headers_mut().insert("oauth-scope", HeaderValue::from_static(rights.scope()));
         }
         let status = match &reply {
@@ -142,11 +151,34 @@ impl Platform {
         reply
     }
 
+    /// The path with the app's name in the place of its id.
+    fn named<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let rest = path.strip_prefix("/apps/").unwrap_or_default();
+        let shown = rest.split('/').next().unwrap_or_default();
+        match self.world.app(shown).filter(|app| app.id == shown) {
+            Some(app) => format!("/apps/{}{}", app.name(), &rest[shown.len()..]).into(),
+            None => path.into(),
+        }
+    }
+
     fn reply(&mut self, request: &Request<Bytes>, fault: Option<&Fault>, now: Timestamp) -> Reply {
         match fault {
             Some(Fault::BreakBefore) => return Reply::Break,
             Some(Fault::HangBefore) => return Reply::Silence,
-            Some(Fault::Late(span)) => return self.late(request, *span, now),
+            Some(Fault::Late(span)) => {
+                self.pass_on(request, *span, now);
+                return Reply::Break;
+            }
+            Some(Fault::Gateway { status, passes_on }) => {
+                if let Some(span) = passes_on {
+                    self.pass_on(request, *span, now);
+                }
+                return Reply::Answer { over: Duration::ZERO, response: gateway_page(*status) };
+            }
+            Some(Fault::Ignored) if changes(request.method()) => {
+                let response = self.respond(StatusCode::ACCEPTED, "{}".to_owned(), None, now);
+                return Reply::Answer { over: Duration::ZERO, response };
+            }
             _ => {}
         }
         let outcome = match fault {
@@ -191,6 +223,10 @@ impl Platform {
     /// Checks the token and the rate limit, then performs the call.
     fn perform(&mut self, request: &Request<Bytes>, now: Timestamp) -> Result<Answer, Refusal> {
         let call = self.take_apart(request)?;
+        if request.uri().path() == status_page::PATH {
+            let body = status_page::current(self.apps_light);
+            return Ok(Answer { body, next: None, status: StatusCode::OK });
+        }
         let rights = self.rights(request.headers())?;
         if !accepts_version_3(request.headers()) {
             return Err(Refusal::new(406));
@@ -220,12 +256,12 @@ impl Platform {
         routes::route(&mut self.world, &call, now)
     }
 
-    fn late(&mut self, request: &Request<Bytes>, span: Duration, now: Timestamp) -> Reply {
+    /// Carries a restart out after `span`, without an answer.
+    fn pass_on(&mut self, request: &Request<Bytes>, span: Duration, now: Timestamp) {
         let dyno = self.take_apart(request).ok().and_then(|call| routes::restarted_dyno(&self.world, &call));
         if let Some((app, name)) = dyno {
             self.world.restart_in(span, &app, &name, now);
         }
-        Reply::Break
     }
 
     fn take_apart<'r>(&self, request: &'r Request<Bytes>) -> Result<Call<'r>, Refusal> {
@@ -278,6 +314,19 @@ impl Platform {
     }
 }
 
+/// What a proxy, a login page or an overloaded gateway answers instead of the API: none of its headers.
+pub fn gateway_page(status: u16) -> Response<Bytes> {
+    let text = format!("<!doctype html><title>{status}</title><h1>{status}</h1>");
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = StatusCode::from_u16(status).expect("gateways answer with real statuses");
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    if response.status().is_redirection() {
+        let login = HeaderValue::from_static("https://login.example.com/");
+        response.headers_mut().insert(LOCATION, login);
+    }
+    response
+}
+
 fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
@@ -322,13 +371,14 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use http::{Method, Request, Response};
+    use http::{Method, Request, Response, StatusCode};
     use jiff::Timestamp;
     use serde_json::{Value, json};
 
     use super::{Platform, Reply, Rights};
     use crate::app::AppSpec;
     use crate::fault::{Fault, FaultRule, PathRule, Times};
+    use crate::status_page::Light;
     use crate::world::World;
     use dynowarden_core::time::later;
 
@@ -416,6 +466,19 @@ mod tests {
         ] {
             let (got, answer) = call(&mut platform, method, path, body, at(0));
             assert_eq!((got, answer.pointer(pointer)), (status, Some(&expect)), "{method} {path}: {answer}");
+        }
+    }
+
+    #[test]
+    fn the_status_page_needs_no_token_and_costs_no_call() {
+        let mut platform = platform();
+        platform.tokens = [("writer".to_owned(), Rights::Write)].into();
+        platform.bucket.set(0, at(0));
+        for (light, word) in [(Light::Green, "green"), (Light::Yellow, "yellow"), (Light::Red, "red")] {
+            platform.apps_light = light;
+            let (status, page) = call(&mut platform, "GET", "/api/v4/current-status", "", at(0));
+            let apps = json!({ "system": "Apps", "status": word });
+            assert_eq!((status, &page["status"][0]), (200, &apps));
         }
     }
 
@@ -523,6 +586,30 @@ mod tests {
     }
 
     #[test]
+    fn a_partial_list_looks_complete_and_a_gateway_page_has_none_of_the_api_headers() {
+        let mut platform = platform();
+        for (items, listed) in [(0, 0), (2, 2), (9, 3)] {
+            platform.faults.push(FaultRule::once(Method::GET, "/dynos", Fault::Partial(items)));
+            let (status, list) = call(&mut platform, "GET", "/apps/acme/dynos", "", at(0));
+            assert_eq!((status, list.as_array().map(Vec::len)), (200, Some(listed)));
+        }
+        let fault = Fault::Gateway { status: 404, passes_on: None };
+        platform.faults.push(FaultRule::once(Method::GET, "/dynos", fault));
+        let page = answered(platform.answer(&request("GET", "/apps/acme/dynos", &[], ""), at(0)));
+        assert_eq!(
+            (page.status(), page.headers()["content-type"].as_bytes()),
+            (StatusCode::NOT_FOUND, &b"text/html"[..])
+        );
+        for own in ["ratelimit-remaining", "request-id", "oauth-scope"] {
+            assert!(!page.headers().contains_key(own), "{own}");
+        }
+        let fault = Fault::Gateway { status: 302, passes_on: None };
+        platform.faults.push(FaultRule::once(Method::GET, "/dynos", fault));
+        let page = answered(platform.answer(&request("GET", "/apps/acme/dynos", &[], ""), at(0)));
+        assert_eq!(page.headers()["location"], "https://login.example.com/");
+    }
+
+    #[test]
     fn an_empty_bucket_throttles_and_an_unchanged_response_is_304() {
         let mut platform = platform();
         platform.bucket.set(2, at(0));
@@ -553,6 +640,9 @@ mod tests {
             (Fault::HangBefore, None, false),
             (Fault::Html, Some(200), true),
             (Fault::Late(Duration::from_secs(3)), None, false),
+            (Fault::Gateway { status: 504, passes_on: None }, Some(504), false),
+            (Fault::Gateway { status: 302, passes_on: Some(Duration::from_secs(2)) }, Some(302), false),
+            (Fault::Ignored, Some(202), false),
             (Fault::Slow(Duration::from_secs(9)), Some(202), true),
             (Fault::Status(503), Some(503), false),
             (Fault::WrongJson, Some(202), true),
@@ -565,7 +655,8 @@ mod tests {
             assert_eq!((record.status, record.fault.as_ref()), (status, Some(&fault)));
             assert_eq!(id(&platform) != before, done, "{fault:?}");
             platform.world.advance(at(3));
-            assert_eq!(id(&platform) != before, done || matches!(fault, Fault::Late(_)), "{fault:?}");
+            let is_late = matches!(fault, Fault::Late(_) | Fault::Gateway { passes_on: Some(_), .. });
+            assert_eq!(id(&platform) != before, done || is_late, "{fault:?}");
             assert_eq!(call(&mut platform, "DELETE", path, "", at(4)).0, 202, "it strikes once");
         }
     }

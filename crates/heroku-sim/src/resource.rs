@@ -79,7 +79,7 @@ pub fn dyno(app: &App, dyno: &Dyno) -> Value {
     let release = app.releases.iter().find(|release| release.version == dyno.release);
     json!({
         "app": reference(app),
-        "attach_url": null,
+        "attach_url": dyno.attach_url,
         "command": dyno.command,
         "created_at": time_text(dyno.created_at),
         "id": dyno.id.as_str(),

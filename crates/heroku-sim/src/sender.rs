@@ -154,6 +154,11 @@ impl DrainSender {
         }
     }
 
+    /// Its app has another name from now on.
+    pub(crate) fn renamed(&mut self, app: AppName) {
+        self.app = app;
+    }
+
     pub fn push(&mut self, line: &LogLine, now: Timestamp) {
         let chaos = self.policy.chaos;
         for frame in line.frames(self.policy.dialect) {

@@ -190,9 +190,11 @@ impl World {
             formation.unwrap_or_else(|| Formation::new(name.process_type().clone(), 0));
         let dyno = Dyno {
             app: app.clone(),
+            attach_url: None,
             command,
             created_at: at,
             id,
+            is_one_off: false,
             name: name.clone(),
             release: state.version(),
             size,

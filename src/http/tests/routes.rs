@@ -348,7 +348,9 @@ async fn the_hook_sends_the_order_and_returns_the_decisions() {
     let engine = tokio::spawn(async move {
         let mut orders = Vec::new();
         while let Some(command) = harness.commands.recv().await {
-            let Command::Order { app, dyno, answer } = command else { panic!("no order: {command:?}") };
+            let Command::Order { app, dyno, answer, forced: false } = command else {
+                panic!("no order: {command:?}")
+            };
             let decision = Decision {
                 at: "2026-01-02T03:04:05Z".parse().expect("a time"),
                 app,

@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
-use dynowarden_core::api::json;
+use dynowarden_core::api::answer::{Failure, deletion};
+use dynowarden_core::api::json::{self, Formation};
 use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo};
 use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::record::AttemptId;
 use heroku_sim::fault::Fault;
+use heroku_sim::platform::gateway_page;
 use heroku_sim::rng::Chance;
 
 use crate::figures::Figures;
@@ -29,6 +31,7 @@ pub struct Flight {
     pub is_over: bool,
     pub has_arrived: bool,
     pub never_arrives: bool,
+    pub is_unsent: bool,
     /// The response's fault, if it gets that far.
     pub trouble: Option<Trouble>,
     /// From the API's response until it arrives; none if it never does.
@@ -48,6 +51,7 @@ pub enum Want {
         dyno: DynoName,
         formation: Vec<DynoInfo>,
         list: ListTruth,
+        quantities: Vec<Formation>,
     },
     Poll(DynoName),
 }
@@ -87,6 +91,18 @@ pub struct Fate {
     pub way_back: Option<Duration>,
     /// When the client notices that the connection broke.
     pub breaks: Option<Duration>,
+    /// What answers instead of the API, whether or not the call reaches it.
+    pub page: Option<Page>,
+    /// The client knows that the request was not sent.
+    pub is_unsent: bool,
+}
+
+/// The answer of a gateway, a proxy or a login page.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub status: u16,
+    /// From the request to this answer.
+    pub after: Duration,
 }
 
 /// The client's `heroku.request_timeout`.
@@ -96,19 +112,28 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 pub const LATE_MAX: Duration = Duration::from_secs(4);
 
 impl Fate {
+    /// There and back.
+    pub fn fair(chance: &mut Chance) -> Self {
+        let way = |chance: &mut Chance| match chance.below(100) {
+            0..90 => chance.span(Duration::from_millis(10), Duration::from_millis(150)),
+            90..98 => chance.span(Duration::from_millis(150), Duration::from_millis(800)),
+            _ => chance.span(Duration::from_millis(800), Duration::from_millis(1500)),
+        };
+        Self { arrives: Some(way(chance)), way_back: Some(way(chance)), ..Self::lost() }
+    }
+
+    /// Never there, and no answer.
+    pub fn lost() -> Self {
+        Self { arrives: None, trouble: None, way_back: None, breaks: None, page: None, is_unsent: false }
+    }
+
     pub fn draw(
         chance: &mut Chance,
         api_condition: ApiCondition,
         want: &Want,
         figures: &mut Figures,
     ) -> Self {
-        let way = |chance: &mut Chance| match chance.below(100) {
-            0..90 => chance.span(Duration::from_millis(10), Duration::from_millis(150)),
-            90..98 => chance.span(Duration::from_millis(150), Duration::from_millis(800)),
-            _ => chance.span(Duration::from_millis(800), Duration::from_millis(1500)),
-        };
-        let fair =
-            Self { arrives: Some(way(chance)), trouble: None, way_back: Some(way(chance)), breaks: None };
+        let fair = Self::fair(chance);
         let mishap = match api_condition {
             ApiCondition::Fair if chance.hits(if want.is_delete() { 120 } else { 20 }) => chance.below(14),
             ApiCondition::Fair => return fair,
@@ -194,7 +219,7 @@ impl Fate {
     }
 
     pub fn is_unlucky(&self) -> bool {
-        let Self { arrives, trouble, way_back, breaks } = self;
+        let Self { arrives, trouble, way_back, breaks, .. } = self;
         trouble.is_some() || breaks.is_some() || arrives.is_none() || way_back.is_none()
     }
 
@@ -260,7 +285,13 @@ impl fmt::Display for Want {
 
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { arrives, trouble, way_back, breaks } = self;
+        let Self { arrives, trouble, way_back, breaks, page, is_unsent } = self;
+        if let Some(page) = page {
+            write!(f, "{page:?}, ")?;
+        }
+        if *is_unsent {
+            f.write_str("not sent, ")?;
+        }
         write!(f, "there in {arrives:?}, back in {way_back:?}")?;
         if let Some(breaks) = breaks {
             write!(f, ", breaks in {breaks:?}")?;
@@ -284,33 +315,24 @@ impl Answer {
         }
     }
 
-    /// The body of a 2xx; none for a 404.
+    /// A page of something between the client and the API.
+    pub fn of_page(page: Page) -> Self {
+        Self::read(gateway_page(page.status), Truth::None)
+    }
+
+    /// The body of a 2xx; none for the API's own 404.
     pub fn body(&self) -> Result<Option<&[u8]>, ApiError> {
         match self.status {
             200..=299 => Ok(Some(&self.body)),
-            404 => Ok(None),
-            _ => Err(self.refusal()),
+            status => match Failure::of(status, &self.body, self.retry_after) {
+                Failure::NotFound => Ok(None),
+                Failure::Error(error) => Err(error),
+            },
         }
     }
 
     pub fn deletion(&self) -> DeleteResult {
-        match self.status {
-            200..=299 => DeleteResult::Accepted,
-            404 => DeleteResult::Gone,
-            500..=599 => DeleteResult::Lost { what: format!("answered {}", self.status) },
-            _ => DeleteResult::Refused(self.refusal()),
-        }
-    }
-
-    fn refusal(&self) -> ApiError {
-        let id = json::error_id(&self.body);
-        match self.status {
-            401 => ApiError::Unauthorized,
-            402 | 403 => ApiError::Forbidden { status: self.status, id },
-            429 => ApiError::Throttled { wait: self.retry_after },
-            500..=599 => ApiError::Unreachable { what: format!("it answered {}", self.status) },
-            status => ApiError::Refused { status, id },
-        }
+        deletion(self.status, &self.body, self.retry_after)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The daemon in the simulation: the real engine, with a simulated API client, drain and store.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
+use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, json};
 use dynowarden_core::codes::Code;
 use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::engine::restore::RestoredGiveUp;
@@ -34,13 +35,20 @@ pub(crate) struct Daemon {
     engine: Engine,
     frame_ids: FrameDedup,
     watches: Vec<ProcessTypeFilter>,
-    /// The release under which a held dyno was last seen, for the store's give-ups.
-    last_release: Option<u64>,
+    /// The quantities of each app's formations, and when they were asked for.
+    pub(crate) quantities: HashMap<usize, (Timestamp, Vec<json::Formation>)>,
+    /// It was asked to stop, and takes no more work.
+    is_stopping: bool,
 }
 
 impl Daemon {
     pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
-        self.engine.next_deadline().map(|at| later(self.born, at))
+        let deadline = self.engine.next_deadline().filter(|_| !self.is_stopping);
+        deadline.map(|at| later(self.born, at))
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping
     }
 
     pub(crate) fn attempts(&self) -> usize {
@@ -55,6 +63,7 @@ impl Simulation {
         }
         self.life += 1;
         self.figures.did("lives", 1);
+        self.liveness.born();
         let plans: Vec<_> = self.scenario.apps.iter().map(|app| app.plan.clone()).collect();
         let watch = |plan: &dynowarden_core::policy::AppPlan| ProcessTypeFilter {
             process_types: plan.policy.process_types.clone(),
@@ -64,7 +73,8 @@ impl Simulation {
             watches: plans.iter().map(watch).collect(),
             engine: Engine::new(plans, self.chance.draw()),
             frame_ids: FrameDedup::default(),
-            last_release: None,
+            quantities: HashMap::new(),
+            is_stopping: false,
         });
         self.liveness.trouble(Trouble::Daemon, later(self.now, secs(90)));
         let clock = self.clock();
@@ -82,7 +92,7 @@ impl Simulation {
     }
 
     pub(super) fn kill(&mut self) {
-        if self.daemon.take().is_none() {
+        if self.daemon.is_none() {
             return;
         }
         self.figures.fault("kill");
@@ -93,17 +103,16 @@ impl Simulation {
         {
             self.figures.fault("kill_between_claim_and_delete");
         }
-        self.invariants.died();
+        self.lose_calls();
+        self.end_process();
+    }
+
+    /// Requests on their way may still arrive.
+    fn lose_calls(&mut self) {
         let (now, life) = (self.now, self.life);
-        // Requests on their way may still arrive, but not for long.
-        let moved: Vec<(Timestamp, u64)> = self
-            .agenda
-            .iter()
-            .filter(|(_, due)| {
-                matches!(due, Due::Arrives(id) if self.flights.get(id).is_some_and(|f| f.life == life))
-            })
-            .map(|(key, _)| *key)
-            .collect();
+        let is_ours = |id: &u64| self.flights.get(id).is_some_and(|flight| flight.life == life);
+        let arriving = self.agenda.iter().filter(|(_, due)| matches!(due, Due::Arrives(id) if is_ours(id)));
+        let moved: Vec<(Timestamp, u64)> = arriving.map(|(key, _)| *key).collect();
         for key in moved {
             let Some(Due::Arrives(id)) = self.agenda.remove(&key) else { continue };
             if self.chance.hits(500) {
@@ -115,13 +124,68 @@ impl Simulation {
                 self.flights.remove(&id);
             }
         }
+    }
+
+    fn end_process(&mut self) {
+        self.daemon = None;
+        self.invariants.died(self.now);
         let away = if self.chance.hits(700) {
             self.chance.span(Duration::from_millis(100), secs(20))
         } else {
             self.chance.span(secs(20), DOWN_MAX)
         };
         self.plan_in(away, Due::Event(Event::Start));
-        self.liveness.trouble(Trouble::Daemon, later(now, away + secs(90)));
+        self.liveness.trouble(Trouble::Daemon, later(self.now, away + secs(90)));
+    }
+
+    /// SIGTERM: no more work. Calls on their way are awaited.
+    pub(super) fn stop(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        if !std::mem::replace(&mut daemon.is_stopping, true) {
+            self.figures.fault("sigterm");
+            self.liveness.trouble(Trouble::Daemon, later(self.now, TIMEOUT + secs(90)));
+            self.plan_in(Duration::from_millis(20), Due::Event(Event::Stopped { life: self.life }));
+        }
+    }
+
+    /// The process ends once its calls are answered, and what it has written is in the store.
+    pub(super) fn stopped(&mut self, life: u32) -> Result<(), Wrong> {
+        if !self.is_alive(life) {
+            return Ok(());
+        }
+        if self.flights.values().any(|flight| flight.life == life && !flight.is_over) {
+            self.plan_in(Duration::from_millis(200), Due::Event(Event::Stopped { life }));
+            return Ok(());
+        }
+        self.hand_over()?;
+        let is_ours = |due: &Due| matches!(due, Due::Written { life: of, .. } | Due::ClaimWritten { life: of, .. } if *of == life);
+        let keys: Vec<_> = self.agenda.iter().filter(|(_, due)| is_ours(due)).map(|(key, _)| *key).collect();
+        for key in keys {
+            match self.agenda.remove(&key) {
+                Some(Due::Written { write, .. }) => self.store.write(write),
+                Some(Due::ClaimWritten { row, .. }) => self.claim_written(*row),
+                _ => {}
+            }
+        }
+        self.end_process();
+        Ok(())
+    }
+
+    /// What has been asked for and not been sent goes to the store, for the next process.
+    fn hand_over(&mut self) -> Result<(), Wrong> {
+        let wall = self.clock().wall();
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let now = Now { mono: since(daemon.born, self.now), wall };
+        let (effects, pending) = daemon.engine.stop(now);
+        self.figures.did("handed_over", pending.len() as u64);
+        self.store.pending.extend(pending);
+        effects.into_iter().try_for_each(|effect| self.carry_out(effect))
+    }
+
+    pub(super) fn claim_written(&mut self, row: Row) {
+        let (app, dyno) = (row.app.0 as usize, row.target.name.clone());
+        let row = self.store.claim(row);
+        self.invariants.claim_written(row, app, &dyno, self.now);
     }
 
     pub(super) fn take_batch(&mut self, app: usize, post: &Post) -> Result<(), Wrong> {
@@ -156,11 +220,12 @@ impl Simulation {
         match &event.fact {
             Fact::Error { code: Code::R14, dyno: Some(dyno) } => {
                 self.figures.did("errors", 1);
+                self.invariants.promises.heard(app, dyno, event.at, self.now);
                 let fresh = since(event.at, self.now) < secs(90);
-                if fresh && !self.scenario.apps[app].plan.dry_run {
+                if fresh && !self.scenario.is_calm && !self.scenario.apps[app].plan.dry_run {
                     self.excuse_clock();
                     self.excuse_api();
-                    if self.platform.bucket.remaining(self.now) < 1000 {
+                    if self.platform.bucket.remaining(self.now) < 60 {
                         self.liveness.trouble(Trouble::Tokens, later(self.now, secs(120)));
                     }
                     let (clock, world) = (self.clock(), &self.platform.world);
@@ -182,6 +247,9 @@ impl Simulation {
     pub(super) fn input(&mut self, input: Input) -> Result<(), Wrong> {
         let wall = self.clock().wall();
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        if daemon.is_stopping && !matches!(input, Input::Deleted { .. } | Input::Polled { .. }) {
+            return Ok(());
+        }
         let now = Now { mono: since(daemon.born, self.now), wall };
         let effects = daemon.engine.handle(input, now);
         self.figures.did("steps", 1);
@@ -191,21 +259,27 @@ impl Simulation {
     fn carry_out(&mut self, effect: Effect) -> Result<(), Wrong> {
         let clock = self.clock();
         let life = self.life;
+        if self.daemon.as_ref().is_some_and(Daemon::is_stopping) && !matches!(effect, Effect::Record(_)) {
+            return Ok(());
+        }
         match effect {
             Effect::Answer { decisions, .. } => {
                 self.figures.did("orders_answered", 1);
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { attempt_id, app, seen, is_manual, .. } => {
-                self.claim(attempt_id, app, seen, is_manual)
+            Effect::Claim { attempt_id, app, seen, is_forced, .. } => {
+                self.claim(attempt_id, app, seen, is_forced)
             }
             Effect::Delete { attempt_id, app, dyno } => {
                 let app = app.0 as usize;
                 let text = || format!("DELETE {dyno} ({life}:{})", attempt_id.0);
                 self.timeline.note(Some(app), text, self.now);
                 self.figures.did("deletes", 1);
-                let sent = self.invariants.sends_delete((life, attempt_id), app, &dyno, clock);
+                let sent = {
+                    let world = &self.platform.world;
+                    self.invariants.sends_delete((life, attempt_id), (app, &dyno), world, clock)
+                };
                 sent.map_err(in_app(app))?;
                 self.send(attempt_id, app, Want::Delete(dyno));
                 self.kill_soon();
@@ -231,11 +305,18 @@ impl Simulation {
         Ok(())
     }
 
-    /// Now and then kills the daemon at the worst moment.
+    /// Now and then kills or stops the daemon at the worst moment.
     fn kill_soon(&mut self) {
+        if self.scenario.is_calm {
+            return;
+        }
         if self.now < self.scenario.heals_at && self.chance.hits(25) {
             let span = self.chance.span(Duration::ZERO, Duration::from_millis(600));
             self.plan_in(span, Due::Event(Event::Kill));
+        }
+        if self.now < self.scenario.heals_at && self.chance.hits(self.scenario.stops_at_work) {
+            let span = self.chance.span(Duration::ZERO, Duration::from_millis(600));
+            self.plan_in(span, Due::Event(Event::Stop));
         }
     }
 
@@ -244,10 +325,10 @@ impl Simulation {
         attempt_id: AttemptId,
         app: AppId,
         seen: DynoInfo,
-        is_manual: bool,
+        is_forced: bool,
     ) -> Result<(), Wrong> {
         let (life, place) = (self.life, app.0 as usize);
-        let claims = self.invariants.claims((life, attempt_id), place, (&seen, is_manual), self.now);
+        let claims = self.invariants.claims((life, attempt_id), place, (&seen, is_forced), self.now);
         claims.map_err(in_app(place))?;
         let commit = if self.chance.hits(80) {
             self.chance.span(secs(1), secs(5))
@@ -262,7 +343,10 @@ impl Simulation {
                 app,
                 target: seen,
                 rule,
+                is_forced,
                 accepted_at: None,
+                back_at: None,
+                is_useless: false,
                 has_ended: false,
             };
             self.plan_in(commit, Due::ClaimWritten { life, row: Box::new(row) });
@@ -272,7 +356,7 @@ impl Simulation {
         let answer = self.chance.span(Duration::ZERO, Duration::from_millis(20));
         self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, granted });
         self.kill_soon();
-        if self.chance.hits(10) {
+        if !self.scenario.is_calm && self.chance.hits(10) {
             // A person pauses it at the last moment.
             let (span, until) =
                 (self.chance.span(Duration::ZERO, commit), self.chance.span(secs(60), secs(1800)));
@@ -305,6 +389,9 @@ impl Simulation {
     }
 
     fn record(&mut self, record: &Record) -> Result<(), Wrong> {
+        if let Some(notifier) = &mut self.notifier {
+            notifier.record(record, self.now);
+        }
         let (life, clock) = (self.life, self.clock());
         match record {
             Record::Decision(decision) => {
@@ -318,9 +405,6 @@ impl Simulation {
                     format!("DECIDE {dyno} {word} {label}{attempt_id}: {}", decision.reason())
                 };
                 self.timeline.note(Some(app), text, self.now);
-                if let Some(daemon) = &mut self.daemon {
-                    daemon.last_release = decision.evidence.seen.as_ref().and_then(|seen| seen.release);
-                }
                 match &decision.action {
                     Action::Hold(hold) => self.figures.hold(hold.label()),
                     Action::Notify => self.figures.did("notify_decisions", 1),
@@ -347,16 +431,22 @@ impl Simulation {
                 let app = of.0 as usize;
                 let text = || format!("TELL   {}: {}", notice.what.label(), notice.what);
                 self.timeline.note(Some(app), text, self.now);
-                if let (NoticeKind::GaveUp { until, .. }, Some(dyno)) = (&notice.what, &notice.dyno) {
+                if let ("not_restarted", Some(dyno)) = (notice.what.label(), &notice.dyno) {
+                    self.figures.did("told_not_restarted", 1);
+                    self.liveness.told(app, dyno.clone(), self.now);
+                }
+                if let (NoticeKind::GaveUp { until, times, release, .. }, Some(dyno)) =
+                    (&notice.what, &notice.dyno)
+                {
                     self.figures.did("give_ups", 1);
                     let name = self.app_name(app);
                     let version = self.platform.world.app(name.as_str()).map_or(0, |app| app.version());
                     let ends = later(self.now, since(clock.wall(), *until));
                     self.liveness.gave_up(app, dyno.clone(), ends, version);
-                    let release = self.daemon.as_ref().and_then(|daemon| daemon.last_release);
-                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until: *until, release };
+                    let (until, release, times) = (*until, *release, *times);
+                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until, release, times };
                     self.write(Write::GivenUp(given_up));
-                    let justified = self.invariants.gave_up(app, Some(dyno), self.now);
+                    let justified = self.invariants.gave_up(app, dyno, times > 1);
                     return justified.map_err(in_app(app));
                 }
                 Ok(())
@@ -375,17 +465,32 @@ impl Simulation {
                         // A lost answer is noticed late, and the cool-down runs from then.
                         let until = later(self.now, self.invariants.policy(app).cooldown + secs(30));
                         self.liveness.assume(app, outcome.dyno.clone(), until);
+                        self.invariants.noted(app, &outcome.dyno, self.now);
                         self.write(Write::Accepted { holder, at: outcome.at });
                     }
-                    RestartResult::NotBack { .. } => {
+                    RestartResult::NoHelp { .. } => {
+                        self.write(Write::NoHelp { app: outcome.app, dyno: outcome.dyno.clone() });
+                    }
+                    RestartResult::NotBack { .. }
+                    | RestartResult::DownAgain { .. }
+                    | RestartResult::Ignored { .. } => {
                         let cooldown = self.invariants.policy(app).cooldown;
                         self.liveness.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
+                        self.invariants.is_over(holder);
+                        if matches!(outcome.result, RestartResult::Ignored { .. }) {
+                            self.write(Write::Ended { holder });
+                        }
                     }
-                    RestartResult::Back { .. }
-                    | RestartResult::Gone
-                    | RestartResult::Refused(_)
-                    | RestartResult::Unanswered { .. }
-                    | RestartResult::Withdrawn => {
+                    RestartResult::Back { .. } => {
+                        self.invariants.is_over(holder);
+                        self.write(Write::Back { holder, at: outcome.at });
+                    }
+                    RestartResult::Refused(_) => {
+                        self.liveness.refused(app, outcome.dyno.clone(), self.now);
+                        self.invariants.is_over(holder);
+                        self.write(Write::Ended { holder });
+                    }
+                    RestartResult::Gone | RestartResult::Unanswered { .. } | RestartResult::Withdrawn => {
                         self.invariants.is_over(holder);
                         self.write(Write::Ended { holder });
                     }
@@ -401,9 +506,7 @@ impl Simulation {
     }
 
     fn send(&mut self, attempt_id: AttemptId, app: usize, want: Want) {
-        let fate = Fate::draw(&mut self.chance, self.api_condition, &want, &mut self.figures);
-        self.drawn += 1;
-        let id = self.drawn;
+        let fate = self.fate(app, &want);
         if let Want::Delete(dyno) = &want
             && self.api_condition != ApiCondition::Fair
             && fate.is_unlucky()
@@ -417,11 +520,6 @@ impl Simulation {
             || format!("CALL   {want} ({}:{}) {fate}", self.life, attempt_id.0),
             self.now,
         );
-        if let Some(span) = fate.arrives {
-            self.plan_in(span, Due::Arrives(id));
-        }
-        let gives_up = fate.breaks.map_or(TIMEOUT, |span| span.min(TIMEOUT));
-        self.plan_in(gives_up, Due::Broken(id));
         let flight = Flight {
             life: self.life,
             attempt_id,
@@ -430,11 +528,46 @@ impl Simulation {
             is_over: false,
             has_arrived: false,
             never_arrives: fate.arrives.is_none(),
+            is_unsent: fate.is_unsent,
             trouble: fate.trouble,
             way_back: fate.way_back,
             answer: None,
         };
-        self.flights.insert(id, flight);
+        self.drawn += 1;
+        let id = self.drawn;
+        if let Some(span) = fate.arrives {
+            self.plan_in(span, Due::Arrives(id));
+        }
+        let Some(page) = fate.page else {
+            let gives_up = fate.breaks.map_or(TIMEOUT, |span| span.min(TIMEOUT));
+            self.plan_in(gives_up, Due::Broken(id));
+            self.flights.insert(id, flight);
+            return;
+        };
+        // Two that go their own ways: the page to the client, and what was passed on to the API.
+        if fate.arrives.is_some() {
+            self.flights.insert(id, Flight { is_over: true, ..flight.clone() });
+        }
+        self.drawn += 1;
+        let id = self.drawn;
+        self.plan_in(page.after, Due::Answered(id));
+        let answer = Some(Answer::of_page(page));
+        self.flights.insert(id, Flight { has_arrived: true, answer, ..flight });
+    }
+
+    fn fate(&mut self, app: usize, want: &Want) -> Fate {
+        let policy = self.invariants.policy(app);
+        let late_max = policy.boot_timeout.max(secs(60));
+        if self.now < self.scenario.heals_at {
+            let mishaps = self.scenario.mishaps;
+            if let Some(fate) = mishaps.fate(&mut self.chance, (want, late_max), &mut self.figures) {
+                return fate;
+            }
+        }
+        if self.scenario.is_calm && self.api_condition == ApiCondition::Fair {
+            return Fate::fair(&mut self.chance);
+        }
+        Fate::draw(&mut self.chance, self.api_condition, want, &mut self.figures)
     }
 
     pub(super) fn arrives(&mut self, id: u64) -> Result<(), Wrong> {
@@ -444,7 +577,8 @@ impl Simulation {
         let truth = match &flight.want {
             Want::Delete(_) => Truth::None,
             Want::List { .. } => {
-                let dynos = world.dynos(&name).map(|dyno| DynoTruth::of(dyno, self.now)).collect();
+                let formation = world.dynos(&name).filter(|dyno| !dyno.is_one_off);
+                let dynos = formation.map(|dyno| DynoTruth::of(dyno, self.now)).collect();
                 Truth::List(ListTruth { dynos })
             }
             Want::OneOfLook { dyno, .. } | Want::Poll(dyno) => {
@@ -475,7 +609,7 @@ impl Simulation {
         let Reply::Answer { response, .. } = reply else { return Ok(()) };
         let mut answer = Answer::read(response, truth);
         if let Some(hit) = before
-            && answer.status < 300
+            && self.platform.world.dyno(&name, &hit.name.to_string()).is_none_or(|now| now.id != hit.id)
         {
             self.took_effect(&flight, &hit)?;
         }
@@ -512,6 +646,13 @@ impl Simulation {
             self.figures.did("races_lost", 1);
         }
         self.liveness.restarted(app, &hit.name);
+        if self.chance.hits(self.scenario.dies_settling) {
+            self.figures.fault("dies_settling");
+            let boot = self.platform.world.app(hit.app.as_str()).map(|app| app.plan(&hit.name).boot);
+            let settling = self.chance.span(secs(3), secs(3) + self.invariants.policy(app).settle);
+            let crash = Event::Crash { app, dyno: hit.name.clone() };
+            self.plan_in(boot.unwrap_or_default() + settling, Due::Event(crash));
+        }
         Ok(())
     }
 
@@ -532,6 +673,10 @@ impl Simulation {
         let (attempt_id, error) = (flight.attempt_id, ApiError::Unreachable { what: what.clone() });
         self.timeline.note(Some(flight.app), || format!("LOST   {}", flight.want), self.now);
         match flight.want {
+            Want::Delete(dyno) if flight.is_unsent => {
+                self.invariants.promises.answered(flight.app, &dyno, false, self.now);
+                self.input(Input::Deleted { attempt_id, answer: DeleteResult::Refused(error) })
+            }
             Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: DeleteResult::Lost { what } }),
             Want::List { .. } | Want::OneOfLook { .. } => {
                 self.input(Input::Inspected { attempt_id, answer: Err(error) })
@@ -552,40 +697,50 @@ impl Simulation {
             self.input(Input::ApiQuota { remaining })?;
         }
         match flight.want {
-            Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: answer.deletion() }),
+            Want::Delete(dyno) => {
+                let deletion = answer.deletion();
+                if !matches!(deletion, DeleteResult::Lost { .. }) {
+                    let is_accepted = deletion == DeleteResult::Accepted;
+                    self.invariants.promises.answered(app, &dyno, is_accepted, self.now);
+                }
+                self.input(Input::Deleted { attempt_id, answer: deletion })
+            }
             Want::Poll(dyno) => {
                 let polled = answer.body().and_then(|body| api_faults::one(body, &dyno));
                 self.input(Input::Polled { attempt_id, answer: polled })
             }
             Want::List { dyno } => {
-                let Truth::List(list) = answer.truth.clone() else { return Ok(()) };
+                let list = match answer.truth.clone() {
+                    Truth::List(list) => list,
+                    Truth::Dyno(_) | Truth::None => ListTruth { dynos: Vec::new() },
+                };
                 let listed = &self.invariants.policy(app).process_types;
                 let formation = match answer.body() {
                     Err(error) => Err(error),
                     Ok(None) => Err(ApiError::NoSuchApp),
-                    Ok(Some(body)) => dynowarden_core::api::json::dynos(body, listed)
+                    Ok(Some(body)) => json::dynos(body, listed)
                         .map_err(|garbled| ApiError::Garbled { what: garbled.to_string() }),
                 };
-                match (formation, dyno) {
-                    (Err(error), _) => self.input(Input::Inspected { attempt_id, answer: Err(error) }),
-                    (Ok(formation), None) => self.input(Input::Inspected {
-                        attempt_id,
-                        answer: Ok(FormationInfo { formation, ..FormationInfo::default() }),
-                    }),
-                    (Ok(formation), Some(dyno)) => {
-                        self.send(attempt_id, app, Want::OneOfLook { dyno, formation, list });
-                        Ok(())
-                    }
+                let formation = match formation {
+                    Ok(formation) => formation,
+                    Err(error) => return self.input(Input::Inspected { attempt_id, answer: Err(error) }),
+                };
+                let quantities = self.quantities(app, &formation);
+                if let Some(dyno) = dyno {
+                    self.send(attempt_id, app, Want::OneOfLook { dyno, formation, list, quantities });
+                    return Ok(());
                 }
+                let answer = self.assemble(app, None, (formation, &quantities));
+                self.input(Input::Inspected { attempt_id, answer })
             }
-            Want::OneOfLook { dyno, formation, list } => {
-                let Truth::Dyno(truth) = answer.truth.clone() else { return Ok(()) };
+            Want::OneOfLook { dyno, formation, list, quantities } => {
                 let one = answer.body().and_then(|body| api_faults::one(body, &dyno));
-                self.invariants.inspected((self.life, attempt_id), truth, list);
-                self.input(Input::Inspected {
-                    attempt_id,
-                    answer: one.map(|dyno| FormationInfo { dyno, formation, ..FormationInfo::default() }),
-                })
+                if let Truth::Dyno(truth) = answer.truth.clone() {
+                    self.invariants.inspected((self.life, attempt_id), truth, list);
+                }
+                let answer =
+                    one.and_then(|one| self.assemble(app, Some((&dyno, one)), (formation, &quantities)));
+                self.input(Input::Inspected { attempt_id, answer })
             }
         }
     }

@@ -8,15 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::calendar;
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::{DynoName, InstanceId};
+use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
 use dynowarden_core::policy::{AppPlan, Policy};
 use dynowarden_core::record::{Action, AttemptId, Decision, MANUAL};
-use dynowarden_core::time::{later, since};
+use dynowarden_core::time::{earlier, later, since};
 use heroku_sim::dyno::Dyno;
 use heroku_sim::world::World;
 
-use crate::scenario::{DOWN_MAX, secs};
+use crate::promises::{Promises, Request};
+use crate::scenario::secs;
 
 /// A dyno's true state when the API answered.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ impl DynoTruth {
         Self { at: now, name: dyno.name.clone(), id: dyno.id, state: dyno.state, since }
     }
 
-    fn is_settled(&self, settle: Duration, now: Timestamp) -> bool {
+    pub fn is_settled(&self, settle: Duration, now: Timestamp) -> bool {
         self.state == DynoState::Up && since(self.since, now) >= settle
     }
 }
@@ -56,7 +57,11 @@ struct Attempt {
     claimed: Option<DynoInfo>,
     claim_granted: bool,
     decided: bool,
+    /// An order, without an error.
     is_manual: bool,
+    /// A person's word, which passes the limits.
+    is_forced: bool,
+    rule: Option<String>,
     line_at: Option<Timestamp>,
     decided_at: Option<Timestamp>,
 }
@@ -76,10 +81,13 @@ struct Place {
     /// Claims, to check whether giving up was justified.
     claims: BTreeSet<u64>,
     claimed_at: Vec<Timestamp>,
+    /// When the daemon learnt that a restart was accepted.
+    noted_at: Vec<Timestamp>,
 }
 
 #[derive(Debug)]
 pub struct Invariants {
+    pub promises: Promises,
     plans: Vec<AppPlan>,
     attempts: HashMap<Holder, Attempt>,
     places: BTreeMap<(usize, DynoName), Place>,
@@ -89,7 +97,7 @@ pub struct Invariants {
     out: Vec<(usize, DynoName)>,
     /// The instance that wrote an error line, by app, dyno and the time in the line.
     writers: HashMap<(usize, DynoName, Timestamp), InstanceId>,
-    /// Pauses by persons; their ends are by the daemon's clock.
+    /// Pauses by persons, by Heroku's clock, which does not jump.
     pauses: BTreeMap<Option<usize>, Timestamp>,
     /// When the last line about a change in a dyno's life arrived.
     reported_leaving: HashMap<(usize, DynoName), Timestamp>,
@@ -115,6 +123,7 @@ impl Clock {
 /// Broken promises.
 pub type Verdicts = Result<(), String>;
 
+/// Returns the broken promise unless it holds.
 macro_rules! hold {
     ($promise:expr, $($words:tt)+) => {
         if !$promise {
@@ -123,9 +132,12 @@ macro_rules! hold {
     };
 }
 
+pub(crate) use hold;
+
 impl Invariants {
     pub fn new(plans: Vec<AppPlan>) -> Self {
         Self {
+            promises: Promises::default(),
             plans,
             attempts: HashMap::new(),
             places: BTreeMap::new(),
@@ -143,8 +155,17 @@ impl Invariants {
         &self.plans[app].policy
     }
 
+    pub fn renamed(&mut self, app: usize, to: AppName) {
+        self.plans[app].name = to;
+    }
+
+    pub fn app_name(&self, app: usize) -> &AppName {
+        &self.plans[app].name
+    }
+
     /// Notes which instance wrote a line.
     pub fn error_line(&mut self, app: usize, dyno: DynoName, instance: InstanceId, at: Timestamp) {
+        self.promises.error(app, &dyno, instance, at);
         self.writers.insert((app, dyno, at), instance);
     }
 
@@ -166,13 +187,36 @@ impl Invariants {
         }
     }
 
-    /// What the daemon may not do in an app at this time of its clock, if anything.
-    pub fn forbidden(&self, app: usize, wall: Timestamp) -> Option<&'static str> {
-        let is_paused = |of: Option<usize>| self.pauses.get(&of).is_some_and(|until| *until > wall);
+    /// What the daemon may not do in an app, if anything. Windows are by its own clock.
+    pub fn forbidden(&self, app: usize, clock: Clock) -> Option<&'static str> {
+        let is_paused = |of: Option<usize>| self.pauses.get(&of).is_some_and(|until| *until > clock.now);
         if is_paused(None) || is_paused(Some(app)) {
             return Some("paused");
         }
-        (!calendar::open(&self.policy(app).window, wall)).then_some("outside the window")
+        (!calendar::open(&self.policy(app).window, clock.wall())).then_some("outside the window")
+    }
+
+    /// Whether something forbids restarts, or did a minute ago.
+    pub fn is_or_was_forbidden(&self, app: usize, clock: Clock) -> bool {
+        let was = Clock { now: earlier(clock.now, secs(60)), ..clock };
+        self.forbidden(app, clock).is_some() || self.forbidden(app, was).is_some()
+    }
+
+    /// Whether `max_restarts` may be used up, claims included that came to nothing.
+    pub fn is_rate_used_up(&self, app: usize, name: &DynoName, now: Timestamp) -> bool {
+        let rate = self.policy(app).max_restarts;
+        let Some(place) = self.places.get(&(app, name.clone())) else { return false };
+        let is_used_up = |times: &[Timestamp]| {
+            let recent = times.iter().filter(|at| since(**at, now) < rate.per + secs(90));
+            recent.count() >= rate.count.get() as usize
+        };
+        is_used_up(&place.claimed_at) || is_used_up(&place.noted_at)
+    }
+
+    /// The daemon learnt that a restart was accepted, however late.
+    pub fn noted(&mut self, app: usize, name: &DynoName, now: Timestamp) {
+        self.places.entry((app, name.clone())).or_default().noted_at.push(now);
+        self.promises.noted(app, name, now);
     }
 
     /// Another process of the daemon starts, and reads the times of the last one.
@@ -181,7 +225,8 @@ impl Invariants {
     }
 
     /// The daemon died: no task waits for answers any more.
-    pub fn died(&mut self) {
+    pub fn died(&mut self, now: Timestamp) {
+        self.promises.died(now);
         self.tokens = None;
         self.engaged.clear();
     }
@@ -190,14 +235,14 @@ impl Invariants {
         self.tokens = Some((remaining, now));
     }
 
-    /// Checks that a call leaves the reserve alone, by the last report.
+    /// Checks that a call leaves what even a restart leaves to others, by the last report.
     pub fn asks(&mut self, calls: u32, now: Timestamp) -> Verdicts {
         let Some((reported, at)) = self.tokens else { return Ok(()) };
         let back = since(at, now).as_millis() as u64 * u64::from(limits::API_TOKENS_PER_MINUTE) / 60_000;
         let most = u64::from(reported) + back + 1;
         hold!(
-            most >= u64::from(limits::API_TOKENS_RESERVE + calls),
-            "{calls} calls of at most {most} that are left, and a fifth is not ours"
+            most >= u64::from(CALLS_LEFT_MIN + calls),
+            "{calls} calls of at most {most} that are left, and the last {CALLS_LEFT_MIN} are not ours"
         );
         Ok(())
     }
@@ -216,7 +261,9 @@ impl Invariants {
         if let Action::Restart { dry_run, formation } = decision.action {
             hold!(formation >= 1, "a restart of {dyno} in a formation of none");
             hold!(dry_run == self.plans[app].dry_run, "{dyno}: dry run and not are mixed up");
-            if let Some(what) = self.forbidden(app, clock.wall()) {
+            // Whether an order is a person's word shows when the claim is made.
+            let is_forced = &*decision.rule == MANUAL;
+            if let Some(what) = self.forbidden(app, clock).filter(|what| !is_forced || *what == "paused") {
                 return Err(format!("a restart of {dyno} was decided while {what}"));
             }
         }
@@ -227,6 +274,7 @@ impl Invariants {
             hold!(!attempt.decided, "{dyno}: two decisions to restart for one attempt");
             attempt.decided = true;
             attempt.is_manual = &*decision.rule == MANUAL;
+            attempt.rule = Some(decision.rule.to_string()).filter(|_| !attempt.is_manual);
             attempt.decided_at = Some(clock.now);
             if self.plans[app].dry_run
                 && let Some(dyno) = &decision.dyno
@@ -238,22 +286,9 @@ impl Invariants {
         Ok(())
     }
 
-    /// Giving up needs the allowed number of restarts in the span, done or at least claimed.
-    pub fn gave_up(&mut self, app: usize, dyno: Option<&DynoName>, now: Timestamp) -> Verdicts {
-        let Some(dyno) = dyno else { return Ok(()) };
-        let rate = self.policy(app).max_restarts;
-        let place = self.places.entry((app, dyno.clone())).or_default();
-        // A clock that was wrong in an earlier process may make restarts look younger, and one whose claim
-        // was taken over counts from then.
-        let span = rate.per + secs(600) + DOWN_MAX;
-        let claims = place.claimed_at.iter().filter(|at| since(**at, now) <= span).count();
-        hold!(
-            claims >= rate.count.get() as usize,
-            "gave up on {dyno} after {claims} restarts of {} in {:?}",
-            rate.count,
-            rate.per
-        );
-        Ok(())
+    /// Giving up needs restarts in a row that did not help.
+    pub fn gave_up(&self, app: usize, dyno: &DynoName, is_again: bool) -> Verdicts {
+        self.promises.gave_up(app, dyno, is_again, self.policy(app))
     }
 
     /// The engine asks the store for a claim.
@@ -261,7 +296,7 @@ impl Invariants {
         &mut self,
         holder: Holder,
         app: usize,
-        (seen, is_manual): (&DynoInfo, bool),
+        (seen, is_forced): (&DynoInfo, bool),
         now: Timestamp,
     ) -> Verdicts {
         let dry_run = self.plans[app].dry_run;
@@ -271,28 +306,14 @@ impl Invariants {
             return Err(format!("a claim on {} without a look that saw it", seen.name));
         };
         // It is judged at this moment: dynos that were judged before may be out by now.
-        let policy = &self.plans[app].policy;
-        let is_beside =
-            |other: &DynoName| *other != seen.name && other.process_type() == seen.name.process_type();
         let engaged = self.engaged.iter().filter(|(_, of, _)| *of == app).map(|(_, _, name)| name);
         let ours = self.out.iter().filter(|(of, _)| *of == app).map(|(_, name)| name);
-        let seen_out = list.dynos.iter().filter(|other| !other.is_settled(policy.settle, now));
-        let out: BTreeSet<String> = engaged
-            .chain(ours)
-            .chain(seen_out.map(|other| &other.name))
-            .filter(|other| is_beside(other))
-            .map(ToString::to_string)
-            .collect();
-        let allowed = policy.max_concurrent.get() as usize;
-        hold!(
-            out.len() < allowed,
-            "{} is to go while {out:?} are or may be out, {allowed} allowed",
-            seen.name
-        );
+        let ours: BTreeSet<DynoName> = engaged.chain(ours).cloned().collect();
+        self.promises.spares((app, &seen.name), list, &ours, &self.plans[app].policy, now)?;
         self.engaged.push((holder, app, seen.name.clone()));
         attempt.claimed = Some(seen.clone());
         attempt.claim_granted = false;
-        attempt.is_manual |= is_manual;
+        attempt.is_forced = is_forced;
         Ok(())
     }
 
@@ -312,11 +333,23 @@ impl Invariants {
         }
     }
 
-    pub fn sends_delete(&mut self, holder: Holder, app: usize, dyno: &DynoName, clock: Clock) -> Verdicts {
+    pub fn sends_delete(
+        &mut self,
+        holder: Holder,
+        (app, dyno): (usize, &DynoName),
+        world: &World,
+        clock: Clock,
+    ) -> Verdicts {
         let listed = self.policy(app).process_types.contains(dyno.process_type());
         hold!(listed, "DELETE of {dyno}, whose type is not listed");
         hold!(!self.plans[app].dry_run, "DELETE of {dyno} in a dry run");
-        if let Some(what) = self.forbidden(app, clock.wall()) {
+        let attempt = self.attempts.entry(holder).or_default();
+        let is_forced = attempt.is_forced;
+        let request = Request { app, dyno, is_forced, rule: attempt.rule.as_deref() };
+        if let Some(target) = world.dyno(&self.plans[app].name, &dyno.to_string()) {
+            self.promises.sends(request, &self.plans[app].policy, target, clock.now)?;
+        }
+        if let Some(what) = self.forbidden(app, clock).filter(|what| !is_forced || *what == "paused") {
             return Err(format!("DELETE of {dyno} while {what}"));
         }
         let attempt = self.attempts.entry(holder).or_default();
@@ -341,7 +374,7 @@ impl Invariants {
         let name = hit.name.clone();
         let policy = self.plans[app].policy.clone();
         let attempt = self.attempts.get(&holder).cloned().unwrap_or_default();
-        let Some((inspected, list)) = &attempt.inspected else {
+        let Some((inspected, _)) = &attempt.inspected else {
             return Err(format!("{name} was never looked at"));
         };
 
@@ -361,7 +394,7 @@ impl Invariants {
         let slack =
             if attempt.is_manual { since(inspected.at, attempt.decided_at.unwrap_or(now)) } else { secs(0) };
         hold!(
-            age + slack >= policy.min_uptime,
+            attempt.is_forced || age + slack >= policy.min_uptime,
             "{name} was only {age:?} up, min_uptime is {:?}",
             policy.min_uptime
         );
@@ -372,31 +405,8 @@ impl Invariants {
             hold!(hit.created_at >= inspected.at, "{name}: DELETE of another instance than was looked at");
         }
 
-        let others_out = self
-            .out
-            .iter()
-            .filter(|(of, out)| *of == app && *out != name && out.process_type() == name.process_type());
-        let ours: Vec<String> = others_out.map(|(_, out)| out.to_string()).collect();
-        let allowed = policy.max_concurrent.get() as usize;
-        hold!(
-            ours.len() < allowed,
-            "{name} taken out while {ours:?} are out because of us, {allowed} allowed"
-        );
-
-        let decided_at = attempt.decided_at.unwrap_or(now);
-        let out: BTreeSet<&DynoName> = list
-            .dynos
-            .iter()
-            .filter(|other| other.name != name && other.name.process_type() == name.process_type())
-            .filter(|other| !other.is_settled(policy.settle, decided_at))
-            .map(|other| &other.name)
-            .collect();
-        hold!(
-            out.len() < allowed,
-            "{name} taken out while {out:?} were out when the API was asked, {allowed} allowed"
-        );
-
-        self.within_the_rate(holder.0, app, &name, attempt.is_manual, clock)?;
+        self.within_the_rate(holder.0, app, &name, attempt.is_forced, clock)?;
+        self.promises.carried_out(app, &name, attempt.is_forced, now);
         let place = self.places.entry((app, name.clone())).or_default();
         place.restarts.push(Restart { at: now, life: holder.0, skew: clock.skew });
         if !self.out.contains(&(app, name.clone())) {
@@ -411,9 +421,12 @@ impl Invariants {
         life: u32,
         app: usize,
         name: &DynoName,
-        is_manual: bool,
+        is_forced: bool,
         clock: Clock,
     ) -> Verdicts {
+        if is_forced {
+            return Ok(());
+        }
         let policy = self.plans[app].policy.clone();
         let place = self.places.entry((app, name.clone())).or_default();
         // Times that another process stored were by a clock that may have been set since.
@@ -422,9 +435,7 @@ impl Invariants {
             let drift = if restart.life == life { SignedDuration::ZERO } else { set };
             since(restart.at, clock.now) + Duration::try_from(drift).unwrap_or_default()
         };
-        if let Some(last) = place.restarts.last()
-            && !is_manual
-        {
+        if let Some(last) = place.restarts.last() {
             let span = seems(last);
             hold!(
                 span >= policy.cooldown,
@@ -433,7 +444,9 @@ impl Invariants {
             );
         }
         let rate = policy.max_restarts;
-        let recent = place.restarts.iter().filter(|restart| seems(restart) < rate.per).count();
+        let anew_at = self.promises.counts_since(app, name);
+        let counts = |restart: &&Restart| restart.at > anew_at && seems(restart) < rate.per;
+        let recent = place.restarts.iter().filter(counts).count();
         hold!(
             recent < rate.count.get() as usize,
             "{name} restarted again after {recent} in {:?}, {} allowed",
@@ -462,6 +475,7 @@ impl Invariants {
 
     /// Removes dynos that are up and settled; must be called before the world goes on.
     pub fn settle(&mut self, world: &World, now: Timestamp) {
+        self.promises.look(&self.plans, world, now);
         if self.out.is_empty() {
             return;
         }
@@ -482,6 +496,9 @@ impl Invariants {
         self.places.get(&(app, name.clone()))?.claimed_at.last().copied()
     }
 }
+
+/// Calls of the account that even a restart leaves to its other users.
+const CALLS_LEFT_MIN: u32 = 10;
 
 pub fn settled_at(dyno: &Dyno, settle: Duration) -> Timestamp {
     later(dyno.created_at.max(dyno.updated_at), settle)

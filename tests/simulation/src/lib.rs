@@ -7,8 +7,13 @@
 pub mod api_faults;
 mod daemon;
 pub mod figures;
+pub mod hostile;
+mod inspection;
 pub mod invariants;
 pub mod liveness;
+pub mod measured;
+mod notifier;
+pub mod promises;
 pub mod scenario;
 pub mod store;
 
@@ -30,9 +35,11 @@ use dynowarden_core::time::{later, since};
 use heroku_sim::dyno::DynoPlan;
 use heroku_sim::line::LogLine;
 use heroku_sim::logplex::Logplex;
+use heroku_sim::operations::Rollout;
 use heroku_sim::platform::Platform;
 use heroku_sim::rng::Chance;
 use heroku_sim::sender::{Outcome, Post};
+use heroku_sim::status_page::Light;
 use heroku_sim::world::World;
 
 use crate::api_faults::Flight;
@@ -40,6 +47,7 @@ use crate::daemon::Daemon;
 use crate::figures::{Figures, Timeline};
 use crate::invariants::{Clock, Invariants};
 use crate::liveness::{Liveness, Trouble};
+use crate::notifier::Notifier;
 use crate::scenario::{ApiCondition, Event, Scenario, secs};
 use crate::store::{Store, Write};
 
@@ -53,6 +61,8 @@ pub struct Simulation {
     invariants: Invariants,
     life: u32,
     logplex: Logplex,
+    /// Only where messages are measured.
+    notifier: Option<Notifier>,
     now: Timestamp,
     orders: u64,
     platform: Platform,
@@ -82,6 +92,8 @@ pub struct Failure {
     pub at: Timestamp,
     pub app: Option<usize>,
     pub what: String,
+    /// The kinds of hostility of the day.
+    pub kinds: Vec<&'static str>,
     pub timeline: Vec<String>,
 }
 
@@ -101,7 +113,8 @@ pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Ve
         }
         Err((app, what)) => {
             let timeline = simulation.timeline.of(app).map(str::to_owned).collect();
-            Err(Box::new(Failure { seed, at: simulation.now, app, what, timeline }))
+            let kinds = simulation.scenario.kinds;
+            Err(Box::new(Failure { seed, at: simulation.now, app, what, kinds, timeline }))
         }
     }
 }
@@ -141,16 +154,18 @@ impl Simulation {
     fn new(seed: u64, day: Duration, with_timeline: bool) -> Self {
         let mut chance = Chance::new(seed);
         let scenario = Scenario::draw(&mut chance, day);
+        Self::of(scenario, chance, with_timeline)
+    }
+
+    fn of(scenario: Scenario, mut chance: Chance, with_timeline: bool) -> Self {
         let start = scenario.start;
         let mut world = World::new(chance.draw(), start);
-        for app in &scenario.apps {
+        for (index, app) in scenario.apps.iter().enumerate() {
             world.add_app(app.spec.clone(), start);
             for (dyno, plan) in &app.dynos {
                 world.set_plan(&app.spec.name, dyno.clone(), *plan).expect("it was added");
             }
-            world
-                .add_drain(&app.spec.name, &format!("https://drain/{}", app.spec.name), start)
-                .expect("added");
+            world.add_drain(&app.spec.name, &drain_url(index), start).expect("added");
         }
         let platform = Platform::new(world, chance.draw(), start);
         let mut figures = Figures::default();
@@ -168,6 +183,7 @@ impl Simulation {
             invariants: Invariants::new(plans),
             life: 0,
             logplex,
+            notifier: None,
             now: start,
             orders: 0,
             platform,
@@ -197,7 +213,8 @@ impl Simulation {
     fn next_at(&self) -> Option<Timestamp> {
         let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
         let wake = self.daemon.as_ref().and_then(Daemon::wakes_at);
-        [agenda, wake, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
+        let notifier = self.notifier.as_ref().and_then(Notifier::wakes_at);
+        [agenda, wake, notifier, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
             .into_iter()
             .flatten()
             .min()
@@ -213,6 +230,9 @@ impl Simulation {
         while let Some(post) = self.logplex.poll(self.now) {
             let span = self.chance.span(Duration::from_millis(2), Duration::from_millis(120));
             self.plan_in(span, Due::Posting(Box::new(post)));
+        }
+        if let Some(notifier) = &mut self.notifier {
+            notifier.wake(self.now);
         }
         if self.daemon.as_ref().and_then(Daemon::wakes_at).is_some_and(|at| at <= self.now) {
             self.input(Input::Wake)?;
@@ -230,13 +250,21 @@ impl Simulation {
     }
 
     fn note_line(&mut self, line: &LogLine) {
-        let app = app_index(line.app.as_str());
+        let Some(app) = self.scenario.apps.iter().position(|app| app.spec.name == line.app) else { return };
+        if line.text.starts_with(b"Error R15") {
+            self.figures.did("killed", 1);
+        }
         if line.text.starts_with(b"Error R14")
             && let (Some(instance), Ok(dyno)) = (&line.instance, line.procid.parse::<DynoName>())
         {
             let micros = line.at.as_microsecond();
             let at = Timestamp::from_microsecond(micros).expect("it was one");
             self.invariants.error_line(app, dyno, *instance, at);
+        }
+        if line.text.starts_with(b"source=")
+            && let Ok(dyno) = line.procid.parse::<DynoName>()
+        {
+            self.invariants.promises.sample(app, dyno, line.at);
         }
         let is_sample = line.text.starts_with(b"source=") || line.text.starts_with(b"at=");
         if !is_sample {
@@ -258,9 +286,7 @@ impl Simulation {
             }
             Due::ClaimWritten { life, row } => {
                 if self.is_alive(life) {
-                    let (app, dyno) = (row.app.0 as usize, row.target.name.clone());
-                    let row = self.store.claim(*row);
-                    self.invariants.claim_written(row, app, &dyno, self.now);
+                    self.claim_written(*row);
                 }
                 Ok(())
             }
@@ -281,7 +307,7 @@ impl Simulation {
 
     /// A batch reaches the daemon, or does not.
     fn posting(&mut self, post: Box<Post>) -> Result<(), Wrong> {
-        if self.daemon.is_none() {
+        if self.daemon.as_ref().is_none_or(Daemon::is_stopping) {
             self.figures.fault("batch_refused");
             self.logplex.answered(&post.lane, Outcome::Unconnected, self.now);
             return Ok(());
@@ -291,7 +317,11 @@ impl Simulation {
         if post.attempt > 1 {
             self.figures.fault("batch_again");
         }
-        self.take_batch(app, &post)?;
+        if hostile::drains::is_own(&self.platform.world, &self.app_name(app), &post) {
+            self.take_batch(app, &post)?;
+        } else {
+            self.figures.fault("foreign_batch");
+        }
         if self.chance.hits(10) {
             self.figures.fault("batch_answer_lost");
             self.logplex.answered(&post.lane, Outcome::Failed, self.now);
@@ -319,9 +349,29 @@ impl Simulation {
             }
             Event::Deploy { app, rollout } => {
                 self.figures.fault("deploy");
+                self.invariants.promises.released(app, now);
                 let _version = self.platform.world.deploy(&self.app_name(app), rollout, now);
             }
+            Event::Fix { app } => {
+                self.figures.fault("fixing_release");
+                self.fix(app);
+            }
+            Event::ForeignDrain { stranger, app } => self.add_foreign_drain(stranger, app),
+            Event::ForeignDrainEnds { stranger } => {
+                let name = &self.scenario.strangers[stranger].spec.name;
+                let url = self.platform.world.app(name.as_str()).and_then(|app| app.drains.first());
+                if let Some(url) = url.map(|drain| drain.url.clone()) {
+                    let _known = self.platform.world.remove_drain(name, &url);
+                    self.logplex.sync(&self.platform.world);
+                }
+            }
             Event::Heal => return self.heal(),
+            Event::Hungry { calls_left } => {
+                let bucket = &mut self.platform.bucket;
+                if bucket.remaining(now) > u64::from(calls_left) {
+                    bucket.set(calls_left, now);
+                }
+            }
             Event::Idle { app, dyno } => {
                 if self.platform.world.idle(&self.app_name(app), &dyno, now).is_ok() {
                     self.figures.fault("idle");
@@ -342,6 +392,11 @@ impl Simulation {
                     self.figures.fault("restart_by_person");
                 }
             }
+            Event::Rename { app, to, is_taken_over } => self.rename(app, to, is_taken_over),
+            Event::Run { app, one_off } => {
+                self.figures.fault("one_off");
+                let _known = self.platform.world.run(&self.app_name(app), one_off, now);
+            }
             Event::Resume { app } => {
                 self.store.resume(app.map(app_id));
                 self.invariants.resume(app);
@@ -349,10 +404,15 @@ impl Simulation {
             }
             Event::Scale { app, process_type, quantity } => {
                 self.figures.fault("scale");
-                self.liveness.excuse_app(app, later(now, self.invariants.policy(app).settle + secs(150)));
+                let policy = self.invariants.policy(app);
+                let span = policy.boot_timeout + policy.settle + secs(60);
+                self.liveness.scaled(app, process_type.clone(), span, now);
                 let _known = self.platform.world.scale(&self.app_name(app), &process_type, quantity, now);
             }
             Event::Start => return self.start(),
+            Event::StatusPage(light) => self.platform.apps_light = light,
+            Event::Stop => self.stop(),
+            Event::Stopped { life } => return self.stopped(life),
             Event::StoreAway(is_away) => {
                 self.figures.fault("store_away");
                 self.store.is_away = is_away;
@@ -366,6 +426,44 @@ impl Simulation {
         Ok(())
     }
 
+    /// Makes a release in which nothing leaks.
+    fn fix(&mut self, app: usize) {
+        let (name, now) = (self.app_name(app), self.now);
+        for formation in &self.scenario.apps[app].spec.formations {
+            for index in 1..=32 {
+                let dyno = DynoName::new(formation.process_type.clone(), index);
+                let _known = self.platform.world.set_plan(&name, dyno, DynoPlan::default());
+            }
+        }
+        self.invariants.promises.released(app, now);
+        let _version = self.platform.world.deploy(&name, Rollout::AtOnce, now);
+    }
+
+    fn add_foreign_drain(&mut self, stranger: usize, app: usize) {
+        let spec = self.scenario.strangers[stranger].spec.clone();
+        let (name, now) = (spec.name.clone(), self.now);
+        self.platform.world.add_app(spec, now);
+        let added = self.platform.world.add_drain(&name, &drain_url(app), now);
+        added.expect("the app was added");
+        self.logplex.sync(&self.platform.world);
+    }
+
+    /// The app goes on under another name, and perhaps another app takes the old one, with a drain to here.
+    fn rename(&mut self, app: usize, to: AppName, is_taken_over: bool) {
+        self.figures.fault(if is_taken_over { "name_taken_over" } else { "renamed" });
+        let (old, now) = (self.app_name(app), self.now);
+        let world = &mut self.platform.world;
+        if is_taken_over {
+            world.take_over(&old, to.clone(), now).expect("it is renamed once a day");
+            world.add_drain(&old, &drain_url(app), now).expect("the app was added");
+        } else {
+            world.rename(&old, to.clone(), now).expect("it is renamed once a day");
+        }
+        self.scenario.apps[app].spec.name = to.clone();
+        self.invariants.renamed(app, to);
+        self.logplex.sync(&self.platform.world);
+    }
+
     fn app_name(&self, app: usize) -> AppName {
         self.scenario.apps[app].spec.name.clone()
     }
@@ -376,8 +474,8 @@ impl Simulation {
     }
 
     fn excuse_clock(&mut self) {
-        // Lines more than two minutes ahead of us, or five behind, are not trusted.
-        if self.skew.abs() > SignedDuration::from_secs(100) {
+        // Lines more than two minutes ahead of us, or 90 s behind, are not trusted.
+        if self.skew.abs() > SignedDuration::from_secs(60) {
             self.liveness.trouble(Trouble::Clock, later(self.now, secs(90)));
         }
     }
@@ -391,7 +489,9 @@ impl Simulation {
     fn order(&mut self, app: usize, dyno: Option<DynoName>) -> Result<(), Wrong> {
         self.orders += 1;
         self.figures.did("orders", 1);
-        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno })
+        let forced = self.chance.hits(500);
+        self.timeline.note(Some(app), || format!("ORDER  {dyno:?}, forced: {forced}"), self.now);
+        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno, forced })
     }
 
     fn pause(&mut self, app: Option<usize>, span: Duration) -> Result<(), Wrong> {
@@ -402,7 +502,7 @@ impl Simulation {
         let until = later(self.clock().wall(), span);
         let pause = RestoredPause { app: app.map(app_id), until, reason: "a launch".into() };
         self.store.pause(pause.clone());
-        self.invariants.pause(app, until);
+        self.invariants.pause(app, later(self.now, span));
         self.input(Input::Pause { app: pause.app, until, reason: pause.reason })
     }
 
@@ -411,7 +511,9 @@ impl Simulation {
         let now = self.now;
         (self.api_condition, self.skew, self.store.is_away) =
             (ApiCondition::Fair, SignedDuration::ZERO, false);
-        self.agenda.retain(|_, due| !matches!(due, Due::Event(Event::Kill | Event::ApiCondition(_))));
+        self.platform.apps_light = Light::Green;
+        self.agenda
+            .retain(|_, due| !matches!(due, Due::Event(Event::Kill | Event::Stop | Event::ApiCondition(_))));
         for app in &self.scenario.apps {
             let name = app.spec.name.clone();
             for formation in &app.spec.formations {
@@ -465,6 +567,10 @@ impl Simulation {
     }
 }
 
+fn drain_url(app: usize) -> String {
+    format!("https://drain/app-{app}")
+}
+
 /// An app's place: the number at the end of its name.
 fn app_index(name: &str) -> usize {
     name.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("apps are numbered")
@@ -476,11 +582,11 @@ fn app_id(app: usize) -> AppId {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seed, at, app, what, timeline } = self;
+        let Self { seed, at, app, what, kinds, timeline } = self;
         let skipped = timeline.len().saturating_sub(TIMELINE_SHOWN);
         timeline.iter().skip(skipped).try_for_each(|line| writeln!(f, "{line}"))?;
         let app = app.map_or_else(String::new, |app| format!(", app-{app}"));
-        writeln!(f, "seed {seed}, {at}{app}: {what}")?;
+        writeln!(f, "seed {seed}, {at}{app}: {what} (a day of {kinds:?})")?;
         write!(f, "again: cargo run --release -p dynowarden-simulation -- --seed {seed} --timeline")
     }
 }

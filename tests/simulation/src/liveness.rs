@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::DynoName;
+use dynowarden_core::ident::{DynoName, ProcessType};
 use dynowarden_core::limits;
-use dynowarden_core::time::{later, since};
+use dynowarden_core::time::{earlier, later, since};
 use heroku_sim::dyno::Dyno;
 use heroku_sim::world::World;
 
@@ -22,6 +22,10 @@ pub const BOUND: Duration = Duration::from_secs(6 * 60);
 
 /// Between two lines of a dyno that keeps erring.
 const GAP_MAX: Duration = Duration::from_secs(70);
+
+/// From the first error, or the last restart, until people are told: 15 minutes, and the time of the lines that
+/// a rule may need.
+const TOLD_WITHIN: Duration = Duration::from_secs(18 * 60);
 
 /// Temporary obstacles, whatever the dyno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,8 +42,13 @@ pub struct Liveness {
     owed: HashMap<(usize, DynoName), Owed>,
     /// The end of each obstacle.
     troubles: HashMap<Trouble, Timestamp>,
-    /// The end of an app's excuse.
-    apps: HashMap<usize, Timestamp>,
+    /// The excuse of a type that is being scaled: its end, and the latest that it may become.
+    scaling: HashMap<(usize, ProcessType), (Timestamp, Timestamp)>,
+    /// Refusals of the API in a row.
+    refused: HashMap<(usize, DynoName), u32>,
+    /// Since when a dyno errs that people must be told about if it is not restarted.
+    erring: HashMap<(usize, DynoName), Owed>,
+    told: HashMap<(usize, DynoName), Timestamp>,
     /// The end of each give-up, and its release.
     given_up: HashMap<(usize, DynoName), (Timestamp, u64, Option<Timestamp>)>,
     /// Dynos that count as restarted until then, although they may not have been.
@@ -59,8 +68,32 @@ impl Liveness {
         extend(&mut self.troubles, trouble, until);
     }
 
-    pub fn excuse_app(&mut self, app: usize, until: Timestamp) {
-        extend(&mut self.apps, app, until);
+    /// A scaling postpones restarts, and further ones do not postpone them for longer in all.
+    pub fn scaled(&mut self, app: usize, process_type: ProcessType, span: Duration, now: Timestamp) {
+        let new = (later(now, span), later(now, span + secs(60)));
+        let excuse = self.scaling.entry((app, process_type)).or_insert(new);
+        if later(excuse.0, secs(600)) < now {
+            *excuse = new;
+        }
+        excuse.0 = later(now, span).min(excuse.1);
+    }
+
+    /// The API refused a restart: the next try comes after 1, 5, 15 and 60 minutes.
+    pub fn refused(&mut self, app: usize, dyno: DynoName, now: Timestamp) {
+        let times = self.refused.entry((app, dyno.clone())).or_default();
+        *times += 1;
+        let minutes = [1, 5, 15, 60][(*times as usize - 1).min(3)];
+        self.assume(app, dyno, later(now, secs(60 * minutes + 90)));
+    }
+
+    /// People were told that this dyno is not restarted.
+    pub fn told(&mut self, app: usize, dyno: DynoName, now: Timestamp) {
+        self.told.insert((app, dyno), now);
+    }
+
+    /// The daemon starts, and knows of errors only what it receives.
+    pub fn born(&mut self) {
+        self.erring.clear();
     }
 
     pub fn gave_up(&mut self, app: usize, dyno: DynoName, until: Timestamp, version: u64) {
@@ -74,6 +107,7 @@ impl Liveness {
     /// A restart took effect: its dyno had its turn, and the others of its type begin to wait again.
     pub fn restarted(&mut self, app: usize, dyno: &DynoName) {
         self.owed.retain(|(of, other), _| *of != app || other.process_type() != dyno.process_type());
+        self.refused.remove(&(app, dyno.clone()));
     }
 
     /// An error line of a watched type reached the daemon.
@@ -86,6 +120,7 @@ impl Liveness {
         invariants: &Invariants,
         clock: Clock,
     ) -> Result<(), String> {
+        self.must_be_told(app, name, invariants, clock)?;
         let key = (app, name.clone());
         if self.excuse(app, name, world, invariants, clock).is_some() {
             self.owed.remove(&key);
@@ -107,6 +142,41 @@ impl Liveness {
         Ok(())
     }
 
+    /// Fifteen minutes of errors without a restart are reported, whatever is in the way.
+    fn must_be_told(
+        &mut self,
+        app: usize,
+        name: &DynoName,
+        invariants: &Invariants,
+        clock: Clock,
+    ) -> Result<(), String> {
+        let (key, now) = ((app, name.clone()), clock.now);
+        let policy = invariants.policy(app);
+        let waits = invariants.promises.longest_wait_after_last(app, name, policy);
+        let is_useless = waits.is_some_and(|(at, span)| span > policy.cooldown && since(at, now) < span);
+        let is_given_up = self.given_up.get(&key).is_some_and(|(until, ..)| later(*until, secs(60)) > now);
+        let is_blind = [Trouble::Clock, Trouble::Daemon]
+            .iter()
+            .any(|trouble| self.troubles.get(trouble).is_some_and(|until| *until > now));
+        if is_useless || is_given_up || is_blind || invariants.is_or_was_forbidden(app, clock) {
+            self.erring.remove(&key);
+            return Ok(());
+        }
+        let erring = self.erring.entry(key.clone()).or_insert(Owed { since: now, last: now });
+        if since(erring.last, now) > GAP_MAX {
+            *erring = Owed { since: now, last: now };
+        }
+        erring.last = now;
+        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name)];
+        let from = own.into_iter().flatten().fold(erring.since, Timestamp::max);
+        let erred_for = since(from, now);
+        let is_told = self.told.get(&key).is_some_and(|at| *at >= from);
+        if erred_for > TOLD_WITHIN && !is_told {
+            return Err(format!("{name} has erred for {erred_for:?} without a restart, and nobody was told"));
+        }
+        Ok(())
+    }
+
     /// Why an erring dyno need not be restarted now.
     #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
     fn excuse(
@@ -121,12 +191,10 @@ impl Liveness {
         if self.troubles.values().any(|until| *until > now) {
             return Some("trouble");
         }
-        if self.apps.get(&app).is_some_and(|until| *until > now) {
-            return Some("the app as a whole");
+        if self.scaling.get(&(app, name.process_type().clone())).is_some_and(|(until, _)| *until > now) {
+            return Some("scaling");
         }
-        let wall = clock.wall();
-        let was = wall.checked_sub(secs(60)).unwrap_or(wall);
-        if invariants.forbidden(app, wall).is_some() || invariants.forbidden(app, was).is_some() {
+        if invariants.is_or_was_forbidden(app, clock) {
             return Some("paused or outside its window");
         }
         let policy = invariants.policy(app);
@@ -134,11 +202,23 @@ impl Liveness {
         if own.into_iter().flatten().any(|at| since(at, now) < policy.cooldown + secs(30)) {
             return Some("cool-down");
         }
+        let promises = &invariants.promises;
+        let waits = promises.longest_wait_after_last(app, name, policy);
+        if waits.is_some_and(|(at, span)| since(at, now) < span + secs(60)) {
+            return Some("cool-down");
+        }
+        let unanswered_until = promises.unanswered_until(app, name, policy);
+        if unanswered_until.is_some_and(|until| later(until, secs(60)) > now) {
+            return Some("unanswered");
+        }
+        if invariants.is_rate_used_up(app, name, now) {
+            return Some("max_restarts");
+        }
         let key = (app, name.clone());
         if self.assumed.get(&key).is_some_and(|until| *until > now) {
             return Some("counts as restarted");
         }
-        let state = world.app(&format!("app-{app}"))?;
+        let state = world.app(invariants.app_name(app).as_str())?;
         if let Some((until, version, seen_at)) = self.given_up.get_mut(&key) {
             // A release ends it, once a line or the inspection every ten minutes has shown it.
             if state.version() > *version {
@@ -150,6 +230,9 @@ impl Liveness {
             }
         }
         let dyno = world.dyno(state.name(), &name.to_string())?;
+        if dyno.is_one_off {
+            return Some("a one-off dyno");
+        }
         let up_for = since(settled_at(dyno, Duration::ZERO), now);
         // Lines of the previous process, or about its end, may hold a young dyno back.
         let overlap = if state.spec.preboot { secs(300) } else { secs(80) };
@@ -162,17 +245,24 @@ impl Liveness {
         if released_at.is_some_and(|at| since(at, now) < deploying) {
             return Some("a release");
         }
-        let is_out = |other: &&Dyno| {
-            other.name.process_type() == name.process_type()
-                && other.name != *name
-                && (other.state != DynoState::Up
-                    || later(settled_at(other, policy.settle), secs(60)) > now
-                    || later(settled_at(other, Duration::ZERO), secs(90)) > now)
+        let others = || {
+            let is_beside = |other: &&Dyno| other.name.process_type() == name.process_type();
+            world.dynos(state.name()).filter(move |other| is_beside(other) && other.name != *name)
         };
-        // A failed restart holds its whole formation, whatever `max_concurrent` is.
-        let out = world.dynos(state.name()).filter(is_out).count();
-        if out > 0 {
+        let is_out = |other: &&Dyno| {
+            other.state != DynoState::Up
+                || later(settled_at(other, policy.settle), secs(60)) > now
+                || later(settled_at(other, Duration::ZERO), secs(90)) > now
+        };
+        let was = earlier(now, secs(90));
+        let is_broken = |other: &Dyno| promises.is_broken(app, &other.name, policy, was);
+        let formation: Vec<&Dyno> = others().filter(|other| !other.is_one_off).collect();
+        let out: Vec<&&Dyno> = formation.iter().filter(|other| is_out(other)).collect();
+        if !out.iter().all(|other| is_broken(other)) {
             return Some("others are out");
+        }
+        if !out.is_empty() && 2 * (formation.len() - out.len()) < formation.len() {
+            return Some("too few others are up");
         }
         None
     }

@@ -1,7 +1,7 @@
 //! Runs simulated days of the whole system: `cargo run --release -p dynowarden-simulation -- --seeds 10000`.
 //!
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
-//! it, `--hours N` sets the length of a day.
+//! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -27,6 +27,9 @@ struct Options {
     /// Print the timeline of one seed.
     #[arg(long)]
     timeline: bool,
+    /// Measure leaks, waiting formations and storms instead.
+    #[arg(long)]
+    figures: bool,
     /// Continue after a failed seed, and print only each failure.
     #[arg(long)]
     all: bool,
@@ -35,6 +38,10 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let day = Duration::from_secs(options.hours * 3600);
+    if options.figures {
+        print!("{}", dynowarden_simulation::measured::report());
+        return ExitCode::SUCCESS;
+    }
     if let Some(seed) = options.seed {
         return match dynowarden_simulation::run(seed, day, options.timeline) {
             Ok((figures, timeline)) => {
@@ -55,7 +62,7 @@ fn main() -> ExitCode {
     let failures = Mutex::new(Vec::new());
     let figures =
         dynowarden_simulation::run_all(options.from..options.from + options.seeds, day, |failure| {
-            println!("seed {}: {}", failure.seed, failure.what);
+            println!("seed {}: {} {:?}", failure.seed, failure.what, failure.kinds);
             failures.lock().expect("no thread panics").push(failure.seed);
             options.all
         });

@@ -6,16 +6,19 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use dynowarden_core::codes::Code;
-use dynowarden_core::ident::{DynoName, ProcessType};
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
 use dynowarden_core::time::later;
 use heroku_sim::app::{AppSpec, Chatter, Formation};
 use heroku_sim::dyno::{Behaviour, DynoPlan};
+use heroku_sim::one_off::OneOff;
 use heroku_sim::operations::Rollout;
 use heroku_sim::rng::Chance;
 use heroku_sim::sender::{Chaos, DrainPolicy, Wording};
+use heroku_sim::status_page::Light;
 
 use crate::figures::Figures;
+use crate::hostile::{self, Mishaps};
 
 #[derive(Clone, Debug)]
 pub struct ScenarioApp {
@@ -29,21 +32,88 @@ pub struct ScenarioApp {
 #[derive(Clone, Debug)]
 pub enum Event {
     Clock(SignedDuration),
-    Crash { app: usize, dyno: DynoName },
-    Deploy { app: usize, rollout: Rollout },
+    Crash {
+        app: usize,
+        dyno: DynoName,
+    },
+    Deploy {
+        app: usize,
+        rollout: Rollout,
+    },
+    /// A release that fixes every leak of the app.
+    Fix {
+        app: usize,
+    },
+    /// Another app gets a drain with the URL of this one.
+    ForeignDrain {
+        stranger: usize,
+        app: usize,
+    },
+    ForeignDrainEnds {
+        stranger: usize,
+    },
     Heal,
-    Idle { app: usize, dyno: DynoName },
+    /// Other users of the account leave at most this many calls.
+    Hungry {
+        calls_left: u32,
+    },
+    Idle {
+        app: usize,
+        dyno: DynoName,
+    },
     Kill,
-    Order { app: usize, dyno: Option<DynoName> },
-    OtherUsers { tokens_left: u32 },
-    Pause { app: Option<usize>, span: Duration },
-    Plan { app: usize, dyno: DynoName, plan: DynoPlan },
-    Resume { app: Option<usize> },
-    RestartByPerson { app: usize, dyno: DynoName },
-    Scale { app: usize, process_type: ProcessType, quantity: u32 },
+    Order {
+        app: usize,
+        dyno: Option<DynoName>,
+    },
+    OtherUsers {
+        tokens_left: u32,
+    },
+    Pause {
+        app: Option<usize>,
+        span: Duration,
+    },
+    Plan {
+        app: usize,
+        dyno: DynoName,
+        plan: DynoPlan,
+    },
+    Rename {
+        app: usize,
+        to: AppName,
+        is_taken_over: bool,
+    },
+    Resume {
+        app: Option<usize>,
+    },
+    Run {
+        app: usize,
+        one_off: OneOff,
+    },
+    RestartByPerson {
+        app: usize,
+        dyno: DynoName,
+    },
+    Scale {
+        app: usize,
+        process_type: ProcessType,
+        quantity: u32,
+    },
     Start,
+    StatusPage(Light),
+    /// SIGTERM.
+    Stop,
+    /// The process has ended in order.
+    Stopped {
+        life: u32,
+    },
     StoreAway(bool),
     ApiCondition(ApiCondition),
+}
+
+#[derive(Clone, Debug)]
+pub struct Stranger {
+    pub spec: AppSpec,
 }
 
 /// A lasting condition of the Platform API, besides single faults.
@@ -61,8 +131,19 @@ pub enum ApiCondition {
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub apps: Vec<ScenarioApp>,
+    /// How many of a thousand dynos that we restart die once while they settle.
+    pub dies_settling: u32,
     pub drain: DrainPolicy,
     pub events: Vec<(Timestamp, Event)>,
+    /// Only the events occur: calls meet no chance mishaps, and the daemon is not disturbed at its work.
+    pub is_calm: bool,
+    /// The kinds of hostility that occur.
+    pub kinds: Vec<&'static str>,
+    pub mishaps: Mishaps,
+    /// How many of a thousand claims and DELETEs are followed by a SIGTERM.
+    pub stops_at_work: u32,
+    /// Apps that are not watched.
+    pub strangers: Vec<Stranger>,
     pub start: Timestamp,
     pub heals_at: Timestamp,
     pub end: Timestamp,
@@ -82,22 +163,42 @@ impl Scenario {
         let count = 1 + usize::from(chance.hits(450)) + usize::from(chance.hits(150));
         let apps: Vec<ScenarioApp> = (0..count).map(|index| app(chance, index)).collect();
         let mut scenario = Self {
-            apps,
             drain: drain(chance),
-            events: Vec::new(),
-            start,
             heals_at,
             end: later(heals_at, REST),
+            is_calm: false,
+            ..Self::calm(apps, start, day)
         };
         scenario.draw_world(chance, day);
         scenario.draw_daemon(chance, day);
         scenario.draw_api_conditions(chance, day);
+        hostile::draw(&mut scenario, chance, day);
         scenario.events.push((heals_at, Event::Heal));
         scenario
     }
 
+    /// A day on which nothing happens to these apps.
+    pub fn calm(apps: Vec<ScenarioApp>, start: Timestamp, day: Duration) -> Self {
+        let end = later(start, day);
+        Self {
+            apps,
+            dies_settling: 0,
+            drain: DrainPolicy::default(),
+            events: Vec::new(),
+            is_calm: true,
+            kinds: Vec::new(),
+            mishaps: Mishaps::default(),
+            stops_at_work: 0,
+            strangers: Vec::new(),
+            start,
+            heals_at: end,
+            end,
+        }
+    }
+
     /// Counts the day's lasting conditions.
     pub fn count(&self, figures: &mut Figures) {
+        self.kinds.iter().for_each(|kind| figures.fault(kind));
         let chaos = self.drain.chaos;
         for (kind, is_there) in [
             ("lines_delayed", chaos.delay_permille > 0),
@@ -204,12 +305,12 @@ impl Scenario {
         }
     }
 
-    fn at_random(&mut self, chance: &mut Chance, day: Duration, event: Event) {
+    pub(crate) fn at_random(&mut self, chance: &mut Chance, day: Duration, event: Event) {
         let at = self.time(chance, day);
         self.events.push((at, event));
     }
 
-    fn time(&self, chance: &mut Chance, day: Duration) -> Timestamp {
+    pub(crate) fn time(&self, chance: &mut Chance, day: Duration) -> Timestamp {
         later(self.start, chance.span(Duration::ZERO, day))
     }
 
@@ -224,7 +325,7 @@ pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-fn web() -> ProcessType {
+pub(crate) fn web() -> ProcessType {
     "web".parse().expect("a type")
 }
 
@@ -323,6 +424,7 @@ fn policy(chance: &mut Chance) -> Policy {
             count: number(1 + chance.below(4)),
             per: chance.span(secs(1800), secs(4 * 3600)),
         },
+        give_up_after: NonZeroU32::MIN.saturating_add(2),
         give_up_for: chance.span(secs(900), secs(6 * 3600)),
         max_concurrent: number(1 + chance.below(6).saturating_sub(3)),
         settle: chance.span(secs(5), secs(90)),

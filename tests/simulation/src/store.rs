@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
-    OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
+    OpenClaim, PendingRestart, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::record::AttemptId;
@@ -17,6 +17,8 @@ pub struct Store {
     pub rows: Vec<Row>,
     pub given_up: Vec<RestoredGiveUp>,
     pub pauses: Vec<RestoredPause>,
+    /// What an orderly stop left to the next process.
+    pub pending: Vec<PendingRestart>,
     /// It does not answer.
     pub is_away: bool,
 }
@@ -28,15 +30,35 @@ pub struct Row {
     pub app: AppId,
     pub target: DynoInfo,
     pub rule: Arc<str>,
+    /// A person's word passed the limits.
+    pub is_forced: bool,
     pub accepted_at: Option<Timestamp>,
+    /// When the new instance was seen up.
+    pub back_at: Option<Timestamp>,
+    /// The error was soon back.
+    pub is_useless: bool,
     pub has_ended: bool,
 }
 
 /// A write that takes effect with a delay.
 #[derive(Clone, Debug)]
 pub enum Write {
-    Accepted { holder: (u32, AttemptId), at: Timestamp },
-    Ended { holder: (u32, AttemptId) },
+    Accepted {
+        holder: (u32, AttemptId),
+        at: Timestamp,
+    },
+    Back {
+        holder: (u32, AttemptId),
+        at: Timestamp,
+    },
+    Ended {
+        holder: (u32, AttemptId),
+    },
+    /// The process that learns it need not be the one that restarted the dyno.
+    NoHelp {
+        app: AppId,
+        dyno: DynoName,
+    },
     GivenUp(RestoredGiveUp),
 }
 
@@ -60,6 +82,20 @@ impl Store {
             Write::Accepted { holder, at } => {
                 if let Some(row) = self.row(holder) {
                     row.accepted_at.get_or_insert(at);
+                    let (app, dyno) = (row.app, row.target.name.clone());
+                    self.given_up.retain(|old| old.app != app || old.dyno != dyno);
+                }
+            }
+            Write::Back { holder, at } => {
+                if let Some(row) = self.row(holder) {
+                    (row.back_at, row.has_ended) = (Some(at), true);
+                }
+            }
+            Write::NoHelp { app, dyno } => {
+                let of_dyno = |row: &&mut Row| row.app == app && row.target.name == dyno;
+                let accepted = self.rows.iter_mut().filter(of_dyno).filter(|row| row.accepted_at.is_some());
+                if let Some(last) = accepted.max_by_key(|row| row.accepted_at) {
+                    last.is_useless = true;
                 }
             }
             Write::Ended { holder } => {
@@ -89,21 +125,39 @@ impl Store {
         let mut claims = Vec::new();
         for row in &mut self.rows {
             let dyno: DynoName = row.target.name.clone();
-            // A restart with an open claim is counted with the claim.
-            if let Some(accepted_at) = row.accepted_at
-                && row.has_ended
-            {
-                restarts.push(RestoredRestart { app: row.app, dyno, accepted_at });
+            if let Some(accepted_at) = row.accepted_at {
+                restarts.push(RestoredRestart {
+                    app: row.app,
+                    dyno,
+                    accepted_at,
+                    back_at: row.back_at,
+                    rule: Some(Arc::clone(&row.rule)).filter(|_| !row.is_forced),
+                    is_forced: row.is_forced,
+                    is_useless: row.is_useless,
+                    release: row.target.release,
+                });
             }
             if !row.has_ended {
                 let attempt_id = AttemptId(claims.len() as u64 + 1);
                 row.holder = (life, attempt_id);
                 let (target, rule) = (row.target.clone(), Arc::clone(&row.rule));
-                claims.push(OpenClaim { attempt_id, app: row.app, target, rule });
+                claims.push(OpenClaim {
+                    attempt_id,
+                    app: row.app,
+                    target,
+                    rule,
+                    accepted_at: row.accepted_at,
+                });
             }
         }
         restarts.sort_by_key(|restart| restart.accepted_at);
-        RestoredState { claims, given_up: self.given_up.clone(), pauses: self.pauses.clone(), restarts }
+        RestoredState {
+            claims,
+            given_up: self.given_up.clone(),
+            pauses: self.pauses.clone(),
+            pending: std::mem::take(&mut self.pending),
+            restarts,
+        }
     }
 
     pub fn open_claims(&self) -> usize {

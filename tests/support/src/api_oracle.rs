@@ -114,12 +114,16 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
         assert!(name.chars().count() <= 64 && !name.chars().any(char::is_control));
     }
 
-    let id = api::error_id(body);
+    let error = api::error(body);
     let is_plain = |id: &str| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    assert!(!id.is_empty() && id.len() <= 64 && is_plain(&id));
-    let expect = value.and_then(|value| only(value, "id")?.text().map(str::to_owned));
-    let expect = expect.filter(|id| (1..=64).contains(&id.len()) && is_plain(id));
-    assert!(exact(id == expect.unwrap_or_else(|| "-".to_owned())));
+    if let Some(error) = &error {
+        assert!(!error.id.is_empty() && error.id.len() <= 64 && is_plain(&error.id));
+        assert!(error.message.chars().count() <= 160 && !error.message.chars().any(char::is_control));
+    }
+    let text = |name| value.and_then(|value| only(value, name)?.text().map(str::to_owned));
+    let expect = text("id").filter(|id| (1..=64).contains(&id.len()) && is_plain(id));
+    let expect = expect.filter(|_| text("message").is_some());
+    assert!(exact(error.map(|error| error.id) == expect));
 }
 
 const LISTED: [&str; 2] = ["web", "api-2"];

@@ -11,12 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use dynowarden_core::codes::Code;
+use dynowarden_core::engine::foreign::Foreign;
 use dynowarden_core::engine::restore::{
     OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId};
 use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::limits;
 use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 use dynowarden_core::time::{Now, earlier, later};
@@ -42,7 +44,7 @@ pub fn check(ops: &[Op]) -> usize {
 /// An effect of the engine that is not answered yet.
 #[derive(Clone, Debug)]
 enum Open {
-    Claim { is_manual: bool },
+    Claim { is_forced: bool },
     Delete { key: Key },
     Inspect { key: Option<Key> },
     Poll { key: Key },
@@ -56,7 +58,7 @@ struct Steps {
     inspected: bool,
     claimed: bool,
     decided: bool,
-    is_manual: bool,
+    is_forced: bool,
     /// The decision to be written with the claim.
     draft: Option<Box<Decision>>,
     /// Other dynos of the formation that were out at the last inspection.
@@ -79,6 +81,8 @@ struct Bench {
     instances: u32,
     orders: u64,
     deletes: usize,
+    /// Until when the status page is red.
+    red_until: Duration,
 }
 
 fn plan(name: &str, dry_run: bool) -> AppPlan {
@@ -90,6 +94,7 @@ fn plan(name: &str, dry_run: bool) -> AppPlan {
             process_types: vec!["web".parse().expect("a type")],
             cooldown: Duration::from_secs(600),
             max_restarts: Rate { count: count(2), per: Duration::from_secs(3600) },
+            give_up_after: count(2),
             give_up_for: Duration::from_secs(7200),
             max_concurrent: count(2),
             settle: Duration::from_secs(30),
@@ -134,6 +139,7 @@ impl Bench {
             instances: 0,
             orders: 0,
             deletes: 0,
+            red_until: Duration::ZERO,
         }
     }
 
@@ -156,6 +162,12 @@ impl Bench {
                 let at = SignedDuration::from_secs(i64::from(c as i8) * 4);
                 let at = if c % 2 == 0 { self.wall } else { self.wall.checked_add(at).expect("a time") };
                 let fact = self.fact(key.1.clone(), b);
+                if c % 32 == 31 {
+                    // Another app's lines: a restart because of them would have no line that was heard.
+                    let origin = Foreign::Drain { token: "d.other".parse().expect("a token") };
+                    let events = vec![Event { at, fact }];
+                    return self.input(Input::ForeignEvents { app: key.0, events, origin });
+                }
                 if matches!(fact, Fact::Error { code: Code::R14, .. } | Fact::Sample { .. }) {
                     self.heard.insert((key.clone(), at));
                 }
@@ -169,6 +181,12 @@ impl Bench {
             }
             12 => self.answer_out_of_turn(AttemptId(u64::from(b % 40)), a, c),
             13 => self.by_person(key, b, c),
+            14 if b >= 250 => {
+                let is_red = b % 2 == 0;
+                self.red_until =
+                    self.mono + if is_red { limits::PLATFORM_RED_COUNTS } else { Duration::ZERO };
+                self.input(Input::PlatformStatus { is_red });
+            }
             14 => self.input(Input::ApiQuota { remaining: u32::from(b) * 16 }),
             _ => self.restore(key, b, c),
         }
@@ -187,7 +205,7 @@ impl Bench {
             3 => life(Change::State(DynoState::Up)),
             4 => life(Change::State(DynoState::Crashed)),
             5 => Fact::Release { version: None },
-            6 => Fact::Scale,
+            6 => Fact::Scale { types: vec!["web".parse().expect("a type")] },
             7 => Fact::Error { code: Code::R15, dyno: Some(dyno) },
             8 => Fact::Memory { dyno, used: total, permille: 977 },
             9 | 10 => Fact::Sample { dyno, instance: "i0".parse().expect("an id"), total, quota },
@@ -207,7 +225,7 @@ impl Bench {
             _ => {
                 self.orders += 1;
                 let dyno = (!c.is_multiple_of(3)).then_some(dyno);
-                self.input(Input::Order { order: OrderId(self.orders), app, dyno });
+                self.input(Input::Order { order: OrderId(self.orders), app, dyno, forced: true });
             }
         }
     }
@@ -216,18 +234,33 @@ impl Bench {
         let at = earlier(self.wall, Duration::from_secs(u64::from(c) * 20));
         let mut past = RestoredState::default();
         if b.is_multiple_of(2) {
-            past.restarts.push(RestoredRestart { app, dyno: dyno.clone(), accepted_at: at });
+            past.restarts.push(RestoredRestart {
+                app,
+                dyno: dyno.clone(),
+                accepted_at: at,
+                back_at: (c.is_multiple_of(2)).then_some(at),
+                rule: Some("r14".into()),
+                is_forced: c.is_multiple_of(5),
+                is_useless: c.is_multiple_of(3),
+                release: Some(7),
+            });
         }
         if b.is_multiple_of(3) {
             let until = later(self.wall, Duration::from_secs(u64::from(c) * 20));
-            past.given_up.push(RestoredGiveUp { app, dyno: dyno.clone(), until, release: Some(7) });
+            past.given_up.push(RestoredGiveUp { app, dyno: dyno.clone(), until, release: Some(7), times: 1 });
         }
         // Adopted claims have unused attempt ids.
         if b.is_multiple_of(4) && self.engine.attempts() == 0 && self.open.is_empty() {
             let attempt_id =
                 AttemptId(self.steps.keys().map(|attempt_id| attempt_id.0).max().unwrap_or(0) + 1);
             let target = self.seen(&dyno, c, 0);
-            past.claims.push(OpenClaim { attempt_id, app, target, rule: "r14".into() });
+            past.claims.push(OpenClaim {
+                attempt_id,
+                app,
+                target,
+                rule: "r14".into(),
+                accepted_at: c.is_multiple_of(2).then_some(at),
+            });
             self.steps.insert(attempt_id, Steps::default());
         }
         self.input(Input::Restore(past));
@@ -251,10 +284,10 @@ impl Bench {
 
     fn error(b: u8) -> ApiError {
         match b % 7 {
-            0 => ApiError::Forbidden { status: 403, id: "forbidden".to_owned() },
+            0 => ApiError::Forbidden { status: 403, id: "forbidden".to_owned(), message: String::new() },
             1 => ApiError::Garbled { what: "html".to_owned() },
             2 => ApiError::NoSuchApp,
-            3 => ApiError::Refused { status: 422, id: "invalid_params".to_owned() },
+            3 => ApiError::Refused { status: 422, id: "invalid_params".to_owned(), message: String::new() },
             4 => ApiError::Throttled { wait: Some(Duration::from_secs(u64::from(b) * 9)) },
             5 => ApiError::Unauthorized,
             _ => ApiError::Unreachable { what: "reset".to_owned() },
@@ -272,7 +305,12 @@ impl Bench {
                 steps.claimed = false;
                 let formation = answer.as_ref().map(|view| view.formation.as_slice()).unwrap_or_default();
                 let settled_by = earlier(self.wall, plan("acme", false).policy.settle);
-                let is_out = |seen: &&DynoInfo| seen.state != DynoState::Up || seen.updated_at > settled_by;
+                let broken_by = earlier(self.wall, plan("acme", false).policy.boot_timeout);
+                let is_out = |seen: &&DynoInfo| match seen.state {
+                    DynoState::Up => seen.updated_at > settled_by,
+                    // The others no longer wait for one that is out for so long.
+                    _ => seen.updated_at >= broken_by,
+                };
                 let out: BTreeSet<_> =
                     formation.iter().filter(is_out).map(|seen| seen.name.clone()).collect();
                 if answer.is_ok() && key.is_some_and(|(app, _)| app == AppId(0)) {
@@ -293,17 +331,17 @@ impl Bench {
                 };
                 self.input(Input::Polled { attempt_id, answer });
             }
-            Open::Claim { is_manual } => {
+            Open::Claim { is_forced } => {
                 let until = later(self.wall, Duration::from_secs(60));
                 let answer = match b % 12 {
                     8 => Err(ClaimRefusal::Elsewhere { until }),
                     9 => Err(ClaimRefusal::FormationOut { dyno: "web.2".parse().expect("a dyno") }),
-                    10 => Err(ClaimRefusal::MaxRestarts),
+                    10 => Err(ClaimRefusal::MaxRestarts { until }),
                     11 => Err(ClaimRefusal::StoreAway),
                     _ => Ok(()),
                 };
                 let steps = self.steps.entry(attempt_id).or_default();
-                (steps.claimed, steps.is_manual) = (answer.is_ok(), is_manual);
+                (steps.claimed, steps.is_forced) = (answer.is_ok(), is_forced);
                 self.input(Input::Claimed { attempt_id, answer });
             }
             Open::Delete { key } => {
@@ -388,13 +426,14 @@ impl Bench {
     fn hold(&mut self, effect: Effect) {
         match effect {
             Effect::Answer { decisions, .. } => assert!(decisions.len() <= 4),
-            Effect::Claim { attempt_id, app, seen, is_manual, decision } => {
+            Effect::Claim { attempt_id, app, seen, is_forced, decision, .. } => {
                 let steps = self.steps.entry(attempt_id).or_default();
                 assert!(steps.inspected, "a claim without a look");
+                assert!(self.mono >= self.red_until, "a claim while the platform is red");
                 assert_eq!(decision.is_none(), steps.decided, "the reason goes with the claim, once");
                 steps.draft = decision;
                 assert_eq!(app, AppId(0), "a claim on {} in a dry run", seen.name);
-                self.asks(attempt_id, Open::Claim { is_manual });
+                self.asks(attempt_id, Open::Claim { is_forced });
             }
             Effect::Delete { attempt_id, app, dyno } => self.hold_delete(attempt_id, (app, dyno)),
             Effect::Inspect { attempt_id, app, dyno } => {
@@ -403,13 +442,16 @@ impl Bench {
             Effect::Poll { attempt_id, app, dyno } => self.asks(attempt_id, Open::Poll { key: (app, dyno) }),
             Effect::Record(Record::Decision(decision)) => self.hold_decision(&decision),
             Effect::Record(Record::Outcome(outcome)) => match outcome.result {
-                // A dyno that did not come back, or whose state is unknown, is still out.
-                RestartResult::Accepted { .. } | RestartResult::NotBack { .. } => {}
+                RestartResult::Accepted { .. } | RestartResult::NoHelp { .. } => {}
                 RestartResult::Back { .. } => {
                     self.out.remove(&outcome.dyno);
                     self.back.insert(outcome.attempt_id);
                 }
-                RestartResult::Gone
+                // What did not come back is judged by what the API shows.
+                RestartResult::DownAgain { .. }
+                | RestartResult::Gone
+                | RestartResult::Ignored { .. }
+                | RestartResult::NotBack { .. }
                 | RestartResult::Refused(_)
                 | RestartResult::Unanswered { .. }
                 | RestartResult::Withdrawn => {
@@ -450,7 +492,7 @@ impl Bench {
         assert_eq!(key.0, AppId(0), "the other app is a dry run");
         let steps = self.steps.entry(attempt_id).or_default();
         assert!(steps.inspected && steps.claimed && steps.decided, "{steps:?}");
-        let is_manual = steps.is_manual;
+        let is_forced = steps.is_forced;
         (steps.inspected, steps.claimed) = (false, false);
         let policy = plan("acme", false).policy;
         let others = self.out.union(&steps.others_out).filter(|other| **other != key.1).count();
@@ -458,12 +500,12 @@ impl Bench {
         self.out.insert(key.1.clone());
         let accepted = self.accepted.entry(key.clone()).or_default();
         if let Some(last) = accepted.last()
-            && !is_manual
+            && !is_forced
         {
             assert!(self.mono - *last >= policy.cooldown, "inside the cool-down");
         }
         let recent = accepted.iter().filter(|at| self.mono - **at < policy.max_restarts.per).count();
-        assert!(recent < policy.max_restarts.count.get() as usize, "past max_restarts");
+        assert!(is_forced || recent < policy.max_restarts.count.get() as usize, "past max_restarts");
         self.deletes += 1;
         self.asks(attempt_id, Open::Delete { key });
     }

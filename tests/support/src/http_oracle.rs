@@ -129,7 +129,7 @@ impl TestServer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (sender, commands) = mpsc::channel(1024);
         let tokens = DrainTokens::new(&settings);
-        (0..).map(AppId).zip(&settings.apps).for_each(|(app, _)| tokens.replace(app, []));
+        (0..).map(AppId).zip(&settings.apps).for_each(|(app, _)| tokens.listed(app, &[], Duration::MAX));
         let readiness = Arc::new(Readiness::starting());
         readiness.started();
         let clock = Clock::system();
@@ -241,7 +241,12 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
-        Command::ApiQuota { .. } | Command::Publish(_) => panic!("the HTTP server sends no such command"),
+        Command::ApiQuota { .. }
+        | Command::ClockConfirmed
+        | Command::PlatformStatus { .. }
+        | Command::Publish(_) => {
+            panic!("the HTTP server sends no such command")
+        }
     }
 }
 

@@ -221,6 +221,7 @@ fn check_plan(policy: &Policy, rules: &[Rule]) {
         assert!((least..=most).contains(&span), "{policy:?}");
     }
     assert!(policy.max_restarts.count.get() <= limits::COUNT_MAX);
+    assert!(policy.give_up_after.get() <= limits::COUNT_MAX);
     assert!(policy.max_concurrent.get() <= limits::CONCURRENT_MAX);
     assert!(!policy.process_types.is_empty() && all_differ(policy.process_types.iter()));
     for one_off in ["console", "release", "run", "scheduler"] {
@@ -318,6 +319,7 @@ fn write_plan(toml: &mut String, parent: &str, policy: &Policy, rules: &[Rule]) 
         format!("process_types = {}", list(&types)),
         format!("cooldown = {}", span(policy.cooldown)),
         format!("max_restarts = \"{}/{}\"", rate.count, spell_duration(rate.per)),
+        format!("give_up_after = {}", policy.give_up_after),
         format!("give_up_for = {}", span(policy.give_up_for)),
         format!("max_concurrent = {}", policy.max_concurrent),
         format!("settle = {}", span(policy.settle)),

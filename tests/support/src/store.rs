@@ -13,7 +13,7 @@ use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::codes::Code;
 use dynowarden_core::engine::RuleHit;
-use dynowarden_core::engine::restore::RestoredState;
+use dynowarden_core::engine::restore::{PendingCause, PendingRestart, RestoredState};
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
@@ -77,6 +77,7 @@ pub fn dyno(name: &str) -> DynoName {
 
 pub fn bounds() -> Bounds {
     Bounds {
+        boot_timeout: Duration::from_secs(180),
         cooldown: Duration::from_secs(600),
         max_concurrent: 1.try_into().expect("one"),
         max_restarts: Rate { count: NonZeroU32::new(3).expect("three"), per: Duration::from_secs(7200) },
@@ -105,7 +106,8 @@ pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
         attempt_id: AttemptId(attempt_id),
         app: ACME,
         seen: seen(name, generation),
-        is_manual: false,
+        is_forced: false,
+        broken: Vec::new(),
         decision: None,
         bounds: bounds(),
     }
@@ -347,9 +349,13 @@ pub async fn history_stays_within_its_limits(test_store: TestStore) {
     assert_eq!(page(&store, all.clone()).await.decisions[99].at, at(140_000));
     store.close().await;
 
-    // Too old; but the restart is needed much longer.
+    // Too old; but the restart is needed much longer. By an unconfirmed clock, nothing is too old.
     let now = at(145_000 + keep.as_secs() - 50);
     let store = Store::open(&test_store.database, options, now).await.expect("a store");
+    store.past(Duration::from_secs(60), now).await.expect("a past");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(page(&store, all.clone()).await.decisions.len(), 100);
+    store.confirm_clock(now);
     until_true(async || page(&store, all.clone()).await.decisions.len() == 50).await;
     let past = store.past(Duration::from_secs(30 * 86_400), now).await.expect("a past");
     assert_eq!(past.restarts.len(), 1);
@@ -375,9 +381,9 @@ pub async fn a_claim_within_the_cool_down_is_rejected(test_store: TestStore) {
     store.write(&accepted(at(5), "web.1", 1), at(5));
     store.write(&back(at(12), "web.1", 1), at(12));
     assert_eq!(refused(&store, &request(2, "web.1", 1), at(604)).await, until(at(605)));
-    // A manual restart passes the cool-down, but not for the very instance that was replaced.
-    let is_manual = ClaimRequest { is_manual: true, ..request(3, "web.1", 0) };
-    assert_eq!(refused(&store, &is_manual, at(604)).await, until(at(605)));
+    // A forced restart passes the cool-down, but not for the very instance that was replaced.
+    let forced = ClaimRequest { is_forced: true, ..request(3, "web.1", 0) };
+    assert_eq!(refused(&store, &forced, at(604)).await, until(at(605)));
     // Another app's dyno of the same name is another dyno.
     let of_other = ClaimRequest { app: OTHER, ..request(4, "web.1", 0) };
     store.claim(&of_other, at(604)).await.expect("a claim");
@@ -385,18 +391,23 @@ pub async fn a_claim_within_the_cool_down_is_rejected(test_store: TestStore) {
     store.close().await;
 }
 
-pub async fn a_manual_restart_skips_only_the_cool_down(test_store: TestStore) {
+pub async fn a_forced_restart_passes_max_restarts_and_does_not_count(test_store: TestStore) {
     let store = test_store.open().await;
-    for attempt_id in 0..3 {
-        let now = at(attempt_id * 60);
-        let is_manual = ClaimRequest { is_manual: true, ..request(attempt_id, "web.1", attempt_id) };
-        store.claim(&is_manual, now).await.expect("a claim");
+    let restart = async |attempt_id: u64, is_forced: bool, now: Timestamp| {
+        let asked = ClaimRequest { is_forced, ..request(attempt_id, "web.1", attempt_id) };
+        store.claim(&asked, now).await.expect("a claim");
         store.write(&accepted(now, "web.1", attempt_id), now);
         store.write(&back(now, "web.1", attempt_id), now);
+    };
+    for attempt_id in 0..3 {
+        restart(attempt_id, false, at(attempt_id * 600)).await;
     }
-    let is_manual = ClaimRequest { is_manual: true, ..request(9, "web.1", 9) };
-    assert_eq!(refused(&store, &is_manual, at(7199)).await, ClaimRefusal::MaxRestarts);
-    store.claim(&is_manual, at(7200)).await.expect("the first is two hours ago");
+    let refusal = ClaimRefusal::MaxRestarts { until: at(7200) };
+    assert_eq!(refused(&store, &request(3, "web.1", 3), at(1900)).await, refusal);
+    restart(4, true, at(1900)).await;
+    // It starts the counts again.
+    assert_eq!(refused(&store, &request(5, "web.1", 5), at(2400)).await, until(at(2500)));
+    restart(6, false, at(2500)).await;
     store.close().await;
 }
 
@@ -429,10 +440,13 @@ pub async fn no_more_than_max_concurrent_dynos_are_out(test_store: TestStore) {
     assert_eq!(refused(&store, &ask(3, "web.3"), at(1)).await, out("web.1"));
     let worker = ClaimRequest { bounds: two, ..request(4, "worker.1", 0) };
     store.claim(&worker, at(1)).await.expect("another process type");
-    // Renewed, it stands; otherwise it lapses.
-    store.renew(&[AttemptId(1), AttemptId(9)], at(40)).await.expect("renewed");
-    store.claim(&ask(3, "web.3"), at(60)).await.expect("one has lapsed");
-    assert_eq!(refused(&store, &ask(5, "web.5"), at(99)).await, out("web.1"));
+    // Renewed, it stands. Otherwise it lapses, but its DELETE may be carried out until the boot time-out.
+    for secs in [40, 80, 120, 160] {
+        store.renew(&[AttemptId(1), AttemptId(9)], at(secs)).await.expect("renewed");
+    }
+    assert_eq!(refused(&store, &ask(3, "web.3"), at(179)).await, out("web.1"));
+    store.claim(&ask(3, "web.3"), at(180)).await.expect("one has lapsed");
+    assert_eq!(refused(&store, &ask(5, "web.5"), at(219)).await, out("web.1"));
     store.close().await;
 }
 
@@ -443,11 +457,24 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&accepted(at(1), "web.1", 1), at(1));
     store.write(&back(at(9), "web.1", 1), at(9));
-    let allowed = bounds().max_restarts;
-    let given_up =
-        |at: Timestamp, name: &str, until: Timestamp| hold(at, name, Hold::MaxRestarts { allowed, until });
+    let given_up = |at: Timestamp, name: &str, until: Timestamp| {
+        let what = NoticeKind::GaveUp { useless: 3, until, release: Some(7), times: 2 };
+        Record::Notice(Notice { at, scope: Scope::App(ACME), dyno: Some(dyno(name)), what })
+    };
     store.write(&given_up(at(20), "web.2", at(21_600)), at(20));
     store.write(&given_up(at(20), "web.3", at(50)), at(20));
+    let waiting = PendingRestart {
+        app: ACME,
+        dyno: dyno("web.4"),
+        cause: PendingCause::Rule { rule: "r14".into(), code: Some(Code::R14), lines: 1, error_at: at(30) },
+    };
+    let asked = PendingRestart {
+        dyno: dyno("web.5"),
+        cause: PendingCause::Manual { forced: true },
+        ..waiting.clone()
+    };
+    store.write_pending(asked.clone());
+    store.write_pending(waiting.clone());
     store.set_pause(Some(OTHER), at(500), "a sale").await.expect("a pause");
     store.set_pause(None, at(400), "a move").await.expect("a pause");
     store.set_pause(Some(ACME), at(60), "over").await.expect("a pause");
@@ -458,8 +485,14 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     } else {
         store
     };
+    store.confirm_clock(at(100));
     let past = store.past(Duration::from_secs(7200), at(100)).await.expect("a past");
-    let RestoredState { claims, given_up, pauses, restarts } = &past;
+    let RestoredState { claims, given_up, pauses, restarts, pending } = &past;
+    let mut sorted = pending.clone();
+    sorted.sort_by(|one, other| one.dyno.cmp(&other.dyno));
+    assert_eq!(sorted, [waiting, asked]);
+    // One process takes it up.
+    assert_eq!(store.past(Duration::from_secs(7200), at(100)).await.expect("a past").pending, []);
     assert_eq!(claims, &[]);
     let restarts: Vec<_> = restarts.iter().map(|it| (it.app, it.dyno.to_string(), it.accepted_at)).collect();
     assert_eq!(restarts, [(ACME, "web.1".to_owned(), at(1))]);
@@ -467,6 +500,10 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     assert_eq!(given_up, [("web.2".to_owned(), at(21_600), Some(7))]);
     let shown: Vec<_> = pauses.iter().map(|it| (it.app, it.until, it.reason.to_string())).collect();
     assert_eq!(shown, [(None, at(400), "a move".to_owned()), (Some(OTHER), at(500), "a sale".to_owned())]);
+    store.clear_pause(Some(OTHER)).await.expect("no pause");
+    assert_eq!(store.pauses(at(100)).await.expect("pauses").len(), 1);
+    store.clear_pause(None).await.expect("no pause");
+    assert_eq!(store.pauses(at(100)).await.expect("pauses"), []);
     // A given-up dyno is refused to all replicas, until there is another release.
     assert_eq!(refused(&store, &request(9, "web.2", 1), at(100)).await, until(at(21_600)));
     let mut released = request(10, "web.2", 1);
@@ -474,10 +511,54 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     store.claim(&released, at(100)).await.expect("another release is another chance");
 
     assert_eq!(store.past(Duration::from_secs(50), at(100)).await.expect("a past").restarts, []);
-    store.clear_pause(Some(OTHER)).await.expect("no pause");
-    assert_eq!(store.pauses(at(100)).await.expect("pauses").len(), 1);
+    store.close().await;
+}
+
+/// Whatever a replica's engine knows, the claim's transaction sees the pause.
+pub async fn a_pause_refuses_claims_from_the_moment_it_is_answered(test_store: TestStore) {
+    let store = test_store.open().await;
+    store.set_pause(Some(ACME), at(500), "a sale").await.expect("a pause");
+    let paused = |until, reason: &str| ClaimRefusal::Paused { until: at(until), reason: reason.into() };
+    assert_eq!(refused(&store, &request(1, "web.1", 0), at(499)).await, paused(500, "a sale"));
+    store.set_pause(None, at(600), "a move").await.expect("a pause");
+    assert_eq!(refused(&store, &request(1, "web.1", 0), at(499)).await, paused(600, "a move"));
     store.clear_pause(None).await.expect("no pause");
-    assert_eq!(store.pauses(at(100)).await.expect("pauses"), []);
+    store.claim(&request(1, "web.1", 0), at(499)).await.expect("nothing is in the way");
+    // A repeated claim of the same attempt is not exempt.
+    store.set_pause(Some(OTHER), at(700), "elsewhere").await.expect("a pause");
+    store.claim(&request(1, "web.1", 0), at(500)).await.expect("another app is paused");
+    store.set_pause(Some(ACME), at(700), "again").await.expect("a pause");
+    assert_eq!(refused(&store, &request(1, "web.1", 0), at(501)).await, paused(700, "again"));
+    store.close().await;
+}
+
+/// A clock in local time makes a pause of an hour seem over at startup.
+pub async fn a_pause_outlives_a_clock_that_jumps_at_startup(test_store: TestStore) {
+    // A server's own clock judges pauses.
+    if !test_store.outlives || test_store.shared {
+        return;
+    }
+    let store = test_store.open().await;
+    store.set_pause(Some(ACME), at(3600), "a sale").await.expect("a pause");
+    store.close().await;
+    let wrong = at(5 * 3600);
+    let store = Store::open(&test_store.database, test_store.options(), wrong).await.expect("a store");
+    let past = store.past(Duration::from_secs(7200), wrong).await.expect("a past");
+    let shown = past.pauses.first().expect("it holds");
+    assert_eq!((shown.app, shown.until > wrong, &*shown.reason), (Some(ACME), true, "a sale"));
+    // The clock is right: it is really over.
+    store.confirm_clock(wrong);
+    assert_eq!(store.pauses(wrong).await.expect("pauses"), []);
+    store.close().await;
+}
+
+/// Another app that takes over the name never replaces the first id.
+pub async fn the_first_id_of_an_app_is_kept(test_store: TestStore) {
+    let store = test_store.open().await;
+    let name = |text: &str| text.parse().expect("a name");
+    assert_eq!(store.keep_app_id(&name("acme"), &name("id-1")).await, Ok(name("id-1")));
+    assert_eq!(store.keep_app_id(&name("acme"), &name("id-2")).await, Ok(name("id-1")));
+    assert_eq!(store.app_ids().await, Ok(vec![(name("acme"), name("id-1"))]));
     store.close().await;
 }
 
@@ -507,8 +588,10 @@ pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(test_store: Te
     let expect =
         [(seen("web.1", 0), "memory-quota-exceeded".to_owned()), (seen("worker.1", 0), "unknown".to_owned())];
     assert_eq!(claims, expect);
-    // The accepted one comes with its claim, and is not counted twice.
-    assert_eq!(past.restarts, []);
+    // The accepted one comes with its claim as well, so that its cool-down runs from the acceptance.
+    let accepted_at: Vec<_> = past.claims.iter().filter_map(|claim| claim.accepted_at).collect();
+    assert_eq!(accepted_at, [at(1)]);
+    assert_eq!(past.restarts.iter().map(|it| it.accepted_at).collect::<Vec<_>>(), [at(1)]);
     // This process holds it now and records its outcome; the old decision shows that.
     let attempt_id =
         |name: &str| past.claims.iter().find(|it| it.target.name == dyno(name)).expect(name).attempt_id.0;
@@ -556,7 +639,7 @@ pub enum Step {
     Attempt {
         replica: usize,
         dyno: usize,
-        is_manual: bool,
+        is_forced: bool,
         end: End,
     },
     Wait {
@@ -621,10 +704,10 @@ impl Life {
 
     pub async fn step(&mut self, step: &Step) {
         match step {
-            Step::Attempt { replica, dyno, is_manual, end } => {
+            Step::Attempt { replica, dyno, is_forced, end } => {
                 let replica = replica % self.replicas.len();
                 if !self.open[replica].values().any(|open| open == dyno) {
-                    self.attempt(replica, *dyno, (*is_manual, *end)).await;
+                    self.attempt(replica, *dyno, (*is_forced, *end)).await;
                 }
             }
             Step::Wait { secs } => {
@@ -661,11 +744,11 @@ impl Life {
         self.replicas[replica].renew(&attempt_ids, at(self.now)).await.expect("renewed");
     }
 
-    async fn attempt(&mut self, replica: usize, dyno: usize, (is_manual, end): (bool, End)) {
+    async fn attempt(&mut self, replica: usize, dyno: usize, (is_forced, end): (bool, End)) {
         self.attempt_ids += 1;
         let attempt_id = 1000 + self.attempt_ids;
         let name = Self::name(dyno);
-        let asked = ClaimRequest { is_manual, ..request(attempt_id, &name, self.generations[dyno]) };
+        let asked = ClaimRequest { is_forced, ..request(attempt_id, &name, self.generations[dyno]) };
         if self.replicas[replica].claim(&asked, at(self.now)).await.is_err() {
             return;
         }
@@ -680,7 +763,7 @@ impl Life {
         );
         match end {
             End::Accepted => {
-                self.really_restart(dyno, is_manual);
+                self.really_restart(dyno, is_forced);
                 let record = accepted(at(self.now), &name, attempt_id);
                 self.replicas[replica].write(&record, at(self.now));
                 assert!(self.replicas[replica].flush(Duration::from_secs(10)).await);
@@ -688,7 +771,7 @@ impl Life {
             }
             End::DiesBefore => self.die(replica).await,
             End::DiesAfter => {
-                self.really_restart(dyno, is_manual);
+                self.really_restart(dyno, is_forced);
                 self.die(replica).await;
             }
             End::Refused => {
@@ -700,20 +783,25 @@ impl Life {
         }
     }
 
-    fn really_restart(&mut self, dyno: usize, is_manual: bool) {
+    fn really_restart(&mut self, dyno: usize, is_forced: bool) {
         let (now, bounds) = (self.now, bounds());
         let name = Self::name(dyno);
         let before = &self.restarted[dyno];
         if let Some((last, _)) = before.last() {
             assert!(
-                is_manual || now - last >= bounds.cooldown.as_secs(),
+                is_forced || now - last >= bounds.cooldown.as_secs(),
                 "{name}: restarted at {last} and at {now}"
             );
         }
         let rate = bounds.max_restarts;
-        let recent = before.iter().filter(|(at, _)| now - at < rate.per.as_secs()).count();
-        assert!(recent < rate.count.get() as usize, "{name}: past max_restarts at {now}: {before:?}");
-        self.restarted[dyno].push((now, is_manual));
+        // A person's word does not count, and starts the counts again.
+        let counted = before.iter().rev().take_while(|(_, is_forced)| !is_forced);
+        let recent = counted.filter(|(at, _)| now - at < rate.per.as_secs()).count();
+        assert!(
+            is_forced || recent < rate.count.get() as usize,
+            "{name}: past max_restarts at {now}: {before:?}"
+        );
+        self.restarted[dyno].push((now, is_forced));
         self.generations[dyno] += 1;
     }
 
@@ -763,7 +851,7 @@ pub fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
         1 => Just(End::Refused),
     ];
     let attempt = (0_usize..3, 0..DYNOS, prop::bool::weighted(0.2), end)
-        .prop_map(|(replica, dyno, is_manual, end)| Step::Attempt { replica, dyno, is_manual, end });
+        .prop_map(|(replica, dyno, is_forced, end)| Step::Attempt { replica, dyno, is_forced, end });
     let wait =
         prop_oneof![1_u64..40, 61_u64..400, 61_u64..700, 500_u64..4000].prop_map(|secs| Step::Wait { secs });
     let step = prop_oneof![

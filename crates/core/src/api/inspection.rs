@@ -45,7 +45,7 @@ impl FormationInfo {
                 return Err(ApiError::Garbled { what });
             }
         }
-        Ok(Self { dyno: seen, formation, quantity, preboot })
+        Ok(Self { dyno: seen, formation, quantity, preboot, app: None })
     }
 }
 

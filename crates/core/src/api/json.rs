@@ -11,7 +11,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::DynoInfo;
+use crate::api::{DynoInfo, Owner};
 use crate::event::DynoState;
 use crate::ident::{DrainToken, NameError, ProcessType};
 use crate::limits;
@@ -127,6 +127,14 @@ pub fn app(body: &[u8]) -> Result<AppInfo, Garbled> {
     Ok(serde_json::from_slice::<Object<AppInfo>>(body)?.0)
 }
 
+/// The app that one resource, or the first of a list, belongs to; none if it does not say so.
+pub fn owner(body: &[u8]) -> Option<Owner> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let one = if body.is_array() { body.get(0)? } else { &body };
+    let text = |key| Some(one.get("app")?.get(key)?.as_str()?.to_owned());
+    Some(Owner { id: text("id")?, name: text("name")? })
+}
+
 /// Reads one drain.
 ///
 /// # Errors
@@ -207,16 +215,27 @@ pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
     Ok(red.map(name).take(limits::STATUS_SYSTEMS_MAX).collect())
 }
 
-/// The error id in an error response, such as `rate_limit`; `-` if there is none.
-pub fn error_id(body: &[u8]) -> String {
+/// An error in the API's own form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiMessage {
+    /// Such as `rate_limit`.
+    pub id: String,
+    /// A sentence, without control characters and shortened.
+    pub message: String,
+}
+
+/// Reads an error response; none unless it is in the API's own form.
+pub fn error(body: &[u8]) -> Option<ApiMessage> {
     #[derive(Deserialize)]
     struct Dto {
         id: String,
+        message: String,
     }
-    let id = serde_json::from_slice::<Object<Dto>>(body).map(|dto| dto.0.id).unwrap_or_default();
+    let Object(Dto { id, message }) = serde_json::from_slice(body).ok()?;
     let is_word = (1..=limits::QUOTED_CHARS_MAX).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if is_word { id } else { "-".to_owned() }
+    let message = message.chars().filter(|c| !c.is_control()).take(ERROR_CHARS_MAX).collect();
+    is_word.then_some(ApiMessage { id, message })
 }
 
 /// serde quotes unexpected values, which may be long.
@@ -342,7 +361,9 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
-    use super::{account, app, drains, dyno, dynos, error_id, features, formation, rate_limits, red_systems};
+    use super::{
+        account, app, drains, dyno, dynos, error, features, formation, owner, rate_limits, red_systems,
+    };
     use crate::event::DynoState;
     use crate::ident::ProcessType;
 
@@ -384,6 +405,18 @@ mod tests {
         assert_eq!(seen.created_at.to_string(), "2026-01-02T03:04:05Z");
         assert_eq!(seen.updated_at.to_string(), "2026-01-02T03:05:00Z");
         assert_eq!((seen.state, seen.release), (DynoState::Up, Some(11)));
+    }
+
+    #[test]
+    fn a_dyno_and_a_list_name_their_app() {
+        let owner =
+            |body: Value| owner(body.to_string().as_bytes()).map(|owner| (owner.name, owner.id.len()));
+        let acme = Some(("acme".to_owned(), 36));
+        assert_eq!((owner(web_1()), owner(json!([web_1(), {}]))), (acme.clone(), acme));
+        for body in [json!([]), json!({}), json!({"app": "acme"}), json!({"app": {"name": "acme"}}), json!(7)]
+        {
+            assert_eq!(owner(body.clone()), None, "{body}");
+        }
     }
 
     #[test]
@@ -440,7 +473,7 @@ mod tests {
         assert!(rate_limits(b"[2399]").is_err() && account(br#"["ops@example.com"]"#).is_err());
         assert!(features(br#"[["preboot",true]]"#).is_err() && formation(br#"[["web",2]]"#).is_err());
         assert!(red_systems(br#"[[["Apps","red"]]]"#).is_err());
-        assert_eq!(error_id(br#"["rate_limit"]"#), "-");
+        assert_eq!(error(br#"["rate_limit","Wait."]"#), None);
     }
 
     #[test]
@@ -486,16 +519,22 @@ mod tests {
     }
 
     #[test]
-    fn the_error_id_is_read_from_the_body() {
-        for (body, expect) in [
-            (r#"{"id":"rate_limit","message":"Your account reached the API rate limit"}"#, "rate_limit"),
-            (r#"{"message":"no id"}"#, "-"),
-            (r#"{"id":"two words"}"#, "-"),
-            (r#"{"id":""}"#, "-"),
-            ("<html>", "-"),
-            ("", "-"),
+    fn an_error_has_an_id_and_a_message() {
+        let whole = error(br#"{"id":"rate_limit","message":"Your account\n reached it","url":"x"}"#);
+        let whole = whole.expect("an error");
+        assert_eq!((&*whole.id, &*whole.message), ("rate_limit", "Your account reached it"));
+        let long = json!({"id": "x", "message": "é".repeat(1000)}).to_string();
+        assert_eq!(error(long.as_bytes()).expect("an error").message.chars().count(), 160);
+        for body in [
+            r#"{"message":"no id"}"#,
+            r#"{"id":"no_message"}"#,
+            r#"{"id":"two words","message":"x"}"#,
+            r#"{"id":"","message":"x"}"#,
+            r#"{"id":"x","message":7}"#,
+            "<html>",
+            "",
         ] {
-            assert_eq!(error_id(body.as_bytes()), expect, "{body}");
+            assert_eq!(error(body.as_bytes()), None, "{body}");
         }
     }
 
@@ -507,7 +546,7 @@ mod tests {
         ) {
             let listed = ["web".parse().expect("a type")];
             let _ = dynos(&bytes, &listed);
-            let _ = error_id(&bytes);
+            let _ = error(&bytes);
             let whole = web_1().to_string().into_bytes();
             let cut = cut.min(whole.len() - 1);
             assert!(dyno(&whole[..cut]).is_err());

@@ -6,16 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DynoInfo;
 use crate::codes::Code;
 use crate::record::hold::Hold;
 use crate::record::{AttemptId, Decision, MANUAL};
+use crate::time::on_axis;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cause {
-    Manual,
+    /// A request by a person or a script.
+    Manual {
+        /// A person's word: it passes the bounds that only protect against too many restarts.
+        forced: bool,
+    },
     Rule {
         rule: Arc<str>,
         code: Option<Code>,
@@ -27,20 +32,25 @@ pub(super) enum Cause {
 
 impl Cause {
     pub(super) fn is_manual(&self) -> bool {
-        matches!(self, Self::Manual)
+        matches!(self, Self::Manual { .. })
+    }
+
+    /// Whether a person asked for it, whatever cool-down, limits, window and give-up say.
+    pub(super) fn is_forced(&self) -> bool {
+        matches!(self, Self::Manual { forced: true })
     }
 
     /// The time in the newest line; none for a person's request.
     pub(super) fn error_at(&self) -> Option<Timestamp> {
         match self {
-            Self::Manual => None,
+            Self::Manual { .. } => None,
             Self::Rule { error_at, .. } => Some(*error_at),
         }
     }
 
     pub(super) fn rule(&self) -> Arc<str> {
         match self {
-            Self::Manual => MANUAL.into(),
+            Self::Manual { .. } => MANUAL.into(),
             Self::Rule { rule, .. } => Arc::clone(rule),
         }
     }
@@ -55,10 +65,16 @@ pub(super) struct Request {
     pub decided: bool,
     pub deletes: u32,
     pub failed_inspections: u32,
-    /// Whether a process that died began it. No further DELETE is sent for it.
-    pub is_resumed: bool,
-    /// When it entered the queue.
-    pub since: Duration,
+    /// Inspections that were asked for.
+    pub inspections: u32,
+    /// Whether its next inspection is likely to be the last: what it waited for is over.
+    pub is_decisive: bool,
+    /// When the API was last asked for it.
+    pub inspected: Duration,
+    /// When an announced release or scaling, or two releases side by side, first held it up.
+    pub postponed: Option<Duration>,
+    /// When it got its place.
+    pub placed: Duration,
     /// The reason to wait, once it is on record.
     pub waiting_for: Option<Hold>,
     /// For the back-off.
@@ -69,8 +85,6 @@ pub(super) struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LostAnswer {
     pub sent: Duration,
-    /// When it became clear that no answer will come.
-    pub lost: Duration,
     pub target: DynoInfo,
 }
 
@@ -98,21 +112,18 @@ pub(super) struct Queued {
 #[derive(Clone, Debug)]
 pub(super) struct Inspecting {
     pub request: Request,
-    pub lost: Option<LostAnswer>,
 }
 
 /// Something else is in the way. The attempt inspects again later.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub request: Request,
-    pub lost: Option<LostAnswer>,
 }
 
 /// The store was asked for the claim.
 #[derive(Clone, Debug)]
 pub(super) struct Claiming {
     pub request: Request,
-    pub lost: Option<LostAnswer>,
     pub target: DynoInfo,
     /// The decision to restart, until it is on record.
     pub draft: Option<Box<Decision>>,
@@ -121,8 +132,6 @@ pub(super) struct Claiming {
 #[derive(Clone, Debug)]
 pub(super) struct Restarting {
     pub request: Request,
-    /// An earlier DELETE of the same process.
-    pub lost: Option<LostAnswer>,
     pub target: DynoInfo,
     pub sent: Duration,
 }
@@ -140,22 +149,29 @@ pub(super) struct Unconfirmed {
 pub(super) struct Booting {
     pub request: Request,
     pub target: DynoInfo,
-    pub accepted: Duration,
+    /// On the engine's clock; negative if an earlier process sent the DELETE.
+    pub accepted: SignedDuration,
     pub polling: Polling,
 }
 
-/// The new instance is up and settles.
+/// The new instance is up and settles. It is polled once more at the end.
 #[derive(Clone, Debug)]
 pub(super) struct Settling {
     pub request: Request,
+    pub target: DynoInfo,
+    /// See [`Booting::accepted`].
+    pub accepted: SignedDuration,
+    pub polling: Polling,
 }
 
-/// The new instance was not up in time. The dyno is still polled.
+/// The new instance was not up in time, or crashed before it had settled. The dyno is still polled, and it
+/// has given its place back.
 #[derive(Clone, Debug)]
 pub(super) struct Failed {
     pub request: Request,
     pub target: DynoInfo,
-    pub accepted: Duration,
+    /// See [`Booting::accepted`].
+    pub accepted: SignedDuration,
     pub polling: Polling,
 }
 
@@ -167,73 +183,77 @@ pub(super) struct Polling {
     pub is_out: bool,
 }
 
-/// A new attempt that may go on, or one that is over.
-#[derive(Debug)]
-pub(super) enum Left {
-    /// No DELETE can still be carried out.
-    Over(Request),
-    /// An earlier DELETE may still be carried out.
-    Unconfirmed(Unconfirmed),
-}
-
 /// A state before the API has accepted a DELETE, so that the attempt can wait or be dropped.
 pub(super) trait Revocable: Into<Attempt> + Sized {
-    /// The request, and an earlier DELETE that may still be carried out.
-    fn parts(self) -> (Request, Option<LostAnswer>);
+    fn into_request(self) -> Request;
 
     fn request(&self) -> &Request;
 
+    fn request_mut(&mut self) -> &mut Request;
+
     /// Something else is in the way.
     fn wait(self) -> Waiting {
-        let (mut request, lost) = self.parts();
+        let mut request = self.into_request();
         request.waits += 1;
-        Waiting { request, lost }
-    }
-
-    /// Drops the attempt, unless an earlier DELETE may still be carried out.
-    fn leave(self) -> Left {
-        match self.parts() {
-            (request, None) => Left::Over(request),
-            (request, Some(lost)) => {
-                Left::Unconfirmed(Unconfirmed { request, lost, polling: Polling::default() })
-            }
-        }
+        Waiting { request }
     }
 }
 
 /// A state in which the API may be asked for the dyno and its formation.
 pub(super) trait Inspectable: Revocable {
-    fn inspect(self) -> Inspecting {
-        let (request, lost) = self.parts();
-        Inspecting { request, lost }
+    fn inspect(self, now: Duration) -> Inspecting {
+        let mut request = self.into_request();
+        request.inspections += 1;
+        request.is_decisive = false;
+        request.inspected = now;
+        Inspecting { request }
     }
 }
 
 impl Inspectable for Queued {}
 impl Inspectable for Waiting {}
-impl Inspectable for Unconfirmed {}
+
+/// A state after an accepted DELETE.
+pub(super) trait Accepted: Into<Attempt> + Sized {
+    /// The request, the replaced instance, and when the API accepted.
+    fn parts(self) -> (Request, DynoInfo, SignedDuration);
+}
 
 /// A state in which the new instance may come up.
-pub(super) trait Restarted: Into<Attempt> + Sized {
-    fn into_request(self) -> Request;
-
+pub(super) trait Restarted: Accepted {
     /// The new instance is up.
     fn settle(self) -> Settling {
-        Settling { request: self.into_request() }
+        let (request, target, accepted) = self.parts();
+        Settling { request, target, accepted, polling: Polling::default() }
     }
 }
 
-impl Restarted for Booting {
-    fn into_request(self) -> Request {
-        self.request
+impl Restarted for Booting {}
+impl Restarted for Failed {}
+
+/// A state in which the restart may turn out to have failed.
+pub(super) trait Fallible: Accepted {
+    /// The new instance was not up in time, or did not stay up.
+    fn fail(self) -> Failed {
+        let (request, target, accepted) = self.parts();
+        Failed { request, target, accepted, polling: Polling::default() }
     }
 }
 
-impl Restarted for Failed {
-    fn into_request(self) -> Request {
-        self.request
-    }
+impl Fallible for Booting {}
+impl Fallible for Settling {}
+
+macro_rules! accepted {
+    ($($state:ident)+) => {$(
+        impl Accepted for $state {
+            fn parts(self) -> (Request, DynoInfo, SignedDuration) {
+                (self.request, self.target, self.accepted)
+            }
+        }
+    )+};
 }
+
+accepted! { Booting Settling Failed }
 
 // === the steps ===
 
@@ -245,34 +265,34 @@ impl Queued {
             decided: false,
             deletes: 0,
             failed_inspections: 0,
-            is_resumed: false,
-            since: now,
+            inspections: 0,
+            is_decisive: false,
+            inspected: now,
+            postponed: None,
+            placed: now,
             waiting_for: None,
             waits: 0,
         };
         Self { request }
     }
 
-    /// Continues for a process that died between its DELETE and the end of the attempt.
+    /// Continues for a process that ended between its DELETE and the answer.
     pub(super) fn resume_unconfirmed(self, target: DynoInfo, now: Duration) -> Unconfirmed {
-        let request = Request { decided: true, deletes: 1, is_resumed: true, ..self.request };
-        Unconfirmed {
-            request,
-            lost: LostAnswer { sent: now, lost: now, target },
-            polling: Polling::default(),
-        }
+        let request = Request { decided: true, deletes: 1, ..self.request };
+        Unconfirmed { request, lost: LostAnswer { sent: now, target }, polling: Polling::default() }
+    }
+
+    /// Continues for a process that ended after the API had accepted its DELETE.
+    pub(super) fn resume_booting(self, target: DynoInfo, accepted: SignedDuration) -> Booting {
+        let request = Request { decided: true, deletes: 1, ..self.request };
+        Booting::new(request, target, accepted)
     }
 }
 
 impl Inspecting {
     /// Nothing is in the way: asks the store.
     pub(super) fn claim(self, target: DynoInfo, draft: Option<Box<Decision>>) -> Claiming {
-        Claiming { request: self.request, lost: self.lost, target, draft }
-    }
-
-    /// The inspection showed that a DELETE without an answer was carried out.
-    pub(super) fn boot(self, lost: LostAnswer) -> Booting {
-        Booting::new(self.request, lost.target, lost.sent)
+        Claiming { request: self.request, target, draft }
     }
 }
 
@@ -280,19 +300,19 @@ impl Claiming {
     /// The claim is granted: the DELETE is sent.
     pub(super) fn restart(self, now: Duration) -> Restarting {
         let request = Request { deletes: self.request.deletes + 1, ..self.request };
-        Restarting { request, lost: self.lost, target: self.target, sent: now }
+        Restarting { request, target: self.target, sent: now }
     }
 }
 
 impl Restarting {
     /// The API accepted the DELETE.
     pub(super) fn boot(self) -> Booting {
-        Booting::new(self.request, self.target, self.sent)
+        Booting::new(self.request, self.target, on_axis(self.sent))
     }
 
     /// No answer will come.
-    pub(super) fn lose_answer(self, now: Duration) -> Unconfirmed {
-        let lost = LostAnswer { sent: self.sent, lost: now, target: self.target };
+    pub(super) fn lose_answer(self) -> Unconfirmed {
+        let lost = LostAnswer { sent: self.sent, target: self.target };
         Unconfirmed { request: self.request, lost, polling: Polling::default() }
     }
 }
@@ -300,19 +320,13 @@ impl Restarting {
 impl Unconfirmed {
     /// A poll showed that the DELETE was carried out, or it is unknown and counts as carried out.
     pub(super) fn boot(self) -> Booting {
-        Booting::new(self.request, self.lost.target, self.lost.sent)
+        Booting::new(self.request, self.lost.target, on_axis(self.lost.sent))
     }
 }
 
 impl Booting {
-    fn new(request: Request, target: DynoInfo, accepted: Duration) -> Self {
+    fn new(request: Request, target: DynoInfo, accepted: SignedDuration) -> Self {
         Self { request, target, accepted, polling: Polling::default() }
-    }
-
-    /// The new instance was not up in time.
-    pub(super) fn fail(self) -> Failed {
-        let Self { request, target, accepted, .. } = self;
-        Failed { request, target, accepted, polling: Polling::default() }
     }
 }
 
@@ -357,14 +371,13 @@ impl Attempt {
     /// Whether the dyno may be out because of us, so that it counts against `max_concurrent`.
     pub(super) fn may_be_out(&self) -> bool {
         match self {
-            Self::Queued(_) => false,
-            Self::Inspecting(Inspecting { lost, .. }) | Self::Waiting(Waiting { lost, .. }) => lost.is_some(),
+            // A failed restart is judged by what the API shows.
+            Self::Queued(_) | Self::Inspecting(_) | Self::Waiting(_) | Self::Failed(_) => false,
             Self::Claiming(_)
             | Self::Restarting(_)
             | Self::Unconfirmed(_)
             | Self::Booting(_)
-            | Self::Settling(_)
-            | Self::Failed(_) => true,
+            | Self::Settling(_) => true,
         }
     }
 }
@@ -381,86 +394,22 @@ macro_rules! states {
 
 states! { Queued Inspecting Waiting Claiming Restarting Unconfirmed Booting Settling Failed }
 
-impl Revocable for Queued {
-    fn parts(self) -> (Request, Option<LostAnswer>) {
-        (self.request, None)
-    }
-
-    fn request(&self) -> &Request {
-        &self.request
-    }
-}
-
 macro_rules! revocable {
     ($($state:ident)+) => {$(
         impl Revocable for $state {
-            fn parts(self) -> (Request, Option<LostAnswer>) {
-                (self.request, self.lost)
+            fn into_request(self) -> Request {
+                self.request
             }
 
             fn request(&self) -> &Request {
                 &self.request
             }
+
+            fn request_mut(&mut self) -> &mut Request {
+                &mut self.request
+            }
         }
     )+};
 }
 
-revocable! { Inspecting Waiting Claiming Restarting }
-
-impl Revocable for Unconfirmed {
-    fn parts(self) -> (Request, Option<LostAnswer>) {
-        (self.request, Some(self.lost))
-    }
-
-    fn request(&self) -> &Request {
-        &self.request
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use jiff::Timestamp;
-
-    use super::{Attempt, Cause, Inspectable as _, Left, Queued, Revocable as _};
-    use crate::api::DynoInfo;
-    use crate::event::DynoState;
-    use crate::record::AttemptId;
-
-    fn queued() -> Queued {
-        Queued::queue(AttemptId(1), Cause::Manual, Duration::ZERO)
-    }
-
-    fn target() -> DynoInfo {
-        DynoInfo {
-            name: "web.1".parse().expect("a dyno"),
-            is_one_off: false,
-            process_type: "web".parse().expect("a type"),
-            id: "i".parse().expect("an id"),
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-            state: DynoState::Up,
-            release: None,
-        }
-    }
-
-    #[test]
-    fn an_attempt_without_a_delete_ends_when_dropped() {
-        assert!(matches!(queued().leave(), Left::Over(_)));
-        assert!(matches!(queued().inspect().leave(), Left::Over(_)));
-        assert!(matches!(queued().inspect().claim(target(), None).wait().leave(), Left::Over(_)));
-    }
-
-    #[test]
-    fn an_unanswered_delete_is_polled_until_its_fate_is_known() {
-        let sent = queued().inspect().claim(target(), None).restart(Duration::from_secs(1));
-        let lost = sent.lose_answer(Duration::from_secs(6));
-        assert!(Attempt::from(lost.clone().inspect()).may_be_out());
-        assert!(Attempt::from(lost.clone().wait()).may_be_out());
-        let Left::Unconfirmed(again) = lost.inspect().claim(target(), None).leave() else {
-            panic!("it may yet be carried out")
-        };
-        assert_eq!((again.lost.sent, again.request.deletes), (Duration::from_secs(1), 1));
-    }
-}
+revocable! { Queued Inspecting Waiting Claiming Restarting }

@@ -2,42 +2,35 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::api::{ApiError, DynoInfo};
-use crate::engine::attempt::{Attempt, Booting, Failed, Polling, Request, Restarted, Unconfirmed};
-use crate::engine::dyno::{DynoKey, LastRestart};
+use crate::engine::attempt::{
+    Attempt, Booting, Failed, Fallible, Polling, Request, Restarted, Settling, Unconfirmed,
+};
+use crate::engine::dyno::DynoKey;
+use crate::engine::quota::Purpose;
 use crate::engine::restart::is_replaced;
 use crate::engine::{Effect, Engine};
-use crate::event::DynoState;
+use crate::event::{Change, DynoState};
 use crate::limits;
+use crate::policy::verdict::Bounds;
 use crate::record::{AttemptId, NoticeKind, RestartResult};
+use crate::time::{on_axis, since};
 
 impl Engine {
     pub(super) fn accepted(&mut self, key: DynoKey, booting: Booting, answer_lost: bool) {
-        self.remember_restart(key);
+        self.remember_restart(key, &booting.request.cause, Some(booting.request.id));
         self.outcome(key, &booting.request, RestartResult::Accepted { answer_lost });
         self.put(key, booting);
-    }
-
-    /// The cool-down and `max_restarts` count from the acceptance: the restart took effect at some time
-    /// before.
-    pub(super) fn remember_restart(&mut self, key: DynoKey) {
-        let (wall, now, rate) = (self.now.wall, self.mono(), self.policy(key).max_restarts);
-        let dyno = self.dyno_mut(key);
-        dyno.restarts.add(now, rate, now);
-        dyno.last_restart = Some(LastRestart {
-            accepted_at: wall,
-            back_at: None,
-            accepted: now,
-            reported_no_help: false,
-            unread: None,
-        });
-        dyno.forget_errors();
     }
 
     /// Asks the API for the dyno only.
     pub(super) fn poll(&mut self, key: DynoKey, mut attempt: impl Polled) {
         self.starved.remove(&key);
-        if let Err(span) = self.tokens.take(1, self.now.mono) {
+        let is_own = attempt.polling().count < limits::OWN_POLLS;
+        let purpose = if is_own { Purpose::Restart } else { Purpose::DecisiveLook };
+        if let Err(span) = self.tokens.take(1, purpose, self.now.mono) {
             self.starved.insert(key);
             self.put(key, attempt);
             return self.set_due(key, span);
@@ -69,6 +62,10 @@ impl Engine {
                 attempt.polling.is_out = false;
                 self.booting(key, attempt, answer);
             }
+            Attempt::Settling(mut attempt) if attempt.polling.is_out => {
+                attempt.polling.is_out = false;
+                self.settled(key, attempt, answer);
+            }
             Attempt::Failed(mut attempt) if attempt.polling.is_out => {
                 attempt.polling.is_out = false;
                 self.failed(key, attempt, answer);
@@ -77,7 +74,8 @@ impl Engine {
         }
     }
 
-    /// A DELETE's answer was lost: was it carried out?
+    /// A DELETE's answer was lost: was it carried out? The dyno is not asked for again until that is known,
+    /// or so long after the request that it will not be.
     fn unconfirmed(
         &mut self,
         key: DynoKey,
@@ -85,21 +83,25 @@ impl Engine {
         answer: Result<Option<DynoInfo>, ApiError>,
     ) {
         let waited = self.now.mono.saturating_sub(attempt.lost.sent);
-        let is_late = waited >= self.policy(key).boot_timeout;
+        let is_late = waited >= Bounds::from(self.policy(key)).lost_answer_wait();
         match answer {
             Ok(None) => self.gone_unconfirmed(key, attempt.request),
             Ok(Some(seen)) if is_replaced(&attempt.lost.target, Some(&seen)) => {
                 self.found_carried_out(key, attempt.boot(), seen);
             }
-            Ok(Some(_)) => self.still_there(key, attempt, is_late),
+            Ok(Some(_)) if is_late => {
+                let result = RestartResult::Unanswered { tries: attempt.request.deletes };
+                self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));
+                self.end(key, &attempt.request, result);
+            }
             Err(_) if is_late => {
                 // Whether the DELETE was carried out is unknown, so it counts as carried out. That goes on
                 // record, because the next process must count it as well.
                 let booting = attempt.boot();
                 self.accepted(key, booting.clone(), true);
-                self.fail(key, booting, None);
+                self.fail(key, booting, RestartResult::NotBack { state: None, waited });
             }
-            Err(_) => self.poll_later(key, attempt),
+            Ok(Some(_)) | Err(_) => self.poll_later(key, attempt),
         }
     }
 
@@ -112,55 +114,50 @@ impl Engine {
     /// The dyno is gone after a DELETE without an answer. It may have been replaced before it was scaled
     /// away, so it counts as replaced.
     pub(super) fn gone_unconfirmed(&mut self, key: DynoKey, request: Request) {
-        self.remember_restart(key);
+        self.remember_restart(key, &request.cause, Some(request.id));
         self.end(key, &request, RestartResult::Gone);
     }
 
-    /// The old instance is there after a DELETE without an answer. The request may be late, so it is sent
-    /// again only after a while, and only if no new instance has come up. Then everything is judged from the
-    /// start, because the formation may have changed.
-    fn still_there(&mut self, key: DynoKey, attempt: Unconfirmed, is_late: bool) {
-        let left = limits::LOST_ANSWER_WAIT.saturating_sub(self.now.mono.saturating_sub(attempt.lost.lost));
-        if !left.is_zero() {
-            self.poll_later(key, attempt);
-            return self.due_within(key, left);
-        }
-        let request = &attempt.request;
-        if request.is_resumed || request.deletes >= limits::DELETES_MAX || is_late {
-            let result = RestartResult::Unanswered { tries: request.deletes };
-            self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));
-            self.end(key, &attempt.request, result);
-        } else if self.judge(key, &attempt.request.cause).is_ok() {
-            self.inspect(key, attempt);
-        } else {
-            self.poll_later(key, attempt);
-        }
-    }
-
     /// A restart was accepted: is the new instance up?
-    fn booting(&mut self, key: DynoKey, attempt: Booting, answer: Result<Option<DynoInfo>, ApiError>) {
-        let out_for = self.now.mono.saturating_sub(attempt.accepted);
-        let is_late = out_for >= self.policy(key).boot_timeout;
+    pub(super) fn booting(
+        &mut self,
+        key: DynoKey,
+        attempt: Booting,
+        answer: Result<Option<DynoInfo>, ApiError>,
+    ) {
+        let (waited, boot_timeout) = (self.ago(attempt.accepted), self.policy(key).boot_timeout);
+        let mut is_late = waited >= boot_timeout;
+        // An instance that began late has its own time to boot.
+        if let Ok(Some(seen)) = &answer
+            && is_replaced(&attempt.target, Some(seen))
+            && waited < boot_timeout * 2
+        {
+            is_late &= since(seen.created_at, self.cautious_now().wall) >= boot_timeout;
+        }
         match answer {
-            Ok(Some(seen)) if is_up_anew(&attempt.target, &seen) => {
-                self.back(key, attempt, &seen, (out_for, false));
-            }
+            Ok(Some(seen)) if is_up_anew(&attempt.target, &seen) => self.back(key, attempt, &seen),
             Ok(None) if is_late => self.end(key, &attempt.request, RestartResult::Gone),
-            Ok(Some(seen)) if is_late => self.fail(key, attempt, Some(seen.state)),
-            Err(_) if is_late => self.fail(key, attempt, None),
+            Ok(Some(seen)) if is_late && seen.state == DynoState::Up => {
+                self.ignored(key, &attempt.request, waited)
+            }
+            Ok(Some(seen)) if is_late => {
+                self.fail(key, attempt, RestartResult::NotBack { state: Some(seen.state), waited });
+            }
+            Err(_) if is_late => {
+                self.fail(key, attempt, RestartResult::NotBack { state: None, waited });
+            }
             Ok(_) | Err(_) => self.poll_later(key, attempt),
         }
     }
 
-    fn back(
-        &mut self,
-        key: DynoKey,
-        attempt: impl Restarted,
-        seen: &DynoInfo,
-        (out_for, late): (Duration, bool),
-    ) {
+    fn back(&mut self, key: DynoKey, attempt: impl Restarted, seen: &DynoInfo) {
         let settling = attempt.settle();
-        if let Some(restart) = &mut self.dyno_mut(key).last_restart {
+        let out_for = self.ago(settling.accepted);
+        let late = out_for >= self.policy(key).boot_timeout;
+        let dyno = self.dyno_mut(key);
+        dyno.process_begins(seen.created_at);
+        dyno.is_in_state(DynoState::Up, seen.in_state_since());
+        if let Some(restart) = &mut dyno.restarts.last {
             restart.back_at = Some(seen.in_state_since());
             restart.unread = Some(settling.request.id);
         }
@@ -169,27 +166,59 @@ impl Engine {
         self.set_due(key, self.policy(key).settle);
     }
 
-    fn fail(&mut self, key: DynoKey, attempt: Booting, state: Option<DynoState>) {
-        let result = RestartResult::NotBack { state, waited: self.policy(key).boot_timeout };
-        self.outcome(key, &attempt.request, result.clone());
+    /// The settling time is over, or a line said that the dyno has crashed: is it still up?
+    fn settled(&mut self, key: DynoKey, attempt: Settling, answer: Result<Option<DynoInfo>, ApiError>) {
+        let back_at = self.dyno_mut(key).restarts.last.as_ref().and_then(|last| last.back_at);
+        let crashed = self.dyno_mut(key).life.is_some_and(|(change, at)| {
+            change == Change::State(DynoState::Crashed) && back_at.is_some_and(|back_at| at > back_at)
+        });
+        match answer {
+            Ok(Some(seen))
+                if seen.state == DynoState::Crashed || (crashed && seen.state != DynoState::Up) =>
+            {
+                self.fail(key, attempt, RestartResult::DownAgain { state: DynoState::Crashed });
+            }
+            _ => self.close(key, &attempt.request),
+        }
+    }
+
+    /// Looks at once after a dyno that has crashed while it settled.
+    pub(super) fn check_settling(&mut self, key: DynoKey) {
+        if let Some(Attempt::Settling(settling)) = self.attempt_mut(key)
+            && !settling.polling.is_out
+        {
+            self.set_due(key, Duration::ZERO);
+        }
+    }
+
+    /// A restart failed: people are notified, and its place is free for others.
+    fn fail(&mut self, key: DynoKey, attempt: impl Fallible, result: RestartResult) {
+        let failed = attempt.fail();
+        self.outcome(key, &failed.request, result.clone());
         self.notice(key.app, Some(key), NoticeKind::RestartFailed(result));
-        self.put(key, attempt.fail());
+        self.put(key, failed);
+        let formation = self.formation_mut(key);
+        formation.active.retain(|index| *index != key.index);
+        formation.failed.push(key.index);
+        self.freed.insert((key.app, key.formation));
         self.set_due(key, limits::FAILED_POLL_EVERY);
     }
 
-    /// A restart failed. The rest of the formation holds until the dyno is up, or gone, or was never replaced
-    /// and has run on for a cool-down.
+    /// The API accepted the restart, and the old process runs on. Nothing is out.
+    fn ignored(&mut self, key: DynoKey, request: &Request, waited: Duration) {
+        let result = RestartResult::Ignored { waited };
+        self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));
+        self.end(key, request, result);
+    }
+
+    /// A restart failed. The attempt ends when the dyno is up, or gone, or turns out never to have been
+    /// replaced.
     fn failed(&mut self, key: DynoKey, attempt: Failed, answer: Result<Option<DynoInfo>, ApiError>) {
-        let out_for = self.now.mono.saturating_sub(attempt.accepted);
+        let out_for = self.ago(attempt.accepted);
         match answer {
             Ok(None) => self.end(key, &attempt.request, RestartResult::Gone),
-            Ok(Some(seen)) if is_up_anew(&attempt.target, &seen) => {
-                self.back(key, attempt, &seen, (out_for, true));
-            }
-            Ok(Some(seen)) if seen.state == DynoState::Up && out_for >= self.policy(key).cooldown => {
-                let tries = attempt.request.deletes;
-                self.end(key, &attempt.request, RestartResult::Unanswered { tries });
-            }
+            Ok(Some(seen)) if is_up_anew(&attempt.target, &seen) => self.back(key, attempt, &seen),
+            Ok(Some(seen)) if seen.state == DynoState::Up => self.ignored(key, &attempt.request, out_for),
             Ok(_) | Err(_) => {
                 self.put(key, attempt);
                 self.set_due(key, limits::FAILED_POLL_EVERY);
@@ -200,20 +229,11 @@ impl Engine {
     /// Polls again after a back-off, and at the end of the boot time at the latest.
     pub(super) fn poll_later(&mut self, key: DynoKey, mut attempt: impl Timed) {
         let now = self.now.mono;
-        let end = attempt.since().saturating_add(self.policy(key).boot_timeout);
         let polls = attempt.polling().count;
         let span = self.jitter.delay(limits::POLL_MIN, polls, limits::POLL_MAX) * self.tokens.slowdown(now);
-        let left = end.saturating_sub(now);
+        let left = self.policy(key).boot_timeout.saturating_sub(self.ago(attempt.since()));
         self.put(key, attempt);
         self.set_due(key, if left.is_zero() { span } else { span.min(left) });
-    }
-
-    /// Brings forward a deadline that is later than that.
-    fn due_within(&mut self, key: DynoKey, span: Duration) {
-        let at = self.now.mono.saturating_add(span);
-        if self.dyno_mut(key).due.is_some_and(|due| due > at) {
-            self.set_due(key, span);
-        }
     }
 }
 
@@ -229,7 +249,8 @@ pub(super) trait Polled: Into<Attempt> {
 
 /// A polled state with an end: the boot time after the DELETE.
 pub(super) trait Timed: Polled {
-    fn since(&self) -> Duration;
+    /// On the engine's clock.
+    fn since(&self) -> SignedDuration;
 }
 
 macro_rules! polled {
@@ -246,16 +267,16 @@ macro_rules! polled {
     )+};
 }
 
-polled! { Unconfirmed Booting Failed }
+polled! { Unconfirmed Booting Settling Failed }
 
 impl Timed for Unconfirmed {
-    fn since(&self) -> Duration {
-        self.lost.sent
+    fn since(&self) -> SignedDuration {
+        on_axis(self.lost.sent)
     }
 }
 
 impl Timed for Booting {
-    fn since(&self) -> Duration {
+    fn since(&self) -> SignedDuration {
         self.accepted
     }
 }

@@ -39,19 +39,51 @@ impl Hits {
         enough.then_some(count.get())
     }
 
-    /// Starts over, as after a restart.
-    pub fn clear(&mut self) {
-        self.times.clear();
+    /// Forgets errors of an earlier process.
+    pub fn forget_before(&mut self, began: Timestamp) {
+        self.times.retain(|time| *time >= began);
     }
 }
 
 /// How long one dyno's memory has been above one rule's bound.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryTrend {
-    instance: Option<InstanceId>,
-    /// The instance before: under preboot its last samples still arrive.
-    previous: Option<InstanceId>,
     above: Option<Above>,
+}
+
+/// The instances of one dyno that sent samples.
+#[derive(Clone, Debug, Default)]
+pub struct Instances {
+    newest: Option<InstanceId>,
+    /// The one before: under preboot its last samples still arrive.
+    previous: Option<InstanceId>,
+}
+
+/// The place of an instance among those of its dyno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// The first sample of a new instance.
+    New,
+    Newest,
+    Previous,
+}
+
+impl Instances {
+    pub fn note(&mut self, instance: InstanceId) -> Generation {
+        if self.newest == Some(instance) {
+            Generation::Newest
+        } else if self.previous == Some(instance) {
+            Generation::Previous
+        } else {
+            self.previous = self.newest.replace(instance);
+            Generation::New
+        }
+    }
+
+    /// Whether two instances are known, which may run side by side.
+    pub fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,15 +105,14 @@ pub struct Sample {
 }
 
 impl MemoryTrend {
-    /// Takes a sample, and returns the number above the bound if they have lasted long enough.
-    pub fn sample(&mut self, sample: &Sample, bound: MemoryBound, lasting: Duration) -> Option<u32> {
-        if self.previous.as_ref() == Some(&sample.instance) {
-            return None;
-        }
-        if self.instance.as_ref() != Some(&sample.instance) {
-            self.previous = self.instance.replace(sample.instance);
-            self.above = None;
-        }
+    /// Takes a sample of the newest instance. If memory has been above the bound for long enough, returns the
+    /// number of samples and the time of the first.
+    pub fn sample(
+        &mut self,
+        sample: &Sample,
+        bound: MemoryBound,
+        lasting: Duration,
+    ) -> Option<(u32, Timestamp)> {
         if !exceeds(sample, bound) {
             // A sample overtaken by later ones does not undo what they said.
             if self.above.is_some_and(|above| sample.at >= above.last) {
@@ -98,12 +129,19 @@ impl MemoryTrend {
             _ => Above { since: sample.at, last: sample.at, samples: 1 },
         };
         self.above = Some(above);
-        (since(above.since, above.last) >= lasting).then_some(above.samples)
+        (since(above.since, above.last) >= lasting).then_some((above.samples, above.since))
     }
 
-    /// Starts over, as after a restart.
+    /// Starts over: another instance began.
     pub fn clear(&mut self) {
         self.above = None;
+    }
+
+    /// Starts over if what it has seen is of an earlier process.
+    pub fn forget_before(&mut self, began: Timestamp) {
+        if self.above.is_some_and(|above| above.since < began) {
+            self.above = None;
+        }
     }
 }
 
@@ -127,7 +165,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Hits, MemoryTrend, Sample};
+    use super::{Generation, Hits, Instances, MemoryTrend, Sample};
     use crate::event::Megabytes;
     use crate::policy::MemoryBound;
 
@@ -157,7 +195,7 @@ mod tests {
     }
 
     fn trend(samples: &[(i64, &str, u64)]) -> Vec<bool> {
-        let mut trend = MemoryTrend::default();
+        let (mut trend, mut instances) = (MemoryTrend::default(), Instances::default());
         let bound = MemoryBound::OfQuota { permille: 950 };
         samples
             .iter()
@@ -168,6 +206,11 @@ mod tests {
                     total: Megabytes { hundredths: total * 100 },
                     quota: Megabytes { hundredths: 51_200 },
                 };
+                match instances.note(sample.instance) {
+                    Generation::Previous => return false,
+                    Generation::New => trend.clear(),
+                    Generation::Newest => {}
+                }
                 trend.sample(&sample, bound, Duration::from_secs(60)).is_some()
             })
             .collect()

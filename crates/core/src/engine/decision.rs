@@ -15,6 +15,9 @@ impl Engine {
         action: Action,
         attempt_id: Option<AttemptId>,
     ) -> Decision {
+        if let (Action::Hold(hold), false) = (&action, cause.is_manual()) {
+            self.report_if_not_restarted(key, hold);
+        }
         let decision = self.decision(key, cause, action, attempt_id);
         self.record(Record::Decision(decision.clone()));
         decision
@@ -46,7 +49,7 @@ impl Engine {
             since(reading.at, at).max(since(at, reading.at)) <= limits::EVIDENCE_AGE_MAX
         };
         let (code, lines) = match cause {
-            Cause::Manual => (None, 0),
+            Cause::Manual { .. } => (None, 0),
             Cause::Rule { code, lines, .. } => (*code, *lines),
         };
         Evidence {

@@ -1,16 +1,18 @@
 //! The engine's state of one dyno.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::DynoInfo;
+use crate::api::{ApiError, DynoInfo};
 use crate::engine::attempt::Attempt;
-use crate::engine::counts::{Hits, MemoryTrend};
+use crate::engine::counts::{Hits, Instances, MemoryTrend};
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
 use crate::limits;
 use crate::policy::verdict::RestartTimes;
+use crate::record::hold::Hold;
 use crate::record::{AttemptId, MemoryReading};
 use crate::time::since;
 
@@ -27,53 +29,113 @@ pub(super) struct Dyno {
     pub attempt: Option<Attempt>,
     /// When its attempt is due, if that waits for time.
     pub due: Option<Duration>,
-    pub given_up: Option<GivenUp>,
     /// One per rule, created when the first line counts.
     pub hits: Vec<Hits>,
-    pub last_restart: Option<LastRestart>,
+    /// The instances that sent samples of log-runtime-metrics.
+    pub instances: Option<Box<Instances>>,
     pub memory: Option<MemoryReading>,
+    /// The last sample of the newest instance.
+    pub sample: Option<MemoryReading>,
     /// The platform's last word on its life, by the time in the lines.
     pub life: Option<(Change, Timestamp)>,
+    /// The newest start of a process of it, by the platform's clock. Older errors are those of its
+    /// predecessor.
+    pub process_began: Option<Timestamp>,
+    /// Since when it has not been up, while it is not.
+    pub down: Option<Down>,
+    /// What the API answered to the last restart, if it refused.
+    pub refused: Option<Box<Refused>>,
+    pub restarts: Restarts,
+    /// The errors that a restart rule fired for, since they last paused.
+    pub spell: Option<ErrorSpell>,
     /// The instance that the API showed last.
     pub seen: Option<DynoInfo>,
     /// Its place in the order of silence: `touched`, as it was within [`limits::QUIET_STEP`].
     pub placed: Duration,
-    /// Accepted restarts that `max_restarts` may still count, on the engine's clock.
-    pub restarts: RestartTimes,
     /// Its last activity, on the engine's clock.
     pub touched: Duration,
     /// One per rule, created when the first sample counts.
     pub trends: Vec<MemoryTrend>,
 }
 
+/// The restarts of one dyno so far, and whether they helped.
+#[derive(Debug, Default)]
+pub(super) struct Restarts {
+    /// Accepted restarts that `max_restarts` may still count, on the engine's clock.
+    pub accepted: RestartTimes,
+    pub last: Option<LastRestart>,
+    /// Restarts in a row that did not help.
+    pub useless: u32,
+    /// Give-ups in a row.
+    pub give_ups: u32,
+    pub given_up: Option<GivenUp>,
+    /// Restarts in a row that helped: the time of the first, and their number.
+    pub helped: Option<(Timestamp, u32)>,
+    /// Whether people know how often it is restarted.
+    pub is_often_reported: bool,
+    /// The release that all of this belongs to; another one clears it.
+    pub release: Option<u64>,
+    /// The app's announced releases when the API last showed the dyno.
+    pub releases_seen: u64,
+}
+
 /// The last restart that the API accepted.
 #[derive(Clone, Debug)]
 pub(super) struct LastRestart {
+    /// The attempt, if this process began it.
+    pub attempt_id: Option<AttemptId>,
     /// By the wall clock, for records.
     pub accepted_at: Timestamp,
+    /// The acceptance by the platform's clock, as far as lines show it.
+    pub began_at: Timestamp,
     /// When the new instance came up, by the platform's clock.
     pub back_at: Option<Timestamp>,
     /// The same on the engine's clock; negative for a restart of an earlier process.
     pub accepted: SignedDuration,
-    /// Whether people were notified that it did not help.
-    pub reported_no_help: bool,
+    /// The rule whose next error shows whether the restart helped; none if that is known, or if no error led
+    /// to the restart.
+    pub judged_by: Option<Arc<str>>,
     /// The attempt, once the new instance is up and until its memory is reported.
     pub unread: Option<AttemptId>,
 }
 
-/// A dyno that is left alone after too many restarts.
+/// A dyno that is left alone after restarts that did not help.
 #[derive(Clone, Debug)]
 pub(super) struct GivenUp {
     /// On the engine's clock.
     pub until: Duration,
     /// By the wall clock, for records.
     pub until_at: Timestamp,
-    /// The release that it was given up under; another one ends the give-up.
-    pub release: Option<u64>,
     /// When the API is next asked for another release.
     pub look_again: Duration,
-    /// The app's announced releases at the last inspection.
-    pub releases_seen: u64,
+}
+
+/// A dyno that is not up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Down {
+    /// By the platform's clock.
+    pub since: Timestamp,
+    /// Whether people know that it is broken.
+    pub is_reported: bool,
+}
+
+/// A refusal of the API, and how long it is not asked again.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub error: ApiError,
+    pub tries: usize,
+    /// On the engine's clock.
+    pub at: Duration,
+    pub until: Duration,
+}
+
+/// Errors of one dyno that follow each other, on the engine's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ErrorSpell {
+    pub since: Duration,
+    pub last: Duration,
+    /// When people were last notified that it is not restarted.
+    pub reported: Option<Duration>,
 }
 
 impl LastRestart {
@@ -86,32 +148,46 @@ impl LastRestart {
 }
 
 impl Dyno {
-    /// Notes what the platform says of the dyno's life; lines come out of order.
-    pub(super) fn live(&mut self, change: Change, at: Timestamp) {
-        if self.life.is_none_or(|(_, last)| last <= at) {
-            // The old process's exit is reported after the new one is up, and says nothing about that one.
-            if change != Change::Exited {
-                self.life = Some((change, at));
-            }
+    /// Notes what the platform says of the dyno's life; lines come out of order. Returns whether it is news.
+    pub(super) fn live(&mut self, change: Change, at: Timestamp) -> bool {
+        // The old process's exit is reported after the new one is up, and says nothing about that one.
+        let is_news = change != Change::Exited && self.life.is_none_or(|(_, last)| last <= at);
+        if is_news {
+            self.life = Some((change, at));
         }
+        is_news
     }
 
-    /// Whether the platform said, after `error_at` or within `recently` before it, that it is replacing the
-    /// process, and has not yet said that the new one is up.
-    pub(super) fn platform_acts(&self, error_at: Timestamp, recently: Duration) -> bool {
-        let Some((change, at)) = self.life else { return false };
+    /// Why the platform's lines, after `error_at` or within `recently` before it, show that it is replacing
+    /// the process, and that the new one is not up yet.
+    pub(super) fn platform_acts(&self, error_at: Timestamp, recently: Duration) -> Option<Hold> {
+        let (change, at) = self.life?;
+        let is_recent = at >= error_at || since(at, error_at) < recently;
         match change {
-            Change::Leaving | Change::Starting => at >= error_at || since(at, error_at) < recently,
-            Change::State(DynoState::Up) => at > error_at,
-            Change::State(_) => at >= error_at || since(at, error_at) < recently,
-            Change::Exited => false,
+            Change::State(DynoState::Up) => (at > error_at).then_some(Hold::Superseded { created_at: at }),
+            Change::Leaving => is_recent.then_some(Hold::PlatformActs),
+            Change::Starting => is_recent.then_some(Hold::NotUp { state: DynoState::Starting }),
+            Change::State(state) => is_recent.then_some(Hold::NotUp { state }),
+            Change::Exited => None,
         }
     }
 
-    /// Resets the counts: they belong to an instance that is gone.
-    pub(super) fn forget_errors(&mut self) {
-        self.hits.iter_mut().for_each(Hits::clear);
-        self.trends.iter_mut().for_each(MemoryTrend::clear);
+    /// A new process began: errors before that belong to one that is gone.
+    pub(super) fn process_begins(&mut self, at: Timestamp) {
+        if self.process_began.is_none_or(|known| known < at) {
+            self.process_began = Some(at);
+            self.hits.iter_mut().for_each(|hits| hits.forget_before(at));
+            self.trends.iter_mut().for_each(|trend| trend.forget_before(at));
+        }
+    }
+
+    /// Notes whether it was up at `at`, by the platform's clock.
+    pub(super) fn is_in_state(&mut self, state: DynoState, at: Timestamp) {
+        match (state, &mut self.down) {
+            (DynoState::Up, down) => *down = None,
+            (_, Some(down)) => down.since = down.since.min(at),
+            (_, down) => *down = Some(Down { since: at, is_reported: false }),
+        }
     }
 }
 
@@ -134,7 +210,8 @@ mod tests {
         for (change, secs) in lines {
             dyno.live(*change, at(*secs));
         }
-        assert_eq!(dyno.platform_acts(at(error_secs), Duration::from_secs(180)), expect, "{lines:?}");
+        let hold = dyno.platform_acts(at(error_secs), Duration::from_secs(180));
+        assert_eq!(hold.is_some(), expect, "{lines:?}");
     }
 
     #[test]

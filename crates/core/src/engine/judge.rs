@@ -6,120 +6,199 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ApiError, DynoInfo, FormationInfo};
+use crate::api::{ApiError, DynoInfo};
 use crate::calendar;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::Dyno;
+use crate::engine::formation::{self, Inspection};
 use crate::event::DynoState;
 use crate::ident::DynoName;
 use crate::limits;
-use crate::policy::Policy;
 use crate::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
+use crate::policy::{MemoryBound, Policy};
+use crate::record::MemoryReading;
 use crate::record::hold::Hold;
-use crate::time::{Now, later, since};
+use crate::time::{Now, later, on_axis, since};
 
 /// What an attempt should do now.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Assessment {
-    /// Replace this instance, one of the given number of its type.
-    Go(Box<DynoInfo>, usize),
+    /// Replace this instance.
+    Go {
+        seen: Box<DynoInfo>,
+        /// The number of dynos of its type.
+        formation: usize,
+        /// Others of its type that have been out for so long that they no longer count as out.
+        broken: Vec<DynoName>,
+    },
     /// Not this dyno, not for this error.
     Leave(Hold),
     /// Not yet: something else is in the way, for this long if known.
     Wait(Hold, Option<Duration>),
 }
 
+/// What the engine knows of a dyno's app.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'c> {
+    pub policy: &'c Policy,
+    /// The memory limit of the cause, if it has one.
+    pub limit: Option<MemoryBound>,
+    /// Announced releases so far.
+    pub releases_seen: u64,
+    pub has_preboot: bool,
+}
+
 /// Judges without asking the API: first the error, then the dyno, then the hour.
-pub(super) fn before_looking(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(), Hold> {
+pub(super) fn before_looking(
+    cause: &Cause,
+    dyno: &Dyno,
+    context: &Context<'_>,
+    now: Now,
+) -> Result<(), Hold> {
+    let policy = context.policy;
     if let Some(error_at) = cause.error_at() {
         error_is_current(error_at, now.wall)?;
+        if let Some(began) = dyno.process_began.filter(|began| *began > error_at) {
+            return Err(Hold::Superseded { created_at: began });
+        }
         if let Some(seen) = &dyno.seen {
             older_than_error(seen, error_at)?;
         }
+        memory_is_high(dyno, error_at, context)?;
     }
-    by_history(cause, dyno, policy, now)?;
-    if !calendar::open(&policy.window, now.wall) {
+    by_history(cause, dyno, context, now)?;
+    if !cause.is_forced() && !calendar::open(&policy.window, now.wall) {
         return Err(Hold::OutsideWindow { opens: calendar::next_open(&policy.window, now.wall) });
     }
-    if dyno.platform_acts(cause.error_at().unwrap_or(now.wall), policy.boot_timeout) {
-        return Err(Hold::PlatformActs);
+    if let Some(refused) = dyno.refused.as_deref().filter(|refused| refused.until > now.mono) {
+        let until = later(now.wall, refused.until.saturating_sub(now.mono));
+        return Err(Hold::RefusedBefore { error: refused.error.clone(), until });
     }
-    Ok(())
+    match dyno.platform_acts(cause.error_at().unwrap_or(now.wall), policy.boot_timeout) {
+        Some(hold) => Err(hold),
+        None => Ok(()),
+    }
 }
 
-/// Judges by the restarts so far. A given-up dyno is inspected now and then, in case there is a new release.
-fn by_history(cause: &Cause, dyno: &Dyno, policy: &Policy, now: Now) -> Result<(), Hold> {
-    let given_up = dyno.given_up.as_ref();
+/// A reading since the error that is below the limit withdraws it.
+fn memory_is_high(dyno: &Dyno, error_at: Timestamp, context: &Context<'_>) -> Result<(), Hold> {
+    let Some(limit) = context.limit else { return Ok(()) };
+    let since_error = [dyno.memory, dyno.sample]
+        .into_iter()
+        .flatten()
+        .find(|memory| memory.at > error_at && is_below(memory, limit));
+    // An error names no instance. Under preboot it may be the old one's, and the new one's samples tell.
+    let may_have_twin =
+        context.has_preboot && dyno.instances.as_ref().is_some_and(|instances| instances.has_previous());
+    let beside = dyno.sample.filter(|sample| {
+        may_have_twin && since(sample.at, error_at) <= SAMPLE_EVERY && is_below(sample, limit)
+    });
+    match since_error.or(beside) {
+        Some(memory) => Err(Hold::Recovered { memory }),
+        None => Ok(()),
+    }
+}
+
+fn is_below(memory: &MemoryReading, limit: MemoryBound) -> bool {
+    match limit {
+        MemoryBound::OfQuota { permille } => memory.permille < permille,
+        MemoryBound::Size(size) => memory.used < size,
+    }
+}
+
+/// Samples come about every 20 s (heroku.md §3).
+const SAMPLE_EVERY: Duration = Duration::from_secs(25);
+
+/// Judges by the restarts so far. After an announced release, what the old one used up is left to the
+/// inspection, which shows whether it has come.
+fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Result<(), Hold> {
+    let restarts = &dyno.restarts;
+    if cause.is_forced() {
+        return Ok(());
+    }
+    let is_released = restarts.releases_seen != context.releases_seen;
+    let given_up = restarts.given_up.as_ref().filter(|given_up| !is_released && given_up.until > now.mono);
+    // A look for a release that no line announced; it restarts nothing before that is known.
+    if given_up.is_some_and(|given_up| given_up.look_again <= now.mono) {
+        return Ok(());
+    }
+    let accepted: &[SignedDuration] = if is_released { &[] } else { restarts.accepted.as_slice() };
     let history = History {
-        cooling_from: dyno.last_restart.as_ref().filter(|_| !cause.is_manual()).map(|last| last.accepted),
-        given_up_until: given_up.map(|given_up| on_axis(given_up.until.min(given_up.look_again))),
+        accepted,
+        cooling_from: restarts.last.as_ref().map(|last| last.accepted),
+        // A give-up that is over takes the place of the doubled cool-down.
+        useless: if is_released || restarts.give_ups > 0 { 0 } else { restarts.useless },
+        given_up_until: given_up.map(|given_up| on_axis(given_up.until)),
         ..History::default()
     };
-    match (verdict(&history, &Bounds::from(policy), on_axis(now.mono)), given_up) {
-        (Err(Refusal::CoolingDown { until }), _) => {
-            let left = Duration::try_from(until.saturating_sub(on_axis(now.mono))).unwrap_or_default();
-            Err(Hold::CoolingDown { until: later(now.wall, left), cooldown: policy.cooldown })
+    let bounds = Bounds::from(context.policy);
+    let at = |until: SignedDuration| {
+        later(now.wall, Duration::try_from(until.saturating_sub(on_axis(now.mono))).unwrap_or_default())
+    };
+    match (verdict(&history, &bounds, on_axis(now.mono)), given_up) {
+        (Err(Refusal::CoolingDown { until }), _) => Err(Hold::CoolingDown {
+            until: at(until),
+            cooldown: bounds.cooldown_after(history.useless),
+            useless: history.useless,
+        }),
+        (Err(Refusal::GivenUp { .. }), Some(given_up)) => {
+            Err(Hold::GivenUp { until: given_up.until_at, useless: restarts.useless })
         }
-        (Err(Refusal::GivenUp { .. }), Some(given_up)) => Err(Hold::GivenUp { until: given_up.until_at }),
+        (Err(Refusal::MaxRestarts { until }), _) => {
+            Err(Hold::MaxRestarts { allowed: context.policy.max_restarts, until: at(until) })
+        }
         _ => Ok(()),
     }
 }
 
 /// The rest of the cool-down; none when it is over.
 pub(super) fn cool_down_left(dyno: &Dyno, policy: &Policy, now: Duration) -> Option<Duration> {
-    let cooling_from = dyno.last_restart.as_ref().map(|restart| restart.accepted);
-    let history = History { cooling_from, ..History::default() };
+    let cooling_from = dyno.restarts.last.as_ref().map(|restart| restart.accepted);
+    let useless = if dyno.restarts.give_ups > 0 { 0 } else { dyno.restarts.useless };
+    let history = History { cooling_from, useless, ..History::default() };
     let ends = earliest(&history, &Bounds::from(policy), on_axis(now))?;
     Duration::try_from(ends.saturating_sub(on_axis(now))).ok()
 }
 
-/// Converts a time of the engine's clock for verdicts.
-pub(super) fn on_axis(mono: Duration) -> SignedDuration {
-    SignedDuration::try_from(mono).unwrap_or(SignedDuration::MAX)
-}
-
-/// The facts of one inspection, and our own related facts.
-pub(super) struct Inspection<'a> {
-    pub cause: &'a Cause,
-    pub name: &'a DynoName,
-    pub policy: &'a Policy,
-    /// Other dynos of the formation that may be out because of us.
-    pub ours_out: &'a [DynoName],
-    pub view: &'a FormationInfo,
-}
-
 /// Judges by what the API shows: first the dyno itself, then its formation.
 pub(super) fn by_view(inspection: &Inspection<'_>, now: Now) -> Assessment {
-    let Some(seen) = &inspection.view.dyno else { return Assessment::Leave(Hold::Gone) };
-    if let Err(hold) = by_itself(seen, inspection.name, inspection.policy, inspection.cause, now) {
+    let view = inspection.view;
+    let Some(seen) = &view.dyno else { return Assessment::Leave(Hold::Gone) };
+    let policy = inspection.policy;
+    if let Err(hold) = by_itself(seen, inspection.name, (policy, view.preboot), inspection.cause, now) {
         return Assessment::Leave(hold);
     }
-    let formation: Vec<&DynoInfo> = inspection
-        .view
-        .formation
-        .iter()
-        .filter(|other| other.process_type == *inspection.name.process_type())
-        .collect();
+    let is_of_type =
+        |other: &&DynoInfo| other.process_type == *inspection.name.process_type() && !other.is_one_off;
+    let formation: Vec<&DynoInfo> = view.formation.iter().filter(is_of_type).collect();
     if let Some(error) = disagreement(seen, &formation) {
         return Assessment::Wait(Hold::ApiError(error), None);
     }
-    if let Some(hold) = deploying(&formation, inspection.policy, now) {
+    let deploying = deploying(&formation, policy, now).filter(|_| !inspection.ignores_deploys);
+    if let Some(hold) = deploying {
         return Assessment::Wait(hold, None);
     }
-    if let Some((hold, span)) = too_many_out(&formation, inspection, now) {
-        return Assessment::Wait(hold, span);
+    match formation::can_spare(&formation, inspection, now) {
+        Err((hold, span)) => Assessment::Wait(hold, span),
+        Ok(broken) => Assessment::Go {
+            seen: Box::new(seen.clone()),
+            formation: formation.len().max(view.quantity.unwrap_or(0) as usize).max(1),
+            broken,
+        },
     }
-    Assessment::Go(Box::new(seen.clone()), formation.len().max(1))
 }
 
 /// Judges the dyno alone, as the API shows it.
 pub(super) fn by_itself(
     seen: &DynoInfo,
     name: &DynoName,
-    policy: &Policy,
+    (policy, has_preboot): (&Policy, bool),
     cause: &Cause,
     now: Now,
 ) -> Result<(), Hold> {
+    if seen.is_one_off {
+        return Err(Hold::OneOff);
+    }
     if seen.name != *name || seen.process_type != *name.process_type() {
         return Err(Hold::WrongType);
     }
@@ -134,11 +213,19 @@ pub(super) fn by_itself(
         }
         None => now.wall,
     };
-    let age = since(seen.surely_in_state_since(), judged_at);
-    if age < policy.min_uptime {
-        return Err(Hold::TooYoung { age, min: policy.min_uptime });
+    let min = least_uptime(policy, has_preboot);
+    let is_young = since(seen.surely_in_state_since(), judged_at) < min;
+    if is_young && !cause.is_forced() {
+        let age = since(seen.in_state_since(), now.wall.max(judged_at));
+        return Err(Hold::TooYoung { age, min });
     }
     Ok(())
+}
+
+/// `min_uptime`, and with preboot at least as long as the old dynos run on.
+pub(super) fn least_uptime(policy: &Policy, has_preboot: bool) -> Duration {
+    let least = if has_preboot { limits::PREBOOT_UPTIME_MIN } else { Duration::ZERO };
+    policy.min_uptime.max(least)
 }
 
 fn error_is_current(error_at: Timestamp, wall: Timestamp) -> Result<(), Hold> {
@@ -183,40 +270,6 @@ fn deploying(formation: &[&DynoInfo], policy: &Policy, now: Now) -> Option<Hold>
 /// Preboot keeps the old dynos for the boot timeout and two minutes more
 /// (<https://devcenter.heroku.com/changelog-items/1121>).
 const PREBOOT_OVERLAP: Duration = Duration::from_secs(2 * 60);
-
-/// Why one more dyno out would be too many, and for how long if the others only have to settle.
-fn too_many_out(
-    formation: &[&DynoInfo],
-    inspection: &Inspection<'_>,
-    now: Now,
-) -> Option<(Hold, Option<Duration>)> {
-    let others = formation.iter().filter(|seen| seen.name != *inspection.name);
-    // Each with the time left until it has settled, if it is up.
-    let mut out: Vec<(&DynoName, DynoState, Option<Duration>)> = Vec::new();
-    for seen in others {
-        let up_for = since(seen.surely_in_state_since(), now.wall);
-        let left = (seen.state == DynoState::Up).then(|| inspection.policy.settle.saturating_sub(up_for));
-        if left != Some(Duration::ZERO) {
-            out.push((&seen.name, seen.state, left));
-        }
-    }
-    for ours in inspection.ours_out {
-        if !out.iter().any(|(name, ..)| *name == ours) {
-            out.push((ours, DynoState::Starting, None));
-        }
-    }
-    let allowed = inspection.policy.max_concurrent.get() as usize;
-    let (dyno, state, _) = *out.first()?;
-    let history = History { others_out: out.len(), ..History::default() };
-    verdict(&history, &Bounds::from(inspection.policy), on_axis(now.mono)).err()?;
-    let surplus = (out.len() + 1).saturating_sub(allowed);
-    // The number that must settle before there is a place.
-    let mut left: Vec<Duration> = out.iter().filter_map(|(.., left)| *left).collect();
-    left.sort_unstable();
-    let hold =
-        Hold::FormationOut { dyno: dyno.clone(), state, allowed: inspection.policy.max_concurrent.get() };
-    Some((hold, left.get(surplus - 1).copied()))
-}
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,8 @@ mod boot;
 pub mod counts;
 mod decision;
 mod dyno;
+pub mod foreign;
+mod formation;
 mod judge;
 mod orders;
 pub mod quota;
@@ -26,7 +28,10 @@ pub mod restore;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod triggers;
+mod usefulness;
+mod vigilance;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -37,18 +42,19 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::backoff::Jitter;
 use crate::codes::Code;
-use crate::engine::attempt::Attempt;
+use crate::engine::attempt::{Attempt, Cause};
 use crate::engine::counts::Hits;
 use crate::engine::dyno::{Dyno, DynoKey};
+use crate::engine::foreign::Foreign;
 use crate::engine::orders::OpenOrder;
 use crate::engine::quota::ApiQuota;
-use crate::engine::restore::{RestoredPause, RestoredState};
+use crate::engine::restore::{PendingRestart, RestoredPause, RestoredState};
 use crate::event::Event;
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, DynoName, ProcessType};
 use crate::limits;
-use crate::policy::{AppPlan, Policy};
-use crate::record::{AttemptId, Decision, Record};
-use crate::time::{Now, later};
+use crate::policy::{AppPlan, MemoryBound, Policy, Trigger};
+use crate::record::{AttemptId, Decision, Record, RestartResult};
+use crate::time::{Now, later, on_axis};
 
 /// The state machine. See the module's documentation for how it is used.
 #[derive(Debug)]
@@ -68,6 +74,8 @@ pub struct Engine {
     open_orders: HashMap<AttemptId, OpenOrder>,
     paused: Option<Pause>,
     platform_clock: PlatformClock,
+    /// Until when the last red reading of Heroku's status page counts.
+    red_until: Duration,
     /// Dynos by their last event, to about a minute. The first one is forgotten when room is short.
     quiet: BTreeSet<(Duration, DynoKey)>,
     /// Answers that no attempt was waiting for.
@@ -83,15 +91,21 @@ struct App {
     /// The label of the API error that was reported for this app, until the API answers again.
     reported_api_error: Option<&'static str>,
     clock_reported: bool,
+    /// Whether people know that lines arrive too late.
+    late_reported: bool,
+    /// Whether people know that no API calls are left.
+    calls_reported: bool,
     formations: Vec<Formation>,
     /// Errors without a dyno, one counter per rule.
     hits: Vec<Hits>,
     paused: Option<Pause>,
     plan: AppPlan,
-    /// Restarts wait until then, because a release or a scaling was announced.
-    settled_at: Duration,
-    /// Announced releases so far; a given-up dyno compares it to detect a new one.
+    /// Whether the API said that old dynos run on alongside new ones for a while.
+    has_preboot: bool,
+    /// Announced releases so far; a dyno compares it to detect a new one.
     releases_seen: u64,
+    /// Process types that err and are not listed.
+    unlisted: BTreeSet<ProcessType>,
 }
 
 #[derive(Debug, Default)]
@@ -100,10 +114,16 @@ struct Formation {
     active: Vec<u32>,
     /// Dynos that wait for a place, in the order of their errors.
     queue: VecDeque<u32>,
+    /// Dynos whose restart failed. They have no place.
+    failed: Vec<u32>,
+    /// Restarts wait until then, because a release or a scaling was announced.
+    settled_at: Duration,
 }
 
 #[derive(Clone, Debug)]
 struct Pause {
+    /// Its end on the engine's clock, which no jump of the time of day brings nearer.
+    ends: Duration,
     reason: Arc<str>,
     until: Timestamp,
 }
@@ -116,6 +136,12 @@ pub enum Input {
         app: AppId,
         /// Events about dynos of the listed process types, and about the app.
         events: Vec<Event>,
+    },
+    /// The events of a batch that another app sent under this app's name.
+    ForeignEvents {
+        app: AppId,
+        events: Vec<Event>,
+        origin: Foreign,
     },
     /// The answer to [`Effect::Inspect`].
     Inspected {
@@ -138,6 +164,10 @@ pub enum Input {
         attempt_id: AttemptId,
         answer: DeleteResult,
     },
+    /// A reading of Heroku's status page.
+    PlatformStatus {
+        is_red: bool,
+    },
     /// `RateLimit-Remaining` of any API response.
     ApiQuota {
         remaining: u32,
@@ -148,6 +178,9 @@ pub enum Input {
         app: AppId,
         /// One dyno, or every running dyno of the listed process types.
         dyno: Option<DynoName>,
+        /// Whether it is a person's word, which passes cool-down, `max_restarts`, window, give-up and
+        /// `min_uptime`.
+        forced: bool,
     },
     Pause {
         /// None for all apps.
@@ -186,8 +219,10 @@ pub enum Effect {
         attempt_id: AttemptId,
         app: AppId,
         seen: DynoInfo,
-        /// A manual restart passes the cool-down.
-        is_manual: bool,
+        /// A forced restart passes the cool-down, `max_restarts` and a give-up.
+        is_forced: bool,
+        /// Dynos of the type that are out for so long that they no longer count as out.
+        broken: Vec<DynoName>,
         /// The decision to restart, written with the claim, so that no restart lacks its reason. It is on
         /// record once it comes as [`Effect::Record`]; returning the claim also withdraws it. None if it is
         /// on record already.
@@ -238,6 +273,7 @@ impl Engine {
             open_orders: HashMap::new(),
             paused: None,
             platform_clock: PlatformClock::default(),
+            red_until: Duration::ZERO,
             quiet: BTreeSet::new(),
             stale_answers: 0,
             starved: BTreeSet::new(),
@@ -254,13 +290,15 @@ impl Engine {
             Input::Claimed { attempt_id, answer } => self.claimed(attempt_id, answer),
             Input::Deleted { attempt_id, answer } => self.deleted(attempt_id, answer),
             Input::Events { app, events } => self.on_events(app, events),
+            Input::ForeignEvents { app, events, origin } => self.hold_all(app, &events, &origin.hold()),
             Input::Inspected { attempt_id, answer } => self.inspected(attempt_id, answer),
-            Input::Order { order, app, dyno } => self.order(order, app, dyno),
-            Input::Pause { app, until, reason } => self.pause(app, Pause { reason, until }),
+            Input::Order { order, app, dyno, forced } => self.order(order, (app, dyno, forced)),
+            Input::Pause { app, until, reason } => self.pause(app, until, reason),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
+            Input::PlatformStatus { is_red } => self.platform_read(is_red),
             Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),
             Input::Restore(past) => self.restore(past),
-            Input::Resume { app } => self.resume(app),
+            Input::Resume { app } => self.end_pause(app),
             Input::CountedAcrossReplicas { hit, times } => self.on_shared(&hit, &times),
             Input::Wake => {}
         }
@@ -290,6 +328,22 @@ impl Engine {
         self.attempts.len()
     }
 
+    /// Ends the engine: returns claims, and hands over what has been asked for and not been sent to the API,
+    /// so that the next process can take it up.
+    pub fn stop(&mut self, now: Now) -> (Vec<Effect>, Vec<PendingRestart>) {
+        self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
+        let mut attempts: Vec<(AttemptId, DynoKey)> =
+            self.attempts.iter().map(|(id, key)| (*id, *key)).collect();
+        attempts.sort_unstable();
+        let pending = attempts.iter().filter_map(|(_, key)| self.pending_of(*key)).collect();
+        for (_, key) in attempts {
+            if let Some(Attempt::Claiming(claiming)) = self.dyno_mut(key).attempt.take() {
+                self.outcome(key, &claiming.request, RestartResult::Withdrawn);
+            }
+        }
+        (std::mem::take(&mut self.effects), pending)
+    }
+
     /// The number of answers that no attempt was waiting for.
     pub fn stale_answers(&self) -> u64 {
         self.stale_answers
@@ -304,11 +358,22 @@ impl Engine {
     /// Resumes attempts that were waiting for API quota.
     fn quota_reported(&mut self, remaining: u32) {
         self.tokens.reported(remaining, self.now.mono);
-        if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE {
+        if remaining < restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
+            for app in (0..self.apps.len() as u32).map(AppId) {
+                self.report_no_calls(app, remaining);
+            }
+        }
+        if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
+            self.report_calls_left();
             for key in std::mem::take(&mut self.starved) {
                 self.set_due(key, Duration::ZERO);
             }
         }
+    }
+
+    fn platform_read(&mut self, is_red: bool) {
+        let span = if is_red { limits::PLATFORM_RED_COUNTS } else { Duration::ZERO };
+        self.red_until = self.now.mono.saturating_add(span);
     }
 
     fn wake(&mut self) {
@@ -318,6 +383,11 @@ impl Engine {
             self.due.remove(&(at, key));
             self.attempt_due(key);
         }
+    }
+
+    /// The latest time that it may be by Heroku's clock, as far as lines and our clock show.
+    fn platform_now(&self) -> Timestamp {
+        self.platform_clock.at(self.now.mono).unwrap_or(self.now.wall)
     }
 
     /// The time by which a dyno's age is judged: the earlier of our clock and Heroku's. A wrong clock then
@@ -365,7 +435,7 @@ impl Engine {
 
     /// The engine's clock, for verdicts.
     fn mono(&self) -> SignedDuration {
-        judge::on_axis(self.now.mono)
+        on_axis(self.now.mono)
     }
 
     fn new_attempt_id(&mut self) -> AttemptId {
@@ -381,8 +451,8 @@ impl Engine {
         [&self.app(app).paused, &self.paused]
             .into_iter()
             .flatten()
-            .filter(|pause| pause.until > self.now.wall)
-            .max_by_key(|pause| pause.until)
+            .filter(|pause| pause.ends > self.now.mono)
+            .max_by_key(|pause| pause.ends)
     }
 }
 
@@ -407,16 +477,31 @@ impl PlatformClock {
 // === impl App ===
 
 impl App {
+    /// The memory limit below which a cause is over; none for a cause that is not about memory.
+    fn limit_of(&self, cause: &Cause) -> Option<MemoryBound> {
+        let Cause::Rule { rule, code, .. } = cause else { return None };
+        if matches!(code, Some(Code::R14 | Code::R15)) {
+            return Some(MemoryBound::OfQuota { permille: 1000 });
+        }
+        self.plan.rules.iter().find(|known| known.name == *rule).and_then(|rule| match rule.trigger {
+            Trigger::Memory { above, .. } => Some(above),
+            Trigger::Errors { .. } => None,
+        })
+    }
+
     fn new(plan: AppPlan) -> Self {
         Self {
             reported_api_error: None,
             clock_reported: false,
+            late_reported: false,
+            calls_reported: false,
             formations: plan.policy.process_types.iter().map(|_| Formation::default()).collect(),
             hits: vec![Hits::default(); plan.rules.len()],
             paused: None,
             plan,
-            settled_at: Duration::ZERO,
+            has_preboot: false,
             releases_seen: 0,
+            unlisted: BTreeSet::new(),
         }
     }
 }

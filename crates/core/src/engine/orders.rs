@@ -1,16 +1,21 @@
 //! Requests by a person: restarts, pauses and their end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use crate::api::{ApiError, DynoInfo, FormationInfo};
 use crate::engine::attempt::Cause;
 use crate::engine::judge;
+use crate::engine::quota::Purpose;
 use crate::engine::{Effect, Engine, OrderId, Pause};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::hold::Hold;
 use crate::record::{Action, AttemptId, Decision, Evidence, MANUAL, Record};
+use crate::time::since;
 
 /// A request that waits for its first inspection.
 #[derive(Clone, Debug)]
@@ -18,11 +23,12 @@ pub(super) struct OpenOrder {
     order: OrderId,
     app: AppId,
     dyno: Option<DynoName>,
+    forced: bool,
 }
 
 impl Engine {
-    pub(super) fn order(&mut self, order: OrderId, app: AppId, dyno: Option<DynoName>) {
-        let open = OpenOrder { order, app, dyno };
+    pub(super) fn order(&mut self, order: OrderId, (app, dyno, forced): (AppId, Option<DynoName>, bool)) {
+        let open = OpenOrder { order, app, dyno, forced };
         if let Some(dyno) = &open.dyno
             && self.key(app, dyno).is_none()
         {
@@ -32,7 +38,7 @@ impl Engine {
             return self.refuse(&open, Hold::QueueFull { max: limits::OPEN_ORDERS_MAX });
         }
         let now = self.now.mono;
-        if self.tokens.take(2, now).is_err() {
+        if self.tokens.take(2, Purpose::Restart, now).is_err() {
             let remaining = self.tokens.remaining(now);
             return self.refuse(&open, Hold::ApiReserve { remaining });
         }
@@ -53,6 +59,8 @@ impl Engine {
             }
         };
         self.report_api_recovered(open.app);
+        self.app_mut(open.app).has_preboot |= view.preboot;
+        self.note_states(open.app, &view);
         let dynos: Vec<DynoInfo> = match &open.dyno {
             Some(_) => view.dyno.iter().cloned().collect(),
             None => running(&view),
@@ -65,7 +73,7 @@ impl Engine {
     }
 
     fn order_one(&mut self, open: &OpenOrder, seen: DynoInfo, view: &FormationInfo) -> Decision {
-        let cause = Cause::Manual;
+        let cause = Cause::Manual { forced: open.forced };
         let name = open.dyno.clone().unwrap_or_else(|| seen.name.clone());
         let tracked = self.key(open.app, &name).filter(|key| self.track(*key));
         let Some(key) = tracked else {
@@ -75,24 +83,20 @@ impl Engine {
             let attempt_id = attempt.request().id;
             return self.decide(key, &cause, Action::Hold(Hold::UnderWay), Some(attempt_id));
         }
-        let judged = judge::by_itself(&seen, &name, self.policy(key), &cause, self.cautious_now())
-            .and_then(|()| self.judge(key, &cause))
-            .and_then(|()| self.end_giving_up(key, &seen));
+        let policy = (self.policy(key), view.preboot);
+        let judged = judge::by_itself(&seen, &name, policy, &cause, self.cautious_now());
+        let release = seen.release;
         self.dyno_mut(key).seen = Some(seen);
-        // Reports now what the attempt would only find out in its turn.
-        if judged.is_ok() && self.is_used_up(key) {
-            let (hold, notice) = self.give_up_on(key);
-            let decision = self.decide(key, &cause, Action::Hold(hold), None);
-            self.notice(key.app, Some(key), notice);
-            return decision;
-        }
+        self.release_shown(key, release);
+        let judged = judged.and_then(|()| self.judge(key, &cause));
         let queued = judged.and_then(|()| self.enqueue(key, cause.clone()));
         match queued {
             Err(hold) => self.decide(key, &cause, Action::Hold(hold), None),
             // Reports the wait now; the restart follows in its turn.
             Ok(waiting_for) => {
-                let formation =
-                    view.formation.iter().filter(|other| other.process_type == *name.process_type()).count();
+                let is_of_type =
+                    |other: &&DynoInfo| other.process_type == *name.process_type() && !other.is_one_off;
+                let formation = view.formation.iter().filter(is_of_type).count();
                 let dry_run = self.app(open.app).plan.dry_run;
                 let mut attempt_id = None;
                 if let Some(attempt) = self.attempt_mut(key) {
@@ -125,14 +129,16 @@ impl Engine {
         decision
     }
 
-    pub(super) fn pause(&mut self, app: Option<AppId>, pause: Pause) {
+    pub(super) fn pause(&mut self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) {
+        let ends = self.now.mono.saturating_add(since(self.now.wall, until));
+        let pause = Pause { ends, reason, until };
         match app {
             Some(app) => self.app_mut(app).paused = Some(pause),
             None => self.paused = Some(pause),
         }
     }
 
-    pub(super) fn resume(&mut self, app: Option<AppId>) {
+    pub(super) fn end_pause(&mut self, app: Option<AppId>) {
         match app {
             Some(app) => self.app_mut(app).paused = None,
             None => {

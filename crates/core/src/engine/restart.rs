@@ -5,20 +5,21 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
-use crate::engine::attempt::{
-    Attempt, Claiming, Inspectable, Inspecting, Left, Request, Restarting, Revocable,
-};
-use crate::engine::dyno::{DynoKey, GivenUp};
-use crate::engine::judge::{self, Assessment, Inspection};
+use crate::engine::attempt::{Attempt, Claiming, Inspectable, Inspecting, Request, Restarting, Revocable};
+use crate::engine::dyno::{DynoKey, Refused};
+use crate::engine::formation::Inspection;
+use crate::engine::judge::{self, Assessment};
+use crate::engine::quota::Purpose;
 use crate::engine::{Effect, Engine};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
-use crate::policy::verdict::{Bounds, History, Refusal, verdict};
 use crate::record::hold::Hold;
 use crate::record::{Action, AttemptId, NoticeKind, Outcome, Record, RestartResult};
-use crate::time::later;
+use crate::time::{earlier, later};
 
 impl Engine {
     /// Gives free places of `max_concurrent` to the dynos that wait for them.
@@ -31,8 +32,12 @@ impl Engine {
             {
                 self.formation_mut(key).active.push(index);
                 let key = DynoKey { index, ..key };
+                let now = self.now.mono;
                 match self.dyno_mut(key).attempt.take() {
-                    Some(Attempt::Queued(queued)) => self.inspect(key, queued),
+                    Some(Attempt::Queued(mut queued)) => {
+                        queued.request.placed = now;
+                        self.inspect(key, queued);
+                    }
                     other => panic!("advance: {key:?} waits for a place as {other:?}"),
                 }
             }
@@ -48,7 +53,7 @@ impl Engine {
             Some(Attempt::Unconfirmed(unconfirmed)) => self.poll(key, unconfirmed),
             Some(Attempt::Booting(booting)) => self.poll(key, booting),
             Some(Attempt::Failed(failed)) => self.poll(key, failed),
-            Some(Attempt::Settling(settling)) => self.close(key, &settling.request),
+            Some(Attempt::Settling(settling)) => self.poll(key, settling),
             // These wait for an answer, which continues them.
             answered @ (Some(
                 Attempt::Queued(_) | Attempt::Inspecting(_) | Attempt::Claiming(_) | Attempt::Restarting(_),
@@ -78,29 +83,67 @@ impl Engine {
     }
 
     /// Judges again, and asks the API for the dyno and its formation.
-    pub(super) fn inspect(&mut self, key: DynoKey, attempt: impl Inspectable) {
+    pub(super) fn inspect(&mut self, key: DynoKey, mut attempt: impl Inspectable) {
         self.starved.remove(&key);
         if let Err(hold) = self.judge(key, &attempt.request().cause) {
             return self.leave(key, attempt, hold);
         }
-        if let Some(dyno) = self.failed_beside(key) {
-            let span = self.wait_span(attempt.request());
-            return self.wait(key, attempt, Hold::FormationFailed { dyno }, span);
+        let now = self.now;
+        let settled_at = self.app(key.app).formations[usize::from(key.formation)].settled_at;
+        if let Some(span) = self.postponed(key, attempt.request_mut(), settled_at) {
+            return self.wait(key, attempt, Hold::Releasing { until: later(now.wall, span) }, Some(span));
         }
-        let (now, settled_at) = (self.now, self.app(key.app).settled_at);
-        if now.mono < settled_at {
-            let span = settled_at - now.mono;
-            return self.wait(key, attempt, Hold::Releasing { until: later(now.wall, span) }, span);
-        }
-        if let Err(span) = self.tokens.take(CALLS_OF_A_RESTART, now.mono) {
-            let remaining = self.tokens.remaining(now.mono);
+        let purpose = self.purpose_of(key, attempt.request());
+        if let Err(span) = self.tokens.take(CALLS_OF_AN_INSPECTION, purpose, now.mono) {
             self.starved.insert(key);
-            return self.wait(key, attempt, Hold::ApiReserve { remaining }, span);
+            return self.starve(key, attempt, purpose, span);
         }
-        let attempt = attempt.inspect();
+        let attempt = attempt.inspect(now.mono);
         let (attempt_id, dyno) = (attempt.request.id, self.name(key));
         self.effects.push(Effect::Inspect { attempt_id, app: key.app, dyno: Some(dyno) });
         self.put(key, attempt);
+    }
+
+    /// How long an attempt waits until an announced change is over, at `until`.
+    fn postponed(&self, key: DynoKey, request: &mut Request, until: Duration) -> Option<Duration> {
+        let announced = until.checked_sub(self.now.mono).filter(|left| !left.is_zero())?;
+        let left = self.patience_left(key, request).min(announced);
+        request.postponed.get_or_insert(self.now.mono);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// How long an attempt may still wait for releases and scalings: `boot_timeout` and `settle` in all,
+    /// because announcements may never end.
+    fn patience_left(&self, key: DynoKey, request: &Request) -> Duration {
+        let (policy, now) = (self.policy(key), self.now.mono);
+        let end = request.postponed.unwrap_or(now).saturating_add(policy.boot_timeout);
+        end.saturating_add(policy.settle).saturating_sub(now)
+    }
+
+    /// What an inspection is for. The first belongs to the restart; so does one after a wait that is over,
+    /// and one after a long time.
+    fn purpose_of(&self, key: DynoKey, request: &Request) -> Purpose {
+        let is_overdue = self.now.mono.saturating_sub(request.inspected) >= self.policy(key).boot_timeout;
+        if request.inspections == 0 {
+            Purpose::Restart
+        } else if request.is_decisive || is_overdue {
+            Purpose::DecisiveLook
+        } else {
+            Purpose::Wait
+        }
+    }
+
+    /// Waits for API calls. Only the lack of those that a restart needs is a reason of its own.
+    fn starve(&mut self, key: DynoKey, attempt: impl Inspectable, purpose: Purpose, span: Duration) {
+        let remaining = self.tokens.remaining(self.now.mono);
+        if remaining < limits::API_TOKENS_RESERVE_OF_RESTARTS + CALLS_OF_A_RESTART {
+            self.report_no_calls(key.app, remaining);
+            return self.wait(key, attempt, Hold::ApiReserve { remaining }, Some(span));
+        }
+        let overdue = attempt.request().inspected.saturating_add(self.policy(key).boot_timeout);
+        let until_overdue = overdue.saturating_sub(self.now.mono).max(limits::WAIT_MIN);
+        self.put(key, attempt.wait());
+        self.set_due(key, if purpose == Purpose::Wait { span.min(until_overdue) } else { span });
     }
 
     pub(super) fn inspected(&mut self, id: AttemptId, answer: Result<FormationInfo, ApiError>) {
@@ -123,7 +166,8 @@ impl Engine {
         match &error {
             ApiError::Throttled { wait } => {
                 let span = self.throttled(*wait, tries);
-                self.wait(key, attempt, Hold::ApiError(error), span);
+                self.report_api_error(key.app, &error);
+                self.wait(key, attempt, Hold::ApiError(error), Some(span));
             }
             ApiError::Unreachable { .. } if tries < limits::INSPECTIONS_MAX => {
                 let span = self.jitter.delay(limits::POLL_MIN, tries - 1, limits::POLL_MAX);
@@ -148,48 +192,65 @@ impl Engine {
     /// Judges by the API's answer, and continues with the claim.
     fn judge_view(&mut self, key: DynoKey, mut attempt: Inspecting, view: &FormationInfo) {
         self.report_api_recovered(key.app);
-        self.dyno_mut(key).seen.clone_from(&view.dyno);
+        self.app_mut(key.app).has_preboot |= view.preboot;
+        self.note_states(key.app, view);
+        self.show(key, view.dyno.as_ref());
         attempt.request.failed_inspections = 0;
-        if let Some(lost) = attempt.lost.take_if(|lost| is_replaced(&lost.target, view.dyno.as_ref())) {
-            return match &view.dyno {
-                None => self.gone_unconfirmed(key, attempt.request),
-                Some(seen) => self.found_carried_out(key, attempt.boot(lost), seen.clone()),
-            };
-        }
         // Lines that arrived since the API was asked may have changed the facts.
         if let Err(hold) = self.judge(key, &attempt.request.cause) {
             return self.leave(key, attempt, hold);
         }
-        if let Some(dyno) = self.failed_beside(key) {
-            let span = self.wait_span(&attempt.request);
-            return self.wait(key, attempt, Hold::FormationFailed { dyno }, span);
-        }
-        let (name, ours_out) = (self.name(key), self.ours_out(key));
+        let (name, ours_out, failed) = (self.name(key), self.ours_out(key), self.failed_beside(key));
+        let is_down = |seen: &&DynoInfo| seen.state != DynoState::Up;
+        let down: Vec<(DynoName, Timestamp)> = view
+            .formation
+            .iter()
+            .filter(is_down)
+            .map(|seen| (seen.name.clone(), self.down_since(key.app, seen)))
+            .collect();
+        let left = self.patience_left(key, &attempt.request);
         let inspection = Inspection {
             cause: &attempt.request.cause,
             name: &name,
             policy: self.policy(key),
             ours_out: &ours_out,
+            failed: &failed,
+            down: &down,
+            ignores_deploys: left.is_zero(),
             view,
         };
         match judge::by_view(&inspection, self.cautious_now()) {
             Assessment::Leave(hold) => self.leave(key, attempt, hold),
-            Assessment::Wait(hold, known) => {
-                let usual = self.wait_span(&attempt.request);
-                self.wait(key, attempt, hold, known.map_or(usual, |span| span.min(limits::WAIT_MAX)));
+            Assessment::Wait(Hold::Deploying { from, to }, _) => {
+                attempt.request.postponed.get_or_insert(self.now.mono);
+                let span = left.min(limits::WAIT_MAX);
+                self.wait(key, attempt, Hold::Deploying { from, to }, Some(span));
             }
-            Assessment::Go(seen, formation) => self.go(key, attempt, *seen, formation),
+            Assessment::Wait(hold, known) => self.wait(key, attempt, hold, known),
+            Assessment::Go { seen, formation, broken } => {
+                self.go(key, attempt, *seen, (formation, broken));
+            }
+        }
+    }
+
+    /// Notes what the API shows of the dyno.
+    fn show(&mut self, key: DynoKey, seen: Option<&DynoInfo>) {
+        let dyno = self.dyno_mut(key);
+        dyno.seen = seen.cloned();
+        if let Some(seen) = seen {
+            dyno.process_begins(seen.created_at);
+            self.release_shown(key, seen.release);
         }
     }
 
     /// Nothing is in the way: asks for the claim.
-    fn go(&mut self, key: DynoKey, attempt: Inspecting, seen: DynoInfo, formation: usize) {
-        if let Err(hold) = self.end_giving_up(key, &seen) {
-            return self.leave(key, attempt, hold);
-        }
-        if self.is_used_up(key) {
-            return self.give_up(key, attempt);
-        }
+    fn go(
+        &mut self,
+        key: DynoKey,
+        attempt: Inspecting,
+        seen: DynoInfo,
+        (formation, broken): (usize, Vec<DynoName>),
+    ) {
         let dry_run = self.app(key.app).plan.dry_run;
         let request = &attempt.request;
         let draft = (!request.decided).then(|| {
@@ -199,58 +260,13 @@ impl Engine {
         let mut attempt = attempt.claim(seen.clone(), draft);
         if dry_run {
             self.announce(&mut attempt);
-            self.remember_restart(key);
+            self.remember_restart(key, &attempt.request.cause, None);
             return self.close(key, &attempt.request);
         }
-        let (attempt_id, is_manual) = (attempt.request.id, attempt.request.cause.is_manual());
+        let (attempt_id, is_forced) = (attempt.request.id, attempt.request.cause.is_forced());
         let decision = attempt.draft.clone();
-        self.effects.push(Effect::Claim { attempt_id, app: key.app, seen, is_manual, decision });
+        self.effects.push(Effect::Claim { attempt_id, app: key.app, seen, is_forced, broken, decision });
         self.put(key, attempt);
-    }
-
-    /// Whether `max_restarts` allows this dyno no restart now.
-    pub(super) fn is_used_up(&mut self, key: DynoKey) -> bool {
-        let (bounds, now) = (Bounds::from(self.policy(key)), self.mono());
-        let history = History { accepted: self.dyno_mut(key).restarts.as_slice(), ..History::default() };
-        verdict(&history, &bounds, now) == Err(Refusal::MaxRestarts)
-    }
-
-    /// A given-up dyno may continue only under another release.
-    pub(super) fn end_giving_up(&mut self, key: DynoKey, seen: &DynoInfo) -> Result<(), Hold> {
-        let (now, releases) = (self.now.mono, self.app(key.app).releases_seen);
-        let dyno = self.dyno_mut(key);
-        let Some(given_up) = &mut dyno.given_up else { return Ok(()) };
-        let is_new_release =
-            given_up.release.is_some() && seen.release.is_some() && given_up.release != seen.release;
-        if now < given_up.until && !is_new_release {
-            given_up.look_again = now.saturating_add(limits::GIVEN_UP_LOOK_EVERY);
-            given_up.releases_seen = releases;
-            return Err(Hold::GivenUp { until: given_up.until_at });
-        }
-        dyno.given_up = None;
-        Ok(())
-    }
-
-    fn give_up(&mut self, key: DynoKey, attempt: impl Revocable) {
-        let (hold, notice) = self.give_up_on(key);
-        self.leave(key, attempt, hold);
-        self.notice(key.app, Some(key), notice);
-    }
-
-    /// Gives up on the dyno. Returns the reason and the notice.
-    pub(super) fn give_up_on(&mut self, key: DynoKey) -> (Hold, NoticeKind) {
-        let (now, releases) = (self.now, self.app(key.app).releases_seen);
-        let (allowed, give_up_for) = (self.policy(key).max_restarts, self.policy(key).give_up_for);
-        let until_at = later(now.wall, give_up_for);
-        let dyno = self.dyno_mut(key);
-        dyno.given_up = Some(GivenUp {
-            until: now.mono.saturating_add(give_up_for),
-            until_at,
-            release: dyno.seen.as_ref().and_then(|seen| seen.release),
-            look_again: now.mono.saturating_add(limits::GIVEN_UP_LOOK_EVERY),
-            releases_seen: releases,
-        });
-        (Hold::MaxRestarts { allowed, until: until_at }, NoticeKind::GaveUp { allowed, until: until_at })
     }
 
     pub(super) fn claimed(&mut self, id: AttemptId, answer: Result<(), ClaimRefusal>) {
@@ -265,14 +281,20 @@ impl Engine {
                 Err(hold) => self.withdraw(key, attempt, hold),
                 Ok(()) => self.send_delete(key, attempt),
             },
-            Err(ClaimRefusal::MaxRestarts) => self.give_up(key, attempt),
+            Err(ClaimRefusal::MaxRestarts { until }) => {
+                let allowed = self.policy(key).max_restarts;
+                self.leave(key, attempt, Hold::MaxRestarts { allowed, until });
+            }
             Err(ClaimRefusal::Elsewhere { until }) => {
                 self.leave(key, attempt, Hold::ClaimedElsewhere { until });
             }
             Err(ClaimRefusal::FormationOut { dyno }) => {
                 let allowed = self.policy(key).max_concurrent.get();
                 let hold = Hold::FormationOut { dyno, state: DynoState::Other, allowed };
-                self.wait(key, attempt, hold, limits::WAIT_MIN);
+                self.wait(key, attempt, hold, None);
+            }
+            Err(ClaimRefusal::Paused { until, reason }) => {
+                self.leave(key, attempt, Hold::Paused { until, reason });
             }
             Err(ClaimRefusal::StoreAway) => self.leave(key, attempt, Hold::StoreAway),
         }
@@ -280,9 +302,7 @@ impl Engine {
 
     /// Returns a claim: drops the attempt before anything was sent.
     fn withdraw(&mut self, key: DynoKey, attempt: Claiming, hold: Hold) {
-        if attempt.lost.is_none() {
-            self.outcome(key, &attempt.request, RestartResult::Withdrawn);
-        }
+        self.outcome(key, &attempt.request, RestartResult::Withdrawn);
         self.leave(key, attempt, hold);
     }
 
@@ -296,6 +316,7 @@ impl Engine {
 
     fn send_delete(&mut self, key: DynoKey, mut attempt: Claiming) {
         self.announce(&mut attempt);
+        self.tokens.spend(1, self.now.mono);
         let (attempt_id, dyno) = (attempt.request.id, self.name(key));
         self.effects.push(Effect::Delete { attempt_id, app: key.app, dyno });
         self.put(key, attempt.restart(self.now.mono));
@@ -312,47 +333,70 @@ impl Engine {
                 self.accepted(key, attempt.boot(), false);
                 self.set_due(key, limits::POLL_MIN);
             }
-            // An earlier DELETE whose answer was lost may have removed it.
-            DeleteResult::Gone if attempt.lost.is_some() => self.gone_unconfirmed(key, attempt.request),
             DeleteResult::Gone => self.end(key, &attempt.request, RestartResult::Gone),
             DeleteResult::Lost { .. } => {
-                self.put(key, attempt.lose_answer(self.now.mono));
+                self.put(key, attempt.lose_answer());
                 self.set_due(key, limits::POLL_MIN);
             }
             DeleteResult::Refused(error) => self.refused(key, attempt, error),
         }
     }
 
-    /// The API did not carry it out and said why.
+    /// The API did not carry it out and said why, or the request surely was not sent.
     fn refused(&mut self, key: DynoKey, mut attempt: Restarting, error: ApiError) {
         attempt.request.failed_inspections += 1;
         let tries = attempt.request.failed_inspections;
-        let may_pass = matches!(error, ApiError::Throttled { .. } | ApiError::Unreachable { .. });
-        if may_pass && attempt.request.deletes < limits::DELETES_MAX {
-            let span = match &error {
-                ApiError::Throttled { wait } => self.throttled(*wait, tries),
-                _ => self.jitter.delay(limits::POLL_MIN, tries, limits::POLL_MAX),
-            };
-            self.outcome(key, &attempt.request, RestartResult::Refused(error.clone()));
-            return self.wait(key, attempt, Hold::ApiError(error), span);
+        let span = match &error {
+            ApiError::Throttled { wait } => Some(self.throttled(*wait, tries)),
+            ApiError::Unreachable { .. } if attempt.request.deletes < limits::DELETES_MAX => {
+                Some(self.jitter.delay(limits::POLL_MIN, tries, limits::POLL_MAX))
+            }
+            _ => None,
+        };
+        let result = RestartResult::Refused(error.clone());
+        if let Some(span) = span {
+            self.outcome(key, &attempt.request, result);
+            return self.wait(key, attempt, Hold::ApiError(error), Some(span));
         }
         if error.needs_person() {
             self.report_api_error(key.app, &error);
         }
-        let result = RestartResult::Refused(error);
+        self.refuse_for_a_while(key, error);
         self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));
         self.end(key, &attempt.request, result);
     }
 
-    /// Waits for something other than the dyno, which keeps its place. The reason goes on record once.
-    pub(super) fn wait(&mut self, key: DynoKey, attempt: impl Revocable, hold: Hold, span: Duration) {
+    /// The API is not asked again for this dyno for a while, which grows with each refusal.
+    fn refuse_for_a_while(&mut self, key: DynoKey, error: ApiError) {
+        let now = self.now.mono;
+        let dyno = self.dyno_mut(key);
+        let last = dyno.refused.take().filter(|last| now.saturating_sub(last.at) < limits::REFUSED_FORGOTTEN);
+        let tries = last.map_or(0, |last| last.tries);
+        let wait = limits::REFUSED_WAITS[tries.min(limits::REFUSED_WAITS.len() - 1)];
+        let until = now.saturating_add(wait);
+        dyno.refused = Some(Box::new(Refused { error, tries: tries + 1, at: now, until }));
+    }
+
+    /// Waits for something other than the dyno, which keeps its place: for `known` if that is known, else
+    /// with a back-off. The reason goes on record once.
+    pub(super) fn wait(
+        &mut self,
+        key: DynoKey,
+        attempt: impl Revocable,
+        hold: Hold,
+        known: Option<Duration>,
+    ) {
         let request = attempt.request();
-        let has_waited = self.now.mono.saturating_sub(request.since);
+        let has_waited = self.now.mono.saturating_sub(request.placed);
         if request.cause.is_manual() && has_waited >= limits::ORDER_PATIENCE {
             return self.leave(key, attempt, hold);
         }
+        let span = known.unwrap_or_else(|| {
+            self.jitter.delay(limits::WAIT_MIN, attempt.request().waits, limits::WAIT_MAX)
+        });
         let mut waiting = attempt.wait();
         let request = &mut waiting.request;
+        request.is_decisive = known.is_some();
         let before = request.waiting_for.replace(hold.clone());
         if before.is_none_or(|before| before.label() != hold.label()) {
             let (cause, id) = (request.cause.clone(), request.id);
@@ -362,16 +406,12 @@ impl Engine {
         self.set_due(key, span);
     }
 
-    /// Drops an attempt, with its reason. If a DELETE of it may still be carried out, it is polled instead.
+    /// Drops an attempt, with its reason.
     pub(super) fn leave(&mut self, key: DynoKey, attempt: impl Revocable, hold: Hold) {
-        match attempt.leave() {
-            Left::Unconfirmed(unconfirmed) => self.poll_later(key, unconfirmed),
-            Left::Over(request) => {
-                let id = request.decided.then_some(request.id);
-                self.decide(key, &request.cause, Action::Hold(hold), id);
-                self.close(key, &request);
-            }
-        }
+        let request = attempt.into_request();
+        let id = request.decided.then_some(request.id);
+        self.decide(key, &request.cause, Action::Hold(hold), id);
+        self.close(key, &request);
     }
 
     pub(super) fn end(&mut self, key: DynoKey, request: &Request, result: RestartResult) {
@@ -391,6 +431,7 @@ impl Engine {
         let formation = self.formation_mut(key);
         formation.active.retain(|index| *index != key.index);
         formation.queue.retain(|index| *index != key.index);
+        formation.failed.retain(|index| *index != key.index);
         self.freed.insert((key.app, key.formation));
     }
 
@@ -404,11 +445,21 @@ impl Engine {
         self.active_beside(key, Attempt::may_be_out).map(|other| self.name(other)).collect()
     }
 
-    /// Another dyno of the formation whose restart failed. No other dyno is restarted until it is up, however
-    /// many places are free: the same cause may keep all of them from booting.
-    fn failed_beside(&self, key: DynoKey) -> Option<DynoName> {
-        let failed = |attempt: &Attempt| matches!(attempt, Attempt::Failed(_));
-        self.active_beside(key, failed).next().map(|other| self.name(other))
+    /// Other dynos of the formation whose restart failed, each with the time of its acceptance.
+    fn failed_beside(&self, key: DynoKey) -> Vec<(DynoName, Timestamp)> {
+        let formation = &self.app(key.app).formations[usize::from(key.formation)];
+        let others = formation.failed.iter().map(|index| DynoKey { index: *index, ..key });
+        let failed = others.filter_map(|other| match &self.dynos.get(&other)?.attempt {
+            Some(Attempt::Failed(failed)) if other != key => Some((self.name(other), failed.accepted)),
+            _ => None,
+        });
+        let now = self.now.wall.max(self.platform_now());
+        failed.map(|(name, accepted)| (name, earlier(now, self.ago(accepted)))).collect()
+    }
+
+    /// The time since a reading of the engine's clock.
+    pub(super) fn ago(&self, at: SignedDuration) -> Duration {
+        Duration::try_from(self.mono().saturating_sub(at)).unwrap_or_default()
     }
 
     fn active_beside(&self, key: DynoKey, is_so: impl Fn(&Attempt) -> bool) -> impl Iterator<Item = DynoKey> {
@@ -418,10 +469,6 @@ impl Engine {
             let attempt = self.dynos.get(other).and_then(|dyno| dyno.attempt.as_ref());
             *other != key && attempt.is_some_and(&is_so)
         })
-    }
-
-    fn wait_span(&mut self, request: &Request) -> Duration {
-        self.jitter.delay(limits::WAIT_MIN, request.waits, limits::WAIT_MAX)
     }
 
     pub(super) fn set_due(&mut self, key: DynoKey, span: Duration) {
@@ -452,5 +499,8 @@ pub(super) fn is_replaced(target: &DynoInfo, seen: Option<&DynoInfo>) -> bool {
     seen.is_none_or(|seen| !target.is_same_process(seen))
 }
 
-/// Two inspections and a DELETE.
+/// The list of dynos and the dyno itself.
+const CALLS_OF_AN_INSPECTION: u32 = 2;
+
+/// An inspection and a DELETE.
 pub(super) const CALLS_OF_A_RESTART: u32 = 3;

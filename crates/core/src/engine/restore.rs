@@ -8,10 +8,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DynoInfo;
-use crate::engine::attempt::{Cause, Queued};
-use crate::engine::dyno::{GivenUp, LastRestart};
-use crate::engine::{Engine, Pause};
+use crate::codes::Code;
+use crate::engine::Engine;
+use crate::engine::attempt::{Attempt, Cause, Queued};
+use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
 use crate::ident::{AppId, DynoName};
+use crate::limits;
 use crate::record::AttemptId;
 use crate::time::since;
 
@@ -21,6 +23,8 @@ pub struct RestoredState {
     /// Claims of a process that died between its DELETE and the end of the attempt; this process now holds
     /// them.
     pub claims: Vec<OpenClaim>,
+    /// What an earlier process had not sent to the API before it stopped.
+    pub pending: Vec<PendingRestart>,
     pub given_up: Vec<RestoredGiveUp>,
     pub pauses: Vec<RestoredPause>,
     /// Accepted restarts that a cool-down or `max_restarts` still counts, oldest first.
@@ -32,6 +36,30 @@ pub struct RestoredRestart {
     pub app: AppId,
     pub dyno: DynoName,
     pub accepted_at: Timestamp,
+    /// When the new instance was seen up.
+    pub back_at: Option<Timestamp>,
+    /// The rule that led to it; none for a manual one.
+    pub rule: Option<Arc<str>>,
+    /// Whether a person's word passed the limits, so that it does not count for `max_restarts`.
+    pub is_forced: bool,
+    /// Whether the error was back soon after it.
+    pub is_useless: bool,
+    /// The release of the replaced instance.
+    pub release: Option<u64>,
+}
+
+/// An error or a request that led to no DELETE yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingRestart {
+    pub app: AppId,
+    pub dyno: DynoName,
+    pub cause: PendingCause,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum PendingCause {
+    Manual { forced: bool },
+    Rule { rule: Arc<str>, code: Option<Code>, lines: u32, error_at: Timestamp },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +69,8 @@ pub struct RestoredGiveUp {
     pub until: Timestamp,
     /// The release at that time.
     pub release: Option<u64>,
+    /// Give-ups in a row, this one included.
+    pub times: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +81,7 @@ pub struct RestoredPause {
     pub reason: Arc<str>,
 }
 
-/// A claim whose process died. Its DELETE may have been sent.
+/// A claim whose process ended. Its DELETE may have been sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenClaim {
     /// The attempt id under which this process now holds it.
@@ -59,6 +89,8 @@ pub struct OpenClaim {
     pub app: AppId,
     pub target: DynoInfo,
     pub rule: Arc<str>,
+    /// When the API accepted the DELETE, if it is known to have done so.
+    pub accepted_at: Option<Timestamp>,
 }
 
 impl Engine {
@@ -71,14 +103,45 @@ impl Engine {
         }
         self.replace_pauses(past.pauses);
         for claim in past.claims {
-            self.resume_unconfirmed(claim);
+            self.resume(claim);
+        }
+        for pending in past.pending {
+            self.take_up(pending);
         }
     }
 
+    /// What an attempt was asked for, if its DELETE has not been sent.
+    pub(super) fn pending_of(&self, key: DynoKey) -> Option<PendingRestart> {
+        let attempt = self.dynos.get(&key)?.attempt.as_ref()?;
+        let (Attempt::Queued(_) | Attempt::Inspecting(_) | Attempt::Waiting(_) | Attempt::Claiming(_)) =
+            attempt
+        else {
+            return None;
+        };
+        let cause = match attempt.request().cause.clone() {
+            Cause::Manual { forced } => PendingCause::Manual { forced },
+            Cause::Rule { rule, code, lines, error_at } => PendingCause::Rule { rule, code, lines, error_at },
+        };
+        Some(PendingRestart { app: key.app, dyno: self.name(key), cause })
+    }
+
+    /// Judges again what an earlier process left: it is taken up, or the reason goes on record.
+    fn take_up(&mut self, pending: PendingRestart) {
+        let Some(key) = self.key(pending.app, &pending.dyno) else { return };
+        if !self.track(key) || self.attempt_mut(key).is_some() {
+            return;
+        }
+        let cause = match pending.cause {
+            PendingCause::Manual { forced } => Cause::Manual { forced },
+            PendingCause::Rule { rule, code, lines, error_at } => Cause::Rule { rule, code, lines, error_at },
+        };
+        self.admit(key, cause);
+    }
+
     pub(super) fn replace_pauses(&mut self, pauses: Vec<RestoredPause>) {
-        self.resume(None);
+        self.end_pause(None);
         for RestoredPause { app, until, reason } in pauses {
-            self.pause(app, Pause { reason, until });
+            self.pause(app, until, reason);
         }
     }
 
@@ -88,18 +151,33 @@ impl Engine {
             return;
         }
         let (now, rate) = (self.mono(), self.policy(key).max_restarts);
+        // A younger one may not be judged yet.
+        let judged_after = self.policy(key).boot_timeout + limits::HELP_WITHIN;
         // A time in the future, written by a wrong clock, counts as now: longer, never shorter.
         let age = since(restart.accepted_at, self.now.wall);
         let accepted =
             SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
-        let dyno = self.dyno_mut(key);
-        dyno.restarts.add(accepted, rate, now);
-        if dyno.last_restart.as_ref().is_none_or(|last| last.accepted <= accepted) {
-            dyno.last_restart = Some(LastRestart {
+        let restarts = &mut self.dyno_mut(key).restarts;
+        if restart.is_forced || (restart.release.is_some() && restarts.release != restart.release) {
+            restarts.start_over();
+        }
+        restarts.release = restart.release.or(restarts.release);
+        if !restart.is_forced {
+            restarts.accepted.add(accepted, rate, now);
+            if restart.is_useless {
+                restarts.useless = restarts.useless.saturating_add(1);
+            } else if age >= judged_after {
+                restarts.useless = 0;
+            }
+        }
+        if restarts.last.as_ref().is_none_or(|last| last.accepted <= accepted) {
+            restarts.last = Some(LastRestart {
+                attempt_id: None,
                 accepted_at: restart.accepted_at,
+                began_at: restart.accepted_at,
                 accepted,
-                back_at: None,
-                reported_no_help: false,
+                back_at: restart.back_at,
+                judged_by: restart.rule.clone().filter(|_| !restart.is_useless),
                 unread: None,
             });
         }
@@ -110,32 +188,38 @@ impl Engine {
         if !self.track(key) {
             return;
         }
-        let (now, releases) = (self.now, self.app(key.app).releases_seen);
-        self.dyno_mut(key).given_up = Some(GivenUp {
+        let now = self.now;
+        let restarts = &mut self.dyno_mut(key).restarts;
+        restarts.give_ups = given_up.times;
+        restarts.release = given_up.release.or(restarts.release);
+        restarts.given_up = Some(GivenUp {
             until: now.mono.saturating_add(since(now.wall, given_up.until)),
             until_at: given_up.until,
-            release: given_up.release,
             // There may have been a release in the meantime.
             look_again: now.mono,
-            releases_seen: releases,
         });
     }
 
-    /// Polls the dyno of a DELETE that a dead process may have sent. No new DELETE is sent for it.
-    fn resume_unconfirmed(&mut self, claim: OpenClaim) {
+    /// Polls the dyno of a DELETE that an earlier process sent or may have sent. No new DELETE is sent for
+    /// it.
+    fn resume(&mut self, claim: OpenClaim) {
         self.attempts_made = self.attempts_made.max(claim.attempt_id.0);
         let Some(key) = self.key(claim.app, &claim.target.name) else { return };
-        if !self.track(key) {
+        if !self.track(key) || self.attempt_mut(key).is_some() {
             return;
         }
         let now = self.now;
+        let age = claim.accepted_at.map(|at| since(at, now.wall));
         let cause = Cause::Rule { rule: claim.rule, code: None, lines: 0, error_at: now.wall };
-        let dyno = self.dyno_mut(key);
-        if dyno.attempt.is_some() {
-            return;
-        }
         let queued = Queued::queue(claim.attempt_id, cause, now.mono);
-        dyno.attempt = Some(queued.resume_unconfirmed(claim.target, now.mono).into());
+        let attempt: Attempt = match age.map(SignedDuration::try_from) {
+            Some(age) => {
+                let accepted = age.map_or(SignedDuration::MIN, |age| self.mono().saturating_sub(age));
+                queued.resume_booting(claim.target, accepted).into()
+            }
+            None => queued.resume_unconfirmed(claim.target, now.mono).into(),
+        };
+        self.put(key, attempt);
         self.attempts.insert(claim.attempt_id, key);
         self.formation_mut(key).active.push(key.index);
         self.set_due(key, Duration::ZERO);

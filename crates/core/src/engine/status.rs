@@ -107,7 +107,7 @@ impl Engine {
     fn dyno_status(&self, key: DynoKey, dyno: &Dyno) -> DynoStatus {
         let now = self.now;
         let cooling = judge::cool_down_left(dyno, self.policy(key), now.mono);
-        let given_up = dyno.given_up.as_ref().filter(|given_up| given_up.until > now.mono);
+        let given_up = dyno.restarts.given_up.as_ref().filter(|given_up| given_up.until > now.mono);
         let stage = match &dyno.attempt {
             Some(Attempt::Queued(_)) => Stage::Queued,
             Some(Attempt::Inspecting(_) | Attempt::Waiting(_) | Attempt::Claiming(_)) => Stage::Waiting,
@@ -122,7 +122,7 @@ impl Engine {
         DynoStatus {
             cooling_until: cooling.map(|left| later(now.wall, left)),
             given_up_until: given_up.map(|given_up| given_up.until_at),
-            last_restart_at: dyno.last_restart.as_ref().map(|last| last.accepted_at),
+            last_restart_at: dyno.restarts.last.as_ref().map(|last| last.accepted_at),
             memory: dyno.memory,
             name: self.name(key),
             quiet_for: now.mono.saturating_sub(dyno.touched),

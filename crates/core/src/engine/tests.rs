@@ -8,10 +8,12 @@ use jiff::Timestamp;
 
 use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::codes::Code;
+use crate::engine::foreign::Foreign;
 use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
 use crate::engine::{Effect, Engine, Input, OrderId};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, DrainToken, DynoName};
+use crate::limits;
 use crate::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
 use crate::record::{AttemptId, MemoryAfterRestart, Record};
 use crate::time::{Now, earlier, later};
@@ -25,6 +27,8 @@ enum Fault {
     DeleteLost {
         done: bool,
     },
+    /// Accepted, and nothing happens.
+    DeleteIgnored,
     DeleteRefused(ApiError),
     /// The answer to the next effect of this kind comes only with [`Bench::answer`].
     Hang(&'static str),
@@ -35,6 +39,8 @@ enum Fault {
 struct Bench {
     api: Vec<DynoInfo>,
     boot: Duration,
+    /// API calls so far.
+    calls: u64,
     deletes: Vec<String>,
     effects_of_orders: Vec<String>,
     engine: Engine,
@@ -43,6 +49,8 @@ struct Bench {
     errors_elsewhere: Vec<Timestamp>,
     hanging: VecDeque<Effect>,
     instances: u32,
+    preboot: bool,
+    quantity: Option<u32>,
     now: Now,
     timeline: Vec<String>,
 }
@@ -52,6 +60,7 @@ fn policy() -> Policy {
         process_types: vec!["web".parse().expect("a type")],
         cooldown: mins(10),
         max_restarts: Rate { count: NonZeroU32::new(3).expect("a count"), per: mins(120) },
+        give_up_after: NonZeroU32::MIN.saturating_add(2),
         give_up_for: mins(360),
         max_concurrent: NonZeroU32::MIN,
         settle: secs(30),
@@ -98,6 +107,9 @@ impl Bench {
         let mut bench = Self {
             api: Vec::new(),
             boot: secs(8),
+            calls: 0,
+            preboot: false,
+            quantity: None,
             deletes: Vec::new(),
             effects_of_orders: Vec::new(),
             engine: Engine::new(vec![plan], 1),
@@ -175,17 +187,6 @@ impl Bench {
         }
     }
 
-    /// The answer to the oldest hanging DELETE is lost; it was not carried out.
-    fn lose(&mut self) {
-        let Some(Effect::Delete { attempt_id, .. }) = self.hanging.pop_front() else {
-            panic!("no DELETE hangs")
-        };
-        self.input(Input::Deleted {
-            attempt_id,
-            answer: DeleteResult::Lost { what: "timed out".to_owned() },
-        });
-    }
-
     fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         self.let_boot();
         let kind = match &effect {
@@ -199,6 +200,11 @@ impl Bench {
             self.hanging.push_back(effect);
             return None;
         }
+        self.calls += match kind {
+            "look" => 2,
+            "delete" => 1,
+            _ => u64::from(matches!(effect, Effect::Poll { .. })),
+        };
         let find = |api: &[DynoInfo], name: &DynoName| api.iter().find(|seen| seen.name == *name).cloned();
         Some(match effect {
             Effect::Answer { decisions, .. } => {
@@ -227,6 +233,8 @@ impl Bench {
                 let view = FormationInfo {
                     dyno: dyno.and_then(|name| find(&self.api, &name)),
                     formation: self.api.clone(),
+                    preboot: self.preboot,
+                    quantity: self.quantity,
                     ..FormationInfo::default()
                 };
                 Input::Inspected { attempt_id, answer: error.map_or(Ok(view), Err) }
@@ -254,10 +262,11 @@ impl Bench {
         let text = name.to_string();
         self.deletes.push(format!("{} {text}", self.clock()));
         let fault = self.take_fault(|fault| match fault {
-            Fault::DeleteLost { .. } | Fault::DeleteRefused(_) => Some(fault.clone()),
+            Fault::DeleteIgnored | Fault::DeleteLost { .. } | Fault::DeleteRefused(_) => Some(fault.clone()),
             _ => None,
         });
         match fault {
+            Some(Fault::DeleteIgnored) => return DeleteResult::Accepted,
             Some(Fault::DeleteRefused(error)) => return DeleteResult::Refused(error),
             Some(Fault::DeleteLost { done }) => {
                 if done {
@@ -409,6 +418,7 @@ fn no_dyno_is_restarted_while_the_platform_has_one_out() {
         let up_at = bench.now.wall;
         let third = bench.dyno_mut("web.3");
         (third.state, third.updated_at) = (DynoState::Up, up_at);
+        bench.r14("web.1");
         bench.pass(mins(2));
         assert_eq!(bench.deletes.len(), 1, "{state:?}");
         assert!(bench.deletes[0].as_str() >= "00:01:30", "{:?}", bench.deletes);
@@ -461,58 +471,143 @@ fn the_cool_down_runs_from_the_accepted_restart() {
 }
 
 #[test]
-fn a_refused_attempt_starts_no_cool_down() {
+fn a_refused_restart_is_tried_again_after_growing_waits() {
     let mut bench = Bench::new(plan(), 1);
-    bench
-        .faults
-        .push_back(Fault::DeleteRefused(ApiError::Refused { status: 422, id: "invalid_params".to_owned() }));
-    bench.r14("web.1");
-    bench.pass(secs(21));
-    bench.r14("web.1");
-    assert_eq!(bench.deletes, ["00:00:00 web.1", "00:00:21 web.1"]);
-    bench.expect(&[
-        "00:00:00 web.1 restart rule",
-        "00:00:00 notice failure",
-        "00:00:00 web.1 refused",
-        "00:00:21 web.1 restart rule",
-        "00:00:21 web.1 accepted",
-    ]);
+    let refusal = ApiError::Refused { status: 409, id: "conflict".to_owned(), message: "busy".to_owned() };
+    bench.faults.extend((0..5).map(|_| Fault::DeleteRefused(refusal.clone())));
+    for _ in 0..425 {
+        bench.r14("web.1");
+        bench.pass(secs(20));
+    }
+    let expected = ["00:00:00", "00:01:00", "00:06:00", "00:21:00", "01:21:00", "02:21:00"];
+    assert_eq!(bench.deletes, expected.map(|at| format!("{at} web.1")), "{:#?}", bench.timeline);
+    assert!(bench.timeline.contains(&"00:00:20 web.1 hold refused".to_owned()));
+    // An accepted restart ends that.
+    assert!(bench.timeline.contains(&"02:21:00 web.1 accepted".to_owned()));
 }
 
 #[test]
-fn a_dyno_over_max_restarts_is_given_up_until_a_release() {
+fn three_quick_tries_follow_an_error_of_the_api() {
+    let mut bench = Bench::new(plan(), 1);
+    let away = ApiError::Unreachable { what: "500 internal_server_error".to_owned() };
+    bench.faults.extend((0..4).map(|_| Fault::DeleteRefused(away.clone())));
+    for _ in 0..5 {
+        bench.r14("web.1");
+        bench.pass(secs(20));
+    }
+    assert_eq!(bench.deletes.len(), 5, "{:#?}", bench.timeline);
+    assert!(
+        bench.deletes[2].as_str() < "00:00:15" && bench.deletes[3].as_str() >= "00:01:00",
+        "{:?}",
+        bench.deletes
+    );
+}
+
+#[test]
+fn max_restarts_is_a_rate_that_a_release_clears() {
     let mut bench = Bench::new(plan(), 1);
     for _ in 0..3 {
         bench.r14("web.1");
         bench.pass(mins(15));
     }
     bench.r14("web.1");
-    bench.pass(mins(15));
+    bench.pass(mins(74));
     bench.r14("web.1");
-    assert_eq!(bench.deletes.len(), 3);
-    assert_eq!(
-        bench.timeline[bench.timeline.len() - 3..],
-        ["00:45:00 web.1 hold max_restarts", "00:45:00 notice give_up", "01:00:00 web.1 hold given_up",]
-    );
-    // Another release, known only from the API.
-    bench.pass(mins(60));
+    bench.pass(mins(1));
+    bench.r14("web.1");
+    bench.pass(mins(11));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 4, "{:#?}", bench.timeline);
+    assert_eq!(bench.deletes[3], "02:00:00 web.1");
+    assert!(bench.timeline.contains(&"00:45:00 web.1 hold max_restarts".to_owned()));
+    assert!(bench.timeline.last().is_some_and(|line| line.ends_with("hold max_restarts")));
+    // Another release, announced and then shown by the API.
+    bench.dyno_mut("web.1").release = Some(8);
+    bench.events(vec![Fact::Release { version: Some(8) }]);
+    bench.pass(mins(4));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 5, "{:#?}", bench.timeline);
+}
+
+/// A dyno whose restarts do not help: over its quota again 46 s after it is up.
+fn plateau(bench: &mut Bench, span: Duration) {
+    let end = bench.now.mono + span;
+    while bench.now.mono < end {
+        let up_for = bench.now.wall.duration_since(bench.api[0].in_state_since());
+        if bench.api[0].state == DynoState::Up && up_for >= jiff::SignedDuration::from_secs(36) {
+            bench.r14("web.1");
+        }
+        bench.pass(secs(20));
+        bench.let_boot();
+    }
+}
+
+#[test]
+fn a_plateau_is_given_up_after_three_useless_restarts_and_tried_once_more() {
+    let mut bench = Bench::new(plan(), 1);
+    plateau(&mut bench, mins(60 * 48));
+    let minutes: Vec<u64> = bench
+        .deletes
+        .iter()
+        .map(|line| {
+            line[..2].parse::<u64>().expect("hours") * 60 + line[3..5].parse::<u64>().expect("minutes")
+        })
+        .collect();
+    // Doubled cool-downs of 20 and 40 minutes; given up for 6, 12, 24 and 24 hours.
+    assert_eq!(minutes.len(), 6, "{:?}", bench.deletes);
+    let gaps: Vec<u64> = minutes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!((20..=22).contains(&gaps[0]) && (40..=42).contains(&gaps[1]), "{gaps:?}");
+    assert!((360..=364).contains(&gaps[2]) && (720..=724).contains(&gaps[3]), "{gaps:?}");
+    assert!((1440..=1444).contains(&gaps[4]), "{gaps:?}");
+    let told: Vec<&String> = bench.timeline.iter().filter(|line| line.ends_with("notice give_up")).collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(!bench.timeline.iter().any(|line| line.contains("not_restarted")), "a give-up is intended");
+}
+
+#[test]
+fn a_release_or_a_persons_word_ends_a_give_up() {
+    let given_up = || {
+        let mut bench = Bench::new(plan(), 1);
+        plateau(&mut bench, mins(90));
+        assert_eq!(bench.deletes.len(), 3, "{:#?}", bench.timeline);
+        assert!(
+            bench.timeline.last().is_some_and(|line| line.ends_with("hold given_up")),
+            "{:?}",
+            &bench.timeline[bench.timeline.len() - 9..]
+        );
+        bench
+    };
+    let mut bench = given_up();
     bench.dyno_mut("web.1").release = Some(8);
     bench.events(vec![Fact::Release { version: Some(8) }]);
     bench.pass(mins(4));
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 4, "{:#?}", bench.timeline);
+    let mut bench = given_up();
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.1")), forced: true });
+    assert_eq!(bench.deletes.len(), 4, "{:#?}", bench.timeline);
+    // The counts start again: two more useless restarts change nothing.
+    bench.pass(mins(11));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 5, "{:#?}", bench.timeline);
 }
 
 #[test]
-fn a_give_up_ends_with_time() {
-    let mut bench = Bench::new(plan(), 1);
-    for _ in 0..4 {
-        bench.r14("web.1");
-        bench.pass(mins(15));
+fn a_leak_that_restarts_help_is_restarted_all_night_and_reported_once() {
+    let mut plan = plan();
+    plan.policy.max_restarts = Rate { count: NonZeroU32::new(8).expect("a count"), per: mins(120) };
+    let mut bench = Bench::new(plan, 1);
+    for _ in 0..(8 * 180) {
+        let up_for = bench.now.wall.duration_since(bench.api[0].in_state_since());
+        if bench.api[0].state == DynoState::Up && up_for >= jiff::SignedDuration::from_mins(20) {
+            bench.r14("web.1");
+        }
+        bench.pass(secs(20));
+        bench.let_boot();
     }
-    bench.pass(mins(6 * 60));
-    bench.r14("web.1");
-    assert_eq!(bench.deletes.len(), 4);
+    assert!((23..=25).contains(&bench.deletes.len()), "{:?}", bench.deletes);
+    let told: Vec<&String> = bench.timeline.iter().filter(|line| line.contains("notice")).collect();
+    assert!(matches!(told.as_slice(), [once] if once.ends_with("notice restart")), "{told:?}");
 }
 
 #[test]
@@ -527,39 +622,58 @@ fn after_a_lost_answer_a_carried_out_restart_is_not_repeated() {
 }
 
 #[test]
-fn a_lost_request_is_repeated_only_for_the_old_instance() {
-    let mut bench = Bench::new(plan(), 1);
-    bench.faults.push_back(Fault::DeleteLost { done: false });
-    bench.r14("web.1");
-    bench.pass(mins(2));
-    assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
-    assert_eq!(bench.deletes[1], "00:00:05 web.1", "as soon as it cannot be on its way any more");
-    // One decision, however often it is requested.
-    assert_eq!(bench.timeline.iter().filter(|line| line.contains("restart rule")).count(), 1);
-}
-
-#[test]
-fn a_restart_that_is_never_answered_ends_and_is_reported() {
-    let mut bench = Bench::new(plan(), 1);
-    bench.faults.extend((0..3).map(|_| Fault::DeleteLost { done: false }));
-    bench.r14("web.1");
-    bench.pass(mins(4));
-    assert_eq!(bench.deletes.len(), 3);
-    let last: Vec<&str> = bench.timeline.iter().rev().take(2).map(|line| &line[9..]).collect();
-    assert_eq!(last, ["web.1 unanswered", "notice failure"]);
-    // Nothing was spent.
-    bench.r14("web.1");
-    assert_eq!(bench.deletes.len(), 4);
-}
-
-#[test]
-fn a_dyno_that_does_not_come_back_holds_the_others() {
+fn a_lost_request_is_not_repeated_before_the_boot_time_out() {
     let mut bench = Bench::new(plan(), 2);
-    bench.boot = mins(30);
+    bench.faults.push_back(Fault::DeleteLost { done: false });
+    for _ in 0..8 {
+        bench.r14("web.1");
+        bench.r14("web.2");
+        bench.pass(secs(20));
+    }
+    // It may still be carried out, so nothing else of the formation is taken.
+    assert_eq!(bench.deletes, ["00:00:00 web.1"], "{:#?}", bench.timeline);
+    // Then the next one goes, and nothing was spent.
+    bench.pass(mins(2));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes[1..], ["00:03:00 web.2", "00:04:40 web.1"], "{:#?}", bench.timeline);
+    assert!(bench.timeline.iter().any(|line| line.ends_with("web.1 unanswered")));
+}
+
+#[test]
+fn a_late_effect_is_found_and_not_repeated() {
+    for late in [12, 25, 100, 170] {
+        let mut bench = Bench::new(plan(), 2);
+        bench.faults.push_back(Fault::DeleteLost { done: false });
+        bench.r14("web.1");
+        for second in 0..240 {
+            if second == late {
+                bench.replace("web.1");
+            }
+            if second % 20 == 0 {
+                bench.r14("web.1");
+                bench.r14("web.2");
+            }
+            bench.pass(secs(1));
+        }
+        let of_1 = bench.deletes.iter().filter(|line| line.ends_with("web.1")).count();
+        assert_eq!(of_1, 1, "{:?}", bench.deletes);
+        assert!(bench.timeline.iter().any(|line| line.contains("web.1 back")), "{:#?}", bench.timeline);
+        for line in bench.deletes.iter().filter(|line| line.ends_with("web.2")) {
+            let at = line[3..5].parse::<u64>().expect("minutes") * 60
+                + line[6..8].parse::<u64>().expect("seconds");
+            assert!(at > late + 30, "web.1 had not settled: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_restart_that_fails_holds_the_others_until_a_dyno_of_the_type_has_booted() {
+    let mut bench = Bench::new(plan(), 4);
+    bench.boot = mins(300);
     bench.r14("web.1");
     bench.pass(mins(4));
     bench.r14("web.2");
-    bench.pass(mins(1));
+    bench.pass(secs(80));
     assert_eq!(bench.deletes.len(), 1);
     bench.expect(&[
         "00:00:00 web.1 restart rule",
@@ -568,33 +682,345 @@ fn a_dyno_that_does_not_come_back_holds_the_others() {
         "00:03:00 notice failure",
         "00:04:00 web.2 hold formation_failed",
     ]);
-    bench.boot = secs(1);
+    // Heroku cycles web.3, which comes up: the release can boot.
+    let wall = bench.now.wall;
+    let fresh = bench.instance("web.3", wall, DynoState::Up);
+    *bench.dyno_mut("web.3") = fresh;
     for _ in 0..6 {
         bench.r14("web.2");
-        bench.pass(secs(30));
+        bench.pass(secs(20));
     }
     assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
-    assert!(bench.timeline.iter().any(|line| line.ends_with("web.1 back_late")));
+}
+
+#[test]
+fn a_broken_dyno_is_reported_once_and_holds_nobody() {
+    let mut bench = Bench::new(plan(), 10);
+    let hours_ago = earlier(bench.now.wall, mins(180));
+    let broken = bench.dyno_mut("web.10");
+    (broken.state, broken.updated_at) = (DynoState::Crashed, hours_ago);
+    for index in [1, 2] {
+        bench.r14(&format!("web.{index}"));
+        bench.pass(mins(1));
+    }
+    assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
+    let told: Vec<&String> = bench.timeline.iter().filter(|line| line.contains("notice")).collect();
+    assert_eq!(told, ["00:00:00 notice failure"]);
+}
+
+#[test]
+fn the_last_dyno_up_and_half_a_formation_are_never_taken() {
+    let held = |webs: u32, crashed: &[u32], expect: bool| {
+        let mut bench = Bench::new(plan(), webs);
+        let hours_ago = earlier(bench.now.wall, mins(180));
+        for index in crashed {
+            let broken = bench.dyno_mut(&format!("web.{index}"));
+            (broken.state, broken.updated_at) = (DynoState::Crashed, hours_ago);
+        }
+        bench.r14("web.1");
+        assert_eq!(
+            bench.deletes.is_empty(),
+            expect,
+            "{webs} dynos, {crashed:?} crashed: {:#?}",
+            bench.timeline
+        );
+        if expect {
+            assert!(bench.timeline.last().is_some_and(|line| line.ends_with("hold formation_out")));
+        }
+    };
+    held(2, &[2], true);
+    held(3, &[2], false);
+    held(3, &[2, 3], true);
+    held(4, &[2], false);
+    held(4, &[2, 3], true);
+    held(5, &[2, 3], false);
+    held(5, &[2, 3, 4], true);
+}
+
+#[test]
+fn never_all_of_a_formation_is_taken() {
+    let mut plan = plan();
+    plan.policy.max_concurrent = NonZeroU32::new(2).expect("a count");
+    let mut bench = Bench::new(plan.clone(), 2);
+    bench.r14("web.1");
+    bench.r14("web.2");
+    assert_eq!(bench.deletes, ["00:00:00 web.1"], "{:#?}", bench.timeline);
+    // A list that lacks dynos of the formation.
+    plan.policy.max_concurrent = NonZeroU32::MIN;
+    let mut bench = Bench::new(plan, 1);
+    bench.quantity = Some(3);
+    bench.r14("web.1");
+    assert!(bench.deletes.is_empty(), "{:#?}", bench.timeline);
+}
+
+#[test]
+fn a_dyno_that_crashes_while_it_settles_is_reported() {
+    let mut bench = Bench::new(plan(), 3);
+    bench.r14("web.1");
+    bench.pass(secs(20));
+    bench.dyno_mut("web.1").state = DynoState::Crashed;
+    bench.life("web.1", Change::State(DynoState::Crashed));
+    bench.pass(secs(1));
+    let last: Vec<&str> = bench.timeline.iter().rev().take(2).map(|line| &line[9..]).collect();
+    assert_eq!(last, ["notice failure", "web.1 down_again"]);
+}
+
+#[test]
+fn an_accepted_restart_that_does_not_happen_is_called_that() {
+    let mut bench = Bench::new(plan(), 2);
+    bench.faults.push_back(Fault::DeleteIgnored);
+    bench.r14("web.1");
+    bench.pass(mins(4));
+    assert!(bench.timeline.contains(&"00:03:00 web.1 ignored".to_owned()), "{:#?}", bench.timeline);
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1, "its cool-down runs");
+}
+
+#[test]
+fn one_off_dynos_are_neither_restarted_nor_counted() {
+    let mut bench = Bench::new(plan(), 2);
+    let (wall, young) = (bench.now.wall, earlier(bench.now.wall, secs(5)));
+    let console = bench.instance("web.4321", young, DynoState::Starting);
+    bench.api.push(DynoInfo { is_one_off: true, ..console });
+    bench.r14("web.1");
+    assert_eq!(bench.deletes, ["00:00:00 web.1"], "{:#?}", bench.timeline);
+    let console = bench.dyno_mut("web.4321");
+    (console.state, console.created_at, console.updated_at) =
+        (DynoState::Up, earlier(wall, mins(60)), earlier(wall, mins(60)));
+    bench.pass(mins(2));
+    bench.r14("web.4321");
+    assert!(bench.timeline.last().is_some_and(|line| line.ends_with("web.4321 hold one_off")));
+}
+
+#[test]
+fn a_sample_below_the_limit_withdraws_an_error() {
+    let mut bench = Bench::new(plan(), 2);
+    bench.r14("web.1");
+    bench.r14("web.2");
+    bench.pass(secs(10));
+    bench.events(vec![Fact::Memory {
+        dyno: dyno("web.2"),
+        used: Megabytes { hundredths: 20_000 },
+        permille: 400,
+    }]);
+    bench.pass(secs(60));
+    assert_eq!(bench.deletes, ["00:00:00 web.1"]);
+    assert!(
+        bench.timeline.last().is_some_and(|line| line.ends_with("web.2 hold recovered")),
+        "{:#?}",
+        bench.timeline
+    );
+}
+
+#[test]
+fn with_preboot_young_dynos_and_the_old_twins_errors_are_left_alone() {
+    let mut bench = Bench::new(plan(), 1);
+    bench.preboot = true;
+    let young = earlier(bench.now.wall, secs(250));
+    (bench.dyno_mut("web.1").created_at, bench.dyno_mut("web.1").updated_at) = (young, young);
+    bench.r14("web.1");
+    bench.expect(&["00:00:00 web.1 hold too_young"]);
+    // Later, the metrics tell the twins apart.
+    bench.pass(mins(2));
+    let sample = |instance: &str, hundredths| Fact::Sample {
+        dyno: dyno("web.1"),
+        instance: instance.parse().expect("an id"),
+        total: Megabytes { hundredths },
+        quota: Megabytes { hundredths: 51_200 },
+    };
+    bench.events(vec![sample("old", 60_000), sample("new", 20_000), sample("old", 60_000)]);
+    bench.pass(secs(5));
+    bench.r14("web.1");
+    assert!(
+        bench.timeline.last().is_some_and(|line| line.ends_with("hold recovered")),
+        "{:#?}",
+        bench.timeline
+    );
+    assert!(bench.deletes.is_empty());
+}
+
+#[test]
+fn a_line_from_the_future_holds_nothing() {
+    let mut bench = Bench::new(plan(), 1);
+    let fact = Fact::Life { dyno: dyno("web.1"), change: Change::Leaving };
+    let at = later(bench.now.wall, mins(60));
+    bench.input(Input::Events { app: APP, events: vec![Event { at, fact }] });
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
+}
+
+#[test]
+fn errors_of_an_earlier_process_do_not_count() {
+    let mut bench = Bench::new(AppPlan { rules: vec![rule(3, Act::Restart)], ..plan() }, 1);
+    bench.r14("web.1");
+    bench.pass(secs(21));
+    bench.r14("web.1");
+    bench.pass(secs(5));
+    // Heroku cycles it.
+    bench.replace("web.1");
+    bench.life("web.1", Change::Starting);
+    bench.pass(secs(8));
+    bench.life("web.1", Change::State(DynoState::Up));
+    bench.pass(mins(3));
+    bench.r14("web.1");
+    bench.pass(secs(21));
+    bench.r14("web.1");
+    assert!(bench.deletes.is_empty(), "{:#?}", bench.timeline);
+    bench.pass(secs(21));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
+}
+
+#[test]
+fn announcements_that_never_end_postpone_a_restart_only_so_long() {
+    let mut bench = Bench::new(plan(), 2);
+    bench.events(vec![Fact::Scale { types: vec!["worker".parse().expect("a type")] }]);
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1, "the workers were scaled");
+    bench.pass(mins(5));
+    for _ in 0..30 {
+        bench.events(vec![Fact::Scale { types: vec!["web".parse().expect("a type")] }]);
+        bench.r14("web.2");
+        bench.pass(secs(20));
+    }
+    assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
+    assert!(bench.deletes[1].as_str() <= "00:08:50 web.2", "{:?}", bench.deletes);
+}
+
+#[test]
+fn a_dyno_that_errs_without_a_restart_is_reported_after_a_quarter_of_an_hour() {
+    let mut bench = Bench::new(plan(), 2);
+    bench.faults.extend((0..200).map(|_| Fault::Inspect(ApiError::Garbled { what: "html".to_owned() })));
+    for _ in 0..60 {
+        bench.r14("web.1");
+        bench.pass(secs(20));
+    }
+    let told: Vec<&String> = bench.timeline.iter().filter(|line| line.ends_with("not_restarted")).collect();
+    assert_eq!(told, ["00:15:00 notice not_restarted"]);
+    // Not under a pause.
+    let mut bench = Bench::new(plan(), 1);
+    let until = later(bench.now.wall, mins(60));
+    bench.input(Input::Pause { app: None, until, reason: "a launch".into() });
+    for _ in 0..60 {
+        bench.r14("web.1");
+        bench.pass(secs(20));
+    }
+    assert!(!bench.timeline.iter().any(|line| line.ends_with("not_restarted")));
+}
+
+#[test]
+fn waiting_formations_use_fewer_calls_than_flow_back() {
+    let types: Vec<String> = (0..30).map(|index| format!("web{index}")).collect();
+    let mut plan = plan();
+    plan.policy.process_types = types.iter().map(|name| name.parse().expect("a type")).collect();
+    let mut bench = Bench::new(plan, 0);
+    for name in &types {
+        for (index, state) in [(1, DynoState::Up), (2, DynoState::Up), (3, DynoState::Starting)] {
+            let at = earlier(bench.now.wall, mins(60));
+            let seen = bench.instance(&format!("{name}.{index}"), at, state);
+            bench.api.push(seen);
+        }
+    }
+    for minute in 0..10 {
+        let before = bench.calls;
+        for _ in 0..3 {
+            let wall = bench.now.wall;
+            // A dyno of each type keeps starting.
+            bench
+                .api
+                .iter_mut()
+                .filter(|seen| seen.name.index() == 3)
+                .for_each(|seen| seen.updated_at = wall);
+            for name in &types {
+                bench.r14(&format!("{name}.1"));
+            }
+            bench.pass(secs(20));
+        }
+        let calls = bench.calls - before;
+        assert!(minute == 0 || calls < 75, "{calls} in minute {minute}");
+    }
+}
+
+#[test]
+fn a_stop_hands_over_what_was_not_sent() {
+    let mut bench = Bench::new(plan(), 2);
+    bench.faults.push_back(Fault::Hang("claim"));
+    bench.r14("web.1");
+    bench.r14("web.2");
+    let (effects, pending) = bench.engine.stop(bench.now);
+    let [Effect::Record(Record::Outcome(outcome))] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(outcome.result.label(), "withdrawn");
+    let named: Vec<String> = pending.iter().map(|pending| pending.dyno.to_string()).collect();
+    assert_eq!(named, ["web.1", "web.2"]);
+    let past = RestoredState { pending, ..RestoredState::default() };
+    let mut next = Bench::new(plan(), 2);
+    next.now.wall = later(bench.now.wall, secs(20));
+    next.input(Input::Restore(past.clone()));
+    next.pass(mins(1));
+    assert_eq!(next.deletes, ["00:00:00 web.1", "00:00:40 web.2"], "{:#?}", next.timeline);
+    // Or it has its row with the reason.
+    let mut late = Bench::new(plan(), 2);
+    late.now.wall = later(bench.now.wall, mins(10));
+    late.input(Input::Restore(past));
+    assert!(late.timeline.contains(&"00:00:00 web.1 hold stale".to_owned()), "{:#?}", late.timeline);
+}
+
+#[test]
+fn a_restart_accepted_before_a_stop_is_judged_by_what_the_next_process_sees() {
+    let mut bench = Bench::new(plan(), 2);
+    let accepted_at = earlier(bench.now.wall, secs(20));
+    let target = bench.api[0].clone();
+    let back_at = earlier(bench.now.wall, secs(12));
+    let fresh = bench.instance("web.1", back_at, DynoState::Up);
+    *bench.dyno_mut("web.1") = fresh;
+    let claim = OpenClaim {
+        attempt_id: AttemptId(5),
+        app: APP,
+        target,
+        rule: "r14".into(),
+        accepted_at: Some(accepted_at),
+    };
+    let restart = RestoredRestart {
+        app: APP,
+        dyno: dyno("web.1"),
+        accepted_at,
+        back_at: None,
+        rule: Some("r14".into()),
+        is_forced: false,
+        is_useless: false,
+        release: Some(7),
+    };
+    let past = RestoredState { claims: vec![claim], restarts: vec![restart], ..RestoredState::default() };
+    bench.input(Input::Restore(past));
+    bench.expect(&["00:00:00 web.1 back"]);
+    // The cool-down runs from the acceptance.
+    bench.pass(mins(9) + secs(39));
+    bench.r14("web.1");
+    bench.pass(secs(1));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes, ["00:09:40 web.1"], "{:#?}", bench.timeline);
 }
 
 #[test]
 fn young_dynos_and_old_errors_are_left_alone() {
     let mut bench = Bench::new(plan(), 1);
-    let young = earlier(bench.now.wall, mins(2));
+    let young = earlier(bench.now.wall, mins(1));
     (bench.dyno_mut("web.1").created_at, bench.dyno_mut("web.1").updated_at) = (young, young);
     bench.r14("web.1");
     let old = Event {
-        at: earlier(bench.now.wall, mins(6)),
+        at: earlier(bench.now.wall, secs(91)),
         fact: Fact::Error { code: Code::R14, dyno: Some(dyno("web.1")) },
     };
     bench.input(Input::Events { app: APP, events: vec![old.clone()] });
-    let of_the_one_before = Event { at: earlier(bench.now.wall, mins(3)), ..old.clone() };
+    let of_the_one_before = Event { at: earlier(bench.now.wall, secs(80)), ..old.clone() };
     bench.input(Input::Events { app: APP, events: vec![of_the_one_before] });
     let ahead = Event { at: later(bench.now.wall, mins(3)), ..old };
     bench.input(Input::Events { app: APP, events: vec![ahead.clone(), ahead] });
     bench.expect(&[
         "00:00:00 web.1 hold too_young",
+        "00:00:00 notice failure",
         "00:00:00 web.1 hold stale",
+        "00:00:00 notice recovered",
         "00:00:00 web.1 hold superseded",
         "00:00:00 notice failure",
         "00:00:00 web.1 hold clock_ahead",
@@ -607,7 +1033,9 @@ fn young_dynos_and_old_errors_are_left_alone() {
 fn dynos_that_are_not_up_are_left_to_the_platform() {
     for state in [DynoState::Crashed, DynoState::Down, DynoState::Idle, DynoState::Other] {
         let mut bench = Bench::new(plan(), 1);
-        bench.dyno_mut("web.1").state = state;
+        let since = earlier(bench.now.wall, mins(1));
+        let dyno = bench.dyno_mut("web.1");
+        (dyno.state, dyno.updated_at) = (state, since);
         bench.r14("web.1");
         bench.expect(&["00:00:00 web.1 hold not_up"]);
     }
@@ -640,19 +1068,67 @@ fn r15_is_left_to_the_platform() {
 }
 
 #[test]
+fn another_apps_lines_are_held_and_change_nothing() {
+    let token: DrainToken = "d.other".parse().expect("a token");
+    for (origin, label) in [(Foreign::Drain { token }, "foreign_drain"), (Foreign::OtherApp, "other_app")] {
+        let mut bench = Bench::new(plan(), 1);
+        let at = bench.now.wall;
+        let facts = [
+            Fact::Life { dyno: dyno("web.1"), change: Change::Leaving },
+            Fact::Error { code: Code::R14, dyno: Some(dyno("web.1")) },
+            Fact::Release { version: Some(8) },
+        ];
+        let events = facts.into_iter().map(|fact| Event { at, fact }).collect();
+        bench.input(Input::ForeignEvents { app: APP, events, origin: origin.clone() });
+        bench.expect(&[&format!("00:00:00 web.1 hold {label}")]);
+        assert!(bench.deletes.is_empty());
+        // Its own lines still count.
+        bench.r14("web.1");
+        assert_eq!(bench.deletes.len(), 1, "{label}");
+    }
+}
+
+#[test]
+fn a_red_status_page_holds_restarts_until_it_is_green_or_no_longer_read() {
+    for (input, span) in
+        [(Some(Input::PlatformStatus { is_red: false }), secs(1)), (None, limits::PLATFORM_RED_COUNTS)]
+    {
+        let mut bench = Bench::new(plan(), 1);
+        bench.input(Input::PlatformStatus { is_red: true });
+        bench.r14("web.1");
+        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.1")), forced: true });
+        bench.expect(&["00:00:00 web.1 hold platform_red", "00:00:00 web.1 hold platform_red"]);
+        bench.pass(span - secs(1));
+        bench.r14("web.1");
+        assert!(bench.deletes.is_empty());
+        input.into_iter().for_each(|input| bench.input(input));
+        bench.pass(secs(1));
+        bench.r14("web.1");
+        assert_eq!(bench.deletes.len(), 1);
+    }
+}
+
+#[test]
 fn two_releases_at_once_are_waited_out() {
     let mut bench = Bench::new(plan(), 2);
     let (wall, hour_ago) = (bench.now.wall, earlier(bench.now.wall, mins(60)));
     let second = bench.dyno_mut("web.2");
     (second.release, second.created_at, second.updated_at) =
         (Some(8), earlier(wall, mins(1)), earlier(wall, mins(1)));
-    bench.r14("web.1");
-    bench.pass(mins(2));
+    for _ in 0..6 {
+        bench.r14("web.1");
+        bench.pass(secs(20));
+    }
     assert!(bench.deletes.is_empty());
-    bench.expect(&["00:00:00 web.1 hold deploying"]);
+    assert!(
+        bench.timeline.iter().all(|line| line.ends_with("web.1 hold deploying")),
+        "{:#?}",
+        bench.timeline
+    );
     // They run alongside each other for longer than any preboot lasts.
     let second = bench.dyno_mut("web.2");
     (second.created_at, second.updated_at) = (hour_ago, hour_ago);
+    bench.r14("web.1");
     bench.pass(mins(1));
     assert_eq!(bench.deletes.len(), 1);
 }
@@ -662,23 +1138,12 @@ fn an_announced_release_is_waited_for() {
     let mut bench = Bench::new(plan(), 1);
     bench.events(vec![Fact::Release { version: None }]);
     bench.pass(secs(30));
-    bench.r14("web.1");
-    bench.pass(mins(3));
+    for _ in 0..8 {
+        bench.r14("web.1");
+        bench.pass(secs(20));
+    }
     assert_eq!(bench.deletes, ["00:03:00 web.1"]);
     assert_eq!(bench.timeline[0], "00:00:30 web.1 hold releasing");
-}
-
-#[test]
-fn a_restart_that_does_not_help_is_reported_once() {
-    let mut bench = Bench::new(plan(), 1);
-    bench.r14("web.1");
-    for _ in 0..20 {
-        bench.pass(secs(21));
-        bench.r14("web.1");
-    }
-    let notices: Vec<&String> = bench.timeline.iter().filter(|line| line.contains("notice")).collect();
-    assert_eq!(notices.len(), 1, "{notices:?}");
-    assert!(notices[0].ends_with("notice no_help") && notices[0].as_str() > "00:03:00", "{notices:?}");
 }
 
 #[test]
@@ -725,7 +1190,9 @@ fn a_throttled_account_is_waited_for() {
     bench.r14("web.1");
     bench.pass(mins(1));
     bench.expect(&[
+        "00:00:00 notice failure",
         "00:00:00 web.1 hold throttled",
+        "00:00:40 notice recovered",
         "00:00:40 web.1 restart rule",
         "00:00:40 web.1 accepted",
         "00:00:50 web.1 back",
@@ -733,13 +1200,17 @@ fn a_throttled_account_is_waited_for() {
 }
 
 #[test]
-fn the_reserve_of_api_calls_is_not_used() {
+fn a_restart_goes_down_to_ten_calls() {
     let mut bench = Bench::new(plan(), 1);
-    bench.input(Input::ApiQuota { remaining: 900 });
+    bench.input(Input::ApiQuota { remaining: 600 });
+    bench.r14("web.1");
+    assert_eq!(bench.deletes, ["00:00:00 web.1"]);
+    let mut bench = Bench::new(plan(), 1);
+    bench.input(Input::ApiQuota { remaining: 10 });
     bench.r14("web.1");
     bench.pass(secs(10));
-    assert_eq!(bench.deletes, ["00:00:02 web.1"]);
-    assert_eq!(bench.timeline[0], "00:00:00 web.1 hold api_reserve");
+    assert_eq!(bench.deletes, ["00:00:01 web.1"]);
+    assert_eq!(bench.timeline[..2], ["00:00:00 notice failure", "00:00:00 web.1 hold api_reserve"]);
 }
 
 #[test]
@@ -749,17 +1220,15 @@ fn a_better_quota_report_is_used_at_once() {
     bench.r14("web.1");
     bench.pass(secs(5));
     assert!(bench.deletes.is_empty() && bench.engine.waits_for_calls());
-    bench.input(Input::ApiQuota { remaining: 902 });
+    bench.input(Input::ApiQuota { remaining: 11 });
     assert!(bench.deletes.is_empty() && bench.engine.waits_for_calls(), "the reserve is left alone");
-    bench.input(Input::ApiQuota { remaining: 903 });
+    bench.input(Input::ApiQuota { remaining: 13 });
     assert_eq!(bench.deletes, ["00:00:05 web.1"]);
     // The inspections after it also wait for calls.
     bench.input(Input::ApiQuota { remaining: 0 });
-    bench.pass(secs(1));
+    bench.pass(secs(2));
     assert!(bench.engine.waits_for_calls());
-    bench.pass(secs(10));
     bench.input(Input::ApiQuota { remaining: 2000 });
-    assert!(bench.timeline.last().is_some_and(|line| line == "00:00:16 web.1 back"), "{:?}", bench.timeline);
     assert!(!bench.engine.waits_for_calls());
 }
 
@@ -779,7 +1248,7 @@ fn a_refused_claim_holds() {
         (ClaimRefusal::StoreAway, "store_away"),
         (ClaimRefusal::Elsewhere { until: Timestamp::UNIX_EPOCH }, "claimed_elsewhere"),
         (ClaimRefusal::FormationOut { dyno: dyno("web.2") }, "formation_out"),
-        (ClaimRefusal::MaxRestarts, "max_restarts"),
+        (ClaimRefusal::MaxRestarts { until: later(Timestamp::UNIX_EPOCH, mins(1)) }, "max_restarts"),
     ] {
         let mut bench = Bench::new(plan(), 1);
         bench.faults.push_back(Fault::Claim(refusal));
@@ -792,8 +1261,10 @@ fn a_refused_claim_holds() {
 #[test]
 fn a_manual_restart_of_an_app_takes_its_dynos_in_turn() {
     let mut bench = Bench::new(plan(), 3);
-    bench.dyno_mut("web.3").state = DynoState::Crashed;
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None });
+    let wall = bench.now.wall;
+    let third = bench.dyno_mut("web.3");
+    (third.state, third.updated_at) = (DynoState::Crashed, wall);
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None, forced: true });
     assert_eq!(bench.effects_of_orders, ["web.1 restart rule", "web.2 restart rule"]);
     // A crashed dyno is out, so no other is restarted until it is back.
     assert!(bench.deletes.is_empty());
@@ -805,31 +1276,44 @@ fn a_manual_restart_of_an_app_takes_its_dynos_in_turn() {
 }
 
 #[test]
-fn a_manual_restart_passes_only_the_cool_down() {
+fn a_restart_of_a_large_formation_drops_none_of_its_dynos() {
+    let mut bench = Bench::new(plan(), 150);
+    bench.boot = secs(40);
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None, forced: true });
+    bench.pass(mins(60 * 5));
+    assert_eq!(bench.deletes.len(), 150, "{:?}", bench.timeline.last());
+}
+
+#[test]
+fn a_persons_word_passes_the_limits_and_a_scripts_does_not() {
     let mut bench = Bench::new(plan(), 1);
-    let one = |bench: &mut Bench, name: &str| {
-        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno(name)) });
+    let one = |bench: &mut Bench, name: &str, forced: bool| {
+        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno(name)), forced });
         bench.effects_of_orders.pop().expect("an answer")
     };
-    assert_eq!(one(&mut bench, "web.1"), "web.1 restart rule");
-    assert_eq!(one(&mut bench, "web.1"), "web.1 hold under_way");
-    assert_eq!(one(&mut bench, "worker.1"), "worker.1 hold not_listed");
-    assert_eq!(one(&mut bench, "web.9"), "web.9 hold gone");
+    assert_eq!(one(&mut bench, "web.1", false), "web.1 restart rule");
+    assert_eq!(one(&mut bench, "web.1", true), "web.1 hold under_way");
+    assert_eq!(one(&mut bench, "worker.1", true), "worker.1 hold not_listed");
+    assert_eq!(one(&mut bench, "web.9", true), "web.9 hold gone");
     bench.pass(mins(1));
-    assert_eq!(one(&mut bench, "web.1"), "web.1 hold too_young");
+    assert_eq!(one(&mut bench, "web.1", false), "web.1 hold too_young");
     bench.pass(mins(4));
-    assert_eq!(one(&mut bench, "web.1"), "web.1 restart rule");
-    bench.pass(mins(5));
-    assert_eq!(one(&mut bench, "web.1"), "web.1 restart rule");
-    bench.pass(mins(5));
-    assert_eq!(one(&mut bench, "web.1"), "web.1 hold max_restarts", "and a person is notified at once");
-    assert_eq!(one(&mut bench, "web.1"), "web.1 hold given_up");
-    // The API could show another release by now, and does not.
-    bench.pass(mins(15));
-    assert_eq!(one(&mut bench, "web.1"), "web.1 hold given_up");
-    assert_eq!(bench.deletes.len(), 3, "max_restarts holds for a person too");
+    assert_eq!(one(&mut bench, "web.1", false), "web.1 hold cooling_down");
+    for _ in 0..4 {
+        assert_eq!(one(&mut bench, "web.1", true), "web.1 restart rule");
+        bench.pass(mins(1));
+    }
+    assert_eq!(bench.deletes.len(), 5);
+    // It starts the cool-down like any other.
+    bench.r14("web.1");
+    assert!(bench.timeline.last().is_some_and(|line| line.ends_with("hold cooling_down")));
+    // Never a pause.
+    let until = later(bench.now.wall, mins(30));
+    bench.input(Input::Pause { app: None, until, reason: "a launch".into() });
+    assert_eq!(one(&mut bench, "web.1", true), "web.1 hold paused");
+    bench.input(Input::Resume { app: None });
     bench.faults.push_back(Fault::Inspect(ApiError::Unauthorized));
-    assert_eq!(one(&mut bench, "web.1"), "web.1 hold unauthorized");
+    assert_eq!(one(&mut bench, "web.1", true), "web.1 hold unauthorized");
 }
 
 #[test]
@@ -910,12 +1394,17 @@ fn a_memory_rule_restarts_before_any_r14() {
 }
 
 #[test]
-fn dynos_of_unlisted_types_are_ignored() {
+fn dynos_of_unlisted_types_are_left_alone() {
     let mut bench = Bench::new(plan(), 1);
-    bench.r14("worker.1");
     bench.r14("run.1234");
-    assert!(bench.timeline.is_empty());
+    bench.r14("worker.1");
+    bench.expect(&["00:00:00 worker.1 hold not_listed"]);
     assert_eq!(bench.engine.dynos_watched(), 0);
+    // Invented types leave no more decisions than a Procfile has types.
+    for index in 0..100 {
+        bench.r14(&format!("invented{index}.1"));
+    }
+    assert_eq!(bench.timeline.len(), limits::UNLISTED_TYPES_MAX);
 }
 
 #[test]
@@ -937,13 +1426,9 @@ fn a_restart_that_cannot_be_polled_counts_as_failed_until_it_is_seen() {
     bench.faults.extend((0..60).map(|_| Fault::Poll(ApiError::Unreachable { what: "reset".to_owned() })));
     bench.r14("web.1");
     bench.pass(mins(4));
+    assert_eq!(bench.timeline[2..], ["00:03:00 web.1 not_back", "00:03:00 notice failure"]);
+    // An inspection of another dyno shows that it has booted.
     bench.r14("web.2");
-    assert_eq!(bench.deletes.len(), 1);
-    assert_eq!(
-        bench.timeline[2..],
-        ["00:03:00 web.1 not_back", "00:03:00 notice failure", "00:04:00 web.2 hold formation_failed"]
-    );
-    bench.faults.clear();
     bench.pass(mins(2));
     assert_eq!(bench.deletes.len(), 2);
 }
@@ -963,7 +1448,7 @@ fn an_unverifiable_restart_counts_as_carried_out() {
     assert!(bench.timeline.iter().any(|line| line.ends_with("accepted")), "{:#?}", bench.timeline);
     // The old instance runs on. A cool-down after that became certain it may be retried.
     bench.pass(mins(10));
-    assert!(bench.timeline.last().expect("a line").ends_with("unanswered"), "its claim has an end");
+    assert!(bench.timeline.last().expect("a line").ends_with("ignored"), "its claim has an end");
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
 }
@@ -975,6 +1460,11 @@ fn stored_limits_apply_to_the_next_process() {
         app: APP,
         dyno: dyno("web.1"),
         accepted_at: earlier(wall, mins(mins_ago)),
+        back_at: None,
+        rule: Some("r14".into()),
+        is_forced: false,
+        is_useless: false,
+        release: Some(7),
     };
     // A cool-down continues.
     let mut bench = Bench::new(plan(), 1);
@@ -996,6 +1486,7 @@ fn stored_limits_apply_to_the_next_process() {
         dyno: dyno("web.1"),
         until: later(wall, mins(60)),
         release: Some(7),
+        times: 1,
     }];
     bench.input(Input::Restore(RestoredState { given_up: given_up.clone(), ..RestoredState::default() }));
     bench.r14("web.1");
@@ -1017,7 +1508,8 @@ fn a_dead_processs_claim_is_polled_and_not_repeated() {
     // It had been carried out.
     let mut bench = Bench::new(plan(), 2);
     let target = bench.api[0].clone();
-    let claim = OpenClaim { attempt_id: AttemptId(5), app: APP, target, rule: "r14".into() };
+    let claim =
+        OpenClaim { attempt_id: AttemptId(5), app: APP, target, rule: "r14".into(), accepted_at: None };
     let past = RestoredState { claims: vec![claim], ..RestoredState::default() };
     bench.replace("web.1");
     bench.input(Input::Restore(past.clone()));
@@ -1036,8 +1528,11 @@ fn a_dead_processs_claim_is_polled_and_not_repeated() {
     // It had not.
     let mut bench = Bench::new(plan(), 2);
     bench.input(Input::Restore(past));
-    bench.pass(secs(20));
-    assert!(bench.deletes.is_empty());
+    bench.pass(secs(170));
+    bench.r14("web.1");
+    bench.r14("web.2");
+    assert!(bench.deletes.is_empty(), "it may still be carried out");
+    bench.pass(secs(10));
     assert!(bench.timeline.iter().any(|line| line.ends_with("web.1 unanswered")), "{:#?}", bench.timeline);
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1);
@@ -1049,20 +1544,6 @@ fn a_rule_counts_errors_of_other_replicas() {
     bench.errors_elsewhere = vec![earlier(bench.now.wall, secs(42)), earlier(bench.now.wall, secs(21))];
     bench.r14("web.1");
     assert_eq!(bench.deletes, ["00:00:00 web.1"]);
-}
-
-#[test]
-fn a_request_that_may_be_late_is_not_repeated() {
-    let mut bench = Bench::new(plan(), 1);
-    bench.faults.push_back(Fault::Hang("delete"));
-    bench.r14("web.1");
-    bench.pass(secs(10));
-    bench.lose();
-    // The loss counts, not the sending: the request may still be on its way for seconds.
-    bench.pass(secs(4));
-    assert!(bench.deletes.is_empty(), "{:?}", bench.deletes);
-    bench.pass(secs(10));
-    assert_eq!(bench.deletes.len(), 1);
 }
 
 #[test]
@@ -1088,7 +1569,7 @@ fn an_error_takes_no_right_from_a_manual_restart() {
     bench.pass(mins(5));
     bench.boot = secs(60);
     bench.r14("web.1");
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")) });
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")), forced: true });
     assert_eq!(bench.effects_of_orders, ["web.2 restart rule"]);
     // Only a person can make it wait for its turn in its cool-down; it errs in the meantime.
     bench.pass(secs(21));
@@ -1120,17 +1601,16 @@ fn news_during_a_claim_is_respected() {
 }
 
 #[test]
-fn a_late_inspection_does_not_answer_a_later_one() {
+fn a_late_answer_finds_no_other_attempt() {
     let mut bench = Bench::new(plan(), 1);
-    bench.faults.extend([Fault::DeleteLost { done: false }, Fault::Hang("look"), Fault::Hang("look")]);
+    bench.faults.push_back(Fault::Hang("look"));
     bench.r14("web.1");
-    bench.pass(secs(15));
-    assert_eq!(bench.hanging.len(), 1, "it looks again before it asks again");
     bench.life("web.1", Change::Leaving);
     bench.pass(mins(5));
-    assert_eq!(bench.hanging.len(), 1, "and has one question open at a time");
+    assert_eq!(bench.hanging.len(), 1, "it has one question open at a time");
     bench.answer();
-    assert_eq!(bench.deletes.len(), 1);
+    assert!(bench.deletes.is_empty(), "{:#?}", bench.timeline);
+    assert_eq!(bench.engine.attempts(), 0);
 }
 
 #[test]
@@ -1154,12 +1634,12 @@ fn a_clock_that_is_ahead_does_not_make_dynos_older() {
     let platform = bench.now.wall;
     let young = earlier(platform, secs(10));
     (bench.dyno_mut("web.2").created_at, bench.dyno_mut("web.2").updated_at) = (young, young);
-    bench.now.wall = later(platform, mins(3));
+    bench.now.wall = later(platform, secs(80));
     let r14 = Fact::Error { code: Code::R14, dyno: Some(dyno("web.1")) };
     bench.input(Input::Events { app: APP, events: vec![Event { at: platform, fact: r14 }] });
-    // By our clock web.2 has been up for three minutes, by the platform's for ten seconds.
+    // By our clock web.2 has been up for a minute and a half, by the platform's for ten seconds.
     bench.expect(&["00:00:00 web.1 hold formation_out"]);
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")) });
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")), forced: false });
     assert_eq!(bench.effects_of_orders, ["web.2 hold too_young"]);
 }
 
@@ -1191,9 +1671,10 @@ fn a_failed_restart_holds_its_whole_type() {
     let held: Vec<&str> = bench.timeline[4..].iter().map(|line| &line[9..]).collect();
     assert_eq!(held, ["web.2 hold formation_failed", "web.3 hold formation_failed"]);
     bench.boot = secs(1);
-    for _ in 0..4 {
+    for _ in 0..6 {
         bench.r14("web.2");
-        bench.pass(secs(30));
+        bench.r14("web.3");
+        bench.pass(secs(20));
     }
     assert_eq!(bench.deletes.len(), 3, "{:#?}", bench.timeline);
 }

@@ -1,5 +1,6 @@
 //! From events to attempts: which rule a line fires, and whether an attempt follows.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +8,14 @@ use jiff::Timestamp;
 
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause, Queued};
-use crate::engine::counts::{MemoryTrend, Sample};
-use crate::engine::dyno::{Dyno, DynoKey};
-use crate::engine::judge;
+use crate::engine::counts::{Generation, MemoryTrend, Sample};
+use crate::engine::dyno::DynoKey;
+use crate::engine::judge::{self, Context};
 use crate::engine::{Effect, Engine, Pause, RuleHit};
-use crate::event::{Change, Event, Fact};
-use crate::ident::{AppId, DynoName};
+use crate::event::{Change, DynoState, Event, Fact};
+use crate::ident::{self, AppId, DynoName, ProcessType};
 use crate::limits;
-use crate::policy::{Act, Trigger};
+use crate::policy::{Act, Rule, Trigger};
 use crate::record::hold::Hold;
 use crate::record::{
     Action, Decision, Evidence, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Record, Scope,
@@ -24,7 +25,10 @@ use crate::time::since;
 impl Engine {
     pub(super) fn on_events(&mut self, app: AppId, events: Vec<Event>) {
         for Event { at, fact } in events {
-            self.platform_clock.record(at, self.now.mono);
+            // A line from the future says nothing about Heroku's clock.
+            if since(self.now.wall, at) <= limits::CLOCK_LEAD_MAX {
+                self.platform_clock.record(at, self.now.mono);
+            }
             match fact {
                 Fact::Error { code, dyno: Some(dyno) } => self.on_error(app, &dyno, code, at),
                 Fact::Error { code, dyno: None } => self.on_error_of_app(app, code, at),
@@ -36,9 +40,9 @@ impl Engine {
                 Fact::Sample { dyno, instance, total, quota } => {
                     self.on_sample(app, &dyno, &Sample { at, instance, total, quota });
                 }
-                Fact::Scale => {
+                Fact::Scale { types } => {
                     let settle = self.app(app).plan.policy.settle;
-                    self.postpone(app, settle);
+                    self.postpone(app, &types, settle);
                 }
                 // The watchdog judges the drain's health; here the loss is only a code for rules.
                 Fact::Loss { .. } => self.on_error_of_app(app, Code::L10, at),
@@ -47,7 +51,7 @@ impl Engine {
     }
 
     fn on_error(&mut self, app: AppId, dyno: &DynoName, code: Code, at: Timestamp) {
-        let Some(key) = self.key(app, dyno) else { return };
+        let Some(key) = self.key(app, dyno) else { return self.on_unlisted_error(app, dyno, code, at) };
         if !self.track(key) {
             return;
         }
@@ -62,9 +66,14 @@ impl Engine {
                 continue;
             }
             let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
-            let within = *within;
+            let (count, within) = (*count, *within);
+            self.judge_by_use(key, &name, (at, at));
             let Some(state) = self.dynos.get_mut(&key) else { return };
-            match entry_of(&mut state.hits, rule).count(at, *count, within) {
+            // An error of an earlier process is judged and recorded, and counts for nothing.
+            if count > NonZeroU32::MIN && state.process_began.is_some_and(|began| at < began) {
+                continue;
+            }
+            match entry_of(&mut state.hits, rule).count(at, count, within) {
                 Some(lines) => {
                     self.fire(key, act, Cause::Rule { rule: name, code: Some(code), lines, error_at: at });
                 }
@@ -83,6 +92,38 @@ impl Engine {
         }
     }
 
+    /// Records that a dyno of a type that is not listed is left alone.
+    fn on_unlisted_error(&mut self, app: AppId, dyno: &DynoName, code: Code, at: Timestamp) {
+        let now = self.now.wall;
+        let state = self.app_mut(app);
+        let has_code = |rule: &&Rule| match &rule.trigger {
+            Trigger::Errors { codes, .. } => rule.act == Act::Restart && codes.contains(&code),
+            Trigger::Memory { .. } => false,
+        };
+        let Some(rule) = state.plan.rules.iter().find(has_code).map(|rule| Arc::clone(&rule.name)) else {
+            return;
+        };
+        let process_type = dyno.process_type();
+        if ident::is_one_off(process_type.as_str()) {
+            return;
+        }
+        if !state.unlisted.contains(process_type) {
+            if state.unlisted.len() >= limits::UNLISTED_TYPES_MAX {
+                return;
+            }
+            state.unlisted.insert(process_type.clone());
+        }
+        self.record(Record::Decision(Decision {
+            at: now,
+            app,
+            dyno: Some(dyno.clone()),
+            rule,
+            action: Action::Hold(Hold::NotListed),
+            evidence: Evidence { code: Some(code), line_at: Some(at), lines: 1, ..Evidence::default() },
+            attempt_id: None,
+        }));
+    }
+
     /// Counts the errors that other replicas received for the same dyno and rule.
     pub(super) fn on_shared(&mut self, hit: &RuleHit, times: &[Timestamp]) {
         let Some(key) = self.key(hit.app, &hit.dyno) else { return };
@@ -91,8 +132,10 @@ impl Engine {
         let Trigger::Errors { count, within, .. } = rules[rule].trigger else { return };
         let act = rules[rule].act;
         let Some(state) = self.dynos.get_mut(&key) else { return };
+        let began = state.process_began.unwrap_or(Timestamp::MIN);
         let hits = entry_of(&mut state.hits, rule);
-        let fired = times.iter().filter_map(|at| hits.count(*at, count, within)).last();
+        let fired =
+            times.iter().filter(|at| **at >= began).filter_map(|at| hits.count(*at, count, within)).last();
         if let Some(lines) = fired {
             let rule = Arc::clone(&hit.rule);
             self.fire(key, act, Cause::Rule { rule, code: Some(hit.code), lines, error_at: hit.at });
@@ -132,19 +175,45 @@ impl Engine {
     }
 
     fn change(&mut self, key: DynoKey, change: Change, at: Timestamp) {
+        // A line from the future would hold the dyno until then.
+        if since(self.now.wall, at) > limits::CLOCK_LEAD_MAX {
+            return;
+        }
         let recently = self.policy(key).boot_timeout;
         let now = self.now.wall;
         let dyno = self.dyno_mut(key);
-        dyno.live(change, at);
-        let error_at = dyno.attempt.as_ref().map(|attempt| attempt.request().cause.error_at().unwrap_or(now));
-        if !error_at.is_some_and(|error_at| dyno.platform_acts(error_at, recently)) {
+        if !dyno.live(change, at) {
             return;
         }
+        match change {
+            Change::Starting | Change::State(DynoState::Starting) => {
+                dyno.process_begins(at);
+                dyno.is_in_state(DynoState::Starting, at);
+            }
+            Change::State(state) => dyno.is_in_state(state, at),
+            Change::Leaving | Change::Exited => {}
+        }
+        let error_at = dyno.attempt.as_ref().map(|attempt| attempt.request().cause.error_at().unwrap_or(now));
+        let hold = error_at.and_then(|error_at| dyno.platform_acts(error_at, recently));
         // An attempt that waits for an answer is judged again when the answer comes.
-        match dyno.attempt.take() {
-            Some(Attempt::Queued(queued)) => self.leave(key, queued, Hold::PlatformActs),
-            Some(Attempt::Waiting(waiting)) => self.leave(key, waiting, Hold::PlatformActs),
-            other => dyno.attempt = other,
+        match (dyno.attempt.take(), hold) {
+            (Some(Attempt::Queued(queued)), Some(hold)) => self.leave(key, queued, hold),
+            (Some(Attempt::Waiting(waiting)), Some(hold)) => self.leave(key, waiting, hold),
+            (attempt, _) => dyno.attempt = attempt,
+        }
+        match change {
+            Change::State(DynoState::Crashed) => self.check_settling(key),
+            Change::State(DynoState::Up) => self.look_again(key),
+            _ => {}
+        }
+    }
+
+    /// A dyno is up: what its formation waits for may be over.
+    fn look_again(&mut self, key: DynoKey) {
+        for index in self.formation_mut(key).active.clone() {
+            if let Some(Attempt::Waiting(waiting)) = self.attempt_mut(DynoKey { index, ..key }) {
+                waiting.request.is_decisive = true;
+            }
         }
     }
 
@@ -157,27 +226,42 @@ impl Engine {
         if dyno.memory.is_none_or(|last| last.at <= memory.at) {
             dyno.memory = Some(memory);
         }
-        if let Some(attempt_id) = dyno.last_restart.as_mut().and_then(|restart| restart.read(memory.at)) {
+        if let Some(attempt_id) = dyno.restarts.last.as_mut().and_then(|restart| restart.read(memory.at)) {
             let dyno = name.clone();
             self.record(Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, attempt_id, memory }));
         }
     }
 
     fn on_sample(&mut self, app: AppId, dyno: &DynoName, sample: &Sample) {
+        let Some(key) = self.key(app, dyno) else { return };
+        if !self.track(key) {
+            return;
+        }
+        let state = self.dyno_mut(key);
+        // Under preboot the old instance's samples go on, and say nothing about the new one.
+        match state.instances.get_or_insert_default().note(sample.instance) {
+            Generation::Previous => return,
+            Generation::New => state.trends.iter_mut().for_each(MemoryTrend::clear),
+            Generation::Newest => {}
+        }
         let permille = (u128::from(sample.total.hundredths) * 1000)
             .checked_div(u128::from(sample.quota.hundredths))
             .and_then(|permille| u32::try_from(permille).ok());
         if let Some(permille) = permille {
-            self.on_memory(app, dyno, MemoryReading { at: sample.at, used: sample.total, permille });
+            let memory = MemoryReading { at: sample.at, used: sample.total, permille };
+            if state.sample.is_none_or(|last| last.at <= memory.at) {
+                state.sample = Some(memory);
+            }
+            self.on_memory(app, dyno, memory);
         }
-        let Some(key) = self.key(app, dyno) else { return };
         for rule in 0..self.app(app).plan.rules.len() {
             let rule_of = &self.apps[app.0 as usize].plan.rules[rule];
             let Trigger::Memory { above, lasting } = rule_of.trigger else { continue };
             let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
             let Some(state) = self.dynos.get_mut(&key) else { return };
             let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
-            if let Some(lines) = trend.sample(sample, above, lasting) {
+            if let Some((lines, began)) = trend.sample(sample, above, lasting) {
+                self.judge_by_use(key, &name, (began, sample.at));
                 self.fire(key, act, Cause::Rule { rule: name, code: None, lines, error_at: sample.at });
             }
         }
@@ -188,13 +272,18 @@ impl Engine {
         // too young.
         let min_uptime = self.app(app).plan.policy.min_uptime;
         self.app_mut(app).releases_seen += 1;
-        self.postpone(app, min_uptime);
+        self.postpone(app, &[], min_uptime);
     }
 
-    fn postpone(&mut self, app: AppId, span: Duration) {
+    /// Restarts of these process types wait; of all if there are none.
+    fn postpone(&mut self, app: AppId, types: &[ProcessType], span: Duration) {
         let until = self.now.mono.saturating_add(span);
         let app = self.app_mut(app);
-        app.settled_at = app.settled_at.max(until);
+        for (listed, formation) in app.plan.policy.process_types.iter().zip(&mut app.formations) {
+            if types.is_empty() || types.contains(listed) {
+                formation.settled_at = formation.settled_at.max(until);
+            }
+        }
     }
 
     /// Acts on a rule that fired.
@@ -203,7 +292,7 @@ impl Engine {
             self.decide(key, &cause, Action::Notify, None);
             return;
         }
-        self.report_if_no_help(key, &cause);
+        self.erring(key);
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
         // A manual restart stays manual: a later error takes none of its rights away.
         let new_error_at = cause.error_at();
@@ -219,9 +308,10 @@ impl Engine {
     }
 
     /// Queues a dyno, or records the refusal.
-    fn admit(&mut self, key: DynoKey, cause: Cause) {
+    pub(super) fn admit(&mut self, key: DynoKey, cause: Cause) {
         let judged = self.judge(key, &cause);
         self.watch_clock(key, judged.as_ref().err());
+        self.watch_lateness(key.app, judged.as_ref().err());
         if let Err(hold) = judged {
             self.decide(key, &cause, Action::Hold(hold), None);
             return;
@@ -256,90 +346,29 @@ impl Engine {
         self.attempts.insert(attempt_id, key);
         self.put(key, Queued::queue(attempt_id, cause, now));
         Ok(in_front.filter(|_| must_wait).map(|index| {
-            let front = DynoKey { index, ..key };
-            let behind = self.name(front);
-            match self.attempt_mut(front) {
-                Some(Attempt::Failed(_)) => Hold::FormationFailed { dyno: behind },
-                _ => Hold::Queued { behind },
-            }
+            let behind = self.name(DynoKey { index, ..key });
+            Hold::Queued { behind }
         }))
     }
 
     /// Judges a dyno without asking the API.
     pub(super) fn judge(&mut self, key: DynoKey, cause: &Cause) -> Result<(), Hold> {
-        if let Some(Pause { reason, until }) = self.pause_of(key.app) {
+        if let Some(Pause { reason, until, .. }) = self.pause_of(key.app) {
             return Err(Hold::Paused { until: *until, reason: Arc::clone(reason) });
         }
-        let releases = self.app(key.app).releases_seen;
-        let now = self.now;
-        let Some(dyno) = self.dynos.get_mut(&key) else { return Ok(()) };
-        if let Some(given_up) = &mut dyno.given_up
-            && given_up.releases_seen != releases
-        {
-            given_up.look_again = now.mono;
+        if self.now.mono < self.red_until {
+            return Err(Hold::PlatformRed);
         }
-        let dyno = &self.dynos[&key];
-        judge::before_looking(cause, dyno, self.policy(key), now)
-    }
-
-    /// Makes room for a dyno and notes its activity; false if there is no room.
-    pub(super) fn track(&mut self, key: DynoKey) -> bool {
-        let now = self.now.mono;
-        if let Some(dyno) = self.dynos.get_mut(&key) {
-            dyno.touched = now;
-            // Moving it costs more than the rest of the work for most events.
-            if now.saturating_sub(dyno.placed) < limits::QUIET_STEP {
-                return true;
-            }
-            self.quiet.remove(&(dyno.placed, key));
-            dyno.placed = now;
-        } else {
-            if self.dynos.len() >= limits::DYNOS_MAX && !self.forget_one() {
-                return false;
-            }
-            self.dynos.insert(key, Dyno { placed: now, touched: now, ..Dyno::default() });
-        }
-        self.quiet.insert((now, key));
-        true
-    }
-
-    /// Forgets the dyno with the longest silence, among those without a bound in force.
-    fn forget_one(&mut self) -> bool {
-        let now = self.now.mono;
-        let forgettable = self.quiet.iter().take(FORGET_LOOK_MAX).copied().find(|(_, key)| {
-            self.dynos.get(key).is_none_or(|dyno| {
-                let is_over = |until: Duration| until <= now;
-                dyno.attempt.is_none()
-                    && dyno.given_up.as_ref().is_none_or(|given_up| is_over(given_up.until))
-                    && dyno.last_restart.as_ref().is_none_or(|_| !self.is_bounded(*key, dyno))
-            })
-        });
-        let Some(entry) = forgettable else { return false };
-        self.quiet.remove(&entry);
-        self.dynos.remove(&entry.1);
-        true
-    }
-
-    /// Whether its cool-down or `max_restarts` still counts a restart of the dyno.
-    fn is_bounded(&self, key: DynoKey, dyno: &Dyno) -> bool {
-        let policy = self.policy(key);
-        judge::cool_down_left(dyno, policy, self.now.mono).is_some()
-            || dyno.restarts.count_at(policy.max_restarts, self.mono())
-    }
-
-    fn report_if_no_help(&mut self, key: DynoKey, cause: &Cause) {
-        let min_uptime = self.policy(key).min_uptime;
-        let Some(restart) = self.dynos.get_mut(&key).and_then(|dyno| dyno.last_restart.as_mut()) else {
-            return;
+        let (now, releases_seen) = (self.now, self.app(key.app).releases_seen);
+        let Some(dyno) = self.dynos.get(&key) else { return Ok(()) };
+        let app = self.app(key.app);
+        let context = Context {
+            policy: &app.plan.policy,
+            limit: app.limit_of(cause),
+            releases_seen,
+            has_preboot: app.has_preboot,
         };
-        let (Some(error_at), Some(back_at)) = (cause.error_at(), restart.back_at) else { return };
-        // Before min_uptime the lines may be the old process's.
-        let after = since(back_at, error_at);
-        if restart.reported_no_help || after < min_uptime || after > limits::NO_HELP_WITHIN {
-            return;
-        }
-        restart.reported_no_help = true;
-        self.notice(key.app, Some(key), NoticeKind::NoHelp { after });
+        judge::before_looking(cause, dyno, &context, now)
     }
 
     fn watch_clock(&mut self, key: DynoKey, hold: Option<&Hold>) {
@@ -358,9 +387,6 @@ impl Engine {
         self.record(Record::Notice(Notice { at: self.now.wall, scope: Scope::App(app), dyno, what }));
     }
 }
-
-/// Candidates considered for forgetting; the others are hardly older.
-const FORGET_LOOK_MAX: usize = 16;
 
 /// The entry of one rule, created on first use: most dynos never err.
 fn entry_of<T: Clone + Default>(entries: &mut Vec<T>, rule: usize) -> &mut T {

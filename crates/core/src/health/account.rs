@@ -1,5 +1,7 @@
 //! The account, for the watchdog: whether the API answers, accepts the token and agrees with our clock.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::api::ApiError;
@@ -11,6 +13,8 @@ use crate::time::Now;
 
 #[derive(Debug)]
 pub(super) struct Account {
+    /// When the API last answered a probe, on the watchdog's clock.
+    answered: Duration,
     /// Whether it was reported that the API is away.
     pub(super) api_away: bool,
     /// Whether it was reported that the clock is ahead.
@@ -22,7 +26,13 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn new(now: Now) -> Self {
-        Self { api_away: false, clock_ahead: false, probe: PeriodicCheck::at(now.mono), token_accepted: None }
+        Self {
+            answered: now.mono,
+            api_away: false,
+            clock_ahead: false,
+            probe: PeriodicCheck::at(now.mono),
+            token_accepted: None,
+        }
     }
 
     /// Another call got a 401, so a probe is due at once.
@@ -45,6 +55,7 @@ impl Account {
     pub(super) fn probed(&mut self, answer: Result<u32, ApiError>, now: Now) -> Option<HealthAlert> {
         let error = match answer {
             Ok(_) => {
+                self.answered = now.mono;
                 self.probe.done(now.mono.saturating_add(limits::PROBE_EVERY));
                 let was_refused = self.token_accepted.replace(true) == Some(false);
                 let was_away = std::mem::take(&mut self.api_away);
@@ -54,6 +65,7 @@ impl Account {
             }
             // The API answers, but the account has no calls left.
             Err(ApiError::Throttled { .. }) => {
+                self.answered = now.mono;
                 self.probe.done(now.mono.saturating_add(limits::PROBE_AGAIN));
                 return None;
             }
@@ -64,7 +76,11 @@ impl Account {
             let is_news = self.token_accepted.replace(false) != Some(false);
             return is_news.then_some(HealthAlert::TokenRefused);
         }
-        let is_news = self.probe.failures() >= limits::PROBES_FAILED && !self.api_away;
+        let needed = match now.mono.saturating_sub(self.answered) >= limits::API_AWAY_AFTER {
+            true => limits::PROBES_FAILED - 1,
+            false => limits::PROBES_FAILED,
+        };
+        let is_news = self.probe.failures() >= needed && !self.api_away;
         self.api_away |= is_news;
         is_news.then_some(HealthAlert::ApiAway { error })
     }

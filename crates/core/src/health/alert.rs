@@ -46,15 +46,31 @@ pub enum HealthAlert {
         quiet_for: Duration,
         running: usize,
     },
+    /// Batches of a drain that another app has arrive under this app's name.
+    ForeignDrain {
+        drain: DrainToken,
+        /// The other app, if it is watched as well.
+        owner: Option<AppName>,
+    },
     /// Logplex lost messages since the last such alert.
     LinesLost {
         messages: u64,
     },
+    /// The watched app was renamed or deleted, and another app has its name.
+    NameTaken {
+        name: AppName,
+        /// The id of the other app.
+        by: AppName,
+    },
+    NameRecovered,
     /// Heroku's status page shows these systems red.
     PlatformRed {
         systems: String,
     },
     PlatformRecovered,
+    /// The database does not answer. About the whole account.
+    StoreAway,
+    StoreRecovered,
     /// About the whole account.
     TokenRefused,
     TokenRecovered,
@@ -71,14 +87,19 @@ impl HealthAlert {
             | Self::AppRenamed { .. }
             | Self::ClockAhead { .. }
             | Self::DrainLoops { .. }
+            | Self::ForeignDrain { .. }
             | Self::LinesLost { .. }
+            | Self::NameTaken { .. }
             | Self::PlatformRed { .. }
+            | Self::StoreAway
             | Self::TokenRefused => "failure",
             Self::ApiRecovered
             | Self::AppRecovered
             | Self::ClockRecovered
             | Self::DrainRecovered
+            | Self::NameRecovered
             | Self::PlatformRecovered
+            | Self::StoreRecovered
             | Self::TokenRecovered => "recovered",
         }
     }
@@ -96,6 +117,8 @@ impl HealthAlert {
                 | Self::AppRenamed { .. }
                 | Self::DrainLoops { .. }
                 | Self::DrainMissing
+                | Self::ForeignDrain { .. }
+                | Self::NameTaken { .. }
                 | Self::TokenRefused
         )
     }
@@ -112,6 +135,9 @@ impl HealthAlert {
                 return drains::missing("run `dynowarden check`, which prints the command").words();
             }
             Self::TokenRefused => return api_key::refused().words(),
+            Self::ForeignDrain { drain, owner } => return drains::foreign(drain, owner.as_ref()).words(),
+            Self::NameTaken { name, by } => return app::name_taken(name, by).words(),
+            Self::NameRecovered => "no other app has its name any more".to_owned(),
             Self::ApiAway { error } => format!("restarts are off: {error}"),
             Self::ApiRecovered => "the API answers again".to_owned(),
             Self::AppHidden { error } => format!("no access to the app, so restarts are off: {error}"),
@@ -127,6 +153,10 @@ impl HealthAlert {
             }
             Self::PlatformRed { systems } => format!("Heroku's status page shows red: {systems}"),
             Self::PlatformRecovered => "Heroku's status page no longer shows red".to_owned(),
+            Self::StoreAway => {
+                "the database is unavailable, so earlier restarts are unknown and restarts are off".to_owned()
+            }
+            Self::StoreRecovered => "the database is available again".to_owned(),
             Self::TokenRecovered => "the API accepts the token again".to_owned(),
         };
         (text, None)

@@ -1,6 +1,6 @@
 //! The token: whether the API accepts it, and whether it may do what it must and no more.
 
-use crate::api::ApiError;
+use crate::api::{ApiError, SETTLE};
 use crate::health::facts::TokenFacts;
 use crate::health::finding::{Finding, Subject};
 use crate::limits;
@@ -26,14 +26,18 @@ pub(super) fn check(token: &TokenFacts) -> Vec<Finding> {
     };
     match account {
         Err(ApiError::Unauthorized) => return vec![refused()],
-        Err(why @ (ApiError::Unreachable { .. } | ApiError::Garbled { .. })) => {
-            let fix = "check HEROKU_API_URL, the network and https://status.heroku.com";
+        // Only an answer about the account proves that the token is valid.
+        Err(
+            why @ (ApiError::Unreachable { .. }
+            | ApiError::Garbled { .. }
+            | ApiError::NoSuchApp
+            | ApiError::Refused { .. }),
+        ) => {
+            let fix = "check HEROKU_API_URL, the network, proxies and https://status.heroku.com";
             return error(why.to_string(), fix);
         }
-        // The API refuses a suspended or delinquent account, regardless of the token's scope.
-        Err(why @ ApiError::Forbidden { id, .. }) if matches!(&**id, "suspended" | "delinquent") => {
-            return error(why.to_string(), "settle the account at https://dashboard.heroku.com/account");
-        }
+        // The API refuses such an account, regardless of the token's scope.
+        Err(why) if why.is_account_unsettled() => return error(why.to_string(), SETTLE),
         _ => {}
     }
     let mut findings = vec![scope_finding(scope, account.is_ok())];

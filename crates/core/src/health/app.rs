@@ -1,7 +1,7 @@
 //! An app: whether it is there, under which name, whether it can be watched, and what a restart does to it.
 
-use crate::api::ApiError;
 use crate::api::json::{AppInfo, Feature};
+use crate::api::{ApiError, SETTLE};
 use crate::codes::Code;
 use crate::health::drains;
 use crate::health::facts::{AppFacts, Facts};
@@ -19,6 +19,19 @@ pub(super) fn renamed_to<'i>(name: &AppName, info: &'i AppInfo) -> Option<&'i st
 pub(super) fn renamed(to: &str) -> Finding {
     let fix = format!("use {to} in HEROKU_APP and in the drain's URL");
     Finding::warning(Subject::App, format!("renamed to {to}"), fix)
+}
+
+/// Another app has the name; `by` is its id.
+pub(super) fn name_taken(name: &AppName, by: &AppName) -> Finding {
+    let text = format!(
+        "another app ({by}) has the name {name} now; its logs are not counted, and the app that had the name \
+         before is watched by its id"
+    );
+    let fix = format!(
+        "set HEROKU_APP to the present name of the app that you mean, or to {by} for the new one, and its \
+         drain's URL to match"
+    );
+    Finding::error(Subject::App, text, fix)
 }
 
 pub(super) fn fir() -> Finding {
@@ -62,6 +75,8 @@ fn not_answered(subject: Subject, error: &ApiError, app: &AppFacts) -> Finding {
             let access = "heroku access:add EMAIL -a APP -p deploy,operate";
             format!("use a name that `heroku apps` lists, or give the token's account access: {access}")
         }
+        error if error.is_account_unsettled() => SETTLE.to_owned(),
+        ApiError::Garbled { .. } => "check HEROKU_API_URL and proxies".to_owned(),
         ApiError::Forbidden { .. } => {
             format!("give the token's account access: heroku access:add EMAIL -a {name} -p deploy,operate")
         }

@@ -18,6 +18,11 @@ pub(super) enum ClockError {
     Behind(Duration),
 }
 
+/// Whether two readings of the same moment agree.
+pub fn agree(here: Timestamp, there: Timestamp) -> bool {
+    ClockError::between(here, there).is_none()
+}
+
 impl ClockError {
     /// Compares two readings of the same moment. The API's has whole seconds.
     pub(super) fn between(here: Timestamp, there: Timestamp) -> Option<Self> {

@@ -10,9 +10,9 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::api::ApiError;
 use crate::api::json::{AppInfo, Drain};
-use crate::drain_url::{self, DrainUrl};
+use crate::api::{ApiError, SETTLE};
+use crate::drain_url::{self, DrainUrl, PublicUrl};
 use crate::health::facts::{AppFacts, Facts, Identity, PasswordPlace};
 use crate::health::finding::{Finding, Severity, Subject};
 use crate::ident::{AppName, DrainToken};
@@ -43,6 +43,21 @@ pub fn leading_here<'d>(
 ) -> Option<&'d Drain> {
     let by_token = drains.iter().find(|drain| seen_tokens.contains(&drain.token));
     by_token.or_else(|| candidates(drains, identity, app).next().map(|candidate| candidate.drain))
+}
+
+/// Whether batches of a drain arrive here and are accepted: by path, password and, if that is known, host.
+pub fn leads_here(
+    drain: &Drain,
+    app: &AppName,
+    passwords: &[SecretString],
+    public_url: Option<&PublicUrl>,
+) -> bool {
+    DrainUrl::parse(drain.url.expose_secret()).is_some_and(|url| {
+        url.is_http()
+            && url.is_path_of(app)
+            && public_url.is_none_or(|public_url| url.is_at(public_url))
+            && passwords.iter().any(|password| url.password_is(password))
+    })
 }
 
 /// Returns the URL, with its password, of the drain that `--register` adds. There is none if a drain works
@@ -101,6 +116,14 @@ pub(super) fn missing(fix: impl Into<String>) -> Finding {
     Finding::error(Subject::Drain, "no drain of this app points here", fix)
 }
 
+pub(super) fn foreign(drain: &DrainToken, owner: Option<&AppName>) -> Finding {
+    let whose = owner.map_or_else(|| "another app".to_owned(), |owner| format!("the app {owner}"));
+    let text =
+        format!("the drain {drain} of {whose} sends its logs under this app's name; they are not counted");
+    let at = owner.map_or("THAT-APP", |owner| owner.as_str());
+    Finding::error(Subject::Drain, text, format!("heroku drains:remove {drain} -a {at}"))
+}
+
 fn removal(drain: &DrainToken, app: &AppName) -> String {
     format!("heroku drains:remove {drain} -a {app}")
 }
@@ -108,7 +131,10 @@ fn removal(drain: &DrainToken, app: &AppName) -> String {
 pub(super) fn check(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Finding> {
     let drains = match &app.drains {
         Ok(drains) => drains,
-        Err(error) => return vec![Finding::error(Subject::Drain, error.to_string(), CHECK_SCOPE)],
+        Err(error) => {
+            let fix = if error.is_account_unsettled() { SETTLE } else { CHECK_SCOPE };
+            return vec![Finding::error(Subject::Drain, error.to_string(), fix)];
+        }
     };
     let ours: Vec<Candidate<'_>> = changeable(drains, &facts.identity, app).collect();
     if let Some(finding) = find_loop(facts, app, info, (drains, &ours)) {
@@ -193,6 +219,7 @@ fn none_works(facts: &Facts, app: &AppFacts, drains: &[Drain], some_are_wrong: b
             ApiError::Refused { status: 422, .. } => {
                 "check `heroku drains`: an app can have at most five drains"
             }
+            error if error.is_account_unsettled() => SETTLE,
             _ => CHECK_SCOPE,
         };
         return Finding::error(Subject::Drain, format!("its drain could not be added: {error}"), fix);

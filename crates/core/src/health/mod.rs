@@ -20,7 +20,7 @@ pub mod alert;
 mod api_key;
 pub mod app;
 pub mod check;
-mod clock;
+pub mod clock;
 pub mod drains;
 pub mod facts;
 pub mod finding;

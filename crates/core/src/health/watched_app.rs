@@ -92,7 +92,7 @@ impl WatchedApp {
     }
 
     pub(super) fn is_hidden(&self) -> bool {
-        matches!(self.problem, Some(Problem::Hidden | Problem::Renamed))
+        self.problem == Some(Problem::Hidden)
     }
 
     pub(super) fn ask_drains(&mut self, now: Duration) -> Option<Ask> {
@@ -206,7 +206,7 @@ impl WatchedApp {
                     self.report(Problem::Renamed, HealthAlert::AppRenamed { to: to.to_owned() });
                 } else if info.is_fir() {
                     self.report(Problem::Fir, HealthAlert::AppIsFir);
-                } else if self.is_hidden() {
+                } else if matches!(self.problem, Some(Problem::Hidden | Problem::Renamed)) {
                     self.problem = None;
                     self.alerts.push(HealthAlert::AppRecovered);
                 }

@@ -43,6 +43,7 @@ struct AppTally {
     failed: u64,
     given_up: u64,
     no_help: u64,
+    not_restarted: u64,
     holds: BTreeMap<&'static str, u64>,
     restarted: BTreeMap<DynoName, u64>,
 }
@@ -115,7 +116,10 @@ impl Tally {
                         app.out_for += *out_for;
                     }
                     RestartResult::NotBack { .. }
+                    | RestartResult::DownAgain { .. }
                     | RestartResult::Gone
+                    | RestartResult::Ignored { .. }
+                    | RestartResult::NoHelp { .. }
                     | RestartResult::Refused(_)
                     | RestartResult::Unanswered { .. }
                     | RestartResult::Withdrawn => {}
@@ -129,9 +133,16 @@ impl Tally {
                     NoticeKind::GaveUp { .. } => app.given_up += 1,
                     NoticeKind::NoHelp { .. } => app.no_help += 1,
                     NoticeKind::RestartFailed(_) => app.failed += 1,
+                    NoticeKind::NotRestarted { .. } => app.not_restarted += 1,
                     NoticeKind::ApiError(_)
-                    | NoticeKind::ClockDisagrees { .. }
                     | NoticeKind::ApiRecovered
+                    | NoticeKind::Broken { .. }
+                    | NoticeKind::CallsLeft
+                    | NoticeKind::ClockDisagrees { .. }
+                    | NoticeKind::LinesCurrent
+                    | NoticeKind::LinesLate { .. }
+                    | NoticeKind::NoCallsLeft { .. }
+                    | NoticeKind::Often { .. }
                     | NoticeKind::Health(_) => {}
                 }
             }
@@ -160,9 +171,12 @@ impl AppTally {
         {
             parts.push(format!("most often {dyno} ({times} times)"));
         }
-        for (count, what) in
-            [(self.failed, "failed"), (self.given_up, "given up"), (self.no_help, "did not help")]
-        {
+        for (count, what) in [
+            (self.failed, "failed"),
+            (self.given_up, "given up"),
+            (self.no_help, "did not help"),
+            (self.not_restarted, "erred without a restart"),
+        ] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
             }

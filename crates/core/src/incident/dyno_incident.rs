@@ -39,6 +39,10 @@ pub(super) struct AffectedDyno {
     last_event: Duration,
     /// How long after a restart the error came back, as the engine reported it.
     pub(super) no_help: Option<Duration>,
+    /// What else the engine reported about it.
+    pub(super) note: Option<String>,
+    /// The kinds of notices about it.
+    pub(super) noticed: BTreeSet<Kind>,
     /// How long it was out in this incident's restart.
     out_for: Option<Duration>,
     /// How long after its previous restart, before this incident, the error came back.
@@ -185,6 +189,8 @@ impl AffectedDyno {
             state: State::Heard,
             last_event: now,
             no_help: None,
+            note: None,
+            noticed: BTreeSet::new(),
             out_for: None,
             returned_after: None,
             back_after: None,
@@ -240,8 +246,8 @@ impl AffectedDyno {
     }
 
     pub(super) fn fail(&mut self, result: &RestartResult) {
-        let may_return = matches!(result, RestartResult::NotBack { .. });
-        self.state = State::Failed { text: result.to_string(), may_return };
+        let may_return = matches!(result, RestartResult::NotBack { .. } | RestartResult::DownAgain { .. });
+        self.state = State::Failed { text: result.to_string(), may_return, is_ours: true };
     }
 
     /// Notes the outcome of its restart; returns whether it had failed and is back after all.
@@ -263,6 +269,9 @@ impl AffectedDyno {
                 self.state = State::Held { reason: outcome.result.to_string(), is_next: false };
             }
             RestartResult::NotBack { .. }
+            | RestartResult::DownAgain { .. }
+            | RestartResult::Ignored { .. }
+            | RestartResult::NoHelp { .. }
             | RestartResult::Refused(_)
             | RestartResult::Unanswered { .. }
             | RestartResult::Withdrawn => {}
@@ -312,8 +321,12 @@ impl AffectedDyno {
             proof: self.proof.clone(),
             is_next: matches!(self.state, State::Held { is_next: true, .. }),
             came_back: self.no_help.is_some(),
+            is_broken: matches!(self.state, State::Failed { is_ours: false, .. }),
         };
         report.text = text::dyno(&report, &self.state, self.no_help, now);
+        if let Some(note) = &self.note {
+            report.text = format!("{}; {note}", report.text);
+        }
         report
     }
 }

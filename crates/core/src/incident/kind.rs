@@ -26,6 +26,8 @@ pub enum Kind {
     DrainSilent,
     /// A restart failed, the API is unreachable, or a notifier is down.
     Failure,
+    /// A dyno errs and was not restarted for a while.
+    NotRestarted,
     GiveUp,
 }
 
@@ -35,11 +37,12 @@ pub struct KindError;
 
 impl Kind {
     /// The kinds allowed in settings.
-    pub const CHOICES: [Self; 9] = [
+    pub const CHOICES: [Self; 10] = [
         Self::Restart,
         Self::GiveUp,
         Self::Failure,
         Self::DrainSilent,
+        Self::NotRestarted,
         Self::NoHelp,
         Self::SuspectRelease,
         Self::Notify,
@@ -48,11 +51,12 @@ impl Kind {
     ];
 
     /// The default: all but refusals, which are many and need no action.
-    pub const DEFAULT: [Self; 8] = [
+    pub const DEFAULT: [Self; 9] = [
         Self::Restart,
         Self::GiveUp,
         Self::Failure,
         Self::DrainSilent,
+        Self::NotRestarted,
         Self::NoHelp,
         Self::SuspectRelease,
         Self::Notify,
@@ -60,8 +64,8 @@ impl Kind {
     ];
 
     /// [`Kind::CHOICES`], as text.
-    pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, no_help, suspect_release, \
-                                     notify, recovered, hold";
+    pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, not_restarted, no_help, \
+                                     suspect_release, notify, recovered, hold";
 
     /// Its word in settings, JSON and metrics.
     pub fn word(self) -> &'static str {
@@ -72,6 +76,7 @@ impl Kind {
             Self::GiveUp => "give_up",
             Self::Hold => "hold",
             Self::NoHelp => "no_help",
+            Self::NotRestarted => "not_restarted",
             Self::Notify => "notify",
             Self::Recovered => "recovered",
             Self::Restart => "restart",
@@ -119,6 +124,9 @@ mod tests {
     fn loud_kinds_need_a_person() {
         let loud: Vec<&str> =
             Kind::CHOICES.into_iter().filter(|kind| kind.is_loud()).map(Kind::word).collect();
-        assert_eq!(loud, ["give_up", "failure", "drain_silent", "no_help", "suspect_release"]);
+        assert_eq!(
+            loud,
+            ["give_up", "failure", "drain_silent", "not_restarted", "no_help", "suspect_release"]
+        );
     }
 }

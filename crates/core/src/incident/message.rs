@@ -79,12 +79,14 @@ pub struct DynoReport {
     pub is_next: bool,
     /// Whether the error was back soon after a restart.
     pub came_back: bool,
+    /// Whether it is down although dynowarden did not restart it.
+    pub is_broken: bool,
 }
 
 impl DynoReport {
     /// Whether a restart of it was sent.
     pub fn is_restarted(&self) -> bool {
-        matches!(self.state, "restarting" | "out" | "back" | "failed")
+        matches!(self.state, "restarting" | "out" | "back" | "failed") && !self.is_broken
     }
 }
 

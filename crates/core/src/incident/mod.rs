@@ -273,6 +273,27 @@ impl Incidents {
                 let state = State::GivenUp { text: notice.what.to_string(), over };
                 self.change_dyno(app, notice, Kind::GiveUp, |dyno| dyno.state = state);
             }
+            NoticeKind::Broken { .. } => {
+                let state =
+                    State::Failed { text: notice.what.to_string(), may_return: false, is_ours: false };
+                self.change_dyno(app, notice, Kind::Failure, |dyno| dyno.state = state);
+            }
+            NoticeKind::LinesLate { .. } => {
+                self.trouble(Subject::Late, Some(app), (notice.what.to_string(), None));
+            }
+            NoticeKind::LinesCurrent => self.recover(&Subject::Late, Some(app)),
+            NoticeKind::NoCallsLeft { .. } => {
+                self.trouble(Subject::Calls, Some(app), (notice.what.to_string(), None));
+            }
+            NoticeKind::CallsLeft => self.recover(&Subject::Calls, Some(app)),
+            NoticeKind::NotRestarted { .. } => {
+                let text = notice.what.to_string();
+                self.change_dyno(app, notice, Kind::NotRestarted, |dyno| dyno.note = Some(text));
+            }
+            NoticeKind::Often { .. } => {
+                let text = notice.what.to_string();
+                self.change_dyno(app, notice, Kind::Restart, |dyno| dyno.note = Some(text));
+            }
             NoticeKind::NoHelp { after } => {
                 self.change_dyno(app, notice, Kind::NoHelp, |dyno| dyno.no_help = Some(*after));
             }
@@ -292,8 +313,10 @@ impl Incidents {
         let now = self.now.mono;
         let id = self.incident_of(app, notice.dyno.as_ref());
         let Some(incident) = self.incidents.get_mut(&id) else { return };
-        change(incident.dyno(notice.dyno.clone(), now));
-        incident.request(kind, false, &self.plan, now);
+        let affected = incident.dyno(notice.dyno.clone(), now);
+        change(affected);
+        let is_new = affected.noticed.insert(kind);
+        incident.request(kind, is_new, &self.plan, now);
     }
 
     fn record_outcome(&mut self, outcome: &Outcome) {

@@ -37,11 +37,14 @@ impl Subject {
         match self {
             Self::Drain => Kind::DrainSilent,
             Self::Api(_)
+            | Self::Calls
             | Self::Clock
+            | Self::Late
             | Self::Losses
             | Self::Notifier(_)
             | Self::OwnClock
             | Self::Platform
+            | Self::Store
             | Self::Watching(_) => Kind::Failure,
         }
     }
@@ -52,12 +55,15 @@ impl Subject {
         match self {
             Self::Api(label) if self.is_common() => format!("api-{}", label.replace('_', "-")),
             Self::Api(_) => format!("{}-access", app()),
+            Self::Calls => "api-calls".to_owned(),
             Self::Clock => "clock".to_owned(),
             Self::Drain => format!("{}-drain", app()),
+            Self::Late => format!("{}-late", app()),
             Self::Losses => format!("{}-losses", app()),
             Self::Notifier(name) => format!("notifier-{name}"),
             Self::OwnClock => "own-clock".to_owned(),
             Self::Platform => "platform".to_owned(),
+            Self::Store => "store".to_owned(),
             Self::Watching(_) => format!("{}-setup", app()),
         }
     }
@@ -67,6 +73,7 @@ impl Subject {
         !matches!(
             self,
             Self::Drain
+                | Self::Late
                 | Self::Losses
                 | Self::Watching(_)
                 | Self::Api("forbidden" | "no_such_app" | "refused")
@@ -81,6 +88,8 @@ impl Subject {
 
 /// The label of an API that does not answer, the same as that of an inspection without an answer.
 const UNREACHABLE: &str = "unreachable";
+
+const NAME_TAKEN: &str = "another app has its name";
 
 impl Incidents {
     /// Opens or updates an outage.
@@ -139,9 +148,14 @@ impl Incidents {
             HealthAlert::DrainLoops { .. } => Subject::Watching("the app drains into itself"),
             HealthAlert::DrainMissing | HealthAlert::DrainSilent { .. } => Subject::Drain,
             HealthAlert::DrainRecovered => return self.recover(&Subject::Drain, Some(app)),
+            HealthAlert::ForeignDrain { .. } => Subject::Watching("another app's drain"),
             HealthAlert::LinesLost { .. } => Subject::Losses,
+            HealthAlert::NameRecovered => return self.recover(&Subject::Watching(NAME_TAKEN), Some(app)),
+            HealthAlert::NameTaken { .. } => Subject::Watching(NAME_TAKEN),
             HealthAlert::PlatformRecovered => return self.recover(&Subject::Platform, None),
             HealthAlert::PlatformRed { .. } => Subject::Platform,
+            HealthAlert::StoreAway => Subject::Store,
+            HealthAlert::StoreRecovered => return self.recover(&Subject::Store, None),
             HealthAlert::TokenRecovered => {
                 return self.recover(&Subject::Api(ApiError::Unauthorized.label()), None);
             }

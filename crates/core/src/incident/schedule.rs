@@ -20,12 +20,17 @@ pub(super) struct NotificationSchedule {
 }
 
 impl NotificationSchedule {
-    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one, unless a dyno
-    /// `is_new` to the incident. Every recovery is sent. Loud kinds wait a moment, and longer after another
-    /// loud message, so that one incident makes one of them.
+    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one; a loud kind once,
+    /// and again after `repeat`; both again for a dyno of which it `is_new`. Every recovery is sent. Loud kinds
+    /// wait a moment, and longer after another loud message, so that one incident makes one of them.
     pub(super) fn request(&mut self, kind: Kind, is_new: bool, plan: &Plan, now: Duration) {
-        let is_news = kind.is_loud() || kind == Kind::Recovered || is_new;
-        let is_sent = !is_news && self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind);
+        let is_recent = self.sent_at.is_some_and(|at| now < at.saturating_add(plan.repeat));
+        let is_sent = match kind {
+            _ if is_new => false,
+            Kind::Recovered => false,
+            kind if kind.is_loud() => self.sent.contains(&kind) && is_recent,
+            kind => self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind),
+        };
         if !plan.on.contains(&kind) || is_sent {
             return;
         }

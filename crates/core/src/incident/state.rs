@@ -12,10 +12,11 @@ pub(super) enum State {
         late: bool,
     },
     DryRun,
-    /// `may_return`: whether it may still come back.
+    /// `may_return`: whether it may still come back. `is_ours`: whether our restart failed, and not the dyno.
     Failed {
         text: String,
         may_return: bool,
+        is_ours: bool,
     },
     GivenUp {
         text: String,
@@ -47,15 +48,20 @@ pub(super) enum State {
 pub(super) enum Subject {
     /// The Platform API, by the kind of error.
     Api(&'static str),
+    /// The account's API calls.
+    Calls,
     /// This machine's clock or Heroku's, by the time in a line.
     Clock,
     Drain,
+    /// Lines that arrive too late.
+    Late,
     Losses,
     Notifier(String),
     /// This machine's clock, by the API's.
     OwnClock,
     /// Heroku itself, by its status page.
     Platform,
+    Store,
     /// The settings of an app, by the problem with watching it.
     Watching(&'static str),
 }

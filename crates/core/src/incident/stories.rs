@@ -12,7 +12,6 @@ use crate::ident::{AppId, DynoName};
 use crate::incident::kind::Kind;
 use crate::incident::message::Message;
 use crate::incident::{Incidents, Input, Plan, WatchedApp};
-use crate::policy::Rate;
 use crate::record::hold::Hold;
 use crate::record::{
     Action, AttemptId, Decision, Evidence, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult,
@@ -213,10 +212,9 @@ impl Story {
     }
 
     pub(crate) fn give_up(&mut self, index: u32) -> &mut Self {
-        let allowed = Rate { count: 3.try_into().expect("not zero"), per: minutes(120) };
         let until = later(self.now.wall, minutes(360));
-        self.r14(index, Action::Hold(Hold::MaxRestarts { allowed, until }));
-        self.notice(Some(index), NoticeKind::GaveUp { allowed, until })
+        self.r14(index, Action::Hold(Hold::GivenUp { until, useless: 3 }));
+        self.notice(Some(index), NoticeKind::GaveUp { useless: 3, until, release: None, times: 1 })
     }
 
     pub(crate) fn error(&mut self, app: u32) -> &mut Self {

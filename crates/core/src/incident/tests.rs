@@ -48,7 +48,9 @@ fn a_plateau_is_reported_as_no_help() {
     story.restart(1).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(4));
     story.notice(Some(1), NoticeKind::NoHelp { after: minutes(4) });
     let until = story.now.wall;
-    story.r14(1, Action::Hold(Hold::CoolingDown { until, cooldown: minutes(10) })).wait(minutes(30));
+    story
+        .r14(1, Action::Hold(Hold::CoolingDown { until, cooldown: minutes(10), useless: 0 }))
+        .wait(minutes(30));
     check(
         &story,
         &[
@@ -114,7 +116,7 @@ fn a_given_up_dyno_is_reported_at_once() {
     let mut story = Story::new();
     story.give_up(1).wait(minutes(30));
     let until = story.now.wall;
-    story.r14(1, Action::Hold(Hold::GivenUp { until })).wait(minutes(600));
+    story.r14(1, Action::Hold(Hold::GivenUp { until, useless: 3 })).wait(minutes(600));
     check(
         &story,
         &[

@@ -58,7 +58,9 @@ fn happened(kind: Kind, dynos: &[DynoReport]) -> String {
     let are_dry = dynos.iter().any(|dyno| dyno.state == "dry_run");
     match kind {
         Kind::GiveUp => "gave up: restarting does not help".to_owned(),
+        Kind::Failure if dynos.iter().any(|dyno| dyno.is_broken) => "does not come up".to_owned(),
         Kind::Failure => "the restart failed".to_owned(),
+        Kind::NotRestarted => format!("needs a restart for {cause} and gets none"),
         Kind::NoHelp => "restarting does not help".to_owned(),
         Kind::Recovered => "back after all".to_owned(),
         Kind::Restart if are_dry => format!("would be restarted {}", reason(dynos)),
@@ -194,6 +196,9 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
             format!("Restarted, and up again after {}{late}.", spoken(out_for.unwrap_or_default()))
         }
         State::DryRun => "Would have been restarted (dry run).".to_owned(),
+        State::Failed { text, is_ours: false, .. } => {
+            format!("{}. It needs a person's attention.", capitalised(text))
+        }
         State::Failed { text, .. } => format!("The restart failed: {text}. It needs a person's attention."),
         State::GivenUp { text, .. } => format!("{}.", capitalised(text)),
         State::Gone => "The dyno no longer exists: it was scaled down.".to_owned(),
@@ -273,10 +278,16 @@ pub(super) fn outage(
         (Subject::OwnClock, _) => "this machine's clock is wrong: restarts are off".to_owned(),
         (Subject::Platform, Phase::Closed) => format!("Heroku's status page is green again after {lasted}"),
         (Subject::Platform, _) => "Heroku's status page is red".to_owned(),
+        (Subject::Store, Phase::Closed) => format!("the database is available again after {lasted}"),
+        (Subject::Store, _) => "the database is unavailable, so restarts are off".to_owned(),
         (Subject::Watching(what), _) => format!("{of_apps}{what}"),
         (Subject::Notifier(name), Phase::Closed) => {
             format!("the notifier {name} works again after {lasted}")
         }
+        (Subject::Calls, Phase::Closed) => format!("API calls are left again after {lasted}"),
+        (Subject::Late, Phase::Closed) => format!("{of_apps}log lines arrive on time again after {lasted}"),
+        (Subject::Calls, _) => "no API calls left".to_owned(),
+        (Subject::Late, _) => format!("{of_apps}log lines arrive too late"),
         (Subject::Notifier(name), _) => format!("the notifier {name} is not delivering"),
     };
     let still = if phase == Phase::Reminder { "still: " } else { "" };

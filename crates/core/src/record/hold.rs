@@ -8,14 +8,16 @@ use jiff::Timestamp;
 
 use crate::api::ApiError;
 use crate::event::DynoState;
-use crate::ident::DynoName;
+use crate::ident::{DrainToken, DynoName};
+use crate::limits;
 use crate::policy::Rate;
+use crate::record::MemoryReading;
 use crate::time::{spoken, to_the_second};
 
 /// The reason not to restart a dyno. Every refusal is one of these; none is silent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Hold {
-    /// The account's API calls are down to the fifth that is reserved for its other users.
+    /// The account's API calls are down to the few that even a restart leaves to its other users.
     ApiReserve {
         /// As far as we know.
         remaining: u32,
@@ -31,11 +33,18 @@ pub enum Hold {
     },
     CoolingDown {
         until: Timestamp,
+        /// Doubled for each restart in a row that did not help.
         cooldown: Duration,
+        /// The number of those restarts.
+        useless: u32,
     },
     Deploying {
         from: u64,
         to: u64,
+    },
+    /// The line came through a drain of another app.
+    ForeignDrain {
+        token: DrainToken,
     },
     FormationFailed {
         /// The dyno that did not come back.
@@ -52,13 +61,15 @@ pub enum Hold {
     GivenUp {
         /// Unless a release comes first.
         until: Timestamp,
+        /// Restarts in a row that did not help.
+        useless: u32,
     },
     /// The API knows no dyno of that name.
     Gone,
-    /// `max_restarts` is used up, so the dyno is given up now.
+    /// `max_restarts` is used up.
     MaxRestarts {
         allowed: Rate,
-        /// The end of the give-up.
+        /// When a restart is allowed again.
         until: Timestamp,
     },
     /// A dyno of a type that is not in `process_types`.
@@ -66,6 +77,10 @@ pub enum Hold {
     NotUp {
         state: DynoState,
     },
+    /// A dyno beside the formation, such as of `heroku run --type=web`.
+    OneOff,
+    /// Another app has taken over the name of the watched one, and the line may be from it.
+    OtherApp,
     OutsideWindow {
         opens: Option<Timestamp>,
     },
@@ -73,14 +88,26 @@ pub enum Hold {
         until: Timestamp,
         reason: Arc<str>,
     },
-    /// Heroku is already replacing the process.
+    /// Heroku is replacing or removing the process.
     PlatformActs,
+    /// Heroku's status page shows the system `Apps` red.
+    PlatformRed,
     Queued {
         /// The dyno in front.
         behind: DynoName,
     },
     QueueFull {
         max: usize,
+    },
+    /// Its memory has been below the limit since the error.
+    Recovered {
+        memory: MemoryReading,
+    },
+    /// The API refused the last request for this dyno.
+    RefusedBefore {
+        error: ApiError,
+        /// When it is asked again.
+        until: Timestamp,
     },
     /// A release or a scaling was announced a moment ago.
     Releasing {
@@ -95,6 +122,15 @@ pub enum Hold {
     Superseded {
         /// When the present process was created.
         created_at: Timestamp,
+    },
+    /// A dyno of the type is broken, and too few of the others are up.
+    TooFewUp {
+        /// The dyno that is out, or one of them.
+        dyno: DynoName,
+        /// Other dynos that are up and have settled.
+        up: usize,
+        /// Other dynos of the type.
+        others: usize,
     },
     TooManyDynos {
         max: usize,
@@ -120,18 +156,24 @@ impl Hold {
             Self::ClockAhead { .. } => "clock_ahead",
             Self::CoolingDown { .. } => "cooling_down",
             Self::Deploying { .. } => "deploying",
+            Self::ForeignDrain { .. } => "foreign_drain",
             Self::FormationFailed { .. } => "formation_failed",
-            Self::FormationOut { .. } => "formation_out",
+            Self::FormationOut { .. } | Self::TooFewUp { .. } => "formation_out",
             Self::GivenUp { .. } => "given_up",
             Self::Gone => "gone",
             Self::MaxRestarts { .. } => "max_restarts",
             Self::NotListed => "not_listed",
             Self::NotUp { .. } => "not_up",
+            Self::OneOff => "one_off",
+            Self::OtherApp => "other_app",
             Self::OutsideWindow { .. } => "outside_window",
             Self::Paused { .. } => "paused",
             Self::PlatformActs => "platform_acts",
+            Self::PlatformRed => "platform_red",
             Self::QueueFull { .. } => "queue_full",
             Self::Queued { .. } => "queued",
+            Self::Recovered { .. } => "recovered",
+            Self::RefusedBefore { error, .. } => error.label(),
             Self::Releasing { .. } => "releasing",
             Self::Stale { .. } => "stale",
             Self::StoreAway => "store_away",
@@ -150,7 +192,8 @@ impl fmt::Display for Hold {
             Self::ApiReserve { remaining } => {
                 write!(
                     f,
-                    "only {remaining} API calls are left; a fifth is kept for the account's other users"
+                    "only {remaining} of the account's API calls are left, and the last {} are never used",
+                    limits::API_TOKENS_RESERVE_OF_RESTARTS
                 )
             }
             Self::ApiError(error) => write!(f, "cannot check with Heroku: {error}"),
@@ -164,16 +207,20 @@ impl fmt::Display for Hold {
                     spoken(*lead)
                 )
             }
-            Self::CoolingDown { until, cooldown } => {
-                write!(
-                    f,
-                    "cooling down for {} after its last restart, until {}",
-                    spoken(*cooldown),
-                    to_the_second(*until)
-                )
+            Self::CoolingDown { until, cooldown, useless } => {
+                let (cooldown, until) = (spoken(*cooldown), to_the_second(*until));
+                write!(f, "cooling down for {cooldown} after its last restart, until {until}")?;
+                match useless {
+                    0 => Ok(()),
+                    1 => f.write_str(" (doubled: that restart did not help)"),
+                    useless => write!(f, " (doubled for each of {useless} restarts that did not help)"),
+                }
             }
             Self::Deploying { from, to } => {
                 write!(f, "a deploy is in progress: releases v{from} and v{to} are both running")
+            }
+            Self::ForeignDrain { token } => {
+                write!(f, "the line came through the drain {token}, which is not one of this app's")
             }
             Self::FormationFailed { dyno } => {
                 write!(
@@ -190,23 +237,18 @@ impl fmt::Display for Hold {
                 DynoState::Other => write!(f, "{dyno} is out, and max_concurrent = {allowed}"),
                 state => write!(f, "{dyno} is {}, and max_concurrent = {allowed}", state.word()),
             },
-            Self::GivenUp { until } => {
-                write!(
-                    f,
-                    "gave up after too many restarts, until {} or the next release",
-                    to_the_second(*until)
-                )
+            Self::GivenUp { until, useless } => {
+                let until = to_the_second(*until);
+                let restarts = counted(*useless, "restart");
+                write!(f, "given up until {until} or the next release: {restarts} in a row did not help")
             }
             Self::Gone => f.write_str("Heroku has no dyno of this name: it was scaled down or never existed"),
             Self::MaxRestarts { allowed, until } => {
-                write!(
-                    f,
-                    "max_restarts reached ({allowed}): gave up until {} or the next release",
-                    to_the_second(*until)
-                )
+                write!(f, "max_restarts = {allowed} is used up until {}", to_the_second(*until))
             }
             Self::NotListed => f.write_str("its process type is not in process_types"),
             Self::NotUp { state } => write!(f, "the dyno is {}, not up", state.word()),
+            Self::OtherApp => f.write_str("another app has this name now, and the line may be from it"),
             Self::OutsideWindow { opens: Some(opens) } => {
                 write!(f, "outside the restart window (policy.window), which opens {}", to_the_second(*opens))
             }
@@ -214,9 +256,23 @@ impl fmt::Display for Hold {
                 f.write_str("outside the restart window (policy.window), which never opens")
             }
             Self::Paused { until, reason } => write!(f, "paused until {}: {reason}", to_the_second(*until)),
-            Self::PlatformActs => f.write_str("Heroku is already replacing this process"),
+            Self::OneOff => {
+                f.write_str("a one-off dyno, started beside the formation; dynowarden never restarts those")
+            }
+            Self::PlatformActs => f.write_str("Heroku is already replacing or removing this process"),
+            Self::PlatformRed => f.write_str("Heroku's status page shows its system Apps red"),
             Self::QueueFull { max } => write!(f, "{max} dynos of its type are already waiting"),
             Self::Queued { behind } => write!(f, "waiting for its turn behind {behind}"),
+            Self::Recovered { memory } => {
+                write!(f, "its memory is back below the limit: {memory} at {}", to_the_second(memory.at))
+            }
+            Self::RefusedBefore { error, until } => {
+                write!(
+                    f,
+                    "the last restart was refused, so the next try is {}: {error}",
+                    to_the_second(*until)
+                )
+            }
             Self::Releasing { until } => {
                 write!(
                     f,
@@ -231,6 +287,10 @@ impl fmt::Display for Hold {
             Self::Superseded { created_at } => {
                 write!(f, "the error is older than the dyno, which started {}", to_the_second(*created_at))
             }
+            Self::TooFewUp { dyno, up, others } => write!(
+                f,
+                "{dyno} is out, and only {up} of the {others} other dynos of its type are up and settled"
+            ),
             Self::TooManyDynos { max } => write!(f, "the limit of {max} watched dynos is reached"),
             Self::TooYoung { age, min } => {
                 write!(f, "up for only {} (min_uptime = {})", spoken(*age), spoken(*min))
@@ -241,4 +301,9 @@ impl fmt::Display for Hold {
             }
         }
     }
+}
+
+/// `1 restart`, `3 restarts`.
+pub(crate) fn counted(count: u32, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

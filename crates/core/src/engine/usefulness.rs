@@ -1,0 +1,170 @@
+//! Whether restarts help: judged by the errors that follow them.
+//!
+//! A restart did not help if the same error is back within [`limits::HELP_WITHIN`] of the new dyno being up.
+//! Each such restart doubles the cool-down, and after `give_up_after` of them in a row the dyno is given up.
+//! A dyno whose restarts help is restarted for as long as it leaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::engine::Engine;
+use crate::engine::attempt::Cause;
+use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Restarts};
+use crate::limits;
+use crate::record::{AttemptId, NoticeKind, Outcome, Record, RestartResult};
+use crate::time::{later, since};
+
+impl Engine {
+    /// The cool-down and `max_restarts` count from the acceptance: the restart took effect at some time
+    /// before.
+    pub(super) fn remember_restart(&mut self, key: DynoKey, cause: &Cause, attempt_id: Option<AttemptId>) {
+        let (wall, now, rate) = (self.now.wall, self.mono(), self.policy(key).max_restarts);
+        let (began, dry_run) = (self.platform_now(), self.app(key.app).plan.dry_run);
+        let judged_by = match cause {
+            Cause::Rule { rule, .. } if !dry_run => Some(Arc::clone(rule)),
+            Cause::Rule { .. } | Cause::Manual { .. } => None,
+        };
+        let dyno = self.dyno_mut(key);
+        if cause.is_forced() {
+            dyno.restarts.start_over();
+        } else {
+            dyno.restarts.accepted.add(now, rate, now);
+        }
+        dyno.restarts.last = Some(LastRestart {
+            attempt_id,
+            accepted_at: wall,
+            began_at: began,
+            back_at: None,
+            accepted: now,
+            judged_by,
+            unread: None,
+        });
+        dyno.refused = None;
+        dyno.spell = None;
+        if !dry_run {
+            dyno.process_begins(began);
+        }
+    }
+
+    /// Judges the last restart by an error of `rule` that began at `began` and was last seen at `seen`.
+    pub(super) fn judge_by_use(
+        &mut self,
+        key: DynoKey,
+        rule: &Arc<str>,
+        (began, seen): (Timestamp, Timestamp),
+    ) {
+        let (overlap, has_preboot) = (self.overlap(key), self.app(key.app).has_preboot);
+        let Some(last) = self.dynos.get_mut(&key).and_then(|dyno| dyno.restarts.last.as_mut()) else {
+            return;
+        };
+        let Some(back_at) = last.back_at.filter(|_| last.judged_by.as_ref() == Some(rule)) else { return };
+        // Before that, the lines may be the old process's, which is stopped from the acceptance on.
+        let alone = later(back_at, overlap).max(later(last.began_at, overlap));
+        if seen < alone {
+            return;
+        }
+        let after = since(back_at, began.max(alone));
+        last.judged_by = None;
+        let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
+        // With preboot, the end of the overlap is the first moment that says anything.
+        let first = if has_preboot { overlap } else { Duration::ZERO };
+        if after <= first + limits::HELP_WITHIN {
+            self.did_not_help(key, attempt_id, after);
+        } else {
+            self.helped(key, accepted_at);
+        }
+    }
+
+    /// How long lines of the old process may arrive after the new one is up.
+    fn overlap(&self, key: DynoKey) -> Duration {
+        if self.app(key.app).has_preboot {
+            limits::PREBOOT_UPTIME_MIN
+        } else {
+            limits::OLD_PROCESS_MAX.min(self.policy(key).min_uptime)
+        }
+    }
+
+    fn did_not_help(&mut self, key: DynoKey, attempt_id: Option<AttemptId>, after: Duration) {
+        let give_up_after = self.policy(key).give_up_after.get();
+        let restarts = &mut self.dyno_mut(key).restarts;
+        restarts.useless = restarts.useless.saturating_add(1);
+        restarts.helped = None;
+        // After a give-up there is one more try.
+        let is_over = restarts.useless >= give_up_after || restarts.give_ups > 0;
+        let (at, dyno) = (self.now.wall, self.name(key));
+        self.record(Record::Outcome(Outcome {
+            at,
+            app: key.app,
+            dyno,
+            attempt_id: attempt_id.unwrap_or(AttemptId(0)),
+            result: RestartResult::NoHelp { after },
+        }));
+        self.notice(key.app, Some(key), NoticeKind::NoHelp { after });
+        if is_over {
+            self.give_up(key);
+        }
+    }
+
+    fn helped(&mut self, key: DynoKey, accepted_at: Timestamp) {
+        let now = self.now.wall;
+        let restarts = &mut self.dyno_mut(key).restarts;
+        restarts.useless = 0;
+        restarts.give_ups = 0;
+        let (first, count) = match restarts.helped {
+            Some((first, count)) if since(first, now) <= limits::OFTEN_WITHIN => (first, count + 1),
+            _ => (accepted_at, 1),
+        };
+        restarts.helped = Some((first, count));
+        if count >= limits::OFTEN_AFTER && !std::mem::replace(&mut restarts.is_often_reported, true) {
+            let within = since(first, now);
+            self.notice(key.app, Some(key), NoticeKind::Often { restarts: count, within });
+        }
+    }
+
+    fn give_up(&mut self, key: DynoKey) {
+        let (now, give_up_for) = (self.now, self.policy(key).give_up_for);
+        let dyno = self.dyno_mut(key);
+        let release = dyno.seen.as_ref().and_then(|seen| seen.release);
+        let restarts = &mut dyno.restarts;
+        let doubled = give_up_for.saturating_mul(2_u32.saturating_pow(restarts.give_ups));
+        let span = doubled.min(limits::GIVE_UP_MAX.max(give_up_for));
+        restarts.give_ups = restarts.give_ups.saturating_add(1);
+        let (until, useless, times) = (later(now.wall, span), restarts.useless, restarts.give_ups);
+        restarts.given_up = Some(GivenUp {
+            until: now.mono.saturating_add(span),
+            until_at: until,
+            look_again: now.mono.saturating_add(limits::GIVEN_UP_LOOK_EVERY),
+        });
+        self.notice(key.app, Some(key), NoticeKind::GaveUp { useless, until, release, times });
+    }
+
+    /// The API showed the dyno under a release: another one than before clears what that one used up.
+    pub(super) fn release_shown(&mut self, key: DynoKey, release: Option<u64>) {
+        let releases_seen = self.app(key.app).releases_seen;
+        let now = self.now.mono;
+        let restarts = &mut self.dyno_mut(key).restarts;
+        restarts.releases_seen = releases_seen;
+        if release.is_some() && restarts.release.is_some() && restarts.release != release {
+            restarts.start_over();
+        }
+        restarts.release = release.or(restarts.release);
+        match &mut restarts.given_up {
+            Some(given_up) if now < given_up.until => {
+                given_up.look_again = now.saturating_add(limits::GIVEN_UP_LOOK_EVERY);
+            }
+            // One more try.
+            given_up => *given_up = None,
+        }
+    }
+}
+
+impl Restarts {
+    /// Starts all counts again, after a release or a person's word. The cool-down runs on.
+    pub(super) fn start_over(&mut self) {
+        let Self { last, release, releases_seen, .. } = std::mem::take(self);
+        let last = last.map(|last| LastRestart { judged_by: None, ..last });
+        *self = Self { last, release, releases_seen, ..Self::default() };
+    }
+}

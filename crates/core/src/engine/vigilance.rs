@@ -1,0 +1,118 @@
+//! What people must know at once: a dyno that errs and is not restarted, a dyno that stays down, and what
+//! keeps the engine from seeing or acting.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{DynoInfo, FormationInfo};
+use crate::engine::Engine;
+use crate::engine::attempt::Attempt;
+use crate::engine::dyno::{DynoKey, ErrorSpell};
+use crate::event::DynoState;
+use crate::ident::AppId;
+use crate::limits;
+use crate::record::NoticeKind;
+use crate::record::hold::Hold;
+use crate::time::since;
+
+impl Engine {
+    /// A restart rule fired for the dyno: an error, or another sample above a limit.
+    pub(super) fn erring(&mut self, key: DynoKey) {
+        let now = self.now.mono;
+        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        let spell = dyno.spell.filter(|spell| now.saturating_sub(spell.last) <= limits::ERROR_SPELL_GAP);
+        let begun = ErrorSpell { since: now, last: now, reported: None };
+        dyno.spell = Some(ErrorSpell { last: now, ..spell.unwrap_or(begun) });
+    }
+
+    /// Notifies people of a dyno that has erred for a while, with the reason why it was not restarted.
+    pub(super) fn report_if_not_restarted(&mut self, key: DynoKey, hold: &Hold) {
+        let (now, is_useless) = (self.now.mono, self.dyno_mut(key).restarts.useless > 0);
+        let is_intended = match hold {
+            Hold::Paused { .. } | Hold::OutsideWindow { .. } | Hold::GivenUp { .. } => true,
+            Hold::CoolingDown { .. } => is_useless || self.app(key.app).plan.dry_run,
+            // A restart that is under way shows by itself whether it helps.
+            Hold::UnderWay => self.is_restarting(key),
+            _ => self.app(key.app).plan.dry_run,
+        };
+        let Some(spell) = &mut self.dyno_mut(key).spell else { return };
+        let erring_for = now.saturating_sub(spell.since);
+        let is_told = |at: Duration| now.saturating_sub(at) < limits::NOT_RESTARTED_AFTER;
+        if is_intended || erring_for < limits::NOT_RESTARTED_AFTER || spell.reported.is_some_and(is_told) {
+            return;
+        }
+        spell.reported = Some(now);
+        let reason = Box::new(hold.clone());
+        self.notice(key.app, Some(key), NoticeKind::NotRestarted { erring_for, reason });
+    }
+
+    fn is_restarting(&self, key: DynoKey) -> bool {
+        let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_ref());
+        attempt.is_some_and(|attempt| matches!(attempt, Attempt::Failed(_)) || attempt.may_be_out())
+    }
+
+    /// Notes which dynos of the listed types are down, and reports each broken one once.
+    pub(super) fn note_states(&mut self, app: AppId, view: &FormationInfo) {
+        let (boot_timeout, now) = (self.app(app).plan.policy.boot_timeout, self.cautious_now().wall);
+        for seen in view.formation.iter().chain(&view.dyno).filter(|seen| !seen.is_one_off) {
+            let Some(key) = self.key(app, &seen.name) else { continue };
+            let is_up = seen.state == DynoState::Up;
+            if (is_up && !self.dynos.contains_key(&key)) || !self.track(key) {
+                continue;
+            }
+            let is_ours = self.is_restarting(key);
+            let dyno = self.dyno_mut(key);
+            // An unknown word does not say since when the dyno is out.
+            let at = if seen.state == DynoState::Other { now } else { seen.in_state_since() };
+            dyno.is_in_state(seen.state, at);
+            let Some(down) = &mut dyno.down else { continue };
+            // Its own outcome reports a restart that failed.
+            down.is_reported |= is_ours;
+            let out_for = since(down.since, now);
+            if out_for > boot_timeout && !std::mem::replace(&mut down.is_reported, true) {
+                self.notice(app, Some(key), NoticeKind::Broken { state: seen.state, out_for });
+            }
+        }
+    }
+
+    /// Since when a dyno that is not up has not been up, as far as lines and the API showed.
+    pub(super) fn down_since(&self, app: AppId, seen: &DynoInfo) -> Timestamp {
+        let known = self.key(app, &seen.name).and_then(|key| self.dynos.get(&key)?.down);
+        match known {
+            Some(down) if seen.state == DynoState::Other => down.since,
+            Some(down) => down.since.min(seen.in_state_since()),
+            None => seen.in_state_since(),
+        }
+    }
+
+    /// Reports errors that arrive too late to act on, once until one is current again.
+    pub(super) fn watch_lateness(&mut self, app: AppId, hold: Option<&Hold>) {
+        let state = self.app_mut(app);
+        match hold {
+            Some(Hold::Stale { .. }) if state.late_reported => {}
+            Some(Hold::Stale { age }) => {
+                state.late_reported = true;
+                self.notice(app, None, NoticeKind::LinesLate { age: *age });
+            }
+            _ if std::mem::take(&mut state.late_reported) => self.notice(app, None, NoticeKind::LinesCurrent),
+            _ => {}
+        }
+    }
+
+    /// Reports once that the account's calls are used up.
+    pub(super) fn report_no_calls(&mut self, app: AppId, remaining: u32) {
+        if !std::mem::replace(&mut self.app_mut(app).calls_reported, true) {
+            self.notice(app, None, NoticeKind::NoCallsLeft { remaining });
+        }
+    }
+
+    /// Reports that calls are left again to the apps that were told otherwise.
+    pub(super) fn report_calls_left(&mut self) {
+        for app in (0..self.apps.len() as u32).map(AppId) {
+            if std::mem::take(&mut self.app_mut(app).calls_reported) {
+                self.notice(app, None, NoticeKind::CallsLeft);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The words of notices.
+
+use std::fmt;
+
+use crate::record::NoticeKind;
+use crate::record::hold::counted;
+use crate::time::{spoken, to_the_second};
+
+impl NoticeKind {
+    /// Returns its kind in JSON, in metrics and in `notify.on`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::ApiError(_)
+            | Self::Broken { .. }
+            | Self::ClockDisagrees { .. }
+            | Self::LinesLate { .. }
+            | Self::NoCallsLeft { .. } => "failure",
+            Self::GaveUp { .. } => "give_up",
+            Self::NoHelp { .. } => "no_help",
+            Self::NotRestarted { .. } => "not_restarted",
+            Self::Often { .. } => "restart",
+            Self::RestartFailed(_) => "failure",
+            Self::ApiRecovered | Self::CallsLeft | Self::LinesCurrent => "recovered",
+            Self::Health(alert) => alert.label(),
+        }
+    }
+}
+
+impl fmt::Display for NoticeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiError(error) => write!(f, "restarts are off: {error}"),
+            Self::ClockDisagrees { lead } => {
+                write!(
+                    f,
+                    "log lines are {} ahead of this machine's clock, so restarts are off: correct the clock",
+                    spoken(*lead)
+                )
+            }
+            Self::Broken { state, out_for } => {
+                let (state, out_for) = (state.word(), spoken(*out_for));
+                write!(f, "not up for {out_for} (last seen {state}); the other dynos of its type go on")
+            }
+            Self::GaveUp { useless, until, .. } => write!(
+                f,
+                "gave up on this dyno: {} in a row did not help. It is left alone until {} or the next \
+                 release, and needs a person's attention",
+                counted(*useless, "restart"),
+                to_the_second(*until)
+            ),
+            Self::CallsLeft => f.write_str("the account has API calls left again"),
+            Self::LinesCurrent => f.write_str("log lines arrive on time again"),
+            Self::LinesLate { age } => write!(
+                f,
+                "log lines arrive {} late, so restarts are off until they are current again",
+                spoken(*age)
+            ),
+            Self::NoCallsLeft { remaining } => write!(
+                f,
+                "restarts are off: only {remaining} of the account's API calls are left. Something else \
+                 uses this Heroku account heavily"
+            ),
+            Self::NoHelp { after } => write!(
+                f,
+                "restarting does not help: the error came back {} after the new dyno started",
+                spoken(*after)
+            ),
+            Self::NotRestarted { erring_for, reason } => {
+                write!(f, "has erred for {} and was not restarted: {reason}", spoken(*erring_for))
+            }
+            Self::Often { restarts, within } => write!(
+                f,
+                "restarted {restarts} times in {}; each restart helps, so this goes on until the leak is \
+                 fixed",
+                spoken(*within)
+            ),
+            Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
+            Self::ApiRecovered => f.write_str("the API answers again"),
+            Self::Health(alert) => alert.fmt(f),
+        }
+    }
+}

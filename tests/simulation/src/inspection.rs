@@ -1,0 +1,54 @@
+//! The parts of an inspection, put together as the program's client does it.
+
+use std::time::Duration;
+
+use dynowarden_core::api::inspection::{Answers, Fit};
+use dynowarden_core::api::{ApiError, DynoInfo, FormationInfo, json};
+use dynowarden_core::ident::DynoName;
+use dynowarden_core::limits;
+use dynowarden_core::time::since;
+
+use crate::Simulation;
+
+impl Simulation {
+    /// The formation's quantities as the program's client knows them: asked again after a while, and when the
+    /// list of dynos contradicts them.
+    pub(super) fn quantities(&mut self, app: usize, formation: &[DynoInfo]) -> Vec<json::Formation> {
+        let listed = self.invariants.policy(app).process_types.clone();
+        let name = self.app_name(app);
+        let Some(daemon) = &mut self.daemon else { return Vec::new() };
+        if let Some((asked_at, known)) = daemon.quantities.get(&app) {
+            let every = match Fit::of(&listed, formation, known) {
+                Fit::Fits => limits::QUANTITIES_ASKED_EVERY,
+                Fit::Exceeds => limits::QUANTITIES_DOUBTED_EVERY,
+                Fit::Lacks => Duration::ZERO,
+            };
+            if since(*asked_at, self.now) < every {
+                return known.clone();
+            }
+        }
+        let formations = self.platform.world.app(name.as_str()).map(|app| &app.spec.formations);
+        let fresh: Vec<json::Formation> = formations
+            .into_iter()
+            .flatten()
+            .map(|formation| json::Formation {
+                process_type: formation.process_type.to_string(),
+                quantity: formation.quantity,
+                size: None,
+            })
+            .collect();
+        daemon.quantities.insert(app, (self.now, fresh.clone()));
+        fresh
+    }
+
+    pub(super) fn assemble(
+        &self,
+        app: usize,
+        dyno: Option<(&DynoName, Option<DynoInfo>)>,
+        (formation, quantities): (Vec<DynoInfo>, &[json::Formation]),
+    ) -> Result<FormationInfo, ApiError> {
+        let listed = &self.invariants.policy(app).process_types;
+        let preboot = self.scenario.apps[app].spec.preboot;
+        FormationInfo::assemble(Answers { dyno, formation, listed, quantities: Some(quantities), preboot })
+    }
+}

@@ -1,0 +1,359 @@
+//! The promises about restarts, judged by what the simulated Heroku knows and by when calls were sent.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use dynowarden_core::event::DynoState;
+use dynowarden_core::ident::{DynoName, InstanceId, ProcessType};
+use dynowarden_core::policy::{AppPlan, Policy};
+use dynowarden_core::time::{later, since};
+use heroku_sim::dyno::Dyno;
+use heroku_sim::world::World;
+
+use crate::invariants::{ListTruth, Verdicts, hold};
+use crate::scenario::secs;
+
+/// What is true about each dyno that matters to a promise.
+#[derive(Debug, Default)]
+pub struct Promises {
+    places: BTreeMap<(usize, DynoName), Place>,
+    /// When a dyno of each type was last seen to come up.
+    booted_at: HashMap<(usize, ProcessType), Timestamp>,
+    /// When the daemon last died.
+    died_at: Option<Timestamp>,
+    released_at: HashMap<usize, Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    /// When the API last accepted a DELETE.
+    accepted_at: Option<Timestamp>,
+    /// Since when no instance has been up; none while one is.
+    down_since: Option<Timestamp>,
+    newest_error: Option<Timestamp>,
+    /// The release of its newest instance, and since when.
+    release: Option<(u64, Timestamp)>,
+    /// When the daemon learnt of an acceptance.
+    noted_at: Option<Timestamp>,
+    newest_sample: Option<Timestamp>,
+    /// The last DELETE, until its answer is known.
+    open: Option<Sent>,
+    /// DELETEs that were carried out, oldest first.
+    taken: Vec<Taken>,
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    at: Timestamp,
+    instance: InstanceId,
+}
+
+#[derive(Clone, Debug)]
+struct Taken {
+    sent_at: Timestamp,
+    at: Timestamp,
+    is_forced: bool,
+    /// The new instance, once it is up, and since when.
+    up: Option<(InstanceId, Timestamp)>,
+    /// When the new instance first wrote the error, if that was soon after it was up.
+    useless_at: Option<Timestamp>,
+    /// When the daemon received such a line.
+    heard_at: Option<Timestamp>,
+}
+
+/// A DELETE that is being sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub app: usize,
+    pub dyno: &'a DynoName,
+    pub is_forced: bool,
+    /// The rule that fired; none for an order.
+    pub rule: Option<&'a str>,
+}
+
+impl Promises {
+    /// Looks at every dyno. Must be called before the world goes on.
+    pub fn look(&mut self, plans: &[AppPlan], world: &World, now: Timestamp) {
+        for (app, plan) in plans.iter().enumerate() {
+            let is_up = |name: &DynoName| {
+                world.dynos(&plan.name).any(|twin| twin.name == *name && twin.state == DynoState::Up)
+            };
+            for dyno in world.dynos(&plan.name).filter(|dyno| !dyno.is_one_off) {
+                // With preboot, the old instance is still up.
+                if dyno.state == DynoState::Up || !is_up(&dyno.name) {
+                    self.look_at(app, dyno, now);
+                }
+            }
+        }
+    }
+
+    fn look_at(&mut self, app: usize, dyno: &Dyno, now: Timestamp) {
+        let place = self.places.entry((app, dyno.name.clone())).or_default();
+        if place.release.is_none_or(|(release, _)| release < dyno.release) {
+            place.release = Some((dyno.release, now));
+        }
+        if dyno.state != DynoState::Up {
+            place.down_since.get_or_insert(now);
+            return;
+        }
+        if place.down_since.take().is_some() {
+            let booted = self.booted_at.entry((app, dyno.name.process_type().clone())).or_insert(now);
+            *booted = (*booted).max(dyno.updated_at);
+        }
+        if let Some(last) = place.taken.last_mut()
+            && last.up.is_none()
+            && dyno.created_at >= last.at
+        {
+            last.up = Some((dyno.id, dyno.updated_at.max(dyno.created_at)));
+        }
+    }
+
+    /// An instance wrote an error.
+    pub fn error(&mut self, app: usize, dyno: &DynoName, instance: InstanceId, at: Timestamp) {
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        place.newest_error = place.newest_error.max(Some(at));
+        if let Some(last) = place.taken.last_mut()
+            && let Some((new, up_at)) = last.up
+            && new == instance
+            && since(up_at, at) <= HELP_WITHIN
+        {
+            last.useless_at.get_or_insert(at);
+        }
+    }
+
+    pub fn sample(&mut self, app: usize, dyno: DynoName, at: Timestamp) {
+        let place = self.places.entry((app, dyno)).or_default();
+        place.newest_sample = place.newest_sample.max(Some(at));
+    }
+
+    /// The daemon received an error that was written at `at`.
+    pub fn heard(&mut self, app: usize, dyno: &DynoName, at: Timestamp, now: Timestamp) {
+        if let Some(last) = self.places.get_mut(&(app, dyno.clone())).and_then(|place| place.taken.last_mut())
+            && let Some((_, up_at)) = last.up
+            && last.useless_at.is_some_and(|first| first <= at)
+            && since(up_at, at) + secs(5) <= HELP_WITHIN
+        {
+            last.heard_at.get_or_insert(now);
+        }
+    }
+
+    pub fn died(&mut self, now: Timestamp) {
+        self.died_at = Some(now);
+        // It may not have lived to write down what it had just learnt.
+        for place in self.places.values_mut() {
+            place.accepted_at = place.accepted_at.filter(|at| since(*at, now) > secs(2));
+            let Some(last) = place.taken.last_mut() else { continue };
+            last.heard_at = last.heard_at.filter(|at| since(*at, now) > secs(2));
+        }
+    }
+
+    pub fn released(&mut self, app: usize, now: Timestamp) {
+        self.released_at.insert(app, now);
+    }
+
+    /// A DELETE is sent.
+    pub fn sends(&mut self, request: Request<'_>, policy: &Policy, world: &Dyno, now: Timestamp) -> Verdicts {
+        let Request { app, dyno, is_forced, rule } = request;
+        hold!(!world.is_one_off, "DELETE of {dyno}, a one-off dyno");
+        let needed = if is_forced { Duration::ZERO } else { self.wait_after_last(app, dyno, policy) };
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        if let Some(open) = &place.open
+            && open.instance == world.id
+        {
+            let gone_for = since(open.at, now);
+            let wait = policy.boot_timeout.max(secs(60));
+            hold!(gone_for >= wait, "DELETE of {dyno} again, {gone_for:?} after one without an answer");
+        }
+        let newest = match rule {
+            Some("memory") => place.newest_sample,
+            Some(_) => place.newest_error,
+            None => Some(now),
+        };
+        let age = newest.map_or(Duration::MAX, |at| since(at, now));
+        hold!(age <= ERROR_AGE_MAX, "DELETE of {dyno}, whose last error is {age:?} old");
+        if !is_forced {
+            let cooled = place.accepted_at.is_none_or(|at| since(at, now) + secs(1) >= policy.cooldown);
+            hold!(cooled, "DELETE of {dyno} within the cool-down of an accepted one");
+            if let Some(last) = place.taken.last() {
+                let waited = since(last.sent_at, now);
+                let useless = place.taken.iter().rev().take_while(|taken| taken.useless_at.is_some()).count();
+                hold!(
+                    waited + secs(2) >= needed,
+                    "DELETE of {dyno} {waited:?} after the last, of which {useless} in a row did not help: \
+                     {needed:?} needed"
+                );
+            }
+        }
+        place.open = Some(Sent { at: now, instance: world.id });
+        Ok(())
+    }
+
+    /// The API itself answered a DELETE, or it was surely not sent.
+    pub fn answered(&mut self, app: usize, dyno: &DynoName, is_accepted: bool, now: Timestamp) {
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        place.open = None;
+        if is_accepted {
+            place.accepted_at = Some(now);
+        }
+    }
+
+    pub fn noted(&mut self, app: usize, dyno: &DynoName, now: Timestamp) {
+        self.places.entry((app, dyno.clone())).or_default().noted_at = Some(now);
+    }
+
+    /// A DELETE is carried out.
+    pub fn carried_out(&mut self, app: usize, dyno: &DynoName, is_forced: bool, now: Timestamp) {
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        let sent_at = place.open.as_ref().map_or(now, |open| open.at);
+        let taken = Taken { sent_at, at: now, is_forced, up: None, useless_at: None, heard_at: None };
+        place.taken.push(taken);
+    }
+
+    /// The least time from the last restart to the next: the cool-down, doubled for each restart in a row that
+    /// surely did not help, or the time of a give-up.
+    fn wait_after_last(&self, app: usize, dyno: &DynoName, policy: &Policy) -> Duration {
+        let useless = self.useless(app, dyno, |taken| taken.heard_at);
+        let give_up_after = policy.give_up_after.get();
+        match useless.checked_sub(give_up_after) {
+            None => policy.cooldown * 2u32.pow(useless.min(6)),
+            Some(more) => (policy.give_up_for * 2u32.pow(more.min(6))).min(DAY.max(policy.give_up_for)),
+        }
+    }
+
+    /// The longest wait that a promise allows after the last restart.
+    pub fn longest_wait_after_last(
+        &self,
+        app: usize,
+        dyno: &DynoName,
+        policy: &Policy,
+    ) -> Option<(Timestamp, Duration)> {
+        let place = self.places.get(&(app, dyno.clone()))?;
+        let last = place.taken.last()?;
+        let useless = self.useless(app, dyno, |taken| taken.useless_at);
+        let wait = match useless.checked_sub(policy.give_up_after.get()) {
+            None => policy.cooldown * 2u32.pow(useless.min(6)),
+            Some(more) => {
+                (policy.give_up_for * 2u32.pow(more.min(6))).min(DAY.max(policy.give_up_for)) + HELP_WITHIN
+            }
+        };
+        Some((place.noted_at.map_or(last.at, |at| at.max(last.at)), wait))
+    }
+
+    /// Restarts in a row that did not help, since the last release and the last word of a person.
+    fn useless(&self, app: usize, dyno: &DynoName, when: impl Fn(&Taken) -> Option<Timestamp>) -> u32 {
+        let Some(place) = self.places.get(&(app, dyno.clone())) else { return 0 };
+        let anew_at = self.counts_since(app, dyno);
+        let counts = |taken: &&Taken| taken.at > anew_at && when(taken).is_some();
+        place.taken.iter().rev().take_while(counts).count() as u32
+    }
+
+    /// A release and a person's word start the counts anew.
+    pub fn counts_since(&self, app: usize, dyno: &DynoName) -> Timestamp {
+        let place = self.places.get(&(app, dyno.clone()));
+        let forced = place.and_then(|place| place.taken.iter().rfind(|taken| taken.is_forced));
+        let released_at = self.released_at.get(&app).copied();
+        let released_at = released_at.max(place.and_then(|place| place.release).map(|(_, at)| at));
+        released_at.max(forced.map(|taken| taken.at)).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Giving up needs that many restarts in a row that truly did not help.
+    pub fn gave_up(&self, app: usize, dyno: &DynoName, is_again: bool, policy: &Policy) -> Verdicts {
+        let useless = self.useless(app, dyno, |taken| taken.useless_at);
+        // After a give-up there is one more try.
+        let needed = if is_again { 1 } else { policy.give_up_after.get() };
+        hold!(useless >= needed, "gave up on {dyno} after {useless} restarts in a row that did not help");
+        Ok(())
+    }
+
+    /// Whether a formation can spare one more dyno, by its true state when the API was asked. `ours` are those
+    /// that we have taken or may have taken, and that have not settled since.
+    pub fn spares(
+        &self,
+        (app, target): (usize, &DynoName),
+        list: &ListTruth,
+        ours: &BTreeSet<DynoName>,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Verdicts {
+        let is_beside = |name: &DynoName| name != target && name.process_type() == target.process_type();
+        let beside = || list.dynos.iter().filter(|other| is_beside(&other.name));
+        let others: BTreeSet<&DynoName> = beside().map(|other| &other.name).collect();
+        let unsettled =
+            beside().filter(|other| !other.is_settled(policy.settle, now)).map(|other| &other.name);
+        let unanswered = others.iter().copied().filter(|name| self.is_unanswered(app, name, policy, now));
+        let ours = ours.iter().filter(|name| is_beside(name));
+        let out: BTreeSet<&DynoName> = unsettled.chain(unanswered).chain(ours.clone()).collect();
+        let (broken, missing): (BTreeSet<&DynoName>, BTreeSet<&DynoName>) =
+            out.iter().partition(|name| self.is_broken(app, name, policy, now));
+        hold!(
+            missing.len() < policy.max_concurrent.get() as usize,
+            "{target} is to go while {} are or may be out, {} allowed",
+            names(&missing),
+            policy.max_concurrent
+        );
+        let ready = others.iter().filter(|name| !out.contains(**name)).count();
+        hold!(
+            broken.is_empty() || 2 * ready >= others.len(),
+            "{target} is to go while {} are broken and {ready} of {} others are up",
+            names(&broken),
+            others.len()
+        );
+        let is_up =
+            |name: &DynoName| beside().any(|other| other.name == *name && other.state == DynoState::Up);
+        let left =
+            others.iter().filter(|name| is_up(name) && !ours.clone().any(|taken| taken == **name)).count();
+        hold!(
+            others.is_empty() || left > 0,
+            "{target} is to go, the last of {} that is up",
+            others.len() + 1
+        );
+        Ok(())
+    }
+
+    /// Whether a DELETE has no answer yet, and may still be carried out.
+    fn is_unanswered(&self, app: usize, dyno: &DynoName, policy: &Policy, now: Timestamp) -> bool {
+        let Some(place) = self.places.get(&(app, dyno.clone())) else { return false };
+        let is_seen = |open: &Sent| place.taken.last().is_some_and(|taken| taken.at >= open.at);
+        let wait = policy.boot_timeout.max(secs(60));
+        place.open.as_ref().is_some_and(|open| !is_seen(open) && since(open.at, now) < wait)
+    }
+
+    /// Whether a dyno has been down for longer than a boot may take. If we took it, another dyno of its type
+    /// must have booted since.
+    pub fn is_broken(&self, app: usize, dyno: &DynoName, policy: &Policy, now: Timestamp) -> bool {
+        let Some(place) = self.places.get(&(app, dyno.clone())) else { return false };
+        let Some(down_since) = place.down_since else { return false };
+        // The API's times are whole seconds.
+        if since(down_since, now) + secs(2) < policy.boot_timeout {
+            return false;
+        }
+        let because_of_us = place.taken.last().filter(|taken| taken.up.is_none());
+        let booted_at = self.booted_at.get(&(app, dyno.process_type().clone()));
+        because_of_us.is_none_or(|taken| booted_at.is_some_and(|at| *at >= taken.at))
+    }
+
+    /// When the last restart of ours was carried out.
+    pub fn last_taken(&self, app: usize, dyno: &DynoName) -> Option<Timestamp> {
+        self.places.get(&(app, dyno.clone()))?.taken.last().map(|taken| taken.at)
+    }
+
+    /// Until when an unanswered DELETE counts as out.
+    pub fn unanswered_until(&self, app: usize, dyno: &DynoName, policy: &Policy) -> Option<Timestamp> {
+        let open = self.places.get(&(app, dyno.clone()))?.open.as_ref()?;
+        Some(later(open.at, policy.boot_timeout.max(secs(60))))
+    }
+}
+
+fn names(dynos: &BTreeSet<&DynoName>) -> String {
+    dynos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// An error this soon after the new dyno is up means that the restart did not help.
+const HELP_WITHIN: Duration = Duration::from_secs(180);
+
+/// The newest error just before a DELETE, and what a claim may take.
+const ERROR_AGE_MAX: Duration = Duration::from_secs(90 + 6);
+
+const DAY: Duration = Duration::from_secs(86_400);
