@@ -218,16 +218,6 @@ impl Metrics {
         self.of_app(&self.families.app_hidden, app, |gauge| _ = gauge.set(hidden.into()));
     }
 
-    /// Sets whether the Platform API has not answered for a while.
-    pub fn api_away(&self, away: bool) {
-        self.families.api_away.set(away.into());
-    }
-
-    /// Sets whether Heroku's status page is red.
-    pub fn platform_red(&self, red: bool) {
-        self.families.platform_red.set(red.into());
-    }
-
     pub fn store(&self, health: &Health) {
         let Families { store_away, store_dropped_rows, store_unwritten_rows, .. } = &self.families;
         store_away.set(health.away.is_some().into());
@@ -252,10 +242,6 @@ impl Metrics {
     /// Counts a change of the certificate's files; `outcome` is `replaced` or `failed`.
     pub fn certificate_read(&self, outcome: &'static str) {
         self.families.certificate_reads.get_or_create(&ReadLabels { outcome }).inc();
-    }
-
-    pub fn connections(&self, open: usize) {
-        self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     /// Sets the number of runtime tasks that have not ended.

@@ -16,6 +16,20 @@ use dynowarden_core::time::Now;
 const BYTES_PER_MB: f64 = 1_048_576.0;
 
 impl Metrics {
+    pub fn connections(&self, open: usize) {
+        self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// Sets whether the Platform API has not answered for a while.
+    pub fn api_away(&self, away: bool) {
+        self.families.api_away.set(away.into());
+    }
+
+    /// Sets whether Heroku's status page is red.
+    pub fn platform_red(&self, red: bool) {
+        self.families.platform_red.set(red.into());
+    }
+
     /// Sets the number of an app's dynos that the engine keeps state for.
     pub fn dynos(&self, app: AppId, tracked: usize) {
         let tracked = i64::try_from(tracked).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! The ids of incidents.
+//! The ids of incidents, and their end at shutdown.
 
 use crate::incident::Incidents;
 use crate::limits;
@@ -19,5 +19,14 @@ impl Incidents {
         }
         self.ids.push_back(id.clone());
         id
+    }
+
+    /// At shutdown, messages that are held back are sent.
+    pub(super) fn make_all_due(&mut self) {
+        let now = self.now.mono;
+        let dues = self.incidents.values_mut().map(|incident| &mut incident.schedule.due);
+        for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.schedule.due)) {
+            *due = due.map(|due| due.min(now));
+        }
     }
 }

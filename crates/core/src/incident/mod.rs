@@ -373,14 +373,6 @@ impl Incidents {
         id
     }
 
-    fn make_all_due(&mut self) {
-        let now = self.now.mono;
-        let dues = self.incidents.values_mut().map(|incident| &mut incident.schedule.due);
-        for due in dues.chain(self.outages.values_mut().map(|outage| &mut outage.schedule.due)) {
-            *due = due.map(|due| due.min(now));
-        }
-    }
-
     fn send_incidents(&mut self, readings: &dyn Readings) {
         let now = self.now;
         let mut over = Vec::new();

@@ -20,9 +20,9 @@ pub(super) struct NotificationSchedule {
 }
 
 impl NotificationSchedule {
-    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one; a loud kind once,
-    /// and again after `repeat`; both again for a dyno of which it `is_new`. Every recovery is sent. Loud kinds
-    /// wait a moment, and longer after another loud message, so that one incident makes one of them.
+    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one; a loud kind
+    /// once, and again after `repeat`; both again for a dyno of which it `is_new`. Every recovery is sent.
+    /// Loud kinds wait a moment, and longer after another loud message, so that an incident makes one.
     pub(super) fn request(&mut self, kind: Kind, is_new: bool, plan: &Plan, now: Duration) {
         let is_recent = self.sent_at.is_some_and(|at| now < at.saturating_add(plan.repeat));
         let is_sent = match kind {
