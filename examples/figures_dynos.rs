@@ -78,6 +78,7 @@ fn sample(app: u32, index: u32, web: &ProcessType, at: Timestamp) -> Event {
             instance: instance.expect("a UUID"),
             total: Megabytes { hundredths: 30_000 },
             quota: Megabytes { hundredths: 51_200 },
+            swap: None,
         },
     }
 }
@@ -87,7 +88,13 @@ fn plan(place: u32, web: &ProcessType) -> AppPlan {
     let minute = Duration::from_secs(60);
     let errors = Trigger::Errors { codes: vec![Code::R14], count: one, within: 5 * minute };
     let memory = Trigger::Memory { above: MemoryBound::OfQuota { permille: 950 }, lasting: 3 * minute };
-    let rule = |name: &str, trigger| Rule { name: name.into(), trigger, act: Act::Restart };
+    let rule = |name: &str, trigger| Rule {
+        name: name.into(),
+        trigger,
+        act: Act::Restart,
+        window: Vec::new(),
+        proof: None,
+    };
     AppPlan {
         name: format!("app-{place}").parse().expect("an app"),
         dry_run: false,

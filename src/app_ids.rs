@@ -3,13 +3,13 @@
 //! An app's id is learned at its first look and kept in the store, so that a take-over while the daemon is
 //! down is noticed too. Calls to the API name the app by its id.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::driver::Handle;
 use crate::heroku::{Answered, Heroku};
 use crate::store::Store;
 use dynowarden_core::api::json::AppInfo;
@@ -24,8 +24,17 @@ use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
 pub(crate) struct AppIds {
     apps: Vec<OneApp>,
     clock: Clock,
-    handle: Handle,
+    report: Report,
     store: Store,
+}
+
+/// Publishes a record; false if there is no room for it now.
+pub(super) struct Report(pub(super) Box<dyn Fn(Record) -> bool + Send + Sync>);
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Report")
+    }
 }
 
 #[derive(Debug)]
@@ -45,17 +54,21 @@ struct Known {
     asked_at: Option<Duration>,
     /// The id of another app that has the name now.
     taken_by: Option<AppName>,
+    /// The last change of `taken_by` that was reported.
+    reported: Option<AppName>,
+    /// When errors last passed of which it was unknown whose they are.
+    uncertain_at: Option<Duration>,
 }
 
 impl AppIds {
     /// With the ids that the store knows.
-    pub(super) async fn load(names: Vec<AppName>, clock: Clock, handle: Handle, store: Store) -> Self {
+    pub(super) async fn load(names: Vec<AppName>, clock: Clock, report: Report, store: Store) -> Self {
         let stored = store.app_ids().await.unwrap_or_default();
         let one = |name: AppName| {
             let id = stored.iter().find(|(of, _)| *of == name).map(|(_, id)| id.clone());
             OneApp { name, known: Mutex::new(Known { id, ..Known::default() }), looking: Default::default() }
         };
-        Self { apps: names.into_iter().map(one).collect(), clock, handle, store }
+        Self { apps: names.into_iter().map(one).collect(), clock, report, store }
     }
 
     /// The app's name in the settings.
@@ -75,6 +88,19 @@ impl AppIds {
         self.known(app).taken_by.is_some()
     }
 
+    /// Notes that errors of an unknown sender count, because no other app is known to have the name.
+    pub(super) fn note_uncertain(&self, app: AppId, now: Duration) {
+        self.known(app).uncertain_at = Some(now);
+    }
+
+    /// Whether another app has the name, and its errors may be those that led here.
+    fn may_be_of_other(&self, app: AppId) -> bool {
+        let now = self.clock.now().mono;
+        let known = self.known(app);
+        let is_recent = |at: Duration| now.saturating_sub(at) <= limits::ERROR_AGE_MAX;
+        known.taken_by.is_some() && known.uncertain_at.is_some_and(is_recent)
+    }
+
     /// `GET /apps/{app}` by the id if that is known, and a look at who has the name.
     pub(crate) async fn ask(&self, app: AppId, heroku: &Heroku) -> Answered<Result<AppInfo, ApiError>> {
         let target = self.target(app);
@@ -86,7 +112,7 @@ impl AppIds {
             return by_target;
         }
         if by_target.value.as_ref().is_ok_and(|info| info.name == self.name(app).as_str()) {
-            self.name_is_held_by(app, None).await;
+            self.name_is_held_by(app, None);
         } else if by_target.value.is_ok() {
             self.look_at_name(app, heroku).await;
         } else if is_unknown(&by_target.value) {
@@ -95,9 +121,8 @@ impl AppIds {
         by_target
     }
 
-    /// The inspection before a restart, of the app with the known id.
-    ///
-    /// The first one that finds another app under the name does not know whose lines led to it, and fails.
+    /// The inspection before a restart, of the app with the known id. It fails if another app has the name
+    /// and may have written the lines that led to it.
     pub(crate) async fn inspect(
         &self,
         app: AppId,
@@ -106,7 +131,6 @@ impl AppIds {
         heroku: &Heroku,
     ) -> Answered<Result<FormationInfo, ApiError>> {
         self.find(app, heroku).await;
-        let was_taken = self.is_taken(app);
         let mut answered = heroku.inspect(&self.target(app), listed, dyno).await;
         if is_unknown(&answered.value) && self.target(app) != *self.name(app) {
             self.look_without_id(app, heroku).await;
@@ -114,19 +138,16 @@ impl AppIds {
                 answered = heroku.inspect(self.name(app), listed, dyno).await;
             }
         }
-        let owner = answered.value.as_ref().ok().and_then(|view| view.app.as_ref());
-        if let Some(owner) = owner {
-            let known = self.known(app).id.clone();
-            let is_other = known.is_some_and(|id| id.as_str() != owner.id);
+        let mut is_other = false;
+        if let Some(owner) = answered.value.as_ref().ok().and_then(|view| view.app.as_ref()) {
+            is_other = self.known(app).id.as_ref().is_some_and(|id| id.as_str() != owner.id);
             if is_other {
-                self.name_is_held_by(app, owner.id.parse().ok()).await;
+                self.name_is_held_by(app, owner.id.parse().ok());
             } else if owner.name != self.name(app).as_str() && owner.id != self.name(app).as_str() {
                 self.look_at_name(app, heroku).await;
             }
-            if is_other || (!was_taken && self.is_taken(app)) {
-                answered.value = Err(ApiError::OtherApp);
-            }
-        } else if !was_taken && self.is_taken(app) {
+        }
+        if is_other || self.may_be_of_other(app) {
             answered.value = Err(ApiError::OtherApp);
         }
         answered
@@ -139,9 +160,9 @@ impl AppIds {
         match heroku.app(self.name(app)).await.value {
             Ok(info) => {
                 let other = info.id.parse().ok().filter(|other| *other != id);
-                self.name_is_held_by(app, other).await;
+                self.name_is_held_by(app, other);
             }
-            Err(ApiError::NoSuchApp) => self.name_is_held_by(app, None).await,
+            Err(ApiError::NoSuchApp) => self.name_is_held_by(app, None),
             Err(_) => {}
         }
     }
@@ -191,23 +212,26 @@ impl AppIds {
         };
         let is_other = kept != id;
         self.known(app).id = Some(kept);
-        self.name_is_held_by(app, Some(id).filter(|_| is_other)).await;
+        self.name_is_held_by(app, Some(id).filter(|_| is_other));
     }
 
     /// Notes which other app has the name, if any, and reports a change.
-    async fn name_is_held_by(&self, app: AppId, other: Option<AppName>) {
-        let before = std::mem::replace(&mut self.known(app).taken_by, other.clone());
-        if before == other {
+    fn name_is_held_by(&self, app: AppId, other: Option<AppName>) {
+        let mut known = self.known(app);
+        known.taken_by.clone_from(&other);
+        if known.reported == other {
             return;
         }
-        let alert = match other {
-            Some(by) => HealthAlert::NameTaken { name: self.name(app).clone(), by },
+        let alert = match &other {
+            Some(by) => HealthAlert::NameTaken { name: self.name(app).clone(), by: by.clone() },
             None => HealthAlert::NameRecovered,
         };
         let (at, what) = (self.clock.now().wall, NoticeKind::Health(alert));
         let notice = Notice { at, scope: Scope::App(app), dyno: None, what };
-        // The driver is gone only at shutdown.
-        let _ended = self.handle.publish(Record::Notice(notice)).await;
+        // Without room, the next look reports it.
+        if (self.report.0)(Record::Notice(notice)) {
+            known.reported = other;
+        }
     }
 
     fn known(&self, app: AppId) -> MutexGuard<'_, Known> {

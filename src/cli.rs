@@ -1,16 +1,20 @@
 //! The command line and its help, and the one place that reads settings from the environment and from files.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::tz::{Offset, TimeZone};
 
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
+use dynowarden_core::calendar;
 use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 use dynowarden_core::units::{self, UnitError};
@@ -41,6 +45,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Check the settings, the token, the apps and their drains, and print a fix for every problem
     Check(CheckArgs),
+    /// Print what is known of each app over days: verdict, lives, quiet hours, right size
+    Report(ReportArgs),
     /// Print past decisions with their reasons
     History(HistoryArgs),
     /// Print the settings in force with the origin of each, and check that they are valid
@@ -116,6 +122,12 @@ pub struct ReplayArgs {
     /// The app whose rules, policy and name are used
     #[arg(long, value_name = "NAME")]
     pub app: Option<AppName>,
+    /// Zone of times that name none, such as Europe/Berlin or +02:00
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone, allow_hyphen_values = true)]
+    pub zone: Option<TimeZone>,
+    /// A setting to try, such as policy.cooldown=30m; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -142,6 +154,26 @@ pub struct CheckArgs {
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+}
+
+/// `report`.
+#[derive(Args, Debug)]
+#[command(after_help = REPORT_HELP)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Only this app; with files, the app of lines that name none
+    #[arg(long, value_name = "NAME")]
+    pub app: Option<AppName>,
+    /// Only this long before the end of the data
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub since: Option<Duration>,
+    /// Output format
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Logs to read instead of the store, plain or .gz; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// `history`.
@@ -196,8 +228,7 @@ impl ConfigArgs {
     /// # Errors
     /// All problems, and everything missing that `needs` requires.
     pub fn load(&self, needs: Needs) -> Result<Settings, Problems> {
-        let env: Vec<_> = std::env::vars_os().collect();
-        config::load(&self.sources(&env), needs)
+        self.load_with(&[], needs)
     }
 
     /// The settings in force, as text.
@@ -206,12 +237,47 @@ impl ConfigArgs {
     /// All problems; nothing is required to be set.
     pub fn in_force(&self) -> Result<String, Problems> {
         let env: Vec<_> = std::env::vars_os().collect();
-        config::in_force::text(&self.sources(&env))
+        config::in_force::text(&self.sources(&env, &read_file))
     }
 
-    fn sources<'s>(&'s self, env: &'s [(OsString, OsString)]) -> Sources<'s> {
-        Sources { config: self.config.as_deref(), env, read_file: &read_file }
+    fn sources<'s>(
+        &'s self,
+        env: &'s [(OsString, OsString)],
+        read_file: &'s dyn Fn(&Path) -> io::Result<String>,
+    ) -> Sources<'s> {
+        Sources { config: self.config.as_deref(), env, read_file }
     }
+
+    /// Loads them with the settings of `--set`, which precede all others.
+    ///
+    /// # Errors
+    /// All problems, and everything missing that `needs` requires.
+    pub fn load_with(&self, set: &[(String, String)], needs: Needs) -> Result<Settings, Problems> {
+        let mut env: Vec<_> = std::env::vars_os().collect();
+        env.extend(config::arguments(set));
+        let read = RefCell::new(Vec::new());
+        let read_file = |path: &Path| {
+            let text = read_file(path)?;
+            read.borrow_mut().push(path.to_owned());
+            Ok(text)
+        };
+        let mut settings = config::load(&self.sources(&env, &read_file), needs)?;
+        let settings_file = self.config.as_deref().unwrap_or(Path::new(config::DEFAULT_FILE));
+        let is_public = |path: &Path| settings.tls.as_ref().is_some_and(|tls| tls.cert == path);
+        let secret_files = read.take().into_iter().filter(|path| path != settings_file && !is_public(path));
+        let warnings: Vec<String> = secret_files.filter_map(|path| warn_if_readable(&path)).collect();
+        settings.warnings.extend(warnings);
+        Ok(settings)
+    }
+}
+
+/// A warning of a file with a secret that every user of this machine can read.
+fn warn_if_readable(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o004 != 0).then(|| {
+        let path = path.display();
+        format!("every user of this machine can read the secret in {path}: chmod o-r {path}")
+    })
 }
 
 /// Reads a settings file. Its reported size is not trusted, because it may be a device or a pipe.
@@ -223,6 +289,32 @@ fn read_file(path: &Path) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {size}")));
     }
     Ok(text)
+}
+
+/// Parses a zone by its name or by its distance from UTC.
+fn parse_zone(text: &str) -> Result<TimeZone, String> {
+    let named = calendar::zone(text);
+    let fixed = || {
+        let digits = text.strip_prefix("UTC").unwrap_or(text);
+        let sign = match digits.as_bytes().first()? {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
+        };
+        let (hours, minutes) = digits[1..].split_once(':').unwrap_or((&digits[1..], "0"));
+        let part = |text: &str, max| text.parse::<i32>().ok().filter(|part| (0..=max).contains(part));
+        Offset::from_seconds(sign * (part(hours, 23)? * 3600 + part(minutes, 59)? * 60)).ok()
+    };
+    named.ok().or_else(|| fixed().map(TimeZone::fixed)).ok_or_else(|| {
+        "no such time zone; allowed: a name such as Europe/Berlin, UTC, or an offset such as +02:00"
+            .to_owned()
+    })
+}
+
+/// Parses `policy.cooldown=30m`.
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("allowed: KEY=VALUE, such as policy.cooldown=30m")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn parse_duration(text: &str) -> Result<Duration, UnitError> {
@@ -286,12 +378,14 @@ Examples:
 Exit codes: 0 done, 1 failed while running, 2 wrong usage.";
 
 const REPLAY_HELP: &str = "\
-Reads raw logplex bodies, `heroku logs` output and Papertrail text, and detects the format.
-It takes the time from the lines, needs no token and makes no API calls.
+Reads raw logplex bodies, `heroku logs` output, text of Papertrail, SolarWinds and syslog daemons,
+and JSON or CSV exports, and detects the format line by line. Newest-first files are read in order
+of time. It takes the time from the lines, needs no token and makes no API calls.
 
 Examples:
   heroku logs -n 1500 -a acme | dynowarden replay --app acme -
   dynowarden replay --format json archive-*.log.gz
+  dynowarden replay --zone Europe/Berlin --set policy.cooldown=30m papertrail.txt
 
 JSON output is one object per line. Every decision has at, app, dyno, rule, decision (restart,
 hold or notify) and reason.
@@ -306,6 +400,17 @@ Examples:
   dynowarden check --register https://warden.example.com
 
 Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage or settings.";
+
+const REPORT_HELP: &str = "\
+Reads the store of a daemon, or archived logs, with the log's own time as the clock.
+With HEROKU_API_KEY, it asks the Platform API for the sizes of dynos; it changes nothing.
+
+Examples:
+  dynowarden report --app acme
+  dynowarden report --format json archive-*.log.gz
+
+JSON output is one object per app and process type.
+Exit codes: 0 done, 1 the store or a file could not be read, 2 wrong usage or settings.";
 
 const HISTORY_HELP: &str = "\
 Examples:
@@ -427,8 +532,9 @@ mod tests {
     #[test]
     fn help_names_every_variable_and_every_command() {
         let help = Cli::command().render_help().to_string();
-        for word in
-            crate::config::env::VARIABLES.iter().chain(&["serve", "demo", "replay", "check", "history"])
+        for word in crate::config::env::VARIABLES
+            .iter()
+            .chain(&["serve", "demo", "replay", "check", "history", "report"])
         {
             assert!(help.contains(word), "{word} in {help}");
         }

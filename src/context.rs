@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::days::Days;
 use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
@@ -14,6 +15,7 @@ use crate::traffic::TrafficBook;
 #[derive(Clone, Debug)]
 pub struct Context {
     pub clock: Clock,
+    pub days: Arc<Days>,
     pub drains: Arc<DrainActivities>,
     pub handle: Handle,
     pub metrics: Arc<Metrics>,

@@ -1,21 +1,23 @@
 //! The daemon: binds, starts every task, and ends them in order.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::app_ids::AppIds;
+use crate::app_ids::{AppIds, Report};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::context::Context;
+use crate::days::Days;
+use crate::days_task::{self, DaysTask};
 use crate::drain_activity::DrainActivities;
 use crate::drain_lister::DrainLister;
 use crate::drain_tokens::DrainTokens;
@@ -28,6 +30,7 @@ use crate::http::tls::Tls;
 use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;
+use crate::series::SeriesBook;
 use crate::start_line::start_line;
 use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
@@ -46,7 +49,7 @@ use dynowarden_core::record::view::DecisionView;
 /// The address is not available; the message names it and a fix.
 pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(settings.listen, settings.port);
-    TcpListener::bind(address).await.map_err(|error| {
+    listen(address).map_err(|error| {
         let fix = match error.kind() {
             ErrorKind::AddrInUse => "another program uses the port; stop it, or set PORT to a free one",
             ErrorKind::AddrNotAvailable => {
@@ -57,6 +60,14 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
         };
         anyhow::anyhow!("cannot listen on {address}: {fix} ({error})")
     })
+}
+
+/// Listens with a longer queue than tokio's own, so that a burst of connections delays no other one.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::CONNECTIONS_QUEUED_MAX)
 }
 
 #[derive(Debug)]
@@ -89,12 +100,12 @@ pub async fn start(
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
     let store = open_store(&settings, clock).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
-    let names = plans.iter().map(|plan| plan.name.clone()).collect();
-    let ids = Arc::new(AppIds::load(names, clock, handle.clone(), store.clone()).await);
+    let ids = load_ids(&plans, clock, &handle, &store).await;
     let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
-    // The notifiers and the status page read it.
-    let is_read = !settings.notifiers.is_empty() || settings.admin_password.is_some();
-    let traffic = Arc::new(TrafficBook::new(settings.drain.statistics && is_read));
+    let traffic = Arc::new(TrafficBook::new(
+        settings.drain.statistics && is_traffic_read(&settings, &plans),
+        settings.apps.len(),
+    ));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
     announce(&settings, &metrics, &notices, clock);
     let notify_shutdown = CancellationToken::new();
@@ -114,10 +125,11 @@ pub async fn start(
     });
     let driver_shutdown = CancellationToken::new();
     let driver = tokio::spawn(driver.run(past, driver_shutdown.clone()));
-
     let address = listener.local_addr()?;
+    let (days, series) = open_days(&settings, &heroku, (&store, clock), seed);
     let context = Context {
         clock,
+        days,
         drains: Arc::new(DrainActivities::new(settings.apps.len())),
         handle: handle.clone(),
         metrics,
@@ -126,21 +138,8 @@ pub async fn start(
         tokens,
         traffic,
     };
-    let lister = DrainLister {
-        clock,
-        handle: handle.clone(),
-        heroku: heroku.clone(),
-        ids: ids.clone(),
-        tokens: context.tokens.clone(),
-    };
-    tokio::spawn(lister.run(shutdown.clone()));
-    let watchdog =
-        tokio::spawn(WatchdogTask::new(&settings, heroku, ids, context.clone()).run(shutdown.clone()));
-    let service = Arc::new(Service::new(&settings, context.clone()));
-    if let Some(status_model) = service.status_model() {
-        status_model.restore(last_decisions(&context.store).await);
-    }
-    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
+    let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
+    let service = start_service(&settings, &context, &shutdown).await;
     let notify_watch =
         tokio::spawn(watch_notifiers(notices, service.status_model().cloned(), context.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
@@ -150,8 +149,8 @@ pub async fn start(
     readiness.started();
     let apps = settings.apps.len();
     info!(%address, apps, version = env!("DYNOWARDEN_VERSION"), "listening on {scheme}://{address}");
-    let tasks =
-        Tasks { server, driver, driver_shutdown, notify_shutdown, notifying, readiness, watchdog, watches };
+    let (driver, notifying) = ((driver, driver_shutdown), (notifying, notify_shutdown));
+    let tasks = Tasks { server, driver, notifying, readiness, series, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
 }
 
@@ -165,11 +164,11 @@ fn announce(settings: &Settings, metrics: &Metrics, notices: &NotifierHandle, cl
 /// Tasks that must all run: if one ends, the daemon ends.
 struct Tasks {
     server: JoinHandle<()>,
-    driver: JoinHandle<()>,
-    driver_shutdown: CancellationToken,
-    notify_shutdown: CancellationToken,
-    notifying: JoinHandle<()>,
+    /// These end only when the others have ended.
+    driver: (JoinHandle<()>, CancellationToken),
+    notifying: (JoinHandle<()>, CancellationToken),
     readiness: Arc<Readiness>,
+    series: (JoinHandle<()>, CancellationToken),
     watchdog: JoinHandle<()>,
     /// Tasks that only report health or watch files.
     watches: Vec<JoinHandle<()>>,
@@ -182,7 +181,7 @@ impl Tasks {
             () = shutdown.cancelled() => {}
             // A daemon that accepts batches but makes no decisions, or the reverse, is worse than one that is
             // down.
-            ended = &mut self.driver => return Err(broken("driver", ended)),
+            ended = &mut self.driver.0 => return Err(broken("driver", ended)),
             ended = &mut self.server => return Err(broken("HTTP server", ended)),
             ended = &mut self.watchdog => return Err(broken("watchdog", ended)),
         }
@@ -191,13 +190,79 @@ impl Tasks {
         self.watchdog.await.context("the watchdog failed")?;
         self.server.await.context("the HTTP server failed")?;
         self.watches.iter().for_each(JoinHandle::abort);
-        self.driver_shutdown.cancel();
-        self.driver.await.context("the driver failed")?;
-        self.notify_shutdown.cancel();
-        self.notifying.await.context("the notifiers failed")?;
+        // The driver closes the store.
+        self.series.1.cancel();
+        self.series.0.await.context("the series failed")?;
+        self.driver.1.cancel();
+        self.driver.0.await.context("the driver failed")?;
+        self.notifying.1.cancel();
+        self.notifying.0.await.context("the notifiers failed")?;
         info!("stopped");
         Ok(())
     }
+}
+
+/// Whether notifiers, the status page or a rule read the traffic.
+fn is_traffic_read(settings: &Settings, plans: &[AppPlan]) -> bool {
+    !settings.notifiers.is_empty()
+        || settings.admin_password.is_some()
+        || plans.iter().any(days_task::has_slow)
+}
+
+async fn load_ids(plans: &[AppPlan], clock: Clock, handle: &Handle, store: &Store) -> Arc<AppIds> {
+    let names = plans.iter().map(|plan| plan.name.clone()).collect();
+    let handle = handle.clone();
+    let report = Report(Box::new(move |record| handle.try_publish(record)));
+    Arc::new(AppIds::load(names, clock, report, store.clone()).await)
+}
+
+/// Starts the tasks that ask the API about the apps: the drain lister and the watchdog, which is returned.
+fn start_watching(
+    settings: &Settings,
+    heroku: Heroku,
+    ids: Arc<AppIds>,
+    context: &Context,
+    shutdown: &CancellationToken,
+) -> JoinHandle<()> {
+    let Context { clock, handle, tokens, .. } = context.clone();
+    let lister = DrainLister { clock, handle, heroku: heroku.clone(), ids: ids.clone(), tokens };
+    tokio::spawn(lister.run(shutdown.clone()));
+    let watchdog = WatchdogTask::new(settings, heroku, ids, context.clone());
+    tokio::spawn(watchdog.run(shutdown.clone()))
+}
+
+/// Starts what is remembered over days, and the task that writes it.
+fn open_days(
+    settings: &Settings,
+    heroku: &Heroku,
+    (store, clock): (&Store, Clock),
+    seed: u64,
+) -> (Arc<Days>, (JoinHandle<()>, CancellationToken)) {
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
+    let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
+    let end = CancellationToken::new();
+    let writing = tokio::spawn(days.clone().write_series(store.clone(), clock, end.clone()));
+    (days, (writing, end))
+}
+
+/// Starts the HTTP service, the publisher of its events, and what it shows over days.
+async fn start_service(settings: &Settings, context: &Context, shutdown: &CancellationToken) -> Arc<Service> {
+    let plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
+    tokio::spawn(DaysTask::new(&plans, context.clone()).run(shutdown.clone()));
+    let service = Arc::new(Service::new(settings, context.clone()));
+    if let Some(status_model) = service.status_model() {
+        status_model.restore(last_decisions(&context.store).await);
+    }
+    tokio::spawn(event_publisher::run(service.clone(), shutdown.clone()));
+    service
+}
+
+/// A seed for the numbers of this process's parts of hours, which no other process may use.
+fn series_seed(seed: u64) -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Each state has its own keys, which the standard library takes from the system's randomness.
+    RandomState::new().hash_one(seed)
 }
 
 /// TLS, if `[tls]` is set, and the task that reloads its certificate files.
@@ -215,7 +280,8 @@ fn open_tls(
 
 async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreError> {
     let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
-    let options = StoreOptions::new(names, settings.store_keep);
+    let options =
+        StoreOptions { keep_series: settings.keep_series, ..StoreOptions::new(names, settings.store_keep) };
     Store::open(&settings.database, options, clock.now().wall).await
 }
 

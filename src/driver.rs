@@ -61,6 +61,8 @@ pub enum Command {
     ApiQuota {
         remaining: u32,
     },
+    /// What the last days showed: one of the engine's inputs about it.
+    Days(Input),
     Events {
         app: AppId,
         events: Vec<Event>,
@@ -187,12 +189,22 @@ impl Handle {
         let _full = self.commands.try_send(Command::PlatformStatus { is_red });
     }
 
+    /// Passes on what the last days showed. It is shown again soon, so a full queue drops it.
+    pub fn days(&self, input: Input) {
+        let _full = self.commands.try_send(Command::Days(input));
+    }
+
     /// Records another task's finding: it is logged, counted and sent like the engine's own records.
     ///
     /// # Errors
     /// The driver is gone.
     pub async fn publish(&self, record: Record) -> Result<(), Stopped> {
         self.commands.send(Command::Publish(Box::new(record))).await.map_err(|_| Stopped)
+    }
+
+    /// The same without waiting; false if the queue is full.
+    pub(crate) fn try_publish(&self, record: Record) -> bool {
+        self.commands.try_send(Command::Publish(Box::new(record))).is_ok()
     }
 
     /// Requests a manual restart: of one dyno, or of every running one of the listed process types. A forced
@@ -269,7 +281,12 @@ impl Driver {
     /// Runs the engine, starting from `past`, until `shutdown`, and then until every call in flight has been
     /// answered.
     pub async fn run(mut self, past: RestoredState, shutdown: CancellationToken) {
+        // Whose lines led to them is not stored.
+        for pending in &past.pending {
+            self.gate.ids.note_uncertain(pending.app, self.clock.now().mono);
+        }
         self.take(Input::Restore(past));
+        self.show_pauses();
         let mut renewal = tokio::time::interval(self.clock.real(limits::CLAIM_RENEW_EVERY));
         let mut pauses = tokio::time::interval(limits::PAUSES_READ_EVERY);
         let mut tokens = tokio::time::interval(self.clock.real(limits::TOKENS_ASKED_EVERY));
@@ -283,7 +300,13 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(input) = self.answers.recv() => self.take(input),
+                Some(input) = self.answers.recv() => {
+                    let is_pause = matches!(input, Input::Pauses(_));
+                    self.take(input);
+                    if is_pause {
+                        self.show_pauses();
+                    }
+                }
                 Some(command) = self.commands.recv() => self.obey(command),
                 Ok(()) = listed.changed() => self.recheck_origins(),
                 _ = renewal.tick() => self.renew_claims(),
@@ -292,7 +315,7 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => self.take(Input::Wake),
             }
         }
-        for input in self.gate.release().collect::<Vec<_>>() {
+        for input in self.gate.release() {
             self.take(input);
         }
         self.finish().await;
@@ -416,6 +439,7 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let input = match command {
             Command::ApiQuota { remaining } => Input::ApiQuota { remaining },
+            Command::Days(input) => input,
             Command::Events { app, events, drain, share: _given_back } => {
                 let passed = self.gate.arrive(Batch { app, drain, events }, self.clock.now().mono);
                 return self.pass(passed);
@@ -451,7 +475,17 @@ impl Driver {
                 return;
             }
         };
+        let is_pause = matches!(input, Input::Pause { .. } | Input::Resume { .. });
         self.take(input);
+        if is_pause {
+            self.show_pauses();
+        }
+    }
+
+    fn show_pauses(&self) {
+        for app in (0..).map(AppId).take(self.sinks.plans.len()) {
+            self.sinks.metrics.paused_until(app, self.engine.paused_until(app));
+        }
     }
 
     /// Passes an input to the engine, and carries out its effects.

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use dynowarden::cli::{Cli, Command, ReplayArgs};
+use dynowarden::cli::{Cli, Command, ReplayArgs, ReportArgs};
 use dynowarden::clock::Clock;
-use dynowarden::commands::{self, replay};
+use dynowarden::commands::{self, replay, report};
 use dynowarden::config::Needs;
 use dynowarden::config::problem::Problems;
 use dynowarden::terminal::Colour;
@@ -39,6 +39,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         }
         Command::Demo(args) => commands::demo::run(&args)?,
         Command::Replay(args) => replay(&args)?,
+        Command::Report(args) => report(&args)?,
         Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?)?,
         Command::Completions(args) => commands::completions::run(args.shell, &mut io::stdout().lock())?,
         Command::Config(args) => print(&args.config.in_force()?)?,
@@ -60,8 +61,21 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
+fn report(args: &ReportArgs) -> anyhow::Result<()> {
     let settings = args.config.load(Needs::Nothing)?;
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(std::env::var_os);
+    let locale = locale.map(|locale| locale.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let streams = report::Streams {
+        stdin: &mut io::stdin().lock(),
+        out: &mut io::stdout().lock(),
+        err: &mut io::stderr().lock(),
+        is_unicode: locale.contains("utf-8") || locale.contains("utf8"),
+    };
+    Ok(report::run(args, &settings, streams, Clock::system().now().wall)?)
+}
+
+fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
+    let settings = args.config.load_with(&args.set, Needs::Nothing)?;
     let is_terminal = io::stderr().is_terminal();
     let streams = replay::Streams {
         stdin: &mut io::stdin().lock(),

@@ -9,7 +9,7 @@ mod status;
 mod words;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -55,6 +55,8 @@ struct Tally {
     left_alone: Counter,
     lost_elsewhere: Counter,
     lost_messages: Counter,
+    /// The end of the app's pause, in seconds since 1970.
+    paused_until: AtomicI64,
 }
 
 /// Declares the families with their names and help texts. Names get the prefix `dynowarden_`, and those of
@@ -92,12 +94,12 @@ families! {
     events: Family<EventLabels, Counter>, "events", "Platform events found, by kind";
     left_alone: Family<AppLabels, Counter>, "left_alone_events",
         "Events of process types that are not in process_types";
+    surplus_events: Family<AppLabels, Counter>, "surplus_events",
+        "Events about more dynos than one app can have, which are dropped";
     lost_messages: Family<AppLabels, Counter>, "lost_messages",
         "Messages that logplex dropped on the way to this drain (L10)";
     lost_elsewhere: Family<AppLabels, Counter>, "other_drains_lost_messages",
         "Messages that logplex dropped on the way to the app's other drains (L10)";
-    unknown_origin: Counter, "unknown_drain_dropped_events",
-        "Events of unknown drains that were dropped while they waited for a list of the app's drains";
     decisions: Family<DecisionLabels, Counter>, "decisions", "Decisions, including refusals";
     restarts: Family<RestartLabels, Counter>, "restarts",
         "Restarts by outcome: accepted, then one of back, back_late, not_back, gone";
@@ -106,6 +108,7 @@ families! {
     api_rate_limit_remaining: Gauge, "api_rate_limit_remaining",
         "API calls left for the account, as last reported; -1 before the first response";
     dynos: Family<AppLabels, Gauge>, "dynos", "Dynos being watched";
+    paused: Family<AppLabels, Gauge>, "paused", "1 while restarts of the app are paused";
     drain_last_batch: Family<AppLabels, Gauge<f64, AtomicU64>>, "drain_last_batch_seconds",
         "Seconds since the app's last batch, or since startup before the first";
     drain_silent: Family<AppLabels, Gauge>, "drain_silent",
@@ -113,7 +116,7 @@ families! {
     token_accepted: Gauge, "token_accepted",
         "1 if the Platform API accepts the token, 0 if not, -1 before the first response";
     app_hidden: Family<AppLabels, Gauge>, "app_hidden",
-        "1 while the app is gone, renamed, or not accessible with this token";
+        "1 while the app is gone or not accessible with this token";
     api_away: Gauge, "api_away", "1 while the Platform API does not respond";
     platform_red: Gauge, "platform_red",
         "1 while Heroku's status page shows red; 0 also if heroku.status_url is not set";
@@ -138,7 +141,6 @@ families! {
     dry_run: Gauge, "dry_run", "1 if nothing is restarted (dry_run)";
     started: Gauge<f64, AtomicU64>, "process_start_time_seconds",
         "When the process started, in seconds since 1970";
-    paused: Family<AppLabels, Gauge>, "paused", "1 while restarts of the app are paused";
     given_up: Family<AppLabels, Gauge>, "given_up", "Dynos that were given up";
     dyno_memory: Family<DynoLabels, Gauge<f64, AtomicU64>>, "dyno_memory_bytes",
         "Memory of a watched dyno, as last reported by Heroku";
@@ -204,6 +206,13 @@ impl Metrics {
         }
     }
 
+    /// Counts events about dynos beyond the app's share.
+    pub fn surplus_events(&self, app: AppId, count: u64) {
+        if count > 0 {
+            self.of_app(&self.families.surplus_events, app, |counter| _ = counter.inc_by(count));
+        }
+    }
+
     pub fn repeated_batch(&self, app: AppId) {
         self.of_app(&self.families.repeated_batches, app, |counter| _ = counter.inc());
     }
@@ -266,11 +275,6 @@ impl Metrics {
         }
     }
 
-    /// Counts events that were dropped before it was known whose they are.
-    pub(crate) fn unknown_origin_dropped(&self, events: usize) {
-        self.families.unknown_origin.inc_by(events as u64);
-    }
-
     /// Sets the number of answers that no attempt was waiting for.
     pub fn stale_answers(&self, count: u64) {
         self.families.stale_answers.inner().fetch_max(count, Ordering::Relaxed);
@@ -314,6 +318,13 @@ impl Metrics {
         self.families.api_rate_limit_remaining.set(remaining.into());
     }
 
+    /// Sets the end of the app's pause; none if it is not paused.
+    pub fn paused_until(&self, app: AppId, until: Option<Timestamp>) {
+        if let Some(tally) = self.tallies.get(index(app)) {
+            tally.paused_until.store(until.map_or(0, Timestamp::as_second), Ordering::Relaxed);
+        }
+    }
+
     /// All figures as text. Ages are those at `now`.
     pub fn render(&self, exposition: Exposition, drains: &DrainActivities, now: Now) -> String {
         for app in (0..).map(AppId).take(self.apps.len()) {
@@ -322,6 +333,9 @@ impl Metrics {
             let at = drains.of(app).last_batch_at.unwrap_or_default();
             let age = now.mono.saturating_sub(at).as_secs_f64();
             self.of_app(&self.families.drain_last_batch, app, |gauge| _ = gauge.set(age));
+            let paused_until = self.tallies[index(app)].paused_until.load(Ordering::Relaxed);
+            let is_paused = paused_until > now.wall.as_second();
+            self.of_app(&self.families.paused, app, |gauge| _ = gauge.set(is_paused.into()));
         }
         let mut page = String::new();
         // Writing to a `String` cannot fail, and no encoder of ours does.
@@ -363,12 +377,14 @@ impl Families {
             left_alone: self.left_alone.get_or_create_owned(&of_app),
             lost_elsewhere: self.lost_elsewhere.get_or_create_owned(&of_app),
             lost_messages: self.lost_messages.get_or_create_owned(&of_app),
+            paused_until: AtomicI64::new(0),
         }
     }
 
     fn begin(&self, app: &AppLabel, process_types: &[ProcessType]) {
         let of_app = AppLabels { app: app.clone() };
         begin(&self.repeated_batches, &of_app);
+        begin(&self.surplus_events, &of_app);
         begin(&self.app_hidden, &of_app);
         begin(&self.drain_silent, &of_app);
         begin(&self.dynos, &of_app);

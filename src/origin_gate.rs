@@ -67,7 +67,7 @@ impl OriginGate {
                     && let Some(oldest) = self.waiting.pop_front()
                 {
                     self.waiting_events -= oldest.batch.events.len();
-                    self.metrics.unknown_origin_dropped(oldest.batch.events.len());
+                    self.metrics.refused("unknown_drain");
                 }
                 Vec::new()
             }
@@ -94,12 +94,10 @@ impl OriginGate {
     }
 
     /// Passes all batches, because no list will come any more.
-    pub(super) fn release(&mut self) -> impl Iterator<Item = Input> {
+    pub(super) fn release(&mut self) -> Vec<Input> {
         self.waiting_events = 0;
-        std::mem::take(&mut self.waiting).into_iter().map(|Waiting { batch, .. }| {
-            let Batch { app, events, .. } = batch;
-            Input::Events { app, events }
-        })
+        let counted = |Waiting { batch: Batch { app, events, .. }, .. }| Input::Events { app, events };
+        std::mem::take(&mut self.waiting).into_iter().map(counted).collect()
     }
 
     fn judge(&self, batch: Batch, arrived: Duration, now: Duration) -> Result<Passed, Batch> {
@@ -120,7 +118,12 @@ impl OriginGate {
             (Standing::Foreign, _) | (Standing::Counts { is_known: false }, _) if is_taken => {
                 Passed { input: Input::ForeignEvents { app, events, origin: Foreign::OtherApp }, alert: None }
             }
-            _ => Passed { input: Input::Events { app, events }, alert: None },
+            (standing, _) => {
+                if standing == (Standing::Counts { is_known: false }) {
+                    self.ids.note_uncertain(app, now);
+                }
+                Passed { input: Input::Events { app, events }, alert: None }
+            }
         })
     }
 }

@@ -45,7 +45,7 @@ impl StatusModel {
     pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>, traffic: Arc<TrafficBook>) -> Self {
         let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
         let drains = vec![Default::default(); apps.len()];
-        let (history, recent_decisions) = (History::default(), RecentDecisions::default());
+        let (history, recent_decisions) = (History::new(apps.len()), RecentDecisions::default());
         let kept = Kept { drains, history, notifiers: Vec::new(), recent_decisions };
         Self { apps, kept: Mutex::new(kept), traffic }
     }

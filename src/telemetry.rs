@@ -17,6 +17,7 @@ use dynowarden_core::api::ApiError;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
+use dynowarden_core::record::admin::Client;
 use dynowarden_core::record::{
     Action, Decision, MemoryAfterRestart, Notice, NoticeKind, Outcome, Record, RestartResult, Scope,
 };
@@ -190,6 +191,10 @@ fn report_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
         }
         NoticeKind::Health(alert) if alert.needs_person() => {
             error!(%app, dyno, notice = label, "{app}: {what}");
+        }
+        NoticeKind::Admin(act) => {
+            let Client { address, through, .. } = &act.by;
+            info!(%app, dyno, notice = label, user = act.by.user(), address, %through, "{app}: {what}");
         }
         NoticeKind::ApiRecovered
         | NoticeKind::CallsLeft

@@ -9,20 +9,28 @@ use dynowarden_core::event::{Event, Fact};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::MemoryReading;
+use dynowarden_core::shares::{self, Share};
 use dynowarden_core::time::Now;
 use dynowarden_core::traffic::{Figures, Readings, Span, Traffic};
 
 /// The dynos' figures of the last minutes; shared behind an `Arc`.
 #[derive(Debug)]
 pub struct TrafficBook {
-    dynos: DashMap<(AppId, DynoName), Traffic>,
+    apps: DashMap<AppId, Dynos>,
+    dynos_of_app_max: usize,
     is_on: bool,
 }
 
+type Dynos = Share<DynoName, Traffic>;
+
 impl TrafficBook {
-    /// An empty book, which stays empty unless `is_on`.
-    pub fn new(is_on: bool) -> Self {
-        Self { dynos: DashMap::new(), is_on }
+    /// An empty book for this number of apps, which stays empty unless `is_on`.
+    pub fn new(is_on: bool, apps: usize) -> Self {
+        Self {
+            apps: DashMap::new(),
+            dynos_of_app_max: shares::of_app(limits::TRAFFIC_DYNOS_MAX, apps),
+            is_on,
+        }
     }
 
     /// Whether requests are counted; if not, their lines need not be read.
@@ -30,60 +38,88 @@ impl TrafficBook {
         self.is_on
     }
 
-    /// Counts a request to `dyno`, which shares the text of a listed process type.
-    pub fn request(&self, app: AppId, dyno: DynoName, request: &Request<'_>, now: Now) {
-        self.with(app, dyno, now, |traffic| traffic.request(request, now.mono));
+    /// Counts the requests of a batch, each with its dyno.
+    pub fn requests<'r>(
+        &self,
+        app: AppId,
+        requests: impl IntoIterator<Item = (&'r DynoName, Request<'r>)>,
+        now: Now,
+    ) {
+        let mut requests = requests.into_iter().peekable();
+        if requests.peek().is_none() {
+            return;
+        }
+        self.with(app, |dynos| {
+            for (dyno, request) in requests {
+                count(dynos, dyno, now, |traffic| traffic.request(&request, now.mono));
+            }
+        });
     }
 
     /// Notes the memory events of a batch.
     pub fn record(&self, app: AppId, events: &[Event], now: Now) {
-        if !self.is_on {
+        if !self.is_on || events.is_empty() {
             return;
         }
-        for Event { at, fact } in events {
-            let (dyno, reading) = match fact {
-                Fact::Memory { dyno, used, permille } => {
-                    (dyno, MemoryReading { at: *at, used: *used, permille: *permille })
-                }
-                Fact::Sample { dyno, total, quota, .. } => {
-                    let permille = u128::from(total.hundredths) * 1000 / u128::from(quota.hundredths.max(1));
-                    let permille = u32::try_from(permille).unwrap_or(u32::MAX);
-                    (dyno, MemoryReading { at: *at, used: *total, permille })
-                }
-                _ => continue,
-            };
-            self.with(app, dyno.clone(), now, |traffic| traffic.memory(reading, now.mono));
-        }
+        self.with(app, |dynos| {
+            for (dyno, reading) in events.iter().filter_map(memory) {
+                count(dynos, dyno, now, |traffic| traffic.memory(reading, now.mono));
+            }
+        });
+    }
+
+    /// The median service times of the dynos of an app in a whole minute, counted on the clock's `mono`.
+    pub fn medians(&self, app: AppId, minute: u64) -> Vec<(DynoName, u64)> {
+        let Some(dynos) = self.apps.get(&app) else { return Vec::new() };
+        let medians =
+            dynos.iter().filter_map(|(dyno, traffic)| Some((dyno.clone(), traffic.median_ms(minute)?)));
+        let mut medians: Vec<_> = medians.collect();
+        medians.sort_unstable();
+        medians
     }
 
     /// Drops dynos without recent data.
     pub fn prune(&self, now: Now) {
-        self.dynos.retain(|_, traffic| !traffic.is_over(now.mono));
+        self.apps.iter_mut().for_each(|mut dynos| dynos.prune(|traffic| traffic.is_over(now.mono)));
     }
 
     pub fn dynos(&self) -> usize {
-        self.dynos.len()
+        self.apps.iter().map(|dynos| dynos.len()).sum()
     }
 
-    fn with(&self, app: AppId, dyno: DynoName, now: Now, count: impl FnOnce(&mut Traffic)) {
-        let key = (app, dyno);
-        if let Some(mut traffic) = self.dynos.get_mut(&key) {
-            return count(&mut traffic);
+    /// Each app has a lock of its own, which a batch takes once.
+    fn with(&self, app: AppId, work: impl FnOnce(&mut Dynos)) {
+        work(&mut self.apps.entry(app).or_insert_with(|| Share::new(self.dynos_of_app_max)));
+    }
+}
+
+/// Statistics matter less than the daemon's memory: dynos beyond the app's share are not counted.
+fn count(dynos: &mut Dynos, dyno: &DynoName, now: Now, count: impl FnOnce(&mut Traffic)) {
+    if let Some(traffic) = dynos.entry(dyno, |traffic| traffic.is_over(now.mono), now.mono) {
+        count(traffic);
+    }
+}
+
+fn memory(event: &Event) -> Option<(&DynoName, MemoryReading)> {
+    let at = event.at;
+    match &event.fact {
+        Fact::Memory { dyno, used, permille } => {
+            Some((dyno, MemoryReading { at, used: *used, permille: *permille }))
         }
-        if self.dynos.len() >= limits::TRAFFIC_DYNOS_MAX {
-            self.prune(now);
+        Fact::Sample { dyno, total, quota, .. } => {
+            let permille = u128::from(total.hundredths) * 1000 / u128::from(quota.hundredths.max(1));
+            let permille = u32::try_from(permille).unwrap_or(u32::MAX);
+            Some((dyno, MemoryReading { at, used: *total, permille }))
         }
-        // Statistics matter less than the daemon's memory: dynos beyond the limit are not counted.
-        if self.dynos.len() < limits::TRAFFIC_DYNOS_MAX {
-            count(&mut self.dynos.entry(key).or_default());
-        }
+        _ => None,
     }
 }
 
 impl Readings for TrafficBook {
     fn read(&self, app: AppId, dyno: &DynoName, span: Span) -> Option<Figures> {
         self.is_on.then(|| {
-            let traffic = self.dynos.get(&(app, dyno.clone()));
+            let dynos = self.apps.get(&app);
+            let traffic = dynos.as_ref().and_then(|dynos| dynos.get(dyno));
             traffic.map_or_else(Figures::default, |traffic| traffic.figures(span))
         })
     }
@@ -113,12 +149,12 @@ mod tests {
     fn ask(book: &TrafficBook, index: u32) {
         let named = DynoRef { process_type: "web", index };
         let request = Request { dyno: named, status: Some(200), service_ms: Some(5), code: None };
-        book.request(AppId(0), dyno(index), &request, NOW);
+        book.requests(AppId(0), [(&dyno(index), request)], NOW);
     }
 
     #[test]
     fn requests_and_memory_are_kept_by_app_and_dyno() {
-        let book = TrafficBook::new(true);
+        let book = TrafficBook::new(true, 1);
         ask(&book, 1);
         ask(&book, 1);
         ask(&book, 2);
@@ -134,14 +170,23 @@ mod tests {
         assert_eq!(of(0, 1).memory.map(|memory| memory.used), Some(used));
         book.prune(NOW.after(Duration::from_secs(limits::TRAFFIC_MINUTES * 60)));
         assert_eq!(book.dynos(), 0);
-        assert_eq!(TrafficBook::new(false).read(AppId(0), &dyno(1), ALL), None);
+        assert_eq!(TrafficBook::new(false, 1).read(AppId(0), &dyno(1), ALL), None);
     }
 
     #[test]
-    fn the_number_of_dynos_is_limited() {
-        let book = TrafficBook::new(true);
-        let max = u32::try_from(limits::TRAFFIC_DYNOS_MAX).expect("a small number");
+    fn an_app_has_figures_of_its_share_of_dynos_only() {
+        let book = TrafficBook::new(true, 1);
+        let max = u32::try_from(limits::DYNOS_OF_APP_MAX).expect("a small number");
         (1..=max + 10).for_each(|index| ask(&book, index));
-        assert_eq!(book.dynos(), limits::TRAFFIC_DYNOS_MAX);
+        assert_eq!(book.dynos(), limits::DYNOS_OF_APP_MAX);
+        let request = Request {
+            dyno: DynoRef { process_type: "web", index: 1 },
+            status: None,
+            service_ms: None,
+            code: None,
+        };
+        book.requests(AppId(1), [(&dyno(1), request)], NOW);
+        let of_other = book.read(AppId(1), &dyno(1), ALL).expect("it is on");
+        assert_eq!(of_other.requests, 1, "another app has its own share");
     }
 }

@@ -159,7 +159,7 @@ async fn an_incident_is_mailed() {
     let url = format!("smtps://{USER}:p%3Aw%2Fd@localhost:{}", server.port("tls"));
     let settings = server.settings(&url, "incident");
     let clock = Clock::system();
-    let book = Arc::new(TrafficBook::new(true));
+    let book = Arc::new(TrafficBook::new(true, 1));
     let (notices, notifying) = notify::start(&settings, book, clock, 7).expect("the settings are right");
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(notifying.run(shutdown.clone()));

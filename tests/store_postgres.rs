@@ -56,6 +56,18 @@ macro_rules! suite {
     };
 }
 
+mod series {
+    #[tokio::test]
+    async fn parts_of_an_hour_add_up() {
+        support::series::parts_of_an_hour_add_up(super::test_store().await).await;
+    }
+
+    #[tokio::test]
+    async fn old_hours_are_forgotten() {
+        support::series::old_hours_are_forgotten(super::test_store().await).await;
+    }
+}
+
 suite! {
     a_claim_within_the_cool_down_is_rejected,
     the_next_process_takes_over_the_claims_of_a_dead_one,

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::{CheckArgs, Format};
 use crate::clock::Clock;
+use crate::commands::way_in;
 use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::settings::{AppSettings, Database, NotifierSettings, Settings, TlsSettings};
 use crate::dyno_env;
@@ -21,6 +22,7 @@ use crate::heroku::{ClientError, Heroku};
 use crate::metrics::Metrics;
 use crate::notify::{self, Undelivered};
 use crate::store::error::StoreError;
+use crate::store::history::Filter;
 use crate::store::read_only::ReadOnlyStore;
 use crate::terminal::{Colour, Paint};
 use dynowarden_core::api::ApiError;
@@ -82,12 +84,13 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
     let may_register = register.is_some();
     let public_url = register.or_else(|| settings.public_url.clone()).or_else(on_heroku);
     let identity = dyno_env::identity(public_url);
-    let (token, clocks, apps) = match Heroku::new(&settings.heroku, Arc::new(Metrics::new([]))) {
+    let (token, clocks, mut apps) = match Heroku::new(&settings.heroku, Arc::new(Metrics::new([]))) {
         Ok(heroku) => ask(&heroku, settings, may_register.then_some(&identity)).await,
         Err(_) if settings.heroku.api_key.is_none() => (TokenFacts::Missing, None, Vec::new()),
         Err(ClientError::Tls(_)) => (TokenFacts::NoHttps, None, Vec::new()),
         Err(error) => (TokenFacts::Unusable { what: error.to_string() }, None, Vec::new()),
     };
+    add_erring_types(&settings.database, &mut apps).await;
     let missing = |problem: &Problem| MissingSetting {
         name: problem.setting().to_owned(),
         message: problem.to_string(),
@@ -103,6 +106,10 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
         tls: settings.tls.as_ref().map(|tls| tls_fact(tls, identity.public_url.as_ref())),
         token,
         warnings: settings.warnings.clone(),
+        way_in: match (&settings.public_url, &identity.public_url) {
+            (Some(_), Some(public_url)) => way_in::ask(settings, public_url).await,
+            _ => None,
+        },
         identity,
     })
 }
@@ -188,6 +195,7 @@ async fn ask_about(
         old_password,
         password_place,
         plan,
+        erring_types: Vec::new(),
         registered: None,
     };
     if let Some(url) = register.and_then(|identity| drains::url_to_add(identity, &facts)) {
@@ -226,6 +234,33 @@ fn fresh_password() -> anyhow::Result<String> {
 
 /// 192 bits, 32 characters.
 const PASSWORD_OCTETS: usize = 24;
+
+/// Adds the process types of the errors that the store has recorded as not listed.
+async fn add_erring_types(database: &Database, apps: &mut [AppFacts]) {
+    // Whether the store can be used is another question.
+    let Ok(store) = ReadOnlyStore::open(database).await else { return };
+    for app in apps {
+        let mut before = None;
+        for _ in 0..limits::CHECKED_PAGES_MAX {
+            let filter = Filter {
+                app: Some(app.plan.name.clone()),
+                before: before.take(),
+                limit: limits::PAGE_ROWS_MAX,
+                ..Filter::default()
+            };
+            let Ok(page) = store.decisions(&filter).await else { break };
+            let not_listed = page.decisions.iter().filter(|decision| decision.code == "not_listed");
+            let types = not_listed
+                .filter_map(|decision| Some(decision.dyno.as_deref()?.rsplit_once('.')?.0.to_owned()));
+            app.erring_types.extend(types);
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+    }
+    store.close().await;
+}
 
 /// Checks whether the store can be used, without creating it.
 async fn store(database: &Database) -> StoreFact {

@@ -6,7 +6,10 @@ pub mod demo;
 pub mod healthcheck;
 pub mod history;
 pub mod replay;
+mod replay_output;
+pub mod report;
 pub mod serve;
+mod way_in;
 
 use crate::terminal::Colour;
 use dynowarden_core::columns::Columns;

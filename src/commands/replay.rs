@@ -4,7 +4,6 @@
 //! Decisions are written as soon as their lines are read, so that `heroku logs --tail` can be piped in. When
 //! the reader is gone, as under `| head`, that is the end, not a failure.
 
-use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Write};
 use std::mem;
@@ -13,19 +12,20 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::cli::{Format, ReplayArgs};
 use crate::commands::columns;
+use crate::commands::replay_output::{Page, Seen, Troubles, zoned};
 use crate::config::settings::Settings;
 use crate::terminal::Colour;
 use dynowarden_core::limits;
-use dynowarden_core::record::Record;
-use dynowarden_core::record::view::DecisionView;
-use dynowarden_core::replay::archive::{Archive, FORMS, Item, Place};
+use dynowarden_core::replay::archive::{Archive, FORMS, Item};
+use dynowarden_core::replay::order::{Order, Ordered, TooLarge};
 use dynowarden_core::replay::roster::Roster;
-use dynowarden_core::replay::summary::Summary;
 use dynowarden_core::replay::timeline::Timeline;
 use dynowarden_core::replay::{Replay, ReplayOutput};
+use dynowarden_core::time::earlier;
 
 pub struct Streams<'a> {
     /// Read for `-`.
@@ -47,6 +47,16 @@ pub enum ReplayError {
         file.display()
     )]
     NoLog { file: PathBuf, begins: String },
+    /// A file whose platform lines name no dyno.
+    #[error(
+        "{}: no platform line names a dyno ({lines} do not), so nothing can be decided; \
+         the first is {begins:?}",
+        file.display()
+    )]
+    NoDyno { file: PathBuf, lines: u64, begins: String },
+    /// A file that runs from new to old and is too large to be turned round.
+    #[error("{}", .0.display())]
+    Order(PathBuf, #[source] TooLarge),
     /// A file that is missing or cannot be read to its end.
     #[error("{}: cannot be read", file.display())]
     Read {
@@ -58,7 +68,7 @@ pub enum ReplayError {
     Write(#[source] io::Error),
 }
 
-/// Replays the files, in the order given, as one log.
+/// Replays the files as one log, in order of time.
 ///
 /// # Errors
 /// A file cannot be read, or contains nothing readable: exit code 1. Earlier decisions have been printed.
@@ -95,8 +105,11 @@ pub fn run_with(
     let mut run = Run {
         bar: ProgressBar::hidden(),
         err,
+        files: &args.files,
         has_bar: is_terminal,
+        is_live: false,
         now,
+        order: Order::default(),
         out,
         page: Page {
             timeline: matches!(args.format, Format::Text).then(|| Timeline::new(columns(colour))),
@@ -106,8 +119,9 @@ pub fn run_with(
         replay: Replay::new(roster, |app| settings.plan_for(app)),
         output: Vec::new(),
         troubles: Troubles::default(),
+        zone: args.zone.clone(),
     };
-    match run.all(&args.files, stdin) {
+    match run.all(stdin) {
         Err(ReplayError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -117,55 +131,74 @@ struct Run<'a> {
     /// Of the file that is being read; hidden for small ones.
     bar: ProgressBar,
     err: &'a mut dyn Write,
+    files: &'a [PathBuf],
     has_bar: bool,
+    /// Standard input is being written at the moment, so its lines are not held.
+    is_live: bool,
     now: Timestamp,
+    order: Order,
     out: &'a mut dyn Write,
     page: Page,
     replay: Replay<'a>,
     output: Vec<ReplayOutput>,
     troubles: Troubles,
+    /// Of times without one.
+    zone: Option<TimeZone>,
 }
 
 // === impl Run ===
 
 impl Run<'_> {
-    fn all(&mut self, files: &[PathBuf], stdin: &mut dyn Read) -> Result<(), ReplayError> {
-        let read = files.iter().try_for_each(|file| self.file(file, stdin));
+    fn all(&mut self, stdin: &mut dyn Read) -> Result<(), ReplayError> {
+        let mut read = (0..).zip(self.files).try_for_each(|(number, file)| self.file(number, file, stdin));
+        // What was read before an error counts.
+        let replayed = self.replay(false);
+        read = read.and(replayed);
         if read.is_ok() {
             self.replay.end(&mut self.output);
         }
         self.page.add(&mut self.output);
         self.page.end(read.is_ok().then(|| self.replay.summary()));
+        let late = self.order.late().clone();
+        self.troubles.add_late(&late, self.files);
         // If standard error is gone, problems cannot be reported.
         let _written = self.err.write_all(self.troubles.to_string().as_bytes());
         if read.is_ok() && self.page.timeline.is_none() {
-            let _written = writeln!(self.err, "{}", self.replay.summary());
+            let summary = self.replay.summary();
+            let text = zoned(summary.to_string(), !summary.zone_unknown);
+            let _written = writeln!(self.err, "{text}");
         }
         self.flush().and(read)
     }
 
-    fn file(&mut self, path: &Path, stdin: &mut dyn Read) -> Result<(), ReplayError> {
+    fn file(&mut self, number: usize, path: &Path, stdin: &mut dyn Read) -> Result<(), ReplayError> {
         let broken = |source| ReplayError::Read { file: path.to_owned(), source };
         if is_stdin(path) {
-            return self.read(path, Archive::new(self.now), unzipped(stdin).map_err(broken)?);
+            let archive = Archive::new(self.now, self.zone.clone());
+            return self.read(number, path, archive, unzipped(stdin).map_err(broken)?);
         }
         let file = File::open(path).map_err(broken)?;
         let found = file.metadata().map_err(broken)?;
         let written = found.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
-        let archive = Archive::new(written.unwrap_or(self.now));
+        let archive = Archive::new(written.unwrap_or(self.now), self.zone.clone());
         if self.has_bar && found.len() >= limits::REPLAY_PROGRESS_BYTES_MIN {
             self.bar = bar(path, found.len());
         }
         let reader = unzipped(self.bar.wrap_read(file)).map_err(broken)?;
-        let result = self.read(path, archive, reader);
+        let result = self.read(number, path, archive, reader);
         mem::replace(&mut self.bar, ProgressBar::hidden()).finish_and_clear();
         result
     }
 
-    fn read(&mut self, path: &Path, mut archive: Archive, mut reader: impl Read) -> Result<(), ReplayError> {
+    fn read(
+        &mut self,
+        number: usize,
+        path: &Path,
+        mut archive: Archive,
+        mut reader: impl Read,
+    ) -> Result<(), ReplayError> {
         let mut chunk = vec![0; limits::REPLAY_CHUNK_BYTES];
-        let (mut entries, mut begins) = (0_u64, None);
-        let mut passed = 0;
+        let mut seen = Seen::default();
         loop {
             let octets = match reader.read(&mut chunk) {
                 Ok(octets) => octets,
@@ -176,50 +209,92 @@ impl Run<'_> {
                 0 => archive.end(),
                 octets => archive.push(&chunk[..octets]),
             }
-            if passed < limits::REPLAY_CHUNK_BYTES {
-                self.announce(archive.clone());
-            }
-            passed += octets;
             while let Some((place, item)) = archive.read() {
                 match item {
                     Item::Entry(entry) => {
-                        entries += 1;
-                        if let Err(error) = self.replay.read(&entry, &mut self.output) {
-                            self.troubles.not_understood.add(path, place, error, entry.line.msg);
-                        }
+                        seen.note(&entry);
+                        self.replay.announce(&entry);
+                        self.order.hold(number, place, &entry);
                     }
                     Item::Unread(unread) => {
-                        begins.get_or_insert_with(|| quoted(unread.text));
+                        seen.note_unread(&unread);
                         self.troubles.not_read.add(path, place, unread.why, unread.text);
                     }
                 }
-                self.page.add(&mut self.output);
             }
-            self.flush()?;
+            if is_stdin(path) && (self.is_live || self.order.ends_at(earlier(self.now, limits::REPLAY_LIVE)))
+            {
+                self.is_live = true;
+                self.replay(true)?;
+            } else if self.order.is_full() {
+                let half = self.order.take_half();
+                let half = half.map_err(|error| ReplayError::Order(path.to_owned(), error))?;
+                self.replay.set_partial();
+                self.replay_ordered(&half)?;
+            }
             if octets == 0 {
                 break;
             }
         }
-        match begins {
-            Some(begins) if entries == 0 => Err(ReplayError::NoLog { file: path.to_owned(), begins }),
-            _ => Ok(()),
+        self.judge(path, seen)
+    }
+
+    /// Whether a file has anything to replay.
+    fn judge(&mut self, path: &Path, seen: Seen) -> Result<(), ReplayError> {
+        let file = path.to_owned();
+        let lines = seen.without_dyno;
+        match seen.begins {
+            Some((_, begins)) if seen.entries == 0 && seen.without_dyno > 0 => {
+                Err(ReplayError::NoDyno { file, lines, begins })
+            }
+            Some((begins, _)) if seen.entries == 0 => Err(ReplayError::NoLog { file, begins }),
+            _ => {
+                if seen.without_dyno > 0 && !seen.has_dyno {
+                    let text = format!(
+                        "{}: no platform line names a dyno ({lines} do not), so nothing can be decided\n",
+                        file.display()
+                    );
+                    self.troubles.notes.push_str(&text);
+                }
+                Ok(())
+            }
         }
     }
 
-    /// Reads the first part of a file to find its apps.
-    fn announce(&mut self, mut archive: Archive) {
-        while let Some((_, item)) = archive.read() {
-            if let Item::Entry(entry) = item {
-                self.replay.announce(&entry);
+    /// Replays all lines that are held.
+    fn replay(&mut self, is_partial: bool) -> Result<(), ReplayError> {
+        if self.order.is_empty() {
+            return Ok(());
+        }
+        if is_partial {
+            self.replay.set_partial();
+        }
+        let ordered = self.order.take();
+        self.replay_ordered(&ordered)
+    }
+
+    fn replay_ordered(&mut self, ordered: &Ordered) -> Result<(), ReplayError> {
+        for (_, _, entry) in ordered.entries() {
+            self.replay.foresee(&entry);
+        }
+        for (number, place, entry) in ordered.entries() {
+            if let Err(error) = self.replay.read(&entry, &mut self.output) {
+                self.troubles.not_understood.add(&self.files[number], place, error, entry.line.msg);
+            }
+            self.page.add(&mut self.output);
+            if self.page.text.len() >= limits::REPLAY_CHUNK_BYTES {
+                self.flush()?;
             }
         }
+        self.flush()
     }
 
     fn flush(&mut self) -> Result<(), ReplayError> {
         if self.page.text.is_empty() {
             return Ok(());
         }
-        let text = mem::take(&mut self.page.text);
+        let is_zoned = !self.replay.is_zone_unknown();
+        let text = zoned(mem::take(&mut self.page.text), is_zoned);
         // The bar's line is removed while other lines are written.
         let written =
             self.bar.suspend(|| self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()));
@@ -277,87 +352,3 @@ impl<R: Read> Read for Filling<R> {
 
 /// RFC 1952, 2.3.1.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// The start of an untrusted text, enough to recognise it.
-fn quoted(text: &[u8]) -> String {
-    // A character has four bytes at most.
-    let text = &text[..text.len().min(limits::QUOTED_CHARS_MAX * 4)];
-    String::from_utf8_lossy(text).trim_end().chars().take(limits::QUOTED_CHARS_MAX).collect()
-}
-
-// === Standard output ===
-
-/// The text to be printed next.
-struct Page {
-    /// None for JSON.
-    timeline: Option<Timeline>,
-    is_begun: bool,
-    text: String,
-}
-
-// === impl Page ===
-
-impl Page {
-    /// Adds the decisions. A replay makes up the outcome of a restart, so outcomes are not printed.
-    fn add(&mut self, output: &mut Vec<ReplayOutput>) {
-        for ReplayOutput { app, record } in output.drain(..) {
-            let Record::Decision(decision) = record else { continue };
-            self.is_begun = true;
-            match &mut self.timeline {
-                Some(timeline) => timeline.add(&app, &decision, &mut self.text),
-                None => {
-                    let json = serde_json::to_string(&DecisionView::new(&decision, &app))
-                        .expect("texts and numbers always have a form in JSON");
-                    writeln!(self.text, "{json}").expect("a string takes everything");
-                }
-            }
-        }
-    }
-
-    fn end(&mut self, summary: Option<Summary>) {
-        let Some(timeline) = &mut self.timeline else { return };
-        timeline.end(&mut self.text);
-        if let Some(summary) = summary {
-            let gap = if self.is_begun { "\n" } else { "" };
-            writeln!(self.text, "{gap}{summary}").expect("a string takes everything");
-        }
-    }
-}
-
-// === Standard error ===
-
-/// Lines that could not be used.
-#[derive(Default)]
-struct Troubles {
-    not_read: Trouble,
-    not_understood: Trouble,
-}
-
-/// Problems of one kind: their number, and the first.
-#[derive(Default)]
-struct Trouble {
-    count: u64,
-    first: String,
-}
-
-impl Trouble {
-    fn add(&mut self, path: &Path, place: Place, why: impl fmt::Display, text: &[u8]) {
-        if self.count == 0 {
-            self.first = format!("{}:{place}: {why}: {:?}", path.display(), quoted(text));
-        }
-        self.count += 1;
-    }
-}
-
-impl fmt::Display for Troubles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, trouble) in [("read", &self.not_read), ("understood", &self.not_understood)] {
-            match trouble.count {
-                0 => {}
-                1 => writeln!(f, "1 line was not {what}: {}", trouble.first)?,
-                count => writeln!(f, "{count} lines were not {what}, first {}", trouble.first)?,
-            }
-        }
-        Ok(())
-    }
-}

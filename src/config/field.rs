@@ -81,6 +81,14 @@ impl<T: FieldType> Field<T> {
     }
 }
 
+impl Field {
+    /// The same setting, read as what other settings require.
+    pub(super) fn as_type<T: FieldType>(&self) -> Field<T> {
+        let read = self.0.as_ref().map(|read| read.found.clone());
+        Field(read.map(|found| Read { value: T::read(&found.value), found }))
+    }
+}
+
 impl<T: FieldType> Default for Field<T> {
     fn default() -> Self {
         Self(None)

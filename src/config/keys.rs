@@ -13,7 +13,7 @@ use crate::config::types::{ChannelType, Count, EmailAddress, NotifierName, RuleN
 use dynowarden_core::ident::AppName;
 use dynowarden_core::incident::digest::DailyTime;
 use dynowarden_core::limits;
-use dynowarden_core::policy::{Act, MemoryBound, Rate};
+use dynowarden_core::policy::{Act, Proof, Rate};
 
 /// The file's top level.
 #[derive(Default, Deserialize)]
@@ -40,6 +40,7 @@ pub(super) struct Root {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Heroku {
+    pub(super) allow_http: Field<bool>,
     pub(super) api_url: Field,
     pub(super) api_key_file: Field,
     pub(super) request_timeout:
@@ -83,6 +84,7 @@ pub(super) struct Store {
     pub(super) url: Field,
     pub(super) url_file: Field,
     pub(super) keep: Field<Span<{ ms(limits::KEEP_MIN) }, { ms(limits::KEEP_MAX) }>>,
+    pub(super) keep_series: Field<Span<{ ms(limits::KEEP_SERIES_MIN) }, { ms(limits::KEEP_SERIES_MAX) }>>,
 }
 
 /// `[policy]` and `[app.policy]`.
@@ -114,11 +116,13 @@ pub(super) struct Rule {
     pub(super) on: Field,
     pub(super) count: Field<Count<{ limits::COUNT_MAX }>>,
     pub(super) within: Field<Span<SPAN_MIN, INSTANCE_MAX>>,
-    pub(super) above: Field<MemoryBound>,
+    pub(super) above: Field,
     #[serde(rename = "for")]
     pub(super) lasting: Field<Span<SPAN_MIN, INSTANCE_MAX>>,
     #[serde(rename = "do")]
     pub(super) act: Field<Act>,
+    pub(super) window: Field,
+    pub(super) proof: Field<Proof>,
 }
 
 #[derive(Default, Deserialize)]

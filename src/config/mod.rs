@@ -30,6 +30,7 @@ mod suggest;
 mod tls;
 mod types;
 mod urls;
+mod weak;
 
 use core::net::{IpAddr, Ipv4Addr};
 use std::ffi::OsString;
@@ -48,7 +49,7 @@ use crate::config::apps::Common;
 use crate::config::field::{Field, Found};
 use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::reader::{Reader, at_commas};
-use crate::config::settings::{AppSettings, Database, DrainSettings, HerokuSettings, Settings};
+use crate::config::settings::{Database, DrainSettings, HerokuSettings, Settings};
 use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
@@ -97,6 +98,11 @@ fn read_all<'s>(sources: &Sources<'s>) -> (Reader<'s>, Settings) {
     let root = document::read(&mut reader, &text);
     let settings = read_settings(&mut reader, &root);
     (reader, settings)
+}
+
+/// Settings of the command line, to be added to the environment, which they precede.
+pub fn arguments(set: &[(String, String)]) -> impl Iterator<Item = (OsString, OsString)> {
+    set.iter().map(|(key, value)| (format!("{}{key}", places::ARGUMENT).into(), value.into()))
 }
 
 /// Whether a problem that is already known is the reason that `setting` seems to be missing.
@@ -168,11 +174,12 @@ fn read_settings(reader: &mut Reader<'_>, root: &keys::Root) -> Settings {
         status_url: read_url(reader, &root.heroku.status_url, STATUS_URL_ALLOWED, urls::api_url)
             .map(|url| url.text),
         store_keep: reader.get(&root.store.keep).unwrap_or(KEEP),
+        keep_series: reader.get(&root.store.keep_series).unwrap_or(limits::KEEP_SERIES),
         tls: tls::read(reader, &root.tls),
         trusted_proxies: read_proxies(reader, &root.trusted_proxies),
         warnings: Vec::new(),
     };
-    warn_of_shared_secrets(reader, &settings);
+    reader.warnings.extend(weak::warnings(&settings));
     if settings.apps.iter().any(|app| app.old_drain_password.is_some()) {
         reader.warnings.push(OLD_PASSWORD.to_owned());
     }
@@ -183,6 +190,9 @@ const OLD_PASSWORD: &str =
     "an old drain password is still accepted: remove it from the settings once no drain uses it";
 const PORT: u16 = 8080;
 const KEEP: Duration = Duration::from_secs(90 * 86_400);
+
+const CLEAR_API_URL_ALLOWED: &str = "https to another machine, because http sends the token in clear text \
+                                     (heroku.allow_http = true allows it in a private network)";
 
 const STATUS_URL_ALLOWED: &str =
     "a URL such as https://status.heroku.com/api/v4/current-status, without a user, a query or a fragment";
@@ -213,11 +223,18 @@ fn read_public_url(reader: &mut Reader<'_>, field: &Field) -> Option<PublicUrl> 
 fn read_heroku(reader: &mut Reader<'_>, section: &keys::Heroku) -> HerokuSettings {
     let api_key = secret::read(reader, "HEROKU_API_KEY", &section.api_key_file, secret::API_KEY);
     let api_url = read_url(reader, &section.api_url, urls::API_URL_ALLOWED, urls::api_url);
+    let allow_http = reader.get(&section.allow_http).unwrap_or(false);
     if let Some(found) = section.api_url.found().filter(|_| api_url.as_ref().is_some_and(|url| url.is_clear))
     {
         let (setting, origin) = (reader.places.name(found.at), reader.places.origin(found.at));
-        let warning = format!("{setting} ({origin}): http to another machine sends the token in clear text");
-        reader.warnings.push(warning);
+        if allow_http {
+            let warning =
+                format!("{setting} ({origin}): http to another machine sends the token in clear text");
+            reader.warnings.push(warning);
+        } else {
+            let read = found.value.text().map_or_else(|| found.value.shown(), urls::shown_api_url);
+            reader.refuse_as(found, read, CLEAR_API_URL_ALLOWED);
+        }
     }
     HerokuSettings {
         api_key,
@@ -253,7 +270,8 @@ fn read_drain(reader: &mut Reader<'_>, section: &keys::Drain) -> DrainSettings {
     }
 }
 
-const BODY_BYTES: u64 = 4 * 1024 * 1024;
+/// log-shuttle sends up to 5 MB.
+const BODY_BYTES: u64 = 8 * 1024 * 1024;
 const CONNECTIONS: u32 = 4096;
 
 fn read_database(reader: &mut Reader<'_>, section: &keys::Store) -> Database {
@@ -310,22 +328,5 @@ impl FromStr for Network {
         let network = text.parse().or_else(|_| text.parse().map(IpAddr::into));
         let network = network.map_err(|_| "an address, or an address with / and a number of bits")?;
         Ok(Self(IpNet::trunc(&network)))
-    }
-}
-
-/// Warns of passwords that every collaborator of an app can read with `heroku drains`.
-fn warn_of_shared_secrets(reader: &mut Reader<'_>, settings: &Settings) {
-    let drains: Vec<&str> = settings
-        .apps
-        .iter()
-        .flat_map(AppSettings::drain_passwords)
-        .map(|held| held.expose_secret())
-        .collect();
-    for (name, secret) in [("ADMIN_PASSWORD", &settings.admin_password), ("HOOK_KEY", &settings.hook_key)] {
-        if secret.as_ref().is_some_and(|secret| drains.contains(&secret.expose_secret())) {
-            let warning =
-                format!("{name} is also a drain password: everyone who can list the app's drains knows it");
-            reader.warnings.push(warning);
-        }
     }
 }

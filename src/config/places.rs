@@ -8,6 +8,9 @@ use crate::config::problem::Origin;
 /// Positions from here on are in variables; no settings file is nearly as long.
 const VARIABLES: usize = usize::MAX / 2;
 
+/// What stands before a setting of the command line, among the variables.
+pub(super) const ARGUMENT: &str = "--set ";
+
 /// Whether the value at this position came from the environment.
 pub(super) fn is_variable(at: usize) -> bool {
     at >= VARIABLES
@@ -67,7 +70,10 @@ impl Places {
         if is_variable(at) {
             let after = self.variables.partition_point(|(start, _)| *start <= at);
             let variable = after.checked_sub(1).and_then(|index| self.variables.get(index));
-            return variable.map_or(Origin::Unset, |(_, name)| Origin::Variable(Arc::clone(name)));
+            return variable.map_or(Origin::Unset, |(_, name)| match name.starts_with(ARGUMENT) {
+                true => Origin::Argument,
+                false => Origin::Variable(Arc::clone(name)),
+            });
         }
         let (line, _) = line_and_column(&self.text, at);
         Origin::File { path: Arc::clone(&self.path), line: Some(line), column: None }

@@ -28,14 +28,14 @@ pub(super) fn defaults() -> Policy {
     }
 }
 
+/// What a window may be.
+pub(super) const WINDOW_ALLOWED: &str =
+    "windows such as \"Mon-Fri 00:00-06:00 America/New_York\", or \"quiet\"";
+
 /// `base` with every key that is set in `section`.
 pub(super) fn read(reader: &mut Reader<'_>, section: &keys::Policy, base: &Policy) -> Policy {
     let types = process_types(reader, &section.process_types);
-    let window = reader.list(
-        &section.window,
-        "windows such as \"Mon-Fri 00:00-06:00 America/New_York\"",
-        calendar::split_list,
-    );
+    let window = reader.list(&section.window, WINDOW_ALLOWED, calendar::split_list);
     Policy {
         process_types: types.unwrap_or_else(|| base.process_types.clone()),
         cooldown: reader.get(&section.cooldown).unwrap_or(base.cooldown),

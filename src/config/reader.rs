@@ -12,6 +12,7 @@ use toml::de::{DeValue, ValueDeserializer};
 
 use crate::config::env;
 use crate::config::field::{Field, FieldType, Found, Value};
+use crate::config::keys;
 use crate::config::places::{self, Places};
 use crate::config::problem::{Origin, Problem};
 use crate::config::suggest;
@@ -37,6 +38,12 @@ pub(super) struct SetValue {
     pub(super) found: Found,
 }
 
+/// Whether a value is in the quotes that a shell would have removed.
+fn is_quoted(value: &str) -> bool {
+    let value = value.trim();
+    ['"', '\''].iter().any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
+}
+
 impl<'s> Reader<'s> {
     pub(super) fn new(
         env: &'s [(OsString, OsString)],
@@ -53,6 +60,10 @@ impl<'s> Reader<'s> {
         };
         for (name, value) in env {
             let Some(name) = name.to_str() else { continue };
+            if let Some(key) = name.strip_prefix(places::ARGUMENT) {
+                reader.argument(key, &value.to_string_lossy());
+                continue;
+            }
             let is_known = env::is_variable(name);
             if value.is_empty() || !(is_known || name.starts_with(env::PREFIX)) {
                 continue;
@@ -62,6 +73,11 @@ impl<'s> Reader<'s> {
             }
             match value.to_str() {
                 _ if !is_known => reader.problems.push(suggest::unknown_variable(name)),
+                Some(value) if is_quoted(value) => {
+                    let text = "read a value in quotes (not shown), which `docker --env-file` keeps as part \
+                                of it; allowed: the value without them";
+                    reader.problems.push(Problem::new(name, Origin::Variable(name.into()), text));
+                }
                 Some(value) => {
                     let at = reader.places.add_variable(name, value);
                     reader
@@ -75,6 +91,23 @@ impl<'s> Reader<'s> {
             }
         }
         reader
+    }
+
+    /// Takes a setting of the command line, in place of the variables that stand for it.
+    fn argument(&mut self, key: &str, value: &str) {
+        let names: Vec<_> = keys::all_paths()
+            .find(|path| path == key)
+            .map(|path| env::variables_of(&path).collect())
+            .unwrap_or_default();
+        if names.is_empty() {
+            let (section, last) = key.rsplit_once('.').unwrap_or(("", key));
+            self.problems.push(suggest::unknown_key(section, last, Origin::Argument));
+            return;
+        }
+        let at = self.places.add_variable(&format!("{}{key}", places::ARGUMENT), value);
+        for name in names {
+            self.variables.insert(name, Found { at, value: Value::Plain(value.to_owned()) });
+        }
     }
 
     /// The text of a file that the user named.

@@ -48,6 +48,8 @@ pub struct Settings {
     pub status_url: Option<String>,
     /// `store.keep`: how long decisions are kept.
     pub store_keep: Duration,
+    /// `store.keep_series`.
+    pub keep_series: Duration,
     /// `[tls]`; without it the HTTP server speaks plain HTTP.
     pub tls: Option<TlsSettings>,
     /// `trusted_proxies`: the proxies whose `X-Forwarded-For` is trusted.

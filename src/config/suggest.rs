@@ -111,7 +111,7 @@ mod tests {
             ("app.policy", "setle", "did you mean app.policy.settle?"),
             ("", "rules", "did you mean rule?"),
             ("heroku", "api_key", "use HEROKU_API_KEY or heroku.api_key_file"),
-            ("store", "colour", "allowed in store: url, url_file, keep"),
+            ("store", "colour", "allowed in store: url, url_file, keep, keep_series"),
         ] {
             let text = unknown_key(section, key, Origin::Unset).to_string();
             assert!(text.ends_with(expect), "{text}");

@@ -11,7 +11,7 @@ use crate::config::settings::LogFormat;
 use dynowarden_core::ident::AppName;
 use dynowarden_core::incident::digest::DailyTime;
 use dynowarden_core::limits;
-use dynowarden_core::policy::{Act, MemoryBound, Rate};
+use dynowarden_core::policy::{Act, Factor, MemoryBound, Proof, Rate};
 use dynowarden_core::units::{self, UnitError};
 
 // === Numbers ===
@@ -116,6 +116,31 @@ impl FieldType for MemoryBound {
         };
         let bound: Option<Self> = value.text().and_then(|text| text.parse().ok());
         bound.filter(fits).ok_or_else(|| format!("{}, from 1% to 1000% or 1MB to 1024GB", UnitError::Memory))
+    }
+}
+
+/// A tenth more than the others to a hundred times as much.
+const FACTORS: std::ops::RangeInclusive<u32> = 1100..=100_000;
+
+impl FieldType for Factor {
+    type Value = Self;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let factor: Option<Self> = value.text().and_then(|text| text.parse().ok());
+        factor
+            .filter(|factor| FACTORS.contains(&factor.permille))
+            .ok_or_else(|| format!("{}, from 1.1x to 100x", UnitError::Factor))
+    }
+}
+
+impl FieldType for Proof {
+    type Value = Self;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let proof: Option<Self> = value.text().and_then(|text| text.parse().ok());
+        let fits =
+            |proof: &Self| (1..=proof.of).contains(&proof.breached) && proof.of <= limits::PROOF_LIVES_MAX;
+        proof.filter(fits).ok_or_else(|| format!("{}, at most {}", UnitError::Proof, limits::PROOF_LIVES_MAX))
     }
 }
 

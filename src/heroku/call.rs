@@ -14,6 +14,7 @@ pub(super) enum Call<'c> {
     DeleteDyno(&'c AppName, &'c DynoName),
     Drains(&'c AppName),
     Dyno(&'c AppName, &'c DynoName),
+    DynoSizes,
     Dynos(&'c AppName),
     Features(&'c AppName),
     Formation(&'c AppName),
@@ -29,6 +30,7 @@ impl Call<'_> {
             | Self::App(_)
             | Self::Drains(_)
             | Self::Dyno(..)
+            | Self::DynoSizes
             | Self::Dynos(_)
             | Self::Features(_)
             | Self::Formation(_)
@@ -43,6 +45,7 @@ impl Call<'_> {
             Self::App(app) => format!("/apps/{app}"),
             Self::CreateDrain(app, _) | Self::Drains(app) => format!("/apps/{app}/log-drains"),
             Self::DeleteDyno(app, dyno) | Self::Dyno(app, dyno) => format!("/apps/{app}/dynos/{dyno}"),
+            Self::DynoSizes => "/dyno-sizes".to_owned(),
             Self::Dynos(app) => format!("/apps/{app}/dynos"),
             Self::Features(app) => format!("/apps/{app}/features"),
             Self::Formation(app) => format!("/apps/{app}/formation"),
@@ -58,7 +61,7 @@ impl Call<'_> {
     }
 
     pub(super) fn is_about_app(self) -> bool {
-        !matches!(self, Self::Account | Self::RateLimits)
+        !matches!(self, Self::Account | Self::DynoSizes | Self::RateLimits)
     }
 
     pub(super) fn label(self) -> &'static str {
@@ -69,6 +72,7 @@ impl Call<'_> {
             Self::DeleteDyno(..) => "delete_dyno",
             Self::Drains(_) => "list_drains",
             Self::Dyno(..) => "dyno",
+            Self::DynoSizes => "dyno_sizes",
             Self::Dynos(_) => "list_dynos",
             Self::Features(_) => "list_features",
             Self::Formation(_) => "formation",
@@ -97,6 +101,7 @@ mod tests {
             (Call::DeleteDyno(&app, &dyno), Method::DELETE, "/apps/acme/dynos/web.2"),
             (Call::Drains(&app), Method::GET, "/apps/acme/log-drains"),
             (Call::Dyno(&app, &dyno), Method::GET, "/apps/acme/dynos/web.2"),
+            (Call::DynoSizes, Method::GET, "/dyno-sizes"),
             (Call::Dynos(&app), Method::GET, "/apps/acme/dynos"),
             (Call::Features(&app), Method::GET, "/apps/acme/features"),
             (Call::Formation(&app), Method::GET, "/apps/acme/formation"),

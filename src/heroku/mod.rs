@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use dynowarden_core::api::inspection::{Answers, Fit};
 use dynowarden_core::api::json::{self, Account, AppInfo, Drain, Feature, Formation, Garbled};
 use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, FormationInfo, Owner, answer};
+use dynowarden_core::days::size::{self, DynoSize, Tenancy};
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
 
@@ -227,6 +228,22 @@ impl Heroku {
     /// An app's features, enabled or not.
     pub async fn features(&self, app: &AppName) -> Answered<Result<Vec<Feature>, ApiError>> {
         self.fetch_list(Call::Features(app), json::features).await
+    }
+
+    /// All sizes of dynos with their memory and price.
+    pub async fn dyno_sizes(&self) -> Answered<Result<Vec<DynoSize>, ApiError>> {
+        self.fetch_list(Call::DynoSizes, size::dyno_sizes).await
+    }
+
+    /// Where an app runs and on which sizes; none if the API does not say.
+    pub async fn tenancy(&self, app: &AppName) -> Option<Tenancy> {
+        let info = self.app(app).await.value.ok()?;
+        let formation = self.formation(app).await.value.ok()?;
+        let sizes = formation.into_iter().filter_map(|formation| {
+            let Formation { process_type, size, .. } = formation;
+            Some((process_type, size?))
+        });
+        Some(Tenancy { is_fir: info.is_fir(), in_space: info.space.is_some(), sizes: sizes.collect() })
     }
 
     async fn fetch<T>(

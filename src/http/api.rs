@@ -18,12 +18,14 @@ use crate::http::client_addr::Head;
 use crate::http::denied::{Answered, Denied};
 use crate::http::events::{Format, NoStream};
 use crate::http::forms::Fields;
+use crate::http::origin;
 use crate::http::reply::{self, ReplyBody};
 use crate::store::history::Filter;
 use crate::ui::facts::PauseFacts;
 use crate::ui::json::DynosJson;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
+use dynowarden_core::record::admin::{Act, Client, Door};
 use dynowarden_core::record::view::Word;
 use dynowarden_core::time::{earlier, later};
 
@@ -112,7 +114,8 @@ impl Service {
         B: Body<Data = Bytes> + Unpin,
     {
         let order: PauseOrder = self.admin_order(head, body).await?;
-        let pause = self.pause_app(order.app.as_deref(), &order.r#for, &order.reason).await?;
+        let by = self.client(head, Door::Api);
+        let pause = self.pause_app(by, order.app.as_deref(), &order.r#for, &order.reason).await?;
         Ok(paused(order.app.as_deref(), Some(pause)))
     }
 
@@ -122,7 +125,8 @@ impl Service {
     {
         let order: ResumeOrder = self.admin_order(head, body).await?;
         // A pause of all apps still holds after that of one has ended.
-        let remaining = match self.resume_app(order.app.as_deref()).await? {
+        let by = self.client(head, Door::Api);
+        let remaining = match self.resume_app(by, order.app.as_deref()).await? {
             Some(app) => self.pause_of(app).await?,
             None => None,
         };
@@ -132,6 +136,7 @@ impl Service {
     /// Pauses one app or all, and returns the end and the reason.
     pub(super) async fn pause_app(
         &self,
+        by: Client,
         name: Option<&str>,
         span: &str,
         reason: &str,
@@ -141,13 +146,15 @@ impl Service {
         let reason: String = reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect();
         let reason: Arc<str> = reason.into();
         self.handle.pause(app, until, reason.clone()).await?;
+        self.audit(by, app, Act::Pause { until, reason: reason.clone() }).await;
         Ok((until, reason))
     }
 
     /// Resumes one app or all.
-    pub(super) async fn resume_app(&self, name: Option<&str>) -> Result<Option<AppId>, Denied> {
+    pub(super) async fn resume_app(&self, by: Client, name: Option<&str>) -> Result<Option<AppId>, Denied> {
         let app = self.app_or_all(name)?;
         self.handle.resume(app).await?;
+        self.audit(by, app, Act::Resume).await;
         Ok(app)
     }
 
@@ -161,6 +168,10 @@ impl Service {
         B: Body<Data = Bytes> + Unpin,
         T: DeserializeOwned,
     {
+        self.require_admin(head)?;
+        if !origin::is_json(&head.headers) {
+            return Err(Denied::NotJson);
+        }
         let body = self.read_admin_body(head, body).await?;
         let body: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { &body };
         serde_json::from_slice(body).map_err(Denied::Json)

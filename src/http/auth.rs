@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use http::header::{AUTHORIZATION, HeaderMap};
 use hyper::body::Body;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -22,6 +22,8 @@ use crate::http::admin_ui::AdminUi;
 use crate::http::body;
 use crate::http::client_addr::Head;
 use crate::http::denied::Denied;
+use crate::http::origin;
+use crate::http::places::Owner;
 use crate::http::refusal::Refusal;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
@@ -111,15 +113,30 @@ impl DrainAuth {
 // === impl Service ===
 
 impl Service {
-    /// Accepts `ADMIN_PASSWORD`, by Basic or Bearer.
+    /// Accepts `ADMIN_PASSWORD`, by Basic or Bearer, unless another site's page made the browser send it.
     pub(super) fn require_admin(&self, head: &Head) -> Result<(), Denied> {
         let password = self.admin.as_ref().ok_or(Denied::Closed)?;
         let shown = basic(&head.headers).or_else(|| bearer(&head.headers));
-        if password.is(shown.as_ref()) {
+        self.compare(password, shown.as_ref(), head)?;
+        let is_https = self.is_https || self.proxies.says_https(head);
+        if origin::is_ours(head, is_https) { Ok(()) } else { Err(Denied::OtherSite) }
+    }
+
+    /// Compares a secret of the admin or hook routes, unless its address has sent too many wrong ones. A
+    /// request without one does not count, because a browser sends it before it asks the user.
+    pub(super) fn compare(&self, secret: &Secret, shown: Option<&Secret>, head: &Head) -> Result<(), Denied> {
+        let client = self.proxies.client_addr(head);
+        if let Err(wait) = self.guesses.check(client) {
+            self.metrics.refused(Refusal::Throttled);
+            return Err(Denied::Throttled(wait));
+        }
+        if secret.is(shown) {
+            self.places.own(&head.connection, Owner::Admin);
             return Ok(());
         }
-        let counted = self.count_wrong_password(head, shown.as_ref());
-        Err(counted.map_or_else(Denied::Throttled, |()| Denied::Unauthorized))
+        shown.inspect(|_| self.guesses.count(client));
+        self.metrics.refused(Refusal::Unauthorized);
+        Err(Denied::Unauthorized)
     }
 
     /// Accepts `ADMIN_PASSWORD`, and returns the state of the status page.
@@ -128,20 +145,17 @@ impl Service {
         self.admin_ui.as_ref().ok_or(Denied::Closed)
     }
 
-    /// Reads the body of an admin's request, unless another site's page made the browser send it.
+    /// Reads the body of an admin's request.
     pub(super) async fn read_admin_body<B>(&self, head: &Head, body: B) -> Result<Bytes, Denied>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         self.require_admin(head)?;
-        if !is_same_origin(&head.headers) {
-            return Err(Denied::OtherSite);
-        }
-        body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)
+        let mut room = self.bodies.room(None, head.connection.clone());
+        body::read(body, limits::ADMIN_BODY_BYTES_MAX, &mut room).await.map_err(Denied::Body)
     }
 
-    /// Counts a rejected password. A request without one does not count, because a browser sends it before it
-    /// asks the user.
+    /// Counts a rejected drain password. A request without one does not count.
     ///
     /// # Errors
     /// There were too many from this address; the next one is allowed after this time.
@@ -156,24 +170,18 @@ impl Service {
     }
 }
 
-/// Whether a request comes from our own page or from no browser at all. A browser sends its saved Basic
-/// password with every request, even one that another site starts (<https://www.w3.org/TR/fetch-metadata/>).
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    if let Some(site) = headers.get("sec-fetch-site") {
-        return matches!(site.as_bytes(), b"same-origin" | b"none");
-    }
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let host = headers.get(HOST).map(http::HeaderValue::as_bytes).unwrap_or_default();
-    let origin = origin.as_bytes();
-    let after_scheme = memchr::memmem::find(origin, b"://").map(|at| &origin[at + 3..]);
-    after_scheme.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
-}
-
 /// The password of an `Authorization: Basic`, with any user name.
 pub(super) fn basic(headers: &HeaderMap) -> Option<Secret> {
     let decoded = BASE64.decode(credentials(headers, "basic")?).ok()?;
     let colon = memchr::memchr(b':', &decoded)?;
     Some(Secret::of(&decoded[colon + 1..]))
+}
+
+/// The user name of an `Authorization: Basic`. Any is accepted, so it shows only who says to have sent it.
+pub(super) fn user(headers: &HeaderMap) -> Option<String> {
+    let decoded = BASE64.decode(credentials(headers, "basic")?).ok()?;
+    let (user, _) = decoded.split_at(memchr::memchr(b':', &decoded)?);
+    Some(String::from_utf8_lossy(user).into_owned())
 }
 
 /// The token of an `Authorization: Bearer`.
@@ -207,10 +215,10 @@ fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h [u8]> {
 #[cfg(test)]
 mod tests {
     use base64::Engine;
-    use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+    use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
     use secrecy::SecretString;
 
-    use super::{BASE64, DrainAccess, DrainAuth, Secret, basic, bearer, is_same_origin, query_key};
+    use super::{BASE64, DrainAccess, DrainAuth, Secret, basic, bearer, query_key};
     use dynowarden_core::ident::AppId;
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -249,27 +257,6 @@ mod tests {
         assert!(basic(&headers(&[&good, &good])).is_none());
         assert!(secret("a:b").is(basic(&headers(&[&format!("Basic {}", encoded("u:a:b"))])).as_ref()));
         assert!(!secret("").is(None));
-    }
-
-    #[test]
-    fn requests_of_another_site_are_detected() {
-        let site = HeaderName::from_static("sec-fetch-site");
-        for (sent, expect) in [
-            (vec![], true),
-            (vec![(&site, "same-origin")], true),
-            (vec![(&site, "none")], true),
-            (vec![(&site, "cross-site")], false),
-            (vec![(&site, "same-site")], false),
-            (vec![(&ORIGIN, "https://dyno.example"), (&HOST, "dyno.example")], true),
-            (vec![(&ORIGIN, "http://localhost:8080"), (&HOST, "localhost:8080")], true),
-            (vec![(&ORIGIN, "https://evil.example"), (&HOST, "dyno.example")], false),
-            (vec![(&ORIGIN, "null"), (&HOST, "dyno.example")], false),
-            (vec![(&ORIGIN, "https://evil.example")], false),
-        ] {
-            let headers: HeaderMap =
-                sent.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_static(value))).collect();
-            assert_eq!(is_same_origin(&headers), expect, "{sent:?}");
-        }
     }
 
     #[test]

@@ -1,25 +1,17 @@
-//! Reading a request's body, with limits for its size, its time and its size after decompression.
+//! Reading a request's body, with limits for its size and its time.
 
 use std::future::poll_fn;
-use std::io::Read;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
-use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
+use crate::http::body_budget::{BodyRoom, NoRoom};
+use crate::http::connection_state::ConnectionState;
 use dynowarden_core::limits;
-
-/// A supported `Content-Encoding`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Gzip,
-    Identity,
-}
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +19,12 @@ pub(super) enum BodyError {
     /// The connection broke, or the chunks are invalid.
     #[error("the body ended early")]
     Broken,
+    /// Too many large bodies are being read, or this one took too long.
+    #[error("overloaded")]
+    NoTurn,
+    /// Too many bytes of bodies are in flight.
+    #[error("overloaded")]
+    NoRoom,
     /// It did not arrive in [`limits::BODY_READ`].
     #[error("the body did not arrive in time")]
     Slow,
@@ -34,50 +32,21 @@ pub(super) enum BodyError {
     TooLarge,
 }
 
-/// A decompressed body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unpacked {
-    pub bytes: Bytes,
-    /// False if a compressed body is cut off or corrupt.
-    pub whole: bool,
-}
-
-impl Encoding {
-    /// Returns `None` for an unsupported encoding.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut named = headers.get_all(CONTENT_ENCODING).iter();
-        let Some(first) = named.next() else { return Some(Self::Identity) };
-        if named.next().is_some() {
-            return None;
-        }
-        match first.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Some(Self::Identity),
-            "gzip" | "x-gzip" => Some(Self::Gzip),
-            _ => None,
-        }
-    }
-
-    /// Decompresses a body.
-    ///
-    /// # Errors
-    /// [`BodyError::TooLarge`] if the result has more than `bytes_max` bytes.
-    pub(super) fn unpack(self, packed: Bytes, bytes_max: usize) -> Result<Unpacked, BodyError> {
-        match self {
-            Self::Identity => Ok(Unpacked { bytes: packed, whole: true }),
-            Self::Gzip => gunzip(&packed, bytes_max),
-        }
+impl From<NoRoom> for BodyError {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::NoRoom
     }
 }
 
-/// Reads all of a body. A declared length over the limit is rejected before anything is read.
-pub(super) async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+/// Reads all of a body into its room. A declared length over the limit is rejected before anything is read.
+pub(super) async fn read<B>(body: B, bytes_max: usize, room: &mut BodyRoom<'_>) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(BodyError::TooLarge);
     }
-    let mut collected = pin!(collect(body, bytes_max));
+    let mut collected = pin!(collect(body, bytes_max, room));
     // Most bodies arrive with their heads, and need no timer.
     if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
         return read;
@@ -85,110 +54,79 @@ where
     tokio::time::timeout(limits::BODY_READ, collected).await.unwrap_or(Err(BodyError::Slow))
 }
 
-async fn collect<B>(mut body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+async fn collect<B>(mut body: B, bytes_max: usize, room: &mut BodyRoom<'_>) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let moving = Moving::new(room.connection());
     // The buffer grows with what arrives, because a client can declare any length for free.
     let mut first = Bytes::new();
     let mut all = Vec::new();
     while let Some(frame) = body.frame().await {
+        moving.connection.body_moves();
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         if data.len() > bytes_max - first.len().max(all.len()) {
             return Err(BodyError::TooLarge);
         }
         if first.is_empty() && all.is_empty() {
+            room.grow_to(data.len())?;
             first = data;
             continue;
         }
-        if all.is_empty() {
+        let so_far = first.len().max(all.len());
+        let needed = so_far + data.len();
+        if needed > all.capacity() {
             // The declared length is trusted up to a full batch of logplex.
             let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-            all.reserve_exact(first.len() + data.len() + declared.min(limits::BODY_ROOM_BYTES));
-            all.extend_from_slice(&first);
+            let ahead = declared.min(limits::BODY_ROOM_BYTES.max(so_far));
+            room.grow_to(needed + ahead)?;
+            all.reserve_exact(needed + ahead - all.len());
         }
+        all.extend_from_slice(&std::mem::take(&mut first));
         all.extend_from_slice(&data);
     }
     Ok(if all.is_empty() { first } else { all.into() })
 }
 
-fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Unpacked, BodyError> {
-    let mut bytes = Vec::new();
-    // One byte over the limit is enough to detect a body that is too large.
-    let read = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1).read_to_end(&mut bytes);
-    if bytes.len() > bytes_max {
-        return Err(BodyError::TooLarge);
+/// While it is there, the connection counts as one that reads a body.
+struct Moving {
+    connection: Arc<ConnectionState>,
+}
+
+impl Moving {
+    fn new(connection: Arc<ConnectionState>) -> Self {
+        connection.body_moves();
+        Self { connection }
     }
-    // The frames before a fault are good, and count.
-    Ok(Unpacked { whole: read.is_ok() || packed.is_empty(), bytes: bytes.into() })
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.connection.body_ended();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
-    use std::io::Write;
     use std::pin::Pin;
+    use std::sync::Arc;
     use std::task::{Context, Poll};
 
     use bytes::Bytes;
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use http::HeaderMap;
-    use http::header::{CONTENT_ENCODING, HeaderValue};
     use http_body_util::Full;
     use hyper::body::{Body, Frame};
 
-    use super::{BodyError, Encoding, Unpacked, read};
+    use super::BodyError;
+    use crate::http::body_budget::BodyBudget;
+    use crate::http::connection_state::ConnectionState;
+    use dynowarden_core::ident::AppId;
 
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(bytes).expect("packed");
-        encoder.finish().expect("packed")
-    }
-
-    #[test]
-    fn only_gzip_and_identity_are_supported() {
-        for (named, expect) in [
-            (&[][..], Some(Encoding::Identity)),
-            (&["identity"], Some(Encoding::Identity)),
-            (&["gzip"], Some(Encoding::Gzip)),
-            (&["GZip"], Some(Encoding::Gzip)),
-            (&["deflate"], None),
-            (&["br"], None),
-            (&["gzip, gzip"], None),
-            (&["gzip", "gzip"], None),
-        ] {
-            let mut headers = HeaderMap::new();
-            for name in named {
-                headers.append(CONTENT_ENCODING, HeaderValue::from_static(name));
-            }
-            assert_eq!(Encoding::of(&headers), expect, "{named:?}");
-        }
-    }
-
-    #[test]
-    fn decompression_stops_at_the_limit() {
-        let bomb = gzip(&vec![0; 64 * 1024 * 1024]);
-        assert!(bomb.len() < 100_000);
-        assert_eq!(Encoding::Gzip.unpack(bomb.into(), 4096), Err(BodyError::TooLarge));
-        let fits = Encoding::Gzip.unpack(gzip(&[7; 4096]).into(), 4096).expect("fits");
-        assert_eq!((fits.bytes.len(), fits.whole), (4096, true));
-    }
-
-    #[test]
-    fn data_before_a_fault_is_kept() {
-        let text: Vec<u8> =
-            (0..40_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
-        let packed = gzip(&text);
-        let cut = Encoding::Gzip.unpack(packed[..packed.len() / 2].to_vec().into(), 1 << 20).expect("read");
-        assert!(!cut.whole && !cut.bytes.is_empty() && text.starts_with(&cut.bytes));
-        let garbage = Encoding::Gzip.unpack(Bytes::from_static(b"no gzip"), 100).expect("read");
-        assert_eq!(garbage, Unpacked { bytes: Bytes::new(), whole: false });
-        let empty = Encoding::Gzip.unpack(Bytes::new(), 100).expect("read");
-        assert_eq!(empty, Unpacked { bytes: Bytes::new(), whole: true });
-        let two = Encoding::Gzip.unpack([gzip(b"a"), gzip(b"b")].concat().into(), 100).expect("read");
-        assert_eq!((&two.bytes[..], two.whole), (&b"ab"[..], true));
+    async fn read(body: impl Body<Data = Bytes> + Unpin, bytes_max: usize) -> Result<Bytes, BodyError> {
+        let budget = BodyBudget::new(bytes_max);
+        let mut room = budget.room(Some(AppId(0)), Arc::new(ConnectionState::new()));
+        super::read(body, bytes_max, &mut room).await
     }
 
     #[tokio::test]

@@ -7,14 +7,18 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::request::Parts;
 use ipnet::IpNet;
 
+use crate::http::connection_state::ConnectionState;
+
 /// The head of a request, and the address at the other end of its connection.
 #[derive(Debug)]
 pub(super) struct Head {
+    pub(super) connection: Arc<ConnectionState>,
     pub(super) parts: Parts,
     pub(super) peer: IpAddr,
 }
@@ -52,6 +56,18 @@ impl Proxies {
 
     pub(super) fn client_addr(&self, head: &Head) -> ClientAddr {
         ClientAddr::of(self.address(&head.headers, head.peer))
+    }
+
+    /// The client of a connection, unless its peer is a proxy.
+    pub(super) fn direct_client(&self, peer: IpAddr) -> Option<ClientAddr> {
+        let peer = peer.to_canonical();
+        (!self.is_on_dyno && !self.trusts(peer)).then(|| ClientAddr::of(peer))
+    }
+
+    /// Whether a trusted proxy says that the client speaks HTTPS.
+    pub(super) fn says_https(&self, head: &Head) -> bool {
+        let proto = head.headers.get("x-forwarded-proto");
+        self.direct_client(head.peer).is_none() && proto.is_some_and(|proto| proto.as_bytes() == b"https")
     }
 
     fn address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::HOST;
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -107,18 +108,24 @@ fn answer(
     request: Request<Incoming>,
 ) -> Answer {
     state.enter(Phase::Busy);
-    let in_flight = InFlight { state };
     let (parts, body) = request.into_parts();
-    let head = Head { parts, peer };
+    let head = Head { connection: state.clone(), parts, peer };
+    if !state.is_known() && service.proxies.direct_client(peer).is_none() {
+        service.places.forwarded(&state, service.proxies.client_addr(&head));
+    }
+    let in_flight = InFlight { state };
     // Only a chunked body has no known length; see `framing`.
     let is_last = body.size_hint().exact().is_none();
     Box::pin(async move {
-        let mut response = service.answer(&head, body).await;
+        let has_host = head.version != Version::HTTP_11 || head.headers.contains_key(HOST);
+        let mut response = if has_host { service.answer(&head, body).await } else { reply::no_host() };
         if reply::is_delayed(&response) {
             in_flight.state.enter(Phase::Delayed);
             tokio::time::sleep(limits::WRONG_PASSWORD_HOLD).await;
         }
-        if is_last {
+        // A stranger has no claim to a connection: it would hold a place and buffers.
+        let is_rejected = !in_flight.state.is_known() && response.status() != StatusCode::OK;
+        if is_last || is_rejected {
             response = reply::closing(response);
         }
         response.body_mut().hold(in_flight);
@@ -185,8 +192,16 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.state.is_stalled() {
+            // The client does not read its responses. When it does, or is closed for it, this task is woken.
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        let read = if self.state.is_known() {
+            Pin::new(&mut self.io).poll_read(cx, buffer)
+        } else {
+            poll_read_little(Pin::new(&mut self.io), cx, buffer)
+        };
         if buffer.filled().len() == before {
             return read;
         }
@@ -200,6 +215,20 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         }
         read
     }
+}
+
+/// Reads a stranger's head in small parts, so that hyper's buffer stays small.
+fn poll_read_little<IO: AsyncRead>(
+    io: Pin<&mut IO>,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let mut little = [0; limits::STRANGER_READ_BYTES];
+    let length = little.len().min(buffer.remaining());
+    let mut part = ReadBuf::new(&mut little[..length]);
+    let read = io.poll_read(cx, &mut part);
+    buffer.put_slice(part.filled());
+    read
 }
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {

@@ -1,7 +1,7 @@
 //! The phase of a connection, and its deadline.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,6 +20,12 @@ pub struct ConnectionState {
     phase: AtomicU64,
     /// Milliseconds from `began`, plus one, to when the client stopped reading; 0 while it reads.
     stalled: AtomicU64,
+    /// The same, to the last part of the body that is being read; 0 while there is none.
+    body_moved: AtomicU64,
+    /// Whether the client has shown a password.
+    is_known: AtomicBool,
+    /// Its number among all connections; 0 if it has no place among them.
+    number: u64,
     /// Closes the connection at once.
     pub(super) evicted: CancellationToken,
 }
@@ -45,11 +51,18 @@ pub(super) struct InFlight {
 impl ConnectionState {
     #[expect(clippy::new_without_default, reason = "it depends on the current time")]
     pub fn new() -> Self {
+        Self::numbered(0)
+    }
+
+    pub(super) fn numbered(number: u64) -> Self {
         Self {
             began: Instant::now(),
             woken: AtomicU64::new(0),
             phase: AtomicU64::new(Phase::Head as u64),
             stalled: AtomicU64::new(0),
+            body_moved: AtomicU64::new(0),
+            is_known: AtomicBool::new(false),
+            number,
             evicted: CancellationToken::new(),
         }
     }
@@ -88,6 +101,38 @@ impl ConnectionState {
             Some(millis) => due.min(self.began + Duration::from_millis(millis) + limits::WRITE_STALL),
             None => due,
         }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn know(&self) {
+        self.is_known.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client does not read what was written to it.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that a part of a body has arrived.
+    pub(super) fn body_moves(&self) {
+        self.body_moved.store(self.woken.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn body_ended(&self) {
+        self.body_moved.store(0, Ordering::Relaxed);
+    }
+
+    /// When the last part of the body that is being read arrived; none if none is being read.
+    pub(super) fn body_moved_at(&self) -> Option<Instant> {
+        let millis = self.body_moved.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.began + Duration::from_millis(millis))
     }
 
     pub(super) fn wrote<T>(&self, progress: &Poll<T>) {

@@ -21,6 +21,7 @@ pub(super) enum Denied {
     /// A stream with an unread body cannot notice that its client has disconnected.
     HasBody,
     Json(serde_json::Error),
+    NotJson,
     OtherSite,
     /// An invalid field of a form, of the query or of a pause.
     Query(String),
@@ -50,6 +51,10 @@ impl Service {
             Denied::HasBody => {
                 reply::closing(reply::json_error(StatusCode::BAD_REQUEST, "an event stream takes no body"))
             }
+            Denied::NotJson => reply::closing(reply::json_error(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body must have the Content-Type application/json",
+            )),
             Denied::OtherSite => reply::closing(reply::json_error(
                 StatusCode::FORBIDDEN,
                 "the request comes from another site's page",
@@ -71,6 +76,14 @@ impl Service {
     pub(super) fn refuse_body(&self, error: BodyError) -> Response<ReplyBody> {
         let (status, refusal) = match error {
             BodyError::Broken => (StatusCode::BAD_REQUEST, None),
+            BodyError::NoRoom => {
+                self.metrics.refused(Refusal::BodiesFull);
+                return reply::closing(reply::overloaded());
+            }
+            BodyError::NoTurn => {
+                self.metrics.refused(Refusal::NoTurn);
+                return reply::closing(reply::overloaded());
+            }
             BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, Some(Refusal::BodySlow)),
             BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Some(Refusal::TooLarge)),
         };

@@ -3,7 +3,7 @@
 //! A proxy in front reads the same octets. If it sees another end of a request than hyper does, a client can
 //! hide a second request in a body. hyper accepts some ambiguous heads: a length together with chunks, a
 //! repeated length, lines that end without CR. So all octets pass this reader first, which accepts only the
-//! strict form of RFC 9112. It copies only a line that arrives in pieces, and skips bodies.
+//! strict form of RFC 9112. It copies only the start of a line that arrives in pieces, and skips bodies.
 //!
 //! hyper reads chunks. A request with chunks is the last one of its connection, so nothing after it can
 //! become a request.
@@ -14,8 +14,19 @@ use dynowarden_core::limits;
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     /// An incomplete line.
-    line: Vec<u8>,
+    line: Option<Box<Line>>,
     state: State,
+}
+
+/// A line that arrives in pieces: what must be known of it, and its start. hyper keeps the whole of it.
+#[derive(Debug)]
+struct Line {
+    start: [u8; LINE_KEPT_BYTES],
+    length: usize,
+    /// The octet before the present one.
+    last: u8,
+    /// Whether the name before the first colon ends as it must; none before the colon.
+    is_name_fine: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -73,13 +84,12 @@ impl Framing {
                         return self.keep(rest).map_err(|Ambiguous| at);
                     };
                     let piece = &rest[..=end];
-                    let result = if self.line.is_empty() {
-                        head.read(piece)
-                    } else {
-                        self.line.extend_from_slice(piece);
-                        let result = head.read(&self.line);
-                        self.line.clear();
-                        result
+                    let result = match self.line.take() {
+                        None => head.read(piece),
+                        Some(mut line) => {
+                            line.push(piece);
+                            head.read_line(&line)
+                        }
                     };
                     match result {
                         Ok(None) => {}
@@ -97,14 +107,47 @@ impl Framing {
     }
 
     fn keep(&mut self, piece: &[u8]) -> Result<(), Ambiguous> {
-        if self.line.len() + piece.len() > READ_BYTES_MAX {
-            *self = Self { line: Vec::new(), state: State::Ended };
+        let line = self.line.get_or_insert_default();
+        line.push(piece);
+        if line.length > READ_BYTES_MAX {
+            *self = Self { line: None, state: State::Ended };
             return Err(Ambiguous);
         }
-        self.line.extend_from_slice(piece);
         Ok(())
     }
 }
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { start: [0; LINE_KEPT_BYTES], length: 0, last: 0, is_name_fine: None }
+    }
+}
+
+impl Line {
+    fn push(&mut self, piece: &[u8]) {
+        if self.is_name_fine.is_none()
+            && let Some(colon) = memchr::memchr(b':', piece)
+        {
+            let before =
+                if colon > 0 { Some(piece[colon - 1]) } else { (self.length > 0).then_some(self.last) };
+            self.is_name_fine = Some(before.is_some_and(|octet| !octet.is_ascii_whitespace()));
+        }
+        let kept = piece.len().min(LINE_KEPT_BYTES.saturating_sub(self.length));
+        if kept > 0 {
+            self.start[self.length..self.length + kept].copy_from_slice(&piece[..kept]);
+        }
+        self.length += piece.len();
+        // The octet before the newline that ends the line, or before the next piece.
+        let before_end =
+            if piece.ends_with(b"\n") { piece.len().checked_sub(2) } else { piece.len().checked_sub(1) };
+        if let Some(before_end) = before_end {
+            self.last = piece[before_end];
+        }
+    }
+}
+
+/// Octets of a line that are kept: more than any valid line of a field that says where a request ends.
+const LINE_KEPT_BYTES: usize = 128;
 
 /// Far more than hyper accepts, so that hyper answers with 431, which a client understands.
 const READ_BYTES_MAX: usize = 4 * limits::HEAD_BYTES_MAX;
@@ -134,11 +177,50 @@ impl Head {
         Ok(None)
     }
 
+    /// Reads a line that has arrived in pieces; see [`Head::read`].
+    fn read_line(&mut self, line: &Line) -> Result<Option<State>, Ambiguous> {
+        if line.length <= LINE_KEPT_BYTES {
+            return self.read(&line.start[..line.length]);
+        }
+        self.bytes += line.length;
+        if self.bytes > READ_BYTES_MAX || line.last != b'\r' {
+            return Err(Ambiguous);
+        }
+        if !self.has_request_line {
+            self.has_request_line = true;
+            return Ok(None);
+        }
+        let is_folded = matches!(line.start[0], b' ' | b'\t');
+        if is_folded || line.is_name_fine != Some(true) {
+            return Err(Ambiguous);
+        }
+        match memchr::memchr(b':', &line.start) {
+            Some(colon) => self.read_long_field(&line.start[..colon]).map(|()| None),
+            // No name that matters is that long.
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a field of which only the name is known, because the line is long.
+    fn read_long_field(&mut self, name: &[u8]) -> Result<(), Ambiguous> {
+        let says_end = [&b"content-length"[..], b"transfer-encoding"];
+        if says_end.iter().any(|end| name.eq_ignore_ascii_case(end)) {
+            return Err(Ambiguous);
+        }
+        if name.eq_ignore_ascii_case(b"host") && std::mem::replace(&mut self.has_host, true) {
+            return Err(Ambiguous);
+        }
+        Ok(())
+    }
+
     fn read_field(&mut self, line: &[u8]) -> Result<(), Ambiguous> {
         let colon = memchr::memchr(b':', line).ok_or(Ambiguous)?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.last().is_none_or(u8::is_ascii_whitespace) {
             return Err(Ambiguous);
+        }
+        if line.len() + 2 > LINE_KEPT_BYTES {
+            return self.read_long_field(name);
         }
         let has_end = self.is_chunked || self.length.is_some();
         if name.eq_ignore_ascii_case(b"content-length") {
@@ -218,17 +300,41 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_is_read_like_a_short_one() {
+        let long = "y".repeat(300);
+        for (line, is_fine) in [
+            (format!("X: {long}\r\n"), true),
+            (format!("{long}: x\r\n"), true),
+            (format!("X: {long}\n"), false),
+            (format!("{long}\r\n"), false),
+            (format!("{long} : x\r\n"), false),
+            (format!(": {long}\r\n"), false),
+            (format!(" X: {long}\r\n"), false),
+            (format!("Host: {long}\r\n"), true),
+            (format!("Host: {long}\r\nHost: x\r\n"), false),
+            (format!("Content-Length: {}3\r\n", "0".repeat(300)), false),
+            (format!("Transfer-Encoding: {}chunked\r\n", " ".repeat(300)), false),
+        ] {
+            let octets = format!("GET /{long} HTTP/1.1\r\n{line}\r\n");
+            for piece in [1, 2, 7, 127, 128, 129, octets.len()] {
+                let is_read = refused_at(octets.as_bytes(), piece).is_none();
+                assert_eq!(is_read, is_fine, "{line:?} by {piece}");
+            }
+        }
+    }
+
+    #[test]
     fn a_head_has_a_maximum_length() {
         for piece in [&b"aaaa"[..], b"a: b\r\n"] {
             let mut framing = Framing::default();
-            let is_refused = (0..READ_BYTES_MAX).any(|_| {
-                assert!(framing.line.len() <= READ_BYTES_MAX);
-                framing.read(piece).is_err()
-            });
-            assert!(is_refused && framing.line.is_empty());
+            let is_refused = (0..READ_BYTES_MAX).any(|_| framing.read(piece).is_err());
+            assert!(is_refused && framing.line.is_none());
             assert_eq!(framing.read(piece), Ok(()), "nothing is read after a refusal");
         }
     }
+
+    const LONG: &str = "Content-Length:                                                                  \
+                                                                                                      3\r\n";
 
     proptest! {
         /// The size of the pieces only changes how much of a bad line passes.
@@ -236,7 +342,7 @@ mod tests {
         fn the_size_of_pieces_does_not_matter(
             lines in prop::collection::vec(prop::sample::select(vec![
                 "GET / HTTP/1.1\r\n", "\r\n", "\n", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n",
-                "abc", " x: y\r\n", "Host: x\r\n", "X: y\r\n", "0\r\n",
+                "abc", " x: y\r\n", "Host: x\r\n", "X: y\r\n", "0\r\n", LONG,
             ]), 0..12),
             piece in 1..40_usize,
             tail in prop::collection::vec(any::<u8>(), 0..20),

@@ -14,6 +14,7 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
+use dynowarden_core::record::admin::Door;
 use dynowarden_core::record::view::DecisionView;
 
 /// The optional body of a hook.
@@ -43,20 +44,25 @@ impl Service {
     {
         let Some(key) = &self.hook else { return Ok(refuse_unread(&body, reply::not_found())) };
         let shown = auth::bearer(&head.headers).or_else(|| auth::query_key(head.uri.query()));
-        if !key.is(shown.as_ref()) {
-            let refusal = match self.count_wrong_password(head, shown.as_ref()) {
-                Ok(()) => reply::unauthorized(reply::BEARER_CHALLENGE),
-                Err(wait) => reply::closing(reply::too_many_wrong_passwords(wait)),
-            };
-            return Ok(refuse_unread(&body, refusal));
+        match self.compare(key, shown.as_ref(), head) {
+            Ok(()) => {}
+            Err(Denied::Unauthorized) => {
+                return Ok(refuse_unread(&body, reply::unauthorized(reply::BEARER_CHALLENGE)));
+            }
+            Err(denied) => return Err(denied),
         }
         let Some((app, watched)) = self.app(name).and_then(|app| Some((app, self.watched(app)?))) else {
             self.metrics.refused(Refusal::UnknownApp);
             return Ok(refuse_unread(&body, reply::json_error(StatusCode::NOT_FOUND, "unknown app")));
         };
-        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX).await.map_err(Denied::Body)?;
+        let mut room = self.bodies.room(None, head.connection.clone());
+        let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX, &mut room).await.map_err(Denied::Body)?;
         let (dyno, forced) = requested(&body).map_err(Denied::Query)?;
-        Ok(match tokio::time::timeout(limits::ORDER_WAIT, self.handle.order(app, dyno, forced)).await {
+        let order = self.handle.order(app, dyno.clone(), forced);
+        let ordered = tokio::time::timeout(limits::ORDER_WAIT, order).await;
+        let decisions = ordered.as_ref().ok().and_then(|decisions| decisions.as_deref().ok());
+        self.audit_restart(self.client(head, Door::Hook), app, dyno, decisions).await;
+        Ok(match ordered {
             Ok(Ok(decisions)) => {
                 let view = |decision| DecisionView::new(decision, &watched.name);
                 accepted(decisions.iter().map(view).collect(), false)

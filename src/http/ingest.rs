@@ -12,15 +12,16 @@ use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
 use crate::http::Service;
 use crate::http::auth::{self, DrainAccess};
-use crate::http::body::{self, Encoding, Unpacked};
+use crate::http::batch::{Batch, Observed, Reading};
+use crate::http::body::{self, BodyError};
 use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
+use crate::http::places::Owner;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ReplyBody};
+use crate::http::unpack::Encoding;
 use dynowarden_core::dedup::{Delivery, FrameClaim, Source};
-use dynowarden_core::detect::{self, request::Request};
-use dynowarden_core::ident::{AppId, DrainToken, DynoName};
-use dynowarden_core::ingest::{self, Counts};
+use dynowarden_core::ident::{AppId, DrainToken};
 
 impl Service {
     pub(super) async fn ingest<B>(&self, named: Option<&str>, head: &Head, body: B) -> Response<ReplyBody>
@@ -54,7 +55,8 @@ impl Service {
                 };
             }
             DrainAccess::UnknownApp => {
-                self.metrics.refused(Refusal::UnknownApp);
+                self.refuse_drain(Refusal::UnknownApp, head.uri.path());
+                self.rejected.misdirected(head.uri.path());
                 return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
             }
         };
@@ -63,9 +65,12 @@ impl Service {
             let text = "Content-Encoding must be gzip, identity or absent\n";
             return refuse_unread(&body, reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
         };
-        let packed = match body::read(body, self.body_bytes_max).await {
+        self.places.own(&head.connection, Owner::App(app));
+        // It is freed when the batch has been read.
+        let mut room = self.bodies.room(Some(app), head.connection.clone());
+        let packed = match body::read(body, self.body_bytes_max, &mut room).await {
             Ok(packed) => packed,
-            Err(error) => return self.refuse_body(error),
+            Err(error) => return self.refuse_batch(app, error),
         };
         let source = Source { app, drain };
         let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
@@ -78,9 +83,25 @@ impl Service {
             // The first delivery may still be rejected; only this one would then be left.
             Delivery::InProgress => return reply::overloaded(),
         };
-        match encoding.unpack(packed, self.body_bytes_max) {
-            Ok(batch) => self.report(&source, claim, &batch),
-            Err(error) => self.refuse_body(error),
+        let Some(reading) = self.reading(&source, encoding) else { return reply::not_found() };
+        match self.batches.read(&reading, packed).await {
+            Ok(batch) => self.report(&source, claim, batch),
+            Err(error) => self.refuse_batch(app, error),
+        }
+    }
+
+    fn refuse_batch(&self, app: AppId, error: BodyError) -> Response<ReplyBody> {
+        if error == BodyError::TooLarge {
+            self.rejected.too_large(app);
+        }
+        self.refuse_body(error)
+    }
+
+    /// Reports a request below `/logs` that is no route, if it has a right password.
+    pub(super) fn report_path_below_logs(&self, head: &Head) {
+        let shown = auth::basic(&head.headers);
+        if matches!(self.drain_auth.check(shown.as_ref(), || None), DrainAccess::UnknownApp) {
+            self.rejected.misdirected(head.uri.path());
         }
     }
 
@@ -92,27 +113,21 @@ impl Service {
         }
     }
 
-    fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: &Unpacked) -> Response<ReplyBody> {
+    fn reading(&self, source: &Source, encoding: Encoding) -> Option<Reading> {
+        Some(Reading {
+            app: source.app,
+            drain: source.drain.clone(),
+            encoding,
+            process_types: self.watched(source.app)?.process_types.clone(),
+            with_requests: self.traffic.is_on(),
+        })
+    }
+
+    fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: Batch) -> Response<ReplyBody> {
         let Source { app, ref drain } = *source;
-        let Some(watched) = self.watched(app) else { return reply::not_found() };
-        let mut counts = Counts::default();
-        let mut requests: Vec<(DynoName, Request<'_>)> = Vec::new();
-        let body = &batch.bytes;
-        let events = if self.traffic.is_on() {
-            ingest::read_batch_with(body, &watched.process_types, drain.as_ref(), &mut counts, |line| {
-                if let Some(request) = detect::request::request(&line)
-                    && let Some(dyno) = watched.process_types.listed(request.dyno)
-                {
-                    requests.push((dyno, request));
-                }
-            })
-        } else {
-            ingest::read_batch(body, &watched.process_types, drain.as_ref(), &mut counts)
-        };
-        if !batch.whole {
-            counts.bad_frame("packing");
-        }
+        let Batch { counts, mut events, observed, requests } = batch;
         let now = self.clock.now();
+        self.metrics.surplus_events(app, self.rosters.admit(app, &mut events, now));
         // Most batches have no events, and need no place in the queue.
         if !events.is_empty() && self.handle.report(app, events.clone(), drain.clone()) == Err(QueueFull) {
             self.metrics.refused(Refusal::QueueFull);
@@ -128,8 +143,10 @@ impl Service {
             admin_ui.status_model.record_batch(app, &events, &counts, now);
         }
         self.traffic.record(app, &events, now);
-        for (dyno, request) in requests {
-            self.traffic.request(app, dyno, &request, now);
+        let requests = requests.iter().map(|request| (&request.dyno, request.request()));
+        self.traffic.requests(app, requests, now);
+        for Observed { dyno, seen, at } in observed {
+            self.days.book.add((app, dyno), &seen, at, now.wall);
         }
         self.metrics.batch(app, &counts);
         self.drains.record_batch(app, &counts, now);

@@ -3,6 +3,8 @@
 /// Why the HTTP server rejected a request or a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Refusal {
+    /// The bytes of bodies in flight, of all or of one app, are at their limit.
+    BodiesFull,
     BodySlow,
     /// A connection was closed to make room for a new one.
     Evicted,
@@ -16,6 +18,8 @@ pub(super) enum Refusal {
     HeadTooLarge,
     /// No descriptor, or no connection that could be evicted.
     NoRoom,
+    /// A large body had to wait too long for its turn, or took too long to decompress.
+    NoTurn,
     QueueFull,
     /// Too many wrong passwords from the same address.
     Throttled,
@@ -24,6 +28,8 @@ pub(super) enum Refusal {
     UnknownApp,
     /// An unsupported content encoding.
     UnknownEncoding,
+    /// A path below `/logs` that no drain has.
+    UnknownPath,
     /// An unknown drain, while not all drains are listed yet.
     Unlisted,
 }
@@ -32,6 +38,7 @@ impl From<Refusal> for &'static str {
     /// The label of the metric.
     fn from(refusal: Refusal) -> Self {
         match refusal {
+            Refusal::BodiesFull => "bodies_full",
             Refusal::BodySlow => "body_slow",
             Refusal::Evicted => "evicted",
             Refusal::HandshakeFailed => "handshake_failed",
@@ -40,12 +47,14 @@ impl From<Refusal> for &'static str {
             Refusal::HeadSlow => "head_slow",
             Refusal::HeadTooLarge => "head_too_large",
             Refusal::NoRoom => "no_room",
+            Refusal::NoTurn => "large_body",
             Refusal::QueueFull => "queue_full",
             Refusal::Throttled => "throttled",
             Refusal::TooLarge => "too_large",
             Refusal::Unauthorized => "unauthorized",
             Refusal::UnknownApp => "unknown_app",
             Refusal::UnknownEncoding => "unknown_encoding",
+            Refusal::UnknownPath => "unknown_path",
             Refusal::Unlisted => "drains_unlisted",
         }
     }

@@ -26,8 +26,12 @@ pub(super) enum Route<'p> {
     Pause,
     /// `GET /readyz`.
     Ready,
+    /// `GET /api/v1/report`.
+    Report,
     /// `POST /api/v1/resume`.
     Resume,
+    /// `GET /api/v1/series`.
+    Series,
 }
 
 /// A page or an asset of the status page.
@@ -41,6 +45,8 @@ pub(super) enum Page<'p> {
     Decisions,
     /// `GET /apps/{app}/dynos/{dyno}`.
     Dyno(&'p str, &'p str),
+    /// `GET /apps/{app}/types/{type}`.
+    ProcessType(&'p str, &'p str),
     /// `GET /`.
     Overview,
 }
@@ -61,7 +67,9 @@ impl<'p> Route<'p> {
             "/api/v1/dynos" => Self::ListDynos,
             "/api/v1/events" => Self::Events,
             "/api/v1/pause" => Self::Pause,
+            "/api/v1/report" => Self::Report,
             "/api/v1/resume" => Self::Resume,
+            "/api/v1/series" => Self::Series,
             "/decisions" => Self::Page(Page::Decisions),
             "/healthz" => Self::Health,
             "/logs" => Self::Drain(None),
@@ -87,9 +95,11 @@ impl<'p> Route<'p> {
         let rest = path.strip_prefix("/apps/")?;
         Some(Self::Page(match rest.split_once('/') {
             None => Page::App(last_segment(rest)?),
-            Some((app, rest)) => {
-                Page::Dyno(app, rest.strip_prefix("dynos/").filter(|dyno| !dyno.contains('/'))?)
-            }
+            Some((app, rest)) => match rest.split_once('/').filter(|(_, name)| !name.contains('/'))? {
+                ("dynos", dyno) => Page::Dyno(app, dyno),
+                ("types", process_type) => Page::ProcessType(app, process_type),
+                _ => return None,
+            },
         }))
     }
 
@@ -111,7 +121,9 @@ impl<'p> Route<'p> {
             | Self::ListDynos
             | Self::Metrics
             | Self::Page(_)
-            | Self::Ready => "GET, HEAD",
+            | Self::Ready
+            | Self::Report
+            | Self::Series => "GET, HEAD",
         }
     }
 }
@@ -132,6 +144,9 @@ mod tests {
             ("/", Some(Route::Page(Page::Overview))),
             ("/apps/acme", Some(Route::Page(Page::App("acme")))),
             ("/apps/acme/dynos/web.1", Some(Route::Page(Page::Dyno("acme", "web.1")))),
+            ("/apps/acme/types/web", Some(Route::Page(Page::ProcessType("acme", "web")))),
+            ("/apps/acme/types/web/x", None),
+            ("/apps/acme/lives/web", None),
             ("/assets/x.js", Some(Route::Page(Page::Asset("/assets/x.js")))),
             ("/api/v1/events", Some(Route::Events)),
             ("/hooks/restart/acme", Some(Route::Hook("acme"))),

@@ -23,14 +23,17 @@ use crate::clock::Clock;
 use crate::config::settings::{AppSettings, Settings};
 use crate::config::{self, Needs, Sources};
 use crate::context::Context;
+use crate::days::Days;
 use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
 use crate::http::Service;
 use crate::http::client_addr::Head;
+use crate::http::connection_state::ConnectionState;
 use crate::http::reply::ReplyBody;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::series::SeriesBook;
 use crate::store::{Store, StoreOptions};
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
@@ -45,10 +48,21 @@ struct Harness {
     readiness: Arc<Readiness>,
 }
 
+/// The next command to the engine, without the audit.
+async fn next(commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    loop {
+        match commands.recv().await? {
+            Command::Publish(_) => {}
+            command => return Some(command),
+        }
+    }
+}
+
 impl Service {
     async fn ask(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
-        self.answer(&Head { parts, peer }, body).await
+        let connection = Arc::new(ConnectionState::new());
+        self.answer(&Head { connection, parts, peer }, body).await
     }
 }
 
@@ -62,15 +76,21 @@ async fn harness_with_queue(settings: &Settings, queue: usize) -> Harness {
     let readiness = Arc::new(Readiness::starting());
     let context = Context {
         clock: Clock::system(),
+        days: Arc::new(days(settings)),
         drains: Arc::new(DrainActivities::new(settings.apps.len())),
         handle: Handle::new(sender),
         metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
         readiness: readiness.clone(),
         store: store(settings).await,
         tokens: drain_tokens(settings),
-        traffic: Arc::new(TrafficBook::new(true)),
+        traffic: Arc::new(TrafficBook::new(true, settings.apps.len())),
     };
     Harness { service: Arc::new(Service::new(settings, context)), commands, readiness }
+}
+
+fn days(settings: &Settings) -> Days {
+    let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    Days::new(SeriesBook::new(names, settings.keep_series, 1), None, settings.keep_series)
 }
 
 /// An empty store. Paused time does not advance during a blocking task, so the store does not time out.

@@ -1,4 +1,4 @@
-//! Wrong passwords: how many an address may send before its responses are delayed.
+//! Wrong drain passwords: how many an address may send before its responses are delayed.
 //!
 //! A right password is always accepted, regardless of earlier requests from its address. Any Heroku user can
 //! add a drain to our address with a wrong password, and logplex then sends it from the same addresses as the

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY,
 };
 use http::{Response, StatusCode};
 use hyper::body::Body;
@@ -22,12 +22,15 @@ use crate::http::reply::{self, ReplyBody, accepts_gzip};
 use crate::http::route::{Form, Page};
 use crate::store::history::Filter;
 use crate::ui::assets::Asset;
+use crate::ui::days::{self, Range};
 use crate::ui::decisions_page::{Asked, decisions_page};
 use crate::ui::dyno::{app_page, dyno_page, problem_page, ps_restart};
 use crate::ui::layout::{self, Layout, Told};
 use crate::ui::overview::Overview;
-use dynowarden_core::ident::{AppName, DynoName};
+use dynowarden_core::days::report::TypeReport;
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
+use dynowarden_core::record::admin::{Client, Door};
 use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::{Action, Decision};
 
@@ -69,6 +72,9 @@ impl Service {
                 Some(decisions_page(&layout, &facts, &asked, next.as_deref()))
             }
             Page::Asset(_) => None,
+            Page::ProcessType(app, process_type) => {
+                self.type_page(&layout, app, process_type, fields.value("range")).await?
+            }
             Page::Overview => Some(Overview::new(&layout, &facts).page(&layout, &facts)),
         };
         let (status, page) = match page {
@@ -76,6 +82,30 @@ impl Service {
             None => (StatusCode::NOT_FOUND, missing_page(&layout)),
         };
         Ok(html(status, page, &head.headers))
+    }
+
+    /// The page of a process type over days; none for one without lines.
+    async fn type_page(
+        &self,
+        layout: &Layout<'_>,
+        app: &str,
+        process_type: &str,
+        range: Option<&str>,
+    ) -> Result<Option<Markup>, Denied> {
+        let (Some(app), Ok(process_type)) = (self.app(app), process_type.parse::<ProcessType>()) else {
+            return Ok(None);
+        };
+        let Some(plan) = self.plans.get(app.0 as usize) else { return Ok(None) };
+        let now = self.clock.now();
+        let reports = self.days.reports((app, plan), true, &self.store, now).await;
+        let reports = reports.map_err(Denied::StoreAway)?;
+        let is_it = |report: &&TypeReport| report.process_type == process_type.as_str();
+        let Some(report) = reports.iter().find(is_it) else {
+            return Ok(None);
+        };
+        let history = self.days.series((plan, None), days::LONGEST, &self.store, now).await;
+        let history = history.map_err(Denied::StoreAway)?;
+        Ok(Some(days::type_page(layout, report, (&history, &process_type), Range::of(range), now.wall)))
     }
 
     /// Carries out a form, and redirects the browser to the page that shows the result.
@@ -91,16 +121,17 @@ impl Service {
             return Ok(failed(admin_ui, StatusCode::FORBIDDEN, text));
         }
         let (app, text) = (fields.filled("app"), |name| fields.value(name).unwrap_or_default());
+        let by = self.client(head, Door::Page);
         let done = match form {
             Form::Pause => {
-                let done = self.pause_app(app, text("for"), text("reason")).await;
+                let done = self.pause_app(by, app, text("for"), text("reason")).await;
                 let of = app.map_or("all apps".to_owned(), str::to_owned);
                 let said = format!("Restarts of {of} are paused for {}.", text("for"));
                 done.map(|_| ("/".to_owned(), Told { text: said, command: None, is_done: true }))
             }
-            Form::Restart => self.restart_dyno(app, text("dyno")).await,
+            Form::Restart => self.restart_dyno(by, app, text("dyno")).await,
             Form::Resume => {
-                let done = self.resume_app(app).await;
+                let done = self.resume_app(by, app).await;
                 let of = app.map_or("all apps".to_owned(), str::to_owned);
                 let said = format!("Restarts of {of} are allowed again.");
                 done.map(|_| ("/".to_owned(), Told { text: said, command: None, is_done: true }))
@@ -125,14 +156,22 @@ impl Service {
     }
 
     /// Requests a restart, and returns the page that will show its result, with the answer.
-    async fn restart_dyno(&self, app: Option<&str>, dyno: &str) -> Result<(String, Told), Denied> {
+    async fn restart_dyno(
+        &self,
+        by: Client,
+        app: Option<&str>,
+        dyno: &str,
+    ) -> Result<(String, Told), Denied> {
         let name = app.ok_or(Denied::UnknownApp)?;
         let app = self.app(name).ok_or(Denied::UnknownApp)?;
         let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
         let to = format!("/apps/{name}/dynos/{dyno}");
         // The order stands even after the time-out.
         let order = self.handle.order(app, Some(dyno.clone()), true);
-        let decisions = match tokio::time::timeout(limits::FORM_WAIT, order).await {
+        let ordered = tokio::time::timeout(limits::FORM_WAIT, order).await;
+        let decisions = ordered.as_ref().ok().and_then(|decisions| decisions.as_deref().ok());
+        self.audit_restart(by, app, Some(dyno.clone()), decisions).await;
+        let decisions = match ordered {
             Ok(answer) => answer?,
             Err(_) => Vec::new(),
         };
@@ -227,7 +266,6 @@ fn asset((asset, packed): (&Asset, Bytes), headers: &HeaderMap) -> Response<Repl
     };
     let to = response.headers_mut();
     to.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     to.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
     // The name consists of letters, digits, dots and dashes.
     if let Ok(tag) = HeaderValue::from_str(&tag) {

@@ -1,4 +1,4 @@
-//! The figures that show the engine's state: pauses, given-up dynos, and the memory of each dyno.
+//! The figures that show the engine's state: given-up dynos, and the memory of each dyno.
 
 use std::sync::PoisonError;
 
@@ -58,8 +58,7 @@ impl Metrics {
         let families = &self.families;
         families.dyno_memory.clear();
         families.dyno_quota.clear();
-        for AppStatus { app, dynos, paused } in status {
-            self.of_app(&families.paused, *app, |gauge| _ = gauge.set(paused.is_some().into()));
+        for AppStatus { app, dynos, .. } in status {
             let given_up = dynos.iter().filter(|dyno| dyno.given_up_until.is_some()).count();
             let given_up = i64::try_from(given_up).unwrap_or(i64::MAX);
             self.of_app(&families.given_up, *app, |gauge| _ = gauge.set(given_up));

@@ -27,6 +27,7 @@ use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
 use crate::traffic::TrafficBook;
 use dynowarden_core::api::ApiError;
+use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::health::alert::HealthAlert;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
@@ -177,7 +178,7 @@ struct Running {
 }
 
 fn run(notifiers: &str) -> Running {
-    let book = Arc::new(TrafficBook::new(true));
+    let book = Arc::new(TrafficBook::new(true, 1));
     let (notices, notifying) =
         start_at(QUICK, &settings(notifiers), book, (Clock::system(), 7)).expect("the settings are right");
     let shutdown = CancellationToken::new();
@@ -204,6 +205,7 @@ fn give_up(index: u32) -> Record {
         scope: Scope::App(AppId(0)),
         dyno: Some(DynoName::new("web".parse().expect("a type"), index)),
         what: NoticeKind::GaveUp {
+            verdict: Verdict::Unknown,
             useless: 3,
             release: None,
             times: 1,

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
 use crate::store::dialect::Dialect;
-use crate::store::past::ALL_APPS;
+use crate::store::replica_counts;
 use crate::store::rows::{
     DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp,
 };
@@ -54,11 +54,6 @@ pub(super) struct DbTime {
 }
 
 impl DbTime {
-    /// Converts a time of the caller's clock to the clock that judges leases.
-    pub(super) fn of_caller(self, at: Timestamp) -> i64 {
-        micros(at).saturating_add(self.ahead)
-    }
-
     /// Converts a time of the clock that judges leases to the caller's clock.
     pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
         timestamp(at.saturating_sub(self.ahead))
@@ -73,9 +68,7 @@ pub(super) async fn claim(
     db_time: DbTime,
 ) -> Result<Result<(), ClaimRefusal>, sqlx::Error> {
     let Claimant { app, request, .. } = claimant;
-    let pause: Option<(i64, String)> =
-        sqlx::query_as(PAUSE).bind(app).bind(ALL_APPS).bind(db_time.now).fetch_optional(&mut *to).await?;
-    if let Some((until, reason)) = pause {
+    if let Some((until, reason)) = replica_counts::pause_of(app, db_time.now, &mut *to).await? {
         let until = db_time.as_seen_by_caller(until);
         return Ok(Err(ClaimRefusal::Paused { until, reason: reason.into() }));
     }
@@ -178,11 +171,6 @@ const ROWS: &str = "\
         AND (ended_at IS NULL OR lease_until > $3 OR (dyno = $4 AND accepted_at > $5))";
 
 const GIVE_UP: &str = "SELECT until, release FROM dynowarden_give_ups WHERE app = $1 AND dyno = $2";
-
-/// Whoever paused the app, and wherever: its pause is in force before it is answered.
-const PAUSE: &str = "\
-    SELECT until, reason FROM dynowarden_pauses WHERE app IN ($1, $2) AND until > $3 \
-    ORDER BY until DESC LIMIT 1";
 
 const RESOLVE: &str = "\
     UPDATE dynowarden_restarts SET result = COALESCE(result, $2), ended_at = $3, lease_until = 0, \

@@ -2,7 +2,8 @@
 //!
 //! All statements are written once, for both kinds; differences are only here.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -11,13 +12,15 @@ use std::time::Duration;
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
+use tracing::warn;
 
 use crate::config::settings::Database;
 use crate::store::dialect::Dialect;
 use crate::store::error::{self, Kind, StoreAway, StoreError, StoreLocation};
 use crate::store::schema::{self, SchemaError};
+use dynowarden_core::drain_url::is_loopback;
 use dynowarden_core::limits;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +101,11 @@ impl Link {
         }
         let lock = match access {
             Access::Read => None,
-            Access::Serve => Some(lock(path, &place)?),
+            Access::Serve => {
+                let lock = lock(path, &place)?;
+                keep_private(path);
+                Some(lock)
+            }
         };
         let mode = if access == Access::Serve { "rwc" } else { "ro" };
         let Some(options) = file_url(path, mode).and_then(|url| options(&url).ok()) else {
@@ -111,8 +118,12 @@ impl Link {
     }
 
     async fn postgres(url: &SecretString, access: Access) -> Result<Self, StoreError> {
-        let url = known_options(url.expose_secret());
+        let mut url = known_options(url.expose_secret());
         let server = PgConnectOptions::from_str(&url).map_err(|_| StoreError::Address)?;
+        if crosses_a_network_in_clear(&url, &server) {
+            url.push_str(if url.contains('?') { "&" } else { "?" });
+            url.push_str("sslmode=require");
+        }
         let host = match server.get_socket() {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", server.get_host(), server.get_port()),
@@ -240,7 +251,8 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
         place: place.clone(),
         what: format!("{} cannot be created: {error}", name.display()),
     };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(unusable)?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(OWNER_ONLY).open(&name);
+    let file = file.map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { place: place.clone() }),
@@ -248,9 +260,40 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     }
 }
 
+/// Creates the file and takes from other users the right to read it, before anything is in it. SQLite gives
+/// its other files (WAL, journal) the mode of this one.
+fn keep_private(path: &Path) {
+    // A file that cannot be created is reported when SQLite tries.
+    drop(OpenOptions::new().create(true).truncate(false).write(true).mode(OWNER_ONLY).open(path));
+    for suffix in ["", ".lock", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let Ok(metadata) = fs::metadata(&name) else { continue };
+        if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+            // Another user's file is that user's to protect.
+            if let Err(error) = fs::set_permissions(&name, Permissions::from_mode(OWNER_ONLY)) {
+                warn!(%error, file = %Path::new(&name).display(), "cannot keep other users from a file");
+            }
+        }
+    }
+}
+
+/// Readable and writable by the user that dynowarden runs as, and by no other.
+const OWNER_ONLY: u32 = 0o600;
+
 fn file_url(path: &Path, mode: &str) -> Option<String> {
     let url = Url::from_file_path(std::path::absolute(path).ok()?).ok()?;
     Some(format!("sqlite:{}?mode={mode}", url.path()))
+}
+
+/// Whether the client would send the password in clear text, off this machine, to a server that says it
+/// knows no TLS, although nobody chose that.
+fn crosses_a_network_in_clear(url: &str, server: &PgConnectOptions) -> bool {
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let mut keys = query.split('&').filter_map(|pair| pair.split('=').next());
+    let is_chosen = keys.any(|key| matches!(key, "sslmode" | "ssl-mode"));
+    let may_be_clear = matches!(server.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer);
+    may_be_clear && !is_chosen && server.get_socket().is_none() && !is_loopback(server.get_host())
 }
 
 /// The URL without parameters that the client does not know: it would log them, and one of them may be a
@@ -262,7 +305,7 @@ fn known_options(url: &str) -> String {
         POSTGRES_OPTIONS.contains(&key) || key.starts_with("options[")
     });
     if !unknown.is_empty() {
-        tracing::warn!("DATABASE_URL has {} unknown options, which are ignored", unknown.len());
+        warn!("DATABASE_URL has {} unknown options, which are ignored", unknown.len());
     }
     if known.is_empty() { base.to_owned() } else { format!("{base}?{}", known.join("&")) }
 }

@@ -106,6 +106,9 @@ impl StoreLocation {
         let text = match error {
             sqlx::Error::Database(error) => error.message().to_owned(),
             sqlx::Error::Io(error) => error.to_string(),
+            sqlx::Error::Tls(error) => {
+                format!("{error}; if the network between is private, append ?sslmode=disable to DATABASE_URL")
+            }
             sqlx::Error::PoolTimedOut => "no connection in time".to_owned(),
             sqlx::Error::PoolClosed => "closed".to_owned(),
             // A configuration error quotes its input.

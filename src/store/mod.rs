@@ -20,6 +20,7 @@ pub mod read_only;
 mod replica_counts;
 mod rows;
 mod schema;
+pub mod series;
 mod state;
 mod writer;
 
@@ -41,7 +42,7 @@ use crate::store::database::{Access, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{Filter, Page};
-use crate::store::rows::{GiveUpRow, PendingRow, Row};
+use crate::store::rows::{GiveUpRow, PendingRow, Row, micros};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::RuleHit;
@@ -64,6 +65,7 @@ pub struct StoreOptions {
     /// SQLite knows only the caller's.
     pub clock: JudgingClock,
     pub keep: Duration,
+    pub keep_series: Duration,
     pub rows_max: u64,
 }
 
@@ -98,7 +100,8 @@ struct Writing {
 impl StoreOptions {
     /// The defaults: the server's clock, and at most [`limits::DECISIONS_KEPT_MAX`] rows.
     pub fn new(apps: Vec<AppName>, keep: Duration) -> Self {
-        Self { apps, clock: JudgingClock::Server, keep, rows_max: limits::DECISIONS_KEPT_MAX }
+        let (keep_series, rows_max) = (limits::KEEP_SERIES, limits::DECISIONS_KEPT_MAX);
+        Self { apps, clock: JudgingClock::Server, keep, keep_series, rows_max }
     }
 }
 
@@ -335,7 +338,13 @@ impl Store {
         let set = async {
             let mut connection = shared.link.write.acquire().await?;
             let db_time = shared.db_time(&mut connection, shared.wall()).await?;
-            replica_counts::set_pause(app, db_time.of_caller(until), reason, &mut connection).await
+            replica_counts::set_pause(
+                app,
+                micros(until).saturating_add(db_time.ahead),
+                reason,
+                &mut connection,
+            )
+            .await
         };
         shared.within(limits::STORE_WAIT, set).await
     }

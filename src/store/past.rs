@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::store::claims::DbTime;
 use crate::store::dialect::Dialect;
+use crate::store::replica_counts::ALL_APPS;
 use crate::store::rows::{attempt_number, span_micros, timestamp};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::DynoInfo;
@@ -47,8 +48,8 @@ pub(super) async fn pauses(
     pauses_after(store, from, db_time.now, db_time).await
 }
 
-/// The same at startup. The clock of this machine is not confirmed yet, and may be in local time: a pause that
-/// seems to be over holds until it is.
+/// The same at startup. The clock of this machine is not confirmed yet, and may be in local time: a pause
+/// that seems to be over holds until it is.
 async fn first_pauses(
     store: &StoreInner,
     from: &mut AnyConnection,
@@ -77,9 +78,6 @@ async fn pauses_after(
     });
     Ok(pauses.collect())
 }
-
-/// All apps, in the table of pauses; no app can have this name.
-pub(super) const ALL_APPS: &str = "*";
 
 const PAUSES: &str = "SELECT app, until, reason FROM dynowarden_pauses WHERE until > $1 ORDER BY app";
 

@@ -232,7 +232,7 @@ impl Inner {
             return;
         }
         if self.folds.len() >= limits::FOLDS_MAX && !self.folds.contains_key(&key) {
-            self.folds.clear();
+            self.drop_most_folds();
         }
         let folds = self.folds.entry(key).or_default();
         match folds.iter_mut().find(|fold| fold.is_like(row)) {
@@ -244,6 +244,15 @@ impl Inner {
             Some(fold) => *fold = row.clone(),
             None => folds.push(row.clone()),
         }
+    }
+
+    /// Starts over with the folds of the app that has most of them: names invented for one app cost the
+    /// others nothing.
+    fn drop_most_folds(&mut self) {
+        let mut counts = HashMap::<&str, usize>::new();
+        self.folds.keys().for_each(|key| *counts.entry(&key.app).or_default() += 1);
+        let most = counts.into_iter().max_by_key(|(_, count)| *count).map(|(app, _)| app.to_owned());
+        self.folds.retain(|key, _| Some(&key.app) != most.as_ref());
     }
 
     /// Adds a row or replaces an earlier state of it; returns the rows dropped to make room, and whether the
@@ -305,10 +314,14 @@ mod tests {
     use dynowarden_core::record::view::{DecisionView, EvidenceView, Word};
 
     fn add(queue: &Queue, at: i64, rule: &str, code: &str) {
+        add_of("acme", queue, at, rule, code);
+    }
+
+    fn add_of(app: &str, queue: &Queue, at: i64, rule: &str, code: &str) {
         let at = timestamp(at);
         let shown = DecisionView {
             at,
-            app: "acme".to_owned(),
+            app: app.to_owned(),
             dyno: Some("web.1".to_owned()),
             rule: rule.to_owned(),
             decision: if code == "restart" { Word::Restart } else { Word::Hold },
@@ -361,6 +374,19 @@ mod tests {
             add(&queue, at, "r", "stale");
         }
         assert_eq!(taken(&queue), [("stale".to_owned(), 2, day), ("stale".to_owned(), 1, day + 1)]);
+    }
+
+    #[test]
+    fn names_invented_for_one_app_end_no_fold_of_another() {
+        let queue = Queue::new();
+        add_of("acme", &queue, 1, "r", "stale");
+        for at in 2..=limits::FOLDS_MAX as i64 + 2 {
+            add_of("flood", &queue, at, &format!("r{at}"), "stale");
+        }
+        while !queue.take().is_empty() {}
+        add_of("acme", &queue, 99_999, "r", "stale");
+        assert_eq!(taken(&queue), [("stale".to_owned(), 2, 99_999)]);
+        assert!(queue.inner().folds.len() < limits::FOLDS_MAX);
     }
 
     #[tokio::test]

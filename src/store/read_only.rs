@@ -1,9 +1,14 @@
 //! Read-only access to the decision history, alongside a running daemon.
 
+use jiff::Timestamp;
+
 use crate::config::settings::Database;
 use crate::store::database::{Access, Link};
 use crate::store::error::{StoreAway, StoreError};
 use crate::store::history::{self, Filter, Page};
+use crate::store::series;
+use dynowarden_core::days::history::AppHistory;
+use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
 
 #[derive(Debug)]
@@ -26,6 +31,27 @@ impl ReadOnlyStore {
     /// The store is away.
     pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
         self.link.within(limits::STORE_WAIT, history::read(filter, &self.link.read)).await
+    }
+
+    /// The apps that have series.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn series_apps(&self) -> Result<Vec<AppName>, StoreAway> {
+        self.link.within(limits::STORE_WAIT, series::apps(&self.link.read)).await
+    }
+
+    /// The series of an app, or of one of its dynos, from `since` on.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn series(
+        &self,
+        app: &AppName,
+        dyno: Option<&DynoName>,
+        since: Timestamp,
+    ) -> Result<AppHistory, StoreAway> {
+        self.link.within(limits::SERIES_WAIT, series::read(app, dyno, since, &self.link.read)).await
     }
 
     pub async fn close(self) {

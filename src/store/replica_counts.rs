@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AnyPool};
 
-use crate::store::past::ALL_APPS;
 use crate::store::rows::{clean, micros, span_micros, timestamp};
 use dynowarden_core::engine::RuleHit;
 use dynowarden_core::limits;
@@ -60,6 +59,22 @@ pub(super) async fn set_pause(
 const SET_PAUSE: &str = "\
     INSERT INTO dynowarden_pauses (app, until, reason) VALUES ($1, $2, $3) \
     ON CONFLICT (app) DO UPDATE SET until = excluded.until, reason = excluded.reason";
+
+/// The longest pause of an app, by whichever replica, and its reason; `now` is by the clock that judges them.
+pub(super) async fn pause_of(
+    app: &str,
+    now: i64,
+    from: &mut AnyConnection,
+) -> Result<Option<(i64, String)>, sqlx::Error> {
+    sqlx::query_as(PAUSE).bind(app).bind(ALL_APPS).bind(now).fetch_optional(from).await
+}
+
+const PAUSE: &str = "\
+    SELECT until, reason FROM dynowarden_pauses WHERE app IN ($1, $2) AND until > $3 \
+    ORDER BY until DESC LIMIT 1";
+
+/// All apps, in the table of pauses; no app can have this name.
+pub(super) const ALL_APPS: &str = "*";
 
 /// Ends the pause of one app; without one, all pauses.
 pub(super) async fn clear_pause(app: Option<&str>, to: &AnyPool) -> Result<(), sqlx::Error> {

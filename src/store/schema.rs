@@ -19,12 +19,13 @@ pub(super) enum SchemaError {
 
 /// All schema changes, in order; a schema's version is the number of changes applied. A released one is never
 /// changed.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/0001_record.sql"),
     include_str!("../../migrations/0002_memory_after_restart.sql"),
     include_str!("../../migrations/0003_names.sql"),
     include_str!("../../migrations/0004_usefulness.sql"),
     include_str!("../../migrations/0005_app_ids.sql"),
+    include_str!("../../migrations/0006_series.sql"),
 ];
 
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::store::error::{Kind, StoreAway};
 use crate::store::rows::{Row, WriteContext, span_micros};
+use crate::store::series;
 use crate::store::state::StoreInner;
 use dynowarden_core::limits;
 
@@ -136,6 +137,7 @@ async fn prune(
         // The next give-up lasts longer than the one before.
         (OLD_GIVE_UPS, now.saturating_sub(2 * span_micros(limits::GIVE_UP_MAX))),
         (OLD_PAUSES, now),
+        (series::OLD_HOURS, (wall - span_micros(shared.options.keep_series)).div_euclid(HOUR_MICROS)),
         (OLD_HITS, wall.saturating_sub(span_micros(limits::INSTANCE_SPAN_MAX))),
     ]
     .into_iter()
@@ -151,6 +153,8 @@ async fn prune(
     }
     Ok(deleted)
 }
+
+const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// A row's id is at most its start time, and not far below it.
 const OLD_DECISIONS: &str = "\

@@ -1,5 +1,6 @@
 //! The pages of one app and of one dyno, with what a person can do about them.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::overview::{app_state, pause_form};
 use crate::ui::words::{badge, count, left, moment, percent, state, with_times};
 use dynowarden_core::engine::status::Stage;
-use dynowarden_core::ident::{AppName, DynoName};
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::record::view::DecisionView;
 
 /// The page of one app: all its dynos, a hundred at a time, and its pause.
@@ -23,7 +24,15 @@ pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZ
     let content = html! {
         div.title {
             h1 { (app.name) }
-            p.sub { (count(app.dynos.len(), "dyno", "dynos")) }
+            p.sub {
+                (count(app.dynos.len(), "dyno", "dynos"))
+                @for process_type in process_types(app) {
+                    " · "
+                    a href={ "/apps/" (app.name) "/types/" (process_type) } {
+                        (process_type) " over days"
+                    }
+                }
+            }
         }
         div.columns {
             div {
@@ -42,6 +51,11 @@ pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZ
         }
     };
     page(layout, PageKind::Detail, app.name.as_str(), content)
+}
+
+/// The process types of an app's dynos, in order.
+fn process_types(app: &AppFacts) -> BTreeSet<&ProcessType> {
+    app.dynos.iter().map(|dyno| dyno.status.name.process_type()).collect()
 }
 
 /// The page of one dyno: its chart, its decisions, and its manual restart.

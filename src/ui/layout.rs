@@ -37,21 +37,25 @@ pub enum PageKind {
     Overview,
     /// `/decisions`.
     Decisions,
+    /// A page of one process type over days, which does not change by the second.
+    Days,
     /// A page of one app or one dyno.
     Detail,
     /// An error page, without live updates.
     Error,
 }
 
-/// The policy of every page: only our own content and forms, no framing, no base.
+/// The policy of every page: only our own content and forms, no framing, no base, and elements from text
+/// only by the script's own policy.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+     connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     require-trusted-types-for 'script'; trusted-types dynowarden";
 
 pub fn page(layout: &Layout<'_>, kind: PageKind, title: &str, content: Markup) -> Markup {
     let live = match kind {
         PageKind::Overview => "parts",
         PageKind::Decisions | PageKind::Detail => "whole",
-        PageKind::Error => "no",
+        PageKind::Days | PageKind::Error => "no",
     };
     html! {
         (DOCTYPE)

@@ -3,19 +3,22 @@
 //! There is one point a minute, and a fixed number of them, so every dyno has the same cost.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use dynowarden_core::event::{Change, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
+use dynowarden_core::shares::{self, Share};
 
-/// The traces of all dynos, at most [`limits::TRACES_MAX`].
-#[derive(Clone, Debug, Default)]
+/// The traces of all dynos, at most [`limits::TRACES_MAX`], of which each app has its share.
+#[derive(Clone, Debug)]
 pub struct History {
+    apps: HashMap<AppId, Share<DynoName, Trace>>,
     /// Each app's last release.
     releases: HashMap<AppId, (Timestamp, Option<u64>)>,
-    traces: HashMap<(AppId, DynoName), Trace>,
+    traces_of_app_max: usize,
 }
 
 /// One dyno's memory, minute by minute, and when it was restarted.
@@ -58,6 +61,12 @@ pub struct Point {
 // === impl History ===
 
 impl History {
+    /// An empty history of this number of apps.
+    pub fn new(apps: usize) -> Self {
+        let traces_of_app_max = shares::of_app(limits::TRACES_MAX, apps);
+        Self { apps: HashMap::new(), releases: HashMap::new(), traces_of_app_max }
+    }
+
     /// Adds the memory readings and new processes of a batch.
     pub fn add_events(&mut self, app: AppId, events: &[Event], now: Timestamp) {
         for event in events {
@@ -106,8 +115,7 @@ impl History {
     }
 
     pub fn trace(&self, app: AppId, dyno: &DynoName) -> Option<&Trace> {
-        // The key owns its name; a lookup clones two counted references, never text.
-        self.traces.get(&(app, dyno.clone()))
+        self.apps.get(&app)?.get(dyno)
     }
 
     fn marked(&mut self, app: AppId, dyno: &DynoName, mark: Mark, now: Timestamp) {
@@ -116,17 +124,14 @@ impl History {
         }
     }
 
+    /// The trace of a dyno. In a full share, those of dynos that are gone make room; if all are alive, the
+    /// new dyno has no chart.
     fn room_for(&mut self, app: AppId, dyno: &DynoName, now: Timestamp) -> Option<&mut Trace> {
-        let key = (app, dyno.clone());
-        if self.traces.len() >= limits::TRACES_MAX && !self.traces.contains_key(&key) {
-            // Traces of dynos that are gone are evicted; if all are alive, the new dyno has no chart.
-            let oldest = minute(now) - limits::TRACE_POINTS_MAX as i64;
-            self.traces.retain(|_, trace| trace.last() > oldest);
-            if self.traces.len() >= limits::TRACES_MAX {
-                return None;
-            }
-        }
-        Some(self.traces.entry(key).or_default())
+        let oldest = minute(now) - limits::TRACE_POINTS_MAX as i64;
+        let max = self.traces_of_app_max;
+        let traces = self.apps.entry(app).or_insert_with(|| Share::new(max));
+        let seconds = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default());
+        traces.entry(dyno, |trace| trace.last() <= oldest, seconds)
     }
 }
 
@@ -288,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_new_process_after_a_release_is_a_deploy() {
-        let mut history = History::default();
+        let mut history = History::new(1);
         let dyno: dynowarden_core::ident::DynoName = "web.1".parse().expect("a dyno");
         let starting = |seconds| Event {
             at: at(seconds),
@@ -310,7 +315,7 @@ mod tests {
 
     #[test]
     fn the_number_of_traces_is_bounded_and_the_gone_make_room() {
-        let mut history = History::default();
+        let mut history = History::new(1);
         let sample = |index: usize, seconds| Event {
             at: at(seconds),
             fact: Fact::Sample {
@@ -318,18 +323,21 @@ mod tests {
                 instance: "i".parse().expect("an id"),
                 total: Megabytes { hundredths: 25_600 },
                 quota: Megabytes { hundredths: 51_200 },
+                swap: None,
             },
         };
-        let all: Vec<_> = (1..=limits::TRACES_MAX + 5).map(|index| sample(index, 0)).collect();
+        let all: Vec<_> = (1..=limits::DYNOS_OF_APP_MAX + 5).map(|index| sample(index, 0)).collect();
         history.add_events(AppId(0), &all, at(0));
-        assert_eq!(history.traces.len(), limits::TRACES_MAX);
+        assert_eq!(history.apps[&AppId(0)].len(), limits::DYNOS_OF_APP_MAX);
+        history.add_events(AppId(1), &[sample(1, 0)], at(0));
+        assert!(history.trace(AppId(1), &"web.1".parse().expect("a dyno")).is_some(), "a share of its own");
         let starting = Event {
             at: at(86_400),
-            fact: Fact::Life { dyno: "web.1".parse().expect("a dyno"), change: Change::Starting },
+            fact: Fact::Life { dyno: "web.90000".parse().expect("a dyno"), change: Change::Starting },
         };
-        history.add_events(AppId(1), &[starting, sample(1, 86_400)], at(86_400));
-        assert_eq!(history.traces.len(), 1);
-        let trace = history.trace(AppId(1), &"web.1".parse().expect("a dyno")).expect("a trace");
+        history.add_events(AppId(0), &[starting, sample(90_000, 86_400)], at(86_400));
+        assert_eq!(history.apps[&AppId(0)].len(), 1);
+        let trace = history.trace(AppId(0), &"web.90000".parse().expect("a dyno")).expect("a trace");
         assert_eq!(points(trace, at(86_400)), [(0, 500)]);
     }
 }

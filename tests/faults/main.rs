@@ -7,6 +7,7 @@
 
 mod api;
 mod bench;
+mod hostile;
 mod kills;
 mod logplex;
 mod machine;
@@ -29,7 +30,8 @@ struct Options {
     /// Less than a minute: every fault once, and ten kills of each kind.
     #[arg(long)]
     quick: bool,
-    /// Only lanes whose name contains this: api, kill, term, last, descriptors, store, away, clock, logplex.
+    /// Only lanes whose name contains this: api, kill, term, last, descriptors, store, away, clock, logplex,
+    /// hostile.
     #[arg(long, default_value = "")]
     only: String,
     /// The random seed.
@@ -110,6 +112,7 @@ fn lanes(seed: u64, dose: Dose) -> Vec<SenderId> {
         lane("store locked", move || machine::locked(seed + 8, rounds * 2, span)),
         lane("store away", move || machine::away(seed + 5, rounds * 2, span)),
         lane("clock", move || machine::clock(seed + 6, rounds, span)),
+        lane("hostile", move || hostile::drain(seed + 9, span * rounds * 3)),
         lane("logplex", move || logplex::repeats(seed + 7, span * rounds * 5)),
     ]);
     lanes

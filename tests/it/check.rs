@@ -9,6 +9,7 @@ use heroku_sim::server::SimHeroku;
 use http::Method;
 use serde_json::Value;
 
+use support::daemon::{ADMIN_PASSWORD, Daemon};
 use support::fixtures::{self, app};
 
 const PASSWORD: &str = "drain-secret";
@@ -259,4 +260,77 @@ async fn an_unusable_store_is_a_finding() {
     check(&heroku, &[], &unwritable).expect(1, &["error    store", "/proc/x.db cannot be created"]);
     check(&heroku, &[], &[("DATABASE_URL", "memory")]).expect(0, &["warning  store"]);
     check(&heroku, &["--notify"], &[]).expect(0, &["warning  notifier"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_in_is_tried_from_outside() {
+    let heroku = heroku().await;
+    let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_PUBLIC_URL", "http://127.0.0.1:9/warden")]);
+    let admin = ("ADMIN_PASSWORD", ADMIN_PASSWORD);
+    let with = |url: &str, more: &[(&str, &str)]| {
+        let env: Vec<_> =
+            [("DYNOWARDEN_PUBLIC_URL", url), admin].into_iter().chain(more.iter().copied()).collect();
+        check(&heroku, &[], &env)
+    };
+    // A path that the proxy leaves in front.
+    let below = format!("{}/warden", daemon.url);
+    for url in [&daemon.url, &below] {
+        let said = with(url, &[]);
+        let ready = format!("ok       way in: dynowarden answers at {url}/readyz");
+        said.expect(1, &[&ready, "ok       acme way in: a batch is accepted"]);
+    }
+    with(&daemon.url, &[]).expect(1, &["a batch is accepted, last batch "]);
+    with(&daemon.url, &[("DRAIN_PASSWORD", "another-secret")])
+        .expect(1, &["acme way in: a batch was answered with 401"]);
+    with(&heroku.api_url(), &[]).expect(1, &["error    way in: ", "but not by dynowarden"]);
+    // Only a warning: it may be reached from elsewhere.
+    add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
+    let closed = with("http://127.0.0.1:4567", &[]);
+    closed.expect(0, &["warning  way in: http://127.0.0.1:4567/readyz cannot be reached from this machine"]);
+    let json = check(&heroku, &["--format", "json"], &[("DYNOWARDEN_PUBLIC_URL", "http://127.0.0.1:4567")]);
+    let mut findings = json.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    assert!(findings.any(|finding| finding["subject"] == "way in" && finding["severity"] == "warning"));
+}
+
+/// What `check` calls right, the server accepts, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_the_server_agree_about_paths() {
+    for prefix in ["", "/warden"] {
+        let first = heroku().await;
+        let public = "http://127.0.0.1:9".to_owned() + prefix;
+        let daemon = Daemon::start(&first.api_url(), &[("DYNOWARDEN_PUBLIC_URL", &public)]);
+        let public = format!("{}{prefix}", daemon.url);
+        for path in [
+            "/logs/acme",
+            "/logs",
+            "/logs/acme?x=1",
+            "/warden/logs/acme",
+            "/warden/logs",
+            "//logs/acme",
+            "/logs//acme",
+            "/x/logs/acme",
+            "/./logs/acme",
+            "/logs/./acme",
+            "/logs/acme/",
+            "/logs/acme.",
+            "/logs/other",
+            "/Logs/acme",
+            "/log",
+        ] {
+            let sim = heroku().await;
+            let url = SimHeroku::drain_url(&format!("{}{path}", daemon.url), "logplex", PASSWORD);
+            sim.add_drain(&app("acme"), &url).expect("an app");
+            let said = check(&sim, &[], &[("DYNOWARDEN_PUBLIC_URL", &public)]);
+            let is_right = said.stdout.lines().any(|line| line.starts_with("ok       acme drain:"));
+            let status =
+                fixtures::post(&sim, format!("{}{path}", daemon.url), fixtures::basic(PASSWORD), "").await;
+            assert_eq!(is_right, status == 204, "{prefix:?} {path}: {status}, and {}", said.stdout);
+            assert_eq!(said.code, Some(i32::from(!is_right)), "{path}: {}", said.stdout);
+            // The right one is added.
+            let before = changes(&sim).len();
+            check(&sim, &["--register", &public], &[]);
+            assert_eq!(changes(&sim).len() - before, usize::from(!is_right), "{path}");
+        }
+        daemon.await_line(|line| line["reason"] == "unknown_path");
+    }
 }

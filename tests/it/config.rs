@@ -106,7 +106,7 @@ fn an_old_drain_password_is_accepted_until_it_is_removed() {
         "{:?}",
         settings.warnings
     );
-    let machine = Machine::new().env("HEROKU_APP", "a").env("DRAIN_PASSWORD", "new");
+    let machine = Machine::new().env("HEROKU_APP", "a").env("DRAIN_PASSWORD", "new-and-long-enough");
     assert!(machine.settings().warnings.is_empty());
 }
 
@@ -119,9 +119,10 @@ fn defaults_match_the_manual() {
     assert!(settings.admin_password.is_none() && settings.hook_key.is_none());
     assert!(matches!(&settings.database, Database::Sqlite(path) if path == Path::new("dynowarden.db")));
     assert_eq!(settings.store_keep, minutes(90 * 24 * 60));
+    assert_eq!(settings.keep_series, minutes(14 * 24 * 60));
     assert_eq!(settings.heroku.api_url, "https://api.heroku.com");
     assert_eq!(settings.heroku.request_timeout, Duration::from_secs(10));
-    assert_eq!((settings.drain.body_bytes_max, settings.drain.connections_max), (4 << 20, 4096));
+    assert_eq!((settings.drain.body_bytes_max, settings.drain.connections_max), (8 << 20, 4096));
     assert!(settings.drain.statistics && settings.notifiers.is_empty());
 
     assert!(!settings.defaults.dry_run);
@@ -339,9 +340,12 @@ fn unwise_settings_cause_a_warning() {
     let settings = Machine::new()
         .toml("[drain]\nmax_body = 2048\n[[rule]]\nname='x'\non=['R15']\ndo='restart'\n")
         .env("HEROKU_API_URL", "http://heroku.test:80")
-        .env("HEROKU_APP", "acme")
+        .env("DYNOWARDEN_HEROKU__ALLOW_HTTP", "true")
+        .env("HEROKU_APP", "acme,blog")
         .env("DRAIN_PASSWORD", "canary")
+        .env("DRAIN_PASSWORD_OLD", "canary-that-is-long")
         .env("ADMIN_PASSWORD", "canary")
+        .env("HOOK_KEY", "canary")
         .settings();
     let warnings = settings.warnings.join("\n");
     for part in [
@@ -349,14 +353,78 @@ fn unwise_settings_cause_a_warning() {
         "drain.max_body is 2KiB",
         "R15 (",
         "ADMIN_PASSWORD is also a drain password",
+        "HOOK_KEY is also a drain password",
+        "HOOK_KEY is also ADMIN_PASSWORD",
+        "ADMIN_PASSWORD is short",
+        "HOOK_KEY is short",
+        "DRAIN_PASSWORD (of acme) is short",
+        "DRAIN_PASSWORD (of blog) is short",
+        "an old drain password",
     ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
-    assert_eq!(settings.warnings.len(), 4);
+    assert_eq!(settings.warnings.len(), 11, "{warnings}");
     assert!(!warnings.contains("canary"));
 }
 
+#[test]
+fn a_key_that_is_also_the_admin_password_causes_a_warning() {
+    let settings =
+        Machine::new().env("ADMIN_PASSWORD", "long-and-secret").env("HOOK_KEY", "long-and-secret").settings();
+    assert!(settings.warnings[0].starts_with("HOOK_KEY is also ADMIN_PASSWORD"), "{:?}", settings.warnings);
+}
+
 // === What is refused ===
+
+#[test]
+fn http_to_another_machine_is_refused_unless_it_is_allowed() {
+    for (url, is_fine) in [
+        ("http://127.0.0.1:5000", true),
+        ("http://localhost:5000", true),
+        ("https://heroku.test", true),
+        ("http://heroku.test", false),
+        ("http://10.0.0.1:5000", false),
+    ] {
+        let refused = Machine::new().env("HEROKU_API_URL", url).load(Needs::Nothing);
+        assert_eq!(refused.is_ok(), is_fine, "{url}");
+        if let Err(problems) = refused {
+            let problems = problems.to_string();
+            assert!(problems.contains("HEROKU_API_URL") && problems.contains("allow_http"), "{problems}");
+        }
+        let allowed = Machine::new().env("HEROKU_API_URL", url).toml("heroku.allow_http = true\n");
+        assert!(allowed.load(Needs::Nothing).is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn a_value_in_quotes_is_refused_with_its_fix() {
+    for (name, value) in [
+        ("HEROKU_API_KEY", "\"HRKU-canary\""),
+        ("DRAIN_PASSWORD", "'canary'"),
+        ("HEROKU_APP", "\"acme\""),
+        ("DYNOWARDEN_POLICY__COOLDOWN", "\"10m\""),
+    ] {
+        let problems = Machine::new().env(name, value).problems(Needs::Nothing);
+        assert!(
+            problems.contains(name) && problems.contains("allowed: the value without them"),
+            "{problems}"
+        );
+        assert!(!problems.contains("canary"), "{problems}");
+    }
+}
+
+#[test]
+fn an_app_that_is_nearly_named_is_suggested() {
+    for (value, hint) in [
+        ("acme.herokuapp.com", "did you mean acme?"),
+        ("https://dashboard.heroku.com/apps/acme", "did you mean acme?"),
+        ("Acme,shop", "did you mean acme?"),
+        ("acme shop", "separate apps with commas: acme,shop"),
+    ] {
+        let problems = Machine::new().env("HEROKU_APP", value).problems(Needs::Nothing);
+        assert!(problems.contains(hint), "{problems}");
+    }
+}
 
 #[test]
 fn serve_needs_a_token_a_password_and_an_app() {
@@ -402,7 +470,7 @@ fn all_problems_are_reported_at_once_and_each_only_once() {
          `heroku \
          apps` lists them, comma-separated (\"Acme\" is not an app's name: lower-case letters, digits and \
          -, at \
-         most 128)\n\
+         most 128; did you mean acme?)\n\
          PORT (environment variable PORT): read \"http\"; allowed: a whole number from 0 to 65535\n\
          policy.cooldown (dynowarden.toml line 2): read 10; allowed: a duration such as 300ms, 30s, 5m, 2h, \
          1d or 1h30m in quotes, from 0s to 30d\n\
@@ -479,6 +547,7 @@ fn wrong_values_list_the_allowed_ones() {
         ("drain.max_body", "-1", "-1", "a size such as 4096, 512KiB, 4MiB or 2MB from 1KiB to 256MiB"),
         ("drain.max_connections", "0", "0", "a whole number from 1 to 65536"),
         ("store.keep", "'1m'", "\"1m\"", &format!("{duration}, from 1h to 3650d")),
+        ("store.keep_series", "'1h'", "\"1h\"", &format!("{duration}, from 1d to 90d")),
         ("policy.cooldown", "'31d'", "\"31d\"", &format!("{duration}, from 0s to 30d")),
         ("policy.give_up_for", "'0s'", "\"0s\"", &format!("{duration}, from 1ms to 30d")),
         (
@@ -513,7 +582,7 @@ fn wrong_values_list_the_allowed_ones() {
             "policy.window",
             "['Mon 09:00-10:00 Mars/Olympus']",
             "\"Mon 09:00-10:00 Mars/Olympus\"",
-            "windows such as \"Mon-Fri 00:00-06:00 America/New_York\" (the time zone must be a name of the \
+            "windows such as \"Mon-Fri 00:00-06:00 America/New_York\", or \"quiet\" (the time zone must be a name of the \
              IANA \
              database such as UTC, America/New_York or Europe/Berlin)",
         ),
@@ -542,7 +611,7 @@ fn mistakes_in_a_list_of_tables_name_the_variable() {
         "DYNOWARDEN_RULE",
         "[{ name = 'x', on = ['R14'], do = 'stop', colour = 1 }, 3]",
         "rule.colour (environment variable DYNOWARDEN_RULE): there is no such setting; allowed in rule: name, on, \
-         count, within, above, for, do\n\
+         count, within, above, for, do, window, proof\n\
          rule (environment variable DYNOWARDEN_RULE): read 3; allowed: sections [[rule]], with two brackets, one \
          for each rule\n\
          rule.do (environment variable DYNOWARDEN_RULE): read \"stop\"; allowed: restart or notify",
@@ -582,7 +651,8 @@ fn wrong_rules_are_rejected_with_the_reason() {
          rule.do (dynowarden.toml line 1): do is missing; allowed: restart or notify\n\
          rule.on (dynowarden.toml line 1): on is missing; allowed: platform codes such as \"R14\" or \
          \"H12\" (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone",
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone",
     );
     let problems =
         Machine::new().toml(&rule("name = 'x'\non = ['L10']\ndo = 'restart'")).problems(Needs::Nothing);
@@ -601,10 +671,12 @@ fn wrong_rules_are_rejected_with_the_reason() {
         &rule("name = 'x'\non = ['R14', 'R77', 'memory']\ndo = 'notify'"),
         "rule.on (dynowarden.toml line 3): read \"R77\"; allowed: platform codes such as \"R14\" or \"H12\" \
          (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone\n\
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone\n\
          rule.on (dynowarden.toml line 3): read \"memory\"; allowed: platform codes such as \"R14\" or \
          \"H12\" (R10 to \
-         R17, H10 to H99, L10 to L15), or \"memory\" alone",
+         R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
+         \"slower_than_peers\" alone",
     );
     check_toml(
         &rule("name = 'x'\non = ['memory']\ncount = 3\ndo = 'restart'"),
@@ -863,7 +935,7 @@ fn notifiers_have_defaults_and_names() {
     };
     assert_eq!(
         on(first),
-        "notify recovered restart suspect_release no_help drain_silent failure not_restarted give_up"
+        "notify pause recovered restart suspect_release no_help drain_silent failure not_restarted give_up"
     );
     assert_eq!((on(second).as_str(), on(pager).as_str()), ("give_up", ""));
     assert_eq!(pager.group, Duration::ZERO);
@@ -908,13 +980,13 @@ fn wrong_notifiers_are_rejected_with_the_reason() {
         (
             &format!("{slack}on = ['restarts']"),
             "notify.on (dynowarden.toml line 4): read \"restarts\"; allowed: kinds of messages: restart, give_up, \
-             failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold (one of restart, give_up, \
-             failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold)",
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold (one of restart, give_up, \
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold)",
         ),
         (
             &format!("{slack}on = []"),
             "notify.on (dynowarden.toml line 4): read an empty list; allowed: at least one of the kinds of \
-             messages: restart, give_up, failure, drain_silent, not_restarted, no_help, suspect_release, notify, recovered, hold \
+             messages: restart, give_up, failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold \
              (none only with a digest)",
         ),
         (
@@ -1035,7 +1107,7 @@ fn the_example_file_shows_every_key_and_is_valid() {
         .env("TEAMS_URL", "https://example.com/workflows/k");
     let settings = machine.load(Needs::Serving).unwrap_or_else(|problems| panic!("{problems}\n{whole}"));
     assert_eq!(settings.apps[0].plan.policy.process_types.len(), 2);
-    assert_eq!((settings.defaults.rules.len(), settings.apps[0].plan.rules.len()), (2, 1));
+    assert_eq!((settings.defaults.rules.len(), settings.apps[0].plan.rules.len()), (4, 1));
     assert_eq!(settings.notifiers.len(), 9);
 
     let mut section = "";

@@ -59,7 +59,7 @@ fn shown(fact: &Fact<DynoRef<'_>>) -> String {
             format!("{code} {}", dyno.as_ref().map_or_else(|| "of no dyno".to_owned(), name))
         }
         Fact::Memory { dyno, used, permille } => format!("memory {} {used} {permille}‰", name(dyno)),
-        Fact::Sample { dyno, instance, total, quota } => {
+        Fact::Sample { dyno, instance, total, quota, .. } => {
             format!("sample {} {total} of {quota} {instance}", name(dyno))
         }
         Fact::Life { dyno, change: Change::State(state) } => format!("{} is {}", name(dyno), state.word()),

@@ -1,5 +1,5 @@
-//! Untrusted input: the oracles of the fuzz targets `api`, `http`, `replay` and `settings`, run on random
-//! input and on the fuzzer's corpora.
+//! Untrusted input: the oracles of the fuzz targets `api`, `http`, `replay`, `settings` and `unpack`, run on
+//! random input and on the fuzzer's corpora.
 
 use std::path::Path;
 
@@ -32,6 +32,16 @@ fn replay_corpus_agrees_with_the_oracle() {
 #[test]
 fn settings_corpus_agrees_with_the_oracle() {
     replay_corpus("settings", 10, support::settings_oracle::check_settings);
+}
+
+#[test]
+fn unpack_regressions_agree_with_the_oracle() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/regressions/unpack");
+    let files = support::corpus::files(&folder);
+    files.iter().for_each(|path| {
+        support::unpack_oracle::check_body(&std::fs::read(path).expect("a regression can be read"));
+    });
+    assert!(files.len() >= 10, "only {} inputs", files.len());
 }
 
 /// The words of the fuzzer's dictionary for a target, in any order and with some noise in between.
@@ -80,6 +90,11 @@ proptest! {
     fn any_file_is_read_as_a_log_or_rejected(file in words("replay"), octets in vec(any::<u8>(), 0..200)) {
         support::replay_oracle::check_file(&file);
         support::replay_oracle::check_file(&octets);
+    }
+
+    #[test]
+    fn any_body_is_decompressed_in_time(octets in vec(any::<u8>(), 0..200)) {
+        support::unpack_oracle::check_body(&octets);
     }
 
     #[test]

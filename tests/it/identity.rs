@@ -128,7 +128,7 @@ async fn a_rename_changes_nothing_and_another_app_with_the_name_is_held() {
     let heroku = heroku_with(&["acme"], 2).await;
     let own = drain_of(&heroku, "acme", &own_url("acme"));
     let daemon = Daemon::start(&heroku.api_url(), &[]);
-    post_r14(&heroku, &daemon, "acme", None, "web.1").await;
+    post_r14(&heroku, &daemon, "acme", Some(&own), "web.1").await;
     await_restart_of(&heroku, "acme", "web.1").await;
     daemon.await_line(|line| line["outcome"] == "back");
     heroku.with(|platform, now| {
@@ -169,4 +169,49 @@ async fn an_app_that_took_over_the_name_while_the_daemon_was_down_is_held() {
         line["message"].as_str().is_some_and(|text| text.contains("has the name acme now"))
     });
     assert_eq!(heroku.deletes().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_are_rejected_for_good_are_reported() {
+    let heroku = heroku_with(&["acme"], 1).await;
+    let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_DRAIN__MAX_BODY", "2KiB")]);
+    let send = async |path: &str, password: &str, body: Vec<u8>| {
+        post(&heroku, format!("{}{path}", daemon.url), basic(password), body).await
+    };
+    let told = |text: &str| {
+        daemon.await_line(|line| {
+            line["notice"] == "failure" && line["message"].as_str().is_some_and(|said| said.contains(text))
+        })
+    };
+    // Anyone can guess a path, but not the password.
+    assert_eq!(send("/logs/guessed", "wrong", r14(&heroku, "web.1")).await, 401);
+    assert_eq!(send("/logs/acme/guessed", "wrong", r14(&heroku, "web.1")).await, 404);
+    for path in ["/logs/old-name", "/logs/acme/tail"] {
+        for _ in 0..3 {
+            assert_eq!(send(path, DRAIN_PASSWORD, r14(&heroku, "web.1")).await, 404);
+        }
+        told(&format!("1 batches for {path} were rejected (404)"));
+    }
+    assert_eq!(send("/logs/acme", DRAIN_PASSWORD, vec![b'x'; 4096]).await, 413);
+    assert_eq!(told("rejected as too large (413)")["app"], "acme");
+    let said = format!("{:?}", daemon.lines());
+    assert!(!said.contains("guessed") && !said.contains("3 batches"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_404_for_a_list_of_drains_proves_nothing() {
+    let heroku = heroku_with(&["acme", "beta"], 1).await;
+    let known = drain_of(&heroku, "acme", "https://logs.example.com/");
+    let hidden = drain_of(&heroku, "beta", "https://logs.example.com/");
+    let daemon = Daemon::start(&heroku.api_url(), &[("HEROKU_APP", "acme,beta")]);
+    let send = async |token: &str| {
+        let headers =
+            [basic(DRAIN_PASSWORD), vec![("Logplex-Drain-Token".to_owned(), token.to_owned())]].concat();
+        post(&heroku, format!("{}/logs", daemon.url), headers, r14(&heroku, "web.1")).await
+    };
+    assert_eq!((send(&known).await, send(&hidden).await), (204, 204));
+    heroku.add_fault(FaultRule::always(Method::GET, "/beta/log-drains", Fault::Status(404)));
+    assert_eq!(send("d.unknown").await, 503);
+    // What was listed before is still known.
+    assert_eq!((send(&known).await, send(&hidden).await), (204, 204));
 }

@@ -1,10 +1,14 @@
 //! Integration tests that need nothing but this machine: one binary, one module for each subject.
 
+mod audit;
 mod check;
 mod codes;
 mod config;
 mod contrib;
 mod daemon;
+mod days;
+mod days_rules;
+mod days_store;
 mod demo;
 mod engine_ops;
 mod fixtures;
@@ -17,6 +21,8 @@ mod openapi;
 mod page;
 mod record;
 mod replay;
+mod replay_forms;
+mod replay_order;
 mod rounds;
 mod samples;
 mod setup;

@@ -100,6 +100,8 @@ async fn the_api_responses_match_the_document() {
         ("POST /api/v1/pause", "/api/v1/pause", "post", order.as_str()),
         ("GET /api/v1/dynos", "/api/v1/dynos", "get", ""),
         ("GET /api/v1/decisions?app=acme&dyno=web.2&limit=2", "/api/v1/decisions", "get", ""),
+        ("GET /api/v1/report", "/api/v1/report", "get", ""),
+        ("GET /api/v1/series?app=acme&dyno=web.2&since=3h", "/api/v1/series", "get", ""),
         ("POST /api/v1/resume", "/api/v1/resume", "post", r#"{"app":"acme"}"#),
     ] {
         let (status, value) = tokio::task::block_in_place(|| answer(&daemon, line, body));

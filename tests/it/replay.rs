@@ -13,10 +13,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::{any, prop, proptest};
 
-struct Ran {
-    out: String,
-    err: String,
-    result: Result<(), ReplayError>,
+pub(super) struct Ran {
+    pub(super) out: String,
+    pub(super) err: String,
+    pub(super) result: Result<(), ReplayError>,
 }
 
 fn settings(toml: &str) -> Settings {
@@ -33,7 +33,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// Replays as if on 1 March 2026.
-fn replay(line: &str, toml: &str, stdin: &[u8]) -> Ran {
+pub(super) fn replay(line: &str, toml: &str, stdin: &[u8]) -> Ran {
     let words = ["dynowarden", "replay"].into_iter().chain(line.split_whitespace());
     let Command::Replay(args) = Cli::parse_from(words).into_command() else { panic!("a replay") };
     replay_args(&args, toml, stdin)
@@ -55,7 +55,7 @@ fn timeline(name: &str, toml: &str) -> String {
     if ran.err.is_empty() { ran.out } else { format!("{}--\n{}", ran.out, ran.err) }
 }
 
-fn json(line: &str, stdin: &[u8]) -> Vec<serde_json::Value> {
+pub(super) fn json(line: &str, stdin: &[u8]) -> Vec<serde_json::Value> {
     let ran = replay(&format!("--format json {line}"), "", stdin);
     ran.result.expect("a log");
     ran.out.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
@@ -144,7 +144,7 @@ fn every_log_format_leads_to_the_same_decisions() {
     assert_eq!(decisions(archived.as_bytes()), expect);
 }
 
-fn gzipped(octets: &[u8]) -> Vec<u8> {
+pub(super) fn gzipped(octets: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(octets).expect("room");
     encoder.finish().expect("room")
@@ -164,6 +164,8 @@ fn plain_and_compressed_files_are_joined_into_one_log() {
     let args = ReplayArgs {
         config: dynowarden::cli::ConfigArgs { config: None },
         app: None,
+        zone: None,
+        set: Vec::new(),
         format: Format::Text,
         files: vec![plain, packed],
     };

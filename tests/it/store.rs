@@ -1,8 +1,12 @@
 //! The store on a file and in memory: the suite, and file errors.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+
 use support::store as suite;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use dynowarden::config::settings::Database;
 use dynowarden::store::Store;
@@ -86,6 +90,66 @@ async fn a_file_that_cannot_be_opened_is_named() {
     let beneath = file.join("x.db");
     names(&error(&beneath).await, &beneath, "Not a directory");
     names(&error(dir.path()).await, dir.path(), "unable to open database file");
+}
+
+#[tokio::test]
+async fn other_users_cannot_read_the_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for is_there in [false, true] {
+        let path = dir.path().join(format!("{is_there}.db"));
+        if is_there {
+            fs::write(&path, "").expect("a file");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("a mode");
+        }
+        let test_store = TestStore { database: Database::Sqlite(path.clone()), ..TestStore::memory() };
+        let store = test_store.open().await;
+        store.write(&hold(at(1), "web.1", dynowarden_core::record::hold::Hold::UnderWay), at(1));
+        assert_eq!(store.decisions(&Filter::default()).await.expect("a page").decisions.len(), 1);
+        let modes: Vec<(String, u32)> = ["", ".lock", "-wal", "-shm"]
+            .into_iter()
+            .map(|suffix| {
+                let file = format!("{}{suffix}", path.display());
+                let mode = fs::metadata(&file).expect(&file).permissions().mode() & 0o777;
+                (file, mode)
+            })
+            .collect();
+        assert!(modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
+        store.close().await;
+    }
+}
+
+/// What a client sends to a server that says it knows no TLS.
+async fn sent_to_a_server_without_tls(url_end: &str) -> (String, Vec<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let mut sent = vec![0; 8];
+        stream.read_exact(&mut sent).await.expect("a request");
+        if sent == [0, 0, 0, 8, 4, 210, 22, 47] {
+            sent.clear();
+            stream.write_all(b"N").await.expect("written");
+        }
+        let more = tokio::time::timeout(std::time::Duration::from_millis(300), stream.read_to_end(&mut sent));
+        let _still_open = more.await;
+        sent
+    });
+    // An address of this machine that is not a loopback address.
+    let url = format!("postgres://warden:canary@0.0.0.0:{port}/db{url_end}");
+    let test_store = TestStore::memory();
+    let opened = Store::open(&Database::Postgres(url.into()), test_store.options(), start()).await;
+    (opened.expect_err("no store").to_string(), server.await.expect("no panic"))
+}
+
+#[tokio::test]
+async fn a_password_crosses_no_network_in_clear_text() {
+    for url_end in ["", "?application_name=x", "?sslmode=require"] {
+        let (error, sent) = sent_to_a_server_without_tls(url_end).await;
+        assert!(sent.is_empty(), "{url_end}: {}", String::from_utf8_lossy(&sent));
+        assert!(error.contains("sslmode=disable") && !error.contains("canary"), "{error}");
+    }
+    let (_, sent) = sent_to_a_server_without_tls("?sslmode=disable").await;
+    assert!(!sent.is_empty(), "it was chosen");
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ const LONG_MODULES: &[(&str, &str)] = &[
         "the contract and its two closed lists, which are read together or not at all",
     ),
     (LIMITS, "one list of all bounds: the place to look one up"),
+    ("src/metrics.rs", "one table of all figures, and the method that sets each"),
     ("src/ui/overview.rs", "one page, in the order in which it is read"),
     ("src/driver.rs", "one match over all effects, and the handle whose commands it obeys"),
 ];

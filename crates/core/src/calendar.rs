@@ -22,7 +22,7 @@ use crate::time;
 /// One window, such as `Mon-Fri 00:00-06:00 America/New_York`.
 ///
 /// ```text
-/// window = [days SP] hours [SP zone]
+/// window = "quiet" | [days SP] hours [SP zone]
 /// days   = "daily" / range *("," range)     ; without days: every day
 /// range  = day ["-" day]                    ; Mon Tue Wed Thu Fri Sat Sun; Sat-Mon goes over the week's end
 /// hours  = HH:MM "-" HH:MM                  ; the end is not part of it; 24:00 is the end of the day
@@ -30,9 +30,16 @@ use crate::time;
 /// ```
 ///
 /// Hours whose end is not after their start go past midnight and belong to the day on which they start:
-/// `Fri 22:00-04:00` ends on Saturday.
+/// `Fri 22:00-04:00` ends on Saturday. `quiet` is the app's three quietest hours, which are learned.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Window {
+pub enum Window {
+    Fixed(FixedWindow),
+    Quiet,
+}
+
+/// A window of the settings' own hours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedWindow {
     days: Days,
     /// Minutes after midnight.
     start: u16,
@@ -61,27 +68,88 @@ pub enum WindowError {
     Zone,
 }
 
-/// Whether restarts are allowed at `at`; without windows they always are.
-pub fn open(windows: &[Window], at: Timestamp) -> bool {
-    windows.is_empty() || windows.iter().any(|window| window.contains(at))
+/// Why no window is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shut {
+    /// When one opens next; none if none does within three weeks.
+    Until(Option<Timestamp>),
+    /// The quiet hours are not known, and no other window is open.
+    QuietUnknown,
 }
 
-/// The next time at which restarts are allowed: `at` itself if they are now. `None` if there is none within
-/// three weeks; any week with one ordinary day has one.
+/// Whether restarts are allowed at `at` by windows that name their hours; without windows they always are.
+pub fn open(windows: &[Window], at: Timestamp) -> bool {
+    check(windows, None, at).is_ok()
+}
+
+/// The next time at which restarts are allowed by windows that name their hours: `at` itself if they are now.
+/// `None` if there is none within three weeks; any week with one ordinary day has one.
 pub fn next_open(windows: &[Window], at: Timestamp) -> Option<Timestamp> {
-    if open(windows, at) {
-        return Some(at);
+    match check(windows, None, at) {
+        Ok(()) => Some(at),
+        Err(Shut::Until(opens)) => opens,
+        Err(Shut::QuietUnknown) => None,
     }
-    windows.iter().filter_map(|window| window.next_start(at)).min()
+}
+
+/// Checks whether restarts are allowed at `at`. `quiet` are the app's quiet hours, if known.
+///
+/// # Errors
+/// No window is open.
+pub fn check(windows: &[Window], quiet: Option<&QuietHours>, at: Timestamp) -> Result<(), Shut> {
+    let fixed = || windows.iter().filter_map(Window::fixed);
+    let has_quiet = windows.contains(&Window::Quiet);
+    let is_open = fixed().any(|window| window.contains(at))
+        || (has_quiet && quiet.is_some_and(|quiet| quiet.contains(at)));
+    if windows.is_empty() || is_open {
+        return Ok(());
+    }
+    if has_quiet && quiet.is_none() {
+        return Err(Shut::QuietUnknown);
+    }
+    let learned = quiet.filter(|_| has_quiet).map(QuietHours::window);
+    Err(Shut::Until(fixed().chain(learned.as_ref()).filter_map(|window| window.next_start(at)).min()))
+}
+
+/// The hours of a day in which an app has the fewest requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuietHours {
+    /// The hour at which they begin, from 0 to 23.
+    pub from: u8,
+    pub zone: TimeZone,
+}
+
+/// How many hours are quiet.
+pub const QUIET_HOURS: u8 = 3;
+
+impl QuietHours {
+    /// The hour at which they end, from 0 to 23.
+    pub fn to(&self) -> u8 {
+        (self.from + QUIET_HOURS) % 24
+    }
+
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.window().contains(at)
+    }
+
+    fn window(&self) -> FixedWindow {
+        let minute = |hour: u8| u16::from(hour) * 60;
+        FixedWindow {
+            days: Days::ALL,
+            start: minute(self.from % 24),
+            end: minute(self.to()),
+            zone: self.zone.clone(),
+        }
+    }
 }
 
 /// Splits a comma-separated list of windows. A comma inside a list of days (`Mon,Wed 00:00-06:00`) does not
-/// separate: every window has a `:` in its hours, and no day has one.
+/// separate: every window has a `:` in its hours, and no day has one. `quiet` stands alone.
 pub fn split_list(text: &str) -> Vec<&str> {
     let mut windows = Vec::new();
     let mut start = 0;
     for (comma, _) in text.match_indices(',') {
-        if text[start..comma].contains(':') {
+        if text[start..comma].contains(':') || text[start..comma].trim() == "quiet" {
             windows.push(text[start..comma].trim());
             start = comma + 1;
         }
@@ -93,6 +161,22 @@ pub fn split_list(text: &str) -> Vec<&str> {
 // === impl Window ===
 
 impl Window {
+    /// Its zone; none for the quiet hours.
+    pub fn zone(&self) -> Option<&TimeZone> {
+        self.fixed().map(|window| &window.zone)
+    }
+
+    fn fixed(&self) -> Option<&FixedWindow> {
+        match self {
+            Self::Fixed(window) => Some(window),
+            Self::Quiet => None,
+        }
+    }
+}
+
+// === impl FixedWindow ===
+
+impl FixedWindow {
     /// Whether the zone's wall clock shows a time of this window at `at`.
     pub fn contains(&self, at: Timestamp) -> bool {
         let clock = self.zone.to_datetime(at);
@@ -140,6 +224,14 @@ impl FromStr for Window {
     type Err = WindowError;
 
     fn from_str(text: &str) -> Result<Self, WindowError> {
+        if text.trim() == "quiet" { Ok(Self::Quiet) } else { text.parse().map(Self::Fixed) }
+    }
+}
+
+impl FromStr for FixedWindow {
+    type Err = WindowError;
+
+    fn from_str(text: &str) -> Result<Self, WindowError> {
         let parts: Vec<&str> = text.split_whitespace().collect();
         let hours = parts.iter().position(|part| part.contains(':')).ok_or(WindowError::Hours)?;
         // `Mon, Wed` is one list of days, whatever its spaces.
@@ -164,6 +256,15 @@ impl FromStr for Window {
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(window) => window.fmt(f),
+            Self::Quiet => f.write_str("quiet"),
+        }
+    }
+}
+
+impl fmt::Display for FixedWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { days, start, end, zone } = self;
         let zone = zone.iana_name().unwrap_or("UTC");
         write!(f, "{days} {:02}:{:02}-{:02}:{:02} {zone}", start / 60, start % 60, end / 60, end % 60)
@@ -187,7 +288,11 @@ pub(crate) fn minute(text: &str) -> Result<u16, WindowError> {
     if minute < 60 && of_day <= DAY_MINUTES { Ok(of_day) } else { Err(WindowError::Hours) }
 }
 
-pub(crate) fn zone(name: &str) -> Result<TimeZone, WindowError> {
+/// The zone of this name, such as `America/New_York`.
+///
+/// # Errors
+/// There is no such zone.
+pub fn zone(name: &str) -> Result<TimeZone, WindowError> {
     let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| WindowError::Zone)?;
     if zone.is_unknown() { Err(WindowError::Zone) } else { Ok(zone) }
 }
@@ -275,7 +380,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, instant: &str, expect: bool) {
-        assert_eq!(window(text).contains(at(instant)), expect, "{text} at {instant}");
+        assert_eq!(open(&[window(text)], at(instant)), expect, "{text} at {instant}");
     }
 
     #[test]
@@ -452,7 +557,7 @@ mod tests {
             for minute in (0..3 * 1440_u64).rev() {
                 let instant = first + Duration::from_secs(minute * 60);
                 let expect = reference(&days, time(start), (end < 1440).then(|| time(end)), &tz, instant);
-                prop_assert_eq!(window.contains(instant), expect, "{} at {}", &text, instant);
+                prop_assert_eq!(open(std::slice::from_ref(&window), instant), expect, "{} at {}", &text, instant);
                 if expect {
                     opened = Some(instant);
                 }
@@ -460,7 +565,8 @@ mod tests {
             if let Some(opened) = opened {
                 prop_assert_eq!(next_open(std::slice::from_ref(&window), first), Some(opened), "{}", &text);
             } else if let Some(next) = next_open(std::slice::from_ref(&window), first) {
-                prop_assert!(window.contains(next) && next > first + Duration::from_secs(3 * 86_400 - 60));
+                prop_assert!(open(std::slice::from_ref(&window), next));
+                prop_assert!(next > first + Duration::from_secs(3 * 86_400 - 60));
             }
         }
 

@@ -76,6 +76,10 @@ impl Code {
     pub fn family(self) -> Family {
         self.family
     }
+
+    pub fn number(self) -> u16 {
+        self.number
+    }
 }
 
 impl FromStr for Code {

@@ -1,9 +1,9 @@
 //! The memory of frame ids, which makes a redelivered frame count once.
 //!
 //! Logplex sends the same `Logplex-Frame-Id` on every attempt of a frame (heroku.md §1.4), though the body
-//! may differ. The memory is split by drain, so that connections of different drains do not wait for each
-//! other. A frame is looked up before its batch is read and remembered once the engine's queue has accepted
-//! it.
+//! may differ. The memory is split by app, so that connections of different apps do not wait for each other
+//! and invented drains push out only those of their own app. A frame is looked up before its batch is read
+//! and remembered once the engine's queue has accepted it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
@@ -43,10 +43,10 @@ pub struct FrameClaim<'d> {
     frame: Option<(Source, Fingerprint)>,
 }
 
-/// The frame ids of the last minutes, bounded in number per drain and in drains.
+/// The frame ids of the last minutes, bounded in number per drain and in drains per app.
 #[derive(Debug, Default)]
 pub struct FrameDedup {
-    drains: DashMap<Source, Recent>,
+    apps: DashMap<AppId, Vec<OfDrain>>,
     /// Secret keys of the fingerprints.
     keys: [RandomState; 2],
 }
@@ -57,13 +57,8 @@ impl FrameDedup {
         let Some(frame) = frame.map(|frame| self.fingerprint(frame)) else {
             return Delivery::New(FrameClaim { dedup: self, frame: None });
         };
-        let mut recent = match self.drains.get_mut(source) {
-            Some(recent) => recent,
-            None => {
-                self.make_room(now);
-                self.drains.entry(source.clone()).or_default()
-            }
-        };
+        let mut drains = self.apps.entry(source.app).or_default();
+        let recent = recent_of(&mut drains, source.drain.as_ref());
         recent.age(now);
         if recent.knows(&frame) {
             return Delivery::Duplicate;
@@ -75,27 +70,9 @@ impl FrameDedup {
         Delivery::New(FrameClaim { dedup: self, frame: Some((source.clone(), frame)) })
     }
 
-    pub fn drains(&self) -> usize {
-        self.drains.len()
-    }
-
     fn fingerprint(&self, frame: &[u8]) -> Fingerprint {
         let [hash, other_hash] = self.keys.each_ref().map(|key| key.hash_one(frame));
         Fingerprint { hash, other_hash }
-    }
-
-    fn make_room(&self, now: Now) {
-        if self.drains.len() < limits::FRAME_ID_DRAINS_MAX {
-            return;
-        }
-        self.drains.retain(|_, recent| recent.last_at + limits::FRAME_ID_MEMORY > now.mono);
-        if self.drains.len() >= limits::FRAME_ID_DRAINS_MAX {
-            let quietest =
-                self.drains.iter().min_by_key(|drain| drain.last_at).map(|drain| drain.key().clone());
-            if let Some(quietest) = quietest {
-                self.drains.remove(&quietest);
-            }
-        }
     }
 }
 
@@ -103,7 +80,8 @@ impl FrameClaim<'_> {
     /// Remembers the frame: its batch was accepted.
     pub fn commit(mut self) {
         if let Some((source, frame)) = self.frame.take() {
-            let mut recent = self.dedup.drains.entry(source).or_default();
+            let mut drains = self.dedup.apps.entry(source.app).or_default();
+            let recent = recent_of(&mut drains, source.drain.as_ref());
             recent.pending.retain(|pending| *pending != frame);
             recent.newer.insert(frame);
         }
@@ -113,11 +91,31 @@ impl FrameClaim<'_> {
 impl Drop for FrameClaim<'_> {
     fn drop(&mut self) {
         if let Some((source, frame)) = self.frame.take()
-            && let Some(mut recent) = self.dedup.drains.get_mut(&source)
+            && let Some(mut drains) = self.dedup.apps.get_mut(&source.app)
         {
+            let recent = recent_of(&mut drains, source.drain.as_ref());
             recent.pending.retain(|pending| *pending != frame);
         }
     }
+}
+
+/// A drain and its frames.
+type OfDrain = (Option<DrainToken>, Recent);
+
+/// The frames of a drain. Past the limit, they take the place of those of the longest quiet drain.
+fn recent_of<'d>(drains: &'d mut Vec<OfDrain>, drain: Option<&DrainToken>) -> &'d mut Recent {
+    let known = drains.iter().position(|(of, _)| of.as_ref() == drain);
+    let place = known.unwrap_or_else(|| {
+        if drains.len() >= limits::FRAME_ID_DRAINS_PER_APP_MAX
+            && let Some((quietest, _)) =
+                drains.iter().enumerate().min_by_key(|(_, (_, recent))| recent.last_at)
+        {
+            drains.swap_remove(quietest);
+        }
+        drains.push((drain.cloned(), Recent::default()));
+        drains.len() - 1
+    });
+    &mut drains[place].1
 }
 
 /// Two keyed hashes. Ids are opaque and of any length, so hashes bound the memory for each; two ids never
@@ -266,7 +264,7 @@ mod tests {
         let ids = FrameDedup::default();
         check(&ids, source(0, None), None, START, Seen::New);
         check(&ids, source(0, None), None, START, Seen::New);
-        assert_eq!(ids.drains(), 0);
+        assert!(ids.apps.is_empty());
     }
 
     #[test]
@@ -287,7 +285,8 @@ mod tests {
         let ids = FrameDedup::default();
         for n in 0..=2 * limits::FRAME_IDS_PER_DRAIN_MAX {
             check(&ids, source(0, None), Some(&n.to_string()), START, Seen::New);
-            let recent = ids.drains.get(&source(0, None)).expect("remembered");
+            let drains = ids.apps.get(&AppId(0)).expect("remembered");
+            let (_, recent) = &drains[0];
             assert!(recent.newer.len().max(recent.older.len()) <= limits::FRAME_IDS_PER_DRAIN_MAX);
         }
         let kept = limits::FRAME_IDS_PER_DRAIN_MAX;
@@ -295,13 +294,26 @@ mod tests {
         check(&ids, source(0, None), Some(&(kept - 1).to_string()), START, Seen::New);
 
         let ids = FrameDedup::default();
-        for n in 0..=limits::FRAME_ID_DRAINS_MAX as u32 {
-            check(&ids, source(n, None), Some("f"), START.after(Duration::from_millis(n.into())), Seen::New);
-            assert!(ids.drains() <= limits::FRAME_ID_DRAINS_MAX);
+        let of = |n: usize| source(0, Some(&format!("d.{n}")));
+        for n in 0..=limits::FRAME_ID_DRAINS_PER_APP_MAX {
+            check(&ids, of(n), Some("f"), START.after(Duration::from_millis(n as u64)), Seen::New);
         }
         let later = START.after(Duration::from_secs(60));
-        check(&ids, source(1, None), Some("f"), later, Seen::Duplicate);
-        check(&ids, source(0, None), Some("f"), later, Seen::New);
+        check(&ids, of(1), Some("f"), later, Seen::Duplicate);
+        check(&ids, of(0), Some("f"), later, Seen::New);
+    }
+
+    #[test]
+    fn invented_drains_push_out_no_frame_of_another_app() {
+        let ids = FrameDedup::default();
+        check(&ids, source(1, Some("d.acme")), Some("f"), START, Seen::New);
+        let later = START.after(Duration::from_secs(1));
+        for n in 0..2000 {
+            check(&ids, source(0, Some(&format!("d.{n}"))), Some("f"), later, Seen::New);
+        }
+        check(&ids, source(1, Some("d.acme")), Some("f"), later, Seen::Duplicate);
+        let kept = ids.apps.get(&AppId(0)).expect("remembered").len();
+        assert_eq!(kept, limits::FRAME_ID_DRAINS_PER_APP_MAX);
     }
 
     #[test]

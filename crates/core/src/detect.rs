@@ -19,7 +19,10 @@
 //! platform's, or the platform has changed its wording, which is worth a warning.
 
 mod api;
+pub mod life;
 pub mod request;
+pub mod scale;
+pub mod sign;
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till1, take_while_m_n};
@@ -29,7 +32,7 @@ use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 
 use crate::codes::{Code, Family};
-use crate::event::{BorrowedEvent, Change, DynoState, Event, Fact, Megabytes};
+use crate::event::{BorrowedEvent, Event, Fact, Megabytes};
 use crate::ident::{DrainToken, DynoRef, InstanceId};
 use crate::wire::line::Line;
 use crate::wire::logfmt;
@@ -147,7 +150,8 @@ fn dyno_manager<'b>(
             all_consuming(memory).parse(text).map_err(|_| DetectError::Unreadable("memory"))?;
         return Ok(Some(Fact::Memory { dyno, used, permille }));
     }
-    Ok(change(msg)?.map(|change| Fact::Life { dyno, change }))
+    let change = life::change(msg).map_err(|_| DetectError::Unreadable("state"))?;
+    Ok(change.map(|change| Fact::Life { dyno, change }))
 }
 
 /// `646M(126.2%)`, in 2011 `1028MB(103.3%)`.
@@ -155,40 +159,6 @@ fn memory(input: &[u8]) -> IResult<&[u8], (Megabytes, u32), ()> {
     let used = decimal::<2>.map(|hundredths| Megabytes { hundredths });
     let permille = map_opt(decimal::<1>, |permille| u32::try_from(permille).ok());
     (terminated(used, (char('M'), opt(char('B')))), delimited(char('('), permille, tag("%)"))).parse(input)
-}
-
-/// Sentences about a dyno's life (heroku.md §2.3 and §2.4).
-fn change(msg: &[u8]) -> Result<Option<Change>, DetectError> {
-    Ok(Some(match msg {
-        b"Cycling" | b"Restarting" => Change::Leaving,
-        // The state lines follow within milliseconds and repeat it.
-        b"Idling" => Change::State(DynoState::Idle),
-        b"Unidling" => Change::State(DynoState::Starting),
-        // All processes, the process, the remaining processes: worded differently over the years.
-        _ if msg.starts_with(b"Stopping ")
-            && (msg.ends_with(b" with SIGTERM") || msg.ends_with(b" with SIGKILL")) =>
-        {
-            Change::Leaving
-        }
-        _ if msg.starts_with(b"Starting process with command") => Change::Starting,
-        _ if msg.starts_with(b"Process exited with status ") => Change::Exited,
-        _ => match msg.strip_prefix(b"State changed from ") {
-            Some(text) => Change::State(new_state(text).ok_or(DetectError::Unreadable("state"))?),
-            None => return Ok(None),
-        },
-    }))
-}
-
-/// The second state of `up to down`.
-fn new_state(text: &[u8]) -> Option<DynoState> {
-    let mut words = text.split(|octet| *octet == b' ');
-    match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(_), Some(b"to"), Some(word @ [_, ..]), None) => {
-            // A word that is not UTF-8 is some other state, like every unknown word.
-            Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
-        }
-        _ => None,
-    }
 }
 
 /// The metrics of `log-runtime-metrics` (heroku.md §3), by the names of their fields.
@@ -200,8 +170,8 @@ fn sample<'b>(
     procid: &[u8],
     msg: &[u8],
 ) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
-    let keys = ["source", "dyno", "sample#memory_total", "sample#memory_quota"];
-    let [source, instance, total, quota] =
+    let keys = ["source", "dyno", "sample#memory_total", "sample#memory_quota", "sample#memory_swap"];
+    let [source, instance, total, quota, swap] =
         logfmt::values(msg, keys).map_err(|logfmt::Repeated(key)| DetectError::Repeated(key))?;
     let (Some(total), Some(quota)) = (total, quota) else { return Ok(None) };
     if source.ok_or(DetectError::Missing("source"))? != procid {
@@ -214,7 +184,7 @@ fn sample<'b>(
     let quota = megabytes(quota)
         .filter(|quota| quota.hundredths > 0)
         .ok_or(DetectError::Unreadable("sample#memory_quota="))?;
-    Ok(Some(Fact::Sample { dyno, instance, total, quota }))
+    Ok(Some(Fact::Sample { dyno, instance, total, quota, swap: swap.and_then(megabytes) }))
 }
 
 /// The last part of `heroku.<app>.<uuid>`.
@@ -532,6 +502,7 @@ mod tests {
             instance: InstanceId::parse(UUID.as_bytes()).expect("an id"),
             total: Megabytes { hundredths: 22_147 },
             quota: Megabytes { hundredths: 51_200 },
+            swap: None,
         }));
         let written = format!(
             "source=web.1 dyno=heroku.261104379.{UUID} sample#memory_total=221.47MB \

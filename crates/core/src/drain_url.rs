@@ -61,8 +61,16 @@ impl DrainUrl {
         self.place.host == public.place.host && self.place.port() == public.place.port()
     }
 
-    /// Whether batches of `app` are accepted under its path: `/logs/{app}` or `/logs`.
-    pub fn is_path_of(&self, app: &AppName) -> bool {
+    /// Whether batches of `app` are accepted under its path: `/logs/{app}` or `/logs`, below the path of the
+    /// public address or not. The HTTP server reads paths the same way.
+    pub fn is_path_of(&self, app: &AppName, public: Option<&PublicUrl>) -> bool {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let path = below(path, public.map_or("", PublicUrl::prefix));
+        path == "/logs" || path.strip_prefix("/logs/") == Some(app.as_str())
+    }
+
+    /// Whether its path looks like one of `app`, below any prefix of a proxy.
+    pub fn resembles_path_of(&self, app: &AppName) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         path.ends_with("/logs") || path.strip_suffix(app.as_str()).is_some_and(|p| p.ends_with("/logs/"))
     }
@@ -154,6 +162,19 @@ impl PublicUrl {
         self.place.scheme == "https"
     }
 
+    /// The part of its path before `/logs`, which a proxy may leave in front of a request's path.
+    pub fn prefix(&self) -> &str {
+        match &self.path {
+            PublicPath::Prefix(prefix) => prefix,
+            PublicPath::Whole(path) => path.rsplit_once("/logs").map_or("", |(prefix, _)| prefix),
+        }
+    }
+
+    /// The URL of another path of the daemon, such as `/readyz`.
+    pub fn of_path(&self, path: &str) -> String {
+        format!("{}{}{path}", self.place.shown(), self.prefix())
+    }
+
     pub fn has_userinfo(&self) -> bool {
         self.userinfo.is_some()
     }
@@ -175,6 +196,11 @@ impl PublicUrl {
             }
         }
     }
+}
+
+/// A request's path without the prefix of the public address.
+pub fn below<'p>(path: &'p str, prefix: &str) -> &'p str {
+    path.strip_prefix(prefix).filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
 /// Encodes a password for use in a URL.
@@ -230,12 +256,14 @@ fn take_apart(text: &str) -> Option<(Place, Option<SecretString>, String)> {
         _ => (host_and_port, None),
     };
     let is_scheme = !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+');
-    let is_host = !host.is_empty()
+    let is_host = !host.trim_matches('.').is_empty()
         && host
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'[' | b']' | b':'));
     (is_scheme && is_host).then(|| {
-        let place = Place { scheme: scheme.to_ascii_lowercase(), host: host.to_ascii_lowercase(), port };
+        // A dot at the end is the same host.
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let place = Place { scheme: scheme.to_ascii_lowercase(), host, port };
         (place, userinfo, path.to_owned())
     })
 }
@@ -267,6 +295,7 @@ mod tests {
         for (text, is_at) in [
             ("https://u:p@warden.example.com/logs/acme", true),
             ("https://u:p@WARDEN.example.com:443/logs", true),
+            ("https://u:p@warden.example.com./logs", true),
             ("https://u:p@warden.example.com:8443/logs/acme", false),
             ("https://u:p@warden.example.com.evil.example/logs/acme", false),
             ("https://warden.example.com:p@other.example/logs/acme", false),
@@ -283,8 +312,15 @@ mod tests {
     fn batches_are_accepted_under_two_paths() {
         for (path, expect) in [
             ("/logs/acme", true),
+            ("/logs/acme?x=1", true),
             ("/logs", true),
-            ("/prefix/logs/acme?x=1", true),
+            ("/prefix/logs/acme", false),
+            ("//logs/acme", false),
+            ("/./logs/acme", false),
+            ("/logs/../logs/acme", false),
+            ("/logs/./acme", false),
+            ("/logs/%61cme", false),
+            ("/Logs/acme", false),
             ("/logs/acme/", false),
             ("/logs/other", false),
             ("/logs/xacme", false),
@@ -292,7 +328,35 @@ mod tests {
             ("/", false),
             ("", false),
         ] {
-            assert_eq!(drain(&format!("https://h.example{path}")).is_path_of(&acme()), expect, "{path}");
+            let drain = drain(&format!("https://h.example{path}"));
+            assert_eq!(drain.is_path_of(&acme(), None), expect, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_the_public_address_may_be_in_front() {
+        for public in [
+            "https://h.example/warden",
+            "https://h.example/warden/logs",
+            "https://h.example/warden/logs/acme",
+        ] {
+            let public = PublicUrl::parse(public).expect(public);
+            assert_eq!(
+                (public.prefix(), &*public.of_path("/readyz")),
+                ("/warden", "https://h.example/warden/readyz")
+            );
+            for (path, expect) in [
+                ("/warden/logs/acme", true),
+                ("/warden/logs", true),
+                ("/logs/acme", true),
+                ("/wardenlogs/acme", false),
+                ("/warden//logs/acme", false),
+                ("/warden/warden/logs/acme", false),
+                ("/x/logs/acme", false),
+            ] {
+                let drain = drain(&format!("https://h.example{path}"));
+                assert_eq!(drain.is_path_of(&acme(), Some(&public)), expect, "{path}");
+            }
         }
     }
 

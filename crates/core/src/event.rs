@@ -45,6 +45,8 @@ pub enum Fact<D = DynoName> {
         total: Megabytes,
         /// `sample#memory_quota`.
         quota: Megabytes,
+        /// `sample#memory_swap`, if it can be read.
+        swap: Option<Megabytes>,
     },
     /// A line about a dyno's life cycle.
     Life { dyno: D, change: Change },
@@ -141,8 +143,8 @@ impl<D> Fact<D> {
             Self::Error { code, dyno: Some(dyno) } => Fact::Error { code, dyno: Some(name(dyno)?) },
             Self::Error { code, dyno: None } => Fact::Error { code, dyno: None },
             Self::Memory { dyno, used, permille } => Fact::Memory { dyno: name(dyno)?, used, permille },
-            Self::Sample { dyno, instance, total, quota } => {
-                Fact::Sample { dyno: name(dyno)?, instance, total, quota }
+            Self::Sample { dyno, instance, total, quota, swap } => {
+                Fact::Sample { dyno: name(dyno)?, instance, total, quota, swap }
             }
             Self::Life { dyno, change } => Fact::Life { dyno: name(dyno)?, change },
             Self::Release { version } => Fact::Release { version },

@@ -61,19 +61,50 @@ pub struct InstanceId {
 
 /// The error in a name, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{read:?} is not {what}: {allowed}")]
+#[error("{read:?} is not {what}: {allowed}{hint}")]
 pub struct NameError {
     what: &'static str,
     allowed: &'static str,
     read: String,
+    /// What was probably meant, as the end of the sentence.
+    hint: String,
 }
 
 impl NameError {
     fn new(what: &'static str, allowed: &'static str, read: &str) -> Self {
         // The text is untrusted: enough of it to recognise it, never all of it.
         let read = read.chars().take(limits::QUOTED_CHARS_MAX).collect();
-        Self { what, allowed, read }
+        Self { what, allowed, read, hint: String::new() }
     }
+}
+
+/// What a person probably meant who typed this for an app's name.
+fn meant_app(text: &str) -> String {
+    let text = text.trim().trim_matches(['"', '\'']);
+    if text.split_whitespace().nth(1).is_some() {
+        let names: Vec<&str> = text.split_whitespace().collect();
+        let are_names = names.len() <= 8 && names.iter().all(|name| is_app(name));
+        return match are_names {
+            true => format!("; separate apps with commas: {}", names.join(",")),
+            false => "; separate apps with commas".to_owned(),
+        };
+    }
+    let lower = text.to_ascii_lowercase();
+    let rest = lower.split_once("://").map_or(&*lower, |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let parts: Vec<&str> = rest.split(['/', ':', '?', '#']).filter(|part| !part.is_empty()).collect();
+    let name = match parts[..] {
+        ["dashboard.heroku.com", "apps", name, ..] | ["git.heroku.com" | "heroku.com", name, ..] => {
+            name.trim_end_matches(".git")
+        }
+        [host, ..] => host.strip_suffix(".herokuapp.com").map_or(host, |name| {
+            // Newer default domains end with twelve digits that are not part of the name.
+            let is_hash = |end: &str| end.len() == 12 && end.bytes().all(|b| b.is_ascii_hexdigit());
+            name.rsplit_once('-').filter(|(_, end)| is_hash(end)).map_or(name, |(name, _)| name)
+        }),
+        [] => return String::new(),
+    };
+    if is_app(name) { format!("; did you mean {name}?") } else { String::new() }
 }
 
 macro_rules! shown_as_text {
@@ -107,12 +138,18 @@ impl FromStr for AppName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let fits = (1..=limits::NAME_BYTES_MAX).contains(&text.len())
-            && !text.starts_with('-')
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        let error = || NameError::new("an app's name", "lower-case letters, digits and -, at most 128", text);
-        fits.then(|| Self(text.into())).ok_or_else(error)
+        let error = || NameError {
+            hint: meant_app(text),
+            ..NameError::new("an app's name", "lower-case letters, digits and -, at most 128", text)
+        };
+        is_app(text).then(|| Self(text.into())).ok_or_else(error)
     }
+}
+
+fn is_app(text: &str) -> bool {
+    (1..=limits::NAME_BYTES_MAX).contains(&text.len())
+        && !text.starts_with('-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 // === impl ProcessType ===
@@ -305,6 +342,30 @@ mod tests {
         }
         for text in ["", "a b", "a\n", "é", &"x".repeat(64)] {
             assert!(text.parse::<InstanceId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_app_that_is_nearly_named_is_suggested() {
+        for (text, hint) in [
+            ("acme.herokuapp.com", "did you mean acme?"),
+            ("acme-0123456789ab.herokuapp.com", "did you mean acme?"),
+            ("https://acme.herokuapp.com/", "did you mean acme?"),
+            ("https://dashboard.heroku.com/apps/acme/settings", "did you mean acme?"),
+            ("https://git.heroku.com/acme.git", "did you mean acme?"),
+            ("git@heroku.com:acme.git", "did you mean acme?"),
+            ("Acme", "did you mean acme?"),
+            (" acme ", "did you mean acme?"),
+            ("\"acme\"", "did you mean acme?"),
+            ("acme shop", "separate apps with commas: acme,shop"),
+            ("acme Shop!", "separate apps with commas"),
+        ] {
+            let error = text.parse::<AppName>().expect_err(text).to_string();
+            assert!(error.ends_with(hint), "{error}");
+        }
+        for text in ["", "-", "a_b", "https://"] {
+            let error = text.parse::<AppName>().expect_err(text).to_string();
+            assert!(error.ends_with("at most 128"), "{error}");
         }
     }
 }

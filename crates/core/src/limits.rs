@@ -22,7 +22,7 @@ const _: () = assert!(BODY_BYTES_MOST < 10u64.pow(COUNT_DIGITS_MAX as u32));
 // === Ingest ===
 
 /// Frames of one batch; the rest counts as one bad frame. Logplex holds 1,024 for a drain, and
-/// `drain.max_body` of 4 MiB has room for 87,000 of the shortest line.
+/// `drain.max_body` of 8 MiB has room for 174,000 of the shortest line, which no sender fills.
 pub const FRAMES_PER_BATCH_MAX: u64 = 100_000;
 
 /// The minimum time that a drain's frame id is remembered. Logplex retries at once, three times at most;
@@ -41,14 +41,13 @@ pub const QUEUED_BATCHES_MAX: usize = 1024;
 /// a flood of one app keeps the others waiting for a tenth of a second.
 pub const QUEUED_EVENTS_PER_APP_MAX: usize = 10_000;
 /// Longer than the 90 s for which Heroku's router keeps an idle connection to us, so that it is always
-/// the router that closes (H13 and H18 otherwise), and than the 144 s + 15 s of logplex itself.
-pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(180);
+/// the router that closes (H13 and H18 otherwise), and than the 318 s after which logplex may still use one.
+pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(340);
 
-const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() > 159);
+const _: () = assert!(KEEP_ALIVE_IDLE.as_secs() >= 330);
 
-/// Drains whose frame ids are remembered, the longest quiet one dropped: 200 apps with the maximum of five
-/// drains.
-pub const FRAME_ID_DRAINS_MAX: usize = 1024;
+/// Drains of one app whose frame ids are remembered, the longest quiet one dropped: an app has five at most.
+pub const FRAME_ID_DRAINS_PER_APP_MAX: usize = 8;
 
 /// `Retry-After` for a rejected batch. Logplex itself retries at once.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -85,6 +84,66 @@ pub const BODY_READ: Duration = Duration::from_secs(10);
 /// reserved as it arrives.
 pub const BODY_ROOM_BYTES: usize = 128 * 1024;
 
+/// Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`, 4096 on Linux).
+pub const CONNECTIONS_QUEUED_MAX: u32 = 4096;
+
+/// Connections of one app's drains, or half of `drain.max_connections` if that is less. Logplex opens a few
+/// for each drain.
+pub const CONNECTIONS_OF_APP_MAX: usize = 256;
+
+/// Places beyond `drain.max_connections`, for health checks and admins while all others are busy.
+pub const CONNECTIONS_RESERVED: usize = 16;
+
+/// Connections without a password so far, from one address. A browser opens six at a time.
+pub const STRANGERS_OF_ADDRESS_MAX: usize = 64;
+
+/// Strangers share a quarter of the places, or this many if that is more.
+pub const STRANGERS_LEAST: usize = 64;
+
+/// Bytes that are read at a time while the client has shown no password. A head has fewer.
+pub const STRANGER_READ_BYTES: usize = 4 * 1024;
+
+/// A head fits one packet; a second is enough for its retransmission. A slower one is evicted first.
+pub const HEAD_EXPECTED: Duration = Duration::from_secs(1);
+
+/// A body that has not moved for this long can be evicted.
+pub const BODY_STALL: Duration = Duration::from_secs(2);
+
+/// Bytes of all bodies in flight, and of those of one app; more if `drain.max_body` is that large.
+pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// See [`BODIES_BYTES_MAX`].
+pub const BODIES_OF_APP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes that a gzip decoder reads, or writes, before the work so far is compared with its limits.
+pub const UNPACK_PIECE_BYTES: usize = 16 * 1024;
+
+/// Packed bytes that may be read at first, and for each byte that has come out. A compressor adds five bytes
+/// to each 64 KiB that it cannot compress and ten to each line that it flushes, so an honest body stays far
+/// below.
+pub const UNPACK_EMPTY_BYTES: usize = 64 * 1024;
+/// See [`UNPACK_EMPTY_BYTES`].
+pub const UNPACK_GROWTH_MAX: usize = 4;
+
+/// Packed and unpacked bytes of a body that are read at once, by the thread that serves its connection: a
+/// millisecond or two, and more than a batch of logplex. Larger bodies are read on other threads.
+pub const UNPACK_AT_ONCE_BYTES: usize = 256 * 1024;
+
+/// Large bodies that are read at the same time, and those among them of one app. Each takes a core for up to
+/// a quarter of a second, and 20 MiB.
+pub const LARGE_BODIES_AT_ONCE: usize = 2;
+/// See [`LARGE_BODIES_AT_ONCE`].
+pub const LARGE_BODIES_OF_APP_AT_ONCE: usize = 1;
+
+const _: () = assert!(LARGE_BODIES_OF_APP_AT_ONCE < LARGE_BODIES_AT_ONCE);
+
+/// How long a large body waits for its turn, and how long its decompression may take. Logplex gives up after
+/// 5 s, and sends a batch again that is rejected for this.
+pub const LARGE_BODY_WAIT: Duration = Duration::from_secs(2);
+/// See [`LARGE_BODY_WAIT`].
+pub const UNPACK_TIME: Duration = Duration::from_secs(2);
+
+const _: () = assert!(LARGE_BODY_WAIT.as_secs() + UNPACK_TIME.as_secs() < 5);
+
 /// How long one write may stall because the client does not read.
 pub const WRITE_STALL: Duration = Duration::from_secs(20);
 
@@ -92,12 +151,16 @@ pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// close would reset the connection and lose it.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// Wrong passwords that one address may send in a burst, and the time until it may send one more. A person
-/// types fewer; a drain with a wrong password sends one with each batch.
+/// Wrong drain passwords that one address may send in a burst, and the time until it may send one more. A
+/// drain with a wrong password sends one with each batch.
 pub const WRONG_PASSWORDS: (u32, Duration) = (60, Duration::from_secs(1));
 
 /// The delay of the response to further wrong passwords. Logplex gives up after 5 s.
 pub const WRONG_PASSWORD_HOLD: Duration = Duration::from_millis(250);
+
+/// Wrong admin passwords and hook keys of one address, and the time within which they count. Then the
+/// address is refused until that time is over.
+pub const GUESSES: (u32, Duration) = (60, Duration::from_secs(60));
 
 /// Addresses whose wrong passwords are counted, at some 50 bytes each; all others share one budget.
 pub const WRONG_CALLERS_MAX: usize = 10_000;
@@ -119,6 +182,9 @@ pub const ORDER_WAIT: Duration = Duration::from_secs(25);
 
 /// The longest pause that a person may ask for.
 pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Characters of an admin's user name in the audit.
+pub const USER_CHARS_MAX: usize = 64;
 
 /// Characters of a person's reason for a pause.
 pub const PAUSE_REASON_CHARS_MAX: usize = 256;
@@ -152,6 +218,21 @@ pub const UNLISTED_ERRORS_PER_BATCH_MAX: usize = 4;
 /// Process types of one app that err and are not listed; a Procfile has a handful, and further ones leave no
 /// decision.
 pub const UNLISTED_TYPES_MAX: usize = 16;
+
+/// The bounds of one app's share of a table of dynos. A process type has a hundred dynos on Heroku unless
+/// support raises that; events about more names than the upper one are counted and dropped.
+pub const DYNOS_OF_APP_LEAST: usize = 200;
+/// See [`DYNOS_OF_APP_LEAST`].
+pub const DYNOS_OF_APP_MAX: usize = 2000;
+
+const _: () = assert!(APPS_MAX * DYNOS_OF_APP_LEAST <= DYNOS_MAX);
+
+/// A dyno that no event has named for this long makes room for another name of its app. Its state stays, and
+/// counts again with its next event.
+pub const DYNO_SILENT: Duration = Duration::from_secs(3600);
+
+/// How often a full share is searched for entries to drop.
+pub const SHARE_PRUNE_EVERY: Duration = Duration::from_secs(60);
 
 /// Process types read from one line about scaling; a Procfile has a handful.
 pub const SCALED_TYPES_MAX: usize = 64;
@@ -275,7 +356,7 @@ pub const OPEN_ORDERS_MAX: usize = 64;
 /// boot in between. A minute is 170 bytes, so a dyno costs 8 KiB at most.
 pub const TRAFFIC_MINUTES: u64 = 45;
 
-/// Dynos with traffic figures, over all apps: 80 MB if all of them are always busy.
+/// Dynos with traffic figures, split among the apps: 80 MB if all of them are always busy.
 pub const TRAFFIC_DYNOS_MAX: usize = 10_000;
 
 /// With fewer requests, the 95th percentile would be a single request.
@@ -301,7 +382,7 @@ pub const INCIDENT_QUIET: Duration = Duration::from_secs(15 * 60);
 /// The longest incident.
 pub const INCIDENT_SPAN_MAX: Duration = Duration::from_secs(86_400);
 
-/// Open incidents of one notifier; past it the oldest is forgotten.
+/// Open incidents of one notifier; past it the oldest of the app that has most is forgotten.
 pub const INCIDENTS_MAX: usize = 1024;
 
 /// Dynos in one incident; further dynos get another one.
@@ -447,7 +528,8 @@ pub const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// See [`REQUEST_TIMEOUT_MIN`].
 pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
-/// `drain.max_body`: a batch is about 100 KiB, one line at least 10 KiB.
+/// `drain.max_body`: a batch of logplex is about 100 KiB, one of log-shuttle up to 5 MB, one line at least
+/// 10 KiB.
 pub const BODY_BYTES_LEAST: u64 = 1024;
 /// See [`BODY_BYTES_LEAST`]; each connection may hold this many bytes.
 pub const BODY_BYTES_MOST: u64 = 256 * 1024 * 1024;
@@ -552,6 +634,33 @@ pub const REPLAY_FOLDS_MAX: usize = 4096;
 /// Bytes of an archive that are read at a time.
 pub const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
 
+/// Bytes of lines that a replay holds to put them in order. The text of an app's own lines is not among them,
+/// so that this is enough for a log of about a gigabyte.
+pub const REPLAY_HELD_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// How old the last line of standard input may be for it to be a live log, whose lines are not held.
+pub const REPLAY_LIVE: Duration = Duration::from_secs(10 * 60);
+
+/// The highest number of a dyno in a formation. Heroku allows 100 dynos of a type, and gives one-off dynos
+/// numbers of four digits.
+pub const FORMATION_INDEX_MAX: u32 = 999;
+
+/// Characters of a password or a key below which a warning is given: ten random letters and digits take
+/// centuries to guess over the network.
+pub const SECRET_CHARS_MIN: usize = 10;
+
+/// Pages of each app's decisions that `check` looks through for process types that are not listed.
+pub const CHECKED_PAGES_MAX: usize = 10;
+
+/// How long `check` waits for an answer at `public_url`, as long as logplex does.
+pub const WAY_IN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a refused request below `/logs` is logged; all are counted.
+pub const REFUSED_LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// Process types of one app in a replay. An app has a handful; names come from lines, which may hold any.
+pub const REPLAY_TYPES_MAX: usize = 256;
+
 /// Files from this size on get a progress bar.
 pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
@@ -622,11 +731,17 @@ pub const UNLISTED_RECHECK: Duration = Duration::from_secs(60);
 /// Lost lines are reported at most once per interval.
 pub const LOSS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// Rejected batches are reported at most once per interval, for each app and each path.
+pub const REJECTIONS_REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Paths whose rejected batches are counted apart.
+pub const REJECTED_PATHS_MAX: usize = 64;
+
 /// How long a batch on `POST /logs` waits for the first list of drains; logplex gives up after 5 s.
 pub const FIRST_LIST_WAIT: Duration = Duration::from_secs(3);
 
-/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked for
-/// if the API does not answer.
+/// How often the drains of an app are listed for batches of an unknown drain, and how often its id is asked
+/// for if the API does not answer.
 pub const DRAINS_ASKED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a drain of another app is reported while it goes on sending.
@@ -691,7 +806,7 @@ pub const HISTORY_WRITE_EVERY: Duration = Duration::from_millis(100);
 /// Rows that are written in one transaction: a few milliseconds in which a claim may have to wait.
 pub const ROWS_PER_WRITE_MAX: usize = 256;
 
-/// Kinds of refusals that are remembered for folding; past it, folding starts over.
+/// Kinds of refusals that are remembered for folding; past it, it starts over for the app that has most.
 pub const FOLDS_MAX: usize = 10_000;
 
 /// The longest span of a folded row, so that an app that errs for a week shows on each day.
@@ -722,6 +837,73 @@ pub const STORE_CONNECTIONS_MAX: u32 = 4;
 /// How often a replica reads the pauses set on others: "all of them within seconds".
 pub const PAUSES_READ_EVERY: Duration = Duration::from_secs(2);
 
+// === Days ===
+
+/// How long series are kept: the default, and what the settings allow. A day shows a daily pattern; more than
+/// a quarter of a year shows nothing that two weeks do not.
+pub const KEEP_SERIES: Duration = Duration::from_secs(14 * 86_400);
+/// See [`KEEP_SERIES`].
+pub const KEEP_SERIES_MIN: Duration = Duration::from_secs(86_400);
+/// See [`KEEP_SERIES`].
+pub const KEEP_SERIES_MAX: Duration = Duration::from_secs(90 * 86_400);
+
+/// Dynos of a type that are compared with each other, at least.
+pub const PEERS_LEAST: usize = 3;
+
+/// How often the ages of dynos are looked at, and how soon after a dyno's last line no longer.
+pub const AGES_EVERY: Duration = Duration::from_secs(15);
+/// See [`AGES_EVERY`].
+pub const AGES_HEARD: Duration = Duration::from_secs(30 * 60);
+
+/// How often quiet hours and former lives are read for rules that need them, at most; a slow store is read
+/// less often.
+pub const DAYS_READ_EVERY: Duration = Duration::from_secs(10);
+
+/// The part of the time that is spent on that.
+pub const DAYS_READ_SHARE: u32 = 20;
+
+/// Lives that the `proof` of a rule may ask for: as many as a verdict rests on.
+pub const PROOF_LIVES_MAX: u32 = 8;
+
+/// How long reading the series of an app may take: two weeks of two thousand dynos are 700,000 rows.
+pub const SERIES_WAIT: Duration = Duration::from_secs(20);
+
+/// How often steps that are over are written.
+pub const SERIES_WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// How soon an hour is written that is over, together with what comes in the meantime.
+pub const SERIES_WRITE_SOON: Duration = Duration::from_millis(50);
+
+/// Hours that wait to be written, at some 800 bytes each. Ten thousand dynos fill five hours of a store that
+/// is away; past it the oldest is dropped and counted.
+pub const SERIES_WAITING_MAX: usize = 50_000;
+
+/// How long an answer of `GET /dyno-sizes` holds, and how soon one that failed is asked again.
+pub const SIZES_HOLD: Duration = Duration::from_secs(86_400);
+/// See [`SIZES_HOLD`].
+pub const SIZES_RETRY: Duration = Duration::from_secs(600);
+
+/// Apps of one report whose place is asked for, two calls each.
+pub const REPORT_APPS_ASKED_MAX: usize = 20;
+
+/// Marks kept of five minutes of one dyno. A restart makes five.
+pub const STEP_MARKS_MAX: usize = 16;
+
+/// The least memory of a sample that is believed, in tenths of a megabyte: no process runs in a tenth of one.
+pub const MEMORY_TENTHS_MIN: u64 = 1;
+
+/// A sample of more than this many times the quota is not believed: Heroku kills a dyno at twice.
+pub const MEMORY_QUOTAS_MAX: u64 = 20;
+
+/// Dynos whose series are kept. Each takes some 600 bytes of memory.
+pub const SERIES_DYNOS_MAX: usize = 120_000;
+
+/// Steps of one dyno that a report reads: a quarter of a year.
+pub const SERIES_STEPS_MAX: usize = 90 * 288;
+
+/// Dynos of one app in a report. At 4032 steps of 80 bytes, a hundred of them take 32 MB for two weeks.
+pub const REPORT_DYNOS_MAX: usize = 2_000;
+
 // === Page ===
 
 /// Points of one dyno's chart: a minute each, three hours.
@@ -730,7 +912,7 @@ pub const TRACE_POINTS_MAX: usize = 180;
 /// Restarts marked on one dyno's chart. The default `max_restarts` is 8 in 2 h.
 pub const TRACE_MARKS_MAX: usize = 32;
 
-/// Dynos that have a chart. At 360 bytes of points each, all of them take about 10 MB.
+/// Dynos that have a chart, split among the apps. At 360 bytes of points each, all of them take about 10 MB.
 pub const TRACES_MAX: usize = 20_000;
 
 /// Dynos of one app on the overview; further healthy ones are only counted.

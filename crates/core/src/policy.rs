@@ -61,6 +61,17 @@ pub struct Rule {
     pub name: Arc<str>,
     pub trigger: Trigger,
     pub act: Act,
+    /// When this rule may act, in addition to the policy's windows; empty means always.
+    pub window: Vec<Window>,
+    /// Only for memory and swap: what must have happened before it restarts.
+    pub proof: Option<Proof>,
+}
+
+/// Of the last `of` lives of a process type, `breached` must have gone over the quota: `2 of 3`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Proof {
+    pub breached: u32,
+    pub of: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +84,18 @@ pub enum Trigger {
         /// By the time in the lines.
         lasting: Duration,
     },
+    /// Swap above `above` in every sample of a span of `lasting`.
+    Swap { above: MemoryBound, lasting: Duration },
+    /// A process older than this.
+    Uptime { above: Duration },
+    /// A median service time of more than this multiple of the median of the other dynos of its type.
+    SlowerThanPeers { above: Factor },
+}
+
+/// A multiple, in thousandths: `1.5x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Factor {
+    pub permille: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! One value produces the log line, the metric, the row in the store and the line on a page, so they cannot
 //! disagree.
 
+pub mod admin;
 pub mod hold;
 mod notice;
 pub mod view;
@@ -15,9 +16,11 @@ use jiff::Timestamp;
 
 use crate::api::{ApiError, DynoInfo};
 use crate::codes::{self, Code};
+use crate::days::verdict::Verdict;
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
+use crate::record::admin::AdminAct;
 use crate::record::hold::Hold;
 use crate::time::spoken;
 
@@ -68,6 +71,8 @@ pub enum Action {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
     pub code: Option<Code>,
+    /// What a rule without a code measured.
+    pub measure: Measure,
     /// The time in the line that fired the rule.
     pub line_at: Option<Timestamp>,
     pub lines: u32,
@@ -75,6 +80,18 @@ pub struct Evidence {
     pub memory: Option<MemoryReading>,
     /// The dyno as the API showed it.
     pub seen: Option<DynoInfo>,
+}
+
+/// What a rule on something other than a code compares with its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Measure {
+    #[default]
+    Memory,
+    ServiceTime,
+    Swap,
+    Uptime {
+        above: Duration,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +211,8 @@ pub enum NoticeKind {
         release: Option<u64>,
         /// Give-ups in a row, this one included.
         times: u32,
+        /// What the last lives of its process type say about its memory.
+        verdict: Verdict,
     },
     /// API calls are left again.
     CallsLeft,
@@ -226,6 +245,8 @@ pub enum NoticeKind {
     RestartFailed(RestartResult),
     ApiRecovered,
     Health(HealthAlert),
+    /// A person or a script paused, resumed or restarted something.
+    Admin(AdminAct),
 }
 
 // === impl Record ===
@@ -287,7 +308,12 @@ impl Decision {
             (Some(code), 1) => titled(*code),
             (Some(code), lines) => format!("{} × {lines}", titled(*code)),
             (None, _) if &*self.rule == MANUAL => "manual restart".to_owned(),
-            (None, _) => "memory above the rule's limit".to_owned(),
+            (None, _) => match self.evidence.measure {
+                Measure::Memory => "memory above the rule's limit".to_owned(),
+                Measure::ServiceTime => "slower than the other dynos of its type".to_owned(),
+                Measure::Swap => "swap above the rule's limit".to_owned(),
+                Measure::Uptime { above } => format!("up for more than {}", spoken(above)),
+            },
         };
         if let Some(memory) = &self.evidence.memory {
             text.push_str(&format!(" at {memory}"));

@@ -100,6 +100,13 @@ impl Traffic {
         figures
     }
 
+    /// The median service time of a whole minute in milliseconds; none with too few requests.
+    pub fn median_ms(&self, minute: u64) -> Option<u64> {
+        let minute = self.minutes.iter().find(|known| known.index == minute)?;
+        let counts: [u64; Histogram::BUCKETS] = minute.services.counts.map(u64::from);
+        percentile(&counts, 50).map(|median| median.as_millis() as u64)
+    }
+
     /// Whether the data is too old to keep.
     pub fn is_over(&self, now: Duration) -> bool {
         self.minutes.back().is_none_or(|last| last.index + limits::TRAFFIC_MINUTES <= minute_of(now))
@@ -177,11 +184,15 @@ fn bucket_start(bucket: usize) -> u64 {
 
 /// The 95th percentile, assuming an even spread over its bucket.
 fn percentile_95(counts: &[u64; Histogram::BUCKETS]) -> Option<Duration> {
+    percentile(counts, 95)
+}
+
+fn percentile(counts: &[u64; Histogram::BUCKETS], percent: u64) -> Option<Duration> {
     let total: u64 = counts.iter().sum();
     if total < limits::TRAFFIC_REQUESTS_LEAST {
         return None;
     }
-    let rank = (total * 95).div_ceil(100);
+    let rank = (total * percent).div_ceil(100);
     let mut below = 0;
     for (bucket, count) in counts.iter().enumerate() {
         if below + count >= rank {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::event::Megabytes;
-use crate::policy::{MemoryBound, Rate};
+use crate::policy::{Factor, MemoryBound, Proof, Rate};
 
 /// The expected form of a text; its `Display` lists all that is allowed, with examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +17,15 @@ pub enum UnitError {
     /// See [`duration`].
     #[error("a duration such as 300ms, 30s, 5m, 2h, 1d or 1h30m")]
     Duration,
+    /// See [`Factor`].
+    #[error("a multiple such as 1.5x or 2x")]
+    Factor,
     /// See [`MemoryBound`].
     #[error("a percentage of the quota such as 95% or 102.5%, or a size such as 480MB or 1.5GB")]
     Memory,
+    /// See [`Proof`].
+    #[error("two numbers such as \"2 of 3\", the first not above the second")]
+    Proof,
     /// See [`Rate`].
     #[error("a number and a duration, such as 3/2h for three in any two hours")]
     Rate,
@@ -137,6 +143,44 @@ impl FromStr for Rate {
         let count = u32::try_from(count).ok().and_then(NonZeroU32::new).ok_or(UnitError::Rate)?;
         let per = duration(per).map_err(|_| UnitError::Rate)?;
         if rest.is_empty() && !per.is_zero() { Ok(Self { count, per }) } else { Err(UnitError::Rate) }
+    }
+}
+
+// === impl Factor ===
+
+impl FromStr for Factor {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let Some((permille, "x")) = fixed_point(text, 3) else { return Err(UnitError::Factor) };
+        Ok(Self { permille: u32::try_from(permille).map_err(|_| UnitError::Factor)? })
+    }
+}
+
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x", f64::from(self.permille) / 1000.0)
+    }
+}
+
+// === impl Proof ===
+
+impl FromStr for Proof {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let (breached, of) = text.split_once(" of ").ok_or(UnitError::Proof)?;
+        let number = |text: &str| match whole_number(text.trim()) {
+            Some((number, "")) => u32::try_from(number).map_err(|_| UnitError::Proof),
+            _ => Err(UnitError::Proof),
+        };
+        Ok(Self { breached: number(breached)?, of: number(of)? })
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.breached, self.of)
     }
 }
 

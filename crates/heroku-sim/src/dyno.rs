@@ -19,34 +19,42 @@ pub struct Size {
     pub quota_mb: u32,
     /// The bound for R15, at which the process is killed, in MB.
     pub kill_mb: u32,
+    /// The price of a month, in cents.
+    pub cents: u32,
     /// In a Private Space: does not swap and so never logs R14.
     pub private: bool,
 }
 
 impl Size {
-    const fn common(name: &'static str, label: &'static str, quota_mb: u32, kill_mb: u32) -> Self {
-        Self { name, label, quota_mb, kill_mb, private: false }
+    const fn common(
+        name: &'static str,
+        label: &'static str,
+        quota_mb: u32,
+        kill_mb: u32,
+        cents: u32,
+    ) -> Self {
+        Self { name, label, quota_mb, kill_mb, cents, private: false }
     }
 
-    const fn private(name: &'static str, label: &'static str, quota_mb: u32) -> Self {
-        Self { name, label, quota_mb, kill_mb: quota_mb, private: true }
+    const fn private(name: &'static str, label: &'static str, quota_mb: u32, cents: u32) -> Self {
+        Self { name, label, quota_mb, kill_mb: quota_mb, cents, private: true }
     }
 }
 
 /// 512 MB, killed at 1 GB: the most common size.
-pub static STANDARD_1X: Size = Size::common("standard-1X", "Standard-1X", 512, 1024);
+pub static STANDARD_1X: Size = Size::common("standard-1X", "Standard-1X", 512, 1024, 2500);
 
 /// Every size, as `GET /dyno-sizes` lists them.
 pub static SIZES: [&Size; 9] = [
-    &Size::common("eco", "Eco", 512, 1024),
-    &Size::common("basic", "Basic", 512, 1024),
+    &Size::common("eco", "Eco", 512, 1024, 500),
+    &Size::common("basic", "Basic", 512, 1024, 700),
     &STANDARD_1X,
-    &Size::common("standard-2X", "Standard-2X", 1024, 2048),
-    &Size::common("performance-m", "Performance-M", 2560, 5120),
-    &Size::common("performance-l", "Performance-L", 14_336, 28_672),
-    &Size::private("private-s", "Private-S", 1024),
-    &Size::private("private-m", "Private-M", 2560),
-    &Size::private("private-l", "Private-L", 14_336),
+    &Size::common("standard-2X", "Standard-2X", 1024, 2048, 5000),
+    &Size::common("performance-m", "Performance-M", 2560, 5120, 25_000),
+    &Size::common("performance-l", "Performance-L", 14_336, 28_672, 50_000),
+    &Size::private("private-s", "Private-S", 1024, 12_500),
+    &Size::private("private-m", "Private-M", 2560, 25_000),
+    &Size::private("private-l", "Private-L", 14_336, 50_000),
 ];
 
 /// A process's memory use over its life.

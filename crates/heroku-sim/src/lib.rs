@@ -15,6 +15,7 @@ pub mod app;
 pub mod bucket;
 #[cfg(feature = "server")]
 pub mod clock;
+pub mod curve;
 #[cfg(feature = "server")]
 mod delivery;
 pub mod dyno;

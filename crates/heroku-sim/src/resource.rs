@@ -126,7 +126,7 @@ pub fn size(size: &Size) -> Value {
     json!({
         "architecture": "amd64",
         "compute": 1,
-        "cost": null,
+        "cost": { "cents": size.cents, "unit": "month" },
         "dedicated": size.private,
         "dyno_units": 1,
         "generation": { "id": GENERATION_ID, "name": "cedar" },

@@ -7,7 +7,9 @@ use flate2::write::GzEncoder;
 use http::StatusCode;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 
-use super::{Harness, PEER, basic, figure, frame, harness, harness_with_queue, r14, request, settings, text};
+use super::{
+    Harness, PEER, basic, figure, frame, harness, harness_with_queue, next, r14, request, settings, text,
+};
 use crate::driver::Command;
 use crate::http::reply;
 use dynowarden_core::engine::status::AppStatus;
@@ -15,7 +17,7 @@ use dynowarden_core::event::Fact;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
 use dynowarden_core::record::hold::Hold;
-use dynowarden_core::record::{Action, Decision, Evidence, MANUAL};
+use dynowarden_core::record::{Action, Decision, Evidence, MANUAL, Record, Scope};
 
 /// Two apps, the second with a password of its own.
 async fn two_apps() -> Harness {
@@ -204,8 +206,9 @@ async fn bodies_are_limited_before_and_after_decompression() {
         assert_eq!(response.status().as_u16(), expect, "{encoding:?}");
     }
     let mut reported = 0;
-    while harness.commands.try_recv().is_ok() {
-        reported += 1;
+    while let Ok(command) = harness.commands.try_recv() {
+        // The bomb is reported to people.
+        reported += usize::from(matches!(command, Command::Events { .. }));
     }
     assert_eq!(reported, 3, "plain, packed, and the good part of the broken one");
     assert_eq!(figure(&harness, r#"bad_frames_total{app="acme",kind="packing"}"#).await, Some(2.0));
@@ -283,11 +286,12 @@ async fn admin_routes_require_the_admin_password() {
 #[tokio::test]
 async fn a_pause_and_its_end_reach_the_engine() {
     let mut harness = two_apps().await;
-    let admin = [("authorization", "Bearer admin")];
+    let json = ("content-type", "application/json; charset=utf-8");
+    let admin = [("authorization", "Bearer admin"), json];
     let order = r#"{"app":"blog","for":"2h","reason":"Black Friday"}"#;
     let asked = harness.service.ask(PEER, request("POST /api/v1/pause", &admin, order));
     let (response, command) = tokio::join!(asked, async {
-        let Some(Command::Pause { app, until, reason, kept }) = harness.commands.recv().await else {
+        let Some(Command::Pause { app, until, reason, kept }) = next(&mut harness.commands).await else {
             panic!("no pause")
         };
         kept.send(()).expect("the handler waits until the pause is saved");
@@ -303,7 +307,7 @@ async fn a_pause_and_its_end_reach_the_engine() {
     for body in ["", "{}", r#"{"app":null}"#] {
         let asked = harness.service.ask(PEER, request("POST /api/v1/resume", &admin, body));
         let (response, ()) = tokio::join!(asked, async {
-            let Some(Command::Resume { app: None, kept }) = harness.commands.recv().await else {
+            let Some(Command::Resume { app: None, kept }) = next(&mut harness.commands).await else {
                 panic!("no end: {body}")
             };
             kept.send(()).expect("the handler waits until the end is saved");
@@ -313,11 +317,13 @@ async fn a_pause_and_its_end_reach_the_engine() {
     // A pause of all apps still holds for each of them.
     let asked = harness.service.ask(PEER, request("POST /api/v1/resume", &admin, r#"{"app":"blog"}"#));
     let (response, ()) = tokio::join!(asked, async {
-        let Some(Command::Resume { app: Some(AppId(1)), kept }) = harness.commands.recv().await else {
+        let Some(Command::Resume { app: Some(AppId(1)), kept }) = next(&mut harness.commands).await else {
             panic!("no end")
         };
         kept.send(()).expect("the handler waits until the end is saved");
-        let Some(Command::Status { answer }) = harness.commands.recv().await else { panic!("no question") };
+        let Some(Command::Status { answer }) = next(&mut harness.commands).await else {
+            panic!("no question")
+        };
         let paused = Some((until, "a launch".into()));
         answer.send(vec![AppStatus { app: AppId(1), dynos: Vec::new(), paused }]).expect("the handler waits");
     });
@@ -335,8 +341,16 @@ async fn a_pause_and_its_end_reach_the_engine() {
         assert_eq!(response.status().as_u16(), expect, "{body}");
         assert!(text(response).await.starts_with(r#"{"error":"#), "{body}");
     }
-    assert!(harness.commands.try_recv().is_err());
-    let cross_site = [("authorization", "Bearer admin"), ("sec-fetch-site", "cross-site")];
+    while let Ok(command) = harness.commands.try_recv() {
+        assert!(matches!(command, Command::Publish(_)), "{command:?}");
+    }
+    // A form of another site can send no JSON.
+    for content_type in ["text/plain", "application/x-www-form-urlencoded"] {
+        let headers = [("authorization", "Bearer admin"), ("content-type", content_type)];
+        let response = harness.service.ask(PEER, request("POST /api/v1/resume", &headers, "{}")).await;
+        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
+    }
+    let cross_site = [("authorization", "Bearer admin"), ("sec-fetch-site", "cross-site"), json];
     let response = harness.service.ask(PEER, request("POST /api/v1/resume", &cross_site, "{}")).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }
@@ -347,7 +361,7 @@ async fn the_hook_sends_the_order_and_returns_the_decisions() {
     let service = harness.service.clone();
     let engine = tokio::spawn(async move {
         let mut orders = Vec::new();
-        while let Some(command) = harness.commands.recv().await {
+        while let Some(command) = next(&mut harness.commands).await {
             let Command::Order { app, dyno, answer, forced: false } = command else {
                 panic!("no order: {command:?}")
             };
@@ -397,6 +411,51 @@ async fn the_hook_sends_the_order_and_returns_the_decisions() {
 }
 
 #[tokio::test]
+async fn every_act_of_an_admin_is_recorded() {
+    let mut harness = two_apps().await;
+    let service = harness.service.clone();
+    let engine = tokio::spawn(async move {
+        let mut acts = Vec::new();
+        while let Some(command) = harness.commands.recv().await {
+            match command {
+                Command::Order { answer, .. } => answer.send(Vec::new()).expect("the handler waits"),
+                Command::Pause { kept, .. } | Command::Resume { kept, .. } => {
+                    kept.send(()).expect("the handler waits");
+                }
+                Command::Publish(record) => {
+                    let Record::Notice(notice) = *record else { panic!("{record:?}") };
+                    acts.push((notice.scope, notice.what.label(), notice.what.to_string()));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        acts
+    });
+    let admin = basic("admin");
+    let json = [("authorization", admin.as_str()), ("content-type", "application/json")];
+    let pause = r#"{"app":"acme","for":"2h","reason":"a launch"}"#;
+    for (line, headers, body, expect) in [
+        ("POST /api/v1/pause", &json[..], pause, 200),
+        ("POST /api/v1/pause", &json[..], r#"{"for":"2h"}"#, 200),
+        ("POST /api/v1/pause", &json[..], r#"{"app":"none","for":"2h"}"#, 404),
+        ("POST /hooks/restart/acme?key=hook", &[], r#"{"dyno":"web.1"}"#, 202),
+        ("POST /hooks/restart/acme?key=wrong", &[], r#"{"dyno":"web.1"}"#, 401),
+    ] {
+        let response = service.ask(PEER, request(line, headers, body)).await;
+        assert_eq!(response.status().as_u16(), expect, "{line} {body}");
+    }
+    drop((service, harness.service));
+    let acts = engine.await.expect("no panic");
+    let [of_app, of_all, hook] = &*acts else { panic!("{acts:?}") };
+    assert_eq!((of_app.0, of_app.1), (Scope::App(AppId(0)), "pause"));
+    assert!(of_app.2.ends_with("(a launch), by \"drain\" from 203.0.113.1 through the API"), "{}", of_app.2);
+    assert_eq!((of_all.0, of_all.1), (Scope::Account, "pause"));
+    assert_eq!((hook.0, hook.1), (Scope::App(AppId(0)), "manual_restart"));
+    let text = "restart of web.1 requested: no dyno to restart, from 203.0.113.1 through the hook";
+    assert_eq!(hook.2, text);
+}
+
+#[tokio::test]
 async fn a_hook_answers_503_at_shutdown() {
     let harness = two_apps().await;
     drop(harness.commands);
@@ -426,46 +485,63 @@ async fn only_wrong_passwords_are_delayed() {
     // A driver that is gone answers at once, and no time passes.
     harness.commands.close();
     let (burst, period) = limits::WRONG_PASSWORDS;
-    for (last, (line, right, accepted, throttled_status)) in (1_u8..).zip([
-        ("POST /logs/acme", basic("drain"), 204, 401),
-        ("POST /logs/none", basic("drain"), 404, 401),
-        ("POST /logs", basic("drain"), 404, 401),
-        ("GET /metrics", basic("admin"), 200, 429),
-        ("GET /assets/none", "Bearer admin".to_owned(), 404, 429),
-        ("POST /pause", basic("admin"), 403, 429),
-        ("POST /hooks/restart/none", "Bearer hook".to_owned(), 404, 429),
+    for (last, (line, right, accepted)) in (1_u8..).zip([
+        ("POST /logs/acme", basic("drain"), 204),
+        ("POST /logs/none", basic("drain"), 404),
+        ("POST /logs", basic("drain"), 404),
     ]) {
         let (us, others) = ([198, 51, 100, last], [203, 0, 113, last]);
-        // A request without a password does not count: browsers send it first.
         for _ in 0..2 * burst {
             assert_eq!(try_password(&harness, us, line, None).await, (401, false), "{line}");
         }
-        let wrong = |number| match right.strip_prefix("Bearer ") {
-            Some(_) => format!("Bearer guess-{number}"),
-            None => basic(&format!("guess-{number}")),
-        };
+        let wrong = |number| basic(&format!("guess-{number}"));
         for number in 0..burst {
             assert_eq!(try_password(&harness, us, line, Some(&wrong(number))).await, (401, false), "{line}");
         }
         for number in 0..burst {
-            assert_eq!(
-                try_password(&harness, us, line, Some(&wrong(number))).await,
-                (throttled_status, true),
-                "{line}"
-            );
+            assert_eq!(try_password(&harness, us, line, Some(&wrong(number))).await, (401, true), "{line}");
             assert_eq!(try_password(&harness, us, line, Some(&right)).await, (accepted, false), "{line}");
         }
         assert_eq!(try_password(&harness, others, line, Some(&wrong(0))).await, (401, false), "{line}");
         tokio::time::advance(period).await;
         assert_eq!(try_password(&harness, us, line, Some(&wrong(0))).await, (401, false), "{line}");
-        assert_eq!(
-            try_password(&harness, us, line, Some(&wrong(0))).await,
-            (throttled_status, true),
-            "{line}"
-        );
+        assert_eq!(try_password(&harness, us, line, Some(&wrong(0))).await, (401, true), "{line}");
     }
     let throttled = figure(&harness, r#"refused_requests_total{reason="throttled"}"#).await;
-    assert_eq!(throttled, Some(7.0 * f64::from(burst + 1)));
+    assert_eq!(throttled, Some(3.0 * f64::from(burst + 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_wrong_secrets_lock_their_address_out() {
+    let harness = two_apps().await;
+    let (max, span) = limits::GUESSES;
+    for (last, (line, right, accepted)) in (1_u8..).zip([
+        ("GET /metrics", basic("admin"), 200),
+        ("GET /assets/none", "Bearer admin".to_owned(), 404),
+        ("POST /pause", basic("admin"), 403),
+        ("POST /hooks/restart/none", "Bearer hook".to_owned(), 404),
+    ]) {
+        let (us, others) = ([198, 51, 100, last], [203, 0, 113, last]);
+        // A request without a password does not count: browsers send it first.
+        for _ in 0..2 * max {
+            assert_eq!(try_password(&harness, us, line, None).await, (401, false), "{line}");
+        }
+        let wrong =
+            |number| right.replace(right.split(' ').next_back().unwrap_or_default(), "Z3Vlc3M6") + number;
+        for _ in 0..max {
+            assert_eq!(try_password(&harness, us, line, Some(&wrong("eA=="))).await, (401, false), "{line}");
+        }
+        // Not even the right one is compared, whatever the route.
+        for shown in [&wrong("eA=="), &right] {
+            assert_eq!(try_password(&harness, us, line, Some(shown)).await, (429, true), "{line}");
+        }
+        assert_eq!(try_password(&harness, us, "GET /metrics", Some(&basic("admin"))).await, (429, true));
+        let drain = try_password(&harness, us, "POST /logs/acme", Some(&basic("drain"))).await;
+        assert_eq!(drain, (204, false), "logplex is never locked out");
+        assert_eq!(try_password(&harness, others, line, Some(&right)).await, (accepted, false), "{line}");
+        tokio::time::advance(span).await;
+        assert_eq!(try_password(&harness, us, line, Some(&right)).await, (accepted, false), "{line}");
+    }
 }
 
 #[tokio::test]

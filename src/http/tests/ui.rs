@@ -156,7 +156,11 @@ async fn only_our_own_forms_are_carried_out() {
         assert_eq!(location.is_some(), expect == 303);
         // The status is answered after earlier commands.
         assert!(service.handle.status().await.is_ok());
-        assert_eq!(seen.try_recv().is_ok(), expect == 303, "{path} {headers:?} {fields}");
+        let mut commands = 0;
+        while let Ok(command) = seen.try_recv() {
+            commands += u32::from(!matches!(command, Command::Publish(_)));
+        }
+        assert_eq!(commands, u32::from(expect == 303), "{path} {headers:?} {fields}");
     }
     assert_eq!(service.ask(PEER, request("POST /pause", &[], format!("token={ours}"))).await.status(), 401);
     assert_eq!(get(&service, "/pause", &[]).await.status(), StatusCode::METHOD_NOT_ALLOWED);

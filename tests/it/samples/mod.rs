@@ -3,6 +3,7 @@
 
 mod docs;
 mod image;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -141,7 +142,10 @@ fn compose_replicas_share_one_database_behind_one_proxy() {
             (&postgres["environment"]["POSTGRES_USER"], &postgres["environment"]["POSTGRES_DB"]);
         let password = filled_in("POSTGRES_PASSWORD");
         let (user, base) = (user.as_str().expect("a user"), base.as_str().expect("a database"));
-        assert_eq!(env["DATABASE_URL"], format!("postgres://{user}:{password}@postgres/{base}"));
+        assert_eq!(
+            env["DATABASE_URL"],
+            format!("postgres://{user}:{password}@postgres/{base}?sslmode=disable")
+        );
         port = settings.port;
     }
     let caddyfile = interpolated(compose["configs"]["caddyfile"]["content"].as_str().expect("a Caddyfile"));
@@ -174,7 +178,7 @@ fn the_deploy_button_asks_for_every_required_setting() {
         let value = match (ask["value"].as_str(), ask["generator"].as_str()) {
             (Some(value), None) => value.to_owned(),
             // Heroku makes 32 random octets in hex, different each time.
-            (None, Some("secret")) => format!("{:064x}", env.len() + 1),
+            (None, Some("secret")) => format!("{:x}{:062x}", 0xab, env.len() + 1),
             (None, None) => {
                 let is_asked = ask["required"] == true || name == "SLACK_URL";
                 assert!(is_asked, "{name} has a value, or makes one, or is asked for");

@@ -63,7 +63,7 @@ impl Simulation {
         }
         self.life += 1;
         self.figures.did("lives", 1);
-        self.liveness.born();
+        self.liveness.born(self.clock());
         let plans: Vec<_> = self.scenario.apps.iter().map(|app| app.plan.clone()).collect();
         let watch = |plan: &dynowarden_core::policy::AppPlan| ProcessTypeFilter {
             process_types: plan.policy.process_types.clone(),
@@ -222,7 +222,9 @@ impl Simulation {
                 self.figures.did("errors", 1);
                 self.invariants.promises.heard(app, dyno, event.at, self.now);
                 let fresh = since(event.at, self.now) < secs(90);
-                if fresh && !self.scenario.is_calm && !self.scenario.apps[app].plan.dry_run {
+                let listed = self.invariants.policy(app).process_types.contains(dyno.process_type());
+                let plan = &self.scenario.apps[app].plan;
+                if fresh && listed && !self.scenario.is_calm && !plan.dry_run {
                     self.excuse_clock();
                     self.excuse_api();
                     if self.platform.bucket.remaining(self.now) < 60 {

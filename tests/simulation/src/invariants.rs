@@ -309,7 +309,7 @@ impl Invariants {
         let engaged = self.engaged.iter().filter(|(_, of, _)| *of == app).map(|(_, _, name)| name);
         let ours = self.out.iter().filter(|(of, _)| *of == app).map(|(_, name)| name);
         let ours: BTreeSet<DynoName> = engaged.chain(ours).cloned().collect();
-        self.promises.spares((app, &seen.name), list, &ours, &self.plans[app].policy, now)?;
+        self.promises.spares((app, &seen.name), (list, &ours), &self.plans[app].policy, now)?;
         self.engaged.push((holder, app, seen.name.clone()));
         attempt.claimed = Some(seen.clone());
         attempt.claim_granted = false;

@@ -49,6 +49,7 @@ pub struct Liveness {
     /// Since when a dyno errs that people must be told about if it is not restarted.
     erring: HashMap<(usize, DynoName), Owed>,
     told: HashMap<(usize, DynoName), Timestamp>,
+    is_born_astray: bool,
     /// The end of each give-up, and its release.
     given_up: HashMap<(usize, DynoName), (Timestamp, u64, Option<Timestamp>)>,
     /// Dynos that count as restarted until then, although they may not have been.
@@ -91,9 +92,11 @@ impl Liveness {
         self.told.insert((app, dyno), now);
     }
 
-    /// The daemon starts, and knows of errors only what it receives.
-    pub fn born(&mut self) {
+    /// The daemon starts, and knows of errors only what it receives. With a wrong clock, it takes the times in
+    /// the store for later than they are, until it starts again.
+    pub fn born(&mut self, clock: Clock) {
         self.erring.clear();
+        self.is_born_astray = clock.skew.abs() > jiff::SignedDuration::from_secs(60);
     }
 
     pub fn gave_up(&mut self, app: usize, dyno: DynoName, until: Timestamp, version: u64) {
@@ -188,7 +191,7 @@ impl Liveness {
         clock: Clock,
     ) -> Option<&'static str> {
         let now = clock.now;
-        if self.troubles.values().any(|until| *until > now) {
+        if self.is_born_astray || self.troubles.values().any(|until| *until > now) {
             return Some("trouble");
         }
         if self.scaling.get(&(app, name.process_type().clone())).is_some_and(|(until, _)| *until > now) {

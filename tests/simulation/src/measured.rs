@@ -221,7 +221,13 @@ fn app(index: usize, webs: u32, behaviour: Behaviour) -> ScenarioApp {
         window: Vec::new(),
     };
     let trigger = Trigger::Errors { codes: vec![Code::R14], count: number(1), within: secs(300) };
-    let rules = vec![Rule { name: "memory-quota-exceeded".into(), trigger, act: Act::Restart }];
+    let rules = vec![Rule {
+        name: "memory-quota-exceeded".into(),
+        trigger,
+        act: Act::Restart,
+        window: Vec::new(),
+        proof: None,
+    }];
     let plan = AppPlan { name: spec.name.clone(), dry_run: false, policy, rules };
     ScenarioApp { spec, plan, dynos: Vec::new() }
 }

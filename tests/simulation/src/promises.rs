@@ -23,6 +23,8 @@ pub struct Promises {
     booted_at: HashMap<(usize, ProcessType), Timestamp>,
     /// When the daemon last died.
     died_at: Option<Timestamp>,
+    /// Apps with preboot, whose old instances write under the same name for minutes.
+    preboot: BTreeSet<usize>,
     released_at: HashMap<usize, Timestamp>,
 }
 
@@ -30,6 +32,8 @@ pub struct Promises {
 struct Place {
     /// When the API last accepted a DELETE.
     accepted_at: Option<Timestamp>,
+    /// DELETEs that were accepted and never carried out.
+    ignored: u32,
     /// Since when no instance has been up; none while one is.
     down_since: Option<Timestamp>,
     newest_error: Option<Timestamp>,
@@ -57,6 +61,8 @@ struct Taken {
     is_forced: bool,
     /// The new instance, once it is up, and since when.
     up: Option<(InstanceId, Timestamp)>,
+    /// Whether the daemon died before it knew whether it helped.
+    is_inherited: bool,
     /// When the new instance first wrote the error, if that was soon after it was up.
     useless_at: Option<Timestamp>,
     /// When the daemon received such a line.
@@ -77,6 +83,9 @@ impl Promises {
     /// Looks at every dyno. Must be called before the world goes on.
     pub fn look(&mut self, plans: &[AppPlan], world: &World, now: Timestamp) {
         for (app, plan) in plans.iter().enumerate() {
+            if world.app(plan.name.as_str()).is_some_and(|app| app.spec.preboot) {
+                self.preboot.insert(app);
+            }
             let is_up = |name: &DynoName| {
                 world.dynos(&plan.name).any(|twin| twin.name == *name && twin.state == DynoState::Up)
             };
@@ -128,12 +137,17 @@ impl Promises {
         place.newest_sample = place.newest_sample.max(Some(at));
     }
 
-    /// The daemon received an error that was written at `at`.
+    /// The daemon received an error that was written at `at`, when no other instance can have written it.
     pub fn heard(&mut self, app: usize, dyno: &DynoName, at: Timestamp, now: Timestamp) {
+        if self.preboot.contains(&app) {
+            return;
+        }
         if let Some(last) = self.places.get_mut(&(app, dyno.clone())).and_then(|place| place.taken.last_mut())
             && let Some((_, up_at)) = last.up
+            && !last.is_inherited
             && last.useless_at.is_some_and(|first| first <= at)
             && since(up_at, at) + secs(5) <= HELP_WITHIN
+            && since(last.at, at) > OLD_PROCESS_MAX
         {
             last.heard_at.get_or_insert(now);
         }
@@ -146,6 +160,9 @@ impl Promises {
             place.accepted_at = place.accepted_at.filter(|at| since(*at, now) > secs(2));
             let Some(last) = place.taken.last_mut() else { continue };
             last.heard_at = last.heard_at.filter(|at| since(*at, now) > secs(2));
+            // The next process does not know whether preboot is on until it inspects a dyno, so errors soon
+            // after the restart may be the old dyno's.
+            last.is_inherited |= last.heard_at.is_none();
         }
     }
 
@@ -193,8 +210,10 @@ impl Promises {
     /// The API itself answered a DELETE, or it was surely not sent.
     pub fn answered(&mut self, app: usize, dyno: &DynoName, is_accepted: bool, now: Timestamp) {
         let place = self.places.entry((app, dyno.clone())).or_default();
-        place.open = None;
+        let open = place.open.take();
         if is_accepted {
+            let is_done = |open: &Sent| place.taken.last().is_some_and(|taken| taken.at >= open.at);
+            place.ignored += u32::from(open.is_some_and(|open| !is_done(&open)));
             place.accepted_at = Some(now);
         }
     }
@@ -207,7 +226,15 @@ impl Promises {
     pub fn carried_out(&mut self, app: usize, dyno: &DynoName, is_forced: bool, now: Timestamp) {
         let place = self.places.entry((app, dyno.clone())).or_default();
         let sent_at = place.open.as_ref().map_or(now, |open| open.at);
-        let taken = Taken { sent_at, at: now, is_forced, up: None, useless_at: None, heard_at: None };
+        let taken = Taken {
+            sent_at,
+            at: now,
+            is_forced,
+            up: None,
+            is_inherited: false,
+            useless_at: None,
+            heard_at: None,
+        };
         place.taken.push(taken);
     }
 
@@ -263,7 +290,12 @@ impl Promises {
         let useless = self.useless(app, dyno, |taken| taken.useless_at);
         // After a give-up there is one more try.
         let needed = if is_again { 1 } else { policy.give_up_after.get() };
-        hold!(useless >= needed, "gave up on {dyno} after {useless} restarts in a row that did not help");
+        // Of an accepted restart that never happened, nothing tells that it was none.
+        let ignored = self.places.get(&(app, dyno.clone())).map_or(0, |place| place.ignored);
+        hold!(
+            useless + ignored >= needed,
+            "gave up on {dyno} after {useless} restarts in a row that did not help"
+        );
         Ok(())
     }
 
@@ -272,8 +304,7 @@ impl Promises {
     pub fn spares(
         &self,
         (app, target): (usize, &DynoName),
-        list: &ListTruth,
-        ours: &BTreeSet<DynoName>,
+        (list, ours): (&ListTruth, &BTreeSet<DynoName>),
         policy: &Policy,
         now: Timestamp,
     ) -> Verdicts {
@@ -352,6 +383,9 @@ fn names(dynos: &BTreeSet<&DynoName>) -> String {
 
 /// An error this soon after the new dyno is up means that the restart did not help.
 const HELP_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long the old process may write under the name of the new one.
+const OLD_PROCESS_MAX: Duration = Duration::from_secs(40);
 
 /// The newest error just before a DELETE, and what a claim may take.
 const ERROR_AGE_MAX: Duration = Duration::from_secs(90 + 6);

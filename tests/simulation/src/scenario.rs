@@ -404,8 +404,8 @@ fn policy(chance: &mut Chance) -> Policy {
         process_types.push("worker".parse().expect("a type"));
     }
     let min_uptime = match chance.below(10) {
-        // Practically none, so that only the error's age protects a new dyno.
-        0 => chance.span(Duration::from_millis(1), secs(5)),
+        // With less, the operator says that lines of the old process, which lives on for half a minute, count.
+        0 => chance.span(secs(36), secs(60)),
         1 | 2 => chance.span(secs(60), secs(180)),
         3 | 4 => chance.span(secs(180), secs(600)),
         _ => secs(180),
@@ -443,6 +443,8 @@ fn rules(chance: &mut Chance, metrics: bool) -> Vec<Rule> {
             within: chance.span(secs(120), secs(300)),
         },
         act: Act::Restart,
+        window: Vec::new(),
+        proof: None,
     }];
     if metrics && chance.hits(700) {
         rules.push(Rule {
@@ -452,6 +454,8 @@ fn rules(chance: &mut Chance, metrics: bool) -> Vec<Rule> {
                 lasting: chance.span(secs(60), secs(300)),
             },
             act: Act::Restart,
+            window: Vec::new(),
+            proof: None,
         });
     }
     if chance.hits(200) {
@@ -459,6 +463,8 @@ fn rules(chance: &mut Chance, metrics: bool) -> Vec<Rule> {
             name: "tell".into(),
             trigger: Trigger::Errors { codes: vec![Code::R14], count: number(2), within: secs(60) },
             act: Act::Notify,
+            window: Vec::new(),
+            proof: None,
         });
     }
     rules

@@ -111,6 +111,8 @@ fn plan(name: &str, dry_run: bool) -> AppPlan {
                     within: Duration::from_secs(300),
                 },
                 act: Act::Restart,
+                window: Vec::new(),
+                proof: None,
             },
             Rule {
                 name: "memory".into(),
@@ -119,6 +121,8 @@ fn plan(name: &str, dry_run: bool) -> AppPlan {
                     lasting: Duration::from_secs(40),
                 },
                 act: Act::Restart,
+                window: Vec::new(),
+                proof: None,
             },
         ],
     }
@@ -208,7 +212,7 @@ impl Bench {
             6 => Fact::Scale { types: vec!["web".parse().expect("a type")] },
             7 => Fact::Error { code: Code::R15, dyno: Some(dyno) },
             8 => Fact::Memory { dyno, used: total, permille: 977 },
-            9 | 10 => Fact::Sample { dyno, instance: "i0".parse().expect("an id"), total, quota },
+            9 | 10 => Fact::Sample { dyno, instance: "i0".parse().expect("an id"), total, quota, swap: None },
             11 => Fact::Error { code: Code::R14, dyno: None },
             _ => Fact::Error { code: Code::R14, dyno: Some(dyno) },
         }

@@ -20,6 +20,7 @@ use dynowarden::clock::Clock;
 use dynowarden::config::settings::Settings;
 use dynowarden::config::{self, Needs, Sources};
 use dynowarden::context::Context;
+use dynowarden::days::Days;
 use dynowarden::drain_activity::DrainActivities;
 use dynowarden::drain_tokens::DrainTokens;
 use dynowarden::driver::{Command, Handle};
@@ -28,10 +29,12 @@ use dynowarden::http::connection;
 use dynowarden::http::connection_state::{ConnectionState, Phase};
 use dynowarden::metrics::Metrics;
 use dynowarden::readiness::Readiness;
+use dynowarden::series::SeriesBook;
 use dynowarden::store::{Store, StoreOptions};
 use dynowarden::traffic::TrafficBook;
 use dynowarden_core::event::Fact;
 use dynowarden_core::ident::AppId;
+use dynowarden_core::record::{Notice, NoticeKind, Record};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -84,8 +87,9 @@ struct TestServer {
     service: Arc<Service>,
 }
 
-/// Addresses per service: fewer than it counts wrong passwords for.
-const CALLERS_MAX: u32 = 4000;
+/// Addresses per service: fewer than it counts wrong passwords for, and too few to name more dynos than an
+/// app can have.
+const CALLERS_MAX: u32 = 1000;
 
 /// The result of a connection.
 struct Talk {
@@ -97,6 +101,7 @@ struct Talk {
 #[derive(Debug)]
 enum Heard {
     Events(AppId, Vec<(bool, Fact)>),
+    Audit,
     Order,
     Pause,
 }
@@ -135,15 +140,18 @@ impl TestServer {
         let clock = Clock::system();
         let options = StoreOptions::new(Vec::new(), Duration::from_secs(3600));
         let store = runtime.block_on(Store::open(&settings.database, options, clock.now().wall));
+        let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+        let keep = settings.keep_series;
         let context = Context {
             clock,
+            days: Arc::new(Days::new(SeriesBook::new(names, keep, 1), None, keep)),
             drains: Arc::new(DrainActivities::new(settings.apps.len())),
             handle: Handle::new(sender),
             metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),
             readiness,
             store: store.expect("memory"),
             tokens: Arc::new(tokens),
-            traffic: Arc::new(TrafficBook::new(true)),
+            traffic: Arc::new(TrafficBook::new(true, settings.apps.len())),
         };
         Self { callers: 0, commands, runtime, service: Arc::new(Service::new(&settings, context)) }
     }
@@ -241,10 +249,15 @@ fn obey(command: Command) -> Option<Heard> {
             let _gone = answer.send(Vec::new());
             None
         }
+        Command::Publish(record) => match *record {
+            Record::Notice(Notice { what: NoticeKind::Admin(_), .. }) => Some(Heard::Audit),
+            // A batch that was rejected for good is reported.
+            _ => None,
+        },
         Command::ApiQuota { .. }
+        | Command::Days(_)
         | Command::ClockConfirmed
-        | Command::PlatformStatus { .. }
-        | Command::Publish(_) => {
+        | Command::PlatformStatus { .. } => {
             panic!("the HTTP server sends no such command")
         }
     }
@@ -373,6 +386,7 @@ fn check_talk(octets: &[u8], talk: &Talk) {
                 assert!(!is_plain || !names_dynos || contains(octets, b" heroku "), "{facts:?}");
             }
             Heard::Order => assert!(shown(HOOK) || shown(ADMIN)),
+            Heard::Audit => assert!(shown(HOOK) || shown(ADMIN)),
             Heard::Pause => assert!(shown(ADMIN)),
         }
     }

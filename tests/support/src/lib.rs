@@ -34,6 +34,8 @@ pub mod replay_oracle;
 #[cfg(feature = "daemon")]
 pub mod schema;
 #[cfg(feature = "daemon")]
+pub mod series;
+#[cfg(feature = "daemon")]
 pub mod settings_oracle;
 #[cfg(feature = "daemon")]
 pub mod store;
@@ -41,3 +43,5 @@ pub mod store;
 pub mod story;
 #[cfg(feature = "daemon")]
 pub mod tls;
+#[cfg(feature = "daemon")]
+pub mod unpack_oracle;

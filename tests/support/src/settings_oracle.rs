@@ -182,6 +182,7 @@ fn check_limits(settings: &Settings) {
     assert!((1..=limits::CONNECTIONS_MAX as usize).contains(&drain.connections_max));
     assert!((limits::REQUEST_TIMEOUT_MIN..=limits::REQUEST_TIMEOUT_MAX).contains(&heroku.request_timeout));
     assert!((limits::KEEP_MIN..=limits::KEEP_MAX).contains(&settings.store_keep));
+    assert!((limits::KEEP_SERIES_MIN..=limits::KEEP_SERIES_MAX).contains(&settings.keep_series));
     assert!(
         drain
             .silent_after
@@ -238,9 +239,19 @@ fn check_plan(policy: &Policy, rules: &[Rule]) {
                 }
                 within
             }
-            Trigger::Memory { lasting, .. } => lasting,
+            Trigger::Memory { lasting, .. } | Trigger::Swap { lasting, .. } => lasting,
+            Trigger::Uptime { above } => {
+                assert!((limits::SPAN_MIN..=limits::POLICY_SPAN_MAX).contains(above));
+                &limits::SPAN_MIN
+            }
+            Trigger::SlowerThanPeers { above } => {
+                assert!((1100..=100_000).contains(&above.permille));
+                &limits::SPAN_MIN
+            }
         };
         assert!((limits::SPAN_MIN..=limits::INSTANCE_SPAN_MAX).contains(span));
+        let is_measured = matches!(rule.trigger, Trigger::Memory { .. } | Trigger::Swap { .. });
+        assert!(rule.proof.is_none_or(|proof| is_measured && (1..=proof.of).contains(&proof.breached)));
     }
 }
 
@@ -257,6 +268,7 @@ fn check_written_again(settings: &Settings) {
     add("port", settings.port.to_string());
     add("dry_run", settings.defaults.dry_run.to_string());
     add("heroku.api_url", quoted(&settings.heroku.api_url));
+    add("heroku.allow_http", "true".to_owned());
     add("heroku.request_timeout", span(settings.heroku.request_timeout));
     add("drain.max_body", quoted(&spell_bytes(settings.drain.body_bytes_max as u64)));
     add("drain.max_connections", settings.drain.connections_max.to_string());
@@ -265,6 +277,7 @@ fn check_written_again(settings: &Settings) {
         add("drain.silent_after", span(silent));
     }
     add("store.keep", span(settings.store_keep));
+    add("store.keep_series", span(settings.keep_series));
     write_plan(&mut toml, "", &settings.defaults.policy, &settings.defaults.rules);
     for app in &settings.apps {
         let tokens: Vec<_> = app.drain_tokens.iter().map(ToString::to_string).collect();
@@ -284,10 +297,10 @@ fn check_written_again(settings: &Settings) {
     assert_eq!(again.defaults, settings.defaults, "{}", machine.toml);
     let values = |settings: &Settings| {
         let apps: Vec<_> = settings.apps.iter().map(|app| (&app.plan, &app.drain_tokens)).collect();
-        let Settings { listen, port, drain, heroku, store_keep, .. } = settings;
+        let Settings { listen, port, drain, heroku, store_keep, keep_series, .. } = settings;
         let drain = (drain.body_bytes_max, drain.connections_max, drain.statistics, drain.silent_after);
         format!(
-            "{apps:?} {listen} {port} {drain:?} {} {:?} {store_keep:?}",
+            "{apps:?} {listen} {port} {drain:?} {} {:?} {store_keep:?} {keep_series:?}",
             heroku.api_url, heroku.request_timeout
         )
     };
@@ -337,18 +350,32 @@ fn write_plan(toml: &mut String, parent: &str, policy: &Policy, rules: &[Rule]) 
         lines.extend(match &rule.trigger {
             Trigger::Errors { codes, count, within } => {
                 let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
-                [
+                vec![
                     format!("on = {}", list(&codes)),
                     format!("count = {count}"),
                     format!("within = {}", span(*within)),
                 ]
             }
-            Trigger::Memory { above, lasting } => [
+            Trigger::Memory { above, lasting } => vec![
                 "on = [\"memory\"]".to_owned(),
                 format!("above = \"{above}\""),
                 format!("for = {}", span(*lasting)),
             ],
+            Trigger::Swap { above, lasting } => vec![
+                "on = [\"swap\"]".to_owned(),
+                format!("above = \"{above}\""),
+                format!("for = {}", span(*lasting)),
+            ],
+            Trigger::Uptime { above } => {
+                vec!["on = [\"uptime\"]".to_owned(), format!("above = {}", span(*above))]
+            }
+            Trigger::SlowerThanPeers { above } => {
+                vec!["on = [\"slower_than_peers\"]".to_owned(), format!("above = \"{above}\"")]
+            }
         });
+        let windows: Vec<_> = rule.window.iter().map(ToString::to_string).collect();
+        lines.push(format!("window = {}", list(&windows)));
+        lines.extend(rule.proof.map(|proof| format!("proof = \"{proof}\"")));
     }
     lines.push(String::new());
     toml.push_str(&lines.join("\n"));

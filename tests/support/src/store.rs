@@ -12,6 +12,7 @@ use dynowarden::store::history::{Filter, Page};
 use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::codes::Code;
+use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::engine::RuleHit;
 use dynowarden_core::engine::restore::{PendingCause, PendingRestart, RestoredState};
 use dynowarden_core::event::{DynoState, Megabytes};
@@ -22,8 +23,8 @@ use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{
-    Action, AttemptId, Decision, Evidence, MemoryAfterRestart, MemoryReading, Notice, NoticeKind, Outcome,
-    Record, RestartResult, Scope,
+    Action, AttemptId, Decision, Evidence, Measure, MemoryAfterRestart, MemoryReading, Notice, NoticeKind,
+    Outcome, Record, RestartResult, Scope,
 };
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
@@ -142,6 +143,7 @@ fn decision(at: Timestamp, name: &str, action: Action, attempt_id: Option<Attemp
             code: Some(Code::R14),
             line_at: Some(at),
             lines: 1,
+            measure: Measure::Memory,
             memory: None,
             seen: Some(seen("web.1", 0)),
         },
@@ -458,7 +460,8 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     store.write(&accepted(at(1), "web.1", 1), at(1));
     store.write(&back(at(9), "web.1", 1), at(9));
     let given_up = |at: Timestamp, name: &str, until: Timestamp| {
-        let what = NoticeKind::GaveUp { useless: 3, until, release: Some(7), times: 2 };
+        let what =
+            NoticeKind::GaveUp { useless: 3, until, release: Some(7), times: 2, verdict: Verdict::Unknown };
         Record::Notice(Notice { at, scope: Scope::App(ACME), dyno: Some(dyno(name)), what })
     };
     store.write(&given_up(at(20), "web.2", at(21_600)), at(20));

@@ -21,6 +21,8 @@ pub(super) enum Cause {
         /// A person's word: it passes the bounds that only protect against too many restarts.
         forced: bool,
     },
+    /// A rule on uptime: the inspection shows whether the process is that old.
+    Age { rule: Arc<str>, above: Duration },
     Rule {
         rule: Arc<str>,
         code: Option<Code>,
@@ -43,7 +45,7 @@ impl Cause {
     /// The time in the newest line; none for a person's request.
     pub(super) fn error_at(&self) -> Option<Timestamp> {
         match self {
-            Self::Manual { .. } => None,
+            Self::Age { .. } | Self::Manual { .. } => None,
             Self::Rule { error_at, .. } => Some(*error_at),
         }
     }
@@ -51,7 +53,7 @@ impl Cause {
     pub(super) fn rule(&self) -> Arc<str> {
         match self {
             Self::Manual { .. } => MANUAL.into(),
-            Self::Rule { rule, .. } => Arc::clone(rule),
+            Self::Age { rule, .. } | Self::Rule { rule, .. } => Arc::clone(rule),
         }
     }
 }

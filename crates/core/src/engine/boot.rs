@@ -8,7 +8,7 @@ use crate::api::{ApiError, DynoInfo};
 use crate::engine::attempt::{
     Attempt, Booting, Failed, Fallible, Polling, Request, Restarted, Settling, Unconfirmed,
 };
-use crate::engine::dyno::DynoKey;
+use crate::engine::dyno::{DynoKey, ErrorSpell};
 use crate::engine::quota::Purpose;
 use crate::engine::restart::is_replaced;
 use crate::engine::{Effect, Engine};
@@ -20,7 +20,21 @@ use crate::time::{on_axis, since};
 
 impl Engine {
     pub(super) fn accepted(&mut self, key: DynoKey, booting: Booting, answer_lost: bool) {
+        let dyno = self.dyno_mut(key);
+        let spell = dyno.spell;
+        // A resumed restart may be the first that shows the present release.
+        dyno.restarts.under_release(booting.target.release);
         self.remember_restart(key, &booting.request.cause, Some(booting.request.id));
+        if answer_lost {
+            // The errors since the request are those after the restart.
+            let sent = Duration::try_from(booting.accepted).unwrap_or_default();
+            let is_since = |spell: &ErrorSpell| spell.last > sent;
+            self.dyno_mut(key).spell =
+                spell.filter(is_since).map(|spell| ErrorSpell { since: sent, reported: None, ..spell });
+        } else {
+            let now = self.platform_now();
+            self.dyno_mut(key).process_begins(now);
+        }
         self.outcome(key, &booting.request, RestartResult::Accepted { answer_lost });
         self.put(key, booting);
     }
@@ -176,6 +190,10 @@ impl Engine {
             Ok(Some(seen))
                 if seen.state == DynoState::Crashed || (crashed && seen.state != DynoState::Up) =>
             {
+                // Errors of the process after the crash do not show whether the restart helped.
+                if let Some(last) = &mut self.dyno_mut(key).restarts.last {
+                    last.judged_by = None;
+                }
                 self.fail(key, attempt, RestartResult::DownAgain { state: DynoState::Crashed });
             }
             _ => self.close(key, &attempt.request),

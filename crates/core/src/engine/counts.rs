@@ -102,6 +102,8 @@ pub struct Sample {
     pub total: Megabytes,
     /// `sample#memory_quota`.
     pub quota: Megabytes,
+    /// `sample#memory_swap`.
+    pub swap: Option<Megabytes>,
 }
 
 impl MemoryTrend {
@@ -205,6 +207,7 @@ mod tests {
                     instance: instance.parse().expect("an id"),
                     total: Megabytes { hundredths: total * 100 },
                     quota: Megabytes { hundredths: 51_200 },
+                    swap: None,
                 };
                 match instances.note(sample.instance) {
                     Generation::Previous => return false,

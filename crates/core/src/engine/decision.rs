@@ -3,8 +3,10 @@
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::DynoKey;
+use crate::ident::AppId;
 use crate::limits;
-use crate::record::{Action, AttemptId, Decision, Evidence, MemoryReading, Record};
+use crate::policy::{Rule, Trigger};
+use crate::record::{Action, AttemptId, Decision, Evidence, Measure, MemoryReading, Record};
 use crate::time::since;
 
 impl Engine {
@@ -15,7 +17,7 @@ impl Engine {
         action: Action,
         attempt_id: Option<AttemptId>,
     ) -> Decision {
-        if let (Action::Hold(hold), false) = (&action, cause.is_manual()) {
+        if let (Action::Hold(hold), Cause::Rule { .. }) = (&action, cause) {
             self.report_if_not_restarted(key, hold);
         }
         let decision = self.decision(key, cause, action, attempt_id);
@@ -42,6 +44,20 @@ impl Engine {
         }
     }
 
+    /// What the rule of a cause without a code measured.
+    fn measure(&self, app: AppId, cause: &Cause) -> Measure {
+        let rules = &self.app(app).plan.rules;
+        match cause {
+            Cause::Age { above, .. } => Measure::Uptime { above: *above },
+            Cause::Manual { .. } => Measure::Memory,
+            Cause::Rule { rule, .. } => match rules.iter().find(|known| known.name == *rule) {
+                Some(Rule { trigger: Trigger::Swap { .. }, .. }) => Measure::Swap,
+                Some(Rule { trigger: Trigger::SlowerThanPeers { .. }, .. }) => Measure::ServiceTime,
+                _ => Measure::Memory,
+            },
+        }
+    }
+
     fn evidence(&self, key: DynoKey, cause: &Cause) -> Evidence {
         let dyno = self.dynos.get(&key);
         let at = cause.error_at().unwrap_or(self.now.wall);
@@ -49,10 +65,11 @@ impl Engine {
             since(reading.at, at).max(since(at, reading.at)) <= limits::EVIDENCE_AGE_MAX
         };
         let (code, lines) = match cause {
-            Cause::Manual { .. } => (None, 0),
+            Cause::Age { .. } | Cause::Manual { .. } => (None, 0),
             Cause::Rule { code, lines, .. } => (*code, *lines),
         };
         Evidence {
+            measure: self.measure(key.app, cause),
             code,
             line_at: cause.error_at(),
             lines,

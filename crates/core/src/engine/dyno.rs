@@ -27,6 +27,8 @@ pub(super) struct DynoKey {
 #[derive(Debug, Default)]
 pub(super) struct Dyno {
     pub attempt: Option<Attempt>,
+    /// What was last said of its age.
+    pub age_told: Option<Box<AgeTold>>,
     /// When its attempt is due, if that waits for time.
     pub due: Option<Duration>,
     /// One per rule, created when the first line counts.
@@ -58,6 +60,13 @@ pub(super) struct Dyno {
     pub trends: Vec<MemoryTrend>,
 }
 
+/// What was last said of a process's age.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum AgeTold {
+    Held(Hold),
+    Notified { start: Option<Timestamp> },
+}
+
 /// The restarts of one dyno so far, and whether they helped.
 #[derive(Debug, Default)]
 pub(super) struct Restarts {
@@ -68,6 +77,8 @@ pub(super) struct Restarts {
     pub useless: u32,
     /// Give-ups in a row.
     pub give_ups: u32,
+    /// When the last of them began, on the engine's clock.
+    pub gave_up_at: Option<SignedDuration>,
     pub given_up: Option<GivenUp>,
     /// Restarts in a row that helped: the time of the first, and their number.
     pub helped: Option<(Timestamp, u32)>,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ApiError, DynoInfo};
-use crate::calendar;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::Dyno;
 use crate::engine::formation::{self, Inspection};
@@ -38,7 +37,7 @@ pub(super) enum Assessment {
 }
 
 /// What the engine knows of a dyno's app.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Context<'c> {
     pub policy: &'c Policy,
     /// The memory limit of the cause, if it has one.
@@ -46,6 +45,8 @@ pub(super) struct Context<'c> {
     /// Announced releases so far.
     pub releases_seen: u64,
     pub has_preboot: bool,
+    /// The reason if no window is open.
+    pub shut: Option<Hold>,
 }
 
 /// Judges without asking the API: first the error, then the dyno, then the hour.
@@ -67,8 +68,8 @@ pub(super) fn before_looking(
         memory_is_high(dyno, error_at, context)?;
     }
     by_history(cause, dyno, context, now)?;
-    if !cause.is_forced() && !calendar::open(&policy.window, now.wall) {
-        return Err(Hold::OutsideWindow { opens: calendar::next_open(&policy.window, now.wall) });
+    if let Some(hold) = &context.shut {
+        return Err(hold.clone());
     }
     if let Some(refused) = dyno.refused.as_deref().filter(|refused| refused.until > now.mono) {
         let until = later(now.wall, refused.until.saturating_sub(now.mono));
@@ -126,8 +127,7 @@ fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Re
     let history = History {
         accepted,
         cooling_from: restarts.last.as_ref().map(|last| last.accepted),
-        // A give-up that is over takes the place of the doubled cool-down.
-        useless: if is_released || restarts.give_ups > 0 { 0 } else { restarts.useless },
+        useless: if is_released { 0 } else { restarts.doublings() },
         given_up_until: given_up.map(|given_up| on_axis(given_up.until)),
         ..History::default()
     };
@@ -154,8 +154,7 @@ fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Re
 /// The rest of the cool-down; none when it is over.
 pub(super) fn cool_down_left(dyno: &Dyno, policy: &Policy, now: Duration) -> Option<Duration> {
     let cooling_from = dyno.restarts.last.as_ref().map(|restart| restart.accepted);
-    let useless = if dyno.restarts.give_ups > 0 { 0 } else { dyno.restarts.useless };
-    let history = History { cooling_from, useless, ..History::default() };
+    let history = History { cooling_from, useless: dyno.restarts.doublings(), ..History::default() };
     let ends = earliest(&history, &Bounds::from(policy), on_axis(now))?;
     Duration::try_from(ends.saturating_sub(on_axis(now))).ok()
 }
@@ -213,7 +212,8 @@ pub(super) fn by_itself(
         }
         None => now.wall,
     };
-    let min = least_uptime(policy, has_preboot);
+    let least = least_uptime(policy, has_preboot);
+    let min = if let Cause::Age { above, .. } = cause { least.max(*above) } else { least };
     let is_young = since(seen.surely_in_state_since(), judged_at) < min;
     if is_young && !cause.is_forced() {
         let age = since(seen.in_state_since(), now.wall.max(judged_at));

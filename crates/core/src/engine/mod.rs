@@ -16,6 +16,7 @@
 mod attempt;
 mod boot;
 pub mod counts;
+pub mod days;
 mod decision;
 mod dyno;
 pub mod foreign;
@@ -44,6 +45,7 @@ use crate::backoff::Jitter;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause};
 use crate::engine::counts::Hits;
+use crate::engine::days::AppDays;
 use crate::engine::dyno::{Dyno, DynoKey};
 use crate::engine::foreign::Foreign;
 use crate::engine::orders::OpenOrder;
@@ -95,13 +97,16 @@ struct App {
     late_reported: bool,
     /// Whether people know that no API calls are left.
     calls_reported: bool,
+    /// What the last days showed.
+    days: AppDays,
     formations: Vec<Formation>,
     /// Errors without a dyno, one counter per rule.
     hits: Vec<Hits>,
     paused: Option<Pause>,
     plan: AppPlan,
     /// Whether the API said that old dynos run on alongside new ones for a while.
-    has_preboot: bool,
+    /// None before the first answer.
+    has_preboot: Option<bool>,
     /// Announced releases so far; a dyno compares it to detect a new one.
     releases_seen: u64,
     /// Process types that err and are not listed.
@@ -131,6 +136,24 @@ struct Pause {
 /// Every cause of work for the engine.
 #[derive(Clone, Debug)]
 pub enum Input {
+    /// Dynos whose lines were heard lately, each with the start of its process if that was seen; every
+    /// minute, for apps with a rule on uptime.
+    Ages {
+        app: AppId,
+        dynos: Vec<(DynoName, Option<Timestamp>)>,
+    },
+    /// What the last days showed of an app.
+    Days {
+        app: AppId,
+        days: AppDays,
+    },
+    /// A dyno was slower than its peers for long enough to fire this rule.
+    Slow {
+        app: AppId,
+        dyno: DynoName,
+        rule: Arc<str>,
+        at: Timestamp,
+    },
     /// The events of one batch of one app, in the order of its lines.
     Events {
         app: AppId,
@@ -286,6 +309,9 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
+            Input::Ages { app, dynos } => self.on_ages(app, dynos),
+            Input::Days { app, days } => self.on_days(app, days),
+            Input::Slow { app, dyno, rule, at } => self.on_slow(app, &dyno, &rule, at),
             Input::ApiQuota { remaining } => self.quota_reported(remaining),
             Input::Claimed { attempt_id, answer } => self.claimed(attempt_id, answer),
             Input::Deleted { attempt_id, answer } => self.deleted(attempt_id, answer),
@@ -447,6 +473,10 @@ impl Engine {
         self.effects.push(Effect::Record(record));
     }
 
+    pub fn paused_until(&self, app: AppId) -> Option<Timestamp> {
+        self.pause_of(app).map(|pause| pause.until)
+    }
+
     fn pause_of(&self, app: AppId) -> Option<&Pause> {
         [&self.app(app).paused, &self.paused]
             .into_iter()
@@ -477,6 +507,11 @@ impl PlatformClock {
 // === impl App ===
 
 impl App {
+    /// Notes what the API said of preboot. An answer without it does not end it.
+    fn preboot_shown(&mut self, is_on: bool) {
+        self.has_preboot = Some(is_on || self.has_preboot == Some(true));
+    }
+
     /// The memory limit below which a cause is over; none for a cause that is not about memory.
     fn limit_of(&self, cause: &Cause) -> Option<MemoryBound> {
         let Cause::Rule { rule, code, .. } = cause else { return None };
@@ -485,7 +520,10 @@ impl App {
         }
         self.plan.rules.iter().find(|known| known.name == *rule).and_then(|rule| match rule.trigger {
             Trigger::Memory { above, .. } => Some(above),
-            Trigger::Errors { .. } => None,
+            Trigger::Errors { .. }
+            | Trigger::SlowerThanPeers { .. }
+            | Trigger::Swap { .. }
+            | Trigger::Uptime { .. } => None,
         })
     }
 
@@ -499,7 +537,8 @@ impl App {
             hits: vec![Hits::default(); plan.rules.len()],
             paused: None,
             plan,
-            has_preboot: false,
+            days: AppDays::default(),
+            has_preboot: None,
             releases_seen: 0,
             unlisted: BTreeSet::new(),
         }

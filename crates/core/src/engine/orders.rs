@@ -59,7 +59,7 @@ impl Engine {
             }
         };
         self.report_api_recovered(open.app);
-        self.app_mut(open.app).has_preboot |= view.preboot;
+        self.app_mut(open.app).preboot_shown(view.preboot);
         self.note_states(open.app, &view);
         let dynos: Vec<DynoInfo> = match &open.dyno {
             Some(_) => view.dyno.iter().cloned().collect(),

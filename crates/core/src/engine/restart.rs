@@ -192,7 +192,7 @@ impl Engine {
     /// Judges by the API's answer, and continues with the claim.
     fn judge_view(&mut self, key: DynoKey, mut attempt: Inspecting, view: &FormationInfo) {
         self.report_api_recovered(key.app);
-        self.app_mut(key.app).has_preboot |= view.preboot;
+        self.app_mut(key.app).preboot_shown(view.preboot);
         self.note_states(key.app, view);
         self.show(key, view.dyno.as_ref());
         attempt.request.failed_inspections = 0;

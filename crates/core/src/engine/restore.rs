@@ -15,7 +15,7 @@ use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::AttemptId;
-use crate::time::since;
+use crate::time::{on_axis, since};
 
 /// State of earlier processes and of replicas.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,6 +119,8 @@ impl Engine {
             return None;
         };
         let cause = match attempt.request().cause.clone() {
+            // The next process sees for itself how old the dyno is.
+            Cause::Age { .. } => return None,
             Cause::Manual { forced } => PendingCause::Manual { forced },
             Cause::Rule { rule, code, lines, error_at } => PendingCause::Rule { rule, code, lines, error_at },
         };
@@ -158,10 +160,10 @@ impl Engine {
         let accepted =
             SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
         let restarts = &mut self.dyno_mut(key).restarts;
-        if restart.is_forced || (restart.release.is_some() && restarts.release != restart.release) {
+        restarts.under_release(restart.release);
+        if restart.is_forced {
             restarts.start_over();
         }
-        restarts.release = restart.release.or(restarts.release);
         if !restart.is_forced {
             restarts.accepted.add(accepted, rate, now);
             if restart.is_useless {
@@ -191,6 +193,7 @@ impl Engine {
         let now = self.now;
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.give_ups = given_up.times;
+        restarts.gave_up_at = Some(on_axis(now.mono));
         restarts.release = given_up.release.or(restarts.release);
         restarts.given_up = Some(GivenUp {
             until: now.mono.saturating_add(since(now.wall, given_up.until)),

@@ -1,5 +1,7 @@
 //! The engine against a scripted API: each test compares a timeline.
 
+mod days;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -76,7 +78,7 @@ fn rule(count: u32, act: Act) -> Rule {
         count: NonZeroU32::new(count).expect("a count"),
         within: mins(5),
     };
-    Rule { name: "r14".into(), trigger, act }
+    Rule { name: "r14".into(), trigger, act, window: Vec::new(), proof: None }
 }
 
 fn plan() -> AppPlan {
@@ -827,6 +829,7 @@ fn with_preboot_young_dynos_and_the_old_twins_errors_are_left_alone() {
         instance: instance.parse().expect("an id"),
         total: Megabytes { hundredths },
         quota: Megabytes { hundredths: 51_200 },
+        swap: None,
     };
     bench.events(vec![sample("old", 60_000), sample("new", 20_000), sample("old", 60_000)]);
     bench.pass(secs(5));
@@ -1367,7 +1370,7 @@ fn a_rule_can_act_on_lost_messages() {
         count: NonZeroU32::new(2).expect("a count"),
         within: mins(5),
     };
-    let rule = Rule { name: "lost".into(), trigger, act: Act::Notify };
+    let rule = Rule { name: "lost".into(), trigger, act: Act::Notify, window: Vec::new(), proof: None };
     let mut bench = Bench::new(AppPlan { rules: vec![rule], ..plan() }, 1);
     bench.events(vec![Fact::Loss { drain: None, messages: 7 }]);
     assert!(bench.timeline.is_empty());
@@ -1379,7 +1382,7 @@ fn a_rule_can_act_on_lost_messages() {
 #[test]
 fn a_memory_rule_restarts_before_any_r14() {
     let trigger = Trigger::Memory { above: MemoryBound::OfQuota { permille: 950 }, lasting: secs(60) };
-    let rule = Rule { name: "memory".into(), trigger, act: Act::Restart };
+    let rule = Rule { name: "memory".into(), trigger, act: Act::Restart, window: Vec::new(), proof: None };
     let mut bench = Bench::new(AppPlan { rules: vec![rule], ..plan() }, 1);
     for _ in 0..4 {
         bench.events(vec![Fact::Sample {
@@ -1387,6 +1390,7 @@ fn a_memory_rule_restarts_before_any_r14() {
             instance: "old".parse().expect("an id"),
             total: Megabytes { hundredths: 50_000 },
             quota: Megabytes { hundredths: 51_200 },
+            swap: None,
         }]);
         bench.pass(secs(20));
     }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::counts::{Generation, MemoryTrend, Sample};
+use crate::engine::days::measured;
 use crate::engine::dyno::DynoKey;
 use crate::engine::judge::{self, Context};
 use crate::engine::{Effect, Engine, Pause, RuleHit};
@@ -37,8 +38,8 @@ impl Engine {
                     self.on_memory(app, &dyno, MemoryReading { at, used, permille });
                 }
                 Fact::Release { .. } => self.on_release(app),
-                Fact::Sample { dyno, instance, total, quota } => {
-                    self.on_sample(app, &dyno, &Sample { at, instance, total, quota });
+                Fact::Sample { dyno, instance, total, quota, swap } => {
+                    self.on_sample(app, &dyno, &Sample { at, instance, total, quota, swap });
                 }
                 Fact::Scale { types } => {
                     let settle = self.app(app).plan.policy.settle;
@@ -98,7 +99,7 @@ impl Engine {
         let state = self.app_mut(app);
         let has_code = |rule: &&Rule| match &rule.trigger {
             Trigger::Errors { codes, .. } => rule.act == Act::Restart && codes.contains(&code),
-            Trigger::Memory { .. } => false,
+            _ => false,
         };
         let Some(rule) = state.plan.rules.iter().find(has_code).map(|rule| Arc::clone(&rule.name)) else {
             return;
@@ -256,11 +257,11 @@ impl Engine {
         }
         for rule in 0..self.app(app).plan.rules.len() {
             let rule_of = &self.apps[app.0 as usize].plan.rules[rule];
-            let Trigger::Memory { above, lasting } = rule_of.trigger else { continue };
+            let Some((above, lasting, sample)) = measured(&rule_of.trigger, sample) else { continue };
             let (act, name) = (rule_of.act, Arc::clone(&rule_of.name));
             let Some(state) = self.dynos.get_mut(&key) else { return };
             let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
-            if let Some((lines, began)) = trend.sample(sample, above, lasting) {
+            if let Some((lines, began)) = trend.sample(&sample, above, lasting) {
                 self.judge_by_use(key, &name, (began, sample.at));
                 self.fire(key, act, Cause::Rule { rule: name, code: None, lines, error_at: sample.at });
             }
@@ -287,12 +288,15 @@ impl Engine {
     }
 
     /// Acts on a rule that fired.
-    fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
+    pub(super) fn fire(&mut self, key: DynoKey, act: Act, cause: Cause) {
         if act == Act::Notify {
             self.decide(key, &cause, Action::Notify, None);
             return;
         }
-        self.erring(key);
+        // What former lives do not prove is no error yet, and neither is age.
+        if matches!(cause, Cause::Rule { .. }) && self.proven(key, &cause).is_ok() {
+            self.erring(key);
+        }
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
         // A manual restart stays manual: a later error takes none of its rights away.
         let new_error_at = cause.error_at();
@@ -366,9 +370,11 @@ impl Engine {
             policy: &app.plan.policy,
             limit: app.limit_of(cause),
             releases_seen,
-            has_preboot: app.has_preboot,
+            has_preboot: app.has_preboot == Some(true),
+            shut: self.shut(key.app, cause),
         };
-        judge::before_looking(cause, dyno, &context, now)
+        judge::before_looking(cause, dyno, &context, now)?;
+        self.proven(key, cause)
     }
 
     fn watch_clock(&mut self, key: DynoKey, hold: Option<&Hold>) {

@@ -7,24 +7,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::days::verdict::Verdict;
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Restarts};
 use crate::limits;
 use crate::record::{AttemptId, NoticeKind, Outcome, Record, RestartResult};
-use crate::time::{later, since};
+use crate::time::{later, on_axis, since};
 
 impl Engine {
     /// The cool-down and `max_restarts` count from the acceptance: the restart took effect at some time
     /// before.
     pub(super) fn remember_restart(&mut self, key: DynoKey, cause: &Cause, attempt_id: Option<AttemptId>) {
         let (wall, now, rate) = (self.now.wall, self.mono(), self.policy(key).max_restarts);
-        let (began, dry_run) = (self.platform_now(), self.app(key.app).plan.dry_run);
+        let (began_at, dry_run) = (self.platform_now(), self.app(key.app).plan.dry_run);
         let judged_by = match cause {
             Cause::Rule { rule, .. } if !dry_run => Some(Arc::clone(rule)),
-            Cause::Rule { .. } | Cause::Manual { .. } => None,
+            Cause::Age { .. } | Cause::Rule { .. } | Cause::Manual { .. } => None,
         };
         let dyno = self.dyno_mut(key);
         if cause.is_forced() {
@@ -35,7 +36,7 @@ impl Engine {
         dyno.restarts.last = Some(LastRestart {
             attempt_id,
             accepted_at: wall,
-            began_at: began,
+            began_at,
             back_at: None,
             accepted: now,
             judged_by,
@@ -43,9 +44,6 @@ impl Engine {
         });
         dyno.refused = None;
         dyno.spell = None;
-        if !dry_run {
-            dyno.process_begins(began);
-        }
     }
 
     /// Judges the last restart by an error of `rule` that began at `began` and was last seen at `seen`.
@@ -56,9 +54,11 @@ impl Engine {
         (began, seen): (Timestamp, Timestamp),
     ) {
         let (overlap, has_preboot) = (self.overlap(key), self.app(key.app).has_preboot);
-        let Some(last) = self.dynos.get_mut(&key).and_then(|dyno| dyno.restarts.last.as_mut()) else {
-            return;
-        };
+        let errs_since = self.dynos.get(&key).and_then(|dyno| dyno.spell).map(|spell| spell.since);
+        let errs_for = errs_since.map_or(Duration::ZERO, |at| self.now.mono.saturating_sub(at));
+        let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        let process_began = dyno.process_began;
+        let Some(last) = dyno.restarts.last.as_mut() else { return };
         let Some(back_at) = last.back_at.filter(|_| last.judged_by.as_ref() == Some(rule)) else { return };
         // Before that, the lines may be the old process's, which is stopped from the acceptance on.
         let alone = later(back_at, overlap).max(later(last.began_at, overlap));
@@ -67,9 +67,18 @@ impl Engine {
         }
         let after = since(back_at, began.max(alone));
         last.judged_by = None;
+        // The API cuts times to whole seconds.
+        if process_began.is_some_and(|began| began > later(back_at, Duration::from_secs(2))) {
+            // Heroku has replaced the new process since, so the error is not its own.
+            return;
+        }
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
         // With preboot, the end of the overlap is the first moment that says anything.
-        let first = if has_preboot { overlap } else { Duration::ZERO };
+        let first = if has_preboot == Some(true) { overlap } else { Duration::ZERO };
+        // Without the API's word on preboot, errors since then may be the old dyno's or the new one's.
+        if has_preboot.is_none() && after > limits::HELP_WITHIN && errs_for > after - limits::HELP_WITHIN {
+            return;
+        }
         if after <= first + limits::HELP_WITHIN {
             self.did_not_help(key, attempt_id, after);
         } else {
@@ -79,7 +88,7 @@ impl Engine {
 
     /// How long lines of the old process may arrive after the new one is up.
     fn overlap(&self, key: DynoKey) -> Duration {
-        if self.app(key.app).has_preboot {
+        if self.app(key.app).has_preboot != Some(false) {
             limits::PREBOOT_UPTIME_MIN
         } else {
             limits::OLD_PROCESS_MAX.min(self.policy(key).min_uptime)
@@ -87,7 +96,9 @@ impl Engine {
     }
 
     fn did_not_help(&mut self, key: DynoKey, attempt_id: Option<AttemptId>, after: Duration) {
-        let give_up_after = self.policy(key).give_up_after.get();
+        // A level above the quota is reached again after every restart.
+        let is_hopeless = self.verdict(key) == Verdict::LevelsOutAbove;
+        let give_up_after = if is_hopeless { 1 } else { self.policy(key).give_up_after.get() };
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = restarts.useless.saturating_add(1);
         restarts.helped = None;
@@ -125,6 +136,7 @@ impl Engine {
 
     fn give_up(&mut self, key: DynoKey) {
         let (now, give_up_for) = (self.now, self.policy(key).give_up_for);
+        let verdict = self.verdict(key);
         let dyno = self.dyno_mut(key);
         let release = dyno.seen.as_ref().and_then(|seen| seen.release);
         let restarts = &mut dyno.restarts;
@@ -132,12 +144,13 @@ impl Engine {
         let span = doubled.min(limits::GIVE_UP_MAX.max(give_up_for));
         restarts.give_ups = restarts.give_ups.saturating_add(1);
         let (until, useless, times) = (later(now.wall, span), restarts.useless, restarts.give_ups);
+        restarts.gave_up_at = Some(on_axis(now.mono));
         restarts.given_up = Some(GivenUp {
             until: now.mono.saturating_add(span),
             until_at: until,
             look_again: now.mono.saturating_add(limits::GIVEN_UP_LOOK_EVERY),
         });
-        self.notice(key.app, Some(key), NoticeKind::GaveUp { useless, until, release, times });
+        self.notice(key.app, Some(key), NoticeKind::GaveUp { useless, until, release, times, verdict });
     }
 
     /// The API showed the dyno under a release: another one than before clears what that one used up.
@@ -146,10 +159,7 @@ impl Engine {
         let now = self.now.mono;
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.releases_seen = releases_seen;
-        if release.is_some() && restarts.release.is_some() && restarts.release != release {
-            restarts.start_over();
-        }
-        restarts.release = release.or(restarts.release);
+        restarts.under_release(release);
         match &mut restarts.given_up {
             Some(given_up) if now < given_up.until => {
                 given_up.look_again = now.saturating_add(limits::GIVEN_UP_LOOK_EVERY);
@@ -161,6 +171,20 @@ impl Engine {
 }
 
 impl Restarts {
+    /// Another release than before clears what that one used up.
+    pub(super) fn under_release(&mut self, release: Option<u64>) {
+        if release.is_some() && self.release.is_some() && self.release != release {
+            self.start_over();
+        }
+        self.release = release.or(self.release);
+    }
+
+    /// How often the cool-down is doubled. A give-up takes the place of the doubled cool-down before it.
+    pub(super) fn doublings(&self) -> u32 {
+        let is_before = |at: SignedDuration| self.last.as_ref().is_some_and(|last| last.accepted < at);
+        if self.gave_up_at.is_some_and(is_before) { 0 } else { self.useless }
+    }
+
     /// Starts all counts again, after a release or a person's word. The cool-down runs on.
     pub(super) fn start_over(&mut self) {
         let Self { last, release, releases_seen, .. } = std::mem::take(self);

@@ -30,7 +30,11 @@ impl Engine {
     pub(super) fn report_if_not_restarted(&mut self, key: DynoKey, hold: &Hold) {
         let (now, is_useless) = (self.now.mono, self.dyno_mut(key).restarts.useless > 0);
         let is_intended = match hold {
-            Hold::Paused { .. } | Hold::OutsideWindow { .. } | Hold::GivenUp { .. } => true,
+            Hold::Paused { .. }
+            | Hold::OutsideWindow { .. }
+            | Hold::QuietUnknown
+            | Hold::GivenUp { .. }
+            | Hold::Unproven { .. } => true,
             Hold::CoolingDown { .. } => is_useless || self.app(key.app).plan.dry_run,
             // A restart that is under way shows by itself whether it helps.
             Hold::UnderWay => self.is_restarting(key),
@@ -49,7 +53,7 @@ impl Engine {
 
     fn is_restarting(&self, key: DynoKey) -> bool {
         let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_ref());
-        attempt.is_some_and(|attempt| matches!(attempt, Attempt::Failed(_)) || attempt.may_be_out())
+        attempt.is_some_and(Attempt::may_be_out)
     }
 
     /// Notes which dynos of the listed types are down, and reports each broken one once.
@@ -61,7 +65,9 @@ impl Engine {
             if (is_up && !self.dynos.contains_key(&key)) || !self.track(key) {
                 continue;
             }
-            let is_ours = self.is_restarting(key);
+            let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_ref());
+            let is_ours =
+                attempt.is_some_and(|attempt| matches!(attempt, Attempt::Failed(_)) || attempt.may_be_out());
             let dyno = self.dyno_mut(key);
             // An unknown word does not say since when the dyno is out.
             let at = if seen.state == DynoState::Other { now } else { seen.in_state_since() };

@@ -56,6 +56,15 @@ pub enum HealthAlert {
     LinesLost {
         messages: u64,
     },
+    /// Batches with a right password went to a path that is no watched app's, and were lost.
+    BatchesMisdirected {
+        path: String,
+        batches: u64,
+    },
+    /// Batches exceeded `drain.max_body` and were lost.
+    BatchesTooLarge {
+        batches: u64,
+    },
     /// The watched app was renamed or deleted, and another app has its name.
     NameTaken {
         name: AppName,
@@ -85,6 +94,8 @@ impl HealthAlert {
             | Self::AppHidden { .. }
             | Self::AppIsFir
             | Self::AppRenamed { .. }
+            | Self::BatchesMisdirected { .. }
+            | Self::BatchesTooLarge { .. }
             | Self::ClockAhead { .. }
             | Self::DrainLoops { .. }
             | Self::ForeignDrain { .. }
@@ -136,6 +147,18 @@ impl HealthAlert {
             }
             Self::TokenRefused => return api_key::refused().words(),
             Self::ForeignDrain { drain, owner } => return drains::foreign(drain, owner.as_ref()).words(),
+            Self::BatchesMisdirected { path, batches } => {
+                let text =
+                    format!("{batches} batches for {path} were rejected (404): no watched app has this path");
+                let fix =
+                    "correct the drain's URL, or add its app to HEROKU_APP; `dynowarden check` shows both";
+                return (text, Some(fix.to_owned()));
+            }
+            Self::BatchesTooLarge { batches } => {
+                let text =
+                    format!("{batches} batches were rejected as too large (413), and their lines are lost");
+                return (text, Some("raise drain.max_body".to_owned()));
+            }
             Self::NameTaken { name, by } => return app::name_taken(name, by).words(),
             Self::NameRecovered => "no other app has its name any more".to_owned(),
             Self::ApiAway { error } => format!("restarts are off: {error}"),

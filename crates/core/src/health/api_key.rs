@@ -36,6 +36,13 @@ pub(super) fn check(token: &TokenFacts) -> Vec<Finding> {
             let fix = "check HEROKU_API_URL, the network, proxies and https://status.heroku.com";
             return error(why.to_string(), fix);
         }
+        Err(why @ ApiError::Throttled { .. }) => {
+            let fix = format!(
+                "wait a minute, and check again; Heroku restores {} calls a minute",
+                limits::API_TOKENS_PER_MINUTE
+            );
+            return vec![Finding::warning(Subject::Token, format!("not known: {why}"), fix)];
+        }
         // The API refuses such an account, regardless of the token's scope.
         Err(why) if why.is_account_unsettled() => return error(why.to_string(), SETTLE),
         _ => {}

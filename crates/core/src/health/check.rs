@@ -5,7 +5,7 @@
 
 use crate::health::facts::Facts;
 use crate::health::finding::{Finding, Subject};
-use crate::health::{api_key, app, clock, notifiers, store, tls};
+use crate::health::{advice, api_key, app, clock, notifiers, store, tls, way_in};
 
 /// Returns all findings, in the order in which a person would fix them.
 pub fn examine(facts: &Facts) -> Vec<Finding> {
@@ -13,11 +13,15 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings.extend(api_key::check(&facts.token));
     findings.extend(clock::check(facts.clocks));
     for app in &facts.apps {
-        let of_app = app::check(facts, app).into_iter();
+        let mut of_app = app::check(facts, app);
+        if app.info.is_ok() {
+            of_app.extend(advice::check(&facts.identity, app));
+        }
         let name = app.plan.name.to_string();
-        findings.extend(of_app.map(|finding| Finding { app: Some(name.clone()), ..finding }));
+        findings.extend(of_app.into_iter().map(|finding| Finding { app: Some(name.clone()), ..finding }));
     }
     findings.extend(tls::check(facts.tls.as_ref(), &facts.identity));
+    findings.extend(way_in::check(facts.way_in.as_ref(), &facts.identity));
     findings.extend(store::check(&facts.store, facts.identity.is_on_dyno));
     findings.extend(notifiers::check(&facts.notifiers, facts.notify_asked));
     findings

@@ -54,8 +54,11 @@ pub fn leads_here(
 ) -> bool {
     DrainUrl::parse(drain.url.expose_secret()).is_some_and(|url| {
         url.is_http()
-            && url.is_path_of(app)
-            && public_url.is_none_or(|public_url| url.is_at(public_url))
+            && match public_url {
+                Some(public_url) => url.is_at(public_url) && url.is_path_of(app, Some(public_url)),
+                // A proxy may take a prefix away.
+                None => url.resembles_path_of(app),
+            }
             && passwords.iter().any(|password| url.password_is(password))
     })
 }
@@ -77,7 +80,7 @@ pub fn url_to_add(identity: &Identity, app: &AppFacts) -> Option<SecretString> {
 const USER: &str = "drain";
 
 fn is_registered(drains: &[Drain], identity: &Identity, app: &AppFacts) -> bool {
-    changeable(drains, identity, app).any(|candidate| works(&candidate, app))
+    changeable(drains, identity, app).any(|candidate| works(&candidate, identity, app))
 }
 
 /// Users cannot change the drains of add-ons.
@@ -89,9 +92,9 @@ fn changeable<'d>(
     candidates(drains, identity, &app.plan.name).filter(|candidate| !candidate.drain.of_addon)
 }
 
-fn works(Candidate { url, .. }: &Candidate<'_>, app: &AppFacts) -> bool {
+fn works(Candidate { url, .. }: &Candidate<'_>, identity: &Identity, app: &AppFacts) -> bool {
     url.is_http()
-        && url.is_path_of(&app.plan.name)
+        && url.is_path_of(&app.plan.name, identity.public_url.as_ref())
         && app.password.as_ref().is_some_and(|password| url.password_is(password))
 }
 
@@ -140,8 +143,10 @@ pub(super) fn check(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Findin
     if let Some(finding) = find_loop(facts, app, info, (drains, &ours)) {
         return vec![finding];
     }
-    let good: Vec<&Candidate<'_>> = ours.iter().filter(|candidate| works(candidate, app)).collect();
-    let mut findings: Vec<Finding> = ours.iter().filter_map(|candidate| mistake(candidate, app)).collect();
+    let good: Vec<&Candidate<'_>> =
+        ours.iter().filter(|candidate| works(candidate, &facts.identity, app)).collect();
+    let mut findings: Vec<Finding> =
+        ours.iter().filter_map(|candidate| mistake(candidate, &facts.identity, app)).collect();
     if !good.is_empty() {
         // No line is lost: the other drain only wastes requests.
         findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
@@ -188,14 +193,17 @@ fn find_loop(
 }
 
 /// What is wrong with a drain that leads here.
-fn mistake(Candidate { drain, url }: &Candidate<'_>, app: &AppFacts) -> Option<Finding> {
+fn mistake(Candidate { drain, url }: &Candidate<'_>, identity: &Identity, app: &AppFacts) -> Option<Finding> {
     let name = &app.plan.name;
     let remove = removal(&drain.token, name);
     let shown = url.shown();
     let text = if !url.is_http() {
         format!("{shown} is a syslog drain, but dynowarden accepts HTTPS only")
-    } else if !url.is_path_of(name) {
-        format!("{shown} has the wrong path; the right one is /logs/{name}")
+    } else if !url.is_path_of(name, identity.public_url.as_ref()) {
+        let prefix = identity.public_url.as_ref().map_or("", PublicUrl::prefix);
+        format!(
+            "{shown} has the wrong path, so every batch is rejected; the right one is {prefix}/logs/{name}"
+        )
     } else if !url.has_password() && app.password.is_some() {
         format!("{shown} has no password, so every batch is rejected")
     } else if app.old_password.as_ref().is_some_and(|password| url.password_is(password)) {

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use crate::api::ApiError;
 use crate::api::json::{Account, AppInfo, Drain, Feature, Formation};
 use crate::drain_url::{DrainUrl, PublicUrl};
+use crate::health::reached::WayIn;
 use crate::ident::AppName;
 use crate::policy::AppPlan;
 
@@ -28,6 +29,8 @@ pub struct Facts {
     pub token: TokenFacts,
     /// Settings that are probably unintended.
     pub warnings: Vec<String>,
+    /// What answers at `public_url`, if that is set.
+    pub way_in: Option<WayIn>,
 }
 
 /// Two clocks, read at the same moment.
@@ -107,6 +110,8 @@ pub struct AppFacts {
     /// The previous password, which is also accepted.
     pub old_password: Option<SecretString>,
     pub password_place: PasswordPlace,
+    /// Process types whose errors were recorded without being acted on.
+    pub erring_types: Vec<String>,
     /// The result of adding its drain, if that was tried.
     pub registered: Option<Result<(), ApiError>>,
 }
@@ -156,7 +161,7 @@ impl Identity {
     pub(super) fn is_reached_by(&self, url: &DrainUrl, app: &AppName) -> bool {
         match &self.public_url {
             Some(public_url) => url.is_at(public_url),
-            None => url.is_path_of(app),
+            None => url.resembles_path_of(app),
         }
     }
 }

@@ -42,6 +42,9 @@ pub enum Subject {
     Store,
     Tls,
     Token,
+    /// From outside to the daemon.
+    #[serde(rename = "way in")]
+    WayIn,
 }
 
 impl Finding {

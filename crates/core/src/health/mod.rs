@@ -16,6 +16,7 @@
 //! the same fact, the alert shows the finding's words.
 
 mod account;
+mod advice;
 pub mod alert;
 mod api_key;
 pub mod app;
@@ -25,6 +26,7 @@ pub mod drains;
 pub mod facts;
 pub mod finding;
 mod notifiers;
+pub mod reached;
 pub mod schedule;
 pub mod silence;
 mod store;
@@ -33,3 +35,4 @@ mod tests;
 mod tls;
 pub mod watchdog;
 mod watched_app;
+mod way_in;

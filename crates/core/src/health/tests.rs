@@ -46,6 +46,7 @@ fn well() -> Facts {
         store: StoreFact { place: "sqlite://dynowarden.db".to_owned(), state: StoreState::Opened },
         tls: None,
         token: token(Err(forbidden()), Some("write"), 4000),
+        way_in: None,
         warnings: Vec::new(),
     }
 }
@@ -65,7 +66,7 @@ fn acme() -> AppFacts {
         window: Vec::new(),
     };
     let trigger = Trigger::Errors { codes: vec![Code::R14], count: one, within: MINUTE };
-    let rule = Rule { name: "r14".into(), trigger, act: Act::Restart };
+    let rule = Rule { name: "r14".into(), trigger, act: Act::Restart, window: Vec::new(), proof: None };
     AppFacts {
         plan: AppPlan { name: "acme".parse().expect("an app"), dry_run: false, policy, rules: vec![rule] },
         info: Ok(AppInfo {
@@ -82,6 +83,7 @@ fn acme() -> AppFacts {
         password: Some(SecretString::from("s3cret")),
         old_password: None,
         password_place: PasswordPlace::Variable,
+        erring_types: Vec::new(),
         registered: None,
     }
 }
@@ -108,7 +110,13 @@ fn token(account: Result<Account, ApiError>, scope: Option<&str>, left: u32) -> 
 
 fn memory_rule() -> Rule {
     let above = MemoryBound::OfQuota { permille: 950 };
-    Rule { name: "memory".into(), trigger: Trigger::Memory { above, lasting: MINUTE }, act: Act::Restart }
+    Rule {
+        name: "memory".into(),
+        trigger: Trigger::Memory { above, lasting: MINUTE },
+        act: Act::Restart,
+        window: Vec::new(),
+        proof: None,
+    }
 }
 
 /// Changes the facts of a correct setup, and expects a finding with these parts of text and fix.
@@ -840,4 +848,47 @@ fn check_and_the_watchdog_use_the_same_words() {
     }
     // Only `check` knows the command that adds a drain.
     assert_eq!(HealthAlert::DrainMissing.words().0, MISSING);
+}
+
+#[test]
+fn settings_that_are_probably_not_meant_are_warned_of() {
+    let texts = |app: &AppFacts| -> Vec<String> {
+        let facts = Facts { apps: vec![app.clone()], ..well() };
+        let warnings = examine(&facts).into_iter().filter(|finding| finding.severity == Warning);
+        warnings.map(|finding| finding.text).collect()
+    };
+    assert_eq!(texts(&acme()), [""; 0]);
+    let with_rule = |code: Code, count: u32, within: Duration| {
+        let mut app = acme();
+        let count = NonZeroU32::new(count).expect("a count");
+        app.plan.rules[0].trigger = Trigger::Errors { codes: vec![code], count, within };
+        app
+    };
+    let h12: Code = "H12".parse().expect("a code");
+    let mut worker = with_rule(h12, 5, MINUTE);
+    worker.plan.policy.process_types = vec!["worker".parse().expect("a type")];
+    let mut old = acme();
+    old.plan.policy.min_uptime = 60 * 60 * MINUTE;
+    let mut erring = acme();
+    erring.erring_types = vec!["worker".to_owned(), "web".to_owned(), "worker".to_owned()];
+    let mut left = acme();
+    let papertrail = drain("d.2", "syslog+tls://logs7.papertrailapp.com:12345");
+    left.drains.as_mut().expect("drains").push(papertrail);
+    let mut owned = left.clone();
+    owned.drains.as_mut().expect("drains")[1].of_addon = true;
+    for (app, part) in [
+        (with_rule(Code::R14, 30, 5 * MINUTE), Some("can never restart: a dyno logs about one R14 in 20s")),
+        (with_rule(Code::R14, 5, 5 * MINUTE), None),
+        (with_rule(h12, 1, MINUTE), Some("restarts a dyno for one H12")),
+        (with_rule(h12, 5, MINUTE), None),
+        (worker, Some("H codes are about web dynos")),
+        (old, Some("no rule can ever restart: min_uptime")),
+        (erring, Some("worker dynos err, and are not restarted")),
+        (left, Some("the drain d.2 to logs7.papertrailapp.com belongs to no add-on")),
+        (owned, None),
+    ] {
+        let texts: Vec<_> = texts(&app).into_iter().filter(|text| !text.contains("only one dyno")).collect();
+        assert_eq!(texts.len(), usize::from(part.is_some()), "{texts:?}");
+        assert!(part.is_none_or(|part| texts[0].contains(part)), "{texts:?}");
+    }
 }

@@ -135,6 +135,7 @@ impl Tally {
                     NoticeKind::RestartFailed(_) => app.failed += 1,
                     NoticeKind::NotRestarted { .. } => app.not_restarted += 1,
                     NoticeKind::ApiError(_)
+                    | NoticeKind::Admin(_)
                     | NoticeKind::ApiRecovered
                     | NoticeKind::Broken { .. }
                     | NoticeKind::CallsLeft

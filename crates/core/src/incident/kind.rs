@@ -15,6 +15,8 @@ pub enum Kind {
     Hold,
     /// A rule with `do = "notify"` fired.
     Notify,
+    /// An admin paused or resumed restarts.
+    Pause,
     /// A reported failure is over.
     Recovered,
     /// A dyno was restarted, and whether it helped.
@@ -37,7 +39,7 @@ pub struct KindError;
 
 impl Kind {
     /// The kinds allowed in settings.
-    pub const CHOICES: [Self; 10] = [
+    pub const CHOICES: [Self; 11] = [
         Self::Restart,
         Self::GiveUp,
         Self::Failure,
@@ -46,12 +48,13 @@ impl Kind {
         Self::NoHelp,
         Self::SuspectRelease,
         Self::Notify,
+        Self::Pause,
         Self::Recovered,
         Self::Hold,
     ];
 
     /// The default: all but refusals, which are many and need no action.
-    pub const DEFAULT: [Self; 9] = [
+    pub const DEFAULT: [Self; 10] = [
         Self::Restart,
         Self::GiveUp,
         Self::Failure,
@@ -60,12 +63,13 @@ impl Kind {
         Self::NoHelp,
         Self::SuspectRelease,
         Self::Notify,
+        Self::Pause,
         Self::Recovered,
     ];
 
     /// [`Kind::CHOICES`], as text.
     pub const WORDS: &'static str = "restart, give_up, failure, drain_silent, not_restarted, no_help, \
-                                     suspect_release, notify, recovered, hold";
+                                     suspect_release, notify, pause, recovered, hold";
 
     /// Its word in settings, JSON and metrics.
     pub fn word(self) -> &'static str {
@@ -78,6 +82,7 @@ impl Kind {
             Self::NoHelp => "no_help",
             Self::NotRestarted => "not_restarted",
             Self::Notify => "notify",
+            Self::Pause => "pause",
             Self::Recovered => "recovered",
             Self::Restart => "restart",
             Self::SuspectRelease => "suspect_release",

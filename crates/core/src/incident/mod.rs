@@ -16,6 +16,7 @@
 //! once. Loud kinds are sent at once, and repeated every [`Plan::repeat`] while the problem lasts unchanged.
 //! A message closes each incident that was reported.
 
+mod admin;
 pub mod digest;
 mod dyno_incident;
 mod ids;
@@ -23,6 +24,7 @@ pub mod kind;
 pub mod message;
 mod outage;
 mod release;
+mod room;
 mod schedule;
 mod state;
 #[cfg(any(test, feature = "samples"))]
@@ -244,6 +246,9 @@ impl Incidents {
 
     /// A notice about the account concerns every app that this notifier reports on.
     fn record_account_notice(&mut self, what: &NoticeKind) {
+        if let NoticeKind::Admin(act) = what {
+            return self.report_act(None, act);
+        }
         let NoticeKind::Health(alert) = what else { return };
         for app in (0..self.plan.apps.len() as u32).map(AppId) {
             if self.is_reported(app) {
@@ -268,6 +273,7 @@ impl Incidents {
             }
             NoticeKind::ApiRecovered => self.api_recovered(app),
             NoticeKind::Health(alert) => self.record_alert(app, alert),
+            NoticeKind::Admin(act) => self.report_act(Some(app), act),
             NoticeKind::GaveUp { until, .. } => {
                 let over = self.now.mono.saturating_add(since(self.now.wall, *until));
                 let state = State::GivenUp { text: notice.what.to_string(), over };
@@ -362,8 +368,7 @@ impl Incidents {
         let name = self.incident_id(&about);
         let id = {
             if self.incidents.len() >= limits::INCIDENTS_MAX {
-                self.incidents.pop_first();
-                self.forgotten += 1;
+                self.forget_one();
             }
             self.made += 1;
             self.made

@@ -143,6 +143,8 @@ impl Incidents {
             HealthAlert::AppRecovered => return self.api_recovered(app),
             HealthAlert::AppIsFir => Subject::Watching("a Fir app has no drains"),
             HealthAlert::AppRenamed { .. } => Subject::Watching("the app was renamed"),
+            HealthAlert::BatchesMisdirected { .. } => Subject::Watching("batches for an unknown app"),
+            HealthAlert::BatchesTooLarge { .. } => Subject::Watching("batches are too large"),
             HealthAlert::ClockAhead { .. } => Subject::OwnClock,
             HealthAlert::ClockRecovered => return self.recover(&Subject::OwnClock, None),
             HealthAlert::DrainLoops { .. } => Subject::Watching("the app drains into itself"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{ApiError, DynoInfo};
+use crate::days::verdict::Verdict;
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName};
@@ -14,8 +15,8 @@ use crate::incident::message::Message;
 use crate::incident::{Incidents, Input, Plan, WatchedApp};
 use crate::record::hold::Hold;
 use crate::record::{
-    Action, AttemptId, Decision, Evidence, MemoryReading, Notice, NoticeKind, Outcome, Record, RestartResult,
-    Scope,
+    Action, AttemptId, Decision, Evidence, Measure, MemoryReading, Notice, NoticeKind, Outcome, Record,
+    RestartResult, Scope,
 };
 use crate::time::{Now, earlier, later};
 use crate::traffic::{Figures, Readings, Span};
@@ -132,6 +133,11 @@ impl Story {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn open_of(&self, app: AppId) -> usize {
+        self.incidents.incidents.values().filter(|incident| incident.app == app).count()
+    }
+
     /// R14 of a dyno, and the decision about it.
     pub(crate) fn r14(&mut self, index: u32, action: Action) -> &mut Self {
         let seen = self.release.map(|release| DynoInfo {
@@ -145,6 +151,7 @@ impl Story {
             release: Some(release),
         });
         let evidence = Evidence {
+            measure: Measure::Memory,
             code: Some("R14".parse().expect("a code")),
             line_at: Some(self.now.wall),
             lines: 1,
@@ -214,7 +221,10 @@ impl Story {
     pub(crate) fn give_up(&mut self, index: u32) -> &mut Self {
         let until = later(self.now.wall, minutes(360));
         self.r14(index, Action::Hold(Hold::GivenUp { until, useless: 3 }));
-        self.notice(Some(index), NoticeKind::GaveUp { useless: 3, until, release: None, times: 1 })
+        self.notice(
+            Some(index),
+            NoticeKind::GaveUp { useless: 3, until, release: None, times: 1, verdict: Verdict::Unknown },
+        )
     }
 
     pub(crate) fn error(&mut self, app: u32) -> &mut Self {

@@ -365,10 +365,13 @@ fn held_back_messages_are_sent_at_shutdown() {
 #[test]
 fn incidents_are_bounded() {
     let mut story = Story::new();
+    story.notice_of(AppId(1), Some(1), NoticeKind::RestartFailed(RestartResult::Gone));
     for index in 1..=1100 {
         story.restart(index).wait(seconds(31));
+        story.notice_of(AppId(1), Some(1), NoticeKind::RestartFailed(RestartResult::Gone));
     }
-    assert_eq!(story.forgotten(), 1100 - limits::INCIDENTS_MAX as u64);
+    assert_eq!(story.forgotten(), 1101 - limits::INCIDENTS_MAX as u64);
+    assert_eq!(story.open_of(AppId(1)), 1, "one app's incidents do not push out another's");
     let mut story = Story::new();
     for index in 1..=250 {
         story.queued(index, 1);

@@ -10,7 +10,7 @@ use crate::api::ApiError;
 use crate::event::DynoState;
 use crate::ident::{DrainToken, DynoName};
 use crate::limits;
-use crate::policy::Rate;
+use crate::policy::{Proof, Rate};
 use crate::record::MemoryReading;
 use crate::time::{spoken, to_the_second};
 
@@ -99,6 +99,8 @@ pub enum Hold {
     QueueFull {
         max: usize,
     },
+    /// A window is `quiet`, and the app's quiet hours are not known.
+    QuietUnknown,
     /// Its memory has been below the limit since the error.
     Recovered {
         memory: MemoryReading,
@@ -142,6 +144,11 @@ pub enum Hold {
     },
     /// A restart of this very dyno is under way.
     UnderWay,
+    /// Too few of the last lives of its process type went over the quota.
+    Unproven {
+        breached: u32,
+        proof: Proof,
+    },
     /// The API reports another process type than the dyno's name.
     WrongType,
 }
@@ -171,6 +178,7 @@ impl Hold {
             Self::PlatformActs => "platform_acts",
             Self::PlatformRed => "platform_red",
             Self::QueueFull { .. } => "queue_full",
+            Self::QuietUnknown => "quiet_unknown",
             Self::Queued { .. } => "queued",
             Self::Recovered { .. } => "recovered",
             Self::RefusedBefore { error, .. } => error.label(),
@@ -180,6 +188,7 @@ impl Hold {
             Self::Superseded { .. } => "superseded",
             Self::TooManyDynos { .. } => "too_many_dynos",
             Self::TooYoung { .. } => "too_young",
+            Self::Unproven { .. } => "unproven",
             Self::UnderWay => "under_way",
             Self::WrongType => "wrong_type",
         }
@@ -261,6 +270,9 @@ impl fmt::Display for Hold {
             }
             Self::PlatformActs => f.write_str("Heroku is already replacing or removing this process"),
             Self::PlatformRed => f.write_str("Heroku's status page shows its system Apps red"),
+            Self::QuietUnknown => f.write_str(
+                "its window is the app's quiet hours, which are known after a day of router lines",
+            ),
             Self::QueueFull { max } => write!(f, "{max} dynos of its type are already waiting"),
             Self::Queued { behind } => write!(f, "waiting for its turn behind {behind}"),
             Self::Recovered { memory } => {
@@ -294,6 +306,13 @@ impl fmt::Display for Hold {
             Self::TooManyDynos { max } => write!(f, "the limit of {max} watched dynos is reached"),
             Self::TooYoung { age, min } => {
                 write!(f, "up for only {} (min_uptime = {})", spoken(*age), spoken(*min))
+            }
+            Self::Unproven { breached, proof } => {
+                write!(
+                    f,
+                    "unproven: {breached} of the last lives of its process type went over the quota, and the \
+                     rule asks for {proof}"
+                )
             }
             Self::UnderWay => f.write_str("this dyno is already being restarted"),
             Self::WrongType => {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::days::verdict::Verdict;
 use crate::record::NoticeKind;
 use crate::record::hold::counted;
 use crate::time::{spoken, to_the_second};
@@ -22,6 +23,7 @@ impl NoticeKind {
             Self::RestartFailed(_) => "failure",
             Self::ApiRecovered | Self::CallsLeft | Self::LinesCurrent => "recovered",
             Self::Health(alert) => alert.label(),
+            Self::Admin(act) => act.label(),
         }
     }
 }
@@ -41,11 +43,12 @@ impl fmt::Display for NoticeKind {
                 let (state, out_for) = (state.word(), spoken(*out_for));
                 write!(f, "not up for {out_for} (last seen {state}); the other dynos of its type go on")
             }
-            Self::GaveUp { useless, until, .. } => write!(
+            Self::GaveUp { useless, until, verdict, .. } => write!(
                 f,
-                "gave up on this dyno: {} in a row did not help. It is left alone until {} or the next \
+                "gave up on this dyno: {} in a row did not help{}. It is left alone until {} or the next \
                  release, and needs a person's attention",
                 counted(*useless, "restart"),
+                told(*verdict),
                 to_the_second(*until)
             ),
             Self::CallsLeft => f.write_str("the account has API calls left again"),
@@ -77,6 +80,16 @@ impl fmt::Display for NoticeKind {
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
             Self::ApiRecovered => f.write_str("the API answers again"),
             Self::Health(alert) => alert.fmt(f),
+            Self::Admin(act) => act.fmt(f),
         }
+    }
+}
+
+/// What a verdict adds to a give-up.
+fn told(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Leaks => ", although former lives leaked",
+        Verdict::LevelsOutAbove => ". Its memory levels out above its quota, which no restart changes",
+        Verdict::LevelsOutBelow | Verdict::Spikes | Verdict::Unknown => "",
     }
 }

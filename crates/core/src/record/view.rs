@@ -246,7 +246,7 @@ mod tests {
     use crate::event::Megabytes;
     use crate::ident::AppId;
     use crate::record::hold::Hold;
-    use crate::record::{Action, Decision, Evidence, MemoryReading};
+    use crate::record::{Action, Decision, Evidence, Measure, MemoryReading};
 
     fn decision(action: Action) -> Decision {
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
@@ -258,6 +258,7 @@ mod tests {
             rule: "memory-quota-exceeded".into(),
             action,
             evidence: Evidence {
+                measure: Measure::Memory,
                 code: Some(Code::R14),
                 line_at: Some(at),
                 lines: 1,

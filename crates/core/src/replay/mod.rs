@@ -7,36 +7,41 @@
 //! and the question is what would have been done.
 
 pub mod archive;
+pub mod order;
+mod outlook;
 pub mod roster;
 pub mod summary;
 pub mod timeline;
 pub mod world;
+pub mod worth;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::codes::Code;
 use crate::detect::{self, DetectError};
 use crate::engine::{Effect, Engine, Input};
-use crate::event::{Event, Fact};
+use crate::event::{Change, DynoState, Event, Fact};
 use crate::ident::{AppId, AppName, DynoName, DynoRef};
 use crate::limits;
-use crate::policy::AppPlan;
-use crate::record::Record;
+use crate::policy::{Act, AppPlan, Trigger};
+use crate::record::{Action, Record};
 use crate::replay::archive::Entry;
+use crate::replay::outlook::{Outlook, is_of_formation, writer_or_served};
 use crate::replay::roster::Roster;
-use crate::replay::summary::Summary;
+use crate::replay::summary::{NotActedOn, Summary};
 use crate::replay::world::World;
+use crate::replay::worth::Ledger;
 use crate::time::{Now, later, since};
-use crate::wire::line::Line;
-use crate::wire::logfmt;
 
 pub struct Replay<'s> {
     apps: Vec<App>,
     clock: Option<Clock>,
     /// When any app next has something due.
     due: Option<Duration>,
+    is_partial: bool,
     plan_for: Box<dyn Fn(&AppName) -> AppPlan + 's>,
     roster: Roster,
     summary: Summary,
@@ -51,6 +56,8 @@ pub struct ReplayOutput {
 
 struct App {
     engine: Engine,
+    ledger: Ledger,
+    outlook: Outlook,
     plan: AppPlan,
     world: World,
 }
@@ -71,17 +78,37 @@ impl<'s> Replay<'s> {
             apps: Vec::new(),
             clock: None,
             due: None,
+            is_partial: false,
             plan_for: Box::new(plan_for),
             roster,
             summary: Summary::default(),
         }
     }
 
-    /// Notes the app of a line that is handled later. Knowing some apps beforehand helps to interpret system
-    /// names.
+    /// Notes a line as it is read, before the lines are in order. Knowing some apps beforehand helps to
+    /// interpret system names.
     pub fn announce(&mut self, entry: &Entry<'_>) {
         if let Some(system) = entry.system {
             self.roster.announce(system);
+        }
+        self.summary.zone_unknown |= entry.is_zone_unknown;
+        if entry.line.app == b"app" && is_mention(entry.line.msg) {
+            self.summary.mentions += 1;
+        }
+    }
+
+    /// Notes what a line shows about what comes before it.
+    pub fn foresee(&mut self, entry: &Entry<'_>) {
+        if let Some(place) = self.place(entry.system) {
+            self.apps[place].outlook.note(&entry.line, entry.at.ok());
+        }
+    }
+
+    /// Notes that lines are handled before all others are known.
+    pub fn set_partial(&mut self) {
+        self.is_partial = true;
+        for app in &mut self.apps {
+            app.outlook.set_partial();
         }
     }
 
@@ -91,7 +118,10 @@ impl<'s> Replay<'s> {
     /// A platform line that could not be understood. It counts for nothing, as in the daemon.
     pub fn read(&mut self, entry: &Entry<'_>, output: &mut Vec<ReplayOutput>) -> Result<(), DetectError> {
         self.summary.note_time(entry.at.ok());
-        let Some(place) = self.place(entry.system) else { return Ok(()) };
+        let Some(place) = self.place(entry.system) else {
+            self.summary.lines_left_out += 1;
+            return Ok(());
+        };
         let fact = detect::fact(&entry.line)?;
         let at = match (entry.at, &fact) {
             (Ok(at), _) => at,
@@ -103,11 +133,18 @@ impl<'s> Replay<'s> {
             self.advance(at, output);
         }
         let app = &mut self.apps[place];
-        if let Some(dyno) = writer_or_served(&entry.line).and_then(|dyno| app.listed(&dyno)) {
-            app.world.exists(&dyno, at);
+        if let Some(dyno) = writer_or_served(&entry.line).filter(is_of_formation) {
+            app.ledger.heard(dyno.process_type, dyno.index, at);
+            if let Some(name) = app.listed(&dyno) {
+                app.world.exists(&name, at);
+                if app.outlook.is_starting(dyno, at) {
+                    app.world.is_starting(&name, at);
+                }
+            }
         }
         if let Some(fact) = fact {
-            self.take(place, fact, at, output);
+            let before = detect::life::state_before(entry.line.msg);
+            self.take(place, (fact, before), at, output);
         }
         Ok(())
     }
@@ -119,23 +156,35 @@ impl<'s> Replay<'s> {
         }
     }
 
+    /// Whether some times are in a zone that the log does not name.
+    pub fn is_zone_unknown(&self) -> bool {
+        self.summary.zone_unknown
+    }
+
     pub fn summary(&self) -> Summary {
         let mut summary = self.summary.clone();
         summary.apps = self.apps.len();
         summary.dynos = self.apps.iter().map(|app| app.world.dynos()).sum();
+        for app in &self.apps {
+            summary.worth.add(app.ledger.worth);
+            summary.has_window |= !app.plan.policy.window.is_empty();
+        }
         summary
     }
 
     /// The app of a line, with an engine.
     fn place(&mut self, system: Option<&[u8]>) -> Option<usize> {
-        let Some(place) = self.roster.place(system) else {
-            self.summary.lines_left_out += 1;
-            return None;
-        };
+        let place = self.roster.place(system)?;
         if place == self.apps.len() {
             let plan = AppPlan { dry_run: false, ..(self.plan_for)(self.roster.app(place)) };
+            let mut outlook = Outlook::default();
+            if self.is_partial {
+                outlook.set_partial();
+            }
             self.apps.push(App {
                 engine: Engine::new(vec![plan.clone()], SEED),
+                ledger: Ledger::default(),
+                outlook,
                 plan,
                 world: World::default(),
             });
@@ -143,17 +192,25 @@ impl<'s> Replay<'s> {
         Some(place)
     }
 
-    fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, output: &mut Vec<ReplayOutput>) {
+    fn take(
+        &mut self,
+        place: usize,
+        (fact, before): (Fact<DynoRef<'_>>, Option<DynoState>),
+        at: Timestamp,
+        output: &mut Vec<ReplayOutput>,
+    ) {
         let app = &mut self.apps[place];
-        let is_error = matches!(fact, Fact::Error { .. });
-        let Some(fact) = fact.name_dyno(|dyno| app.listed(&dyno)) else {
-            self.summary.errors_not_listed += u64::from(is_error);
-            return;
-        };
+        app.weigh(&fact, at);
+        if let Fact::Error { code, dyno: Some(dyno) } = &fact
+            && let Some(why) = app.not_acted_on(*code, dyno)
+        {
+            self.summary.note_error(dyno.process_type, why, *code);
+        }
+        let Some(fact) = fact.name_dyno(|dyno| app.listed(&dyno)) else { return };
         if let Some(dyno) = fact.dyno() {
             app.world.exists(dyno, at);
         }
-        app.world.learn(&fact, at);
+        app.world.learn(&fact, before, at);
         let now = self.clock.map_or(Now { mono: Duration::ZERO, wall: at }, |clock| clock.now);
         self.handle(place, Input::Events { app: ONLY, events: vec![Event { at, fact }] }, now, output);
     }
@@ -196,6 +253,7 @@ impl<'s> Replay<'s> {
                 Effect::Record(mut record) => {
                     if let Record::Decision(decision) = &mut record {
                         decision.evidence.seen = None;
+                        app.settle(&mut decision.action, decision.dyno.as_ref(), decision.at);
                     }
                     self.summary.count(&record);
                     output.push(ReplayOutput { app: app.plan.name.clone(), record });
@@ -220,15 +278,11 @@ impl<'s> Replay<'s> {
     }
 }
 
-/// The dyno that a line proves to exist: its author, or the one that served the router's request.
-fn writer_or_served<'b>(line: &Line<'b>) -> Option<DynoRef<'b>> {
-    match (line.app, line.procid) {
-        (b"heroku", b"router") => {
-            let dyno = logfmt::pairs(line.msg).find(|pair| pair.key == b"dyno")?;
-            DynoRef::parse(dyno.value)
-        }
-        (_, procid) => DynoRef::parse(procid),
-    }
+/// Whether an app's text names a code that only the platform's own lines count for.
+fn is_mention(msg: &[u8]) -> bool {
+    let is_apart = |octet: Option<&u8>| octet.is_none_or(|octet| !octet.is_ascii_alphanumeric());
+    memchr::memmem::find_iter(msg, b"R14")
+        .any(|at| is_apart(at.checked_sub(1).and_then(|before| msg.get(before))) && is_apart(msg.get(at + 3)))
 }
 
 /// Any constant will do: a replay is repeatable.
@@ -240,10 +294,59 @@ const ONLY: AppId = AppId(0);
 // === impl App ===
 
 impl App {
-    /// The dyno's name, if it is of a listed process type.
+    /// The dyno's name, if it has a place in a formation of a listed process type.
     fn listed(&self, dyno: &DynoRef<'_>) -> Option<DynoName> {
+        if !is_of_formation(dyno) {
+            return None;
+        }
         let types = &self.plan.policy.process_types;
         let process_type = types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
         Some(DynoName::new(process_type.clone(), dyno.index))
     }
+
+    /// Why no rule acts on an error; none if a rule does.
+    fn not_acted_on(&self, code: Code, dyno: &DynoRef<'_>) -> Option<NotActedOn> {
+        if !is_of_formation(dyno) {
+            return Some(NotActedOn::OneOff);
+        }
+        if self.listed(dyno).is_none() {
+            let types = self.plan.policy.process_types.iter().map(|listed| listed.as_str().into());
+            return Some(NotActedOn::NotListed { listed: types.collect() });
+        }
+        let on_code =
+            |trigger: &Trigger| matches!(trigger, Trigger::Errors { codes, .. } if codes.contains(&code));
+        let mut rules = self.plan.rules.iter().filter(|rule| on_code(&rule.trigger)).peekable();
+        if rules.peek().is_none() {
+            return Some(NotActedOn::NoRule);
+        }
+        rules.all(|rule| rule.act == Act::Notify).then_some(NotActedOn::NotifyOnly)
+    }
+
+    /// Counts the time over quota.
+    fn weigh(&mut self, fact: &Fact<DynoRef<'_>>, at: Timestamp) {
+        let dyno = fact.dyno().copied().filter(is_of_formation);
+        let Some(DynoRef { process_type, index }) = dyno else { return };
+        match fact {
+            Fact::Error { code: Code::R14 | Code::R15, .. } => self.ledger.over(process_type, index, at),
+            Fact::Memory { permille, .. } if *permille > 1000 => self.ledger.over(process_type, index, at),
+            Fact::Sample { total, quota, .. } if total > quota => self.ledger.over(process_type, index, at),
+            Fact::Life { change: Change::Starting | Change::State(DynoState::Starting), .. } => {
+                self.ledger.started(process_type, index, at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Leaves out of a decision what the log does not show, and counts it.
+    fn settle(&mut self, action: &mut Action, dyno: Option<&DynoName>, at: Timestamp) {
+        let (Action::Restart { formation, .. }, Some(dyno)) = (action, dyno) else { return };
+        let process_type = dyno.process_type().as_str();
+        if *formation == 1 && !self.outlook.has_one(process_type) {
+            *formation = UNKNOWN;
+        }
+        self.ledger.restarted(process_type, dyno.index(), at);
+    }
 }
+
+/// The size of a formation that the log does not show.
+const UNKNOWN: usize = 0;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::ident::AppName;
+use crate::ident::{AppName, DrainToken};
 use crate::limits;
 
 /// The apps of a replay, in the order of their appearance.
@@ -17,6 +17,8 @@ pub struct Roster {
     only: bool,
     /// The one system whose lines belong to the requested app.
     stand_in: Option<Box<[u8]>>,
+    /// The first drain token, which names no app.
+    token: Option<Box<[u8]>>,
     systems: HashMap<Box<[u8]>, Option<usize>>,
 }
 
@@ -30,7 +32,15 @@ impl Roster {
             [app] => app.clone(),
             _ => "app".parse().expect("`app` is letters only"),
         });
-        Self { apps: Vec::new(), configured, default, only, stand_in: None, systems: HashMap::new() }
+        Self {
+            apps: Vec::new(),
+            configured,
+            default,
+            only,
+            stand_in: None,
+            token: None,
+            systems: HashMap::new(),
+        }
     }
 
     /// Notes a system that a later line names, so that no other system is taken for the requested app.
@@ -64,6 +74,9 @@ impl Roster {
     /// With `--app`, a system of that name is the app. So is the first system that is no app of the settings,
     /// because people choose their own system names.
     fn app_of(&mut self, system: &[u8]) -> Option<AppName> {
+        if let Some(app) = self.app_of_token(system) {
+            return app;
+        }
         let name = str::from_utf8(system).ok().and_then(|name| name.parse::<AppName>().ok());
         if !self.only {
             return Some(name.unwrap_or_else(|| self.default.clone()));
@@ -75,6 +88,22 @@ impl Roster {
         }
         self.settle_on(system);
         Some(self.default.clone())
+    }
+
+    /// The app of the drain with this token: the requested or only app for the first of a file, and apps of
+    /// their own for others. None for what is no token.
+    #[expect(clippy::option_option, reason = "the inner one is a line to be left out")]
+    fn app_of_token(&mut self, system: &[u8]) -> Option<Option<AppName>> {
+        let token: DrainToken = str::from_utf8(system).ok()?.parse().ok()?;
+        let first = self.token.get_or_insert_with(|| system.into());
+        if **first == *system {
+            return Some(Some(self.default.clone()));
+        }
+        if self.only {
+            return Some(None);
+        }
+        let uuid = token.as_str().strip_prefix("d.").and_then(|uuid| uuid.parse().ok());
+        Some(Some(uuid.unwrap_or_else(|| self.default.clone())))
     }
 
     fn settle_on(&mut self, system: &[u8]) {
@@ -165,6 +194,24 @@ mod tests {
         }
         assert_eq!([roster.place(Some(b"beta")), roster.place(Some(b"acme"))], [None, Some(0)]);
         check(Some("acme"), &["beta"], &[Some("beta"), Some("cliffs-1")], &[None, Some("acme")]);
+    }
+
+    #[test]
+    fn drain_tokens_name_no_app_and_tell_apps_apart() {
+        let (one, two) = (Some("d.fc6b856b-3332-4546"), Some("d.0c6b856b-3332-4546"));
+        check(
+            None,
+            &["acme"],
+            &[one, Some("acme"), two, one],
+            &[Some("acme"), Some("acme"), Some("0c6b856b-3332-4546"), Some("acme")],
+        );
+        check(None, &[], &[one, None], &[Some("app"), Some("app")]);
+        check(
+            Some("acme"),
+            &[],
+            &[one, Some("acme"), two, Some("beta")],
+            &[Some("acme"), Some("acme"), None, None],
+        );
     }
 
     #[test]

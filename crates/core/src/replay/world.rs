@@ -8,7 +8,8 @@
 //!   own lines show otherwise. The log itself does not change: if that dyno was not restarted at the time,
 //!   the following lines are those of the process that ran on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -35,8 +36,12 @@ struct Instance {
     id: InstanceId,
     release: u64,
     state: DynoState,
-    /// The time in the last line about its life.
+    /// The latest time in a line about its life.
     life_at: Option<Timestamp>,
+    /// Whether the last such line told of the state that the one before it had left.
+    is_chained: bool,
+    /// The last such lines: the same may come again.
+    lives: VecDeque<(Timestamp, Change)>,
     updated_at: Timestamp,
 }
 
@@ -47,6 +52,30 @@ pub const ASSUMED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// From a restart to the new process being up: between the three seconds of a small one (heroku.md §2.4) and
 /// the sixty after which the platform gives up.
 pub const ASSUMED_BOOT: Duration = Duration::from_secs(10);
+
+/// Lines about a dyno's life that are remembered: a restart has three, and a file may repeat it.
+const LIVES_MAX: usize = 8;
+
+/// How much earlier than the line before it a line may be and still tell of what came after.
+const SKEW: Duration = Duration::from_secs(5);
+
+// === impl Instance ===
+
+impl Instance {
+    /// Whether a line about its life is news. Lines come out of order, and twice.
+    ///
+    /// A line of an earlier time counts if the lines so far leave no gap that it could fill, and it goes on
+    /// from where they end: the platform's clocks differ.
+    fn takes(&self, change: Change, goes_on: bool, at: Timestamp) -> bool {
+        if self.lives.contains(&(at, change)) {
+            return false;
+        }
+        match self.life_at {
+            Some(life_at) if at <= life_at => goes_on && self.is_chained && at > earlier(life_at, SKEW),
+            _ => true,
+        }
+    }
+}
 
 // === impl World ===
 
@@ -66,39 +95,57 @@ impl World {
         self.dynos.insert(dyno.clone(), instance);
     }
 
-    /// Takes in a fact.
-    pub fn learn(&mut self, fact: &Fact, at: Timestamp) {
+    /// Notes that a dyno is starting, as a later line shows.
+    pub fn is_starting(&mut self, dyno: &DynoName, at: Timestamp) {
+        if let Some(instance) = self.dynos.get_mut(dyno)
+            && instance.life_at.is_none()
+            && instance.boots_at.is_none()
+            && instance.state == DynoState::Up
+        {
+            instance.state = DynoState::Starting;
+            // It began before its line, or the line would be of the process before it.
+            instance.updated_at = earlier(at, Duration::from_secs(2));
+        }
+    }
+
+    /// Takes in a fact. `before` is the state that its line says the dyno has left.
+    pub fn learn(&mut self, fact: &Fact, before: Option<DynoState>, at: Timestamp) {
         match fact {
-            Fact::Life { dyno, change } => self.live(dyno, *change, at),
+            Fact::Life { dyno, change } => self.live(dyno, *change, before, at),
             Fact::Release { version: Some(version) } => self.released(*version),
             _ => {}
         }
     }
 
-    fn live(&mut self, dyno: &DynoName, change: Change, at: Timestamp) {
+    fn live(&mut self, dyno: &DynoName, change: Change, before: Option<DynoState>, at: Timestamp) {
         let state = match change {
             Change::Starting => DynoState::Starting,
             Change::State(state) => state,
             // The old process's end, which the API does not show.
             Change::Exited | Change::Leaving => return,
         };
-        let Some(instance) = self.dynos.get(dyno) else { return };
-        // Lines come out of order, and twice.
-        if instance.life_at.is_some_and(|life_at| at <= life_at) {
+        let Some(instance) = self.dynos.get_mut(dyno) else { return };
+        let is_chained = before.is_none_or(|before| before == instance.state);
+        if !instance.takes(change, before.is_some() && is_chained, at) {
             return;
         }
         let is_under_way =
             instance.state == DynoState::Starting && instance.boots_at.is_none_or(|up| at < up);
         if state == DynoState::Starting && !is_under_way {
+            let lives = mem::take(&mut instance.lives);
+            let life_at = instance.life_at;
             let release = self.release;
             let instance = self.instance(at, release, state);
-            self.dynos.insert(dyno.clone(), instance);
+            self.dynos.insert(dyno.clone(), Instance { lives, life_at, ..instance });
         }
         if let Some(instance) = self.dynos.get_mut(dyno) {
             instance.boots_at = None;
             instance.state = state;
-            instance.life_at = Some(at);
+            instance.life_at = instance.life_at.max(Some(at));
+            instance.is_chained = is_chained;
             instance.updated_at = at;
+            instance.lives.truncate(LIVES_MAX - 1);
+            instance.lives.push_front((at, change));
         }
     }
 
@@ -144,11 +191,13 @@ impl World {
         if self.poll(dyno, now).is_none() {
             return DeleteResult::Gone;
         }
-        let life_at = self.dynos.get(dyno).and_then(|instance| instance.life_at);
+        let before = self.dynos.get_mut(dyno);
+        let (life_at, lives) =
+            before.map_or((None, VecDeque::new()), |before| (before.life_at, mem::take(&mut before.lives)));
         let release = self.release;
         let instance = self.instance(now, release, DynoState::Starting);
         let boots_at = Some(later(now, ASSUMED_BOOT));
-        self.dynos.insert(dyno.clone(), Instance { boots_at, life_at, ..instance });
+        self.dynos.insert(dyno.clone(), Instance { boots_at, life_at, lives, ..instance });
         DeleteResult::Accepted
     }
 
@@ -162,6 +211,8 @@ impl World {
             release,
             state,
             life_at: None,
+            is_chained: false,
+            lives: VecDeque::new(),
             updated_at: created_at,
         }
     }
@@ -187,7 +238,7 @@ mod tests {
     fn apply(world: &mut World, changes: &[(Change, i64)]) {
         for (change, secs) in changes {
             world.exists(&web(1), at(*secs));
-            world.learn(&Fact::Life { dyno: web(1), change: *change }, at(*secs));
+            world.learn(&Fact::Life { dyno: web(1), change: *change }, None, at(*secs));
         }
     }
 
@@ -237,6 +288,38 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_goes_on_from_the_last_counts_whatever_its_time() {
+        let learn = |world: &mut World, before, state, secs| {
+            world.exists(&web(1), at(secs));
+            let fact = Fact::Life { dyno: web(1), change: Change::State(state) };
+            world.learn(&fact, Some(before), at(secs));
+        };
+        let (up, starting) = (DynoState::Up, DynoState::Starting);
+        let mut world = World::default();
+        learn(&mut world, up, starting, 10);
+        learn(&mut world, starting, up, 9);
+        check(&world, 12, Some((up, 2, 2)));
+        // The same lines again, from another file.
+        learn(&mut world, up, starting, 10);
+        check(&world, 12, Some((up, 2, 2)));
+        // The first of two comes second.
+        let mut world = World::default();
+        learn(&mut world, starting, up, 10);
+        learn(&mut world, up, starting, 9);
+        assert_eq!(world.poll(&web(1), at(12)).map(|seen| seen.state), Some(up));
+    }
+
+    #[test]
+    fn a_dyno_may_be_starting_before_its_first_line_about_that() {
+        let mut world = World::default();
+        world.exists(&web(1), at(0));
+        world.is_starting(&web(1), at(0));
+        assert_eq!(world.poll(&web(1), at(1)).map(|seen| seen.state), Some(DynoState::Starting));
+        apply(&mut world, &[(UP, 8)]);
+        check(&world, 10, Some((DynoState::Up, 86_410, 2)));
+    }
+
+    #[test]
     fn a_restart_makes_a_booting_instance() {
         let mut world = World::default();
         assert_eq!(world.delete(&web(1), at(0)), DeleteResult::Gone);
@@ -268,13 +351,13 @@ mod tests {
         let mut world = World::default();
         world.exists(&web(1), at(0));
         let release = |world: &World| world.poll(&web(1), at(100)).and_then(|seen| seen.release);
-        world.learn(&Fact::Release { version: None }, at(1));
+        world.learn(&Fact::Release { version: None }, None, at(1));
         assert_eq!(release(&world), Some(0));
-        world.learn(&Fact::Release { version: Some(12) }, at(1));
+        world.learn(&Fact::Release { version: Some(12) }, None, at(1));
         assert_eq!(release(&world), Some(11));
         apply(&mut world, &[(STARTING, 2)]);
         assert_eq!(release(&world), Some(12));
-        world.learn(&Fact::Release { version: Some(13) }, at(3));
+        world.learn(&Fact::Release { version: Some(13) }, None, at(3));
         assert_eq!(release(&world), Some(12));
     }
 }

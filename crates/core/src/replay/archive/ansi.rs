@@ -33,9 +33,62 @@ fn sequence_len(text: &[u8]) -> usize {
     }
 }
 
+/// Whether `text` has colours whose escape character was lost or written out, as in `[36m` and `^[[36m`.
+pub(super) fn has_lost(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'[', text).any(|at| lost_len(&text[at..]) > 0)
+}
+
+/// `text` without them; `bare` is the buffer for it.
+pub(super) fn without_lost<'b>(text: &[u8], bare: &'b mut Vec<u8>) -> &'b [u8] {
+    bare.clear();
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'[', rest) {
+        bare.extend_from_slice(&rest[..at]);
+        let length = lost_len(&rest[at..]);
+        if length > 0 {
+            let stand_in = STAND_INS.iter().find(|stand_in| bare.ends_with(stand_in.as_bytes()));
+            bare.truncate(bare.len() - stand_in.map_or(0, |stand_in| stand_in.len()));
+        } else {
+            bare.push(b'[');
+        }
+        rest = &rest[at + length.max(1)..];
+    }
+    bare.extend_from_slice(rest);
+    bare
+}
+
+/// What editors, terminals and languages write for an escape character.
+const STAND_INS: [&str; 9] =
+    ["^[", "\\x1b", "\\x1B", "\\u001b", "\\u001B", "\\033", "\\e", "\u{241b}", "\u{fffd}"];
+
+/// The length of `[36m` at the start of `text`; 0 if there is none.
+fn lost_len(text: &[u8]) -> usize {
+    let [b'[', rest @ ..] = text else { return 0 };
+    match rest.iter().position(|octet| !(octet.is_ascii_digit() || *octet == b';')) {
+        Some(end) if rest[end] == b'm' => end + 2,
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::without_colours;
+    use super::{has_lost, without_colours, without_lost};
+
+    #[test]
+    fn colours_without_their_escape_are_removed() {
+        for (text, expect) in [
+            ("plain", None),
+            ("heroku[web.1]:", None),
+            ("[36mheroku[web.1]:[0m x", Some("heroku[web.1]: x")),
+            ("^[[36mheroku[web.1]:^[[0m x", Some("heroku[web.1]: x")),
+            ("\\x1b[1;36mheroku[web.1]:\\u001b[m x", Some("heroku[web.1]: x")),
+            ("\u{fffd}[36ma\u{241b}[0m", Some("a")),
+        ] {
+            assert_eq!(has_lost(text.as_bytes()), expect.is_some(), "{text}");
+            let bare = without_lost(text.as_bytes(), &mut Vec::new()).to_vec();
+            assert_eq!(bare, expect.unwrap_or(text).as_bytes(), "{text}");
+        }
+    }
 
     #[track_caller]
     fn check(text: &str, expect: &str) {

@@ -1,21 +1,32 @@
 //! One text line of an archive.
 //!
 //! ```text
-//! shown      = TIME SP APP "[" PROCID "]:" [ SP MSG ]                          ; heroku logs
-//! papertrail = Mon 1*SP day SP hh:mm:ss SP system SP program ":" [ SP MSG ]     ; Papertrail, as shown
-//! archived   = id HT generated HT received HT source-id HT system HT source-ip HT facility HT severity
-//!              HT program HT MSG                                               ; Papertrail's archives
-//! program    = APP "/" PROCID
+//! line     = *blank *mark [ prefix ] dated
+//! mark     = ( "-" / "*" / "+" / "1." / ">" / ">>" … ) 1*blank   ; a list or a quote
+//! prefix   = [ clock SP ] name *SP "|" 1*blank                   ; docker-compose and foreman
+//! dated    = TIME SP source ":" [ SP MSG ]                       ; heroku logs
+//!          / TIME SP HOST SP source ":" [ SP MSG ]               ; Papertrail, syslog daemons
+//!          / TIME SP HOST SP APP "/" PROCID SP MSG               ; SolarWinds
+//!          / TIME SP HOST SP APP SP PROCID SP "-" SP MSG         ; a frame without its count and its PRI
+//!          / TIME SP HOST SP name [ "[" pid "]" ] ":" SP dated     ; a journal, of a program that printed it
+//!          / TIME SP dated                                       ; docker logs --timestamps
+//!          / PRI "1 " … / PRI dated                              ; a frame without its count; RFC 3164
+//! archived = id HT generated HT received HT source-id HT system HT source-ip HT facility HT severity
+//!            HT source HT MSG                                    ; Papertrail's archives
+//! source   = APP "[" PROCID "]" / APP "/" PROCID / APP "." PROCID
 //! ```
 //!
 //! APP and PROCID end at the first octet that can end them, so MSG, which is untrusted, cannot move them.
+//! Prefixes are removed from lines that are no line with them, and never from what an app wrote: an app's
+//! line is read as one before anything behind its source is looked at.
 
-use jiff::Timestamp;
+use jiff::tz::Offset;
 
-use crate::replay::archive::years::Day;
-use crate::wire::timestamp;
+use crate::ident::DynoRef;
+use crate::replay::archive::time::{self, Written, split, word};
+use crate::wire::line::Line;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shown<'b> {
     pub system: Option<&'b [u8]>,
     pub written: Written,
@@ -26,58 +37,179 @@ pub(super) struct Shown<'b> {
     pub msg: &'b [u8],
 }
 
+/// A line's author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    /// In full.
-    At(Timestamp),
-    /// Without a year.
-    Day(Day),
+pub(super) struct Source<'b> {
+    pub app: &'b [u8],
+    pub procid: &'b [u8],
 }
 
 /// Reads a line of any of the forms.
+#[inline]
 pub(super) fn read(text: &[u8]) -> Option<Shown<'_>> {
-    shown(text).or_else(|| papertrail(text)).or_else(|| archived(text))
+    if let Some(shown) = unmarked(text) {
+        return Some(shown);
+    }
+    let mut rest = text;
+    for _ in 0..MARKS_MAX {
+        let unmarked_text = without_mark(rest)?;
+        if let Some(shown) = unmarked(unmarked_text) {
+            return Some(shown);
+        }
+        rest = unmarked_text;
+    }
+    None
 }
 
-fn shown(text: &[u8]) -> Option<Shown<'_>> {
-    let (time, rest) = split(text, b' ')?;
-    let at = timestamp::parse(time).ok()?;
-    let (app, rest) = split(rest, b'[')?;
-    let (procid, rest) = split(rest, b']')?;
-    let msg = rest.strip_prefix(b":")?;
-    if !is_word(app) || !is_word(procid) {
-        return None;
+/// Marks in front of a line: a quoted list of a container's output has three.
+const MARKS_MAX: usize = 6;
+
+fn unmarked(text: &[u8]) -> Option<Shown<'_>> {
+    match text.first()? {
+        b'<' => prioritised(text),
+        _ => dated(text, 0).or_else(|| archived(text)),
     }
-    Some(Shown { system: None, written: Written::At(at), time, app, procid, msg: after_space(msg) })
 }
 
-fn papertrail(text: &[u8]) -> Option<Shown<'_>> {
-    let (month, rest) = split(text, b' ')?;
-    let month = MONTHS.iter().position(|name| *name == month)?;
-    let (day, rest) = split(rest.trim_ascii_start(), b' ')?;
-    let (clock, rest) = split(rest, b' ')?;
-    let (system, rest) = split(rest, b' ')?;
-    let (program, msg) = match split(rest, b' ') {
-        Some((program, msg)) => (program, msg),
-        None => (rest, &rest[rest.len()..]),
-    };
-    let program = program.strip_suffix(b":")?;
-    let mut parts = clock.split(|octet| *octet == b':');
-    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() || !is_word(system) || !is_word(program) {
+/// The text behind one mark, prefix or run of blanks; none if there is none.
+fn without_mark(text: &[u8]) -> Option<&[u8]> {
+    let bare = without_blanks(text);
+    if bare.len() < text.len() {
+        return Some(bare);
+    }
+    let marks = mark_len(text);
+    if marks > 0 {
+        let behind = &text[marks..];
+        let bare = without_blanks(behind);
+        // A quote needs no space behind it, and a list does.
+        return (bare.len() < behind.len() || text[0] == b'>').then_some(bare);
+    }
+    piped(text)
+}
+
+/// The length of the mark of a quote or of an item of a list.
+fn mark_len(text: &[u8]) -> usize {
+    let digits = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    match text {
+        [b'>', ..] => text.iter().take_while(|octet| **octet == b'>').count(),
+        [b'-' | b'*' | b'+', ..] => 1,
+        [0xe2, 0x80, 0xa2, ..] => 3,
+        // Also the numbers of `cat -n`.
+        _ if (1..=6).contains(&digits) => match text[digits..] {
+            [b'.' | b')', ..] => digits + 1,
+            [b'\t', ..] => digits,
+            // A frame without its PRI.
+            [b' ', ..] if text[..digits] == *b"1" => digits,
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+fn without_blanks(mut text: &[u8]) -> &[u8] {
+    const BLANKS: [&[u8]; 5] = [b" ", b"\t", b"\xc2\xa0", b"\xef\xbb\xbf", b"\xe2\x80\x8b"];
+    while let Some(rest) = BLANKS.iter().find_map(|blank| text.strip_prefix(*blank)) {
+        text = rest;
+    }
+    text
+}
+
+/// The text behind `16:55:43 logs.1 | ` or `tail_1  | `.
+fn piped(text: &[u8]) -> Option<&[u8]> {
+    let (name, rest) = split(text, b'|')?;
+    if !matches!(rest.first(), Some(b' ' | b'\t')) {
         return None;
     }
-    let day = Day {
-        month: i8::try_from(month).ok()? + 1,
-        day: number(day)?,
-        hour: number(hour)?,
-        minute: number(minute)?,
-        // A leap second, which our clocks do not have.
-        second: number(second)?.min(59),
+    let name = name.trim_ascii_end();
+    let name = match name.split_first_chunk::<8>() {
+        Some((clock, [b' ', rest @ ..])) if is_clock(clock) => rest,
+        _ => name,
     };
-    let time = &text[..text.len() - rest.len() - system.len() - 2];
-    let (app, procid) = source(program);
-    Some(Shown { system: Some(system), written: Written::Day(day), time, app, procid, msg })
+    let name = name.strip_prefix(b"AM ").or_else(|| name.strip_prefix(b"PM ")).unwrap_or(name);
+    let name = name.trim_ascii_start();
+    let is_name = name.first().is_some_and(u8::is_ascii_alphanumeric)
+        && name.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'_' | b'-'));
+    // What an app's own process prints under such a runner is an app's line.
+    (is_name && !is_app(name)).then(|| without_blanks(rest))
+}
+
+/// `16:55:43`.
+fn is_clock(text: &[u8; 8]) -> bool {
+    text.iter().enumerate().all(|(at, octet)| match at {
+        2 | 5 => *octet == b':',
+        _ => octet.is_ascii_digit(),
+    })
+}
+
+/// `<134>1 TIME HOST APP PROCID MSGID MSG`, or `<134>` and a dated line.
+fn prioritised(text: &[u8]) -> Option<Shown<'_>> {
+    if let Ok(line) = Line::parse(text) {
+        let Line { time, host, app, procid, msg, .. } = line;
+        let (written, _, rest) = time::leading(time)?;
+        return rest.is_empty().then_some(Shown { system: system(host), written, time, app, procid, msg });
+    }
+    let (priority, rest) = split(&text[1..], b'>')?;
+    let is_priority = (1..=3).contains(&priority.len()) && priority.iter().all(u8::is_ascii_digit);
+    if is_priority { dated(rest, 0) } else { None }
+}
+
+/// A line that begins with its time.
+fn dated(text: &[u8], depth: u8) -> Option<Shown<'_>> {
+    let (written, time, rest) = time::leading(text)?;
+    let shown = |system, Source { app, procid }, msg| Shown { system, written, time, app, procid, msg };
+    if let Some((source, msg)) = Source::leading(rest) {
+        let outer = shown(None, source, msg);
+        return inner(outer, depth).or(Some(outer));
+    }
+    // A container's runtime writes its own time in front.
+    let contained =
+        rest.strip_prefix(b"stdout F ").or_else(|| rest.strip_prefix(b"stderr F ")).unwrap_or(rest);
+    if depth == 0 && matches!(time::leading(contained), Some((Written::At(_), ..))) {
+        return dated(contained, depth + 1);
+    }
+    if let Some((source, msg)) = Source::dotted(rest).filter(|_| word(rest).0.ends_with(b":")) {
+        return Some(shown(None, source, msg));
+    }
+    let (host, rest) = split(rest, b' ').filter(|(host, _)| is_host(host))?;
+    let rest = rest.trim_ascii_start();
+    let program = Source::leading(rest).or_else(|| Source::dotted(rest)).or_else(|| Source::foreign(rest));
+    if let Some((source, msg)) = program {
+        if source.procid == b"-" && matches!(host, b"heroku" | b"app") {
+            // `heroku web.1: …`, the author in two words.
+            return Some(shown(None, Source { app: host, procid: source.app }, msg));
+        }
+        let outer = shown(system(host), source, msg);
+        return inner(outer, depth).or(Some(outer));
+    }
+    let (app, rest) = split(rest, b' ')?;
+    let (procid, rest) = split(rest, b' ')?;
+    let (msgid, msg) = word(rest);
+    let is_frame = msgid == b"-" && is_host(app) && is_host(procid);
+    let msg = msg.strip_prefix(b"- ").unwrap_or(msg);
+    is_frame.then(|| shown(system(host), Source { app: folded(app), procid }, msg))
+}
+
+/// The line that a journal's program printed, at the time of the journal if it has none of its own.
+///
+/// Such a program has a pid or nothing where logplex's sources have a dyno.
+fn inner<'b>(outer: Shown<'b>, depth: u8) -> Option<Shown<'b>> {
+    let is_program = outer.procid == b"-" || outer.procid.iter().all(u8::is_ascii_digit);
+    if !is_program || is_app(outer.app) || depth > 1 {
+        return None;
+    }
+    let msg = without_blanks(outer.msg);
+    let shown = if msg.starts_with(b"<") { prioritised(msg) } else { dated(msg, depth + 1) };
+    shown.filter(|shown| matches!(shown.written, Written::At(_))).or_else(|| {
+        let (Source { app, procid }, msg) = Source::leading(msg).filter(|(source, _)| source.is_logplex())?;
+        Some(Shown { system: None, app, procid, msg, ..outer })
+    })
+}
+
+/// Whether this is the name of an app's own process, whose output is an app's line.
+fn is_app(name: &[u8]) -> bool {
+    let stem =
+        name.iter().position(|octet| matches!(octet, b'.' | b'_' | b'-')).map_or(name, |at| &name[..at]);
+    [&b"app"[..], b"web", b"worker"].iter().any(|word| stem.eq_ignore_ascii_case(word))
 }
 
 fn archived(text: &[u8]) -> Option<Shown<'_>> {
@@ -89,58 +221,146 @@ fn archived(text: &[u8]) -> Option<Shown<'_>> {
     if id.is_empty() || !id.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let at = timestamp::parse(time).ok().or_else(|| without_zone(time))?;
-    let (app, procid) = source(program);
-    Some(Shown { system: Some(system), written: Written::At(at), time, app, procid, msg })
+    let written = match time::field(time)? {
+        // Older archives: in UTC.
+        Written::Local(local) => Written::At(Offset::UTC.to_timestamp(local).ok()?),
+        written => written,
+    };
+    let Source { app, procid } = Source::whole(program);
+    Some(Shown { system: Some(system), written, time, app, procid, msg })
 }
 
-/// `2011-05-18 20:30:02`, as in older archives; in UTC.
-fn without_zone(time: &[u8]) -> Option<Timestamp> {
-    let (date, clock) = split(time, b' ')?;
-    timestamp::parse(&[date, b"T", clock, b"Z"].concat()).ok()
+// === impl Source ===
+
+impl<'b> Source<'b> {
+    /// Reads a field that holds a source and nothing else.
+    pub(super) fn whole(program: &'b [u8]) -> Self {
+        let program = program.trim_ascii();
+        let found = Self::bracketed(program).or_else(|| Self::slashed(program));
+        match found {
+            Some((source, b"" | b":")) => source,
+            _ => match split(program, b'.') {
+                Some((app, procid)) if is_logplex(app) => Self { app: folded(app), procid },
+                _ => Self { app: folded(program), procid: b"-" },
+            },
+        }
+    }
+
+    /// Whether it is what logplex writes: the platform or the app.
+    pub(super) fn is_logplex(self) -> bool {
+        is_logplex(self.app)
+    }
+
+    /// A source at the start of `text` that can be nothing else, and MSG.
+    fn leading(text: &'b [u8]) -> Option<(Self, &'b [u8])> {
+        if let Some((source, rest)) = Self::bracketed(text) {
+            return match rest {
+                [b':', msg @ ..] => Some((source, after_space(msg))),
+                [] | [b' ', ..] if source.is_logplex() => Some((source, after_space(rest))),
+                _ => None,
+            };
+        }
+        let (source, rest) = Self::slashed(text)?;
+        match rest {
+            [b':', msg @ ..] => Some((source, after_space(msg))),
+            [] | [b' ', ..] => Some((source, after_space(rest))),
+            _ => None,
+        }
+    }
+
+    /// `APP[PROCID]`, and the text behind it.
+    fn bracketed(text: &'b [u8]) -> Option<(Self, &'b [u8])> {
+        let open = text.iter().position(|octet| matches!(octet, b'[' | b' '))?;
+        let (app, rest) = text.split_at(open);
+        let rest = rest.strip_prefix(b"[")?;
+        let (procid, rest) = split(rest, b']')?;
+        if app.is_empty() || procid.is_empty() || procid.contains(&b' ') {
+            return None;
+        }
+        if let Some((app, dyno)) = split(app, b'/').filter(|(app, _)| is_logplex(app)) {
+            // `heroku/web.1[812]`: a pid that a syslog daemon adds.
+            return Some((Self { app: folded(app), procid: dyno }, rest));
+        }
+        let rest = if is_logplex(app) { without_pid(rest) } else { rest };
+        Some((Self { app: folded(app), procid }, rest))
+    }
+
+    /// `APP/PROCID` of logplex, and the text behind it.
+    fn slashed(text: &'b [u8]) -> Option<(Self, &'b [u8])> {
+        let (app, rest) = split(text, b'/').filter(|(app, _)| is_logplex(app))?;
+        let end = rest.iter().position(|octet| matches!(octet, b' ' | b':' | b'[')).unwrap_or(rest.len());
+        let (procid, rest) = rest.split_at(end);
+        (!procid.is_empty()).then(|| (Self { app: folded(app), procid }, without_pid(rest)))
+    }
+
+    /// `heroku.web.1`, behind a host, which may have dots as well.
+    fn dotted(text: &'b [u8]) -> Option<(Self, &'b [u8])> {
+        let (first, rest) = word(text);
+        let (app, procid) = split(first, b'.').filter(|(app, _)| is_logplex(app))?;
+        let is_named = procid.ends_with(b":");
+        let procid = procid.strip_suffix(b":").unwrap_or(procid);
+        let is_source = !procid.is_empty() && (is_named || DynoRef::parse(procid).is_some());
+        is_source.then(|| (Self { app: folded(app), procid }, rest))
+    }
+
+    /// `sshd:`, another sender's program.
+    fn foreign(text: &'b [u8]) -> Option<(Self, &'b [u8])> {
+        let (first, rest) = word(text);
+        let program = first.strip_suffix(b":").filter(|program| !program.is_empty())?;
+        Some((Self { app: folded(program), procid: b"-" }, rest))
+    }
 }
 
-/// `heroku/web.1`. Programs of other senders have no dyno after a slash, and are skipped.
-fn source(program: &[u8]) -> (&[u8], &[u8]) {
-    split(program, b'/').unwrap_or((program, b"-"))
+/// The source at the start of a message that has its time elsewhere.
+pub(super) fn leading_source(text: &[u8]) -> Option<(Source<'_>, &[u8])> {
+    Source::leading(without_blanks(text)).filter(|(source, _)| source.is_logplex())
 }
 
-fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
-    let place = memchr::memchr(at, text)?;
-    Some((&text[..place], &text[place + 1..]))
+/// A syslog daemon's name for the sender; none where logplex writes a word of its own.
+pub(super) fn system(host: &[u8]) -> Option<&[u8]> {
+    (!matches!(host, b"host" | b"-")).then_some(host)
 }
 
-fn is_word(text: &[u8]) -> bool {
-    !text.is_empty() && !text.contains(&b' ')
+fn is_logplex(app: &[u8]) -> bool {
+    matches!(folded(app), b"heroku" | b"app")
+}
+
+/// APP in logplex's own spelling.
+pub(super) fn folded(app: &[u8]) -> &[u8] {
+    [&b"heroku"[..], b"app"].into_iter().find(|word| app.eq_ignore_ascii_case(word)).unwrap_or(app)
+}
+
+/// Whether a word can be a host's name, and no part of a source or of a sentence.
+fn is_host(text: &[u8]) -> bool {
+    !text.is_empty() && !text.ends_with(b":") && !text.iter().any(|octet| b"/[]|<>\"'".contains(octet))
+}
+
+/// The text behind `[812]`.
+fn without_pid(text: &[u8]) -> &[u8] {
+    match text.strip_prefix(b"[").and_then(|rest| split(rest, b']')) {
+        Some((pid, rest)) if !pid.is_empty() && pid.iter().all(u8::is_ascii_digit) => rest,
+        _ => text,
+    }
 }
 
 fn after_space(text: &[u8]) -> &[u8] {
     text.strip_prefix(b" ").unwrap_or(text)
 }
 
-/// One or two digits; the calendar decides whether they are a valid day or minute.
-fn number(digits: &[u8]) -> Option<i8> {
-    let is_short = (1..=2).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    is_short.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + (digit - b'0').cast_signed()))
-}
-
-const MONTHS: [&[u8]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-
 #[cfg(test)]
 mod tests {
-    use super::{Written, read};
+    use super::read;
+    use crate::replay::archive::time::Written;
 
-    /// `system | time | app | procid | msg`.
+    /// `system|time|app|procid|msg`.
     #[track_caller]
     fn check(line: &str, expect: Option<&str>) {
         let read = read(line.as_bytes()).map(|shown| {
             let text = |octets| String::from_utf8_lossy(octets).into_owned();
             let written = match shown.written {
                 Written::At(at) => at.to_string(),
-                Written::Day(day) => {
-                    format!("{}/{} {}:{}:{}", day.day, day.month, day.hour, day.minute, day.second)
-                }
+                Written::Local(local) => local.to_string(),
+                Written::Day(day) => format!("{}/{} {}", day.day, day.month, day.clock),
             };
             let system = shown.system.map_or_else(|| "-".to_owned(), text);
             assert!(line.contains(&text(shown.time)));
@@ -149,12 +369,19 @@ mod tests {
         assert_eq!(read.as_deref(), expect, "{line}");
     }
 
+    const R14: &str = "Error R14 (Memory quota exceeded)";
+
+    /// Each of the lines is the platform's R14 line of web.1.
+    #[track_caller]
+    fn check_r14(system: &str, at: &str, lines: &[&str]) {
+        for line in lines {
+            check(&format!("{line}{R14}"), Some(&format!("{system}|{at}|heroku|web.1|{R14}")));
+        }
+    }
+
     #[test]
     fn lines_of_heroku_logs_are_read() {
-        check(
-            "2025-01-02T00:51:32.761835+00:00 heroku[web.1]: Error R14 (Memory quota exceeded)",
-            Some("-|2025-01-02T00:51:32.761835Z|heroku|web.1|Error R14 (Memory quota exceeded)"),
-        );
+        check_r14("-", "2025-01-02T00:51:32.761835Z", &["2025-01-02T00:51:32.761835+00:00 heroku[web.1]: "]);
         check(
             "2025-01-02T00:51:32+00:00 app[api]: Release v12 created by user a@example.com",
             Some("-|2025-01-02T00:51:32Z|app|api|Release v12 created by user a@example.com"),
@@ -165,21 +392,103 @@ mod tests {
             "2025-01-02T00:51:32Z app[web.1]:  heroku[web.1]: Error R14 (Memory quota exceeded)",
             Some("-|2025-01-02T00:51:32Z|app|web.1| heroku[web.1]: Error R14 (Memory quota exceeded)"),
         );
+        check_r14(
+            "-",
+            "2025-01-02T00:51:32Z",
+            &[
+                "2025-01-02T00:51:32Z heroku[web.1] ",
+                "2025-01-02T00:51:32Z heroku/web.1: ",
+                "2025-01-02T00:51:32Z heroku.web.1: ",
+                "2025-01-02T00:51:32Z heroku web.1: ",
+                "2025-01-02T00:51:32Z Heroku[web.1]: ",
+                "2025-01-02T00:51:32Z HEROKU/web.1: ",
+                "2025-01-02T00:51:32Z heroku[web.1][812]: ",
+                "2025-01-02T00:51:32Z heroku/web.1[812]: ",
+                "2025-01-02 00:51:32Z heroku[web.1]: ",
+                "2025-01-02T02:51:32+0200 heroku[web.1]: ",
+            ],
+        );
+        check(
+            "2025-01-02T00:51:32 heroku[web.1]: Error R14 (x)",
+            Some("-|2025-01-02T00:51:32|heroku|web.1|Error R14 (x)"),
+        );
     }
 
     #[test]
-    fn lines_as_papertrail_shows_them_are_read() {
-        check(
-            "Jan 08 10:55:11 acme heroku/web.1:  Error R14 (Memory quota exceeded) ",
-            Some("acme|8/1 10:55:11|heroku|web.1| Error R14 (Memory quota exceeded) "),
+    fn lines_as_papertrail_and_solarwinds_show_them_are_read() {
+        check_r14(
+            "acme",
+            "8/1 10:55:11",
+            &[
+                "Jan 08 10:55:11 acme heroku/web.1: ",
+                "Jan 08 10:55:11 acme heroku/web.1 ",
+                "Jan 08 10:55:11 acme heroku.web.1: ",
+                "Jan 08 10:55:11 acme heroku.web.1 ",
+                "Jan 08 10:55:11 acme Heroku/web.1: ",
+                "Jan 08 10:55:11 acme heroku/web.1[7]: ",
+            ],
         );
+        check("Jan 08 10:55:11 heroku/web.1: x", Some("-|8/1 10:55:11|heroku|web.1|x"));
         check("Dec  8 10:55:11 acme app/api: x", Some("acme|8/12 10:55:11|app|api|x"));
-        check("Dec 8 10:55:60 acme app/web.1:", Some("acme|8/12 10:55:59|app|web.1|"));
+        check("Dec 8 10:55:60 acme app/web.1:", Some("acme|8/12 10:55:59.999999999|app|web.1|"));
         check(
             "Jan 08 10:55:11 acme app/web.1: heroku/web.1: Error R14 (Memory quota exceeded)",
             Some("acme|8/1 10:55:11|app|web.1|heroku/web.1: Error R14 (Memory quota exceeded)"),
         );
-        check("Jan 08 10:55:11 www42 sshd[12]: x: y", Some("www42|8/1 10:55:11|sshd[12]|-|x: y"));
+        check("Jan 08 10:55:11 www42 sshd[12]: x: y", Some("www42|8/1 10:55:11|sshd|12|x: y"));
+        check("Jan 08 10:55:11 www42 cron: x", Some("www42|8/1 10:55:11|cron|-|x"));
+        check("Jan 08 10:55:11 acme heroku: x", Some("acme|8/1 10:55:11|heroku|-|x"));
+    }
+
+    #[test]
+    fn lines_of_syslog_daemons_are_read() {
+        let token = "d.fc6b856b-3332-4546-93de-7d0ee272c3bd";
+        check_r14(
+            token,
+            "8/1 10:55:11",
+            &[
+                &format!("Jan  8 10:55:11 {token} heroku[web.1]: "),
+                &format!("<134>Jan  8 10:55:11 {token} heroku[web.1]: "),
+                &format!("Jan  8 10:55:11 {token} heroku[web.1][17]: "),
+            ],
+        );
+        check_r14(
+            token,
+            "2026-01-08T10:55:11.202Z",
+            &[
+                &format!("2026-01-08T10:55:11.202000+00:00 {token} heroku[web.1]: "),
+                &format!("2026-01-08T10:55:11.202000+00:00 {token} heroku web.1 - "),
+                &format!("2026-01-08T10:55:11.202000+00:00 {token} heroku web.1 - - "),
+                &format!("<134>1 2026-01-08T10:55:11.202000+00:00 {token} heroku web.1 - - "),
+            ],
+        );
+        check_r14(
+            "-",
+            "2026-01-08T10:55:11Z",
+            &[
+                "<134>1 2026-01-08T10:55:11Z host heroku web.1 - ",
+                "2026-01-08T10:55:11Z host heroku web.1 - ",
+                "2026-01-09T00:00:00.123456789Z 2026-01-08T10:55:11Z heroku[web.1]: ",
+                "Jan 08 10:55:12 box tail[812]: 2026-01-08T10:55:11+00:00 heroku[web.1]: ",
+                "Jan 08 10:55:12 box heroku[812]: 2026-01-08T10:55:11+00:00 heroku[web.1]: ",
+                "2026-01-08T10:55:12+0000 box drain[8]: <134>1 2026-01-08T10:55:11+00:00 host heroku web.1 - ",
+            ],
+        );
+        check_r14(
+            "-",
+            "8/1 10:55:12",
+            &[
+                "Jan 08 10:55:12 box rsyslogd[812]: heroku[web.1]: ",
+                "Jan 08 10:55:12 box tail: heroku/web.1: ",
+            ],
+        );
+        check_r14(
+            "-",
+            "2026-01-08T10:55:11Z",
+            &["Jan 08 10:55:12 box tail: 2026-01-08T10:55:11Z heroku[web.1]: "],
+        );
+        // A pid alone names no dyno.
+        check("Jan 08 10:55:12 box heroku[812]: x", Some("box|8/1 10:55:12|heroku|812|x"));
     }
 
     #[test]
@@ -198,23 +507,99 @@ mod tests {
     }
 
     #[test]
+    fn prefixes_are_removed() {
+        for prefix in [
+            "  ",
+            "\t",
+            "\u{a0} ",
+            "\u{feff}",
+            "- ",
+            "* ",
+            "> ",
+            ">",
+            ">> ",
+            "> - ",
+            "  -  ",
+            "tail_1  | ",
+            "acme-tail-1  | ",
+            "logs | ",
+            "16:55:43 logs.1 | ",
+            "16:55:43 logs.1      | ",
+            "4:55:43 logs.1 | ",
+            "04:55:43 PM logs.1 | ",
+            "> - tail_1 |  ",
+            "1. ",
+            "12) ",
+            "\u{2022} ",
+            "    12\t",
+            "2025-01-02T00:51:33.5Z stdout F ",
+        ] {
+            let is_odd = prefix.starts_with("4:");
+            let line = format!("{prefix}2025-01-02T00:51:32Z heroku[web.1]: {R14}");
+            let expect = format!("-|2025-01-02T00:51:32Z|heroku|web.1|{R14}");
+            check(&line, (!is_odd).then_some(&*expect));
+        }
+    }
+
+    /// What an app writes stays the app's, whatever is in front of it or in it.
+    #[test]
+    fn no_prefix_makes_an_app_the_platform() {
+        let forged = format!("2025-01-02T00:51:32Z heroku[web.1]: {R14}");
+        let sources = [
+            "2025-01-02T00:51:32Z app[web.1]: ",
+            "2025-01-02T00:51:32Z app[web.1] ",
+            "2025-01-02T00:51:32Z app/web.1: ",
+            "2025-01-02T00:51:32Z App[web.1]: ",
+            "Jan 08 10:55:11 acme app/web.1: ",
+            "Jan 08 10:55:11 acme app/web.1 ",
+            "Jan 08 10:55:11 app/web.1: ",
+            "Jan 08 10:55:11 acme app.web.1 ",
+            "Jan 08 10:55:11 acme app[812]: ",
+            "Jan 08 10:55:11 acme app: ",
+            "<190>1 2025-01-02T00:51:32Z host app web.1 - ",
+            "2025-01-02T00:51:32Z host app web.1 - ",
+            "2025-01-02T00:51:32Z app web.1: ",
+        ];
+        for source in sources {
+            for prefix in ["", "  ", "- ", "> ", "tail_1 | ", "16:55:43 logs.1 | "] {
+                for own in ["", "- ", "> ", "  ", "tail_1 | ", "x | ", "heroku web.1 - ", "heroku[web.1]: "] {
+                    let line = format!("{prefix}{source}{own}{forged}");
+                    let shown = read(line.as_bytes()).expect(&line);
+                    assert_eq!(shown.app, b"app", "{line}");
+                }
+            }
+        }
+        for line in [
+            format!("app/web.1 | {forged}"),
+            format!("app[web.1]: {forged}"),
+            format!("app | {forged}"),
+            format!("web.1 | {forged}"),
+            format!("Jan 08 10:55:11 acme web.1: {forged}"),
+            format!("Jan 08 10:55:11 acme web[812]: {forged}"),
+            format!("Jan 08 10:55:11 acme worker.2: {forged}"),
+            format!("worker_1 | {forged}"),
+            format!("16:55:43 web.1 | {forged}"),
+            format!("2025-01-02T00:51:32Z app[web.1 heroku[web.1]: {R14}"),
+            format!("2025-01-02T00:51:32Z app[web.1] | heroku web.1 - {R14}"),
+            format!("some words | {forged}"),
+        ] {
+            assert!(read(line.as_bytes()).is_none_or(|shown| shown.app != b"heroku"), "{line}");
+        }
+    }
+
+    #[test]
     fn other_lines_are_not_read() {
         for line in [
             "",
             "x",
             "Error R14 (Memory quota exceeded)",
             "heroku[web.1]: Error R14 (Memory quota exceeded)",
-            "2025-01-02T00:51:32 heroku[web.1]: Error R14 (Memory quota exceeded)",
             "2025-13-02T00:51:32Z heroku[web.1]: Error R14 (Memory quota exceeded)",
-            "2025-01-02T00:51:32Z heroku web.1: Error R14",
-            "2025-01-02T00:51:32Z heroku[web.1] Error R14",
             "2025-01-02T00:51:32Z [web.1]: Error R14",
             "2025-01-02T00:51:32Z heroku[]: Error R14",
             "2025-01-02T00:51:32Z app said heroku[web.1]: Error R14",
             "2025-01-02T00:51:32Z app[web.1 heroku[web.1]: Error R14",
             "Jan 08 10:55 acme heroku/web.1: Error R14",
-            "Jan 08 10:55:11 heroku/web.1: Error R14",
-            "Jan 08 10:55:11 acme heroku/web.1 Error R14",
             "Jan 008 10:55:11 acme heroku/web.1: Error R14",
             "Jän 08 10:55:11 acme heroku/web.1: Error R14",
             "  acme heroku/web.1: Error R14",

@@ -1,43 +1,34 @@
 //! The year of lines without one.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::time::{earlier, later};
-
-/// A date and time without a year, as in `Jan 08 10:55:11`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Day {
-    pub month: i8,
-    pub day: i8,
-    pub hour: i8,
-    pub minute: i8,
-    pub second: i8,
-}
+use crate::replay::archive::time::Day;
 
 /// Determines the years of one file's lines.
 ///
 /// No line is younger than its file, so the first line is in the last year in which it is not. After that, a
-/// line that seems half a year older than the previous one is in the next year.
+/// line that seems half a year older than the previous one is in the next year, and one that seems younger
+/// than its file, or nearly a year younger than the previous one, in the year before.
 #[derive(Clone, Debug)]
 pub(super) struct Years {
-    latest: Timestamp,
-    last: Option<Timestamp>,
+    /// The end of the file's last day, in any zone.
+    latest: DateTime,
+    last: Option<DateTime>,
 }
 
 impl Years {
     pub(super) fn new(latest: Timestamp) -> Self {
+        let latest = Offset::UTC.to_datetime(latest).saturating_add(SLACK);
         Self { latest, last: None }
     }
 
-    /// The time, in UTC; none if no nearby year has such a day.
-    pub(super) fn date(&mut self, day: Day) -> Option<Timestamp> {
+    /// The date and time; none if no nearby year has such a day.
+    pub(super) fn date(&mut self, day: Day) -> Option<DateTime> {
         let at = match self.last {
-            Some(last) => day.after(last)?,
-            None => day.not_after(later(self.latest, SLACK))?,
+            Some(last) => day.near(last, self.latest)?,
+            None => day.not_after(self.latest)?,
         };
         self.last = Some(at);
         Some(at)
@@ -45,36 +36,34 @@ impl Years {
 }
 
 impl Day {
-    fn in_year(self, year: i16) -> Option<Timestamp> {
-        let civil = DateTime::new(year, self.month, self.day, self.hour, self.minute, self.second, 0).ok()?;
-        Offset::UTC.to_timestamp(civil).ok()
+    fn in_year(self, year: i16) -> Option<DateTime> {
+        Some(DateTime::from_parts(Date::new(year, self.month, self.day).ok()?, self.clock))
     }
 
-    fn not_after(self, latest: Timestamp) -> Option<Timestamp> {
-        let year = year_of(latest);
+    fn not_after(self, latest: DateTime) -> Option<DateTime> {
+        let year = latest.year();
         // Two 29ths of February can be eight years apart.
         (year - 8..=year).rev().find_map(|year| self.in_year(year).filter(|at| *at <= latest))
     }
 
-    fn after(self, last: Timestamp) -> Option<Timestamp> {
-        let year = year_of(last);
+    fn near(self, last: DateTime, latest: DateTime) -> Option<DateTime> {
+        let year = last.year();
         match self.in_year(year) {
-            Some(at) if at < earlier(last, HALF_A_YEAR) => self.in_year(year + 1),
-            // The last lines of December, among the first of January.
-            Some(at) if at > later(last, NEARLY_A_YEAR) => self.in_year(year - 1),
+            Some(at) if at < last.saturating_sub(HALF_A_YEAR) => self.in_year(year + 1),
+            // The last lines of December, among the first of January, or before them in a file that runs
+            // backwards.
+            Some(at) if at > last.saturating_add(NEARLY_A_YEAR) || (at > latest && last <= latest) => {
+                self.in_year(year - 1)
+            }
             at => at,
         }
     }
 }
 
-fn year_of(at: Timestamp) -> i16 {
-    Offset::UTC.to_datetime(at).year()
-}
-
 /// Papertrail shows the reader's local time, which may be ahead of UTC by most of a day.
-const SLACK: Duration = Duration::from_secs(24 * 60 * 60);
-const HALF_A_YEAR: Duration = Duration::from_secs(182 * 24 * 60 * 60);
-const NEARLY_A_YEAR: Duration = Duration::from_secs(350 * 24 * 60 * 60);
+const SLACK: SignedDuration = SignedDuration::from_hours(24);
+const HALF_A_YEAR: SignedDuration = SignedDuration::from_hours(182 * 24);
+const NEARLY_A_YEAR: SignedDuration = SignedDuration::from_hours(350 * 24);
 
 #[cfg(test)]
 mod tests {
@@ -83,9 +72,10 @@ mod tests {
     #[track_caller]
     fn check(latest: &str, days: &[(i8, i8)], expect: &[Option<&str>]) {
         let mut years = Years::new(format!("{latest}T12:00:00Z").parse().expect("a time"));
+        let clock = jiff::civil::time(10, 0, 0, 0);
         let dated: Vec<_> = days
             .iter()
-            .map(|&(month, day)| years.date(Day { month, day, hour: 10, minute: 0, second: 0 }))
+            .map(|&(month, day)| years.date(Day { month, day, clock }))
             .map(|at| at.map(|at| at.strftime("%F").to_string()))
             .collect();
         assert_eq!(dated.iter().map(Option::as_deref).collect::<Vec<_>>(), expect);
@@ -118,5 +108,11 @@ mod tests {
         );
         // A long gap is not a step back.
         check("2026-12-02", &[(1, 1), (11, 1)], &[Some("2026-01-01"), Some("2026-11-01")]);
+    }
+
+    #[test]
+    fn a_file_may_run_backwards_through_the_new_year() {
+        check("2026-01-20", &[(1, 19), (12, 20)], &[Some("2026-01-19"), Some("2025-12-20")]);
+        check("2026-01-02", &[(1, 1), (12, 31)], &[Some("2026-01-01"), Some("2025-12-31")]);
     }
 }

@@ -1,0 +1,54 @@
+//! What the dyno manager says about a dyno's life.
+
+use crate::event::{Change, DynoState};
+
+/// A change of states that is not written as `from up to down`.
+#[derive(Debug)]
+pub(super) struct UnknownState;
+
+/// Sentences about a dyno's life (heroku.md §2.3 and §2.4).
+pub(super) fn change(msg: &[u8]) -> Result<Option<Change>, UnknownState> {
+    Ok(Some(match msg {
+        b"Cycling" | b"Restarting" | b"Relocating dyno to a new server" => Change::Leaving,
+        // The state lines follow within milliseconds and repeat it.
+        b"Idling" => Change::State(DynoState::Idle),
+        b"Unidling" => Change::State(DynoState::Starting),
+        // All processes, the process, the remaining processes: worded differently over the years.
+        _ if msg.starts_with(b"Stopping ")
+            && (msg.ends_with(b" with SIGTERM") || msg.ends_with(b" with SIGKILL")) =>
+        {
+            Change::Leaving
+        }
+        _ if msg.starts_with(b"Starting process with command") => Change::Starting,
+        _ if msg.starts_with(b"Process exited with status ") => Change::Exited,
+        _ => match msg.strip_prefix(b"State changed from ") {
+            Some(text) => Change::State(new_state(text).ok_or(UnknownState)?),
+            None => return Ok(None),
+        },
+    }))
+}
+
+/// Whether a dyno manager's text is about its dyno's life.
+pub(crate) fn is_life(msg: &[u8]) -> bool {
+    !matches!(change(msg), Ok(None))
+}
+
+/// The first state of `State changed from up to down`.
+pub(crate) fn state_before(msg: &[u8]) -> Option<DynoState> {
+    let text = msg.trim_ascii().strip_prefix(b"State changed from ")?;
+    new_state(text)?;
+    let (word, _) = text.split_at(memchr::memchr(b' ', text)?);
+    Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
+}
+
+/// The second state of `up to down`.
+fn new_state(text: &[u8]) -> Option<DynoState> {
+    let mut words = text.split(|octet| *octet == b' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(_), Some(b"to"), Some(word @ [_, ..]), None) => {
+            // A word that is not UTF-8 is some other state, like every unknown word.
+            Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
+        }
+        _ => None,
+    }
+}

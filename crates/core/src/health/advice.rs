@@ -1,0 +1,141 @@
+//! Settings of an app that are allowed and probably not meant: rules that never fire or fire at once, process
+//! types that err and are not listed, drains that are left over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+
+use crate::api::json::Drain;
+use crate::codes::{Code, Family};
+use crate::drain_url::host_of;
+use crate::health::facts::{AppFacts, Identity};
+use crate::health::finding::{Finding, Subject};
+use crate::policy::{Act, Rule, Trigger};
+use crate::time::spoken;
+
+pub(super) fn check(identity: &Identity, app: &AppFacts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = app.plan.rules.iter().filter_map(|rule| of_rule(rule, app)).collect();
+    findings.extend(of_policy(app));
+    findings.extend(not_listed(app));
+    findings.extend(left_over(identity, app));
+    findings
+}
+
+/// A dyno over its quota writes one R14 line for each sample (heroku.md §3).
+const SAMPLE: Duration = Duration::from_secs(20);
+
+/// Every dyno is cycled once a day, up to 216 minutes later.
+const LIFE_MAX: Duration = Duration::from_secs((24 * 60 + 216) * 60);
+
+fn of_rule(rule: &Rule, app: &AppFacts) -> Option<Finding> {
+    let (Act::Restart, Trigger::Errors { codes, count, within }) = (rule.act, &rule.trigger) else {
+        return None;
+    };
+    let name = &rule.name;
+    let lines = within.as_secs() / SAMPLE.as_secs() + 1;
+    if codes.iter().all(|code| *code == Code::R14) && u64::from(count.get()) > lines {
+        let text = format!(
+            "the rule {name} can never restart: a dyno logs about one R14 in {}, and {count} do not fit \
+             into {}",
+            spoken(SAMPLE),
+            spoken(*within)
+        );
+        return Some(Finding::warning(
+            Subject::Settings,
+            text,
+            format!("lower count to {lines} or less, or raise within"),
+        ));
+    }
+    let has_web = app.plan.policy.process_types.iter().any(|listed| listed.as_str() == "web");
+    if !has_web && codes.iter().all(|code| code.family() == Family::H) {
+        let text =
+            format!("the rule {name} can never restart: H codes are about web dynos, and web is not listed");
+        return Some(Finding::warning(Subject::Settings, text, "add web to policy.process_types"));
+    }
+    let code = codes.iter().find(|code| code.family() == Family::H).filter(|_| count.get() == 1)?;
+    let text = format!(
+        "the rule {name} restarts a dyno for one {code}, which a single slow or broken request causes"
+    );
+    Some(Finding::warning(
+        Subject::Settings,
+        text,
+        "set count and within, such as count = 5, within = \"5m\"",
+    ))
+}
+
+fn of_policy(app: &AppFacts) -> Option<Finding> {
+    let min_uptime = app.plan.policy.min_uptime;
+    let can_restart = app.plan.rules.iter().any(|rule| rule.act == Act::Restart);
+    (can_restart && min_uptime >= LIFE_MAX).then(|| {
+        let text = format!(
+            "no rule can ever restart: min_uptime is {}, and Heroku itself cycles a dyno after {} at most",
+            spoken(min_uptime),
+            spoken(LIFE_MAX)
+        );
+        Finding::warning(Subject::Settings, text, "lower policy.min_uptime, for example to \"3m\"")
+    })
+}
+
+/// Process types whose errors the store has recorded, and that are not listed.
+fn not_listed(app: &AppFacts) -> impl Iterator<Item = Finding> {
+    let listed = |name: &str| app.plan.policy.process_types.iter().any(|listed| listed.as_str() == name);
+    let types: BTreeSet<&str> =
+        app.erring_types.iter().map(|name| &**name).filter(|name| !listed(name)).collect();
+    types.into_iter().map(|name| {
+        let text = format!("{name} dynos err, and are not restarted: {name} is not in policy.process_types");
+        Finding::warning(
+            Subject::Formation,
+            text,
+            format!("add {name} to policy.process_types, if its work can be interrupted"),
+        )
+    })
+}
+
+/// Drains to log services that no add-on owns: what an add-on leaves behind when it is removed loses lines
+/// for ever, and says so by L10.
+fn left_over(identity: &Identity, app: &AppFacts) -> Vec<Finding> {
+    let is_left_over = |drain: &&Drain| {
+        let url = drain.url.expose_secret();
+        let host = host_of(url);
+        let is_here =
+            identity.public_url.as_ref().is_some_and(|public_url| host.as_deref() == Some(public_url.host()));
+        let is_service = host.is_some_and(|host| SERVICES.iter().any(|service| is_below(&host, service)));
+        !drain.of_addon && !is_here && is_service
+    };
+    let Ok(drains) = &app.drains else { return Vec::new() };
+    drains
+        .iter()
+        .filter(is_left_over)
+        .map(|drain| {
+            let host = host_of(drain.url.expose_secret()).unwrap_or_default();
+            let text = format!(
+                "the drain {} to {host} belongs to no add-on; one that a removed add-on left loses all lines",
+                drain.token
+            );
+            let name = &app.plan.name;
+            let fix = format!("heroku drains:remove {} -a {name}, unless you use that service", drain.token);
+            Finding::warning(Subject::Drain, text, fix)
+        })
+        .collect()
+}
+
+fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+}
+
+/// Where the add-ons of log services drain to.
+const SERVICES: [&str; 12] = [
+    "coralogix.com",
+    "datadoghq.com",
+    "honeybadger.io",
+    "librato.com",
+    "logdna.com",
+    "logentries.com",
+    "logtail.com",
+    "loggly.com",
+    "papertrailapp.com",
+    "scoutapm.com",
+    "solarwinds.com",
+    "sumologic.com",
+];

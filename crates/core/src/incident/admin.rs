@@ -1,0 +1,24 @@
+//! Messages about what admins did.
+
+use crate::ident::{AppId, AppName};
+use crate::incident::Incidents;
+use crate::incident::kind::Kind;
+use crate::incident::message::Message;
+use crate::record::admin::{Act, AdminAct};
+
+impl Incidents {
+    /// Reports a pause or its end, of one app or of all. A manual restart has messages of its own.
+    pub(super) fn report_act(&mut self, app: Option<AppId>, act: &AdminAct) {
+        if matches!(act.what, Act::Restart { .. }) || !self.plan.on.contains(&Kind::Pause) {
+            return;
+        }
+        let name = app.map(|app| self.app_name(app));
+        let subject = name.as_ref().map_or("all apps", AppName::as_str);
+        self.made += 1;
+        let incident = format!("{}-{:08x}-{}", subject.replace(' ', "-"), self.plan.tag, self.made);
+        let what = if matches!(act.what, Act::Pause { .. }) { "paused" } else { "resumed" };
+        let text = (format!("{subject}: restarts {what}"), vec![format!("{subject}: {act}.")]);
+        let message = Message::single(incident, Kind::Pause, text, self.now.wall);
+        self.messages.push(Message { apps: name.into_iter().collect(), ..message });
+    }
+}

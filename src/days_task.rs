@@ -1,0 +1,162 @@
+//! Feeds the engine with what rules on days need: quiet hours, former lives, the ages of dynos, slow dynos.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use dynowarden_core::days::peers::Peers;
+use dynowarden_core::days::{proof, report};
+use dynowarden_core::engine::Input;
+use dynowarden_core::engine::days::{AppDays, Breaches};
+use dynowarden_core::ident::AppId;
+use dynowarden_core::limits;
+use dynowarden_core::policy::{AppPlan, Factor, MemoryBound, Proof, Rule, Trigger};
+
+#[derive(Debug)]
+pub struct DaysTask {
+    context: Context,
+    apps: Vec<(AppId, AppPlan)>,
+    known: HashMap<AppId, (u64, AppDays)>,
+    minute: u64,
+    peers: HashMap<(AppId, Arc<str>), Peers>,
+    /// When quiet hours and lives are read next, on the clock's `mono`.
+    read_at: Duration,
+}
+
+/// Whether an app has a rule on slow dynos.
+pub fn has_slow(plan: &AppPlan) -> bool {
+    has(plan, |rule| matches!(rule.trigger, Trigger::SlowerThanPeers { .. }))
+}
+
+fn has(plan: &AppPlan, is_such: impl Fn(&Rule) -> bool) -> bool {
+    plan.rules.iter().any(is_such)
+}
+
+// === impl DaysTask ===
+
+impl DaysTask {
+    pub fn new(plans: &[AppPlan], context: Context) -> Self {
+        let apps = (0..).map(AppId).zip(plans.iter().cloned());
+        Self {
+            apps: apps.collect(),
+            known: HashMap::new(),
+            minute: context.clock.now().mono.as_secs() / 60,
+            peers: HashMap::new(),
+            read_at: Duration::ZERO,
+            context,
+        }
+    }
+
+    /// Runs until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut timer = tokio::time::interval(self.context.clock.real(limits::AGES_EVERY));
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(timer.tick()).await.is_some() {
+            self.read_days().await;
+            self.look_at_ages();
+            self.compare_peers();
+        }
+    }
+
+    /// Reads quiet hours and lives, no longer than a twentieth of the time.
+    async fn read_days(&mut self) {
+        let clock = self.context.clock;
+        let began = clock.now();
+        if began.mono < self.read_at {
+            return;
+        }
+        for (app, plan) in &self.apps {
+            // Nothing is known of an app without lines since the last time that was not known then.
+            let changes = self.context.days.book.changes(*app);
+            if self.known.get(app).is_some_and(|(known, _)| *known == changes) {
+                continue;
+            }
+            let read =
+                self.context.days.series((plan, None), Duration::MAX, &self.context.store, clock.now());
+            // The store reports that it is away. What was known still holds.
+            let Ok(history) = read.await else { continue };
+            let plan_of = plan.clone();
+            let made = tokio::task::spawn_blocking(move || {
+                let zone = report::zone_of(&plan_of);
+                AppDays {
+                    quiet: report::quiet_hours(&history, &zone),
+                    breaches: breaches(&history, &plan_of),
+                    verdicts: report::verdicts(&history),
+                }
+            });
+            let Ok(days) = made.await else { continue };
+            if self.known.get(app).is_none_or(|(_, known)| *known != days) {
+                self.context.handle.days(Input::Days { app: *app, days: days.clone() });
+            }
+            self.known.insert(*app, (changes, days));
+        }
+        let now = clock.now().mono;
+        let pause = now.saturating_sub(began.mono).saturating_mul(limits::DAYS_READ_SHARE);
+        self.read_at = now + pause.max(limits::DAYS_READ_EVERY);
+    }
+
+    fn look_at_ages(&self) {
+        for (app, plan) in &self.apps {
+            if !has(plan, |rule| matches!(rule.trigger, Trigger::Uptime { .. })) {
+                continue;
+            }
+            let dynos = self.context.days.book.ages(*app, self.context.clock.now().wall);
+            if !dynos.is_empty() {
+                self.context.handle.days(Input::Ages { app: *app, dynos });
+            }
+        }
+    }
+
+    /// Compares the last whole minute, once.
+    fn compare_peers(&mut self) {
+        let now = self.context.clock.now();
+        let minute = now.mono.as_secs() / 60;
+        if std::mem::replace(&mut self.minute, minute) == minute {
+            return;
+        }
+        for (app, plan) in &self.apps {
+            let slow_rules = plan.rules.iter().filter_map(|rule| match rule.trigger {
+                Trigger::SlowerThanPeers { above } => Some((rule, above)),
+                _ => None,
+            });
+            for (rule, above) in slow_rules.collect::<Vec<(&Rule, Factor)>>() {
+                let medians = self.context.traffic.medians(*app, minute - 1);
+                let peers = self.peers.entry((*app, Arc::clone(&rule.name))).or_default();
+                for dyno in peers.minute(&medians, above) {
+                    let rule = Arc::clone(&rule.name);
+                    self.context.handle.days(Input::Slow { app: *app, dyno, rule, at: now.wall });
+                }
+            }
+        }
+    }
+}
+
+fn breaches(history: &dynowarden_core::days::history::AppHistory, plan: &AppPlan) -> Vec<Breaches> {
+    let releases = history.releases();
+    let mut all = Vec::new();
+    for process_type in &plan.policy.process_types {
+        let lives = report::lives_of(history, process_type);
+        for rule in &plan.rules {
+            let Some((proof, above)) = proof_of(rule) else { continue };
+            let breached = proof::breached(&lives, &releases, proof, above);
+            all.push(Breaches { process_type: process_type.clone(), rule: Arc::clone(&rule.name), breached });
+        }
+    }
+    all
+}
+
+fn proof_of(rule: &Rule) -> Option<(Proof, MemoryBound)> {
+    match rule.trigger {
+        Trigger::Memory { above, .. } => Some((rule.proof?, above)),
+        // Swap is used near the quota, so a life that the rule ended early was about there.
+        Trigger::Swap { .. } => Some((rule.proof?, MemoryBound::OfQuota { permille: SWAPPING_PERMILLE })),
+        _ => None,
+    }
+}
+
+/// A dyno that swaps is hardly below this share of its quota, in thousandths.
+const SWAPPING_PERMILLE: u32 = 900;

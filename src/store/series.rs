@@ -1,0 +1,147 @@
+//! Series: an hour of a dyno in a row.
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use sqlx::{AnyConnection, AnyPool, Row as _};
+
+use crate::store::Store;
+use crate::store::error::StoreAway;
+use dynowarden_core::days::history::AppHistory;
+use dynowarden_core::days::pack;
+use dynowarden_core::ident::{AppName, DynoName, DynoRef};
+use dynowarden_core::limits;
+
+/// One part of an hour of a dyno, or of the app as a whole.
+#[derive(Clone, Debug)]
+pub struct HourRow {
+    pub app: AppName,
+    pub dyno: Option<DynoName>,
+    /// Counted from the epoch.
+    pub hour: i64,
+    /// Different for each process and each time that it begins an hour.
+    pub part: i64,
+    pub packed: Vec<u8>,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Writes parts of hours. Writing one again replaces it.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn save_hours(&self, rows: &[HourRow]) -> Result<(), StoreAway> {
+        let shared = &self.shared;
+        let saved = shared.within(limits::STORE_WAIT, async {
+            let mut transaction = shared.begin().await?;
+            save(rows, &mut transaction).await?;
+            transaction.commit().await
+        });
+        saved.await
+    }
+
+    /// The series of an app, or of one of its dynos, from `since` on.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn series(
+        &self,
+        app: &AppName,
+        dyno: Option<&DynoName>,
+        since: Timestamp,
+    ) -> Result<AppHistory, StoreAway> {
+        let read = read(app, dyno, since, &self.shared.link.read);
+        self.shared.within(limits::SERIES_WAIT, read).await
+    }
+}
+
+const NAME: &str = "\
+    INSERT INTO dynowarden_series (series, app, dyno) VALUES ($1, $2, $3) ON CONFLICT (series) DO NOTHING";
+
+/// A later version of a part replaces the earlier one, so a write whose answer was lost is repeated.
+const SAVE: &str = "\
+    INSERT INTO dynowarden_hours (series, hour, part, packed) VALUES ($1, $2, $3, $4) \
+    ON CONFLICT (series, hour, part) DO UPDATE SET packed = excluded.packed";
+
+const APPS: &str = "SELECT DISTINCT app FROM dynowarden_series ORDER BY app";
+
+const READ: &str = "\
+    SELECT s.dyno, h.hour, h.packed FROM dynowarden_series s \
+    JOIN dynowarden_hours h ON h.series = s.series \
+    WHERE s.app = $1 AND h.hour >= $2 ORDER BY h.hour";
+
+const READ_ONE: &str = "\
+    SELECT s.dyno, h.hour, h.packed FROM dynowarden_series s \
+    JOIN dynowarden_hours h ON h.series = s.series \
+    WHERE s.series = $1 AND h.hour >= $2 ORDER BY h.hour";
+
+/// Looks into each series, as the key begins with it: an index by age would take as much room as the key.
+pub(super) const OLD_HOURS: &str = "\
+    DELETE FROM dynowarden_hours WHERE (series, hour, part) IN \
+        (SELECT h.series, h.hour, h.part FROM dynowarden_series s \
+         JOIN dynowarden_hours h ON h.series = s.series WHERE h.hour < $1 LIMIT $2)";
+
+/// Writes the rows, in one transaction.
+pub(super) async fn save(rows: &[HourRow], to: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    for row in rows {
+        let dyno = row.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
+        let series = number(&row.app, &dyno);
+        sqlx::query(NAME).bind(series).bind(row.app.as_str()).bind(dyno).execute(&mut *to).await?;
+        sqlx::query(SAVE)
+            .bind(series)
+            .bind(row.hour)
+            .bind(row.part)
+            .bind(row.packed.as_slice())
+            .execute(&mut *to)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The apps that have series.
+pub(super) async fn apps(pool: &AnyPool) -> Result<Vec<AppName>, sqlx::Error> {
+    let rows = sqlx::query(APPS).fetch_all(pool).await?;
+    let names = rows.iter().map(|row| row.try_get::<String, _>(0));
+    // A name that is none was not written by this program.
+    Ok(names.collect::<Result<Vec<_>, _>>()?.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// The series of an app, or of one of its dynos, from `since` on.
+pub(super) async fn read(
+    app: &AppName,
+    dyno: Option<&DynoName>,
+    since: Timestamp,
+    pool: &AnyPool,
+) -> Result<AppHistory, sqlx::Error> {
+    let first = hour_of(since);
+    let query = match dyno {
+        None => sqlx::query(READ).bind(app.as_str()).bind(first),
+        Some(dyno) => sqlx::query(READ_ONE).bind(number(app, &dyno.to_string())).bind(first),
+    };
+    let mut history = AppHistory::default();
+    for row in query.fetch_all(pool).await? {
+        let (name, hour, packed): (String, i64, Vec<u8>) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        // A damaged hour is a gap, and the rest is still true.
+        let Ok(steps) = pack::unpack(&packed) else { continue };
+        match DynoRef::parse(name.as_bytes()) {
+            Some(dyno) => history.add_hour(Some(dyno), hour, &steps),
+            None if name.is_empty() => history.add_hour(None, hour, &steps),
+            None => {}
+        }
+    }
+    Ok(history)
+}
+
+/// The hour of a time, counted from the epoch.
+pub(super) fn hour_of(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(3600)
+}
+
+/// The number of a series, which all replicas work out alike. It is short because every row has it.
+fn number(app: &AppName, dyno: &str) -> i64 {
+    let digest = Sha256::digest(format!("{app}\0{dyno}"));
+    let first = digest.first_chunk().expect("a SHA-256 has 32 bytes");
+    // 48 bits are six bytes in SQLite, and enough for two of ten million series to differ.
+    i64::from_be_bytes(*first) & 0xffff_ffff_ffff
+}

@@ -1,0 +1,163 @@
+//! `dynowarden replay` over lines as people have them: every form leads to the same decision, no app's text
+//! does, and what cannot be read is reported.
+
+use crate::replay::{gzipped, json, replay};
+
+const MEM: &str = "Process running mem=836M(163.4%)";
+const R14: &str = "Error R14 (Memory quota exceeded)";
+const AT: &str = "2025-01-02T00:51:32.761835+00:00";
+const TOKEN: &str = "d.fc6b856b-3332-4546-93de-7d0ee272c3bd";
+
+/// The decisions, as `dyno decision reason`.
+fn decisions(file: &[u8]) -> Vec<String> {
+    let word = |decision: &serde_json::Value, key| decision[key].as_str().expect(key).to_owned();
+    let decisions = json("--app acme -", file);
+    decisions.iter().map(|d| ["dyno", "decision", "reason"].map(|key| word(d, key)).join(" ")).collect()
+}
+
+/// A file of two lines made by `form`, whose first is evidence for the second.
+fn check(form: impl Fn(&str) -> String) {
+    let file = format!("{}\n{}\n", form(MEM), form(R14));
+    let expect = ["web.1 restart R14 (Memory quota exceeded) at 836MB (163.4% of its quota)"];
+    assert_eq!(decisions(file.as_bytes()), expect, "{file}");
+    assert_eq!(decisions(&gzipped(file.as_bytes())), expect, "{file}");
+    let wide = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        "\u{feff}".encode_utf16().chain(file.encode_utf16()).flat_map(order).collect()
+    };
+    assert_eq!(decisions(&wide(u16::to_le_bytes)), expect, "{file}");
+    assert_eq!(decisions(&wide(u16::to_be_bytes)), expect, "{file}");
+}
+
+#[test]
+fn text_in_any_form_is_read() {
+    for front in [
+        format!("    {AT} heroku[web.1]: "),
+        format!("- {AT} heroku[web.1]: "),
+        format!("> > {AT} heroku[web.1]: "),
+        format!("16:55:43 logs.1 | {AT} heroku[web.1]: "),
+        format!("tail_1  | {AT} heroku[web.1]: "),
+        format!("[36m{AT} heroku[web.1]:[0m "),
+        format!("\x1b[36m{AT} heroku[web.1]:\x1b[0m "),
+        format!("^[[36m{AT} heroku[web.1]:^[[0m "),
+        format!("<134>1 {AT} host heroku web.1 - "),
+        format!("{AT} host heroku web.1 - "),
+        "Jan 02 00:51:32 acme heroku/web.1: ".to_owned(),
+        "Jan 02 00:51:32 acme heroku/web.1 ".to_owned(),
+        "Jan 02 00:51:32 acme Heroku/web.1: ".to_owned(),
+        "Jan 02 00:51:32 acme heroku.web.1: ".to_owned(),
+        format!("Jan  2 00:51:32 {TOKEN} heroku[web.1]: "),
+        format!("{AT} {TOKEN} heroku[web.1]: "),
+        format!("{AT} acme heroku[web.1]: "),
+        format!("Jan 02 00:51:33 box heroku-tail[812]: {AT} heroku[web.1]: "),
+        format!("7\t{AT}\t{AT}\t1\tacme\t10.0.0.1\tLocal7\tInfo\theroku/web.1\t"),
+    ] {
+        check(|msg| format!("{front}{msg}"));
+    }
+}
+
+#[test]
+fn json_exports_are_read() {
+    use serde_json::{Value, json};
+    let rows: [fn(&str) -> Value; 8] = [
+        |msg| json!({"dt": AT, "message": msg, "syslog": {"appname": "heroku", "hostname": "host", "procid": "web.1"}}),
+        |msg| json!({"timestamp": 1_749_520_194_209_u64, "message": format!("{AT} heroku[web.1]: {msg}")}),
+        |msg| json!({"time": 1_749_520_194_u64, "program": "heroku/web.1", "msg": msg, "hostname": "acme"}),
+        |msg| json!({"dt": "2025-06-10 01:49:54 UTC", "message": msg, "syslog.appname": "heroku", "syslog.procid": "web.1"}),
+        |msg| json!({"_ts": 1_749_520_194_209_u64, "_line": msg, "_app": "heroku/web.1", "_host": "acme"}),
+        |msg| json!({"log": format!("{AT} heroku[web.1]: {msg}\n"), "stream": "stdout", "time": AT}),
+        |msg| json!({"timestamp": AT, "source": "heroku", "dyno": "web.1", "message": msg}),
+        |msg| json!({"__REALTIME_TIMESTAMP": "1749520194209000", "MESSAGE": format!("{AT} heroku[web.1]: {msg}")}),
+    ];
+    for row in rows {
+        check(|msg| row(msg).to_string());
+    }
+    let rows = [rows[2](MEM), rows[2](R14)];
+    for file in [
+        Value::from(rows.to_vec()).to_string(),
+        serde_json::to_string_pretty(&rows).expect("JSON"),
+        json!({"events": rows, "min_id": "7"}).to_string(),
+    ] {
+        assert_eq!(decisions(file.as_bytes()).len(), 1, "{file}");
+    }
+}
+
+#[test]
+fn csv_exports_are_read() {
+    for (names, row) in [
+        ("time,program,message", format!("{AT},heroku/web.1,MSG")),
+        ("dt,message,syslog.appname,syslog.procid", format!("{AT},MSG,heroku,web.1")),
+        (
+            "\"Timestamp\";\"Host\";\"Program\";\"Message\"",
+            format!("\"{AT}\";\"acme\";\"heroku/web.1\";\"MSG\""),
+        ),
+        ("@timestamp\t@message", format!("{AT}\t{AT} heroku[web.1]: MSG")),
+        ("", format!("{AT},acme,heroku/web.1,MSG")),
+    ] {
+        let file = format!("{names}\n{}\n{}\n", row.replace("MSG", MEM), row.replace("MSG", R14));
+        assert_eq!(decisions(file.as_bytes()).len(), 1, "{file}");
+        assert!(decisions(file.as_bytes())[0].contains("836MB"), "{file}");
+    }
+    // A line break within quotes begins no line.
+    let forged = format!("time,program,message\n{AT},app/web.1,\"a\n{AT} heroku[web.1]: {R14}\"\n");
+    assert_eq!(decisions(forged.as_bytes()), [""; 0]);
+}
+
+#[test]
+fn prose_that_begins_with_a_number_loses_no_file() {
+    let log = format!("{AT} heroku[web.1]: {R14}\n");
+    let line = format!("<134>1 {AT} host heroku web.1 - {R14}\n");
+    let frame = format!("{} {line}", line.len());
+    for prose in
+        ["3 errors since yesterday:\n\n", "94 lines\n", "12 <b>errors</b>\n", "94 <134> x\n", "{\n", "[\n\n"]
+    {
+        assert_eq!(decisions(format!("{prose}{log}").as_bytes()).len(), 1, "{prose}");
+        assert_eq!(decisions(format!("{prose}{frame}").as_bytes()).len(), 1, "{prose}");
+    }
+}
+
+#[test]
+fn no_form_makes_an_app_the_platform() {
+    let forged = format!("{AT} heroku[web.1]: {R14}");
+    let files = [
+        format!("{AT} app[web.1]: tail_1 | {forged}"),
+        format!("tail_1 | {AT} app[web.1]: {forged}"),
+        format!("> - {AT} app[web.1]: - {forged}"),
+        format!("Jan 02 00:51:32 acme app/web.1 {forged}"),
+        format!("Jan 02 00:51:32 acme app[web.1]: {forged}"),
+        format!("{AT} {TOKEN} app[web.1]: {forged}"),
+        format!("<190>1 {AT} host app web.1 - {forged}"),
+        format!("16:55:43 web.1 | {forged}"),
+        format!("[36m{AT} app[web.1]:[0m {forged}"),
+        serde_json::json!({"time": AT, "program": "app/web.1", "message": forged}).to_string(),
+        serde_json::json!({"dt": AT, "message": R14, "syslog": {"appname": "app", "procid": "web.1"},
+            "json": {"appname": "heroku", "procid": "web.1", "program": "heroku/web.1"}})
+        .to_string(),
+        format!("time,program,message\n{AT},app/web.1,{forged}"),
+    ];
+    for file in files {
+        // A line that is not read at all is no decision either.
+        let ran = replay("--app acme --format json -", "", file.as_bytes());
+        assert_eq!(ran.out, "", "{file}");
+    }
+}
+
+#[test]
+fn a_platform_line_without_a_dyno_is_reported() {
+    for source in
+        ["heroku[web]", "heroku[web.01]", "heroku[812]", "Heroku/web", "heroku[web-1234abcde-123ab]"]
+    {
+        let line = format!("{AT} {source}: {R14}\n");
+        let ran = replay("-", "", line.as_bytes());
+        let error = ran.result.expect_err(source).to_string();
+        assert!(error.contains("no platform line names a dyno"), "{error}");
+        assert!(ran.err.starts_with("1 line was not read: -:1: a platform line"), "{}", ran.err);
+        // Beside lines that can be read.
+        let ran = replay("-", "", format!("{AT} app[web.1]: hello\n{line}{line}").as_bytes());
+        ran.result.expect("a log");
+        assert!(ran.err.starts_with("2 lines were not read, first -:2: a platform line"), "{}", ran.err);
+        assert!(ran.err.contains(source), "{}", ran.err);
+        assert!(ran.err.contains("no platform line names a dyno (2 do not)"), "{}", ran.err);
+        let ran = replay("-", "", format!("{AT} heroku[web.1]: {R14}\n{line}").as_bytes());
+        assert!(!ran.err.contains("no platform line names"), "{}", ran.err);
+    }
+}

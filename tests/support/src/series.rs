@@ -1,0 +1,108 @@
+//! The suite of series, for every kind of store.
+
+use std::time::Duration;
+
+use dynowarden::store::series::HourRow;
+use dynowarden_core::days::history::AppHistory;
+use dynowarden_core::days::pack::{Hour, pack};
+use dynowarden_core::days::step::Step;
+use dynowarden_core::ident::DynoName;
+use dynowarden_core::time::earlier;
+
+use crate::fixtures::{acme, dyno};
+use crate::store::{TestStore, start};
+
+/// Hour 0 of 2026-03-01.
+fn first_hour() -> i64 {
+    start().as_second() / 3600
+}
+
+/// An hour of a busy dyno, whose memory wanders with `seed`.
+pub fn busy_hour(seed: u64) -> Hour {
+    let mut draw = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = move |below: u64| {
+        draw ^= draw << 13;
+        draw ^= draw >> 7;
+        draw ^= draw << 17;
+        (draw % below) as u32
+    };
+    std::array::from_fn(|_| {
+        let mean = 3900 + next(200);
+        Some(Step {
+            memory_sum: u64::from(mean) * 15,
+            service_ms_sum: 4000 * u64::from(80 + next(60)),
+            memory_low: mean - 20 - next(100),
+            memory_high: mean + 20 + next(100),
+            samples: 15,
+            quota: 5120,
+            requests: 4000,
+            errors: next(30),
+            served: 4000,
+            over: 0,
+            marks: None,
+        })
+    })
+}
+
+fn row(name: Option<&str>, hour: i64, part: i64, steps: &Hour) -> HourRow {
+    HourRow { app: acme(), dyno: name.map(dyno), hour, part, packed: pack(steps) }
+}
+
+fn requests(history: &AppHistory, name: &DynoName) -> Vec<u32> {
+    history.dyno(name).into_iter().flat_map(|steps| steps.values().map(|step| step.requests)).collect()
+}
+
+/// Parts of one hour add up, whoever writes them, and a part that is written again replaces itself.
+pub async fn parts_of_an_hour_add_up(test: TestStore) {
+    let store = test.open().await;
+    let mut steps = Hour::default();
+    steps[2] = Some(Step { requests: 10, ..Step::default() });
+    let hour = first_hour();
+    for (part, count) in [(1, 10), (2, 30), (1, 20)] {
+        steps[2] = Some(Step { requests: count, ..Step::default() });
+        store.save_hours(&[row(Some("web.1"), hour, part, &steps)]).await.expect("a store");
+    }
+    store
+        .save_hours(&[row(None, hour, 3, &steps), row(Some("web.2"), hour - 1, 4, &steps)])
+        .await
+        .expect("a store");
+    let web_1 = dyno("web.1");
+    let history =
+        store.series(&acme(), None, earlier(start(), Duration::from_secs(3600))).await.expect("a store");
+    assert_eq!((requests(&history, &web_1), history.heard().len()), (vec![50], 2));
+    assert_eq!(requests(&history, &dyno("web.2")), [20]);
+    let one = store.series(&acme(), Some(&web_1), start()).await.expect("a store");
+    assert_eq!((requests(&one, &web_1), one.heard().len()), (vec![50], 1));
+    let other = "other".parse().expect("an app");
+    assert_eq!(store.series(&other, None, start()).await.expect("a store").heard().len(), 0);
+    store.close().await;
+}
+
+/// Old hours are deleted.
+pub async fn old_hours_are_forgotten(test: TestStore) {
+    let keep = Duration::from_secs(2 * 86_400);
+    let options = || dynowarden::store::StoreOptions { keep_series: keep, ..test.options() };
+    let store = test.open_with(options()).await;
+    let steps = busy_hour(1);
+    let rows: Vec<HourRow> =
+        (0..96).map(|back| row(Some("web.1"), first_hour() - back, back, &steps)).collect();
+    store.save_hours(&rows).await.expect("a store");
+    store.close().await;
+    // The next process looks for them when it starts, or when its clock is confirmed.
+    let store = test.open_with(options()).await;
+    store.confirm_clock(start());
+    let long_ago = earlier(start(), Duration::from_secs(10 * 86_400));
+    // Pruning is a task of its own.
+    let pruned = async {
+        loop {
+            let history = store.series(&acme(), None, long_ago).await.expect("a store");
+            match history.heard().len() / 12 {
+                hours if hours > 49 => tokio::task::yield_now().await,
+                hours => return hours,
+            }
+        }
+    };
+    let hours = tokio::time::timeout(crate::daemon::PATIENCE, pruned).await.expect("pruned");
+    assert_eq!(hours, 49);
+    store.close().await;
+}
