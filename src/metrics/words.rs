@@ -59,6 +59,7 @@ const API_CALLS: &[&str] = &[
     "create_drain",
     "delete_dyno",
     "dyno",
+    "dyno_sizes",
     "formation",
     "list_drains",
     "list_dynos",
@@ -67,6 +68,7 @@ const API_CALLS: &[&str] = &[
 ];
 
 const REFUSALS: &[&str] = &[
+    "bodies_full",
     "body_slow",
     "drains_unlisted",
     "evicted",
@@ -75,6 +77,7 @@ const REFUSALS: &[&str] = &[
     "head_broken",
     "head_slow",
     "head_too_large",
+    "large_body",
     "no_room",
     "queue_full",
     "throttled",
@@ -82,6 +85,7 @@ const REFUSALS: &[&str] = &[
     "unauthorized",
     "unknown_app",
     "unknown_encoding",
+    "unknown_path",
 ];
 
 impl Families {
@@ -95,7 +99,7 @@ impl Families {
         for kind in Kind::CHOICES.map(Kind::word) {
             begin(&self.notices, &KindLabels { app: app.clone(), kind });
         }
-        for kind in ["count", "cut", "header", "too_many"] {
+        for kind in ["count", "cut", "header", "packing", "too_many"] {
             begin(&self.bad_frames, &KindLabels { app: app.clone(), kind });
         }
     }
