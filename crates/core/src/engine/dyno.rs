@@ -103,6 +103,10 @@ pub(super) struct LastRestart {
     pub back_at: Option<Timestamp>,
     /// The same on the engine's clock; negative for a restart of an earlier process.
     pub accepted: SignedDuration,
+    /// Whether it is known not to have helped.
+    pub was_useless: bool,
+    /// Whether a sample of the new instance was below the limit when the error should have been back.
+    pub was_low: bool,
     /// The rule whose next error shows whether the restart helped; none if that is known, or if no error led
     /// to the restart.
     pub judged_by: Option<Arc<str>>,
@@ -150,6 +154,14 @@ pub(super) struct ErrorSpell {
 }
 
 impl LastRestart {
+    /// Notes a sample of the newest instance: below the quota two to three minutes after it came up, it has not
+    /// erred again.
+    pub(super) fn sampled(&mut self, memory: MemoryReading) {
+        let Some(up_for) = self.back_at.map(|back| since(back, memory.at)) else { return };
+        let is_late_enough = up_for >= limits::HELP_WITHIN - limits::EVIDENCE_AGE_MAX;
+        self.was_low |= is_late_enough && up_for <= limits::HELP_WITHIN && memory.permille < 1000;
+    }
+
     /// Notes a memory report at `at`; returns the attempt if it is the first of the new instance.
     pub(super) fn read(&mut self, at: Timestamp) -> Option<AttemptId> {
         // The old process may report alongside the new one, and no line says for certain which one it was.

@@ -166,6 +166,9 @@ impl Engine {
         }
         if !restart.is_forced {
             restarts.accepted.add(accepted, rate, now);
+            if restarts.last.as_ref().is_some_and(|last| !last.was_useless) {
+                restarts.useless = 0;
+            }
             if restart.is_useless {
                 restarts.useless = restarts.useless.saturating_add(1);
             } else if age >= judged_after {
@@ -179,6 +182,8 @@ impl Engine {
                 began_at: restart.accepted_at,
                 accepted,
                 back_at: restart.back_at,
+                was_low: false,
+                was_useless: restart.is_useless,
                 judged_by: restart.rule.clone().filter(|_| !restart.is_useless),
                 unread: None,
             });

@@ -253,6 +253,9 @@ impl Engine {
             if state.sample.is_none_or(|last| last.at <= memory.at) {
                 state.sample = Some(memory);
             }
+            if let Some(last) = &mut state.restarts.last {
+                last.sampled(memory);
+            }
             self.on_memory(app, dyno, memory);
         }
         for rule in 0..self.app(app).plan.rules.len() {

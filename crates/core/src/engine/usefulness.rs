@@ -33,11 +33,17 @@ impl Engine {
         } else {
             dyno.restarts.accepted.add(now, rate, now);
         }
+        // One of which nothing is known ends the row of those that did not help.
+        if dyno.restarts.last.as_ref().is_some_and(|last| !last.was_useless) {
+            dyno.restarts.useless = 0;
+        }
         dyno.restarts.last = Some(LastRestart {
             attempt_id,
             accepted_at: wall,
             began_at,
             back_at: None,
+            was_low: false,
+            was_useless: false,
             accepted: now,
             judged_by,
             unread: None,
@@ -67,19 +73,24 @@ impl Engine {
         }
         let after = since(back_at, began.max(alone));
         last.judged_by = None;
+        let last_is_low = has_preboot == Some(true) && last.was_low;
         // The API cuts times to whole seconds.
         if process_began.is_some_and(|began| began > later(back_at, Duration::from_secs(2))) {
             // Heroku has replaced the new process since, so the error is not its own.
             return;
         }
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
-        // With preboot, the end of the overlap is the first moment that says anything.
-        let first = if has_preboot == Some(true) { overlap } else { Duration::ZERO };
+        // With preboot, the end of the overlap is the first moment that says anything, unless samples of the
+        // new instance do.
+        let within = match has_preboot {
+            Some(true) => overlap + limits::EVIDENCE_AGE_MAX,
+            _ => limits::HELP_WITHIN,
+        };
         // Without the API's word on preboot, errors since then may be the old dyno's or the new one's.
         if has_preboot.is_none() && after > limits::HELP_WITHIN && errs_for > after - limits::HELP_WITHIN {
             return;
         }
-        if after <= first + limits::HELP_WITHIN {
+        if after <= within && !last_is_low {
             self.did_not_help(key, attempt_id, after);
         } else {
             self.helped(key, accepted_at);
@@ -102,6 +113,9 @@ impl Engine {
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = restarts.useless.saturating_add(1);
         restarts.helped = None;
+        if let Some(last) = &mut restarts.last {
+            last.was_useless = true;
+        }
         // After a give-up there is one more try.
         let is_over = restarts.useless >= give_up_after || restarts.give_ups > 0;
         let (at, dyno) = (self.now.wall, self.name(key));
