@@ -43,6 +43,8 @@ use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::record::view::DecisionView;
 
+const VERSION: &str = env!("DYNOWARDEN_VERSION");
+
 /// Binds the address of the settings.
 ///
 /// # Errors
@@ -147,8 +149,7 @@ pub async fn start(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
-    let apps = settings.apps.len();
-    info!(%address, apps, version = env!("DYNOWARDEN_VERSION"), "listening on {scheme}://{address}");
+    info!(%address, apps = settings.apps.len(), version = VERSION, "listening on {scheme}://{address}");
     let (driver, notifying) = ((driver, driver_shutdown), (notifying, notify_shutdown));
     let tasks = Tasks { server, driver, notifying, readiness, series, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
