@@ -7,6 +7,8 @@ WORKDIR /build
 
 # .dockerignore passes only what the build needs.
 COPY . .
+# What `dynowarden --version` shows: `docker build --build-arg DYNOWARDEN_COMMIT=$(git rev-parse HEAD) .`
+ARG DYNOWARDEN_COMMIT
 RUN cargo build --release --locked --bin dynowarden
 
 # /data holds the database. Like /tmp it is writable by every user, because Heroku and OpenShift choose the user ID
@@ -23,6 +25,7 @@ USER 65532:65532
 ENV DATABASE_URL=sqlite:///data/dynowarden.db
 VOLUME /data
 EXPOSE 8080
+HEALTHCHECK CMD ["/usr/local/bin/dynowarden", "healthcheck"]
 
 # An entry point, because the image has no shell. Heroku passes CMD as a single argument, which makes no difference
 # for one word. dynowarden also exits on SIGTERM as process 1.

@@ -19,7 +19,14 @@ use flate2::write::GzEncoder;
 fn main() -> io::Result<()> {
     let directory = std::env::args_os().nth(1).map(PathBuf::from);
     let assets = Assets::embedded();
-    let frame = Layout { assets: &assets, seen: "7-1", token: "", version: env!("CARGO_PKG_VERSION") };
+    let frame = Layout {
+        assets: &assets,
+        seen: "7-1",
+        token: "",
+        version: env!("CARGO_PKG_VERSION"),
+        told: None,
+        public_url: None,
+    };
     for asset in [&assets.style, &assets.script, &assets.icon] {
         println!("{:28} {:>7} bytes, {:>6} packed", asset.path, asset.content.len(), packed(asset.content)?);
     }

@@ -1,6 +1,9 @@
 //! The command line and its help, and the one place that reads settings from the environment and from files.
 
+mod help;
+
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,6 +13,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::tz::{Offset, TimeZone};
 
+use crate::cli::help::{
+    AFTER_HELP, CHECK_HELP, COMPLETIONS_HELP, CONFIG_HELP, DEMO_HELP, HEALTHCHECK_HELP, HISTORY_HELP,
+    REPLAY_HELP, REPORT_HELP, SERVE_HELP,
+};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
@@ -23,7 +30,7 @@ use dynowarden_core::units::{self, UnitError};
 #[command(
     name = "dynowarden",
     bin_name = "dynowarden",
-    version,
+    version = env!("DYNOWARDEN_VERSION"),
     args_conflicts_with_subcommands = true,
     after_help = AFTER_HELP
 )]
@@ -48,6 +55,39 @@ pub enum Command {
     Report(ReportArgs),
     /// Print past decisions with their reasons
     History(HistoryArgs),
+    /// Print the settings in force with the origin of each, and check that they are valid
+    Config(ConfigCommandArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Ask the daemon on this machine whether it is alive
+    Healthcheck(HealthcheckArgs),
+    /// Print the man page
+    #[command(hide = true)]
+    Man,
+}
+
+/// `config`.
+#[derive(Args, Debug)]
+#[command(after_help = CONFIG_HELP)]
+pub struct ConfigCommandArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `completions`.
+#[derive(Args, Debug)]
+#[command(after_help = COMPLETIONS_HELP)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `healthcheck`.
+#[derive(Args, Debug)]
+#[command(after_help = HEALTHCHECK_HELP)]
+pub struct HealthcheckArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// `serve`.
@@ -114,6 +154,9 @@ pub struct CheckArgs {
     /// Send a test message through each notifier
     #[arg(long)]
     pub notify: bool,
+    /// Print only what is wrong
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -152,6 +195,12 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::HISTORY_ROWS_MAX)))]
     pub limit: u32,
+    /// Only decisions of this last span of time, such as 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub since: Option<Duration>,
+    /// Wait for new decisions and print them, until interrupted
+    #[arg(long, short)]
+    pub follow: bool,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -188,6 +237,23 @@ impl ConfigArgs {
         self.load_with(&[], needs)
     }
 
+    /// The settings in force, as text.
+    ///
+    /// # Errors
+    /// All problems; nothing is required to be set.
+    pub fn in_force(&self) -> Result<String, Problems> {
+        let env: Vec<_> = std::env::vars_os().collect();
+        config::in_force::text(&self.sources(&env, &read_file))
+    }
+
+    fn sources<'s>(
+        &'s self,
+        env: &'s [(OsString, OsString)],
+        read_file: &'s dyn Fn(&Path) -> io::Result<String>,
+    ) -> Sources<'s> {
+        Sources { config: self.config.as_deref(), env, read_file }
+    }
+
     /// Loads them with the settings of `--set`, which precede all others.
     ///
     /// # Errors
@@ -201,8 +267,7 @@ impl ConfigArgs {
             read.borrow_mut().push(path.to_owned());
             Ok(text)
         };
-        let sources = Sources { config: self.config.as_deref(), env: &env, read_file: &read_file };
-        let mut settings = config::load(&sources, needs)?;
+        let mut settings = config::load(&self.sources(&env, &read_file), needs)?;
         let settings_file = self.config.as_deref().unwrap_or(Path::new(config::DEFAULT_FILE));
         let is_public = |path: &Path| settings.tls.as_ref().is_some_and(|tls| tls.cert == path);
         let secret_files = read.take().into_iter().filter(|path| path != settings_file && !is_public(path));
@@ -269,94 +334,6 @@ fn parse_speed(text: &str) -> Result<f64, String> {
         _ => Err(format!("allowed: a number from {slowest} to {fastest}")),
     }
 }
-
-const AFTER_HELP: &str = "\
-A first run that changes nothing at Heroku:
-  export HEROKU_API_KEY=$(heroku authorizations:create -s write --short)
-  export HEROKU_APP=acme DRAIN_PASSWORD=$(openssl rand -hex 16)
-  DYNOWARDEN_DRY_RUN=true dynowarden serve
-Then send the app's logs to it over HTTPS:
-  heroku drains:add https://drain:$DRAIN_PASSWORD@warden.example.com/logs/acme -a acme
-
-Settings come from the environment, then the file, then defaults.
-  HEROKU_API_KEY    token with scope write                              needed by serve
-  HEROKU_APP        app or apps to watch, comma-separated               needed by serve
-  DRAIN_PASSWORD    the password in the drain's URL                     needed by serve
-  ADMIN_PASSWORD    opens the status page, the JSON API and /metrics    unset: they answer 404
-  HOOK_KEY          opens POST /hooks/restart/{app}                     unset: it answers 404
-  DATABASE_URL      sqlite://FILE, postgres://... or memory             [sqlite://dynowarden.db]
-  PORT              port to listen on                                   [8080]
-  HEROKU_API_URL    the Platform API                                    [https://api.heroku.com]
-  LOG_FORMAT        text or json; RUST_LOG filters                      [text on a terminal]
-  DYNOWARDEN_SECTION__KEY    any key of the file, for example DYNOWARDEN_POLICY__COOLDOWN=15m
-Secrets can be in files instead: heroku.api_key_file, drain.password_file and so on.
-DRAIN_PASSWORD_OLD is also accepted, so a password can be rotated without losing logs.
-dynowarden.example.toml lists every key with its default.
-
-Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.";
-
-const SERVE_HELP: &str = "\
-Needs HEROKU_API_KEY, DRAIN_PASSWORD and an app (HEROKU_APP, or [[app]] in the file).
-`dynowarden --help` lists all variables.
-
-Examples:
-  HEROKU_APP=acme dynowarden serve
-  DYNOWARDEN_DRY_RUN=true dynowarden serve --config /etc/dynowarden.toml
-
-On SIGTERM or Ctrl-C, it finishes the requests in flight and exits with 0.
-Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong usage or settings.";
-
-const DEMO_HELP: &str = "\
-Needs no settings and no account; both ports are on 127.0.0.1 only.
-The official CLI works against the simulated Heroku:
-  HEROKU_HOST=http://127.0.0.1:8081 HEROKU_API_KEY=any heroku ps -a acme-shop
-
-Examples:
-  dynowarden demo
-  dynowarden demo --speed 20 --for 60s
-
-Exit codes: 0 done, 1 failed while running, 2 wrong usage.";
-
-const REPLAY_HELP: &str = "\
-Reads raw logplex bodies, `heroku logs` output, text of Papertrail, SolarWinds and syslog daemons,
-and JSON or CSV exports, and detects the format line by line. Newest-first files are read in order
-of time. It takes the time from the lines, needs no token and makes no API calls.
-
-Examples:
-  heroku logs -n 1500 -a acme | dynowarden replay --app acme -
-  dynowarden replay --format json archive-*.log.gz
-  dynowarden replay --zone Europe/Berlin --set policy.cooldown=30m papertrail.txt
-
-JSON output is one object per line. Every decision has at, app, dyno, rule, decision (restart,
-hold or notify) and reason.
-Exit codes: 0 done, 1 a file could not be read, 2 wrong usage or settings.";
-
-const CHECK_HELP: &str = "\
-Changes nothing, unless --register or --notify is given.
-
-Examples:
-  dynowarden check
-  dynowarden check --register https://warden.example.com
-
-Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage or settings.";
-
-const REPORT_HELP: &str = "\
-Reads the store of a daemon, or archived logs, with the log's own time as the clock.
-With HEROKU_API_KEY, it asks the Platform API for the sizes of dynos; it changes nothing.
-
-Examples:
-  dynowarden report --app acme
-  dynowarden report --format json archive-*.log.gz
-
-JSON output is one object per app and process type.
-Exit codes: 0 done, 1 the store or a file could not be read, 2 wrong usage or settings.";
-
-const HISTORY_HELP: &str = "\
-Examples:
-  dynowarden history --app acme --limit 20
-  DATABASE_URL=postgres://... dynowarden history --format json
-
-Exit codes: 0 done, 1 the database could not be read, 2 wrong usage or settings.";
 
 #[cfg(test)]
 mod tests {

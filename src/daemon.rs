@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::notify::{self, NotifierHandle};
 use crate::readiness::Readiness;
 use crate::series::SeriesBook;
+use crate::start_line::start_line;
 use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
@@ -41,6 +42,8 @@ use crate::watchdog_task::WatchdogTask;
 use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::record::view::DecisionView;
+
+const VERSION: &str = env!("DYNOWARDEN_VERSION");
 
 /// Binds the address of the settings.
 ///
@@ -106,6 +109,7 @@ pub async fn start(
         settings.apps.len(),
     ));
     let (notices, notifying) = notify::start(&settings, traffic.clone(), clock, seed)?;
+    announce(&settings, &metrics, &notices, clock);
     let notify_shutdown = CancellationToken::new();
     let notifying = tokio::spawn(notifying.run(notify_shutdown.clone()));
     let driver = Driver::new(Parts {
@@ -145,11 +149,17 @@ pub async fn start(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = tokio::spawn(listener::serve(listener, tls, service, shutdown.clone()));
     readiness.started();
-    let apps = settings.apps.len();
-    info!(%address, apps, version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
+    info!(%address, apps = settings.apps.len(), version = VERSION, "listening on {scheme}://{address}");
     let (driver, notifying) = ((driver, driver_shutdown), (notifying, notify_shutdown));
     let tasks = Tasks { server, driver, notifying, readiness, series, watchdog, watches };
     Ok(Running { ended: tokio::spawn(tasks.watch(shutdown)), handle })
+}
+
+/// Logs what is watched and who is told, and begins the figures that exist from the start.
+fn announce(settings: &Settings, metrics: &Metrics, notices: &NotifierHandle, clock: Clock) {
+    info!("{}", start_line(settings));
+    metrics.started(clock.now().wall);
+    metrics.notifiers(&notices.figures());
 }
 
 /// Tasks that must all run: if one ends, the daemon ends.

@@ -26,7 +26,7 @@ use crate::pauses::PauseKeeper;
 use crate::queue_quota::{QueuePermit, QueueQuota};
 use crate::store::Store;
 use crate::store::claims::ClaimRequest;
-use crate::telemetry;
+use crate::telemetry::Reporter;
 use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::engine::status::AppStatus;
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId, RuleHit};
@@ -266,7 +266,14 @@ impl Driver {
             orders_made: 0,
             pauses: PauseKeeper::new(store.clone()),
             shown: (0, Duration::ZERO),
-            sinks: RecordSinks { metrics, notices, plans, records: handle.records, store },
+            sinks: RecordSinks {
+                metrics,
+                notices,
+                plans,
+                records: handle.records,
+                reporter: Reporter::default(),
+                store,
+            },
             tasks: TaskTracker::new(),
         }
     }
@@ -581,13 +588,14 @@ struct RecordSinks {
     notices: NotifierHandle,
     plans: Vec<AppPlan>,
     records: broadcast::Sender<Record>,
+    reporter: Reporter,
     store: Store,
 }
 
 impl RecordSinks {
     /// Logs, counts and stores a record, and passes it to all listeners.
     fn publish(&self, record: Record, now: Now) {
-        telemetry::report(&record, &self.plans, &self.metrics);
+        self.reporter.report(&record, &self.plans, &self.metrics);
         self.store.write(&record, now.wall);
         self.notices.record(&record);
         // There may be no listener.

@@ -1,6 +1,6 @@
 //! The program: arguments in, exit code out.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -10,6 +10,7 @@ use dynowarden::clock::Clock;
 use dynowarden::commands::{self, replay, report};
 use dynowarden::config::Needs;
 use dynowarden::config::problem::Problems;
+use dynowarden::terminal::Colour;
 
 fn main() -> ExitCode {
     match run(Cli::parse().into_command()) {
@@ -29,18 +30,35 @@ fn run(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Check(args) => {
             let settings = args.config.load(Needs::Nothing)?;
-            return commands::check::run(&args, &settings, &mut io::stdout().lock());
+            return commands::check::run(
+                &args,
+                &settings,
+                Colour::on(&io::stdout()),
+                &mut io::stdout().lock(),
+            );
         }
         Command::Demo(args) => commands::demo::run(&args)?,
         Command::Replay(args) => replay(&args)?,
         Command::Report(args) => report(&args)?,
         Command::Serve(args) => commands::serve::run(args.config.load(Needs::Serving)?)?,
+        Command::Completions(args) => commands::completions::run(args.shell, &mut io::stdout().lock())?,
+        Command::Config(args) => print(&args.config.in_force()?)?,
+        Command::Healthcheck(args) => commands::healthcheck::run(&args.config.load(Needs::Nothing)?)?,
+        Command::Man => commands::completions::man(&mut io::stdout().lock())?,
         Command::History(args) => {
             let settings = args.config.load(Needs::Nothing)?;
-            commands::history::run(&args, &settings, &mut io::stdout().lock())?;
+            commands::history::run(&args, &settings, Colour::on(&io::stdout()), &mut io::stdout().lock())?;
         }
     }
     Ok(true)
+}
+
+/// The reader may be gone, as under `| head`: that is the end, not a failure.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn report(args: &ReportArgs) -> anyhow::Result<()> {
@@ -65,5 +83,6 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
         err: &mut io::stderr().lock(),
         is_terminal,
     };
-    Ok(replay::run(args, &settings, streams, Clock::system().now().wall)?)
+    let colour = Colour::on(&io::stdout());
+    Ok(replay::run_with(colour, args, &settings, streams, Clock::system().now().wall)?)
 }

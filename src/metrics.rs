@@ -5,7 +5,10 @@
 //! have a starting point.
 
 mod labels;
+mod status;
+mod words;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,8 +23,8 @@ use prometheus_client::registry::Registry;
 use crate::drain_activity::DrainActivities;
 use crate::exposition::Exposition;
 use crate::metrics::labels::{
-    ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, EventKindLabel, EventLabels, KindLabels,
-    NotifierLabels, ReadLabels, RefusalLabels, RestartLabels, TypeLabel,
+    ApiLabels, AppLabel, AppLabels, BuildLabels, DecisionLabels, DynoLabels, EventKindLabel, EventLabels,
+    KindLabels, NotifierLabels, ReadLabels, RefusalLabels, RestartLabels, TypeLabel,
 };
 use crate::notify::NotifierFigures;
 use crate::store::Health;
@@ -36,6 +39,8 @@ use dynowarden_core::time::Now;
 pub struct Metrics {
     registry: Registry,
     apps: Vec<AppLabel>,
+    /// Held while the dynos' series are replaced and written.
+    rendering: Mutex<()>,
     /// The counters of every batch, by app.
     tallies: Vec<Tally>,
     families: Families,
@@ -133,12 +138,31 @@ families! {
     refusals: Family<RefusalLabels, Counter>, "refused_requests",
         "Requests and connections that the HTTP server rejected, by reason";
     ready: Gauge, "ready", "1 if /readyz answers 200";
+    dry_run: Gauge, "dry_run", "1 if nothing is restarted (dry_run)";
+    started: Gauge<f64, AtomicU64>, "process_start_time_seconds",
+        "When the process started, in seconds since 1970";
+    given_up: Family<AppLabels, Gauge>, "given_up", "Dynos that were given up";
+    dyno_memory: Family<DynoLabels, Gauge<f64, AtomicU64>>, "dyno_memory_bytes",
+        "Memory of a watched dyno, as last reported by Heroku";
+    dyno_quota: Family<DynoLabels, Gauge<f64, AtomicU64>>, "dyno_memory_quota_bytes",
+        "Memory quota of a watched dyno, from its last report";
 }
 
 /// The stages and ends of a restart that exist from the start; see
 /// [`RestartResult::label`](dynowarden_core::record::RestartResult::label).
-const RESTART_OUTCOMES: [&str; 8] =
-    ["accepted", "back", "back_late", "gone", "not_back", "refused", "unanswered", "withdrawn"];
+const RESTART_OUTCOMES: [&str; 11] = [
+    "accepted",
+    "back",
+    "back_late",
+    "down_again",
+    "gone",
+    "ignored",
+    "no_help",
+    "not_back",
+    "refused",
+    "unanswered",
+    "withdrawn",
+];
 
 /// Seconds out of service: a small app is back in 10 s, `boot_timeout` is 3 min by default.
 const RESTART_SECONDS: [f64; 11] = [5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0];
@@ -153,14 +177,16 @@ impl Metrics {
         families.api_rate_limit_remaining.set(-1);
         families.token_accepted.set(-1);
         families.build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        families.begin_common();
         let mut apps = Vec::new();
         for plan in plans {
+            families.dry_run.set(plan.dry_run.into());
             let label = AppLabel(plan.name.clone());
             families.begin(&label, &plan.policy.process_types);
             apps.push(label);
         }
         let tallies = apps.iter().map(|label| families.tally(label)).collect();
-        Self { registry, apps, tallies, families }
+        Self { registry, apps, rendering: Mutex::default(), tallies, families }
     }
 
     pub fn batch(&self, app: AppId, counts: &Counts) {
@@ -201,16 +227,6 @@ impl Metrics {
         self.of_app(&self.families.app_hidden, app, |gauge| _ = gauge.set(hidden.into()));
     }
 
-    /// Sets whether the Platform API has not answered for a while.
-    pub fn api_away(&self, away: bool) {
-        self.families.api_away.set(away.into());
-    }
-
-    /// Sets whether Heroku's status page is red.
-    pub fn platform_red(&self, red: bool) {
-        self.families.platform_red.set(red.into());
-    }
-
     pub fn store(&self, health: &Health) {
         let Families { store_away, store_dropped_rows, store_unwritten_rows, .. } = &self.families;
         store_away.set(health.away.is_some().into());
@@ -235,10 +251,6 @@ impl Metrics {
     /// Counts a change of the certificate's files; `outcome` is `replaced` or `failed`.
     pub fn certificate_read(&self, outcome: &'static str) {
         self.families.certificate_reads.get_or_create(&ReadLabels { outcome }).inc();
-    }
-
-    pub fn connections(&self, open: usize) {
-        self.families.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     /// Sets the number of runtime tasks that have not ended.
@@ -306,21 +318,11 @@ impl Metrics {
         self.families.api_rate_limit_remaining.set(remaining.into());
     }
 
-    /// Sets the number of an app's dynos that the engine keeps state for.
-    pub fn dynos(&self, app: AppId, tracked: usize) {
-        let tracked = i64::try_from(tracked).unwrap_or(i64::MAX);
-        self.of_app(&self.families.dynos, app, |gauge| _ = gauge.set(tracked));
-    }
-
     /// Sets the end of the app's pause; none if it is not paused.
     pub fn paused_until(&self, app: AppId, until: Option<Timestamp>) {
         if let Some(tally) = self.tallies.get(index(app)) {
             tally.paused_until.store(until.map_or(0, Timestamp::as_second), Ordering::Relaxed);
         }
-    }
-
-    pub fn ready(&self, ready: bool) {
-        self.families.ready.set(ready.into());
     }
 
     /// All figures as text. Ages are those at `now`.
@@ -387,26 +389,18 @@ impl Families {
         begin(&self.drain_silent, &of_app);
         begin(&self.dynos, &of_app);
         begin(&self.restart_seconds, &of_app);
-        begin(&self.bad_frames, &KindLabels { app: app.clone(), kind: "header" });
+        begin(&self.paused, &of_app);
+        begin(&self.given_up, &of_app);
+        self.begin_words(app);
         begin(
             &self.events,
             &EventLabels { app: app.clone(), kind: EventKindLabel(EventKind::Error(Code::R14)) },
         );
-        let rule = DecisionLabels { app: app.clone(), decision: "restart", reason: "rule" };
-        begin(&self.decisions, &rule);
         for process_type in process_types {
             for outcome in RESTART_OUTCOMES {
                 let process_type = TypeLabel(process_type.clone());
                 begin(&self.restarts, &RestartLabels { app: app.clone(), process_type, outcome });
             }
-        }
-        for outcome in ["ok", "unreachable"] {
-            for call in ["delete_dyno", "list_dynos"] {
-                begin(&self.api_requests, &ApiLabels { call, outcome });
-            }
-        }
-        for reason in ["queue_full", "throttled", "unauthorized"] {
-            begin(&self.refusals, &RefusalLabels { reason });
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The engine's own state is requested from the driver for each view. This keeps the rest: the charts, the
 //! last decisions and the drains' activity.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::traffic::TrafficBook;
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
 use crate::ui::recent_decisions::RecentDecisions;
 use crate::ui::series::History;
-use dynowarden_core::engine::status::AppStatus;
+use dynowarden_core::engine::status::{AppStatus, DynoStatus, Stage};
 use dynowarden_core::event::Event;
 use dynowarden_core::health::alert::HealthAlert;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
@@ -105,6 +106,7 @@ impl StatusModel {
     /// Everything but the program's own health, with the engine's present state.
     pub fn facts(&self, status: Vec<AppStatus>, now: Now) -> Facts {
         let kept = self.lock();
+        let status = without_denied(status, &kept.recent_decisions, &self.apps);
         let apps = status.into_iter().filter_map(|app| self.app_facts(app, &kept, now)).collect();
         Facts {
             now: now.wall,
@@ -123,7 +125,7 @@ impl StatusModel {
         let dynos = status.dynos.into_iter().map(|dyno| DynoFacts {
             trace: kept.history.trace(app, &dyno.name).cloned(),
             traffic: self.traffic_of(app, &dyno.name, now),
-            status: dyno,
+            status: without_old_reason(dyno),
         });
         Some(AppFacts {
             name: name.clone(),
@@ -158,4 +160,35 @@ impl StatusModel {
         // The state is consistent after every statement that changes it, so a panic elsewhere is harmless.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A reason to wait is true while the dyno waits, not after it was restarted.
+fn without_old_reason(mut dyno: DynoStatus) -> DynoStatus {
+    if !matches!(dyno.stage, Stage::Queued | Stage::Waiting) {
+        dyno.waiting_for = None;
+    }
+    dyno
+}
+
+/// Leaves out dynos that Heroku denies: those whose newest decision is that there is none of that name.
+fn without_denied(
+    mut status: Vec<AppStatus>,
+    decisions: &RecentDecisions,
+    names: &[(AppName, bool)],
+) -> Vec<AppStatus> {
+    let mut newest: HashMap<(&str, &str), &str> = HashMap::new();
+    for view in decisions.views() {
+        if let Some(dyno) = &view.dyno {
+            newest.entry((&view.app, dyno)).or_insert(&view.code);
+        }
+    }
+    for app in &mut status {
+        let Some((name, _)) = names.get(app.app.0 as usize) else { continue };
+        app.dynos.retain(|dyno| {
+            let is_silent = dyno.stage == Stage::Watched && dyno.memory.is_none() && dyno.seen.is_none();
+            let code = newest.get(&(name.as_str(), dyno.name.to_string().as_str())).copied();
+            !(is_silent && code == Some("gone"))
+        });
+    }
+    status
 }

@@ -1,7 +1,10 @@
 //! The log, and the one place that turns a record into its log line and its metrics.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -9,13 +12,16 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::settings::LogFormat;
 use crate::metrics::Metrics;
+use crate::terminal::Colour;
 use dynowarden_core::api::ApiError;
-use dynowarden_core::ident::AppId;
+use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::record::admin::Client;
 use dynowarden_core::record::{
     Action, Decision, MemoryAfterRestart, Notice, NoticeKind, Outcome, Record, RestartResult, Scope,
 };
+use dynowarden_core::time::since;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -38,7 +44,9 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
     let filter = EnvFilter::builder().parse(filter).map_err(LogError::Filter)?;
     let on_terminal = std::io::stdout().is_terminal();
     let format = format.unwrap_or(if on_terminal { LogFormat::Text } else { LogFormat::Json });
-    let layer = tracing_subscriber::fmt::layer().with_ansi(on_terminal);
+    let colour = Colour::on(&std::io::stdout()).is_on() && format == LogFormat::Text;
+    // The path of a module says nothing to an operator.
+    let layer = tracing_subscriber::fmt::layer().with_ansi(colour).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
@@ -47,35 +55,92 @@ pub fn begin(format: Option<LogFormat>, filter: Option<&str>) -> Result<(), LogE
     .map_err(LogError::Installed)
 }
 
-/// Logs and counts one record in one place, so that the two cannot differ.
-pub fn report(record: &Record, plans: &[AppPlan], metrics: &Metrics) {
-    let plan = |app: AppId| &plans[app.0 as usize];
-    match record {
-        Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
-            let app = &plan(*app).name;
-            info!(%app, %dyno, outcome = "memory_after_restart", %memory, "memory after restart");
-        }
-        Record::Decision(decision) => report_decision(decision, plan(decision.app), metrics),
-        Record::Notice(notice) => report_notice(notice, plans, metrics),
-        Record::Outcome(outcome) => report_outcome(outcome, plan(outcome.app), metrics),
-    }
+/// Logs and counts records in one place, so that the two cannot differ.
+///
+/// The same refusal repeats with every error line. The log has it at once and then every ten minutes; every
+/// one is counted.
+#[derive(Debug, Default)]
+pub struct Reporter {
+    /// The last refusal of each dyno and rule.
+    holds: Mutex<HashMap<HoldKey, LoggedHold>>,
 }
 
-fn report_decision(decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
-    let word = decision.action.word();
-    let code = decision.reason_label();
-    metrics.decision(decision.app, word, code);
-    let app = &plan.name;
-    let dyno = decision.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-    let rule = &decision.rule;
-    let reason = decision.reason();
-    let message = match &decision.action {
-        Action::Hold(_) => "dyno not restarted",
-        Action::Notify => "rule fired",
-        Action::Restart { dry_run: true, .. } => "dyno would be restarted",
-        Action::Restart { .. } => "restarting dyno",
-    };
-    info!(%app, dyno, %rule, decision = word, code, reason, "{message}");
+type HoldKey = (AppId, Option<DynoName>, Arc<str>);
+
+#[derive(Debug)]
+struct LoggedHold {
+    code: &'static str,
+    /// By the decisions' own time.
+    at: Timestamp,
+    /// Since it was logged.
+    unlogged: u64,
+}
+
+impl Reporter {
+    pub fn report(&self, record: &Record, plans: &[AppPlan], metrics: &Metrics) {
+        let plan = |app: AppId| &plans[app.0 as usize];
+        match record {
+            Record::MemoryAfterRestart(MemoryAfterRestart { app, dyno, memory, .. }) => {
+                let app = &plan(*app).name;
+                info!(%app, %dyno, outcome = "memory_after_restart", %memory, "memory after restart");
+            }
+            Record::Decision(decision) => self.report_decision(decision, plan(decision.app), metrics),
+            Record::Notice(notice) => report_notice(notice, plans, metrics),
+            Record::Outcome(outcome) => report_outcome(outcome, plan(outcome.app), metrics),
+        }
+    }
+
+    fn report_decision(&self, decision: &Decision, plan: &AppPlan, metrics: &Metrics) {
+        let word = decision.action.word();
+        let code = decision.reason_label();
+        metrics.decision(decision.app, word, code);
+        let Some(repeats) = self.repeats(decision, code) else { return };
+        let app = &plan.name;
+        let dyno = decision.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let rule = &decision.rule;
+        let reason = decision.reason();
+        let what = match &decision.action {
+            Action::Hold(_) => "not restarted",
+            Action::Notify => "rule fired",
+            Action::Restart { dry_run: true, .. } => "would be restarted",
+            Action::Restart { .. } => "restarting",
+        };
+        // The one message that is no constant: alerts and people read it without the fields.
+        match repeats {
+            0 => info!(%app, dyno, %rule, decision = word, code, reason, "{app} {dyno}: {what}: {reason}"),
+            repeats => info!(
+                %app, dyno, %rule, decision = word, code, reason, repeats,
+                "{app} {dyno}: {what}: {reason} ({repeats} times since the last such line)"
+            ),
+        }
+    }
+
+    /// How many equal refusals the log has not had; none if this is another one.
+    fn repeats(&self, decision: &Decision, code: &'static str) -> Option<u64> {
+        let key = (decision.app, decision.dyno.clone(), decision.rule.clone());
+        // The map is consistent after every statement, so a panic elsewhere is harmless.
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(decision.action, Action::Hold(_)) {
+            holds.remove(&key);
+            return Some(0);
+        }
+        if let Some(logged) = holds.get_mut(&key)
+            && logged.code == code
+        {
+            if since(logged.at, decision.at) < limits::LOG_HOLD_EVERY {
+                logged.unlogged += 1;
+                return None;
+            }
+            logged.at = decision.at;
+            return Some(std::mem::take(&mut logged.unlogged));
+        }
+        if holds.len() >= limits::LOGGED_HOLDS_REMEMBERED {
+            let oldest = holds.iter().min_by_key(|(_, logged)| logged.at).map(|(key, _)| key.clone());
+            oldest.and_then(|oldest| holds.remove(&oldest));
+        }
+        holds.insert(key, LoggedHold { code, at: decision.at, unlogged: 0 });
+        Some(0)
+    }
 }
 
 fn report_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
@@ -161,7 +226,7 @@ mod tests {
     use jiff::Timestamp;
     use tracing_subscriber::fmt::MakeWriter;
 
-    use super::{LogError, begin, report};
+    use super::{LogError, Reporter, begin};
     use crate::drain_activity::DrainActivities;
     use crate::exposition::Exposition;
     use crate::metrics::Metrics;
@@ -223,7 +288,9 @@ mod tests {
         let metrics = Metrics::new(&plans);
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(sink.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || report(&record, &plans, &metrics));
+        tracing::subscriber::with_default(subscriber, || {
+            Reporter::default().report(&record, &plans, &metrics)
+        });
         let text = String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text");
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -273,7 +340,7 @@ mod tests {
         check(
             decision(Action::Restart { dry_run: false, formation: 2 }),
             "INFO",
-            &[("decision", "restart"), ("message", "restarting dyno")],
+            &[("decision", "restart"), ("message", "acme web.2: restarting: memory above the rule's limit")],
             r#"decisions_total{app="acme",decision="restart",reason="rule"}"#,
         );
         check(
@@ -301,6 +368,49 @@ mod tests {
             &[("notice", "no_help")],
             r#"notices_total{app="acme",kind="no_help"}"#,
         );
+    }
+
+    #[test]
+    fn the_same_refusal_is_logged_once_in_ten_minutes_and_always_counted() {
+        let (sink, plans) = (Sink::default(), [plan()]);
+        let metrics = Metrics::new(&plans);
+        let reporter = Reporter::default();
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(sink.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for (second, action) in [
+                (0, Action::Hold(Hold::UnderWay)),
+                (20, Action::Hold(Hold::UnderWay)),
+                (40, Action::Hold(Hold::UnderWay)),
+                (601, Action::Hold(Hold::UnderWay)),
+                (620, Action::Hold(Hold::Gone)),
+                (640, Action::Restart { dry_run: false, formation: 2 }),
+                (660, Action::Hold(Hold::Gone)),
+            ] {
+                let decision = Decision {
+                    at: Timestamp::from_second(second).expect("a time"),
+                    app: AppId(0),
+                    dyno: Some("web.2".parse().expect("a dyno")),
+                    rule: "r".into(),
+                    action,
+                    evidence: Evidence::default(),
+                    attempt_id: None,
+                };
+                reporter.report(&Record::Decision(decision), &plans, &metrics);
+            }
+        });
+        let text = String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text");
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let codes: Vec<_> = lines.iter().map(|line| line["code"].as_str().unwrap_or_default()).collect();
+        assert_eq!(codes, ["under_way", "under_way", "gone", "rule", "gone"], "{text}");
+        assert_eq!(lines[1]["repeats"], 2);
+        let message = "acme web.2: not restarted: this dyno is already being restarted";
+        assert_eq!(lines[0]["message"], message);
+        let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+        let page = metrics.render(Exposition::Prometheus, &DrainActivities::new(1), now);
+        let counted = r#"dynowarden_decisions_total{app="acme",decision="hold",reason="under_way"} 4"#;
+        assert!(page.contains(counted), "{page}");
     }
 
     #[test]

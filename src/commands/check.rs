@@ -24,6 +24,7 @@ use crate::notify::{self, Undelivered};
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
 use crate::store::read_only::ReadOnlyStore;
+use crate::terminal::{Colour, Paint};
 use dynowarden_core::api::ApiError;
 use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use dynowarden_core::health::check::examine;
@@ -39,12 +40,17 @@ use dynowarden_core::limits;
 ///
 /// # Errors
 /// The address of `--register` is invalid (as [`Problems`]), or the findings cannot be written.
-pub fn run(args: &CheckArgs, settings: &Settings, out: &mut dyn Write) -> anyhow::Result<bool> {
+pub fn run(
+    args: &CheckArgs,
+    settings: &Settings,
+    colour: Colour,
+    out: &mut dyn Write,
+) -> anyhow::Result<bool> {
     let register = args.register.as_deref().map(|text| address(text, settings)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let facts = runtime.block_on(gather(args, settings, register))?;
     let findings = examine(&facts);
-    print(&findings, args.format, out).context("cannot write the findings")?;
+    print(&findings, args, colour, out).context("cannot write the findings")?;
     Ok(findings.iter().all(|finding| finding.severity < Severity::Error))
 }
 
@@ -238,9 +244,9 @@ async fn add_erring_types(database: &Database, apps: &mut [AppFacts]) {
         for _ in 0..limits::CHECKED_PAGES_MAX {
             let filter = Filter {
                 app: Some(app.plan.name.clone()),
-                dyno: None,
                 before: before.take(),
                 limit: limits::PAGE_ROWS_MAX,
+                ..Filter::default()
             };
             let Ok(page) = store.decisions(&filter).await else { break };
             let not_listed = page.decisions.iter().filter(|decision| decision.code == "not_listed");
@@ -286,23 +292,55 @@ fn try_next_to(path: &Path) -> io::Result<()> {
     fs::remove_file(&name)
 }
 
-fn print(findings: &[Finding], format: Format, out: &mut dyn Write) -> io::Result<()> {
-    for finding in findings {
-        match format {
-            Format::Json => {
-                serde_json::to_writer(&mut *out, finding)?;
-                writeln!(out)?;
-            }
-            Format::Text => writeln!(out, "{finding}")?,
+fn print(findings: &[Finding], args: &CheckArgs, colour: Colour, out: &mut dyn Write) -> io::Result<()> {
+    let is_shown = |finding: &&Finding| !args.quiet || finding.severity > Severity::Ok;
+    if args.format == Format::Json {
+        for finding in findings.iter().filter(is_shown) {
+            serde_json::to_writer(&mut *out, finding)?;
+            writeln!(out)?;
         }
+        return out.flush();
     }
-    if format == Format::Text {
-        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        match (errors, warnings) {
-            (0, 0) => writeln!(out, "all is well")?,
-            _ => writeln!(out, "errors: {errors}, warnings: {warnings}")?,
+    let mut group: Option<&Option<String>> = None;
+    for finding in findings.iter().filter(is_shown) {
+        if group.is_some_and(|group| *group != finding.app) {
+            writeln!(out)?;
+        }
+        group = Some(&finding.app);
+        print_one(finding, colour, out)?;
+    }
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let gap = if group.is_some() { "\n" } else { "" };
+    match (errors, warnings) {
+        (0, 0) if args.quiet => {}
+        (0, 0) => writeln!(out, "{gap}{}", colour.paint(Paint::Good, "all is well"))?,
+        (0, _) => writeln!(out, "{gap}{}", colour.paint(Paint::Warning, counted(warnings, "warning")))?,
+        (_, 0) => writeln!(out, "{gap}{}", colour.paint(Paint::Bad, counted(errors, "error")))?,
+        _ => {
+            let text = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+            writeln!(out, "{gap}{}", colour.paint(Paint::Bad, text))?;
         }
     }
     out.flush()
+}
+
+/// One finding, with its fix on a line of its own, so that a command can be copied.
+fn print_one(finding: &Finding, colour: Colour, out: &mut dyn Write) -> io::Result<()> {
+    let paint = match finding.severity {
+        Severity::Ok => Paint::Good,
+        Severity::Warning => Paint::Warning,
+        Severity::Error => Paint::Bad,
+    };
+    let severity = colour.paint(paint, format_args!("{:<8}", finding.severity.to_string()));
+    let app = finding.app.as_ref().map_or_else(String::new, |app| format!("{app} "));
+    writeln!(out, "{severity} {app}{}: {}", finding.subject, finding.text)?;
+    if let Some(fix) = &finding.fix {
+        writeln!(out, "  fix: {}", colour.paint(Paint::Strong, fix))?;
+    }
+    Ok(())
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -1,14 +1,20 @@
 //! `history`: past decisions from the store, newest first, with or without a running daemon.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use crate::cli::{Format, HistoryArgs};
+use crate::clock::Clock;
+use crate::commands::columns;
 use crate::config::settings::Settings;
 use crate::store::error::{StoreAway, StoreError};
 use crate::store::history::{Filter, Page};
 use crate::store::read_only::ReadOnlyStore;
+use crate::terminal::Colour;
+use dynowarden_core::columns::Columns;
 use dynowarden_core::limits;
 use dynowarden_core::record::view::DecisionView;
+use dynowarden_core::time::{earlier, spoken};
 
 /// Why history could not be shown. The message names the file or the server, and no secret.
 #[derive(Debug, thiserror::Error)]
@@ -24,16 +30,26 @@ pub enum HistoryError {
     Write(#[source] io::Error),
 }
 
-/// Prints decisions to `out`: one line or one JSON object each.
+/// Prints decisions to `out`: one line or one JSON object each, the newest first. With `--follow`, the newest
+/// last, and then new ones as they are made.
 ///
 /// # Errors
 /// The store cannot be read: exit code 1.
-pub fn run(args: &HistoryArgs, settings: &Settings, out: &mut dyn Write) -> Result<(), HistoryError> {
+pub fn run(
+    args: &HistoryArgs,
+    settings: &Settings,
+    colour: Colour,
+    out: &mut dyn Write,
+) -> Result<(), HistoryError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HistoryError::Runtime)?;
     runtime.block_on(async {
         let reading = ReadOnlyStore::open(&settings.database).await?;
-        let printed = print(args, &reading, out).await;
+        let mut printer = Printer { format: args.format, columns: columns(colour), out };
+        let printed = match args.follow {
+            true => follow(args, &reading, &mut printer).await,
+            false => print(args, &reading, &mut printer).await,
+        };
         reading.close().await;
         match printed {
             // The reader is gone, as under `| head`: that is the end, not a failure.
@@ -43,32 +59,96 @@ pub fn run(args: &HistoryArgs, settings: &Settings, out: &mut dyn Write) -> Resu
     })
 }
 
-async fn print(args: &HistoryArgs, reading: &ReadOnlyStore, out: &mut dyn Write) -> Result<(), HistoryError> {
-    let (mut left, mut before) = (args.limit, None);
+struct Printer<'o> {
+    format: Format,
+    columns: Columns,
+    out: &'o mut dyn Write,
+}
+
+/// What `args` selects, of the decisions so far.
+fn filter(args: &HistoryArgs) -> Filter {
+    let now = Clock::system().now().wall;
+    let since = args.since.map(|span| earlier(now, span));
+    Filter { app: args.app.clone(), since, ..Filter::default() }
+}
+
+async fn print(
+    args: &HistoryArgs,
+    reading: &ReadOnlyStore,
+    printer: &mut Printer<'_>,
+) -> Result<(), HistoryError> {
+    let filter = filter(args);
+    let (mut left, mut before, mut is_empty) = (args.limit, None, true);
     while left > 0 {
         let limit = left.min(limits::PAGE_ROWS_MAX);
-        let filter = Filter { app: args.app.clone(), dyno: None, before, limit };
-        let Page { decisions, next } = reading.decisions(&filter).await?;
-        for decision in &decisions {
-            print_one(decision, args.format, out).map_err(HistoryError::Write)?;
-        }
-        out.flush().map_err(HistoryError::Write)?;
+        let Page { decisions, next } = reading.decisions(&Filter { before, limit, ..filter.clone() }).await?;
+        is_empty &= decisions.is_empty();
+        printer.print(&decisions)?;
         left -= limit;
-        match next {
-            Some(next) => before = Some(next),
-            None => break,
+        before = next;
+        if before.is_none() {
+            break;
         }
+    }
+    if is_empty && args.format == Format::Text {
+        let of_app = args.app.as_ref().map_or_else(String::new, |app| format!(" about {app}"));
+        let since = args.since.map_or_else(String::new, |span| format!(" in the last {}", spoken(span)));
+        printer.line(&format!("no decisions{of_app}{since}"))?;
     }
     Ok(())
 }
 
-fn print_one(decision: &DecisionView, format: Format, out: &mut dyn Write) -> io::Result<()> {
-    match format {
-        Format::Json => {
-            serde_json::to_writer(&mut *out, decision)?;
-            writeln!(out)
+/// Prints the newest decisions, and then each new one, and each again when its outcome changes.
+async fn follow(
+    args: &HistoryArgs,
+    reading: &ReadOnlyStore,
+    printer: &mut Printer<'_>,
+) -> Result<(), HistoryError> {
+    let filter = filter(args);
+    let limit = args.limit.min(limits::PAGE_ROWS_MAX);
+    let mut shown: VecDeque<(String, Option<String>)> = VecDeque::new();
+    loop {
+        let Page { mut decisions, .. } =
+            reading.decisions(&Filter { limit: limits::PAGE_ROWS_MAX, ..filter.clone() }).await?;
+        if shown.is_empty() {
+            // What is older than the first lines stays unprinted.
+            let old = decisions.split_off(decisions.len().min(limit as usize));
+            shown.extend(old.iter().rev().map(state));
         }
-        Format::Text => writeln!(out, "{decision}"),
+        decisions.reverse();
+        decisions.retain(|decision| !shown.contains(&state(decision)));
+        shown.extend(decisions.iter().map(state));
+        let over = shown.len().saturating_sub(limits::HISTORY_FOLLOWED);
+        shown.drain(..over);
+        printer.print(&decisions)?;
+        tokio::time::sleep(limits::HISTORY_FOLLOW_EVERY).await;
+    }
+}
+
+/// What makes a decision another line: itself, and its outcome.
+fn state(decision: &DecisionView) -> (String, Option<String>) {
+    let dyno = decision.dyno.as_deref().unwrap_or_default();
+    let key = format!("{} {} {dyno} {} {}", decision.at, decision.app, decision.rule, decision.code);
+    (key, decision.outcome.as_ref().map(|outcome| outcome.result.to_string()))
+}
+
+impl Printer<'_> {
+    fn print(&mut self, decisions: &[DecisionView]) -> Result<(), HistoryError> {
+        for decision in decisions {
+            self.columns.fit(&decision.app, decision.dyno.as_deref().unwrap_or("-"));
+        }
+        for decision in decisions {
+            let text = match self.format {
+                Format::Json => serde_json::to_string(decision).expect("its keys are texts"),
+                Format::Text => self.columns.decision(decision),
+            };
+            self.line(&text)?;
+        }
+        self.out.flush().map_err(HistoryError::Write)
+    }
+
+    fn line(&mut self, text: &str) -> Result<(), HistoryError> {
+        writeln!(self.out, "{text}").map_err(HistoryError::Write)
     }
 }
 
@@ -82,6 +162,7 @@ mod tests {
     use crate::cli::{Cli, Command, HistoryArgs};
     use crate::config::{self, Needs, Sources};
     use crate::store::{Store, StoreOptions};
+    use crate::terminal::Colour;
     use dynowarden_core::ident::AppId;
     use dynowarden_core::record::hold::Hold;
     use dynowarden_core::record::{Action, Decision, Evidence, Record};
@@ -102,7 +183,7 @@ mod tests {
         let settings = config::load(&sources, Needs::Nothing).expect("settings");
         let shown = |line: &str| {
             let mut out = Vec::new();
-            run(&args(line), &settings, &mut out).map(|()| String::from_utf8(out).expect("text"))
+            run(&args(line), &settings, Colour::OFF, &mut out).map(|()| String::from_utf8(out).expect("text"))
         };
         let missing = shown("dynowarden history").expect_err("nothing there").to_string();
         assert!(missing.contains("there is no decision history yet"), "{missing}");
@@ -126,9 +207,11 @@ mod tests {
             }
             store.close().await;
         });
-        let text = "2026-03-01 00:00:00Z acme web.2 hold (r14): this dyno is already being restarted (× 3, last 2026-03-01 00:00:00Z)\n";
+        let text = "2026-03-01 00:00:00Z  acme  web.2  hold     this dyno is already being restarted (× 3, last 2026-03-01 00:00:00Z)\n";
         assert_eq!(shown("dynowarden history --app acme").expect("a record"), text);
-        assert_eq!(shown("dynowarden history --app other").expect("a record"), "");
+        assert_eq!(shown("dynowarden history --app other").expect("a record"), "no decisions about other\n");
+        let recent = shown("dynowarden history --since 1h").expect("a record");
+        assert_eq!(recent, "no decisions in the last 1h\n");
         let json = shown("dynowarden history --format json").expect("a record");
         let json: serde_json::Value = serde_json::from_str(json.trim_end()).expect("one object");
         assert_eq!(

@@ -15,8 +15,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::{Format, ReplayArgs};
+use crate::commands::columns;
 use crate::commands::replay_output::{Page, Seen, Troubles, zoned};
 use crate::config::settings::Settings;
+use crate::terminal::Colour;
 use dynowarden_core::limits;
 use dynowarden_core::replay::archive::{Archive, FORMS, Item};
 use dynowarden_core::replay::order::{Order, Ordered, TooLarge};
@@ -76,6 +78,20 @@ pub fn run(
     streams: Streams<'_>,
     now: Timestamp,
 ) -> Result<(), ReplayError> {
+    run_with(Colour::OFF, args, settings, streams, now)
+}
+
+/// The same with colours on standard output, or without.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_with(
+    colour: Colour,
+    args: &ReplayArgs,
+    settings: &Settings,
+    streams: Streams<'_>,
+    now: Timestamp,
+) -> Result<(), ReplayError> {
     // An error in the last of many names should show before the others are read.
     for file in args.files.iter().filter(|file| !is_stdin(file)) {
         let found = fs::metadata(file).map_err(|source| ReplayError::Read { file: file.clone(), source })?;
@@ -96,7 +112,7 @@ pub fn run(
         order: Order::default(),
         out,
         page: Page {
-            timeline: matches!(args.format, Format::Text).then(Timeline::default),
+            timeline: matches!(args.format, Format::Text).then(|| Timeline::new(columns(colour))),
             is_begun: false,
             text: String::new(),
         },

@@ -12,7 +12,7 @@ use crate::config::keys::{self, Root, Shape};
 use crate::config::problem::Problem;
 use crate::config::suggest;
 
-use crate::config::reader::Reader;
+use crate::config::reader::{Reader, SetValue};
 
 /// What a mistake in the file's syntax is reported under.
 pub(super) const SYNTAX: &str = "TOML syntax";
@@ -143,7 +143,10 @@ fn check_value<'i>(
     let at = value.span().start;
     reader.places.name_first(at, path);
     let value = match (keys::shape(path), value.into_inner()) {
-        (Shape::Value, value) => value,
+        (Shape::Value, value) => {
+            reader.set.push(SetValue { path: path.to_owned(), found: found(at, value.clone()) });
+            value
+        }
         (Shape::Section, DeValue::Table(table)) => DeValue::Table(check_section(reader, path, table)),
         (Shape::Section, other) => {
             reader.refuse(&found(at, other), format!("a section, [{path}]"));
@@ -167,7 +170,10 @@ fn check_item<'i>(
 ) -> Option<Spanned<DeValue<'i>>> {
     let at = item.span().start;
     match item.into_inner() {
-        DeValue::Table(table) => Some(placed(at, DeValue::Table(check_section(reader, path, table)))),
+        DeValue::Table(table) => {
+            reader.set.push(SetValue { path: path.to_owned(), found: Found { at, value: Value::Table } });
+            Some(placed(at, DeValue::Table(check_section(reader, path, table))))
+        }
         other => {
             reader.places.name_first(at, path);
             refuse_tables(reader, path, &found(at, other));

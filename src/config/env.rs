@@ -15,6 +15,10 @@ pub const VARIABLES: &[&str] = &[
     "PORT",
     "LOG_FORMAT",
     "RUST_LOG",
+    "SLACK_URL",
+    "TEAMS_URL",
+    "DISCORD_URL",
+    "PAGERDUTY_KEY",
 ];
 
 /// What all other variables begin with.

@@ -9,6 +9,7 @@
 //! function.
 
 pub mod env;
+pub mod in_force;
 pub mod keys;
 pub mod problem;
 pub mod settings;
@@ -17,11 +18,13 @@ mod apps;
 mod document;
 mod field;
 mod notify;
+mod notify_variables;
 mod places;
 mod policy;
 mod reader;
 mod receivers;
 mod rules;
+pub mod schema;
 mod secret;
 mod suggest;
 mod tls;
@@ -79,10 +82,7 @@ pub enum Needs {
 /// # Errors
 /// Everything that is wrong with them and, with [`Needs::Serving`], everything that is missing.
 pub fn load(sources: &Sources<'_>, needs: Needs) -> Result<Settings, Problems> {
-    let mut reader = Reader::new(sources.env, sources.read_file);
-    let text = read_settings_file(&mut reader, sources.config);
-    let root = document::read(&mut reader, &text);
-    let settings = read_settings(&mut reader, &root);
+    let (mut reader, settings) = read_all(sources);
     if needs == Needs::Serving {
         let is_explained = |missing: &Problem| explains(&reader, missing.setting());
         let missing: Vec<_> = settings.missing_for_serve().into_iter().filter(|m| !is_explained(m)).collect();
@@ -90,6 +90,14 @@ pub fn load(sources: &Sources<'_>, needs: Needs) -> Result<Settings, Problems> {
     }
     Problems::none_of(reader.problems)?;
     Ok(Settings { warnings: reader.warnings, ..settings })
+}
+
+fn read_all<'s>(sources: &Sources<'s>) -> (Reader<'s>, Settings) {
+    let mut reader = Reader::new(sources.env, sources.read_file);
+    let text = read_settings_file(&mut reader, sources.config);
+    let root = document::read(&mut reader, &text);
+    let settings = read_settings(&mut reader, &root);
+    (reader, settings)
 }
 
 /// Settings of the command line, to be added to the environment, which they precede.
@@ -147,9 +155,10 @@ fn read_settings(reader: &mut Reader<'_>, root: &keys::Root) -> Settings {
         plan: defaults.clone(),
     };
     let apps = apps::read(reader, &root.app, &common);
+    let notifiers = notify::read(reader, &root.notify, &apps);
     let settings = Settings {
         admin_password: secret::read(reader, "ADMIN_PASSWORD", &root.admin.password_file, secret::PASSWORD),
-        notifiers: notify::read(reader, &root.notify, &apps),
+        notifiers: notify_variables::read(reader, &root.notify, notifiers),
         apps,
         database: read_database(reader, &root.store),
         defaults,

@@ -37,23 +37,30 @@ pub(super) fn read(
     for section in sections.iter().take(limits::NOTIFIERS_MAX) {
         let (at, section) = (section.span().start, section.get_ref());
         let Some(mut notifier) = read_one(reader, section, at, apps) else { continue };
-        let is_taken = |name: &str| notifiers.iter().any(|other| *other.name == *name);
-        if is_taken(&notifier.name) {
-            if let Some(name) = section.name.found() {
-                reader.refuse(name, "a name that no other notifier has");
-                continue;
-            }
-            let mut numbered = (2..).map(|number| format!("{}-{number}", notifier.name));
-            let free = numbered.find(|name| !is_taken(name));
-            notifier.name = free.map_or(Arc::clone(&notifier.name), Arc::from);
+        if let Some(name) = section.name.found()
+            && notifiers.iter().any(|other| other.name == notifier.name)
+        {
+            reader.refuse(name, "a name that no other notifier has");
+            continue;
         }
+        notifier.name = free_name(notifier.name, &notifiers);
         notifiers.push(notifier);
     }
     notifiers
 }
 
-const GROUP: Duration = Duration::from_secs(30);
-const REPEAT: Duration = Duration::from_secs(4 * 3600);
+/// `name`, or with the first number behind it that no notifier has.
+pub(super) fn free_name(name: Arc<str>, notifiers: &[NotifierSettings]) -> Arc<str> {
+    let is_taken = |name: &str| notifiers.iter().any(|other| *other.name == *name);
+    if !is_taken(&name) {
+        return name;
+    }
+    let mut numbered = (2..).map(|number| format!("{name}-{number}"));
+    numbered.find(|name| !is_taken(name)).map_or(name.clone(), Arc::from)
+}
+
+pub(super) const GROUP: Duration = Duration::from_secs(30);
+pub(super) const REPEAT: Duration = Duration::from_secs(4 * 3600);
 
 /// Reads every key before it gives up, so that every problem is found.
 fn read_one(
@@ -73,12 +80,21 @@ fn read_one(
     let group = reader.get(&section.group).unwrap_or(GROUP);
     let repeat = reader.get(&section.repeat).unwrap_or(REPEAT);
     let url = read_url(reader, section, at, channel_type);
-    let secret = read_secret(reader, &section.secret, &section.secret_env, &section.secret_file, SIGNING);
+    let is_pager = channel_type == Some(ChannelType::PagerDuty);
+    let secret_kind = if is_pager { ROUTING_KEY } else { SIGNING };
+    let secret = read_secret(reader, &section.secret, &section.secret_env, &section.secret_file, secret_kind);
+    if is_pager && !has_secret(section) {
+        let text = format!("{}; or secret_env or secret_file, which name where it is", ROUTING_KEY.allowed);
+        reader.missing("notify.secret", at, text);
+    }
     let email = read_email_keys(reader, section);
     let channel_type = channel_type?;
     refuse_foreign(reader, section, channel_type);
     let channel = match channel_type {
+        ChannelType::Discord => ChannelSettings::Discord { url: url? },
+        ChannelType::PagerDuty => ChannelSettings::PagerDuty { url: url?, routing_key: secret? },
         ChannelType::Slack => ChannelSettings::Slack { url: url? },
+        ChannelType::Teams => ChannelSettings::Teams { url: url? },
         ChannelType::Webhook => ChannelSettings::Webhook { url: url?, secret },
         ChannelType::Email => ChannelSettings::Email(read_email(reader, section, at, url, email)?),
     };
@@ -90,7 +106,12 @@ fn read_one(
         name: name.unwrap_or_else(|| channel_type.word().into()),
         on: on?,
         repeat,
+        variable: None,
     })
+}
+
+fn has_secret(section: &keys::Notify) -> bool {
+    [&section.secret, &section.secret_env, &section.secret_file].iter().any(|field| field.is_set())
 }
 
 fn read_on(reader: &mut Reader<'_>, field: &Field, has_digest: bool) -> Option<BTreeSet<Kind>> {
@@ -126,20 +147,26 @@ fn read_url(
     channel_type: Option<ChannelType>,
 ) -> Option<SecretString> {
     let kind = match channel_type {
+        Some(ChannelType::Discord) => receivers::DISCORD_URL,
+        Some(ChannelType::PagerDuty) => receivers::PAGERDUTY_URL,
         Some(ChannelType::Slack) => receivers::SLACK_URL,
+        Some(ChannelType::Teams) => receivers::TEAMS_URL,
         Some(ChannelType::Webhook) => receivers::WEBHOOK_URL,
         Some(ChannelType::Email) => receivers::SMTP_URL,
         None => SecretKind { allowed: "an address", is_usable: |_| true },
     };
     if [&section.url, &section.url_env, &section.url_file].iter().all(|field| !field.is_set()) {
+        if channel_type == Some(ChannelType::PagerDuty) {
+            return Some(receivers::PAGERDUTY_EVENTS.to_owned().into());
+        }
         let allowed = kind.allowed;
         let text =
             format!("{allowed}; or url_env or url_file, which name a variable or a file that holds it");
         reader.missing("notify.url", at, text);
     }
     let url = read_secret(reader, &section.url, &section.url_env, &section.url_file, kind)?;
-    let is_web = matches!(channel_type, Some(ChannelType::Slack | ChannelType::Webhook));
-    if is_web && receivers::is_clear(url.expose_secret()) {
+    let is_webhook = channel_type == Some(ChannelType::Webhook);
+    if is_webhook && receivers::is_clear(url.expose_secret()) {
         let origin = reader.places.origin(at);
         let warning = format!("notify.url ({origin}): http to another machine sends messages in clear text");
         reader.warnings.push(warning);
@@ -150,6 +177,11 @@ fn read_url(
 const SIGNING: SecretKind = SecretKind {
     allowed: "a secret of printable characters, ideally 32 random ones",
     is_usable: secret::PASSWORD.is_usable,
+};
+
+pub(super) const ROUTING_KEY: SecretKind = SecretKind {
+    allowed: "the integration key of a PagerDuty service with the Events API v2, 32 letters and digits",
+    is_usable: |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric()),
 };
 
 const MAIL_PASSWORD: SecretKind = SecretKind {
@@ -173,7 +205,7 @@ fn read_secret(
         reader.problem(second.at, format!("is set together with {first}; allowed: only one of the two"));
     }
     let (text, what) = if plain.is_set() {
-        (found.value.text().map(str::to_owned), "the value (not shown)".to_owned())
+        (found.value.text().map(str::to_owned), SHOWN_AS.to_owned())
     } else if variable.is_set() {
         let Some(name) = found.value.text().filter(|name| is_variable_name(name)) else {
             let allowed = "the name of an environment variable, such as SLACK_URL";
@@ -189,7 +221,24 @@ fn read_secret(
     } else {
         return secret::read_file(reader, file, kind);
     };
+    checked(reader, found, text, &what, kind)
+}
+
+/// How a message names a secret.
+pub(super) const SHOWN_AS: &str = "the value (not shown)";
+
+pub(super) fn checked(
+    reader: &mut Reader<'_>,
+    found: &Found,
+    text: Option<String>,
+    what: &str,
+    kind: SecretKind,
+) -> Option<SecretString> {
     let is_short = |text: &String| (1..=limits::NOTIFIER_URL_BYTES_MAX).contains(&text.len());
+    if text.as_deref().is_some_and(secret::is_in_quotes) {
+        reader.problem(found.at, format!("{what} is in quotes; {}", secret::QUOTES_FIX));
+        return None;
+    }
     let secret = text.filter(|text| is_short(text) && (kind.is_usable)(text));
     if secret.is_none() {
         reader.problem(found.at, format!("{what} is not valid; allowed: {}", kind.allowed));
@@ -210,9 +259,9 @@ fn refuse_foreign(reader: &mut Reader<'_>, section: &keys::Notify, channel_type:
     let passwords = [&section.password_env, &section.password_file].map(Field::found);
     let other = [section.from.found(), section.to.found(), section.ca_file.found()];
     let is_email = channel_type == ChannelType::Email;
-    let is_webhook = channel_type == ChannelType::Webhook;
+    let has_secret = matches!(channel_type, ChannelType::Webhook | ChannelType::PagerDuty);
     let email = other.into_iter().chain(passwords).filter(|_| !is_email);
-    for found in email.chain(signing.into_iter().filter(|_| !is_webhook)).flatten() {
+    for found in email.chain(signing.into_iter().filter(|_| !has_secret)).flatten() {
         let word = channel_type.word();
         reader.problem(found.at, format!("does not apply to type = \"{word}\"; allowed: remove it"));
     }

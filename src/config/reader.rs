@@ -27,6 +27,15 @@ pub(super) struct Reader<'s> {
     pub(super) places: Places,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
+    /// Everything that is set, in the order in which it was read. A table of a list comes before its keys.
+    pub(super) set: Vec<SetValue>,
+}
+
+/// A key that is set, or one table of a list.
+pub(super) struct SetValue {
+    /// As a user types it, without the place in a list.
+    pub(super) path: String,
+    pub(super) found: Found,
 }
 
 /// Whether a value is in the quotes that a shell would have removed.
@@ -40,9 +49,15 @@ impl<'s> Reader<'s> {
         env: &'s [(OsString, OsString)],
         read_file: &'s dyn Fn(&Path) -> io::Result<String>,
     ) -> Self {
-        let (variables, places) = (BTreeMap::new(), Places::new());
-        let mut reader =
-            Self { variables, env, read_file, places, problems: Vec::new(), warnings: Vec::new() };
+        let mut reader = Self {
+            variables: BTreeMap::new(),
+            env,
+            read_file,
+            places: Places::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            set: Vec::new(),
+        };
         for (name, value) in env {
             let Some(name) = name.to_str() else { continue };
             if let Some(key) = name.strip_prefix(places::ARGUMENT) {

@@ -16,6 +16,25 @@ pub(super) const SLACK_URL: SecretKind = SecretKind {
 pub(super) const WEBHOOK_URL: SecretKind =
     SecretKind { allowed: "a URL with http or https, a host and no fragment", is_usable: is_webhook_url };
 
+/// A workflow of Microsoft Teams.
+pub(super) const TEAMS_URL: SecretKind = SecretKind {
+    allowed: "the URL of a Teams workflow that starts when a webhook request is received, as Teams shows it",
+    is_usable: is_private_url,
+};
+
+/// A Discord webhook.
+pub(super) const DISCORD_URL: SecretKind = SecretKind {
+    allowed: "the URL of a webhook, as Discord shows it: https://discord.com/api/webhooks/...",
+    is_usable: is_private_url,
+};
+
+/// An address of the Events API v2.
+pub(super) const PAGERDUTY_URL: SecretKind =
+    SecretKind { allowed: "an address of PagerDuty's Events API v2", is_usable: is_private_url };
+
+/// Where PagerDuty's service in the United States takes events; other regions have their own address.
+pub(super) const PAGERDUTY_EVENTS: &str = "https://events.pagerduty.com/v2/enqueue";
+
 /// A mail server.
 pub(super) const SMTP_URL: SecretKind = SecretKind {
     allowed: "smtps://USER:PASSWORD@HOST:465 or smtp://USER:PASSWORD@HOST:587?tls=required, the user's \
@@ -38,6 +57,11 @@ pub(super) struct SmtpUrl {
 fn is_slack_url(text: &str) -> bool {
     // Slack URLs have no query; without TLS only a substitute on this machine is allowed.
     web(text).is_some_and(|uri| uri.query().is_none() && !text.contains('@') && !is_clear(text))
+}
+
+/// Without TLS only a substitute on this machine is allowed.
+fn is_private_url(text: &str) -> bool {
+    web(text).is_some() && !is_clear(text)
 }
 
 fn is_webhook_url(text: &str) -> bool {

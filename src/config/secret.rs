@@ -70,6 +70,10 @@ fn check(
     what: &str,
     kind: SecretKind,
 ) -> Option<SecretString> {
+    if is_in_quotes(&text) {
+        reader.problem(found.at, format!("{what} is in quotes; {QUOTES_FIX}"));
+        return None;
+    }
     let fault = match text.len() {
         0 => "is empty",
         1..=limits::SECRET_BYTES_MAX if (kind.is_usable)(&text) => return Some(text.into()),
@@ -80,6 +84,13 @@ fn check(
     reader.problem(found.at, format!("{what} {fault}; allowed: {allowed}"));
     None
 }
+
+/// Whether a value still has the quotes that a shell would have removed: `docker run --env-file` does not.
+pub(super) fn is_in_quotes(text: &str) -> bool {
+    ['"', '\''].iter().any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
+}
+
+pub(super) const QUOTES_FIX: &str = "allowed: the value without them (`docker --env-file` keeps quotes)";
 
 /// Editors and `echo` end a file with a newline that is not part of the secret.
 fn unterminated(mut text: String) -> String {

@@ -179,13 +179,29 @@ pub struct NotifierSettings {
     pub on: BTreeSet<Kind>,
     /// How long until a loud message is repeated.
     pub repeat: Duration,
+    /// The variable with a name of its own that made it, such as `SLACK_URL`; none for a `[[notify]]`.
+    pub variable: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
 pub enum ChannelSettings {
+    /// A Discord webhook; its URL is a secret.
+    Discord {
+        url: SecretString,
+    },
     Email(EmailSettings),
+    /// PagerDuty's Events API v2.
+    PagerDuty {
+        url: SecretString,
+        /// The integration key of one service.
+        routing_key: SecretString,
+    },
     /// A Slack incoming webhook; its URL is a secret.
     Slack {
+        url: SecretString,
+    },
+    /// A workflow of Microsoft Teams that starts at a webhook; its URL is a secret.
+    Teams {
         url: SecretString,
     },
     /// Any receiver of JSON.
@@ -195,6 +211,20 @@ pub enum ChannelSettings {
         /// Signs the body.
         secret: Option<SecretString>,
     },
+}
+
+impl ChannelSettings {
+    /// Its word in settings.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Discord { .. } => "discord",
+            Self::Email(_) => "email",
+            Self::PagerDuty { .. } => "pagerduty",
+            Self::Slack { .. } => "slack",
+            Self::Teams { .. } => "teams",
+            Self::Webhook { .. } => "webhook",
+        }
+    }
 }
 
 /// `[[notify]]` with `type = "email"`.

@@ -169,8 +169,7 @@ text_types! {
     AppName as AppName, "the name of a Heroku app: lower-case letters, digits and -, at most 128",
         |text| text.parse().ok();
     ChannelType as ChannelType, CHANNEL_ALLOWED, |text| {
-        let all = [ChannelType::Email, ChannelType::Slack, ChannelType::Webhook];
-        all.into_iter().find(|channel_type| channel_type.word() == text)
+        ChannelType::ALL.into_iter().find(|channel_type| channel_type.word() == text)
     };
     DailyTime as DailyTime,
         "a time of day and a time zone of the IANA database, such as \"09:00 Europe/Berlin\"",
@@ -207,23 +206,32 @@ pub(super) struct EmailAddress;
 /// `type` of a notifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChannelType {
+    Discord,
     Email,
+    PagerDuty,
     Slack,
+    Teams,
     Webhook,
 }
 
 impl ChannelType {
+    const ALL: [Self; 6] =
+        [Self::Slack, Self::Webhook, Self::Email, Self::PagerDuty, Self::Teams, Self::Discord];
+
     /// The word of `type`.
     pub(super) fn word(self) -> &'static str {
         match self {
+            Self::Discord => "discord",
             Self::Email => "email",
+            Self::PagerDuty => "pagerduty",
             Self::Slack => "slack",
+            Self::Teams => "teams",
             Self::Webhook => "webhook",
         }
     }
 }
 
 pub(super) const ACT_ALLOWED: &str = "restart or notify";
-pub(super) const CHANNEL_ALLOWED: &str = "slack, webhook or email";
+pub(super) const CHANNEL_ALLOWED: &str = "slack, webhook, email, pagerduty, teams or discord";
 pub(super) const RULE_NAME_ALLOWED: &str = "a name of 1 to 64 characters on one line";
 const _: () = assert!(limits::RULE_NAME_CHARS_MAX == 64 && limits::NOTIFIER_NAME_CHARS_MAX == 64);

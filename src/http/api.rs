@@ -26,7 +26,8 @@ use crate::ui::json::DynosJson;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
 use dynowarden_core::record::admin::{Act, Client, Door};
-use dynowarden_core::time::later;
+use dynowarden_core::record::view::Word;
+use dynowarden_core::time::{earlier, later};
 
 /// The body of `POST /api/v1/pause`.
 #[derive(Debug, Deserialize)]
@@ -70,7 +71,8 @@ impl Service {
     /// `GET /api/v1/decisions?app=&dyno=&limit=&cursor=`.
     pub(super) async fn list_decisions(&self, head: &Head) -> Answered {
         self.require_admin_ui(head)?;
-        let filter = decision_filter(&Fields::of_query(head)).map_err(Denied::Query)?;
+        let filter =
+            decision_filter(&Fields::of_query(head), self.clock.now().wall).map_err(Denied::Query)?;
         let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
         Ok(json(&page, head))
     }
@@ -199,7 +201,8 @@ fn json(value: &impl Serialize, head: &Head) -> Response<ReplyBody> {
     reply::no_store(reply::compressed(StatusCode::OK, "application/json", body.into(), &head.headers))
 }
 
-fn decision_filter(fields: &Fields) -> Result<Filter, String> {
+/// Reads what a query selects: for the JSON API, and for the page of all decisions.
+pub(super) fn decision_filter(fields: &Fields, now: Timestamp) -> Result<Filter, String> {
     let (usual, most) = (limits::DECISIONS_ANSWERED, limits::PAGE_ROWS_MAX);
     let limit = field::<u64>(fields, "limit", "a number")?
         .map_or(usual, |limit| u32::try_from(limit).unwrap_or(most).min(most));
@@ -209,9 +212,48 @@ fn decision_filter(fields: &Fields) -> Result<Filter, String> {
     Ok(Filter {
         app: field(fields, "app", "the name of an app")?,
         dyno: field(fields, "dyno", "the name of a dyno, such as web.2")?,
+        kind: kind(fields)?,
+        only_news: false,
+        code: code(fields)?,
+        since: since(fields, now)?,
         before: field(fields, "cursor", "the `next` of the previous page")?,
         limit,
     })
+}
+
+fn kind(fields: &Fields) -> Result<Option<Word>, String> {
+    match fields.filled("kind") {
+        None => Ok(None),
+        Some("restart") => Ok(Some(Word::Restart)),
+        Some("hold") => Ok(Some(Word::Hold)),
+        Some("notify") => Ok(Some(Word::Notify)),
+        Some(other) => Err(format!("kind: {:?} is not restart, hold or notify", shortened(other))),
+    }
+}
+
+/// A word such as `cooling_down`; one that no decision has selects nothing.
+fn code(fields: &Fields) -> Result<Option<String>, String> {
+    let Some(text) = fields.filled("code") else { return Ok(None) };
+    let is_word = text.len() <= limits::NAME_BYTES_MAX
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_word {
+        Ok(Some(text.to_owned()))
+    } else {
+        Err(format!("code: {:?} is not the code of a reason, such as cooling_down", shortened(text)))
+    }
+}
+
+/// A span of time before now, or a time.
+fn since(fields: &Fields, now: Timestamp) -> Result<Option<Timestamp>, String> {
+    let Some(text) = fields.filled("since") else { return Ok(None) };
+    let span = humantime::parse_duration(text).ok().map(|span| earlier(now, span));
+    let at = span.or_else(|| text.parse().ok());
+    at.map(Some)
+        .ok_or_else(|| format!("since: {:?} is not a duration such as 24h, or a time", shortened(text)))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(limits::QUOTED_CHARS_MAX).collect()
 }
 
 fn field<T: FromStr>(fields: &Fields, name: &str, allowed: &str) -> Result<Option<T>, String> {
@@ -224,12 +266,15 @@ fn field<T: FromStr>(fields: &Fields, name: &str, allowed: &str) -> Result<Optio
 mod tests {
     use std::time::Duration;
 
+    use jiff::Timestamp;
+
     use super::{decision_filter, pause_span};
     use crate::http::forms::Fields;
 
     #[test]
     fn queries_are_parsed_before_the_store_is_read() {
         let cursor = "11-0123456789abcdef";
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
         for (query, expect) in [
             ("", Ok((100, None))),
             ("limit=5&cursor=11-0123456789abcdef&dyno=web.2&app=acme", Ok((5, Some(cursor)))),
@@ -239,14 +284,29 @@ mod tests {
             ("cursor=x", Err("cursor: \"x\" is not the `next` of the previous page")),
             ("dyno=2", Err("dyno: \"2\" is not the name of a dyno, such as web.2")),
             ("app=%22", Err("app: \"\\\"\" is not the name of an app")),
+            ("kind=hold&code=cooling_down&since=24h", Ok((100, None))),
+            ("kind=left", Err("kind: \"left\" is not restart, hold or notify")),
+            ("code=a%20b", Err("code: \"a b\" is not the code of a reason, such as cooling_down")),
+            ("since=soon", Err("since: \"soon\" is not a duration such as 24h, or a time")),
         ] {
-            let read = decision_filter(&Fields::read(query.as_bytes()));
+            let read = decision_filter(&Fields::read(query.as_bytes()), now);
             assert_eq!(
                 read.map(|filter| (filter.limit, filter.before.map(|before| before.to_string()))),
                 expect.map(|(limit, before)| (limit, before.map(str::to_owned))).map_err(str::to_owned),
                 "{query}"
             );
         }
+    }
+
+    #[test]
+    fn a_span_of_time_ends_now() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let since =
+            |query: &str| decision_filter(&Fields::read(query.as_bytes()), now).map(|filter| filter.since);
+        let at = |text: &str| Ok(Some(text.parse().expect("a time")));
+        assert_eq!(since("since=24h"), at("2026-02-28T12:00:00Z"));
+        assert_eq!(since("since=2026-03-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
+        assert_eq!(since(""), Ok(None));
     }
 
     #[test]

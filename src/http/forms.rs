@@ -57,6 +57,11 @@ impl Fields {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// The fields, or all but `name`.
+    pub(super) fn without(&self, name: &str, is_dropped: bool) -> Self {
+        Self(self.0.iter().filter(|(key, _)| !is_dropped || key != name).cloned().collect())
+    }
+
     /// The value if it is not empty.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.value(name).filter(|value| !value.is_empty())

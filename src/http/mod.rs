@@ -170,7 +170,8 @@ impl Service {
         let admin_ui = settings.admin_password.as_ref().map(|password| {
             let status_model =
                 Arc::new(StatusModel::new(settings.apps.iter().map(|app| &app.plan), traffic.clone()));
-            AdminUi::new(password, status_model, clock.now().wall.as_millisecond().unsigned_abs())
+            let public_url = settings.public_url.clone();
+            AdminUi::new(password, public_url, status_model, clock.now().wall.as_millisecond().unsigned_abs())
         });
         Self {
             admin: settings.admin_password.as_ref().map(Secret::configured),
@@ -262,7 +263,7 @@ impl Service {
             Route::Drain(app) => Ok(self.ingest(app, head, body).await),
             Route::Health => Ok(reply::text(StatusCode::OK, "alive\n")),
             Route::Hook(app) => Box::pin(self.restart_by_hook(app, head, body)).await,
-            Route::Metrics => self.show_metrics(head),
+            Route::Metrics => self.show_metrics(head).await,
             Route::Events => self.stream_events(head, &body),
             Route::Form(form) => Box::pin(self.submit_form(form, head, body)).await,
             Route::ListDecisions => Box::pin(self.list_decisions(head)).await,

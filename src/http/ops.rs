@@ -9,16 +9,20 @@ use crate::http::Service;
 use crate::http::client_addr::Head;
 use crate::http::denied::Answered;
 use crate::http::reply::{self, ReplyBody};
+use dynowarden_core::limits;
 
 impl Service {
-    pub(super) fn show_metrics(&self, head: &Head) -> Answered {
+    pub(super) async fn show_metrics(&self, head: &Head) -> Answered {
         self.require_admin(head)?;
         let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let exposition = Exposition::accepted_by(accept);
         self.metrics.store(&self.store.health());
         self.metrics.ready(self.readiness.trouble().is_none());
         self.metrics.tasks(Handle::current().metrics().num_alive_tasks());
-        let page = self.metrics.render(exposition, &self.drains, self.clock.now());
+        // A driver that is busy or gone must not hide the figures that say so.
+        let asked = tokio::time::timeout(limits::METRICS_STATUS_WAIT, self.handle.status()).await;
+        let status = asked.ok().and_then(Result::ok).unwrap_or_default();
+        let page = self.metrics.render_with(&status, exposition, &self.drains, self.clock.now());
         Ok(reply::no_store(reply::typed(StatusCode::OK, exposition.content_type(), page.into())))
     }
 

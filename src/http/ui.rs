@@ -14,6 +14,7 @@ use maud::Markup;
 
 use crate::http::Service;
 use crate::http::admin_ui::AdminUi;
+use crate::http::api::decision_filter;
 use crate::http::client_addr::Head;
 use crate::http::denied::{Answered, Denied};
 use crate::http::forms::Fields;
@@ -22,21 +23,25 @@ use crate::http::route::{Form, Page};
 use crate::store::history::Filter;
 use crate::ui::assets::Asset;
 use crate::ui::days::{self, Range};
-use crate::ui::dyno::{app_page, dyno_page, problem_page};
-use crate::ui::layout::{self, Layout};
-use crate::ui::overview::{Overview, decisions_page};
+use crate::ui::decisions_page::{Asked, decisions_page};
+use crate::ui::dyno::{app_page, dyno_page, problem_page, ps_restart};
+use crate::ui::layout::{self, Layout, Told};
+use crate::ui::overview::Overview;
 use dynowarden_core::days::report::TypeReport;
-use dynowarden_core::ident::{DynoName, ProcessType};
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
 use dynowarden_core::record::admin::{Client, Door};
+use dynowarden_core::record::hold::Hold;
+use dynowarden_core::record::{Action, Decision};
 
 impl Service {
     pub(super) async fn show_page(&self, page: Page<'_>, head: &Head) -> Answered {
         let admin_ui = self.require_admin_ui(head)?;
         // Read before the facts, so that an event between the two is repeated and not missed.
         let seen = admin_ui.streams.last_html_id();
-        let layout = admin_ui.layout(&seen);
         let fields = Fields::of_query(head);
+        let told = fields.filled("told").and_then(|told| told.parse().ok());
+        let layout = Layout { told: told.and_then(|id| admin_ui.told(id)), ..admin_ui.layout(&seen) };
         if let Page::Asset(path) = page {
             return Ok(admin_ui
                 .asset(path)
@@ -53,11 +58,18 @@ impl Service {
                 .find(|(of, known)| of.name.as_str() == app && known.status.name.to_string() == dyno)
                 .map(|(app, dyno)| dyno_page(&layout, &facts, app, dyno)),
             Page::Decisions => {
-                let before = fields.value("cursor").and_then(|cursor| cursor.parse().ok());
-                let filter = Filter { before, limit: limits::DECISIONS_ANSWERED, ..Filter::default() };
+                let asked = asked(&fields);
+                let filter = match self.page_filter(&fields) {
+                    Ok(filter) => filter,
+                    Err(problem) => {
+                        let page = problem_page(&layout, "Not a filter", &problem);
+                        return Ok(html(StatusCode::BAD_REQUEST, page, &head.headers));
+                    }
+                };
                 let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
                 facts.decisions = page.decisions.into_iter().map(Arc::new).collect();
-                Some(decisions_page(&layout, &facts, page.next.map(|next| next.to_string()).as_deref()))
+                let next = page.next.map(|next| next.to_string());
+                Some(decisions_page(&layout, &facts, &asked, next.as_deref()))
             }
             Page::Asset(_) => None,
             Page::ProcessType(app, process_type) => {
@@ -111,12 +123,22 @@ impl Service {
         let (app, text) = (fields.filled("app"), |name| fields.value(name).unwrap_or_default());
         let by = self.client(head, Door::Page);
         let done = match form {
-            Form::Pause => self.pause_app(by, app, text("for"), text("reason")).await.map(|_| "/".to_owned()),
+            Form::Pause => {
+                let done = self.pause_app(by, app, text("for"), text("reason")).await;
+                let of = app.map_or("all apps".to_owned(), str::to_owned);
+                let said = format!("Restarts of {of} are paused for {}.", text("for"));
+                done.map(|_| ("/".to_owned(), Told { text: said, command: None, is_done: true }))
+            }
             Form::Restart => self.restart_dyno(by, app, text("dyno")).await,
-            Form::Resume => self.resume_app(by, app).await.map(|_| "/".to_owned()),
+            Form::Resume => {
+                let done = self.resume_app(by, app).await;
+                let of = app.map_or("all apps".to_owned(), str::to_owned);
+                let said = format!("Restarts of {of} are allowed again.");
+                done.map(|_| ("/".to_owned(), Told { text: said, command: None, is_done: true }))
+            }
         };
         match done {
-            Ok(to) => Ok(see_other(&to)),
+            Ok((to, told)) => Ok(see_other(&format!("{to}?told={}", admin_ui.tell(told)))),
             Err(Denied::Query(problem)) => Ok(failed(admin_ui, StatusCode::BAD_REQUEST, &problem)),
             Err(Denied::UnknownApp) => {
                 Ok(failed(admin_ui, StatusCode::NOT_FOUND, "No watched app has this name."))
@@ -125,8 +147,21 @@ impl Service {
         }
     }
 
-    /// Requests a restart, and returns the page that will show its result.
-    async fn restart_dyno(&self, by: Client, app: Option<&str>, dyno: &str) -> Result<String, Denied> {
+    /// The filter of the page: without a kind, what an operator asks first.
+    fn page_filter(&self, fields: &Fields) -> Result<Filter, String> {
+        let kind = fields.filled("kind");
+        let filter = decision_filter(&fields.without("kind", kind == Some("all")), self.clock.now().wall)?;
+        let is_narrowed = fields.filled("code").is_some();
+        Ok(Filter { only_news: kind.is_none() && !is_narrowed, ..filter })
+    }
+
+    /// Requests a restart, and returns the page that will show its result, with the answer.
+    async fn restart_dyno(
+        &self,
+        by: Client,
+        app: Option<&str>,
+        dyno: &str,
+    ) -> Result<(String, Told), Denied> {
         let name = app.ok_or(Denied::UnknownApp)?;
         let app = self.app(name).ok_or(Denied::UnknownApp)?;
         let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
@@ -135,11 +170,51 @@ impl Service {
         let order = self.handle.order(app, Some(dyno.clone()), true);
         let ordered = tokio::time::timeout(limits::FORM_WAIT, order).await;
         let decisions = ordered.as_ref().ok().and_then(|decisions| decisions.as_deref().ok());
-        self.audit_restart(by, app, Some(dyno), decisions).await;
-        match ordered {
-            Ok(Err(stopped)) => Err(stopped.into()),
-            Ok(Ok(_)) | Err(_) => Ok(to),
+        self.audit_restart(by, app, Some(dyno.clone()), decisions).await;
+        let decisions = match ordered {
+            Ok(answer) => answer?,
+            Err(_) => Vec::new(),
+        };
+        let name: AppName = name.parse().map_err(|_| Denied::UnknownApp)?;
+        Ok((to, answer(&name, &dyno, decisions.first())))
+    }
+}
+
+/// What became of a person's restart.
+fn answer(app: &AppName, dyno: &DynoName, decision: Option<&Decision>) -> Told {
+    let told = |text, is_done| Told { text, command: None, is_done };
+    let Some(decision) = decision else {
+        return told(format!("Asked for a restart of {dyno}. The decision appears here."), true);
+    };
+    let reason = decision.reason();
+    match &decision.action {
+        Action::Restart { dry_run: true, .. } => {
+            told(format!("Dry run: {dyno} would be restarted now. Nothing was sent."), true)
         }
+        Action::Restart { .. } => told(format!("{dyno} is being restarted."), true),
+        Action::Hold(Hold::Queued { .. } | Hold::FormationOut { .. }) => {
+            told(format!("{dyno} will be restarted when its turn comes: {reason}."), true)
+        }
+        Action::Hold(Hold::UnderWay) => told(format!("{dyno} is already being restarted."), true),
+        Action::Hold(Hold::Gone) => told(format!("{dyno} was not restarted: {reason}."), false),
+        Action::Hold(_) | Action::Notify => Told {
+            text: format!("{dyno} was not restarted: {reason}."),
+            command: Some(ps_restart(app, dyno)),
+            is_done: false,
+        },
+    }
+}
+
+/// The fields of the filter, to be shown again.
+fn asked(fields: &Fields) -> Asked {
+    let text =
+        |name: &str| fields.value(name).unwrap_or_default().chars().take(limits::QUOTED_CHARS_MAX).collect();
+    Asked {
+        app: text("app"),
+        dyno: text("dyno"),
+        kind: text("kind"),
+        code: text("code"),
+        since: text("since"),
     }
 }
 

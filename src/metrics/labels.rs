@@ -59,6 +59,13 @@ pub(super) struct NotifierLabels {
     pub(super) outcome: &'static str,
 }
 
+/// The names of watched dynos; [`limits::DYNOS_MAX`](dynowarden_core::limits) bounds them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct DynoLabels {
+    pub(super) app: AppLabel,
+    pub(super) dyno: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReadLabels {
     pub(super) outcome: &'static str,

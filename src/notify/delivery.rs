@@ -9,7 +9,8 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::http_client;
-use dynowarden_core::incident::message::Message;
+use dynowarden_core::incident::kind::Kind;
+use dynowarden_core::incident::message::{Improved, Message, Phase};
 use dynowarden_core::limits;
 use dynowarden_core::time::since;
 
@@ -127,6 +128,40 @@ impl Poster {
     fn no_answer(&self, error: reqwest::Error) -> Delivery {
         Delivery::Retry { after: None, why: http_client::no_answer(error, self.timeout) }
     }
+}
+
+/// How a message is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mood {
+    /// It needs a person, or a restart did not help.
+    Bad,
+    Good,
+    Neutral,
+    Warning,
+}
+
+pub(super) fn mood(message: &Message) -> Mood {
+    let did_not_help = message
+        .dynos
+        .iter()
+        .any(|dyno| dyno.proof.as_ref().is_some_and(|proof| proof.helped == Improved::No));
+    match (message.kind, message.phase) {
+        (kind, _) if kind.is_loud() => Mood::Bad,
+        _ if did_not_help => Mood::Bad,
+        (Kind::Recovered, _) | (_, Phase::Closed) => Mood::Good,
+        (Kind::Digest | Kind::Test, _) => Mood::Neutral,
+        _ => Mood::Warning,
+    }
+}
+
+/// At most so many characters of a text, without control characters except line breaks.
+pub(super) fn clipped(text: &str, chars_max: usize) -> String {
+    let is_plain = |c: char| c == '\n' || !c.is_control();
+    let mut out: String = text.chars().map(|c| if is_plain(c) { c } else { ' ' }).take(chars_max).collect();
+    if text.chars().nth(chars_max).is_some() {
+        out.push('…');
+    }
+    out
 }
 
 /// The last line of a message for people.

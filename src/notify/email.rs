@@ -153,6 +153,9 @@ fn text(message: &Message) -> String {
         text.push_str("\n\n");
         text.push_str(&one_line(paragraph, usize::MAX));
     }
+    for (name, url) in message.links.named() {
+        text.push_str(&format!("\n\n{name}: {url}"));
+    }
     format!("{text}\n\n-- \n{}\n", footer(message))
 }
 
@@ -163,6 +166,9 @@ fn html(message: &Message) -> String {
     );
     for paragraph in &message.body {
         page.push_str(&format!("<p>{}</p>\n", escaped(paragraph)));
+    }
+    for (name, url) in message.links.named() {
+        page.push_str(&format!("<p><a href=\"{}\">{name}</a></p>\n", escaped(&url)));
     }
     page.push_str(&format!("<p style=\"color: #666\">{}</p>\n</body></html>\n", escaped(&footer(message))));
     page

@@ -7,11 +7,15 @@
 
 mod channel;
 mod delivery;
+mod discord;
 mod email;
+mod links;
 mod outbox;
+mod pagerduty;
 #[cfg(test)]
 mod samples;
 mod slack;
+mod teams;
 #[cfg(test)]
 mod tests;
 mod webhook;
@@ -27,11 +31,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::config::settings::{NotifierSettings, Settings};
+use crate::config::settings::{ChannelSettings, NotifierSettings, Settings};
 use crate::http_client::with_causes;
 use crate::notify::channel::Channel;
 use crate::notify::delivery::Delivery;
 use crate::notify::email::EmailError;
+use crate::notify::links::LinkMaker;
 use crate::notify::outbox::Outbox;
 use crate::traffic::TrafficBook;
 use dynowarden_core::ident::AppId;
@@ -54,6 +59,9 @@ pub struct NotifierHandle {
 pub struct NotifierTask {
     clock: Clock,
     incidents: Vec<Incidents>,
+    links: LinkMaker,
+    /// Whether each notifier is a pager, which takes no quiet messages.
+    are_pagers: Vec<bool>,
     retry: RetryPolicy,
     channels: Vec<Channel>,
     outboxes: Arc<[Arc<Outbox>]>,
@@ -128,7 +136,7 @@ const RETRY: RetryPolicy = RetryPolicy {
 };
 
 /// The notifiers of `settings`: the handle, and the task to run. `readings` has the dynos' figures. `seed`
-/// makes the jitter and is part of message ids, so it must differ for every process.
+/// makes the jitter and is part of incidents' ids, so it must differ for every process.
 ///
 /// # Errors
 /// A notifier cannot be used: its certificates, or TLS at all.
@@ -151,9 +159,9 @@ fn start_at(
     let changed = Arc::new(Notify::new());
     let now = clock.now();
     let (mut channels, mut incidents, mut outboxes) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, notifier) in (0..).zip(&settings.notifiers) {
+    for notifier in &settings.notifiers {
         channels.push(Channel::new(notifier, retry)?);
-        incidents.push(Incidents::new(plan(settings, notifier, tag(seed, place)), now));
+        incidents.push(Incidents::new(plan(settings, notifier, tag(seed)), now));
         outboxes.push(Arc::new(Outbox::new(notifier.name.clone(), changed.clone())));
     }
     let outboxes: Arc<[Arc<Outbox>]> = outboxes.into();
@@ -162,18 +170,35 @@ fn start_at(
         missed: Arc::default(),
         outboxes: outboxes.clone(),
     };
-    Ok((
-        notices,
-        NotifierTask { clock, incidents, retry, channels, outboxes, readings, seed, changed, inputs },
-    ))
+    let task = NotifierTask {
+        clock,
+        incidents,
+        links: LinkMaker::new(settings),
+        are_pagers: settings.notifiers.iter().map(is_pager).collect(),
+        retry,
+        channels,
+        outboxes,
+        readings,
+        seed,
+        changed,
+        inputs,
+    };
+    Ok((notices, task))
+}
+
+fn is_pager(notifier: &NotifierSettings) -> bool {
+    matches!(notifier.channel, ChannelSettings::PagerDuty { .. })
 }
 
 /// Sends a test message through every notifier of `settings`, one after the other.
 pub async fn test_all(settings: &Settings, now: Now) -> Vec<(Arc<str>, Result<(), Undelivered>)> {
     let mut results = Vec::new();
+    let links = LinkMaker::new(settings);
     for notifier in &settings.notifiers {
+        let message = test_message(&notifier.name, now);
+        let message = Message { links: links.of(&message), ..message };
         let result = match Channel::new(notifier, RETRY) {
-            Ok(channel) => match channel.deliver(&test_message(&notifier.name, now), now).await {
+            Ok(channel) => match channel.deliver(&message, now).await {
                 Delivery::Sent => Ok(()),
                 Delivery::Retry { why, .. } | Delivery::Refused { why } => Err(Undelivered(why)),
             },
@@ -195,20 +220,26 @@ fn plan(settings: &Settings, notifier: &NotifierSettings, tag: u32) -> Plan {
     let is_reported = |name| notifier.apps.as_ref().is_none_or(|apps| apps.contains(name));
     let apps =
         settings.apps.iter().map(|app| WatchedApp::new(&app.plan, is_reported(&app.plan.name))).collect();
+    // A pager takes loud kinds only, and must learn of the end of what it was told.
+    let mut on = notifier.on.clone();
+    if is_pager(notifier) {
+        on.retain(|kind| kind.is_loud());
+        on.insert(Kind::Recovered);
+    }
     Plan {
         apps,
         digest: notifier.digest.clone(),
         group: notifier.group,
-        on: notifier.on.clone(),
+        on,
         repeat: notifier.repeat,
         tag,
+        window: settings.notifiers.iter().map(|notifier| notifier.group).max().unwrap_or_default(),
     }
 }
 
-fn tag(seed: u64, place: u32) -> u32 {
-    // Folded, because seeds may differ only in their upper half; notifiers differ by their place.
-    let folded = (seed ^ (seed >> 32)) as u32;
-    folded.wrapping_add(place)
+fn tag(seed: u64) -> u32 {
+    // Folded, because seeds may differ only in their upper half.
+    (seed ^ (seed >> 32)) as u32
 }
 
 // === impl NotifierHandle ===
@@ -315,13 +346,18 @@ impl NotifierTask {
         });
     }
 
+    /// All notifiers get an input at the same time, so that its incident has the same id in each.
     fn input_to_all<'a>(&mut self, input: impl Fn() -> Input<'a>) {
-        (0..self.incidents.len()).for_each(|place| self.input_to(place, input()));
+        let now = self.clock.now();
+        (0..self.incidents.len()).for_each(|place| self.input_to(place, input(), now));
     }
 
-    fn input_to(&mut self, place: usize, input: Input<'_>) {
-        let now = self.clock.now();
+    fn input_to(&mut self, place: usize, input: Input<'_>, now: Now) {
         for message in self.incidents[place].handle(input, &*self.readings, now) {
+            if self.are_pagers[place] && !pagerduty::is_event(&message) {
+                continue;
+            }
+            let message = Message { links: self.links.of(&message), ..message };
             self.outboxes[place].push(message, now);
         }
         self.outboxes[place].forgot(self.incidents[place].forgotten());
@@ -336,8 +372,9 @@ impl NotifierTask {
                 None if known_down.remove(&place) => Input::NotifierRecovered { name },
                 _ => continue,
             };
+            let now = self.clock.now();
             for other in (0..self.incidents.len()).filter(|other| *other != place) {
-                self.input_to(other, input.clone());
+                self.input_to(other, input.clone(), now);
             }
         }
     }

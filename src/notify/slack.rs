@@ -11,9 +11,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::http_client::one_line;
-use crate::notify::delivery::{Delivery, Poster, Secrets, footer};
-use dynowarden_core::incident::kind::Kind;
-use dynowarden_core::incident::message::{Improved, Message, Phase};
+use crate::notify::delivery::{Delivery, Mood, Poster, Secrets, mood};
+use dynowarden_core::incident::message::Message;
 use dynowarden_core::time::Now;
 
 #[derive(Clone, Debug)]
@@ -83,7 +82,8 @@ fn word(text: &str, secrets: &Secrets) -> String {
 
 const WORD_CHARS_MAX: usize = 64;
 
-/// The message in Block Kit. All text is `plain_text`, in which Slack reads no markup, and is also escaped.
+/// The message in Block Kit. All text but the last line is `plain_text`, in which Slack reads no markup, and
+/// is also escaped.
 fn payload(message: &Message) -> Value {
     let title = format!("{} {}", mark(message), message.title);
     let mut blocks = vec![json!({ "type": "header", "text": plain(&title, HEADER_CHARS_MAX) })];
@@ -94,8 +94,16 @@ fn payload(message: &Message) -> Value {
             .take(SECTIONS_MAX)
             .map(|paragraph| json!({ "type": "section", "text": plain(paragraph, SECTION_CHARS_MAX) })),
     );
-    let context = plain(&footer(message), SECTION_CHARS_MAX);
-    blocks.push(json!({ "type": "context", "elements": [context] }));
+    let links = message.links.named();
+    if !links.is_empty() {
+        let button = |(text, url): (&str, String)| {
+            let text = plain(text, BUTTON_CHARS_MAX);
+            json!({ "type": "button", "text": text, "url": url })
+        };
+        let buttons: Vec<Value> = links.into_iter().map(button).collect();
+        blocks.push(json!({ "type": "actions", "elements": buttons }));
+    }
+    blocks.push(json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": context(message) }] }));
     json!({
         "text": escaped(&title, SECTION_CHARS_MAX),
         "blocks": blocks,
@@ -110,18 +118,22 @@ fn payload(message: &Message) -> Value {
 const HEADER_CHARS_MAX: usize = 140;
 const SECTION_CHARS_MAX: usize = 2900;
 const SECTIONS_MAX: usize = 45;
+const BUTTON_CHARS_MAX: usize = 70;
+
+/// The only text in which Slack reads markup, for it alone can hold a time in the reader's zone. It has no
+/// word from outside but the incident's id, which is escaped.
+fn context(message: &Message) -> String {
+    let (at, utc) = (message.opened_at.as_second(), message.opened_at.strftime("%Y-%m-%d %H:%M:%S UTC"));
+    let since = format!("<!date^{at}^{{date_short_pretty}} {{time}}|{utc}>");
+    format!("dynowarden · since {since} · incident {}", escaped(&message.incident, HEADER_CHARS_MAX))
+}
 
 fn mark(message: &Message) -> char {
-    let did_not_help = message
-        .dynos
-        .iter()
-        .any(|dyno| dyno.proof.as_ref().is_some_and(|proof| proof.helped == Improved::No));
-    match (message.kind, message.phase) {
-        (kind, _) if kind.is_loud() => '🔴',
-        _ if did_not_help => '🔴',
-        (Kind::Recovered, _) | (_, Phase::Closed) => '🟢',
-        (Kind::Digest | Kind::Test, _) => '⚪',
-        _ => '🟡',
+    match mood(message) {
+        Mood::Bad => '🔴',
+        Mood::Good => '🟢',
+        Mood::Neutral => '⚪',
+        Mood::Warning => '🟡',
     }
 }
 
@@ -171,8 +183,11 @@ mod tests {
         assert_eq!(escaped("a<b", 4), "a…");
         assert_eq!(escaped("a<b", 5), "a&lt;…");
         assert_eq!(escaped(&"ä".repeat(200), 140).chars().count(), 141);
-        let text = payload(&samples::hostile()).to_string();
-        assert!(!text.contains('<') && !text.contains('>'), "{text}");
+        let mut blocks = payload(&samples::hostile())["blocks"].as_array().cloned().expect("blocks");
+        let context = blocks.pop().expect("the last line")["elements"][0]["text"].to_string();
+        assert_eq!(context.matches('<').count(), 1, "the time alone: {context}");
+        let text = serde_json::to_string(&blocks).expect("JSON");
+        assert!(!text.contains('<') && !text.contains('>') && !text.contains("mrkdwn"), "{text}");
     }
 
     #[test]

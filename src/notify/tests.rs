@@ -26,7 +26,9 @@ use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
 use crate::traffic::TrafficBook;
+use dynowarden_core::api::ApiError;
 use dynowarden_core::days::verdict::Verdict;
+use dynowarden_core::health::alert::HealthAlert;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{Notice, NoticeKind, Record, Scope};
@@ -157,7 +159,8 @@ fn settings(notifiers: &str) -> Settings {
 
 fn webhook(name: &str, receiver: &Receiver) -> String {
     format!(
-        "[[notify]]\ntype = 'webhook'\nname = '{name}'\nurl = '{}'\nsecret = 'a secret'\n",
+        "[[notify]]\ntype = 'webhook'\nname = '{name}'\nurl = '{}'\nsecret = 'a secret'\n\
+         group = '0s'\n",
         receiver.url()
     )
 }
@@ -270,7 +273,8 @@ async fn retry_after_of_a_receiver_is_respected() {
 async fn a_refusal_is_not_retried_and_is_reported_through_the_others() {
     let (refusing, other) = (Receiver::new([]).await, Receiver::new([]).await);
     refusing.usually(Reply::Answer(404, "no_service"));
-    let slack = format!("[[notify]]\ntype = 'slack'\nname = 'channel'\nurl = '{}'\n", refusing.url());
+    let slack =
+        format!("[[notify]]\ntype = 'slack'\nname = 'channel'\nurl = '{}'\ngroup = '0s'\n", refusing.url());
     let running = run(&format!("{slack}{}", webhook("pager", &other)));
     running.give_up(1);
     other.requests(2).await;
@@ -344,8 +348,9 @@ async fn an_unreachable_receiver_is_reported_without_its_address() {
 #[tokio::test]
 async fn held_back_messages_are_delivered_at_shutdown() {
     let receiver = Receiver::new([Reply::Answer(500, "")]).await;
+    let on = "on = ['recovered', 'give_up']";
     let running =
-        run(&format!("{}group = '1h'\non = ['recovered', 'give_up']\n", webhook("pager", &receiver)));
+        run(&format!("[[notify]]\ntype = 'webhook'\nurl = '{}'\ngroup = '1h'\n{on}\n", receiver.url()));
     running.give_up(1);
     // The failed first try waits; the shutdown cuts the wait short.
     receiver.requests(1).await;
@@ -365,6 +370,74 @@ async fn a_test_message_shows_which_notifier_works() {
     assert!(good.bodies()[0].to_string().contains("test message from dynowarden"));
     assert!(good.heads()[0].get("x-dynowarden-signature").is_none());
     assert_eq!(bad.heads()[0]["x-dynowarden-kind"], "test");
+}
+
+/// One incident in every sort of receiver: one id, and a pager that is called once and then called off.
+#[tokio::test]
+async fn every_receiver_gets_one_incident_in_its_own_form() {
+    let receivers = [
+        Receiver::new([]).await,
+        Receiver::new([]).await,
+        Receiver::new([]).await,
+        Receiver::new([]).await,
+        Receiver::new([]).await,
+    ];
+    let [webhook, slack, pager, teams, discord] = &receivers;
+    // Teams answers 202, Discord 204 and PagerDuty 202, each with a body of its own or none.
+    teams.usually(Reply::Answer(202, ""));
+    discord.usually(Reply::Answer(204, ""));
+    pager.usually(Reply::Answer(202, "{\"status\":\"success\"}"));
+    let of = |word: &str, receiver: &Receiver, more: &str| {
+        format!("[[notify]]\ntype = '{word}'\nurl = '{}'\ngroup = '0s'\n{more}\n", receiver.url())
+    };
+    let running = run(&[
+        of("webhook", webhook, ""),
+        of("slack", slack, ""),
+        of("pagerduty", pager, "secret = '0123456789abcdef0123456789abcdef'\non = ['failure', 'restart']"),
+        of("teams", teams, ""),
+        of("discord", discord, ""),
+    ]
+    .concat());
+    let at = Clock::system().now().wall;
+    let notice = |what| Record::Notice(Notice { at, scope: Scope::Account, dyno: None, what });
+    running.notices.record(&notice(NoticeKind::Health(HealthAlert::ApiAway {
+        error: ApiError::Unreachable { what: "no response".into() },
+    })));
+    for receiver in &receivers {
+        receiver.requests(1).await;
+    }
+    let id = webhook.bodies()[0]["incident"].as_str().expect("an id").to_owned();
+    let alert = &pager.bodies()[0];
+    assert_eq!((&alert["event_action"], &alert["dedup_key"]), (&"trigger".into(), &id.clone().into()));
+    assert_eq!(alert["routing_key"], "0123456789abcdef0123456789abcdef");
+    assert_eq!(alert["payload"]["severity"], "critical");
+    assert_eq!(alert["payload"]["summary"], webhook.bodies()[0]["title"]);
+    assert_eq!(teams.bodies()[0]["attachments"][0]["content"]["type"], "AdaptiveCard");
+    assert_eq!(discord.bodies()[0]["embeds"][0]["footer"]["text"], format!("incident {id}"));
+    for receiver in [slack, teams] {
+        assert!(receiver.bodies()[0].to_string().contains(&id), "{id}");
+    }
+
+    running.notices.record(&notice(NoticeKind::Health(HealthAlert::ApiRecovered)));
+    pager.requests(2).await;
+    let resolved = &pager.bodies()[1];
+    assert_eq!((&resolved["event_action"], &resolved["dedup_key"]), (&"resolve".into(), &id.into()));
+    running.end().await;
+    assert_eq!(pager.bodies().len(), 2, "a pager gets no quiet message");
+}
+
+#[tokio::test]
+async fn a_test_of_a_pager_leaves_no_alert_open() {
+    let pager = Receiver::new([]).await;
+    let text = format!(
+        "[[notify]]\ntype = 'pagerduty'\nurl = '{}'\nsecret = '0123456789abcdef0123456789abcdef'\n",
+        pager.url()
+    );
+    let results = test_all(&settings(&text), Clock::system().now()).await;
+    assert_eq!(results[0].1, Ok(()));
+    let actions: Vec<Value> = pager.bodies().iter().map(|event| event["event_action"].clone()).collect();
+    assert_eq!(actions, ["trigger", "resolve"]);
+    assert_eq!(pager.bodies()[0]["dedup_key"], pager.bodies()[1]["dedup_key"]);
 }
 
 #[tokio::test]

@@ -96,6 +96,9 @@ struct Body<'a> {
     apps: Vec<&'a str>,
     title: &'a str,
     text: String,
+    /// Our page about it, where `public_url` is set; Heroku's metrics of the app.
+    url: Option<&'a str>,
+    dashboard_url: Option<&'a str>,
     dynos: Vec<DynoBody<'a>>,
 }
 
@@ -157,6 +160,8 @@ impl<'a> Body<'a> {
             apps: message.apps.iter().map(|app| app.as_str()).collect(),
             title: &message.title,
             text: message.body.join("\n"),
+            url: message.links.page.as_deref(),
+            dashboard_url: message.links.dashboard.as_deref(),
             dynos,
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
@@ -19,6 +20,13 @@ use dynowarden_core::record::view::{DecisionView, EvidenceView, MemoryView, Outc
 pub struct Filter {
     pub app: Option<AppName>,
     pub dyno: Option<DynoName>,
+    pub kind: Option<Word>,
+    /// Without refusals, except those that gave up on a dyno.
+    pub only_news: bool,
+    /// The reason as a word.
+    pub code: Option<String>,
+    /// Only decisions that were made, or repeated, since then.
+    pub since: Option<Timestamp>,
     /// The `next` of the previous page: only older decisions.
     pub before: Option<Cursor>,
     /// A page has at most [`limits::PAGE_ROWS_MAX`], and at least one.
@@ -85,6 +93,18 @@ pub(super) async fn read(filter: &Filter, from: &AnyPool) -> Result<Page, sqlx::
     if filter.dyno.is_some() {
         conditions.push(format!("decided.dyno = {}", place()));
     }
+    if filter.kind.is_some() {
+        conditions.push(format!("decided.decision = {}", place()));
+    }
+    if filter.only_news {
+        conditions.push("(decided.decision <> 'hold' OR decided.code = 'max_restarts')".to_owned());
+    }
+    if filter.code.is_some() {
+        conditions.push(format!("decided.code = {}", place()));
+    }
+    if filter.since.is_some() {
+        conditions.push(format!("decided.last_at >= {}", place()));
+    }
     if filter.before.is_some() {
         conditions.push(format!("(decided.id, decided.holder) < ({}, {})", place(), place()));
     }
@@ -99,6 +119,15 @@ pub(super) async fn read(filter: &Filter, from: &AnyPool) -> Result<Page, sqlx::
     }
     if let Some(dyno) = &filter.dyno {
         query = query.bind(dyno.to_string());
+    }
+    if let Some(kind) = filter.kind {
+        query = query.bind(kind.to_string());
+    }
+    if let Some(code) = &filter.code {
+        query = query.bind(code.as_str());
+    }
+    if let Some(since) = filter.since {
+        query = query.bind(since.as_microsecond());
     }
     if let Some(before) = &filter.before {
         query = query.bind(before.id).bind(before.holder.as_str());

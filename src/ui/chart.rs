@@ -4,14 +4,17 @@
 //! so three hours take a few hundred bytes.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use crate::ui::facts::DynoFacts;
-use crate::ui::series::{Point, Trace};
-use crate::ui::words::{count, percent};
+use crate::ui::series::{By, Mark, Point, Trace};
+use crate::ui::words::{count, moment, percent};
+use dynowarden_core::incident::message::quota_megabytes;
 use dynowarden_core::limits;
+use dynowarden_core::time::earlier;
 
 /// Width of the drawing: one unit a minute.
 const WIDTH: u16 = limits::TRACE_POINTS_MAX as u16;
@@ -39,18 +42,61 @@ pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
         } };
     };
     let top = top(trace, now);
+    let quota = dyno.status.memory.and_then(quota_megabytes);
+    let ago = |hours: u64| earlier(now, Duration::from_secs(hours * 3600));
     html! {
-        div.plot {
+        div.plot data-end=(now.as_second()) data-quota=[quota] data-points=(points(trace, now)) {
+            div.y data-top=(top) aria-hidden="true" {
+                span.at-quota {
+                    @if let Some(quota) = quota { (quota) " MB " } "100%"
+                }
+                span.at-half { @if let Some(quota) = quota { (quota / 2) " MB " } "50%" }
+                span.at-zero { "0" }
+            }
             svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
                 aria-label=(description(dyno, trace, now)) {
                 path.grid d={ "M0 " (height(500, top)) "h" (WIDTH) "M60 0v" (HEIGHT) "M120 0v" (HEIGHT) } {}
                 (strokes(trace, now))
             }
-            p.axis aria-hidden="true" { span { "3 h ago" } span { "2 h" } span { "1 h" } span { "now" } }
+            p.axis aria-hidden="true" {
+                @for hours in [3, 2, 1] { (clock(ago(hours))) } span { "now" }
+            }
+            p.readout aria-hidden="true" { "Point at the chart to read it." }
         }
         p.legend {
             span.key-quota { "Quota" } span.key-ours { "Restarted by dynowarden" }
-            span.key-other { "Restarted by Heroku, a release or a person" }
+            span.key-deploy { "Deployed" } span.key-other { "Restarted by Heroku or a person" }
+        }
+        (marks(trace, now))
+    }
+}
+
+/// A time of day on an axis.
+fn clock(at: Timestamp) -> Markup {
+    html! { time data-form="clock" datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) { (at.strftime("%H:%M")) } }
+}
+
+/// The readings for the script, which shows the one under the pointer: minutes ago and tenths of a per cent.
+fn points(trace: &Trace, now: Timestamp) -> String {
+    let points = trace.points(now).map(|point| format!("{}:{}", point.minutes_ago, point.permille));
+    points.collect::<Vec<_>>().join(" ")
+}
+
+/// Each new process in the chart, in words.
+fn marks(trace: &Trace, now: Timestamp) -> Markup {
+    let marks: Vec<Mark> = trace.marks(now).map(|(_, mark)| mark).collect();
+    html! {
+        @if !marks.is_empty() {
+            ul.marks aria-label="New processes in the chart" {
+                @for mark in marks.iter().rev() {
+                    li { (moment(mark.at, now)) " " @match mark.by {
+                        By::Ours => "Restarted by dynowarden",
+                        By::Deploy(Some(version)) => { "v" (version) " deployed" }
+                        By::Deploy(None) => "Deployed",
+                        By::Other => "Restarted by Heroku or a person",
+                    } }
+                }
+            }
         }
     }
 }
@@ -87,9 +133,14 @@ pub(super) fn spread(shares: &[u32]) -> Markup {
 
 fn strokes(trace: &Trace, now: Timestamp) -> Markup {
     let top = top(trace, now);
-    let (mut ours, mut others) = (String::new(), String::new());
+    let (mut ours, mut others, mut deploys) = (String::new(), String::new(), String::new());
     for (minutes_ago, mark) in trace.marks(now) {
-        let (path, x) = (if mark.ours { &mut ours } else { &mut others }, WIDTH - minutes_ago);
+        let path = match mark.by {
+            By::Deploy(_) => &mut deploys,
+            By::Ours => &mut ours,
+            By::Other => &mut others,
+        };
+        let x = WIDTH - minutes_ago;
         let _ = write!(path, "M{x} 0v{HEIGHT}");
     }
     let dots = PreEscaped(ours.replace(&format!(" 0v{HEIGHT}"), " 8h0"));
@@ -98,6 +149,7 @@ fn strokes(trace: &Trace, now: Timestamp) -> Markup {
         path.area d=(PreEscaped(area)) {}
         path.line d=(PreEscaped(line)) {}
         path.quota d={ "M0 " (height(1000, top)) "h" (WIDTH) } {}
+        @if !deploys.is_empty() { path.deploy d=(PreEscaped(deploys)) {} }
         @if !others.is_empty() { path.other d=(PreEscaped(others)) {} }
         @if !ours.is_empty() { path.ours d=(PreEscaped(&ours)) {} path.dots d=(dots) {} }
     }

@@ -7,8 +7,9 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::ui::dynos::megabytes;
 use crate::ui::parts::Row;
-use crate::ui::words::{Clock, Tone, badge, moment, percent, verdict};
+use crate::ui::words::{Tone, badge, moment, percent, verdict, with_times};
 use dynowarden_core::event::Megabytes;
+use dynowarden_core::record::MANUAL;
 use dynowarden_core::record::view::{DecisionView, Word};
 
 /// The rows of a list of decisions, each with an id so that it can be replaced alone.
@@ -21,6 +22,44 @@ pub fn sentence(decision: &DecisionView) -> String {
     let (_, word) = verdict(decision.decision, decision.dry_run);
     let dyno = decision.dyno.as_deref().map(|dyno| format!(" {dyno}")).unwrap_or_default();
     format!("{word}: {}{dyno}. {}", decision.app, decision.reason)
+}
+
+/// Whether a decision is news: not one more refusal, unless a dyno was given up or a person had asked.
+pub fn is_news(decision: &DecisionView) -> bool {
+    decision.decision != Word::Hold || decision.code == "max_restarts" || decision.rule == MANUAL
+}
+
+/// The news, and the refusals behind a disclosure.
+pub(super) fn folded_list(decisions: &[&Arc<DecisionView>], now: Timestamp) -> Markup {
+    let (news, refusals): (Vec<_>, Vec<_>) = decisions.iter().partition(|decision| is_news(decision));
+    let (news, refusals) = (rows(news.into_iter().copied(), now), rows(refusals.into_iter().copied(), now));
+    let many = refusals.len();
+    html! {
+        @if news.is_empty() && many == 0 { p.none { "No decisions yet." } }
+        @else if news.is_empty() { p.none { "No restarts yet." } }
+        @else { (list(&news)) }
+        @if many > 0 {
+            details.refusals {
+                summary { (crate::ui::words::count(many, "time", "times")) " not restarted" }
+                (list(&refusals))
+            }
+        }
+    }
+}
+
+/// Decisions by day, the newest first.
+pub(super) fn by_day(decisions: &[Arc<DecisionView>], now: Timestamp) -> Markup {
+    let day = |decision: &Arc<DecisionView>| decision.at.strftime("%Y-%m-%d").to_string();
+    html! {
+        @for of_day in decisions.chunk_by(|one, other| day(one) == day(other)) {
+            @if let Some(first) = of_day.first() {
+                h2.day { time data-form="day" datetime=(first.at.strftime("%Y-%m-%dT%H:%M:%SZ")) {
+                    (first.at.strftime("%A, %-d %B %Y"))
+                } }
+                (list(&rows(of_day, now)))
+            }
+        }
+    }
 }
 
 pub fn list(rows: &[Row]) -> Markup {
@@ -51,11 +90,10 @@ fn row(decision: &DecisionView, now: Timestamp) -> Row {
                 (moment(decision.at, now))
             }
             p.why {
-                (decision.reason)
+                (with_times(&decision.reason))
                 @if decision.count > 1 {
                     span.times {
-                        " · " (times(decision.count)) ", last "
-                        (Clock { at: decision.last_at, now })
+                        " · " (times(decision.count)) ", last " (moment(decision.last_at, now))
                     }
                 }
             }
@@ -71,7 +109,12 @@ fn outcome(decision: &DecisionView) -> Markup {
         return html! { @if !decision.dry_run { p.then { "in progress" } } };
     };
     let tone = match &*result.result {
-        "back" => Tone::Good,
+        // Up again is not yet better: only memory below the quota is.
+        "back" => match &result.memory {
+            Some(after) if after.percent > 100.0 => Tone::Bad,
+            Some(_) => Tone::Good,
+            None => Tone::Quiet,
+        },
         "accepted" | "gone" => Tone::Quiet,
         _ => Tone::Bad,
     };
@@ -84,6 +127,7 @@ fn outcome(decision: &DecisionView) -> Markup {
                     (megabytes(from_float(before.used_mb))) " → " b { (megabytes(from_float(after.used_mb))) }
                     " (" (percent((after.percent * 10.0).max(0.0) as u32)) ")"
                 }
+                @if after.percent > 100.0 { b { " · still over its quota: it did not help" } }
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::ui::chart;
@@ -11,9 +13,10 @@ use crate::ui::dynos::{AppPage, detail, megabytes};
 use crate::ui::facts::{AppFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::overview::{app_state, pause_form};
-use crate::ui::words::{badge, count, moment, percent, state};
+use crate::ui::words::{badge, count, left, moment, percent, state, with_times};
 use dynowarden_core::engine::status::Stage;
-use dynowarden_core::ident::ProcessType;
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
+use dynowarden_core::record::view::DecisionView;
 
 /// The page of one app: all its dynos, a hundred at a time, and its pause.
 pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZeroUsize) -> Markup {
@@ -44,7 +47,7 @@ pub fn app_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, number: NonZ
                     (pause_form(layout, Some(app)))
                 }
             }
-            (decided(&decisions::rows(of_app, facts.now)))
+            (decided(&of_app.collect::<Vec<_>>(), facts.now))
         }
     };
     page(layout, PageKind::Detail, app.name.as_str(), content)
@@ -58,7 +61,7 @@ fn process_types(app: &AppFacts) -> BTreeSet<&ProcessType> {
 /// The page of one dyno: its chart, its decisions, and its manual restart.
 pub fn dyno_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
     let (name, now) = (dyno.status.name.to_string(), facts.now);
-    let (tone, word) = state(dyno);
+    let (tone, word) = state(dyno, app.dry_run);
     let of_dyno = facts
         .decisions
         .iter()
@@ -67,7 +70,7 @@ pub fn dyno_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &Dyno
         div.title {
             p.crumb { a href={ "/apps/" (app.name) } { (app.name) } }
             h1 { (name) " " (badge(tone, word)) }
-            @if let Some(detail) = detail(dyno, now) { p.sub { (detail) } }
+            @if let Some(detail) = detail(dyno, now) { p.sub { (with_times(&detail)) } }
         }
         div.columns {
             div {
@@ -78,10 +81,10 @@ pub fn dyno_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &Dyno
                 }
                 section.card.pad id="restart" aria-labelledby="restart-title" {
                     h2 id="restart-title" { "Restart " (name) }
-                    (restart_form(layout, app, dyno))
+                    (restart_form(layout, app, dyno, now))
                 }
             }
-            (decided(&decisions::rows(of_dyno, now)))
+            (decided(&of_dyno.collect::<Vec<_>>(), now))
         }
     };
     page(layout, PageKind::Detail, &format!("{name} of {}", app.name), content)
@@ -99,13 +102,11 @@ pub fn problem_page(layout: &Layout<'_>, title: &str, text: &str) -> Markup {
     page(layout, PageKind::Error, title, content)
 }
 
-fn decided(rows: &[crate::ui::parts::Row]) -> Markup {
+fn decided(of: &[&Arc<DecisionView>], now: Timestamp) -> Markup {
     html! {
         section.side aria-labelledby="decided-title" {
             h2 id="decided-title" { "Decisions" }
-            @if rows.is_empty() { p.none { "No decisions yet." } } @else {
-                (decisions::list(rows))
-            }
+            (decisions::folded_list(of, now))
         }
     }
 }
@@ -138,22 +139,44 @@ fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
     }
 }
 
-/// The confirmation before a restart. The button is behind a disclosure, so that no single click restarts.
-fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup {
+/// The confirmation before a restart, or the reason that one must fail and the way out. The button is behind
+/// a disclosure, so that no single click restarts.
+fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts, now: Timestamp) -> Markup {
     let name = &dyno.status.name;
+    if let Some(pause) = &app.paused {
+        return html! {
+            p.note {
+                "Restarts of " (app.name) " are paused: " (left(pause.until, now))
+                @if !pause.reason.is_empty() { ", " q { (pause.reason) } } "."
+            }
+            form method="post" action="/resume" {
+                (token_field(layout))
+                input type="hidden" name="app" value=(app.name);
+                button type="submit" { "Resume " (app.name) }
+            }
+            p { "To restart it during the pause: " code { (ps_restart(&app.name, name)) } }
+        };
+    }
+    if matches!(dyno.status.stage, Stage::Restarting | Stage::Booting) {
+        return html! { p.note { "This dyno is already being restarted." } };
+    }
     let alone =
         app.dynos.iter().filter(|other| other.status.name.process_type() == name.process_type()).count();
-    let under_way = matches!(dyno.status.stage, Stage::Restarting | Stage::Booting);
     html! {
         p {
             "Sends one " code { "DELETE /apps/" (app.name) "/dynos/" (name) }
-            ": Heroku stops this one process and starts a new one. The restart waits for "
-            "others of the same process type. The cool-down does not apply to manual restarts."
+            ": Heroku stops this one process and starts a new one. It waits for other restarts of this "
+            "process type, and ignores cool-down, limits and windows."
+        }
+        @if dyno.status.stage == Stage::GivenUp {
+            p.note { "dynowarden has given up on this dyno. A restart by hand goes ahead all the same." }
         }
         @if alone == 1 {
-            p.note { "This is the only known dyno of its type: the app may be down while it boots." }
+            p.note {
+                "This is the only " (name.process_type())
+                " dyno: the app may be down until the new one is up."
+            }
         }
-        @if under_way { p.note { "This dyno is already being restarted." } }
         @if app.dry_run { p.note { "Dry run: the decision is recorded, but nothing is restarted." } }
         details.confirm {
             summary.button { "Restart…" }
@@ -166,4 +189,9 @@ fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts) -> Markup
             }
         }
     }
+}
+
+/// The command that restarts a dyno without dynowarden.
+pub fn ps_restart(app: &AppName, dyno: &DynoName) -> String {
+    format!("heroku ps:restart {dyno} -a {app}")
 }

@@ -8,17 +8,15 @@ use maud::{Markup, html};
 use crate::ui::chart;
 use crate::ui::facts::{AppFacts, DynoFacts, Traffic};
 use crate::ui::parts::{Part, Row};
-use crate::ui::words::{Clock, badge, count, grouped, left, percent, rate, state};
+use crate::ui::words::{Clock, badge, count, grouped, left, percent, rate, state, with_times};
 use dynowarden_core::engine::status::Stage;
 use dynowarden_core::event::Megabytes;
-use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 
 /// Some dynos of an app, as a table whose rows are kept up to date one by one.
 pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timestamp) -> Part {
-    let name = &app.name;
     let with_traffic = app.dynos.iter().any(|dyno| dyno.traffic.is_some());
-    let rows = shown.iter().map(|dyno| row(name, dyno, with_traffic, now)).collect();
+    let rows = shown.iter().map(|dyno| row(app, dyno, with_traffic, now)).collect();
     Part::of_rows(id, rows, |rows| {
         html! {
             div.table id=(id) {
@@ -26,7 +24,7 @@ pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timesta
                     p.none { "No dynos yet. A dyno appears with its first log line from Heroku." }
                 } @else if !shown.is_empty() {
                     table {
-                        caption.hidden { "Dynos of " (name) }
+                        caption.hidden { "Dynos of " (app.name) }
                         thead { tr {
                             th.c-dyno scope="col" { "Dyno" }
                             th.c-state scope="col" { "State" }
@@ -47,15 +45,18 @@ pub(super) fn table(app: &AppFacts, id: &str, shown: &[&DynoFacts], now: Timesta
     })
 }
 
-fn row(app: &AppName, dyno: &DynoFacts, with_traffic: bool, now: Timestamp) -> Row {
-    let status = &dyno.status;
-    let (tone, word) = state(dyno);
+fn row(of: &AppFacts, dyno: &DynoFacts, with_traffic: bool, now: Timestamp) -> Row {
+    let (app, status) = (&of.name, &dyno.status);
+    let (tone, word) = state(dyno, of.dry_run);
     let id = format!("d-{app}-{}", status.name);
     let here = format!("/apps/{app}/dynos/{}", status.name);
     let html = html! {
         tr id=(id) .(tone.class()) {
             th scope="row" { a href=(here) { (status.name) } }
-            td.state { (badge(tone, word)) @if let Some(detail) = detail(dyno, now) { small { (detail) } } }
+            td.state {
+                (badge(tone, word))
+                @if let Some(detail) = detail(dyno, now) { small { (with_times(&detail)) } }
+            }
             td.wide { (chart::small(dyno, now)) }
             td.figure data-label="Memory" { (memory(dyno)) }
             @if with_traffic { (traffic(dyno.traffic.unwrap_or_default())) }
@@ -103,11 +104,11 @@ pub(super) fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
     }
     match status.stage {
         Stage::CoolingDown => status.cooling_until.map(|until| left(until, now)),
-        Stage::GivenUp => {
-            status.given_up_until.map(|until| format!("{}, or until the next release", left(until, now)))
-        }
-        Stage::Failed => Some("checked every 30 s".to_owned()),
-        Stage::Settling => Some("up again, settling".to_owned()),
+        Stage::GivenUp => status.given_up_until.map(|until| {
+            format!("for another {}, or until the next release", left(until, now).trim_end_matches(" left"))
+        }),
+        Stage::Failed => Some("checking every 30 s".to_owned()),
+        Stage::Settling => Some("up again; watching until it has settled".to_owned()),
         Stage::Watched => status.last_restart_at.map(|at| format!("restarted {}", Clock { at, now })),
         _ => None,
     }

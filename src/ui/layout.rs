@@ -3,10 +3,16 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::ui::assets::Assets;
+use dynowarden_core::drain_url::PublicUrl;
+use dynowarden_core::ident::AppName;
 
 /// What every page of one moment has in common.
 #[derive(Clone, Debug)]
 pub struct Layout<'f> {
+    /// The answer to a form, shown once above the page.
+    pub told: Option<Told>,
+    /// Where logplex reaches this daemon, for commands to copy.
+    pub public_url: Option<&'f PublicUrl>,
     /// The style sheet and the script.
     pub assets: &'f Assets,
     /// The id of the last event before the page was rendered; a stream that begins later asks for a reload.
@@ -14,6 +20,15 @@ pub struct Layout<'f> {
     /// The form token, which every form contains.
     pub token: &'f str,
     pub version: &'f str,
+}
+
+/// What became of what a person asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub text: String,
+    /// A command that does it all the same, if there is one.
+    pub command: Option<String>,
+    pub is_done: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +72,10 @@ pub fn page(layout: &Layout<'_>, kind: PageKind, title: &str, content: Markup) -
             body data-live=(live) data-seen=(layout.seen) {
                 a.skip href="#main" { "Skip to content" }
                 (banner(kind))
-                main id="main" tabindex="-1" { (content) }
+                main id="main" tabindex="-1" {
+                    @if let Some(told) = &layout.told { (banner_of(told)) }
+                    (content)
+                }
                 p.hidden id="said" role="status" aria-live="polite" {}
                 (foot(layout))
             }
@@ -67,6 +85,24 @@ pub fn page(layout: &Layout<'_>, kind: PageKind, title: &str, content: Markup) -
 
 pub fn token_field(layout: &Layout<'_>) -> Markup {
     html! { input type="hidden" name="token" value=(layout.token); }
+}
+
+fn banner_of(told: &Told) -> Markup {
+    let tone = if told.is_done { "good" } else { "bad" };
+    html! {
+        section.told.(tone) role="status" aria-label="Answer" {
+            p { (told.text) }
+            @if let Some(command) = &told.command { p { "To do it all the same: " code { (command) } } }
+        }
+    }
+}
+
+/// The command that adds an app's drain. The password is the shell's, never ours.
+pub(super) fn drain_command(layout: &Layout<'_>, app: &AppName) -> String {
+    let userinfo = "drain:$DRAIN_PASSWORD";
+    let own = layout.public_url.and_then(|url| url.with_userinfo(userinfo, app));
+    let url = own.unwrap_or_else(|| format!("https://{userinfo}@THIS-HOST/logs/{app}"));
+    format!("heroku drains:add \"{url}\" -a {app}")
 }
 
 fn banner(kind: PageKind) -> Markup {
@@ -86,7 +122,7 @@ fn banner(kind: PageKind) -> Markup {
 fn foot(layout: &Layout<'_>) -> Markup {
     html! {
         footer {
-            p { "dynowarden " (layout.version) " · all times are UTC" }
+            p { "dynowarden " (layout.version) " · " span id="zone" { "all times are UTC" } }
             p {
                 "As JSON: " a href="/api/v1/dynos" { "dynos" } ", " a href="/api/v1/decisions" { "decisions" }
                 " · " a href="/metrics" { "metrics" }

@@ -23,6 +23,7 @@ pub mod assets;
 mod chart;
 pub mod days;
 pub mod decisions;
+pub mod decisions_page;
 pub mod dyno;
 mod dynos;
 pub mod facts;

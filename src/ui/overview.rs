@@ -1,5 +1,7 @@
 //! `/`: the overall state, what needs a person, every app with its dynos, and the last decisions.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use maud::{Markup, html};
 
@@ -7,13 +9,13 @@ use crate::ui::chart;
 use crate::ui::decisions;
 use crate::ui::dynos::{detail, table};
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
-use crate::ui::layout::{Layout, PageKind, page, token_field};
+use crate::ui::layout::{Layout, PageKind, drain_command, page, token_field};
 use crate::ui::parts::{Part, Row};
-use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state};
+use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state, with_times};
 use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::view::Word;
-use dynowarden_core::time::{earlier, since};
+use dynowarden_core::time::earlier;
 
 /// The overview at one moment.
 #[derive(Clone, Debug)]
@@ -138,11 +140,13 @@ fn headline(facts: &Facts) -> Part {
     let (tone, text) = verdict(facts);
     let day = earlier(facts.now, std::time::Duration::from_secs(86_400));
     let today = facts.decisions.iter().filter(|decision| decision.at >= day);
-    let (mut restarts, mut holds) = (0_u64, 0_u64);
+    let mut restarts = 0_u64;
+    // Dynos, not log lines: a refusal repeats with every error, and a large number of them alarms people.
+    let mut left_alone = BTreeSet::new();
     for decision in today {
         match decision.decision {
             Word::Restart if !decision.dry_run => restarts += 1,
-            Word::Hold => holds += decision.count,
+            Word::Hold => _ = left_alone.insert((decision.app.as_str(), decision.dyno.as_deref())),
             _ => {}
         }
     }
@@ -152,7 +156,7 @@ fn headline(facts: &Facts) -> Part {
         ("Dynos", grouped(facts.dynos() as u64)),
         ("In progress", grouped(under_way as u64)),
         ("Restarts, 24 h", grouped(restarts)),
-        ("Not restarted, 24 h", grouped(holds)),
+        ("Dynos not restarted, 24 h", grouped(left_alone.len() as u64)),
     ];
     Part::whole(
         "headline",
@@ -165,8 +169,16 @@ fn headline(facts: &Facts) -> Part {
     )
 }
 
-/// One sentence about the worst problem.
+/// One sentence about the worst problem, which also says that nothing is restarted in a dry run.
 fn verdict(facts: &Facts) -> (Tone, String) {
+    let (tone, text) = worst(facts);
+    if facts.apps.iter().any(|app| app.dry_run) {
+        return (tone.max(Tone::Warn), format!("{text} · dry run: nothing will be restarted"));
+    }
+    (tone, text)
+}
+
+fn worst(facts: &Facts) -> (Tone, String) {
     if let Some(trouble) = &facts.trouble {
         return (Tone::Bad, format!("Not ready: {trouble}"));
     }
@@ -189,7 +201,7 @@ fn verdict(facts: &Facts) -> (Tone, String) {
     match under_way.as_slice() {
         [] => {}
         [(app, dyno)] => {
-            let (_, word) = state(dyno);
+            let (_, word) = state(dyno, app.dry_run);
             return (Tone::Busy, format!("{word}: {} {}", app.name, dyno.status.name));
         }
         many => return (Tone::Busy, format!("{} restarts in progress", many.len())),
@@ -219,7 +231,7 @@ fn attention(facts: &Facts) -> Part {
         }
         for dyno in app.dynos.iter().filter(|dyno| !dyno.is_calm()) {
             let text = detail(dyno, now).unwrap_or_default();
-            rows.push(attention_row(&app.name, Some(&dyno.status.name), state(dyno), &text));
+            rows.push(attention_row(&app.name, Some(&dyno.status.name), state(dyno, app.dry_run), &text));
         }
     }
     // The most urgent first; within one tone in the order of the settings.
@@ -232,7 +244,9 @@ fn attention(facts: &Facts) -> Part {
         html! {
             section.attention id="attention" aria-labelledby="attention-title" {
                 h2 id="attention-title" { "Now" }
-                @if none { p.none { "Nothing is paused, cooling down, given up or in progress." } }
+                @if none && facts.trouble.is_some() {
+                    p.none { "dynowarden is not ready, so nothing is restarted." }
+                } @else if none { p.none { "Nothing is paused, cooling down, given up or in progress." } }
                 @else { ul { (rows) } }
                 @if more > 0 { p.none { "… and " (count(more, "more", "more")) } }
             }
@@ -254,7 +268,7 @@ fn attention_row(
     let html = html! {
         li id=(id) .(tone.class()) {
             a href=(href) { (app) @if let Some(dyno) = dyno { " " b { (dyno) } } } " " (badge(tone, word))
-            @if !text.is_empty() { small { (text) } }
+            @if !text.is_empty() { small { (with_times(text)) } }
         }
     };
     (tone, Row { id, html: html.into_string() })
@@ -271,6 +285,13 @@ pub fn app_state(layout: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) 
                     (grouped(traffic.requests)) " req/min, " span.over[traffic.errors_permille() >= 50] {
                         (rate(traffic.errors_permille())) " 5xx"
                     }
+                }
+            }
+            @if app.drain.last_batch_ago.is_none() && app.drain.trouble.is_none() {
+                p.next {
+                    "Add its drain: " code { (drain_command(layout, &app.name)) }
+                    " Then wait for the app's next log line. " code { "dynowarden check" }
+                    " says whether anything is missing."
                 }
             }
             @if let Some(pause) = &app.paused {
@@ -374,14 +395,18 @@ fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
 }
 
 fn decided(facts: &Facts) -> Part {
-    let rows = decisions::rows(facts.decisions.iter().take(limits::DECISIONS_SHOWN), facts.now);
+    let news = facts.decisions.iter().filter(|decision| decisions::is_news(decision));
+    let rows = decisions::rows(news.take(limits::DECISIONS_SHOWN), facts.now);
     let none = rows.is_empty();
     Part::of_rows("decided", rows, |rows| {
         html! {
             section id="decided" aria-labelledby="decided-title" {
                 h2 id="decided-title" { "Decisions" }
-                @if none { p.none { "No decisions yet. Every decision appears here, including refusals." } }
-                @else { ol.decisions { (rows) } p { a href="/decisions" { "All decisions" } } }
+                @if none { p.none { "No restarts yet." } } @else { ol.decisions { (rows) } }
+                p.more {
+                    a href="/decisions" { "All decisions" } " · "
+                    a href="/decisions?kind=hold" { "Not restarted, and why" }
+                }
             }
         }
     })
@@ -452,27 +477,4 @@ fn pause_all(layout: &Layout<'_>) -> Markup {
             }
         }
     }
-}
-
-/// The page of older decisions.
-pub fn decisions_page(layout: &Layout<'_>, facts: &Facts, older: Option<&str>) -> Markup {
-    let rows = decisions::rows(&facts.decisions, facts.now);
-    let oldest = facts.decisions.last().map(|decision| since(decision.at, facts.now));
-    let content = html! {
-        div.title {
-            h1 { "Decisions" }
-            @if let Some(oldest) = oldest { p.sub { "newest first, back to " (coarse(oldest)) " ago" } }
-        }
-        section.reading aria-label="Decisions, newest first" {
-            @if rows.is_empty() { p.none { "No decisions." } } @else {
-                (decisions::list(&rows))
-            }
-            @if let Some(older) = older {
-                nav.pages aria-label="Pages of decisions" {
-                    a href={ "/decisions?cursor=" (older) } rel="next" { "Older →" }
-                }
-            }
-        }
-    };
-    page(layout, PageKind::Decisions, "Decisions", content)
 }

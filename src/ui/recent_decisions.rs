@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 use dynowarden_core::record::view::{DecisionView, MemoryView, OutcomeView};
-use dynowarden_core::record::{Action, AttemptId, Decision, MemoryAfterRestart, Outcome};
+use dynowarden_core::record::{Action, AttemptId, Decision, MANUAL, MemoryAfterRestart, Outcome};
 
 #[derive(Clone, Debug, Default)]
 pub struct RecentDecisions {
@@ -28,9 +28,13 @@ impl RecentDecisions {
         // Only the newest are searched: an older one was interrupted by other decisions.
         let recent = self.entries.iter_mut().rev().take(FOLD_REACH);
         let last = recent
-            .filter(|entry| (&entry.view.app, &entry.view.dyno) == (&view.app, &view.dyno))
+            .filter(|entry| {
+                let of = |view: &DecisionView| (view.app.clone(), view.dyno.clone(), view.rule.clone());
+                of(&entry.view) == of(&view)
+            })
             .take(1)
-            .find(|entry| entry.view.repeats(&view));
+            // A person asked each time, and each has an answer.
+            .find(|entry| view.rule != MANUAL && entry.view.repeats(&view));
         if let Some(entry) = last {
             let before = Arc::make_mut(&mut entry.view);
             before.count = before.count.saturating_add(1);
@@ -151,6 +155,26 @@ mod tests {
             ("web.1", "under_way", 2),
         ];
         assert_eq!(shown, expect.map(|(dyno, code, times)| (dyno.to_owned(), code.to_owned(), times)));
+    }
+
+    #[test]
+    fn rules_are_folded_apart_and_a_persons_words_never() {
+        let mut recent_decisions = RecentDecisions::default();
+        for (second, rule) in [(1, "r"), (2, "by-hand"), (3, "by-hand"), (4, "other"), (5, "r")] {
+            let decision = Decision {
+                at: at(second),
+                app: AppId(0),
+                dyno: Some("web.1".parse().expect("a dyno")),
+                rule: rule.into(),
+                action: Action::Hold(Hold::UnderWay),
+                evidence: Evidence::default(),
+                attempt_id: None,
+            };
+            recent_decisions.add(&decision, &acme());
+        }
+        let shown: Vec<_> = recent_decisions.views().map(|view| (view.rule.clone(), view.count)).collect();
+        let expect = [("other", 1), ("by-hand", 1), ("by-hand", 1), ("r", 2)];
+        assert_eq!(shown, expect.map(|(rule, count)| (rule.to_owned(), count)));
     }
 
     #[test]

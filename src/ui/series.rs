@@ -16,6 +16,8 @@ use dynowarden_core::shares::{self, Share};
 #[derive(Clone, Debug)]
 pub struct History {
     apps: HashMap<AppId, Share<DynoName, Trace>>,
+    /// Each app's last release.
+    releases: HashMap<AppId, (Timestamp, Option<u64>)>,
     traces_of_app_max: usize,
 }
 
@@ -33,8 +35,18 @@ pub struct Trace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub at: Timestamp,
-    /// Whether dynowarden restarted it; otherwise the platform, a release or a person did.
-    pub ours: bool,
+    pub by: By,
+}
+
+/// Who replaced a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A release, with its number if the log had it.
+    Deploy(Option<u64>),
+    /// dynowarden.
+    Ours,
+    /// Heroku (daily cycling, a crash) or a person.
+    Other,
 }
 
 /// One minute of a trace.
@@ -51,7 +63,8 @@ pub struct Point {
 impl History {
     /// An empty history of this number of apps.
     pub fn new(apps: usize) -> Self {
-        Self { apps: HashMap::new(), traces_of_app_max: shares::of_app(limits::TRACES_MAX, apps) }
+        let traces_of_app_max = shares::of_app(limits::TRACES_MAX, apps);
+        Self { apps: HashMap::new(), releases: HashMap::new(), traces_of_app_max }
     }
 
     /// Adds the memory readings and new processes of a batch.
@@ -71,16 +84,34 @@ impl History {
                     }
                 }
                 Fact::Life { dyno, change: Change::Starting } => {
-                    self.marked(app, dyno, Mark { at: event.at.min(now), ours: false }, now);
+                    let at = event.at.min(now);
+                    self.marked(app, dyno, Mark { at, by: self.cause(app, at) }, now);
+                }
+                Fact::Release { version } => {
+                    // A deploy is announced twice: by what was deployed, and by its number.
+                    let known = self.releases.get(&app).and_then(|(_, version)| *version);
+                    self.releases.insert(app, (event.at.min(now), version.or(known)));
                 }
                 _ => {}
             }
         }
     }
 
+    /// Why the platform replaced a process: a release, if there was one just before.
+    fn cause(&self, app: AppId, at: Timestamp) -> By {
+        match self.releases.get(&app) {
+            Some((released, version))
+                if (0..=RELEASE_MINUTES).contains(&(minute(at) - minute(*released))) =>
+            {
+                By::Deploy(*version)
+            }
+            _ => By::Other,
+        }
+    }
+
     /// Adds a restart that the API accepted.
     pub fn restarted(&mut self, app: AppId, dyno: &DynoName, at: Timestamp) {
-        self.marked(app, dyno, Mark { at, ours: true }, at);
+        self.marked(app, dyno, Mark { at, by: By::Ours }, at);
     }
 
     pub fn trace(&self, app: AppId, dyno: &DynoName) -> Option<&Trace> {
@@ -136,11 +167,11 @@ impl Trace {
     pub fn mark(&mut self, mark: Mark) {
         // The platform logs a restart of ours after it happened: one restart, one mark.
         let is_same = |known: &Mark| (minute(known.at) - minute(mark.at)).abs() <= MARKS_APART;
-        if self.marks.iter().any(|known| is_same(known) && (known.ours || !mark.ours)) {
+        if self.marks.iter().any(|known| is_same(known) && (known.by == By::Ours || mark.by != By::Ours)) {
             return;
         }
-        if mark.ours {
-            self.marks.retain(|known| known.ours || !is_same(known));
+        if mark.by == By::Ours {
+            self.marks.retain(|known| known.by == By::Ours || !is_same(known));
         }
         if self.marks.len() >= limits::TRACE_MARKS_MAX {
             self.marks.pop_front();
@@ -177,6 +208,9 @@ impl Trace {
 /// No reading in that minute. A share of zero is kept as a tenth of a per cent.
 const GAP: u16 = 0;
 
+/// How long after a release a new process belongs to it: dynos are replaced one after the other.
+const RELEASE_MINUTES: i64 = 5;
+
 /// Minutes between two marks that are taken for two restarts: a boot takes about one.
 const MARKS_APART: i64 = 2;
 
@@ -196,7 +230,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{GAP, History, Mark, Trace};
+    use super::{By, GAP, History, Mark, Trace};
     use dynowarden_core::event::{Change, Event, Fact, Megabytes};
     use dynowarden_core::ident::AppId;
     use dynowarden_core::limits;
@@ -245,16 +279,38 @@ mod tests {
     #[test]
     fn one_restart_has_one_mark_and_ours_is_named() {
         let mut trace = Trace::default();
-        trace.mark(Mark { at: at(0), ours: true });
-        trace.mark(Mark { at: at(5), ours: false });
-        trace.mark(Mark { at: at(3600), ours: false });
-        trace.mark(Mark { at: at(3610), ours: true });
-        let marks: Vec<_> = trace.marks(at(7200)).map(|(ago, mark)| (ago, mark.ours)).collect();
+        trace.mark(Mark { at: at(0), by: By::Ours });
+        trace.mark(Mark { at: at(5), by: By::Other });
+        trace.mark(Mark { at: at(3600), by: By::Other });
+        trace.mark(Mark { at: at(3610), by: By::Ours });
+        let marks: Vec<_> = trace.marks(at(7200)).map(|(ago, mark)| (ago, mark.by == By::Ours)).collect();
         assert_eq!(marks, [(120, true), (60, true)]);
         for hour in 0..200 {
-            trace.mark(Mark { at: at(hour * 3600), ours: true });
+            trace.mark(Mark { at: at(hour * 3600), by: By::Ours });
         }
         assert!(trace.marks.len() <= limits::TRACE_MARKS_MAX);
+    }
+
+    #[test]
+    fn a_new_process_after_a_release_is_a_deploy() {
+        let mut history = History::new(1);
+        let dyno: dynowarden_core::ident::DynoName = "web.1".parse().expect("a dyno");
+        let starting = |seconds| Event {
+            at: at(seconds),
+            fact: Fact::Life { dyno: dyno.clone(), change: Change::Starting },
+        };
+        let released = |seconds, version| Event { at: at(seconds), fact: Fact::Release { version } };
+        let events = [
+            starting(0),
+            released(3600, None),
+            released(3601, Some(42)),
+            starting(3610),
+            starting(3601 + 10 * 60),
+        ];
+        history.add_events(AppId(0), &events, at(7200));
+        let trace = history.trace(AppId(0), &dyno).expect("a trace");
+        let marks: Vec<_> = trace.marks(at(7200)).map(|(_, mark)| mark.by).collect();
+        assert_eq!(marks, [By::Other, By::Deploy(Some(42)), By::Other]);
     }
 
     #[test]

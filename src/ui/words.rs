@@ -43,8 +43,10 @@ pub(super) fn badge(tone: Tone, word: &str) -> Markup {
 }
 
 /// The state of a dyno in one or two words.
-pub(super) fn state(dyno: &DynoFacts) -> (Tone, &'static str) {
+pub(super) fn state(dyno: &DynoFacts, is_dry: bool) -> (Tone, &'static str) {
     match dyno.status.stage {
+        Stage::CoolingDown if is_dry => (Tone::Quiet, "Would be cooling down"),
+        Stage::Queued | Stage::Waiting if is_dry => (Tone::Busy, "Would be restarted"),
         Stage::Watched if dyno.is_calm() => (Tone::Good, "Healthy"),
         Stage::Watched => (Tone::Warn, "Over quota"),
         Stage::Queued => (Tone::Busy, "Queued"),
@@ -71,6 +73,34 @@ pub(super) fn verdict(word: Word, dry_run: bool) -> (Tone, &'static str) {
 /// A point in time, with its date unless that is today. `datetime` has all of it.
 pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) { (Clock { at, now }) } }
+}
+
+/// A sentence whose times are elements, so that the script can show them in the reader's zone.
+pub(super) fn with_times(text: &str) -> Markup {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, time, after)) = next_time(rest) {
+        pieces.push(html! { (before) time data-form="clock" datetime=(time.replace(' ', "T")) { (time) } });
+        rest = after;
+    }
+    html! { @for piece in &pieces { (piece) } (rest) }
+}
+
+/// The next `2026-01-02 03:04:05Z` in a text, with what is before and behind it.
+fn next_time(text: &str) -> Option<(&str, &str, &str)> {
+    const PATTERN: &[u8] = b"dddd-dd-dd dd:dd:ddZ";
+    let fits = |window: &[u8]| {
+        let same = |(byte, shape): (&u8, &u8)| match shape {
+            b'd' => byte.is_ascii_digit(),
+            other => byte == other,
+        };
+        window.iter().zip(PATTERN).all(same)
+    };
+    let at = text.as_bytes().windows(PATTERN.len()).position(fits)?;
+    // The window is ASCII, so its ends are between characters.
+    let (before, rest) = text.split_at(at);
+    let (time, after) = rest.split_at(PATTERN.len());
+    Some((before, time, after))
 }
 
 /// A time of day for sentences, in UTC.
@@ -146,7 +176,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Clock, coarse, count, grouped, left, percent, rate};
+    use super::{Clock, coarse, count, grouped, left, percent, rate, with_times};
     use dynowarden_core::time::later;
 
     #[test]
@@ -174,6 +204,17 @@ mod tests {
         assert_eq!(left(at(600), now), "10 min left");
         assert_eq!(Clock { at: now, now }.to_string(), "23:59:00");
         assert_eq!(Clock { at: at(60), now }.to_string(), "3 Jan 00:00");
+    }
+
+    #[test]
+    fn times_in_a_sentence_are_elements() {
+        let html = with_times("gave up until 2026-01-02 03:04:05Z or <b> ü").into_string();
+        assert_eq!(
+            html,
+            "gave up until <time data-form=\"clock\" datetime=\"2026-01-02T03:04:05Z\">2026-01-02 \
+             03:04:05Z</time> or &lt;b&gt; ü"
+        );
+        assert_eq!(with_times("2026-01-02 03:04Z").into_string(), "2026-01-02 03:04Z");
     }
 
     #[test]

@@ -74,7 +74,7 @@ test("shows a restart within a second of its happening", async () => {
   await live(page);
   const took = [];
   for (const wanted of ["web.1", "web.2", "web.3"]) {
-    const line = demo.line(new RegExp(`^\\S+ +(acme-shop) +(${wanted}) +restart `));
+    const line = demo.line(new RegExp(`^\\S+ \\S+ +(acme-shop) +(${wanted}) +restart `));
     const asked = await fetch(`${demo.url}/hooks/restart/acme-shop?key=demo-hook`, { method: "POST", body: JSON.stringify({ dyno: wanted }) });
     assert.equal(asked.status, 202);
     const [, app, dyno] = await line;
@@ -124,7 +124,7 @@ for (const javaScriptEnabled of [true, false]) {
     assert.equal(await sure.isVisible(), false, "one click does not restart");
     await page.locator("summary", { hasText: "Restart…" }).click();
     await sure.click();
-    await page.waitForURL(/\/apps\/acme-pay\/dynos\/web\.1$/);
+    await page.waitForURL(/\/apps\/acme-pay\/dynos\/web\.1\?told=\d+$/);
     for (let tries = 0; !/manual restart/.test(await page.textContent("main")); tries += 1) {
       assert.ok(tries < 50, "the decision is shown");
       await page.waitForTimeout(200);
@@ -134,6 +134,114 @@ for (const javaScriptEnabled of [true, false]) {
     await close();
   });
 }
+
+/** The JSON API, as a script uses it. */
+const api = (path, body) => fetch(`${demo.url}/api/v1/${path}`, {
+  method: "POST", body: JSON.stringify(body),
+  headers: { authorization: "Basic " + btoa(`${demo.credentials.username}:${demo.credentials.password}`) },
+});
+
+test("a refused restart is answered above the page, and a paused dyno has no live button", async () => {
+  const { page, close } = await open("/apps/acme-pay/dynos/web.2", { ...phone, javaScriptEnabled: false });
+  await page.locator("summary", { hasText: "Restart…" }).click();
+  // Paused in another window, while the confirmation was open.
+  assert.equal((await api("pause", { app: "acme-pay", for: "30m", reason: "load test" })).status, 200);
+  await page.getByRole("button", { name: "Yes, restart web.2" }).click();
+  const answer = page.getByRole("status", { name: "Answer" });
+  assert.match(await answer.textContent(), /web\.2 was not restarted: .*paused.*heroku ps:restart web\.2 -a acme-pay/s);
+  const box = await answer.boundingBox();
+  assert.ok(box.y >= 0 && box.y + box.height < phone.viewport.height, "it is on the first screen");
+  assert.equal(await page.getByText("Yes, restart web.2").count(), 0, "no button that must fail");
+  const way = page.locator("#restart");
+  assert.match(await way.textContent(), /paused: .*load test.*heroku ps:restart web\.2 -a acme-pay/s);
+  await way.getByRole("button", { name: "Resume acme-pay" }).click();
+  assert.match(await page.getByRole("status", { name: "Answer" }).textContent(), /allowed again/);
+  await close();
+});
+
+test("a restart that did not help is not green", async () => {
+  const { page, close } = await open("/apps/acme-search");
+  await until(page, () => [...document.querySelectorAll(".then.bad")].some((row) => /it did not help/.test(row.textContent)));
+  const green = await page.locator(".then.good").allTextContents();
+  assert.ok(green.every((text) => !/did not help/.test(text)), green.join("\n"));
+  await close();
+});
+
+test("decisions are filtered by day without a script, and refusals stay behind", async () => {
+  const { page, close } = await open("/decisions", { javaScriptEnabled: false });
+  const badges = () => page.locator(".decisions .badge").allTextContents();
+  assert.ok((await badges()).includes("Restart"));
+  assert.ok(await page.locator("h2.day").count() >= 1);
+  await page.getByLabel("App").selectOption("acme-shop");
+  await page.getByLabel("Show").selectOption("hold");
+  await page.getByRole("button", { name: "Filter" }).click();
+  assert.match(page.url(), /app=acme-shop&dyno=&kind=hold/);
+  assert.deepEqual([...new Set(await badges())], ["Not restarted"]);
+  const apps = await page.locator(".decisions .what a").allTextContents();
+  assert.ok(apps.length > 0 && apps.every((app) => app.startsWith("acme-shop ")), apps.join());
+  await page.getByLabel("Dyno").fill("web.1");
+  await page.getByLabel("Reason").fill("queued");
+  await page.getByRole("button", { name: "Filter" }).click();
+  const dynos = await page.locator(".decisions .what b").allTextContents();
+  assert.ok(dynos.every((dyno) => dyno === "web.1"), dynos.join());
+  await page.getByRole("link", { name: "Clear" }).click();
+  assert.equal(new URL(page.url()).search, "");
+  await page.goto(`${demo.url}/`);
+  const overview = await page.locator("#decided li").evaluateAll((rows) => rows.map((row) => row.textContent));
+  assert.ok(overview.every((row) => !/waiting for its turn|cooling down for/.test(row)), overview.join("\n"));
+  await page.getByRole("link", { name: "Not restarted, and why" }).click();
+  assert.ok((await badges()).includes("Not restarted"));
+  await close();
+});
+
+test("times are the reader's, relative first, with UTC as their title", async () => {
+  const { page, close } = await open("/decisions", { timezoneId: "Asia/Kolkata" });
+  await until(page, () => /Asia\/(Kolkata|Calcutta)/.test(document.getElementById("zone").textContent));
+  const [text, title, utc] = await page.locator(".what time").first().evaluate((time) => [time.textContent, time.title, time.dateTime]);
+  assert.match(text, /^\d+ (s|min|h) ago · .*\d\d:\d\d$/);
+  assert.match(title, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
+  const there = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit" }).format(new Date(utc));
+  assert.ok(text.endsWith(there), `${text} is ${there} in Kolkata`);
+  await close();
+});
+
+test("a chart has units and clock times, its values under the pointer, and tells deploys apart", async () => {
+  const { page, close } = await open("/apps/acme-shop/dynos/web.1");
+  await live(page);
+  await until(page, () => [...document.querySelectorAll(".plot .y span")].map((label) => label.textContent.trim()).join() ===
+    "512 MB 100%,256 MB 50%,0");
+  assert.match(await page.locator(".axis time").first().textContent(), /\d\d:\d\d$/);
+  const chart = page.locator(".plot svg");
+  // An update may replace the chart at any moment, so the pointer moves until it is read.
+  let read = "";
+  for (let tries = 0; !/\d\d:\d\d: \d+ MB, \d+% of the quota$/.test(read); tries += 1) {
+    assert.ok(tries < 100, read);
+    const box = await chart.boundingBox();
+    if (box) await page.mouse.move(box.x + box.width - 3 - tries % 3, box.y + box.height / 2);
+    read = await page.textContent(".readout");
+  }
+  assert.match(await page.locator(".marks").textContent(), /Restarted by dynowarden/);
+  const color = (selector) => page.locator(selector).first().evaluate((path) => getComputedStyle(path).stroke);
+  const bad = await page.evaluate(() => { const at = document.createElement("i"); at.style.color = "var(--bad)"; document.body.append(at); return getComputedStyle(at).color; });
+  assert.notEqual(await color("path.ours"), bad, "our restarts are not red");
+  await page.goto(`${demo.url}/apps/acme-pay/dynos/web.1`);
+  await until(page, () => /v2 deployed/.test((document.querySelector(".marks") ?? document.body).textContent));
+  assert.ok(await page.locator("path.deploy").count() >= 1);
+  await close();
+});
+
+test("a finger hits every link and button", async () => {
+  const { page, close } = await open("/", phone);
+  for (const path of ["/", "/decisions", "/apps/acme-shop", "/apps/acme-shop/dynos/web.1"]) {
+    await page.goto(demo.url + path);
+    const small = await page.evaluate(() => [...document.querySelectorAll("main a, main button, main summary, main select, header.top a")]
+      .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height > 1)
+      .filter((one) => one.getBoundingClientRect().height < 43.5)
+      .map((one) => `${one.outerHTML.slice(0, 80)} ${one.getBoundingClientRect().height}`));
+    assert.deepEqual(small, [], path);
+  }
+  await close();
+});
 
 test("the keyboard reaches everything, and an update does not take its place away", async () => {
   const { page, close } = await open();

@@ -956,11 +956,13 @@ fn wrong_notifiers_are_rejected_with_the_reason() {
     for (text, expect) in [
         (
             "[[notify]]\nurl = 'https://h'",
-            "notify.type (dynowarden.toml line 1): type is missing; allowed: slack, webhook or email",
+            "notify.type (dynowarden.toml line 1): type is missing; allowed: slack, webhook, email, pagerduty, \
+             teams or discord",
         ),
         (
             "[[notify]]\ntype = 'pager'\nurl = 'https://h'",
-            "notify.type (dynowarden.toml line 2): read \"pager\"; allowed: slack, webhook or email",
+            "notify.type (dynowarden.toml line 2): read \"pager\"; allowed: slack, webhook, email, pagerduty, \
+             teams or discord",
         ),
         (
             "[[notify]]\ntype = 'slack'\nurl = 'https://h/a'\nsecret = 'x'",
@@ -1101,11 +1103,12 @@ fn the_example_file_shows_every_key_and_is_valid() {
         .file("/etc/dynowarden/tls/privkey.pem", &key)
         .env("PAGER_URL", "https://pager.example.com/?token=h")
         .env("SCRIPT_SECRET", "i")
-        .env("MAIL_PASSWORD", "j");
+        .env("MAIL_PASSWORD", "j")
+        .env("TEAMS_URL", "https://example.com/workflows/k");
     let settings = machine.load(Needs::Serving).unwrap_or_else(|problems| panic!("{problems}\n{whole}"));
     assert_eq!(settings.apps[0].plan.policy.process_types.len(), 2);
     assert_eq!((settings.defaults.rules.len(), settings.apps[0].plan.rules.len()), (4, 1));
-    assert_eq!(settings.notifiers.len(), 6);
+    assert_eq!(settings.notifiers.len(), 9);
 
     let mut section = "";
     let mut shown = Vec::new();

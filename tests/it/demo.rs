@@ -42,11 +42,12 @@ impl Drop for Demo {
     }
 }
 
-/// The parts of a line after its time: app, dyno, who, text.
+/// The parts of a line after its time: app, dyno, word, text.
 fn parts(line: &str) -> Option<(&str, &str, &str, &str)> {
-    let (_, line) = line.split_once("  ")?;
-    let [app, dyno, who] = [line.get(..12)?, line.get(13..20)?, line.get(21..30)?];
-    Some((app.trim(), dyno.trim(), who.trim(), line.get(31..)?))
+    let mut columns = line.split("  ").map(str::trim).filter(|column| !column.is_empty()).skip(1);
+    let (app, dyno, word) = (columns.next()?, columns.next()?, columns.next()?);
+    let text = columns.next()?;
+    Some((app, dyno, word, &line[line.find(text)?..]))
 }
 
 #[test]
@@ -55,16 +56,15 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
     let demo = Demo::start(&["--speed", "60", "--seed", "1"]);
     let first = demo.line("the first line");
     assert!(first.starts_with("status page   http://admin:demo-admin@127.0.0.1:"), "{first}");
-    let chapters: [(&str, &str, &str); 12] = [
+    let chapters: [(&str, &str, &str); 11] = [
         ("acme-shop", "heroku", "Error R14 (Memory quota exceeded)"),
         ("acme-shop", "restart", "R14 (Memory quota exceeded) at 51"),
         ("acme-shop", "hold", "waiting for its turn behind web."),
         ("acme-shop", "back", "up again after "),
-        ("acme-shop", "message", "; restarting helped 3 of 3"),
+        ("acme-shop", "message", ": the restart helped all 3 dynos"),
         ("acme-shop", "proof", "memory 51"),
         ("acme-search", "hold", "cooling down for 10m after its last restart"),
-        ("acme-search", "message", "restarting does not help"),
-        ("acme-search", "message", "gave up after too many restarts"),
+        ("acme-search", "message", "gave up: restarting does not help"),
         ("acme-blog", "heroku", "State changed from up to crashed"),
         ("acme-pay", "heroku", "Release v2 created by "),
         ("acme-pay", "heroku", "State changed from starting to up"),
@@ -77,6 +77,7 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
             missing.retain(|chapter| (chapter.0, chapter.1) != (app, who) || !text.contains(chapter.2));
         }
         printed.push(line);
+        assert!(printed.len() < 400, "{missing:?} did not come: {printed:#?}");
     }
     let restarted: Vec<_> =
         printed.iter().filter_map(|line| parts(line)).filter(|line| line.2 == "restart").collect();
@@ -91,5 +92,5 @@ fn demo_stops_after_its_time_and_prints_a_summary() {
     let printed: Vec<String> = demo.lines.iter().collect();
     assert!(demo.child.wait().expect("it ran").success());
     let last = printed.last().expect("it says something");
-    assert!(last.starts_with("restarts: ") && last.contains("one dyno at a time"), "{last}");
+    assert!(last.contains(" restarts, one dyno at a time, "), "{last}");
 }

@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use dynowarden::ui::assets::Assets;
+use dynowarden::ui::decisions_page::{Asked, decisions_page};
 use dynowarden::ui::dyno::{app_page, dyno_page};
 use dynowarden::ui::facts::{Facts, PauseFacts};
 use dynowarden::ui::json::DynosJson;
 use dynowarden::ui::layout::Layout;
-use dynowarden::ui::overview::{Overview, decisions_page};
+use dynowarden::ui::overview::Overview;
 use dynowarden::ui::parts::{Change, changes};
 use dynowarden_core::ident::AppName;
 use flate2::Compression;
@@ -17,7 +18,14 @@ use flate2::write::GzEncoder;
 
 fn with_frame<T>(act: impl FnOnce(&Layout<'_>) -> T) -> T {
     let assets = Assets::embedded();
-    act(&Layout { assets: &assets, seen: "7-1", token: "t0k3n", version: "0.0.0" })
+    act(&Layout {
+        assets: &assets,
+        seen: "7-1",
+        token: "t0k3n",
+        version: "0.0.0",
+        told: None,
+        public_url: None,
+    })
 }
 
 fn overview(facts: &Facts) -> String {
@@ -94,7 +102,17 @@ fn text_from_outside_is_escaped_on_every_page() {
             Overview::new(frame, &facts).page(frame, &facts),
             app_page(frame, &facts, app, NonZeroUsize::MIN),
             dyno_page(frame, &facts, app, &app.dynos[3]),
-            decisions_page(frame, &facts, Some(&harm)),
+            decisions_page(
+                frame,
+                &facts,
+                &Asked {
+                    app: harm.to_string(),
+                    dyno: harm.to_string(),
+                    code: harm.to_string(),
+                    ..Asked::default()
+                },
+                Some(&harm),
+            ),
         ]
         .map(maud::Markup::into_string)
     });
@@ -208,7 +226,7 @@ fn a_page_without_dynos_or_decisions_says_so() {
     facts.apps[0].drain = Default::default();
     facts.apps[0].name = name;
     let page = overview(&facts);
-    for text in ["No logs received yet", "No dynos yet", "nothing received yet", "No decisions yet"] {
+    for text in ["No logs received yet", "No dynos yet", "nothing received yet", "No restarts yet"] {
         assert!(page.contains(text), "{text}");
     }
 }

@@ -144,6 +144,15 @@ impl PublicUrl {
         self.path_of(app).map(|path| format!("{scheme}://{userinfo}@{}{path}", self.place.authority()))
     }
 
+    /// The address of our own page at `path`, which begins with a slash.
+    pub fn page(&self, path: &str) -> String {
+        let prefix = match &self.path {
+            PublicPath::Prefix(prefix) => prefix,
+            PublicPath::Whole(whole) => whole.rfind("/logs").map_or("", |logs| &whole[..logs]),
+        };
+        format!("{}{prefix}{path}", self.place.shown())
+    }
+
     /// The host, in lower case.
     pub fn host(&self) -> &str {
         &self.place.host

@@ -10,6 +10,7 @@ pub mod api;
 pub mod backoff;
 pub mod calendar;
 pub mod codes;
+pub mod columns;
 pub mod days;
 pub mod dedup;
 pub mod detect;

@@ -471,8 +471,38 @@ pub const NOTIFIER_DOWN_TRIES: u32 = 3;
 /// Bytes read of a receiver's response: Slack's errors are one word.
 pub const RECEIVER_ANSWER_BYTES_MAX: usize = 4096;
 
+/// How long a loud message waits for others of its incident: what one event causes is decided within moments.
+pub const LOUD_WAIT: Duration = Duration::from_secs(2);
+
+/// The longest time that a loud message waits after another one of its incident; people are told within 30 s.
+pub const LOUD_APART_MAX: Duration = Duration::from_secs(25);
+
+/// Ids of incidents that are remembered, to keep them unique: two in one millisecond need another name.
+pub const INCIDENT_IDS_REMEMBERED: usize = 64;
+
 /// How long a shutdown waits for messages on their way.
 pub const LAST_MESSAGES_WAIT: Duration = Duration::from_secs(5);
+
+/// How often `history --follow` looks for new decisions.
+pub const HISTORY_FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// Decisions that `history --follow` knows to be printed: several pages of the newest.
+pub const HISTORY_FOLLOWED: usize = 1000;
+
+/// Decisions whose repeats the log holds back; beyond it, the oldest is forgotten and logged again.
+pub const LOGGED_HOLDS_REMEMBERED: usize = 4096;
+
+/// How often the log repeats the same refusal of one dyno.
+pub const LOG_HOLD_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// How long a scrape of `/metrics` waits for the dynos' state; Prometheus itself waits 10 s by default.
+pub const METRICS_STATUS_WAIT: Duration = Duration::from_secs(2);
+
+/// Answers to forms of the status page that are kept for the page that shows them.
+pub const FORM_ANSWERS_MAX: usize = 64;
+
+/// How long `healthcheck` waits for the daemon on the same machine; Docker and Compose wait 30 s by default.
+pub const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 // === Settings ===
 

@@ -18,12 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
 use crate::clock::Clock;
+use crate::commands::columns;
 use crate::commands::demo::story::Story;
 use crate::commands::serve::cancel_on_signal;
 use crate::config::settings::Settings;
 use crate::config::{self, Needs, Sources};
 use crate::daemon::{self, Running};
 use crate::telemetry;
+use crate::terminal::Colour;
 use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 use heroku_sim::app::AppSpec;
@@ -76,7 +78,7 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     let (lines, records) = (heroku.lines(), handle.records());
     let stopped = shutdown.clone();
     let story = tokio::spawn(async move {
-        let mut story = Story::new(names);
+        let mut story = Story::new(names, columns(Colour::on(&io::stdout())));
         stopped.run_until_cancelled(story.print(lines, records, letters)).await;
         story
     });
@@ -169,8 +171,8 @@ fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
          simulated time runs {}x as fast as real time; seed {}\n\
          \n\
          {leaks} leaks, {plateau} needs more than its quota, {crashes} crashes, {deploys} is deployed.\n\
-         heroku: lines from the platform. message: notifications. All others: what dynowarden does, and \
-         why.\n",
+         \"heroku\" lines come from the platform, \"message\" lines are notifications, everything else is \
+         what dynowarden does, and why.\n",
         args.speed,
         args.seed
     )

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::commands::demo::people::Letter;
+use dynowarden_core::columns::Columns;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::{Action, Decision, MemoryAfterRestart, Record, RestartResult};
@@ -18,6 +18,7 @@ use heroku_sim::line::{LogLine, Source};
 
 pub(super) struct Story {
     apps: Vec<AppName>,
+    columns: Columns,
     /// The last error of each dyno; it repeats every 20 s and is printed once.
     errors: HashMap<(AppName, String), Vec<u8>>,
     /// The last refusal of each dyno; it repeats with every error.
@@ -37,8 +38,9 @@ struct Tally {
 
 impl Story {
     /// A story of `apps`, in the order of their ids.
-    pub(super) fn new(apps: Vec<AppName>) -> Self {
-        Self { apps, errors: HashMap::new(), holds: HashMap::new(), tally: Tally::default() }
+    pub(super) fn new(apps: Vec<AppName>, mut columns: Columns) -> Self {
+        apps.iter().for_each(|app| columns.fit(app.as_str(), "web.1"));
+        Self { apps, columns, errors: HashMap::new(), holds: HashMap::new(), tally: Tally::default() }
     }
 
     /// Prints until one of the sources ends or the reader is gone, as after `| head`.
@@ -60,7 +62,7 @@ impl Story {
                     Err(RecvError::Lagged(_)) => Vec::new(),
                     Err(RecvError::Closed) => return,
                 },
-                Some(letter) = letters.recv() => letter_lines(&letter),
+                Some(letter) = letters.recv() => self.letter_lines(&letter),
             };
             let mut out = io::stdout().lock();
             if printed.iter().any(|line| writeln!(out, "{line}").is_err()) {
@@ -78,8 +80,8 @@ impl Story {
             dynos => format!("; dynos given up because restarts did not help: {dynos}"),
         };
         format!(
-            "restarts: {restarts}, one dyno at a time, out for {} on average; decisions not to restart, each \
-             with its reason: {refusals}{given_up}",
+            "{restarts} restarts, one dyno at a time, {} down on average; {refusals} times decided not to \
+             restart, each with its reason{given_up}",
             spoken(mean)
         )
     }
@@ -97,8 +99,8 @@ impl Story {
         } else {
             text.starts_with("Release v")
         };
-        (is_news && is_platform)
-            .then(|| formatted(line.at, line.app.as_str(), &line.procid, "heroku", text.trim_end()))
+        let place = (line.app.as_str(), Some(line.procid.as_str()));
+        (is_news && is_platform).then(|| self.columns.line(line.at, place, "heroku", text.trim_end()))
     }
 
     fn record(&mut self, record: &Record) -> Option<String> {
@@ -106,7 +108,8 @@ impl Story {
         match record {
             Record::MemoryAfterRestart(MemoryAfterRestart { app: id, dyno, memory, .. }) => {
                 let text = format!("{memory} after the restart");
-                Some(formatted(memory.at, &app(*id), &dyno.to_string(), "memory", &text))
+                let (app, dyno) = (app(*id), dyno.to_string());
+                Some(self.columns.line(memory.at, (&app, Some(&dyno)), "memory", &text))
             }
             Record::Decision(decision) => {
                 if matches!(decision.action, Action::Hold(_)) {
@@ -116,8 +119,9 @@ impl Story {
                 if self.repeats(decision) {
                     return None;
                 }
-                let dyno = decision.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
-                Some(formatted(decision.at, &app, &dyno, decision.action.word(), &decision.reason()))
+                let dyno = decision.dyno.as_ref().map(ToString::to_string);
+                let word = decision.action.word();
+                Some(self.columns.line(decision.at, (&app, dyno.as_deref()), word, &decision.reason()))
             }
             Record::Outcome(outcome) => {
                 match &outcome.result {
@@ -129,7 +133,8 @@ impl Story {
                     _ => {}
                 }
                 let (label, text) = (outcome.result.label(), outcome.result.to_string());
-                Some(formatted(outcome.at, &app(outcome.app), &outcome.dyno.to_string(), label, &text))
+                let (app, dyno) = (app(outcome.app), outcome.dyno.to_string());
+                Some(self.columns.line(outcome.at, (&app, Some(&dyno)), label, &text))
             }
             // Printed when its message arrives.
             Record::Notice(notice) => {
@@ -151,16 +156,13 @@ impl Story {
             }
         }
     }
-}
 
-fn letter_lines(letter: &Letter) -> Vec<String> {
-    let mut lines = vec![formatted(letter.at, &letter.app, &letter.dyno, "message", &letter.title)];
-    for (dyno, proof) in &letter.proofs {
-        lines.push(formatted(letter.at, &letter.app, dyno, "proof", proof));
+    fn letter_lines(&mut self, letter: &Letter) -> Vec<String> {
+        let dyno = Some(letter.dyno.as_str()).filter(|dyno| !dyno.is_empty());
+        let mut lines = vec![self.columns.line(letter.at, (&letter.app, dyno), "message", &letter.title)];
+        for (dyno, proof) in &letter.proofs {
+            lines.push(self.columns.line(letter.at, (&letter.app, Some(dyno)), "proof", proof));
+        }
+        lines
     }
-    lines
-}
-
-fn formatted(at: Timestamp, app: &str, dyno: &str, who: &str, text: &str) -> String {
-    format!("{}  {app:<12} {dyno:<7} {who:<9} {text}", at.strftime("%H:%M:%S"))
 }

@@ -178,7 +178,9 @@ async fn queries_are_checked() {
         ("/api/v1/decisions?limit=%3Cb%3E", 400),
         ("/api/v1/decisions?cursor=x", 400),
         ("/api/v1/events?as=xml", 400),
-        ("/decisions?cursor=x", 200),
+        ("/decisions?cursor=x", 400),
+        ("/decisions?kind=left", 400),
+        ("/decisions?kind=all&app=acme&dyno=web.1&code=gone&since=24h", 200),
         ("/apps/acme?page=0", 200),
     ] {
         assert_eq!(get(&service, path, &[]).await.status().as_u16(), expect, "{path}");
@@ -247,7 +249,7 @@ async fn streams_send_events_and_end_at_shutdown() {
     until(&mut json, "notice").await;
     assert!(until(&mut html, "said").await.contains("data: acme: the API answers again"));
     // The changed parts follow, and then nothing but heartbeats.
-    assert!(until(&mut html, "part").await.contains("data: decided\n"));
+    assert!(until(&mut html, "part").await.contains("data: headline\n"));
     let quiet = tokio::time::timeout(Duration::from_secs(60), async {
         while let Some(text) = next(&mut html).await {
             if text == ":\n\n" {

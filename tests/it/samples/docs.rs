@@ -14,11 +14,13 @@ const TEXTS: &[&str] = &[
     "SECURITY.md",
     "docs/api.md",
     "docs/architecture.md",
+    "docs/fit.md",
     "docs/install.md",
     "docs/operations.md",
     "docs/page.md",
     "docs/performance.md",
     "docs/states.md",
+    "docs/troubleshooting.md",
     "docs/webhook.md",
 ];
 

@@ -7,7 +7,7 @@ use dynowarden::cli::{Cli, Command};
 use dynowarden::config::settings::Database;
 use serde_json::Value;
 
-use crate::samples::{filled_in, read, serves};
+use crate::samples::{filled_in, read, serves, yaml};
 
 /// The initial state of a container of the image.
 pub(super) struct Image {
@@ -64,6 +64,21 @@ fn the_image_serves_as_an_unprivileged_user() {
 }
 
 #[test]
+fn the_image_and_compose_ask_the_daemon_for_its_health() {
+    let image = Image::read();
+    let command = image.last("HEALTHCHECK").strip_prefix("CMD ").expect("a command");
+    let words: Vec<String> = serde_json::from_str(command).expect("the exec form");
+    assert!(matches!(Cli::parse_from(&words).into_command(), Command::Healthcheck(_)));
+    for (file, service) in
+        [("deploy/compose.yaml", "dynowarden"), ("deploy/compose.replicas.yaml", "warden-1")]
+    {
+        let test = yaml(file)["services"][service]["healthcheck"]["test"].clone();
+        let test: Vec<String> = serde_json::from_value(test).expect("a list of words");
+        assert_eq!((&*test[0], &test[1..]), ("CMD", &*words), "{file}");
+    }
+}
+
+#[test]
 fn the_image_keeps_history_in_the_volume_and_exposes_the_port() {
     let image = Image::read();
     let mut env = image.env.clone();
@@ -93,7 +108,17 @@ fn the_image_builder_has_the_required_rust() {
     }
     // cargo rejects a manifest whose members or targets are missing.
     let ignored = read(".dockerignore");
-    for part in ["Cargo.toml", "Cargo.lock", "src", "crates", "benches", "tests", "migrations"] {
+    for part in [
+        "build.rs",
+        "dynowarden.example.toml",
+        "Cargo.toml",
+        "Cargo.lock",
+        "src",
+        "crates",
+        "benches",
+        "tests",
+        "migrations",
+    ] {
         assert!(ignored.lines().any(|line| line == format!("!{part}")), ".dockerignore keeps {part} out");
     }
     for member in manifest["workspace"]["members"].as_array().expect("members") {

@@ -40,6 +40,16 @@ fn serves(env: &BTreeMap<String, String>, files: &BTreeMap<&str, &str>) -> Setti
     settings
 }
 
+/// The settings of a sample, with the secrets and the app that its user adds.
+#[track_caller]
+pub(crate) fn serves_with_secrets(env: &BTreeMap<String, String>) -> Settings {
+    let mut env = env.clone();
+    for name in ["HEROKU_API_KEY", "HEROKU_APP", "DRAIN_PASSWORD", "ADMIN_PASSWORD", "SLACK_URL"] {
+        env.insert(name.to_owned(), filled_in(name).to_owned());
+    }
+    serves(&env, &BTreeMap::new())
+}
+
 /// The values that a user of a sample would fill in.
 fn filled_in(name: &str) -> &'static str {
     match name {
@@ -47,6 +57,7 @@ fn filled_in(name: &str) -> &'static str {
         "HEROKU_APP" => "acme",
         "DRAIN_PASSWORD" | "POSTGRES_PASSWORD" => "0123456789abcdef0123456789abcdef",
         "ADMIN_PASSWORD" => "fedcba9876543210",
+        "SLACK_URL" => "https://hooks.slack.com/services/T000/B000/0123456789",
         "WARDEN_HOST" => "warden.example.com",
         _ => "",
     }
@@ -105,6 +116,8 @@ fn compose_runs_one_daemon_with_its_history_in_a_volume() {
     assert!(!settings.apps[0].plan.dry_run);
     assert_eq!(texts(&service["ports"]), [format!("127.0.0.1:8080:{}", settings.port)]);
     assert_eq!(texts(&service["volumes"]), [format!("record:{}", image.volume)]);
+    let passed = &service["env_file"][0];
+    assert_eq!((&passed["path"], &passed["required"]), (&".env".into(), &false.into()), "every variable");
     assert!(compose["volumes"]["record"].is_object(), "the volume is declared");
 }
 
@@ -167,7 +180,8 @@ fn the_deploy_button_asks_for_every_required_setting() {
             // Heroku makes 32 random octets in hex, different each time.
             (None, Some("secret")) => format!("{:x}{:062x}", 0xab, env.len() + 1),
             (None, None) => {
-                assert_eq!(ask["required"], true, "{name} has a value, or makes one, or is asked for");
+                let is_asked = ask["required"] == true || name == "SLACK_URL";
+                assert!(is_asked, "{name} has a value, or makes one, or is asked for");
                 filled_in(name).to_owned()
             }
             other => panic!("{name}: {other:?}"),
@@ -179,6 +193,7 @@ fn the_deploy_button_asks_for_every_required_setting() {
     let settings = serves(&env, &BTreeMap::new());
     assert!(settings.apps[0].plan.dry_run, "the button's first run touches nothing");
     assert!(settings.admin_password.is_some());
+    assert_eq!(settings.notifiers.len(), 1, "the button asks for Slack");
     assert_eq!(settings.port, 34567);
 }
 

@@ -31,6 +31,7 @@ impl Notifier {
             on: Kind::DEFAULT.into(),
             repeat: secs(4 * 3600),
             tag: 1,
+            window: secs(30),
         };
         let mono = Now { mono: Duration::ZERO, wall: now };
         Self { born: now, incidents: Incidents::new(plan, mono), sent: BTreeMap::new() }

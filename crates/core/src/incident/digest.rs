@@ -210,8 +210,7 @@ impl Incidents {
         }
         self.digest_due = Some(daily.next_after(self.now.wall));
         let tally = std::mem::take(&mut self.tally);
-        self.made += 1;
-        let incident = format!("digest-{:08x}-{}", self.plan.tag, self.made);
+        let incident = self.incident_id("digest");
         let paragraphs = tally.paragraphs(|app| self.app_name(app).to_string());
         let apps = paragraphs.iter().map(|(app, _)| self.app_name(*app)).collect();
         let text = text::digest(tally.restarts(), paragraphs.into_iter().map(|(_, text)| text).collect());

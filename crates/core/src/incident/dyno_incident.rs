@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::codes::Code;
 use crate::ident::{AppId, DynoName, ProcessType};
 use crate::incident::kind::Kind;
-use crate::incident::message::{DynoReport, Improved, Message, Phase, RestartEffect};
+use crate::incident::message::{DynoReport, Improved, Links, Message, Phase, RestartEffect};
 use crate::incident::schedule::NotificationSchedule;
 use crate::incident::state::State;
 use crate::incident::{Plan, WatchedApp, text};
@@ -41,6 +41,8 @@ pub(super) struct AffectedDyno {
     pub(super) no_help: Option<Duration>,
     /// What else the engine reported about it.
     pub(super) note: Option<String>,
+    /// The kinds of notices about it.
+    pub(super) noticed: BTreeSet<Kind>,
     /// How long it was out in this incident's restart.
     out_for: Option<Duration>,
     /// How long after its previous restart, before this incident, the error came back.
@@ -69,11 +71,18 @@ impl DynoIncident {
         self.app == app && self.dynos.keys().any(|name| name.as_ref() == dyno)
     }
 
-    /// Whether it accepts another dyno of the same formation.
-    pub(super) fn accepts(&self, app: AppId, dyno: Option<&DynoName>) -> bool {
+    /// Whether it accepts another dyno of the same formation. This does not depend on what was sent, so that
+    /// an incident is the same for every notifier.
+    pub(super) fn accepts(
+        &self,
+        app: AppId,
+        dyno: Option<&DynoName>,
+        window: Duration,
+        now: Duration,
+    ) -> bool {
         self.app == app
             && self.process_type.as_ref() == dyno.map(DynoName::process_type)
-            && self.schedule.sent.is_empty()
+            && now < self.opened.mono.saturating_add(window)
             && self.dynos.len() < limits::INCIDENT_DYNOS_MAX
     }
 
@@ -81,8 +90,8 @@ impl DynoIncident {
         self.dynos.entry(dyno).or_insert_with(|| AffectedDyno::new(now))
     }
 
-    pub(super) fn request(&mut self, kind: Kind, plan: &Plan, now: Duration) {
-        self.schedule.request(kind, plan, now);
+    pub(super) fn request(&mut self, kind: Kind, is_new: bool, plan: &Plan, now: Duration) {
+        self.schedule.request(kind, is_new, plan, now);
     }
 
     pub(super) fn forget(&mut self, dyno: &DynoName) {
@@ -93,7 +102,7 @@ impl DynoIncident {
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
         let watch_for = plan.apps[self.app.0 as usize].watch_for;
         let repeat = self.schedule.repeat_at(plan).filter(|_| self.stands());
-        [self.schedule.due, repeat, Some(self.over_at(watch_for))].into_iter().flatten()
+        [self.schedule.due, repeat, Some(self.over_at(watch_for, plan.window))].into_iter().flatten()
     }
 
     /// Whether a person is still needed.
@@ -104,15 +113,15 @@ impl DynoIncident {
         self.dynos.values().any(stands)
     }
 
-    pub(super) fn is_over(&self, watch_for: Duration, now: Duration) -> bool {
-        self.schedule.due.is_none() && self.over_at(watch_for) <= now
+    pub(super) fn is_over(&self, watch_for: Duration, window: Duration, now: Duration) -> bool {
+        self.schedule.due.is_none() && self.over_at(watch_for, window) <= now
     }
 
-    fn over_at(&self, watch_for: Duration) -> Duration {
+    fn over_at(&self, watch_for: Duration, window: Duration) -> Duration {
         let needed_person = self.schedule.sent.iter().any(|kind| kind.is_loud());
         let quiet = if needed_person { limits::TROUBLE_QUIET } else { limits::INCIDENT_QUIET };
         let over = self.dynos.values().map(|dyno| dyno.over_at(watch_for, quiet));
-        let last = over.max().unwrap_or_default();
+        let last = over.max().unwrap_or_default().max(self.opened.mono.saturating_add(window));
         last.min(self.opened.mono.saturating_add(limits::INCIDENT_SPAN_MAX).max(self.given_up_until()))
     }
 
@@ -151,8 +160,10 @@ impl DynoIncident {
     }
 
     pub(super) fn message(&mut self, kind: Kind, phase: Phase, app: &WatchedApp, now: Now) -> Message {
-        let dynos: Vec<DynoReport> =
+        let mut dynos: Vec<DynoReport> =
             self.dynos.iter().map(|(name, dyno)| dyno.report(name.as_ref(), now.mono)).collect();
+        // Stable, so that dynos are in the order of their names otherwise.
+        dynos.sort_by_key(|dyno| !dyno.is_restarted());
         let process_type = self.process_type.as_ref().map_or("", |process_type| process_type.as_str());
         let open_for = now.mono.saturating_sub(self.opened.mono);
         let (title, body) = text::dyno_incident((&app.name, process_type), &dynos, (kind, phase), open_for);
@@ -167,6 +178,7 @@ impl DynoIncident {
             title,
             body,
             dynos,
+            links: Links::default(),
         }
     }
 }
@@ -184,6 +196,7 @@ impl AffectedDyno {
             last_event: now,
             no_help: None,
             note: None,
+            noticed: BTreeSet::new(),
             out_for: None,
             returned_after: None,
             back_after: None,
@@ -221,7 +234,8 @@ impl AffectedDyno {
     fn hold(&mut self, hold: &Hold, now: Duration) {
         match &self.state {
             State::Heard | State::Held { .. } | State::Notified | State::DryRun | State::Gone => {
-                self.state = State::Held { reason: hold.to_string() };
+                let is_next = matches!(hold, Hold::Queued { .. } | Hold::FormationOut { .. });
+                self.state = State::Held { reason: hold.to_string(), is_next };
             }
             // These may still be lines of the replaced process.
             State::Back { since, .. }
@@ -239,7 +253,7 @@ impl AffectedDyno {
 
     pub(super) fn fail(&mut self, result: &RestartResult) {
         let may_return = matches!(result, RestartResult::NotBack { .. } | RestartResult::DownAgain { .. });
-        self.state = State::Failed { text: result.to_string(), may_return };
+        self.state = State::Failed { text: result.to_string(), may_return, is_ours: true };
     }
 
     /// Notes the outcome of its restart; returns whether it had failed and is back after all.
@@ -258,7 +272,7 @@ impl AffectedDyno {
             RestartResult::Gone => self.state = State::Gone,
             // Refused for now: the engine retries, or a notice reports the failure.
             RestartResult::Refused(_) if !had_failed => {
-                self.state = State::Held { reason: outcome.result.to_string() };
+                self.state = State::Held { reason: outcome.result.to_string(), is_next: false };
             }
             RestartResult::NotBack { .. }
             | RestartResult::DownAgain { .. }
@@ -311,6 +325,9 @@ impl AffectedDyno {
             out_for: self.out_for,
             returned_after: self.returned_after,
             proof: self.proof.clone(),
+            is_next: matches!(self.state, State::Held { is_next: true, .. }),
+            came_back: self.no_help.is_some(),
+            is_broken: matches!(self.state, State::Failed { is_ours: false, .. }),
         };
         report.text = text::dyno(&report, &self.state, self.no_help, now);
         if let Some(note) = &self.note {

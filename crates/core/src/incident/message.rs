@@ -28,8 +28,19 @@ pub struct Message {
     pub title: String,
     /// Paragraphs.
     pub body: Vec<String>,
-    /// Empty if it is not about dynos.
+    /// Empty if it is not about dynos. Those that were acted upon come first.
     pub dynos: Vec<DynoReport>,
+    /// Set by the caller, which knows its own address.
+    pub links: Links,
+}
+
+/// Where a person reads more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Our page about the dyno, or about all apps.
+    pub page: Option<String>,
+    /// Heroku's metrics of the app.
+    pub dashboard: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +75,19 @@ pub struct DynoReport {
     pub returned_after: Option<Duration>,
     /// Set once it is known whether the restart helped.
     pub proof: Option<RestartEffect>,
+    /// Whether it waits for another restart and is then restarted itself.
+    pub is_next: bool,
+    /// Whether the error was back soon after a restart.
+    pub came_back: bool,
+    /// Whether it is down although dynowarden did not restart it.
+    pub is_broken: bool,
+}
+
+impl DynoReport {
+    /// Whether a restart of it was sent.
+    pub fn is_restarted(&self) -> bool {
+        matches!(self.state, "restarting" | "out" | "back" | "failed") && !self.is_broken
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +125,16 @@ impl Message {
             title,
             body,
             dynos: Vec::new(),
+            links: Links::default(),
         }
+    }
+}
+
+impl Links {
+    /// The links that there are, each with its name.
+    pub fn named(&self) -> Vec<(&'static str, String)> {
+        let named = [("Open in dynowarden", &self.page), ("Heroku metrics", &self.dashboard)];
+        named.into_iter().filter_map(|(name, url)| Some((name, url.clone()?))).collect()
     }
 }
 

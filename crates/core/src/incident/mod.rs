@@ -20,6 +20,7 @@
 mod admin;
 pub mod digest;
 mod dyno_incident;
+mod ids;
 pub mod kind;
 mod leaks;
 pub mod message;
@@ -34,11 +35,13 @@ pub mod stories;
 mod tests;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::api::ApiError;
+use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, AppName, DynoName, ProcessType};
 use crate::incident::digest::{DailyTime, Tally};
 use crate::incident::dyno_incident::{AffectedDyno, DynoIncident};
@@ -66,8 +69,11 @@ pub struct Plan {
     pub on: BTreeSet<Kind>,
     /// How often a loud message is repeated.
     pub repeat: Duration,
-    /// Part of the ids of messages; different for every notifier and every process.
+    /// Part of the ids of incidents; different for every process, and the same for its notifiers.
     pub tag: u32,
+    /// How long an incident accepts other dynos: the longest `group` of all notifiers, so that an incident is
+    /// the same for each of them.
+    pub window: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +115,8 @@ pub struct Incidents {
     digest_due: Option<Timestamp>,
     forgotten: u64,
     leaks: BTreeMap<(AppId, ProcessType), Leak>,
+    /// The last ids.
+    ids: VecDeque<String>,
     made: u64,
     messages: Vec<Message>,
     now: Now,
@@ -140,6 +148,7 @@ impl Incidents {
             incidents: BTreeMap::new(),
             forgotten: 0,
             leaks: BTreeMap::new(),
+            ids: VecDeque::new(),
             made: 0,
             messages: Vec::new(),
             now,
@@ -225,6 +234,7 @@ impl Incidents {
             .map(|back_at| now.mono.saturating_sub(*back_at));
         let id = self.incident_of(decision.app, decision.dyno.as_ref());
         let Some(incident) = self.incidents.get_mut(&id) else { return };
+        let is_new = !incident.has(decision.app, decision.dyno.as_ref());
         let affected = incident.dyno(decision.dyno.clone(), now.mono);
         affected.returned_after =
             affected.returned_after.or(returned_after.filter(|_| affected.reports == 0));
@@ -241,7 +251,7 @@ impl Incidents {
             }
         };
         if !is_told {
-            incident.request(kind, &self.plan, now.mono);
+            incident.request(kind, is_new, &self.plan, now.mono);
         }
     }
 
@@ -250,6 +260,9 @@ impl Incidents {
             return self.record_account_notice(&notice.what);
         };
         match &notice.what {
+            NoticeKind::ApiError(ApiError::Unauthorized) => {
+                self.record_alert(app, &HealthAlert::TokenRefused)
+            }
             NoticeKind::ApiError(error) => {
                 self.api_trouble(app, error, notice.what.to_string());
             }
@@ -266,7 +279,8 @@ impl Incidents {
                 self.change_dyno(app, notice, Kind::GiveUp, |dyno| dyno.state = state);
             }
             NoticeKind::Broken { .. } => {
-                let state = State::Failed { text: notice.what.to_string(), may_return: false };
+                let state =
+                    State::Failed { text: notice.what.to_string(), may_return: false, is_ours: false };
                 self.change_dyno(app, notice, Kind::Failure, |dyno| dyno.state = state);
             }
             NoticeKind::LinesLate { .. } => {
@@ -302,8 +316,10 @@ impl Incidents {
         let now = self.now.mono;
         let id = self.incident_of(app, notice.dyno.as_ref());
         let Some(incident) = self.incidents.get_mut(&id) else { return };
-        change(incident.dyno(notice.dyno.clone(), now));
-        incident.request(kind, &self.plan, now);
+        let affected = incident.dyno(notice.dyno.clone(), now);
+        change(affected);
+        let is_new = affected.noticed.insert(kind);
+        incident.request(kind, is_new, &self.plan, now);
     }
 
     fn record_outcome(&mut self, outcome: &Outcome) {
@@ -321,7 +337,7 @@ impl Incidents {
         let had_failed = affected.add_outcome(outcome, now.mono);
         // A recovery is news only if the failure was reported.
         if had_failed && incident.schedule.sent.iter().any(|kind| kind.is_loud()) {
-            incident.request(Kind::Recovered, &self.plan, now.mono);
+            incident.request(Kind::Recovered, false, &self.plan, now.mono);
         }
     }
 
@@ -337,26 +353,26 @@ impl Incidents {
     /// The open incident of the dyno: its own, else an unreported one of its formation, else a new one.
     fn incident_of(&mut self, app: AppId, dyno: Option<&DynoName>) -> u64 {
         let own = self.incidents.iter().find(|(_, incident)| incident.has(app, dyno)).map(|(id, _)| *id);
+        let (window, mono) = (self.plan.window, self.now.mono);
         let id = own.or_else(|| {
-            self.incidents.iter().find(|(_, incident)| incident.accepts(app, dyno)).map(|(id, _)| *id)
+            let mut incidents = self.incidents.iter();
+            incidents.find(|(_, incident)| incident.accepts(app, dyno, window, mono)).map(|(id, _)| *id)
         });
-        let id = id.unwrap_or_else(|| {
+        if let Some(id) = id {
+            return id;
+        }
+        let about = self.app_name(app).to_string();
+        let about = dyno.map_or_else(|| about.clone(), |dyno| format!("{about}-{dyno}"));
+        let name = self.incident_id(&about);
+        let id = {
             if self.incidents.len() >= limits::INCIDENTS_MAX {
                 self.forget_one();
             }
             self.made += 1;
             self.made
-        });
-        let (now, name) = (self.now, &self.plan.apps[app.0 as usize].name);
-        let tag = self.plan.tag;
-        self.incidents.entry(id).or_insert_with(|| {
-            DynoIncident::new(
-                format!("{name}-{tag:08x}-{id}"),
-                app,
-                dyno.map(|dyno| dyno.process_type().clone()),
-                now,
-            )
-        });
+        };
+        let process_type = dyno.map(|dyno| dyno.process_type().clone());
+        self.incidents.insert(id, DynoIncident::new(name, app, process_type, self.now));
         id
     }
 
@@ -369,7 +385,7 @@ impl Incidents {
             if let Some((kind, phase)) = incident.schedule.take_due(&self.plan, stands, now.mono) {
                 self.messages.push(incident.message(kind, phase, app, now));
             }
-            if incident.is_over(app.watch_for, now.mono) {
+            if incident.is_over(app.watch_for, self.plan.window, now.mono) {
                 over.push(*id);
             }
         }

@@ -10,7 +10,7 @@ use crate::api::ApiError;
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, AppName};
 use crate::incident::kind::Kind;
-use crate::incident::message::{Message, Phase};
+use crate::incident::message::{Links, Message, Phase};
 use crate::incident::schedule::NotificationSchedule;
 use crate::incident::state::Subject;
 use crate::incident::{Incidents, Plan, text};
@@ -48,6 +48,25 @@ impl Subject {
             | Self::Platform
             | Self::Store
             | Self::Watching(_) => Kind::Failure,
+        }
+    }
+
+    /// What the ids of its incidents begin with.
+    fn id(&self, app: Option<AppId>, plan: &Plan) -> String {
+        let app = || app.and_then(|app| plan.apps.get(app.0 as usize)).map_or("app", |app| app.name.as_str());
+        match self {
+            Self::Api(label) if self.is_common() => format!("api-{}", label.replace('_', "-")),
+            Self::Api(_) => format!("{}-access", app()),
+            Self::Calls => "api-calls".to_owned(),
+            Self::Clock => "clock".to_owned(),
+            Self::Drain => format!("{}-drain", app()),
+            Self::Late => format!("{}-late", app()),
+            Self::Losses => format!("{}-losses", app()),
+            Self::Notifier(name) => format!("notifier-{name}"),
+            Self::OwnClock => "own-clock".to_owned(),
+            Self::Platform => "platform".to_owned(),
+            Self::Store => "store".to_owned(),
+            Self::Watching(_) => format!("{}-setup", app()),
         }
     }
 
@@ -89,27 +108,34 @@ impl Incidents {
         if let (Subject::Api(_), Some(app)) = (&subject, app) {
             self.moved_from_other_api_trouble(&subject, app);
         }
-        let fades = subject.fades();
-        let outage = self.outages.entry(subject).or_insert_with(|| {
-            self.made += 1;
-            Outage {
-                id: format!("outage-{:08x}-{}", self.plan.tag, self.made),
-                apps: BTreeSet::new(),
-                struck: BTreeSet::new(),
-                opened: now,
-                schedule: NotificationSchedule::default(),
-                text: String::new(),
-                fix: None,
-                over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
-                calm_since: None,
+        // The token is the account's, so one app's answer is the answer for all.
+        let apps: Vec<AppId> = match (&subject, app) {
+            (Subject::Api(label), Some(_)) if *label == ApiError::Unauthorized.label() => {
+                let all = (0..self.plan.apps.len() as u32).map(AppId);
+                all.filter(|app| self.is_reported(*app)).collect()
             }
+            (_, app) => app.into_iter().collect(),
+        };
+        let fades = subject.fades();
+        let is_known = self.outages.contains_key(&subject);
+        let id = if is_known { String::new() } else { self.incident_id(&subject.id(app, &self.plan)) };
+        let outage = self.outages.entry(subject).or_insert_with(|| Outage {
+            id,
+            apps: BTreeSet::new(),
+            struck: BTreeSet::new(),
+            opened: now,
+            schedule: NotificationSchedule::default(),
+            text: String::new(),
+            fix: None,
+            over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
+            calm_since: None,
         });
         (outage.text, outage.fix, outage.calm_since) = (words.0, words.1, None);
-        outage.apps.extend(app);
-        let is_new = app.is_none_or(|app| outage.struck.insert(app));
+        outage.apps.extend(&apps);
+        let is_new = apps.iter().filter(|app| outage.struck.insert(**app)).count() > 0;
         if outage.schedule.sent.is_empty() {
-            outage.schedule.request(kind, &self.plan, now.mono);
-        } else if is_new && app.is_some() {
+            outage.schedule.request(kind, false, &self.plan, now.mono);
+        } else if is_new {
             // The other apps with the same cause are reported together.
             outage.schedule.pending.insert(kind);
             outage.schedule.due.get_or_insert(now.mono.saturating_add(self.plan.group));
@@ -256,6 +282,7 @@ impl Outage {
             title,
             body,
             dynos: Vec::new(),
+            links: Links::default(),
         }
     }
 }

@@ -107,8 +107,7 @@ impl Incidents {
         }
         let (version, age) = (releases.version, now.mono.saturating_sub(releases.at.unwrap_or(now.mono)));
         let app = self.app_name(decision.app);
-        self.made += 1;
-        let incident = format!("{app}-{:08x}-{}", self.plan.tag, self.made);
+        let incident = self.incident_id(&format!("{app}-release"));
         let text = text::suspect(&app, version, &suspects, code, age);
         let message = Message::single(incident, Kind::SuspectRelease, text, now.wall);
         self.messages.push(Message { apps: vec![app], ..message });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::incident::Plan;
 use crate::incident::kind::Kind;
 use crate::incident::message::Phase;
+use crate::limits;
 
 /// The messages that an incident has sent and still has to send.
 #[derive(Clone, Debug, Default)]
@@ -19,11 +20,13 @@ pub(super) struct NotificationSchedule {
 }
 
 impl NotificationSchedule {
-    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one. A loud kind is
-    /// sent once, and again after `repeat`. Every recovery is sent.
-    pub(super) fn request(&mut self, kind: Kind, plan: &Plan, now: Duration) {
+    /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one; a loud kind
+    /// once, and again after `repeat`; both again for a dyno of which it `is_new`. Every recovery is sent.
+    /// Loud kinds wait a moment, and longer after another loud message, so that an incident makes one.
+    pub(super) fn request(&mut self, kind: Kind, is_new: bool, plan: &Plan, now: Duration) {
         let is_recent = self.sent_at.is_some_and(|at| now < at.saturating_add(plan.repeat));
         let is_sent = match kind {
+            _ if is_new => false,
             Kind::Recovered => false,
             kind if kind.is_loud() => self.sent.contains(&kind) && is_recent,
             kind => self.sent.iter().any(|sent| !sent.is_loud() && *sent >= kind),
@@ -32,9 +35,16 @@ impl NotificationSchedule {
             return;
         }
         self.pending.insert(kind);
-        let wait = if kind.is_loud() { Duration::ZERO } else { plan.group };
-        let due = now.saturating_add(wait);
+        let due = if kind.is_loud() { self.loud_at(plan, now) } else { now.saturating_add(plan.group) };
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
+    }
+
+    fn loud_at(&self, plan: &Plan, now: Duration) -> Duration {
+        let soon = now.saturating_add(limits::LOUD_WAIT.min(plan.group));
+        let apart = plan.group.min(limits::LOUD_APART_MAX);
+        let was_loud = self.sent.iter().any(|kind| kind.is_loud());
+        let free = self.sent_at.filter(|_| was_loud).map(|at| at.saturating_add(apart));
+        free.map_or(soon, |free| free.max(soon))
     }
 
     /// Takes the message that is due, if any: a new one, or the last again while the problem `stands`.

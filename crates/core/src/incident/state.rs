@@ -12,10 +12,11 @@ pub(super) enum State {
         late: bool,
     },
     DryRun,
-    /// `may_return`: whether it may still come back.
+    /// `may_return`: whether it may still come back. `is_ours`: whether our restart failed, and not the dyno.
     Failed {
         text: String,
         may_return: bool,
+        is_ours: bool,
     },
     GivenUp {
         text: String,
@@ -27,6 +28,8 @@ pub(super) enum State {
     Heard,
     Held {
         reason: String,
+        /// Whether it only waits for another restart.
+        is_next: bool,
     },
     /// The API accepted the restart.
     Out {

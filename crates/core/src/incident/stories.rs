@@ -79,6 +79,7 @@ pub(crate) fn plan(apps: &[&str], on: &[Kind]) -> Plan {
         on: on.iter().copied().collect(),
         repeat: minutes(240),
         tag: 0xcafe,
+        window: seconds(30),
     }
 }
 
@@ -269,6 +270,7 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     story.wait(minutes(133)).restart(1).accepted(1).wait(seconds(40));
     keep("restart-again", &story);
     story.back(1, 40, false).wait(minutes(4)).notice(Some(1), NoticeKind::NoHelp { after: minutes(4) });
+    story.wait(seconds(2));
     keep("no-help", &story);
     story.wait(minutes(10));
     keep("restart-did-not-help", &story);
@@ -276,7 +278,7 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     let mut story = Story::new();
     story.restart(1).queued(2, 1).queued(3, 1).wait(seconds(30));
     keep("restart-of-several", &story);
-    story.accepted(1).wait(minutes(3)).not_back(1);
+    story.accepted(1).wait(minutes(3)).not_back(1).wait(seconds(2));
     keep("failure", &story);
     story.wait(minutes(240));
     keep("failure-reminder", &story);
@@ -284,21 +286,33 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     keep("recovered", &story);
 
     let mut story = Story::new();
-    story.give_up(2);
+    story.give_up(2).wait(seconds(2));
     keep("give-up", &story);
     story.r14(4, Action::Restart { dry_run: true, formation: 1 }).wait(minutes(1));
     keep("dry-run", &story);
-    story.error(0);
+    story.error(0).wait(seconds(2));
     keep("api-unseen", &story);
-    story.error(1).wait(seconds(30));
-    keep("api-unseen-of-several", &story);
     story.wait(minutes(12)).notice(None, NoticeKind::ApiRecovered);
     keep("api-seen-again", &story);
+    let hidden = || NoticeKind::ApiError(ApiError::NoSuchApp);
+    story.notice(None, hidden()).wait(seconds(5)).notice_of(AppId(1), None, hidden()).wait(seconds(30));
+    keep("api-unseen-of-several", &story);
     story.notice(None, NoticeKind::Health(HealthAlert::DrainSilent { quiet_for: minutes(30), running: 2 }));
+    story.wait(seconds(2));
     keep("drain-silent", &story);
     story.input(Input::NotifierDown { name: "ops", why: "it answered 404 Not Found" });
+    story.wait(seconds(2));
     keep("notifier-down", &story);
 
+    all.extend(other_messages());
+    all
+}
+
+fn other_messages() -> Vec<(&'static str, Message)> {
+    let mut all = Vec::new();
+    let mut keep = |name: &'static str, story: &Story| {
+        all.push((name, story.messages.last().expect("a message was sent").clone()));
+    };
     let mut story = Story::new();
     story.input(Input::Release { app: AppId(0), version: Some(42) }).wait(minutes(9));
     story.queued(1, 2).wait(minutes(2)).queued(2, 1);

@@ -14,7 +14,7 @@ use crate::incident::stories::{Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
 use crate::record::hold::Hold;
-use crate::record::{Action, Notice, NoticeKind, Record, RestartResult, Scope};
+use crate::record::{Action, Evidence, MANUAL, Notice, NoticeKind, Record, RestartResult, Scope};
 
 #[track_caller]
 fn check(story: &Story, expect: &[&str]) {
@@ -28,7 +28,7 @@ fn a_restart_that_helps_makes_two_messages() {
     check(
         &story,
         &[
-            "    30s   opened restart         acme web.1: restarted, R14",
+            "    30s   opened restart         acme web.1: restarted for R14",
             "   313s   closed restart         acme web.1: back after 12s, and it helped",
         ],
     );
@@ -54,8 +54,8 @@ fn a_plateau_is_reported_as_no_help() {
     check(
         &story,
         &[
-            "    30s   opened restart         acme web.1: restarted, R14",
-            "   252s  updated no_help         acme web.1: restarting does not help",
+            "    30s   opened restart         acme web.1: restarted for R14",
+            "   254s  updated no_help         acme web.1: restarting does not help",
             "   312s   closed restart         acme web.1: back after 12s, but it did not help",
         ],
     );
@@ -70,8 +70,8 @@ fn dynos_of_one_formation_are_one_incident() {
     check(
         &story,
         &[
-            "    30s   opened restart         acme web (3 dynos): restarted, R14",
-            "   906s   closed restart         acme web (3 dynos): resolved after 15m 6s; restarting helped 2 of 2",
+            "    30s   opened restart         acme: web.1 restarted for R14; web.2 and web.3 are next",
+            "   906s   closed restart         acme web (3 dynos): resolved after 15m 6s: the restart helped all 2 dynos",
         ],
     );
     assert_eq!(
@@ -87,8 +87,8 @@ fn a_dyno_that_errs_later_gets_its_own_incident() {
     check(
         &story,
         &[
-            "    30s   opened restart         acme web.1: restarted, R14",
-            "    90s   opened restart         acme web.2: restarted, R14",
+            "    30s   opened restart         acme web.1: restarted for R14",
+            "    90s   opened restart         acme web.2: restarted for R14",
         ],
     );
 }
@@ -101,10 +101,10 @@ fn a_failed_restart_is_loud_and_repeated_until_it_is_back() {
     check(
         &story,
         &[
-            "    30s   opened restart         acme web.1: restarted, R14",
-            "   180s  updated failure         acme web.1: the restart failed",
-            " 14580s reminder failure         still: acme web.1: the restart failed",
-            " 28980s reminder failure         still: acme web.1: the restart failed",
+            "    30s   opened restart         acme web.1: restarted for R14",
+            "   182s  updated failure         acme web.1: the restart failed",
+            " 14582s reminder failure         still: acme web.1: the restart failed",
+            " 28982s reminder failure         still: acme web.1: the restart failed",
             " 30210s  updated recovered       acme web.1: back after all",
             " 30480s   closed recovered       acme web.1: back after 8h 23m, and it helped",
         ],
@@ -120,10 +120,97 @@ fn a_given_up_dyno_is_reported_at_once() {
     check(
         &story,
         &[
-            "     0s   opened give_up         acme web.1: gave up after too many restarts",
-            " 14400s reminder give_up         still: acme web.1: gave up after too many restarts",
+            "     2s   opened give_up         acme web.1: gave up: restarting does not help",
+            " 14402s reminder give_up         still: acme web.1: gave up: restarting does not help",
             " 21600s   closed recovered       acme web.1: resolved after 6h",
         ],
+    );
+}
+
+#[test]
+fn loud_messages_of_one_incident_are_one() {
+    let mut story = Story::new();
+    story.restart(1).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(2));
+    story.notice(Some(1), NoticeKind::NoHelp { after: minutes(2) }).give_up(1);
+    story.wait(seconds(10)).not_back(1).wait(minutes(1));
+    check(
+        &story,
+        &[
+            "    30s   opened restart         acme web.1: restarted for R14",
+            "   134s  updated give_up         acme web.1: gave up: restarting does not help",
+            "   159s  updated failure         acme web.1: the restart failed",
+        ],
+    );
+}
+
+/// What a notifier has sent, for how long it groups and which kinds it takes do not change an incident.
+#[test]
+fn an_incident_has_one_id_for_every_notifier() {
+    let window = minutes(5);
+    let slow = Plan { window, group: window, ..plan(&["acme", "other"], &Kind::DEFAULT) };
+    let quick =
+        Plan { window, group: seconds(0), ..plan(&["acme", "other"], &[Kind::GiveUp, Kind::Restart]) };
+    let pager = Plan { window, ..plan(&["acme", "other"], &[Kind::GiveUp, Kind::Failure, Kind::Recovered]) };
+    let ids = |plan: Plan| {
+        let mut story = Story::of(plan);
+        story.restart(1).wait(seconds(70)).restart(2).wait(minutes(20)).give_up(2).error(0);
+        story.wait(minutes(1)).restart(3).give_up(3).wait(minutes(30));
+        story.messages.iter().map(|message| message.incident.clone()).collect::<BTreeSet<_>>()
+    };
+    let (slow, quick, pager) = (ids(slow), ids(quick), ids(pager));
+    assert!(quick.is_subset(&slow), "{quick:?} in {slow:?}");
+    assert!(pager.is_subset(&slow), "{pager:?} in {slow:?}");
+    assert_eq!((quick.len(), pager.len()), (2, 3), "two dynos are one incident");
+}
+
+#[test]
+fn a_title_counts_what_was_done() {
+    let title = |make: fn(&mut Story)| {
+        let mut story = Story::new();
+        make(&mut story);
+        story.wait(seconds(30));
+        let message = story.messages.pop().expect("a message");
+        (message.title, message.dynos[0].name.as_ref().map(ToString::to_string).unwrap_or_default())
+    };
+    let check =
+        |make, expect: &str, first: &str| assert_eq!(title(make), (expect.to_owned(), first.to_owned()));
+    check(
+        |story| {
+            story.queued(1, 3).queued(2, 3).restart(3);
+        },
+        "acme: web.3 restarted for R14; web.1 and web.2 are next",
+        "web.3",
+    );
+    check(
+        |story| {
+            story.restart(1).r14(9, Action::Hold(Hold::Gone));
+        },
+        "acme: web.1 restarted for R14; web.9 not restarted",
+        "web.1",
+    );
+    check(
+        |story| {
+            (1..=5).for_each(|index| {
+                story.restart(index);
+            })
+        },
+        "acme: 5 web dynos restarted for R14",
+        "web.1",
+    );
+    check(
+        |story| {
+            let by_hand = Action::Restart { dry_run: false, formation: 2 };
+            story.decide(Some(web(2)), MANUAL, by_hand, Evidence::default());
+        },
+        "acme web.2: restarted by hand",
+        "web.2",
+    );
+    check(
+        |story| {
+            story.r14(1, Action::Restart { dry_run: true, formation: 2 });
+        },
+        "acme web.1: would be restarted for R14",
+        "web.1",
     );
 }
 
@@ -132,7 +219,7 @@ fn unselected_kinds_are_not_sent() {
     let mut story = Story::of(plan(&["acme"], &[Kind::GiveUp]));
     story.restart(1).accepted(1).back(1, 5, false).wait(minutes(20)).queued(2, 1).error(0).wait(minutes(60));
     check(&story, &[]);
-    story.give_up(1);
+    story.give_up(1).wait(seconds(2));
     assert_eq!(story.messages.len(), 1);
 
     let mut story = Story::of(plan(&["acme"], &Kind::DEFAULT));
@@ -173,9 +260,8 @@ fn a_revoked_token_makes_one_message_for_all_apps() {
     check(
         &story,
         &[
-            "     0s   opened failure         app-0: cannot use Heroku's API, so restarts are off",
-            "    30s  updated failure         200 apps: cannot use Heroku's API, so restarts are off",
-            "    60s   closed recovered       200 apps: the API answers again after 1m",
+            "     2s   opened failure         Heroku rejects the API token (401): restarts are off for all apps",
+            "    60s   closed recovered       Heroku accepts the API token again after 1m",
         ],
     );
 }
@@ -186,7 +272,7 @@ fn an_outage_of_one_app_ends_with_that_apps_recovery() {
     let error = || NoticeKind::ApiError(ApiError::NoSuchApp);
     story.notice_of(AppId(0), None, error()).notice_of(AppId(1), None, error()).wait(minutes(1));
     story.notice_of(AppId(1), None, NoticeKind::ApiRecovered).wait(minutes(1));
-    assert_eq!(story.messages.len(), 2);
+    assert_eq!(story.messages.len(), 1, "one message about both apps");
     story.notice_of(AppId(0), None, NoticeKind::ApiRecovered);
     assert_eq!(story.messages.last().map(|message| message.phase), Some(Phase::Closed));
     assert_eq!(story.next_deadline(), None);
@@ -223,8 +309,8 @@ fn a_silent_drain_is_reported_until_lines_arrive() {
     check(
         &story,
         &[
-            "     0s   opened drain_silent    other: no logs are arriving",
-            " 14400s reminder drain_silent    still: other: no logs are arriving",
+            "     2s   opened drain_silent    other: no logs are arriving",
+            " 14402s reminder drain_silent    still: other: no logs are arriving",
             " 18600s   closed recovered       other: logs are arriving again after 5h 10m",
         ],
     );
@@ -273,7 +359,7 @@ fn a_digest_is_sent_at_its_time_and_starts_over() {
 fn held_back_messages_are_sent_at_shutdown() {
     let mut story = Story::new();
     story.restart(1).input(Input::End);
-    check(&story, &["     0s   opened restart         acme web.1: restarted, R14"]);
+    check(&story, &["     0s   opened restart         acme web.1: restarted for R14"]);
 }
 
 #[test]
@@ -304,7 +390,7 @@ fn a_refused_restart_that_is_retried_is_not_over() {
     check(
         &story,
         &[
-            "    30s   opened restart         acme web.1: restarted, R14",
+            "    30s   opened restart         acme web.1: restarted for R14",
             "   350s   closed restart         acme web.1: back after 10s, and it helped",
         ],
     );

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::ApiError;
 use crate::codes;
 use crate::ident::{AppName, DynoName};
 use crate::incident::kind::Kind;
@@ -24,15 +25,19 @@ pub(super) fn dyno_incident(
         (Kind::GiveUp, _) => of_state("given_up"),
         (Kind::Failure, _) => of_state("failed"),
         (Kind::Recovered, Phase::Updated) => of_state("back"),
+        (Kind::NoHelp, _) if phase != Phase::Closed => dynos.iter().filter(|dyno| dyno.came_back).collect(),
         _ => dynos.iter().collect(),
     };
+    let about = if about.is_empty() { dynos.iter().collect() } else { about };
     let subject = match about.as_slice() {
         [DynoReport { name: Some(name), .. }] => format!("{app} {name}"),
         [_] => app.to_string(),
+        _ if kind == Kind::Restart && phase != Phase::Closed => app.to_string(),
         several => format!("{app} {process_type} ({} dynos)", several.len()),
     };
-    let what = match phase {
-        Phase::Closed => ended(dynos, open_for),
+    let what = match (phase, kind) {
+        (Phase::Closed, _) => ended(dynos, open_for),
+        (_, Kind::Restart) if dynos.len() > 1 => restarted(process_type, dynos),
         _ => happened(kind, dynos),
     };
     let still = if phase == Phase::Reminder { "still: " } else { "" };
@@ -52,14 +57,64 @@ fn happened(kind: Kind, dynos: &[DynoReport]) -> String {
     let cause = dynos.first().map_or_else(String::new, short_cause);
     let are_dry = dynos.iter().any(|dyno| dyno.state == "dry_run");
     match kind {
-        Kind::GiveUp => "gave up after too many restarts".to_owned(),
+        Kind::GiveUp => "gave up: restarting does not help".to_owned(),
+        Kind::Failure if dynos.iter().any(|dyno| dyno.is_broken) => "does not come up".to_owned(),
         Kind::Failure => "the restart failed".to_owned(),
+        Kind::NotRestarted => format!("needs a restart for {cause} and gets none"),
         Kind::NoHelp => "restarting does not help".to_owned(),
         Kind::Recovered => "back after all".to_owned(),
-        Kind::Restart if are_dry => format!("would be restarted, {cause}"),
-        Kind::Restart => format!("restarted, {cause}"),
+        Kind::Restart if are_dry => format!("would be restarted {}", reason(dynos)),
+        Kind::Restart => format!("restarted {}", reason(dynos)),
         Kind::Hold => format!("not restarted, {cause}"),
         _ => cause,
+    }
+}
+
+/// What was done to several dynos, and what was not: a title counts only what happened.
+fn restarted(process_type: &str, dynos: &[DynoReport]) -> String {
+    let are = |is: fn(&DynoReport) -> bool| dynos.iter().filter(|dyno| is(dyno)).collect::<Vec<_>>();
+    let done = are(DynoReport::is_restarted);
+    let dry = are(|dyno| dyno.state == "dry_run");
+    let next = are(|dyno| dyno.is_next);
+    let mut parts = Vec::new();
+    for (dynos, verb) in [(&done, "restarted"), (&dry, "would be restarted")] {
+        if let Some(first) = dynos.first() {
+            let reason = reason(std::slice::from_ref(*first));
+            parts.push(format!("{} {verb} {reason}", names(process_type, dynos)));
+        }
+    }
+    if !next.is_empty() {
+        let verb = if next.len() == 1 { "is" } else { "are" };
+        parts.push(format!("{} {verb} next", names(process_type, &next)));
+    }
+    let others = dynos.len().saturating_sub(done.len() + dry.len() + next.len());
+    if others > 0 || parts.is_empty() {
+        let others = are(|dyno| !dyno.is_restarted() && dyno.state != "dry_run" && !dyno.is_next);
+        parts.push(format!("{} not restarted", names(process_type, &others)));
+    }
+    parts.join("; ")
+}
+
+/// `web.1, web.2 and web.3`, or `12 web dynos`.
+fn names(process_type: &str, dynos: &[&DynoReport]) -> String {
+    let known: Vec<String> =
+        dynos.iter().filter_map(|dyno| dyno.name.as_ref()).map(DynoName::to_string).collect();
+    match known.as_slice() {
+        [one] => one.clone(),
+        [first @ .., last] if known.len() <= TITLE_NAMES_MAX => format!("{} and {last}", first.join(", ")),
+        _ => format!("{} {process_type} dynos", dynos.len()),
+    }
+}
+
+/// Names in a title, which is one short line.
+const TITLE_NAMES_MAX: usize = 3;
+
+/// Why a dyno was restarted, behind the verb.
+fn reason(dynos: &[DynoReport]) -> String {
+    match dynos.first() {
+        Some(dyno) if &*dyno.rule == MANUAL && dyno.code.is_none() => "by hand".to_owned(),
+        Some(dyno) => format!("for {}", short_cause(dyno)),
+        None => String::new(),
     }
 }
 
@@ -79,9 +134,10 @@ fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
     let helped = proofs.iter().filter(|proof| proof.helped == Improved::Yes).count();
     match proofs.len() {
         0 => format!("resolved after {}", spoken(open_for)),
-        restarted => {
-            format!("resolved after {}; restarting helped {helped} of {restarted}", spoken(open_for))
+        all if helped == all => {
+            format!("resolved after {}: the restart helped all {all} dynos", spoken(open_for))
         }
+        some => format!("resolved after {}: the restart helped {helped} of {some} dynos", spoken(open_for)),
     }
 }
 
@@ -90,7 +146,7 @@ fn short_cause(dyno: &DynoReport) -> String {
         Some(code) => code.to_string(),
         None if &*dyno.rule == MANUAL => "manual restart".to_owned(),
         None if dyno.rule.is_empty() => "an earlier error".to_owned(),
-        None => "memory too high".to_owned(),
+        None => "high memory".to_owned(),
     }
 }
 
@@ -140,11 +196,14 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
             format!("Restarted, and up again after {}{late}.", spoken(out_for.unwrap_or_default()))
         }
         State::DryRun => "Would have been restarted (dry run).".to_owned(),
+        State::Failed { text, is_ours: false, .. } => {
+            format!("{}. It needs a person's attention.", capitalised(text))
+        }
         State::Failed { text, .. } => format!("The restart failed: {text}. It needs a person's attention."),
         State::GivenUp { text, .. } => format!("{}.", capitalised(text)),
         State::Gone => "The dyno no longer exists: it was scaled down.".to_owned(),
         State::Heard => return None,
-        State::Held { reason } => format!("Not restarted: {reason}."),
+        State::Held { reason, .. } => format!("Not restarted: {reason}."),
         State::Out { since, .. } => {
             format!("Restarted {} ago; not up yet.", spoken(now.saturating_sub(*since)))
         }
@@ -167,7 +226,7 @@ fn proven(proof: &RestartEffect, reported: Option<MemoryReading>) -> String {
     let (before, after) = (proof.before.unwrap_or_default(), proof.after.unwrap_or_default());
     match (before.memory.or(reported), after.memory) {
         (Some(before), Some(after)) => {
-            sentences.push(format!("Memory: {} before, {} after.", of_quota(before), of_quota(after)));
+            sentences.push(format!("Memory: {} → {}.", of_quota(before), of_quota(after)));
         }
         (Some(before), None) => {
             sentences.push(format!("Memory: {} before, not reported since.", of_quota(before)));
@@ -177,13 +236,13 @@ fn proven(proof: &RestartEffect, reported: Option<MemoryReading>) -> String {
     if before.requests > 0 && after.requests > 0 {
         let rates = |what: &str, of: fn(&Figures) -> u64| {
             let share = |figures: &Figures| percent(of(figures), figures.requests);
-            format!("{what}: {} before, {} after.", share(&before), share(&after))
+            format!("{what}: {} → {}.", share(&before), share(&after))
         };
         sentences.push(rates("5xx responses", |figures| figures.errors));
         sentences.push(rates("H12 timeouts", |figures| figures.timeouts));
     }
     if let (Some(before), Some(after)) = (before.p95, after.p95) {
-        sentences.push(format!("Service time (p95): {} before, {} after.", short(before), short(after)));
+        sentences.push(format!("Service time (p95): {} → {}.", short(before), short(after)));
     }
     sentences.join(" ")
 }
@@ -203,14 +262,20 @@ pub(super) fn outage(
     };
     let lasted = spoken(lasted);
     let title = match (subject, phase) {
+        (Subject::Api(label), Phase::Closed) if *label == ApiError::Unauthorized.label() => {
+            format!("Heroku accepts the API token again after {lasted}")
+        }
+        (Subject::Api(label), _) if *label == ApiError::Unauthorized.label() => {
+            "Heroku rejects the API token (401): restarts are off for all apps".to_owned()
+        }
         (Subject::Api(_), Phase::Closed) => format!("{of_apps}the API answers again after {lasted}"),
-        (Subject::Api(_), _) => format!("{of_apps}cannot use Heroku's API, so restarts are off"),
+        (Subject::Api(_), _) => format!("{of_apps}cannot use Heroku's API: restarts are off"),
         (Subject::Clock, _) => format!("{of_apps}log timestamps and this machine's clock disagree"),
         (Subject::Drain, Phase::Closed) => format!("{of_apps}logs are arriving again after {lasted}"),
         (Subject::Drain, _) => format!("{of_apps}no logs are arriving"),
         (Subject::Losses, _) => format!("{of_apps}logplex is dropping lines"),
         (Subject::OwnClock, Phase::Closed) => format!("this machine's clock is right again after {lasted}"),
-        (Subject::OwnClock, _) => "this machine's clock is wrong, so restarts are off".to_owned(),
+        (Subject::OwnClock, _) => "this machine's clock is wrong: restarts are off".to_owned(),
         (Subject::Platform, Phase::Closed) => format!("Heroku's status page is green again after {lasted}"),
         (Subject::Platform, _) => "Heroku's status page is red".to_owned(),
         (Subject::Store, Phase::Closed) => format!("the database is available again after {lasted}"),
@@ -285,11 +350,11 @@ fn list(names: impl ExactSizeIterator<Item = String>) -> String {
     if more > 0 { format!("{first} and {more} more") } else { first }
 }
 
-/// `646MB of 512MB (126.2%)`.
+/// `646 MB of 512 MB (126%)`.
 fn of_quota(memory: MemoryReading) -> String {
-    let share = format!("{}.{}%", memory.permille / 10, memory.permille % 10);
-    let quota = quota_megabytes(memory).map_or_else(String::new, |quota| format!(" of {quota}MB"));
-    format!("{}{quota} ({share})", memory.used)
+    let quota = quota_megabytes(memory).map_or_else(String::new, |quota| format!(" of {quota} MB"));
+    let (used, percent) = ((memory.used.hundredths + 50) / 100, (memory.permille + 5) / 10);
+    format!("{used} MB{quota} ({percent}%)")
 }
 
 /// A share, to a tenth of a per cent.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::columns::Columns;
 use crate::ident::{AppName, DynoName};
 use crate::limits;
 use crate::record::{Action, Decision};
 
 #[derive(Debug, Default)]
 pub struct Timeline {
-    app_width: usize,
-    dyno_width: usize,
+    columns: Columns,
     folds: BTreeMap<Subject, Fold>,
 }
 
@@ -36,6 +36,10 @@ struct Fold {
 }
 
 impl Timeline {
+    pub fn new(columns: Columns) -> Self {
+        Self { columns, folds: BTreeMap::new() }
+    }
+
     /// Adds a decision about a dyno of `app`.
     pub fn add(&mut self, app: &AppName, decision: &Decision, out: &mut String) {
         let subject =
@@ -81,15 +85,9 @@ impl Timeline {
     }
 
     fn write(&mut self, subject: &Subject, Fold { at, word, .. }: &Fold, text: &str, out: &mut String) {
-        let app = subject.app.as_str();
-        let dyno = subject.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-        // The longest so far: the next one's length is unknown.
-        self.app_width = self.app_width.max(app.len());
-        self.dyno_width = self.dyno_width.max(dyno.len());
-        let (app_width, dyno_width) = (self.app_width, self.dyno_width);
-        let at = at.strftime("%Y-%m-%d %H:%M:%SZ");
-        writeln!(out, "{at}  {app:app_width$}  {dyno:dyno_width$}  {word:7}  {text}")
-            .expect("a string takes everything");
+        let dyno = subject.dyno.as_ref().map(ToString::to_string);
+        let line = self.columns.line(*at, (subject.app.as_str(), dyno.as_deref()), word, text);
+        writeln!(out, "{line}").expect("a string takes everything");
     }
 }
 
