@@ -55,16 +55,15 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
     let demo = Demo::start(&["--speed", "60", "--seed", "1"]);
     let first = demo.line("the first line");
     assert!(first.starts_with("status page   http://admin:demo-admin@127.0.0.1:"), "{first}");
-    let chapters: [(&str, &str, &str); 12] = [
+    let chapters: [(&str, &str, &str); 11] = [
         ("acme-shop", "heroku", "Error R14 (Memory quota exceeded)"),
         ("acme-shop", "restart", "R14 (Memory quota exceeded) at 51"),
         ("acme-shop", "hold", "waiting for its turn behind web."),
         ("acme-shop", "back", "up again after "),
         ("acme-shop", "message", "; restarting helped 3 of 3"),
         ("acme-shop", "proof", "memory 51"),
-        ("acme-search", "hold", "cooling down for 10m after its last restart"),
+        ("acme-search", "hold", "cooling down for 20m after its last restart"),
         ("acme-search", "message", "restarting does not help"),
-        ("acme-search", "message", "gave up after too many restarts"),
         ("acme-blog", "heroku", "State changed from up to crashed"),
         ("acme-pay", "heroku", "Release v2 created by "),
         ("acme-pay", "heroku", "State changed from starting to up"),
@@ -77,12 +76,12 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
             missing.retain(|chapter| (chapter.0, chapter.1) != (app, who) || !text.contains(chapter.2));
         }
         printed.push(line);
+        // Repetitions are printed once, so the output stays readable.
+        assert!(printed.len() < 140, "{missing:?} not in 140 lines: {printed:#?}");
     }
     let restarted: Vec<_> =
         printed.iter().filter_map(|line| parts(line)).filter(|line| line.2 == "restart").collect();
     assert!(restarted.iter().all(|line| matches!(line.0, "acme-shop" | "acme-search")), "{restarted:?}");
-    // Repetitions are printed once, so the output stays readable.
-    assert!(printed.len() < 140, "{} lines", printed.len());
 }
 
 #[test]
