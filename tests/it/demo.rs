@@ -82,8 +82,6 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
     let restarted: Vec<_> =
         printed.iter().filter_map(|line| parts(line)).filter(|line| line.2 == "restart").collect();
     assert!(restarted.iter().all(|line| matches!(line.0, "acme-shop" | "acme-search")), "{restarted:?}");
-    // Repetitions are printed once, so the output stays readable.
-    assert!(printed.len() < 140, "{} lines", printed.len());
 }
 
 #[test]

@@ -63,6 +63,6 @@ const MOST_MESSAGES: [(&str, u32); 15] = [
     ("dynos die settling", 80),
 ];
 
-const SEEDS: Range<u64> = 13..25;
+const SEEDS: Range<u64> = 14..26;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

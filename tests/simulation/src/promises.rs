@@ -386,8 +386,6 @@ fn names(dynos: &BTreeSet<&DynoName>) -> String {
 /// An error this soon after the new dyno is up means that the restart did not help.
 const HELP_WITHIN: Duration = Duration::from_secs(180);
 
-/// How long the old process may write under the name of the new one.
-
 /// The newest error just before a DELETE, and what a claim may take.
 const ERROR_AGE_MAX: Duration = Duration::from_secs(90 + 6);
 

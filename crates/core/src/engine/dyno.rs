@@ -154,8 +154,8 @@ pub(super) struct ErrorSpell {
 }
 
 impl LastRestart {
-    /// Notes a sample of the newest instance: below the quota two to three minutes after it came up, it has not
-    /// erred again.
+    /// Notes a sample of the newest instance: below the quota two to three minutes after it came up, it has
+    /// not erred again.
     pub(super) fn sampled(&mut self, memory: MemoryReading) {
         let Some(up_for) = self.back_at.map(|back| since(back, memory.at)) else { return };
         let is_late_enough = up_for >= limits::HELP_WITHIN - limits::EVIDENCE_AGE_MAX;

@@ -28,8 +28,7 @@ impl Incidents {
         }
         let name = app.map(|app| self.app_name(app));
         let subject = name.as_ref().map_or("all apps", AppName::as_str);
-        self.made += 1;
-        let incident = format!("{}-{:08x}-{}", subject.replace(' ', "-"), self.plan.tag, self.made);
+        let incident = self.incident_id(&subject.replace(' ', "-"));
         let what = if matches!(act.what, Act::Pause { .. }) { "paused" } else { "resumed" };
         let text = (format!("{subject}: restarts {what}"), vec![format!("{subject}: {act}.")]);
         let message = Message::single(incident, Kind::Pause, text, self.now.wall);

@@ -52,8 +52,7 @@ impl Incidents {
         let key = (app, dyno.process_type().clone());
         if !self.leaks.contains_key(&key) {
             self.make_room_for_leak();
-            self.made += 1;
-            let id = format!("{}-{:08x}-{}", self.app_name(app), self.plan.tag, self.made);
+            let id = self.incident_id(&format!("{}-{}-leak", self.app_name(app), key.1));
             let since = Now { mono: now.mono.saturating_sub(within), wall: earlier(now.wall, within) };
             let incident = DynoIncident::new(id, app, Some(key.1.clone()), since);
             let leak = Leak { incident, dynos: BTreeMap::new(), told_at: None, due: None };

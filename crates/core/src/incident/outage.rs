@@ -216,7 +216,7 @@ impl Incidents {
         if !outage.apps.is_empty() {
             return;
         }
-        if subject.flaps() && !outage.schedule.sent.is_empty() {
+        if subject.flaps() {
             outage.calm_since.get_or_insert(self.now.mono);
         } else {
             self.end_outage(subject);
@@ -238,6 +238,9 @@ impl Incidents {
         let calm: Vec<Subject> = calm.map(|(subject, _)| subject.clone()).collect();
         calm.iter().for_each(|subject| self.end_outage(subject));
         for (subject, outage) in &mut self.outages {
+            if outage.is_held_back() {
+                continue;
+            }
             let stands = outage.stands();
             if let Some(due) = outage.schedule.take_due(&self.plan, stands, now.mono) {
                 self.messages.push(outage.message(subject, due, &self.plan, now));
@@ -250,12 +253,18 @@ impl Incidents {
 impl Outage {
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
         let repeat = self.schedule.repeat_at(plan).filter(|_| self.stands());
-        [self.schedule.due, repeat, self.over, self.calm_until(plan)].into_iter().flatten()
+        let due = self.schedule.due.filter(|_| !self.is_held_back());
+        [due, repeat, self.over, self.calm_until(plan)].into_iter().flatten()
     }
 
     /// Whether a person is still needed.
     fn stands(&self) -> bool {
         self.over.is_none() && self.calm_since.is_none()
+    }
+
+    /// Whether it may be over before anybody was told: one failure is no message, the next one is.
+    fn is_held_back(&self) -> bool {
+        self.calm_since.is_some() && self.schedule.sent.is_empty()
     }
 
     /// When it is over, unless something fails again.

@@ -427,13 +427,14 @@ fn an_api_that_answers_now_and_then_has_not_recovered() {
     check(
         &story,
         &[
-            "     0s   opened failure         acme: cannot use Heroku's API, so restarts are off",
-            " 14400s reminder failure         still: acme: cannot use Heroku's API, so restarts are off",
+            "    30s   opened failure         acme: cannot use Heroku's API: restarts are off",
+            " 14430s reminder failure         still: acme: cannot use Heroku's API: restarts are off",
             " 18091s   closed recovered       acme: the API answers again after 4h 59m 31s",
         ],
     );
     assert_eq!(story.next_deadline(), None);
     garbled(&mut story);
+    story.wait(seconds(2));
     assert_eq!(story.messages.last().map(|message| message.phase), Some(Phase::Opened), "a new outage");
 }
 
@@ -449,7 +450,7 @@ fn a_rate_limit_is_part_of_having_no_calls_left() {
     check(
         &story,
         &[
-            "     0s   opened failure         no API calls left",
+            "     2s   opened failure         no API calls left",
             "  7320s   closed recovered       API calls are left again after 2h",
         ],
     );
@@ -470,7 +471,7 @@ fn the_restarts_of_leaking_dynos_are_counted() {
     story.input(Input::Release { app: AppId(0), version: Some(7) });
     helpful(&mut story, 1);
     let of_others =
-        |line: &String| !line.contains("acme web.2: restarted, R14") && !line.contains("acme web.2: back");
+        |line: &String| !line.contains("acme web.2: restarted for R14") && !line.contains("acme web.2: back");
     let told: Vec<String> = story.timeline().into_iter().filter(of_others).collect();
     assert_eq!(
         told,
@@ -481,7 +482,7 @@ fn the_restarts_of_leaking_dynos_are_counted() {
             " 32730s reminder restart         still: acme web (2 dynos): restarted 12 times in 4h, which helps",
             " 47130s reminder restart         still: acme web (2 dynos): restarted 11 times in 4h, which helps",
             " 59290s   closed restart         acme web (2 dynos): restarted 10 times in 3h 22m 40s, until a release",
-            " 59320s   opened restart         acme web.1: restarted, R14",
+            " 59320s   opened restart         acme web.1: restarted for R14",
             " 59600s   closed restart         acme web.1: back after 10s, and it helped",
         ]
     );
@@ -507,13 +508,13 @@ fn a_leak_keeps_its_failures_and_its_end() {
         &story,
         &[
             "    30s   opened restart         acme web.1: restarted 4 times in 1h 30s, which helps",
-            "   180s   opened failure         acme web.1: the restart failed",
+            "   182s   opened failure         acme web.1: the restart failed",
             "   270s  updated recovered       acme web.1: back after all",
             "   540s   closed recovered       acme web.1: back after 4m, and it helped",
             "  2160s   closed restart         acme web.1: restarted 1 time in 35m 30s, until that stopped helping",
-            "  2160s   opened no_help         acme web.1: restarting does not help",
+            "  2162s   opened no_help         acme web.1: restarting does not help",
             "  2340s   closed no_help         acme web.1: back after 10s, but it did not help",
-            "  3990s   opened restart         acme web.1: restarted, R14",
+            "  3990s   opened restart         acme web.1: restarted for R14",
             "  4270s   closed restart         acme web.1: back after 10s, and it helped",
         ],
     );
@@ -534,7 +535,7 @@ fn a_killed_process_is_no_recovery() {
     check(
         &story,
         &[
-            "  1200s   opened not_restarted   acme web.1: R14",
+            "  1202s   opened not_restarted   acme web.1: needs a restart for R14 and gets none",
             " 16680s   closed recovered       acme web.1: resolved after 4h 38m",
         ],
     );
