@@ -364,16 +364,13 @@ impl Incidents {
         let about = self.app_name(app).to_string();
         let about = dyno.map_or_else(|| about.clone(), |dyno| format!("{about}-{dyno}"));
         let name = self.incident_id(&about);
-        let id = {
-            if self.incidents.len() >= limits::INCIDENTS_MAX {
-                self.forget_one();
-            }
-            self.made += 1;
-            self.made
-        };
+        if self.incidents.len() >= limits::INCIDENTS_MAX {
+            self.forget_one();
+        }
+        self.made += 1;
         let process_type = dyno.map(|dyno| dyno.process_type().clone());
-        self.incidents.insert(id, DynoIncident::new(name, app, process_type, self.now));
-        id
+        self.incidents.insert(self.made, DynoIncident::new(name, app, process_type, self.now));
+        self.made
     }
 
     fn send_incidents(&mut self, readings: &dyn Readings) {
