@@ -395,9 +395,9 @@ pub const RECOVERY_LASTS_MAX: Duration = Duration::from_secs(120);
 /// See [`RECOVERY_LASTS_MIN`].
 pub const RECOVERY_LASTS_GROUPS: u32 = 4;
 
-/// Further leaking dynos of one formation are gathered for ten times `notify.group`: with the default,
+/// Further dynos of one incident or leak are gathered for ten times `notify.group`: with the default,
 /// eight dynos are restarted in turn in that time.
-pub const LEAK_GATHERING_GROUPS: u32 = 10;
+pub const GATHERING_GROUPS: u32 = 10;
 
 /// The longest incident.
 pub const INCIDENT_SPAN_MAX: Duration = Duration::from_secs(86_400);

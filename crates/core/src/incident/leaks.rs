@@ -65,7 +65,7 @@ impl Incidents {
         leak.incident.dyno(Some(dyno.clone()), now.mono);
         leak.dynos.insert(dyno, Count { restarts, since: now.mono.saturating_sub(within) });
         // The dynos of a formation are often equally old, and leak one after the other.
-        let wait = if leak.told_at.is_some() { gathering(&self.plan) } else { self.plan.group };
+        let wait = if leak.told_at.is_some() { self.plan.gathering() } else { self.plan.group };
         let due = now.mono.saturating_add(wait);
         leak.due = Some(leak.due.map_or(due, |before| before.min(due)));
     }
@@ -221,9 +221,4 @@ impl Leak {
         }
         Message { title, body, ..message }
     }
-}
-
-/// How long dynos that join a leak that was reported are gathered.
-fn gathering(plan: &Plan) -> Duration {
-    plan.group.saturating_mul(limits::LEAK_GATHERING_GROUPS)
 }

@@ -23,6 +23,7 @@ impl NotificationSchedule {
     /// Requests a message. A quiet kind is sent once, and not after a more urgent quiet one; a loud kind
     /// once, and again after `repeat`; both again for a dyno of which it `is_new`. Every recovery is sent.
     /// Loud kinds wait a moment, and longer after another loud message, so that an incident makes one.
+    /// Further dynos with a loud kind that was just sent are gathered.
     pub(super) fn request(&mut self, kind: Kind, is_new: bool, plan: &Plan, now: Duration) {
         let is_recent = self.sent_at.is_some_and(|at| now < at.saturating_add(plan.repeat));
         let is_sent = match kind {
@@ -35,7 +36,14 @@ impl NotificationSchedule {
             return;
         }
         self.pending.insert(kind);
-        let due = if kind.is_loud() { self.loud_at(plan, now) } else { now.saturating_add(plan.group) };
+        let due = match kind {
+            // Another dyno of an incident that people know: the others of its formation are about to follow.
+            kind if kind.is_loud() && self.sent.contains(&kind) && is_recent => {
+                now.saturating_add(plan.gathering())
+            }
+            kind if kind.is_loud() => self.loud_at(plan, now),
+            _ => now.saturating_add(plan.group),
+        };
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 
@@ -70,5 +78,12 @@ impl NotificationSchedule {
     pub(super) fn next_id(&mut self, incident: &str) -> String {
         self.messages += 1;
         format!("{incident}.{}", self.messages)
+    }
+}
+
+impl Plan {
+    /// How long further dynos of a reported incident are gathered.
+    pub(super) fn gathering(&self) -> Duration {
+        self.group.saturating_mul(limits::GATHERING_GROUPS)
     }
 }
