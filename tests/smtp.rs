@@ -185,5 +185,5 @@ async fn an_incident_is_mailed() {
     shutdown.cancel();
     task.await.expect("it ends in order");
     let mails = server.mails_to("incident@example.com");
-    assert!(mails[0].contains("Subject: [!] acme web.1: gave up after too many restarts"), "{mails:?}");
+    assert!(mails[0].contains("Subject: [!] acme web.1: gave up: restarting does not help"), "{mails:?}");
 }
