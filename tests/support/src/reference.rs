@@ -194,7 +194,9 @@ pub fn memory(line: &Line) -> Option<(String, u64, u64)> {
         && parts[2].chars().all(|c| c.is_ascii_graphic());
     let size = |key| number(std::str::from_utf8(only(key)?).ok()?.strip_suffix("MB")?, 2);
     let (total, quota) = (size("sample#memory_total")?, size("sample#memory_quota")?);
-    (source == procid && is_instance && quota > 0).then_some((dyno, total, quota))
+    // Swap may be missing; twice it makes the line doubtful.
+    let is_clear = pairs.iter().filter(|pair| pair.0 == b"sample#memory_swap").count() <= 1;
+    (source == procid && is_instance && quota > 0 && is_clear).then_some((dyno, total, quota))
 }
 
 /// `221.479` in hundredths is 22147: one to nine digits on either side of the point.
