@@ -351,7 +351,12 @@ mod tests {
         );
         let out_for = Duration::from_secs(12);
         check(
-            outcome(RestartResult::Back { id: "i".parse().expect("an id"), out_for, late: false }),
+            outcome(RestartResult::Back {
+                id: "i".parse().expect("an id"),
+                release: None,
+                out_for,
+                late: false,
+            }),
             "INFO",
             &[("outcome", "back")],
             r#"restart_seconds_count{app="acme"}"#,

@@ -280,10 +280,15 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time:
     // A person's word starts the counts again.
     let counted = counted.take_while(|(_, row)| !row.is_forced);
     let is_useless = |row: &Row| row.result.as_deref() == Some("no_help");
-    // The newest may not be judged yet.
-    let judged_by = bounds.boot_timeout + limits::HELP_WITHIN;
-    let is_open = |at: i64| at.saturating_add(span_micros(judged_by)) > db_time.now;
-    let judged = counted.clone().skip_while(|(at, row)| is_open(*at) && !is_useless(row));
+    let has_happened = |row: &Row| row.result.as_deref() != Some("ignored");
+    // The newest may not be judged yet: with preboot, that takes until the old process is surely gone.
+    let is_open = |at: i64, row: &Row| {
+        let back_at = row.ended_at.unwrap_or(at.saturating_add(span_micros(bounds.boot_timeout)));
+        let judged_after = limits::PREBOOT_UPTIME_MIN + limits::EVIDENCE_AGE_MAX;
+        back_at.saturating_add(span_micros(judged_after)) > db_time.now
+    };
+    let happened = counted.clone().filter(|(_, row)| has_happened(row));
+    let judged = happened.skip_while(|(at, row)| is_open(*at, row) && !is_useless(row));
     // A give-up that is over takes the place of the doubled cool-down.
     let had_give_up = give_up.is_some_and(|give_up| give_up.until <= db_time.now);
     let useless = if had_give_up { 0 } else { judged.take_while(|(_, row)| is_useless(row)).count() };

@@ -16,6 +16,7 @@ use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
     OpenClaim, PendingCause, PendingRestart, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
+use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
@@ -107,7 +108,11 @@ async fn restarts(
                 .map(|at| db_time.as_seen_by_caller(at)),
             rule: row.try_get::<Option<String>, _>("rule")?.filter(|rule| rule != MANUAL).map(Arc::from),
             is_forced,
-            is_useless: result.as_deref() == Some("no_help"),
+            usefulness: match result.as_deref() {
+                Some("no_help") => Usefulness::Useless,
+                Some("ignored") => Usefulness::NeverHappened,
+                _ => Usefulness::Unknown,
+            },
             release: release.and_then(|release| u64::try_from(release).ok()),
             app,
             dyno,

@@ -191,6 +191,7 @@ mod tests {
             attempt_id: AttemptId(7),
             result: RestartResult::Back {
                 id: "i".parse().expect("an id"),
+                release: None,
                 out_for: Duration::from_secs(9),
                 late: false,
             },

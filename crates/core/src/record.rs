@@ -123,6 +123,8 @@ pub enum RestartResult {
     },
     Back {
         id: InstanceId,
+        /// The release that the new instance runs, if the API shows it.
+        release: Option<u64>,
         /// How long the dyno was out, from the acceptance to the inspection that showed it up.
         out_for: Duration,
         /// Whether it was after `boot_timeout`.

@@ -1,6 +1,7 @@
 //! The daemon in the simulation: the real engine, with a simulated API client, drain and store.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, json}
 use dynowarden_core::codes::Code;
 use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::engine::restore::RestoredGiveUp;
+use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as LineEvent, Fact};
 use dynowarden_core::ident::AppId;
@@ -272,8 +274,8 @@ impl Simulation {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { attempt_id, app, seen, is_forced, .. } => {
-                self.claim(attempt_id, app, seen, is_forced)
+            Effect::Claim { attempt_id, app, seen, is_forced, decision, .. } => {
+                self.claim(attempt_id, app, (seen, is_forced), decision.map(|decision| decision.rule))
             }
             Effect::Delete { attempt_id, app, dyno } => {
                 let app = app.0 as usize;
@@ -328,8 +330,8 @@ impl Simulation {
         &mut self,
         attempt_id: AttemptId,
         app: AppId,
-        seen: DynoInfo,
-        is_forced: bool,
+        (seen, is_forced): (DynoInfo, bool),
+        rule: Option<Arc<str>>,
     ) -> Result<(), Wrong> {
         let (life, place) = (self.life, app.0 as usize);
         let claims = self.invariants.claims((life, attempt_id), place, (&seen, is_forced), self.now);
@@ -341,7 +343,6 @@ impl Simulation {
         };
         let granted = !self.store.is_away;
         if granted {
-            let rule = "r14".into();
             let row = Row {
                 holder: (life, attempt_id),
                 app,
@@ -350,7 +351,7 @@ impl Simulation {
                 is_forced,
                 accepted_at: None,
                 back_at: None,
-                is_useless: false,
+                usefulness: Usefulness::Unknown,
                 has_ended: false,
             };
             self.plan_in(commit, Due::ClaimWritten { life, row: Box::new(row) });
@@ -489,12 +490,13 @@ impl Simulation {
                         self.liveness.assume(app, outcome.dyno.clone(), later(self.now, cooldown + secs(90)));
                         self.invariants.is_over(holder);
                         if matches!(outcome.result, RestartResult::Ignored { .. }) {
-                            self.write(Write::Ended { holder });
+                            self.invariants.promises.ignored(app, &outcome.dyno);
+                            self.write(Write::Ignored { holder });
                         }
                     }
-                    RestartResult::Back { .. } => {
+                    RestartResult::Back { release, .. } => {
                         self.invariants.is_over(holder);
-                        self.write(Write::Back { holder, at: outcome.at });
+                        self.write(Write::Back { holder, release: *release, at: outcome.at });
                     }
                     RestartResult::Refused(_) => {
                         self.liveness.refused(app, outcome.dyno.clone(), self.now);
@@ -502,6 +504,10 @@ impl Simulation {
                         self.write(Write::Ended { holder });
                     }
                     RestartResult::Gone | RestartResult::Unanswered { .. } | RestartResult::Withdrawn => {
+                        if matches!(outcome.result, RestartResult::Unanswered { .. }) {
+                            // An earlier process did not live to note the acceptance.
+                            self.invariants.promises.ignored(app, &outcome.dyno);
+                        }
                         self.invariants.is_over(holder);
                         self.write(Write::Ended { holder });
                     }

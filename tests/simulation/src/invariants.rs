@@ -85,6 +85,14 @@ struct Place {
     noted_at: Vec<Timestamp>,
 }
 
+/// A pause by a person.
+#[derive(Clone, Copy, Debug)]
+struct Paused {
+    until: Timestamp,
+    /// How far the clock that wrote its end was behind. Another process takes it for that much shorter.
+    behind: Duration,
+}
+
 #[derive(Debug)]
 pub struct Invariants {
     pub promises: Promises,
@@ -98,7 +106,7 @@ pub struct Invariants {
     /// The instance that wrote an error line, by app, dyno and the time in the line.
     writers: HashMap<(usize, DynoName, Timestamp), InstanceId>,
     /// Pauses by persons, by Heroku's clock, which does not jump.
-    pauses: BTreeMap<Option<usize>, Timestamp>,
+    pauses: BTreeMap<Option<usize>, Paused>,
     /// When the last line about a change in a dyno's life arrived.
     reported_leaving: HashMap<(usize, DynoName), Timestamp>,
     /// The last remaining calls that the API reported, and when.
@@ -174,8 +182,9 @@ impl Invariants {
         self.reported_leaving.insert((app, dyno), now);
     }
 
-    pub fn pause(&mut self, app: Option<usize>, until: Timestamp) {
-        self.pauses.insert(app, until);
+    pub fn pause(&mut self, app: Option<usize>, span: Duration, clock: Clock) {
+        let behind = Duration::try_from(SignedDuration::ZERO.saturating_sub(clock.skew)).unwrap_or_default();
+        self.pauses.insert(app, Paused { until: later(clock.now, span), behind });
     }
 
     pub fn resume(&mut self, app: Option<usize>) {
@@ -189,7 +198,8 @@ impl Invariants {
 
     /// What the daemon may not do in an app, if anything. Windows are by its own clock.
     pub fn forbidden(&self, app: usize, clock: Clock) -> Option<&'static str> {
-        let is_paused = |of: Option<usize>| self.pauses.get(&of).is_some_and(|until| *until > clock.now);
+        let is_paused =
+            |of: Option<usize>| self.pauses.get(&of).is_some_and(|paused| paused.until > clock.now);
         if is_paused(None) || is_paused(Some(app)) {
             return Some("paused");
         }
@@ -216,12 +226,15 @@ impl Invariants {
     /// The daemon learnt that a restart was accepted, however late.
     pub fn noted(&mut self, app: usize, name: &DynoName, now: Timestamp) {
         self.places.entry((app, name.clone())).or_default().noted_at.push(now);
-        self.promises.noted(app, name, now);
+        self.promises.noted(app, name, self.last_claim(app, name), now);
     }
 
     /// Another process of the daemon starts, and reads the times of the last one.
     pub fn born(&mut self, clock: Clock) {
         self.born_skew = clock.skew;
+        for paused in self.pauses.values_mut() {
+            paused.until = earlier(paused.until, std::mem::take(&mut paused.behind));
+        }
     }
 
     /// The daemon died: no task waits for answers any more.
@@ -346,7 +359,12 @@ impl Invariants {
         hold!(!self.plans[app].dry_run, "DELETE of {dyno} in a dry run");
         let attempt = self.attempts.entry(holder).or_default();
         let is_forced = attempt.is_forced;
-        let request = Request { app, dyno, is_forced, rule: attempt.rule.as_deref() };
+        let last = self.places.get(&(app, dyno.clone())).and_then(|place| place.restarts.last());
+        let drift = last.filter(|last| last.life != holder.0).map_or(SignedDuration::ZERO, |last| {
+            self.born_skew.checked_sub(last.skew).unwrap_or_default().max(SignedDuration::ZERO)
+        });
+        let drift = Duration::try_from(drift).unwrap_or_default();
+        let request = Request { app, dyno, is_forced, rule: attempt.rule.as_deref(), drift };
         if let Some(target) = world.dyno(&self.plans[app].name, &dyno.to_string()) {
             self.promises.sends(request, &self.plans[app].policy, target, clock.now)?;
         }
@@ -409,7 +427,10 @@ impl Invariants {
         self.within_the_rate(holder.0, app, &name, attempt.is_forced, clock)?;
         self.promises.carried_out(app, &name, attempt.is_forced, now);
         let place = self.places.entry((app, name.clone())).or_default();
-        place.restarts.push(Restart { at: now, life: holder.0, skew: clock.skew });
+        // The daemon may have learnt before the effect that it counts as carried out.
+        let sent_at = attempt.decided_at.unwrap_or(now);
+        let noted_at = place.noted_at.last().copied().filter(|at| *at >= sent_at && *at < now);
+        place.restarts.push(Restart { at: noted_at.unwrap_or(now), life: holder.0, skew: clock.skew });
         if !self.out.contains(&(app, name.clone())) {
             self.out.push((app, name));
         }

@@ -515,7 +515,7 @@ impl Simulation {
         let until = later(self.clock().wall(), span);
         let pause = RestoredPause { app: app.map(app_id), until, reason: "a launch".into() };
         self.store.pause(pause.clone());
-        self.invariants.pause(app, later(self.now, span));
+        self.invariants.pause(app, span, self.clock());
         self.input(Input::Pause { app: pause.app, until, reason: pause.reason })
     }
 

@@ -30,12 +30,12 @@ pub struct Promises {
 
 #[derive(Debug, Default)]
 struct Place {
+    /// When a person's word was last accepted.
+    forced_at: Option<Timestamp>,
     /// When the daemon last gave it up.
     gave_up_at: Option<Timestamp>,
     /// When the API last accepted a DELETE.
     accepted_at: Option<Timestamp>,
-    /// DELETEs that were accepted and never carried out.
-    ignored: u32,
     /// The instance that was last up.
     booted: Option<InstanceId>,
     /// Since when no instance has been up; none while one is.
@@ -48,6 +48,8 @@ struct Place {
     newest_sample: Option<Timestamp>,
     /// The last DELETE, until its answer is known.
     open: Option<Sent>,
+    /// The last DELETE.
+    sent: Option<Sent>,
     /// DELETEs that were carried out, oldest first.
     taken: Vec<Taken>,
 }
@@ -55,20 +57,49 @@ struct Place {
 #[derive(Clone, Debug)]
 struct Sent {
     at: Timestamp,
-    instance: InstanceId,
+    is_forced: bool,
+    instance: Option<InstanceId>,
 }
 
 #[derive(Clone, Debug)]
 struct Taken {
     sent_at: Timestamp,
     at: Timestamp,
-    is_forced: bool,
+    /// The instance that it was sent to.
+    old: Option<InstanceId>,
+    /// It was not carried out, but the daemon must count it as carried out.
+    is_assumed: bool,
     /// The new instance, once it is up, and since when.
     up: Option<(InstanceId, Timestamp)>,
     /// When the new instance first wrote the error, if that was soon after it was up.
     useless_at: Option<Timestamp>,
     /// When the daemon received such a line.
     heard_at: Option<Timestamp>,
+}
+
+impl Taken {
+    fn new(sent: &Sent, at: Timestamp) -> Self {
+        Self {
+            sent_at: sent.at,
+            at,
+            old: sent.instance,
+            is_assumed: true,
+            up: None,
+            useless_at: None,
+            heard_at: None,
+        }
+    }
+}
+
+impl Place {
+    /// Counts a DELETE as carried out that was not.
+    fn assume(&mut self, open: Option<Sent>) {
+        let is_done = |open: &Sent| self.taken.last().is_some_and(|taken| taken.at >= open.at);
+        if let Some(open) = open.filter(|open| !is_done(open)) {
+            self.taken.push(Taken::new(&open, open.at));
+            self.forced_at = self.forced_at.max(Some(open.at).filter(|_| open.is_forced));
+        }
+    }
 }
 
 /// A DELETE that is being sent.
@@ -79,6 +110,8 @@ pub struct Request<'a> {
     pub is_forced: bool,
     /// The rule that fired; none for an order.
     pub rule: Option<&'a str>,
+    /// How much older the last restart seems, because the clock was set between two processes.
+    pub drift: Duration,
 }
 
 impl Promises {
@@ -124,12 +157,14 @@ impl Promises {
 
     /// An instance wrote an error.
     pub fn error(&mut self, app: usize, dyno: &DynoName, instance: InstanceId, at: Timestamp) {
+        // With preboot, the old instance errs under the same name until nobody can tell sooner.
+        let soon = if self.preboot.contains(&app) { PREBOOT_OVERLAP } else { HELP_WITHIN };
         let place = self.places.entry((app, dyno.clone())).or_default();
         place.newest_error = place.newest_error.max(Some(at));
         if let Some(last) = place.taken.last_mut()
-            && let Some((new, up_at)) = last.up
-            && new == instance
-            && since(up_at, at) <= HELP_WITHIN
+            && let Some((_, up_at)) = last.up
+            && last.old != Some(instance)
+            && since(up_at, at) <= soon
         {
             last.useless_at.get_or_insert(at);
         }
@@ -165,12 +200,12 @@ impl Promises {
 
     /// A DELETE is sent.
     pub fn sends(&mut self, request: Request<'_>, policy: &Policy, world: &Dyno, now: Timestamp) -> Verdicts {
-        let Request { app, dyno, is_forced, rule } = request;
+        let Request { app, dyno, is_forced, rule, drift } = request;
         hold!(!world.is_one_off, "DELETE of {dyno}, a one-off dyno");
         let needed = if is_forced { Duration::ZERO } else { self.wait_after_last(app, dyno, policy) };
         let place = self.places.entry((app, dyno.clone())).or_default();
         if let Some(open) = &place.open
-            && open.instance == world.id
+            && open.instance == Some(world.id)
         {
             let gone_for = since(open.at, now);
             let wait = policy.boot_timeout.max(secs(60));
@@ -187,7 +222,7 @@ impl Promises {
             let cooled = place.accepted_at.is_none_or(|at| since(at, now) + secs(1) >= policy.cooldown);
             hold!(cooled, "DELETE of {dyno} within the cool-down of an accepted one");
             if let Some(last) = place.taken.last() {
-                let waited = since(last.sent_at, now);
+                let waited = since(last.sent_at, now) + drift;
                 let useless = place.taken.iter().rev().take_while(|taken| taken.useless_at.is_some()).count();
                 hold!(
                     waited + secs(2) >= needed,
@@ -196,7 +231,9 @@ impl Promises {
                 );
             }
         }
-        place.open = Some(Sent { at: now, instance: world.id });
+        let sent = Sent { at: now, is_forced, instance: Some(world.id) };
+        place.open = Some(sent.clone());
+        place.sent = Some(sent);
         Ok(())
     }
 
@@ -205,22 +242,46 @@ impl Promises {
         let place = self.places.entry((app, dyno.clone())).or_default();
         let open = place.open.take();
         if is_accepted {
-            let is_done = |open: &Sent| place.taken.last().is_some_and(|taken| taken.at >= open.at);
-            place.ignored += u32::from(open.is_some_and(|open| !is_done(&open)));
+            place.assume(open);
             place.accepted_at = Some(now);
         }
     }
 
-    pub fn noted(&mut self, app: usize, dyno: &DynoName, now: Timestamp) {
-        self.places.entry((app, dyno.clone())).or_default().noted_at = Some(now);
+    /// The daemon found that a DELETE was not carried out.
+    pub fn ignored(&mut self, app: usize, dyno: &DynoName) {
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        place.taken.pop_if(|last| last.is_assumed);
+    }
+
+    /// The daemon learnt that a restart was accepted, or counts it as accepted. `claimed_at` is its last
+    /// claim.
+    pub fn noted(&mut self, app: usize, dyno: &DynoName, claimed_at: Option<Timestamp>, now: Timestamp) {
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        place.noted_at = Some(now);
+        // The answer was lost, and something else replaced the instance. Or the process died before it sent
+        // the DELETE, and the next one cannot know.
+        match (&place.sent, claimed_at) {
+            (Some(sent), _) if claimed_at.is_none_or(|at| at <= sent.at) => {
+                place.assume(Some(sent.clone()));
+            }
+            (_, at) => place.assume(Some(Sent { at: at.unwrap_or(now), is_forced: false, instance: None })),
+        }
     }
 
     /// A DELETE is carried out.
     pub fn carried_out(&mut self, app: usize, dyno: &DynoName, is_forced: bool, now: Timestamp) {
         let place = self.places.entry((app, dyno.clone())).or_default();
-        let sent_at = place.open.as_ref().map_or(now, |open| open.at);
-        let taken = Taken { sent_at, at: now, is_forced, up: None, useless_at: None, heard_at: None };
-        place.taken.push(taken);
+        place.forced_at = place.forced_at.max(Some(now).filter(|_| is_forced));
+        let open_at = place.open.as_ref().map(|open| open.at);
+        let is_same = |last: &Taken| open_at.is_none_or(|at| at == last.sent_at);
+        let assumed = place.taken.pop_if(|last| last.is_assumed && last.up.is_none() && is_same(last));
+        let (sent_at, old) = match (&place.open, assumed) {
+            (Some(open), _) => (open.at, open.instance),
+            (None, Some(assumed)) => (assumed.sent_at, assumed.old),
+            (None, None) => (now, None),
+        };
+        let (up, useless_at, heard_at) = (None, None, None);
+        place.taken.push(Taken { sent_at, at: now, old, is_assumed: false, up, useless_at, heard_at });
     }
 
     /// The least time from the last restart to the next: the cool-down, doubled for each restart in a row
@@ -250,10 +311,13 @@ impl Promises {
         let place = self.places.get(&(app, dyno.clone()))?;
         let last = place.taken.last()?;
         let useless = self.useless(app, dyno, |taken| taken.useless_at);
+        // The daemon may have missed one of them, and be before a give-up.
+        let doubled = policy.cooldown * 2u32.pow(useless.min(6));
         let wait = match useless.checked_sub(policy.give_up_after.get()) {
-            None => policy.cooldown * 2u32.pow(useless.min(6)),
+            None => doubled,
             Some(more) => {
-                (policy.give_up_for * 2u32.pow(more.min(6))).min(DAY.max(policy.give_up_for)) + HELP_WITHIN
+                let span = (policy.give_up_for * 2u32.pow(more.min(6))).min(DAY.max(policy.give_up_for));
+                doubled.max(span + HELP_WITHIN)
             }
         };
         Some((place.noted_at.map_or(last.at, |at| at.max(last.at)), wait))
@@ -270,10 +334,9 @@ impl Promises {
     /// A release and a person's word start the counts anew.
     pub fn counts_since(&self, app: usize, dyno: &DynoName) -> Timestamp {
         let place = self.places.get(&(app, dyno.clone()));
-        let forced = place.and_then(|place| place.taken.iter().rfind(|taken| taken.is_forced));
         let released_at = self.released_at.get(&app).copied();
         let released_at = released_at.max(place.and_then(|place| place.release).map(|(_, at)| at));
-        released_at.max(forced.map(|taken| taken.at)).unwrap_or(Timestamp::MIN)
+        released_at.max(place.and_then(|place| place.forced_at)).unwrap_or(Timestamp::MIN)
     }
 
     /// Giving up needs that many restarts in a row that truly did not help.
@@ -288,12 +351,7 @@ impl Promises {
         let useless = self.useless(app, dyno, |taken| taken.useless_at);
         // After a give-up there is one more try.
         let needed = if is_again { 1 } else { policy.give_up_after.get() };
-        // Of an accepted restart that never happened, nothing tells that it was none.
-        let ignored = self.places.get(&(app, dyno.clone())).map_or(0, |place| place.ignored);
-        hold!(
-            useless + ignored >= needed,
-            "gave up on {dyno} after {useless} restarts in a row that did not help"
-        );
+        hold!(useless >= needed, "gave up on {dyno} after {useless} restarts in a row that did not help");
         Ok(())
     }
 
@@ -347,7 +405,7 @@ impl Promises {
         // Whatever replaced the instance, the daemon has seen another one since.
         let is_seen = |open: &Sent| {
             place.taken.last().is_some_and(|taken| taken.at >= open.at)
-                || place.booted.is_some_and(|instance| instance != open.instance)
+                || place.booted.is_some_and(|instance| Some(instance) != open.instance)
         };
         let wait = policy.boot_timeout.max(secs(60));
         place.open.as_ref().is_some_and(|open| !is_seen(open) && since(open.at, now) < wait)
@@ -385,6 +443,9 @@ fn names(dynos: &BTreeSet<&DynoName>) -> String {
 
 /// An error this soon after the new dyno is up means that the restart did not help.
 const HELP_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long the old instance of a dyno may run alongside the new one with preboot.
+const PREBOOT_OVERLAP: Duration = Duration::from_secs(300);
 
 /// The newest error just before a DELETE, and what a claim may take.
 const ERROR_AGE_MAX: Duration = Duration::from_secs(90 + 6);

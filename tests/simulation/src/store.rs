@@ -8,8 +8,9 @@ use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
     OpenClaim, PendingRestart, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
+use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::ident::{AppId, DynoName};
-use dynowarden_core::record::AttemptId;
+use dynowarden_core::record::{AttemptId, MANUAL};
 
 /// The part of the store that the next process needs.
 #[derive(Clone, Debug, Default)]
@@ -29,14 +30,14 @@ pub struct Row {
     pub holder: (u32, AttemptId),
     pub app: AppId,
     pub target: DynoInfo,
-    pub rule: Arc<str>,
+    /// The rule of the decision; none if the decision was written before.
+    pub rule: Option<Arc<str>>,
     /// A person's word passed the limits.
     pub is_forced: bool,
     pub accepted_at: Option<Timestamp>,
     /// When the new instance was seen up.
     pub back_at: Option<Timestamp>,
-    /// The error was soon back.
-    pub is_useless: bool,
+    pub usefulness: Usefulness,
     pub has_ended: bool,
 }
 
@@ -49,9 +50,14 @@ pub enum Write {
     },
     Back {
         holder: (u32, AttemptId),
+        release: Option<u64>,
         at: Timestamp,
     },
     Ended {
+        holder: (u32, AttemptId),
+    },
+    /// The API accepted the restart and did not carry it out.
+    Ignored {
         holder: (u32, AttemptId),
     },
     /// The process that learns it need not be the one that restarted the dyno.
@@ -67,7 +73,8 @@ impl Store {
     pub fn claim(&mut self, row: Row) -> u64 {
         match self.rows.iter().position(|known| known.holder == row.holder) {
             Some(place) => {
-                self.rows[place] = row;
+                let rule = row.rule.clone().or_else(|| self.rows[place].rule.clone());
+                self.rows[place] = Row { rule, ..row };
                 place as u64
             }
             None => {
@@ -86,8 +93,9 @@ impl Store {
                     self.given_up.retain(|old| old.app != app || old.dyno != dyno);
                 }
             }
-            Write::Back { holder, at } => {
+            Write::Back { holder, release, at } => {
                 if let Some(row) = self.row(holder) {
+                    row.target.release = release.or(row.target.release);
                     (row.back_at, row.has_ended) = (Some(at), true);
                 }
             }
@@ -95,7 +103,12 @@ impl Store {
                 let of_dyno = |row: &&mut Row| row.app == app && row.target.name == dyno;
                 let accepted = self.rows.iter_mut().filter(of_dyno).filter(|row| row.accepted_at.is_some());
                 if let Some(last) = accepted.max_by_key(|row| row.accepted_at) {
-                    last.is_useless = true;
+                    last.usefulness = Usefulness::Useless;
+                }
+            }
+            Write::Ignored { holder } => {
+                if let Some(row) = self.row(holder) {
+                    (row.usefulness, row.has_ended) = (Usefulness::NeverHappened, true);
                 }
             }
             Write::Ended { holder } => {
@@ -131,16 +144,16 @@ impl Store {
                     dyno,
                     accepted_at,
                     back_at: row.back_at,
-                    rule: Some(Arc::clone(&row.rule)).filter(|_| !row.is_forced),
+                    rule: row.rule.clone().filter(|rule| &**rule != MANUAL),
                     is_forced: row.is_forced,
-                    is_useless: row.is_useless,
+                    usefulness: row.usefulness,
                     release: row.target.release,
                 });
             }
             if !row.has_ended {
                 let attempt_id = AttemptId(claims.len() as u64 + 1);
                 row.holder = (life, attempt_id);
-                let (target, rule) = (row.target.clone(), Arc::clone(&row.rule));
+                let (target, rule) = (row.target.clone(), row.rule.clone().unwrap_or_else(|| MANUAL.into()));
                 claims.push(OpenClaim {
                     attempt_id,
                     app: row.app,

@@ -15,6 +15,7 @@ use dynowarden_core::engine::foreign::Foreign;
 use dynowarden_core::engine::restore::{
     OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
+use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId};
 use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
@@ -245,7 +246,11 @@ impl Bench {
                 back_at: (c.is_multiple_of(2)).then_some(at),
                 rule: Some("r14".into()),
                 is_forced: c.is_multiple_of(5),
-                is_useless: c.is_multiple_of(3),
+                usefulness: match c % 4 {
+                    0 => Usefulness::Useless,
+                    1 => Usefulness::NeverHappened,
+                    _ => Usefulness::Unknown,
+                },
                 release: Some(7),
             });
         }

@@ -11,6 +11,7 @@ use crate::engine::attempt::{
 use crate::engine::dyno::{DynoKey, ErrorSpell};
 use crate::engine::quota::Purpose;
 use crate::engine::restart::is_replaced;
+use crate::engine::usefulness::Usefulness;
 use crate::engine::{Effect, Engine};
 use crate::event::{Change, DynoState};
 use crate::limits;
@@ -168,14 +169,20 @@ impl Engine {
         let settling = attempt.settle();
         let out_for = self.ago(settling.accepted);
         let late = out_for >= self.policy(key).boot_timeout;
+        let rate = self.policy(key).max_restarts;
         let dyno = self.dyno_mut(key);
         dyno.process_begins(seen.created_at);
         dyno.is_in_state(DynoState::Up, seen.in_state_since());
+        dyno.restarts.came_up_under(seen.release, rate);
         if let Some(restart) = &mut dyno.restarts.last {
             restart.back_at = Some(seen.in_state_since());
             restart.unread = Some(settling.request.id);
         }
-        self.outcome(key, &settling.request, RestartResult::Back { id: seen.id, out_for, late });
+        self.outcome(
+            key,
+            &settling.request,
+            RestartResult::Back { id: seen.id, release: seen.release, out_for, late },
+        );
         self.put(key, settling);
         self.set_due(key, self.policy(key).settle);
     }
@@ -191,7 +198,9 @@ impl Engine {
                 if seen.state == DynoState::Crashed || (crashed && seen.state != DynoState::Up) =>
             {
                 // Errors of the process after the crash do not show whether the restart helped.
-                if let Some(last) = &mut self.dyno_mut(key).restarts.last {
+                let restarts = &mut self.dyno_mut(key).restarts;
+                restarts.useless = 0;
+                if let Some(last) = &mut restarts.last {
                     last.judged_by = None;
                 }
                 self.fail(key, attempt, RestartResult::DownAgain { state: DynoState::Crashed });
@@ -224,6 +233,10 @@ impl Engine {
 
     /// The API accepted the restart, and the old process runs on. Nothing is out.
     fn ignored(&mut self, key: DynoKey, request: &Request, waited: Duration) {
+        if let Some(last) = &mut self.dyno_mut(key).restarts.last {
+            last.usefulness = Usefulness::NeverHappened;
+            last.judged_by = None;
+        }
         let result = RestartResult::Ignored { waited };
         self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));
         self.end(key, request, result);

@@ -8,13 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ApiError, DynoInfo};
 use crate::engine::attempt::Attempt;
 use crate::engine::counts::{Hits, Instances, MemoryTrend};
+use crate::engine::usefulness::Usefulness;
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
 use crate::limits;
 use crate::policy::verdict::RestartTimes;
 use crate::record::hold::Hold;
 use crate::record::{AttemptId, MemoryReading};
-use crate::time::since;
+use crate::time::{Now, since};
 
 /// Identifies a dyno: its app, its formation's place in `process_types`, its place in the formation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,6 +89,8 @@ pub(super) struct Restarts {
     pub release: Option<u64>,
     /// The app's announced releases when the API last showed the dyno.
     pub releases_seen: u64,
+    /// Whether a process has begun since that the API has not shown. It may run another release.
+    pub is_unseen: bool,
 }
 
 /// The last restart that the API accepted.
@@ -103,15 +106,24 @@ pub(super) struct LastRestart {
     pub back_at: Option<Timestamp>,
     /// The same on the engine's clock; negative for a restart of an earlier process.
     pub accepted: SignedDuration,
-    /// Whether it is known not to have helped.
-    pub was_useless: bool,
+    /// Whether it helped.
+    pub usefulness: Usefulness,
     /// Whether a sample of the new instance was below the limit when the error should have been back.
     pub was_low: bool,
+    /// The errors of that rule since, as long as they follow each other closely.
+    pub errors: Option<ErrorRun>,
     /// The rule whose next error shows whether the restart helped; none if that is known, or if no error led
     /// to the restart.
     pub judged_by: Option<Arc<str>>,
     /// The attempt, once the new instance is up and until its memory is reported.
     pub unread: Option<AttemptId>,
+}
+
+/// Errors that follow each other closely, by the platform's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ErrorRun {
+    pub since: Timestamp,
+    pub last: Timestamp,
 }
 
 /// A dyno that is left alone after restarts that did not help.
@@ -153,7 +165,27 @@ pub(super) struct ErrorSpell {
     pub reported: Option<Duration>,
 }
 
+impl GivenUp {
+    /// Whether it holds at `now`, whose wall clock is the earlier one of ours and Heroku's. A give-up that is
+    /// restored while our clock is behind would hold on the engine's clock for as long as that was wrong.
+    pub(super) fn is_in_force(&self, now: Now) -> bool {
+        now.mono < self.until && now.wall < self.until_at
+    }
+}
+
 impl LastRestart {
+    /// Notes an error that began at `began` and was last seen at `seen`. Returns since when errors have
+    /// followed each other.
+    pub(super) fn erred(&mut self, began: Timestamp, seen: Timestamp) -> Timestamp {
+        let goes_on = |run: &ErrorRun| since(run.last, began) <= limits::EVIDENCE_AGE_MAX;
+        let run = match self.errors.filter(goes_on) {
+            Some(run) => ErrorRun { since: run.since.min(began), last: run.last.max(seen) },
+            None => ErrorRun { since: began, last: seen },
+        };
+        self.errors = Some(run);
+        run.since
+    }
+
     /// Notes a sample of the newest instance: below the quota two to three minutes after it came up, it has
     /// not erred again.
     pub(super) fn sampled(&mut self, memory: MemoryReading) {
@@ -207,7 +239,8 @@ impl Dyno {
     /// Notes whether it was up at `at`, by the platform's clock.
     pub(super) fn is_in_state(&mut self, state: DynoState, at: Timestamp) {
         match (state, &mut self.down) {
-            (DynoState::Up, down) => *down = None,
+            // Scaled away or stopped, a dyno does not take long to boot.
+            (DynoState::Up | DynoState::Down, down) => *down = None,
             (_, Some(down)) => down.since = down.since.min(at),
             (_, down) => *down = Some(Down { since: at, is_reported: false }),
         }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ApiError, DynoInfo};
 use crate::engine::attempt::Cause;
-use crate::engine::dyno::Dyno;
+use crate::engine::dyno::{Dyno, GivenUp};
 use crate::engine::formation::{self, Inspection};
 use crate::event::DynoState;
 use crate::ident::DynoName;
@@ -45,6 +45,8 @@ pub(super) struct Context<'c> {
     /// Announced releases so far.
     pub releases_seen: u64,
     pub has_preboot: bool,
+    /// The earlier of our clock and Heroku's.
+    pub cautious: Timestamp,
     /// The reason if no window is open.
     pub shut: Option<Hold>,
 }
@@ -64,6 +66,10 @@ pub(super) fn before_looking(
         }
         if let Some(seen) = &dyno.seen {
             older_than_error(seen, error_at)?;
+            // It stays one until another process has its name.
+            if seen.is_one_off && !dyno.restarts.is_unseen {
+                return Err(Hold::OneOff);
+            }
         }
         memory_is_high(dyno, error_at, context)?;
     }
@@ -110,15 +116,16 @@ fn is_below(memory: &MemoryReading, limit: MemoryBound) -> bool {
 /// Samples come about every 20 s (heroku.md §3).
 const SAMPLE_EVERY: Duration = Duration::from_secs(25);
 
-/// Judges by the restarts so far. After an announced release, what the old one used up is left to the
-/// inspection, which shows whether it has come.
+/// Judges by the restarts so far. After an announced release or another process, what the old one used up is
+/// left to the inspection, which shows the release.
 fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Result<(), Hold> {
     let restarts = &dyno.restarts;
     if cause.is_forced() {
         return Ok(());
     }
-    let is_released = restarts.releases_seen != context.releases_seen;
-    let given_up = restarts.given_up.as_ref().filter(|given_up| !is_released && given_up.until > now.mono);
+    let is_released = restarts.is_unseen || restarts.releases_seen != context.releases_seen;
+    let is_in_force = |given_up: &&GivenUp| given_up.is_in_force(Now { wall: context.cautious, ..now });
+    let given_up = restarts.given_up.as_ref().filter(|given_up| !is_released && is_in_force(given_up));
     // A look for a release that no line announced; it restarts nothing before that is known.
     if given_up.is_some_and(|given_up| given_up.look_again <= now.mono) {
         return Ok(());

@@ -32,7 +32,7 @@ mod tests;
 mod tracking;
 mod triggers;
 mod unlisted;
-mod usefulness;
+pub mod usefulness;
 mod vigilance;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -57,7 +57,7 @@ use crate::ident::{AppId, DynoName, ProcessType};
 use crate::limits;
 use crate::policy::{AppPlan, MemoryBound, Policy, Trigger};
 use crate::record::{AttemptId, Decision, Record, RestartResult};
-use crate::time::{Now, later, on_axis};
+use crate::time::{Now, later, on_axis, since};
 
 /// The state machine. See the module's documentation for how it is used.
 #[derive(Debug)]
@@ -130,6 +130,8 @@ struct Formation {
 struct Pause {
     /// Its end on the engine's clock, which no jump of the time of day brings nearer.
     ends: Duration,
+    /// Whether another process wrote its end, perhaps by a better clock.
+    is_restored: bool,
     reason: Arc<str>,
     until: Timestamp,
 }
@@ -482,8 +484,16 @@ impl Engine {
         [&self.app(app).paused, &self.paused]
             .into_iter()
             .flatten()
-            .filter(|pause| pause.ends > self.now.mono)
+            .filter(|pause| pause.ends > self.now.mono || self.is_early(pause))
             .max_by_key(|pause| pause.ends)
+    }
+
+    /// Whether Heroku's clock shows that a pause of another process goes on, because this machine's clock was
+    /// ahead when this process learnt of it.
+    fn is_early(&self, pause: &Pause) -> bool {
+        let heroku = self.platform_clock.at(self.now.mono).filter(|_| pause.is_restored);
+        let left = heroku.map_or(Duration::ZERO, |heroku| since(heroku, pause.until));
+        !left.is_zero() && left <= limits::PAUSE_CLOCK_LEAD_MAX
     }
 }
 

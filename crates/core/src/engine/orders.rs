@@ -131,7 +131,10 @@ impl Engine {
 
     pub(super) fn pause(&mut self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) {
         let ends = self.now.mono.saturating_add(since(self.now.wall, until));
-        let pause = Pause { ends, reason, until };
+        self.set_pause(app, Pause { ends, is_restored: false, reason, until });
+    }
+
+    pub(super) fn set_pause(&mut self, app: Option<AppId>, pause: Pause) {
         match app {
             Some(app) => self.app_mut(app).paused = Some(pause),
             None => self.paused = Some(pause),

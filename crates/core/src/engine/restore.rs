@@ -9,9 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DynoInfo;
 use crate::codes::Code;
-use crate::engine::Engine;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
+use crate::engine::usefulness::Usefulness;
+use crate::engine::{Engine, Pause};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::AttemptId;
@@ -42,8 +43,7 @@ pub struct RestoredRestart {
     pub rule: Option<Arc<str>>,
     /// Whether a person's word passed the limits, so that it does not count for `max_restarts`.
     pub is_forced: bool,
-    /// Whether the error was back soon after it.
-    pub is_useless: bool,
+    pub usefulness: Usefulness,
     /// The release of the replaced instance.
     pub release: Option<u64>,
 }
@@ -143,7 +143,8 @@ impl Engine {
     pub(super) fn replace_pauses(&mut self, pauses: Vec<RestoredPause>) {
         self.end_pause(None);
         for RestoredPause { app, until, reason } in pauses {
-            self.pause(app, until, reason);
+            let ends = self.now.mono.saturating_add(since(self.now.wall, until));
+            self.set_pause(app, Pause { ends, is_restored: true, reason, until });
         }
     }
 
@@ -161,18 +162,22 @@ impl Engine {
             SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.under_release(restart.release);
+        // There may have been a release in the meantime.
+        restarts.is_unseen = true;
         if restart.is_forced {
             restarts.start_over();
         }
         if !restart.is_forced {
             restarts.accepted.add(accepted, rate, now);
-            if restarts.last.as_ref().is_some_and(|last| !last.was_useless) {
+            if restarts.last.as_ref().is_some_and(|last| last.usefulness.ends_row()) {
                 restarts.useless = 0;
             }
-            if restart.is_useless {
-                restarts.useless = restarts.useless.saturating_add(1);
-            } else if age >= judged_after {
-                restarts.useless = 0;
+            match restart.usefulness {
+                Usefulness::Useless => restarts.useless = restarts.useless.saturating_add(1),
+                Usefulness::NeverHappened => {}
+                // The next error judges it.
+                Usefulness::Unknown if restart.back_at.is_some() || age < judged_after => {}
+                Usefulness::Helped | Usefulness::Unknown => restarts.useless = 0,
             }
         }
         if restarts.last.as_ref().is_none_or(|last| last.accepted <= accepted) {
@@ -183,9 +188,10 @@ impl Engine {
                 accepted,
                 back_at: restart.back_at,
                 was_low: false,
-                was_useless: restart.is_useless,
-                judged_by: restart.rule.clone().filter(|_| !restart.is_useless),
+                usefulness: restart.usefulness,
+                judged_by: restart.rule.clone().filter(|_| restart.usefulness == Usefulness::Unknown),
                 unread: None,
+                errors: None,
             });
         }
     }

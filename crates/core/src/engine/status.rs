@@ -107,7 +107,8 @@ impl Engine {
     fn dyno_status(&self, key: DynoKey, dyno: &Dyno) -> DynoStatus {
         let now = self.now;
         let cooling = judge::cool_down_left(dyno, self.policy(key), now.mono);
-        let given_up = dyno.restarts.given_up.as_ref().filter(|given_up| given_up.until > now.mono);
+        let given_up =
+            dyno.restarts.given_up.as_ref().filter(|given_up| given_up.is_in_force(self.cautious_now()));
         let stage = match &dyno.attempt {
             Some(Attempt::Queued(_)) => Stage::Queued,
             Some(Attempt::Inspecting(_) | Attempt::Waiting(_) | Attempt::Claiming(_)) => Stage::Waiting,

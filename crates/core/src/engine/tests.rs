@@ -12,6 +12,7 @@ use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::codes::Code;
 use crate::engine::foreign::Foreign;
 use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
+use crate::engine::usefulness::Usefulness;
 use crate::engine::{Effect, Engine, Input, OrderId};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
 use crate::ident::{AppId, DrainToken, DynoName};
@@ -990,7 +991,7 @@ fn a_restart_accepted_before_a_stop_is_judged_by_what_the_next_process_sees() {
         back_at: None,
         rule: Some("r14".into()),
         is_forced: false,
-        is_useless: false,
+        usefulness: Usefulness::Unknown,
         release: Some(7),
     };
     let past = RestoredState { claims: vec![claim], restarts: vec![restart], ..RestoredState::default() };
@@ -1478,7 +1479,7 @@ fn stored_limits_apply_to_the_next_process() {
         back_at: None,
         rule: Some("r14".into()),
         is_forced: false,
-        is_useless: false,
+        usefulness: Usefulness::Unknown,
         release: Some(7),
     };
     // A cool-down continues.

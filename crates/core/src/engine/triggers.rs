@@ -157,6 +157,8 @@ impl Engine {
         match change {
             Change::Starting | Change::State(DynoState::Starting) => {
                 dyno.process_begins(at);
+                // What our own restart brings is seen anyway.
+                dyno.restarts.is_unseen |= !dyno.attempt.as_ref().is_some_and(Attempt::may_be_out);
                 dyno.is_in_state(DynoState::Starting, at);
             }
             Change::State(state) => dyno.is_in_state(state, at),
@@ -342,6 +344,7 @@ impl Engine {
             limit: app.limit_of(cause),
             releases_seen,
             has_preboot: app.has_preboot == Some(true),
+            cautious: self.cautious_now().wall,
             shut: self.shut(key.app, cause),
         };
         judge::before_looking(cause, dyno, &context, now)?;

@@ -14,8 +14,29 @@ use crate::engine::Engine;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Restarts};
 use crate::limits;
+use crate::policy::Rate;
 use crate::record::{AttemptId, NoticeKind, Outcome, Record, RestartResult};
 use crate::time::{later, on_axis, since};
+
+/// What is known of whether a restart helped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Usefulness {
+    /// Not judged yet, or nothing that followed can show it.
+    #[default]
+    Unknown,
+    Helped,
+    /// The error was soon back.
+    Useless,
+    /// The API accepted it and did not carry it out, so it says nothing about the ones before.
+    NeverHappened,
+}
+
+impl Usefulness {
+    /// Whether the next restart begins another row of those that did not help.
+    pub(super) fn ends_row(self) -> bool {
+        matches!(self, Self::Unknown | Self::Helped)
+    }
+}
 
 impl Engine {
     /// The cool-down and `max_restarts` count from the acceptance: the restart took effect at some time
@@ -33,8 +54,8 @@ impl Engine {
         } else {
             dyno.restarts.accepted.add(now, rate, now);
         }
-        // One of which nothing is known ends the row of those that did not help.
-        if dyno.restarts.last.as_ref().is_some_and(|last| !last.was_useless) {
+        // One that helped, or of which nothing is known, ends the row of those that did not help.
+        if dyno.restarts.last.as_ref().is_some_and(|last| last.usefulness.ends_row()) {
             dyno.restarts.useless = 0;
         }
         dyno.restarts.last = Some(LastRestart {
@@ -43,10 +64,11 @@ impl Engine {
             began_at,
             back_at: None,
             was_low: false,
-            was_useless: false,
+            usefulness: Usefulness::Unknown,
             accepted: now,
             judged_by,
             unread: None,
+            errors: None,
         });
         dyno.refused = None;
         dyno.spell = None;
@@ -60,37 +82,33 @@ impl Engine {
         (began, seen): (Timestamp, Timestamp),
     ) {
         let (overlap, has_preboot) = (self.overlap(key), self.app(key.app).has_preboot);
-        let errs_since = self.dynos.get(&key).and_then(|dyno| dyno.spell).map(|spell| spell.since);
-        let errs_for = errs_since.map_or(Duration::ZERO, |at| self.now.mono.saturating_sub(at));
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
         let process_began = dyno.process_began;
         let Some(last) = dyno.restarts.last.as_mut() else { return };
         let Some(back_at) = last.back_at.filter(|_| last.judged_by.as_ref() == Some(rule)) else { return };
+        let run_began = last.erred(began, seen);
         // Before that, the lines may be the old process's, which is stopped from the acceptance on.
         let alone = later(back_at, overlap).max(later(last.began_at, overlap));
         if seen < alone {
             return;
         }
-        let after = since(back_at, began.max(alone));
         last.judged_by = None;
-        let last_is_low = has_preboot == Some(true) && last.was_low;
         // The API cuts times to whole seconds.
         if process_began.is_some_and(|began| began > later(back_at, Duration::from_secs(2))) {
             // Heroku has replaced the new process since, so the error is not its own.
+            dyno.restarts.useless = 0;
             return;
         }
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
-        // With preboot, the end of the overlap is the first moment that says anything, unless samples of the
-        // new instance do.
-        let within = match has_preboot {
-            Some(true) => overlap + limits::EVIDENCE_AGE_MAX,
-            _ => limits::HELP_WITHIN,
+        let after = since(back_at, began.max(alone));
+        let is_soon = if has_preboot == Some(false) {
+            after <= limits::HELP_WITHIN
+        } else {
+            // With preboot, the first errors of the run may be the old dyno's. Those that follow without a
+            // pause until it is surely gone are taken for the new one's, unless a sample of that one was low.
+            since(back_at, run_began) <= limits::HELP_WITHIN && !last.was_low
         };
-        // Without the API's word on preboot, errors since then may be the old dyno's or the new one's.
-        if has_preboot.is_none() && after > limits::HELP_WITHIN && errs_for > after - limits::HELP_WITHIN {
-            return;
-        }
-        if after <= within && !last_is_low {
+        if is_soon {
             self.did_not_help(key, attempt_id, after);
         } else {
             self.helped(key, accepted_at);
@@ -114,7 +132,7 @@ impl Engine {
         restarts.useless = restarts.useless.saturating_add(1);
         restarts.helped = None;
         if let Some(last) = &mut restarts.last {
-            last.was_useless = true;
+            last.usefulness = Usefulness::Useless;
         }
         // After a give-up there is one more try.
         let is_over = restarts.useless >= give_up_after || restarts.give_ups > 0;
@@ -137,6 +155,9 @@ impl Engine {
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = 0;
         restarts.give_ups = 0;
+        if let Some(last) = &mut restarts.last {
+            last.usefulness = Usefulness::Helped;
+        }
         let (first, count) = match restarts.helped {
             Some((first, count)) if since(first, now) <= limits::OFTEN_WITHIN => (first, count + 1),
             _ => (accepted_at, 1),
@@ -170,13 +191,14 @@ impl Engine {
     /// The API showed the dyno under a release: another one than before clears what that one used up.
     pub(super) fn release_shown(&mut self, key: DynoKey, release: Option<u64>) {
         let releases_seen = self.app(key.app).releases_seen;
-        let now = self.now.mono;
+        let now = self.cautious_now();
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.releases_seen = releases_seen;
+        restarts.is_unseen = false;
         restarts.under_release(release);
         match &mut restarts.given_up {
-            Some(given_up) if now < given_up.until => {
-                given_up.look_again = now.saturating_add(limits::GIVEN_UP_LOOK_EVERY);
+            Some(given_up) if given_up.is_in_force(now) => {
+                given_up.look_again = now.mono.saturating_add(limits::GIVEN_UP_LOOK_EVERY);
             }
             // One more try.
             given_up => *given_up = None,
@@ -193,16 +215,27 @@ impl Restarts {
         self.release = release.or(self.release);
     }
 
+    /// The new process of a restart runs `release`. If it came with the restart, the DELETE may have met the
+    /// release's first process, so that the restart counts for the release.
+    pub(super) fn came_up_under(&mut self, release: Option<u64>, rate: Rate) {
+        let last = self.last.as_ref().map(|last| last.accepted);
+        let counted = last.filter(|at| self.accepted.as_slice().contains(at));
+        self.under_release(release);
+        if let Some(at) = counted.filter(|at| !self.accepted.as_slice().contains(at)) {
+            self.accepted.add(at, rate, at);
+        }
+    }
+
     /// How often the cool-down is doubled. A give-up takes the place of the doubled cool-down before it.
     pub(super) fn doublings(&self) -> u32 {
-        let is_before = |at: SignedDuration| self.last.as_ref().is_some_and(|last| last.accepted < at);
+        let is_before = |at: SignedDuration| self.last.as_ref().is_some_and(|last| last.accepted <= at);
         if self.gave_up_at.is_some_and(is_before) { 0 } else { self.useless }
     }
 
     /// Starts all counts again, after a release or a person's word. The cool-down runs on.
     pub(super) fn start_over(&mut self) {
-        let Self { last, release, releases_seen, .. } = std::mem::take(self);
+        let Self { last, release, releases_seen, is_unseen, .. } = std::mem::take(self);
         let last = last.map(|last| LastRestart { judged_by: None, ..last });
-        *self = Self { last, release, releases_seen, ..Self::default() };
+        *self = Self { last, release, releases_seen, is_unseen, ..Self::default() };
     }
 }

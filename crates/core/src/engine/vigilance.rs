@@ -9,6 +9,7 @@ use crate::api::{DynoInfo, FormationInfo};
 use crate::engine::Engine;
 use crate::engine::attempt::Attempt;
 use crate::engine::dyno::{DynoKey, ErrorSpell};
+use crate::engine::usefulness::Usefulness;
 use crate::event::DynoState;
 use crate::ident::AppId;
 use crate::limits;
@@ -30,7 +31,7 @@ impl Engine {
     pub(super) fn report_if_not_restarted(&mut self, key: DynoKey, hold: &Hold) {
         let now = self.now.mono;
         let last = self.dyno_mut(key).restarts.last.as_ref();
-        let is_useless = last.is_some_and(|last| last.was_useless);
+        let is_useless = last.is_some_and(|last| last.usefulness == Usefulness::Useless);
         let is_intended = match hold {
             Hold::Paused { .. }
             | Hold::OutsideWindow { .. }
