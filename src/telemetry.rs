@@ -354,6 +354,7 @@ mod tests {
             outcome(RestartResult::Back {
                 id: "i".parse().expect("an id"),
                 release: None,
+                up_since: Timestamp::UNIX_EPOCH,
                 out_for,
                 late: false,
             }),

@@ -99,13 +99,15 @@ async fn restarts(
         let result: Option<String> = row.try_get("result")?;
         let is_back = matches!(result.as_deref(), Some("back" | "back_late" | "no_help"));
         let ended_at: Option<i64> = row.try_get("ended_at")?;
+        let up_since: Option<i64> = row.try_get("up_since")?;
         let is_forced = row.try_get::<i64, _>("by_hand")? != 0;
         let release: Option<i64> = row.try_get("release")?;
         restarts.push(RestoredRestart {
             accepted_at: db_time.as_seen_by_caller(row.try_get("accepted_at")?),
-            back_at: ended_at
-                .filter(|_| is_back && !claims.iter().any(is_resumed))
-                .map(|at| db_time.as_seen_by_caller(at)),
+            back_at: up_since
+                .map(timestamp)
+                .or(ended_at.map(|at| db_time.as_seen_by_caller(at)))
+                .filter(|_| is_back && !claims.iter().any(is_resumed)),
             rule: row.try_get::<Option<String>, _>("rule")?.filter(|rule| rule != MANUAL).map(Arc::from),
             is_forced,
             usefulness: match result.as_deref() {
@@ -122,7 +124,7 @@ async fn restarts(
 }
 
 const RESTARTS: &str = "\
-    SELECT app, dyno, accepted_at, ended_at, by_hand, release, result, \
+    SELECT app, dyno, accepted_at, ended_at, up_since, by_hand, release, result, \
         (SELECT MAX(rule) FROM dynowarden_decisions decided \
          WHERE decided.attempt = dynowarden_restarts.attempt AND decided.decision = 'restart') AS rule \
     FROM dynowarden_restarts \

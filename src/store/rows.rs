@@ -254,7 +254,8 @@ const ACCEPT: &str = "\
 /// The claim ends after the time that the new dyno has to settle.
 const BACK: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, \
-        lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7, release = COALESCE($8, release) \
+        lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7, release = COALESCE($8, release), \
+        up_since = $9 \
     WHERE holder = $1 AND attempt_number = $2";
 
 /// Its holder keeps watching, and keeps the claim as long as it renews it.
@@ -284,10 +285,10 @@ async fn write_outcome(
     };
     let statement = match result {
         RestartResult::Accepted { .. } => set(ACCEPT).bind(at),
-        RestartResult::Back { id, release, out_for, .. } => {
+        RestartResult::Back { id, release, up_since, out_for, .. } => {
             let millis = i64::try_from(out_for.as_millis()).unwrap_or(i64::MAX);
             let release = release.and_then(|release| i64::try_from(release).ok());
-            set(BACK).bind(at).bind(id.to_string()).bind(millis).bind(release)
+            set(BACK).bind(at).bind(id.to_string()).bind(millis).bind(release).bind(micros(*up_since))
         }
         RestartResult::NotBack { .. } | RestartResult::DownAgain { .. } => set(NOT_BACK),
         // The process that learns it need not be the one that restarted the dyno.

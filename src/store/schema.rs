@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/0004_usefulness.sql"),
     include_str!("../../migrations/0005_app_ids.sql"),
     include_str!("../../migrations/0006_series.sql"),
+    include_str!("../../migrations/0007_up_since.sql"),
 ];
 
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -192,6 +192,7 @@ mod tests {
             result: RestartResult::Back {
                 id: "i".parse().expect("an id"),
                 release: None,
+                up_since: at(10),
                 out_for: Duration::from_secs(9),
                 late: false,
             },

@@ -125,6 +125,8 @@ pub enum RestartResult {
         id: InstanceId,
         /// The release that the new instance runs, if the API shows it.
         release: Option<u64>,
+        /// Since when it has been up, by Heroku's clock.
+        up_since: Timestamp,
         /// How long the dyno was out, from the acceptance to the inspection that showed it up.
         out_for: Duration,
         /// Whether it was after `boot_timeout`.

@@ -494,9 +494,9 @@ impl Simulation {
                             self.write(Write::Ignored { holder });
                         }
                     }
-                    RestartResult::Back { release, .. } => {
+                    RestartResult::Back { release, up_since, .. } => {
                         self.invariants.is_over(holder);
-                        self.write(Write::Back { holder, release: *release, at: outcome.at });
+                        self.write(Write::Back { holder, release: *release, at: *up_since });
                     }
                     RestartResult::Refused(_) => {
                         self.liveness.refused(app, outcome.dyno.clone(), self.now);

@@ -158,7 +158,9 @@ impl Liveness {
         let (key, now) = ((app, name.clone()), clock.now);
         let policy = invariants.policy(app);
         let waits = invariants.promises.longest_wait_after_last(app, name, policy);
-        let is_useless = waits.is_some_and(|(at, span)| span > policy.cooldown && since(at, now) < span);
+        let was_useless = invariants.promises.was_useless(app, name);
+        let is_doubled = |span: Duration| span > policy.cooldown || was_useless;
+        let is_useless = waits.is_some_and(|(at, span)| is_doubled(span) && since(at, now) < span);
         let is_given_up = self.given_up.get(&key).is_some_and(|(until, ..)| later(*until, secs(60)) > now);
         let is_blind = [Trouble::Clock, Trouble::Daemon]
             .iter()
@@ -172,7 +174,8 @@ impl Liveness {
             *erring = Owed { since: now, last: now };
         }
         erring.last = now;
-        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name)];
+        let noted_at = invariants.promises.noted_at(app, name);
+        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name), noted_at];
         let from = own.into_iter().flatten().fold(erring.since, Timestamp::max);
         let erred_for = since(from, now);
         let is_told = self.told.get(&key).is_some_and(|at| *at >= from);

@@ -40,6 +40,8 @@ struct Place {
     booted: Option<InstanceId>,
     /// Since when no instance has been up; none while one is.
     down_since: Option<Timestamp>,
+    /// The last such time that is over: its start and end.
+    was_down: Option<(Timestamp, Timestamp)>,
     newest_error: Option<Timestamp>,
     /// The release of its newest instance, and since when.
     release: Option<(u64, Timestamp)>,
@@ -139,10 +141,13 @@ impl Promises {
             place.release = Some((dyno.release, now));
         }
         if dyno.state != DynoState::Up {
-            place.down_since.get_or_insert(now);
+            // The daemon need not have seen that it was up for a moment.
+            let blip = place.was_down.filter(|(_, end)| since(*end, now) < BLIP);
+            place.down_since.get_or_insert(blip.map_or(now, |(start, _)| start));
             return;
         }
-        if place.down_since.take().is_some() {
+        if let Some(start) = place.down_since.take() {
+            place.was_down = Some((start, now));
             let booted = self.booted_at.entry((app, dyno.name.process_type().clone())).or_insert(now);
             *booted = (*booted).max(dyno.updated_at);
         }
@@ -219,7 +224,8 @@ impl Promises {
         let age = newest.map_or(Duration::MAX, |at| since(at, now));
         hold!(age <= ERROR_AGE_MAX, "DELETE of {dyno}, whose last error is {age:?} old");
         if !is_forced {
-            let cooled = place.accepted_at.is_none_or(|at| since(at, now) + secs(1) >= policy.cooldown);
+            let cooled =
+                place.accepted_at.is_none_or(|at| since(at, now) + drift + secs(1) >= policy.cooldown);
             hold!(cooled, "DELETE of {dyno} within the cool-down of an accepted one");
             if let Some(last) = place.taken.last() {
                 let waited = since(last.sent_at, now) + drift;
@@ -415,7 +421,8 @@ impl Promises {
     /// must have booted since.
     pub fn is_broken(&self, app: usize, dyno: &DynoName, policy: &Policy, now: Timestamp) -> bool {
         let Some(place) = self.places.get(&(app, dyno.clone())) else { return false };
-        let Some(down_since) = place.down_since else { return false };
+        let just_over = place.was_down.filter(|(_, end)| since(*end, now) < BLIP).map(|(start, _)| start);
+        let Some(down_since) = place.down_since.or(just_over) else { return false };
         // The API's times are whole seconds.
         if since(down_since, now) + secs(2) < policy.boot_timeout {
             return false;
@@ -423,6 +430,17 @@ impl Promises {
         let because_of_us = place.taken.last().filter(|taken| taken.up.is_none());
         let booted_at = self.booted_at.get(&(app, dyno.process_type().clone()));
         because_of_us.is_none_or(|taken| booted_at.is_some_and(|at| *at >= taken.at))
+    }
+
+    /// Whether the last restart did not help, even if a release has come since.
+    pub fn was_useless(&self, app: usize, dyno: &DynoName) -> bool {
+        let last = self.places.get(&(app, dyno.clone())).and_then(|place| place.taken.last());
+        last.is_some_and(|last| last.useless_at.is_some())
+    }
+
+    /// When the daemon last learnt of an acceptance.
+    pub fn noted_at(&self, app: usize, dyno: &DynoName) -> Option<Timestamp> {
+        self.places.get(&(app, dyno.clone()))?.noted_at
     }
 
     /// When the last restart of ours was carried out.
@@ -446,6 +464,9 @@ const HELP_WITHIN: Duration = Duration::from_secs(180);
 
 /// How long the old instance of a dyno may run alongside the new one with preboot.
 const PREBOOT_OVERLAP: Duration = Duration::from_secs(300);
+
+/// How late the daemon may see that a dyno is up.
+const BLIP: Duration = Duration::from_secs(15);
 
 /// The newest error just before a DELETE, and what a claim may take.
 const ERROR_AGE_MAX: Duration = Duration::from_secs(90 + 6);

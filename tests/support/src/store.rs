@@ -161,7 +161,13 @@ pub fn accepted(at: Timestamp, name: &str, attempt_id: u64) -> Record {
 
 pub fn back(at: Timestamp, name: &str, attempt_id: u64) -> Record {
     let id = format!("{name}-back").parse().expect("an id");
-    let result = RestartResult::Back { id, release: None, out_for: Duration::from_millis(8250), late: false };
+    let result = RestartResult::Back {
+        id,
+        release: None,
+        up_since: at(60),
+        out_for: Duration::from_millis(8250),
+        late: false,
+    };
     outcome(at, name, attempt_id, result)
 }
 

@@ -181,7 +181,13 @@ impl Engine {
         self.outcome(
             key,
             &settling.request,
-            RestartResult::Back { id: seen.id, release: seen.release, out_for, late },
+            RestartResult::Back {
+                id: seen.id,
+                release: seen.release,
+                up_since: seen.in_state_since(),
+                out_for,
+                late,
+            },
         );
         self.put(key, settling);
         self.set_due(key, self.policy(key).settle);
@@ -199,9 +205,10 @@ impl Engine {
             {
                 // Errors of the process after the crash do not show whether the restart helped.
                 let restarts = &mut self.dyno_mut(key).restarts;
-                restarts.useless = 0;
-                if let Some(last) = &mut restarts.last {
-                    last.judged_by = None;
+                if let Some(last) = &mut restarts.last
+                    && last.judged_by.take().is_some()
+                {
+                    restarts.useless = 0;
                 }
                 self.fail(key, attempt, RestartResult::DownAgain { state: DynoState::Crashed });
             }

@@ -165,7 +165,11 @@ impl Engine {
         // There may have been a release in the meantime.
         restarts.is_unseen = true;
         if restart.is_forced {
+            // The rows are in the order of a clock that may have been set, so that those before may be later
+            // ones. They go on counting.
+            let accepted = std::mem::take(&mut restarts.accepted);
             restarts.start_over();
+            restarts.accepted = accepted;
         }
         if !restart.is_forced {
             restarts.accepted.add(accepted, rate, now);

@@ -200,7 +200,16 @@ impl Story {
 
     pub(crate) fn back(&mut self, index: u32, out_for: u64, late: bool) -> &mut Self {
         let id = "89abcdef".parse().expect("an id");
-        self.outcome(index, RestartResult::Back { id, release: None, out_for: seconds(out_for), late })
+        self.outcome(
+            index,
+            RestartResult::Back {
+                id,
+                release: None,
+                up_since: self.now.wall,
+                out_for: seconds(out_for),
+                late,
+            },
+        )
     }
 
     pub(crate) fn notice(&mut self, index: Option<u32>, what: NoticeKind) -> &mut Self {
