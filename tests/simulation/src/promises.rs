@@ -423,11 +423,13 @@ impl Promises {
         let Some(place) = self.places.get(&(app, dyno.clone())) else { return false };
         let just_over = place.was_down.filter(|(_, end)| since(*end, now) < BLIP).map(|(start, _)| start);
         let Some(down_since) = place.down_since.or(just_over) else { return false };
+        let because_of_us = place.taken.last().filter(|taken| taken.up.is_none());
+        // Of a DELETE without an answer, nobody knows when it is carried out.
+        let down_since = because_of_us.map_or(down_since, |taken| down_since.min(taken.sent_at));
         // The API's times are whole seconds.
         if since(down_since, now) + secs(2) < policy.boot_timeout {
             return false;
         }
-        let because_of_us = place.taken.last().filter(|taken| taken.up.is_none());
         let booted_at = self.booted_at.get(&(app, dyno.process_type().clone()));
         because_of_us.is_none_or(|taken| booted_at.is_some_and(|at| *at >= taken.at))
     }

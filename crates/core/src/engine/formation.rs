@@ -24,6 +24,8 @@ pub(super) struct Inspection<'a> {
     pub policy: &'a Policy,
     /// Other dynos of the formation that may be out because of us.
     pub ours_out: &'a [DynoName],
+    /// Other dynos that lines show starting or just up, and that the list lacks.
+    pub unlisted: &'a [DynoName],
     /// Other dynos whose restart failed, each with the latest time at which the API accepted it.
     pub failed: &'a [(DynoName, Timestamp)],
     /// Other dynos that are not up, each with the time since which it has not been.
@@ -98,7 +100,7 @@ fn others<'o>(formation: &[&'o DynoInfo], inspection: &Inspection<'o>, now: Now)
             others.out.push((&seen.name, seen.state, None));
         }
     }
-    for ours in inspection.ours_out {
+    for ours in inspection.ours_out.iter().chain(inspection.unlisted) {
         if !formation.iter().any(|seen| seen.name == *ours) {
             others.out.push((ours, DynoState::Starting, None));
         }

@@ -201,6 +201,7 @@ impl Engine {
             return self.leave(key, attempt, hold);
         }
         let (name, ours_out, failed) = (self.name(key), self.ours_out(key), self.failed_beside(key));
+        let unlisted = self.unlisted_beside(key, view);
         let is_down = |seen: &&DynoInfo| seen.state != DynoState::Up;
         let down: Vec<(DynoName, Timestamp)> = view
             .formation
@@ -214,6 +215,7 @@ impl Engine {
             name: &name,
             policy: self.policy(key),
             ours_out: &ours_out,
+            unlisted: &unlisted,
             failed: &failed,
             down: &down,
             ignores_deploys: left.is_zero(),

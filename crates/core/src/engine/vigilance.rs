@@ -10,8 +10,8 @@ use crate::engine::Engine;
 use crate::engine::attempt::Attempt;
 use crate::engine::dyno::{DynoKey, ErrorSpell};
 use crate::engine::usefulness::Usefulness;
-use crate::event::DynoState;
-use crate::ident::AppId;
+use crate::event::{Change, DynoState};
+use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::NoticeKind;
 use crate::record::hold::Hold;
@@ -95,6 +95,28 @@ impl Engine {
         }
     }
 
+    /// Other dynos of the formation that the list does not show although lines say that they are starting or
+    /// have just come up: the list is partial.
+    pub(super) fn unlisted_beside(&self, key: DynoKey, view: &FormationInfo) -> Vec<DynoName> {
+        let (policy, now) = (self.policy(key), self.cautious_now().wall);
+        let is_young = |change: Change, at: Timestamp| {
+            let is_rising =
+                matches!(change, Change::Starting | Change::State(DynoState::Starting | DynoState::Up));
+            is_rising && since(at, now) < policy.boot_timeout + policy.settle
+        };
+        // Heroku numbers the dynos of a type from 1.
+        let last = u32::try_from(view.formation.len()).unwrap_or(u32::MAX).saturating_add(UNLISTED_BEYOND);
+        let beside = (1..=last).filter(|index| *index != key.index).map(|index| DynoKey { index, ..key });
+        beside
+            .filter(|other| {
+                let life = self.dynos.get(other).and_then(|dyno| dyno.life);
+                life.is_some_and(|(change, at)| is_young(change, at))
+            })
+            .map(|other| self.name(other))
+            .filter(|name| !view.formation.iter().any(|seen| seen.name == *name))
+            .collect()
+    }
+
     /// Reports errors that arrive too late to act on, once until one is current again.
     pub(super) fn watch_lateness(&mut self, app: AppId, hold: Option<&Hold>) {
         let state = self.app_mut(app);
@@ -128,3 +150,6 @@ impl Engine {
         }
     }
 }
+
+/// How many more dynos than a list shows are looked for in the lines.
+const UNLISTED_BEYOND: u32 = 8;
