@@ -871,9 +871,12 @@ fn settings_that_are_probably_not_meant_are_warned_of() {
     old.plan.policy.min_uptime = 60 * 60 * MINUTE;
     let mut erring = acme();
     erring.erring_types = vec!["worker".to_owned(), "web".to_owned(), "worker".to_owned()];
-    let mut left = acme();
-    let papertrail = drain("d.2", "syslog+tls://logs7.papertrailapp.com:12345");
-    left.drains.as_mut().expect("drains").push(papertrail);
+    let with_drain = |url: &str| {
+        let mut app = acme();
+        app.drains.as_mut().expect("drains").push(drain("d.2", url));
+        app
+    };
+    let left = with_drain("syslog+tls://logs7.papertrailapp.com:12345");
     let mut owned = left.clone();
     owned.drains.as_mut().expect("drains")[1].of_addon = true;
     for (app, part) in [
@@ -886,6 +889,8 @@ fn settings_that_are_probably_not_meant_are_warned_of() {
         (erring, Some("worker dynos err, and are not restarted")),
         (left, Some("the drain d.2 to logs7.papertrailapp.com belongs to no add-on")),
         (owned, None),
+        (with_drain("https://logs.example.com/heroku?key=s3cret"), Some("to logs.example.com belongs to no")),
+        (with_drain("nonsense"), Some("the drain d.2 to an invalid URL belongs to no add-on")),
     ] {
         let texts: Vec<_> = texts(&app).into_iter().filter(|text| !text.contains("only one dyno")).collect();
         assert_eq!(texts.len(), usize::from(part.is_some()), "{texts:?}");
