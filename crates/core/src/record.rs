@@ -80,6 +80,8 @@ pub struct Evidence {
     pub memory: Option<MemoryReading>,
     /// The dyno as the API showed it.
     pub seen: Option<DynoInfo>,
+    /// Who requested a manual restart, such as `by "alice" from 203.0.113.9`.
+    pub asked_by: Option<Arc<str>>,
 }
 
 /// What a rule on something other than a code compares with its limit.
@@ -307,7 +309,10 @@ impl Decision {
         let mut text = match (&self.evidence.code, self.evidence.lines) {
             (Some(code), 1) => titled(*code),
             (Some(code), lines) => format!("{} × {lines}", titled(*code)),
-            (None, _) if &*self.rule == MANUAL => "manual restart".to_owned(),
+            (None, _) if &*self.rule == MANUAL => match &self.evidence.asked_by {
+                Some(by) => format!("manual restart {by}"),
+                None => "manual restart".to_owned(),
+            },
             (None, _) => match self.evidence.measure {
                 Measure::Memory => "memory above the rule's limit".to_owned(),
                 Measure::ServiceTime => "slower than the other dynos of its type".to_owned(),

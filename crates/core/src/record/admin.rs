@@ -86,10 +86,16 @@ impl fmt::Display for AdminAct {
             Act::Restart { dyno: None, result } => write!(f, "restart of all dynos requested: {result}")?,
             Act::Resume => f.write_str("restarts resumed")?,
         }
-        let Client { user, address, through } = &self.by;
+        write!(f, ", {}", self.by)
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, address, through } = self;
         match user {
-            Some(user) => write!(f, ", by {user:?} from {address} through {through}"),
-            None => write!(f, ", from {address} through {through}"),
+            Some(user) => write!(f, "by {user:?} from {address} through {through}"),
+            None => write!(f, "from {address} through {through}"),
         }
     }
 }
