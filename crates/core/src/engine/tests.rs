@@ -588,7 +588,13 @@ fn a_release_or_a_persons_word_ends_a_give_up() {
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 4, "{:#?}", bench.timeline);
     let mut bench = given_up();
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.1")), forced: true, by: None });
+    bench.input(Input::Order {
+        order: OrderId(1),
+        app: APP,
+        dyno: Some(dyno("web.1")),
+        forced: true,
+        by: None,
+    });
     assert_eq!(bench.deletes.len(), 4, "{:#?}", bench.timeline);
     // The counts start again: two more useless restarts change nothing.
     bench.pass(mins(11));
@@ -1101,7 +1107,13 @@ fn a_red_status_page_holds_restarts_until_it_is_green_or_no_longer_read() {
         let mut bench = Bench::new(plan(), 1);
         bench.input(Input::PlatformStatus { is_red: true });
         bench.r14("web.1");
-        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.1")), forced: true, by: None });
+        bench.input(Input::Order {
+            order: OrderId(1),
+            app: APP,
+            dyno: Some(dyno("web.1")),
+            forced: true,
+            by: None,
+        });
         bench.expect(&["00:00:00 web.1 hold platform_red", "00:00:00 web.1 hold platform_red"]);
         bench.pass(span - secs(1));
         bench.r14("web.1");
@@ -1597,7 +1609,13 @@ fn an_error_takes_no_right_from_a_manual_restart() {
     bench.pass(mins(5));
     bench.boot = secs(60);
     bench.r14("web.1");
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")), forced: true, by: None });
+    bench.input(Input::Order {
+        order: OrderId(1),
+        app: APP,
+        dyno: Some(dyno("web.2")),
+        forced: true,
+        by: None,
+    });
     assert_eq!(bench.effects_of_orders, ["web.2 restart rule"]);
     // Only a person can make it wait for its turn in its cool-down; it errs in the meantime.
     bench.pass(secs(21));
@@ -1667,7 +1685,13 @@ fn a_clock_that_is_ahead_does_not_make_dynos_older() {
     bench.input(Input::Events { app: APP, events: vec![Event { at: platform, fact: r14 }] });
     // By our clock web.2 has been up for a minute and a half, by the platform's for ten seconds.
     bench.expect(&["00:00:00 web.1 hold formation_out"]);
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")), forced: false, by: None });
+    bench.input(Input::Order {
+        order: OrderId(1),
+        app: APP,
+        dyno: Some(dyno("web.2")),
+        forced: false,
+        by: None,
+    });
     assert_eq!(bench.effects_of_orders, ["web.2 hold too_young"]);
 }
 

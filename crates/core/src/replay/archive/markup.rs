@@ -66,7 +66,9 @@ const ENTITIES: [(&str, &str); 8] = [
 /// `text` without one pair of marks around it, such as `` ` `` or `"`; none if there is none.
 pub(super) fn unpaired(text: &[u8]) -> Option<&[u8]> {
     match text.trim_ascii_end() {
-        [first, inner @ .., last] if first == last && b"`*_~|\"'".contains(first) => Some(inner.trim_ascii_end()),
+        [first, inner @ .., last] if first == last && b"`*_~|\"'".contains(first) => {
+            Some(inner.trim_ascii_end())
+        }
         _ => None,
     }
 }

@@ -280,10 +280,7 @@ fn is_fir(procid: &[u8]) -> bool {
 }
 
 /// Reads a line, if need be without the marks in it. An app's line is taken as it is.
-fn read_line<'b>(
-    text: &'b [u8],
-    (unmarked, bare): (&'b mut Vec<u8>, &'b mut Vec<u8>),
-) -> Option<Shown<'b>> {
+fn read_line<'b>(text: &'b [u8], (unmarked, bare): (&'b mut Vec<u8>, &'b mut Vec<u8>)) -> Option<Shown<'b>> {
     let shown = text::read(text);
     let is_marked = markup::has(text);
     match shown {
