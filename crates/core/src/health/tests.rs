@@ -336,7 +336,9 @@ fn a_drain_can_be_wrong_in_many_ways() {
             set_drains(f, &[url]);
         };
         check(wrong, severity, Subject::Drain, text, fix);
-        check(wrong, Error, Subject::Drain, "no drain of this app has the right URL", "heroku drains:add");
+        // One finding with both commands: added before the wrong one is removed.
+        check(wrong, severity, Subject::Drain, text, "-a acme && heroku drains:remove d.1");
+        assert!(found(wrong).iter().all(|finding| !finding.text.contains("no drain of this app")), "{url}");
     }
     let (own, by_token) =
         ("https://u:s3cret@warden.example.com/logs/acme", "https://:s3cret@warden.example.com/logs");
