@@ -980,8 +980,7 @@ fn wrong_notifiers_are_rejected_with_the_reason() {
         (
             &format!("{slack}on = ['restarts']"),
             "notify.on (dynowarden.toml line 4): read \"restarts\"; allowed: kinds of messages: restart, give_up, \
-             failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold (one of restart, give_up, \
-             failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold)",
+             failure, drain_silent, not_restarted, no_help, suspect_release, notify, pause, recovered, hold (there is no such kind)",
         ),
         (
             &format!("{slack}on = []"),

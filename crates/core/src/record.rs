@@ -368,7 +368,7 @@ impl fmt::Display for RestartResult {
             }
             Self::Back { out_for, late: false, .. } => write!(f, "up again after {}", spoken(*out_for)),
             Self::Back { out_for, late: true, .. } => {
-                write!(f, "up again after {}, later than boot_timeout", spoken(*out_for))
+                write!(f, "up again after {}, after boot_timeout was over", spoken(*out_for))
             }
             Self::NotBack { state: Some(state), waited } => {
                 write!(f, "not up within boot_timeout = {}: last seen {}", spoken(*waited), state.word())

@@ -195,7 +195,7 @@ fn cause(dyno: &DynoReport) -> String {
 fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<String> {
     Some(match state {
         State::Back { late, .. } => {
-            let late = if *late { ", later than boot_timeout" } else { "" };
+            let late = if *late { ", after boot_timeout was over" } else { "" };
             format!("Restarted, and up again after {}{late}.", spoken(out_for.unwrap_or_default()))
         }
         State::DryRun => "Would have been restarted (dry run).".to_owned(),
