@@ -41,7 +41,8 @@ pub enum StoreError {
     )]
     InUse { place: StoreLocation },
     #[error(
-        "there is no decision history yet: {place}: {what}; start the daemon, or set DATABASE_URL to its database"
+        "there is no decision history yet: {place}: {what}; start the daemon, or set DATABASE_URL to its \
+         database"
     )]
     Missing { place: StoreLocation, what: String },
     /// Only an older version of this program has served from it.

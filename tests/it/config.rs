@@ -600,7 +600,8 @@ fn wrong_values_list_the_allowed_ones() {
         &format!(
             "policy.cooldown (environment variable DYNOWARDEN_POLICY__COOLDOWN): read \"ten minutes\"; \
              allowed: \
-             {duration}, from 0s to 30d"
+             {}, from 0s to 30d",
+            duration.trim_end_matches(" in quotes")
         ),
     );
 }

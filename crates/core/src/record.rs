@@ -20,7 +20,7 @@ use crate::days::verdict::Verdict;
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
-use crate::record::admin::AdminAct;
+use crate::record::admin::{AdminAct, manual_restart};
 use crate::record::hold::Hold;
 use crate::time::spoken;
 
@@ -309,10 +309,7 @@ impl Decision {
         let mut text = match (&self.evidence.code, self.evidence.lines) {
             (Some(code), 1) => titled(*code),
             (Some(code), lines) => format!("{} × {lines}", titled(*code)),
-            (None, _) if &*self.rule == MANUAL => match &self.evidence.asked_by {
-                Some(by) => format!("manual restart {by}"),
-                None => "manual restart".to_owned(),
-            },
+            (None, _) if &*self.rule == MANUAL => manual_restart(self.evidence.asked_by.as_deref()),
             (None, _) => match self.evidence.measure {
                 Measure::Memory => "memory above the rule's limit".to_owned(),
                 Measure::ServiceTime => "slower than the other dynos of its type".to_owned(),

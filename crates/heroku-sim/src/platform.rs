@@ -267,7 +267,13 @@ impl Platform {
         if self.created.len() == limits::SIM_TOKENS_MAX {
             return Err(Refusal::new(422));
         }
-        let (token, rights, answer) = authorization::create(body, &mut self.chance, now)?;
+        let rights = match authorization::scope(body) {
+            Some("global") => Rights::Global,
+            Some("read") => Rights::Read,
+            Some("write") => Rights::Write,
+            _ => return Err(Refusal::new(422)),
+        };
+        let (token, answer) = authorization::create(rights.scope(), body, &mut self.chance, now);
         self.created.insert(token, rights);
         Ok(answer)
     }

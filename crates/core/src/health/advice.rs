@@ -92,8 +92,8 @@ fn not_listed(app: &AppFacts) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// Drains that no add-on owns and that lead elsewhere. The API shows no more than a drain's URL and its add-on,
-/// so one that a removed add-on left behind, which loses its lines for ever, looks like one that is in use.
+/// Drains that no add-on owns and that lead elsewhere. The API shows no more than a drain's URL and its
+/// add-on, so one that a removed add-on left behind, which loses its lines, looks like any other.
 fn left_over(identity: &Identity, app: &AppFacts) -> Vec<Finding> {
     let Ok(drains) = &app.drains else { return Vec::new() };
     let name = &app.plan.name;
@@ -107,7 +107,7 @@ fn left_over(identity: &Identity, app: &AppFacts) -> Vec<Finding> {
         .map(|drain| {
             let host = host_of(drain.url.expose_secret());
             let text = format!(
-                "the drain {} to {} belongs to no add-on; if a removed add-on left it, all its lines are lost",
+                "the drain {} to {} belongs to no add-on; if a removed add-on left it, its lines are lost",
                 drain.token,
                 host.as_deref().unwrap_or("an invalid URL")
             );

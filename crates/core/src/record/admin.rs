@@ -110,6 +110,11 @@ impl fmt::Display for Door {
     }
 }
 
+/// A manual restart, with who requested it if that is known.
+pub(super) fn manual_restart(asked_by: Option<&str>) -> String {
+    asked_by.map_or_else(|| "manual restart".to_owned(), |by| format!("manual restart {by}"))
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

@@ -328,4 +328,3 @@ pub(super) fn no_help(useless: u32) -> String {
         many => format!("{many} restarts in a row did not help"),
     }
 }
-

@@ -1,7 +1,7 @@
 //! Markdown and HTML around a line: issues, chats, wikis and web pages add it to the logs in them.
 //!
-//! It is only removed from what is not an app's line already, and a break only ends a platform line of a dyno.
-//! So an app's output, or a client's header in a router line, never becomes a line of its own.
+//! It is only removed from what is not an app's line already, and a break only ends a platform line of a
+//! dyno. So an app's output, or a client's header in a router line, never becomes a line of its own.
 
 /// Whether `text` has characters that such marks consist of. Pairs around a line are [`unpaired`].
 pub(super) fn has(text: &[u8]) -> bool {

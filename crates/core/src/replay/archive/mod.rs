@@ -222,7 +222,11 @@ impl Archive {
 /// The line in a frame.
 fn framed(octets: &[u8]) -> Item<'_> {
     match Line::parse(octets) {
-        Ok(line) => item(Entry { system: None, at: line.time(), is_zone_unknown: false, line }, octets),
+        Ok(line) => {
+            let entry = Entry { system: None, at: line.time(), is_zone_unknown: false, line };
+            // Logplex itself writes the authors of frames.
+            if line.app == b"heroku" { item(entry, octets) } else { Item::Entry(entry) }
+        }
         Err(error) => Item::Unread(Unread { why: Why::Header(error), text: octets }),
     }
 }
