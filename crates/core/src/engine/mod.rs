@@ -232,6 +232,7 @@ pub enum Input {
 }
 
 /// Every kind of work that the engine can ask for.
+#[expect(clippy::large_enum_variant, reason = "nearly all are records, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Answer a person's request.

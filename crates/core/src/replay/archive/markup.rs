@@ -8,27 +8,38 @@ pub(super) fn has(text: &[u8]) -> bool {
     memchr::memchr3(b'<', b'&', b'\\', text).is_some()
 }
 
-/// `text` without tags at its ends, escapes and entities; `bare` is the buffer for it.
+/// `text` without tags, escapes and entities; `bare` is the buffer for it.
 pub(super) fn without<'b>(text: &[u8], bare: &'b mut Vec<u8>) -> &'b [u8] {
     let mut rest = cut(text);
-    while let length @ 1.. = tag_len(rest) {
-        rest = rest[length..].trim_ascii_start();
-    }
     bare.clear();
-    while let Some(at) = memchr::memchr2(b'\\', b'&', rest) {
-        bare.extend_from_slice(&rest[..at]);
+    while let Some(at) = memchr::memchr3(b'<', b'\\', b'&', rest) {
+        bare.extend_from_slice(between(bare, &rest[..at]));
         rest = &rest[at..];
         let entity = ENTITIES.iter().find(|(entity, _)| rest.starts_with(entity.as_bytes()));
-        let (plain, length) = match (rest, entity) {
-            ([b'\\', next, ..], _) if next.is_ascii_punctuation() => (&rest[1..2], 2),
-            (_, Some((entity, plain))) => (plain.as_bytes(), entity.len()),
+        let (plain, length) = match (rest, entity, tag_len(rest)) {
+            (_, _, tag @ 1..) if is_cell(&rest[..tag]) => (&b" "[..], tag),
+            (_, _, tag @ 1..) => (&b""[..], tag),
+            ([b'\\', next, ..], _, _) if next.is_ascii_punctuation() => (&rest[1..2], 2),
+            (_, Some((entity, plain)), _) => (plain.as_bytes(), entity.len()),
             _ => (&rest[..1], 1),
         };
-        bare.extend_from_slice(plain);
+        bare.extend_from_slice(between(bare, plain));
         rest = &rest[length..];
     }
-    bare.extend_from_slice(rest);
-    bare
+    bare.extend_from_slice(between(bare, rest));
+    bare.trim_ascii()
+}
+
+/// What of `text` follows `front`: one space is between two cells, whatever else is there.
+fn between<'t>(front: &[u8], text: &'t [u8]) -> &'t [u8] {
+    if front.ends_with(b" ") { text.trim_ascii_start() } else { text }
+}
+
+/// Whether a tag begins or ends a part of its own, such as a cell of a table.
+fn is_cell(tag: &[u8]) -> bool {
+    let name = tag[1..].strip_prefix(b"/").unwrap_or(&tag[1..]);
+    let name = name.split(|octet| !octet.is_ascii_alphanumeric()).next().unwrap_or_default();
+    [&b"td"[..], b"th", b"tr", b"li", b"div", b"p"].iter().any(|cell| name.eq_ignore_ascii_case(cell))
 }
 
 /// `text` without the marks behind it: tags, spaces of HTML, and Markdown's break, which is a backslash.
@@ -102,11 +113,12 @@ mod tests {
     fn tags_escapes_and_entities_are_removed() {
         for (text, expect) in [
             ("x<br>", "x"),
-            ("x <BR/>", "x "),
+            ("x <BR/>", "x"),
+            ("<tr><td>a</td> <td><b>b</b>:</td><td>c</td></tr>", "a b: c"),
             ("<p><code class=\"y\">x</code></p>", "x"),
             ("x&nbsp;", "x"),
             ("a\\[b\\] \\n &lt;c&gt; &d", "a[b] \\n <c> &d"),
-            ("x  \\", "x  "),
+            ("x  \\", "x"),
             ("<134>1 x", "<134>1 x"),
             ("x <y", "x <y"),
             ("heroku[web.1]: x (y)", "heroku[web.1]: x (y)"),

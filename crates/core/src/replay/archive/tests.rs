@@ -201,6 +201,8 @@ fn pasted_lines_are_read_without_their_markup() {
         format!("<td class=\"log\">{SHOWN}</td>"),
         format!("<li>`{SHOWN}`</li>"),
         format!("&gt; {SHOWN}&nbsp;"),
+        SHOWN.replace("heroku[web.1]:", "<span class=\"c\">heroku[web.1]:</span>"),
+        format!("<div><td>{}</td></div>", SHOWN.replace(' ', "</td><td>")),
         escaped,
         format!("{SHOWN}\\"),
     ] {
@@ -215,7 +217,13 @@ fn pasted_lines_are_read_without_their_markup() {
 #[test]
 fn markup_makes_no_line_of_its_own() {
     let time = "2025-08-08T06:59:08Z";
-    for source in ["app[web.1]: ", "`app[web.1]: ", "app\\[web.1\\]: ", "heroku[router]: at=info fwd=\""] {
+    for source in [
+        "app[web.1]: ",
+        "`app[web.1]: ",
+        "app\\[web.1\\]: ",
+        "<b>app</b>[web.1]: ",
+        "heroku[router]: at=info fwd=\"",
+    ] {
         for mark in ["<br>", "`", "<br>- ", "</td><td>", "\\", "&gt; "] {
             let line = format!("{time} {source}x{mark}{SHOWN}");
             let items = read(line.as_bytes(), usize::MAX);
