@@ -323,8 +323,8 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    units::duration(text)
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    units::duration(text).map_err(|allowed: UnitError| format!("allowed: {allowed}"))
 }
 
 fn parse_speed(text: &str) -> Result<f64, String> {

@@ -73,6 +73,7 @@ pub enum Command {
         app: AppId,
         dyno: Option<DynoName>,
         forced: bool,
+        by: Arc<str>,
         answer: oneshot::Sender<Vec<Decision>>,
     },
     /// The API's clock agrees with this machine's.
@@ -208,7 +209,7 @@ impl Handle {
     }
 
     /// Requests a manual restart: of one dyno, or of every running one of the listed process types. A forced
-    /// one is a person's word. Answers once each of them has been judged.
+    /// one is a person's word, and the record says `by` whom. Answers once each of them has been judged.
     ///
     /// # Errors
     /// The driver is gone.
@@ -217,8 +218,9 @@ impl Handle {
         app: AppId,
         dyno: Option<DynoName>,
         forced: bool,
+        by: Arc<str>,
     ) -> Result<Vec<Decision>, Stopped> {
-        self.request(|answer| Command::Order { app, dyno, forced, answer }).await
+        self.request(|answer| Command::Order { app, dyno, forced, by, answer }).await
     }
 
     /// Stops restarts of one app, or of all, until a time. Answers once the pause is in force and stored, so
@@ -444,11 +446,11 @@ impl Driver {
                 let passed = self.gate.arrive(Batch { app, drain, events }, self.clock.now().mono);
                 return self.pass(passed);
             }
-            Command::Order { app, dyno, forced, answer } => {
+            Command::Order { app, dyno, forced, by, answer } => {
                 self.orders_made += 1;
                 let order = OrderId(self.orders_made);
                 self.orders.insert(order, answer);
-                Input::Order { order, app, dyno, forced }
+                Input::Order { order, app, dyno, forced, by: Some(by) }
             }
             Command::Pause { app, until, reason, kept } => {
                 self.pauses.keep(app, until, reason.clone(), kept);

@@ -35,6 +35,8 @@ use dynowarden_core::health::facts::{
 };
 use dynowarden_core::health::finding::{Finding, Severity};
 use dynowarden_core::limits;
+use dynowarden_core::record::MANUAL;
+use dynowarden_core::record::view::DecisionView;
 
 /// Checks the whole setup and prints the findings. Returns whether none is an error.
 ///
@@ -249,7 +251,9 @@ async fn add_erring_types(database: &Database, apps: &mut [AppFacts]) {
                 ..Filter::default()
             };
             let Ok(page) = store.decisions(&filter).await else { break };
-            let not_listed = page.decisions.iter().filter(|decision| decision.code == "not_listed");
+            // What a person asked for is no error.
+            let errs = |decision: &&DecisionView| decision.code == "not_listed" && decision.rule != MANUAL;
+            let not_listed = page.decisions.iter().filter(errs);
             let types = not_listed
                 .filter_map(|decision| Some(decision.dyno.as_deref()?.rsplit_once('.')?.0.to_owned()));
             app.erring_types.extend(types);

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use crate::config::field::{Field, Found, SecretKind};
 use crate::config::keys;
-use crate::config::problem::Problem;
+use crate::config::problem::{self, Problem, SHOWN_AS};
 use crate::config::reader::{Reader, at_commas};
 use crate::config::receivers;
 use crate::config::secret;
@@ -224,9 +224,6 @@ fn read_secret(
     checked(reader, found, text, &what, kind)
 }
 
-/// How a message names a secret.
-pub(super) const SHOWN_AS: &str = "the value (not shown)";
-
 pub(super) fn checked(
     reader: &mut Reader<'_>,
     found: &Found,
@@ -235,8 +232,8 @@ pub(super) fn checked(
     kind: SecretKind,
 ) -> Option<SecretString> {
     let is_short = |text: &String| (1..=limits::NOTIFIER_URL_BYTES_MAX).contains(&text.len());
-    if text.as_deref().is_some_and(secret::is_in_quotes) {
-        reader.problem(found.at, format!("{what} is in quotes; {}", secret::QUOTES_FIX));
+    if let Some(text) = text.as_deref().and_then(|text| problem::in_quotes(what, text)) {
+        reader.problem(found.at, text);
         return None;
     }
     let secret = text.filter(|text| is_short(text) && (kind.is_usable)(text));

@@ -4,7 +4,8 @@ use toml::Spanned;
 
 use crate::config::field::{Field, SecretKind};
 use crate::config::keys;
-use crate::config::notify::{GROUP, REPEAT, ROUTING_KEY, SHOWN_AS, checked, free_name};
+use crate::config::notify::{GROUP, REPEAT, ROUTING_KEY, checked, free_name};
+use crate::config::problem::SHOWN_AS;
 use crate::config::reader::Reader;
 use crate::config::receivers;
 use crate::config::settings::{ChannelSettings, NotifierSettings};

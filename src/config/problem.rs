@@ -126,6 +126,20 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// How a message names a secret.
+pub(super) const SHOWN_AS: &str = "the value (not shown)";
+
+/// The fault of a value that still has the quotes that a shell would have removed; none if it has none.
+pub(super) fn in_quotes(what: &str, value: &str) -> Option<String> {
+    let value = value.trim();
+    let is_quoted = ['"', '\'']
+        .iter()
+        .any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote));
+    is_quoted.then(|| {
+        format!("{what} is in quotes; allowed: the value without them (`docker --env-file` keeps quotes)")
+    })
+}
+
 /// A user's text in quotes, shortened, with control characters escaped.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(limits::QUOTED_CHARS_MAX).collect();

@@ -14,7 +14,7 @@ use crate::config::env;
 use crate::config::field::{Field, FieldType, Found, Value};
 use crate::config::keys;
 use crate::config::places::{self, Places};
-use crate::config::problem::{Origin, Problem};
+use crate::config::problem::{self, Origin, Problem, SHOWN_AS};
 use crate::config::suggest;
 
 /// The sources of settings, and the problems found in them.
@@ -36,12 +36,6 @@ pub(super) struct SetValue {
     /// As a user types it, without the place in a list.
     pub(super) path: String,
     pub(super) found: Found,
-}
-
-/// Whether a value is in the quotes that a shell would have removed.
-fn is_quoted(value: &str) -> bool {
-    let value = value.trim();
-    ['"', '\''].iter().any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
 }
 
 impl<'s> Reader<'s> {
@@ -73,12 +67,11 @@ impl<'s> Reader<'s> {
             }
             match value.to_str() {
                 _ if !is_known => reader.problems.push(suggest::unknown_variable(name)),
-                Some(value) if is_quoted(value) => {
-                    let text = "read a value in quotes (not shown), which `docker --env-file` keeps as part \
-                                of it; allowed: the value without them";
-                    reader.problems.push(Problem::new(name, Origin::Variable(name.into()), text));
-                }
                 Some(value) => {
+                    if let Some(text) = problem::in_quotes(SHOWN_AS, value) {
+                        reader.problems.push(Problem::new(name, Origin::Variable(name.into()), text));
+                        continue;
+                    }
                     let at = reader.places.add_variable(name, value);
                     reader
                         .variables

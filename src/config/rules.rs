@@ -61,7 +61,11 @@ pub(super) fn read(
 
 /// Reads every key before it gives up, so that every problem is found.
 fn read_one(reader: &mut Reader<'_>, section: &keys::Rule, name: &str, at: usize) -> Option<Rule> {
-    let mut lacks = |key: &str, allowed: &str| reader.missing(&format!("{name}.{key}"), at, allowed);
+    let of = section.name.found().and_then(|found| found.value.text());
+    let of = of.map(|of| format!(" from the rule {}", quoted(of))).unwrap_or_default();
+    let mut lacks = |key: &str, allowed: &str| {
+        reader.problem_with(format!("{name}.{key}"), at, format!("{key} is missing{of}; allowed: {allowed}"));
+    };
     if !section.name.is_set() {
         lacks("name", types::RULE_NAME_ALLOWED);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use crate::config::field::{Field, Found, SecretKind};
-use crate::config::problem::quoted;
+use crate::config::problem::{self, SHOWN_AS, quoted};
 use crate::config::reader::Reader;
 use dynowarden_core::limits;
 
@@ -37,7 +37,7 @@ pub(super) fn read(
     kind: SecretKind,
 ) -> Option<SecretString> {
     let Some(found) = reader.variable(variable) else { return read_file(reader, path, kind) };
-    check(reader, &found, found.value.text()?.to_owned(), "the value (not shown)", kind)
+    check(reader, &found, found.value.text()?.to_owned(), SHOWN_AS, kind)
 }
 
 /// Reads a secret from the file that `path` names.
@@ -70,8 +70,8 @@ fn check(
     what: &str,
     kind: SecretKind,
 ) -> Option<SecretString> {
-    if is_in_quotes(&text) {
-        reader.problem(found.at, format!("{what} is in quotes; {QUOTES_FIX}"));
+    if let Some(text) = problem::in_quotes(what, &text) {
+        reader.problem(found.at, text);
         return None;
     }
     let fault = match text.len() {
@@ -84,13 +84,6 @@ fn check(
     reader.problem(found.at, format!("{what} {fault}; allowed: {allowed}"));
     None
 }
-
-/// Whether a value still has the quotes that a shell would have removed: `docker run --env-file` does not.
-pub(super) fn is_in_quotes(text: &str) -> bool {
-    ['"', '\''].iter().any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
-}
-
-pub(super) const QUOTES_FIX: &str = "allowed: the value without them (`docker --env-file` keeps quotes)";
 
 /// Editors and `echo` end a file with a newline that is not part of the secret.
 fn unterminated(mut text: String) -> String {

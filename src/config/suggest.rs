@@ -62,6 +62,11 @@ pub(super) fn unknown_variable(name: &str) -> Problem {
         .or_else(|| VARIABLES.iter().find(|known| **known == rest).map(|known| (*known).to_owned()))
         .or_else(|| nearest(name, env::general_variables()));
     let text = match meant {
+        // Its list is the only one that is not at commas.
+        Some(meant) if meant == "DYNOWARDEN_NOTIFY" => format!(
+            "there is no such setting; did you mean {meant}, a list such as [{{type=\"slack\", \
+             url=\"https://…\"}}], or SLACK_URL?"
+        ),
         Some(meant) => format!("there is no such setting; did you mean {meant}?"),
         None => "there is no such setting; allowed: DYNOWARDEN_SECTION__KEY for a key of the settings file, \
                  such as DYNOWARDEN_POLICY__COOLDOWN or DYNOWARDEN_DRY_RUN"
@@ -90,6 +95,12 @@ const KEY_LETTERS_MAX: usize = 64;
 mod tests {
     use super::{unknown_key, unknown_variable};
     use crate::config::problem::Origin;
+
+    #[test]
+    fn a_table_of_notifiers_in_variables_is_told_the_form_of_the_list() {
+        let problem = unknown_variable("DYNOWARDEN_NOTIFY__URL").to_string();
+        assert!(problem.contains("DYNOWARDEN_NOTIFY, a list such as [{type=\"slack\""), "{problem}");
+    }
 
     #[test]
     fn an_unknown_name_stays_on_one_line() {

@@ -65,7 +65,9 @@ impl<const MIN: u64, const MAX: u64> FieldType for Span<MIN, MAX> {
         let span = value.text().and_then(|text| units::duration(text).ok());
         span.filter(|span| range.contains(span)).ok_or_else(|| {
             let (least, most) = (units::spell_duration(*range.start()), units::spell_duration(*range.end()));
-            format!("{} in quotes, from {least} to {most}", UnitError::Duration)
+            // Only a file has quotes around its values.
+            let quotes = if matches!(value, Value::Plain(_)) { "" } else { " in quotes" };
+            format!("{}{quotes}, from {least} to {most}", UnitError::Duration)
         })
     }
 }

@@ -58,10 +58,11 @@ impl Service {
         let mut room = self.bodies.room(None, head.connection.clone());
         let body = body::read(body, limits::ADMIN_BODY_BYTES_MAX, &mut room).await.map_err(Denied::Body)?;
         let (dyno, forced) = requested(&body).map_err(Denied::Query)?;
-        let order = self.handle.order(app, dyno.clone(), forced);
+        let by = self.client(head, Door::Hook);
+        let order = self.handle.order(app, dyno.clone(), forced, by.to_string().into());
         let ordered = tokio::time::timeout(limits::ORDER_WAIT, order).await;
         let decisions = ordered.as_ref().ok().and_then(|decisions| decisions.as_deref().ok());
-        self.audit_restart(self.client(head, Door::Hook), app, dyno, decisions).await;
+        self.audit_restart(by, app, dyno, decisions).await;
         Ok(match ordered {
             Ok(Ok(decisions)) => {
                 let view = |decision| DecisionView::new(decision, &watched.name);

@@ -167,7 +167,7 @@ impl Service {
         let dyno: DynoName = dyno.parse().map_err(|error| Denied::Query(format!("{error}")))?;
         let to = format!("/apps/{name}/dynos/{dyno}");
         // The order stands even after the time-out.
-        let order = self.handle.order(app, Some(dyno.clone()), true);
+        let order = self.handle.order(app, Some(dyno.clone()), true, by.to_string().into());
         let ordered = tokio::time::timeout(limits::FORM_WAIT, order).await;
         let decisions = ordered.as_ref().ok().and_then(|decisions| decisions.as_deref().ok());
         self.audit_restart(by, app, Some(dyno.clone()), decisions).await;

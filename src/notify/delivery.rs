@@ -7,12 +7,13 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 
 use crate::http_client;
 use dynowarden_core::incident::kind::Kind;
 use dynowarden_core::incident::message::{Improved, Message, Phase};
 use dynowarden_core::limits;
-use dynowarden_core::time::since;
+use dynowarden_core::time::{Now, since};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
@@ -91,6 +92,14 @@ impl Poster {
     /// The secrets to be hidden in its responses.
     pub(super) fn secrets(&self) -> Secrets {
         Secrets::of_url(&self.url)
+    }
+
+    /// Posts JSON to a receiver whose status says all.
+    pub(super) async fn post_json(&self, body: &Value, now: Now) -> Delivery {
+        match self.post(HeaderMap::new(), body.to_string().into_bytes(), now.wall).await {
+            Ok(answer) => answer.delivery(),
+            Err(delivery) => delivery,
+        }
     }
 
     /// Posts JSON.

@@ -3,38 +3,12 @@
 //! <https://discord.com/developers/docs/resources/webhook#execute-webhook>. Mentions are switched off and
 //! markup is escaped. Discord writes an embed's time in the reader's zone.
 
-use std::time::Duration;
-
-use http::HeaderMap;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::notify::delivery::{Delivery, Mood, Poster, clipped, mood};
+use crate::notify::delivery::{Mood, clipped, mood};
 use dynowarden_core::incident::message::Message;
-use dynowarden_core::time::Now;
 
-#[derive(Clone, Debug)]
-pub(super) struct Discord {
-    poster: Poster,
-}
-
-impl Discord {
-    /// # Errors
-    /// HTTPS is not available here.
-    pub(super) fn new(url: &SecretString, timeout: Duration) -> Result<Self, reqwest::Error> {
-        Ok(Self { poster: Poster::new(url, timeout)? })
-    }
-
-    pub(super) async fn deliver(&self, message: &Message, now: Now) -> Delivery {
-        let body = payload(message).to_string().into_bytes();
-        match self.poster.post(HeaderMap::new(), body, now.wall).await {
-            Ok(answer) => answer.delivery(),
-            Err(delivery) => delivery,
-        }
-    }
-}
-
-fn payload(message: &Message) -> Value {
+pub(super) fn payload(message: &Message) -> Value {
     let color = match mood(message) {
         Mood::Bad => 0x00d1_242f,
         Mood::Good => 0x001a_7f37,

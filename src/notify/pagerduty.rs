@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
@@ -49,11 +48,8 @@ impl PagerDuty {
     }
 
     async fn post(&self, message: &Message, action: EventAction, now: Now) -> Delivery {
-        let body = payload(message, action, self.routing_key.expose_secret()).to_string().into_bytes();
-        match self.poster.post(HeaderMap::new(), body, now.wall).await {
-            Ok(answer) => answer.delivery(),
-            Err(delivery) => delivery,
-        }
+        let body = payload(message, action, self.routing_key.expose_secret());
+        self.poster.post_json(&body, now).await
     }
 }
 

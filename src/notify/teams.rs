@@ -2,38 +2,12 @@
 //!
 //! <https://learn.microsoft.com/adaptive-cards/>. Texts are text runs, in which Teams reads no markup.
 
-use std::time::Duration;
-
-use http::HeaderMap;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::notify::delivery::{Delivery, Mood, Poster, clipped, mood};
+use crate::notify::delivery::{Mood, clipped, mood};
 use dynowarden_core::incident::message::Message;
-use dynowarden_core::time::Now;
 
-#[derive(Clone, Debug)]
-pub(super) struct Teams {
-    poster: Poster,
-}
-
-impl Teams {
-    /// # Errors
-    /// HTTPS is not available here.
-    pub(super) fn new(url: &SecretString, timeout: Duration) -> Result<Self, reqwest::Error> {
-        Ok(Self { poster: Poster::new(url, timeout)? })
-    }
-
-    pub(super) async fn deliver(&self, message: &Message, now: Now) -> Delivery {
-        let body = payload(message).to_string().into_bytes();
-        match self.poster.post(HeaderMap::new(), body, now.wall).await {
-            Ok(answer) => answer.delivery(),
-            Err(delivery) => delivery,
-        }
-    }
-}
-
-fn payload(message: &Message) -> Value {
+pub(super) fn payload(message: &Message) -> Value {
     let color = match mood(message) {
         Mood::Bad => "attention",
         Mood::Good => "good",

@@ -249,7 +249,10 @@ fn lock(path: &Path, place: &StoreLocation) -> Result<File, StoreError> {
     let name = PathBuf::from(name);
     let unusable = |error: std::io::Error| StoreError::Unusable {
         place: place.clone(),
-        what: format!("{} cannot be created: {error}", name.display()),
+        what: match path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
+            Some(parent) => format!("the directory {} does not exist", parent.display()),
+            None => format!("{} cannot be created: {error}", name.display()),
+        },
     };
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(OWNER_ONLY).open(&name);
     let file = file.map_err(unusable)?;

@@ -40,7 +40,10 @@ pub enum StoreError {
          (DATABASE_URL=postgres://…)"
     )]
     InUse { place: StoreLocation },
-    #[error("there is no decision history yet: {place}: {what}")]
+    #[error(
+        "there is no decision history yet: {place}: {what}; start the daemon, or set DATABASE_URL to its \
+         database"
+    )]
     Missing { place: StoreLocation, what: String },
     /// Only an older version of this program has served from it.
     #[error(
@@ -95,7 +98,7 @@ impl StoreLocation {
         match &self.user {
             Some(_) => "check that the server runs and that DATABASE_URL is right",
             None => {
-                "make its directory writable for the user that dynowarden runs as, or choose another one: \
+                "create its directory, writable for the user that dynowarden runs as, or choose another one: \
                  DATABASE_URL=sqlite:///DIR/dynowarden.db"
             }
         }

@@ -97,6 +97,10 @@ fn row(decision: &DecisionView, now: Timestamp) -> Row {
                     }
                 }
             }
+            // A restart's reason says so already.
+            @if let (Word::Hold, Some(by)) = (decision.decision, &decision.evidence.asked_by) {
+                p.then { "requested " (by) }
+            }
             @if decision.decision == Word::Restart { (outcome(decision)) }
         }
     };

@@ -31,6 +31,38 @@ export async function demo({ port = 0, speed = 60, seed = 7 } = {}) {
   return { api, url: `http://${authority}`, credentials: { username: user, password }, line, stop };
 }
 
+/** A daemon of its own, with the demo's simulated Heroku as its API. `post(name)` delivers an R14 of that dyno. */
+export async function serve(api, app, env = {}) {
+  const credentials = { username: "admin", password: "admin-of-the-tests" }, drain = "drain-of-the-tests";
+  const child = spawn(program, ["serve"], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: {
+      HEROKU_API_URL: api, HEROKU_API_KEY: "any", HEROKU_APP: app, DRAIN_PASSWORD: drain, DATABASE_URL: "memory",
+      ADMIN_PASSWORD: credentials.password, PORT: "0", DYNOWARDEN_LISTEN: "127.0.0.1", LOG_FORMAT: "text", ...env,
+    },
+  });
+  const url = await new Promise((found, failed) => {
+    child.once("exit", (code) => failed(new Error(`serve ended with ${code}`)));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const match = /listening on (http:\/\/\S+)/.exec(line);
+      if (match) found(match[1]);
+    });
+  });
+  const post = async (dyno) => {
+    const at = new Date().toISOString().replace(/\.\d+Z$/, "+00:00");
+    const line = `<134>1 ${at} host heroku ${dyno} - Error R14 (Memory quota exceeded)\n`;
+    const answer = await fetch(`${url}/logs/${app}`, {
+      method: "POST", body: `${line.length} ${line}`,
+      headers: { "content-type": "application/logplex-1", authorization: `Basic ${btoa(`drain:${drain}`)}` },
+    });
+    if (answer.status !== 204) throw new Error(`the drain answers ${answer.status}`);
+  };
+  const stop = async () => {
+    if (child.exitCode === null) { child.kill("SIGTERM"); await once(child, "exit"); }
+  };
+  return { url, credentials, post, stop };
+}
+
 /** The browser: CHROMIUM, or where Debian puts it. */
 export async function browser() {
   const { chromium } = await import("playwright-core");

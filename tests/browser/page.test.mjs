@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { browser as launch, demo as start, desk, phone } from "./demo.mjs";
+import { browser as launch, demo as start, desk, phone, serve } from "./demo.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let browser, demo;
@@ -125,7 +125,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.locator("summary", { hasText: "Restart…" }).click();
     await sure.click();
     await page.waitForURL(/\/apps\/acme-pay\/dynos\/web\.1\?told=\d+$/);
-    for (let tries = 0; !/manual restart/.test(await page.textContent("main")); tries += 1) {
+    for (let tries = 0; !/manual restart by "admin" from 127\.0\.0\.1/.test(await page.textContent("main")); tries += 1) {
       assert.ok(tries < 50, "the decision is shown");
       await page.waitForTimeout(200);
       if (!javaScriptEnabled) await page.reload();
@@ -157,6 +157,48 @@ test("a refused restart is answered above the page, and a paused dyno has no liv
   await way.getByRole("button", { name: "Resume acme-pay" }).click();
   assert.match(await page.getByRole("status", { name: "Answer" }).textContent(), /allowed again/);
   await close();
+});
+
+test("a person's restart of a given-up dyno goes", async () => {
+  const headers = { authorization: "Basic " + btoa(`${demo.credentials.username}:${demo.credentials.password}`) };
+  let given;
+  for (const deadline = Date.now() + 60_000; !given;) {
+    assert.ok(Date.now() < deadline, "no dyno is given up within a minute");
+    const { dynos } = await (await fetch(`${demo.url}/api/v1/dynos?app=acme-search`, { headers })).json();
+    // Its peer may be out, and then it waits for its turn.
+    given = dynos.every((dyno) => dyno.platform_state === "up") && dynos.find((dyno) => dyno.state === "given_up");
+    await new Promise((soon) => setTimeout(soon, 50));
+  }
+  const { page, close } = await open(`/apps/acme-search/dynos/${given.dyno}`, phone);
+  await page.locator("summary", { hasText: "Restart…" }).click();
+  await page.getByRole("button", { name: `Yes, restart ${given.dyno}` }).click();
+  const answer = page.getByRole("status", { name: "Answer" });
+  assert.match(await answer.textContent(), new RegExp(`${given.dyno} (is being|will be) restarted`));
+  await close();
+});
+
+test("an empty page says the next step, a dry run is plain, and a dyno that the API denies is not there", async () => {
+  // As fast as life, so that the API's times are this machine's.
+  const heroku = await start({ speed: 1 });
+  const daemon = await serve(heroku.api, "acme-pay", { DYNOWARDEN_DRY_RUN: "true" });
+  const context = await browser.newContext({ ...desk, httpCredentials: daemon.credentials });
+  const page = await context.newPage();
+  await page.goto(`${daemon.url}/`);
+  assert.match(await page.textContent("main"), /heroku drains:add "https:\/\/drain:\$DRAIN_PASSWORD@\S+\/logs\/acme-pay" -a acme-pay/);
+  assert.match(await page.textContent(".verdict"), /No logs received yet · dry run: nothing will be restarted/);
+  await live(page);
+  for (const dyno of ["web.1", "web.9", "worker.1"]) await daemon.post(dyno);
+  await until(page, () => /Would be cooling down/.test(document.querySelector("#t-0").textContent));
+  assert.match(await page.textContent(".verdict"), /All is well · dry run: nothing will be restarted/);
+  assert.equal(await page.locator(".good > .verdict, .good .verdict").count(), 0, "a dry run is not all good");
+  assert.deepEqual(await page.locator("#t-0 tbody th").allTextContents(), ["web.1"]);
+  assert.match(await page.textContent("#decided"), /Would restart/);
+  await page.goto(`${daemon.url}/decisions?kind=hold&since=1h`);
+  assert.match(await page.textContent(".decisions"), /worker\.1[\s\S]*not in process_types/);
+  assert.match(await page.textContent(".decisions"), /web\.9[\s\S]*Heroku has no dyno of this name/);
+  await context.close();
+  await daemon.stop();
+  await heroku.stop();
 });
 
 test("a restart that did not help is not green", async () => {

@@ -9,8 +9,12 @@ use heroku_sim::server::SimHeroku;
 use http::Method;
 use serde_json::Value;
 
+use dynowarden::config::settings::Database;
+use dynowarden_core::record::hold::Hold;
+use dynowarden_core::record::{Decision, MANUAL, Record};
 use support::daemon::{ADMIN_PASSWORD, Daemon};
 use support::fixtures::{self, app};
+use support::store::{TestStore, at, hold};
 
 const PASSWORD: &str = "drain-secret";
 const TOKEN: &str = "token-of-the-tests";
@@ -113,7 +117,7 @@ async fn a_wrong_drain_is_reported_with_its_error() {
         let heroku = heroku().await;
         add_drain(&heroku, "acme", path, password);
         let said = check(&heroku, &["--format", "json"], &[("DYNOWARDEN_PUBLIC_URL", HERE)]);
-        said.expect(1, &[expect, "heroku drains:remove d."]);
+        said.expect(1, &[expect, "heroku drains:add ", " && heroku drains:remove d."]);
         assert!(!said.stdout.contains("stale-secret"));
     }
 }
@@ -260,6 +264,31 @@ async fn an_unusable_store_is_a_finding() {
     check(&heroku, &[], &unwritable).expect(1, &["error    store", "/proc/x.db cannot be created"]);
     check(&heroku, &[], &[("DATABASE_URL", "memory")]).expect(0, &["warning  store"]);
     check(&heroku, &["--notify"], &[]).expect(0, &["warning  notifier"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_type_that_errs_and_is_not_listed_is_read_back_from_the_store() {
+    let heroku = heroku().await;
+    add_drain(&heroku, "acme", "/logs/acme", PASSWORD);
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("history.db");
+    let url = format!("sqlite://{}", path.display());
+    let store = TestStore { database: Database::Sqlite(path), outlives: true, shared: false, _dir: None };
+    let store = store.open().await;
+    store.write(&hold(at(0), "worker.1", Hold::NotListed), at(0));
+    store.write(&hold(at(1), "web.1", Hold::UnderWay), at(1));
+    let Record::Decision(decision) = hold(at(2), "clock.1", Hold::NotListed) else { panic!("a decision") };
+    store.write(&Record::Decision(Decision { rule: MANUAL.into(), ..decision }), at(2));
+    store.close().await;
+    let said = check(&heroku, &["--quiet"], &[("DATABASE_URL", &url)]);
+    said.expect(0, &["worker dynos err, and are not restarted", "add worker to policy.process_types"]);
+    assert!(!said.stdout.contains("web dynos err") && !said.stdout.contains("clock"), "{}", said.stdout);
+    let listed = check(
+        &heroku,
+        &["--quiet"],
+        &[("DATABASE_URL", &url), ("DYNOWARDEN_POLICY__PROCESS_TYPES", "web,worker")],
+    );
+    assert!(!listed.stdout.contains("worker dynos err"), "{}", listed.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -203,8 +203,8 @@ fn the_summary_says_what_restarts_would_have_been_worth() {
     let out = replay("-", "", log(&lines).as_bytes()).out;
     for part in [
         "worker: 1 error (1 R14), not restarted: policy.process_types is [\"web\"]",
-        "web: 1 error (1 R12), not restarted: no rule is about that",
-        "1 line printed by the app only mention R14",
+        "web: 1 error (1 R12), not restarted: no rule covers that",
+        "1 line printed by the app only mentions R14",
         "Over quota: 60 min as it was",
     ] {
         assert!(out.contains(part), "{part:?} is not in {out}");

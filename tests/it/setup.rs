@@ -199,7 +199,7 @@ fn a_value_that_kept_its_quotes_is_refused() {
     let wrong = settings(&env, "").expect_err("quotes");
     for name in names {
         assert!(
-            wrong.lines().any(|line| line.starts_with(name) && line.contains("a value in quotes")),
+            wrong.lines().any(|line| line.starts_with(name) && line.contains("is in quotes")),
             "{name}: {wrong}"
         );
     }

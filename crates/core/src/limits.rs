@@ -591,6 +591,9 @@ pub const SIM_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Lines that a subscriber of the simulated Heroku may lag before it misses some.
 pub const SIM_LINES_BEHIND_MAX: usize = 4096;
 
+/// Tokens that the simulated Platform API creates: a demo needs a few.
+pub const SIM_TOKENS_MAX: usize = 100;
+
 // === Driver ===
 
 /// Answers of the API and of the store that wait for the engine. When it is full, tasks wait.

@@ -20,7 +20,7 @@ use crate::days::verdict::Verdict;
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DynoName, InstanceId};
-use crate::record::admin::AdminAct;
+use crate::record::admin::{AdminAct, manual_restart};
 use crate::record::hold::Hold;
 use crate::time::spoken;
 
@@ -80,6 +80,8 @@ pub struct Evidence {
     pub memory: Option<MemoryReading>,
     /// The dyno as the API showed it.
     pub seen: Option<DynoInfo>,
+    /// Who requested a manual restart, such as `by "alice" from 203.0.113.9`.
+    pub asked_by: Option<Arc<str>>,
 }
 
 /// What a rule on something other than a code compares with its limit.
@@ -311,7 +313,7 @@ impl Decision {
         let mut text = match (&self.evidence.code, self.evidence.lines) {
             (Some(code), 1) => titled(*code),
             (Some(code), lines) => format!("{} × {lines}", titled(*code)),
-            (None, _) if &*self.rule == MANUAL => "manual restart".to_owned(),
+            (None, _) if &*self.rule == MANUAL => manual_restart(self.evidence.asked_by.as_deref()),
             (None, _) => match self.evidence.measure {
                 Measure::Memory => "memory above the rule's limit".to_owned(),
                 Measure::ServiceTime => "slower than the other dynos of its type".to_owned(),
@@ -367,7 +369,7 @@ impl fmt::Display for RestartResult {
             }
             Self::Back { out_for, late: false, .. } => write!(f, "up again after {}", spoken(*out_for)),
             Self::Back { out_for, late: true, .. } => {
-                write!(f, "up again after {}, later than boot_timeout", spoken(*out_for))
+                write!(f, "up again after {}, after boot_timeout was over", spoken(*out_for))
             }
             Self::NotBack { state: Some(state), waited } => {
                 write!(f, "not up within boot_timeout = {}: last seen {}", spoken(*waited), state.word())

@@ -39,14 +39,21 @@ pub fn earlier(at: Timestamp, span: Duration) -> Timestamp {
     at.checked_sub(span).unwrap_or(Timestamp::MIN)
 }
 
-/// A span in words, to the second: `45s`, `10m`, `1h 30m`.
+/// A span in words, to the second: `45s`, `10m`, `1h 30m`, `34d 11h`. Months and years are not of one length.
 pub fn spoken(span: Duration) -> String {
-    let whole = Duration::from_secs(span.as_secs());
-    if whole.is_zero() && !span.is_zero() {
-        return humantime::format_duration(Duration::from_millis(span.as_millis().max(1) as u64)).to_string();
+    let (days, seconds) = (span.as_secs() / DAY_SECS, span.as_secs() % DAY_SECS);
+    let rest = match (days, seconds) {
+        (0, 0) if !span.is_zero() => Duration::from_millis(span.as_millis().max(1) as u64),
+        _ => Duration::from_secs(seconds),
+    };
+    match days {
+        0 => humantime::format_duration(rest).to_string(),
+        days if rest.is_zero() => format!("{days}d"),
+        days => format!("{days}d {}", humantime::format_duration(rest)),
     }
-    humantime::format_duration(whole).to_string()
 }
+
+const DAY_SECS: u64 = 24 * 60 * 60;
 
 /// A time to the second, for sentences.
 pub fn to_the_second(at: Timestamp) -> impl std::fmt::Display {
@@ -80,5 +87,7 @@ mod tests {
         assert_eq!(spoken(Duration::from_millis(600_999)), "10m");
         assert_eq!(spoken(Duration::from_millis(250)), "250ms");
         assert_eq!(spoken(Duration::ZERO), "0s");
+        assert_eq!(spoken(Duration::from_secs(24 * 3600)), "1d");
+        assert_eq!(spoken(Duration::from_secs((34 * 24 + 11) * 3600)), "34d 11h");
     }
 }

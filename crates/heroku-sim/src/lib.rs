@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+mod authorization;
 pub mod bucket;
 #[cfg(feature = "server")]
 pub mod clock;

@@ -15,6 +15,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::authorization;
 use crate::bucket::Bucket;
 use crate::fault::{Fault, FaultRule, error_words};
 use crate::paging::PAGE_DEFAULT;
@@ -41,6 +42,8 @@ pub struct Platform {
     pub world: World,
     calls: VecDeque<RecordedCall>,
     chance: Chance,
+    /// The tokens that were created through the API; accepted besides `tokens`.
+    created: BTreeMap<String, Rights>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +109,7 @@ impl Platform {
             bucket: Bucket::new(now),
             calls: VecDeque::new(),
             chance: Chance::new(seed),
+            created: BTreeMap::new(),
             faults: Vec::new(),
             page_default: PAGE_DEFAULT,
             tokens: BTreeMap::new(),
@@ -251,9 +255,27 @@ impl Platform {
                     return Err(Refusal::new(403));
                 }
             }
+            Rights::Global if call.path == ["oauth", "authorizations"] && call.method == Method::POST => {
+                return self.authorize(&call.body, now);
+            }
             Rights::Global | Rights::Read | Rights::Write => {}
         }
         routes::route(&mut self.world, &call, now)
+    }
+
+    fn authorize(&mut self, body: &Value, now: Timestamp) -> Result<Answer, Refusal> {
+        if self.created.len() == limits::SIM_TOKENS_MAX {
+            return Err(Refusal::new(422));
+        }
+        let rights = match authorization::scope(body) {
+            Some("global") => Rights::Global,
+            Some("read") => Rights::Read,
+            Some("write") => Rights::Write,
+            _ => return Err(Refusal::new(422)),
+        };
+        let (token, answer) = authorization::create(rights.scope(), body, &mut self.chance, now);
+        self.created.insert(token, rights);
+        Ok(answer)
     }
 
     /// Carries a restart out after `span`, without an answer.
@@ -283,6 +305,9 @@ impl Platform {
     fn rights(&self, headers: &HeaderMap) -> Result<Rights, Refusal> {
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(token_of);
         let token = token.filter(|token| !token.is_empty()).ok_or(Refusal::new(401))?;
+        if let Some(rights) = self.created.get(&token) {
+            return Ok(rights.clone());
+        }
         if self.tokens.is_empty() {
             return Ok(Rights::Global);
         }
@@ -480,6 +505,23 @@ mod tests {
             let apps = json!({ "system": "Apps", "status": word });
             assert_eq!((status, &page["status"][0]), (200, &apps));
         }
+    }
+
+    #[test]
+    fn a_created_token_has_the_rights_of_its_scope() {
+        let mut platform = platform();
+        let path = "/oauth/authorizations";
+        let (status, answer) = call(&mut platform, "POST", path, "{\"scope\":[\"write\"]}", at(0));
+        assert_eq!((status, &answer["scope"]), (201, &json!(["write"])));
+        let token = answer["access_token"]["token"].as_str().expect("a token").to_owned();
+        assert_eq!(platform.created, [(token, Rights::Write)].into());
+        for body in ["{\"scope\":[\"all\"]}", "{\"scope\":[]}"] {
+            assert_eq!(call(&mut platform, "POST", path, body, at(0)).0, 422, "{body}");
+        }
+        for _ in 0..dynowarden_core::limits::SIM_TOKENS_MAX {
+            call(&mut platform, "POST", path, "", at(0));
+        }
+        assert_eq!(call(&mut platform, "POST", path, "", at(0)).0, 422);
     }
 
     #[test]

@@ -152,7 +152,7 @@ const SETTINGS: &str = r#"
 [[app]]
 name = "acme-search"
 [app.policy]
-max_restarts = "1/2h"
+give_up_after = 1
 
 [[notify]]
 type = "webhook"

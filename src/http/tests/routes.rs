@@ -363,7 +363,7 @@ async fn the_hook_sends_the_order_and_returns_the_decisions() {
     let engine = tokio::spawn(async move {
         let mut orders = Vec::new();
         while let Some(command) = next(&mut harness.commands).await {
-            let Command::Order { app, dyno, answer, forced: false } = command else {
+            let Command::Order { app, dyno, answer, forced: false, .. } = command else {
                 panic!("no order: {command:?}")
             };
             let decision = Decision {

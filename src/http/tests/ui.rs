@@ -31,10 +31,10 @@ async fn with_engine() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Co
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Status { answer } => drop(answer.send(engine.status())),
-                Command::Order { answer, app, dyno, forced } => {
+                Command::Order { answer, app, dyno, forced, by } => {
                     drop(answer.send(Vec::new()));
                     let (answer, _) = tokio::sync::oneshot::channel();
-                    let _ = others.send(Command::Order { answer, app, dyno, forced });
+                    let _ = others.send(Command::Order { answer, app, dyno, forced, by });
                 }
                 Command::Pause { app, until, reason, kept } => {
                     let _ = kept.send(());

@@ -504,7 +504,7 @@ impl Simulation {
         self.figures.did("orders", 1);
         let forced = self.chance.hits(500);
         self.timeline.note(Some(app), || format!("ORDER  {dyno:?}, forced: {forced}"), self.now);
-        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno, forced })
+        self.input(Input::Order { order: OrderId(self.orders), app: app_id(app), dyno, forced, by: None })
     }
 
     fn pause(&mut self, app: Option<usize>, span: Duration) -> Result<(), Wrong> {

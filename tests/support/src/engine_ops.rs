@@ -230,7 +230,7 @@ impl Bench {
             _ => {
                 self.orders += 1;
                 let dyno = (!c.is_multiple_of(3)).then_some(dyno);
-                self.input(Input::Order { order: OrderId(self.orders), app, dyno, forced: true });
+                self.input(Input::Order { order: OrderId(self.orders), app, dyno, forced: true, by: None });
             }
         }
     }

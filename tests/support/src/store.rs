@@ -146,6 +146,7 @@ fn decision(at: Timestamp, name: &str, action: Action, attempt_id: Option<Attemp
             measure: Measure::Memory,
             memory: None,
             seen: Some(seen("web.1", 0)),
+            asked_by: None,
         },
         attempt_id,
     }

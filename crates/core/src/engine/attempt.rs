@@ -20,6 +20,8 @@ pub(super) enum Cause {
     Manual {
         /// A person's word: it passes the bounds that only protect against too many restarts.
         forced: bool,
+        /// Who requested it, as far as that is known.
+        by: Option<Arc<str>>,
     },
     /// A rule on uptime: the inspection shows whether the process is that old.
     Age { rule: Arc<str>, above: Duration },
@@ -39,7 +41,7 @@ impl Cause {
 
     /// Whether a person asked for it, whatever cool-down, limits, window and give-up say.
     pub(super) fn is_forced(&self) -> bool {
-        matches!(self, Self::Manual { forced: true })
+        matches!(self, Self::Manual { forced: true, .. })
     }
 
     /// The time in the newest line; none for a person's request.

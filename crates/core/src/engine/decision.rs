@@ -64,9 +64,10 @@ impl Engine {
         let is_near = |reading: &MemoryReading| {
             since(reading.at, at).max(since(at, reading.at)) <= limits::EVIDENCE_AGE_MAX
         };
-        let (code, lines) = match cause {
-            Cause::Age { .. } | Cause::Manual { .. } => (None, 0),
-            Cause::Rule { code, lines, .. } => (*code, *lines),
+        let (code, lines, asked_by) = match cause {
+            Cause::Age { .. } => (None, 0, None),
+            Cause::Manual { by, .. } => (None, 0, by.clone()),
+            Cause::Rule { code, lines, .. } => (*code, *lines, None),
         };
         Evidence {
             measure: self.measure(key.app, cause),
@@ -75,6 +76,7 @@ impl Engine {
             lines,
             memory: dyno.and_then(|dyno| dyno.memory).filter(is_near),
             seen: dyno.and_then(|dyno| dyno.seen.clone()),
+            asked_by,
         }
     }
 }

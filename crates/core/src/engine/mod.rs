@@ -207,6 +207,8 @@ pub enum Input {
         /// Whether it is a person's word, which passes cool-down, `max_restarts`, window, give-up and
         /// `min_uptime`.
         forced: bool,
+        /// Who requests it, for the record.
+        by: Option<Arc<str>>,
     },
     Pause {
         /// None for all apps.
@@ -232,6 +234,7 @@ pub enum Input {
 }
 
 /// Every kind of work that the engine can ask for.
+#[expect(clippy::large_enum_variant, reason = "nearly all are records, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Answer a person's request.
@@ -321,7 +324,9 @@ impl Engine {
             Input::Events { app, events } => self.on_events(app, events),
             Input::ForeignEvents { app, events, origin } => self.hold_all(app, &events, &origin.hold()),
             Input::Inspected { attempt_id, answer } => self.inspected(attempt_id, answer),
-            Input::Order { order, app, dyno, forced } => self.order(order, (app, dyno, forced)),
+            Input::Order { order, app, dyno, forced, by } => {
+                self.order(OpenOrder { order, app, dyno, forced, by });
+            }
             Input::Pause { app, until, reason } => self.pause(app, until, reason),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
             Input::PlatformStatus { is_red } => self.platform_read(is_red),

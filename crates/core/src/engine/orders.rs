@@ -20,15 +20,16 @@ use crate::time::since;
 /// A request that waits for its first inspection.
 #[derive(Clone, Debug)]
 pub(super) struct OpenOrder {
-    order: OrderId,
-    app: AppId,
-    dyno: Option<DynoName>,
-    forced: bool,
+    pub(super) order: OrderId,
+    pub(super) app: AppId,
+    pub(super) dyno: Option<DynoName>,
+    pub(super) forced: bool,
+    pub(super) by: Option<Arc<str>>,
 }
 
 impl Engine {
-    pub(super) fn order(&mut self, order: OrderId, (app, dyno, forced): (AppId, Option<DynoName>, bool)) {
-        let open = OpenOrder { order, app, dyno, forced };
+    pub(super) fn order(&mut self, open: OpenOrder) {
+        let app = open.app;
         if let Some(dyno) = &open.dyno
             && self.key(app, dyno).is_none()
         {
@@ -73,7 +74,7 @@ impl Engine {
     }
 
     fn order_one(&mut self, open: &OpenOrder, seen: DynoInfo, view: &FormationInfo) -> Decision {
-        let cause = Cause::Manual { forced: open.forced };
+        let cause = Cause::Manual { forced: open.forced, by: open.by.clone() };
         let name = open.dyno.clone().unwrap_or_else(|| seen.name.clone());
         let tracked = self.key(open.app, &name).filter(|key| self.track(*key));
         let Some(key) = tracked else {
@@ -122,7 +123,7 @@ impl Engine {
             dyno,
             rule: MANUAL.into(),
             action: Action::Hold(hold),
-            evidence: Evidence::default(),
+            evidence: Evidence { asked_by: open.by.clone(), ..Evidence::default() },
             attempt_id: None::<AttemptId>,
         };
         self.record(Record::Decision(decision.clone()));

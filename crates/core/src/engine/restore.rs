@@ -121,7 +121,7 @@ impl Engine {
         let cause = match attempt.request().cause.clone() {
             // The next process sees for itself how old the dyno is.
             Cause::Age { .. } => return None,
-            Cause::Manual { forced } => PendingCause::Manual { forced },
+            Cause::Manual { forced, .. } => PendingCause::Manual { forced },
             Cause::Rule { rule, code, lines, error_at } => PendingCause::Rule { rule, code, lines, error_at },
         };
         Some(PendingRestart { app: key.app, dyno: self.name(key), cause })
@@ -134,7 +134,7 @@ impl Engine {
             return;
         }
         let cause = match pending.cause {
-            PendingCause::Manual { forced } => Cause::Manual { forced },
+            PendingCause::Manual { forced } => Cause::Manual { forced, by: None },
             PendingCause::Rule { rule, code, lines, error_at } => Cause::Rule { rule, code, lines, error_at },
         };
         self.admit(key, cause);

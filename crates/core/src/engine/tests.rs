@@ -213,7 +213,9 @@ impl Bench {
             Effect::Answer { decisions, .. } => {
                 let words = decisions.iter().map(|decision| {
                     let dyno = decision.dyno.as_ref().map_or("-".to_owned(), ToString::to_string);
-                    format!("{dyno} {} {}", decision.action.word(), decision.reason_label())
+                    let by = decision.evidence.asked_by.as_deref().map(|by| format!(" {by}"));
+                    let by = by.unwrap_or_default();
+                    format!("{dyno} {} {}{by}", decision.action.word(), decision.reason_label())
                 });
                 self.effects_of_orders.extend(words);
                 return None;
@@ -587,7 +589,13 @@ fn a_release_or_a_persons_word_ends_a_give_up() {
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 4, "{:#?}", bench.timeline);
     let mut bench = given_up();
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.1")), forced: true });
+    bench.input(Input::Order {
+        order: OrderId(1),
+        app: APP,
+        dyno: Some(dyno("web.1")),
+        forced: true,
+        by: None,
+    });
     assert_eq!(bench.deletes.len(), 4, "{:#?}", bench.timeline);
     // The counts start again: two more useless restarts change nothing.
     bench.pass(mins(11));
@@ -1100,7 +1108,13 @@ fn a_red_status_page_holds_restarts_until_it_is_green_or_no_longer_read() {
         let mut bench = Bench::new(plan(), 1);
         bench.input(Input::PlatformStatus { is_red: true });
         bench.r14("web.1");
-        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.1")), forced: true });
+        bench.input(Input::Order {
+            order: OrderId(1),
+            app: APP,
+            dyno: Some(dyno("web.1")),
+            forced: true,
+            by: None,
+        });
         bench.expect(&["00:00:00 web.1 hold platform_red", "00:00:00 web.1 hold platform_red"]);
         bench.pass(span - secs(1));
         bench.r14("web.1");
@@ -1279,7 +1293,7 @@ fn a_manual_restart_of_an_app_takes_its_dynos_in_turn() {
     let wall = bench.now.wall;
     let third = bench.dyno_mut("web.3");
     (third.state, third.updated_at) = (DynoState::Crashed, wall);
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None, forced: true });
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None, forced: true, by: None });
     assert_eq!(bench.effects_of_orders, ["web.1 restart rule", "web.2 restart rule"]);
     // A crashed dyno is out, so no other is restarted until it is back.
     assert!(bench.deletes.is_empty());
@@ -1291,10 +1305,21 @@ fn a_manual_restart_of_an_app_takes_its_dynos_in_turn() {
 }
 
 #[test]
+fn the_record_says_who_asked() {
+    let mut bench = Bench::new(plan(), 2);
+    for name in ["web.1", "web.1", "worker.1"] {
+        let by = Some("by \"alice\"".into());
+        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno(name)), forced: true, by });
+    }
+    let expect = ["web.1 restart rule", "web.1 hold under_way", "worker.1 hold not_listed"];
+    assert_eq!(bench.effects_of_orders, expect.map(|text| format!("{text} by \"alice\"")));
+}
+
+#[test]
 fn a_restart_of_a_large_formation_drops_none_of_its_dynos() {
     let mut bench = Bench::new(plan(), 150);
     bench.boot = secs(40);
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None, forced: true });
+    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: None, forced: true, by: None });
     bench.pass(mins(60 * 5));
     assert_eq!(bench.deletes.len(), 150, "{:?}", bench.timeline.last());
 }
@@ -1303,7 +1328,7 @@ fn a_restart_of_a_large_formation_drops_none_of_its_dynos() {
 fn a_persons_word_passes_the_limits_and_a_scripts_does_not() {
     let mut bench = Bench::new(plan(), 1);
     let one = |bench: &mut Bench, name: &str, forced: bool| {
-        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno(name)), forced });
+        bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno(name)), forced, by: None });
         bench.effects_of_orders.pop().expect("an answer")
     };
     assert_eq!(one(&mut bench, "web.1", false), "web.1 restart rule");
@@ -1585,7 +1610,13 @@ fn an_error_takes_no_right_from_a_manual_restart() {
     bench.pass(mins(5));
     bench.boot = secs(60);
     bench.r14("web.1");
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")), forced: true });
+    bench.input(Input::Order {
+        order: OrderId(1),
+        app: APP,
+        dyno: Some(dyno("web.2")),
+        forced: true,
+        by: None,
+    });
     assert_eq!(bench.effects_of_orders, ["web.2 restart rule"]);
     // Only a person can make it wait for its turn in its cool-down; it errs in the meantime.
     bench.pass(secs(21));
@@ -1655,7 +1686,13 @@ fn a_clock_that_is_ahead_does_not_make_dynos_older() {
     bench.input(Input::Events { app: APP, events: vec![Event { at: platform, fact: r14 }] });
     // By our clock web.2 has been up for a minute and a half, by the platform's for ten seconds.
     bench.expect(&["00:00:00 web.1 hold formation_out"]);
-    bench.input(Input::Order { order: OrderId(1), app: APP, dyno: Some(dyno("web.2")), forced: false });
+    bench.input(Input::Order {
+        order: OrderId(1),
+        app: APP,
+        dyno: Some(dyno("web.2")),
+        forced: false,
+        by: None,
+    });
     assert_eq!(bench.effects_of_orders, ["web.2 hold too_young"]);
 }
 

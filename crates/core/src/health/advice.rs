@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::api::json::Drain;
 use crate::codes::{Code, Family};
-use crate::drain_url::host_of;
+use crate::drain_url::{DrainUrl, host_of};
 use crate::health::facts::{AppFacts, Identity};
 use crate::health::finding::{Finding, Subject};
 use crate::policy::{Act, Rule, Trigger};
@@ -92,50 +92,27 @@ fn not_listed(app: &AppFacts) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// Drains to log services that no add-on owns: what an add-on leaves behind when it is removed loses lines
-/// for ever, and says so by L10.
+/// Drains that no add-on owns and that lead elsewhere. The API shows no more than a drain's URL and its
+/// add-on, so one that a removed add-on left behind, which loses its lines, looks like any other.
 fn left_over(identity: &Identity, app: &AppFacts) -> Vec<Finding> {
-    let is_left_over = |drain: &&Drain| {
-        let url = drain.url.expose_secret();
-        let host = host_of(url);
-        let is_here =
-            identity.public_url.as_ref().is_some_and(|public_url| host.as_deref() == Some(public_url.host()));
-        let is_service = host.is_some_and(|host| SERVICES.iter().any(|service| is_below(&host, service)));
-        !drain.of_addon && !is_here && is_service
-    };
     let Ok(drains) = &app.drains else { return Vec::new() };
+    let name = &app.plan.name;
+    let is_elsewhere = |drain: &&Drain| {
+        let url = DrainUrl::parse(drain.url.expose_secret());
+        !drain.of_addon && !url.is_some_and(|url| identity.is_reached_by(&url, name))
+    };
     drains
         .iter()
-        .filter(is_left_over)
+        .filter(is_elsewhere)
         .map(|drain| {
-            let host = host_of(drain.url.expose_secret()).unwrap_or_default();
+            let host = host_of(drain.url.expose_secret());
             let text = format!(
-                "the drain {} to {host} belongs to no add-on; one that a removed add-on left loses all lines",
-                drain.token
+                "the drain {} to {} belongs to no add-on; if a removed add-on left it, its lines are lost",
+                drain.token,
+                host.as_deref().unwrap_or("an invalid URL")
             );
-            let name = &app.plan.name;
-            let fix = format!("heroku drains:remove {} -a {name}, unless you use that service", drain.token);
+            let fix = format!("heroku drains:remove {} -a {name}, unless you use it", drain.token);
             Finding::warning(Subject::Drain, text, fix)
         })
         .collect()
 }
-
-fn is_below(host: &str, domain: &str) -> bool {
-    host.strip_suffix(domain).is_some_and(|front| front.is_empty() || front.ends_with('.'))
-}
-
-/// Where the add-ons of log services drain to.
-const SERVICES: [&str; 12] = [
-    "coralogix.com",
-    "datadoghq.com",
-    "honeybadger.io",
-    "librato.com",
-    "logdna.com",
-    "logentries.com",
-    "logtail.com",
-    "loggly.com",
-    "papertrailapp.com",
-    "scoutapm.com",
-    "solarwinds.com",
-    "sumologic.com",
-];

@@ -150,6 +150,13 @@ pub(super) fn check(facts: &Facts, app: &AppFacts, info: &AppInfo) -> Vec<Findin
     if !good.is_empty() {
         // No line is lost: the other drain only wastes requests.
         findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
+    } else if !matches!(app.registered, Some(Err(_)))
+        && let Some(first) = findings.first_mut()
+    {
+        // Added before the wrong one is removed, so that no line is lost.
+        let remove = first.fix.as_deref().unwrap_or_default();
+        first.fix = Some(format!("{} && {remove}", add_command(facts, app)));
+        return findings;
     }
     findings.push(match good.as_slice() {
         [] => none_works(facts, app, drains, !ours.is_empty()),
@@ -208,8 +215,7 @@ fn mistake(Candidate { drain, url }: &Candidate<'_>, identity: &Identity, app: &
         format!("{shown} has no password, so every batch is rejected")
     } else if app.old_password.as_ref().is_some_and(|password| url.password_is(password)) {
         let text = format!("{shown} has the old password, which is still accepted");
-        let fix = format!("add a drain with the new password first, then {remove}");
-        return Some(Finding::warning(Subject::Drain, text, fix));
+        return Some(Finding::warning(Subject::Drain, text, remove));
     } else if app.password.as_ref().is_some_and(|password| !url.password_is(password)) {
         format!("{shown} has a different password than DRAIN_PASSWORD, so every batch is rejected")
     } else if url.is_clear() {

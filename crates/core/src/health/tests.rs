@@ -336,7 +336,9 @@ fn a_drain_can_be_wrong_in_many_ways() {
             set_drains(f, &[url]);
         };
         check(wrong, severity, Subject::Drain, text, fix);
-        check(wrong, Error, Subject::Drain, "no drain of this app has the right URL", "heroku drains:add");
+        // One finding with both commands: added before the wrong one is removed.
+        check(wrong, severity, Subject::Drain, text, "-a acme && heroku drains:remove d.1");
+        assert!(found(wrong).iter().all(|finding| !finding.text.contains("no drain of this app")), "{url}");
     }
     let (own, by_token) =
         ("https://u:s3cret@warden.example.com/logs/acme", "https://:s3cret@warden.example.com/logs");
@@ -871,9 +873,12 @@ fn settings_that_are_probably_not_meant_are_warned_of() {
     old.plan.policy.min_uptime = 60 * 60 * MINUTE;
     let mut erring = acme();
     erring.erring_types = vec!["worker".to_owned(), "web".to_owned(), "worker".to_owned()];
-    let mut left = acme();
-    let papertrail = drain("d.2", "syslog+tls://logs7.papertrailapp.com:12345");
-    left.drains.as_mut().expect("drains").push(papertrail);
+    let with_drain = |url: &str| {
+        let mut app = acme();
+        app.drains.as_mut().expect("drains").push(drain("d.2", url));
+        app
+    };
+    let left = with_drain("syslog+tls://logs7.papertrailapp.com:12345");
     let mut owned = left.clone();
     owned.drains.as_mut().expect("drains")[1].of_addon = true;
     for (app, part) in [
@@ -886,6 +891,8 @@ fn settings_that_are_probably_not_meant_are_warned_of() {
         (erring, Some("worker dynos err, and are not restarted")),
         (left, Some("the drain d.2 to logs7.papertrailapp.com belongs to no add-on")),
         (owned, None),
+        (with_drain("https://logs.example.com/heroku?key=s3cret"), Some("to logs.example.com belongs to no")),
+        (with_drain("nonsense"), Some("the drain d.2 to an invalid URL belongs to no add-on")),
     ] {
         let texts: Vec<_> = texts(&app).into_iter().filter(|text| !text.contains("only one dyno")).collect();
         assert_eq!(texts.len(), usize::from(part.is_some()), "{texts:?}");

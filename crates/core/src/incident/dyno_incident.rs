@@ -32,6 +32,7 @@ pub(super) struct DynoIncident {
 pub(super) struct AffectedDyno {
     pub(super) rule: Arc<str>,
     pub(super) code: Option<Code>,
+    asked_by: Option<Arc<str>>,
     pub(super) reports: u32,
     pub(super) memory: Option<MemoryReading>,
     pub(super) state: State,
@@ -190,6 +191,7 @@ impl AffectedDyno {
         Self {
             rule: "".into(),
             code: None,
+            asked_by: None,
             reports: 0,
             memory: None,
             state: State::Heard,
@@ -213,6 +215,7 @@ impl AffectedDyno {
         if matches!(self.state, State::Heard | State::Held { .. } | State::Notified | State::DryRun) {
             self.rule = Arc::clone(&decision.rule);
             self.code = evidence.code;
+            self.asked_by.clone_from(&evidence.asked_by);
             self.memory = evidence.memory.or(self.memory);
         }
         match &decision.action {
@@ -318,6 +321,7 @@ impl AffectedDyno {
             name: name.cloned(),
             rule: Arc::clone(&self.rule),
             code: self.code,
+            asked_by: self.asked_by.clone(),
             reports: self.reports,
             memory: self.memory,
             state: self.state.word(),

@@ -34,7 +34,7 @@ pub enum Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("one of {}", Kind::WORDS)]
+#[error("there is no such kind")]
 pub struct KindError;
 
 impl Kind {

@@ -62,6 +62,8 @@ pub struct DynoReport {
     pub name: Option<DynoName>,
     pub rule: Arc<str>,
     pub code: Option<Code>,
+    /// Who requested a manual restart.
+    pub asked_by: Option<Arc<str>>,
     /// How often the error was reported in this incident, as far as it was counted.
     pub reports: u32,
     /// When the rule fired.

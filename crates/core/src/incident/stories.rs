@@ -157,6 +157,7 @@ impl Story {
             lines: 1,
             memory: Some(memory(64_600, 1262)),
             seen,
+            asked_by: None,
         };
         self.decide(Some(web(index)), "memory-quota-exceeded", action, evidence)
     }

@@ -280,6 +280,21 @@ fn an_outage_of_one_app_ends_with_that_apps_recovery() {
 
 /// A notifier for some apps only missed what was reported for the first app.
 #[test]
+fn a_message_says_who_asked() {
+    for (by, expect) in [
+        (Some("by \"alice\" from 203.0.113.9"), "Manual restart by \"alice\" from 203.0.113.9."),
+        (None, "Manual restart."),
+    ] {
+        let mut story = Story::new();
+        let evidence = Evidence { asked_by: by.map(Into::into), ..Evidence::default() };
+        let by_hand = Action::Restart { dry_run: false, formation: 2 };
+        story.decide(Some(web(2)), MANUAL, by_hand, evidence).wait(minutes(1));
+        let text = &story.messages[0].dynos[0].text;
+        assert!(text.starts_with(expect), "{text}");
+    }
+}
+
+#[test]
 fn a_notifier_for_the_second_app_reports_a_revoked_token() {
     let mut story = Story::of(Plan {
         apps: vec![

@@ -176,7 +176,10 @@ pub(super) fn dyno(dyno: &DynoReport, state: &State, no_help: Option<Duration>, 
 fn cause(dyno: &DynoReport) -> String {
     let mut text = match dyno.code {
         Some(code) => titled(code),
-        None if &*dyno.rule == MANUAL => return "Manual restart.".to_owned(),
+        None if &*dyno.rule == MANUAL => {
+            let by = dyno.asked_by.as_deref().map(|by| format!(" {by}")).unwrap_or_default();
+            return format!("Manual restart{by}.");
+        }
         None => format!("Memory above the limit of the rule {}", dyno.rule),
     };
     if dyno.reports > 1 {
@@ -192,7 +195,7 @@ fn cause(dyno: &DynoReport) -> String {
 fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<String> {
     Some(match state {
         State::Back { late, .. } => {
-            let late = if *late { ", later than boot_timeout" } else { "" };
+            let late = if *late { ", after boot_timeout was over" } else { "" };
             format!("Restarted, and up again after {}{late}.", spoken(out_for.unwrap_or_default()))
         }
         State::DryRun => "Would have been restarted (dry run).".to_owned(),

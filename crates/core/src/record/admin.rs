@@ -86,10 +86,16 @@ impl fmt::Display for AdminAct {
             Act::Restart { dyno: None, result } => write!(f, "restart of all dynos requested: {result}")?,
             Act::Resume => f.write_str("restarts resumed")?,
         }
-        let Client { user, address, through } = &self.by;
+        write!(f, ", {}", self.by)
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, address, through } = self;
         match user {
-            Some(user) => write!(f, ", by {user:?} from {address} through {through}"),
-            None => write!(f, ", from {address} through {through}"),
+            Some(user) => write!(f, "by {user:?} from {address} through {through}"),
+            None => write!(f, "from {address} through {through}"),
         }
     }
 }
@@ -102,6 +108,11 @@ impl fmt::Display for Door {
             Self::Page => "the status page",
         })
     }
+}
+
+/// A manual restart, with who requested it if that is known.
+pub(super) fn manual_restart(asked_by: Option<&str>) -> String {
+    asked_by.map_or_else(|| "manual restart".to_owned(), |by| format!("manual restart {by}"))
 }
 
 #[cfg(test)]

@@ -248,8 +248,7 @@ impl fmt::Display for Hold {
             },
             Self::GivenUp { until, useless } => {
                 let until = to_the_second(*until);
-                let restarts = counted(*useless, "restart");
-                write!(f, "given up until {until} or the next release: {restarts} in a row did not help")
+                write!(f, "given up until {until} or the next release: {}", no_help(*useless))
             }
             Self::Gone => f.write_str("Heroku has no dyno of this name: it was scaled down or never existed"),
             Self::MaxRestarts { allowed, until } => {
@@ -322,7 +321,10 @@ impl fmt::Display for Hold {
     }
 }
 
-/// `1 restart`, `3 restarts`.
-pub(crate) fn counted(count: u32, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+/// `the last restart did not help`, `3 restarts in a row did not help`.
+pub(super) fn no_help(useless: u32) -> String {
+    match useless {
+        1 => "the last restart did not help".to_owned(),
+        many => format!("{many} restarts in a row did not help"),
+    }
 }

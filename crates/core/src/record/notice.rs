@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::days::verdict::Verdict;
 use crate::record::NoticeKind;
-use crate::record::hold::counted;
+use crate::record::hold::no_help;
 use crate::time::{spoken, to_the_second};
 
 impl NoticeKind {
@@ -45,9 +45,9 @@ impl fmt::Display for NoticeKind {
             }
             Self::GaveUp { useless, until, verdict, .. } => write!(
                 f,
-                "gave up on this dyno: {} in a row did not help{}. It is left alone until {} or the next \
+                "gave up on this dyno: {}{}. It is not restarted until {} or the next \
                  release, and needs a person's attention",
-                counted(*useless, "restart"),
+                no_help(*useless),
                 told(*verdict),
                 to_the_second(*until)
             ),

@@ -85,6 +85,9 @@ pub struct EvidenceView {
     /// The dyno as the API showed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<InstanceView>,
+    /// Who requested a manual restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,6 +208,7 @@ impl EvidenceView {
             lines: evidence.lines,
             memory: evidence.memory.as_ref().map(MemoryView::new),
             seen: evidence.seen.as_ref().map(InstanceView::new),
+            asked_by: evidence.asked_by.as_deref().map(str::to_owned),
         }
     }
 }
@@ -264,6 +268,7 @@ mod tests {
                 lines: 1,
                 memory: Some(memory),
                 seen: None,
+                asked_by: None,
             },
             attempt_id: None,
         }

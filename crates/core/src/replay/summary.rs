@@ -100,7 +100,8 @@ impl fmt::Display for Summary {
         }
         if self.mentions > 0 {
             let lines = count(self.mentions, "line");
-            write!(f, "\n{lines} printed by the app only mention R14: ignored, Heroku's own lines count")?;
+            let mention = if self.mentions == 1 { "mentions" } else { "mention" };
+            write!(f, "\n{lines} printed by the app only {mention} R14: ignored, Heroku's own lines count")?;
         }
         if self.lines_left_out > 0 {
             write!(f, "\n{} of other apps, ignored", count(self.lines_left_out, "line"))?;
@@ -134,7 +135,7 @@ impl fmt::Display for Summary {
 impl fmt::Display for NotActedOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRule => f.write_str("no rule is about that"),
+            Self::NoRule => f.write_str("no rule covers that"),
             Self::NotListed { listed } => write!(f, "policy.process_types is {listed:?}"),
             Self::NotifyOnly => f.write_str("the rules about that only notify"),
             Self::OneOff => f.write_str("one-off dynos never are"),
@@ -174,7 +175,7 @@ mod tests {
             [
                 "3 lines, 2025-08-08 06:59:00Z to 2025-08-08 07:00:00Z (1m); 2 dynos of 1 app",
                 "1 restart, 3 holds (1 cooling_down, 1 stale, 1 too_young), notified 1 time",
-                "web: 1 error (1 H12), not restarted: no rule is about that",
+                "web: 1 error (1 H12), not restarted: no rule covers that",
                 "worker: 1 error (1 R14), not restarted: policy.process_types is [\"web\"]",
                 "2 lines printed by the app only mention R14: ignored, Heroku's own lines count",
                 "1 line of other apps, ignored",

@@ -7,7 +7,7 @@
 //! | JSON exports | `{` or `[` | object by object |
 //! | CSV exports | a row with the names of its columns, or a time | by that row, or line by line |
 //!
-//! Marks and prefixes in front of a line, colours and UTF-16 are removed.
+//! Marks and prefixes in front of a line, Markdown, HTML, colours and UTF-16 are removed.
 //!
 //! All of them become a [`Line`], so that `detect` reads an archive as it reads a drain. Nothing that an app
 //! prints gains a meaning on the way: in bodies only a count ends a frame, and in texts the source of a line
@@ -20,6 +20,7 @@ mod csv;
 mod encoding;
 mod fields;
 mod json;
+mod markup;
 mod parts;
 mod text;
 mod time;
@@ -66,6 +67,8 @@ pub struct Archive {
     plain: Vec<u8>,
     /// The present line without colours that lost their escape character.
     bare: Vec<u8>,
+    /// The present line without Markdown and HTML.
+    unmarked: Vec<u8>,
     /// The present row of an export.
     row: Option<Owned>,
     years: Years,
@@ -102,6 +105,9 @@ pub struct Unread<'b> {
 /// Why a part of a file is not a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
+    /// It reads like a line about a dyno, and its program is neither `heroku` nor `app`.
+    #[error("it reads like a platform line, but its program is not heroku (expected heroku[web.1])")]
+    Author,
     /// A platform line of no dyno that can be told.
     #[error("a platform line whose dyno cannot be recognised (expected a name such as web.1)")]
     Dyno,
@@ -161,6 +167,7 @@ impl Archive {
             line: 1,
             plain: Vec::new(),
             bare: Vec::new(),
+            unmarked: Vec::new(),
             row: None,
             years: Years::new(latest),
             zone,
@@ -198,7 +205,7 @@ impl Archive {
             }
             Part::Line(range) => {
                 let text = ansi::without_colours(&self.buffer[range], &mut self.plain);
-                (read_line(text, &mut self.bare), text)
+                (read_line(text, (&mut self.unmarked, &mut self.bare)), text)
             }
         };
         let dated =
@@ -215,21 +222,40 @@ impl Archive {
 /// The line in a frame.
 fn framed(octets: &[u8]) -> Item<'_> {
     match Line::parse(octets) {
-        Ok(line) => item(Entry { system: None, at: line.time(), is_zone_unknown: false, line }, octets),
+        Ok(line) => {
+            let entry = Entry { system: None, at: line.time(), is_zone_unknown: false, line };
+            // Logplex itself writes the authors of frames.
+            if line.app == b"heroku" { item(entry, octets) } else { Item::Entry(entry) }
+        }
         Err(error) => Item::Unread(Unread { why: Why::Header(error), text: octets }),
     }
 }
 
-/// The entry, unless it is a platform line that names no dyno where it should.
+/// The entry, unless it is a platform line that names no dyno where it should, or looks like one.
 fn item<'b>(entry: Entry<'b>, text: &'b [u8]) -> Item<'b> {
-    let Line { app, procid, .. } = entry.line;
-    let is_known = app != b"heroku" || WRITERS.contains(&procid) || DynoRef::parse(procid).is_some();
-    if is_known {
-        return Item::Entry(entry);
-    }
-    let why = if is_fir(procid) { Why::Fir } else { Why::Dyno };
+    let Line { app, procid, msg, .. } = entry.line;
+    let why = match app {
+        b"app" => return Item::Entry(entry),
+        b"heroku" if WRITERS.contains(&procid) || DynoRef::parse(procid).is_some() => {
+            return Item::Entry(entry);
+        }
+        b"heroku" if is_fir(procid) => Why::Fir,
+        b"heroku" => Why::Dyno,
+        _ if mentions_heroku(app) => Why::Dyno,
+        _ if PLATFORM_MESSAGES.iter().any(|start| msg.starts_with(start)) => Why::Author,
+        _ => return Item::Entry(entry),
+    };
     Item::Unread(Unread { why, text })
 }
+
+/// Whether a program's name has the word in it, as in `heroku_web.1`.
+fn mentions_heroku(program: &[u8]) -> bool {
+    program.split(|octet| !octet.is_ascii_alphanumeric()).any(|word| word.eq_ignore_ascii_case(b"heroku"))
+}
+
+/// What messages about a dyno begin with, which the platform alone writes.
+const PLATFORM_MESSAGES: [&[u8]; 4] =
+    [b"Error R1", b"Process running mem=", b"State changed from ", b"source=web."];
 
 /// Parts of the platform that are no dynos.
 const WRITERS: [&[u8]; 10] = [
@@ -257,15 +283,28 @@ fn is_fir(procid: &[u8]) -> bool {
     }
 }
 
-fn read_line<'b>(text: &'b [u8], bare: &'b mut Vec<u8>) -> Option<Shown<'b>> {
+/// Reads a line, if need be without the marks in it. An app's line is taken as it is.
+fn read_line<'b>(text: &'b [u8], (unmarked, bare): (&'b mut Vec<u8>, &'b mut Vec<u8>)) -> Option<Shown<'b>> {
     let shown = text::read(text);
-    if shown.is_some_and(|shown| shown.app == b"app") || !ansi::has_lost(text) {
+    let is_marked = markup::has(text);
+    match shown {
+        Some(shown) if shown.app == b"app" => return Some(shown),
+        Some(shown) if shown.app == b"heroku" => {
+            let shown = if is_marked { Shown { msg: markup::cut(shown.msg), ..shown } } else { shown };
+            let plain = ansi::has_lost(text).then(|| text::read(ansi::without_lost(text, bare))).flatten();
+            // `heroku[m.1]` looks like a colour as well.
+            return plain.filter(|plain| plain.procid == shown.procid).or(Some(shown));
+        }
+        // Marks in a program's name hide which one it is.
+        _ => {}
+    }
+    let is_coloured = ansi::has_lost(text);
+    if !(is_marked || is_coloured) {
         return shown;
     }
-    let Some(shown) = shown else { return text::read(ansi::without_lost(text, bare)) };
-    // `heroku[m.1]` looks like a colour as well.
-    let plain = text::read(ansi::without_lost(text, bare));
-    plain.filter(|plain| (plain.app, plain.procid) == (shown.app, shown.procid)).or(Some(shown))
+    let text = if is_marked { markup::without(text, unmarked) } else { text };
+    let text = if is_coloured { ansi::without_lost(text, bare) } else { text };
+    text::read(text).or(shown)
 }
 
 fn dated(written: Written, years: &mut Years, zone: Option<&TimeZone>) -> Option<(Timestamp, bool)> {

@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
+use crate::ident::DynoRef;
 use crate::limits;
 use crate::replay::archive::fields::{self, Fields};
 use crate::replay::archive::json::{self, Start};
-use crate::replay::archive::{Archive, Place, Why, csv, time};
+use crate::replay::archive::{Archive, Place, Why, csv, markup, text, time};
 use crate::wire::frame::{self, FrameError, FrameErrorKind};
 
 #[derive(Clone, Debug)]
@@ -243,6 +244,10 @@ impl Archive {
             None => return None,
         };
         let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+        if let Some((length, behind)) = broken(line) {
+            self.start = from + behind;
+            return Some((from..from + length, false));
+        }
         let range = from..from + line.len();
         self.pass((from + end + 1).min(self.buffer.len()));
         let is_too_long = range.len() > limits::ARCHIVE_LINE_BYTES_MAX;
@@ -303,6 +308,18 @@ impl Archive {
             }
         }
     }
+}
+
+/// The length of a platform line of a dyno that `<br>` ends, and where the next line begins.
+fn broken(line: &[u8]) -> Option<(usize, usize)> {
+    let (at, length) = markup::line_break(line)?;
+    let mut plain = Vec::new();
+    let shown = text::read(markup::without(&line[..at], &mut plain))?;
+    // The command is whatever a user of the app wants to run.
+    let is_fixed = shown.app == b"heroku"
+        && DynoRef::parse(shown.procid).is_some()
+        && !shown.msg.starts_with(b"Starting process");
+    (is_fixed && at <= limits::ARCHIVE_LINE_BYTES_MAX).then_some((at, at + length))
 }
 
 /// What begins with a brace.

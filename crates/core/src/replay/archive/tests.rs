@@ -160,7 +160,11 @@ proptest! {
 
     #[test]
     fn lines_are_read_back_in_every_form(
-        lines in prop::collection::vec(("heroku|app", "[a-z]{1,9}\\.[1-9]|router|api", "[!-Z^-~][ -Z^-~]{0,80}"), 1..20),
+        // Marks of HTML at the end of a line are removed.
+        lines in prop::collection::vec(
+            ("heroku|app", "[a-z]{1,9}\\.[1-9]|router|api", "[!-Z^-~][ -Z^-~]{0,80}[ -:?-Z^-~]"),
+            1..20,
+        ),
         form in 0..4,
         chunk in 1_usize..400,
     ) {
@@ -182,4 +186,64 @@ proptest! {
             lines.iter().map(|(app, procid, msg)| format!("{app}[{procid}] | {msg}")).collect();
         assert_eq!(read, written);
     }
+}
+
+#[test]
+fn pasted_lines_are_read_without_their_markup() {
+    let escaped = SHOWN.replace('[', "\\[").replace(']', "\\]");
+    for line in [
+        format!("`{SHOWN}`"),
+        format!("- `{SHOWN}`"),
+        format!("> * **{SHOWN}**"),
+        format!("1. \"{SHOWN}\""),
+        format!("| {SHOWN} |"),
+        format!("{SHOWN}<br>"),
+        format!("<td class=\"log\">{SHOWN}</td>"),
+        format!("<li>`{SHOWN}`</li>"),
+        format!("&gt; {SHOWN}&nbsp;"),
+        SHOWN.replace("heroku[web.1]:", "<span class=\"c\">heroku[web.1]:</span>"),
+        format!("<div><td>{}</td></div>", SHOWN.replace(' ', "</td><td>")),
+        escaped,
+        format!("{SHOWN}\\"),
+    ] {
+        assert_eq!(read(line.as_bytes(), usize::MAX), [line_at(1)], "{line}");
+    }
+    check(format!("{SHOWN}<br>{SHOWN}<br />\n{SHOWN}"), &[&line_at(1)[..], &line_at(1), &line_at(2)]);
+    let fence = "! unrecognised log format (expected `heroku logs` or Papertrail output)";
+    check(format!("```\n{SHOWN}\n```"), &[&format!("1 {fence}"), &line_at(2), &format!("3 {fence}")]);
+}
+
+/// Marks end neither an app's line nor one that a client can write into.
+#[test]
+fn markup_makes_no_line_of_its_own() {
+    let time = "2025-08-08T06:59:08Z";
+    for source in [
+        "app[web.1]: ",
+        "`app[web.1]: ",
+        "app\\[web.1\\]: ",
+        "<b>app</b>[web.1]: ",
+        "heroku[router]: at=info fwd=\"",
+    ] {
+        for mark in ["<br>", "`", "<br>- ", "</td><td>", "\\", "&gt; "] {
+            let line = format!("{time} {source}x{mark}{SHOWN}");
+            let items = read(line.as_bytes(), usize::MAX);
+            let is_safe = items.len() == 1 && !items[0].ends_with(READ);
+            assert!(is_safe, "{line}: {items:?}");
+        }
+    }
+    let run = format!("{time} heroku[run.1]: Starting process with command `x<br>{SHOWN}");
+    assert_eq!(read(run.as_bytes(), usize::MAX).len(), 1);
+}
+
+#[test]
+fn a_line_that_reads_like_the_platforms_is_not_counted() {
+    let dyno = "1 ! a platform line whose dyno cannot be recognised (expected a name such as web.1)";
+    for program in ["heroku_web.1", "heroku-web.1", "heroku(web.1)", "[heroku/web.1]", "x-heroku/web.1"] {
+        check(format!("Jan 08 10:55:11 acme {program}: Error R14 (x)"), &[dyno]);
+    }
+    let author = "1 ! it reads like a platform line, but its program is not heroku (expected heroku[web.1])";
+    for msg in ["Error R14 (x)", "State changed from up to down", "Process running mem=1M(1.0%)"] {
+        check(format!("Jan 08 10:55:11 acme web.1: {msg}"), &[author]);
+    }
+    check("Jan 08 10:55:11 box cron[7]: Error: x", &["1 | cron[7] | Error: x"]);
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! line     = *blank *mark [ prefix ] dated
 //! mark     = ( "-" / "*" / "+" / "1." / ">" / ">>" … ) 1*blank   ; a list or a quote
+//!          / ( "`" / "*" / "|" / DQUOTE … )                      ; with the same at the end of the line
 //! prefix   = [ clock SP ] name *SP "|" 1*blank                   ; docker-compose and foreman
 //! dated    = TIME SP source ":" [ SP MSG ]                       ; heroku logs
 //!          / TIME SP HOST SP source ":" [ SP MSG ]               ; Papertrail, syslog daemons
@@ -23,6 +24,7 @@
 use jiff::tz::Offset;
 
 use crate::ident::DynoRef;
+use crate::replay::archive::markup;
 use crate::replay::archive::time::{self, Written, split, word};
 use crate::wire::line::Line;
 
@@ -61,8 +63,8 @@ pub(super) fn read(text: &[u8]) -> Option<Shown<'_>> {
     None
 }
 
-/// Marks in front of a line: a quoted list of a container's output has three.
-const MARKS_MAX: usize = 6;
+/// Marks in front of a line: a quoted list of a container's output in code has seven.
+const MARKS_MAX: usize = 8;
 
 fn unmarked(text: &[u8]) -> Option<Shown<'_>> {
     match text.first()? {
@@ -82,9 +84,11 @@ fn without_mark(text: &[u8]) -> Option<&[u8]> {
         let behind = &text[marks..];
         let bare = without_blanks(behind);
         // A quote needs no space behind it, and a list does.
-        return (bare.len() < behind.len() || text[0] == b'>').then_some(bare);
+        if bare.len() < behind.len() || text[0] == b'>' {
+            return Some(bare);
+        }
     }
-    piped(text)
+    markup::unpaired(text).or_else(|| piped(text))
 }
 
 /// The length of the mark of a quote or of an item of a list.

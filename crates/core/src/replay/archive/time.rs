@@ -1,7 +1,7 @@
 //! The time of a line, in every form that exports write.
 //!
 //! ```text
-//! iso   = date ( "T" / SP ) clock [ ( "." / "," ) 1*9DIGIT ] [ zone ]
+//! iso   = date ( "T" / SP ) clock [ ( "." / "," ) 1*9DIGIT ] [ zone / SP ( zone / "UTC" / "GMT" ) ]
 //! zone  = "Z" / ( ( "+" / "-" ) 2DIGIT [ [ ":" ] 2DIGIT ] )
 //! shown = Mon 1*SP day SP clock [ "." 1*9DIGIT ]                   ; without a year and a zone
 //! epoch = seconds, milliseconds, microseconds or nanoseconds since 1970
@@ -49,10 +49,6 @@ pub(super) fn field(text: &[u8]) -> Option<Written> {
     let text = text.trim_ascii();
     match leading(text) {
         Some((written, _, [])) => Some(written),
-        // `… +0000` and `… UTC`, with a space before the zone.
-        Some((Written::Local(local), _, b"UTC" | b"Z" | b"GMT" | b"+0000" | b"+00:00")) => {
-            Offset::UTC.to_timestamp(local).ok().map(Written::At)
-        }
         _ => iso(text).or_else(|| epoch(str::from_utf8(text).ok()?)).or_else(|| {
             let [date, clock] = split(text, b' ').map(|(date, clock)| [date, clock])?;
             iso_parts(date, clock)
@@ -85,13 +81,29 @@ fn epoch(text: &str) -> Option<Written> {
 
 fn leading_iso(text: &[u8]) -> Option<(Written, &[u8], &[u8])> {
     let (first, rest) = word(text);
-    if let Some(written) = iso(first) {
-        return Some((written, first, rest));
+    let (written, length, rest) = match iso(first) {
+        Some(written) => (written, first.len(), rest),
+        None => {
+            // `2011-05-18 20:30:02`: two words.
+            let (clock, rest) = word(rest);
+            (iso_parts(first, clock)?, first.len() + 1 + clock.len(), rest)
+        }
+    };
+    if let Written::Local(local) = written {
+        // `… +0000` and `… UTC`: the zone is a word of its own.
+        let (zone, behind) = word(rest);
+        if let Some(at) = zone_word(zone).and_then(|zone| zone.to_timestamp(local).ok()) {
+            return Some((Written::At(at), &text[..length + 1 + zone.len()], behind));
+        }
     }
-    // `2011-05-18 20:30:02`: two words.
-    let (clock, rest) = word(rest);
-    let written = iso_parts(first, clock)?;
-    Some((written, &text[..first.len() + 1 + clock.len()], rest))
+    Some((written, &text[..length], rest))
+}
+
+fn zone_word(text: &[u8]) -> Option<Offset> {
+    match text {
+        b"UTC" | b"GMT" => Some(Offset::UTC),
+        text => offset(text),
+    }
 }
 
 fn iso(text: &[u8]) -> Option<Written> {
@@ -222,6 +234,8 @@ mod tests {
         check("2025-01-02T00:51:32", Some("2025-01-02T00:51:32"));
         check("2025-01-02 00:51:32.5Z", Some("2025-01-02T00:51:32.5Z"));
         check("2025-01-02 00:51:32", Some("2025-01-02T00:51:32"));
+        check("2025-01-02 02:51:32 +0200", Some("2025-01-02T00:51:32Z"));
+        check("2025-01-02T00:51:32.5 UTC", Some("2025-01-02T00:51:32.5Z"));
         check("Jan 08 10:55:11", Some("8/1 10:55:11"));
         check("Jan  8 10:55:11.202", Some("8/1 10:55:11.202"));
         check("Dec 8 10:55:60", Some("8/12 10:55:59.999999999"));
