@@ -165,7 +165,7 @@ pub fn back(at: Timestamp, name: &str, attempt_id: u64) -> Record {
     let result = RestartResult::Back {
         id,
         release: None,
-        up_since: at(60),
+        up_since: at,
         out_for: Duration::from_millis(8250),
         late: false,
     };
