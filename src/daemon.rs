@@ -141,7 +141,7 @@ pub async fn start(
         traffic,
     };
     let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
-    let service = start_service(&settings, &context, &shutdown).await;
+    let service = start_service(&settings, &notices, &context, &shutdown).await;
     let notify_watch =
         tokio::spawn(watch_notifiers(notices, service.status_model().cloned(), context.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
@@ -248,9 +248,14 @@ fn open_days(
 }
 
 /// Starts the HTTP service, the publisher of its events, and what it shows over days.
-async fn start_service(settings: &Settings, context: &Context, shutdown: &CancellationToken) -> Arc<Service> {
+async fn start_service(
+    settings: &Settings,
+    notices: &NotifierHandle,
+    context: &Context,
+    shutdown: &CancellationToken,
+) -> Arc<Service> {
     let plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
-    tokio::spawn(DaysTask::new(&plans, context.clone()).run(shutdown.clone()));
+    tokio::spawn(DaysTask::new(&plans, notices.clone(), context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(settings, context.clone()));
     if let Some(status_model) = service.status_model() {
         status_model.restore(last_decisions(&context.store).await);

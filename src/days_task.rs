@@ -8,11 +8,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::notify::NotifierHandle;
 use dynowarden_core::days::peers::Peers;
+use dynowarden_core::days::verdict::Judgement;
 use dynowarden_core::days::{proof, report};
 use dynowarden_core::engine::Input;
 use dynowarden_core::engine::days::{AppDays, Breaches};
-use dynowarden_core::ident::AppId;
+use dynowarden_core::ident::{AppId, ProcessType};
 use dynowarden_core::limits;
 use dynowarden_core::policy::{AppPlan, Factor, MemoryBound, Proof, Rule, Trigger};
 
@@ -22,6 +24,7 @@ pub struct DaysTask {
     apps: Vec<(AppId, AppPlan)>,
     known: HashMap<AppId, (u64, AppDays)>,
     minute: u64,
+    notices: NotifierHandle,
     peers: HashMap<(AppId, Arc<str>), Peers>,
     /// When quiet hours and lives are read next, on the clock's `mono`.
     read_at: Duration,
@@ -39,12 +42,13 @@ fn has(plan: &AppPlan, is_such: impl Fn(&Rule) -> bool) -> bool {
 // === impl DaysTask ===
 
 impl DaysTask {
-    pub fn new(plans: &[AppPlan], context: Context) -> Self {
+    pub fn new(plans: &[AppPlan], notices: NotifierHandle, context: Context) -> Self {
         let apps = (0..).map(AppId).zip(plans.iter().cloned());
         Self {
             apps: apps.collect(),
             known: HashMap::new(),
             minute: context.clock.now().mono.as_secs() / 60,
+            notices,
             peers: HashMap::new(),
             read_at: Duration::ZERO,
             context,
@@ -82,13 +86,17 @@ impl DaysTask {
             let plan_of = plan.clone();
             let made = tokio::task::spawn_blocking(move || {
                 let zone = report::zone_of(&plan_of);
-                AppDays {
+                let judgements = report::judgements(&history);
+                let verdict = |(of, judgement): &(ProcessType, Judgement)| (of.clone(), judgement.verdict);
+                let days = AppDays {
                     quiet: report::quiet_hours(&history, &zone),
                     breaches: breaches(&history, &plan_of),
-                    verdicts: report::verdicts(&history),
-                }
+                    verdicts: judgements.iter().map(verdict).collect(),
+                };
+                (days, judgements)
             });
-            let Ok(days) = made.await else { continue };
+            let Ok((days, judgements)) = made.await else { continue };
+            self.notices.judged(*app, judgements);
             if self.known.get(app).is_none_or(|(_, known)| *known != days) {
                 self.context.handle.days(Input::Days { app: *app, days: days.clone() });
             }

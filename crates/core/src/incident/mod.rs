@@ -41,6 +41,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::ApiError;
+use crate::days::verdict::Judgement;
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, AppName, DynoName, ProcessType};
 use crate::incident::digest::{DailyTime, Tally};
@@ -93,6 +94,11 @@ pub enum Input<'a> {
         /// Its number, if the line has one.
         version: Option<u64>,
     },
+    /// What the last lives of the app's process types say.
+    Verdicts {
+        app: AppId,
+        verdicts: &'a [(ProcessType, Judgement)],
+    },
     NotifierDown {
         name: &'a str,
         /// Free of secrets.
@@ -125,6 +131,8 @@ pub struct Incidents {
     /// When restarted dynos were back.
     returns: HashMap<(AppId, DynoName), Duration>,
     tally: Tally,
+    /// What is known of each app's process types, for the digest.
+    verdicts: BTreeMap<AppId, Vec<(ProcessType, Judgement)>>,
 }
 
 // === impl WatchedApp ===
@@ -156,6 +164,7 @@ impl Incidents {
             releases: HashMap::new(),
             returns: HashMap::new(),
             tally: Tally::default(),
+            verdicts: BTreeMap::new(),
         }
     }
 
@@ -170,6 +179,9 @@ impl Incidents {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
                 self.leaks_are_released(app);
             }
+            Input::Verdicts { app, verdicts } if self.is_reported(app) && self.plan.digest.is_some() => {
+                self.verdicts.insert(app, verdicts.to_vec());
+            }
             Input::NotifierDown { name, why } => {
                 self.trouble(Subject::Notifier(name.to_owned()), None, (why.to_owned(), None));
             }
@@ -177,7 +189,7 @@ impl Incidents {
                 self.recover(&Subject::Notifier(name.to_owned()), None);
             }
             Input::End => self.make_all_due(),
-            Input::Record(_) | Input::Release { .. } | Input::Wake => {}
+            Input::Record(_) | Input::Release { .. } | Input::Verdicts { .. } | Input::Wake => {}
         }
         self.send_incidents(readings);
         self.send_leaks();
