@@ -7,6 +7,8 @@ mod config;
 mod contrib;
 mod daemon;
 mod days;
+mod days_bad_input;
+mod days_past;
 mod days_rules;
 mod days_store;
 mod demo;
