@@ -35,6 +35,7 @@ use crate::start_line::start_line;
 use crate::status_model::StatusModel;
 use crate::store::error::StoreError;
 use crate::store::history::Filter;
+use crate::store::series::HourRow;
 use crate::store::{Store, StoreOptions};
 use crate::store_watch;
 use crate::traffic::TrafficBook;
@@ -90,6 +91,19 @@ pub async fn start(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Running> {
+    start_with_past(settings, listener, (clock, shutdown), &[]).await
+}
+
+/// The same, with series of the days before in its store.
+///
+/// # Errors
+/// It cannot start.
+pub async fn start_with_past(
+    settings: Settings,
+    listener: TcpListener,
+    (clock, shutdown): (Clock, CancellationToken),
+    series: &[HourRow],
+) -> anyhow::Result<Running> {
     settings.warnings.iter().for_each(|warning| warn!("{warning}"));
     let plans: Vec<_> = settings.apps.iter().map(|app| app.plan.clone()).collect();
     let metrics = Arc::new(Metrics::new(&plans));
@@ -101,6 +115,9 @@ pub async fn start(
     // The seed need not be secret, only different between replicas that would otherwise keep in step.
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
     let store = open_store(&settings, clock).await?;
+    for rows in series.chunks(limits::ROWS_PER_WRITE_MAX) {
+        store.save_hours(rows).await?;
+    }
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let ids = load_ids(&plans, clock, &handle, &store).await;
     let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
