@@ -18,7 +18,7 @@ fn hour_of(at: Timestamp) -> i64 {
 }
 
 /// Lines of `web.1` of the last three days in batches of some hours. It levels out at 110 % of its quota,
-/// and Heroku restarts it every day in what is now the busiest hour.
+/// and Heroku restarts it every day at the start of the last full hour, which is one of the busiest.
 fn past(now: Timestamp) -> Vec<Vec<u8>> {
     let now_hour = hour_of(now);
     let first = (now_hour - 71) * 3600;
@@ -28,8 +28,8 @@ fn past(now: Timestamp) -> Vec<Vec<u8>> {
         for &second in steps {
             let at = |offset: i64| Timestamp::from_second(second + offset).expect("a time");
             let hour = second.div_euclid(3600) - now_hour;
-            let process = (second - (now_hour + 1) * 3600).div_euclid(DAY);
-            if hour % 24 == 0 && second % 3600 == 0 {
+            let process = (second - (now_hour - 1) * 3600).div_euclid(DAY);
+            if hour.rem_euclid(24) == 23 && second % 3600 == 0 {
                 for text in
                     ["Cycling", "State changed from up to starting", "State changed from starting to up"]
                 {
@@ -47,7 +47,7 @@ fn past(now: Timestamp) -> Vec<Vec<u8>> {
             let is_quiet = (hour - 12).rem_euclid(24) < 3;
             for request in 0..if is_quiet {
                 1
-            } else if hour.rem_euclid(24) < 2 {
+            } else if (hour + 1).rem_euclid(24) < 2 {
                 9
             } else {
                 5
@@ -68,7 +68,7 @@ async fn a_known_plateau_is_given_up_after_its_first_useless_restart() {
     let heroku = heroku(1).await;
     // The rule on uptime only shows when the past was read: its quiet hours are half a day away.
     let rules = "[{name = 'memory', on = ['R14'], count = 1, within = '5m', do = 'restart'}, \
-                 {name = 'cycle', on = ['uptime'], above = '16h', window = ['quiet'], do = 'restart'}]";
+                 {name = 'cycle', on = ['uptime'], above = '30m', window = ['quiet'], do = 'restart'}]";
     let env = [
         ("DYNOWARDEN_RULE", rules),
         ("DYNOWARDEN_POLICY__MIN_UPTIME", "1s"),
@@ -140,7 +140,7 @@ async fn check_says_what_a_quiet_cycle_would_save() {
         said.lines().find(|line| line.contains("Heroku restarted dynos")).unwrap_or_else(|| panic!("{said}"));
     let quiet = |offset: i64| format!("{:02}:00", (hour_of(now) + 12 + offset).rem_euclid(24));
     for part in [
-        "acme formation: Heroku restarted dynos 2 times in 3 days, 2 of them in the busiest 8 hours of the day",
+        "acme formation: Heroku restarted dynos 3 times in 3 days, 3 of them in the busiest 8 hours of the day",
         &format!("from {} to {} UTC, when there are 89% fewer requests", quiet(0), quiet(3)),
     ] {
         assert!(restarts.contains(part), "{part}: {restarts}");
