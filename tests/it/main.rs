@@ -23,6 +23,7 @@ mod openapi;
 mod page;
 mod record;
 mod replay;
+mod replay_days;
 mod replay_forms;
 mod replay_order;
 mod rounds;
