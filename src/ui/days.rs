@@ -1,6 +1,5 @@
 //! The page of one process type over days: verdict, memory, lives laid over each other, requests by the hour.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -9,7 +8,9 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::ui::layout::{Layout, PageKind, page};
 use crate::ui::marks::OwnRestart;
-use crate::ui::plot::{HEIGHT, Line, Range, Shown, WIDTH, height, line, path, peak, plot, top, y_axis};
+use crate::ui::plot::{
+    HEIGHT, Line, Range, Shown, WIDTH, common, height, line, path, peak, plot, top, y_axis,
+};
 use crate::ui::words::{count, moment};
 use dynowarden_core::days::history::{AppHistory, Steps};
 use dynowarden_core::days::report::TypeReport;
@@ -127,8 +128,7 @@ fn lives(history: &AppHistory, process_type: &ProcessType) -> Markup {
         return html! { p.none { "No life with memory readings yet." } };
     }
     let top = top(peak);
-    let quotas: BTreeSet<u32> = recent().map(|life| life.quota).filter(|quota| *quota > 0).collect();
-    let quota = quotas.first().filter(|_| quotas.len() == 1).map(|quota| u64::from(*quota) / 10);
+    let quota = common(recent().map(|life| life.quota));
     html! {
         div.plot {
             (y_axis(quota, top))

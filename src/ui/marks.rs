@@ -69,7 +69,7 @@ pub(super) fn marks(
             MarkKind::Cycling => ended = Some((at, What::Cycled)),
             MarkKind::Killed => ended = Some((at, What::Killed)),
             MarkKind::Restarting => ended = Some((at, What::Restarted)),
-            // One boot has several lines.
+            // One boot has several lines before it is up.
             MarkKind::Starting
                 if began.is_none_or(|began| since(began, at) > REPLACED_WITHIN) || ended.is_some() =>
             {
@@ -77,6 +77,8 @@ pub(super) fn marks(
                 marks.push(note(cause(dyno, why.map(|(_, what)| what), (releases, ours), at)));
                 began = Some(at);
             }
+            // The next one is another boot.
+            MarkKind::Up => began = None,
             _ => {}
         }
     }
@@ -166,6 +168,10 @@ mod tests {
             (3603, starting),
             (7200, Sign::Restarting),
             (7204, starting),
+            (7205, Sign::Starting),
+            (7210, Sign::State(DynoState::Up)),
+            (7300, starting),
+            (7310, Sign::State(DynoState::Up)),
             (10_800, Sign::Restarting),
             (10_802, starting),
             (14_400, Sign::State(DynoState::Crashed)),
@@ -190,6 +196,7 @@ mod tests {
                 What::Started,
                 What::Cycled,
                 What::Restarted,
+                What::Started,
                 What::Ours,
                 What::Crashed,
                 What::Crashed,

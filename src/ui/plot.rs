@@ -2,6 +2,7 @@
 //! happened. It is all in the page, and the script only adds the reader's time zone and the value under the
 //! pointer.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -204,7 +205,7 @@ fn legend(marks: &[Mark]) -> Markup {
     let has = |wanted: &str| marks.iter().any(|mark| class(mark.what) == wanted);
     html! {
         p.legend {
-            span.key-quota { "Quota" } span.key-over { "Above it" }
+            span.key-quota { "Quota" } span.key-breach { "Above it" }
             @if has("ours") { span { "Restarted by dynowarden" } }
             @if has("deploy") { span.key-deploy { "Deployed" } }
             @if has("crash") { span.key-crash { "Crashed or killed" } }
@@ -250,11 +251,16 @@ fn description(shown: Shown<'_>, lines: &[Line], marks: &[Mark], range: Range) -
 
 /// The quota in megabytes, if all dynos have the same.
 fn common_quota(dynos: &[(&DynoName, &Steps)], first: i64, end: i64) -> Option<u64> {
-    let of =
-        |steps: &Steps| steps.range(first..end).rev().map(|(_, step)| step.quota).find(|quota| *quota > 0);
-    let mut quotas = dynos.iter().filter_map(|(_, steps)| of(steps));
-    let quota = quotas.next()?;
-    quotas.all(|other| other == quota).then_some(u64::from(quota) / 10)
+    common(dynos.iter().flat_map(|(_, steps)| steps.range(first..end)).map(|(_, step)| step.quota))
+}
+
+/// The most frequent of some quotas in tenths of a megabyte, as megabytes, if all are about the same: those
+/// that come from an R14 are rounded.
+pub(super) fn common(quotas: impl Iterator<Item = u32>) -> Option<u64> {
+    let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+    quotas.filter(|quota| *quota > 0).for_each(|quota| *counts.entry(quota).or_default() += 1);
+    let (quota, _) = counts.iter().max_by_key(|(_, count)| **count)?;
+    counts.keys().all(|other| other.abs_diff(*quota) <= quota / 50).then_some(u64::from(*quota) / 10)
 }
 
 /// The minutes of one unit of the drawing.
@@ -265,7 +271,7 @@ fn unit_minutes(range: Range) -> f64 {
 /// The readings for the script, which shows the one under the pointer: units before the end, and tenths of a
 /// per cent of the dyno that has the most.
 fn points(lines: &[Line], range: Range) -> String {
-    let mut highest = std::collections::BTreeMap::new();
+    let mut highest = BTreeMap::new();
     for (place, share) in lines.iter().flatten() {
         if let Some(share) = share {
             let known: &mut f64 = highest.entry(x_of(*place, range)).or_default();

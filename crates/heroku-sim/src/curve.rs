@@ -159,8 +159,13 @@ impl Shape {
 
 /// Requests a second with a daily pattern: a trough of 3 to 50 % of the peak, and noise over ten minutes.
 pub fn traffic(chance: &mut Chance, length: usize, start_hour: f64) -> Vec<f64> {
+    traffic_with((0.5, 0.97), chance, length, start_hour)
+}
+
+/// The same with a trough that is lower than the peak by a share of it, from and to.
+pub fn traffic_with(depth: (f64, f64), chance: &mut Chance, length: usize, start_hour: f64) -> Vec<f64> {
     let peak = log_uniform(chance, 0.3, 30.0);
-    let depth = uniform(chance, 0.5, 0.97);
+    let depth = uniform(chance, depth.0, depth.1);
     let peak_hour = uniform(chance, 13.0, 17.0);
     let sharpness = uniform(chance, 0.8, 2.0);
     let keep = (-f64::from(SAMPLE_SECONDS) / 600.0).exp();

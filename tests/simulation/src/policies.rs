@@ -52,6 +52,8 @@ pub struct App {
     boot: Duration,
     /// Requests a second of the whole app, for each sample.
     rate: Vec<f64>,
+    /// Of a request, so that an app with little traffic counts as much as one with a lot.
+    weight: f64,
     seed: u64,
 }
 
@@ -97,6 +99,9 @@ const LIFE_TICKS: usize = TICKS_PER_DAY * 28 / 24;
 
 const QUOTA_HUNDREDTHS: f64 = 51_200.0;
 
+/// How much lower than the peak of an app's traffic its trough is: 5 to 40 % of the peak are left.
+const DEPTH: (f64, f64) = (0.6, 0.95);
+
 /// Heroku kills a process at twice its quota.
 const KILL: f64 = 2.0;
 
@@ -107,14 +112,16 @@ impl App {
     pub fn draw(kind: Kind, breach_hours: (f64, f64), days: u64, seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let length = (days as usize + 2) * TICKS_PER_DAY;
-        let mut rate = heroku_sim::curve::traffic(&mut chance, length, 0.0);
+        let mut rate = heroku_sim::curve::traffic_with(DEPTH, &mut chance, length, 0.0);
         let weekend = uniform(&mut chance, 0.3, 0.9);
         for (tick, rate) in rate.iter_mut().enumerate() {
             if matches!(tick / TICKS_PER_DAY % 7, 5 | 6) {
                 *rate *= weekend;
             }
         }
+        let mean = rate.iter().sum::<f64>() / rate.len() as f64;
         Self {
+            weight: 1.0 / mean,
             shape: Shape::draw(kind, breach_hours, &mut chance),
             webs: 1 + chance.below(10) as u32,
             boot: chance.span(secs(15), secs(60)),
@@ -214,13 +221,13 @@ impl World {
         if !events.is_empty() {
             self.input(Input::Events { app: APP, events });
         }
-        if tick % 3 == 0 {
+        if tick.is_multiple_of(3) {
             self.tell_ages();
         }
         if tick % 15 == 14 {
             self.note_requests();
         }
-        if tick % (TICKS_PER_DAY / 24) == 0 && self.engine.is_some() {
+        if tick.is_multiple_of(TICKS_PER_DAY / 24) && self.engine.is_some() {
             self.history.forget_before(earlier(self.now, secs(14 * 86_400)));
             let (days, _) = known(&self.history, &self.plan);
             self.input(Input::Days { app: APP, days });
@@ -276,12 +283,12 @@ impl World {
         let rate = self.app.rate[tick] / f64::from(self.app.webs) * f64::from(SAMPLE_SECONDS);
         if is_counted {
             self.cost.dyno_days += 1.0 / TICKS_PER_DAY as f64;
-            self.cost.requests += rate;
+            self.cost.requests += rate * self.app.weight;
         }
         let dyno = &mut self.dynos[place];
         if dyno.info.state != DynoState::Up {
             if is_counted {
-                self.cost.hit += rate;
+                self.cost.hit += rate * self.app.weight;
             }
             return;
         }
@@ -289,7 +296,7 @@ impl World {
         let age = (since(dyno.started, self.now).as_secs() / u64::from(SAMPLE_SECONDS)) as usize;
         let Some(share) = dyno.curve.memory.get(age).or(dyno.curve.memory.last()).copied() else { return };
         if share > 1.0 && is_counted {
-            self.cost.slow += rate;
+            self.cost.slow += rate * self.app.weight;
             self.cost.minutes_over += f64::from(SAMPLE_SECONDS) / 60.0;
         }
         let total = Megabytes { hundredths: (share * QUOTA_HUNDREDTHS) as u64 };
