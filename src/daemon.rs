@@ -33,7 +33,6 @@ use crate::readiness::Readiness;
 use crate::series::SeriesBook;
 use crate::start_line::start_line;
 use crate::status_model::StatusModel;
-use crate::store::error::StoreError;
 use crate::store::history::Filter;
 use crate::store::series::HourRow;
 use crate::store::{Store, StoreOptions};
@@ -114,10 +113,7 @@ pub async fn start_with_past(
     let handle = Handle::new(queue);
     // The seed need not be secret, only different between replicas that would otherwise keep in step.
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
-    let store = open_store(&settings, clock).await?;
-    for rows in series.chunks(limits::ROWS_PER_WRITE_MAX) {
-        store.save_hours(rows).await?;
-    }
+    let store = open_store(&settings, clock, series).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let ids = load_ids(&plans, clock, &handle, &store).await;
     let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
@@ -301,11 +297,15 @@ fn open_tls(
     Ok(Some((tls, following)))
 }
 
-async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreError> {
+async fn open_store(settings: &Settings, clock: Clock, series: &[HourRow]) -> anyhow::Result<Store> {
     let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
     let options =
         StoreOptions { keep_series: settings.keep_series, ..StoreOptions::new(names, settings.store_keep) };
-    Store::open(&settings.database, options, clock.now().wall).await
+    let store = Store::open(&settings.database, options, clock.now().wall).await?;
+    for rows in series.chunks(limits::ROWS_PER_WRITE_MAX) {
+        store.save_hours(rows).await?;
+    }
+    Ok(store)
 }
 
 /// The longest span that a cool-down or `max_restarts` counts.

@@ -65,8 +65,10 @@ pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
             p.readout aria-hidden="true" { "Point at the chart to read it." }
         }
         p.legend {
-            span.key-quota { "Quota" } span.key-breach { "Above it" } span.key-ours { "Restarted by dynowarden" }
-            span.key-deploy { "Deployed" } span.key-crash { "Crashed" } span.key-other { "Restarted by Heroku or a person" }
+            span.key-quota { "Quota" } span.key-breach { "Above it" }
+            span.key-ours { "Restarted by dynowarden" }
+            span.key-deploy { "Deployed" } span.key-crash { "Crashed" }
+            span.key-other { "Restarted by Heroku or a person" }
         }
         (marks(trace, now))
     }

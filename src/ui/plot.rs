@@ -92,7 +92,8 @@ impl Range {
         html! {
             nav.ranges aria-label="How far back" {
                 @for range in Self::ALL {
-                    a href={ (path) "?range=" (range.word()) } aria-current=[(range == self).then_some("true")] {
+                    @let is_shown = (range == self).then_some("true");
+                    a href={ (path) "?range=" (range.word()) } aria-current=[is_shown] {
                         (range.word())
                     }
                 }

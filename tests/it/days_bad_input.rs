@@ -30,8 +30,8 @@ enum Entry {
     Request,
 }
 
-/// Four days of a dyno that leaks half of its quota a day, restarted by a person at 09:00, with fewer requests
-/// from 03:00 to 06:00.
+/// Four days of a dyno that leaks half of its quota a day, restarted by a person at 09:00, with fewer
+/// requests from 03:00 to 06:00.
 fn leak() -> Vec<(i64, Entry)> {
     let mut lines = Vec::new();
     for second in (0..DAYS * DAY).step_by(60) {

@@ -239,8 +239,8 @@ fn say_where(url: &str, api_url: &str, args: &DemoArgs) -> io::Result<()> {
          Platform API  {api_url}   (HEROKU_HOST={api_url} HEROKU_API_KEY=any heroku ps -a {leaks})\n\
          simulated time runs {}x as fast as real time; seed {}\n\
          \n\
-         {leaks} leaks, {plateau} needs more than its quota, {crashes} crashes, {deploys} is restarted in its \
-         quiet hours and then gets a release that leaks.\n\
+         {leaks} leaks, {plateau} needs more than its quota, {crashes} crashes, {deploys} is restarted in \
+         its quiet hours and then gets a release that leaks.\n\
          Three days before are in the store: see {url}/apps/{leaks}/types/web.\n\
          \"heroku\" lines come from the platform, \"message\" lines are notifications, everything else is \
          what dynowarden does, and why.\n",

@@ -2,7 +2,7 @@
 //!
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
 //! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each,
-//! `--policies 24` what rules on days save, over 17 days of 24 apps a row.
+//! `--policies 8` what rules on days save, over 17 days of eight apps a row.
 
 use std::process::ExitCode;
 use std::sync::Mutex;

@@ -25,6 +25,7 @@ pub mod kind;
 mod leaks;
 pub mod message;
 mod outage;
+mod outcomes;
 mod release;
 mod room;
 mod schedule;
@@ -54,7 +55,7 @@ use crate::incident::release::Releases;
 use crate::incident::state::{State, Subject};
 use crate::limits;
 use crate::policy::AppPlan;
-use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Scope};
+use crate::record::{Action, Decision, Notice, NoticeKind, Record, Scope};
 use crate::time::{Now, since};
 use crate::traffic::{Readings, Span};
 
@@ -332,34 +333,6 @@ impl Incidents {
         change(affected);
         let is_new = affected.noticed.insert(kind);
         incident.request(kind, is_new, &self.plan, now);
-    }
-
-    fn record_outcome(&mut self, outcome: &Outcome) {
-        let now = self.now;
-        self.leaking_dyno_outcome(outcome);
-        if let RestartResult::Back { .. } = outcome.result {
-            self.remember_return(outcome.app, &outcome.dyno);
-        }
-        let Some(incident) =
-            self.incidents.values_mut().find(|incident| incident.has(outcome.app, Some(&outcome.dyno)))
-        else {
-            return;
-        };
-        let affected = incident.dyno(Some(outcome.dyno.clone()), now.mono);
-        let had_failed = affected.add_outcome(outcome, now.mono);
-        // A recovery is news only if the failure was reported.
-        if had_failed && incident.schedule.sent.iter().any(|kind| kind.is_loud()) {
-            incident.request(Kind::Recovered, false, &self.plan, now.mono);
-        }
-    }
-
-    fn remember_return(&mut self, app: AppId, dyno: &DynoName) {
-        let key = (app, dyno.clone());
-        if self.returns.len() >= limits::RETURNS_MAX && !self.returns.contains_key(&key) {
-            let oldest = self.returns.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
-            oldest.and_then(|oldest| self.returns.remove(&oldest));
-        }
-        self.returns.insert(key, self.now.mono);
     }
 
     /// The open incident of the dyno: its own, else an unreported one of its formation, else a new one.
