@@ -56,6 +56,8 @@ pub(super) fn marks(
     let mut marks: Vec<Mark> = Vec::new();
     let mut ended: Option<(Timestamp, What)> = None;
     let mut began: Option<Timestamp> = None;
+    // When the process before this one began: a restart that was decided earlier made that one.
+    let mut before = Timestamp::MIN;
     for (index, mark) in
         steps.range(first..).flat_map(|(index, step)| step.marks().iter().map(move |mark| (*index, mark)))
     {
@@ -74,7 +76,8 @@ pub(super) fn marks(
                 if began.is_none_or(|began| since(began, at) > REPLACED_WITHIN) || ended.is_some() =>
             {
                 let why = ended.take().filter(|(since_when, _)| since(*since_when, at) <= REPLACED_WITHIN);
-                marks.push(note(cause(dyno, why.map(|(_, what)| what), (releases, ours), at)));
+                marks.push(note(cause(dyno, why.map(|(_, what)| what), (releases, ours), (before, at))));
+                before = at;
                 began = Some(at);
             }
             // The next one is another boot.
@@ -85,15 +88,18 @@ pub(super) fn marks(
     marks
 }
 
-/// Why a process began at a time, if `ended` is why the one before it ended.
+/// Why a process began at a time, if `ended` is why the one before it ended, which began at `before`.
 fn cause(
     dyno: &DynoName,
     ended: Option<What>,
     (releases, ours): (&[Release], &[OwnRestart]),
-    at: Timestamp,
+    (before, at): (Timestamp, Timestamp),
 ) -> What {
     let is_ours = |(decided, of): &&OwnRestart| {
-        of == dyno && *decided <= later(at, Duration::from_secs(1)) && since(*decided, at) <= OURS_WITHIN
+        of == dyno
+            && *decided > before
+            && *decided <= later(at, Duration::from_secs(1))
+            && since(*decided, at) <= OURS_WITHIN
     };
     if ours.iter().any(|restart| is_ours(&restart)) {
         return What::Ours;
@@ -174,6 +180,9 @@ mod tests {
             (7310, Sign::State(DynoState::Up)),
             (10_800, Sign::Restarting),
             (10_802, starting),
+            (10_810, Sign::State(DynoState::Up)),
+            (10_900, starting),
+            (10_910, Sign::State(DynoState::Up)),
             (14_400, Sign::State(DynoState::Crashed)),
             (14_460, starting),
             (18_000, Sign::Restarting),
@@ -198,6 +207,7 @@ mod tests {
                 What::Restarted,
                 What::Started,
                 What::Ours,
+                What::Started,
                 What::Crashed,
                 What::Crashed,
                 What::Deployed(Some(42)),
