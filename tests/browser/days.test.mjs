@@ -65,22 +65,6 @@ test("breaches, our restarts and others are told apart, and ours are not red", a
   }
 });
 
-test("deploys and Heroku's daily restarts have their own marks", async () => {
-  const { page, close } = await open("/apps/acme-pay/dynos/web.1?range=7d");
-  const deadline = Date.now() + 60_000;
-  while (await page.locator("path.deploy").count() === 0) {
-    assert.ok(Date.now() < deadline, await page.locator("ul.marks").textContent());
-    await page.waitForTimeout(500);
-    await page.reload();
-  }
-  assert.ok(await page.locator("path.other").count() >= 1);
-  const legend = await page.locator("section[aria-labelledby=memory-title] .legend").textContent();
-  assert.match(legend, /Quota.*Above it.*Restarted by dynowarden.*Deployed.*Restarted by Heroku or a person/);
-  await page.goto(`${demo.url}/apps/acme-blog/types/web?range=24h`);
-  assert.ok(await page.locator("path.crash").count() >= 1, "crashes are marked");
-  await close();
-});
-
 test("times are the reader's, with UTC as their title, and the pointer reads the chart", async () => {
   for (const path of pages) {
     const { page, wrong, close } = await open(`${path}?range=24h`, { timezoneId: "Asia/Kolkata", locale: "en-GB" });
