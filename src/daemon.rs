@@ -33,8 +33,8 @@ use crate::readiness::Readiness;
 use crate::series::SeriesBook;
 use crate::start_line::start_line;
 use crate::status_model::StatusModel;
-use crate::store::error::StoreError;
 use crate::store::history::Filter;
+use crate::store::series::HourRow;
 use crate::store::{Store, StoreOptions};
 use crate::store_watch;
 use crate::traffic::TrafficBook;
@@ -90,6 +90,19 @@ pub async fn start(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Running> {
+    start_with_past(settings, listener, (clock, shutdown), &[]).await
+}
+
+/// The same, with series of the days before in its store.
+///
+/// # Errors
+/// It cannot start.
+pub async fn start_with_past(
+    settings: Settings,
+    listener: TcpListener,
+    (clock, shutdown): (Clock, CancellationToken),
+    series: &[HourRow],
+) -> anyhow::Result<Running> {
     settings.warnings.iter().for_each(|warning| warn!("{warning}"));
     let plans: Vec<_> = settings.apps.iter().map(|app| app.plan.clone()).collect();
     let metrics = Arc::new(Metrics::new(&plans));
@@ -100,7 +113,7 @@ pub async fn start(
     let handle = Handle::new(queue);
     // The seed need not be secret, only different between replicas that would otherwise keep in step.
     let seed = u64::from(std::process::id()) ^ clock.now().wall.as_nanosecond() as u64;
-    let store = open_store(&settings, clock).await?;
+    let store = open_store(&settings, clock, series).await?;
     let past = store.past(remembered_span(&plans), clock.now().wall).await?;
     let ids = load_ids(&plans, clock, &handle, &store).await;
     let store_watch = tokio::spawn(store_watch::run(store.clone(), readiness.clone(), handle.clone(), clock));
@@ -141,7 +154,7 @@ pub async fn start(
         traffic,
     };
     let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
-    let service = start_service(&settings, &context, &shutdown).await;
+    let service = start_service(&settings, &notices, &context, &shutdown).await;
     let notify_watch =
         tokio::spawn(watch_notifiers(notices, service.status_model().cloned(), context.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
@@ -248,9 +261,14 @@ fn open_days(
 }
 
 /// Starts the HTTP service, the publisher of its events, and what it shows over days.
-async fn start_service(settings: &Settings, context: &Context, shutdown: &CancellationToken) -> Arc<Service> {
+async fn start_service(
+    settings: &Settings,
+    notices: &NotifierHandle,
+    context: &Context,
+    shutdown: &CancellationToken,
+) -> Arc<Service> {
     let plans: Vec<AppPlan> = settings.apps.iter().map(|app| app.plan.clone()).collect();
-    tokio::spawn(DaysTask::new(&plans, context.clone()).run(shutdown.clone()));
+    tokio::spawn(DaysTask::new(&plans, notices.clone(), context.clone()).run(shutdown.clone()));
     let service = Arc::new(Service::new(settings, context.clone()));
     if let Some(status_model) = service.status_model() {
         status_model.restore(last_decisions(&context.store).await);
@@ -279,11 +297,15 @@ fn open_tls(
     Ok(Some((tls, following)))
 }
 
-async fn open_store(settings: &Settings, clock: Clock) -> Result<Store, StoreError> {
+async fn open_store(settings: &Settings, clock: Clock, series: &[HourRow]) -> anyhow::Result<Store> {
     let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
     let options =
         StoreOptions { keep_series: settings.keep_series, ..StoreOptions::new(names, settings.store_keep) };
-    Store::open(&settings.database, options, clock.now().wall).await
+    let store = Store::open(&settings.database, options, clock.now().wall).await?;
+    for rows in series.chunks(limits::ROWS_PER_WRITE_MAX) {
+        store.save_hours(rows).await?;
+    }
+    Ok(store)
 }
 
 /// The longest span that a cool-down or `max_restarts` counts.

@@ -8,13 +8,14 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::notify::NotifierHandle;
 use dynowarden_core::days::peers::Peers;
-use dynowarden_core::days::{proof, report};
 use dynowarden_core::engine::Input;
-use dynowarden_core::engine::days::{AppDays, Breaches};
+use dynowarden_core::engine::days::AppDays;
+use dynowarden_core::engine::known::known;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
-use dynowarden_core::policy::{AppPlan, Factor, MemoryBound, Proof, Rule, Trigger};
+use dynowarden_core::policy::{AppPlan, Factor, Rule, Trigger};
 
 #[derive(Debug)]
 pub struct DaysTask {
@@ -22,6 +23,7 @@ pub struct DaysTask {
     apps: Vec<(AppId, AppPlan)>,
     known: HashMap<AppId, (u64, AppDays)>,
     minute: u64,
+    notices: NotifierHandle,
     peers: HashMap<(AppId, Arc<str>), Peers>,
     /// When quiet hours and lives are read next, on the clock's `mono`.
     read_at: Duration,
@@ -39,12 +41,13 @@ fn has(plan: &AppPlan, is_such: impl Fn(&Rule) -> bool) -> bool {
 // === impl DaysTask ===
 
 impl DaysTask {
-    pub fn new(plans: &[AppPlan], context: Context) -> Self {
+    pub fn new(plans: &[AppPlan], notices: NotifierHandle, context: Context) -> Self {
         let apps = (0..).map(AppId).zip(plans.iter().cloned());
         Self {
             apps: apps.collect(),
             known: HashMap::new(),
             minute: context.clock.now().mono.as_secs() / 60,
+            notices,
             peers: HashMap::new(),
             read_at: Duration::ZERO,
             context,
@@ -80,15 +83,9 @@ impl DaysTask {
             // The store reports that it is away. What was known still holds.
             let Ok(history) = read.await else { continue };
             let plan_of = plan.clone();
-            let made = tokio::task::spawn_blocking(move || {
-                let zone = report::zone_of(&plan_of);
-                AppDays {
-                    quiet: report::quiet_hours(&history, &zone),
-                    breaches: breaches(&history, &plan_of),
-                    verdicts: report::verdicts(&history),
-                }
-            });
-            let Ok(days) = made.await else { continue };
+            let made = tokio::task::spawn_blocking(move || known(&history, &plan_of));
+            let Ok((days, judgements)) = made.await else { continue };
+            self.notices.judged(*app, judgements);
             if self.known.get(app).is_none_or(|(_, known)| *known != days) {
                 self.context.handle.days(Input::Days { app: *app, days: days.clone() });
             }
@@ -134,29 +131,3 @@ impl DaysTask {
         }
     }
 }
-
-fn breaches(history: &dynowarden_core::days::history::AppHistory, plan: &AppPlan) -> Vec<Breaches> {
-    let releases = history.releases();
-    let mut all = Vec::new();
-    for process_type in &plan.policy.process_types {
-        let lives = report::lives_of(history, process_type);
-        for rule in &plan.rules {
-            let Some((proof, above)) = proof_of(rule) else { continue };
-            let breached = proof::breached(&lives, &releases, proof, above);
-            all.push(Breaches { process_type: process_type.clone(), rule: Arc::clone(&rule.name), breached });
-        }
-    }
-    all
-}
-
-fn proof_of(rule: &Rule) -> Option<(Proof, MemoryBound)> {
-    match rule.trigger {
-        Trigger::Memory { above, .. } => Some((rule.proof?, above)),
-        // Swap is used near the quota, so a life that the rule ended early was about there.
-        Trigger::Swap { .. } => Some((rule.proof?, MemoryBound::OfQuota { permille: SWAPPING_PERMILLE })),
-        _ => None,
-    }
-}
-
-/// A dyno that swaps is hardly below this share of its quota, in thousandths.
-const SWAPPING_PERMILLE: u32 = 900;

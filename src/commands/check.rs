@@ -26,6 +26,8 @@ use crate::store::history::Filter;
 use crate::store::read_only::ReadOnlyStore;
 use crate::terminal::{Colour, Paint};
 use dynowarden_core::api::ApiError;
+use dynowarden_core::days::cycles::cycles;
+use dynowarden_core::days::report;
 use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use dynowarden_core::health::check::examine;
 use dynowarden_core::health::drains;
@@ -37,6 +39,7 @@ use dynowarden_core::health::finding::{Finding, Severity};
 use dynowarden_core::limits;
 use dynowarden_core::record::MANUAL;
 use dynowarden_core::record::view::DecisionView;
+use dynowarden_core::time::earlier;
 
 /// Checks the whole setup and prints the findings. Returns whether none is an error.
 ///
@@ -92,7 +95,7 @@ async fn gather(args: &CheckArgs, settings: &Settings, register: Option<PublicUr
         Err(ClientError::Tls(_)) => (TokenFacts::NoHttps, None, Vec::new()),
         Err(error) => (TokenFacts::Unusable { what: error.to_string() }, None, Vec::new()),
     };
-    add_erring_types(&settings.database, &mut apps).await;
+    add_past(settings, &mut apps).await;
     let missing = |problem: &Problem| MissingSetting {
         name: problem.setting().to_owned(),
         message: problem.to_string(),
@@ -197,6 +200,7 @@ async fn ask_about(
         old_password,
         password_place,
         plan,
+        cycles: None,
         erring_types: Vec::new(),
         registered: None,
     };
@@ -237,11 +241,16 @@ fn fresh_password() -> anyhow::Result<String> {
 /// 192 bits, 32 characters.
 const PASSWORD_OCTETS: usize = 24;
 
-/// Adds the process types of the errors that the store has recorded as not listed.
-async fn add_erring_types(database: &Database, apps: &mut [AppFacts]) {
+/// Adds what the store knows: process types that err and are not listed, and Heroku's daily restarts.
+async fn add_past(settings: &Settings, apps: &mut [AppFacts]) {
     // Whether the store can be used is another question.
-    let Ok(store) = ReadOnlyStore::open(database).await else { return };
+    let Ok(store) = ReadOnlyStore::open(&settings.database).await else { return };
+    let first = earlier(Clock::system().now().wall, settings.keep_series);
     for app in apps {
+        if let Ok(history) = store.series(&app.plan.name, None, first).await {
+            let zone = report::zone_of(&app.plan);
+            app.cycles = cycles(&history, &app.plan.policy.process_types, &zone);
+        }
         let mut before = None;
         for _ in 0..limits::CHECKED_PAGES_MAX {
             let filter = Filter {

@@ -59,6 +59,7 @@ mod tests;
 mod throttle;
 pub mod tls;
 mod ui;
+mod ui_days;
 pub mod unpack;
 
 use std::collections::HashMap;

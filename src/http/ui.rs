@@ -22,13 +22,13 @@ use crate::http::reply::{self, ReplyBody, accepts_gzip};
 use crate::http::route::{Form, Page};
 use crate::store::history::Filter;
 use crate::ui::assets::Asset;
-use crate::ui::days::{self, Range};
 use crate::ui::decisions_page::{Asked, decisions_page};
 use crate::ui::dyno::{app_page, dyno_page, problem_page, ps_restart};
+use crate::ui::facts::{AppFacts, DynoFacts};
 use crate::ui::layout::{self, Layout, Told};
 use crate::ui::overview::Overview;
-use dynowarden_core::days::report::TypeReport;
-use dynowarden_core::ident::{AppName, DynoName, ProcessType};
+use crate::ui::plot::Range;
+use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::admin::{Client, Door};
 use dynowarden_core::record::hold::Hold;
@@ -53,10 +53,19 @@ impl Service {
                 let number = fields.value("page").and_then(|page| page.parse().ok());
                 app_page(&layout, &facts, app, number.unwrap_or(NonZeroUsize::MIN))
             }),
-            Page::Dyno(app, dyno) => facts
-                .each_dyno()
-                .find(|(of, known)| of.name.as_str() == app && known.status.name.to_string() == dyno)
-                .map(|(app, dyno)| dyno_page(&layout, &facts, app, dyno)),
+            Page::Dyno(app, dyno) => {
+                let range = Range::of(fields.value("range"), Range::Hours3);
+                let is_it = |(of, known): &(&AppFacts, &DynoFacts)| {
+                    of.name.as_str() == app && known.status.name.to_string() == dyno
+                };
+                match facts.each_dyno().find(is_it) {
+                    Some((app, dyno)) => {
+                        let plot = self.plot_of(app, &dyno.status.name, range).await?;
+                        Some(dyno_page(&layout, &facts, (app, dyno), (range, plot.as_ref())))
+                    }
+                    None => None,
+                }
+            }
             Page::Decisions => {
                 let asked = asked(&fields);
                 let filter = match self.page_filter(&fields) {
@@ -82,30 +91,6 @@ impl Service {
             None => (StatusCode::NOT_FOUND, missing_page(&layout)),
         };
         Ok(html(status, page, &head.headers))
-    }
-
-    /// The page of a process type over days; none for one without lines.
-    async fn type_page(
-        &self,
-        layout: &Layout<'_>,
-        app: &str,
-        process_type: &str,
-        range: Option<&str>,
-    ) -> Result<Option<Markup>, Denied> {
-        let (Some(app), Ok(process_type)) = (self.app(app), process_type.parse::<ProcessType>()) else {
-            return Ok(None);
-        };
-        let Some(plan) = self.plans.get(app.0 as usize) else { return Ok(None) };
-        let now = self.clock.now();
-        let reports = self.days.reports((app, plan), true, &self.store, now).await;
-        let reports = reports.map_err(Denied::StoreAway)?;
-        let is_it = |report: &&TypeReport| report.process_type == process_type.as_str();
-        let Some(report) = reports.iter().find(is_it) else {
-            return Ok(None);
-        };
-        let history = self.days.series((plan, None), days::LONGEST, &self.store, now).await;
-        let history = history.map_err(Denied::StoreAway)?;
-        Ok(Some(days::type_page(layout, report, (&history, &process_type), Range::of(range), now.wall)))
     }
 
     /// Carries out a form, and redirects the browser to the page that shows the result.

@@ -39,7 +39,8 @@ use crate::notify::email::EmailError;
 use crate::notify::links::LinkMaker;
 use crate::notify::outbox::Outbox;
 use crate::traffic::TrafficBook;
-use dynowarden_core::ident::AppId;
+use dynowarden_core::days::verdict::Judgement;
+use dynowarden_core::ident::{AppId, ProcessType};
 use dynowarden_core::incident::kind::Kind;
 use dynowarden_core::incident::message::Message;
 use dynowarden_core::incident::{Incidents, Input, Plan, WatchedApp};
@@ -116,6 +117,7 @@ pub struct Undelivered(pub String);
 enum NotifierInput {
     Record(Box<Record>),
     Release { app: AppId, version: Option<u64> },
+    Verdicts { app: AppId, verdicts: Vec<(ProcessType, Judgement)> },
 }
 
 /// Time-outs of receivers.
@@ -258,6 +260,11 @@ impl NotifierHandle {
         self.send(|| NotifierInput::Release { app, version });
     }
 
+    /// Passes on what the last lives of an app's process types say.
+    pub fn judged(&self, app: AppId, verdicts: Vec<(ProcessType, Judgement)>) {
+        self.send(|| NotifierInput::Verdicts { app, verdicts });
+    }
+
     /// The notifiers that do not deliver, for `/readyz`; none if all of them do.
     pub fn trouble(&self) -> Option<String> {
         let down: Vec<String> = self
@@ -343,6 +350,7 @@ impl NotifierTask {
         self.input_to_all(|| match input {
             NotifierInput::Record(record) => Input::Record(record),
             NotifierInput::Release { app, version } => Input::Release { app: *app, version: *version },
+            NotifierInput::Verdicts { app, verdicts } => Input::Verdicts { app: *app, verdicts },
         });
     }
 

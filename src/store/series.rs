@@ -73,7 +73,7 @@ const READ: &str = "\
 const READ_ONE: &str = "\
     SELECT s.dyno, h.hour, h.packed FROM dynowarden_series s \
     JOIN dynowarden_hours h ON h.series = s.series \
-    WHERE s.series = $1 AND h.hour >= $2 ORDER BY h.hour";
+    WHERE s.series IN ($1, $2) AND h.hour >= $3 ORDER BY h.hour";
 
 /// Looks into each series, as the key begins with it: an index by age would take as much room as the key.
 pub(super) const OLD_HOURS: &str = "\
@@ -116,7 +116,10 @@ pub(super) async fn read(
     let first = hour_of(since);
     let query = match dyno {
         None => sqlx::query(READ).bind(app.as_str()).bind(first),
-        Some(dyno) => sqlx::query(READ_ONE).bind(number(app, &dyno.to_string())).bind(first),
+        Some(dyno) => {
+            // With what concerns the app as a whole: its releases.
+            sqlx::query(READ_ONE).bind(number(app, &dyno.to_string())).bind(number(app, "")).bind(first)
+        }
     };
     let mut history = AppHistory::default();
     for row in query.fetch_all(pool).await? {

@@ -57,6 +57,7 @@ pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
                 aria-label=(description(dyno, trace, now)) {
                 path.grid d={ "M0 " (height(500, top)) "h" (WIDTH) "M60 0v" (HEIGHT) "M120 0v" (HEIGHT) } {}
                 (strokes(trace, now))
+                (above(trace, top, now))
             }
             p.axis aria-hidden="true" {
                 @for hours in [3, 2, 1] { (clock(ago(hours))) } span { "now" }
@@ -64,11 +65,22 @@ pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
             p.readout aria-hidden="true" { "Point at the chart to read it." }
         }
         p.legend {
-            span.key-quota { "Quota" } span.key-ours { "Restarted by dynowarden" }
-            span.key-deploy { "Deployed" } span.key-other { "Restarted by Heroku or a person" }
+            span.key-quota { "Quota" } span.key-breach { "Above it" }
+            span.key-ours { "Restarted by dynowarden" }
+            span.key-deploy { "Deployed" } span.key-crash { "Crashed" }
+            span.key-other { "Restarted by Heroku or a person" }
         }
         (marks(trace, now))
     }
+}
+
+/// The minutes above the quota, along its line.
+fn above(trace: &Trace, top: u32, now: Timestamp) -> Markup {
+    let mut path = String::new();
+    for point in trace.points(now).filter(|point| point.permille > 1000) {
+        let _ = write!(path, "M{} {}h1", WIDTH - point.minutes_ago, height(1000, top));
+    }
+    html! { @if !path.is_empty() { path.breach d=(PreEscaped(path)) {} } }
 }
 
 /// A time of day on an axis.
@@ -90,6 +102,7 @@ fn marks(trace: &Trace, now: Timestamp) -> Markup {
             ul.marks aria-label="New processes in the chart" {
                 @for mark in marks.iter().rev() {
                     li { (moment(mark.at, now)) " " @match mark.by {
+                        By::Crash => "Crashed",
                         By::Ours => "Restarted by dynowarden",
                         By::Deploy(Some(version)) => { "v" (version) " deployed" }
                         By::Deploy(None) => "Deployed",
@@ -133,9 +146,11 @@ pub(super) fn spread(shares: &[u32]) -> Markup {
 
 fn strokes(trace: &Trace, now: Timestamp) -> Markup {
     let top = top(trace, now);
-    let (mut ours, mut others, mut deploys) = (String::new(), String::new(), String::new());
+    let (mut ours, mut others, mut deploys, mut crashes) =
+        (String::new(), String::new(), String::new(), String::new());
     for (minutes_ago, mark) in trace.marks(now) {
         let path = match mark.by {
+            By::Crash => &mut crashes,
             By::Deploy(_) => &mut deploys,
             By::Ours => &mut ours,
             By::Other => &mut others,
@@ -150,6 +165,7 @@ fn strokes(trace: &Trace, now: Timestamp) -> Markup {
         path.line d=(PreEscaped(line)) {}
         path.quota d={ "M0 " (height(1000, top)) "h" (WIDTH) } {}
         @if !deploys.is_empty() { path.deploy d=(PreEscaped(deploys)) {} }
+        @if !crashes.is_empty() { path.crash d=(PreEscaped(crashes)) {} }
         @if !others.is_empty() { path.other d=(PreEscaped(others)) {} }
         @if !ours.is_empty() { path.ours d=(PreEscaped(&ours)) {} path.dots d=(dots) {} }
     }

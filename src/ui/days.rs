@@ -7,65 +7,16 @@ use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use crate::ui::layout::{Layout, PageKind, page};
+use crate::ui::marks::OwnRestart;
+use crate::ui::plot::{
+    HEIGHT, Line, Range, Shown, WIDTH, common, height, line, path, peak, plot, top, y_axis,
+};
 use crate::ui::words::{count, moment};
-use dynowarden_core::days::history::{AppHistory, Steps, mark_time};
+use dynowarden_core::days::history::{AppHistory, Steps};
 use dynowarden_core::days::report::TypeReport;
-use dynowarden_core::days::step::{self, MarkKind};
+use dynowarden_core::days::step;
 use dynowarden_core::days::verdict::Verdict;
-use dynowarden_core::ident::ProcessType;
-
-/// How far back the chart goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Range {
-    Hours3,
-    Hours24,
-    Days7,
-    Days14,
-}
-
-impl Range {
-    const ALL: [Self; 4] = [Self::Hours3, Self::Hours24, Self::Days7, Self::Days14];
-
-    /// The range of `?range=`; a day for any other text.
-    pub fn of(text: Option<&str>) -> Self {
-        Self::ALL.into_iter().find(|range| Some(range.word()) == text).unwrap_or(Self::Hours24)
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Hours3 => "3h",
-            Self::Hours24 => "24h",
-            Self::Days7 => "7d",
-            Self::Days14 => "14d",
-        }
-    }
-
-    fn steps(self) -> i64 {
-        let hours = match self {
-            Self::Hours3 => 3,
-            Self::Hours24 => 24,
-            Self::Days7 => 7 * 24,
-            Self::Days14 => 14 * 24,
-        };
-        hours * step::STEPS_PER_HOUR
-    }
-
-    /// The labels below the chart, from the left.
-    fn labels(self) -> [&'static str; 4] {
-        match self {
-            Self::Hours3 => ["3 h ago", "2 h", "1 h", "now"],
-            Self::Hours24 => ["24 h ago", "16 h", "8 h", "now"],
-            Self::Days7 => ["7 days ago", "112 h", "56 h", "now"],
-            Self::Days14 => ["14 days ago", "224 h", "112 h", "now"],
-        }
-    }
-}
-
-const WIDTH: i64 = 960;
-const HEIGHT: i64 = 100;
-
-/// The points of a line: as many as a screen shows apart, so that a page stays light.
-const POINTS: i64 = 240;
+use dynowarden_core::ident::{DynoName, ProcessType};
 
 /// The lives that are drawn, and the hours of each.
 const LIVES: usize = 8;
@@ -76,11 +27,12 @@ pub fn type_page(
     layout: &Layout<'_>,
     report: &TypeReport,
     (history, process_type): (&AppHistory, &ProcessType),
-    range: Range,
+    (range, ours): (Range, &[OwnRestart]),
     now: Timestamp,
 ) -> Markup {
     let app = &report.app;
     let to = format!("/apps/{app}/types/{process_type}");
+    let dynos: Vec<(&DynoName, &Steps)> = history.dynos_of(process_type).collect();
     let content = html! {
         div.title {
             p.crumb { a href={ "/apps/" (app) } { (app) } }
@@ -89,15 +41,8 @@ pub fn type_page(
         }
         section.card.pad aria-labelledby="memory-title" {
             h2 id="memory-title" { "Memory" }
-            p {
-                @for other in Range::ALL {
-                    @if other == range { b { (other.word()) } } @else {
-                        a href={ (to) "?range=" (other.word()) } { (other.word()) }
-                    }
-                    " "
-                }
-            }
-            (memory(history, process_type, range, now))
+            (range.links(&to))
+            (plot(Shown { history, dynos: &dynos, ours }, range, now))
         }
         section.card.pad aria-labelledby="lives-title" {
             h2 id="lives-title" { "Lives, each from its start" }
@@ -168,56 +113,10 @@ fn facts(report: &TypeReport) -> Markup {
     }
 }
 
-/// Shares of the quota from the left, with gaps.
-type Line = Vec<(i64, Option<f64>)>;
-
-fn memory(history: &AppHistory, process_type: &ProcessType, range: Range, now: Timestamp) -> Markup {
-    let end = step::step_of(now) + 1;
-    let first = end - range.steps();
-    let x = |index: i64| (index - first) * WIDTH / range.steps();
-    let dynos: Vec<&Steps> = history.dynos_of(process_type).map(|(_, steps)| steps).collect();
-    let lines: Vec<Line> = dynos.iter().map(|steps| line(steps, first, end)).collect();
-    let peak = peak(&lines);
-    if peak == 0.0 {
-        return html! { p.none { "No memory reading in this time." } };
-    }
-    let mut restarts = String::new();
-    for (index, step) in dynos.iter().flat_map(|steps| steps.range(first..end)) {
-        for mark in step.marks().iter().filter(|mark| mark.kind == MarkKind::Starting) {
-            let at = step::step_of(mark_time(*index, mark.second));
-            let _ = write!(restarts, "M{} 0v{HEIGHT}", x(at));
-        }
-    }
-    let mut releases = String::new();
-    for release in history.releases() {
-        let at = step::step_of(release.at);
-        if (first..end).contains(&at) {
-            let _ = write!(releases, "M{} 0v{HEIGHT}", x(at));
-        }
-    }
-    let top = top(peak);
-    html! {
-        div.plot {
-            svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
-                aria-label={ "Memory of " (count(dynos.len(), "dyno", "dynos")) ", peak "
-                    (format!("{:.0}", peak * 100.0)) " % of the quota" } {
-                path.quota d={ "M0 " (height(1.0, top)) "h" (WIDTH) } {}
-                @if !restarts.is_empty() { path.other d=(restarts) {} }
-                @if !releases.is_empty() { path.ours d=(releases) {} }
-                @for line in &lines { path.line d=(PreEscaped(path(line, range.steps(), top))) {} }
-            }
-            p.axis aria-hidden="true" { @for label in range.labels() { span { (label) } } }
-        }
-        p.legend {
-            span.key-quota { "Quota" } span.key-other { "A process began" } span { "Release" }
-        }
-    }
-}
-
 fn lives(history: &AppHistory, process_type: &ProcessType) -> Markup {
     let all = dynowarden_core::days::report::lives_of(history, process_type);
-    let recent = all.iter().rev().take(LIVES);
-    let lines: Vec<Line> = recent
+    let recent = || all.iter().rev().take(LIVES);
+    let lines: Vec<Line> = recent()
         .filter_map(|life| {
             let steps = history.dyno(&life.dyno)?;
             let (start, end) = (step::step_of(life.start) + 1, step::step_of(life.end));
@@ -229,8 +128,10 @@ fn lives(history: &AppHistory, process_type: &ProcessType) -> Markup {
         return html! { p.none { "No life with memory readings yet." } };
     }
     let top = top(peak);
+    let quota = common(recent().map(|life| life.quota));
     html! {
         div.plot {
+            (y_axis(quota, top))
             svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
                 aria-label={ (count(lines.len(), "life", "lives")) " laid over each other" } {
                 path.quota d={ "M0 " (height(1.0, top)) "h" (WIDTH) } {}
@@ -258,83 +159,13 @@ fn hours(report: &TypeReport) -> Markup {
         svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
             aria-label="Requests by hour of the day" { path.area d=(PreEscaped(bars)) {} }
         p.axis aria-hidden="true" { span { "00" } span { "08" } span { "16" } span { "24" } }
-    }
-}
-
-/// The steps of a span as at most [`POINTS`] values from its start: the highest mean of each part.
-fn line(steps: &Steps, first: i64, end: i64) -> Line {
-    let width = (end - first) / POINTS + 1;
-    let mut line: Line = Vec::new();
-    let mut last = None;
-    for (index, step) in steps.range(first..end) {
-        let place = (index - first) / width * width;
-        let share = step.memory_mean().filter(|_| step.quota > 0);
-        let Some(share) = share.map(|mean| f64::from(mean) / f64::from(step.quota)) else { continue };
-        match line.last_mut() {
-            Some((known, value)) if *known == place => {
-                *value = Some(value.map_or(share, |value: f64| value.max(share)));
-            }
-            _ => {
-                if last.is_some_and(|last| index - last > step::STEPS_PER_HOUR) {
-                    line.push((place, None));
-                }
-                line.push((place, Some(share)));
-            }
+        p.sub {
+            "Up to " (format!("{top:.0}")) " requests in five minutes, by the hour of the day in "
+            @if let Some(hours) = &report.quiet_hours { (hours.zone) } @else { "UTC" }
+            "."
         }
-        last = Some(*index);
     }
-    line
-}
-
-fn peak(lines: &[Line]) -> f64 {
-    lines.iter().flatten().filter_map(|(_, share)| *share).fold(0.0, f64::max)
-}
-
-/// The share at the upper edge.
-fn top(peak: f64) -> f64 {
-    peak.max(1.0) * 1.1
-}
-
-fn height(share: f64, top: f64) -> i64 {
-    HEIGHT - (share / top * HEIGHT as f64) as i64
-}
-
-fn path(line: &Line, steps: i64, top: f64) -> String {
-    let (mut text, mut is_open) = (String::new(), false);
-    for (place, share) in line {
-        let Some(share) = share else {
-            is_open = false;
-            continue;
-        };
-        let command = if is_open { 'L' } else { 'M' };
-        let _ = write!(text, "{command}{} {}", place * WIDTH / steps, height(*share, top));
-        is_open = true;
-    }
-    if is_open {
-        text.push_str("h.5");
-    }
-    text
 }
 
 /// The longest range, for which the series are read.
 pub const LONGEST: Duration = Duration::from_secs(14 * 86_400);
-
-#[cfg(test)]
-mod tests {
-    use super::{Line, Range, path, top};
-
-    #[test]
-    fn a_range_is_a_word() {
-        assert_eq!(Range::of(Some("7d")), Range::Days7);
-        assert_eq!(Range::of(Some("x")), Range::Hours24);
-        assert_eq!(Range::of(None), Range::Hours24);
-    }
-
-    #[test]
-    fn a_gap_lifts_the_pen() {
-        let line: Line = vec![(0, Some(0.5)), (1, Some(1.0)), (20, None), (20, Some(0.0))];
-        assert_eq!(path(&line, 24, 2.0), "M0 75L40 50M800 100h.5");
-        assert_eq!(path(&vec![], 24, 1.0), "");
-        assert!((top(0.2) - 1.1).abs() < 1e-9);
-    }
-}

@@ -13,6 +13,7 @@ use crate::ui::dynos::{AppPage, detail, megabytes};
 use crate::ui::facts::{AppFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::overview::{app_state, pause_form};
+use crate::ui::plot::Range;
 use crate::ui::words::{badge, count, left, moment, percent, state, with_times};
 use dynowarden_core::engine::status::Stage;
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
@@ -58,8 +59,14 @@ fn process_types(app: &AppFacts) -> BTreeSet<&ProcessType> {
     app.dynos.iter().map(|dyno| dyno.status.name.process_type()).collect()
 }
 
-/// The page of one dyno: its chart, its decisions, and its manual restart.
-pub fn dyno_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &DynoFacts) -> Markup {
+/// The page of one dyno: its chart, its decisions, and its manual restart. A chart of more than three hours
+/// comes from the series.
+pub fn dyno_page(
+    layout: &Layout<'_>,
+    facts: &Facts,
+    (app, dyno): (&AppFacts, &DynoFacts),
+    (range, of_series): (Range, Option<&Markup>),
+) -> Markup {
     let (name, now) = (dyno.status.name.to_string(), facts.now);
     let (tone, word) = state(dyno, app.dry_run);
     let of_dyno = facts
@@ -76,7 +83,8 @@ pub fn dyno_page(layout: &Layout<'_>, facts: &Facts, app: &AppFacts, dyno: &Dyno
             div {
                 section.card.pad aria-labelledby="memory-title" {
                     h2 id="memory-title" { "Memory" }
-                    (chart::large(dyno, now))
+                    (range.links(&format!("/apps/{}/dynos/{name}", app.name)))
+                    @if let Some(plot) = of_series { (plot) } @else { (chart::large(dyno, now)) }
                     (known(dyno, facts))
                 }
                 section.card.pad id="restart" aria-labelledby="restart-title" {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden_core::event::{Change, Event, Fact, Megabytes};
+use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::shares::{self, Share};
@@ -41,11 +41,13 @@ pub struct Mark {
 /// Who replaced a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
+    /// The process itself.
+    Crash,
     /// A release, with its number if the log had it.
     Deploy(Option<u64>),
     /// dynowarden.
     Ours,
-    /// Heroku (daily cycling, a crash) or a person.
+    /// Heroku's daily restart, or a person.
     Other,
 }
 
@@ -86,6 +88,9 @@ impl History {
                 Fact::Life { dyno, change: Change::Starting } => {
                     let at = event.at.min(now);
                     self.marked(app, dyno, Mark { at, by: self.cause(app, at) }, now);
+                }
+                Fact::Life { dyno, change: Change::State(DynoState::Crashed) } => {
+                    self.marked(app, dyno, Mark { at: event.at.min(now), by: By::Crash }, now);
                 }
                 Fact::Release { version } => {
                     // A deploy is announced twice: by what was deployed, and by its number.
@@ -231,7 +236,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{By, GAP, History, Mark, Trace};
-    use dynowarden_core::event::{Change, Event, Fact, Megabytes};
+    use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
     use dynowarden_core::ident::AppId;
     use dynowarden_core::limits;
     use dynowarden_core::time::later;
@@ -299,6 +304,10 @@ mod tests {
             at: at(seconds),
             fact: Fact::Life { dyno: dyno.clone(), change: Change::Starting },
         };
+        let crashed = |seconds| Event {
+            at: at(seconds),
+            fact: Fact::Life { dyno: dyno.clone(), change: Change::State(DynoState::Crashed) },
+        };
         let released = |seconds, version| Event { at: at(seconds), fact: Fact::Release { version } };
         let events = [
             starting(0),
@@ -306,11 +315,13 @@ mod tests {
             released(3601, Some(42)),
             starting(3610),
             starting(3601 + 10 * 60),
+            crashed(6000),
+            starting(6020),
         ];
         history.add_events(AppId(0), &events, at(7200));
         let trace = history.trace(AppId(0), &dyno).expect("a trace");
         let marks: Vec<_> = trace.marks(at(7200)).map(|(_, mark)| mark.by).collect();
-        assert_eq!(marks, [By::Other, By::Deploy(Some(42)), By::Other]);
+        assert_eq!(marks, [By::Other, By::Deploy(Some(42)), By::Other, By::Crash]);
     }
 
     #[test]

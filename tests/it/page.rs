@@ -12,6 +12,7 @@ use dynowarden::ui::json::DynosJson;
 use dynowarden::ui::layout::Layout;
 use dynowarden::ui::overview::Overview;
 use dynowarden::ui::parts::{Change, changes};
+use dynowarden::ui::plot::Range;
 use dynowarden_core::ident::AppName;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -71,7 +72,9 @@ fn the_overview_shows_apps_dynos_and_decisions() {
 fn the_dyno_page_shows_its_history() {
     let facts = support::story::shop();
     let app = &facts.apps[0];
-    let page = with_frame(|frame| dyno_page(frame, &facts, app, &app.dynos[7]).into_string());
+    let page = with_frame(|frame| {
+        dyno_page(frame, &facts, (app, &app.dynos[7]), (Range::Hours3, None)).into_string()
+    });
     insta::assert_snapshot!("dyno", outline(&page));
 }
 
@@ -101,7 +104,7 @@ fn text_from_outside_is_escaped_on_every_page() {
         [
             Overview::new(frame, &facts).page(frame, &facts),
             app_page(frame, &facts, app, NonZeroUsize::MIN),
-            dyno_page(frame, &facts, app, &app.dynos[3]),
+            dyno_page(frame, &facts, (app, &app.dynos[3]), (Range::Hours3, None)),
             decisions_page(
                 frame,
                 &facts,

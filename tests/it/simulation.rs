@@ -8,6 +8,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use dynowarden_simulation::figures::Figures;
+use dynowarden_simulation::policy_figures::{self, Rules};
+use dynowarden_simulation::slow_dynos;
 
 #[test]
 fn simulated_days_break_no_invariant() {
@@ -33,6 +35,27 @@ fn storms_make_few_messages() {
         assert!(messages <= *most, "{name}: {messages} messages");
         assert_eq!(failed, "", "{name}");
     }
+}
+
+/// `simulate --policies` measures this on many apps and weeks; so few of them vary more, so that the bounds
+/// are wider here.
+#[test]
+fn rules_on_days_cost_little_and_save_much() {
+    let (healthy, leaking) = policy_figures::measure_some(6, 6);
+    let (platform, quiet) = (healthy.of(Rules::Platform), healthy.of(Rules::Quiet));
+    let (today, proven) = (leaking.of(Rules::R14), leaking.of(Rules::Proven));
+    assert!(platform.hit > 0.0 && quiet.hit <= 0.7 * platform.hit, "{quiet:?} {platform:?}");
+    assert!(quiet.ours > 20.0 && quiet.restarts <= 1.15 * platform.restarts, "{quiet:?} {platform:?}");
+    assert!(quiet.shortest_cycle.is_some_and(|age| age >= Duration::from_secs(16 * 3600)), "{quiet:?}");
+    assert!(today.slow > 0.0 && proven.slow <= 0.35 * today.slow, "{proven:?} {today:?}");
+    assert!(today.ours > 20.0 && proven.restarts <= 1.15 * today.restarts, "{proven:?} {today:?}");
+    assert!(healthy.of(Rules::Proven).ours == 0.0, "no proof, no early restart");
+}
+
+#[test]
+fn a_slow_dyno_is_found_and_no_other() {
+    let (found, wrong) = slow_dynos::measure_some();
+    assert!(found >= 0.95 && wrong <= 0.2, "{found} {wrong}");
 }
 
 #[test]

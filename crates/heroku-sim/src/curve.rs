@@ -60,14 +60,34 @@ pub struct Curve {
     pub requests: Vec<u32>,
 }
 
-/// What a life is made of.
-struct Parts {
+/// What all lives of one app have in common.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    kind: Kind,
     base: f64,
-    warm: Vec<f64>,
     warm_share: f64,
+    /// As a part of a day's requests.
+    warm_days: f64,
+    log_share: f64,
+    saw_height: f64,
+    saw_seconds: f64,
+    noise: f64,
+    /// From the start to the quota, of a leak.
+    breach_hours: f64,
+    /// The height of the saw of [`Kind::SawLinear`].
+    saw_leak_height: f64,
+    /// The steps to the quota of [`Kind::Step`].
+    steps: f64,
+    /// The highest reading of an app that does not leak.
+    top: f64,
+}
+
+/// What a life is made of.
+struct Parts<'s> {
+    shape: &'s Shape,
+    warm: Vec<f64>,
     log: Vec<f64>,
     saw: Vec<f64>,
-    saw_height: f64,
     /// Requests from the start.
     cumulated: Vec<f64>,
     /// Requests a second.
@@ -84,28 +104,68 @@ pub fn life(kind: Kind, chance: &mut Chance, start_hour: f64, hours: Option<f64>
     };
     let length = (hours * 3600.0 / f64::from(SAMPLE_SECONDS)) as usize;
     let rate = traffic(chance, length, start_hour);
-    let requests: Vec<u32> =
-        rate.iter().map(|rate| poisson(chance, rate * f64::from(SAMPLE_SECONDS))).collect();
-    let parts = Parts::new(chance, &requests, rate, hours);
-    let memory = if LEAKS.contains(&kind) {
-        leaking(kind, &parts, &requests, chance)
-    } else {
-        sound(kind, &parts, chance)
-    };
-    let width = uniform(chance, 0.001, 0.006);
-    let noise = wander(chance, length, 0.8, 0.6);
-    let mut memory: Vec<f64> =
-        memory.iter().zip(noise).map(|(memory, noise)| (memory + noise * width).max(0.01)).collect();
-    for (memory, share) in memory.iter_mut().zip([0.5, 0.85]) {
-        *memory *= share;
+    Shape::draw(kind, BREACH_HOURS, chance).live(rate, chance)
+}
+
+/// When leaks go over the quota, in hours from the start.
+const BREACH_HOURS: (f64, f64) = (2.0, 40.0);
+
+// === impl Shape ===
+
+impl Shape {
+    /// An app of this kind. A leak goes over the quota after this many hours, from and to, or about that.
+    pub fn draw(kind: Kind, breach_hours: (f64, f64), chance: &mut Chance) -> Self {
+        Self {
+            kind,
+            base: uniform(chance, 0.25, 0.55),
+            warm_share: uniform(chance, 0.05, 0.25),
+            warm_days: uniform(chance, 0.01, 0.08),
+            log_share: uniform(chance, 0.0, 0.03),
+            saw_height: log_uniform(chance, 0.005, 0.06),
+            saw_seconds: log_uniform(chance, 60.0, 1500.0),
+            noise: uniform(chance, 0.001, 0.006),
+            breach_hours: log_uniform(chance, breach_hours.0, breach_hours.1),
+            saw_leak_height: uniform(chance, 0.05, 0.15),
+            steps: 6.0 + chance.below(19) as f64,
+            top: match kind {
+                Kind::PlateauLow => uniform(chance, 0.5, 0.85),
+                Kind::PlateauHigh => uniform(chance, 0.86, 0.97),
+                Kind::Spikes => uniform(chance, 0.6, 0.85),
+                _ => uniform(chance, 0.6, 0.95),
+            },
+        }
     }
-    Curve { memory, requests }
+
+    /// A life under requests a second, one for each sample.
+    pub fn live(&self, rate: Vec<f64>, chance: &mut Chance) -> Curve {
+        let length = rate.len();
+        let requests: Vec<u32> =
+            rate.iter().map(|rate| poisson(chance, rate * f64::from(SAMPLE_SECONDS))).collect();
+        let parts = Parts::new(self, chance, &requests, rate);
+        let memory = if LEAKS.contains(&self.kind) {
+            leaking(&parts, &requests, chance)
+        } else {
+            sound(&parts, chance)
+        };
+        let noise = wander(chance, length, 0.8, 0.6);
+        let mut memory: Vec<f64> =
+            memory.iter().zip(noise).map(|(memory, noise)| (memory + noise * self.noise).max(0.01)).collect();
+        for (memory, share) in memory.iter_mut().zip([0.5, 0.85]) {
+            *memory *= share;
+        }
+        Curve { memory, requests }
+    }
 }
 
 /// Requests a second with a daily pattern: a trough of 3 to 50 % of the peak, and noise over ten minutes.
 pub fn traffic(chance: &mut Chance, length: usize, start_hour: f64) -> Vec<f64> {
+    traffic_with((0.5, 0.97), chance, length, start_hour)
+}
+
+/// The same with a trough that is lower than the peak by a share of it, from and to.
+pub fn traffic_with(depth: (f64, f64), chance: &mut Chance, length: usize, start_hour: f64) -> Vec<f64> {
     let peak = log_uniform(chance, 0.3, 30.0);
-    let depth = uniform(chance, 0.5, 0.97);
+    let depth = uniform(chance, depth.0, depth.1);
     let peak_hour = uniform(chance, 13.0, 17.0);
     let sharpness = uniform(chance, 0.8, 2.0);
     let keep = (-f64::from(SAMPLE_SECONDS) / 600.0).exp();
@@ -121,8 +181,8 @@ pub fn traffic(chance: &mut Chance, length: usize, start_hour: f64) -> Vec<f64> 
 
 // === impl Parts ===
 
-impl Parts {
-    fn new(chance: &mut Chance, requests: &[u32], rate: Vec<f64>, hours: f64) -> Self {
+impl<'s> Parts<'s> {
+    fn new(shape: &'s Shape, chance: &mut Chance, requests: &[u32], rate: Vec<f64>) -> Self {
         let mut sum = 0.0;
         let cumulated: Vec<f64> = requests
             .iter()
@@ -133,23 +193,21 @@ impl Parts {
             .collect();
         let mean_rate = rate.iter().sum::<f64>() / rate.len().max(1) as f64;
         let of_day = mean_rate * 86_400.0;
-        let base = uniform(chance, 0.25, 0.55);
-        let warm_share = uniform(chance, 0.05, 0.25);
-        let warm_requests = uniform(chance, 0.01, 0.08) * of_day;
-        let log_share = uniform(chance, 0.0, 0.03);
-        let saw_height = log_uniform(chance, 0.005, 0.06);
-        let saw_requests = log_uniform(chance, 60.0, 1500.0) * mean_rate + 1.0;
+        let warm_requests = shape.warm_days * of_day;
+        let saw_requests = shape.saw_seconds * mean_rate + 1.0;
+        let warm = |sum: &f64| shape.warm_share * (1.0 - (-sum / warm_requests).exp());
         Self {
-            base,
-            warm: cumulated.iter().map(|sum| warm_share * (1.0 - (-sum / warm_requests).exp())).collect(),
-            warm_share,
-            log: cumulated.iter().map(|sum| log_share * (sum / (0.002 * of_day + 1.0)).ln_1p()).collect(),
+            shape,
+            warm: cumulated.iter().map(warm).collect(),
+            log: cumulated
+                .iter()
+                .map(|sum| shape.log_share * (sum / (0.002 * of_day + 1.0)).ln_1p())
+                .collect(),
             saw: saw(chance, requests, mean_rate, saw_requests),
-            saw_height,
             cumulated,
+            hours: Self::hour(rate.len()),
             rate,
             mean_rate,
-            hours,
         }
     }
 
@@ -162,18 +220,18 @@ impl Parts {
     }
 }
 
-fn leaking(kind: Kind, parts: &Parts, requests: &[u32], chance: &mut Chance) -> Vec<f64> {
-    let breach_hours = log_uniform(chance, 2.0, 40.0);
-    let gap = (1.0 - (parts.base + parts.warm_share + 0.05)).max(0.08);
+fn leaking(parts: &Parts<'_>, requests: &[u32], chance: &mut Chance) -> Vec<f64> {
+    let Shape { breach_hours, base, warm_share, saw_height, .. } = *parts.shape;
+    let gap = (1.0 - (base + warm_share + 0.05)).max(0.08);
     let per_hour = gap / breach_hours;
     let by_requests = |place: usize| per_hour * parts.cumulated[place] / (parts.mean_rate * 3600.0);
     let by_time = |place: usize| per_hour * Parts::hour(place);
-    let saw = |place: usize| parts.saw[place] * parts.saw_height;
-    let (base, warm, log) = (parts.base, &parts.warm, &parts.log);
-    match kind {
+    let saw = |place: usize| parts.saw[place] * saw_height;
+    let (warm, log) = (&parts.warm, &parts.log);
+    match parts.shape.kind {
         Kind::PerRequest => parts.map(|place| base + warm[place] + by_requests(place) + saw(place)),
         Kind::Step => {
-            let steps = 6.0 + chance.below(19) as f64;
+            let steps = parts.shape.steps;
             let expected = parts.mean_rate * 3600.0 * breach_hours;
             let mut leaked = 0.0;
             let leaks: Vec<f64> = requests
@@ -188,7 +246,7 @@ fn leaking(kind: Kind, parts: &Parts, requests: &[u32], chance: &mut Chance) -> 
         }
         Kind::WarmLinear => parts.map(|place| base + warm[place] + log[place] + by_time(place) + saw(place)),
         Kind::SawLinear => {
-            let height = uniform(chance, 0.05, 0.15);
+            let height = parts.shape.saw_leak_height;
             parts.map(|place| base + warm[place] + by_time(place) + (parts.saw[place] - 0.5) * height)
         }
         Kind::Mixed => {
@@ -202,15 +260,10 @@ fn leaking(kind: Kind, parts: &Parts, requests: &[u32], chance: &mut Chance) -> 
     }
 }
 
-fn sound(kind: Kind, parts: &Parts, chance: &mut Chance) -> Vec<f64> {
-    let top = match kind {
-        Kind::PlateauLow => uniform(chance, 0.5, 0.85),
-        Kind::PlateauHigh => uniform(chance, 0.86, 0.97),
-        Kind::Spikes => uniform(chance, 0.6, 0.85),
-        _ => uniform(chance, 0.6, 0.95),
-    };
+fn sound(parts: &Parts<'_>, chance: &mut Chance) -> Vec<f64> {
+    let Shape { kind, base, top, .. } = *parts.shape;
     let peak = parts.rate.iter().fold(0.0_f64, |peak, rate| peak.max(*rate)).max(f64::MIN_POSITIVE);
-    let (base, warm) = (parts.base, &parts.warm);
+    let warm = &parts.warm;
     let memory = match kind {
         Kind::LogSlow => parts.map(|place| {
             let requests = parts.cumulated[place] / (0.01 * parts.mean_rate * 86_400.0);
@@ -247,7 +300,7 @@ fn sound(kind: Kind, parts: &Parts, chance: &mut Chance) -> Vec<f64> {
         }
         _ => parts.map(|place| base + warm[place] + parts.log[place]),
     };
-    let saw_height = parts.saw_height * if kind == Kind::PlateauHigh { 0.5 } else { 1.0 };
+    let saw_height = parts.shape.saw_height * if kind == Kind::PlateauHigh { 0.5 } else { 1.0 };
     fit(memory, &parts.saw, saw_height, top)
 }
 
@@ -281,7 +334,7 @@ fn saw(chance: &mut Chance, requests: &[u32], mean_rate: f64, requests_each: f64
 }
 
 /// Short excesses; `keep` is the part of each that stays.
-fn spikes(chance: &mut Chance, parts: &Parts, a_day: f64, height_max: f64, keep: f64) -> Vec<f64> {
+fn spikes(chance: &mut Chance, parts: &Parts<'_>, a_day: f64, height_max: f64, keep: f64) -> Vec<f64> {
     let length = parts.rate.len();
     let mut memory = vec![0.0; length];
     for _ in 0..poisson(chance, a_day * parts.hours / 24.0) {
@@ -307,7 +360,7 @@ fn log_uniform(chance: &mut Chance, low: f64, high: f64) -> f64 {
 }
 
 /// The standard normal distribution (Box and Muller).
-fn normal(chance: &mut Chance) -> f64 {
+pub fn normal(chance: &mut Chance) -> f64 {
     let (radius, angle) = (uniform(chance, f64::MIN_POSITIVE, 1.0), uniform(chance, 0.0, 1.0));
     (-2.0 * radius.ln()).sqrt() * (angle * std::f64::consts::TAU).cos()
 }

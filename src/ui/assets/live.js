@@ -40,17 +40,17 @@
 
   // The reading under the pointer or the finger.
   document.addEventListener("pointermove", (event) => {
-    const plot = event.target.closest && event.target.closest(".plot"), svg = plot && plot.querySelector("svg");
+    const plot = event.target.closest && event.target.closest("[data-points]"), svg = plot && plot.querySelector("svg");
     if (!svg) return;
     const box = svg.getBoundingClientRect(), width = svg.viewBox.baseVal.width;
-    const minutes = width - (event.clientX - box.left) / box.width * width;
+    const units = width - (event.clientX - box.left) / box.width * width, unit = plot.dataset.unit || 1;
     let best = null;
     for (const point of plot.dataset.points.split(" ")) {
       const [ago, permille] = point.split(":").map(Number);
-      if (permille && (!best || Math.abs(ago - minutes) < Math.abs(best[0] - minutes))) best = [ago, permille];
+      if (permille && (!best || Math.abs(ago - units) < Math.abs(best[0] - units))) best = [ago, permille];
     }
     if (!best) return;
-    const at = new Date((Number(plot.dataset.end) - best[0] * 60) * 1000), quota = Number(plot.dataset.quota);
+    const at = new Date((Number(plot.dataset.end) - best[0] * unit * 60) * 1000), quota = Number(plot.dataset.quota);
     const size = quota ? Math.round(quota * best[1] / 1000) + " MB, " : "";
     plot.querySelector(".readout").textContent = dated(at) + ": " + size + Math.round(best[1] / 10) + "% of the quota";
   });

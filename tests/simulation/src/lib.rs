@@ -13,8 +13,11 @@ pub mod invariants;
 pub mod liveness;
 pub mod measured;
 mod notifier;
+pub mod policies;
+pub mod policy_figures;
 pub mod promises;
 pub mod scenario;
+pub mod slow_dynos;
 pub mod store;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,7 +1,8 @@
 //! Runs simulated days of the whole system: `cargo run --release -p dynowarden-simulation -- --seeds 10000`.
 //!
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
-//! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each.
+//! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each,
+//! `--policies 8` what rules on days save, over 17 days of eight apps a row.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -30,6 +31,9 @@ struct Options {
     /// Measure leaks, waiting formations and storms instead.
     #[arg(long)]
     figures: bool,
+    /// Measure rules on days with this many apps a row instead, and fail if a bound is missed.
+    #[arg(long, value_name = "APPS")]
+    policies: Option<u64>,
     /// Continue after a failed seed, and print only each failure.
     #[arg(long)]
     all: bool,
@@ -41,6 +45,11 @@ fn main() -> ExitCode {
     if options.figures {
         print!("{}", dynowarden_simulation::measured::report());
         return ExitCode::SUCCESS;
+    }
+    if let Some(apps) = options.policies {
+        let (text, is_well) = dynowarden_simulation::policy_figures::report(apps);
+        print!("{text}");
+        return if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if let Some(seed) = options.seed {
         return match dynowarden_simulation::run(seed, day, options.timeline) {

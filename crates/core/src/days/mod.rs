@@ -6,12 +6,14 @@
 //! - `peers` compares the service times of the dynos of one type.
 //! - `proof` counts the lives that went over the quota, for rules that ask for it.
 //! - `quiet` finds the hours with the fewest requests, `size` the dyno size that would do.
-//! - `report` puts it all together.
+//! - `cycles` compares Heroku's daily restarts with the quiet hours.
+//! - `report` puts it all together, and `words` has a verdict in words.
 //!
 //! Everything is computed from the steps alone, so that the daemon, its replicas and an archive give the same
 //! answer, before and after any restart. Only platform lines count. Where the data does not show something,
 //! the answer is that it is unknown.
 
+pub mod cycles;
 pub mod growth;
 pub mod history;
 pub mod life;
@@ -24,3 +26,4 @@ pub mod seen;
 pub mod size;
 pub mod step;
 pub mod verdict;
+pub mod words;

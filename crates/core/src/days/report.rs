@@ -116,12 +116,12 @@ pub fn quiet_hours(history: &AppHistory, zone: &TimeZone) -> Option<QuietHours> 
     histogram(history, zone).quiet_hours(zone)
 }
 
-/// The verdict on each process type.
-pub fn verdicts(history: &AppHistory) -> Vec<(ProcessType, Verdict)> {
+/// What the last lives of each process type say.
+pub fn judgements(history: &AppHistory) -> Vec<(ProcessType, Judgement)> {
     let types = history.process_types();
     let judged = types.into_iter().map(|process_type| {
         let hours = hours_of(&heard_of(history, process_type));
-        (process_type.clone(), verdict::judge(&lives_of(history, process_type), hours).verdict)
+        (process_type.clone(), verdict::judge(&lives_of(history, process_type), hours))
     });
     judged.collect()
 }
@@ -144,7 +144,8 @@ pub fn lives_of(history: &AppHistory, process_type: &ProcessType) -> Vec<Life> {
     lives
 }
 
-fn histogram(history: &AppHistory, zone: &TimeZone) -> Histogram {
+/// The app's requests by the hour of the day.
+pub(super) fn histogram(history: &AppHistory, zone: &TimeZone) -> Histogram {
     let types = history.process_types();
     let dynos = types.into_iter().flat_map(|process_type| history.dynos_of(process_type));
     let requests = dynos.flat_map(|(_, steps)| steps.iter().map(|(index, step)| (*index, step.requests)));

@@ -22,6 +22,7 @@ mod dyno;
 pub mod foreign;
 mod formation;
 mod judge;
+pub mod known;
 mod orders;
 pub mod quota;
 mod restart;

@@ -7,7 +7,10 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use crate::api::json::Drain;
+use crate::calendar::Window;
 use crate::codes::{Code, Family};
+use crate::days::cycles::{BUSY_HOURS, Cycles};
+use crate::days::report::QuietHoursView;
 use crate::drain_url::{DrainUrl, host_of};
 use crate::health::facts::{AppFacts, Identity};
 use crate::health::finding::{Finding, Subject};
@@ -18,6 +21,7 @@ pub(super) fn check(identity: &Identity, app: &AppFacts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = app.plan.rules.iter().filter_map(|rule| of_rule(rule, app)).collect();
     findings.extend(of_policy(app));
     findings.extend(not_listed(app));
+    findings.extend(daily_restarts(app));
     findings.extend(left_over(identity, app));
     findings
 }
@@ -90,6 +94,30 @@ fn not_listed(app: &AppFacts) -> impl Iterator<Item = Finding> {
             format!("add {name} to policy.process_types, if its work can be interrupted"),
         )
     })
+}
+
+/// What a restart in the quiet hours would save, unless a rule makes it already.
+fn daily_restarts(app: &AppFacts) -> Option<Finding> {
+    let has_rule = app.plan.rules.iter().any(|rule| {
+        rule.act == Act::Restart
+            && matches!(rule.trigger, Trigger::Uptime { .. })
+            && rule.window.contains(&Window::Quiet)
+    });
+    let cycles = app.cycles.as_ref().filter(|cycles| !has_rule && cycles.fewer_percent > 0)?;
+    let Cycles { count, busy, days, quiet, fewer_percent } = cycles;
+    let times = |count: usize| if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let hours = QuietHoursView::new(quiet);
+    let text = format!(
+        "Heroku restarted dynos {} in {days} {}, {busy} of them in the busiest {BUSY_HOURS} hours of the \
+         day; a rule with on = [\"uptime\"], above = \"16h\", window = [\"quiet\"] restarts them first, \
+         from {} to {} {}, when there are {fewer_percent}% fewer requests",
+        times(*count),
+        if *days == 1 { "day" } else { "days" },
+        hours.from,
+        hours.to,
+        hours.zone
+    );
+    Some(Finding::ok(Subject::Formation, text))
 }
 
 /// Drains that no add-on owns and that lead elsewhere. The API shows no more than a drain's URL and its

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 
 use crate::api::ApiError;
 use crate::api::json::{Account, AppInfo, Drain, Feature, Formation};
+use crate::days::cycles::Cycles;
 use crate::drain_url::{DrainUrl, PublicUrl};
 use crate::health::reached::WayIn;
 use crate::ident::AppName;
@@ -110,6 +111,8 @@ pub struct AppFacts {
     /// The previous password, which is also accepted.
     pub old_password: Option<SecretString>,
     pub password_place: PasswordPlace,
+    /// Heroku's daily restarts, if the store knows enough of them.
+    pub cycles: Option<Cycles>,
     /// Process types whose errors were recorded without being acted on.
     pub erring_types: Vec<String>,
     /// The result of adding its drain, if that was tried.

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
 use super::alert::HealthAlert;
@@ -20,7 +21,9 @@ use super::silence::DrainActivity;
 use super::watchdog::{Effect, Input, Options, Watchdog};
 use crate::api::ApiError;
 use crate::api::json::{Account, AppInfo, Drain, Feature, Formation};
+use crate::calendar::{QuietHours, Window};
 use crate::codes::Code;
+use crate::days::cycles::Cycles;
 use crate::drain_url::PublicUrl;
 use crate::ident::{AppId, AppName, DrainToken};
 use crate::limits;
@@ -83,6 +86,7 @@ fn acme() -> AppFacts {
         password: Some(SecretString::from("s3cret")),
         old_password: None,
         password_place: PasswordPlace::Variable,
+        cycles: None,
         erring_types: Vec::new(),
         registered: None,
     }
@@ -898,4 +902,32 @@ fn settings_that_are_probably_not_meant_are_warned_of() {
         assert_eq!(texts.len(), usize::from(part.is_some()), "{texts:?}");
         assert!(part.is_none_or(|part| texts[0].contains(part)), "{texts:?}");
     }
+}
+
+#[test]
+fn daily_restarts_show_what_the_quiet_hours_would_save() {
+    let texts = |app: &AppFacts| -> Vec<String> {
+        let found = examine(&Facts { apps: vec![app.clone()], ..well() });
+        assert!(found.iter().all(|finding| finding.severity == Severity::Ok), "{found:?}");
+        let about =
+            found.into_iter().map(|finding| finding.text).filter(|text| text.starts_with("Heroku restarted"));
+        about.collect()
+    };
+    let mut cycled = acme();
+    let quiet = QuietHours { from: 3, zone: TimeZone::UTC };
+    cycled.cycles = Some(Cycles { count: 9, busy: 7, days: 14, quiet, fewer_percent: 72 });
+    let mut cycled_by_rule = cycled.clone();
+    cycled_by_rule.plan.rules.push(Rule {
+        name: "quiet-cycle".into(),
+        trigger: Trigger::Uptime { above: 60 * 16 * MINUTE },
+        act: Act::Restart,
+        window: vec![Window::Quiet],
+        proof: None,
+    });
+    let expect = "Heroku restarted dynos 9 times in 14 days, 7 of them in the busiest 8 hours of the day; a rule with \
+        on = [\"uptime\"], above = \"16h\", window = [\"quiet\"] restarts them first, from 03:00 to 06:00 UTC, when \
+        there are 72% fewer requests";
+    assert_eq!(texts(&cycled), [expect]);
+    assert_eq!(texts(&cycled_by_rule), [""; 0]);
+    assert_eq!(texts(&acme()), [""; 0]);
 }

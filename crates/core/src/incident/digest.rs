@@ -1,6 +1,6 @@
 //! `notify.digest`: what happened since yesterday, in one message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 use crate::calendar;
-use crate::ident::{AppId, DynoName};
+use crate::days::verdict::Judgement;
+use crate::days::words;
+use crate::ident::{AppId, DynoName, ProcessType};
 use crate::incident::kind::Kind;
 use crate::incident::message::Message;
 use crate::incident::{Incidents, text};
@@ -150,15 +152,38 @@ impl Tally {
         }
     }
 
-    /// The apps with something to report, each with its paragraph.
-    pub(super) fn paragraphs(&self, name: impl Fn(AppId) -> String) -> Vec<(AppId, String)> {
-        let of = |(app, tally): (&AppId, &AppTally)| (*app, format!("{}: {}", name(*app), tally.sentence()));
-        self.apps.iter().map(of).collect()
+    /// The apps with something to report, each with its paragraph: what was done, and what is known of its
+    /// process types. An app that needs a person is there even if nothing was done.
+    pub(super) fn paragraphs(
+        &self,
+        verdicts: &BTreeMap<AppId, Vec<(ProcessType, Judgement)>>,
+        name: impl Fn(AppId) -> String,
+    ) -> Vec<(AppId, String)> {
+        let needs_person = |known: &[(ProcessType, Judgement)]| {
+            known.iter().any(|(_, judgement)| words::needs_person(judgement.verdict))
+        };
+        let known = verdicts.iter().filter(|(_, known)| needs_person(known)).map(|(app, _)| *app);
+        let apps: BTreeSet<AppId> = self.apps.keys().copied().chain(known).collect();
+        let nothing = AppTally::default();
+        let of = |app: AppId| {
+            let tally = self.apps.get(&app).unwrap_or(&nothing);
+            let known = verdicts.get(&app).map_or(&[][..], Vec::as_slice);
+            (app, format!("{}: {}{}", name(app), tally.sentence(), told(known)))
+        };
+        apps.into_iter().map(of).collect()
     }
 
     pub(super) fn restarts(&self) -> u64 {
         self.apps.values().map(|app| app.restarts).sum()
     }
+}
+
+/// ` web leaks about 35% of its quota a day since v214.`
+fn told(known: &[(ProcessType, Judgement)]) -> String {
+    let said =
+        known.iter().filter_map(|(of, judgement)| Some(format!("{of} {}", words::verdict(judgement)?)));
+    let said: Vec<String> = said.take(limits::MESSAGE_NAMES_MAX).collect();
+    if said.is_empty() { String::new() } else { format!(" {}.", said.join("; ")) }
 }
 
 impl AppTally {
@@ -211,7 +236,7 @@ impl Incidents {
         self.digest_due = Some(daily.next_after(self.now.wall));
         let tally = std::mem::take(&mut self.tally);
         let incident = self.incident_id("digest");
-        let paragraphs = tally.paragraphs(|app| self.app_name(app).to_string());
+        let paragraphs = tally.paragraphs(&self.verdicts, |app| self.app_name(app).to_string());
         let apps = paragraphs.iter().map(|(app, _)| self.app_name(*app)).collect();
         let text = text::digest(tally.restarts(), paragraphs.into_iter().map(|(_, text)| text).collect());
         let message = Message::single(incident, Kind::Digest, text, self.now.wall);

@@ -25,6 +25,7 @@ pub mod kind;
 mod leaks;
 pub mod message;
 mod outage;
+mod outcomes;
 mod release;
 mod room;
 mod schedule;
@@ -41,6 +42,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::ApiError;
+use crate::days::verdict::Judgement;
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, AppName, DynoName, ProcessType};
 use crate::incident::digest::{DailyTime, Tally};
@@ -53,7 +55,7 @@ use crate::incident::release::Releases;
 use crate::incident::state::{State, Subject};
 use crate::limits;
 use crate::policy::AppPlan;
-use crate::record::{Action, Decision, Notice, NoticeKind, Outcome, Record, RestartResult, Scope};
+use crate::record::{Action, Decision, Notice, NoticeKind, Record, Scope};
 use crate::time::{Now, since};
 use crate::traffic::{Readings, Span};
 
@@ -93,6 +95,11 @@ pub enum Input<'a> {
         /// Its number, if the line has one.
         version: Option<u64>,
     },
+    /// What the last lives of the app's process types say.
+    Verdicts {
+        app: AppId,
+        verdicts: &'a [(ProcessType, Judgement)],
+    },
     NotifierDown {
         name: &'a str,
         /// Free of secrets.
@@ -125,6 +132,8 @@ pub struct Incidents {
     /// When restarted dynos were back.
     returns: HashMap<(AppId, DynoName), Duration>,
     tally: Tally,
+    /// What is known of each app's process types, for the digest.
+    verdicts: BTreeMap<AppId, Vec<(ProcessType, Judgement)>>,
 }
 
 // === impl WatchedApp ===
@@ -156,6 +165,7 @@ impl Incidents {
             releases: HashMap::new(),
             returns: HashMap::new(),
             tally: Tally::default(),
+            verdicts: BTreeMap::new(),
         }
     }
 
@@ -170,6 +180,9 @@ impl Incidents {
                 self.releases.entry(app).or_default().announced(version, self.now.mono);
                 self.leaks_are_released(app);
             }
+            Input::Verdicts { app, verdicts } if self.is_reported(app) && self.plan.digest.is_some() => {
+                self.verdicts.insert(app, verdicts.to_vec());
+            }
             Input::NotifierDown { name, why } => {
                 self.trouble(Subject::Notifier(name.to_owned()), None, (why.to_owned(), None));
             }
@@ -177,7 +190,7 @@ impl Incidents {
                 self.recover(&Subject::Notifier(name.to_owned()), None);
             }
             Input::End => self.make_all_due(),
-            Input::Record(_) | Input::Release { .. } | Input::Wake => {}
+            Input::Record(_) | Input::Release { .. } | Input::Verdicts { .. } | Input::Wake => {}
         }
         self.send_incidents(readings);
         self.send_leaks();
@@ -320,34 +333,6 @@ impl Incidents {
         change(affected);
         let is_new = affected.noticed.insert(kind);
         incident.request(kind, is_new, &self.plan, now);
-    }
-
-    fn record_outcome(&mut self, outcome: &Outcome) {
-        let now = self.now;
-        self.leaking_dyno_outcome(outcome);
-        if let RestartResult::Back { .. } = outcome.result {
-            self.remember_return(outcome.app, &outcome.dyno);
-        }
-        let Some(incident) =
-            self.incidents.values_mut().find(|incident| incident.has(outcome.app, Some(&outcome.dyno)))
-        else {
-            return;
-        };
-        let affected = incident.dyno(Some(outcome.dyno.clone()), now.mono);
-        let had_failed = affected.add_outcome(outcome, now.mono);
-        // A recovery is news only if the failure was reported.
-        if had_failed && incident.schedule.sent.iter().any(|kind| kind.is_loud()) {
-            incident.request(Kind::Recovered, false, &self.plan, now.mono);
-        }
-    }
-
-    fn remember_return(&mut self, app: AppId, dyno: &DynoName) {
-        let key = (app, dyno.clone());
-        if self.returns.len() >= limits::RETURNS_MAX && !self.returns.contains_key(&key) {
-            let oldest = self.returns.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
-            oldest.and_then(|oldest| self.returns.remove(&oldest));
-        }
-        self.returns.insert(key, self.now.mono);
     }
 
     /// The open incident of the dyno: its own, else an unreported one of its formation, else a new one.

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 
 use crate::api::ApiError;
+use crate::days::verdict::{Judgement, Verdict};
 use crate::health::alert::HealthAlert;
-use crate::ident::AppId;
+use crate::ident::{AppId, ProcessType};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Improved, Phase};
 use crate::incident::stories::{Story, minutes, plan, seconds, web};
@@ -368,6 +369,39 @@ fn a_digest_is_sent_at_its_time_and_starts_over() {
             " 96833s   single digest          daily summary: nothing to report",
         ],
     );
+}
+
+#[test]
+fn a_digest_has_the_verdicts() {
+    let judgement = |verdict, since_release, growth_per_day| Judgement {
+        verdict,
+        unknown_because: None,
+        since_release,
+        growth_per_day,
+    };
+    let of = |name: &str, judgement| (name.parse().expect("a type"), judgement);
+    let sound = judgement(Verdict::LevelsOutBelow, None, None);
+    let leak = judgement(Verdict::Leaks, Some(214), Some(0.35));
+    let (acme, blog) =
+        ([of("web", leak), of("worker", judgement(Verdict::Unknown, None, None))], [of("web", sound)]);
+    let body_of = |with_restart: bool, verdicts: [&[(ProcessType, Judgement)]; 2]| {
+        let daily = "09:00 Europe/Berlin".parse().expect("a time");
+        let mut story = Story::of(Plan { digest: Some(daily), ..plan(&["acme", "blog"], &[]) });
+        for (app, verdicts) in (0..).map(AppId).zip(verdicts) {
+            story.input(Input::Verdicts { app, verdicts });
+        }
+        if with_restart {
+            story.restart(1).accepted(1).back(1, 12, false);
+        }
+        story.wait(minutes(12 * 60));
+        story.messages[0].body.clone()
+    };
+    let leaks = "web leaks about 35% of its quota a day since v214.";
+    assert_eq!(body_of(false, [&acme, &blog]), [format!("acme: 0 restarts. {leaks}")]);
+    let restarted = "acme: 1 restart, out for 12s on average.";
+    assert_eq!(body_of(true, [&acme, &[]]), [format!("{restarted} {leaks}")]);
+    assert_eq!(body_of(true, [&blog, &[]]), [format!("{restarted} web levels out below its quota.")]);
+    assert_eq!(body_of(false, [&blog, &blog]), ["No dyno was restarted, and none needed it."]);
 }
 
 #[test]

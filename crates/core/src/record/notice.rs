@@ -90,6 +90,8 @@ fn told(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Leaks => ", although former lives leaked",
         Verdict::LevelsOutAbove => ". Its memory levels out above its quota, which no restart changes",
-        Verdict::LevelsOutBelow | Verdict::Spikes | Verdict::Unknown => "",
+        Verdict::LevelsOutBelow => ", although its memory levels out below its quota",
+        Verdict::Spikes => ". Its memory goes over its quota for minutes at a time, and comes back by itself",
+        Verdict::Unknown => "",
     }
 }

@@ -7,6 +7,7 @@
 //! and the question is what would have been done.
 
 pub mod archive;
+mod days;
 pub mod order;
 mod outlook;
 pub mod roster;
@@ -24,11 +25,12 @@ use crate::codes::Code;
 use crate::detect::{self, DetectError};
 use crate::engine::{Effect, Engine, Input};
 use crate::event::{Change, DynoState, Event, Fact};
-use crate::ident::{AppId, AppName, DynoName, DynoRef};
+use crate::ident::{AppId, AppName, DynoName, DynoRef, ProcessType};
 use crate::limits;
 use crate::policy::{Act, AppPlan, Trigger};
 use crate::record::{Action, Record};
 use crate::replay::archive::Entry;
+use crate::replay::days::Days;
 use crate::replay::outlook::{Outlook, is_of_formation, writer_or_served};
 use crate::replay::roster::Roster;
 use crate::replay::summary::{NotActedOn, Summary};
@@ -55,6 +57,7 @@ pub struct ReplayOutput {
 }
 
 struct App {
+    days: Days,
     engine: Engine,
     ledger: Ledger,
     outlook: Outlook,
@@ -132,7 +135,10 @@ impl<'s> Replay<'s> {
         if entry.line.app == b"heroku" || fact.is_some() {
             self.advance(at, output);
         }
+        self.tell_days(place, output);
         let app = &mut self.apps[place];
+        let types = &app.plan.policy.process_types;
+        app.days.note(&entry.line, |dyno| listed(types, dyno), at);
         if let Some(dyno) = writer_or_served(&entry.line).filter(is_of_formation) {
             app.ledger.heard(dyno.process_type, dyno.index, at);
             if let Some(name) = app.listed(&dyno) {
@@ -182,6 +188,7 @@ impl<'s> Replay<'s> {
                 outlook.set_partial();
             }
             self.apps.push(App {
+                days: Days::new(&plan),
                 engine: Engine::new(vec![plan.clone()], SEED),
                 ledger: Ledger::default(),
                 outlook,
@@ -244,6 +251,15 @@ impl<'s> Replay<'s> {
         self.clock = Some(Clock { first, now: reading(end) });
     }
 
+    /// Tells an app's engine what the log has shown of its days so far.
+    fn tell_days(&mut self, place: usize, output: &mut Vec<ReplayOutput>) {
+        let Some(Clock { now, .. }) = self.clock else { return };
+        let App { days, plan, .. } = &mut self.apps[place];
+        for input in days.inputs(plan, now.wall) {
+            self.handle(place, input, now, output);
+        }
+    }
+
     /// Passes an input to an app's engine, and carries out its effects until there are none.
     fn handle(&mut self, place: usize, input: Input, now: Now, output: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
@@ -296,12 +312,7 @@ const ONLY: AppId = AppId(0);
 impl App {
     /// The dyno's name, if it has a place in a formation of a listed process type.
     fn listed(&self, dyno: &DynoRef<'_>) -> Option<DynoName> {
-        if !is_of_formation(dyno) {
-            return None;
-        }
-        let types = &self.plan.policy.process_types;
-        let process_type = types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
-        Some(DynoName::new(process_type.clone(), dyno.index))
+        listed(&self.plan.policy.process_types, dyno)
     }
 
     /// Why no rule acts on an error; none if a rule does.
@@ -346,6 +357,12 @@ impl App {
         }
         self.ledger.restarted(process_type, dyno.index(), at);
     }
+}
+
+/// The dyno's name, if it has a place in a formation of one of these types.
+fn listed(types: &[ProcessType], dyno: &DynoRef<'_>) -> Option<DynoName> {
+    let process_type = types.iter().find(|listed| listed.as_str() == dyno.process_type)?;
+    is_of_formation(dyno).then(|| DynoName::new(process_type.clone(), dyno.index))
 }
 
 /// The size of a formation that the log does not show.
