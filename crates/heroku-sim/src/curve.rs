@@ -302,12 +302,12 @@ pub fn uniform(chance: &mut Chance, low: f64, high: f64) -> f64 {
     low + (high - low) * (chance.draw() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-fn log_uniform(chance: &mut Chance, low: f64, high: f64) -> f64 {
+pub(crate) fn log_uniform(chance: &mut Chance, low: f64, high: f64) -> f64 {
     uniform(chance, low.ln(), high.ln()).exp()
 }
 
 /// The standard normal distribution (Box and Muller).
-fn normal(chance: &mut Chance) -> f64 {
+pub(crate) fn normal(chance: &mut Chance) -> f64 {
     let (radius, angle) = (uniform(chance, f64::MIN_POSITIVE, 1.0), uniform(chance, 0.0, 1.0));
     (-2.0 * radius.ln()).sqrt() * (angle * std::f64::consts::TAU).cos()
 }

@@ -16,6 +16,7 @@ mod notifier;
 pub mod promises;
 pub mod scenario;
 pub mod store;
+pub mod suspects;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZero;

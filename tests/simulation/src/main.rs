@@ -1,7 +1,8 @@
 //! Runs simulated days of the whole system: `cargo run --release -p dynowarden-simulation -- --seeds 10000`.
 //!
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
-//! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each.
+//! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each, and
+//! `--suspects RUNS` how often the endpoint that leaks is named.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -30,6 +31,9 @@ struct Options {
     /// Measure leaks, waiting formations and storms instead.
     #[arg(long)]
     figures: bool,
+    /// Measure how often the endpoint that leaks is named instead, with this many runs a cell.
+    #[arg(long, value_name = "RUNS")]
+    suspects: Option<u64>,
     /// Continue after a failed seed, and print only each failure.
     #[arg(long)]
     all: bool,
@@ -40,6 +44,10 @@ fn main() -> ExitCode {
     let day = Duration::from_secs(options.hours * 3600);
     if options.figures {
         print!("{}", dynowarden_simulation::measured::report());
+        return ExitCode::SUCCESS;
+    }
+    if let Some(runs) = options.suspects {
+        print!("{}", dynowarden_simulation::suspects::report(runs));
         return ExitCode::SUCCESS;
     }
     if let Some(seed) = options.seed {
