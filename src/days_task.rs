@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::days::peers::Peers;
 use dynowarden_core::days::{proof, report};
 use dynowarden_core::engine::Input;
@@ -23,6 +24,8 @@ pub struct DaysTask {
     known: HashMap<AppId, (u64, AppDays)>,
     minute: u64,
     peers: HashMap<(AppId, Arc<str>), Peers>,
+    /// When the suspects of an app are looked for next, on the clock's `mono`.
+    suspects_at: HashMap<AppId, Duration>,
     /// When quiet hours and lives are read next, on the clock's `mono`.
     read_at: Duration,
 }
@@ -46,6 +49,7 @@ impl DaysTask {
             known: HashMap::new(),
             minute: context.clock.now().mono.as_secs() / 60,
             peers: HashMap::new(),
+            suspects_at: HashMap::new(),
             read_at: Duration::ZERO,
             context,
         }
@@ -69,6 +73,7 @@ impl DaysTask {
         if began.mono < self.read_at {
             return;
         }
+        let mut due = std::mem::take(&mut self.suspects_at);
         for (app, plan) in &self.apps {
             // Nothing is known of an app without lines since the last time that was not known then.
             let changes = self.context.days.book.changes(*app);
@@ -78,25 +83,48 @@ impl DaysTask {
             let read =
                 self.context.days.series((plan, None), Duration::MAX, &self.context.store, clock.now());
             // The store reports that it is away. What was known still holds.
-            let Ok(history) = read.await else { continue };
+            let Ok(mut history) = read.await else { continue };
+            let looks = self.looks_for_suspects((*app, plan), &mut history, &mut due).await;
             let plan_of = plan.clone();
             let made = tokio::task::spawn_blocking(move || {
                 let zone = report::zone_of(&plan_of);
-                AppDays {
+                let days = AppDays {
                     quiet: report::quiet_hours(&history, &zone),
                     breaches: breaches(&history, &plan_of),
                     verdicts: report::verdicts(&history),
-                }
+                };
+                (days, looks.then(|| report::suspects_of(&history)))
             });
-            let Ok(days) = made.await else { continue };
+            let Ok((days, suspects)) = made.await else { continue };
+            if let Some(suspects) = suspects {
+                self.context.traffic.set_suspects(*app, suspects);
+            }
             if self.known.get(app).is_none_or(|(_, known)| *known != days) {
                 self.context.handle.days(Input::Days { app: *app, days: days.clone() });
             }
             self.known.insert(*app, (changes, days));
         }
+        self.suspects_at = due;
         let now = clock.now().mono;
         let pause = now.saturating_sub(began.mono).saturating_mul(limits::DAYS_READ_SHARE);
         self.read_at = now + pause.max(limits::DAYS_READ_EVERY);
+    }
+
+    /// Whether it is time to look for the suspects of an app; if so, adds its requests to the history.
+    async fn looks_for_suspects(
+        &self,
+        (app, plan): (AppId, &AppPlan),
+        history: &mut AppHistory,
+        due: &mut HashMap<AppId, Duration>,
+    ) -> bool {
+        let now = self.context.clock.now();
+        // Only messages need them before somebody asks.
+        if !self.context.traffic.is_on() || due.get(&app).is_some_and(|due| *due > now.mono) {
+            return false;
+        }
+        due.insert(app, now.mono + limits::SUSPECTS_EVERY);
+        let added = self.context.days.add_evidence((app, plan), history, &self.context.store, now).await;
+        added.is_ok() && !history.ledger().is_empty()
     }
 
     fn look_at_ages(&self) {
@@ -135,7 +163,7 @@ impl DaysTask {
     }
 }
 
-fn breaches(history: &dynowarden_core::days::history::AppHistory, plan: &AppPlan) -> Vec<Breaches> {
+fn breaches(history: &AppHistory, plan: &AppPlan) -> Vec<Breaches> {
     let releases = history.releases();
     let mut all = Vec::new();
     for process_type in &plan.policy.process_types {
