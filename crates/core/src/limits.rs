@@ -951,8 +951,8 @@ pub const TEMPLATE_WORD_REQUESTS_MIN: u32 = 20;
 pub const TEMPLATE_WORD_SHARE: u32 = 200;
 /// See [`TEMPLATE_WORD_REQUESTS_MIN`]. This is the share where most words are names.
 pub const TEMPLATE_VARIED_SHARE: u32 = 50;
-/// See [`TEMPLATE_WORD_REQUESTS_MIN`]. This is the share of all requests of the app: a rarer endpoint explains
-/// no leak.
+/// See [`TEMPLATE_WORD_REQUESTS_MIN`]. This is the share of all requests of the app: a rarer endpoint
+/// explains no leak.
 pub const TEMPLATE_APP_SHARE: u32 = 2000;
 
 /// The same for varying segments of one shape, which strangers can invent in any combination.
