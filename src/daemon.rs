@@ -22,6 +22,7 @@ use crate::drain_activity::DrainActivities;
 use crate::drain_lister::DrainLister;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Driver, Handle, Parts};
+use crate::evidence::EvidenceBook;
 use crate::heroku::Heroku;
 use crate::http::Service;
 use crate::http::event_publisher;
@@ -254,7 +255,8 @@ fn open_days(
 ) -> (Arc<Days>, (JoinHandle<()>, CancellationToken)) {
     let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
     let book = SeriesBook::new(names, settings.keep_series, series_seed(seed));
-    let days = Arc::new(Days::new(book, Some(heroku.clone()), settings.keep_series));
+    let evidence = EvidenceBook::new(settings.drain.statistics && settings.drain.evidence);
+    let days = Arc::new(Days::new((book, evidence), Some(heroku.clone()), settings.keep_series));
     let end = CancellationToken::new();
     let writing = tokio::spawn(days.clone().write_series(store.clone(), clock, end.clone()));
     (days, (writing, end))

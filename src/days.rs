@@ -8,6 +8,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::evidence::EvidenceBook;
 use crate::heroku::Heroku;
 use crate::series::SeriesBook;
 use crate::store::Store;
@@ -24,6 +25,8 @@ use dynowarden_core::time::{Now, earlier};
 #[derive(Debug)]
 pub struct Days {
     pub book: SeriesBook,
+    /// Requests by endpoint.
+    pub evidence: EvidenceBook,
     /// None where no API is asked.
     heroku: Option<Heroku>,
     keep: Duration,
@@ -55,13 +58,15 @@ impl<T> Held<T> {
 
 impl Days {
     /// Series of the book's apps, kept as long as `keep`.
-    pub fn new(book: SeriesBook, heroku: Option<Heroku>, keep: Duration) -> Self {
-        Self { book, heroku, keep, sizes: AsyncMutex::default(), tenancies: Mutex::default() }
+    pub fn new((book, evidence): (SeriesBook, EvidenceBook), heroku: Option<Heroku>, keep: Duration) -> Self {
+        Self { book, evidence, heroku, keep, sizes: AsyncMutex::default(), tenancies: Mutex::default() }
     }
 
     /// Writes series as they come, until `end`, and then the rest.
     pub async fn write_series(self: Arc<Self>, store: Store, clock: Clock, end: CancellationToken) {
-        self.book.run(store, clock, end).await;
+        let evidence =
+            self.evidence.run(self.book.apps(), (store.clone(), clock), self.book.first_part(), end.clone());
+        tokio::join!(self.book.run(store, clock, end), evidence);
     }
 
     /// The series of an app, or of one of its dynos, of the last `span`, at most as long as they are kept.
@@ -91,7 +96,8 @@ impl Days {
         store: &Store,
         now: Now,
     ) -> Result<Vec<TypeReport>, StoreAway> {
-        let history = self.series((plan, None), self.keep, store, now).await?;
+        let mut history = self.series((plan, None), self.keep, store, now).await?;
+        self.add_evidence((app, plan), &mut history, store, now).await?;
         let sizes = self.dyno_sizes(now).await;
         let tenancy = self.tenancy(app, plan, asks && sizes.is_some(), now).await;
         let (name, zone) = (plan.name.clone(), report::zone_of(plan));
@@ -101,6 +107,26 @@ impl Days {
         });
         // It has no input that can break it, and is not cancelled.
         Ok(made.await.unwrap_or_default())
+    }
+
+    /// Adds the requests of an app by endpoint, if they are counted.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn add_evidence(
+        &self,
+        (app, plan): (AppId, &AppPlan),
+        to: &mut AppHistory,
+        store: &Store,
+        now: Now,
+    ) -> Result<(), StoreAway> {
+        if !self.evidence.is_on() {
+            return Ok(());
+        }
+        self.evidence.flush(app).await?;
+        let since = earlier(now.wall, limits::KEEP_EVIDENCE.min(self.keep));
+        store.windows(&plan.name, since).await?.iter().for_each(|window| to.add_window(window));
+        Ok(())
     }
 
     /// The sizes of dynos, asked for once a day.

@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::notify::NotifierHandle;
+use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::days::peers::Peers;
+use dynowarden_core::days::report;
 use dynowarden_core::engine::Input;
 use dynowarden_core::engine::days::AppDays;
 use dynowarden_core::engine::known::known;
@@ -25,6 +27,8 @@ pub struct DaysTask {
     minute: u64,
     notices: NotifierHandle,
     peers: HashMap<(AppId, Arc<str>), Peers>,
+    /// When the suspects of an app are looked for next, on the clock's `mono`.
+    suspects_at: HashMap<AppId, Duration>,
     /// When quiet hours and lives are read next, on the clock's `mono`.
     read_at: Duration,
 }
@@ -49,6 +53,7 @@ impl DaysTask {
             minute: context.clock.now().mono.as_secs() / 60,
             notices,
             peers: HashMap::new(),
+            suspects_at: HashMap::new(),
             read_at: Duration::ZERO,
             context,
         }
@@ -72,6 +77,7 @@ impl DaysTask {
         if began.mono < self.read_at {
             return;
         }
+        let mut due = std::mem::take(&mut self.suspects_at);
         for (app, plan) in &self.apps {
             // Nothing is known of an app without lines since the last time that was not known then.
             let changes = self.context.days.book.changes(*app);
@@ -81,19 +87,44 @@ impl DaysTask {
             let read =
                 self.context.days.series((plan, None), Duration::MAX, &self.context.store, clock.now());
             // The store reports that it is away. What was known still holds.
-            let Ok(history) = read.await else { continue };
+            let Ok(mut history) = read.await else { continue };
+            let looks = self.looks_for_suspects((*app, plan), &mut history, &mut due).await;
             let plan_of = plan.clone();
-            let made = tokio::task::spawn_blocking(move || known(&history, &plan_of));
-            let Ok((days, judgements)) = made.await else { continue };
+            let made = tokio::task::spawn_blocking(move || {
+                let (days, judgements) = known(&history, &plan_of);
+                (days, judgements, looks.then(|| report::suspects_of(&history)))
+            });
+            let Ok((days, judgements, suspects)) = made.await else { continue };
             self.notices.judged(*app, judgements);
+            if let Some(suspects) = suspects {
+                self.context.traffic.set_suspects(*app, suspects);
+            }
             if self.known.get(app).is_none_or(|(_, known)| *known != days) {
                 self.context.handle.days(Input::Days { app: *app, days: days.clone() });
             }
             self.known.insert(*app, (changes, days));
         }
+        self.suspects_at = due;
         let now = clock.now().mono;
         let pause = now.saturating_sub(began.mono).saturating_mul(limits::DAYS_READ_SHARE);
         self.read_at = now + pause.max(limits::DAYS_READ_EVERY);
+    }
+
+    /// Whether it is time to look for the suspects of an app; if so, adds its requests to the history.
+    async fn looks_for_suspects(
+        &self,
+        (app, plan): (AppId, &AppPlan),
+        history: &mut AppHistory,
+        due: &mut HashMap<AppId, Duration>,
+    ) -> bool {
+        let now = self.context.clock.now();
+        // Only messages need them before somebody asks.
+        if !self.context.traffic.is_on() || due.get(&app).is_some_and(|due| *due > now.mono) {
+            return false;
+        }
+        due.insert(app, now.mono + limits::SUSPECTS_EVERY);
+        let added = self.context.days.add_evidence((app, plan), history, &self.context.store, now).await;
+        added.is_ok() && !history.ledger().is_empty()
     }
 
     fn look_at_ages(&self) {

@@ -20,6 +20,7 @@ mod drain_lister;
 pub mod drain_tokens;
 pub mod driver;
 pub mod dyno_env;
+pub mod evidence;
 pub mod exposition;
 pub mod heroku;
 pub mod heroku_status;

@@ -39,6 +39,7 @@ pub struct SeriesBook {
     past: Mutex<BTreeMap<Place, Part>>,
     /// An hour that is over waits to be written.
     is_over: Notify,
+    first_part: i64,
     parts: AtomicI64,
     dropped: AtomicU64,
     /// Steps and processes that began and lines that came late, for each app: the series may say more now.
@@ -92,6 +93,8 @@ enum Wanted<'w> {
 impl SeriesBook {
     /// An empty book of these apps. `seed` is different for each process.
     pub fn new(apps: Vec<AppName>, keep: Duration, seed: u64) -> Self {
+        // Below 2^31: four bytes in the store, and only parts of the same hour must differ.
+        let first_part = (seed >> 33) as i64;
         Self {
             changes: apps.iter().map(|_| AtomicU64::new(0)).collect(),
             apps,
@@ -99,10 +102,20 @@ impl SeriesBook {
             open: DashMap::new(),
             past: Mutex::default(),
             is_over: Notify::new(),
-            // Below 2^31: four bytes in the store, and only parts of the same hour must differ.
-            parts: AtomicI64::new((seed >> 33) as i64),
+            first_part,
+            parts: AtomicI64::new(first_part),
             dropped: AtomicU64::new(0),
         }
+    }
+
+    /// The apps in the order of [`AppId`].
+    pub fn apps(&self) -> &[AppName] {
+        &self.apps
+    }
+
+    /// The first number of a part, which is different for each process.
+    pub fn first_part(&self) -> i64 {
+        self.first_part
     }
 
     /// Adds what a line showed. A time in the future counts as now; one before the kept span is dropped.

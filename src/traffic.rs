@@ -4,9 +4,10 @@
 
 use dashmap::DashMap;
 
+use dynowarden_core::days::evidence::suspects::capitalised;
 use dynowarden_core::detect::request::Request;
 use dynowarden_core::event::{Event, Fact};
-use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::ident::{AppId, DynoName, ProcessType};
 use dynowarden_core::limits;
 use dynowarden_core::record::MemoryReading;
 use dynowarden_core::shares::{self, Share};
@@ -19,6 +20,8 @@ pub struct TrafficBook {
     apps: DashMap<AppId, Dynos>,
     dynos_of_app_max: usize,
     is_on: bool,
+    /// The requests that make memory grow, as a sentence for messages.
+    suspects: DashMap<(AppId, ProcessType), String>,
 }
 
 type Dynos = Share<DynoName, Traffic>;
@@ -30,7 +33,16 @@ impl TrafficBook {
             apps: DashMap::new(),
             dynos_of_app_max: shares::of_app(limits::TRAFFIC_DYNOS_MAX, apps),
             is_on,
+            suspects: DashMap::new(),
         }
+    }
+
+    /// Notes the requests that make the memory of an app's process types grow.
+    pub fn set_suspects(&self, app: AppId, suspects: Vec<(ProcessType, String)>) {
+        self.suspects.retain(|(of, _), _| *of != app);
+        suspects.into_iter().for_each(|(process_type, sentence)| {
+            self.suspects.insert((app, process_type), sentence);
+        });
     }
 
     /// Whether requests are counted; if not, their lines need not be read.
@@ -123,6 +135,11 @@ impl Readings for TrafficBook {
             traffic.map_or_else(Figures::default, |traffic| traffic.figures(span))
         })
     }
+
+    fn suspects(&self, app: AppId, process_type: &ProcessType) -> Option<String> {
+        let sentence = self.suspects.get(&(app, process_type.clone()))?;
+        Some(format!("{}.", capitalised(&sentence)))
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +165,14 @@ mod tests {
 
     fn ask(book: &TrafficBook, index: u32) {
         let named = DynoRef { process_type: "web", index };
-        let request = Request { dyno: named, status: Some(200), service_ms: Some(5), code: None };
+        let request = Request {
+            dyno: named,
+            method: b"GET",
+            path: b"/",
+            status: Some(200),
+            service_ms: Some(5),
+            code: None,
+        };
         book.requests(AppId(0), [(&dyno(index), request)], NOW);
     }
 
@@ -180,6 +204,8 @@ mod tests {
         (1..=max + 10).for_each(|index| ask(&book, index));
         assert_eq!(book.dynos(), limits::DYNOS_OF_APP_MAX);
         let request = Request {
+            method: b"GET",
+            path: b"/",
             dyno: DynoRef { process_type: "web", index: 1 },
             status: None,
             service_ms: None,

@@ -66,6 +66,11 @@ mod series {
     async fn old_hours_are_forgotten() {
         support::series::old_hours_are_forgotten(super::test_store().await).await;
     }
+
+    #[tokio::test]
+    async fn requests_by_endpoint_are_kept() {
+        support::series::requests_by_endpoint_are_kept(super::test_store().await).await;
+    }
 }
 
 suite! {

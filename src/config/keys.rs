@@ -56,6 +56,7 @@ pub(super) struct Drain {
     pub(super) max_body: Field<Size<{ limits::BODY_BYTES_LEAST }, { limits::BODY_BYTES_MOST }>>,
     pub(super) max_connections: Field<Count<{ limits::CONNECTIONS_MAX }>>,
     pub(super) statistics: Field<bool>,
+    pub(super) evidence: Field<bool>,
     pub(super) silent_after: Field<Span<{ ms(limits::SILENT_AFTER_MIN) }, { ms(limits::SILENT_AFTER_MAX) }>>,
 }
 

@@ -266,6 +266,7 @@ fn read_drain(reader: &mut Reader<'_>, section: &keys::Drain) -> DrainSettings {
         password,
         old_password,
         statistics: reader.get(&section.statistics).unwrap_or(true),
+        evidence: reader.get(&section.evidence).unwrap_or(true),
         silent_after: reader.get(&section.silent_after),
     }
 }

@@ -150,6 +150,8 @@ pub struct DrainSettings {
     pub old_password: Option<SecretString>,
     /// `drain.statistics`: whether requests are counted, so that messages can say what a restart changed.
     pub statistics: bool,
+    /// `drain.evidence`: whether requests are also counted by endpoint, to find those that make memory grow.
+    pub evidence: bool,
     /// `drain.silent_after`; none means that it follows from what each app usually sends.
     pub silent_after: Option<Duration>,
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::http::body::BodyError;
 use crate::http::unpack::{Encoding, TooLarge, Unpacked, Unpacker};
 use dynowarden_core::codes::Code;
+use dynowarden_core::days::evidence::paths::Paths;
 use dynowarden_core::days::seen::{self, Seen};
 use dynowarden_core::detect::request::Request;
 use dynowarden_core::event::Event;
@@ -38,6 +39,8 @@ pub(super) struct Reading {
     pub(super) process_types: Arc<ProcessTypeFilter>,
     /// Whether anybody asks for statistics of requests.
     pub(super) with_requests: bool,
+    /// Whether requests are counted by endpoint.
+    pub(super) with_paths: bool,
 }
 
 /// What is in a batch.
@@ -48,6 +51,7 @@ pub(super) struct Batch {
     /// Platform lines for the statistics over days.
     pub(super) observed: Vec<Observed>,
     pub(super) requests: Vec<DynoRequest>,
+    pub(super) paths: Paths,
 }
 
 /// A platform line about a dyno, or about the app, without its text.
@@ -144,7 +148,7 @@ impl Reading {
     fn read(&self, body: &Unpacked) -> Batch {
         let Self { drain, process_types, .. } = self;
         let mut batch = Batch::default();
-        let Batch { counts, events, observed, requests } = &mut batch;
+        let Batch { counts, events, observed, requests, paths } = &mut batch;
         *events = ingest::read_batch_with(&body.bytes, process_types, drain.as_ref(), counts, |line| {
             let Some((dyno, seen)) = seen::read(&line) else { return };
             let dyno = match dyno.map(|dyno| process_types.listed(dyno).or_else(|| unlisted(dyno))) {
@@ -159,6 +163,9 @@ impl Reading {
                 requests.push(DynoRequest { dyno: name.clone(), code, service_ms, status });
             }
             if let Ok(at) = line.time() {
+                if let (Seen::Request(request), Some(name), true) = (seen, &dyno, self.with_paths) {
+                    paths.add(name, &request, at);
+                }
                 observed.push(Observed { dyno, seen: without_dyno(seen), at });
             }
         });
@@ -179,7 +186,7 @@ fn without_dyno(seen: Seen<'_>) -> Seen<'static> {
     let nameless = DynoRef { process_type: "", index: 0 };
     match seen {
         Seen::Request(Request { status, service_ms, code, .. }) => {
-            Seen::Request(Request { dyno: nameless, status, service_ms, code })
+            Seen::Request(Request { dyno: nameless, method: b"", path: b"", status, service_ms, code })
         }
         Seen::Error(code) => Seen::Error(code),
         Seen::Heard => Seen::Heard,
@@ -193,7 +200,8 @@ fn without_dyno(seen: Seen<'_>) -> Seen<'static> {
 impl DynoRequest {
     pub(super) fn request(&self) -> Request<'_> {
         let dyno = DynoRef { process_type: self.dyno.process_type().as_str(), index: self.dyno.index() };
-        Request { dyno, status: self.status, service_ms: self.service_ms, code: self.code }
+        let Self { code, service_ms, status, .. } = *self;
+        Request { dyno, method: b"", path: b"", status, service_ms, code }
     }
 }
 
@@ -223,6 +231,7 @@ mod tests {
             encoding: Encoding::Identity,
             process_types: Arc::new(ProcessTypeFilter { process_types }),
             with_requests: true,
+            with_paths: true,
         }
     }
 

@@ -120,12 +120,13 @@ impl Service {
             encoding,
             process_types: self.watched(source.app)?.process_types.clone(),
             with_requests: self.traffic.is_on(),
+            with_paths: self.days.evidence.is_on(),
         })
     }
 
     fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: Batch) -> Response<ReplyBody> {
         let Source { app, ref drain } = *source;
-        let Batch { counts, mut events, observed, requests } = batch;
+        let Batch { counts, mut events, observed, requests, paths } = batch;
         let now = self.clock.now();
         self.metrics.surplus_events(app, self.rosters.admit(app, &mut events, now));
         // Most batches have no events, and need no place in the queue.
@@ -148,6 +149,7 @@ impl Service {
         for Observed { dyno, seen, at } in observed {
             self.days.book.add((app, dyno), &seen, at, now.wall);
         }
+        self.days.evidence.count(app, paths, now.wall);
         self.metrics.batch(app, &counts);
         self.drains.record_batch(app, &counts, now);
         if let Some(drain) = drain {

@@ -27,6 +27,7 @@ use crate::days::Days;
 use crate::drain_activity::DrainActivities;
 use crate::drain_tokens::DrainTokens;
 use crate::driver::{Command, Handle};
+use crate::evidence::EvidenceBook;
 use crate::http::Service;
 use crate::http::client_addr::Head;
 use crate::http::connection_state::ConnectionState;
@@ -90,7 +91,8 @@ async fn harness_with_queue(settings: &Settings, queue: usize) -> Harness {
 
 fn days(settings: &Settings) -> Days {
     let names = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
-    Days::new(SeriesBook::new(names, settings.keep_series, 1), None, settings.keep_series)
+    let books = (SeriesBook::new(names, settings.keep_series, 1), EvidenceBook::new(false));
+    Days::new(books, None, settings.keep_series)
 }
 
 /// An empty store. Paused time does not advance during a blocking task, so the store does not time out.

@@ -13,6 +13,7 @@ pub mod claims;
 mod database;
 mod dialect;
 pub mod error;
+pub mod evidence;
 pub mod history;
 mod past;
 mod queue;

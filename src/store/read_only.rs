@@ -6,7 +6,8 @@ use crate::config::settings::Database;
 use crate::store::database::{Access, Link};
 use crate::store::error::{StoreAway, StoreError};
 use crate::store::history::{self, Filter, Page};
-use crate::store::series;
+use crate::store::{evidence, series};
+use dynowarden_core::days::evidence::counts::WindowCounts;
 use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
@@ -52,6 +53,14 @@ impl ReadOnlyStore {
         since: Timestamp,
     ) -> Result<AppHistory, StoreAway> {
         self.link.within(limits::SERIES_WAIT, series::read(app, dyno, since, &self.link.read)).await
+    }
+
+    /// The requests of an app by endpoint, from `since` on.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn windows(&self, app: &AppName, since: Timestamp) -> Result<Vec<WindowCounts>, StoreAway> {
+        self.link.within(limits::SERIES_WAIT, evidence::read(app, since, &self.link.read)).await
     }
 
     pub async fn close(self) {

@@ -11,8 +11,8 @@ use tracing::warn;
 
 use crate::store::error::{Kind, StoreAway};
 use crate::store::rows::{Row, WriteContext, span_micros};
-use crate::store::series;
 use crate::store::state::StoreInner;
+use crate::store::{evidence, series};
 use dynowarden_core::limits;
 
 /// Writes until `end`, and then the remaining rows, once.
@@ -138,6 +138,7 @@ async fn prune(
         (OLD_GIVE_UPS, now.saturating_sub(2 * span_micros(limits::GIVE_UP_MAX))),
         (OLD_PAUSES, now),
         (series::OLD_HOURS, (wall - span_micros(shared.options.keep_series)).div_euclid(HOUR_MICROS)),
+        (evidence::OLD_WINDOWS, half_hour(wall - span_micros(limits::KEEP_EVIDENCE))),
         (OLD_HITS, wall.saturating_sub(span_micros(limits::INSTANCE_SPAN_MAX))),
     ]
     .into_iter()
@@ -155,6 +156,11 @@ async fn prune(
 }
 
 const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// The half hour of a time in microseconds.
+fn half_hour(micros: i64) -> i64 {
+    micros.div_euclid(HOUR_MICROS / 2)
+}
 
 /// A row's id is at most its start time, and not far below it.
 const OLD_DECISIONS: &str = "\

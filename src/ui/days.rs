@@ -12,6 +12,7 @@ use crate::ui::plot::{
     HEIGHT, Line, Range, Shown, WIDTH, common, height, line, path, peak, plot, top, y_axis,
 };
 use crate::ui::words::{count, moment};
+use dynowarden_core::days::evidence::suspects;
 use dynowarden_core::days::history::{AppHistory, Steps};
 use dynowarden_core::days::report::TypeReport;
 use dynowarden_core::days::step;
@@ -51,6 +52,10 @@ pub fn type_page(
         section.card.pad aria-labelledby="hours-title" {
             h2 id="hours-title" { "Requests by hour of the day" }
             (hours(report))
+        }
+        section.card.pad aria-labelledby="suspects-title" {
+            h2 id="suspects-title" { "Requests that make memory grow" }
+            (suspect_list(report))
         }
         section.card.pad aria-labelledby="facts-title" {
             h2 id="facts-title" { "What it rests on" }
@@ -107,6 +112,25 @@ fn facts(report: &TypeReport) -> Markup {
                     @if let Some(cost) = &size.cost_difference {
                         ", $" (format!("{:.2}", cost.cents as f64 / 100.0)) " more a " (cost.unit) " and dyno"
                     }
+                }
+            }
+        }
+    }
+}
+
+/// The endpoints that explain the growth of memory.
+fn suspect_list(report: &TypeReport) -> Markup {
+    let Some(sentence) = suspects::sentence(&report.suspects) else {
+        return html! { p.none { "No endpoint stands out: its requests explain no growth of memory." } };
+    };
+    html! {
+        p { (suspects::capitalised(&sentence)) "." }
+        dl.known {
+            @for suspect in &report.suspects {
+                dt { (suspect.method) " " (suspect.template) }
+                dd {
+                    (format!("{:.0} % of the growth, ", suspect.share * 100.0))
+                    "about " (suspect.kilobytes) " KB a request (" (suspect.confidence) ")"
                 }
             }
         }

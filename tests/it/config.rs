@@ -123,7 +123,7 @@ fn defaults_match_the_manual() {
     assert_eq!(settings.heroku.api_url, "https://api.heroku.com");
     assert_eq!(settings.heroku.request_timeout, Duration::from_secs(10));
     assert_eq!((settings.drain.body_bytes_max, settings.drain.connections_max), (8 << 20, 4096));
-    assert!(settings.drain.statistics && settings.notifiers.is_empty());
+    assert!(settings.drain.statistics && settings.drain.evidence && settings.notifiers.is_empty());
 
     assert!(!settings.defaults.dry_run);
     let policy = &settings.defaults.policy;

@@ -66,7 +66,14 @@ fn history(lines: &[(i64, Entry)]) -> AppHistory {
                 add(&Seen::Sample { instance, total: size(tenths), quota: size(quota) });
             }
             Entry::Request => {
-                let request = Request { dyno: WEB_1, status: Some(200), service_ms: Some(9), code: None };
+                let request = Request {
+                    dyno: WEB_1,
+                    status: Some(200),
+                    service_ms: Some(9),
+                    code: None,
+                    method: b"GET",
+                    path: b"/",
+                };
                 add(&Seen::Request(request));
             }
         }

@@ -155,6 +155,11 @@ mod memory {
     async fn parts_of_an_hour_add_up() {
         support::series::parts_of_an_hour_add_up(support::store::TestStore::memory()).await;
     }
+
+    #[tokio::test]
+    async fn requests_by_endpoint_are_kept() {
+        support::series::requests_by_endpoint_are_kept(support::store::TestStore::memory()).await;
+    }
 }
 
 mod sqlite {
@@ -178,6 +183,11 @@ mod sqlite {
     #[tokio::test]
     async fn old_hours_are_forgotten() {
         support::series::old_hours_are_forgotten(store()).await;
+    }
+
+    #[tokio::test]
+    async fn requests_by_endpoint_are_kept() {
+        support::series::requests_by_endpoint_are_kept(store()).await;
     }
 
     #[tokio::test]

@@ -31,4 +31,5 @@ mod samples;
 mod setup;
 mod simulation;
 mod store;
+mod suspects;
 mod wire;

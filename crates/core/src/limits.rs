@@ -931,6 +931,96 @@ pub const SERIES_STEPS_MAX: usize = 90 * 288;
 /// Dynos of one app in a report. At 4032 steps of 80 bytes, a hundred of them take 32 MB for two weeks.
 pub const REPORT_DYNOS_MAX: usize = 2_000;
 
+// === Evidence ===
+
+/// Places in the tree of an app's paths, with the root. Forty endpoints of three segments need a hundred; at
+/// 400 bytes each, all of them take about 90 KiB.
+pub const TEMPLATE_NODES_MAX: usize = 256;
+
+/// Places that are free after each ageing, so that a new endpoint finds room.
+pub const TEMPLATE_NODES_SPARE: usize = 32;
+
+/// Segments of a path that are told apart. What is deeper is `:rest`.
+pub const TEMPLATE_DEPTH_MAX: usize = 6;
+
+/// Bytes of a segment that may be a word of a route; a longer one is a token.
+pub const TEMPLATE_WORD_BYTES_MAX: usize = 40;
+
+/// Words of one place that may get a place of their own, and are counted until then.
+pub const TEMPLATE_CANDIDATES_MAX: usize = 16;
+/// See [`TEMPLATE_CANDIDATES_MAX`]. These are the root's, where strangers try most names.
+pub const TEMPLATE_ROOT_CANDIDATES_MAX: usize = 64;
+
+/// Requests that a word surely has before it is shown, and its share of the words next to it (one in so
+/// many). A word that was seen less may be a person's.
+pub const TEMPLATE_WORD_REQUESTS_MIN: u32 = 20;
+/// See [`TEMPLATE_WORD_REQUESTS_MIN`].
+pub const TEMPLATE_WORD_SHARE: u32 = 200;
+/// See [`TEMPLATE_WORD_REQUESTS_MIN`]. This is the share where most words are names.
+pub const TEMPLATE_VARIED_SHARE: u32 = 50;
+/// See [`TEMPLATE_WORD_REQUESTS_MIN`]. This is the share of all requests of the app: a rarer endpoint
+/// explains no leak.
+pub const TEMPLATE_APP_SHARE: u32 = 2000;
+
+/// The same for varying segments of one shape, which strangers can invent in any combination.
+pub const TEMPLATE_VARYING_REQUESTS_MIN: u32 = 4;
+/// See [`TEMPLATE_VARYING_REQUESTS_MIN`].
+pub const TEMPLATE_VARYING_SHARE: u32 = 1000;
+
+/// Windows of half an hour after which half of what was learned is forgotten: six hours.
+pub const TEMPLATES_AGE_WINDOWS: i64 = 12;
+
+/// Endpoints of an app that are counted apart, and one for all others.
+pub const ENDPOINTS_MAX: usize = 64;
+
+/// Dynos of an app whose requests are counted by endpoint: 256 bytes each. A leak shows in a hundred dynos as
+/// well as in more.
+pub const EVIDENCE_DYNOS_MAX: usize = 100;
+
+/// Counts of windows that were over when their lines came, before they are passed on: router lines are rarely
+/// late by more than seconds.
+pub const EVIDENCE_LATE_MAX: usize = 1024;
+
+/// Endpoints of one app in a report. Each stored window has at most [`ENDPOINTS_MAX`] of them, and they
+/// change slowly.
+pub const EVIDENCE_ENDPOINTS_MAX: usize = 1024;
+
+/// How long counts by endpoint are kept. The code that leaks changes with the releases of a week, and the
+/// weakest leak that can be named shows within three days.
+pub const KEEP_EVIDENCE: Duration = Duration::from_secs(7 * 86_400);
+
+/// The span whose endpoints a new process takes over, so that their names stay the same.
+pub const EVIDENCE_LEARNED: Duration = Duration::from_secs(12 * 3600);
+
+/// Windows of one dyno in a report: those of [`KEEP_EVIDENCE`].
+pub const EVIDENCE_WINDOWS_MAX: usize = 7 * 48;
+
+/// Bytes of paths that wait to be counted, of all apps together. They are counted within milliseconds; what
+/// finds no room is not counted.
+pub const EVIDENCE_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of one path that are looked at: more than the segments that are told apart can have.
+pub const EVIDENCE_PATH_BYTES_MAX: usize = 512;
+
+/// Requests that are counted before other tasks get their turn: a tenth of a millisecond.
+pub const EVIDENCE_AT_ONCE: usize = 1000;
+
+/// How often the counts of the present half hour are written.
+pub const EVIDENCE_WRITE_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// Windows that wait to be written, of all apps; some 1,000 bytes each. Past it the oldest is dropped and
+/// counted.
+pub const EVIDENCE_ROWS_WAITING_MAX: usize = 10_000;
+
+/// How long a report waits for requests that are being counted.
+pub const EVIDENCE_WAIT: Duration = Duration::from_secs(2);
+
+/// How often the suspects for messages are looked for, at most.
+pub const SUSPECTS_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// Hours of lines without which no endpoint is named: earlier, chance names the wrong one.
+pub const SUSPECTS_HOURS_MIN: f64 = 12.0;
+
 // === Page ===
 
 /// Points of one dyno's chart: a minute each, three hours.

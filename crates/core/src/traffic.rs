@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::codes::Code;
 use crate::detect::request::Request;
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, DynoName, ProcessType};
 use crate::limits;
 use crate::record::MemoryReading;
 
@@ -42,6 +42,11 @@ pub struct Figures {
 pub trait Readings {
     /// The figures of `dyno` in `span`; none if nothing is kept of it.
     fn read(&self, app: AppId, dyno: &DynoName, span: Span) -> Option<Figures>;
+
+    /// The requests that make the memory of a process type grow, as a sentence; none if that is not known.
+    fn suspects(&self, _app: AppId, _process_type: &ProcessType) -> Option<String> {
+        None
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -220,6 +225,8 @@ mod tests {
     fn request(status: u16, service_ms: u32, code: Option<&str>) -> Request<'static> {
         Request {
             dyno: DynoRef { process_type: "web", index: 1 },
+            method: b"GET",
+            path: b"/",
             status: Some(status),
             service_ms: Some(service_ms),
             code: code.map(|code| code.parse().expect(code)),

@@ -355,7 +355,7 @@ pub fn uniform(chance: &mut Chance, low: f64, high: f64) -> f64 {
     low + (high - low) * (chance.draw() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-fn log_uniform(chance: &mut Chance, low: f64, high: f64) -> f64 {
+pub(crate) fn log_uniform(chance: &mut Chance, low: f64, high: f64) -> f64 {
     uniform(chance, low.ln(), high.ln()).exp()
 }
 

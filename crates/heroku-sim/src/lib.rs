@@ -20,6 +20,8 @@ pub mod curve;
 #[cfg(feature = "server")]
 mod delivery;
 pub mod dyno;
+pub mod endpoint_paths;
+pub mod endpoints;
 pub mod fault;
 mod lifecycle;
 pub mod line;

@@ -35,6 +35,8 @@ pub enum FileError {
 struct Reader {
     apps: Vec<AppHistory>,
     roster: Roster,
+    /// Makes the history of an app.
+    empty: fn() -> AppHistory,
     /// Lines of no known form, or without a time.
     unread: u64,
 }
@@ -51,7 +53,9 @@ pub(super) fn read(
 ) -> Result<Vec<(AppName, AppHistory)>, FileError> {
     let configured = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
     let roster = Roster::new(args.app.clone(), configured);
-    let mut reader = Reader { apps: Vec::new(), roster, unread: 0 };
+    let counts = settings.drain.statistics && settings.drain.evidence;
+    let empty = if counts { AppHistory::with_evidence } else { AppHistory::default };
+    let mut reader = Reader { apps: Vec::new(), roster, empty, unread: 0 };
     for path in &args.files {
         let broken = |source| FileError::Read { file: path.clone(), source };
         let found = if path.as_os_str() == "-" {
@@ -69,6 +73,7 @@ pub(super) fn read(
             return Err(FileError::NoLog(path.clone()));
         }
     }
+    reader.apps.iter_mut().for_each(AppHistory::close_evidence);
     report_problems(&reader, err);
     let Reader { apps, roster, .. } = reader;
     Ok(apps.into_iter().enumerate().map(|(place, history)| (roster.app(place).clone(), history)).collect())
@@ -134,7 +139,7 @@ impl Reader {
     fn take(&mut self, entry: &Entry<'_>) {
         let Some(place) = self.roster.place(entry.system) else { return };
         if place >= self.apps.len() {
-            self.apps.resize_with(place + 1, AppHistory::default);
+            self.apps.resize_with(place + 1, self.empty);
         }
         let Some((dyno, seen)) = seen::read(&entry.line) else { return };
         match entry.at {

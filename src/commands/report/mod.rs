@@ -19,6 +19,7 @@ use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::days::report::{self, Surroundings, TypeReport};
 use dynowarden_core::days::size::{DynoSize, Tenancy};
 use dynowarden_core::ident::AppName;
+use dynowarden_core::limits;
 use dynowarden_core::time::earlier;
 
 pub struct Streams<'a> {
@@ -106,7 +107,11 @@ async fn from_store(
         };
         let mut apps = Vec::new();
         for app in names {
-            let history = store.series(&app, None, earlier(now, settings.keep_series)).await?;
+            let mut history = store.series(&app, None, earlier(now, settings.keep_series)).await?;
+            if settings.drain.statistics && settings.drain.evidence {
+                let since = earlier(now, settings.keep_series.min(limits::KEEP_EVIDENCE));
+                store.windows(&app, since).await?.iter().for_each(|window| history.add_window(window));
+            }
             apps.push((app, history));
         }
         Ok::<_, StoreAway>(apps)

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use dynowarden_core::days::evidence::suspects;
 use dynowarden_core::days::report::{HoursToQuota, TypeReport};
 use dynowarden_core::days::size::RightSize;
 use dynowarden_core::days::verdict::Verdict;
@@ -53,6 +54,9 @@ fn one(report: &TypeReport, is_unicode: bool, out: &mut dyn Write) -> io::Result
     }
     if let Some(size) = &report.right_size {
         fact("right size", spelled_size(size))?;
+    }
+    if let Some(text) = suspects::sentence(&report.suspects) {
+        fact("suspects", text)?;
     }
     if report.charts.memory.iter().any(Option::is_some) {
         let chart = chart(&report.charts.memory, 1.2, is_unicode);

@@ -19,6 +19,7 @@ pub mod promises;
 pub mod scenario;
 pub mod slow_dynos;
 pub mod store;
+pub mod suspects;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZero;

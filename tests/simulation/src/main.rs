@@ -2,7 +2,8 @@
 //!
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
 //! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each,
-//! `--policies 8` what rules on days save, over 17 days of eight apps a row.
+//! `--policies 8` what rules on days save, over 17 days of eight apps a row, `--suspects RUNS` how often the
+//! endpoint that leaks is named.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -34,6 +35,9 @@ struct Options {
     /// Measure rules on days with this many apps a row instead, and fail if a bound is missed.
     #[arg(long, value_name = "APPS")]
     policies: Option<u64>,
+    /// Measure how often the endpoint that leaks is named instead, with this many runs a cell.
+    #[arg(long, value_name = "RUNS")]
+    suspects: Option<u64>,
     /// Continue after a failed seed, and print only each failure.
     #[arg(long)]
     all: bool,
@@ -50,6 +54,10 @@ fn main() -> ExitCode {
         let (text, is_well) = dynowarden_simulation::policy_figures::report(apps);
         print!("{text}");
         return if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if let Some(runs) = options.suspects {
+        print!("{}", dynowarden_simulation::suspects::report(runs));
+        return ExitCode::SUCCESS;
     }
     if let Some(seed) = options.seed {
         return match dynowarden_simulation::run(seed, day, options.timeline) {

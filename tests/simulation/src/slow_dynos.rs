@@ -89,7 +89,10 @@ impl Minutes {
                 let dyno = DynoRef { process_type: "web", index };
                 let second = uniform(&mut self.chance, 0.0, 60.0) as u64;
                 let at = Duration::from_secs(self.minute * 60 + second.min(59));
-                self.traffic[place].request(&Request { dyno, status: Some(200), service_ms, code: None }, at);
+                self.traffic[place].request(
+                    &Request { dyno, status: Some(200), service_ms, code: None, method: b"GET", path: b"/" },
+                    at,
+                );
             }
             if let Some(median) = self.traffic[place].median_ms(self.minute) {
                 medians.push((DynoName::new(web(), index), median));

@@ -24,6 +24,7 @@ use dynowarden::days::Days;
 use dynowarden::drain_activity::DrainActivities;
 use dynowarden::drain_tokens::DrainTokens;
 use dynowarden::driver::{Command, Handle};
+use dynowarden::evidence::EvidenceBook;
 use dynowarden::http::Service;
 use dynowarden::http::connection;
 use dynowarden::http::connection_state::{ConnectionState, Phase};
@@ -145,7 +146,11 @@ impl TestServer {
         let keep = settings.keep_series;
         let context = Context {
             clock,
-            days: Arc::new(Days::new(SeriesBook::new(names, keep, 1), None, keep)),
+            days: Arc::new(Days::new(
+                (SeriesBook::new(names, keep, 1), EvidenceBook::new(false)),
+                None,
+                keep,
+            )),
             drains: Arc::new(DrainActivities::new(settings.apps.len())),
             handle: Handle::new(sender),
             metrics: Arc::new(Metrics::new(settings.apps.iter().map(|app| &app.plan))),

@@ -16,6 +16,7 @@ pub mod crashes;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod engine_ops;
+pub mod evidence_oracle;
 #[cfg(feature = "daemon")]
 pub mod fixtures;
 #[cfg(feature = "daemon")]

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use dynowarden::store::evidence::WindowRow;
 use dynowarden::store::series::HourRow;
+use dynowarden_core::days::evidence;
+use dynowarden_core::days::evidence::counts::{Endpoint, WindowCounts};
+use dynowarden_core::days::evidence::ledger::Ledger;
+use dynowarden_core::days::evidence::method::Method;
 use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::days::pack::{Hour, pack};
 use dynowarden_core::days::step::Step;
@@ -76,6 +81,50 @@ pub async fn parts_of_an_hour_add_up(test: TestStore) {
     let other = "other".parse().expect("an app");
     assert_eq!(store.series(&other, None, start()).await.expect("a store").heard().len(), 0);
     store.close().await;
+}
+
+/// Half an hour of requests of `web.1`.
+fn window(window: i64, part: i64, count: u32) -> WindowRow {
+    let endpoints = vec![Endpoint { method: Method::Post, template: "/orders/:id/import".into() }];
+    let counts = WindowCounts { window, endpoints, dynos: vec![(dyno("web.1"), vec![(0, 1), (1, count)])] };
+    WindowRow { app: acme(), window, part, packed: evidence::pack::pack(&counts) }
+}
+
+/// Parts of half an hour add up, whoever writes them, and a part that is written again replaces itself. Old
+/// ones are deleted.
+pub async fn requests_by_endpoint_are_kept(test: TestStore) {
+    let store = test.open().await;
+    let first = first_hour() * 2;
+    for (part, count) in [(1, 10), (2, 30), (1, 20)] {
+        store.save_windows(&[window(first, part, count)]).await.expect("a store");
+    }
+    store.save_windows(&[window(first - 400, 3, 1), window(first - 1, 4, 7)]).await.expect("a store");
+    let read = || async { store.windows(&acme(), earlier(start(), Duration::from_secs(90 * 86_400))).await };
+    let mut ledger = Ledger::default();
+    read().await.expect("a store").iter().for_each(|window| ledger.add(window));
+    assert_eq!(ledger.counts(&dyno("web.1"), first), Some(&vec![(0, 2), (1, 50)]));
+    assert_eq!(ledger.endpoint(1).map(|endpoint| &*endpoint.template), Some("/orders/:id/import"));
+    assert_eq!(store.windows(&acme(), start()).await.expect("a store").len(), 2);
+    let other = "other".parse().expect("an app");
+    assert_eq!(store.windows(&other, start()).await.expect("a store").len(), 0);
+    if test.outlives {
+        store.close().await;
+        let store = test.open().await;
+        store.confirm_clock(start());
+        let pruned = async {
+            while store
+                .windows(&acme(), earlier(start(), Duration::from_secs(90 * 86_400)))
+                .await
+                .expect("a store")
+                .len()
+                > 3
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(crate::daemon::PATIENCE, pruned).await.expect("pruned");
+        store.close().await;
+    }
 }
 
 /// Old hours are deleted.

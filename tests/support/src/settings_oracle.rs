@@ -273,6 +273,7 @@ fn check_written_again(settings: &Settings) {
     add("drain.max_body", quoted(&spell_bytes(settings.drain.body_bytes_max as u64)));
     add("drain.max_connections", settings.drain.connections_max.to_string());
     add("drain.statistics", settings.drain.statistics.to_string());
+    add("drain.evidence", settings.drain.evidence.to_string());
     if let Some(silent) = settings.drain.silent_after {
         add("drain.silent_after", span(silent));
     }
@@ -298,7 +299,8 @@ fn check_written_again(settings: &Settings) {
     let values = |settings: &Settings| {
         let apps: Vec<_> = settings.apps.iter().map(|app| (&app.plan, &app.drain_tokens)).collect();
         let Settings { listen, port, drain, heroku, store_keep, keep_series, .. } = settings;
-        let drain = (drain.body_bytes_max, drain.connections_max, drain.statistics, drain.silent_after);
+        let switches = (drain.statistics, drain.evidence);
+        let drain = (drain.body_bytes_max, drain.connections_max, switches, drain.silent_after);
         format!(
             "{apps:?} {listen} {port} {drain:?} {} {:?} {store_keep:?} {keep_series:?}",
             heroku.api_url, heroku.request_timeout

@@ -81,7 +81,14 @@ mod tests {
                 continue;
             }
             for _ in 0..if (3..6).contains(&hour) { 1 } else { 10 } {
-                let request = Request { dyno: WEB_1, status: Some(200), service_ms: Some(9), code: None };
+                let request = Request {
+                    dyno: WEB_1,
+                    status: Some(200),
+                    service_ms: Some(9),
+                    code: None,
+                    method: b"GET",
+                    path: b"/",
+                };
                 history.add(Some(WEB_1), &Seen::Request(request), at);
             }
             if minute % 1440 == 0 && cycled_at.is_some() {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::days::evidence::counts::{AppCounts, WindowCounts, window_of};
+use crate::days::evidence::ledger::Ledger;
 use crate::days::pack::Hour;
 use crate::days::seen::Seen;
 use crate::days::step::{self, MarkKind, STEPS_PER_HOUR, Step};
@@ -20,6 +22,10 @@ pub struct AppHistory {
     dynos: BTreeMap<DynoName, DynoSteps>,
     /// Lines of dynos past the limit.
     dropped: u64,
+    /// Requests by endpoint.
+    ledger: Ledger,
+    /// Those of lines that were added one by one, until they are in the ledger; none if they are not counted.
+    counts: Option<Box<AppCounts>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -38,6 +44,11 @@ pub struct Release {
 // === impl AppHistory ===
 
 impl AppHistory {
+    /// An empty one, which also counts requests by endpoint.
+    pub fn with_evidence() -> Self {
+        Self { counts: Some(Box::default()), ..Self::default() }
+    }
+
     /// Adds what a line of this app showed.
     pub fn add(&mut self, dyno: Option<DynoRef<'_>>, seen: &Seen<'_>, at: Timestamp) {
         let index = step::step_of(at);
@@ -46,12 +57,35 @@ impl AppHistory {
             step.add(seen, &mut None, at);
             return bound(&mut self.app);
         };
-        let Some(of_dyno) = self.of(dyno) else {
+        let Some(name) = self.name_of(dyno) else {
             self.dropped += 1;
             return;
         };
+        let of_dyno = self.dynos.entry(name.clone()).or_default();
         of_dyno.steps.entry(index).or_default().add(seen, &mut of_dyno.instance, at);
         bound(&mut of_dyno.steps);
+        if let (Seen::Request(request), Some(counts)) = (seen, &mut self.counts) {
+            counts.add(&name, request, at);
+            counts.take_done().iter().for_each(|window| self.ledger.add(window));
+        }
+    }
+
+    /// Adds requests by endpoint from the store.
+    pub fn add_window(&mut self, counts: &WindowCounts) {
+        self.ledger.add(counts);
+    }
+
+    /// Ends the counting of lines that were added one by one.
+    pub fn close_evidence(&mut self) {
+        if let Some(counts) = &mut self.counts {
+            counts.close_all();
+            counts.take_done().iter().for_each(|window| self.ledger.add(window));
+        }
+    }
+
+    /// Requests by endpoint.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Adds an hour from the store, numbered from the epoch; without a dyno, of the app as a whole.
@@ -59,8 +93,8 @@ impl AppHistory {
         let first = number.saturating_mul(STEPS_PER_HOUR);
         let steps = match dyno {
             None => &mut self.app,
-            Some(dyno) => match self.of(dyno) {
-                Some(of_dyno) => &mut of_dyno.steps,
+            Some(dyno) => match self.name_of(dyno) {
+                Some(name) => &mut self.dynos.entry(name).or_default().steps,
                 None => return self.dropped += 1,
             },
         };
@@ -80,6 +114,7 @@ impl AppHistory {
             dyno.steps = dyno.steps.split_off(&first);
         }
         self.dynos.retain(|_, dyno| !dyno.steps.is_empty());
+        self.ledger.forget_before(window_of(at));
     }
 
     /// The process types that have lines, in order.
@@ -130,7 +165,8 @@ impl AppHistory {
         self.dropped
     }
 
-    fn of(&mut self, dyno: DynoRef<'_>) -> Option<&mut DynoSteps> {
+    /// The name of a dyno, if there is room for it.
+    fn name_of(&self, dyno: DynoRef<'_>) -> Option<DynoName> {
         // The names of one type share their text.
         let known = self.dynos.keys().find(|name| name.process_type().as_str() == dyno.process_type);
         let process_type = match known {
@@ -139,7 +175,7 @@ impl AppHistory {
         };
         let name = DynoName::new(process_type, dyno.index);
         let has_room = self.dynos.len() < limits::REPORT_DYNOS_MAX || self.dynos.contains_key(&name);
-        has_room.then(|| self.dynos.entry(name).or_default())
+        has_room.then_some(name)
     }
 }
 

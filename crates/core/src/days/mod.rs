@@ -3,6 +3,7 @@
 //! - `seen` reads a line; `step` adds it to five minutes of one dyno; `pack` makes an hour of steps small.
 //! - `history` holds the steps of one app, from the store or from files.
 //! - `life` cuts a dyno's steps into lives, `growth` measures how fast each one grew, and `verdict` judges.
+//! - `evidence` counts requests by endpoint, and finds those that explain the growth of memory.
 //! - `peers` compares the service times of the dynos of one type.
 //! - `proof` counts the lives that went over the quota, for rules that ask for it.
 //! - `quiet` finds the hours with the fewest requests, `size` the dyno size that would do.
@@ -14,6 +15,7 @@
 //! the answer is that it is unknown.
 
 pub mod cycles;
+pub mod evidence;
 pub mod growth;
 pub mod history;
 pub mod life;

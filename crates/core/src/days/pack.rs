@@ -228,7 +228,7 @@ fn unpack_mark(rest: &mut &[u8]) -> Result<Mark, PackError> {
 
 // === varints ===
 
-fn put(mut value: u64, out: &mut Vec<u8>) {
+pub(super) fn put(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -236,13 +236,13 @@ fn put(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-fn take_byte(rest: &mut &[u8]) -> Result<u8, PackError> {
+pub(super) fn take_byte(rest: &mut &[u8]) -> Result<u8, PackError> {
     let (&first, tail) = rest.split_first().ok_or(PackError)?;
     *rest = tail;
     Ok(first)
 }
 
-fn take_long(rest: &mut &[u8]) -> Result<u64, PackError> {
+pub(super) fn take_long(rest: &mut &[u8]) -> Result<u64, PackError> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let byte = take_byte(rest)?;
@@ -254,7 +254,7 @@ fn take_long(rest: &mut &[u8]) -> Result<u64, PackError> {
     Err(PackError)
 }
 
-fn take<T: TryFrom<u64>>(rest: &mut &[u8]) -> Result<T, PackError> {
+pub(super) fn take<T: TryFrom<u64>>(rest: &mut &[u8]) -> Result<T, PackError> {
     T::try_from(take_long(rest)?).map_err(|_| PackError)
 }
 

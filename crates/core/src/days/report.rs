@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::calendar::{QuietHours, Window};
+use crate::days::evidence::suspects::{self, Suspect};
 use crate::days::growth;
 use crate::days::history::{AppHistory, Steps};
 use crate::days::life::{self, Ended, Life};
@@ -67,17 +68,6 @@ pub struct Restarts {
     pub not_helped: usize,
 }
 
-/// An endpoint whose requests explain the growth of memory.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Suspect {
-    pub method: String,
-    pub template: String,
-    /// The part of the growth that it explains, from 0 to 1.
-    pub share: f64,
-    /// `strong` or `weak`.
-    pub confidence: &'static str,
-}
-
 /// Figures for charts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Charts {
@@ -124,6 +114,17 @@ pub fn judgements(history: &AppHistory) -> Vec<(ProcessType, Judgement)> {
         (process_type.clone(), verdict::judge(&lives_of(history, process_type), hours))
     });
     judged.collect()
+}
+
+/// The requests that make the memory of each process type grow, as a sentence, where that is known.
+pub fn suspects_of(history: &AppHistory) -> Vec<(ProcessType, String)> {
+    let types = history.process_types();
+    let named = types.into_iter().filter_map(|process_type| {
+        let hours = hours_of(&heard_of(history, process_type));
+        let suspects = suspects::suspects(history, &lives_of(history, process_type), hours);
+        Some((process_type.clone(), suspects::sentence(&suspects)?))
+    });
+    named.collect()
 }
 
 /// The steps in which lines of a process type arrived.
@@ -180,7 +181,7 @@ fn report(
         quiet_hours: histogram.quiet_hours(&around.zone).map(|hours| QuietHoursView::new(&hours)),
         restarts: restarts(&lives),
         right_size: right_size(process_type, &lives, &judgement, around),
-        suspects: Vec::new(),
+        suspects: suspects::suspects(history, &lives, data_hours),
         unknown_because: judgement.unknown_because,
         charts: Charts { hours: histogram.rates.to_vec(), memory: memory_chart(&dynos) },
     }

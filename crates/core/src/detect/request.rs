@@ -4,21 +4,41 @@
 //! every line. So it is read only where statistics are wanted, costs no allocation, and a line with anything
 //! odd is not counted.
 
+use std::fmt;
+
 use crate::codes::{Code, Family};
 use crate::ident::DynoRef;
 use crate::wire::line::Line;
 use crate::wire::logfmt;
 
 /// One request, as the router reports it (heroku.md §2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Request<'b> {
     pub dyno: DynoRef<'b>,
+    /// `method=`, or nothing.
+    pub method: &'b [u8],
+    /// `path=` with its query, or nothing. Its escapes are not decoded. It is the user's own data, which
+    /// nothing may keep or show.
+    pub path: &'b [u8],
     /// `status=`, if present.
     pub status: Option<u16>,
     /// `service=` in milliseconds, if present.
     pub service_ms: Option<u32>,
     /// `code=`, if the router reports an error.
     pub code: Option<Code>,
+}
+
+// A path never reaches a log.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dyno, method: _, path: _, status, service_ms, code } = self;
+        f.debug_struct("Request")
+            .field("dyno", dyno)
+            .field("status", status)
+            .field("service_ms", service_ms)
+            .field("code", code)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Parses the request in `line` if it is a router line about a dyno.
@@ -28,10 +48,12 @@ pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
     if (line.app, line.procid) != (b"heroku", b"router") {
         return None;
     }
-    let keys = ["code", "dyno", "service", "status"];
-    let [code, dyno, service, status] = logfmt::values(line.msg.trim_ascii_end(), keys).ok()?;
+    let keys = ["code", "dyno", "method", "path", "service", "status"];
+    let [code, dyno, method, path, service, status] = logfmt::values(line.msg.trim_ascii_end(), keys).ok()?;
     Some(Request {
         dyno: DynoRef::parse(dyno?)?,
+        method: method.unwrap_or_default(),
+        path: path.unwrap_or_default(),
         status: status.and_then(number).and_then(|status| u16::try_from(status).ok()),
         service_ms: service.and_then(|text: &[u8]| number(text.strip_suffix(b"ms")?)),
         code: code.and_then(router_code),
@@ -64,6 +86,8 @@ mod tests {
         let line = Line::shown(at, source.0.as_bytes(), source.1.as_bytes(), msg.as_bytes());
         let expect = expect.map(|(dyno, status, service_ms, code)| Request {
             dyno: DynoRef::parse(dyno.as_bytes()).expect(dyno),
+            method: request(&line).map(|read| read.method).unwrap_or_default(),
+            path: request(&line).map(|read| read.path).unwrap_or_default(),
             status,
             service_ms,
             code: code.map(|code| code.parse().expect(code)),
@@ -95,11 +119,27 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_a_method_and_a_path() {
+        let read = |msg: &'static str| {
+            let at = b"2025-08-08T06:59:08.592108+00:00";
+            let line = Line::shown(at, b"heroku", b"router", msg.as_bytes());
+            let read = request(&line).expect("a request");
+            assert!(!format!("{read:?}").contains("secret"), "{read:?}");
+            (read.method, read.path)
+        };
+        let msg = "at=info method=POST path=\"/a\\\"b?secret=1\" host=a.example dyno=web.1 status=200";
+        assert_eq!(read(msg), (&b"POST"[..], &b"/a\\\"b?secret=1"[..]));
+        assert_eq!(read("at=info method=GET path=/secret dyno=web.1"), (&b"GET"[..], &b"/secret"[..]));
+        assert_eq!(read("at=info dyno=web.1 status=200"), (&b""[..], &b""[..]));
+    }
+
+    #[test]
     fn odd_lines_and_those_of_other_sources_do_not_count() {
         let line = "at=info dyno=web.1 service=3ms status=200";
         check(("app", "router"), line, None);
         check(("heroku", "web.1"), line, None);
         check(ROUTER, "at=error code=H14 dyno= connect= service= status=503", None);
+        check(ROUTER, "at=info path=\"/\" path=\"/x\" dyno=web.1 service=3ms status=200", None);
         check(ROUTER, "at=info path=\"/\" dyno=web.9 dyno=web.1 service=3ms status=200", None);
         check(ROUTER, "at=info path=\"/\" dyno=web.1 service=3ms status=200 status=500", None);
         check(

@@ -160,6 +160,21 @@ impl DynoIncident {
         }
     }
 
+    /// The message, with the requests that make memory grow where a person has to find the leak now.
+    pub(super) fn message_with_suspects(
+        &mut self,
+        (kind, phase): (Kind, Phase),
+        app: &WatchedApp,
+        readings: &dyn Readings,
+        now: Now,
+    ) -> Message {
+        let mut message = self.message(kind, phase, app, now);
+        if let (Kind::GiveUp, Some(process_type)) = (kind, &self.process_type) {
+            message.body.extend(readings.suspects(self.app, process_type));
+        }
+        message
+    }
+
     pub(super) fn message(&mut self, kind: Kind, phase: Phase, app: &WatchedApp, now: Now) -> Message {
         let mut dynos: Vec<DynoReport> =
             self.dynos.iter().map(|(name, dyno)| dyno.report(name.as_ref(), now.mono)).collect();

@@ -365,7 +365,7 @@ impl Incidents {
             let app = &self.plan.apps[incident.app.0 as usize];
             let stands = incident.stands();
             if let Some((kind, phase)) = incident.schedule.take_due(&self.plan, stands, now.mono) {
-                self.messages.push(incident.message(kind, phase, app, now));
+                self.messages.push(incident.message_with_suspects((kind, phase), app, readings, now));
             }
             if incident.is_over(app.watch_for, self.plan.window, now.mono) {
                 over.push(*id);

@@ -9,7 +9,7 @@ use crate::api::{ApiError, DynoInfo};
 use crate::days::verdict::Verdict;
 use crate::event::{DynoState, Megabytes};
 use crate::health::alert::HealthAlert;
-use crate::ident::{AppId, DynoName};
+use crate::ident::{AppId, DynoName, ProcessType};
 use crate::incident::kind::Kind;
 use crate::incident::message::Message;
 use crate::incident::{Incidents, Input, Plan, WatchedApp};
@@ -37,12 +37,18 @@ struct Fixed {
     after: Figures,
     /// When the traffic changes from before to after.
     turn: HashMap<DynoName, Duration>,
+    suspects: Option<&'static str>,
 }
 
 impl Readings for Fixed {
     fn read(&self, _: AppId, dyno: &DynoName, span: Span) -> Option<Figures> {
         let is_after = self.turn.get(dyno).is_some_and(|turn| span.from >= *turn);
         Some(if is_after { self.after } else { self.before })
+    }
+
+    fn suspects(&self, app: AppId, process_type: &ProcessType) -> Option<String> {
+        let is_known = app == AppId(0) && process_type.as_str() == "web";
+        self.suspects.filter(|_| is_known).map(str::to_owned)
     }
 }
 
@@ -105,8 +111,15 @@ impl Story {
             p95: Some(Duration::from_millis(180)),
             memory: Some(memory(21_000, 410)),
         };
-        let traffic = Fixed { before, after, turn: HashMap::new() };
+        let traffic = Fixed { before, after, turn: HashMap::new(), suspects: None };
         Self { incidents: Incidents::new(plan, now), now, messages: Vec::new(), release: None, traffic }
+    }
+
+    /// What is known of the requests that make memory grow.
+    #[cfg(test)]
+    pub(crate) fn suspects(&mut self, sentence: &'static str) -> &mut Self {
+        self.traffic.suspects = Some(sentence);
+        self
     }
 
     /// Advances time, deadline by deadline.

@@ -10,7 +10,7 @@ use crate::days::verdict::{Judgement, Verdict};
 use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, ProcessType};
 use crate::incident::kind::Kind;
-use crate::incident::message::{Improved, Phase};
+use crate::incident::message::{Improved, Message, Phase};
 use crate::incident::stories::{Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
@@ -110,6 +110,20 @@ fn a_failed_restart_is_loud_and_repeated_until_it_is_back() {
             " 30480s   closed recovered       acme web.1: back after 8h 23m, and it helped",
         ],
     );
+}
+
+#[test]
+fn a_person_who_has_to_find_the_leak_learns_of_suspects() {
+    const SENTENCE: &str =
+        "Requests to POST /orders/:id/import explain most of the growth of memory, about 100 KB each.";
+    let mut story = Story::new();
+    story.suspects(SENTENCE).give_up(1).wait(minutes(30));
+    let [message] = story.messages.as_slice() else { panic!("{:?}", story.messages) };
+    assert_eq!(message.body.last().map(String::as_str), Some(SENTENCE), "{message:?}");
+    let mut story = Story::new();
+    story.suspects(SENTENCE).error(0).restart(1).wait(minutes(30));
+    let is_in = |message: &Message| message.body.iter().any(|text| text.contains("growth"));
+    assert!(!story.messages.is_empty() && !story.messages.iter().any(is_in), "{:?}", story.messages);
 }
 
 #[test]
@@ -663,7 +677,7 @@ proptest! {
         assert_eq!(story.next_deadline(), None, "{:#?}", story.timeline());
         // Every opened incident was closed, if its end is to be reported.
         for opened in story.messages.iter().filter(|message| message.phase == Phase::Opened) {
-            let is_closed = |message: &&crate::incident::message::Message| {
+            let is_closed = |message: &&Message| {
                 message.incident == opened.incident && message.phase == Phase::Closed
             };
             let may_end_untold = opened.kind.is_loud()
