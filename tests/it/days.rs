@@ -52,7 +52,14 @@ impl Log {
             self.at += i64::from(SAMPLE_SECONDS);
             let total = Megabytes { hundredths: (share * QUOTA.hundredths as f64) as u64 };
             self.say(&Seen::Sample { instance, total, quota: QUOTA });
-            let request = Request { dyno: WEB_1, status: Some(200), service_ms: Some(80), code: None };
+            let request = Request {
+                dyno: WEB_1,
+                status: Some(200),
+                service_ms: Some(80),
+                code: None,
+                method: None,
+                path: None,
+            };
             // One in fifty keeps the pattern, in a fiftieth of the time.
             owed += requests;
             (0..owed / 50).for_each(|_| self.say(&Seen::Request(request)));

@@ -223,6 +223,8 @@ mod tests {
             status: Some(status),
             service_ms: Some(service_ms),
             code: code.map(|code| code.parse().expect(code)),
+            method: None,
+            path: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! odd is not counted.
 
 use crate::codes::{Code, Family};
+use crate::detect::router_line::{self, RouterLine};
 use crate::ident::DynoRef;
 use crate::wire::line::Line;
 use crate::wire::logfmt;
@@ -19,6 +20,10 @@ pub struct Request<'b> {
     pub service_ms: Option<u32>,
     /// `code=`, if the router reports an error.
     pub code: Option<Code>,
+    /// `method=`, if the line has it once.
+    pub method: Option<&'b [u8]>,
+    /// `path=` with its query, inside the quotes and with its escapes, if the line has it once.
+    pub path: Option<&'b [u8]>,
 }
 
 /// Parses the request in `line` if it is a router line about a dyno.
@@ -28,10 +33,23 @@ pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
     if (line.app, line.procid) != (b"heroku", b"router") {
         return None;
     }
-    let keys = ["code", "dyno", "service", "status"];
-    let [code, dyno, service, status] = logfmt::values(line.msg.trim_ascii_end(), keys).ok()?;
+    let msg = line.msg.trim_ascii_end();
+    let (code, dyno, service, status, method, path) = match router_line::in_order(msg) {
+        Some(RouterLine { code, dyno, service, status, method, path, .. }) => {
+            (code, Some(dyno), Some(service), Some(status), Some(method), Some(path))
+        }
+        None => {
+            let keys = ["code", "dyno", "service", "status"];
+            let [code, dyno, service, status] = logfmt::values(msg, keys).ok()?;
+            // A client may repeat these two: then they say nothing, and the rest counts all the same.
+            let once = |key| logfmt::values(msg, [key]).ok().and_then(|[value]| value);
+            (code, dyno, service, status, once("method"), once("path"))
+        }
+    };
     Some(Request {
         dyno: DynoRef::parse(dyno?)?,
+        method,
+        path,
         status: status.and_then(number).and_then(|status| u16::try_from(status).ok()),
         service_ms: service.and_then(|text: &[u8]| number(text.strip_suffix(b"ms")?)),
         code: code.and_then(router_code),
@@ -67,8 +85,11 @@ mod tests {
             status,
             service_ms,
             code: code.map(|code| code.parse().expect(code)),
+            method: None,
+            path: None,
         });
-        assert_eq!(request(&line), expect, "{msg}");
+        let read = request(&line).map(|request| Request { method: None, path: None, ..request });
+        assert_eq!(read, expect, "{msg}");
     }
 
     const ROUTER: (&str, &str) = ("heroku", "router");
@@ -92,6 +113,24 @@ mod tests {
             "at=error code=H18 dyno=web.1 service= status=",
             Some(("web.1", None, None, Some("H18"))),
         );
+    }
+
+    #[test]
+    fn a_method_and_a_path_are_read_if_they_are_there_once() {
+        let read = |msg: &str| {
+            let line = Line::shown(b"", b"heroku", b"router", msg.as_bytes());
+            let text = |text: Option<&[u8]>| text.map(|text| String::from_utf8_lossy(text).into_owned());
+            request(&line).map(|request| (text(request.method), text(request.path))).expect("a request")
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let rest = "host=a.herokuapp.com request_id=59da6323-2bc4-4143-8677-cc66ccfb115f fwd=\"181.167.87.140\" \
+                    dyno=web.1 connect=0ms service=3ms status=200 bytes=6979";
+        let usual = format!("at=info method=GET path=\"/a?b=c d\" {rest} protocol=https");
+        assert_eq!(read(&usual), (some("GET"), some("/a?b=c d")));
+        let escaped = format!("at=info method=GET path=\"/a\\\"\" {rest}");
+        assert_eq!(read(&escaped), (some("GET"), some("/a\\\"")));
+        assert_eq!(read("at=info path=/a dyno=web.1 method=PUT"), (some("PUT"), some("/a")));
+        assert_eq!(read("at=info path=/a dyno=web.1 path=/b method="), (some(""), None));
     }
 
     #[test]
