@@ -5,8 +5,8 @@
 //! - `wire`: all lines of the batch, checked; `wire_and_detect`: and their meaning;
 //! - `glance`: the first look alone; `reader`: the events of the batch, as the daemon reads them;
 //!   `with_statistics`: and what its platform lines say of requests and dynos.
-//! - `tricks`: lines of one kind, each kind for one trick of the reader. `full` reads the same lines without a
-//!   first look, and `requests` reads router lines with method and path.
+//! - `tricks`: lines of one kind, each kind for one trick of the reader. `full` reads the same lines without
+//!   a first look, and `requests` reads router lines with method and path.
 //!
 //! Times of one run can be compared with its `floor`, and not with those of another run.
 //!

@@ -59,6 +59,7 @@ impl Service {
             DrainAccess::Unauthorized => {
                 let refusal = reply::unauthorized(reply::BASIC_CHALLENGE);
                 // Never 429: logplex would send the batch three more times.
+                let shown = shown.or_else(|| auth::basic(&head.headers));
                 return match self.count_wrong_password(head, shown.as_ref()) {
                     Ok(()) => refuse_unread(&body, refusal),
                     Err(_wait) => reply::closing(reply::delayed(refusal)),
@@ -89,8 +90,19 @@ impl Service {
         {
             return self.refuse_batch(app, error.into());
         }
-        let source = Source { app, drain };
-        let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
+        self.deliver(&Source { app, drain }, encoding, head, packed).await
+    }
+
+    /// Reads a batch and reports it, unless it was delivered before.
+    async fn deliver(
+        &self,
+        source: &Source,
+        encoding: Encoding,
+        head: &Head,
+        packed: Bytes,
+    ) -> Response<ReplyBody> {
+        let app = source.app;
+        let claim = match self.frame_ids.begin(source, frame_id(&head.headers), self.clock.now()) {
             Delivery::New(claim) => claim,
             Delivery::Duplicate => {
                 self.metrics.repeated_batch(app);
@@ -100,9 +112,9 @@ impl Service {
             // The first delivery may still be rejected; only this one would then be left.
             Delivery::InProgress => return reply::overloaded(),
         };
-        let Some(reading) = self.reading(&source, encoding) else { return reply::not_found() };
+        let Some(reading) = self.reading(source, encoding) else { return reply::not_found() };
         match self.batches.read(&reading, packed).await {
-            Ok(batch) => self.report(&source, claim, batch),
+            Ok(batch) => self.report(source, claim, batch),
             Err(error) => self.refuse_batch(app, error),
         }
     }

@@ -51,7 +51,7 @@ struct Fed {
 }
 
 impl Encoding {
-    /// Whether a body of so many bytes is read as soon as it has come, by the thread that serves its connection.
+    /// Whether a body of so many bytes is read as soon as it has come, by the thread of its connection.
     pub fn is_read_at_once(self, bytes: usize) -> bool {
         self == Self::Identity && bytes <= limits::UNPACK_AT_ONCE_BYTES
     }

@@ -84,9 +84,9 @@ pub fn fact<'b>(line: &Line<'b>) -> Result<Option<Fact<DynoRef<'b>>>, DetectErro
     }
 }
 
-/// Whether the line obviously means nothing: an app's own line, whose text is not even looked at, the router's
-/// line about an answered request, or a dyno's line about its load. The first two are nine lines in ten, and
-/// [`glances`](crate::glance::glances) has skipped nearly all of them before this.
+/// Whether the line obviously means nothing: an app's own line, whose text is not even looked at, the
+/// router's line about an answered request, or a dyno's line about its load. The first two are nine lines in
+/// ten, and [`glances`](crate::glance::glances) has skipped nearly all of them before this.
 #[inline]
 fn is_silent(line: &Line<'_>) -> bool {
     match (line.app, line.procid) {

@@ -4,11 +4,11 @@
 //! to the engine, but the full parsers split six fields to find that out. The glance compares a few words of
 //! eight octets at the places where logplex puts the header, and skips the frame if all of them fit.
 //!
-//! It relies on nothing that a sender could choose. It skips a frame only if these octets alone prove that the
-//! full parsers would read a good line and find no event in it:
+//! It relies on nothing that a sender could choose. It skips a frame only if these octets alone prove that
+//! the full parsers would read a good line and find no event in it:
 //!
 //! - The count is two to four digits and a space, and the body holds that many octets.
-//! - `<PRI>1 ` has two or three digits in its range, and no octet before the next space is one, so the fields
+//! - `<PRI>1 ` has one to three digits in its range, and no octet before the next space is one, so the fields
 //!   are where the full parser would find them, whatever TIME says.
 //! - HOST is `host` or as long as a drain token. APP is `app` with a PROCID that is neither `api` nor
 //!   `log-shuttle`, or the source is the router's and MSG begins with `at=info method=`.

@@ -64,8 +64,8 @@ pub fn read_batch(
     read_batch_with(body, watch, own, counts, |_, _| {})
 }
 
-/// Does the same as [`read_batch`], and passes every readable line but an app's own output to `show`, with the
-/// event in it: for statistics.
+/// Does the same as [`read_batch`], and passes every readable line but an app's own output to `show`, with
+/// the event in it: for statistics.
 pub fn read_batch_with<'b>(
     body: &'b [u8],
     watch: &ProcessTypeFilter,

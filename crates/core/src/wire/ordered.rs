@@ -4,9 +4,9 @@
 //! enough for a key, and values that nothing needs are passed over. A text in another form is no error: it is
 //! none, and `logfmt` reads it.
 //!
-//! Where this reads a text to its end, `logfmt` would find exactly these pairs, each of them once: a word ends
-//! at the first space and does not begin with a quote, and a quoted text has no escapes and ends at a quote
-//! with a space behind it, or with nothing.
+//! Where this reads a text to its end, `logfmt` would find exactly these pairs, each of them once: a word
+//! ends at the first space and does not begin with a quote, and a quoted text has no escapes and ends at a
+//! quote with a space behind it, or with nothing.
 
 use crate::wire::scan;
 
@@ -45,8 +45,8 @@ impl<'b> Ordered<'b> {
         self.take(self.word_length()?)
     }
 
-    /// A word of a few octets, whose number is nearly always the same: compared one by one, it is guessed by the
-    /// processor, which goes on with the next key in the meantime.
+    /// A word of a few octets, whose number is nearly always the same: compared one by one, it is guessed by
+    /// the processor, which goes on with the next key in the meantime.
     #[inline(always)]
     pub(crate) fn short_word(&mut self) -> Option<&'b [u8]> {
         if self.rest.first() == Some(&b'"') {

@@ -42,8 +42,8 @@ pub fn parse(text: &[u8]) -> Result<Timestamp, TimeError> {
     written.timestamp().ok_or(TimeError::Calendar)
 }
 
-/// A time as logplex writes it: in UTC, with at most microseconds. None for any other form, and for what is no
-/// time.
+/// A time as logplex writes it: in UTC, with at most microseconds. None for any other form, and for what is
+/// no time.
 fn usual(text: &[u8]) -> Option<Timestamp> {
     let text = match text.first_chunk::<LONGEST>() {
         Some(full) if text.len() == LONGEST => *full,
