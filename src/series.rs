@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use dashmap::mapref::one::RefMut;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
@@ -118,50 +119,62 @@ impl SeriesBook {
         self.first_part
     }
 
-    /// Adds what a line showed. A time in the future counts as now; one before the kept span is dropped.
-    pub fn add(
+    /// Adds what lines of one dyno showed, in their order. A time in the future counts as now; one before the
+    /// kept span is dropped.
+    pub fn add<'s>(
         &self,
-        (app, dyno): (AppId, Option<DynoName>),
-        seen: &Seen<'_>,
-        at: Timestamp,
+        key: (AppId, Option<DynoName>),
+        lines: impl IntoIterator<Item = (&'s Seen<'static>, Timestamp)>,
         now: Timestamp,
     ) {
-        let at = at.min(now);
-        if at < earlier(now, self.keep) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+        let oldest = earlier(now, self.keep);
+        let mut open = None;
+        for (seen, at) in lines {
+            let at = at.min(now);
+            let place = if at < oldest { None } else { open.take().or_else(|| self.open(&key, at)) };
+            match place {
+                Some(mut place) => {
+                    self.add_line(&key, &mut place, seen, at);
+                    open = Some(place);
+                }
+                None => _ = self.dropped.fetch_add(1, Ordering::Relaxed),
+            }
         }
+    }
+
+    /// The present hour of a dyno; none if there is no room for it.
+    fn open(&self, key: &Key, at: Timestamp) -> Option<RefMut<'_, Key, Open>> {
+        if let Some(open) = self.open.get_mut(key) {
+            return Some(open);
+        }
+        if self.open.len() >= limits::SERIES_DYNOS_MAX {
+            return None;
+        }
+        let hour = step::step_of(at).div_euclid(STEPS_PER_HOUR);
+        let new = || Open { hour, heard: at, instance: None, part: self.new_part(), started: None };
+        Some(self.open.entry(key.clone()).or_insert_with(new))
+    }
+
+    fn add_line(&self, key: &Key, open: &mut Open, seen: &Seen<'_>, at: Timestamp) {
         let index = step::step_of(at);
         let hour = index.div_euclid(STEPS_PER_HOUR);
-        let key = (app, dyno);
-        let mut open = match self.open.get_mut(&key) {
-            Some(open) => open,
-            None if self.open.len() >= limits::SERIES_DYNOS_MAX => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            None => {
-                let new = || Open { hour, heard: at, instance: None, part: self.new_part(), started: None };
-                self.open.entry(key.clone()).or_insert_with(new)
-            }
-        };
         open.heard = open.heard.max(at);
         if let Seen::Sign(Sign::Starting | Sign::State(DynoState::Starting | DynoState::Up)) = seen {
             open.started = open.started.max(Some(at));
         }
-        let Open { hour: open_hour, instance, part, .. } = &mut *open;
+        let Open { hour: open_hour, instance, part, .. } = open;
         if hour < *open_hour {
-            self.changed(app);
-            return self.add_late((hour, key), seen, at);
+            self.changed(key.0);
+            return self.add_late((hour, key.clone()), seen, at);
         }
         if hour > *open_hour {
             let over = std::mem::replace(part, self.new_part());
             let over_hour = std::mem::replace(open_hour, hour);
-            self.keep_past((over_hour, key, over.number), over);
+            self.keep_past((over_hour, key.clone(), over.number), over);
         }
         let is_change = part.newest < index || matches!(seen, Seen::Sign(_) | Seen::Release(_));
         if is_change {
-            self.changed(app);
+            self.changed(key.0);
         }
         part.add(index, seen, instance, at);
     }

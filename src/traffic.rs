@@ -45,25 +45,29 @@ impl TrafficBook {
         });
     }
 
-    /// Whether requests are counted; if not, their lines need not be read.
+    /// Whether requests are counted.
     pub fn is_on(&self) -> bool {
         self.is_on
     }
 
-    /// Counts the requests of a batch, each with its dyno.
-    pub fn requests<'r>(
+    /// Counts the requests of a batch, by dyno.
+    pub fn requests<'r, Requests>(
         &self,
         app: AppId,
-        requests: impl IntoIterator<Item = (&'r DynoName, Request<'r>)>,
+        requests: impl IntoIterator<Item = (&'r DynoName, Requests)>,
         now: Now,
-    ) {
+    ) where
+        Requests: IntoIterator<Item = &'r Request<'static>>,
+    {
         let mut requests = requests.into_iter().peekable();
-        if requests.peek().is_none() {
+        if !self.is_on || requests.peek().is_none() {
             return;
         }
         self.with(app, |dynos| {
-            for (dyno, request) in requests {
-                count(dynos, dyno, now, |traffic| traffic.request(&request, now.mono));
+            for (dyno, requests) in requests {
+                count(dynos, dyno, now, |traffic| {
+                    requests.into_iter().for_each(|request| traffic.request(request, now.mono));
+                });
             }
         });
     }
@@ -163,17 +167,13 @@ mod tests {
         DynoName::new("web".parse().expect("a type"), index)
     }
 
+    fn request() -> Request<'static> {
+        let dyno = DynoRef { process_type: "web", index: 1 };
+        Request { dyno, status: Some(200), service_ms: Some(5), code: None, method: None, path: None }
+    }
+
     fn ask(book: &TrafficBook, index: u32) {
-        let named = DynoRef { process_type: "web", index };
-        let request = Request {
-            dyno: named,
-            method: b"GET",
-            path: b"/",
-            status: Some(200),
-            service_ms: Some(5),
-            code: None,
-        };
-        book.requests(AppId(0), [(&dyno(index), request)], NOW);
+        book.requests(AppId(0), [(&dyno(index), [&request()])], NOW);
     }
 
     #[test]
@@ -203,15 +203,7 @@ mod tests {
         let max = u32::try_from(limits::DYNOS_OF_APP_MAX).expect("a small number");
         (1..=max + 10).for_each(|index| ask(&book, index));
         assert_eq!(book.dynos(), limits::DYNOS_OF_APP_MAX);
-        let request = Request {
-            method: b"GET",
-            path: b"/",
-            dyno: DynoRef { process_type: "web", index: 1 },
-            status: None,
-            service_ms: None,
-            code: None,
-        };
-        book.requests(AppId(1), [(&dyno(1), request)], NOW);
+        book.requests(AppId(1), [(&dyno(1), [&request()])], NOW);
         let of_other = book.read(AppId(1), &dyno(1), ALL).expect("it is on");
         assert_eq!(of_other.requests, 1, "another app has its own share");
     }

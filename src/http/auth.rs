@@ -95,13 +95,21 @@ impl DrainAuth {
 
     /// Checks a password for the app that `app` looks up.
     pub(super) fn check(&self, shown: Option<&Secret>, app: impl FnOnce() -> Option<AppId>) -> DrainAccess {
+        self.access(self.password(shown), app)
+    }
+
+    /// The index of a drain password.
+    pub(super) fn password(&self, shown: Option<&Secret>) -> Option<u64> {
         let mut found = u64::MAX;
         for (index, password) in (0_u64..).zip(&self.passwords) {
             found.conditional_assign(&index, password.matches(shown));
         }
-        if found == u64::MAX {
-            return DrainAccess::Unauthorized;
-        }
+        (found != u64::MAX).then_some(found)
+    }
+
+    /// What the password of this index opens.
+    pub(super) fn access(&self, found: Option<u64>, app: impl FnOnce() -> Option<AppId>) -> DrainAccess {
+        let Some(found) = found else { return DrainAccess::Unauthorized };
         match app() {
             None => DrainAccess::UnknownApp,
             Some(app) if self.entries.contains(&(app, found)) => DrainAccess::App(app),

@@ -7,18 +7,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::http::body::BodyError;
+use crate::http::observed::Observed;
 use crate::http::unpack::{Encoding, TooLarge, Unpacked, Unpacker};
-use dynowarden_core::codes::Code;
 use dynowarden_core::days::evidence::paths::Paths;
 use dynowarden_core::days::seen::{self, Seen};
-use dynowarden_core::detect::request::Request;
 use dynowarden_core::event::Event;
-use dynowarden_core::ident::{AppId, DrainToken, DynoName, DynoRef};
+use dynowarden_core::ident::{AppId, DrainToken};
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
 use dynowarden_core::limits;
 
@@ -37,8 +35,6 @@ pub(super) struct Reading {
     pub(super) drain: Option<DrainToken>,
     pub(super) encoding: Encoding,
     pub(super) process_types: Arc<ProcessTypeFilter>,
-    /// Whether anybody asks for statistics of requests.
-    pub(super) with_requests: bool,
     /// Whether requests are counted by endpoint.
     pub(super) with_paths: bool,
 }
@@ -48,29 +44,9 @@ pub(super) struct Reading {
 pub(super) struct Batch {
     pub(super) counts: Counts,
     pub(super) events: Vec<Event>,
-    /// Platform lines for the statistics over days.
-    pub(super) observed: Vec<Observed>,
-    pub(super) requests: Vec<DynoRequest>,
+    /// Platform lines, for statistics.
+    pub(super) observed: Observed,
     pub(super) paths: Paths,
-}
-
-/// A platform line about a dyno, or about the app, without its text.
-#[derive(Debug)]
-pub(super) struct Observed {
-    pub(super) dyno: Option<DynoName>,
-    /// A request in it names no dyno: that is beside it.
-    pub(super) seen: Seen<'static>,
-    /// The time in the line.
-    pub(super) at: Timestamp,
-}
-
-/// A request, without its line.
-#[derive(Debug)]
-pub(super) struct DynoRequest {
-    pub(super) dyno: DynoName,
-    code: Option<Code>,
-    service_ms: Option<u32>,
-    status: Option<u16>,
 }
 
 impl BatchReader {
@@ -90,7 +66,7 @@ impl BatchReader {
     /// It is too large, too many others are being read, or it takes too long.
     pub(super) async fn read(&self, reading: &Reading, body: Bytes) -> Result<Batch, BodyError> {
         match reading.encoding {
-            Encoding::Identity if body.len() <= limits::UNPACK_AT_ONCE_BYTES => {
+            Encoding::Identity if reading.encoding.is_read_at_once(body.len()) => {
                 Ok(reading.read(&Unpacked { bytes: body, whole: true }))
             }
             Encoding::Identity => {
@@ -147,63 +123,34 @@ fn unpack(mut unpacker: Unpacker) -> Result<Unpacked, BodyError> {
 impl Reading {
     fn read(&self, body: &Unpacked) -> Batch {
         let Self { drain, process_types, .. } = self;
-        let mut batch = Batch::default();
-        let Batch { counts, events, observed, requests, paths } = &mut batch;
-        *events = ingest::read_batch_with(&body.bytes, process_types, drain.as_ref(), counts, |line| {
-            let Some((dyno, seen)) = seen::read(&line) else { return };
-            let dyno = match dyno.map(|dyno| process_types.listed(dyno).or_else(|| unlisted(dyno))) {
-                Some(None) => return,
-                Some(name) => name,
-                None => None,
-            };
-            if let (Seen::Request(request), Some(name), true) = (seen, &dyno, self.with_requests)
-                && process_types.process_types.contains(name.process_type())
-            {
-                let Request { code, service_ms, status, .. } = request;
-                requests.push(DynoRequest { dyno: name.clone(), code, service_ms, status });
-            }
-            if let Ok(at) = line.time() {
-                if let (Seen::Request(request), Some(name), true) = (seen, &dyno, self.with_paths) {
-                    paths.add(name, &request, at);
+        let lines = (body.bytes.len() / BYTES_PER_OBSERVED).min(OBSERVED_AHEAD_MAX);
+        let (mut counts, mut observed) = (Counts::default(), Observed::with_capacity(lines));
+        let mut paths = Paths::default();
+        let body_read = &body.bytes;
+        let events =
+            ingest::read_batch_with(body_read, process_types, drain.as_ref(), &mut counts, |line, event| {
+                if let Some((dyno, seen)) = seen::read_with(line, event.map(|event| &event.fact)) {
+                    let at = event.map(|event| event.at).or_else(|| line.time().ok());
+                    let name = observed.add(dyno, seen, at, process_types);
+                    if let (true, Seen::Request(request), Some(name), Some(at)) =
+                        (self.with_paths, seen, name, at)
+                    {
+                        paths.add(name, &request, at);
+                    }
                 }
-                observed.push(Observed { dyno, seen: without_dyno(seen), at });
-            }
-        });
+            });
         if !body.whole {
             counts.bad_frame("packing");
         }
-        batch
+        Batch { counts, events, observed, paths }
     }
 }
 
-/// The name of a dyno of another process type, whose text is not shared.
-fn unlisted(dyno: DynoRef<'_>) -> Option<DynoName> {
-    Some(DynoName::new(dyno.process_type.parse().ok()?, dyno.index))
-}
+/// In a usual batch, every second line is the platform's.
+const BYTES_PER_OBSERVED: usize = 512;
 
-/// The same without what borrows from the batch.
-fn without_dyno(seen: Seen<'_>) -> Seen<'static> {
-    let nameless = DynoRef { process_type: "", index: 0 };
-    match seen {
-        Seen::Request(Request { status, service_ms, code, .. }) => {
-            Seen::Request(Request { dyno: nameless, method: b"", path: b"", status, service_ms, code })
-        }
-        Seen::Error(code) => Seen::Error(code),
-        Seen::Heard => Seen::Heard,
-        Seen::Memory { used, permille } => Seen::Memory { used, permille },
-        Seen::Release(version) => Seen::Release(version),
-        Seen::Sample { instance, total, quota } => Seen::Sample { instance, total, quota },
-        Seen::Sign(sign) => Seen::Sign(sign),
-    }
-}
-
-impl DynoRequest {
-    pub(super) fn request(&self) -> Request<'_> {
-        let dyno = DynoRef { process_type: self.dyno.process_type().as_str(), index: self.dyno.index() };
-        let Self { code, service_ms, status, .. } = *self;
-        Request { dyno, method: b"", path: b"", status, service_ms, code }
-    }
-}
+/// Space for more is made when they come.
+const OBSERVED_AHEAD_MAX: usize = 512;
 
 impl From<TooLarge> for BodyError {
     fn from(TooLarge: TooLarge) -> Self {
@@ -230,7 +177,6 @@ mod tests {
             drain: None,
             encoding: Encoding::Identity,
             process_types: Arc::new(ProcessTypeFilter { process_types }),
-            with_requests: true,
             with_paths: true,
         }
     }
@@ -247,8 +193,9 @@ mod tests {
         for length in [1, limits::UNPACK_AT_ONCE_BYTES * 2] {
             let body = body(length);
             let batch = reader.read(&reading(0), body.clone()).await.expect("read");
-            assert_eq!(batch.counts.frames as usize, batch.requests.len());
-            assert_eq!(batch.requests.len(), body.iter().filter(|octet| **octet == b'\n').count());
+            let requests: usize = batch.observed.requests().map(|(_, requests)| requests.count()).sum();
+            assert_eq!(batch.counts.frames as usize, requests);
+            assert_eq!(requests, body.iter().filter(|octet| **octet == b'\n').count());
         }
     }
 

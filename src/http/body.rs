@@ -69,6 +69,10 @@ where
             return Err(BodyError::TooLarge);
         }
         if first.is_empty() && all.is_empty() {
+            if body.is_end_stream() && data.len() <= limits::BODY_ROOM_BYTES {
+                // It came with its head: the caller takes room if it keeps it.
+                return Ok(data);
+            }
             room.grow_to(data.len())?;
             first = data;
             continue;

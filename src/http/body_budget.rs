@@ -39,8 +39,10 @@ struct InFlight {
 #[derive(Debug)]
 pub(super) struct BodyRoom<'b> {
     budget: &'b BodyBudget,
+    app: Option<AppId>,
     connection: Arc<ConnectionState>,
-    number: u64,
+    /// None before it has taken any room, as a body that is read at once never does.
+    number: Option<u64>,
 }
 
 /// The budget, or the app's share of it, is used up.
@@ -57,11 +59,7 @@ impl BodyBudget {
 
     /// Room for a body of the app, or of an admin's request.
     pub(super) fn room(&self, app: Option<AppId>, connection: Arc<ConnectionState>) -> BodyRoom<'_> {
-        let mut inner = self.lock();
-        inner.next += 1;
-        let number = inner.next;
-        inner.bodies.insert(number, InFlight { app, bytes: 0, connection: connection.clone() });
-        BodyRoom { budget: self, connection, number }
+        BodyRoom { budget: self, app, connection, number: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -82,24 +80,34 @@ impl BodyRoom<'_> {
     pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let BodyBudget { bytes_max, bytes_of_app_max, .. } = *self.budget;
         let mut inner = self.budget.lock();
-        let Some(body) = inner.bodies.get(&self.number) else { return Err(NoRoom) };
+        let number = match self.number {
+            Some(number) => number,
+            None => {
+                inner.next += 1;
+                let in_flight = InFlight { app: self.app, bytes: 0, connection: self.connection.clone() };
+                let number = inner.next;
+                inner.bodies.insert(number, in_flight);
+                *self.number.insert(number)
+            }
+        };
+        let Some(body) = inner.bodies.get(&number) else { return Err(NoRoom) };
         let (app, more) = (body.app, bytes.saturating_sub(body.bytes));
         while inner.bytes_of.get(&app).copied().unwrap_or_default() + more > bytes_of_app_max {
-            inner.evict_stalled(Some(app), self.number)?;
+            inner.evict_stalled(Some(app), number)?;
         }
         while inner.bytes + more > bytes_max {
             let most = inner.bytes_of.iter().max_by_key(|(_, bytes)| **bytes).map(|(app, _)| *app);
-            let of_most = inner.evict_stalled(most, self.number);
-            of_most.or_else(|NoRoom| inner.evict_stalled(None, self.number))?;
+            let of_most = inner.evict_stalled(most, number);
+            of_most.or_else(|NoRoom| inner.evict_stalled(None, number))?;
         }
-        inner.add(self.number, more);
+        inner.add(number, more);
         Ok(())
     }
 }
 
 impl Drop for BodyRoom<'_> {
     fn drop(&mut self) {
-        self.budget.lock().remove(self.number);
+        self.number.inspect(|number| drop(self.budget.lock().remove(*number)));
     }
 }
 

@@ -1,10 +1,11 @@
 //! The phase of a connection, and its deadline.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::http::remembered::Remembered;
 use dynowarden_core::limits;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,9 @@ pub struct ConnectionState {
     is_known: AtomicBool,
     /// Its number among all connections; 0 if it has no place among them.
     number: u64,
+    /// The owner that its place is counted for; see [`Places::own`](crate::http::places::Places::own).
+    owner: AtomicU64,
+    remembered: Mutex<Option<Remembered>>,
     /// Closes the connection at once.
     pub(super) evicted: CancellationToken,
 }
@@ -63,6 +67,8 @@ impl ConnectionState {
             body_moved: AtomicU64::new(0),
             is_known: AtomicBool::new(false),
             number,
+            owner: AtomicU64::new(0),
+            remembered: Mutex::default(),
             evicted: CancellationToken::new(),
         }
     }
@@ -105,6 +111,15 @@ impl ConnectionState {
 
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    pub(super) fn owner(&self) -> &AtomicU64 {
+        &self.owner
+    }
+
+    /// What its last batch has shown. Only its own task asks.
+    pub(super) fn remembered(&self) -> MutexGuard<'_, Option<Remembered>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_known(&self) -> bool {

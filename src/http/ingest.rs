@@ -12,12 +12,13 @@ use crate::drain_tokens::Unlisted;
 use crate::driver::QueueFull;
 use crate::http::Service;
 use crate::http::auth::{self, DrainAccess};
-use crate::http::batch::{Batch, Observed, Reading};
+use crate::http::batch::{Batch, Reading};
 use crate::http::body::{self, BodyError};
 use crate::http::client_addr::Head;
 use crate::http::denied::refuse_unread;
 use crate::http::places::Owner;
 use crate::http::refusal::Refusal;
+use crate::http::remembered::{Recalled, Remembered};
 use crate::http::reply::{self, ReplyBody};
 use crate::http::unpack::Encoding;
 use dynowarden_core::dedup::{Delivery, FrameClaim, Source};
@@ -28,16 +29,25 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let drain = drain_token(&head.headers);
+        let shown_drain = shown_drain(&head.headers);
+        let recalled = match &*head.connection.remembered() {
+            Some(remembered) => remembered.recall(&head.headers, named, shown_drain),
+            None => Recalled::default(),
+        };
+        let drain = recalled.drain.clone().or_else(|| drain_token(shown_drain?));
         let app = || match named {
             Some(name) => self.app(name),
             None => self.app_of_drain(drain.as_ref()),
         };
-        let shown = auth::basic(&head.headers);
-        let mut access = self.drain_auth.check(shown.as_ref(), app);
+        let shown = if recalled.password.is_some() { None } else { auth::basic(&head.headers) };
+        let password = recalled.password.or_else(|| self.drain_auth.password(shown.as_ref()));
+        let mut access = match recalled.app {
+            Some(app) => DrainAccess::App(app),
+            None => self.drain_auth.access(password, app),
+        };
         if let (DrainAccess::UnknownApp, None, Some(drain)) = (access, named, &drain) {
             match self.tokens.app_soon(drain, self.clock.now().mono).await {
-                Ok(found) => access = self.drain_auth.check(shown.as_ref(), || found),
+                Ok(found) => access = self.drain_auth.access(password, || found),
                 Err(Unlisted) => {
                     self.metrics.refused(Refusal::Unlisted);
                     return refuse_unread(&body, reply::overloaded());
@@ -49,6 +59,7 @@ impl Service {
             DrainAccess::Unauthorized => {
                 let refusal = reply::unauthorized(reply::BASIC_CHALLENGE);
                 // Never 429: logplex would send the batch three more times.
+                let shown = shown.or_else(|| auth::basic(&head.headers));
                 return match self.count_wrong_password(head, shown.as_ref()) {
                     Ok(()) => refuse_unread(&body, refusal),
                     Err(_wait) => reply::closing(reply::delayed(refusal)),
@@ -60,6 +71,7 @@ impl Service {
                 return refuse_unread(&body, reply::text(StatusCode::NOT_FOUND, "unknown app\n"));
             }
         };
+        self.remember(head, named.map(|name| (name, app)), password, (&recalled, drain.as_ref()));
         let Some(encoding) = Encoding::of(&head.headers) else {
             self.metrics.refused(Refusal::UnknownEncoding);
             let text = "Content-Encoding must be gzip, identity or absent\n";
@@ -72,8 +84,25 @@ impl Service {
             Ok(packed) => packed,
             Err(error) => return self.refuse_batch(app, error),
         };
-        let source = Source { app, drain };
-        let claim = match self.frame_ids.begin(&source, frame_id(&head.headers), self.clock.now()) {
+        // What is read at once is gone before the next body comes.
+        if !encoding.is_read_at_once(packed.len())
+            && let Err(error) = room.grow_to(packed.len())
+        {
+            return self.refuse_batch(app, error.into());
+        }
+        self.deliver(&Source { app, drain }, encoding, head, packed).await
+    }
+
+    /// Reads a batch and reports it, unless it was delivered before.
+    async fn deliver(
+        &self,
+        source: &Source,
+        encoding: Encoding,
+        head: &Head,
+        packed: Bytes,
+    ) -> Response<ReplyBody> {
+        let app = source.app;
+        let claim = match self.frame_ids.begin(source, frame_id(&head.headers), self.clock.now()) {
             Delivery::New(claim) => claim,
             Delivery::Duplicate => {
                 self.metrics.repeated_batch(app);
@@ -83,10 +112,26 @@ impl Service {
             // The first delivery may still be rejected; only this one would then be left.
             Delivery::InProgress => return reply::overloaded(),
         };
-        let Some(reading) = self.reading(&source, encoding) else { return reply::not_found() };
+        let Some(reading) = self.reading(source, encoding) else { return reply::not_found() };
         match self.batches.read(&reading, packed).await {
-            Ok(batch) => self.report(&source, claim, batch),
+            Ok(batch) => self.report(source, claim, batch),
             Err(error) => self.refuse_batch(app, error),
+        }
+    }
+
+    /// Remembers what a batch has shown that was let through, unless the last one has shown the same.
+    fn remember(
+        &self,
+        head: &Head,
+        named: Option<(&str, AppId)>,
+        password: Option<u64>,
+        (recalled, drain): (&Recalled, Option<&DrainToken>),
+    ) {
+        let mut remembered = head.connection.remembered();
+        let name = named.map(|(name, _)| name);
+        let is_known = remembered.as_ref().is_some_and(|known| known.is_all(recalled, name, drain));
+        if let (false, Some(password)) = (is_known, password) {
+            *remembered = Some(Remembered::new(&head.headers, password, named, drain));
         }
     }
 
@@ -119,14 +164,13 @@ impl Service {
             drain: source.drain.clone(),
             encoding,
             process_types: self.watched(source.app)?.process_types.clone(),
-            with_requests: self.traffic.is_on(),
             with_paths: self.days.evidence.is_on(),
         })
     }
 
     fn report(&self, source: &Source, claim: FrameClaim<'_>, batch: Batch) -> Response<ReplyBody> {
         let Source { app, ref drain } = *source;
-        let Batch { counts, mut events, observed, requests, paths } = batch;
+        let Batch { counts, mut events, observed, paths } = batch;
         let now = self.clock.now();
         self.metrics.surplus_events(app, self.rosters.admit(app, &mut events, now));
         // Most batches have no events, and need no place in the queue.
@@ -144,10 +188,9 @@ impl Service {
             admin_ui.status_model.record_batch(app, &events, &counts, now);
         }
         self.traffic.record(app, &events, now);
-        let requests = requests.iter().map(|request| (&request.dyno, request.request()));
-        self.traffic.requests(app, requests, now);
-        for Observed { dyno, seen, at } in observed {
-            self.days.book.add((app, dyno), &seen, at, now.wall);
+        self.traffic.requests(app, observed.requests(), now);
+        for (dyno, lines) in observed.lines() {
+            self.days.book.add((app, dyno.cloned()), lines, now.wall);
         }
         self.days.evidence.count(app, paths, now.wall);
         self.metrics.batch(app, &counts);
@@ -163,9 +206,13 @@ impl Service {
 static DRAIN_TOKEN: HeaderName = HeaderName::from_static("logplex-drain-token");
 static FRAME_ID: HeaderName = HeaderName::from_static("logplex-frame-id");
 
-/// The drain token. Space logging sends none, and an invalid one counts as none.
-fn drain_token(headers: &HeaderMap) -> Option<DrainToken> {
-    let shown = headers.get(&DRAIN_TOKEN)?.as_bytes().trim_ascii();
+/// The text of the drain token. Space logging sends none.
+fn shown_drain(headers: &HeaderMap) -> Option<&[u8]> {
+    Some(headers.get(&DRAIN_TOKEN)?.as_bytes().trim_ascii())
+}
+
+/// An invalid token counts as none.
+fn drain_token(shown: &[u8]) -> Option<DrainToken> {
     str::from_utf8(shown).ok()?.parse().ok()
 }
 

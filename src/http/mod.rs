@@ -16,11 +16,13 @@
 //! events                server-sent events
 //! event_publisher       the task that produces them
 //! auth                  passwords
+//! remembered            what the last batch of a connection has shown
 //! origin                requests that another site's page makes a browser send
 //! audit                 who paused, resumed and restarted what
 //! throttle, guesses     the delay after wrong drain passwords, and the lock after other wrong secrets
 //! client_addr           the address of a client, behind trusted proxies
 //! body, unpack, batch   request bodies, and reading large ones away from the connections
+//! observed              what a batch shows, by dyno
 //! reply, denied         responses and refusals
 //! ```
 //!
@@ -47,11 +49,13 @@ mod guesses;
 mod hooks;
 mod ingest;
 pub mod listener;
+mod observed;
 mod ops;
 mod origin;
 pub mod places;
 mod refusal;
 mod rejected;
+mod remembered;
 pub mod reply;
 mod route;
 #[cfg(test)]

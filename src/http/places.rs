@@ -6,6 +6,7 @@
 //! never rejected for want of a place.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -67,6 +68,17 @@ pub(super) struct Place {
     pub(super) state: Arc<ConnectionState>,
 }
 
+impl Owner {
+    /// A number for it; 0 for a stranger, which a connection does not become again.
+    fn code(self) -> u64 {
+        match self {
+            Self::Stranger(_) => 0,
+            Self::Admin => 1,
+            Self::App(AppId(app)) => u64::from(app) + 2,
+        }
+    }
+}
+
 // === impl Places ===
 
 impl Places {
@@ -108,8 +120,13 @@ impl Places {
     /// closed.
     pub(super) fn own(&self, state: &ConnectionState, owner: Owner) {
         state.know();
+        // A connection nearly always belongs to the one that it belonged to.
+        if state.owner().load(Ordering::Relaxed) == owner.code() {
+            return;
+        }
         let mut inner = self.lock();
         let Some(open) = inner.open.get(&state.number()) else { return };
+        state.owner().store(owner.code(), Ordering::Relaxed);
         if open.owner == owner {
             return;
         }

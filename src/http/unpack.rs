@@ -51,6 +51,11 @@ struct Fed {
 }
 
 impl Encoding {
+    /// Whether a body of so many bytes is read as soon as it has come, by the thread of its connection.
+    pub fn is_read_at_once(self, bytes: usize) -> bool {
+        self == Self::Identity && bytes <= limits::UNPACK_AT_ONCE_BYTES
+    }
+
     /// Returns `None` for an unsupported encoding.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut named = headers.get_all(CONTENT_ENCODING).iter();

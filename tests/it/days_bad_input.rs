@@ -71,8 +71,8 @@ fn history(lines: &[(i64, Entry)]) -> AppHistory {
                     status: Some(200),
                     service_ms: Some(9),
                     code: None,
-                    method: b"GET",
-                    path: b"/",
+                    method: Some(b"GET"),
+                    path: Some(b"/"),
                 };
                 add(&Seen::Request(request));
             }

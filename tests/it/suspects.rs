@@ -74,7 +74,14 @@ fn a_day_of_counts_takes_little_room() {
             let dyno = DynoRef { process_type: "web", index: dyno };
             let name = DynoName::new("web".parse().expect("a type"), dyno.index);
             let (method, path) = (method.as_bytes(), path.as_bytes());
-            let request = Request { dyno, method, path, status: Some(200), service_ms: None, code: None };
+            let request = Request {
+                dyno,
+                method: Some(method),
+                path: Some(path),
+                status: Some(200),
+                service_ms: None,
+                code: None,
+            };
             counts.add(&name, &request, Timestamp::from_second(1_767_225_600 + at).expect("a time"));
         });
         second += TICK_SECONDS;

@@ -114,6 +114,138 @@ fn time() -> impl Strategy<Value = String> {
     })
 }
 
+/// Something that happens to a line of the test data.
+#[derive(Clone, Debug)]
+enum Change {
+    /// The text is replaced by another, the first time it occurs.
+    Replace(&'static str, &'static str),
+    /// An octet within the header or behind it is replaced, removed, or put in front of another.
+    Octet(proptest::sample::Index, u8, u8),
+    /// The line ends early.
+    Cut(proptest::sample::Index),
+}
+
+impl Change {
+    fn apply(&self, line: &mut Vec<u8>) {
+        match self {
+            Self::Replace(from, to) => {
+                *line = String::from_utf8_lossy(line).replacen(from, to, 1).into_bytes();
+            }
+            Self::Octet(place, octet, kind) if !line.is_empty() => {
+                // Most of them within the first hundred, where the header is.
+                let place = place.index(if kind % 4 == 3 { line.len() } else { line.len().min(100) });
+                match kind % 3 {
+                    0 => line[place] = *octet,
+                    1 => drop(line.remove(place)),
+                    _ => line.insert(place, *octet),
+                }
+            }
+            Self::Cut(place) if !line.is_empty() => line.truncate(place.index(line.len()).max(1)),
+            Self::Octet(..) | Self::Cut(_) => {}
+        }
+    }
+}
+
+fn change() -> impl Strategy<Value = (proptest::sample::Index, Change)> {
+    const REPLACED: &[(&str, &str)] = &[
+        ("0+00:00 ", "+00:00 "),
+        ("00+00:00 ", "+00:00 "),
+        (".", ""),
+        ("<134>", "<45>"),
+        ("<190>", "<13>"),
+        ("<134>", "<192>"),
+        ("<134>", "<191>"),
+        ("<190>", "<7>"),
+        ("<134>", "<034>"),
+        (" host ", " d.68bc07b8-b306-4fa6-985f-48f8a45912c3 "),
+        (" host ", " host host "),
+        (" host ", "  "),
+        (" app ", " app api "),
+        (" app web.", " app log-shuttle"),
+        (" app web.1", " app api"),
+        (" app web.", " heroku web."),
+        (" heroku router ", " app router "),
+        (" heroku web.", " heroku clock_with_a_long_name."),
+        (" - ", " - - "),
+        (" - ", " -"),
+        (" - ", " "),
+        ("at=info", "at=error"),
+        ("method=", "code=H12 method="),
+        ("method=GET", "method=GET dyno=web.9"),
+        ("path=\"", "path=\"\\\""),
+        ("path=\"", "path=\"\" x=\""),
+        (" fwd=", " path=\"/\" fwd="),
+        ("dyno=web.", "dyno=\"web."),
+        ("service=", "service= x="),
+        (" tls=true", ""),
+        (" tls_version=tls1.3", ""),
+        ("tls1.3", "tls1.3 status=500"),
+        ("web.1", "web.01"),
+        ("web.1", "web.4294967296"),
+        ("sample#memory_total=", "sample#memory_total=1x"),
+        ("sample#memory_swap=0", "sample#memory_swap=\"0"),
+        ("sample#load_avg_5m=", "source=web.9 sample#load_avg_5m="),
+        ("sample#memory_cache=", "sample#memory_quota=1.00MB sample#memory_cache="),
+        ("dyno=heroku.", "dyno=heroku.."),
+        ("dyno=heroku.2", "dyno=heroku."),
+        ("512.00MB", "512MB"),
+        ("Error R14", "Error R15"),
+    ];
+    let octet = prop_oneof![proptest::sample::select(&b" -<>.\"=\n0\xff"[..]), any::<u8>()];
+    let change = prop_oneof![
+        4 => proptest::sample::select(REPLACED).prop_map(|(from, to)| Change::Replace(from, to)),
+        4 => (any::<proptest::sample::Index>(), octet, any::<u8>())
+            .prop_map(|(place, octet, kind)| Change::Octet(place, octet, kind)),
+        1 => any::<proptest::sample::Index>().prop_map(Change::Cut),
+    ];
+    (any::<proptest::sample::Index>(), change)
+}
+
+/// Lines of the test data, some of each kind.
+fn corpus_lines() -> Vec<Vec<u8>> {
+    let corpus = corpus::Corpus::new(14, 350);
+    let all: Vec<Vec<u8>> = corpus
+        .batches
+        .iter()
+        .flat_map(|body| frames(body))
+        .map(|frame| frame.expect("one").octets.to_vec())
+        .collect();
+    let of = |part: &str, most: usize| -> Vec<Vec<u8>> {
+        let has = |line: &&Vec<u8>| String::from_utf8_lossy(line).contains(part);
+        let found: Vec<_> = all.iter().filter(has).take(most).cloned().collect();
+        assert!(!found.is_empty(), "the test data has no {part}");
+        found
+    };
+    [
+        of(" app ", 2),
+        of("at=info", 3),
+        of("code=H", 1),
+        of("memory_total", 2),
+        of("load_avg", 2),
+        of("Process", 1),
+    ]
+    .concat()
+}
+
+/// Every change that is known to matter, alone and in pairs of lines.
+#[test]
+fn every_known_change_is_read_as_the_reference_reads_it() {
+    let lines = corpus_lines();
+    for (at, _) in lines.iter().enumerate() {
+        for place in 0..lines[at].len() {
+            let mut changed = lines.clone();
+            for octet in [b' ', b'"', b'0', b'\n'] {
+                changed[at][place] = octet;
+                support::oracle::check_glances(&render(&changed[at..]));
+            }
+            changed[at].truncate(place);
+            if place > 0 {
+                support::oracle::check_glances(&render(&changed[at..]));
+            }
+        }
+    }
+}
+
 /// A frame that is far too long for a line is skipped like any other without one.
 #[test]
 fn an_oversized_frame_is_skipped_and_the_next_is_read() {
@@ -167,6 +299,16 @@ proptest! {
     #[test]
     fn every_message_is_read_as_the_reference_reads_it(msg in msg()) {
         support::oracle::check_msg(&msg);
+    }
+
+    #[test]
+    fn a_changed_batch_is_read_as_the_reference_reads_it(changes in vec(change(), 0..6)) {
+        let mut lines = corpus_lines();
+        for (place, change) in changes {
+            let line = place.index(lines.len());
+            change.apply(&mut lines[line]);
+        }
+        support::oracle::check_batch(&render(&lines));
     }
 
     #[test]

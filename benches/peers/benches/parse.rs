@@ -16,6 +16,7 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use dynowarden_core::glance::{Glance, glances};
 use dynowarden_core::{detect, wire};
 
 use crate::corpus::Corpus;
@@ -43,8 +44,13 @@ fn floor(bencher: Bencher<'_, '_>, name: &str) {
 fn dynowarden(bencher: Bencher<'_, '_>, name: &str) {
     let corpus = corpus(name);
     let said = |batch: &Vec<u8>| {
-        let lines = wire::lines(black_box(batch)).filter_map(Result::ok);
-        lines.filter(|line| matches!(black_box(detect::event(line)), Ok(Some(_)))).count()
+        let mut found = 0;
+        for glance in glances(black_box(batch)) {
+            if let Glance::Line(Ok(line)) = glance {
+                found += usize::from(matches!(black_box(detect::event(&line)), Ok(Some(_))));
+            }
+        }
+        found
     };
     counted(bencher, &corpus).bench(|| corpus.batches.iter().map(said).sum::<usize>());
 }

@@ -20,7 +20,9 @@
 
 mod api;
 pub mod life;
+mod metrics;
 pub mod request;
+mod router_line;
 pub mod scale;
 pub mod sign;
 
@@ -32,8 +34,9 @@ use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 
 use crate::codes::{Code, Family};
+use crate::detect::router_line::RouterLine;
 use crate::event::{BorrowedEvent, Event, Fact, Megabytes};
-use crate::ident::{DrainToken, DynoRef, InstanceId};
+use crate::ident::{DrainToken, DynoRef};
 use crate::wire::line::Line;
 use crate::wire::logfmt;
 use crate::wire::timestamp::TimeError;
@@ -65,7 +68,7 @@ pub enum DetectError {
 /// The line should have a meaning and cannot be understood.
 #[inline]
 pub fn event<'b>(line: &Line<'b>) -> Result<Option<BorrowedEvent<'b>>, DetectError> {
-    if is_silent(line) { Ok(None) } else { parse_event(*line) }
+    if is_silent(line) { Ok(None) } else { parse_event(line) }
 }
 
 /// Reads the fact in `line`, if there is one; for archives, which have their own time formats.
@@ -81,23 +84,22 @@ pub fn fact<'b>(line: &Line<'b>) -> Result<Option<Fact<DynoRef<'b>>>, DetectErro
     }
 }
 
-/// Whether the line obviously means nothing, as nine in ten do: an app's own line, whose text is not even
-/// looked at, or the router's line about a successful request.
-///
-/// Inlined into the loop over a batch, so that skipped lines are never materialised as a `Line`. That saves a
-/// sixth of the time of a whole batch (`cargo bench --bench parse -- detect`).
+/// Whether the line obviously means nothing: an app's own line, whose text is not even looked at, the
+/// router's line about an answered request, or a dyno's line about its load. The first two are nine lines in
+/// ten, and [`glances`](crate::glance::glances) has skipped nearly all of them before this.
 #[inline]
 fn is_silent(line: &Line<'_>) -> bool {
     match (line.app, line.procid) {
         (b"app", procid) => procid != b"api" && procid != b"log-shuttle",
         (b"heroku", b"router") => line.msg.starts_with(b"at=info method="),
+        (b"heroku", _) => metrics::is_load(line.msg),
         _ => false,
     }
 }
 
-fn parse_event(line: Line<'_>) -> Result<Option<BorrowedEvent<'_>>, DetectError> {
+fn parse_event<'b>(line: &Line<'b>) -> Result<Option<BorrowedEvent<'b>>, DetectError> {
     // The time comes last: few lines mean anything, and only those need one.
-    let Some(fact) = fact(&line)? else { return Ok(None) };
+    let Some(fact) = fact(line)? else { return Ok(None) };
     Ok(Some(Event { at: line.time()?, fact }))
 }
 
@@ -138,7 +140,7 @@ fn dyno_manager<'b>(
 ) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
     // Its sentences begin with a capital letter and its metrics with a key.
     if !msg.first().is_some_and(u8::is_ascii_uppercase) {
-        return sample(dyno, procid, msg);
+        return metrics::sample(dyno, procid, msg);
     }
     if let Some(text) = msg.strip_prefix(b"Error ") {
         let Ok((tail, code)) = code(text) else { return Ok(None) };
@@ -161,47 +163,6 @@ fn memory(input: &[u8]) -> IResult<&[u8], (Megabytes, u32), ()> {
     (terminated(used, (char('M'), opt(char('B')))), delimited(char('('), permille, tag("%)"))).parse(input)
 }
 
-/// The metrics of `log-runtime-metrics` (heroku.md §3), by the names of their fields.
-///
-/// Each dyno writes two such lines, and the one about its load has no memory. Lines of 2015 have no quota
-/// either: without it a share means nothing, so they are skipped.
-fn sample<'b>(
-    dyno: DynoRef<'b>,
-    procid: &[u8],
-    msg: &[u8],
-) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
-    let keys = ["source", "dyno", "sample#memory_total", "sample#memory_quota", "sample#memory_swap"];
-    let [source, instance, total, quota, swap] =
-        logfmt::values(msg, keys).map_err(|logfmt::Repeated(key)| DetectError::Repeated(key))?;
-    let (Some(total), Some(quota)) = (total, quota) else { return Ok(None) };
-    if source.ok_or(DetectError::Missing("source"))? != procid {
-        return Err(DetectError::Disagree);
-    }
-    let instance = self::instance(instance.ok_or(DetectError::Missing("dyno"))?)
-        .ok_or(DetectError::Unreadable("dyno="))?;
-    let total = megabytes(total).ok_or(DetectError::Unreadable("sample#memory_total="))?;
-    // Any use would exceed a quota of zero, so it is invalid.
-    let quota = megabytes(quota)
-        .filter(|quota| quota.hundredths > 0)
-        .ok_or(DetectError::Unreadable("sample#memory_quota="))?;
-    Ok(Some(Fact::Sample { dyno, instance, total, quota, swap: swap.and_then(megabytes) }))
-}
-
-/// The last part of `heroku.<app>.<uuid>`.
-fn instance(text: &[u8]) -> Option<InstanceId> {
-    let mut parts = text.split(|octet| *octet == b'.');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(b"heroku"), Some([_, ..]), Some(uuid), None) => InstanceId::parse(uuid),
-        _ => None,
-    }
-}
-
-/// `221.47MB`.
-fn megabytes(text: &[u8]) -> Option<Megabytes> {
-    let (_, hundredths) = all_consuming(terminated(decimal::<2>, tag("MB"))).parse(text).ok()?;
-    Some(Megabytes { hundredths })
-}
-
 // === The router ===
 
 /// A router line, of either generation: `at=error code=H12 desc="…" … dyno=web.1 …`.
@@ -210,6 +171,13 @@ fn megabytes(text: &[u8]) -> Option<Megabytes> {
 /// `dyno=`, which comes after. So a key that matters must appear once. If the router ever left a client's
 /// quote unescaped, the line would be skipped, not misread.
 fn router(msg: &[u8]) -> Result<Option<Fact<DynoRef<'_>>>, DetectError> {
+    if let Some(line) = router_line::in_order(msg) {
+        let RouterLine { at, code, dyno, .. } = line;
+        return match code {
+            Some(code) if matches!(at, b"error" | b"warning" | b"info") => router_error(code, Some(dyno)),
+            _ => Ok(None),
+        };
+    }
     let mut pairs = logfmt::pairs(msg).peekable();
     let first = match pairs.next() {
         Some(pair) if pair.key == b"sock" => pairs.next(),
@@ -233,8 +201,14 @@ fn router(msg: &[u8]) -> Result<Option<Fact<DynoRef<'_>>>, DetectError> {
             _ => {}
         }
     }
-    let Some(text) = code else { return Ok(None) };
-    let (_, code) = all_consuming(self::code).parse(text).map_err(|_| DetectError::Unreadable("code="))?;
+    match code {
+        Some(code) => router_error(code, dyno),
+        None => Ok(None),
+    }
+}
+
+fn router_error<'b>(code: &[u8], dyno: Option<&'b [u8]>) -> Result<Option<Fact<DynoRef<'b>>>, DetectError> {
+    let (_, code) = all_consuming(self::code).parse(code).map_err(|_| DetectError::Unreadable("code="))?;
     // `dyno=` is empty if the router had chosen no dyno.
     Ok(Some(Fact::Error { code: known(code, Family::H)?, dyno: dyno.and_then(DynoRef::parse) }))
 }

@@ -208,20 +208,30 @@ impl fmt::Display for DynoName {
 impl<'b> DynoRef<'b> {
     /// Parses `<process type>.<number>`, the number without leading zeros; none for anything else.
     pub fn parse(text: &'b [u8]) -> Option<Self> {
-        let dot = memchr::memrchr(b'.', text)?;
-        let (process_type, digits) = (&text[..dot], &text[dot + 1..]);
-        // Ten digits hold every u32; the parse below rejects larger numbers.
-        if !is_process_type(process_type)
-            || !(1..=10).contains(&digits.len())
-            || !digits.iter().all(u8::is_ascii_digit)
-            || digits[0] == b'0'
-        {
+        // Nearly all are of this type, and have one or two digits.
+        if let Some(index) = text.strip_prefix(b"web.") {
+            let digit = |octet: &u8| octet.is_ascii_digit().then(|| u32::from(octet - b'0'));
+            match index {
+                [ones @ b'1'..=b'9'] => return Some(Self { process_type: "web", index: digit(ones)? }),
+                [tens @ b'1'..=b'9', ones] => {
+                    return Some(Self { process_type: "web", index: digit(tens)? * 10 + digit(ones)? });
+                }
+                _ => {}
+            }
+        }
+        let length = text.iter().rev().take_while(|octet| octet.is_ascii_digit()).count();
+        let (process_type, digits) = text.split_at(text.len() - length);
+        let process_type = process_type.strip_suffix(b".")?;
+        // Ten digits hold every u32, and a u64 holds them.
+        if !(1..=10).contains(&digits.len()) || digits[0] == b'0' {
             return None;
         }
-        Some(Self {
-            process_type: std::str::from_utf8(process_type).ok()?,
-            index: std::str::from_utf8(digits).ok()?.parse().ok()?,
-        })
+        let index = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        if !is_process_type(process_type) {
+            return None;
+        }
+        let process_type = std::str::from_utf8(process_type).ok()?;
+        Some(Self { process_type, index: u32::try_from(index).ok()? })
     }
 }
 
@@ -245,12 +255,16 @@ impl FromStr for DrainToken {
 impl InstanceId {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let fits = (1..=limits::INSTANCE_ID_BYTES_MAX).contains(&text.len())
-            && text.iter().all(u8::is_ascii_graphic);
+            && text.iter().fold(true, |graphic, octet| graphic & octet.is_ascii_graphic());
         if !fits {
             return None;
         }
         let mut octets = [0; limits::INSTANCE_ID_BYTES_MAX];
-        octets[..text.len()].copy_from_slice(text);
+        match <&[u8; 36]>::try_from(text) {
+            // The length of a uuid, which all of them have: copied without a loop.
+            Ok(uuid) => octets[..36].copy_from_slice(uuid),
+            Err(_) => octets[..text.len()].copy_from_slice(text),
+        }
         Some(Self { octets, length: u8::try_from(text.len()).ok()? })
     }
 

@@ -5,10 +5,11 @@ use std::fmt;
 
 use crate::codes::Code;
 use crate::detect;
-use crate::event::{Event, Fact};
+use crate::event::{BorrowedEvent, Event, Fact};
+use crate::glance::{Glance, glances};
 use crate::ident::{self, DrainToken, DynoName, DynoRef, ProcessType};
 use crate::limits;
-use crate::wire::{self, line::Line};
+use crate::wire::line::Line;
 
 /// Process types whose events are kept for one app.
 #[derive(Clone, Debug)]
@@ -60,30 +61,37 @@ pub fn read_batch(
     own: Option<&DrainToken>,
     counts: &mut Counts,
 ) -> Vec<Event> {
-    read_batch_with(body, watch, own, counts, |_| {})
+    read_batch_with(body, watch, own, counts, |_, _| {})
 }
 
-/// Does the same as [`read_batch`], and passes every readable line to `show`, for statistics.
+/// Does the same as [`read_batch`], and passes every readable line but an app's own output to `show`, with
+/// the event in it: for statistics.
 pub fn read_batch_with<'b>(
     body: &'b [u8],
     watch: &ProcessTypeFilter,
     own: Option<&DrainToken>,
     counts: &mut Counts,
-    mut show: impl FnMut(Line<'b>),
+    mut show: impl FnMut(&Line<'b>, Option<&BorrowedEvent<'b>>),
 ) -> Vec<Event> {
     let (mut events, mut unlisted) = (Vec::new(), 0);
-    for (place, line) in (0_u64..).zip(wire::lines(body)) {
+    for (place, glance) in (0_u64..).zip(glances(body)) {
         if place >= limits::FRAMES_PER_BATCH_MAX {
             counts.bad_frame("too_many");
             break;
         }
         counts.frames += 1;
-        let found = match line {
-            Ok(line) => {
-                show(line);
-                detect::event(&line).map_err(|error| error.label())
+        let found = match glance {
+            Glance::App => continue,
+            Glance::Request(line) => {
+                show(&line.line(), None);
+                continue;
             }
-            Err(bad) => Err(bad.label()),
+            Glance::Line(Ok(line)) => {
+                let found = detect::event(&line).map_err(|error| error.label());
+                show(&line, found.as_ref().ok().and_then(Option::as_ref));
+                found
+            }
+            Glance::Line(Err(bad)) => Err(bad.label()),
         };
         match found {
             Ok(None) => {}

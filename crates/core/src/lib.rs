@@ -17,6 +17,7 @@ pub mod detect;
 pub mod drain_url;
 pub mod engine;
 pub mod event;
+pub mod glance;
 pub mod health;
 pub mod ident;
 pub mod incident;

@@ -80,6 +80,10 @@ pub const HEAD_READ: Duration = Duration::from_secs(15);
 /// From the end of a head to the end of its body. Logplex gives up after 5 s.
 pub const BODY_READ: Duration = Duration::from_secs(10);
 
+/// Bytes of an `Authorization` that a connection remembers, in whole words of eight: the drain password of
+/// most apps in base64. A longer one is checked in full with each batch.
+pub const AUTHORIZATION_KEPT_BYTES: usize = 128;
+
 /// Bytes reserved at once by `Content-Length` when a body begins: a full batch of logplex is 100 KiB. More is
 /// reserved as it arrives.
 pub const BODY_ROOM_BYTES: usize = 128 * 1024;

@@ -106,6 +106,28 @@ async fn batches_follow_one_another_on_one_connection() {
     }
 }
 
+/// What a connection remembers of its last batch opens nothing for another one.
+#[tokio::test]
+async fn each_batch_of_a_connection_is_checked() {
+    let server = server(8).await;
+    let good = batch("drain", "", "");
+    for (other, status) in [
+        (batch("drein", "", ""), "401 Unauthorized"),
+        (batch("drain2", "", ""), "401 Unauthorized"),
+        (good.replace("/logs/acme", "/logs/acne"), "404 Not Found"),
+        (good.replace("Authorization", "X-Authorization"), "401 Unauthorized"),
+        (good.clone(), "204 No Content"),
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.expect("connected");
+        for _ in 0..2 {
+            let answer = ask(&mut stream, &good).await;
+            assert!(answer.starts_with("HTTP/1.1 204 No Content\r\n"), "{answer}");
+        }
+        let answer = ask(&mut stream, &other).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{other}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_password_is_refused_before_the_body_is_read() {
     let server = server(8).await;

@@ -90,7 +90,14 @@ impl Minutes {
                 let second = uniform(&mut self.chance, 0.0, 60.0) as u64;
                 let at = Duration::from_secs(self.minute * 60 + second.min(59));
                 self.traffic[place].request(
-                    &Request { dyno, status: Some(200), service_ms, code: None, method: b"GET", path: b"/" },
+                    &Request {
+                        dyno,
+                        status: Some(200),
+                        service_ms,
+                        code: None,
+                        method: Some(b"GET"),
+                        path: Some(b"/"),
+                    },
                     at,
                 );
             }

@@ -104,8 +104,8 @@ fn add(history: &mut AppHistory, happening: &Happening, second: i64) {
         Happening::Request { dyno, method, path, .. } => {
             let request = Request {
                 dyno: name(*dyno),
-                method: method.as_bytes(),
-                path: path.as_bytes(),
+                method: Some(method.as_bytes()),
+                path: Some(path.as_bytes()),
                 status: Some(200),
                 service_ms: Some(20),
                 code: None,

@@ -95,8 +95,8 @@ fn check_log(octets: &[u8]) {
         let path = ["/", "/orders/1", "/cart", "/a/b/c"][usize::from(value % 4)];
         let request = Request {
             dyno,
-            method: b"GET",
-            path: path.as_bytes(),
+            method: Some(b"GET"),
+            path: Some(path.as_bytes()),
             status: Some(200),
             service_ms: None,
             code: None,

@@ -2,8 +2,11 @@
 //! targets. A panic is a finding.
 
 use dynowarden_core::codes::{self, Code, Scope};
+use dynowarden_core::days::seen;
 use dynowarden_core::detect;
+use dynowarden_core::detect::request;
 use dynowarden_core::event::Fact;
+use dynowarden_core::glance::{Glance, glances};
 use dynowarden_core::wire::line::Line;
 use dynowarden_core::wire::{self, BadFrame, frame, logfmt, timestamp};
 use jiff::Timestamp;
@@ -48,6 +51,8 @@ pub fn check_line(octets: &[u8]) {
         // A count of 0 is invalid.
         Some(Err(BadFrame::Frame(_))) | None => assert!(octets.is_empty()),
     }
+    // Nothing is skipped at the end of a body, where there are too few octets for a first look.
+    check_glances(&[&framed[..], &framed].concat());
     let Ok(line) = parsed else {
         assert_eq!(expect, None, "a good line was refused");
         return;
@@ -83,9 +88,32 @@ pub fn check_batch(body: &[u8]) {
         }
     }
     assert_eq!(frames.next(), None, "a frame without a line");
+    check_glances(body);
     for (_, octets) in reference::batch(body).frames {
         check_line(&octets);
     }
+}
+
+/// A first look skips only what the full readers find to mean nothing, and changes nothing of the rest.
+pub fn check_glances(body: &[u8]) {
+    let mut lines = wire::lines(body);
+    for glance in glances(body) {
+        let line = lines.next().expect("a frame for each glance");
+        match glance {
+            Glance::App => {
+                let line = line.expect("a bad frame was skipped");
+                assert_eq!(detect::event(&line), Ok(None), "an event was skipped");
+                assert_eq!(detect::fact(&line), Ok(None), "a fact was skipped");
+                assert_eq!(seen::read(&line), None, "a platform line was skipped");
+            }
+            Glance::Request(usual) => {
+                assert_eq!(Ok(usual.line()), line);
+                assert_eq!(detect::fact(&usual.line()), Ok(None), "a router error was skipped");
+            }
+            Glance::Line(read) => assert_eq!(read, line),
+        }
+    }
+    assert_eq!(lines.next(), None, "a frame was not looked at");
 }
 
 /// Text after `heroku router - ` and after `heroku web.1 - `: the same as for any line.
@@ -134,6 +162,16 @@ fn check_meaning(line: &Line<'_>, read: &reference::Line) {
     let memory =
         memory.map(|(dyno, one, other)| (format!("{}.{}", dyno.process_type, dyno.index), one, other));
     assert_eq!(memory, reference::memory(read), "what is said of memory");
+
+    let told = request::request(line).map(|request| reference::Request {
+        dyno: format!("{}.{}", request.dyno.process_type, request.dyno.index),
+        status: request.status,
+        service_ms: request.service_ms,
+        code: request.code.map(|code| code.to_string()),
+        method: request.method.map(<[u8]>::to_vec),
+        path: request.path.map(<[u8]>::to_vec),
+    });
+    assert_eq!(told, reference::request(read), "what is said of a request");
 
     let slow = reference::manager_error(read).or_else(|| reference::router_error(read));
     match said {

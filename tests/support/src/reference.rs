@@ -17,6 +17,17 @@ pub struct Line {
     pub msg: Vec<u8>,
 }
 
+/// A request in a router line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request {
+    pub dyno: String,
+    pub status: Option<u16>,
+    pub service_ms: Option<u32>,
+    pub code: Option<String>,
+    pub method: Option<Vec<u8>>,
+    pub path: Option<Vec<u8>>,
+}
+
 /// An error in a line: the code and the dyno.
 pub type Error = (String, Option<String>);
 
@@ -234,6 +245,42 @@ pub fn router_error(line: &Line) -> Option<Error> {
     let number: u32 = code.strip_prefix('H').filter(|digits| digits.len() == 2)?.parse().ok()?;
     let known = matches!(number, 10..=28 | 31 | 32 | 80..=83 | 99) && !code.contains('+');
     known.then(|| (code, dynos.first().and_then(|dyno| self::dyno(dyno))))
+}
+
+/// The request in the router's line.
+pub fn request(line: &Line) -> Option<Request> {
+    let [_, _, app, procid, _] = &line.fields;
+    if app != b"heroku" || procid != b"router" {
+        return None;
+    }
+    let pairs = pairs(&line.msg);
+    let all = |key: &str| -> Vec<&Vec<u8>> {
+        pairs.iter().filter(|pair| pair.0 == key.as_bytes()).map(|pair| &pair.1).collect()
+    };
+    if ["code", "dyno", "service", "status"].iter().any(|key| all(key).len() > 1) {
+        return None;
+    }
+    let text = |key: &str| all(key).first().and_then(|value| String::from_utf8((*value).clone()).ok());
+    let number = |text: &str| -> Option<u32> {
+        let fits = (1..=9).contains(&text.len()) && text.chars().all(|digit| digit.is_ascii_digit());
+        fits.then(|| text.parse().expect("at most nine digits"))
+    };
+    let once = |key: &str| match all(key)[..] {
+        [value] => Some(value.clone()),
+        _ => None,
+    };
+    let code = text("code").filter(|code| {
+        let number = code.strip_prefix('H').and_then(number);
+        matches!(number, Some(10..=28 | 31 | 32 | 80..=83 | 99))
+    });
+    Some(Request {
+        dyno: dyno(all("dyno").first()?)?,
+        status: text("status").and_then(|text| number(&text)).and_then(|status| status.try_into().ok()),
+        service_ms: text("service").and_then(|text| number(text.strip_suffix("ms")?)),
+        code: code.map(|code| format!("H{}", code[1..].trim_start_matches('0'))),
+        method: once("method"),
+        path: once("path"),
+    })
 }
 
 /// The pairs of key-value text, one octet at a time.

@@ -44,7 +44,7 @@ fn readers(page: &str) -> anyhow::Result<Vec<Bar>> {
     let rows = table(page, "readers")?;
     let median = |row: &[String]| number(row[1].split('–').nth(1).unwrap_or_default());
     let floor = rows.iter().find(|row| row[0] == "floor").context("no floor")?;
-    let target = median(floor)? * 1.5;
+    let target = median(floor)? * 0.5;
     let bar = |row: &Vec<String>| {
         let is_ours = row[0] == "dynowarden";
         Ok(Bar { label: row[0].clone(), value: median(row)?, is_ours, target: is_ours.then_some(target) })
@@ -53,12 +53,12 @@ fn readers(page: &str) -> anyhow::Result<Vec<Bar>> {
 }
 
 fn instructions(page: &str) -> anyhow::Result<Vec<Bar>> {
-    let servers = ["bare", "before", "dynowarden", "statistics"];
+    let servers = ["bare", "before", "now"];
     let mut bars = Vec::new();
     for row in table(page, "instructions")? {
         for (server, cell) in servers.iter().zip(&row[1..]) {
             let label = format!("{}, {server}", row[0]);
-            bars.push(Bar { label, value: number(cell)?, is_ours: *server == "dynowarden", target: None });
+            bars.push(Bar { label, value: number(cell)?, is_ours: *server == "now", target: None });
         }
     }
     Ok(bars)

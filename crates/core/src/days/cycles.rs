@@ -86,8 +86,8 @@ mod tests {
                     status: Some(200),
                     service_ms: Some(9),
                     code: None,
-                    method: b"GET",
-                    path: b"/",
+                    method: Some(b"GET"),
+                    path: Some(b"/"),
                 };
                 history.add(Some(WEB_1), &Seen::Request(request), at);
             }

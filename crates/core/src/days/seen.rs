@@ -34,31 +34,45 @@ pub enum Seen<'b> {
 /// Reads a line. None for a line that is not the platform's, however it reads. The dyno is missing for what
 /// concerns the app as a whole.
 pub fn read<'b>(line: &Line<'b>) -> Option<(Option<DynoRef<'b>>, Seen<'b>)> {
+    // The fact in a router line is in its request too.
+    let is_router = line.procid == b"router";
+    let fact = if is_router { None } else { detect::fact(line).ok().flatten() };
+    read_with(line, fact.as_ref())
+}
+
+/// Does the same as [`read`] for a line whose fact is known.
+#[inline]
+pub fn read_with<'b>(
+    line: &Line<'b>,
+    fact: Option<&Fact<DynoRef<'b>>>,
+) -> Option<(Option<DynoRef<'b>>, Seen<'b>)> {
     match (line.app, line.procid) {
         (b"heroku", b"router") => Some(match request::request(line) {
             Some(request) => (Some(request.dyno), Seen::Request(request)),
             None => (None, Seen::Heard),
         }),
-        (b"heroku" | b"app", b"api") => match detect::fact(line) {
-            Ok(Some(Fact::Release { version })) => Some((None, Seen::Release(version))),
+        (b"heroku" | b"app", b"api") => match fact {
+            Some(Fact::Release { version }) => Some((None, Seen::Release(*version))),
             _ => Some((None, Seen::Heard)),
         },
         (b"heroku", procid) => Some(match DynoRef::parse(procid) {
-            Some(dyno) if !is_one_off(dyno) => (Some(dyno), of_dyno(line)),
+            Some(dyno) if !is_one_off(dyno) => (Some(dyno), of_dyno(line, fact)),
             _ => (None, Seen::Heard),
         }),
         _ => None,
     }
 }
 
-fn of_dyno<'b>(line: &Line<'b>) -> Seen<'b> {
+fn of_dyno<'b>(line: &Line<'b>, fact: Option<&Fact<DynoRef<'b>>>) -> Seen<'b> {
     if let Some(sign) = sign::sign(line.msg) {
         return Seen::Sign(sign);
     }
-    match detect::fact(line) {
-        Ok(Some(Fact::Error { code, .. })) => Seen::Error(code),
-        Ok(Some(Fact::Memory { used, permille, .. })) => Seen::Memory { used, permille },
-        Ok(Some(Fact::Sample { instance, total, quota, .. })) => Seen::Sample { instance, total, quota },
+    match fact {
+        Some(Fact::Error { code, .. }) => Seen::Error(*code),
+        Some(Fact::Memory { used, permille, .. }) => Seen::Memory { used: *used, permille: *permille },
+        Some(Fact::Sample { instance, total, quota, .. }) => {
+            Seen::Sample { instance: *instance, total: *total, quota: *quota }
+        }
         _ => Seen::Heard,
     }
 }

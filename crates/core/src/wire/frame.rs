@@ -62,6 +62,21 @@ pub fn frames(body: &[u8]) -> Frames<'_> {
     Frames { rest: body, offset: 0 }
 }
 
+impl<'b> Frames<'b> {
+    /// What is left of the body.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'b [u8] {
+        self.rest
+    }
+
+    /// Skips a frame of so many octets, its count included.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, octets: usize) {
+        self.rest = &self.rest[octets..];
+        self.offset += octets;
+    }
+}
+
 impl<'b> Iterator for Frames<'b> {
     type Item = Result<Frame<'b>, FrameError>;
 

@@ -8,7 +8,8 @@
 pub mod frame;
 pub mod line;
 pub mod logfmt;
-mod scan;
+pub(crate) mod ordered;
+pub(crate) mod scan;
 pub mod timestamp;
 
 use crate::wire::frame::{Frame, FrameError, FrameErrorKind, Frames};
@@ -66,6 +67,20 @@ fn odd_line<'b>(frame: &Frame<'b>) -> Result<Line<'b>, BadFrame> {
 }
 
 impl std::iter::FusedIterator for Lines<'_> {}
+
+impl<'b> Lines<'b> {
+    /// What is left of the body.
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> &'b [u8] {
+        self.frames.rest()
+    }
+
+    /// Skips a frame of so many octets, its count included.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, octets: usize) {
+        self.frames.pass(octets);
+    }
+}
 
 impl BadFrame {
     /// A short, stable word for it, fit for a metric's label.

@@ -5,14 +5,14 @@
 //! where `floor` takes 43 ns). For long texts, `memchr` is faster.
 
 /// Octets that [`spaces`] searches: one per bit of a `u64`. A platform line's header has about 60.
-pub(super) const BLOCK: usize = u64::BITS as usize;
+pub(crate) const BLOCK: usize = u64::BITS as usize;
 
 const WORD: usize = size_of::<u64>();
 const LOWS: u64 = repeat(0x7f);
 
 /// The positions of the spaces, in order.
 #[inline]
-pub(super) fn spaces(block: &[u8; BLOCK]) -> impl Iterator<Item = usize> {
+pub(crate) fn spaces(block: &[u8; BLOCK]) -> impl Iterator<Item = usize> {
     let (words, _) = block.as_chunks::<WORD>();
     let mut places = words.iter().enumerate().fold(0, |places, (index, word)| {
         let matches = matches(u64::from_le_bytes(*word), b' ');
@@ -30,7 +30,7 @@ pub(super) fn spaces(block: &[u8; BLOCK]) -> impl Iterator<Item = usize> {
 
 /// The position of the first octet that is one of `wanted`; the end of the text if there is none.
 #[inline]
-pub(super) fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
+pub(crate) fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
     let (words, tail) = text.as_chunks::<WORD>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
@@ -43,6 +43,15 @@ pub(super) fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
     words.len() * WORD + place
 }
 
+/// Whether `octet` is among so many octets, of which there are at least eight.
+#[inline(always)]
+pub(crate) fn contains<const N: usize>(octets: &[u8; N], octet: u8) -> bool {
+    let (words, _) = octets.as_chunks::<WORD>();
+    let last = octets.last_chunk::<WORD>().unwrap_or(&[0; WORD]);
+    words.iter().chain([last]).fold(0, |found, word| found | lowest_match(u64::from_le_bytes(*word), octet))
+        != 0
+}
+
 /// Sets the high bit of each octet of `word` that equals `octet`, and no other bit.
 fn matches(word: u64, octet: u8) -> u64 {
     // An octet is now 0 if it was `octet`. Adding to its low bits sets the high bit unless they are 0, and
@@ -53,7 +62,8 @@ fn matches(word: u64, octet: u8) -> u64 {
 
 /// Sets the high bit of the lowest octet of `word` that equals `octet`, and possibly of higher ones that do
 /// not: this takes two steps less than [`matches()`].
-fn lowest_match(word: u64, octet: u8) -> u64 {
+#[inline]
+pub(crate) fn lowest_match(word: u64, octet: u8) -> u64 {
     let word = word ^ repeat(octet);
     word.wrapping_sub(repeat(0x01)) & !word & repeat(0x80)
 }

@@ -35,9 +35,79 @@ pub enum TimeError {
 /// # Errors
 /// It has another form, or there is no such time.
 pub fn parse(text: &[u8]) -> Result<Timestamp, TimeError> {
+    if let Some(time) = usual(text) {
+        return Ok(time);
+    }
     let (_, written) = all_consuming(written).parse(text).map_err(|_| TimeError::Shape)?;
     written.timestamp().ok_or(TimeError::Calendar)
 }
+
+/// A time as logplex writes it: in UTC, with at most microseconds. None for any other form, and for what is
+/// no time.
+fn usual(text: &[u8]) -> Option<Timestamp> {
+    let text = match text.first_chunk::<LONGEST>() {
+        Some(full) if text.len() == LONGEST => *full,
+        _ => with_zeros(text)?,
+    };
+    let mut are_digits = true;
+    let mut part = |place: usize| {
+        let word = |text: &[u8; LONGEST]| u64::from_le_bytes(*text[place..].first_chunk().expect("inside"));
+        // Digits are 0 to 9 now, and what is between them is 0: added to the margin, neither has a high bit.
+        let digits = word(&text) ^ word(FORM);
+        are_digits &= (((digits & LOWS) + word(&MARGIN)) | digits) & !LOWS == 0;
+        digits.to_le_bytes().map(i64::from)
+    };
+    let ([y, e, a, r, _, m, o, _], [d, t, _, h, u, _, i, n]) = (part(0), part(8));
+    let ([_, s, c, _, p, q, v, w], [x, z, ..]) = (part(16), part(24));
+    let (year, month, day) = (y * 1000 + e * 100 + a * 10 + r, m * 10 + o, d * 10 + t);
+    let (hour, minute, second) = (h * 10 + u, i * 10 + n, s * 10 + c);
+    let micros = ((((p * 10 + q) * 10 + v) * 10 + w) * 10 + x) * 10 + z;
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let exists = (1..=12).contains(&month) && (1..=days).contains(&day) && hour < 24 && minute < 60;
+    if !are_digits || !exists || second > 59 || year < 1 {
+        return None;
+    }
+    // Years begin in March here, so that the leap day is their last.
+    let (year, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let day_of_year = (153 * months + 2) / 5 + day - 1;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
+    let nanos = i32::try_from(micros * 1000).ok()?;
+    Timestamp::new(days * 86_400 + hour * 3600 + minute * 60 + second, nanos).ok()
+}
+
+const LONGEST: usize = 32;
+const FORM: &[u8; LONGEST] = b"0000-00-00T00:00:00.000000+00:00";
+
+/// A shorter time with the zeros that logplex has trimmed.
+fn with_zeros(text: &[u8]) -> Option<[u8; LONGEST]> {
+    let written = text.strip_suffix(b"+00:00")?;
+    let mut full = *FORM;
+    // Without a fraction, there is no point.
+    if !matches!(written.len(), 19 | 21..=26) {
+        return None;
+    }
+    full[..written.len()].copy_from_slice(written);
+    Some(full)
+}
+
+/// What may be added to an octet that has been compared with [`FORM`] before it has a high bit.
+const MARGIN: [u8; LONGEST] = {
+    let (mut margin, mut place) = ([0x7f; LONGEST], 0);
+    while place < LONGEST - b"+00:00".len() {
+        if FORM[place] == b'0' {
+            margin[place] = 0x7f - 9;
+        }
+        place += 1;
+    }
+    margin
+};
+
+const LOWS: u64 = u64::from_ne_bytes([0x7f; 8]);
 
 /// The fields as written, before they are checked against the calendar.
 struct Written {

@@ -92,9 +92,10 @@ impl AppCounts {
         }
         // An answer that the path or the method is unknown.
         let is_known = !matches!(request.status, Some(400 | 404 | 405 | 410));
-        let path = &request.path[..request.path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
+        let path = request.path.unwrap_or_default();
+        let path = &path[..path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
         let place = self.templates.place(path, is_known);
-        let number = self.number(place, Method::of(request.method));
+        let number = self.number(place, Method::of(request.method.unwrap_or_default()));
         if window < present {
             return self.add_late(window, dyno, number);
         }
@@ -249,7 +250,7 @@ mod tests {
 
     fn request(path: &str) -> Request<'_> {
         let dyno = DynoRef { process_type: "web", index: 1 };
-        let (method, path) = (&b"GET"[..], path.as_bytes());
+        let (method, path) = (Some(&b"GET"[..]), Some(path.as_bytes()));
         Request { dyno, method, path, status: Some(200), service_ms: None, code: None }
     }
 

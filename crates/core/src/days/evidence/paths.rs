@@ -34,8 +34,9 @@ impl fmt::Debug for Paths {
 impl Paths {
     /// Adds a request, at the time in its line.
     pub fn add(&mut self, dyno: &DynoName, request: &Request<'_>, at: Timestamp) {
-        let method = &request.method[..request.method.len().min(METHOD_BYTES_MAX)];
-        let path = &request.path[..request.path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
+        let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+        let method = &method[..method.len().min(METHOD_BYTES_MAX)];
+        let path = &path[..path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
         // The query is not even put aside.
         let path = memchr::memchr(b'?', path).map_or(path, |end| &path[..end]);
         self.text.extend_from_slice(method);
@@ -70,7 +71,14 @@ impl Paths {
             let (path, rest) = rest.split_at(of.path_bytes.into());
             text = rest;
             let dyno = DynoRef { process_type: of.dyno.process_type().as_str(), index: of.dyno.index() };
-            let request = Request { dyno, method, path, status: of.status, service_ms: None, code: None };
+            let request = Request {
+                dyno,
+                method: Some(method),
+                path: Some(path),
+                status: of.status,
+                service_ms: None,
+                code: None,
+            };
             (&of.dyno, request, of.at)
         })
     }
@@ -97,12 +105,14 @@ mod tests {
         for (method, path) in
             [("GET", "/a?secret=1"), ("", ""), ("POST", "/b/c"), ("BREWBREWBREWBREWBREW", &long)]
         {
-            let (method, path) = (method.as_bytes(), path.as_bytes());
+            let (method, path) = (Some(method.as_bytes()), Some(path.as_bytes()));
             let request = Request { dyno, method, path, status: Some(201), service_ms: Some(9), code: None };
             paths.add(&web, &request, Timestamp::UNIX_EPOCH);
         }
-        let read: Vec<(&[u8], usize)> =
-            paths.iter().map(|(_, request, _)| (request.method, request.path.len())).collect();
+        let read: Vec<(&[u8], usize)> = paths
+            .iter()
+            .map(|(_, request, _)| (request.method.expect("a method"), request.path.expect("a path").len()))
+            .collect();
         let most = limits::EVIDENCE_PATH_BYTES_MAX;
         assert_eq!(read, [(&b"GET"[..], 2), (b"", 0), (b"POST", 4), (b"BREWBREWBREWBREW", most)]);
         assert!(paths.iter().all(|(dyno, request, _)| *dyno == web && request.status == Some(201)));
