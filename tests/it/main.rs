@@ -28,4 +28,5 @@ mod samples;
 mod setup;
 mod simulation;
 mod store;
+mod what_if;
 mod wire;

@@ -16,6 +16,8 @@ mod notifier;
 pub mod promises;
 pub mod scenario;
 pub mod store;
+pub mod weeks;
+pub mod what_if;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZero;

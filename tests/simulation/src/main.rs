@@ -1,7 +1,8 @@
 //! Runs simulated days of the whole system: `cargo run --release -p dynowarden-simulation -- --seeds 10000`.
 //!
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
-//! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each.
+//! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each, and
+//! `--what-if N` compares what-if with the truth on N apps a case.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -30,6 +31,9 @@ struct Options {
     /// Measure leaks, waiting formations and storms instead.
     #[arg(long)]
     figures: bool,
+    /// Compare what-if with the truth on so many apps a case instead.
+    #[arg(long)]
+    what_if: Option<u64>,
     /// Continue after a failed seed, and print only each failure.
     #[arg(long)]
     all: bool,
@@ -40,6 +44,10 @@ fn main() -> ExitCode {
     let day = Duration::from_secs(options.hours * 3600);
     if options.figures {
         print!("{}", dynowarden_simulation::measured::report());
+        return ExitCode::SUCCESS;
+    }
+    if let Some(apps) = options.what_if {
+        dynowarden_simulation::what_if::tables(apps).for_each(|table| print!("{table}"));
         return ExitCode::SUCCESS;
     }
     if let Some(seed) = options.seed {
