@@ -134,6 +134,9 @@ pub struct ReplayArgs {
     /// A setting to try, such as policy.cooldown=30m; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
     pub set: Vec<(String, String)>,
+    /// Compare policies on the logs and recommend one, instead of printing decisions
+    #[arg(long)]
+    pub what_if: bool,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,

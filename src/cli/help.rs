@@ -57,10 +57,16 @@ Examples:
   heroku logs -n 1500 -a acme | dynowarden replay --app acme -
   dynowarden replay --format json archive-*.log.gz
   dynowarden replay --zone Europe/Berlin --set policy.cooldown=30m papertrail.txt
+  dynowarden replay --what-if --app acme archive-*.log.gz
+
+--what-if needs 3 days of logs and 4 lives of dynos. It estimates what Heroku alone and up to 23
+policies would have done, recommends one, and ends with its settings as TOML.
 
 JSON output is one object per line. Every decision has at, app, dyno, rule, decision (restart,
-hold or notify) and reason.
-Exit codes: 0 done, 1 a file could not be read, 2 wrong usage or settings.";
+hold or notify) and reason. With --what-if, every policy has policy, restarts_per_week,
+minutes_over_quota_per_day, requests_hit_per_100k (each with value, low and high) and recommended.
+Exit codes: 0 done, 1 a file could not be read or has too little for --what-if, 2 wrong usage or
+settings.";
 
 pub(super) const CHECK_HELP: &str = "\
 Changes nothing, unless --register or --notify is given.

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod demo;
+mod gzipped;
 pub mod healthcheck;
 pub mod history;
 pub mod replay;
@@ -10,6 +11,7 @@ mod replay_output;
 pub mod report;
 pub mod serve;
 mod way_in;
+mod what_if_output;
 
 use crate::terminal::Colour;
 use dynowarden_core::columns::Columns;

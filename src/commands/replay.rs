@@ -5,18 +5,19 @@
 //! the reader is gone, as under `| head`, that is the end, not a failure.
 
 use std::fs::{self, File};
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Read, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::{Format, ReplayArgs};
 use crate::commands::columns;
+use crate::commands::gzipped::unzipped;
 use crate::commands::replay_output::{Page, Seen, Troubles, zoned};
+use crate::commands::what_if_output;
 use crate::config::settings::Settings;
 use crate::terminal::Colour;
 use dynowarden_core::limits;
@@ -26,6 +27,7 @@ use dynowarden_core::replay::roster::Roster;
 use dynowarden_core::replay::timeline::Timeline;
 use dynowarden_core::replay::{Replay, ReplayOutput};
 use dynowarden_core::time::earlier;
+use dynowarden_core::what_if::{Refusal, WhatIf};
 
 pub struct Streams<'a> {
     /// Read for `-`.
@@ -64,6 +66,8 @@ pub enum ReplayError {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    WhatIf(#[from] Refusal),
     #[error("the output cannot be written")]
     Write(#[source] io::Error),
 }
@@ -99,8 +103,9 @@ pub fn run_with(
             return Err(ReplayError::Directory(file.clone()));
         }
     }
-    let configured = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
-    let roster = Roster::new(args.app.clone(), configured);
+    let configured: Vec<_> = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
+    let roster = || Roster::new(args.app.clone(), configured.clone());
+    let what_if = args.what_if.then(|| WhatIf::new(roster(), |app| settings.plan_for(app)));
     let Streams { stdin, out, err, is_terminal } = streams;
     let mut run = Run {
         bar: ProgressBar::hidden(),
@@ -116,9 +121,10 @@ pub fn run_with(
             is_begun: false,
             text: String::new(),
         },
-        replay: Replay::new(roster, |app| settings.plan_for(app)),
+        replay: Replay::new(roster(), |app| settings.plan_for(app)),
         output: Vec::new(),
         troubles: Troubles::default(),
+        what_if,
         zone: args.zone.clone(),
     };
     match run.all(stdin) {
@@ -142,6 +148,8 @@ struct Run<'a> {
     replay: Replay<'a>,
     output: Vec<ReplayOutput>,
     troubles: Troubles,
+    /// Takes the lines instead of the replay.
+    what_if: Option<WhatIf<'a>>,
     /// Of times without one.
     zone: Option<TimeZone>,
 }
@@ -154,13 +162,17 @@ impl Run<'_> {
         // What was read before an error counts.
         let replayed = self.replay(false);
         read = read.and(replayed);
+        let late = self.order.late().clone();
+        self.troubles.add_late(&late, self.files);
+        if let Some(what_if) = self.what_if.take() {
+            let _written = self.err.write_all(self.troubles.to_string().as_bytes());
+            return read.and_then(|()| self.compare(what_if)).and_then(|()| self.flush());
+        }
         if read.is_ok() {
             self.replay.end(&mut self.output);
         }
         self.page.add(&mut self.output);
         self.page.end(read.is_ok().then(|| self.replay.summary()));
-        let late = self.order.late().clone();
-        self.troubles.add_late(&late, self.files);
         // If standard error is gone, problems cannot be reported.
         let _written = self.err.write_all(self.troubles.to_string().as_bytes());
         if read.is_ok() && self.page.timeline.is_none() {
@@ -169,6 +181,24 @@ impl Run<'_> {
             let _written = writeln!(self.err, "{text}");
         }
         self.flush().and(read)
+    }
+
+    /// Compares the policies, and puts what comes of it on the page.
+    fn compare(&mut self, what_if: WhatIf<'_>) -> Result<(), ReplayError> {
+        let bar = if self.has_bar { comparing() } else { ProgressBar::hidden() };
+        let compared = what_if.compare(&mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        let compared = compared?;
+        if self.page.timeline.is_some() {
+            what_if_output::text(&compared, &mut self.page.text);
+        } else {
+            what_if_output::json(&compared, &mut self.page.text);
+            let _written = self.err.write_all(what_if_output::notes(&compared.basis).as_bytes());
+        }
+        Ok(())
     }
 
     fn file(&mut self, number: usize, path: &Path, stdin: &mut dyn Read) -> Result<(), ReplayError> {
@@ -213,7 +243,10 @@ impl Run<'_> {
                 match item {
                     Item::Entry(entry) => {
                         seen.note(&entry);
-                        self.replay.announce(&entry);
+                        match &mut self.what_if {
+                            Some(what_if) => what_if.announce(&entry),
+                            None => self.replay.announce(&entry),
+                        }
                         self.order.hold(number, place, &entry);
                     }
                     Item::Unread(unread) => {
@@ -274,6 +307,14 @@ impl Run<'_> {
     }
 
     fn replay_ordered(&mut self, ordered: &Ordered) -> Result<(), ReplayError> {
+        if let Some(what_if) = &mut self.what_if {
+            for (number, place, entry) in ordered.entries() {
+                if let Err(error) = what_if.read(&entry) {
+                    self.troubles.not_understood.add(&self.files[number], place, error, entry.line.msg);
+                }
+            }
+            return Ok(());
+        }
         for (_, _, entry) in ordered.entries() {
             self.replay.foresee(&entry);
         }
@@ -313,42 +354,8 @@ fn bar(path: &Path, bytes: u64) -> ProgressBar {
     ProgressBar::new(bytes).with_style(style).with_message(name)
 }
 
-/// The text in `reader`, unpacked if it is gzipped, including archives joined from several members.
-fn unzipped<'r>(mut reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
-    let mut head = Vec::new();
-    reader.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
-    let is_gzipped = head == GZIP_MAGIC;
-    let whole = Cursor::new(head).chain(reader);
-    Ok(if is_gzipped {
-        Box::new(Filling { reader: MultiGzDecoder::new(whole), trouble: None })
-    } else {
-        Box::new(whole)
-    })
+fn comparing() -> ProgressBar {
+    let style = ProgressStyle::with_template("comparing policies {wide_bar} {percent} %, {eta} to go")
+        .expect("the template names fields that there are");
+    ProgressBar::new(1).with_style(style)
 }
-
-/// Fills the caller's buffer, or returns everything left. An unpacker stops at the end of each member, and
-/// the meaning of a system's name depends on the rest of a file's first part, wherever it was joined. An
-/// uncompressed pipe is not waited for: its lines are handled as they come.
-struct Filling<R> {
-    reader: R,
-    /// The error that ended the last part early, to be reported in its turn.
-    trouble: Option<io::Error>,
-}
-
-impl<R: Read> Read for Filling<R> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < room.len() && self.trouble.is_none() {
-            match self.reader.read(&mut room[filled..]) {
-                Ok(0) => break,
-                Ok(octets) => filled += octets,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => self.trouble = Some(error),
-            }
-        }
-        if filled == 0 { self.trouble.take().map_or(Ok(0), Err) } else { Ok(filled) }
-    }
-}
-
-/// RFC 1952, 2.3.1.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];

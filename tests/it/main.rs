@@ -32,4 +32,5 @@ mod setup;
 mod simulation;
 mod store;
 mod suspects;
+mod what_if;
 mod wire;

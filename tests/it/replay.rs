@@ -165,6 +165,7 @@ fn plain_and_compressed_files_are_joined_into_one_log() {
         config: dynowarden::cli::ConfigArgs { config: None },
         app: None,
         zone: None,
+        what_if: false,
         set: Vec::new(),
         format: Format::Text,
         files: vec![plain, packed],

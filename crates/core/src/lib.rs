@@ -30,4 +30,5 @@ pub mod shares;
 pub mod time;
 pub mod traffic;
 pub mod units;
+pub mod what_if;
 pub mod wire;

@@ -695,6 +695,23 @@ pub const REPLAY_TYPES_MAX: usize = 256;
 /// Files from this size on get a progress bar.
 pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
+/// Policies of one what-if: what a person can compare, and what can be played within a minute.
+pub const WHAT_IF_POLICIES_MAX: usize = 24;
+
+/// Hours of dynos that a what-if holds, at about a kilobyte each and twice that while lives are cut: two
+/// weeks of 297 dynos. Past it, it refuses.
+pub const WHAT_IF_DYNO_HOURS_MAX: usize = 100_000;
+
+/// Slots of dynos that a what-if plays in all, as far as its replicates are concerned: some ten seconds of
+/// work.
+pub const WHAT_IF_SLOTS_PLAYED_MAX: u64 = 100_000_000;
+
+/// How often a what-if plays each policy again with other lives: enough to show the spread, and few enough
+/// to be done within a minute.
+pub const WHAT_IF_REPLICATES_MAX: u64 = 8;
+/// See [`WHAT_IF_REPLICATES_MAX`]. Fewer would show no spread.
+pub const WHAT_IF_REPLICATES_MIN: u64 = 2;
+
 // === Watchdog ===
 
 /// Between two rounds over the watched apps and their drains. With many apps it is longer.

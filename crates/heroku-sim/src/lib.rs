@@ -44,4 +44,5 @@ pub mod server;
 pub mod state;
 pub mod status_page;
 pub mod target;
+pub mod weeks;
 pub mod world;

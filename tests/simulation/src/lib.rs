@@ -20,6 +20,8 @@ pub mod scenario;
 pub mod slow_dynos;
 pub mod store;
 pub mod suspects;
+pub mod weeks;
+pub mod what_if;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZero;

@@ -3,7 +3,7 @@
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
 //! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each,
 //! `--policies 8` what rules on days save, over 17 days of eight apps a row, `--suspects RUNS` how often the
-//! endpoint that leaks is named.
+//! endpoint that leaks is named, `--what-if N` compares what-if with the truth on N apps a case.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -38,6 +38,9 @@ struct Options {
     /// Measure how often the endpoint that leaks is named instead, with this many runs a cell.
     #[arg(long, value_name = "RUNS")]
     suspects: Option<u64>,
+    /// Compare what-if with the truth on so many apps a case instead.
+    #[arg(long)]
+    what_if: Option<u64>,
     /// Continue after a failed seed, and print only each failure.
     #[arg(long)]
     all: bool,
@@ -57,6 +60,10 @@ fn main() -> ExitCode {
     }
     if let Some(runs) = options.suspects {
         print!("{}", dynowarden_simulation::suspects::report(runs));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(apps) = options.what_if {
+        dynowarden_simulation::what_if::tables(apps).for_each(|table| print!("{table}"));
         return ExitCode::SUCCESS;
     }
     if let Some(seed) = options.seed {

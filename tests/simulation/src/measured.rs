@@ -220,6 +220,12 @@ impl Share {
 fn app(index: usize, webs: u32, behaviour: Behaviour) -> ScenarioApp {
     let mut spec = AppSpec::new(format!("app-{index}").parse().expect("a name"), webs);
     spec.formations[0].plan = DynoPlan { behaviour, ..DynoPlan::default() };
+    let plan = plan(spec.name.as_str());
+    ScenarioApp { spec, plan, dynos: Vec::new() }
+}
+
+/// The default settings of an app.
+pub fn plan(name: &str) -> AppPlan {
     let number = |count| NonZeroU32::new(count).expect("not none");
     let policy = Policy {
         process_types: vec![web()],
@@ -241,6 +247,5 @@ fn app(index: usize, webs: u32, behaviour: Behaviour) -> ScenarioApp {
         window: Vec::new(),
         proof: None,
     }];
-    let plan = AppPlan { name: spec.name.clone(), dry_run: false, policy, rules };
-    ScenarioApp { spec, plan, dynos: Vec::new() }
+    AppPlan { name: name.parse().expect("a name"), dry_run: false, policy, rules }
 }

@@ -252,6 +252,7 @@ fn replayed(file: &[u8]) -> (String, bool) {
         config: ConfigArgs { config: None },
         app: Some("acme".parse().expect("an app")),
         zone: Some(jiff::tz::TimeZone::UTC),
+        what_if: false,
         set: Vec::new(),
         format: Format::Json,
         files: vec![PathBuf::from("-")],
