@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::heroku::Heroku;
-use dynowarden_core::api::inspection::Fit;
+use dynowarden_core::api::inspection::{self, Fit};
 use dynowarden_core::api::json::Formation;
 use dynowarden_core::api::{ApiError, DynoInfo};
-use dynowarden_core::ident::{AppName, ProcessType};
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
 
 /// The facts of each app, shared by the clones of a client. Bounded by the watched apps.
@@ -22,6 +22,8 @@ pub(super) struct KnownFacts(Arc<Mutex<HashMap<AppName, Facts>>>);
 struct Facts {
     preboot: Option<Answer<bool>>,
     quantities: Option<Answer<Arc<[Formation]>>>,
+    /// The dynos that were beyond the quantities when those were asked for.
+    doubted: Arc<[DynoName]>,
 }
 
 /// An answer of the API, or that it gave none.
@@ -71,17 +73,14 @@ impl Heroku {
         formation: &[DynoInfo],
         tokens: &mut Option<u32>,
     ) -> Result<(Option<Arc<[Formation]>>, bool), ApiError> {
-        let known = self.facts.of(app).quantities;
+        let Facts { quantities: known, doubted, .. } = self.facts.of(app);
         let now = Instant::now();
-        let fit = |answer: &Answer<Arc<[Formation]>>| {
-            answer.value.as_ref().map_or(Fit::Fits, |quantities| Fit::of(listed, formation, quantities))
+        let beyond = |quantities: &Option<Arc<[Formation]>>| {
+            quantities.as_deref().map_or(Vec::new(), |quantities| inspection::beyond(formation, quantities))
         };
         if let Some(answer) = known {
-            let every = match fit(&answer) {
-                Fit::Fits => limits::QUANTITIES_ASKED_EVERY,
-                Fit::Exceeds => limits::QUANTITIES_DOUBTED_EVERY,
-                Fit::Lacks => Duration::ZERO,
-            };
+            let fit = answer.value.as_ref().map_or(Fit::Fits, |known| Fit::of(listed, formation, known));
+            let every = fit.holds_for(&beyond(&answer.value), &doubted);
             if !Answer::is_due(Some(&answer), every, now) {
                 return Ok((answer.value, false));
             }
@@ -90,7 +89,8 @@ impl Heroku {
         *tokens = answered.tokens_remaining.or(*tokens);
         let value: Option<Arc<[Formation]>> = conclusive(answered.value)?.map(Into::into);
         let answer = Answer { asked_at: now, value: value.clone() };
-        self.facts.change(app, |facts| facts.quantities = Some(answer));
+        let doubted = beyond(&value).into();
+        self.facts.change(app, |facts| (facts.quantities, facts.doubted) = (Some(answer), doubted));
         Ok((value, true))
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-const SEEDS: usize = 12;
+const SEEDS: u64 = 12;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn hash(text: &str) -> String {
@@ -36,16 +36,10 @@ fn day(seed: u64) -> String {
     format!("seed {seed:02} decisions {} words {}\n", hash(&deeds.join("\n")), hash(&timeline.join("\n")))
 }
 
-/// The first twelve without an open fault.
-fn seeds() -> impl Iterator<Item = u64> {
-    let open = dynowarden_simulation::open_seeds();
-    (1..).filter(move |seed| !open.contains(seed)).take(SEEDS)
-}
-
 #[test]
 fn simulated_days_and_replay_snapshots_match_their_hashes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut lines: Vec<String> = seeds().map(day).collect();
+    let mut lines: Vec<String> = (1..=SEEDS).map(day).collect();
     let folder = std::fs::read_dir(root.join("tests/it/snapshots")).expect("the folder of snapshots");
     let mut snapshots: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
     snapshots.sort();

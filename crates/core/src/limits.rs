@@ -627,8 +627,8 @@ pub const API_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// with it: a fifth of a call a minute.
 pub const QUANTITIES_ASKED_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// The same while the list has more dynos. A formation that has grown shows within the time that its new
-/// dynos are left alone anyway.
+/// The same while the list has the same dynos beyond that number. For another one the number is asked for at
+/// once, because the formation may have grown.
 pub const QUANTITIES_DOUBTED_EVERY: Duration = Duration::from_secs(30);
 
 /// How often each app's features are asked for preboot.

@@ -13,7 +13,7 @@ use dynowarden_core::engine::restore::RestoredGiveUp;
 use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as LineEvent, Fact};
-use dynowarden_core::ident::AppId;
+use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
 use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::{
@@ -37,8 +37,8 @@ pub(crate) struct Daemon {
     engine: Engine,
     frame_ids: FrameDedup,
     watches: Vec<ProcessTypeFilter>,
-    /// The quantities of each app's formations, and when they were asked for.
-    pub(crate) quantities: HashMap<usize, (Timestamp, Vec<json::Formation>)>,
+    /// The quantities of each app's formations, when they were asked for, and the dynos beyond them then.
+    pub(crate) quantities: HashMap<usize, (Timestamp, Vec<json::Formation>, Vec<DynoName>)>,
     /// It was asked to stop, and takes no more work.
     is_stopping: bool,
 }

@@ -1,11 +1,8 @@
 //! The parts of an inspection, put together as the program's client does it.
 
-use std::time::Duration;
-
-use dynowarden_core::api::inspection::{Answers, Fit};
+use dynowarden_core::api::inspection::{self, Answers, Fit};
 use dynowarden_core::api::{ApiError, DynoInfo, FormationInfo, json};
 use dynowarden_core::ident::DynoName;
-use dynowarden_core::limits;
 use dynowarden_core::time::since;
 
 use crate::Simulation;
@@ -17,12 +14,9 @@ impl Simulation {
         let listed = self.invariants.policy(app).process_types.clone();
         let name = self.app_name(app);
         let Some(daemon) = &mut self.daemon else { return Vec::new() };
-        if let Some((asked_at, known)) = daemon.quantities.get(&app) {
-            let every = match Fit::of(&listed, formation, known) {
-                Fit::Fits => limits::QUANTITIES_ASKED_EVERY,
-                Fit::Exceeds => limits::QUANTITIES_DOUBTED_EVERY,
-                Fit::Lacks => Duration::ZERO,
-            };
+        if let Some((asked_at, known, doubted)) = daemon.quantities.get(&app) {
+            let every =
+                Fit::of(&listed, formation, known).holds_for(&inspection::beyond(formation, known), doubted);
             if since(*asked_at, self.now) < every {
                 return known.clone();
             }
@@ -37,7 +31,8 @@ impl Simulation {
                 size: None,
             })
             .collect();
-        daemon.quantities.insert(app, (self.now, fresh.clone()));
+        let doubted = inspection::beyond(formation, &fresh);
+        daemon.quantities.insert(app, (self.now, fresh.clone(), doubted));
         fresh
     }
 

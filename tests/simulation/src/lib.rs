@@ -23,7 +23,7 @@ pub mod suspects;
 pub mod weeks;
 pub mod what_if;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -125,30 +125,17 @@ pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Ve
     }
 }
 
-/// The seeds of the days that are known to break a promise.
-#[must_use]
-pub fn open_seeds() -> BTreeSet<u64> {
-    let lines = include_str!("../open_seeds.txt").lines().filter(|line| !line.starts_with('#'));
-    let seeds = lines.flat_map(str::split_whitespace);
-    seeds.map(|seed| seed.parse().expect("open_seeds.txt has numbers")).collect()
-}
-
-/// Runs the days of all seeds, on every core, and returns the totals of those that passed. It leaves out
-/// the [`open_seeds`].
+/// Runs the days of all seeds, on every core, and returns the totals of those that passed.
 ///
 /// `failed` receives each failure, and returns whether to continue.
 pub fn run_all(seeds: Range<u64>, day: Duration, failed: impl Fn(&Failure) -> bool + Sync) -> Figures {
     let next = AtomicU64::new(seeds.start);
-    let open = open_seeds();
     let figures = Mutex::new(Figures::default());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end {
                 return;
-            }
-            if open.contains(&seed) {
-                continue;
             }
             match run(seed, day, false) {
                 Ok((part, _)) => figures.lock().expect("no thread panics").add(&part),

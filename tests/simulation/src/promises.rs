@@ -378,8 +378,11 @@ impl Promises {
         let unanswered = others.iter().copied().filter(|name| self.is_unanswered(app, name, policy, now));
         let ours = ours.iter().filter(|name| is_beside(name));
         let out: BTreeSet<&DynoName> = unsettled.chain(unanswered).chain(ours.clone()).collect();
+        // One that has just come up has not settled.
+        let was_up =
+            |name: &DynoName| list.dynos.iter().any(|seen| seen.name == *name && seen.state == DynoState::Up);
         let (broken, missing): (BTreeSet<&DynoName>, BTreeSet<&DynoName>) =
-            out.iter().partition(|name| self.is_broken(app, name, policy, now));
+            out.iter().partition(|name| !was_up(name) && self.is_broken(app, name, policy, now));
         hold!(
             missing.len() < policy.max_concurrent.get() as usize,
             "{target} is to go while {} are or may be out, {} allowed",
@@ -431,7 +434,7 @@ impl Promises {
             return false;
         }
         let booted_at = self.booted_at.get(&(app, dyno.process_type().clone()));
-        because_of_us.is_none_or(|taken| booted_at.is_some_and(|at| *at >= taken.at))
+        because_of_us.is_none_or(|taken| booted_at.is_some_and(|at| *at >= taken.sent_at))
     }
 
     /// Whether the last restart did not help, even if a release has come since.

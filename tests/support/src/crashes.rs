@@ -44,7 +44,8 @@ pub async fn a_cool_down_survives_a_kill(database: &str) {
 /// out, and no dyno is restarted twice within its cool-down.
 pub async fn kills_at_any_moment_cause_no_forbidden_restart(database: &str, daemons: usize, rounds: u32) {
     let heroku = heroku(4).await;
-    let env = [("DATABASE_URL", database)];
+    // A claim without a DELETE keeps the others waiting for that long.
+    let env = [("DATABASE_URL", database), ("DYNOWARDEN_POLICY__BOOT_TIMEOUT", "1m")];
     let start = || Daemon::start(&heroku.api_url(), &env);
     let mut running: Vec<Daemon> = (0..daemons).map(|_| start()).collect();
     for round in 0..rounds {

@@ -1,8 +1,11 @@
 //! Puts the answers of one inspection together, and rejects answers that contradict each other.
 
+use std::time::Duration;
+
 use crate::api::json::Formation;
 use crate::api::{ApiError, DynoInfo, FormationInfo};
 use crate::ident::{DynoName, ProcessType};
+use crate::limits;
 
 /// The answers of one inspection.
 #[derive(Clone, Debug)]
@@ -59,15 +62,33 @@ pub enum Fit {
     Fits,
 }
 
+/// The dynos of a list that are beyond the quantity of their type, except those that the API itself calls
+/// one-off dynos.
+pub fn beyond(formation: &[DynoInfo], quantities: &[Formation]) -> Vec<DynoName> {
+    let is_beyond = |one: &&DynoInfo| {
+        let quantity = quantity_of(Some(quantities), &one.process_type);
+        !one.is_one_off && quantity.is_some_and(|quantity| one.name.index() > quantity)
+    };
+    formation.iter().filter(is_beyond).map(|one| one.name.clone()).collect()
+}
+
 impl Fit {
+    /// How long quantities hold that fit a list like this. `doubted` are the dynos that were beyond them when
+    /// they were asked for: another one may be of a formation that has grown since.
+    pub fn holds_for(self, beyond: &[DynoName], doubted: &[DynoName]) -> Duration {
+        match self {
+            Self::Fits => limits::QUANTITIES_ASKED_EVERY,
+            Self::Exceeds if beyond.iter().all(|name| doubted.contains(name)) => {
+                limits::QUANTITIES_DOUBTED_EVERY
+            }
+            Self::Exceeds | Self::Lacks => Duration::ZERO,
+        }
+    }
+
     pub fn of(listed: &[ProcessType], formation: &[DynoInfo], quantities: &[Formation]) -> Self {
-        let is_beyond = |one: &DynoInfo| {
-            let quantity = quantity_of(Some(quantities), &one.process_type);
-            !one.is_one_off && quantity.is_some_and(|quantity| one.name.index() > quantity)
-        };
         if missing(listed, formation, Some(quantities)).is_some() {
             Self::Lacks
-        } else if formation.iter().any(is_beyond) {
+        } else if !beyond(formation, quantities).is_empty() {
             Self::Exceeds
         } else {
             Self::Fits
@@ -99,6 +120,8 @@ fn quantity_of(quantities: Option<&[Formation]>, process_type: &ProcessType) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use jiff::Timestamp;
 
     use super::{Answers, Fit};
@@ -106,6 +129,7 @@ mod tests {
     use crate::api::{ApiError, DynoInfo, FormationInfo};
     use crate::event::DynoState;
     use crate::ident::{DynoName, ProcessType};
+    use crate::limits;
 
     fn seen(name: &str, is_one_off: bool) -> DynoInfo {
         let name: DynoName = name.parse().expect("a dyno");
@@ -201,5 +225,19 @@ mod tests {
         ] {
             assert_eq!(Fit::of(&listed, &list(names), &quantities(web)), expect, "{names} {web}");
         }
+    }
+
+    #[test]
+    fn a_new_dyno_beyond_the_quantity_asks_for_it_at_once() {
+        let web = |index: u32| format!("web.{index}").parse::<DynoName>().expect("a dyno");
+        let holds = |fit: Fit, beyond: &[u32], doubted: &[u32]| {
+            let names = |indexes: &[u32]| indexes.iter().map(|index| web(*index)).collect::<Vec<_>>();
+            fit.holds_for(&names(beyond), &names(doubted))
+        };
+        assert_eq!(holds(Fit::Fits, &[], &[]), limits::QUANTITIES_ASKED_EVERY);
+        assert_eq!(holds(Fit::Exceeds, &[4321], &[4321, 9]), limits::QUANTITIES_DOUBTED_EVERY);
+        assert_eq!(holds(Fit::Exceeds, &[4321, 4], &[4321]), Duration::ZERO);
+        assert_eq!(holds(Fit::Exceeds, &[4], &[]), Duration::ZERO);
+        assert_eq!(holds(Fit::Lacks, &[], &[]), Duration::ZERO);
     }
 }
