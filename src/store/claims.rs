@@ -6,9 +6,9 @@
 use std::cmp::Reverse;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, FromRow, Row as _};
+use sqlx::AnyConnection;
 
+use crate::store::claim_row::Row;
 use crate::store::dialect::Dialect;
 use crate::store::replica_counts;
 use crate::store::rows::{
@@ -192,50 +192,10 @@ const RENEW: &str = "\
     UPDATE dynowarden_restarts SET lease_until = $3 \
     WHERE holder = $1 AND attempt_number = $2 AND ended_at IS NULL AND lease_until < $3";
 
-#[derive(Clone, Debug)]
-struct Row {
-    attempt: String,
-    holder: String,
-    attempt_id: i64,
-    dyno: String,
-    instance: String,
-    created_at: i64,
-    updated_at: i64,
-    claimed_at: i64,
-    lease_until: i64,
-    accepted_at: Option<i64>,
-    ended_at: Option<i64>,
-    is_forced: bool,
-    /// The release of the replaced instance.
-    release: Option<i64>,
-    result: Option<String>,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct GiveUp {
     until: i64,
     release: Option<i64>,
-}
-
-impl FromRow<'_, AnyRow> for Row {
-    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            attempt: row.try_get("attempt")?,
-            holder: row.try_get("holder")?,
-            attempt_id: row.try_get("attempt_number")?,
-            dyno: row.try_get("dyno")?,
-            instance: row.try_get("instance")?,
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
-            claimed_at: row.try_get("claimed_at")?,
-            lease_until: row.try_get("lease_until")?,
-            accepted_at: row.try_get("accepted_at")?,
-            ended_at: row.try_get("ended_at")?,
-            is_forced: row.try_get::<i64, _>("by_hand")? != 0,
-            release: row.try_get("release")?,
-            result: row.try_get("result")?,
-        })
-    }
 }
 
 #[derive(Debug, PartialEq)]

@@ -9,6 +9,7 @@
 //! one process at a time.
 
 mod app_ids;
+mod claim_row;
 pub mod claims;
 mod database;
 mod dialect;

@@ -16,10 +16,10 @@ use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
     OpenClaim, PendingCause, PendingRestart, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
-use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
+use dynowarden_core::record::usefulness::Usefulness;
 use dynowarden_core::record::{AttemptId, MANUAL};
 use dynowarden_core::time::later;
 

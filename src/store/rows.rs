@@ -254,8 +254,8 @@ const ACCEPT: &str = "\
 /// The claim ends after the time that the new dyno has to settle.
 const BACK: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, \
-        lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7, release = COALESCE($8, release), \
-        up_since = $9 \
+        lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7, \
+        release = COALESCE($8, release), up_since = $9 \
     WHERE holder = $1 AND attempt_number = $2";
 
 /// Its holder keeps watching, and keeps the claim as long as it renews it.

@@ -207,8 +207,8 @@ const _: () = assert!(HEAD_BYTES_MAX >= 8192, "hyper takes no smaller buffer");
 /// R14 repeats about every 21 s.
 pub const ERROR_AGE_MAX: Duration = Duration::from_secs(90);
 
-/// How much longer a pause holds by Heroku's clock than by ours. A larger difference says more about the clock
-/// that wrote the pause than about this one.
+/// How much longer a pause holds by Heroku's clock than by ours. A larger difference says more about the
+/// clock that wrote the pause than about this one.
 pub const PAUSE_CLOCK_LEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// How far ahead of our clock a line's time may be before the two clocks count as disagreeing.

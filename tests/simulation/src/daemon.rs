@@ -10,12 +10,12 @@ use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, json}
 use dynowarden_core::codes::Code;
 use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::engine::restore::RestoredGiveUp;
-use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as LineEvent, Fact};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
 use dynowarden_core::record::hold::Hold;
+use dynowarden_core::record::usefulness::Usefulness;
 use dynowarden_core::record::{
     Action, AttemptId, MemoryAfterRestart, NoticeKind, Record, RestartResult, Scope,
 };

@@ -8,8 +8,8 @@ use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
     OpenClaim, PendingRestart, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
-use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::ident::{AppId, DynoName};
+use dynowarden_core::record::usefulness::Usefulness;
 use dynowarden_core::record::{AttemptId, MANUAL};
 
 /// The part of the store that the next process needs.

@@ -287,8 +287,7 @@ impl Weeks<'_> {
         let mut days = self.days.clone();
         if is_due {
             days.quiet = report::quiet_hours(&self.history, &TimeZone::UTC);
-            let judgements = report::judgements(&self.history).into_iter();
-            days.verdicts = judgements.map(|(of, judgement)| (of, judgement.verdict)).collect();
+            days.verdicts = report::verdicts(&self.history);
         }
         days.breaches.clear();
         for rule in &self.plan.rules {

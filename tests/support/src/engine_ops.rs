@@ -15,12 +15,12 @@ use dynowarden_core::engine::foreign::Foreign;
 use dynowarden_core::engine::restore::{
     OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
-use dynowarden_core::engine::usefulness::Usefulness;
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId};
 use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
+use dynowarden_core::record::usefulness::Usefulness;
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
 use dynowarden_core::time::{Now, earlier, later};
 

@@ -116,6 +116,11 @@ pub fn judgements(history: &AppHistory) -> Vec<(ProcessType, Judgement)> {
     judged.collect()
 }
 
+/// The verdict on each process type.
+pub fn verdicts(history: &AppHistory) -> Vec<(ProcessType, Verdict)> {
+    judgements(history).into_iter().map(|(of, judgement)| (of, judgement.verdict)).collect()
+}
+
 /// The requests that make the memory of each process type grow, as a sentence, where that is known.
 pub fn suspects_of(history: &AppHistory) -> Vec<(ProcessType, String)> {
     let types = history.process_types();

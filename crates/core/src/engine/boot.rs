@@ -11,11 +11,11 @@ use crate::engine::attempt::{
 use crate::engine::dyno::{DynoKey, ErrorSpell};
 use crate::engine::quota::Purpose;
 use crate::engine::restart::is_replaced;
-use crate::engine::usefulness::Usefulness;
 use crate::engine::{Effect, Engine};
 use crate::event::{Change, DynoState};
 use crate::limits;
 use crate::policy::verdict::Bounds;
+use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, NoticeKind, RestartResult};
 use crate::time::{on_axis, since};
 

@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ApiError, DynoInfo};
 use crate::engine::attempt::Attempt;
 use crate::engine::counts::{Hits, Instances, MemoryTrend};
-use crate::engine::usefulness::Usefulness;
 use crate::event::{Change, DynoState};
 use crate::ident::AppId;
 use crate::limits;
 use crate::policy::verdict::RestartTimes;
 use crate::record::hold::Hold;
+use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, MemoryReading};
 use crate::time::{Now, since};
 

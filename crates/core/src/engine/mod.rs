@@ -33,7 +33,7 @@ mod tests;
 mod tracking;
 mod triggers;
 mod unlisted;
-pub mod usefulness;
+mod usefulness;
 mod vigilance;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};

@@ -11,11 +11,11 @@ use crate::api::DynoInfo;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
-use crate::engine::usefulness::Usefulness;
 use crate::engine::{Engine, Pause};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::AttemptId;
+use crate::record::usefulness::Usefulness;
 use crate::time::{on_axis, since};
 
 /// State of earlier processes and of replicas.

@@ -12,12 +12,12 @@ use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
 use crate::codes::Code;
 use crate::engine::foreign::Foreign;
 use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
-use crate::engine::usefulness::Usefulness;
 use crate::engine::{Effect, Engine, Input, OrderId};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
 use crate::ident::{AppId, DrainToken, DynoName};
 use crate::limits;
 use crate::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
+use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, MemoryAfterRestart, Record};
 use crate::time::{Now, earlier, later};
 

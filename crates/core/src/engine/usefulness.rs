@@ -15,28 +15,9 @@ use crate::engine::attempt::Cause;
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Restarts};
 use crate::limits;
 use crate::policy::Rate;
+use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, NoticeKind, Outcome, Record, RestartResult};
 use crate::time::{later, on_axis, since};
-
-/// What is known of whether a restart helped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Usefulness {
-    /// Not judged yet, or nothing that followed can show it.
-    #[default]
-    Unknown,
-    Helped,
-    /// The error was soon back.
-    Useless,
-    /// The API accepted it and did not carry it out, so it says nothing about the ones before.
-    NeverHappened,
-}
-
-impl Usefulness {
-    /// Whether the next restart begins another row of those that did not help.
-    pub(super) fn ends_row(self) -> bool {
-        matches!(self, Self::Unknown | Self::Helped)
-    }
-}
 
 impl Engine {
     /// The cool-down and `max_restarts` count from the acceptance: the restart took effect at some time

@@ -9,12 +9,12 @@ use crate::api::{DynoInfo, FormationInfo};
 use crate::engine::Engine;
 use crate::engine::attempt::Attempt;
 use crate::engine::dyno::{DynoKey, ErrorSpell};
-use crate::engine::usefulness::Usefulness;
 use crate::event::{Change, DynoState};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::NoticeKind;
 use crate::record::hold::Hold;
+use crate::record::usefulness::Usefulness;
 use crate::time::since;
 
 impl Engine {

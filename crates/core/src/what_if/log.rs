@@ -192,13 +192,12 @@ impl AppLog {
         let quiet = report::quiet_hours(&self.history, &zone);
         let windows = &self.plan.policy.window;
         let open = segments.iter().map(|segment| open(windows, quiet.as_ref(), segment));
-        let judgements = report::judgements(&self.history).into_iter();
         App {
             formations: formations.collect(),
             releases: self.history.releases(),
             open: open.collect(),
             quiet,
-            verdicts: judgements.map(|(of, judgement)| (of, judgement.verdict)).collect(),
+            verdicts: report::verdicts(&self.history),
             boot_ms: boot_ms(&self.history),
             segments,
             has_samples: self.has_samples,
