@@ -34,9 +34,11 @@ fn a_restart_that_never_happened_does_not_end_a_row() {
     bench.faults.push_back(Fault::DeleteIgnored);
     errs_for(&mut bench, "web.1", mins(19));
     assert_eq!((bench.deletes.len(), times(&bench, "web.1 ignored")), (2, 1), "{:#?}", bench.timeline);
-    // The cool-down is still doubled.
     errs_for(&mut bench, "web.1", mins(3));
     assert_eq!(bench.deletes, ["00:00:00 web.1", "00:20:00 web.1", "00:40:00 web.1"]);
+    // The third is the second in a row, so the cool-down is doubled twice.
+    errs_for(&mut bench, "web.1", mins(37));
+    assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (3, 2), "{:#?}", bench.timeline);
 }
 
 #[test]
