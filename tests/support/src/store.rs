@@ -21,6 +21,7 @@ use dynowarden_core::limits;
 use dynowarden_core::policy::Rate;
 use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::hold::Hold;
+use dynowarden_core::record::usefulness::Usefulness;
 use dynowarden_core::record::view::DecisionView;
 use dynowarden_core::record::{
     Action, AttemptId, Decision, Evidence, Measure, MemoryAfterRestart, MemoryReading, Notice, NoticeKind,
@@ -165,7 +166,7 @@ pub fn back(at: Timestamp, name: &str, attempt_id: u64) -> Record {
     let result = RestartResult::Back {
         id,
         release: None,
-        up_since: at,
+        up_since: earlier(at, Duration::from_secs(2)),
         out_for: Duration::from_millis(8250),
         late: false,
     };
@@ -467,6 +468,10 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
     store.write(&accepted(at(1), "web.1", 1), at(1));
     store.write(&back(at(9), "web.1", 1), at(9));
+    store.claim(&request(2, "web.6", 0), at(40)).await.expect("a claim");
+    store.write(&accepted(at(41), "web.6", 2), at(41));
+    let waited = Duration::from_secs(180);
+    store.write(&outcome(at(90), "web.6", 2, RestartResult::Ignored { waited }), at(90));
     let given_up = |at: Timestamp, name: &str, until: Timestamp| {
         let what =
             NoticeKind::GaveUp { useless: 3, until, release: Some(7), times: 2, verdict: Verdict::Unknown };
@@ -505,8 +510,16 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     // One process takes it up.
     assert_eq!(store.past(Duration::from_secs(7200), at(100)).await.expect("a past").pending, []);
     assert_eq!(claims, &[]);
-    let restarts: Vec<_> = restarts.iter().map(|it| (it.app, it.dyno.to_string(), it.accepted_at)).collect();
-    assert_eq!(restarts, [(ACME, "web.1".to_owned(), at(1))]);
+    let restarts: Vec<_> = restarts
+        .iter()
+        .map(|it| (it.app, it.dyno.to_string(), it.accepted_at, it.back_at, it.usefulness))
+        .collect();
+    let expect = [
+        // By Heroku's clock, not when it was seen.
+        (ACME, "web.1".to_owned(), at(1), Some(at(7)), Usefulness::Unknown),
+        (ACME, "web.6".to_owned(), at(41), None, Usefulness::NeverHappened),
+    ];
+    assert_eq!(restarts, expect);
     let given_up: Vec<_> = given_up.iter().map(|it| (it.dyno.to_string(), it.until, it.release)).collect();
     assert_eq!(given_up, [("web.2".to_owned(), at(21_600), Some(7))]);
     let shown: Vec<_> = pauses.iter().map(|it| (it.app, it.until, it.reason.to_string())).collect();
@@ -521,7 +534,7 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     released.seen.release = Some(8);
     store.claim(&released, at(100)).await.expect("another release is another chance");
 
-    assert_eq!(store.past(Duration::from_secs(50), at(100)).await.expect("a past").restarts, []);
+    assert_eq!(store.past(Duration::from_secs(30), at(100)).await.expect("a past").restarts, []);
     store.close().await;
 }
 
