@@ -29,13 +29,8 @@ impl Clock {
     ///
     /// A speed that is not a positive number counts as 1.
     pub fn scaled(speed: f64) -> Self {
-        Self::scaled_from(speed, machine_wall())
-    }
-
-    /// The same from another time of day on.
-    pub fn scaled_from(speed: f64, from: Timestamp) -> Self {
         let speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
-        Self { began: Instant::now(), scaled_from: Some(from), speed }
+        Self { began: Instant::now(), scaled_from: Some(machine_wall()), speed }
     }
 
     pub fn now(&self) -> Now {

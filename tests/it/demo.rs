@@ -65,7 +65,7 @@ fn demo_shows_every_kind_of_story_within_a_minute_at_speed_20() {
         ("acme-shop", "proof", "memory 51"),
         ("acme-search", "hold", "given up until "),
         ("acme-search", "message", "gave up: restarting does not help"),
-        ("acme-pay", "hold", "outside the restart window"),
+        ("acme-pay", "hold", "up for only 15h 5"),
         ("acme-pay", "restart", "up for more than 16h"),
         ("acme-blog", "heroku", "State changed from up to crashed"),
         ("acme-pay", "heroku", "Release v2 created by "),

@@ -51,7 +51,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 async fn play(args: &DemoArgs) -> anyhow::Result<()> {
-    let clock = Clock::scaled_from(args.speed, before_the_hour(Clock::system().now().wall));
+    let clock = Clock::scaled(args.speed);
     let began = clock.now().wall;
     let world_clock = WorldClock::new(args.speed, move || clock.now().wall);
     let options =
@@ -104,15 +104,6 @@ async fn play(args: &DemoArgs) -> anyhow::Result<()> {
     result
 }
 
-/// The last time of day that is so many minutes before a full hour, with which the shop's quiet hours begin.
-fn before_the_hour(now: Timestamp) -> Timestamp {
-    let hour = (now.as_second() + QUIET_AFTER_MIN * 60).div_euclid(3600);
-    Timestamp::from_second(hour * 3600 - QUIET_AFTER_MIN * 60).unwrap_or(now)
-}
-
-/// When the quiet hours begin, in minutes of the demo's time: after the first restarts.
-const QUIET_AFTER_MIN: i64 = 6;
-
 /// When the healthy app is deployed, after its restarts in the quiet hours.
 const DEPLOY_AFTER: Duration = Duration::from_secs(10 * 60);
 
@@ -149,8 +140,9 @@ fn past_of_shop(now: Timestamp) -> anyhow::Result<Vec<HourRow>> {
 /// wait. From then on it takes three quarters of an hour, which is slow enough for `max_restarts`.
 const UPTIME_MIN: i64 = 44;
 
-/// Those of the healthy app are old enough for a restart in the quiet hours.
-const OLD_UPTIME_MIN: i64 = 20 * 60;
+/// Those of the healthy app are old enough for a restart in the quiet hours, which the demo begins with, after
+/// the first restarts of the others.
+const OLD_UPTIME_MIN: i64 = 16 * 60 - 6;
 
 /// A small shop: one app that leaks, one that a restart cannot help, one that crashes, one that is restarted
 /// in its quiet hours and then gets a release that leaks.

@@ -37,9 +37,9 @@ const QUOTA_MB: f64 = 512.0;
 /// Hours of the day, from the quiet ones on, that are quiet.
 const QUIET_HOURS: i64 = 3;
 
-/// The rows of one app's dynos until `now`. The quiet hours begin with the next full hour.
+/// The rows of one app's dynos until `now`. The quiet hours begin with the present hour.
 pub(super) fn rows(app: &AppName, web: &ProcessType, past: &Past, now: Timestamp) -> Vec<HourRow> {
-    let quiet_from = now.as_second().div_euclid(3600) + 1;
+    let quiet_from = now.as_second().div_euclid(3600);
     let last = step_of(now);
     let mut rows = Vec::new();
     for index in 1..=past.webs {
@@ -128,7 +128,7 @@ mod tests {
             let judged = report::judgements(&history);
             assert_eq!(judged[0].1.verdict, expect, "{past:?}: {judged:?}");
             let quiet = report::quiet_hours(&history, &TimeZone::UTC).expect("three days were heard");
-            assert_eq!(quiet.from, 15);
+            assert_eq!(quiet.from, 14);
         }
     }
 }
