@@ -140,8 +140,8 @@ fn past_of_shop(now: Timestamp) -> anyhow::Result<Vec<HourRow>> {
 /// wait. From then on it takes three quarters of an hour, which is slow enough for `max_restarts`.
 const UPTIME_MIN: i64 = 44;
 
-/// Those of the healthy app are old enough for a restart in the quiet hours, which the demo begins with, after
-/// the first restarts of the others.
+/// Those of the healthy app soon reach the age of the rule: the demo begins with the quiet hours, and the
+/// first restarts of the others come before.
 const OLD_UPTIME_MIN: i64 = 16 * 60 - 6;
 
 /// A small shop: one app that leaks, one that a restart cannot help, one that crashes, one that is restarted

@@ -13,7 +13,7 @@ use crate::incident::state::State;
 use crate::incident::{Plan, WatchedApp, text};
 use crate::limits;
 use crate::record::hold::Hold;
-use crate::record::{Action, Decision, MemoryReading, Outcome, RestartResult};
+use crate::record::{Action, Decision, Measure, MemoryReading, Outcome, RestartResult};
 use crate::time::Now;
 use crate::traffic::{Figures, Readings, Span};
 
@@ -35,6 +35,8 @@ pub(super) struct AffectedDyno {
     asked_by: Option<Arc<str>>,
     pub(super) reports: u32,
     pub(super) memory: Option<MemoryReading>,
+    /// What the rule measures, without a code.
+    pub(super) measure: Measure,
     pub(super) state: State,
     /// The time of its last record.
     last_event: Duration,
@@ -209,6 +211,7 @@ impl AffectedDyno {
             asked_by: None,
             reports: 0,
             memory: None,
+            measure: Measure::default(),
             state: State::Heard,
             last_event: now,
             no_help: None,
@@ -230,6 +233,7 @@ impl AffectedDyno {
         if matches!(self.state, State::Heard | State::Held { .. } | State::Notified | State::DryRun) {
             self.rule = Arc::clone(&decision.rule);
             self.code = evidence.code;
+            self.measure = evidence.measure;
             self.asked_by.clone_from(&evidence.asked_by);
             self.memory = evidence.memory.or(self.memory);
         }
@@ -339,6 +343,7 @@ impl AffectedDyno {
             asked_by: self.asked_by.clone(),
             reports: self.reports,
             memory: self.memory,
+            measure: self.measure,
             state: self.state.word(),
             text: String::new(),
             out_for: self.out_for,

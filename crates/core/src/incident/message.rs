@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::codes::Code;
 use crate::ident::{AppName, DynoName};
 use crate::incident::kind::Kind;
-use crate::record::MemoryReading;
+use crate::record::{Measure, MemoryReading};
 use crate::traffic::Figures;
 
 /// One message. Its texts are plain and may contain untrusted words: each channel escapes them.
@@ -68,6 +68,8 @@ pub struct DynoReport {
     pub reports: u32,
     /// When the rule fired.
     pub memory: Option<MemoryReading>,
+    /// What the rule measures, without a code.
+    pub measure: Measure,
     /// The action taken, as a word.
     pub state: &'static str,
     /// The action or refusal, and its reason, as sentences.

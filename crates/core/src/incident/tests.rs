@@ -15,7 +15,7 @@ use crate::incident::stories::{Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
 use crate::record::hold::Hold;
-use crate::record::{Action, Evidence, MANUAL, Notice, NoticeKind, Record, RestartResult, Scope};
+use crate::record::{Action, Evidence, MANUAL, Measure, Notice, NoticeKind, Record, RestartResult, Scope};
 
 #[track_caller]
 fn check(story: &Story, expect: &[&str]) {
@@ -306,6 +306,25 @@ fn a_message_says_who_asked() {
         story.decide(Some(web(2)), MANUAL, by_hand, evidence).wait(minutes(1));
         let text = &story.messages[0].dynos[0].text;
         assert!(text.starts_with(expect), "{text}");
+    }
+}
+
+#[test]
+fn a_restart_without_an_error_says_what_was_measured() {
+    let above = minutes(16 * 60);
+    for (measure, title, expect) in [
+        (Measure::Memory, "high memory", "Memory above the limit of the rule r."),
+        (Measure::ServiceTime, "slow responses", "Slower than the other dynos of its type."),
+        (Measure::Swap, "swapping", "Swap above the limit of the rule r."),
+        (Measure::Uptime { above }, "being up for more than 16h", "Up for more than 16h."),
+    ] {
+        let mut story = Story::new();
+        let restart = Action::Restart { dry_run: false, formation: 2 };
+        story.decide(Some(web(2)), "r", restart, Evidence { measure, ..Evidence::default() });
+        story.wait(minutes(1));
+        let message = &story.messages[0];
+        assert_eq!(message.title, format!("acme web.2: restarted for {title}"));
+        assert!(message.dynos[0].text.starts_with(expect), "{}", message.dynos[0].text);
     }
 }
 

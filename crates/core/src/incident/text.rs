@@ -9,7 +9,7 @@ use crate::incident::kind::Kind;
 use crate::incident::message::{DynoReport, Improved, Phase, RestartEffect, quota_megabytes};
 use crate::incident::state::{State, Subject};
 use crate::limits;
-use crate::record::{MANUAL, MemoryReading, titled};
+use crate::record::{MANUAL, Measure, MemoryReading, titled};
 use crate::time::spoken;
 use crate::traffic::Figures;
 
@@ -146,7 +146,12 @@ fn short_cause(dyno: &DynoReport) -> String {
         Some(code) => code.to_string(),
         None if &*dyno.rule == MANUAL => "manual restart".to_owned(),
         None if dyno.rule.is_empty() => "an earlier error".to_owned(),
-        None => "high memory".to_owned(),
+        None => match dyno.measure {
+            Measure::Memory => "high memory".to_owned(),
+            Measure::ServiceTime => "slow responses".to_owned(),
+            Measure::Swap => "swapping".to_owned(),
+            Measure::Uptime { above } => format!("being up for more than {}", spoken(above)),
+        },
     }
 }
 
@@ -180,7 +185,12 @@ fn cause(dyno: &DynoReport) -> String {
             let by = dyno.asked_by.as_deref().map(|by| format!(" {by}")).unwrap_or_default();
             return format!("Manual restart{by}.");
         }
-        None => format!("Memory above the limit of the rule {}", dyno.rule),
+        None => match dyno.measure {
+            Measure::Memory => format!("Memory above the limit of the rule {}", dyno.rule),
+            Measure::ServiceTime => "Slower than the other dynos of its type".to_owned(),
+            Measure::Swap => format!("Swap above the limit of the rule {}", dyno.rule),
+            Measure::Uptime { above } => format!("Up for more than {}", spoken(above)),
+        },
     };
     if dyno.reports > 1 {
         text.push_str(&format!(", reported {} times", dyno.reports));
