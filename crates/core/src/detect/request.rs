@@ -49,7 +49,7 @@ pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
     if (line.app, line.procid) != (b"heroku", b"router") {
         return None;
     }
-    let msg = line.msg.trim_ascii_end();
+    let msg = line.msg.trim_ascii();
     let (code, dyno, service, status, method, path) = match router_line::in_order(msg) {
         Some(RouterLine { code, dyno, service, status, method, path, .. }) => {
             (code, Some(dyno), Some(service), Some(status), Some(method), Some(path))
@@ -148,6 +148,7 @@ mod tests {
         let escaped = format!("at=info method=GET path=\"/a\\\"\" {rest}");
         assert_eq!(read(&escaped), (some("GET"), some("/a\\\"")));
         assert_eq!(read("at=info path=/a dyno=web.1 method=PUT"), (some("PUT"), some("/a")));
+        assert_eq!(read("\tat=info path=/a dyno=web.1 method=PUT "), (some("PUT"), some("/a")));
         assert_eq!(read("at=info path=/a dyno=web.1 path=/b method="), (some(""), None));
     }
 
@@ -157,7 +158,9 @@ mod tests {
         check(("app", "router"), line, None);
         check(("heroku", "web.1"), line, None);
         check(ROUTER, "at=error code=H14 dyno= connect= service= status=503", None);
-        check(ROUTER, "at=info path=\"/\" path=\"/x\" dyno=web.1 service=3ms status=200", None);
+        // A path that a client repeats says nothing, and the rest counts all the same.
+        let repeated = "at=info path=\"/\" path=\"/x\" dyno=web.1 service=3ms status=200";
+        check(ROUTER, repeated, Some(("web.1", Some(200), Some(3), None)));
         check(ROUTER, "at=info path=\"/\" dyno=web.9 dyno=web.1 service=3ms status=200", None);
         check(ROUTER, "at=info path=\"/\" dyno=web.1 service=3ms status=200 status=500", None);
         check(
