@@ -155,6 +155,7 @@ struct Slow {
     updated_at: String,
     state: String,
     release: Option<u64>,
+    is_one_off: bool,
 }
 
 impl Slow {
@@ -163,6 +164,7 @@ impl Slow {
         (&self.name, self.process_type.as_str()) == (&read.name.to_string(), read.process_type.as_str())
             && self.id == read.id.as_str()
             && self.release == read.release
+            && self.is_one_off == read.is_one_off
             && nanos(&self.created_at) == Some(read.created_at.as_nanosecond())
             && nanos(&self.updated_at) == Some(read.updated_at.as_nanosecond())
     }
@@ -196,6 +198,7 @@ fn slow_dyno(value: &Json, repeated: Repeated) -> Option<Slow> {
         },
         Some(_) => return None,
     };
+    let is_one_off = !matches!(member(value, "attach_url", repeated).ok()?, None | Some(Json::Null));
     let created_at = text("created_at")?;
     let updated_at = match member(value, "updated_at", repeated).ok()? {
         None | Some(Json::Null) => created_at.clone(),
