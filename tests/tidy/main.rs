@@ -7,7 +7,7 @@ mod states;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::source::{Line, PRODUCT, Source, files_below, read, sources};
+use crate::source::{Line, PRODUCT, Source, files_below, read, sources, text_of};
 
 /// Parts that must not import certain others, although the compiler allows it: the importer, the forbidden
 /// imports, and why.
@@ -303,6 +303,21 @@ fn no_unfinished_markers_are_left() {
                 amiss.push(format!("{}:{number}: {word}", source.path));
             }
         }
+    }
+    none(&amiss);
+}
+
+#[test]
+fn no_conflict_of_a_merge_is_left() {
+    let is_marker = |line: &str| {
+        ["<<<<<<< ", ">>>>>>> ", "||||||| "].iter().any(|marker| line.starts_with(marker))
+            || line == "======="
+    };
+    let mut amiss = Vec::new();
+    for path in files_below("") {
+        let text = text_of(&path).unwrap_or_default();
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| is_marker(line));
+        amiss.extend(lines.map(|(number, line)| format!("{path}:{number}: {line}")));
     }
     none(&amiss);
 }

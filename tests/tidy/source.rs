@@ -73,8 +73,8 @@ pub(crate) fn sources(dirs: &[&str]) -> Vec<Source> {
     paths.into_iter().map(|path| Source { lines: lines_of(&path, &read(&path)), path }).collect()
 }
 
-/// The files below a directory of the project, except for cargo's build output; none if there is no such
-/// directory.
+/// The files below a directory of the project, except for what git, cargo and npm put there; none if there is
+/// no such directory.
 pub(crate) fn files_below(dir: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut open = vec![root().join(dir)];
@@ -82,7 +82,7 @@ pub(crate) fn files_below(dir: &str) -> Vec<String> {
         for entry in fs::read_dir(dir).into_iter().flatten() {
             let path = entry.expect("an entry of a directory").path();
             if path.is_dir() {
-                if !path.ends_with("target") {
+                if !NOT_OURS.iter().any(|name| path.ends_with(name)) {
                     open.push(path);
                 }
             } else {
@@ -95,8 +95,16 @@ pub(crate) fn files_below(dir: &str) -> Vec<String> {
     paths
 }
 
+const NOT_OURS: [&str; 3] = [".git", "target", "node_modules"];
+
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The text of a file; none if it is not text.
+pub(crate) fn text_of(path: &str) -> Option<String> {
+    let octets = fs::read(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    String::from_utf8(octets).ok()
 }
 
 fn root() -> PathBuf {
