@@ -136,9 +136,6 @@ impl Engine {
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = 0;
         restarts.give_ups = 0;
-        if let Some(last) = &mut restarts.last {
-            last.usefulness = Usefulness::Helped;
-        }
         let (first, count) = match restarts.helped {
             Some((first, count)) if since(first, now) <= limits::OFTEN_WITHIN => (first, count + 1),
             _ => (accepted_at, 1),
@@ -202,6 +199,7 @@ impl Restarts {
         let last = self.last.as_ref().map(|last| last.accepted);
         let counted = last.filter(|at| self.accepted.as_slice().contains(at));
         self.under_release(release);
+        self.is_unseen = false;
         if let Some(at) = counted.filter(|at| !self.accepted.as_slice().contains(at)) {
             self.accepted.add(at, rate, at);
         }
@@ -215,8 +213,8 @@ impl Restarts {
 
     /// Starts all counts again, after a release or a person's word. The cool-down runs on.
     pub(super) fn start_over(&mut self) {
-        let Self { last, release, releases_seen, is_unseen, .. } = std::mem::take(self);
+        let Self { last, release, releases_seen, .. } = std::mem::take(self);
         let last = last.map(|last| LastRestart { judged_by: None, ..last });
-        *self = Self { last, release, releases_seen, is_unseen, ..Self::default() };
+        *self = Self { last, release, releases_seen, ..Self::default() };
     }
 }
