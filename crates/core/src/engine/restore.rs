@@ -96,7 +96,13 @@ pub struct OpenClaim {
 impl Engine {
     pub(super) fn restore(&mut self, past: RestoredState) {
         for restart in past.restarts {
-            self.restore_restart(&restart);
+            let is_its = |claim: &OpenClaim| {
+                claim.app == restart.app
+                    && claim.target.name == restart.dyno
+                    && claim.accepted_at == Some(restart.accepted_at)
+            };
+            let is_open = past.claims.iter().any(is_its);
+            self.restore_restart(&restart, is_open);
         }
         for given_up in past.given_up {
             self.restore_give_up(&given_up);
@@ -148,7 +154,8 @@ impl Engine {
         }
     }
 
-    fn restore_restart(&mut self, restart: &RestoredRestart) {
+    /// `is_open`: the end of it is yet to be seen.
+    fn restore_restart(&mut self, restart: &RestoredRestart, is_open: bool) {
         let Some(key) = self.key(restart.app, &restart.dyno) else { return };
         if !self.track(key) {
             return;
@@ -178,7 +185,7 @@ impl Engine {
                 Usefulness::Useless => restarts.useless = restarts.useless.saturating_add(1),
                 Usefulness::NeverHappened => {}
                 // The next error judges it, or it is too young for its outcome to be known.
-                Usefulness::Unknown if restart.back_at.is_some() || age < judged_after => {}
+                Usefulness::Unknown if is_open || restart.back_at.is_some() || age < judged_after => {}
                 Usefulness::Unknown => restarts.useless = 0,
             }
         }

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::{APP, Bench, Fault, dyno, mins, plan, secs};
 use crate::codes::Code;
 use crate::engine::Input;
-use crate::engine::restore::{RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
+use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
 use crate::policy::AppPlan;
+use crate::record::AttemptId;
 use crate::record::usefulness::Usefulness;
 use crate::time::{earlier, later};
 
@@ -334,6 +335,27 @@ fn a_restart_that_is_judged_in_the_next_process_goes_on_with_its_row() {
         // Two in a row, so that the cool-down is doubled twice.
         assert!(bench.deletes[0].starts_with(cool_at), "{accepted_ago} {:?}", bench.deletes);
     }
+}
+
+/// Found by the simulation: a process stopped after the API had accepted a restart that was not carried out.
+#[test]
+fn a_restart_that_turns_out_after_a_stop_not_to_have_happened_ends_no_row() {
+    let mut bench = Bench::new(generous(), 1);
+    let wall = bench.now.wall;
+    let target = bench.api[0].clone();
+    let open = RestoredRestart { back_at: None, ..restored(wall, 7, Usefulness::Unknown) };
+    let claim = OpenClaim {
+        attempt_id: AttemptId(5),
+        app: APP,
+        target,
+        rule: "r14".into(),
+        accepted_at: Some(open.accepted_at),
+    };
+    let restarts = vec![restored(wall, 60, Usefulness::Useless), open];
+    bench.input(Input::Restore(RestoredState { claims: vec![claim], restarts, ..RestoredState::default() }));
+    assert_eq!(times(&bench, "web.1 ignored"), 1, "{:#?}", bench.timeline);
+    errs_for(&mut bench, "web.1", mins(14));
+    assert_eq!(bench.deletes, ["00:13:00 web.1"], "{:#?}", bench.timeline);
 }
 
 #[test]
