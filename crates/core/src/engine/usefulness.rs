@@ -83,7 +83,8 @@ impl Engine {
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
         let after = since(back_at, began.max(alone));
         let is_soon = if has_preboot == Some(false) {
-            after <= limits::HELP_WITHIN
+            // The first of them were not judged if the API had not said yet that there is no preboot.
+            since(back_at, run_began.max(alone)) <= limits::HELP_WITHIN
         } else {
             // With preboot, the first errors of the run may be the old dyno's. Those that follow without a
             // pause until it is surely gone are taken for the new one's, unless a sample of that one was low.
