@@ -27,15 +27,9 @@ impl Store {
     /// # Errors
     /// The store is away, and it is not known whether there is one.
     pub async fn keep_app_id(&self, app: &AppName, id: &AppName) -> Result<AppName, StoreAway> {
-        let shared = &self.shared;
-        let kept = shared.within(limits::STORE_WAIT, async {
-            let mut transaction = shared.begin().await?;
-            let kept = keep(app, id, &mut transaction).await?;
-            transaction.commit().await?;
-            Ok(kept)
-        });
+        let kept = self.shared.in_transaction(async |to| keep(app, id, to).await).await?;
         // A damaged row is not an id.
-        Ok(kept.await?.parse().unwrap_or_else(|_| id.clone()))
+        Ok(kept.parse().unwrap_or_else(|_| id.clone()))
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Row {
     pub(super) accepted_at: Option<i64>,
     pub(super) ended_at: Option<i64>,
     pub(super) is_forced: bool,
-    /// The release of the replaced instance.
+    /// The release of the replaced instance, and once the new one is up, its release.
     pub(super) release: Option<i64>,
     pub(super) result: Option<String>,
 }

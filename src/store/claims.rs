@@ -504,6 +504,14 @@ mod tests {
         let rows = [ended(1900, "no_help"), ended(100, "back")];
         check(&rows, &brief, elsewhere(20), &[]);
         check(&rows[1..], &brief, None, &[]);
+        // With preboot, what came up 350 seconds ago may be judged within ten.
+        let bounds = Bounds { cooldown: Duration::from_secs(300), ..request("i2", false).bounds };
+        let brief = ClaimRequest { bounds, ..request("i2", false) };
+        let back = |secs_ago| Row { ended_at: Some(NOW - secs(secs_ago)), ..ended(380, "back") };
+        check(&[ended(1900, "no_help"), back(350)], &brief, elsewhere(220), &[]);
+        check(&[ended(1900, "no_help"), back(361)], &brief, None, &[]);
+        // One that was never carried out ends no row.
+        of(&[ended(1900, "no_help"), ended(700, "ignored")], elsewhere(500));
     }
 
     #[test]

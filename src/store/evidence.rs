@@ -29,13 +29,7 @@ impl Store {
     /// # Errors
     /// The store is away.
     pub async fn save_windows(&self, rows: &[WindowRow]) -> Result<(), StoreAway> {
-        let shared = &self.shared;
-        let saved = shared.within(limits::STORE_WAIT, async {
-            let mut transaction = shared.begin().await?;
-            save(rows, &mut transaction).await?;
-            transaction.commit().await
-        });
-        saved.await
+        self.shared.in_transaction(async |to| save(rows, to).await).await
     }
 
     /// The requests of an app by endpoint, from `since` on.

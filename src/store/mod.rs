@@ -282,12 +282,9 @@ impl Store {
     pub async fn past(&self, span: Duration, now: Timestamp) -> Result<RestoredState, StoreAway> {
         let shared = &self.shared;
         shared.note_time(now);
-        let past = shared.within(limits::STORE_WAIT, async {
-            let mut transaction = shared.begin().await?;
-            let db_time = shared.db_time(&mut transaction, now).await?;
-            let past = past::read(shared, &mut transaction, span, db_time).await?;
-            transaction.commit().await?;
-            Ok(past)
+        let past = shared.in_transaction(async |from| {
+            let db_time = shared.db_time(from, now).await?;
+            past::read(shared, from, span, db_time).await
         });
         let past = past.await?;
         shared.held().extend(past.claims.iter().map(|claim| claim.attempt_id));

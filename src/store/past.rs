@@ -82,7 +82,7 @@ async fn pauses_after(
 
 const PAUSES: &str = "SELECT app, until, reason FROM dynowarden_pauses WHERE until > $1 ORDER BY app";
 
-/// Accepted restarts, except those in the claim of an earlier process: they are counted with the claim.
+/// Accepted restarts. Whether the new instance of one in the claim of an earlier process is up is seen again.
 async fn restarts(
     store: &StoreInner,
     from: &mut AnyConnection,

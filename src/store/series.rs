@@ -31,13 +31,7 @@ impl Store {
     /// # Errors
     /// The store is away.
     pub async fn save_hours(&self, rows: &[HourRow]) -> Result<(), StoreAway> {
-        let shared = &self.shared;
-        let saved = shared.within(limits::STORE_WAIT, async {
-            let mut transaction = shared.begin().await?;
-            save(rows, &mut transaction).await?;
-            transaction.commit().await
-        });
-        saved.await
+        self.shared.in_transaction(async |to| save(rows, to).await).await
     }
 
     /// The series of an app, or of one of its dynos, from `since` on.

@@ -82,6 +82,20 @@ impl StoreInner {
         }
     }
 
+    /// Does the work in one transaction, within [`limits::STORE_WAIT`].
+    pub(super) async fn in_transaction<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreAway> {
+        let done = async {
+            let mut transaction = self.begin().await?;
+            let done = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        };
+        self.within(limits::STORE_WAIT, done).await
+    }
+
     pub(super) fn confirm_clock(&self, now: Timestamp) {
         self.note_time(now);
         let confirmed = Some((now, Instant::now()));

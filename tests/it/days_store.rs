@@ -2,13 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "the binary that is tested has the real clock")]
 
-use std::io::Read as _;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use support::client::{get, request};
-use support::daemon::{Daemon, command};
+use support::client::{get, json};
+use support::daemon::{Daemon, report};
 use support::fixtures::{basic, frame, heroku, post};
 
 const DAY: i64 = 86_400;
@@ -54,21 +52,6 @@ fn batches(days: i64) -> (Timestamp, Vec<Vec<u8>>) {
     (at(steps.last().expect("steps")), steps.chunks(12).map(batch).collect())
 }
 
-fn json(daemon: &Daemon, path: &str) -> Value {
-    let (status, mut reader) = request(daemon, &format!("GET {path}"), "");
-    let mut text = String::new();
-    reader.read_to_string(&mut text).expect("a body");
-    assert_eq!(status, 200, "{path}: {text}");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-fn report(args: &[&str], database: &str) -> String {
-    let env = [("DATABASE_URL", database), ("DYNOWARDEN_LISTEN", "127.0.0.1")];
-    let output = command().arg("report").args(args).envs(env).output().expect("the binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn series_outlive_a_kill_and_make_a_report() {
     let heroku = heroku(1).await;
@@ -108,9 +91,9 @@ async fn series_outlive_a_kill_and_make_a_report() {
     assert!(missing.starts_with("HTTP/1.1 404 "), "{missing}");
     daemon.kill();
 
-    let line = report(&["--format", "json"], &database);
+    let line = report(&["--format", "json"], &[("DATABASE_URL", &database)]);
     check_report(&serde_json::from_str(&line).expect("one object"));
-    let text = report(&[], &database);
+    let text = report(&[], &[("DATABASE_URL", &database)]);
     assert!(text.starts_with("acme web: leaks memory"), "{text}");
     let size = std::fs::metadata(dir.path().join("days.db")).expect("a file").len();
     eprintln!("4 days of one dyno: {size} bytes with the rest of the store");
@@ -139,11 +122,14 @@ fn files_give_the_report_that_the_store_gives() {
     let path = dir.path().join("archive.log");
     let (_, batches) = batches(4);
     std::fs::write(&path, batches.concat()).expect("room on the disk");
-    let line = report(&["--app", "acme", "--format", "json", path.to_str().expect("UTF-8")], "memory");
+    let line = report(
+        &["--app", "acme", "--format", "json", path.to_str().expect("UTF-8")],
+        &[("DATABASE_URL", "memory")],
+    );
     check_report(&serde_json::from_str(&line).expect("one object"));
     let short = report(
         &["--app", "acme", "--since", "6h", "--format", "json", path.to_str().expect("UTF-8")],
-        "memory",
+        &[("DATABASE_URL", "memory")],
     );
     let short: Value = serde_json::from_str(&short).expect("one object");
     assert_eq!((&short["verdict"], &short["quiet_hours"]), (&"unknown".into(), &Value::Null), "{short}");

@@ -251,6 +251,9 @@ async fn an_older_schema_is_migrated() {
     let page = store.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
     let outcome = page.decisions[0].outcome.as_ref().expect("the outcome of the restart");
     assert_eq!((page.decisions.len(), outcome.text.as_str()), (1, "up again"));
+    // It did not note since when the new instance was up, so what is known is when it was seen.
+    let past = store.past(std::time::Duration::from_secs(7200), start()).await.expect("a past");
+    assert_eq!((past.restarts.len(), past.restarts[0].back_at), (1, Some(start())));
     store.close().await;
 }
 

@@ -2,7 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "the binary that is tested has the real clock")]
 
-use std::io::Read as _;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -17,8 +16,8 @@ use dynowarden_simulation::suspects::{Named, runs};
 use heroku_sim::endpoint_paths::{ENDPOINTS, template};
 use heroku_sim::endpoints::{Cause, Happening, Scene, TICK_SECONDS};
 use heroku_sim::rng::Chance;
-use support::client::{get, request};
-use support::daemon::{Daemon, command};
+use support::client::{get, json};
+use support::daemon::{Daemon, report};
 use support::fixtures::{basic, frame, heroku, post};
 
 /// `simulate --suspects` makes the whole table.
@@ -173,21 +172,6 @@ fn secret_paths(tick: i64) -> Vec<String> {
         paths.push("/swordfish/topsecret".to_owned());
     }
     paths
-}
-
-fn json(daemon: &Daemon, path: &str) -> Value {
-    let (status, mut reader) = request(daemon, &format!("GET {path}"), "");
-    let mut text = String::new();
-    reader.read_to_string(&mut text).expect("a body");
-    assert_eq!(status, 200, "{path}: {text}");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-fn report(args: &[&str], env: &[(&str, &str)]) -> String {
-    let env = [env, &[("DYNOWARDEN_LISTEN", "127.0.0.1")]].concat();
-    let output = command().arg("report").args(args).envs(env).output().expect("the binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
 }
 
 #[track_caller]

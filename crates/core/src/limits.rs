@@ -323,6 +323,9 @@ pub const ORDER_PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// How often an erring given-up dyno is inspected for a release that no line announced.
 pub const GIVEN_UP_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
 
+/// How often an erring one-off dyno of a listed type is inspected: its formation may have grown by now.
+pub const ONE_OFF_LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
+
 /// An error this soon after the new dyno is up means that the restart did not help.
 pub const HELP_WITHIN: Duration = Duration::from_secs(3 * 60);
 

@@ -481,7 +481,9 @@ impl Invariants {
     /// Whether the line that led to a DELETE was written by the inspected instance. Another one may still
     /// write under its name for at most `overlap`.
     pub fn is_writer(&self, holder: Holder, app: usize, overlap: Duration) -> Result<bool, String> {
-        let Some(attempt) = self.attempts.get(&holder) else { return Ok(true) };
+        // A manual restart rests on no line, whatever was written while it waited for its turn.
+        let attempt = self.attempts.get(&holder).filter(|attempt| !attempt.is_manual);
+        let Some(attempt) = attempt else { return Ok(true) };
         let (Some(line_at), Some((inspected, _))) = (attempt.line_at, &attempt.inspected) else {
             return Ok(true);
         };

@@ -28,6 +28,18 @@ pub fn read(url: &str, path: &str) -> Option<String> {
     head.starts_with("HTTP/1.1 200 ").then(|| body.to_owned())
 }
 
+/// The JSON that a path answers with.
+///
+/// # Panics
+/// The response is not JSON with status 200.
+pub fn json(daemon: &Daemon, path: &str) -> serde_json::Value {
+    let (status, mut reader) = request(daemon, &format!("GET {path}"), "");
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("a body");
+    assert_eq!(status, 200, "{path}: {text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
 /// Sends a request such as `POST /api/v1/pause`, and returns the status and a reader of the body.
 ///
 /// # Panics

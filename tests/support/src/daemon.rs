@@ -190,6 +190,17 @@ pub fn run(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).expect("text"))
 }
 
+/// Runs `report` and returns its output.
+///
+/// # Panics
+/// It fails.
+pub fn report(args: &[&str], env: &[(&str, &str)]) -> String {
+    let env = [env, &[("DYNOWARDEN_LISTEN", "127.0.0.1")]].concat();
+    let output = command().arg("report").args(args).envs(env).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
 /// The settings without which it does not start, with a port of its own.
 pub const REQUIRED: [(&str, &str); 6] = [
     ("DATABASE_URL", "memory"),

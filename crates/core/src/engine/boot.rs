@@ -62,7 +62,8 @@ impl Engine {
             Ok(seen) => {
                 self.report_api_recovered(key.app);
                 if let Some(seen) = seen {
-                    self.dyno_mut(key).seen = Some(seen.clone());
+                    let now = self.now.mono;
+                    self.dyno_mut(key).show(Some(seen.clone()), now);
                 }
             }
             Err(error) if error.needs_person() => self.report_api_error(key.app, error),
@@ -242,7 +243,6 @@ impl Engine {
     fn ignored(&mut self, key: DynoKey, request: &Request, waited: Duration) {
         if let Some(last) = &mut self.dyno_mut(key).restarts.last {
             last.usefulness = Usefulness::NeverHappened;
-            last.judged_by = None;
         }
         let result = RestartResult::Ignored { waited };
         self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));

@@ -53,6 +53,8 @@ pub(super) struct Dyno {
     pub spell: Option<ErrorSpell>,
     /// The instance that the API showed last.
     pub seen: Option<DynoInfo>,
+    /// When it did, on the engine's clock.
+    pub shown_at: Duration,
     /// Its place in the order of silence: `touched`, as it was within [`limits::QUIET_STEP`].
     pub placed: Duration,
     /// Its last activity, on the engine's clock.
@@ -144,6 +146,8 @@ pub(super) struct Down {
     pub since: Timestamp,
     /// Whether people know that it is broken.
     pub is_reported: bool,
+    /// Whether it was scaled away or stopped, and has not been started since.
+    pub is_stopped: bool,
 }
 
 /// A refusal of the API, and how long it is not asked again.
@@ -177,10 +181,13 @@ impl LastRestart {
     /// Notes an error that began at `began` and was last seen at `seen`. Returns since when errors have
     /// followed each other.
     pub(super) fn erred(&mut self, began: Timestamp, seen: Timestamp) -> Timestamp {
-        let goes_on = |run: &ErrorRun| since(run.last, began) <= limits::EVIDENCE_AGE_MAX;
-        let run = match self.errors.filter(goes_on) {
-            Some(run) => ErrorRun { since: run.since.min(began), last: run.last.max(seen) },
-            None => ErrorRun { since: began, last: seen },
+        let run = match self.errors {
+            // A late line from long before them.
+            Some(run) if since(seen, run.since) > limits::EVIDENCE_AGE_MAX => run,
+            Some(run) if since(run.last, began) <= limits::EVIDENCE_AGE_MAX => {
+                ErrorRun { since: run.since.min(began), last: run.last.max(seen) }
+            }
+            _ => ErrorRun { since: began, last: seen },
         };
         self.errors = Some(run);
         run.since
@@ -236,13 +243,30 @@ impl Dyno {
         }
     }
 
+    /// Notes what the API shows of it; none if it is gone.
+    pub(super) fn show(&mut self, seen: Option<DynoInfo>, now: Duration) {
+        self.seen = seen;
+        self.shown_at = now;
+    }
+
+    /// Whether the API has shown lately that it is a one-off dyno. It stays one until another process has its
+    /// name; but one beyond the quantity may be of a formation that has grown.
+    pub(super) fn is_one_off(&self, now: Duration) -> bool {
+        let is_so = self.seen.as_ref().is_some_and(|seen| seen.is_one_off);
+        is_so && !self.restarts.is_unseen && now.saturating_sub(self.shown_at) < limits::ONE_OFF_LOOK_EVERY
+    }
+
     /// Notes whether it was up at `at`, by the platform's clock.
     pub(super) fn is_in_state(&mut self, state: DynoState, at: Timestamp) {
+        let is_stopped = state == DynoState::Down;
         match (state, &mut self.down) {
-            // Scaled away or stopped, a dyno does not take long to boot.
-            (DynoState::Up | DynoState::Down, down) => *down = None,
-            (_, Some(down)) => down.since = down.since.min(at),
-            (_, down) => *down = Some(Down { since: at, is_reported: false }),
+            (DynoState::Up, down) => *down = None,
+            // The time before it was started again is none that it takes to boot.
+            (DynoState::Starting, Some(down)) if down.is_stopped => {
+                *down = Down { since: down.since.max(at), is_reported: false, is_stopped };
+            }
+            (_, Some(down)) => *down = Down { since: down.since.min(at), is_stopped, ..*down },
+            (_, down) => *down = Some(Down { since: at, is_reported: false, is_stopped }),
         }
     }
 }

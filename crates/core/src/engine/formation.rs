@@ -4,6 +4,7 @@
 //! longer than `boot_timeout` is broken and no longer counts: nothing is gained by waiting for it. Then at
 //! least half of the others must be up, and there is always one that is.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,7 +44,7 @@ struct Others<'o> {
     broken: Vec<&'o DynoName>,
     /// Up and settled.
     serving: usize,
-    /// Dynos that the formation should have and the list does not show.
+    /// Dynos that the formation should have, that the list does not show, and of which nothing else is known.
     missing: usize,
 }
 
@@ -100,14 +101,14 @@ fn others<'o>(formation: &[&'o DynoInfo], inspection: &Inspection<'o>, now: Now)
             others.out.push((&seen.name, seen.state, None));
         }
     }
-    for ours in inspection.ours_out.iter().chain(inspection.unlisted) {
-        if !formation.iter().any(|seen| seen.name == *ours) {
-            others.out.push((ours, DynoState::Starting, None));
-        }
-    }
-    let shown = formation.len() + usize::from(!formation.iter().any(|seen| seen.name == *inspection.name));
-    let quantity = inspection.view.quantity.map_or(0, |quantity| quantity as usize);
-    others.missing = quantity.saturating_sub(shown);
+    let is_listed = |name: &DynoName| formation.iter().any(|seen| seen.name == *name);
+    let unlisted: BTreeSet<&DynoName> =
+        inspection.ours_out.iter().chain(inspection.unlisted).filter(|name| !is_listed(name)).collect();
+    let quantity = inspection.view.quantity.unwrap_or(0);
+    let of_quantity = unlisted.iter().filter(|name| name.index() <= quantity).count();
+    let shown = formation.len() + usize::from(!is_listed(inspection.name)) + of_quantity;
+    others.missing = (quantity as usize).saturating_sub(shown);
+    others.out.extend(unlisted.into_iter().map(|name| (name, DynoState::Starting, None)));
     others
 }
 

@@ -66,12 +66,12 @@ pub(super) fn before_looking(
         }
         if let Some(seen) = &dyno.seen {
             older_than_error(seen, error_at)?;
-            // It stays one until another process has its name.
-            if seen.is_one_off && !dyno.restarts.is_unseen {
-                return Err(Hold::OneOff);
-            }
         }
         memory_is_high(dyno, error_at, context)?;
+    }
+    // A person's request has its own look.
+    if !cause.is_manual() && dyno.is_one_off(now.mono) {
+        return Err(Hold::OneOff);
     }
     by_history(cause, dyno, context, now)?;
     if let Some(hold) = &context.shut {

@@ -87,7 +87,8 @@ impl Engine {
         let policy = (self.policy(key), view.preboot);
         let judged = judge::by_itself(&seen, &name, policy, &cause, self.cautious_now());
         let release = seen.release;
-        self.dyno_mut(key).seen = Some(seen);
+        let now = self.now.mono;
+        self.dyno_mut(key).show(Some(seen), now);
         self.release_shown(key, release);
         let judged = judged.and_then(|()| self.judge(key, &cause));
         let queued = judged.and_then(|()| self.enqueue(key, cause.clone()));

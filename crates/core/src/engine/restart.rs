@@ -237,8 +237,9 @@ impl Engine {
 
     /// Notes what the API shows of the dyno.
     fn show(&mut self, key: DynoKey, seen: Option<&DynoInfo>) {
+        let now = self.now.mono;
         let dyno = self.dyno_mut(key);
-        dyno.seen = seen.cloned();
+        dyno.show(seen.cloned(), now);
         if let Some(seen) = seen {
             dyno.process_begins(seen.created_at);
             self.release_shown(key, seen.release);

@@ -37,14 +37,14 @@ pub struct RestoredRestart {
     pub app: AppId,
     pub dyno: DynoName,
     pub accepted_at: Timestamp,
-    /// When the new instance was seen up.
+    /// Since when the new instance has been up, if it was seen up.
     pub back_at: Option<Timestamp>,
     /// The rule that led to it; none for a manual one.
     pub rule: Option<Arc<str>>,
     /// Whether a person's word passed the limits, so that it does not count for `max_restarts`.
     pub is_forced: bool,
     pub usefulness: Usefulness,
-    /// The release of the replaced instance.
+    /// The release of the replaced instance, or of the new one if that was seen up.
     pub release: Option<u64>,
 }
 
@@ -96,7 +96,13 @@ pub struct OpenClaim {
 impl Engine {
     pub(super) fn restore(&mut self, past: RestoredState) {
         for restart in past.restarts {
-            self.restore_restart(&restart);
+            let is_its = |claim: &OpenClaim| {
+                claim.app == restart.app
+                    && claim.target.name == restart.dyno
+                    && claim.accepted_at == Some(restart.accepted_at)
+            };
+            let is_open = past.claims.iter().any(is_its);
+            self.restore_restart(&restart, is_open);
         }
         for given_up in past.given_up {
             self.restore_give_up(&given_up);
@@ -148,7 +154,8 @@ impl Engine {
         }
     }
 
-    fn restore_restart(&mut self, restart: &RestoredRestart) {
+    /// `is_open`: the end of it is yet to be seen.
+    fn restore_restart(&mut self, restart: &RestoredRestart, is_open: bool) {
         let Some(key) = self.key(restart.app, &restart.dyno) else { return };
         if !self.track(key) {
             return;
@@ -162,8 +169,6 @@ impl Engine {
             SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.under_release(restart.release);
-        // There may have been a release in the meantime.
-        restarts.is_unseen = true;
         if restart.is_forced {
             // The rows are in the order of a clock that may have been set, so that those before may be later
             // ones. They go on counting.
@@ -179,9 +184,9 @@ impl Engine {
             match restart.usefulness {
                 Usefulness::Useless => restarts.useless = restarts.useless.saturating_add(1),
                 Usefulness::NeverHappened => {}
-                // The next error judges it.
-                Usefulness::Unknown if restart.back_at.is_some() || age < judged_after => {}
-                Usefulness::Helped | Usefulness::Unknown => restarts.useless = 0,
+                // The next error judges it, or it is too young for its outcome to be known.
+                Usefulness::Unknown if is_open || restart.back_at.is_some() || age < judged_after => {}
+                Usefulness::Unknown => restarts.useless = 0,
             }
         }
         if restarts.last.as_ref().is_none_or(|last| last.accepted <= accepted) {
@@ -198,6 +203,8 @@ impl Engine {
                 errors: None,
             });
         }
+        // There may have been a release in the meantime.
+        restarts.is_unseen = true;
     }
 
     fn restore_give_up(&mut self, given_up: &RestoredGiveUp) {

@@ -1,6 +1,7 @@
 //! The engine against a scripted API: each test compares a timeline.
 
 mod days;
+mod formation;
 mod rows;
 
 use std::collections::VecDeque;

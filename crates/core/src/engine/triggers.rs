@@ -157,8 +157,7 @@ impl Engine {
         match change {
             Change::Starting | Change::State(DynoState::Starting) => {
                 dyno.process_begins(at);
-                // What our own restart brings is seen anyway.
-                dyno.restarts.is_unseen |= !dyno.attempt.as_ref().is_some_and(Attempt::may_be_out);
+                dyno.restarts.is_unseen = true;
                 dyno.is_in_state(DynoState::Starting, at);
             }
             Change::State(state) => dyno.is_in_state(state, at),

@@ -83,7 +83,8 @@ impl Engine {
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
         let after = since(back_at, began.max(alone));
         let is_soon = if has_preboot == Some(false) {
-            after <= limits::HELP_WITHIN
+            // The first of them were not judged if the API had not said yet that there is no preboot.
+            since(back_at, run_began.max(alone)) <= limits::HELP_WITHIN
         } else {
             // With preboot, the first errors of the run may be the old dyno's. Those that follow without a
             // pause until it is surely gone are taken for the new one's, unless a sample of that one was low.
@@ -136,9 +137,6 @@ impl Engine {
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = 0;
         restarts.give_ups = 0;
-        if let Some(last) = &mut restarts.last {
-            last.usefulness = Usefulness::Helped;
-        }
         let (first, count) = match restarts.helped {
             Some((first, count)) if since(first, now) <= limits::OFTEN_WITHIN => (first, count + 1),
             _ => (accepted_at, 1),
@@ -202,6 +200,7 @@ impl Restarts {
         let last = self.last.as_ref().map(|last| last.accepted);
         let counted = last.filter(|at| self.accepted.as_slice().contains(at));
         self.under_release(release);
+        self.is_unseen = false;
         if let Some(at) = counted.filter(|at| !self.accepted.as_slice().contains(at)) {
             self.accepted.add(at, rate, at);
         }
@@ -215,8 +214,8 @@ impl Restarts {
 
     /// Starts all counts again, after a release or a person's word. The cool-down runs on.
     pub(super) fn start_over(&mut self) {
-        let Self { last, release, releases_seen, is_unseen, .. } = std::mem::take(self);
+        let Self { last, release, releases_seen, .. } = std::mem::take(self);
         let last = last.map(|last| LastRestart { judged_by: None, ..last });
-        *self = Self { last, release, releases_seen, is_unseen, ..Self::default() };
+        *self = Self { last, release, releases_seen, ..Self::default() };
     }
 }

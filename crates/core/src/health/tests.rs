@@ -344,6 +344,12 @@ fn a_drain_can_be_wrong_in_many_ways() {
         check(wrong, severity, Subject::Drain, text, "-a acme && heroku drains:remove d.1");
         assert!(found(wrong).iter().all(|finding| !finding.text.contains("no drain of this app")), "{url}");
     }
+    let refused = |f: &mut Facts| {
+        f.apps[0].registered = Some(Err(forbidden()));
+        set_drains(f, &["https://u:other@warden.example.com/logs/acme"]);
+    };
+    check(refused, Error, Subject::Drain, "could not be added", "scope write");
+    check(refused, Error, Subject::Drain, "a different password", "drains:remove d.1");
     let (own, by_token) =
         ("https://u:s3cret@warden.example.com/logs/acme", "https://:s3cret@warden.example.com/logs");
     let shown = "https://warden.example.com/logs (d.1)";
@@ -928,6 +934,15 @@ fn daily_restarts_show_what_the_quiet_hours_would_save() {
         on = [\"uptime\"], above = \"16h\", window = [\"quiet\"] restarts them first, from 03:00 to 06:00 UTC, when \
         there are 72% fewer requests";
     assert_eq!(texts(&cycled), [expect]);
+    // Neither a rule that only notifies nor one at any hour makes those restarts.
+    for change in [|rule: &mut Rule| rule.act = Act::Notify, |rule: &mut Rule| rule.window.clear()] {
+        let mut other = cycled_by_rule.clone();
+        change(other.plan.rules.last_mut().expect("one was pushed"));
+        assert_eq!(texts(&other), [expect]);
+    }
+    let mut saves_nothing = cycled.clone();
+    saves_nothing.cycles.as_mut().expect("they are known").fewer_percent = 0;
+    assert_eq!(texts(&saves_nothing), [""; 0]);
     assert_eq!(texts(&cycled_by_rule), [""; 0]);
     assert_eq!(texts(&acme()), [""; 0]);
 }

@@ -293,7 +293,6 @@ fn an_outage_of_one_app_ends_with_that_apps_recovery() {
     assert_eq!(story.next_deadline(), None);
 }
 
-/// A notifier for some apps only missed what was reported for the first app.
 #[test]
 fn a_message_says_who_asked() {
     for (by, expect) in [
@@ -328,6 +327,7 @@ fn a_restart_without_an_error_says_what_was_measured() {
     }
 }
 
+/// A notifier for some apps only missed what was reported for the first app.
 #[test]
 fn a_notifier_for_the_second_app_reports_a_revoked_token() {
     let mut story = Story::of(Plan {

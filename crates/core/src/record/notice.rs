@@ -95,3 +95,33 @@ fn told(verdict: Verdict) -> &'static str {
         Verdict::Unknown => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use crate::days::verdict::Verdict;
+    use crate::record::NoticeKind;
+
+    #[test]
+    fn a_give_up_says_what_is_known_of_former_lives() {
+        let words = |useless, verdict| {
+            let until = Timestamp::UNIX_EPOCH;
+            NoticeKind::GaveUp { useless, until, release: None, times: 1, verdict }.to_string()
+        };
+        for (useless, verdict, expect) in [
+            (1, Verdict::Unknown, "gave up on this dyno: the last restart did not help. It is"),
+            (3, Verdict::Leaks, "3 restarts in a row did not help, although former lives leaked. It is"),
+            (1, Verdict::LevelsOutAbove, "did not help. Its memory levels out above its quota, which no"),
+            (
+                3,
+                Verdict::LevelsOutBelow,
+                "did not help, although its memory levels out below its quota. It is",
+            ),
+            (3, Verdict::Spikes, "did not help. Its memory goes over its quota for minutes at a time"),
+        ] {
+            let words = words(useless, verdict);
+            assert!(words.contains(expect), "{words}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use crate::engine::days::{AppDays, Breaches};
 use crate::event::{Fact, Megabytes};
 use crate::policy::{Act, AppPlan, Factor, MemoryBound, Proof, Rule, Trigger};
 
-fn with(trigger: Trigger, act: Act, window: &[&str], proof: Option<Proof>) -> AppPlan {
+pub(super) fn with(trigger: Trigger, act: Act, window: &[&str], proof: Option<Proof>) -> AppPlan {
     let window = window.iter().map(|window| window.parse().expect("a window")).collect();
     let rule = Rule { name: "r".into(), trigger, act, window, proof };
     AppPlan { policy: policy(), rules: vec![rule], ..plan() }

@@ -1,10 +1,17 @@
 //! Rows of restarts that did not help, and what earlier processes and wrong clocks leave behind.
 
+use std::num::NonZeroU32;
+
+use jiff::Timestamp;
+
 use super::{APP, Bench, Fault, dyno, mins, plan, secs};
+use crate::codes::Code;
 use crate::engine::Input;
-use crate::engine::restore::{RestoredGiveUp, RestoredPause, RestoredState};
-use crate::event::{Change, DynoState, Fact};
+use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
+use crate::event::{Change, DynoState, Event, Fact, Megabytes};
 use crate::policy::AppPlan;
+use crate::record::AttemptId;
+use crate::record::usefulness::Usefulness;
 use crate::time::{earlier, later};
 
 /// Enough places for every restart of a test.
@@ -15,14 +22,14 @@ fn generous() -> AppPlan {
 }
 
 /// Errors every 20 s.
-fn errs_for(bench: &mut Bench, name: &str, span: std::time::Duration) {
+pub(super) fn errs_for(bench: &mut Bench, name: &str, span: std::time::Duration) {
     for _ in 0..span.as_secs() / 20 {
         bench.r14(name);
         bench.pass(secs(20));
     }
 }
 
-fn times(bench: &Bench, what: &str) -> usize {
+pub(super) fn times(bench: &Bench, what: &str) -> usize {
     bench.timeline.iter().filter(|line| line.ends_with(what)).count()
 }
 
@@ -58,6 +65,41 @@ fn with_preboot_only_errors_without_a_pause_are_the_new_dynos() {
 }
 
 #[test]
+fn with_preboot_a_low_sample_shows_that_the_errors_were_the_old_dynos() {
+    for (hundredths, no_help) in [(40_000, 0), (60_000, 1)] {
+        let mut bench = Bench::new(generous(), 2);
+        bench.preboot = true;
+        bench.r14("web.1");
+        bench.pass(secs(60));
+        errs_for(&mut bench, "web.1", secs(90));
+        bench.events(vec![Fact::Sample {
+            dyno: dyno("web.1"),
+            instance: "fresh".parse().expect("an id"),
+            total: Megabytes { hundredths },
+            quota: Megabytes { hundredths: 51_200 },
+            swap: None,
+        }]);
+        errs_for(&mut bench, "web.1", mins(4));
+        assert_eq!(times(&bench, "web.1 no_help"), no_help, "{hundredths} {:#?}", bench.timeline);
+    }
+}
+
+/// A late line of the old dyno does not make the new one's errors begin earlier.
+#[test]
+fn a_late_line_says_nothing_about_the_new_dyno() {
+    let mut bench = Bench::new(generous(), 2);
+    bench.preboot = true;
+    bench.r14("web.1");
+    bench.pass(secs(4 * 60));
+    errs_for(&mut bench, "web.1", secs(30));
+    let at = earlier(bench.now.wall, mins(4));
+    let r14 = Fact::Error { code: Code::R14, dyno: Some(dyno("web.1")) };
+    bench.input(Input::Events { app: APP, events: vec![Event { at, fact: r14 }] });
+    errs_for(&mut bench, "web.1", mins(3));
+    assert_eq!(times(&bench, "web.1 no_help"), 0, "{:#?}", bench.timeline);
+}
+
+#[test]
 fn a_crash_after_the_judgement_does_not_end_a_row() {
     let mut plan = generous();
     plan.policy.settle = mins(2);
@@ -79,6 +121,83 @@ fn a_crash_after_the_judgement_does_not_end_a_row() {
 }
 
 #[test]
+fn what_our_own_restart_brings_needs_no_other_look() {
+    let mut bench = Bench::new(generous(), 1);
+    bench.r14("web.1");
+    bench.life("web.1", Change::Starting);
+    errs_for(&mut bench, "web.1", mins(2));
+    let calls = bench.calls;
+    errs_for(&mut bench, "web.1", mins(17));
+    assert_eq!((bench.calls, times(&bench, "web.1 no_help")), (calls, 1), "{:#?}", bench.timeline);
+}
+
+/// Restarts `web.1` twice; the first does not help.
+fn with_a_row() -> Bench {
+    let mut plan = generous();
+    plan.policy.settle = mins(2);
+    let mut bench = Bench::new(plan, 3);
+    errs_for(&mut bench, "web.1", mins(20));
+    bench.r14("web.1");
+    bench.pass(secs(20));
+    assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (2, 1), "{:#?}", bench.timeline);
+    bench
+}
+
+#[test]
+fn a_process_that_ends_before_it_is_judged_ends_a_row() {
+    for crashes in [true, false] {
+        let mut bench = with_a_row();
+        if crashes {
+            bench.dyno_mut("web.1").state = DynoState::Crashed;
+            bench.life("web.1", Change::State(DynoState::Crashed));
+            bench.pass(secs(5));
+        } else {
+            bench.life("web.1", Change::Starting);
+        }
+        bench.replace("web.1");
+        bench.pass(mins(8));
+        errs_for(&mut bench, "web.1", mins(3));
+        assert_eq!(bench.deletes.len(), 3, "{crashes} {:#?}", bench.timeline);
+        assert!(bench.deletes[2].as_str() < "00:31:00", "{:?}", bench.deletes);
+    }
+}
+
+#[test]
+fn a_restart_that_comes_up_under_a_release_is_the_first_of_that_release() {
+    let mut plan = plan();
+    plan.policy.max_restarts.count = NonZeroU32::MIN.saturating_add(1);
+    let mut bench = Bench::new(plan, 1);
+    errs_for(&mut bench, "web.1", mins(20));
+    assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (1, 1), "{:#?}", bench.timeline);
+    bench.r14("web.1");
+    bench.dyno_mut("web.1").release = Some(8);
+    // The counts start again, and with them the cool-down and the places.
+    bench.pass(mins(10));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 3, "{:#?}", bench.timeline);
+    // It is one of the two.
+    bench.dyno_mut("web.1").release = Some(8);
+    bench.pass(mins(45));
+    bench.r14("web.1");
+    assert!(bench.timeline.last().expect("a line").ends_with("max_restarts"), "{:#?}", bench.timeline);
+}
+
+#[test]
+fn a_release_while_the_new_dyno_settles_is_looked_for() {
+    let mut plan = plan();
+    plan.policy.max_restarts.count = NonZeroU32::MIN;
+    let mut bench = Bench::new(plan, 1);
+    bench.r14("web.1");
+    bench.pass(secs(20));
+    bench.replace("web.1");
+    bench.dyno_mut("web.1").release = Some(8);
+    bench.life("web.1", Change::Starting);
+    bench.pass(mins(11));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
+}
+
+#[test]
 fn a_release_that_reaches_a_dyno_late_is_looked_for() {
     let mut bench = Bench::new(generous(), 1);
     errs_for(&mut bench, "web.1", mins(11));
@@ -96,43 +215,6 @@ fn a_release_that_reaches_a_dyno_late_is_looked_for() {
     errs_for(&mut bench, "web.1", mins(1));
     assert_eq!(bench.deletes.len(), 2, "before the doubled cool-down is over: {:#?}", bench.timeline);
     assert!(bench.deletes[1].as_str() < "00:20:00");
-}
-
-#[test]
-fn one_off_dynos_are_looked_at_once() {
-    let mut bench = Bench::new(plan(), 1);
-    let old = earlier(bench.now.wall, mins(60));
-    let console = bench.instance("web.4321", old, DynoState::Up);
-    bench.api.push(crate::api::DynoInfo { is_one_off: true, ..console });
-    errs_for(&mut bench, "web.4321", mins(10));
-    assert_eq!((bench.calls, bench.deletes.len()), (2, 0), "{:#?}", bench.timeline);
-    bench.life("web.4321", Change::Starting);
-    bench.pass(mins(4));
-    bench.r14("web.4321");
-    assert_eq!(bench.calls, 4, "another process has its name");
-}
-
-#[test]
-fn a_dyno_that_was_scaled_away_is_not_broken() {
-    let mut bench = Bench::new(plan(), 3);
-    bench.life("web.2", Change::State(DynoState::Down));
-    bench.pass(mins(30));
-    bench.boot = mins(2);
-    bench.replace("web.2");
-    bench.life("web.2", Change::Starting);
-    bench.pass(secs(20));
-    bench.r14("web.1");
-    assert!(bench.deletes.is_empty(), "it boots, and the others wait: {:#?}", bench.timeline);
-}
-
-#[test]
-fn a_list_without_a_dyno_that_starts_makes_no_room() {
-    let mut bench = Bench::new(plan(), 3);
-    bench.life("web.2", Change::Starting);
-    bench.api.retain(|seen| seen.name != dyno("web.2"));
-    bench.pass(secs(20));
-    bench.r14("web.1");
-    assert!(bench.deletes.is_empty(), "{:#?}", bench.timeline);
 }
 
 #[test]
@@ -167,6 +249,155 @@ fn a_pause_read_by_a_fast_clock_ends_by_herokus() {
     errs_for(&mut bench, "web.1", secs(9 * 60 + 40));
     assert!(bench.deletes.is_empty(), "{:#?}", bench.timeline);
     bench.pass(secs(20));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
+}
+
+#[test]
+fn a_pause_is_not_prolonged_by_a_clock_that_is_far_off_or_by_our_own() {
+    let restored = |until| {
+        let pauses = vec![RestoredPause { app: None, until, reason: "launch".into() }];
+        Input::Restore(RestoredState { pauses, ..RestoredState::default() })
+    };
+    let own = |until| Input::Pause { app: None, until, reason: "launch".into() };
+    let pauses: [(&dyn Fn(Timestamp) -> Input, _); 2] = [(&restored, mins(15)), (&own, secs(99))];
+    for (pause, lead) in pauses {
+        let mut bench = Bench::new(plan(), 1);
+        let wall = bench.now.wall;
+        bench.now.wall = later(wall, lead);
+        bench.input(pause(later(bench.now.wall, mins(5))));
+        bench.now.wall = wall;
+        errs_for(&mut bench, "web.1", mins(5));
+        assert!(bench.deletes.is_empty(), "{lead:?} {:#?}", bench.timeline);
+        bench.r14("web.1");
+        assert_eq!(bench.deletes.len(), 1, "{lead:?} {:#?}", bench.timeline);
+    }
+}
+
+/// A restart of an earlier process, so many minutes before `wall`.
+fn restored(wall: Timestamp, mins_ago: u64, usefulness: Usefulness) -> RestoredRestart {
+    let accepted_at = earlier(wall, mins(mins_ago));
+    RestoredRestart {
+        app: APP,
+        dyno: dyno("web.1"),
+        accepted_at,
+        back_at: (usefulness != Usefulness::NeverHappened).then(|| later(accepted_at, secs(10))),
+        rule: Some("r14".into()),
+        is_forced: false,
+        usefulness,
+        release: Some(7),
+    }
+}
+
+#[test]
+fn rows_go_on_in_the_next_process() {
+    use Usefulness::{NeverHappened, Unknown, Useless};
+    for (restarts, cool_at) in [
+        (&[(15, Useless)][..], "00:05"),
+        (&[(30, Useless), (15, Useless)], "00:25"),
+        // The one that helped ends the row.
+        (&[(45, Useless), (30, Unknown), (15, Useless)], "00:05"),
+        (&[(45, Useless), (30, Useless), (15, NeverHappened)], "00:25"),
+        (&[(45, Useless), (15, Unknown)], "00:00"),
+    ] {
+        let mut bench = Bench::new(generous(), 1);
+        let wall = bench.now.wall;
+        let restarts = restarts.iter().map(|(ago, usefulness)| restored(wall, *ago, *usefulness)).collect();
+        bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+        errs_for(&mut bench, "web.1", mins(30));
+        assert!(bench.deletes[0].starts_with(cool_at), "{cool_at} {:#?}", bench.timeline);
+        assert_eq!(
+            bench.timeline.iter().filter(|line| line.ends_with("no_help") && line.as_str() < cool_at).count(),
+            0,
+            "it was judged before: {:#?}",
+            bench.timeline
+        );
+    }
+}
+
+/// It came up before the stop, and the error is soon back.
+#[test]
+fn a_restart_that_is_judged_in_the_next_process_goes_on_with_its_row() {
+    // The second one has taken long to boot.
+    for (accepted_ago, cool_at) in [(60, "00:39"), (7 * 60, "00:33")] {
+        let mut bench = Bench::new(generous(), 1);
+        let wall = bench.now.wall;
+        let last = RestoredRestart {
+            accepted_at: earlier(wall, secs(accepted_ago)),
+            back_at: Some(earlier(wall, secs(50))),
+            ..restored(wall, 0, Usefulness::Unknown)
+        };
+        let restarts = vec![restored(wall, 30, Usefulness::Useless), last];
+        bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+        errs_for(&mut bench, "web.1", secs(39 * 60 + 20));
+        let judged: Vec<_> = bench.timeline.iter().filter(|line| line.ends_with("web.1 no_help")).collect();
+        assert!(judged[0].as_str() < "00:05", "{judged:?}");
+        // Two in a row, so that the cool-down is doubled twice.
+        assert!(bench.deletes[0].starts_with(cool_at), "{accepted_ago} {:?}", bench.deletes);
+    }
+}
+
+/// Found by the simulation: a process stopped after the API had accepted a restart that was not carried out.
+#[test]
+fn a_restart_that_turns_out_after_a_stop_not_to_have_happened_ends_no_row() {
+    let mut bench = Bench::new(generous(), 1);
+    let wall = bench.now.wall;
+    let target = bench.api[0].clone();
+    let open = RestoredRestart { back_at: None, ..restored(wall, 7, Usefulness::Unknown) };
+    let claim = OpenClaim {
+        attempt_id: AttemptId(5),
+        app: APP,
+        target,
+        rule: "r14".into(),
+        accepted_at: Some(open.accepted_at),
+    };
+    let restarts = vec![restored(wall, 60, Usefulness::Useless), open];
+    bench.input(Input::Restore(RestoredState { claims: vec![claim], restarts, ..RestoredState::default() }));
+    assert_eq!(times(&bench, "web.1 ignored"), 1, "{:#?}", bench.timeline);
+    errs_for(&mut bench, "web.1", mins(14));
+    assert_eq!(bench.deletes, ["00:13:00 web.1"], "{:#?}", bench.timeline);
+}
+
+#[test]
+fn a_release_while_no_process_ran_is_looked_for() {
+    let mut bench = Bench::new(plan(), 1);
+    let wall = bench.now.wall;
+    let restarts = [80, 50, 20].map(|ago| restored(wall, ago, Usefulness::Unknown)).to_vec();
+    bench.dyno_mut("web.1").release = Some(8);
+    bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+    bench.r14("web.1");
+    assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
+}
+
+/// The clock was set back after the person's word, so that later restarts come before it.
+#[test]
+fn restarts_count_although_a_persons_word_seems_to_be_newer() {
+    let mut bench = Bench::new(plan(), 1);
+    let wall = bench.now.wall;
+    let mut restarts = [100, 80, 50, 20].map(|ago| restored(wall, ago, Usefulness::Unknown)).to_vec();
+    restarts[3].is_forced = true;
+    bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+    bench.r14("web.1");
+    assert!(bench.timeline.last().expect("a line").ends_with("max_restarts"), "{:#?}", bench.timeline);
+}
+
+/// A restart with a time in the future counts as now, which is when the give-up is read.
+#[test]
+fn a_give_up_that_is_over_takes_the_place_of_the_doubled_cool_down() {
+    let mut bench = Bench::new(generous(), 1);
+    let wall = bench.now.wall;
+    let ahead =
+        RestoredRestart { accepted_at: later(wall, secs(60)), ..restored(wall, 0, Usefulness::Useless) };
+    let given_up = vec![RestoredGiveUp {
+        app: APP,
+        dyno: dyno("web.1"),
+        until: later(wall, mins(5)),
+        release: Some(7),
+        times: 1,
+    }];
+    let past = RestoredState { restarts: vec![ahead], given_up, ..RestoredState::default() };
+    bench.input(Input::Restore(past));
+    bench.pass(mins(10));
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
 }

@@ -162,7 +162,7 @@ proptest! {
     fn lines_are_read_back_in_every_form(
         // Marks of HTML at the end of a line are removed.
         lines in prop::collection::vec(
-            ("heroku|app", "[a-z]{1,9}\\.[1-9]|router|api", "[!-Z^-~][ -Z^-~]{0,80}[ -:?-Z^-~]"),
+            ("heroku|app", "[a-z]{1,9}\\.[1-9]|router|api", "[!-Z^-~][ -Z^-~]{0,80}[!-:?-Z^-~] ?"),
             1..20,
         ),
         form in 0..4,
