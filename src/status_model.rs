@@ -130,7 +130,7 @@ impl StatusModel {
         Some(AppFacts {
             name: name.clone(),
             dry_run: *dry_run,
-            paused: status.paused.map(|(until, reason)| PauseFacts { until, reason }),
+            paused: status.paused.map(PauseFacts::from),
             drain: DrainFacts {
                 last_batch_ago: last_batch.map(|at| now.mono.saturating_sub(at.mono)),
                 ..drain.clone()

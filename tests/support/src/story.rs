@@ -61,6 +61,7 @@ pub fn shop() -> Facts {
                 paused: Some(PauseFacts {
                     until: later(now(), Duration::from_secs(7200)),
                     reason: "load test".into(),
+                    asked_by: Some("by \"ann\" from 203.0.113.9 through the API".into()),
                 }),
                 ..app("acme-pay", quiet)
             },
