@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use crate::ui::chart;
 use crate::ui::decisions;
-use crate::ui::dynos::{detail, table};
+use crate::ui::dynos::{advice, table};
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, PageKind, drain_command, page, token_field};
 use crate::ui::parts::{Part, Row};
@@ -227,7 +227,7 @@ fn attention(facts: &Facts) -> Part {
             rows.push(attention_row(&app.name, None, (Tone::Warn, "Paused"), &text));
         }
         for dyno in app.dynos.iter().filter(|dyno| !dyno.is_calm()) {
-            let text = detail(dyno, now).unwrap_or_default();
+            let text = advice(&app.name, dyno, now);
             rows.push(attention_row(&app.name, Some(&dyno.status.name), state(dyno, app.dry_run), &text));
         }
     }
