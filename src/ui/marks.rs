@@ -64,6 +64,9 @@ const REPLACED_WITHIN: Duration = Duration::from_secs(600);
 /// From a release to the restart of the last dyno, which happens in turn.
 const RELEASED_WITHIN: Duration = Duration::from_secs(900);
 
+/// Marks have whole seconds, so a process may seem to begin a moment before it was decided.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// From a decision to restart to the new process.
 const OURS_WITHIN: Duration = Duration::from_secs(300);
 
@@ -117,8 +120,8 @@ fn cause(
 ) -> What {
     let is_ours = |(decided, of): &&(Timestamp, DynoName)| {
         of == dyno
-            && *decided > before
-            && *decided <= later(at, Duration::from_secs(1))
+            && *decided > later(before, SECOND)
+            && *decided <= later(at, SECOND)
             && since(*decided, at) <= OURS_WITHIN
     };
     if ours.made.iter().any(|restart| is_ours(&restart)) {
@@ -222,6 +225,7 @@ impl What {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use jiff::Timestamp;
 
@@ -233,6 +237,7 @@ mod tests {
     use dynowarden_core::detect::sign::Sign;
     use dynowarden_core::event::DynoState;
     use dynowarden_core::ident::{DynoName, DynoRef};
+    use dynowarden_core::time::later;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_767_225_600 + second).expect("a time")
@@ -291,6 +296,9 @@ mod tests {
                 What::Killed
             ]
         );
+        // One restart of ours is the cause of one process, also where its decision seems to follow the start.
+        ours.made[1].0 = later(at(10_802), Duration::from_millis(500));
+        assert_eq!(found(&ours)[4..6], [What::Ours, What::Started]);
         // Where our own restarts are not known, nobody else's are.
         ours.since = Some(at(9000));
         assert_eq!(found(&ours)[1..4], [What::Cycled, What::Started, What::Started]);
