@@ -101,8 +101,8 @@ mod tests {
     fn a_restart_that_did_not_happen_marks_nothing() {
         let decision = |outcome: &str| -> DecisionView {
             let text = format!(
-                r#"{{"at":"2026-03-04T05:06:07Z","app":"acme","dyno":"web.1","rule":"r14","decision":"restart",
-                "reason":"R14","code":"R14","last_at":"2026-03-04T05:06:07Z","outcome":{outcome}}}"#
+                r#"{{"at":"2026-03-04T05:06:07Z","app":"acme","dyno":"web.1","rule":"r14",
+                "decision":"restart","reason":"R14","code":"R14","last_at":"2026-03-04T05:06:07Z","outcome":{outcome}}}"#
             );
             serde_json::from_str(&text).expect("a decision")
         };

@@ -125,8 +125,9 @@ fn suspect_list(report: &TypeReport, is_counted: bool) -> Markup {
         let learned = limits::EVIDENCE_LEARNED.as_secs() / 3600;
         return html! {
             p.none {
-                @if !is_counted { "Requests are not counted by endpoint: " code { "drain.evidence" } " is off." }
-                @else if report.data_hours < learned as f64 { "Not known before " (learned) " h of lines." }
+                @if !is_counted {
+                    "Requests are not counted by endpoint: " code { "drain.evidence" } " is off."
+                } @else if report.data_hours < learned as f64 { "Not known before " (learned) " h of lines." }
                 @else { "No endpoint stands out: none has requests that explain a growth of memory." }
             }
         };

@@ -189,7 +189,9 @@ pub(super) fn legend(marks: &[What]) -> Markup {
         p.legend {
             span.key-quota { "Quota" } span.key-breach { "Above it" }
             @for (class, words) in KINDS.iter().rev() {
-                @if marks.iter().any(|what| what.class() == *class) { span class={ "key-" (class) } { (words) } }
+                @if marks.iter().any(|what| what.class() == *class) {
+                    span class={ "key-" (class) } { (words) }
+                }
             }
         }
     }

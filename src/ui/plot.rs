@@ -120,6 +120,7 @@ pub fn plot(shown: Shown<'_>, range: Range, now: Timestamp) -> Markup {
     }
     let top = top(peak(&lines));
     let quota = common_quota(shown.dynos, first, end);
+    let places = marks.iter().map(|mark| (x_of(step::step_of(mark.at) - first, range), mark.what));
     html! {
         div.plot data-end=(end * step::STEP_SECONDS) data-quota=[quota] data-unit=(unit_minutes(range))
             data-points=(points(&lines, range)) {
@@ -129,14 +130,15 @@ pub fn plot(shown: Shown<'_>, range: Range, now: Timestamp) -> Markup {
                 path.grid d={ "M0 " (height(0.5, top)) "h" (WIDTH) "M320 0v" (HEIGHT) "M640 0v" (HEIGHT) } {}
                 @for line in &lines { path.line d=(PreEscaped(path(line, range.steps(), top))) {} }
                 path.quota d={ "M0 " (height(1.0, top)) "h" (WIDTH) } {}
-                (marks::strokes(marks.iter().map(|mark| (x_of(step::step_of(mark.at) - first, range), mark.what)), HEIGHT))
+                (marks::strokes(places, HEIGHT))
                 (above(shown.dynos, (first, end), range, top))
             }
             (x_axis(range, now))
             p.readout aria-hidden="true" { "Point at the chart to read it." }
         }
         @if left_out > 0 {
-            p.sub { "The " (LINES) " dynos with the most memory are drawn, of " (grouped((LINES + left_out) as u64)) "." }
+            p.sub { "The " (LINES) " dynos with the most memory are drawn, of "
+                (grouped((LINES + left_out) as u64)) "." }
         }
         (marks::legend(&marks.iter().map(|mark| mark.what).collect::<Vec<What>>()))
         (listed(&marks, shown.dynos.len() > 1, now))
