@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +27,7 @@ use crate::store::Store;
 use crate::store::claims::ClaimRequest;
 use crate::telemetry::Reporter;
 use dynowarden_core::engine::restore::RestoredState;
-use dynowarden_core::engine::status::AppStatus;
+use dynowarden_core::engine::status::{AppStatus, PauseStatus};
 use dynowarden_core::engine::{Effect, Engine, Input, OrderId, RuleHit};
 use dynowarden_core::event::{Event, Fact};
 use dynowarden_core::ident::{AppId, DrainToken, DynoName};
@@ -83,8 +82,7 @@ pub enum Command {
     },
     Pause {
         app: Option<AppId>,
-        until: Timestamp,
-        reason: Arc<str>,
+        pause: PauseStatus,
         kept: oneshot::Sender<()>,
     },
     Publish(Box<Record>),
@@ -228,8 +226,8 @@ impl Handle {
     ///
     /// # Errors
     /// The driver is gone.
-    pub async fn pause(&self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) -> Result<(), Stopped> {
-        self.request(|kept| Command::Pause { app, until, reason, kept }).await
+    pub async fn pause(&self, app: Option<AppId>, pause: PauseStatus) -> Result<(), Stopped> {
+        self.request(|kept| Command::Pause { app, pause, kept }).await
     }
 
     /// Allows restarts again. Answers like [`pause`](Self::pause).
@@ -452,9 +450,10 @@ impl Driver {
                 self.orders.insert(order, answer);
                 Input::Order { order, app, dyno, forced, by: Some(by) }
             }
-            Command::Pause { app, until, reason, kept } => {
-                self.pauses.keep(app, until, reason.clone(), kept);
-                Input::Pause { app, until, reason }
+            Command::Pause { app, pause, kept } => {
+                self.pauses.keep(app, pause.clone(), kept);
+                let PauseStatus { until, reason, by } = pause;
+                Input::Pause { app, until, reason, by }
             }
             Command::ClockConfirmed => {
                 // Which of the stored pauses are over is certain only now.

@@ -47,7 +47,9 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Man => commands::completions::man(&mut io::stdout().lock())?,
         Command::History(args) => {
             let settings = args.config.load(Needs::Nothing)?;
-            commands::history::run(&args, &settings, Colour::on(&io::stdout()), &mut io::stdout().lock())?;
+            let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+            let terminal: Option<&mut dyn io::Write> = if err.is_terminal() { Some(&mut err) } else { None };
+            commands::history::run(&args, &settings, Colour::on(&io::stdout()), &mut out, terminal)?;
         }
     }
     Ok(true)
@@ -69,6 +71,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<()> {
         stdin: &mut io::stdin().lock(),
         out: &mut io::stdout().lock(),
         err: &mut io::stderr().lock(),
+        is_terminal: io::stderr().is_terminal(),
         is_unicode: locale.contains("utf-8") || locale.contains("utf8"),
     };
     Ok(report::run(args, &settings, streams, Clock::system().now().wall)?)

@@ -14,6 +14,7 @@ use tracing::warn;
 
 use crate::store::Store;
 use dynowarden_core::engine::restore::RestoredPause;
+use dynowarden_core::engine::status::PauseStatus;
 use dynowarden_core::ident::AppId;
 
 /// Writes pauses and their ends, in the order of the requests.
@@ -41,16 +42,10 @@ impl PauseKeeper {
     }
 
     /// Writes a pause and then answers `kept`.
-    pub(crate) fn keep(
-        &mut self,
-        app: Option<AppId>,
-        until: Timestamp,
-        reason: Arc<str>,
-        kept: oneshot::Sender<()>,
-    ) {
+    pub(crate) fn keep(&mut self, app: Option<AppId>, pause: PauseStatus, kept: oneshot::Sender<()>) {
         let store = self.store.clone();
         let write = async move {
-            if let Err(error) = store.set_pause(app, until, &reason).await {
+            if let Err(error) = store.set_pause(app, &pause).await {
                 warn!(%error, "pause not saved: active on this replica only, and lost on restart");
             }
         };

@@ -7,11 +7,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::notify::NotifierFigures;
 use crate::traffic::TrafficBook;
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
 use crate::ui::recent_decisions::RecentDecisions;
 use crate::ui::series::History;
+use dynowarden_core::detect::sign::Sign;
 use dynowarden_core::engine::status::{AppStatus, DynoStatus, Stage};
 use dynowarden_core::event::Event;
 use dynowarden_core::health::alert::HealthAlert;
@@ -48,6 +51,21 @@ impl StatusModel {
         let (history, recent_decisions) = (History::new(apps.len()), RecentDecisions::default());
         let kept = Kept { drains, history, notifiers: Vec::new(), recent_decisions };
         Self { apps, kept: Mutex::new(kept), traffic }
+    }
+
+    /// Notes why processes end, which the marks of their successors say; before the events of the same batch.
+    pub fn record_ends<'d>(
+        &self,
+        app: AppId,
+        ends: impl Iterator<Item = (&'d DynoName, Sign, Timestamp)>,
+        now: Now,
+    ) {
+        let mut ends = ends.peekable();
+        if ends.peek().is_none() {
+            return;
+        }
+        let mut kept = self.lock();
+        ends.for_each(|(dyno, sign, at)| kept.history.leaving(app, dyno, (sign, at), now.wall));
     }
 
     /// Notes an accepted batch and its events.
@@ -130,7 +148,7 @@ impl StatusModel {
         Some(AppFacts {
             name: name.clone(),
             dry_run: *dry_run,
-            paused: status.paused.map(|(until, reason)| PauseFacts { until, reason }),
+            paused: status.paused.map(PauseFacts::from),
             drain: DrainFacts {
                 last_batch_ago: last_batch.map(|at| now.mono.saturating_sub(at.mono)),
                 ..drain.clone()

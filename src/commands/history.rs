@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use crate::cli::{Format, HistoryArgs};
 use crate::clock::Clock;
 use crate::commands::columns;
+use crate::commands::prelude::{Prelude, Source};
 use crate::config::settings::Settings;
 use crate::store::error::{StoreAway, StoreError};
 use crate::store::history::{Filter, Page};
@@ -31,7 +32,7 @@ pub enum HistoryError {
 }
 
 /// Prints decisions to `out`: one line or one JSON object each, the newest first. With `--follow`, the newest
-/// last, and then new ones as they are made.
+/// last, and then new ones as they are made. `terminal` is told what is read, and is none for programs.
 ///
 /// # Errors
 /// The store cannot be read: exit code 1.
@@ -40,11 +41,18 @@ pub fn run(
     settings: &Settings,
     colour: Colour,
     out: &mut dyn Write,
+    terminal: Option<&mut dyn Write>,
 ) -> Result<(), HistoryError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HistoryError::Runtime)?;
     runtime.block_on(async {
         let reading = ReadOnlyStore::open(&settings.database).await?;
+        if let (Some(terminal), Format::Text) = (terminal, args.format) {
+            let from = Source::Store(reading.place());
+            let prelude = Prelude { what: "Decisions", app: args.app.as_ref(), since: args.since, from };
+            // If standard error is gone, nothing is lost.
+            let _gone = writeln!(terminal, "{prelude}");
+        }
         let mut printer = Printer { format: args.format, columns: columns(colour), out };
         let printed = match args.follow {
             true => follow(args, &reading, &mut printer).await,
@@ -183,7 +191,8 @@ mod tests {
         let settings = config::load(&sources, Needs::Nothing).expect("settings");
         let shown = |line: &str| {
             let mut out = Vec::new();
-            run(&args(line), &settings, Colour::OFF, &mut out).map(|()| String::from_utf8(out).expect("text"))
+            run(&args(line), &settings, Colour::OFF, &mut out, None)
+                .map(|()| String::from_utf8(out).expect("text"))
         };
         let missing = shown("dynowarden history").expect_err("nothing there").to_string();
         assert!(missing.contains("there is no decision history yet"), "{missing}");
@@ -212,6 +221,13 @@ mod tests {
         assert_eq!(shown("dynowarden history --app other").expect("a record"), "no decisions about other\n");
         let recent = shown("dynowarden history --since 1h").expect("a record");
         assert_eq!(recent, "no decisions in the last 1h\n");
+        let (mut terminal, mut out) = (Vec::new(), Vec::new());
+        for line in ["dynowarden history --app acme --since 1h", "dynowarden history --format json"] {
+            run(&args(line), &settings, Colour::OFF, &mut out, Some(&mut terminal)).expect("a record");
+        }
+        let place = dir.path().join("x.db");
+        let expect = format!("Decisions of acme, last 1h, from {}\n", place.display());
+        assert_eq!(String::from_utf8(terminal).expect("text"), expect);
         let json = shown("dynowarden history --format json").expect("a record");
         let json: serde_json::Value = serde_json::from_str(json.trim_end()).expect("one object");
         assert_eq!(

@@ -6,6 +6,7 @@ pub mod demo;
 mod gzipped;
 pub mod healthcheck;
 pub mod history;
+mod prelude;
 pub mod replay;
 mod replay_output;
 pub mod report;

@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use crate::cli::{Format, ReplayArgs};
 use crate::commands::columns;
 use crate::commands::gzipped::unzipped;
+use crate::commands::prelude::{Prelude, Source};
 use crate::commands::replay_output::{Page, Seen, Troubles, zoned};
 use crate::commands::what_if_output;
 use crate::config::settings::Settings;
@@ -102,6 +103,12 @@ pub fn run_with(
         if found.is_dir() {
             return Err(ReplayError::Directory(file.clone()));
         }
+    }
+    if streams.is_terminal && args.format == Format::Text {
+        let from = Source::Files(&args.files);
+        let prelude = Prelude { what: "Replay", app: args.app.as_ref(), since: None, from };
+        // If standard error is gone, nothing is lost.
+        let _gone = writeln!(streams.err, "{prelude}");
     }
     let configured: Vec<_> = settings.apps.iter().map(|app| app.plan.name.clone()).collect();
     let roster = || Roster::new(args.app.clone(), configured.clone());

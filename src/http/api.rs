@@ -23,6 +23,7 @@ use crate::http::reply::{self, ReplyBody};
 use crate::store::history::Filter;
 use crate::ui::facts::PauseFacts;
 use crate::ui::json::DynosJson;
+use dynowarden_core::engine::status::PauseStatus;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
 use dynowarden_core::record::admin::{Act, Client, Door};
@@ -133,21 +134,22 @@ impl Service {
         Ok(paused(order.app.as_deref(), remaining))
     }
 
-    /// Pauses one app or all, and returns the end and the reason.
+    /// Pauses one app or all.
     pub(super) async fn pause_app(
         &self,
         by: Client,
         name: Option<&str>,
         span: &str,
         reason: &str,
-    ) -> Result<(Timestamp, Arc<str>), Denied> {
+    ) -> Result<PauseStatus, Denied> {
         let app = self.app_or_all(name)?;
         let until = later(self.clock.now().wall, pause_span(span).map_err(Denied::Query)?);
         let reason: String = reason.chars().take(limits::PAUSE_REASON_CHARS_MAX).collect();
         let reason: Arc<str> = reason.into();
-        self.handle.pause(app, until, reason.clone()).await?;
-        self.audit(by, app, Act::Pause { until, reason: reason.clone() }).await;
-        Ok((until, reason))
+        let pause = PauseStatus { until, reason: reason.clone(), by: Some(by.to_string().into()) };
+        self.handle.pause(app, pause.clone()).await?;
+        self.audit(by, app, Act::Pause { until, reason }).await;
+        Ok(pause)
     }
 
     /// Resumes one app or all.
@@ -158,7 +160,7 @@ impl Service {
         Ok(app)
     }
 
-    async fn pause_of(&self, app: AppId) -> Result<Option<(Timestamp, Arc<str>)>, Stopped> {
+    async fn pause_of(&self, app: AppId) -> Result<Option<PauseStatus>, Stopped> {
         let status = self.handle.status().await?;
         Ok(status.into_iter().find(|status| status.app == app).and_then(|status| status.paused))
     }
@@ -182,8 +184,8 @@ impl Service {
     }
 }
 
-fn paused(app: Option<&str>, pause: Option<(Timestamp, Arc<str>)>) -> Response<ReplyBody> {
-    let pause = pause.map(|(until, reason)| PauseFacts { until, reason });
+fn paused(app: Option<&str>, pause: Option<PauseStatus>) -> Response<ReplyBody> {
+    let pause = pause.map(PauseFacts::from);
     let answer = Paused { app, paused: pause.is_some(), pause };
     reply::no_store(reply::json(StatusCode::OK, &answer))
 }

@@ -185,6 +185,7 @@ impl Service {
             return reply::empty(StatusCode::NO_CONTENT);
         }
         if let Some(admin_ui) = &self.admin_ui {
+            admin_ui.status_model.record_ends(app, observed.ends(), now);
             admin_ui.status_model.record_batch(app, &events, &counts, now);
         }
         self.traffic.record(app, &events, now);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use dynowarden_core::days::seen::Seen;
 use dynowarden_core::detect::request::Request;
+use dynowarden_core::detect::sign::Sign;
 use dynowarden_core::ident::{DynoName, DynoRef};
 use dynowarden_core::ingest::ProcessTypeFilter;
 
@@ -16,6 +17,8 @@ pub(super) struct Observed {
     /// The places in `dynos`, once there are too many to compare with each.
     places: HashMap<Option<DynoName>, usize>,
     lines: Vec<Line>,
+    /// The lines that say why a process ends.
+    ends: Vec<(usize, Sign, Timestamp)>,
 }
 
 /// The lines of one dyno, or of the app as a whole.
@@ -65,6 +68,11 @@ impl Observed {
         }
         of_dyno.last = place;
         of_dyno.requests += usize::from(matches!(seen, Seen::Request(_)));
+        if let (Seen::Sign(sign @ (Sign::Cycling | Sign::Restarting)), Some(at)) = (seen, at)
+            && of_dyno.is_listed
+        {
+            self.ends.push((found, sign, at));
+        }
         self.lines.push(Line { seen: without_text(seen), at, next: 0 });
         self.dynos[found].name.as_ref()
     }
@@ -90,6 +98,11 @@ impl Observed {
             });
             Some((dyno.name.as_ref()?, requests))
         })
+    }
+
+    /// Why processes of listed types end.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (&DynoName, Sign, Timestamp)> {
+        self.ends.iter().filter_map(|(found, sign, at)| Some((self.dynos[*found].name.as_ref()?, *sign, *at)))
     }
 
     fn of(&self, dyno: &OfDyno) -> impl Iterator<Item = &Line> {

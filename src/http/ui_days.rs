@@ -8,12 +8,12 @@ use crate::store::history::Filter;
 use crate::ui::days;
 use crate::ui::facts::AppFacts;
 use crate::ui::layout::Layout;
-use crate::ui::marks::OwnRestart;
+use crate::ui::marks::OwnRestarts;
 use crate::ui::plot::{Range, Shown, plot};
 use dynowarden_core::days::report::TypeReport;
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::limits;
-use dynowarden_core::record::view::Word;
+use dynowarden_core::record::view::{DecisionView, Word};
 use dynowarden_core::time::earlier;
 
 impl Service {
@@ -40,8 +40,9 @@ impl Service {
         let history = self.days.series((plan, None), days::LONGEST, &self.store, now).await;
         let history = history.map_err(Denied::StoreAway)?;
         let ours = self.own_restarts(&plan.name, None, range).await?;
-        let page = days::type_page(layout, report, (&history, &process_type), (range, &ours), now.wall);
-        Ok(Some(page))
+        let report = (report, self.days.evidence.is_on());
+        let of_type = (&history, &process_type);
+        Ok(Some(days::type_page(layout, report, of_type, (range, &ours), now.wall)))
     }
 
     /// A dyno's chart from the series; none for the last hours, which have a finer one.
@@ -68,7 +69,7 @@ impl Service {
         app: &AppName,
         dyno: Option<&DynoName>,
         range: Range,
-    ) -> Result<Vec<OwnRestart>, Denied> {
+    ) -> Result<OwnRestarts, Denied> {
         let filter = Filter {
             app: Some(app.clone()),
             dyno: dyno.cloned(),
@@ -78,7 +79,39 @@ impl Service {
             ..Filter::default()
         };
         let page = self.store.decisions(&filter).await.map_err(Denied::StoreAway)?;
-        let made = page.decisions.into_iter().filter(|decision| !decision.dry_run);
-        Ok(made.filter_map(|decision| Some((decision.at, decision.dyno?.parse().ok()?))).collect())
+        let since = page.next.and(page.decisions.last()).map(|decision| decision.at);
+        let made = page.decisions.into_iter().filter(|decision| !decision.dry_run && was_made(decision));
+        let made = made.filter_map(|decision| Some((decision.at, decision.dyno?.parse().ok()?))).collect();
+        Ok(OwnRestarts { made, since })
+    }
+}
+
+/// Whether a restart that was decided replaced a process, as far as is known.
+fn was_made(decision: &DecisionView) -> bool {
+    let result = decision.outcome.as_ref().map(|outcome| &*outcome.result);
+    !matches!(result, Some("gone" | "ignored" | "lapsed" | "not_sent" | "refused" | "withdrawn"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::was_made;
+    use dynowarden_core::record::view::DecisionView;
+
+    #[test]
+    fn a_restart_that_did_not_happen_marks_nothing() {
+        let decision = |outcome: &str| -> DecisionView {
+            let text = format!(
+                r#"{{"at":"2026-03-04T05:06:07Z","app":"acme","dyno":"web.1","rule":"r14",
+                "decision":"restart","reason":"R14","code":"R14","last_at":"2026-03-04T05:06:07Z","outcome":{outcome}}}"#
+            );
+            serde_json::from_str(&text).expect("a decision")
+        };
+        assert!(was_made(&decision("null")));
+        for (result, expect) in
+            [("back", true), ("unanswered", true), ("refused", false), ("withdrawn", false)]
+        {
+            let outcome = format!(r#"{{"result":"{result}","text":"x"}}"#);
+            assert_eq!(was_made(&decision(&outcome)), expect, "{result}");
+        }
     }
 }

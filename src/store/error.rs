@@ -68,9 +68,9 @@ pub struct StoreAway {
 /// A file or a server in printable form, without the user and the password of its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreLocation {
-    pub(super) shown: Arc<str>,
+    pub(crate) shown: Arc<str>,
     /// The user's name, which a server's messages may quote.
-    pub(super) user: Option<Arc<str>>,
+    pub(crate) user: Option<Arc<str>>,
 }
 
 impl fmt::Display for StoreLocation {

@@ -48,6 +48,7 @@ use crate::store::state::StoreInner;
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::RuleHit;
 use dynowarden_core::engine::restore::{PendingRestart, RestoredPause, RestoredState};
+use dynowarden_core::engine::status::PauseStatus;
 use dynowarden_core::ident::{AppId, AppName};
 use dynowarden_core::limits;
 use dynowarden_core::record::{Action, AttemptId, Decision, Record, RestartResult};
@@ -315,24 +316,14 @@ impl Store {
     ///
     /// # Errors
     /// The store is away: other replicas and later processes do not know of the pause.
-    pub async fn set_pause(
-        &self,
-        app: Option<AppId>,
-        until: Timestamp,
-        reason: &str,
-    ) -> Result<(), StoreAway> {
+    pub async fn set_pause(&self, app: Option<AppId>, pause: &PauseStatus) -> Result<(), StoreAway> {
         let shared = &self.shared;
         let app = app.and_then(|app| shared.app(app)).map(AppName::as_str);
         let set = async {
             let mut connection = shared.link.write.acquire().await?;
             let db_time = shared.db_time(&mut connection, shared.wall()).await?;
-            replica_counts::set_pause(
-                app,
-                micros(until).saturating_add(db_time.ahead),
-                reason,
-                &mut connection,
-            )
-            .await
+            let until = micros(pause.until).saturating_add(db_time.ahead);
+            replica_counts::set_pause(app, until, pause, &mut connection).await
         };
         shared.within(limits::STORE_WAIT, set).await
     }

@@ -72,15 +72,18 @@ async fn pauses_after(
     after: i64,
     db_time: DbTime,
 ) -> Result<Vec<RestoredPause>, sqlx::Error> {
-    let rows: Vec<(String, i64, String)> = sqlx::query_as(PAUSES).bind(after).fetch_all(from).await?;
-    let pauses = rows.into_iter().filter_map(|(app, until, reason)| {
+    let rows: Vec<(String, i64, String, Option<String>)> =
+        sqlx::query_as(PAUSES).bind(after).fetch_all(from).await?;
+    let pauses = rows.into_iter().filter_map(|(app, until, reason, by)| {
         let app = if app == ALL_APPS { None } else { Some(store.app_named(&app)?) };
-        Some(RestoredPause { app, until: db_time.as_seen_by_caller(until), reason: reason.into() })
+        let until = db_time.as_seen_by_caller(until);
+        Some(RestoredPause { app, until, reason: reason.into(), by: by.map(Into::into) })
     });
     Ok(pauses.collect())
 }
 
-const PAUSES: &str = "SELECT app, until, reason FROM dynowarden_pauses WHERE until > $1 ORDER BY app";
+const PAUSES: &str =
+    "SELECT app, until, reason, asked_by FROM dynowarden_pauses WHERE until > $1 ORDER BY app";
 
 /// Accepted restarts. Whether the new instance of one in the claim of an earlier process is up is seen again.
 async fn restarts(

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::config::settings::Database;
 use crate::store::database::{Access, Link};
-use crate::store::error::{StoreAway, StoreError};
+use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{self, Filter, Page};
 use crate::store::{evidence, series};
 use dynowarden_core::days::evidence::counts::WindowCounts;
@@ -24,6 +24,11 @@ impl ReadOnlyStore {
     /// It cannot be read, or no daemon has ever used it.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
         Ok(Self { link: Link::open(database, Access::Read).await? })
+    }
+
+    /// Where it is, without a secret.
+    pub fn place(&self) -> &StoreLocation {
+        &self.link.place
     }
 
     /// One page of decision history, newest first.

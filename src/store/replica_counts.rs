@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, AnyPool};
 
 use crate::store::rows::{clean, micros, span_micros, timestamp};
 use dynowarden_core::engine::RuleHit;
+use dynowarden_core::engine::status::PauseStatus;
 use dynowarden_core::limits;
 
 /// Adds an error's time, deletes those before the span, and returns the others, oldest first.
@@ -44,21 +45,23 @@ const FORGET: &str = "DELETE FROM dynowarden_hits WHERE app = $1 AND dyno = $2 A
 pub(super) async fn set_pause(
     app: Option<&str>,
     until: i64,
-    reason: &str,
+    pause: &PauseStatus,
     to: &mut AnyConnection,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(SET_PAUSE)
         .bind(app.unwrap_or(ALL_APPS))
         .bind(until)
-        .bind(clean(reason.to_owned()))
+        .bind(clean(pause.reason.to_string()))
+        .bind(pause.by.as_deref().map(|by| clean(by.to_owned())))
         .execute(to)
         .await
         .map(|_| ())
 }
 
 const SET_PAUSE: &str = "\
-    INSERT INTO dynowarden_pauses (app, until, reason) VALUES ($1, $2, $3) \
-    ON CONFLICT (app) DO UPDATE SET until = excluded.until, reason = excluded.reason";
+    INSERT INTO dynowarden_pauses (app, until, reason, asked_by) VALUES ($1, $2, $3, $4) \
+    ON CONFLICT (app) DO UPDATE \
+    SET until = excluded.until, reason = excluded.reason, asked_by = excluded.asked_by";
 
 /// The longest pause of an app, by whichever replica, and its reason; `now` is by the clock that judges them.
 pub(super) async fn pause_of(

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use crate::ui::facts::DynoFacts;
-use crate::ui::series::{By, Mark, Point, Trace};
+use crate::ui::marks::{self, What};
+use crate::ui::series::{Mark, Point, Trace};
 use crate::ui::words::{count, moment, percent};
 use dynowarden_core::incident::message::quota_megabytes;
 use dynowarden_core::limits;
@@ -64,13 +65,8 @@ pub(super) fn large(dyno: &DynoFacts, now: Timestamp) -> Markup {
             }
             p.readout aria-hidden="true" { "Point at the chart to read it." }
         }
-        p.legend {
-            span.key-quota { "Quota" } span.key-breach { "Above it" }
-            span.key-ours { "Restarted by dynowarden" }
-            span.key-deploy { "Deployed" } span.key-crash { "Crashed" }
-            span.key-other { "Restarted by Heroku or a person" }
-        }
-        (marks(trace, now))
+        (marks::legend(&trace.marks(now).map(|(_, mark)| mark.what).collect::<Vec<What>>()))
+        (listed(trace, now))
     }
 }
 
@@ -94,21 +90,13 @@ fn points(trace: &Trace, now: Timestamp) -> String {
     points.collect::<Vec<_>>().join(" ")
 }
 
-/// Each new process in the chart, in words.
-fn marks(trace: &Trace, now: Timestamp) -> Markup {
+/// The marks in words, the newest first.
+fn listed(trace: &Trace, now: Timestamp) -> Markup {
     let marks: Vec<Mark> = trace.marks(now).map(|(_, mark)| mark).collect();
     html! {
         @if !marks.is_empty() {
-            ul.marks aria-label="New processes in the chart" {
-                @for mark in marks.iter().rev() {
-                    li { (moment(mark.at, now)) " " @match mark.by {
-                        By::Crash => "Crashed",
-                        By::Ours => "Restarted by dynowarden",
-                        By::Deploy(Some(version)) => { "v" (version) " deployed" }
-                        By::Deploy(None) => "Deployed",
-                        By::Other => "Restarted by Heroku or a person",
-                    } }
-                }
+            ul.marks aria-label="Marks in the chart" {
+                @for mark in marks.iter().rev() { li { (moment(mark.at, now)) " " (mark.what.words()) } }
             }
         }
     }
@@ -146,28 +134,13 @@ pub(super) fn spread(shares: &[u32]) -> Markup {
 
 fn strokes(trace: &Trace, now: Timestamp) -> Markup {
     let top = top(trace, now);
-    let (mut ours, mut others, mut deploys, mut crashes) =
-        (String::new(), String::new(), String::new(), String::new());
-    for (minutes_ago, mark) in trace.marks(now) {
-        let path = match mark.by {
-            By::Crash => &mut crashes,
-            By::Deploy(_) => &mut deploys,
-            By::Ours => &mut ours,
-            By::Other => &mut others,
-        };
-        let x = WIDTH - minutes_ago;
-        let _ = write!(path, "M{x} 0v{HEIGHT}");
-    }
-    let dots = PreEscaped(ours.replace(&format!(" 0v{HEIGHT}"), " 8h0"));
+    let places = trace.marks(now).map(|(minutes_ago, mark)| (i64::from(WIDTH - minutes_ago), mark.what));
     let (line, area) = line(trace, top, now);
     html! {
         path.area d=(PreEscaped(area)) {}
         path.line d=(PreEscaped(line)) {}
         path.quota d={ "M0 " (height(1000, top)) "h" (WIDTH) } {}
-        @if !deploys.is_empty() { path.deploy d=(PreEscaped(deploys)) {} }
-        @if !crashes.is_empty() { path.crash d=(PreEscaped(crashes)) {} }
-        @if !others.is_empty() { path.other d=(PreEscaped(others)) {} }
-        @if !ours.is_empty() { path.ours d=(PreEscaped(&ours)) {} path.dots d=(dots) {} }
+        (marks::strokes(places, i64::from(HEIGHT)))
     }
 }
 
@@ -236,9 +209,9 @@ fn description(dyno: &DynoFacts, trace: &Trace, now: Timestamp) -> String {
         (Some(peak), None) => format!("Memory of {name}, last 3 hours: peak {}", percent(peak)),
         (None, _) => format!("Memory of {name}: no reading in the last 3 hours"),
     };
-    let restarts = trace.marks(now).count();
-    if restarts > 0 {
-        let _ = write!(text, "; {}", count(restarts, "restart", "restarts"));
+    let marks = trace.marks(now).count();
+    if marks > 0 {
+        let _ = write!(text, "; {}", count(marks, "mark", "marks"));
     }
     text
 }

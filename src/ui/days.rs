@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use crate::ui::layout::{Layout, PageKind, page};
-use crate::ui::marks::OwnRestart;
+use crate::ui::marks::OwnRestarts;
 use crate::ui::plot::{
     HEIGHT, Line, Range, Shown, WIDTH, common, height, line, path, peak, plot, top, y_axis,
 };
@@ -18,6 +18,7 @@ use dynowarden_core::days::report::TypeReport;
 use dynowarden_core::days::step;
 use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::ident::{DynoName, ProcessType};
+use dynowarden_core::limits;
 
 /// The lives that are drawn, and the hours of each.
 const LIVES: usize = 8;
@@ -26,9 +27,9 @@ const LIFE_STEPS: i64 = 28 * step::STEPS_PER_HOUR;
 /// The page of a process type.
 pub fn type_page(
     layout: &Layout<'_>,
-    report: &TypeReport,
+    (report, is_counted): (&TypeReport, bool),
     (history, process_type): (&AppHistory, &ProcessType),
-    (range, ours): (Range, &[OwnRestart]),
+    (range, ours): (Range, &OwnRestarts),
     now: Timestamp,
 ) -> Markup {
     let app = &report.app;
@@ -55,7 +56,7 @@ pub fn type_page(
         }
         section.card.pad aria-labelledby="suspects-title" {
             h2 id="suspects-title" { "Requests that make memory grow" }
-            (suspect_list(report))
+            (suspect_list(report, is_counted))
         }
         section.card.pad aria-labelledby="facts-title" {
             h2 id="facts-title" { "What it rests on" }
@@ -119,9 +120,17 @@ fn facts(report: &TypeReport) -> Markup {
 }
 
 /// The endpoints that explain the growth of memory.
-fn suspect_list(report: &TypeReport) -> Markup {
+fn suspect_list(report: &TypeReport, is_counted: bool) -> Markup {
     let Some(sentence) = suspects::sentence(&report.suspects) else {
-        return html! { p.none { "No endpoint stands out: its requests explain no growth of memory." } };
+        let learned = limits::EVIDENCE_LEARNED.as_secs() / 3600;
+        return html! {
+            p.none {
+                @if !is_counted {
+                    "Requests are not counted by endpoint: " code { "drain.evidence" } " is off."
+                } @else if report.data_hours < learned as f64 { "Not known before " (learned) " h of lines." }
+                @else { "No endpoint stands out: none has requests that explain a growth of memory." }
+            }
+        };
     };
     html! {
         p { (suspects::capitalised(&sentence)) "." }

@@ -14,7 +14,7 @@ use crate::ui::facts::{AppFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, PageKind, page, token_field};
 use crate::ui::overview::{app_state, pause_form};
 use crate::ui::plot::Range;
-use crate::ui::words::{badge, count, left, moment, percent, state, with_times};
+use crate::ui::words::{self, badge, count, moment, percent, state, with_times};
 use dynowarden_core::engine::status::Stage;
 use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 use dynowarden_core::record::view::DecisionView;
@@ -142,7 +142,7 @@ fn known(dyno: &DynoFacts, facts: &Facts) -> Markup {
                 dt { "Dyno ID" } dd.id { (seen.id) }
             }
             dt { "Last seen in the log" }
-            dd { (crate::ui::words::coarse(status.quiet_for)) " ago" }
+            dd { (words::coarse(status.quiet_for)) " ago" }
         }
     }
 }
@@ -154,8 +154,7 @@ fn restart_form(layout: &Layout<'_>, app: &AppFacts, dyno: &DynoFacts, now: Time
     if let Some(pause) = &app.paused {
         return html! {
             p.note {
-                "Restarts of " (app.name) " are paused: " (left(pause.until, now))
-                @if !pause.reason.is_empty() { ", " q { (pause.reason) } } "."
+                "Restarts of " (app.name) " are paused: " (with_times(&words::pause(pause, now)))
             }
             form method="post" action="/resume" {
                 (token_field(layout))

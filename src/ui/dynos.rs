@@ -11,6 +11,7 @@ use crate::ui::parts::{Part, Row};
 use crate::ui::words::{Clock, badge, count, grouped, left, percent, rate, state, with_times};
 use dynowarden_core::engine::status::Stage;
 use dynowarden_core::event::Megabytes;
+use dynowarden_core::ident::AppName;
 use dynowarden_core::limits;
 
 /// Some dynos of an app, as a table whose rows are kept up to date one by one.
@@ -111,6 +112,18 @@ pub(super) fn detail(dyno: &DynoFacts, now: Timestamp) -> Option<String> {
         Stage::Settling => Some("up again; watching until it has settled".to_owned()),
         Stage::Watched => status.last_restart_at.map(|at| format!("restarted {}", Clock { at, now })),
         _ => None,
+    }
+}
+
+/// The same where a person comes first: also why, and what to do.
+pub(super) fn advice(app: &AppName, dyno: &DynoFacts, now: Timestamp) -> String {
+    let text = detail(dyno, now).unwrap_or_default();
+    match dyno.status.stage {
+        Stage::GivenUp => {
+            format!("restarts did not help. Find the cause, or use a larger dyno. Not restarted {text}")
+        }
+        Stage::Failed => format!("{text}. Look for the cause in heroku logs -t -a {app}"),
+        _ => text,
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::notify::NotifierFigures;
 use crate::ui::series::Trace;
-use dynowarden_core::engine::status::{DynoStatus, Stage};
+use dynowarden_core::engine::status::{DynoStatus, PauseStatus, Stage};
 use dynowarden_core::ident::AppName;
 use dynowarden_core::record::view::DecisionView;
 
@@ -45,6 +45,9 @@ pub struct PauseFacts {
     /// The person's reason; may be empty.
     #[serde(serialize_with = "as_text")]
     pub reason: Arc<str>,
+    /// Who asked for it: the user name, if one was given, the address and the way.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_optional_text")]
+    pub asked_by: Option<Arc<str>>,
 }
 
 /// The state of an app's drain.
@@ -91,6 +94,10 @@ fn as_text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error
     to.collect_str(value)
 }
 
+fn as_optional_text<S: Serializer>(value: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
+    value.as_deref().serialize(to)
+}
+
 fn as_seconds<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
     span.map(|span| span.as_secs()).serialize(to)
 }
@@ -122,6 +129,14 @@ impl AppFacts {
             errors: all.errors.saturating_add(one.errors),
             p95: all.p95.max(one.p95),
         })
+    }
+}
+
+// === impl PauseFacts ===
+
+impl From<PauseStatus> for PauseFacts {
+    fn from(PauseStatus { until, reason, by }: PauseStatus) -> Self {
+        Self { until, reason, asked_by: by }
     }
 }
 

@@ -7,11 +7,11 @@ use maud::{Markup, html};
 
 use crate::ui::chart;
 use crate::ui::decisions;
-use crate::ui::dynos::{detail, table};
+use crate::ui::dynos::{advice, table};
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, PageKind, drain_command, page, token_field};
 use crate::ui::parts::{Part, Row};
-use crate::ui::words::{Tone, badge, coarse, count, grouped, left, percent, rate, state, with_times};
+use crate::ui::words::{self, Tone, badge, coarse, count, grouped, left, percent, rate, state, with_times};
 use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::record::view::Word;
@@ -223,14 +223,11 @@ fn attention(facts: &Facts) -> Part {
             rows.push(attention_row(&app.name, None, (Tone::Bad, "Drain"), trouble));
         }
         if let Some(pause) = &app.paused {
-            let text = match &*pause.reason {
-                "" => left(pause.until, now),
-                reason => format!("{}: {reason}", left(pause.until, now)),
-            };
+            let text = words::pause(pause, now);
             rows.push(attention_row(&app.name, None, (Tone::Warn, "Paused"), &text));
         }
         for dyno in app.dynos.iter().filter(|dyno| !dyno.is_calm()) {
-            let text = detail(dyno, now).unwrap_or_default();
+            let text = advice(&app.name, dyno, now);
             rows.push(attention_row(&app.name, Some(&dyno.status.name), state(dyno, app.dry_run), &text));
         }
     }
@@ -298,8 +295,7 @@ pub fn app_state(layout: &Layout<'_>, app: &AppFacts, id: &str, now: Timestamp) 
                 form.paused method="post" action="/resume" {
                     (token_field(layout))
                     input type="hidden" name="app" value=(app.name);
-                    (badge(Tone::Warn, "Paused")) " " (left(pause.until, now))
-                    @if !pause.reason.is_empty() { ": " q { (pause.reason) } }
+                    (badge(Tone::Warn, "Paused")) " " span { (with_times(&words::pause(pause, now))) }
                     button type="submit" { "Resume" span.hidden { " " (app.name) } }
                 }
             }

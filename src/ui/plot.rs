@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
-use crate::ui::marks::{self, Mark, OwnRestart, What};
+use crate::ui::marks::{self, Mark, OwnRestarts, What};
 use crate::ui::words::{count, grouped, moment};
 use dynowarden_core::days::history::{AppHistory, Release, Steps};
 use dynowarden_core::days::step::{self, STEPS_PER_HOUR};
@@ -29,8 +29,7 @@ pub enum Range {
 pub struct Shown<'s> {
     pub history: &'s AppHistory,
     pub dynos: &'s [(&'s DynoName, &'s Steps)],
-    /// The restarts that dynowarden made.
-    pub ours: &'s [OwnRestart],
+    pub ours: &'s OwnRestarts,
 }
 
 /// Shares of the quota from the left, with gaps.
@@ -41,6 +40,9 @@ pub(super) const HEIGHT: i64 = 100;
 
 /// The points of a line: as many as a screen shows apart, so that a page stays light.
 const POINTS: i64 = 240;
+
+/// The dynos that are drawn: more lines than that are no longer told apart, and a page stays light.
+const LINES: usize = 30;
 
 /// Marks that are listed in words; the newest ones.
 const LISTED: usize = 12;
@@ -106,7 +108,7 @@ impl Range {
 pub fn plot(shown: Shown<'_>, range: Range, now: Timestamp) -> Markup {
     let end = step::step_of(now) + 1;
     let first = end - range.steps();
-    let lines: Vec<Line> = shown.dynos.iter().map(|(_, steps)| line(steps, first, end)).collect();
+    let (lines, left_out) = highest(shown.dynos.iter().map(|(_, steps)| line(steps, first, end)).collect());
     let releases: Vec<Release> = shown.history.releases();
     let mut marks: Vec<Mark> = Vec::new();
     for dyno in shown.dynos {
@@ -118,6 +120,7 @@ pub fn plot(shown: Shown<'_>, range: Range, now: Timestamp) -> Markup {
     }
     let top = top(peak(&lines));
     let quota = common_quota(shown.dynos, first, end);
+    let places = marks.iter().map(|mark| (x_of(step::step_of(mark.at) - first, range), mark.what));
     html! {
         div.plot data-end=(end * step::STEP_SECONDS) data-quota=[quota] data-unit=(unit_minutes(range))
             data-points=(points(&lines, range)) {
@@ -127,15 +130,30 @@ pub fn plot(shown: Shown<'_>, range: Range, now: Timestamp) -> Markup {
                 path.grid d={ "M0 " (height(0.5, top)) "h" (WIDTH) "M320 0v" (HEIGHT) "M640 0v" (HEIGHT) } {}
                 @for line in &lines { path.line d=(PreEscaped(path(line, range.steps(), top))) {} }
                 path.quota d={ "M0 " (height(1.0, top)) "h" (WIDTH) } {}
-                (strokes(&marks, (first, range)))
+                (marks::strokes(places, HEIGHT))
                 (above(shown.dynos, (first, end), range, top))
             }
             (x_axis(range, now))
             p.readout aria-hidden="true" { "Point at the chart to read it." }
         }
-        (legend(&marks))
+        @if left_out > 0 {
+            p.sub { "The " (LINES) " dynos with the most memory are drawn, of "
+                (grouped((LINES + left_out) as u64)) "." }
+        }
+        (marks::legend(&marks.iter().map(|mark| mark.what).collect::<Vec<What>>()))
         (listed(&marks, shown.dynos.len() > 1, now))
     }
+}
+
+/// The lines with the highest peaks, as many as are drawn, and the number of the others.
+fn highest(mut lines: Vec<Line>) -> (Vec<Line>, usize) {
+    let peak_of = |line: &Line| peak(std::slice::from_ref(line));
+    if lines.len() > LINES {
+        lines.sort_by(|one, other| peak_of(other).total_cmp(&peak_of(one)));
+    }
+    let left_out = lines.len().saturating_sub(LINES);
+    lines.truncate(LINES);
+    (lines, left_out)
 }
 
 /// Shares of the quota, with megabytes where all dynos have the same quota.
@@ -164,55 +182,23 @@ fn x_axis(range: Range, now: Timestamp) -> Markup {
     }
 }
 
-/// Lines across the chart where processes began or crashed.
-fn strokes(marks: &[Mark], (first, range): (i64, Range)) -> Markup {
-    let path = |class: &str| {
-        let mut path = String::new();
-        for mark in marks.iter().filter(|mark| self::class(mark.what) == class) {
-            let x = x_of(step::step_of(mark.at) - first, range);
-            let _ = write!(path, "M{x} 0v{HEIGHT}");
-        }
-        PreEscaped(path)
-    };
-    html! {
-        @for class in ["other", "deploy", "crash", "ours"] {
-            @let path = path(class);
-            @if !path.0.is_empty() { path class=(class) d=(path) {} }
-        }
-    }
-}
-
-fn class(what: What) -> &'static str {
-    match what {
-        What::Crashed | What::Killed => "crash",
-        What::Deployed(_) => "deploy",
-        What::Ours => "ours",
-        What::Cycled | What::Restarted | What::Started => "other",
-    }
-}
-
 /// The time above the quota, along the line of the quota.
 fn above(dynos: &[(&DynoName, &Steps)], (first, end): (i64, i64), range: Range, top: f64) -> Markup {
-    let mut path = String::new();
-    let y = height(1.0, top);
+    let mut over = [false; WIDTH as usize];
     for (from, until) in dynos.iter().flat_map(|(_, steps)| marks::breaches(steps, first, end)) {
-        let (x, to) = (x_of(from - first, range), x_of(until - first, range));
-        let _ = write!(path, "M{x} {y}h{}", (to - x).max(2));
+        let x = x_of(from - first, range);
+        // Short ones would not be seen.
+        let to = x_of(until - first, range).max(x + 2).min(WIDTH);
+        over[x as usize..to as usize].fill(true);
+    }
+    let (mut path, y, mut x) = (String::new(), height(1.0, top), 0);
+    for run in over.chunk_by(|one, next| one == next) {
+        if run[0] {
+            let _ = write!(path, "M{x} {y}h{}", run.len());
+        }
+        x += run.len();
     }
     html! { @if !path.is_empty() { path.breach d=(PreEscaped(path)) {} } }
-}
-
-fn legend(marks: &[Mark]) -> Markup {
-    let has = |wanted: &str| marks.iter().any(|mark| class(mark.what) == wanted);
-    html! {
-        p.legend {
-            span.key-quota { "Quota" } span.key-breach { "Above it" }
-            @if has("ours") { span { "Restarted by dynowarden" } }
-            @if has("deploy") { span.key-deploy { "Deployed" } }
-            @if has("crash") { span.key-crash { "Crashed or killed" } }
-            @if has("other") { span.key-other { "Restarted by Heroku or a person" } }
-        }
-    }
 }
 
 /// The newest marks in words.
@@ -349,7 +335,8 @@ pub(super) fn path(line: &Line, steps: i64, top: f64) -> String {
 mod tests {
     use jiff::Timestamp;
 
-    use super::{Line, Range, Shown, path, plot, top};
+    use super::{LINES, Line, Range, Shown, path, plot, top};
+    use crate::ui::marks::OwnRestarts;
     use dynowarden_core::days::history::{AppHistory, Steps};
     use dynowarden_core::days::seen::Seen;
     use dynowarden_core::detect::sign::Sign;
@@ -389,7 +376,7 @@ mod tests {
         history.add(Some(named), &Seen::Sign(Sign::State(DynoState::Crashed)), at(0));
         let dyno: DynoName = "web.1".parse().expect("a dyno");
         let dynos: [(&DynoName, &Steps); 1] = [(&dyno, history.dyno(&dyno).expect("steps"))];
-        let shown = Shown { history: &history, dynos: &dynos, ours: &[] };
+        let shown = Shown { history: &history, dynos: &dynos, ours: &OwnRestarts::default() };
         let page = plot(shown, Range::Hours24, now).into_string();
         for part in [
             "512 MB 100%",
@@ -407,7 +394,36 @@ mod tests {
         let week = plot(shown, Range::Days7, now).into_string();
         assert!(week.contains(">31 Dec 04:00</time>"), "{week}");
         let empty = AppHistory::default();
-        let none = plot(Shown { history: &empty, dynos: &[], ours: &[] }, Range::Days14, now).into_string();
+        let none =
+            plot(Shown { history: &empty, dynos: &[], ours: &OwnRestarts::default() }, Range::Days14, now)
+                .into_string();
         assert!(none.contains("No memory reading in the last 14 days."), "{none}");
+    }
+
+    #[test]
+    fn a_chart_of_many_dynos_stays_light() {
+        let now: Timestamp = "2026-01-02T12:00:00Z".parse().expect("a time");
+        let mut history = AppHistory::default();
+        let at = |minute: i64| Timestamp::from_second(now.as_second() - 60 * minute).expect("a time");
+        let quota = Megabytes { hundredths: 51_200 };
+        for index in 1..=300 {
+            let named = DynoRef { process_type: "web", index };
+            for hour in 0..24 {
+                let begun = hour * 60 + i64::from(index) % 60;
+                history.add(Some(named), &Seen::Sign(Sign::Restarting), at(begun + 1));
+                history.add(Some(named), &Seen::Sign(Sign::State(DynoState::Starting)), at(begun));
+                let total = Megabytes { hundredths: (400 + u64::from(index)) * 100 };
+                let instance = "i1".parse().expect("an id");
+                history.add(Some(named), &Seen::Sample { instance, total, quota }, at(hour * 60));
+            }
+        }
+        let process_type = "web".parse().expect("a type");
+        let dynos: Vec<_> = history.dynos_of(&process_type).collect();
+        let shown = Shown { history: &history, dynos: &dynos, ours: &OwnRestarts::default() };
+        let page = plot(shown, Range::Hours24, now).into_string();
+        assert_eq!(page.matches("class=\"line\"").count(), LINES);
+        assert!(page.contains("The 30 dynos with the most memory are drawn, of 300."), "{page}");
+        assert!(page.contains("peak 137% of the quota"), "the highest are drawn: {page}");
+        assert!(page.len() < 60_000, "{} characters", page.len());
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::ui::marks::What;
+use dynowarden_core::detect::sign::Sign;
 use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
@@ -26,29 +28,18 @@ pub struct History {
 pub struct Trace {
     /// The minute of the last slot, counted from the epoch.
     end: i64,
+    /// Why the platform ends the process, which the next one's mark says.
+    leaving: Option<(Timestamp, What)>,
     marks: VecDeque<Mark>,
     /// Peak of each minute in tenths of a per cent of the quota; [`GAP`] without a reading.
     peaks: VecDeque<u16>,
 }
 
-/// A replacement of the process.
+/// A replacement of the process, or its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub at: Timestamp,
-    pub by: By,
-}
-
-/// Who replaced a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// The process itself.
-    Crash,
-    /// A release, with its number if the log had it.
-    Deploy(Option<u64>),
-    /// dynowarden.
-    Ours,
-    /// Heroku's daily restart, or a person.
-    Other,
+    pub what: What,
 }
 
 /// One minute of a trace.
@@ -87,10 +78,11 @@ impl History {
                 }
                 Fact::Life { dyno, change: Change::Starting } => {
                     let at = event.at.min(now);
-                    self.marked(app, dyno, Mark { at, by: self.cause(app, at) }, now);
+                    let what = self.cause(app, dyno, at);
+                    self.marked(app, dyno, Mark { at, what }, now);
                 }
                 Fact::Life { dyno, change: Change::State(DynoState::Crashed) } => {
-                    self.marked(app, dyno, Mark { at: event.at.min(now), by: By::Crash }, now);
+                    self.marked(app, dyno, Mark { at: event.at.min(now), what: What::Crashed }, now);
                 }
                 Fact::Release { version } => {
                     // A deploy is announced twice: by what was deployed, and by its number.
@@ -102,21 +94,33 @@ impl History {
         }
     }
 
-    /// Why the platform replaced a process: a release, if there was one just before.
-    fn cause(&self, app: AppId, at: Timestamp) -> By {
-        match self.releases.get(&app) {
-            Some((released, version))
-                if (0..=RELEASE_MINUTES).contains(&(minute(at) - minute(*released))) =>
-            {
-                By::Deploy(*version)
-            }
-            _ => By::Other,
+    /// Notes why the platform ends a process; before the events of the same batch.
+    pub fn leaving(&mut self, app: AppId, dyno: &DynoName, (sign, at): (Sign, Timestamp), now: Timestamp) {
+        let what = match sign {
+            Sign::Cycling => What::Cycled,
+            Sign::Restarting => What::Restarted,
+            _ => return,
+        };
+        if let Some(trace) = self.room_for(app, dyno, now) {
+            trace.leaving = Some((at.min(now), what));
+        }
+    }
+
+    /// Why the platform started a process: what it said of the last one, or a release just before.
+    fn cause(&self, app: AppId, dyno: &DynoName, at: Timestamp) -> What {
+        let within = |begin: Timestamp, minutes| (0..=minutes).contains(&(minute(at) - minute(begin)));
+        let left = self.trace(app, dyno).and_then(|trace| trace.leaving);
+        let left = left.filter(|(begin, _)| within(*begin, LEAVING_MINUTES)).map(|(_, what)| what);
+        match (left, self.releases.get(&app)) {
+            (Some(What::Cycled), _) => What::Cycled,
+            (_, Some((released, version))) if within(*released, RELEASE_MINUTES) => What::Deployed(*version),
+            (left, _) => left.unwrap_or(What::Started),
         }
     }
 
     /// Adds a restart that the API accepted.
     pub fn restarted(&mut self, app: AppId, dyno: &DynoName, at: Timestamp) {
-        self.marked(app, dyno, Mark { at, by: By::Ours }, at);
+        self.marked(app, dyno, Mark { at, what: What::Ours }, at);
     }
 
     pub fn trace(&self, app: AppId, dyno: &DynoName) -> Option<&Trace> {
@@ -172,11 +176,15 @@ impl Trace {
     pub fn mark(&mut self, mark: Mark) {
         // The platform logs a restart of ours after it happened: one restart, one mark.
         let is_same = |known: &Mark| (minute(known.at) - minute(mark.at)).abs() <= MARKS_APART;
-        if self.marks.iter().any(|known| is_same(known) && (known.by == By::Ours || mark.by != By::Ours)) {
+        if self
+            .marks
+            .iter()
+            .any(|known| is_same(known) && (known.what == What::Ours || mark.what != What::Ours))
+        {
             return;
         }
-        if mark.by == By::Ours {
-            self.marks.retain(|known| known.by == By::Ours || !is_same(known));
+        if mark.what == What::Ours {
+            self.marks.retain(|known| known.what == What::Ours || !is_same(known));
         }
         if self.marks.len() >= limits::TRACE_MARKS_MAX {
             self.marks.pop_front();
@@ -216,6 +224,9 @@ const GAP: u16 = 0;
 /// How long after a release a new process belongs to it: dynos are replaced one after the other.
 const RELEASE_MINUTES: i64 = 5;
 
+/// From the end of a process to the start of the next: a boot may have to wait.
+const LEAVING_MINUTES: i64 = 10;
+
 /// Minutes between two marks that are taken for two restarts: a boot takes about one.
 const MARKS_APART: i64 = 2;
 
@@ -235,7 +246,9 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{By, GAP, History, Mark, Trace};
+    use super::{GAP, History, Mark, Trace};
+    use crate::ui::marks::What;
+    use dynowarden_core::detect::sign::Sign;
     use dynowarden_core::event::{Change, DynoState, Event, Fact, Megabytes};
     use dynowarden_core::ident::AppId;
     use dynowarden_core::limits;
@@ -284,14 +297,14 @@ mod tests {
     #[test]
     fn one_restart_has_one_mark_and_ours_is_named() {
         let mut trace = Trace::default();
-        trace.mark(Mark { at: at(0), by: By::Ours });
-        trace.mark(Mark { at: at(5), by: By::Other });
-        trace.mark(Mark { at: at(3600), by: By::Other });
-        trace.mark(Mark { at: at(3610), by: By::Ours });
-        let marks: Vec<_> = trace.marks(at(7200)).map(|(ago, mark)| (ago, mark.by == By::Ours)).collect();
+        trace.mark(Mark { at: at(0), what: What::Ours });
+        trace.mark(Mark { at: at(5), what: What::Started });
+        trace.mark(Mark { at: at(3600), what: What::Started });
+        trace.mark(Mark { at: at(3610), what: What::Ours });
+        let marks: Vec<_> = trace.marks(at(7200)).map(|(ago, mark)| (ago, mark.what == What::Ours)).collect();
         assert_eq!(marks, [(120, true), (60, true)]);
         for hour in 0..200 {
-            trace.mark(Mark { at: at(hour * 3600), by: By::Ours });
+            trace.mark(Mark { at: at(hour * 3600), what: What::Ours });
         }
         assert!(trace.marks.len() <= limits::TRACE_MARKS_MAX);
     }
@@ -320,8 +333,36 @@ mod tests {
         ];
         history.add_events(AppId(0), &events, at(7200));
         let trace = history.trace(AppId(0), &dyno).expect("a trace");
-        let marks: Vec<_> = trace.marks(at(7200)).map(|(_, mark)| mark.by).collect();
-        assert_eq!(marks, [By::Other, By::Deploy(Some(42)), By::Other, By::Crash]);
+        let marks: Vec<_> = trace.marks(at(7200)).map(|(_, mark)| mark.what).collect();
+        assert_eq!(marks, [What::Started, What::Deployed(Some(42)), What::Started, What::Crashed]);
+    }
+
+    #[test]
+    fn a_daily_restart_and_a_person_s_are_told_apart() {
+        let dyno: dynowarden_core::ident::DynoName = "web.1".parse().expect("a dyno");
+        let other: dynowarden_core::ident::DynoName = "web.2".parse().expect("a dyno");
+        let starting = |seconds| Event {
+            at: at(seconds),
+            fact: Fact::Life { dyno: dyno.clone(), change: Change::Starting },
+        };
+        let mut history = History::new(1);
+        let mut marked =
+            |of: &dynowarden_core::ident::DynoName, sign, left, started, released: Option<u64>| {
+                let release = released
+                    .map(|at_second| Event { at: at(at_second), fact: Fact::Release { version: Some(7) } });
+                history.leaving(AppId(0), of, (sign, at(left)), at(left));
+                history.add_events(AppId(0), release.as_slice(), at(started));
+                history.add_events(AppId(0), &[starting(started)], at(started));
+                let trace = history.trace(AppId(0), &dyno).expect("a trace");
+                trace.marks(at(started)).last().map(|(_, mark)| mark.what)
+            };
+        assert_eq!(marked(&dyno, Sign::Cycling, 100, 105, None), Some(What::Cycled));
+        assert_eq!(marked(&dyno, Sign::Restarting, 1000, 1005, None), Some(What::Restarted));
+        assert_eq!(marked(&dyno, Sign::Killed, 2000, 2005, None), Some(What::Started));
+        assert_eq!(marked(&other, Sign::Cycling, 3000, 3005, None), Some(What::Started));
+        assert_eq!(marked(&dyno, Sign::Restarting, 4000, 4005, Some(3990)), Some(What::Deployed(Some(7))));
+        assert_eq!(marked(&dyno, Sign::Cycling, 5000, 5005, Some(4990)), Some(What::Cycled));
+        assert_eq!(marked(&dyno, Sign::Cycling, 6000, 6800, None), Some(What::Started), "long ago");
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! The words, colours and spans that all pages share.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use crate::ui::facts::DynoFacts;
+use crate::ui::facts::{DynoFacts, PauseFacts};
 use dynowarden_core::engine::status::Stage;
 use dynowarden_core::record::view::Word;
-use dynowarden_core::time::since;
+use dynowarden_core::time::{since, to_the_second};
 
 /// The urgency of something, which the style sheet turns into a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +129,18 @@ pub(super) fn left(at: Timestamp, now: Timestamp) -> String {
         1..90 => format!("{} s left", span.as_secs().div_ceil(5) * 5),
         _ => format!("{} left", coarse(span)),
     }
+}
+
+/// A pause: until when, by whom and why. Its times are for [`with_times`].
+pub(super) fn pause(pause: &PauseFacts, now: Timestamp) -> String {
+    let mut text = format!("{}, until {}", left(pause.until, now), to_the_second(pause.until));
+    if let Some(by) = &pause.asked_by {
+        let _ = write!(text, ", requested {by}");
+    }
+    if !pause.reason.is_empty() {
+        let _ = write!(text, ": {}", pause.reason);
+    }
+    text
 }
 
 /// A span in its one or two largest units.

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { browser as launch, demo as start, desk, phone } from "./demo.mjs";
+import { browser as launch, demo as start, desk, phone, serve } from "./demo.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const ranges = ["3h", "24h", "7d", "14d"];
@@ -54,15 +54,64 @@ test("breaches, our restarts and others are told apart, and ours are not red", a
   for (const path of pages) {
     const { page, wrong, close } = await open(`${path}?range=24h`);
     const color = (selector) => page.locator(selector).first().evaluate((one) => getComputedStyle(one).stroke);
-    for (const selector of ["path.breach", "path.ours", "path.other"]) assert.ok(await page.locator(selector).count() >= 1, selector);
-    const [breach, ours, other] = [await color("path.breach"), await color("path.ours"), await color("path.other")];
-    assert.equal(new Set([breach, ours, other]).size, 3, `${breach} ${ours} ${other}`);
+    for (const selector of ["path.breach", "path.ours", "path.person"]) assert.ok(await page.locator(selector).count() >= 1, selector);
+    const [breach, ours, person] = [await color("path.breach"), await color("path.ours"), await color("path.person")];
+    assert.equal(new Set([breach, ours, person]).size, 3, `${breach} ${ours} ${person}`);
     const marks = await page.locator("ul.marks").textContent();
     assert.match(marks, /restarted by dynowarden/);
     assert.match(marks, /restarted by a person or another program/);
     assert.deepEqual(wrong, []);
     await close();
   }
+});
+
+// The shapes of each kind of mark in a page's chart, and the words of its legend and of its list.
+async function marks(page) {
+  const plot = page.locator("section[aria-labelledby=memory-title]");
+  const shapes = {};
+  for (const kind of ["cycle", "person", "deploy", "crash", "ours"]) {
+    const line = plot.locator(`path.${kind}`), dots = plot.locator(kind === "ours" ? "path.dots" : `path.${kind}-dots`);
+    if (await line.count() === 0) continue;
+    const style = (of, name) => of.first().evaluate((path, name) => getComputedStyle(path)[name], name);
+    const dot = await dots.count() ? `${await style(dots, "strokeLinecap")} ${/ (\d+)h0/.exec(await dots.first().getAttribute("d"))[1]}` : "no dot";
+    shapes[kind] = `${await style(line, "strokeDasharray")}, ${dot}`;
+  }
+  return { shapes, legend: await plot.locator(".legend").textContent(), listed: await plot.locator("ul.marks").allTextContents() };
+}
+
+test("Heroku's daily restart, a person's and a deploy have marks of their own in the chart of hours", async () => {
+  const heroku = await start({ speed: 1 });
+  const daemon = await serve(heroku.api, "acme-shop");
+  const context = await browser.newContext({ ...desk, httpCredentials: daemon.credentials });
+  const page = await context.newPage();
+  const ago = (minutes) => Date.now() - minutes * 60_000;
+  const begin = async (dyno, text, at) => {
+    await daemon.say(dyno, text, at);
+    await daemon.say(dyno, "Starting process with command `bin/web`", at + 5000);
+  };
+  await begin("web.1", "Cycling", ago(50));
+  await begin("web.1", "Restarting", ago(30));
+  await daemon.say("api", "Release v42 created by user ann@example.com", ago(10), "app");
+  await begin("web.1", "Restarting", ago(9));
+  await page.goto(`${daemon.url}/apps/acme-shop/dynos/web.1`);
+  const { shapes, legend, listed } = await marks(page);
+  assert.deepEqual(Object.keys(shapes), ["cycle", "person", "deploy"]);
+  assert.equal(new Set(Object.values(shapes)).size, 3, JSON.stringify(shapes));
+  assert.match(legend, /Deployed.*Heroku's daily restart.*Restarted by a person or another program/);
+  assert.match(listed.join(), /v42 deployed[\s\S]*restarted by a person or another program[\s\S]*restarted by Heroku, as every day/);
+  await context.close();
+  await daemon.stop();
+  await heroku.stop();
+});
+
+test("Heroku's daily restarts have a mark of their own in the chart of days", async () => {
+  const { page, wrong, close } = await open("/apps/acme-pay/types/web?range=7d");
+  const { shapes, legend, listed } = await marks(page);
+  assert.ok(shapes.cycle, JSON.stringify(shapes));
+  assert.match(legend, /Heroku's daily restart/);
+  assert.match(listed.join(), /restarted by Heroku, as every day/);
+  assert.deepEqual(wrong, []);
+  await close();
 });
 
 test("times are the reader's, with UTC as their title, and the pointer reads the chart", async () => {

@@ -31,7 +31,7 @@ export async function demo({ port = 0, speed = 60, seed = 7 } = {}) {
   return { api, url: `http://${authority}`, credentials: { username: user, password }, line, stop };
 }
 
-/** A daemon of its own, with the demo's simulated Heroku as its API. `post(name)` delivers an R14 of that dyno. */
+/** A daemon of its own, with the demo's simulated Heroku as its API. `say(name, text)` delivers a line, and `post(name)` an R14 of that dyno. */
 export async function serve(api, app, env = {}) {
   const credentials = { username: "admin", password: "admin-of-the-tests" }, drain = "drain-of-the-tests";
   const child = spawn(program, ["serve"], {
@@ -48,19 +48,20 @@ export async function serve(api, app, env = {}) {
       if (match) found(match[1]);
     });
   });
-  const post = async (dyno) => {
-    const at = new Date().toISOString().replace(/\.\d+Z$/, "+00:00");
-    const line = `<134>1 ${at} host heroku ${dyno} - Error R14 (Memory quota exceeded)\n`;
+  const say = async (dyno, text, when = Date.now(), source = "heroku") => {
+    const at = new Date(when).toISOString().replace(/\.\d+Z$/, "+00:00");
+    const line = `<134>1 ${at} host ${source} ${dyno} - ${text}\n`;
     const answer = await fetch(`${url}/logs/${app}`, {
       method: "POST", body: `${line.length} ${line}`,
       headers: { "content-type": "application/logplex-1", authorization: `Basic ${btoa(`drain:${drain}`)}` },
     });
     if (answer.status !== 204) throw new Error(`the drain answers ${answer.status}`);
   };
+  const post = (dyno) => say(dyno, "Error R14 (Memory quota exceeded)");
   const stop = async () => {
     if (child.exitCode === null) { child.kill("SIGTERM"); await once(child, "exit"); }
   };
-  return { url, credentials, post, stop };
+  return { url, credentials, post, say, stop };
 }
 
 /** The browser: CHROMIUM, or where Debian puts it. */

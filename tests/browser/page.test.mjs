@@ -264,7 +264,7 @@ test("a chart has units and clock times, its values under the pointer, and tells
     if (box) await page.mouse.move(box.x + box.width - 3 - tries % 3, box.y + box.height / 2);
     read = await page.textContent(".readout");
   }
-  assert.match(await page.locator(".marks").textContent(), /Restarted by dynowarden/);
+  assert.match(await page.locator(".marks").textContent(), /restarted by dynowarden/);
   const color = (selector) => page.locator(selector).first().evaluate((path) => getComputedStyle(path).stroke);
   const bad = await page.evaluate(() => { const at = document.createElement("i"); at.style.color = "var(--bad)"; document.body.append(at); return getComputedStyle(at).color; });
   assert.notEqual(await color("path.ours"), bad, "our restarts are not red");

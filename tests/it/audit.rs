@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Row as _};
 
-use support::client::{get, metric, request};
+use support::client::{get, metric, read, request};
 use support::daemon::{Daemon, HOOK_KEY, eventually};
 use support::fixtures::heroku;
 
@@ -18,6 +18,31 @@ fn paused(daemon: &Daemon) -> Option<f64> {
 
 fn act(daemon: &Daemon, notice: &str) -> Value {
     daemon.await_line(|line| line["notice"] == notice)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_paused_an_app_is_shown_also_after_a_restart() {
+    let heroku: SimHeroku = heroku(1).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = format!("sqlite://{}", dir.path().join("record.db").display());
+    let settings = [("DATABASE_URL", &*database)];
+    let by = "from 127.0.0.1 through the API";
+    let shown = |daemon: &Daemon| {
+        let answer = read(&daemon.url, "/api/v1/dynos").expect("an answer");
+        let state: serde_json::Result<Value> = serde_json::from_str(&answer);
+        state.expect("JSON")["apps"][0]["paused"]["asked_by"].clone()
+    };
+    for is_first in [true, false] {
+        let daemon = Daemon::start(&heroku.api_url(), &settings);
+        if is_first {
+            let pause = r#"{"for":"2h","reason":"<b>a launch"}"#;
+            assert_eq!(request(&daemon, "POST /api/v1/pause", pause).0, 200);
+        }
+        assert_eq!(shown(&daemon), by);
+        let page = get(&daemon, "/");
+        assert!(page.contains(&format!("requested {by}: &lt;b&gt;a launch")), "{page}");
+        daemon.terminate();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

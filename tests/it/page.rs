@@ -84,7 +84,8 @@ fn text_from_outside_is_escaped_on_every_page() {
     let mut facts = support::story::shop();
     facts.trouble = Some(harm.to_string());
     for app in &mut facts.apps {
-        app.paused = Some(PauseFacts { until: support::story::now(), reason: harm.clone() });
+        let asked_by = Some(harm.clone());
+        app.paused = Some(PauseFacts { until: support::story::now(), reason: harm.clone(), asked_by });
         app.drain.trouble = Some(harm.to_string());
     }
     for decision in &mut facts.decisions {

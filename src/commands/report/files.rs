@@ -1,13 +1,13 @@
 //! Archived logs, read as a replay reads them.
 
 use std::fs::{self, File};
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 
 use crate::cli::ReportArgs;
+use crate::commands::gzipped::unzipped;
 use crate::config::settings::Settings;
 use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::days::seen;
@@ -148,15 +148,3 @@ impl Reader {
         }
     }
 }
-
-/// The text in `reader`, unpacked if it is gzipped.
-fn unzipped<'r>(mut reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
-    let mut head = Vec::new();
-    reader.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
-    let is_gzipped = head == GZIP_MAGIC;
-    let whole = Cursor::new(head).chain(reader);
-    Ok(if is_gzipped { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
-}
-
-/// RFC 1952, 2.3.1.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];

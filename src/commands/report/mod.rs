@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::cli::{Format, ReportArgs};
+use crate::commands::prelude::{Prelude, Source};
 use crate::commands::report::files::FileError;
 use crate::config::settings::Settings;
 use crate::heroku::Heroku;
@@ -27,6 +28,8 @@ pub struct Streams<'a> {
     pub stdin: &'a mut dyn Read,
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,
+    /// Whether standard error is a terminal, which is told what is read.
+    pub is_terminal: bool,
     /// Whether charts may use block characters.
     pub is_unicode: bool,
 }
@@ -56,12 +59,20 @@ pub fn run(
     streams: Streams<'_>,
     now: Timestamp,
 ) -> Result<(), ReportError> {
-    let Streams { stdin, out, err, is_unicode } = streams;
+    let Streams { stdin, out, err, is_terminal, is_unicode } = streams;
+    let mut tell = |from: Source<'_>| {
+        if is_terminal && args.format == Format::Text {
+            let prelude = Prelude { what: "Report", app: args.app.as_ref(), since: args.since, from };
+            // If standard error is gone, nothing is lost.
+            let _gone = writeln!(err, "{prelude}");
+        }
+    };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ReportError::Runtime)?;
     let mut apps = if args.files.is_empty() {
-        runtime.block_on(from_store(args, settings, now))?
+        runtime.block_on(from_store(args, settings, now, &mut tell))?
     } else {
+        tell(Source::Files(&args.files));
         files::read(args, settings, (stdin, err), now)?
     };
     if let Some(since) = args.since {
@@ -98,8 +109,10 @@ async fn from_store(
     args: &ReportArgs,
     settings: &Settings,
     now: Timestamp,
+    tell: &mut dyn FnMut(Source<'_>),
 ) -> Result<Vec<(AppName, AppHistory)>, ReportError> {
     let store = ReadOnlyStore::open(&settings.database).await?;
+    tell(Source::Store(store.place()));
     let read = async {
         let names = match &args.app {
             Some(app) => vec![app.clone()],

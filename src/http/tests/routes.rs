@@ -12,7 +12,7 @@ use super::{
 };
 use crate::driver::Command;
 use crate::http::reply;
-use dynowarden_core::engine::status::AppStatus;
+use dynowarden_core::engine::status::{AppStatus, PauseStatus};
 use dynowarden_core::event::Fact;
 use dynowarden_core::ident::AppId;
 use dynowarden_core::limits;
@@ -292,18 +292,20 @@ async fn a_pause_and_its_end_reach_the_engine() {
     let order = r#"{"app":"blog","for":"2h","reason":"Black Friday"}"#;
     let asked = harness.service.ask(PEER, request("POST /api/v1/pause", &admin, order));
     let (response, command) = tokio::join!(asked, async {
-        let Some(Command::Pause { app, until, reason, kept }) = next(&mut harness.commands).await else {
+        let Some(Command::Pause { app, pause, kept }) = next(&mut harness.commands).await else {
             panic!("no pause")
         };
         kept.send(()).expect("the handler waits until the pause is saved");
-        (app, until, reason)
+        (app, pause)
     });
     assert_eq!(response.status(), StatusCode::OK);
     let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
     assert_eq!((&answer["app"], &answer["paused"]), (&"blog".into(), &true.into()));
-    let (app, until, reason) = command;
-    assert_eq!((app, &*reason), (Some(AppId(1)), "Black Friday"));
-    assert_eq!(answer["until"], until.to_string());
+    let (app, pause) = command;
+    assert_eq!((app, &*pause.reason), (Some(AppId(1)), "Black Friday"));
+    assert_eq!(answer["until"], pause.until.to_string());
+    let by = "from 203.0.113.1 through the API";
+    assert_eq!((pause.by.as_deref(), &answer["asked_by"]), (Some(by), &by.into()));
 
     for body in ["", "{}", r#"{"app":null}"#] {
         let asked = harness.service.ask(PEER, request("POST /api/v1/resume", &admin, body));
@@ -325,7 +327,7 @@ async fn a_pause_and_its_end_reach_the_engine() {
         let Some(Command::Status { answer }) = next(&mut harness.commands).await else {
             panic!("no question")
         };
-        let paused = Some((until, "a launch".into()));
+        let paused = Some(PauseStatus { until: pause.until, reason: "a launch".into(), by: pause.by });
         answer.send(vec![AppStatus { app: AppId(1), dynos: Vec::new(), paused }]).expect("the handler waits");
     });
     let answer: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");

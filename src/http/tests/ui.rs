@@ -36,10 +36,10 @@ async fn with_engine() -> (Arc<Service>, tokio::sync::mpsc::UnboundedReceiver<Co
                     let (answer, _) = tokio::sync::oneshot::channel();
                     let _ = others.send(Command::Order { answer, app, dyno, forced, by });
                 }
-                Command::Pause { app, until, reason, kept } => {
+                Command::Pause { app, pause, kept } => {
                     let _ = kept.send(());
                     let (kept, _) = tokio::sync::oneshot::channel();
-                    let _ = others.send(Command::Pause { app, until, reason, kept });
+                    let _ = others.send(Command::Pause { app, pause, kept });
                 }
                 Command::Resume { app, kept } => {
                     let _ = kept.send(());

@@ -506,10 +506,10 @@ impl Simulation {
         }
         self.figures.did("pauses", 1);
         let until = later(self.clock().wall(), span);
-        let pause = RestoredPause { app: app.map(app_id), until, reason: "a launch".into() };
+        let pause = RestoredPause { app: app.map(app_id), until, reason: "a launch".into(), by: None };
         self.store.pause(pause.clone());
         self.invariants.pause(app, span, self.clock());
-        self.input(Input::Pause { app: pause.app, until, reason: pause.reason })
+        self.input(Input::Pause { app: pause.app, until, reason: pause.reason, by: None })
     }
 
     /// No more faults, so everything has to come to rest.

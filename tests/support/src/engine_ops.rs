@@ -222,11 +222,16 @@ impl Bench {
     fn by_person(&mut self, (app, dyno): Key, b: u8, c: u8) {
         let until = later(self.wall, Duration::from_secs(u64::from(c) * 30));
         match b % 8 {
-            0 => self.input(Input::Pause { app: Some(app), until, reason: "a".into() }),
-            1 => self.input(Input::Pause { app: None, until, reason: "b".into() }),
+            0 => self.input(Input::Pause { app: Some(app), until, reason: "a".into(), by: None }),
+            1 => self.input(Input::Pause { app: None, until, reason: "b".into(), by: None }),
             2 => self.input(Input::Resume { app: Some(app) }),
             3 => self.input(Input::Resume { app: None }),
-            4 => self.input(Input::Pauses(vec![RestoredPause { app: None, until, reason: "c".into() }])),
+            4 => self.input(Input::Pauses(vec![RestoredPause {
+                app: None,
+                until,
+                reason: "c".into(),
+                by: None,
+            }])),
             _ => {
                 self.orders += 1;
                 let dyno = (!c.is_multiple_of(3)).then_some(dyno);

@@ -15,6 +15,7 @@ use dynowarden_core::codes::Code;
 use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::engine::RuleHit;
 use dynowarden_core::engine::restore::{PendingCause, PendingRestart, RestoredState};
+use dynowarden_core::engine::status::PauseStatus;
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
@@ -491,9 +492,9 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     };
     store.write_pending(asked.clone());
     store.write_pending(waiting.clone());
-    store.set_pause(Some(OTHER), at(500), "a sale").await.expect("a pause");
-    store.set_pause(None, at(400), "a move").await.expect("a pause");
-    store.set_pause(Some(ACME), at(60), "over").await.expect("a pause");
+    store.set_pause(Some(OTHER), &pause(500, "a sale")).await.expect("a pause");
+    store.set_pause(None, &pause(400, "a move")).await.expect("a pause");
+    store.set_pause(Some(ACME), &pause(60, "over")).await.expect("a pause");
     assert!(store.flush(Duration::from_secs(10)).await);
     let store = if test_store.outlives {
         store.close().await;
@@ -522,8 +523,9 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     assert_eq!(restarts, expect);
     let given_up: Vec<_> = given_up.iter().map(|it| (it.dyno.to_string(), it.until, it.release)).collect();
     assert_eq!(given_up, [("web.2".to_owned(), at(21_600), Some(7))]);
-    let shown: Vec<_> = pauses.iter().map(|it| (it.app, it.until, it.reason.to_string())).collect();
-    assert_eq!(shown, [(None, at(400), "a move".to_owned()), (Some(OTHER), at(500), "a sale".to_owned())]);
+    let shown: Vec<_> = pauses.iter().map(|it| (it.app, it.until, &*it.reason, it.by.as_deref())).collect();
+    let by = Some(PAUSED_BY);
+    assert_eq!(shown, [(None, at(400), "a move", by), (Some(OTHER), at(500), "a sale", by)]);
     store.clear_pause(Some(OTHER)).await.expect("no pause");
     assert_eq!(store.pauses(at(100)).await.expect("pauses").len(), 1);
     store.clear_pause(None).await.expect("no pause");
@@ -538,20 +540,27 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     store.close().await;
 }
 
+/// Who asks for the pauses.
+const PAUSED_BY: &str = "by \"ann\" from 203.0.113.9 through the API";
+
+fn pause(until: u64, reason: &str) -> PauseStatus {
+    PauseStatus { until: at(until), reason: reason.into(), by: Some(PAUSED_BY.into()) }
+}
+
 /// Whatever a replica's engine knows, the claim's transaction sees the pause.
 pub async fn a_pause_refuses_claims_from_the_moment_it_is_answered(test_store: TestStore) {
     let store = test_store.open().await;
-    store.set_pause(Some(ACME), at(500), "a sale").await.expect("a pause");
+    store.set_pause(Some(ACME), &pause(500, "a sale")).await.expect("a pause");
     let paused = |until, reason: &str| ClaimRefusal::Paused { until: at(until), reason: reason.into() };
     assert_eq!(refused(&store, &request(1, "web.1", 0), at(499)).await, paused(500, "a sale"));
-    store.set_pause(None, at(600), "a move").await.expect("a pause");
+    store.set_pause(None, &pause(600, "a move")).await.expect("a pause");
     assert_eq!(refused(&store, &request(1, "web.1", 0), at(499)).await, paused(600, "a move"));
     store.clear_pause(None).await.expect("no pause");
     store.claim(&request(1, "web.1", 0), at(499)).await.expect("nothing is in the way");
     // A repeated claim of the same attempt is not exempt.
-    store.set_pause(Some(OTHER), at(700), "elsewhere").await.expect("a pause");
+    store.set_pause(Some(OTHER), &pause(700, "elsewhere")).await.expect("a pause");
     store.claim(&request(1, "web.1", 0), at(500)).await.expect("another app is paused");
-    store.set_pause(Some(ACME), at(700), "again").await.expect("a pause");
+    store.set_pause(Some(ACME), &pause(700, "again")).await.expect("a pause");
     assert_eq!(refused(&store, &request(1, "web.1", 0), at(501)).await, paused(700, "again"));
     store.close().await;
 }
@@ -563,7 +572,7 @@ pub async fn a_pause_outlives_a_clock_that_jumps_at_startup(test_store: TestStor
         return;
     }
     let store = test_store.open().await;
-    store.set_pause(Some(ACME), at(3600), "a sale").await.expect("a pause");
+    store.set_pause(Some(ACME), &pause(3600, "a sale")).await.expect("a pause");
     store.close().await;
     let wrong = at(5 * 3600);
     let store = Store::open(&test_store.database, test_store.options(), wrong).await.expect("a store");

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use dynowarden::notify::NotifierFigures;
 use dynowarden::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
-use dynowarden::ui::series::{By, Mark, Trace};
+use dynowarden::ui::marks::What;
+use dynowarden::ui::series::{Mark, Trace};
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::status::{DynoStatus, Stage};
 use dynowarden_core::event::{DynoState, Megabytes};
@@ -61,6 +62,7 @@ pub fn shop() -> Facts {
                 paused: Some(PauseFacts {
                     until: later(now(), Duration::from_secs(7200)),
                     reason: "load test".into(),
+                    asked_by: Some("by \"ann\" from 203.0.113.9 through the API".into()),
                 }),
                 ..app("acme-pay", quiet)
             },
@@ -147,8 +149,8 @@ fn trace(index: u32, permille: u32) -> Trace {
         let wobble = (minute * 7919 + index * 104_729) % 23;
         trace.add(at, permille * 45 / 100 + since * rise + wobble, now());
     }
-    trace.mark(Mark { at: earlier(now(), Duration::from_secs(3000)), by: By::Ours });
-    trace.mark(Mark { at: earlier(now(), Duration::from_secs(9000)), by: By::Deploy(Some(42)) });
+    trace.mark(Mark { at: earlier(now(), Duration::from_secs(3000)), what: What::Ours });
+    trace.mark(Mark { at: earlier(now(), Duration::from_secs(9000)), what: What::Deployed(Some(42)) });
     trace
 }
 

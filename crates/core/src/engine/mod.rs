@@ -135,6 +135,7 @@ struct Pause {
     is_restored: bool,
     reason: Arc<str>,
     until: Timestamp,
+    by: Option<Arc<str>>,
 }
 
 /// Every cause of work for the engine.
@@ -216,6 +217,8 @@ pub enum Input {
         app: Option<AppId>,
         until: Timestamp,
         reason: Arc<str>,
+        /// Who asked for it.
+        by: Option<Arc<str>>,
     },
     /// State of earlier processes from the store; the first input after startup.
     Restore(RestoredState),
@@ -328,7 +331,7 @@ impl Engine {
             Input::Order { order, app, dyno, forced, by } => {
                 self.order(OpenOrder { order, app, dyno, forced, by });
             }
-            Input::Pause { app, until, reason } => self.pause(app, until, reason),
+            Input::Pause { app, until, reason, by } => self.pause(app, (until, reason), by),
             Input::Pauses(pauses) => self.replace_pauses(pauses),
             Input::PlatformStatus { is_red } => self.platform_read(is_red),
             Input::Polled { attempt_id, answer } => self.polled(attempt_id, answer),

@@ -131,9 +131,14 @@ impl Engine {
         decision
     }
 
-    pub(super) fn pause(&mut self, app: Option<AppId>, until: Timestamp, reason: Arc<str>) {
+    pub(super) fn pause(
+        &mut self,
+        app: Option<AppId>,
+        (until, reason): (Timestamp, Arc<str>),
+        by: Option<Arc<str>>,
+    ) {
         let ends = self.now.mono.saturating_add(since(self.now.wall, until));
-        self.set_pause(app, Pause { ends, is_restored: false, reason, until });
+        self.set_pause(app, Pause { ends, is_restored: false, reason, until, by });
     }
 
     pub(super) fn set_pause(&mut self, app: Option<AppId>, pause: Pause) {

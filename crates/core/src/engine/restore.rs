@@ -79,6 +79,8 @@ pub struct RestoredPause {
     pub app: Option<AppId>,
     pub until: Timestamp,
     pub reason: Arc<str>,
+    /// Who asked for it, if the version that stored it kept that.
+    pub by: Option<Arc<str>>,
 }
 
 /// A claim whose process ended. Its DELETE may have been sent.
@@ -148,9 +150,9 @@ impl Engine {
 
     pub(super) fn replace_pauses(&mut self, pauses: Vec<RestoredPause>) {
         self.end_pause(None);
-        for RestoredPause { app, until, reason } in pauses {
+        for RestoredPause { app, until, reason, by } in pauses {
             let ends = self.now.mono.saturating_add(since(self.now.wall, until));
-            self.set_pause(app, Pause { ends, is_restored: true, reason, until });
+            self.set_pause(app, Pause { ends, is_restored: true, reason, until, by });
         }
     }
 

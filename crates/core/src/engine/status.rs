@@ -20,8 +20,16 @@ use crate::time::later;
 pub struct AppStatus {
     pub app: AppId,
     pub dynos: Vec<DynoStatus>,
-    /// The end of the pause in force, and its reason.
-    pub paused: Option<(Timestamp, Arc<str>)>,
+    pub paused: Option<PauseStatus>,
+}
+
+/// A pause in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseStatus {
+    pub until: Timestamp,
+    pub reason: Arc<str>,
+    /// Who asked for it, if that is known.
+    pub by: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +91,11 @@ impl Engine {
             .map(|(app, _)| AppStatus {
                 app: AppId(app),
                 dynos: Vec::new(),
-                paused: self.pause_of(AppId(app)).map(|pause| (pause.until, Arc::clone(&pause.reason))),
+                paused: self.pause_of(AppId(app)).map(|pause| PauseStatus {
+                    until: pause.until,
+                    reason: Arc::clone(&pause.reason),
+                    by: pause.by.clone(),
+                }),
             })
             .collect();
         for (key, dyno) in &self.dynos {

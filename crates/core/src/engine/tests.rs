@@ -914,7 +914,7 @@ fn a_dyno_that_errs_without_a_restart_is_reported_after_a_quarter_of_an_hour() {
     // Not under a pause.
     let mut bench = Bench::new(plan(), 1);
     let until = later(bench.now.wall, mins(60));
-    bench.input(Input::Pause { app: None, until, reason: "a launch".into() });
+    bench.input(Input::Pause { app: None, until, reason: "a launch".into(), by: None });
     for _ in 0..60 {
         bench.r14("web.1");
         bench.pass(secs(20));
@@ -1351,7 +1351,7 @@ fn a_persons_word_passes_the_limits_and_a_scripts_does_not() {
     assert!(bench.timeline.last().is_some_and(|line| line.ends_with("hold cooling_down")));
     // Never a pause.
     let until = later(bench.now.wall, mins(30));
-    bench.input(Input::Pause { app: None, until, reason: "a launch".into() });
+    bench.input(Input::Pause { app: None, until, reason: "a launch".into(), by: None });
     assert_eq!(one(&mut bench, "web.1", true), "web.1 hold paused");
     bench.input(Input::Resume { app: None });
     bench.faults.push_back(Fault::Inspect(ApiError::Unauthorized));
@@ -1362,7 +1362,7 @@ fn a_persons_word_passes_the_limits_and_a_scripts_does_not() {
 fn a_pause_holds_until_it_ends_or_is_lifted() {
     let mut bench = Bench::new(plan(), 1);
     let until = later(bench.now.wall, mins(30));
-    bench.input(Input::Pause { app: None, until, reason: "a launch".into() });
+    bench.input(Input::Pause { app: None, until, reason: "a launch".into(), by: None });
     bench.r14("web.1");
     bench.input(Input::Resume { app: Some(APP) });
     bench.r14("web.1");
@@ -1373,6 +1373,7 @@ fn a_pause_holds_until_it_ends_or_is_lifted() {
         app: Some(APP),
         until: later(bench.now.wall, mins(30)),
         reason: "again".into(),
+        by: None,
     });
     bench.r14("web.1");
     bench.input(Input::Resume { app: None });
@@ -1537,7 +1538,8 @@ fn stored_limits_apply_to_the_next_process() {
     bench.pass(mins(60));
     bench.r14("web.1");
     assert_eq!(bench.deletes.len(), 1);
-    let pauses = vec![RestoredPause { app: None, until: later(wall, mins(5)), reason: "launch".into() }];
+    let pauses =
+        vec![RestoredPause { app: None, until: later(wall, mins(5)), reason: "launch".into(), by: None }];
     let mut bench = Bench::new(plan(), 1);
     bench.input(Input::Restore(RestoredState { pauses, ..RestoredState::default() }));
     bench.r14("web.1");
@@ -1633,7 +1635,7 @@ fn news_during_a_claim_is_respected() {
         |bench| bench.life("web.1", Change::Leaving),
         |bench| {
             let until = later(bench.now.wall, mins(30));
-            bench.input(Input::Pause { app: None, until, reason: "a launch".into() });
+            bench.input(Input::Pause { app: None, until, reason: "a launch".into(), by: None });
         },
     ];
     for (input, label) in inputs.into_iter().zip(["platform_acts", "paused"]) {

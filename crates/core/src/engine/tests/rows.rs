@@ -243,7 +243,8 @@ fn a_pause_read_by_a_fast_clock_ends_by_herokus() {
     let mut bench = Bench::new(plan(), 1);
     let wall = bench.now.wall;
     bench.now.wall = later(wall, secs(99));
-    let pauses = vec![RestoredPause { app: None, until: later(wall, mins(10)), reason: "launch".into() }];
+    let pauses =
+        vec![RestoredPause { app: None, until: later(wall, mins(10)), reason: "launch".into(), by: None }];
     bench.input(Input::Restore(RestoredState { pauses, ..RestoredState::default() }));
     bench.now.wall = wall;
     errs_for(&mut bench, "web.1", secs(9 * 60 + 40));
