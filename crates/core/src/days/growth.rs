@@ -46,8 +46,8 @@ struct Span {
 /// Spans of a stretch, at most.
 const SPANS: i64 = 32;
 
-/// Points of the first half hour, which show the boot.
-const BOOT_STEPS: i64 = 6;
+/// The first half hour of a process, which shows how it boots.
+pub(super) const BOOT_STEPS: i64 = 6;
 
 /// Requests without which growth by requests means nothing.
 const REQUESTS_LEAST: f64 = 200.0;
