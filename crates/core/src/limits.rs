@@ -703,8 +703,8 @@ pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// Policies of one what-if: what a person can compare, and what can be played within a minute.
 pub const WHAT_IF_POLICIES_MAX: usize = 24;
 
-/// Hours of dynos that a what-if holds, at about a kilobyte each and twice that while lives are cut: two
-/// weeks of 297 dynos. Past it, it refuses.
+/// Hours of dynos with lines that a what-if holds, at about a kilobyte each, and hours of lives that it cuts,
+/// at two: two weeks of 297 dynos. Past either, it refuses.
 pub const WHAT_IF_DYNO_HOURS_MAX: usize = 100_000;
 
 /// Slots of dynos that a what-if plays in all, as far as its replicates are concerned: some ten seconds of
