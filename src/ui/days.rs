@@ -12,7 +12,7 @@ use crate::ui::plot::{
     HEIGHT, Line, Range, Shown, WIDTH, common, height, line, path, peak, plot, top, y_axis,
 };
 use crate::ui::words::{count, moment};
-use dynowarden_core::days::evidence::suspects;
+use dynowarden_core::days::evidence::suspects::{self, NoSuspect};
 use dynowarden_core::days::history::{AppHistory, Steps};
 use dynowarden_core::days::report::TypeReport;
 use dynowarden_core::days::step;
@@ -121,7 +121,8 @@ fn facts(report: &TypeReport) -> Markup {
 /// The endpoints that explain the growth of memory.
 fn suspect_list(report: &TypeReport) -> Markup {
     let Some(sentence) = suspects::sentence(&report.suspects) else {
-        return html! { p.none { "No endpoint stands out: its requests explain no growth of memory." } };
+        let why = report.no_suspect.unwrap_or(NoSuspect::NoneStandsOut).to_string();
+        return html! { p.none { "None: " (why) "." } };
     };
     html! {
         p { (suspects::capitalised(&sentence)) "." }

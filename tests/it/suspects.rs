@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use dynowarden_core::days::evidence::counts::AppCounts;
 use dynowarden_core::days::evidence::pack;
+use dynowarden_core::days::evidence::suspects::NoSuspect;
 use dynowarden_core::days::evidence::templates::Templates;
 use dynowarden_core::detect::request::Request;
 use dynowarden_core::ident::{DynoName, DynoRef};
-use dynowarden_simulation::suspects::{Named, runs};
+use dynowarden_simulation::suspects::{Named, runs, why_none};
 use heroku_sim::endpoint_paths::{ENDPOINTS, template};
 use heroku_sim::endpoints::{Cause, Happening, Scene, TICK_SECONDS};
 use heroku_sim::rng::Chance;
@@ -256,6 +257,8 @@ async fn suspects_outlive_a_restart_and_paths_are_kept_nowhere() {
     assert!(text.contains(&format!("  suspects     requests to {method} {template} explain")), "{text}");
     let off = report(&["--format", "json"], &[env[0], ("DYNOWARDEN_DRAIN__EVIDENCE", "false")]);
     assert!(off.contains("\"suspects\":[]"), "{off}");
+    let off = report(&[], &[env[0], ("DYNOWARDEN_DRAIN__EVIDENCE", "false")]);
+    assert!(off.contains("  suspects     none: requests are not counted by endpoint"), "{off}");
     texts.extend([reports.to_string(), page, line, text]);
     check_secrets(dir.path(), &texts);
 }
@@ -274,6 +277,8 @@ async fn nothing_is_counted_by_endpoint_if_it_is_off() {
     }
     let reports = tokio::task::block_in_place(|| json(&daemon, "/api/v1/report?app=acme"));
     assert_eq!(reports[0]["suspects"], Value::Array(Vec::new()), "{reports}");
+    let page = tokio::task::block_in_place(|| get(&daemon, "/apps/acme/types/web"));
+    assert!(page.contains("None: requests are not counted by endpoint"), "{page}");
     assert!(daemon.terminate().0.success());
     let octets = std::fs::read(dir.path().join("days.db")).expect("a file");
     let word = template.rsplit('/').find(|segment| !segment.is_empty() && !segment.starts_with(':'));
@@ -293,11 +298,26 @@ fn files_have_the_suspects_that_the_store_has() {
     // Before there are twelve hours, nothing is named.
     let short = report(&["--app", "acme", "--since", "11h", "--format", "json", file], &[]);
     assert!(short.contains("\"suspects\":[]"), "{short}");
+    let short = report(&["--app", "acme", "--since", "11h", file], &[]);
+    assert!(short.contains("  suspects     none: 1 h more of memory readings and router lines"), "{short}");
     // A file whose hours are in another order says the same.
     std::fs::write(&path, batches.iter().rev().flatten().copied().collect::<Vec<u8>>())
         .expect("room on the disk");
     let line = report(&["--app", "acme", "--format", "json", file], &[]);
     check(&serde_json::from_str(&line).expect("one object"), &culprit);
+}
+
+/// Most apps with a job are told that memory grows with time, and none is told that it follows its requests;
+/// a leak in every request is the reverse.
+#[test]
+fn what_no_endpoint_explains_is_told_apart() {
+    let why = |cause, seed| why_none(Scene { cause, ..Scene::USUAL }, 48, seed);
+    let count = |cause, expect| (1..=6).filter(|seed| why(cause, *seed) == Some(expect)).count();
+    let with_time = count(Cause::SteadyJob, NoSuspect::WithTime);
+    assert!(with_time >= 4, "{with_time} of 6");
+    assert_eq!(count(Cause::SteadyJob, NoSuspect::WithRequests), 0);
+    assert_eq!(count(Cause::EveryRequest, NoSuspect::WithTime), 0);
+    assert_eq!(count(Cause::Nothing, NoSuspect::WithTime), 0);
 }
 
 /// Any paths and any numbers, as the fuzzer makes them.
