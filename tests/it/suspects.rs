@@ -10,11 +10,10 @@ use serde_json::Value;
 
 use dynowarden_core::days::evidence::counts::AppCounts;
 use dynowarden_core::days::evidence::pack;
-use dynowarden_core::days::evidence::suspects::NoSuspect;
 use dynowarden_core::days::evidence::templates::Templates;
 use dynowarden_core::detect::request::Request;
 use dynowarden_core::ident::{DynoName, DynoRef};
-use dynowarden_simulation::suspects::{Named, runs, why_none};
+use dynowarden_simulation::suspects::{Named, runs};
 use heroku_sim::endpoint_paths::{ENDPOINTS, template};
 use heroku_sim::endpoints::{Cause, Happening, Scene, TICK_SECONDS};
 use heroku_sim::rng::Chance;
@@ -305,19 +304,6 @@ fn files_have_the_suspects_that_the_store_has() {
         .expect("room on the disk");
     let line = report(&["--app", "acme", "--format", "json", file], &[]);
     check(&serde_json::from_str(&line).expect("one object"), &culprit);
-}
-
-/// Most apps with a job are told that memory grows with time, and none is told that it follows its requests;
-/// a leak in every request is the reverse.
-#[test]
-fn what_no_endpoint_explains_is_told_apart() {
-    let why = |cause, seed| why_none(Scene { cause, ..Scene::USUAL }, 48, seed);
-    let count = |cause, expect| (1..=6).filter(|seed| why(cause, *seed) == Some(expect)).count();
-    let with_time = count(Cause::SteadyJob, NoSuspect::WithTime);
-    assert!(with_time >= 4, "{with_time} of 6");
-    assert_eq!(count(Cause::SteadyJob, NoSuspect::WithRequests), 0);
-    assert_eq!(count(Cause::EveryRequest, NoSuspect::WithTime), 0);
-    assert_eq!(count(Cause::Nothing, NoSuspect::WithTime), 0);
 }
 
 /// Any paths and any numbers, as the fuzzer makes them.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use dynowarden_core::days::evidence::suspects::{self, NoSuspect, Suspect};
+use dynowarden_core::days::evidence::suspects::{self, Suspect};
 use dynowarden_core::days::history::AppHistory;
 use dynowarden_core::days::report;
 use dynowarden_core::days::seen::Seen;
@@ -50,20 +50,9 @@ pub fn run(scene: Scene, hours: &[i64], seed: u64) -> Vec<Named> {
         }
         let mut seen = history.clone();
         seen.close_evidence();
-        named.push(judge(&app, &suspects_of(&seen, *until as f64).unwrap_or_default()));
+        named.push(judge(&app, &suspects_of(&seen, *until as f64)));
     }
     named
-}
-
-/// Why none is named after some hours; none if one is.
-pub fn why_none(scene: Scene, hours: i64, seed: u64) -> Option<NoSuspect> {
-    let mut app = scene.start(Chance::new(seed));
-    let mut history = AppHistory::with_evidence();
-    for _ in 0..hours * 3600 / TICK_SECONDS {
-        app.tick(|at, happening| add(&mut history, &happening, START + at));
-    }
-    history.close_evidence();
-    suspects_of(&history, hours as f64).err()
 }
 
 /// Runs many apps.
@@ -81,9 +70,9 @@ pub fn runs(scene: Scene, hours: &[i64], seeds: std::ops::Range<u64>) -> Vec<Nam
     sums
 }
 
-fn suspects_of(history: &AppHistory, hours: f64) -> Result<Vec<Suspect>, NoSuspect> {
+fn suspects_of(history: &AppHistory, hours: f64) -> Vec<Suspect> {
     let web: ProcessType = "web".parse().expect("a process type");
-    suspects::suspects(history, &report::lives_of(history, &web), hours)
+    suspects::suspects(history, &report::lives_of(history, &web), hours).unwrap_or_default()
 }
 
 fn judge(app: &endpoints::App, suspects: &[Suspect]) -> Named {
