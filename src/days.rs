@@ -101,8 +101,10 @@ impl Days {
         let sizes = self.dyno_sizes(now).await;
         let tenancy = self.tenancy(app, plan, asks && sizes.is_some(), now).await;
         let (name, zone) = (plan.name.clone(), report::zone_of(plan));
+        let counts_requests = self.evidence.is_on();
         let made = tokio::task::spawn_blocking(move || {
-            let around = Surroundings { zone, sizes: sizes.as_deref(), tenancy: tenancy.as_ref() };
+            let (sizes, tenancy) = (sizes.as_deref(), tenancy.as_ref());
+            let around = Surroundings { counts_requests, zone, sizes, tenancy };
             report::reports(&name, &history, &around)
         });
         // It has no input that can break it, and is not cancelled.

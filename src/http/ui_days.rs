@@ -40,7 +40,6 @@ impl Service {
         let history = self.days.series((plan, None), days::LONGEST, &self.store, now).await;
         let history = history.map_err(Denied::StoreAway)?;
         let ours = self.own_restarts(&plan.name, None, range).await?;
-        let report = (report, self.days.evidence.is_on());
         let of_type = (&history, &process_type);
         Ok(Some(days::type_page(layout, report, of_type, (range, &ours), now.wall)))
     }

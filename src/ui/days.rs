@@ -12,13 +12,12 @@ use crate::ui::plot::{
     HEIGHT, Line, Range, Shown, WIDTH, common, height, line, path, peak, plot, top, y_axis,
 };
 use crate::ui::words::{count, moment};
-use dynowarden_core::days::evidence::suspects;
+use dynowarden_core::days::evidence::suspects::{self, NoSuspect};
 use dynowarden_core::days::history::{AppHistory, Steps};
 use dynowarden_core::days::report::TypeReport;
 use dynowarden_core::days::step;
 use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::ident::{DynoName, ProcessType};
-use dynowarden_core::limits;
 
 /// The lives that are drawn, and the hours of each.
 const LIVES: usize = 8;
@@ -27,7 +26,7 @@ const LIFE_STEPS: i64 = 28 * step::STEPS_PER_HOUR;
 /// The page of a process type.
 pub fn type_page(
     layout: &Layout<'_>,
-    (report, is_counted): (&TypeReport, bool),
+    report: &TypeReport,
     (history, process_type): (&AppHistory, &ProcessType),
     (range, ours): (Range, &OwnRestarts),
     now: Timestamp,
@@ -56,7 +55,7 @@ pub fn type_page(
         }
         section.card.pad aria-labelledby="suspects-title" {
             h2 id="suspects-title" { "Requests that make memory grow" }
-            (suspect_list(report, is_counted))
+            (suspect_list(report))
         }
         section.card.pad aria-labelledby="facts-title" {
             h2 id="facts-title" { "What it rests on" }
@@ -120,17 +119,10 @@ fn facts(report: &TypeReport) -> Markup {
 }
 
 /// The endpoints that explain the growth of memory.
-fn suspect_list(report: &TypeReport, is_counted: bool) -> Markup {
+fn suspect_list(report: &TypeReport) -> Markup {
     let Some(sentence) = suspects::sentence(&report.suspects) else {
-        let learned = limits::EVIDENCE_LEARNED.as_secs() / 3600;
-        return html! {
-            p.none {
-                @if !is_counted {
-                    "Requests are not counted by endpoint: " code { "drain.evidence" } " is off."
-                } @else if report.data_hours < learned as f64 { "Not known before " (learned) " h of lines." }
-                @else { "No endpoint stands out: none has requests that explain a growth of memory." }
-            }
-        };
+        let why = report.no_suspect.unwrap_or(NoSuspect::NoneStandsOut).to_string();
+        return html! { p.none { "None: " (why) "." } };
     };
     html! {
         p { (suspects::capitalised(&sentence)) "." }

@@ -82,7 +82,7 @@ fn history(lines: &[(i64, Entry)]) -> AppHistory {
 }
 
 fn report(lines: &[(i64, Entry)]) -> TypeReport {
-    let around = Surroundings { zone: TimeZone::UTC, sizes: None, tenancy: None };
+    let around = Surroundings { counts_requests: true, zone: TimeZone::UTC, sizes: None, tenancy: None };
     let mut reports = report::reports(&"acme".parse().expect("a name"), &history(lines), &around);
     assert_eq!(reports.len(), 1);
     reports.remove(0)

@@ -240,6 +240,8 @@ async fn suspects_outlive_a_restart_and_paths_are_kept_nowhere() {
     assert!(text.contains(&format!("  suspects     requests to {method} {template} explain")), "{text}");
     let off = report(&["--format", "json"], &[env[0], ("DYNOWARDEN_DRAIN__EVIDENCE", "false")]);
     assert!(off.contains("\"suspects\":[]"), "{off}");
+    let off = report(&[], &[env[0], ("DYNOWARDEN_DRAIN__EVIDENCE", "false")]);
+    assert!(off.contains("  suspects     none: requests are not counted by endpoint"), "{off}");
     texts.extend([reports.to_string(), page, line, text]);
     check_secrets(dir.path(), &texts);
 }
@@ -258,6 +260,8 @@ async fn nothing_is_counted_by_endpoint_if_it_is_off() {
     }
     let reports = tokio::task::block_in_place(|| json(&daemon, "/api/v1/report?app=acme"));
     assert_eq!(reports[0]["suspects"], Value::Array(Vec::new()), "{reports}");
+    let page = tokio::task::block_in_place(|| get(&daemon, "/apps/acme/types/web"));
+    assert!(page.contains("None: requests are not counted by endpoint"), "{page}");
     assert!(daemon.terminate().0.success());
     let octets = std::fs::read(dir.path().join("days.db")).expect("a file");
     let word = template.rsplit('/').find(|segment| !segment.is_empty() && !segment.starts_with(':'));
@@ -277,6 +281,8 @@ fn files_have_the_suspects_that_the_store_has() {
     // Before there are twelve hours, nothing is named.
     let short = report(&["--app", "acme", "--since", "11h", "--format", "json", file], &[]);
     assert!(short.contains("\"suspects\":[]"), "{short}");
+    let short = report(&["--app", "acme", "--since", "11h", file], &[]);
+    assert!(short.contains("  suspects     none: 1 h more of memory readings and router lines"), "{short}");
     // A file whose hours are in another order says the same.
     std::fs::write(&path, batches.iter().rev().flatten().copied().collect::<Vec<u8>>())
         .expect("room on the disk");

@@ -320,3 +320,28 @@ fn the_live_engine_lands_where_what_if_said() {
     assert!(median(&errors) <= 0.1, "{errors:?}");
     assert!(median(&bests) <= 0.15, "{bests:?}");
 }
+
+/// Any events, as the fuzzer makes them.
+mod fuzzed {
+    use std::path::Path;
+
+    use proptest::prelude::{ProptestConfig, any, prop, proptest};
+    use support::what_if_oracle::check_what_if;
+
+    #[test]
+    fn regressions_agree_with_the_oracle() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/regressions/what_if");
+        let files = support::corpus::files(&folder);
+        assert!(files.len() >= 3);
+        files.iter().for_each(|path| check_what_if(&std::fs::read(path).expect("a regression can be read")));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_octets_are_days(octets in prop::collection::vec(any::<u8>(), 0..1600)) {
+            check_what_if(&octets);
+        }
+    }
+}

@@ -695,14 +695,19 @@ pub const REFUSED_LOG_EVERY: Duration = Duration::from_secs(60);
 /// Process types of one app in a replay. An app has a handful; names come from lines, which may hold any.
 pub const REPLAY_TYPES_MAX: usize = 256;
 
+/// Steps of dynos that a replay reads again for each minute of its log, on average, when processes begin all the
+/// time: two weeks of five dynos. A larger formation is read less often, as the daemon does, at least once an
+/// hour.
+pub const REPLAY_STEPS_PER_MINUTE: usize = 20_000;
+
 /// Files from this size on get a progress bar.
 pub const REPLAY_PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
 /// Policies of one what-if: what a person can compare, and what can be played within a minute.
 pub const WHAT_IF_POLICIES_MAX: usize = 24;
 
-/// Hours of dynos that a what-if holds, at about a kilobyte each and twice that while lives are cut: two
-/// weeks of 297 dynos. Past it, it refuses.
+/// Hours of dynos with lines that a what-if holds, at about a kilobyte each, and hours of lives that it cuts,
+/// at two: two weeks of 297 dynos. Past either, it refuses.
 pub const WHAT_IF_DYNO_HOURS_MAX: usize = 100_000;
 
 /// Slots of dynos that a what-if plays in all, as far as its replicates are concerned: some ten seconds of

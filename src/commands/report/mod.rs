@@ -87,6 +87,7 @@ pub fn run(
     let mut reports = Vec::new();
     for (place, (app, history)) in apps.iter().enumerate() {
         let around = Surroundings {
+            counts_requests: settings.drain.statistics && settings.drain.evidence,
             zone: report::zone_of(&settings.plan_for(app)),
             sizes: sizes.as_ref().map(|(sizes, _)| sizes.as_slice()),
             tenancy: sizes.as_ref().and_then(|(_, tenancies)| tenancies[place].as_ref()),

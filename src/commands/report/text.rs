@@ -57,6 +57,8 @@ fn one(report: &TypeReport, is_unicode: bool, out: &mut dyn Write) -> io::Result
     }
     if let Some(text) = suspects::sentence(&report.suspects) {
         fact("suspects", text)?;
+    } else if let Some(why) = report.no_suspect.filter(|_| asks_for_suspects(report.verdict)) {
+        fact("suspects", format!("none: {why}"))?;
     }
     if report.charts.memory.iter().any(Option::is_some) {
         let chart = chart(&report.charts.memory, 1.2, is_unicode);
@@ -68,6 +70,11 @@ fn one(report: &TypeReport, is_unicode: bool, out: &mut dyn Write) -> io::Result
         fact("requests", format!("{chart}  (by hour of the day, from 00)"))?;
     }
     Ok(())
+}
+
+/// Whether memory grows, or may.
+fn asks_for_suspects(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Leaks | Verdict::Unknown)
 }
 
 fn headline(report: &TypeReport) -> String {

@@ -1,16 +1,16 @@
 //! What policies on days cost and save: many apps, the shipping engine, and bounds that must hold.
 
 use std::fmt::Write as _;
-use std::num::{NonZero, NonZeroU32};
+use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dynowarden_core::codes::Code;
-use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Policy, Proof, Rate, Rule, Trigger};
+use dynowarden_core::policy::{Act, AppPlan, MemoryBound, Proof, Rule, Trigger};
 use heroku_sim::curve::{Kind, LEAKS};
 
+use crate::measured;
 use crate::policies::{App, Cost, DAYS};
-use crate::scenario::{secs, web};
+use crate::scenario::secs;
 use crate::slow_dynos;
 
 /// A policy of rules that are in the contract.
@@ -43,21 +43,8 @@ impl Rules {
         }
     }
 
-    /// The settings of the policy, the rest being the defaults.
+    /// The default settings with the rules of the policy.
     pub fn plan(self) -> AppPlan {
-        let number = |count| NonZeroU32::new(count).expect("not none");
-        let policy = Policy {
-            process_types: vec![web()],
-            cooldown: secs(600),
-            max_restarts: Rate { count: number(8), per: secs(7200) },
-            give_up_after: number(3),
-            give_up_for: secs(6 * 3600),
-            max_concurrent: number(1),
-            settle: secs(30),
-            min_uptime: secs(180),
-            boot_timeout: secs(180),
-            window: Vec::new(),
-        };
         let rule = |name: &str, trigger| Rule {
             name: name.into(),
             trigger,
@@ -65,19 +52,19 @@ impl Rules {
             window: Vec::new(),
             proof: None,
         };
-        let errors = Trigger::Errors { codes: vec![Code::R14], count: number(1), within: secs(300) };
-        let mut rules = vec![rule("memory-quota-exceeded", errors)];
+        let mut plan = measured::plan("acme");
         if matches!(self, Self::Proven | Self::QuietAndProven) {
             let above = MemoryBound::OfQuota { permille: 950 };
             let trigger = Trigger::Memory { above, lasting: secs(180) };
             let proof = Some(Proof { breached: 2, of: 3 });
-            rules.push(Rule { proof, ..rule("memory-high", trigger) });
+            plan.rules.push(Rule { proof, ..rule("memory-high", trigger) });
         }
         if matches!(self, Self::Quiet | Self::QuietAndProven) {
             let window = vec!["quiet".parse().expect("a window")];
-            rules.push(Rule { window, ..rule("quiet-cycle", Trigger::Uptime { above: secs(16 * 3600) }) });
+            plan.rules
+                .push(Rule { window, ..rule("quiet-cycle", Trigger::Uptime { above: secs(16 * 3600) }) });
         }
-        AppPlan { name: "acme".parse().expect("a name"), dry_run: false, policy, rules }
+        plan
     }
 }
 

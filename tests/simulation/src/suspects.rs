@@ -72,7 +72,7 @@ pub fn runs(scene: Scene, hours: &[i64], seeds: std::ops::Range<u64>) -> Vec<Nam
 
 fn suspects_of(history: &AppHistory, hours: f64) -> Vec<Suspect> {
     let web: ProcessType = "web".parse().expect("a process type");
-    suspects::suspects(history, &report::lives_of(history, &web), hours)
+    suspects::suspects(history, &report::lives_of(history, &web), hours).unwrap_or_default()
 }
 
 fn judge(app: &endpoints::App, suspects: &[Suspect]) -> Named {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use dynowarden_core::days::evidence::counts::AppCounts;
 use dynowarden_core::days::evidence::shape::Shape;
-use dynowarden_core::days::evidence::suspects;
+use dynowarden_core::days::evidence::suspects::{self, NoSuspect};
 use dynowarden_core::days::evidence::templates::{Templates, is_template};
 use dynowarden_core::days::evidence::{fit, pack};
 use dynowarden_core::days::history::AppHistory;
@@ -120,12 +120,13 @@ fn check_log(octets: &[u8]) {
     assert!(counts.bytes() <= 100 * 1024, "{}", counts.bytes());
     let web: ProcessType = "web".parse().expect("a process type");
     let lives = report::lives_of(&history, &web);
-    let suspects = suspects::suspects(&history, &lives, 100.0);
+    let suspects = suspects::suspects(&history, &lives, 100.0).unwrap_or_default();
     let strong = suspects.iter().filter(|suspect| suspect.confidence == "strong").count();
     assert!(strong <= 2 && suspects.len() <= 3, "{suspects:?}");
     for suspect in &suspects {
         assert!((0.0..=1.0).contains(&suspect.share), "{suspect:?}");
         assert!(is_template(&suspect.template), "{suspect:?}");
     }
-    assert!(suspects::suspects(&history, &lives, 11.9).is_empty(), "before 12 h nothing is named");
+    let early = suspects::suspects(&history, &lives, 11.9);
+    assert_eq!(early, Err(NoSuspect::Hours(1)), "before 12 h nothing is named");
 }

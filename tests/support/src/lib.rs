@@ -46,3 +46,5 @@ pub mod story;
 pub mod tls;
 #[cfg(feature = "daemon")]
 pub mod unpack_oracle;
+#[cfg(feature = "daemon")]
+pub mod what_if_oracle;

@@ -1,13 +1,14 @@
 //! The oracle for replayed files: chunk boundaries change nothing, each text line is what a slow reader finds
 //! in it, a rewritten line is the same line, no app's line leads to a decision, lines in another order lead
-//! to the same decisions, and no restart breaks the policy or lacks a platform line.
+//! to the same decisions, no restart breaks the policy or lacks a platform line, and a comparison of policies
+//! keeps what [`crate::what_if_oracle`] asks for.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
 
 use dynowarden::cli::{ConfigArgs, Format, ReplayArgs};
-use dynowarden::commands::replay::{self, Streams};
+use dynowarden::commands::replay::{self, ReplayError, Streams};
 use dynowarden::config::settings::Settings;
 use dynowarden::config::{self, Needs, Sources};
 use dynowarden_core::replay::archive::{Archive, Item, Why};
@@ -17,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::json::{self, Json};
 use crate::reference;
+use crate::what_if_oracle;
 
 /// Checks any octets as a file.
 pub fn check_file(file: &[u8]) {
@@ -43,6 +45,7 @@ pub fn check_file(file: &[u8]) {
     check_decisions(&output, file, &items);
     check_order(&items);
     check_forgeries(file);
+    what_if_oracle::check_compared(file);
 }
 
 /// A line, or why there is none, with its place.
@@ -247,20 +250,26 @@ fn check_written_again(item: &Read) {
 
 /// The output of `dynowarden replay --format json -`, and whether it found a log.
 fn replayed(file: &[u8]) -> (String, bool) {
+    let (out, result) = run(file, false);
+    (out, result.is_ok())
+}
+
+/// Runs `dynowarden replay --format json -`.
+pub(crate) fn run(file: &[u8], what_if: bool) -> (String, Result<(), ReplayError>) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = ReplayArgs {
         config: ConfigArgs { config: None },
         app: Some("acme".parse().expect("an app")),
         zone: Some(jiff::tz::TimeZone::UTC),
-        what_if: false,
+        what_if,
         set: Vec::new(),
         format: Format::Json,
         files: vec![PathBuf::from("-")],
     };
     let mut stdin = Cursor::new(file);
     let streams = Streams { stdin: &mut stdin, out: &mut out, err: &mut err, is_terminal: false };
-    let is_read = SETTINGS.with(|settings| replay::run(&args, settings, streams, latest()).is_ok());
-    (String::from_utf8(out).expect("JSON is UTF-8"), is_read)
+    let result = SETTINGS.with(|settings| replay::run(&args, settings, streams, latest()));
+    (String::from_utf8(out).expect("JSON is UTF-8"), result)
 }
 
 thread_local! {

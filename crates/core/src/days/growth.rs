@@ -46,8 +46,8 @@ struct Span {
 /// Spans of a stretch, at most.
 const SPANS: i64 = 32;
 
-/// Points of the first half hour, which show the boot.
-const BOOT_STEPS: i64 = 6;
+/// The first half hour of a process, which shows how it boots.
+pub(super) const BOOT_STEPS: i64 = 6;
 
 /// Requests without which growth by requests means nothing.
 const REQUESTS_LEAST: f64 = 200.0;
@@ -106,14 +106,18 @@ fn spans(points: &[Point]) -> Option<Vec<Span>> {
     (spans.len() >= 3).then_some(spans)
 }
 
-/// The median slope between all pairs of spans.
 fn slope(spans: &[Span], by: impl Fn(&Span) -> f64) -> Option<f64> {
+    median_slope(&spans.iter().map(|span| (by(span), span.floor)).collect::<Vec<_>>())
+}
+
+/// The median slope between all pairs of points.
+pub(crate) fn median_slope(points: &[(f64, f64)]) -> Option<f64> {
     let mut slopes = Vec::new();
-    for (place, left) in spans.iter().enumerate() {
-        for right in &spans[place + 1..] {
-            let run = by(right) - by(left);
+    for (place, left) in points.iter().enumerate() {
+        for right in &points[place + 1..] {
+            let run = right.0 - left.0;
             if run > 0.0 {
-                slopes.push((right.floor - left.floor) / run);
+                slopes.push((right.1 - left.1) / run);
             }
         }
     }

@@ -160,6 +160,11 @@ impl AppHistory {
         self.app.keys().next_back().into_iter().chain(of_dynos).max().copied()
     }
 
+    /// Steps of all dynos: what it takes to read it.
+    pub fn steps(&self) -> usize {
+        self.dynos.values().map(|dyno| dyno.steps.len()).sum()
+    }
+
     /// Lines that were not kept because there are too many dynos.
     pub fn dropped(&self) -> u64 {
         self.dropped

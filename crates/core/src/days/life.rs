@@ -155,7 +155,7 @@ impl Cutter<'_> {
         let start = step::start_of(index);
         if let Some(draft) = &self.current {
             let is_silent = index - draft.last > GAP_STEPS && !draft.points.is_empty();
-            let has_moved = step.quota > 0 && draft.quota > 0 && is_other_quota(draft.quota, step.quota);
+            let has_moved = is_other_quota(draft.quota, step.quota);
             if is_silent || has_moved {
                 self.end(Ended::Lost, if is_silent { draft.last_line() } else { start });
             }
@@ -321,9 +321,9 @@ fn release_at(releases: &[Release], at: Timestamp) -> u64 {
     }
 }
 
-/// Whether a dyno of this quota is of another size, and not only rounded otherwise.
-fn is_other_quota(left: u32, right: u32) -> bool {
-    left.abs_diff(right) > left.min(right) / 10
+/// Whether a dyno of this quota is of another size, and not only rounded otherwise. 0 is unknown.
+pub(crate) fn is_other_quota(left: u32, right: u32) -> bool {
+    left > 0 && right > 0 && left.abs_diff(right) > left.min(right) / 10
 }
 
 #[cfg(test)]

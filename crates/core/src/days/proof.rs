@@ -32,7 +32,7 @@ pub fn breached(lives: &[Life], releases: &[Release], proof: Proof, above: Memor
 }
 
 /// Whether the life went over its quota; none for one that says nothing.
-fn outcome(life: &Life, above: MemoryBound) -> Option<bool> {
+pub(crate) fn outcome(life: &Life, above: MemoryBound) -> Option<bool> {
     if life.breached_at.is_some() {
         return Some(true);
     }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::calendar::{QuietHours, Window};
-use crate::days::evidence::suspects::{self, Suspect};
+use crate::days::evidence::suspects::{self, NoSuspect, Suspect};
 use crate::days::growth;
 use crate::days::history::{AppHistory, Steps};
 use crate::days::life::{self, Ended, Life};
@@ -38,6 +38,9 @@ pub struct TypeReport {
     pub right_size: Option<RightSize>,
     pub suspects: Vec<Suspect>,
     pub unknown_because: Option<String>,
+    /// Why there are no suspects, for people.
+    #[serde(skip)]
+    pub no_suspect: Option<NoSuspect>,
     /// For charts.
     #[serde(skip)]
     pub charts: Charts,
@@ -80,6 +83,8 @@ pub struct Charts {
 /// What the report needs beside the lines.
 #[derive(Clone, Debug)]
 pub struct Surroundings<'s> {
+    /// Whether requests are counted by endpoint.
+    pub counts_requests: bool,
     /// Hours are those of this zone.
     pub zone: TimeZone,
     /// The sizes of `GET /dyno-sizes`; none without an answer.
@@ -126,7 +131,7 @@ pub fn suspects_of(history: &AppHistory) -> Vec<(ProcessType, String)> {
     let types = history.process_types();
     let named = types.into_iter().filter_map(|process_type| {
         let hours = hours_of(&heard_of(history, process_type));
-        let suspects = suspects::suspects(history, &lives_of(history, process_type), hours);
+        let suspects = suspects::suspects(history, &lives_of(history, process_type), hours).ok()?;
         Some((process_type.clone(), suspects::sentence(&suspects)?))
     });
     named.collect()
@@ -172,6 +177,10 @@ fn report(
     let histogram = histogram(history, &around.zone);
     let last = heard.last().copied().unwrap_or_default();
     let is_recent = |steps: &Steps| steps.keys().next_back().is_some_and(|step| last - step < STEPS_PER_DAY);
+    let found = match around.counts_requests {
+        true => suspects::suspects(history, &lives, data_hours),
+        false => Err(NoSuspect::SwitchedOff),
+    };
     let is_counted = |life: &&Life| life.ended != Ended::Open || verdict::of_life(life).is_some();
     TypeReport {
         app: app.to_string(),
@@ -186,7 +195,8 @@ fn report(
         quiet_hours: histogram.quiet_hours(&around.zone).map(|hours| QuietHoursView::new(&hours)),
         restarts: restarts(&lives),
         right_size: right_size(process_type, &lives, &judgement, around),
-        suspects: suspects::suspects(history, &lives, data_hours),
+        no_suspect: found.as_ref().err().copied(),
+        suspects: found.unwrap_or_default(),
         unknown_because: judgement.unknown_because,
         charts: Charts { hours: histogram.rates.to_vec(), memory: memory_chart(&dynos) },
     }

@@ -131,8 +131,8 @@ impl Days {
         }
         self.minute = Some(minute);
         let mut inputs = Vec::new();
-        let is_due = self.read_at.is_none_or(|read_at| since(read_at, now) >= READ_EVERY);
-        if is_due || std::mem::take(&mut self.is_news) {
+        if self.is_due(now) {
+            self.is_news = false;
             self.read_at = Some(now);
             let (days, _) = known(&self.history, plan);
             if days != self.told {
@@ -152,6 +152,14 @@ impl Days {
             inputs.extend(self.slow_in(past, now));
         }
         inputs
+    }
+
+    /// Whether the history is to be read: after news at once, or the later the longer it takes.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let Some(read_at) = self.read_at else { return true };
+        let minutes = self.history.steps() / limits::REPLAY_STEPS_PER_MINUTE;
+        let soon = Duration::from_secs(60 * minutes as u64).min(READ_EVERY);
+        since(read_at, now) >= if self.is_news { soon } else { READ_EVERY }
     }
 
     /// The dynos that were slower than their peers until the end of a minute.
@@ -178,3 +186,71 @@ fn from_epoch(at: Timestamp) -> Duration {
 
 /// Each engine has one app.
 const ONLY: AppId = AppId(0);
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::Days;
+    use crate::ident::{DynoName, DynoRef};
+    use crate::limits;
+    use crate::policy::{AppPlan, Policy, Rate};
+    use crate::wire::line::Line;
+
+    fn plan() -> AppPlan {
+        let count = |count| std::num::NonZeroU32::new(count).expect("a count");
+        let minutes = |minutes: u64| std::time::Duration::from_secs(minutes * 60);
+        AppPlan {
+            name: "acme".parse().expect("a name"),
+            dry_run: false,
+            policy: Policy {
+                process_types: vec!["web".parse().expect("a type")],
+                cooldown: minutes(10),
+                max_restarts: Rate { count: count(8), per: minutes(120) },
+                give_up_after: count(3),
+                give_up_for: minutes(360),
+                max_concurrent: count(1),
+                settle: minutes(1),
+                min_uptime: minutes(3),
+                boot_timeout: minutes(3),
+                window: Vec::new(),
+            },
+            rules: Vec::new(),
+        }
+    }
+
+    /// How often the history of so many dynos is read in an hour in which a process begins each minute.
+    fn reads(dynos: u32) -> usize {
+        let plan = plan();
+        let mut days = Days::new(&plan);
+        let at = |second: i64| Timestamp::from_second(1_767_225_600 + second).expect("a time");
+        let listed = |dyno: &DynoRef<'_>| Some(DynoName::new("web".parse().ok()?, dyno.index));
+        let note = |days: &mut Days, index: u32, second: i64| {
+            let procid = format!("web.{index}");
+            let msg = b"State changed from starting to up";
+            days.note(&Line::shown(b"", b"heroku", procid.as_bytes(), msg), listed, at(second));
+        };
+        let steps = 250;
+        for index in 1..=dynos {
+            (0..steps).for_each(|step| note(&mut days, index, step * 300));
+        }
+        let (mut reads, mut read_at) = (0, None);
+        for minute in 0..60 {
+            note(&mut days, 1, steps * 300 + minute * 60);
+            days.inputs(&plan, at(steps * 300 + minute * 60));
+            reads += usize::from(days.read_at != read_at);
+            read_at = days.read_at;
+        }
+        reads
+    }
+
+    #[test]
+    fn a_large_formation_is_read_less_often() {
+        assert!(5 * 250 < limits::REPLAY_STEPS_PER_MINUTE);
+        assert!(reads(5) >= 58, "{}", reads(5));
+        // Three minutes' worth of steps.
+        let dynos = u32::try_from(3 * limits::REPLAY_STEPS_PER_MINUTE / 250).expect("a small number");
+        let reads = reads(dynos);
+        assert!((19..=21).contains(&reads), "{reads}");
+    }
+}

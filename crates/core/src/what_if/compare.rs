@@ -125,7 +125,8 @@ fn figures(apps: &[Sums]) -> [f64; 4] {
         hit += sums.hit + sums.slow;
         slow += sums.slow;
     }
-    let share = |part: f64| if requests > 0.0 { part.max(0.0) / requests * 100_000.0 } else { 0.0 };
+    // A slot above the quota in which its dyno is restarted is both slow and hit.
+    let share = |part: f64| if requests > 0.0 { (part / requests).clamp(0.0, 1.0) * 100_000.0 } else { 0.0 };
     [restarts, minutes.max(0.0), share(hit), share(slow)].map(hundredth)
 }
 
@@ -191,7 +192,8 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, recommend, row};
+    use super::{Row, figures, recommend, row};
+    use crate::what_if::play::Sums;
     use crate::what_if::policies::candidates;
 
     /// Restarts and requests hit of each policy; returns the chosen one and those best at their price.
@@ -219,6 +221,12 @@ mod tests {
         assert_eq!(chosen(&[(6.0, 30.0), (6.0, 30.0), (6.0, 30.0)]).0, "r14");
         // Restarts that do not help cost something.
         assert_eq!(chosen(&[(6.0, 9000.0), (30.0, 9001.0)]).0, "none");
+    }
+
+    #[test]
+    fn no_more_requests_are_hit_than_there_are() {
+        let sums = Sums { slots: 100, requests: 100.0, slow: 95.0, hit: 10.0, ..Sums::default() };
+        assert_eq!(figures(&[sums]), [0.0, 0.0, 100_000.0, 95_000.0]);
     }
 
     #[test]

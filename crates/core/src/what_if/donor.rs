@@ -4,8 +4,9 @@
 //! up with them; by age where the log has no router lines. Past its end a life goes on with its second half,
 //! again and again, each time higher by what it grew.
 
+use crate::days::growth;
 use crate::days::life::{Ended, Life};
-use crate::what_if::slots::{self, SLOT_SECONDS, SLOTS_PER_HOUR, Track};
+use crate::what_if::slots::{self, SLOTS_PER_HOUR, Track};
 
 #[derive(Clone, Debug)]
 pub(super) struct Donor {
@@ -43,6 +44,9 @@ pub(super) struct Cursor {
     passes: u32,
 }
 
+/// Equal spans of a second half, whose floors show how it grew.
+const SPANS: usize = 16;
+
 /// What a life of each kind lasts at least.
 const SHORT_SLOTS: i64 = SLOTS_PER_HOUR;
 const WHOLE_SLOTS: i64 = 6 * SLOTS_PER_HOUR;
@@ -79,19 +83,25 @@ impl Donor {
             donor.memory.push(last);
             donor.clock.push(sum);
         }
-        donor.go_on(life);
+        donor.go_on();
         donor
     }
 
-    /// Finds what its second half is and how much it grew in it.
-    fn go_on(&mut self, life: &Life) {
+    /// Finds what its second half is and how much it grew in it. The growth of a verdict is the slower one of
+    /// two; here it is that of the clock that the donor is read by, which is neither too slow nor too fast.
+    fn go_on(&mut self) {
         let end = self.end();
         self.half = self.clock.partition_point(|clock| *clock < end / 2.0).min(self.clock.len() - 1);
-        let days = self.clock.len() as f32 * SLOT_SECONDS as f32 / 86_400.0;
-        let per_day = life.growth_per_day().unwrap_or(0.0).max(0.0) as f32;
-        if end > 0.0 {
-            self.rise = per_day * days * (end - self.clock[self.half]) / end;
-        }
+        let width = ((self.clock.len() - self.half) / SPANS).max(1);
+        let spans = self.memory[self.half..].chunks(width).zip(self.clock[self.half..].chunks(width));
+        let floors: Vec<(f64, f64)> = spans
+            .map(|(memory, clock)| {
+                let floor = memory.iter().copied().fold(f32::INFINITY, f32::min);
+                (f64::from(clock[clock.len() / 2]), f64::from(floor))
+            })
+            .collect();
+        let slope = growth::median_slope(&floors).unwrap_or(0.0).max(0.0);
+        self.rise = slope as f32 * (end - self.clock[self.half]);
     }
 
     fn end(&self) -> f32 {
@@ -103,12 +113,14 @@ impl Donor {
         let start = self.clock[self.half];
         let length = f64::from(self.end() - start);
         let place = |passes: u32| clock - f64::from(passes) * length;
-        if length > 0.0 && place(cursor.passes) > f64::from(self.end()) {
+        let last = self.clock.len() - 1;
+        // The last slot shows why the life ended. However many requests come at once, it is read.
+        if length > 0.0 && place(cursor.passes) > f64::from(self.end()) && cursor.slot == last {
             let passes = ((clock - f64::from(start)) / length) as u32;
             *cursor = Cursor { slot: self.half, passes };
         }
         let place = place(cursor.passes);
-        while cursor.slot + 1 < self.clock.len() && f64::from(self.clock[cursor.slot]) < place {
+        while cursor.slot < last && f64::from(self.clock[cursor.slot]) < place {
             cursor.slot += 1;
         }
         let share = self.memory[cursor.slot] + cursor.passes as f32 * self.rise;
@@ -141,13 +153,12 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{Cursor, Donor, Worth};
-    use crate::days::growth::Growth;
     use crate::days::life::{Ended, Excess, Life};
     use crate::time::later;
     use crate::what_if::slots::Track;
 
-    /// Ten hours that grow from 20 % to 70 % of the quota, with two requests a slot.
-    fn donor(by_requests: bool) -> Donor {
+    /// Ten hours that grow from 20 % to 70 % of the quota, with two requests a slot, and a last reading.
+    fn donor_until(last: Option<f32>, by_requests: bool) -> Donor {
         let start = Timestamp::from_second(1_767_225_600).expect("a time");
         let mut track = Track::default();
         for slot in 0..1800_u64 {
@@ -157,7 +168,9 @@ mod tests {
             }
             (0..2).for_each(|_| track.request(at));
         }
-        let growth = Growth { per_day: 1.2 * 5120.0, floor: 0.0, swing: 0.0, days: 0.4, last_per_day: 0.0 };
+        if let Some(last) = last {
+            track.memory(last, later(start, Duration::from_secs(36_000)));
+        }
         let life = Life {
             dyno: "web.1".parse().expect("a dyno"),
             start,
@@ -170,11 +183,15 @@ mod tests {
             excess: Excess::None,
             highest: 0,
             last_reading: None,
-            growth: Some(growth),
+            growth: None,
             is_muddled: false,
             helped: None,
         };
         Donor::new(&life, &track, by_requests, true)
+    }
+
+    fn donor(by_requests: bool) -> Donor {
+        donor_until(None, by_requests)
     }
 
     fn read(donor: &Donor, clocks: &[f64], quota: u32) -> Vec<f32> {
@@ -193,9 +210,21 @@ mod tests {
     #[test]
     fn past_its_end_a_life_goes_on_growing() {
         // Half of its requests are 25 % of the quota.
-        let beyond = read(&donor(true), &[3600.0, 4500.0, 5400.0, 7200.0, 72_000.0], 5120);
-        let expect = [0.7, 0.83, 0.95, 1.2, 10.2];
+        let clocks = [3600.0, 3601.0, 4500.0, 5400.0, 5401.0, 7200.0, 72_000.0, 72_000.0];
+        let beyond = read(&donor(true), &clocks, 5120);
+        let expect = [0.7, 0.7, 0.83, 0.95, 0.95, 1.2, 1.45, 10.2];
         assert!(beyond.iter().zip(expect).all(|(read, expect)| (read - expect).abs() < 0.02), "{beyond:?}");
+    }
+
+    #[test]
+    fn the_reading_that_ended_a_life_is_never_passed_over() {
+        let donor = donor_until(Some(1.1), true);
+        for each in [2.0, 5.0, 40.0, 900.0] {
+            let clocks: Vec<f64> =
+                (1..).map(|slot| f64::from(slot) * each).take_while(|at| *at < 5400.0).collect();
+            let over = read(&donor, &clocks, 5120).iter().filter(|share| **share == 1.1).count();
+            assert_eq!(over, 1, "{each} requests a slot");
+        }
     }
 
     #[test]

@@ -7,8 +7,11 @@ use jiff::Timestamp;
 
 use crate::api::DynoInfo;
 use crate::days::life::{Ended, Excess, Life};
+use crate::days::proof;
 use crate::event::{DynoState, Fact, Megabytes};
 use crate::ident::{DynoName, InstanceId};
+use crate::limits;
+use crate::policy::{Rule, Trigger};
 use crate::time::earlier;
 use crate::what_if::donor::Cursor;
 use crate::what_if::log::{Outside, Stay};
@@ -57,8 +60,8 @@ pub(super) struct Past {
     lives: VecDeque<Life>,
 }
 
-/// Lives that are remembered: more than any proof asks for, those that say nothing included.
-const LIVES_MAX: usize = 32;
+/// Lives that are remembered: as many as any proof asks for.
+const LIVES_MAX: usize = limits::PROOF_LIVES_MAX as usize;
 
 /// A quota for logs that name none, in tenths of a megabyte.
 const QUOTA_ASSUMED: u32 = 5120;
@@ -157,7 +160,16 @@ impl Process {
 // === impl Past ===
 
 impl Past {
-    pub(super) fn push(&mut self, life: Life) {
+    /// Remembers a life, if it says something to one of `rules`. A rule that is proven ends most lives early,
+    /// and those must not push out its proof.
+    pub(super) fn push(&mut self, life: Life, rules: &[Rule]) {
+        let says_something = |rule: &Rule| match rule.trigger {
+            Trigger::Memory { above, .. } => rule.proof.is_some() && proof::outcome(&life, above).is_some(),
+            _ => false,
+        };
+        if !rules.iter().any(says_something) {
+            return;
+        }
         if self.lives.len() == LIVES_MAX {
             self.lives.pop_front();
         }
@@ -166,5 +178,63 @@ impl Past {
 
     pub(super) fn lives(&self) -> Vec<Life> {
         self.lives.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::{Cursor, Dyno, Past, Process};
+    use crate::days::life::Ended;
+    use crate::days::proof;
+    use crate::policy::{Rule, Trigger};
+    use crate::what_if::log::Stay;
+    use crate::what_if::policies::candidates;
+
+    #[test]
+    fn a_proof_outlives_the_restarts_that_it_allows() {
+        let is_proven = |rule: &Rule| rule.proof.is_some();
+        let candidate = candidates(true, true).into_iter().find(|one| one.rules.iter().any(is_proven));
+        let rules = candidate.expect("a policy with a proof").rules;
+        let rule = rules.iter().find(|rule| is_proven(rule)).expect("a rule with a proof");
+        let (Trigger::Memory { above, .. }, Some(of)) = (&rule.trigger, rule.proof) else {
+            panic!("{rule:?}")
+        };
+        let stay = Stay {
+            dyno: "web.1".parse().expect("a dyno"),
+            from: 0,
+            until: 1,
+            first: 0,
+            is_start_known: true,
+            cycled_at: None,
+            quota: 5120,
+            outside: Vec::new(),
+        };
+        let dyno = Dyno::new(0, &stay);
+        let mut past = Past::default();
+        let mut push = |share: f32, ended, at: i64| {
+            let process = Process {
+                number: 1,
+                start: at - 3_600_000,
+                up_at: at - 3_600_000,
+                cycles_at: i64::MAX,
+                donor: 0,
+                cursor: Cursor::default(),
+                clock: 0.0,
+                share,
+                over_slots: 0,
+                was_high: false,
+                breached_at: (share > 1.0).then_some(at),
+            };
+            let wall = |at: i64| Timestamp::from_millisecond(1_767_225_600_000 + at).expect("a time");
+            past.push(process.life(&dyno, ended, wall, at), &rules);
+            proof::breached(&past.lives(), &[], of, *above)
+        };
+        let hour = |hour: i64| hour * 3_600_000;
+        assert_eq!((1..=2).map(|at| push(1.01, Ended::Restart, hour(at))).last(), Some(2));
+        assert_eq!((3..=200).map(|at| push(0.99, Ended::Restart, hour(at))).last(), Some(2));
+        // Lives that end without a breach count against it.
+        assert_eq!((201..=202).map(|at| push(0.5, Ended::Cycle, hour(at))).last(), Some(1));
     }
 }

@@ -6,18 +6,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::calendar::{self, QuietHours, Shut, Window};
-use crate::days::history::{AppHistory, Release, Steps};
-use crate::days::life::{Ended, Life};
+use crate::days::history::{AppHistory, Release};
+use crate::days::life::{Ended, Life, is_other_quota};
 use crate::days::report;
 use crate::days::seen::Seen;
-use crate::days::step::MarkKind;
 use crate::days::verdict::Verdict;
-use crate::days::{growth, history, quiet, step};
+use crate::days::{quiet, step};
 use crate::ident::{DynoName, DynoRef, ProcessType};
 use crate::limits;
 use crate::policy::AppPlan;
 use crate::time::{later, since};
+use crate::what_if::boots;
 use crate::what_if::donor::{Donor, Worth};
+use crate::what_if::pace;
 use crate::what_if::slots::{self, SLOTS_PER_HOUR, SLOTS_PER_MINUTE, Track};
 
 /// The lines of one app, while they are read.
@@ -106,10 +107,6 @@ const AWAY_SLOTS: i64 = SLOTS_PER_HOUR / 4;
 /// Requests to a life, on average, from which on memory is read by them.
 const REQUESTS_LEAST: u64 = 200;
 
-/// The boots that are believed.
-const BOOT_MS_MIN: i64 = 1000;
-const BOOT_MS_MAX: i64 = 180_000;
-
 // === impl AppLog ===
 
 impl AppLog {
@@ -175,11 +172,12 @@ impl AppLog {
         self.history.dropped()
     }
 
-    /// Cuts the log into lives.
-    pub(super) fn into_app(self) -> App {
+    /// Cuts the log into lives; none if there is no `room` for them, in hours of dynos.
+    pub(super) fn into_app(self, room: &mut usize) -> Option<App> {
         let zone = report::zone_of(&self.plan);
         let types: Vec<ProcessType> = self.tracks.keys().cloned().collect();
-        let cut: Vec<Cut> = types.iter().map(|process_type| self.cut(process_type)).collect();
+        let cut: Vec<Cut> =
+            types.iter().map(|process_type| self.cut(process_type, room)).collect::<Option<_>>()?;
         let segments = segments(cut.iter().flat_map(|cut| &cut.stays));
         let formations = types.into_iter().zip(cut).map(|(process_type, cut)| Formation {
             rates: self.rates(&process_type, &cut, &segments),
@@ -192,33 +190,40 @@ impl AppLog {
         let quiet = report::quiet_hours(&self.history, &zone);
         let windows = &self.plan.policy.window;
         let open = segments.iter().map(|segment| open(windows, quiet.as_ref(), segment));
-        App {
+        Some(App {
             formations: formations.collect(),
             releases: self.history.releases(),
             open: open.collect(),
             quiet,
             verdicts: report::verdicts(&self.history),
-            boot_ms: boot_ms(&self.history),
+            boot_ms: boots::usual_ms(&self.history),
             segments,
             has_samples: self.has_samples,
             requests: self.requests,
             plan: self.plan,
-        }
+        })
     }
 
-    fn cut(&self, process_type: &ProcessType) -> Cut {
+    fn cut(&self, process_type: &ProcessType, room: &mut usize) -> Option<Cut> {
         let mut lives = report::lives_of(&self.history, process_type);
-        let by_requests = self.requests >= REQUESTS_LEAST * lives.len() as u64 && self.requests > 0;
         lives.sort_by(|left, right| left.dyno.cmp(&right.dyno).then(left.start.cmp(&right.start)));
-        let mut cut = Cut { donors: Vec::new(), stays: Vec::new(), lives: 0, by_requests };
         let empty = Track::default();
+        let tracks = self.tracks.get(process_type);
+        let track = |life: &Life| tracks.and_then(|tracks| tracks.get(&life.dyno.index())).unwrap_or(&empty);
         for life in &mut lives {
-            let track = self.tracks.get(process_type).and_then(|tracks| tracks.get(&life.dyno.index()));
-            let track = track.unwrap_or(&empty);
             // A life without readings has no end by silence, and a wrong clock may be years off.
             let (from, until) = (slots::slot_of(life.start), slots::slot_of(life.end));
-            life.end = life.end.min(slots::start_of(track.heard_until(from, until) + 1)).max(life.start);
-            let donor = Donor::new(life, track, by_requests, self.has_samples);
+            let end = slots::start_of(track(life).heard_until(from, until) + 1);
+            life.end = life.end.min(end).max(life.start);
+            let hours = (slots::slot_of(life.end) - from) / SLOTS_PER_HOUR + 1;
+            *room = room.checked_sub(usize::try_from(hours).ok()?)?;
+        }
+        let by_requests = self.requests >= REQUESTS_LEAST * lives.len() as u64
+            && self.requests > 0
+            && pace::follows_requests(lives.iter().map(|life| (life, track(life))));
+        let mut cut = Cut { donors: Vec::new(), stays: Vec::new(), lives: 0, by_requests };
+        for life in &lives {
+            let donor = Donor::new(life, track(life), by_requests, self.has_samples);
             cut.lives += usize::from(life.ended != Ended::Open || donor.worth != Worth::None);
             cut.donors.push(donor);
         }
@@ -226,7 +231,7 @@ impl AppLog {
             let before = place.checked_sub(1).map(|before| &lives[before]);
             cut.live(place, life, before.filter(|before| before.dyno == life.dyno));
         }
-        cut
+        Some(cut)
     }
 
     /// Requests to each dyno: those of all, by the number of dynos. The router chooses at random, so another
@@ -323,11 +328,6 @@ impl Segment {
     }
 }
 
-/// Whether the dyno has another size, and the quota is not only rounded otherwise.
-fn is_other_quota(left: u32, right: u32) -> bool {
-    left > 0 && right > 0 && left.abs_diff(right) > left.min(right) / 10
-}
-
 /// The spans in which any dyno was there.
 fn segments<'c>(stays: impl Iterator<Item = &'c Stay>) -> Vec<Segment> {
     let mut spans: Vec<Segment> = stays.map(|stay| Segment { from: stay.from, until: stay.until }).collect();
@@ -364,37 +364,4 @@ fn open(windows: &[Window], quiet: Option<&QuietHours>, segment: &Segment) -> Ve
     };
     let (policy, quiet) = (minutes(windows), minutes(&[Window::Quiet]));
     policy.into_iter().zip(quiet).map(|(policy, quiet)| Open { policy, quiet }).collect()
-}
-
-/// How long dynos are out when they are restarted, as a rule.
-fn boot_ms(history: &AppHistory) -> i64 {
-    let mut boots: Vec<f64> = Vec::new();
-    for process_type in history.process_types() {
-        for (_, steps) in history.dynos_of(process_type) {
-            boots.extend(boots_of(steps));
-        }
-    }
-    let assumed = crate::replay::world::ASSUMED_BOOT.as_millis() as f64;
-    let boot = growth::median(&mut boots).unwrap_or(assumed);
-    (boot as i64).clamp(BOOT_MS_MIN, BOOT_MS_MAX)
-}
-
-fn boots_of(steps: &Steps) -> Vec<f64> {
-    let (mut began, mut boots): (Option<Timestamp>, Vec<f64>) = (None, Vec::new());
-    for (index, step) in steps {
-        for mark in step.marks() {
-            let at = history::mark_time(*index, mark.second);
-            match mark.kind {
-                MarkKind::Cycling | MarkKind::Restarting | MarkKind::Killed | MarkKind::Starting => {
-                    began.get_or_insert(at);
-                }
-                MarkKind::Up => {
-                    let boot = began.take().map(|began| since(began, at).as_millis() as f64);
-                    boots.extend(boot.filter(|boot| *boot <= BOOT_MS_MAX as f64));
-                }
-                _ => {}
-            }
-        }
-    }
-    boots
 }

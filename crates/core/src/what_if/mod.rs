@@ -1,8 +1,10 @@
 //! What if: which policy would have done best on an archive.
 //!
 //! - `slots` holds a dyno's memory and requests in slots of 20 seconds.
-//! - `log` cuts an app's log into lives, by the rules of `days`, and notes what no policy changes.
-//! - `donor` reads the memory of a life past its end, `sample` chooses whose life a new process has.
+//! - `log` cuts an app's log into lives, by the rules of `days`, and notes what no policy changes; `boots` knows
+//!   how long a restarted dyno is out.
+//! - `pace` finds whether memory grows with requests or with time. By that, `donor` reads the memory of a life,
+//!   also past its end, and `sample` chooses whose life a new process has.
 //! - `policies` lists the policies, `play` plays one of them with the daemon's own engine, and `dyno` is what
 //!   the engine restarts.
 //! - `compare` ranks them and chooses one.
@@ -10,10 +12,12 @@
 //! It is an estimate: a process that was restarted at another time is taken to live like one of the log's
 //! that started at about the same hour.
 
+mod boots;
 pub mod compare;
 mod donor;
 mod dyno;
 mod log;
+mod pace;
 mod play;
 pub mod policies;
 mod sample;
@@ -36,8 +40,10 @@ pub struct WhatIf<'s> {
     apps: Vec<AppLog>,
     plan_for: Box<dyn Fn(&AppName) -> AppPlan + 's>,
     roster: Roster,
-    /// Hours of dynos that may still be held.
+    /// Hours of dynos with lines that may still be held.
     room: usize,
+    /// Hours of lives that may be cut, which also have the silences between lines.
+    room_for_lives: usize,
     has_no_room: bool,
     zone_unknown: bool,
 }
@@ -74,6 +80,7 @@ impl<'s> WhatIf<'s> {
             plan_for: Box::new(plan_for),
             roster,
             room: limits::WHAT_IF_DYNO_HOURS_MAX,
+            room_for_lives: limits::WHAT_IF_DYNO_HOURS_MAX,
             has_no_room: false,
             zone_unknown: false,
         }
@@ -118,12 +125,13 @@ impl<'s> WhatIf<'s> {
         if self.has_no_room {
             return Err(Refusal::TooLarge);
         }
+        let mut room = self.room_for_lives;
         let mut basis = Basis { zone_unknown: self.zone_unknown, ..Basis::default() };
         let mut least = Missing { hours: HOURS_LEAST as u64, lives: LIVES_LEAST };
         let mut apps: Vec<App> = Vec::new();
         for (place, log) in self.apps.into_iter().enumerate() {
             let (hours, dropped, name) = (log.hours(), log.dropped(), self.roster.app(place));
-            let app = log.into_app();
+            let app = log.into_app(&mut room).ok_or(Refusal::TooLarge)?;
             let lives: usize = app.formations.iter().map(|formation| formation.lives).sum();
             let missing = Missing::of(hours, lives);
             if missing != Missing::default() {

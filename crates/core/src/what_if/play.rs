@@ -330,7 +330,7 @@ impl Play<'_> {
         let dyno = &self.dynos[place];
         if let Some(process) = &dyno.process {
             let life = process.life(dyno, ended, |at| self.wall(at), at);
-            self.pasts[dyno.formation].push(life);
+            self.pasts[dyno.formation].push(life, &self.plan.rules);
         }
     }
 }

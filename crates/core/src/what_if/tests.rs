@@ -72,7 +72,7 @@ fn check(compared: &Comparison) {
                 "{row:?}"
             );
         }
-        assert!(row.requests_hit_per_100k.high <= 200_000.0, "{row:?}");
+        assert!(row.requests_hit_per_100k.high <= 100_000.0, "{row:?}");
     }
 }
 
@@ -144,4 +144,17 @@ fn more_hours_than_can_be_held_are_refused() {
     log.what_if.room = 100;
     (0..101).for_each(|hour| log.sample("web.1", 0.5, 512.0, hour * 3600));
     assert_eq!(log.what_if.compare(&mut |_, _| ()), Err(Refusal::TooLarge));
+}
+
+/// A line a day makes a life of all the hours in between.
+#[test]
+fn lives_with_more_hours_than_can_be_held_are_refused() {
+    let refusal = |room_for_lives| {
+        let mut log = Log::new();
+        log.what_if.room_for_lives = room_for_lives;
+        (0..10).for_each(|day| log.say("web.1", "Error R14 (Memory quota exceeded)", day * 86_400));
+        log.what_if.compare(&mut |_, _| ()).expect_err("one life is too few")
+    };
+    assert_eq!(refusal(100), Refusal::TooLarge);
+    assert!(matches!(refusal(300), Refusal::TooLittle(_)));
 }

@@ -96,18 +96,21 @@ impl AppCounts {
         let path = &path[..path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
         let place = self.templates.place(path, is_known);
         let number = self.number(place, Method::of(request.method.unwrap_or_default()));
+        let has_room = self.dynos.len() < limits::EVIDENCE_DYNOS_MAX;
+        let counts = match self.dynos.get_mut(dyno) {
+            Some(counts) => counts,
+            None if has_room => {
+                self.dynos.entry(dyno.clone()).or_insert_with(|| Box::new([0; limits::ENDPOINTS_MAX]))
+            }
+            None => {
+                self.dropped += 1;
+                return;
+            }
+        };
         if window < present {
             return self.add_late(window, dyno, number);
         }
-        if let Some(counts) = self.dynos.get_mut(dyno) {
-            counts[usize::from(number)] = counts[usize::from(number)].saturating_add(1);
-        } else if self.dynos.len() < limits::EVIDENCE_DYNOS_MAX {
-            let mut counts = Box::new([0; limits::ENDPOINTS_MAX]);
-            counts[usize::from(number)] = 1;
-            self.dynos.insert(dyno.clone(), counts);
-        } else {
-            self.dropped += 1;
-        }
+        counts[usize::from(number)] = counts[usize::from(number)].saturating_add(1);
     }
 
     /// What was passed on since the last time.
@@ -151,7 +154,9 @@ impl AppCounts {
     pub fn close_all(&mut self) {
         self.close_late();
         self.done.extend(self.present());
-        self.dynos.clear();
+        // Growth is measured from one window to the next, so a dyno with requests keeps its place.
+        self.dynos.retain(|_, counts| counts.iter().any(|count| *count > 0));
+        self.dynos.values_mut().for_each(|counts| counts.fill(0));
     }
 
     pub fn dropped(&self) -> u64 {
@@ -236,6 +241,7 @@ mod tests {
 
     use super::{AppCounts, WindowCounts};
     use crate::days::evidence::ledger::Ledger;
+    use crate::days::evidence::pack::{pack, unpack};
     use crate::detect::request::Request;
     use crate::ident::{DynoName, DynoRef};
     use crate::limits;
@@ -341,9 +347,47 @@ mod tests {
             (counts.dropped(), counts.present().map(|present| present.dynos.len())),
             (5, Some(max as usize))
         );
-        // The next half hour has room again.
-        counts.add(&web(max + 5), &request("/"), at(1800));
-        assert_eq!(counts.present().map(|present| present.dynos.len()), Some(1));
+        // A dyno without requests makes room.
+        counts.add(&web(1), &request("/"), at(1800));
+        counts.add(&web(max + 5), &request("/"), at(1801));
+        assert_eq!((counts.dropped(), counts.present().map(|present| present.dynos.len())), (6, Some(1)));
+        counts.add(&web(max + 5), &request("/"), at(3600));
+        assert_eq!((counts.dropped(), counts.present().map(|present| present.dynos.len())), (6, Some(1)));
+    }
+
+    /// Growth rests on pairs of windows, so a hundred other dynos in each would say nothing.
+    #[test]
+    fn the_same_dynos_are_counted_in_each_half_hour() {
+        let mut counts = AppCounts::default();
+        let max = i64::try_from(limits::EVIDENCE_DYNOS_MAX).expect("a small number");
+        for window in 0..6 {
+            for place in 0..3 * max {
+                // Each half hour begins with another dyno.
+                let index = (place + window * max / 2) % (3 * max) + 1;
+                counts.add(&web(index as u32), &request("/"), at(window * 1800 + place));
+            }
+        }
+        counts.close_all();
+        let windows = counts.take_done();
+        assert_eq!(windows.len(), 6);
+        let dynos = |counts: &WindowCounts| -> Vec<DynoName> {
+            counts.dynos.iter().map(|(dyno, _)| dyno.clone()).collect()
+        };
+        assert!(windows.iter().all(|window| dynos(window) == dynos(&windows[0])));
+    }
+
+    /// A record with more dynos than may be read back would be lost as a whole.
+    #[test]
+    fn late_lines_of_many_dynos_can_be_read_back() {
+        let mut counts = AppCounts::default();
+        counts.add(&web(1), &request("/"), at(1800));
+        let max = u32::try_from(limits::EVIDENCE_DYNOS_MAX).expect("a small number");
+        (1..=3 * max).for_each(|index| counts.add(&web(index), &request("/"), at(1799)));
+        counts.close_all();
+        for window in counts.take_done() {
+            assert_eq!(unpack(window.window, &pack(&window)), Ok(window));
+        }
+        assert_eq!(counts.dropped(), u64::from(2 * max));
     }
 
     #[test]

@@ -72,16 +72,20 @@ impl Sums {
     /// The coefficients that explain the last column best. Those of the columns for which `is_free` is false
     /// are not negative. None if there are too few rows, or the numbers are too large.
     pub fn solve(&self, is_free: impl Fn(usize) -> bool) -> Option<Fit> {
-        self.solve_without(None, is_free)
+        self.solve_without(|_| false, is_free)
     }
 
-    /// The same, without one of the columns.
-    pub fn solve_without(&self, left_out: Option<usize>, is_free: impl Fn(usize) -> bool) -> Option<Fit> {
+    /// The same, without the columns for which `is_out` is true.
+    pub fn solve_without(
+        &self,
+        is_out: impl Fn(usize) -> bool,
+        is_free: impl Fn(usize) -> bool,
+    ) -> Option<Fit> {
         let columns = self.columns - 1;
         let scales: Vec<f64> = (0..columns).map(|column| self.product(column, column).sqrt()).collect();
         let is_usable = |column: &usize| scales[*column].is_finite() && scales[*column] > 0.0;
         let usable: Vec<usize> =
-            (0..columns).filter(|column| is_usable(column) && left_out != Some(*column)).collect();
+            (0..columns).filter(|column| is_usable(column) && !is_out(*column)).collect();
         let near = self.descend(&usable, &scales, &is_free);
         let takes_part = |place: &usize| is_free(usable[*place]) || near[*place] > 0.0;
         let mut members: Vec<usize> =

@@ -31,6 +31,37 @@ pub struct Suspect {
     pub kilobytes: u64,
 }
 
+/// Why no endpoint is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSuspect {
+    #[error("requests are not counted by endpoint: drain.statistics or drain.evidence is off")]
+    SwitchedOff,
+    /// Of lines with both memory and requests.
+    #[error("{0} h more of memory readings and router lines are needed")]
+    Hours(u64),
+    #[error(
+        "the log has no memory readings below the quota; \
+         `heroku labs:enable log-runtime-metrics` adds them"
+    )]
+    NoReadings,
+    #[error("too few requests to tell endpoints apart")]
+    FewRequests,
+    #[error("memory does not grow")]
+    NoGrowth,
+    #[error("memory grows with time, not with requests; look at jobs, timers and caches")]
+    WithTime,
+    #[error("memory grows with requests, but no endpoint stands out")]
+    WithRequests,
+    #[error("no endpoint stands out")]
+    NoneStandsOut,
+}
+
+impl NoSuspect {
+    fn hours(missing: f64) -> Self {
+        Self::Hours(missing.ceil().max(1.0) as u64)
+    }
+}
+
 /// Endpoints of the fit, at most.
 const ENDPOINTS: usize = 63;
 
@@ -83,10 +114,16 @@ struct Part {
     megabytes: f64,
 }
 
-/// The suspects of a process type, the surest first; none before there are enough hours of lines.
-pub fn suspects(history: &AppHistory, lives: &[Life], hours: f64) -> Vec<Suspect> {
-    if hours < limits::SUSPECTS_HOURS_MIN || history.ledger().is_empty() {
-        return Vec::new();
+/// The suspects of a process type, the surest first.
+///
+/// # Errors
+/// No endpoint is named.
+pub fn suspects(history: &AppHistory, lives: &[Life], hours: f64) -> Result<Vec<Suspect>, NoSuspect> {
+    if hours < limits::SUSPECTS_HOURS_MIN {
+        return Err(NoSuspect::hours(limits::SUSPECTS_HOURS_MIN - hours));
+    }
+    if lives.iter().all(|life| life.last_reading.is_none()) {
+        return Err(NoSuspect::NoReadings);
     }
     let of_life = |life: &Life| {
         let steps = history.dyno(&life.dyno).map(|steps| growth_rows::rows(life, steps, history.ledger()));
@@ -95,8 +132,9 @@ pub fn suspects(history: &AppHistory, lives: &[Life], hours: f64) -> Vec<Suspect
     let rows: Vec<GrowthRow> = lives.iter().flat_map(of_life).collect();
     let windows: BTreeSet<i64> = rows.iter().flat_map(|row| [row.window, row.window + 1]).collect();
     // The boot of a life, and the window that a life ends in, have no row.
-    if (windows.len() as f64) < (limits::SUSPECTS_HOURS_MIN - HOURS_WITHOUT_ROWS) * WINDOWS_PER_HOUR {
-        return Vec::new();
+    let missing = limits::SUSPECTS_HOURS_MIN - HOURS_WITHOUT_ROWS - windows.len() as f64 / WINDOWS_PER_HOUR;
+    if missing > 0.0 {
+        return Err(NoSuspect::hours(missing));
     }
     judge(&rows, history.ledger())
 }
@@ -104,16 +142,19 @@ pub fn suspects(history: &AppHistory, lives: &[Life], hours: f64) -> Vec<Suspect
 /// Hours of a dozen that may be without rows: those around the boot.
 const HOURS_WITHOUT_ROWS: f64 = 2.0;
 
-fn judge(rows: &[GrowthRow], ledger: &Ledger) -> Vec<Suspect> {
+fn judge(rows: &[GrowthRow], ledger: &Ledger) -> Result<Vec<Suspect>, NoSuspect> {
     if rows.len() < ROWS_LEAST {
-        return Vec::new();
+        return Err(NoSuspect::hours((ROWS_LEAST - rows.len()) as f64 / WINDOWS_PER_HOUR));
     }
     let totals: Vec<f64> = rows.iter().map(|row| row.requests.iter().map(|(_, count)| count).sum()).collect();
     let columns = together(columns(rows), &totals);
+    if columns.is_empty() {
+        return Err(NoSuspect::FewRequests);
+    }
     let sums = sums(rows, &columns, &totals);
     // Only age and warming up may also shrink.
     let is_free = |column| column >= columns.len() + 2;
-    let Some(fit) = sums.solve(is_free) else { return Vec::new() };
+    let Some(fit) = sums.solve(is_free) else { return Err(NoSuspect::NoneStandsOut) };
     let grown: f64 = rows.iter().map(|row| row.growth).sum();
     let explained: f64 =
         columns.iter().zip(&fit.coefficients).map(|(column, value)| value * column.requests).sum();
@@ -132,12 +173,40 @@ fn judge(rows: &[GrowthRow], ledger: &Ledger) -> Vec<Suspect> {
     parts.sort_by(|left, right| right.errors.total_cmp(&left.errors));
     parts.truncate(TRIED);
     for part in &mut parts {
-        let Some(without) = sums.solve_without(Some(part.column), is_free) else { return Vec::new() };
+        let Some(without) = sums.solve_without(|column| column == part.column, is_free) else {
+            return Err(NoSuspect::NoneStandsOut);
+        };
         part.errors = part.errors.min(worth(&fit, &without));
     }
     parts.sort_by(|left, right| right.errors.total_cmp(&left.errors));
-    named(&parts, &columns, ledger)
+    let suspects = named(&parts, &columns, ledger);
+    if !suspects.is_empty() {
+        return Ok(suspects);
+    }
+    if grown <= 0.0 {
+        return Err(NoSuspect::NoGrowth);
+    }
+    // The columns of requests come before that of time.
+    let time = columns.len() + 2;
+    let mut amounts: Vec<f64> = columns.iter().map(|column| column.requests).collect();
+    amounts.extend([0.0, totals.iter().sum(), rows.iter().map(|row| row.hours).sum()]);
+    let carry = |columns: std::ops::Range<usize>| {
+        let explained: f64 = columns.clone().map(|column| fit.coefficients[column] * amounts[column]).sum();
+        let without = || sums.solve_without(|column| columns.contains(&column), is_free);
+        explained >= CARRIED_LEAST * grown
+            && without().is_some_and(|without| worth(&fit, &without) >= STRONG_ERRORS)
+    };
+    Err(if carry(time..time + 1) {
+        NoSuspect::WithTime
+    } else if carry(0..time) {
+        NoSuspect::WithRequests
+    } else {
+        NoSuspect::NoneStandsOut
+    })
 }
+
+/// The part of the growth that time, or requests, must explain to be named as what it grows with.
+const CARRIED_LEAST: f64 = 0.5;
 
 /// How much worse the growth is explained without a column, in standard errors. It is little where others can
 /// take its place, above all the requests together.
@@ -288,7 +357,7 @@ fn sums(rows: &[GrowthRow], columns: &[Column], totals: &[f64]) -> Sums {
 
 #[cfg(test)]
 mod tests {
-    use super::{Suspect, capitalised, judge, sentence};
+    use super::{NoSuspect, Suspect, capitalised, judge, sentence};
     use crate::days::evidence::counts::{Endpoint, WindowCounts};
     use crate::days::evidence::growth_rows::GrowthRow;
     use crate::days::evidence::ledger::Ledger;
@@ -334,7 +403,7 @@ mod tests {
     #[test]
     fn the_endpoint_that_leaks_is_named() {
         let ledger = ledger(&["/orders/:id/import", "/cart"]);
-        let suspects = judge(&rows(wandering, |counts| counts[0] * 0.1), &ledger);
+        let suspects = judge(&rows(wandering, |counts| counts[0] * 0.1), &ledger).expect("suspects");
         assert_eq!(told(&suspects), [("/orders/:id/import", "strong")]);
         assert!((80..=120).contains(&suspects[0].kilobytes) && suspects[0].share > 0.8, "{suspects:?}");
         let sentence = sentence(&suspects).expect("a sentence");
@@ -347,7 +416,7 @@ mod tests {
         let ledger = ledger(&["/import", "/import/done", "/cart"]);
         let both =
             |noise: f64, other: f64| vec![50.0 + 40.0 * noise, 50.0 + 40.0 * noise, 500.0 + 300.0 * other];
-        let suspects = judge(&rows(both, |counts| counts[0] * 0.1), &ledger);
+        let suspects = judge(&rows(both, |counts| counts[0] * 0.1), &ledger).expect("suspects");
         assert_eq!(told(&suspects), [("/import", "strong"), ("/import/done", "strong")]);
         let sentence = sentence(&suspects).expect("a sentence");
         assert!(
@@ -357,12 +426,22 @@ mod tests {
     }
 
     #[test]
-    fn growth_without_requests_and_too_few_rows_name_none() {
+    fn why_none_is_named_is_told() {
         let ledger = ledger(&["/orders/:id/import", "/cart"]);
-        assert!(judge(&rows(wandering, |_| 5.0), &ledger).is_empty());
-        assert!(judge(&rows(wandering, |_| 0.0), &ledger).is_empty());
-        assert!(judge(&rows(wandering, |counts| counts[0] * 0.1)[..10], &ledger).is_empty());
-        assert!(judge(&[], &ledger).is_empty());
+        let leak = |counts: &[f64]| counts[0] * 0.1;
+        let why = |rows: &[GrowthRow]| judge(rows, &ledger).expect_err("none is named");
+        assert_eq!(why(&rows(wandering, |_| 5.0)), NoSuspect::WithTime);
+        assert_eq!(why(&rows(wandering, |counts| (counts[0] + counts[1]) * 0.05)), NoSuspect::WithRequests);
+        assert_eq!(why(&rows(wandering, |_| -5.0)), NoSuspect::NoGrowth);
+        assert_eq!(why(&rows(wandering, |_| 0.1)), NoSuspect::NoneStandsOut);
+        assert_eq!(why(&rows(|_, _| Vec::new(), |_| 5.0)), NoSuspect::FewRequests);
+        assert_eq!(why(&rows(|noise, _| vec![0.2 + noise * 0.1], |_| 5.0)), NoSuspect::FewRequests);
+        assert_eq!(why(&rows(wandering, leak)[..10]), NoSuspect::Hours(5));
+        assert_eq!(why(&[]), NoSuspect::Hours(10));
         assert_eq!(sentence(&[]), None);
+        assert_eq!(
+            NoSuspect::Hours(11).to_string(),
+            "11 h more of memory readings and router lines are needed"
+        );
     }
 }

@@ -88,9 +88,13 @@ pub(super) fn unpaired(text: &[u8]) -> Option<&[u8]> {
 fn tag_len(text: &[u8]) -> usize {
     let [b'<', rest @ ..] = text else { return 0 };
     let name = rest.strip_prefix(b"/").unwrap_or(rest);
-    match memchr::memchr(b'>', text) {
-        // `<134>` is a priority.
-        Some(end) if name.first().is_some_and(u8::is_ascii_alphabetic) => end + 1,
+    // `<134>` is a priority.
+    if !name.first().is_some_and(u8::is_ascii_alphabetic) {
+        return 0;
+    }
+    // A tag ends before the next one begins; without that, a line of many `<` is read as often.
+    match memchr::memchr2(b'<', b'>', rest) {
+        Some(end) if rest[end] == b'>' => end + 2,
         _ => 0,
     }
 }
@@ -121,6 +125,7 @@ mod tests {
             ("x  \\", "x"),
             ("<134>1 x", "<134>1 x"),
             ("x <y", "x <y"),
+            ("x <y <b> z", "x <y z"),
             ("heroku[web.1]: x (y)", "heroku[web.1]: x (y)"),
             ("<br><br>", ""),
             ("", ""),
@@ -158,5 +163,7 @@ mod tests {
         ] {
             assert_eq!(line_break(text.as_bytes()), expect, "{text}");
         }
+        // Read from each `<` to the end, this would take minutes.
+        assert_eq!(line_break("<a".repeat(1 << 19).as_bytes()), None);
     }
 }
