@@ -212,7 +212,7 @@ fn slow_dyno(value: &Json, repeated: Repeated) -> Option<Slow> {
         && nanos(&created_at).is_some()
         && nanos(&updated_at).is_some();
     let state = text("state")?;
-    is_right.then_some(Slow { name, process_type, id, created_at, updated_at, state, release })
+    is_right.then_some(Slow { name, process_type, id, created_at, updated_at, state, release, is_one_off })
 }
 
 fn slow_dynos(value: &Json) -> Option<Vec<Slow>> {
