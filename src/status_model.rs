@@ -13,6 +13,7 @@ use crate::notify::NotifierFigures;
 use crate::traffic::TrafficBook;
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
 use crate::ui::recent_decisions::RecentDecisions;
+use crate::ui::restarts_off::RestartsOff;
 use crate::ui::series::History;
 use dynowarden_core::detect::sign::Sign;
 use dynowarden_core::engine::status::{AppStatus, DynoStatus, Stage};
@@ -41,6 +42,7 @@ struct Kept {
     history: History,
     notifiers: Vec<NotifierFigures>,
     recent_decisions: RecentDecisions,
+    restarts_off: RestartsOff,
 }
 
 impl StatusModel {
@@ -49,7 +51,8 @@ impl StatusModel {
         let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
         let drains = vec![Default::default(); apps.len()];
         let (history, recent_decisions) = (History::new(apps.len()), RecentDecisions::default());
-        let kept = Kept { drains, history, notifiers: Vec::new(), recent_decisions };
+        let (notifiers, restarts_off) = (Vec::new(), RestartsOff::default());
+        let kept = Kept { drains, history, notifiers, recent_decisions, restarts_off };
         Self { apps, kept: Mutex::new(kept), traffic }
     }
 
@@ -85,6 +88,7 @@ impl StatusModel {
         match record {
             Record::MemoryAfterRestart(reading) => kept.recent_decisions.memory_after_restart(reading),
             Record::Decision(decision) => {
+                kept.restarts_off.decision(decision);
                 if let Some(name) = self.name(decision.app) {
                     kept.recent_decisions.add(decision, name);
                 }
@@ -95,8 +99,11 @@ impl StatusModel {
                 }
                 kept.recent_decisions.add_outcome(outcome);
             }
-            Record::Notice(Notice { scope: Scope::App(app), what: NoticeKind::Health(alert), .. }) => {
-                if let Some((drain, _)) = kept.drains.get_mut(app.0 as usize) {
+            Record::Notice(notice) => {
+                kept.restarts_off.notice(notice);
+                if let Notice { scope: Scope::App(app), what: NoticeKind::Health(alert), .. } = notice
+                    && let Some((drain, _)) = kept.drains.get_mut(app.0 as usize)
+                {
                     match alert {
                         HealthAlert::DrainLoops { .. }
                         | HealthAlert::DrainMissing
@@ -108,7 +115,6 @@ impl StatusModel {
                     }
                 }
             }
-            Record::Notice(_) => {}
         }
     }
 
@@ -153,6 +159,7 @@ impl StatusModel {
                 last_batch_ago: last_batch.map(|at| now.mono.saturating_sub(at.mono)),
                 ..drain.clone()
             },
+            restarts_off: kept.restarts_off.text(app, now.wall),
             dynos: dynos.collect(),
         })
     }

@@ -57,6 +57,10 @@ impl Heroku {
         }
         let answered = self.features(app).await;
         *tokens = answered.tokens_remaining.or(*tokens);
+        if let Err(ApiError::Unreachable { .. }) = answered.value {
+            // The other answers show whether the API is away. This one is asked for again with them.
+            return Ok(before.unwrap_or_default());
+        }
         let features = conclusive(answered.value)?;
         let fresh = features.map(|all| all.iter().any(|one| one.name == "preboot" && one.enabled));
         let value = fresh.or(before);

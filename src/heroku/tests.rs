@@ -261,6 +261,32 @@ async fn the_formation_and_the_features_are_asked_now_and_then() {
 }
 
 #[tokio::test]
+async fn features_without_an_answer_count_as_off() {
+    let list = say("200 OK", "", &json!([dyno_json("web.1"), dyno_json("web.2")]).to_string());
+    let one = say("200 OK", "", &dyno_json("web.2").to_string());
+    let down = say("503 Service Unavailable", "", "<html>");
+    let peer = Peer::listen([
+        list.clone(),
+        of_two(),
+        down.clone(),
+        one.clone(),
+        // They are asked for again with the next inspection.
+        list.clone(),
+        features(true),
+        one,
+        // If the API itself is away, the others have no answer either.
+        down,
+    ])
+    .await;
+    let (app, dyno, listed) = names();
+    let heroku = client(&peer.address, LONG);
+    let look = || async { heroku.inspect(&app, &listed, Some(&dyno)).await.value };
+    assert!(!look().await.expect("a view").preboot);
+    assert!(look().await.expect("a view").preboot);
+    assert!(matches!(look().await, Err(ApiError::Unreachable { .. })));
+}
+
+#[tokio::test]
 async fn every_answer_to_a_delete_has_one_meaning() {
     let own = |status: &str, id: &str| say(status, "", &json!({"id": id, "message": "So."}).to_string());
     for (said, expect) in [

@@ -107,10 +107,11 @@ impl Families {
     /// The series that belong to no app.
     pub(super) fn begin_common(&self) {
         for call in API_CALLS {
-            for outcome in API_ERRORS.iter().chain(&["ok"]) {
+            for outcome in API_ERRORS.iter().chain(&["not_found", "ok"]) {
                 begin(&self.api_requests, &ApiLabels { call, outcome });
             }
         }
+        begin(&self.api_requests, &ApiLabels { call: "delete_dyno", outcome: "lost" });
         for reason in REFUSALS {
             begin(&self.refusals, &RefusalLabels { reason });
         }

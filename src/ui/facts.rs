@@ -33,6 +33,8 @@ pub struct AppFacts {
     pub dry_run: bool,
     pub paused: Option<PauseFacts>,
     pub drain: DrainFacts,
+    /// Why none of its dynos can be restarted at present, in words.
+    pub restarts_off: Option<String>,
     /// Its dynos, in the order of their names.
     pub dynos: Vec<DynoFacts>,
 }

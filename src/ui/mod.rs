@@ -4,6 +4,7 @@
 //! facts              the data of all pages
 //! series             memory and restarts of each dyno, for the charts
 //! recent_decisions   the last decisions with their outcomes
+//! restarts_off       why nothing of an app is restarted
 //! overview           `/`
 //! dynos              the table of dynos, and its pages for a large app
 //! dyno               the pages of one app and of one dyno
@@ -34,5 +35,6 @@ pub mod overview;
 pub mod parts;
 pub mod plot;
 pub mod recent_decisions;
+pub mod restarts_off;
 pub mod series;
 mod words;

@@ -123,8 +123,9 @@ impl AppParts {
 /// The apps that are shown with their dynos: all, or if there are many, those that need attention.
 fn shown(facts: &Facts) -> Vec<usize> {
     let many = facts.apps.len() > limits::APPS_SHOWN_MAX;
-    let needs_attention =
-        |app: &AppFacts| app.paused.is_some() || app.dynos.iter().any(|dyno| !dyno.is_calm());
+    let needs_attention = |app: &AppFacts| {
+        app.paused.is_some() || app.restarts_off.is_some() || app.dynos.iter().any(|dyno| !dyno.is_calm())
+    };
     (0..facts.apps.len())
         .filter(|place| !many || needs_attention(&facts.apps[*place]))
         .take(limits::APPS_SHOWN_MAX)
@@ -191,6 +192,10 @@ fn worst(facts: &Facts) -> (Tone, String) {
     if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
         return (Tone::Bad, format!("The drain of {} has a problem", app.name));
     }
+    let off = facts.apps.iter().find_map(|app| Some((&app.name, app.restarts_off.as_ref()?)));
+    if let Some((app, why)) = off {
+        return (Tone::Bad, format!("{app}: {why}"));
+    }
     if let Some(warn) = &facts.warn {
         return (Tone::Warn, format!("Working, but {warn}"));
     }
@@ -221,6 +226,9 @@ fn attention(facts: &Facts) -> Part {
     for app in &facts.apps {
         if let Some(trouble) = &app.drain.trouble {
             rows.push(attention_row(&app.name, None, (Tone::Bad, "Drain"), trouble));
+        }
+        if let Some(why) = &app.restarts_off {
+            rows.push(attention_row(&app.name, None, (Tone::Bad, "Restarts off"), why));
         }
         if let Some(pause) = &app.paused {
             let text = words::pause(pause, now);

@@ -57,7 +57,16 @@ impl RecentDecisions {
     /// Adds the outcome of a restart.
     pub fn add_outcome(&mut self, outcome: &Outcome) {
         if let Some(view) = self.of(outcome.attempt_id) {
-            view.outcome = Some(OutcomeView::new(outcome));
+            let before = view.outcome.take().unwrap_or_default();
+            // As in the store: a later result adds to what is known of the restart.
+            let after = OutcomeView::new(outcome);
+            view.outcome = Some(OutcomeView {
+                out_for_seconds: after.out_for_seconds.or(before.out_for_seconds),
+                instance: after.instance.or(before.instance),
+                new_instance: after.new_instance.or(before.new_instance),
+                memory: after.memory.or(before.memory),
+                ..after
+            });
         }
     }
 
@@ -130,6 +139,33 @@ mod tests {
 
     fn acme() -> AppName {
         "acme".parse().expect("an app")
+    }
+
+    #[test]
+    fn a_restart_that_did_not_help_was_out_as_long_as_before() {
+        let mut recent_decisions = RecentDecisions::default();
+        let id = AttemptId(4);
+        decide(&mut recent_decisions, 1, "web.1", Action::Restart { dry_run: false, formation: 2 }, Some(id));
+        let back = RestartResult::Back {
+            id: "89abcdef".parse().expect("an id"),
+            release: None,
+            up_since: at(9),
+            out_for: Duration::from_secs(8),
+            late: false,
+        };
+        for result in [back, RestartResult::NoHelp { after: Duration::from_secs(3) }] {
+            let dyno = "web.1".parse().expect("a dyno");
+            recent_decisions.add_outcome(&Outcome {
+                at: at(10),
+                app: AppId(0),
+                dyno,
+                attempt_id: id,
+                result,
+            });
+        }
+        let outcome = recent_decisions.views().next().and_then(|view| view.outcome.clone()).expect("one");
+        assert_eq!((outcome.result.as_ref(), outcome.out_for_seconds), ("no_help", Some(8.0)));
+        assert_eq!(outcome.new_instance.as_deref(), Some("89abcdef"));
     }
 
     #[test]

@@ -214,6 +214,9 @@ fn the_verdict_is_on_the_page_and_in_the_tab_title() {
     titled(&facts, "No logs received yet");
     facts.warn = Some("notify: pager is not delivering".to_owned());
     titled(&facts, "Working, but notify: pager is not delivering");
+    facts.apps[1].restarts_off = Some("restarts are off: only 7 API calls".to_owned());
+    titled(&facts, "app-2: restarts are off: only 7 API calls");
+    assert!(overview(&facts).contains("Restarts off"));
     facts.apps[1].drain.trouble = Some("silent".to_owned());
     titled(&facts, "The drain of app-2 has a problem");
     facts.trouble = Some("store: away".to_owned());

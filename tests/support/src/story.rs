@@ -88,7 +88,14 @@ pub fn many_apps(apps: u32) -> Facts {
 }
 
 fn app(name: &str, drain: DrainFacts) -> AppFacts {
-    AppFacts { name: name.parse().expect("an app"), dry_run: false, paused: None, drain, dynos: Vec::new() }
+    AppFacts {
+        name: name.parse().expect("an app"),
+        dry_run: false,
+        paused: None,
+        drain,
+        restarts_off: None,
+        dynos: Vec::new(),
+    }
 }
 
 fn drain() -> DrainFacts {

@@ -396,12 +396,12 @@ impl Engine {
     /// Resumes attempts that were waiting for API quota.
     fn quota_reported(&mut self, remaining: u32) {
         self.tokens.reported(remaining, self.now.mono);
-        if remaining < restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
+        if remaining < quota::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
             for app in (0..self.apps.len() as u32).map(AppId) {
                 self.report_no_calls(app, remaining);
             }
         }
-        if remaining >= restart::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
+        if remaining >= quota::CALLS_OF_A_RESTART + limits::API_TOKENS_RESERVE_OF_RESTARTS {
             self.report_calls_left(remaining);
             for key in std::mem::take(&mut self.starved) {
                 self.set_due(key, Duration::ZERO);

@@ -22,7 +22,7 @@ pub struct ApiQuota {
 /// What a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A step that a restart cannot do without.
+    /// A step that a restart cannot do without. It leaves the one call of the DELETE.
     Restart,
     /// Another look at an attempt that waits, of which the next may be the last.
     DecisiveLook,
@@ -66,7 +66,7 @@ impl ApiQuota {
     /// The time until they can be used.
     pub fn take(&mut self, calls: u32, purpose: Purpose, now: Duration) -> Result<(), Duration> {
         let reserve = match purpose {
-            Purpose::Restart | Purpose::DecisiveLook => API_TOKENS_RESERVE_OF_RESTARTS,
+            Purpose::Restart | Purpose::DecisiveLook => API_TOKENS_RESERVE_OF_RESTARTS + CALLS_OF_A_DELETE,
             Purpose::Wait => API_TOKENS_RESERVE,
         };
         let mut waiting = self.waiting;
@@ -78,10 +78,15 @@ impl ApiQuota {
         Ok(())
     }
 
-    /// Counts calls that are made whatever the level is.
-    pub fn spend(&mut self, calls: u32, now: Duration) {
-        let level = self.account.level(now).saturating_sub(u64::from(calls) * 1000);
-        self.account = Bucket { thousandths: level, at: now, ..self.account };
+    /// Uses the call of a DELETE. Others may have used the account since the inspection.
+    ///
+    /// # Errors
+    /// The time until a restart can begin anew.
+    pub fn take_delete(&mut self, now: Duration) -> Result<(), Duration> {
+        self.account.take(CALLS_OF_A_DELETE, API_TOKENS_RESERVE_OF_RESTARTS, now).map_err(|least| {
+            let anew = self.account.clone().take(CALLS_OF_A_RESTART, API_TOKENS_RESERVE_OF_RESTARTS, now);
+            anew.err().unwrap_or(least)
+        })
     }
 
     /// How much slower than usual to poll while calls are short: 1 normally, up to 8 near the reserve.
@@ -94,6 +99,14 @@ impl ApiQuota {
         }
     }
 }
+
+const CALLS_OF_A_DELETE: u32 = 1;
+
+/// The list of dynos and the dyno itself.
+pub(super) const CALLS_OF_AN_INSPECTION: u32 = 2;
+
+/// An inspection and a DELETE.
+pub(super) const CALLS_OF_A_RESTART: u32 = CALLS_OF_AN_INSPECTION + CALLS_OF_A_DELETE;
 
 // === impl Bucket ===
 
@@ -142,8 +155,12 @@ mod tests {
         assert_eq!(tokens.take(3, Purpose::Wait, wait), Ok(()));
         assert_eq!(tokens.take(3, Purpose::DecisiveLook, wait), Ok(()));
         tokens.reported(API_TOKENS_RESERVE_OF_RESTARTS + 3, wait);
-        assert_eq!(tokens.take(3, Purpose::Restart, wait), Ok(()));
+        assert_eq!(tokens.take(2, Purpose::Restart, wait), Ok(()));
         assert!(tokens.take(1, Purpose::Restart, wait).is_err());
+        assert_eq!(tokens.take_delete(wait), Ok(()));
+        let anew = tokens.take_delete(wait).expect_err("the last ten are left alone");
+        assert_eq!(anew, Duration::from_millis(3 * 60_000 / u64::from(API_TOKENS_PER_MINUTE)));
+        assert_eq!(tokens.take(2, Purpose::Restart, wait + anew), Ok(()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::engine::attempt::{Attempt, Claiming, Inspectable, Inspecting, Request
 use crate::engine::dyno::{DynoKey, Refused};
 use crate::engine::formation::Inspection;
 use crate::engine::judge::{self, Assessment};
-use crate::engine::quota::Purpose;
+use crate::engine::quota::{CALLS_OF_A_RESTART, CALLS_OF_AN_INSPECTION, Purpose};
 use crate::engine::{Effect, Engine};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
@@ -255,6 +255,13 @@ impl Engine {
         (formation, broken): (usize, Vec<DynoName>),
     ) {
         let dry_run = self.app(key.app).plan.dry_run;
+        if !dry_run && let Err(span) = self.tokens.take_delete(self.now.mono) {
+            // Others have used the account since this inspection was asked for.
+            let remaining = self.tokens.remaining(self.now.mono);
+            self.starved.insert(key);
+            self.report_no_calls(key.app, remaining);
+            return self.wait(key, attempt, Hold::ApiReserve { remaining }, Some(span));
+        }
         let request = &attempt.request;
         let draft = (!request.decided).then(|| {
             let action = Action::Restart { dry_run, formation };
@@ -319,7 +326,6 @@ impl Engine {
 
     fn send_delete(&mut self, key: DynoKey, mut attempt: Claiming) {
         self.announce(&mut attempt);
-        self.tokens.spend(1, self.now.mono);
         let (attempt_id, dyno) = (attempt.request.id, self.name(key));
         self.effects.push(Effect::Delete { attempt_id, app: key.app, dyno });
         self.put(key, attempt.restart(self.now.mono));
@@ -336,7 +342,11 @@ impl Engine {
                 self.accepted(key, attempt.boot(), false);
                 self.set_due(key, limits::POLL_MIN);
             }
-            DeleteResult::Gone => self.end(key, &attempt.request, RestartResult::Gone),
+            DeleteResult::Gone => {
+                // The look has just shown it. Should it show it again, the API contradicts itself.
+                self.refuse_for_a_while(key, denied());
+                self.end(key, &attempt.request, RestartResult::Gone);
+            }
             DeleteResult::Lost { .. } => {
                 self.put(key, attempt.lose_answer());
                 self.set_due(key, limits::POLL_MIN);
@@ -497,13 +507,13 @@ impl Engine {
     }
 }
 
+/// What the API said of a dyno that it shows nevertheless.
+fn denied() -> ApiError {
+    let (id, message) = ("not_found".to_owned(), "it shows the dyno, and has none to restart".to_owned());
+    ApiError::Refused { status: 404, id, message }
+}
+
 /// Whether the API shows that the process to be replaced is gone or has been replaced.
 pub(super) fn is_replaced(target: &DynoInfo, seen: Option<&DynoInfo>) -> bool {
     seen.is_none_or(|seen| !target.is_same_process(seen))
 }
-
-/// The list of dynos and the dyno itself.
-const CALLS_OF_AN_INSPECTION: u32 = 2;
-
-/// An inspection and a DELETE.
-pub(super) const CALLS_OF_A_RESTART: u32 = 3;

@@ -34,6 +34,8 @@ enum Fault {
     },
     /// Accepted, and nothing happens.
     DeleteIgnored,
+    /// Answered with 404, although the list shows the dyno.
+    DeleteDenied,
     DeleteRefused(ApiError),
     /// The answer to the next effect of this kind comes only with [`Bench::answer`].
     Hang(&'static str),
@@ -269,10 +271,14 @@ impl Bench {
         let text = name.to_string();
         self.deletes.push(format!("{} {text}", self.clock()));
         let fault = self.take_fault(|fault| match fault {
-            Fault::DeleteIgnored | Fault::DeleteLost { .. } | Fault::DeleteRefused(_) => Some(fault.clone()),
+            Fault::DeleteDenied
+            | Fault::DeleteIgnored
+            | Fault::DeleteLost { .. }
+            | Fault::DeleteRefused(_) => Some(fault.clone()),
             _ => None,
         });
         match fault {
+            Some(Fault::DeleteDenied) => return DeleteResult::Gone,
             Some(Fault::DeleteIgnored) => return DeleteResult::Accepted,
             Some(Fault::DeleteRefused(error)) => return DeleteResult::Refused(error),
             Some(Fault::DeleteLost { done }) => {
@@ -491,6 +497,21 @@ fn a_refused_restart_is_tried_again_after_growing_waits() {
     assert!(bench.timeline.contains(&"00:00:20 web.1 hold refused".to_owned()));
     // An accepted restart ends that.
     assert!(bench.timeline.contains(&"02:21:00 web.1 accepted".to_owned()));
+}
+
+#[test]
+fn an_api_that_shows_a_dyno_and_denies_it_is_asked_less_and_less() {
+    let mut bench = Bench::new(plan(), 1);
+    bench.faults.extend((0..3).map(|_| Fault::DeleteDenied));
+    for _ in 0..80 {
+        bench.r14("web.1");
+        bench.pass(secs(20));
+    }
+    let expected = ["00:00:00", "00:01:00", "00:06:00", "00:21:00"];
+    assert_eq!(bench.deletes, expected.map(|at| format!("{at} web.1")), "{:#?}", bench.timeline);
+    assert!(bench.timeline.contains(&"00:00:00 web.1 gone".to_owned()));
+    assert!(bench.timeline.contains(&"00:00:20 web.1 hold refused".to_owned()));
+    assert!(bench.timeline.contains(&"00:15:00 notice not_restarted".to_owned()), "{:#?}", bench.timeline);
 }
 
 #[test]
@@ -1229,8 +1250,22 @@ fn a_restart_goes_down_to_ten_calls() {
     bench.input(Input::ApiQuota { remaining: 10 });
     bench.r14("web.1");
     bench.pass(secs(10));
-    assert_eq!(bench.deletes, ["00:00:01 web.1"]);
+    assert_eq!(bench.deletes, ["00:00:02 web.1"]);
     assert_eq!(bench.timeline[..2], ["00:00:00 notice failure", "00:00:00 web.1 hold api_reserve"]);
+}
+
+#[test]
+fn a_delete_leaves_ten_calls_whatever_others_used_since_the_inspection() {
+    let mut bench = Bench::new(plan(), 1);
+    bench.input(Input::ApiQuota { remaining: 13 });
+    bench.faults.push_back(Fault::Hang("look"));
+    bench.r14("web.1");
+    bench.input(Input::ApiQuota { remaining: 10 });
+    bench.answer();
+    bench.expect(&["00:00:00 notice failure", "00:00:00 web.1 hold api_reserve"]);
+    assert!(bench.deletes.is_empty() && bench.engine.waits_for_calls());
+    bench.pass(secs(3));
+    assert_eq!(bench.deletes, ["00:00:02 web.1"], "as soon as a whole restart has its calls");
 }
 
 #[test]

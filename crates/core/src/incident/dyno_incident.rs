@@ -355,7 +355,7 @@ impl AffectedDyno {
         };
         report.text = text::dyno(&report, &self.state, self.no_help, now);
         if let Some(note) = &self.note {
-            report.text = format!("{}; {note}", report.text);
+            report.text = format!("{} It {note}.", report.text);
         }
         report
     }

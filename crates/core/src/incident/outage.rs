@@ -12,7 +12,7 @@ use crate::ident::{AppId, AppName};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Links, Message, Phase};
 use crate::incident::schedule::NotificationSchedule;
-use crate::incident::state::Subject;
+use crate::incident::state::{Subject, Words};
 use crate::incident::{Incidents, Plan, text};
 use crate::limits;
 use crate::time::Now;
@@ -25,9 +25,8 @@ pub(super) struct Outage {
     struck: BTreeSet<AppId>,
     opened: Now,
     pub(super) schedule: NotificationSchedule,
-    text: String,
-    /// How to fix it, if that is known.
-    fix: Option<String>,
+    /// What the next message says.
+    words: Vec<Words>,
     /// When the outage ends automatically, if nothing reports that it is over.
     over: Option<Duration>,
     /// Since when nothing has failed, if the end waits until that has lasted.
@@ -87,6 +86,11 @@ impl Subject {
         matches!(self, Self::Api(UNREACHABLE) | Self::Calls | Self::Late)
     }
 
+    /// Whether two of a kind are two problems, such as the drains of two other apps.
+    fn has_instances(&self) -> bool {
+        matches!(self, Self::Watching(_))
+    }
+
     /// Whether nothing will report that it is over, so that it ends automatically.
     fn fades(&self) -> bool {
         matches!(self, Self::Clock | Self::Losses | Self::Watching(_))
@@ -116,7 +120,7 @@ impl Incidents {
             }
             (_, app) => app.into_iter().collect(),
         };
-        let fades = subject.fades();
+        let (fades, has_instances) = (subject.fades(), subject.has_instances());
         let is_known = self.outages.contains_key(&subject);
         let id = if is_known { String::new() } else { self.incident_id(&subject.id(app, &self.plan)) };
         let outage = self.outages.entry(subject).or_insert_with(|| Outage {
@@ -125,18 +129,19 @@ impl Incidents {
             struck: BTreeSet::new(),
             opened: now,
             schedule: NotificationSchedule::default(),
-            text: String::new(),
-            fix: None,
+            words: Vec::new(),
             over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
             calm_since: None,
         });
-        (outage.text, outage.fix, outage.calm_since) = (words.0, words.1, None);
+        let (text, fix) = words;
+        let is_news = outage.say(Words { app: app.filter(|_| has_instances), text, fix }, has_instances);
+        outage.calm_since = None;
         outage.apps.extend(&apps);
-        let is_new = apps.iter().filter(|app| outage.struck.insert(**app)).count() > 0;
+        let is_new = apps.iter().filter(|app| outage.struck.insert(**app)).count() > 0 || is_news;
         if outage.schedule.sent.is_empty() {
             outage.schedule.request(kind, false, &self.plan, now.mono);
         } else if is_new {
-            // The other apps with the same cause are reported together.
+            // The other apps with the same cause, and other instances of it, are reported together.
             outage.schedule.pending.insert(kind);
             outage.schedule.due.get_or_insert(now.mono.saturating_add(self.plan.group));
         }
@@ -251,6 +256,21 @@ impl Incidents {
 }
 
 impl Outage {
+    /// Notes what the next message says; true if people have not been told of such an instance.
+    fn say(&mut self, words: Words, has_instances: bool) -> bool {
+        if has_instances && self.words.contains(&words) {
+            return false;
+        }
+        let waits = !self.schedule.pending.is_empty();
+        if !has_instances || !waits {
+            self.words.clear();
+        }
+        if self.words.len() < limits::MESSAGE_NAMES_MAX {
+            self.words.push(words);
+        }
+        has_instances
+    }
+
     pub(super) fn deadlines(&self, plan: &Plan) -> impl Iterator<Item = Duration> {
         let repeat = self.schedule.repeat_at(plan).filter(|_| self.stands());
         let due = self.schedule.due.filter(|_| !self.is_held_back());
@@ -279,7 +299,9 @@ impl Outage {
         let apps = if phase == Phase::Closed { &self.struck } else { &self.apps };
         let apps: Vec<AppName> = apps.iter().map(|app| plan.apps[app.0 as usize].name.clone()).collect();
         let lasted = self.calm_since.unwrap_or(now.mono).saturating_sub(self.opened.mono);
-        let (title, body) = text::outage(subject, phase, &apps, (&self.text, self.fix.as_deref()), lasted);
+        let name = |app: AppId| &plan.apps[app.0 as usize].name;
+        let words = self.words.iter().map(|words| (words.app.map(name), words));
+        let (title, body) = text::outage(subject, phase, &apps, words, lasted);
         Message {
             id: self.schedule.next_id(&self.id),
             incident: self.id.clone(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ident::AppId;
 use crate::record::AttemptId;
 
 /// The action taken on a dyno, as far as it is known.
@@ -64,4 +65,13 @@ pub(super) enum Subject {
     Store,
     /// The settings of an app, by the problem with watching it.
     Watching(&'static str),
+}
+
+/// What happened to the subject of an outage, and how to fix it if that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    /// The app that it happened to, if it is not the same for all apps.
+    pub(super) app: Option<AppId>,
+    pub(super) text: String,
+    pub(super) fix: Option<String>,
 }

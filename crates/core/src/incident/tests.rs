@@ -329,6 +329,36 @@ fn a_restart_without_an_error_says_what_was_measured() {
 
 /// A notifier for some apps only missed what was reported for the first app.
 #[test]
+fn each_drain_of_another_app_is_news() {
+    let drain = |name: &str| {
+        let token = format!("d.{name}").parse().expect("a token");
+        NoticeKind::Health(HealthAlert::ForeignDrain { drain: token, owner: None })
+    };
+    let mut story = Story::new();
+    story.notice(None, drain("one")).wait(seconds(10));
+    story.notice(None, drain("two")).wait(seconds(5)).notice(None, drain("three"));
+    story.notice_of(AppId(1), None, drain("four")).wait(minutes(1));
+    // At another app it is another problem. What people know already is not said again.
+    story.notice(None, drain("four")).wait(minutes(1)).notice(None, drain("four")).wait(minutes(5));
+    check(
+        &story,
+        &[
+            "     2s   opened failure         acme: another app's drain",
+            "    40s  updated failure         2 apps: another app's drain",
+            "   105s  updated failure         2 apps: another app's drain",
+        ],
+    );
+    let named = |message: &Message, words: [&str; 4]| {
+        words.map(|word| message.body.iter().any(|line| line.contains(&format!("drain d.{word} "))))
+    };
+    let all = ["one", "two", "three", "four"];
+    assert_eq!(named(&story.messages[0], all), [true, false, false, false]);
+    assert_eq!(named(&story.messages[1], all), [false, true, true, true]);
+    assert!(story.messages[1].body[0].starts_with("acme: the drain d.two"), "{:?}", story.messages[1].body);
+    assert_eq!(named(&story.messages[2], all), [false, false, false, true]);
+}
+
+#[test]
 fn a_notifier_for_the_second_app_reports_a_revoked_token() {
     let mut story = Story::of(Plan {
         apps: vec![
@@ -621,6 +651,9 @@ fn a_killed_process_is_no_recovery() {
             " 16680s   closed recovered       acme web.1: resolved after 4h 38m",
         ],
     );
+    let said = &story.messages[0].dynos[0].text;
+    let note = "It has erred for 15m and was not restarted: waiting for its turn behind web.2.";
+    assert!(said.ends_with(&format!("behind web.2. {note}")), "{said}");
 }
 
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use crate::codes;
 use crate::ident::{AppName, DynoName};
 use crate::incident::kind::Kind;
 use crate::incident::message::{DynoReport, Improved, Phase, RestartEffect, quota_megabytes};
-use crate::incident::state::{State, Subject};
+use crate::incident::state::{State, Subject, Words};
 use crate::limits;
 use crate::record::{MANUAL, Measure, MemoryReading, titled};
 use crate::time::spoken;
@@ -261,11 +261,11 @@ fn proven(proof: &RestartEffect, reported: Option<MemoryReading>) -> String {
 }
 
 /// The title and the paragraphs of an outage.
-pub(super) fn outage(
+pub(super) fn outage<'o>(
     subject: &Subject,
     phase: Phase,
     apps: &[AppName],
-    (text, fix): (&str, Option<&str>),
+    words: impl Iterator<Item = (Option<&'o AppName>, &'o Words)>,
     lasted: Duration,
 ) -> (String, Vec<String>) {
     let of_apps = match apps {
@@ -305,10 +305,13 @@ pub(super) fn outage(
     };
     let still = if phase == Phase::Reminder { "still: " } else { "" };
     let mut body = Vec::new();
-    if phase != Phase::Closed {
-        body.push(format!("{}.", capitalised(text)));
+    for (app, Words { text, fix, .. }) in words.filter(|_| phase != Phase::Closed) {
+        body.push(match app.filter(|_| apps.len() > 1) {
+            Some(app) => format!("{app}: {text}."),
+            None => format!("{}.", capitalised(text)),
+        });
         // Without a full stop, which would be copied along with a command.
-        body.extend(fix.map(|fix| format!("Fix: {fix}")));
+        body.extend(fix.as_ref().map(|fix| format!("Fix: {fix}")));
     }
     if apps.len() > 1 {
         let names = list(apps.iter().map(AppName::to_string));

@@ -48,8 +48,8 @@ pub struct OutcomeView {
     pub result: Cow<'static, str>,
     /// The result as a sentence.
     pub text: String,
-    /// Seconds from the acceptance until the new instance was seen up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Seconds from the acceptance until the new instance was seen up; null while that is unknown.
+    #[serde(default)]
     pub out_for_seconds: Option<f64>,
     /// The id of the instance that was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
