@@ -12,6 +12,7 @@ use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::engine::restore::RestoredGiveUp;
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as LineEvent, Fact};
+use dynowarden_core::health::watchdog::Watchdog;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
 use dynowarden_core::record::hold::Hold;
@@ -33,7 +34,7 @@ use crate::{Due, Simulation, Wrong, in_app};
 
 /// One process of the daemon.
 pub(crate) struct Daemon {
-    born: Timestamp,
+    pub(crate) born: Timestamp,
     engine: Engine,
     frame_ids: FrameDedup,
     watches: Vec<ProcessTypeFilter>,
@@ -41,12 +42,20 @@ pub(crate) struct Daemon {
     pub(crate) quantities: HashMap<usize, (Timestamp, Vec<json::Formation>, Vec<DynoName>)>,
     /// It was asked to stop, and takes no more work.
     is_stopping: bool,
+    /// Reads Heroku's status page, if that is set.
+    pub(crate) watchdog: Option<Watchdog>,
 }
 
 impl Daemon {
     pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
         let deadline = self.engine.next_deadline().filter(|_| !self.is_stopping);
         deadline.map(|at| later(self.born, at))
+    }
+
+    /// When its watchdog looks around next.
+    pub(crate) fn looks_at(&self) -> Option<Timestamp> {
+        let watchdog = self.watchdog.as_ref().filter(|_| !self.is_stopping)?;
+        Some(later(self.born, watchdog.next_deadline()))
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -77,6 +86,7 @@ impl Simulation {
             frame_ids: FrameDedup::default(),
             quantities: HashMap::new(),
             is_stopping: false,
+            watchdog: None,
         });
         self.liveness.trouble(Trouble::Daemon, later(self.now, secs(90)));
         let clock = self.clock();
@@ -90,7 +100,11 @@ impl Simulation {
             // If anything replaced it, that counts as our restart: better one too few.
             self.liveness.assume(app, claim.target.name.clone(), until);
         }
-        self.input(Input::Restore(past))
+        self.input(Input::Restore(past))?;
+        if self.scenario.reads_page {
+            self.start_watchdog();
+        }
+        Ok(())
     }
 
     pub(super) fn kill(&mut self) {

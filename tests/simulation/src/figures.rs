@@ -107,7 +107,7 @@ impl Timeline {
     }
 }
 
-const FAULTS: [&str; 59] = [
+const FAULTS: [&str; 61] = [
     "429",
     "429_with_time",
     "5xx",
@@ -145,6 +145,8 @@ const FAULTS: [&str; 59] = [
     "name_taken_over",
     "one_off",
     "one_offs",
+    "page_garbled",
+    "page_lost",
     "partial_list",
     "partial_lists",
     "preboot",
@@ -169,7 +171,7 @@ const FAULTS: [&str; 59] = [
     "wrong_type",
 ];
 
-const HOLDS: [&str; 24] = [
+const HOLDS: [&str; 25] = [
     "api_reserve",
     "claimed_elsewhere",
     "clock_ahead",
@@ -187,6 +189,7 @@ const HOLDS: [&str; 24] = [
     "outside_window",
     "paused",
     "platform_acts",
+    "platform_red",
     "queued",
     "releasing",
     "stale",
@@ -196,7 +199,7 @@ const HOLDS: [&str; 24] = [
     "too_young",
 ];
 
-const DONE: [&str; 20] = [
+const DONE: [&str; 21] = [
     "accepted",
     "back",
     "back_late",
@@ -210,6 +213,7 @@ const DONE: [&str; 20] = [
     "notify_decisions",
     "orders_answered",
     "orders_decisions",
+    "page_notices",
     "pauses",
     "polls",
     "races_lost",

@@ -11,11 +11,13 @@ use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
 use dynowarden_core::policy::{AppPlan, Policy};
+use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::{Action, AttemptId, Decision, MANUAL};
 use dynowarden_core::time::{earlier, later, since};
 use heroku_sim::dyno::Dyno;
 use heroku_sim::world::World;
 
+use crate::lights::Lights;
 use crate::promises::{Promises, Request};
 use crate::scenario::secs;
 
@@ -95,6 +97,7 @@ struct Paused {
 
 #[derive(Debug)]
 pub struct Invariants {
+    pub lights: Lights,
     pub promises: Promises,
     plans: Vec<AppPlan>,
     attempts: HashMap<Holder, Attempt>,
@@ -145,6 +148,7 @@ pub(crate) use hold;
 impl Invariants {
     pub fn new(plans: Vec<AppPlan>) -> Self {
         Self {
+            lights: Lights::default(),
             promises: Promises::default(),
             plans,
             attempts: HashMap::new(),
@@ -240,6 +244,7 @@ impl Invariants {
     /// The daemon died: no task waits for answers any more.
     pub fn died(&mut self, now: Timestamp) {
         self.promises.died(now);
+        self.lights.died();
         self.tokens = None;
         self.engaged.clear();
     }
@@ -271,6 +276,9 @@ impl Invariants {
         hold!(!decision.reason().is_empty(), "a decision about {dyno} without a reason");
         hold!(!decision.reason_label().is_empty(), "a decision about {dyno} without a word for its reason");
         let app = decision.app.0 as usize;
+        if let Action::Hold(Hold::PlatformRed) = decision.action {
+            self.lights.allow_hold(&dyno, clock.now)?;
+        }
         if let Action::Restart { dry_run, formation } = decision.action {
             hold!(formation >= 1, "a restart of {dyno} in a formation of none");
             hold!(dry_run == self.plans[app].dry_run, "{dyno}: dry run and not are mixed up");
@@ -354,6 +362,7 @@ impl Invariants {
         world: &World,
         clock: Clock,
     ) -> Verdicts {
+        self.lights.allow_delete(dyno, clock.now)?;
         let listed = self.policy(app).process_types.contains(dyno.process_type());
         hold!(listed, "DELETE of {dyno}, whose type is not listed");
         hold!(!self.plans[app].dry_run, "DELETE of {dyno} in a dry run");

@@ -10,9 +10,11 @@ pub mod figures;
 pub mod hostile;
 mod inspection;
 pub mod invariants;
+pub mod lights;
 pub mod liveness;
 pub mod measured;
 mod notifier;
+mod page;
 pub mod policies;
 pub mod policy_figures;
 pub mod promises;
@@ -35,6 +37,7 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::engine::{Input, OrderId};
 use dynowarden_core::event::DynoState;
+use dynowarden_core::health::watchdog;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::record::AttemptId;
 use dynowarden_core::time::{later, since};
@@ -54,6 +57,7 @@ use crate::figures::{Figures, Timeline};
 use crate::invariants::{Clock, Invariants};
 use crate::liveness::{Liveness, Trouble};
 use crate::notifier::Notifier;
+use crate::page::PageCondition;
 use crate::scenario::{ApiCondition, Event, Scenario, secs};
 use crate::store::{Store, Write};
 
@@ -65,6 +69,7 @@ pub struct Simulation {
     figures: Figures,
     flights: HashMap<u64, Flight>,
     invariants: Invariants,
+    is_page_away: bool,
     life: u32,
     logplex: Logplex,
     /// Only where messages are measured.
@@ -84,12 +89,32 @@ enum Due {
     Answered(u64),
     Arrives(u64),
     Broken(u64),
-    ClaimAnswered { life: u32, attempt_id: AttemptId, granted: bool },
-    ClaimWritten { life: u32, row: Box<store::Row> },
+    ClaimAnswered {
+        life: u32,
+        attempt_id: AttemptId,
+        granted: bool,
+    },
+    ClaimWritten {
+        life: u32,
+        row: Box<store::Row>,
+    },
     Event(Event),
+    /// A request reaches the status page.
+    PageAsked {
+        life: u32,
+        condition: PageCondition,
+    },
+    /// The answer of the status page, or none.
+    PageRead {
+        life: u32,
+        red: Option<Vec<String>>,
+    },
     Posted(Box<Post>),
     Posting(Box<Post>),
-    Written { life: u32, write: Write },
+    Written {
+        life: u32,
+        write: Write,
+    },
 }
 
 #[derive(Debug)]
@@ -103,12 +128,20 @@ pub struct Failure {
     pub timeline: Vec<String>,
 }
 
+/// Which days to simulate.
+#[derive(Clone, Copy, Debug)]
+pub struct Days<'k> {
+    pub length: Duration,
+    /// The kind of hostility that occurs on each of them; the others occur as the seed says.
+    pub kind: Option<&'k str>,
+}
+
 /// Runs the day of a seed.
 ///
 /// # Errors
 /// The first broken promise.
-pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Vec<String>), Box<Failure>> {
-    let mut simulation = Simulation::new(seed, day, with_timeline);
+pub fn run(seed: u64, days: Days<'_>, with_timeline: bool) -> Result<(Figures, Vec<String>), Box<Failure>> {
+    let mut simulation = Simulation::new(seed, days, with_timeline);
     match simulation.run() {
         Ok(()) => {
             simulation.figures.seeds = 1;
@@ -128,7 +161,7 @@ pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Ve
 /// Runs the days of all seeds, on every core, and returns the totals of those that passed.
 ///
 /// `failed` receives each failure, and returns whether to continue.
-pub fn run_all(seeds: Range<u64>, day: Duration, failed: impl Fn(&Failure) -> bool + Sync) -> Figures {
+pub fn run_all(seeds: Range<u64>, days: Days<'_>, failed: impl Fn(&Failure) -> bool + Sync) -> Figures {
     let next = AtomicU64::new(seeds.start);
     let figures = Mutex::new(Figures::default());
     let work = || {
@@ -137,7 +170,7 @@ pub fn run_all(seeds: Range<u64>, day: Duration, failed: impl Fn(&Failure) -> bo
             if seed >= seeds.end {
                 return;
             }
-            match run(seed, day, false) {
+            match run(seed, days, false) {
                 Ok((part, _)) => figures.lock().expect("no thread panics").add(&part),
                 Err(failure) if failed(&failure) => {}
                 Err(_) => next.store(seeds.end, Ordering::Relaxed),
@@ -157,9 +190,9 @@ fn in_app(app: usize) -> impl FnOnce(String) -> Wrong {
 }
 
 impl Simulation {
-    fn new(seed: u64, day: Duration, with_timeline: bool) -> Self {
+    fn new(seed: u64, days: Days<'_>, with_timeline: bool) -> Self {
         let mut chance = Chance::new(seed);
-        let scenario = Scenario::draw(&mut chance, day);
+        let scenario = Scenario::draw(&mut chance, days);
         Self::of(scenario, chance, with_timeline)
     }
 
@@ -187,6 +220,7 @@ impl Simulation {
             figures,
             flights: HashMap::new(),
             invariants: Invariants::new(plans),
+            is_page_away: false,
             life: 0,
             logplex,
             notifier: None,
@@ -219,8 +253,9 @@ impl Simulation {
     fn next_at(&self) -> Option<Timestamp> {
         let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
         let wake = self.daemon.as_ref().and_then(Daemon::wakes_at);
+        let look = self.daemon.as_ref().and_then(Daemon::looks_at);
         let notifier = self.notifier.as_ref().and_then(Notifier::wakes_at);
-        [agenda, wake, notifier, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
+        [agenda, wake, look, notifier, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
             .into_iter()
             .flatten()
             .min()
@@ -242,6 +277,9 @@ impl Simulation {
         }
         if self.daemon.as_ref().and_then(Daemon::wakes_at).is_some_and(|at| at <= self.now) {
             self.input(Input::Wake)?;
+        }
+        if self.daemon.as_ref().and_then(Daemon::looks_at).is_some_and(|at| at <= self.now) {
+            self.watch(watchdog::Input::Heard(Vec::new()));
         }
         Ok(())
     }
@@ -297,6 +335,11 @@ impl Simulation {
                 Ok(())
             }
             Due::Event(event) => self.apply(event),
+            Due::PageAsked { life, condition } => {
+                self.page_asked(life, condition);
+                Ok(())
+            }
+            Due::PageRead { life, red } => self.page_read(life, red),
             Due::Posted(post) => {
                 self.logplex.answered(&post.lane, Outcome::Status(204), self.now);
                 Ok(())
@@ -385,6 +428,7 @@ impl Simulation {
             }
             Event::Kill => self.kill(),
             Event::Order { app, dyno } => return self.order(app, dyno),
+            Event::PageAway(is_away) => self.is_page_away = is_away,
             Event::OtherUsers { tokens_left } => {
                 self.figures.fault("tokens_short");
                 self.platform.bucket.set(tokens_left, now);
@@ -517,7 +561,7 @@ impl Simulation {
         let now = self.now;
         (self.api_condition, self.skew, self.store.is_away) =
             (ApiCondition::Fair, SignedDuration::ZERO, false);
-        self.platform.apps_light = Light::Green;
+        (self.platform.apps_light, self.is_page_away) = (Light::Green, false);
         self.agenda
             .retain(|_, due| !matches!(due, Due::Event(Event::Kill | Event::Stop | Event::ApiCondition(_))));
         for app in &self.scenario.apps {

@@ -205,6 +205,9 @@ impl Liveness {
         if invariants.is_or_was_forbidden(app, clock) {
             return Some("paused or outside its window");
         }
+        if invariants.lights.is_red(now) {
+            return Some("the status page is red");
+        }
         let policy = invariants.policy(app);
         let own = [invariants.last_restart(app, name), invariants.last_claim(app, name)];
         if own.into_iter().flatten().any(|at| since(at, now) < policy.cooldown + secs(30)) {
