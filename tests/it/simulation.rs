@@ -47,6 +47,11 @@ fn a_red_status_page_holds_restarts_and_a_green_or_unreadable_one_does_not() {
     days_of_a_kind_hold("status_page", &["platform_red"]);
 }
 
+#[test]
+fn another_apps_errors_restart_nothing() {
+    days_of_a_kind_hold("foreign_drains", &["foreign_drain"]);
+}
+
 /// One incident is told once, and again every four hours.
 #[test]
 fn storms_make_few_messages() {

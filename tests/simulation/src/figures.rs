@@ -107,7 +107,7 @@ impl Timeline {
     }
 }
 
-const FAULTS: [&str; 61] = [
+const FAULTS: [&str; 64] = [
     "429",
     "429_with_time",
     "5xx",
@@ -121,11 +121,13 @@ const FAULTS: [&str; 61] = [
     "claim_unanswered",
     "clock_jump",
     "crash",
+    "cross_drain",
     "cut_json",
     "deploy",
     "fixing_release",
     "forbidden",
     "foreign_batch",
+    "foreign_batch_counts",
     "foreign_drains",
     "hang_after",
     "hang_before",
@@ -156,6 +158,7 @@ const FAULTS: [&str; 61] = [
     "renames",
     "restart_by_person",
     "scale",
+    "second_drain",
     "shared_quota",
     "sigterm",
     "slow",
@@ -171,13 +174,14 @@ const FAULTS: [&str; 61] = [
     "wrong_type",
 ];
 
-const HOLDS: [&str; 25] = [
+const HOLDS: [&str; 27] = [
     "api_reserve",
     "claimed_elsewhere",
     "clock_ahead",
     "cooling_down",
     "deploying",
     "forbidden",
+    "foreign_drain",
     "formation_failed",
     "formation_out",
     "garbled",
@@ -186,6 +190,7 @@ const HOLDS: [&str; 25] = [
     "max_restarts",
     "not_listed",
     "not_up",
+    "other_app",
     "outside_window",
     "paused",
     "platform_acts",
@@ -199,7 +204,7 @@ const HOLDS: [&str; 25] = [
     "too_young",
 ];
 
-const DONE: [&str; 21] = [
+const DONE: [&str; 22] = [
     "accepted",
     "back",
     "back_late",
@@ -219,6 +224,7 @@ const DONE: [&str; 21] = [
     "races_lost",
     "refused",
     "restarts",
+    "told_foreign_drain",
     "unanswered",
     "withdrawn",
 ];

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::calendar;
-use dynowarden_core::event::DynoState;
+use dynowarden_core::event::{DynoState, Event, Fact};
 use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
 use dynowarden_core::policy::{AppPlan, Policy};
@@ -20,6 +20,7 @@ use heroku_sim::world::World;
 use crate::lights::Lights;
 use crate::promises::{Promises, Request};
 use crate::scenario::secs;
+use crate::senders::Senders;
 
 /// A dyno's true state when the API answered.
 #[derive(Clone, Debug)]
@@ -99,6 +100,7 @@ struct Paused {
 pub struct Invariants {
     pub lights: Lights,
     pub promises: Promises,
+    pub senders: Senders,
     plans: Vec<AppPlan>,
     attempts: HashMap<Holder, Attempt>,
     places: BTreeMap<(usize, DynoName), Place>,
@@ -146,10 +148,11 @@ macro_rules! hold {
 pub(crate) use hold;
 
 impl Invariants {
-    pub fn new(plans: Vec<AppPlan>) -> Self {
+    pub fn new(plans: Vec<AppPlan>, senders: Senders) -> Self {
         Self {
             lights: Lights::default(),
             promises: Promises::default(),
+            senders,
             plans,
             attempts: HashMap::new(),
             places: BTreeMap::new(),
@@ -179,6 +182,18 @@ impl Invariants {
     pub fn error_line(&mut self, app: usize, dyno: DynoName, instance: InstanceId, at: Timestamp) {
         self.promises.error(app, &dyno, instance, at);
         self.writers.insert((app, dyno, at), instance);
+    }
+
+    /// Another app's lines count for this one, because nobody can tell whose they are.
+    pub fn foreign_lines(&mut self, app: usize, events: &[Event], now: Timestamp) {
+        for Event { at, fact } in events {
+            match fact {
+                Fact::Error { dyno: Some(dyno), .. } => self.promises.foreign_error(app, dyno, *at),
+                Fact::Release { .. } => self.promises.released(app, now),
+                Fact::Sample { dyno, .. } => self.promises.sample(app, dyno.clone(), *at),
+                _ => {}
+            }
+        }
     }
 
     /// Notes a line about an event that ends an instance.
@@ -245,6 +260,7 @@ impl Invariants {
     pub fn died(&mut self, now: Timestamp) {
         self.promises.died(now);
         self.lights.died();
+        self.senders.died();
         self.tokens = None;
         self.engaged.clear();
     }

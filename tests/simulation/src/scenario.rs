@@ -18,6 +18,7 @@ use heroku_sim::sender::{Chaos, DrainPolicy, Wording};
 use heroku_sim::status_page::Light;
 
 use crate::Days;
+use crate::drains::DrainKind;
 use crate::figures::Figures;
 use crate::hostile::{self, Mishaps};
 
@@ -25,6 +26,7 @@ use crate::hostile::{self, Mishaps};
 pub struct ScenarioApp {
     pub spec: AppSpec,
     pub plan: AppPlan,
+    pub drains: DrainKind,
     /// Dynos that behave differently from their formation.
     pub dynos: Vec<(DynoName, DynoPlan)>,
 }
@@ -43,6 +45,18 @@ pub enum Event {
     },
     /// A release that fixes every leak of the app.
     Fix {
+        app: usize,
+    },
+    /// A watched app gets a drain with the URL of another one.
+    CrossDrain {
+        from: usize,
+        to: usize,
+    },
+    CrossDrainEnds {
+        from: usize,
+        to: usize,
+    },
+    FirstDrainEnds {
         app: usize,
     },
     /// Another app gets a drain with the URL of this one.
@@ -101,6 +115,10 @@ pub enum Event {
         app: usize,
         process_type: ProcessType,
         quantity: u32,
+    },
+    /// The app gets another drain with its own URL.
+    SecondDrain {
+        app: usize,
     },
     Start,
     StatusPage(Light),
@@ -371,7 +389,7 @@ fn app(chance: &mut Chance, index: usize) -> ScenarioApp {
         policy: policy(chance),
         rules: rules(chance, spec.metrics),
     };
-    ScenarioApp { spec, plan, dynos }
+    ScenarioApp { spec, plan, drains: DrainKind::default(), dynos }
 }
 
 fn dyno_plan(chance: &mut Chance) -> DynoPlan {

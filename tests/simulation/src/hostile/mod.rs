@@ -88,7 +88,7 @@ const KINDS: [Kind; 14] = [
     Kind { name: "autoscaler", permille: 120, draw: autoscaler::draw },
     Kind { name: "clocks", permille: 80, draw: clocks::draw },
     Kind { name: "crashes", permille: 200, draw: crashes::draw },
-    Kind { name: "foreign_drains", permille: 120, draw: drains::draw },
+    Kind { name: "foreign_drains", permille: 200, draw: drains::draw },
     Kind { name: "gateways", permille: 120, draw: gateways::draw },
     Kind { name: "late_effects", permille: 200, draw: late::draw },
     Kind { name: "leaks", permille: 250, draw: leaks::draw },
