@@ -14,7 +14,7 @@ use crate::incident::message::{Improved, Message, Phase};
 use crate::incident::stories::{Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
-use crate::record::hold::Hold;
+use crate::record::hold::{Hold, WindowOf};
 use crate::record::{Action, Evidence, MANUAL, Measure, Notice, NoticeKind, Record, RestartResult, Scope};
 
 #[track_caller]
@@ -251,7 +251,9 @@ fn unselected_kinds_are_not_sent() {
 fn a_repeated_refusal_is_reported_once() {
     let mut story = Story::of(plan(&["acme"], &Kind::CHOICES));
     for _ in 0..100 {
-        story.r14(1, Action::Hold(Hold::OutsideWindow { opens: None })).wait(seconds(21));
+        story
+            .r14(1, Action::Hold(Hold::OutsideWindow { opens: None, of: WindowOf::Policy }))
+            .wait(seconds(21));
     }
     story.wait(minutes(60));
     check(
