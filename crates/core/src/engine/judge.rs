@@ -71,6 +71,10 @@ pub(super) fn before_looking(
                 return Err(Hold::OneOff);
             }
         }
+        // With a longer `min_uptime`, a process that young is left alone anyway.
+        if policy.min_uptime < limits::OLD_PROCESS_MAX && dyno.may_be_of_stopped(error_at) {
+            return Err(Hold::PlatformActs);
+        }
         memory_is_high(dyno, error_at, context)?;
     }
     by_history(cause, dyno, context, now)?;

@@ -96,7 +96,13 @@ pub struct OpenClaim {
 impl Engine {
     pub(super) fn restore(&mut self, past: RestoredState) {
         for restart in past.restarts {
-            self.restore_restart(&restart);
+            let is_it = |claim: &OpenClaim| {
+                let OpenClaim { app, target, accepted_at, .. } = claim;
+                (*app, &target.name) == (restart.app, &restart.dyno)
+                    && *accepted_at == Some(restart.accepted_at)
+            };
+            let is_open = past.claims.iter().any(is_it);
+            self.restore_restart(&restart, is_open);
         }
         for given_up in past.given_up {
             self.restore_give_up(&given_up);
@@ -148,7 +154,8 @@ impl Engine {
         }
     }
 
-    fn restore_restart(&mut self, restart: &RestoredRestart) {
+    /// Counts a restart of an earlier process; one that is open is watched on by this process.
+    fn restore_restart(&mut self, restart: &RestoredRestart, is_open: bool) {
         let Some(key) = self.key(restart.app, &restart.dyno) else { return };
         if !self.track(key) {
             return;
@@ -180,7 +187,7 @@ impl Engine {
                 Usefulness::Useless => restarts.useless = restarts.useless.saturating_add(1),
                 Usefulness::NeverHappened => {}
                 // The next error judges it.
-                Usefulness::Unknown if restart.back_at.is_some() || age < judged_after => {}
+                Usefulness::Unknown if restart.back_at.is_some() || is_open || age < judged_after => {}
                 Usefulness::Helped | Usefulness::Unknown => restarts.useless = 0,
             }
         }

@@ -487,7 +487,7 @@ fn garbled(story: &mut Story) {
 }
 
 fn often(story: &mut Story, index: u32) {
-    story.notice(Some(index), NoticeKind::Often { restarts: 3, within: minutes(60) });
+    story.notice(Some(index), NoticeKind::Often { restarts: 3, within: minutes(60), all_helped: true });
 }
 
 /// A restart that helps.
@@ -669,9 +669,10 @@ fn run(story: &mut Story, steps: &[Step]) {
             Step::Hold(index) => story.queued(index, 9),
             Step::NoHelp(index) => story.notice(Some(index), NoticeKind::NoHelp { after: minutes(4) }),
             Step::NotBack(index) => story.not_back(index),
-            Step::Often(index) => {
-                story.notice(Some(index), NoticeKind::Often { restarts: 3, within: minutes(60) })
-            }
+            Step::Often(index) => story.notice(
+                Some(index),
+                NoticeKind::Often { restarts: 3, within: minutes(60), all_helped: true },
+            ),
             Step::Release => story.input(Input::Release { app: AppId(0), version: None }),
             Step::Restart(index) => story.restart(index),
             Step::ApiRecovered => story.notice(None, NoticeKind::ApiRecovered),
