@@ -1,13 +1,11 @@
-//! Lists the drains of an app when an unknown drain sends batches: at most once a minute for each app.
+//! Lists the drains of an app when an unknown drain sends batches.
 //!
 //! The watchdog lists them too, on its own schedule. With each list comes a look at who has the app's name,
 //! because another app that has taken it over sends batches of an unknown drain.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_ids::AppIds;
@@ -16,7 +14,7 @@ use crate::drain_tokens::DrainTokens;
 use crate::driver::Handle;
 use crate::heroku::{Answered, Heroku};
 use dynowarden_core::ident::AppId;
-use dynowarden_core::limits;
+use dynowarden_core::origin::schedule::ListSchedule;
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -31,29 +29,18 @@ pub(super) struct DrainLister {
 impl DrainLister {
     pub(super) async fn run(self, shutdown: CancellationToken) {
         let mut calls = JoinSet::new();
-        let mut asked: HashMap<AppId, Instant> = HashMap::new();
-        // The last lists of all apps, for the bound on their number.
-        let mut recent: VecDeque<Instant> = VecDeque::new();
-        let mut waiting: BTreeSet<AppId> = BTreeSet::new();
-        let every = self.clock.real(limits::DRAINS_ASKED_EVERY);
+        let mut schedule = ListSchedule::default();
         loop {
-            let now = Instant::now();
-            recent.retain(|at| *at + every > now);
-            let is_due = |app: &AppId| asked.get(app).is_none_or(|at| *at + every <= now);
-            let room = limits::DRAIN_LISTS_PER_MINUTE.saturating_sub(recent.len());
-            let due: Vec<AppId> = waiting.iter().filter(|app| is_due(app)).take(room).copied().collect();
-            for app in due {
-                waiting.remove(&app);
-                asked.insert(app, now);
-                recent.push_back(now);
+            let now = self.clock.now().mono;
+            for app in schedule.due(now) {
                 calls.spawn(self.clone().list(app));
             }
-            let next = waiting.iter().filter_map(|app| asked.get(app)).chain(recent.front()).min();
-            let wake = next.map_or(now + every, |at| *at + every).max(now + STEP);
+            let next = schedule.next(now);
+            let span = next.map_or(Duration::ZERO, |at| self.clock.real(at.saturating_sub(now))).max(STEP);
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                wanted = self.tokens.wanted() => waiting.extend(wanted),
-                () = tokio::time::sleep_until(wake), if !waiting.is_empty() => {}
+                wanted = self.tokens.wanted() => schedule.want(wanted),
+                () = tokio::time::sleep(span), if next.is_some() => {}
             }
             // Frees the memory of tasks that have ended.
             while calls.try_join_next().is_some() {}

@@ -1,33 +1,24 @@
 //! Which drain belongs to which app: for `POST /logs`, and to tell another app's batches from the app's own.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
 
 use crate::config::settings::Settings;
 use dynowarden_core::api::json::Drain;
-use dynowarden_core::drain_url::PublicUrl;
-use dynowarden_core::health::drains;
-use dynowarden_core::ident::{AppId, AppName, DrainToken};
+use dynowarden_core::ident::{AppId, DrainToken};
 use dynowarden_core::limits;
+use dynowarden_core::origin::lists::{DrainLists, OwnDrains};
 
 /// The known drain tokens, from the settings and from the API; shared behind an `Arc`. Times are `mono`.
-///
-/// Bounded by its sources: each app has a handful of drains.
 #[derive(Debug, Default)]
 pub struct DrainTokens {
-    apps: DashMap<DrainToken, Known>,
     /// Counts the answers that change something.
     changes: watch::Sender<u64>,
-    /// Drains of other apps that sent batches under an app's name, and when that was last reported.
-    foreign: DashMap<(AppId, DrainToken), Duration>,
-    lists: DashMap<AppId, List>,
-    own: Vec<OwnDrains>,
-    public_url: Option<PublicUrl>,
+    lists: RwLock<DrainLists>,
     seen: DashMap<AppId, Vec<DrainToken>>,
     /// Tokens that no list has, and when they were first seen.
     unknown: Mutex<VecDeque<(DrainToken, Duration)>>,
@@ -35,47 +26,9 @@ pub struct DrainTokens {
     wants: Notify,
 }
 
-/// What makes a drain the app's own.
-#[derive(Debug)]
-struct OwnDrains {
-    name: AppName,
-    passwords: Vec<SecretString>,
-}
-
-/// The last answers about an app's drains.
-#[derive(Clone, Copy, Debug, Default)]
-struct List {
-    /// When the last list that came was asked for.
-    asked_at: Option<Duration>,
-    /// Whether one of its drains leads here.
-    has_own: bool,
-    /// When the last question that failed was asked, unless a list came since.
-    failed_at: Option<Duration>,
-}
-
 /// A token that is unknown while some lists are older than its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unlisted;
-
-/// What is known about the sender of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Its batches count.
-    Counts {
-        /// Whether the API or the settings say that it is the app's own.
-        is_known: bool,
-    },
-    Foreign,
-    /// A list that is asked for from now on will show it.
-    Unknown,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    app: AppId,
-    /// From the settings: it stays, whatever the API lists.
-    fixed: bool,
-}
 
 impl DrainTokens {
     /// The tokens of the settings; those of the API follow, app by app.
@@ -87,19 +40,14 @@ impl DrainTokens {
                 .flatten()
                 .cloned()
                 .collect(),
+            tokens: app.drain_tokens.clone(),
         });
-        let public_url = settings.public_url.clone();
-        let tokens = Self { own: own.collect(), public_url, ..Self::default() };
-        for (app, of_app) in (0_u32..).zip(&settings.apps) {
-            for token in &of_app.drain_tokens {
-                tokens.apps.insert(token.clone(), Known { app: AppId(app), fixed: true });
-            }
-        }
-        tokens
+        let lists = DrainLists::new(own.collect(), settings.public_url.clone());
+        Self { lists: RwLock::new(lists), ..Self::default() }
     }
 
     pub fn app(&self, token: &DrainToken) -> Option<AppId> {
-        self.apps.get(token).map(|known| known.app)
+        self.read(|lists| lists.app(token))
     }
 
     /// The app that a drain belongs to; waits briefly for lists that are newer than the token, if that may
@@ -122,31 +70,6 @@ impl DrainTokens {
         tokio::time::timeout(limits::FIRST_LIST_WAIT, found).await.map_err(|_| Unlisted)
     }
 
-    /// Judges the sender of a batch of `app` that arrived at `arrived`.
-    pub fn standing(
-        &self,
-        app: AppId,
-        token: Option<&DrainToken>,
-        arrived: Duration,
-        now: Duration,
-    ) -> Standing {
-        let unclear = Standing::Counts { is_known: false };
-        let Some(token) = token else { return unclear };
-        match self.app(token) {
-            Some(owner) if owner == app => return Standing::Counts { is_known: true },
-            Some(_) => return Standing::Foreign,
-            None => {}
-        }
-        let list = self.lists.get(&app).map(|list| *list).unwrap_or_default();
-        if list.asked_at.is_some_and(|asked_at| asked_at >= arrived) {
-            return if list.has_own { Standing::Foreign } else { unclear };
-        }
-        let is_fresh = |failed_at: Duration| {
-            failed_at >= arrived || now.saturating_sub(failed_at) < limits::DRAINS_ASKED_EVERY
-        };
-        if list.failed_at.is_some_and(is_fresh) { unclear } else { Standing::Unknown }
-    }
-
     /// Asks for a list of an app's drains, as soon as it may be asked for again.
     pub fn want(&self, app: AppId) {
         lock(&self.wanted).insert(app);
@@ -164,7 +87,7 @@ impl DrainTokens {
         }
     }
 
-    /// Counts the answers that may change a [`standing`](Self::standing).
+    /// Counts the answers that may change the standing of a drain.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -187,81 +110,46 @@ impl DrainTokens {
         self.seen.get(&app).map(|seen| seen.clone()).unwrap_or_default()
     }
 
-    /// Notes that batches of this drain are another app's; true if that has to be reported.
-    pub fn note_foreign(&self, app: AppId, token: &DrainToken, now: Duration) -> bool {
+    /// Forgets that a batch of the app came from this drain: it is another app's.
+    pub(crate) fn forget(&self, app: AppId, token: &DrainToken) {
         if let Some(mut seen) = self.seen.get_mut(&app) {
             seen.retain(|known| known != token);
         }
-        if self.foreign.len() >= limits::UNKNOWN_TOKENS_MAX {
-            self.foreign.clear();
-        }
-        let mut is_news = false;
-        let mut reported = self.foreign.entry((app, token.clone())).or_insert_with(|| {
-            is_news = true;
-            now
-        });
-        if now.saturating_sub(*reported) >= limits::FOREIGN_DRAIN_REPORT_EVERY {
-            is_news = true;
-            *reported = now;
-        }
-        is_news
     }
 
     /// Whether batches of this drain are known to be another app's.
     pub fn is_foreign(&self, app: AppId, token: &DrainToken) -> bool {
-        !self.foreign.is_empty() && self.foreign.contains_key(&(app, token.clone()))
+        self.read(|lists| lists.is_foreign(app, token))
     }
 
     /// Replaces an app's drains by those of a list that was asked for at `asked_at`, except for those of the
     /// settings.
     pub fn listed(&self, app: AppId, drains: &[Drain], asked_at: Duration) {
-        self.apps.retain(|token, known| {
-            known.app != app || known.fixed || drains.iter().any(|drain| drain.token == *token)
-        });
-        for drain in drains {
-            self.apps.entry(drain.token.clone()).or_insert(Known { app, fixed: false });
-            self.foreign.remove(&(app, drain.token.clone()));
-        }
-        let has_own = drains.iter().any(|drain| self.is_own(app, drain));
-        let mut list = self.lists.entry(app).or_default();
-        let asked_at = list.asked_at.max(Some(asked_at));
-        *list = List { asked_at, has_own, failed_at: None };
-        drop(list);
+        self.write(|lists| lists.listed(app, drains, asked_at));
         // Last, so that a waiting caller finds the list.
         self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Notes that a list could not be fetched. The last one stays.
     pub fn list_failed(&self, app: AppId, asked_at: Duration) {
-        let mut list = self.lists.entry(app).or_default();
-        list.failed_at = list.failed_at.max(Some(asked_at));
-        drop(list);
+        self.write(|lists| lists.list_failed(app, asked_at));
         self.changes.send_modify(|changes| *changes += 1);
-    }
-
-    fn is_own(&self, app: AppId, drain: &Drain) -> bool {
-        let is_fixed = self.apps.get(&drain.token).is_some_and(|known| known.fixed && known.app == app);
-        is_fixed
-            || self.own.get(app.0 as usize).is_some_and(|own| {
-                drains::leads_here(drain, &own.name, &own.passwords, self.public_url.as_ref())
-            })
     }
 
     /// Whether every app's list was asked for at or after this time. If not, asks for the older ones, once
     /// each app has had its first.
     fn want_lists_after(&self, since: Duration) -> bool {
-        let asked_at = |app: AppId| self.lists.get(&app).and_then(|list| list.asked_at);
-        let apps = || (0..u32::try_from(self.own.len()).unwrap_or(u32::MAX)).map(AppId);
-        let is_older = |app: &AppId| asked_at(*app).is_none_or(|asked_at| asked_at < since);
-        if !apps().any(|app| is_older(&app)) {
-            return true;
-        }
+        let (older, had_answers) = self.read(|lists| {
+            let apps = || (0..u32::try_from(lists.apps()).unwrap_or(u32::MAX)).map(AppId);
+            let is_older = |app: &AppId| lists.asked_at(*app).is_none_or(|asked_at| asked_at < since);
+            let older: Vec<AppId> = apps().filter(is_older).collect();
+            (older, apps().all(|app| lists.had_answer(app)))
+        });
         // The watchdog asks for the first lists.
-        let had_answer = |app: AppId| self.lists.contains_key(&app);
-        if apps().all(had_answer) {
-            apps().filter(is_older).for_each(|app| self.want(app));
+        if had_answers {
+            older.iter().for_each(|app| self.want(*app));
         }
-        false
+        older.is_empty()
     }
 
     fn first_seen(&self, token: &DrainToken, now: Duration) -> Duration {
@@ -275,6 +163,14 @@ impl DrainTokens {
         unknown.push_back((token.clone(), now));
         now
     }
+
+    fn read<T>(&self, look: impl FnOnce(&DrainLists) -> T) -> T {
+        look(&self.lists.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut DrainLists) -> T) -> T {
+        change(&mut self.lists.write().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -283,14 +179,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::RwLock;
     use std::time::Duration;
 
-    use secrecy::SecretString;
-
-    use super::{DrainTokens, Known, OwnDrains, Standing, Unlisted};
+    use super::{DrainTokens, Unlisted};
     use dynowarden_core::api::json::Drain;
     use dynowarden_core::ident::{AppId, DrainToken};
     use dynowarden_core::limits;
+    use dynowarden_core::origin::lists::{DrainLists, OwnDrains};
 
     fn token(text: &str) -> DrainToken {
         text.parse().expect("a token")
@@ -303,91 +199,22 @@ mod tests {
     fn of(apps: &[&str]) -> DrainTokens {
         let own = apps.iter().map(|name| OwnDrains {
             name: name.parse().expect("an app"),
-            passwords: vec![SecretString::from("p")],
+            passwords: Vec::new(),
+            tokens: Vec::new(),
         });
-        DrainTokens { own: own.collect(), ..DrainTokens::default() }
-    }
-
-    fn drain(text: &str, url: &str) -> Drain {
-        Drain { id: text.to_owned(), token: token(text), url: url.into(), of_addon: false }
+        let lists = RwLock::new(DrainLists::new(own.collect(), None));
+        DrainTokens { lists, ..DrainTokens::default() }
     }
 
     fn list(tokens: &DrainTokens, app: u32, drains: &[&str], asked_at: u64) {
-        let drains: Vec<Drain> =
-            drains.iter().map(|text| drain(text, "https://elsewhere.example/")).collect();
-        tokens.listed(AppId(app), &drains, secs(asked_at));
-    }
-
-    #[test]
-    fn the_api_adds_and_removes_tokens_but_not_those_of_the_settings() {
-        let tokens = of(&["acme", "other"]);
-        tokens.apps.insert(token("d.set"), Known { app: AppId(0), fixed: true });
-        list(&tokens, 0, &["d.one", "d.two"], 1);
-        list(&tokens, 1, &["d.other", "d.set"], 1);
-        list(&tokens, 0, &["d.two", "d.three"], 2);
-        tokens.list_failed(AppId(0), secs(3));
-        for (text, expect) in [
-            ("d.set", Some(0)),
-            ("d.one", None),
-            ("d.two", Some(0)),
-            ("d.three", Some(0)),
-            ("d.other", Some(1)),
-            ("d.unknown", None),
-        ] {
-            assert_eq!(tokens.app(&token(text)), expect.map(AppId), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_a_list_that_is_newer_than_the_batch_calls_a_token_foreign() {
-        let ours = "https://x:p@warden.example.com/logs/acme";
-        let (counts, known) = (Standing::Counts { is_known: false }, Standing::Counts { is_known: true });
-        let tokens = of(&["acme", "beta"]);
-        let standing = |text: &str, arrived| {
-            tokens.standing(AppId(0), Some(&token(text)), secs(arrived), secs(arrived + 1))
+        let drain = |text: &&str| Drain {
+            id: (*text).to_owned(),
+            token: token(text),
+            url: "https://elsewhere.example/".into(),
+            of_addon: false,
         };
-        assert_eq!(standing("d.new", 5), Standing::Unknown);
-        // No drain of the list leads here: other users' drains, a wrong password, a wrong path.
-        let others =
-            ["https://logs.example/", "https://x:q@w.example/logs/acme", "https://x:p@w.example/logs/b"];
-        let others: Vec<Drain> = others.iter().map(|url| drain("d.a", url)).collect();
-        tokens.listed(AppId(0), &others, secs(6));
-        assert_eq!((standing("d.new", 5), standing("d.new", 7)), (counts, Standing::Unknown));
-        tokens.listed(AppId(0), &[drain("d.own", ours), drain("d.a", "https://logs.example/")], secs(10));
-        for (text, arrived, expect) in [
-            ("d.own", 5, known),
-            // Every drain of the app is its own.
-            ("d.a", 20, known),
-            ("d.new", 9, Standing::Foreign),
-            ("d.new", 10, Standing::Foreign),
-            ("d.new", 11, Standing::Unknown),
-        ] {
-            assert_eq!(standing(text, arrived), expect, "{text} {arrived}");
-        }
-        assert_eq!(tokens.standing(AppId(0), None, secs(11), secs(11)), counts);
-        // Another watched app's, however old its list is.
-        list(&tokens, 1, &["d.beta"], 1);
-        assert_eq!(standing("d.beta", 100), Standing::Foreign);
-        // While no list can be fetched, it counts; a minute later that has to be tried again.
-        tokens.list_failed(AppId(0), secs(30));
-        assert_eq!((standing("d.new", 29), standing("d.new", 80)), (counts, counts));
-        assert_eq!(standing("d.new", 90), Standing::Unknown);
-    }
-
-    #[test]
-    fn a_drain_of_the_settings_or_at_the_public_url_is_the_apps_own() {
-        let mut tokens = of(&["acme"]);
-        tokens.public_url = dynowarden_core::drain_url::PublicUrl::parse("https://warden.example.com");
-        for (text, url, is_own) in [
-            ("d.1", "https://x:p@warden.example.com/logs/acme", true),
-            ("d.1", "https://x:p@other.example.com/logs/acme", false),
-            ("d.set", "https://logs.example/", true),
-        ] {
-            tokens.apps.insert(token("d.set"), Known { app: AppId(0), fixed: true });
-            tokens.listed(AppId(0), &[drain(text, url)], secs(5));
-            let standing = tokens.standing(AppId(0), Some(&token("d.new")), secs(4), secs(6));
-            assert_eq!(standing == Standing::Foreign, is_own, "{text} {url}");
-        }
+        let drains: Vec<Drain> = drains.iter().map(drain).collect();
+        tokens.listed(AppId(app), &drains, secs(asked_at));
     }
 
     #[tokio::test(start_paused = true)]

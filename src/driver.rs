@@ -20,7 +20,7 @@ use crate::drain_tokens::DrainTokens;
 use crate::heroku::{Answered, Heroku};
 use crate::metrics::Metrics;
 use crate::notify::NotifierHandle;
-use crate::origin_gate::{Batch, OriginGate, Passed};
+use crate::origin_gate::OriginGate;
 use crate::pauses::PauseKeeper;
 use crate::queue_quota::{QueuePermit, QueueQuota};
 use crate::store::Store;
@@ -32,6 +32,7 @@ use dynowarden_core::engine::{Effect, Engine, Input, OrderId, RuleHit};
 use dynowarden_core::event::{Event, Fact};
 use dynowarden_core::ident::{AppId, DrainToken, DynoName};
 use dynowarden_core::limits;
+use dynowarden_core::origin::{Batch, Passed};
 use dynowarden_core::policy::AppPlan;
 use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::{Decision, Notice, NoticeKind, Record, Scope};
@@ -328,7 +329,7 @@ impl Driver {
     }
 
     fn pass(&mut self, passed: Vec<Passed>) {
-        for Passed { input, alert } in passed {
+        for Passed { input, alert, .. } in passed {
             if let Input::Events { app, events } = &input {
                 for event in events {
                     if let Fact::Release { version } = event.fact {

@@ -9,10 +9,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use dynowarden_simulation::Days;
 use sha2::{Digest as _, Sha256};
 
 const SEEDS: u64 = 12;
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAYS: Days<'_> = Days { length: Duration::from_secs(24 * 3600), kind: None };
 
 fn hash(text: &str) -> String {
     let digest = Sha256::digest(text);
@@ -30,7 +31,7 @@ fn deed(line: &str) -> Option<&str> {
 }
 
 fn day(seed: u64) -> String {
-    let (_, timeline) = dynowarden_simulation::run(seed, DAY, true).expect("a day without a broken promise");
+    let (_, timeline) = dynowarden_simulation::run(seed, DAYS, true).expect("a day without a broken promise");
     let deeds: Vec<&str> = timeline.iter().filter_map(|line| deed(line)).collect();
     assert!(deeds.len() > 10, "seed {seed}: hardly anything happened");
     format!("seed {seed:02} decisions {} words {}\n", hash(&deeds.join("\n")), hash(&timeline.join("\n")))

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use dynowarden_simulation::Days;
 use dynowarden_simulation::figures::Figures;
 use dynowarden_simulation::policy_figures::{self, Rules};
 use dynowarden_simulation::slow_dynos;
@@ -14,16 +15,41 @@ use dynowarden_simulation::slow_dynos;
 #[test]
 fn simulated_days_break_no_invariant() {
     let failed = Mutex::new(None);
-    let figures = dynowarden_simulation::run_all(SEEDS, DAY, |failure| {
+    let figures = dynowarden_simulation::run_all(SEEDS, DAYS, |failure| {
         *failed.lock().expect("no thread panics") = Some(failure.seed);
         false
     });
     if let Some(seed) = failed.into_inner().expect("no thread panicked") {
-        let failure = dynowarden_simulation::run(seed, DAY, true).expect_err("it fails again");
+        let failure = dynowarden_simulation::run(seed, DAYS, true).expect_err("it fails again");
         panic!("{failure}");
     }
     println!("{figures}");
     assert!(figures.done["restarts"] > 5 * figures.seeds, "{figures}");
+}
+
+/// A few days of a kind whose promise ordinary days hardly try: what makes the engine hold must occur.
+#[track_caller]
+fn days_of_a_kind_hold(kind: &str, reasons: &[&str]) {
+    let failed = Mutex::new(None);
+    let days = Days { kind: Some(kind), ..DAYS };
+    let figures = dynowarden_simulation::run_all(KIND_SEEDS, days, |failure| {
+        *failed.lock().expect("no thread panics") = Some(failure.to_string());
+        false
+    });
+    assert_eq!(failed.into_inner().expect("no thread panicked"), None);
+    for reason in reasons {
+        assert!(figures.holds.contains_key(reason), "{reason} never occurred: {figures}");
+    }
+}
+
+#[test]
+fn a_red_status_page_holds_restarts_and_a_green_or_unreadable_one_does_not() {
+    days_of_a_kind_hold("status_page", &["platform_red"]);
+}
+
+#[test]
+fn another_apps_errors_restart_nothing() {
+    days_of_a_kind_hold("foreign_drains", &["foreign_drain"]);
 }
 
 /// One incident is told once, and again every four hours.
@@ -89,4 +115,6 @@ const MOST_MESSAGES: [(&str, u32); 15] = [
 
 const SEEDS: Range<u64> = 14..26;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const KIND_SEEDS: Range<u64> = 1..4;
+
+const DAYS: Days<'_> = Days { length: Duration::from_secs(24 * 3600), kind: None };

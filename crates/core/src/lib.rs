@@ -23,6 +23,7 @@ pub mod ident;
 pub mod incident;
 pub mod ingest;
 pub mod limits;
+pub mod origin;
 pub mod policy;
 pub mod record;
 pub mod replay;

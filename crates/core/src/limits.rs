@@ -359,6 +359,9 @@ pub const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
 /// The precision of the order in which dynos are forgotten when room is short.
 pub const QUIET_STEP: Duration = Duration::from_secs(60);
 
+/// How long a boot may take, with the longest time-out that Heroku grants.
+pub const BOOT_MAX: Duration = Duration::from_secs(3 * 60);
+
 /// How long the old process of a dyno may live alongside the new one (heroku.md §2.4).
 pub const OLD_PROCESS_MAX: Duration = Duration::from_secs(30);
 

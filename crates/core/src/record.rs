@@ -249,6 +249,8 @@ pub enum NoticeKind {
     Often {
         restarts: u32,
         within: Duration,
+        /// Whether each of them is known to have helped.
+        all_helped: bool,
     },
     RestartFailed(RestartResult),
     ApiRecovered,

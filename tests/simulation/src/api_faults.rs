@@ -11,7 +11,7 @@ use http::{Method, Request, Response};
 use dynowarden_core::api::answer::{Failure, deletion};
 use dynowarden_core::api::json::{self, Formation};
 use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo};
-use dynowarden_core::ident::{AppName, DynoName};
+use dynowarden_core::ident::{AppName, DrainToken, DynoName};
 use dynowarden_core::record::AttemptId;
 use heroku_sim::fault::Fault;
 use heroku_sim::platform::gateway_page;
@@ -42,6 +42,10 @@ pub struct Flight {
 #[derive(Clone, Debug)]
 pub enum Want {
     Delete(DynoName),
+    /// An app's drains; asked for at this time of the engine's clock.
+    Drains {
+        asked_at: Duration,
+    },
     /// The first half of an inspection.
     List {
         dyno: Option<DynoName>,
@@ -68,6 +72,8 @@ pub struct Answer {
 
 #[derive(Clone, Debug)]
 pub enum Truth {
+    /// Token and URL of each drain.
+    Drains(Vec<(DrainToken, String)>),
     Dyno(Option<DynoTruth>),
     List(ListTruth),
     None,
@@ -235,6 +241,7 @@ fn spoiled(chance: &mut Chance, want: &Want) -> (Fault, &'static str) {
     let fields: &[_] = match want {
         // An API that leaves `updated_at` out of both responses of an inspection does not know it, and is
         // trusted; the engine holds if only one of them has it.
+        Want::Drains { .. } => &["id", "token", "url"],
         Want::OneOfLook { .. } => &["created_at", "id", "name", "state", "type"],
         _ => &["created_at", "id", "name", "state", "type", "updated_at"],
     };
@@ -253,6 +260,7 @@ impl Want {
     pub fn request(&self, app: &AppName) -> Request<Bytes> {
         let (method, path) = match self {
             Self::Delete(dyno) => (Method::DELETE, format!("/apps/{app}/dynos/{dyno}")),
+            Self::Drains { .. } => (Method::GET, format!("/apps/{app}/log-drains")),
             Self::List { .. } => (Method::GET, format!("/apps/{app}/dynos")),
             Self::OneOfLook { dyno, .. } | Self::Poll(dyno) => {
                 (Method::GET, format!("/apps/{app}/dynos/{dyno}"))
@@ -276,6 +284,7 @@ impl fmt::Display for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Delete(dyno) => write!(f, "delete {dyno}"),
+            Self::Drains { .. } => f.write_str("list drains"),
             Self::List { .. } => f.write_str("list"),
             Self::OneOfLook { dyno, .. } => write!(f, "look at {dyno}"),
             Self::Poll(dyno) => write!(f, "peek at {dyno}"),

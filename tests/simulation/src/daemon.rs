@@ -12,8 +12,10 @@ use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
 use dynowarden_core::engine::restore::RestoredGiveUp;
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as LineEvent, Fact};
+use dynowarden_core::health::watchdog::Watchdog;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
+use dynowarden_core::origin::Passed;
 use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::usefulness::Usefulness;
 use dynowarden_core::record::{
@@ -25,15 +27,18 @@ use heroku_sim::platform::Reply;
 use heroku_sim::sender::Post;
 
 use crate::api_faults::{self, Answer, Fate, Flight, LATE_MAX, TIMEOUT, Truth, Want};
+use crate::drains::Drains;
 use crate::invariants::{DynoTruth, ListTruth};
 use crate::liveness::Trouble;
 use crate::scenario::{ApiCondition, DOWN_MAX, Event, secs};
+use crate::senders::Sender;
 use crate::store::{Row, Write};
 use crate::{Due, Simulation, Wrong, in_app};
 
 /// One process of the daemon.
 pub(crate) struct Daemon {
-    born: Timestamp,
+    pub(crate) born: Timestamp,
+    pub(crate) drains: Drains,
     engine: Engine,
     frame_ids: FrameDedup,
     watches: Vec<ProcessTypeFilter>,
@@ -41,12 +46,26 @@ pub(crate) struct Daemon {
     pub(crate) quantities: HashMap<usize, (Timestamp, Vec<json::Formation>, Vec<DynoName>)>,
     /// It was asked to stop, and takes no more work.
     is_stopping: bool,
+    /// Reads Heroku's status page, if that is set.
+    pub(crate) watchdog: Option<Watchdog>,
 }
 
 impl Daemon {
     pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
         let deadline = self.engine.next_deadline().filter(|_| !self.is_stopping);
         deadline.map(|at| later(self.born, at))
+    }
+
+    /// When its watchdog looks around next.
+    pub(crate) fn looks_at(&self) -> Option<Timestamp> {
+        let watchdog = self.watchdog.as_ref().filter(|_| !self.is_stopping)?;
+        Some(later(self.born, watchdog.next_deadline()))
+    }
+
+    /// When it lists drains next.
+    pub(crate) fn lists_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.drains.lists_at(since(self.born, now));
+        (!self.is_stopping).then(|| later(self.born, at))
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -70,13 +89,18 @@ impl Simulation {
         let watch = |plan: &dynowarden_core::policy::AppPlan| ProcessTypeFilter {
             process_types: plan.policy.process_types.clone(),
         };
+        let apps = &self.scenario.apps;
+        let token = |app| self.invariants.senders.first(app).expect("each app has a drain");
+        let tokens: Vec<_> = (0..apps.len()).map(token).collect();
         self.daemon = Some(Daemon {
             born: self.now,
+            drains: Drains::new(apps, &tokens),
             watches: plans.iter().map(watch).collect(),
             engine: Engine::new(plans, self.chance.draw()),
             frame_ids: FrameDedup::default(),
             quantities: HashMap::new(),
             is_stopping: false,
+            watchdog: None,
         });
         self.liveness.trouble(Trouble::Daemon, later(self.now, secs(90)));
         let clock = self.clock();
@@ -90,7 +114,12 @@ impl Simulation {
             // If anything replaced it, that counts as our restart: better one too few.
             self.liveness.assume(app, claim.target.name.clone(), until);
         }
-        self.input(Input::Restore(past))
+        self.input(Input::Restore(past))?;
+        self.list_drains();
+        if self.scenario.reads_page {
+            self.start_watchdog();
+        }
+        Ok(())
     }
 
     pub(super) fn kill(&mut self) {
@@ -181,7 +210,15 @@ impl Simulation {
         let wall = self.clock().wall();
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
         let now = Now { mono: since(daemon.born, self.now), wall };
-        let (effects, pending) = daemon.engine.stop(now);
+        let mut effects = Vec::new();
+        for Passed { app, drain, input, .. } in daemon.drains.release() {
+            self.judge_sender(app.0 as usize, drain.as_ref(), &input, true)?;
+            let Some(daemon) = &mut self.daemon else { return Ok(()) };
+            effects.extend(daemon.engine.handle(input, now));
+        }
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let (at_stop, pending) = daemon.engine.stop(now);
+        effects.extend(at_stop);
         self.figures.did("handed_over", pending.len() as u64);
         self.store.pending.extend(pending);
         effects.into_iter().try_for_each(|effect| self.carry_out(effect))
@@ -194,6 +231,7 @@ impl Simulation {
     }
 
     pub(super) fn take_batch(&mut self, app: usize, post: &Post) -> Result<(), Wrong> {
+        let is_own = self.invariants.senders.of(app, post.token.as_ref()) == Sender::Own;
         let Some(daemon) = &self.daemon else { return Ok(()) };
         let now = Now { mono: since(daemon.born, self.now), wall: self.clock().wall() };
         let source = Source { app: AppId(app as u32), drain: post.token.clone() };
@@ -208,6 +246,9 @@ impl Simulation {
         if !counts.bad_frames.is_empty() {
             return Err((Some(app), format!("frames could not be read: {:?}", counts.bad_frames)));
         }
+        if !is_own {
+            self.figures.fault("foreign_batch");
+        }
         self.figures.did("lines", counts.frames);
         if counts.lost_messages > 0 {
             self.figures.fault("lines_lost");
@@ -216,7 +257,10 @@ impl Simulation {
             return Ok(());
         }
         let heard = events.clone();
-        self.input(Input::Events { app: AppId(app as u32), events })?;
+        self.sift(app, post.token.clone(), events)?;
+        if !is_own {
+            return Ok(());
+        }
         heard.iter().try_for_each(|event| self.observe(app, event))
     }
 
@@ -522,7 +566,7 @@ impl Simulation {
         self.plan_in(span, Due::Written { life: self.life, write });
     }
 
-    fn send(&mut self, attempt_id: AttemptId, app: usize, want: Want) {
+    pub(super) fn send(&mut self, attempt_id: AttemptId, app: usize, want: Want) {
         let fate = self.fate(app, &want);
         if let Want::Delete(dyno) = &want
             && self.api_condition != ApiCondition::Fair
@@ -593,6 +637,10 @@ impl Simulation {
         let world = &self.platform.world;
         let truth = match &flight.want {
             Want::Delete(_) => Truth::None,
+            Want::Drains { .. } => {
+                let drains = world.app(name.as_str()).into_iter().flat_map(|app| &app.drains);
+                Truth::Drains(drains.map(|drain| (drain.token.clone(), drain.url.clone())).collect())
+            }
             Want::List { .. } => {
                 let formation = world.dynos(&name).filter(|dyno| !dyno.is_one_off);
                 let dynos = formation.map(|dyno| DynoTruth::of(dyno, self.now)).collect();
@@ -620,7 +668,9 @@ impl Simulation {
             path: PathRule::Any,
             times: Times::Always,
         }));
-        self.figures.did("calls", 1);
+        if !matches!(flight.want, Want::Drains { .. }) {
+            self.figures.did("calls", 1);
+        }
         let reply = self.platform.answer(&flight.want.request(&name), self.now);
         self.platform.faults.clear();
         let Reply::Answer { response, .. } = reply else { return Ok(()) };
@@ -695,6 +745,7 @@ impl Simulation {
                 self.input(Input::Deleted { attempt_id, answer: DeleteResult::Refused(error) })
             }
             Want::Delete(_) => self.input(Input::Deleted { attempt_id, answer: DeleteResult::Lost { what } }),
+            Want::Drains { asked_at } => self.drains_answered(flight.app, asked_at, None),
             Want::List { .. } | Want::OneOfLook { .. } => {
                 self.input(Input::Inspected { attempt_id, answer: Err(error) })
             }
@@ -722,6 +773,7 @@ impl Simulation {
                 }
                 self.input(Input::Deleted { attempt_id, answer: deletion })
             }
+            Want::Drains { asked_at } => self.drains_answered(app, asked_at, Some(answer)),
             Want::Poll(dyno) => {
                 let polled = answer.body().and_then(|body| api_faults::one(body, &dyno));
                 self.input(Input::Polled { attempt_id, answer: polled })
@@ -729,7 +781,7 @@ impl Simulation {
             Want::List { dyno } => {
                 let list = match answer.truth.clone() {
                     Truth::List(list) => list,
-                    Truth::Dyno(_) | Truth::None => ListTruth { dynos: Vec::new() },
+                    Truth::Drains(_) | Truth::Dyno(_) | Truth::None => ListTruth { dynos: Vec::new() },
                 };
                 let listed = &self.invariants.policy(app).process_types;
                 let formation = match answer.body() {
@@ -748,6 +800,7 @@ impl Simulation {
                     return Ok(());
                 }
                 let answer = self.assemble(app, None, (formation, &quantities));
+                let answer = self.of_this_app(app, answer);
                 self.input(Input::Inspected { attempt_id, answer })
             }
             Want::OneOfLook { dyno, formation, list, quantities } => {
@@ -757,6 +810,7 @@ impl Simulation {
                 }
                 let answer =
                     one.and_then(|one| self.assemble(app, Some((&dyno, one)), (formation, &quantities)));
+                let answer = self.of_this_app(app, answer);
                 self.input(Input::Inspected { attempt_id, answer })
             }
         }

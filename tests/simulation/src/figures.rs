@@ -107,7 +107,7 @@ impl Timeline {
     }
 }
 
-const FAULTS: [&str; 59] = [
+const FAULTS: [&str; 64] = [
     "429",
     "429_with_time",
     "5xx",
@@ -121,11 +121,13 @@ const FAULTS: [&str; 59] = [
     "claim_unanswered",
     "clock_jump",
     "crash",
+    "cross_drain",
     "cut_json",
     "deploy",
     "fixing_release",
     "forbidden",
     "foreign_batch",
+    "foreign_batch_counts",
     "foreign_drains",
     "hang_after",
     "hang_before",
@@ -145,6 +147,8 @@ const FAULTS: [&str; 59] = [
     "name_taken_over",
     "one_off",
     "one_offs",
+    "page_garbled",
+    "page_lost",
     "partial_list",
     "partial_lists",
     "preboot",
@@ -154,6 +158,7 @@ const FAULTS: [&str; 59] = [
     "renames",
     "restart_by_person",
     "scale",
+    "second_drain",
     "shared_quota",
     "sigterm",
     "slow",
@@ -169,13 +174,14 @@ const FAULTS: [&str; 59] = [
     "wrong_type",
 ];
 
-const HOLDS: [&str; 24] = [
+const HOLDS: [&str; 27] = [
     "api_reserve",
     "claimed_elsewhere",
     "clock_ahead",
     "cooling_down",
     "deploying",
     "forbidden",
+    "foreign_drain",
     "formation_failed",
     "formation_out",
     "garbled",
@@ -184,9 +190,11 @@ const HOLDS: [&str; 24] = [
     "max_restarts",
     "not_listed",
     "not_up",
+    "other_app",
     "outside_window",
     "paused",
     "platform_acts",
+    "platform_red",
     "queued",
     "releasing",
     "stale",
@@ -196,7 +204,7 @@ const HOLDS: [&str; 24] = [
     "too_young",
 ];
 
-const DONE: [&str; 20] = [
+const DONE: [&str; 22] = [
     "accepted",
     "back",
     "back_late",
@@ -210,11 +218,13 @@ const DONE: [&str; 20] = [
     "notify_decisions",
     "orders_answered",
     "orders_decisions",
+    "page_notices",
     "pauses",
     "polls",
     "races_lost",
     "refused",
     "restarts",
+    "told_foreign_drain",
     "unanswered",
     "withdrawn",
 ];

@@ -7,17 +7,20 @@ use jiff::{SignedDuration, Timestamp};
 
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::calendar;
-use dynowarden_core::event::DynoState;
+use dynowarden_core::event::{DynoState, Event, Fact};
 use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
 use dynowarden_core::policy::{AppPlan, Policy};
+use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::{Action, AttemptId, Decision, MANUAL};
 use dynowarden_core::time::{earlier, later, since};
 use heroku_sim::dyno::Dyno;
 use heroku_sim::world::World;
 
+use crate::lights::Lights;
 use crate::promises::{Promises, Request};
 use crate::scenario::secs;
+use crate::senders::Senders;
 
 /// A dyno's true state when the API answered.
 #[derive(Clone, Debug)]
@@ -95,7 +98,9 @@ struct Paused {
 
 #[derive(Debug)]
 pub struct Invariants {
+    pub lights: Lights,
     pub promises: Promises,
+    pub senders: Senders,
     plans: Vec<AppPlan>,
     attempts: HashMap<Holder, Attempt>,
     places: BTreeMap<(usize, DynoName), Place>,
@@ -143,9 +148,11 @@ macro_rules! hold {
 pub(crate) use hold;
 
 impl Invariants {
-    pub fn new(plans: Vec<AppPlan>) -> Self {
+    pub fn new(plans: Vec<AppPlan>, senders: Senders) -> Self {
         Self {
+            lights: Lights::default(),
             promises: Promises::default(),
+            senders,
             plans,
             attempts: HashMap::new(),
             places: BTreeMap::new(),
@@ -175,6 +182,18 @@ impl Invariants {
     pub fn error_line(&mut self, app: usize, dyno: DynoName, instance: InstanceId, at: Timestamp) {
         self.promises.error(app, &dyno, instance, at);
         self.writers.insert((app, dyno, at), instance);
+    }
+
+    /// Another app's lines count for this one, because nobody can tell whose they are.
+    pub fn foreign_lines(&mut self, app: usize, events: &[Event], now: Timestamp) {
+        for Event { at, fact } in events {
+            match fact {
+                Fact::Error { dyno: Some(dyno), .. } => self.promises.foreign_error(app, dyno, *at),
+                Fact::Release { .. } => self.promises.released(app, now),
+                Fact::Sample { dyno, .. } => self.promises.sample(app, dyno.clone(), *at),
+                _ => {}
+            }
+        }
     }
 
     /// Notes a line about an event that ends an instance.
@@ -240,6 +259,8 @@ impl Invariants {
     /// The daemon died: no task waits for answers any more.
     pub fn died(&mut self, now: Timestamp) {
         self.promises.died(now);
+        self.lights.died();
+        self.senders.died();
         self.tokens = None;
         self.engaged.clear();
     }
@@ -271,6 +292,9 @@ impl Invariants {
         hold!(!decision.reason().is_empty(), "a decision about {dyno} without a reason");
         hold!(!decision.reason_label().is_empty(), "a decision about {dyno} without a word for its reason");
         let app = decision.app.0 as usize;
+        if let Action::Hold(Hold::PlatformRed) = decision.action {
+            self.lights.allow_hold(&dyno, clock.now)?;
+        }
         if let Action::Restart { dry_run, formation } = decision.action {
             hold!(formation >= 1, "a restart of {dyno} in a formation of none");
             hold!(dry_run == self.plans[app].dry_run, "{dyno}: dry run and not are mixed up");
@@ -354,6 +378,7 @@ impl Invariants {
         world: &World,
         clock: Clock,
     ) -> Verdicts {
+        self.lights.allow_delete(dyno, clock.now)?;
         let listed = self.policy(app).process_types.contains(dyno.process_type());
         hold!(listed, "DELETE of {dyno}, whose type is not listed");
         hold!(!self.plans[app].dry_run, "DELETE of {dyno} in a dry run");

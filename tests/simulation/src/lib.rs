@@ -6,17 +6,21 @@
 
 pub mod api_faults;
 mod daemon;
+pub mod drains;
 pub mod figures;
 pub mod hostile;
 mod inspection;
 pub mod invariants;
+pub mod lights;
 pub mod liveness;
 pub mod measured;
 mod notifier;
+mod page;
 pub mod policies;
 pub mod policy_figures;
 pub mod promises;
 pub mod scenario;
+pub mod senders;
 pub mod slow_dynos;
 pub mod store;
 pub mod suspects;
@@ -35,6 +39,7 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::engine::{Input, OrderId};
 use dynowarden_core::event::DynoState;
+use dynowarden_core::health::watchdog;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::record::AttemptId;
 use dynowarden_core::time::{later, since};
@@ -48,13 +53,16 @@ use heroku_sim::sender::{Outcome, Post};
 use heroku_sim::status_page::Light;
 use heroku_sim::world::World;
 
-use crate::api_faults::Flight;
+use crate::api_faults::{Flight, Want};
 use crate::daemon::Daemon;
+use crate::drains::{drain_url, proxy_url, target_of};
 use crate::figures::{Figures, Timeline};
 use crate::invariants::{Clock, Invariants};
 use crate::liveness::{Liveness, Trouble};
 use crate::notifier::Notifier;
+use crate::page::PageCondition;
 use crate::scenario::{ApiCondition, Event, Scenario, secs};
+use crate::senders::{Sender, Senders};
 use crate::store::{Store, Write};
 
 pub struct Simulation {
@@ -65,6 +73,7 @@ pub struct Simulation {
     figures: Figures,
     flights: HashMap<u64, Flight>,
     invariants: Invariants,
+    is_page_away: bool,
     life: u32,
     logplex: Logplex,
     /// Only where messages are measured.
@@ -84,12 +93,32 @@ enum Due {
     Answered(u64),
     Arrives(u64),
     Broken(u64),
-    ClaimAnswered { life: u32, attempt_id: AttemptId, granted: bool },
-    ClaimWritten { life: u32, row: Box<store::Row> },
+    ClaimAnswered {
+        life: u32,
+        attempt_id: AttemptId,
+        granted: bool,
+    },
+    ClaimWritten {
+        life: u32,
+        row: Box<store::Row>,
+    },
     Event(Event),
+    /// A request reaches the status page.
+    PageAsked {
+        life: u32,
+        condition: PageCondition,
+    },
+    /// The answer of the status page, or none.
+    PageRead {
+        life: u32,
+        red: Option<Vec<String>>,
+    },
     Posted(Box<Post>),
     Posting(Box<Post>),
-    Written { life: u32, write: Write },
+    Written {
+        life: u32,
+        write: Write,
+    },
 }
 
 #[derive(Debug)]
@@ -103,12 +132,20 @@ pub struct Failure {
     pub timeline: Vec<String>,
 }
 
+/// Which days to simulate.
+#[derive(Clone, Copy, Debug)]
+pub struct Days<'k> {
+    pub length: Duration,
+    /// The kind of hostility that occurs on each of them; the others occur as the seed says.
+    pub kind: Option<&'k str>,
+}
+
 /// Runs the day of a seed.
 ///
 /// # Errors
 /// The first broken promise.
-pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Vec<String>), Box<Failure>> {
-    let mut simulation = Simulation::new(seed, day, with_timeline);
+pub fn run(seed: u64, days: Days<'_>, with_timeline: bool) -> Result<(Figures, Vec<String>), Box<Failure>> {
+    let mut simulation = Simulation::new(seed, days, with_timeline);
     match simulation.run() {
         Ok(()) => {
             simulation.figures.seeds = 1;
@@ -128,7 +165,7 @@ pub fn run(seed: u64, day: Duration, with_timeline: bool) -> Result<(Figures, Ve
 /// Runs the days of all seeds, on every core, and returns the totals of those that passed.
 ///
 /// `failed` receives each failure, and returns whether to continue.
-pub fn run_all(seeds: Range<u64>, day: Duration, failed: impl Fn(&Failure) -> bool + Sync) -> Figures {
+pub fn run_all(seeds: Range<u64>, days: Days<'_>, failed: impl Fn(&Failure) -> bool + Sync) -> Figures {
     let next = AtomicU64::new(seeds.start);
     let figures = Mutex::new(Figures::default());
     let work = || {
@@ -137,7 +174,7 @@ pub fn run_all(seeds: Range<u64>, day: Duration, failed: impl Fn(&Failure) -> bo
             if seed >= seeds.end {
                 return;
             }
-            match run(seed, day, false) {
+            match run(seed, days, false) {
                 Ok((part, _)) => figures.lock().expect("no thread panics").add(&part),
                 Err(failure) if failed(&failure) => {}
                 Err(_) => next.store(seeds.end, Ordering::Relaxed),
@@ -157,21 +194,24 @@ fn in_app(app: usize) -> impl FnOnce(String) -> Wrong {
 }
 
 impl Simulation {
-    fn new(seed: u64, day: Duration, with_timeline: bool) -> Self {
+    fn new(seed: u64, days: Days<'_>, with_timeline: bool) -> Self {
         let mut chance = Chance::new(seed);
-        let scenario = Scenario::draw(&mut chance, day);
+        let scenario = Scenario::draw(&mut chance, days);
         Self::of(scenario, chance, with_timeline)
     }
 
     fn of(scenario: Scenario, mut chance: Chance, with_timeline: bool) -> Self {
         let start = scenario.start;
         let mut world = World::new(chance.draw(), start);
+        let mut senders = Senders::default();
         for (index, app) in scenario.apps.iter().enumerate() {
             world.add_app(app.spec.clone(), start);
             for (dyno, plan) in &app.dynos {
                 world.set_plan(&app.spec.name, dyno.clone(), *plan).expect("it was added");
             }
-            world.add_drain(&app.spec.name, &drain_url(index), start).expect("added");
+            let url = if app.drains.is_hidden { proxy_url(index) } else { drain_url(index) };
+            let drain = world.add_drain(&app.spec.name, &url, start).expect("added");
+            senders.created(drain.token, Some(index));
         }
         let platform = Platform::new(world, chance.draw(), start);
         let mut figures = Figures::default();
@@ -186,7 +226,8 @@ impl Simulation {
             drawn: 0,
             figures,
             flights: HashMap::new(),
-            invariants: Invariants::new(plans),
+            invariants: Invariants::new(plans, senders),
+            is_page_away: false,
             life: 0,
             logplex,
             notifier: None,
@@ -219,8 +260,10 @@ impl Simulation {
     fn next_at(&self) -> Option<Timestamp> {
         let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
         let wake = self.daemon.as_ref().and_then(Daemon::wakes_at);
+        let look = self.daemon.as_ref().and_then(Daemon::looks_at);
+        let list = self.daemon.as_ref().and_then(|daemon| daemon.lists_at(self.now));
         let notifier = self.notifier.as_ref().and_then(Notifier::wakes_at);
-        [agenda, wake, notifier, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
+        [agenda, wake, list, look, notifier, self.platform.world.next_event_at(), self.logplex.next_poll_at()]
             .into_iter()
             .flatten()
             .min()
@@ -242,6 +285,13 @@ impl Simulation {
         }
         if self.daemon.as_ref().and_then(Daemon::wakes_at).is_some_and(|at| at <= self.now) {
             self.input(Input::Wake)?;
+        }
+        if self.daemon.as_ref().and_then(|daemon| daemon.lists_at(self.now)).is_some_and(|at| at <= self.now)
+        {
+            self.list_drains();
+        }
+        if self.daemon.as_ref().and_then(Daemon::looks_at).is_some_and(|at| at <= self.now) {
+            self.watch(watchdog::Input::Heard(Vec::new()));
         }
         Ok(())
     }
@@ -297,6 +347,11 @@ impl Simulation {
                 Ok(())
             }
             Due::Event(event) => self.apply(event),
+            Due::PageAsked { life, condition } => {
+                self.page_asked(life, condition);
+                Ok(())
+            }
+            Due::PageRead { life, red } => self.page_read(life, red),
             Due::Posted(post) => {
                 self.logplex.answered(&post.lane, Outcome::Status(204), self.now);
                 Ok(())
@@ -318,15 +373,18 @@ impl Simulation {
             self.logplex.answered(&post.lane, Outcome::Unconnected, self.now);
             return Ok(());
         }
-        let app = app_index(post.url.rsplit('/').next().unwrap_or_default());
+        let app = target_of(&post.url);
         self.figures.did("batches", 1);
         if post.attempt > 1 {
             self.figures.fault("batch_again");
         }
-        if hostile::drains::is_own(&self.platform.world, &self.app_name(app), &post) {
-            self.take_batch(app, &post)?;
+        if self.scenario.apps[app].drains.is_bare
+            && self.invariants.senders.of(app, post.token.as_ref()) == Sender::Own
+        {
+            let bare = Post { token: None, ..(*post).clone() };
+            self.take_batch(app, &bare)?;
         } else {
-            self.figures.fault("foreign_batch");
+            self.take_batch(app, &post)?;
         }
         if self.chance.hits(10) {
             self.figures.fault("batch_answer_lost");
@@ -363,6 +421,21 @@ impl Simulation {
                 self.fix(app);
             }
             Event::ForeignDrain { stranger, app } => self.add_foreign_drain(stranger, app),
+            Event::CrossDrain { from, to } => {
+                self.figures.fault("cross_drain");
+                self.add_drain(from, &drain_url(to));
+            }
+            Event::CrossDrainEnds { from, to } => self.remove_drain(from, &drain_url(to)),
+            Event::SecondDrain { app } => {
+                self.figures.fault("second_drain");
+                self.add_drain(app, &drain_url(app));
+            }
+            // The older of two with the same URL.
+            Event::FirstDrainEnds { app } => {
+                let url =
+                    if self.scenario.apps[app].drains.is_hidden { proxy_url(app) } else { drain_url(app) };
+                self.remove_drain(app, &url);
+            }
             Event::ForeignDrainEnds { stranger } => {
                 let name = &self.scenario.strangers[stranger].spec.name;
                 let url = self.platform.world.app(name.as_str()).and_then(|app| app.drains.first());
@@ -385,6 +458,7 @@ impl Simulation {
             }
             Event::Kill => self.kill(),
             Event::Order { app, dyno } => return self.order(app, dyno),
+            Event::PageAway(is_away) => self.is_page_away = is_away,
             Event::OtherUsers { tokens_left } => {
                 self.figures.fault("tokens_short");
                 self.platform.bucket.set(tokens_left, now);
@@ -449,8 +523,22 @@ impl Simulation {
         let spec = self.scenario.strangers[stranger].spec.clone();
         let (name, now) = (spec.name.clone(), self.now);
         self.platform.world.add_app(spec, now);
-        let added = self.platform.world.add_drain(&name, &drain_url(app), now);
-        added.expect("the app was added");
+        let added = self.platform.world.add_drain(&name, &drain_url(app), now).expect("the app was added");
+        self.invariants.senders.created(added.token, None);
+        self.logplex.sync(&self.platform.world);
+    }
+
+    /// A watched app gets another drain.
+    fn add_drain(&mut self, app: usize, url: &str) {
+        let name = self.app_name(app);
+        let added = self.platform.world.add_drain(&name, url, self.now).expect("apps stay");
+        self.invariants.senders.created(added.token, Some(app));
+        self.logplex.sync(&self.platform.world);
+    }
+
+    fn remove_drain(&mut self, app: usize, url: &str) {
+        let name = self.app_name(app);
+        let _known = self.platform.world.remove_drain(&name, url);
         self.logplex.sync(&self.platform.world);
     }
 
@@ -461,7 +549,8 @@ impl Simulation {
         let world = &mut self.platform.world;
         if is_taken_over {
             world.take_over(&old, to.clone(), now).expect("it is renamed once a day");
-            world.add_drain(&old, &drain_url(app), now).expect("the app was added");
+            let drain = world.add_drain(&old, &drain_url(app), now).expect("the app was added");
+            self.invariants.senders.created(drain.token, None);
         } else {
             world.rename(&old, to.clone(), now).expect("it is renamed once a day");
         }
@@ -517,9 +606,17 @@ impl Simulation {
         let now = self.now;
         (self.api_condition, self.skew, self.store.is_away) =
             (ApiCondition::Fair, SignedDuration::ZERO, false);
-        self.platform.apps_light = Light::Green;
+        (self.platform.apps_light, self.is_page_away) = (Light::Green, false);
         self.agenda
             .retain(|_, due| !matches!(due, Due::Event(Event::Kill | Event::Stop | Event::ApiCondition(_))));
+        for stranger in &self.scenario.strangers {
+            let name = &stranger.spec.name;
+            let urls = self.platform.world.app(name.as_str()).map(|app| app.drains.clone());
+            for drain in urls.unwrap_or_default() {
+                let _known = self.platform.world.remove_drain(name, &drain.url);
+            }
+        }
+        self.logplex.sync(&self.platform.world);
         for app in &self.scenario.apps {
             let name = app.spec.name.clone();
             for formation in &app.spec.formations {
@@ -550,7 +647,8 @@ impl Simulation {
         if daemon.attempts() > 0 {
             return wrong(format!("at the end {} attempts wait for nothing", daemon.attempts()));
         }
-        if self.flights.values().any(|flight| flight.life == self.life) {
+        let is_step = |flight: &Flight| !matches!(flight.want, Want::Drains { .. });
+        if self.flights.values().any(|flight| flight.life == self.life && is_step(flight)) {
             return wrong("at the end calls are still on their way".to_owned());
         }
         if self.store.open_claims() > 0 {
@@ -571,15 +669,6 @@ impl Simulation {
         self.drawn += 1;
         self.agenda.insert((at, self.drawn), due);
     }
-}
-
-fn drain_url(app: usize) -> String {
-    format!("https://drain/app-{app}")
-}
-
-/// An app's place: the number at the end of its name.
-fn app_index(name: &str) -> usize {
-    name.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("apps are numbered")
 }
 
 fn app_id(app: usize) -> AppId {

@@ -33,6 +33,8 @@ pub enum Trouble {
     Api,
     Clock,
     Daemon,
+    /// Another app's lines count as this app's, or its own as another's.
+    Sender(usize),
     Store,
     Tokens,
 }
@@ -162,7 +164,7 @@ impl Liveness {
         let is_doubled = |span: Duration| span > policy.cooldown || was_useless;
         let is_useless = waits.is_some_and(|(at, span)| is_doubled(span) && since(at, now) < span);
         let is_given_up = self.given_up.get(&key).is_some_and(|(until, ..)| later(*until, secs(60)) > now);
-        let is_blind = [Trouble::Clock, Trouble::Daemon]
+        let is_blind = [Trouble::Clock, Trouble::Daemon, Trouble::Sender(app)]
             .iter()
             .any(|trouble| self.troubles.get(trouble).is_some_and(|until| *until > now));
         if is_useless || is_given_up || is_blind || invariants.is_or_was_forbidden(app, clock) {
@@ -196,7 +198,9 @@ impl Liveness {
         clock: Clock,
     ) -> Option<&'static str> {
         let now = clock.now;
-        if self.is_born_astray || self.troubles.values().any(|until| *until > now) {
+        let concerns = |trouble: &Trouble| !matches!(trouble, Trouble::Sender(of) if *of != app);
+        let mut troubles = self.troubles.iter();
+        if self.is_born_astray || troubles.any(|(trouble, until)| *until > now && concerns(trouble)) {
             return Some("trouble");
         }
         if self.scaling.get(&(app, name.process_type().clone())).is_some_and(|(until, _)| *until > now) {
@@ -204,6 +208,9 @@ impl Liveness {
         }
         if invariants.is_or_was_forbidden(app, clock) {
             return Some("paused or outside its window");
+        }
+        if invariants.lights.is_red(now) {
+            return Some("the status page is red");
         }
         let policy = invariants.policy(app);
         let own = [invariants.last_restart(app, name), invariants.last_claim(app, name)];

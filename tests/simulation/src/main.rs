@@ -1,7 +1,7 @@
 //! Runs simulated days of the whole system: `cargo run --release -p dynowarden-simulation -- --seeds 10000`.
 //!
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
-//! it, `--hours N` sets the length of a day. `--figures` measures calm nights with one trouble each,
+//! it, `--hours N` sets the length of a day, `--kind NAME` makes a kind of hostility occur. `--figures` measures calm nights with one trouble each,
 //! `--policies 8` what rules on days save, over 17 days of eight apps a row, `--suspects RUNS` how often the
 //! endpoint that leaks is named, `--what-if N` compares what-if with the truth on N apps a case.
 
@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use clap::Parser;
+use dynowarden_simulation::Days;
 
 /// Simulated days of the whole system.
 #[derive(Debug, Parser)]
@@ -26,6 +27,9 @@ struct Options {
     /// The length of a day in hours.
     #[arg(long, default_value_t = 24)]
     hours: u64,
+    /// A kind of hostility that occurs on every day, such as `status_page`.
+    #[arg(long)]
+    kind: Option<String>,
     /// Print the timeline of one seed.
     #[arg(long)]
     timeline: bool,
@@ -48,7 +52,7 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let day = Duration::from_secs(options.hours * 3600);
+    let days = Days { length: Duration::from_secs(options.hours * 3600), kind: options.kind.as_deref() };
     if options.figures {
         print!("{}", dynowarden_simulation::measured::report());
         return ExitCode::SUCCESS;
@@ -67,14 +71,14 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Some(seed) = options.seed {
-        return match dynowarden_simulation::run(seed, day, options.timeline) {
+        return match dynowarden_simulation::run(seed, days, options.timeline) {
             Ok((figures, timeline)) => {
                 timeline.iter().for_each(|line| println!("{line}"));
                 println!("{figures}");
                 ExitCode::SUCCESS
             }
             Err(_) => {
-                let failure = dynowarden_simulation::run(seed, day, true).expect_err("it fails again");
+                let failure = dynowarden_simulation::run(seed, days, true).expect_err("it fails again");
                 if options.timeline {
                     failure.timeline.iter().for_each(|line| println!("{line}"));
                 }
@@ -85,7 +89,7 @@ fn main() -> ExitCode {
     }
     let seeds = options.from..options.from + options.seeds;
     let failures = Mutex::new(Vec::new());
-    let figures = dynowarden_simulation::run_all(seeds, day, |failure| {
+    let figures = dynowarden_simulation::run_all(seeds, days, |failure| {
         println!("seed {}: {} {:?}", failure.seed, failure.what, failure.kinds);
         failures.lock().expect("no thread panics").push(failure.seed);
         options.all
@@ -94,7 +98,7 @@ fn main() -> ExitCode {
     let failures = failures.into_inner().expect("no thread panicked");
     if let Some(seed) = failures.iter().min() {
         if !options.all {
-            let failure = dynowarden_simulation::run(*seed, day, true).expect_err("it fails again");
+            let failure = dynowarden_simulation::run(*seed, days, true).expect_err("it fails again");
             println!("{failure}");
         }
         println!("{} seeds failed, the first is {seed}", failures.len());

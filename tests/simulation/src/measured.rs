@@ -15,6 +15,7 @@ use heroku_sim::dyno::{Behaviour, DynoPlan};
 use heroku_sim::rng::Chance;
 
 use crate::Simulation;
+use crate::drains::DrainKind;
 use crate::hostile::{Mishaps, leaks};
 use crate::notifier::Notifier;
 use crate::scenario::{ApiCondition, Event, Scenario, ScenarioApp, secs, web};
@@ -221,7 +222,7 @@ fn app(index: usize, webs: u32, behaviour: Behaviour) -> ScenarioApp {
     let mut spec = AppSpec::new(format!("app-{index}").parse().expect("a name"), webs);
     spec.formations[0].plan = DynoPlan { behaviour, ..DynoPlan::default() };
     let plan = plan(spec.name.as_str());
-    ScenarioApp { spec, plan, dynos: Vec::new() }
+    ScenarioApp { spec, plan, drains: DrainKind::default(), dynos: Vec::new() }
 }
 
 /// The default settings of an app.

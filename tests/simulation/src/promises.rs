@@ -175,6 +175,18 @@ impl Promises {
         }
     }
 
+    /// An error of another app counts, because nobody can tell whose it is.
+    pub fn foreign_error(&mut self, app: usize, dyno: &DynoName, at: Timestamp) {
+        let soon = if self.preboot.contains(&app) { PREBOOT_OVERLAP } else { HELP_WITHIN };
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        place.newest_error = place.newest_error.max(Some(at));
+        if let Some(last) = place.taken.last_mut()
+            && last.up.is_some_and(|(_, up_at)| since(up_at, at) <= soon)
+        {
+            last.useless_at.get_or_insert(at);
+        }
+    }
+
     pub fn sample(&mut self, app: usize, dyno: DynoName, at: Timestamp) {
         let place = self.places.entry((app, dyno)).or_default();
         place.newest_sample = place.newest_sample.max(Some(at));

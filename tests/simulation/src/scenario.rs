@@ -17,6 +17,8 @@ use heroku_sim::rng::Chance;
 use heroku_sim::sender::{Chaos, DrainPolicy, Wording};
 use heroku_sim::status_page::Light;
 
+use crate::Days;
+use crate::drains::DrainKind;
 use crate::figures::Figures;
 use crate::hostile::{self, Mishaps};
 
@@ -24,6 +26,7 @@ use crate::hostile::{self, Mishaps};
 pub struct ScenarioApp {
     pub spec: AppSpec,
     pub plan: AppPlan,
+    pub drains: DrainKind,
     /// Dynos that behave differently from their formation.
     pub dynos: Vec<(DynoName, DynoPlan)>,
 }
@@ -42,6 +45,18 @@ pub enum Event {
     },
     /// A release that fixes every leak of the app.
     Fix {
+        app: usize,
+    },
+    /// A watched app gets a drain with the URL of another one.
+    CrossDrain {
+        from: usize,
+        to: usize,
+    },
+    CrossDrainEnds {
+        from: usize,
+        to: usize,
+    },
+    FirstDrainEnds {
         app: usize,
     },
     /// Another app gets a drain with the URL of this one.
@@ -66,6 +81,8 @@ pub enum Event {
         app: usize,
         dyno: Option<DynoName>,
     },
+    /// Heroku's status page does not answer.
+    PageAway(bool),
     OtherUsers {
         tokens_left: u32,
     },
@@ -98,6 +115,10 @@ pub enum Event {
         app: usize,
         process_type: ProcessType,
         quantity: u32,
+    },
+    /// The app gets another drain with its own URL.
+    SecondDrain {
+        app: usize,
     },
     Start,
     StatusPage(Light),
@@ -140,6 +161,8 @@ pub struct Scenario {
     /// The kinds of hostility that occur.
     pub kinds: Vec<&'static str>,
     pub mishaps: Mishaps,
+    /// Whether the daemon reads Heroku's status page.
+    pub reads_page: bool,
     /// How many of a thousand claims and DELETEs are followed by a SIGTERM.
     pub stops_at_work: u32,
     /// Apps that are not watched.
@@ -156,7 +179,8 @@ pub const REST: Duration = Duration::from_secs(100 * 60);
 pub const DOWN_MAX: Duration = Duration::from_secs(20 * 60);
 
 impl Scenario {
-    pub fn draw(chance: &mut Chance, day: Duration) -> Self {
+    /// A day, on which the kind of hostility of this name occurs in any case.
+    pub fn draw(chance: &mut Chance, Days { length: day, kind }: Days<'_>) -> Self {
         // A Thursday, so that windows of weekdays open and close.
         let start: Timestamp = "2026-03-05T00:00:00Z".parse().expect("a time");
         let heals_at = later(start, day);
@@ -172,7 +196,7 @@ impl Scenario {
         scenario.draw_world(chance, day);
         scenario.draw_daemon(chance, day);
         scenario.draw_api_conditions(chance, day);
-        hostile::draw(&mut scenario, chance, day);
+        hostile::draw(&mut scenario, chance, (day, kind));
         scenario.events.push((heals_at, Event::Heal));
         scenario
     }
@@ -188,6 +212,7 @@ impl Scenario {
             is_calm: true,
             kinds: Vec::new(),
             mishaps: Mishaps::default(),
+            reads_page: false,
             stops_at_work: 0,
             strangers: Vec::new(),
             start,
@@ -364,7 +389,7 @@ fn app(chance: &mut Chance, index: usize) -> ScenarioApp {
         policy: policy(chance),
         rules: rules(chance, spec.metrics),
     };
-    ScenarioApp { spec, plan, dynos }
+    ScenarioApp { spec, plan, drains: DrainKind::default(), dynos }
 }
 
 fn dyno_plan(chance: &mut Chance) -> DynoPlan {

@@ -209,7 +209,9 @@ impl Engine {
                 if let Some(last) = &mut restarts.last
                     && last.judged_by.take().is_some()
                 {
+                    let accepted_at = last.accepted_at;
                     restarts.useless = 0;
+                    self.restarted_on(key, accepted_at, false);
                 }
                 self.fail(key, attempt, RestartResult::DownAgain { state: DynoState::Crashed });
             }

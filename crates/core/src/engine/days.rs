@@ -17,7 +17,7 @@ use crate::engine::dyno::{AgeTold, DynoKey};
 use crate::ident::{AppId, DynoName, ProcessType};
 use crate::policy::{Act, AppPlan, MemoryBound, Rule, Trigger};
 use crate::record::Action;
-use crate::record::hold::Hold;
+use crate::record::hold::{Hold, WindowOf};
 use crate::time::since;
 
 /// What is known of an app from the last days.
@@ -110,11 +110,11 @@ impl Engine {
         let rule = rule_of(&app.plan, cause);
         let (policy, rule): (&[Window], &[Window]) =
             (&app.plan.policy.window, rule.map_or(&[], |rule| &rule.window));
-        [policy, rule].into_iter().find_map(|windows| {
+        [(policy, WindowOf::Policy), (rule, WindowOf::Rule)].into_iter().find_map(|(windows, of)| {
             match calendar::check(windows, app.days.quiet.as_ref(), self.now.wall) {
                 Ok(()) => None,
                 Err(Shut::QuietUnknown) => Some(Hold::QuietUnknown),
-                Err(Shut::Until(opens)) => Some(Hold::OutsideWindow { opens }),
+                Err(Shut::Until(opens)) => Some(Hold::OutsideWindow { opens, of }),
             }
         })
     }

@@ -44,6 +44,8 @@ pub(super) struct Dyno {
     /// The newest start of a process of it, by the platform's clock. Older errors are those of its
     /// predecessor.
     pub process_began: Option<Timestamp>,
+    /// When lines last said that its process is being stopped, until one says that it has exited.
+    pub stopping: Option<Timestamp>,
     /// Since when it has not been up, while it is not.
     pub down: Option<Down>,
     /// What the API answered to the last restart, if it refused.
@@ -83,8 +85,8 @@ pub(super) struct Restarts {
     /// When the last of them began, on the engine's clock.
     pub gave_up_at: Option<SignedDuration>,
     pub given_up: Option<GivenUp>,
-    /// Restarts in a row that helped: the time of the first, and their number.
-    pub helped: Option<(Timestamp, u32)>,
+    /// Restarts in a row after which the dyno did not err at once.
+    pub often: Option<Often>,
     /// Whether people know how often it is restarted.
     pub is_often_reported: bool,
     /// The release that all of this belongs to; another one clears it.
@@ -93,6 +95,15 @@ pub(super) struct Restarts {
     pub releases_seen: u64,
     /// Whether a process has begun since that the API has not shown. It may run another release.
     pub is_unseen: bool,
+}
+
+/// How often a dyno is restarted that goes on to err.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Often {
+    pub first: Timestamp,
+    pub restarts: u32,
+    /// Whether each of them is known to have helped.
+    pub all_helped: bool,
 }
 
 /// The last restart that the API accepted.
@@ -212,12 +223,22 @@ impl LastRestart {
 impl Dyno {
     /// Notes what the platform says of the dyno's life; lines come out of order. Returns whether it is news.
     pub(super) fn live(&mut self, change: Change, at: Timestamp) -> bool {
+        match change {
+            Change::Leaving => self.stopping = self.stopping.max(Some(at)),
+            Change::Exited => self.stopping = self.stopping.filter(|since| *since > at),
+            Change::Starting | Change::State(_) => {}
+        }
         // The old process's exit is reported after the new one is up, and says nothing about that one.
         let is_news = change != Change::Exited && self.life.is_none_or(|(_, last)| last <= at);
         if is_news {
             self.life = Some((change, at));
         }
         is_news
+    }
+
+    /// Whether an error may be of the process before the present one, which is stopped alongside it.
+    pub(super) fn may_be_of_stopped(&self, error_at: Timestamp) -> bool {
+        self.stopping.is_some_and(|at| at <= error_at && since(at, error_at) < limits::OLD_PROCESS_MAX)
     }
 
     /// Why the platform's lines, after `error_at` or within `recently` before it, show that it is replacing
@@ -256,6 +277,15 @@ impl Dyno {
         is_so && !self.restarts.is_unseen && now.saturating_sub(self.shown_at) < limits::ONE_OFF_LOOK_EVERY
     }
 
+    /// A line shows its process at work. Past the longest boot it is up, though the line about that was lost.
+    pub(super) fn is_at_work(&mut self, at: Timestamp) {
+        let is_newest = self.life.is_none_or(|(_, last)| last <= at);
+        let has_booted = self.process_began.is_some_and(|began| since(began, at) > limits::BOOT_MAX);
+        if is_newest && has_booted {
+            self.down = None;
+        }
+    }
+
     /// Notes whether it was up at `at`, by the platform's clock.
     pub(super) fn is_in_state(&mut self, state: DynoState, at: Timestamp) {
         let is_stopped = state == DynoState::Down;
@@ -282,6 +312,27 @@ mod tests {
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_second(1_750_000_000 + secs).expect("a time")
+    }
+
+    /// Found by the simulation: a dyno whose line about being up was lost counted as broken as soon as it was
+    /// replaced, and another went beside it.
+    #[test]
+    fn a_dyno_at_work_is_up_once_it_must_have_booted() {
+        let mut dyno = Dyno::default();
+        let starts = |dyno: &mut Dyno, secs| {
+            dyno.live(Change::Starting, at(secs));
+            dyno.process_begins(at(secs));
+            dyno.is_in_state(DynoState::Starting, at(secs));
+        };
+        starts(&mut dyno, 0);
+        dyno.is_at_work(at(180));
+        assert!(dyno.down.is_some(), "it may still be booting");
+        starts(&mut dyno, 100);
+        dyno.is_at_work(at(281));
+        assert!(dyno.down.is_none());
+        starts(&mut dyno, 2000);
+        dyno.is_at_work(at(1990));
+        assert_eq!(dyno.down.map(|down| down.since), Some(at(2000)));
     }
 
     #[track_caller]

@@ -16,7 +16,7 @@ use crate::limits;
 use crate::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
 use crate::policy::{MemoryBound, Policy};
 use crate::record::MemoryReading;
-use crate::record::hold::Hold;
+use crate::record::hold::{AgeLimit, Hold};
 use crate::time::{Now, later, on_axis, since};
 
 /// What an attempt should do now.
@@ -66,6 +66,10 @@ pub(super) fn before_looking(
         }
         if let Some(seen) = &dyno.seen {
             older_than_error(seen, error_at)?;
+        }
+        // With a longer `min_uptime`, a process that young is left alone anyway.
+        if policy.min_uptime < limits::OLD_PROCESS_MAX && dyno.may_be_of_stopped(error_at) {
+            return Err(Hold::PlatformActs);
         }
         memory_is_high(dyno, error_at, context)?;
     }
@@ -219,20 +223,22 @@ pub(super) fn by_itself(
         }
         None => now.wall,
     };
-    let least = least_uptime(policy, has_preboot);
-    let min = if let Cause::Age { above, .. } = cause { least.max(*above) } else { least };
-    let is_young = since(seen.surely_in_state_since(), judged_at) < min;
-    if is_young && !cause.is_forced() {
-        let age = since(seen.in_state_since(), now.wall.max(judged_at));
-        return Err(Hold::TooYoung { age, min });
+    let (min, limit) = least_uptime(cause, policy, has_preboot);
+    let age = since(seen.surely_in_state_since(), judged_at);
+    if age < min && !cause.is_forced() {
+        return Err(Hold::TooYoung { age, min, limit });
     }
     Ok(())
 }
 
-/// `min_uptime`, and with preboot at least as long as the old dynos run on.
-pub(super) fn least_uptime(policy: &Policy, has_preboot: bool) -> Duration {
-    let least = if has_preboot { limits::PREBOOT_UPTIME_MIN } else { Duration::ZERO };
-    policy.min_uptime.max(least)
+/// The longest of `min_uptime`, the age that the cause is about, and the time for which preboot's old dynos
+/// run on.
+fn least_uptime(cause: &Cause, policy: &Policy, has_preboot: bool) -> (Duration, AgeLimit) {
+    let above = if let Cause::Age { above, .. } = cause { *above } else { Duration::ZERO };
+    let preboot = if has_preboot { limits::PREBOOT_UPTIME_MIN } else { Duration::ZERO };
+    let least = [(above, AgeLimit::Above), (preboot, AgeLimit::Preboot)];
+    let first = (policy.min_uptime, AgeLimit::MinUptime);
+    least.into_iter().fold(first, |longest, other| if other.0 > longest.0 { other } else { longest })
 }
 
 fn error_is_current(error_at: Timestamp, wall: Timestamp) -> Result<(), Hold> {
@@ -280,16 +286,73 @@ const PREBOOT_OVERLAP: Duration = Duration::from_secs(2 * 60);
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
     use jiff::Timestamp;
 
-    use super::{DynoInfo, disagreement};
+    use super::{DynoInfo, by_itself, disagreement};
+    use crate::engine::attempt::Cause;
     use crate::event::DynoState;
+    use crate::policy::{Policy, Rate};
+    use crate::time::Now;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    /// A dyno that came up at a time.
+    fn up(second: i64) -> DynoInfo {
+        DynoInfo {
+            name: "web.1".parse().expect("a dyno"),
+            is_one_off: false,
+            process_type: "web".parse().expect("a type"),
+            id: "i".parse().expect("an id"),
+            created_at: at(second - 10),
+            updated_at: at(second),
+            state: DynoState::Up,
+            release: None,
+        }
+    }
+
+    #[test]
+    fn a_young_dyno_is_held_by_the_longest_limit_and_the_reason_names_it() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let policy = Policy {
+            process_types: vec!["web".parse().expect("a type")],
+            cooldown: minutes(10),
+            max_restarts: Rate { count: NonZeroU32::MIN, per: minutes(120) },
+            give_up_after: NonZeroU32::MIN,
+            give_up_for: minutes(360),
+            max_concurrent: NonZeroU32::MIN,
+            settle: minutes(1),
+            min_uptime: minutes(3),
+            boot_timeout: minutes(3),
+            window: Vec::new(),
+        };
+        let error = |second| Cause::Rule { rule: "r".into(), code: None, lines: 1, error_at: at(second) };
+        let age = || Cause::Age { rule: "r".into(), above: minutes(960) };
+        let old = up(1000);
+        let least = format!("{}", old.surely_in_state_since().duration_since(old.in_state_since()));
+        assert_eq!(least, "PT1S", "the API cuts times to whole seconds");
+        for (cause, has_preboot, expect) in [
+            // The error was written when the dyno was too young, however late it is judged.
+            (error(1180), false, "up for only 2m 59s (min_uptime = 3m)"),
+            (error(1180), true, "up for only 2m 59s (at least 5m because of preboot)"),
+            (age(), false, "up for only 3m 9s (the rule's above = 16h)"),
+            (age(), true, "up for only 3m 9s (the rule's above = 16h)"),
+        ] {
+            let now = Now { mono: Duration::ZERO, wall: at(1190) };
+            let name = "web.1".parse().expect("a dyno");
+            let held = by_itself(&old, &name, (&policy, has_preboot), &cause, now);
+            assert_eq!(held.expect_err("it is young").to_string(), expect);
+        }
+    }
 
     /// Found by the simulation: in a list without `updated_at`, a dyno that had just come up looked as if it
     /// had settled long ago.
     #[test]
     fn answers_that_disagree_about_updated_at_are_rejected() {
-        let at = |second| Timestamp::from_second(second).expect("a time");
         let seen = |updated| DynoInfo {
             name: "web.1".parse().expect("a dyno"),
             is_one_off: false,

@@ -98,12 +98,12 @@ pub struct OpenClaim {
 impl Engine {
     pub(super) fn restore(&mut self, past: RestoredState) {
         for restart in past.restarts {
-            let is_its = |claim: &OpenClaim| {
-                claim.app == restart.app
-                    && claim.target.name == restart.dyno
-                    && claim.accepted_at == Some(restart.accepted_at)
+            let is_it = |claim: &OpenClaim| {
+                let OpenClaim { app, target, accepted_at, .. } = claim;
+                (*app, &target.name) == (restart.app, &restart.dyno)
+                    && *accepted_at == Some(restart.accepted_at)
             };
-            let is_open = past.claims.iter().any(is_its);
+            let is_open = past.claims.iter().any(is_it);
             self.restore_restart(&restart, is_open);
         }
         for given_up in past.given_up {
@@ -156,7 +156,7 @@ impl Engine {
         }
     }
 
-    /// `is_open`: the end of it is yet to be seen.
+    /// Counts a restart of an earlier process; one that is open is watched on by this process.
     fn restore_restart(&mut self, restart: &RestoredRestart, is_open: bool) {
         let Some(key) = self.key(restart.app, &restart.dyno) else { return };
         if !self.track(key) {

@@ -592,6 +592,25 @@ fn a_plateau_is_given_up_after_three_useless_restarts_and_tried_once_more() {
     assert!(!bench.timeline.iter().any(|line| line.contains("not_restarted")), "a give-up is intended");
 }
 
+/// Found by the simulation: the last process of the old release erred while the new one rolled out, and people
+/// were told that the dyno is given up until the next release.
+#[test]
+fn a_dyno_is_not_given_up_while_a_release_rolls_out() {
+    for is_released in [false, true] {
+        let mut bench = Bench::new(plan(), 1);
+        while bench.deletes.len() < 3 {
+            plateau(&mut bench, mins(1));
+        }
+        if is_released {
+            bench.events(vec![Fact::Release { version: Some(8) }]);
+        }
+        plateau(&mut bench, mins(3));
+        let count = |what: &str| bench.timeline.iter().filter(|line| line.ends_with(what)).count();
+        let told = (count("web.1 no_help"), count("notice give_up"));
+        assert_eq!(told, (3, usize::from(!is_released)), "{:#?}", bench.timeline);
+    }
+}
+
 #[test]
 fn a_release_or_a_persons_word_ends_a_give_up() {
     let given_up = || {
@@ -1034,6 +1053,98 @@ fn a_restart_accepted_before_a_stop_is_judged_by_what_the_next_process_sees() {
     bench.pass(secs(1));
     bench.r14("web.1");
     assert_eq!(bench.deletes, ["00:09:40 web.1"], "{:#?}", bench.timeline);
+}
+
+/// Found by the simulation: a process that was away for long took a restart that it had yet to judge for one
+/// of which nothing is known, and forgot those before that did not help.
+#[test]
+fn a_restart_that_is_still_watched_keeps_the_row_before_it() {
+    let mut bench = Bench::new(plan(), 2);
+    let target = bench.api[0].clone();
+    let (wall, back_at) = (bench.now.wall, earlier(bench.now.wall, secs(90)));
+    let fresh = bench.instance("web.1", back_at, DynoState::Up);
+    *bench.dyno_mut("web.1") = fresh;
+    let restart = |ago, back_at, usefulness| RestoredRestart {
+        app: APP,
+        dyno: dyno("web.1"),
+        accepted_at: earlier(wall, ago),
+        back_at,
+        rule: Some("r14".into()),
+        is_forced: false,
+        usefulness,
+        release: Some(7),
+    };
+    let before = restart(mins(60), Some(earlier(wall, mins(59))), Usefulness::Useless);
+    let open = restart(mins(15), None, Usefulness::Unknown);
+    let accepted_at = Some(open.accepted_at);
+    let claim = OpenClaim { attempt_id: AttemptId(5), app: APP, target, rule: "r14".into(), accepted_at };
+    let restarts = vec![before, open];
+    bench.input(Input::Restore(RestoredState { claims: vec![claim], restarts, ..RestoredState::default() }));
+    for _ in 0..52 {
+        bench.pass(secs(30));
+        bench.r14("web.1");
+    }
+    assert!(bench.timeline.iter().any(|line| line.ends_with("web.1 no_help")), "{:#?}", bench.timeline);
+    // Two in a row double the cool-down twice.
+    assert_eq!(bench.deletes, ["00:25:00 web.1"], "{:#?}", bench.timeline);
+}
+
+/// Heroku replaces each new process, so that nothing shows whether the restarts help. People are told once how
+/// often the dyno is restarted, and not that it helps.
+#[test]
+fn restarts_that_nothing_can_judge_are_counted_too() {
+    let mut plan = plan();
+    plan.policy.max_restarts.count = NonZeroU32::new(9).expect("a count");
+    for delay in [secs(5), secs(60)] {
+        let mut bench = Bench::new(plan.clone(), 1);
+        for _ in 0..6 {
+            bench.r14("web.1");
+            bench.pass(secs(15) + delay);
+            // It crashes, while it settles or later, and is replaced.
+            bench.life("web.1", Change::State(DynoState::Crashed));
+            bench.replace("web.1");
+            bench.life("web.1", Change::Starting);
+            bench.pass(mins(25));
+        }
+        let often = bench.timeline.iter().filter(|line| line.ends_with("notice restart")).count();
+        assert_eq!((bench.deletes.len(), often), (6, 1), "{delay:?} {:#?}", bench.timeline);
+    }
+}
+
+/// What a process that is being stopped still writes counts neither for a restart nor for a rule's count.
+#[test]
+fn errors_of_a_process_that_is_being_stopped_are_not_the_new_ones() {
+    for (min_uptime, count, has_exited, is_restarted) in [
+        (secs(1), 1, false, false),
+        (secs(1), 1, true, true),
+        (secs(1), 2, false, false),
+        (secs(1), 2, true, true),
+        (mins(3), 2, false, false),
+    ] {
+        let mut plan = plan();
+        plan.policy.min_uptime = min_uptime;
+        plan.rules = vec![rule(count, Act::Restart)];
+        let mut bench = Bench::new(plan, 1);
+        // A person restarts it: a new process boots while the old one is being stopped.
+        bench.replace("web.1");
+        bench.life("web.1", Change::Leaving);
+        bench.life("web.1", Change::Starting);
+        bench.pass(secs(8));
+        bench.life("web.1", Change::State(DynoState::Up));
+        bench.pass(secs(6));
+        if has_exited {
+            bench.life("web.1", Change::Exited);
+        }
+        bench.pass(secs(6));
+        bench.r14("web.1");
+        if count == 2 {
+            // Its own, when it is old enough: the only one.
+            bench.pass(min_uptime.max(secs(20)));
+            bench.r14("web.1");
+        }
+        let case = format!("{min_uptime:?} {count} {has_exited} {:#?}", bench.timeline);
+        assert_eq!(bench.deletes.len(), usize::from(is_restarted), "{case}");
+    }
 }
 
 #[test]

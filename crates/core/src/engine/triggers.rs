@@ -56,6 +56,9 @@ impl Engine {
         if !self.track(key) {
             return;
         }
+        if matches!(code, Code::R14 | Code::R15) {
+            self.dyno_mut(key).is_at_work(at);
+        }
         if code == Code::R15 {
             // Heroku kills and restarts the dyno itself.
             self.change(key, Change::Leaving, at);
@@ -71,7 +74,9 @@ impl Engine {
             self.judge_by_use(key, &name, (at, at));
             let Some(state) = self.dynos.get_mut(&key) else { return };
             // An error of an earlier process is judged and recorded, and counts for nothing.
-            if count > NonZeroU32::MIN && state.process_began.is_some_and(|began| at < began) {
+            let is_earlier =
+                state.process_began.is_some_and(|began| at < began) || state.may_be_of_stopped(at);
+            if count > NonZeroU32::MIN && is_earlier {
                 continue;
             }
             match entry_of(&mut state.hits, rule).count(at, count, within) {
@@ -102,9 +107,10 @@ impl Engine {
         let act = rules[rule].act;
         let Some(state) = self.dynos.get_mut(&key) else { return };
         let began = state.process_began.unwrap_or(Timestamp::MIN);
+        let is_own = |at: &&Timestamp| **at >= began && !state.may_be_of_stopped(**at);
+        let times: Vec<Timestamp> = times.iter().filter(is_own).copied().collect();
         let hits = entry_of(&mut state.hits, rule);
-        let fired =
-            times.iter().filter(|at| **at >= began).filter_map(|at| hits.count(*at, count, within)).last();
+        let fired = times.into_iter().filter_map(|at| hits.count(at, count, within)).last();
         if let Some(lines) = fired {
             let rule = Arc::clone(&hit.rule);
             self.fire(key, act, Cause::Rule { rule, code: Some(hit.code), lines, error_at: hit.at });
@@ -193,6 +199,7 @@ impl Engine {
             return;
         }
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
+        dyno.is_at_work(memory.at);
         if dyno.memory.is_none_or(|last| last.at <= memory.at) {
             dyno.memory = Some(memory);
         }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::days::verdict::Verdict;
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
-use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Restarts};
+use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Often, Restarts};
 use crate::limits;
 use crate::policy::Rate;
 use crate::record::usefulness::Usefulness;
@@ -77,8 +77,9 @@ impl Engine {
         // The API cuts times to whole seconds.
         if process_began.is_some_and(|began| began > later(back_at, Duration::from_secs(2))) {
             // Heroku has replaced the new process since, so the error is not its own.
+            let accepted_at = last.accepted_at;
             dyno.restarts.useless = 0;
-            return;
+            return self.restarted_on(key, accepted_at, false);
         }
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
         let after = since(back_at, began.max(alone));
@@ -110,14 +111,17 @@ impl Engine {
         // A level above the quota is reached again after every restart.
         let is_hopeless = self.verdict(key) == Verdict::LevelsOutAbove;
         let give_up_after = if is_hopeless { 1 } else { self.policy(key).give_up_after.get() };
+        let releases_seen = self.app(key.app).releases_seen;
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = restarts.useless.saturating_add(1);
-        restarts.helped = None;
+        restarts.often = None;
         if let Some(last) = &mut restarts.last {
             last.usefulness = Usefulness::Useless;
         }
         // After a give-up there is one more try.
-        let is_over = restarts.useless >= give_up_after || restarts.give_ups > 0;
+        let is_enough = restarts.useless >= give_up_after || restarts.give_ups > 0;
+        // A release that was announced has yet to replace this process, and the counts start anew with it.
+        let is_over = is_enough && restarts.releases_seen == releases_seen;
         let (at, dyno) = (self.now.wall, self.name(key));
         self.record(Record::Outcome(Outcome {
             at,
@@ -133,18 +137,26 @@ impl Engine {
     }
 
     fn helped(&mut self, key: DynoKey, accepted_at: Timestamp) {
-        let now = self.now.wall;
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = 0;
         restarts.give_ups = 0;
-        let (first, count) = match restarts.helped {
-            Some((first, count)) if since(first, now) <= limits::OFTEN_WITHIN => (first, count + 1),
-            _ => (accepted_at, 1),
-        };
-        restarts.helped = Some((first, count));
-        if count >= limits::OFTEN_AFTER && !std::mem::replace(&mut restarts.is_often_reported, true) {
+        self.restarted_on(key, accepted_at, true);
+    }
+
+    /// Counts a restart after which the dyno did not err at once, and notifies people once how often that is.
+    pub(super) fn restarted_on(&mut self, key: DynoKey, accepted_at: Timestamp, has_helped: bool) {
+        let now = self.now.wall;
+        let restarts = &mut self.dyno_mut(key).restarts;
+        let before = restarts.often.filter(|often| since(often.first, now) <= limits::OFTEN_WITHIN);
+        let Often { first, restarts: count, all_helped } =
+            before.unwrap_or(Often { first: accepted_at, restarts: 0, all_helped: true });
+        let often = Often { first, restarts: count + 1, all_helped: all_helped && has_helped };
+        restarts.often = Some(often);
+        if often.restarts >= limits::OFTEN_AFTER && !std::mem::replace(&mut restarts.is_often_reported, true)
+        {
+            let Often { restarts, all_helped, .. } = often;
             let within = since(first, now);
-            self.notice(key.app, Some(key), NoticeKind::Often { restarts: count, within });
+            self.notice(key.app, Some(key), NoticeKind::Often { restarts, within, all_helped });
         }
     }
 

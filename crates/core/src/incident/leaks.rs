@@ -22,6 +22,8 @@ use crate::time::{Now, earlier, spoken};
 pub(super) struct Leak {
     /// Renders the dynos' reports; its own schedule is not used.
     incident: DynoIncident,
+    /// Whether each restart is known to have helped, as far as the engine reported.
+    all_helped: bool,
     dynos: BTreeMap<DynoName, Count>,
     told_at: Option<Duration>,
     /// When the next message is due.
@@ -44,7 +46,7 @@ enum End {
 impl Incidents {
     /// The engine reported how often the restarts of a dyno have helped.
     pub(super) fn restarted_often(&mut self, app: AppId, notice: &Notice) {
-        let NoticeKind::Often { restarts, within } = notice.what else { return };
+        let NoticeKind::Often { restarts, within, all_helped } = notice.what else { return };
         let Some(dyno) = notice.dyno.clone().filter(|_| self.plan.on.contains(&Kind::Restart)) else {
             return;
         };
@@ -55,13 +57,14 @@ impl Incidents {
             let id = self.incident_id(&format!("{}-{}-leak", self.app_name(app), key.1));
             let since = Now { mono: now.mono.saturating_sub(within), wall: earlier(now.wall, within) };
             let incident = DynoIncident::new(id, app, Some(key.1.clone()), since);
-            let leak = Leak { incident, dynos: BTreeMap::new(), told_at: None, due: None };
+            let leak = Leak { incident, all_helped: true, dynos: BTreeMap::new(), told_at: None, due: None };
             self.leaks.insert(key.clone(), leak);
         }
         let Some(leak) = self.leaks.get_mut(&key) else { return };
         if leak.dynos.len() >= limits::INCIDENT_DYNOS_MAX || leak.dynos.contains_key(&dyno) {
             return;
         }
+        leak.all_helped &= all_helped;
         leak.incident.dyno(Some(dyno.clone()), now.mono);
         leak.dynos.insert(dyno, Count { restarts, since: now.mono.saturating_sub(within) });
         // The dynos of a formation are often equally old, and leak one after the other.
@@ -194,17 +197,22 @@ impl Leak {
             }
         };
         let what = match end {
-            None => "which helps",
-            Some(End::Helpless) => "until that stopped helping",
-            Some(End::Release) => "until a release",
+            None if self.all_helped => ", which helps",
+            None => "",
+            Some(End::Helpless) => ", until that stopped helping",
+            Some(End::Release) => ", until a release",
         };
         let still = if phase == Phase::Reminder { "still: " } else { "" };
-        let title = format!("{still}{subject}: {}, {what}", counted(&all));
+        let title = format!("{still}{subject}: {}{what}", counted(&all));
         let mut body: Vec<String> = Vec::new();
         if end.is_none() {
+            let why = if self.all_helped {
+                "Each restart helps, so this goes on until the leak is fixed"
+            } else {
+                "Heroku replaced some of the new processes before they could show whether that helped"
+            };
             body.push(format!(
-                "Each restart helps, so this goes on until the leak is fixed. The next restarts are counted, \
-                 and reported every {}.",
+                "{why}. The next restarts are counted, and reported every {}.",
                 spoken(plan.repeat)
             ));
         }

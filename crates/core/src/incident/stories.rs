@@ -13,7 +13,7 @@ use crate::ident::{AppId, DynoName, ProcessType};
 use crate::incident::kind::Kind;
 use crate::incident::message::Message;
 use crate::incident::{Incidents, Input, Plan, WatchedApp};
-use crate::record::hold::Hold;
+use crate::record::hold::{AgeLimit, Hold};
 use crate::record::{
     Action, AttemptId, Decision, Evidence, Measure, MemoryReading, Notice, NoticeKind, Outcome, Record,
     RestartResult, Scope,
@@ -356,7 +356,9 @@ fn other_messages() -> Vec<(&'static str, Message)> {
     keep("digest", &story);
 
     let mut story = Story::of(plan(&["acme"], &Kind::CHOICES));
-    story.r14(1, Action::Hold(Hold::TooYoung { age: minutes(1), min: minutes(3) })).wait(seconds(30));
+    story
+        .r14(1, Action::Hold(Hold::TooYoung { age: minutes(1), min: minutes(3), limit: AgeLimit::MinUptime }))
+        .wait(seconds(30));
     keep("hold", &story);
     let evidence = Evidence { code: Some("H99".parse().expect("a code")), lines: 20, ..Evidence::default() };
     story.decide(None, "platform-errors", Action::Notify, evidence).wait(seconds(30));

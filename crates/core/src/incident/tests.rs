@@ -14,7 +14,7 @@ use crate::incident::message::{Improved, Message, Phase};
 use crate::incident::stories::{Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
-use crate::record::hold::Hold;
+use crate::record::hold::{Hold, WindowOf};
 use crate::record::{Action, Evidence, MANUAL, Measure, Notice, NoticeKind, Record, RestartResult, Scope};
 
 #[track_caller]
@@ -251,7 +251,9 @@ fn unselected_kinds_are_not_sent() {
 fn a_repeated_refusal_is_reported_once() {
     let mut story = Story::of(plan(&["acme"], &Kind::CHOICES));
     for _ in 0..100 {
-        story.r14(1, Action::Hold(Hold::OutsideWindow { opens: None })).wait(seconds(21));
+        story
+            .r14(1, Action::Hold(Hold::OutsideWindow { opens: None, of: WindowOf::Policy }))
+            .wait(seconds(21));
     }
     story.wait(minutes(60));
     check(
@@ -515,7 +517,7 @@ fn garbled(story: &mut Story) {
 }
 
 fn often(story: &mut Story, index: u32) {
-    story.notice(Some(index), NoticeKind::Often { restarts: 3, within: minutes(60) });
+    story.notice(Some(index), NoticeKind::Often { restarts: 3, within: minutes(60), all_helped: true });
 }
 
 /// A restart that helps.
@@ -700,9 +702,10 @@ fn run(story: &mut Story, steps: &[Step]) {
             Step::Hold(index) => story.queued(index, 9),
             Step::NoHelp(index) => story.notice(Some(index), NoticeKind::NoHelp { after: minutes(4) }),
             Step::NotBack(index) => story.not_back(index),
-            Step::Often(index) => {
-                story.notice(Some(index), NoticeKind::Often { restarts: 3, within: minutes(60) })
-            }
+            Step::Often(index) => story.notice(
+                Some(index),
+                NoticeKind::Often { restarts: 3, within: minutes(60), all_helped: true },
+            ),
             Step::Release => story.input(Input::Release { app: AppId(0), version: None }),
             Step::Restart(index) => story.restart(index),
             Step::ApiRecovered => story.notice(None, NoticeKind::ApiRecovered),

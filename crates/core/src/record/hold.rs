@@ -83,6 +83,7 @@ pub enum Hold {
     OtherApp,
     OutsideWindow {
         opens: Option<Timestamp>,
+        of: WindowOf,
     },
     Paused {
         until: Timestamp,
@@ -137,10 +138,12 @@ pub enum Hold {
     TooManyDynos {
         max: usize,
     },
-    /// Younger than `min_uptime`.
+    /// Up for less than `min` when the error was written, or now without an error.
     TooYoung {
         age: Duration,
         min: Duration,
+        /// Where `min` comes from.
+        limit: AgeLimit,
     },
     /// A restart of this very dyno is under way.
     UnderWay,
@@ -193,6 +196,23 @@ impl Hold {
             Self::WrongType => "wrong_type",
         }
     }
+}
+
+/// What a dyno must have been up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgeLimit {
+    /// `above` of a rule on uptime.
+    Above,
+    MinUptime,
+    /// With preboot, the old dynos run on alongside the new ones.
+    Preboot,
+}
+
+/// The setting whose window is shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowOf {
+    Policy,
+    Rule,
 }
 
 impl fmt::Display for Hold {
@@ -257,11 +277,15 @@ impl fmt::Display for Hold {
             Self::NotListed => f.write_str("its process type is not in process_types"),
             Self::NotUp { state } => write!(f, "the dyno is {}, not up", state.word()),
             Self::OtherApp => f.write_str("another app has this name now, and the line may be from it"),
-            Self::OutsideWindow { opens: Some(opens) } => {
-                write!(f, "outside the restart window (policy.window), which opens {}", to_the_second(*opens))
-            }
-            Self::OutsideWindow { opens: None } => {
-                f.write_str("outside the restart window (policy.window), which never opens")
+            Self::OutsideWindow { opens, of } => {
+                f.write_str(match of {
+                    WindowOf::Policy => "outside the restart window (policy.window), which ",
+                    WindowOf::Rule => "outside the rule's own window, which ",
+                })?;
+                match opens {
+                    Some(opens) => write!(f, "opens {}", to_the_second(*opens)),
+                    None => f.write_str("never opens"),
+                }
             }
             Self::Paused { until, reason } => write!(f, "paused until {}: {reason}", to_the_second(*until)),
             Self::OneOff => {
@@ -303,8 +327,13 @@ impl fmt::Display for Hold {
                 "{dyno} is out, and only {up} of the {others} other dynos of its type are up and settled"
             ),
             Self::TooManyDynos { max } => write!(f, "the limit of {max} watched dynos is reached"),
-            Self::TooYoung { age, min } => {
-                write!(f, "up for only {} (min_uptime = {})", spoken(*age), spoken(*min))
+            Self::TooYoung { age, min, limit } => {
+                let (age, min) = (spoken(*age), spoken(*min));
+                match limit {
+                    AgeLimit::Above => write!(f, "up for only {age} (the rule's above = {min})"),
+                    AgeLimit::MinUptime => write!(f, "up for only {age} (min_uptime = {min})"),
+                    AgeLimit::Preboot => write!(f, "up for only {age} (at least {min} because of preboot)"),
+                }
             }
             Self::Unproven { breached, proof } => {
                 write!(

@@ -71,11 +71,15 @@ impl fmt::Display for NoticeKind {
             Self::NotRestarted { erring_for, reason } => {
                 write!(f, "has erred for {} and was not restarted: {reason}", spoken(*erring_for))
             }
-            Self::Often { restarts, within } => write!(
+            Self::Often { restarts, within, all_helped } => write!(
                 f,
-                "restarted {restarts} times in {}; each restart helps, so this goes on until the leak is \
-                 fixed",
-                spoken(*within)
+                "restarted {restarts} times in {}; {}",
+                spoken(*within),
+                if *all_helped {
+                    "each restart helps, so this goes on until the leak is fixed"
+                } else {
+                    "Heroku replaced some of the new processes before they could show whether that helped"
+                }
             ),
             Self::RestartFailed(result) => write!(f, "the restart failed: {result}"),
             Self::ApiRecovered => f.write_str("the API answers again"),

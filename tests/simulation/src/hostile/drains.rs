@@ -1,16 +1,16 @@
-//! Drains of other apps with a watched app's URL, so that another app's errors arrive under this app's name.
+//! Drains of other apps with a watched app's URL, so that another app's errors arrive under this app's name;
+//! drains that come and go, that the API does not list as ours, and that send no token.
 
 use std::time::Duration;
 
 use heroku_sim::app::AppSpec;
 use heroku_sim::dyno::{Behaviour, DynoPlan};
 use heroku_sim::rng::Chance;
-use heroku_sim::sender::Post;
-use heroku_sim::world::World;
 
-use dynowarden_core::ident::AppName;
+use dynowarden_core::time::later;
 
-use crate::scenario::{Event, Scenario, Stranger};
+use crate::drains::DrainKind;
+use crate::scenario::{Event, Scenario, Stranger, secs};
 
 pub fn draw(scenario: &mut Scenario, chance: &mut Chance, day: Duration) {
     for number in 0..1 + chance.below(2) {
@@ -26,12 +26,27 @@ pub fn draw(scenario: &mut Scenario, chance: &mut Chance, day: Duration) {
             scenario.at_random(chance, day, Event::ForeignDrainEnds { stranger });
         }
     }
-}
-
-/// Whether a batch comes from a drain of this very app, as the API lists it now. Batches without a token
-/// count.
-pub fn is_own(world: &World, app: &AppName, post: &Post) -> bool {
-    let listed = world.app(app.as_str()).map(|app| &app.drains);
-    let Some((token, drains)) = post.token.as_ref().zip(listed) else { return true };
-    drains.iter().any(|drain| drain.token == *token)
+    let apps = scenario.apps.len();
+    for app in 0..apps {
+        scenario.apps[app].drains =
+            DrainKind { is_bare: chance.hits(120), is_fixed: chance.hits(250), is_hidden: chance.hits(250) };
+        if chance.hits(500) {
+            let at = scenario.time(chance, day);
+            scenario.events.push((at, Event::SecondDrain { app }));
+            if chance.hits(600) {
+                let ends = later(at, chance.span(Duration::ZERO, secs(3600)));
+                scenario.events.push((ends, Event::FirstDrainEnds { app }));
+            }
+        }
+    }
+    if apps > 1 {
+        for _ in 0..1 + chance.below(2) {
+            let from = chance.below(apps as u64) as usize;
+            let to = (from + 1) % apps;
+            let at = scenario.time(chance, day);
+            scenario.events.push((at, Event::CrossDrain { from, to }));
+            let ends = later(at, chance.span(secs(60), secs(6 * 3600)));
+            scenario.events.push((ends, Event::CrossDrainEnds { from, to }));
+        }
+    }
 }

@@ -31,12 +31,12 @@ struct Kind {
     draw: fn(&mut Scenario, &mut Chance, Duration),
 }
 
-/// Adds to a day what its seed chooses.
-pub fn draw(scenario: &mut Scenario, chance: &mut Chance, day: Duration) {
+/// Adds to a day what its seed chooses, and the kind of this name.
+pub fn draw(scenario: &mut Scenario, chance: &mut Chance, (day, kind_name): (Duration, Option<&str>)) {
     for kind in &KINDS {
         // Each draws from its own sequence, so that a change of one leaves the others alone.
         let mut own = chance.split();
-        if own.hits(kind.permille) {
+        if own.hits(kind.permille) || kind_name == Some(kind.name) {
             (kind.draw)(scenario, &mut own, day);
             scenario.kinds.push(kind.name);
         }
@@ -88,7 +88,7 @@ const KINDS: [Kind; 14] = [
     Kind { name: "autoscaler", permille: 120, draw: autoscaler::draw },
     Kind { name: "clocks", permille: 80, draw: clocks::draw },
     Kind { name: "crashes", permille: 200, draw: crashes::draw },
-    Kind { name: "foreign_drains", permille: 120, draw: drains::draw },
+    Kind { name: "foreign_drains", permille: 200, draw: drains::draw },
     Kind { name: "gateways", permille: 120, draw: gateways::draw },
     Kind { name: "late_effects", permille: 200, draw: late::draw },
     Kind { name: "leaks", permille: 250, draw: leaks::draw },
@@ -97,6 +97,6 @@ const KINDS: [Kind; 14] = [
     Kind { name: "one_offs", permille: 150, draw: one_offs::draw },
     Kind { name: "preboot_twins", permille: 120, draw: preboot::draw },
     Kind { name: "shared_quota", permille: 120, draw: quota::draw },
-    Kind { name: "status_page", permille: 80, draw: status_page::draw },
+    Kind { name: "status_page", permille: 150, draw: status_page::draw },
     Kind { name: "stops", permille: 200, draw: stops::draw },
 ];

@@ -7,10 +7,11 @@ use jiff::tz::TimeZone;
 use super::{APP, Bench, dyno, mins, plan, policy, secs};
 use crate::calendar::QuietHours;
 use crate::days::verdict::Verdict;
-use crate::engine::Input;
 use crate::engine::days::{AppDays, Breaches};
+use crate::engine::{Effect, Input};
 use crate::event::{Fact, Megabytes};
 use crate::policy::{Act, AppPlan, Factor, MemoryBound, Proof, Rule, Trigger};
+use crate::record::Record;
 
 pub(super) fn with(trigger: Trigger, act: Act, window: &[&str], proof: Option<Proof>) -> AppPlan {
     let window = window.iter().map(|window| window.parse().expect("a window")).collect();
@@ -48,6 +49,32 @@ fn old_dynos_are_restarted_one_at_a_time_and_not_again() {
     assert_eq!(bench.deletes.len(), 3, "{:#?}", bench.timeline);
     heard(&mut bench, 3, 120);
     assert_eq!(bench.deletes.len(), 6, "{:#?}", bench.timeline);
+}
+
+/// The reason of the one decision.
+fn reason(effects: &[Effect]) -> String {
+    let decisions: Vec<&Effect> =
+        effects.iter().filter(|effect| matches!(effect, Effect::Record(Record::Decision(_)))).collect();
+    match decisions[..] {
+        [Effect::Record(Record::Decision(decision))] => decision.reason().to_string(),
+        _ => panic!("{effects:#?}"),
+    }
+}
+
+#[test]
+fn a_refusal_names_the_setting_that_it_comes_from() {
+    let heard = || Input::Ages { app: APP, dynos: vec![(dyno("web.1"), None)] };
+    let mut bench = Bench::new(uptime(&["Mon 05:00-06:00"]), 1);
+    let effects = bench.engine.handle(heard(), bench.now);
+    assert_eq!(reason(&effects), "outside the rule's own window, which opens 2026-03-02 05:00:00Z");
+    let mut plan = uptime(&[]);
+    plan.policy.window = vec!["Mon 05:00-06:00".parse().expect("a window")];
+    let mut bench = Bench::new(plan, 1);
+    let effects = bench.engine.handle(heard(), bench.now);
+    assert_eq!(
+        reason(&effects),
+        "outside the restart window (policy.window), which opens 2026-03-02 05:00:00Z"
+    );
 }
 
 #[test]

@@ -257,10 +257,10 @@ fn a_pause_read_by_a_fast_clock_ends_by_herokus() {
 #[test]
 fn a_pause_is_not_prolonged_by_a_clock_that_is_far_off_or_by_our_own() {
     let restored = |until| {
-        let pauses = vec![RestoredPause { app: None, until, reason: "launch".into() }];
+        let pauses = vec![RestoredPause { app: None, until, reason: "launch".into(), by: None }];
         Input::Restore(RestoredState { pauses, ..RestoredState::default() })
     };
-    let own = |until| Input::Pause { app: None, until, reason: "launch".into() };
+    let own = |until| Input::Pause { app: None, until, reason: "launch".into(), by: None };
     let pauses: [(&dyn Fn(Timestamp) -> Input, _); 2] = [(&restored, mins(15)), (&own, secs(99))];
     for (pause, lead) in pauses {
         let mut bench = Bench::new(plan(), 1);
