@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | raw logplex bodies, one after the other | `94 <134>1 2025-…` | by the first octets of the file |
 //! | lines of `heroku logs`, Papertrail, SolarWinds, syslog daemons | a time | line by line: [`text`] |
-//! | JSON exports | `{` or `[` | object by object |
+//! | JSON exports | `{` or `[` | object by object, within arrays at any depth |
 //! | CSV exports | a row with the names of its columns, or a time | by that row, or line by line |
 //!
 //! Marks and prefixes in front of a line, Markdown, HTML, colours and UTF-16 are removed.
@@ -17,13 +17,16 @@
 
 mod ansi;
 mod csv;
+mod document;
 mod encoding;
 mod fields;
 mod json;
 mod markup;
 mod parts;
+mod spelled;
 mod text;
 mod time;
+mod walk;
 mod years;
 
 #[cfg(test)]
@@ -236,9 +239,7 @@ fn item<'b>(entry: Entry<'b>, text: &'b [u8]) -> Item<'b> {
     let Line { app, procid, msg, .. } = entry.line;
     let why = match app {
         b"app" => return Item::Entry(entry),
-        b"heroku" if WRITERS.contains(&procid) || DynoRef::parse(procid).is_some() => {
-            return Item::Entry(entry);
-        }
+        b"heroku" if is_part(procid) => return Item::Entry(entry),
         b"heroku" if is_fir(procid) => Why::Fir,
         b"heroku" => Why::Dyno,
         _ if mentions_heroku(app) => Why::Dyno,
@@ -256,6 +257,11 @@ fn mentions_heroku(program: &[u8]) -> bool {
 /// What messages about a dyno begin with, which the platform alone writes.
 const PLATFORM_MESSAGES: [&[u8]; 4] =
     [b"Error R1", b"Process running mem=", b"State changed from ", b"source=web."];
+
+/// Whether this is the name of a dyno or of a part of the platform.
+fn is_part(procid: &[u8]) -> bool {
+    WRITERS.contains(&procid) || DynoRef::parse(procid).is_some()
+}
 
 /// Parts of the platform that are no dynos.
 const WRITERS: [&[u8]; 10] = [
