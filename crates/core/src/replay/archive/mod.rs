@@ -28,6 +28,7 @@ mod text;
 mod time;
 mod walk;
 mod years;
+mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ mod tests;
 use std::fmt;
 
 use jiff::Timestamp;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 
 use crate::ident::DynoRef;
 use crate::limits;
@@ -45,6 +46,7 @@ use crate::replay::archive::parts::{Form, Part};
 use crate::replay::archive::text::Shown;
 use crate::replay::archive::time::Written;
 use crate::replay::archive::years::Years;
+use crate::replay::archive::zone::Zone;
 use crate::wire::frame::FrameErrorKind;
 use crate::wire::line::{Line, LineError};
 use crate::wire::timestamp::TimeError;
@@ -75,7 +77,7 @@ pub struct Archive {
     /// The present row of an export.
     row: Option<Owned>,
     years: Years,
-    zone: Option<TimeZone>,
+    zone: Zone,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -173,7 +175,7 @@ impl Archive {
             unmarked: Vec::new(),
             row: None,
             years: Years::new(latest),
-            zone,
+            zone: Zone::new(zone),
         }
     }
 
@@ -212,7 +214,7 @@ impl Archive {
             }
         };
         let dated =
-            shown.and_then(|shown| Some((shown, dated(shown.written, &mut self.years, self.zone.as_ref())?)));
+            shown.and_then(|shown| Some((shown, dated(shown.written, &mut self.years, &mut self.zone)?)));
         let Some((shown, (at, is_zone_unknown))) = dated else {
             return Some((place, Item::Unread(Unread { why: Why::Form, text })));
         };
@@ -313,17 +315,13 @@ fn read_line<'b>(text: &'b [u8], (unmarked, bare): (&'b mut Vec<u8>, &'b mut Vec
     text::read(text).or(shown)
 }
 
-fn dated(written: Written, years: &mut Years, zone: Option<&TimeZone>) -> Option<(Timestamp, bool)> {
+fn dated(written: Written, years: &mut Years, zone: &mut Zone) -> Option<(Timestamp, bool)> {
     let local = match written {
         Written::At(at) => return Some((at, false)),
         Written::Local(local) => local,
         Written::Day(day) => years.date(day)?,
     };
-    let at = match zone {
-        Some(zone) => zone.to_timestamp(local),
-        None => Offset::UTC.to_timestamp(local),
-    };
-    Some((at.ok()?, zone.is_none()))
+    Some((zone.instant(local).ok()?, !zone.is_known()))
 }
 
 // === impl Place ===
