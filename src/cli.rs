@@ -310,7 +310,11 @@ fn parse_zone(text: &str) -> Result<TimeZone, String> {
             b'-' => -1,
             _ => return None,
         };
-        let (hours, minutes) = digits[1..].split_once(':').unwrap_or((&digits[1..], "0"));
+        let (hours, minutes) = match digits[1..].split_once(':') {
+            Some(parts) => parts,
+            None if digits.len() == 5 => digits[1..].split_at_checked(2)?,
+            None => (&digits[1..], "0"),
+        };
         let part = |text: &str, max| text.parse::<i32>().ok().filter(|part| (0..=max).contains(part));
         Offset::from_seconds(sign * (part(hours, 23)? * 3600 + part(minutes, 59)? * 60)).ok()
     };
@@ -397,6 +401,25 @@ mod tests {
             panic!("a history")
         };
         assert_eq!((history.limit, history.format), (5, Format::Text));
+    }
+
+    #[test]
+    fn a_zone_is_a_name_or_an_offset() {
+        for (zone, expect) in [
+            ("Europe/Berlin", Some("2026-06-09T02:00:00+02:00[Europe/Berlin]")),
+            ("+02:00", Some("2026-06-09T02:00:00+02:00[+02:00]")),
+            ("+0200", Some("2026-06-09T02:00:00+02:00[+02:00]")),
+            ("-03", Some("2026-06-08T21:00:00-03:00[-03:00]")),
+            ("UTC+5", Some("2026-06-09T05:00:00+05:00[+05:00]")),
+            ("Mars", None),
+            ("+2400", None),
+            ("+02000", None),
+            ("+é12", None),
+        ] {
+            let at: jiff::Timestamp = "2026-06-09T00:00:00Z".parse().expect("a time");
+            let shown = super::parse_zone(zone).ok().map(|zone| at.to_zoned(zone).to_string());
+            assert_eq!(shown.as_deref(), expect, "{zone}");
+        }
     }
 
     #[test]

@@ -41,6 +41,15 @@ pub(super) fn variables_of(path: &str) -> impl Iterator<Item = String> {
     named.into_iter().chain(general)
 }
 
+/// Whether the value of the variable `name` may be shown: it holds no secret, and no address, which may have
+/// one in it.
+pub(super) fn is_public(name: &str) -> bool {
+    matches!(name, "HEROKU_APP" | "LOG_FORMAT" | "PORT" | "RUST_LOG")
+        || name
+            .strip_prefix(PREFIX)
+            .is_some_and(|key| !key.ends_with("URL") && !["RULE", "APP", "NOTIFY"].contains(&key))
+}
+
 /// Whether settings are read from the variable `name`.
 pub(super) fn is_variable(name: &str) -> bool {
     VARIABLES.contains(&name) || general_variables().any(|known| known == name)

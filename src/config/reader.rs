@@ -14,7 +14,7 @@ use crate::config::env;
 use crate::config::field::{Field, FieldType, Found, Value};
 use crate::config::keys;
 use crate::config::places::{self, Places};
-use crate::config::problem::{self, Origin, Problem, SHOWN_AS};
+use crate::config::problem::{self, Origin, Problem, SHOWN_AS, quoted};
 use crate::config::suggest;
 
 /// The sources of settings, and the problems found in them.
@@ -36,6 +36,18 @@ pub(super) struct SetValue {
     /// As a user types it, without the place in a list.
     pub(super) path: String,
     pub(super) found: Found,
+}
+
+/// The problem of a variable that still has its quotes.
+fn in_quotes(name: &str, value: &str) -> Option<Problem> {
+    let bare = value.trim().trim_matches(['"', '\'']);
+    let what = match env::is_public(name) {
+        true => format!("read {}, which", quoted(bare)),
+        false => SHOWN_AS.to_owned(),
+    };
+    let text = problem::in_quotes(&what, value)?;
+    let path = keys::all_paths().find(|path| env::variables_of(path).last().as_deref() == Some(name));
+    Some(Problem::new(path.as_deref().unwrap_or(name), Origin::Variable(name.into()), text))
 }
 
 impl<'s> Reader<'s> {
@@ -68,8 +80,8 @@ impl<'s> Reader<'s> {
             match value.to_str() {
                 _ if !is_known => reader.problems.push(suggest::unknown_variable(name)),
                 Some(value) => {
-                    if let Some(text) = problem::in_quotes(SHOWN_AS, value) {
-                        reader.problems.push(Problem::new(name, Origin::Variable(name.into()), text));
+                    if let Some(problem) = in_quotes(name, value) {
+                        reader.problems.push(problem);
                         continue;
                     }
                     let at = reader.places.add_variable(name, value);

@@ -25,6 +25,15 @@ pub(super) fn unknown_key(section: &str, key: &str, origin: Origin) -> Problem {
         let text = format!("secrets must not be stored in this file; use {instead}");
         return Problem::new(setting, origin, text);
     }
+    let list = setting.split('.').next().filter(|list| ["rule", "app", "notify"].contains(list));
+    if let (Origin::Argument, Some(list)) = (&origin, list) {
+        // Of its tables, none has a name that an argument could use.
+        let text =
+            format!("a single key of a table cannot be set; allowed: {list}=[{{…}}], all tables as TOML");
+        return Problem::new(typed(&setting), origin, text);
+    }
+    // An argument may name a section that does not exist.
+    let section = if keys_of(section).is_empty() { "" } else { section };
     let here = keys_of(section);
     let near = nearest(key, here.iter().map(|known| (*known).to_owned())).map(|known| path(section, &known));
     let elsewhere = || all_paths().find(|known| last(known) == key);
@@ -95,6 +104,23 @@ const KEY_LETTERS_MAX: usize = 64;
 mod tests {
     use super::{unknown_key, unknown_variable};
     use crate::config::problem::Origin;
+
+    #[test]
+    fn an_argument_is_told_what_it_may_be() {
+        let text = |section, key| unknown_key(section, key, Origin::Argument).to_string();
+        assert_eq!(
+            text("rule", "count"),
+            "rule.count (command line): a single key of a table cannot be set; allowed: rule=[{…}], all tables as \
+             TOML"
+        );
+        assert!(text("app.policy", "cooldown").contains("app=[{…}]"));
+        assert!(
+            text("POLICY", "COOLDOWN").contains("allowed: listen, port"),
+            "{}",
+            text("POLICY", "COOLDOWN")
+        );
+        assert!(text("", "cooldown").ends_with("did you mean policy.cooldown?"));
+    }
 
     #[test]
     fn a_table_of_notifiers_in_variables_is_told_the_form_of_the_list() {

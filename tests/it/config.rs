@@ -414,6 +414,31 @@ fn a_value_in_quotes_is_refused_with_its_fix() {
 }
 
 #[test]
+fn what_a_quoted_value_was_is_shown_unless_it_is_secret() {
+    check_env(
+        "DYNOWARDEN_POLICY__COOLDOWN",
+        "\"15m\"",
+        "policy.cooldown (environment variable DYNOWARDEN_POLICY__COOLDOWN): read \"15m\", which is in quotes; \
+         allowed: the value without them (`docker --env-file` keeps quotes)",
+    );
+    check_env(
+        "PORT",
+        "'8080'",
+        "PORT (environment variable PORT): read \"8080\", which is in quotes; allowed: the value without them \
+         (`docker --env-file` keeps quotes)",
+    );
+    for (name, value) in [
+        ("DYNOWARDEN_STORE__URL", "\"postgres://u:canary@h/d\""),
+        ("HEROKU_API_URL", "\"https://u:canary@h\""),
+        ("DYNOWARDEN_PUBLIC_URL", "\"https://u:canary@h\""),
+        ("SLACK_URL", "\"https://h/canary\""),
+    ] {
+        let problems = Machine::new().env(name, value).problems(Needs::Nothing);
+        assert!(problems.contains("the value (not shown) is in quotes"), "{problems}");
+    }
+}
+
+#[test]
 fn an_app_that_is_nearly_named_is_suggested() {
     for (value, hint) in [
         ("acme.herokuapp.com", "did you mean acme?"),

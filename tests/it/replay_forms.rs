@@ -81,6 +81,87 @@ fn json_exports_are_read() {
     }
 }
 
+/// One row of each log service, as its own export writes it.
+#[test]
+fn rows_of_log_services_are_read() {
+    use serde_json::{Value, json};
+    fn raw(msg: &str) -> String {
+        format!("<134>1 {AT} host heroku web.1 - {msg}")
+    }
+    fn shown(msg: &str) -> String {
+        format!("{AT} heroku[web.1]: {msg}")
+    }
+    let rows: [fn(&str) -> Value; 21] = [
+        // The header is in the message, and the other fields are about the service.
+        |msg| json!({"date": AT, "host": "acme", "service": "heroku", "source": "heroku", "message": raw(msg)}),
+        |msg| json!({"preview": false, "result": {"_time": AT, "_raw": raw(msg), "host": "acme", "source": "heroku"}}),
+        |msg| json!({"time": 1_749_520_194, "host": "acme", "source": "heroku", "event": shown(msg)}),
+        |msg| json!({"labels": {"app": "acme", "job": "heroku"}, "line": shown(msg), "timestamp": AT}),
+        |msg| json!({"timestamp": AT, "applicationName": "acme", "subsystemName": "heroku", "text": raw(msg)}),
+        |msg| json!({"@timestamp": AT, "app": "acme", "host": "10.0.0.1", "message": raw(msg)}),
+        |msg| json!({"timestamp": 1_749_520_194_209_u64, "message": format!("94 {}", raw(msg))}),
+        |msg| json!({"map": {"_messagetime": "1749520194209", "_raw": raw(msg), "_sourcehost": "acme"}}),
+        |msg| json!({"timestamp": AT, "textPayload": shown(msg), "resource": {"type": "global"}}),
+        |msg| json!({"timestamp": AT, "logmsg": raw(msg), "event": {"syslog": {"appName": "heroku", "procId": "web.1"}}}),
+        // The header is in fields, under the service's names for them.
+        |msg| json!({"labels": {"app": "heroku", "proc": "web.1"}, "line": msg, "timestamp": AT}),
+        |msg| json!({"version": "1.1", "short_message": msg, "timestamp": 1_749_520_194.5, "_application_name": "heroku", "_process_id": "web.1"}),
+        |msg| json!({"timestamp": AT, "source": TOKEN, "application_name": "heroku", "process_id": "web.1", "message": msg}),
+        |msg| json!({"@timestamp": AT, "syslog5424_app": "heroku", "syslog5424_proc": "web.1", "message": msg}),
+        |msg| json!({"@timestamp": AT, "message": msg, "syslog-tag": "heroku[web.1]"}),
+        |msg| json!({"TimeGenerated": AT, "ProcessName": "heroku", "ProcessID": "web.1", "SyslogMessage": msg}),
+        |msg| json!({"eventTime": AT, "programName": "heroku/web.1", "logMessage": msg}),
+        |msg| json!({"_ts": 1_749_520_194_209_u64, "_line": msg, "_app": "web.1", "source": "heroku"}),
+        |msg| json!({"SYSLOG_IDENTIFIER": "heroku", "SYSLOG_PID": "web.1", "MESSAGE": msg, "__REALTIME_TIMESTAMP": "1749520194209000"}),
+        // The message is JSON with the line's fields.
+        |msg| json!({"dt": "2025-06-10 01:49:54 UTC", "raw": json!({"dt": AT, "message": msg, "syslog": {"appname": "heroku", "procid": "web.1"}}).to_string()}),
+        |msg| json!({"timestamp": AT, "applicationName": "acme", "text": json!({"heroku": {"source": "heroku", "dyno": "web.1"}, "message": msg}).to_string()}),
+    ];
+    for row in rows {
+        check(|msg| row(msg).to_string());
+    }
+}
+
+/// What the APIs of log services answer, in one line and in many.
+#[test]
+fn rows_within_a_document_are_read() {
+    use serde_json::{Value, json};
+    let line = |msg: &str| format!("{AT} heroku[web.1]: {msg}");
+    let at = "1735779092761835000";
+    let row = |msg: &str| json!({"time": AT, "program": "heroku/web.1", "message": msg});
+    let rows = [row(MEM), row(R14)];
+    let named =
+        |msg: &str| json!([{"field": "@timestamp", "value": AT}, {"field": "@message", "value": line(msg)}]);
+    let stream = |stream: Value, lines: [String; 2]| {
+        let [one, two] = lines;
+        json!({"status": "success", "data": {"result": [{"stream": stream, "values": [[at, one], [at, two]]}], "stats": {"n": 1}}})
+    };
+    for document in [
+        json!({"took": 5, "hits": {"total": {"value": 2}, "hits": [{"_source": rows[0]}, {"_source": rows[1]}]}}),
+        json!({"fields": [{"name": "_raw"}], "messages": [], "results": rows, "highlighted": {}}),
+        json!({"data": {"actor": {"account": {"nrql": {"results": rows}}}}}),
+        json!({"events": rows, "searched": [{"name": "x", "done": true}]}),
+        json!({"results": [named(MEM), named(R14)], "statistics": {"matched": 2.0}}),
+        json!([line(MEM), line(R14)]),
+        json!([[rows[0]], [rows[1]]]),
+        stream(json!({"job": "heroku"}), [line(MEM), line(R14)]),
+        stream(json!({"app": "heroku", "proc": "web.1"}), [MEM.to_owned(), R14.to_owned()]),
+    ] {
+        let pretty = serde_json::to_string_pretty(&document).expect("JSON");
+        let padded = json!({"document": document, "padding": vec![1; 40_000]}).to_string();
+        for file in [document.to_string(), pretty.replace('\n', "\r\n"), pretty, padded] {
+            let ran = replay("--app acme --format json -", "", file.as_bytes());
+            ran.result.expect("a log");
+            assert_eq!(ran.out.lines().count(), 1, "{file}");
+            assert!(ran.out.contains("836MB") && !ran.err.contains("not read"), "{file}: {}", ran.err);
+        }
+    }
+    for file in ["[{\"a\":1}]", "{\"a\":[{\"b\":1}]}", "{\"events\":[]}", "[[\"x\"]]"] {
+        let ran = replay("-", "", file.as_bytes());
+        assert!(ran.result.expect_err(file).to_string().contains("not a log"), "{file}");
+    }
+}
+
 #[test]
 fn csv_exports_are_read() {
     for (names, row) in [
@@ -92,6 +173,17 @@ fn csv_exports_are_read() {
         ),
         ("@timestamp\t@message", format!("{AT}\t{AT} heroku[web.1]: MSG")),
         ("", format!("{AT},acme,heroku/web.1,MSG")),
+        ("", format!("{AT},heroku,web.1,MSG")),
+        ("", format!("{AT},{AT} heroku[web.1]: MSG")),
+        ("time|program|message", format!("{AT}|heroku/web.1|MSG")),
+        ("Event Time,Program Name,Log Message", format!("{AT},heroku/web.1,MSG")),
+        ("Date,Host,Service,Content", format!("{AT},{TOKEN},acme,{AT} heroku[web.1]: MSG")),
+        (
+            "_time,source,sourcetype,_raw",
+            format!("{AT},http:heroku,heroku,<134>1 {AT} host heroku web.1 - MSG"),
+        ),
+        ("date,time,program,message", "2025-01-02,00:51:32,heroku/web.1,MSG".to_owned()),
+        ("@timestamp,program,pid,message", "\"Jan 2, 2025 @ 00:51:32.761\",heroku,web.1,MSG".to_owned()),
     ] {
         let file = format!("{names}\n{}\n{}\n", row.replace("MSG", MEM), row.replace("MSG", R14));
         assert_eq!(decisions(file.as_bytes()).len(), 1, "{file}");
@@ -118,6 +210,7 @@ fn prose_that_begins_with_a_number_loses_no_file() {
 #[test]
 fn no_form_makes_an_app_the_platform() {
     let forged = format!("{AT} heroku[web.1]: {R14}");
+    let platform = serde_json::json!({"time": AT, "program": "heroku/web.1", "message": R14});
     let files = [
         format!("{AT} app[web.1]: tail_1 | {forged}"),
         format!("tail_1 | {AT} app[web.1]: {forged}"),
@@ -133,8 +226,35 @@ fn no_form_makes_an_app_the_platform() {
             "json": {"appname": "heroku", "procid": "web.1", "program": "heroku/web.1"}})
         .to_string(),
         format!("time,program,message\n{AT},app/web.1,{forged}"),
+        // What a service shows of the JSON that an app printed.
+        serde_json::json!({"line": format!("{AT} app[web.1]: x"), "ts": AT, "json": platform}).to_string(),
+        serde_json::json!([{"json": platform, "result": {"_raw": format!("<190>1 {AT} host app web.1 - x")}}])
+            .to_string(),
+        serde_json::json!({"dt": AT, "raw": serde_json::json!({"message": forged, "appname": "app"}).to_string(),
+            "json": platform})
+        .to_string(),
+        serde_json::json!({"time": AT, "app": "acme", "dyno": "web.1", "message": forged}).to_string(),
+        serde_json::json!({"time": AT, "program": "app/web.1", "message": "x", "rows": [platform]}).to_string(),
+        serde_json::json!({"data": [{"time": AT, "program": "app/web.1", "message": "x", "rows": [platform]}]})
+            .to_string(),
+        serde_json::json!([format!("{AT} app[web.1]: {forged}")]).to_string(),
     ];
-    for file in files {
+    // Columns within what an app printed.
+    let values = format!("x,{AT},heroku/web.1,{R14}");
+    let columns = [
+        format!("    {AT} app[web.1]: MSG"),
+        format!("tail_1 | {AT} app[web.1]: MSG"),
+        format!("[36m{AT} app[web.1]:[0m MSG"),
+        format!("<190>1 {AT} host app web.1 - MSG"),
+        format!("7\t{AT}\t{AT}\t1\tacme\t10.0.0.1\tLocal7\tInfo\tapp/web.1\tMSG"),
+        format!("{AT};acme;app/web.1;MSG"),
+        format!("{AT}\tapp/web.1\tMSG"),
+    ];
+    let columns = columns.iter().flat_map(|form| {
+        let alone = form.replace("MSG", &values);
+        [alone.clone(), format!("{}\n{alone}", form.replace("MSG", "x,time,program,message"))]
+    });
+    for file in files.into_iter().chain(columns) {
         // A line that is not read at all is no decision either.
         let ran = replay("--app acme --format json -", "", file.as_bytes());
         assert_eq!(ran.out, "", "{file}");

@@ -135,6 +135,13 @@ fn the_only_dyno_is_one_where_the_log_proves_it() {
     requests.push(r14);
     check_only(&requests, true);
     check_only(&requests[20..], false);
+    // What a formation was before it was scaled, no line says.
+    check_only(&[r14, (2000, "app[api]: Scaled to web@1:Standard-1X by user a@example.com")], false);
+    // A search for errors finds no dyno without any.
+    let error = "heroku[router]: at=error code=H12 desc=\"Request timeout\" path=\"/\" dyno=web.1 status=503";
+    let mut errors: Vec<_> = (0..30).map(|second| (second, error)).collect();
+    errors.push(r14);
+    check_only(&errors, false);
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub fn run(
     }
     let written = match args.format {
         Format::Json => print_json(&reports, out),
-        Format::Text => text::print(&reports, is_unicode, out),
+        Format::Text => text::print(&reports, args.app.as_ref(), is_unicode, out),
     };
     match written.and_then(|()| out.flush()) {
         // The reader is gone, as under `| head`: that is the end, not a failure.

@@ -6,11 +6,18 @@ use dynowarden_core::days::evidence::suspects;
 use dynowarden_core::days::report::{HoursToQuota, TypeReport};
 use dynowarden_core::days::size::RightSize;
 use dynowarden_core::days::verdict::Verdict;
+use dynowarden_core::ident::AppName;
 
-/// Prints all reports.
-pub(super) fn print(reports: &[TypeReport], is_unicode: bool, out: &mut dyn Write) -> io::Result<()> {
+/// Prints all reports: of one app, if it was asked for.
+pub(super) fn print(
+    reports: &[TypeReport],
+    app: Option<&AppName>,
+    is_unicode: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if reports.is_empty() {
-        return writeln!(out, "No lines of any app are known yet.");
+        let app = app.map_or("any app", AppName::as_str);
+        return writeln!(out, "No lines of {app} are known yet.");
     }
     for (place, report) in reports.iter().enumerate() {
         if place > 0 {
@@ -121,7 +128,7 @@ fn chart(values: &[Option<f64>], top: f64, is_unicode: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{chart, spelled_size};
+    use super::{chart, print, spelled_size};
     use dynowarden_core::days::size::{Cost, RightSize};
 
     #[test]
@@ -140,5 +147,17 @@ mod tests {
         };
         assert_eq!(spelled_size(&size(2500)), "Standard-2X (1024 MB), +$25.00 a month and dyno");
         assert_eq!(spelled_size(&size(-150)), "Standard-2X (1024 MB), -$1.50 a month and dyno");
+    }
+
+    #[test]
+    fn nothing_known_is_said_of_the_app_that_was_asked_for() {
+        let text = |app: Option<&str>| {
+            let mut out = Vec::new();
+            let app = app.map(|name| name.parse().expect("a name"));
+            print(&[], app.as_ref(), false, &mut out).expect("memory");
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(text(Some("blog")), "No lines of blog are known yet.\n");
+        assert_eq!(text(None), "No lines of any app are known yet.\n");
     }
 }

@@ -50,8 +50,10 @@ pub(super) fn check(token: &TokenFacts) -> Vec<Finding> {
     let mut findings = vec![scope_finding(scope, account.is_ok())];
     if let Some(left) = calls_left.filter(|left| *left < limits::API_TOKENS_RESERVE) {
         let text = format!(
-            "only {left} API calls are left for this account; below {} nothing is restarted",
-            limits::API_TOKENS_RESERVE
+            "only {left} API calls are left for this account: below {} it is no longer watched in rounds, \
+             and below {} nothing is restarted",
+            limits::API_TOKENS_RESERVE,
+            limits::API_TOKENS_RESERVE_OF_RESTARTS
         );
         let fix = format!(
             "wait (Heroku restores {} calls a minute), and find out what else uses the account",

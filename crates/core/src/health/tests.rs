@@ -153,6 +153,19 @@ fn found(change: impl FnOnce(&mut Facts)) -> Vec<Finding> {
 use Severity::{Error, Ok as Well, Warning};
 
 #[test]
+fn few_calls_left_are_told_with_both_bounds() {
+    let few = |facts: &mut Facts| facts.token = token(Err(forbidden()), Some("write"), 800);
+    check(
+        few,
+        Warning,
+        Subject::Token,
+        "only 800 API calls are left for this account: below 900 it is no longer watched in rounds, and below 10 \
+         nothing is restarted",
+        "wait",
+    );
+}
+
+#[test]
 fn a_correct_setup_has_only_ok_findings() {
     let findings = found(|_| {});
     assert!(findings.iter().all(|finding| finding.severity == Well), "{findings:#?}");

@@ -352,7 +352,7 @@ impl App {
     fn settle(&mut self, action: &mut Action, dyno: Option<&DynoName>, at: Timestamp) {
         let (Action::Restart { formation, .. }, Some(dyno)) = (action, dyno) else { return };
         let process_type = dyno.process_type().as_str();
-        if *formation == 1 && !self.outlook.has_one(process_type) {
+        if *formation == 1 && !self.outlook.has_one(process_type, at) {
             *formation = UNKNOWN;
         }
         self.ledger.restarted(process_type, dyno.index(), at);

@@ -29,7 +29,10 @@ struct Formation {
     dynos: BTreeSet<u32>,
     /// The largest number that it was scaled to, if it was.
     scaled_to: Option<u64>,
-    /// Requests that the router gave to one of its dynos.
+    /// When it was first scaled. What it was before, no line says.
+    scaled_at: Option<Timestamp>,
+    /// Requests that the router gave to one of its dynos. Errors are not among them: a file of errors alone
+    /// lacks the dynos without any.
     requests: u64,
 }
 
@@ -48,7 +51,8 @@ impl Outlook {
             let is_request = line.procid == b"router";
             if let Some(formation) = self.formation(dyno.process_type) {
                 formation.dynos.insert(dyno.index);
-                formation.requests += u64::from(is_request);
+                let is_error = line.msg.starts_with(b"at=error");
+                formation.requests += u64::from(is_request && !is_error);
             }
             if line.app == b"heroku" && !is_request {
                 self.note_life(dyno, line.msg.trim_ascii(), at);
@@ -57,6 +61,7 @@ impl Outlook {
         for (process_type, quantity) in detect::scale::scaled(line) {
             if let Some(formation) = self.formation(process_type) {
                 formation.scaled_to = formation.scaled_to.max(Some(quantity));
+                formation.scaled_at = [formation.scaled_at, at].into_iter().flatten().min();
             }
         }
     }
@@ -85,11 +90,11 @@ impl Outlook {
         self.is_partial = true;
     }
 
-    /// Whether the log proves that this type has one dyno, from its first line to its last.
-    pub(super) fn has_one(&self, process_type: &str) -> bool {
+    /// Whether the log proves that this type has one dyno at `at`, and until its last line.
+    pub(super) fn has_one(&self, process_type: &str, at: Timestamp) -> bool {
         let Some(formation) = self.formations.get(process_type) else { return false };
         let is_proven = match formation.scaled_to {
-            Some(quantity) => quantity == 1,
+            Some(quantity) => quantity == 1 && formation.scaled_at.is_some_and(|scaled_at| scaled_at <= at),
             None => !self.is_partial && formation.requests >= REQUESTS_MIN,
         };
         is_proven && formation.dynos.iter().all(|index| *index == 1)

@@ -1,4 +1,4 @@
-//! One row of a CSV export (RFC 4180), with a comma, a semicolon or a tab between its values.
+//! One row of a CSV export (RFC 4180), with a comma, a semicolon, a tab or a bar between its values.
 
 /// The length of the first row in `text` with its line break; none while it may go on.
 pub(super) fn row_len(text: &[u8]) -> Option<usize> {
@@ -54,7 +54,7 @@ fn unquoted(text: &[u8]) -> Option<(String, &[u8])> {
 }
 
 /// The separators that exports use.
-pub(super) const SEPARATORS: [u8; 3] = *b",;\t";
+pub(super) const SEPARATORS: [u8; 4] = *b",;\t|";
 
 #[cfg(test)]
 mod tests {

@@ -4,26 +4,22 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::replay::archive::fields::Fields;
+/// Named values in their order.
+pub(super) type Fields = Vec<(String, String)>;
 
 /// What begins at the start of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    /// An object of this many octets.
-    Object(usize),
-    /// The opening of an array, or of an object around one, of this many octets.
-    Wrapper(usize),
-    /// It may become an object with more octets.
+    /// An object or an array of this many octets.
+    Whole(usize),
+    /// It may become one with more octets.
     Unfinished,
     /// No JSON.
     Other,
 }
 
-/// Finds the object at the start of `text`.
+/// Finds the object or the array at the start of `text`.
 pub(super) fn start(text: &[u8]) -> Start {
-    if let Some(length) = wrapper_len(text) {
-        return Start::Wrapper(length);
-    }
     let mut open = Vec::new();
     let (mut is_text, mut is_escaped) = (false, false);
     for (at, octet) in text.iter().enumerate() {
@@ -37,17 +33,15 @@ pub(super) fn start(text: &[u8]) -> Start {
             b'{' | b'[' if open.len() < DEPTH_MAX => open.push(*octet),
             b'{' | b'[' => return Start::Other,
             b'}' | b']' => {
-                let is_pair = matches!((open.pop(), octet), (Some(b'{'), b'}') | (Some(b'['), b']'));
-                if !is_pair {
+                if !is_pair(open.pop(), *octet) {
                     return Start::Other;
                 }
                 if open.is_empty() {
-                    return Start::Object(at + 1);
+                    return Start::Whole(at + 1);
                 }
             }
             // An object's first octet behind its brace is a quote.
-            _ if open.len() == 1
-                && at > 0
+            _ if open == [b'{']
                 && !octet.is_ascii_whitespace()
                 && text[1..at].iter().all(u8::is_ascii_whitespace) =>
             {
@@ -59,31 +53,44 @@ pub(super) fn start(text: &[u8]) -> Start {
     Start::Unfinished
 }
 
-/// `[` or `{"events": [`, in front of an object.
-fn wrapper_len(text: &[u8]) -> Option<usize> {
-    let blanks = |from: usize| text[from..].iter().take_while(|octet| octet.is_ascii_whitespace()).count();
-    let mut at = 0;
-    if text.first() == Some(&b'{') {
-        at = 1 + blanks(1);
-        if text.get(at) != Some(&b'"') {
-            return None;
-        }
-        let name = memchr::memchr(b'"', &text[at + 1..])?;
-        if text[at + 1..at + 1 + name].contains(&b'\\') {
-            return None;
-        }
-        at += name + 2;
-        at += blanks(at);
-        if text.get(at) != Some(&b':') {
-            return None;
-        }
-        at += 1 + blanks(at + 1);
+pub(super) fn is_pair(open: Option<u8>, close: u8) -> bool {
+    matches!((open, close), (Some(b'{'), b'}') | (Some(b'['), b']'))
+}
+
+/// Whether `text` begins an array of objects, of arrays or of texts; none if there is too little to say.
+pub(super) fn is_list(text: &[u8]) -> Option<bool> {
+    let mut inner = text.strip_prefix(b"[")?.trim_ascii_start();
+    if let Some(rest) = inner.strip_prefix(b"[") {
+        inner = rest.trim_ascii_start();
     }
-    if text.get(at) != Some(&b'[') {
-        return None;
-    }
-    at += 1;
-    (text.get(at + blanks(at)) == Some(&b'{')).then_some(at)
+    inner.first().map(|first| matches!(first, b'{' | b'"'))
+}
+
+/// Whether there is such an array within the object at the start of `text`.
+pub(super) fn has_list(text: &[u8]) -> bool {
+    let (mut is_text, mut is_escaped) = (false, false);
+    text.iter().enumerate().any(|(at, octet)| {
+        match octet {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'[' if !is_text => return is_list(&text[at..]) == Some(true),
+            _ => {}
+        }
+        false
+    })
+}
+
+/// The length of the text at the start of `text`, with its quotes; none while it may go on.
+pub(super) fn text_len(text: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    let inner = text.strip_prefix(b"\"")?;
+    let end = inner.iter().position(|octet| {
+        let is_end = *octet == b'"' && !is_escaped;
+        is_escaped = *octet == b'\\' && !is_escaped;
+        is_end
+    })?;
+    Some(end + 2)
 }
 
 /// All values in an object that are text or numbers, by the names in front of them; none if it is no JSON.
@@ -167,17 +174,17 @@ impl<'de> Visitor<'de> for Values<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Start, fields, start};
+    use super::{Start, fields, has_list, is_list, start, text_len};
 
     #[test]
     fn an_object_ends_with_its_brace() {
         for (text, expect) in [
-            ("{\"a\":1}\n", Start::Object(7)),
-            ("{\"a\":{\"b\":\"}\\\"\"}},", Start::Object(17)),
-            ("{\n  \"a\": [1, 2]\n}", Start::Object(17)),
-            ("{}", Start::Object(2)),
-            ("[{\"a\":1}", Start::Wrapper(1)),
-            ("{ \"events\" : [ {\"a\":1}", Start::Wrapper(14)),
+            ("{\"a\":1}\n", Start::Whole(7)),
+            ("{\"a\":{\"b\":\"}\\\"\"}},", Start::Whole(17)),
+            ("{\n  \"a\": [1, 2]\n}", Start::Whole(17)),
+            ("{}", Start::Whole(2)),
+            ("[\"1\", 2],", Start::Whole(8)),
+            ("[{\"a\":1}", Start::Unfinished),
             ("{\"a\":", Start::Unfinished),
             ("{\"a\":\"x\n", Start::Other),
             ("{ x", Start::Other),
@@ -186,6 +193,27 @@ mod tests {
             assert_eq!(start(text.as_bytes()), expect, "{text}");
         }
         assert_eq!(start("{\"a\":".repeat(40).as_bytes()), Start::Other);
+    }
+
+    #[test]
+    fn a_list_is_of_rows_or_of_lines() {
+        for (text, expect) in [
+            ("[{", Some(true)),
+            ("[\n  \"", Some(true)),
+            ("[ [ \"", Some(true)),
+            ("[[{", Some(true)),
+            ("[1", Some(false)),
+            ("[36m", Some(false)),
+            ("[[1", Some(false)),
+            ("[ ", None),
+            ("{", None),
+        ] {
+            assert_eq!(is_list(text.as_bytes()), expect, "{text}");
+        }
+        assert!(has_list(b"{\"a\":1,\"b\":{\"c\":[{"));
+        assert!(!has_list(b"{\"a\":\"[{\",\"b\":[1,2]}"));
+        assert_eq!(text_len(b"\"a\\\"\\\\\",x"), Some(7));
+        assert_eq!(text_len(b"\"a\\\""), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | raw logplex bodies, one after the other | `94 <134>1 2025-…` | by the first octets of the file |
 //! | lines of `heroku logs`, Papertrail, SolarWinds, syslog daemons | a time | line by line: [`text`] |
-//! | JSON exports | `{` or `[` | object by object |
+//! | JSON exports | `{` or `[` | object by object, within arrays at any depth |
 //! | CSV exports | a row with the names of its columns, or a time | by that row, or line by line |
 //!
 //! Marks and prefixes in front of a line, Markdown, HTML, colours and UTF-16 are removed.
@@ -17,14 +17,18 @@
 
 mod ansi;
 mod csv;
+mod document;
 mod encoding;
 mod fields;
 mod json;
 mod markup;
 mod parts;
+mod spelled;
 mod text;
 mod time;
+mod walk;
 mod years;
+mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +36,7 @@ mod tests;
 use std::fmt;
 
 use jiff::Timestamp;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 
 use crate::ident::DynoRef;
 use crate::limits;
@@ -42,6 +46,7 @@ use crate::replay::archive::parts::{Form, Part};
 use crate::replay::archive::text::Shown;
 use crate::replay::archive::time::Written;
 use crate::replay::archive::years::Years;
+use crate::replay::archive::zone::Zone;
 use crate::wire::frame::FrameErrorKind;
 use crate::wire::line::{Line, LineError};
 use crate::wire::timestamp::TimeError;
@@ -72,7 +77,7 @@ pub struct Archive {
     /// The present row of an export.
     row: Option<Owned>,
     years: Years,
-    zone: Option<TimeZone>,
+    zone: Zone,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -170,7 +175,7 @@ impl Archive {
             unmarked: Vec::new(),
             row: None,
             years: Years::new(latest),
-            zone,
+            zone: Zone::new(zone),
         }
     }
 
@@ -209,7 +214,7 @@ impl Archive {
             }
         };
         let dated =
-            shown.and_then(|shown| Some((shown, dated(shown.written, &mut self.years, self.zone.as_ref())?)));
+            shown.and_then(|shown| Some((shown, dated(shown.written, &mut self.years, &mut self.zone)?)));
         let Some((shown, (at, is_zone_unknown))) = dated else {
             return Some((place, Item::Unread(Unread { why: Why::Form, text })));
         };
@@ -236,9 +241,7 @@ fn item<'b>(entry: Entry<'b>, text: &'b [u8]) -> Item<'b> {
     let Line { app, procid, msg, .. } = entry.line;
     let why = match app {
         b"app" => return Item::Entry(entry),
-        b"heroku" if WRITERS.contains(&procid) || DynoRef::parse(procid).is_some() => {
-            return Item::Entry(entry);
-        }
+        b"heroku" if is_part(procid) => return Item::Entry(entry),
         b"heroku" if is_fir(procid) => Why::Fir,
         b"heroku" => Why::Dyno,
         _ if mentions_heroku(app) => Why::Dyno,
@@ -256,6 +259,11 @@ fn mentions_heroku(program: &[u8]) -> bool {
 /// What messages about a dyno begin with, which the platform alone writes.
 const PLATFORM_MESSAGES: [&[u8]; 4] =
     [b"Error R1", b"Process running mem=", b"State changed from ", b"source=web."];
+
+/// Whether this is the name of a dyno or of a part of the platform.
+fn is_part(procid: &[u8]) -> bool {
+    WRITERS.contains(&procid) || DynoRef::parse(procid).is_some()
+}
 
 /// Parts of the platform that are no dynos.
 const WRITERS: [&[u8]; 10] = [
@@ -307,17 +315,13 @@ fn read_line<'b>(text: &'b [u8], (unmarked, bare): (&'b mut Vec<u8>, &'b mut Vec
     text::read(text).or(shown)
 }
 
-fn dated(written: Written, years: &mut Years, zone: Option<&TimeZone>) -> Option<(Timestamp, bool)> {
+fn dated(written: Written, years: &mut Years, zone: &mut Zone) -> Option<(Timestamp, bool)> {
     let local = match written {
         Written::At(at) => return Some((at, false)),
         Written::Local(local) => local,
         Written::Day(day) => years.date(day)?,
     };
-    let at = match zone {
-        Some(zone) => zone.to_timestamp(local),
-        None => Offset::UTC.to_timestamp(local),
-    };
-    Some((at.ok()?, zone.is_none()))
+    Some((zone.instant(local).ok()?, !zone.is_known()))
 }
 
 // === impl Place ===

@@ -7,22 +7,25 @@ use std::ops::Range;
 
 use crate::ident::DynoRef;
 use crate::limits;
-use crate::replay::archive::fields::{self, Fields};
-use crate::replay::archive::json::{self, Start};
+use crate::replay::archive::document::{self, Document};
+use crate::replay::archive::fields;
+use crate::replay::archive::json::{self, Fields, Start};
 use crate::replay::archive::{Archive, Place, Why, csv, markup, text, time};
 use crate::wire::frame::{self, FrameError, FrameErrorKind};
 
 #[derive(Clone, Debug)]
 pub(super) enum Form {
     Bodies,
+    /// Rows within arrays of a JSON document.
+    Document(Document),
     /// Rows below the names of their columns.
     Csv {
         separator: u8,
         names: Vec<String>,
     },
     Text {
-        /// The objects are in an array, whose end means nothing.
-        is_array: bool,
+        /// There was JSON, whose closing brackets mean nothing.
+        has_json: bool,
     },
 }
 
@@ -45,6 +48,7 @@ impl Archive {
         match self.form {
             Some(Form::Bodies) => self.next_in_bodies(),
             Some(Form::Csv { .. }) => self.next_row(),
+            Some(Form::Document(_)) => self.next_in_document(),
             _ => self.next_in_text(),
         }
     }
@@ -59,7 +63,7 @@ impl Archive {
         let digits = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
         let is_count = digits > 0
             && text[digits..].strip_prefix(b" ").is_some_and(|rest| is_frame_head(rest) == Some(true));
-        Some(if is_count { Form::Bodies } else { Form::Text { is_array: false } })
+        Some(if is_count { Form::Bodies } else { Form::Text { has_json: false } })
     }
 
     // === Bodies ===
@@ -124,7 +128,7 @@ impl Archive {
                 }
                 Some(b'{' | b'[') => match self.object(blanks)? {
                     Object::Row(part) => return Some((place, part)),
-                    Object::Opening => continue,
+                    Object::Document => return self.next_in_document(),
                     Object::Other => {}
                 },
                 _ => {}
@@ -170,28 +174,37 @@ impl Archive {
         Some(is_whole.then(|| self.start + from..self.start + end))
     }
 
-    /// The object `blanks` octets further on.
+    /// The object or the array `blanks` octets further on.
     fn object(&mut self, blanks: usize) -> Option<Object> {
         let from = self.start + blanks;
         let rest = &self.buffer[from..];
         let rest = &rest[..rest.len().min(limits::ARCHIVE_LINE_BYTES_MAX + 1)];
-        let length = match json::start(rest) {
-            Start::Object(length) => length,
-            Start::Wrapper(length) => {
-                self.form = Some(Form::Text { is_array: true });
-                self.pass(from + length);
-                return Some(Object::Opening);
+        let is_all = rest.len() > limits::ARCHIVE_LINE_BYTES_MAX || self.is_ended;
+        let is_document = match (rest[0], json::start(rest)) {
+            (b'[', _) => match json::is_list(rest) {
+                None if !is_all => return None,
+                is_list => is_list == Some(true),
+            },
+            (_, Start::Whole(length)) => {
+                let Some(fields) = json::fields(&rest[..length]) else { return Some(Object::Other) };
+                self.row = fields::read(&fields);
+                if self.row.is_some() || !document::wraps(&fields, &rest[..length]) {
+                    self.form = Some(Form::Text { has_json: true });
+                    self.pass(from + length);
+                    return Some(Object::Row(Part::Row(from..from + length)));
+                }
+                true
             }
-            Start::Unfinished if rest.len() <= limits::ARCHIVE_LINE_BYTES_MAX && !self.is_ended => {
-                return None;
-            }
-            Start::Unfinished | Start::Other => return Some(Object::Other),
+            (_, Start::Unfinished) if !is_all => return None,
+            (_, Start::Unfinished) => json::has_list(rest),
+            (_, Start::Other) => false,
         };
-        let Some(fields) = json::fields(&rest[..length]) else { return Some(Object::Other) };
-        self.form = Some(Form::Text { is_array: true });
-        self.row = fields::read(&fields);
-        self.pass(from + length);
-        Some(Object::Row(Part::Row(from..from + length)))
+        if !is_document {
+            return Some(Object::Other);
+        }
+        self.form = Some(Form::Document(Document::new(rest[0])));
+        self.pass(from + 1);
+        Some(Object::Document)
     }
 
     /// The next line as a part, or none if it means nothing.
@@ -203,7 +216,7 @@ impl Archive {
             return Some(Some(Part::Unread(Why::TooLong, range)));
         }
         let bare = text.trim_ascii();
-        let is_closing = matches!(self.form, Some(Form::Text { is_array: true }))
+        let is_closing = matches!(self.form, Some(Form::Text { has_json: true }))
             && (bare.starts_with(b"]") || bare.iter().all(|octet| b",]} \t".contains(octet)));
         if bare.is_empty() || is_closing {
             return Some(None);
@@ -217,8 +230,8 @@ impl Archive {
                     self.form = Some(Form::Csv { separator, names: values });
                     return Some(None);
                 }
-                // Papertrail's archives have tabs, and no quotes.
-                if separator != b'\t'
+                // Papertrail's archives have tabs, and no quotes. Bars are prefixes, or tables.
+                if matches!(separator, b',' | b';')
                     && let Some(row) = fields::unnamed(&values)
                 {
                     self.row = Some(row);
@@ -271,7 +284,7 @@ impl Archive {
     }
 
     /// Moves on, counting lines.
-    fn pass(&mut self, to: usize) {
+    pub(super) fn pass(&mut self, to: usize) {
         self.line += memchr::memchr_iter(b'\n', &self.buffer[self.start..to]).count() as u64;
         self.start = to;
     }
@@ -325,8 +338,8 @@ fn broken(line: &[u8]) -> Option<(usize, usize)> {
 /// What begins with a brace.
 enum Object {
     Row(Part),
-    /// An array begins.
-    Opening,
+    /// It holds rows.
+    Document,
     Other,
 }
 

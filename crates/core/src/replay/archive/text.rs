@@ -46,6 +46,12 @@ pub(super) struct Source<'b> {
     pub procid: &'b [u8],
 }
 
+impl Shown<'_> {
+    pub(super) fn is_by(&self, source: Source<'_>) -> bool {
+        (self.app, self.procid) == (source.app, source.procid)
+    }
+}
+
 /// Reads a line of any of the forms.
 #[inline]
 pub(super) fn read(text: &[u8]) -> Option<Shown<'_>> {
@@ -313,6 +319,13 @@ impl<'b> Source<'b> {
         let program = first.strip_suffix(b":").filter(|program| !program.is_empty())?;
         Some((Self { app: folded(program), procid: b"-" }, rest))
     }
+}
+
+/// A line that is all of a field, with its count or without.
+pub(super) fn whole(text: &[u8]) -> Option<Shown<'_>> {
+    let digits = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    let framed = text[digits..].strip_prefix(b" ").filter(|line| digits > 0 && line.starts_with(b"<"));
+    read(framed.unwrap_or(text))
 }
 
 /// The source at the start of a message that has its time elsewhere.

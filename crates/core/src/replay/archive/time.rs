@@ -47,6 +47,8 @@ pub(super) fn leading(text: &[u8]) -> Option<(Written, &[u8], &[u8])> {
 /// Reads a whole field of an export.
 pub(super) fn field(text: &[u8]) -> Option<Written> {
     let text = text.trim_ascii();
+    // Some services put quotes into their values.
+    let text = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
     match leading(text) {
         Some((written, _, [])) => Some(written),
         _ => iso(text).or_else(|| epoch(str::from_utf8(text).ok()?)).or_else(|| {
@@ -130,7 +132,7 @@ fn iso_parts(date: &[u8], clock: &[u8]) -> Option<Written> {
 }
 
 /// `20:30:02`, with a fraction or without, and the text after it.
-fn clock(text: &[u8]) -> Option<(Time, &[u8])> {
+pub(super) fn clock(text: &[u8]) -> Option<(Time, &[u8])> {
     let (clock, mut rest) = text.split_at_checked(8)?;
     let [_, _, b':', _, _, b':', _, _] = clock else { return None };
     let mut nanos = 0;
@@ -150,7 +152,7 @@ fn clock(text: &[u8]) -> Option<(Time, &[u8])> {
 }
 
 /// `Z`, `+02:00`, `+0200` or `+02`.
-fn offset(text: &[u8]) -> Option<Offset> {
+pub(super) fn offset(text: &[u8]) -> Option<Offset> {
     let (sign, digits) = match text {
         b"Z" | b"z" => return Some(Offset::UTC),
         [b'+', digits @ ..] => (1, digits),
@@ -200,7 +202,7 @@ fn number(digits: &[u8]) -> Option<i8> {
     is_short.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + (digit - b'0').cast_signed()))
 }
 
-const MONTHS: [&[u8]; 12] =
+pub(super) const MONTHS: [&[u8]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 #[cfg(test)]
