@@ -93,8 +93,7 @@ fn figures_name_the_faults_that_never_happened() {
 }
 
 /// Messages in a night of eight hours with eight dynos. Three restarts of each dyno are reported one by one
-/// before they are counted together; a dyno that fails is reported, and so is that it is back. Where dynos
-/// die settling, the engine cannot tell whether a restart helped, so every restart is still reported.
+/// before they are counted together; a dyno that fails is reported, and so is that it is back.
 const MOST_MESSAGES: [(&str, u32); 15] = [
     ("8 dynos leak for 20 min", 40),
     ("8 dynos on a plateau", 16),
@@ -110,7 +109,7 @@ const MOST_MESSAGES: [(&str, u32); 15] = [
     ("clock three hours ahead", 6),
     ("one dyno crashed", 40),
     ("restless autoscaler", 40),
-    ("dynos die settling", 360),
+    ("dynos die settling", 90),
 ];
 
 const SEEDS: Range<u64> = 14..26;
