@@ -42,8 +42,10 @@ impl RestartsOff {
             NoticeKind::ApiError(_) => return self.begin(app, Obstacle::Api, notice),
             NoticeKind::NoCallsLeft { .. } => return self.begin(app, Obstacle::Calls, notice),
             NoticeKind::LinesLate { .. } => return self.begin(app, Obstacle::Late, notice),
-            NoticeKind::ApiRecovered | NoticeKind::Health(HealthAlert::AppRecovered) => Obstacle::Api,
-            NoticeKind::Health(HealthAlert::ApiRecovered | HealthAlert::TokenRecovered) => Obstacle::Api,
+            NoticeKind::ApiRecovered
+            | NoticeKind::Health(
+                HealthAlert::ApiRecovered | HealthAlert::AppRecovered | HealthAlert::TokenRecovered,
+            ) => Obstacle::Api,
             NoticeKind::CallsLeft => Obstacle::Calls,
             NoticeKind::LinesCurrent => Obstacle::Late,
             _ => return,
