@@ -6,7 +6,8 @@
 //! - `glance`: the first look alone; `reader`: the events of the batch, as the daemon reads them;
 //!   `with_statistics`: and what its platform lines say of requests and dynos.
 //! - `tricks`: lines of one kind, each kind for one trick of the reader. `full` reads the same lines without
-//!   a first look, and `requests` reads router lines with method and path.
+//!   a first look, `statistics` as the daemon does with statistics on, and `requests` reads router lines with
+//!   method and path.
 //!
 //! Times of one run can be compared with its `floor`, and not with those of another run.
 //!
@@ -19,9 +20,9 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use dynowarden_core::days::seen;
 use dynowarden_core::glance::{Glance, glances};
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
+use dynowarden_core::wire::timestamp::Times;
 use dynowarden_core::wire::{frame, timestamp};
 use dynowarden_core::{detect, wire};
 
@@ -75,16 +76,18 @@ fn reader(bencher: Bencher<'_, '_>, name: &str) {
 
 #[divan::bench(args = ["hot", "cold"])]
 fn with_statistics(bencher: Bencher<'_, '_>, name: &str) {
-    let process_types = vec!["web".parse().expect("a type")];
-    let watch = ProcessTypeFilter { process_types };
-    bench(bencher, name, |body| {
-        let (mut counts, mut shown) = (Counts::default(), 0);
-        ingest::read_batch_with(body, &watch, None, &mut counts, |line, event| {
-            let seen = black_box(seen::read_with(line, event.map(|event| &event.fact)));
-            shown += usize::from(seen.is_some());
-        });
-        shown
+    let watch = ProcessTypeFilter { process_types: vec!["web".parse().expect("a type")] };
+    bench(bencher, name, |body| shown(body, &watch));
+}
+
+/// The lines of a batch that statistics count.
+fn shown(body: &[u8], watch: &ProcessTypeFilter) -> usize {
+    let (mut counts, mut shown) = (Counts::default(), 0);
+    ingest::read_batch_with(body, watch, None, &mut counts, |line| {
+        let seen = black_box(line.seen());
+        shown += usize::from(seen.is_some());
     });
+    shown
 }
 
 /// What the daemon does with a batch of which nothing is wanted but events.
@@ -102,6 +105,9 @@ fn events(body: &[u8]) -> usize {
 const KINDS: &[(&str, &str, (&str, &str))] = &[
     ("app", " app ", ("", "")),
     ("request", "at=info", ("", "")),
+    // A value of eight octets or more ends the usual way.
+    ("request_with_long_value", "at=info", (" bytes=", " bytes=123456789")),
+    ("request_in_other_order", "at=info", (" status=200 bytes=", " bytes=200 status=")),
     // One in ten, as if it were a zero that logplex had trimmed.
     ("short_time", "at=info", ("1+00:00 ", "+00:00 ")),
     ("short_priority", "at=info", ("<134>", "<45>")),
@@ -127,7 +133,13 @@ fn full(bencher: Bencher<'_, '_>, name: &str) {
     });
 }
 
-#[divan::bench(args = ["request", "short_time", "router_error"])]
+#[divan::bench(args = KINDS.iter().map(|(name, ..)| *name))]
+fn statistics(bencher: Bencher<'_, '_>, name: &str) {
+    let watch = ProcessTypeFilter { process_types: vec!["web".parse().expect("a type")] };
+    bench_kind(bencher, name, |body| shown(body, &watch));
+}
+
+#[divan::bench(args = ["request", "request_with_long_value", "request_in_other_order", "router_error"])]
 fn requests(bencher: Bencher<'_, '_>, name: &str) {
     bench_kind(bencher, name, |body| {
         let lines = wire::lines(body).filter_map(Result::ok);
@@ -138,6 +150,12 @@ fn requests(bencher: Bencher<'_, '_>, name: &str) {
 #[divan::bench]
 fn time(bencher: Bencher<'_, '_>) {
     bencher.bench(|| timestamp::parse(black_box(b"2026-03-10T12:34:56.123456+00:00")));
+}
+
+#[divan::bench]
+fn time_of_the_same_minute(bencher: Bencher<'_, '_>) {
+    let mut times = Times::default();
+    bencher.bench_local(|| times.parse(black_box(b"2026-03-10T12:34:56.123456+00:00")));
 }
 
 /// A batch of up to three hundred lines of one kind.

@@ -14,11 +14,12 @@ use crate::http::body::BodyError;
 use crate::http::observed::Observed;
 use crate::http::unpack::{Encoding, TooLarge, Unpacked, Unpacker};
 use dynowarden_core::days::evidence::paths::Paths;
-use dynowarden_core::days::seen::{self, Seen};
+use dynowarden_core::days::seen::Seen;
 use dynowarden_core::event::Event;
 use dynowarden_core::ident::{AppId, DrainToken};
 use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
 use dynowarden_core::limits;
+use dynowarden_core::wire::timestamp::Times;
 
 /// Reads bodies.
 #[derive(Debug)]
@@ -125,20 +126,19 @@ impl Reading {
         let Self { drain, process_types, .. } = self;
         let lines = (body.bytes.len() / BYTES_PER_OBSERVED).min(OBSERVED_AHEAD_MAX);
         let (mut counts, mut observed) = (Counts::default(), Observed::with_capacity(lines));
-        let mut paths = Paths::default();
+        let (mut paths, mut times) = (Paths::default(), Times::default());
         let body_read = &body.bytes;
-        let events =
-            ingest::read_batch_with(body_read, process_types, drain.as_ref(), &mut counts, |line, event| {
-                if let Some((dyno, seen)) = seen::read_with(line, event.map(|event| &event.fact)) {
-                    let at = event.map(|event| event.at).or_else(|| line.time().ok());
-                    let name = observed.add(dyno, seen, at, process_types);
-                    if let (true, Seen::Request(request), Some(name), Some(at)) =
-                        (self.with_paths, seen, name, at)
-                    {
-                        paths.add(name, &request, at);
-                    }
+        let events = ingest::read_batch_with(body_read, process_types, drain.as_ref(), &mut counts, |line| {
+            if let Some((dyno, seen)) = line.seen() {
+                let at = line.time(&mut times);
+                let name = observed.add(dyno, seen, at, process_types);
+                if let (true, Seen::Request(request), Some(name), Some(at)) =
+                    (self.with_paths, seen, name, at)
+                {
+                    paths.add(name, &request, at);
                 }
-            });
+            }
+        });
         if !body.whole {
             counts.bad_frame("packing");
         }

@@ -114,6 +114,24 @@ impl<'b> Usual<'b> {
         Some(Self { line, places, procid: places.app + procid, procid_length, source, end })
     }
 
+    /// TIME.
+    #[inline(always)]
+    pub fn time(&self) -> &'b [u8] {
+        &self.line[self.places.time..self.places.time_end]
+    }
+
+    /// MSG.
+    #[inline(always)]
+    pub fn msg(&self) -> &'b [u8] {
+        self.msg_in(self.line.strip_suffix(b"\n").unwrap_or(self.line))
+    }
+
+    #[inline(always)]
+    fn msg_in(&self, octets: &'b [u8]) -> &'b [u8] {
+        let msg = &octets[self.procid + self.procid_length + SEPARATOR.len()..];
+        msg.strip_prefix(b"- ").unwrap_or(msg)
+    }
+
     /// Puts the line together.
     #[inline(always)]
     pub fn line(&self) -> Line<'b> {
@@ -121,7 +139,6 @@ impl<'b> Usual<'b> {
         let procid_end = self.procid + self.procid_length;
         let octets = self.line.strip_suffix(b"\n").unwrap_or(self.line);
         let priority = &octets[1..time - 3];
-        let msg = &octets[procid_end + SEPARATOR.len()..];
         Line {
             priority: priority.iter().fold(0, |sum, digit| sum * 10 + (digit & 0x0f)),
             time: &octets[time..time_end],
@@ -129,7 +146,7 @@ impl<'b> Usual<'b> {
             app: &octets[app..self.procid - 1],
             procid: &octets[self.procid..procid_end],
             msgid: b"-",
-            msg: msg.strip_prefix(b"- ").unwrap_or(msg),
+            msg: self.msg_in(octets),
         }
     }
 }

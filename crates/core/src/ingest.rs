@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::codes::Code;
+use crate::days::seen::{self, Seen};
 use crate::detect;
 use crate::event::{BorrowedEvent, Event, Fact};
-use crate::glance::{Glance, glances};
+use crate::glance::{Glance, Usual, glances};
 use crate::ident::{self, DrainToken, DynoName, DynoRef, ProcessType};
 use crate::limits;
 use crate::wire::line::Line;
+use crate::wire::timestamp::Times;
 
 /// Process types whose events are kept for one app.
 #[derive(Clone, Debug)]
@@ -61,17 +65,25 @@ pub fn read_batch(
     own: Option<&DrainToken>,
     counts: &mut Counts,
 ) -> Vec<Event> {
-    read_batch_with(body, watch, own, counts, |_, _| {})
+    read_batch_with(body, watch, own, counts, |_| {})
 }
 
-/// Does the same as [`read_batch`], and passes every readable line but an app's own output to `show`, with
-/// the event in it: for statistics.
+/// A readable line that is not an app's own output, for statistics.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'l, 'b> {
+    /// The router's line about an answered request.
+    Request(&'l Usual<'b>),
+    /// Any other, with the event in it.
+    Line(&'l Line<'b>, Option<&'l BorrowedEvent<'b>>),
+}
+
+/// Does the same as [`read_batch`], and passes every readable line but an app's own output to `show`.
 pub fn read_batch_with<'b>(
     body: &'b [u8],
     watch: &ProcessTypeFilter,
     own: Option<&DrainToken>,
     counts: &mut Counts,
-    mut show: impl FnMut(&Line<'b>, Option<&BorrowedEvent<'b>>),
+    mut show: impl FnMut(Shown<'_, 'b>),
 ) -> Vec<Event> {
     let (mut events, mut unlisted) = (Vec::new(), 0);
     for (place, glance) in (0_u64..).zip(glances(body)) {
@@ -83,12 +95,12 @@ pub fn read_batch_with<'b>(
         let found = match glance {
             Glance::App => continue,
             Glance::Request(line) => {
-                show(&line.line(), None);
+                show(Shown::Request(&line));
                 continue;
             }
             Glance::Line(Ok(line)) => {
                 let found = detect::event(&line).map_err(|error| error.label());
-                show(&line, found.as_ref().ok().and_then(Option::as_ref));
+                show(Shown::Line(&line, found.as_ref().ok().and_then(Option::as_ref)));
                 found
             }
             Glance::Line(Err(bad)) => Err(bad.label()),
@@ -116,6 +128,27 @@ pub fn read_batch_with<'b>(
         }
     }
     events
+}
+
+impl<'b> Shown<'_, 'b> {
+    /// What the statistics use of it.
+    #[inline]
+    pub fn seen(self) -> Option<(Option<DynoRef<'b>>, Seen<'b>)> {
+        match self {
+            Self::Request(line) => Some(seen::of_router(line.msg())),
+            Self::Line(line, event) => seen::read_with(line, event.map(|event| &event.fact)),
+        }
+    }
+
+    /// The time in it, if it can be read.
+    #[inline]
+    pub fn time(self, times: &mut Times) -> Option<Timestamp> {
+        match self {
+            Self::Request(line) => times.parse(line.time()).ok(),
+            Self::Line(_, Some(event)) => Some(event.at),
+            Self::Line(line, None) => times.parse(line.time).ok(),
+        }
+    }
 }
 
 impl ProcessTypeFilter {

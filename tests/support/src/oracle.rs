@@ -7,7 +7,9 @@ use dynowarden_core::detect;
 use dynowarden_core::detect::request;
 use dynowarden_core::event::Fact;
 use dynowarden_core::glance::{Glance, glances};
+use dynowarden_core::ingest::Shown;
 use dynowarden_core::wire::line::Line;
+use dynowarden_core::wire::timestamp::Times;
 use dynowarden_core::wire::{self, BadFrame, frame, logfmt, timestamp};
 use jiff::Timestamp;
 
@@ -96,7 +98,7 @@ pub fn check_batch(body: &[u8]) {
 
 /// A first look skips only what the full readers find to mean nothing, and changes nothing of the rest.
 pub fn check_glances(body: &[u8]) {
-    let mut lines = wire::lines(body);
+    let (mut lines, mut times) = (wire::lines(body), Times::default());
     for glance in glances(body) {
         let line = lines.next().expect("a frame for each glance");
         match glance {
@@ -109,6 +111,9 @@ pub fn check_glances(body: &[u8]) {
             Glance::Request(usual) => {
                 assert_eq!(Ok(usual.line()), line);
                 assert_eq!(detect::fact(&usual.line()), Ok(None), "a router error was skipped");
+                let shown = Shown::Request(&usual);
+                assert_eq!(shown.seen(), seen::read(&usual.line()), "a request was misread");
+                assert_eq!(shown.time(&mut times), usual.line().time().ok(), "its time was misread");
             }
             Glance::Line(read) => assert_eq!(read, line),
         }
@@ -129,8 +134,11 @@ pub fn check_msg(msg: &[u8]) {
     assert!(kept <= msg.len());
 }
 
-/// A time equals the hand-computed one.
+/// A time equals the hand-computed one, and means the same after another of its minute.
 pub fn check_time(text: &[u8]) {
+    let mut times = Times::default();
+    let first = times.parse(text);
+    assert_eq!([first, times.parse(text)], [timestamp::parse(text); 2]);
     match (timestamp::parse(text), reference::nanos(text)) {
         (Ok(time), Some(nanos)) => assert_eq!(time.as_nanosecond(), nanos),
         (Err(_), None) => {}

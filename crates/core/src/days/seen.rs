@@ -47,10 +47,7 @@ pub fn read_with<'b>(
     fact: Option<&Fact<DynoRef<'b>>>,
 ) -> Option<(Option<DynoRef<'b>>, Seen<'b>)> {
     match (line.app, line.procid) {
-        (b"heroku", b"router") => Some(match request::request(line) {
-            Some(request) => (Some(request.dyno), Seen::Request(request)),
-            None => (None, Seen::Heard),
-        }),
+        (b"heroku", b"router") => Some(of_router(line.msg)),
         (b"heroku" | b"app", b"api") => match fact {
             Some(Fact::Release { version }) => Some((None, Seen::Release(*version))),
             _ => Some((None, Seen::Heard)),
@@ -63,17 +60,24 @@ pub fn read_with<'b>(
     }
 }
 
-fn of_dyno<'b>(line: &Line<'b>, fact: Option<&Fact<DynoRef<'b>>>) -> Seen<'b> {
-    if let Some(sign) = sign::sign(line.msg) {
-        return Seen::Sign(sign);
+/// Reads the text of a router line.
+#[inline]
+pub(crate) fn of_router(msg: &[u8]) -> (Option<DynoRef<'_>>, Seen<'_>) {
+    match request::of_router(msg) {
+        Some(request) => (Some(request.dyno), Seen::Request(request)),
+        None => (None, Seen::Heard),
     }
+}
+
+fn of_dyno<'b>(line: &Line<'b>, fact: Option<&Fact<DynoRef<'b>>>) -> Seen<'b> {
     match fact {
         Some(Fact::Error { code, .. }) => Seen::Error(*code),
         Some(Fact::Memory { used, permille, .. }) => Seen::Memory { used: *used, permille: *permille },
         Some(Fact::Sample { instance, total, quota, .. }) => {
             Seen::Sample { instance: *instance, total: *total, quota: *quota }
         }
-        _ => Seen::Heard,
+        // A line with any of these is no sign.
+        _ => sign::sign(line.msg).map_or(Seen::Heard, Seen::Sign),
     }
 }
 

@@ -82,12 +82,9 @@ pub(super) fn is_load(msg: &[u8]) -> bool {
         text.word()?;
         text.tag(b" dyno=")?;
         instance_word(&mut text)?;
-        text.tag(b" sample#load_avg_1m=")?;
-        text.short_word()?;
-        text.tag(b" sample#load_avg_5m=")?;
-        text.short_word()?;
+        text.short_words::<56, 2>([b" sample#load_avg_1m=", b" sample#load_avg_5m="])?;
         text.tag(b" sample#load_avg_15m=")?;
-        text.short_word()
+        text.word()
     };
     read().is_some() && text.is_at_end()
 }

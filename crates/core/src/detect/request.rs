@@ -46,30 +46,48 @@ impl fmt::Debug for Request<'_> {
 ///
 /// A key that matters must appear once, as in the facts: the rest is untrusted text.
 pub fn request<'b>(line: &Line<'b>) -> Option<Request<'b>> {
-    if (line.app, line.procid) != (b"heroku", b"router") {
-        return None;
+    match (line.app, line.procid) {
+        (b"heroku", b"router") => of_router(line.msg),
+        _ => None,
     }
-    let msg = line.msg.trim_ascii();
-    let (code, dyno, service, status, method, path) = match router_line::in_order(msg) {
-        Some(RouterLine { code, dyno, service, status, method, path, .. }) => {
-            (code, Some(dyno), Some(service), Some(status), Some(method), Some(path))
-        }
-        None => {
-            let keys = ["code", "dyno", "service", "status"];
-            let [code, dyno, service, status] = logfmt::values(msg, keys).ok()?;
-            // A client may repeat these two: then they say nothing, and the rest counts all the same.
-            let once = |key| logfmt::values(msg, [key]).ok().and_then(|[value]| value);
-            (code, dyno, service, status, once("method"), once("path"))
-        }
-    };
+}
+
+/// Parses the request in the text of a router line.
+pub(crate) fn of_router(msg: &[u8]) -> Option<Request<'_>> {
+    let Some(line) = router_line::in_order(msg) else { return in_any_order(msg.trim_ascii()) };
+    let RouterLine { code, dyno, service, status, method, path, .. } = line;
     Some(Request {
-        dyno: DynoRef::parse(dyno?)?,
-        method,
-        path,
-        status: status.and_then(number).and_then(|status| u16::try_from(status).ok()),
-        service_ms: service.and_then(|text: &[u8]| number(text.strip_suffix(b"ms")?)),
+        dyno: DynoRef::parse(dyno)?,
+        method: Some(method),
+        path: Some(path),
+        status: self::status(status),
+        service_ms: service_ms(service),
         code: code.and_then(router_code),
     })
+}
+
+#[cold]
+fn in_any_order(msg: &[u8]) -> Option<Request<'_>> {
+    let keys = ["code", "dyno", "service", "status"];
+    let [code, dyno, service, status] = logfmt::values(msg, keys).ok()?;
+    // A client may repeat these two: then they say nothing, and the rest counts all the same.
+    let once = |key| logfmt::values(msg, [key]).ok().and_then(|[value]| value);
+    Some(Request {
+        dyno: DynoRef::parse(dyno?)?,
+        method: once("method"),
+        path: once("path"),
+        status: status.and_then(self::status),
+        service_ms: service.and_then(service_ms),
+        code: code.and_then(router_code),
+    })
+}
+
+fn status(text: &[u8]) -> Option<u16> {
+    u16::try_from(number(text)?).ok()
+}
+
+fn service_ms(text: &[u8]) -> Option<u32> {
+    number(text.strip_suffix(b"ms")?)
 }
 
 /// `H12`. The parser of `Code` compares texts, which is too slow here.
@@ -80,8 +98,13 @@ fn router_code(text: &[u8]) -> Option<Code> {
 
 /// Digits, at most nine: nine nines are below 2^30.
 fn number(text: &[u8]) -> Option<u32> {
-    let fits = (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    fits.then(|| text.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
+    if !(1..=9).contains(&text.len()) {
+        return None;
+    }
+    text.iter().try_fold(0, |sum, octet| {
+        let digit = octet.wrapping_sub(b'0');
+        (digit <= 9).then(|| sum * 10 + u32::from(digit))
+    })
 }
 
 #[cfg(test)]
@@ -124,6 +147,21 @@ mod tests {
              connect=1ms service=30000ms status=503 bytes=0 protocol=http1.1 tls=true tls_version=tls1.3",
             Some(("web.20", Some(503), Some(30_000), Some("H12"))),
         );
+        for (dyno, connect, bytes) in [
+            ("web.1000", "0ms", "6979"),
+            ("web.1", "123456789ms", "6979"),
+            ("web.1", "0ms", "123456789"),
+            ("web.1", "ä", "6979"),
+            ("web.1", "\"0ms\"", "6979"),
+        ] {
+            let msg = format!(
+                "at=info method=PROPFIND path=\"/\" host=a.herokuapp.com request_id=59da6323 fwd=\"181.167.87.140\" \
+                 dyno={dyno} connect={connect} service=1234567ms status=200 bytes={bytes} protocol=http1.1 tls=true"
+            );
+            for msg in [msg.replace("PROPFIND", "GET"), msg] {
+                check(ROUTER, &msg, Some((dyno, Some(200), Some(1_234_567), None)));
+            }
+        }
         check(
             ROUTER,
             "at=error code=H18 dyno=web.1 service= status=",
@@ -145,8 +183,10 @@ mod tests {
                     dyno=web.1 connect=0ms service=3ms status=200 bytes=6979";
         let usual = format!("at=info method=GET path=\"/a?b=c d\" {rest} protocol=https");
         assert_eq!(read(&usual), (some("GET"), some("/a?b=c d")));
-        let escaped = format!("at=info method=GET path=\"/a\\\"\" {rest}");
-        assert_eq!(read(&escaped), (some("GET"), some("/a\\\"")));
+        for path in ["/a\\\"", "/a\\\\", "/a\\n", "/a\\\" dyno=web.2 ", "/aä"] {
+            let msg = format!("at=info method=GET path=\"{path}\" {rest} protocol=http1.1 tls=true");
+            assert_eq!(read(&msg), (some("GET"), some(path)));
+        }
         assert_eq!(read("at=info path=/a dyno=web.1 method=PUT"), (some("PUT"), some("/a")));
         assert_eq!(read("\tat=info path=/a dyno=web.1 method=PUT "), (some("PUT"), some("/a")));
         assert_eq!(read("at=info path=/a dyno=web.1 path=/b method="), (some(""), None));

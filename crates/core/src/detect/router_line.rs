@@ -16,16 +16,21 @@ pub(super) struct RouterLine<'b> {
 }
 
 /// Reads a line that has all of its keys in the usual order, and none for any other.
-#[inline]
+#[inline(always)]
 pub(super) fn in_order(msg: &[u8]) -> Option<RouterLine<'_>> {
     let mut text = Ordered::new(msg);
-    let (at, code) =
-        if text.tag(b"at=info method=").is_some() { (&b"info"[..], None) } else { opening(&mut text)? };
-    let method = text.short_word()?;
+    let (at, code, method) = match text.short_words::<23, 1>([b"at=info method="]) {
+        Some([method]) => (&b"info"[..], None, method),
+        None => {
+            let (opening, behind) = opening(text)?;
+            text = behind;
+            opening
+        }
+    };
     text.tag(b" path=\"")?;
     let path = text.quoted()?;
-    text.tag(b" host=")?;
-    text.word()?;
+    text.tag(b"\" host=")?;
+    text.long_word()?;
     text.tag(b" request_id=")?;
     let before = text;
     if text.uuid().is_none() {
@@ -34,23 +39,19 @@ pub(super) fn in_order(msg: &[u8]) -> Option<RouterLine<'_>> {
     }
     text.tag(b" fwd=\"")?;
     text.quoted()?;
-    text.tag(b" dyno=")?;
-    let dyno = text.short_word()?;
-    text.tag(b" connect=")?;
-    text.short_word()?;
-    text.tag(b" service=")?;
-    let service = text.short_word()?;
-    text.tag(b" status=")?;
-    let status = text.short_word()?;
-    text.tag(b" bytes=")?;
-    text.short_word()?;
+    let [dyno, _connect, service, status] =
+        text.short_words::<65, 4>([b"\" dyno=", b" connect=", b" service=", b" status="])?;
+    if text.short_words::<15, 1>([b" bytes="]).is_none() {
+        text.tag(b" bytes=")?;
+        text.word()?;
+    }
     ending(text)?;
     Some(RouterLine { at, code, method, path, dyno, service, status })
 }
 
-/// `at=error code=H12 desc="Request timeout" method=`, perhaps with `sock=` and `cause=`.
+/// `at=error code=H12 desc="Request timeout" method=GET`, perhaps with `sock=` and `cause=`.
 #[cold]
-fn opening<'b>(text: &mut Ordered<'b>) -> Option<(&'b [u8], Option<&'b [u8]>)> {
+fn opening(mut text: Ordered<'_>) -> Option<(Opening<'_>, Ordered<'_>)> {
     if text.tag(b"sock=").is_some() {
         text.word()?;
         text.tag(b" ")?;
@@ -64,17 +65,24 @@ fn opening<'b>(text: &mut Ordered<'b>) -> Option<(&'b [u8], Option<&'b [u8]>)> {
     for key in [&b" desc=\""[..], b" cause=\""] {
         if text.tag(key).is_some() {
             text.quoted()?;
+            text.tag(b"\"")?;
         }
     }
     text.tag(b" method=")?;
-    Some((at, code))
+    let method = text.word()?;
+    Some(((at, code, method), text))
 }
+
+/// The values of `at=`, `code=` and `method=`.
+type Opening<'b> = (&'b [u8], Option<&'b [u8]>, &'b [u8]);
 
 /// `protocol=http1.1 tls=true tls_version=tls1.3`; the last two are missing in lines before 2024, and all of
 /// them in the oldest.
 #[inline(always)]
 fn ending(mut text: Ordered<'_>) -> Option<()> {
-    if text.is(b" protocol=http1.1 tls=true tls_version=tls1.3") {
+    // In two pieces, because the compiler calls a function for a longer one.
+    let mut usual = text;
+    if usual.tag(b" protocol=http1.1 tls=true").is_some() && usual.is(b" tls_version=tls1.3") {
         return Some(());
     }
     for key in [&b" protocol="[..], b" tls=", b" tls_version="] {

@@ -5,8 +5,8 @@
 //! none, and `logfmt` reads it.
 //!
 //! Where this reads a text to its end, `logfmt` would find exactly these pairs, each of them once: a word
-//! ends at the first space and does not begin with a quote, and a quoted text has no escapes and ends at a
-//! quote with a space behind it, or with nothing.
+//! ends at the first space and does not begin with a quote, and a quoted text ends at its first quote, which
+//! has no backslash before it, and a space or nothing behind it.
 
 use crate::wire::scan;
 
@@ -42,37 +42,71 @@ impl<'b> Ordered<'b> {
     /// The text up to the next space, or to the end.
     #[inline(always)]
     pub(crate) fn word(&mut self) -> Option<&'b [u8]> {
-        self.take(self.word_length()?)
+        let Some(octets) = self.rest.first_chunk::<16>() else { return self.long_word() };
+        let ([low, high], _) = octets.as_chunks::<8>() else { return None };
+        let [low, high] = [low, high].map(|octets| u64::from_le_bytes(*octets));
+        let length = match (scan::lowest_match(low, b' '), scan::lowest_match(high, b' ')) {
+            (0, 0) => return self.long_word(),
+            (0, space) => 8 + space.trailing_zeros() as usize / 8,
+            (space, _) => space.trailing_zeros() as usize / 8,
+        };
+        if low as u8 == b'"' { None } else { self.take(length) }
     }
 
-    /// A word of a few octets, whose number is nearly always the same: compared one by one, it is guessed by
-    /// the processor, which goes on with the next key in the meantime.
+    /// The same, for a text that usually has more than sixteen octets.
     #[inline(always)]
-    pub(crate) fn short_word(&mut self) -> Option<&'b [u8]> {
+    pub(crate) fn long_word(&mut self) -> Option<&'b [u8]> {
         if self.rest.first() == Some(&b'"') {
             return None;
         }
-        let length = self.rest.iter().position(|octet| *octet == b' ').unwrap_or(self.rest.len());
-        self.take(length)
+        self.take(scan::first(self.rest, [b' ']))
     }
 
-    /// The text up to the closing quote; the opening one was part of a tag.
+    /// The words behind these tags, each of less than eight octets, and with a tag or a space behind it.
+    ///
+    /// All of them are in one block. If it has eight octets for each word, the compiler need not ask for each
+    /// of them whether it is there.
+    #[inline(always)]
+    pub(crate) fn short_words<const BLOCK: usize, const N: usize>(
+        &mut self,
+        tags: [&[u8]; N],
+    ) -> Option<[&'b [u8]; N]> {
+        let block: &[u8; BLOCK] = self.rest.first_chunk()?;
+        let (mut words, mut at) = ([&[][..]; N], 0);
+        for (word, tag) in words.iter_mut().zip(tags) {
+            let start = at + tag.len();
+            if block.get(at..start)? != tag {
+                return None;
+            }
+            let octets = u64::from_le_bytes(*block.get(start..)?.first_chunk()?);
+            // Behind an octet that is not ASCII, there is no tag.
+            let space = scan::lowest_match_or_odd(octets, b' ');
+            if space == 0 || octets as u8 == b'"' {
+                return None;
+            }
+            at = start + space.trailing_zeros() as usize / 8;
+            *word = block.get(start..at)?;
+        }
+        self.rest = self.rest.get(at..)?;
+        Some(words)
+    }
+
+    /// The text up to the closing quote. The opening one was part of a tag, and so is the closing one.
     #[inline(always)]
     pub(crate) fn quoted(&mut self) -> Option<&'b [u8]> {
-        let text = self.take(scan::first(self.rest, [b'"', b'\\']))?;
-        match self.rest {
-            [b'"', b' ', ..] | [b'"'] => self.rest = &self.rest[1..],
-            _ => return None,
-        }
-        Some(text)
+        let text = self.take(scan::first(self.rest, [b'"']))?;
+        // A quote behind a backslash closes nothing.
+        if text.ends_with(b"\\") { None } else { Some(text) }
     }
 
     /// A word as long as a uuid.
     #[inline(always)]
     pub(crate) fn uuid(&mut self) -> Option<&'b [u8]> {
         let uuid: &[u8; UUID] = self.rest.first_chunk()?;
-        let is_word = uuid[0] != b'"' && !scan::contains(uuid, b' ');
-        if !is_word || !matches!(self.rest.get(UUID), None | Some(b' ')) {
+        if scan::contains(uuid, b' ') || !matches!(self.rest.get(UUID), None | Some(b' ')) {
+            return None;
+        }
+        if uuid[0] == b'"' {
             return None;
         }
         self.take(UUID)
@@ -93,23 +127,5 @@ impl<'b> Ordered<'b> {
         let (taken, rest) = self.rest.split_at_checked(octets)?;
         self.rest = rest;
         Some(taken)
-    }
-
-    #[inline(always)]
-    fn word_length(self) -> Option<usize> {
-        // Most values are this short.
-        if self.rest.first() == Some(&b'"') {
-            return None;
-        }
-        let in_word = |octets: &[u8; 8]| scan::lowest_match(u64::from_le_bytes(*octets), b' ');
-        if let Some(octets) = self.rest.first_chunk::<16>() {
-            let (first, second) = octets.split_first_chunk()?;
-            match (in_word(first), in_word(second.first_chunk()?)) {
-                (0, 0) => {}
-                (0, found) => return Some(8 + found.trailing_zeros() as usize / 8),
-                (found, _) => return Some(found.trailing_zeros() as usize / 8),
-            }
-        }
-        Some(scan::first(self.rest, [b' ']))
     }
 }

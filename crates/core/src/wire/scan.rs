@@ -31,25 +31,30 @@ pub(crate) fn spaces(block: &[u8; BLOCK]) -> impl Iterator<Item = usize> {
 /// The position of the first octet that is one of `wanted`; the end of the text if there is none.
 #[inline]
 pub(crate) fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
-    let (words, tail) = text.as_chunks::<WORD>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let matches = wanted.iter().fold(0, |found, octet| found | lowest_match(word, *octet));
-        if matches != 0 {
-            return index * WORD + matches.trailing_zeros() as usize / 8;
+    let in_word = |octets: &[u8; WORD]| {
+        let word = u64::from_le_bytes(*octets);
+        wanted.iter().fold(0, |found, octet| found | lowest_match(word, *octet))
+    };
+    let mut rest = text;
+    // Two words at a time: half of the branches.
+    while let Some((words, behind)) = rest.split_first_chunk::<{ 2 * WORD }>() {
+        let ([low, high], _) = words.as_chunks::<WORD>() else { break };
+        let (low, high) = (in_word(low), in_word(high));
+        if low | high != 0 {
+            let place = if low != 0 { low.trailing_zeros() } else { high.trailing_zeros() + u64::BITS };
+            return text.len() - rest.len() + place as usize / 8;
         }
+        rest = behind;
     }
-    let place = tail.iter().position(|octet| wanted.contains(octet)).unwrap_or(tail.len());
-    words.len() * WORD + place
+    let place = rest.iter().position(|octet| wanted.contains(octet)).unwrap_or(rest.len());
+    text.len() - rest.len() + place
 }
 
-/// Whether `octet` is among so many octets, of which there are at least eight.
+/// Whether `octet` is among so many octets.
 #[inline(always)]
 pub(crate) fn contains<const N: usize>(octets: &[u8; N], octet: u8) -> bool {
-    let (words, _) = octets.as_chunks::<WORD>();
-    let last = octets.last_chunk::<WORD>().unwrap_or(&[0; WORD]);
-    words.iter().chain([last]).fold(0, |found, word| found | lowest_match(u64::from_le_bytes(*word), octet))
-        != 0
+    // Without a branch, so that the compiler compares sixteen octets at a time.
+    octets.iter().fold(false, |found, other| found | (*other == octet))
 }
 
 /// Sets the high bit of each octet of `word` that equals `octet`, and no other bit.
@@ -66,6 +71,12 @@ fn matches(word: u64, octet: u8) -> u64 {
 pub(crate) fn lowest_match(word: u64, octet: u8) -> u64 {
     let word = word ^ repeat(octet);
     word.wrapping_sub(repeat(0x01)) & !word & repeat(0x80)
+}
+
+/// Does the same as [`lowest_match`] in two steps less, and may also find an octet that is not ASCII.
+#[inline(always)]
+pub(crate) fn lowest_match_or_odd(word: u64, octet: u8) -> u64 {
+    (word ^ repeat(octet)).wrapping_sub(repeat(0x01)) & repeat(0x80)
 }
 
 const fn repeat(octet: u8) -> u64 {

@@ -42,6 +42,61 @@ pub fn parse(text: &[u8]) -> Result<Timestamp, TimeError> {
     written.timestamp().ok_or(TimeError::Calendar)
 }
 
+/// The times of a batch: most of them are in the same minute as the one before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// The minute of the last time, as written.
+    minute: [u8; MINUTE],
+    /// Its beginning, in seconds since the epoch.
+    begin: i64,
+}
+
+impl Times {
+    /// Does the same as [`parse`].
+    ///
+    /// # Errors
+    /// It has another form, or there is no such time.
+    pub fn parse(&mut self, text: &[u8]) -> Result<Timestamp, TimeError> {
+        if let Some(time) = self.in_minute(text) {
+            return Ok(time);
+        }
+        let time = parse(text)?;
+        // Another form may be in another zone.
+        if let (Some(minute), Some(_)) = (text.first_chunk(), usual(text)) {
+            (self.minute, self.begin) = (*minute, time.as_second().div_euclid(60) * 60);
+        }
+        Ok(time)
+    }
+
+    #[inline]
+    fn in_minute(&self, text: &[u8]) -> Option<Timestamp> {
+        let text: &[u8; LONGEST] = text.try_into().ok()?;
+        if !text.starts_with(&self.minute) {
+            return None;
+        }
+        let [_, s, c, _, p, q, v, w] = digits(text, MINUTE)?;
+        let [x, z, ..] = digits(text, 24)?;
+        let second = s * 10 + c;
+        let micros = ((((p * 10 + q) * 10 + v) * 10 + w) * 10 + x) * 10 + z;
+        let nanos = i32::try_from(micros * 1000).ok()?;
+        if second < 60 { Timestamp::new(self.begin + second, nanos).ok() } else { None }
+    }
+}
+
+/// The octets of `2026-03-10T12:34`.
+const MINUTE: usize = 16;
+
+/// Eight octets of a time from `place` on, as digits; none if they have another form. What is between digits
+/// is 0.
+#[inline(always)]
+fn digits(text: &[u8; LONGEST], place: usize) -> Option<[i64; 8]> {
+    let word = |text: &[u8; LONGEST]| u64::from_le_bytes(*text[place..].first_chunk().expect("inside"));
+    // Digits are 0 to 9 now, and what is between them is 0: added to the margin, neither has a high bit.
+    let digits = word(text) ^ word(FORM);
+    let are_digits = (((digits & LOWS) + word(&MARGIN)) | digits) & !LOWS == 0;
+    are_digits.then(|| digits.to_le_bytes().map(i64::from))
+}
+
 /// A time as logplex writes it: in UTC, with at most microseconds. None for any other form, and for what is
 /// no time.
 fn usual(text: &[u8]) -> Option<Timestamp> {
@@ -49,16 +104,8 @@ fn usual(text: &[u8]) -> Option<Timestamp> {
         Some(full) if text.len() == LONGEST => *full,
         _ => with_zeros(text)?,
     };
-    let mut are_digits = true;
-    let mut part = |place: usize| {
-        let word = |text: &[u8; LONGEST]| u64::from_le_bytes(*text[place..].first_chunk().expect("inside"));
-        // Digits are 0 to 9 now, and what is between them is 0: added to the margin, neither has a high bit.
-        let digits = word(&text) ^ word(FORM);
-        are_digits &= (((digits & LOWS) + word(&MARGIN)) | digits) & !LOWS == 0;
-        digits.to_le_bytes().map(i64::from)
-    };
-    let ([y, e, a, r, _, m, o, _], [d, t, _, h, u, _, i, n]) = (part(0), part(8));
-    let ([_, s, c, _, p, q, v, w], [x, z, ..]) = (part(16), part(24));
+    let ([y, e, a, r, _, m, o, _], [d, t, _, h, u, _, i, n]) = (digits(&text, 0)?, digits(&text, 8)?);
+    let ([_, s, c, _, p, q, v, w], [x, z, ..]) = (digits(&text, MINUTE)?, digits(&text, 24)?);
     let (year, month, day) = (y * 1000 + e * 100 + a * 10 + r, m * 10 + o, d * 10 + t);
     let (hour, minute, second) = (h * 10 + u, i * 10 + n, s * 10 + c);
     let micros = ((((p * 10 + q) * 10 + v) * 10 + w) * 10 + x) * 10 + z;
@@ -69,7 +116,7 @@ fn usual(text: &[u8]) -> Option<Timestamp> {
         _ => 31,
     };
     let exists = (1..=12).contains(&month) && (1..=days).contains(&day) && hour < 24 && minute < 60;
-    if !are_digits || !exists || second > 59 || year < 1 {
+    if !exists || second > 59 || year < 1 {
         return None;
     }
     // Years begin in March here, so that the leap day is their last.
@@ -187,7 +234,9 @@ fn four(input: &[u8]) -> IResult<&[u8], i16, ()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TimeError, parse};
+    use proptest::prelude::{Just, any, prop, prop_oneof, proptest};
+
+    use super::{TimeError, Times, parse};
 
     #[track_caller]
     fn check(text: &str, expect: Result<&str, TimeError>) {
@@ -257,5 +306,31 @@ mod tests {
             check(text, Err(TimeError::Shape));
         }
         assert_eq!(parse(b"2025-08-08T06:59:0\xff8Z"), Err(TimeError::Shape));
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_means_the_same_after_any_other(
+            times in prop::collection::vec(
+                (
+                    prop_oneof![Just("2025-08-08T06:59"), Just("2025-08-08T07:00"), Just("2025-02-29T07:00")],
+                    prop_oneof![Just(":08"), Just(":59"), Just(":60"), Just(":61"), Just(".08")],
+                    prop_oneof![Just(".592108"), Just(".59210"), Just(".5921O8"), Just("")],
+                    prop_oneof![Just("+00:00"), Just("+01:00"), Just("Z"), Just("+00:00 ")],
+                    any::<Option<(usize, u8)>>(),
+                ),
+                0..9,
+            ),
+        ) {
+            let mut of_batch = Times::default();
+            for (minute, second, fraction, zone, change) in times {
+                let mut text = format!("{minute}{second}{fraction}{zone}").into_bytes();
+                if let Some((place, octet)) = change {
+                    let length = text.len();
+                    text[place % length] = octet;
+                }
+                assert_eq!(of_batch.parse(&text), parse(&text), "{}", text.escape_ascii());
+            }
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::client::{self, Batches, DRAIN_PASSWORD, Load, Tally};
 use crate::corpus::Corpus;
 use crate::figures::{Spread, percentile};
@@ -16,15 +18,15 @@ const COUNTED: Duration = Duration::from_millis(2500);
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// Frames per batch; the last size fills the 100 KiB at which logplex splits.
-const SIZES: [(&str, usize); 3] = [("5 frames", 5), ("100 frames", 100), ("full", usize::MAX)];
+pub const SIZES: [(&str, usize); 3] = [("5 frames", 5), ("100 frames", 100), ("full", usize::MAX)];
 
 /// Frames of the corpus: three megabytes for every batch size, more than the caches near the core.
 const FRAMES: usize = 10_000;
 
-const SEED: u64 = 14;
+pub const SEED: u64 = 14;
 
-/// The processor of the servers; the load runs on the other one.
-const SERVER_CPU: &str = "0";
+/// The servers have a processor of their own; the load runs on the other one.
+const ON_SERVER_CPU: [&str; 3] = ["taskset", "-c", "0"];
 
 struct Round {
     per_second: f64,
@@ -51,11 +53,9 @@ pub async fn run(bare: &Path, daemon: &Path, paced: bool) -> anyhow::Result<()> 
         }
     });
     for (size, batch_frames) in SIZES {
-        let corpus = Corpus::cut(SEED, FRAMES, batch_frames);
-        let octets = corpus.bytes / corpus.batches.len();
-        let frames = FRAMES / corpus.batches.len();
-        println!("\n{size}: {frames} frames, {:.1} KiB on average\n", octets as f64 / 1024.0);
-        let batches = Arc::new(Batches { bodies: corpus.batches, frames });
+        let batches = Arc::new(batches(SEED, batch_frames));
+        let octets = batches.bodies.iter().map(Vec::len).sum::<usize>() / batches.bodies.len();
+        println!("\n{size}: {} frames, {:.1} KiB on average\n", batches.frames, octets as f64 / 1024.0);
         let mut contenders = contenders(bare, daemon, &platform)?;
         let mut pace = None;
         if paced {
@@ -76,16 +76,31 @@ pub async fn run(bare: &Path, daemon: &Path, paced: bool) -> anyhow::Result<()> 
 }
 
 fn contenders(bare: &Path, daemon: &Path, platform: &Platform) -> anyhow::Result<Vec<Contender>> {
-    let with = |statistics: bool| {
-        let env = daemon_env(platform, "acme", &[("DYNOWARDEN_DRAIN__STATISTICS", statistics.to_string())]);
-        Server::start(daemon, &["serve"], &env, Some(SERVER_CPU))
-    };
+    let with =
+        |statistics| Server::start(daemon, &["serve"], &settings(platform, statistics), &ON_SERVER_CPU);
     let contender = |name, server| Contender { name, server, rounds: Vec::new() };
     Ok(vec![
-        contender("bare hyper", Server::start(bare, &[], &[], Some(SERVER_CPU))?),
+        contender("bare hyper", Server::start(bare, &[], &[], &ON_SERVER_CPU)?),
         contender("dynowarden", with(false)?),
         contender("with statistics", with(true)?),
     ])
+}
+
+/// Batches of so many frames, with today's date: what is long past is not counted.
+pub fn batches(seed: u64, batch_frames: usize) -> Batches {
+    let corpus = Corpus::cut(seed, FRAMES, batch_frames);
+    let frames = FRAMES / corpus.batches.len();
+    let today = Timestamp::now().strftime("%Y-%m-%dT").to_string();
+    let dated = |body: Vec<u8>| {
+        let text = String::from_utf8(body).expect("the corpus is UTF-8");
+        text.replace("2026-03-10T", &today).into_bytes()
+    };
+    Batches { bodies: corpus.batches.into_iter().map(dated).collect(), frames }
+}
+
+/// The settings of a daemon that watches `acme`.
+pub fn settings(platform: &Platform, statistics: bool) -> Vec<(&'static str, String)> {
+    daemon_env(platform, "acme", &[("DYNOWARDEN_DRAIN__STATISTICS", statistics.to_string())])
 }
 
 /// Five, unless `LOAD_ROUNDS` is set.

@@ -7,13 +7,15 @@
 //! - `paced`: their times, at half of the bare server's rate;
 //! - `restarts`: from POST to DELETE, while 5,000 batches a second arrive;
 //! - `needles`: one error in a million frames;
-//! - `memory`: start, memory at rest, under load and with 100,000 dynos.
+//! - `memory`: start, memory at rest, under load and with 100,000 dynos;
+//! - `instructions`: instructions per request, counted by callgrind. `PROFILES` may name a directory for them.
 
 mod beside;
 mod client;
 #[path = "../../../../corpus/mod.rs"]
 mod corpus;
 mod figures;
+mod instructions;
 mod memory;
 mod platform;
 mod restarts;
@@ -36,6 +38,10 @@ fn main() -> anyhow::Result<()> {
             "restarts" => restarts::run(daemon).await,
             "needles" => restarts::needles(daemon).await,
             "memory" => memory::run(daemon).await,
+            "instructions" => {
+                let into = std::env::var_os("PROFILES");
+                instructions::run(bare, daemon, into.as_deref().map(Path::new)).await
+            }
             _ => bail!("{mode} is no mode; see the head of this program"),
         }
     })

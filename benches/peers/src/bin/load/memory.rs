@@ -30,7 +30,7 @@ pub async fn run(daemon: &Path) -> anyhow::Result<()> {
 async fn at_rest(daemon: &Path, platform: &Platform) -> anyhow::Result<()> {
     let (mut ready, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let server = Server::start(daemon, &["serve"], &daemon_env(platform, "acme", &[]), None)?;
+        let server = Server::start(daemon, &["serve"], &daemon_env(platform, "acme", &[]), &[])?;
         ready.push(server.ready_after.as_secs_f64() * 1000.0);
         tokio::time::sleep(Duration::from_secs(1)).await;
         resident.push(server.resident());
@@ -45,7 +45,7 @@ async fn at_rest(daemon: &Path, platform: &Platform) -> anyhow::Result<()> {
 
 async fn under_load(daemon: &Path, platform: &Platform) -> anyhow::Result<()> {
     for (words, batch_frames) in [("5 frames", 5), ("100 frames", 100)] {
-        let server = Server::start(daemon, &["serve"], &daemon_env(platform, "acme", &[]), None)?;
+        let server = Server::start(daemon, &["serve"], &daemon_env(platform, "acme", &[]), &[])?;
         let load = Load {
             address: server.address,
             app: "acme".into(),
@@ -72,7 +72,7 @@ async fn under_load(daemon: &Path, platform: &Platform) -> anyhow::Result<()> {
 /// Every dyno reports its memory, round after round, as with runtime metrics.
 async fn many_dynos(daemon: &Path, platform: &Platform) -> anyhow::Result<()> {
     let apps: Vec<String> = (0..APPS).map(|app| format!("app-{app}")).collect();
-    let server = Server::start(daemon, &["serve"], &daemon_env(platform, &apps.join(","), &[]), None)?;
+    let server = Server::start(daemon, &["serve"], &daemon_env(platform, &apps.join(","), &[]), &[])?;
     println!("{APPS} apps, resident MiB: {:.1} before the first line", server.resident());
     for round in 1..=ROUNDS {
         for app in &apps {

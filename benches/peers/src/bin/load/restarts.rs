@@ -18,7 +18,7 @@ const APPS: u32 = 20;
 const DYNOS_PER_APP: u32 = 20;
 const BATCHES_PER_SECOND: u32 = 5000;
 const CONNECTIONS: usize = 32;
-const SERVER_CPU: &str = "0";
+const ON_SERVER_CPU: [&str; 3] = ["taskset", "-c", "0"];
 const FRAMES: usize = 10_000;
 const SEED: u64 = 14;
 
@@ -53,7 +53,7 @@ fn start(daemon: &Path, platform: &Platform, database: &str) -> anyhow::Result<S
         ("DYNOWARDEN_POLICY__SETTLE", "1s".into()),
     ];
     let env = daemon_env(platform, &format!("acme,{}", apps.join(",")), &more);
-    Server::start(daemon, &["serve"], &env, Some(SERVER_CPU))
+    Server::start(daemon, &["serve"], &env, &ON_SERVER_CPU)
 }
 
 fn load(server: &Server, batch_frames: usize) -> Load {

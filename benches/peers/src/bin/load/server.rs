@@ -18,27 +18,27 @@ pub struct Server {
 }
 
 /// How long a server may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Server {
-    /// Starts `program` on these processors (in the words of `taskset -c`; none for all).
+    /// Starts `program` under another program, such as `taskset`, or by itself.
     pub fn start(
         program: &Path,
         arguments: &[&str],
         env: &[(&str, String)],
-        cpus: Option<&str>,
+        under: &[&str],
     ) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let log = dir.path().join("log");
         let program =
             fs::canonicalize(program).with_context(|| format!("{} is not there", program.display()))?;
-        let mut command = match cpus {
-            Some(cpus) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", cpus]).arg(&program);
+        let mut command = match under {
+            [other, options @ ..] => {
+                let mut command = Command::new(other);
+                command.args(options).arg(&program);
                 command
             }
-            None => Command::new(&program),
+            [] => Command::new(&program),
         };
         let kept = std::env::var_os("PATH").unwrap_or_default();
         command
@@ -62,6 +62,13 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Ends it as Heroku would.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// CPU time so far, over all living threads.
