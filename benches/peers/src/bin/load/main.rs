@@ -8,7 +8,7 @@
 //! - `restarts`: from POST to DELETE, while 5,000 batches a second arrive;
 //! - `needles`: one error in a million frames;
 //! - `memory`: start, memory at rest, under load and with 100,000 dynos;
-//! - `instructions`: instructions per request, counted by callgrind. `PROFILES` may name a directory for them.
+//! - `instructions`: instructions per request, counted by callgrind; `PROFILES=DIR` keeps the profiles.
 
 mod beside;
 mod client;
