@@ -1,9 +1,10 @@
 //! Runs simulated days of the whole system: `cargo run --release -p dynowarden-simulation -- --seeds 10000`.
 //!
 //! `--from N` starts with another seed, `--seed N` runs a single one, `--timeline` prints what happened in
-//! it, `--hours N` sets the length of a day, `--kind NAME` makes a kind of hostility occur. `--figures` measures calm nights with one trouble each,
-//! `--policies 8` what rules on days save, over 17 days of eight apps a row, `--suspects RUNS` how often the
-//! endpoint that leaks is named, `--what-if N` compares what-if with the truth on N apps a case.
+//! it, `--hours N` sets the length of a day, `--kind NAME` makes a kind of hostility occur. `--figures`
+//! measures calm nights with one trouble each, `--policies 8` what rules on days save, over 17 days of eight
+//! apps a row, `--suspects RUNS` how often the endpoint that leaks is named, `--what-if N` compares what-if
+//! with the truth on N apps a case.
 
 use std::process::ExitCode;
 use std::sync::Mutex;

@@ -592,8 +592,8 @@ fn a_plateau_is_given_up_after_three_useless_restarts_and_tried_once_more() {
     assert!(!bench.timeline.iter().any(|line| line.contains("not_restarted")), "a give-up is intended");
 }
 
-/// Found by the simulation: the last process of the old release erred while the new one rolled out, and people
-/// were told that the dyno is given up until the next release.
+/// Found by the simulation: the last process of the old release erred while the new one rolled out, and
+/// people were told that the dyno is given up until the next release.
 #[test]
 fn a_dyno_is_not_given_up_while_a_release_rolls_out() {
     for is_released in [false, true] {
@@ -1089,8 +1089,8 @@ fn a_restart_that_is_still_watched_keeps_the_row_before_it() {
     assert_eq!(bench.deletes, ["00:25:00 web.1"], "{:#?}", bench.timeline);
 }
 
-/// Heroku replaces each new process, so that nothing shows whether the restarts help. People are told once how
-/// often the dyno is restarted, and not that it helps.
+/// Heroku replaces each new process, so that nothing shows whether the restarts help. People are told once
+/// how often the dyno is restarted, and not that it helps.
 #[test]
 fn restarts_that_nothing_can_judge_are_counted_too() {
     let mut plan = plan();
