@@ -685,6 +685,15 @@ fn a_missing_drain_is_reported_unless_batches_arrive() {
 }
 
 #[test]
+fn a_list_without_the_drain_costs_two_calls_a_round_while_batches_arrive() {
+    let mut world = World::acme();
+    world.drains = Ok(None);
+    world.run(minutes(120)).expect(&[]);
+    let lists = world.asked.iter().filter(|(_, ask)| matches!(ask, Ask::Drains(_))).count();
+    assert!((12..=26).contains(&lists), "{lists} lists in two hours");
+}
+
+#[test]
 fn silent_after_replaces_the_usual_gaps() {
     let options = Options { apps: vec![name("acme")], silent_after: Some(secs(2)), ..Options::default() };
     let mut world = World::new(options);

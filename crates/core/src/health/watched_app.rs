@@ -33,6 +33,8 @@ pub(super) struct WatchedApp {
     lost: LostMessages,
     name: AppName,
     problem: Option<Problem>,
+    /// Whether the list of drains that lacks ours was read once more in this round.
+    is_rechecked: bool,
     /// The interval at which drains and app are read.
     round: Duration,
     silence: Silence,
@@ -75,6 +77,7 @@ impl WatchedApp {
             id: None,
             info: PeriodicCheck::at(now.mono),
             is_own,
+            is_rechecked: false,
             lost: LostMessages::default(),
             name,
             problem: None,
@@ -151,7 +154,10 @@ impl WatchedApp {
                 self.silence = Silence::Suspected { is_listed };
                 self.dynos.hasten(now.mono);
             }
+            // Batches arrive although no list has the drain, as in a space: once a round is enough.
+            Silence::None | Silence::Harmless { .. } if self.is_rechecked => self.is_rechecked = false,
             Silence::None | Silence::Harmless { .. } if !is_listed => {
+                self.is_rechecked = true;
                 self.silence = Silence::Unlisted;
                 self.drains.hasten(now.mono.saturating_add(self.detector.recheck_after()));
             }
