@@ -45,10 +45,8 @@ pub fn parse(text: &[u8]) -> Result<Timestamp, TimeError> {
 /// The times of a batch: most of them are in the same minute as the one before.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
-    /// The minute of the last time, as written.
-    minute: [u8; MINUTE],
-    /// Its beginning, in seconds since the epoch.
-    begin: i64,
+    /// The minute of the last time, as written, and its beginning in seconds since the epoch.
+    last: Option<([u8; MINUTE], i64)>,
 }
 
 impl Times {
@@ -63,7 +61,7 @@ impl Times {
         let time = parse(text)?;
         // Another form may be in another zone.
         if let (Some(minute), Some(_)) = (text.first_chunk(), usual(text)) {
-            (self.minute, self.begin) = (*minute, time.as_second().div_euclid(60) * 60);
+            self.last = Some((*minute, time.as_second().div_euclid(60) * 60));
         }
         Ok(time)
     }
@@ -71,15 +69,13 @@ impl Times {
     #[inline]
     fn in_minute(&self, text: &[u8]) -> Option<Timestamp> {
         let text: &[u8; LONGEST] = text.try_into().ok()?;
-        if !text.starts_with(&self.minute) {
-            return None;
-        }
+        let (_, begin) = self.last.filter(|(minute, _)| text.starts_with(minute))?;
         let [_, s, c, _, p, q, v, w] = digits(text, MINUTE)?;
         let [x, z, ..] = digits(text, 24)?;
         let second = s * 10 + c;
         let micros = ((((p * 10 + q) * 10 + v) * 10 + w) * 10 + x) * 10 + z;
         let nanos = i32::try_from(micros * 1000).ok()?;
-        if second < 60 { Timestamp::new(self.begin + second, nanos).ok() } else { None }
+        if second < 60 { Timestamp::new(begin + second, nanos).ok() } else { None }
     }
 }
 
@@ -306,6 +302,13 @@ mod tests {
             check(text, Err(TimeError::Shape));
         }
         assert_eq!(parse(b"2025-08-08T06:59:0\xff8Z"), Err(TimeError::Shape));
+    }
+
+    #[test]
+    fn before_the_first_time_no_minute_is_known() {
+        let mut text = *b"2025-08-08T06:59:08.592108+00:00";
+        text[..16].fill(0);
+        assert_eq!(Times::default().parse(&text), Err(TimeError::Shape));
     }
 
     proptest! {
