@@ -1,5 +1,5 @@
-//! The cost of days: the present hour of every dyno's series, two weeks of them in lives, verdicts and suspects,
-//! and the requests of every app by endpoint. For 10,000 and for 100,000 dynos, 20 an app.
+//! The cost of days: the present hour of every dyno's series, two weeks of them in lives, verdicts and
+//! suspects, and the requests of every app by endpoint. For 10,000 and for 100,000 dynos, 20 an app.
 //!
 //! Everything is driven alone, without the store. Run it with `--release`.
 

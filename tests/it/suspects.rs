@@ -108,10 +108,11 @@ const SECRETS: [&str; 7] = [
     "caf%C3%A9%20noir",
 ];
 
-/// The last hours of an app until now, a batch for each hour, and the endpoint that leaks.
+/// The last hours of an app until the last half hour, a batch for each hour, and the endpoint that leaks.
 fn batches(seed: u64) -> (Vec<Vec<u8>>, (&'static str, String)) {
     let mut app = SMALL.start(Chance::new(seed));
-    let start = Timestamp::now().as_second() - HOURS * 3600;
+    // Growth is counted by half hours of the clock: the same requests must be in the same ones at any time.
+    let start = Timestamp::now().as_second() / 1800 * 1800 - HOURS * 3600;
     let mut batches: Vec<Vec<u8>> = Vec::new();
     for tick in 0..HOURS * 3600 / TICK_SECONDS {
         if tick % (3600 / TICK_SECONDS) == 0 {

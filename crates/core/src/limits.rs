@@ -698,9 +698,9 @@ pub const REFUSED_LOG_EVERY: Duration = Duration::from_secs(60);
 /// Process types of one app in a replay. An app has a handful; names come from lines, which may hold any.
 pub const REPLAY_TYPES_MAX: usize = 256;
 
-/// Steps of dynos that a replay reads again for each minute of its log, on average, when processes begin all the
-/// time: two weeks of five dynos. A larger formation is read less often, as the daemon does, at least once an
-/// hour.
+/// Steps of dynos that a replay reads again for each minute of its log, on average, when processes begin all
+/// the time: two weeks of five dynos. A larger formation is read less often, as the daemon does, but at least
+/// once an hour.
 pub const REPLAY_STEPS_PER_MINUTE: usize = 20_000;
 
 /// Files from this size on get a progress bar.

@@ -1,5 +1,5 @@
-//! The oracle of `replay --what-if`: figures that are numbers within their bounds, one recommended policy whose
-//! settings are read as what they are called, and refusals that name what is missing.
+//! The oracle of `replay --what-if`: figures that are numbers within their bounds, one recommended policy
+//! whose settings are read as what they are called, and refusals that name what is missing.
 
 use std::fmt::Write as _;
 use std::path::Path;

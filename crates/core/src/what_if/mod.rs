@@ -1,10 +1,10 @@
 //! What if: which policy would have done best on an archive.
 //!
 //! - `slots` holds a dyno's memory and requests in slots of 20 seconds.
-//! - `log` cuts an app's log into lives, by the rules of `days`, and notes what no policy changes; `boots` knows
-//!   how long a restarted dyno is out.
-//! - `pace` finds whether memory grows with requests or with time. By that, `donor` reads the memory of a life,
-//!   also past its end, and `sample` chooses whose life a new process has.
+//! - `log` cuts an app's log into lives, by the rules of `days`, and notes what no policy changes; `boots`
+//!   knows how long a restarted dyno is out.
+//! - `pace` finds whether memory grows with requests or with time. By that, `donor` reads the memory of a
+//!   life, also past its end, and `sample` chooses whose life a new process has.
 //! - `policies` lists the policies, `play` plays one of them with the daemon's own engine, and `dyno` is what
 //!   the engine restarts.
 //! - `compare` ranks them and chooses one.
