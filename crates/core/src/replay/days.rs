@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_large_formation_is_read_less_often() {
-        assert!(5 * 250 < limits::REPLAY_STEPS_PER_MINUTE);
+        const { assert!(5 * 250 < limits::REPLAY_STEPS_PER_MINUTE) };
         assert!(reads(5) >= 58, "{}", reads(5));
         // Three minutes' worth of steps.
         let dynos = u32::try_from(3 * limits::REPLAY_STEPS_PER_MINUTE / 250).expect("a small number");
