@@ -3,7 +3,7 @@
 //! One cause often affects many apps at once; a revoked token affects all of them. So an outage has one
 //! subject, and the affected apps are reported together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::api::ApiError;
@@ -27,6 +27,8 @@ pub(super) struct Outage {
     pub(super) schedule: NotificationSchedule,
     /// What the next message says.
     words: Vec<Words>,
+    /// Instances of the cause at each app that people have been told of.
+    instances: BTreeMap<Option<AppId>, usize>,
     /// When the outage ends automatically, if nothing reports that it is over.
     over: Option<Duration>,
     /// Since when nothing has failed, if the end waits until that has lasted.
@@ -130,6 +132,7 @@ impl Incidents {
             opened: now,
             schedule: NotificationSchedule::default(),
             words: Vec::new(),
+            instances: BTreeMap::new(),
             over: fades.then(|| now.mono.saturating_add(limits::INCIDENT_QUIET)),
             calm_since: None,
         });
@@ -258,8 +261,12 @@ impl Incidents {
 impl Outage {
     /// Notes what the next message says; true if people have not been told of such an instance.
     fn say(&mut self, words: Words, has_instances: bool) -> bool {
-        if has_instances && self.words.contains(&words) {
-            return false;
+        if has_instances {
+            let told = self.instances.entry(words.app).or_default();
+            if self.words.contains(&words) || *told == limits::OUTAGE_INSTANCES_MAX {
+                return false;
+            }
+            *told += 1;
         }
         let waits = !self.schedule.pending.is_empty();
         if !has_instances || !waits {

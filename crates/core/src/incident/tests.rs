@@ -361,6 +361,21 @@ fn each_drain_of_another_app_is_news() {
 }
 
 #[test]
+fn invented_drains_of_one_app_cause_few_messages_and_hide_no_other_app() {
+    let mut story = Story::new();
+    let drain = |story: &mut Story, app: u32, number: usize| {
+        let drain = format!("d.{app}-{number}").parse().expect("a token");
+        let alert = HealthAlert::ForeignDrain { drain, owner: None };
+        story.notice_of(AppId(app), None, NoticeKind::Health(alert)).wait(seconds(40));
+    };
+    (0..15).for_each(|number| drain(&mut story, 0, number));
+    assert_eq!(story.messages.len(), limits::OUTAGE_INSTANCES_MAX, "{:#?}", story.messages);
+    drain(&mut story, 1, 0);
+    let last = story.messages.last().expect("a message");
+    assert!(last.body.iter().any(|line| line.contains("drain d.1-0 ")), "{last:?}");
+}
+
+#[test]
 fn a_notifier_for_the_second_app_reports_a_revoked_token() {
     let mut story = Story::of(Plan {
         apps: vec![

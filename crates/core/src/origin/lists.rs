@@ -11,6 +11,7 @@ use crate::health::alert::HealthAlert;
 use crate::health::drains;
 use crate::ident::{AppId, AppName, DrainToken};
 use crate::limits;
+use crate::shares;
 
 /// The known drains. Times are `mono`.
 ///
@@ -19,7 +20,7 @@ use crate::limits;
 pub struct DrainLists {
     apps: HashMap<DrainToken, Known>,
     /// Drains of other apps that sent batches under an app's name, and when that was last reported.
-    foreign: HashMap<(AppId, DrainToken), Duration>,
+    foreign: HashMap<AppId, HashMap<DrainToken, Duration>>,
     lists: HashMap<AppId, List>,
     own: Vec<OwnDrains>,
     public_url: Option<PublicUrl>,
@@ -125,15 +126,16 @@ impl DrainLists {
 
     /// Notes that batches of this drain are another app's; returns what has to be reported.
     pub fn note_foreign(&mut self, app: AppId, token: &DrainToken, now: Duration) -> Option<HealthAlert> {
-        if self.foreign.len() >= limits::UNKNOWN_TOKENS_MAX {
-            self.foreign.clear();
-        }
-        let known = self.foreign.get_mut(&(app, token.clone()));
-        let is_told = |at: Duration| now.saturating_sub(at) < limits::FOREIGN_DRAIN_REPORT_EVERY;
-        if known.is_some_and(|at| is_told(*at)) {
+        let foreign = self.foreign.entry(app).or_default();
+        let told = foreign.get(token).copied();
+        if told.is_some_and(|at| now.saturating_sub(at) < limits::FOREIGN_DRAIN_REPORT_EVERY) {
             return None;
         }
-        self.foreign.insert((app, token.clone()), now);
+        let share = shares::of_app(limits::UNKNOWN_TOKENS_MAX, self.own.len());
+        if foreign.len() >= share && told.is_none() {
+            foreign.clear();
+        }
+        foreign.insert(token.clone(), now);
         let owner = self.app(token).and_then(|owner| self.own.get(owner.0 as usize));
         let owner = owner.map(|owner| owner.name.clone());
         Some(HealthAlert::ForeignDrain { drain: token.clone(), owner })
@@ -141,7 +143,7 @@ impl DrainLists {
 
     /// Whether batches of this drain are known to be another app's.
     pub fn is_foreign(&self, app: AppId, token: &DrainToken) -> bool {
-        !self.foreign.is_empty() && self.foreign.contains_key(&(app, token.clone()))
+        self.foreign.get(&app).is_some_and(|foreign| foreign.contains_key(token))
     }
 
     /// Replaces an app's drains by those of a list that was asked for at `asked_at`, except for those of the
@@ -152,7 +154,9 @@ impl DrainLists {
         });
         for drain in drains {
             self.apps.entry(drain.token.clone()).or_insert(Known { app, fixed: false });
-            self.foreign.remove(&(app, drain.token.clone()));
+            if let Some(foreign) = self.foreign.get_mut(&app) {
+                foreign.remove(&drain.token);
+            }
         }
         let has_own = drains.iter().any(|drain| self.is_own(app, drain));
         let asked_at = self.asked_at(app).max(Some(asked_at));

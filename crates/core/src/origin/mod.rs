@@ -6,7 +6,7 @@
 pub mod lists;
 pub mod schedule;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::engine::Input;
@@ -16,6 +16,7 @@ use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, DrainToken};
 use crate::limits;
 use crate::origin::lists::{DrainLists, Standing};
+use crate::shares;
 
 /// The events of one batch and its sender.
 #[derive(Clone, Debug)]
@@ -30,8 +31,8 @@ pub struct Batch {
 #[derive(Debug, Default)]
 pub struct OriginGate {
     waiting: VecDeque<Waiting>,
-    /// Events in `waiting`.
-    waiting_events: usize,
+    /// The events of each app in `waiting`.
+    waiting_events: HashMap<AppId, usize>,
 }
 
 #[derive(Debug)]
@@ -62,6 +63,13 @@ pub struct Passed {
     pub is_certain: bool,
 }
 
+impl Batch {
+    /// What it counts for in its app's share: a batch without events takes room as well.
+    fn weight(&self) -> usize {
+        1 + self.events.len()
+    }
+}
+
 impl OriginGate {
     /// Passes a batch that arrived now, or keeps it for later. `is_taken` says whether another app has an
     /// app's name.
@@ -76,18 +84,32 @@ impl OriginGate {
         match judge(batch, lists, is_taken, (now, now)) {
             Ok(passed) => judged.passed.push(passed),
             Err(batch) => {
-                judged.wanted.insert(batch.app);
-                self.waiting_events += batch.events.len();
+                let app = batch.app;
+                judged.wanted.insert(app);
+                *self.waiting_events.entry(app).or_default() += batch.weight();
                 self.waiting.push_back(Waiting { arrived: now, batch });
-                while self.waiting_events > limits::UNKNOWN_EVENTS_MAX
-                    && let Some(oldest) = self.waiting.pop_front()
+                let share = shares::of_app(limits::UNKNOWN_EVENTS_MAX, lists.apps());
+                while self.waiting_events.get(&app).is_some_and(|waiting| *waiting > share)
+                    && self.drop_oldest(app)
                 {
-                    self.waiting_events -= oldest.batch.events.len();
                     judged.dropped += 1;
                 }
             }
         }
         judged
+    }
+
+    fn drop_oldest(&mut self, app: AppId) -> bool {
+        let place = self.waiting.iter().position(|waiting| waiting.batch.app == app);
+        let Some(oldest) = place.and_then(|place| self.waiting.remove(place)) else { return false };
+        self.no_longer_waits(app, oldest.batch.weight());
+        true
+    }
+
+    fn no_longer_waits(&mut self, app: AppId, weight: usize) {
+        if let Some(waiting) = self.waiting_events.get_mut(&app) {
+            *waiting = waiting.saturating_sub(weight);
+        }
     }
 
     /// Passes the batches whose senders have become known.
@@ -99,10 +121,10 @@ impl OriginGate {
     ) -> Judged {
         let mut judged = Judged::default();
         for Waiting { arrived, batch } in std::mem::take(&mut self.waiting) {
-            let count = batch.events.len();
+            let (app, weight) = (batch.app, batch.weight());
             match judge(batch, lists, &is_taken, (arrived, now)) {
                 Ok(passed) => {
-                    self.waiting_events -= count;
+                    self.no_longer_waits(app, weight);
                     judged.passed.push(passed);
                 }
                 Err(batch) => {
@@ -117,7 +139,7 @@ impl OriginGate {
     /// Passes all batches, because no list will come any more. Those of a drain that a list has called
     /// another app's are still another app's: what counts here restarts a dyno at the next start.
     pub fn release(&mut self, lists: &DrainLists, is_taken: impl Fn(AppId) -> bool) -> Vec<Passed> {
-        self.waiting_events = 0;
+        self.waiting_events.clear();
         let pass = |Waiting { batch, .. }| {
             let is_foreign = batch.drain.as_ref().filter(|token| lists.is_foreign(batch.app, token)).cloned();
             match is_foreign {
@@ -172,7 +194,9 @@ mod tests {
     use crate::engine::Input;
     use crate::engine::foreign::Foreign;
     use crate::ident::AppId;
+    use crate::limits;
     use crate::origin::lists::{DrainLists, OwnDrains};
+    use crate::shares;
 
     const APP: AppId = AppId(0);
 
@@ -223,6 +247,20 @@ mod tests {
             (words(&judged.passed), judged.passed[0].alert.is_none()),
             (vec!["of d.other".into()], true)
         );
+    }
+
+    #[test]
+    fn an_app_drops_its_own_batches_when_its_share_is_full() {
+        let (mut gate, mut lists) = (OriginGate::default(), lists());
+        gate.arrive(Batch { app: AppId(1), ..batch("d.new") }, &mut lists, |_| false, secs(1));
+        let share = shares::of_app(limits::UNKNOWN_EVENTS_MAX, lists.apps());
+        let mut dropped = 0;
+        for number in 0..share + 7 {
+            dropped += gate.arrive(batch(&format!("d.{number}")), &mut lists, |_| false, secs(2)).dropped;
+        }
+        assert_eq!((dropped, gate.waiting.len()), (7, share + 1));
+        let released = gate.release(&lists, |_| false);
+        assert_eq!((released[0].app, released.len()), (AppId(1), share + 1));
     }
 
     /// Found by the simulation: at each stop, what another app had sent since the last list was handed to the
