@@ -422,8 +422,8 @@ pub const INCIDENTS_MAX: usize = 1024;
 /// Dynos in one incident; further dynos get another one.
 pub const INCIDENT_DYNOS_MAX: usize = 100;
 
-/// Causes of one kind at one app that messages of an outage name, such as drains of other apps. Whoever knows a
-/// drain's password can invent any number of them.
+/// Causes of one kind at one app that messages of an outage name, such as drains of other apps. Whoever knows
+/// a drain's password can invent any number of them.
 pub const OUTAGE_INSTANCES_MAX: usize = 5;
 
 /// Dynos and apps that a message names one by one.
@@ -813,8 +813,8 @@ pub const FOREIGN_DRAIN_REPORT_EVERY: Duration = Duration::from_secs(4 * 60 * 60
 /// Such lists in a minute, of all apps together: a fifth of what flows back.
 pub const DRAIN_LISTS_PER_MINUTE: usize = 15;
 
-/// Batches and events that wait for a list of drains, of all apps together. A minute of a hundred leaking dynos
-/// has three hundred; the oldest of an app with more than its share are dropped and counted.
+/// Batches and events that wait for a list of drains, of all apps together. A minute of a hundred leaking
+/// dynos has three hundred; the oldest of an app with more than its share are dropped and counted.
 pub const UNKNOWN_EVENTS_MAX: usize = 4096;
 
 /// Remembered drain tokens that belong to no app, or to another one. Of the latter, each app has a share.
