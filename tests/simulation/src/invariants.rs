@@ -94,6 +94,10 @@ struct Paused {
     until: Timestamp,
     /// How far the clock that wrote its end was behind. Another process takes it for that much shorter.
     behind: Duration,
+    /// Its end by the clock that wrote it.
+    stored: Timestamp,
+    /// When the present process takes it to end. That is later if it was written by a clock that was ahead.
+    seems_until: Timestamp,
 }
 
 #[derive(Debug)]
@@ -203,7 +207,8 @@ impl Invariants {
 
     pub fn pause(&mut self, app: Option<usize>, span: Duration, clock: Clock) {
         let behind = Duration::try_from(SignedDuration::ZERO.saturating_sub(clock.skew)).unwrap_or_default();
-        self.pauses.insert(app, Paused { until: later(clock.now, span), behind });
+        let (until, stored) = (later(clock.now, span), later(clock.wall(), span));
+        self.pauses.insert(app, Paused { until, behind, stored, seems_until: until });
     }
 
     pub fn resume(&mut self, app: Option<usize>) {
@@ -225,10 +230,15 @@ impl Invariants {
         (!calendar::open(&self.policy(app).window, clock.wall())).then_some("outside the window")
     }
 
-    /// Whether something forbids restarts, or did a minute ago.
+    /// Whether something forbids restarts or seems to, or did a minute ago.
     pub fn is_or_was_forbidden(&self, app: usize, clock: Clock) -> bool {
         let was = Clock { now: earlier(clock.now, secs(60)), ..clock };
-        self.forbidden(app, clock).is_some() || self.forbidden(app, was).is_some()
+        let seems_paused =
+            |of: Option<usize>| self.pauses.get(&of).is_some_and(|paused| paused.seems_until > was.now);
+        self.forbidden(app, clock).is_some()
+            || self.forbidden(app, was).is_some()
+            || seems_paused(None)
+            || seems_paused(Some(app))
     }
 
     /// Whether `max_restarts` may be used up, claims included that came to nothing.
@@ -253,6 +263,7 @@ impl Invariants {
         self.born_skew = clock.skew;
         for paused in self.pauses.values_mut() {
             paused.until = earlier(paused.until, std::mem::take(&mut paused.behind));
+            paused.seems_until = later(clock.now, since(clock.wall(), paused.stored));
         }
     }
 
