@@ -263,12 +263,12 @@ fn open_claim(
         state: DynoState::Up,
         release: release.and_then(|release| u64::try_from(release).ok()),
     };
-    let is_manual = row.try_get::<i64, _>("by_hand")? != 0;
+    let is_forced = row.try_get::<i64, _>("by_hand")? != 0;
     let rule: Option<String> = row.try_get("rule")?;
-    let rule = rule.as_deref().unwrap_or(if is_manual { MANUAL } else { UNKNOWN_RULE }).into();
+    let rule = rule.as_deref().unwrap_or(if is_forced { MANUAL } else { UNKNOWN_RULE }).into();
     let accepted_at: Option<i64> = row.try_get("accepted_at")?;
     let accepted_at = accepted_at.map(|at| db_time.as_seen_by_caller(at));
-    Ok(Some(OpenClaim { attempt_id, app, target, rule, accepted_at }))
+    Ok(Some(OpenClaim { attempt_id, app, target, rule, is_forced, accepted_at }))
 }
 
 /// The rule of a restart whose decision was not yet written when its process died.

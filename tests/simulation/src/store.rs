@@ -159,6 +159,7 @@ impl Store {
                     app: row.app,
                     target,
                     rule,
+                    is_forced: row.is_forced,
                     accepted_at: row.accepted_at,
                 });
             }

@@ -273,6 +273,7 @@ impl Bench {
                 app,
                 target,
                 rule: "r14".into(),
+                is_forced: false,
                 accepted_at: c.is_multiple_of(2).then_some(at),
             });
             self.steps.insert(attempt_id, Steps::default());

@@ -14,8 +14,8 @@ use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
 use crate::engine::{Engine, Pause};
 use crate::ident::{AppId, DynoName};
 use crate::limits;
-use crate::record::AttemptId;
 use crate::record::usefulness::Usefulness;
+use crate::record::{AttemptId, MANUAL};
 use crate::time::{on_axis, since};
 
 /// State of earlier processes and of replicas.
@@ -91,6 +91,8 @@ pub struct OpenClaim {
     pub app: AppId,
     pub target: DynoInfo,
     pub rule: Arc<str>,
+    /// Whether a person's word passed the limits.
+    pub is_forced: bool,
     /// When the API accepted the DELETE, if it is known to have done so.
     pub accepted_at: Option<Timestamp>,
 }
@@ -237,7 +239,11 @@ impl Engine {
         }
         let now = self.now;
         let age = claim.accepted_at.map(|at| since(at, now.wall));
-        let cause = Cause::Rule { rule: claim.rule, code: None, lines: 0, error_at: now.wall };
+        let cause = if claim.is_forced || *claim.rule == *MANUAL {
+            Cause::Manual { forced: claim.is_forced, by: None }
+        } else {
+            Cause::Rule { rule: claim.rule, code: None, lines: 0, error_at: now.wall }
+        };
         let queued = Queued::queue(claim.attempt_id, cause, now.mono);
         let attempt: Attempt = match age.map(SignedDuration::try_from) {
             Some(age) => {

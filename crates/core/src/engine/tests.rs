@@ -1032,6 +1032,7 @@ fn a_restart_accepted_before_a_stop_is_judged_by_what_the_next_process_sees() {
         app: APP,
         target,
         rule: "r14".into(),
+        is_forced: false,
         accepted_at: Some(accepted_at),
     };
     let restart = RestoredRestart {
@@ -1077,7 +1078,8 @@ fn a_restart_that_is_still_watched_keeps_the_row_before_it() {
     let before = restart(mins(60), Some(earlier(wall, mins(59))), Usefulness::Useless);
     let open = restart(mins(15), None, Usefulness::Unknown);
     let accepted_at = Some(open.accepted_at);
-    let claim = OpenClaim { attempt_id: AttemptId(5), app: APP, target, rule: "r14".into(), accepted_at };
+    let (attempt_id, rule) = (AttemptId(5), "r14".into());
+    let claim = OpenClaim { attempt_id, app: APP, target, rule, is_forced: false, accepted_at };
     let restarts = vec![before, open];
     bench.input(Input::Restore(RestoredState { claims: vec![claim], restarts, ..RestoredState::default() }));
     for _ in 0..52 {
@@ -1699,8 +1701,8 @@ fn a_dead_processs_claim_is_polled_and_not_repeated() {
     // It had been carried out.
     let mut bench = Bench::new(plan(), 2);
     let target = bench.api[0].clone();
-    let claim =
-        OpenClaim { attempt_id: AttemptId(5), app: APP, target, rule: "r14".into(), accepted_at: None };
+    let (attempt_id, rule) = (AttemptId(5), "r14".into());
+    let claim = OpenClaim { attempt_id, app: APP, target, rule, is_forced: false, accepted_at: None };
     let past = RestoredState { claims: vec![claim], ..RestoredState::default() };
     bench.replace("web.1");
     bench.input(Input::Restore(past.clone()));

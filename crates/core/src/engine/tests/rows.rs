@@ -10,8 +10,8 @@ use crate::engine::Input;
 use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
 use crate::policy::AppPlan;
-use crate::record::AttemptId;
 use crate::record::usefulness::Usefulness;
+use crate::record::{AttemptId, MANUAL};
 use crate::time::{earlier, later};
 
 /// Enough places for every restart of a test.
@@ -350,6 +350,7 @@ fn a_restart_that_turns_out_after_a_stop_not_to_have_happened_ends_no_row() {
         app: APP,
         target,
         rule: "r14".into(),
+        is_forced: false,
         accepted_at: Some(open.accepted_at),
     };
     let restarts = vec![restored(wall, 60, Usefulness::Useless), open];
@@ -357,6 +358,31 @@ fn a_restart_that_turns_out_after_a_stop_not_to_have_happened_ends_no_row() {
     assert_eq!(times(&bench, "web.1 ignored"), 1, "{:#?}", bench.timeline);
     errs_for(&mut bench, "web.1", mins(14));
     assert_eq!(bench.deletes, ["00:13:00 web.1"], "{:#?}", bench.timeline);
+}
+
+/// Found by the simulation: a process died between a person's word and its answer, and the next one doubled
+/// the cool-down for the restarts before that word.
+#[test]
+fn a_persons_word_starts_the_counts_anew_for_the_process_that_finds_it_carried_out() {
+    for (is_forced, may_restart) in [(true, true), (false, false)] {
+        let mut bench = Bench::new(generous(), 1);
+        let wall = bench.now.wall;
+        let claim = OpenClaim {
+            attempt_id: AttemptId(5),
+            app: APP,
+            target: bench.api[0].clone(),
+            rule: MANUAL.into(),
+            is_forced,
+            accepted_at: None,
+        };
+        bench.replace("web.1");
+        let restarts = [90, 60].map(|ago| restored(wall, ago, Usefulness::Useless)).to_vec();
+        let past = RestoredState { claims: vec![claim], restarts, ..RestoredState::default() };
+        bench.input(Input::Restore(past));
+        assert_eq!(times(&bench, "web.1 accepted"), 1, "{:#?}", bench.timeline);
+        errs_for(&mut bench, "web.1", mins(12));
+        assert_eq!(!bench.deletes.is_empty(), may_restart, "{is_forced}: {:#?}", bench.timeline);
+    }
 }
 
 #[test]
