@@ -291,15 +291,21 @@ impl Promises {
         let place = self.places.entry((app, dyno.clone())).or_default();
         place.forced_at = place.forced_at.max(Some(now).filter(|_| is_forced));
         let open_at = place.open.as_ref().map(|open| open.at);
-        let is_same = |last: &Taken| open_at.is_none_or(|at| at == last.sent_at);
-        let assumed = place.taken.pop_if(|last| last.is_assumed && last.up.is_none() && is_same(last));
+        // Heroku may have replaced the instance before a late DELETE does, so that it seemed carried out.
+        let is_same = |last: &Taken| match open_at {
+            Some(at) => at == last.sent_at,
+            None => last.up.is_none(),
+        };
+        let assumed = place.taken.pop_if(|last| last.is_assumed && is_same(last));
+        // What the daemon found in the meantime is found.
+        let (useless_at, heard_at) =
+            assumed.as_ref().map_or((None, None), |assumed| (assumed.useless_at, assumed.heard_at));
         let (sent_at, old) = match (&place.open, assumed) {
             (Some(open), _) => (open.at, open.instance),
             (None, Some(assumed)) => (assumed.sent_at, assumed.old),
             (None, None) => (now, None),
         };
-        let (up, useless_at, heard_at) = (None, None, None);
-        place.taken.push(Taken { sent_at, at: now, old, is_assumed: false, up, useless_at, heard_at });
+        place.taken.push(Taken { sent_at, at: now, old, is_assumed: false, up: None, useless_at, heard_at });
     }
 
     /// The least time from the last restart to the next: the cool-down, doubled for each restart in a row
