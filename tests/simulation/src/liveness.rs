@@ -276,6 +276,21 @@ impl Liveness {
         if !out.iter().all(|other| is_broken(other)) {
             return Some("others are out");
         }
+        // Nothing that can still be seen shows that a new dyno of the type stays up.
+        let has_booted_since = |at: Timestamp| {
+            let formation = world.dynos(state.name()).filter(|seen| !seen.is_one_off);
+            let mut up = formation.filter(|seen| {
+                seen.name.process_type() == name.process_type() && seen.state == DynoState::Up
+            });
+            up.any(|seen| {
+                let up_at = settled_at(seen, Duration::ZERO);
+                up_at > at && up_at <= was
+            })
+        };
+        let failed_at = |other: &Dyno| promises.failed_at(app, &other.name, policy);
+        if out.iter().filter_map(|other| failed_at(other)).any(|at| !has_booted_since(at)) {
+            return Some("our restart failed");
+        }
         if !out.is_empty() && 2 * (formation.len() - out.len()) < formation.len() {
             return Some("too few others are up");
         }
