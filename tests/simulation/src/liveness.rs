@@ -213,13 +213,15 @@ impl Liveness {
             return Some("the status page is red");
         }
         let policy = invariants.policy(app);
-        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name)];
+        let seems_at = invariants.last_seems_at(app, name);
+        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name), seems_at];
         if own.into_iter().flatten().any(|at| since(at, now) < policy.cooldown + secs(30)) {
             return Some("cool-down");
         }
         let promises = &invariants.promises;
         let waits = promises.longest_wait_after_last(app, name, policy);
-        if waits.is_some_and(|(at, span)| since(at, now) < span + secs(60)) {
+        let waits_from = |at: Timestamp| seems_at.map_or(at, |seems_at| seems_at.max(at));
+        if waits.is_some_and(|(at, span)| since(waits_from(at), now) < span + secs(60)) {
             return Some("cool-down");
         }
         let unanswered_until = promises.unanswered_until(app, name, policy);
