@@ -104,8 +104,8 @@ impl Simulation {
         });
         self.liveness.trouble(Trouble::Daemon, later(self.now, secs(90)));
         let clock = self.clock();
-        self.invariants.born(clock);
         let past = self.store.past(self.life);
+        self.invariants.born(&past, clock);
         self.figures.did("claims_resumed", past.claims.len() as u64);
         for claim in &past.claims {
             let (app, cooldown) =

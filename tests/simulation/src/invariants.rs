@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::calendar;
+use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::event::{DynoState, Event, Fact};
 use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
@@ -86,6 +87,9 @@ struct Place {
     claimed_at: Vec<Timestamp>,
     /// When the daemon learnt that a restart was accepted.
     noted_at: Vec<Timestamp>,
+    /// When the restarts of earlier processes seem to have been to the present one. A time that a clock wrote
+    /// that was ahead counts as a later one, and one in the future as now.
+    seem_at: Vec<Timestamp>,
 }
 
 /// A pause by a person.
@@ -122,6 +126,7 @@ pub struct Invariants {
     tokens: Option<(u32, Timestamp)>,
     /// How far the daemon's clock was off when its process started.
     born_skew: SignedDuration,
+    born_at: Timestamp,
 }
 
 /// The daemon's clock: its distance from the platform's.
@@ -167,6 +172,7 @@ impl Invariants {
             reported_leaving: HashMap::new(),
             tokens: None,
             born_skew: SignedDuration::ZERO,
+            born_at: Timestamp::MIN,
         }
     }
 
@@ -249,7 +255,9 @@ impl Invariants {
             let recent = times.iter().filter(|at| since(**at, now) < rate.per + secs(90));
             recent.count() >= rate.count.get() as usize
         };
-        is_used_up(&place.claimed_at) || is_used_up(&place.noted_at)
+        let since_birth = place.noted_at.iter().filter(|at| **at >= self.born_at);
+        let seen_now: Vec<Timestamp> = place.seem_at.iter().chain(since_birth).copied().collect();
+        is_used_up(&place.claimed_at) || is_used_up(&place.noted_at) || is_used_up(&seen_now)
     }
 
     /// The daemon learnt that a restart was accepted, however late.
@@ -259,8 +267,14 @@ impl Invariants {
     }
 
     /// Another process of the daemon starts, and reads the times of the last one.
-    pub fn born(&mut self, clock: Clock) {
-        self.born_skew = clock.skew;
+    pub fn born(&mut self, past: &RestoredState, clock: Clock) {
+        (self.born_skew, self.born_at) = (clock.skew, clock.now);
+        self.places.values_mut().for_each(|place| place.seem_at.clear());
+        for restart in &past.restarts {
+            let seems_at = earlier(clock.now, since(restart.accepted_at, clock.wall()));
+            let place = self.places.entry((restart.app.0 as usize, restart.dyno.clone())).or_default();
+            place.seem_at.push(seems_at);
+        }
         for paused in self.pauses.values_mut() {
             paused.until = earlier(paused.until, std::mem::take(&mut paused.behind));
             paused.seems_until = later(clock.now, since(clock.wall(), paused.stored));
@@ -561,6 +575,11 @@ impl Invariants {
                 && other.process_type() == name.process_type()
                 && place.claimed_at.last().is_some_and(|at| since(*at, now) < span)
         })
+    }
+
+    /// When the last restart of an earlier process seems to have been to the present one.
+    pub fn last_seems_at(&self, app: usize, name: &DynoName) -> Option<Timestamp> {
+        self.places.get(&(app, name.clone()))?.seem_at.iter().max().copied()
     }
 
     pub fn last_claim(&self, app: usize, name: &DynoName) -> Option<Timestamp> {

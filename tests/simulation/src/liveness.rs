@@ -213,13 +213,15 @@ impl Liveness {
             return Some("the status page is red");
         }
         let policy = invariants.policy(app);
-        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name)];
+        let seems_at = invariants.last_seems_at(app, name);
+        let own = [invariants.last_restart(app, name), invariants.last_claim(app, name), seems_at];
         if own.into_iter().flatten().any(|at| since(at, now) < policy.cooldown + secs(30)) {
             return Some("cool-down");
         }
         let promises = &invariants.promises;
         let waits = promises.longest_wait_after_last(app, name, policy);
-        if waits.is_some_and(|(at, span)| since(at, now) < span + secs(60)) {
+        let waits_from = |at: Timestamp| seems_at.map_or(at, |seems_at| seems_at.max(at));
+        if waits.is_some_and(|(at, span)| since(waits_from(at), now) < span + secs(60)) {
             return Some("cool-down");
         }
         let unanswered_until = promises.unanswered_until(app, name, policy);
@@ -275,6 +277,21 @@ impl Liveness {
         let out: Vec<&&Dyno> = formation.iter().filter(|other| is_out(other)).collect();
         if !out.iter().all(|other| is_broken(other)) {
             return Some("others are out");
+        }
+        // Nothing that can still be seen shows that a new dyno of the type stays up.
+        let has_booted_since = |at: Timestamp| {
+            let formation = world.dynos(state.name()).filter(|seen| !seen.is_one_off);
+            let mut up = formation.filter(|seen| {
+                seen.name.process_type() == name.process_type() && seen.state == DynoState::Up
+            });
+            up.any(|seen| {
+                let up_at = settled_at(seen, Duration::ZERO);
+                up_at > at && up_at <= was
+            })
+        };
+        let failed_at = |other: &Dyno| promises.failed_at(app, &other.name, policy);
+        if out.iter().filter_map(|other| failed_at(other)).any(|at| !has_booted_since(at)) {
+            return Some("our restart failed");
         }
         if !out.is_empty() && 2 * (formation.len() - out.len()) < formation.len() {
             return Some("too few others are up");

@@ -455,6 +455,18 @@ impl Promises {
         because_of_us.is_none_or(|taken| booted_at.is_some_and(|at| *at >= taken.sent_at))
     }
 
+    /// When the last restart was sent, if its new instance has not been up, or was not for long enough to
+    /// settle. It may be up again.
+    pub fn failed_at(&self, app: usize, dyno: &DynoName, policy: &Policy) -> Option<Timestamp> {
+        let place = self.places.get(&(app, dyno.clone()))?;
+        let last = place.taken.last()?;
+        let down_since = place.down_since.or(place.was_down.map(|(start, _)| start));
+        let has_settled = last
+            .up
+            .is_some_and(|(_, up_at)| down_since.is_none_or(|start| start >= later(up_at, policy.settle)));
+        (!has_settled).then_some(last.sent_at)
+    }
+
     /// Whether the last restart did not help, even if a release has come since.
     pub fn was_useless(&self, app: usize, dyno: &DynoName) -> bool {
         let last = self.places.get(&(app, dyno.clone())).and_then(|place| place.taken.last());
