@@ -538,7 +538,8 @@ impl Simulation {
                             self.write(Write::Ignored { holder });
                         }
                     }
-                    RestartResult::Back { release, up_since, .. } => {
+                    RestartResult::Back { id, release, up_since, .. } => {
+                        self.invariants.promises.found_up(app, &outcome.dyno, *id, *up_since);
                         self.invariants.is_over(holder);
                         self.write(Write::Back { holder, release: *release, at: *up_since });
                     }

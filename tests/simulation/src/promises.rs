@@ -265,6 +265,18 @@ impl Promises {
         }
     }
 
+    /// The daemon found that the dyno is up after a restart. Another instance may have been up for moments
+    /// between two polls, or while the daemon was down: the one that it sees is the new dyno for it.
+    pub fn found_up(&mut self, app: usize, dyno: &DynoName, instance: InstanceId, up_since: Timestamp) {
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        if let Some(last) = place.taken.last_mut()
+            && last.useless_at.is_none()
+            && last.old != Some(instance)
+        {
+            last.up = Some((instance, up_since));
+        }
+    }
+
     /// The daemon found that a DELETE was not carried out.
     pub fn ignored(&mut self, app: usize, dyno: &DynoName) {
         let place = self.places.entry((app, dyno.clone())).or_default();
