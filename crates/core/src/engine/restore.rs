@@ -172,15 +172,19 @@ impl Engine {
         let accepted =
             SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
         let restarts = &mut self.dyno_mut(key).restarts;
-        restarts.under_release(restart.release);
-        if restart.is_forced {
-            // The rows are in the order of a clock that may have been set, so that those before may be later
-            // ones. They go on counting.
+        // The rows are in the order of a clock that may have been set, so that those before may be later
+        // ones. A release that is older than theirs clears nothing, and what it used up is cleared already.
+        let is_cleared = matches!((restart.release, restarts.release), (Some(of), Some(newer)) if of < newer);
+        if !is_cleared {
+            restarts.under_release(restart.release);
+        }
+        if restart.is_forced && !is_cleared {
+            // They go on counting.
             let accepted = std::mem::take(&mut restarts.accepted);
             restarts.start_over();
             restarts.accepted = accepted;
         }
-        if !restart.is_forced {
+        if !restart.is_forced && !is_cleared {
             restarts.accepted.add(accepted, rate, now);
             if restarts.last.as_ref().is_some_and(|last| last.usefulness.ends_row()) {
                 restarts.useless = 0;

@@ -408,6 +408,19 @@ fn restarts_count_although_a_persons_word_seems_to_be_newer() {
     assert!(bench.timeline.last().expect("a line").ends_with("max_restarts"), "{:#?}", bench.timeline);
 }
 
+/// Found by the simulation: the clock was set back after the restart under the older release, which then came
+/// last and cleared what the newer one had used up.
+#[test]
+fn restarts_count_although_an_older_release_seems_to_be_newer() {
+    let mut bench = Bench::new(plan(), 1);
+    let wall = bench.now.wall;
+    let mut restarts = [100, 80, 50, 20].map(|ago| restored(wall, ago, Usefulness::Unknown)).to_vec();
+    restarts[3].release = Some(6);
+    bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+    bench.r14("web.1");
+    assert!(bench.timeline.last().expect("a line").ends_with("max_restarts"), "{:#?}", bench.timeline);
+}
+
 /// A restart with a time in the future counts as now, which is when the give-up is read.
 #[test]
 fn a_give_up_that_is_over_takes_the_place_of_the_doubled_cool_down() {
