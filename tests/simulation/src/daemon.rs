@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, json};
 use dynowarden_core::codes::Code;
 use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
-use dynowarden_core::engine::restore::RestoredGiveUp;
+use dynowarden_core::engine::restore::{RestoredGiveUp, RestoredPause};
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as LineEvent, Fact};
 use dynowarden_core::health::watchdog::Watchdog;
@@ -385,8 +385,8 @@ impl Simulation {
         } else {
             self.chance.span(Duration::from_millis(1), Duration::from_millis(40))
         };
-        let granted = !self.store.is_away;
-        if granted {
+        let verdict = self.verdict_of_claim(app);
+        if verdict.is_ok() {
             let row = Row {
                 holder: (life, attempt_id),
                 app,
@@ -399,11 +399,11 @@ impl Simulation {
                 has_ended: false,
             };
             self.plan_in(commit, Due::ClaimWritten { life, row: Box::new(row) });
-        } else {
+        } else if self.store.is_away {
             self.figures.fault("claim_unanswered");
         }
         let answer = self.chance.span(Duration::ZERO, Duration::from_millis(20));
-        self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, granted });
+        self.plan_in(commit + answer, Due::ClaimAnswered { life, attempt_id, answer: verdict });
         self.kill_soon();
         if !self.scenario.is_calm && self.chance.hits(10) {
             // A person pauses it at the last moment.
@@ -414,26 +414,40 @@ impl Simulation {
         Ok(())
     }
 
+    /// What the store says to a claim. It reads the pauses once more: the process may have read them by a clock
+    /// that has been set since.
+    fn verdict_of_claim(&self, app: AppId) -> Result<(), ClaimRefusal> {
+        if self.store.is_away {
+            return Err(ClaimRefusal::StoreAway);
+        }
+        match self.store.pause_of(app, self.clock().wall()) {
+            Some(RestoredPause { until, reason, .. }) => {
+                Err(ClaimRefusal::Paused { until: *until, reason: Arc::clone(reason) })
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn claim_answered(
         &mut self,
         life: u32,
         attempt_id: AttemptId,
-        granted: bool,
+        answer: Result<(), ClaimRefusal>,
     ) -> Result<(), Wrong> {
         if !self.is_alive(life) {
             return Ok(());
         }
-        if granted {
-            self.invariants.claim_granted((life, attempt_id));
-        } else {
-            self.invariants.is_over((life, attempt_id));
+        match answer {
+            Ok(()) => self.invariants.claim_granted((life, attempt_id)),
+            Err(_) => self.invariants.is_over((life, attempt_id)),
         }
-        let refusal = if self.chance.hits(300) {
-            ClaimRefusal::Elsewhere { until: later(self.clock().wall(), secs(30)) }
-        } else {
-            ClaimRefusal::StoreAway
+        let is_elsewhere = self.chance.hits(300);
+        let answer = match answer {
+            Err(ClaimRefusal::StoreAway) if is_elsewhere => {
+                Err(ClaimRefusal::Elsewhere { until: later(self.clock().wall(), secs(30)) })
+            }
+            answer => answer,
         };
-        let answer = if granted { Ok(()) } else { Err(refusal) };
         self.input(Input::Claimed { attempt_id, answer })
     }
 

@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::engine::{Input, OrderId};
 use dynowarden_core::event::DynoState;
@@ -96,7 +97,7 @@ enum Due {
     ClaimAnswered {
         life: u32,
         attempt_id: AttemptId,
-        granted: bool,
+        answer: Result<(), ClaimRefusal>,
     },
     ClaimWritten {
         life: u32,
@@ -337,9 +338,7 @@ impl Simulation {
             Due::Answered(id) => self.answered(id),
             Due::Arrives(id) => self.arrives(id),
             Due::Broken(id) => self.broken(id),
-            Due::ClaimAnswered { life, attempt_id, granted } => {
-                self.claim_answered(life, attempt_id, granted)
-            }
+            Due::ClaimAnswered { life, attempt_id, answer } => self.claim_answered(life, attempt_id, answer),
             Due::ClaimWritten { life, row } => {
                 if self.is_alive(life) {
                     self.claim_written(*row);

@@ -128,6 +128,12 @@ impl Store {
         self.pauses.push(pause);
     }
 
+    /// The longest pause of an app by a clock.
+    pub fn pause_of(&self, app: AppId, wall: Timestamp) -> Option<&RestoredPause> {
+        let is_of = |pause: &&RestoredPause| pause.app.is_none_or(|of| of == app) && pause.until > wall;
+        self.pauses.iter().filter(is_of).max_by_key(|pause| pause.until)
+    }
+
     pub fn resume(&mut self, app: Option<AppId>) {
         self.pauses.retain(|pause| app.is_some() && pause.app != app);
     }
