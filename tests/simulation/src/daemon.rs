@@ -414,8 +414,8 @@ impl Simulation {
         Ok(())
     }
 
-    /// What the store says to a claim. It reads the pauses once more: the process may have read them by a clock
-    /// that has been set since.
+    /// What the store says to a claim. It reads the pauses once more: the process may have read them by a
+    /// clock that has been set since.
     fn verdict_of_claim(&self, app: AppId) -> Result<(), ClaimRefusal> {
         if self.store.is_away {
             return Err(ClaimRefusal::StoreAway);
