@@ -223,5 +223,6 @@ pub fn command_by(launcher: &[&str]) -> Command {
     command
 }
 
-/// For things that must happen; generous, because a loaded machine is slow.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+/// For things that must happen; generous, because a loaded machine is slow, and longer than the minute after
+/// which the drains of an app may be listed again.
+pub const PATIENCE: Duration = Duration::from_secs(100);
