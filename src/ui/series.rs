@@ -81,7 +81,7 @@ impl History {
                     let what = self.cause(app, dyno, at);
                     self.marked(app, dyno, Mark { at, what }, now);
                 }
-                Fact::Life { dyno, change: Change::State(DynoState::Crashed) } => {
+                Fact::Life { dyno, change: Change::State { to: DynoState::Crashed, .. } } => {
                     self.marked(app, dyno, Mark { at: event.at.min(now), what: What::Crashed }, now);
                 }
                 Fact::Release { version } => {
@@ -319,7 +319,7 @@ mod tests {
         };
         let crashed = |seconds| Event {
             at: at(seconds),
-            fact: Fact::Life { dyno: dyno.clone(), change: Change::State(DynoState::Crashed) },
+            fact: Fact::Life { dyno: dyno.clone(), change: Change::to(DynoState::Crashed) },
         };
         let released = |seconds, version| Event { at: at(seconds), fact: Fact::Release { version } };
         let events = [

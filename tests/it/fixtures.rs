@@ -62,7 +62,9 @@ fn shown(fact: &Fact<DynoRef<'_>>) -> String {
         Fact::Sample { dyno, instance, total, quota, .. } => {
             format!("sample {} {total} of {quota} {instance}", name(dyno))
         }
-        Fact::Life { dyno, change: Change::State(state) } => format!("{} is {}", name(dyno), state.word()),
+        Fact::Life { dyno, change: Change::State { to: state, .. } } => {
+            format!("{} is {}", name(dyno), state.word())
+        }
         Fact::Life { dyno, change } => format!("{} {}", name(dyno), format!("{change:?}").to_lowercase()),
         Fact::Release { version: Some(version) } => format!("release v{version}"),
         Fact::Release { version: None } => "release".to_owned(),

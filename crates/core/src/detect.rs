@@ -448,8 +448,8 @@ mod tests {
     fn life_cycle_lines_become_changes() {
         check("heroku[web.1]", "Restarting", life(Change::Leaving));
         check("heroku[web.1]", "Cycling", life(Change::Leaving));
-        check("heroku[web.1]", "Idling", life(Change::State(DynoState::Idle)));
-        check("heroku[web.1]", "Unidling", life(Change::State(DynoState::Starting)));
+        check("heroku[web.1]", "Idling", life(Change::to(DynoState::Idle)));
+        check("heroku[web.1]", "Unidling", life(Change::to(DynoState::Starting)));
         check("heroku[web.1]", "Stopping all processes with SIGTERM", life(Change::Leaving));
         check("heroku[web.1]", "Stopping process with SIGTERM", life(Change::Leaving));
         check("heroku[web.1]", "Stopping remaining processes with SIGKILL", life(Change::Leaving));
@@ -459,9 +459,13 @@ mod tests {
             life(Change::Starting),
         );
         check("heroku[web.1]", "Process exited with status 143", life(Change::Exited));
-        check("heroku[web.1]", "State changed from starting to up", life(Change::State(DynoState::Up)));
-        check("heroku[web.1]", "State changed from up to crashed", life(Change::State(DynoState::Crashed)));
-        check("heroku[web.1]", "State changed from up to complete", life(Change::State(DynoState::Other)));
+        for (msg, from, to) in [
+            ("State changed from starting to up", DynoState::Starting, DynoState::Up),
+            ("State changed from up to crashed", DynoState::Up, DynoState::Crashed),
+            ("State changed from crashed to complete", DynoState::Crashed, DynoState::Other),
+        ] {
+            check("heroku[web.1]", msg, life(Change::State { from: Some(from), to }));
+        }
         for msg in ["State changed from up", "State changed from up to ", "State changed from a to b c"] {
             check("heroku[web.1]", msg, Err(DetectError::Unreadable("state")));
         }

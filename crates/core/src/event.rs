@@ -76,10 +76,17 @@ pub enum Change {
     Leaving,
     /// `Starting process with command …`: a new process begins.
     Starting,
-    /// `State changed from … to …`; also `Idling` (idle) and `Unidling` (starting).
-    State(DynoState),
+    /// `State changed from … to …`; also `Idling` (idle) and `Unidling` (starting), which name no first state.
+    State { from: Option<DynoState>, to: DynoState },
     /// `Process exited with status …`; often of the old process, after the new one is up.
     Exited,
+}
+
+impl Change {
+    /// A change to a state from one that the line does not name.
+    pub const fn to(state: DynoState) -> Self {
+        Self::State { from: None, to: state }
+    }
 }
 
 /// The states of a dyno: those of the Platform API and those that only lines name.

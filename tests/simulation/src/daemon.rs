@@ -286,7 +286,7 @@ impl Simulation {
             Fact::Life { dyno, change: Change::Leaving } => {
                 self.invariants.reported_leaving(app, dyno.clone(), event.at);
             }
-            Fact::Life { dyno, change: Change::State(state) } if *state != DynoState::Up => {
+            Fact::Life { dyno, change: Change::State { to: state, .. } } if *state != DynoState::Up => {
                 self.invariants.reported_leaving(app, dyno.clone(), event.at);
             }
             _ => {}

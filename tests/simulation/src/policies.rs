@@ -248,7 +248,7 @@ impl World {
         }
         dyno.info.state = DynoState::Up;
         dyno.info.updated_at = up_at;
-        let change = Change::State(DynoState::Up);
+        let change = Change::to(DynoState::Up);
         events.push(Event { at: up_at, fact: Fact::Life { dyno: dyno.name.clone(), change } });
         self.see(place, &Seen::Sign(Sign::State(DynoState::Up)), up_at);
     }
@@ -257,7 +257,7 @@ impl World {
     fn platform_restart(&mut self, place: usize, why: Sign, events: &mut Vec<Event>) {
         self.see(place, &Seen::Sign(why), self.now);
         let dyno = self.dynos[place].name.clone();
-        for change in [Change::Leaving, Change::State(DynoState::Starting)] {
+        for change in [Change::Leaving, Change::to(DynoState::Starting)] {
             events.push(Event { at: self.now, fact: Fact::Life { dyno: dyno.clone(), change } });
         }
         self.replace(place);

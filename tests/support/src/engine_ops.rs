@@ -203,12 +203,14 @@ impl Bench {
         let life = |change| Fact::Life { dyno: dyno.clone(), change };
         let total = Megabytes { hundredths: 50_000 };
         let quota = Megabytes { hundredths: 51_200 };
+        let from = [None, Some(DynoState::Up), Some(DynoState::Starting), Some(DynoState::Crashed)];
+        let from = from[usize::from(b / 16) % 4];
         match b % 16 {
             0 => life(Change::Leaving),
             1 => life(Change::Starting),
             2 => life(Change::Exited),
-            3 => life(Change::State(DynoState::Up)),
-            4 => life(Change::State(DynoState::Crashed)),
+            3 => life(Change::State { from, to: DynoState::Up }),
+            4 => life(Change::State { from, to: DynoState::Crashed }),
             5 => Fact::Release { version: None },
             6 => Fact::Scale { types: vec!["web".parse().expect("a type")] },
             7 => Fact::Error { code: Code::R15, dyno: Some(dyno) },

@@ -11,8 +11,8 @@ pub(super) fn change(msg: &[u8]) -> Result<Option<Change>, UnknownState> {
     Ok(Some(match msg {
         b"Cycling" | b"Restarting" | b"Relocating dyno to a new server" => Change::Leaving,
         // The state lines follow within milliseconds and repeat it.
-        b"Idling" => Change::State(DynoState::Idle),
-        b"Unidling" => Change::State(DynoState::Starting),
+        b"Idling" => Change::to(DynoState::Idle),
+        b"Unidling" => Change::to(DynoState::Starting),
         // All processes, the process, the remaining processes: worded differently over the years.
         _ if msg.starts_with(b"Stopping ")
             && (msg.ends_with(b" with SIGTERM") || msg.ends_with(b" with SIGKILL")) =>
@@ -22,7 +22,7 @@ pub(super) fn change(msg: &[u8]) -> Result<Option<Change>, UnknownState> {
         _ if msg.starts_with(b"Starting process with command") => Change::Starting,
         _ if msg.starts_with(b"Process exited with status ") => Change::Exited,
         _ => match msg.strip_prefix(b"State changed from ") {
-            Some(text) => Change::State(new_state(text).ok_or(UnknownState)?),
+            Some(text) => states(text).ok_or(UnknownState)?,
             None => return Ok(None),
         },
     }))
@@ -33,21 +33,14 @@ pub(crate) fn is_life(msg: &[u8]) -> bool {
     !matches!(change(msg), Ok(None))
 }
 
-/// The first state of `State changed from up to down`.
-pub(crate) fn state_before(msg: &[u8]) -> Option<DynoState> {
-    let text = msg.trim_ascii().strip_prefix(b"State changed from ")?;
-    new_state(text)?;
-    let (word, _) = text.split_at(memchr::memchr(b' ', text)?);
-    Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
-}
-
-/// The second state of `up to down`.
-fn new_state(text: &[u8]) -> Option<DynoState> {
+/// `up to down`.
+fn states(text: &[u8]) -> Option<Change> {
     let mut words = text.split(|octet| *octet == b' ');
+    // A word that is not UTF-8 is some other state, like every unknown word.
+    let state = |word: &[u8]| str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word);
     match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(_), Some(b"to"), Some(word @ [_, ..]), None) => {
-            // A word that is not UTF-8 is some other state, like every unknown word.
-            Some(str::from_utf8(word).map_or(DynoState::Other, DynoState::from_word))
+        (Some(from), Some(b"to"), Some(to @ [_, ..]), None) => {
+            Some(Change::State { from: Some(state(from)), to: state(to) })
         }
         _ => None,
     }

@@ -198,7 +198,8 @@ impl Engine {
     fn settled(&mut self, key: DynoKey, attempt: Settling, answer: Result<Option<DynoInfo>, ApiError>) {
         let back_at = self.dyno_mut(key).restarts.last.as_ref().and_then(|last| last.back_at);
         let crashed = self.dyno_mut(key).life.is_some_and(|(change, at)| {
-            change == Change::State(DynoState::Crashed) && back_at.is_some_and(|back_at| at > back_at)
+            matches!(change, Change::State { to: DynoState::Crashed, .. })
+                && back_at.is_some_and(|back_at| at > back_at)
         });
         match answer {
             Ok(Some(seen))

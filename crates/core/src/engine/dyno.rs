@@ -226,7 +226,7 @@ impl Dyno {
         match change {
             Change::Leaving => self.stopping = self.stopping.max(Some(at)),
             Change::Exited => self.stopping = self.stopping.filter(|since| *since > at),
-            Change::Starting | Change::State(_) => {}
+            Change::Starting | Change::State { .. } => {}
         }
         // The old process's exit is reported after the new one is up, and says nothing about that one.
         let is_news = change != Change::Exited && self.life.is_none_or(|(_, last)| last <= at);
@@ -247,10 +247,12 @@ impl Dyno {
         let (change, at) = self.life?;
         let is_recent = at >= error_at || since(at, error_at) < recently;
         match change {
-            Change::State(DynoState::Up) => (at > error_at).then_some(Hold::Superseded { created_at: at }),
+            Change::State { to: DynoState::Up, .. } => {
+                (at > error_at).then_some(Hold::Superseded { created_at: at })
+            }
             Change::Leaving => is_recent.then_some(Hold::PlatformActs),
             Change::Starting => is_recent.then_some(Hold::NotUp { state: DynoState::Starting }),
-            Change::State(state) => is_recent.then_some(Hold::NotUp { state }),
+            Change::State { to: state, .. } => is_recent.then_some(Hold::NotUp { state }),
             Change::Exited => None,
         }
     }
@@ -347,8 +349,8 @@ mod tests {
 
     #[test]
     fn lines_show_when_the_platform_is_acting() {
-        let up = Change::State(DynoState::Up);
-        let crashed = Change::State(DynoState::Crashed);
+        let up = Change::to(DynoState::Up);
+        let crashed = Change::to(DynoState::Crashed);
         acts(&[], 0, false);
         acts(&[(Change::Leaving, 5)], 0, true);
         acts(&[(Change::Leaving, 0), (Change::Starting, 2)], 5, true);

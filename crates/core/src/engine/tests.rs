@@ -812,7 +812,7 @@ fn a_dyno_that_crashes_while_it_settles_is_reported() {
     bench.r14("web.1");
     bench.pass(secs(20));
     bench.dyno_mut("web.1").state = DynoState::Crashed;
-    bench.life("web.1", Change::State(DynoState::Crashed));
+    bench.life("web.1", Change::to(DynoState::Crashed));
     bench.pass(secs(1));
     let last: Vec<&str> = bench.timeline.iter().rev().take(2).map(|line| &line[9..]).collect();
     assert_eq!(last, ["notice failure", "web.1 down_again"]);
@@ -914,7 +914,7 @@ fn errors_of_an_earlier_process_do_not_count() {
     bench.replace("web.1");
     bench.life("web.1", Change::Starting);
     bench.pass(secs(8));
-    bench.life("web.1", Change::State(DynoState::Up));
+    bench.life("web.1", Change::to(DynoState::Up));
     bench.pass(mins(3));
     bench.r14("web.1");
     bench.pass(secs(21));
@@ -1103,7 +1103,7 @@ fn restarts_that_nothing_can_judge_are_counted_too() {
             bench.r14("web.1");
             bench.pass(secs(15) + delay);
             // It crashes, while it settles or later, and is replaced.
-            bench.life("web.1", Change::State(DynoState::Crashed));
+            bench.life("web.1", Change::to(DynoState::Crashed));
             bench.replace("web.1");
             bench.life("web.1", Change::Starting);
             bench.pass(mins(25));
@@ -1132,7 +1132,7 @@ fn errors_of_a_process_that_is_being_stopped_are_not_the_new_ones() {
         bench.life("web.1", Change::Leaving);
         bench.life("web.1", Change::Starting);
         bench.pass(secs(8));
-        bench.life("web.1", Change::State(DynoState::Up));
+        bench.life("web.1", Change::to(DynoState::Up));
         bench.pass(secs(6));
         if has_exited {
             bench.life("web.1", Change::Exited);

@@ -160,13 +160,17 @@ impl Engine {
         if !dyno.live(change, at) {
             return;
         }
+        // The line about that state may have been lost.
+        if let Change::State { from: Some(before), .. } = change {
+            dyno.is_in_state(before, at);
+        }
         match change {
-            Change::Starting | Change::State(DynoState::Starting) => {
+            Change::Starting | Change::State { to: DynoState::Starting, .. } => {
                 dyno.process_begins(at);
                 dyno.restarts.is_unseen = true;
                 dyno.is_in_state(DynoState::Starting, at);
             }
-            Change::State(state) => dyno.is_in_state(state, at),
+            Change::State { to, .. } => dyno.is_in_state(to, at),
             Change::Leaving | Change::Exited => {}
         }
         let error_at = dyno.attempt.as_ref().map(|attempt| attempt.request().cause.error_at().unwrap_or(now));
@@ -178,8 +182,8 @@ impl Engine {
             (attempt, _) => dyno.attempt = attempt,
         }
         match change {
-            Change::State(DynoState::Crashed) => self.check_settling(key),
-            Change::State(DynoState::Up) => self.look_again(key),
+            Change::State { to: DynoState::Crashed, .. } => self.check_settling(key),
+            Change::State { to: DynoState::Up, .. } => self.look_again(key),
             _ => {}
         }
     }

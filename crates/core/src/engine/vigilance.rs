@@ -100,8 +100,8 @@ impl Engine {
     pub(super) fn unlisted_beside(&self, key: DynoKey, view: &FormationInfo) -> Vec<DynoName> {
         let (policy, now) = (self.policy(key), self.cautious_now().wall);
         let is_young = |change: Change, at: Timestamp| {
-            let is_rising =
-                matches!(change, Change::Starting | Change::State(DynoState::Starting | DynoState::Up));
+            let is_rising = change == Change::Starting
+                || matches!(change, Change::State { to: DynoState::Starting | DynoState::Up, .. });
             is_rising && since(at, now) < policy.boot_timeout + policy.settle
         };
         // Heroku numbers the dynos of a type from 1.

@@ -149,8 +149,7 @@ impl<'s> Replay<'s> {
             }
         }
         if let Some(fact) = fact {
-            let before = detect::life::state_before(entry.line.msg);
-            self.take(place, (fact, before), at, output);
+            self.take(place, fact, at, output);
         }
         Ok(())
     }
@@ -199,13 +198,7 @@ impl<'s> Replay<'s> {
         Some(place)
     }
 
-    fn take(
-        &mut self,
-        place: usize,
-        (fact, before): (Fact<DynoRef<'_>>, Option<DynoState>),
-        at: Timestamp,
-        output: &mut Vec<ReplayOutput>,
-    ) {
+    fn take(&mut self, place: usize, fact: Fact<DynoRef<'_>>, at: Timestamp, output: &mut Vec<ReplayOutput>) {
         let app = &mut self.apps[place];
         app.weigh(&fact, at);
         if let Fact::Error { code, dyno: Some(dyno) } = &fact
@@ -217,7 +210,7 @@ impl<'s> Replay<'s> {
         if let Some(dyno) = fact.dyno() {
             app.world.exists(dyno, at);
         }
-        app.world.learn(&fact, before, at);
+        app.world.learn(&fact, at);
         let now = self.clock.map_or(Now { mono: Duration::ZERO, wall: at }, |clock| clock.now);
         self.handle(place, Input::Events { app: ONLY, events: vec![Event { at, fact }] }, now, output);
     }
@@ -341,7 +334,9 @@ impl App {
             Fact::Error { code: Code::R14 | Code::R15, .. } => self.ledger.over(process_type, index, at),
             Fact::Memory { permille, .. } if *permille > 1000 => self.ledger.over(process_type, index, at),
             Fact::Sample { total, quota, .. } if total > quota => self.ledger.over(process_type, index, at),
-            Fact::Life { change: Change::Starting | Change::State(DynoState::Starting), .. } => {
+            Fact::Life {
+                change: Change::Starting | Change::State { to: DynoState::Starting, .. }, ..
+            } => {
                 self.ledger.started(process_type, index, at);
             }
             _ => {}

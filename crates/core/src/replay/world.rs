@@ -108,19 +108,19 @@ impl World {
         }
     }
 
-    /// Takes in a fact. `before` is the state that its line says the dyno has left.
-    pub fn learn(&mut self, fact: &Fact, before: Option<DynoState>, at: Timestamp) {
+    /// Takes in a fact.
+    pub fn learn(&mut self, fact: &Fact, at: Timestamp) {
         match fact {
-            Fact::Life { dyno, change } => self.live(dyno, *change, before, at),
+            Fact::Life { dyno, change } => self.live(dyno, *change, at),
             Fact::Release { version: Some(version) } => self.released(*version),
             _ => {}
         }
     }
 
-    fn live(&mut self, dyno: &DynoName, change: Change, before: Option<DynoState>, at: Timestamp) {
-        let state = match change {
-            Change::Starting => DynoState::Starting,
-            Change::State(state) => state,
+    fn live(&mut self, dyno: &DynoName, change: Change, at: Timestamp) {
+        let (before, state) = match change {
+            Change::Starting => (None, DynoState::Starting),
+            Change::State { from, to } => (from, to),
             // The old process's end, which the API does not show.
             Change::Exited | Change::Leaving => return,
         };
@@ -238,7 +238,7 @@ mod tests {
     fn apply(world: &mut World, changes: &[(Change, i64)]) {
         for (change, secs) in changes {
             world.exists(&web(1), at(*secs));
-            world.learn(&Fact::Life { dyno: web(1), change: *change }, None, at(*secs));
+            world.learn(&Fact::Life { dyno: web(1), change: *change }, at(*secs));
         }
     }
 
@@ -252,8 +252,8 @@ mod tests {
         assert_eq!(seen, expect);
     }
 
-    const STARTING: Change = Change::State(DynoState::Starting);
-    const UP: Change = Change::State(DynoState::Up);
+    const STARTING: Change = Change::to(DynoState::Starting);
+    const UP: Change = Change::to(DynoState::Up);
 
     #[test]
     fn a_dyno_with_lines_has_been_up_for_a_day() {
@@ -275,9 +275,9 @@ mod tests {
         check(&world, 5, Some((DynoState::Starting, 4, 2)));
         apply(&mut world, &[(UP, 8), (Change::Exited, 9), (STARTING, 2)]);
         check(&world, 10, Some((DynoState::Up, 9, 2)));
-        apply(&mut world, &[(Change::State(DynoState::Crashed), 20)]);
+        apply(&mut world, &[(Change::to(DynoState::Crashed), 20)]);
         check(&world, 21, Some((DynoState::Crashed, 20, 1)));
-        apply(&mut world, &[(Change::State(DynoState::Down), 30)]);
+        apply(&mut world, &[(Change::to(DynoState::Down), 30)]);
         check(&world, 31, None);
         assert_eq!(world.look(None, at(31)).formation, []);
         // Its last lines may arrive after its end.
@@ -291,8 +291,8 @@ mod tests {
     fn a_line_that_goes_on_from_the_last_counts_whatever_its_time() {
         let learn = |world: &mut World, before, state, secs| {
             world.exists(&web(1), at(secs));
-            let fact = Fact::Life { dyno: web(1), change: Change::State(state) };
-            world.learn(&fact, Some(before), at(secs));
+            let change = Change::State { from: Some(before), to: state };
+            world.learn(&Fact::Life { dyno: web(1), change }, at(secs));
         };
         let (up, starting) = (DynoState::Up, DynoState::Starting);
         let mut world = World::default();
@@ -351,13 +351,13 @@ mod tests {
         let mut world = World::default();
         world.exists(&web(1), at(0));
         let release = |world: &World| world.poll(&web(1), at(100)).and_then(|seen| seen.release);
-        world.learn(&Fact::Release { version: None }, None, at(1));
+        world.learn(&Fact::Release { version: None }, at(1));
         assert_eq!(release(&world), Some(0));
-        world.learn(&Fact::Release { version: Some(12) }, None, at(1));
+        world.learn(&Fact::Release { version: Some(12) }, at(1));
         assert_eq!(release(&world), Some(11));
         apply(&mut world, &[(STARTING, 2)]);
         assert_eq!(release(&world), Some(12));
-        world.learn(&Fact::Release { version: Some(13) }, None, at(3));
+        world.learn(&Fact::Release { version: Some(13) }, at(3));
         assert_eq!(release(&world), Some(12));
     }
 }

@@ -191,9 +191,9 @@ impl Play<'_> {
         let state = if is_up { DynoState::Up } else { DynoState::Starting };
         let life = |change| Event { at: self.wall(at), fact: Fact::Life { dyno: dyno.name.clone(), change } };
         let events = if is_up {
-            vec![life(Change::State(state))]
+            vec![life(Change::to(state))]
         } else {
-            vec![life(Change::Leaving), life(Change::State(state))]
+            vec![life(Change::Leaving), life(Change::to(state))]
         };
         self.pass(Input::Events { app: ONLY, events }, at.max(self.mono_ms));
     }

@@ -28,7 +28,7 @@ fn one_off_dynos_are_looked_at_once() {
 #[test]
 fn a_dyno_that_was_scaled_away_is_not_broken() {
     let mut bench = Bench::new(plan(), 3);
-    bench.life("web.2", Change::State(DynoState::Down));
+    bench.life("web.2", Change::to(DynoState::Down));
     bench.pass(mins(30));
     bench.boot = mins(2);
     bench.replace("web.2");
@@ -52,9 +52,9 @@ fn a_list_without_a_dyno_that_starts_makes_no_room() {
 fn a_list_without_a_dyno_that_left_or_came_up_long_ago_is_whole() {
     for (change, wait) in [
         (Change::Starting, mins(3) + secs(30)),
-        (Change::State(DynoState::Up), mins(3) + secs(30)),
+        (Change::to(DynoState::Up), mins(3) + secs(30)),
         (Change::Leaving, secs(20)),
-        (Change::State(DynoState::Down), secs(20)),
+        (Change::to(DynoState::Down), secs(20)),
     ] {
         let mut bench = Bench::new(plan(), 3);
         bench.life("web.2", change);
@@ -90,13 +90,31 @@ fn the_age_of_a_one_off_dyno_is_no_reason_to_look_again() {
     assert_eq!((bench.calls, bench.deletes.len()), (2, 0), "{:#?}", bench.timeline);
 }
 
+/// Found by the simulation: the line about coming up was lost, the dyno went on counting as broken, and another
+/// went beside it.
+#[test]
+fn a_dyno_that_was_up_until_it_crashed_is_out_anew() {
+    let (up, crashed) = (DynoState::Up, DynoState::Crashed);
+    for (from, deletes) in [(Some(up), 0), (Some(DynoState::Starting), 1), (None, 1)] {
+        let mut bench = Bench::new(plan(), 4);
+        bench.life("web.2", Change::State { from: Some(up), to: crashed });
+        bench.pass(mins(30));
+        let wall = bench.now.wall;
+        let second = bench.dyno_mut("web.2");
+        (second.state, second.updated_at) = (crashed, wall);
+        bench.life("web.2", Change::State { from, to: crashed });
+        bench.r14("web.1");
+        assert_eq!(bench.deletes.len(), deletes, "{from:?} {:#?}", bench.timeline);
+    }
+}
+
 #[test]
 fn a_dyno_that_is_down_for_long_is_broken() {
     let mut bench = Bench::new(plan(), 4);
     let wall = bench.now.wall;
     let second = bench.dyno_mut("web.2");
     (second.state, second.updated_at) = (DynoState::Down, wall);
-    bench.life("web.2", Change::State(DynoState::Down));
+    bench.life("web.2", Change::to(DynoState::Down));
     for _ in 0..2 {
         bench.pass(mins(4));
         bench.r14("web.1");

@@ -109,7 +109,7 @@ fn a_crash_after_the_judgement_does_not_end_a_row() {
     bench.r14("web.1");
     assert_eq!(times(&bench, "web.1 no_help"), 1);
     bench.dyno_mut("web.1").state = DynoState::Crashed;
-    bench.life("web.1", Change::State(DynoState::Crashed));
+    bench.life("web.1", Change::to(DynoState::Crashed));
     bench.pass(secs(5));
     assert_eq!(times(&bench, "web.1 down_again"), 1, "{:#?}", bench.timeline);
     let up_at = bench.now.wall;
@@ -149,7 +149,7 @@ fn a_process_that_ends_before_it_is_judged_ends_a_row() {
         let mut bench = with_a_row();
         if crashes {
             bench.dyno_mut("web.1").state = DynoState::Crashed;
-            bench.life("web.1", Change::State(DynoState::Crashed));
+            bench.life("web.1", Change::to(DynoState::Crashed));
             bench.pass(secs(5));
         } else {
             bench.life("web.1", Change::Starting);
@@ -210,7 +210,7 @@ fn a_release_that_reaches_a_dyno_late_is_looked_for() {
     bench.dyno_mut("web.1").release = Some(8);
     bench.life("web.1", Change::Starting);
     bench.pass(secs(10));
-    bench.life("web.1", Change::State(DynoState::Up));
+    bench.life("web.1", Change::to(DynoState::Up));
     bench.pass(mins(3));
     errs_for(&mut bench, "web.1", mins(1));
     assert_eq!(bench.deletes.len(), 2, "before the doubled cool-down is over: {:#?}", bench.timeline);
