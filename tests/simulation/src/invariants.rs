@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::calendar;
 use dynowarden_core::engine::restore::RestoredState;
-use dynowarden_core::event::{DynoState, Event, Fact};
+use dynowarden_core::event::{DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
-use dynowarden_core::policy::{AppPlan, Policy};
+use dynowarden_core::policy::{AppPlan, MemoryBound, Policy, Trigger};
 use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::{Action, AttemptId, Decision, MANUAL};
 use dynowarden_core::time::{earlier, later, since};
@@ -194,13 +194,34 @@ impl Invariants {
         self.writers.insert((app, dyno, at), instance);
     }
 
+    /// Notes a sample of memory, with its total and quota. The instance is unknown if another app wrote it.
+    pub fn sample_line(
+        &mut self,
+        app: usize,
+        dyno: DynoName,
+        instance: Option<InstanceId>,
+        (total, quota): (Megabytes, Megabytes),
+        at: Timestamp,
+    ) {
+        let is_over = self.plans[app].rules.iter().any(|rule| match rule.trigger {
+            Trigger::Memory { above: MemoryBound::OfQuota { permille }, .. } => {
+                total.hundredths.saturating_mul(1000) >= quota.hundredths.saturating_mul(permille.into())
+            }
+            Trigger::Memory { above: MemoryBound::Size(size), .. } => total >= size,
+            _ => false,
+        });
+        self.promises.sample((app, dyno), instance, is_over, at);
+    }
+
     /// Another app's lines count for this one, because nobody can tell whose they are.
     pub fn foreign_lines(&mut self, app: usize, events: &[Event], now: Timestamp) {
         for Event { at, fact } in events {
             match fact {
                 Fact::Error { dyno: Some(dyno), .. } => self.promises.foreign_error(app, dyno, *at),
                 Fact::Release { .. } => self.promises.released(app, now),
-                Fact::Sample { dyno, .. } => self.promises.sample(app, dyno.clone(), *at),
+                Fact::Sample { dyno, total, quota, .. } => {
+                    self.sample_line(app, dyno.clone(), None, (*total, *quota), *at);
+                }
                 _ => {}
             }
         }

@@ -39,7 +39,7 @@ use jiff::{SignedDuration, Timestamp};
 use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::engine::{Input, OrderId};
-use dynowarden_core::event::DynoState;
+use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::health::watchdog;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::record::AttemptId;
@@ -321,7 +321,16 @@ impl Simulation {
         if line.text.starts_with(b"source=")
             && let Ok(dyno) = line.procid.parse::<DynoName>()
         {
-            self.invariants.promises.sample(app, dyno, line.at);
+            let text = String::from_utf8_lossy(&line.text);
+            let value = |key: &str| {
+                let (number, _) = text.split_once(key)?.1.split_once("MB")?;
+                let megabytes: f64 = number.parse().expect("a number");
+                Some(Megabytes { hundredths: (megabytes * 100.0) as u64 })
+            };
+            if let (Some(total), Some(quota)) = (value("sample#memory_total="), value("sample#memory_quota="))
+            {
+                self.invariants.sample_line(app, dyno, line.instance, (total, quota), line.at);
+            }
         }
         let is_sample = line.text.starts_with(b"source=") || line.text.starts_with(b"at=");
         if !is_sample {

@@ -60,6 +60,8 @@ struct Place {
 struct Sent {
     at: Timestamp,
     is_forced: bool,
+    /// A memory rule fired, so that samples above its limit tell whether the restart helped.
+    by_memory: bool,
     instance: Option<InstanceId>,
 }
 
@@ -67,6 +69,7 @@ struct Sent {
 struct Taken {
     sent_at: Timestamp,
     at: Timestamp,
+    by_memory: bool,
     /// The instance that it was sent to.
     old: Option<InstanceId>,
     /// It was not carried out, but the daemon must count it as carried out.
@@ -84,6 +87,7 @@ impl Taken {
         Self {
             sent_at: sent.at,
             at,
+            by_memory: sent.by_memory,
             old: sent.instance,
             is_assumed: true,
             up: None,
@@ -162,8 +166,7 @@ impl Promises {
 
     /// An instance wrote an error.
     pub fn error(&mut self, app: usize, dyno: &DynoName, instance: InstanceId, at: Timestamp) {
-        // With preboot, the old instance errs under the same name until nobody can tell sooner.
-        let soon = if self.preboot.contains(&app) { PREBOOT_OVERLAP } else { HELP_WITHIN };
+        let soon = self.soon(app);
         let place = self.places.entry((app, dyno.clone())).or_default();
         place.newest_error = place.newest_error.max(Some(at));
         if let Some(last) = place.taken.last_mut()
@@ -177,7 +180,7 @@ impl Promises {
 
     /// An error of another app counts, because nobody can tell whose it is.
     pub fn foreign_error(&mut self, app: usize, dyno: &DynoName, at: Timestamp) {
-        let soon = if self.preboot.contains(&app) { PREBOOT_OVERLAP } else { HELP_WITHIN };
+        let soon = self.soon(app);
         let place = self.places.entry((app, dyno.clone())).or_default();
         place.newest_error = place.newest_error.max(Some(at));
         if let Some(last) = place.taken.last_mut()
@@ -187,9 +190,33 @@ impl Promises {
         }
     }
 
-    pub fn sample(&mut self, app: usize, dyno: DynoName, at: Timestamp) {
+    /// An instance, or an unknown one, wrote a sample. `is_over` says whether it is above the limit of a memory
+    /// rule.
+    pub fn sample(
+        &mut self,
+        (app, dyno): (usize, DynoName),
+        instance: Option<InstanceId>,
+        is_over: bool,
+        at: Timestamp,
+    ) {
+        let soon = self.soon(app);
         let place = self.places.entry((app, dyno)).or_default();
         place.newest_sample = place.newest_sample.max(Some(at));
+        if let Some(last) = place.taken.last_mut()
+            && last.by_memory
+            && is_over
+            && let Some((_, up_at)) = last.up
+            && (instance.is_none() || last.old != instance)
+            && since(up_at, at) <= soon
+        {
+            last.useless_at.get_or_insert(at);
+        }
+    }
+
+    /// How soon after a restart the error must be back for the restart not to have helped.
+    fn soon(&self, app: usize) -> Duration {
+        // With preboot, the old instance errs under the same name until nobody can tell sooner.
+        if self.preboot.contains(&app) { PREBOOT_OVERLAP } else { HELP_WITHIN }
     }
 
     /// The daemon found that the last restart did not help. Whether it had to find that is not judged: lines
@@ -249,7 +276,8 @@ impl Promises {
                 );
             }
         }
-        let sent = Sent { at: now, is_forced, instance: Some(world.id) };
+        let by_memory = rule == Some("memory");
+        let sent = Sent { at: now, is_forced, by_memory, instance: Some(world.id) };
         place.open = Some(sent.clone());
         place.sent = Some(sent);
         Ok(())
@@ -294,7 +322,10 @@ impl Promises {
             (Some(sent), _) if claimed_at.is_none_or(|at| at <= sent.at) => {
                 place.assume(Some(sent.clone()));
             }
-            (_, at) => place.assume(Some(Sent { at: at.unwrap_or(now), is_forced: false, instance: None })),
+            (_, at) => {
+                let at = at.unwrap_or(now);
+                place.assume(Some(Sent { at, is_forced: false, by_memory: false, instance: None }));
+            }
         }
     }
 
@@ -312,12 +343,22 @@ impl Promises {
         // What the daemon found in the meantime is found.
         let (useless_at, heard_at) =
             assumed.as_ref().map_or((None, None), |assumed| (assumed.useless_at, assumed.heard_at));
-        let (sent_at, old) = match (&place.open, assumed) {
-            (Some(open), _) => (open.at, open.instance),
-            (None, Some(assumed)) => (assumed.sent_at, assumed.old),
-            (None, None) => (now, None),
+        let (sent_at, by_memory, old) = match (&place.open, assumed) {
+            (Some(open), _) => (open.at, open.by_memory, open.instance),
+            (None, Some(assumed)) => (assumed.sent_at, assumed.by_memory, assumed.old),
+            (None, None) => (now, false, None),
         };
-        place.taken.push(Taken { sent_at, at: now, old, is_assumed: false, up: None, useless_at, heard_at });
+        let is_assumed = false;
+        place.taken.push(Taken {
+            sent_at,
+            at: now,
+            by_memory,
+            old,
+            is_assumed,
+            up: None,
+            useless_at,
+            heard_at,
+        });
     }
 
     /// The least time from the last restart to the next: the cool-down, doubled for each restart in a row

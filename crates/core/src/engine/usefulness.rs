@@ -120,8 +120,9 @@ impl Engine {
         }
         // After a give-up there is one more try.
         let is_enough = restarts.useless >= give_up_after || restarts.give_ups > 0;
-        // A release that was announced has yet to replace this process, and the counts start anew with it.
-        let is_over = is_enough && restarts.releases_seen == releases_seen;
+        // This process may run another release, with which the counts start anew. The next look shows it.
+        let is_certain = restarts.releases_seen == releases_seen && !restarts.is_unseen;
+        restarts.is_give_up_due = is_enough && !is_certain;
         let (at, dyno) = (self.now.wall, self.name(key));
         self.record(Record::Outcome(Outcome {
             at,
@@ -131,7 +132,7 @@ impl Engine {
             result: RestartResult::NoHelp { after },
         }));
         self.notice(key.app, Some(key), NoticeKind::NoHelp { after });
-        if is_over {
+        if is_enough && is_certain {
             self.give_up(key);
         }
     }
@@ -193,6 +194,9 @@ impl Engine {
             }
             // One more try.
             given_up => *given_up = None,
+        }
+        if std::mem::take(&mut restarts.is_give_up_due) {
+            self.give_up(key);
         }
     }
 }

@@ -338,6 +338,30 @@ fn a_restart_that_is_judged_in_the_next_process_goes_on_with_its_row() {
     }
 }
 
+/// Found by the simulation: a release came between the restart and the stop, and the next process gave the dyno up
+/// for what the release before it had done.
+#[test]
+fn a_dyno_is_given_up_in_the_next_process_once_its_release_is_known() {
+    for (release, given_up, deletes) in [(7, 1, 0), (8, 0, 1)] {
+        let mut bench = Bench::new(generous(), 1);
+        let wall = bench.now.wall;
+        let last = RestoredRestart {
+            accepted_at: earlier(wall, secs(60)),
+            back_at: Some(earlier(wall, secs(50))),
+            ..restored(wall, 0, Usefulness::Unknown)
+        };
+        let useless = |mins_ago| restored(wall, mins_ago, Usefulness::Useless);
+        let restarts = vec![useless(150), useless(120), useless(90), useless(60), last];
+        bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+        bench.dyno_mut("web.1").release = Some(release);
+        errs_for(&mut bench, "web.1", mins(5));
+        assert_eq!((times(&bench, "web.1 no_help"), times(&bench, "notice give_up")), (1, 0));
+        errs_for(&mut bench, "web.1", mins(7));
+        let told = times(&bench, "notice give_up");
+        assert_eq!((told, bench.deletes.len()), (given_up, deletes), "{:#?}", bench.timeline);
+    }
+}
+
 /// Found by the simulation: a process stopped after the API had accepted a restart that was not carried out.
 #[test]
 fn a_restart_that_turns_out_after_a_stop_not_to_have_happened_ends_no_row() {
