@@ -291,10 +291,12 @@ fn is_mine(row: &Row, claimant: Claimant<'_>) -> bool {
 fn restarts<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Restarts<'r> {
     let Claimant { holder, request, .. } = claimant;
     let dyno = request.seen.name.to_string();
+    let (created_at, updated_at) = (micros(request.seen.created_at), micros(request.seen.updated_at));
+    // As `DynoInfo::is_same_process`.
     let is_same_process = |row: &Row| {
-        row.instance == request.seen.id.as_str()
-            && row.created_at == micros(request.seen.created_at)
-            && row.updated_at == micros(request.seen.updated_at)
+        let knows_change = row.updated_at > row.created_at && updated_at > created_at;
+        let is_changed = knows_change && row.updated_at != updated_at;
+        row.instance == request.seen.id.as_str() && row.created_at == created_at && !is_changed
     };
     let mut found = Restarts::default();
     for row in rows.iter().filter(|row| row.dyno == dyno) {

@@ -33,7 +33,7 @@ pub(super) async fn read(
     let claims = resume_unconfirmed(store, &mut *from, db_time).await?;
     Ok(RestoredState {
         restarts: restarts(store, &mut *from, &claims, (span, db_time)).await?,
-        given_up: given_up(store, &mut *from, db_time).await?,
+        given_up: given_up(store, &mut *from, (span, db_time)).await?,
         pauses: first_pauses(store, &mut *from, db_time).await?,
         pending: pending(store, from, db_time).await?,
         claims,
@@ -162,17 +162,19 @@ async fn pending(
 const PENDING: &str =
     "DELETE FROM dynowarden_pending RETURNING app, dyno, rule, code, lines, error_at, forced";
 
+/// Those that ended within `span` as well: the next one lasts longer. All restarts since are restored too.
 async fn given_up(
     store: &StoreInner,
     from: &mut AnyConnection,
-    db_time: DbTime,
+    (span, db_time): (Duration, DbTime),
 ) -> Result<Vec<RestoredGiveUp>, sqlx::Error> {
-    let rows: Vec<(String, String, i64, Option<i64>, i64)> =
-        sqlx::query_as(GIVEN_UP).bind(db_time.now).fetch_all(from).await?;
-    let given_up = rows.into_iter().filter_map(|(app, dyno, until, release, times)| {
+    let rows: Vec<(String, String, i64, i64, Option<i64>, i64)> =
+        sqlx::query_as(GIVEN_UP).bind(db_time.now.saturating_sub(span_micros(span))).fetch_all(from).await?;
+    let given_up = rows.into_iter().filter_map(|(app, dyno, at, until, release, times)| {
         Some(RestoredGiveUp {
             app: store.app_named(&app)?,
             dyno: dyno_of(&dyno)?,
+            at: db_time.as_seen_by_caller(at),
             until: db_time.as_seen_by_caller(until),
             release: release.and_then(|release| u64::try_from(release).ok()),
             times: u32::try_from(times).unwrap_or(u32::MAX),
@@ -181,8 +183,9 @@ async fn given_up(
     Ok(given_up.collect())
 }
 
-const GIVEN_UP: &str =
-    "SELECT app, dyno, until, release, times FROM dynowarden_give_ups WHERE until > $1 ORDER BY app, dyno";
+const GIVEN_UP: &str = "\
+    SELECT app, dyno, at, until, release, times FROM dynowarden_give_ups \
+    WHERE until > $1 ORDER BY app, dyno";
 
 /// Takes over the claims that dead processes left open. A file has only one process, so every open claim is a
 /// dead one's; on a server it is one that was not renewed in time.

@@ -38,7 +38,10 @@ impl DynoInfo {
     ///
     /// A restart is not confirmed to change all three fields, so one difference is enough.
     pub fn is_same_process(&self, other: &Self) -> bool {
-        self.id == other.id && self.created_at == other.created_at && self.updated_at == other.updated_at
+        // An answer without `updated_at` says nothing about it.
+        let knows_change = |seen: &Self| seen.updated_at > seen.created_at;
+        let is_changed = knows_change(self) && knows_change(other) && self.updated_at != other.updated_at;
+        self.id == other.id && self.created_at == other.created_at && !is_changed
     }
 
     /// The latest time at which it may have entered its state. The API cuts times to whole seconds, so a

@@ -76,7 +76,8 @@ pub enum Change {
     Leaving,
     /// `Starting process with command …`: a new process begins.
     Starting,
-    /// `State changed from … to …`; also `Idling` (idle) and `Unidling` (starting), which name no first state.
+    /// `State changed from … to …`; also `Idling` (idle) and `Unidling` (starting), which name no first
+    /// state.
     State { from: Option<DynoState>, to: DynoState },
     /// `Process exited with status …`; often of the old process, after the new one is up.
     Exited,

@@ -214,6 +214,10 @@ pub const PAUSE_CLOCK_LEAD_MAX: Duration = Duration::from_secs(10 * 60);
 /// How far ahead of our clock a line's time may be before the two clocks count as disagreeing.
 pub const CLOCK_LEAD_MAX: Duration = Duration::from_secs(2 * 60);
 
+/// How far ahead of our clock the time of a life-cycle line may be. Beyond [`CLOCK_LEAD_MAX`], the line
+/// counts as of now.
+pub const LIFE_LEAD_MAX: Duration = Duration::from_secs(10 * 60);
+
 /// Dynos of one formation that may wait for their turn.
 pub const QUEUED_PER_FORMATION_MAX: usize = 256;
 

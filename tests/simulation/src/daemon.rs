@@ -513,7 +513,8 @@ impl Simulation {
                     let ends = later(self.now, since(clock.wall(), *until));
                     self.liveness.gave_up(app, dyno.clone(), ends, version);
                     let (until, release, times) = (*until, *release, *times);
-                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), until, release, times };
+                    let at = notice.at;
+                    let given_up = RestoredGiveUp { app: of, dyno: dyno.clone(), at, until, release, times };
                     self.write(Write::GivenUp(given_up));
                     let justified = self.invariants.gave_up(app, dyno, times > 1, self.now);
                     return justified.map_err(in_app(app));
@@ -566,6 +567,7 @@ impl Simulation {
                         if matches!(outcome.result, RestartResult::Unanswered { .. }) {
                             // An earlier process did not live to note the acceptance.
                             self.invariants.promises.ignored(app, &outcome.dyno);
+                            self.invariants.unanswered(holder, app, &outcome.dyno, self.now);
                         }
                         self.invariants.is_over(holder);
                         self.write(Write::Ended { holder });

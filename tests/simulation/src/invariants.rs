@@ -54,6 +54,9 @@ impl DynoTruth {
 /// An attempt, identified by the process of the daemon and the attempt id.
 pub type Holder = (u32, AttemptId);
 
+/// The longest that the answer to a look may take to come back.
+const LOOK_MAX: Duration = Duration::from_secs(10);
+
 /// The facts of an attempt, step by step.
 #[derive(Clone, Debug, Default)]
 struct Attempt {
@@ -66,15 +69,19 @@ struct Attempt {
     /// A person's word, which passes the limits.
     is_forced: bool,
     rule: Option<String>,
+    /// The newest line before the DELETE.
     line_at: Option<Timestamp>,
+    is_sent: bool,
     decided_at: Option<Timestamp>,
 }
 
 /// A restart that took effect, or that must count as one.
 #[derive(Clone, Debug)]
 struct Restart {
+    /// When it took effect, or the daemon learnt that it counts.
     at: Timestamp,
-    life: u32,
+    took_effect: Timestamp,
+    holder: Holder,
     skew: SignedDuration,
 }
 
@@ -352,7 +359,9 @@ impl Invariants {
         }
         let Some(attempt_id) = decision.attempt_id else { return Ok(()) };
         let attempt = self.attempts.entry((life, attempt_id)).or_default();
-        attempt.line_at = attempt.line_at.max(decision.evidence.line_at);
+        if !attempt.is_sent {
+            attempt.line_at = attempt.line_at.max(decision.evidence.line_at);
+        }
         if let Action::Restart { .. } = decision.action {
             hold!(!attempt.decided, "{dyno}: two decisions to restart for one attempt");
             attempt.decided = true;
@@ -367,6 +376,13 @@ impl Invariants {
             }
         }
         Ok(())
+    }
+
+    /// The daemon saw that the DELETE was not carried out before `boot_timeout` was over. It may have been
+    /// carried out since that look was answered.
+    pub fn unanswered(&mut self, holder: Holder, app: usize, dyno: &DynoName, now: Timestamp) {
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        place.restarts.retain(|restart| restart.holder != holder || since(restart.at, now) > LOOK_MAX);
     }
 
     /// Giving up needs restarts in a row that did not help.
@@ -391,7 +407,13 @@ impl Invariants {
         };
         // It is judged at this moment: dynos that were judged before may be out by now.
         let engaged = self.engaged.iter().filter(|(_, of, _)| *of == app).map(|(_, _, name)| name);
-        let ours = self.out.iter().filter(|(of, _)| *of == app).map(|(_, name)| name);
+        // A DELETE that was given up may be carried out after the list was read.
+        let read_at = list.dynos.iter().map(|seen| seen.at).max();
+        let is_shown = |place: &(usize, DynoName)| {
+            let last = self.places.get(place).and_then(|place| place.restarts.last());
+            last.is_none_or(|last| read_at.is_none_or(|read_at| last.took_effect <= read_at))
+        };
+        let ours = self.out.iter().filter(|place| place.0 == app && is_shown(place)).map(|(_, name)| name);
         let ours: BTreeSet<DynoName> = engaged.chain(ours).cloned().collect();
         self.promises.spares((app, &seen.name), (list, &ours), &self.plans[app].policy, now)?;
         self.engaged.push((holder, app, seen.name.clone()));
@@ -431,7 +453,7 @@ impl Invariants {
         let attempt = self.attempts.entry(holder).or_default();
         let is_forced = attempt.is_forced;
         let last = self.places.get(&(app, dyno.clone())).and_then(|place| place.restarts.last());
-        let drift = last.filter(|last| last.life != holder.0).map_or(SignedDuration::ZERO, |last| {
+        let drift = last.filter(|last| last.holder.0 != holder.0).map_or(SignedDuration::ZERO, |last| {
             self.born_skew.checked_sub(last.skew).unwrap_or_default().max(SignedDuration::ZERO)
         });
         let drift = Duration::try_from(drift).unwrap_or_default();
@@ -450,6 +472,7 @@ impl Invariants {
             "DELETE of {dyno}, claimed was another"
         );
         attempt.claim_granted = false;
+        attempt.is_sent = true;
         attempt.decided_at = Some(clock.now);
         let Some((inspected, _)) = &attempt.inspected else { return Err(format!("DELETE of {dyno} unseen")) };
         if let Some(reported) = self.reported_leaving.get(&(app, dyno.clone())) {
@@ -501,7 +524,12 @@ impl Invariants {
         // The daemon may have learnt before the effect that it counts as carried out.
         let sent_at = attempt.decided_at.unwrap_or(now);
         let noted_at = place.noted_at.last().copied().filter(|at| *at >= sent_at && *at < now);
-        place.restarts.push(Restart { at: noted_at.unwrap_or(now), life: holder.0, skew: clock.skew });
+        place.restarts.push(Restart {
+            at: noted_at.unwrap_or(now),
+            took_effect: now,
+            holder,
+            skew: clock.skew,
+        });
         if !self.out.contains(&(app, name.clone())) {
             self.out.push((app, name));
         }
@@ -525,7 +553,7 @@ impl Invariants {
         // Times that another process stored were by a clock that may have been set since.
         let seems = |restart: &Restart| {
             let set = self.born_skew.checked_sub(restart.skew).unwrap_or_default();
-            let drift = if restart.life == life { SignedDuration::ZERO } else { set };
+            let drift = if restart.holder.0 == life { SignedDuration::ZERO } else { set };
             since(restart.at, clock.now) + Duration::try_from(drift).unwrap_or_default()
         };
         if let Some(last) = place.restarts.last() {

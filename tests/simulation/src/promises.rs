@@ -190,8 +190,8 @@ impl Promises {
         }
     }
 
-    /// An instance, or an unknown one, wrote a sample. `is_over` says whether it is above the limit of a memory
-    /// rule.
+    /// An instance, or an unknown one, wrote a sample. `is_over` says whether it is above the limit of a
+    /// memory rule.
     pub fn sample(
         &mut self,
         (app, dyno): (usize, DynoName),

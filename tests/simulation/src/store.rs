@@ -90,7 +90,8 @@ impl Store {
                 if let Some(row) = self.row(holder) {
                     row.accepted_at.get_or_insert(at);
                     let (app, dyno) = (row.app, row.target.name.clone());
-                    self.given_up.retain(|old| old.app != app || old.dyno != dyno);
+                    // One that is over stays: the next one lasts longer.
+                    self.given_up.retain(|old| old.app != app || old.dyno != dyno || old.until <= at);
                 }
             }
             Write::Back { holder, release, at } => {

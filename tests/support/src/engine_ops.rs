@@ -263,7 +263,11 @@ impl Bench {
         }
         if b.is_multiple_of(3) {
             let until = later(self.wall, Duration::from_secs(u64::from(c) * 20));
-            past.given_up.push(RestoredGiveUp { app, dyno: dyno.clone(), until, release: Some(7), times: 1 });
+            // Some are over.
+            let at = earlier(until, Duration::from_secs(6 * 60 * 60));
+            let until = earlier(until, Duration::from_secs(u64::from(b) * 20));
+            let (dyno, release) = (dyno.clone(), Some(7));
+            past.given_up.push(RestoredGiveUp { app, dyno, at, until, release, times: 1 });
         }
         // Adopted claims have unused attempt ids.
         if b.is_multiple_of(4) && self.engine.attempts() == 0 && self.open.is_empty() {

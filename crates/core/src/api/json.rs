@@ -435,6 +435,10 @@ mod tests {
     fn missing_optional_fields_have_a_meaning() {
         let seen = dyno(&without("updated_at")).expect("a dyno");
         assert_eq!(seen.updated_at, seen.created_at);
+        let whole = dyno(&with("state", json!("up"))).expect("a dyno");
+        assert!(whole.is_same_process(&seen) && seen.is_same_process(&whole));
+        let later = dyno(&with("updated_at", json!("2026-01-02T03:06:00Z"))).expect("a dyno");
+        assert!(!whole.is_same_process(&later));
         for body in [without("release"), with("release", Value::Null), with("release", json!({}))] {
             assert_eq!(dyno(&body).expect("a dyno").release, None);
         }

@@ -31,6 +31,8 @@ pub(super) enum Cause {
         lines: u32,
         /// The time in the newest line.
         error_at: Timestamp,
+        /// When the newest line came, on the engine's clock.
+        heard_at: Duration,
     },
 }
 
@@ -49,6 +51,14 @@ impl Cause {
         match self {
             Self::Age { .. } | Self::Manual { .. } => None,
             Self::Rule { error_at, .. } => Some(*error_at),
+        }
+    }
+
+    /// How long ago the newest line came; none for a person's request.
+    pub(super) fn heard_for(&self, now: Duration) -> Option<Duration> {
+        match self {
+            Self::Age { .. } | Self::Manual { .. } => None,
+            Self::Rule { heard_at, .. } => Some(now.saturating_sub(*heard_at)),
         }
     }
 

@@ -98,7 +98,11 @@ impl Engine {
         }
         let (act, name) = (rule.act, Arc::clone(&rule.name));
         self.judge_by_use(key, &name, (at, at));
-        self.fire(key, act, Cause::Rule { rule: name, code: None, lines: 1, error_at: at });
+        self.fire(
+            key,
+            act,
+            Cause::Rule { rule: name, code: None, lines: 1, error_at: at, heard_at: self.now.mono },
+        );
     }
 
     /// The reason if no window of the policy, or none of the rule, is open now.

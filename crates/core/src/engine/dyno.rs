@@ -85,8 +85,6 @@ pub(super) struct Restarts {
     /// When the last of them began, on the engine's clock.
     pub gave_up_at: Option<SignedDuration>,
     pub given_up: Option<GivenUp>,
-    /// Whether enough restarts did not help, and only the next look tells whether they were of this release.
-    pub is_give_up_due: bool,
     /// Restarts in a row after which the dyno did not err at once.
     pub often: Option<Often>,
     /// Whether people know how often it is restarted.

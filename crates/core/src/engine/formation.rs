@@ -13,6 +13,7 @@ use crate::api::{DynoInfo, FormationInfo};
 use crate::engine::attempt::Cause;
 use crate::event::DynoState;
 use crate::ident::DynoName;
+use crate::limits;
 use crate::policy::Policy;
 use crate::policy::verdict::{Bounds, History, verdict};
 use crate::record::hold::Hold;
@@ -95,7 +96,7 @@ fn others<'o>(formation: &[&'o DynoInfo], inspection: &Inspection<'o>, now: Now)
                 Duration::ZERO if !is_ours => others.serving += 1,
                 left => others.out.push((&seen.name, seen.state, Some(left))),
             }
-        } else if !is_ours && is_broken(down.map(|(_, at)| *at), seen, policy.boot_timeout, now) {
+        } else if !is_ours && is_broken(down.map(|(_, at)| *at), seen, inspection, now) {
             others.broken.push(&seen.name);
         } else {
             others.out.push((&seen.name, seen.state, None));
@@ -112,9 +113,12 @@ fn others<'o>(formation: &[&'o DynoInfo], inspection: &Inspection<'o>, now: Now)
     others
 }
 
-fn is_broken(down: Option<Timestamp>, seen: &DynoInfo, boot_timeout: Duration, now: Now) -> bool {
+fn is_broken(down: Option<Timestamp>, seen: &DynoInfo, inspection: &Inspection<'_>, now: Now) -> bool {
+    // With preboot, the old process serves on while the new one is starting.
+    let serves_on = inspection.view.preboot && seen.state == DynoState::Starting;
+    let spare = if serves_on { limits::PREBOOT_OVERLAP } else { Duration::ZERO };
     let since_when = down.unwrap_or_else(|| seen.in_state_since());
-    since(since_when, now.wall) > boot_timeout
+    since(since_when, now.wall) > inspection.policy.boot_timeout + spare
 }
 
 /// A dyno whose restart failed, while nothing shows that dynos of its type can boot: the same cause may keep

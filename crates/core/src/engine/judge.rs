@@ -61,6 +61,10 @@ pub(super) fn before_looking(
     let policy = context.policy;
     if let Some(error_at) = cause.error_at() {
         error_is_current(error_at, now.wall)?;
+        // It is that old at least, should our clock be behind Heroku's.
+        if let Some(age) = cause.heard_for(now.mono).filter(|age| *age > limits::ERROR_AGE_MAX) {
+            return Err(Hold::Stale { age });
+        }
         if let Some(began) = dyno.process_began.filter(|began| *began > error_at) {
             return Err(Hold::Superseded { created_at: began });
         }
@@ -330,7 +334,13 @@ mod tests {
             boot_timeout: minutes(3),
             window: Vec::new(),
         };
-        let error = |second| Cause::Rule { rule: "r".into(), code: None, lines: 1, error_at: at(second) };
+        let error = |second| Cause::Rule {
+            rule: "r".into(),
+            code: None,
+            lines: 1,
+            error_at: at(second),
+            heard_at: Duration::ZERO,
+        };
         let age = || Cause::Age { rule: "r".into(), above: minutes(960) };
         let old = up(1000);
         let least = format!("{}", old.surely_in_state_since().duration_since(old.in_state_since()));

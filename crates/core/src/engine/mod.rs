@@ -23,6 +23,7 @@ pub mod foreign;
 mod formation;
 mod judge;
 pub mod known;
+mod life;
 mod orders;
 pub mod quota;
 mod restart;

@@ -16,7 +16,7 @@ use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, MANUAL};
-use crate::time::{on_axis, since};
+use crate::time::since;
 
 /// State of earlier processes and of replicas.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,6 +66,8 @@ pub enum PendingCause {
 pub struct RestoredGiveUp {
     pub app: AppId,
     pub dyno: DynoName,
+    /// When it began.
+    pub at: Timestamp,
     pub until: Timestamp,
     /// The release at that time.
     pub release: Option<u64>,
@@ -132,7 +134,9 @@ impl Engine {
             // The next process sees for itself how old the dyno is.
             Cause::Age { .. } => return None,
             Cause::Manual { forced, .. } => PendingCause::Manual { forced },
-            Cause::Rule { rule, code, lines, error_at } => PendingCause::Rule { rule, code, lines, error_at },
+            Cause::Rule { rule, code, lines, error_at, .. } => {
+                PendingCause::Rule { rule, code, lines, error_at }
+            }
         };
         Some(PendingRestart { app: key.app, dyno: self.name(key), cause })
     }
@@ -145,7 +149,9 @@ impl Engine {
         }
         let cause = match pending.cause {
             PendingCause::Manual { forced } => Cause::Manual { forced, by: None },
-            PendingCause::Rule { rule, code, lines, error_at } => Cause::Rule { rule, code, lines, error_at },
+            PendingCause::Rule { rule, code, lines, error_at } => {
+                Cause::Rule { rule, code, lines, error_at, heard_at: self.now.mono }
+            }
         };
         self.admit(key, cause);
     }
@@ -220,10 +226,25 @@ impl Engine {
         if !self.track(key) {
             return;
         }
-        let now = self.now;
+        let (now, mono) = (self.now, self.mono());
         let restarts = &mut self.dyno_mut(key).restarts;
+        let gave_up_at = if given_up.until > now.wall {
+            mono
+        } else {
+            // Over: the next restart is the one try after it, or was, and then the next give-up is longer.
+            let age = since(given_up.at, now.wall);
+            let at =
+                SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| mono.saturating_sub(age));
+            let is_tried = restarts.last.as_ref().is_some_and(|last| last.accepted > at);
+            let is_cleared =
+                matches!((given_up.release, restarts.release), (Some(of), Some(now)) if of != now);
+            if is_cleared || is_tried && restarts.useless == 0 {
+                return;
+            }
+            at
+        };
         restarts.give_ups = given_up.times;
-        restarts.gave_up_at = Some(on_axis(now.mono));
+        restarts.gave_up_at = Some(gave_up_at);
         restarts.release = given_up.release.or(restarts.release);
         restarts.given_up = Some(GivenUp {
             until: now.mono.saturating_add(since(now.wall, given_up.until)),
@@ -246,7 +267,7 @@ impl Engine {
         let cause = if claim.is_forced || *claim.rule == *MANUAL {
             Cause::Manual { forced: claim.is_forced, by: None }
         } else {
-            Cause::Rule { rule: claim.rule, code: None, lines: 0, error_at: now.wall }
+            Cause::Rule { rule: claim.rule, code: None, lines: 0, error_at: now.wall, heard_at: now.mono }
         };
         let queued = Queued::queue(claim.attempt_id, cause, now.mono);
         let attempt: Attempt = match age.map(SignedDuration::try_from) {

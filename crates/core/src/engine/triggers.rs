@@ -13,7 +13,7 @@ use crate::engine::days::measured;
 use crate::engine::dyno::DynoKey;
 use crate::engine::judge::{self, Context};
 use crate::engine::{Effect, Engine, Pause, RuleHit};
-use crate::event::{Change, DynoState, Event, Fact};
+use crate::event::{Change, Event, Fact};
 use crate::ident::{AppId, DynoName, ProcessType};
 use crate::limits;
 use crate::policy::{Act, Trigger};
@@ -81,7 +81,17 @@ impl Engine {
             }
             match entry_of(&mut state.hits, rule).count(at, count, within) {
                 Some(lines) => {
-                    self.fire(key, act, Cause::Rule { rule: name, code: Some(code), lines, error_at: at });
+                    self.fire(
+                        key,
+                        act,
+                        Cause::Rule {
+                            rule: name,
+                            code: Some(code),
+                            lines,
+                            error_at: at,
+                            heard_at: self.now.mono,
+                        },
+                    );
                 }
                 None => {
                     let dyno = dyno.clone();
@@ -113,7 +123,11 @@ impl Engine {
         let fired = times.into_iter().filter_map(|at| hits.count(at, count, within)).last();
         if let Some(lines) = fired {
             let rule = Arc::clone(&hit.rule);
-            self.fire(key, act, Cause::Rule { rule, code: Some(hit.code), lines, error_at: hit.at });
+            self.fire(
+                key,
+                act,
+                Cause::Rule { rule, code: Some(hit.code), lines, error_at: hit.at, heard_at: self.now.mono },
+            );
         }
     }
 
@@ -140,61 +154,6 @@ impl Engine {
             }
         }
         fired.into_iter().for_each(|decision| self.record(Record::Decision(decision)));
-    }
-
-    fn on_life(&mut self, app: AppId, dyno: &DynoName, change: Change, at: Timestamp) {
-        let Some(key) = self.key(app, dyno) else { return };
-        if self.track(key) {
-            self.change(key, change, at);
-        }
-    }
-
-    fn change(&mut self, key: DynoKey, change: Change, at: Timestamp) {
-        // A line from the future would hold the dyno until then.
-        if since(self.now.wall, at) > limits::CLOCK_LEAD_MAX {
-            return;
-        }
-        let recently = self.policy(key).boot_timeout;
-        let now = self.now.wall;
-        let dyno = self.dyno_mut(key);
-        if !dyno.live(change, at) {
-            return;
-        }
-        // The line about that state may have been lost.
-        if let Change::State { from: Some(before), .. } = change {
-            dyno.is_in_state(before, at);
-        }
-        match change {
-            Change::Starting | Change::State { to: DynoState::Starting, .. } => {
-                dyno.process_begins(at);
-                dyno.restarts.is_unseen = true;
-                dyno.is_in_state(DynoState::Starting, at);
-            }
-            Change::State { to, .. } => dyno.is_in_state(to, at),
-            Change::Leaving | Change::Exited => {}
-        }
-        let error_at = dyno.attempt.as_ref().map(|attempt| attempt.request().cause.error_at().unwrap_or(now));
-        let hold = error_at.and_then(|error_at| dyno.platform_acts(error_at, recently));
-        // An attempt that waits for an answer is judged again when the answer comes.
-        match (dyno.attempt.take(), hold) {
-            (Some(Attempt::Queued(queued)), Some(hold)) => self.leave(key, queued, hold),
-            (Some(Attempt::Waiting(waiting)), Some(hold)) => self.leave(key, waiting, hold),
-            (attempt, _) => dyno.attempt = attempt,
-        }
-        match change {
-            Change::State { to: DynoState::Crashed, .. } => self.check_settling(key),
-            Change::State { to: DynoState::Up, .. } => self.look_again(key),
-            _ => {}
-        }
-    }
-
-    /// A dyno is up: what its formation waits for may be over.
-    fn look_again(&mut self, key: DynoKey) {
-        for index in self.formation_mut(key).active.clone() {
-            if let Some(Attempt::Waiting(waiting)) = self.attempt_mut(DynoKey { index, ..key }) {
-                waiting.request.is_decisive = true;
-            }
-        }
     }
 
     fn on_memory(&mut self, app: AppId, name: &DynoName, memory: MemoryReading) {
@@ -246,7 +205,17 @@ impl Engine {
             let trend = entry_of::<MemoryTrend>(&mut state.trends, rule);
             if let Some((lines, began)) = trend.sample(&sample, above, lasting) {
                 self.judge_by_use(key, &name, (began, sample.at));
-                self.fire(key, act, Cause::Rule { rule: name, code: None, lines, error_at: sample.at });
+                self.fire(
+                    key,
+                    act,
+                    Cause::Rule {
+                        rule: name,
+                        code: None,
+                        lines,
+                        error_at: sample.at,
+                        heard_at: self.now.mono,
+                    },
+                );
             }
         }
     }
@@ -282,9 +251,11 @@ impl Engine {
         }
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
         // A manual restart stays manual: a later error takes none of its rights away.
-        let new_error_at = cause.error_at();
-        if let (Cause::Rule { error_at, .. }, Some(new)) = (&mut attempt.request_mut().cause, new_error_at) {
-            *error_at = new.max(*error_at);
+        if let (Cause::Rule { error_at, heard_at, .. }, Cause::Rule { error_at: new, heard_at: now, .. }) =
+            (&mut attempt.request_mut().cause, &cause)
+            && *error_at <= *new
+        {
+            (*error_at, *heard_at) = (*new, *now);
         }
         let attempt_id = attempt.request().id;
         let hold = match (&*attempt, &attempt.request().waiting_for) {

@@ -108,9 +108,6 @@ impl Engine {
     }
 
     fn did_not_help(&mut self, key: DynoKey, attempt_id: Option<AttemptId>, after: Duration) {
-        // A level above the quota is reached again after every restart.
-        let is_hopeless = self.verdict(key) == Verdict::LevelsOutAbove;
-        let give_up_after = if is_hopeless { 1 } else { self.policy(key).give_up_after.get() };
         let releases_seen = self.app(key.app).releases_seen;
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = restarts.useless.saturating_add(1);
@@ -118,11 +115,9 @@ impl Engine {
         if let Some(last) = &mut restarts.last {
             last.usefulness = Usefulness::Useless;
         }
-        // After a give-up there is one more try.
-        let is_enough = restarts.useless >= give_up_after || restarts.give_ups > 0;
-        // This process may run another release, with which the counts start anew. The next look shows it.
+        // Otherwise this process may run another release, with which the counts start anew. The next look
+        // shows it.
         let is_certain = restarts.releases_seen == releases_seen && !restarts.is_unseen;
-        restarts.is_give_up_due = is_enough && !is_certain;
         let (at, dyno) = (self.now.wall, self.name(key));
         self.record(Record::Outcome(Outcome {
             at,
@@ -132,7 +127,7 @@ impl Engine {
             result: RestartResult::NoHelp { after },
         }));
         self.notice(key.app, Some(key), NoticeKind::NoHelp { after });
-        if is_enough && is_certain {
+        if is_certain && self.is_give_up_due(key) {
             self.give_up(key);
         }
     }
@@ -159,6 +154,20 @@ impl Engine {
             let within = since(first, now);
             self.notice(key.app, Some(key), NoticeKind::Often { restarts, within, all_helped });
         }
+    }
+
+    /// Whether enough restarts did not help since the last give-up.
+    fn is_give_up_due(&self, key: DynoKey) -> bool {
+        let Some(restarts) = self.dynos.get(&key).map(|dyno| &dyno.restarts) else { return false };
+        let is_useless = restarts.last.as_ref().is_some_and(|last| last.usefulness == Usefulness::Useless);
+        if !is_useless || restarts.has_given_up_since() {
+            return false;
+        }
+        // A level above the quota is reached again after every restart.
+        let is_hopeless = self.verdict(key) == Verdict::LevelsOutAbove;
+        let give_up_after = if is_hopeless { 1 } else { self.policy(key).give_up_after.get() };
+        // After a give-up there is one more try.
+        restarts.useless >= give_up_after || restarts.give_ups > 0
     }
 
     fn give_up(&mut self, key: DynoKey) {
@@ -195,7 +204,7 @@ impl Engine {
             // One more try.
             given_up => *given_up = None,
         }
-        if std::mem::take(&mut restarts.is_give_up_due) {
+        if self.is_give_up_due(key) {
             self.give_up(key);
         }
     }
@@ -224,8 +233,13 @@ impl Restarts {
 
     /// How often the cool-down is doubled. A give-up takes the place of the doubled cool-down before it.
     pub(super) fn doublings(&self) -> u32 {
-        let is_before = |at: SignedDuration| self.last.as_ref().is_some_and(|last| last.accepted <= at);
-        if self.gave_up_at.is_some_and(is_before) { 0 } else { self.useless }
+        if self.has_given_up_since() { 0 } else { self.useless }
+    }
+
+    /// Whether a give-up followed the last restart.
+    fn has_given_up_since(&self) -> bool {
+        let is_before = |at: SignedDuration| self.last.as_ref().is_none_or(|last| last.accepted <= at);
+        self.gave_up_at.is_some_and(is_before)
     }
 
     /// Starts all counts again, after a release or a person's word. The cool-down runs on.

@@ -90,8 +90,8 @@ fn the_age_of_a_one_off_dyno_is_no_reason_to_look_again() {
     assert_eq!((bench.calls, bench.deletes.len()), (2, 0), "{:#?}", bench.timeline);
 }
 
-/// Found by the simulation: the line about coming up was lost, the dyno went on counting as broken, and another
-/// went beside it.
+/// Found by the simulation: the line about coming up was lost, the dyno went on counting as broken, and
+/// another went beside it.
 #[test]
 fn a_dyno_that_was_up_until_it_crashed_is_out_anew() {
     let (up, crashed) = (DynoState::Up, DynoState::Crashed);
@@ -105,6 +105,23 @@ fn a_dyno_that_was_up_until_it_crashed_is_out_anew() {
         bench.life("web.2", Change::State { from, to: crashed });
         bench.r14("web.1");
         assert_eq!(bench.deletes.len(), deletes, "{from:?} {:#?}", bench.timeline);
+    }
+}
+
+/// Found by the simulation: the old process had just been stopped, and another dyno went although the new one
+/// had not come up.
+#[test]
+fn with_preboot_a_dyno_is_out_only_once_the_old_process_has_gone() {
+    for (preboot, starting_for, deletes) in
+        [(false, mins(4), 1), (true, mins(4), 0), (true, mins(5) + secs(50), 0), (true, mins(7), 1)]
+    {
+        let mut bench = Bench::new(plan(), 4);
+        (bench.preboot, bench.boot) = (preboot, mins(10));
+        let since = earlier(bench.now.wall, starting_for);
+        let second = bench.dyno_mut("web.2");
+        (second.state, second.created_at, second.updated_at) = (DynoState::Starting, since, since);
+        bench.r14("web.1");
+        assert_eq!(bench.deletes.len(), deletes, "{preboot} {starting_for:?} {:#?}", bench.timeline);
     }
 }
 

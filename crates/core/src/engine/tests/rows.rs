@@ -225,6 +225,7 @@ fn a_give_up_read_by_a_slow_clock_ends_by_herokus() {
     let given_up = vec![RestoredGiveUp {
         app: APP,
         dyno: dyno("web.1"),
+        at: wall,
         until: later(wall, mins(60)),
         release: Some(7),
         times: 1,
@@ -338,8 +339,8 @@ fn a_restart_that_is_judged_in_the_next_process_goes_on_with_its_row() {
     }
 }
 
-/// Found by the simulation: a release came between the restart and the stop, and the next process gave the dyno up
-/// for what the release before it had done.
+/// Found by the simulation: a release came between the restart and the stop, and the next process gave the
+/// dyno up for what the release before it had done.
 #[test]
 fn a_dyno_is_given_up_in_the_next_process_once_its_release_is_known() {
     for (release, given_up, deletes) in [(7, 1, 0), (8, 0, 1)] {
@@ -445,6 +446,40 @@ fn restarts_count_although_an_older_release_seems_to_be_newer() {
     assert!(bench.timeline.last().expect("a line").ends_with("max_restarts"), "{:#?}", bench.timeline);
 }
 
+/// The try after it came before the stop or comes after it, or has helped.
+#[test]
+fn a_give_up_that_is_over_makes_the_next_one_longer_after_a_stop() {
+    let useless = |wall, mins_ago| restored(wall, mins_ago, Usefulness::Useless);
+    let (useless_try, helped) = (Some(Usefulness::Useless), Some(Usefulness::Unknown));
+    for (tried, release, give_ups, deletes) in
+        [(None, 7, 1, 1), (useless_try, 7, 1, 0), (helped, 7, 0, 1), (useless_try, 6, 0, 0)]
+    {
+        let mut bench = Bench::new(generous(), 1);
+        let wall = bench.now.wall;
+        let before =
+            [600, 570, 500].map(|ago| RestoredRestart { release: Some(release), ..useless(wall, ago) });
+        let mut restarts = before.to_vec();
+        restarts.extend(tried.map(|usefulness| restored(wall, 15, usefulness)));
+        let given_up = vec![RestoredGiveUp {
+            app: APP,
+            dyno: dyno("web.1"),
+            at: earlier(wall, mins(490)),
+            until: earlier(wall, mins(130)),
+            release: Some(release),
+            times: 1,
+        }];
+        bench.input(Input::Restore(RestoredState { restarts, given_up, ..RestoredState::default() }));
+        super::plateau(&mut bench, mins(4));
+        let told = times(&bench, "notice give_up");
+        assert_eq!(
+            (told, bench.deletes.len()),
+            (give_ups, deletes),
+            "{tried:?} {release} {:#?}",
+            bench.timeline
+        );
+    }
+}
+
 /// A restart with a time in the future counts as now, which is when the give-up is read.
 #[test]
 fn a_give_up_that_is_over_takes_the_place_of_the_doubled_cool_down() {
@@ -455,6 +490,7 @@ fn a_give_up_that_is_over_takes_the_place_of_the_doubled_cool_down() {
     let given_up = vec![RestoredGiveUp {
         app: APP,
         dyno: dyno("web.1"),
+        at: wall,
         until: later(wall, mins(5)),
         release: Some(7),
         times: 1,
