@@ -895,8 +895,8 @@ fn with_preboot_young_dynos_and_the_old_twins_errors_are_left_alone() {
 
 #[test]
 fn a_line_from_the_future_holds_for_no_longer_than_one_of_now() {
-    // Found by the simulation: our clock was two and a half minutes behind, and a dyno that Heroku was replacing
-    // was restarted.
+    // Found by the simulation: our clock was two and a half minutes behind, and a dyno that Heroku was
+    // replacing was restarted.
     for (ahead, deletes) in [(mins(60), 1), (secs(150), 0)] {
         let mut bench = Bench::new(plan(), 1);
         let fact = Fact::Life { dyno: dyno("web.1"), change: Change::Leaving };
