@@ -3,7 +3,7 @@
 //! | form | begins with | detected |
 //! | --- | --- | --- |
 //! | raw logplex bodies, one after the other | `94 <134>1 2025-…` | by the first octets of the file |
-//! | lines of `heroku logs`, Papertrail, SolarWinds, syslog daemons | a time: [`leading`] | line by line: [`text`] |
+//! | lines of `heroku logs`, Papertrail, syslog daemons | a time: [`leading`] | line by line: [`text`] |
 //! | JSON exports | `{` or `[` | object by object, within arrays at any depth |
 //! | CSV exports | a row with the names of its columns, or a time | by that row, or line by line |
 //!
